@@ -1,0 +1,50 @@
+/*
+ * compat.h
+ *		Every difference between PostgreSQL 15 and 18.
+ *
+ * Old servers get the newest release's names, so that the rest of the code
+ * reads like the newest release.  No other file tests PG_VERSION_NUM.
+ */
+#ifndef OUTFLOW_COMPAT_H
+#define OUTFLOW_COMPAT_H
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 18: a module tells its name and version */
+#ifndef PG_MODULE_MAGIC_EXT
+#define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
+#endif
+
+/* 17: tuples of a change are plain HeapTuples */
+#if PG_VERSION_NUM >= 170000
+#define change_new_tuple(change) ((change)->data.tp.newtuple)
+#define change_old_tuple(change) ((change)->data.tp.oldtuple)
+#else
+#define change_new_tuple(change)                                              \
+	((change)->data.tp.newtuple ? &(change)->data.tp.newtuple->tuple : NULL)
+#define change_old_tuple(change)                                              \
+	((change)->data.tp.oldtuple ? &(change)->data.tp.oldtuple->tuple : NULL)
+#endif
+
+/* 16: accessors of a ReorderBufferTXN's top-level transaction */
+#if PG_VERSION_NUM < 160000
+#define rbtxn_get_toptxn(txn) ((txn)->toptxn ? (txn)->toptxn : (txn))
+#endif
+
+/* 16: the name of a relation's storage */
+#if PG_VERSION_NUM < 160000
+#define RelFileNumber Oid
+#define rd_locator rd_node
+#define relation_filenumber(rel) ((rel)->rd_node.relNode)
+#else
+#define relation_filenumber(rel) ((rel)->rd_locator.relNumber)
+#endif
+
+/* 18: attributes that exist only when read */
+#ifndef ATTRIBUTE_GENERATED_VIRTUAL
+#define ATTRIBUTE_GENERATED_VIRTUAL 'v'
+#endif
+
+#endif /* OUTFLOW_COMPAT_H */

@@ -1,0 +1,128 @@
+/*
+ * change.h
+ *		A change as the formats of the stream see it, and what a format is.
+ *
+ * Formats turn one event into one record and know neither WAL nor
+ * destinations: stream/ has filtered the change, deformed its tuples and
+ * decided when begin and commit are due.
+ */
+#ifndef OUTFLOW_CHANGE_H
+#define OUTFLOW_CHANGE_H
+
+#include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
+#include "encode/encode.h"
+
+typedef enum ChangeOp
+{
+	CHANGE_INSERT,
+	CHANGE_UPDATE,
+	CHANGE_DELETE
+} ChangeOp;
+
+/* What is known of the transaction that an event belongs to. */
+typedef struct ChangeTransaction
+{
+	TransactionId xid;		  /* top-level */
+	XLogRecPtr	  commit_lsn; /* invalid while in progress; the prepare LSN
+							   * under two-phase */
+	XLogRecPtr	  end_lsn;
+	TimestampTz	  time;		   /* of commit or prepare; 0 while unknown */
+	const char	 *gid;		   /* prepared transactions, else NULL */
+	uint16		  origin;	   /* RepOriginId, 0 for none */
+	XLogRecPtr	  origin_lsn;
+	uint64		  changes;	   /* change records emitted so far */
+	bool		  in_progress; /* within stream_start .. stream_stop */
+} ChangeTransaction;
+
+/* Where an event stands: id = commit_lsn / lsn / index. */
+typedef struct ChangePosition
+{
+	XLogRecPtr lsn;
+	uint16	   index; /* of the tuple or relation within one WAL record */
+	TransactionId subxid; /* in-progress transactions: who wrote it */
+} ChangePosition;
+
+typedef struct RowChange
+{
+	ChangeOp	 op;
+	RowShape	*shape;
+	const char	*leaf_schema, *leaf_name; /* partition that changed, where the
+										   * shape is its root's; else NULL */
+	const Datum *new_values; /* NULL for DELETE */
+	const bool	*new_nulls;
+	const bool	*unchanged; /* by column index: TOASTed, not in the WAL and not
+							 * filled in; NULL when there is none */
+	const bool	*omitted;	/* by column index: left out, too large */
+	const Datum *old_values; /* NULL when the WAL has no old row or key */
+	const bool	*old_nulls;
+	bool		 old_is_key; /* only the identity's columns are set */
+} RowChange;
+
+typedef struct MessageChange
+{
+	const char *prefix;
+	const char *content;
+	Size		size;
+	bool		transactional;
+} MessageChange;
+
+typedef enum TransactionEvent
+{
+	EVENT_BEGIN,
+	EVENT_COMMIT,
+	EVENT_BEGIN_PREPARE,
+	EVENT_PREPARE,
+	EVENT_COMMIT_PREPARED,
+	EVENT_ROLLBACK_PREPARED,
+	EVENT_STREAM_START,
+	EVENT_STREAM_STOP,
+	EVENT_STREAM_ABORT, /* position->subxid is the aborted one */
+	EVENT_STREAM_COMMIT,
+	EVENT_STREAM_PREPARE
+} TransactionEvent;
+
+/* Options that formats look at; stream/ parses them. */
+typedef struct ChangeFormatOptions
+{
+	JsonStyle style;
+	bool	  include_old;
+	bool	  include_transactions;
+	bool	  include_schemas;
+	void	 *own; /* a format's own parsed options */
+} ChangeFormatOptions;
+
+/*
+ * A format of the stream.  Every member is required.  Each call appends one
+ * whole record to out, or nothing where the format has no such record.  Line
+ * ends are not the format's business.
+ */
+typedef struct ChangeFormat
+{
+	const char *name;
+
+	/* Called once per shape, before its first use and after each rebuild. */
+	void (*prepare_shape)(RowShape *shape, const ChangeFormatOptions *options);
+	void (*transaction)(StringInfo out, const ChangeFormatOptions *options,
+						TransactionEvent event, const ChangeTransaction *txn,
+						const ChangePosition *position);
+	/* a relation's definition, before its first change and when it changed */
+	void (*schema)(StringInfo out, const ChangeFormatOptions *options,
+				   const ChangeTransaction *txn, const RowShape *shape);
+	void (*row)(StringInfo out, const ChangeFormatOptions *options,
+				const ChangeTransaction *txn, const ChangePosition *position,
+				const RowChange *change);
+	void (*truncate)(StringInfo out, const ChangeFormatOptions *options,
+					 const ChangeTransaction *txn,
+					 const ChangePosition *position, const RowShape *shape,
+					 bool cascade, bool restart_identity);
+	/* txn is NULL for a message outside any transaction */
+	void (*message)(StringInfo out, const ChangeFormatOptions *options,
+					const ChangeTransaction *txn,
+					const ChangePosition *position,
+					const MessageChange *message);
+} ChangeFormat;
+
+extern const ChangeFormat change_format_json;
+
+#endif /* OUTFLOW_CHANGE_H */

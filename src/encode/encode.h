@@ -1,0 +1,152 @@
+/*
+ * encode.h
+ *		Row or change -> bytes in a buffer.
+ *
+ * One format a file; no I/O.  Encoders know neither WAL nor destinations.
+ * Buffers are StringInfos, which end at 1 GB as PostgreSQL's own do.
+ */
+#ifndef OUTFLOW_ENCODE_H
+#define OUTFLOW_ENCODE_H
+
+#include "lib/stringinfo.h"
+#include "row/row.h"
+
+/*
+ * Room for n more bytes; returns where to write them.  The caller then
+ * advances with buffer_advance().
+ */
+static inline char *
+buffer_reserve(StringInfo out, int n)
+{
+	if (out->len + n >= out->maxlen)
+		enlargeStringInfo(out, n);
+	return out->data + out->len;
+}
+
+static inline void
+buffer_advance(StringInfo out, int n)
+{
+	out->len += n;
+}
+
+static inline void
+buffer_append(StringInfo out, const char *data, int n)
+{
+	memcpy(buffer_reserve(out, n), data, n);
+	out->len += n;
+}
+
+static inline void
+buffer_append_char(StringInfo out, char c)
+{
+	*buffer_reserve(out, 1) = c;
+	out->len++;
+}
+
+#define buffer_append_literal(out, s) buffer_append((out), (s), sizeof(s) - 1)
+
+/* ---- text of single values (text.c): PostgreSQL's own output, byte by byte */
+
+#define MAX_NUMBER_TEXT	  32 /* integers and floats */
+#define MAX_DATETIME_TEXT 64
+
+extern int	text_int64(char *dst, int64 value);
+extern int	text_uint32(char *dst, uint32 value);
+extern int	text_float4(char *dst, float4 value); /* shortest form */
+extern int	text_float8(char *dst, float8 value);
+extern void text_numeric(StringInfo out, Datum value);
+extern void text_uuid(StringInfo out, Datum value);
+extern void text_hex(StringInfo out, const char *data, int len); /* no \x */
+
+/* Whether a float or numeric is NaN or an infinity. */
+extern bool numeric_is_special(Datum value);
+
+/*
+ * Dates and times in ISO 8601.  date_separator is ' ' (PostgreSQL's) or 'T';
+ * special values are "infinity" and "-infinity", years before 1 end in " BC".
+ */
+extern int text_date(char *dst, int32 date);
+extern int text_time(char *dst, int64 time);
+extern int text_timetz(char *dst, int64 time, int32 zone);
+extern int text_timestamp(char *dst, int64 timestamp, char date_separator);
+/* in UTC; zone is written behind the time: "Z" or "+00" */
+extern int text_timestamptz_utc(char *dst, int64 timestamp,
+								char date_separator, const char *zone);
+
+/* ---- JSON (json.c, json_string.c) */
+
+typedef struct JsonStyle
+{
+	bool numbers_as_string; /* numeric and int8 as strings */
+	bool ascii; /* escape everything beyond ASCII as \u: for a database whose
+				 * encoding is not UTF-8 */
+} JsonStyle;
+
+/* The style for this database's encoding. */
+extern JsonStyle json_style_default(void);
+
+/* "..." from text in the database's encoding. */
+extern void json_string(StringInfo out, const JsonStyle *style,
+						const char *data, int len);
+
+/* One value as native JSON; not for NULL. */
+extern void json_value(StringInfo out, const JsonStyle *style,
+					   TypeShape *type, Datum value);
+
+/* Sets every label in the shape, nested ones too, to its escaped "name": */
+extern void json_prepare_shape(RowShape *shape, const JsonStyle *style);
+
+/*
+ * {"a":1,...}: values[attnum - 1] of each column of a prepared shape.  skip,
+ * where given, leaves out columns (by index into shape->columns).
+ */
+extern void json_object(StringInfo out, const JsonStyle *style,
+						RowShape *shape, const Datum *values,
+						const bool *nulls, const bool *skip);
+
+/* ---- whole rows for exports */
+
+/* What the caller may choose; a format refuses what it doesn't know. */
+typedef struct RowFormatOptions
+{
+	bool		header;	   /* csv, text */
+	char		delimiter; /* 0: the format's default */
+	char		quote, escape;
+	const char *null; /* NULL: the format's default */
+	int64		memory; /* bytes that the encoder may hold */
+	const char *compression; /* formats that compress by themselves */
+	/* facts for formats whose files describe themselves: name, value, ... */
+	List *metadata;
+} RowFormatOptions;
+
+typedef struct RowEncoder RowEncoder;
+
+/*
+ * A format of whole rows.  A part's bytes are what open, row and close append
+ * to out, in that order; the caller takes bytes out of the buffer at any time
+ * between calls, so an encoder that needs offsets counts for itself.
+ *
+ * All of an encoder's memory hangs under the context that is current in
+ * open(); per-row garbage goes to the current context of row(), which the
+ * caller resets between rows.
+ */
+typedef struct RowFormat
+{
+	const char *name;	   /* as users write it */
+	const char *extension; /* of file names, no dot */
+	bool compresses_itself; /* a page codec inside; no compression around it */
+
+	/* Early and cheap: refuse options and types that this format can't do. */
+	void (*check)(const RowFormatOptions *options);
+	RowEncoder *(*open)(RowShape *shape, const RowFormatOptions *options,
+						StringInfo out);
+	void (*row)(RowEncoder *encoder, const Datum *values, const bool *nulls,
+				StringInfo out);
+	void (*close)(RowEncoder *encoder, StringInfo out);
+} RowFormat;
+
+/* Every row format; ends with NULL. */
+extern const RowFormat *const row_formats[];
+extern const RowFormat		 *row_format_find(const char *name);
+
+#endif /* OUTFLOW_ENCODE_H */

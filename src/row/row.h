@@ -1,0 +1,143 @@
+/*
+ * row.h
+ *		WHAT a row is: the kinds of values, the shape of types and rows.
+ *
+ * Every type is mapped to one of some twenty kinds, here and nowhere else.
+ * Encoders switch over kinds, never over type OIDs.  A shape holds all that
+ * encoders need, so that no row and no column costs a catalog lookup.
+ */
+#ifndef OUTFLOW_ROW_H
+#define OUTFLOW_ROW_H
+
+#include "access/tupdesc.h"
+#include "fmgr.h"
+#include "utils/hsearch.h"
+#include "utils/relcache.h"
+
+typedef enum TypeKind
+{
+	KIND_BOOL,
+	KIND_INT2,
+	KIND_INT4,
+	KIND_INT8,
+	KIND_OID,
+	KIND_FLOAT4,
+	KIND_FLOAT8,
+	KIND_NUMERIC,
+	KIND_TEXT, /* text, varchar, bpchar: the bytes are the text */
+	KIND_NAME,
+	KIND_BYTEA,
+	KIND_UUID,
+	KIND_DATE,
+	KIND_TIME,
+	KIND_TIMETZ,
+	KIND_TIMESTAMP,
+	KIND_TIMESTAMPTZ,
+	KIND_JSON,
+	KIND_JSONB,
+	KIND_ENUM,
+	KIND_HSTORE,
+	KIND_ARRAY,
+	KIND_COMPOSITE,
+	KIND_OTHER /* by its output function, under pinned settings */
+} TypeKind;
+
+struct RowShape;
+
+/* A type, with the types that it is made of. */
+typedef struct TypeShape
+{
+	Oid		 oid;  /* as declared; a domain stays visible here */
+	Oid		 base; /* domains removed */
+	int32	 typmod; /* of the base type: a domain's own typmod wins over the
+					  * column's -1 */
+	TypeKind kind;
+	int16	 len;
+	bool	 byval;
+	char	 align;
+	FmgrInfo output; /* text output function; fn_extra lives as long as the
+					  * shape */
+	struct TypeShape *element; /* KIND_ARRAY */
+	struct RowShape	 *fields;  /* KIND_COMPOSITE */
+	HTAB			 *labels;  /* KIND_ENUM: Oid -> label, filled on demand */
+	FmgrInfo		  to_json; /* KIND_HSTORE: the extension's hstore_to_json */
+} TypeShape;
+
+typedef struct ColumnShape
+{
+	char	  *name;
+	AttrNumber attnum; /* values[attnum - 1] is this column's */
+	bool	   not_null;
+	bool	   is_key;		 /* part of the replica identity */
+	bool	   is_primary;	 /* part of the primary key */
+	bool	   is_generated; /* GENERATED ALWAYS AS ... STORED */
+	TypeShape  type;
+	/* Text that an encoder prepares once, such as an escaped JSON name. */
+	char *label;
+	int	  label_len;
+} ColumnShape;
+
+/*
+ * A relation's (or composite type's) live columns in attribute order; dropped
+ * and virtual columns, and those that the caller left out, do not appear.
+ */
+typedef struct RowShape
+{
+	Oid			  relid; /* InvalidOid for a composite type */
+	char		 *schema;
+	char		 *name;
+	char		  identity; /* relreplident; 0 for a composite type */
+	bool		  has_key;	/* some column is_key, or identity is FULL */
+	TupleDesc	  desc; /* a copy; natts counts dropped columns too */
+	int			  ncolumns;
+	ColumnShape	 *columns;
+	Datum		 *values; /* workspace of desc->natts entries for deforming */
+	bool		 *nulls;
+	MemoryContext context; /* owns all of the above */
+} RowShape;
+
+/* Decides whether a column belongs to a shape; NULL takes all. */
+typedef bool (*ColumnFilter)(Form_pg_attribute attr, void *arg);
+
+/*
+ * Builds a relation's shape in a new child of parent.  Reads the catalogs
+ * through the active or historic snapshot.  Free with row_shape_free().
+ */
+extern RowShape *row_shape_build(Relation rel, ColumnFilter filter, void *arg,
+								 MemoryContext parent);
+extern void		 row_shape_free(RowShape *shape);
+
+/* Whether the shape uses relation or composite type relid anywhere. */
+extern bool row_shape_uses(const RowShape *shape, Oid relid);
+
+/* The type as users write it: format_type of oid and typmod. */
+extern char *type_shape_name(const TypeShape *type);
+
+/* Fills a TypeShape, nested parts included, in the current context. */
+extern void type_shape_init(TypeShape *shape, Oid oid, int32 typmod);
+
+/* Label of an enum value; looked up once per value. */
+extern const char *enum_label(const TypeShape *type, Oid value);
+
+/*
+ * Invalidation of shapes.  The callback is called with a relation's OID, or
+ * InvalidOid when every shape may be stale: a type, enum label or schema was
+ * changed.  It may be called at any time the server accepts invalidations,
+ * must not read catalogs and must not throw.  One listener per process.
+ */
+typedef void (*ShapeInvalidation)(Oid relid);
+extern void row_listen_invalidations(ShapeInvalidation callback);
+
+/*
+ * Settings that text output depends on.  "Canonical" ones make the output
+ * functions of KIND_OTHER write ISO dates, UTC, hex bytea, shortest floats,
+ * C money, whatever the session says.
+ *
+ * settings_pin() works at once; settings_unpin() gives the session's own back.
+ * Inside a transaction an error restores them as well (a GUC nest level).
+ */
+typedef struct PinnedSettings PinnedSettings;
+extern PinnedSettings *settings_pin_canonical(MemoryContext context);
+extern void			   settings_unpin(PinnedSettings *pinned);
+
+#endif /* OUTFLOW_ROW_H */
