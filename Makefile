@@ -18,7 +18,11 @@ OBJS = \
 	src/encode/numeric.o \
 	src/encode/datetime.o \
 	src/encode/json.o \
-	src/encode/json_string.o
+	src/encode/json_string.o \
+	src/encode/text_value.o \
+	src/encode/format.o \
+	src/encode/csv.o \
+	src/encode/jsonl.o
 
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))'

@@ -35,8 +35,8 @@
 
 /* 16: the name of a relation's storage */
 #if PG_VERSION_NUM < 160000
-#define RelFileNumber Oid
-#define rd_locator rd_node
+#define RelFileNumber			 Oid
+#define rd_locator				 rd_node
 #define relation_filenumber(rel) ((rel)->rd_node.relNode)
 #else
 #define relation_filenumber(rel) ((rel)->rd_locator.relNumber)

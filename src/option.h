@@ -35,10 +35,10 @@ typedef struct OptionSpec
 {
 	const char *name;
 	OptionType	type;
-	size_t		offset; /* of the field in the caller's struct */
-	const char *boot;	/* default, in text; NULL for NULL, NIL, 0 or off */
-	int64		min, max;			/* OPTION_INT and OPTION_SIZE */
-	const OptionChoice *choices;	/* OPTION_ENUM, ends with a NULL name */
+	size_t		offset;	  /* of the field in the caller's struct */
+	const char *boot;	  /* default, in text; NULL for NULL, NIL, 0 or off */
+	int64		min, max; /* OPTION_INT and OPTION_SIZE */
+	const OptionChoice *choices; /* OPTION_ENUM, ends with a NULL name */
 } OptionSpec;
 
 /* A table ends with a row whose name is NULL. */
@@ -60,7 +60,7 @@ extern void option_set(const OptionSpec *spec, const char *what,
 
 /* The row for name, or NULL. */
 extern const OptionSpec *option_find(const OptionSpec *table,
-									 const char *name);
+									 const char		  *name);
 
 /* "a", "b", ...: the valid names, for a hint. */
 extern char *option_names(const OptionSpec *table);

@@ -6,27 +6,16 @@
 #include "postgres.h"
 
 #include "fmgr.h"
-#include "replication/output_plugin.h"
 #include "utils/guc.h"
 
 #include "compat.h"
-#include "export/export.h"
-#include "stream/stream.h"
 
 PG_MODULE_MAGIC_EXT(.name = "outflow", .version = "1.0");
 
 extern PGDLLEXPORT void _PG_init(void);
-extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
 
 void
 _PG_init(void)
 {
-	export_define_settings();
 	MarkGUCPrefixReserved("outflow");
-}
-
-void
-_PG_output_plugin_init(OutputPluginCallbacks *cb)
-{
-	stream_init_callbacks(cb);
 }

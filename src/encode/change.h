@@ -27,9 +27,9 @@ typedef struct ChangeTransaction
 	XLogRecPtr	  commit_lsn; /* invalid while in progress; the prepare LSN
 							   * under two-phase */
 	XLogRecPtr	  end_lsn;
-	TimestampTz	  time;		   /* of commit or prepare; 0 while unknown */
-	const char	 *gid;		   /* prepared transactions, else NULL */
-	uint16		  origin;	   /* RepOriginId, 0 for none */
+	TimestampTz	  time;	  /* of commit or prepare; 0 while unknown */
+	const char	 *gid;	  /* prepared transactions, else NULL */
+	uint16		  origin; /* RepOriginId, 0 for none */
 	XLogRecPtr	  origin_lsn;
 	uint64		  changes;	   /* change records emitted so far */
 	bool		  in_progress; /* within stream_start .. stream_stop */
@@ -38,8 +38,8 @@ typedef struct ChangeTransaction
 /* Where an event stands: id = commit_lsn / lsn / index. */
 typedef struct ChangePosition
 {
-	XLogRecPtr lsn;
-	uint16	   index; /* of the tuple or relation within one WAL record */
+	XLogRecPtr	  lsn;
+	uint16		  index;  /* of the tuple or relation within one WAL record */
 	TransactionId subxid; /* in-progress transactions: who wrote it */
 } ChangePosition;
 
@@ -49,7 +49,7 @@ typedef struct RowChange
 	RowShape	*shape;
 	const char	*leaf_schema, *leaf_name; /* partition that changed, where the
 										   * shape is its root's; else NULL */
-	const Datum *new_values; /* NULL for DELETE */
+	const Datum *new_values;			  /* NULL for DELETE */
 	const bool	*new_nulls;
 	const bool	*unchanged; /* by column index: TOASTed, not in the WAL and not
 							 * filled in; NULL when there is none */
@@ -119,8 +119,8 @@ typedef struct ChangeFormat
 	/* txn is NULL for a message outside any transaction */
 	void (*message)(StringInfo out, const ChangeFormatOptions *options,
 					const ChangeTransaction *txn,
-					const ChangePosition *position,
-					const MessageChange *message);
+					const ChangePosition	*position,
+					const MessageChange		*message);
 } ChangeFormat;
 
 extern const ChangeFormat change_format_json;

@@ -58,20 +58,54 @@ extern void text_numeric(StringInfo out, Datum value);
 extern void text_uuid(StringInfo out, Datum value);
 extern void text_hex(StringInfo out, const char *data, int len); /* no \x */
 
-/* Whether a float or numeric is NaN or an infinity. */
+/* A numeric's stored form, read in place (detoasted first if need be). */
+typedef enum NumericSpecial
+{
+	NUMERIC_IS_FINITE,
+	NUMERIC_IS_NAN,
+	NUMERIC_IS_INFINITY,
+	NUMERIC_IS_MINUS_INFINITY
+} NumericSpecial;
+
+typedef struct NumericView
+{
+	NumericSpecial special;
+	bool		   negative;
+	int			   scale;	/* digits shown behind the point */
+	int			   weight;	/* of the first digit: 10000 ^ weight */
+	int			   ndigits; /* base-10000 digits stored */
+	const char	  *digits;	/* int16 each, unaligned; see numeric_digit() */
+} NumericView;
+
+extern void numeric_view(NumericView *view, Datum value);
 extern bool numeric_is_special(Datum value);
 
+/* The i-th base-10000 digit from the first one on; 0 outside of what is stored */
+static inline int
+numeric_digit(const NumericView *view, int i)
+{
+	int16 digit;
+
+	if (i < 0 || i >= view->ndigits)
+		return 0;
+	memcpy(&digit, view->digits + i * sizeof(int16), sizeof(int16));
+	return digit;
+}
+
 /*
- * Dates and times in ISO 8601.  date_separator is ' ' (PostgreSQL's) or 'T';
- * special values are "infinity" and "-infinity", years before 1 end in " BC".
+ * Dates and times in ISO 8601, at most MAX_DATETIME_TEXT bytes.  The separator
+ * is ' ' (PostgreSQL's) or 'T'; special values are "infinity" and "-infinity",
+ * years before 1 end in " BC".
  */
 extern int text_date(char *dst, int32 date);
 extern int text_time(char *dst, int64 time);
 extern int text_timetz(char *dst, int64 time, int32 zone);
-extern int text_timestamp(char *dst, int64 timestamp, char date_separator);
+extern int text_timestamp(char *dst, int64 timestamp, char separator);
 /* in UTC; zone is written behind the time: "Z" or "+00" */
-extern int text_timestamptz_utc(char *dst, int64 timestamp,
-								char date_separator, const char *zone);
+extern int text_timestamptz_utc(char *dst, int64 timestamp, char separator,
+								const char *zone);
+/* in the session's time zone, as timestamptz_out does under DateStyle ISO */
+extern int text_timestamptz_session(char *dst, int64 timestamp);
 
 /* ---- JSON (json.c, json_string.c) */
 
@@ -89,9 +123,13 @@ extern JsonStyle json_style_default(void);
 extern void json_string(StringInfo out, const JsonStyle *style,
 						const char *data, int len);
 
+/* Text that is JSON already, on one line. */
+extern void json_text(StringInfo out, const JsonStyle *style, const char *data,
+					  int len);
+
 /* One value as native JSON; not for NULL. */
-extern void json_value(StringInfo out, const JsonStyle *style,
-					   TypeShape *type, Datum value);
+extern void json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
+					   Datum value);
 
 /* Sets every label in the shape, nested ones too, to its escaped "name": */
 extern void json_prepare_shape(RowShape *shape, const JsonStyle *style);
@@ -100,9 +138,37 @@ extern void json_prepare_shape(RowShape *shape, const JsonStyle *style);
  * {"a":1,...}: values[attnum - 1] of each column of a prepared shape.  skip,
  * where given, leaves out columns (by index into shape->columns).
  */
-extern void json_object(StringInfo out, const JsonStyle *style,
-						RowShape *shape, const Datum *values,
-						const bool *nulls, const bool *skip);
+extern void json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
+					 const Datum *values, const bool *nulls, const bool *skip);
+
+/* ---- PostgreSQL's text of any value (text_value.c), for csv and text */
+
+/*
+ * What the session's settings allow: the settings are captured when the plan
+ * is made, and a kind whose direct form they rule out goes through its output
+ * function.
+ */
+typedef struct TextValues
+{
+	bool		   iso_dates;		/* DateStyle is ISO */
+	bool		   shortest_floats; /* extra_float_digits > 0 */
+	bool		   hex_bytea;
+	int			   encoding; /* of the result; -1 for the server's */
+	StringInfoData scratch;
+} TextValues;
+
+extern void text_values_init(TextValues *values, int encoding);
+
+/*
+ * Writes a value whose text is made of letters, digits and "+-.: " only, if
+ * it is of such a kind; else returns false and writes nothing.
+ */
+extern bool text_value_plain(const TextValues *values, TypeShape *type,
+							 Datum value, StringInfo out);
+
+/* Text of any value; valid until the next call or the end of the row. */
+extern const char *text_value(TextValues *values, TypeShape *type, Datum value,
+							  int *len);
 
 /* ---- whole rows for exports */
 
@@ -112,8 +178,10 @@ typedef struct RowFormatOptions
 	bool		header;	   /* csv, text */
 	char		delimiter; /* 0: the format's default */
 	char		quote, escape;
-	const char *null; /* NULL: the format's default */
-	int64		memory; /* bytes that the encoder may hold */
+	const char *null;		 /* NULL: the format's default */
+	bool		force_quote; /* csv: quote every value that is not NULL */
+	int			encoding;	 /* of text; -1: the server's */
+	int64		memory;		 /* bytes that the encoder may hold */
 	const char *compression; /* formats that compress by themselves */
 	/* facts for formats whose files describe themselves: name, value, ... */
 	List *metadata;
@@ -132,9 +200,10 @@ typedef struct RowEncoder RowEncoder;
  */
 typedef struct RowFormat
 {
-	const char *name;	   /* as users write it */
-	const char *extension; /* of file names, no dot */
+	const char *name;		/* as users write it */
+	const char *extension;	/* of file names, no dot */
 	bool compresses_itself; /* a page codec inside; no compression around it */
+	bool canonical_settings; /* pin the canonical ones, not the captured */
 
 	/* Early and cheap: refuse options and types that this format can't do. */
 	void (*check)(const RowFormatOptions *options);
@@ -145,8 +214,12 @@ typedef struct RowFormat
 	void (*close)(RowEncoder *encoder, StringInfo out);
 } RowFormat;
 
+extern const RowFormat row_format_csv;
+extern const RowFormat row_format_jsonl;
+
 /* Every row format; ends with NULL. */
 extern const RowFormat *const row_formats[];
-extern const RowFormat		 *row_format_find(const char *name);
+/* Never NULL: an unknown name is an ERROR that hints the valid ones. */
+extern const RowFormat *row_format_find(const char *name);
 
 #endif /* OUTFLOW_ENCODE_H */

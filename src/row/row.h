@@ -47,8 +47,8 @@ struct RowShape;
 /* A type, with the types that it is made of. */
 typedef struct TypeShape
 {
-	Oid		 oid;  /* as declared; a domain stays visible here */
-	Oid		 base; /* domains removed */
+	Oid		 oid;	 /* as declared; a domain stays visible here */
+	Oid		 base;	 /* domains removed */
 	int32	 typmod; /* of the base type: a domain's own typmod wins over the
 					  * column's -1 */
 	TypeKind kind;
@@ -60,7 +60,7 @@ typedef struct TypeShape
 	struct TypeShape *element; /* KIND_ARRAY */
 	struct RowShape	 *fields;  /* KIND_COMPOSITE */
 	HTAB			 *labels;  /* KIND_ENUM: Oid -> label, filled on demand */
-	FmgrInfo		  to_json; /* KIND_HSTORE: the extension's hstore_to_json */
+	FmgrInfo to_json; /* KIND_HSTORE: the extension's hstore_to_json */
 } TypeShape;
 
 typedef struct ColumnShape
@@ -83,12 +83,12 @@ typedef struct ColumnShape
  */
 typedef struct RowShape
 {
-	Oid			  relid; /* InvalidOid for a composite type */
+	Oid			  relid; /* of a composite type: its pg_class entry */
 	char		 *schema;
 	char		 *name;
 	char		  identity; /* relreplident; 0 for a composite type */
 	bool		  has_key;	/* some column is_key, or identity is FULL */
-	TupleDesc	  desc; /* a copy; natts counts dropped columns too */
+	TupleDesc	  desc;		/* a copy; natts counts dropped columns too */
 	int			  ncolumns;
 	ColumnShape	 *columns;
 	Datum		 *values; /* workspace of desc->natts entries for deforming */
@@ -137,7 +137,7 @@ extern void row_listen_invalidations(ShapeInvalidation callback);
  * Inside a transaction an error restores them as well (a GUC nest level).
  */
 typedef struct PinnedSettings PinnedSettings;
-extern PinnedSettings *settings_pin_canonical(MemoryContext context);
-extern void			   settings_unpin(PinnedSettings *pinned);
+extern PinnedSettings		 *settings_pin_canonical(MemoryContext context);
+extern void					  settings_unpin(PinnedSettings *pinned);
 
 #endif /* OUTFLOW_ROW_H */

@@ -1,0 +1,264 @@
+/*
+ * csv.c
+ *		Rows as CSV, byte for byte what COPY ... (FORMAT csv) writes under the
+ *		same settings and options.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "encode/encode.h"
+
+struct RowEncoder
+{
+	RowShape		*shape;
+	RowFormatOptions options;
+	int				 null_len;
+	bool			*plain; /* by column: written directly, never quoted */
+	TextValues		 values;
+};
+
+/* Characters that text_value_plain() may write. */
+static bool
+is_plain_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+		   (c >= 'A' && c <= 'Z') || strchr("+-.: ", c) != NULL;
+}
+
+static void
+csv_check(const RowFormatOptions *options)
+{
+	if (options->compression)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("format \"csv\" does not compress by itself")));
+}
+
+/*
+ * Quoting depends on the value unless neither the delimiter, the quote nor the
+ * NULL string can occur in it.
+ */
+static bool
+never_quoted(const RowEncoder *encoder)
+{
+	const RowFormatOptions *options = &encoder->options;
+
+	return !options->force_quote && options->null[0] == '\0' &&
+		   encoder->values.encoding < 0 &&
+		   !is_plain_char(options->delimiter) &&
+		   !is_plain_char(options->quote);
+}
+
+static bool
+is_plain_kind(const TextValues *values, TypeKind kind)
+{
+	switch (kind)
+	{
+		case KIND_BOOL:
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+		case KIND_OID:
+		case KIND_NUMERIC:
+		case KIND_UUID:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+			return true;
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+			return values->shortest_floats;
+		case KIND_DATE:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+			return values->iso_dates;
+		default:
+			return false;
+	}
+}
+
+/* Number of bytes before the first quote, delimiter or line end. */
+static inline int
+clean_span(const RowEncoder *encoder, const char *data, int len)
+{
+	char quote = encoder->options.quote;
+	char delimiter = encoder->options.delimiter;
+	int	 i = 0;
+
+#ifdef __SSE2__
+	const __m128i quotes = _mm_set1_epi8(quote);
+	const __m128i delimiters = _mm_set1_epi8(delimiter);
+	const __m128i newlines = _mm_set1_epi8('\n');
+	const __m128i returns = _mm_set1_epi8('\r');
+
+	for (; i + 16 <= len; i += 16)
+	{
+		__m128i chunk = _mm_loadu_si128((const __m128i *) (data + i));
+		int		mask = _mm_movemask_epi8(
+				_mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(chunk, quotes),
+										  _mm_cmpeq_epi8(chunk, delimiters)),
+							 _mm_or_si128(_mm_cmpeq_epi8(chunk, newlines),
+										  _mm_cmpeq_epi8(chunk, returns))));
+
+		if (mask != 0)
+			return i + __builtin_ctz(mask);
+	}
+#endif
+	for (; i < len; i++)
+	{
+		if (data[i] == quote || data[i] == delimiter || data[i] == '\n' ||
+			data[i] == '\r')
+			break;
+	}
+	return i;
+}
+
+/* A quoted value: quote and escape characters inside it are escaped. */
+static void
+append_quoted(const RowEncoder *encoder, const char *data, int len,
+			  StringInfo out)
+{
+	char		quote = encoder->options.quote;
+	char		escape = encoder->options.escape;
+	const char *end = data + len;
+
+	buffer_append_char(out, quote);
+	if (quote == escape)
+	{
+		const char *found;
+
+		while ((found = memchr(data, quote, end - data)) != NULL)
+		{
+			buffer_append(out, data, found - data + 1);
+			buffer_append_char(out, quote);
+			data = found + 1;
+		}
+		buffer_append(out, data, end - data);
+	}
+	else
+	{
+		for (; data < end; data++)
+		{
+			if (*data == quote || *data == escape)
+				buffer_append_char(out, escape);
+			buffer_append_char(out, *data);
+		}
+	}
+	buffer_append_char(out, quote);
+}
+
+static void
+append_text(const RowEncoder *encoder, const char *data, int len,
+			StringInfo out)
+{
+	bool quoted = encoder->options.force_quote ||
+				  (len == encoder->null_len &&
+				   memcmp(data, encoder->options.null, len) == 0) ||
+				  (encoder->shape->ncolumns == 1 && len == 2 &&
+				   memcmp(data, "\\.", 2) == 0) ||
+				  clean_span(encoder, data, len) < len;
+
+	if (quoted)
+		append_quoted(encoder, data, len, out);
+	else
+		buffer_append(out, data, len);
+}
+
+static void
+append_header(RowEncoder *encoder, StringInfo out)
+{
+	/* names are quoted by the same rule, but force_quote is for values */
+	bool force_quote = encoder->options.force_quote;
+
+	encoder->options.force_quote = false;
+	for (int i = 0; i < encoder->shape->ncolumns; i++)
+	{
+		const char *name = encoder->shape->columns[i].name;
+		char	   *converted = NULL;
+
+		if (i > 0)
+			buffer_append_char(out, encoder->options.delimiter);
+		if (encoder->values.encoding >= 0)
+			converted =
+				pg_server_to_any(name, strlen(name), encoder->values.encoding);
+		if (converted)
+			name = converted;
+		append_text(encoder, name, strlen(name), out);
+	}
+	buffer_append_char(out, '\n');
+	encoder->options.force_quote = force_quote;
+}
+
+static RowEncoder *
+csv_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
+{
+	RowEncoder *encoder = palloc0_object(RowEncoder);
+	bool		direct;
+
+	encoder->shape = shape;
+	encoder->options = *options;
+	if (options->delimiter == '\0')
+		encoder->options.delimiter = ',';
+	if (options->quote == '\0')
+		encoder->options.quote = '"';
+	if (options->escape == '\0')
+		encoder->options.escape = encoder->options.quote;
+	if (options->null == NULL)
+		encoder->options.null = "";
+	encoder->null_len = strlen(encoder->options.null);
+	text_values_init(&encoder->values, options->encoding);
+
+	direct = never_quoted(encoder);
+	encoder->plain = palloc0(sizeof(bool) * Max(shape->ncolumns, 1));
+	for (int i = 0; i < shape->ncolumns; i++)
+		encoder->plain[i] =
+			direct &&
+			is_plain_kind(&encoder->values, shape->columns[i].type.kind);
+	if (options->header)
+		append_header(encoder, out);
+	return encoder;
+}
+
+static void
+csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
+		StringInfo out)
+{
+	RowShape *shape = encoder->shape;
+
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+		int			 attribute = column->attnum - 1;
+
+		if (i > 0)
+			buffer_append_char(out, encoder->options.delimiter);
+		if (nulls[attribute])
+			buffer_append(out, encoder->options.null, encoder->null_len);
+		else if (encoder->plain[i])
+			(void) text_value_plain(&encoder->values, &column->type,
+									values[attribute], out);
+		else
+		{
+			int			len;
+			const char *text = text_value(&encoder->values, &column->type,
+										  values[attribute], &len);
+
+			append_text(encoder, text, len, out);
+		}
+	}
+	buffer_append_char(out, '\n');
+}
+
+static void
+csv_close(RowEncoder *encoder, StringInfo out)
+{
+}
+
+const RowFormat row_format_csv = {.name = "csv",
+								  .extension = "csv",
+								  .check = csv_check,
+								  .open = csv_open,
+								  .row = csv_row,
+								  .close = csv_close};

@@ -1,0 +1,254 @@
+/*
+ * datetime.c
+ *		Dates and times in ISO 8601, as PostgreSQL's output functions write
+ *		them under DateStyle ISO.
+ */
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+#include "pgtime.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/timestamp.h"
+
+#include "encode/encode.h"
+
+/* Within this range time zones change their offset at quarter hours only. */
+#define QUARTER_HOUR		(15 * SECS_PER_MINUTE * USECS_PER_SEC)
+#define QUARTER_HOURS_SINCE (-20 * 366 * USECS_PER_DAY) /* about 1980 */
+#define QUARTER_HOURS_UNTIL (100 * 366 * USECS_PER_DAY) /* about 2100 */
+
+static inline char *
+write_two(char *dst, int value)
+{
+	dst[0] = '0' + value / 10;
+	dst[1] = '0' + value % 10;
+	return dst + 2;
+}
+
+/* At least four digits, as PostgreSQL pads years. */
+static char *
+write_year(char *dst, int year)
+{
+	if (year <= 9999)
+	{
+		dst = write_two(dst, year / 100);
+		return write_two(dst, year % 100);
+	}
+	return dst + text_uint32(dst, year);
+}
+
+static char *
+write_bc(char *dst)
+{
+	memcpy(dst, " BC", 3);
+	return dst + 3;
+}
+
+/*
+ * The civil date of a day number counted from 2000-01-01, without its era;
+ * *bc tells whether " BC" is due.  Rows tend to come in the order of time, so
+ * that the last date is often the next one as well.
+ */
+static char *
+write_civil_date(char *dst, int32 date, bool *bc)
+{
+	static int32 last_date = PG_INT32_MIN;
+	static char	 last_text[16];
+	static int	 last_len;
+	static bool	 last_bc;
+
+	if (date != last_date)
+	{
+		int	  year, month, day;
+		char *end;
+
+		j2date(date + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+		last_bc = year <= 0;
+		end = write_year(last_text, last_bc ? -(year - 1) : year);
+		*end++ = '-';
+		end = write_two(end, month);
+		*end++ = '-';
+		end = write_two(end, day);
+		last_len = end - last_text;
+		last_date = date;
+	}
+	memcpy(dst, last_text, sizeof(last_text));
+	*bc = last_bc;
+	return dst + last_len;
+}
+
+/* hh:mm:ss[.ffffff] of microseconds since midnight, zeros at the end cut */
+static char *
+write_time(char *dst, int64 time)
+{
+	int seconds = time / USECS_PER_SEC;
+	int fraction = time % USECS_PER_SEC;
+
+	dst = write_two(dst, seconds / SECS_PER_HOUR);
+	*dst++ = ':';
+	dst = write_two(dst, seconds / SECS_PER_MINUTE % MINS_PER_HOUR);
+	*dst++ = ':';
+	dst = write_two(dst, seconds % SECS_PER_MINUTE);
+	if (fraction != 0)
+	{
+		*dst++ = '.';
+		dst = write_two(dst, fraction / 10000);
+		dst = write_two(dst, fraction / 100 % 100);
+		dst = write_two(dst, fraction % 100);
+		while (dst[-1] == '0')
+			dst--;
+	}
+	return dst;
+}
+
+/* +hh[:mm[:ss]] of a zone in seconds west of UTC */
+static char *
+write_zone(char *dst, int zone)
+{
+	int seconds = abs(zone);
+
+	*dst++ = zone <= 0 ? '+' : '-';
+	dst = write_two(dst, seconds / SECS_PER_HOUR);
+	if (seconds % SECS_PER_HOUR != 0)
+	{
+		*dst++ = ':';
+		dst = write_two(dst, seconds / SECS_PER_MINUTE % MINS_PER_HOUR);
+		if (seconds % SECS_PER_MINUTE != 0)
+		{
+			*dst++ = ':';
+			dst = write_two(dst, seconds % SECS_PER_MINUTE);
+		}
+	}
+	return dst;
+}
+
+static int
+text_infinity(char *dst, bool negative)
+{
+	const char *text = negative ? "-infinity" : "infinity";
+	int			len = strlen(text);
+
+	memcpy(dst, text, len);
+	return len;
+}
+
+int
+text_date(char *dst, int32 date)
+{
+	char *end;
+	bool  bc;
+
+	if (DATE_NOT_FINITE(date))
+		return text_infinity(dst, DATE_IS_NOBEGIN(date));
+	end = write_civil_date(dst, date, &bc);
+	if (bc)
+		end = write_bc(end);
+	return end - dst;
+}
+
+int
+text_time(char *dst, int64 time)
+{
+	return write_time(dst, time) - dst;
+}
+
+int
+text_timetz(char *dst, int64 time, int32 zone)
+{
+	return write_zone(write_time(dst, time), zone) - dst;
+}
+
+/* Date and time without zone and era; not for infinities. */
+static char *
+write_timestamp(char *dst, int64 timestamp, char separator, bool *bc)
+{
+	int64 date = timestamp / USECS_PER_DAY;
+	int64 time = timestamp % USECS_PER_DAY;
+
+	if (time < 0)
+	{
+		time += USECS_PER_DAY;
+		date--;
+	}
+	dst = write_civil_date(dst, (int32) date, bc);
+	*dst++ = separator;
+	return write_time(dst, time);
+}
+
+int
+text_timestamp(char *dst, int64 timestamp, char separator)
+{
+	char *end;
+	bool  bc;
+
+	if (TIMESTAMP_NOT_FINITE(timestamp))
+		return text_infinity(dst, TIMESTAMP_IS_NOBEGIN(timestamp));
+	end = write_timestamp(dst, timestamp, separator, &bc);
+	if (bc)
+		end = write_bc(end);
+	return end - dst;
+}
+
+int
+text_timestamptz_utc(char *dst, int64 timestamp, char separator,
+					 const char *zone)
+{
+	char *end;
+	bool  bc;
+
+	if (TIMESTAMP_NOT_FINITE(timestamp))
+		return text_infinity(dst, TIMESTAMP_IS_NOBEGIN(timestamp));
+	end = write_timestamp(dst, timestamp, separator, &bc);
+	while (*zone)
+		*end++ = *zone++;
+	if (bc)
+		end = write_bc(end);
+	return end - dst;
+}
+
+/*
+ * Seconds west of UTC that the session's time zone has at a time.  Time zones
+ * are slow to ask, and answer the same for all times of a quarter hour.
+ */
+static int
+session_zone(int64 timestamp)
+{
+	static pg_tz *last_tz = NULL;
+	static int64  last_quarter;
+	static int	  last_zone;
+	int64		  quarter = timestamp / QUARTER_HOUR;
+	struct pg_tm  tm;
+	fsec_t		  fsec;
+	int			  zone;
+
+	if (session_timezone == last_tz && quarter == last_quarter)
+		return last_zone;
+	if (timestamp2tm(timestamp, &zone, &tm, &fsec, NULL, NULL) != 0)
+		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+						errmsg("timestamp out of range")));
+	if (timestamp > QUARTER_HOURS_SINCE && timestamp < QUARTER_HOURS_UNTIL)
+	{
+		last_tz = session_timezone;
+		last_quarter = quarter;
+		last_zone = zone;
+	}
+	return zone;
+}
+
+int
+text_timestamptz_session(char *dst, int64 timestamp)
+{
+	char *end;
+	bool  bc;
+	int	  zone;
+
+	if (TIMESTAMP_NOT_FINITE(timestamp))
+		return text_infinity(dst, TIMESTAMP_IS_NOBEGIN(timestamp));
+	zone = session_zone(timestamp);
+	end = write_timestamp(dst, timestamp - zone * USECS_PER_SEC, ' ', &bc);
+	end = write_zone(end, zone);
+	if (bc)
+		end = write_bc(end);
+	return end - dst;
+}

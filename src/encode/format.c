@@ -1,0 +1,28 @@
+/*
+ * format.c
+ *		The table of row formats.
+ */
+#include "postgres.h"
+
+#include "encode/encode.h"
+
+const RowFormat *const row_formats[] = {&row_format_csv, &row_format_jsonl,
+										NULL};
+
+const RowFormat *
+row_format_find(const char *name)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (const RowFormat *const *format = row_formats; *format; format++)
+	{
+		if (strcmp((*format)->name, name) == 0)
+			return *format;
+		appendStringInfo(&names, "%s%s", names.len ? ", " : "",
+						 (*format)->name);
+	}
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unknown export format \"%s\"", name),
+					errhint("Valid formats are: %s.", names.data)));
+}

@@ -1,0 +1,365 @@
+/*
+ * json.c
+ *		Values and rows as native JSON.
+ *
+ * Numbers, booleans, json, arrays and composites are themselves; dates and
+ * times are ISO 8601; everything else is a string of PostgreSQL's text.  NaN
+ * and infinities, which JSON's numbers lack, are strings.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/tupmacs.h"
+#include "common/shortest_dec.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "encode/encode.h"
+
+static void
+json_float8(StringInfo out, float8 value, int (*write)(char *, float8))
+{
+	char *dst = buffer_reserve(out, MAX_NUMBER_TEXT + 2);
+	int	  len;
+
+	if (likely(isfinite(value)))
+		len = write(dst, value);
+	else
+	{
+		len = write(dst + 1, value) + 2;
+		dst[0] = dst[len - 1] = '"';
+	}
+	buffer_advance(out, len);
+}
+
+static int
+write_as_float4(char *dst, float8 value)
+{
+	return text_float4(dst, (float4) value);
+}
+
+static void
+json_int64(StringInfo out, const JsonStyle *style, int64 value)
+{
+	char *start = buffer_reserve(out, MAX_NUMBER_TEXT + 2);
+	char *dst = start;
+
+	if (style->numbers_as_string)
+		*dst++ = '"';
+	dst += text_int64(dst, value);
+	if (style->numbers_as_string)
+		*dst++ = '"';
+	buffer_advance(out, dst - start);
+}
+
+static void
+json_numeric(StringInfo out, const JsonStyle *style, Datum value)
+{
+	bool quoted = style->numbers_as_string || numeric_is_special(value);
+
+	if (quoted)
+		buffer_append_char(out, '"');
+	text_numeric(out, value);
+	if (quoted)
+		buffer_append_char(out, '"');
+}
+
+/* Dates and times: their text never needs an escape. */
+static void
+json_datetime(StringInfo out, TypeKind kind, Datum value)
+{
+	char *start = buffer_reserve(out, MAX_DATETIME_TEXT + 2);
+	char *dst = start;
+
+	*dst++ = '"';
+	switch (kind)
+	{
+		case KIND_DATE:
+			dst += text_date(dst, DatumGetDateADT(value));
+			break;
+		case KIND_TIME:
+			dst += text_time(dst, DatumGetTimeADT(value));
+			break;
+		case KIND_TIMETZ:
+			dst += text_timetz(dst, DatumGetTimeTzADTP(value)->time,
+							   DatumGetTimeTzADTP(value)->zone);
+			break;
+		case KIND_TIMESTAMP:
+			dst += text_timestamp(dst, DatumGetTimestamp(value), 'T');
+			break;
+		default:
+			dst += text_timestamptz_utc(dst, DatumGetTimestampTz(value), 'T',
+										"Z");
+			break;
+	}
+	*dst++ = '"';
+	buffer_advance(out, dst - start);
+}
+
+static void
+json_bytea(StringInfo out, Datum value)
+{
+	struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
+
+	buffer_append_literal(out, "\"\\\\x");
+	text_hex(out, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	buffer_append_char(out, '"');
+}
+
+static void
+json_jsonb(StringInfo out, const JsonStyle *style, Datum value)
+{
+	Jsonb		  *jsonb = DatumGetJsonbP(value);
+	StringInfoData text;
+
+	if (!style->ascii)
+	{
+		(void) JsonbToCString(out, &jsonb->root, VARSIZE(jsonb));
+		return;
+	}
+	initStringInfo(&text);
+	(void) JsonbToCString(&text, &jsonb->root, VARSIZE(jsonb));
+	json_text(out, style, text.data, text.len);
+	pfree(text.data);
+}
+
+/* Where the walk through an array's elements stands. */
+typedef struct ArrayWalk
+{
+	TypeShape	*element;
+	int			 ndim;
+	const int	*dims;
+	const char	*data;
+	const bits8 *nulls; /* NULL if no element is null */
+	int			 index;
+} ArrayWalk;
+
+static void
+json_array_dimension(StringInfo out, const JsonStyle *style, ArrayWalk *walk,
+					 int dimension)
+{
+	TypeShape *element = walk->element;
+
+	buffer_append_char(out, '[');
+	for (int i = 0; i < walk->dims[dimension]; i++)
+	{
+		if (i > 0)
+			buffer_append_char(out, ',');
+		if (dimension + 1 < walk->ndim)
+		{
+			json_array_dimension(out, style, walk, dimension + 1);
+			continue;
+		}
+		if (walk->nulls && att_isnull(walk->index, walk->nulls))
+			buffer_append_literal(out, "null");
+		else
+		{
+			json_value(out, style, element,
+					   fetch_att(walk->data, element->byval, element->len));
+			walk->data =
+				att_addlength_pointer(walk->data, element->len, walk->data);
+			walk->data =
+				(const char *) att_align_nominal(walk->data, element->align);
+		}
+		walk->index++;
+	}
+	buffer_append_char(out, ']');
+}
+
+static void
+json_array(StringInfo out, const JsonStyle *style, TypeShape *type,
+		   Datum value)
+{
+	ArrayType *array = DatumGetArrayTypeP(value);
+	ArrayWalk  walk = {.element = type->element,
+					   .ndim = ARR_NDIM(array),
+					   .dims = ARR_DIMS(array),
+					   .data = ARR_DATA_PTR(array),
+					   .nulls = ARR_NULLBITMAP(array)};
+
+	if (walk.ndim == 0)
+		buffer_append_literal(out, "[]");
+	else
+		json_array_dimension(out, style, &walk, 0);
+}
+
+static void
+json_composite(StringInfo out, const JsonStyle *style, TypeShape *type,
+			   Datum value)
+{
+	HeapTupleHeader header = DatumGetHeapTupleHeader(value);
+	RowShape	   *fields = type->fields;
+	HeapTupleData	tuple = {.t_len = HeapTupleHeaderGetDatumLength(header),
+							 .t_data = header};
+
+	ItemPointerSetInvalid(&tuple.t_self);
+	heap_deform_tuple(&tuple, fields->desc, fields->values, fields->nulls);
+	json_row(out, style, fields, fields->values, fields->nulls, NULL);
+}
+
+/* Kinds whose text is a string of PostgreSQL's. */
+static void
+json_text_value(StringInfo out, const JsonStyle *style, TypeShape *type,
+				Datum value)
+{
+	if (type->kind == KIND_TEXT)
+	{
+		struct varlena *text = PG_DETOAST_DATUM_PACKED(value);
+
+		json_string(out, style, VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
+	}
+	else
+	{
+		const char *text = type->kind == KIND_NAME
+							   ? NameStr(*DatumGetName(value))
+						   : type->kind == KIND_ENUM
+							   ? enum_label(type, DatumGetObjectId(value))
+							   : OutputFunctionCall(&type->output, value);
+
+		json_string(out, style, text, strlen(text));
+	}
+}
+
+void
+json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
+		   Datum value)
+{
+	struct varlena *json;
+
+	switch (type->kind)
+	{
+		case KIND_BOOL:
+			if (DatumGetBool(value))
+				buffer_append_literal(out, "true");
+			else
+				buffer_append_literal(out, "false");
+			break;
+		case KIND_INT2:
+			buffer_advance(out,
+						   text_int64(buffer_reserve(out, MAX_NUMBER_TEXT),
+									  DatumGetInt16(value)));
+			break;
+		case KIND_INT4:
+			buffer_advance(out,
+						   text_int64(buffer_reserve(out, MAX_NUMBER_TEXT),
+									  DatumGetInt32(value)));
+			break;
+		case KIND_INT8:
+			json_int64(out, style, DatumGetInt64(value));
+			break;
+		case KIND_OID:
+			buffer_advance(out,
+						   text_uint32(buffer_reserve(out, MAX_NUMBER_TEXT),
+									   DatumGetObjectId(value)));
+			break;
+		case KIND_FLOAT4:
+			json_float8(out, DatumGetFloat4(value), write_as_float4);
+			break;
+		case KIND_FLOAT8:
+			json_float8(out, DatumGetFloat8(value), text_float8);
+			break;
+		case KIND_NUMERIC:
+			json_numeric(out, style, value);
+			break;
+		case KIND_BYTEA:
+			json_bytea(out, value);
+			break;
+		case KIND_UUID:
+			buffer_append_char(out, '"');
+			text_uuid(out, value);
+			buffer_append_char(out, '"');
+			break;
+		case KIND_DATE:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+			json_datetime(out, type->kind, value);
+			break;
+		case KIND_JSON:
+			json = PG_DETOAST_DATUM_PACKED(value);
+			json_text(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+			break;
+		case KIND_JSONB:
+			json_jsonb(out, style, value);
+			break;
+		case KIND_HSTORE:
+			json = DatumGetTextPP(FunctionCall1(&type->to_json, value));
+			json_text(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+			break;
+		case KIND_ARRAY:
+			json_array(out, style, type, value);
+			break;
+		case KIND_COMPOSITE:
+			json_composite(out, style, type, value);
+			break;
+		case KIND_TEXT:
+		case KIND_NAME:
+		case KIND_ENUM:
+		case KIND_OTHER:
+			json_text_value(out, style, type, value);
+			break;
+	}
+}
+
+static void
+prepare_type(TypeShape *type, const JsonStyle *style)
+{
+	if (type->kind == KIND_ARRAY)
+		prepare_type(type->element, style);
+	else if (type->kind == KIND_COMPOSITE)
+		json_prepare_shape(type->fields, style);
+}
+
+void
+json_prepare_shape(RowShape *shape, const JsonStyle *style)
+{
+	StringInfoData label;
+
+	initStringInfo(&label);
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+
+		resetStringInfo(&label);
+		json_string(&label, style, column->name, strlen(column->name));
+		buffer_append_char(&label, ':');
+		column->label = MemoryContextAlloc(shape->context, label.len);
+		memcpy(column->label, label.data, label.len);
+		column->label_len = label.len;
+		prepare_type(&column->type, style);
+	}
+	pfree(label.data);
+}
+
+void
+json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
+		 const Datum *values, const bool *nulls, const bool *skip)
+{
+	bool first = true;
+
+	buffer_append_char(out, '{');
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+		int			 attribute = column->attnum - 1;
+
+		if (skip && skip[i])
+			continue;
+		if (!first)
+			buffer_append_char(out, ',');
+		first = false;
+		buffer_append(out, column->label, column->label_len);
+		if (nulls[attribute])
+			buffer_append_literal(out, "null");
+		else
+			json_value(out, style, &column->type, values[attribute]);
+	}
+	buffer_append_char(out, '}');
+}

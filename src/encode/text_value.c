@@ -1,0 +1,176 @@
+/*
+ * text_value.c
+ *		PostgreSQL's text of any value, as COPY would write it under the
+ *		settings in force.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/bytea.h"
+#include "utils/date.h"
+#include "utils/float.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "encode/encode.h"
+
+void
+text_values_init(TextValues *values, int encoding)
+{
+	values->iso_dates = DateStyle == USE_ISO_DATES;
+	values->shortest_floats = extra_float_digits > 0;
+	values->hex_bytea = bytea_output == BYTEA_OUTPUT_HEX;
+	values->encoding = encoding == GetDatabaseEncoding() ? -1 : encoding;
+	initStringInfo(&values->scratch);
+}
+
+static int
+plain_datetime(char *dst, TypeKind kind, Datum value)
+{
+	switch (kind)
+	{
+		case KIND_DATE:
+			return text_date(dst, DatumGetDateADT(value));
+		case KIND_TIMESTAMP:
+			return text_timestamp(dst, DatumGetTimestamp(value), ' ');
+		default:
+			return text_timestamptz_session(dst, DatumGetTimestampTz(value));
+	}
+}
+
+bool
+text_value_plain(const TextValues *values, TypeShape *type, Datum value,
+				 StringInfo out)
+{
+	char *dst = buffer_reserve(out, MAX_DATETIME_TEXT);
+	int	  len;
+
+	switch (type->kind)
+	{
+		case KIND_BOOL:
+			*dst = DatumGetBool(value) ? 't' : 'f';
+			len = 1;
+			break;
+		case KIND_INT2:
+			len = text_int64(dst, DatumGetInt16(value));
+			break;
+		case KIND_INT4:
+			len = text_int64(dst, DatumGetInt32(value));
+			break;
+		case KIND_INT8:
+			len = text_int64(dst, DatumGetInt64(value));
+			break;
+		case KIND_OID:
+			len = text_uint32(dst, DatumGetObjectId(value));
+			break;
+		case KIND_FLOAT4:
+			if (!values->shortest_floats)
+				return false;
+			len = text_float4(dst, DatumGetFloat4(value));
+			break;
+		case KIND_FLOAT8:
+			if (!values->shortest_floats)
+				return false;
+			len = text_float8(dst, DatumGetFloat8(value));
+			break;
+		case KIND_TIME: /* the same under every DateStyle */
+			len = text_time(dst, DatumGetTimeADT(value));
+			break;
+		case KIND_TIMETZ:
+			len = text_timetz(dst, DatumGetTimeTzADTP(value)->time,
+							  DatumGetTimeTzADTP(value)->zone);
+			break;
+		case KIND_DATE:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+			if (!values->iso_dates)
+				return false;
+			len = plain_datetime(dst, type->kind, value);
+			break;
+		case KIND_NUMERIC:
+			text_numeric(out, value);
+			return true;
+		case KIND_UUID:
+			text_uuid(out, value);
+			return true;
+		default:
+			return false;
+	}
+	buffer_advance(out, len);
+	return true;
+}
+
+/* In the database's encoding. */
+static const char *
+server_text(TextValues *values, TypeShape *type, Datum value, int *len)
+{
+	StringInfo		scratch = &values->scratch;
+	struct varlena *bytes;
+	const char	   *text;
+
+	resetStringInfo(scratch);
+	if (text_value_plain(values, type, value, scratch))
+	{
+		*len = scratch->len;
+		return scratch->data;
+	}
+	switch (type->kind)
+	{
+		case KIND_TEXT:
+		case KIND_JSON:
+			bytes = PG_DETOAST_DATUM_PACKED(value);
+			*len = VARSIZE_ANY_EXHDR(bytes);
+			return VARDATA_ANY(bytes);
+		case KIND_JSONB:
+			bytes = (struct varlena *) DatumGetJsonbP(value);
+			(void) JsonbToCString(scratch, &((Jsonb *) bytes)->root,
+								  VARSIZE(bytes));
+			*len = scratch->len;
+			return scratch->data;
+		case KIND_BYTEA:
+			if (values->hex_bytea)
+			{
+				bytes = PG_DETOAST_DATUM_PACKED(value);
+				buffer_append_literal(scratch, "\\x");
+				text_hex(scratch, VARDATA_ANY(bytes),
+						 VARSIZE_ANY_EXHDR(bytes));
+				*len = scratch->len;
+				return scratch->data;
+			}
+			break;
+		case KIND_NAME:
+			text = NameStr(*DatumGetName(value));
+			*len = strlen(text);
+			return text;
+		case KIND_ENUM:
+			text = enum_label(type, DatumGetObjectId(value));
+			*len = strlen(text);
+			return text;
+		default:
+			break;
+	}
+	text = OutputFunctionCall(&type->output, value);
+	*len = strlen(text);
+	return text;
+}
+
+const char *
+text_value(TextValues *values, TypeShape *type, Datum value, int *len)
+{
+	const char *text = server_text(values, type, value, len);
+
+	if (values->encoding >= 0)
+	{
+		char *converted = pg_server_to_any(text, *len, values->encoding);
+
+		if (converted != text)
+		{
+			text = converted;
+			*len = strlen(converted);
+		}
+	}
+	return text;
+}

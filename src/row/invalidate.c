@@ -1,0 +1,78 @@
+/*
+ * invalidate.c
+ *		Tells one listener when cached shapes may be stale.
+ *
+ * The server keeps invalidation callbacks for the life of the process and has
+ * room for few of them, so they are registered once.
+ */
+#include "postgres.h"
+
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "access/transam.h"
+
+#include "row/row_internal.h"
+
+static ShapeInvalidation listener = NULL;
+
+/*
+ * Hash values, as the type cache's invalidations name them, of the
+ * user-defined types that shapes were built from.  Every CREATE TABLE, a
+ * temporary one's too, invalidates the types that it makes; without this set
+ * each of them would throw away all shapes.
+ */
+static HTAB *watched_types = NULL;
+
+void
+invalidation_watch_type(Oid type)
+{
+	uint32 hash;
+
+	if (listener == NULL || type < FirstNormalObjectId)
+		return;
+	hash = GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(type));
+	(void) hash_search(watched_types, &hash, HASH_ENTER, NULL);
+}
+
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	listener(relid);
+}
+
+static void
+type_changed(Datum arg, int cacheid, uint32 hash)
+{
+	if (hash == 0 || hash_search(watched_types, &hash, HASH_FIND, NULL))
+		listener(InvalidOid);
+}
+
+static void
+anything_changed(Datum arg, int cacheid, uint32 hash)
+{
+	listener(InvalidOid);
+}
+
+void
+row_listen_invalidations(ShapeInvalidation callback)
+{
+	HASHCTL ctl;
+
+	Assert(listener == NULL || listener == callback);
+	if (listener)
+		return;
+
+	ctl.keysize = sizeof(uint32);
+	ctl.entrysize = sizeof(uint32);
+	ctl.hcxt = CacheMemoryContext;
+	watched_types = hash_create("outflow watched types", 64, &ctl,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	listener = callback;
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(ENUMOID, anything_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, anything_changed, (Datum) 0);
+}

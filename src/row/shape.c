@@ -1,0 +1,145 @@
+/*
+ * shape.c
+ *		The shape of a relation's rows and of composite values.
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "nodes/bitmapset.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+#include "row/row_internal.h"
+
+/* Fills shape->columns from shape->desc, in the current context. */
+static void
+shape_columns(RowShape *shape, ColumnFilter filter, void *arg)
+{
+	int natts = shape->desc->natts;
+
+	shape->columns = palloc0(sizeof(ColumnShape) * Max(natts, 1));
+	shape->values = palloc0(sizeof(Datum) * Max(natts, 1));
+	shape->nulls = palloc0(sizeof(bool) * Max(natts, 1));
+
+	for (int i = 0; i < natts; i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(shape->desc, i);
+		ColumnShape		 *column = &shape->columns[shape->ncolumns];
+
+		if (attr->attisdropped ||
+			attr->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL ||
+			(filter && !filter(attr, arg)))
+			continue;
+		shape->ncolumns++;
+		column->name = pstrdup(NameStr(attr->attname));
+		column->attnum = attr->attnum;
+		column->not_null = attr->attnotnull;
+		column->is_generated =
+			attr->attgenerated == ATTRIBUTE_GENERATED_STORED;
+		type_shape_init(&column->type, attr->atttypid, attr->atttypmod);
+	}
+}
+
+/*
+ * Marks the columns of the primary key and of the replica identity.  Under
+ * REPLICA IDENTITY FULL the key is the primary key, where there is one: the
+ * old row always brings it.
+ */
+static void
+shape_keys(RowShape *shape, Relation rel)
+{
+	Bitmapset *primary =
+		RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	Bitmapset *identity =
+		RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_IDENTITY_KEY);
+
+	shape->identity = rel->rd_rel->relreplident;
+	shape->has_key = shape->identity == REPLICA_IDENTITY_FULL;
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+		int			 bit = column->attnum - FirstLowInvalidHeapAttributeNumber;
+
+		column->is_primary = bms_is_member(bit, primary);
+		column->is_key = shape->identity == REPLICA_IDENTITY_FULL
+							 ? column->is_primary
+							 : bms_is_member(bit, identity);
+		shape->has_key |= column->is_key;
+	}
+	bms_free(primary);
+	bms_free(identity);
+}
+
+RowShape *
+row_shape_build(Relation rel, ColumnFilter filter, void *arg,
+				MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow row shape", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	RowShape	 *shape = palloc0_object(RowShape);
+
+	shape->context = context;
+	shape->relid = RelationGetRelid(rel);
+	shape->schema = get_namespace_name(RelationGetNamespace(rel));
+	if (shape->schema == NULL)
+		elog(ERROR, "cache lookup failed for namespace %u",
+			 RelationGetNamespace(rel));
+	shape->name = pstrdup(RelationGetRelationName(rel));
+	shape->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	shape_columns(shape, filter, arg);
+	shape_keys(shape, rel);
+	MemoryContextSwitchTo(old);
+
+	/* until here an error frees the half-built shape with the caller's
+	 * context */
+	MemoryContextSetParent(context, parent);
+	return shape;
+}
+
+void
+row_shape_free(RowShape *shape)
+{
+	MemoryContextDelete(shape->context);
+}
+
+RowShape *
+row_shape_of_composite(Oid type)
+{
+	RowShape *shape = palloc0_object(RowShape);
+
+	shape->context = CurrentMemoryContext;
+	shape->relid = get_typ_typrelid(type);
+	shape->schema = "";
+	shape->name = "";
+	shape->desc = lookup_rowtype_tupdesc_copy(type, -1);
+	shape_columns(shape, NULL, NULL);
+	return shape;
+}
+
+static bool
+type_uses(const TypeShape *type, Oid relid)
+{
+	if (type->kind == KIND_ARRAY)
+		return type_uses(type->element, relid);
+	return type->kind == KIND_COMPOSITE && row_shape_uses(type->fields, relid);
+}
+
+bool
+row_shape_uses(const RowShape *shape, Oid relid)
+{
+	if (shape->relid == relid)
+		return true;
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		if (type_uses(&shape->columns[i].type, relid))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,232 @@
+/*
+ * type.c
+ *		From a type's OID to its kind and everything that encoders need of it.
+ *
+ * This is the one place that knows type OIDs.  A type that isn't named here
+ * is KIND_OTHER and is written by its own output function.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "catalog/pg_enum.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+#include "row/row_internal.h"
+
+typedef struct EnumLabel
+{
+	Oid		 oid;
+	NameData label;
+} EnumLabel;
+
+/* The kind of a built-in base type; KIND_OTHER if it has none of its own. */
+static TypeKind
+builtin_kind(Oid base)
+{
+	switch (base)
+	{
+		case BOOLOID:
+			return KIND_BOOL;
+		case INT2OID:
+			return KIND_INT2;
+		case INT4OID:
+			return KIND_INT4;
+		case INT8OID:
+			return KIND_INT8;
+		case OIDOID:
+		case XIDOID:
+		case CIDOID:
+			return KIND_OID;
+		case FLOAT4OID:
+			return KIND_FLOAT4;
+		case FLOAT8OID:
+			return KIND_FLOAT8;
+		case NUMERICOID:
+			return KIND_NUMERIC;
+		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
+			return KIND_TEXT;
+		case NAMEOID:
+			return KIND_NAME;
+		case BYTEAOID:
+			return KIND_BYTEA;
+		case UUIDOID:
+			return KIND_UUID;
+		case DATEOID:
+			return KIND_DATE;
+		case TIMEOID:
+			return KIND_TIME;
+		case TIMETZOID:
+			return KIND_TIMETZ;
+		case TIMESTAMPOID:
+			return KIND_TIMESTAMP;
+		case TIMESTAMPTZOID:
+			return KIND_TIMESTAMPTZ;
+		case JSONOID:
+			return KIND_JSON;
+		case JSONBOID:
+			return KIND_JSONB;
+		default:
+			return KIND_OTHER;
+	}
+}
+
+/* Whether function is C function "name" of library "probin". */
+static bool
+is_c_function(Oid function, const char *name, char **probin)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool	  result = false;
+	Datum	  datum;
+	bool	  isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	if (((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId)
+	{
+		datum = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+		result = !isnull && strcmp(TextDatumGetCString(datum), name) == 0;
+		datum = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_probin, &isnull);
+		result = result && !isnull;
+		if (result)
+			*probin = TextDatumGetCString(datum);
+	}
+	ReleaseSysCache(tuple);
+	return result;
+}
+
+/*
+ * hstore is an extension's type, so it has no fixed OID.  It is recognised by
+ * the C function behind its output, and written by the same library's
+ * conversion to JSON.
+ */
+static bool
+init_hstore(TypeShape *shape, Form_pg_type form)
+{
+	char *namespace;
+	char *out_library, *json_library;
+	Oid	  to_json;
+
+	if (strcmp(NameStr(form->typname), "hstore") != 0 ||
+		!is_c_function(form->typoutput, "hstore_out", &out_library))
+		return false;
+	namespace = get_namespace_name(form->typnamespace);
+	if (namespace == NULL)
+		return false;
+	to_json = LookupFuncName(
+		list_make2(makeString(namespace), makeString("hstore_to_json")), 1,
+		&shape->base, true);
+	if (!OidIsValid(to_json) ||
+		!is_c_function(to_json, "hstore_to_json", &json_library) ||
+		strcmp(out_library, json_library) != 0)
+		return false;
+	fmgr_info_cxt(to_json, &shape->to_json, CurrentMemoryContext);
+	shape->kind = KIND_HSTORE;
+	return true;
+}
+
+static void
+init_enum(TypeShape *shape)
+{
+	HASHCTL ctl;
+
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(EnumLabel);
+	ctl.hcxt = CurrentMemoryContext;
+	shape->kind = KIND_ENUM;
+	shape->labels = hash_create("outflow enum labels", 16, &ctl,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* The parts of a type that isn't built in, or has elements or fields. */
+static void
+init_structure(TypeShape *shape, Form_pg_type form)
+{
+	if (form->typtype == TYPTYPE_ENUM)
+		init_enum(shape);
+	else if (form->typtype == TYPTYPE_COMPOSITE)
+	{
+		shape->kind = KIND_COMPOSITE;
+		shape->fields = row_shape_of_composite(shape->base);
+	}
+	else if (form->typsubscript == F_ARRAY_SUBSCRIPT_HANDLER &&
+			 form->typlen == -1)
+	{
+		shape->kind = KIND_ARRAY;
+		shape->element = palloc0_object(TypeShape);
+		type_shape_init(shape->element, form->typelem, shape->typmod);
+	}
+	else
+		init_hstore(shape, form);
+}
+
+void
+type_shape_init(TypeShape *shape, Oid oid, int32 typmod)
+{
+	HeapTuple	 tuple;
+	Form_pg_type form;
+
+	check_stack_depth();
+
+	memset(shape, 0, sizeof(*shape));
+	shape->oid = oid;
+	shape->typmod = typmod;
+	shape->base = getBaseTypeAndTypmod(oid, &shape->typmod);
+	invalidation_watch_type(oid);
+	invalidation_watch_type(shape->base);
+
+	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(shape->base));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", shape->base);
+	form = (Form_pg_type) GETSTRUCT(tuple);
+	shape->len = form->typlen;
+	shape->byval = form->typbyval;
+	shape->align = form->typalign;
+	fmgr_info_cxt(form->typoutput, &shape->output, CurrentMemoryContext);
+
+	shape->kind = builtin_kind(shape->base);
+	if (shape->kind == KIND_OTHER)
+		init_structure(shape, form);
+	ReleaseSysCache(tuple);
+}
+
+char *
+type_shape_name(const TypeShape *type)
+{
+	/* a domain's typmod belongs to its base type, not to its own name */
+	return format_type_extended(
+		type->oid, type->oid == type->base ? type->typmod : -1,
+		FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_ALLOW_INVALID);
+}
+
+const char *
+enum_label(const TypeShape *type, Oid value)
+{
+	EnumLabel *entry = hash_search(type->labels, &value, HASH_FIND, NULL);
+	HeapTuple  tuple;
+
+	if (likely(entry))
+		return NameStr(entry->label);
+
+	tuple = SearchSysCache1(ENUMOID, ObjectIdGetDatum(value));
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+						errmsg("invalid internal value for enum: %u", value)));
+	entry = hash_search(type->labels, &value, HASH_ENTER, NULL);
+	entry->label = ((Form_pg_enum) GETSTRUCT(tuple))->enumlabel;
+	ReleaseSysCache(tuple);
+	return NameStr(entry->label);
+}
