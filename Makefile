@@ -1,6 +1,5 @@
 # outflow: one PGXS file builds, installs, tests and shows everything.
-#
-#   make, make install, make uninstall, make clean     PG_CONFIG= selects the server
+# "make help" lists the targets; PG_CONFIG= selects the server.
 
 EXTENSION = control/outflow
 DATA = $(wildcard control/outflow--*.sql)
@@ -28,9 +27,80 @@ PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))'
 SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lcrypto
 
+# installcheck: against the running server that PGHOST and PGPORT name, which
+# needs the settings that "make test" gives its own servers
+REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+REGRESS_OPTS = --load-extension=outflow
+ISOLATION = $(patsubst test/isolation/specs/%.spec,%,\
+	$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=outflow
+
+EXTRA_CLEAN = tmp_check
+
+# no query inlines our functions, so there is no bitcode to build
+override with_llvm = no
+
+# Without pg_config there are only the targets that install it
 PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+ifneq ($(PGXS),)
 include $(PGXS)
+else
+all install installdirs uninstall clean installcheck:
+	@echo "\"$(PG_CONFIG)\" names no server with development files;" \
+		"\"make deps\" installs Debian's" >&2; exit 1
+endif
 
 # Debian's PGXS does not track headers
-$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/*/*.h)
+$(OBJS): $(wildcard src/*.h src/*/*.h)
+
+# Every target below works as the first command on a fresh machine: it gets
+# the packages, then starts make again, which then finds pg_config.
+export PG_CONFIG
+READY = $(MAKE) deps && $(MAKE) all && $(MAKE) install-as-needed
+
+deps:
+	@test/deps
+
+# root's rights only where the server's directories need them
+install-as-needed:
+	@if [ -w "$$($(PG_CONFIG) --pkglibdir)" ]; then \
+		$(MAKE) --no-print-directory install; \
+	else \
+		sudo $(MAKE) --no-print-directory install PG_CONFIG='$(PG_CONFIG)'; \
+	fi
+
+demo:
+	@$(READY)
+	@test/demo/run
+
+test:
+	@$(READY)
+	@test/run
+
+# one suite, and with TESTS="name other*" some of its tests
+SUITES = test-regress test-isolation test-pgtap test-tap test-fault test-interop
+$(SUITES):
+	@$(READY)
+	@TESTS='$(TESTS)' test/run $(@:test-%=%)
+
+check-style:
+	@test/check-style
+
+indent:
+	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch])
+
+help:
+	@echo "all             build the library"
+	@echo "install         install it into the server that PG_CONFIG= names"
+	@echo "uninstall clean the reverse"
+	@echo "installcheck    SQL and isolation tests against a running server"
+	@echo "deps            install what is missing, by Debian package name"
+	@echo "demo            export and stream real data on a throw-away server"
+	@echo "test            all suites on throw-away servers"
+	@echo "test-SUITE      one of regress, isolation, pgtap, tap, fault, interop;"
+	@echo "                TESTS=\"name other*\" selects tests"
+	@echo "check-style     include directions and sizes of files"
+	@echo "indent          format the C sources"
+
+.PHONY: deps install-as-needed demo test $(SUITES) check-style indent help

@@ -3,3 +3,270 @@
 -- complain if the script is sourced in psql
 \echo Use "CREATE EXTENSION outflow" to load this file. \quit
 
+
+-------------------------------------------------------------------------------
+-- Preflight: what this server, database and role lack.  ok is true, false, or
+-- null where the condition is a matter of choice or can't be told; fix is the
+-- statement that mends it.  Runs as any user and changes nothing.
+
+CREATE FUNCTION outflow.preflight_server()
+RETURNS TABLE (item text, ok boolean, detail text, fix text)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	-- an export's coordinator and its two workers
+	workers_wanted CONSTANT int := 3;
+	libraries text;
+	readable boolean := true;
+	export_root text;
+	available int;
+	used int;
+BEGIN
+	-- the setting doesn't exist before 15.19, 16.15, 17.11 and 18.6, and only
+	-- roles that may read all settings can read it
+	BEGIN
+		libraries := current_setting('output_plugin_libraries', true);
+	EXCEPTION WHEN insufficient_privilege THEN
+		readable := false;
+	END;
+	item := 'output_plugin_libraries';
+	IF NOT readable THEN
+		ok := NULL;
+		detail := format('role %I may not read this setting; a member of'
+			' pg_read_all_settings sees whether it lists outflow',
+			current_user);
+	ELSIF libraries IS NULL THEN
+		ok := true;
+		detail := 'this server has no such setting and allows every plugin;'
+			' minor releases from August 2026 on have it';
+	ELSE
+		ok := EXISTS (
+			SELECT FROM string_to_table(libraries, ',') AS library
+			WHERE trim(library, E' "\t\n') IN ('outflow', '$libdir/outflow'));
+		detail := format('the server allows %s', libraries);
+		IF NOT ok THEN
+			fix := format('ALTER SYSTEM SET output_plugin_libraries = %s;'
+				' SELECT pg_reload_conf();',
+				concat_ws(', ', nullif(libraries, ''), 'outflow'));
+		END IF;
+	END IF;
+	RETURN NEXT;
+
+	item := 'extension version';
+	SELECT e.extversion IS NOT DISTINCT FROM a.default_version,
+		format('installed %s, the server''s files are of %s',
+			e.extversion, a.default_version)
+	INTO ok, detail
+	FROM pg_extension AS e LEFT JOIN pg_available_extensions AS a
+		ON a.name = e.extname
+	WHERE e.extname = 'outflow';
+	fix := CASE WHEN NOT ok THEN 'ALTER EXTENSION outflow UPDATE;' END;
+	RETURN NEXT;
+
+	item := 'primary server';
+	ok := NOT pg_is_in_recovery();
+	detail := CASE WHEN ok THEN 'not in recovery'
+		ELSE 'in recovery: streams work from 16 on, exports do not' END;
+	fix := NULL;
+	RETURN NEXT;
+
+	item := 'wal_level';
+	ok := current_setting('wal_level') = 'logical';
+	detail := current_setting('wal_level');
+	fix := CASE WHEN NOT ok THEN 'ALTER SYSTEM SET wal_level = logical;'
+		' -- then restart the server' END;
+	RETURN NEXT;
+
+	item := 'max_replication_slots';
+	available := current_setting('max_replication_slots');
+	SELECT count(*) INTO used FROM pg_replication_slots;
+	ok := used < available;
+	detail := format('%s of %s in use', used, available);
+	fix := CASE WHEN NOT ok THEN
+		format('ALTER SYSTEM SET max_replication_slots = %s;'
+			' -- then restart the server', used + 10) END;
+	RETURN NEXT;
+
+	item := 'max_wal_senders';
+	available := current_setting('max_wal_senders');
+	SELECT count(*) INTO used FROM pg_stat_get_wal_senders();
+	ok := used < available;
+	detail := format('%s of %s in use', used, available);
+	fix := CASE WHEN NOT ok THEN
+		format('ALTER SYSTEM SET max_wal_senders = %s;'
+			' -- then restart the server', used + 10) END;
+	RETURN NEXT;
+
+	item := 'max_worker_processes';
+	available := current_setting('max_worker_processes');
+	SELECT count(*) INTO used FROM pg_stat_activity AS a
+	WHERE a.backend_type NOT IN ('client backend', 'walsender',
+		'autovacuum launcher', 'autovacuum worker', 'startup', 'archiver',
+		'checkpointer', 'background writer', 'walwriter', 'walreceiver',
+		'walsummarizer', 'slotsync worker', 'io worker');
+	ok := available - used >= workers_wanted;
+	detail := format('%s of %s in use as far as this role sees; an export'
+		' with 2 workers takes %s', used, available, workers_wanted);
+	fix := CASE WHEN NOT ok THEN
+		format('ALTER SYSTEM SET max_worker_processes = %s;'
+			' -- then restart the server', used + workers_wanted + 5) END;
+	RETURN NEXT;
+
+	item := 'max_slot_wal_keep_size';
+	ok := CASE WHEN current_setting('max_slot_wal_keep_size') <> '-1'
+		THEN true END;
+	detail := CASE WHEN ok
+		THEN current_setting('max_slot_wal_keep_size')
+		ELSE 'no limit: a slot that nobody reads can fill the disk; with a'
+			' limit such a slot is lost instead' END;
+	fix := CASE WHEN ok IS NULL THEN
+		'ALTER SYSTEM SET max_slot_wal_keep_size = ''50GB'';'
+		' SELECT pg_reload_conf();' END;
+	RETURN NEXT;
+
+	item := 'outflow.export_root';
+	export_root := nullif(current_setting('outflow.export_root', true), '');
+	ok := CASE WHEN export_root IS NOT NULL THEN true END;
+	detail := coalesce(export_root, 'not set: members of'
+		' pg_write_server_files export to any directory that the server may'
+		' write to');
+	fix := CASE WHEN ok IS NULL THEN
+		'LOAD ''outflow''; ALTER SYSTEM SET outflow.export_root ='
+		' ''/srv/export''; SELECT pg_reload_conf();' END;
+	RETURN NEXT;
+END
+$$;
+
+CREATE FUNCTION outflow.preflight_role()
+RETURNS TABLE (item text, ok boolean, detail text, fix text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT r.item, r.ok, r.detail, CASE WHEN NOT r.ok THEN r.fix END
+	FROM pg_roles AS u
+	CROSS JOIN LATERAL (VALUES
+		('role login', u.rolcanlogin,
+			'workers of an export connect as the job''s owner',
+			format('ALTER ROLE %I LOGIN;', u.rolname)),
+		('role replication', u.rolreplication OR u.rolsuper,
+			'needed to create and read replication slots, not for exports',
+			format('ALTER ROLE %I REPLICATION;', u.rolname)),
+		('role pg_write_server_files',
+			pg_has_role(u.oid, 'pg_write_server_files', 'USAGE'),
+			'needed for exports to file:// destinations, not for streams',
+			format('GRANT pg_write_server_files TO %I;', u.rolname))
+	) AS r (item, ok, detail, fix)
+	WHERE u.rolname = current_user;
+$$;
+
+CREATE FUNCTION outflow.preflight_tables()
+RETURNS TABLE (item text, ok boolean, detail text, fix text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	-- logged tables of users, with the index that identifies their rows
+	WITH tables AS (
+		SELECT c.oid, c.oid::regclass::text AS name, c.relreplident,
+			c.reltoastrelid,
+			c.relreplident = 'f' OR EXISTS (
+				SELECT FROM pg_index AS i
+				WHERE i.indrelid = c.oid AND i.indisvalid
+				AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
+					WHEN 'i' THEN i.indisreplident END) AS identified
+		FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+		WHERE c.relkind = 'r' AND c.relpersistence = 'p'
+		AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'outflow')
+	),
+	findings AS (
+		SELECT 1 AS rank, t.name,
+			'replica identity of ' || t.name AS item, false AS ok,
+			'its updates and deletes are streamed without a key' AS detail,
+			format('ALTER TABLE %s REPLICA IDENTITY %s;', t.name,
+				coalesce('USING INDEX ' || quote_ident((
+					SELECT min(ic.relname)
+					FROM pg_index AS i JOIN pg_class AS ic
+						ON ic.oid = i.indexrelid
+					WHERE i.indrelid = t.oid AND i.indisvalid
+					AND i.indisunique AND i.indimmediate
+					AND i.indpred IS NULL AND i.indexprs IS NULL
+					AND NOT EXISTS (
+						SELECT FROM pg_attribute AS a
+						WHERE a.attrelid = t.oid AND NOT a.attnotnull
+						AND a.attnum = ANY
+							(i.indkey[0:i.indnkeyatts - 1]))
+				)::text), 'FULL')) AS fix
+		FROM tables AS t
+		WHERE NOT t.identified
+	UNION ALL
+		-- only tables that do store values out of line: any could
+		SELECT 2, t.name, 'toast in ' || t.name, NULL,
+			format('an update that leaves %s unchanged streams without a'
+				' value that is stored out of line, and names the column as'
+				' unchanged', (
+					SELECT string_agg(quote_ident(a.attname), ', '
+						ORDER BY a.attnum)
+					FROM pg_attribute AS a
+					WHERE a.attrelid = t.oid AND a.attnum > 0
+					AND NOT a.attisdropped AND a.attstorage <> 'p')),
+			format('ALTER TABLE %s REPLICA IDENTITY FULL;', t.name)
+		FROM tables AS t
+		WHERE t.relreplident <> 'f' AND t.reltoastrelid <> 0
+		AND pg_relation_size(t.reltoastrelid) > 0
+	UNION ALL
+		SELECT 3, p.pubname, 'publication ' || quote_ident(p.pubname),
+			s.blocked IS NULL,
+			concat_ws('; ',
+				CASE WHEN p.puballtables THEN
+					'FOR ALL TABLES: every new table joins it' END,
+				'UPDATE and DELETE fail on ' || s.blocked
+					|| ', which has no replica identity'),
+			'ALTER TABLE ' || s.first_blocked || ' REPLICA IDENTITY FULL;'
+		FROM pg_publication AS p
+		CROSS JOIN LATERAL (
+			SELECT string_agg(t.name, ', ' ORDER BY t.name) AS blocked,
+				min(t.name) AS first_blocked
+			FROM pg_get_publication_tables(p.pubname) AS m
+			JOIN tables AS t ON t.oid = m.relid
+			WHERE NOT t.identified AND (p.pubupdate OR p.pubdelete)
+		) AS s
+		WHERE p.puballtables OR s.blocked IS NOT NULL
+	)
+	SELECT f.item, f.ok, f.detail, f.fix
+	FROM findings AS f
+	ORDER BY f.rank, f.name;
+$$;
+
+CREATE FUNCTION outflow.preflight_slots()
+RETURNS TABLE (item text, ok boolean, detail text, fix text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT 'slot ' || quote_ident(s.slot_name),
+		CASE WHEN s.wal_status = 'lost' THEN false END,
+		CASE WHEN s.wal_status = 'lost'
+			THEN 'lost: the server removed WAL that it needs'
+			ELSE format('nobody reads it and it keeps %s of WAL',
+				pg_size_pretty(pg_wal_lsn_diff(CASE
+					WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+					ELSE pg_current_wal_lsn() END, s.restart_lsn)))
+		END,
+		format('SELECT pg_drop_replication_slot(%L);', s.slot_name)
+	FROM pg_replication_slots AS s
+	WHERE NOT s.active AND NOT s.temporary
+	AND (s.restart_lsn IS NOT NULL OR s.wal_status = 'lost')
+	ORDER BY s.slot_name;
+$$;
+
+CREATE FUNCTION outflow.preflight()
+RETURNS TABLE (item text, ok boolean, detail text, fix text)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN QUERY SELECT * FROM outflow.preflight_server();
+	RETURN QUERY SELECT * FROM outflow.preflight_role();
+	RETURN QUERY SELECT * FROM outflow.preflight_tables();
+	RETURN QUERY SELECT * FROM outflow.preflight_slots();
+END
+$$;

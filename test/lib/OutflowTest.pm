@@ -1,0 +1,108 @@
+# OutflowTest.pm: what our TAP tests share.
+#
+# A node made here has wal_level = logical, enough slots and workers, knows
+# whether the server wants output_plugin_libraries (test/run puts all that
+# into TEMP_CONFIG, which PostgreSQL::Test::Cluster appends), and has the
+# extension in its database postgres.
+package OutflowTest;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use File::Temp ();
+use JSON::PP ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+
+our @EXPORT = qw(
+  new_outflow_node
+  new_export_dir
+  create_slot
+  slot_records
+  files_below
+);
+
+# new_outflow_node(NAME, init => [...], conf => TEXT): a running node
+sub new_outflow_node
+{
+	my ($name, %params) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(allows_streaming => 'logical', @{ $params{init} || [] });
+	$node->append_conf('postgresql.conf', $params{conf})
+	  if defined $params{conf};
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION outflow');
+	return $node;
+}
+
+# new_export_dir(): a directory that goes away with the test
+sub new_export_dir
+{
+	return File::Temp::tempdir('outflow_export_XXXXXX', TMPDIR => 1,
+		CLEANUP => 1);
+}
+
+# create_slot(NODE, NAME, DATABASE)
+sub create_slot
+{
+	my ($node, $slot, $database) = @_;
+
+	$node->safe_psql($database || 'postgres',
+		"SELECT FROM pg_create_logical_replication_slot('$slot', 'outflow')");
+	return;
+}
+
+# slot_records(NODE, SLOT, {OPTION => VALUE}, DATABASE): consumes the slot and
+# returns its records, decoded
+sub slot_records
+{
+	my ($node, $slot, $options, $database) = @_;
+	my $json = JSON::PP->new->utf8->allow_bignum;
+	my $arguments = '';
+
+	foreach my $option (sort keys %{ $options || {} })
+	{
+		my $value = $options->{$option};
+
+		$value =~ s/'/''/g;
+		$arguments .= ", '$option', '$value'";
+	}
+	my $lines = $node->safe_psql($database || 'postgres',
+		"SELECT data FROM pg_logical_slot_get_changes('$slot', NULL, NULL"
+		  . "$arguments)");
+	return map { $json->decode($_) } grep { $_ ne '' } split(/\n/, $lines);
+}
+
+# files_below(DIRECTORY): the paths of all files there, hidden ones too,
+# relative and sorted
+sub files_below
+{
+	my ($directory) = @_;
+	my @queue = ('');
+	my @files;
+
+	while (defined(my $path = shift @queue))
+	{
+		opendir(my $handle, "$directory/$path")
+		  or die "could not open directory \"$directory/$path\": $!";
+		foreach my $entry (grep { !/^\.\.?$/ } readdir($handle))
+		{
+			my $child = $path eq '' ? $entry : "$path/$entry";
+
+			if (-d "$directory/$child" && !-l "$directory/$child")
+			{
+				push @queue, $child;
+			}
+			else
+			{
+				push @files, $child;
+			}
+		}
+		closedir($handle);
+	}
+	return sort @files;
+}
+
+1;
