@@ -4,6 +4,9 @@
 \echo Use "CREATE EXTENSION outflow" to load this file. \quit
 
 
+-- names are public; what a role may do is decided object by object
+GRANT USAGE ON SCHEMA outflow TO PUBLIC;
+
 -------------------------------------------------------------------------------
 -- Preflight: what this server, database and role lack.  ok is true, false, or
 -- null where the condition is a matter of choice or can't be told; fix is the

@@ -76,7 +76,8 @@ server_conf() {
 		log_min_messages = warning
 		log_line_prefix = '%m [%p] %q%a '
 	END
-	if "$bindir/postgres" --describe-config | grep -q '^output_plugin_libraries'
+	if "$bindir/postgres" --describe-config |
+		grep '^output_plugin_libraries' >/dev/null
 	then
 		echo "output_plugin_libraries = 'pgoutput, test_decoding, wal2json, decoderbufs, outflow'"
 	fi

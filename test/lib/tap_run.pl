@@ -18,6 +18,8 @@ my $harness = TAP::Harness->new(
 		jobs => $ENV{JOBS} || 2,
 		timer => 1,
 		color => 0,
+		failures => 1,
+		comments => 1,
 		exec => sub {
 			my (undef, $file) = @_;
 
