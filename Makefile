@@ -18,6 +18,7 @@ OBJS = \
 	src/encode/datetime.o \
 	src/encode/json.o \
 	src/encode/json_string.o \
+	src/encode/jsonb.o \
 	src/encode/text_value.o \
 	src/encode/format.o \
 	src/encode/csv.o \

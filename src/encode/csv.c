@@ -115,38 +115,65 @@ clean_span(const RowEncoder *encoder, const char *data, int len)
 	return i;
 }
 
-/* A quoted value: quote and escape characters inside it are escaped. */
+/*
+ * Copies data and puts escape before each quote and each escape.  dst has room
+ * for twice len, and for 16 bytes more, so that whole vectors can be stored.
+ */
+static char *
+copy_escaped(char *dst, const char *data, int len, char quote, char escape)
+{
+	int i = 0;
+
+#ifdef __SSE2__
+	const __m128i quotes = _mm_set1_epi8(quote);
+	const __m128i escapes = _mm_set1_epi8(escape);
+
+	while (i + 16 <= len)
+	{
+		__m128i chunk = _mm_loadu_si128((const __m128i *) (data + i));
+		int		mask = _mm_movemask_epi8(_mm_or_si128(
+				_mm_cmpeq_epi8(chunk, quotes), _mm_cmpeq_epi8(chunk, escapes)));
+		int		clean = mask == 0 ? 16 : __builtin_ctz(mask);
+
+		_mm_storeu_si128((__m128i *) dst, chunk);
+		dst += clean;
+		i += clean;
+		if (mask != 0)
+		{
+			*dst++ = escape;
+			*dst++ = data[i++];
+		}
+	}
+#endif
+	for (; i < len; i++)
+	{
+		if (data[i] == quote || data[i] == escape)
+			*dst++ = escape;
+		*dst++ = data[i];
+	}
+	return dst;
+}
+
+/* A quoted value, in pieces, so that room for the worst case costs little. */
 static void
 append_quoted(const RowEncoder *encoder, const char *data, int len,
 			  StringInfo out)
 {
-	char		quote = encoder->options.quote;
-	char		escape = encoder->options.escape;
-	const char *end = data + len;
+	const int piece_size = 64 * 1024;
 
-	buffer_append_char(out, quote);
-	if (quote == escape)
+	buffer_append_char(out, encoder->options.quote);
+	while (len > 0)
 	{
-		const char *found;
+		int	  piece = Min(len, piece_size);
+		char *dst = buffer_reserve(out, piece * 2 + 16);
+		char *end = copy_escaped(dst, data, piece, encoder->options.quote,
+								 encoder->options.escape);
 
-		while ((found = memchr(data, quote, end - data)) != NULL)
-		{
-			buffer_append(out, data, found - data + 1);
-			buffer_append_char(out, quote);
-			data = found + 1;
-		}
-		buffer_append(out, data, end - data);
+		buffer_advance(out, end - dst);
+		data += piece;
+		len -= piece;
 	}
-	else
-	{
-		for (; data < end; data++)
-		{
-			if (*data == quote || *data == escape)
-				buffer_append_char(out, escape);
-			buffer_append_char(out, *data);
-		}
-	}
-	buffer_append_char(out, quote);
+	buffer_append_char(out, encoder->options.quote);
 }
 
 static void

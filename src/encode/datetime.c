@@ -45,37 +45,49 @@ write_bc(char *dst)
 	return dst + 3;
 }
 
+/* A day's text without its era; by the low bits of the day number. */
+typedef struct CivilDate
+{
+	int32 date;
+	bool  bc;
+	uint8 len; /* 0: not filled yet */
+	char  text[14];
+} CivilDate;
+
+static CivilDate recent_dates[256];
+
+static void
+fill_civil_date(CivilDate *entry, int32 date)
+{
+	int	  year, month, day;
+	char *end;
+
+	j2date(date + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+	entry->bc = year <= 0;
+	end = write_year(entry->text, entry->bc ? -(year - 1) : year);
+	*end++ = '-';
+	end = write_two(end, month);
+	*end++ = '-';
+	end = write_two(end, day);
+	entry->len = end - entry->text;
+	entry->date = date;
+}
+
 /*
  * The civil date of a day number counted from 2000-01-01, without its era;
- * *bc tells whether " BC" is due.  Rows tend to come in the order of time, so
- * that the last date is often the next one as well.
+ * *bc tells whether " BC" is due.  Rows hold few days in one place, so that a
+ * small table of recent ones saves most of the divisions.
  */
 static char *
 write_civil_date(char *dst, int32 date, bool *bc)
 {
-	static int32 last_date = PG_INT32_MIN;
-	static char	 last_text[16];
-	static int	 last_len;
-	static bool	 last_bc;
+	CivilDate *entry = &recent_dates[date & (lengthof(recent_dates) - 1)];
 
-	if (date != last_date)
-	{
-		int	  year, month, day;
-		char *end;
-
-		j2date(date + POSTGRES_EPOCH_JDATE, &year, &month, &day);
-		last_bc = year <= 0;
-		end = write_year(last_text, last_bc ? -(year - 1) : year);
-		*end++ = '-';
-		end = write_two(end, month);
-		*end++ = '-';
-		end = write_two(end, day);
-		last_len = end - last_text;
-		last_date = date;
-	}
-	memcpy(dst, last_text, sizeof(last_text));
-	*bc = last_bc;
-	return dst + last_len;
+	if (entry->date != date || entry->len == 0)
+		fill_civil_date(entry, date);
+	memcpy(dst, entry->text, sizeof(entry->text));
+	*bc = entry->bc;
+	return dst + entry->len;
 }
 
 /* hh:mm:ss[.ffffff] of microseconds since midnight, zeros at the end cut */

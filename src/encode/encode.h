@@ -127,6 +127,9 @@ extern void json_string(StringInfo out, const JsonStyle *style,
 extern void json_text(StringInfo out, const JsonStyle *style, const char *data,
 					  int len);
 
+/* jsonb, spaced as jsonb_out does; in the style's way of writing strings. */
+extern void text_jsonb(StringInfo out, const JsonStyle *style, Datum value);
+
 /* One value as native JSON; not for NULL. */
 extern void json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 					   Datum value);

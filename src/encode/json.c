@@ -15,7 +15,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -110,23 +109,6 @@ json_bytea(StringInfo out, Datum value)
 	buffer_append_literal(out, "\"\\\\x");
 	text_hex(out, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 	buffer_append_char(out, '"');
-}
-
-static void
-json_jsonb(StringInfo out, const JsonStyle *style, Datum value)
-{
-	Jsonb		  *jsonb = DatumGetJsonbP(value);
-	StringInfoData text;
-
-	if (!style->ascii)
-	{
-		(void) JsonbToCString(out, &jsonb->root, VARSIZE(jsonb));
-		return;
-	}
-	initStringInfo(&text);
-	(void) JsonbToCString(&text, &jsonb->root, VARSIZE(jsonb));
-	json_text(out, style, text.data, text.len);
-	pfree(text.data);
 }
 
 /* Where the walk through an array's elements stands. */
@@ -287,7 +269,7 @@ json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 			json_text(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
 			break;
 		case KIND_JSONB:
-			json_jsonb(out, style, value);
+			text_jsonb(out, style, value);
 			break;
 		case KIND_HSTORE:
 			json = DatumGetTextPP(FunctionCall1(&type->to_json, value));

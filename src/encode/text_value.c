@@ -11,11 +11,13 @@
 #include "utils/bytea.h"
 #include "utils/date.h"
 #include "utils/float.h"
-#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 #include "encode/encode.h"
+
+/* strings inside of jsonb stay in the database's encoding */
+static const JsonStyle raw_strings = {.ascii = false};
 
 void
 text_values_init(TextValues *values, int encoding)
@@ -125,9 +127,7 @@ server_text(TextValues *values, TypeShape *type, Datum value, int *len)
 			*len = VARSIZE_ANY_EXHDR(bytes);
 			return VARDATA_ANY(bytes);
 		case KIND_JSONB:
-			bytes = (struct varlena *) DatumGetJsonbP(value);
-			(void) JsonbToCString(scratch, &((Jsonb *) bytes)->root,
-								  VARSIZE(bytes));
+			text_jsonb(scratch, &raw_strings, value);
 			*len = scratch->len;
 			return scratch->data;
 		case KIND_BYTEA:
