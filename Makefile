@@ -22,6 +22,8 @@ OBJS = \
 	src/encode/text_value.o \
 	src/encode/format.o \
 	src/encode/csv.o \
+	src/encode/copy_text.o \
+	src/encode/copy_binary.o \
 	src/encode/jsonl.o
 
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \

@@ -21,14 +21,6 @@ struct RowEncoder
 	TextValues		 values;
 };
 
-/* Characters that text_value_plain() may write. */
-static bool
-is_plain_char(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-		   (c >= 'A' && c <= 'Z') || strchr("+-.: ", c) != NULL;
-}
-
 static void
 csv_check(const RowFormatOptions *options)
 {
@@ -47,9 +39,9 @@ never_quoted(const RowEncoder *encoder)
 	const RowFormatOptions *options = &encoder->options;
 
 	return !options->force_quote && options->null[0] == '\0' &&
-		   encoder->values.encoding < 0 &&
-		   !is_plain_char(options->delimiter) &&
-		   !is_plain_char(options->quote);
+
+		   !text_is_plain_char(options->delimiter) &&
+		   !text_is_plain_char(options->quote);
 }
 
 static bool
@@ -198,24 +190,21 @@ append_header(RowEncoder *encoder, StringInfo out)
 {
 	/* names are quoted by the same rule, but force_quote is for values */
 	bool force_quote = encoder->options.force_quote;
+	int	 start = out->len;
 
 	encoder->options.force_quote = false;
 	for (int i = 0; i < encoder->shape->ncolumns; i++)
 	{
 		const char *name = encoder->shape->columns[i].name;
-		char	   *converted = NULL;
 
 		if (i > 0)
 			buffer_append_char(out, encoder->options.delimiter);
-		if (encoder->values.encoding >= 0)
-			converted =
-				pg_server_to_any(name, strlen(name), encoder->values.encoding);
-		if (converted)
-			name = converted;
 		append_text(encoder, name, strlen(name), out);
 	}
 	buffer_append_char(out, '\n');
 	encoder->options.force_quote = force_quote;
+	if (encoder->options.encoding >= 0)
+		text_transcode(out, start, encoder->options.encoding);
 }
 
 static RowEncoder *
@@ -235,7 +224,7 @@ csv_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 	if (options->null == NULL)
 		encoder->options.null = "";
 	encoder->null_len = strlen(encoder->options.null);
-	text_values_init(&encoder->values, options->encoding);
+	text_values_init(&encoder->values);
 
 	direct = never_quoted(encoder);
 	encoder->plain = palloc0(sizeof(bool) * Max(shape->ncolumns, 1));
@@ -243,6 +232,8 @@ csv_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 		encoder->plain[i] =
 			direct &&
 			is_plain_kind(&encoder->values, shape->columns[i].type.kind);
+	if (options->encoding == GetDatabaseEncoding())
+		encoder->options.encoding = -1;
 	if (options->header)
 		append_header(encoder, out);
 	return encoder;
@@ -253,6 +244,7 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		StringInfo out)
 {
 	RowShape *shape = encoder->shape;
+	int		  start = out->len;
 
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
@@ -276,6 +268,8 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		}
 	}
 	buffer_append_char(out, '\n');
+	if (encoder->options.encoding >= 0)
+		text_transcode(out, start, encoder->options.encoding);
 }
 
 static void

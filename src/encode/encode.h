@@ -156,11 +156,10 @@ typedef struct TextValues
 	bool		   iso_dates;		/* DateStyle is ISO */
 	bool		   shortest_floats; /* extra_float_digits > 0 */
 	bool		   hex_bytea;
-	int			   encoding; /* of the result; -1 for the server's */
 	StringInfoData scratch;
 } TextValues;
 
-extern void text_values_init(TextValues *values, int encoding);
+extern void text_values_init(TextValues *values);
 
 /*
  * Writes a value whose text is made of letters, digits and "+-.: " only, if
@@ -169,9 +168,19 @@ extern void text_values_init(TextValues *values, int encoding);
 extern bool text_value_plain(const TextValues *values, TypeShape *type,
 							 Datum value, StringInfo out);
 
-/* Text of any value; valid until the next call or the end of the row. */
+static inline bool
+text_is_plain_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+		   (c >= 'A' && c <= 'Z') || (c != '\0' && strchr("+-.: ", c));
+}
+
+/* Text of any value, in the database's encoding; valid until the next call or the end of the row. */
 extern const char *text_value(TextValues *values, TypeShape *type, Datum value,
 							  int *len);
+
+/* Converts what stands in out from start on from the database's encoding. */
+extern void text_transcode(StringInfo out, int start, int encoding);
 
 /* ---- whole rows for exports */
 
@@ -218,6 +227,8 @@ typedef struct RowFormat
 } RowFormat;
 
 extern const RowFormat row_format_csv;
+extern const RowFormat row_format_text;
+extern const RowFormat row_format_binary;
 extern const RowFormat row_format_jsonl;
 
 /* Every row format; ends with NULL. */

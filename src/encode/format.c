@@ -6,7 +6,8 @@
 
 #include "encode/encode.h"
 
-const RowFormat *const row_formats[] = {&row_format_csv, &row_format_jsonl,
+const RowFormat *const row_formats[] = {&row_format_csv, &row_format_text,
+										&row_format_binary, &row_format_jsonl,
 										NULL};
 
 const RowFormat *

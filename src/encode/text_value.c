@@ -20,12 +20,11 @@
 static const JsonStyle raw_strings = {.ascii = false};
 
 void
-text_values_init(TextValues *values, int encoding)
+text_values_init(TextValues *values)
 {
 	values->iso_dates = DateStyle == USE_ISO_DATES;
 	values->shortest_floats = extra_float_digits > 0;
 	values->hex_bytea = bytea_output == BYTEA_OUTPUT_HEX;
-	values->encoding = encoding == GetDatabaseEncoding() ? -1 : encoding;
 	initStringInfo(&values->scratch);
 }
 
@@ -105,9 +104,8 @@ text_value_plain(const TextValues *values, TypeShape *type, Datum value,
 	return true;
 }
 
-/* In the database's encoding. */
-static const char *
-server_text(TextValues *values, TypeShape *type, Datum value, int *len)
+const char *
+text_value(TextValues *values, TypeShape *type, Datum value, int *len)
 {
 	StringInfo		scratch = &values->scratch;
 	struct varlena *bytes;
@@ -157,20 +155,18 @@ server_text(TextValues *values, TypeShape *type, Datum value, int *len)
 	return text;
 }
 
-const char *
-text_value(TextValues *values, TypeShape *type, Datum value, int *len)
+void
+text_transcode(StringInfo out, int start, int encoding)
 {
-	const char *text = server_text(values, type, value, len);
+	char *text, *converted;
 
-	if (values->encoding >= 0)
+	*buffer_reserve(out, 1) = '\0';
+	text = out->data + start;
+	converted = pg_server_to_any(text, out->len - start, encoding);
+	if (converted != text)
 	{
-		char *converted = pg_server_to_any(text, *len, values->encoding);
-
-		if (converted != text)
-		{
-			text = converted;
-			*len = strlen(converted);
-		}
+		out->len = start;
+		buffer_append(out, converted, strlen(converted));
+		pfree(converted);
 	}
-	return text;
 }

@@ -57,6 +57,7 @@ typedef struct TypeShape
 	char	 align;
 	FmgrInfo output; /* text output function; fn_extra lives as long as the
 					  * shape */
+	Oid		 send;	 /* binary output function, or InvalidOid */
 	struct TypeShape *element; /* KIND_ARRAY */
 	struct RowShape	 *fields;  /* KIND_COMPOSITE */
 	HTAB			 *labels;  /* KIND_ENUM: Oid -> label, filled on demand */

@@ -195,6 +195,7 @@ type_shape_init(TypeShape *shape, Oid oid, int32 typmod)
 	shape->len = form->typlen;
 	shape->byval = form->typbyval;
 	shape->align = form->typalign;
+	shape->send = form->typsend;
 	fmgr_info_cxt(form->typoutput, &shape->output, CurrentMemoryContext);
 
 	shape->kind = builtin_kind(shape->base);

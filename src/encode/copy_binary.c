@@ -1,0 +1,274 @@
+/*
+ * copy_binary.c
+ *		Rows in COPY's binary format, byte for byte what COPY ... (FORMAT
+ *		binary) writes; text is in the database's encoding.
+ *
+ * A part is a whole file with header and trailer, which COPY FROM loads by
+ * itself (PostgreSQL documentation, COPY, "Binary Format").
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "port/pg_bswap.h"
+#include "utils/date.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "compat.h"
+#include "encode/encode.h"
+
+/* Ends with a zero byte of its own, which sizeof counts as well. */
+static const char signature[] = "PGCOPY\n\377\r\n";
+
+static const JsonStyle raw_strings = {.ascii = false};
+
+struct RowEncoder
+{
+	RowShape *shape;
+	FmgrInfo *send; /* by column, for kinds without a form of our own */
+};
+
+static inline void
+append_int16(StringInfo out, int16 value)
+{
+	uint16 net = pg_hton16((uint16) value);
+
+	buffer_append(out, (const char *) &net, sizeof(net));
+}
+
+static inline void
+append_int32(StringInfo out, int32 value)
+{
+	uint32 net = pg_hton32((uint32) value);
+
+	buffer_append(out, (const char *) &net, sizeof(net));
+}
+
+static inline void
+append_int64(StringInfo out, int64 value)
+{
+	uint64 net = pg_hton64((uint64) value);
+
+	buffer_append(out, (const char *) &net, sizeof(net));
+}
+
+static void
+append_bytes(StringInfo out, const char *data, int len)
+{
+	append_int32(out, len);
+	buffer_append(out, data, len);
+}
+
+static void
+append_varlena(StringInfo out, Datum value)
+{
+	struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
+
+	append_bytes(out, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+}
+
+/* As numeric_send: special values keep their stored sign word and scale. */
+static void
+append_numeric(StringInfo out, Datum value)
+{
+	NumericView view;
+	uint16		sign;
+
+	numeric_view(&view, value);
+	switch (view.special)
+	{
+		case NUMERIC_IS_NAN:
+			sign = 0xC000;
+			break;
+		case NUMERIC_IS_INFINITY:
+			sign = 0xD000;
+			view.scale = 0x20;
+			break;
+		case NUMERIC_IS_MINUS_INFINITY:
+			sign = 0xF000;
+			view.scale = 0x20;
+			break;
+		default:
+			sign = view.negative ? 0x4000 : 0;
+			break;
+	}
+	append_int32(out, (4 + view.ndigits) * sizeof(int16));
+	append_int16(out, view.ndigits);
+	append_int16(out, view.weight);
+	append_int16(out, sign);
+	append_int16(out, view.scale);
+	for (int i = 0; i < view.ndigits; i++)
+		append_int16(out, numeric_digit(&view, i));
+}
+
+/* A version byte, then text, as jsonb_send. */
+static void
+append_jsonb(StringInfo out, Datum value)
+{
+	int	   start = out->len;
+	uint32 net;
+
+	append_int32(out, 0);
+	buffer_append_char(out, 1);
+	text_jsonb(out, &raw_strings, value);
+	net = pg_hton32(out->len - start - sizeof(int32));
+	memcpy(out->data + start, &net, sizeof(net));
+}
+
+static void
+append_timetz(StringInfo out, Datum value)
+{
+	const TimeTzADT *time = DatumGetTimeTzADTP(value);
+
+	append_int32(out, sizeof(int64) + sizeof(int32));
+	append_int64(out, time->time);
+	append_int32(out, time->zone);
+}
+
+/* Whether a kind is written here; all others go through their type's send. */
+static bool
+is_direct(TypeKind kind)
+{
+	return kind != KIND_ARRAY && kind != KIND_COMPOSITE &&
+		   kind != KIND_HSTORE && kind != KIND_OTHER;
+}
+
+static void
+append_value(StringInfo out, TypeShape *type, FmgrInfo *send, Datum value)
+{
+	bytea *sent;
+
+	switch (type->kind)
+	{
+		case KIND_BOOL:
+			append_int32(out, 1);
+			buffer_append_char(out, DatumGetBool(value) ? 1 : 0);
+			break;
+		case KIND_INT2:
+			append_int32(out, sizeof(int16));
+			append_int16(out, DatumGetInt16(value));
+			break;
+		case KIND_INT4:
+		case KIND_OID:
+		case KIND_FLOAT4:
+		case KIND_DATE:
+			append_int32(out, sizeof(int32));
+			append_int32(out, DatumGetInt32(value));
+			break;
+		case KIND_INT8:
+		case KIND_FLOAT8:
+		case KIND_TIME:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+			append_int32(out, sizeof(int64));
+			append_int64(out, DatumGetInt64(value));
+			break;
+		case KIND_TIMETZ:
+			append_timetz(out, value);
+			break;
+		case KIND_NUMERIC:
+			append_numeric(out, value);
+			break;
+		case KIND_TEXT:
+		case KIND_JSON:
+		case KIND_BYTEA:
+			append_varlena(out, value);
+			break;
+		case KIND_JSONB:
+			append_jsonb(out, value);
+			break;
+		case KIND_UUID:
+			append_bytes(out, (const char *) DatumGetUUIDP(value)->data,
+						 UUID_LEN);
+			break;
+		case KIND_NAME:
+			append_bytes(out, NameStr(*DatumGetName(value)),
+						 strlen(NameStr(*DatumGetName(value))));
+			break;
+		case KIND_ENUM:
+		{
+			const char *label = enum_label(type, DatumGetObjectId(value));
+
+			append_bytes(out, label, strlen(label));
+			break;
+		}
+		case KIND_ARRAY:
+		case KIND_COMPOSITE:
+		case KIND_HSTORE:
+		case KIND_OTHER:
+			sent = SendFunctionCall(send, value);
+			append_bytes(out, VARDATA(sent), VARSIZE(sent) - VARHDRSZ);
+			break;
+	}
+}
+
+static void
+binary_check(const RowFormatOptions *options)
+{
+	if (options->header || options->delimiter || options->quote ||
+		options->escape || options->null || options->force_quote)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("format \"binary\" takes no options of format "
+							   "\"csv\"")));
+}
+
+static RowEncoder *
+binary_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
+{
+	RowEncoder *encoder = palloc0_object(RowEncoder);
+
+	encoder->shape = shape;
+	encoder->send = palloc0(sizeof(FmgrInfo) * Max(shape->ncolumns, 1));
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		TypeShape *type = &shape->columns[i].type;
+
+		if (is_direct(type->kind))
+			continue;
+		if (!OidIsValid(type->send))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FUNCTION),
+					 errmsg("no binary output function available for type %s",
+							type_shape_name(type)),
+					 errdetail("Column \"%s\" is of this type.",
+							   shape->columns[i].name)));
+		fmgr_info(type->send, &encoder->send[i]);
+	}
+	buffer_append(out, signature, sizeof(signature));
+	append_int32(out, 0); /* flags */
+	append_int32(out, 0); /* length of the header's extension */
+	return encoder;
+}
+
+static void
+binary_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
+		   StringInfo out)
+{
+	RowShape *shape = encoder->shape;
+
+	append_int16(out, shape->ncolumns);
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+		int			 attribute = column->attnum - 1;
+
+		if (nulls[attribute])
+			append_int32(out, -1);
+		else
+			append_value(out, &column->type, &encoder->send[i],
+						 values[attribute]);
+	}
+}
+
+static void
+binary_close(RowEncoder *encoder, StringInfo out)
+{
+	append_int16(out, -1);
+}
+
+const RowFormat row_format_binary = {.name = "binary",
+									 .extension = "bin",
+									 .check = binary_check,
+									 .open = binary_open,
+									 .row = binary_row,
+									 .close = binary_close};
