@@ -8,12 +8,17 @@
  * bytes.  Callers use sink_write(), then either sink_finish() or, after an
  * error, only sink_cleanup().
  *
+ * Stages live in the memory context that is current when they are made.
+ * What a library or the kernel holds for them is also released when that
+ * context is reset, so that an ERROR that nobody catches leaks nothing.
+ *
  * Every member of SinkOps is required; stages without a task in one of them
  * use the forwarders.
  */
 #ifndef OUTFLOW_SINK_H
 #define OUTFLOW_SINK_H
 
+#include "nodes/pg_list.h"
 #include "port/pg_crc32c.h"
 
 typedef struct Sink Sink;
@@ -25,8 +30,8 @@ typedef struct SinkOps
 	/* No more data: flush what is held back, then finish next.  After it
 	 * returns from a destination the bytes are durable. */
 	void (*finish)(Sink *sink);
-	/* Release what an error left behind.  Never throws; may be called after
-	 * finish, then does nothing. */
+	/* Release what an error left behind, then clean up next.  Never throws;
+	 * may be called after finish and more than once, then does nothing. */
 	void (*cleanup)(Sink *sink);
 } SinkOps;
 
@@ -55,16 +60,20 @@ sink_cleanup(Sink *sink)
 	sink->ops->cleanup(sink);
 }
 
+extern void sink_forward_write(Sink *sink, const char *data, size_t len);
 extern void sink_forward_finish(Sink *sink);
 extern void sink_forward_cleanup(Sink *sink);
+
+/* An end of the chain that forgets what it gets, for verification. */
+extern Sink *sink_null_new(void);
 
 /* ---- meter.c: counts and sums what passes */
 #define SHA256_LEN 32
 typedef struct Meter
 {
-	uint64	  bytes;
-	pg_crc32c crc;				  /* CRC-32C, if asked for */
-	uint8	  sha256[SHA256_LEN]; /* if asked for; valid after finish */
+	uint64	  bytes;			  /* true at any time */
+	pg_crc32c crc;				  /* CRC-32C, if asked for; after finish */
+	uint8	  sha256[SHA256_LEN]; /* if asked for; after finish */
 } Meter;
 extern Sink *meter_new(Sink *next, Meter *meter, bool with_crc,
 					   bool with_sha256);
@@ -85,9 +94,103 @@ extern const CompressMethod compress_methods[]; /* ends with a NULL name */
 /* Parses "zstd" or "zstd:7"; an error names the valid ones. */
 extern const CompressMethod *compress_parse(const char *text, int *level);
 
-/* ---- file.c: the destination of parts and small files in a directory */
+/* ---- age.c: encryption that age(1) opens and this server can't */
+typedef struct AgeRecipients AgeRecipients;
 
-/* One opened destination directory; see file.c for what is refused. */
+/* Parses recipients ("age1..."); an error says what is wrong with which. */
+extern AgeRecipients *age_recipients_parse(char *const *texts, int count);
+extern Sink			 *age_new(Sink *next, const AgeRecipients *recipients);
+
+/* ---- file_root.c: one opened destination directory */
 typedef struct FileRoot FileRoot;
+
+/* what to do about a directory that is not there; 0: an error */
+#define FILE_ROOT_CREATE	 0x01 /* make it, and missing ones above it */
+#define FILE_ROOT_MISSING_OK 0x02 /* return NULL */
+
+/*
+ * Opens an absolute path, once for all that follows: nothing below it is ever
+ * looked up by path again, and no symbolic link is followed there.  Refused:
+ * a relative path, "..", a link as last component, anything in or around the
+ * data directory, its WAL, tablespaces and configuration.  With export_root
+ * (NULL or "" for none) the path must lie beneath that directory.
+ *
+ * The root must outlive every file made in it: allocate files in the same
+ * memory context or below.
+ */
+extern FileRoot *file_root_open(const char *path, const char *export_root,
+								int flags);
+/* A directory in a root, as a root of its own; name has no slash. */
+extern FileRoot	  *file_root_subdir(FileRoot *parent, const char *name,
+									int flags);
+extern void		   file_root_close(FileRoot *root);
+extern const char *file_root_path(const FileRoot *root);
+extern uint64	   file_root_free_bytes(FileRoot *root);
+/* Makes renames and removals in the root durable. */
+extern void file_root_sync(FileRoot *root);
+
+/* Where a file of a root is: unpublished ones are in the temporary directory */
+typedef enum FilePlace
+{
+	FILE_TEMP,
+	FILE_FINAL
+} FilePlace;
+
+/*
+ * The hidden temporary directory ".outflow-<id>" of a job.  Must be open for
+ * everything that writes or names FILE_TEMP.  False if it is missing and not
+ * to be created.
+ */
+extern bool file_temp_open(FileRoot *root, const char *id, bool create);
+/* Removes what attempts that were killed left; no other may be running. */
+extern void file_temp_sweep(FileRoot *root);
+/* Removes it with the files in it; fine if it is not there. */
+extern void file_temp_remove(FileRoot *root);
+
+typedef struct FileEntry
+{
+	char  *name;
+	uint64 size;
+	bool   is_regular; /* no directory, link or special file */
+} FileEntry;
+
+/* What is there, as a List of FileEntry sorted by name; the job's own
+ * temporary directory is left out. */
+extern List *file_list(FileRoot *root, FilePlace place);
+
+/* ---- file.c: files in a root.  Names have no slash. */
+
+/*
+ * A destination: a new file in the temporary directory.  It gets its name,
+ * replacing an older file of that name, when finish has made it durable; until
+ * then it has a name of its own that an error removes.
+ */
+extern Sink *file_new(FileRoot *root, const char *name);
+/* Puts another export's finished file into the temporary directory: a hard
+ * link, or a copy where the file systems differ.  False: it is not there. */
+extern bool file_carry(FileRoot *root, const char *name, FileRoot *from,
+					   const char *from_name);
+/*
+ * Moves a finished file to its final name.  False if that has happened
+ * already; an error if the file is in neither place, or something else has
+ * the final name and replace is off.  Durable after file_root_sync().
+ */
+extern bool file_publish(FileRoot *root, const char *name, bool replace);
+/* Writes a small file under its final name at once: whole, and durable. */
+extern void file_put(FileRoot *root, const char *name, const char *data,
+					 size_t len, bool replace);
+/* False if it is not there.  Durable after file_root_sync(). */
+extern bool file_remove(FileRoot *root, FilePlace place, const char *name);
+/* Size of a regular file; false if there is none. */
+extern bool file_stat(FileRoot *root, FilePlace place, const char *name,
+					  uint64 *size);
+/* Sends a file's bytes through a chain, up to its finish; false if there is
+ * no such regular file. */
+extern bool file_read(FileRoot *root, FilePlace place, const char *name,
+					  Sink *to);
+/* A small file's content with a NUL after it, or NULL if there is none; an
+ * error if it is longer than max. */
+extern char *file_get(FileRoot *root, FilePlace place, const char *name,
+					  size_t max, size_t *len);
 
 #endif /* OUTFLOW_SINK_H */
