@@ -24,7 +24,22 @@ OBJS = \
 	src/encode/csv.o \
 	src/encode/copy_text.o \
 	src/encode/copy_binary.o \
-	src/encode/jsonl.o
+	src/encode/jsonl.o \
+	src/sink/sink.o \
+	src/sink/compress.o \
+	src/sink/gzip.o \
+	src/sink/zstd.o \
+	src/sink/lz4.o \
+	src/sink/bech32.o \
+	src/sink/age_key.o \
+	src/sink/age.o \
+	src/sink/meter.o \
+	src/sink/file_fd.o \
+	src/sink/file_guard.o \
+	src/sink/file_root.o \
+	src/sink/file_temp.o \
+	src/sink/file.o \
+	src/sink/file_move.o
 
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))'

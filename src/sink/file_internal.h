@@ -1,0 +1,77 @@
+/*
+ * file_internal.h
+ *		What the files about directories and files share; see sink.h for what
+ *		they offer.
+ */
+#ifndef OUTFLOW_FILE_INTERNAL_H
+#define OUTFLOW_FILE_INTERNAL_H
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include "sink/sink.h"
+
+/* Longest name of a file in a root: leaves room for an attempt's prefix. */
+#define FILE_NAME_MAX 200
+
+/*
+ * A descriptor that the server's accounting knows of and that is closed, at
+ * the latest, when the memory context it was made in is reset.
+ */
+typedef struct FileFd
+{
+	int	 fd;  /* -1 when closed */
+	DIR *dir; /* by file_fd_read_dir() */
+} FileFd;
+
+struct FileRoot
+{
+	char   *path; /* as messages name it */
+	FileFd *dir;
+	FileFd *temp;	   /* NULL or closed: no temporary directory is open */
+	char   *temp_name; /* its name in dir */
+};
+
+/* ---- file_fd.c */
+
+/*
+ * Opens name below directory (AT_FDCWD for a path); never follows a link in
+ * its last component unless told so by O_PATH without O_NOFOLLOW.  On failure
+ * returns a closed FileFd and sets errno.
+ */
+extern FileFd *file_fd_open(int directory, const char *name, int flags);
+extern bool	   file_fd_is_open(const FileFd *file);
+/* Never throws; returns close()'s result, 0 if closed already. */
+extern int file_fd_close(FileFd *file);
+/* Begins to read a directory; false with errno if that failed. */
+extern bool file_fd_read_dir(FileFd *file);
+/* The next name but "." and "..", or NULL with errno 0 at the end. */
+extern const char *file_fd_next_name(FileFd *file);
+
+/* A hint for ereport, if errno says that the disk is full. */
+extern int file_space_hint(void);
+
+/* ---- file_guard.c */
+
+/* Throws if an opened directory is none to write exports to. */
+extern void file_refuse_server_directory(int directory, const char *path,
+										 bool children);
+
+/* ---- file_root.c */
+
+/* Throws unless name can be that of a file or directory in a root. */
+extern void file_check_name(const char *name);
+/* The directory that holds files of that place. */
+extern int file_directory(const FileRoot *root, FilePlace place);
+/* For messages. */
+extern char *file_path(const FileRoot *root, FilePlace place,
+					   const char *name);
+/* fsync; a directory that can't be synchronized is fine. */
+extern void file_sync_directory(int directory, const char *path);
+
+/* ---- file.c */
+
+/* A name for one attempt to make a file; begins with a dot. */
+extern char *file_attempt_name(const char *name);
+
+#endif /* OUTFLOW_FILE_INTERNAL_H */

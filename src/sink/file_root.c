@@ -1,0 +1,294 @@
+/*
+ * file_root.c
+ *		One opened destination directory.
+ *
+ * The path is walked once, component by component; what comes after works
+ * below the descriptor that the walk ends with.  Names below it are single
+ * components opened with O_NOFOLLOW, so there is nothing that a link, a ".."
+ * or a directory swapped in later could lead elsewhere, on any kernel.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "sink/file_internal.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+
+#define DIRECTORY_MODE 0700
+
+/* The components of an absolute path; an error if it is none we accept. */
+static List *
+path_components(const char *path, const char *what)
+{
+	List	   *components = NIL;
+	const char *at = path;
+
+	if (path[0] != '/')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s \"%s\" is not an absolute path", what, path)));
+	while (*at)
+	{
+		size_t len = strcspn(at, "/");
+
+		if (len == 2 && at[0] == '.' && at[1] == '.')
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s \"%s\" must not contain \"..\"", what, path)));
+		if (len > 0 && !(len == 1 && at[0] == '.'))
+			components = lappend(components, pnstrdup(at, len));
+		at += len;
+		at += strspn(at, "/");
+	}
+	if (components == NIL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s can't be the root directory", what)));
+	return components;
+}
+
+static char *
+path_join(List *components, int count)
+{
+	StringInfoData path;
+
+	initStringInfo(&path);
+	for (int i = 0; i < count; i++)
+		appendStringInfo(&path, "/%s", (char *) list_nth(components, i));
+	return path.data;
+}
+
+/* How many components of path its export root takes; an error if not all. */
+static int
+check_beneath(List *components, const char *path, const char *export_root)
+{
+	List	 *outer = path_components(export_root, "export root");
+	bool	  beneath = list_length(components) > list_length(outer);
+	ListCell *a;
+	ListCell *b;
+
+	forboth (a, components, b, outer)
+		if (strcmp(lfirst(a), lfirst(b)) != 0)
+			beneath = false;
+	if (!beneath)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("directory \"%s\" is not beneath the export root", path),
+			 errhint("Files may be exported only beneath the directory "
+					 "that \"outflow.export_root\" names.")));
+	return list_length(outer);
+}
+
+/* Makes a directory below parent, durably; it may exist. */
+static void
+make_directory(int parent, const char *name, const char *path)
+{
+	FileFd *real;
+
+	if (mkdirat(parent, name, DIRECTORY_MODE) != 0 && errno != EEXIST)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not create directory \"%s\": %m", path),
+						file_space_hint()));
+	/* parent may be a mere place (O_PATH), which can't be synchronized */
+	real = file_fd_open(parent, ".", O_RDONLY | O_DIRECTORY);
+	if (file_fd_is_open(real))
+		file_sync_directory(real->fd, path);
+	else if (errno != EACCES)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open the parent of \"%s\": %m", path)));
+	(void) file_fd_close(real);
+}
+
+static void
+pg_attribute_noreturn()
+	open_failed(int parent, const char *name, const char *path)
+{
+	int			save_errno = errno;
+	struct stat st;
+
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		S_ISLNK(st.st_mode))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("\"%s\" is a symbolic link", path),
+						errhint("Name the directory that it points to.")));
+	errno = save_errno;
+	ereport(ERROR, (errcode_for_file_access(),
+					errmsg("could not open directory \"%s\": %m", path)));
+}
+
+/*
+ * Opens one component of a path.  Returns NULL if it is not there and flags
+ * allow that; *made turns true once a component had to be made.
+ */
+static FileFd *
+open_component(int parent, const char *name, const char *path, int open_flags,
+			   int flags, bool *made)
+{
+	FileFd *file = file_fd_open(parent, name, open_flags | O_DIRECTORY);
+
+	if (!file_fd_is_open(file) && errno == ENOENT)
+	{
+		if (flags & FILE_ROOT_CREATE)
+		{
+			if (!*made)
+				file_refuse_server_directory(parent, path, true);
+			make_directory(parent, name, path);
+			*made = true;
+			file = file_fd_open(parent, name,
+								open_flags | O_DIRECTORY | O_NOFOLLOW);
+		}
+		else if (flags & FILE_ROOT_MISSING_OK)
+			return NULL;
+	}
+	if (!file_fd_is_open(file))
+		open_failed(parent, name, path);
+	return file;
+}
+
+static FileRoot *
+root_new(const char *path, FileFd *dir)
+{
+	FileRoot *root = palloc0(sizeof(FileRoot));
+
+	root->path = pstrdup(path);
+	root->dir = dir;
+	return root;
+}
+
+FileRoot *
+file_root_open(const char *path, const char *export_root, int flags)
+{
+	List   *components = path_components(path, "directory");
+	int		count = list_length(components);
+	int		trusted = 0;
+	bool	made = false;
+	bool	confined = export_root != NULL && export_root[0] != '\0';
+	FileFd *at;
+
+	if (confined)
+	{
+		trusted = check_beneath(components, path, export_root);
+		at = file_fd_open(AT_FDCWD, export_root, O_PATH | O_DIRECTORY);
+	}
+	else
+		at = file_fd_open(AT_FDCWD, "/", O_PATH | O_DIRECTORY);
+	if (!file_fd_is_open(at))
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not open directory \"%s\": %m",
+							   confined ? export_root : "/")));
+
+	for (int i = trusted; i < count; i++)
+	{
+		bool	last = (i == count - 1);
+		char   *name = list_nth(components, i);
+		FileFd *next;
+
+		/* links above the export are the administrator's own */
+		next = open_component(at->fd, name, path_join(components, i + 1),
+							  (last ? O_RDONLY : O_PATH) |
+								  (last || confined || made ? O_NOFOLLOW : 0),
+							  flags, &made);
+		(void) file_fd_close(at);
+		if (next == NULL)
+			return NULL;
+		at = next;
+	}
+
+	path = path_join(components, count);
+	file_refuse_server_directory(at->fd, path, false);
+	return root_new(path, at);
+}
+
+FileRoot *
+file_root_subdir(FileRoot *parent, const char *name, int flags)
+{
+	char   *path = psprintf("%s/%s", parent->path, name);
+	bool	made = false;
+	FileFd *dir;
+
+	file_check_name(name);
+	dir = open_component(parent->dir->fd, name, path, O_RDONLY | O_NOFOLLOW,
+						 flags, &made);
+	if (dir == NULL)
+		return NULL;
+	file_refuse_server_directory(dir->fd, path, false);
+	return root_new(path, dir);
+}
+
+void
+file_root_close(FileRoot *root)
+{
+	(void) file_fd_close(root->temp);
+	(void) file_fd_close(root->dir);
+}
+
+const char *
+file_root_path(const FileRoot *root)
+{
+	return root->path;
+}
+
+uint64
+file_root_free_bytes(FileRoot *root)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(root->dir->fd, &fs) != 0)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not find out the free space of \"%s\": "
+							   "%m",
+							   root->path)));
+	return (uint64) fs.f_bavail * fs.f_frsize;
+}
+
+void
+file_root_sync(FileRoot *root)
+{
+	if (file_fd_is_open(root->temp))
+		file_sync_directory(root->temp->fd, root->path);
+	file_sync_directory(root->dir->fd, root->path);
+}
+
+void
+file_sync_directory(int directory, const char *path)
+{
+	/* some file systems know no such thing, and say so in one of two ways */
+	if (pg_fsync(directory) != 0 && errno != EBADF && errno != EINVAL)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not fsync directory \"%s\": %m", path)));
+}
+
+/* Hidden names are ours. */
+void
+file_check_name(const char *name)
+{
+	if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL ||
+		strlen(name) > FILE_NAME_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid name \"%s\" for a file of an export", name)));
+}
+
+int
+file_directory(const FileRoot *root, FilePlace place)
+{
+	if (place == FILE_FINAL)
+		return root->dir->fd;
+	if (!file_fd_is_open(root->temp))
+		elog(ERROR, "no temporary directory is open in \"%s\"", root->path);
+	return root->temp->fd;
+}
+
+char *
+file_path(const FileRoot *root, FilePlace place, const char *name)
+{
+	if (place == FILE_FINAL)
+		return psprintf("%s/%s", root->path, name);
+	return psprintf("%s/%s/%s", root->path, root->temp_name, name);
+}
