@@ -33,6 +33,13 @@
 #define rbtxn_get_toptxn(txn) ((txn)->toptxn ? (txn)->toptxn : (txn))
 #endif
 
+/* 16: the server reports progress on changes that a plugin passes over */
+#if PG_VERSION_NUM < 160000
+#define PLUGIN_REPORTS_PROGRESS true
+#else
+#define PLUGIN_REPORTS_PROGRESS false
+#endif
+
 /* 16: the name of a relation's storage */
 #if PG_VERSION_NUM < 160000
 #define RelFileNumber			 Oid

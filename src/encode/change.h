@@ -39,7 +39,7 @@ typedef struct ChangeTransaction
 typedef struct ChangePosition
 {
 	XLogRecPtr	  lsn;
-	uint16		  index;  /* of the tuple or relation within one WAL record */
+	uint32		  index;  /* of the tuple or relation within one WAL record */
 	TransactionId subxid; /* in-progress transactions: who wrote it */
 } ChangePosition;
 
@@ -57,6 +57,14 @@ typedef struct RowChange
 	const Datum *old_values; /* NULL when the WAL has no old row or key */
 	const bool	*old_nulls;
 	bool		 old_is_key; /* only the identity's columns are set */
+	const bool	*left_out;	 /* by column index: unchanged or omitted, and so
+							  * not in the new row; NULL when there is none */
+
+	/* What names the row as it was before the change: the values, and by column
+	 * index which ones are no part of the key.  NULL when nothing does. */
+	const Datum *key_values;
+	const bool	*key_nulls;
+	const bool	*key_skip;
 } RowChange;
 
 typedef struct MessageChange
@@ -65,6 +73,7 @@ typedef struct MessageChange
 	const char *content;
 	Size		size;
 	bool		transactional;
+	bool		omitted; /* content is too large and left out */
 } MessageChange;
 
 typedef enum TransactionEvent

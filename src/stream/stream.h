@@ -1,11 +1,207 @@
 /*
  * stream.h
- *		The streaming half: the output plugin's callbacks.
+ *		The streaming half: from the output plugin's callbacks to messages.
+ *
+ * A StreamSession is one run of decoding, from the startup callback to the
+ * shutdown callback or an error.  A change goes through
+ *
+ *		change.c -> relation.c (cache, filter) -> a ChangeFormat -> writer.c
+ *
+ * and transaction.c decides when begin and commit are due.
  */
 #ifndef OUTFLOW_STREAM_H
 #define OUTFLOW_STREAM_H
 
+#include "encode/change.h"
+#include "replication/logical.h"
 #include "replication/output_plugin.h"
+
+/* ---- options (options.c) */
+
+#define ACTION_INSERT	(1 << CHANGE_INSERT)
+#define ACTION_UPDATE	(1 << CHANGE_UPDATE)
+#define ACTION_DELETE	(1 << CHANGE_DELETE)
+#define ACTION_TRUNCATE (1 << 3)
+#define ACTION_ALL		0x0F
+
+typedef enum OversizePolicy
+{
+	OVERSIZE_OMIT,
+	OVERSIZE_ERROR
+} OversizePolicy;
+
+typedef struct StreamOptions
+{
+	char *format;
+	int	  format_version;
+	List *tables;		   /* of NamePattern, as the three that follow */
+	List *exclude_tables;
+	List *exclude_columns;
+	List *actions;		   /* of char * */
+	List *origin;		   /* of char * */
+	bool  messages;
+	List *message_prefixes; /* of char * */
+	bool  include_transactions;
+	bool  include_schemas;
+	bool  include_old;
+	int64 batch_bytes;
+	int	  numbers;
+	int64 max_value_bytes;
+	int64 max_record_bytes;
+	int	  oversize;
+	List *skip_changes; /* of char *; see skip_lsns */
+
+	/* derived from the above */
+	int			action_mask;
+	XLogRecPtr *skip_lsns;
+	int			nskip_lsns;
+	void	   *own; /* the format's own options */
+} StreamOptions;
+
+/*
+ * A format as users name it: what it writes, and how its options are read.
+ * parse() fills every field of target from the plugin's option list.
+ */
+typedef struct StreamFormat
+{
+	const char		   *name;
+	const ChangeFormat *format;
+	void (*parse)(List *elements, StreamOptions *target);
+} StreamFormat;
+
+/* Reads all options into the current memory context; returns the format. */
+extern const StreamFormat *stream_options_parse(List *elements,
+												StreamOptions *target);
+
+/* ---- names (filter.c) */
+
+/* schema.table or schema.table.column, each with * and ? */
+typedef struct NamePattern
+{
+	char *schema;
+	char *table;
+	char *column; /* NULL for patterns of tables */
+} NamePattern;
+
+extern List *name_patterns_parse(const char *option, List *items, int nparts);
+extern bool	 name_matches(const char *pattern, const char *name);
+extern bool	 name_patterns_match_table(List *patterns, const char *schema,
+									   const char *table);
+
+/* ---- sessions */
+
+/* A relation as the stream treats it. */
+typedef struct StreamRelation
+{
+	Oid		  relid;	  /* hash key */
+	bool	  valid;	  /* false: rebuild before the next use */
+	uint64	  generation; /* of the cache, when this was built */
+	int		  actions;	  /* ACTION_ bits; 0: passed over, and no shape */
+	RowShape *shape;
+
+	/* all below, up to the flags, is owned by the shape's context */
+	Datum *old_values; /* workspace for the old tuple */
+	bool  *old_nulls;
+	bool  *unchanged; /* workspaces, by column index */
+	bool  *omitted;
+	bool  *left_out; /* unchanged or omitted */
+	bool  *key_skip; /* columns that don't name a row; NULL without key */
+	int	   nvarlena; /* columns that may be TOASTed or large */
+	int	  *varlena;
+
+	/* these outlive a rebuild */
+	bool   warned_identity;
+	bool   warned_oversize;
+	bool   schema_due; /* the schema record's turn comes with next change */
+	uint64 schema_hash; /* of the last schema record, 0 for none */
+} StreamRelation;
+
+typedef struct StreamSession
+{
+	LogicalDecodingContext *ctx;
+	MemoryContext			context; /* all below lives here */
+	MemoryContext change_context;	 /* one change's garbage */
+	StreamOptions		  options;
+	ChangeFormatOptions	  format_options;
+	const ChangeFormat	 *format;
+	PinnedSettings		 *pinned;
+
+	/* relation.c */
+	HTAB		   *relations;
+	uint64			generation; /* older relations are invalid */
+	StreamRelation *last;		/* the last one found */
+
+	/* transaction.c */
+	ChangeTransaction txn;
+	bool			  begun;   /* a begin record was written, or would be */
+	bool			  skipped; /* nothing of this transaction is wanted */
+	ChangePosition	  position; /* of the current change */
+
+	/* writer.c */
+	StringInfoData batch;		/* records not yet handed to the server */
+	int			   record_start; /* where the current record begins */
+	int			   unreported;	/* changes since progress was reported */
+} StreamSession;
+
+static inline StreamSession *
+stream_session(LogicalDecodingContext *ctx)
+{
+	return (StreamSession *) ctx->output_plugin_private;
+}
+
+/* ---- relation.c */
+
+extern void relation_cache_open(StreamSession *session);
+extern void relation_cache_close(StreamSession *session);
+
+/* The entry for a relation, good until the next call. */
+extern StreamRelation *relation_find(StreamSession *session, Relation rel);
+
+/* Writes the schema record that is due before a change, if any. */
+extern void relation_announce(StreamSession *session, StreamRelation *rel);
+
+/* ---- transaction.c */
+
+extern void transaction_begin(LogicalDecodingContext *ctx,
+							  ReorderBufferTXN *txn);
+extern void transaction_commit(LogicalDecodingContext *ctx,
+							   ReorderBufferTXN *txn, XLogRecPtr commit_lsn);
+
+/* Called before a transaction's first record. */
+extern void transaction_ensure_begun(StreamSession *session);
+
+/* Moves to the change or message at lsn, before any filter. */
+extern void position_advance(StreamSession *session, XLogRecPtr lsn,
+							 TransactionId subxid);
+
+extern bool origin_filter(LogicalDecodingContext *ctx, RepOriginId origin);
+
+/* ---- change.c, message.c, oversize.c */
+
+extern void change_row(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+					   Relation relation, ReorderBufferChange *change);
+extern void change_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+							int nrelations, Relation relations[],
+							ReorderBufferChange *change);
+extern void change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+						   XLogRecPtr lsn, bool transactional,
+						   const char *prefix, Size size, const char *content);
+
+/* Marks the values that must stay out in rel->omitted; true if any. */
+extern bool oversize_find(StreamSession *session, StreamRelation *rel,
+						  const RowChange *change);
+
+/* ---- writer.c */
+
+/* Where to append one record; writer_end() takes it. */
+extern StringInfo writer_begin(StreamSession *session);
+extern void		  writer_end(StreamSession *session);
+
+/* Hands over what is waiting; last_write at the end of a transaction. */
+extern void writer_flush(StreamSession *session, bool last_write);
+
+/* Keeps the connection alive while changes are passed over. */
+extern void writer_progress(StreamSession *session);
 
 extern void stream_init_callbacks(OutputPluginCallbacks *cb);
 

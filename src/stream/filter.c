@@ -1,0 +1,144 @@
+/*
+ * filter.c
+ *		Patterns for names: schema.table and schema.table.column.
+ *
+ * In each part * stands for any characters, ? for one, and a backslash takes
+ * the character behind it literally (a dot inside a name, for example).
+ * Matching is case-sensitive and done once per relation, never per row.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+
+#include "compat.h"
+#include "stream/stream.h"
+
+/*
+ * Whether the whole name matches.  On a mismatch behind a *, tries again with
+ * the * standing for one character more: time is pattern times name.
+ */
+bool
+name_matches(const char *pattern, const char *name)
+{
+	const char *retry_pattern = NULL;
+	const char *retry_name = NULL;
+
+	for (;;)
+	{
+		int len = *name ? pg_mblen(name) : 0;
+
+		if (*pattern == '*')
+		{
+			retry_pattern = ++pattern;
+			retry_name = name;
+			continue;
+		}
+		if (*name == '\0' && *pattern == '\0')
+			return true;
+		if (*name != '\0' && *pattern == '?')
+		{
+			pattern++;
+			name += len;
+			continue;
+		}
+		if (*name != '\0' && *pattern != '\0')
+		{
+			const char *literal = pattern;
+
+			if (*literal == '\\' && literal[1] != '\0')
+				literal++;
+			if (strncmp(literal, name, len) == 0)
+			{
+				pattern = literal + len;
+				name += len;
+				continue;
+			}
+		}
+		if (retry_pattern == NULL || *retry_name == '\0')
+			return false;
+		retry_name += pg_mblen(retry_name);
+		pattern = retry_pattern;
+		name = retry_name;
+	}
+}
+
+/* Cuts a copy of the item at its dots; returns the number of parts. */
+static int
+split_parts(char *item, char **parts, int max)
+{
+	int	  n = 0;
+	char *p = item;
+
+	parts[n++] = p;
+	while (*p)
+	{
+		if (*p == '\\' && p[1] != '\0')
+			p += 1 + pg_mblen(p + 1);
+		else if (*p == '.')
+		{
+			*p++ = '\0';
+			if (n == max)
+				return max + 1;
+			parts[n++] = p;
+		}
+		else
+			p += pg_mblen(p);
+	}
+	return n;
+}
+
+/* nparts: 2 for tables, 3 for columns */
+List *
+name_patterns_parse(const char *option, List *items, int nparts)
+{
+	List	 *result = NIL;
+	ListCell *lc;
+
+	foreach (lc, items)
+	{
+		NamePattern *pattern = palloc0(sizeof(NamePattern));
+		char		*parts[3];
+		int			 n;
+		int			 i;
+		bool		 good;
+
+		n = split_parts(pstrdup(lfirst(lc)), parts, nparts);
+		good = n == nparts;
+		for (i = 0; good && i < n; i++)
+			good = parts[i][0] != '\0';
+		if (!good)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid pattern \"%s\" in output plugin option "
+							"\"%s\"",
+							(char *) lfirst(lc), option),
+					 nparts == 2
+						 ? errhint("A pattern looks like schema.table, where "
+								   "* and ? stand for any characters and one.")
+						 : errhint("A pattern looks like schema.table.column, "
+								   "where * and ? stand for any characters "
+								   "and one.")));
+		pattern->schema = parts[0];
+		pattern->table = parts[1];
+		pattern->column = nparts == 3 ? parts[2] : NULL;
+		result = lappend(result, pattern);
+	}
+	return result;
+}
+
+bool
+name_patterns_match_table(List *patterns, const char *schema,
+						  const char *table)
+{
+	ListCell *lc;
+
+	foreach (lc, patterns)
+	{
+		NamePattern *pattern = lfirst(lc);
+
+		if (name_matches(pattern->schema, schema) &&
+			name_matches(pattern->table, table))
+			return true;
+	}
+	return false;
+}

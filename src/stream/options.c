@@ -1,0 +1,201 @@
+/*
+ * options.c
+ *		The output plugin's options, and the formats that can be asked for.
+ *
+ * The option "format" is looked at first: a format may bring option names of
+ * its own.
+ */
+#include "postgres.h"
+
+#include "commands/defrem.h"
+#include "utils/pg_lsn.h"
+
+#include "compat.h"
+#include "option.h"
+#include "stream/stream.h"
+
+#define WHAT "output plugin option"
+
+static void parse_native(List *elements, StreamOptions *target);
+
+static const StreamFormat stream_formats[] = {
+	{"json", &change_format_json, parse_native},
+	{NULL},
+};
+
+static const OptionChoice number_choices[] = {
+	{"native", 0},
+	{"string", 1},
+	{NULL},
+};
+
+static const OptionChoice oversize_choices[] = {
+	{"omit", OVERSIZE_OMIT},
+	{"error", OVERSIZE_ERROR},
+	{NULL},
+};
+
+#define NAME_OF(name) #name
+#define OFFSET_OF(name) offsetof(StreamOptions, name)
+#define OPTION(name, type, boot) \
+	{NAME_OF(name), type, OFFSET_OF(name), boot}
+#define OPTION_BETWEEN(name, type, boot, min, max) \
+	{NAME_OF(name), type, OFFSET_OF(name), boot, min, max}
+#define OPTION_OF(name, boot, choices) \
+	{NAME_OF(name), OPTION_ENUM, OFFSET_OF(name), boot, 0, 0, choices}
+
+/* A batch or record can't pass 1 GB; leave room for escapes of one value. */
+#define MAX_BATCH  (INT64CONST(256) * 1024 * 1024)
+#define MAX_RECORD (INT64CONST(1000) * 1024 * 1024)
+
+static const OptionSpec option_table[] = {
+	OPTION(format, OPTION_STRING, "json"),
+	OPTION_BETWEEN(format_version, OPTION_INT, "1", 1, 1),
+	OPTION(tables, OPTION_LIST, NULL),
+	OPTION(exclude_tables, OPTION_LIST, NULL),
+	OPTION(exclude_columns, OPTION_LIST, NULL),
+	OPTION(actions, OPTION_LIST, "insert,update,delete,truncate"),
+	OPTION(origin, OPTION_LIST, "any"),
+	OPTION(messages, OPTION_BOOL, "on"),
+	OPTION(message_prefixes, OPTION_LIST, NULL),
+	OPTION(include_transactions, OPTION_BOOL, "on"),
+	OPTION(include_schemas, OPTION_BOOL, "on"),
+	OPTION(include_old, OPTION_BOOL, "on"),
+	OPTION_BETWEEN(batch_bytes, OPTION_SIZE, "0", 0, MAX_BATCH),
+	OPTION_OF(numbers, "native", number_choices),
+	OPTION_BETWEEN(max_value_bytes, OPTION_SIZE, "64MB", 1024, MAX_RECORD),
+	OPTION_BETWEEN(max_record_bytes, OPTION_SIZE, "512MB", 1024, MAX_RECORD),
+	OPTION_OF(oversize, "omit", oversize_choices),
+	OPTION(skip_changes, OPTION_LIST, NULL),
+	{NULL},
+};
+
+static int
+action_mask(List *names)
+{
+	static const struct
+	{
+		const char *name;
+		int			mask;
+	} actions[] = {
+		{"insert", ACTION_INSERT},
+		{"update", ACTION_UPDATE},
+		{"delete", ACTION_DELETE},
+		{"truncate", ACTION_TRUNCATE},
+	};
+	ListCell *lc;
+	int		  mask = 0;
+
+	foreach (lc, names)
+	{
+		int found = 0;
+		int i;
+
+		for (i = 0; i < lengthof(actions); i++)
+			if (strcmp(actions[i].name, lfirst(lc)) == 0)
+				found = actions[i].mask;
+		if (found == 0)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("invalid value \"%s\" for " WHAT
+								   " \"actions\"",
+								   (char *) lfirst(lc)),
+							errhint("Valid values are \"insert\", \"update\", "
+									"\"delete\" and \"truncate\".")));
+		mask |= found;
+	}
+	return mask;
+}
+
+static void
+parse_skip_changes(StreamOptions *options)
+{
+	ListCell *lc;
+
+	options->skip_lsns =
+		palloc0(sizeof(XLogRecPtr) * (list_length(options->skip_changes) + 1));
+	foreach (lc, options->skip_changes)
+	{
+		bool	   bad = false;
+		XLogRecPtr lsn = pg_lsn_in_internal(lfirst(lc), &bad);
+
+		if (bad)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("invalid LSN \"%s\" in " WHAT
+								   " \"skip_changes\"",
+								   (char *) lfirst(lc)),
+							errhint("A change's LSN looks like 0/1A2B310 and "
+									"stands in the error's context.")));
+		options->skip_lsns[options->nskip_lsns++] = lsn;
+	}
+}
+
+static void
+check_origin(List *origin)
+{
+	ListCell *lc;
+
+	foreach (lc, origin)
+		if (strcmp(lfirst(lc), "any") != 0 && strcmp(lfirst(lc), "none") != 0)
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("invalid value \"%s\" for " WHAT
+								   " \"origin\"",
+								   (char *) lfirst(lc)),
+							errhint("Valid values are \"any\" and "
+									"\"none\".")));
+}
+
+/* The options of the design's own formats. */
+static void
+parse_native(List *elements, StreamOptions *options)
+{
+	options_set_defaults(option_table, options);
+	options_parse(option_table, WHAT, elements, options);
+
+	options->tables = name_patterns_parse("tables", options->tables, 2);
+	options->exclude_tables =
+		name_patterns_parse("exclude_tables", options->exclude_tables, 2);
+	options->exclude_columns =
+		name_patterns_parse("exclude_columns", options->exclude_columns, 3);
+	options->action_mask = action_mask(options->actions);
+	check_origin(options->origin);
+	parse_skip_changes(options);
+}
+
+static void
+report_unknown_format(const char *name)
+{
+	StringInfoData names;
+	int			   i;
+
+	initStringInfo(&names);
+	for (i = 0; stream_formats[i].name; i++)
+		appendStringInfo(&names, "%s\"%s\"", i ? ", " : "",
+						 stream_formats[i].name);
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unknown format \"%s\"", name),
+					errhint("Valid formats are %s.", names.data)));
+}
+
+const StreamFormat *
+stream_options_parse(List *elements, StreamOptions *options)
+{
+	const char *name = stream_formats[0].name;
+	ListCell   *lc;
+	int			i;
+
+	foreach (lc, elements)
+	{
+		DefElem *element = lfirst(lc);
+
+		if (strcmp(element->defname, "format") == 0 && element->arg != NULL)
+			name = defGetString(element);
+	}
+	for (i = 0; stream_formats[i].name; i++)
+		if (strcmp(stream_formats[i].name, name) == 0)
+		{
+			stream_formats[i].parse(elements, options);
+			return &stream_formats[i];
+		}
+	report_unknown_format(name);
+	return NULL;
+}

@@ -1,0 +1,89 @@
+/*
+ * plugin.c
+ *		The output plugin's startup and shutdown, and its table of callbacks.
+ *
+ * All state of a run hangs under the decoding context, so that an error, which
+ * calls no shutdown callback, leaves nothing behind.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "stream/stream.h"
+
+static void
+set_format(StreamSession *session, const StreamFormat *format)
+{
+	StreamOptions *options = &session->options;
+
+	session->format = format->format;
+	session->format_options.style = json_style_default();
+	session->format_options.style.numbers_as_string = options->numbers != 0;
+	session->format_options.include_old = options->include_old;
+	session->format_options.include_transactions =
+		options->include_transactions;
+	session->format_options.include_schemas = options->include_schemas;
+	session->format_options.own = options->own;
+}
+
+/*
+ * is_init: a slot is being made.  No change will come and no option is given.
+ */
+static void
+stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
+			   bool is_init)
+{
+	MemoryContext  context;
+	MemoryContext  old;
+	StreamSession *session;
+
+	opt->output_type = OUTPUT_PLUGIN_TEXTUAL_OUTPUT;
+	opt->receive_rewrites = false;
+	ctx->streaming = false;
+	ctx->twophase = false;
+	if (is_init)
+		return;
+
+	context = AllocSetContextCreate(ctx->context, "outflow stream",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	session = palloc0(sizeof(StreamSession));
+	session->ctx = ctx;
+	session->context = context;
+	session->change_context = AllocSetContextCreate(
+		context, "outflow stream change", ALLOCSET_DEFAULT_SIZES);
+	set_format(session, stream_options_parse(ctx->output_plugin_options,
+											 &session->options));
+	initStringInfo(&session->batch);
+	relation_cache_open(session);
+	ctx->output_plugin_private = session;
+	MemoryContextSwitchTo(old);
+
+	session->pinned = settings_pin_canonical(context);
+}
+
+static void
+stream_shutdown(LogicalDecodingContext *ctx)
+{
+	StreamSession *session = stream_session(ctx);
+
+	if (session == NULL)
+		return;
+	settings_unpin(session->pinned);
+	ctx->output_plugin_private = NULL;
+	MemoryContextDelete(session->context);
+}
+
+void
+stream_init_callbacks(OutputPluginCallbacks *cb)
+{
+	cb->startup_cb = stream_startup;
+	cb->shutdown_cb = stream_shutdown;
+	cb->begin_cb = transaction_begin;
+	cb->commit_cb = transaction_commit;
+	cb->change_cb = change_row;
+	cb->truncate_cb = change_truncate;
+	cb->message_cb = change_message;
+	cb->filter_by_origin_cb = origin_filter;
+}
