@@ -25,6 +25,16 @@ OBJS = \
 	src/encode/copy_text.o \
 	src/encode/copy_binary.o \
 	src/encode/jsonl.o \
+	src/encode/change_json.o \
+	src/stream/plugin.o \
+	src/stream/options.o \
+	src/stream/filter.o \
+	src/stream/relation.o \
+	src/stream/transaction.o \
+	src/stream/change.o \
+	src/stream/message.o \
+	src/stream/oversize.o \
+	src/stream/writer.o \
 	src/sink/sink.o \
 	src/sink/compress.o \
 	src/sink/gzip.o \

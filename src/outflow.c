@@ -9,13 +9,21 @@
 #include "utils/guc.h"
 
 #include "compat.h"
+#include "stream/stream.h"
 
 PG_MODULE_MAGIC_EXT(.name = "outflow", .version = "1.0");
 
 extern PGDLLEXPORT void _PG_init(void);
+extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
 
 void
 _PG_init(void)
 {
 	MarkGUCPrefixReserved("outflow");
+}
+
+void
+_PG_output_plugin_init(OutputPluginCallbacks *cb)
+{
+	stream_init_callbacks(cb);
 }

@@ -125,7 +125,8 @@ typedef struct ChangeFormat
 					 const ChangeTransaction *txn,
 					 const ChangePosition *position, const RowShape *shape,
 					 bool cascade, bool restart_identity);
-	/* txn is NULL for a message outside any transaction */
+	/* outside of any transaction, txn's xid is invalid and its commit_lsn the
+	 * message's own */
 	void (*message)(StringInfo out, const ChangeFormatOptions *options,
 					const ChangeTransaction *txn,
 					const ChangePosition	*position,

@@ -144,6 +144,9 @@ extern void json_prepare_shape(RowShape *shape, const JsonStyle *style);
 extern void json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
 					 const Datum *values, const bool *nulls, const bool *skip);
 
+/* The relation's column that json_row() is writing; NULL outside of it. */
+extern const ColumnShape *json_current_column(void);
+
 /* ---- PostgreSQL's text of any value (text_value.c), for csv and text */
 
 /*

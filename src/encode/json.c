@@ -320,17 +320,30 @@ json_prepare_shape(RowShape *shape, const JsonStyle *style)
 	pfree(label.data);
 }
 
+/* The relation's column that json_row() is at, for messages about errors. */
+static const ColumnShape *current_column = NULL;
+
+const ColumnShape *
+json_current_column(void)
+{
+	return current_column;
+}
+
 void
 json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
 		 const Datum *values, const bool *nulls, const bool *skip)
 {
 	bool first = true;
+	bool is_relation = shape->identity != 0;
 
 	buffer_append_char(out, '{');
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
 		ColumnShape *column = &shape->columns[i];
 		int			 attribute = column->attnum - 1;
+
+		if (is_relation)
+			current_column = column;
 
 		if (skip && skip[i])
 			continue;
@@ -344,4 +357,6 @@ json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
 			json_value(out, style, &column->type, values[attribute]);
 	}
 	buffer_append_char(out, '}');
+	if (is_relation)
+		current_column = NULL;
 }

@@ -35,14 +35,19 @@ static const OptionChoice oversize_choices[] = {
 	{NULL},
 };
 
-#define NAME_OF(name) #name
-#define OFFSET_OF(name) offsetof(StreamOptions, name)
-#define OPTION(name, type, boot) \
-	{NAME_OF(name), type, OFFSET_OF(name), boot}
-#define OPTION_BETWEEN(name, type, boot, min, max) \
-	{NAME_OF(name), type, OFFSET_OF(name), boot, min, max}
-#define OPTION_OF(name, boot, choices) \
-	{NAME_OF(name), OPTION_ENUM, OFFSET_OF(name), boot, 0, 0, choices}
+#define OPTION(name, type, boot)                                              \
+	{                                                                         \
+#name, type, offsetof(StreamOptions, name), boot                      \
+	}
+#define OPTION_BETWEEN(name, type, boot, min, max)                            \
+	{                                                                         \
+#name, type, offsetof(StreamOptions, name), boot, min, max            \
+	}
+#define OPTION_OF(name, boot, choices)                                        \
+	{                                                                         \
+#name, OPTION_ENUM, offsetof(StreamOptions, name), boot, 0, 0,        \
+			choices                                                           \
+	}
 
 /* A batch or record can't pass 1 GB; leave room for escapes of one value. */
 #define MAX_BATCH  (INT64CONST(256) * 1024 * 1024)
@@ -95,12 +100,12 @@ action_mask(List *names)
 			if (strcmp(actions[i].name, lfirst(lc)) == 0)
 				found = actions[i].mask;
 		if (found == 0)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("invalid value \"%s\" for " WHAT
-								   " \"actions\"",
-								   (char *) lfirst(lc)),
-							errhint("Valid values are \"insert\", \"update\", "
-									"\"delete\" and \"truncate\".")));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid value \"%s\" for " WHAT " \"actions\"",
+							(char *) lfirst(lc)),
+					 errhint("Valid values are \"insert\", \"update\", "
+							 "\"delete\" and \"truncate\".")));
 		mask |= found;
 	}
 	return mask;
@@ -119,12 +124,12 @@ parse_skip_changes(StreamOptions *options)
 		XLogRecPtr lsn = pg_lsn_in_internal(lfirst(lc), &bad);
 
 		if (bad)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("invalid LSN \"%s\" in " WHAT
-								   " \"skip_changes\"",
-								   (char *) lfirst(lc)),
-							errhint("A change's LSN looks like 0/1A2B310 and "
-									"stands in the error's context.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid LSN \"%s\" in " WHAT " \"skip_changes\"",
+							(char *) lfirst(lc)),
+					 errhint("A change's LSN looks like 0/1A2B310 and "
+							 "stands in the error's context.")));
 		options->skip_lsns[options->nskip_lsns++] = lsn;
 	}
 }
@@ -136,19 +141,18 @@ check_origin(List *origin)
 
 	foreach (lc, origin)
 		if (strcmp(lfirst(lc), "any") != 0 && strcmp(lfirst(lc), "none") != 0)
-			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-							errmsg("invalid value \"%s\" for " WHAT
-								   " \"origin\"",
-								   (char *) lfirst(lc)),
-							errhint("Valid values are \"any\" and "
-									"\"none\".")));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid value \"%s\" for " WHAT " \"origin\"",
+							(char *) lfirst(lc)),
+					 errhint("Valid values are \"any\" and "
+							 "\"none\".")));
 }
 
 /* The options of the design's own formats. */
 static void
 parse_native(List *elements, StreamOptions *options)
 {
-	options_set_defaults(option_table, options);
 	options_parse(option_table, WHAT, elements, options);
 
 	options->tables = name_patterns_parse("tables", options->tables, 2);

@@ -34,11 +34,11 @@ typedef struct StreamOptions
 {
 	char *format;
 	int	  format_version;
-	List *tables;		   /* of NamePattern, as the three that follow */
+	List *tables; /* of NamePattern, as the three that follow */
 	List *exclude_tables;
 	List *exclude_columns;
-	List *actions;		   /* of char * */
-	List *origin;		   /* of char * */
+	List *actions; /* of char * */
+	List *origin;  /* of char * */
 	bool  messages;
 	List *message_prefixes; /* of char * */
 	bool  include_transactions;
@@ -70,7 +70,7 @@ typedef struct StreamFormat
 } StreamFormat;
 
 /* Reads all options into the current memory context; returns the format. */
-extern const StreamFormat *stream_options_parse(List *elements,
+extern const StreamFormat *stream_options_parse(List		  *elements,
 												StreamOptions *target);
 
 /* ---- names (filter.c) */
@@ -104,43 +104,45 @@ typedef struct StreamRelation
 	bool  *old_nulls;
 	bool  *unchanged; /* workspaces, by column index */
 	bool  *omitted;
-	bool  *left_out; /* unchanged or omitted */
-	bool  *key_skip; /* columns that don't name a row; NULL without key */
-	int	   nvarlena; /* columns that may be TOASTed or large */
+	bool  *left_out;	 /* unchanged or omitted */
+	bool  *key_skip;	 /* columns that don't name a row; NULL without key */
+	bool  *key_left_out; /* the same, and omitted ones */
+	int	   nvarlena;	 /* columns that may be TOASTed or large */
 	int	  *varlena;
 
 	/* these outlive a rebuild */
 	bool   warned_identity;
 	bool   warned_oversize;
-	bool   schema_due; /* the schema record's turn comes with next change */
+	bool   schema_due;	/* the schema record's turn comes with next change */
 	uint64 schema_hash; /* of the last schema record, 0 for none */
 } StreamRelation;
 
 typedef struct StreamSession
 {
 	LogicalDecodingContext *ctx;
-	MemoryContext			context; /* all below lives here */
-	MemoryContext change_context;	 /* one change's garbage */
-	StreamOptions		  options;
-	ChangeFormatOptions	  format_options;
-	const ChangeFormat	 *format;
-	PinnedSettings		 *pinned;
+	MemoryContext			context;		/* all below lives here */
+	MemoryContext			change_context; /* one change's garbage */
+	StreamOptions			options;
+	ChangeFormatOptions		format_options;
+	const ChangeFormat	   *format;
+	PinnedSettings		   *pinned;
 
 	/* relation.c */
 	HTAB		   *relations;
+	HTAB		   *composites; /* OIDs of composite types that shapes use */
 	uint64			generation; /* older relations are invalid */
 	StreamRelation *last;		/* the last one found */
 
 	/* transaction.c */
 	ChangeTransaction txn;
-	bool			  begun;   /* a begin record was written, or would be */
-	bool			  skipped; /* nothing of this transaction is wanted */
+	bool			  begun;	/* a begin record was written, or would be */
+	bool			  skipped;	/* nothing of this transaction is wanted */
 	ChangePosition	  position; /* of the current change */
 
 	/* writer.c */
-	StringInfoData batch;		/* records not yet handed to the server */
+	StringInfoData batch;		 /* records not yet handed to the server */
 	int			   record_start; /* where the current record begins */
-	int			   unreported;	/* changes since progress was reported */
+	int			   unreported;	 /* changes since progress was reported */
 } StreamSession;
 
 static inline StreamSession *
@@ -152,7 +154,6 @@ stream_session(LogicalDecodingContext *ctx)
 /* ---- relation.c */
 
 extern void relation_cache_open(StreamSession *session);
-extern void relation_cache_close(StreamSession *session);
 
 /* The entry for a relation, good until the next call. */
 extern StreamRelation *relation_find(StreamSession *session, Relation rel);
@@ -163,7 +164,7 @@ extern void relation_announce(StreamSession *session, StreamRelation *rel);
 /* ---- transaction.c */
 
 extern void transaction_begin(LogicalDecodingContext *ctx,
-							  ReorderBufferTXN *txn);
+							  ReorderBufferTXN		 *txn);
 extern void transaction_commit(LogicalDecodingContext *ctx,
 							   ReorderBufferTXN *txn, XLogRecPtr commit_lsn);
 
@@ -190,6 +191,10 @@ extern void change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 /* Marks the values that must stay out in rel->omitted; true if any. */
 extern bool oversize_find(StreamSession *session, StreamRelation *rel,
 						  const RowChange *change);
+
+/* Whether a message's content must stay out. */
+extern bool oversize_message(StreamSession		 *session,
+							 const MessageChange *message);
 
 /* ---- writer.c */
 

@@ -40,11 +40,13 @@ writer_flush(StreamSession *session, bool last_write)
 	LogicalDecodingContext *ctx = session->ctx;
 	StringInfo				batch = &session->batch;
 
+	batch->len = session->record_start;
 	if (batch->len == 0)
 		return;
 	OutputPluginPrepareWrite(ctx, last_write);
 	buffer_append(ctx->out, batch->data, batch->len);
 	resetStringInfo(batch);
+	session->record_start = 0;
 	shrink_buffer(batch, session->context, session->options.batch_bytes);
 	OutputPluginWrite(ctx, last_write);
 	shrink_buffer(ctx->out, ctx->context, session->options.batch_bytes);
@@ -61,7 +63,7 @@ writer_begin(StreamSession *session)
 {
 	StringInfo batch = &session->batch;
 
-	session->record_start = batch->len;
+	batch->len = session->record_start;
 	if (batch->len > 0)
 		buffer_append_char(batch, '\n');
 	return batch;

@@ -1,0 +1,276 @@
+/*
+ * change.c
+ *		Row changes and truncations: from the server's callbacks to records.
+ *
+ * A change is counted, filtered, deformed once into the relation's workspace
+ * and handed to the format.  Nothing here allocates per row or looks into the
+ * catalogs; what encoders leave behind is reset after each change.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "stream/stream.h"
+
+/* Puts names around an error of an output function. */
+static void
+change_error_context(void *arg)
+{
+	const RowShape	  *shape = ((StreamRelation *) arg)->shape;
+	const ColumnShape *column = json_current_column();
+
+	if (column)
+		errcontext("writing column \"%s\" of table \"%s.%s\"", column->name,
+				   shape->schema, shape->name);
+	else
+		errcontext("writing a row of table \"%s.%s\"", shape->schema,
+				   shape->name);
+}
+
+static bool
+is_skipped(StreamSession *session, XLogRecPtr lsn)
+{
+	const StreamOptions *options = &session->options;
+	int					 i;
+
+	for (i = 0; i < options->nskip_lsns; i++)
+	{
+		if (options->skip_lsns[i] != lsn)
+			continue;
+		ereport(WARNING, (errmsg("passing over the change at %X/%X, as "
+								 "\"skip_changes\" says",
+								 LSN_FORMAT_ARGS(lsn))));
+		return true;
+	}
+	return false;
+}
+
+/* Whether the value is stored elsewhere, where this change didn't touch it. */
+static inline bool
+is_unchanged_toast(Datum value, bool isnull)
+{
+	return !isnull && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value));
+}
+
+/*
+ * Takes values that the new row only points to from the old row, where the WAL
+ * has them there; marks the rest.  Must run before anything detoasts, since
+ * what the pointers point to may be gone long since.
+ */
+static bool
+resolve_unchanged(StreamRelation *rel, bool has_old)
+{
+	RowShape *shape = rel->shape;
+	bool	  any = false;
+	int		  k;
+
+	for (k = 0; k < rel->nvarlena; k++)
+	{
+		int i = rel->varlena[k];
+		int att = shape->columns[i].attnum - 1;
+
+		rel->unchanged[i] =
+			is_unchanged_toast(shape->values[att], shape->nulls[att]);
+		if (!rel->unchanged[i])
+			continue;
+		if (has_old && !rel->old_nulls[att] &&
+			!is_unchanged_toast(rel->old_values[att], false))
+		{
+			shape->values[att] = rel->old_values[att];
+			rel->unchanged[i] = false;
+		}
+		any |= rel->unchanged[i];
+	}
+	return any;
+}
+
+static void
+warn_missing_identity(StreamRelation *rel)
+{
+	if (rel->warned_identity)
+		return;
+	rel->warned_identity = true;
+	ereport(WARNING,
+			(errmsg("table \"%s.%s\" has no replica identity",
+					rel->shape->schema, rel->shape->name),
+			 errdetail("Its updates and deletes are streamed without a key."),
+			 errhint("Give it a primary key, or use ALTER TABLE ... REPLICA "
+					 "IDENTITY.")));
+}
+
+/* Fills row from the change's tuples. */
+static void
+read_tuples(StreamRelation *rel, Relation relation,
+			ReorderBufferChange *change, RowChange *row)
+{
+	RowShape *shape = rel->shape;
+	TupleDesc desc = RelationGetDescr(relation);
+	HeapTuple new_tuple = change_new_tuple(change);
+	HeapTuple old_tuple = change_old_tuple(change);
+
+	if (old_tuple && row->op != CHANGE_INSERT)
+	{
+		heap_deform_tuple(old_tuple, desc, rel->old_values, rel->old_nulls);
+		row->old_values = rel->old_values;
+		row->old_nulls = rel->old_nulls;
+		row->old_is_key = shape->identity != REPLICA_IDENTITY_FULL;
+	}
+	if (new_tuple && row->op != CHANGE_DELETE)
+	{
+		heap_deform_tuple(new_tuple, desc, shape->values, shape->nulls);
+		row->new_values = shape->values;
+		row->new_nulls = shape->nulls;
+		if (HeapTupleHasExternal(new_tuple) &&
+			resolve_unchanged(rel, row->old_values != NULL))
+			row->left_out = row->unchanged = rel->unchanged;
+	}
+}
+
+/* Where the values are that name the row as it was. */
+static void
+set_key(StreamRelation *rel, RowChange *row)
+{
+	if (row->op == CHANGE_INSERT)
+		return;
+	if (rel->key_skip == NULL)
+	{
+		if (!rel->shape->has_key)
+			warn_missing_identity(rel);
+		return;
+	}
+	if (row->old_values)
+	{
+		row->key_values = row->old_values;
+		row->key_nulls = row->old_nulls;
+	}
+	else
+	{
+		row->key_values = row->new_values;
+		row->key_nulls = row->new_nulls;
+	}
+	if (row->key_values)
+		row->key_skip = rel->key_skip;
+}
+
+static void
+set_omitted(StreamSession *session, StreamRelation *rel, RowChange *row)
+{
+	int i;
+
+	if (likely(!oversize_find(session, rel, row)))
+		return;
+	for (i = 0; i < rel->shape->ncolumns; i++)
+	{
+		rel->left_out[i] =
+			rel->omitted[i] || (row->unchanged && row->unchanged[i]);
+		rel->key_left_out[i] =
+			rel->omitted[i] || (row->key_skip && row->key_skip[i]);
+	}
+	row->omitted = rel->omitted;
+	row->left_out = rel->left_out;
+	if (row->key_values)
+		row->key_skip = rel->key_left_out;
+}
+
+static void
+write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
+{
+	set_key(rel, row);
+	set_omitted(session, rel, row);
+	transaction_ensure_begun(session);
+	relation_announce(session, rel);
+	session->format->row(writer_begin(session), &session->format_options,
+						 &session->txn, &session->position, row);
+	session->txn.changes++;
+	writer_end(session);
+}
+
+static void
+emit_row(StreamSession *session, Relation relation,
+		 ReorderBufferChange *change, ChangeOp op)
+{
+	StreamRelation		*rel = relation_find(session, relation);
+	RowChange			 row = {.op = op, .shape = rel->shape};
+	ErrorContextCallback errors;
+	MemoryContext		 old;
+
+	if (!(rel->actions & (1 << op)) || is_skipped(session, change->lsn))
+		return;
+
+	errors.callback = change_error_context;
+	errors.arg = rel;
+	errors.previous = error_context_stack;
+	error_context_stack = &errors;
+	old = MemoryContextSwitchTo(session->change_context);
+
+	read_tuples(rel, relation, change, &row);
+	write_row(session, rel, &row);
+
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(session->change_context);
+	error_context_stack = errors.previous;
+}
+
+void
+change_row(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+		   Relation relation, ReorderBufferChange *change)
+{
+	StreamSession *session = stream_session(ctx);
+
+	position_advance(session, change->lsn, change->txn->xid);
+	writer_progress(session);
+	if (session->skipped)
+		return;
+	switch (change->action)
+	{
+		case REORDER_BUFFER_CHANGE_INSERT:
+			emit_row(session, relation, change, CHANGE_INSERT);
+			break;
+		case REORDER_BUFFER_CHANGE_UPDATE:
+			emit_row(session, relation, change, CHANGE_UPDATE);
+			break;
+		case REORDER_BUFFER_CHANGE_DELETE:
+			emit_row(session, relation, change, CHANGE_DELETE);
+			break;
+		default:
+			elog(ERROR, "unexpected change action %d", (int) change->action);
+	}
+}
+
+/* The relations of one TRUNCATE share an LSN, as tuples of a multi-insert. */
+void
+change_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+				int nrelations, Relation relations[],
+				ReorderBufferChange *change)
+{
+	StreamSession *session = stream_session(ctx);
+	MemoryContext  old;
+	int			   i;
+
+	writer_progress(session);
+	for (i = 0; i < nrelations; i++)
+	{
+		StreamRelation *rel;
+
+		position_advance(session, change->lsn, change->txn->xid);
+		if (session->skipped)
+			continue;
+		rel = relation_find(session, relations[i]);
+		if (!(rel->actions & ACTION_TRUNCATE) ||
+			is_skipped(session, change->lsn))
+			continue;
+		old = MemoryContextSwitchTo(session->change_context);
+		transaction_ensure_begun(session);
+		relation_announce(session, rel);
+		session->format->truncate(
+			writer_begin(session), &session->format_options, &session->txn,
+			&session->position, rel->shape, change->data.truncate.cascade,
+			change->data.truncate.restart_seqs);
+		session->txn.changes++;
+		writer_end(session);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(session->change_context);
+	}
+}

@@ -1,0 +1,80 @@
+/*
+ * message.c
+ *		Logical messages, of transactions and outside of any.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "stream/stream.h"
+
+static bool
+is_wanted(const StreamOptions *options, const char *prefix)
+{
+	ListCell *lc;
+
+	if (!options->messages)
+		return false;
+	if (options->message_prefixes == NIL)
+		return true;
+	foreach (lc, options->message_prefixes)
+		if (strcmp(lfirst(lc), prefix) == 0)
+			return true;
+	return false;
+}
+
+static void
+write_message(StreamSession *session, const ChangeTransaction *txn,
+			  const ChangePosition *position, const MessageChange *message)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->change_context);
+
+	session->format->message(writer_begin(session), &session->format_options,
+							 txn, position, message);
+	writer_end(session);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(session->change_context);
+}
+
+/*
+ * A message outside of transactions is delivered at once, whatever becomes of
+ * the transaction that wrote it.
+ */
+void
+change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+			   XLogRecPtr lsn, bool transactional, const char *prefix,
+			   Size size, const char *content)
+{
+	StreamSession *session = stream_session(ctx);
+	MessageChange  message = {.prefix = prefix,
+							  .content = content,
+							  .size = size,
+							  .transactional = transactional};
+	/*
+	 * The id of a message outside of transactions is its own LSN, as commit
+	 * LSN: it is delivered before the transaction that commits just behind.
+	 */
+	ChangePosition	  at = {.lsn = InvalidXLogRecPtr};
+	ChangeTransaction none = {.commit_lsn = lsn};
+
+	if (transactional)
+	{
+		position_advance(session, lsn, txn->xid);
+		writer_progress(session);
+		if (session->skipped)
+			return;
+	}
+	if (!is_wanted(&session->options, prefix))
+		return;
+	message.omitted = oversize_message(session, &message);
+	if (transactional)
+	{
+		transaction_ensure_begun(session);
+		session->txn.changes++;
+		write_message(session, &session->txn, &session->position, &message);
+		return;
+	}
+	write_message(session, &none, &at, &message);
+	writer_flush(session, true);
+}

@@ -1,0 +1,236 @@
+/*
+ * oversize.c
+ *		Values and records that are too large for the stream.
+ *
+ * PostgreSQL's messages end at 1 GB, and a text may grow to six times its
+ * length when it is escaped.  So that no row can wedge a slot, sizes are
+ * looked at before anything is written.  Rows that can't be too large, however
+ * they are escaped, are told by the sizes that their tuples state; only the
+ * others are measured.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "mb/pg_wchar.h"
+
+#include "compat.h"
+#include "stream/stream.h"
+
+#define MAX_ESCAPE 6
+
+/* Size of an escaped text, or a little more. */
+static int64
+text_bytes(const JsonStyle *style, const char *data, int64 len)
+{
+	int64 extra = 2;
+	int64 i;
+
+	for (i = 0; i < len; i++)
+	{
+		unsigned char c = data[i];
+
+		if (c < 0x20 || (style->ascii && IS_HIGHBIT_SET(c)))
+			extra += MAX_ESCAPE - 1;
+		else if (c == '"' || c == '\\')
+			extra++;
+	}
+	return len + extra;
+}
+
+/* Size of a value once written. */
+static int64
+measure(const JsonStyle *style, TypeShape *type, Datum value)
+{
+	struct varlena *packed;
+	StringInfoData	scratch;
+	int64			size;
+
+	if (type->kind == KIND_BYTEA)
+		return 2 * (int64) toast_raw_datum_size(value) + 5;
+	if (type->kind == KIND_TEXT || type->kind == KIND_JSON)
+	{
+		packed = PG_DETOAST_DATUM_PACKED(value);
+		size =
+			text_bytes(style, VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed));
+		if ((Pointer) packed != DatumGetPointer(value))
+			pfree(packed);
+		return size;
+	}
+	initStringInfo(&scratch);
+	json_value(&scratch, style, type, value);
+	size = scratch.len;
+	pfree(scratch.data);
+	return size;
+}
+
+/* Size as stored, not compressed. */
+static inline int64
+stored_bytes(Datum value)
+{
+	if (VARATT_IS_EXTENDED(DatumGetPointer(value)))
+		return toast_raw_datum_size(value);
+	return VARSIZE(DatumGetPointer(value));
+}
+
+/* Whether a size as stored rules out that either limit is passed. */
+static inline bool
+is_small(const StreamOptions *options, int64 largest, int64 total)
+{
+	return largest * MAX_ESCAPE <= options->max_value_bytes &&
+		   total * MAX_ESCAPE <= options->max_record_bytes;
+}
+
+static void
+report_column(StreamSession *session, StreamRelation *rel, int column,
+			  int64 size)
+{
+	const RowShape *shape = rel->shape;
+	bool			error = session->options.oversize == OVERSIZE_ERROR;
+
+	if (!error && rel->warned_oversize)
+		return;
+	rel->warned_oversize = true;
+	ereport(
+		error ? ERROR : WARNING,
+		(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+		 errmsg("value of column \"%s\" of table \"%s.%s\" is too large "
+				"for the stream",
+				shape->columns[column].name, shape->schema, shape->name),
+		 errdetail("The change at %X/%X needs " INT64_FORMAT " bytes for it.",
+				   LSN_FORMAT_ARGS(session->position.lsn), size),
+		 error ? errhint("Raise \"max_value_bytes\" or "
+						 "\"max_record_bytes\", leave the value out with "
+						 "oversize 'omit', or pass the change over with "
+						 "\"skip_changes\".")
+			   : errhint("Such values are left out and their columns named "
+						 "in \"omitted\".")));
+}
+
+/* Larger of the column's new and old value, and both together. */
+typedef struct ColumnSize
+{
+	int64 largest;
+	int64 total;
+} ColumnSize;
+
+static void
+add_size_of(ColumnSize *size, StreamSession *session, TypeShape *type,
+			Datum value, bool exact)
+{
+	int64 bytes = stored_bytes(value);
+
+	if (exact && bytes <= session->options.max_value_bytes)
+		bytes = measure(&session->format_options.style, type, value);
+	size->largest = Max(size->largest, bytes);
+	size->total += bytes;
+}
+
+static ColumnSize
+column_size(StreamSession *session, StreamRelation *rel,
+			const RowChange *change, int column, bool exact)
+{
+	TypeShape *type = &rel->shape->columns[column].type;
+	int		   att = rel->shape->columns[column].attnum - 1;
+	ColumnSize size = {0, 0};
+
+	if (change->new_values && !change->new_nulls[att] &&
+		!(change->unchanged && change->unchanged[column]))
+		add_size_of(&size, session, type, change->new_values[att], exact);
+	if (change->old_values && !change->old_nulls[att])
+		add_size_of(&size, session, type, change->old_values[att], exact);
+	return size;
+}
+
+static void
+omit(StreamSession *session, StreamRelation *rel, int column, ColumnSize *size,
+	 int64 *total)
+{
+	report_column(session, rel, column, size->largest);
+	rel->omitted[column] = true;
+	*total -= size->total;
+	size->total = 0;
+}
+
+/* Leaves out what is too large for itself, then the largest until all fits. */
+static bool
+find_exactly(StreamSession *session, StreamRelation *rel,
+			 const RowChange *change)
+{
+	ColumnSize *sizes = palloc0(sizeof(ColumnSize) * rel->nvarlena);
+	int64		total = 0;
+	bool		any = false;
+	int			k;
+
+	memset(rel->omitted, 0, sizeof(bool) * rel->shape->ncolumns);
+	for (k = 0; k < rel->nvarlena; k++)
+	{
+		sizes[k] = column_size(session, rel, change, rel->varlena[k], true);
+		total += sizes[k].total;
+		if (sizes[k].largest > session->options.max_value_bytes)
+		{
+			omit(session, rel, rel->varlena[k], &sizes[k], &total);
+			any = true;
+		}
+	}
+	while (total > session->options.max_record_bytes)
+	{
+		int largest = 0;
+
+		for (k = 1; k < rel->nvarlena; k++)
+			if (sizes[k].total > sizes[largest].total)
+				largest = k;
+		omit(session, rel, rel->varlena[largest], &sizes[largest], &total);
+		any = true;
+	}
+	return any;
+}
+
+bool
+oversize_find(StreamSession *session, StreamRelation *rel,
+			  const RowChange *change)
+{
+	int64 largest = 0;
+	int64 total = 0;
+	int	  k;
+
+	for (k = 0; k < rel->nvarlena; k++)
+	{
+		ColumnSize size =
+			column_size(session, rel, change, rel->varlena[k], false);
+
+		largest = Max(largest, size.largest);
+		total += size.total;
+	}
+	if (likely(is_small(&session->options, largest, total)))
+		return false;
+
+	/* a record of this size must not share a buffer with others */
+	writer_flush(session, false);
+	return find_exactly(session, rel, change);
+}
+
+bool
+oversize_message(StreamSession *session, const MessageChange *message)
+{
+	const StreamOptions *options = &session->options;
+	int64 limit = Min(options->max_value_bytes, options->max_record_bytes);
+	int64 size = message->size;
+	bool  error = options->oversize == OVERSIZE_ERROR;
+
+	if (size * MAX_ESCAPE <= limit)
+		return false;
+	writer_flush(session, false);
+	if (size <= limit)
+		size =
+			text_bytes(&session->format_options.style, message->content, size);
+	if (size <= limit)
+		return false;
+	ereport(error ? ERROR : WARNING,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("message with prefix \"%s\" is too large for the stream",
+					message->prefix),
+			 error ? errhint("Raise \"max_value_bytes\", or leave its content "
+							 "out with oversize 'omit'.")
+				   : errhint("Its content is left out.")));
+	return true;
+}
