@@ -6,6 +6,9 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "encode/encode.h"
 
@@ -34,6 +37,51 @@ text_check(const RowFormatOptions *options)
 							   options->delimiter)));
 }
 
+/*
+ * Copies data and puts a backslash before what needs one.  dst has room for
+ * twice len, and for 16 bytes more, so that whole vectors can be stored.
+ */
+static char *
+copy_escaped(const RowEncoder *encoder, char *dst, const char *data, int len)
+{
+	int i = 0;
+
+	for (;;)
+	{
+		char escape;
+
+#ifdef __SSE2__
+		const __m128i control = _mm_set1_epi8(0x1F);
+		const __m128i backslashes = _mm_set1_epi8('\\');
+		const __m128i delimiters = _mm_set1_epi8(encoder->options.delimiter);
+
+		while (i + 16 <= len)
+		{
+			__m128i chunk = _mm_loadu_si128((const __m128i *) (data + i));
+			int		mask = _mm_movemask_epi8(_mm_or_si128(
+					_mm_or_si128(_mm_cmpeq_epi8(chunk, backslashes),
+								 _mm_cmpeq_epi8(chunk, delimiters)),
+					_mm_cmpeq_epi8(_mm_max_epu8(chunk, control), control)));
+			int		clean = mask == 0 ? 16 : __builtin_ctz(mask);
+
+			_mm_storeu_si128((__m128i *) dst, chunk);
+			dst += clean;
+			i += clean;
+			if (mask != 0)
+				break;
+		}
+#endif
+		if (i == len)
+			return dst;
+		escape = encoder->escapes[(unsigned char) data[i]];
+		if (escape)
+			*dst++ = '\\';
+		*dst++ = escape ? escape : data[i];
+		i++;
+	}
+}
+
+/* In pieces, so that room for the worst case costs little. */
 static void
 append_text(const RowEncoder *encoder, const char *data, int len,
 			StringInfo out)
@@ -43,22 +91,10 @@ append_text(const RowEncoder *encoder, const char *data, int len,
 	while (len > 0)
 	{
 		int	  piece = Min(len, piece_size);
-		char *start = buffer_reserve(out, piece * 2);
-		char *dst = start;
+		char *dst = buffer_reserve(out, piece * 2 + 16);
+		char *end = copy_escaped(encoder, dst, data, piece);
 
-		for (int i = 0; i < piece; i++)
-		{
-			char escape = encoder->escapes[(unsigned char) data[i]];
-
-			if (unlikely(escape))
-			{
-				*dst++ = '\\';
-				*dst++ = escape;
-			}
-			else
-				*dst++ = data[i];
-		}
-		buffer_advance(out, dst - start);
+		buffer_advance(out, end - dst);
 		data += piece;
 		len -= piece;
 	}
