@@ -8,6 +8,7 @@ MODULE_big = outflow
 # sorted by the way of a row: what it is, how it is encoded, where it goes
 OBJS = \
 	src/outflow.o \
+	src/preflight.o \
 	src/option.o \
 	src/row/type.o \
 	src/row/shape.o \
@@ -51,8 +52,11 @@ OBJS = \
 	src/sink/file.o \
 	src/sink/file_move.o
 
+VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
+	control/outflow.control)
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
-	-DPGDLLEXPORT='__attribute__((visibility("default")))'
+	-DPGDLLEXPORT='__attribute__((visibility("default")))' \
+	-DOUTFLOW_VERSION='"$(VERSION_OF_CONTROL)"'
 SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lcrypto
 
 # installcheck: against the running server that PGHOST and PGPORT name, which
@@ -85,7 +89,7 @@ $(OBJS): $(wildcard src/*.h src/*/*.h)
 # Every target below works as the first command on a fresh machine: it gets
 # the packages, then starts make again, which then finds pg_config.
 export PG_CONFIG
-READY = $(MAKE) deps && $(MAKE) all && $(MAKE) install-as-needed
+READY = $(MAKE) -s deps && $(MAKE) -s all && $(MAKE) -s install-as-needed
 
 deps:
 	@test/deps
@@ -112,6 +116,9 @@ $(SUITES):
 	@$(READY)
 	@TESTS='$(TESTS)' test/run $(@:test-%=%)
 
+test-matrix:
+	@test/matrix
+
 check-style:
 	@test/check-style
 
@@ -128,7 +135,9 @@ help:
 	@echo "test            all suites on throw-away servers"
 	@echo "test-SUITE      one of regress, isolation, pgtap, tap, fault, interop;"
 	@echo "                TESTS=\"name other*\" selects tests"
+	@echo "test-matrix     the suites on PostgreSQL 17 and 18, in a Debian of their own"
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
-.PHONY: deps install-as-needed demo test $(SUITES) check-style indent help
+.PHONY: deps install-as-needed demo test $(SUITES) \
+	test-matrix check-style indent help

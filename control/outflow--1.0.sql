@@ -12,6 +12,25 @@ GRANT USAGE ON SCHEMA outflow TO PUBLIC;
 -- null where the condition is a matter of choice or can't be told; fix is the
 -- statement that mends it.  Runs as any user and changes nothing.
 
+CREATE FUNCTION outflow.preflight_library(
+	OUT version text, OUT wal_free bigint, OUT wal_total bigint,
+	OUT root_free bigint, OUT root_total bigint)
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'outflow_preflight_library';
+
+-- room on a file system: a tenth of it should be free
+CREATE FUNCTION outflow.preflight_room(
+	INOUT item text, free bigint, total bigint,
+	OUT ok boolean, OUT detail text, OUT fix text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT item, free >= total / 10,
+		coalesce(format('%s of %s free', pg_size_pretty(free),
+			pg_size_pretty(total)), 'this server process can''t tell'),
+		CASE WHEN free < total / 10 THEN '-- make room there' END;
+$$;
+
 CREATE FUNCTION outflow.preflight_server()
 RETURNS TABLE (item text, ok boolean, detail text, fix text)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -22,6 +41,7 @@ DECLARE
 	workers_wanted CONSTANT int := 3;
 	libraries text;
 	readable boolean := true;
+	library CONSTANT record := outflow.preflight_library();
 	export_root text;
 	available int;
 	used int;
@@ -45,8 +65,8 @@ BEGIN
 			' minor releases from August 2026 on have it';
 	ELSE
 		ok := EXISTS (
-			SELECT FROM string_to_table(libraries, ',') AS library
-			WHERE trim(library, E' "\t\n') IN ('outflow', '$libdir/outflow'));
+			SELECT FROM string_to_table(libraries, ',') AS listed
+			WHERE trim(listed, E' "\t\n') IN ('outflow', '$libdir/outflow'));
 		detail := format('the server allows %s', libraries);
 		IF NOT ok THEN
 			fix := format('ALTER SYSTEM SET output_plugin_libraries = %s;'
@@ -56,15 +76,18 @@ BEGIN
 	END IF;
 	RETURN NEXT;
 
+	-- files of another version wait for an update, a library of another
+	-- version for a restart or an installation
 	item := 'extension version';
-	SELECT e.extversion IS NOT DISTINCT FROM a.default_version,
-		format('installed %s, the server''s files are of %s',
-			e.extversion, a.default_version)
-	INTO ok, detail
-	FROM pg_extension AS e LEFT JOIN pg_available_extensions AS a
+	SELECT e.extversion = a.default_version AND e.extversion = library.version,
+		format('installed %s, library %s, files on the server %s',
+			e.extversion, library.version, a.default_version),
+		'ALTER EXTENSION outflow UPDATE; -- and connect again'
+	INTO ok, detail, fix
+	FROM pg_extension AS e JOIN pg_available_extensions AS a
 		ON a.name = e.extname
 	WHERE e.extname = 'outflow';
-	fix := CASE WHEN NOT ok THEN 'ALTER EXTENSION outflow UPDATE;' END;
+	fix := CASE WHEN NOT ok THEN fix END;
 	RETURN NEXT;
 
 	item := 'primary server';
@@ -138,6 +161,14 @@ BEGIN
 		'LOAD ''outflow''; ALTER SYSTEM SET outflow.export_root ='
 		' ''/srv/export''; SELECT pg_reload_conf();' END;
 	RETURN NEXT;
+
+	RETURN QUERY SELECT * FROM outflow.preflight_room(
+		'disk of WAL and slots', library.wal_free, library.wal_total);
+	IF export_root IS NOT NULL THEN
+		RETURN QUERY SELECT * FROM outflow.preflight_room(
+			'disk of outflow.export_root', library.root_free,
+			library.root_total);
+	END IF;
 END
 $$;
 

@@ -3,7 +3,7 @@ SET client_min_messages = warning;
 
 -- the rows about the server come first, the list of plugins before all
 SELECT item, ok FROM outflow.preflight() WITH ORDINALITY AS p (item, ok, detail, fix, n)
-WHERE item !~ '^(replica identity|toast|publication|slot) ' ORDER BY n;
+WHERE item !~ '^(disk|replica identity|toast|publication|slot) ' ORDER BY n;
 -- what is in order needs no fix, what isn't has one
 SELECT count(*) FROM outflow.preflight() WHERE ok AND fix IS NOT NULL;
 SELECT item FROM outflow.preflight()

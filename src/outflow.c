@@ -11,7 +11,7 @@
 #include "compat.h"
 #include "stream/stream.h"
 
-PG_MODULE_MAGIC_EXT(.name = "outflow", .version = "1.0");
+PG_MODULE_MAGIC_EXT(.name = "outflow", .version = OUTFLOW_VERSION);
 
 extern PGDLLEXPORT void _PG_init(void);
 extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);

@@ -24,7 +24,7 @@ $node->safe_psql('postgres', 'CREATE EXTENSION outflow');
 sub not_ok
 {
 	return $node->safe_psql('postgres',
-		'SELECT item FROM outflow.preflight() WHERE NOT ok');
+		q{SELECT item FROM outflow.preflight() WHERE NOT ok AND item !~ '^disk'});
 }
 
 my $listed = $node->safe_psql('postgres',
@@ -36,7 +36,7 @@ is(not_ok(), $expected, 'a plain server lacks what it lacks');
 
 # do what it says, one statement at a time
 my $fixes = $node->safe_psql('postgres',
-	'SELECT fix FROM outflow.preflight() WHERE NOT ok');
+	q{SELECT fix FROM outflow.preflight() WHERE NOT ok AND item !~ '^disk'});
 foreach my $statement (split(/;/, $fixes =~ s/--[^\n]*//gr))
 {
 	$node->safe_psql('postgres', $statement) if $statement =~ /\S/;
