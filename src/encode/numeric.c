@@ -12,6 +12,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "encode/encode.h"
 
 #define HEADER_KIND_MASK 0xC000
