@@ -112,8 +112,9 @@ extern int text_timestamptz_session(char *dst, int64 timestamp);
 typedef struct JsonStyle
 {
 	bool numbers_as_string; /* numeric and int8 as strings */
-	bool ascii; /* escape everything beyond ASCII as \u: for a database whose
+	bool ascii;	  /* escape everything beyond ASCII as \u: for a database whose
 				 * encoding is not UTF-8 */
+	bool compact; /* no space within jsonb */
 } JsonStyle;
 
 /* The style for this database's encoding. */
@@ -127,7 +128,7 @@ extern void json_string(StringInfo out, const JsonStyle *style,
 extern void json_text(StringInfo out, const JsonStyle *style, const char *data,
 					  int len);
 
-/* jsonb, spaced as jsonb_out does; in the style's way of writing strings. */
+/* jsonb; spaced as jsonb_out does unless the style is compact. */
 extern void text_jsonb(StringInfo out, const JsonStyle *style, Datum value);
 
 /* One value as native JSON; not for NULL. */

@@ -30,7 +30,8 @@ static const char escapes[256] = {
 JsonStyle
 json_style_default(void)
 {
-	JsonStyle style = {.ascii = GetDatabaseEncoding() != PG_UTF8};
+	JsonStyle style = {.ascii = GetDatabaseEncoding() != PG_UTF8,
+					   .compact = true};
 
 	return style;
 }

@@ -1,6 +1,6 @@
 /*
  * jsonb.c
- *		jsonb to text, byte for byte what jsonb_out writes.
+ *		jsonb to text: compact, or byte for byte what jsonb_out writes.
  *
  * Walks the stored form in place (utils/jsonb.h describes it): a header with
  * the number of children, one JEntry per child (for objects the keys' first,
@@ -43,6 +43,14 @@ next_child(ChildWalk *walk, char **data, int *len)
 	return entry;
 }
 
+static inline void
+append_separator(StringInfo out, const JsonStyle *style, char separator)
+{
+	buffer_append_char(out, separator);
+	if (!style->compact)
+		buffer_append_char(out, ' ');
+}
+
 static void
 append_child(StringInfo out, const JsonStyle *style, ChildWalk *walk)
 {
@@ -82,7 +90,7 @@ append_array(StringInfo out, const JsonStyle *style, JsonbContainer *array)
 	for (int i = 0; i < count; i++)
 	{
 		if (i > 0)
-			buffer_append_literal(out, ", ");
+			append_separator(out, style, ',');
 		append_child(out, style, &elements);
 	}
 	buffer_append_char(out, ']');
@@ -106,10 +114,10 @@ append_object(StringInfo out, const JsonStyle *style, JsonbContainer *object)
 		int	  len;
 
 		if (i > 0)
-			buffer_append_literal(out, ", ");
+			append_separator(out, style, ',');
 		(void) next_child(&keys, &key, &len);
 		json_string(out, style, key, len);
-		buffer_append_literal(out, ": ");
+		append_separator(out, style, ':');
 		append_child(out, style, &values);
 	}
 	buffer_append_char(out, '}');
