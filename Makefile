@@ -36,6 +36,10 @@ OBJS = \
 	src/stream/message.o \
 	src/stream/oversize.o \
 	src/stream/writer.o \
+	src/export/stamp.o \
+	src/export/signature.o \
+	src/export/digest.o \
+	src/export/validity.o \
 	src/sink/sink.o \
 	src/sink/compress.o \
 	src/sink/gzip.o \

@@ -49,6 +49,11 @@
 #define relation_filenumber(rel) ((rel)->rd_locator.relNumber)
 #endif
 
+/* 17: snapshots see all they saw to their end */
+#if PG_VERSION_NUM >= 170000
+#define OldSnapshotThresholdActive() false
+#endif
+
 /* 18: attributes that exist only when read */
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL
 #define ATTRIBUTE_GENERATED_VIRTUAL 'v'
