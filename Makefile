@@ -94,6 +94,7 @@ $(OBJS): $(wildcard src/*.h src/*/*.h)
 # the packages, then starts make again, which then finds pg_config.
 export PG_CONFIG
 READY = $(MAKE) -s deps && $(MAKE) -s all && $(MAKE) -s install-as-needed
+TEST_READY = $(READY) && $(MAKE) -s test-modules
 
 deps:
 	@test/deps
@@ -111,17 +112,37 @@ demo:
 	@test/demo/run
 
 test:
-	@$(READY)
+	@$(TEST_READY)
 	@test/run
 
 # one suite, and with TESTS="name other*" some of its tests
 SUITES = test-regress test-isolation test-pgtap test-tap test-fault test-interop
 $(SUITES):
-	@$(READY)
+	@$(TEST_READY)
 	@TESTS='$(TESTS)' test/run $(@:test-%=%)
+
+# libraries that only tests load, from where they are built
+test-modules:
+	@for module in $(dir $(wildcard test/modules/*/Makefile)); do \
+		$(MAKE) -C $$module all || exit; \
+	done
+
+test-valgrind:
+	@command -v valgrind >/dev/null || test/deps valgrind
+	@$(TEST_READY)
+	@TESTS='$(TESTS)' test/run valgrind
 
 test-matrix:
 	@test/matrix
+
+# measurements print a table; they are no tests and nothing depends on them
+BENCHES = $(patsubst test/bench/%,bench-%,$(wildcard $(addprefix \
+	test/bench/,stream export sink client)))
+$(BENCHES):
+	@$(READY)
+	@test/bench/$(@:bench-%=%)
+
+bench: $(BENCHES)
 
 check-style:
 	@test/check-style
@@ -140,8 +161,10 @@ help:
 	@echo "test-SUITE      one of regress, isolation, pgtap, tap, fault, interop;"
 	@echo "                TESTS=\"name other*\" selects tests"
 	@echo "test-matrix     the suites on PostgreSQL 17 and 18, in a Debian of their own"
+	@echo "test-valgrind   the SQL tests on a server under valgrind"
+	@echo "bench bench-X   measure, beside the peers: X is one of test/bench"
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
 .PHONY: deps install-as-needed demo test $(SUITES) \
-	test-matrix check-style indent help
+	test-modules test-valgrind test-matrix bench $(BENCHES) check-style indent help

@@ -12,7 +12,8 @@
 #include "varatt.h"
 #endif
 
-/* 18: a module tells its name and version */
+/* 18: a module tells its name and version; fmgr.h says whether it can */
+#include "fmgr.h"
 #ifndef PG_MODULE_MAGIC_EXT
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
 #endif
