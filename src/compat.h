@@ -18,6 +18,15 @@
 #define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
 #endif
 
+/* 18: a function that doesn't return says so first */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+/* 18: base64 reads bytes; before, it read characters */
+#define base64_encode(src, len, dst, dst_len)                                 \
+	pg_b64_encode((const void *) (src), len, dst, dst_len)
+
 /* 17: tuples of a change are plain HeapTuples */
 #if PG_VERSION_NUM >= 170000
 #define change_new_tuple(change) ((change)->data.tp.newtuple)

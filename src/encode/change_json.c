@@ -350,7 +350,7 @@ append_base64(StringInfo out, const char *data, Size size)
 	char *dst = buffer_reserve(out, len + 2);
 
 	dst[0] = '"';
-	len = pg_b64_encode(data, size, dst + 1, len);
+	len = base64_encode(data, size, dst + 1, len);
 	if (len < 0)
 		elog(ERROR, "could not encode a message as base64");
 	dst[len + 1] = '"';

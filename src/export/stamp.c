@@ -172,7 +172,7 @@ read_signature(const char *hex, Signature *signature)
 static bool
 read_snapshot(const char *text, Stamp *stamp)
 {
-	if (sscanf(text, "%" INT64_MODIFIER "u:%" INT64_MODIFIER "u:",
+	if (sscanf(text, UINT64_FORMAT ":" UINT64_FORMAT ":",
 			   &stamp->xmin.value, &stamp->xmax.value) != 2)
 		return false;
 	stamp->snapshot = pstrdup(text);
@@ -191,8 +191,8 @@ stamp_from_text(Stamp *stamp, const char *text)
 
 	memset(stamp, 0, sizeof(*stamp));
 	if (sscanf(text,
-			   "%d %" INT64_MODIFIER "u %u %u %u %c %u %u %X/%X "
-			   "%c %" INT64_MODIFIER "u %" INT64_MODIFIER "u %n",
+			   "%d " UINT64_FORMAT " %u %u %u %c %u %u %X/%X "
+			   "%c " UINT64_FORMAT " " UINT64_FORMAT " %n",
 			   &version, &stamp->system_id, &stamp->database, &stamp->relation,
 			   &stamp->filenumber, &stamp->persistence, &stamp->first_block,
 			   &stamp->end_block, &lsn_high, &lsn_low, &digest,

@@ -18,6 +18,7 @@
 
 #include "miscadmin.h"
 #include "port/pg_bswap.h"
+#include "compat.h"
 #include "sink/age.h"
 
 #define AGE_CHUNK_LEN		  (64 * 1024)
@@ -78,8 +79,8 @@ age_begin(AgeSink *self, const AgeRecipients *recipients)
 	return ok;
 }
 
-static void
-pg_attribute_noreturn() age_failed(void)
+pg_noreturn static void
+age_failed(void)
 {
 	ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
 					errmsg("could not encrypt: %s", openssl_reason())));

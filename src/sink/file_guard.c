@@ -13,6 +13,7 @@
 
 #include "access/xlog_internal.h"
 #include "miscadmin.h"
+#include "compat.h"
 #include "sink/file_internal.h"
 #include "storage/fd.h"
 #include "utils/guc.h"
@@ -102,8 +103,8 @@ server_directories(void)
 	return paths;
 }
 
-static void
-pg_attribute_noreturn() refuse(const char *path, const char *detail)
+pg_noreturn static void
+refuse(const char *path, const char *detail)
 {
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					errmsg("directory \"%s\" can't hold exports", path),

@@ -15,6 +15,7 @@
 
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "compat.h"
 #include "sink/file_internal.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
@@ -105,9 +106,8 @@ make_directory(int parent, const char *name, const char *path)
 	(void) file_fd_close(real);
 }
 
-static void
-pg_attribute_noreturn()
-	open_failed(int parent, const char *name, const char *path)
+pg_noreturn static void
+open_failed(int parent, const char *name, const char *path)
 {
 	int			save_errno = errno;
 	struct stat st;

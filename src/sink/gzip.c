@@ -10,6 +10,7 @@
 #include <zlib.h>
 
 #include "miscadmin.h"
+#include "compat.h"
 #include "sink/stage.h"
 #include "utils/memutils.h"
 
@@ -58,8 +59,8 @@ gzip_free(void *context, void *pointer)
 	pfree(pointer);
 }
 
-static void
-pg_attribute_noreturn() gzip_failed(GzipSink *self, int code, const char *what)
+pg_noreturn static void
+gzip_failed(GzipSink *self, int code, const char *what)
 {
 	ereport(ERROR,
 			(errcode(code == Z_MEM_ERROR ? ERRCODE_OUT_OF_MEMORY

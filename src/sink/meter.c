@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 
+#include "compat.h"
 #include "sink/stage.h"
 
 typedef struct MeterSink
@@ -39,8 +40,8 @@ meter_release(void *argument)
 	self->sha256 = NULL;
 }
 
-static void
-pg_attribute_noreturn() sha256_failed(void)
+pg_noreturn static void
+sha256_failed(void)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INTERNAL_ERROR),
