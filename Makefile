@@ -26,6 +26,20 @@ OBJS = \
 	src/encode/copy_text.o \
 	src/encode/copy_binary.o \
 	src/encode/jsonl.o \
+	src/encode/parquet.o \
+	src/encode/parquet_node.o \
+	src/encode/parquet_schema.o \
+	src/encode/parquet_value.o \
+	src/encode/parquet_decimal.o \
+	src/encode/parquet_column.o \
+	src/encode/parquet_dictionary.o \
+	src/encode/parquet_bound.o \
+	src/encode/parquet_page.o \
+	src/encode/parquet_codec.o \
+	src/encode/parquet_footer.o \
+	src/encode/parquet_thrift.o \
+	src/encode/parquet_rle.o \
+	src/encode/parquet_bytes.o \
 	src/encode/change_json.o \
 	src/stream/plugin.o \
 	src/stream/options.o \
@@ -61,7 +75,7 @@ VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))' \
 	-DOUTFLOW_VERSION='"$(VERSION_OF_CONTROL)"'
-SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lcrypto
+SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lsnappy -lcrypto
 
 # installcheck: against the running server that PGHOST and PGPORT name, which
 # needs the settings that "make test" gives its own servers

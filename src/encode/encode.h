@@ -199,8 +199,17 @@ typedef struct RowFormatOptions
 	int			encoding;	 /* of text; -1: the server's */
 	int64		memory;		 /* bytes that the encoder may hold */
 	const char *compression; /* formats that compress by themselves */
-	/* facts for formats whose files describe themselves: name, value, ... */
+	/* parquet: what becomes of values that it can't hold: "error", "null" or
+	 * "string" for all columns, or "column=policy" for one; the last counts */
+	List *lossy;
+	int64 group_rows; /* parquet: rows of a row group; 0: the default */
+	/* facts for formats whose files describe themselves: name, value, ...;
+	 * read in close(), so that the last may be added as late as then */
 	List *metadata;
+	/* if given, may be called inside of row() and close() to take bytes out of
+	 * the buffer, so that more than 1 GB can pass through it */
+	void (*drain)(void *arg, StringInfo out);
+	void *drain_arg;
 } RowFormatOptions;
 
 typedef struct RowEncoder RowEncoder;
@@ -234,6 +243,7 @@ extern const RowFormat row_format_csv;
 extern const RowFormat row_format_text;
 extern const RowFormat row_format_binary;
 extern const RowFormat row_format_jsonl;
+extern const RowFormat row_format_parquet;
 
 /* Every row format; ends with NULL. */
 extern const RowFormat *const row_formats[];

@@ -8,7 +8,7 @@
 
 const RowFormat *const row_formats[] = {&row_format_csv, &row_format_text,
 										&row_format_binary, &row_format_jsonl,
-										NULL};
+										&row_format_parquet, NULL};
 
 const RowFormat *
 row_format_find(const char *name)

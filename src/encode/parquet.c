@@ -1,0 +1,341 @@
+/*
+ * parquet.c
+ *		Rows as Parquet: the format's entry points and its row groups.
+ *
+ * One part is one complete file.  A row group ends when its buffers hold half
+ * of the memory that the caller allows, the rest being for compression and for
+ * the finished group on its way out; or after group_max_rows rows, so that
+ * readers can work on several at once and skip what they don't need.  One row
+ * is never split: a row of many large values needs room for all of them in
+ * compressed form, and for the largest as it is.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "encode/parquet.h"
+
+#define DEFAULT_MEMORY	   (INT64CONST(64) * 1024 * 1024)
+#define DEFAULT_GROUP_ROWS 122880
+#define PAGE_ROWS		   20480
+#define MIN_PAGE_BYTES	   4096
+#define MAX_PAGE_BYTES	   (1024 * 1024)
+
+struct RowEncoder
+{
+	ParquetWriter			writer;
+	MemoryContextCallback	cleanup;
+	const RowFormatOptions *options;
+};
+
+/* ---- options ---- */
+
+static LossyPolicy
+parse_policy(const char *name)
+{
+	if (pg_strcasecmp(name, "error") == 0)
+		return LOSSY_ERROR;
+	if (pg_strcasecmp(name, "null") == 0)
+		return LOSSY_NULL;
+	if (pg_strcasecmp(name, "string") == 0)
+		return LOSSY_STRING;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized policy \"%s\" in option \"lossy\"", name),
+			 errhint("Valid policies are \"error\", \"null\" and "
+					 "\"string\", for all columns or as "
+					 "\"column=policy\".")));
+}
+
+/* The part behind the last "=", which a column's name may contain. */
+static char *
+policy_of_item(const char *item)
+{
+	const char *equals = strrchr(item, '=');
+
+	return pstrdup(equals ? equals + 1 : item);
+}
+
+static void
+set_policy(ParquetWriter *writer, const char *item)
+{
+	const char *equals = strrchr(item, '=');
+	LossyPolicy policy = parse_policy(policy_of_item(item));
+	bool		found = equals == NULL;
+
+	for (int i = 0; i < writer->ncolumns; i++)
+	{
+		const char *name = writer->shape->columns[i].name;
+
+		if (equals && (strlen(name) != equals - item ||
+					   strncmp(name, item, equals - item) != 0))
+			continue;
+		writer->columns[i].lossy = policy;
+		found = true;
+	}
+	if (!found)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+						errmsg("column in option \"lossy\" does not exist: "
+							   "\"%s\"",
+							   item)));
+}
+
+static void
+parquet_check(const RowFormatOptions *options)
+{
+	ListCell *lc;
+	int		  level;
+
+	if (options->header || options->delimiter || options->quote ||
+		options->escape || options->null || options->force_quote)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("format \"parquet\" takes no options of format "
+							   "\"csv\"")));
+	(void) parquet_codec_parse(options->compression, &level);
+	foreach (lc, options->lossy)
+		(void) parse_policy(policy_of_item(lfirst(lc)));
+}
+
+/* ---- opening ---- */
+
+static void
+end_codec(void *arg)
+{
+	ParquetWriter *writer = arg;
+
+	if (writer->codec_state)
+		writer->codec->end(writer->codec_state);
+	writer->codec_state = NULL;
+}
+
+static void
+init_codec(RowEncoder *encoder, const char *compression)
+{
+	ParquetWriter *writer = &encoder->writer;
+
+	writer->codec = parquet_codec_parse(compression, &writer->codec_level);
+	encoder->cleanup.func = end_codec;
+	encoder->cleanup.arg = writer;
+	MemoryContextRegisterResetCallback(writer->context, &encoder->cleanup);
+	writer->codec_state = writer->codec->begin(writer->codec_level);
+}
+
+static void
+init_limits(ParquetWriter *writer, const RowFormatOptions *options)
+{
+	int64 memory = options->memory > 0 ? options->memory : DEFAULT_MEMORY;
+	int64 share;
+
+	writer->group_bytes = memory / 2;
+	writer->group_max_rows =
+		options->group_rows > 0 ? options->group_rows : DEFAULT_GROUP_ROWS;
+	share = (int64) writer->group_bytes / writer->nleaves / 4;
+	writer->page_bytes = Min(Max(share, MIN_PAGE_BYTES), MAX_PAGE_BYTES);
+	writer->dictionary_bytes = writer->page_bytes;
+}
+
+static void
+init_workspaces(ParquetWriter *writer)
+{
+	rle_init(&writer->indexer, 1, writer->context);
+	bytes_init(&writer->page, writer->context);
+	bytes_init(&writer->compressed, writer->context);
+	bytes_init(&writer->header, writer->context);
+	text_values_init(&writer->text);
+	initStringInfo(&writer->json);
+	writer->verify = GetDatabaseEncoding() == PG_SQL_ASCII;
+	writer->to_utf8 = GetDatabaseEncoding() != PG_UTF8;
+}
+
+/* [{"name":"id","type":"bigint"},...]: the types as PostgreSQL names them */
+static char *
+describe_columns(const RowShape *shape)
+{
+	JsonStyle	   style = json_style_default();
+	StringInfoData json;
+
+	initStringInfo(&json);
+	buffer_append_char(&json, '[');
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		const ColumnShape *column = &shape->columns[i];
+		const char		  *type = type_shape_name(&column->type);
+
+		buffer_append_literal(&json, "{\"name\":");
+		json_string(&json, &style, column->name, strlen(column->name));
+		buffer_append_literal(&json, ",\"type\":");
+		json_string(&json, &style, type, strlen(type));
+		buffer_append_char(&json, '}');
+		if (i + 1 < shape->ncolumns)
+			buffer_append_char(&json, ',');
+	}
+	buffer_append_char(&json, ']');
+	buffer_append_char(&json, '\0');
+	return json.data;
+}
+
+static void
+append_file_bytes(RowEncoder *encoder, const char *data, size_t len,
+				  StringInfo out)
+{
+	encoder->writer.offset += len;
+	while (len > 0)
+	{
+		int piece = (int) Min(len, 16 * 1024 * 1024);
+
+		buffer_append(out, data, piece);
+		data += piece;
+		len -= piece;
+		if (encoder->options->drain)
+			encoder->options->drain(encoder->options->drain_arg, out);
+	}
+}
+
+static RowEncoder *
+parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
+{
+	RowEncoder	  *encoder = palloc0_object(RowEncoder);
+	ParquetWriter *writer = &encoder->writer;
+	ListCell	  *lc;
+
+	if (shape->ncolumns == 0)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("format \"parquet\" needs a column, and \"%s\" "
+							   "has none",
+							   shape->name)));
+	writer->shape = shape;
+	writer->context = CurrentMemoryContext;
+	writer->group_context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow row group", ALLOCSET_DEFAULT_SIZES);
+	writer->ncolumns = shape->ncolumns;
+	writer->columns = palloc0(sizeof(ParquetColumn) * shape->ncolumns);
+	for (int i = 0; i < shape->ncolumns; i++)
+		writer->columns[i].shape = &shape->columns[i];
+	foreach (lc, options->lossy)
+		set_policy(writer, lfirst(lc));
+	encoder->options = options;
+
+	schema_build(writer);
+	init_limits(writer, options);
+	init_workspaces(writer);
+	init_codec(encoder, options->compression);
+	writer->footer = footer_new(writer->context);
+	writer->metadata = list_make2("outflow.columns", describe_columns(shape));
+	for (int i = 0; i < writer->nleaves; i++)
+		leaf_init(&writer->leaves[i]);
+	append_file_bytes(encoder, PARQUET_MAGIC, strlen(PARQUET_MAGIC), out);
+	return encoder;
+}
+
+/* ---- rows ---- */
+
+static void
+append_chunk(RowEncoder *encoder, ParquetLeaf *leaf, StringInfo out)
+{
+	ParquetPage *dictionary = leaf_dictionary_page(leaf);
+	ParquetPage *page = leaf->pages;
+
+	footer_add_chunk(encoder->writer.footer, leaf, dictionary,
+					 encoder->writer.offset);
+	if (dictionary)
+		append_file_bytes(encoder, dictionary->data, dictionary->size, out);
+	while (page)
+	{
+		ParquetPage *next = page->next;
+
+		append_file_bytes(encoder, page->data, page->size, out);
+		pfree(page);
+		page = next;
+	}
+}
+
+/* What a large value needed isn't kept. */
+static void
+shrink_text(StringInfo text)
+{
+	if (text->maxlen <= MAX_PAGE_BYTES)
+		return;
+	pfree(text->data);
+	initStringInfo(text);
+}
+
+static void
+end_group(RowEncoder *encoder, StringInfo out)
+{
+	ParquetWriter *writer = &encoder->writer;
+	MemoryContext  old = MemoryContextSwitchTo(writer->context);
+
+	for (int i = 0; i < writer->nleaves; i++)
+		leaf_end_page(&writer->leaves[i], writer->group_rows);
+	for (int i = 0; i < writer->nleaves; i++)
+		append_chunk(encoder, &writer->leaves[i], out);
+	footer_end_group(writer->footer, writer->group_rows);
+	writer->rows += writer->group_rows;
+	writer->group_rows = 0;
+	writer->page_due = false;
+	shrink_text(&writer->text.scratch);
+	shrink_text(&writer->json);
+	MemoryContextReset(writer->group_context);
+	for (int i = 0; i < writer->nleaves; i++)
+		leaf_begin_group(&writer->leaves[i]);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+end_pages(ParquetWriter *writer, bool all)
+{
+	for (int i = 0; i < writer->nleaves; i++)
+	{
+		ParquetLeaf *leaf = &writer->leaves[i];
+
+		if (all || leaf_page_bytes(leaf) > writer->page_bytes)
+			leaf_end_page(leaf, writer->group_rows);
+	}
+	writer->page_due = false;
+}
+
+static void
+parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
+			StringInfo out)
+{
+	ParquetWriter *writer = &encoder->writer;
+	bool		   all;
+
+	parquet_put_row(writer, values, nulls);
+	writer->group_rows++;
+	all = writer->group_rows % PAGE_ROWS == 0;
+	if (unlikely(writer->page_due || all))
+		end_pages(writer, all);
+	if (unlikely(writer->group_rows >= writer->group_max_rows ||
+				 MemoryContextMemAllocated(writer->group_context, false) >
+					 writer->group_bytes))
+		end_group(encoder, out);
+}
+
+static void
+parquet_close(RowEncoder *encoder, StringInfo out)
+{
+	ParquetWriter *writer = &encoder->writer;
+	Bytes		   footer;
+
+	if (writer->group_rows > 0)
+		end_group(encoder, out);
+	writer->metadata =
+		list_concat(writer->metadata, encoder->options->metadata);
+	bytes_init(&footer, writer->context);
+	footer_write(writer, &footer);
+	append_file_bytes(encoder, footer.data, footer.len, out);
+	bytes_free(&footer);
+	end_codec(writer);
+}
+
+const RowFormat row_format_parquet = {.name = "parquet",
+									  .extension = "parquet",
+									  .compresses_itself = true,
+									  .canonical_settings = true,
+									  .check = parquet_check,
+									  .open = parquet_open,
+									  .row = parquet_row,
+									  .close = parquet_close};

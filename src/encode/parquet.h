@@ -1,0 +1,395 @@
+/*
+ * parquet.h
+ *		What the files of the Parquet writer share; nobody else includes it.
+ *
+ * A row's values go into leaves: one leaf for each primitive column of the
+ * file, nested ones included.  A leaf collects one page, pages make a column
+ * chunk, the chunks of all leaves make a row group, and row groups and a
+ * footer make the file.  Nothing can be written before its row group is
+ * complete, so that a row group is what the memory limit bounds.
+ *
+ *	parquet.c			 the format's entry points, row groups
+ *	parquet_node.c		 types -> nodes and leaves
+ *	parquet_schema.c	 nodes -> the schema in the file
+ *	parquet_value.c		 Datums -> leaves
+ *	parquet_decimal.c	 numeric -> DECIMAL
+ *	parquet_column.c	 leaf: levels, values, when a page is full
+ *	parquet_dictionary.c distinct values of a leaf
+ *	parquet_bound.c		 least and greatest values
+ *	parquet_page.c		 pages and column chunks
+ *	parquet_codec.c		 compression of pages
+ *	parquet_footer.c	 metadata and page index
+ *	parquet_bits.h		 bits and bytes: parquet_rle.c, parquet_thrift.c and
+ *						 parquet_bytes.c
+ */
+#ifndef OUTFLOW_PARQUET_H
+#define OUTFLOW_PARQUET_H
+
+#include "encode/encode.h"
+#include "encode/parquet_bits.h"
+
+/* ---- numbers that the format fixes ---- */
+
+typedef enum ParquetType
+{
+	PARQUET_BOOLEAN = 0,
+	PARQUET_INT32 = 1,
+	PARQUET_INT64 = 2,
+	PARQUET_FLOAT = 4,
+	PARQUET_DOUBLE = 5,
+	PARQUET_BYTE_ARRAY = 6,
+	PARQUET_FIXED = 7 /* FIXED_LEN_BYTE_ARRAY */
+} ParquetType;
+
+typedef enum ParquetEncoding
+{
+	ENCODING_PLAIN = 0,
+	ENCODING_RLE = 3,
+	ENCODING_DICTIONARY = 8 /* RLE_DICTIONARY */
+} ParquetEncoding;
+
+typedef enum ParquetPageType
+{
+	PAGE_DATA = 0,
+	PAGE_DICTIONARY = 2
+} ParquetPageType;
+
+#define PARQUET_MAGIC "PAR1"
+
+/* ---- parquet_bound.c: least and greatest values ---- */
+
+typedef enum ParquetOrder
+{
+	ORDER_BOOL,
+	ORDER_INT32,
+	ORDER_UINT32,
+	ORDER_INT64,
+	ORDER_FLOAT,
+	ORDER_DOUBLE,
+	ORDER_BYTES,  /* unsigned bytes, of any length or fixed */
+	ORDER_TEXT,	  /* the same; cut between characters */
+	ORDER_DECIMAL /* fixed length, big-endian, signed */
+} ParquetOrder;
+
+/* Longer values are cut: down for a minimum, up for a maximum. */
+#define BOUND_SIZE 64
+
+typedef struct Bound
+{
+	bool  set;
+	bool  exact;
+	uint8 len;
+	char  data[BOUND_SIZE];
+} Bound;
+
+typedef struct Bounds
+{
+	Bound min;
+	Bound max;
+	bool  unbounded; /* there are values, but none of them has an order */
+	bool  no_max;	 /* a long maximum that can't be cut */
+} Bounds;
+
+struct ParquetLeaf;
+
+extern void bounds_clear(Bounds *bounds);
+/* Bounds of n values in PLAIN encoding; of booleans one byte each. */
+extern void bounds_of_values(const struct ParquetLeaf *leaf, const char *data,
+							 size_t len, int n, Bounds *bounds);
+/* Bounds of those of a dictionary's entries that indices use. */
+extern void bounds_of_indices(const struct ParquetLeaf *leaf,
+							  const uint32 *indices, int n, Bounds *bounds);
+extern void bounds_merge(ParquetOrder order, Bounds *into, const Bounds *from);
+extern int	bound_compare(ParquetOrder order, const Bound *a, const Bound *b);
+
+/* ---- parquet_dictionary.c: the distinct values of a column chunk ---- */
+
+typedef struct DictionarySlot
+{
+	uint32 hash;
+	uint32 entry; /* its number + 1; 0: free */
+} DictionarySlot;
+
+typedef struct Dictionary
+{
+	int				width;	 /* of fixed-width values; 0: by length */
+	Bytes			values;	 /* PLAIN, in the order of their numbers */
+	Bytes			offsets; /* uint32 start of each, when width is 0 */
+	uint32			nentries;
+	uint32			nslots; /* a power of two */
+	DictionarySlot *slots;	/* NULL: closed, takes no more values */
+	size_t			max_bytes;
+	size_t			plain_bytes; /* what all values put would take as PLAIN */
+	uint64			nvalues;	 /* values put */
+} Dictionary;
+
+#define DICTIONARY_FULL (-1)
+
+extern Dictionary *dictionary_new(int width, size_t max_bytes,
+								  MemoryContext context);
+extern void		   dictionary_close(Dictionary *dictionary);
+extern void		   dictionary_free(Dictionary *dictionary);
+/* The number of a value, added if new; or DICTIONARY_FULL. */
+extern int dictionary_put(Dictionary *dictionary, const char *data,
+						  size_t len);
+/* A value in PLAIN encoding, with its length in front when width is 0. */
+extern const char *dictionary_get(const Dictionary *dictionary, uint32 number,
+								  size_t *len);
+
+/* ---- parquet_codec.c: compression of pages ---- */
+
+typedef struct ParquetCodec
+{
+	const char *name;
+	int			id; /* as the format numbers it */
+	int			min_level, max_level, default_level;
+	size_t (*bound)(size_t len); /* greatest size of len compressed bytes */
+	size_t (*compress)(void *state, int level, const char *src, size_t len,
+					   char *dst, size_t size);
+	void *(*begin)(int level); /* malloc'd by a library */
+	void (*end)(void *state);
+} ParquetCodec;
+
+/* Parses "zstd" or "zstd:7"; NULL is the default.  Errors name the rest. */
+extern const ParquetCodec *parquet_codec_parse(const char *text, int *level);
+
+/* ---- parquet_column.c: leaves ---- */
+
+typedef struct ParquetPage
+{
+	struct ParquetPage *next;
+	size_t				size;		/* header and body */
+	size_t				plain_size; /* the same before compression */
+	int64				first_row;	/* in its row group */
+	int64				nulls;
+	bool				all_null;
+	Bounds				bounds;
+	char				data[FLEXIBLE_ARRAY_MEMBER];
+} ParquetPage;
+
+typedef struct ParquetLeaf
+{
+	/* fixed by the schema */
+	struct ParquetWriter *writer;
+	ParquetType			  type;
+	ParquetOrder		  order;
+	int					  width; /* of fixed-width values, else 0 */
+	int					  max_def;
+	int					  max_rep;
+	List				 *path; /* of char * */
+
+	/* the page that is being filled */
+	RleEncoder def;
+	RleEncoder rep;
+	int64	   nlevels; /* values, nulls and empty lists */
+	int64	   nvalues;
+	int64	   first_row;
+	Bytes	   values;	/* PLAIN, behind LEVEL_ROOM; booleans in a byte each */
+	Bytes	   indices; /* uint32 numbers, if it is encoded by dictionary */
+	bool	   indexing; /* values go to the dictionary */
+
+	/* the column chunk */
+	Dictionary *dictionary; /* NULL: none; closed: only earlier pages use it */
+	int			skip_groups; /* row groups until a dictionary is tried again */
+	ParquetPage *pages;
+	ParquetPage *last_page;
+	int			 npages;
+	int			 nindex_pages; /* of them encoded by the dictionary */
+	int64		 chunk_levels;
+	int64		 chunk_nulls;
+	Bounds		 bounds;
+} ParquetLeaf;
+
+/* Room in front of a page's values where its levels usually fit. */
+#define LEVEL_ROOM 64
+
+extern void leaf_init(ParquetLeaf *leaf);
+/* Starts a row group: empty buffers in the writer's group context. */
+extern void leaf_begin_group(ParquetLeaf *leaf);
+extern void leaf_begin_page(ParquetLeaf *leaf, int64 first_row);
+extern void leaf_put_null(ParquetLeaf *leaf, int rep, int def);
+extern void leaf_put_bool(ParquetLeaf *leaf, int rep, bool value);
+extern void leaf_put_int32(ParquetLeaf *leaf, int rep, int32 value);
+extern void leaf_put_int64(ParquetLeaf *leaf, int rep, int64 value);
+/* Fixed-width or not: data without a length in front. */
+extern void leaf_put_bytes(ParquetLeaf *leaf, int rep, const char *data,
+						   size_t len);
+/* The page's values are PLAIN from now on, those it has already included. */
+extern void leaf_abandon_dictionary(ParquetLeaf *leaf);
+
+static inline size_t
+leaf_page_bytes(const ParquetLeaf *leaf)
+{
+	return leaf->values.len + leaf->indices.len;
+}
+
+/* ---- parquet_page.c: pages ---- */
+
+/* Ends the leaf's page, if it has one, and begins the next. */
+extern void leaf_end_page(ParquetLeaf *leaf, int64 next_row);
+/* The page of a chunk's dictionary, NULL if no page uses it. */
+extern ParquetPage *leaf_dictionary_page(ParquetLeaf *leaf);
+
+/* ---- parquet_node.c: types -> nodes and leaves ---- */
+
+typedef enum LossyPolicy
+{
+	LOSSY_ERROR,
+	LOSSY_NULL,
+	LOSSY_STRING
+} LossyPolicy;
+
+/* How a Datum becomes a leaf's value, or what nests others. */
+typedef enum NodeKind
+{
+	NODE_BOOL,
+	NODE_INT2,
+	NODE_INT4, /* oid as well */
+	NODE_INT8,
+	NODE_FLOAT4,
+	NODE_FLOAT8,
+	NODE_DATE,
+	NODE_TIME,
+	NODE_TIMETZ,
+	NODE_TIMESTAMP,
+	NODE_DECIMAL32,
+	NODE_DECIMAL64,
+	NODE_DECIMAL128,
+	NODE_BYTEA,
+	NODE_UUID,
+	NODE_TEXT,	  /* text and json: the bytes are the text */
+	NODE_TEXT_OF, /* PostgreSQL's text of the value */
+	NODE_JSON_OF, /* the value as JSON */
+	NODE_LIST,
+	NODE_GROUP
+} NodeKind;
+
+typedef enum LogicalType
+{
+	LOGICAL_NONE = 0,
+	LOGICAL_STRING = 1,
+	LOGICAL_LIST = 3,
+	LOGICAL_DECIMAL = 5,
+	LOGICAL_DATE = 6,
+	LOGICAL_TIME = 7,
+	LOGICAL_TIMESTAMP = 8,
+	LOGICAL_INTEGER = 10,
+	LOGICAL_JSON = 12,
+	LOGICAL_UUID = 14
+} LogicalType;
+
+typedef struct ParquetNode
+{
+	NodeKind	 kind;
+	const char	*name;	/* in UTF-8 */
+	int			 attno; /* index into the row's or composite's values */
+	bool		 optional;
+	int			 def; /* definition level of a value that is present */
+	int			 rep; /* NODE_LIST: repetition level of its elements */
+	TypeShape	*type;
+	LogicalType	 logical;
+	bool		 utc;			   /* TIME, TIMESTAMP */
+	bool		 is_signed;		   /* INTEGER */
+	int			 bits;			   /* INTEGER */
+	int			 precision, scale; /* DECIMAL */
+	int			 field_id;		   /* 0: none */
+	int			 ndims; /* NODE_LIST: of the arrays, from here inwards */
+	ParquetLeaf *leaf;	/* of a primitive node */
+	int			 first_leaf, nleaves; /* below it, its own included */
+	int			 nchildren;
+	struct ParquetNode	 *children;
+	struct ParquetColumn *column;
+} ParquetNode;
+
+/* A column of the table. */
+typedef struct ParquetColumn
+{
+	const ColumnShape *shape;
+	LossyPolicy		   lossy;
+	ParquetNode		   node;
+} ParquetColumn;
+
+typedef struct ParquetWriter
+{
+	RowShape	 *shape;
+	MemoryContext context;		 /* the file's lifetime */
+	MemoryContext group_context; /* reset after each row group */
+	List		 *metadata;
+
+	int			   ncolumns;
+	ParquetColumn *columns;
+	int			   nleaves;
+	ParquetLeaf	  *leaves;
+	int			   nelements; /* of the schema, with its root */
+
+	const ParquetCodec *codec;
+	int					codec_level;
+	void			   *codec_state;
+
+	/* workspaces */
+	RleEncoder	   indexer;
+	Bytes		   page;	   /* a page's body, put together */
+	Bytes		   compressed; /* the same, compressed */
+	Bytes		   header;
+	TextValues	   text;
+	StringInfoData json;
+	bool		   to_utf8; /* the server's encoding is another */
+	bool		   verify;	/* and the server doesn't know which */
+
+	/* limits */
+	size_t page_bytes;
+	size_t dictionary_bytes;
+	size_t group_bytes;
+	int64  group_max_rows;
+
+	int64 offset; /* bytes of the file so far */
+	int64 rows;	  /* of the file, without the open row group's */
+	int64 group_rows;
+	bool  page_due; /* some leaf's page is full */
+
+	struct ParquetFooter *footer;
+} ParquetWriter;
+
+/* Builds columns, nodes and leaves; policies are those of the columns. */
+extern void schema_build(ParquetWriter *writer);
+/* parquet_schema.c: the list of SchemaElements, as field id */
+extern void schema_write(const ParquetWriter *writer, Thrift *thrift, int id);
+
+/* ---- parquet_value.c: Datums -> leaves ---- */
+
+extern void parquet_put_row(ParquetWriter *writer, const Datum *values,
+							const bool *nulls);
+
+/* ---- parquet_decimal.c: numeric -> DECIMAL ---- */
+
+#ifndef HAVE_INT128
+#error "the Parquet writer needs a compiler with 128-bit integers"
+#endif
+
+typedef enum DecimalResult
+{
+	DECIMAL_OK,
+	DECIMAL_SPECIAL,  /* NaN or an infinity */
+	DECIMAL_TOO_LARGE /* or with more digits behind the point than scale */
+} DecimalResult;
+
+/* value * 10^scale, if that is an integer of at most precision digits. */
+extern DecimalResult decimal_from_numeric(Datum value, int precision,
+										  int scale, int128 *result);
+/* Big-endian two's complement, as many bytes as precision needs. */
+extern int	decimal_width(int precision);
+extern void decimal_to_bytes(int128 value, int width, char *dst);
+
+/* ---- parquet_footer.c: metadata and page index ---- */
+
+typedef struct ParquetFooter ParquetFooter;
+
+extern ParquetFooter *footer_new(MemoryContext context);
+/* Takes what readers need to know of a chunk that was written. */
+extern void footer_add_chunk(ParquetFooter *footer, const ParquetLeaf *leaf,
+							 const ParquetPage *dictionary, int64 offset);
+extern void footer_end_group(ParquetFooter *footer, int64 rows);
+/* Page index, metadata and trailer; the file ends with it. */
+extern void footer_write(const ParquetWriter *writer, Bytes *out);
+
+#endif /* OUTFLOW_PARQUET_H */

@@ -1,0 +1,390 @@
+/*
+ * parquet_value.c
+ *		Datums -> leaves: one walk down the nodes for each value of a row.
+ *
+ * A value that Parquet can't hold (NaN in a DECIMAL, an infinite date, ...)
+ * follows the column's lossy policy: it stops the export or becomes a null.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/tupmacs.h"
+#include "datatype/timestamp.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/date.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "compat.h"
+#include "encode/parquet.h"
+
+#define EPOCH_DAYS	(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)
+#define EPOCH_USECS (EPOCH_DAYS * USECS_PER_DAY)
+
+static void put_node(ParquetWriter *writer, ParquetNode *node, Datum value,
+					 int rep);
+
+static void
+put_null(ParquetWriter *writer, const ParquetNode *node, int rep, int def)
+{
+	for (int i = 0; i < node->nleaves; i++)
+		leaf_put_null(&writer->leaves[node->first_leaf + i], rep, def);
+}
+
+static void
+put_unholdable(ParquetWriter *writer, const ParquetNode *node, int rep,
+			   const char *what)
+{
+	const ParquetColumn *column = node->column;
+
+	if (column->lossy != LOSSY_NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("column \"%s\" has a value that Parquet can't hold",
+						column->shape->name),
+				 errdetail("Row " INT64_FORMAT " of the part has %s.",
+						   writer->rows + writer->group_rows + 1, what),
+				 errhint("Set the option \"lossy\" to \"null\" or \"string\", "
+						 "for all columns or as \"%s=string\".",
+						 column->shape->name)));
+	put_null(writer, node, rep, node->def - 1);
+}
+
+/* ---- dates and times ---- */
+
+static void
+put_date(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+{
+	DateADT date = DatumGetDateADT(value);
+
+	if (unlikely(DATE_NOT_FINITE(date)))
+		put_unholdable(writer, node, rep, "an infinite date");
+	else
+		leaf_put_int32(node->leaf, rep, date + EPOCH_DAYS);
+}
+
+static void
+put_timestamp(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+{
+	Timestamp timestamp = DatumGetTimestamp(value);
+
+	if (unlikely(TIMESTAMP_NOT_FINITE(timestamp)))
+		put_unholdable(writer, node, rep, "an infinite timestamp");
+	else if (unlikely(timestamp > PG_INT64_MAX - EPOCH_USECS))
+		put_unholdable(writer, node, rep, "a timestamp after the year 294246");
+	else
+		leaf_put_int64(node->leaf, rep, timestamp + EPOCH_USECS);
+}
+
+/* PostgreSQL has 24:00, for Parquet a day ends before. */
+static void
+put_time(ParquetWriter *writer, ParquetNode *node, TimeADT time, int32 zone,
+		 int rep)
+{
+	if (unlikely(time == USECS_PER_DAY))
+	{
+		put_unholdable(writer, node, rep, "the time 24:00:00");
+		return;
+	}
+	/* zone counts seconds west of UTC, less than a day either way */
+	time += (int64) zone * USECS_PER_SEC;
+	if (time < 0)
+		time += USECS_PER_DAY;
+	else if (time >= USECS_PER_DAY)
+		time -= USECS_PER_DAY;
+	leaf_put_int64(node->leaf, rep, time);
+}
+
+/* ---- numbers ---- */
+
+static void
+put_decimal(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+{
+	ParquetLeaf	 *leaf = node->leaf;
+	int128		  decimal;
+	char		  bytes[sizeof(int128)];
+	DecimalResult result =
+		decimal_from_numeric(value, node->precision, node->scale, &decimal);
+
+	if (unlikely(result != DECIMAL_OK))
+		put_unholdable(writer, node, rep,
+					   result == DECIMAL_SPECIAL
+						   ? "NaN or an infinity"
+						   : "a number beyond its type's precision");
+	else if (node->kind == NODE_DECIMAL32)
+		leaf_put_int32(leaf, rep, (int32) decimal);
+	else if (node->kind == NODE_DECIMAL64)
+		leaf_put_int64(leaf, rep, (int64) decimal);
+	else
+	{
+		decimal_to_bytes(decimal, leaf->width, bytes);
+		leaf_put_bytes(leaf, rep, bytes, leaf->width);
+	}
+}
+
+static void
+put_float8(ParquetLeaf *leaf, Datum value, int rep)
+{
+	float8 number = DatumGetFloat8(value);
+
+	leaf_put_bytes(leaf, rep, (const char *) &number, sizeof(number));
+}
+
+static void
+put_float4(ParquetLeaf *leaf, Datum value, int rep)
+{
+	float4 number = DatumGetFloat4(value);
+
+	leaf_put_bytes(leaf, rep, (const char *) &number, sizeof(number));
+}
+
+/* ---- text ---- */
+
+/* A file's text is UTF-8; a database without an encoding may hold anything. */
+static void
+put_text(ParquetWriter *writer, ParquetNode *node, const char *text, int len,
+		 int rep)
+{
+	if (unlikely(writer->verify))
+	{
+		if (!pg_verify_mbstr(PG_UTF8, text, len, true))
+		{
+			put_unholdable(writer, node, rep, "text that is not UTF-8");
+			return;
+		}
+	}
+	else if (unlikely(writer->to_utf8))
+	{
+		char *converted = pg_server_to_any(text, len, PG_UTF8);
+
+		if (converted != text)
+		{
+			leaf_put_bytes(node->leaf, rep, converted, strlen(converted));
+			pfree(converted);
+			return;
+		}
+	}
+	leaf_put_bytes(node->leaf, rep, text, len);
+}
+
+static void
+put_text_of(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+{
+	int			len;
+	const char *text = text_value(&writer->text, node->type, value, &len);
+
+	put_text(writer, node, text, len, rep);
+}
+
+/* Always in UTF-8 or in escaped ASCII. */
+static void
+put_json_of(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+{
+	JsonStyle style = json_style_default();
+
+	resetStringInfo(&writer->json);
+	json_value(&writer->json, &style, node->type, value);
+	leaf_put_bytes(node->leaf, rep, writer->json.data, writer->json.len);
+}
+
+/* The bytes of a value, out of line or not; a copy doesn't outlive the call. */
+static void
+put_varlena(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+{
+	struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
+
+	if (node->kind == NODE_TEXT)
+		put_text(writer, node, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
+				 rep);
+	else
+		leaf_put_bytes(node->leaf, rep, VARDATA_ANY(bytes),
+					   VARSIZE_ANY_EXHDR(bytes));
+	if ((Pointer) bytes != DatumGetPointer(value))
+		pfree(bytes);
+}
+
+/* ---- what nests ---- */
+
+typedef struct ArrayWalk
+{
+	TypeShape	*element;
+	const int	*dims;
+	const char	*data;
+	const bits8 *nulls; /* NULL: none is null */
+	int			 index;
+} ArrayWalk;
+
+static void
+put_element(ParquetWriter *writer, ParquetNode *node, ArrayWalk *walk, int rep)
+{
+	TypeShape *type = walk->element;
+	int		   i = walk->index++;
+	Datum	   value;
+
+	if (walk->nulls && !(walk->nulls[i / 8] & (1 << (i % 8))))
+	{
+		put_null(writer, node, rep, node->def - 1);
+		return;
+	}
+	value = fetch_att(walk->data, type->byval, type->len);
+	put_node(writer, node, value, rep);
+	walk->data = att_addlength_pointer(walk->data, type->len, walk->data);
+	walk->data = (const char *) att_align_nominal(walk->data, type->align);
+}
+
+/* One dimension of an array; the first value continues what is around it. */
+static void
+put_dimension(ParquetWriter *writer, ParquetNode *node, ArrayWalk *walk,
+			  int dimension, int rep)
+{
+	ParquetNode *element = &node->children[0];
+
+	for (int i = 0; i < walk->dims[dimension]; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (node->ndims > 1)
+			put_dimension(writer, element, walk, dimension + 1, rep);
+		else
+			put_element(writer, element, walk, rep);
+		rep = node->rep;
+	}
+}
+
+/*
+ * A column has one number of dimensions, the declared one (int[][] has two);
+ * arrays of another number are not held.  Empty arrays have none.
+ */
+static void
+put_array(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+{
+	ArrayType *array = DatumGetArrayTypeP(value);
+	ArrayWalk  walk;
+
+	if (ARR_NDIM(array) == 0)
+		put_null(writer, node, rep, node->def);
+	else if (ARR_NDIM(array) != node->ndims)
+		put_unholdable(writer, node, rep,
+					   psprintf("an array of %d dimensions in a column "
+								"declared with %d",
+								ARR_NDIM(array), node->ndims));
+	else
+	{
+		walk.element = node->type->element;
+		walk.dims = ARR_DIMS(array);
+		walk.data = ARR_DATA_PTR(array);
+		walk.nulls = ARR_NULLBITMAP(array);
+		walk.index = 0;
+		put_dimension(writer, node, &walk, 0, rep);
+	}
+	if ((Pointer) array != DatumGetPointer(value))
+		pfree(array);
+}
+
+/* The shape's workspace is free again when the fields have been put. */
+static void
+put_composite(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+{
+	RowShape	   *fields = node->type->fields;
+	HeapTupleHeader header = DatumGetHeapTupleHeader(value);
+	HeapTupleData	tuple;
+
+	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	tuple.t_data = header;
+	heap_deform_tuple(&tuple, fields->desc, fields->values, fields->nulls);
+	for (int i = 0; i < node->nchildren; i++)
+	{
+		ParquetNode *child = &node->children[i];
+
+		if (fields->nulls[child->attno])
+			put_null(writer, child, rep, child->def - 1);
+		else
+			put_node(writer, child, fields->values[child->attno], rep);
+	}
+	if ((Pointer) header != DatumGetPointer(value))
+		pfree(header);
+}
+
+static void
+put_node(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+{
+	TimeTzADT *timetz;
+
+	switch (node->kind)
+	{
+		case NODE_BOOL:
+			leaf_put_bool(node->leaf, rep, DatumGetBool(value));
+			break;
+		case NODE_INT2:
+			leaf_put_int32(node->leaf, rep, DatumGetInt16(value));
+			break;
+		case NODE_INT4:
+			leaf_put_int32(node->leaf, rep, DatumGetInt32(value));
+			break;
+		case NODE_INT8:
+			leaf_put_int64(node->leaf, rep, DatumGetInt64(value));
+			break;
+		case NODE_FLOAT4:
+			put_float4(node->leaf, value, rep);
+			break;
+		case NODE_FLOAT8:
+			put_float8(node->leaf, value, rep);
+			break;
+		case NODE_DATE:
+			put_date(writer, node, value, rep);
+			break;
+		case NODE_TIME:
+			put_time(writer, node, DatumGetTimeADT(value), 0, rep);
+			break;
+		case NODE_TIMETZ:
+			timetz = DatumGetTimeTzADTP(value);
+			put_time(writer, node, timetz->time, timetz->zone, rep);
+			break;
+		case NODE_TIMESTAMP:
+			put_timestamp(writer, node, value, rep);
+			break;
+		case NODE_DECIMAL32:
+		case NODE_DECIMAL64:
+		case NODE_DECIMAL128:
+			put_decimal(writer, node, value, rep);
+			break;
+		case NODE_BYTEA:
+		case NODE_TEXT:
+			put_varlena(writer, node, value, rep);
+			break;
+		case NODE_UUID:
+			leaf_put_bytes(node->leaf, rep,
+						   (const char *) DatumGetUUIDP(value)->data,
+						   UUID_LEN);
+			break;
+		case NODE_TEXT_OF:
+			put_text_of(writer, node, value, rep);
+			break;
+		case NODE_JSON_OF:
+			put_json_of(writer, node, value, rep);
+			break;
+		case NODE_LIST:
+			put_array(writer, node, value, rep);
+			break;
+		case NODE_GROUP:
+			put_composite(writer, node, value, rep);
+			break;
+	}
+}
+
+void
+parquet_put_row(ParquetWriter *writer, const Datum *values, const bool *nulls)
+{
+	for (int i = 0; i < writer->ncolumns; i++)
+	{
+		ParquetNode *node = &writer->columns[i].node;
+
+		if (!nulls[node->attno])
+			put_node(writer, node, values[node->attno], 0);
+		else
+			put_null(writer, node, 0, node->def - 1);
+	}
+}
