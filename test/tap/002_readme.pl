@@ -1,0 +1,105 @@
+# Promise: README.md says what is there: its tables name every option, every
+# preflight row and every SQL object that users call, and the statements of
+# its first steps run as they stand.
+use strict;
+use warnings;
+
+use FindBin;
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $readme = slurp_file("$FindBin::Bin/../../README.md");
+my $node = new_outflow_node('readme', conf => 'wal_level = logical');
+
+# section(HEADING): the text below a heading, up to the next of its level
+sub section
+{
+	my ($heading) = @_;
+	my ($marks) = $heading =~ /^(#+) /;
+
+	$readme =~ /^\Q$heading\E\n(.*?)(?=^#{1,${\length($marks)}} |\z)/ms
+	  or die "README.md has no section \"$heading\"";
+	return $1;
+}
+
+# first_cells(TEXT): the `names` in the first column of the tables there
+sub first_cells
+{
+	my ($text) = @_;
+	my @names;
+
+	push @names, $1 =~ /`([^`]+)`/g
+	  while $text =~ /^\| (`[^|]*) \|/mg;
+	return @names;
+}
+
+# options: the server's own hint is the list to match
+create_slot($node, 'options');
+my ($status, $stdout, $stderr) = $node->psql('postgres',
+	q{SELECT FROM pg_logical_slot_get_changes('options', NULL, NULL, 'x', '')}
+);
+my ($hint) = $stderr =~ /Valid names are: (.*)\./;
+my %documented = map { $_ => 1 } section('## Streaming') =~ /`([a-z0-9_]+)`/g;
+is_deeply(
+	[ grep { !$documented{$_} } split(/, /, $hint) ],
+	[], 'every option of the plugin is documented');
+my %valid = map { $_ => 1 } split(/, /, $hint);
+my ($option_table) =
+  section('## Streaming') =~ /^(\| option \| default \|.*?)\n\n/ms;
+is_deeply([ grep { !$valid{$_} } first_cells($option_table) ],
+	[], 'every documented option exists');
+
+# preflight: a name in capitals stands for an object's
+my @items = map { s/ [A-Z]+$//r } first_cells(section('## Reference'));
+foreach my $item (
+	split(
+		/\n/,
+		$node->safe_psql(
+			'postgres', q{
+	CREATE TABLE no_key (id int);
+	CREATE TABLE long (id int PRIMARY KEY, t text);
+	ALTER TABLE long ALTER t SET STORAGE EXTERNAL;
+	INSERT INTO long VALUES (1, repeat('x', 10000));
+	CREATE PUBLICATION everything FOR ALL TABLES;
+	SELECT item FROM outflow.preflight()})))
+{
+	ok((grep { $item eq $_ || index($item, "$_ ") == 0 } @items) > 0,
+		"preflight row \"$item\" is documented");
+}
+$node->safe_psql('postgres', 'DROP PUBLICATION everything');
+
+# objects: what everyone may call or read is what users are told about
+foreach my $object (
+	split(
+		/\n/,
+		$node->safe_psql(
+			'postgres', q{
+	SELECT DISTINCT proname FROM pg_proc
+	WHERE pronamespace = 'outflow'::regnamespace
+	AND has_function_privilege('public', oid, 'EXECUTE')
+	AND proname !~ '^(preflight_|_)'
+	AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+UNION ALL
+	SELECT relname FROM pg_class
+	WHERE relnamespace = 'outflow'::regnamespace AND relkind = 'v'})))
+{
+	like($readme, qr/\b\Q$object\E\b/, "outflow.$object is documented");
+}
+
+# first steps: every SQL block, in order, with a directory that exists here
+my $directory = new_export_dir();
+my $steps = section('## Getting started');
+$steps =~ s{file:///srv/export}{file://$directory}g;
+while ($steps =~ /^```sql\n(.*?)^```/msg)
+{
+	my $block = $1;
+	($status, $stdout, $stderr) =
+	  $node->psql('postgres', $block, on_error_stop => 1);
+	is($status, 0, 'runs as it stands: ' . ($block =~ /^([^\n]*)/)[0])
+	  or diag($stderr);
+}
+
+$node->stop;
+done_testing();
