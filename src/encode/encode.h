@@ -165,6 +165,9 @@ typedef struct TextValues
 
 extern void text_values_init(TextValues *values);
 
+/* Takes over the settings again, where they may have changed since. */
+extern void text_values_capture(TextValues *values);
+
 /*
  * Writes a value whose text is made of letters, digits and "+-.: " only, if
  * it is of such a kind; else returns false and writes nothing.

@@ -20,11 +20,17 @@
 static const JsonStyle raw_strings = {.ascii = false};
 
 void
-text_values_init(TextValues *values)
+text_values_capture(TextValues *values)
 {
 	values->iso_dates = DateStyle == USE_ISO_DATES;
 	values->shortest_floats = extra_float_digits > 0;
 	values->hex_bytea = bytea_output == BYTEA_OUTPUT_HEX;
+}
+
+void
+text_values_init(TextValues *values)
+{
+	text_values_capture(values);
 	initStringInfo(&values->scratch);
 }
 

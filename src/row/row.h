@@ -94,6 +94,7 @@ typedef struct RowShape
 	ColumnShape	 *columns;
 	Datum		 *values; /* workspace of desc->natts entries for deforming */
 	bool		 *nulls;
+	void		 *prepared; /* what a format keeps for this shape */
 	MemoryContext context; /* owns all of the above */
 } RowShape;
 
@@ -113,6 +114,12 @@ extern bool row_shape_uses(const RowShape *shape, Oid relid);
 
 /* The type as users write it: format_type of oid and typmod. */
 extern char *type_shape_name(const TypeShape *type);
+
+/*
+ * The kind of the type that is declared: KIND_OTHER for domains, and for
+ * types that only look like one with a kind (xid is no number to its users).
+ */
+extern TypeKind type_declared_kind(Oid oid);
 
 /* Fills a TypeShape, nested parts included, in the current context. */
 extern void type_shape_init(TypeShape *shape, Oid oid, int32 typmod);

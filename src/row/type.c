@@ -84,6 +84,12 @@ builtin_kind(Oid base)
 	}
 }
 
+TypeKind
+type_declared_kind(Oid oid)
+{
+	return oid == XIDOID || oid == CIDOID ? KIND_OTHER : builtin_kind(oid);
+}
+
 /* Whether function is C function "name" of library "probin". */
 static bool
 is_c_function(Oid function, const char *name, char **probin)

@@ -1,0 +1,306 @@
+/*
+ * options_wal2json.c
+ *		The options of format wal2json: wal2json's own names and defaults.
+ *
+ * What filters becomes the stream's own filters, what is written goes to the
+ * format.  Lists are read as wal2json reads them: separated by commas and
+ * white space, with a backslash in front of characters that are meant
+ * literally, without quotes.
+ */
+#include "postgres.h"
+
+#include "nodes/makefuncs.h"
+#include "nodes/value.h"
+#include "utils/builtins.h"
+
+#include "encode/wal2json.h"
+#include "option.h"
+#include "stream/stream.h"
+
+#define WHAT "output plugin option"
+
+/* Options that the stream acts on; the rest is the format's. */
+typedef struct Wal2jsonOptions
+{
+	Wal2json format;
+	char	*name; /* option "format" */
+	int		 format_version;
+	char	*actions;
+	char	*filter_origins;
+	char	*filter_tables;
+	char	*add_tables;
+	char	*filter_msg_prefixes;
+	char	*add_msg_prefixes;
+} Wal2jsonOptions;
+
+#define OPTION_AT(field) offsetof(Wal2jsonOptions, field)
+#define FLAG(name, field, boot) \
+	{name, OPTION_BOOL, OPTION_AT(format.field), boot}
+#define TEXT(name, field) {name, OPTION_STRING, OPTION_AT(field)}
+
+static const OptionSpec wal2json_table[] = {
+	TEXT("format", name),
+	{"format-version", OPTION_INT, OPTION_AT(format_version), "1", 1, 2},
+	FLAG("include-transaction", include_transaction, "on"),
+	FLAG("include-xids", include_xids, "off"),
+	FLAG("include-timestamp", include_timestamp, "off"),
+	FLAG("include-origin", include_origin, "off"),
+	FLAG("include-schemas", include_schemas, "on"),
+	FLAG("include-types", include_types, "on"),
+	FLAG("include-type-oids", include_type_oids, "off"),
+	FLAG("include-typmod", include_typmod, "on"),
+	FLAG("include-domain-data-type", include_domain_data_type, "off"),
+	FLAG("include-column-positions", include_column_positions, "off"),
+	FLAG("include-not-null", include_not_null, "off"),
+	FLAG("include-default", include_default, "off"),
+	FLAG("include-pk", include_pk, "off"),
+	FLAG("include-lsn", include_lsn, "off"),
+	FLAG("pretty-print", pretty_print, "off"),
+	FLAG("write-in-chunks", write_in_chunks, "off"),
+	FLAG("numeric-data-types-as-string", numbers_as_string, "off"),
+	TEXT("actions", actions),
+	TEXT("filter-origins", filter_origins),
+	TEXT("filter-tables", filter_tables),
+	TEXT("add-tables", add_tables),
+	TEXT("filter-msg-prefixes", filter_msg_prefixes),
+	TEXT("add-msg-prefixes", add_msg_prefixes),
+	{NULL},
+};
+
+static void
+report_bad_list(const char *option, const char *text)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value \"%s\" for " WHAT " \"%s\"", text, option),
+			 errhint("It is a list separated by commas; a backslash goes in "
+					 "front of a space, quote, comma, period, asterisk or "
+					 "backslash inside a name.")));
+}
+
+/* The end of the item at p: a comma, white space or the end of the text. */
+static const char *
+item_end(const char *p)
+{
+	while (*p && *p != ',' && !scanner_isspace(*p))
+	{
+		if (*p == '\\' && p[1] != '\0')
+			p++;
+		p++;
+	}
+	return p;
+}
+
+static const char *
+skip_space(const char *p)
+{
+	while (scanner_isspace(*p))
+		p++;
+	return p;
+}
+
+/* A list of char *, in which backslashes still stand. */
+static List *
+split_list(const char *option, const char *text)
+{
+	List	   *items = NIL;
+	const char *p;
+
+	if (text == NULL)
+		return NIL;
+	p = skip_space(text);
+	while (*p)
+	{
+		const char *end = item_end(p);
+
+		if (end == p || end[-1] == '\\')
+			report_bad_list(option, text);
+		items = lappend(items, pnstrdup(p, end - p));
+		p = skip_space(end);
+		if (*p == ',')
+		{
+			p = skip_space(p + 1);
+			if (*p == '\0')
+				report_bad_list(option, text);
+		}
+		else if (*p)
+			report_bad_list(option, text);
+	}
+	return items;
+}
+
+/*
+ * The pattern that matches a name as it stands; "end" is where it ends in the
+ * item, which may hold backslashes.
+ */
+static char *
+literal_pattern(const char *p, const char *end)
+{
+	StringInfoData pattern;
+
+	initStringInfo(&pattern);
+	for (; p < end; p++)
+	{
+		if (*p == '\\')
+			p++;
+		if (*p == '*' || *p == '?' || *p == '\\')
+			appendStringInfoChar(&pattern, '\\');
+		appendStringInfoChar(&pattern, *p);
+	}
+	return pattern.data;
+}
+
+/* schema.table, where either may be a lone asterisk */
+static NamePattern *
+table_pattern(const char *item)
+{
+	NamePattern *pattern = palloc0(sizeof(NamePattern));
+	const char	*dot = item;
+
+	while (*dot && *dot != '.')
+	{
+		if (*dot == '\\' && dot[1] != '\0')
+			dot++;
+		dot++;
+	}
+	if (*dot == '\0')
+		return NULL;
+	if (item[0] == '*' && dot == item + 1)
+		pattern->schema = "*";
+	else
+		pattern->schema = literal_pattern(item, dot);
+	if (strcmp(dot + 1, "*") == 0)
+		pattern->table = "*";
+	else
+		pattern->table = literal_pattern(dot + 1, dot + strlen(dot));
+	return pattern;
+}
+
+static List *
+table_patterns(const char *option, const char *text)
+{
+	List	 *patterns = NIL;
+	ListCell *lc;
+
+	foreach (lc, split_list(option, text))
+	{
+		NamePattern *pattern = table_pattern(lfirst(lc));
+
+		if (pattern == NULL)
+			report_bad_list(option, text);
+		patterns = lappend(patterns, pattern);
+	}
+	return patterns;
+}
+
+/* A list that is given but empty lets no table through. */
+static List *
+wanted_tables(const char *text)
+{
+	List		*patterns = table_patterns("add-tables", text);
+	NamePattern *nothing;
+
+	if (text == NULL || patterns != NIL)
+		return patterns;
+	nothing = palloc0(sizeof(NamePattern));
+	nothing->schema = nothing->table = "";
+	return list_make1(nothing);
+}
+
+static int
+wanted_actions(const char *text)
+{
+	List	 *names;
+	ListCell *lc;
+	int		  mask = 0;
+
+	if (text == NULL)
+		return ACTION_ALL;
+	names = split_list("actions", text);
+	foreach (lc, names)
+		mask |= action_bit(lfirst(lc));
+	return mask;
+}
+
+static List *
+origin_ids(const char *text)
+{
+	List	 *ids = NIL;
+	ListCell *lc;
+
+	foreach (lc, split_list("filter-origins", text))
+	{
+		const char *item = lfirst(lc);
+
+		if (strspn(item, "0123456789") != strlen(item) || strlen(item) > 9)
+			report_bad_list("filter-origins", text);
+		ids = lappend_oid(ids, (Oid) atoi(item));
+	}
+	return ids;
+}
+
+/* Values of options that come without one, where it isn't the default. */
+static List *
+complete_options(List *elements)
+{
+	List	 *complete = NIL;
+	ListCell *lc;
+
+	foreach (lc, elements)
+	{
+		DefElem	   *element = lfirst(lc);
+		const char *value = NULL;
+
+		if (strcmp(element->defname, "format-version") == 0)
+			value = "2";
+		else if (strcmp(element->defname, "add-tables") == 0)
+			value = "";
+		if (element->arg == NULL && value != NULL)
+			element = makeDefElem(element->defname,
+								  (Node *) makeString(pstrdup(value)), -1);
+		complete = lappend(complete, element);
+	}
+	return complete;
+}
+
+/* What a format asks of the stream, and the stream's own filters. */
+static void
+set_stream_options(const Wal2jsonOptions *given, StreamOptions *options)
+{
+	options->tables = wanted_tables(given->add_tables);
+	options->exclude_tables =
+		table_patterns("filter-tables", given->filter_tables);
+	options->action_mask = wanted_actions(given->actions);
+	options->exclude_origins = origin_ids(given->filter_origins);
+	options->messages = true;
+	options->message_prefixes =
+		split_list("add-msg-prefixes", given->add_msg_prefixes);
+	options->exclude_prefixes =
+		split_list("filter-msg-prefixes", given->filter_msg_prefixes);
+	options->include_transactions = true;
+	options->max_value_bytes = options->max_record_bytes = PG_INT64_MAX;
+}
+
+const ChangeFormat *
+wal2json_options_parse(List *elements, StreamOptions *options)
+{
+	Wal2jsonOptions *given = palloc0(sizeof(Wal2jsonOptions));
+	Wal2json		*format = &given->format;
+	bool			 v1;
+
+	options_set_defaults(wal2json_table, given);
+	options_parse(wal2json_table, WHAT, complete_options(elements), given);
+	v1 = given->format_version == 1;
+	if (!v1)
+		format->include_typmod = true; /* an option of version 1 */
+	wal2json_init(format);
+
+	memset(options, 0, sizeof(*options));
+	set_stream_options(given, options);
+	options->own = format;
+	options->traits.session_settings = true;
+	options->traits.empty_transactions = true;
+	options->traits.keep_unchanged = true;
+	options->traits.one_record = v1 && !format->write_in_chunks;
+	return v1 ? &change_format_wal2json_v1 : &change_format_wal2json_v2;
+}
