@@ -41,8 +41,13 @@ OBJS = \
 	src/encode/parquet_rle.o \
 	src/encode/parquet_bytes.o \
 	src/encode/change_json.o \
+	src/encode/wal2json_shape.o \
+	src/encode/wal2json_value.o \
+	src/encode/change_wal2json_v1.o \
+	src/encode/change_wal2json_v2.o \
 	src/stream/plugin.o \
 	src/stream/options.o \
+	src/stream/options_wal2json.o \
 	src/stream/filter.o \
 	src/stream/relation.o \
 	src/stream/transaction.o \

@@ -54,7 +54,6 @@ typedef struct V1Shape
 	Wal2jsonText keys;	  /* the same of all key columns */
 	int			 nkeys;
 	Wal2jsonText primary; /* "pk" without the comma behind; or empty */
-	bool		 has_identity;
 	bool		*present; /* workspace: which columns a row has */
 	int			 ncolumns;
 	V1Column	 columns_of[FLEXIBLE_ARRAY_MEMBER];
@@ -198,8 +197,7 @@ render_primary(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 		append_layout(scratch, wal2json, heads[list]);
 		for (i = 0; i < shape->ncolumns; i++)
 		{
-			if (!shape->columns[i].is_primary ||
-				!list_wanted(wal2json, list))
+			if (!shape->columns[i].is_primary || !list_wanted(wal2json, list))
 				continue;
 			if (!first)
 				append_layout(scratch, wal2json, ", ");
@@ -224,11 +222,10 @@ v1_prepare_shape(RowShape *shape, const ChangeFormatOptions *options)
 	StringInfoData scratch;
 	int			   i;
 
-	prepared = MemoryContextAllocZero(
-		shape->context,
-		offsetof(V1Shape, columns_of) + sizeof(V1Column) * shape->ncolumns);
+	prepared = MemoryContextAllocZero(shape->context,
+									  offsetof(V1Shape, columns_of) +
+										  sizeof(V1Column) * shape->ncolumns);
 	prepared->ncolumns = shape->ncolumns;
-	prepared->has_identity = shape->has_key;
 	prepared->present =
 		MemoryContextAllocZero(shape->context, shape->ncolumns + 1);
 	initStringInfo(&scratch);
@@ -338,7 +335,6 @@ begin_item(StringInfo out, Wal2json *wal2json)
 	wal2json->empty = false;
 }
 
-/* Without identity, an UPDATE or DELETE is left out. */
 static void
 v1_row(StringInfo out, const ChangeFormatOptions *options,
 	   const ChangeTransaction *txn, const ChangePosition *position,
@@ -347,9 +343,6 @@ v1_row(StringInfo out, const ChangeFormatOptions *options,
 	Wal2json *wal2json = wal2json_of(options);
 	V1Shape	 *shape = change->shape->prepared;
 	bool	  with_keys = change->op != CHANGE_INSERT;
-
-	if (with_keys && !shape->has_identity)
-		return;
 
 	begin_item(out, wal2json);
 	wal2json_append(out, &shape->head[change->op]);

@@ -17,15 +17,14 @@
 typedef struct V2Column
 {
 	Wal2jsonColumn base;
-	Wal2jsonText   before; /* ,{"name":..,"value": */
-	Wal2jsonText   after;  /* ..} in "columns" */
+	Wal2jsonText   before;	/* ,{"name":..,"value": */
+	Wal2jsonText   after;	/* ..} in "columns" */
 	Wal2jsonText   primary; /* ,{"name":..} in "pk"; empty: not there */
 } V2Column;
 
 typedef struct V2Shape
 {
 	Wal2jsonText table; /* ,"schema":..,"table":.. */
-	bool		 has_identity;
 	int			 ncolumns;
 	V2Column	 columns[FLEXIBLE_ARRAY_MEMBER];
 } V2Shape;
@@ -82,9 +81,9 @@ v2_prepare_shape(RowShape *shape, const ChangeFormatOptions *options)
 	StringInfoData scratch;
 	int			   i;
 
-	prepared = MemoryContextAllocZero(
-		shape->context,
-		offsetof(V2Shape, columns) + sizeof(V2Column) * shape->ncolumns);
+	prepared = MemoryContextAllocZero(shape->context,
+									  offsetof(V2Shape, columns) +
+										  sizeof(V2Column) * shape->ncolumns);
 	initStringInfo(&scratch);
 	if (wal2json->include_schemas)
 	{
@@ -94,7 +93,6 @@ v2_prepare_shape(RowShape *shape, const ChangeFormatOptions *options)
 	appendStringInfoString(&scratch, ",\"table\":");
 	wal2json_string(&scratch, shape->name);
 	prepared->table = wal2json_take(shape, &scratch);
-	prepared->has_identity = shape->has_key;
 	prepared->ncolumns = shape->ncolumns;
 	for (i = 0; i < shape->ncolumns; i++)
 		render_column(&scratch, wal2json, shape, i, &prepared->columns[i]);
@@ -228,7 +226,6 @@ append_primary(StringInfo out, const V2Shape *shape, const Datum *values,
 	buffer_append_char(out, ']');
 }
 
-/* Without identity, an UPDATE or DELETE is left out. */
 static void
 v2_row(StringInfo out, const ChangeFormatOptions *options,
 	   const ChangeTransaction *txn, const ChangePosition *position,
@@ -240,9 +237,6 @@ v2_row(StringInfo out, const ChangeFormatOptions *options,
 	const Datum		 *old_values = change->old_values;
 	const bool		 *old_nulls = change->old_nulls;
 
-	if (change->op != CHANGE_INSERT && old_values == NULL &&
-		!shape->has_identity)
-		return;
 	/* an identity that didn't change is in the new row */
 	if (change->op == CHANGE_UPDATE && old_values == NULL)
 	{
@@ -311,7 +305,7 @@ v2_message(StringInfo out, const ChangeFormatOptions *options,
 	}
 	else
 	{
-		append_head_alone(out, wal2json, position->lsn);
+		append_head_alone(out, wal2json, txn->commit_lsn);
 		buffer_append_literal(out, ",\"transactional\":false,\"prefix\":");
 	}
 	wal2json_string(out, message->prefix);

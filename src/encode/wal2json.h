@@ -93,9 +93,8 @@ extern void wal2json_init(Wal2json *wal2json);
 extern void wal2json_refresh(Wal2json *wal2json);
 
 /* Fills column and labels for column i of the shape; needs the catalogs. */
-extern void wal2json_describe(const Wal2json *wal2json, RowShape *shape,
-							  int i, Wal2jsonColumn *column,
-							  Wal2jsonLabels *labels);
+extern void wal2json_describe(const Wal2json *wal2json, RowShape *shape, int i,
+							  Wal2jsonColumn *column, Wal2jsonLabels *labels);
 
 /* Moves what was rendered into scratch to the shape. */
 extern Wal2jsonText wal2json_take(RowShape *shape, StringInfo scratch);
@@ -114,7 +113,7 @@ extern void wal2json_lsn(StringInfo out, XLogRecPtr lsn); /* quoted */
 extern void wal2json_number(StringInfo out, int64 number);
 
 /* A format has no record of this sort. */
-extern void wal2json_no_schema(StringInfo out,
+extern void wal2json_no_schema(StringInfo				  out,
 							   const ChangeFormatOptions *options,
 							   const ChangeTransaction	 *txn,
 							   const RowShape			 *shape);

@@ -8,6 +8,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/syscache.h"
 
 #include "encode/wal2json.h"
@@ -111,14 +112,14 @@ default_value(const RowShape *shape, Form_pg_attribute attr)
 		return "null";
 	for (i = 0; i < constr->num_defval; i++)
 	{
-		Datum text;
+		Datum expression;
 
 		if (constr->defval[i].adnum != attr->attnum)
 			continue;
-		text = DirectFunctionCall2(
+		expression = DirectFunctionCall2(
 			pg_get_expr, CStringGetTextDatum(constr->defval[i].adbin),
 			ObjectIdGetDatum(shape->relid));
-		return string_literal(TextDatumGetCString(text));
+		return string_literal(TextDatumGetCString(expression));
 	}
 	return "null";
 }

@@ -183,8 +183,8 @@ wal2json_content(StringInfo out, const MessageChange *message)
 void
 wal2json_number(StringInfo out, int64 number)
 {
-	buffer_advance(
-		out, text_int64(buffer_reserve(out, MAX_NUMBER_TEXT), number));
+	buffer_advance(out,
+				   text_int64(buffer_reserve(out, MAX_NUMBER_TEXT), number));
 }
 
 static char *

@@ -87,22 +87,26 @@ resolve_unchanged(StreamRelation *rel, bool has_old)
 }
 
 static void
-warn_missing_identity(StreamRelation *rel)
+warn_missing_identity(StreamSession *session, StreamRelation *rel)
 {
+	bool left_out = session->options.traits.needs_identity;
+
 	if (rel->warned_identity)
 		return;
 	rel->warned_identity = true;
 	ereport(WARNING,
 			(errmsg("table \"%s.%s\" has no replica identity",
 					rel->shape->schema, rel->shape->name),
-			 errdetail("Its updates and deletes are streamed without a key."),
+			 left_out ? errdetail("Its updates and deletes are left out.")
+					  : errdetail("Its updates and deletes are streamed "
+								  "without a key."),
 			 errhint("Give it a primary key, or use ALTER TABLE ... REPLICA "
 					 "IDENTITY.")));
 }
 
 /* Fills row from the change's tuples. */
 static void
-read_tuples(StreamRelation *rel, Relation relation,
+read_tuples(StreamSession *session, StreamRelation *rel, Relation relation,
 			ReorderBufferChange *change, RowChange *row)
 {
 	RowShape *shape = rel->shape;
@@ -123,6 +127,7 @@ read_tuples(StreamRelation *rel, Relation relation,
 		row->new_values = shape->values;
 		row->new_nulls = shape->nulls;
 		if (HeapTupleHasExternal(new_tuple) &&
+			!session->options.traits.keep_unchanged &&
 			resolve_unchanged(rel, row->old_values != NULL))
 			row->left_out = row->unchanged = rel->unchanged;
 	}
@@ -135,11 +140,7 @@ set_key(StreamRelation *rel, RowChange *row)
 	if (row->op == CHANGE_INSERT)
 		return;
 	if (rel->key_skip == NULL)
-	{
-		if (!rel->shape->has_key)
-			warn_missing_identity(rel);
 		return;
-	}
 	if (row->old_values)
 	{
 		row->key_values = row->old_values;
@@ -177,6 +178,12 @@ set_omitted(StreamSession *session, StreamRelation *rel, RowChange *row)
 static void
 write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 {
+	if (row->op != CHANGE_INSERT && !rel->shape->has_key)
+	{
+		warn_missing_identity(session, rel);
+		if (session->options.traits.needs_identity)
+			return;
+	}
 	set_key(rel, row);
 	set_omitted(session, rel, row);
 	transaction_ensure_begun(session);
@@ -205,7 +212,7 @@ emit_row(StreamSession *session, Relation relation,
 	error_context_stack = &errors;
 	old = MemoryContextSwitchTo(session->change_context);
 
-	read_tuples(rel, relation, change, &row);
+	read_tuples(session, rel, relation, change, &row);
 	write_row(session, rel, &row);
 
 	MemoryContextSwitchTo(old);

@@ -10,18 +10,23 @@
 #include "stream/stream.h"
 
 static bool
-is_wanted(const StreamOptions *options, const char *prefix)
+is_member(const List *prefixes, const char *prefix)
 {
 	ListCell *lc;
 
-	if (!options->messages)
-		return false;
-	if (options->message_prefixes == NIL)
-		return true;
-	foreach (lc, options->message_prefixes)
+	foreach (lc, prefixes)
 		if (strcmp(lfirst(lc), prefix) == 0)
 			return true;
 	return false;
+}
+
+static bool
+is_wanted(const StreamOptions *options, const char *prefix)
+{
+	return options->messages &&
+		   !is_member(options->exclude_prefixes, prefix) &&
+		   (options->message_prefixes == NIL ||
+			is_member(options->message_prefixes, prefix));
 }
 
 static void

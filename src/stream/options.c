@@ -16,10 +16,11 @@
 
 #define WHAT "output plugin option"
 
-static void parse_native(List *elements, StreamOptions *target);
+static const ChangeFormat *parse_native(List *elements, StreamOptions *target);
 
 static const StreamFormat stream_formats[] = {
-	{"json", &change_format_json, parse_native},
+	{"json", parse_native},
+	{"wal2json", wal2json_options_parse},
 	{NULL},
 };
 
@@ -75,7 +76,7 @@ static const OptionSpec option_table[] = {
 	{NULL},
 };
 
-static int
+int
 action_mask(List *names)
 {
 	static const struct
@@ -150,7 +151,7 @@ check_origin(List *origin)
 }
 
 /* The options of the design's own formats. */
-static void
+static const ChangeFormat *
 parse_native(List *elements, StreamOptions *options)
 {
 	options_parse(option_table, WHAT, elements, options);
@@ -163,6 +164,7 @@ parse_native(List *elements, StreamOptions *options)
 	options->action_mask = action_mask(options->actions);
 	check_origin(options->origin);
 	parse_skip_changes(options);
+	return &change_format_json;
 }
 
 static void
@@ -180,7 +182,7 @@ report_unknown_format(const char *name)
 					errhint("Valid formats are %s.", names.data)));
 }
 
-const StreamFormat *
+const ChangeFormat *
 stream_options_parse(List *elements, StreamOptions *options)
 {
 	const char *name = stream_formats[0].name;
@@ -196,10 +198,7 @@ stream_options_parse(List *elements, StreamOptions *options)
 	}
 	for (i = 0; stream_formats[i].name; i++)
 		if (strcmp(stream_formats[i].name, name) == 0)
-		{
-			stream_formats[i].parse(elements, options);
-			return &stream_formats[i];
-		}
+			return stream_formats[i].parse(elements, options);
 	report_unknown_format(name);
 	return NULL;
 }

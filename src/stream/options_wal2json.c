@@ -11,7 +11,7 @@
 
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
-#include "utils/builtins.h"
+#include "parser/scansup.h"
 
 #include "encode/wal2json.h"
 #include "option.h"
@@ -34,9 +34,14 @@ typedef struct Wal2jsonOptions
 } Wal2jsonOptions;
 
 #define OPTION_AT(field) offsetof(Wal2jsonOptions, field)
-#define FLAG(name, field, boot) \
-	{name, OPTION_BOOL, OPTION_AT(format.field), boot}
-#define TEXT(name, field) {name, OPTION_STRING, OPTION_AT(field)}
+#define FLAG(name, field, boot)                                               \
+	{                                                                         \
+		name, OPTION_BOOL, OPTION_AT(format.field), boot                      \
+	}
+#define TEXT(name, field)                                                     \
+	{                                                                         \
+		name, OPTION_STRING, OPTION_AT(field)                                 \
+	}
 
 static const OptionSpec wal2json_table[] = {
 	TEXT("format", name),
@@ -78,17 +83,22 @@ report_bad_list(const char *option, const char *text)
 					 "backslash inside a name.")));
 }
 
-/* The end of the item at p: a comma, white space or the end of the text. */
+/*
+ * The end of the item at p: a comma, white space or the end of the text.  NULL
+ * if there is no item, or half an escape at its end.
+ */
 static const char *
 item_end(const char *p)
 {
+	const char *start = p;
+
 	while (*p && *p != ',' && !scanner_isspace(*p))
 	{
-		if (*p == '\\' && p[1] != '\0')
-			p++;
+		if (*p == '\\' && *++p == '\0')
+			return NULL;
 		p++;
 	}
-	return p;
+	return p == start ? NULL : p;
 }
 
 static const char *
@@ -113,7 +123,7 @@ split_list(const char *option, const char *text)
 	{
 		const char *end = item_end(p);
 
-		if (end == p || end[-1] == '\\')
+		if (end == NULL)
 			report_bad_list(option, text);
 		items = lappend(items, pnstrdup(p, end - p));
 		p = skip_space(end);
@@ -157,12 +167,9 @@ table_pattern(const char *item)
 	NamePattern *pattern = palloc0(sizeof(NamePattern));
 	const char	*dot = item;
 
-	while (*dot && *dot != '.')
-	{
-		if (*dot == '\\' && dot[1] != '\0')
+	for (; *dot && *dot != '.'; dot++)
+		if (*dot == '\\')
 			dot++;
-		dot++;
-	}
 	if (*dot == '\0')
 		return NULL;
 	if (item[0] == '*' && dot == item + 1)
@@ -210,16 +217,7 @@ wanted_tables(const char *text)
 static int
 wanted_actions(const char *text)
 {
-	List	 *names;
-	ListCell *lc;
-	int		  mask = 0;
-
-	if (text == NULL)
-		return ACTION_ALL;
-	names = split_list("actions", text);
-	foreach (lc, names)
-		mask |= action_bit(lfirst(lc));
-	return mask;
+	return text ? action_mask(split_list("actions", text)) : ACTION_ALL;
 }
 
 static List *
@@ -288,7 +286,6 @@ wal2json_options_parse(List *elements, StreamOptions *options)
 	Wal2json		*format = &given->format;
 	bool			 v1;
 
-	options_set_defaults(wal2json_table, given);
 	options_parse(wal2json_table, WHAT, complete_options(elements), given);
 	v1 = given->format_version == 1;
 	if (!v1)
@@ -300,6 +297,8 @@ wal2json_options_parse(List *elements, StreamOptions *options)
 	options->own = format;
 	options->traits.session_settings = true;
 	options->traits.empty_transactions = true;
+	options->traits.needs_identity = true;
+	options->traits.shows_defaults = format->include_default;
 	options->traits.keep_unchanged = true;
 	options->traits.one_record = v1 && !format->write_in_chunks;
 	return v1 ? &change_format_wal2json_v1 : &change_format_wal2json_v2;

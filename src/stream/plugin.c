@@ -13,11 +13,11 @@
 #include "stream/stream.h"
 
 static void
-set_format(StreamSession *session, const StreamFormat *format)
+set_format(StreamSession *session, const ChangeFormat *format)
 {
 	StreamOptions *options = &session->options;
 
-	session->format = format->format;
+	session->format = format;
 	session->format_options.style = json_style_default();
 	session->format_options.style.numbers_as_string = options->numbers != 0;
 	session->format_options.include_old = options->include_old;
@@ -60,7 +60,8 @@ stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 	ctx->output_plugin_private = session;
 	MemoryContextSwitchTo(old);
 
-	session->pinned = settings_pin_canonical(context);
+	if (!session->options.traits.session_settings)
+		session->pinned = settings_pin_canonical(context);
 }
 
 static void
@@ -70,7 +71,8 @@ stream_shutdown(LogicalDecodingContext *ctx)
 
 	if (session == NULL)
 		return;
-	settings_unpin(session->pinned);
+	if (session->pinned)
+		settings_unpin(session->pinned);
 	ctx->output_plugin_private = NULL;
 	MemoryContextDelete(session->context);
 }

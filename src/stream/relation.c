@@ -41,7 +41,8 @@ invalidate(Oid relid)
 		rel = hash_search(listening->relations, &relid, HASH_FIND, NULL);
 		if (rel)
 			rel->valid = false;
-		if (hash_search(listening->composites, &relid, HASH_FIND, NULL))
+		if (listening->options.traits.shows_defaults ||
+			hash_search(listening->composites, &relid, HASH_FIND, NULL))
 			listening->generation++;
 	}
 	else

@@ -30,6 +30,17 @@ typedef enum OversizePolicy
 	OVERSIZE_ERROR
 } OversizePolicy;
 
+/* How a format wants to be treated; its options may decide. */
+typedef struct StreamTraits
+{
+	bool session_settings;	 /* values obey the session's settings */
+	bool empty_transactions; /* begin and commit of those, too */
+	bool needs_identity; /* updates and deletes without are left out */
+	bool keep_unchanged; /* don't fill in values that the WAL lacks */
+	bool one_record;	 /* a transaction's records are pieces of one */
+	bool shows_defaults; /* shapes print names of other objects */
+} StreamTraits;
+
 typedef struct StreamOptions
 {
 	char *format;
@@ -41,6 +52,8 @@ typedef struct StreamOptions
 	List *origin;  /* of char * */
 	bool  messages;
 	List *message_prefixes; /* of char * */
+	List *exclude_prefixes; /* of char * */
+	List *exclude_origins;	/* of replication origins' OIDs */
 	bool  include_transactions;
 	bool  include_schemas;
 	bool  include_old;
@@ -55,23 +68,31 @@ typedef struct StreamOptions
 	int			action_mask;
 	XLogRecPtr *skip_lsns;
 	int			nskip_lsns;
-	void	   *own; /* the format's own options */
+	StreamTraits traits;
+	void		*own; /* the format's own options */
 } StreamOptions;
 
 /*
- * A format as users name it: what it writes, and how its options are read.
- * parse() fills every field of target from the plugin's option list.
+ * A format as users name it, and how its options are read: parse() fills every
+ * field of target from the plugin's option list and returns what writes it.
  */
 typedef struct StreamFormat
 {
-	const char		   *name;
-	const ChangeFormat *format;
-	void (*parse)(List *elements, StreamOptions *target);
+	const char *name;
+	const ChangeFormat *(*parse)(List *elements, StreamOptions *target);
 } StreamFormat;
 
 /* Reads all options into the current memory context; returns the format. */
-extern const StreamFormat *stream_options_parse(List		  *elements,
+extern const ChangeFormat *stream_options_parse(List		  *elements,
 												StreamOptions *target);
+
+/* The ACTION_ bits of a list of names. */
+extern int action_mask(List *names);
+
+/* ---- options_wal2json.c */
+
+extern const ChangeFormat *wal2json_options_parse(List			*elements,
+												  StreamOptions *target);
 
 /* ---- names (filter.c) */
 

@@ -28,6 +28,8 @@ transaction_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	session->skipped = false;
 	session->position.lsn = InvalidXLogRecPtr;
 	session->position.index = 0;
+	if (session->options.traits.empty_transactions)
+		transaction_ensure_begun(session);
 }
 
 static void
@@ -94,6 +96,8 @@ origin_filter(LogicalDecodingContext *ctx, RepOriginId origin)
 
 	if (session == NULL)
 		return false;
+	if (list_member_oid(session->options.exclude_origins, origin))
+		return true;
 	wanted = session->options.origin;
 	if (list_length(wanted) != 1)
 		return false;

@@ -64,7 +64,7 @@ writer_begin(StreamSession *session)
 	StringInfo batch = &session->batch;
 
 	batch->len = session->record_start;
-	if (batch->len > 0)
+	if (batch->len > 0 && !session->options.traits.one_record)
 		buffer_append_char(batch, '\n');
 	return batch;
 }
@@ -73,13 +73,15 @@ void
 writer_end(StreamSession *session)
 {
 	StringInfo batch = &session->batch;
-	int		   separator = session->record_start > 0 ? 1 : 0;
+	bool	   joined = session->options.traits.one_record;
+	int		   separator = session->record_start > 0 && !joined ? 1 : 0;
 
 	if (batch->len == session->record_start + separator)
 		batch->len = session->record_start; /* the format wrote nothing */
 	batch->data[batch->len] = '\0';
 	session->record_start = batch->len;
-	if (batch->len > 0 && batch->len >= session->options.batch_bytes)
+	if (batch->len > 0 && !joined &&
+		batch->len >= session->options.batch_bytes)
 		writer_flush(session, false);
 }
 
