@@ -80,6 +80,9 @@ VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))' \
 	-DOUTFLOW_VERSION='"$(VERSION_OF_CONTROL)"'
+ifdef FAILPOINTS
+PG_CPPFLAGS += -DOUTFLOW_FAILPOINTS
+endif
 SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lsnappy -lcrypto
 
 # installcheck: against the running server that PGHOST and PGPORT name, which
@@ -115,6 +118,9 @@ export PG_CONFIG
 READY = $(MAKE) -s deps && $(MAKE) -s all && $(MAKE) -s install-as-needed
 TEST_READY = $(READY) && $(MAKE) -s test-modules
 
+ready:
+	@$(TEST_READY)
+
 deps:
 	@test/deps
 
@@ -123,7 +129,8 @@ install-as-needed:
 	@if [ -w "$$($(PG_CONFIG) --pkglibdir)" ]; then \
 		$(MAKE) --no-print-directory install; \
 	else \
-		sudo $(MAKE) --no-print-directory install PG_CONFIG='$(PG_CONFIG)'; \
+		sudo $(MAKE) --no-print-directory install PG_CONFIG='$(PG_CONFIG)' \
+			FAILPOINTS='$(FAILPOINTS)'; \
 	fi
 
 demo:
@@ -135,10 +142,21 @@ test:
 	@test/run
 
 # one suite, and with TESTS="name other*" some of its tests
-SUITES = test-regress test-isolation test-pgtap test-tap test-fault test-interop
+SUITES = test-regress test-isolation test-pgtap test-tap test-interop
 $(SUITES):
 	@$(TEST_READY)
 	@TESTS='$(TESTS)' test/run $(@:test-%=%)
+
+# Long: failpoints compiled in, a hundred rounds where a test takes ten.  The
+# library without failpoints comes back afterwards.
+test-fault:
+	@$(MAKE) -s deps && $(MAKE) -s clean
+	@$(MAKE) -s all FAILPOINTS=1 && $(MAKE) -s install-as-needed FAILPOINTS=1
+	@$(MAKE) -s test-modules
+	@TESTS='$(TESTS)' OUTFLOW_ROUNDS=$${OUTFLOW_ROUNDS:-100} \
+		test/run fault tap; status=$$?; \
+	$(MAKE) -s clean && $(MAKE) -s all && $(MAKE) -s install-as-needed && \
+	exit $$status
 
 # libraries that only tests load, from where they are built
 test-modules:
@@ -177,13 +195,14 @@ help:
 	@echo "deps            install what is missing, by Debian package name"
 	@echo "demo            export and stream real data on a throw-away server"
 	@echo "test            all suites on throw-away servers"
-	@echo "test-SUITE      one of regress, isolation, pgtap, tap, fault, interop;"
+	@echo "test-SUITE      one of regress, isolation, pgtap, tap, interop;"
 	@echo "                TESTS=\"name other*\" selects tests"
+	@echo "test-fault      kills at every failpoint and at random, an hour or so"
 	@echo "test-matrix     the suites on PostgreSQL 17 and 18, in a Debian of their own"
 	@echo "test-valgrind   the SQL tests on a server under valgrind"
 	@echo "bench bench-X   measure, beside the peers: X is one of test/bench"
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
-.PHONY: deps install-as-needed demo test $(SUITES) \
-	test-modules test-valgrind test-matrix bench $(BENCHES) check-style indent help
+.PHONY: ready deps install-as-needed demo test $(SUITES) \
+	test-fault test-modules test-valgrind test-matrix bench $(BENCHES) check-style indent help
