@@ -33,6 +33,11 @@ path_components(const char *path, const char *what)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s \"%s\" is not an absolute path", what, path)));
+	/* we could go deeper, but no tool could follow */
+	if (strlen(path) >= MAXPGPATH)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("path of %s is too long", what),
+						errdetail("The limit is %d bytes.", MAXPGPATH - 1)));
 	while (*at)
 	{
 		size_t len = strcspn(at, "/");

@@ -23,7 +23,8 @@ extern PGDLLEXPORT Datum sink_failed_call(PG_FUNCTION_ARGS);
 
 /* calls left until one fails; 0: none will */
 static int		   countdown = 0;
-static int		   fault_errno = 0; /* 0: write less than asked */
+static char		   counted_call[NAMEDATALEN]; /* "" for all */
+static int		   fault_errno = 0;			  /* 0: write less than asked */
 static const char *failed_call = NULL;
 
 extern ssize_t __real_write(int fd, const void *data, size_t len);
@@ -54,6 +55,8 @@ extern int	   __wrap_fstat(int fd, struct stat *st);
 static bool
 fails(const char *call)
 {
+	if (counted_call[0] != '\0' && strcmp(counted_call, call) != 0)
+		return false;
 	if (countdown == 0 || --countdown > 0)
 		return false;
 	failed_call = call;
@@ -121,7 +124,7 @@ __wrap_linkat(int dir, const char *name, int to_dir, const char *to, int flags)
 	return fails("linkat") ? -1 : __real_linkat(dir, name, to_dir, to, flags);
 }
 
-/* sink_fail_at(n, errno by name or "short"): 0 switches it off */
+/* sink_fail_at(n, errno by name or "short", call or '' for any of them) */
 Datum
 sink_fail_at(PG_FUNCTION_ARGS)
 {
@@ -137,6 +140,8 @@ sink_fail_at(PG_FUNCTION_ARGS)
 	char *name = text_to_cstring(PG_GETARG_TEXT_PP(1));
 
 	countdown = PG_GETARG_INT32(0);
+	strlcpy(counted_call, text_to_cstring(PG_GETARG_TEXT_PP(2)),
+			sizeof(counted_call));
 	failed_call = NULL;
 	for (int i = 0; i < lengthof(errors); i++)
 		if (strcmp(errors[i].name, name) == 0)

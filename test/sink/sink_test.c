@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -402,15 +403,25 @@ sink_free_bytes(PG_FUNCTION_ARGS)
 	PG_RETURN_INT64(file_root_free_bytes(root));
 }
 
-/* How many descriptors this backend has. */
+/* sink_open_files(dir): how many descriptors this backend has there */
 Datum
 sink_open_files(PG_FUNCTION_ARGS)
 {
-	DIR *dir = AllocateDir("/proc/self/fd");
-	int	 count = 0;
+	char		  *directory = text_argument(fcinfo, 0);
+	DIR			  *dir = AllocateDir("/proc/self/fd");
+	struct dirent *entry;
+	int			   count = 0;
 
-	while (ReadDir(dir, "/proc/self/fd") != NULL)
-		count++;
+	while ((entry = ReadDir(dir, "/proc/self/fd")) != NULL)
+	{
+		char *link = psprintf("/proc/self/fd/%s", entry->d_name);
+		char  target[MAXPGPATH];
+		int	  len = readlink(link, target, sizeof(target));
+
+		if (len >= (int) strlen(directory) &&
+			strncmp(target, directory, strlen(directory)) == 0)
+			count++;
+	}
 	FreeDir(dir);
 	PG_RETURN_INT32(count);
 }

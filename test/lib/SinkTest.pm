@@ -1,0 +1,115 @@
+# SinkTest.pm: a node on which SQL reaches the stages and destinations of
+# src/sink, through the module that test/sink builds.
+package SinkTest;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use FindBin;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(new_sink_node write_file refused sha256_of);
+
+# SQL name, arguments, result, C name; the first argument is a directory
+my @functions = (
+	[
+		'write_file',
+		'dir text, name text, kind text, bytes int8, max_chunk int,'
+		  . ' seed int, compression text, recipients text[], ending text',
+		'text'
+	],
+	[ 'read_file', 'dir text, name text, compression text', 'text' ],
+	[
+		'open_root',
+		'path text, export_root text, may_create bool, missing_ok bool',
+		'text'
+	],
+	[ 'open_subdir', 'dir text, name text, may_create bool', 'text' ],
+	[ 'put', 'dir text, name text, content text, replace bool', 'void' ],
+	[ 'get', 'dir text, name text, max int', 'text' ],
+	[
+		'carry', 'dir text, name text, from_dir text, from_name text',
+		'boolean'
+	],
+	[ 'publish', 'dir text, name text, replace bool', 'boolean' ],
+	[ 'remove', 'dir text, name text', 'boolean' ],
+	[ 'list', 'dir text, temp bool', 'text' ],
+	[ 'temp', 'dir text, what text', 'void' ],
+	[ 'free_bytes', 'dir text', 'bigint' ],
+	[ 'open_files', 'dir text', 'int' ],
+	[ 'limit_file_size', 'bytes bigint', 'void' ],
+	[ 'fail_at', 'number int, error text, call text', 'void' ],
+	[ 'failed_call', '', 'text' ],
+);
+
+# new_sink_node(NAME): a running node with those functions in schema sink
+sub new_sink_node
+{
+	my ($name) = @_;
+	my $module = "$FindBin::RealBin/../sink/sink_test.so";
+	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $sql = 'CREATE SCHEMA sink;';
+
+	foreach my $function (@functions)
+	{
+		my ($sql_name, $arguments, $result) = @$function;
+
+		$sql .= "CREATE FUNCTION sink.$sql_name($arguments) RETURNS $result"
+		  . " LANGUAGE c AS '$module', 'sink_$sql_name';";
+	}
+	$node->init;
+	# one test kills a backend
+	$node->append_conf('postgresql.conf', 'restart_after_crash = on');
+	$node->start;
+	$node->safe_psql('postgres', $sql);
+	return $node;
+}
+
+# write_file(NODE, DIR, NAME, PARAMETER => VALUE): what the stages counted
+sub write_file
+{
+	my ($node, $dir, $name, %with) = @_;
+	my $recipients =
+	  $with{recipients}
+	  ? "'{" . join(',', @{ $with{recipients} }) . "}'"
+	  : 'NULL';
+	my %result;
+	my $line = $node->safe_psql('postgres',
+		sprintf q{SELECT sink.write_file('%s', '%s', '%s', %d, %d, %d, '%s',
+			%s, '%s')},
+		$dir, $name, $with{kind} // 'text', $with{bytes} // 1000,
+		$with{max_chunk} // 0, $with{seed} // 1,
+		$with{compression} // 'none', $recipients,
+		$with{ending} // 'publish');
+
+	@result{qw(bytes crc sha256 stored stored_sha256 seconds)} =
+	  split(/ /, $line);
+	return \%result;
+}
+
+# refused(NODE, EXPRESSION, PATTERN, TITLE): an error with that text
+sub refused
+{
+	my ($node, $expression, $pattern, $title) = @_;
+	my ($code, $out, $err) =
+	  $node->psql('postgres', "SELECT $expression");
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return like($err, $pattern, $title) if $code != 0;
+	return fail("$title: gave \"$out\"");
+}
+
+# sha256_of(COMMAND): of what a shell command writes, which must succeed
+sub sha256_of
+{
+	my ($command) = @_;
+	my $sum = qx{bash -c 'set -o pipefail; $command | sha256sum'};
+
+	die "failed: $command" if $? != 0;
+	return $sum =~ s/ .*//sr;
+}
+
+1;
