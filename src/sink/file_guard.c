@@ -20,50 +20,69 @@
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 
-typedef enum Containment
+typedef struct FileId
 {
-	FILE_APART,
-	FILE_INSIDE,
-	FILE_UNKNOWN /* errno says why */
-} Containment;
+	dev_t device;
+	ino_t inode;
+} FileId;
 
-static bool
-same_file(const struct stat *a, const struct stat *b)
+static FileId *
+id_of(int directory, const char *path)
 {
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+	FileId	   *id = palloc(sizeof(FileId));
+	struct stat st;
+
+	if (fstat(directory, &st) != 0)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not stat directory \"%s\": %m", path)));
+	id->device = st.st_dev;
+	id->inode = st.st_ino;
+	return id;
 }
 
-/* Is directory the same as outer, or somewhere below it? */
-static Containment
-directory_lies_in(int directory, const struct stat *outer)
+static bool
+same_id(const FileId *a, const FileId *b)
 {
-	FileFd	   *at = file_fd_open(directory, ".", O_PATH | O_DIRECTORY);
-	struct stat here;
-	struct stat above;
-	Containment result = FILE_UNKNOWN;
+	return a->device == b->device && a->inode == b->inode;
+}
 
-	if (!file_fd_is_open(at) || fstat(at->fd, &here) != 0)
-		return FILE_UNKNOWN;
-	while (result == FILE_UNKNOWN)
+static bool
+id_in_list(const FileId *id, List *ids)
+{
+	ListCell *lc;
+
+	foreach (lc, ids)
+		if (same_id(id, lfirst(lc)))
+			return true;
+	return false;
+}
+
+/* The directory itself and all that it lies in, up to the top. */
+static List *
+directory_and_above(int directory, const char *path)
+{
+	FileId *id = id_of(directory, path);
+	List   *ids = NIL;
+	FileFd *at = NULL;
+
+	while (ids == NIL || !same_id(id, llast(ids)))
 	{
 		FileFd *parent;
 
-		if (same_file(&here, outer))
-		{
-			result = FILE_INSIDE;
-			break;
-		}
-		parent = file_fd_open(at->fd, "..", O_PATH | O_DIRECTORY);
+		ids = lappend(ids, id);
+		parent =
+			file_fd_open(at ? at->fd : directory, "..", O_PATH | O_DIRECTORY);
+		if (!file_fd_is_open(parent))
+			ereport(ERROR, (errcode_for_file_access(),
+							errmsg("could not find out where directory "
+								   "\"%s\" lies: %m",
+								   path)));
 		(void) file_fd_close(at);
 		at = parent;
-		if (!file_fd_is_open(at) || fstat(at->fd, &above) != 0)
-			return FILE_UNKNOWN;
-		if (same_file(&here, &above))
-			result = FILE_APART; /* at the top */
-		here = above;
+		id = id_of(at->fd, path);
 	}
 	(void) file_fd_close(at);
-	return result;
+	return ids;
 }
 
 /*
@@ -111,50 +130,40 @@ refuse(const char *path, const char *detail)
 					errdetail_internal("%s", detail)));
 }
 
-static void
-check_against(int directory, const struct stat *self, const char *path,
-			  const char *server_path, bool children)
+/* Opens one of them, or returns NULL if it is not there. */
+static FileFd *
+open_server_directory(const char *path)
 {
-	FileFd	   *server;
-	struct stat other;
-	Containment inside;
-	Containment around = FILE_APART;
-	int			save_errno;
+	FileFd *server = file_fd_open(AT_FDCWD, path, O_PATH | O_DIRECTORY);
 
-	server = file_fd_open(AT_FDCWD, server_path, O_PATH | O_DIRECTORY);
-	if (!file_fd_is_open(server))
-	{
-		/* a tablespace that was just dropped, a file given by a bare name */
-		if (errno == ENOENT || errno == ENOTDIR)
-			return;
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not open directory \"%s\": %m", server_path)));
-	}
-	if (fstat(server->fd, &other) != 0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not stat directory \"%s\": %m", server_path)));
+	if (file_fd_is_open(server))
+		return server;
+	/* a tablespace that was just dropped, a configuration without a file */
+	if (errno == ENOENT || errno == ENOTDIR)
+		return NULL;
+	ereport(ERROR,
+			(errcode_for_file_access(),
+			 errmsg("could not open server directory \"%s\": %m", path)));
+	return NULL; /* not reached */
+}
 
-	inside = directory_lies_in(directory, &other);
-	/* a new directory beside the data directory is fine */
-	if (!children && inside == FILE_APART)
-		around = directory_lies_in(server->fd, self);
-	save_errno = errno;
-	(void) file_fd_close(server);
-	errno = save_errno;
+static void
+check_against(List *above, const char *path, const char *server_path,
+			  bool children)
+{
+	FileFd *server = open_server_directory(server_path);
 
-	if (inside == FILE_INSIDE)
+	if (server == NULL)
+		return;
+	if (id_in_list(id_of(server->fd, server_path), above))
 		refuse(path, "It lies in a directory of the server itself: its data, "
 					 "WAL, tablespaces, configuration or libraries.");
-	if (around == FILE_INSIDE)
+	/* a new directory beside the data directory is fine */
+	if (!children && id_in_list(linitial(above),
+								directory_and_above(server->fd, server_path)))
 		refuse(path, "It contains a directory of the server itself: its data, "
 					 "WAL, tablespaces, configuration or libraries.");
-	if (inside == FILE_UNKNOWN || around == FILE_UNKNOWN)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not find out where directory \"%s\" "
-							   "lies: %m",
-							   path)));
+	(void) file_fd_close(server);
 }
 
 /*
@@ -167,14 +176,11 @@ file_refuse_server_directory(int directory, const char *path, bool children)
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow directory check", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
-	struct stat	  self;
+	List		 *above = directory_and_above(directory, path);
 	ListCell	 *lc;
 
-	if (fstat(directory, &self) != 0)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not stat directory \"%s\": %m", path)));
 	foreach (lc, server_directories())
-		check_against(directory, &self, path, lfirst(lc), children);
+		check_against(above, path, lfirst(lc), children);
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

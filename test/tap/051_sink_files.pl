@@ -277,12 +277,12 @@ END \$\$;
 EOQ
 
 my %operations = (
-	write => "sink.write_file('$faults', 'target', 'random', 3000000, 0, 1,"
+	write => "sink.write_file('$faults', 'target', 'random', 600000, 0, 1,"
 	  . " 'none', NULL, 'publish')",
-	put => "sink.put('$faults', 'target', repeat('x', 3000000), true)",
+	put => "sink.put('$faults', 'target', repeat('x', 600000), true)",
 	carry => "sink.carry('$faults', 'target', '$out', 'kept'),"
 	  . " sink.publish('$faults', 'target', true)");
-my %sizes = (write => 3_000_000, put => 3_000_000, carry => 2_000);
+my %sizes = (write => 600_000, put => 600_000, carry => 2_000);
 foreach my $operation (sort keys %operations)
 {
 	my $op = $operations{$operation};
