@@ -1,5 +1,5 @@
 # SinkTest.pm: a node on which SQL reaches the stages and destinations of
-# src/sink, through the module that test/sink builds.
+# src/sink, through the module that test/modules/sink builds.
 package SinkTest;
 
 use strict;
@@ -49,7 +49,7 @@ my @functions = (
 sub new_sink_node
 {
 	my ($name) = @_;
-	my $module = "$FindBin::RealBin/../sink/sink_test.so";
+	my $module = "$FindBin::RealBin/../modules/sink/sink_test.so";
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	my $sql = 'CREATE SCHEMA sink;';
 
