@@ -139,7 +139,7 @@ extern void row_listen_invalidations(ShapeInvalidation callback);
 /*
  * Settings that text output depends on.  "Canonical" ones make the output
  * functions of KIND_OTHER write ISO dates, UTC, hex bytea, shortest floats,
- * C money, whatever the session says.
+ * C money and qualified names, whatever the session says.
  *
  * settings_pin() works at once; settings_unpin() gives the session's own back.
  * Inside a transaction an error restores them as well (a GUC nest level).

@@ -18,30 +18,40 @@
 static void
 change_error_context(void *arg)
 {
-	const RowShape	  *shape = ((StreamRelation *) arg)->shape;
-	const ColumnShape *column = json_current_column();
+	StreamSession		 *session = arg;
+	const RowShape		 *shape = session->last->shape;
+	const ColumnShape	 *column = json_current_column();
+	const ChangePosition *at = &session->position;
 
 	if (column)
-		errcontext("writing column \"%s\" of table \"%s.%s\"", column->name,
-				   shape->schema, shape->name);
+		errcontext("writing column \"%s\" of table \"%s.%s\", change "
+				   "%X/%X/%04X",
+				   column->name, shape->schema, shape->name,
+				   LSN_FORMAT_ARGS(at->lsn), at->index);
 	else
-		errcontext("writing a row of table \"%s.%s\"", shape->schema,
-				   shape->name);
+		errcontext("writing a row of table \"%s.%s\", change %X/%X/%04X",
+				   shape->schema, shape->name, LSN_FORMAT_ARGS(at->lsn),
+				   at->index);
 }
 
+/* Whether the operator wants to be rid of this change. */
 static bool
-is_skipped(StreamSession *session, XLogRecPtr lsn)
+is_skipped(StreamSession *session)
 {
-	const StreamOptions *options = &session->options;
-	int					 i;
+	const StreamOptions	 *options = &session->options;
+	const ChangePosition *at = &session->position;
+	int					  i;
 
-	for (i = 0; i < options->nskip_lsns; i++)
+	for (i = 0; i < options->nskipped; i++)
 	{
-		if (options->skip_lsns[i] != lsn)
+		const SkippedChange *skipped = &options->skipped[i];
+
+		if (skipped->lsn != at->lsn ||
+			!(skipped->all || skipped->index == at->index))
 			continue;
-		ereport(WARNING, (errmsg("passing over the change at %X/%X, as "
+		ereport(WARNING, (errmsg("passing over change %X/%X/%04X, as "
 								 "\"skip_changes\" says",
-								 LSN_FORMAT_ARGS(lsn))));
+								 LSN_FORMAT_ARGS(at->lsn), at->index)));
 		return true;
 	}
 	return false;
@@ -137,9 +147,7 @@ read_tuples(StreamSession *session, StreamRelation *rel, Relation relation,
 static void
 set_key(StreamRelation *rel, RowChange *row)
 {
-	if (row->op == CHANGE_INSERT)
-		return;
-	if (rel->key_skip == NULL)
+	if (row->op == CHANGE_INSERT || rel->key_skip == NULL)
 		return;
 	if (row->old_values)
 	{
@@ -178,7 +186,7 @@ set_omitted(StreamSession *session, StreamRelation *rel, RowChange *row)
 static void
 write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 {
-	if (row->op != CHANGE_INSERT && !rel->shape->has_key)
+	if (row->op != CHANGE_INSERT && !rel->has_identity)
 	{
 		warn_missing_identity(session, rel);
 		if (session->options.traits.needs_identity)
@@ -203,11 +211,11 @@ emit_row(StreamSession *session, Relation relation,
 	ErrorContextCallback errors;
 	MemoryContext		 old;
 
-	if (!(rel->actions & (1 << op)) || is_skipped(session, change->lsn))
+	if (!(rel->actions & (1 << op)) || is_skipped(session))
 		return;
 
 	errors.callback = change_error_context;
-	errors.arg = rel;
+	errors.arg = session;
 	errors.previous = error_context_stack;
 	error_context_stack = &errors;
 	old = MemoryContextSwitchTo(session->change_context);
@@ -265,8 +273,7 @@ change_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		if (session->skipped)
 			continue;
 		rel = relation_find(session, relations[i]);
-		if (!(rel->actions & ACTION_TRUNCATE) ||
-			is_skipped(session, change->lsn))
+		if (!(rel->actions & ACTION_TRUNCATE) || is_skipped(session))
 			continue;
 		old = MemoryContextSwitchTo(session->change_context);
 		transaction_ensure_begun(session);

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "commands/defrem.h"
 #include "utils/pg_lsn.h"
 
@@ -112,27 +114,49 @@ action_mask(List *names)
 	return mask;
 }
 
+static bool
+parse_skipped(const char *text, SkippedChange *change)
+{
+	char		 *lsn = pstrdup(text);
+	char		 *index = strchr(lsn, '/');
+	char		 *end;
+	bool		  bad = false;
+	unsigned long value = 0;
+
+	/* behind a second slash, as in a record's id */
+	index = index ? strchr(index + 1, '/') : NULL;
+	change->all = index == NULL;
+	if (index)
+	{
+		*index++ = '\0';
+		errno = 0;
+		value = strtoul(index, &end, 16);
+		if (!isxdigit((unsigned char) *index) || *end != '\0' || errno != 0 ||
+			value > PG_UINT32_MAX)
+			return false;
+	}
+	change->index = (uint32) value;
+	change->lsn = pg_lsn_in_internal(lsn, &bad);
+	pfree(lsn);
+	return !bad;
+}
+
 static void
 parse_skip_changes(StreamOptions *options)
 {
 	ListCell *lc;
 
-	options->skip_lsns =
-		palloc0(sizeof(XLogRecPtr) * (list_length(options->skip_changes) + 1));
+	options->skipped = palloc0(sizeof(SkippedChange) *
+							   (list_length(options->skip_changes) + 1));
 	foreach (lc, options->skip_changes)
-	{
-		bool	   bad = false;
-		XLogRecPtr lsn = pg_lsn_in_internal(lfirst(lc), &bad);
-
-		if (bad)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("invalid LSN \"%s\" in " WHAT " \"skip_changes\"",
-							(char *) lfirst(lc)),
-					 errhint("A change's LSN looks like 0/1A2B310 and "
-							 "stands in the error's context.")));
-		options->skip_lsns[options->nskip_lsns++] = lsn;
-	}
+		if (!parse_skipped(lfirst(lc), &options->skipped[options->nskipped++]))
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid change \"%s\" in " WHAT " \"skip_changes\"",
+						(char *) lfirst(lc)),
+				 errhint("Name a change by its LSN, such as 0/1A2B310, or "
+						 "by LSN and index, such as 0/1A2B310/0002.")));
 }
 
 static void

@@ -300,6 +300,7 @@ wal2json_options_parse(List *elements, StreamOptions *options)
 	options->traits.needs_identity = true;
 	options->traits.shows_defaults = format->include_default;
 	options->traits.keep_unchanged = true;
+	options->traits.all_kinds = true;
 	options->traits.one_record = v1 && !format->write_in_chunks;
 	return v1 ? &change_format_wal2json_v1 : &change_format_wal2json_v2;
 }

@@ -106,6 +106,18 @@ column_wanted(Form_pg_attribute attr, void *arg)
 	return true;
 }
 
+/*
+ * A materialized view is derived data, and its REFRESH isn't in the stream.  A
+ * partitioned table has no rows of its own; its leaves are streamed.
+ */
+static bool
+is_streamed_kind(StreamSession *session, Relation relation)
+{
+	char kind = relation->rd_rel->relkind;
+
+	return kind == RELKIND_RELATION || session->options.traits.all_kinds;
+}
+
 /* The ACTION_ bits that a stream wants of a table. */
 static int
 wanted_actions(const StreamOptions *options, const char *schema,
@@ -162,34 +174,42 @@ watch_composites(StreamSession *session, const RowShape *shape)
 /*
  * Which columns don't belong to the key.  Under REPLICA IDENTITY FULL the key
  * is the primary key.  Without one it is the whole old row, which needs to be
- * written once only.
+ * written once only.  Half a key, the rest of which is filtered away, would
+ * name the wrong rows.
  */
 static bool *
-find_key(StreamSession *session, const RowShape *shape)
+find_key(StreamSession *session, StreamRelation *rel, RowShape *shape,
+		 Relation relation)
 {
-	bool *skip = palloc0(sizeof(bool) * Max(shape->ncolumns, 1));
-	bool  found = false;
-	int	  i;
+	bool	  *skip = palloc0(sizeof(bool) * Max(shape->ncolumns, 1));
+	bool	   full = shape->identity == REPLICA_IDENTITY_FULL;
+	Bitmapset *key = RelationGetIndexAttrBitmap(
+		relation,
+		full ? INDEX_ATTR_BITMAP_PRIMARY_KEY : INDEX_ATTR_BITMAP_IDENTITY_KEY);
+	int missing = bms_num_members(key);
+	int i;
 
+	rel->has_identity = full || missing > 0;
 	for (i = 0; i < shape->ncolumns; i++)
 	{
 		skip[i] = !shape->columns[i].is_key;
-		found |= !skip[i];
+		if (!skip[i])
+			missing--;
 	}
-	if (found)
+	if (missing > 0)
+		return NULL;
+	if (key != NULL)
 		return skip;
-	if (shape->identity == REPLICA_IDENTITY_FULL &&
-		!session->options.include_old)
-	{
-		memset(skip, 0, sizeof(bool) * shape->ncolumns);
-		return skip;
-	}
-	return NULL;
+	if (!full || session->options.include_old)
+		return NULL;
+	memset(skip, 0, sizeof(bool) * shape->ncolumns);
+	return skip;
 }
 
 /* Sets all that hangs on the shape. */
 static void
-set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape)
+set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape,
+			  Relation relation)
 {
 	MemoryContext old = MemoryContextSwitchTo(shape->context);
 	int			  natts = Max(shape->desc->natts, 1);
@@ -206,7 +226,7 @@ set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape)
 	for (i = 0; i < shape->ncolumns; i++)
 		if (shape->columns[i].type.len == -1)
 			rel->varlena[rel->nvarlena++] = i;
-	rel->key_skip = find_key(session, shape);
+	rel->key_skip = find_key(session, rel, shape, relation);
 	MemoryContextSwitchTo(old);
 }
 
@@ -226,7 +246,7 @@ rebuild(StreamSession *session, StreamRelation *rel, Relation relation)
 	/* what comes in while the catalogs are read shall count */
 	rel->valid = true;
 	rel->generation = 0;
-	if (schema)
+	if (schema && is_streamed_kind(session, relation))
 		actions = wanted_actions(&session->options, schema,
 								 RelationGetRelationName(relation));
 	if (actions)
@@ -234,7 +254,7 @@ rebuild(StreamSession *session, StreamRelation *rel, Relation relation)
 		shape = build_shape(session, relation, schema);
 		session->format->prepare_shape(shape, &session->format_options);
 		watch_composites(session, shape);
-		set_workspace(session, rel, shape);
+		set_workspace(session, rel, shape, relation);
 		MemoryContextSetParent(shape->context, session->context);
 	}
 	if (rel->shape)

@@ -35,11 +35,19 @@ typedef struct StreamTraits
 {
 	bool session_settings;	 /* values obey the session's settings */
 	bool empty_transactions; /* begin and commit of those, too */
-	bool needs_identity; /* updates and deletes without are left out */
-	bool keep_unchanged; /* don't fill in values that the WAL lacks */
-	bool one_record;	 /* a transaction's records are pieces of one */
-	bool shows_defaults; /* shapes print names of other objects */
+	bool needs_identity;	 /* updates and deletes without are left out */
+	bool keep_unchanged;	 /* don't fill in values that the WAL lacks */
+	bool one_record;		 /* a transaction's records are pieces of one */
+	bool shows_defaults;	 /* shapes print names of other objects */
+	bool all_kinds; /* materialized views and partitioned tables, too */
 } StreamTraits;
+/* A change, or all of those that share an LSN. */
+typedef struct SkippedChange
+{
+	XLogRecPtr lsn;
+	bool	   all;
+	uint32	   index;
+} SkippedChange;
 
 typedef struct StreamOptions
 {
@@ -62,14 +70,14 @@ typedef struct StreamOptions
 	int64 max_value_bytes;
 	int64 max_record_bytes;
 	int	  oversize;
-	List *skip_changes; /* of char *; see skip_lsns */
+	List *skip_changes; /* of char *; see skipped */
 
 	/* derived from the above */
-	int			action_mask;
-	XLogRecPtr *skip_lsns;
-	int			nskip_lsns;
-	StreamTraits traits;
-	void		*own; /* the format's own options */
+	int			   action_mask;
+	SkippedChange *skipped;
+	int			   nskipped;
+	StreamTraits   traits;
+	void		  *own; /* the format's own options */
 } StreamOptions;
 
 /*
@@ -128,6 +136,7 @@ typedef struct StreamRelation
 	bool  *left_out;	 /* unchanged or omitted */
 	bool  *key_skip;	 /* columns that don't name a row; NULL without key */
 	bool  *key_left_out; /* the same, and omitted ones */
+	bool   has_identity; /* updates and deletes can be told apart */
 	int	   nvarlena;	 /* columns that may be TOASTed or large */
 	int	  *varlena;
 
