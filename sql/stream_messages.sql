@@ -23,7 +23,8 @@ BEGIN;
 SELECT emit(false, 'loud', 'at once');
 SELECT emit(true, 'quiet', 'never');
 ROLLBACK;
-SELECT * FROM records('stream_messages');
+INSERT INTO t VALUES (3);
+SELECT * FROM changes('stream_messages');
 -- it is its own commit, and delivered before what commits behind it
 SELECT emit(false, 'loud', 'x'), emit(true, 'quiet', 'y');
 SELECT data::json->>'prefix', data::json->>'id' ~ '^[0-9A-F]{16}/0{16}/0000$'
