@@ -59,6 +59,28 @@ OBJS = \
 	src/export/signature.o \
 	src/export/digest.o \
 	src/export/validity.o \
+	src/export/export_settings.o \
+	src/export/error.o \
+	src/export/export_options.o \
+	src/export/job_access.o \
+	src/export/job_lock.o \
+	src/export/job.o \
+	src/export/job_update.o \
+	src/export/part_table.o \
+	src/export/source.o \
+	src/export/destination.o \
+	src/export/plan.o \
+	src/export/part.o \
+	src/export/shared.o \
+	src/export/worker.o \
+	src/export/coordinator.o \
+	src/export/waiter.o \
+	src/export/inline.o \
+	src/export/publish.o \
+	src/export/manifest.o \
+	src/export/row_counter.o \
+	src/export/verify.o \
+	src/export/sql.o \
 	src/sink/sink.o \
 	src/sink/compress.o \
 	src/sink/gzip.o \

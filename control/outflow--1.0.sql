@@ -304,3 +304,206 @@ BEGIN
 	RETURN QUERY SELECT * FROM outflow.preflight_slots();
 END
 $$;
+
+-------------------------------------------------------------------------------
+-- Exports: the tables that hold jobs.  Nobody has rights on them; only the
+-- library's C code writes them, with the rights of their owner.
+
+CREATE TABLE outflow.job (
+	job bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	uuid uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+	owner oid NOT NULL,
+	state text NOT NULL DEFAULT 'queued' CHECK (state OPERATOR(pg_catalog.=)
+		ANY (ARRAY['queued', 'running', 'interrupted', 'failed', 'done'])),
+	destination text NOT NULL,	-- as its owner wrote it
+	location text NOT NULL,		-- resolved; one unfinished job each
+	format text NOT NULL,
+	compression text NOT NULL,
+	encrypt_to text[] NOT NULL,
+	part_size bigint NOT NULL,
+	workers int NOT NULL,
+	base bigint,
+	slot name,
+	options jsonb NOT NULL,
+	settings jsonb NOT NULL,	-- captured: what text output depends on
+	snapshot text,				-- of the present run
+	lsn pg_lsn,
+	parts_total int,			-- null until a plan has been made
+	publishing boolean NOT NULL DEFAULT false,
+	retries int NOT NULL DEFAULT 0,
+	waiting_for text,			-- of a queued job
+	error text,
+	error_code text,
+	error_detail text,
+	error_hint text,
+	submitted timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	started timestamptz,		-- the present run
+	finished timestamptz
+);
+
+-- what a job exports: one row for each table that was named
+CREATE TABLE outflow.source (
+	job bigint NOT NULL,
+	source int NOT NULL,
+	relation oid NOT NULL,
+	name text NOT NULL,			-- as it was when the job was created
+	folder text NOT NULL,		-- below the destination; empty for one table
+	columns text[],				-- null for all
+	filter text,
+	definition text,			-- JSON: its columns, when the plan was made
+	PRIMARY KEY (job, source)
+);
+
+-- ranges of heap blocks; a row that is done was durable before it was written
+CREATE TABLE outflow.part (
+	job bigint NOT NULL,
+	part int NOT NULL,
+	source int NOT NULL,
+	relation oid NOT NULL,
+	name text NOT NULL,
+	first_block bigint NOT NULL,
+	end_block bigint NOT NULL,	-- the first one after the part
+	state text NOT NULL DEFAULT 'pending' CHECK (state OPERATOR(pg_catalog.=)
+		ANY (ARRAY['pending', 'failed', 'done'])),
+	carried boolean NOT NULL DEFAULT false,
+	redone boolean NOT NULL DEFAULT false,
+	file text,
+	rows bigint,
+	bytes bigint,
+	bytes_stored bigint,
+	crc32c bigint,				-- of the plain bytes
+	sha256 bytea,				-- of the stored bytes
+	snapshot text,
+	lsn pg_lsn,
+	stamp text,
+	attempts int NOT NULL DEFAULT 0,
+	error text,
+	PRIMARY KEY (job, part)
+);
+
+-- 'running' in the table means nothing without a live coordinator
+CREATE FUNCTION outflow.job_state(job bigint, state text) RETURNS text
+LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'outflow_job_state';
+
+-- whom a live job waits for, and who waits behind its locks
+CREATE FUNCTION outflow.job_waiting_for(job bigint) RETURNS text
+LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH locks AS MATERIALIZED (
+		SELECT * FROM pg_locks
+	), coordinator AS (
+		SELECT pid FROM locks
+		WHERE locktype = 'advisory' AND objsubid = 28518 AND granted
+		AND mode = 'ExclusiveLock'
+		AND database = (SELECT oid FROM pg_database
+			WHERE datname = current_database())
+		AND classid::bigint << 32 | objid::bigint = job
+	), waiting AS (
+		SELECT DISTINCT l.pid, l.relation, l.mode,
+			pg_blocking_pids(l.pid) AS blockers
+		FROM locks AS l WHERE NOT l.granted
+	)
+	SELECT string_agg(line, '; ' ORDER BY line) FROM (
+		SELECT format('%s on %s, held by process %s', w.mode,
+			coalesce(w.relation::regclass::text, 'an object'),
+			array_to_string(w.blockers, ', ')) AS line
+		FROM waiting AS w JOIN coordinator AS c USING (pid)
+		UNION ALL
+		SELECT format('process %s waits behind this job for %s on %s', w.pid,
+			w.mode, coalesce(w.relation::regclass::text, 'an object'))
+		FROM waiting AS w JOIN coordinator AS c ON c.pid = ANY (w.blockers)
+	) AS lines
+$$;
+
+CREATE VIEW outflow.jobs WITH (security_barrier) AS
+SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
+	(SELECT pg_catalog.string_agg(o.name, ', ' ORDER BY o.source)
+		FROM outflow.source AS o WHERE o.job OPERATOR(pg_catalog.=) j.job)
+		AS source,
+	j.destination, j.format, j.parts_total,
+	p.parts_done, p.parts_carried, p.parts_redone,
+	p.rows, p.bytes, p.bytes_stored,
+	CASE WHEN r.seconds OPERATOR(pg_catalog.>) 0
+		THEN (p.bytes OPERATOR(pg_catalog./) r.seconds)::bigint END AS rate,
+	CASE WHEN s.state OPERATOR(pg_catalog.=) 'running'
+		AND p.blocks_done OPERATOR(pg_catalog.>) 0
+		THEN pg_catalog.make_interval(secs => r.seconds
+			OPERATOR(pg_catalog.*) (p.blocks OPERATOR(pg_catalog.-)
+				p.blocks_done) OPERATOR(pg_catalog./) p.blocks_done) END
+		AS eta,
+	j.snapshot, j.lsn, j.slot, j.retries,
+	CASE s.state WHEN 'queued' THEN j.waiting_for
+		WHEN 'running' THEN outflow.job_waiting_for(j.job) END AS waiting_for,
+	j.error, j.started, j.finished
+FROM outflow.job AS j
+CROSS JOIN LATERAL (SELECT outflow.job_state(j.job, j.state) AS state) AS s
+CROSS JOIN LATERAL (
+	SELECT pg_catalog.count(*) FILTER (WHERE q.done)::int AS parts_done,
+		pg_catalog.count(*) FILTER (WHERE q.carried)::int AS parts_carried,
+		pg_catalog.count(*) FILTER (WHERE q.redone)::int AS parts_redone,
+		coalesce(pg_catalog.sum(q.rows), 0)::bigint AS rows,
+		coalesce(pg_catalog.sum(q.bytes), 0)::bigint AS bytes,
+		coalesce(pg_catalog.sum(q.bytes_stored), 0)::bigint AS bytes_stored,
+		coalesce(pg_catalog.sum(q.blocks), 0)::float8 AS blocks,
+		coalesce(pg_catalog.sum(q.blocks) FILTER (WHERE q.done), 0)::float8
+			AS blocks_done
+	FROM (
+		SELECT t.state OPERATOR(pg_catalog.=) 'done' AS done, t.carried,
+			t.redone, t.rows, t.bytes, t.bytes_stored,
+			t.end_block OPERATOR(pg_catalog.-) t.first_block AS blocks
+		FROM outflow.part AS t WHERE t.job OPERATOR(pg_catalog.=) j.job
+	) AS q
+) AS p
+CROSS JOIN LATERAL (SELECT pg_catalog.date_part('epoch',
+	coalesce(j.finished, pg_catalog.clock_timestamp())
+	OPERATOR(pg_catalog.-) j.started) AS seconds) AS r
+WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')
+OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+
+CREATE VIEW outflow.parts WITH (security_barrier) AS
+SELECT p.job, p.part, p.state, p.name AS relation, p.first_block,
+	p.end_block OPERATOR(pg_catalog.-) 1 AS last_block, p.file, p.rows, p.bytes,
+	p.bytes_stored, p.snapshot, p.lsn, p.attempts, p.error
+FROM outflow.part AS p
+JOIN outflow.job AS j ON j.job OPERATOR(pg_catalog.=) p.job
+WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')
+OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+
+GRANT SELECT ON outflow.jobs, outflow.parts TO PUBLIC;
+
+-------------------------------------------------------------------------------
+-- Exports: what users call.  Each checks rights for itself.
+
+CREATE PROCEDURE outflow.export(
+	source regclass,
+	destination text,
+	format text DEFAULT 'csv',
+	compression text DEFAULT NULL,
+	columns text[] DEFAULT NULL,
+	filter text DEFAULT NULL,
+	encrypt_to text[] DEFAULT NULL,
+	part_size text DEFAULT '128MB',
+	workers int DEFAULT 2,
+	base bigint DEFAULT NULL,
+	slot name DEFAULT NULL,
+	options jsonb DEFAULT '{}',
+	INOUT job bigint DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export';
+
+CREATE PROCEDURE outflow.resume(job bigint)
+LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_resume';
+
+CREATE FUNCTION outflow.cancel(job bigint) RETURNS boolean
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_cancel';
+
+CREATE FUNCTION outflow.forget(job bigint) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_forget';
+
+CREATE FUNCTION outflow.verify(job bigint)
+RETURNS TABLE (part int, file text, status text, detail text)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_verify';

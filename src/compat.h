@@ -64,6 +64,13 @@
 #define OldSnapshotThresholdActive() false
 #endif
 
+/* 18: what kind of process another one is */
+#if PG_VERSION_NUM >= 180000
+#define proc_is_background_worker(proc) (!(proc)->isRegularBackend)
+#else
+#define proc_is_background_worker(proc) ((proc)->isBackgroundWorker)
+#endif
+
 /* 18: attributes that exist only when read */
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL
 #define ATTRIBUTE_GENERATED_VIRTUAL 'v'

@@ -1,0 +1,413 @@
+/*
+ * coordinator.c
+ *		The background worker that runs a job.
+ *
+ * It holds the job's lock from its first step to the end of the process, and
+ * the relations' locks and the snapshot from the plan to the last part.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+
+#include "export/shared.h"
+
+/* How long workers may take to see that the job stops by themselves. */
+#define STOP_PATIENCE_MS 2000
+
+typedef struct CoordinatorArgs
+{
+	Oid database;
+	Oid owner;
+} CoordinatorArgs;
+
+typedef struct Coordinator
+{
+	int64					 id;
+	MemoryContext			 context;
+	Job						*job;
+	FileRoot				*root;
+	JobShared				*shared;
+	bool					 claimed; /* the job is ours to run or to fail */
+	int						 nworkers;
+	BackgroundWorkerHandle **workers;
+} Coordinator;
+
+PGDLLEXPORT void outflow_coordinator_main(Datum arg);
+
+bool
+coordinator_start(const Job *job, BackgroundWorkerHandle **handle)
+{
+	BackgroundWorker worker = {0};
+	CoordinatorArgs	 args = {MyDatabaseId, job->owner};
+
+	snprintf(worker.bgw_name, BGW_MAXLEN, "outflow job " INT64_FORMAT,
+			 job->id);
+	strlcpy(worker.bgw_type, "outflow coordinator", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "outflow", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "outflow_coordinator_main", BGW_MAXLEN);
+	worker.bgw_flags =
+		BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_main_arg = Int64GetDatum(job->id);
+	worker.bgw_notify_pid = MyProcPid;
+	memcpy(worker.bgw_extra, &args, sizeof(args));
+	return RegisterDynamicBackgroundWorker(&worker, handle);
+}
+
+static void
+coordinator_exit(int code, Datum arg)
+{
+	Coordinator *coordinator = (Coordinator *) DatumGetPointer(arg);
+
+	if (coordinator->shared == NULL)
+		return;
+	coordinator->shared->coordinator_gone = true;
+	coordinator->shared->stop = true;
+	shared_wake_workers(coordinator->shared);
+}
+
+/* Starts as many workers as there are slots for; returns their number. */
+static int
+start_workers(Coordinator *coordinator)
+{
+	int			 wanted = coordinator->job->workers;
+	dsm_segment *segment = shared_create(coordinator->job, wanted);
+	JobShared	*shared = dsm_segment_address(segment);
+
+	BecomeLockGroupLeader();
+	coordinator->shared = shared;
+	coordinator->workers = MemoryContextAllocZero(
+		coordinator->context, wanted * sizeof(BackgroundWorkerHandle *));
+	while (coordinator->nworkers < wanted)
+	{
+		MemoryContext old = MemoryContextSwitchTo(coordinator->context);
+		int			  number = coordinator->nworkers;
+		bool started = worker_start(shared, dsm_segment_handle(segment),
+									number, &coordinator->workers[number]);
+
+		MemoryContextSwitchTo(old);
+		if (!started)
+			break;
+		coordinator->nworkers++;
+	}
+	return coordinator->nworkers;
+}
+
+/* Makes the job ours, or says in its row what it waits for. */
+static bool
+claim(Coordinator *coordinator)
+{
+	MemoryContext old;
+	const char	 *waiting_for = NULL;
+	Job			 *job;
+
+	StartTransactionCommand();
+	if (!job_lock_hold(coordinator->id))
+	{
+		CommitTransactionCommand();
+		return false;
+	}
+	job_lock_submission();
+	old = MemoryContextSwitchTo(coordinator->context);
+	job = coordinator->job = job_load(coordinator->id, true);
+	MemoryContextSwitchTo(old);
+	if (job == NULL || job->state != JOB_QUEUED)
+	{
+		CommitTransactionCommand();
+		return false;
+	}
+	coordinator->claimed = true;
+
+	if (job_count_running(job->id) >= max_jobs)
+		waiting_for = psprintf("the end of one of %d running jobs "
+							   "(outflow.max_jobs)",
+							   max_jobs);
+	else if (start_workers(coordinator) == 0)
+		waiting_for = "a free background worker (max_worker_processes)";
+	if (waiting_for)
+		job_set_waiting_for(job->id, waiting_for);
+	else
+		job_set_state(job->id, JOB_RUNNING, NULL);
+	CommitTransactionCommand();
+	return waiting_for == NULL;
+}
+
+/* Whether only the publication is missing. */
+static bool
+is_complete(Coordinator *coordinator)
+{
+	Job		 *job = coordinator->job;
+	List	 *parts;
+	ListCell *cell;
+
+	if (job->parts_total < 0)
+		return false;
+	parts = parts_load(job->id);
+	if (list_length(parts) != job->parts_total)
+		return false;
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		if (!part->done)
+			return false;
+	}
+	/* a file is trusted when it has been read once more */
+	foreach (cell, parts)
+	{
+		if (!part_is_intact(job, coordinator->root, lfirst(cell)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Opens the destination and decides what is left of an earlier run: all of it
+ * if only publication is missing, else nothing.
+ */
+static bool
+prepare(Coordinator *coordinator)
+{
+	Job			 *job = coordinator->job;
+	MemoryContext old;
+	bool		  complete;
+
+	StartTransactionCommand();
+	old = MemoryContextSwitchTo(coordinator->context);
+	job_derive(job);
+	coordinator->root = destination_open(job, true);
+	(void) file_temp_open(coordinator->root, job->uuid, true);
+	file_temp_sweep(coordinator->root);
+	complete = is_complete(coordinator);
+	if (!complete)
+	{
+		if (job->publishing)
+			publish_undo(job, coordinator->root);
+		destination_check_empty(coordinator->root, job);
+		parts_delete(job->id);
+		job->publishing = false;
+	}
+	MemoryContextSwitchTo(old);
+	CommitTransactionCommand();
+	return complete;
+}
+
+static void
+begin_reading(void)
+{
+	StartTransactionCommand();
+	XactIsoLevel = XACT_REPEATABLE_READ;
+	XactReadOnly = true;
+	job_lock_tables();
+}
+
+static void
+restart_reading(void)
+{
+	CommitTransactionCommand();
+	begin_reading();
+}
+
+/* Throws what has gone wrong in a worker, or with one. */
+static void
+check_workers(Coordinator *coordinator)
+{
+	JobShared *shared = coordinator->shared;
+
+	if (pg_atomic_read_u32(&shared->error_ready))
+	{
+		JobError *error = &shared->error;
+
+		pg_memory_barrier();
+		ereport(
+			ERROR,
+			(errcode(error->code), errmsg_internal("%s", error->message),
+			 error->detail[0] ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint[0] ? errhint("%s", error->hint) : 0));
+	}
+	for (int i = 0; i < coordinator->nworkers; i++)
+	{
+		uint32 state = pg_atomic_read_u32(&shared->workers[i].state);
+		pid_t  pid;
+
+		if (state == WORKER_LEFT)
+			continue;
+		/* one that could not even connect has not said so */
+		if (state == WORKER_DIED ||
+			GetBackgroundWorkerPid(coordinator->workers[i], &pid) ==
+				BGWH_STOPPED)
+		{
+			if (pg_atomic_read_u32(&shared->workers[i].state) == WORKER_LEFT ||
+				pg_atomic_read_u32(&shared->error_ready))
+				continue;
+			ereport(ERROR, (errcode(ERRCODE_ADMIN_SHUTDOWN),
+							errmsg("a worker of the export was terminated"),
+							errhint("The server log may say why.")));
+		}
+	}
+}
+
+static void
+wait_for_parts(Coordinator *coordinator, int nparts)
+{
+	JobShared *shared = coordinator->shared;
+
+	while (pg_atomic_read_u32(&shared->parts_done) < (uint32) nparts)
+	{
+		/* as an error, so that the job's row can still be written */
+		if (ProcDiePending)
+			ereport(ERROR, (errcode(ERRCODE_ADMIN_SHUTDOWN),
+							errmsg("the export was interrupted")));
+		CHECK_FOR_INTERRUPTS();
+		check_workers(coordinator);
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1000,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+static void
+export_parts(Coordinator *coordinator)
+{
+	ExportPlan *plan;
+
+	begin_reading();
+	plan = plan_make(coordinator->job, restart_reading, coordinator->context);
+	(void) shared_publish_plan(coordinator->shared, plan);
+	wait_for_parts(coordinator, plan->nparts);
+	UnregisterSnapshot(plan->snapshot);
+	CommitTransactionCommand();
+}
+
+static void
+publish(Coordinator *coordinator)
+{
+	MemoryContext old;
+	Job			 *job;
+
+	/* from now on finished files of ours may stand at the destination */
+	StartTransactionCommand();
+	job_set_publishing(coordinator->id, true);
+	CommitTransactionCommand();
+
+	StartTransactionCommand();
+	old = MemoryContextSwitchTo(coordinator->context);
+	job = job_load(coordinator->id, false);
+	job_derive(job);
+	publish_job(job, coordinator->root);
+	MemoryContextSwitchTo(old);
+	job_set_state(coordinator->id, JOB_DONE, NULL);
+	CommitTransactionCommand();
+}
+
+/* Ends the workers, and returns when they have ended. */
+static void
+stop_workers(Coordinator *coordinator)
+{
+	coordinator->shared->stop = true;
+	shared_wake_workers(coordinator->shared);
+	for (int i = 0; i < coordinator->nworkers; i++)
+	{
+		int waited = 0;
+
+		for (;;)
+		{
+			pid_t pid;
+
+			if (GetBackgroundWorkerPid(coordinator->workers[i], &pid) ==
+				BGWH_STOPPED)
+				break;
+			if (waited == STOP_PATIENCE_MS)
+				TerminateBackgroundWorker(coordinator->workers[i]);
+			(void) WaitLatch(MyLatch,
+							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 10, PG_WAIT_EXTENSION);
+			ResetLatch(MyLatch);
+			waited += 10;
+		}
+	}
+}
+
+static void
+coordinate(void *arg)
+{
+	Coordinator *coordinator = arg;
+
+	if (!claim(coordinator))
+		return;
+	if (!prepare(coordinator))
+		export_parts(coordinator);
+	stop_workers(coordinator);
+	publish(coordinator);
+}
+
+/* An error: nobody may go on before locks and snapshot are released. */
+static void
+coordinate_cleanup(void *arg)
+{
+	Coordinator *coordinator = arg;
+
+	if (coordinator->shared == NULL)
+		return;
+	coordinator->shared->coordinator_gone = true;
+	stop_workers(coordinator);
+}
+
+static void
+record_failure(Coordinator *coordinator, const JobError *error)
+{
+	bool interrupted = error->code == ERRCODE_ADMIN_SHUTDOWN ||
+					   error->code == ERRCODE_QUERY_CANCELED;
+	int part = coordinator->shared ? coordinator->shared->failed_part : -1;
+
+	StartTransactionCommand();
+	job_set_state(coordinator->id, interrupted ? JOB_INTERRUPTED : JOB_FAILED,
+				  error);
+	if (part >= 0)
+		part_failed(coordinator->id, part, error->message);
+	CommitTransactionCommand();
+}
+
+void
+outflow_coordinator_main(Datum arg)
+{
+	static Coordinator coordinator;
+	CoordinatorArgs	   args;
+	JobError		   error;
+
+	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(args.database, args.owner, 0);
+	settings_pin_worker();
+
+	coordinator.id = DatumGetInt64(arg);
+	coordinator.context =
+		AllocSetContextCreate(TopMemoryContext, "outflow export coordinator",
+							  ALLOCSET_DEFAULT_SIZES);
+	/* after the connection's own callback, so that it runs before it */
+	before_shmem_exit(coordinator_exit, PointerGetDatum(&coordinator));
+	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
+
+	MemoryContextSwitchTo(coordinator.context);
+	if (guarded_run(coordinate, coordinate_cleanup, &coordinator, &error))
+		return;
+	if (!coordinator.claimed)
+		return;
+	/* also when it is time to end */
+	HOLD_INTERRUPTS();
+	record_failure(&coordinator, &error);
+	RESUME_INTERRUPTS();
+}

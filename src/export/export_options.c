@@ -1,0 +1,140 @@
+/*
+ * export_options.c
+ *		The "options" argument of an export, a JSON object of scalars.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+
+#include "export/job.h"
+#include "option.h"
+
+#define OPTION_KIND "export option"
+
+/* As written; turned into ExportOptions afterwards. */
+typedef struct RawOptions
+{
+	bool  header;
+	bool  force_quote;
+	bool  overwrite;
+	char *delimiter;
+	char *quote;
+	char *escape;
+	char *null;
+	char *encoding;
+} RawOptions;
+
+static const OptionSpec table[] = {
+	{"delimiter", OPTION_STRING, offsetof(RawOptions, delimiter)},
+	{"encoding", OPTION_STRING, offsetof(RawOptions, encoding), "UTF8"},
+	{"escape", OPTION_STRING, offsetof(RawOptions, escape)},
+	{"force_quote", OPTION_BOOL, offsetof(RawOptions, force_quote)},
+	{"header", OPTION_BOOL, offsetof(RawOptions, header)},
+	{"null", OPTION_STRING, offsetof(RawOptions, null)},
+	{"overwrite", OPTION_BOOL, offsetof(RawOptions, overwrite)},
+	{"quote", OPTION_STRING, offsetof(RawOptions, quote)},
+	{NULL}};
+
+static char *
+scalar_text(const char *name, const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvString:
+			return pnstrdup(value->val.string.val, value->val.string.len);
+		case jbvBool:
+			return pstrdup(value->val.boolean ? "true" : "false");
+		case jbvNumeric:
+			return DatumGetCString(DirectFunctionCall1(
+				numeric_out, NumericGetDatum(value->val.numeric)));
+		default:
+			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+							errmsg("value of " OPTION_KIND " \"%s\" must be a "
+								   "string, a number or a boolean",
+								   name)));
+	}
+}
+
+/* {"name": scalar, ...} as a List of DefElem. */
+static List *
+elements_of(const char *json)
+{
+	List			  *elements = NIL;
+	Jsonb			  *jsonb;
+	JsonbIterator	  *iterator;
+	JsonbValue		   value;
+	JsonbIteratorToken token;
+	char			  *name = NULL;
+
+	jsonb =
+		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json)));
+	if (!JB_ROOT_IS_OBJECT(jsonb))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("options must be a JSON object")));
+	iterator = JsonbIteratorInit(&jsonb->root);
+	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
+	{
+		if (token == WJB_KEY)
+			name = pnstrdup(value.val.string.val, value.val.string.len);
+		else if (token == WJB_VALUE)
+			elements = lappend(
+				elements,
+				makeDefElem(
+					name, (Node *) makeString(scalar_text(name, &value)), -1));
+	}
+	return elements;
+}
+
+/* A one-byte option; 0 when it was not given. */
+static char
+single_byte(const char *name, const char *text)
+{
+	if (text == NULL)
+		return '\0';
+	if (strlen(text) != 1)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg(OPTION_KIND " \"%s\" must be a single one-byte "
+										   "character",
+							   name)));
+	return text[0];
+}
+
+void
+export_options_parse(const char *json, ExportOptions *options)
+{
+	RawOptions raw;
+
+	memset(options, 0, sizeof(ExportOptions));
+	options_set_defaults(table, &raw);
+	options_parse(table, OPTION_KIND, elements_of(json), &raw);
+
+	options->overwrite = raw.overwrite;
+	options->row.header = raw.header;
+	options->row.force_quote = raw.force_quote;
+	options->row.delimiter = single_byte("delimiter", raw.delimiter);
+	options->row.quote = single_byte("quote", raw.quote);
+	options->row.escape = single_byte("escape", raw.escape);
+	options->row.null = raw.null;
+	options->row.encoding = pg_char_to_encoding(raw.encoding);
+	if (options->row.encoding < 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unknown encoding \"%s\"", raw.encoding)));
+	/* bytes of no known encoding can't be converted */
+	if (GetDatabaseEncoding() == PG_SQL_ASCII)
+		options->row.encoding = PG_SQL_ASCII;
+}
+
+int64
+export_size_parse(const char *name, const char *text)
+{
+	int64			 size;
+	const OptionSpec spec = {name, OPTION_SIZE, 0,
+							 NULL, 8 * 1024,	PG_INT64_MAX};
+
+	option_set(&spec, "argument", text, &size);
+	return size;
+}

@@ -1,0 +1,110 @@
+/*
+ * export_settings.c
+ *		The export half's own settings, and other people's settings that an
+ *		export's output or its workers depend on.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "export/export.h"
+#include "export/job.h"
+
+int	  max_jobs = 4;
+char *export_root = NULL;
+int	  part_memory_kb = 64 * 1024;
+int	  rate_limit_kb = 0;
+
+/* All that the text of a value depends on besides the value. */
+static const char *const captured[] = {"DateStyle",	   "IntervalStyle",
+									   "TimeZone",	   "extra_float_digits",
+									   "bytea_output", "lc_monetary"};
+
+/*
+ * A role's or database's own defaults reach background workers too.  None of
+ * them may stop a worker, change what it reads or weaken its checkpoints.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+} pinned[] = {
+	{"search_path", "pg_catalog, pg_temp"},
+	{"statement_timeout", "0"},
+	{"lock_timeout", "0"},
+	{"idle_in_transaction_session_timeout", "0"},
+	{"default_transaction_isolation", "read committed"},
+	{"default_transaction_read_only", "off"},
+	{"default_transaction_deferrable", "off"},
+	{"synchronous_commit", "on"},
+	{"row_security", "off"},
+	{"client_min_messages", "error"},
+};
+
+void
+export_define_settings(void)
+{
+	DefineCustomStringVariable(
+		"outflow.export_root",
+		"Exports to files must lie beneath this directory.",
+		"Empty: any directory that the server may write to.", &export_root, "",
+		PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"outflow.max_jobs", "Export jobs that may run at a time.",
+		"Further ones wait in state \"queued\".", &max_jobs, 4, 1, 1000,
+		PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("outflow.part_memory",
+							"Memory that each export worker may use for the "
+							"rows it holds back.",
+							NULL, &part_memory_kb, 64 * 1024, 1024,
+							MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB, NULL,
+							NULL, NULL);
+	DefineCustomIntVariable("outflow.rate_limit",
+							"Bytes that each export job may write per second.",
+							"0: as fast as it can.", &rate_limit_kb, 0, 0,
+							MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL,
+							NULL);
+}
+
+List *
+settings_capture(void)
+{
+	List *settings = NIL;
+
+	for (int i = 0; i < lengthof(captured); i++)
+	{
+		settings = lappend(settings, pstrdup(captured[i]));
+		settings = lappend(
+			settings, pstrdup(GetConfigOption(captured[i], false, false)));
+	}
+	return settings;
+}
+
+void
+settings_apply(List *settings)
+{
+	ListCell *cell = list_head(settings);
+
+	while (cell)
+	{
+		const char *name = lfirst(cell);
+		const char *value;
+
+		cell = lnext(settings, cell);
+		value = lfirst(cell);
+		cell = lnext(settings, cell);
+		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SET, true, 0, false);
+	}
+}
+
+void
+settings_pin_worker(void)
+{
+	for (int i = 0; i < lengthof(pinned); i++)
+		SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET,
+						PGC_S_OVERRIDE);
+}

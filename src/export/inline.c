@@ -1,0 +1,94 @@
+/*
+ * inline.c
+ *		workers => 0: a whole job in the calling backend, in one transaction.
+ *
+ * It leaves either a finished export and its record, or nothing; so there is
+ * nothing to resume.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "export/job.h"
+
+static void
+remove_temp(int code, Datum arg)
+{
+	file_temp_remove((FileRoot *) DatumGetPointer(arg));
+}
+
+static void
+restart_reading(void)
+{
+	SPI_commit();
+}
+
+static void
+export_all(Job *job, const ExportPlan *plan, FileRoot *root)
+{
+	bool never = false;
+
+	for (int i = 0; i < plan->nparts; i++)
+	{
+		MemoryContext context =
+			AllocSetContextCreate(CurrentMemoryContext, "outflow export part",
+								  ALLOCSET_DEFAULT_SIZES);
+		MemoryContext old = MemoryContextSwitchTo(context);
+		PartResult	  result;
+
+		CHECK_FOR_INTERRUPTS();
+		PushActiveSnapshot(plan->snapshot);
+		part_export(job, &plan->parts[i], root, plan->snapshot, &never,
+					&result);
+		PopActiveSnapshot();
+		result.snapshot = plan->snapshot_text;
+		part_checkpoint(job, &plan->parts[i], &result);
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(context);
+	}
+}
+
+void
+run_inline(Job *job)
+{
+	ExportPlan *plan;
+	Job		   *planned;
+	FileRoot   *root;
+	int			nestlevel;
+
+	/* a transaction of its own: locks before the snapshot */
+	SPI_commit();
+	nestlevel = NewGUCNestLevel();
+	if (job->row_format->canonical_settings)
+		(void) settings_pin_canonical(CurrentMemoryContext);
+	plan = plan_make(job, restart_reading, CurrentMemoryContext);
+
+	job_insert(job);
+	(void) job_lock_exclude(job->id);
+	job_set_state(job->id, JOB_RUNNING, NULL);
+	parts_insert(job->id, plan->parts, plan->nparts);
+	job_record_plan(job, plan->snapshot_text, plan->lsn, plan->nparts);
+
+	root = destination_open(job, true);
+	destination_check_empty(root, job);
+	(void) file_temp_open(root, job->uuid, true);
+	PG_ENSURE_ERROR_CLEANUP(remove_temp, PointerGetDatum(root));
+	{
+		export_all(job, plan, root);
+		planned = job_load(job->id, false);
+		job_derive(planned);
+		publish_job(planned, root);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(remove_temp, PointerGetDatum(root));
+	job_set_state(job->id, JOB_DONE, NULL);
+	UnregisterSnapshot(plan->snapshot);
+	AtEOXact_GUC(false, nestlevel);
+	file_root_close(root);
+	SPI_commit();
+}

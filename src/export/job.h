@@ -1,0 +1,287 @@
+/*
+ * job.h
+ *		What the files of this folder share: jobs, their sources and parts.
+ */
+#ifndef OUTFLOW_JOB_H
+#define OUTFLOW_JOB_H
+
+#include "encode/encode.h"
+#include "nodes/pg_list.h"
+#include "postmaster/bgworker.h"
+#include "sink/sink.h"
+#include "storage/block.h"
+#include "utils/snapshot.h"
+
+/* ---- export_settings.c */
+
+extern int	 max_jobs;
+extern char *export_root;
+extern int	 part_memory_kb;
+extern int	 rate_limit_kb;
+
+/* What text output depends on: names and values, in turn (char *). */
+extern List *settings_capture(void);
+/* Makes captured settings this process's own. */
+extern void settings_apply(List *settings);
+/* Settings that a worker must not take from its role or database. */
+extern void settings_pin_worker(void);
+
+/* ---- error.c: an error on its way to another process */
+
+#define ERROR_TEXT_SIZE 1024
+typedef struct JobError
+{
+	int	 code; /* SQLSTATE; 0 for none */
+	char message[ERROR_TEXT_SIZE];
+	char detail[ERROR_TEXT_SIZE];
+	char hint[ERROR_TEXT_SIZE];
+} JobError;
+
+extern void error_clear(JobError *error);
+extern void error_set(JobError *error, int code, const char *message,
+					  const char *detail, const char *hint);
+
+/*
+ * Runs body.  An ERROR in it is logged and copied; then cleanup runs and the
+ * transaction is aborted, in this order.  Returns whether all went well.
+ */
+typedef void (*GuardedBody)(void *arg);
+extern bool guarded_run(GuardedBody body, GuardedBody cleanup, void *arg,
+						JobError *error);
+
+/* ---- export_options.c: the "options" argument */
+
+typedef struct ExportOptions
+{
+	RowFormatOptions row; /* as the format takes them */
+	bool			 overwrite;
+} ExportOptions;
+
+/* Parses {"name": value, ...}; errors name the option. */
+extern void	 export_options_parse(const char *json, ExportOptions *options);
+extern int64 export_size_parse(const char *name, const char *text);
+
+/* ---- job.c: rows of outflow.job */
+
+typedef enum JobState
+{
+	JOB_QUEUED,
+	JOB_RUNNING,
+	JOB_INTERRUPTED,
+	JOB_FAILED,
+	JOB_DONE
+} JobState;
+
+extern const char *const job_state_names[];
+
+/* More than any machine has cores for. */
+#define MAX_JOB_WORKERS 256
+
+typedef struct JobSource
+{
+	int	  number;
+	Oid	  relid;
+	char *name;
+	char *folder;	  /* "" for none */
+	List *columns;	  /* of char *; NIL for all */
+	char *filter;	  /* NULL for none */
+	char *definition; /* its columns as JSON, once planned */
+} JobSource;
+
+typedef struct Job
+{
+	int64	 id;
+	char	*uuid;
+	Oid		 owner;
+	JobState state;
+	char	*destination;
+	char	*location;
+	char	*format;
+	char	*compression;
+	List	*encrypt_to; /* of char * */
+	int64	 part_size;
+	int		 workers;
+	char	*options_json;
+	List	*settings; /* names and values, in turn */
+	char	*settings_json;
+	char	*waiting_for;
+	char	*snapshot; /* NULL before the first plan */
+	char	*lsn;
+	int		 parts_total; /* -1 before the first plan */
+	bool	 publishing;
+	char	*started; /* ISO 8601 in UTC, or NULL */
+	JobError error;
+	List	*sources; /* of JobSource * */
+
+	/* derived */
+	ExportOptions		  options;
+	const RowFormat		 *row_format;
+	const CompressMethod *compress;
+	int					  compress_level;
+	AgeRecipients		 *recipients; /* NULL for none */
+} Job;
+
+/* Fills what is derived from the row; errors name what is wrong. */
+extern void job_derive(Job *job);
+
+/* Inserts job and sources; returns and stores the new id. */
+extern int64 job_insert(Job *job);
+/* NULL if there is none.  for_update locks the row. */
+extern Job *job_load(int64 id, bool for_update);
+/* The same, with an error if it is missing or not the caller's. */
+extern Job *job_load_own(int64 id, bool for_update);
+/* Writes a state, its times and error, and announces it. */
+extern void job_set_state(int64 id, JobState state, const JobError *error);
+extern void job_set_waiting_for(int64 id, const char *text);
+extern void job_set_publishing(int64 id, bool publishing);
+/* What a plan decided; reads the sources' definitions. */
+extern void job_record_plan(const Job *job, const char *snapshot,
+							XLogRecPtr lsn, int parts);
+extern void job_delete(int64 id);
+/* Another unfinished job that writes to the same place; 0 for none. */
+extern int64 job_at_location(const char *location, int64 except);
+typedef struct JobProgress
+{
+	int	  parts_done;
+	int64 rows;
+	int64 bytes;
+} JobProgress;
+
+extern void job_progress(int64 id, JobProgress *progress);
+/* Running jobs that are alive, without this one. */
+extern int job_count_running(int64 except);
+
+/* ---- job_lock.c: who runs a job holds its lock, to the end of the process */
+
+extern bool job_lock_hold(int64 id);
+/* A worker's share of its coordinator's lock: no other one may begin. */
+extern void job_lock_share(int64 id);
+/* To the end of the transaction: keeps the job from being run. */
+extern bool job_lock_exclude(int64 id);
+extern bool job_is_live(int64 id);
+/* One at a time may create or start a job; to the end of the transaction. */
+extern void job_lock_submission(void);
+/* The process that holds the job's lock, or 0. */
+extern int job_holder(int64 id);
+/* Holds both tables' locks, so that a queued DROP EXTENSION waits for us. */
+extern void job_lock_tables(void);
+
+/* ---- part_table.c: rows of outflow.part */
+
+/* A range of blocks, as planned; the same in every process. */
+typedef struct PlannedPart
+{
+	int			number;
+	int			source;
+	Oid			relid; /* the leaf */
+	BlockNumber first_block;
+	BlockNumber end_block;
+} PlannedPart;
+
+typedef struct PartResult
+{
+	char	   *file;
+	int64		rows;
+	Meter		plain;
+	Meter		stored;
+	XLogRecPtr	lsn;
+	const char *snapshot; /* set by the caller */
+} PartResult;
+
+/* A finished part, as the table has it. */
+typedef struct FinishedPart
+{
+	PlannedPart plan;
+	char	   *name; /* of the leaf */
+	bool		done;
+	char	   *file;
+	int64		rows;
+	int64		bytes;
+	int64		bytes_stored;
+	int64		crc32c; /* -1: not known */
+	char	   *sha256; /* hex */
+} FinishedPart;
+
+extern void	 parts_insert(int64 job, const PlannedPart *parts, int count);
+extern void	 parts_delete(int64 job);
+extern void	 part_checkpoint(const Job *job, const PlannedPart *part,
+							 const PartResult *result);
+extern void	 part_failed(int64 job, int part, const char *error);
+extern List *parts_load(int64 job); /* of FinishedPart *, by number */
+
+/* ---- source.c: what may be exported */
+
+/* Errors unless this server and the calling user may export at all. */
+extern void source_check_server(void);
+/* Opens with ACCESS SHARE and checks kind, rights and row security. */
+extern Relation source_open(Oid relid, const List *columns);
+/* The leaves of an opened source, itself included, all locked. */
+extern List *source_leaves(Relation rel);
+/* Errors unless the leaf can be read block by block. */
+extern void source_check_leaf(Relation leaf, Relation root);
+/* As users write it: schema and name. */
+extern char *source_name(Oid relid);
+/* The shape of what is exported, in the caller's order of columns. */
+extern RowShape *source_shape(Relation rel, const JobSource *source,
+							  const RowFormat *format, MemoryContext parent);
+
+/* ---- destination.c */
+
+/* The directory of a "file:///..." destination; errors say what is wrong. */
+extern char		*destination_path(const char *destination);
+extern FileRoot *destination_open(const Job *job, bool create);
+/* Refuses a directory that holds anything else. */
+extern void destination_check_empty(FileRoot *root, const Job *job);
+
+/* ---- plan.c */
+
+typedef struct ExportPlan
+{
+	Snapshot	 snapshot;
+	char		*snapshot_text;
+	XLogRecPtr	 lsn;
+	int			 nparts;
+	PlannedPart *parts;
+} ExportPlan;
+
+/*
+ * Locks, then snapshot, then block counts; in a fresh transaction of the
+ * caller, who keeps it open.  May end it and begin another one by calling
+ * restart when partitions came or went meanwhile.
+ */
+extern ExportPlan *plan_make(const Job	  *job, void (*restart)(void),
+							 MemoryContext context);
+
+/* ---- part.c: exports one part */
+
+extern void part_export(const Job *job, const PlannedPart *part,
+						FileRoot *root, Snapshot snapshot, volatile bool *stop,
+						PartResult *result);
+
+/* ---- publish.c, manifest.c */
+
+#define PUBLISH_MANIFEST "manifest.json"
+#define PUBLISH_SUCCESS	 "_SUCCESS"
+
+extern void publish_job(const Job *job, FileRoot *root);
+/* Takes back what an unfinished publication has already named. */
+extern void publish_undo(const Job *job, FileRoot *root);
+extern bool publish_is_ours(const List *parts, const char *name);
+
+extern char *manifest_build(const Job *job, const List *parts);
+/* A shape's columns as a JSON array. */
+extern char *manifest_describe(RowShape *shape);
+
+/* ---- verify.c */
+
+/* Whether the stored file is what the part's row says; reads all of it. */
+extern bool part_is_intact(const Job *job, FileRoot *root,
+						   const FinishedPart *part);
+
+/* ---- coordinator.c, waiter.c, inline.c */
+
+extern bool coordinator_start(const Job *job, BackgroundWorkerHandle **handle);
+extern void wait_for_job(int64 id);
+extern void run_inline(Job *job);
+
+#endif /* OUTFLOW_JOB_H */

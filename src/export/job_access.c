@@ -1,0 +1,156 @@
+/*
+ * job_access.c
+ *		The way to the job tables: their owner's rights, and SPI.
+ *
+ * Nobody has rights on the tables, so each access takes those of their owner
+ * for its few statements, as referential integrity triggers do.  The statements
+ * are ours and fully qualified; search_path is pinned nevertheless, and the
+ * user's functions never run meanwhile.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "export/job.h"
+#include "export/job_access.h"
+
+Oid
+job_table_oid(const char *name)
+{
+	Oid schema = get_namespace_oid("outflow", false);
+	Oid relid = get_relname_relid(name, schema);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+						errmsg("table \"outflow.%s\" does not exist", name),
+						errhint("CREATE EXTENSION outflow makes it.")));
+	return relid;
+}
+
+static Oid
+table_owner(void)
+{
+	HeapTuple tuple;
+	Oid		  owner;
+
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(job_table_oid("job")));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for table outflow.job");
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+void
+job_access_begin(JobAccess *access)
+{
+	Oid owner = table_owner();
+
+	GetUserIdAndSecContext(&access->user, &access->security_context);
+	SetUserIdAndSecContext(owner, access->security_context |
+									  SECURITY_LOCAL_USERID_CHANGE |
+									  SECURITY_NOFORCE_RLS);
+	access->nestlevel = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+void
+job_access_end(JobAccess *access)
+{
+	PopActiveSnapshot();
+	SPI_finish();
+	AtEOXact_GUC(true, access->nestlevel);
+	SetUserIdAndSecContext(access->user, access->security_context);
+}
+
+uint64
+job_query(const char *sql, int nargs, const Oid *types, const Datum *values,
+		  const bool *nulls)
+{
+	char marks[JOB_QUERY_ARGS] = {0};
+	int	 result;
+
+	Assert(nargs <= JOB_QUERY_ARGS);
+	for (int i = 0; i < nargs; i++)
+		marks[i] = nulls && nulls[i] ? 'n' : ' ';
+	result =
+		SPI_execute_with_args(sql, nargs, unconstify(Oid *, types),
+							  unconstify(Datum *, values), marks, false, 0);
+	if (result < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+char *
+job_field(uint64 row, int column)
+{
+	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						column);
+}
+
+int64
+job_field_int(uint64 row, int column, int64 null_value)
+{
+	char *text = job_field(row, column);
+
+	return text ? pg_strtoint64(text) : null_value;
+}
+
+List *
+job_field_list(uint64 row, int column)
+{
+	bool  is_null;
+	Datum value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+								column, &is_null);
+
+	return is_null ? NIL : text_array_to_list(value);
+}
+
+List *
+text_array_to_list(Datum array)
+{
+	List  *list = NIL;
+	Datum *elements;
+	bool  *nulls;
+	int	   count;
+
+	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false,
+					  TYPALIGN_INT, &elements, &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("array must not contain nulls")));
+		list = lappend(list, TextDatumGetCString(elements[i]));
+	}
+	return list;
+}
+
+Datum
+text_array_from_list(const List *list)
+{
+	int		  count = list_length(list);
+	Datum	 *elements = palloc(sizeof(Datum) * Max(count, 1));
+	ListCell *cell;
+
+	foreach (cell, list)
+		elements[foreach_current_index(cell)] =
+			CStringGetTextDatum((char *) lfirst(cell));
+	return PointerGetDatum(
+		construct_array(elements, count, TEXTOID, -1, false, TYPALIGN_INT));
+}

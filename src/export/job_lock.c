@@ -1,0 +1,119 @@
+/*
+ * job_lock.c
+ *		Who runs a job holds its lock until the process ends, however it ends.
+ *
+ * So a job that its row calls running, and whose lock is free, was
+ * interrupted.  The locks are advisory ones of a class of their own, out of
+ * reach of SQL's advisory lock functions.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+
+#include "export/job.h"
+#include "export/job_access.h"
+
+/* SQL's functions use the classes 1 and 2; the views know this one. */
+#define JOB_LOCK_CLASS 28518
+
+/* Others look at a lock for a moment only: try again before giving up. */
+#define TRIES		   50
+#define TRY_PAUSE_USEC 10000
+
+/* Job ids begin with 1. */
+#define SUBMISSION 0
+
+static void
+set_tag(LOCKTAG *tag, int64 id)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (id >> 32), (uint32) id,
+						 JOB_LOCK_CLASS);
+}
+
+static bool
+try_exclusive(int64 id, bool for_session)
+{
+	LOCKTAG tag;
+
+	set_tag(&tag, id);
+	for (int i = 0; i < TRIES; i++)
+	{
+		if (LockAcquire(&tag, ExclusiveLock, for_session, true) !=
+			LOCKACQUIRE_NOT_AVAIL)
+			return true;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(TRY_PAUSE_USEC);
+	}
+	return false;
+}
+
+bool
+job_lock_hold(int64 id)
+{
+	return try_exclusive(id, true);
+}
+
+void
+job_lock_share(int64 id)
+{
+	LOCKTAG tag;
+
+	set_tag(&tag, id);
+	(void) LockAcquire(&tag, ShareLock, true, false);
+}
+
+bool
+job_lock_exclude(int64 id)
+{
+	return try_exclusive(id, false);
+}
+
+bool
+job_is_live(int64 id)
+{
+	LOCKTAG tag;
+
+	set_tag(&tag, id);
+	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	(void) LockRelease(&tag, ShareLock, false);
+	return false;
+}
+
+void
+job_lock_submission(void)
+{
+	LOCKTAG tag;
+
+	set_tag(&tag, SUBMISSION);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+int
+job_holder(int64 id)
+{
+	LockData *locks = GetLockStatusData();
+
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		LockInstanceData *lock = &locks->locks[i];
+		LOCKTAG			  tag;
+
+		set_tag(&tag, id);
+		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0 &&
+			(lock->holdMask & LOCKBIT_ON(ExclusiveLock)) != 0)
+			return lock->pid;
+	}
+	return 0;
+}
+
+void
+job_lock_tables(void)
+{
+	LockRelationOid(job_table_oid("job"), RowExclusiveLock);
+	LockRelationOid(job_table_oid("source"), AccessShareLock);
+	LockRelationOid(job_table_oid("part"), RowExclusiveLock);
+}

@@ -1,0 +1,227 @@
+/*
+ * job_update.c
+ *		What happens to a job's row after it was inserted, and questions about
+ *		several of them.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "utils/builtins.h"
+#include "utils/pg_lsn.h"
+#include "utils/rel.h"
+
+#include "export/job.h"
+#include "export/job_access.h"
+
+void
+job_announce(int64 id, JobState state)
+{
+	char *payload = psprintf("{\"job\":" INT64_FORMAT ",\"state\":\"%s\"}", id,
+							 job_state_names[state]);
+
+	Async_Notify("outflow", payload);
+}
+
+void
+job_set_state(int64 id, JobState state, const JobError *error)
+{
+	const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum	  values[lengthof(types)];
+	bool	  nulls[lengthof(types)] = {false};
+	bool	  has_error = error && error->code != 0;
+	JobAccess access;
+
+	values[0] = Int64GetDatum(id);
+	values[1] = CStringGetTextDatum(job_state_names[state]);
+	for (int i = 2; i < lengthof(types); i++)
+		nulls[i] = !has_error;
+	if (has_error)
+	{
+		values[2] = CStringGetTextDatum(error->message);
+		values[3] = CStringGetTextDatum(unpack_sql_state(error->code));
+		values[4] = CStringGetTextDatum(error->detail);
+		values[5] = CStringGetTextDatum(error->hint);
+		nulls[4] = error->detail[0] == '\0';
+		nulls[5] = error->hint[0] == '\0';
+	}
+
+	job_access_begin(&access);
+	(void) job_query(
+		"UPDATE outflow.job SET state = $2, error = $3, error_code = $4, "
+		"error_detail = $5, error_hint = $6, waiting_for = NULL, "
+		"started = CASE $2 WHEN 'running' THEN pg_catalog.clock_timestamp() "
+		"ELSE started END, "
+		"finished = CASE WHEN $2 = "
+		"ANY (ARRAY['queued', 'running']) THEN NULL "
+		"ELSE pg_catalog.clock_timestamp() END "
+		"WHERE job = $1",
+		lengthof(types), types, values, nulls);
+	job_access_end(&access);
+
+	job_announce(id, state);
+	ForceSyncCommit();
+}
+
+void
+job_set_waiting_for(int64 id, const char *text)
+{
+	const Oid	types[] = {INT8OID, TEXTOID};
+	const Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(text)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET waiting_for = $2 "
+					 "WHERE job = $1 "
+					 "AND waiting_for IS DISTINCT FROM $2",
+					 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+}
+
+void
+job_set_publishing(int64 id, bool publishing)
+{
+	const Oid	types[] = {INT8OID, BOOLOID};
+	const Datum values[] = {Int64GetDatum(id), BoolGetDatum(publishing)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET publishing = $2 "
+					 "WHERE job = $1",
+					 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+	ForceSyncCommit();
+}
+
+static void
+record_definition(const Job *job, const JobSource *source)
+{
+	const Oid types[] = {INT8OID, INT4OID, TEXTOID};
+	Datum	  values[lengthof(types)];
+	Relation  rel = table_open(source->relid, AccessShareLock);
+	RowShape *shape =
+		source_shape(rel, source, job->row_format, CurrentMemoryContext);
+
+	values[0] = Int64GetDatum(job->id);
+	values[1] = Int32GetDatum(source->number);
+	values[2] = CStringGetTextDatum(manifest_describe(shape));
+	(void) job_query("UPDATE outflow.source SET definition = $3 "
+					 "WHERE job = $1 AND source = $2",
+					 lengthof(types), types, values, NULL);
+	row_shape_free(shape);
+	table_close(rel, NoLock);
+}
+
+void
+job_record_plan(const Job *job, const char *snapshot, XLogRecPtr lsn,
+				int parts)
+{
+	const Oid	types[] = {INT8OID, TEXTOID, LSNOID, INT4OID};
+	const Datum values[] = {Int64GetDatum(job->id),
+							CStringGetTextDatum(snapshot), LSNGetDatum(lsn),
+							Int32GetDatum(parts)};
+	ListCell   *cell;
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET snapshot = $2, lsn = $3, "
+					 "parts_total = $4 WHERE job = $1",
+					 lengthof(types), types, values, NULL);
+	foreach (cell, job->sources)
+		record_definition(job, lfirst(cell));
+	job_access_end(&access);
+}
+
+void
+job_delete(int64 id)
+{
+	const Oid	type = INT8OID;
+	const Datum value = Int64GetDatum(id);
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("DELETE FROM outflow.part "
+					 "WHERE job = $1",
+					 1, &type, &value, NULL);
+	(void) job_query("DELETE FROM outflow.source "
+					 "WHERE job = $1",
+					 1, &type, &value, NULL);
+	(void) job_query("DELETE FROM outflow.job "
+					 "WHERE job = $1",
+					 1, &type, &value, NULL);
+	job_access_end(&access);
+}
+
+/* The ids of a query's rows, in the caller's context. */
+static int64 *
+query_ids(const char *sql, int nargs, const Oid *types, const Datum *values,
+		  int *count)
+{
+	MemoryContext context = CurrentMemoryContext;
+	JobAccess	  access;
+	int64		 *ids;
+
+	job_access_begin(&access);
+	*count = (int) job_query(sql, nargs, types, values, NULL);
+	ids = MemoryContextAlloc(context, sizeof(int64) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+		ids[i] = job_field_int(i, 1, 0);
+	job_access_end(&access);
+	return ids;
+}
+
+int64
+job_at_location(const char *location, int64 except)
+{
+	const Oid	types[] = {TEXTOID, INT8OID};
+	const Datum values[] = {CStringGetTextDatum(location),
+							Int64GetDatum(except)};
+	int			count;
+	int64	   *ids;
+
+	ids = query_ids("SELECT job FROM outflow.job "
+					"WHERE location = $1 "
+					"AND job <> $2 "
+					"AND state <> 'done' "
+					"ORDER BY job LIMIT 1",
+					lengthof(types), types, values, &count);
+	return count > 0 ? ids[0] : 0;
+}
+
+int
+job_count_running(int64 except)
+{
+	int	   count;
+	int	   live = 0;
+	int64 *ids;
+
+	ids = query_ids("SELECT job FROM outflow.job "
+					"WHERE state = 'running'",
+					0, NULL, NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (ids[i] != except && job_is_live(ids[i]))
+			live++;
+	}
+	return live;
+}
+
+void
+job_progress(int64 id, JobProgress *progress)
+{
+	const Oid	type = INT8OID;
+	const Datum value = Int64GetDatum(id);
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("SELECT count(*), coalesce(sum(rows), 0)::bigint, "
+					 "coalesce(sum(bytes), 0)::bigint FROM outflow.part "
+					 "WHERE job = $1 AND state = 'done'",
+					 1, &type, &value, NULL);
+	progress->parts_done = (int) job_field_int(0, 1, 0);
+	progress->rows = job_field_int(0, 2, 0);
+	progress->bytes = job_field_int(0, 3, 0);
+	job_access_end(&access);
+}

@@ -1,0 +1,180 @@
+/*
+ * manifest.c
+ *		manifest.json: what an export is, and what its files must be.
+ *
+ * Nothing in it is ever trusted again: resuming and incremental exports look
+ * at the job tables only.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "commands/dbcommands.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/rel.h"
+
+#include "export/job.h"
+
+#define MANIFEST_VERSION 1
+
+/* A string as JSON, in UTF-8 whatever the database's encoding is. */
+static void
+append_text(StringInfo out, const char *text)
+{
+	JsonStyle style = json_style_default();
+
+	json_string(out, &style, text, strlen(text));
+}
+
+static void
+append_member(StringInfo out, const char *name, const char *text)
+{
+	appendStringInfo(out, ",\n  \"%s\": ", name);
+	if (text)
+		append_text(out, text);
+	else
+		appendStringInfoString(out, "null");
+}
+
+static void
+append_texts(StringInfo out, const List *texts)
+{
+	ListCell *cell;
+
+	appendStringInfoChar(out, '[');
+	foreach (cell, texts)
+	{
+		if (foreach_current_index(cell) > 0)
+			appendStringInfoString(out, ", ");
+		append_text(out, lfirst(cell));
+	}
+	appendStringInfoChar(out, ']');
+}
+
+char *
+manifest_describe(RowShape *shape)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, '[');
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+
+		appendStringInfoString(&out, i > 0 ? ", {\"name\": " : "{\"name\": ");
+		append_text(&out, column->name);
+		appendStringInfoString(&out, ", \"type\": ");
+		append_text(&out, type_shape_name(&column->type));
+		appendStringInfo(&out, ", \"nullable\": %s}",
+						 column->not_null ? "false" : "true");
+	}
+	appendStringInfoChar(&out, ']');
+	return out.data;
+}
+
+static void
+append_part(StringInfo out, const FinishedPart *part)
+{
+	appendStringInfo(out, "{\"part\": %d, \"file\": ", part->plan.number);
+	append_text(out, part->file);
+	appendStringInfoString(out, ", \"relation\": ");
+	append_text(out, part->name);
+	appendStringInfo(
+		out,
+		", \"first_block\": %u, \"end_block\": %u, \"rows\": " INT64_FORMAT
+		", \"bytes\": " INT64_FORMAT ", \"bytes_stored\": " INT64_FORMAT,
+		part->plan.first_block, part->plan.end_block, part->rows, part->bytes,
+		part->bytes_stored);
+	if (part->crc32c >= 0)
+		appendStringInfo(out, ", \"crc32c\": \"%08x\"", (uint32) part->crc32c);
+	appendStringInfoString(out, ", \"sha256\": ");
+	append_text(out, part->sha256);
+	appendStringInfoChar(out, '}');
+}
+
+static void
+append_settings(StringInfo out, List *settings)
+{
+	appendStringInfoString(out, ",\n  \"settings\": {");
+	for (int i = 0; i + 1 < list_length(settings); i += 2)
+	{
+		if (i > 0)
+			appendStringInfoString(out, ", ");
+		append_text(out, list_nth(settings, i));
+		appendStringInfoString(out, ": ");
+		append_text(out, list_nth(settings, i + 1));
+	}
+	appendStringInfoChar(out, '}');
+}
+
+static void
+append_parts(StringInfo out, const List *parts)
+{
+	int64	  rows = 0;
+	int64	  bytes = 0;
+	int64	  bytes_stored = 0;
+	ListCell *cell;
+
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		rows += part->rows;
+		bytes += part->bytes;
+		bytes_stored += part->bytes_stored;
+	}
+	appendStringInfo(
+		out,
+		",\n  \"rows\": " INT64_FORMAT ",\n  \"bytes\": " INT64_FORMAT
+		",\n  \"bytes_stored\": " INT64_FORMAT ",\n  \"parts\": [",
+		rows, bytes, bytes_stored);
+	foreach (cell, parts)
+	{
+		CHECK_FOR_INTERRUPTS();
+		appendStringInfoString(
+			out, foreach_current_index(cell) > 0 ? ",\n    " : "\n    ");
+		append_part(out, lfirst(cell));
+	}
+	appendStringInfoString(out, "\n  ]\n}\n");
+}
+
+char *
+manifest_build(const Job *job, const List *parts)
+{
+	const JobSource *source = linitial(job->sources);
+	int				 encoding = job->options.row.encoding;
+	StringInfoData	 out;
+
+	initStringInfo(&out);
+	appendStringInfo(&out, "{\n  \"version\": %d,\n  \"job\": " INT64_FORMAT,
+					 MANIFEST_VERSION, job->id);
+	append_member(&out, "uuid", job->uuid);
+	append_member(&out, "system_identifier",
+				  psprintf(UINT64_FORMAT, GetSystemIdentifier()));
+	append_member(&out, "database", get_database_name(MyDatabaseId));
+	append_member(&out, "source", source->name);
+	appendStringInfo(&out, ",\n  \"columns\": %s",
+					 source->definition ? source->definition : "[]");
+	append_member(&out, "format", job->format);
+	append_member(&out, "compression", job->compression);
+	if (job->encrypt_to)
+	{
+		appendStringInfoString(&out, ",\n  \"encrypt_to\": ");
+		append_texts(&out, job->encrypt_to);
+	}
+	append_member(&out, "encoding",
+				  job->row_format->canonical_settings
+					  ? "UTF8"
+					  : pg_encoding_to_char(encoding));
+	append_settings(&out, job->settings);
+	appendStringInfo(&out, ",\n  \"options\": %s", job->options_json);
+	append_member(&out, "snapshot", job->snapshot);
+	append_member(&out, "lsn", job->lsn);
+	append_member(&out, "started", job->started);
+	append_parts(&out, parts);
+	return out.data;
+}

@@ -1,0 +1,195 @@
+/*
+ * part.c
+ *		Exports one part: a range of a relation's blocks, under a snapshot,
+ *		through an encoder and a chain of sinks, to one durable file.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/tupconvert.h"
+#include "access/xlog.h"
+#include "commands/progress.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/backend_progress.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "export/job.h"
+
+/* Bytes that go down the chain at a time. */
+#define FLUSH_SIZE (256 * 1024)
+/* A buffer that one row made larger than this is given back. */
+#define KEEP_SIZE (4 * 1024 * 1024)
+
+typedef struct PartScan
+{
+	const Job		  *job;
+	const PlannedPart *part;
+	JobSource		  *source;
+	Relation		   root;
+	Relation		   leaf;
+	RowShape		  *shape;
+	RowEncoder		  *encoder;
+	Sink			  *chain;
+	StringInfoData	   out;
+	MemoryContext	   row_context;
+	TupleTableSlot	  *slot;   /* of the leaf */
+	TupleTableSlot	  *mapped; /* of the root, if it is laid out otherwise */
+	AttrMap			  *map;
+	int				   last_attribute; /* that is exported */
+	volatile bool	  *stop;
+	PartResult		  *result;
+} PartScan;
+
+static void
+flush_rows(PartScan *scan)
+{
+	sink_write(scan->chain, scan->out.data, scan->out.len);
+	if (scan->out.maxlen > KEEP_SIZE)
+	{
+		pfree(scan->out.data);
+		initStringInfo(&scan->out);
+	}
+	else
+		resetStringInfo(&scan->out);
+	pgstat_progress_update_param(PROGRESS_COPY_BYTES_PROCESSED,
+								 (int64) scan->result->plain.bytes);
+	pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED,
+								 scan->result->rows);
+}
+
+static void
+export_row(PartScan *scan)
+{
+	TupleTableSlot *slot = scan->slot;
+	MemoryContext	old;
+
+	if (scan->map)
+		slot = execute_attr_map_slot(scan->map, slot, scan->mapped);
+	else
+		slot_getsomeattrs(slot, scan->last_attribute);
+
+	old = MemoryContextSwitchTo(scan->row_context);
+	scan->job->row_format->row(scan->encoder, slot->tts_values,
+							   slot->tts_isnull, &scan->out);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(scan->row_context);
+
+	scan->result->rows++;
+	if (scan->out.len >= FLUSH_SIZE)
+		flush_rows(scan);
+}
+
+static void
+export_blocks(PartScan *scan, Snapshot snapshot)
+{
+	const PlannedPart *part = scan->part;
+	TableScanDesc	   heap;
+
+	/* the ring buffer of a sequential scan, but always from the start */
+	heap = table_beginscan_strat(scan->leaf, snapshot, 0, NULL, true, false);
+	heap_setscanlimits(heap, part->first_block,
+					   part->end_block - part->first_block);
+	while (table_scan_getnextslot(heap, ForwardScanDirection, scan->slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (*scan->stop)
+			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
+							errmsg("export job is stopping")));
+		export_row(scan);
+	}
+	table_endscan(heap);
+}
+
+/* Builds the chain from its end and opens the encoder in front of it. */
+static void
+open_chain(PartScan *scan, FileRoot *root)
+{
+	const Job  *job = scan->job;
+	PartResult *result = scan->result;
+	bool		encrypted = job->encrypt_to != NIL;
+
+	result->file = psprintf("part-%06d.%s%s%s", scan->part->number,
+							job->row_format->extension,
+							job->compress->extension, encrypted ? ".age" : "");
+	scan->chain = file_new(root, result->file);
+	scan->chain = meter_new(scan->chain, &result->stored, false, true);
+	if (encrypted)
+		scan->chain = age_new(scan->chain, job->recipients);
+	scan->chain = job->compress->compressor(scan->chain, job->compress_level);
+	scan->chain = meter_new(scan->chain, &result->plain, !encrypted, false);
+	initStringInfo(&scan->out);
+	scan->encoder =
+		job->row_format->open(scan->shape, &job->options.row, &scan->out);
+}
+
+/* Opens the relations under the part's locks and checks rights once more. */
+static void
+open_relations(PartScan *scan)
+{
+	Oid relid = scan->part->relid;
+
+	scan->root = source_open(scan->source->relid, scan->source->columns);
+	scan->leaf = relation_open(relid, AccessShareLock);
+	source_check_leaf(scan->leaf, scan->root);
+	scan->shape = source_shape(scan->root, scan->source, scan->job->row_format,
+							   CurrentMemoryContext);
+	for (int i = 0; i < scan->shape->ncolumns; i++)
+		scan->last_attribute =
+			Max(scan->last_attribute, scan->shape->columns[i].attnum);
+	if (relid != scan->source->relid)
+	{
+		TupleConversionMap *conversion = convert_tuples_by_name(
+			RelationGetDescr(scan->leaf), RelationGetDescr(scan->root));
+
+		if (conversion)
+		{
+			scan->map = conversion->attrMap;
+			scan->mapped = MakeSingleTupleTableSlot(
+				RelationGetDescr(scan->root), &TTSOpsVirtual);
+		}
+	}
+	scan->slot = table_slot_create(scan->leaf, NULL);
+}
+
+static void
+close_relations(PartScan *scan)
+{
+	ExecDropSingleTupleTableSlot(scan->slot);
+	if (scan->mapped)
+		ExecDropSingleTupleTableSlot(scan->mapped);
+	relation_close(scan->leaf, NoLock);
+	relation_close(scan->root, NoLock);
+}
+
+void
+part_export(const Job *job, const PlannedPart *part, FileRoot *root,
+			Snapshot snapshot, volatile bool *stop, PartResult *result)
+{
+	PartScan scan = {.job = job, .part = part, .stop = stop, .result = result};
+
+	memset(result, 0, sizeof(PartResult));
+	scan.source = list_nth(job->sources, part->source);
+	scan.row_context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow export row", ALLOCSET_DEFAULT_SIZES);
+	open_relations(&scan);
+	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, part->relid);
+
+	open_chain(&scan, root);
+	if (part->end_block > part->first_block)
+		export_blocks(&scan, snapshot);
+	job->row_format->close(scan.encoder, &scan.out);
+	flush_rows(&scan);
+	sink_finish(scan.chain);
+	sink_cleanup(scan.chain);
+
+	/* after the scan, while the snapshot is still held */
+	result->lsn = GetXLogInsertRecPtr();
+	pgstat_progress_end_command();
+	close_relations(&scan);
+}

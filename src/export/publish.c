@@ -1,0 +1,107 @@
+/*
+ * publish.c
+ *		Gives finished files their final names.
+ *
+ * Each step may have been done by an earlier attempt that a crash ended; then
+ * it is a no-op.  Readers who wait for _SUCCESS never see half an export: it
+ * comes last, and goes first where an older export is replaced.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "export/job.h"
+
+static bool
+is_part_of(const List *parts, const char *name)
+{
+	ListCell *cell;
+
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		if (part->file && strcmp(part->file, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+publish_is_ours(const List *parts, const char *name)
+{
+	return strcmp(name, PUBLISH_MANIFEST) == 0 ||
+		   strcmp(name, PUBLISH_SUCCESS) == 0 || is_part_of(parts, name);
+}
+
+/* An older export's parts that none of ours has replaced. */
+static void
+remove_stale_parts(FileRoot *root, const List *parts)
+{
+	ListCell *cell;
+
+	foreach (cell, file_list(root, FILE_FINAL))
+	{
+		FileEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (entry->is_regular && strncmp(entry->name, "part-", 5) == 0 &&
+			!is_part_of(parts, entry->name))
+			(void) file_remove(root, FILE_FINAL, entry->name);
+	}
+}
+
+static void
+remove_marks(FileRoot *root)
+{
+	bool removed = file_remove(root, FILE_FINAL, PUBLISH_SUCCESS);
+
+	if (removed)
+		file_root_sync(root);
+	(void) file_remove(root, FILE_FINAL, PUBLISH_MANIFEST);
+}
+
+void
+publish_job(const Job *job, FileRoot *root)
+{
+	List	 *parts = parts_load(job->id);
+	bool	  replace = job->options.overwrite;
+	char	 *manifest;
+	ListCell *cell;
+
+	if (replace)
+		remove_marks(root);
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		(void) file_publish(root, part->file, replace);
+	}
+	if (replace)
+		remove_stale_parts(root, parts);
+	file_root_sync(root);
+
+	manifest = manifest_build(job, parts);
+	file_put(root, PUBLISH_MANIFEST, manifest, strlen(manifest), true);
+	file_put(root, PUBLISH_SUCCESS, "", 0, true);
+	file_temp_remove(root);
+	file_root_sync(root);
+}
+
+void
+publish_undo(const Job *job, FileRoot *root)
+{
+	ListCell *cell;
+
+	remove_marks(root);
+	foreach (cell, parts_load(job->id))
+	{
+		FinishedPart *part = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (part->file)
+			(void) file_remove(root, FILE_FINAL, part->file);
+	}
+	file_root_sync(root);
+}

@@ -1,0 +1,358 @@
+/*
+ * sql.c
+ *		What users call: export, resume, cancel, forget.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "export/job.h"
+#include "export/job_access.h"
+
+PG_FUNCTION_INFO_V1(outflow_export);
+PG_FUNCTION_INFO_V1(outflow_resume);
+PG_FUNCTION_INFO_V1(outflow_cancel);
+PG_FUNCTION_INFO_V1(outflow_forget);
+PG_FUNCTION_INFO_V1(outflow_job_state);
+PGDLLEXPORT Datum outflow_export(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_resume(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_cancel(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_forget(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_job_state(PG_FUNCTION_ARGS);
+
+/* Arguments of outflow.export(), by position. */
+enum
+{
+	ARG_SOURCE,
+	ARG_DESTINATION,
+	ARG_FORMAT,
+	ARG_COMPRESSION,
+	ARG_COLUMNS,
+	ARG_FILTER,
+	ARG_ENCRYPT_TO,
+	ARG_PART_SIZE,
+	ARG_WORKERS,
+	ARG_BASE,
+	ARG_SLOT,
+	ARG_OPTIONS
+};
+
+/* A procedure that waits must be able to end transactions. */
+static void
+require_nonatomic(FunctionCallInfo fcinfo, const char *name)
+{
+	if (fcinfo->context && IsA(fcinfo->context, CallContext) &&
+		!castNode(CallContext, fcinfo->context)->atomic)
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+		 errmsg("CALL outflow.%s cannot run inside a transaction block", name),
+		 errdetail("A job is seen by its background workers only when its "
+				   "record has been committed."),
+		 errhint("Inside a transaction, use SELECT outflow.%s_start(...), "
+				 "which starts the job when the transaction commits.",
+				 name)));
+}
+
+/* The job runs as the caller, later and elsewhere. */
+static void
+check_caller(void)
+{
+	HeapTuple tuple;
+	bool	  can_login;
+
+	if (InLocalUserIdChange() || InSecurityRestrictedOperation())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot create an export job within a "
+						"security-restricted operation or a SECURITY DEFINER "
+						"function")));
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for role %u", GetUserId());
+	can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	ReleaseSysCache(tuple);
+	if (!can_login)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("role \"%s\" is not permitted to log in",
+						GetUserNameFromId(GetUserId(), false)),
+				 errdetail("An export's background workers run as the job's "
+						   "owner.")));
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"%s\" must not be null", name)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+static List *
+texts_argument(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	List *texts;
+
+	if (PG_ARGISNULL(number))
+		return NIL;
+	texts = text_array_to_list(PG_GETARG_DATUM(number));
+	if (texts == NIL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("argument \"%s\" must not be empty", name)));
+	return texts;
+}
+
+/* Arguments of a piece that this version does not have. */
+static void
+refuse_argument(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	if (!PG_ARGISNULL(number))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("argument \"%s\" is not supported", name)));
+}
+
+static JobSource *
+source_from_arguments(FunctionCallInfo fcinfo)
+{
+	JobSource *source = palloc0_object(JobSource);
+	Relation   rel;
+
+	if (PG_ARGISNULL(ARG_SOURCE))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"source\" must not be null")));
+	source->relid = PG_GETARG_OID(ARG_SOURCE);
+	source->columns = texts_argument(fcinfo, ARG_COLUMNS, "columns");
+	source->folder = "";
+	rel = source_open(source->relid, source->columns);
+	(void) source_leaves(rel);
+	source->name = source_name(source->relid);
+	relation_close(rel, NoLock);
+	return source;
+}
+
+static Job *
+job_from_arguments(FunctionCallInfo fcinfo)
+{
+	Job *job = palloc0_object(Job);
+
+	job->owner = GetUserId();
+	job->state = JOB_QUEUED;
+	job->parts_total = -1;
+	job->destination = text_argument(fcinfo, ARG_DESTINATION, "destination");
+	job->format = text_argument(fcinfo, ARG_FORMAT, "format");
+	job->compression = PG_ARGISNULL(ARG_COMPRESSION)
+						   ? "none"
+						   : text_argument(fcinfo, ARG_COMPRESSION, "");
+	job->encrypt_to = texts_argument(fcinfo, ARG_ENCRYPT_TO, "encrypt_to");
+	job->part_size = export_size_parse(
+		"part_size", text_argument(fcinfo, ARG_PART_SIZE, "part_size"));
+	job->workers =
+		PG_ARGISNULL(ARG_WORKERS) ? -1 : PG_GETARG_INT32(ARG_WORKERS);
+	if (job->workers < 0 || job->workers > MAX_JOB_WORKERS)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("argument \"workers\" must be between 0 and %d",
+							   MAX_JOB_WORKERS)));
+	refuse_argument(fcinfo, ARG_FILTER, "filter");
+	refuse_argument(fcinfo, ARG_BASE, "base");
+	refuse_argument(fcinfo, ARG_SLOT, "slot");
+	job->options_json =
+		PG_ARGISNULL(ARG_OPTIONS)
+			? "{}"
+			: JsonbToCString(NULL, &PG_GETARG_JSONB_P(ARG_OPTIONS)->root, 0);
+	job->settings = settings_capture();
+	job_derive(job);
+	job->sources = list_make1(source_from_arguments(fcinfo));
+	return job;
+}
+
+/* Early errors: the place itself, who else uses it, what it holds. */
+static void
+check_destination(Job *job)
+{
+	FileRoot *root = destination_open(job, true);
+	int64	  other;
+
+	job->location = pstrdup(file_root_path(root));
+	destination_check_empty(root, job);
+	file_root_close(root);
+	job_lock_submission();
+	other = job_at_location(job->location, job->id);
+	if (other != 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("destination \"%s\" is in use by export job " INT64_FORMAT,
+					job->destination, other),
+			 errhint("Finish that job, or CALL outflow.cancel and "
+					 "outflow.forget for it.")));
+}
+
+static Datum
+return_job(FunctionCallInfo fcinfo, int64 id)
+{
+	TupleDesc desc;
+	Datum	  value = Int64GetDatum(id);
+	bool	  is_null = false;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(
+		heap_form_tuple(BlessTupleDesc(desc), &value, &is_null));
+}
+
+Datum
+outflow_export(PG_FUNCTION_ARGS)
+{
+	Job	 *job;
+	int64 id;
+
+	require_nonatomic(fcinfo, "export");
+	check_caller();
+	source_check_server();
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	job = job_from_arguments(fcinfo);
+	check_destination(job);
+	if (job->workers == 0)
+		run_inline(job);
+	else
+	{
+		job_insert(job);
+		SPI_commit();
+		wait_for_job(job->id);
+	}
+	id = job->id;
+	SPI_finish();
+	return return_job(fcinfo, id);
+}
+
+Datum
+outflow_resume(PG_FUNCTION_ARGS)
+{
+	int64 id;
+	Job	 *job;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"job\" must not be null")));
+	id = PG_GETARG_INT64(0);
+	require_nonatomic(fcinfo, "resume");
+	source_check_server();
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	job = job_load_own(id, false);
+	if (job->state == JOB_DONE)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("export job " INT64_FORMAT " is done", id)));
+	if (!job_lock_exclude(id))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("export job " INT64_FORMAT " is running", id)));
+	/* what it was before the lock may have changed */
+	job = job_load_own(id, true);
+	if (job->state != JOB_DONE && job->state != JOB_QUEUED)
+		job_set_state(id, JOB_QUEUED, NULL);
+	SPI_commit();
+	wait_for_job(id);
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+Datum
+outflow_cancel(PG_FUNCTION_ARGS)
+{
+	int64	id = PG_GETARG_INT64(0);
+	Job	   *job = job_load_own(id, false);
+	int		pid;
+	PGPROC *proc;
+
+	if (job->state == JOB_QUEUED && job_lock_exclude(id))
+	{
+		job = job_load_own(id, true);
+		if (job->state != JOB_QUEUED)
+			PG_RETURN_BOOL(false);
+		job_set_state(id, JOB_INTERRUPTED, NULL);
+		PG_RETURN_BOOL(true);
+	}
+	pid = job_holder(id);
+	proc = pid ? BackendPidGetProc(pid) : NULL;
+	if (proc == NULL || !proc_is_background_worker(proc))
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(kill(pid, SIGTERM) == 0);
+}
+
+/* The files first: a record without files is harmless, the reverse is not. */
+static void
+remove_files(Job *job)
+{
+	FileRoot *root;
+
+	job_derive(job);
+	root = destination_open(job, false);
+	if (root == NULL)
+		return;
+	if (job->state != JOB_DONE && job->publishing)
+		publish_undo(job, root);
+	if (file_temp_open(root, job->uuid, false))
+		file_temp_remove(root);
+	file_root_close(root);
+}
+
+Datum
+outflow_forget(PG_FUNCTION_ARGS)
+{
+	int64 id = PG_GETARG_INT64(0);
+	Job	 *job;
+
+	(void) job_load_own(id, false);
+	if (!job_lock_exclude(id))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("export job " INT64_FORMAT " is running", id),
+				 errhint("SELECT outflow.cancel(" INT64_FORMAT ") stops it.",
+						 id)));
+	job = job_load_own(id, true);
+	remove_files(job);
+	job_delete(id);
+	PG_RETURN_VOID();
+}
+
+/*
+ * What a row's state means now.  The row may be older than the lock's state,
+ * so a "running" one without its lock is read again.
+ */
+Datum
+outflow_job_state(PG_FUNCTION_ARGS)
+{
+	int64		id = PG_GETARG_INT64(0);
+	const char *running = job_state_names[JOB_RUNNING];
+	Job		   *job;
+
+	if (strcmp(text_to_cstring(PG_GETARG_TEXT_PP(1)), running) != 0 ||
+		RecoveryInProgress() || job_is_live(id))
+		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
+	job = job_load(id, false);
+	if (job == NULL)
+		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
+	if (job->state == JOB_RUNNING)
+		job->state = JOB_INTERRUPTED;
+	PG_RETURN_TEXT_P(cstring_to_text(job_state_names[job->state]));
+}

@@ -1,0 +1,223 @@
+/*
+ * verify.c
+ *		Re-reads what was written and compares it with the parts' rows.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+#include "export/job.h"
+#include "export/verify.h"
+
+PG_FUNCTION_INFO_V1(outflow_verify);
+PGDLLEXPORT Datum outflow_verify(PG_FUNCTION_ARGS);
+
+/* One file's verdict. */
+typedef struct Finding
+{
+	const char *status;
+	char	   *detail;
+} Finding;
+
+static const Finding fine = {"ok", NULL};
+
+static char *
+hex_of(const uint8 *bytes, int len)
+{
+	char *hex = palloc(len * 2 + 1);
+
+	hex_encode((const char *) bytes, len, hex);
+	hex[len * 2] = '\0';
+	return hex;
+}
+
+/* The stored bytes: size and checksum. */
+static Finding
+check_stored(FileRoot *root, FilePlace place, const FinishedPart *part)
+{
+	Meter meter = {0};
+	Sink *chain = meter_new(sink_null_new(), &meter, false, true);
+	char *sha256;
+
+	if (!file_read(root, place, part->file, chain))
+		return (Finding){"missing", NULL};
+	if ((int64) meter.bytes != part->bytes_stored)
+		return (Finding){"wrong size",
+						 psprintf(INT64_FORMAT
+								  " bytes were written, " UINT64_FORMAT
+								  " are there",
+								  part->bytes_stored, meter.bytes)};
+	sha256 = hex_of(meter.sha256, SHA256_LEN);
+	if (strcmp(sha256, part->sha256) != 0)
+		return (Finding){"wrong checksum", psprintf("sha256 was %s, is %s",
+													part->sha256, sha256)};
+	return fine;
+}
+
+/* What the stored bytes unpack to. */
+static Finding
+check_plain(const Job *job, FileRoot *root, FilePlace place,
+			const FinishedPart *part)
+{
+	Meter meter = {0};
+	int64 rows = -1;
+	Sink *chain = row_counter_new(job, &rows);
+
+	chain = meter_new(chain, &meter, true, false);
+	chain = job->compress->decompressor(chain);
+	(void) file_read(root, place, part->file, chain);
+	if ((int64) meter.bytes != part->bytes)
+		return (Finding){"wrong content",
+						 psprintf(INT64_FORMAT
+								  " plain bytes were written, " UINT64_FORMAT
+								  " are there",
+								  part->bytes, meter.bytes)};
+	if ((int64) meter.crc != part->crc32c)
+		return (Finding){"wrong content",
+						 psprintf("crc32c was %08x, is %08x",
+								  (uint32) part->crc32c, meter.crc)};
+	if (rows >= 0 && rows != part->rows)
+		return (Finding){"wrong rows",
+						 psprintf(INT64_FORMAT
+								  " rows were written, " INT64_FORMAT
+								  " are there",
+								  part->rows, rows)};
+	return fine;
+}
+
+static Finding
+check_part(const Job *job, FileRoot *root, const FinishedPart *part)
+{
+	FilePlace place = FILE_FINAL;
+	Finding	  finding = check_stored(root, place, part);
+
+	/* before publication it is in the temporary directory */
+	if (strcmp(finding.status, "missing") == 0 && job->state != JOB_DONE)
+	{
+		place = FILE_TEMP;
+		finding = check_stored(root, place, part);
+	}
+	/* a damaged file need not be unpacked, an encrypted one can't be */
+	if (strcmp(finding.status, "ok") == 0 && job->encrypt_to == NIL)
+		finding = check_plain(job, root, place, part);
+	return finding;
+}
+
+bool
+part_is_intact(const Job *job, FileRoot *root, const FinishedPart *part)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow verify part", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Finding		  finding = check_part(job, root, part);
+	bool		  intact = strcmp(finding.status, "ok") == 0;
+
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return intact;
+}
+
+typedef struct Report
+{
+	Tuplestorestate *store;
+	TupleDesc		 desc;
+} Report;
+
+static void
+report(Report *report, int part, const char *file, Finding finding)
+{
+	Datum values[4] = {0};
+	bool  nulls[4] = {false};
+
+	values[0] = Int32GetDatum(part);
+	nulls[0] = part < 0;
+	values[1] = CStringGetTextDatum(file);
+	values[2] = CStringGetTextDatum(finding.status);
+	if (finding.detail)
+		values[3] = CStringGetTextDatum(finding.detail);
+	else
+		nulls[3] = true;
+	tuplestore_putvalues(report->store, report->desc, values, nulls);
+}
+
+static void
+verify_parts(Report *out, const Job *job, FileRoot *root, const List *parts)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow verify part", ALLOCSET_DEFAULT_SIZES);
+	ListCell *cell;
+
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+		MemoryContext old;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!part->done)
+			continue;
+		old = MemoryContextSwitchTo(context);
+		report(out, part->plan.number, part->file,
+			   check_part(job, root, part));
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(context);
+	}
+	MemoryContextDelete(context);
+}
+
+/* Files that a finished export must have, and those it must not have. */
+static void
+verify_directory(Report *out, const Job *job, FileRoot *root,
+				 const List *parts)
+{
+	const char *const marks[] = {PUBLISH_MANIFEST, PUBLISH_SUCCESS};
+	ListCell		 *cell;
+
+	for (int i = 0; i < lengthof(marks); i++)
+	{
+		uint64 size;
+
+		if (job->state == JOB_DONE &&
+			!file_stat(root, FILE_FINAL, marks[i], &size))
+			report(out, -1, marks[i], (Finding){"missing", NULL});
+	}
+	foreach (cell, file_list(root, FILE_FINAL))
+	{
+		FileEntry *entry = lfirst(cell);
+
+		if (!publish_is_ours(parts, entry->name))
+			report(out, -1, entry->name,
+				   (Finding){"left over", "It is not part of this export."});
+	}
+}
+
+Datum
+outflow_verify(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Job			  *job = job_load_own(PG_GETARG_INT64(0), false);
+	List		  *parts = parts_load(job->id);
+	FileRoot	  *root;
+	Report		   out;
+
+	InitMaterializedSRF(fcinfo, 0);
+	out.store = result->setResult;
+	out.desc = result->setDesc;
+
+	job_derive(job);
+	root = destination_open(job, false);
+	if (root == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FILE),
+						errmsg("destination \"%s\" of export job " INT64_FORMAT
+							   " does not exist",
+							   job->destination, job->id)));
+	(void) file_temp_open(root, job->uuid, false);
+	verify_parts(&out, job, root, parts);
+	verify_directory(&out, job, root, parts);
+	file_root_close(root);
+	return (Datum) 0;
+}

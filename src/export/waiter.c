@@ -1,0 +1,267 @@
+/*
+ * waiter.c
+ *		The session in CALL: starts a job's coordinator, waits for it, reports,
+ *		and passes on a cancel.
+ *
+ * Runs in a procedure that may end transactions, and holds neither a snapshot
+ * nor locks while it waits.  What it knows it reads from the job's row, which
+ * is right whatever became of the coordinator.
+ */
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "export/job.h"
+
+/* libpq/libpq.h declares it, but needs Kerberos' header files for that */
+extern bool pq_check_connection(void);
+
+#define POLL_MS 1000
+/* How long a cancelled CALL waits for its job to stop. */
+#define STOP_PATIENCE_MS 10000
+/* Coordinators that end without a word: the role can't connect, say. */
+#define MAX_SILENT_ENDS 3
+
+typedef struct Waiter
+{
+	int64					id;
+	MemoryContext			context;
+	MemoryContext			look_context; /* reset after each look */
+	BackgroundWorkerHandle *handle;		  /* NULL while the job is queued */
+	int						silent_ends;
+	char				   *told;		/* what it waits for, told last */
+	int						parts_told; /* progress, told last */
+	TimestampTz				progress_told;
+	TimestampTz				begun;
+} Waiter;
+
+static void
+waiter_error(int code, Datum arg)
+{
+	Waiter *waiter = (Waiter *) DatumGetPointer(arg);
+
+	if (waiter->handle)
+		TerminateBackgroundWorker(waiter->handle);
+}
+
+static void
+wait_a_moment(long ms)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+}
+
+static bool
+has_stopped(Waiter *waiter)
+{
+	pid_t pid;
+
+	return waiter->handle == NULL ||
+		   GetBackgroundWorkerPid(waiter->handle, &pid) == BGWH_STOPPED;
+}
+
+/* The statement was cancelled: the job ends first, then the statement. */
+static void
+stop_job(Waiter *waiter)
+{
+	HOLD_INTERRUPTS();
+	if (waiter->handle)
+	{
+		TerminateBackgroundWorker(waiter->handle);
+		for (int waited = 0; waited < STOP_PATIENCE_MS && !has_stopped(waiter);
+			 waited += 20)
+			wait_a_moment(20);
+	}
+	else if (job_lock_exclude(waiter->id))
+	{
+		Job *job = job_load(waiter->id, true);
+
+		if (job && job->state == JOB_QUEUED)
+			job_set_state(waiter->id, JOB_INTERRUPTED, NULL);
+		SPI_commit();
+	}
+	RESUME_INTERRUPTS();
+	if (ProcDiePending == 0)
+		ereport(
+			NOTICE,
+			(errmsg("export job " INT64_FORMAT " is interrupted", waiter->id),
+			 errhint("CALL outflow.resume(" INT64_FORMAT ") continues it.",
+					 waiter->id)));
+}
+
+static void
+check_interrupts(Waiter *waiter)
+{
+	/* a client that went away is noticed only by those who look */
+	if (MyProcPort && !pq_check_connection())
+	{
+		ClientConnectionLost = true;
+		InterruptPending = true;
+	}
+	if (QueryCancelPending || ProcDiePending || ClientConnectionLost)
+		stop_job(waiter);
+	CHECK_FOR_INTERRUPTS();
+}
+
+static void
+start_coordinator(Waiter *waiter, const Job *job)
+{
+	MemoryContext old = MemoryContextSwitchTo(waiter->context);
+	bool		  started = coordinator_start(job, &waiter->handle);
+
+	MemoryContextSwitchTo(old);
+	if (started)
+		return;
+	waiter->handle = NULL;
+	job_set_waiting_for(job->id,
+						"a free background worker (max_worker_processes)");
+}
+
+static void
+tell_waiting(Waiter *waiter, const Job *job)
+{
+	if (job->waiting_for == NULL ||
+		(waiter->told && strcmp(waiter->told, job->waiting_for) == 0))
+		return;
+	if (waiter->told)
+		pfree(waiter->told);
+	waiter->told = MemoryContextStrdup(waiter->context, job->waiting_for);
+	ereport(NOTICE, (errmsg("export job " INT64_FORMAT " is queued", job->id),
+					 errdetail("It waits for %s.", job->waiting_for)));
+}
+
+/* At most once a second, and less often as the export takes longer. */
+static void
+tell_progress(Waiter *waiter, const Job *job)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz since = now - waiter->progress_told;
+	JobProgress progress;
+
+	if (client_min_messages > NOTICE || job->parts_total <= 0 ||
+		since < USECS_PER_SEC || since < (now - waiter->begun) / 20)
+		return;
+	job_progress(job->id, &progress);
+	if (progress.parts_done == waiter->parts_told)
+		return;
+	waiter->parts_told = progress.parts_done;
+	waiter->progress_told = now;
+	ereport(NOTICE, (errmsg("export job " INT64_FORMAT
+							": %d of %d parts, " INT64_FORMAT
+							" rows, " INT64_FORMAT " bytes",
+							job->id, progress.parts_done, job->parts_total,
+							progress.rows, progress.bytes)));
+}
+
+static void
+throw_failure(const Job *job)
+{
+	const JobError *error = &job->error;
+	bool			failed = job->state == JOB_FAILED;
+
+	ereport(ERROR,
+			(errcode(failed ? error->code : ERRCODE_QUERY_CANCELED),
+			 failed ? errmsg("export job " INT64_FORMAT " failed: %s", job->id,
+							 error->message)
+					: errmsg("export job " INT64_FORMAT " was interrupted",
+							 job->id),
+			 error->detail[0] ? errdetail_internal("%s", error->detail) : 0,
+			 errhint("%s%sCALL outflow.resume(" INT64_FORMAT ") continues it.",
+					 error->hint, error->hint[0] ? " " : "", job->id)));
+}
+
+/* A coordinator has ended, and its job is still queued. */
+static void
+handle_requeued(Waiter *waiter, const Job *job)
+{
+	JobError error;
+
+	if (job->waiting_for)
+	{
+		waiter->silent_ends = 0;
+		return;
+	}
+	if (++waiter->silent_ends < MAX_SILENT_ENDS)
+		return;
+	error_set(&error, ERRCODE_CANNOT_CONNECT_NOW,
+			  "the job's background worker could not start", NULL,
+			  "The server log says why.");
+	job_set_state(job->id, JOB_FAILED, &error);
+}
+
+/* Judges the job's row; true when the job is done. */
+static bool
+judge(Waiter *waiter)
+{
+	bool stopped = waiter->handle && has_stopped(waiter);
+	Job *job = job_load(waiter->id, false);
+
+	if (job == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("export job " INT64_FORMAT " does not exist any more",
+						waiter->id)));
+	if (job->state == JOB_DONE)
+		return true;
+	if (job->state == JOB_FAILED || job->state == JOB_INTERRUPTED ||
+		(job->state == JOB_RUNNING && stopped))
+	{
+		waiter->handle = NULL;
+		throw_failure(job);
+	}
+	if (stopped)
+	{
+		handle_requeued(waiter, job);
+		waiter->handle = NULL;
+	}
+	else if (job->state == JOB_QUEUED && waiter->handle == NULL)
+		start_coordinator(waiter, job);
+	if (job->state == JOB_QUEUED)
+		tell_waiting(waiter, job);
+	else
+		tell_progress(waiter, job);
+	return false;
+}
+
+/* Looks at the job once, in a transaction of its own. */
+static bool
+look(Waiter *waiter)
+{
+	MemoryContext old = MemoryContextSwitchTo(waiter->look_context);
+	bool		  done = judge(waiter);
+
+	SPI_commit();
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(waiter->look_context);
+	return done;
+}
+
+void
+wait_for_job(int64 id)
+{
+	Waiter *waiter = palloc0_object(Waiter);
+
+	waiter->id = id;
+	waiter->context = CurrentMemoryContext;
+	waiter->look_context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow waiter", ALLOCSET_DEFAULT_SIZES);
+	waiter->begun = waiter->progress_told = GetCurrentTimestamp();
+	PG_ENSURE_ERROR_CLEANUP(waiter_error, PointerGetDatum(waiter));
+	{
+		while (!look(waiter))
+		{
+			wait_a_moment(POLL_MS);
+			check_interrupts(waiter);
+		}
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(waiter_error, PointerGetDatum(waiter));
+}

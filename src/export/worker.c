@@ -1,0 +1,253 @@
+/*
+ * worker.c
+ *		A background worker of an export job: claims parts and exports them.
+ *
+ * It joins the coordinator's lock group before it takes any lock, so that it
+ * gets behind nobody who waits for the coordinator.  A part is read in a
+ * read-only transaction under the job's snapshot; its checkpoint is written in
+ * another one, since a snapshot of the past can't update rows.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "export/shared.h"
+
+typedef struct ExportWorker
+{
+	JobShared	 *shared;
+	SharedWorker *self;
+	MemoryContext context; /* the process's life */
+	MemoryContext part_context;
+	Job			 *job;
+	FileRoot	 *root;
+	SharedPlan	 *plan;
+	int			  part; /* being exported; -1 for none */
+} ExportWorker;
+
+PGDLLEXPORT void outflow_worker_main(Datum arg);
+
+bool
+worker_start(JobShared *shared, dsm_handle handle, int number,
+			 BackgroundWorkerHandle **started)
+{
+	BackgroundWorker worker = {0};
+
+	snprintf(worker.bgw_name, BGW_MAXLEN,
+			 "outflow job " INT64_FORMAT " worker %d", shared->job, number);
+	strlcpy(worker.bgw_type, "outflow worker", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "outflow", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "outflow_worker_main", BGW_MAXLEN);
+	worker.bgw_flags =
+		BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_main_arg = UInt32GetDatum(handle);
+	worker.bgw_notify_pid = MyProcPid;
+	memcpy(worker.bgw_extra, &number, sizeof(number));
+	return RegisterDynamicBackgroundWorker(&worker, started);
+}
+
+/* Runs however the process ends: attempts end with it. */
+static void
+worker_exit(int code, Datum arg)
+{
+	ExportWorker *worker = (ExportWorker *) DatumGetPointer(arg);
+
+	if (worker->part_context)
+	{
+		MemoryContextDelete(worker->part_context);
+		worker->part_context = NULL;
+	}
+	if (pg_atomic_read_u32(&worker->self->state) != WORKER_LEFT)
+		pg_atomic_write_u32(&worker->self->state, WORKER_DIED);
+	shared_wake_coordinator(worker->shared);
+}
+
+/* Loads the job and opens its destination. */
+static void
+prepare(ExportWorker *worker)
+{
+	MemoryContext old;
+
+	StartTransactionCommand();
+	old = MemoryContextSwitchTo(worker->context);
+	worker->job = job_load(worker->shared->job, false);
+	if (worker->job == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("export job " INT64_FORMAT " does not exist",
+							   worker->shared->job)));
+	job_derive(worker->job);
+	worker->root = destination_open(worker->job, true);
+	(void) file_temp_open(worker->root, worker->job->uuid, true);
+	MemoryContextSwitchTo(old);
+	CommitTransactionCommand();
+
+	settings_apply(worker->job->settings);
+	if (worker->job->row_format->canonical_settings)
+		(void) settings_pin_canonical(worker->context);
+}
+
+static void
+attach_plan(ExportWorker *worker)
+{
+	dsm_segment *segment = dsm_attach(worker->shared->plan);
+
+	if (segment == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the job's coordinator has ended")));
+	dsm_pin_mapping(segment);
+	worker->plan = dsm_segment_address(segment);
+}
+
+/* The coordinator can't write: its transaction is read-only to the end. */
+static void
+record_plan(ExportWorker *worker)
+{
+	SharedPlan *plan = worker->plan;
+	uint32		nobody = 0;
+
+	if (!pg_atomic_compare_exchange_u32(&worker->shared->recorder, &nobody, 1))
+		return;
+	StartTransactionCommand();
+	parts_insert(worker->job->id, shared_parts(plan), plan->nparts);
+	job_record_plan(worker->job, shared_snapshot_text(plan), plan->lsn,
+					plan->nparts);
+	CommitTransactionCommand();
+	shared_set_phase(worker->shared, PHASE_EXPORTING);
+}
+
+/* Reads the part under the job's snapshot. */
+static void
+read_part(ExportWorker *worker, const PlannedPart *part, PartResult *result)
+{
+	MemoryContext old;
+
+	StartTransactionCommand();
+	XactIsoLevel = XACT_REPEATABLE_READ;
+	XactReadOnly = true;
+	RestoreTransactionSnapshot(RestoreSnapshot(shared_snapshot(worker->plan)),
+							   worker->shared->coordinator);
+	PushActiveSnapshot(GetTransactionSnapshot());
+
+	old = MemoryContextSwitchTo(worker->part_context);
+	part_export(worker->job, part, worker->root, GetActiveSnapshot(),
+				&worker->shared->stop, result);
+	MemoryContextSwitchTo(old);
+
+	/* only then were all parts read under the same locks and snapshot */
+	if (worker->shared->coordinator_gone)
+		ereport(ERROR, (errcode(ERRCODE_ADMIN_SHUTDOWN),
+						errmsg("the job's coordinator has ended")));
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
+
+static void
+export_part(ExportWorker *worker, const PlannedPart *part)
+{
+	PartResult	  result;
+	MemoryContext old;
+
+	worker->part = part->number;
+	worker->part_context = AllocSetContextCreate(
+		worker->context, "outflow export part", ALLOCSET_DEFAULT_SIZES);
+	read_part(worker, part, &result);
+	result.snapshot = shared_snapshot_text(worker->plan);
+
+	StartTransactionCommand();
+	old = MemoryContextSwitchTo(worker->part_context);
+	part_checkpoint(worker->job, part, &result);
+	MemoryContextSwitchTo(old);
+	CommitTransactionCommand();
+	pgstat_report_stat(false);
+
+	MemoryContextDelete(worker->part_context);
+	worker->part_context = NULL;
+	worker->part = -1;
+	pg_atomic_fetch_add_u32(&worker->shared->parts_done, 1);
+	shared_wake_coordinator(worker->shared);
+}
+
+static void
+work(void *arg)
+{
+	ExportWorker *worker = arg;
+	JobShared	 *shared = worker->shared;
+
+	prepare(worker);
+	if (!shared_wait_for(shared, PHASE_PLANNED))
+		return;
+	attach_plan(worker);
+	record_plan(worker);
+	if (!shared_wait_for(shared, PHASE_EXPORTING))
+		return;
+	while (!shared->stop && !shared->coordinator_gone)
+	{
+		uint32 next = pg_atomic_fetch_add_u32(&shared->next_part, 1);
+
+		if (next >= (uint32) worker->plan->nparts)
+			break;
+		export_part(worker, &shared_parts(worker->plan)[next]);
+	}
+}
+
+static void
+work_cleanup(void *arg)
+{
+	ExportWorker *worker = arg;
+
+	if (worker->part_context)
+	{
+		MemoryContextDelete(worker->part_context);
+		worker->part_context = NULL;
+	}
+}
+
+void
+outflow_worker_main(Datum arg)
+{
+	static ExportWorker worker = {.part = -1};
+	dsm_segment		   *segment;
+	int					number;
+	JobError			error;
+
+	memcpy(&number, MyBgworkerEntry->bgw_extra, sizeof(number));
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	segment = shared_attach(DatumGetUInt32(arg));
+	if (segment == NULL)
+		return;
+	worker.context = AllocSetContextCreate(
+		TopMemoryContext, "outflow export worker", ALLOCSET_DEFAULT_SIZES);
+	worker.shared = dsm_segment_address(segment);
+	worker.self = &worker.shared->workers[number];
+	before_shmem_exit(worker_exit, PointerGetDatum(&worker));
+
+	/* before anything that takes a lock */
+	if (!BecomeLockGroupMember(worker.shared->coordinator,
+							   worker.shared->coordinator_pid))
+		return;
+	worker.self->proc = MyProc;
+	pg_write_barrier();
+	pg_atomic_write_u32(&worker.self->state, WORKER_READY);
+
+	BackgroundWorkerInitializeConnectionByOid(worker.shared->database,
+											  worker.shared->owner, 0);
+	settings_pin_worker();
+	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
+	job_lock_share(worker.shared->job);
+	MemoryContextSwitchTo(worker.context);
+	if (guarded_run(work, work_cleanup, &worker, &error))
+		pg_atomic_write_u32(&worker.self->state, WORKER_LEFT);
+	else
+		shared_set_error(worker.shared, &error, worker.part);
+}
