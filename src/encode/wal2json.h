@@ -10,6 +10,7 @@
 #ifndef OUTFLOW_WAL2JSON_H
 #define OUTFLOW_WAL2JSON_H
 
+#include "compat.h"
 #include "encode/change.h"
 
 /* One run of decoding: the options and what is rendered ahead of rows. */
