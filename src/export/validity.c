@@ -19,7 +19,6 @@
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/spccache.h"
 
 #include "export/validity.h"
 
@@ -139,16 +138,18 @@ read_strategy(BlockNumber nblocks)
 	return NULL;
 }
 
+/*
+ * The blocks are read one after the other, which kernels read ahead by
+ * themselves; asking for them in advance only costs cached tables time.
+ */
 bool
 validity_check_pages(const Stamp *stamp, Relation rel, ValidityDetail *detail)
 {
 	BlockNumber			 nblocks = RelationGetNumberOfBlocks(rel);
 	BlockNumber			 end = stamp->end_block;
-	BlockNumber			 prefetched = stamp->first_block;
 	BufferAccessStrategy strategy = read_strategy(nblocks);
 	const char			*broken = NULL;
 	PageRules			 rules;
-	BlockNumber			 ahead;
 	BlockNumber			 block;
 
 	if (end > nblocks)
@@ -165,17 +166,12 @@ validity_check_pages(const Stamp *stamp, Relation rel, ValidityDetail *detail)
 	rules.lsn = stamp->lsn;
 	rules.xmin = U64FromFullTransactionId(stamp->xmin);
 	rules.window = xid_window();
-	ahead =
-		get_tablespace_maintenance_io_concurrency(rel->rd_rel->reltablespace);
 
 	for (block = stamp->first_block; block < end && broken == NULL; block++)
 	{
 		Buffer buffer;
 
 		CHECK_FOR_INTERRUPTS();
-		for (; prefetched < end && prefetched - block <= ahead; prefetched++)
-			if (prefetched > block)
-				PrefetchBuffer(rel, MAIN_FORKNUM, prefetched);
 		buffer =
 			ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, strategy);
 		LockBuffer(buffer, BUFFER_LOCK_SHARE);
