@@ -115,7 +115,7 @@ ISOLATION = $(patsubst test/isolation/specs/%.spec,%,\
 	$(sort $(wildcard test/isolation/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=outflow
 
-EXTRA_CLEAN = tmp_check
+EXTRA_CLEAN = tmp_check test/modules/*/*.o test/modules/*/*.so
 
 # no query inlines our functions, so there is no bitcode to build
 override with_llvm = no
