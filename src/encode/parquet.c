@@ -119,7 +119,7 @@ init_codec(RowEncoder *encoder, const char *compression)
 	encoder->cleanup.func = end_codec;
 	encoder->cleanup.arg = writer;
 	MemoryContextRegisterResetCallback(writer->context, &encoder->cleanup);
-	writer->codec_state = writer->codec->begin(writer->codec_level);
+	writer->codec_state = writer->codec->begin();
 }
 
 static void

@@ -143,14 +143,18 @@ typedef struct ParquetCodec
 	const char *name;
 	int			id; /* as the format numbers it */
 	int			min_level, max_level, default_level;
+	int			quick_level;	 /* tried as well when the user chose none */
 	size_t (*bound)(size_t len); /* greatest size of len compressed bytes */
 	size_t (*compress)(void *state, int level, const char *src, size_t len,
 					   char *dst, size_t size);
-	void *(*begin)(int level); /* malloc'd by a library */
+	void *(*begin)(void); /* malloc'd by a library */
 	void (*end)(void *state);
 } ParquetCodec;
 
-/* Parses "zstd" or "zstd:7"; NULL is the default.  Errors name the rest. */
+/*
+ * Parses "zstd" or "zstd:7"; NULL is the default.  Errors name the rest.
+ * Without a level it is 0: each chunk takes its codec's default or quick one.
+ */
 extern const ParquetCodec *parquet_codec_parse(const char *text, int *level);
 
 /* ---- parquet_column.c: leaves ---- */
@@ -195,6 +199,7 @@ typedef struct ParquetLeaf
 	ParquetPage *last_page;
 	int			 npages;
 	int			 nindex_pages; /* of them encoded by the dictionary */
+	int			 codec_level;
 	int64		 chunk_levels;
 	int64		 chunk_nulls;
 	Bounds		 bounds;
@@ -323,7 +328,7 @@ typedef struct ParquetWriter
 	int			   nelements; /* of the schema, with its root */
 
 	const ParquetCodec *codec;
-	int					codec_level;
+	int					codec_level; /* 0: leaves choose theirs */
 	void			   *codec_state;
 
 	/* workspaces */

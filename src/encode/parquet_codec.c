@@ -25,7 +25,7 @@ codec_failed(const char *name, const char *reason)
 }
 
 static void *
-begin_nothing(int level)
+begin_nothing(void)
 {
 	return NULL;
 }
@@ -71,12 +71,12 @@ snappy_page(void *state, int level, const char *src, size_t len, char *dst,
 /* ---- gzip ---- */
 
 static void *
-gzip_begin(int level)
+gzip_begin(void)
 {
 	z_stream *stream = calloc(1, sizeof(z_stream));
 
 	/* 15 bits of window, 16 for gzip's header and trailer */
-	if (stream && deflateInit2(stream, level, Z_DEFLATED, 15 + 16, 8,
+	if (stream && deflateInit2(stream, 6, Z_DEFLATED, 15 + 16, 8,
 							   Z_DEFAULT_STRATEGY) != Z_OK)
 	{
 		free(stream);
@@ -106,6 +106,7 @@ gzip_page(void *state, int level, const char *src, size_t len, char *dst,
 	z_stream *stream = state;
 
 	deflateReset(stream);
+	deflateParams(stream, level, Z_DEFAULT_STRATEGY);
 	stream->next_in = (Bytef *) src;
 	stream->avail_in = (uInt) len;
 	stream->next_out = (Bytef *) dst;
@@ -118,7 +119,7 @@ gzip_page(void *state, int level, const char *src, size_t len, char *dst,
 /* ---- zstd ---- */
 
 static void *
-zstd_begin(int level)
+zstd_begin(void)
 {
 	return ZSTD_createCCtx();
 }
@@ -173,15 +174,47 @@ lz4_page(void *state, int level, const char *src, size_t len, char *dst,
 
 /* The first is the default. */
 static const ParquetCodec codecs[] = {
-	{"zstd", 6, 1, 19, 3, zstd_bound, zstd_page, zstd_begin, zstd_end},
-	{"snappy", 1, 0, 0, 0, snappy_bound, snappy_page, begin_nothing,
-	 end_nothing},
-	{"gzip", 2, 1, 9, 6, gzip_bound, gzip_page, gzip_begin, gzip_end},
-	{"lz4_raw", 7, 1, 12, 1, lz4_bound, lz4_page, begin_nothing, end_nothing},
-	/* what users call it; the format's own LZ4 is deprecated */
-	{"lz4", 7, 1, 12, 1, lz4_bound, lz4_page, begin_nothing, end_nothing},
-	{"none", 0, 0, 0, 0, none_bound, none_compress, begin_nothing,
-	 end_nothing},
+	{.name = "zstd",
+	 .id = 6,
+	 .min_level = 1,
+	 .max_level = 19,
+	 .default_level = 3,
+	 .quick_level = 1,
+	 .bound = zstd_bound,
+	 .compress = zstd_page,
+	 .begin = zstd_begin,
+	 .end = zstd_end},
+	{.name = "snappy",
+	 .id = 1,
+	 .bound = snappy_bound,
+	 .compress = snappy_page,
+	 .begin = begin_nothing,
+	 .end = end_nothing},
+	{.name = "gzip",
+	 .id = 2,
+	 .min_level = 1,
+	 .max_level = 9,
+	 .default_level = 6,
+	 .quick_level = 1,
+	 .bound = gzip_bound,
+	 .compress = gzip_page,
+	 .begin = gzip_begin,
+	 .end = gzip_end},
+	{.name = "lz4_raw",
+	 .id = 7,
+	 .min_level = 1,
+	 .max_level = 12,
+	 .default_level = 1,
+	 .quick_level = 1,
+	 .bound = lz4_bound,
+	 .compress = lz4_page,
+	 .begin = begin_nothing,
+	 .end = end_nothing},
+	{.name = "none",
+	 .bound = none_bound,
+	 .compress = none_compress,
+	 .begin = begin_nothing,
+	 .end = end_nothing},
 };
 
 static void
@@ -230,6 +263,10 @@ parquet_codec_parse(const char *text, int *level)
 		text = codecs[0].name;
 	colon = strchr(text, ':');
 	len = colon ? (size_t) (colon - text) : strlen(text);
+	/* what users call it; what the format calls LZ4 is deprecated */
+	if (len == 3 && pg_strncasecmp(text, "lz4", len) == 0)
+		return parquet_codec_parse(
+			colon ? psprintf("lz4_raw%s", colon) : "lz4_raw", level);
 	for (i = 0; i < lengthof(codecs); i++)
 	{
 		const ParquetCodec *codec = &codecs[i];
@@ -237,8 +274,7 @@ parquet_codec_parse(const char *text, int *level)
 		if (strlen(codec->name) != len ||
 			pg_strncasecmp(codec->name, text, len) != 0)
 			continue;
-		*level =
-			colon ? parse_level(codec, text, colon + 1) : codec->default_level;
+		*level = colon ? parse_level(codec, text, colon + 1) : 0;
 		return codec;
 	}
 	refuse_codec(text);

@@ -11,7 +11,7 @@
 #include "encode/parquet.h"
 
 /* After so many values a dictionary must have shown that they repeat. */
-#define SAMPLE_VALUES 2048
+#define SAMPLE_VALUES 8192
 
 /* A column whose values don't repeat isn't asked again for some row groups. */
 #define SKIPPED_GROUPS 7
@@ -20,6 +20,9 @@ void
 leaf_init(ParquetLeaf *leaf)
 {
 	leaf->skip_groups = 0;
+	leaf->codec_level = leaf->writer->codec_level
+							? leaf->writer->codec_level
+							: leaf->writer->codec->default_level;
 	leaf_begin_group(leaf);
 }
 

@@ -114,34 +114,71 @@ indexed_body(ParquetLeaf *leaf, size_t *len)
 	return page->data;
 }
 
+static size_t
+compress_at(ParquetWriter *writer, int level, const char *body, size_t len,
+			char *dst)
+{
+	return writer->codec->compress(writer->codec_state, level, body, len, dst,
+								   writer->codec->bound(len));
+}
+
+/*
+ * Text without repetitions, such as hexadecimal digests, takes a codec's usual
+ * level much longer than its quickest, to no avail.  So a chunk's first page
+ * is compressed at both.
+ */
+static bool
+is_trial_page(const ParquetLeaf *leaf, size_t len)
+{
+	const ParquetCodec *codec = leaf->writer->codec;
+
+	return leaf->writer->codec_level == 0 && leaf->npages == 0 &&
+		   codec->quick_level != codec->default_level && len <= KEPT_BYTES;
+}
+
 static const char *
-compress_body(ParquetWriter *writer, const char *body, size_t len,
+compress_body(ParquetLeaf *leaf, const char *body, size_t len,
 			  size_t *stored_len)
 {
+	ParquetWriter	   *writer = leaf->writer;
 	const ParquetCodec *codec = writer->codec;
+	bool				trial = is_trial_page(leaf, len);
 	size_t				bound = codec->bound(len);
 	char			   *dst;
+	size_t				quick_len;
 
 	*stored_len = len;
 	if (codec->id == 0)
 		return body;
-	dst = bytes_reserve(&writer->compressed, bound);
-	*stored_len = codec->compress(writer->codec_state, writer->codec_level,
-								  body, len, dst, bound);
+	dst = bytes_reserve(&writer->compressed, trial ? 2 * bound : bound);
+	if (trial)
+		leaf->codec_level = codec->default_level;
+	*stored_len = compress_at(writer, leaf->codec_level, body, len, dst);
+	if (trial)
+	{
+		quick_len =
+			compress_at(writer, codec->quick_level, body, len, dst + bound);
+		if (quick_len - quick_len / 32 <= *stored_len)
+		{
+			leaf->codec_level = codec->quick_level;
+			*stored_len = quick_len;
+			return dst + bound;
+		}
+	}
 	return dst;
 }
 
 /* A page of body: its header, then the body as it is stored. */
 static ParquetPage *
-make_page(ParquetWriter *writer, ParquetPageType type,
-		  ParquetEncoding encoding, int64 nvalues, const char *body,
-		  size_t len)
+make_page(ParquetLeaf *leaf, ParquetPageType type, ParquetEncoding encoding,
+		  int64 nvalues, const char *body, size_t len)
 {
-	size_t		 stored_len;
-	const char	*stored = compress_body(writer, body, len, &stored_len);
-	Bytes		*header = &writer->header;
-	ParquetPage *page;
-	Thrift		 thrift;
+	ParquetWriter *writer = leaf->writer;
+	size_t		   stored_len;
+	const char	  *stored = compress_body(leaf, body, len, &stored_len);
+	Bytes		  *header = &writer->header;
+	ParquetPage	  *page;
+	Thrift		   thrift;
 
 	header->len = 0;
 	thrift_begin(&thrift, header);
@@ -218,8 +255,7 @@ make_data_page(ParquetLeaf *leaf)
 			pack_booleans(leaf);
 		body = plain_body(leaf, &len);
 	}
-	page =
-		make_page(leaf->writer, PAGE_DATA, encoding, leaf->nlevels, body, len);
+	page = make_page(leaf, PAGE_DATA, encoding, leaf->nlevels, body, len);
 	page->first_row = leaf->first_row;
 	page->nulls = leaf->nlevels - leaf->nvalues;
 	page->all_null = leaf->nvalues == 0;
@@ -258,7 +294,7 @@ leaf_dictionary_page(ParquetLeaf *leaf)
 
 	if (leaf->nindex_pages == 0)
 		return NULL;
-	return make_page(leaf->writer, PAGE_DICTIONARY, ENCODING_PLAIN,
+	return make_page(leaf, PAGE_DICTIONARY, ENCODING_PLAIN,
 					 dictionary->nentries, dictionary->values.data,
 					 dictionary->values.len);
 }
