@@ -464,7 +464,8 @@ OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 
 CREATE VIEW outflow.parts WITH (security_barrier) AS
 SELECT p.job, p.part, p.state, p.name AS relation, p.first_block,
-	p.end_block OPERATOR(pg_catalog.-) 1 AS last_block, p.file, p.rows, p.bytes,
+	CASE WHEN p.end_block OPERATOR(pg_catalog.>) p.first_block
+		THEN p.end_block OPERATOR(pg_catalog.-) 1 END AS last_block, p.file, p.rows, p.bytes,
 	p.bytes_stored, p.snapshot, p.lsn, p.attempts, p.error
 FROM outflow.part AS p
 JOIN outflow.job AS j ON j.job OPERATOR(pg_catalog.=) p.job

@@ -9,6 +9,7 @@
 #include "utils/guc.h"
 
 #include "compat.h"
+#include "export/export.h"
 #include "stream/stream.h"
 
 PG_MODULE_MAGIC_EXT(.name = "outflow", .version = OUTFLOW_VERSION);
@@ -19,6 +20,7 @@ extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
 void
 _PG_init(void)
 {
+	export_define_settings();
 	MarkGUCPrefixReserved("outflow");
 }
 

@@ -35,6 +35,7 @@ text_check(const RowFormatOptions *options)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("delimiter cannot be \"%c\" in format \"text\"",
 							   options->delimiter)));
+	row_format_check_characters(options, '\t', '\0', "\\N");
 }
 
 /*

@@ -27,6 +27,7 @@ csv_check(const RowFormatOptions *options)
 	if (options->compression)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("format \"csv\" does not compress by itself")));
+	row_format_check_characters(options, ',', '"', "");
 }
 
 /*

@@ -252,5 +252,13 @@ extern const RowFormat row_format_parquet;
 extern const RowFormat *const row_formats[];
 /* Never NULL: an unknown name is an ERROR that hints the valid ones. */
 extern const RowFormat *row_format_find(const char *name);
+/*
+ * For formats of lines: refuses what COPY refuses, since rows could not be
+ * told apart any more.  The arguments are the format's defaults; quote may be
+ * 0.
+ */
+extern void row_format_check_characters(const RowFormatOptions *options,
+										char delimiter, char quote,
+										const char *null);
 
 #endif /* OUTFLOW_ENCODE_H */

@@ -26,6 +26,8 @@ typedef struct RawOptions
 	char *escape;
 	char *null;
 	char *encoding;
+	List *lossy;
+	int	  row_group_rows;
 } RawOptions;
 
 static const OptionSpec table[] = {
@@ -34,9 +36,12 @@ static const OptionSpec table[] = {
 	{"escape", OPTION_STRING, offsetof(RawOptions, escape)},
 	{"force_quote", OPTION_BOOL, offsetof(RawOptions, force_quote)},
 	{"header", OPTION_BOOL, offsetof(RawOptions, header)},
+	{"lossy", OPTION_LIST, offsetof(RawOptions, lossy)},
 	{"null", OPTION_STRING, offsetof(RawOptions, null)},
 	{"overwrite", OPTION_BOOL, offsetof(RawOptions, overwrite)},
 	{"quote", OPTION_STRING, offsetof(RawOptions, quote)},
+	{"row_group_rows", OPTION_INT, offsetof(RawOptions, row_group_rows), NULL,
+	 1, PG_INT32_MAX},
 	{NULL}};
 
 static char *
@@ -119,6 +124,8 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->row.quote = single_byte("quote", raw.quote);
 	options->row.escape = single_byte("escape", raw.escape);
 	options->row.null = raw.null;
+	options->row.lossy = raw.lossy;
+	options->row.group_rows = raw.row_group_rows;
 	options->row.encoding = pg_char_to_encoding(raw.encoding);
 	if (options->row.encoding < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),

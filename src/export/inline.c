@@ -44,10 +44,9 @@ export_all(Job *job, const ExportPlan *plan, FileRoot *root)
 
 		CHECK_FOR_INTERRUPTS();
 		PushActiveSnapshot(plan->snapshot);
-		part_export(job, &plan->parts[i], root, plan->snapshot, &never,
-					&result);
+		part_export(job, &plan->parts[i], root, plan->snapshot,
+					plan->snapshot_text, &never, &result);
 		PopActiveSnapshot();
-		result.snapshot = plan->snapshot_text;
 		part_checkpoint(job, &plan->parts[i], &result);
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);

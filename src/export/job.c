@@ -276,7 +276,11 @@ job_derive(Job *job)
 {
 	export_options_parse(job->options_json, &job->options);
 	job->row_format = row_format_find(job->format);
-	job->compress = compress_parse(job->compression, &job->compress_level);
+	if (job->row_format->compresses_itself)
+		job->options.row.compression = job->compression;
+	job->compress = compress_parse(
+		job->row_format->compresses_itself ? "none" : job->compression,
+		&job->compress_level);
 	if (job->encrypt_to)
 	{
 		int	   count = list_length(job->encrypt_to);

@@ -185,7 +185,7 @@ typedef struct PartResult
 	Meter		plain;
 	Meter		stored;
 	XLogRecPtr	lsn;
-	const char *snapshot; /* set by the caller */
+	const char *snapshot; /* as text */
 } PartResult;
 
 /* A finished part, as the table has it. */
@@ -255,7 +255,8 @@ extern ExportPlan *plan_make(const Job	  *job, void (*restart)(void),
 /* ---- part.c: exports one part */
 
 extern void part_export(const Job *job, const PlannedPart *part,
-						FileRoot *root, Snapshot snapshot, volatile bool *stop,
+						FileRoot *root, Snapshot snapshot,
+						const char *snapshot_text, volatile bool *stop,
 						PartResult *result);
 
 /* ---- publish.c, manifest.c */

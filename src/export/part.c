@@ -36,6 +36,7 @@ typedef struct PartScan
 	RowShape		  *shape;
 	RowEncoder		  *encoder;
 	Sink			  *chain;
+	RowFormatOptions   options; /* the job's, with facts of this part */
 	StringInfoData	   out;
 	MemoryContext	   row_context;
 	TupleTableSlot	  *slot;   /* of the leaf */
@@ -45,6 +46,16 @@ typedef struct PartScan
 	volatile bool	  *stop;
 	PartResult		  *result;
 } PartScan;
+
+/* A format whose rows may pass 1 GB calls this inside of row(). */
+static void
+drain_rows(void *arg, StringInfo out)
+{
+	PartScan *scan = arg;
+
+	sink_write(scan->chain, out->data, out->len);
+	resetStringInfo(out);
+}
 
 static void
 flush_rows(PartScan *scan)
@@ -106,6 +117,26 @@ export_blocks(PartScan *scan, Snapshot snapshot)
 	table_endscan(heap);
 }
 
+static void
+add_fact(PartScan *scan, char *name, char *value)
+{
+	scan->options.metadata = lappend(scan->options.metadata, name);
+	scan->options.metadata = lappend(scan->options.metadata, value);
+}
+
+/* Facts that a file may carry, so that it explains itself. */
+static void
+describe_part(PartScan *scan)
+{
+	scan->options.metadata = NIL;
+	add_fact(scan, "outflow.job", psprintf(INT64_FORMAT, scan->job->id));
+	add_fact(scan, "outflow.uuid", scan->job->uuid);
+	add_fact(scan, "outflow.source", scan->source->name);
+	add_fact(scan, "outflow.part", psprintf("%d", scan->part->number));
+	add_fact(scan, "outflow.snapshot",
+			 unconstify(char *, scan->result->snapshot));
+}
+
 /* Builds the chain from its end and opens the encoder in front of it. */
 static void
 open_chain(PartScan *scan, FileRoot *root)
@@ -124,8 +155,12 @@ open_chain(PartScan *scan, FileRoot *root)
 	scan->chain = job->compress->compressor(scan->chain, job->compress_level);
 	scan->chain = meter_new(scan->chain, &result->plain, !encrypted, false);
 	initStringInfo(&scan->out);
+	scan->options = job->options.row;
+	scan->options.drain = drain_rows;
+	scan->options.drain_arg = scan;
+	describe_part(scan);
 	scan->encoder =
-		job->row_format->open(scan->shape, &job->options.row, &scan->out);
+		job->row_format->open(scan->shape, &scan->options, &scan->out);
 }
 
 /* Opens the relations under the part's locks and checks rights once more. */
@@ -169,11 +204,13 @@ close_relations(PartScan *scan)
 
 void
 part_export(const Job *job, const PlannedPart *part, FileRoot *root,
-			Snapshot snapshot, volatile bool *stop, PartResult *result)
+			Snapshot snapshot, const char *snapshot_text, volatile bool *stop,
+			PartResult *result)
 {
 	PartScan scan = {.job = job, .part = part, .stop = stop, .result = result};
 
 	memset(result, 0, sizeof(PartResult));
+	result->snapshot = snapshot_text;
 	scan.source = list_nth(job->sources, part->source);
 	scan.row_context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow export row", ALLOCSET_DEFAULT_SIZES);
@@ -183,13 +220,15 @@ part_export(const Job *job, const PlannedPart *part, FileRoot *root,
 	open_chain(&scan, root);
 	if (part->end_block > part->first_block)
 		export_blocks(&scan, snapshot);
+	/* after the scan, while the snapshot is still held */
+	result->lsn = GetXLogInsertRecPtr();
+	add_fact(&scan, "outflow.lsn",
+			 psprintf("%X/%X", LSN_FORMAT_ARGS(result->lsn)));
 	job->row_format->close(scan.encoder, &scan.out);
 	flush_rows(&scan);
 	sink_finish(scan.chain);
 	sink_cleanup(scan.chain);
 
-	/* after the scan, while the snapshot is still held */
-	result->lsn = GetXLogInsertRecPtr();
 	pgstat_progress_end_command();
 	close_relations(&scan);
 }

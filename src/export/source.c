@@ -99,7 +99,7 @@ check_kind(Relation rel)
 void
 source_check_leaf(Relation leaf, Relation root)
 {
-	if (leaf->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+	if (leaf->rd_rel->relkind == RELKIND_FOREIGN_TABLE && leaf != root)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("cannot export \"%s\"", RelationGetRelationName(root)),

@@ -149,6 +149,12 @@ source_from_arguments(FunctionCallInfo fcinfo)
 	return source;
 }
 
+static char *
+default_compression(const char *format)
+{
+	return row_format_find(format)->compresses_itself ? "zstd" : "none";
+}
+
 static Job *
 job_from_arguments(FunctionCallInfo fcinfo)
 {
@@ -160,7 +166,7 @@ job_from_arguments(FunctionCallInfo fcinfo)
 	job->destination = text_argument(fcinfo, ARG_DESTINATION, "destination");
 	job->format = text_argument(fcinfo, ARG_FORMAT, "format");
 	job->compression = PG_ARGISNULL(ARG_COMPRESSION)
-						   ? "none"
+						   ? default_compression(job->format)
 						   : text_argument(fcinfo, ARG_COMPRESSION, "");
 	job->encrypt_to = texts_argument(fcinfo, ARG_ENCRYPT_TO, "encrypt_to");
 	job->part_size = export_size_parse(

@@ -140,7 +140,8 @@ read_part(ExportWorker *worker, const PlannedPart *part, PartResult *result)
 
 	old = MemoryContextSwitchTo(worker->part_context);
 	part_export(worker->job, part, worker->root, GetActiveSnapshot(),
-				&worker->shared->stop, result);
+				shared_snapshot_text(worker->plan), &worker->shared->stop,
+				result);
 	MemoryContextSwitchTo(old);
 
 	/* only then were all parts read under the same locks and snapshot */
@@ -161,7 +162,6 @@ export_part(ExportWorker *worker, const PlannedPart *part)
 	worker->part_context = AllocSetContextCreate(
 		worker->context, "outflow export part", ALLOCSET_DEFAULT_SIZES);
 	read_part(worker, part, &result);
-	result.snapshot = shared_snapshot_text(worker->plan);
 
 	StartTransactionCommand();
 	old = MemoryContextSwitchTo(worker->part_context);
