@@ -401,6 +401,20 @@ sub _ddl
 	  . OutflowValues::quote($sql) . ');';
 }
 
+# A default that wal2json, which doesn't escape it, prints as JSON
+sub _tame_value
+{
+	my ($self, $type) = @_;
+
+	foreach (1 .. 20)
+	{
+		my $value = $self->{values}->present($type);
+
+		return " DEFAULT $value" unless $value =~ /["\\[:cntrl:]]/;
+	}
+	return '';
+}
+
 # A table that shifts: what is done to it is remembered, so that DML meets it as
 # it is, provided that the transaction doesn't fail.
 sub _shift
@@ -417,8 +431,7 @@ sub _shift
 	{
 		my $type = $values->pick('int4', 'text', 'numeric(10,2)', 'timestamptz',
 			'w.mood', 'w.pair', 'int4[]', 'w.price', 'varchar(40)', 'jsonb');
-		my $default =
-		  $values->chance(40) ? ' DEFAULT ' . $values->present($type) : '';
+		my $default = $values->chance(40) ? $self->_tame_value($type) : '';
 		my $new = 'c' . ++$self->{columns_made};
 
 		$table->{columns} = [ @columns, [ $new, $type ] ];
