@@ -59,6 +59,7 @@ OBJS = \
 	src/export/signature.o \
 	src/export/digest.o \
 	src/export/validity.o \
+	src/export/carry.o \
 	src/export/export_settings.o \
 	src/export/error.o \
 	src/export/export_options.o \

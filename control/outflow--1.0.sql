@@ -375,7 +375,9 @@ CREATE TABLE outflow.part (
 	sha256 bytea,				-- of the stored bytes
 	snapshot text,
 	lsn pg_lsn,
-	stamp text,
+	stamp text,					-- null: may never be carried
+	reason text,				-- why not, or why it was exported again
+	origin bigint,				-- the job that has the file; null for this one
 	attempts int NOT NULL DEFAULT 0,
 	error text,
 	PRIMARY KEY (job, part)
@@ -443,9 +445,12 @@ CROSS JOIN LATERAL (
 	SELECT pg_catalog.count(*) FILTER (WHERE q.done)::int AS parts_done,
 		pg_catalog.count(*) FILTER (WHERE q.carried)::int AS parts_carried,
 		pg_catalog.count(*) FILTER (WHERE q.redone)::int AS parts_redone,
-		coalesce(pg_catalog.sum(q.rows), 0)::bigint AS rows,
-		coalesce(pg_catalog.sum(q.bytes), 0)::bigint AS bytes,
-		coalesce(pg_catalog.sum(q.bytes_stored), 0)::bigint AS bytes_stored,
+		coalesce(pg_catalog.sum(q.rows) FILTER (WHERE q.done), 0)::bigint
+			AS rows,
+		coalesce(pg_catalog.sum(q.bytes) FILTER (WHERE q.done), 0)::bigint
+			AS bytes,
+		coalesce(pg_catalog.sum(q.bytes_stored) FILTER (WHERE q.done), 0)
+			::bigint AS bytes_stored,
 		coalesce(pg_catalog.sum(q.blocks), 0)::float8 AS blocks,
 		coalesce(pg_catalog.sum(q.blocks) FILTER (WHERE q.done), 0)::float8
 			AS blocks_done

@@ -32,13 +32,14 @@ typedef struct CoordinatorArgs
 
 typedef struct Coordinator
 {
-	int64					 id;
-	MemoryContext			 context;
-	Job						*job;
-	FileRoot				*root;
-	JobShared				*shared;
-	bool					 claimed; /* the job is ours to run or to fail */
-	int						 nworkers;
+	int64		  id;
+	MemoryContext context;
+	Job			 *job;
+	FileRoot	 *root;
+	List		 *candidates; /* of an earlier run, or of the base */
+	JobShared	 *shared;
+	bool		  claimed; /* the job is ours to run or to fail */
+	int			  nworkers;
 	BackgroundWorkerHandle **workers;
 } Coordinator;
 
@@ -174,7 +175,7 @@ is_complete(Coordinator *coordinator)
 
 /*
  * Opens the destination and decides what is left of an earlier run: all of it
- * if only publication is missing, else nothing.
+ * if only publication is missing, else what will prove to hold.
  */
 static bool
 prepare(Coordinator *coordinator)
@@ -193,10 +194,10 @@ prepare(Coordinator *coordinator)
 	if (!complete)
 	{
 		if (job->publishing)
-			publish_undo(job, coordinator->root);
+			publish_retreat(job, coordinator->root);
 		destination_check_empty(coordinator->root, job);
-		parts_delete(job->id);
-		job->publishing = false;
+		job_set_publishing(job->id, false);
+		coordinator->candidates = carry_candidates(job);
 	}
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
@@ -284,7 +285,8 @@ export_parts(Coordinator *coordinator)
 	ExportPlan *plan;
 
 	begin_reading();
-	plan = plan_make(coordinator->job, restart_reading, coordinator->context);
+	plan = plan_make(coordinator->job, coordinator->candidates,
+					 restart_reading, coordinator->context);
 	(void) shared_publish_plan(coordinator->shared, plan);
 	wait_for_parts(coordinator, plan->nparts);
 	UnregisterSnapshot(plan->snapshot);

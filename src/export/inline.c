@@ -40,14 +40,20 @@ export_all(Job *job, const ExportPlan *plan, FileRoot *root)
 			AllocSetContextCreate(CurrentMemoryContext, "outflow export part",
 								  ALLOCSET_DEFAULT_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(context);
+		PlannedPart	 *part = &plan->parts[i];
 		PartResult	  result;
+		bool		  carried;
 
 		CHECK_FOR_INTERRUPTS();
 		PushActiveSnapshot(plan->snapshot);
-		part_export(job, &plan->parts[i], root, plan->snapshot,
-					plan->snapshot_text, &never, &result);
+		carried = carry_or_export(job, part, part_load(job->id, part->number),
+								  root, plan->snapshot, plan->snapshot_text,
+								  &never, &result);
 		PopActiveSnapshot();
-		part_checkpoint(job, &plan->parts[i], &result);
+		if (carried)
+			part_carried(job, part);
+		else
+			part_checkpoint(job, part, &result);
 		MemoryContextSwitchTo(old);
 		MemoryContextDelete(context);
 	}
@@ -66,12 +72,13 @@ run_inline(Job *job)
 	nestlevel = NewGUCNestLevel();
 	if (job->row_format->canonical_settings)
 		(void) settings_pin_canonical(CurrentMemoryContext);
-	plan = plan_make(job, restart_reading, CurrentMemoryContext);
+	plan = plan_make(job, carry_candidates(job), restart_reading,
+					 CurrentMemoryContext);
 
 	job_insert(job);
 	(void) job_lock_exclude(job->id);
 	job_set_state(job->id, JOB_RUNNING, NULL);
-	parts_insert(job->id, plan->parts, plan->nparts);
+	parts_record(job, plan->parts, plan->nparts);
 	job_record_plan(job, plan->snapshot_text, plan->lsn, plan->nparts);
 
 	root = destination_open(job, true);

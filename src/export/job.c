@@ -70,10 +70,11 @@ split_settings(List *settings, List **names, List **values)
 int64
 job_insert(Job *job)
 {
-	const Oid	  types[] = {OIDOID,  TEXTOID,		TEXTOID,	 TEXTOID,
-							 TEXTOID, TEXTARRAYOID, INT8OID,	 INT4OID,
-							 TEXTOID, TEXTARRAYOID, TEXTARRAYOID};
+	const Oid	  types[] = {OIDOID,  TEXTOID,		TEXTOID,	  TEXTOID,
+							 TEXTOID, TEXTARRAYOID, INT8OID,	  INT4OID,
+							 TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID};
 	Datum		  values[lengthof(types)];
+	bool		  nulls[lengthof(types)] = {false};
 	MemoryContext context = CurrentMemoryContext;
 	List		 *names;
 	List		 *settings;
@@ -92,14 +93,17 @@ job_insert(Job *job)
 	values[8] = CStringGetTextDatum(job->options_json);
 	values[9] = text_array_from_list(names);
 	values[10] = text_array_from_list(settings);
+	values[11] = Int64GetDatum(job->base);
+	nulls[11] = job->base == 0;
 
 	job_access_begin(&access);
 	(void) job_query("INSERT INTO outflow.job (owner, destination, location, "
 					 "format, compression, encrypt_to, part_size, workers, "
-					 "options, settings) VALUES ($1, $2, $3, $4, $5, $6, $7, "
-					 "$8, $9::pg_catalog.jsonb, "
-					 "pg_catalog.jsonb_object($10, $11)) RETURNING job, uuid",
-					 lengthof(types), types, values, NULL);
+					 "options, settings, base) VALUES ($1, $2, $3, $4, $5, "
+					 "$6, $7, $8, $9::pg_catalog.jsonb, "
+					 "pg_catalog.jsonb_object($10, $11), $12) "
+					 "RETURNING job, uuid",
+					 lengthof(types), types, values, nulls);
 	job->id = job_field_int(0, 1, 0);
 	job->uuid = MemoryContextStrdup(context, job_field(0, 2));
 	foreach (cell, job->sources)
@@ -221,6 +225,7 @@ job_from_row(MemoryContext context)
 				  job_field(0, 18), job_field(0, 20), job_field(0, 21));
 	job->settings_json = copy_text(job_field(0, 22));
 	job->waiting_for = copy_text(job_field(0, 23));
+	job->base = job_field_int(0, 24, 0);
 	MemoryContextSwitchTo(old);
 	return job;
 }
@@ -234,7 +239,8 @@ job_load(int64 id, bool for_update)
 		"parts_total, publishing::int, pg_catalog.to_char("
 		"pg_catalog.timezone('UTC', started), "
 		"'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
-		"error, error_code, error_detail, error_hint, settings, waiting_for "
+		"error, error_code, error_detail, error_hint, settings, waiting_for, "
+		"base "
 		"FROM outflow.job WHERE job = $1";
 	const Oid	  type = INT8OID;
 	const Datum	  value = Int64GetDatum(id);

@@ -6,6 +6,7 @@
 #define OUTFLOW_JOB_H
 
 #include "encode/encode.h"
+#include "export/stamp.h"
 #include "nodes/pg_list.h"
 #include "postmaster/bgworker.h"
 #include "sink/sink.h"
@@ -104,6 +105,7 @@ typedef struct Job
 	char	*options_json;
 	List	*settings; /* names and values, in turn */
 	char	*settings_json;
+	int64	 base; /* the job whose parts may be carried; 0 for none */
 	char	*waiting_for;
 	char	*snapshot; /* NULL before the first plan */
 	char	*lsn;
@@ -148,6 +150,15 @@ typedef struct JobProgress
 } JobProgress;
 
 extern void job_progress(int64 id, JobProgress *progress);
+/* What became of parts that had been finished before: counts, and reasons. */
+typedef struct JobCarried
+{
+	int	  carried;
+	int	  redone;
+	char *reasons; /* NULL for none */
+} JobCarried;
+
+extern void job_carried(int64 id, JobCarried *carried);
 /* Running jobs that are alive, without this one. */
 extern int job_count_running(int64 except);
 
@@ -176,6 +187,7 @@ typedef struct PlannedPart
 	Oid			relid; /* the leaf */
 	BlockNumber first_block;
 	BlockNumber end_block;
+	int			candidate; /* an earlier part that may be kept, or -1 */
 } PlannedPart;
 
 typedef struct PartResult
@@ -186,6 +198,8 @@ typedef struct PartResult
 	Meter		stored;
 	XLogRecPtr	lsn;
 	const char *snapshot; /* as text */
+	char	   *stamp;	  /* as text; NULL if it may never be carried */
+	const char *reason;	  /* why not, or why it was exported again */
 } PartResult;
 
 /* A finished part, as the table has it. */
@@ -200,14 +214,21 @@ typedef struct FinishedPart
 	int64		bytes_stored;
 	int64		crc32c; /* -1: not known */
 	char	   *sha256; /* hex */
+	char	   *stamp;	/* NULL for none */
+	char	   *reason; /* why there is none, or NULL */
+	int64		origin; /* the job that has the file; 0 for this one */
 } FinishedPart;
 
-extern void	 parts_insert(int64 job, const PlannedPart *parts, int count);
-extern void	 parts_delete(int64 job);
-extern void	 part_checkpoint(const Job *job, const PlannedPart *part,
-							 const PartResult *result);
-extern void	 part_failed(int64 job, int part, const char *error);
+/* Makes the rows those of a new plan; parts done before become candidates. */
+extern void parts_record(const Job *job, const PlannedPart *parts, int count);
+extern void part_checkpoint(const Job *job, const PlannedPart *part,
+							const PartResult *result);
+extern void part_failed(int64 job, int part, const char *error);
+/* The part keeps the file that its row has; for one of another job its own. */
+extern void	 part_carried(const Job *job, const PlannedPart *part);
 extern List *parts_load(int64 job); /* of FinishedPart *, by number */
+/* NULL if there is no such row. */
+extern FinishedPart *part_load(int64 job, int part);
 
 /* ---- source.c: what may be exported */
 
@@ -241,6 +262,7 @@ typedef struct ExportPlan
 	char		*snapshot_text;
 	XLogRecPtr	 lsn;
 	int			 nparts;
+	int			 room; /* for so many */
 	PlannedPart *parts;
 } ExportPlan;
 
@@ -248,11 +270,36 @@ typedef struct ExportPlan
  * Locks, then snapshot, then block counts; in a fresh transaction of the
  * caller, who keeps it open.  May end it and begin another one by calling
  * restart when partitions came or went meanwhile.
+ *
+ * earlier are finished parts (FinishedPart *) that may still hold: their blocks
+ * stay parts, and with them their numbers if they are the job's own.
  */
-extern ExportPlan *plan_make(const Job	  *job, void (*restart)(void),
-							 MemoryContext context);
+extern ExportPlan *plan_make(const Job *job, const List			 *earlier,
+							 void (*restart)(void), MemoryContext context);
+
+/* ---- carry.c: parts that were finished before, and may still hold */
+
+/* The finished parts that a new run of the job starts from. */
+extern List *carry_candidates(const Job *job);
+/*
+ * The signature of a leaf's part; or a reason why its output depends on more,
+ * so that it may never be carried.
+ */
+extern const char *carry_signature(const Job *job, const JobSource *source,
+								   RowShape *shape, Relation leaf,
+								   Signature *signature);
+/*
+ * Keeps the candidate's file, if there is one and it is proven to be what an
+ * export under the snapshot would give; then true.  Else exports the part.
+ */
+extern bool carry_or_export(const Job *job, const PlannedPart *part,
+							const FinishedPart *candidate, FileRoot *root,
+							Snapshot snapshot, const char *snapshot_text,
+							volatile bool *stop, PartResult *result);
 
 /* ---- part.c: exports one part */
+
+extern char *part_file_name(const Job *job, int number);
 
 extern void part_export(const Job *job, const PlannedPart *part,
 						FileRoot *root, Snapshot snapshot,
@@ -265,8 +312,10 @@ extern void part_export(const Job *job, const PlannedPart *part,
 #define PUBLISH_SUCCESS	 "_SUCCESS"
 
 extern void publish_job(const Job *job, FileRoot *root);
-/* Takes back what an unfinished publication has already named. */
+/* Removes what an unfinished publication has already named. */
 extern void publish_undo(const Job *job, FileRoot *root);
+/* The same, but the parts are kept for another attempt. */
+extern void publish_retreat(const Job *job, FileRoot *root);
 extern bool publish_is_ours(const List *parts, const char *name);
 
 extern char *manifest_build(const Job *job, const List *parts);
@@ -275,6 +324,9 @@ extern char *manifest_describe(RowShape *shape);
 
 /* ---- verify.c */
 
+/* Whether the file is the one that was written, byte for byte. */
+extern bool part_is_stored(FileRoot *root, FilePlace place,
+						   const FinishedPart *part);
 /* Whether the stored file is what the part's row says; reads all of it. */
 extern bool part_is_intact(const Job *job, FileRoot *root,
 						   const FinishedPart *part);

@@ -209,6 +209,32 @@ job_count_running(int64 except)
 }
 
 void
+job_carried(int64 id, JobCarried *carried)
+{
+	const Oid	  type = INT8OID;
+	const Datum	  value = Int64GetDatum(id);
+	MemoryContext context = CurrentMemoryContext;
+	char		 *reasons;
+	JobAccess	  access;
+
+	job_access_begin(&access);
+	(void) job_query("SELECT sum(carried)::int, sum(redone)::int, "
+					 "pg_catalog.string_agg(reason || ' (' || redone || ')', "
+					 "', ' ORDER BY reason) FILTER (WHERE redone > 0) "
+					 "FROM (SELECT p.reason, "
+					 "count(*) FILTER (WHERE p.carried) AS carried, "
+					 "count(*) FILTER (WHERE p.redone) AS redone "
+					 "FROM outflow.part AS p WHERE p.job = $1 "
+					 "GROUP BY p.reason) AS r",
+					 1, &type, &value, NULL);
+	carried->carried = (int) job_field_int(0, 1, 0);
+	carried->redone = (int) job_field_int(0, 2, 0);
+	reasons = job_field(0, 3);
+	carried->reasons = reasons ? MemoryContextStrdup(context, reasons) : NULL;
+	job_access_end(&access);
+}
+
+void
 job_progress(int64 id, JobProgress *progress)
 {
 	const Oid	type = INT8OID;

@@ -10,7 +10,6 @@
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/tupconvert.h"
-#include "access/xlog.h"
 #include "commands/progress.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
@@ -43,6 +42,8 @@ typedef struct PartScan
 	TupleTableSlot	  *mapped; /* of the root, if it is laid out otherwise */
 	AttrMap			  *map;
 	int				   last_attribute; /* that is exported */
+	Stamp			   stamp;
+	Digest			   digest;
 	volatile bool	  *stop;
 	PartResult		  *result;
 } PartScan;
@@ -112,6 +113,8 @@ export_blocks(PartScan *scan, Snapshot snapshot)
 		if (*scan->stop)
 			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
 							errmsg("export job is stopping")));
+		digest_add(&scan->digest,
+				   ExecFetchSlotHeapTuple(scan->slot, false, NULL));
 		export_row(scan);
 	}
 	table_endscan(heap);
@@ -137,6 +140,14 @@ describe_part(PartScan *scan)
 			 unconstify(char *, scan->result->snapshot));
 }
 
+char *
+part_file_name(const Job *job, int number)
+{
+	return psprintf("part-%06d.%s%s%s", number, job->row_format->extension,
+					job->compress->extension,
+					job->encrypt_to != NIL ? ".age" : "");
+}
+
 /* Builds the chain from its end and opens the encoder in front of it. */
 static void
 open_chain(PartScan *scan, FileRoot *root)
@@ -145,9 +156,7 @@ open_chain(PartScan *scan, FileRoot *root)
 	PartResult *result = scan->result;
 	bool		encrypted = job->encrypt_to != NIL;
 
-	result->file = psprintf("part-%06d.%s%s%s", scan->part->number,
-							job->row_format->extension,
-							job->compress->extension, encrypted ? ".age" : "");
+	result->file = part_file_name(job, scan->part->number);
 	scan->chain = file_new(root, result->file);
 	scan->chain = meter_new(scan->chain, &result->stored, false, true);
 	if (encrypted)
@@ -192,6 +201,33 @@ open_relations(PartScan *scan)
 	scan->slot = table_slot_create(scan->leaf, NULL);
 }
 
+/* Before the scan. */
+static void
+begin_stamp(PartScan *scan, Snapshot snapshot)
+{
+	const PlannedPart *part = scan->part;
+	Signature		   signature;
+
+	scan->result->reason = carry_signature(
+		scan->job, scan->source, scan->shape, scan->leaf, &signature);
+	stamp_begin(&scan->stamp, scan->leaf, part->first_block, part->end_block,
+				snapshot, &signature);
+	digest_begin(&scan->digest);
+}
+
+/* After the scan, while the snapshot is still held. */
+static void
+end_stamp(PartScan *scan)
+{
+	PartResult *result = scan->result;
+
+	if (!stamp_end(&scan->stamp, &scan->digest) && result->reason == NULL)
+		result->reason = "old_snapshot_threshold was set";
+	result->lsn = scan->stamp.lsn;
+	if (result->reason == NULL)
+		result->stamp = stamp_to_text(&scan->stamp);
+}
+
 static void
 close_relations(PartScan *scan)
 {
@@ -218,10 +254,10 @@ part_export(const Job *job, const PlannedPart *part, FileRoot *root,
 	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, part->relid);
 
 	open_chain(&scan, root);
+	begin_stamp(&scan, snapshot);
 	if (part->end_block > part->first_block)
 		export_blocks(&scan, snapshot);
-	/* after the scan, while the snapshot is still held */
-	result->lsn = GetXLogInsertRecPtr();
+	end_stamp(&scan);
 	add_fact(&scan, "outflow.lsn",
 			 psprintf("%X/%X", LSN_FORMAT_ARGS(result->lsn)));
 	job->row_format->close(scan.encoder, &scan.out);

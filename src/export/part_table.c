@@ -8,65 +8,119 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
 
 #include "export/job.h"
 #include "export/job_access.h"
 
-void
-parts_insert(int64 job, const PlannedPart *parts, int count)
+/* What an INSERT of a part needs, and whether it has a candidate elsewhere. */
+static SPIPlanPtr
+prepare_insert(bool from_base)
 {
-	Oid		   types[] = {INT8OID, INT4OID, INT4OID, OIDOID,
-						  TEXTOID, INT8OID, INT8OID};
-	Datum	   values[lengthof(types)];
-	SPIPlanPtr plan;
-	JobAccess  access;
+	Oid			types[] = {INT8OID, INT4OID, INT4OID, OIDOID, TEXTOID,
+						   INT8OID, INT8OID, INT8OID, INT4OID};
+	const char *sql =
+		from_base
+			? "INSERT INTO outflow.part (job, part, source, relation, name, "
+			  "first_block, end_block, file, rows, bytes, bytes_stored, "
+			  "crc32c, sha256, snapshot, lsn, stamp, reason, origin) "
+			  "SELECT $1, $2, $3, $4, $5, $6, $7, b.file, b.rows, b.bytes, "
+			  "b.bytes_stored, b.crc32c, b.sha256, b.snapshot, b.lsn, "
+			  "b.stamp, b.reason, coalesce(b.origin, b.job) "
+			  "FROM outflow.part AS b WHERE b.job = $8 AND b.part = $9"
+			: "INSERT INTO outflow.part (job, part, source, relation, name, "
+			  "first_block, end_block) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+	SPIPlanPtr plan = SPI_prepare(sql, from_base ? 9 : 7, types);
 
-	job_access_begin(&access);
-	plan = SPI_prepare("INSERT INTO outflow.part (job, part, source, "
-					   "relation, name, first_block, end_block) "
-					   "VALUES ($1, $2, $3, $4, $5, $6, $7)",
-					   lengthof(types), types);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s",
 			 SPI_result_code_string(SPI_result));
+	return plan;
+}
+
+static void
+insert_part(const Job *job, const PlannedPart *part, SPIPlanPtr plan)
+{
+	char *name = source_name(part->relid);
+	Datum values[9];
+
+	values[0] = Int64GetDatum(job->id);
+	values[1] = Int32GetDatum(part->number);
+	values[2] = Int32GetDatum(part->source);
+	values[3] = ObjectIdGetDatum(part->relid);
+	values[4] = CStringGetTextDatum(name);
+	values[5] = Int64GetDatum((int64) part->first_block);
+	values[6] = Int64GetDatum((int64) part->end_block);
+	values[7] = Int64GetDatum(job->base);
+	values[8] = Int32GetDatum(part->candidate);
+	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert part %d", part->number);
+	pfree(name);
+	pfree(DatumGetPointer(values[4]));
+}
+
+/*
+ * What an earlier run of the job left: parts of the new plan wait for their
+ * verdict, with all that is known of their files, the others go.
+ */
+static void
+keep_candidates(const Job *job, const PlannedPart *parts, int count)
+{
+	Oid	   types[] = {INT8OID, INT4ARRAYOID, INT8ARRAYOID};
+	Datum  values[lengthof(types)];
+	Datum *numbers = palloc(sizeof(Datum) * Max(count, 1));
+	Datum *ends = palloc(sizeof(Datum) * Max(count, 1));
+	int	   kept = 0;
+
 	for (int i = 0; i < count; i++)
 	{
-		const PlannedPart *part = &parts[i];
-		char			  *name;
-
-		CHECK_FOR_INTERRUPTS();
-		name = source_name(part->relid);
-		values[0] = Int64GetDatum(job);
-		values[1] = Int32GetDatum(part->number);
-		values[2] = Int32GetDatum(part->source);
-		values[3] = ObjectIdGetDatum(part->relid);
-		values[4] = CStringGetTextDatum(name);
-		values[5] = Int64GetDatum((int64) part->first_block);
-		values[6] = Int64GetDatum((int64) part->end_block);
-		if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
-			elog(ERROR, "could not insert part %d", part->number);
-		pfree(name);
-		pfree(DatumGetPointer(values[4]));
+		if (parts[i].candidate < 0)
+			continue;
+		numbers[kept] = Int32GetDatum(parts[i].number);
+		ends[kept++] = Int64GetDatum((int64) parts[i].end_block);
 	}
-	job_access_end(&access);
+	values[0] = Int64GetDatum(job->id);
+	values[1] = PointerGetDatum(construct_array(
+		numbers, kept, INT4OID, sizeof(int32), true, TYPALIGN_INT));
+	values[2] = PointerGetDatum(construct_array(
+		ends, kept, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	(void) job_query("DELETE FROM outflow.part WHERE job = $1 "
+					 "AND part <> ALL ($2)",
+					 2, types, values, NULL);
+	(void) job_query("UPDATE outflow.part AS p SET state = 'pending', "
+					 "carried = false, redone = false, error = NULL, "
+					 "end_block = k.end_block "
+					 "FROM ROWS FROM (pg_catalog.unnest($2), "
+					 "pg_catalog.unnest($3)) AS k (part, end_block) "
+					 "WHERE p.job = $1 AND p.part = k.part",
+					 lengthof(types), types, values, NULL);
+	pfree(numbers);
+	pfree(ends);
 }
 
 void
-parts_delete(int64 job)
+parts_record(const Job *job, const PlannedPart *parts, int count)
 {
-	const Oid	type = INT8OID;
-	const Datum value = Int64GetDatum(job);
-	JobAccess	access;
+	bool	   own = job->parts_total >= 0;
+	SPIPlanPtr insert;
+	SPIPlanPtr insert_from_base;
+	JobAccess  access;
 
 	job_access_begin(&access);
-	(void) job_query("DELETE FROM outflow.part WHERE job = $1", 1, &type,
-					 &value, NULL);
-	(void) job_query("UPDATE outflow.job SET parts_total = NULL, "
-					 "snapshot = NULL, lsn = NULL, publishing = false "
-					 "WHERE job = $1",
-					 1, &type, &value, NULL);
+	if (own)
+		keep_candidates(job, parts, count);
+	insert = prepare_insert(false);
+	insert_from_base = prepare_insert(true);
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (parts[i].candidate < 0)
+			insert_part(job, &parts[i], insert);
+		else if (!own)
+			insert_part(job, &parts[i], insert_from_base);
+	}
 	job_access_end(&access);
 }
 
@@ -74,8 +128,9 @@ void
 part_checkpoint(const Job *job, const PlannedPart *part,
 				const PartResult *result)
 {
-	const Oid types[] = {INT8OID, INT4OID, TEXTOID,	 INT8OID, INT8OID,
-						 INT8OID, INT8OID, BYTEAOID, TEXTOID, LSNOID};
+	const Oid types[] = {INT8OID, INT4OID, TEXTOID, INT8OID,
+						 INT8OID, INT8OID, INT8OID, BYTEAOID,
+						 TEXTOID, LSNOID,  TEXTOID, TEXTOID};
 	Datum	  values[lengthof(types)];
 	bytea	 *sha256 = palloc(VARHDRSZ + SHA256_LEN);
 	bool	  nulls[lengthof(types)] = {false};
@@ -94,14 +149,41 @@ part_checkpoint(const Job *job, const PlannedPart *part,
 	values[7] = PointerGetDatum(sha256);
 	values[8] = CStringGetTextDatum(result->snapshot);
 	values[9] = LSNGetDatum(result->lsn);
+	values[10] = result->stamp ? CStringGetTextDatum(result->stamp) : 0;
+	nulls[10] = result->stamp == NULL;
+	values[11] = result->reason ? CStringGetTextDatum(result->reason) : 0;
+	nulls[11] = result->reason == NULL;
 
 	job_access_begin(&access);
 	if (job_query("UPDATE outflow.part SET state = 'done', file = $3, "
 				  "rows = $4, bytes = $5, bytes_stored = $6, crc32c = $7, "
-				  "sha256 = $8, snapshot = $9, lsn = $10, "
+				  "sha256 = $8, snapshot = $9, lsn = $10, stamp = $11, "
+				  "reason = $12, redone = file IS NOT NULL, origin = NULL, "
 				  "attempts = attempts + 1, error = NULL "
 				  "WHERE job = $1 AND part = $2",
 				  lengthof(types), types, values, nulls) != 1)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("part %d of export job " INT64_FORMAT
+							   " does not exist any more",
+							   part->number, job->id)));
+	job_access_end(&access);
+	ForceSyncCommit();
+}
+
+void
+part_carried(const Job *job, const PlannedPart *part)
+{
+	const Oid	types[] = {INT8OID, INT4OID, TEXTOID};
+	const Datum values[] = {
+		Int64GetDatum(job->id), Int32GetDatum(part->number),
+		CStringGetTextDatum(part_file_name(job, part->number))};
+	JobAccess access;
+
+	job_access_begin(&access);
+	if (job_query("UPDATE outflow.part SET state = 'done', file = $3, "
+				  "carried = true, origin = NULL, reason = NULL, error = NULL "
+				  "WHERE job = $1 AND part = $2",
+				  lengthof(types), types, values, NULL) != 1)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("part %d of export job " INT64_FORMAT
 							   " does not exist any more",
@@ -147,16 +229,21 @@ part_from_row(uint64 row, MemoryContext context)
 	part->crc32c = job_field_int(row, 12, -1);
 	text = job_field(row, 13);
 	part->sha256 = text ? pstrdup(text) : NULL;
+	text = job_field(row, 14);
+	part->stamp = text ? pstrdup(text) : NULL;
+	text = job_field(row, 15);
+	part->reason = text ? pstrdup(text) : NULL;
+	part->origin = job_field_int(row, 16, 0);
 	MemoryContextSwitchTo(old);
 	return part;
 }
 
-List *
-parts_load(int64 job)
+static List *
+load_parts(int64 job, int part)
 {
 	MemoryContext context = CurrentMemoryContext;
-	const Oid	  type = INT8OID;
-	const Datum	  value = Int64GetDatum(job);
+	const Oid	  types[] = {INT8OID, INT4OID};
+	const Datum	  values[] = {Int64GetDatum(job), Int32GetDatum(part)};
 	List		 *parts = NIL;
 	uint64		  count;
 	JobAccess	  access;
@@ -164,17 +251,32 @@ parts_load(int64 job)
 	job_access_begin(&access);
 	count = job_query("SELECT part, source, relation, name, first_block, "
 					  "end_block, state, file, rows, bytes, bytes_stored, "
-					  "crc32c, encode(sha256, 'hex') FROM outflow.part "
-					  "WHERE job = $1 ORDER BY part",
-					  1, &type, &value, NULL);
+					  "crc32c, encode(sha256, 'hex'), stamp, reason, origin "
+					  "FROM outflow.part "
+					  "WHERE job = $1 AND ($2 < 0 OR part = $2) ORDER BY part",
+					  lengthof(types), types, values, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
-		FinishedPart *part = part_from_row(i, context);
+		FinishedPart *found = part_from_row(i, context);
 		MemoryContext old = MemoryContextSwitchTo(context);
 
-		parts = lappend(parts, part);
+		parts = lappend(parts, found);
 		MemoryContextSwitchTo(old);
 	}
 	job_access_end(&access);
 	return parts;
+}
+
+List *
+parts_load(int64 job)
+{
+	return load_parts(job, -1);
+}
+
+FinishedPart *
+part_load(int64 job, int part)
+{
+	List *parts = load_parts(job, part);
+
+	return parts == NIL ? NULL : linitial(parts);
 }

@@ -14,11 +14,9 @@
 #include "access/relation.h"
 #include "access/xlog.h"
 #include "miscadmin.h"
+#include "nodes/bitmapset.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/pg_lsn.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -54,9 +52,9 @@ blocks_per_part(BlockNumber blocks, BlockNumber toast, int64 part_size)
 	return (BlockNumber) Max(1.0, Min(count, (double) MaxBlockNumber));
 }
 
-static void
+static PlannedPart *
 add_part(ExportPlan *plan, int source, Oid relid, BlockNumber first,
-		 BlockNumber end, int *room)
+		 BlockNumber end)
 {
 	PlannedPart *part;
 
@@ -65,36 +63,140 @@ add_part(ExportPlan *plan, int source, Oid relid, BlockNumber first,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("an export can't have more than %d parts", MAX_PARTS),
 				 errhint("Use a larger part_size.")));
-	if (plan->nparts == *room)
+	if (plan->nparts == plan->room)
 	{
-		*room *= 2;
-		plan->parts = repalloc_huge(plan->parts, *room * sizeof(PlannedPart));
+		plan->room *= 2;
+		plan->parts =
+			repalloc_huge(plan->parts, plan->room * sizeof(PlannedPart));
 	}
-	part = &plan->parts[plan->nparts];
-	part->number = plan->nparts++;
+	part = &plan->parts[plan->nparts++];
+	part->number = -1;
 	part->source = source;
 	part->relid = relid;
 	part->first_block = first;
 	part->end_block = end;
+	part->candidate = -1;
+	return part;
 }
 
+/* Blocks that no earlier part holds. */
 static void
-add_leaf(ExportPlan *plan, const Job *job, int source, Oid relid, int *room)
+add_blocks(ExportPlan *plan, int source, Oid relid, BlockNumber first,
+		   BlockNumber end, BlockNumber step)
+{
+	while (first < end)
+	{
+		BlockNumber next = end - first > step ? first + step : end;
+
+		(void) add_part(plan, source, relid, first, next);
+		first = next;
+	}
+}
+
+static int
+compare_blocks(const ListCell *a, const ListCell *b)
+{
+	const FinishedPart *left = lfirst(a);
+	const FinishedPart *right = lfirst(b);
+
+	if (left->plan.first_block != right->plan.first_block)
+		return left->plan.first_block < right->plan.first_block ? -1 : 1;
+	return left->plan.number - right->plan.number;
+}
+
+/* The earlier parts of a leaf, in the order of their blocks. */
+static List *
+earlier_parts(const List *earlier, int source, Oid relid)
+{
+	List	 *parts = NIL;
+	ListCell *cell;
+
+	foreach (cell, earlier)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		if (part->plan.relid == relid && part->plan.source == source)
+			parts = lappend(parts, part);
+	}
+	list_sort(parts, compare_blocks);
+	return parts;
+}
+
+/*
+ * Earlier parts keep their blocks, as far as the leaf still has them; what lies
+ * between and behind them becomes new parts.
+ */
+static void
+add_leaf(ExportPlan *plan, const Job *job, const List *earlier, int source,
+		 Oid relid)
 {
 	Relation	leaf = relation_open(relid, NoLock);
 	BlockNumber blocks = RelationGetNumberOfBlocks(leaf);
 	BlockNumber step =
 		blocks_per_part(blocks, toast_blocks(leaf), job->part_size);
-	BlockNumber first = 0;
+	BlockNumber next = 0;
+	ListCell   *cell;
 
-	while (first < blocks)
+	foreach (cell, earlier_parts(earlier, source, relid))
 	{
-		BlockNumber end = blocks - first > step ? first + step : blocks;
+		FinishedPart *before = lfirst(cell);
+		BlockNumber	  first = before->plan.first_block;
+		BlockNumber	  end = Min(before->plan.end_block, blocks);
+		PlannedPart	 *part;
 
-		add_part(plan, source, relid, first, end, room);
-		first = end;
+		if (first < next || first >= end)
+			continue;
+		add_blocks(plan, source, relid, next, first, step);
+		part = add_part(plan, source, relid, first, end);
+		part->candidate = before->plan.number;
+		next = end;
 	}
+	add_blocks(plan, source, relid, next, blocks, step);
 	relation_close(leaf, NoLock);
+}
+
+/*
+ * Candidates of an own earlier run keep their numbers, which their files are
+ * named after; all others get those that are free, in order.
+ */
+static void
+number_parts(ExportPlan *plan, const Job *job)
+{
+	bool	   own = job->parts_total >= 0;
+	Bitmapset *used = NULL;
+	int		   next = 0;
+
+	for (int i = 0; own && i < plan->nparts; i++)
+	{
+		if (plan->parts[i].candidate >= 0)
+			used = bms_add_member(used, plan->parts[i].candidate);
+	}
+	for (int i = 0; i < plan->nparts; i++)
+	{
+		PlannedPart *part = &plan->parts[i];
+
+		if (own && part->candidate >= 0)
+			part->number = part->candidate;
+		else
+		{
+			while (bms_is_member(next, used))
+				next++;
+			part->number = next++;
+		}
+	}
+	bms_free(used);
+}
+
+/* An empty table is a file without rows, not the lack of one. */
+static void
+add_empty_part(ExportPlan *plan, const List *earlier, int source, Oid relid)
+{
+	PlannedPart *part = add_part(plan, source, relid, 0, 0);
+	List		*before = earlier_parts(earlier, source, relid);
+
+	if (before != NIL &&
+		((FinishedPart *) linitial(before))->plan.end_block == 0)
+		part->candidate = ((FinishedPart *) linitial(before))->plan.number;
 }
 
 /* A list of leaves, locked, for each source. */
@@ -130,12 +232,12 @@ same_leaves(List *before, List *after)
 }
 
 static void
-plan_parts(ExportPlan *plan, const Job *job, List *leaves)
+plan_parts(ExportPlan *plan, const Job *job, const List *earlier, List *leaves)
 {
-	int		  room = 64;
 	ListCell *cell;
 
-	plan->parts = palloc(room * sizeof(PlannedPart));
+	plan->room = 64;
+	plan->parts = palloc(plan->room * sizeof(PlannedPart));
 	foreach (cell, leaves)
 	{
 		List	  *list = lfirst(cell);
@@ -145,28 +247,17 @@ plan_parts(ExportPlan *plan, const Job *job, List *leaves)
 		ListCell *leaf;
 
 		foreach (leaf, list)
-			add_leaf(plan, job, source->number, lfirst_oid(leaf), &room);
-		/* an empty table is a file without rows, not the lack of one */
+			add_leaf(plan, job, earlier, source->number, lfirst_oid(leaf));
 		if (plan->nparts == before)
-			add_part(plan, source->number,
-					 list == NIL ? source->relid : linitial_oid(list), 0, 0,
-					 &room);
+			add_empty_part(plan, earlier, source->number,
+						   list == NIL ? source->relid : linitial_oid(list));
 	}
-}
-
-static char *
-snapshot_text(Snapshot snapshot)
-{
-	Datum text;
-
-	PushActiveSnapshot(snapshot);
-	text = OidFunctionCall0(F_PG_CURRENT_SNAPSHOT);
-	PopActiveSnapshot();
-	return OidOutputFunctionCall(F_PG_SNAPSHOT_OUT, text);
+	number_parts(plan, job);
 }
 
 ExportPlan *
-plan_make(const Job *job, void (*restart)(void), MemoryContext context)
+plan_make(const Job *job, const List *earlier, void (*restart)(void),
+		  MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	ExportPlan	 *plan = palloc0_object(ExportPlan);
@@ -187,9 +278,9 @@ plan_make(const Job *job, void (*restart)(void), MemoryContext context)
 		restart();
 		MemoryContextSwitchTo(context);
 	}
-	plan->snapshot_text = snapshot_text(plan->snapshot);
+	plan->snapshot_text = snapshot_to_text(plan->snapshot);
 	plan->lsn = GetXLogInsertRecPtr();
-	plan_parts(plan, job, leaves);
+	plan_parts(plan, job, earlier, leaves);
 	MemoryContextSwitchTo(old);
 	return plan;
 }

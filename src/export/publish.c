@@ -90,6 +90,23 @@ publish_job(const Job *job, FileRoot *root)
 }
 
 void
+publish_retreat(const Job *job, FileRoot *root)
+{
+	ListCell *cell;
+	uint64	  size;
+
+	foreach (cell, parts_load(job->id))
+	{
+		FinishedPart *part = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (part->file && !file_stat(root, FILE_TEMP, part->file, &size))
+			(void) file_carry(root, part->file, root, part->file);
+	}
+	publish_undo(job, root);
+}
+
+void
 publish_undo(const Job *job, FileRoot *root)
 {
 	ListCell *cell;

@@ -155,6 +155,24 @@ default_compression(const char *format)
 	return row_format_find(format)->compresses_itself ? "zstd" : "none";
 }
 
+/* The finished job of the caller's whose parts may be carried; 0 for none. */
+static int64
+base_argument(FunctionCallInfo fcinfo)
+{
+	int64 base;
+
+	if (PG_ARGISNULL(ARG_BASE))
+		return 0;
+	base = PG_GETARG_INT64(ARG_BASE);
+	if (job_load_own(base, false)->state != JOB_DONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("export job " INT64_FORMAT " is not done", base),
+				 errdetail("Only a finished export can be another one's "
+						   "base.")));
+	return base;
+}
+
 static Job *
 job_from_arguments(FunctionCallInfo fcinfo)
 {
@@ -178,7 +196,7 @@ job_from_arguments(FunctionCallInfo fcinfo)
 						errmsg("argument \"workers\" must be between 0 and %d",
 							   MAX_JOB_WORKERS)));
 	refuse_argument(fcinfo, ARG_FILTER, "filter");
-	refuse_argument(fcinfo, ARG_BASE, "base");
+	job->base = base_argument(fcinfo);
 	refuse_argument(fcinfo, ARG_SLOT, "slot");
 	job->options_json =
 		PG_ARGISNULL(ARG_OPTIONS)

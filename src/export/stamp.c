@@ -172,8 +172,8 @@ read_signature(const char *hex, Signature *signature)
 static bool
 read_snapshot(const char *text, Stamp *stamp)
 {
-	if (sscanf(text, UINT64_FORMAT ":" UINT64_FORMAT ":",
-			   &stamp->xmin.value, &stamp->xmax.value) != 2)
+	if (sscanf(text, UINT64_FORMAT ":" UINT64_FORMAT ":", &stamp->xmin.value,
+			   &stamp->xmax.value) != 2)
 		return false;
 	stamp->snapshot = pstrdup(text);
 	return stamp->xmin.value >= FirstNormalTransactionId &&

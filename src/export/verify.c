@@ -109,6 +109,12 @@ check_part(const Job *job, FileRoot *root, const FinishedPart *part)
 }
 
 bool
+part_is_stored(FileRoot *root, FilePlace place, const FinishedPart *part)
+{
+	return strcmp(check_stored(root, place, part).status, "ok") == 0;
+}
+
+bool
 part_is_intact(const Job *job, FileRoot *root, const FinishedPart *part)
 {
 	MemoryContext context = AllocSetContextCreate(

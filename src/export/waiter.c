@@ -198,6 +198,22 @@ handle_requeued(Waiter *waiter, const Job *job)
 	job_set_state(job->id, JOB_FAILED, &error);
 }
 
+static void
+tell_carried(int64 id)
+{
+	JobCarried carried;
+
+	job_carried(id, &carried);
+	if (carried.carried + carried.redone == 0)
+		return;
+	ereport(NOTICE, (errmsg("export job " INT64_FORMAT
+							": %d parts carried over, %d exported again",
+							id, carried.carried, carried.redone),
+					 carried.reasons ? errdetail("Exported again because: %s.",
+												 carried.reasons)
+									 : 0));
+}
+
 /* Judges the job's row; true when the job is done. */
 static bool
 judge(Waiter *waiter)
@@ -211,7 +227,10 @@ judge(Waiter *waiter)
 				 errmsg("export job " INT64_FORMAT " does not exist any more",
 						waiter->id)));
 	if (job->state == JOB_DONE)
+	{
+		tell_carried(job->id);
 		return true;
+	}
 	if (job->state == JOB_FAILED || job->state == JOB_INTERRUPTED ||
 		(job->state == JOB_RUNNING && stopped))
 	{

@@ -118,17 +118,36 @@ record_plan(ExportWorker *worker)
 	if (!pg_atomic_compare_exchange_u32(&worker->shared->recorder, &nobody, 1))
 		return;
 	StartTransactionCommand();
-	parts_insert(worker->job->id, shared_parts(plan), plan->nparts);
+	parts_record(worker->job, shared_parts(plan), plan->nparts);
 	job_record_plan(worker->job, shared_snapshot_text(plan), plan->lsn,
 					plan->nparts);
 	CommitTransactionCommand();
 	shared_set_phase(worker->shared, PHASE_EXPORTING);
 }
 
-/* Reads the part under the job's snapshot. */
-static void
-read_part(ExportWorker *worker, const PlannedPart *part, PartResult *result)
+/* Whether an earlier run or the base has finished the part. */
+static FinishedPart *
+load_candidate(ExportWorker *worker, const PlannedPart *part)
 {
+	FinishedPart *candidate;
+	MemoryContext old;
+
+	if (part->candidate < 0)
+		return NULL;
+	StartTransactionCommand();
+	old = MemoryContextSwitchTo(worker->part_context);
+	candidate = part_load(worker->job->id, part->number);
+	MemoryContextSwitchTo(old);
+	CommitTransactionCommand();
+	return candidate;
+}
+
+/* Reads the part under the job's snapshot; true if an earlier one still holds */
+static bool
+read_part(ExportWorker *worker, const PlannedPart *part,
+		  const FinishedPart *candidate, PartResult *result)
+{
+	bool		  carried;
 	MemoryContext old;
 
 	StartTransactionCommand();
@@ -139,9 +158,9 @@ read_part(ExportWorker *worker, const PlannedPart *part, PartResult *result)
 	PushActiveSnapshot(GetTransactionSnapshot());
 
 	old = MemoryContextSwitchTo(worker->part_context);
-	part_export(worker->job, part, worker->root, GetActiveSnapshot(),
-				shared_snapshot_text(worker->plan), &worker->shared->stop,
-				result);
+	carried = carry_or_export(
+		worker->job, part, candidate, worker->root, GetActiveSnapshot(),
+		shared_snapshot_text(worker->plan), &worker->shared->stop, result);
 	MemoryContextSwitchTo(old);
 
 	/* only then were all parts read under the same locks and snapshot */
@@ -150,22 +169,29 @@ read_part(ExportWorker *worker, const PlannedPart *part, PartResult *result)
 						errmsg("the job's coordinator has ended")));
 	PopActiveSnapshot();
 	CommitTransactionCommand();
+	return carried;
 }
 
 static void
 export_part(ExportWorker *worker, const PlannedPart *part)
 {
 	PartResult	  result;
+	FinishedPart *candidate;
+	bool		  carried;
 	MemoryContext old;
 
 	worker->part = part->number;
 	worker->part_context = AllocSetContextCreate(
 		worker->context, "outflow export part", ALLOCSET_DEFAULT_SIZES);
-	read_part(worker, part, &result);
+	candidate = load_candidate(worker, part);
+	carried = read_part(worker, part, candidate, &result);
 
 	StartTransactionCommand();
 	old = MemoryContextSwitchTo(worker->part_context);
-	part_checkpoint(worker->job, part, &result);
+	if (carried)
+		part_carried(worker->job, part);
+	else
+		part_checkpoint(worker->job, part, &result);
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
 	pgstat_report_stat(false);

@@ -1,0 +1,205 @@
+/*
+ * carry.c
+ *		Parts of an earlier run or export, and whether they still hold.
+ *
+ * A candidate is a part that was finished before, with its stamp.  Its file is
+ * kept if the stamp is valid under the present snapshot and the file is still
+ * the one that was stamped; otherwise its blocks are exported again.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "utils/lsyscache.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/rel.h"
+
+#include "export/job.h"
+#include "export/validity.h"
+
+/* Options that decide where files go, not what is in them. */
+static const char *const options_without_effect[] = {"carry", "overwrite",
+													 "publish"};
+
+static void
+append_item(StringInfo text, const char *item)
+{
+	appendStringInfo(text, " %zu:%s", strlen(item), item);
+}
+
+static void
+append_items(StringInfo text, const List *items)
+{
+	ListCell *cell;
+
+	appendStringInfo(text, " %d", list_length(items));
+	foreach (cell, items)
+		append_item(text, lfirst(cell));
+}
+
+static char *
+effective_options(const Job *job)
+{
+	Datum options =
+		DirectFunctionCall1(jsonb_in, CStringGetDatum(job->options_json));
+
+	for (int i = 0; i < lengthof(options_without_effect); i++)
+		options = DirectFunctionCall2(
+			jsonb_delete, options,
+			CStringGetTextDatum(options_without_effect[i]));
+	return JsonbToCString(NULL, &DatumGetJsonbP(options)->root, 0);
+}
+
+/* What the output is besides the rows: each job's own choice. */
+static char *
+describe_output(const Job *job, const JobSource *source, RowShape *shape)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	append_item(&text, job->format);
+	append_item(&text, job->compression);
+	append_items(&text, job->encrypt_to);
+	append_item(&text, effective_options(job));
+	/* other formats are the same under all settings */
+	if (!job->row_format->canonical_settings)
+		append_items(&text, job->settings);
+	append_item(&text, manifest_describe(shape));
+	append_item(&text, source->filter ? source->filter : "");
+	return text.data;
+}
+
+/* The exported columns as the leaf numbers them. */
+static Bitmapset *
+columns_of_leaf(const RowShape *shape, Relation leaf)
+{
+	Bitmapset *columns = NULL;
+
+	for (int i = 0; i < shape->ncolumns; i++)
+		columns = bms_add_member(columns, get_attnum(RelationGetRelid(leaf),
+													 shape->columns[i].name));
+	/* none is not the same as all */
+	return columns ? columns : bms_make_singleton(0);
+}
+
+const char *
+carry_signature(const Job *job, const JobSource *source, RowShape *shape,
+				Relation leaf, Signature *signature)
+{
+	if (source->filter)
+		return "the export has a filter";
+	return signature_of(signature, leaf, columns_of_leaf(shape, leaf), NULL,
+						describe_output(job, source, shape));
+}
+
+List *
+carry_candidates(const Job *job)
+{
+	List	 *candidates = NIL;
+	ListCell *cell;
+
+	if (job->parts_total >= 0)
+		return parts_load(job->id);
+	if (job->base == 0)
+		return NIL;
+	foreach (cell, parts_load(job->base))
+	{
+		FinishedPart *part = lfirst(cell);
+
+		if (part->done)
+			candidates = lappend(candidates, part);
+	}
+	return candidates;
+}
+
+/* Puts the candidate's file where the part's belongs, if it is elsewhere. */
+static bool
+fetch_file(const FinishedPart *candidate, FileRoot *root, const char *name)
+{
+	Job		 *origin;
+	FileRoot *from;
+	bool	  found;
+
+	if (candidate->origin == 0)
+		return strcmp(candidate->file, name) == 0;
+	origin = job_load(candidate->origin, false);
+	if (origin == NULL)
+		return false;
+	from = destination_open(origin, false);
+	if (from == NULL)
+		return false;
+	found = file_carry(root, name, from, candidate->file);
+	file_root_close(from);
+	return found;
+}
+
+static const char *
+judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
+	  Snapshot snapshot)
+{
+	JobSource  *source = list_nth(job->sources, part->source);
+	Relation	rel = source_open(source->relid, source->columns);
+	Relation	leaf = relation_open(part->relid, AccessShareLock);
+	RowShape   *shape;
+	Stamp		stamp;
+	Signature	signature;
+	const char *trouble;
+
+	source_check_leaf(leaf, rel);
+	shape = source_shape(rel, source, job->row_format, CurrentMemoryContext);
+	trouble = carry_signature(job, source, shape, leaf, &signature);
+	if (trouble == NULL)
+	{
+		Verdict verdict;
+
+		stamp_from_text(&stamp, candidate->stamp);
+		verdict = validity_check(&stamp, leaf, snapshot, &signature, NULL);
+		if (!verdict_is_valid(verdict))
+			trouble = verdict_reason(verdict);
+	}
+	row_shape_free(shape);
+	relation_close(leaf, NoLock);
+	relation_close(rel, NoLock);
+	return trouble;
+}
+
+/* NULL when the candidate's file may stay, or the reason why not. */
+static const char *
+keep_file(const Job *job, const PlannedPart *part,
+		  const FinishedPart *candidate, FileRoot *root, Snapshot snapshot)
+{
+	FinishedPart kept = *candidate;
+	const char	*trouble;
+
+	if (candidate->stamp == NULL)
+		return candidate->reason;
+	trouble = judge(job, part, candidate, snapshot);
+	if (trouble)
+		return trouble;
+	kept.file = part_file_name(job, part->number);
+	if (!fetch_file(candidate, root, kept.file) ||
+		!part_is_stored(root, FILE_TEMP, &kept))
+		return "its file is missing or was changed";
+	return NULL;
+}
+
+bool
+carry_or_export(const Job *job, const PlannedPart *part,
+				const FinishedPart *candidate, FileRoot *root,
+				Snapshot snapshot, const char *snapshot_text,
+				volatile bool *stop, PartResult *result)
+{
+	const char *trouble = NULL;
+
+	if (candidate && candidate->file)
+	{
+		trouble = keep_file(job, part, candidate, root, snapshot);
+		if (trouble == NULL)
+			return true;
+	}
+	part_export(job, part, root, snapshot, snapshot_text, stop, result);
+	if (result->reason == NULL)
+		result->reason = trouble;
+	return false;
+}
