@@ -7,7 +7,8 @@ package OutflowValues;
 use strict;
 use warnings;
 
-# new(SEED)
+# new(SEED): with {portable} set, values are left out that JSON can't tell from
+# others: a json null, and arrays with lower bounds of their own
 sub new
 {
 	my ($class, $seed) = @_;
@@ -235,12 +236,29 @@ sub json
 	  . '}';
 }
 
+# a whole document
+sub document
+{
+	my ($self) = @_;
+
+	for (;;)
+	{
+		my $json = $self->json(3);
+
+		return $json unless $self->{portable} && $json eq 'null';
+	}
+}
+
+# as PostgreSQL itself escapes what it has read
+my %short_escapes =
+  ("\b" => '\b', "\f" => '\f', "\n" => '\n', "\r" => '\r', "\t" => '\t');
+
 sub _json_string
 {
 	my ($text) = @_;
 
 	$text =~ s/(["\\])/\\$1/g;
-	$text =~ s/([\x00-\x1f])/sprintf('\\u%04x', ord($1))/ge;
+	$text =~ s/([\x00-\x1f])/$short_escapes{$1} || sprintf('\\u%04x', ord($1))/ge;
 	return qq{"$text"};
 }
 
@@ -294,8 +312,8 @@ my %makers = (
 	timestamptz => sub { $_[0]->timestamp(1) },
 	interval => sub { $_[0]->interval },
 	uuid => sub { sprintf '%08x%08x%08x%08x', map { $_[0]->bits } 1 .. 4 },
-	json => sub { $_[0]->json(3) },
-	jsonb => sub { $_[0]->json(3) },
+	json => sub { $_[0]->document },
+	jsonb => sub { $_[0]->document },
 	jsonpath => sub { $_[0]->pick('$.a[*] ? (@ > 1)', 'strict $."a b"') },
 	xml => sub { $_[0]->pick('<a b="c">d&amp;e</a>', 'plain', '<x/>') },
 	inet => sub { $_[0]->pick('10.0.0.1', '10.1.2.3/8', '::1', 'fe80::1/64') },
@@ -350,7 +368,7 @@ sub array
 	my @items = map { $self->chance(20) ? 'NULL' : $self->_array_item($element) }
 	  1 .. $self->between(1, 4);
 	my $bounds =
-	  $self->{lower_bounds} && $self->chance(10)
+	  !$self->{portable} && $self->chance(10)
 	  ? '[0:' . $#items . ']='
 	  : '';
 	return "$bounds\{" . join(',', @items) . '}';

@@ -67,8 +67,11 @@ sub _tables
 {
 	my ($self) = @_;
 	my $replayable = $self->{replayable};
-	# other databases give other objects these numbers
-	my @types = grep { !$replayable || !/^reg/ } OutflowValues::types();
+	# objects have other numbers in other databases, a jsonb array of JSON arrays
+	# looks like one of more dimensions, and vectors are arrays that start at 0
+	my @types =
+	  grep { !$replayable || !/^reg|^jsonb\[\]|vector$/ || /^ts/ }
+	  OutflowValues::types();
 	my @builtin = grep { !/^w\./ } @types;
 	my $n = 0;
 	my @all = map { [ 'c' . ++$n, $_ ] } @builtin;
@@ -401,6 +404,20 @@ sub _ddl
 	  . OutflowValues::quote($sql) . ');';
 }
 
+# A default that wal2json, which doesn't escape it, prints as JSON
+sub _tame_value
+{
+	my ($self, $type) = @_;
+
+	foreach (1 .. 20)
+	{
+		my $value = $self->{values}->present($type);
+
+		return " DEFAULT $value" unless $value =~ /["\\[:cntrl:]]/;
+	}
+	return '';
+}
+
 # A table that shifts: what is done to it is remembered, so that DML meets it as
 # it is, provided that the transaction doesn't fail.
 sub _shift
@@ -417,8 +434,7 @@ sub _shift
 	{
 		my $type = $values->pick('int4', 'text', 'numeric(10,2)', 'timestamptz',
 			'w.mood', 'w.pair', 'int4[]', 'w.price', 'varchar(40)', 'jsonb');
-		my $default =
-		  $values->chance(40) ? ' DEFAULT ' . $values->present($type) : '';
+		my $default = $values->chance(40) ? $self->_tame_value($type) : '';
 		my $new = 'c' . ++$self->{columns_made};
 
 		$table->{columns} = [ @columns, [ $new, $type ] ];
@@ -452,7 +468,7 @@ sub _shift
 	return $self->_ddl("ALTER TABLE $name REPLICA IDENTITY "
 		  . $values->pick('DEFAULT', 'FULL', 'FULL'))
 	  if $kind < 9;
-	return $self->_ddl("TRUNCATE $name") =~ s/;.*//rs . ';' if $kind == 9;
+	return "TRUNCATE $name;" if $kind == 9;
 	# the primary key goes and comes; without it, updates lose their identity
 	return $self->_ddl("ALTER TABLE $name DROP CONSTRAINT IF EXISTS "
 		  . ($name =~ s/^w\.//r)
@@ -571,7 +587,13 @@ sub _transaction
 	my $before = $self->_remember;
 	my $end = $values->below(100);
 
-	return $self->_statement if $values->chance(25);
+	if ($values->chance(25))
+	{
+		my $statement = $self->_statement;
+
+		# what follows a statement that failed must not be done
+		return $self->{replayable} ? "BEGIN;\n$statement\nCOMMIT;" : $statement;
+	}
 	my @statements = ('BEGIN;', $self->_body(0));
 	if ($end < 75)
 	{
@@ -622,7 +644,7 @@ sub script
 
 	$self->{session} = $session;
 	$self->{values} = OutflowValues->new($self->{seed} * 101 + $session);
-	$self->{values}{lower_bounds} = !$self->{replayable};
+	$self->{values}{portable} = $self->{replayable};
 	foreach my $table (map { $self->{tables}{$_} } sort keys %{ $self->{tables} })
 	{
 		# what shifts belongs to one session

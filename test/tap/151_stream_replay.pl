@@ -1,0 +1,199 @@
+# Promise: whoever repeats the stream of format json in another database gets
+# the same rows, and a change's id is the same in every delivery, whatever is
+# filtered away; ids sort as they are delivered.
+#
+# The workload is random: SEED=N repeats a run, SCALE=N makes it N times as long.
+use strict;
+use warnings;
+
+use OutflowTest;
+use OutflowWorkload;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $seed = $ENV{SEED} || 1 + int(rand(1_000_000));
+my $scale = $ENV{SCALE} || 1;
+
+diag("SEED=$seed SCALE=$scale");
+
+my $node = new_outflow_node(
+	'replay',
+	init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ],
+	conf => <<'EOC');
+logical_decoding_work_mem = 64kB
+max_prepared_transactions = 10
+autovacuum = off
+EOC
+my $workload = OutflowWorkload->new(
+	seed => $seed,
+	transactions => 150 * $scale,
+	replayable => 1);
+
+$node->safe_psql('postgres', 'CREATE DATABASE copy');
+$node->safe_psql($_, $workload->setup) foreach qw(postgres copy);
+create_slot($node, 'feed');
+$workload->run($node, 'postgres');
+my $end = $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
+
+# stream(OPTION => VALUE...): the lines
+sub stream
+{
+	my (%options) = @_;
+	my $list = join('', map { ", '$_', '$options{$_}'" } sort keys %options);
+
+	return split(
+		/\n/,
+		$node->safe_psql('postgres',
+			"SELECT data FROM pg_logical_slot_peek_changes('feed', '$end', NULL$list)"
+		));
+}
+
+sub ids
+{
+	return map { /"id":"([^"]+)"/ ? $1 : () } @_;
+}
+
+# ---- ids
+my @lines = stream();
+my @ids = ids(@lines);
+my @unsorted = grep { $ids[$_ - 1] ge $ids[$_] } 1 .. $#ids;
+
+cmp_ok(scalar @ids, '>', 100, 'the workload has changes');
+is("@unsorted", '', "ids are unique and sort as delivered (SEED=$seed)");
+is(join("\n", stream()), join("\n", @lines), 'a second delivery is the same');
+is(join("\n", stream(batch_bytes => 10000)),
+	join("\n", @lines), 'and so is one in batches');
+
+# is_part(NAME, SUB, OPTION => VALUE...): a filtered stream is what the sub
+# picks of the whole one
+my %changes = (include_transactions => 'off', include_schemas => 'off');
+
+sub is_part
+{
+	my ($name, $wanted, %options) = @_;
+	my $expected = join("\n", grep { /^\{"op":"[^"]*","id"/ && $wanted->() } @lines);
+	my $got = join("\n", stream(%changes, %options));
+
+	return ok($got eq $expected && $got ne '', "$name (SEED=$seed)");
+}
+
+is_part('changes alone', sub { 1 });
+is_part('one table', sub { /"schema":"w","table":"narrow"/ },
+	tables => 'w.narrow', messages => 'off');
+is_part('tables by pattern', sub { /"schema":"w","table":"(toast|parted)/ },
+	tables => 'w.toast*,w.parted_*', messages => 'off');
+is_part('all but some tables', sub { !/"schema":"w","table":"all_/ },
+	exclude_tables => 'w.all_*');
+is_part('deletes and messages', sub { /^\{"op":"(delete|message)"/ },
+	actions => 'delete');
+
+# ---- replay
+$node->safe_psql('copy', <<'EOS');
+CREATE SCHEMA replay;
+CREATE TABLE replay.line (n serial PRIMARY KEY, line text);
+CREATE TABLE replay.generated (rel text, col text);
+
+-- which row of a table a record means
+CREATE FUNCTION replay.which(tab text, rec json) RETURNS text LANGUAGE sql AS $$
+	SELECT CASE WHEN rec -> 'key' IS NULL
+		THEN format('ctid = (SELECT o.ctid FROM %s o WHERE o::text = '
+			'json_populate_record(NULL::%s, $1 -> ''old'')::text LIMIT 1)', tab, tab)
+		ELSE format('(%s) = (SELECT %s FROM json_populate_record(NULL::%s, $1 -> ''key''))',
+			string_agg(quote_ident(k), ', '), string_agg(quote_ident(k), ', '), tab) END
+	FROM json_object_keys(coalesce(rec -> 'key', '{"x": 1}')) k
+$$;
+
+CREATE FUNCTION replay.apply(rec json, OUT affected bigint) LANGUAGE plpgsql AS $$
+DECLARE
+	tab text := quote_ident(rec ->> 'schema') || '.' || quote_ident(rec ->> 'table');
+	cols text;
+BEGIN
+	affected := 1;
+	SELECT string_agg(quote_ident(k), ', ') INTO cols
+	FROM json_object_keys(coalesce(rec -> 'new', '{}')) k
+	WHERE NOT EXISTS (SELECT FROM replay.generated g WHERE g.rel = tab AND g.col = k);
+	CASE rec ->> 'op'
+	WHEN 'schema' THEN
+		DELETE FROM replay.generated g WHERE g.rel = tab;
+		INSERT INTO replay.generated SELECT tab, c ->> 'name'
+		FROM json_array_elements(rec -> 'columns') c WHERE c ->> 'generated' IS NOT NULL;
+	WHEN 'insert' THEN
+		IF cols IS NULL THEN
+			EXECUTE format('INSERT INTO %s DEFAULT VALUES', tab);
+		ELSE
+			EXECUTE format('INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE '
+				'SELECT %s FROM json_populate_record(NULL::%s, $1 -> ''new'')',
+				tab, cols, cols, tab) USING rec;
+		END IF;
+		GET DIAGNOSTICS affected = ROW_COUNT;
+	WHEN 'update' THEN
+		EXECUTE format('UPDATE %s SET (%s) = (SELECT %s FROM json_populate_record(NULL::%s, $1 -> ''new'')) WHERE %s',
+			tab, cols, cols, tab, replay.which(tab, rec)) USING rec;
+		GET DIAGNOSTICS affected = ROW_COUNT;
+	WHEN 'delete' THEN
+		EXECUTE format('DELETE FROM %s WHERE %s', tab, replay.which(tab, rec)) USING rec;
+		GET DIAGNOSTICS affected = ROW_COUNT;
+	WHEN 'truncate' THEN
+		EXECUTE format('TRUNCATE %s', tab);
+	WHEN 'message' THEN
+		IF rec ->> 'prefix' = 'ddl' THEN
+			EXECUTE rec ->> 'content';
+		END IF;
+	ELSE
+		NULL;
+	END CASE;
+END $$;
+
+CREATE PROCEDURE replay.run() LANGUAGE plpgsql AS $$
+DECLARE
+	l record;
+	affected bigint;
+BEGIN
+	FOR l IN SELECT * FROM replay.line ORDER BY n LOOP
+		BEGIN
+			SELECT a.affected INTO affected FROM replay.apply(l.line::json) a;
+		EXCEPTION WHEN OTHERS THEN
+			RAISE EXCEPTION 'record % (%): %', l.n, sqlerrm, left(l.line, 2000);
+		END;
+		IF affected <> 1 THEN
+			RAISE EXCEPTION 'record % concerns % rows: %', l.n, affected, left(l.line, 2000);
+		END IF;
+		IF l.line LIKE '{"op":"commit"%' THEN
+			COMMIT;
+		END IF;
+	END LOOP;
+END $$;
+EOS
+
+my $file = "${PostgreSQL::Test::Utils::tmp_check}/lines";
+
+append_to_file($file, join('', map { "$_\n" } @lines));
+$node->safe_psql('copy',
+	"\\copy replay.line (line) FROM '$file' (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"
+);
+my ($status, undef, $error) = $node->psql('copy', 'CALL replay.run()');
+is($status, 0, "every record finds its row (SEED=$seed)")
+  or BAIL_OUT(substr($error, 0, 4000));
+
+# rows(DATABASE): every row of every table that a stream shows, as text
+my $tables = $node->safe_psql('postgres', <<'EOS');
+SELECT string_agg(format('SELECT %L AS tab, t::text AS row FROM ONLY %s t', c.oid::regclass, c.oid::regclass), ' UNION ALL ' ORDER BY c.oid::regclass::text)
+FROM pg_class c WHERE relnamespace = 'w'::regnamespace AND relkind = 'r' AND relpersistence = 'p'
+EOS
+
+unlink $file;
+$node->safe_psql('copy', "\\copy ($tables) TO '$file'");
+$node->safe_psql('postgres',
+	"CREATE TABLE replayed (tab text, row text); \\copy replayed FROM '$file'"
+);
+my $count = $node->safe_psql('postgres', 'SELECT count(*) FROM replayed');
+cmp_ok($count, '>', 100, "the copy has rows: $count");
+is( $node->safe_psql('postgres',
+		"($tables) EXCEPT ALL SELECT * FROM replayed ORDER BY 1 LIMIT 5"),
+	'', "no row is missing in the copy (SEED=$seed)");
+is( $node->safe_psql('postgres',
+		"SELECT * FROM replayed EXCEPT ALL ($tables) ORDER BY 1 LIMIT 5"),
+	'', "no row is in the copy alone (SEED=$seed)");
+
+$node->stop;
+done_testing();
