@@ -65,7 +65,7 @@ bech32_check_letters(const char *text, const char *prefix)
 		return "It is not an X25519 recipient.";
 	for (const char *c = text + prefix_len + 1; *c; c++)
 		if (strchr(bech32_alphabet, *c) == NULL)
-			return "It holds a character that recipients don't have.";
+			return "It holds a character that no recipient has.";
 	return NULL;
 }
 

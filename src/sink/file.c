@@ -18,14 +18,14 @@
 
 #include "lib/ilist.h"
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "sink/file_internal.h"
 #include "sink/stage.h"
 #include "storage/fd.h"
 #include "storage/ipc.h"
+#include "utils/wait_event.h"
 
 /* Small writes are gathered up to this size; larger ones pass uncopied. */
-#define FILE_BUFFER_SIZE (512 * 1024)
+#define FILE_BUFFER_SIZE (256 * 1024)
 
 /* The kernel is asked to begin writing back after so many bytes. */
 #define FILE_FLUSH_SIZE (8 * 1024 * 1024)

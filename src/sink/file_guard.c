@@ -18,7 +18,6 @@
 #include "storage/fd.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/varlena.h"
 
 typedef struct FileId
 {
@@ -126,7 +125,7 @@ pg_noreturn static void
 refuse(const char *path, const char *detail)
 {
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					errmsg("directory \"%s\" can't hold exports", path),
+					errmsg("directory \"%s\" cannot hold exports", path),
 					errdetail_internal("%s", detail)));
 }
 

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "miscadmin.h"
-#include "pgstat.h"
 #include "sink/file_internal.h"
 #include "sink/stage.h"
 #include "utils/memutils.h"
+#include "utils/wait_event.h"
 
 #define FILE_READ_SIZE (256 * 1024)
 

@@ -53,7 +53,7 @@ path_components(const char *path, const char *what)
 	}
 	if (components == NIL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s can't be the root directory", what)));
+						errmsg("%s cannot be the root directory", what)));
 	return components;
 }
 

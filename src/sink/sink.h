@@ -171,9 +171,11 @@ extern Sink *file_new(FileRoot *root, const char *name);
 extern bool file_carry(FileRoot *root, const char *name, FileRoot *from,
 					   const char *from_name);
 /*
- * Moves a finished file to its final name.  False if that has happened
- * already; an error if the file is in neither place, or something else has
- * the final name and replace is off.  Durable after file_root_sync().
+ * Moves a finished file to its final name.  False if it is gone from the
+ * temporary directory and something has the final name: most likely an earlier
+ * attempt moved it, but whoever replaces files has to check.  An error if it
+ * is in neither place, or the name is taken and replace is off.  Durable after
+ * file_root_sync().
  */
 extern bool file_publish(FileRoot *root, const char *name, bool replace);
 /* Writes a small file under its final name at once: whole, and durable. */

@@ -207,7 +207,7 @@ foreach my $case (
 	[ uc($good), 'recipients are in lower case', 'upper case' ],
 	[ $short, 'It has the wrong length', 'a lost character' ],
 	[ "${good}q", 'It has the wrong length', 'one character more' ],
-	[ $good =~ s/.$/b/r, 'a character that recipients don', 'a bad character' ],
+	[ $good =~ s/.$/b/r, 'a character that no recipient has', 'a bad character' ],
 	[ 'age1', 'It has the wrong length', 'only the prefix' ],
 	[ 'alice', 'It does not start with "age1"', 'no recipient' ],
 	[ '', 'It does not start with "age1"', 'nothing' ],

@@ -65,8 +65,8 @@ ok(!-e "$top/none", 'and nothing was made');
 
 refused($node, opens('relative/path'), qr/not an absolute path/, 'a relative path');
 refused($node, opens(''), qr/not an absolute path/, 'no path');
-refused($node, opens('/'), qr/can't be the root directory/, 'the root directory');
-refused($node, opens('//./'), qr/can't be the root directory/, 'in disguise too');
+refused($node, opens('/'), qr/cannot be the root directory/, 'the root directory');
+refused($node, opens('//./'), qr/cannot be the root directory/, 'in disguise too');
 refused($node, opens("$top/a/../b"), qr/must not contain "\.\."/, 'a way up');
 refused($node, opens("$top/.."), qr/must not contain "\.\."/, 'a way up at the end');
 refused($node, opens($top . '/x' x 3000), qr/path of directory is too long/,
@@ -86,8 +86,8 @@ is(query(opens("$top/link/b")), "$top/link/b",
 #
 # Not the server's own
 #
-my $lies_in = qr/can't hold exports.*lies in a directory of the server/s;
-my $contains = qr/can't hold exports.*contains a directory of the server/s;
+my $lies_in = qr/cannot hold exports.*lies in a directory of the server/s;
+my $contains = qr/cannot hold exports.*contains a directory of the server/s;
 my $elsewhere = make_dir("$top/tablespace");
 $node->safe_psql('postgres', "CREATE TABLESPACE ts LOCATION '$elsewhere'");
 foreach my $case (

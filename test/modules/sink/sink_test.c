@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "sink/sink.h"
+#include "sink_test.h"
 #include "storage/fd.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -84,43 +85,30 @@ next_random(uint32 *state)
 	return *state;
 }
 
-/*
- * "zero": highly compressible; "random": not at all; "text": lines like those
- * of a CSV file.  A block of random bytes depends only on its number.
- */
-static void
-generate_block(const char *kind, uint32 seed, uint64 block, char *out)
+void
+generate_bytes(const char *kind, uint32 seed, char *out, size_t len)
 {
-	uint32 state = (seed * 2654435761u) ^ (uint32) (block * 40503u) ^ 1u;
+	uint32 state = (seed * 2654435761u) | 1u;
+	size_t used = 0;
 
-	if (state == 0)
-		state = 1;
-	if (strcmp(kind, "zero") == 0)
-		memset(out, 0, BLOCK_SIZE);
-	else if (strcmp(kind, "random") == 0)
-	{
-		for (int i = 0; i < BLOCK_SIZE; i += 4)
+	if (strcmp(kind, "random") == 0)
+		for (; used + 4 <= len; used += 4)
 		{
 			uint32 value = next_random(&state);
 
-			memcpy(out + i, &value, 4);
+			memcpy(out + used, &value, 4);
 		}
-	}
-	else
-	{
-		int used = 0;
-
-		while (used < BLOCK_SIZE - 100)
+	else if (strcmp(kind, "text") == 0)
+		for (uint32 line = 0; used + 100 <= len; line++)
 		{
 			uint32 value = next_random(&state);
 
 			used += snprintf(out + used, 100,
 							 "%u,customer %u,2026-11-%02u,%u.%02u,open\n",
-							 used, value % 1000, value % 28 + 1, value % 10000,
-							 value % 100);
+							 line, value % 1000, value % 28 + 1,
+							 (value >> 10) % 10000, value % 100);
 		}
-		memset(out + used, '\n', BLOCK_SIZE - used);
-	}
+	memset(out + used, 0, len - used);
 }
 
 /* Writes the stream in chunks of 1 to max_chunk bytes; 0: block by block. */
@@ -138,7 +126,7 @@ write_stream(Sink *sink, const char *kind, uint64 bytes, uint32 max_chunk,
 		size_t at = 0;
 
 		if (done == 0 || strcmp(kind, "zero") != 0)
-			generate_block(kind, seed, done / BLOCK_SIZE, block);
+			generate_bytes(kind, seed + done / BLOCK_SIZE, block, BLOCK_SIZE);
 		while (at < in_block)
 		{
 			size_t len = in_block - at;
