@@ -235,9 +235,9 @@ AS $$
 	UNION ALL
 		-- only tables that do store values out of line: any could
 		SELECT 2, t.name, 'toast in ' || t.name, NULL,
-			format('an update that leaves %s unchanged streams without a'
-				' value that is stored out of line, and names the column as'
-				' unchanged', (
+			format('an update streams without values that are stored out of'
+				' line and did not change, but names their columns;'
+				' these can have such values: %s', (
 					SELECT string_agg(quote_ident(a.attname), ', '
 						ORDER BY a.attnum)
 					FROM pg_attribute AS a

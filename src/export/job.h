@@ -5,6 +5,7 @@
 #ifndef OUTFLOW_JOB_H
 #define OUTFLOW_JOB_H
 
+#include "access/xlogdefs.h"
 #include "encode/encode.h"
 #include "export/stamp.h"
 #include "nodes/pg_list.h"
