@@ -282,6 +282,10 @@ my %operations = (
 	put => "sink.put('$faults', 'target', repeat('x', 600000), true)",
 	carry => "sink.carry('$faults', 'target', '$out', 'kept'),"
 	  . " sink.publish('$faults', 'target', true)");
+my %calls = (
+	write => 'fstat fsync mkdirat openat renameat write',
+	put => 'fstat fsync mkdirat openat renameat write',
+	carry => 'fstat fsync linkat mkdirat openat renameat');
 my %errors =
   (write => [qw(EIO ENOSPC)], put => ['ENOSPC'], carry => ['EIO']);
 my %sizes = (write => 600_000, put => 600_000, carry => 2_000);
@@ -296,9 +300,16 @@ foreach my $operation (sort keys %operations)
 		$node->safe_psql('postgres', 'TRUNCATE outcome');
 		$node->safe_psql('postgres',
 			'CALL sweep($$' . $op . "\$\$, '$error', '')");
-		my $calls = $node->safe_psql('postgres',
-			'SELECT count(DISTINCT call) FROM outcome');
-		cmp_ok($calls, '>=', 6, "$title: calls that failed");
+		is( $node->safe_psql('postgres',
+				"SELECT string_agg(DISTINCT call, ' ' ORDER BY call) FROM outcome"
+			),
+			$calls{$operation},
+			"$title: calls that failed");
+		# the file, and the directories before and after
+		cmp_ok(
+			$node->safe_psql('postgres',
+				"SELECT count(*) FROM outcome WHERE call = 'fsync'"),
+			'>=', 3, "$title: syncs that failed");
 		is( $node->safe_psql('postgres',
 				'SELECT * FROM outcome WHERE (call IS NULL) <> (message IS NULL)'
 			),
