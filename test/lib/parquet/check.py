@@ -1,0 +1,169 @@
+"""check.py: checks Parquet files; each verdict is a line for ParquetTest.pm.
+
+	check.py compare TABLE DIRECTORY [LOSSY,COLUMNS]
+	check.py random FIRST_SEED COUNT DIRECTORY
+	check.py damage FILE
+	check.py skip FILE COLUMN VALUE
+	check.py facts FILE
+
+The server is the one that PGHOST and its like name.
+"""
+import glob
+import json
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+
+import duckdb
+import pyarrow.parquet as pq
+
+import generate
+import inspect_file
+import readers
+import source
+
+
+def verdict(ok, name, detail=''):
+    print(json.dumps({'ok': bool(ok), 'name': name, 'detail': str(detail)}),
+          flush=True)
+
+
+def compare_files(table, directory, lossy=()):
+    """Complaints about all files of an export of table."""
+    files = sorted(glob.glob(os.path.join(directory, '*.parquet')))
+    described, expected = source.load(table, lossy)
+    complaints = [] if files else ['no file']
+    for name, read in readers.READERS.items():
+        if not files:
+            break
+        found = readers.rows(read(files), described)
+        complaints += [f'{name}: {d}'
+                       for d in readers.differences(expected, found)]
+    for file in files:
+        complaints += [f'{os.path.basename(file)}: {c}'
+                       for c in inspect_file.inspect(file)[:5]]
+    return complaints
+
+
+def compare(table, directory, lossy=''):
+    complaints = compare_files(table, directory,
+                               lossy.split(',') if lossy else ())
+    verdict(not complaints, f'{table} as PyArrow, DuckDB and an inspection '
+            'of its bytes see it', '\n'.join(complaints))
+
+
+def one_random(seed, directory):
+    name, script, options = generate.table(seed)
+    source.psql(script)
+    target = os.path.join(directory, name)
+    row_options = json.dumps({'row_group_rows': options['row_group_rows']})
+    source.psql(f"""SET outflow.part_memory = '{options['memory']}';
+        CALL outflow.export('{name}', 'file://{target}', format => 'parquet',
+            compression => '{options['compression']}',
+            workers => {options['workers']}, options => '{row_options}');""")
+    complaints = compare_files(name, target)
+    source.psql(f"""DROP TABLE {name};
+        DO $$ DECLARE a record; BEGIN
+        FOR a IN SELECT typname FROM pg_type WHERE typname LIKE '{name}\\_%'
+        LOOP EXECUTE format('DROP TYPE IF EXISTS %I CASCADE', a.typname);
+        END LOOP; END $$;""")
+    shutil.rmtree(target)
+    return complaints
+
+
+def random_tables(first, count, directory):
+    for seed in range(int(first), int(first) + int(count)):
+        try:
+            complaints = one_random(seed, directory)
+        except Exception:
+            complaints = [traceback.format_exc()]
+        verdict(not complaints, f'random table of seed {seed}',
+                '\n'.join(complaints))
+
+
+def refused(read, file):
+    try:
+        read([file])
+    except Exception:
+        return True
+    return False
+
+
+def damage(file):
+    """A file cut anywhere is no Parquet file for any reader."""
+    with open(file, 'rb') as handle:
+        data = handle.read()
+    lengths = {0, 1, 4, 8, 11, len(data) - 1, len(data) - 4, len(data) - 8,
+               len(data) - 9} | {len(data) * i // 20 for i in range(20)}
+    with tempfile.TemporaryDirectory() as directory:
+        cut = os.path.join(directory, 'cut.parquet')
+        for name, read in readers.READERS.items():
+            accepted = []
+            for length in sorted(lengths):
+                with open(cut, 'wb') as handle:
+                    handle.write(data[:length])
+                if not refused(read, cut):
+                    accepted.append(length)
+            verdict(not accepted, f'{name} refuses a file cut anywhere',
+                    f'accepted when cut at {accepted}')
+        # a flipped bit in a page is found by its CRC
+        flipped = bytearray(data)
+        flipped[len(data) // 3] ^= 0x10
+        with open(cut, 'wb') as handle:
+            handle.write(flipped)
+        verdict(refused(readers.by_pyarrow, cut),
+                'a page\'s CRC tells that a bit was flipped')
+
+
+def skip(file, column, value):
+    """Row groups that a filter rules out are not even read: their pages are
+    overwritten, and DuckDB doesn't mind."""
+    metadata = pq.ParquetFile(file).metadata
+    index = metadata.schema.names.index(column)
+    with open(file, 'rb') as handle:
+        data = bytearray(handle.read())
+    wanted = 0
+    for g in range(metadata.num_row_groups):
+        group = metadata.row_group(g)
+        statistics = group.column(index).statistics
+        if statistics.min <= int(value) <= statistics.max:
+            wanted += 1
+            continue
+        for c in range(group.num_columns):
+            chunk = group.column(c)
+            start = chunk.dictionary_page_offset or chunk.data_page_offset
+            data[start:start + chunk.total_compressed_size] = \
+                b'\xff' * chunk.total_compressed_size
+    with tempfile.TemporaryDirectory() as directory:
+        name = os.path.join(directory, 'damaged.parquet')
+        with open(name, 'wb') as handle:
+            handle.write(data)
+        query = f"SELECT * FROM '{name}'"
+        found = duckdb.sql(f'{query} WHERE {column} = {value}').fetchall()
+        verdict(wanted == 1 and metadata.num_row_groups > 3,
+                'one of several row groups can have the value',
+                f'{wanted} of {metadata.num_row_groups}')
+        verdict(len(found) == 1, 'DuckDB skips the others', found)
+        verdict(refused(readers.by_duckdb, name),
+                'and fails when it has to read them')
+
+
+def facts(file):
+    metadata = pq.ParquetFile(file).metadata
+    print(json.dumps({
+        'rows': metadata.num_rows, 'groups': metadata.num_row_groups,
+        'created_by': metadata.created_by,
+        'facts': {k.decode(): v.decode()
+                  for k, v in (metadata.metadata or {}).items()},
+        'types': [str(metadata.schema.column(i).logical_type)
+                  for i in range(metadata.num_columns)],
+        'encodings': [[list(metadata.row_group(g).column(c).encodings)
+                       for c in range(metadata.num_columns)]
+                      for g in range(metadata.num_row_groups)]}))
+
+
+if __name__ == '__main__':
+    {'compare': compare, 'random': random_tables, 'damage': damage,
+     'skip': skip, 'facts': facts}[sys.argv[1]](*sys.argv[2:])
