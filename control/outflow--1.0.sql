@@ -18,6 +18,20 @@ CREATE FUNCTION outflow.preflight_library(
 LANGUAGE C STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outflow_preflight_library';
 
+-- a setting that the server may not have and the role may not read
+CREATE FUNCTION outflow.preflight_setting(
+	name text, OUT value text, OUT readable boolean)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	readable := true;
+	value := current_setting(name, true);
+EXCEPTION WHEN insufficient_privilege THEN
+	readable := false;
+END
+$$;
+
 -- room on a file system: a tenth of it should be free
 CREATE FUNCTION outflow.preflight_room(
 	INOUT item text, free bigint, total bigint,
@@ -39,39 +53,33 @@ AS $$
 DECLARE
 	-- an export's coordinator and its two workers
 	workers_wanted CONSTANT int := 3;
-	libraries text;
-	readable boolean := true;
+	libraries CONSTANT record :=
+		outflow.preflight_setting('output_plugin_libraries');
+	root CONSTANT record := outflow.preflight_setting('outflow.export_root');
 	library CONSTANT record := outflow.preflight_library();
-	export_root text;
 	available int;
 	used int;
 BEGIN
-	-- the setting doesn't exist before 15.19, 16.15, 17.11 and 18.6, and only
-	-- roles that may read all settings can read it
-	BEGIN
-		libraries := current_setting('output_plugin_libraries', true);
-	EXCEPTION WHEN insufficient_privilege THEN
-		readable := false;
-	END;
+	-- the setting doesn't exist before 15.19, 16.15, 17.11 and 18.6
 	item := 'output_plugin_libraries';
-	IF NOT readable THEN
+	IF NOT libraries.readable THEN
 		ok := NULL;
 		detail := format('role %I may not read this setting; a member of'
 			' pg_read_all_settings sees whether it lists outflow',
 			current_user);
-	ELSIF libraries IS NULL THEN
+	ELSIF libraries.value IS NULL THEN
 		ok := true;
 		detail := 'this server has no such setting and allows every plugin;'
 			' minor releases from August 2026 on have it';
 	ELSE
 		ok := EXISTS (
-			SELECT FROM string_to_table(libraries, ',') AS listed
+			SELECT FROM string_to_table(libraries.value, ',') AS listed
 			WHERE trim(listed, E' "\t\n') IN ('outflow', '$libdir/outflow'));
-		detail := format('the server allows %s', libraries);
+		detail := format('the server allows %s', libraries.value);
 		IF NOT ok THEN
 			fix := format('ALTER SYSTEM SET output_plugin_libraries = %s;'
 				' SELECT pg_reload_conf();',
-				concat_ws(', ', nullif(libraries, ''), 'outflow'));
+				concat_ws(', ', nullif(libraries.value, ''), 'outflow'));
 		END IF;
 	END IF;
 	RETURN NEXT;
@@ -152,19 +160,21 @@ BEGIN
 	RETURN NEXT;
 
 	item := 'outflow.export_root';
-	export_root := nullif(current_setting('outflow.export_root', true), '');
-	ok := CASE WHEN export_root IS NOT NULL THEN true END;
-	detail := coalesce(export_root, 'not set: members of'
-		' pg_write_server_files export to any directory that the server may'
-		' write to');
-	fix := CASE WHEN ok IS NULL THEN
+	ok := CASE WHEN root.value <> '' THEN true END;
+	detail := CASE WHEN NOT root.readable THEN
+			format('role %I may not read this setting', current_user)
+		WHEN ok THEN root.value
+		ELSE 'not set: members of pg_write_server_files export to any'
+			' directory that the server may write to' END;
+	fix := CASE WHEN ok IS NULL AND root.readable THEN
 		'LOAD ''outflow''; ALTER SYSTEM SET outflow.export_root ='
-		' ''/srv/export''; SELECT pg_reload_conf();' END;
+		' ''/srv/export'';'
+		' SELECT pg_reload_conf();' END;
 	RETURN NEXT;
 
 	RETURN QUERY SELECT * FROM outflow.preflight_room(
 		'disk of WAL and slots', library.wal_free, library.wal_total);
-	IF export_root IS NOT NULL THEN
+	IF library.root_free IS NOT NULL THEN
 		RETURN QUERY SELECT * FROM outflow.preflight_room(
 			'disk of outflow.export_root', library.root_free,
 			library.root_total);

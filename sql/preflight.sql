@@ -67,6 +67,7 @@ CREATE ROLE "regress pre" NOLOGIN;
 SET ROLE "regress pre";
 SELECT * FROM outflow.preflight() WHERE item ~ '^role';
 SELECT item FROM outflow.preflight() WHERE item = 'output_plugin_libraries' AND NOT ok;
+SELECT item, ok, detail, fix FROM outflow.preflight() WHERE item = 'outflow.export_root';
 RESET ROLE;
 ALTER ROLE "regress pre" LOGIN REPLICATION;
 GRANT pg_write_server_files TO "regress pre";

@@ -4,10 +4,26 @@
 BEGIN;
 SELECT no_plan();
 
--- every function and procedure: its arguments, its result, who may call it
-CREATE TEMP TABLE wanted (name text, arguments text, result text, public boolean);
+-- every function and procedure for users: its arguments and its result
+CREATE TEMP TABLE wanted (name text, arguments text, result text);
 INSERT INTO wanted VALUES
-	('preflight', '', 'TABLE(item text, ok boolean, detail text, fix text)', true);
+	('cancel', 'job bigint', 'boolean'),
+	('export', 'IN source regclass, IN destination text,'
+		' IN format text DEFAULT ''csv''::text,'
+		' IN compression text DEFAULT NULL::text,'
+		' IN columns text[] DEFAULT NULL::text[],'
+		' IN filter text DEFAULT NULL::text,'
+		' IN encrypt_to text[] DEFAULT NULL::text[],'
+		' IN part_size text DEFAULT ''128MB''::text,'
+		' IN workers integer DEFAULT 2, IN base bigint DEFAULT NULL::bigint,'
+		' IN slot name DEFAULT NULL::name,'
+		' IN options jsonb DEFAULT ''{}''::jsonb,'
+		' INOUT job bigint DEFAULT NULL::bigint', NULL),
+	('forget', 'job bigint', 'void'),
+	('preflight', '', 'TABLE(item text, ok boolean, detail text, fix text)'),
+	('resume', 'IN job bigint', NULL),
+	('verify', 'job bigint',
+		'TABLE(part integer, file text, status text, detail text)');
 
 SELECT t.line
 FROM wanted AS w
@@ -20,10 +36,32 @@ UNION ALL
 	SELECT is(pg_get_function_result(p.oid), w.result,
 		format('result of outflow.%s', w.name))
 UNION ALL
-	SELECT is(has_function_privilege('public', p.oid, 'EXECUTE'), w.public,
-		format('everyone may%s call outflow.%s',
-			CASE WHEN NOT w.public THEN ' not' END, w.name))
+	SELECT ok(has_function_privilege('public', p.oid, 'EXECUTE'),
+		format('everyone may call outflow.%s; it checks rights itself',
+			w.name))
 ) AS t (line);
+
+-- the others serve them: rows of preflight, columns of views
+SELECT is_empty($$
+	SELECT p.oid::regprocedure FROM pg_proc AS p
+	WHERE p.pronamespace = 'outflow'::regnamespace
+	AND p.proname NOT IN (SELECT name FROM wanted)
+	AND p.proname !~ '^(preflight|job)_'
+	AND has_function_privilege('public', p.oid, 'EXECUTE')
+$$, 'nothing else is for everyone');
+
+-- every view: its columns, in order
+SELECT columns_are('outflow', v.name, v.columns)
+FROM (VALUES
+	('jobs', ARRAY['job', 'state', 'owner', 'source', 'destination', 'format',
+		'parts_total', 'parts_done', 'parts_carried', 'parts_redone', 'rows',
+		'bytes', 'bytes_stored', 'rate', 'eta', 'snapshot', 'lsn', 'slot',
+		'retries', 'waiting_for', 'error', 'started', 'finished']),
+	('parts', ARRAY['job', 'part', 'state', 'relation', 'first_block',
+		'last_block', 'file', 'rows', 'bytes', 'bytes_stored', 'snapshot',
+		'lsn', 'attempts', 'error'])
+) AS v (name, columns);
+SELECT views_are('outflow', ARRAY['jobs', 'parts']);
 
 -- security: nobody's rights are lent, nobody's search_path is trusted
 SELECT is_empty($$

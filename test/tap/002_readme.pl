@@ -79,7 +79,7 @@ foreach my $object (
 	SELECT DISTINCT proname FROM pg_proc
 	WHERE pronamespace = 'outflow'::regnamespace
 	AND has_function_privilege('public', oid, 'EXECUTE')
-	AND proname !~ '^(preflight_|_)'
+	AND proname !~ '^(preflight|job)_'
 	AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
 UNION ALL
 	SELECT relname FROM pg_class
