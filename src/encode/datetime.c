@@ -13,10 +13,8 @@
 
 #include "encode/encode.h"
 
-/* Within this range time zones change their offset at quarter hours only. */
-#define QUARTER_HOUR		(15 * SECS_PER_MINUTE * USECS_PER_SEC)
-#define QUARTER_HOURS_SINCE (-20 * 366 * USECS_PER_DAY) /* about 1980 */
-#define QUARTER_HOURS_UNTIL (100 * 366 * USECS_PER_DAY) /* about 2100 */
+#define UNIX_EPOCH_SECONDS                                                    \
+	((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * INT64CONST(86400))
 
 static inline char *
 write_two(char *dst, int value)
@@ -219,32 +217,64 @@ text_timestamptz_utc(char *dst, int64 timestamp, char separator,
 	return end - dst;
 }
 
+/* Seconds since 1970 of the second that a timestamp falls into. */
+static pg_time_t
+unix_time(int64 timestamp)
+{
+	int64 seconds = timestamp / USECS_PER_SEC;
+
+	if (timestamp % USECS_PER_SEC < 0)
+		seconds--;
+	return seconds + UNIX_EPOCH_SECONDS;
+}
+
+/*
+ * The first timestamp from which on the session's time zone may have another
+ * offset.  Zones change at any second: St. John's did at one minute past
+ * midnight, and users write rules of their own.
+ */
+static int64
+next_zone_change(int64 timestamp)
+{
+	pg_time_t time = unix_time(timestamp);
+	pg_time_t change;
+	long	  before, after;
+	int		  before_dst, after_dst;
+	int found = pg_next_dst_boundary(&time, &before, &before_dst, &change,
+									 &after, &after_dst, session_timezone);
+
+	if (found < 0)
+		return timestamp;
+	if (found == 0 || change >= unix_time(END_TIMESTAMP - 1))
+		return END_TIMESTAMP;
+	return (change - UNIX_EPOCH_SECONDS) * USECS_PER_SEC;
+}
+
 /*
  * Seconds west of UTC that the session's time zone has at a time.  Time zones
- * are slow to ask, and answer the same for all times of a quarter hour.
+ * are slow to ask, so the span without a change is remembered, from the
+ * earliest time that was asked for on.
  */
 static int
 session_zone(int64 timestamp)
 {
-	static pg_tz *last_tz = NULL;
-	static int64  last_quarter;
-	static int	  last_zone;
-	int64		  quarter = timestamp / QUARTER_HOUR;
+	static pg_tz *span_tz = NULL;
+	static int64  span_start, span_end;
+	static int	  span_zone;
 	struct pg_tm  tm;
 	fsec_t		  fsec;
 	int			  zone;
 
-	if (session_timezone == last_tz && quarter == last_quarter)
-		return last_zone;
+	if (session_timezone == span_tz && timestamp >= span_start &&
+		timestamp < span_end)
+		return span_zone;
 	if (timestamp2tm(timestamp, &zone, &tm, &fsec, NULL, NULL) != 0)
 		ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 						errmsg("timestamp out of range")));
-	if (timestamp > QUARTER_HOURS_SINCE && timestamp < QUARTER_HOURS_UNTIL)
-	{
-		last_tz = session_timezone;
-		last_quarter = quarter;
-		last_zone = zone;
-	}
+	span_start = timestamp;
+	span_end = next_zone_change(timestamp);
+	span_tz = session_timezone;
+	span_zone = zone;
 	return zone;
 }
 
