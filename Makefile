@@ -17,6 +17,7 @@ OBJS = \
 	src/encode/text.o \
 	src/encode/numeric.o \
 	src/encode/datetime.o \
+	src/encode/encoding.o \
 	src/encode/json.o \
 	src/encode/json_string.o \
 	src/encode/jsonb.o \
@@ -204,6 +205,11 @@ $(BENCHES):
 
 bench: $(BENCHES)
 
+# each target for FUZZ_SECONDS
+test-fuzz:
+	@$(READY)
+	@OBJS='$(OBJS)' SHLIB_LINK='$(SHLIB_LINK)' test/fuzz/run
+
 check-style:
 	@test/check-style
 
@@ -223,9 +229,11 @@ help:
 	@echo "test-fault      kills at every failpoint and at random, an hour or so"
 	@echo "test-matrix     the suites on PostgreSQL 17 and 18, in a Debian of their own"
 	@echo "test-valgrind   the SQL tests on a server under valgrind"
+	@echo "test-fuzz       encoders and option parser under libFuzzer; TESTS=, FUZZ_SECONDS="
 	@echo "bench bench-X   measure, beside the peers: X is one of test/bench"
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
 .PHONY: ready deps install-as-needed demo test $(SUITES) \
-	test-fault test-modules test-valgrind test-matrix bench $(BENCHES) check-style indent help
+	test-fault test-modules test-valgrind test-matrix test-fuzz \
+	bench $(BENCHES) check-style indent help

@@ -107,6 +107,24 @@ extern int text_timestamptz_utc(char *dst, int64 timestamp, char separator,
 /* in the session's time zone, as timestamptz_out does under DateStyle ISO */
 extern int text_timestamptz_session(char *dst, int64 timestamp);
 
+/* ---- the database's encoding (encoding.c); not UTF-8 and not SQL_ASCII */
+
+/* Bytes that one call converts at most. */
+#define MAX_TO_UTF8 256
+
+/* Before the others; in a transaction, or where one can be started. */
+extern void encoding_prepare(void);
+
+/*
+ * Converts to UTF-8 what stands before the first character that can't be, and
+ * ends it with a zero byte.  Returns the number of bytes taken.  dst has room
+ * for MAX_TO_UTF8 * MAX_CONVERSION_GROWTH + 1.
+ */
+extern int encoding_to_utf8(char *dst, const char *data, int len);
+
+/* Length of the character at data; 1 if it is none. */
+extern int encoding_char_len(const char *data, int len);
+
 /* ---- JSON (json.c, json_string.c) */
 
 typedef struct JsonStyle
@@ -117,7 +135,7 @@ typedef struct JsonStyle
 	bool compact; /* no space within jsonb */
 } JsonStyle;
 
-/* The style for this database's encoding. */
+/* The style for this database's encoding, which it prepares. */
 extern JsonStyle json_style_default(void);
 
 /* "..." from text in the database's encoding. */

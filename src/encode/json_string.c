@@ -5,9 +5,14 @@
  * In a UTF-8 database text is copied as it is but for the characters that
  * JSON wants escaped (RFC 8259, section 7).  In any other database everything
  * beyond ASCII is written as \u escapes, so that the result is valid both in
- * the database's encoding and as UTF-8.  In SQL_ASCII, where bytes have no
- * meaning, valid UTF-8 is taken as such and any other byte 0xNN becomes the
- * private-use character U+EFNN, so that it stays visible and can be undone.
+ * the database's encoding and as UTF-8.
+ *
+ * In SQL_ASCII, where bytes have no meaning, valid UTF-8 is taken as such and
+ * any other byte 0xNN becomes the private-use character U+EFNN, so that it
+ * stays visible.  The bytes of U+EF80 .. U+EFFF themselves are taken one by
+ * one, too, so that each of these characters stands for one byte and the text
+ * can be had back.  In other encodings the same is done with the bytes of a
+ * character that has no equivalent in UTF-8.
  */
 #include "postgres.h"
 
@@ -19,6 +24,8 @@
 #include "encode/encode.h"
 
 #define RAW_BYTE_BASE 0xEF00
+#define RAW_BYTE_MIN  (RAW_BYTE_BASE + 0x80)
+#define RAW_BYTE_MAX  (RAW_BYTE_BASE + 0xFF)
 
 /* What stands behind the backslash; 'u' for \u00XX, 0 for no escape. */
 static const char escapes[256] = {
@@ -33,6 +40,7 @@ json_style_default(void)
 	JsonStyle style = {.ascii = GetDatabaseEncoding() != PG_UTF8,
 					   .compact = true};
 
+	encoding_prepare();
 	return style;
 }
 
@@ -120,32 +128,83 @@ append_escape(StringInfo out, unsigned char c)
 	}
 }
 
-/* Length of the valid UTF-8 character at data, or 0. */
-static int
-utf8_char_len(const char *data, int len)
+/* Bytes without a meaning, by the rule of the file's top. */
+static void
+append_raw(StringInfo out, const char *data, int len)
+{
+	for (int i = 0; i < len; i++)
+		append_code_point(out, RAW_BYTE_BASE + (unsigned char) data[i]);
+}
+
+/* The valid UTF-8 character at data and its length, or 0. */
+static inline int
+utf8_char(const char *data, int len, pg_wchar *code)
 {
 	int char_len = pg_utf_mblen((const unsigned char *) data);
 
 	if (char_len > len ||
 		!pg_utf8_islegal((const unsigned char *) data, char_len))
 		return 0;
+	*code = utf8_to_unicode((const unsigned char *) data);
 	return char_len;
 }
 
-/* Writes UTF-8 text, beyond ASCII as \u; bytes that aren't UTF-8 by the rule
- * of the file's top.  Returns the number of bytes taken. */
+/* Both take the character at data, or more; return the number of bytes. */
 static int
-append_beyond_ascii(StringInfo out, const char *data, int len)
+append_utf8(StringInfo out, const char *data, int len)
 {
-	int char_len = utf8_char_len(data, len);
+	pg_wchar code = 0;
+	int		 char_len = utf8_char(data, len, &code);
+	bool	 raw = char_len == 0;
 
-	if (char_len == 0)
+	if (GetDatabaseEncoding() == PG_SQL_ASCII)
+		raw |= code >= RAW_BYTE_MIN && code <= RAW_BYTE_MAX;
+	if (raw)
 	{
-		append_code_point(out, RAW_BYTE_BASE + (unsigned char) *data);
+		append_raw(out, data, 1);
 		return 1;
 	}
-	append_code_point(out, utf8_to_unicode((const unsigned char *) data));
+	append_code_point(out, code);
 	return char_len;
+}
+
+static int
+append_converted(StringInfo out, const char *data, int len)
+{
+	char  utf8[MAX_TO_UTF8 * MAX_CONVERSION_GROWTH + 1];
+	char *p = utf8;
+	char *end;
+	int	  taken;
+
+	utf8[0] = '\0';
+	taken = encoding_to_utf8(utf8, data, len);
+	if (taken <= 0)
+	{
+		taken = encoding_char_len(data, len);
+		append_raw(out, data, taken);
+		return taken;
+	}
+	end = utf8 + strlen(utf8);
+	while (p < end)
+	{
+		pg_wchar code = 0;
+
+		p += Max(utf8_char(p, end - p, &code), 1);
+		append_code_point(out, code);
+	}
+	return taken;
+}
+
+/* Length of the run beyond ASCII at data, which has one such byte at least. */
+static int
+beyond_ascii_span(const char *data, int len)
+{
+	int i = 1;
+
+	len = Min(len, MAX_TO_UTF8);
+	while (i < len && IS_HIGHBIT_SET(data[i]))
+		i++;
+	return i;
 }
 
 /*
@@ -155,45 +214,31 @@ append_beyond_ascii(StringInfo out, const char *data, int len)
 static void
 append_ascii(StringInfo out, const char *data, int len, bool quoted)
 {
-	char *converted = NULL;
+	bool is_utf8 = GetDatabaseEncoding() == PG_UTF8 ||
+				   GetDatabaseEncoding() == PG_SQL_ASCII;
 
-	if (GetDatabaseEncoding() != PG_SQL_ASCII)
-	{
-		converted = pg_server_to_any(data, len, PG_UTF8);
-		if (converted != data)
-		{
-			data = converted;
-			len = strlen(converted);
-		}
-		else
-			converted = NULL;
-	}
 	while (len > 0)
 	{
-		int span = clean_span(data, len, true);
-		int taken;
+		int taken = clean_span(data, len, true);
 
-		buffer_append(out, data, span);
-		data += span;
-		len -= span;
+		buffer_append(out, data, taken);
+		data += taken;
+		len -= taken;
 		if (len == 0)
 			break;
+		taken = 1;
 		if (IS_HIGHBIT_SET(*data))
-			taken = append_beyond_ascii(out, data, len);
+			taken = is_utf8 ? append_utf8(out, data, len)
+							: append_converted(out, data,
+											   beyond_ascii_span(data, len));
+		else if (quoted)
+			append_escape(out, *data);
 		else
-		{
-			if (quoted)
-				append_escape(out, *data);
-			else
-				buffer_append_char(
-					out, *data == '\n' || *data == '\r' ? ' ' : *data);
-			taken = 1;
-		}
+			buffer_append_char(out,
+							   *data == '\n' || *data == '\r' ? ' ' : *data);
 		data += taken;
 		len -= taken;
 	}
-	if (converted)
-		pfree(converted);
 }
 
 void
