@@ -38,6 +38,7 @@ OBJS = \
 	src/encode/parquet_page.o \
 	src/encode/parquet_codec.o \
 	src/encode/parquet_footer.o \
+	src/encode/parquet_read.o \
 	src/encode/parquet_thrift.o \
 	src/encode/parquet_rle.o \
 	src/encode/parquet_bytes.o \
@@ -81,6 +82,7 @@ OBJS = \
 	src/export/publish.o \
 	src/export/manifest.o \
 	src/export/row_counter.o \
+	src/export/tail_counter.o \
 	src/export/verify.o \
 	src/export/sql.o \
 	src/sink/sink.o \

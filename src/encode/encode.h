@@ -279,4 +279,11 @@ extern void row_format_check_characters(const RowFormatOptions *options,
 										char delimiter, char quote,
 										const char *null);
 
+/*
+ * Reading a Parquet file's end back: how much of it is needed, 0 if it is none
+ * of a Parquet file; and the rows that it tells, if it is whole and sound.
+ */
+extern size_t parquet_tail_size(const char *tail, size_t len);
+extern bool	  parquet_tail_rows(const char *tail, size_t len, int64 *rows);
+
 #endif /* OUTFLOW_ENCODE_H */

@@ -54,8 +54,6 @@ typedef enum ParquetPageType
 	PAGE_DICTIONARY = 2
 } ParquetPageType;
 
-#define PARQUET_MAGIC "PAR1"
-
 /* ---- parquet_bound.c: least and greatest values ---- */
 
 typedef enum ParquetOrder

@@ -8,6 +8,8 @@
 #ifndef OUTFLOW_PARQUET_BITS_H
 #define OUTFLOW_PARQUET_BITS_H
 
+#define PARQUET_MAGIC "PAR1" /* at both ends of a file */
+
 /* ---- parquet_bytes.c: a buffer that may pass 1 GB ---- */
 
 typedef struct Bytes

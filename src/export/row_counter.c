@@ -86,7 +86,9 @@ row_counter_new(const Job *job, int64 *rows)
 	bool		quoting = strcmp(job->row_format->name, "csv") == 0;
 	RowCounter *counter;
 
-	*rows = -1;
+	*rows = ROWS_UNKNOWN;
+	if (strcmp(job->row_format->name, "parquet") == 0)
+		return tail_counter_new(rows);
 	if (!quoting && strcmp(job->row_format->name, "text") != 0 &&
 		strcmp(job->row_format->name, "jsonl") != 0)
 		return sink_null_new();

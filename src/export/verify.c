@@ -21,7 +21,7 @@ PGDLLEXPORT Datum outflow_verify(PG_FUNCTION_ARGS);
 typedef struct Finding
 {
 	const char *status;
-	char	   *detail;
+	const char *detail;
 } Finding;
 
 static const Finding fine = {"ok", NULL};
@@ -65,7 +65,7 @@ check_plain(const Job *job, FileRoot *root, FilePlace place,
 			const FinishedPart *part)
 {
 	Meter meter = {0};
-	int64 rows = -1;
+	int64 rows;
 	Sink *chain = row_counter_new(job, &rows);
 
 	chain = meter_new(chain, &meter, true, false);
@@ -81,6 +81,8 @@ check_plain(const Job *job, FileRoot *root, FilePlace place,
 		return (Finding){"wrong content",
 						 psprintf("crc32c was %08x, is %08x",
 								  (uint32) part->crc32c, meter.crc)};
+	if (rows == ROWS_UNREADABLE)
+		return (Finding){"wrong content", "The file has no sound end."};
 	if (rows >= 0 && rows != part->rows)
 		return (Finding){"wrong rows",
 						 psprintf(INT64_FORMAT

@@ -7,10 +7,12 @@
 
 #include "export/job.h"
 
-/*
- * An end of a chain that counts the rows of plain bytes.  *rows stays -1 for
- * formats whose rows it can't tell apart.
- */
+#define ROWS_UNKNOWN	(-1) /* of formats whose rows can't be told apart */
+#define ROWS_UNREADABLE (-2) /* the bytes are none of the format */
+
+/* An end of a chain that counts the rows of plain bytes. */
 extern Sink *row_counter_new(const Job *job, int64 *rows);
+/* The same for Parquet, whose files end with what they hold. */
+extern Sink *tail_counter_new(int64 *rows);
 
 #endif /* OUTFLOW_VERIFY_H */

@@ -105,7 +105,7 @@ SCALARS = [
                                         rng.randint(0, 1 << 31)]))),
     ('float4', floating), ('float8', floating),
     ('numeric', unlimited), ('numeric(50,3)', decimal(50, 3)),
-    ('text', text), ('varchar(4000)', text), ('bytea', binary),
+    ('text', text), ('varchar(9000)', text), ('bytea', binary),
     ('uuid', uuid), ('date', date), ('time', time), ('timetz', timetz),
     ('timestamp', timestamp), ('timestamptz', timestamptz),
     ('json', json_text), ('jsonb', json_text),

@@ -1,0 +1,119 @@
+# Promise: a value that Parquet can't hold stops an export with its column and
+# row named, unless the option "lossy" says that it becomes a null, or that its
+# column becomes text.
+use strict;
+use warnings;
+
+use OutflowTest;
+use ParquetTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('lossy');
+
+# what each type has that Parquet has not
+my @cases = (
+	[ 'numeric(10,2)', 'NaN', 'NaN or an infinity' ],
+	[ 'numeric(38,2)', 'NaN', 'NaN or an infinity' ],
+	[ 'date', 'infinity', 'an infinite date' ],
+	[ 'date', '-infinity', 'an infinite date' ],
+	[ 'timestamp', 'infinity', 'an infinite timestamp' ],
+	[ 'timestamptz', '-infinity', 'an infinite timestamp' ],
+	[ 'timestamp', '294276-12-31 23:59:59', 'a timestamp after the year' ],
+	[ 'time', '24:00:00', 'the time 24:00:00' ],
+	[ 'timetz', '24:00:00+02', 'the time 24:00:00' ],
+	[ 'int[]', '{{1,2},{3,4}}', 'an array of 2 dimensions .* with 1' ],
+	[ 'int[][]', '{1,2}', 'an array of 1 dimensions .* with 2' ],
+	[ 'date[]', '{2000-01-01,infinity}', 'an infinite date' ],
+	[ 'holder', '(1,infinity)', 'an infinite date' ],
+	[ 'holder[]', '{"(1,infinity)"}', 'an infinite date' ],
+	[ 'limited', 'NaN', 'NaN or an infinity' ]);
+
+$node->safe_psql('postgres', <<'EOS');
+CREATE TYPE holder AS (n int, d date);
+CREATE DOMAIN limited AS numeric(20,5);
+EOS
+
+# export_error(TABLE, OPTIONS): what a failing export says
+sub export_error
+{
+	my ($table, $options) = @_;
+	my $directory = new_export_dir() . '/out';
+	my (undef, undef, $err) = $node->psql('postgres',
+		"CALL outflow.export('$table', 'file://$directory', "
+		  . "format => 'parquet', workers => 0, options => '$options')");
+
+	return $err;
+}
+
+my $number = 0;
+foreach my $case (@cases)
+{
+	my ($type, $value, $what) = @$case;
+	my $table = 'lossy_' . ++$number;
+
+	$node->safe_psql('postgres', "CREATE TABLE $table
+		(id bigint NOT NULL, fine int NOT NULL, v $type NOT NULL, w $type);
+		INSERT INTO $table VALUES (1, 1, '$value', NULL), (2, 2, '$value', NULL)");
+	like(export_error($table, '{}'),
+		qr/column "v" has a value that Parquet can't hold.*Row 1 of the part has $what/s,
+		"$type: $value stops the export");
+
+	# as text the table is whole
+	my $directory = export_parquet($node, $table,
+		arguments => q{options => '{"lossy": "string"}'});
+	check_parquet($node, 'postgres', 'compare', $table, $directory, 'v,w');
+	$directory = export_parquet($node, $table,
+		arguments => q{options => '{"lossy": "v=string"}'});
+	check_parquet($node, 'postgres', 'compare', $table, $directory, 'v');
+}
+
+# as nulls: compare with a table in which they are
+$node->safe_psql('postgres', <<'EOS');
+CREATE TABLE nulled (id bigint NOT NULL, a numeric(10,2) NOT NULL, b date[],
+	c holder NOT NULL, d int[], e timestamptz NOT NULL, f text);
+INSERT INTO nulled VALUES (1, 'NaN', '{2000-01-01,infinity,NULL}',
+		'(1,infinity)', '{{1}}', 'infinity', 'x'),
+	(2, 1.5, '{}', '(2,2000-01-01)', '{1}', '2000-01-01 00:00+00', 'y');
+CREATE SCHEMA expected;
+CREATE TABLE expected.nulled (LIKE nulled);
+ALTER TABLE expected.nulled ALTER a DROP NOT NULL, ALTER e DROP NOT NULL;
+INSERT INTO expected.nulled VALUES (1, NULL, '{2000-01-01,NULL,NULL}', '(1,)',
+		NULL, NULL, 'x'),
+	(2, 1.5, '{}', '(2,2000-01-01)', '{1}', '2000-01-01 00:00+00', 'y');
+EOS
+foreach my $lossy ('null', 'error,a=null,b=null,c=null,d=null,e=null',
+	'a=string,null')
+{
+	my $directory = export_parquet($node, 'nulled',
+		arguments => qq{options => '{"lossy": "$lossy"}'});
+
+	check_parquet($node, 'postgres', 'compare', 'expected.nulled', $directory);
+}
+
+# the policy itself
+like(export_error('nulled', '{"lossy": "ignore"}'),
+	qr/unrecognized policy "ignore" in option "lossy"/, 'an unknown policy');
+like(export_error('nulled', '{"lossy": "a=clamp"}'),
+	qr/unrecognized policy "clamp" in option "lossy"/,
+	'an unknown policy of a column');
+like(export_error('nulled', '{"lossy": "nothing=null"}'),
+	qr/column in option "lossy" does not exist/, 'an unknown column');
+like(export_error('nulled', '{"lossy": "b=null"}'),
+	qr/column "a" has a value/, 'other columns keep the default');
+foreach my $compression ('brotli', 'zstd:99', 'zstd:', 'snappy:1', 'gzip:x')
+{
+	my (undef, undef, $err) = $node->psql('postgres',
+		"CALL outflow.export('nulled', 'file://" . new_export_dir()
+		  . "/x', format => 'parquet', compression => '$compression')");
+
+	like($err, qr/compression|level/, "compression \"$compression\" is refused");
+}
+my (undef, undef, $err) = $node->psql('postgres',
+	"CALL outflow.export('nulled', 'file://" . new_export_dir()
+	  . q{/x', format => 'parquet', options => '{"header": true}')});
+like($err, qr/takes no options of format "csv"/, 'and so is a header');
+
+$node->stop;
+done_testing();

@@ -1,0 +1,95 @@
+# Promise: a Parquet file that was cut is refused by readers and by verify(),
+# and readers skip the row groups that a filter rules out.
+use strict;
+use warnings;
+
+use Digest::SHA ();
+use OutflowTest;
+use ParquetTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('damage');
+
+$node->safe_psql('postgres', <<'EOS');
+CREATE TABLE source AS SELECT g::bigint AS id, md5(g::text) AS t,
+	g * 0.25 AS n, ARRAY[g, g % 7] AS l FROM generate_series(1, 5000) g;
+EOS
+
+my $directory = export_parquet($node, 'source',
+	arguments => q{options => '{"row_group_rows": 500}'});
+my $file = "$directory/part-000000.parquet";
+my $job = $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs');
+
+check_parquet($node, 'postgres', 'damage', $file);
+check_parquet($node, 'postgres', 'skip', $file, 'id', 1234);
+check_parquet($node, 'postgres', 'skip', $file, 'id', 4999);
+
+# verdict(): what verify() says of the file
+sub verdict
+{
+	return $node->safe_psql('postgres',
+		"SELECT status, detail FROM outflow.verify($job)
+		WHERE file = 'part-000000.parquet'");
+}
+
+# crc32c(BYTES)
+sub crc32c
+{
+	my ($crc, @table) = (0xFFFFFFFF);
+
+	foreach my $n (0 .. 255)
+	{
+		$n = $n & 1 ? ($n >> 1) ^ 0x82F63B78 : $n >> 1 foreach 1 .. 8;
+		push @table, $n;
+	}
+	$crc = $table[($crc ^ $_) & 0xFF] ^ ($crc >> 8) foreach unpack('C*', $_[0]);
+	return $crc ^ 0xFFFFFFFF;
+}
+
+# replace(BYTES): the file, with the job's record saying that it is right
+sub replace
+{
+	my ($bytes) = @_;
+	my $size = length($bytes);
+
+	open(my $handle, '>:raw', $file) or die "could not write \"$file\": $!";
+	print $handle $bytes;
+	close($handle);
+	$node->safe_psql('postgres', sprintf(
+		q{UPDATE outflow.part SET bytes = %d, bytes_stored = %d, crc32c = %d,
+			sha256 = decode('%s', 'hex') WHERE job = %d},
+		$size, $size, crc32c($bytes), Digest::SHA::sha256_hex($bytes), $job));
+	return;
+}
+
+my $whole = slurp_file($file);
+is(verdict(), 'ok|', 'verify() is content with the file');
+foreach my $length (0, 7, 100, length($whole) / 2, length($whole) - 1)
+{
+	open(my $handle, '>:raw', $file) or die "could not write \"$file\": $!";
+	print $handle substr($whole, 0, $length);
+	close($handle);
+	like(verdict(), qr/^wrong size\|/, "verify() sees that it was cut");
+	replace(substr($whole, 0, $length));
+	like(verdict(), qr/^wrong content\|The file has no sound end/,
+		'even if its record was cut with it');
+}
+my $tail = length($whole) - unpack('V', substr($whole, -8, 4)) - 8;
+foreach my $byte ($tail, $tail + 3, $tail + 40)
+{
+	my $flipped = $whole;
+
+	substr($flipped, $byte, 1) = chr(ord(substr($whole, $byte, 1)) ^ 0x55);
+	replace($flipped);
+	like(verdict(), qr/^wrong /, 'or its end changed');
+}
+replace($whole);
+$node->safe_psql('postgres',
+	"UPDATE outflow.part SET rows = rows + 1 WHERE job = $job");
+like(verdict(), qr/^wrong rows\|5001 rows were written, 5000 are there/,
+	'the rows of the file are those of the record');
+
+$node->stop;
+done_testing();
