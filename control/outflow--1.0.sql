@@ -386,6 +386,7 @@ CREATE TABLE outflow.part (
 	snapshot text,
 	lsn pg_lsn,
 	stamp text,					-- null: may never be carried
+	writer xid,					-- who wrote the stamp: a copied row can't have it
 	reason text,				-- why not, or why it was exported again
 	origin bigint,				-- the job that has the file; null for this one
 	attempts int NOT NULL DEFAULT 0,

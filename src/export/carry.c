@@ -173,7 +173,8 @@ keep_file(const Job *job, const PlannedPart *part,
 	const char	*trouble;
 
 	if (candidate->stamp == NULL)
-		return candidate->reason;
+		return candidate->reason ? candidate->reason
+								 : "the part was not stamped by this cluster";
 	trouble = judge(job, part, candidate, snapshot);
 	if (trouble)
 		return trouble;

@@ -243,7 +243,7 @@ verdict_reason(Verdict verdict)
 		case VERDICT_REDEFINED:
 			return "the definition of the output was changed";
 		case VERDICT_ALTERED:
-			return "the table is no longer a permanent heap";
+			return "the table is not a permanent heap";
 		case VERDICT_FOREIGN:
 			return "the part was read in another cluster or database";
 		case VERDICT_FUTURE:

@@ -168,10 +168,18 @@ my ($r_base) = export('r');
 is(counts($job), '0|1|1', 'columns whose text depends on catalogs are never carried');
 like($notice, qr/values of type regclass depend on catalogs/, 'and it says why');
 
-# without workers
 $node->safe_psql('postgres', <<'EOC');
 INSERT INTO t SELECT i, repeat('w', 90) FROM generate_series(1, 20000) i;
 EOC
+
+# rows of the job tables that came from elsewhere, as by replication
+($base) = export('t');
+$node->safe_psql('postgres', 'UPDATE outflow.part SET stamp = stamp WHERE part < 3');
+($job, $notice) = export('t', $base);
+like($notice, qr/the part was not stamped by this cluster \(3\)/,
+	'stamps that the extension has not written itself are not trusted');
+
+# without workers
 ($base) = export('t');
 $node->safe_psql('postgres', "UPDATE t SET remark = 'u' WHERE id % 100 = 0");
 (undef, undef, my $inline_dir) = export('t', $base, 'workers => 0');
