@@ -5,6 +5,7 @@
 SET client_min_messages = warning;
 SET synchronize_seqscans = off;
 SET TimeZone = 'UTC';
+SET DateStyle = 'ISO';
 CREATE SCHEMA encode_timezone;
 SET search_path = encode_timezone;
 
@@ -13,7 +14,8 @@ CREATE TABLE moments (at timestamptz);
 INSERT INTO moments SELECT day + minute * interval '1 minute' + second * interval '1 second'
 FROM generate_series(timestamptz '1987-03-25 00:00+00', '2012-11-30 00:00+00', '1 day') AS day,
 	unnest(ARRAY[0, 1, 31, 91, 121, 141, 151, 208, 211, 241, 271, 421, 1439]) AS minute, unnest(ARRAY[-1, 0, 33]) AS second
-WHERE extract(month FROM day) IN (3, 4, 10, 11) AND extract(day FROM day) IN (1, 2, 3, 9, 13, 26, 27, 28, 29, 30);
+WHERE extract(month FROM day) IN (3, 4, 10, 11) AND extract(day FROM day) IN (1, 2, 3, 9, 13, 26, 27, 28, 29, 30)
+ORDER BY 1;
 INSERT INTO moments VALUES ('infinity'), ('-infinity'), ('4713-01-01 00:00+00 BC'), ('294276-12-31 23:59:59.999999+00'),
 	('1883-11-18 12:03:58-04:56:02'), ('1883-11-18 12:03:57-04:56:02'), ('1900-01-01'), ('2000-01-01 00:00+00'),
 	('1999-12-31 23:59:59.999999+00'), ('2500-07-01 00:00+00'), ('100000-07-01 00:00+00');
