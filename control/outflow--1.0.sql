@@ -386,13 +386,23 @@ CREATE TABLE outflow.part (
 	snapshot text,
 	lsn pg_lsn,
 	stamp text,					-- null: may never be carried
-	writer xid,					-- who wrote the stamp: a copied row can't have it
 	reason text,				-- why not, or why it was exported again
 	origin bigint,				-- the job that has the file; null for this one
 	attempts int NOT NULL DEFAULT 0,
 	error text,
 	PRIMARY KEY (job, part)
 );
+
+-- rows that replication, a dump or an administrator puts here lose their stamp:
+-- only this cluster's own are trusted
+CREATE FUNCTION outflow.part_guard() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_part_guard';
+
+REVOKE ALL ON FUNCTION outflow.part_guard() FROM PUBLIC;
+
+CREATE TRIGGER part_guard BEFORE INSERT OR UPDATE ON outflow.part
+	FOR EACH ROW EXECUTE FUNCTION outflow.part_guard();
+ALTER TABLE outflow.part ENABLE ALWAYS TRIGGER part_guard;
 
 -- 'running' in the table means nothing without a live coordinator
 CREATE FUNCTION outflow.job_state(job bigint, state text) RETURNS text

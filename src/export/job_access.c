@@ -13,17 +13,26 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "export/job.h"
 #include "export/job_access.h"
+
+PG_FUNCTION_INFO_V1(outflow_part_guard);
+PGDLLEXPORT Datum outflow_part_guard(PG_FUNCTION_ARGS);
+
+/* Besides us only referential integrity triggers run like this. */
+#define OWN_ACCESS (SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS)
 
 Oid
 job_table_oid(const char *name)
@@ -58,9 +67,7 @@ job_access_begin(JobAccess *access)
 	Oid owner = table_owner();
 
 	GetUserIdAndSecContext(&access->user, &access->security_context);
-	SetUserIdAndSecContext(owner, access->security_context |
-									  SECURITY_LOCAL_USERID_CHANGE |
-									  SECURITY_NOFORCE_RLS);
+	SetUserIdAndSecContext(owner, access->security_context | OWN_ACCESS);
 	access->nestlevel = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -76,6 +83,37 @@ job_access_end(JobAccess *access)
 	SPI_finish();
 	AtEOXact_GUC(true, access->nestlevel);
 	SetUserIdAndSecContext(access->user, access->security_context);
+}
+
+/*
+ * Trigger of outflow.part: a row that comes from elsewhere says nothing about
+ * this cluster's heap.
+ */
+Datum
+outflow_part_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	HeapTuple	 tuple;
+	Oid			 user;
+	int			 security_context;
+	int			 column;
+	Datum		 value = (Datum) 0;
+	bool		 isnull = true;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "not called as a trigger");
+	tuple = TRIGGER_FIRED_BY_UPDATE(trigger->tg_event) ? trigger->tg_newtuple
+													   : trigger->tg_trigtuple;
+	GetUserIdAndSecContext(&user, &security_context);
+	if ((security_context & OWN_ACCESS) == OWN_ACCESS)
+		return PointerGetDatum(tuple);
+	column = SPI_fnumber(RelationGetDescr(trigger->tg_relation), "stamp");
+	if (column <= 0)
+		elog(ERROR, "trigger of another table");
+	tuple = heap_modify_tuple_by_cols(tuple,
+									  RelationGetDescr(trigger->tg_relation),
+									  1, &column, &value, &isnull);
+	return PointerGetDatum(tuple);
 }
 
 uint64

@@ -15,12 +15,6 @@
 #include "export/job.h"
 #include "export/job_access.h"
 
-/*
- * Only this cluster's own stamps are trusted.  A row that replication, a dump
- * or an administrator put here was not written by the transaction it names.
- */
-#define WRITER "pg_current_xact_id()::xid"
-
 /* What an INSERT of a part needs, and whether it has a candidate elsewhere. */
 static SPIPlanPtr
 prepare_insert(bool from_base)
@@ -31,11 +25,10 @@ prepare_insert(bool from_base)
 		from_base
 			? "INSERT INTO outflow.part (job, part, source, relation, name, "
 			  "first_block, end_block, file, rows, bytes, bytes_stored, "
-			  "crc32c, sha256, snapshot, lsn, stamp, writer, reason, origin) "
+			  "crc32c, sha256, snapshot, lsn, stamp, reason, origin) "
 			  "SELECT $1, $2, $3, $4, $5, $6, $7, b.file, b.rows, b.bytes, "
 			  "b.bytes_stored, b.crc32c, b.sha256, b.snapshot, b.lsn, "
-			  "CASE WHEN b.xmin = b.writer THEN b.stamp END, " WRITER ", "
-			  "b.reason, coalesce(b.origin, b.job) "
+			  "b.stamp, b.reason, coalesce(b.origin, b.job) "
 			  "FROM outflow.part AS b WHERE b.job = $8 AND b.part = $9"
 			: "INSERT INTO outflow.part (job, part, source, relation, name, "
 			  "first_block, end_block) VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -98,8 +91,7 @@ keep_candidates(const Job *job, const PlannedPart *parts, int count)
 					 2, types, values, NULL);
 	(void) job_query("UPDATE outflow.part AS p SET state = 'pending', "
 					 "carried = false, redone = false, error = NULL, "
-					 "stamp = CASE WHEN p.xmin = p.writer THEN p.stamp END, "
-					 "writer = " WRITER ", end_block = k.end_block "
+					 "end_block = k.end_block "
 					 "FROM ROWS FROM (pg_catalog.unnest($2), "
 					 "pg_catalog.unnest($3)) AS k (part, end_block) "
 					 "WHERE p.job = $1 AND p.part = k.part",
@@ -166,7 +158,6 @@ part_checkpoint(const Job *job, const PlannedPart *part,
 	if (job_query("UPDATE outflow.part SET state = 'done', file = $3, "
 				  "rows = $4, bytes = $5, bytes_stored = $6, crc32c = $7, "
 				  "sha256 = $8, snapshot = $9, lsn = $10, stamp = $11, "
-				  "writer = " WRITER ", "
 				  "reason = $12, redone = file IS NOT NULL, origin = NULL, "
 				  "attempts = attempts + 1, error = NULL "
 				  "WHERE job = $1 AND part = $2",
@@ -191,7 +182,7 @@ part_carried(const Job *job, const PlannedPart *part)
 	job_access_begin(&access);
 	if (job_query("UPDATE outflow.part SET state = 'done', file = $3, "
 				  "carried = true, origin = NULL, reason = NULL, "
-				  "error = NULL, writer = " WRITER " "
+				  "error = NULL "
 				  "WHERE job = $1 AND part = $2",
 				  lengthof(types), types, values, NULL) != 1)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -211,10 +202,8 @@ part_failed(int64 job, int part, const char *error)
 	JobAccess	access;
 
 	job_access_begin(&access);
-	(void) job_query("UPDATE outflow.part AS p SET state = 'failed', "
-					 "error = $3, attempts = attempts + 1, "
-					 "stamp = CASE WHEN p.xmin = p.writer THEN p.stamp END, "
-					 "writer = " WRITER " WHERE job = $1 AND part = $2",
+	(void) job_query("UPDATE outflow.part SET state = 'failed', error = $3, "
+					 "attempts = attempts + 1 WHERE job = $1 AND part = $2",
 					 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 }
