@@ -7,7 +7,8 @@
 # must be caught, and the test goes on until they are.
 #
 # VALIDITY_SECONDS is how long the test goes on at least, VALIDITY_SEED starts
-# the random numbers, VALIDITY_CHECKSUMS=1 switches page checksums on.
+# the random numbers (how the writers interleave is up to the machine),
+# VALIDITY_CHECKSUMS=1 switches page checksums on.
 use strict;
 use warnings;
 
@@ -19,8 +20,8 @@ use Time::HiRes qw(time);
 use ValidityTest;
 
 my $seconds = $ENV{VALIDITY_SECONDS} || 12;
-my $patience = $seconds + 90;
-my $seed = $ENV{VALIDITY_SEED} || int(rand(1_000_000));
+my $patience = $seconds + 300;
+my $seed = $ENV{VALIDITY_SEED} || 4711;
 my $checksums = $ENV{VALIDITY_CHECKSUMS} ? ['-k'] : [];
 
 # how the blocks are judged: with these rules off; "=" marks those that may
