@@ -43,6 +43,9 @@ OBJS = \
 	src/encode/parquet_rle.o \
 	src/encode/parquet_bytes.o \
 	src/encode/change_json.o \
+	src/encode/change_json_parts.o \
+	src/encode/change_json_schema.o \
+	src/encode/change_json_transaction.o \
 	src/encode/wal2json_shape.o \
 	src/encode/wal2json_value.o \
 	src/encode/change_wal2json_v1.o \
@@ -51,8 +54,15 @@ OBJS = \
 	src/stream/options.o \
 	src/stream/options_wal2json.o \
 	src/stream/filter.o \
+	src/stream/publication.o \
+	src/stream/rowfilter.o \
+	src/stream/snapshot.o \
+	src/stream/origin.o \
 	src/stream/relation.o \
+	src/stream/relation_build.o \
 	src/stream/transaction.o \
+	src/stream/streamed.o \
+	src/stream/tuple.o \
 	src/stream/change.o \
 	src/stream/message.o \
 	src/stream/oversize.o \

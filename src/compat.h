@@ -71,6 +71,13 @@
 #define proc_is_background_worker(proc) ((proc)->isBackgroundWorker)
 #endif
 
+/* 18: a deferrable primary key must be asked for */
+#if PG_VERSION_NUM >= 180000
+#define relation_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define relation_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
 /* 18: attributes that exist only when read */
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL
 #define ATTRIBUTE_GENERATED_VIRTUAL 'v'

@@ -27,12 +27,14 @@ typedef struct ChangeTransaction
 	XLogRecPtr	  commit_lsn; /* invalid while in progress; the prepare LSN
 							   * under two-phase */
 	XLogRecPtr	  end_lsn;
-	TimestampTz	  time;	  /* of commit or prepare; 0 while unknown */
-	const char	 *gid;	  /* prepared transactions, else NULL */
-	uint16		  origin; /* RepOriginId, 0 for none */
+	TimestampTz	  time;		   /* of commit or prepare; 0 while unknown */
+	const char	 *gid;		   /* prepared transactions, else NULL */
+	uint16		  origin;	   /* RepOriginId, 0 for none */
+	const char	 *origin_name; /* NULL for a local one */
 	XLogRecPtr	  origin_lsn;
-	uint64		  changes;	   /* change records emitted so far */
-	bool		  in_progress; /* within stream_start .. stream_stop */
+	XLogRecPtr	  prepare_end_lsn; /* rollback of a prepared one */
+	uint64		  changes;		   /* change records emitted so far */
+	bool		  in_progress;	   /* within stream_start .. stream_stop */
 } ChangeTransaction;
 
 /* Where an event stands: id = commit_lsn / lsn / index. */
@@ -67,13 +69,24 @@ typedef struct RowChange
 	const bool	*key_skip;
 } RowChange;
 
+/* A command that changed definitions, as a captured message tells. */
+typedef struct DdlChange
+{
+	const char	*tag;
+	const char	*command; /* NULL if its text is not known */
+	int			 nobjects;
+	const char **types;
+	const char **identities;
+} DdlChange;
+
 typedef struct MessageChange
 {
-	const char *prefix;
-	const char *content;
-	Size		size;
-	bool		transactional;
-	bool		omitted; /* content is too large and left out */
+	const char		*prefix;
+	const char		*content;
+	Size			 size;
+	bool			 transactional;
+	bool			 omitted; /* content is too large and left out */
+	const DdlChange *ddl; /* what the content says; NULL for other messages */
 } MessageChange;
 
 typedef enum TransactionEvent

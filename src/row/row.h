@@ -11,6 +11,7 @@
 
 #include "access/tupdesc.h"
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 #include "utils/hsearch.h"
 #include "utils/relcache.h"
 
@@ -120,6 +121,19 @@ extern char *type_shape_name(const TypeShape *type);
  * types that only look like one with a kind (xid is no number to its users).
  */
 extern TypeKind type_declared_kind(Oid oid);
+
+/* All labels of an enum in their order, as a List of char *. */
+extern List *enum_labels(const TypeShape *type);
+
+/* The expression of a column's default as text; NULL without one. */
+extern char *column_default(const RowShape *shape, const ColumnShape *column);
+
+/*
+ * Columns of the primary key and of the index that is the replica identity;
+ * attribute numbers less FirstLowInvalidHeapAttributeNumber, NULL for none.
+ */
+extern Bitmapset *relation_primary_key(Relation rel);
+extern Bitmapset *relation_identity_key(Relation rel);
 
 /* Fills a TypeShape, nested parts included, in the current context. */
 extern void type_shape_init(TypeShape *shape, Oid oid, int32 typmod);

@@ -8,11 +8,12 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "nodes/bitmapset.h"
+#include "nodes/nodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/typcache.h"
+#include "utils/ruleutils.h"
 
 #include "compat.h"
 #include "row/row_internal.h"
@@ -47,6 +48,45 @@ shape_columns(RowShape *shape, ColumnFilter filter, void *arg)
 }
 
 /*
+ * Reads the index's relcache entry without a lock, as the server itself does
+ * while it decodes: what holds a lock may be waiting for the stream, and a
+ * historic snapshot doesn't change.
+ */
+static Bitmapset *
+index_columns(Oid index)
+{
+	Bitmapset *columns = NULL;
+	Relation   rel;
+
+	if (!OidIsValid(index))
+		return NULL;
+	rel = RelationIdGetRelation(index);
+	if (!RelationIsValid(rel))
+		elog(ERROR, "could not open index with OID %u", index);
+	for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(rel); i++)
+	{
+		int attnum = rel->rd_index->indkey.values[i];
+
+		columns = bms_add_member(columns,
+								 attnum - FirstLowInvalidHeapAttributeNumber);
+	}
+	RelationClose(rel);
+	return columns;
+}
+
+Bitmapset *
+relation_primary_key(Relation rel)
+{
+	return index_columns(relation_primary_key_index(rel));
+}
+
+Bitmapset *
+relation_identity_key(Relation rel)
+{
+	return index_columns(RelationGetReplicaIndex(rel));
+}
+
+/*
  * Marks the columns of the primary key and of the replica identity.  Under
  * REPLICA IDENTITY FULL the key is the primary key, where there is one: the
  * old row always brings it.
@@ -54,10 +94,8 @@ shape_columns(RowShape *shape, ColumnFilter filter, void *arg)
 static void
 shape_keys(RowShape *shape, Relation rel)
 {
-	Bitmapset *primary =
-		RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_PRIMARY_KEY);
-	Bitmapset *identity =
-		RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_IDENTITY_KEY);
+	Bitmapset *primary = relation_primary_key(rel);
+	Bitmapset *identity = relation_identity_key(rel);
 
 	shape->identity = rel->rd_rel->relreplident;
 	shape->has_key = shape->identity == REPLICA_IDENTITY_FULL;
@@ -114,11 +152,19 @@ row_shape_of_composite(Oid type)
 {
 	RowShape *shape = palloc0_object(RowShape);
 
+	Relation rel;
+
 	shape->context = CurrentMemoryContext;
 	shape->relid = get_typ_typrelid(type);
 	shape->schema = "";
 	shape->name = "";
-	shape->desc = lookup_rowtype_tupdesc_copy(type, -1);
+
+	/* no lock, for the reason above */
+	rel = RelationIdGetRelation(shape->relid);
+	if (!RelationIsValid(rel))
+		elog(ERROR, "could not open relation with OID %u", shape->relid);
+	shape->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	RelationClose(rel);
 	shape_columns(shape, NULL, NULL);
 	return shape;
 }
@@ -142,4 +188,21 @@ row_shape_uses(const RowShape *shape, Oid relid)
 			return true;
 	}
 	return false;
+}
+
+char *
+column_default(const RowShape *shape, const ColumnShape *column)
+{
+	TupleConstr *constr = shape->desc->constr;
+
+	if (constr == NULL || column->is_generated)
+		return NULL;
+	for (int i = 0; i < constr->num_defval; i++)
+	{
+		/* no columns occur in a default, so no relation needs to be locked */
+		if (constr->defval[i].adnum == column->attnum)
+			return deparse_expression(stringToNode(constr->defval[i].adbin),
+									  NIL, false, false);
+	}
+	return NULL;
 }

@@ -17,6 +17,7 @@
 #include "nodes/value.h"
 #include "parser/parse_func.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -236,4 +237,36 @@ enum_label(const TypeShape *type, Oid value)
 	entry->label = ((Form_pg_enum) GETSTRUCT(tuple))->enumlabel;
 	ReleaseSysCache(tuple);
 	return NameStr(entry->label);
+}
+
+static int
+by_sort_order(const void *a, const void *b)
+{
+	HeapTuple left = &(*(CatCTup *const *) a)->tuple;
+	HeapTuple right = &(*(CatCTup *const *) b)->tuple;
+	float4	  l = ((Form_pg_enum) GETSTRUCT(left))->enumsortorder;
+	float4	  r = ((Form_pg_enum) GETSTRUCT(right))->enumsortorder;
+
+	return l < r ? -1 : l > r;
+}
+
+List *
+enum_labels(const TypeShape *type)
+{
+	CatCList *list =
+		SearchSysCacheList1(ENUMTYPOIDNAME, ObjectIdGetDatum(type->base));
+	CatCTup **members = palloc(sizeof(CatCTup *) * Max(list->n_members, 1));
+	List	 *labels = NIL;
+
+	memcpy(members, list->members, sizeof(CatCTup *) * list->n_members);
+	qsort(members, list->n_members, sizeof(CatCTup *), by_sort_order);
+	for (int i = 0; i < list->n_members; i++)
+	{
+		Form_pg_enum form = (Form_pg_enum) GETSTRUCT(&members[i]->tuple);
+
+		labels = lappend(labels, pstrdup(NameStr(form->enumlabel)));
+	}
+	pfree(members);
+	ReleaseCatCacheList(list);
+	return labels;
 }

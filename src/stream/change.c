@@ -2,9 +2,9 @@
  * change.c
  *		Row changes and truncations: from the server's callbacks to records.
  *
- * A change is counted, filtered, deformed once into the relation's workspace
- * and handed to the format.  Nothing here allocates per row or looks into the
- * catalogs; what encoders leave behind is reset after each change.
+ * A change is counted, filtered, read (tuple.c) and handed to the format.
+ * Nothing here allocates per row or looks into the catalogs; what encoders
+ * leave behind is reset after each change.
  */
 #include "postgres.h"
 
@@ -57,45 +57,6 @@ is_skipped(StreamSession *session)
 	return false;
 }
 
-/* Whether the value is stored elsewhere, where this change didn't touch it. */
-static inline bool
-is_unchanged_toast(Datum value, bool isnull)
-{
-	return !isnull && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value));
-}
-
-/*
- * Takes values that the new row only points to from the old row, where the WAL
- * has them there; marks the rest.  Must run before anything detoasts, since
- * what the pointers point to may be gone long since.
- */
-static bool
-resolve_unchanged(StreamRelation *rel, bool has_old)
-{
-	RowShape *shape = rel->shape;
-	bool	  any = false;
-	int		  k;
-
-	for (k = 0; k < rel->nvarlena; k++)
-	{
-		int i = rel->varlena[k];
-		int att = shape->columns[i].attnum - 1;
-
-		rel->unchanged[i] =
-			is_unchanged_toast(shape->values[att], shape->nulls[att]);
-		if (!rel->unchanged[i])
-			continue;
-		if (has_old && !rel->old_nulls[att] &&
-			!is_unchanged_toast(rel->old_values[att], false))
-		{
-			shape->values[att] = rel->old_values[att];
-			rel->unchanged[i] = false;
-		}
-		any |= rel->unchanged[i];
-	}
-	return any;
-}
-
 static void
 warn_missing_identity(StreamSession *session, StreamRelation *rel)
 {
@@ -112,55 +73,6 @@ warn_missing_identity(StreamSession *session, StreamRelation *rel)
 								  "without a key."),
 			 errhint("Give it a primary key, or use ALTER TABLE ... REPLICA "
 					 "IDENTITY.")));
-}
-
-/* Fills row from the change's tuples. */
-static void
-read_tuples(StreamSession *session, StreamRelation *rel, Relation relation,
-			ReorderBufferChange *change, RowChange *row)
-{
-	RowShape *shape = rel->shape;
-	TupleDesc desc = RelationGetDescr(relation);
-	HeapTuple new_tuple = change_new_tuple(change);
-	HeapTuple old_tuple = change_old_tuple(change);
-
-	if (old_tuple && row->op != CHANGE_INSERT)
-	{
-		heap_deform_tuple(old_tuple, desc, rel->old_values, rel->old_nulls);
-		row->old_values = rel->old_values;
-		row->old_nulls = rel->old_nulls;
-		row->old_is_key = shape->identity != REPLICA_IDENTITY_FULL;
-	}
-	if (new_tuple && row->op != CHANGE_DELETE)
-	{
-		heap_deform_tuple(new_tuple, desc, shape->values, shape->nulls);
-		row->new_values = shape->values;
-		row->new_nulls = shape->nulls;
-		if (HeapTupleHasExternal(new_tuple) &&
-			!session->options.traits.keep_unchanged &&
-			resolve_unchanged(rel, row->old_values != NULL))
-			row->left_out = row->unchanged = rel->unchanged;
-	}
-}
-
-/* Where the values are that name the row as it was. */
-static void
-set_key(StreamRelation *rel, RowChange *row)
-{
-	if (row->op == CHANGE_INSERT || rel->key_skip == NULL)
-		return;
-	if (row->old_values)
-	{
-		row->key_values = row->old_values;
-		row->key_nulls = row->old_nulls;
-	}
-	else
-	{
-		row->key_values = row->new_values;
-		row->key_nulls = row->new_nulls;
-	}
-	if (row->key_values)
-		row->key_skip = rel->key_skip;
 }
 
 static void
@@ -192,7 +104,6 @@ write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 		if (session->options.traits.needs_identity)
 			return;
 	}
-	set_key(rel, row);
 	set_omitted(session, rel, row);
 	transaction_ensure_begun(session);
 	relation_announce(session, rel);
@@ -202,16 +113,25 @@ write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 	writer_end(session);
 }
 
+/* Whether this relation's changes in the current transaction are wanted. */
+static bool
+is_wanted(StreamSession *session, StreamRelation *rel, int action)
+{
+	return (rel->actions & action) &&
+		   !(rel->after && snapshot_has(rel->after, session->txn.xid)) &&
+		   !(session->options.nskipped > 0 && is_skipped(session));
+}
+
 static void
 emit_row(StreamSession *session, Relation relation,
 		 ReorderBufferChange *change, ChangeOp op)
 {
 	StreamRelation		*rel = relation_find(session, relation);
-	RowChange			 row = {.op = op, .shape = rel->shape};
+	RowChange			 row = {.op = op};
 	ErrorContextCallback errors;
 	MemoryContext		 old;
 
-	if (!(rel->actions & (1 << op)) || is_skipped(session))
+	if (!is_wanted(session, rel, 1 << op))
 		return;
 
 	errors.callback = change_error_context;
@@ -220,8 +140,10 @@ emit_row(StreamSession *session, Relation relation,
 	error_context_stack = &errors;
 	old = MemoryContextSwitchTo(session->change_context);
 
-	read_tuples(session, rel, relation, change, &row);
-	write_row(session, rel, &row);
+	/* a row filter may have made it another operation */
+	if (tuple_read(session, rel, relation, change, &row) &&
+		(session->options.action_mask & (1 << row.op)))
+		write_row(session, rel, &row);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(session->change_context);
@@ -273,7 +195,8 @@ change_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		if (session->skipped)
 			continue;
 		rel = relation_find(session, relations[i]);
-		if (!(rel->actions & ACTION_TRUNCATE) || is_skipped(session))
+		if (!is_wanted(session, rel, ACTION_TRUNCATE) ||
+			!(session->options.action_mask & ACTION_TRUNCATE))
 			continue;
 		old = MemoryContextSwitchTo(session->change_context);
 		transaction_ensure_begun(session);

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
+#include "access/xact.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
@@ -43,6 +45,17 @@ write_message(StreamSession *session, const ChangeTransaction *txn,
 }
 
 /*
+ * Which subtransaction a message comes from.  The server doesn't tell, but
+ * while a transaction is in progress it watches the one whose change is at
+ * hand; one that it doesn't watch has committed, up to the top.
+ */
+static TransactionId
+writing_subxid(const ReorderBufferTXN *txn)
+{
+	return TransactionIdIsValid(CheckXidAlive) ? CheckXidAlive : txn->xid;
+}
+
+/*
  * A message outside of transactions is delivered at once, whatever becomes of
  * the transaction that wrote it.
  */
@@ -65,11 +78,14 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 
 	if (transactional)
 	{
-		position_advance(session, lsn, txn->xid);
+		position_advance(session, lsn, writing_subxid(txn));
 		writer_progress(session);
-		if (session->skipped)
+		if (session->skipped ||
+			snapshot_has(snapshot_of(session, NULL, NULL), session->txn.xid))
 			return;
 	}
+	else if (!origin_is_wanted(session, session->record_origin))
+		return;
 	if (!is_wanted(&session->options, prefix))
 		return;
 	message.omitted = oversize_message(session, &message);

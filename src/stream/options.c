@@ -38,45 +38,41 @@ static const OptionChoice oversize_choices[] = {
 	{NULL},
 };
 
-#define OPTION(name, type, boot)                                              \
-	{                                                                         \
-#name, type, offsetof(StreamOptions, name), boot                      \
-	}
-#define OPTION_BETWEEN(name, type, boot, min, max)                            \
-	{                                                                         \
-#name, type, offsetof(StreamOptions, name), boot, min, max            \
-	}
-#define OPTION_OF(name, boot, choices)                                        \
-	{                                                                         \
-#name, OPTION_ENUM, offsetof(StreamOptions, name), boot, 0, 0,        \
-			choices                                                           \
-	}
+#define FIELD(field) offsetof(StreamOptions, field)
 
 /* A batch or record can't pass 1 GB; leave room for escapes of one value. */
 #define MAX_BATCH  (INT64CONST(256) * 1024 * 1024)
 #define MAX_RECORD (INT64CONST(1000) * 1024 * 1024)
 
+/* clang-format off */
 static const OptionSpec option_table[] = {
-	OPTION(format, OPTION_STRING, "json"),
-	OPTION_BETWEEN(format_version, OPTION_INT, "1", 1, 1),
-	OPTION(tables, OPTION_LIST, NULL),
-	OPTION(exclude_tables, OPTION_LIST, NULL),
-	OPTION(exclude_columns, OPTION_LIST, NULL),
-	OPTION(actions, OPTION_LIST, "insert,update,delete,truncate"),
-	OPTION(origin, OPTION_LIST, "any"),
-	OPTION(messages, OPTION_BOOL, "on"),
-	OPTION(message_prefixes, OPTION_LIST, NULL),
-	OPTION(include_transactions, OPTION_BOOL, "on"),
-	OPTION(include_schemas, OPTION_BOOL, "on"),
-	OPTION(include_old, OPTION_BOOL, "on"),
-	OPTION_BETWEEN(batch_bytes, OPTION_SIZE, "0", 0, MAX_BATCH),
-	OPTION_OF(numbers, "native", number_choices),
-	OPTION_BETWEEN(max_value_bytes, OPTION_SIZE, "64MB", 1024, MAX_RECORD),
-	OPTION_BETWEEN(max_record_bytes, OPTION_SIZE, "512MB", 1024, MAX_RECORD),
-	OPTION_OF(oversize, "omit", oversize_choices),
-	OPTION(skip_changes, OPTION_LIST, NULL),
+	{"format", OPTION_STRING, FIELD(format), "json"},
+	{"format_version", OPTION_INT, FIELD(format_version), "1", 1, 1},
+	{"publication_names", OPTION_LIST, FIELD(publication_names)},
+	{"tables", OPTION_LIST, FIELD(tables)},
+	{"exclude_tables", OPTION_LIST, FIELD(exclude_tables)},
+	{"exclude_columns", OPTION_LIST, FIELD(exclude_columns)},
+	{"actions", OPTION_LIST, FIELD(actions), "insert,update,delete,truncate"},
+	{"origin", OPTION_LIST, FIELD(origin), "any"},
+	{"messages", OPTION_BOOL, FIELD(messages), "on"},
+	{"message_prefixes", OPTION_LIST, FIELD(message_prefixes)},
+	{"include_transactions", OPTION_BOOL, FIELD(include_transactions), "on"},
+	{"include_schemas", OPTION_BOOL, FIELD(include_schemas), "on"},
+	{"include_old", OPTION_BOOL, FIELD(include_old), "on"},
+	{"batch_bytes", OPTION_SIZE, FIELD(batch_bytes), "0", 0, MAX_BATCH},
+	{"numbers", OPTION_ENUM, FIELD(numbers), "native", 0, 0, number_choices},
+	{"streaming", OPTION_BOOL, FIELD(streaming)},
+	{"two_phase", OPTION_BOOL, FIELD(two_phase)},
+	{"after_snapshot", OPTION_LIST, FIELD(after_snapshot)},
+	{"max_value_bytes", OPTION_SIZE, FIELD(max_value_bytes), "64MB",
+		1024, MAX_RECORD},
+	{"max_record_bytes", OPTION_SIZE, FIELD(max_record_bytes), "512MB",
+		1024, MAX_RECORD},
+	{"oversize", OPTION_ENUM, FIELD(oversize), "omit", 0, 0, oversize_choices},
+	{"skip_changes", OPTION_LIST, FIELD(skip_changes)},
 	{NULL},
 };
+/* clang-format on */
 
 int
 action_mask(List *names)
@@ -159,21 +155,6 @@ parse_skip_changes(StreamOptions *options)
 						 "by LSN and index, such as 0/1A2B310/0002.")));
 }
 
-static void
-check_origin(List *origin)
-{
-	ListCell *lc;
-
-	foreach (lc, origin)
-		if (strcmp(lfirst(lc), "any") != 0 && strcmp(lfirst(lc), "none") != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("invalid value \"%s\" for " WHAT " \"origin\"",
-							(char *) lfirst(lc)),
-					 errhint("Valid values are \"any\" and "
-							 "\"none\".")));
-}
-
 /* The options of the design's own formats. */
 static const ChangeFormat *
 parse_native(List *elements, StreamOptions *options)
@@ -186,7 +167,7 @@ parse_native(List *elements, StreamOptions *options)
 	options->exclude_columns =
 		name_patterns_parse("exclude_columns", options->exclude_columns, 3);
 	options->action_mask = action_mask(options->actions);
-	check_origin(options->origin);
+	options->after_snapshot = snapshots_parse(options->after_snapshot);
 	parse_skip_changes(options);
 	return &change_format_json;
 }

@@ -28,6 +28,23 @@ set_format(StreamSession *session, const ChangeFormat *format)
 }
 
 /*
+ * When transactions are delivered.  A slot that was made for two-phase commits
+ * delivers at PREPARE whatever the option says: it may have done so before,
+ * and then only the second phase is left to come.
+ */
+static void
+set_delivery(StreamSession *session)
+{
+	LogicalDecodingContext *ctx = session->ctx;
+	const StreamOptions	   *options = &session->options;
+
+	ctx->streaming &= options->streaming;
+	ctx->twophase_opt_given = options->two_phase;
+	ctx->twophase &= !options->traits.no_two_phase &&
+					 (options->two_phase || ctx->slot->data.two_phase);
+}
+
+/*
  * is_init: a slot is being made.  No change will come and no option is given.
  */
 static void
@@ -40,10 +57,12 @@ stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 
 	opt->output_type = OUTPUT_PLUGIN_TEXTUAL_OUTPUT;
 	opt->receive_rewrites = false;
-	ctx->streaming = false;
-	ctx->twophase = false;
 	if (is_init)
+	{
+		ctx->streaming = false;
+		ctx->twophase = false;
 		return;
+	}
 
 	context = AllocSetContextCreate(ctx->context, "outflow stream",
 									ALLOCSET_DEFAULT_SIZES);
@@ -59,6 +78,8 @@ stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 	relation_cache_open(session);
 	ctx->output_plugin_private = session;
 	MemoryContextSwitchTo(old);
+	set_delivery(session);
+	snapshots_start(session);
 
 	if (!session->options.traits.session_settings)
 		session->pinned = settings_pin_canonical(context);
@@ -88,4 +109,18 @@ stream_init_callbacks(OutputPluginCallbacks *cb)
 	cb->truncate_cb = change_truncate;
 	cb->message_cb = change_message;
 	cb->filter_by_origin_cb = origin_filter;
+
+	cb->begin_prepare_cb = transaction_begin_prepare;
+	cb->prepare_cb = transaction_prepare;
+	cb->commit_prepared_cb = transaction_commit_prepared;
+	cb->rollback_prepared_cb = transaction_rollback_prepared;
+
+	cb->stream_start_cb = streamed_start;
+	cb->stream_stop_cb = streamed_stop;
+	cb->stream_abort_cb = streamed_abort;
+	cb->stream_prepare_cb = streamed_prepare;
+	cb->stream_commit_cb = streamed_commit;
+	cb->stream_change_cb = change_row;
+	cb->stream_message_cb = change_message;
+	cb->stream_truncate_cb = change_truncate;
 }

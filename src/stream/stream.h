@@ -39,8 +39,10 @@ typedef struct StreamTraits
 	bool keep_unchanged;	 /* don't fill in values that the WAL lacks */
 	bool one_record;		 /* a transaction's records are pieces of one */
 	bool shows_defaults;	 /* shapes print names of other objects */
-	bool all_kinds; /* materialized views and partitioned tables, too */
+	bool all_kinds;	   /* materialized views and partitioned tables, too */
+	bool no_two_phase; /* prepared transactions come at COMMIT PREPARED */
 } StreamTraits;
+
 /* A change, or all of those that share an LSN. */
 typedef struct SkippedChange
 {
@@ -53,7 +55,8 @@ typedef struct StreamOptions
 {
 	char *format;
 	int	  format_version;
-	List *tables; /* of NamePattern, as the three that follow */
+	List *publication_names; /* of char * */
+	List *tables;			 /* of NamePattern, as the three that follow */
 	List *exclude_tables;
 	List *exclude_columns;
 	List *actions; /* of char * */
@@ -67,6 +70,9 @@ typedef struct StreamOptions
 	bool  include_old;
 	int64 batch_bytes;
 	int	  numbers;
+	bool  streaming;
+	bool  two_phase;
+	List *after_snapshot; /* of ExportSnapshot */
 	int64 max_value_bytes;
 	int64 max_record_bytes;
 	int	  oversize;
@@ -117,9 +123,46 @@ extern bool	 name_matches(const char *pattern, const char *name);
 extern bool	 name_patterns_match_table(List *patterns, const char *schema,
 									   const char *table);
 
+/* ---- publications (publication.c, rowfilter.c) */
+
+typedef struct StreamSession StreamSession;
+
+/* How publications publish a relation. */
+typedef struct Published
+{
+	Oid	  as;	   /* the relation itself or an ancestor */
+	int	  actions; /* ACTION_ bits */
+	List *through; /* of Publication *: those with rows under that name */
+} Published;
+
+extern bool		  publication_find(StreamSession *session, Relation relation,
+								   Published *published);
+extern Bitmapset *publication_columns(const Published *published);
+extern List		 *publication_filters(const Published *published, int action);
+
+typedef struct RowFilters RowFilters;
+
+extern RowFilters *row_filters_build(const Published *published,
+									 const RowShape	 *shape);
+extern bool		   row_filters_apply(RowFilters *filters, RowChange *row);
+
+/* ---- the hand-over from an export (snapshot.c) */
+
+typedef struct ExportSnapshot ExportSnapshot;
+
+extern List *snapshots_parse(List *items);
+extern void	 snapshots_start(StreamSession *session);
+extern bool	 snapshots_have_all(StreamSession *session, TransactionId xid);
+extern bool	 snapshot_has(const ExportSnapshot *snapshot, TransactionId xid);
+extern const ExportSnapshot *
+snapshot_of(StreamSession *session, const char *schema, const char *table);
+
 /* ---- sessions */
 
-/* A relation as the stream treats it. */
+/*
+ * A relation as the stream treats it.  Where publications publish a partition
+ * as one of its ancestors, the shape is the ancestor's.
+ */
 typedef struct StreamRelation
 {
 	Oid		  relid;	  /* hash key */
@@ -128,26 +171,58 @@ typedef struct StreamRelation
 	int		  actions;	  /* ACTION_ bits; 0: passed over, and no shape */
 	RowShape *shape;
 
+	/* the entry under whose name it appears, mostly this one */
+	struct StreamRelation *as;
+	const ExportSnapshot  *after; /* exported rows end here */
+
 	/* all below, up to the flags, is owned by the shape's context */
-	Datum *old_values; /* workspace for the old tuple */
-	bool  *old_nulls;
-	bool  *unchanged; /* workspaces, by column index */
-	bool  *omitted;
-	bool  *left_out;	 /* unchanged or omitted */
-	bool  *key_skip;	 /* columns that don't name a row; NULL without key */
-	bool  *key_left_out; /* the same, and omitted ones */
-	bool   has_identity; /* updates and deletes can be told apart */
-	int	   nvarlena;	 /* columns that may be TOASTed or large */
-	int	  *varlena;
+	Datum	   *old_values; /* workspace for the old tuple */
+	bool	   *old_nulls;
+	bool	   *unchanged; /* workspaces, by column index */
+	bool	   *omitted;
+	bool	   *left_out; /* unchanged or omitted */
+	bool	   *key_skip; /* columns that don't name a row; NULL without key */
+	bool	   *key_left_out; /* the same, and omitted ones */
+	char		identity;	  /* relreplident of the relation itself */
+	bool		has_identity; /* updates and deletes can be told apart */
+	int			nvarlena;	  /* columns that may be TOASTed or large */
+	int		   *varlena;
+	RowFilters *filters; /* NULL: all rows */
+
+	/* of a partition that appears as its ancestor, else NULL */
+	char  *leaf_schema;
+	char  *leaf_name;
+	int	  *leaf_attributes; /* by the shape's: index in the leaf's, or -1 */
+	Datum *leaf_values;
+	bool  *leaf_nulls;
 
 	/* these outlive a rebuild */
-	bool   warned_identity;
-	bool   warned_oversize;
-	bool   schema_due;	/* the schema record's turn comes with next change */
-	uint64 schema_hash; /* of the last schema record, 0 for none */
+	bool		  warned_identity;
+	bool		  warned_oversize;
+	bool		  schema_due;  /* look at the definition before a change */
+	TransactionId schema_in;   /* in-progress transaction that it was for */
+	uint64		  schema_hash; /* of the last schema record, 0 for none */
 } StreamRelation;
 
-typedef struct StreamSession
+/* What a consumer has seen of definitions in a transaction in progress. */
+typedef struct StreamedDefinition
+{
+	Oid	   relid; /* hash key */
+	uint64 hash;
+} StreamedDefinition;
+
+/* A transaction in progress, from one piece to the next. */
+typedef struct StreamedTransaction
+{
+	MemoryContext  context;
+	bool		   skipped;
+	bool		   emitted; /* the consumer knows of it */
+	uint64		   changes;
+	ChangePosition position;
+	HTAB		  *schemas; /* of StreamedDefinition */
+} StreamedTransaction;
+
+struct StreamSession
 {
 	LogicalDecodingContext *ctx;
 	MemoryContext			context;		/* all below lives here */
@@ -163,17 +238,29 @@ typedef struct StreamSession
 	uint64			generation; /* older relations are invalid */
 	StreamRelation *last;		/* the last one found */
 
-	/* transaction.c */
-	ChangeTransaction txn;
-	bool			  begun;	/* a begin record was written, or would be */
-	bool			  skipped;	/* nothing of this transaction is wanted */
-	ChangePosition	  position; /* of the current change */
+	/* publication.c */
+	MemoryContext publication_context;
+	List		 *publications; /* of Publication *, those that exist */
+	uint64		  publications_generation;
+	List		 *missing_publications; /* names that were warned about */
+
+	/* origin.c */
+	RepOriginId record_origin; /* of the record at hand */
+	RepOriginId named_origin;
+	char	   *origin_name; /* that one's */
+
+	/* transaction.c, streamed.c */
+	StreamedTransaction *streamed; /* while a piece is being delivered */
+	ChangeTransaction	 txn;
+	bool				 begun;	  /* a begin record was written, or would be */
+	bool				 skipped; /* nothing of this transaction is wanted */
+	ChangePosition		 position; /* of the current change */
 
 	/* writer.c */
 	StringInfoData batch;		 /* records not yet handed to the server */
 	int			   record_start; /* where the current record begins */
 	int			   unreported;	 /* changes since progress was reported */
-} StreamSession;
+};
 
 static inline StreamSession *
 stream_session(LogicalDecodingContext *ctx)
@@ -185,18 +272,63 @@ stream_session(LogicalDecodingContext *ctx)
 
 extern void relation_cache_open(StreamSession *session);
 
+/* Makes every entry be built again before its next use. */
+extern void relation_cache_invalidate(void);
+
+/* A hash table by OID. */
+extern HTAB *relation_table(const char *name, Size entrysize,
+							MemoryContext context);
+
 /* The entry for a relation, good until the next call. */
 extern StreamRelation *relation_find(StreamSession *session, Relation rel);
 
 /* Writes the schema record that is due before a change, if any. */
 extern void relation_announce(StreamSession *session, StreamRelation *rel);
 
+/* ---- relation_build.c */
+
+extern void relation_build(StreamSession *session, StreamRelation *rel,
+						   Relation relation);
+
+/* ---- tuple.c */
+
+/* Fills row from the change's tuples; false if nothing of it is wanted. */
+extern bool tuple_read(StreamSession *session, StreamRelation *rel,
+					   Relation relation, ReorderBufferChange *change,
+					   RowChange *row);
+
+/* ---- origin.c */
+
+extern bool origin_filter(LogicalDecodingContext *ctx, RepOriginId origin);
+extern bool origin_is_wanted(StreamSession *session, RepOriginId origin);
+extern const char *origin_name(StreamSession *session, RepOriginId origin);
+
 /* ---- transaction.c */
+
+extern void transaction_describe(ChangeTransaction		*t,
+								 const ReorderBufferTXN *txn);
+extern bool transaction_is_wanted(StreamSession			 *session,
+								  const ReorderBufferTXN *txn);
+extern void transaction_write(StreamSession *session, TransactionEvent event,
+							  const ChangeTransaction *txn,
+							  TransactionId			   subxid);
 
 extern void transaction_begin(LogicalDecodingContext *ctx,
 							  ReorderBufferTXN		 *txn);
 extern void transaction_commit(LogicalDecodingContext *ctx,
 							   ReorderBufferTXN *txn, XLogRecPtr commit_lsn);
+
+extern void transaction_begin_prepare(LogicalDecodingContext *ctx,
+									  ReorderBufferTXN		 *txn);
+extern void transaction_prepare(LogicalDecodingContext *ctx,
+								ReorderBufferTXN *txn, XLogRecPtr prepare_lsn);
+extern void transaction_commit_prepared(LogicalDecodingContext *ctx,
+										ReorderBufferTXN	   *txn,
+										XLogRecPtr				commit_lsn);
+extern void transaction_rollback_prepared(LogicalDecodingContext *ctx,
+										  ReorderBufferTXN		 *txn,
+										  XLogRecPtr  prepare_end_lsn,
+										  TimestampTz prepare_time);
 
 /* Called before a transaction's first record. */
 extern void transaction_ensure_begun(StreamSession *session);
@@ -205,7 +337,16 @@ extern void transaction_ensure_begun(StreamSession *session);
 extern void position_advance(StreamSession *session, XLogRecPtr lsn,
 							 TransactionId subxid);
 
-extern bool origin_filter(LogicalDecodingContext *ctx, RepOriginId origin);
+/* ---- streamed.c */
+
+extern void streamed_start(LogicalDecodingContext *ctx, ReorderBufferTXN *txn);
+extern void streamed_stop(LogicalDecodingContext *ctx, ReorderBufferTXN *txn);
+extern void streamed_abort(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+						   XLogRecPtr abort_lsn);
+extern void streamed_prepare(LogicalDecodingContext *ctx,
+							 ReorderBufferTXN *txn, XLogRecPtr prepare_lsn);
+extern void streamed_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+							XLogRecPtr commit_lsn);
 
 /* ---- change.c, message.c, oversize.c */
 

@@ -3,52 +3,86 @@
  *		Where a transaction begins and ends in the stream.
  *
  * The begin record is written just before the transaction's first record, so
- * that a transaction of which nothing is wanted costs no message at all.
+ * that a transaction of which nothing is wanted costs no message at all.  A
+ * prepared transaction always has its records, empty or not: what follows its
+ * PREPARE may come in another session, which can't know.
  */
 #include "postgres.h"
 
 #include "compat.h"
-#include "replication/origin.h"
 #include "stream/stream.h"
 
+/* What is known from the start. */
 void
-transaction_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
+transaction_describe(ChangeTransaction *t, const ReorderBufferTXN *txn)
 {
-	StreamSession	  *session = stream_session(ctx);
-	ChangeTransaction *t = &session->txn;
-
 	memset(t, 0, sizeof(*t));
 	t->xid = txn->xid;
 	t->commit_lsn = txn->final_lsn;
 	t->end_lsn = txn->end_lsn;
 	t->time = txn->xact_time.commit_time;
+	t->gid = txn->gid;
 	t->origin = txn->origin_id;
 	t->origin_lsn = txn->origin_lsn;
-	session->begun = false;
-	session->skipped = false;
-	session->position.lsn = InvalidXLogRecPtr;
-	session->position.index = 0;
-	if (session->options.traits.empty_transactions)
-		transaction_ensure_begun(session);
+}
+
+/* Whether any of the transaction may be wanted. */
+bool
+transaction_is_wanted(StreamSession *session, const ReorderBufferTXN *txn)
+{
+	return !snapshots_have_all(session, txn->xid) &&
+		   origin_is_wanted(session, txn->origin_id);
+}
+
+void
+transaction_write(StreamSession *session, TransactionEvent event,
+				  const ChangeTransaction *txn, TransactionId subxid)
+{
+	ChangePosition position = {.subxid = subxid};
+
+	session->format->transaction(writer_begin(session),
+								 &session->format_options, event, txn,
+								 &position);
+	writer_end(session);
 }
 
 static void
-write_event(StreamSession *session, TransactionEvent event)
+begin(StreamSession *session, ReorderBufferTXN *txn)
 {
-	session->format->transaction(writer_begin(session),
-								 &session->format_options, event,
-								 &session->txn, &session->position);
-	writer_end(session);
+	transaction_describe(&session->txn, txn);
+	session->begun = false;
+	session->skipped = !transaction_is_wanted(session, txn);
+	session->position.lsn = InvalidXLogRecPtr;
+	session->position.index = 0;
+	if (!session->skipped)
+		session->txn.origin_name = origin_name(session, session->txn.origin);
+}
+
+void
+transaction_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
+{
+	StreamSession *session = stream_session(ctx);
+
+	begin(session, txn);
+	if (session->options.traits.empty_transactions)
+		transaction_ensure_begun(session);
 }
 
 void
 transaction_ensure_begun(StreamSession *session)
 {
-	if (session->begun)
+	if (likely(session->begun))
 		return;
 	session->begun = true;
-	if (session->options.include_transactions)
-		write_event(session, EVENT_BEGIN);
+	if (session->streamed)
+	{
+		session->streamed->emitted = true;
+		transaction_write(session, EVENT_STREAM_START, &session->txn,
+						  InvalidTransactionId);
+	}
+	else if (session->options.include_transactions)
+		transaction_write(session, EVENT_BEGIN, &session->txn,
+						  InvalidTransactionId);
 }
 
 void
@@ -64,8 +98,80 @@ transaction_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		return;
 	session->begun = false;
 	if (session->options.include_transactions)
-		write_event(session, EVENT_COMMIT);
+		transaction_write(session, EVENT_COMMIT, &session->txn,
+						  InvalidTransactionId);
 	writer_flush(session, true);
+}
+
+/* ---- prepared transactions, which are delivered at PREPARE */
+
+void
+transaction_begin_prepare(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
+{
+	StreamSession *session = stream_session(ctx);
+
+	begin(session, txn);
+	session->txn.time = txn->xact_time.prepare_time;
+	session->begun = true;
+	if (!session->skipped)
+		transaction_write(session, EVENT_BEGIN_PREPARE, &session->txn,
+						  InvalidTransactionId);
+}
+
+void
+transaction_prepare(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+					XLogRecPtr prepare_lsn)
+{
+	StreamSession *session = stream_session(ctx);
+
+	OutputPluginUpdateProgress(ctx, session->skipped);
+	session->unreported = 0;
+	session->begun = false;
+	if (session->skipped)
+		return;
+	transaction_write(session, EVENT_PREPARE, &session->txn,
+					  InvalidTransactionId);
+	writer_flush(session, true);
+}
+
+/*
+ * Written whatever the origin of the second phase, which may be another one
+ * than that of the changes.
+ */
+static void
+finish_prepared(StreamSession *session, TransactionEvent event,
+				const ChangeTransaction *t)
+{
+	bool skipped = snapshots_have_all(session, t->xid);
+
+	OutputPluginUpdateProgress(session->ctx, skipped);
+	if (skipped)
+		return;
+	transaction_write(session, event, t, InvalidTransactionId);
+	writer_flush(session, true);
+}
+
+void
+transaction_commit_prepared(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+							XLogRecPtr commit_lsn)
+{
+	ChangeTransaction t;
+
+	transaction_describe(&t, txn);
+	finish_prepared(stream_session(ctx), EVENT_COMMIT_PREPARED, &t);
+}
+
+void
+transaction_rollback_prepared(LogicalDecodingContext *ctx,
+							  ReorderBufferTXN		 *txn,
+							  XLogRecPtr			  prepare_end_lsn,
+							  TimestampTz			  prepare_time)
+{
+	ChangeTransaction t;
+
+	transaction_describe(&t, txn);
+	t.prepare_end_lsn = prepare_end_lsn;
+	finish_prepared(stream_session(ctx), EVENT_ROLLBACK_PREPARED, &t);
 }
 
 /*
@@ -85,22 +191,4 @@ position_advance(StreamSession *session, XLogRecPtr lsn, TransactionId subxid)
 		position->index = 0;
 	}
 	position->subxid = subxid;
-}
-
-/* True: the change is filtered away. */
-bool
-origin_filter(LogicalDecodingContext *ctx, RepOriginId origin)
-{
-	StreamSession *session = stream_session(ctx);
-	List		  *wanted;
-
-	if (session == NULL)
-		return false;
-	if (list_member_oid(session->options.exclude_origins, origin))
-		return true;
-	wanted = session->options.origin;
-	if (list_length(wanted) != 1)
-		return false;
-	return strcmp(linitial(wanted), "none") == 0 &&
-		   origin != InvalidRepOriginId;
 }

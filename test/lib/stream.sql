@@ -22,7 +22,7 @@ RETURNS TABLE (n bigint, data text) LANGUAGE sql AS
 CREATE FUNCTION plain(record text) RETURNS text LANGUAGE sql IMMUTABLE AS
 	$$SELECT regexp_replace(regexp_replace(regexp_replace(replace(record,
 		format('"schema":"%s",', current_schema()), ''),
-		'"(id|commit_lsn|end_lsn|lsn|ts)":"[0-9A-F/.:TZ-]*",?', '', 'g'),
+		'"(id|[a-z_]*lsn|ts)":"[0-9A-F/.:TZ-]*",?', '', 'g'),
 		'"(xid|subxid|oid)":[0-9]+,?', '', 'g'), ',\}', '}', 'g')$$;
 
 -- the records of a slot, consumed and plain

@@ -1,0 +1,164 @@
+-- publications: their tables, rows, columns, operations and partition roots
+\getenv project PG_ABS_SRCDIR
+CREATE SCHEMA stream_publications;
+SET search_path = stream_publications;
+\set shared :project '/test/lib/stream.sql'
+\i :shared
+CREATE SCHEMA stream_publications_2;
+CREATE TABLE a (id int PRIMARY KEY, v text, secret text);
+CREATE TABLE b (id int PRIMARY KEY, v text);
+CREATE TABLE c (id int PRIMARY KEY, v text);
+CREATE TABLE stream_publications_2.d (id int PRIMARY KEY);
+SELECT create_slot('stream_publications');
+CREATE FUNCTION published(publications text, VARIADIC options text[] = '{}') RETURNS TABLE (record text) LANGUAGE sql AS
+	$$SELECT plain(data) FROM peek('stream_publications', VARIADIC ARRAY['publication_names', publications] || options)
+	  WHERE data !~ '"op":"(begin|commit|schema)"' ORDER BY n$$;
+
+-- tables, schemas, all tables; a change is published from the moment of publication on
+INSERT INTO a VALUES (0, 'unpublished');
+CREATE PUBLICATION one FOR TABLE a, b;
+CREATE PUBLICATION two FOR TABLES IN SCHEMA stream_publications_2;
+CREATE PUBLICATION everything FOR ALL TABLES;
+INSERT INTO a VALUES (1, 'a', 's');
+INSERT INTO b VALUES (1, 'b');
+INSERT INTO c VALUES (1, 'c');
+INSERT INTO stream_publications_2.d VALUES (1);
+\set VERBOSITY terse
+SELECT * FROM published('one');
+SELECT * FROM published('two');
+SELECT * FROM published('one, two');
+SELECT * FROM published('everything');
+SELECT * FROM published('everything', 'exclude_tables', '*.a');
+SELECT * FROM published('one', 'tables', '*.a, *.c');
+-- one that never existed: one warning, and the stream goes on
+SELECT * FROM published('one, no such publication');
+SELECT * FROM published('nowhere');
+\set VERBOSITY default
+-- dropped, changed, renamed
+ALTER PUBLICATION one DROP TABLE b;
+INSERT INTO b VALUES (2, 'b');
+ALTER PUBLICATION one ADD TABLE c;
+INSERT INTO c VALUES (2, 'c');
+ALTER PUBLICATION two ADD TABLES IN SCHEMA stream_publications;
+INSERT INTO b VALUES (3, 'b');
+ALTER PUBLICATION two DROP TABLES IN SCHEMA stream_publications_2;
+INSERT INTO stream_publications_2.d VALUES (2);
+SET client_min_messages = error;
+SELECT * FROM published('one');
+SELECT * FROM published('two');
+SELECT count(*) > 0 FROM consume('stream_publications');
+
+-- operations
+ALTER PUBLICATION one SET (publish = 'insert, truncate');
+INSERT INTO a VALUES (2, 'a', 's');
+UPDATE a SET v = 'x' WHERE id = 2;
+DELETE FROM a WHERE id = 2;
+TRUNCATE c;
+SELECT * FROM published('one');
+SELECT * FROM published('one', 'actions', 'insert,delete');
+SELECT * FROM changes('stream_publications', 'publication_names', 'one,everything');
+ALTER PUBLICATION one SET (publish = 'insert, update, delete, truncate');
+
+-- column lists; of several publications, all columns that any of them lists
+CREATE PUBLICATION columns FOR TABLE a (id, v);
+CREATE PUBLICATION more_columns FOR TABLE a (id, secret);
+INSERT INTO a VALUES (3, 'a', 's');
+UPDATE a SET secret = 'hush' WHERE id = 3;
+UPDATE a SET id = 4 WHERE id = 3;
+SELECT * FROM published('columns');
+SELECT * FROM published('columns, more_columns');
+SELECT * FROM published('columns, one');
+SELECT * FROM published('more_columns', 'exclude_columns', '*.*.secret');
+SELECT count(*) > 0 FROM consume('stream_publications');
+
+-- row filters: updates that move a row in or out
+CREATE PUBLICATION large FOR TABLE a WHERE (id > 100);
+CREATE PUBLICATION small FOR TABLE a WHERE (id < 50);
+INSERT INTO a VALUES (10, 'small'), (60, 'neither'), (110, 'large');
+UPDATE a SET v = v || '!' WHERE id IN (10, 60, 110);
+UPDATE a SET id = 111 WHERE id = 10;
+UPDATE a SET id = 11 WHERE id = 110;
+UPDATE a SET id = 61 WHERE id = 60;
+UPDATE a SET id = 112 WHERE id = 111;
+DELETE FROM a WHERE id IN (11, 61, 112);
+SELECT * FROM published('large');
+SELECT * FROM published('small');
+SELECT * FROM published('small, large');
+SELECT * FROM published('small, large, one');
+SELECT * FROM published('large', 'actions', 'insert');
+SELECT data::json->>'op', data::json->>'changes' FROM peek('stream_publications', 'publication_names', 'large') WHERE data ~ 'commit_lsn' ORDER BY n;
+-- the same ids, filtered or not
+SELECT count(*) FROM (
+	SELECT data::json->>'id' FROM peek('stream_publications', 'publication_names', 'small,large')
+	EXCEPT SELECT data::json->>'id' FROM peek('stream_publications')) AS d;
+SELECT count(*) > 0 FROM consume('stream_publications');
+
+-- filters differ by operation
+CREATE PUBLICATION only_inserts FOR TABLE b WHERE (v = 'good') WITH (publish = 'insert');
+CREATE PUBLICATION only_updates FOR TABLE b WHERE (id > 5) WITH (publish = 'update');
+INSERT INTO b VALUES (4, 'good'), (5, 'bad'), (6, 'bad'), (7, NULL);
+UPDATE b SET v = 'x' WHERE id > 3;
+SELECT * FROM published('only_inserts, only_updates');
+
+-- FULL: filters see the whole old row; large values that were not touched, too
+CREATE TABLE f (id int, state text, big text);
+ALTER TABLE f REPLICA IDENTITY FULL;
+ALTER TABLE f ALTER big SET STORAGE EXTERNAL;
+CREATE PUBLICATION full_rows FOR TABLE f WHERE (state = 'open' AND length(big) > 10);
+SELECT count(*) > 0 FROM consume('stream_publications');
+INSERT INTO f VALUES (1, 'open', repeat('x', 5000)), (2, 'shut', repeat('x', 5000));
+UPDATE f SET id = id + 10;
+UPDATE f SET state = CASE state WHEN 'open' THEN 'shut' ELSE 'open' END;
+DELETE FROM f;
+SELECT regexp_replace(record, 'x{50,}', 'xxx', 'g') FROM published('full_rows') AS r(record);
+
+-- partitions: as leaves, as the root, with other orders of columns
+CREATE TABLE p (id int, v text, k int, PRIMARY KEY (id, k)) PARTITION BY RANGE (k);
+CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10);
+CREATE TABLE p2 (gone int, k int NOT NULL, v text, id int NOT NULL) PARTITION BY RANGE (id);
+ALTER TABLE p2 DROP COLUMN gone;
+ALTER TABLE p ATTACH PARTITION p2 FOR VALUES FROM (10) TO (20);
+CREATE TABLE p2a (v text, id int NOT NULL, k int NOT NULL);
+ALTER TABLE p2 ATTACH PARTITION p2a DEFAULT;
+CREATE PUBLICATION leaves FOR TABLE p;
+CREATE PUBLICATION root FOR TABLE p WITH (publish_via_partition_root);
+CREATE PUBLICATION middle FOR TABLE p2 WITH (publish_via_partition_root);
+CREATE PUBLICATION root_all FOR ALL TABLES WITH (publish_via_partition_root);
+CREATE PUBLICATION root_rows FOR TABLE p (id, k) WHERE (id > 1) WITH (publish_via_partition_root);
+CREATE PUBLICATION one_leaf FOR TABLE p2a;
+SELECT count(*) > 0 FROM consume('stream_publications');
+INSERT INTO p VALUES (1, 'in p1', 1), (2, 'in p2a', 11);
+UPDATE p SET v = v || '!';
+UPDATE p SET k = 12 WHERE k = 1;
+UPDATE p SET id = id + 1;
+DELETE FROM p WHERE id = 3;
+TRUNCATE p1;
+TRUNCATE p;
+SELECT * FROM published('leaves');
+SELECT * FROM published('root');
+SELECT * FROM published('middle');
+SELECT count(*) FROM (SELECT published('root') EXCEPT SELECT published('root_all', 'tables', '*.p')) AS d;
+SELECT * FROM published('root_rows');
+SELECT * FROM published('one_leaf');
+SELECT * FROM published('leaves, root', 'actions', 'truncate');
+SELECT * FROM published('root', 'tables', '*.p2a');
+-- a root has one schema record, whichever leaf comes first
+SELECT data::json->>'table' FROM peek('stream_publications', 'publication_names', 'root') WHERE data ~ '"op":"schema"' ORDER BY n;
+SELECT data::json->>'table' FROM consume('stream_publications', 'publication_names', 'leaves') WHERE data ~ '"op":"schema"' ORDER BY n;
+
+-- a publication that is older than a transaction's rows, dropped in it
+BEGIN;
+INSERT INTO a VALUES (200, 'published');
+DROP PUBLICATION one;
+INSERT INTO a VALUES (201, 'not any more');
+CREATE PUBLICATION one FOR TABLE a;
+INSERT INTO a VALUES (202, 'again');
+COMMIT;
+SELECT * FROM published('one');
+DROP PUBLICATION one, two, everything, columns, more_columns, large, small, only_inserts, only_updates, full_rows,
+	leaves, root, middle, root_all, root_rows, one_leaf;
+DROP SCHEMA stream_publications_2 CASCADE;
+
+SELECT pg_drop_replication_slot('stream_publications');
+SET client_min_messages = warning;
+DROP SCHEMA stream_publications CASCADE;

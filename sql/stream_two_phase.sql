@@ -1,0 +1,98 @@
+-- two-phase: transactions delivered at PREPARE, then committed or rolled back
+\getenv project PG_ABS_SRCDIR
+CREATE SCHEMA stream_two_phase;
+SET search_path = stream_two_phase;
+\set shared :project '/test/lib/stream.sql'
+\i :shared
+CREATE TABLE t (id int PRIMARY KEY, v text);
+SELECT FROM pg_create_logical_replication_slot('stream_two_phase', 'outflow', false, true);
+SELECT create_slot('stream_one_phase');
+
+BEGIN;
+INSERT INTO t VALUES (1, 'a');
+SAVEPOINT s;
+INSERT INTO t VALUES (2, 'undone');
+ROLLBACK TO s;
+INSERT INTO t VALUES (3, 'c');
+PREPARE TRANSACTION 'stream "one"';
+SELECT * FROM records('stream_two_phase', 'include_schemas', 'off');
+SELECT * FROM records('stream_one_phase', 'include_schemas', 'off');
+-- the first part of an id is the LSN of the PREPARE
+BEGIN;
+INSERT INTO t VALUES (4, 'd');
+PREPARE TRANSACTION 'stream_two';
+SELECT (substr(i.data::json->>'id', 1, 8) || '/' || substr(i.data::json->>'id', 9, 8))::pg_lsn = (p.data::json->>'prepare_lsn')::pg_lsn,
+	(p.data::json->>'end_lsn')::pg_lsn > (p.data::json->>'prepare_lsn')::pg_lsn, (p.data::json->>'ts')::timestamptz > now() - interval '1 hour'
+FROM peek('stream_two_phase') AS i, peek('stream_two_phase') AS p WHERE i.data ~ '"op":"insert"' AND p.data ~ '"op":"prepare"';
+SELECT * FROM records('stream_two_phase', 'include_schemas', 'off');
+COMMIT PREPARED 'stream "one"';
+ROLLBACK PREPARED 'stream_two';
+SELECT * FROM records('stream_two_phase', 'include_schemas', 'off');
+SELECT * FROM records('stream_one_phase', 'include_schemas', 'off');
+
+-- prepared and finished before the stream comes by
+BEGIN;
+INSERT INTO t VALUES (5, 'e');
+PREPARE TRANSACTION 'stream_three';
+COMMIT PREPARED 'stream_three';
+BEGIN;
+INSERT INTO t VALUES (6, 'f');
+PREPARE TRANSACTION 'stream_four';
+ROLLBACK PREPARED 'stream_four';
+INSERT INTO t VALUES (7, 'g');
+SELECT * FROM records('stream_two_phase', 'include_schemas', 'off');
+SELECT * FROM records('stream_one_phase', 'include_schemas', 'off');
+
+-- an empty one, or one of which nothing is wanted, has its records nevertheless
+BEGIN;
+INSERT INTO t VALUES (8, 'h');
+PREPARE TRANSACTION 'stream_five';
+COMMIT PREPARED 'stream_five';
+SELECT * FROM records('stream_two_phase', 'tables', '*.none');
+
+-- the option turns it on for a slot for good
+BEGIN;
+INSERT INTO t VALUES (9, 'i');
+PREPARE TRANSACTION 'stream_six';
+SELECT data::json->>'op' FROM peek('stream_one_phase', 'two_phase', 'on') ORDER BY n;
+SELECT two_phase FROM pg_replication_slots WHERE slot_name = 'stream_one_phase';
+SELECT data::json->>'op' FROM consume('stream_one_phase', 'two_phase', 'off') ORDER BY n;
+COMMIT PREPARED 'stream_six';
+SELECT data::json->>'op' FROM consume('stream_one_phase') ORDER BY n;
+
+-- DDL and locks in a prepared transaction
+SELECT count(*) > 0 FROM consume('stream_two_phase');
+BEGIN;
+ALTER TABLE t ADD COLUMN x int DEFAULT 1;
+INSERT INTO t VALUES (10, 'j');
+PREPARE TRANSACTION 'stream_seven';
+SELECT data::json->>'op', data::json->'new' FROM consume('stream_two_phase') ORDER BY n;
+COMMIT PREPARED 'stream_seven';
+INSERT INTO t VALUES (11, 'k', 2);
+SELECT data::json->>'op', data::json->'new' FROM consume('stream_two_phase') ORDER BY n;
+
+-- streamed in pieces, then prepared
+SET logical_decoding_work_mem = '64kB';
+BEGIN;
+INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(100, 2000) AS g;
+PREPARE TRANSACTION 'stream_eight';
+SELECT data::json->>'op', data::json->>'gid', data::json->>'changes' FROM consume('stream_two_phase', 'streaming', 'on') WHERE data ~ '"gid"' ORDER BY n;
+COMMIT PREPARED 'stream_eight';
+BEGIN;
+INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(3000, 5000) AS g;
+PREPARE TRANSACTION 'stream_nine';
+ROLLBACK PREPARED 'stream_nine';
+SELECT data::json->>'op', data::json->>'gid', data::json->>'changes' FROM consume('stream_two_phase', 'streaming', 'on') WHERE data ~ 'gid|abort' ORDER BY n;
+RESET logical_decoding_work_mem;
+
+-- format wal2json has no such records: whole transactions, at COMMIT PREPARED
+BEGIN;
+INSERT INTO t VALUES (12, 'l');
+PREPARE TRANSACTION 'stream_ten';
+SELECT count(*) FROM consume('stream_one_phase', 'format', 'wal2json') WHERE data ~ '"l"';
+SELECT pg_drop_replication_slot('stream_one_phase');
+COMMIT PREPARED 'stream_ten';
+
+SELECT pg_drop_replication_slot('stream_two_phase');
+SET client_min_messages = warning;
+DROP SCHEMA stream_two_phase CASCADE;

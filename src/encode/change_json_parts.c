@@ -1,0 +1,150 @@
+/*
+ * change_json_parts.c
+ *		The pieces that records of format "json" are made of.
+ */
+#include "postgres.h"
+
+#include "encode/change_json.h"
+
+static const char hex_digits[] = "0123456789ABCDEF";
+
+/* Fixed width, so that text order is numeric order. */
+static char *
+put_hex(char *dst, uint64 value, int digits)
+{
+	int i;
+
+	for (i = digits - 1; i >= 0; i--)
+	{
+		dst[i] = hex_digits[value & 15];
+		value >>= 4;
+	}
+	return dst + digits;
+}
+
+/* 0/1A2B400, as PostgreSQL writes it */
+void
+json_append_lsn(StringInfo out, XLogRecPtr lsn)
+{
+	char  digits[17];
+	char *p = digits;
+	char *low;
+
+	put_hex(digits, lsn, 16);
+	while (p < digits + 7 && *p == '0')
+		p++;
+	buffer_append_char(out, '"');
+	buffer_append(out, p, digits + 8 - p);
+	buffer_append_char(out, '/');
+	for (low = digits + 8; low < digits + 15 && *low == '0';)
+		low++;
+	buffer_append(out, low, digits + 16 - low);
+	buffer_append_char(out, '"');
+}
+
+void
+json_append_uint(StringInfo out, uint64 value)
+{
+	buffer_advance(
+		out, text_int64(buffer_reserve(out, MAX_NUMBER_TEXT), (int64) value));
+}
+
+void
+json_append_string(StringInfo out, const JsonStyle *style, const char *text)
+{
+	json_string(out, style, text, strlen(text));
+}
+
+void
+json_append_bool(StringInfo out, bool value)
+{
+	if (value)
+		buffer_append_literal(out, "true");
+	else
+		buffer_append_literal(out, "false");
+}
+
+void
+json_append_time(StringInfo out, TimestampTz time)
+{
+	char *dst = buffer_reserve(out, MAX_DATETIME_TEXT + 2);
+	int	  len;
+
+	dst[0] = '"';
+	len = text_timestamptz_utc(dst + 1, time, 'T', "Z");
+	dst[len + 1] = '"';
+	buffer_advance(out, len + 2);
+}
+
+/* ["a","b"] of the columns that are marked */
+void
+json_append_column_names(StringInfo out, const RowShape *shape,
+						 const bool *marked)
+{
+	bool first = true;
+	int	 i;
+
+	buffer_append_char(out, '[');
+	for (i = 0; i < shape->ncolumns; i++)
+	{
+		const ColumnShape *column = &shape->columns[i];
+
+		if (!marked[i])
+			continue;
+		if (!first)
+			buffer_append_char(out, ',');
+		first = false;
+		/* the label is the escaped name and a colon */
+		buffer_append(out, column->label, column->label_len - 1);
+	}
+	buffer_append_char(out, ']');
+}
+
+/* "id":"COMMIT/CHANGE/INDEX" */
+void
+json_append_id(StringInfo out, const ChangeTransaction *txn,
+			   const ChangePosition *position)
+{
+	char *start = buffer_reserve(out, 64);
+	char *dst = start;
+
+	memcpy(dst, "\"id\":\"", 6);
+	dst += 6;
+	if (txn->in_progress)
+	{
+		memset(dst, '-', 16);
+		dst += 16;
+	}
+	else
+		dst = put_hex(dst, txn->commit_lsn, 16);
+	*dst++ = '/';
+	dst = put_hex(dst, position->lsn, 16);
+	*dst++ = '/';
+	dst = put_hex(dst, position->index, position->index > 0xFFFF ? 8 : 4);
+	*dst++ = '"';
+	buffer_advance(out, dst - start);
+}
+
+void
+json_append_xid(StringInfo out, const ChangeTransaction *txn,
+				const ChangePosition *position)
+{
+	buffer_append_literal(out, ",\"xid\":");
+	json_append_uint(out, txn->xid);
+	if (txn->in_progress)
+	{
+		buffer_append_literal(out, ",\"subxid\":");
+		json_append_uint(out, position->subxid);
+	}
+}
+
+/* ,"schema":"s","table":"t" */
+void
+json_append_table(StringInfo out, const JsonStyle *style, const char *schema,
+				  const char *table)
+{
+	buffer_append_literal(out, ",\"schema\":");
+	json_append_string(out, style, schema);
+	buffer_append_literal(out, ",\"table\":");
+	json_append_string(out, style, table);
+}

@@ -1,0 +1,105 @@
+/*
+ * origin.c
+ *		Replication origins: which ones are wanted, and their names.
+ *
+ * Numbers of origins are known to every WAL record, names are in the catalog.
+ * So "none" and numbers are decided as early as the server asks, and names at
+ * a transaction's begin, where catalogs can be read.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "replication/origin.h"
+
+#include "compat.h"
+#include "stream/stream.h"
+
+/* True: the record is filtered away, before it costs any memory. */
+bool
+origin_filter(LogicalDecodingContext *ctx, RepOriginId origin)
+{
+	StreamSession *session = stream_session(ctx);
+	List		  *wanted;
+
+	if (session == NULL)
+		return false;
+	session->record_origin = origin;
+	if (list_member_oid(session->options.exclude_origins, origin))
+		return true;
+	wanted = session->options.origin;
+	return list_length(wanted) == 1 && strcmp(linitial(wanted), "none") == 0 &&
+		   origin != InvalidRepOriginId;
+}
+
+/* The name, in the current memory context; NULL if it is gone. */
+static char *
+look_up(RepOriginId origin)
+{
+	MemoryContext context = CurrentMemoryContext;
+	bool		  outside = !IsTransactionState();
+	char		 *name = NULL;
+	char		 *result = NULL;
+
+	if (outside)
+		StartTransactionCommand();
+	if (replorigin_by_oid(origin, true, &name) && name)
+		result = MemoryContextStrdup(context, name);
+	if (outside)
+	{
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(context);
+	}
+	return result;
+}
+
+/*
+ * Name of the transaction's origin; NULL for a local one.  Needed twice at
+ * most per transaction, it is kept until the next.
+ */
+const char *
+origin_name(StreamSession *session, RepOriginId origin)
+{
+	MemoryContext old;
+
+	if (origin == InvalidRepOriginId)
+		return NULL;
+	if (session->named_origin == origin && session->origin_name)
+		return session->origin_name;
+	if (session->origin_name)
+		pfree(session->origin_name);
+	session->origin_name = NULL;
+	session->named_origin = origin;
+	old = MemoryContextSwitchTo(session->context);
+	session->origin_name = look_up(origin);
+	MemoryContextSwitchTo(old);
+	return session->origin_name;
+}
+
+/* Whether option "origin" lets through what comes from this origin. */
+bool
+origin_is_wanted(StreamSession *session, RepOriginId origin)
+{
+	const char *name = NULL;
+	ListCell   *lc;
+
+	if (session->options.origin == NIL)
+		return true;
+	foreach (lc, session->options.origin)
+	{
+		const char *wanted = lfirst(lc);
+
+		if (strcmp(wanted, "any") == 0)
+			return true;
+		if (strcmp(wanted, "none") == 0)
+		{
+			if (origin == InvalidRepOriginId)
+				return true;
+			continue;
+		}
+		if (name == NULL)
+			name = origin_name(session, origin);
+		if (name && strcmp(wanted, name) == 0)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,338 @@
+/*
+ * relation_build.c
+ *		Decides once how a relation is streamed: what of it, under which name.
+ *
+ * Everything that costs a look into the catalogs or at an option is done here,
+ * and never per row.
+ */
+#include "postgres.h"
+
+#include "access/transam.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "stream/stream.h"
+
+/* Schema of our own objects; its changes never appear in a stream. */
+#define OWN_SCHEMA "outflow"
+
+/* What is decided before there is a shape. */
+typedef struct Decision
+{
+	Relation	relation; /* the changed one */
+	Relation	as;		  /* the one under whose name it appears */
+	const char *schema;	  /* of the latter */
+	const char *name;
+	int			actions;
+	Published	published;
+	List	   *exclude; /* NamePatterns of columns, if the table matches */
+	Bitmapset  *columns; /* attribute numbers; NULL for all */
+} Decision;
+
+static bool
+column_wanted(Form_pg_attribute attr, void *arg)
+{
+	Decision *decision = arg;
+	ListCell *lc;
+
+	if (decision->columns && !bms_is_member(attr->attnum, decision->columns))
+		return false;
+	foreach (lc, decision->exclude)
+	{
+		NamePattern *pattern = lfirst(lc);
+
+		if (name_matches(pattern->column, NameStr(attr->attname)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * A materialized view is derived data, and its REFRESH isn't in the stream.  A
+ * partitioned table has no rows of its own; unless publications say otherwise,
+ * its leaves are streamed.
+ */
+static bool
+is_streamed_kind(const StreamOptions *options, Relation relation)
+{
+	char kind = relation->rd_rel->relkind;
+
+	return kind == RELKIND_RELATION || options->traits.all_kinds ||
+		   (kind == RELKIND_PARTITIONED_TABLE &&
+			options->publication_names != NIL);
+}
+
+/* Narrows the actions by what the name is filtered by. */
+static void
+filter_by_name(const StreamOptions *options, Decision *decision)
+{
+	const char *schema = decision->schema;
+	const char *name = decision->name;
+	ListCell   *lc;
+
+	if (schema == NULL || strcmp(schema, OWN_SCHEMA) == 0 ||
+		(options->tables != NIL &&
+		 !name_patterns_match_table(options->tables, schema, name)) ||
+		name_patterns_match_table(options->exclude_tables, schema, name))
+	{
+		decision->actions = 0;
+		return;
+	}
+	foreach (lc, options->exclude_columns)
+	{
+		NamePattern *pattern = lfirst(lc);
+
+		if (name_matches(pattern->schema, schema) &&
+			name_matches(pattern->table, name))
+			decision->exclude = lappend(decision->exclude, pattern);
+	}
+}
+
+/*
+ * A TRUNCATE of a partition alone is no truncation of the ancestor that it
+ * appears as.
+ */
+static void
+decide(StreamSession *session, Decision *decision)
+{
+	const StreamOptions *options = &session->options;
+
+	decision->actions = 0;
+	if (!is_streamed_kind(options, decision->relation))
+		return;
+	decision->actions = ACTION_ALL;
+	if (options->publication_names != NIL)
+	{
+		if (!publication_find(session, decision->relation,
+							  &decision->published))
+		{
+			decision->actions = 0;
+			return;
+		}
+		decision->actions = decision->published.actions;
+		decision->columns = publication_columns(&decision->published);
+		if (decision->published.as != RelationGetRelid(decision->relation))
+		{
+			decision->as = RelationIdGetRelation(decision->published.as);
+			if (!RelationIsValid(decision->as))
+				elog(ERROR, "could not open relation with OID %u",
+					 decision->published.as);
+			decision->actions &= ~ACTION_TRUNCATE;
+		}
+	}
+	decision->schema = get_namespace_name(RelationGetNamespace(decision->as));
+	decision->name = RelationGetRelationName(decision->as);
+	filter_by_name(options, decision);
+}
+
+/* Remembers which composite types, if altered, make shapes stale. */
+static void
+watch_composites(StreamSession *session, const RowShape *shape)
+{
+	int i;
+
+	for (i = 0; i < shape->ncolumns; i++)
+	{
+		const TypeShape *type = &shape->columns[i].type;
+
+		while (type->kind == KIND_ARRAY)
+			type = type->element;
+		if (type->kind != KIND_COMPOSITE)
+			continue;
+		(void) hash_search(session->composites, &type->fields->relid,
+						   HASH_ENTER, NULL);
+		watch_composites(session, type->fields);
+	}
+}
+
+/* Index among the leaf's attributes of the one with this name, or -1. */
+static int
+find_attribute(TupleDesc leaf, const char *name, int guess)
+{
+	int i;
+
+	for (i = 0; i < leaf->natts; i++)
+	{
+		/* mostly the leaf's order is the ancestor's */
+		int				  at = (guess + i) % leaf->natts;
+		Form_pg_attribute attr = TupleDescAttr(leaf, at);
+
+		if (!attr->attisdropped && strcmp(NameStr(attr->attname), name) == 0)
+			return at;
+	}
+	return -1;
+}
+
+/* How the leaf's tuples become rows of the ancestor. */
+static void
+map_leaf(StreamRelation *rel, RowShape *shape, Relation relation)
+{
+	TupleDesc leaf = RelationGetDescr(relation);
+	int		  natts = shape->desc->natts;
+	int		  i;
+
+	rel->leaf_schema = get_namespace_name(RelationGetNamespace(relation));
+	rel->leaf_name = pstrdup(RelationGetRelationName(relation));
+	rel->leaf_attributes = palloc(sizeof(int) * natts);
+	rel->leaf_values = palloc0(sizeof(Datum) * leaf->natts);
+	rel->leaf_nulls = palloc0(sizeof(bool) * leaf->natts);
+	for (i = 0; i < natts; i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(shape->desc, i);
+
+		rel->leaf_attributes[i] =
+			attr->attisdropped
+				? -1
+				: find_attribute(leaf, NameStr(attr->attname), i);
+	}
+}
+
+/* The changed relation's attribute number of one of the shape's columns. */
+static AttrNumber
+own_attnum(const StreamRelation *rel, const ColumnShape *column)
+{
+	return rel->leaf_attributes ? rel->leaf_attributes[column->attnum - 1] + 1
+								: column->attnum;
+}
+
+/*
+ * Which columns don't belong to the key.  It is the changed relation's, and
+ * under REPLICA IDENTITY FULL its primary key.  Without one it is the whole old
+ * row, which needs to be written once only.  Half a key, the rest of which is
+ * filtered away, would name the wrong rows.
+ */
+static bool *
+find_key(StreamSession *session, StreamRelation *rel, RowShape *shape,
+		 Relation relation)
+{
+	bool	  *skip = palloc0(sizeof(bool) * Max(shape->ncolumns, 1));
+	bool	   full = rel->identity == REPLICA_IDENTITY_FULL;
+	Bitmapset *key = full ? relation_primary_key(relation)
+						  : relation_identity_key(relation);
+	int		   missing = bms_num_members(key);
+	int		   i;
+
+	rel->has_identity = full || missing > 0;
+	for (i = 0; i < shape->ncolumns; i++)
+	{
+		int bit = own_attnum(rel, &shape->columns[i]) -
+				  FirstLowInvalidHeapAttributeNumber;
+
+		skip[i] = !bms_is_member(bit, key);
+		if (!skip[i])
+			missing--;
+	}
+	if (missing > 0)
+		return NULL;
+	if (key != NULL)
+		return skip;
+	if (!full || session->options.include_old)
+		return NULL;
+	memset(skip, 0, sizeof(bool) * shape->ncolumns);
+	return skip;
+}
+
+/* Sets all that hangs on the shape, in the shape's context. */
+static void
+set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape,
+			  const Decision *decision)
+{
+	int natts = Max(shape->desc->natts, 1);
+	int i;
+
+	rel->old_values = palloc0(sizeof(Datum) * natts);
+	rel->old_nulls = palloc0(sizeof(bool) * natts);
+	rel->unchanged = palloc0(sizeof(bool) * natts);
+	rel->omitted = palloc0(sizeof(bool) * natts);
+	rel->left_out = palloc0(sizeof(bool) * natts);
+	rel->key_left_out = palloc0(sizeof(bool) * natts);
+	rel->varlena = palloc0(sizeof(int) * natts);
+	rel->nvarlena = 0;
+	for (i = 0; i < shape->ncolumns; i++)
+		if (shape->columns[i].type.len == -1)
+			rel->varlena[rel->nvarlena++] = i;
+	rel->leaf_attributes = NULL;
+	rel->leaf_schema = rel->leaf_name = NULL;
+	if (decision->as != decision->relation)
+		map_leaf(rel, shape, decision->relation);
+	rel->identity = decision->relation->rd_rel->relreplident;
+	rel->key_skip = find_key(session, rel, shape, decision->relation);
+	rel->filters = NULL;
+	if (session->options.publication_names != NIL)
+		rel->filters = row_filters_build(&decision->published, shape);
+}
+
+static RowShape *
+build_shape(StreamSession *session, StreamRelation *rel, Decision *decision)
+{
+	bool	  choose = decision->exclude || decision->columns;
+	RowShape *shape =
+		row_shape_build(decision->as, choose ? column_wanted : NULL, decision,
+						session->change_context);
+	MemoryContext old;
+
+	session->format->prepare_shape(shape, &session->format_options);
+	watch_composites(session, shape);
+	old = MemoryContextSwitchTo(shape->context);
+	set_workspace(session, rel, shape, decision);
+	MemoryContextSwitchTo(old);
+	return shape;
+}
+
+/* The entry under whose name rel appears. */
+static StreamRelation *
+entry_of(StreamSession *session, StreamRelation *rel, Oid relid)
+{
+	StreamRelation *as;
+	bool			found;
+
+	if (relid == rel->relid)
+		return rel;
+	as = hash_search(session->relations, &relid, HASH_ENTER, &found);
+	if (!found)
+	{
+		memset(as, 0, sizeof(*as));
+		as->relid = relid;
+		as->as = as;
+	}
+	return as;
+}
+
+/*
+ * An error in here (a concurrent abort of a transaction in progress) leaves
+ * the entry with generation 0, to be rebuilt at its next use.
+ */
+void
+relation_build(StreamSession *session, StreamRelation *rel, Relation relation)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->change_context);
+	uint64		  generation = session->generation;
+	Decision	  decision = {.relation = relation, .as = relation};
+	RowShape	 *shape = NULL;
+
+	/* what comes in while the catalogs are read shall count */
+	rel->valid = true;
+	rel->generation = 0;
+	decide(session, &decision);
+	if (decision.actions)
+	{
+		shape = build_shape(session, rel, &decision);
+		rel->after = snapshot_of(session, decision.schema, decision.name);
+		MemoryContextSetParent(shape->context, session->context);
+	}
+	if (rel->shape)
+		row_shape_free(rel->shape);
+	rel->shape = shape;
+	rel->actions = decision.actions;
+	if (shape && rel->filters == NULL)
+		rel->actions &= session->options.action_mask;
+	rel->as = entry_of(session, rel, RelationGetRelid(decision.as));
+	rel->schema_due = true;
+	rel->generation = generation;
+	if (decision.as != relation)
+		RelationClose(decision.as);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(session->change_context);
+}

@@ -1,0 +1,131 @@
+/*
+ * tuple.c
+ *		From the tuples of a change to a row as the consumer shall see it.
+ *
+ * Tuples are deformed once, into the relation's workspace.  Values that the
+ * WAL only points to are taken from the old row where it has them; row filters
+ * may then turn an update into something else.
+ */
+#include "postgres.h"
+
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "stream/stream.h"
+
+static void
+deform(StreamRelation *rel, HeapTuple tuple, TupleDesc desc, Datum *values,
+	   bool *nulls)
+{
+	int natts;
+	int i;
+
+	if (likely(rel->leaf_attributes == NULL))
+	{
+		heap_deform_tuple(tuple, desc, values, nulls);
+		return;
+	}
+	heap_deform_tuple(tuple, desc, rel->leaf_values, rel->leaf_nulls);
+	natts = rel->shape->desc->natts;
+	for (i = 0; i < natts; i++)
+	{
+		int at = rel->leaf_attributes[i];
+
+		nulls[i] = at < 0 || rel->leaf_nulls[at];
+		values[i] = nulls[i] ? (Datum) 0 : rel->leaf_values[at];
+	}
+}
+
+/* Whether the value is stored elsewhere, where this change didn't touch it. */
+static inline bool
+is_unchanged_toast(Datum value, bool isnull)
+{
+	return !isnull && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value));
+}
+
+/*
+ * Takes values that the new row only points to from the old row, where the WAL
+ * has them there; marks the rest.  Must run before anything detoasts, since
+ * what the pointers point to may be gone long since.
+ */
+static bool
+resolve_unchanged(StreamRelation *rel, bool has_old)
+{
+	RowShape *shape = rel->shape;
+	bool	  any = false;
+	int		  k;
+
+	for (k = 0; k < rel->nvarlena; k++)
+	{
+		int i = rel->varlena[k];
+		int att = shape->columns[i].attnum - 1;
+
+		rel->unchanged[i] =
+			is_unchanged_toast(shape->values[att], shape->nulls[att]);
+		if (!rel->unchanged[i])
+			continue;
+		if (has_old && !rel->old_nulls[att] &&
+			!is_unchanged_toast(rel->old_values[att], false))
+		{
+			shape->values[att] = rel->old_values[att];
+			rel->unchanged[i] = false;
+		}
+		any |= rel->unchanged[i];
+	}
+	return any;
+}
+
+/* Where the values are that name the row as it was. */
+static void
+set_key(StreamRelation *rel, RowChange *row)
+{
+	if (row->op == CHANGE_INSERT || rel->key_skip == NULL)
+		return;
+	if (row->old_values)
+	{
+		row->key_values = row->old_values;
+		row->key_nulls = row->old_nulls;
+	}
+	else
+	{
+		row->key_values = row->new_values;
+		row->key_nulls = row->new_nulls;
+	}
+	if (row->key_values)
+		row->key_skip = rel->key_skip;
+}
+
+bool
+tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
+		   ReorderBufferChange *change, RowChange *row)
+{
+	RowShape *shape = rel->shape;
+	TupleDesc desc = RelationGetDescr(relation);
+	HeapTuple new_tuple = change_new_tuple(change);
+	HeapTuple old_tuple = change_old_tuple(change);
+
+	row->shape = shape;
+	row->leaf_schema = rel->leaf_schema;
+	row->leaf_name = rel->leaf_name;
+	if (old_tuple && row->op != CHANGE_INSERT)
+	{
+		deform(rel, old_tuple, desc, rel->old_values, rel->old_nulls);
+		row->old_values = rel->old_values;
+		row->old_nulls = rel->old_nulls;
+		row->old_is_key = rel->identity != REPLICA_IDENTITY_FULL;
+	}
+	if (new_tuple && row->op != CHANGE_DELETE)
+	{
+		deform(rel, new_tuple, desc, shape->values, shape->nulls);
+		row->new_values = shape->values;
+		row->new_nulls = shape->nulls;
+		if (HeapTupleHasExternal(new_tuple) &&
+			!session->options.traits.keep_unchanged &&
+			resolve_unchanged(rel, row->old_values != NULL))
+			row->left_out = row->unchanged = rel->unchanged;
+	}
+	if (rel->filters && !row_filters_apply(rel->filters, row))
+		return false;
+	set_key(rel, row);
+	return true;
+}
