@@ -207,8 +207,9 @@ parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 							   shape->name)));
 	writer->shape = shape;
 	writer->context = CurrentMemoryContext;
+	/* small blocks, since the limit is about what the context has taken */
 	writer->group_context = AllocSetContextCreate(
-		CurrentMemoryContext, "outflow row group", ALLOCSET_DEFAULT_SIZES);
+		CurrentMemoryContext, "outflow row group", 0, 8 * 1024, 512 * 1024);
 	writer->ncolumns = shape->ncolumns;
 	writer->columns = palloc0(sizeof(ParquetColumn) * shape->ncolumns);
 	for (int i = 0; i < shape->ncolumns; i++)

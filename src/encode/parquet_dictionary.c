@@ -104,12 +104,33 @@ value_equals(const Dictionary *dictionary, uint32 number, const char *data,
 		   memcmp(value + sizeof(uint32), data, len) == 0;
 }
 
+static DictionarySlot *
+free_slot(Dictionary *dictionary, uint32 hash)
+{
+	uint32 mask = dictionary->nslots - 1;
+	uint32 at = hash & mask;
+
+	while (dictionary->slots[at].entry != 0)
+		at = (at + 1) & mask;
+	return &dictionary->slots[at];
+}
+
+/*
+ * The table is bounded as the values are: columns with many different values
+ * all grow theirs at the same row.
+ */
+static bool
+may_grow(const Dictionary *dictionary)
+{
+	return dictionary->nslots * 4 * sizeof(DictionarySlot) <=
+		   2 * dictionary->max_bytes;
+}
+
 static void
 grow_slots(Dictionary *dictionary)
 {
 	DictionarySlot *old = dictionary->slots;
 	uint32			nold = dictionary->nslots;
-	uint32			mask = nold * 4 - 1;
 	uint32			i;
 
 	dictionary->nslots = nold * 4;
@@ -118,13 +139,8 @@ grow_slots(Dictionary *dictionary)
 							   dictionary->nslots * sizeof(DictionarySlot));
 	for (i = 0; i < nold; i++)
 	{
-		uint32 at = old[i].hash & mask;
-
-		if (old[i].entry == 0)
-			continue;
-		while (dictionary->slots[at].entry != 0)
-			at = (at + 1) & mask;
-		dictionary->slots[at] = old[i];
+		if (old[i].entry != 0)
+			*free_slot(dictionary, old[i].hash) = old[i];
 	}
 	pfree(old);
 }
@@ -138,6 +154,13 @@ add_entry(Dictionary *dictionary, DictionarySlot *slot, uint32 hash,
 	if (number == MAX_ENTRIES ||
 		dictionary->values.len + len + sizeof(uint32) > dictionary->max_bytes)
 		return DICTIONARY_FULL;
+	if (number >= dictionary->nslots / 2)
+	{
+		if (!may_grow(dictionary))
+			return DICTIONARY_FULL;
+		grow_slots(dictionary);
+		slot = free_slot(dictionary, hash);
+	}
 	if (dictionary->width == 0)
 	{
 		bytes_append_uint32(&dictionary->offsets,
@@ -148,8 +171,6 @@ add_entry(Dictionary *dictionary, DictionarySlot *slot, uint32 hash,
 	slot->hash = hash;
 	slot->entry = number + 1;
 	dictionary->nentries++;
-	if (dictionary->nentries > dictionary->nslots / 2)
-		grow_slots(dictionary);
 	return (int) number;
 }
 

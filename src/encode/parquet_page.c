@@ -14,6 +14,9 @@
 /* A workspace that grew beyond this for a large value is given back. */
 #define KEPT_BYTES (4 * 1024 * 1024)
 
+/* zstd works otherwise on inputs of at most 256 kB, so the trial is of more. */
+#define TRIAL_BYTES (320 * 1024)
+
 static void
 shrink(Bytes *bytes)
 {
@@ -115,57 +118,50 @@ indexed_body(ParquetLeaf *leaf, size_t *len)
 }
 
 static size_t
-compress_at(ParquetWriter *writer, int level, const char *body, size_t len,
-			char *dst)
+compress_at(ParquetWriter *writer, int level, const char *body, size_t len)
 {
-	return writer->codec->compress(writer->codec_state, level, body, len, dst,
-								   writer->codec->bound(len));
+	size_t bound = writer->codec->bound(len);
+
+	return writer->codec->compress(writer->codec_state, level, body, len,
+								   bytes_reserve(&writer->compressed, bound),
+								   bound);
 }
 
 /*
  * Text without repetitions, such as hexadecimal digests, takes a codec's usual
- * level much longer than its quickest, to no avail.  So a chunk's first page
- * is compressed at both.
+ * level much longer than its quickest, to no avail.  So each chunk begins with
+ * a trial of both.
  */
-static bool
-is_trial_page(const ParquetLeaf *leaf, size_t len)
+static void
+choose_level(ParquetLeaf *leaf, const char *body, size_t len)
 {
-	const ParquetCodec *codec = leaf->writer->codec;
+	ParquetWriter	   *writer = leaf->writer;
+	const ParquetCodec *codec = writer->codec;
+	size_t				usual, quick;
 
-	return leaf->writer->codec_level == 0 && leaf->npages == 0 &&
-		   codec->quick_level != codec->default_level && len <= KEPT_BYTES;
+	if (writer->codec_level != 0 || leaf->npages > 0 ||
+		codec->quick_level == codec->default_level)
+		return;
+	len = Min(len, TRIAL_BYTES);
+	usual = compress_at(writer, codec->default_level, body, len);
+	quick = compress_at(writer, codec->quick_level, body, len);
+	leaf->codec_level = quick - quick / 32 <= usual ? codec->quick_level
+													: codec->default_level;
 }
 
+/* Returns the compressed page; it is there until the next one. */
 static const char *
 compress_body(ParquetLeaf *leaf, const char *body, size_t len,
 			  size_t *stored_len)
 {
-	ParquetWriter	   *writer = leaf->writer;
-	const ParquetCodec *codec = writer->codec;
-	bool				trial = is_trial_page(leaf, len);
-	size_t				bound = codec->bound(len);
-	char			   *dst;
-	size_t				quick_len;
+	ParquetWriter *writer = leaf->writer;
 
 	*stored_len = len;
-	if (codec->id == 0)
+	if (writer->codec->id == 0)
 		return body;
-	dst = bytes_reserve(&writer->compressed, trial ? 2 * bound : bound);
-	if (trial)
-		leaf->codec_level = codec->default_level;
-	*stored_len = compress_at(writer, leaf->codec_level, body, len, dst);
-	if (trial)
-	{
-		quick_len =
-			compress_at(writer, codec->quick_level, body, len, dst + bound);
-		if (quick_len - quick_len / 32 <= *stored_len)
-		{
-			leaf->codec_level = codec->quick_level;
-			*stored_len = quick_len;
-			return dst + bound;
-		}
-	}
-	return dst;
+	choose_level(leaf, body, len);
+	*stored_len = compress_at(writer, leaf->codec_level, body, len);
+	return writer->compressed.data;
 }
 
 /* A page of body: its header, then the body as it is stored. */
