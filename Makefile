@@ -83,6 +83,7 @@ OBJS = \
 	src/export/source.o \
 	src/export/destination.o \
 	src/export/plan.o \
+	src/export/throttle.o \
 	src/export/part.o \
 	src/export/shared.o \
 	src/export/worker.o \

@@ -186,20 +186,19 @@ keep_file(const Job *job, const PlannedPart *part,
 }
 
 bool
-carry_or_export(const Job *job, const PlannedPart *part,
-				const FinishedPart *candidate, FileRoot *root,
-				Snapshot snapshot, const char *snapshot_text,
-				volatile bool *stop, PartResult *result)
+carry_or_export(const PartContext *context, const PlannedPart *part,
+				const FinishedPart *candidate, PartResult *result)
 {
 	const char *trouble = NULL;
 
 	if (candidate && candidate->file)
 	{
-		trouble = keep_file(job, part, candidate, root, snapshot);
+		trouble = keep_file(context->job, part, candidate, context->root,
+							context->snapshot);
 		if (trouble == NULL)
 			return true;
 	}
-	part_export(job, part, root, snapshot, snapshot_text, stop, result);
+	part_export(context, part, result);
 	if (result->reason == NULL)
 		result->reason = trouble;
 	return false;

@@ -32,30 +32,37 @@ restart_reading(void)
 static void
 export_all(Job *job, const ExportPlan *plan, FileRoot *root)
 {
-	bool never = false;
+	Throttle	throttle;
+	bool		never = false;
+	PartContext context = {.job = job,
+						   .root = root,
+						   .snapshot = plan->snapshot,
+						   .snapshot_text = plan->snapshot_text,
+						   .throttle = &throttle,
+						   .stop = &never};
 
+	throttle_init(&throttle);
 	for (int i = 0; i < plan->nparts; i++)
 	{
-		MemoryContext context =
+		MemoryContext part_context =
 			AllocSetContextCreate(CurrentMemoryContext, "outflow export part",
 								  ALLOCSET_DEFAULT_SIZES);
-		MemoryContext old = MemoryContextSwitchTo(context);
+		MemoryContext old = MemoryContextSwitchTo(part_context);
 		PlannedPart	 *part = &plan->parts[i];
 		PartResult	  result;
 		bool		  carried;
 
 		CHECK_FOR_INTERRUPTS();
 		PushActiveSnapshot(plan->snapshot);
-		carried = carry_or_export(job, part, part_load(job->id, part->number),
-								  root, plan->snapshot, plan->snapshot_text,
-								  &never, &result);
+		carried = carry_or_export(&context, part,
+								  part_load(job->id, part->number), &result);
 		PopActiveSnapshot();
 		if (carried)
 			part_carried(job, part);
 		else
 			part_checkpoint(job, part, &result);
 		MemoryContextSwitchTo(old);
-		MemoryContextDelete(context);
+		MemoryContextDelete(part_context);
 	}
 }
 

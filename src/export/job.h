@@ -9,6 +9,7 @@
 #include "encode/encode.h"
 #include "export/stamp.h"
 #include "nodes/pg_list.h"
+#include "port/atomics.h"
 #include "postmaster/bgworker.h"
 #include "sink/sink.h"
 #include "storage/block.h"
@@ -278,6 +279,36 @@ typedef struct ExportPlan
 extern ExportPlan *plan_make(const Job *job, const List			 *earlier,
 							 void (*restart)(void), MemoryContext context);
 
+/* ---- throttle.c: the bytes that a job may write in a second */
+
+typedef struct Throttle
+{
+	pg_atomic_uint64 spent_until; /* TimestampTz */
+} Throttle;
+
+extern void throttle_init(Throttle *throttle);
+/* Sleeps as long as these bytes have to take; returns early to stop. */
+extern void throttle_spend(Throttle *throttle, uint64 bytes,
+						   volatile bool *stop);
+
+/* ---- part.c: exports one part */
+
+extern char *part_file_name(const Job *job, int number);
+
+/* What all parts that a process exports have in common. */
+typedef struct PartContext
+{
+	const Job	  *job;
+	FileRoot	  *root;
+	Snapshot	   snapshot;
+	const char	  *snapshot_text;
+	Throttle	  *throttle;
+	volatile bool *stop; /* an ERROR as soon as it is set */
+} PartContext;
+
+extern void part_export(const PartContext *context, const PlannedPart *part,
+						PartResult *result);
+
 /* ---- carry.c: parts that were finished before, and may still hold */
 
 /* The finished parts that a new run of the job starts from. */
@@ -293,19 +324,9 @@ extern const char *carry_signature(const Job *job, const JobSource *source,
  * Keeps the candidate's file, if there is one and it is proven to be what an
  * export under the snapshot would give; then true.  Else exports the part.
  */
-extern bool carry_or_export(const Job *job, const PlannedPart *part,
-							const FinishedPart *candidate, FileRoot *root,
-							Snapshot snapshot, const char *snapshot_text,
-							volatile bool *stop, PartResult *result);
-
-/* ---- part.c: exports one part */
-
-extern char *part_file_name(const Job *job, int number);
-
-extern void part_export(const Job *job, const PlannedPart *part,
-						FileRoot *root, Snapshot snapshot,
-						const char *snapshot_text, volatile bool *stop,
-						PartResult *result);
+extern bool carry_or_export(const PartContext  *context,
+							const PlannedPart  *part,
+							const FinishedPart *candidate, PartResult *result);
 
 /* ---- publish.c, manifest.c */
 

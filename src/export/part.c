@@ -27,6 +27,7 @@
 
 typedef struct PartScan
 {
+	const PartContext *context;
 	const Job		  *job;
 	const PlannedPart *part;
 	JobSource		  *source;
@@ -44,7 +45,7 @@ typedef struct PartScan
 	int				   last_attribute; /* that is exported */
 	Stamp			   stamp;
 	Digest			   digest;
-	volatile bool	  *stop;
+	uint64			   stored; /* bytes that the throttle knows of */
 	PartResult		  *result;
 } PartScan;
 
@@ -69,6 +70,10 @@ flush_rows(PartScan *scan)
 	}
 	else
 		resetStringInfo(&scan->out);
+	throttle_spend(scan->context->throttle,
+				   scan->result->stored.bytes - scan->stored,
+				   scan->context->stop);
+	scan->stored = scan->result->stored.bytes;
 	pgstat_progress_update_param(PROGRESS_COPY_BYTES_PROCESSED,
 								 (int64) scan->result->plain.bytes);
 	pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED,
@@ -98,19 +103,20 @@ export_row(PartScan *scan)
 }
 
 static void
-export_blocks(PartScan *scan, Snapshot snapshot)
+export_blocks(PartScan *scan)
 {
 	const PlannedPart *part = scan->part;
 	TableScanDesc	   heap;
 
 	/* the ring buffer of a sequential scan, but always from the start */
-	heap = table_beginscan_strat(scan->leaf, snapshot, 0, NULL, true, false);
+	heap = table_beginscan_strat(scan->leaf, scan->context->snapshot, 0, NULL,
+								 true, false);
 	heap_setscanlimits(heap, part->first_block,
 					   part->end_block - part->first_block);
 	while (table_scan_getnextslot(heap, ForwardScanDirection, scan->slot))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (*scan->stop)
+		if (*scan->context->stop)
 			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
 							errmsg("export job is stopping")));
 		digest_add(&scan->digest,
@@ -150,14 +156,14 @@ part_file_name(const Job *job, int number)
 
 /* Builds the chain from its end and opens the encoder in front of it. */
 static void
-open_chain(PartScan *scan, FileRoot *root)
+open_chain(PartScan *scan)
 {
 	const Job  *job = scan->job;
 	PartResult *result = scan->result;
 	bool		encrypted = job->encrypt_to != NIL;
 
 	result->file = part_file_name(job, scan->part->number);
-	scan->chain = file_new(root, result->file);
+	scan->chain = file_new(scan->context->root, result->file);
 	scan->chain = meter_new(scan->chain, &result->stored, false, true);
 	if (encrypted)
 		scan->chain = age_new(scan->chain, job->recipients);
@@ -203,7 +209,7 @@ open_relations(PartScan *scan)
 
 /* Before the scan. */
 static void
-begin_stamp(PartScan *scan, Snapshot snapshot)
+begin_stamp(PartScan *scan)
 {
 	const PlannedPart *part = scan->part;
 	Signature		   signature;
@@ -211,7 +217,7 @@ begin_stamp(PartScan *scan, Snapshot snapshot)
 	scan->result->reason = carry_signature(
 		scan->job, scan->source, scan->shape, scan->leaf, &signature);
 	stamp_begin(&scan->stamp, scan->leaf, part->first_block, part->end_block,
-				snapshot, &signature);
+				scan->context->snapshot, &signature);
 	digest_begin(&scan->digest);
 }
 
@@ -239,24 +245,25 @@ close_relations(PartScan *scan)
 }
 
 void
-part_export(const Job *job, const PlannedPart *part, FileRoot *root,
-			Snapshot snapshot, const char *snapshot_text, volatile bool *stop,
+part_export(const PartContext *context, const PlannedPart *part,
 			PartResult *result)
 {
-	PartScan scan = {.job = job, .part = part, .stop = stop, .result = result};
+	const Job *job = context->job;
+	PartScan   scan = {
+		  .context = context, .job = job, .part = part, .result = result};
 
 	memset(result, 0, sizeof(PartResult));
-	result->snapshot = snapshot_text;
+	result->snapshot = context->snapshot_text;
 	scan.source = list_nth(job->sources, part->source);
 	scan.row_context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow export row", ALLOCSET_DEFAULT_SIZES);
 	open_relations(&scan);
 	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, part->relid);
 
-	open_chain(&scan, root);
-	begin_stamp(&scan, snapshot);
+	open_chain(&scan);
+	begin_stamp(&scan);
 	if (part->end_block > part->first_block)
-		export_blocks(&scan, snapshot);
+		export_blocks(&scan);
 	end_stamp(&scan);
 	add_fact(&scan, "outflow.lsn",
 			 psprintf("%X/%X", LSN_FORMAT_ARGS(result->lsn)));

@@ -35,6 +35,7 @@ shared_create(const Job *job, int nworkers)
 	pg_atomic_init_u32(&shared->recorder, 0);
 	pg_atomic_init_u32(&shared->next_part, 0);
 	pg_atomic_init_u32(&shared->parts_done, 0);
+	throttle_init(&shared->throttle);
 	pg_atomic_init_u32(&shared->error_claimed, 0);
 	pg_atomic_init_u32(&shared->error_ready, 0);
 	shared->nworkers = nworkers;

@@ -53,6 +53,7 @@ typedef struct JobShared
 	pg_atomic_uint32 recorder;
 	pg_atomic_uint32 next_part;
 	pg_atomic_uint32 parts_done;
+	Throttle		 throttle;
 
 	pg_atomic_uint32 error_claimed; /* the first error is the job's */
 	pg_atomic_uint32 error_ready;

@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
@@ -148,6 +149,11 @@ read_part(ExportWorker *worker, const PlannedPart *part,
 		  const FinishedPart *candidate, PartResult *result)
 {
 	bool		  carried;
+	PartContext	  context = {.job = worker->job,
+							 .root = worker->root,
+							 .snapshot_text = shared_snapshot_text(worker->plan),
+							 .throttle = &worker->shared->throttle,
+							 .stop = &worker->shared->stop};
 	MemoryContext old;
 
 	StartTransactionCommand();
@@ -156,11 +162,10 @@ read_part(ExportWorker *worker, const PlannedPart *part,
 	RestoreTransactionSnapshot(RestoreSnapshot(shared_snapshot(worker->plan)),
 							   worker->shared->coordinator);
 	PushActiveSnapshot(GetTransactionSnapshot());
+	context.snapshot = GetActiveSnapshot();
 
 	old = MemoryContextSwitchTo(worker->part_context);
-	carried = carry_or_export(
-		worker->job, part, candidate, worker->root, GetActiveSnapshot(),
-		shared_snapshot_text(worker->plan), &worker->shared->stop, result);
+	carried = carry_or_export(&context, part, candidate, result);
 	MemoryContextSwitchTo(old);
 
 	/* only then were all parts read under the same locks and snapshot */
@@ -248,6 +253,7 @@ outflow_worker_main(Datum arg)
 
 	memcpy(&number, MyBgworkerEntry->bgw_extra, sizeof(number));
 	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	BackgroundWorkerUnblockSignals();
 	segment = shared_attach(DatumGetUInt32(arg));
 	if (segment == NULL)
