@@ -35,22 +35,34 @@ destination_open(const Job *job, bool create)
 						  create ? FILE_ROOT_CREATE : FILE_ROOT_MISSING_OK);
 }
 
+/* The hidden directory of another job, which sink.h names so. */
+#define TEMP_PREFIX ".outflow-"
+
 void
 destination_check_empty(FileRoot *root, const Job *job)
 {
-	List	  *files;
-	FileEntry *first;
+	List	 *files = file_list(root, FILE_FINAL);
+	ListCell *cell;
 
-	if (job->options.overwrite)
-		return;
-	files = file_list(root, FILE_FINAL);
-	if (files == NIL)
-		return;
-	first = linitial(files);
-	ereport(ERROR,
-			(errcode(ERRCODE_DUPLICATE_FILE),
-			 errmsg("destination \"%s\" is not empty", job->destination),
-			 errdetail("It holds \"%s\".", first->name),
-			 errhint("Choose an empty directory, or replace what is there "
-					 "with options => '{\"overwrite\": true}'.")));
+	foreach (cell, files)
+	{
+		FileEntry *entry = lfirst(cell);
+
+		if (strncmp(entry->name, TEMP_PREFIX, strlen(TEMP_PREFIX)) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("another export is writing to destination \"%s\"",
+							job->destination),
+					 errdetail("It holds \"%s\".", entry->name),
+					 errhint("Finish or forget that export first.  If no "
+							 "server knows it, remove the directory.")));
+	}
+	if (files != NIL && !job->options.overwrite)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_FILE),
+				 errmsg("destination \"%s\" is not empty", job->destination),
+				 errdetail("It holds \"%s\".",
+						   ((FileEntry *) linitial(files))->name),
+				 errhint("Choose an empty directory, or replace what is there "
+						 "with options => '{\"overwrite\": true}'.")));
 }

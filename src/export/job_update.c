@@ -251,3 +251,22 @@ job_progress(int64 id, JobProgress *progress)
 	progress->bytes = job_field_int(0, 3, 0);
 	job_access_end(&access);
 }
+
+char *
+job_waits(int64 id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const Oid	  type = INT8OID;
+	const Datum	  value = Int64GetDatum(id);
+	JobAccess	  access;
+	char		 *text;
+
+	job_access_begin(&access);
+	(void) job_query("SELECT outflow.job_waiting_for($1)", 1, &type, &value,
+					 NULL);
+	text = job_field(0, 1);
+	if (text)
+		text = MemoryContextStrdup(context, text);
+	job_access_end(&access);
+	return text;
+}

@@ -216,8 +216,6 @@ check_destination(Job *job)
 	int64	  other;
 
 	job->location = pstrdup(file_root_path(root));
-	destination_check_empty(root, job);
-	file_root_close(root);
 	job_lock_submission();
 	other = job_at_location(job->location, job->id);
 	if (other != 0)
@@ -226,8 +224,10 @@ check_destination(Job *job)
 			(errcode(ERRCODE_OBJECT_IN_USE),
 			 errmsg("destination \"%s\" is in use by export job " INT64_FORMAT,
 					job->destination, other),
-			 errhint("Finish that job, or CALL outflow.cancel and "
-					 "outflow.forget for it.")));
+			 errhint("Finish that job, or cancel and forget it.")));
+	destination_check_empty(root, job);
+	file_root_check_writable(root);
+	file_root_close(root);
 }
 
 static Datum

@@ -30,6 +30,8 @@ extern bool pq_check_connection(void);
 #define STOP_PATIENCE_MS 10000
 /* Coordinators that end without a word: the role can't connect, say. */
 #define MAX_SILENT_ENDS 3
+/* Looking at everybody's locks is not for every moment. */
+#define BLOCKED_USEC (5 * USECS_PER_SEC)
 
 typedef struct Waiter
 {
@@ -41,6 +43,7 @@ typedef struct Waiter
 	char				   *told;		/* what it waits for, told last */
 	int						parts_told; /* progress, told last */
 	TimestampTz				progress_told;
+	TimestampTz				blocked_looked;
 	TimestampTz				begun;
 } Waiter;
 
@@ -127,17 +130,43 @@ start_coordinator(Waiter *waiter, const Job *job)
 						"a free background worker (max_worker_processes)");
 }
 
+/* Whether the text differs from what was told last; remembers it. */
+static bool
+is_news(Waiter *waiter, const char *text)
+{
+	if (waiter->told && strcmp(waiter->told, text) == 0)
+		return false;
+	if (waiter->told)
+		pfree(waiter->told);
+	waiter->told = MemoryContextStrdup(waiter->context, text);
+	return true;
+}
+
 static void
 tell_waiting(Waiter *waiter, const Job *job)
 {
-	if (job->waiting_for == NULL ||
-		(waiter->told && strcmp(waiter->told, job->waiting_for) == 0))
+	if (job->waiting_for == NULL || !is_news(waiter, job->waiting_for))
 		return;
-	if (waiter->told)
-		pfree(waiter->told);
-	waiter->told = MemoryContextStrdup(waiter->context, job->waiting_for);
 	ereport(NOTICE, (errmsg("export job " INT64_FORMAT " is queued", job->id),
 					 errdetail("It waits for %s.", job->waiting_for)));
+}
+
+/* Who stands in the way of the export, and in whose way it stands. */
+static void
+tell_blocked(Waiter *waiter, const Job *job)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	char	   *text;
+
+	if (now - waiter->blocked_looked < BLOCKED_USEC)
+		return;
+	waiter->blocked_looked = now;
+	text = job_waits(job->id);
+	if (text && is_news(waiter, text))
+		ereport(WARNING, (errmsg("export job " INT64_FORMAT
+								 ": somebody waits for a lock",
+								 job->id),
+						  errdetail_internal("%s", text)));
 }
 
 /* At most once a second, and less often as the export takes longer. */
@@ -248,7 +277,10 @@ judge(Waiter *waiter)
 	if (job->state == JOB_QUEUED)
 		tell_waiting(waiter, job);
 	else
+	{
+		tell_blocked(waiter, job);
 		tell_progress(waiter, job);
+	}
 	return false;
 }
 
@@ -274,7 +306,8 @@ wait_for_job(int64 id)
 	waiter->context = CurrentMemoryContext;
 	waiter->look_context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow waiter", ALLOCSET_DEFAULT_SIZES);
-	waiter->begun = waiter->progress_told = GetCurrentTimestamp();
+	waiter->begun = waiter->progress_told = waiter->blocked_looked =
+		GetCurrentTimestamp();
 	PG_ENSURE_ERROR_CLEANUP(waiter_error, PointerGetDatum(waiter));
 	{
 		while (!look(waiter))

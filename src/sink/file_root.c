@@ -253,6 +253,15 @@ file_root_free_bytes(FileRoot *root)
 }
 
 void
+file_root_check_writable(FileRoot *root)
+{
+	if (faccessat(root->dir->fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("cannot write to directory \"%s\": %m",
+							   root->path)));
+}
+
+void
 file_root_sync(FileRoot *root)
 {
 	if (file_fd_is_open(root->temp))

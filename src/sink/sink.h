@@ -126,6 +126,8 @@ extern FileRoot	  *file_root_subdir(FileRoot *parent, const char *name,
 extern void		   file_root_close(FileRoot *root);
 extern const char *file_root_path(const FileRoot *root);
 extern uint64	   file_root_free_bytes(FileRoot *root);
+/* An early error where no file could be made. */
+extern void file_root_check_writable(FileRoot *root);
 /* Makes renames and removals in the root durable. */
 extern void file_root_sync(FileRoot *root);
 
