@@ -106,11 +106,11 @@ fails("CALL outflow.export('t', 'file://$dir/link')",
 	qr/is a symbolic link/, 'a symbolic link');
 my $data = $node->data_dir;
 fails("CALL outflow.export('t', 'file://$data/export')",
-	qr/can't hold exports/, 'the data directory');
+	qr/cannot hold exports/, 'the data directory');
 mkdir "$dir/space";
 sql("CREATE TABLESPACE space LOCATION '$dir/space'");
 fails("CALL outflow.export('t', 'file://$dir/space/export')",
-	qr/can't hold exports/, 'a tablespace');
+	qr/cannot hold exports/, 'a tablespace');
 mkdir "$dir/full";
 append_to_file("$dir/full/precious", "mine\n");
 fails("CALL outflow.export('t', 'file://$dir/full')",
