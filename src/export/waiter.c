@@ -73,6 +73,20 @@ has_stopped(Waiter *waiter)
 		   GetBackgroundWorkerPid(waiter->handle, &pid) == BGWH_STOPPED;
 }
 
+/* A job that nobody has begun would otherwise begin when nobody expects it. */
+static void
+withdraw_job(Waiter *waiter)
+{
+	Job *job;
+
+	if (!job_lock_exclude(waiter->id))
+		return;
+	job = job_load(waiter->id, true);
+	if (job && job->state == JOB_QUEUED)
+		job_set_state(waiter->id, JOB_INTERRUPTED, NULL);
+	SPI_commit();
+}
+
 /* The statement was cancelled: the job ends first, then the statement. */
 static void
 stop_job(Waiter *waiter)
@@ -85,14 +99,9 @@ stop_job(Waiter *waiter)
 			 waited += 20)
 			wait_a_moment(20);
 	}
-	else if (job_lock_exclude(waiter->id))
-	{
-		Job *job = job_load(waiter->id, true);
-
-		if (job && job->state == JOB_QUEUED)
-			job_set_state(waiter->id, JOB_INTERRUPTED, NULL);
-		SPI_commit();
-	}
+	/* it may have ended before it saw the job */
+	if (has_stopped(waiter))
+		withdraw_job(waiter);
 	RESUME_INTERRUPTS();
 	if (ProcDiePending == 0)
 		ereport(
@@ -284,14 +293,20 @@ judge(Waiter *waiter)
 	return false;
 }
 
-/* Looks at the job once, in a transaction of its own. */
+/*
+ * Looks at the job once, in a transaction of its own.  A cancel waits until
+ * check_interrupts(), which still can write the job's row.
+ */
 static bool
 look(Waiter *waiter)
 {
 	MemoryContext old = MemoryContextSwitchTo(waiter->look_context);
-	bool		  done = judge(waiter);
+	bool		  done;
 
+	HOLD_INTERRUPTS();
+	done = judge(waiter);
 	SPI_commit();
+	RESUME_INTERRUPTS();
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(waiter->look_context);
 	return done;
