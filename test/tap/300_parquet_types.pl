@@ -129,14 +129,17 @@ CREATE TABLE overflowing AS SELECT g::bigint AS id,
 	(g % 3)::text AS few
 FROM generate_series(1, 100000) g;
 EOS
-my $directory = check('overflowing', set => q{SET outflow.part_memory = '8MB'},
-	arguments => 'workers => 0');
+my $directory = check('overflowing',
+	arguments => q{options => '{"row_group_rows": 70000}'});
 my $facts = parquet_facts($node, "$directory/part-000000.parquet");
-my @both = grep { my $e = $_;
-	(grep { $_ eq 'PLAIN' } @$e) && (grep { $_ eq 'RLE_DICTIONARY' } @$e) }
-  map { $_->[1] } @{ $facts->{encodings} };
-ok(scalar(@both), 'the dictionary was used');
-cmp_ok($facts->{groups}, '>', 1, 'and the file has several row groups');
+# 0 is PLAIN, 8 is RLE_DICTIONARY: both among one chunk's pages
+foreach my $leaf (1, 3)
+{
+	my $pages = $facts->{pages}[0][$leaf];
+
+	ok($pages->{8} && $pages->{0}, 'the dictionary was given up in mid-chunk');
+}
+is($facts->{groups}, 2, 'and the file has two row groups');
 
 # ---- parts, partitions, empty tables, no table
 $node->safe_psql('postgres', <<'EOS');

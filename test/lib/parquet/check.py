@@ -170,9 +170,7 @@ def facts(file):
                   for k, v in (metadata.metadata or {}).items()},
         'types': [str(metadata.schema.column(i).logical_type)
                   for i in range(metadata.num_columns)],
-        'encodings': [[list(metadata.row_group(g).column(c).encodings)
-                       for c in range(metadata.num_columns)]
-                      for g in range(metadata.num_row_groups)]}))
+        'pages': inspect_file.page_encodings(file)}))
 
 
 if __name__ == '__main__':

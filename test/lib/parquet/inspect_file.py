@@ -353,5 +353,15 @@ def uncuttable(held):
     return max(values).startswith(first)
 
 
+def page_encodings(path):
+    """By row group and leaf: how many data pages have which encoding."""
+    with open(path, 'rb') as file:
+        data = file.read()
+    size = struct.unpack('<I', data[-8:-4])[0]
+    meta = Thrift(data, len(data) - 8 - size).struct()
+    return [[{s[2]: s[3] for s in chunk[3][13] if s[1] == 0}
+             for chunk in group[1]] for group in meta[4]]
+
+
 def inspect(path):
     return Inspection(path).run()
