@@ -50,9 +50,12 @@ OBJS = \
 	src/encode/wal2json_value.o \
 	src/encode/change_wal2json_v1.o \
 	src/encode/change_wal2json_v2.o \
+	src/encode/debezium_source.o \
+	src/encode/change_debezium.o \
 	src/stream/plugin.o \
 	src/stream/options.o \
 	src/stream/options_wal2json.o \
+	src/stream/options_debezium.o \
 	src/stream/filter.o \
 	src/stream/publication.o \
 	src/stream/rowfilter.o \

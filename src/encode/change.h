@@ -148,4 +148,33 @@ typedef struct ChangeFormat
 
 extern const ChangeFormat change_format_json;
 
+/* ---- what formats render once for a shape, which then owns it */
+
+typedef struct ShapeText
+{
+	const char *data;
+	int			len;
+} ShapeText;
+
+/* Moves what is in scratch to the shape. */
+static inline ShapeText
+shape_text_take(RowShape *shape, StringInfo scratch)
+{
+	ShapeText text;
+	char	 *data = (char *) MemoryContextAlloc(shape->context,
+												 scratch->len + 1);
+
+	memcpy(data, scratch->data, scratch->len);
+	text.data = data;
+	text.len = scratch->len;
+	resetStringInfo(scratch);
+	return text;
+}
+
+static inline void
+shape_text_append(StringInfo out, const ShapeText *text)
+{
+	buffer_append(out, text->data, text->len);
+}
+
 #endif /* OUTFLOW_CHANGE_H */

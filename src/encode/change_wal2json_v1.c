@@ -44,19 +44,19 @@ static const char *const key_lists[NKEY_LISTS] = {
 typedef struct V1Column
 {
 	Wal2jsonColumn base;
-	Wal2jsonText   items[NLISTS];
+	ShapeText	   items[NLISTS];
 } V1Column;
 
 typedef struct V1Shape
 {
-	Wal2jsonText head[3]; /* by ChangeOp: up to the table's name */
-	Wal2jsonText columns; /* the lists of all columns, up to the values */
-	Wal2jsonText keys;	  /* the same of all key columns */
-	int			 nkeys;
-	Wal2jsonText primary; /* "pk" without the comma behind; or empty */
-	bool		*present; /* workspace: which columns a row has */
-	int			 ncolumns;
-	V1Column	 columns_of[FLEXIBLE_ARRAY_MEMBER];
+	ShapeText head[3]; /* by ChangeOp: up to the table's name */
+	ShapeText columns; /* the lists of all columns, up to the values */
+	ShapeText keys;	   /* the same of all key columns */
+	int		  nkeys;
+	ShapeText primary; /* "pk" without the comma behind; or empty */
+	bool	 *present; /* workspace: which columns a row has */
+	int		  ncolumns;
+	V1Column  columns_of[FLEXIBLE_ARRAY_MEMBER];
 } V1Shape;
 
 static void
@@ -110,13 +110,13 @@ append_lists(StringInfo out, const Wal2json *wal2json, const V1Shape *shape,
 					  keys ? key_lists[list] : column_lists[list]);
 		for (i = 0; i < shape->ncolumns; i++)
 		{
-			const Wal2jsonText *item = &shape->columns_of[i].items[list];
+			const ShapeText *item = &shape->columns_of[i].items[list];
 
 			if (!shape->present[i] || item->len == 0)
 				continue;
 			if (!first)
 				append_layout(out, wal2json, ", ");
-			wal2json_append(out, item);
+			shape_text_append(out, item);
 			first = false;
 		}
 		append_layout(out, wal2json, "],\n");
@@ -131,7 +131,7 @@ render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 			  int i, V1Column *column)
 {
 	ColumnShape	  *source = &shape->columns[i];
-	Wal2jsonText  *items = column->items;
+	ShapeText	  *items = column->items;
 	Wal2jsonLabels labels;
 
 	wal2json_describe(wal2json, shape, i, &column->base, &labels);
@@ -141,23 +141,23 @@ render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 	column->base.literal = type_declared_kind(labels.shown);
 
 	appendStringInfoString(scratch, labels.name);
-	items[LIST_NAMES] = wal2json_take(shape, scratch);
+	items[LIST_NAMES] = shape_text_take(shape, scratch);
 	appendStringInfoString(scratch, labels.type);
-	items[LIST_TYPES] = wal2json_take(shape, scratch);
+	items[LIST_TYPES] = shape_text_take(shape, scratch);
 	appendStringInfo(scratch, "%u", labels.shown);
-	items[LIST_TYPE_OIDS] = wal2json_take(shape, scratch);
+	items[LIST_TYPE_OIDS] = shape_text_take(shape, scratch);
 	appendStringInfo(scratch, "%d", source->attnum);
-	items[LIST_POSITIONS] = wal2json_take(shape, scratch);
+	items[LIST_POSITIONS] = shape_text_take(shape, scratch);
 	/* as in wal2json, this list is empty where types are left out */
 	if (wal2json->include_types)
 		appendStringInfoString(scratch, source->not_null ? "false" : "true");
-	items[LIST_OPTIONALS] = wal2json_take(shape, scratch);
+	items[LIST_OPTIONALS] = shape_text_take(shape, scratch);
 	appendStringInfoString(scratch, labels.default_value);
-	items[LIST_DEFAULTS] = wal2json_take(shape, scratch);
+	items[LIST_DEFAULTS] = shape_text_take(shape, scratch);
 }
 
 /* Everything up to the table's name. */
-static Wal2jsonText
+static ShapeText
 render_head(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 			const char *kind)
 {
@@ -172,11 +172,11 @@ render_head(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 	append_layout(scratch, wal2json, "\t\t\t\"table\": ");
 	wal2json_string(scratch, shape->name);
 	append_layout(scratch, wal2json, ",\n");
-	return wal2json_take(shape, scratch);
+	return shape_text_take(shape, scratch);
 }
 
 /* The primary key is shown where it is the replica identity by default. */
-static Wal2jsonText
+static ShapeText
 render_primary(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 			   V1Shape *prepared)
 {
@@ -189,7 +189,7 @@ render_primary(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 	int						 i;
 
 	if (!wal2json->include_pk || shape->identity != 'd' || !shape->has_key)
-		return wal2json_take(shape, scratch);
+		return shape_text_take(shape, scratch);
 	for (list = LIST_NAMES; list <= LIST_TYPES; list++)
 	{
 		bool first = true;
@@ -201,12 +201,12 @@ render_primary(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 				continue;
 			if (!first)
 				append_layout(scratch, wal2json, ", ");
-			wal2json_append(scratch, &prepared->columns_of[i].items[list]);
+			shape_text_append(scratch, &prepared->columns_of[i].items[list]);
 			first = false;
 		}
 		append_layout(scratch, wal2json, tails[list]);
 	}
-	return wal2json_take(shape, scratch);
+	return shape_text_take(shape, scratch);
 }
 
 static void
@@ -238,14 +238,14 @@ v1_prepare_shape(RowShape *shape, const ChangeFormatOptions *options)
 		prepared->present[i] = true;
 	}
 	append_lists(&scratch, wal2json, prepared, false);
-	prepared->columns = wal2json_take(shape, &scratch);
+	prepared->columns = shape_text_take(shape, &scratch);
 	for (i = 0; i < shape->ncolumns; i++)
 	{
 		prepared->present[i] = prepared->columns_of[i].base.is_key;
 		prepared->nkeys += prepared->present[i] ? 1 : 0;
 	}
 	append_lists(&scratch, wal2json, prepared, true);
-	prepared->keys = wal2json_take(shape, &scratch);
+	prepared->keys = shape_text_take(shape, &scratch);
 	prepared->primary = render_primary(&scratch, wal2json, shape, prepared);
 
 	pfree(scratch.data);
@@ -289,7 +289,7 @@ append_columns(StringInfo out, Wal2json *wal2json, V1Shape *shape,
 		whole &= shape->present[i];
 	}
 	if (whole)
-		wal2json_append(out, &shape->columns);
+		shape_text_append(out, &shape->columns);
 	else
 		append_lists(out, wal2json, shape, false);
 	append_values(out, wal2json, shape, values, nulls);
@@ -313,7 +313,7 @@ append_keys(StringInfo out, Wal2json *wal2json, V1Shape *shape,
 		npresent += shape->present[i] ? 1 : 0;
 	}
 	if (npresent == shape->nkeys)
-		wal2json_append(out, &shape->keys);
+		shape_text_append(out, &shape->keys);
 	else
 		append_lists(out, wal2json, shape, true);
 	append_values(out, wal2json, shape, values, nulls);
@@ -345,7 +345,7 @@ v1_row(StringInfo out, const ChangeFormatOptions *options,
 	bool	  with_keys = change->op != CHANGE_INSERT;
 
 	begin_item(out, wal2json);
-	wal2json_append(out, &shape->head[change->op]);
+	shape_text_append(out, &shape->head[change->op]);
 	if (change->op != CHANGE_DELETE)
 	{
 		append_columns(out, wal2json, shape, change->new_values,
@@ -355,7 +355,7 @@ v1_row(StringInfo out, const ChangeFormatOptions *options,
 	}
 	if (shape->primary.len > 0)
 	{
-		wal2json_append(out, &shape->primary);
+		shape_text_append(out, &shape->primary);
 		append_layout(out, wal2json, with_keys ? ",\n" : "\n");
 	}
 	/* an identity that didn't change is in the new row */
@@ -383,13 +383,13 @@ append_begin(StringInfo out, const Wal2json *wal2json,
 	if (wal2json->include_xids)
 	{
 		append_layout(out, wal2json, "\t\"xid\": ");
-		wal2json_number(out, txn->xid);
+		json_append_uint(out, txn->xid);
 		append_layout(out, wal2json, ",\n");
 	}
 	if (wal2json->include_lsn)
 	{
 		append_layout(out, wal2json, "\t\"nextlsn\": ");
-		wal2json_lsn(out, txn->end_lsn);
+		json_append_lsn(out, txn->end_lsn);
 		append_layout(out, wal2json, ",\n");
 	}
 	if (wal2json->include_timestamp)
@@ -401,7 +401,7 @@ append_begin(StringInfo out, const Wal2json *wal2json,
 	if (wal2json->include_origin)
 	{
 		append_layout(out, wal2json, "\t\"origin\": ");
-		wal2json_number(out, txn->origin);
+		json_append_uint(out, txn->origin);
 		append_layout(out, wal2json, ",\n");
 	}
 	append_layout(out, wal2json, "\t\"change\": [");

@@ -17,16 +17,16 @@
 typedef struct V2Column
 {
 	Wal2jsonColumn base;
-	Wal2jsonText   before;	/* ,{"name":..,"value": */
-	Wal2jsonText   after;	/* ..} in "columns" */
-	Wal2jsonText   primary; /* ,{"name":..} in "pk"; empty: not there */
+	ShapeText	   before;	/* ,{"name":..,"value": */
+	ShapeText	   after;	/* ..} in "columns" */
+	ShapeText	   primary; /* ,{"name":..} in "pk"; empty: not there */
 } V2Column;
 
 typedef struct V2Shape
 {
-	Wal2jsonText table; /* ,"schema":..,"table":.. */
-	int			 ncolumns;
-	V2Column	 columns[FLEXIBLE_ARRAY_MEMBER];
+	ShapeText table; /* ,"schema":..,"table":.. */
+	int		  ncolumns;
+	V2Column  columns[FLEXIBLE_ARRAY_MEMBER];
 } V2Shape;
 
 /* ,{"name":..,"type":..,"typeoid":.. */
@@ -53,7 +53,7 @@ render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 
 	render_names(scratch, wal2json, &labels);
 	appendStringInfoString(scratch, ",\"value\":");
-	column->before = wal2json_take(shape, scratch);
+	column->before = shape_text_take(shape, scratch);
 
 	if (wal2json->include_not_null)
 		appendStringInfo(scratch, ",\"optional\":%s",
@@ -63,14 +63,14 @@ render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 	if (wal2json->include_default)
 		appendStringInfo(scratch, ",\"default\":%s", labels.default_value);
 	appendStringInfoChar(scratch, '}');
-	column->after = wal2json_take(shape, scratch);
+	column->after = shape_text_take(shape, scratch);
 
 	if (source->is_primary)
 	{
 		render_names(scratch, wal2json, &labels);
 		appendStringInfoChar(scratch, '}');
 	}
-	column->primary = wal2json_take(shape, scratch);
+	column->primary = shape_text_take(shape, scratch);
 }
 
 static void
@@ -92,7 +92,7 @@ v2_prepare_shape(RowShape *shape, const ChangeFormatOptions *options)
 	}
 	appendStringInfoString(&scratch, ",\"table\":");
 	wal2json_string(&scratch, shape->name);
-	prepared->table = wal2json_take(shape, &scratch);
+	prepared->table = shape_text_take(shape, &scratch);
 	prepared->ncolumns = shape->ncolumns;
 	for (i = 0; i < shape->ncolumns; i++)
 		render_column(&scratch, wal2json, shape, i, &prepared->columns[i]);
@@ -129,7 +129,7 @@ append_head(StringInfo out, Wal2json *wal2json, char action, XLogRecPtr lsn)
 	if (wal2json->include_lsn)
 	{
 		buffer_append_literal(out, ",\"lsn\":");
-		wal2json_lsn(out, lsn);
+		json_append_lsn(out, lsn);
 	}
 }
 
@@ -152,7 +152,7 @@ v2_transaction(StringInfo out, const ChangeFormatOptions *options,
 	if (wal2json->include_lsn)
 	{
 		buffer_append_literal(out, ",\"nextlsn\":");
-		wal2json_lsn(out, txn->end_lsn);
+		json_append_lsn(out, txn->end_lsn);
 	}
 	buffer_append_char(out, '}');
 }
@@ -175,7 +175,7 @@ append_columns(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
 					  column->before.len - comma);
 		comma = 0;
 		wal2json_value(out, wal2json, &column->base, values, nulls);
-		wal2json_append(out, &column->after);
+		shape_text_append(out, &column->after);
 	}
 	buffer_append_char(out, ']');
 }
@@ -245,7 +245,7 @@ v2_row(StringInfo out, const ChangeFormatOptions *options,
 	}
 
 	append_head(out, wal2json, actions[change->op], position->lsn);
-	wal2json_append(out, &shape->table);
+	shape_text_append(out, &shape->table);
 	if (change->new_values)
 		append_columns(out, wal2json, shape, change->new_values,
 					   change->new_nulls);
@@ -269,7 +269,7 @@ v2_truncate(StringInfo out, const ChangeFormatOptions *options,
 	V2Shape *prepared = shape->prepared;
 
 	append_head(out, wal2json_of(options), 'T', position->lsn);
-	wal2json_append(out, &prepared->table);
+	shape_text_append(out, &prepared->table);
 	buffer_append_char(out, '}');
 }
 
@@ -287,7 +287,7 @@ append_head_alone(StringInfo out, const Wal2json *wal2json, XLogRecPtr lsn)
 	if (wal2json->include_lsn)
 	{
 		buffer_append_literal(out, ",\"lsn\":");
-		wal2json_lsn(out, lsn);
+		json_append_lsn(out, lsn);
 	}
 }
 

@@ -133,6 +133,8 @@ typedef struct JsonStyle
 	bool ascii;	  /* escape everything beyond ASCII as \u: for a database whose
 				 * encoding is not UTF-8 */
 	bool compact; /* no space within jsonb */
+	bool base64;  /* bytea in base64, not in hexadecimal */
+	bool quoted_documents; /* json, jsonb and hstore as strings */
 } JsonStyle;
 
 /* The style for this database's encoding, which it prepares. */
@@ -153,6 +155,9 @@ extern void text_jsonb(StringInfo out, const JsonStyle *style, Datum value);
 extern void json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 					   Datum value);
 
+/* "..." in base64 */
+extern void json_base64(StringInfo out, const char *data, int len);
+
 /* Sets every label in the shape, nested ones too, to its escaped "name": */
 extern void json_prepare_shape(RowShape *shape, const JsonStyle *style);
 
@@ -163,7 +168,11 @@ extern void json_prepare_shape(RowShape *shape, const JsonStyle *style);
 extern void json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
 					 const Datum *values, const bool *nulls, const bool *skip);
 
-/* The relation's column that json_row() is writing; NULL outside of it. */
+/*
+ * The relation's column that is being written, for messages about errors; set
+ * by json_row() and by whoever writes columns in other ways.  NULL: none.
+ */
+extern void				  json_at_column(const ColumnShape *column);
 extern const ColumnShape *json_current_column(void);
 
 /* ---- PostgreSQL's text of any value (text_value.c), for csv and text */

@@ -10,6 +10,7 @@
 
 #include "access/htup_details.h"
 #include "access/tupmacs.h"
+#include "common/base64.h"
 #include "common/shortest_dec.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -101,11 +102,37 @@ json_datetime(StringInfo out, TypeKind kind, Datum value)
 	buffer_advance(out, dst - start);
 }
 
+void
+json_base64(StringInfo out, const char *data, int len)
+{
+	int	  room;
+	char *dst;
+
+	if (len > MaxAllocSize / 2)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("a value of %d bytes is too large to be "
+							   "written in base64",
+							   len)));
+	room = pg_b64_enc_len(len);
+	dst = buffer_reserve(out, room + 2);
+	dst[0] = '"';
+	room = base64_encode(data, len, dst + 1, room);
+	if (room < 0)
+		elog(ERROR, "could not encode a value as base64");
+	dst[room + 1] = '"';
+	buffer_advance(out, room + 2);
+}
+
 static void
-json_bytea(StringInfo out, Datum value)
+json_bytea(StringInfo out, const JsonStyle *style, Datum value)
 {
 	struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
 
+	if (style->base64)
+	{
+		json_base64(out, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+		return;
+	}
 	buffer_append_literal(out, "\"\\\\x");
 	text_hex(out, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
 	buffer_append_char(out, '"');
@@ -185,6 +212,37 @@ json_composite(StringInfo out, const JsonStyle *style, TypeShape *type,
 	json_row(out, style, fields, fields->values, fields->nulls, NULL);
 }
 
+/* Types that are documents: as they are, or as a string of their text. */
+static void
+json_document(StringInfo out, const JsonStyle *style, TypeShape *type,
+			  Datum value)
+{
+	const JsonStyle raw = {.compact = style->compact};
+	struct varlena *json;
+	StringInfoData	text;
+
+	if (type->kind == KIND_JSONB && !style->quoted_documents)
+		text_jsonb(out, style, value);
+	else if (type->kind == KIND_JSONB)
+	{
+		initStringInfo(&text);
+		text_jsonb(&text, &raw, value);
+		json_string(out, style, text.data, text.len);
+		pfree(text.data);
+	}
+	else
+	{
+		if (type->kind == KIND_HSTORE)
+			value = FunctionCall1(&type->to_json, value);
+		json = PG_DETOAST_DATUM_PACKED(value);
+		if (style->quoted_documents)
+			json_string(out, style, VARDATA_ANY(json),
+						VARSIZE_ANY_EXHDR(json));
+		else
+			json_text(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+	}
+}
+
 /* Kinds whose text is a string of PostgreSQL's. */
 static void
 json_text_value(StringInfo out, const JsonStyle *style, TypeShape *type,
@@ -212,8 +270,6 @@ void
 json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 		   Datum value)
 {
-	struct varlena *json;
-
 	switch (type->kind)
 	{
 		case KIND_BOOL:
@@ -250,7 +306,7 @@ json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 			json_numeric(out, style, value);
 			break;
 		case KIND_BYTEA:
-			json_bytea(out, value);
+			json_bytea(out, style, value);
 			break;
 		case KIND_UUID:
 			buffer_append_char(out, '"');
@@ -265,15 +321,9 @@ json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 			json_datetime(out, type->kind, value);
 			break;
 		case KIND_JSON:
-			json = PG_DETOAST_DATUM_PACKED(value);
-			json_text(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
-			break;
 		case KIND_JSONB:
-			text_jsonb(out, style, value);
-			break;
 		case KIND_HSTORE:
-			json = DatumGetTextPP(FunctionCall1(&type->to_json, value));
-			json_text(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+			json_document(out, style, type, value);
 			break;
 		case KIND_ARRAY:
 			json_array(out, style, type, value);
@@ -322,6 +372,12 @@ json_prepare_shape(RowShape *shape, const JsonStyle *style)
 
 /* The relation's column that json_row() is at, for messages about errors. */
 static const ColumnShape *current_column = NULL;
+
+void
+json_at_column(const ColumnShape *column)
+{
+	current_column = column;
+}
 
 const ColumnShape *
 json_current_column(void)

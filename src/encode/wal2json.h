@@ -11,7 +11,7 @@
 #define OUTFLOW_WAL2JSON_H
 
 #include "compat.h"
-#include "encode/change.h"
+#include "encode/change_json.h"
 
 /* One run of decoding: the options and what is rendered ahead of rows. */
 typedef struct Wal2json
@@ -39,21 +39,14 @@ typedef struct Wal2json
 	bool		   empty;		/* version 1: nothing is in "change" yet */
 } Wal2json;
 
-/* Rendered text, owned by a shape. */
-typedef struct Wal2jsonText
-{
-	const char *data;
-	int			len;
-} Wal2jsonText;
-
 /* What the value of a column needs at each row. */
 typedef struct Wal2jsonColumn
 {
-	TypeShape *type;
-	int		   at;		  /* index into the row's values */
-	TypeKind   literal;	  /* written bare; KIND_OTHER: quoted text */
-	bool	   is_key;	  /* belongs to the old row's identity */
-	bool	   may_toast; /* look whether the value is in the WAL */
+	ColumnShape *source;
+	int			 at;		/* index into the row's values */
+	TypeKind	 literal;	/* written bare; KIND_OTHER: quoted text */
+	bool		 is_key;	/* belongs to the old row's identity */
+	bool		 may_toast; /* look whether the value is in the WAL */
 } Wal2jsonColumn;
 
 /* What is printed of a column besides its value; the texts are JSON. */
@@ -70,12 +63,6 @@ static inline Wal2json *
 wal2json_of(const ChangeFormatOptions *options)
 {
 	return (Wal2json *) options->own;
-}
-
-static inline void
-wal2json_append(StringInfo out, const Wal2jsonText *text)
-{
-	buffer_append(out, text->data, text->len);
 }
 
 /* The value is an unchanged TOASTed one, which the WAL doesn't hold. */
@@ -97,9 +84,6 @@ extern void wal2json_refresh(Wal2json *wal2json);
 extern void wal2json_describe(const Wal2json *wal2json, RowShape *shape, int i,
 							  Wal2jsonColumn *column, Wal2jsonLabels *labels);
 
-/* Moves what was rendered into scratch to the shape. */
-extern Wal2jsonText wal2json_take(RowShape *shape, StringInfo scratch);
-
 /* A name or other text that is not a value. */
 extern void wal2json_string(StringInfo out, const char *text);
 
@@ -109,9 +93,6 @@ extern void wal2json_value(StringInfo out, Wal2json *wal2json,
 
 /* Content up to its first zero byte. */
 extern void wal2json_content(StringInfo out, const MessageChange *message);
-
-extern void wal2json_lsn(StringInfo out, XLogRecPtr lsn); /* quoted */
-extern void wal2json_number(StringInfo out, int64 number);
 
 /* A format has no record of this sort. */
 extern void wal2json_no_schema(StringInfo				  out,

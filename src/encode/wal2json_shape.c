@@ -133,7 +133,7 @@ wal2json_describe(const Wal2json *wal2json, RowShape *shape, int i,
 	int32			  typmod;
 	Oid				  shown = shown_type(wal2json, attr, &typmod);
 
-	column->type = &source->type;
+	column->source = source;
 	column->at = source->attnum - 1;
 	column->literal = type_declared_kind(attr->atttypid);
 	column->is_key = source->is_key || shape->identity == 'f';
@@ -145,17 +145,4 @@ wal2json_describe(const Wal2json *wal2json, RowShape *shape, int i,
 	labels->shown = shown;
 	labels->default_value =
 		wal2json->include_default ? default_value(shape, attr) : "null";
-}
-
-Wal2jsonText
-wal2json_take(RowShape *shape, StringInfo scratch)
-{
-	Wal2jsonText text;
-	char		*data = MemoryContextAlloc(shape->context, scratch->len + 1);
-
-	memcpy(data, scratch->data, scratch->len);
-	text.data = data;
-	text.len = scratch->len;
-	resetStringInfo(scratch);
-	return text;
 }

@@ -17,7 +17,7 @@
 #include "compat.h"
 #include "encode/wal2json.h"
 
-static const JsonStyle raw_style = {false, false};
+static const JsonStyle raw_style = {.ascii = false};
 
 void
 wal2json_init(Wal2json *wal2json)
@@ -41,8 +41,10 @@ wal2json_string(StringInfo out, const char *text)
 
 /* The text of a value of any kind, as a string. */
 static void
-append_quoted(StringInfo out, TextValues *values, TypeShape *type, Datum value)
+append_quoted(StringInfo out, TextValues *values, ColumnShape *column,
+			  Datum value)
 {
+	TypeShape  *type = &column->type;
 	int			start = out->len;
 	const char *text;
 	int			len;
@@ -54,7 +56,9 @@ append_quoted(StringInfo out, TextValues *values, TypeShape *type, Datum value)
 		return;
 	}
 	out->len = start;
+	json_at_column(column);
 	text = text_value(values, type, value, &len);
+	json_at_column(NULL);
 	json_string(out, &raw_style, text, len);
 }
 
@@ -124,17 +128,18 @@ wal2json_value(StringInfo out, Wal2json *wal2json,
 		case KIND_FLOAT8:
 		case KIND_NUMERIC:
 			if (wal2json->numbers_as_string)
-				append_quoted(out, &wal2json->values, column->type, value);
+				append_quoted(out, &wal2json->values, column->source, value);
 			else if (is_special(column->literal, value))
 				buffer_append_literal(out, "null");
 			else
-				append_number(out, &wal2json->values, column->type, value);
+				append_number(out, &wal2json->values, &column->source->type,
+							  value);
 			break;
 		case KIND_BYTEA:
 			append_hex(out, value);
 			break;
 		default:
-			append_quoted(out, &wal2json->values, column->type, value);
+			append_quoted(out, &wal2json->values, column->source, value);
 			break;
 	}
 }
@@ -178,39 +183,6 @@ wal2json_content(StringInfo out, const MessageChange *message)
 	}
 	buffer_append_char(out, '"');
 	pfree(part.data);
-}
-
-void
-wal2json_number(StringInfo out, int64 number)
-{
-	buffer_advance(out,
-				   text_int64(buffer_reserve(out, MAX_NUMBER_TEXT), number));
-}
-
-static char *
-write_hex(char *dst, uint32 value)
-{
-	int shift = 28;
-
-	while (shift > 0 && (value >> shift) == 0)
-		shift -= 4;
-	for (; shift >= 0; shift -= 4)
-		*dst++ = "0123456789ABCDEF"[(value >> shift) & 15];
-	return dst;
-}
-
-void
-wal2json_lsn(StringInfo out, XLogRecPtr lsn)
-{
-	char *start = buffer_reserve(out, MAX_NUMBER_TEXT);
-	char *dst = start;
-
-	*dst++ = '"';
-	dst = write_hex(dst, (uint32) (lsn >> 32));
-	*dst++ = '/';
-	dst = write_hex(dst, (uint32) lsn);
-	*dst++ = '"';
-	buffer_advance(out, dst - start);
 }
 
 void

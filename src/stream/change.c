@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -96,6 +97,65 @@ set_omitted(StreamSession *session, StreamRelation *rel, RowChange *row)
 }
 
 static void
+write_record(StreamSession *session, const RowChange *row)
+{
+	session->format->row(writer_begin(session), &session->format_options,
+						 &session->txn, &session->position, row);
+	session->txn.changes++;
+	writer_end(session);
+}
+
+/* Whether an update moves the row to another key. */
+static bool
+key_is_changed(const RowChange *row)
+{
+	const RowShape *shape = row->shape;
+	int				i;
+
+	if (row->op != CHANGE_UPDATE || row->key_values == row->new_values ||
+		row->key_skip == NULL)
+		return false;
+	for (i = 0; i < shape->ncolumns; i++)
+	{
+		const TypeShape *type = &shape->columns[i].type;
+		int				 at = shape->columns[i].attnum - 1;
+
+		if (row->key_skip[i] || (row->left_out && row->left_out[i]))
+			continue;
+		if (row->key_nulls[at] != row->new_nulls[at] ||
+			(!row->new_nulls[at] &&
+			 !datum_image_eq(row->key_values[at], row->new_values[at],
+							 type->byval, type->len)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * As a delete and an insert, for consumers that file records by key.  Their
+ * ids differ in the index, which no other tuple of an update's WAL record has.
+ */
+static void
+write_key_change(StreamSession *session, const RowChange *row)
+{
+	RowChange gone = *row;
+	RowChange come = *row;
+
+	gone.op = CHANGE_DELETE;
+	gone.new_values = NULL;
+	gone.new_nulls = NULL;
+	write_record(session, &gone);
+
+	come.op = CHANGE_INSERT;
+	come.old_values = NULL;
+	come.old_nulls = NULL;
+	come.key_values = come.new_values;
+	come.key_nulls = come.new_nulls;
+	session->position.index++;
+	write_record(session, &come);
+}
+
+static void
 write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 {
 	if (row->op != CHANGE_INSERT && !rel->has_identity)
@@ -107,10 +167,10 @@ write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 	set_omitted(session, rel, row);
 	transaction_ensure_begun(session);
 	relation_announce(session, rel);
-	session->format->row(writer_begin(session), &session->format_options,
-						 &session->txn, &session->position, row);
-	session->txn.changes++;
-	writer_end(session);
+	if (session->options.traits.split_key_changes && key_is_changed(row))
+		write_key_change(session, row);
+	else
+		write_record(session, row);
 }
 
 /* Whether this relation's changes in the current transaction are wanted. */

@@ -92,8 +92,8 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (transactional)
 	{
 		transaction_ensure_begun(session);
-		session->txn.changes++;
 		write_message(session, &session->txn, &session->position, &message);
+		session->txn.changes++;
 		return;
 	}
 	write_message(session, &none, &at, &message);

@@ -18,11 +18,10 @@
 
 #define WHAT "output plugin option"
 
-static const ChangeFormat *parse_native(List *elements, StreamOptions *target);
-
 static const StreamFormat stream_formats[] = {
-	{"json", parse_native},
+	{"json", json_options_parse},
 	{"wal2json", wal2json_options_parse},
+	{"debezium", debezium_options_parse},
 	{NULL},
 };
 
@@ -137,8 +136,8 @@ parse_skipped(const char *text, SkippedChange *change)
 	return !bad;
 }
 
-static void
-parse_skip_changes(StreamOptions *options)
+void
+skip_changes_parse(StreamOptions *options)
 {
 	ListCell *lc;
 
@@ -156,8 +155,8 @@ parse_skip_changes(StreamOptions *options)
 }
 
 /* The options of the design's own formats. */
-static const ChangeFormat *
-parse_native(List *elements, StreamOptions *options)
+const ChangeFormat *
+json_options_parse(List *elements, StreamOptions *options)
 {
 	options_parse(option_table, WHAT, elements, options);
 
@@ -168,7 +167,7 @@ parse_native(List *elements, StreamOptions *options)
 		name_patterns_parse("exclude_columns", options->exclude_columns, 3);
 	options->action_mask = action_mask(options->actions);
 	options->after_snapshot = snapshots_parse(options->after_snapshot);
-	parse_skip_changes(options);
+	skip_changes_parse(options);
 	return &change_format_json;
 }
 

@@ -31,6 +31,7 @@ typedef struct Wal2jsonOptions
 	char	*add_tables;
 	char	*filter_msg_prefixes;
 	char	*add_msg_prefixes;
+	List	*skip_changes;
 } Wal2jsonOptions;
 
 #define OPTION_AT(field) offsetof(Wal2jsonOptions, field)
@@ -69,6 +70,7 @@ static const OptionSpec wal2json_table[] = {
 	TEXT("add-tables", add_tables),
 	TEXT("filter-msg-prefixes", filter_msg_prefixes),
 	TEXT("add-msg-prefixes", add_msg_prefixes),
+	{"skip_changes", OPTION_LIST, OPTION_AT(skip_changes)},
 	{NULL},
 };
 
@@ -276,6 +278,8 @@ set_stream_options(const Wal2jsonOptions *given, StreamOptions *options)
 	options->exclude_prefixes =
 		split_list("filter-msg-prefixes", given->filter_msg_prefixes);
 	options->include_transactions = true;
+	options->skip_changes = given->skip_changes;
+	skip_changes_parse(options);
 	options->max_value_bytes = options->max_record_bytes = PG_INT64_MAX;
 }
 

@@ -39,6 +39,8 @@ typedef struct StreamTraits
 	bool keep_unchanged;	 /* don't fill in values that the WAL lacks */
 	bool one_record;		 /* a transaction's records are pieces of one */
 	bool shows_defaults;	 /* shapes print names of other objects */
+	bool split_key_changes;	 /* into a delete and an insert */
+	bool connect_values;	 /* bytes in base64, documents as strings */
 	bool all_kinds;	   /* materialized views and partitioned tables, too */
 	bool no_two_phase; /* prepared transactions come at COMMIT PREPARED */
 } StreamTraits;
@@ -103,9 +105,15 @@ extern const ChangeFormat *stream_options_parse(List		  *elements,
 /* The ACTION_ bits of a list of names. */
 extern int action_mask(List *names);
 
-/* ---- options_wal2json.c */
+/* Fills "skipped" from skip_changes. */
+extern void skip_changes_parse(StreamOptions *options);
 
+/* How the formats read theirs. */
+extern const ChangeFormat *json_options_parse(List			*elements,
+											  StreamOptions *target);
 extern const ChangeFormat *wal2json_options_parse(List			*elements,
+												  StreamOptions *target);
+extern const ChangeFormat *debezium_options_parse(List			*elements,
 												  StreamOptions *target);
 
 /* ---- names (filter.c) */

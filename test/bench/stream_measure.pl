@@ -3,7 +3,6 @@
 use strict;
 use warnings;
 
-use IPC::Open3 qw(open3);
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(time sleep);
 
@@ -152,10 +151,14 @@ sub latencies
 	  . " (extract(epoch FROM clock_timestamp()) * 1000000)::bigint || ';');\n";
 	close($file);
 	sql("SELECT pg_create_logical_replication_slot('run', '$plugin')");
+	# it complains when it is stopped
+	open(my $stderr, '>&', \*STDERR) or die "could not keep stderr: $!";
+	open(STDERR, '>', '/dev/null') or die "could not open /dev/null: $!";
 	my $client = open(my $out, '-|', 'pg_recvlogical', '--dbname', 'postgres', '--slot', 'run', '--start',
 		'--no-loop', '--fsync-interval=0', '--file', '-',
 		map { ('--option', $_) } @options)
 	  or die "could not run pg_recvlogical: $!";
+	open(STDERR, '>&', $stderr) or die "could not restore stderr: $!";
 	sleep(0.5);
 	my $writer = fork() // die "could not fork: $!";
 	if ($writer == 0)

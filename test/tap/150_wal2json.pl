@@ -181,6 +181,40 @@ foreach my $version (1, 2)
 	is_same($got{ours}, $got{theirs}, "pg_recvlogical, version $version");
 }
 
+# in other encodings the text stays in the server's
+foreach my $encoding ('LATIN1', 'SQL_ASCII')
+{
+	my $database = lc $encoding;
+	my %got;
+
+	local $ENV{PGCLIENTENCODING} = $encoding;
+	$node->safe_psql('postgres',
+		"CREATE DATABASE $database TEMPLATE template0 ENCODING '$encoding'");
+	$node->safe_psql($database,
+		"SELECT FROM pg_create_logical_replication_slot('${_}_$database', '"
+		  . ($_ eq 'ours' ? 'outflow' : 'wal2json') . "')")
+	  foreach qw(ours theirs);
+	$node->safe_psql($database, <<"EOS");
+CREATE TYPE mood AS ENUM ('gl\xfccklich');
+CREATE TABLE "gr\xfc\xdfe" (id int PRIMARY KEY, "\xe4" text DEFAULT '\xe9t\xe9', m mood, j json);
+INSERT INTO "gr\xfc\xdfe" VALUES (1, 'na\xefve "quotes"', 'gl\xfccklich', '{"\xe4": 1}');
+SELECT FROM pg_logical_emit_message(true, 'pr\xe4fix', 'stra\xdfe');
+EOS
+	foreach my $version (1, 2)
+	{
+		foreach my $slot ('ours', 'theirs')
+		{
+			my $format = $slot eq 'ours' ? ", 'format', 'wal2json'" : '';
+
+			$got{$slot} = $node->safe_psql($database,
+				"SELECT data FROM pg_logical_slot_peek_changes('${slot}_$database', NULL, NULL, 'include-default', '1', 'format-version', '$version'$format)"
+			);
+		}
+		like($got{theirs}, qr/\xfc\xdf/, "bytes of $encoding come through");
+		is_same($got{ours}, $got{theirs}, "version $version in $encoding");
+	}
+}
+
 # the comparison is worth as much as the workload
 my $errors = $workload->{errors} // '';
 unlike($errors, qr/syntax|malformed|cannot cast|is of type/,

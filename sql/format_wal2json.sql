@@ -1,0 +1,109 @@
+-- Promise: format wal2json reads wal2json's options, and where wal2json's
+-- output would be no JSON it writes the JSON that was meant.  What both can
+-- write is compared byte for byte in test/tap/150_wal2json.pl.
+\set ECHO errors
+SET client_min_messages = warning;
+CREATE SCHEMA w2j;
+CREATE SCHEMA "Odd Schema";
+SET search_path = w2j, public;
+\pset format unaligned
+\pset tuples_only on
+CREATE FUNCTION records(VARIADIC options text[] = '{}') RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL,
+		VARIADIC ARRAY['format', 'wal2json'] || options)
+$$;
+\set ECHO all
+SELECT FROM pg_create_logical_replication_slot('format_wal2json', 'outflow');
+
+-- names that SQL quotes: a type alone is a JSON string as it stands
+CREATE TYPE "Odd Schema"."Odd Type" AS ENUM ('a "b"', 'c\d');
+CREATE TYPE "quo""te" AS ENUM ('x');
+CREATE TYPE "back\slash" AS ENUM ('y');
+CREATE TABLE odd (
+	id int PRIMARY KEY,
+	alone "char" DEFAULT 'a',
+	qualified "Odd Schema"."Odd Type" DEFAULT 'a "b"',
+	listed "Odd Schema"."Odd Type"[],
+	quoted "quo""te",
+	slashed "back\slash",
+	line text DEFAULT E'two\nlines \\ and "quotes"',
+	seq int DEFAULT 7);
+INSERT INTO odd (id, listed) VALUES (1, '{"a \"b\"","c\\d"}');
+SELECT * FROM records('include-default', 'on', 'include-pk', 'on');
+SELECT * FROM records('include-default', 'on', 'format-version', '2', 'include-transaction', 'off');
+SELECT count(*), count(data::json) FROM records('include-default', 'on') data;
+
+-- bytea, whatever bytea_output says; special numbers; domains
+CREATE DOMAIN price AS numeric(8,2);
+CREATE TABLE kinds (id int PRIMARY KEY, b bytea, n numeric, f float8, r real, p price, x xid, t bool, big int8);
+INSERT INTO kinds VALUES (1, '\x00ff5c', 'NaN', '-Infinity', 1.5, 2.50, '7', true, 9223372036854775807);
+SET bytea_output = escape;
+SELECT * FROM records('add-tables', 'w2j.kinds', 'format-version', '2', 'include-transaction', 'off', 'include-types', 'off');
+RESET bytea_output;
+SELECT * FROM records('add-tables', 'w2j.kinds', 'format-version', '2', 'include-transaction', 'off', 'include-types', 'off',
+	'numeric-data-types-as-string', 'on');
+
+-- a message outside of transactions, after a transaction of two changes
+BEGIN;
+INSERT INTO kinds (id) VALUES (2), (3);
+COMMIT;
+SELECT 'sent' FROM pg_logical_emit_message(false, 'pre"fix', 'con\tent');
+-- (what comes behind it makes it durable)
+CREATE TABLE behind ();
+SELECT * FROM records('actions', '') r WHERE r LIKE '%message%';
+-- content ends at a zero byte; bytes that are no text don't get through
+SELECT 'sent' FROM pg_logical_emit_message(true, 'zero', '\x610062'::bytea);
+SELECT 'sent' FROM pg_logical_emit_message(true, 'bytes', '\x61ff22c3a4'::bytea);
+SELECT * FROM records('format-version', '2', 'add-msg-prefixes', 'zero, bytes', 'actions', '', 'include-transaction', '0');
+
+-- names in lists: a backslash makes the next character part of the name
+CREATE TABLE "a.b*c, d" (id int PRIMARY KEY);
+CREATE TABLE "a.bxc, d" (id int PRIMARY KEY);
+INSERT INTO "a.b*c, d" VALUES (1);
+INSERT INTO "a.bxc, d" VALUES (1);
+SELECT * FROM records('add-tables', 'w2j.a\.b\*c\,\ d', 'format-version', '2', 'include-transaction', 'off');
+SELECT * FROM records('add-tables', 'w2j.a.b*c\,\ d', 'format-version', '2', 'include-transaction', 'off');
+SELECT * FROM records('add-tables', '*.*', 'filter-tables', '*.odd, w2j.kinds', 'format-version', '2', 'include-transaction', 'off')
+WHERE records NOT LIKE '%"M"%';
+
+-- without identity, updates and deletes are left out, and one WARNING says so
+CREATE TABLE no_key (id int);
+INSERT INTO no_key VALUES (1);
+UPDATE no_key SET id = 2;
+DELETE FROM no_key;
+SELECT * FROM records('add-tables', 'w2j.no_key', 'format-version', '2', 'include-transaction', 'off') r WHERE r NOT LIKE '%"M"%';
+
+-- a change can be passed over
+CREATE TABLE poisoned (id int PRIMARY KEY, v text);
+INSERT INTO poisoned VALUES (1, 'first'), (2, 'second');
+SELECT data::json ->> 'lsn' AS lsn
+FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'format', 'wal2json', 'format-version', '2',
+	'include-lsn', 'on', 'add-tables', 'w2j.poisoned', 'actions', 'insert', 'add-msg-prefixes', 'none')
+WHERE data LIKE '%first%' \gset
+\set ECHO errors
+SET client_min_messages = error;
+\set ECHO all
+SELECT * FROM records('format-version', '2', 'add-tables', 'w2j.poisoned', 'add-msg-prefixes', 'none', 'include-transaction', 'off',
+	'skip_changes', :'lsn');
+\set ECHO errors
+SET client_min_messages = warning;
+\set ECHO all
+
+-- bad input
+\set VERBOSITY terse
+SELECT * FROM records('format-version', '3');
+SELECT * FROM records('format-version', '0');
+SELECT * FROM records('include-xids', 'perhaps');
+SELECT * FROM records('include_xids', 'on');
+SELECT * FROM records('include-unchanged-toast', 'on');
+SELECT * FROM records('actions', 'insert,merge');
+SELECT * FROM records('filter-tables', 'no_schema');
+SELECT * FROM records('filter-tables', 'a.b,');
+SELECT * FROM records('filter-tables', 'a.b c.d');
+SELECT * FROM records('filter-tables', 'a.b\');
+SELECT * FROM records('filter-origins', 'here');
+SELECT * FROM records('batch_bytes', '1MB');
+
+SELECT pg_drop_replication_slot('format_wal2json');
+\set ECHO errors
+DROP SCHEMA w2j, "Odd Schema" CASCADE;

@@ -1,0 +1,102 @@
+/*
+ * options_debezium.c
+ *		The options of format debezium: those of format json, with Debezium's
+ *		defaults, and topic_prefix.
+ *
+ * A change of a row's key comes as a delete and a create, since consumers file
+ * events by key.  Begin and end of transactions, truncates and messages are
+ * events that not every consumer of rows can read, so they come when asked
+ * for.
+ */
+#include "postgres.h"
+
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/value.h"
+#include "replication/slot.h"
+
+#include "encode/debezium.h"
+#include "option.h"
+#include "stream/stream.h"
+
+typedef struct DebeziumOptions
+{
+	char *topic_prefix;
+} DebeziumOptions;
+
+static const OptionSpec debezium_table[] = {
+	{"topic_prefix", OPTION_STRING, offsetof(DebeziumOptions, topic_prefix)},
+	{NULL},
+};
+
+static const struct
+{
+	const char *name;
+	const char *value;
+} defaults[] = {
+	{"actions", "insert,update,delete"},
+	{"messages", "off"},
+	{"include_transactions", "off"},
+};
+
+static bool
+is_given(List *elements, const char *name)
+{
+	ListCell *lc;
+
+	foreach (lc, elements)
+		if (strcmp(((DefElem *) lfirst(lc))->defname, name) == 0)
+			return true;
+	return false;
+}
+
+const ChangeFormat *
+debezium_options_parse(List *elements, StreamOptions *options)
+{
+	Debezium	   *debezium = palloc0(sizeof(Debezium));
+	DebeziumOptions given;
+	List		   *own = NIL;
+	List		   *shared = NIL;
+	ListCell	   *lc;
+	int				i;
+
+	foreach (lc, elements)
+	{
+		DefElem *element = lfirst(lc);
+
+		if (option_find(debezium_table, element->defname))
+			own = lappend(own, element);
+		else
+			shared = lappend(shared, element);
+	}
+	for (i = 0; i < lengthof(defaults); i++)
+		if (!is_given(elements, defaults[i].name))
+			shared = lappend(
+				shared,
+				makeDefElem(pstrdup(defaults[i].name),
+							(Node *) makeString(pstrdup(defaults[i].value)),
+							-1));
+	options_parse(debezium_table, "output plugin option", own, &given);
+	json_options_parse(shared, options);
+
+	debezium->server = given.topic_prefix
+						   ? given.topic_prefix
+						   : pstrdup(NameStr(MyReplicationSlot->data.name));
+	debezium->database = get_database_name(MyDatabaseId);
+	debezium->transaction_metadata = options->include_transactions;
+	debezium_init(debezium);
+	if (options->streaming || options->two_phase)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("format \"debezium\" has no records for transactions "
+						"that are not committed"),
+				 errhint("Leave out the options \"streaming\" and "
+						 "\"two_phase\", or use format \"json\".")));
+	options->own = debezium;
+	options->traits.no_two_phase = true;
+	options->traits.split_key_changes = true;
+	options->traits.connect_values = true;
+	return &change_format_debezium;
+}
