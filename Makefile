@@ -91,6 +91,7 @@ OBJS = \
 	src/export/shared.o \
 	src/export/worker.o \
 	src/export/coordinator.o \
+	src/export/queue.o \
 	src/export/waiter.o \
 	src/export/inline.o \
 	src/export/publish.o \

@@ -351,6 +351,10 @@ CREATE TABLE outflow.job (
 	finished timestamptz
 );
 
+-- one unfinished job to a place
+CREATE UNIQUE INDEX job_location ON outflow.job (location)
+WHERE state OPERATOR(pg_catalog.<>) 'done';
+
 -- what a job exports: one row for each table that was named
 CREATE TABLE outflow.source (
 	job bigint NOT NULL,
@@ -457,7 +461,7 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 				p.blocks_done) OPERATOR(pg_catalog./) p.blocks_done) END
 		AS eta,
 	j.snapshot, j.lsn, j.slot, j.retries,
-	CASE s.state WHEN 'queued' THEN j.waiting_for
+	CASE s.state WHEN 'queued' THEN coalesce(j.waiting_for, 'its start')
 		WHEN 'running' THEN outflow.job_waiting_for(j.job) END AS waiting_for,
 	j.error, j.started, j.finished
 FROM outflow.job AS j
@@ -521,6 +525,32 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export';
 
 CREATE PROCEDURE outflow.resume(job bigint)
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_resume';
+
+-- the same without waiting: they start when the transaction commits
+CREATE FUNCTION outflow.export_start(
+	source regclass,
+	destination text,
+	format text DEFAULT 'csv',
+	compression text DEFAULT NULL,
+	columns text[] DEFAULT NULL,
+	filter text DEFAULT NULL,
+	encrypt_to text[] DEFAULT NULL,
+	part_size text DEFAULT '128MB',
+	workers int DEFAULT 2,
+	base bigint DEFAULT NULL,
+	slot name DEFAULT NULL,
+	options jsonb DEFAULT '{}')
+RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_export_start';
+
+CREATE FUNCTION outflow.resume_start(job bigint) RETURNS bigint
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_resume_start';
+
+-- starts queued jobs that found no free worker; returns how many
+CREATE FUNCTION outflow.run_queue() RETURNS int
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_run_queue';
 
 CREATE FUNCTION outflow.cancel(job bigint) RETURNS boolean
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

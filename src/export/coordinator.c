@@ -39,6 +39,7 @@ typedef struct Coordinator
 	List		 *candidates; /* of an earlier run, or of the base */
 	JobShared	 *shared;
 	bool		  claimed; /* the job is ours to run or to fail */
+	bool		  ran;	   /* it was not sent back to wait */
 	int			  nworkers;
 	BackgroundWorkerHandle **workers;
 } Coordinator;
@@ -61,7 +62,7 @@ coordinator_start(const Job *job, BackgroundWorkerHandle **handle)
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_main_arg = Int64GetDatum(job->id);
-	worker.bgw_notify_pid = MyProcPid;
+	worker.bgw_notify_pid = handle ? MyProcPid : 0;
 	memcpy(worker.bgw_extra, &args, sizeof(args));
 	return RegisterDynamicBackgroundWorker(&worker, handle);
 }
@@ -342,6 +343,15 @@ stop_workers(Coordinator *coordinator)
 	}
 }
 
+/* Room for a queued job, now that this one has its workers or has ended. */
+static void
+start_next(void)
+{
+	StartTransactionCommand();
+	(void) queue_start_next(1);
+	CommitTransactionCommand();
+}
+
 static void
 coordinate(void *arg)
 {
@@ -349,6 +359,8 @@ coordinate(void *arg)
 
 	if (!claim(coordinator))
 		return;
+	coordinator->ran = true;
+	start_next();
 	if (!prepare(coordinator))
 		export_parts(coordinator);
 	stop_workers(coordinator);
@@ -388,6 +400,7 @@ outflow_coordinator_main(Datum arg)
 	static Coordinator coordinator;
 	CoordinatorArgs	   args;
 	JobError		   error;
+	bool			   ok;
 
 	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
 	pqsignal(SIGTERM, die);
@@ -404,12 +417,14 @@ outflow_coordinator_main(Datum arg)
 	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
 
 	MemoryContextSwitchTo(coordinator.context);
-	if (guarded_run(coordinate, coordinate_cleanup, &coordinator, &error))
-		return;
+	ok = guarded_run(coordinate, coordinate_cleanup, &coordinator, &error);
 	if (!coordinator.claimed)
 		return;
 	/* also when it is time to end */
 	HOLD_INTERRUPTS();
-	record_failure(&coordinator, &error);
+	if (!ok)
+		record_failure(&coordinator, &error);
+	if (coordinator.ran)
+		start_next();
 	RESUME_INTERRUPTS();
 }

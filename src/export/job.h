@@ -174,7 +174,7 @@ extern void job_lock_share(int64 id);
 /* To the end of the transaction: keeps the job from being run. */
 extern bool job_lock_exclude(int64 id);
 extern bool job_is_live(int64 id);
-/* One at a time may create or start a job; to the end of the transaction. */
+/* One at a time may start a job; to the end of the transaction. */
 extern void job_lock_submission(void);
 /* The process that holds the job's lock, or 0. */
 extern int job_holder(int64 id);
@@ -355,8 +355,15 @@ extern bool part_is_stored(FileRoot *root, FilePlace place,
 extern bool part_is_intact(const Job *job, FileRoot *root,
 						   const FinishedPart *part);
 
+/* ---- queue.c: jobs that nobody waits for */
+
+extern void queue_start_at_commit(int64 id, Oid owner);
+/* Starts at most so many of the oldest queued jobs; returns how many. */
+extern int queue_start_next(int most);
+
 /* ---- coordinator.c, waiter.c, inline.c */
 
+/* handle may be NULL: then nobody will ask how it goes. */
 extern bool coordinator_start(const Job *job, BackgroundWorkerHandle **handle);
 extern void wait_for_job(int64 id);
 extern void run_inline(Job *job);

@@ -26,12 +26,16 @@
 #include "export/job_access.h"
 
 PG_FUNCTION_INFO_V1(outflow_export);
+PG_FUNCTION_INFO_V1(outflow_export_start);
 PG_FUNCTION_INFO_V1(outflow_resume);
+PG_FUNCTION_INFO_V1(outflow_resume_start);
 PG_FUNCTION_INFO_V1(outflow_cancel);
 PG_FUNCTION_INFO_V1(outflow_forget);
 PG_FUNCTION_INFO_V1(outflow_job_state);
 PGDLLEXPORT Datum outflow_export(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_export_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_resume(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_resume_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_cancel(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_forget(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_job_state(PG_FUNCTION_ARGS);
@@ -216,7 +220,6 @@ check_destination(Job *job)
 	int64	  other;
 
 	job->location = pstrdup(file_root_path(root));
-	job_lock_submission();
 	other = job_at_location(job->location, job->id);
 	if (other != 0)
 		ereport(
@@ -270,20 +273,30 @@ outflow_export(PG_FUNCTION_ARGS)
 }
 
 Datum
-outflow_resume(PG_FUNCTION_ARGS)
+outflow_export_start(PG_FUNCTION_ARGS)
 {
-	int64 id;
-	Job	 *job;
+	Job *job;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("argument \"job\" must not be null")));
-	id = PG_GETARG_INT64(0);
-	require_nonatomic(fcinfo, "resume");
+	check_caller();
 	source_check_server();
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	job = job_load_own(id, false);
+	job = job_from_arguments(fcinfo);
+	if (job->workers == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("an export that nobody waits for needs workers")));
+	check_destination(job);
+	job_insert(job);
+	queue_start_at_commit(job->id, job->owner);
+	PG_RETURN_INT64(job->id);
+}
+
+/* Puts a job that is not running back into the queue. */
+static Job *
+requeue(int64 id)
+{
+	Job *job = job_load_own(id, false);
+
+	source_check_server();
 	if (job->state == JOB_DONE)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("export job " INT64_FORMAT " is done", id)));
@@ -294,10 +307,35 @@ outflow_resume(PG_FUNCTION_ARGS)
 	job = job_load_own(id, true);
 	if (job->state != JOB_DONE && job->state != JOB_QUEUED)
 		job_set_state(id, JOB_QUEUED, NULL);
+	return job;
+}
+
+Datum
+outflow_resume(PG_FUNCTION_ARGS)
+{
+	int64 id;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"job\" must not be null")));
+	id = PG_GETARG_INT64(0);
+	require_nonatomic(fcinfo, "resume");
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	(void) requeue(id);
 	SPI_commit();
 	wait_for_job(id);
 	SPI_finish();
 	PG_RETURN_VOID();
+}
+
+Datum
+outflow_resume_start(PG_FUNCTION_ARGS)
+{
+	Job *job = requeue(PG_GETARG_INT64(0));
+
+	queue_start_at_commit(job->id, job->owner);
+	PG_RETURN_INT64(job->id);
 }
 
 Datum
