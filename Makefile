@@ -14,6 +14,7 @@ OBJS = \
 	src/row/shape.o \
 	src/row/invalidate.o \
 	src/row/settings.o \
+	src/encode/buffer.o \
 	src/encode/text.o \
 	src/encode/numeric.o \
 	src/encode/datetime.o \

@@ -12,7 +12,7 @@ SET search_path = encode_timezone;
 -- on the days on which zones change, around the minutes at which they do
 CREATE TABLE moments (at timestamptz);
 INSERT INTO moments SELECT day + minute * interval '1 minute' + second * interval '1 second'
-FROM generate_series(timestamptz '1987-03-25 00:00+00', '2012-11-30 00:00+00', '1 day') AS day,
+FROM generate_series(timestamptz '1999-10-01 00:00+00', '2001-11-30 00:00+00', '1 day') AS day,
 	unnest(ARRAY[0, 1, 31, 91, 121, 141, 151, 208, 211, 241, 271, 421, 1439]) AS minute, unnest(ARRAY[-1, 0, 33]) AS second
 WHERE extract(month FROM day) IN (3, 4, 10, 11) AND extract(day FROM day) IN (1, 2, 3, 9, 13, 26, 27, 28, 29, 30)
 ORDER BY 1;

@@ -11,6 +11,19 @@
 #include "lib/stringinfo.h"
 #include "row/row.h"
 
+/* ---- buffers (buffer.c) */
+
+extern void buffer_enlarge(StringInfo out, int n);
+
+/*
+ * From here on, out takes no more than so many bytes, or somewhat more, and
+ * never fails for want of room in them.  The end tells how many were written,
+ * and whether they are there: if not, out holds nothing of use from where it
+ * stood at the beginning.
+ */
+extern void buffer_limit_begin(StringInfo out, int64 bytes);
+extern bool buffer_limit_end(StringInfo out, int64 *bytes);
+
 /*
  * Room for n more bytes; returns where to write them.  The caller then
  * advances with buffer_advance().
@@ -18,8 +31,8 @@
 static inline char *
 buffer_reserve(StringInfo out, int n)
 {
-	if (out->len + n >= out->maxlen)
-		enlargeStringInfo(out, n);
+	if (unlikely(out->len + n >= out->maxlen))
+		buffer_enlarge(out, n);
 	return out->data + out->len;
 }
 
@@ -170,7 +183,8 @@ extern void json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
 
 /*
  * The relation's column that is being written, for messages about errors; set
- * by json_row() and by whoever writes columns in other ways.  NULL: none.
+ * by json_row() and by whoever writes columns in other ways.  NULL: none.  An
+ * error leaves it as it is.
  */
 extern void				  json_at_column(const ColumnShape *column);
 extern const ColumnShape *json_current_column(void);

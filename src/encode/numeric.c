@@ -79,6 +79,31 @@ write_four(char *dst, int digit)
 	return dst + 4;
 }
 
+static inline char *
+write_zeros(char *dst, int count)
+{
+	memset(dst, '0', count);
+	return dst + count;
+}
+
+/* Groups of four digits; what is not stored is zero, in front and behind. */
+static char *
+write_groups(char *dst, const NumericView *view, int from, int to)
+{
+	int i = from;
+
+	if (i < 0)
+	{
+		i = Min(0, to);
+		dst = write_zeros(dst, (i - from) * 4);
+	}
+	for (; i < Min(view->ndigits, to); i++)
+		dst = write_four(dst, numeric_digit(view, i));
+	if (i < to)
+		dst = write_zeros(dst, (to - i) * 4);
+	return dst;
+}
+
 /* The digits before the point; the first group without leading zeros. */
 static char *
 write_integer(char *dst, const NumericView *view)
@@ -90,8 +115,7 @@ write_integer(char *dst, const NumericView *view)
 		*dst++ = '0';
 		return dst;
 	}
-	for (int i = 0; i <= view->weight; i++)
-		dst = write_four(dst, numeric_digit(view, i));
+	dst = write_groups(dst, view, 0, view->weight + 1);
 	if (*start == '0')
 	{
 		int zeros = 1;
@@ -107,15 +131,12 @@ write_integer(char *dst, const NumericView *view)
 static char *
 write_fraction(char *dst, const NumericView *view)
 {
-	char *end;
-
 	if (view->scale == 0)
 		return dst;
 	*dst++ = '.';
-	end = dst + view->scale;
-	for (int i = view->weight + 1; dst < end; i++)
-		dst = write_four(dst, numeric_digit(view, i));
-	return end;
+	(void) write_groups(dst, view, view->weight + 1,
+						view->weight + 1 + (view->scale + 3) / 4);
+	return dst + view->scale;
 }
 
 void

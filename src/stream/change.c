@@ -81,7 +81,7 @@ set_omitted(StreamSession *session, StreamRelation *rel, RowChange *row)
 {
 	int i;
 
-	if (likely(!oversize_find(session, rel, row)))
+	if (!oversize_find(session, rel, row))
 		return;
 	for (i = 0; i < rel->shape->ncolumns; i++)
 	{
@@ -96,11 +96,33 @@ set_omitted(StreamSession *session, StreamRelation *rel, RowChange *row)
 		row->key_skip = rel->key_left_out;
 }
 
-static void
-write_record(StreamSession *session, const RowChange *row)
+/* Writes a record; false if it passed the limit, which a measured one may. */
+static bool
+try_row(StreamSession *session, const RowChange *row, bool limited)
 {
-	session->format->row(writer_begin(session), &session->format_options,
-						 &session->txn, &session->position, row);
+	const StreamOptions *options = &session->options;
+	StringInfo			 out = writer_begin(session);
+	int64 limit = Min(options->max_value_bytes, options->max_record_bytes);
+	int64 bytes;
+
+	limited = limited && limit < MaxAllocSize;
+	if (limited)
+		buffer_limit_begin(out, limit);
+	session->format->row(out, &session->format_options, &session->txn,
+						 &session->position, row);
+	return !limited || (buffer_limit_end(out, &bytes) && bytes <= limit);
+}
+
+/* measured: what is too large is left out already. */
+static void
+write_record(StreamSession *session, StreamRelation *rel, RowChange *row,
+			 bool measured)
+{
+	if (!try_row(session, row, !measured))
+	{
+		set_omitted(session, rel, row);
+		(void) try_row(session, row, false);
+	}
 	session->txn.changes++;
 	writer_end(session);
 }
@@ -136,7 +158,8 @@ key_is_changed(const RowChange *row)
  * ids differ in the index, which no other tuple of an update's WAL record has.
  */
 static void
-write_key_change(StreamSession *session, const RowChange *row)
+write_key_change(StreamSession *session, StreamRelation *rel,
+				 const RowChange *row, bool measured)
 {
 	RowChange gone = *row;
 	RowChange come = *row;
@@ -144,7 +167,7 @@ write_key_change(StreamSession *session, const RowChange *row)
 	gone.op = CHANGE_DELETE;
 	gone.new_values = NULL;
 	gone.new_nulls = NULL;
-	write_record(session, &gone);
+	write_record(session, rel, &gone, measured);
 
 	come.op = CHANGE_INSERT;
 	come.old_values = NULL;
@@ -152,25 +175,29 @@ write_key_change(StreamSession *session, const RowChange *row)
 	come.key_values = come.new_values;
 	come.key_nulls = come.new_nulls;
 	session->position.index++;
-	write_record(session, &come);
+	write_record(session, rel, &come, measured);
 }
 
 static void
 write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 {
+	bool measured;
+
 	if (row->op != CHANGE_INSERT && !rel->has_identity)
 	{
 		warn_missing_identity(session, rel);
 		if (session->options.traits.needs_identity)
 			return;
 	}
-	set_omitted(session, rel, row);
+	measured = oversize_expected(session, rel, row);
+	if (measured)
+		set_omitted(session, rel, row);
 	transaction_ensure_begun(session);
 	relation_announce(session, rel);
 	if (session->options.traits.split_key_changes && key_is_changed(row))
-		write_key_change(session, row);
+		write_key_change(session, rel, row, measured);
 	else
-		write_record(session, row);
+		write_record(session, rel, row, measured);
 }
 
 /* Whether this relation's changes in the current transaction are wanted. */
@@ -194,6 +221,7 @@ emit_row(StreamSession *session, Relation relation,
 	if (!is_wanted(session, rel, 1 << op))
 		return;
 
+	json_at_column(NULL);
 	errors.callback = change_error_context;
 	errors.arg = session;
 	errors.previous = error_context_stack;

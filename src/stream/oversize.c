@@ -3,10 +3,10 @@
  *		Values and records that are too large for the stream.
  *
  * PostgreSQL's messages end at 1 GB, and a text may grow to six times its
- * length when it is escaped.  So that no row can wedge a slot, sizes are
- * looked at before anything is written.  Rows that can't be too large, however
- * they are escaped, are told by the sizes that their tuples state; only the
- * others are measured.
+ * length when it is escaped.  So that no row can wedge a slot, rows that may be
+ * too large by the sizes that their tuples state are measured before anything
+ * is written.  All others are written under a limit, since some values grow
+ * without bounds (see encode/buffer.c), and measured when they pass it.
  */
 #include "postgres.h"
 
@@ -17,6 +17,8 @@
 #include "stream/stream.h"
 
 #define MAX_ESCAPE 6
+/* A value is measured in a buffer that keeps no more than this of it. */
+#define MAX_KEPT_SCRATCH (1024 * 1024)
 
 /* Size of an escaped text, or a little more. */
 static int64
@@ -57,8 +59,9 @@ measure(const JsonStyle *style, TypeShape *type, Datum value)
 		return size;
 	}
 	initStringInfo(&scratch);
+	buffer_limit_begin(&scratch, MAX_KEPT_SCRATCH);
 	json_value(&scratch, style, type, value);
-	size = scratch.len;
+	(void) buffer_limit_end(&scratch, &size);
 	pfree(scratch.data);
 	return size;
 }
@@ -186,8 +189,8 @@ find_exactly(StreamSession *session, StreamRelation *rel,
 }
 
 bool
-oversize_find(StreamSession *session, StreamRelation *rel,
-			  const RowChange *change)
+oversize_expected(StreamSession *session, StreamRelation *rel,
+				  const RowChange *change)
 {
 	int64 largest = 0;
 	int64 total = 0;
@@ -201,9 +204,13 @@ oversize_find(StreamSession *session, StreamRelation *rel,
 		largest = Max(largest, size.largest);
 		total += size.total;
 	}
-	if (likely(is_small(&session->options, largest, total)))
-		return false;
+	return unlikely(!is_small(&session->options, largest, total));
+}
 
+bool
+oversize_find(StreamSession *session, StreamRelation *rel,
+			  const RowChange *change)
+{
 	/* a record of this size must not share a buffer with others */
 	writer_flush(session, false);
 	return find_exactly(session, rel, change);

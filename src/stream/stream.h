@@ -367,7 +367,11 @@ extern void change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 						   XLogRecPtr lsn, bool transactional,
 						   const char *prefix, Size size, const char *content);
 
-/* Marks the values that must stay out in rel->omitted; true if any. */
+/* Whether the row should be measured before it is written. */
+extern bool oversize_expected(StreamSession *session, StreamRelation *rel,
+							  const RowChange *change);
+
+/* Measures: marks the values that must stay out in rel->omitted; true if any. */
 extern bool oversize_find(StreamSession *session, StreamRelation *rel,
 						  const RowChange *change);
 

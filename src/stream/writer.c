@@ -64,6 +64,7 @@ writer_begin(StreamSession *session)
 	StringInfo batch = &session->batch;
 
 	batch->len = session->record_start;
+	batch->cursor = 0; /* no limit of a record before this one */
 	if (batch->len > 0 && !session->options.traits.one_record)
 		buffer_append_char(batch, '\n');
 	return batch;
