@@ -10,12 +10,13 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "commands/dbcommands.h"
-#include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
 #include "replication/slot.h"
+#include "utils/memutils.h"
 
 #include "encode/debezium.h"
 #include "option.h"
@@ -52,6 +53,22 @@ is_given(List *elements, const char *name)
 	return false;
 }
 
+/* A walsender starts outside of transactions, where no catalog can be read. */
+static const char *
+database_name(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char		 *name;
+
+	if (IsTransactionState())
+		return get_database_name(MyDatabaseId);
+	StartTransactionCommand();
+	name = MemoryContextStrdup(context, get_database_name(MyDatabaseId));
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return name;
+}
+
 const ChangeFormat *
 debezium_options_parse(List *elements, StreamOptions *options)
 {
@@ -84,7 +101,7 @@ debezium_options_parse(List *elements, StreamOptions *options)
 	debezium->server = given.topic_prefix
 						   ? given.topic_prefix
 						   : pstrdup(NameStr(MyReplicationSlot->data.name));
-	debezium->database = get_database_name(MyDatabaseId);
+	debezium->database = database_name();
 	debezium->transaction_metadata = options->include_transactions;
 	debezium_init(debezium);
 	if (options->streaming || options->two_phase)

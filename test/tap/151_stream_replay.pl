@@ -87,6 +87,60 @@ is_part('all but some tables', sub { !/"schema":"w","table":"all_/ },
 is_part('deletes and messages', sub { /^\{"op":"(delete|message)"/ },
 	actions => 'delete');
 
+# ---- debezium: the same changes by the same ids, but that an update of a key
+# is two; through a walsender
+sub debezium
+{
+	my @options = map { ('--option', $_) } 'format=debezium', @_;
+	my $out = '';
+
+	$node->safe_psql('postgres',
+		"SELECT FROM pg_copy_logical_replication_slot('feed', 'copy')");
+	IPC::Run::run(
+		[
+			'pg_recvlogical', '--dbname', $node->connstr('postgres'),
+			'--slot', 'copy', '--start', '--no-loop', '--endpos', $end,
+			'--file', '-', @options
+		],
+		'>', \$out) or die 'pg_recvlogical failed';
+	$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('copy')");
+	return split(/\n/, $out);
+}
+
+my @events = debezium();
+my @event_ids = ids(@events);
+my %is_event = map { $_ => 1 } @event_ids;
+
+@unsorted = grep { $event_ids[$_ - 1] ge $event_ids[$_] } 1 .. $#event_ids;
+is("@unsorted", '', "events of format debezium sort as delivered (SEED=$seed)");
+is(join(' ', grep { !$is_event{$_} } ids(grep { /^.{0,9}(insert|update|delete)/ } @lines)),
+	'', 'every change of a row is an event');
+my @halves = grep {
+	$events[$_] =~ /"op":"c",/ && $events[ $_ - 1 ] =~ /"op":"d",/
+	  && substr($event_ids[$_], 0, 33) eq substr($event_ids[ $_ - 1 ], 0, 33)
+	  && $event_ids[$_] =~ /0001$/
+} 1 .. $#events;
+is(scalar @events,
+	@halves + ids(grep { /^.{0,9}(insert|update|delete)/ } @lines),
+	'and nothing else but second halves is one');
+my @numbered = debezium('include_transactions=on', 'messages=on', 'actions=insert,update,delete,truncate');
+$node->safe_psql('postgres', 'CREATE TABLE event (n serial, e json)');
+append_to_file("${PostgreSQL::Test::Utils::tmp_check}/events",
+	join('', map { "$_\n" } @numbered));
+$node->safe_psql('postgres',
+	"\\copy event (e) FROM '${PostgreSQL::Test::Utils::tmp_check}/events' (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"
+);
+is( $node->safe_psql('postgres', <<'EOS'),
+SELECT count(*) FROM (
+	SELECT e ->> 'id' AS id, (e ->> 'event_count')::int AS said FROM event WHERE e ->> 'status' = 'END') AS ends
+FULL JOIN (
+	SELECT e -> 'transaction' ->> 'id' AS id, count(*) AS counted, max((e -> 'transaction' ->> 'total_order')::int) AS highest
+	FROM event WHERE e ->> 'op' IS NOT NULL AND e ->> 'transaction' IS NOT NULL GROUP BY 1) AS events USING (id)
+WHERE said IS DISTINCT FROM counted OR said IS DISTINCT FROM highest
+EOS
+	0,
+	'transactions count their events');
+
 # ---- replay
 $node->safe_psql('copy', <<'EOS');
 CREATE SCHEMA replay;
