@@ -157,7 +157,7 @@ $(OBJS): $(wildcard src/*.h src/*/*.h)
 # Every target below works as the first command on a fresh machine: it gets
 # the packages, then starts make again, which then finds pg_config.
 export PG_CONFIG
-READY = $(MAKE) -s deps && $(MAKE) -s all && $(MAKE) -s install-as-needed
+READY = $(MAKE) -s deps && $(MAKE) -s -j $$(nproc) all && $(MAKE) -s install-as-needed
 TEST_READY = $(READY) && $(MAKE) -s test-modules
 
 ready:
@@ -193,11 +193,11 @@ $(SUITES):
 # library without failpoints comes back afterwards.
 test-fault:
 	@$(MAKE) -s deps && $(MAKE) -s clean
-	@$(MAKE) -s all FAILPOINTS=1 && $(MAKE) -s install-as-needed FAILPOINTS=1
+	@$(MAKE) -s -j $$(nproc) all FAILPOINTS=1 && $(MAKE) -s install-as-needed FAILPOINTS=1
 	@$(MAKE) -s test-modules
 	@TESTS='$(TESTS)' OUTFLOW_ROUNDS=$${OUTFLOW_ROUNDS:-100} \
 		test/run fault tap; status=$$?; \
-	$(MAKE) -s clean && $(MAKE) -s all && $(MAKE) -s install-as-needed && \
+	$(MAKE) -s clean && $(MAKE) -s -j $$(nproc) all && $(MAKE) -s install-as-needed && \
 	exit $$status
 
 # libraries that only tests load, from where they are built
