@@ -231,7 +231,8 @@ $stamp = take_stamp($node, 'pg_class');
 is_invalid($node, $stamp, 'the table is not a permanent heap', 'a catalog');
 sql('CREATE MATERIALIZED VIEW m AS SELECT generate_series(1, 1000) AS i');
 $stamp = take_stamp($node, 'm');
-is_untouched($node, $stamp, 'a materialized view');
+# from 16 on it may end in pages that nothing has filled yet
+like(check_stamp($node, $stamp), qr/^t\|/, 'a materialized view');
 sql('REFRESH MATERIALIZED VIEW m');
 is_invalid($node, $stamp, 'the table was rewritten', 'a refreshed one');
 
