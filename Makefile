@@ -68,6 +68,8 @@ OBJS = \
 	src/stream/streamed.o \
 	src/stream/tuple.o \
 	src/stream/change.o \
+	src/stream/ddl_capture.o \
+	src/stream/ddl.o \
 	src/stream/message.o \
 	src/stream/oversize.o \
 	src/stream/writer.o \

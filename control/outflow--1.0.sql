@@ -316,6 +316,88 @@ END
 $$;
 
 -------------------------------------------------------------------------------
+-- Streaming: what belongs to slots, beside the output plugin.
+
+-- A record for idle databases: a consumer that gets it confirms a position, and
+-- the slot lets go of the WAL before it.  Transactional, since others don't
+-- move the position that WAL is kept from.
+CREATE FUNCTION outflow.heartbeat() RETURNS pg_lsn
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT pg_logical_emit_message(true, 'outflow.heartbeat', ''::text) $$;
+
+CREATE VIEW outflow.slots AS
+SELECT s.slot_name AS slot, s.database, s.active,
+	pg_wal_lsn_diff(here.lsn, s.restart_lsn)::bigint AS retained_bytes,
+	pg_wal_lsn_diff(here.lsn, s.confirmed_flush_lsn)::bigint AS lag_bytes,
+	s.wal_status, s.safe_wal_size AS safe_bytes,
+	CASE
+		WHEN s.wal_status = 'lost'
+			THEN 'it is lost already: drop it, make a new one, export anew'
+		WHEN s.temporary THEN 'the end of the session that made it'
+		ELSE concat_ws('; ',
+			CASE WHEN s.safe_wal_size IS NOT NULL THEN
+				format('%s more of WAL that it doesn''t follow'
+					' (max_slot_wal_keep_size)',
+					pg_size_pretty(s.safe_wal_size)) END,
+			CASE WHEN nullif(current_setting('idle_replication_slot_timeout',
+				true), '0') IS NOT NULL AND NOT s.active THEN
+				format('%s without a consumer (idle_replication_slot_timeout)',
+					current_setting('idle_replication_slot_timeout', true)) END,
+			CASE WHEN s.safe_wal_size IS NULL THEN
+				'nothing by itself: it keeps WAL until the disk is full' END)
+	END AS removed_by
+FROM pg_replication_slots AS s,
+	LATERAL (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+		ELSE pg_current_wal_lsn() END) AS here (lsn)
+WHERE s.plugin IN ('outflow', '$libdir/outflow');
+GRANT SELECT ON outflow.slots TO PUBLIC;
+
+-- capture_ddl: event triggers write DDL into the WAL as logical messages
+CREATE FUNCTION outflow.ddl_command_start() RETURNS event_trigger
+LANGUAGE C AS 'MODULE_PATHNAME', 'outflow_ddl_command_start';
+CREATE FUNCTION outflow.ddl_command_end() RETURNS event_trigger
+LANGUAGE C AS 'MODULE_PATHNAME', 'outflow_ddl_command_end';
+CREATE FUNCTION outflow.sql_drop() RETURNS event_trigger
+LANGUAGE C AS 'MODULE_PATHNAME', 'outflow_sql_drop';
+REVOKE ALL ON FUNCTION outflow.ddl_command_start(),
+	outflow.ddl_command_end(), outflow.sql_drop() FROM PUBLIC;
+
+-- enable: whether DDL of this database is captured from now on
+CREATE FUNCTION outflow.capture_ddl(enable boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	event text;
+BEGIN
+	IF enable IS NULL THEN
+		RAISE null_value_not_allowed USING
+			MESSAGE = 'argument "enable" must not be null';
+	END IF;
+	IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = 'permission denied to capture DDL',
+			HINT = 'Event triggers are made by superusers.';
+	END IF;
+	FOREACH event IN ARRAY
+		ARRAY['ddl_command_start', 'ddl_command_end', 'sql_drop']
+	LOOP
+		IF EXISTS (SELECT FROM pg_event_trigger
+			WHERE evtname = 'outflow_' || event) = enable
+		THEN
+			CONTINUE;
+		ELSIF enable THEN
+			EXECUTE format('CREATE EVENT TRIGGER outflow_%1$s ON %1$s'
+				' EXECUTE FUNCTION outflow.%1$s()', event);
+		ELSE
+			EXECUTE format('DROP EVENT TRIGGER outflow_%s', event);
+		END IF;
+	END LOOP;
+END;
+$$;
+
+-------------------------------------------------------------------------------
 -- Exports: the tables that hold jobs.  Nobody has rights on them; only the
 -- library's C code writes them, with the rights of their owner.
 

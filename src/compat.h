@@ -27,6 +27,14 @@
 #define base64_encode(src, len, dst, dst_len)                                 \
 	pg_b64_encode((const void *) (src), len, dst, dst_len)
 
+/* 17: a message outside of transactions may be flushed */
+#if PG_VERSION_NUM >= 170000
+#define log_logical_message(prefix, content, size, transactional)             \
+	LogLogicalMessage(prefix, content, size, transactional, false)
+#else
+#define log_logical_message LogLogicalMessage
+#endif
+
 /* 17: tuples of a change are plain HeapTuples */
 #if PG_VERSION_NUM >= 170000
 #define change_new_tuple(change) ((change)->data.tp.newtuple)

@@ -10,6 +10,7 @@
 
 #include "compat.h"
 #include "export/export.h"
+#include "stream/ddl.h"
 #include "stream/stream.h"
 
 PG_MODULE_MAGIC_EXT(.name = "outflow", .version = OUTFLOW_VERSION);
@@ -21,6 +22,7 @@ void
 _PG_init(void)
 {
 	export_define_settings();
+	ddl_capture_init();
 	MarkGUCPrefixReserved("outflow");
 }
 

@@ -140,14 +140,16 @@ append_content(StringInfo out, const JsonStyle *style,
 
 /* {"op":"ddl",...}: a message of ours that tells of a command */
 static void
-append_ddl(StringInfo out, const JsonStyle *style, const DdlChange *ddl)
+append_ddl(StringInfo out, const JsonStyle *style,
+		   const MessageChange *message)
 {
-	int i;
+	const DdlChange *ddl = message->ddl;
+	int				 i;
 
 	buffer_append_literal(out, ",\"tag\":");
 	json_append_string(out, style, ddl->tag);
 	buffer_append_literal(out, ",\"command\":");
-	if (ddl->command)
+	if (ddl->command && !message->omitted)
 		json_append_string(out, style, ddl->command);
 	else
 		buffer_append_literal(out, "null");
@@ -162,7 +164,10 @@ append_ddl(StringInfo out, const JsonStyle *style, const DdlChange *ddl)
 		json_append_string(out, style, ddl->identities[i]);
 		buffer_append_char(out, '}');
 	}
-	buffer_append_literal(out, "]}");
+	buffer_append_char(out, ']');
+	if (message->omitted)
+		buffer_append_literal(out, ",\"omitted\":[\"command\"]");
+	buffer_append_char(out, '}');
 }
 
 static void
@@ -179,7 +184,7 @@ json_message(StringInfo out, const ChangeFormatOptions *options,
 		json_append_xid(out, txn, position);
 	if (message->ddl)
 	{
-		append_ddl(out, &options->style, message->ddl);
+		append_ddl(out, &options->style, message);
 		return;
 	}
 	buffer_append_literal(out, ",\"prefix\":");

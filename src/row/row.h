@@ -96,7 +96,7 @@ typedef struct RowShape
 	Datum		 *values; /* workspace of desc->natts entries for deforming */
 	bool		 *nulls;
 	void		 *prepared; /* what a format keeps for this shape */
-	MemoryContext context; /* owns all of the above */
+	MemoryContext context;	/* owns all of the above */
 } RowShape;
 
 /* Decides whether a column belongs to a shape; NULL takes all. */

@@ -1,6 +1,7 @@
 /*
  * message.c
- *		Logical messages, of transactions and outside of any.
+ *		Logical messages, of transactions and outside of any; captured DDL
+ *		comes as messages with a prefix of our own.
  */
 #include "postgres.h"
 
@@ -9,6 +10,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "stream/ddl.h"
 #include "stream/stream.h"
 
 static bool
@@ -44,6 +46,22 @@ write_message(StreamSession *session, const ChangeTransaction *txn,
 	MemoryContextReset(session->change_context);
 }
 
+/* What a message of ours tells of a command; NULL for all others. */
+static const DdlChange *
+read_ddl(StreamSession *session, const MessageChange *message, DdlChange *ddl)
+{
+	MemoryContext old;
+	bool		  is_ddl;
+
+	if (!message->transactional || session->options.traits.plain_messages ||
+		strcmp(message->prefix, DDL_PREFIX) != 0)
+		return NULL;
+	old = MemoryContextSwitchTo(session->change_context);
+	is_ddl = ddl_message_read(message->content, message->size, ddl);
+	MemoryContextSwitchTo(old);
+	return is_ddl ? ddl : NULL;
+}
+
 /*
  * Which subtransaction a message comes from.  The server doesn't tell, but
  * while a transaction is in progress it watches the one whose change is at
@@ -65,6 +83,7 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 			   Size size, const char *content)
 {
 	StreamSession *session = stream_session(ctx);
+	DdlChange	   ddl;
 	MessageChange  message = {.prefix = prefix,
 							  .content = content,
 							  .size = size,
@@ -86,7 +105,8 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	}
 	else if (!origin_is_wanted(session, session->record_origin))
 		return;
-	if (!is_wanted(&session->options, prefix))
+	message.ddl = read_ddl(session, &message, &ddl);
+	if (message.ddl == NULL && !is_wanted(&session->options, prefix))
 		return;
 	message.omitted = oversize_message(session, &message);
 	if (transactional)

@@ -113,6 +113,7 @@ debezium_options_parse(List *elements, StreamOptions *options)
 						 "\"two_phase\", or use format \"json\".")));
 	options->own = debezium;
 	options->traits.no_two_phase = true;
+	options->traits.plain_messages = true;
 	options->traits.split_key_changes = true;
 	options->traits.connect_values = true;
 	return &change_format_debezium;

@@ -305,6 +305,7 @@ wal2json_options_parse(List *elements, StreamOptions *options)
 	options->traits.shows_defaults = format->include_default;
 	options->traits.keep_unchanged = true;
 	options->traits.all_kinds = true;
+	options->traits.plain_messages = true;
 	options->traits.no_two_phase = true;
 	options->traits.one_record = v1 && !format->write_in_chunks;
 	return v1 ? &change_format_wal2json_v1 : &change_format_wal2json_v2;

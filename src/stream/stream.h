@@ -41,8 +41,9 @@ typedef struct StreamTraits
 	bool shows_defaults;	 /* shapes print names of other objects */
 	bool split_key_changes;	 /* into a delete and an insert */
 	bool connect_values;	 /* bytes in base64, documents as strings */
-	bool all_kinds;	   /* materialized views and partitioned tables, too */
-	bool no_two_phase; /* prepared transactions come at COMMIT PREPARED */
+	bool all_kinds;		 /* materialized views and partitioned tables, too */
+	bool plain_messages; /* captured DDL is a message as any other */
+	bool no_two_phase;	 /* prepared transactions come at COMMIT PREPARED */
 } StreamTraits;
 
 /* A change, or all of those that share an LSN. */

@@ -8,6 +8,7 @@ SELECT no_plan();
 CREATE TEMP TABLE wanted (name text, arguments text, result text);
 INSERT INTO wanted VALUES
 	('cancel', 'job bigint', 'boolean'),
+	('capture_ddl', 'enable boolean', 'void'),
 	('export', 'IN source regclass, IN destination text,'
 		' IN format text DEFAULT ''csv''::text,'
 		' IN compression text DEFAULT NULL::text,'
@@ -20,6 +21,7 @@ INSERT INTO wanted VALUES
 		' IN options jsonb DEFAULT ''{}''::jsonb,'
 		' INOUT job bigint DEFAULT NULL::bigint', NULL),
 	('forget', 'job bigint', 'void'),
+	('heartbeat', '', 'pg_lsn'),
 	('preflight', '', 'TABLE(item text, ok boolean, detail text, fix text)'),
 	('resume', 'IN job bigint', NULL),
 	('verify', 'job bigint',
@@ -59,9 +61,11 @@ FROM (VALUES
 		'retries', 'waiting_for', 'error', 'started', 'finished']),
 	('parts', ARRAY['job', 'part', 'state', 'relation', 'first_block',
 		'last_block', 'file', 'rows', 'bytes', 'bytes_stored', 'snapshot',
-		'lsn', 'attempts', 'error'])
+		'lsn', 'attempts', 'error']),
+	('slots', ARRAY['slot', 'database', 'active', 'retained_bytes',
+		'lag_bytes', 'wal_status', 'safe_bytes', 'removed_by'])
 ) AS v (name, columns);
-SELECT views_are('outflow', ARRAY['jobs', 'parts']);
+SELECT views_are('outflow', ARRAY['jobs', 'parts', 'slots']);
 
 -- security: nobody's rights are lent, nobody's search_path is trusted
 SELECT is_empty($$

@@ -1,0 +1,305 @@
+/*
+ * ddl_capture.c
+ *		Puts the text of DDL commands into the WAL, for streams to find there.
+ *
+ * outflow.capture_ddl() makes event triggers of the functions below.  When a
+ * command has changed something, a transactional logical message tells its
+ * tag, its text and its objects; the stream makes a "ddl" record of it, which
+ * stands behind the changes before the command and before those behind it, and
+ * is gone with them when the transaction is undone.
+ *
+ * The server doesn't tell an event trigger the text of its command, so a hook
+ * around utility commands remembers it.  The session's first command may come
+ * before the library with the hook; its text is then looked up in what the
+ * client sent, and not known if the command ran inside a function.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "commands/event_trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "parser/parser.h"
+#include "parser/scansup.h"
+#include "replication/message.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "stream/ddl.h"
+
+/* A utility command that is running, and the one that runs it. */
+typedef struct RunningCommand
+{
+	const char			  *source; /* what it is part of */
+	int					   location;
+	int					   length; /* 0: to the end */
+	struct RunningCommand *outer;
+} RunningCommand;
+
+static RunningCommand		   *running = NULL;
+static ProcessUtility_hook_type next_hook = NULL;
+
+/* The session's first command, if the hook missed it; NULL if not known. */
+static bool	 missed = false;
+static char *missed_text = NULL;
+
+static void
+remember_command(PlannedStmt *statement, const char *source,
+				 bool read_only_tree, ProcessUtilityContext context,
+				 ParamListInfo params, QueryEnvironment *environment,
+				 DestReceiver *dest, QueryCompletion *completion)
+{
+	RunningCommand command = {.source = source,
+							  .location = statement->stmt_location,
+							  .length = statement->stmt_len,
+							  .outer = running};
+
+	missed = false;
+	PG_TRY();
+	{
+		/* a part of a command has no text of its own */
+		if (context != PROCESS_UTILITY_SUBCOMMAND)
+			running = &command;
+		(next_hook ? next_hook : standard_ProcessUtility)(
+			statement, source, read_only_tree, context, params, environment,
+			dest, completion);
+	}
+	PG_FINALLY();
+	{
+		running = command.outer;
+	}
+	PG_END_TRY();
+}
+
+void
+ddl_capture_init(void)
+{
+	next_hook = ProcessUtility_hook;
+	ProcessUtility_hook = remember_command;
+}
+
+/* A copy of one command of a source, without the white space around it. */
+static char *
+command_text(const char *source, int location, int length)
+{
+	if (source == NULL)
+		return NULL;
+	if (location > 0)
+		source += location;
+	if (location < 0 || length <= 0)
+		length = strlen(source);
+	while (length > 0 && scanner_isspace(*source))
+	{
+		source++;
+		length--;
+	}
+	while (length > 0 && scanner_isspace(source[length - 1]))
+		length--;
+	return pnstrdup(source, length);
+}
+
+/*
+ * Parses what the client sent once more.  If it can't be parsed any more (a
+ * command in it changed standard_conforming_strings), the text stays unknown:
+ * that is no reason to stop a user's command.  The parser holds nothing but
+ * memory, so no subtransaction is needed.
+ */
+static List *
+parse_again(const char *source)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List *volatile commands = NIL;
+
+	PG_TRY();
+	{
+		commands = raw_parser(source, RAW_PARSE_DEFAULT);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		if (ERRCODE_TO_CATEGORY(geterrcode()) !=
+			ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
+			PG_RE_THROW();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return commands;
+}
+
+/*
+ * The command that "tree" was made from, among those that the client sent.  It
+ * is none of them when it runs inside a function.  CREATE TABLE AS is the one
+ * tree that analysis changes before event triggers see it.
+ */
+static char *
+find_missed(Node *tree)
+{
+	List	 *commands;
+	RawStmt	 *found = NULL;
+	ListCell *lc;
+
+	if (debug_query_string == NULL)
+		return NULL;
+	commands = parse_again(debug_query_string);
+	foreach (lc, commands)
+	{
+		RawStmt *raw = lfirst_node(RawStmt, lc);
+
+		if (equal(raw->stmt, tree) ||
+			(list_length(commands) == 1 && IsA(tree, CreateTableAsStmt) &&
+			 (IsA(raw->stmt, CreateTableAsStmt) ||
+			  IsA(raw->stmt, SelectStmt))))
+			found = raw;
+	}
+	return found ? command_text(debug_query_string, found->stmt_location,
+								found->stmt_len)
+				 : NULL;
+}
+
+/* The text of the command whose event triggers are at work. */
+static char *
+current_command(void)
+{
+	if (running)
+		return command_text(running->source, running->location,
+							running->length);
+	return missed ? missed_text : NULL;
+}
+
+/* ---- what must not leave the server */
+
+static bool
+ends_with(const char *text, const char *end)
+{
+	size_t length = strlen(text);
+
+	return length >= strlen(end) &&
+		   strcmp(text + length - strlen(end), end) == 0;
+}
+
+/* Commands whose options hold passwords and the like are left out. */
+static bool
+may_hold_secret(const char *tag)
+{
+	return ends_with(tag, " USER MAPPING") || ends_with(tag, " SERVER") ||
+		   ends_with(tag, " SUBSCRIPTION") ||
+		   ends_with(tag, " FOREIGN DATA WRAPPER");
+}
+
+/* Commands that are told, but whose text may hold such options, too. */
+static bool
+has_private_text(const char *tag)
+{
+	return ends_with(tag, " FOREIGN TABLE");
+}
+
+/* ---- the message */
+
+/* Whether our own objects, temporary ones or an extension's script are at work. */
+static bool
+is_of_interest(const char *schema, bool is_hidden)
+{
+	return !is_hidden && (schema == NULL || (strcmp(schema, "pg_temp") != 0 &&
+											 strcmp(schema, "outflow") != 0));
+}
+
+/*
+ * Writes the message, if any of the query's rows is of interest.  Its columns
+ * are the object's type, schema and identity, and whether to pass it over.  The
+ * query uses no operators: it runs under anybody's search_path.
+ */
+static void
+write_message(const char *tag, const char *query)
+{
+	char		  *command = has_private_text(tag) ? NULL : current_command();
+	StringInfoData content;
+	int			   found = 0;
+
+	if (may_hold_secret(tag) || !XLogLogicalInfoActive())
+		return;
+	initStringInfo(&content);
+	ddl_message_begin(&content, tag, command);
+	if (SPI_connect() != SPI_OK_CONNECT ||
+		SPI_execute(query, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the objects of a command");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple tuple = SPI_tuptable->vals[i];
+		TupleDesc desc = SPI_tuptable->tupdesc;
+		char	 *hidden = SPI_getvalue(tuple, desc, 4);
+
+		if (!is_of_interest(SPI_getvalue(tuple, desc, 2),
+							hidden && strcmp(hidden, "t") == 0))
+			continue;
+		found++;
+		ddl_message_add(&content, SPI_getvalue(tuple, desc, 1),
+						SPI_getvalue(tuple, desc, 3));
+	}
+	SPI_finish();
+	if (found > 0)
+		log_logical_message(DDL_PREFIX, content.data, content.len, true);
+}
+
+static EventTriggerData *
+trigger_data(FunctionCallInfo fcinfo)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function can only be called as an event "
+						"trigger")));
+	return (EventTriggerData *) fcinfo->context;
+}
+
+PG_FUNCTION_INFO_V1(outflow_ddl_command_start);
+
+/* Before a command that the hook missed: its tree is still as it was parsed. */
+PGDLLEXPORT Datum
+outflow_ddl_command_start(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *data = trigger_data(fcinfo);
+	char			 *text;
+
+	if (running == NULL)
+	{
+		text = find_missed(data->parsetree);
+		missed_text =
+			text ? MemoryContextStrdup(TopMemoryContext, text) : NULL;
+		missed = true;
+	}
+	PG_RETURN_NULL();
+}
+
+PG_FUNCTION_INFO_V1(outflow_ddl_command_end);
+
+PGDLLEXPORT Datum
+outflow_ddl_command_end(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *data = trigger_data(fcinfo);
+
+	write_message(GetCommandTagName(data->tag),
+				  "SELECT object_type, schema_name, object_identity,"
+				  " in_extension"
+				  " FROM pg_catalog.pg_event_trigger_ddl_commands()");
+	PG_RETURN_NULL();
+}
+
+PG_FUNCTION_INFO_V1(outflow_sql_drop);
+
+/* Only commands that drop: what an ALTER drops is told at its end. */
+PGDLLEXPORT Datum
+outflow_sql_drop(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *data = trigger_data(fcinfo);
+	const char		 *tag = GetCommandTagName(data->tag);
+
+	if (strncmp(tag, "DROP ", 5) == 0)
+		write_message(tag,
+					  "SELECT object_type, schema_name, object_identity,"
+					  " is_temporary OR NOT (original OR normal)"
+					  " FROM pg_catalog.pg_event_trigger_dropped_objects()");
+	PG_RETURN_NULL();
+}
