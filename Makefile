@@ -78,6 +78,7 @@ OBJS = \
 	src/export/digest.o \
 	src/export/validity.o \
 	src/export/carry.o \
+	src/export/handover.o \
 	src/export/export_settings.o \
 	src/export/error.o \
 	src/export/export_options.o \

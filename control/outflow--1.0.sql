@@ -416,6 +416,7 @@ CREATE TABLE outflow.job (
 	workers int NOT NULL,
 	base bigint,
 	slot name,
+	slot_made boolean NOT NULL DEFAULT false,	-- by this job, or about to be
 	options jsonb NOT NULL,
 	settings jsonb NOT NULL,	-- captured: what text output depends on
 	snapshot text,				-- of the present run

@@ -153,7 +153,7 @@ is_complete(Coordinator *coordinator)
 	List	 *parts;
 	ListCell *cell;
 
-	if (job->parts_total < 0)
+	if (job->parts_total < 0 || !handover_holds(job))
 		return false;
 	parts = parts_load(job->id);
 	if (list_length(parts) != job->parts_total)
@@ -362,7 +362,10 @@ coordinate(void *arg)
 	coordinator->ran = true;
 	start_next();
 	if (!prepare(coordinator))
+	{
+		handover_prepare(coordinator->job);
 		export_parts(coordinator);
+	}
 	stop_workers(coordinator);
 	publish(coordinator);
 }

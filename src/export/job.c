@@ -70,9 +70,9 @@ split_settings(List *settings, List **names, List **values)
 int64
 job_insert(Job *job)
 {
-	const Oid	  types[] = {OIDOID,  TEXTOID,		TEXTOID,	  TEXTOID,
-							 TEXTOID, TEXTARRAYOID, INT8OID,	  INT4OID,
-							 TEXTOID, TEXTARRAYOID, TEXTARRAYOID, INT8OID};
+	const Oid	  types[] = {OIDOID,	   TEXTOID, TEXTOID, TEXTOID, TEXTOID,
+							 TEXTARRAYOID, INT8OID, INT4OID, TEXTOID, TEXTARRAYOID,
+							 TEXTARRAYOID, INT8OID, TEXTOID};
 	Datum		  values[lengthof(types)];
 	bool		  nulls[lengthof(types)] = {false};
 	MemoryContext context = CurrentMemoryContext;
@@ -95,15 +95,18 @@ job_insert(Job *job)
 	values[10] = text_array_from_list(settings);
 	values[11] = Int64GetDatum(job->base);
 	nulls[11] = job->base == 0;
+	values[12] = job->slot ? CStringGetTextDatum(job->slot) : 0;
+	nulls[12] = job->slot == NULL;
 
 	job_access_begin(&access);
-	(void) job_query("INSERT INTO outflow.job (owner, destination, location, "
-					 "format, compression, encrypt_to, part_size, workers, "
-					 "options, settings, base) VALUES ($1, $2, $3, $4, $5, "
-					 "$6, $7, $8, $9::pg_catalog.jsonb, "
-					 "pg_catalog.jsonb_object($10, $11), $12) "
-					 "RETURNING job, uuid",
-					 lengthof(types), types, values, nulls);
+	(void) job_query(
+		"INSERT INTO outflow.job (owner, destination, location, "
+		"format, compression, encrypt_to, part_size, workers, "
+		"options, settings, base, slot) VALUES ($1, $2, $3, $4, $5, "
+		"$6, $7, $8, $9::pg_catalog.jsonb, "
+		"pg_catalog.jsonb_object($10, $11), $12, $13) "
+		"RETURNING job, uuid",
+		lengthof(types), types, values, nulls);
 	job->id = job_field_int(0, 1, 0);
 	job->uuid = MemoryContextStrdup(context, job_field(0, 2));
 	foreach (cell, job->sources)
@@ -226,6 +229,8 @@ job_from_row(MemoryContext context)
 	job->settings_json = copy_text(job_field(0, 22));
 	job->waiting_for = copy_text(job_field(0, 23));
 	job->base = job_field_int(0, 24, 0);
+	job->slot = copy_text(job_field(0, 25));
+	job->slot_made = job_field_int(0, 26, 0) != 0;
 	MemoryContextSwitchTo(old);
 	return job;
 }
@@ -240,7 +245,7 @@ job_load(int64 id, bool for_update)
 		"pg_catalog.timezone('UTC', started), "
 		"'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
 		"error, error_code, error_detail, error_hint, settings, waiting_for, "
-		"base "
+		"base, slot, slot_made::int "
 		"FROM outflow.job WHERE job = $1";
 	const Oid	  type = INT8OID;
 	const Datum	  value = Int64GetDatum(id);

@@ -95,6 +95,20 @@ job_set_publishing(int64 id, bool publishing)
 	ForceSyncCommit();
 }
 
+void
+job_set_slot_made(int64 id)
+{
+	const Oid	type = INT8OID;
+	const Datum value = Int64GetDatum(id);
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET slot_made = true WHERE job = $1",
+					 1, &type, &value, NULL);
+	job_access_end(&access);
+	ForceSyncCommit();
+}
+
 static void
 record_definition(const Job *job, const JobSource *source)
 {

@@ -174,6 +174,8 @@ manifest_build(const Job *job, const List *parts)
 	appendStringInfo(&out, ",\n  \"options\": %s", job->options_json);
 	append_member(&out, "snapshot", job->snapshot);
 	append_member(&out, "lsn", job->lsn);
+	if (job->slot)
+		append_member(&out, "slot", job->slot);
 	append_member(&out, "started", job->started);
 	append_parts(&out, parts);
 	return out.data;

@@ -159,6 +159,22 @@ default_compression(const char *format)
 	return row_format_find(format)->compresses_itself ? "zstd" : "none";
 }
 
+static char *
+slot_argument(FunctionCallInfo fcinfo, int workers)
+{
+	char *slot;
+
+	if (PG_ARGISNULL(ARG_SLOT))
+		return NULL;
+	slot = pstrdup(NameStr(*PG_GETARG_NAME(ARG_SLOT)));
+	if (workers == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("an export with a slot needs workers"),
+						errhint("Set argument \"workers\" to at least 1.")));
+	handover_check(slot);
+	return slot;
+}
+
 /* The finished job of the caller's whose parts may be carried; 0 for none. */
 static int64
 base_argument(FunctionCallInfo fcinfo)
@@ -201,7 +217,7 @@ job_from_arguments(FunctionCallInfo fcinfo)
 							   MAX_JOB_WORKERS)));
 	refuse_argument(fcinfo, ARG_FILTER, "filter");
 	job->base = base_argument(fcinfo);
-	refuse_argument(fcinfo, ARG_SLOT, "slot");
+	job->slot = slot_argument(fcinfo, job->workers);
 	job->options_json =
 		PG_ARGISNULL(ARG_OPTIONS)
 			? "{}"
@@ -393,6 +409,7 @@ outflow_forget(PG_FUNCTION_ARGS)
 						 id)));
 	job = job_load_own(id, true);
 	remove_files(job);
+	handover_forget(job);
 	job_delete(id);
 	PG_RETURN_VOID();
 }
