@@ -417,6 +417,7 @@ CREATE TABLE outflow.job (
 	base bigint,
 	slot name,
 	slot_made boolean NOT NULL DEFAULT false,	-- by this job, or about to be
+	slot_ready boolean NOT NULL DEFAULT false,	-- what it can't show has ended
 	options jsonb NOT NULL,
 	settings jsonb NOT NULL,	-- captured: what text output depends on
 	snapshot text,				-- of the present run

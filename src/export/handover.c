@@ -104,7 +104,7 @@ bool
 handover_holds(const Job *job)
 {
 	return job->slot == NULL ||
-		   (job->slot_made && slot_state(job->slot) == SLOT_FINE);
+		   (job->slot_ready && slot_state(job->slot) == SLOT_FINE);
 }
 
 /* In a transaction that has not written and will not. */
@@ -149,7 +149,7 @@ wait_for_older(void)
 }
 
 void
-handover_prepare(Job *job)
+handover_prepare(const Job *job)
 {
 	SlotState state;
 
@@ -162,19 +162,22 @@ handover_prepare(Job *job)
 	if (state == SLOT_LOST)
 		ReplicationSlotDrop(job->slot, true);
 	CommitTransactionCommand();
+	if (state == SLOT_FINE && job->slot_ready)
+		return;
 
-	if (!job->slot_made)
-	{
-		/* first, so that no crash leaves a slot that nobody knows */
-		StartTransactionCommand();
-		job_set_slot_made(job->id);
-		CommitTransactionCommand();
-		job->slot_made = true;
-	}
+	/* known before it is there: no crash leaves a slot that nobody drops */
+	StartTransactionCommand();
+	job_set_slot(job->id, false);
+	CommitTransactionCommand();
+
 	StartTransactionCommand();
 	if (state != SLOT_FINE)
 		make_slot(job->slot);
 	wait_for_older();
+	CommitTransactionCommand();
+
+	StartTransactionCommand();
+	job_set_slot(job->id, true);
 	CommitTransactionCommand();
 }
 

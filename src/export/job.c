@@ -231,6 +231,7 @@ job_from_row(MemoryContext context)
 	job->base = job_field_int(0, 24, 0);
 	job->slot = copy_text(job_field(0, 25));
 	job->slot_made = job_field_int(0, 26, 0) != 0;
+	job->slot_ready = job_field_int(0, 27, 0) != 0;
 	MemoryContextSwitchTo(old);
 	return job;
 }
@@ -245,7 +246,7 @@ job_load(int64 id, bool for_update)
 		"pg_catalog.timezone('UTC', started), "
 		"'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
 		"error, error_code, error_detail, error_hint, settings, waiting_for, "
-		"base, slot, slot_made::int "
+		"base, slot, slot_made::int, slot_ready::int "
 		"FROM outflow.job WHERE job = $1";
 	const Oid	  type = INT8OID;
 	const Datum	  value = Int64GetDatum(id);

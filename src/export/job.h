@@ -107,9 +107,10 @@ typedef struct Job
 	char	*options_json;
 	List	*settings; /* names and values, in turn */
 	char	*settings_json;
-	char	*slot;		/* that a stream goes on from; NULL for none */
-	bool	 slot_made; /* by this job, or about to be */
-	int64	 base;		/* the job whose parts may be carried; 0 for none */
+	char	*slot;		 /* that a stream goes on from; NULL for none */
+	bool	 slot_made;	 /* by this job, or about to be */
+	bool	 slot_ready; /* and all that it can't show has ended */
+	int64	 base;		 /* the job whose parts may be carried; 0 for none */
 	char	*waiting_for;
 	char	*snapshot; /* NULL before the first plan */
 	char	*lsn;
@@ -140,7 +141,7 @@ extern Job *job_load_own(int64 id, bool for_update);
 extern void job_set_state(int64 id, JobState state, const JobError *error);
 extern void job_set_waiting_for(int64 id, const char *text);
 extern void job_set_publishing(int64 id, bool publishing);
-extern void job_set_slot_made(int64 id);
+extern void job_set_slot(int64 id, bool ready);
 /* What a plan decided; reads the sources' definitions. */
 extern void job_record_plan(const Job *job, const char *snapshot,
 							XLogRecPtr lsn, int parts);
@@ -338,7 +339,7 @@ extern bool carry_or_export(const PartContext  *context,
 /* Errors that are better told when the job is created. */
 extern void handover_check(const char *slot);
 /* Makes the slot unless an earlier run has; the snapshot may be taken then. */
-extern void handover_prepare(Job *job);
+extern void handover_prepare(const Job *job);
 /* Whether the slot is still there for a job whose parts are finished. */
 extern bool handover_holds(const Job *job);
 /* Drops the slot of a job that never finished. */

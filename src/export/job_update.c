@@ -96,15 +96,16 @@ job_set_publishing(int64 id, bool publishing)
 }
 
 void
-job_set_slot_made(int64 id)
+job_set_slot(int64 id, bool ready)
 {
-	const Oid	type = INT8OID;
-	const Datum value = Int64GetDatum(id);
+	const Oid	types[] = {INT8OID, BOOLOID};
+	const Datum values[] = {Int64GetDatum(id), BoolGetDatum(ready)};
 	JobAccess	access;
 
 	job_access_begin(&access);
-	(void) job_query("UPDATE outflow.job SET slot_made = true WHERE job = $1",
-					 1, &type, &value, NULL);
+	(void) job_query("UPDATE outflow.job SET slot_made = true, "
+					 "slot_ready = $2 WHERE job = $1",
+					 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 	ForceSyncCommit();
 }
