@@ -95,6 +95,36 @@ RESET ROLE;
 SELECT pg_read_file(substr(destination, 8) || '/part-000000.csv')
 FROM outflow.jobs WHERE job = :job;
 
+-- a job that fails half way through is resumed only with the rights that it
+-- needs, whoever asks for that: here a character has no place in the encoding
+CREATE TABLE priced AS SELECT '€'::text AS t;
+GRANT SELECT ON priced TO outflow_alice;
+SET ROLE outflow_alice;
+\set VERBOSITY sqlstate
+CALL outflow.export('export_rights.priced', :'dir' || gen_random_uuid(),
+	options => '{"encoding": "LATIN1"}');
+\set VERBOSITY default
+SELECT job, state FROM outflow.jobs
+WHERE source = 'export_rights.priced' \gset
+\echo :state
+RESET ROLE;
+UPDATE priced SET t = 'x';
+ALTER ROLE outflow_alice NOLOGIN;
+CALL outflow.resume(:job);
+ALTER ROLE outflow_alice LOGIN;
+REVOKE pg_write_server_files FROM outflow_alice;
+\set VERBOSITY sqlstate
+CALL outflow.resume(:job);
+SELECT state, error FROM outflow.jobs WHERE job = :job;
+GRANT pg_write_server_files TO outflow_alice;
+REVOKE SELECT ON priced FROM outflow_alice;
+CALL outflow.resume(:job);
+\set VERBOSITY default
+SELECT state, error FROM outflow.jobs WHERE job = :job;
+GRANT SELECT ON priced TO outflow_alice;
+CALL outflow.resume(:job);
+SELECT state, rows FROM outflow.jobs WHERE job = :job;
+
 -- beneath the export root only
 SELECT set_config('outflow.export_root', :'builddir' || '/results', false)
 	IS NOT NULL AS set;

@@ -186,6 +186,8 @@ prepare(Coordinator *coordinator)
 	bool		  complete;
 
 	StartTransactionCommand();
+	/* the owner's rights, which may have been others at the submission */
+	source_check_server();
 	old = MemoryContextSwitchTo(coordinator->context);
 	job_derive(job);
 	coordinator->root = destination_open(job, true);

@@ -75,31 +75,37 @@ require_nonatomic(FunctionCallInfo fcinfo, const char *name)
 				 name)));
 }
 
+static void
+check_can_log_in(Oid owner)
+{
+	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner));
+	bool	  can_log_in;
+
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("role with OID %u does not exist", owner)));
+	can_log_in = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	ReleaseSysCache(tuple);
+	if (!can_log_in)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("role \"%s\" is not permitted to log in",
+						GetUserNameFromId(owner, false)),
+				 errdetail("An export's background workers run as the job's "
+						   "owner.")));
+}
+
 /* The job runs as the caller, later and elsewhere. */
 static void
 check_caller(void)
 {
-	HeapTuple tuple;
-	bool	  can_login;
-
 	if (InLocalUserIdChange() || InSecurityRestrictedOperation())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("cannot create an export job within a "
 						"security-restricted operation or a SECURITY DEFINER "
 						"function")));
-	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for role %u", GetUserId());
-	can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
-	ReleaseSysCache(tuple);
-	if (!can_login)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("role \"%s\" is not permitted to log in",
-						GetUserNameFromId(GetUserId(), false)),
-				 errdetail("An export's background workers run as the job's "
-						   "owner.")));
+	check_can_log_in(GetUserId());
 }
 
 static char *
@@ -313,6 +319,7 @@ requeue(int64 id)
 	Job *job = job_load_own(id, false);
 
 	source_check_server();
+	check_can_log_in(job->owner);
 	if (job->state == JOB_DONE)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("export job " INT64_FORMAT " is done", id)));

@@ -1,0 +1,44 @@
+# Promise: on a standby an export is refused with the reason, what the primary
+# did can be read, and after a promotion exports run.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = new_outflow_node('primary');
+my $dir = new_export_dir();
+
+$primary->safe_psql('postgres', 'CREATE TABLE t AS SELECT 1 AS a');
+$primary->safe_psql('postgres', "CALL outflow.export('t', 'file://$dir/a')");
+$primary->backup('backup');
+
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'backup', has_streaming => 1);
+$standby->start;
+$primary->wait_for_catchup($standby);
+
+foreach my $call (
+	"CALL outflow.export('t', 'file://$dir/b')",
+	"CALL outflow.export('t', 'file://$dir/b', workers => 0)",
+	'CALL outflow.resume(1)')
+{
+	my ($code, $out, $err) = $standby->psql('postgres', $call);
+
+	like($err, qr/exports can't run on a standby/, "refused: $call");
+}
+ok(!-e "$dir/b", 'nothing was made');
+is($standby->safe_psql('postgres', 'SELECT state, rows FROM outflow.jobs'),
+	'done|1', 'the jobs of the primary are seen');
+is( $standby->safe_psql('postgres',
+		q{SELECT ok FROM outflow.preflight() WHERE item = 'primary server'}),
+	'f',
+	'preflight says so');
+
+$standby->promote;
+$standby->safe_psql('postgres', "CALL outflow.export('t', 'file://$dir/b')");
+is(slurp_file("$dir/b/part-000000.csv"), "1\n", 'promoted: exports run');
+
+done_testing();
