@@ -11,11 +11,11 @@ SELECT g::bigint AS id,
 	'customer name ' || g AS name,
 	md5(g::text) AS token,
 	timestamptz '2020-01-01 00:00+00' + g * interval '37.5 s' AS created,
-	date '2020-01-01' + g % 2000 AS day,
+	date '2020-01-01' + (g % 2000)::int AS day,
 	jsonb_build_object('k', g, 'tags', ARRAY['a', 'b'], 'note',
 		'some "quoted" text, ' || g) AS doc,
 	(g * 2654435761 % 4294967296) / 4294967296.0::float8 AS score
-FROM generate_series(1, :rows) g;
+FROM generate_series(1::bigint, :rows) g;
 
 -- wide: 100 columns of integers, floats and dates
 SELECT format('CREATE TABLE wide AS SELECT %s FROM generate_series(1, %s) g',
