@@ -195,6 +195,7 @@ append_value(StringInfo out, TypeShape *type, FmgrInfo *send, Datum value)
 		case KIND_ARRAY:
 		case KIND_COMPOSITE:
 		case KIND_HSTORE:
+		case KIND_VECTOR:
 		case KIND_OTHER:
 			sent = SendFunctionCall(send, value);
 			append_bytes(out, VARDATA(sent), VARSIZE(sent) - VARHDRSZ);

@@ -334,6 +334,7 @@ json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 		case KIND_TEXT:
 		case KIND_NAME:
 		case KIND_ENUM:
+		case KIND_VECTOR:
 		case KIND_OTHER:
 			json_text_value(out, style, type, value);
 			break;

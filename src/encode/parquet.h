@@ -264,6 +264,7 @@ typedef enum NodeKind
 	NODE_TEXT_OF, /* PostgreSQL's text of the value */
 	NODE_JSON_OF, /* the value as JSON */
 	NODE_LIST,
+	NODE_VECTOR,
 	NODE_GROUP
 } NodeKind;
 

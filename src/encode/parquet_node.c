@@ -266,11 +266,12 @@ build_leaf(Builder *builder, ParquetNode *node, bool as_text)
 
 /* The repeated group "list" between a list and its element has a level. */
 static void
-build_list(Builder *builder, ParquetNode *node, int ndims)
+build_list(Builder *builder, ParquetNode *node, NodeKind kind, int ndims,
+		   TypeShape *element_type)
 {
 	ParquetNode *element = palloc0_object(ParquetNode);
 
-	node->kind = NODE_LIST;
+	node->kind = kind;
 	node->logical = LOGICAL_LIST;
 	node->ndims = ndims;
 	node->nchildren = 1;
@@ -282,13 +283,31 @@ build_list(Builder *builder, ParquetNode *node, int ndims)
 	element->optional = true;
 	element->column = node->column;
 	element->rep = node->rep;
-	element->type = ndims > 1 ? node->type : node->type->element;
+	element->type = element_type;
 	element->ndims = ndims - 1;
 	element->def = node->def + 1;
 	builder->path = lappend(builder->path, "list");
 	build_node(builder, element);
 	builder->path = list_delete_last(builder->path);
 	node->nleaves = element->nleaves;
+}
+
+static void
+build_array(Builder *builder, ParquetNode *node)
+{
+	int ndims = Max(node->ndims, 1);
+
+	build_list(builder, node, NODE_LIST, ndims,
+			   ndims > 1 ? node->type : node->type->element);
+}
+
+static void
+build_vector(Builder *builder, ParquetNode *node)
+{
+	TypeShape *number = palloc0_object(TypeShape);
+
+	number->kind = KIND_FLOAT4;
+	build_list(builder, node, NODE_VECTOR, 1, number);
 }
 
 static void
@@ -340,7 +359,9 @@ build_node(Builder *builder, ParquetNode *node)
 	node->first_leaf = builder->next_leaf;
 	builder->path = lappend(builder->path, (char *) node->name);
 	if (!as_text && node->type->kind == KIND_ARRAY)
-		build_list(builder, node, Max(node->ndims, 1));
+		build_array(builder, node);
+	else if (!as_text && node->type->kind == KIND_VECTOR)
+		build_vector(builder, node);
 	else if (!as_text && node->type->kind == KIND_COMPOSITE &&
 			 node->type->fields->ncolumns > 0)
 		build_group(builder, node);

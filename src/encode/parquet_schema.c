@@ -128,7 +128,7 @@ put_node(Thrift *thrift, const ParquetNode *node)
 		put_logical_type(thrift, 10, node);
 	thrift_end(thrift);
 
-	if (node->kind == NODE_LIST)
+	if (node->logical == LOGICAL_LIST)
 	{
 		put_group_element(thrift, REPEATED, "list", 1);
 		thrift_end(thrift);

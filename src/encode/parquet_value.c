@@ -282,6 +282,25 @@ put_array(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 		pfree(array);
 }
 
+static void
+put_vector(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+{
+	VectorHeader *vector = (VectorHeader *) PG_DETOAST_DATUM(value);
+	const char	 *numbers = (const char *) (vector + 1);
+	ParquetLeaf	 *leaf = node->children[0].leaf;
+
+	if (vector->dimensions <= 0)
+		put_null(writer, node, rep, node->def);
+	for (int i = 0; i < vector->dimensions; i++)
+	{
+		leaf_put_bytes(leaf, rep, numbers + i * sizeof(float4),
+					   sizeof(float4));
+		rep = node->rep;
+	}
+	if ((Pointer) vector != DatumGetPointer(value))
+		pfree(vector);
+}
+
 /* The shape's workspace is free again when the fields have been put. */
 static void
 put_composite(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
@@ -368,6 +387,9 @@ put_node(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 			break;
 		case NODE_LIST:
 			put_array(writer, node, value, rep);
+			break;
+		case NODE_VECTOR:
+			put_vector(writer, node, value, rep);
 			break;
 		case NODE_GROUP:
 			put_composite(writer, node, value, rep);

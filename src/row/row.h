@@ -38,10 +38,19 @@ typedef enum TypeKind
 	KIND_JSONB,
 	KIND_ENUM,
 	KIND_HSTORE,
+	KIND_VECTOR, /* pgvector's: see VectorHeader */
 	KIND_ARRAY,
 	KIND_COMPOSITE,
 	KIND_OTHER /* by its output function, under pinned settings */
 } TypeKind;
+
+/* pgvector's vector: its numbers follow. */
+typedef struct VectorHeader
+{
+	int32 vl_len_;
+	int16 dimensions;
+	int16 unused;
+} VectorHeader;
 
 struct RowShape;
 

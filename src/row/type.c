@@ -145,6 +145,17 @@ init_hstore(TypeShape *shape, Form_pg_type form)
 	return true;
 }
 
+/* pgvector's type, recognised likewise. */
+static bool
+is_vector(Form_pg_type form)
+{
+	char *library;
+
+	return strcmp(NameStr(form->typname), "vector") == 0 &&
+		   form->typlen == -1 &&
+		   is_c_function(form->typoutput, "vector_out", &library);
+}
+
 static void
 init_enum(TypeShape *shape)
 {
@@ -176,6 +187,8 @@ init_structure(TypeShape *shape, Form_pg_type form)
 		shape->element = palloc0_object(TypeShape);
 		type_shape_init(shape->element, form->typelem, shape->typmod);
 	}
+	else if (is_vector(form))
+		shape->kind = KIND_VECTOR;
 	else
 		init_hstore(shape, form);
 }

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use File::Basename qw(dirname);
 use JSON::PP ();
 use OutflowTest;
 use ParquetTest;
@@ -169,6 +170,26 @@ my (undef, undef, $err) = $node->psql('postgres',
 	"CALL outflow.export('no_columns', 'file://" . new_export_dir()
 	  . "/x', format => 'parquet')");
 like($err, qr/format "parquet" needs a column/, 'a table needs a column');
+
+# ---- pgvector's type, by a stand-in of the same layout
+my $module = dirname(__FILE__) . '/../modules/vector/vector_test.so';
+$node->safe_psql('postgres', <<"EOS");
+CREATE TYPE vector;
+CREATE FUNCTION vector_in(cstring) RETURNS vector AS '$module' LANGUAGE c STRICT;
+CREATE FUNCTION vector_out(vector) RETURNS cstring AS '$module' LANGUAGE c STRICT;
+CREATE TYPE vector (INPUT = vector_in, OUTPUT = vector_out, STORAGE = external);
+CREATE TABLE embedded (id bigint, v vector, vs vector[]);
+INSERT INTO embedded VALUES (1, '[1,-0.5,3e10]', '{"[1,2]",NULL,"[0.1]"}'),
+	(2, NULL, '{}'), (3, '[0.3333333]', NULL);
+INSERT INTO embedded SELECT g, ('[' || (SELECT string_agg((n * g)::text, ',')
+	FROM generate_series(1, 1500) n) || ']')::vector
+	FROM generate_series(4, 10) g;
+EOS
+$directory = check('embedded');
+is_deeply(
+	parquet_facts($node, "$directory/part-000000.parquet")->{physical},
+	[qw(INT64 FLOAT FLOAT)],
+	'its numbers are floats');
 
 # ---- what a file says of itself
 $directory = check('split_low', arguments => 'workers => 0');

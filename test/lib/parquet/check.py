@@ -168,8 +168,8 @@ def facts(file):
         'created_by': metadata.created_by,
         'facts': {k.decode(): v.decode()
                   for k, v in (metadata.metadata or {}).items()},
-        'types': [str(metadata.schema.column(i).logical_type)
-                  for i in range(metadata.num_columns)],
+        'physical': [metadata.schema.column(i).physical_type
+                     for i in range(metadata.num_columns)],
         'pages': inspect_file.page_encodings(file)}))
 
 
