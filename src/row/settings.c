@@ -15,10 +15,14 @@ static const struct
 	const char *name;
 	const char *value;
 } canonical[] = {
-	{"DateStyle", "ISO, YMD"},	   {"IntervalStyle", "postgres"},
-	{"TimeZone", "UTC"},		   {"bytea_output", "hex"},
-	{"extra_float_digits", "1"},   {"lc_monetary", "C"},
-	{"search_path", "pg_catalog"}, /* what names of types and reg* show */
+	{"DateStyle", "ISO, YMD"},
+	{"IntervalStyle", "postgres"},
+	{"TimeZone", "UTC"},
+	{"bytea_output", "hex"},
+	{"extra_float_digits", "1"},
+	{"lc_monetary", "C"},
+	{"search_path", "pg_catalog"},	  /* what names of types and reg* show */
+	{"quote_all_identifiers", "off"}, /* the same */
 };
 
 struct PinnedSettings
