@@ -20,10 +20,22 @@ INSERT INTO wanted VALUES
 		' IN slot name DEFAULT NULL::name,'
 		' IN options jsonb DEFAULT ''{}''::jsonb,'
 		' INOUT job bigint DEFAULT NULL::bigint', NULL),
+	('export_start', 'source regclass, destination text,'
+		' format text DEFAULT ''csv''::text,'
+		' compression text DEFAULT NULL::text,'
+		' columns text[] DEFAULT NULL::text[],'
+		' filter text DEFAULT NULL::text,'
+		' encrypt_to text[] DEFAULT NULL::text[],'
+		' part_size text DEFAULT ''128MB''::text,'
+		' workers integer DEFAULT 2, base bigint DEFAULT NULL::bigint,'
+		' slot name DEFAULT NULL::name,'
+		' options jsonb DEFAULT ''{}''::jsonb', 'bigint'),
 	('forget', 'job bigint', 'void'),
 	('heartbeat', '', 'pg_lsn'),
 	('preflight', '', 'TABLE(item text, ok boolean, detail text, fix text)'),
 	('resume', 'IN job bigint', NULL),
+	('resume_start', 'job bigint', 'bigint'),
+	('run_queue', '', 'integer'),
 	('verify', 'job bigint',
 		'TABLE(part integer, file text, status text, detail text)');
 
