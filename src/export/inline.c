@@ -17,10 +17,41 @@
 
 #include "export/job.h"
 
-static void
-remove_temp(int code, Datum arg)
+typedef struct InlineFiles
 {
-	file_temp_remove((FileRoot *) DatumGetPointer(arg));
+	FileRoot *root;
+	List	 *publishing; /* parts that may have their final names by now */
+} InlineFiles;
+
+/* All or nothing: an error takes back what was published already. */
+static void
+remove_files(int code, Datum arg)
+{
+	InlineFiles *files = (InlineFiles *) DatumGetPointer(arg);
+
+	if (files->publishing != NIL)
+		publish_undo(files->publishing, files->root);
+	file_temp_remove(files->root);
+}
+
+/*
+ * Publication and commit are one step, which a cancel comes before or too late
+ * for: it must not report an export as cancelled that is there.
+ */
+static void
+publish_and_commit(Job *job, InlineFiles *files)
+{
+	Job *planned = job_load(job->id, false);
+
+	HOLD_INTERRUPTS();
+	job_derive(planned);
+	files->publishing = parts_load(job->id);
+	publish_job(planned, files->root);
+	job_set_state(job->id, JOB_DONE, NULL);
+	SPI_commit();
+	files->publishing = NIL;
+	QueryCancelPending = false;
+	RESUME_INTERRUPTS();
 }
 
 static void
@@ -70,8 +101,7 @@ void
 run_inline(Job *job)
 {
 	ExportPlan *plan;
-	Job		   *planned;
-	FileRoot   *root;
+	InlineFiles files = {NULL, NIL};
 	int			nestlevel;
 
 	/* a transaction of its own: locks before the snapshot */
@@ -88,20 +118,16 @@ run_inline(Job *job)
 	parts_record(job, plan->parts, plan->nparts);
 	job_record_plan(job, plan->snapshot_text, plan->lsn, plan->nparts);
 
-	root = destination_open(job, true);
-	destination_check_empty(root, job);
-	(void) file_temp_open(root, job->uuid, true);
-	PG_ENSURE_ERROR_CLEANUP(remove_temp, PointerGetDatum(root));
+	files.root = destination_open(job, true);
+	destination_check_empty(files.root, job);
+	(void) file_temp_open(files.root, job->uuid, true);
+	PG_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
 	{
-		export_all(job, plan, root);
-		planned = job_load(job->id, false);
-		job_derive(planned);
-		publish_job(planned, root);
+		export_all(job, plan, files.root);
+		UnregisterSnapshot(plan->snapshot);
+		AtEOXact_GUC(false, nestlevel);
+		publish_and_commit(job, &files);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(remove_temp, PointerGetDatum(root));
-	job_set_state(job->id, JOB_DONE, NULL);
-	UnregisterSnapshot(plan->snapshot);
-	AtEOXact_GUC(false, nestlevel);
-	file_root_close(root);
-	SPI_commit();
+	PG_END_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
+	file_root_close(files.root);
 }

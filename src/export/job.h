@@ -352,7 +352,7 @@ extern void handover_forget(const Job *job);
 
 extern void publish_job(const Job *job, FileRoot *root);
 /* Removes what an unfinished publication has already named. */
-extern void publish_undo(const Job *job, FileRoot *root);
+extern void publish_undo(const List *parts, FileRoot *root);
 /* The same, but the parts are kept for another attempt. */
 extern void publish_retreat(const Job *job, FileRoot *root);
 extern bool publish_is_ours(const List *parts, const char *name);

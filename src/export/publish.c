@@ -92,10 +92,11 @@ publish_job(const Job *job, FileRoot *root)
 void
 publish_retreat(const Job *job, FileRoot *root)
 {
+	List	 *parts = parts_load(job->id);
 	ListCell *cell;
 	uint64	  size;
 
-	foreach (cell, parts_load(job->id))
+	foreach (cell, parts)
 	{
 		FinishedPart *part = lfirst(cell);
 
@@ -103,16 +104,16 @@ publish_retreat(const Job *job, FileRoot *root)
 		if (part->file && !file_stat(root, FILE_TEMP, part->file, &size))
 			(void) file_carry(root, part->file, root, part->file);
 	}
-	publish_undo(job, root);
+	publish_undo(parts, root);
 }
 
 void
-publish_undo(const Job *job, FileRoot *root)
+publish_undo(const List *parts, FileRoot *root)
 {
-	ListCell *cell;
+	const ListCell *cell;
 
 	remove_marks(root);
-	foreach (cell, parts_load(job->id))
+	foreach (cell, parts)
 	{
 		FinishedPart *part = lfirst(cell);
 

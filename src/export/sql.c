@@ -395,7 +395,7 @@ remove_files(Job *job)
 	if (root == NULL)
 		return;
 	if (job->state != JOB_DONE && job->publishing)
-		publish_undo(job, root);
+		publish_undo(parts_load(job->id), root);
 	if (file_temp_open(root, job->uuid, false))
 		file_temp_remove(root);
 	file_root_close(root);
