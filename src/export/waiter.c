@@ -87,10 +87,22 @@ withdraw_job(Waiter *waiter)
 	SPI_commit();
 }
 
+static bool
+is_done(int64 id)
+{
+	Job *job = job_load(id, false);
+	bool done = job && job->state == JOB_DONE;
+
+	SPI_commit();
+	return done;
+}
+
 /* The statement was cancelled: the job ends first, then the statement. */
 static void
 stop_job(Waiter *waiter)
 {
+	bool done;
+
 	HOLD_INTERRUPTS();
 	if (waiter->handle)
 	{
@@ -102,8 +114,11 @@ stop_job(Waiter *waiter)
 	/* it may have ended before it saw the job */
 	if (has_stopped(waiter))
 		withdraw_job(waiter);
+	done = is_done(waiter->id);
 	RESUME_INTERRUPTS();
-	if (ProcDiePending == 0)
+	if (done)
+		QueryCancelPending = false; /* too late: it has come to its end */
+	else if (ProcDiePending == 0)
 		ereport(
 			NOTICE,
 			(errmsg("export job " INT64_FORMAT " is interrupted", waiter->id),
