@@ -254,6 +254,14 @@ extern char *source_name(Oid relid);
 extern RowShape *source_shape(Relation rel, const JobSource *source,
 							  const RowFormat *format, MemoryContext parent);
 
+/* ---- filter.c */
+
+/* The expression with every name qualified; errors unless it may be used. */
+extern char *filter_qualify(const char *text, Relation rel);
+/* Ready for execution: rel's columns are those of range table entry 1. */
+extern Node *filter_transform(const char *text, Relation rel);
+extern void	 filter_check_rights(Node *filter, Relation rel);
+
 /* ---- destination.c */
 
 /* The directory of a "file:///..." destination; errors say what is wrong. */

@@ -159,6 +159,8 @@ manifest_build(const Job *job, const List *parts)
 	append_member(&out, "source", source->name);
 	appendStringInfo(&out, ",\n  \"columns\": %s",
 					 source->definition ? source->definition : "[]");
+	if (source->filter)
+		append_member(&out, "filter", source->filter);
 	append_member(&out, "format", job->format);
 	append_member(&out, "compression", job->compression);
 	if (job->encrypt_to)

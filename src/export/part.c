@@ -11,8 +11,9 @@
 #include "access/tableam.h"
 #include "access/tupconvert.h"
 #include "commands/progress.h"
-#include "executor/tuptable.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
 #include "pgstat.h"
 #include "utils/backend_progress.h"
 #include "utils/memutils.h"
@@ -42,6 +43,8 @@ typedef struct PartScan
 	TupleTableSlot	  *slot;   /* of the leaf */
 	TupleTableSlot	  *mapped; /* of the root, if it is laid out otherwise */
 	AttrMap			  *map;
+	ExprState		  *filter;		   /* NULL for none */
+	ExprContext		  *filter_context; /* NULL for none */
 	int				   last_attribute; /* that is exported */
 	Stamp			   stamp;
 	Digest			   digest;
@@ -81,6 +84,31 @@ flush_rows(PartScan *scan)
 }
 
 static void
+open_filter(PartScan *scan)
+{
+	EState *state;
+	Node   *filter;
+
+	if (scan->source->filter == NULL)
+		return;
+	filter = filter_transform(scan->source->filter, scan->root);
+	filter_check_rights(filter, scan->root);
+	state = CreateExecutorState();
+	scan->filter_context = GetPerTupleExprContext(state);
+	scan->filter = ExecPrepareQual(make_ands_implicit((Expr *) filter), state);
+}
+
+static bool
+passes_filter(PartScan *scan, TupleTableSlot *slot)
+{
+	if (scan->filter == NULL)
+		return true;
+	scan->filter_context->ecxt_scantuple = slot;
+	ResetExprContext(scan->filter_context);
+	return ExecQual(scan->filter, scan->filter_context);
+}
+
+static void
 export_row(PartScan *scan)
 {
 	TupleTableSlot *slot = scan->slot;
@@ -90,6 +118,8 @@ export_row(PartScan *scan)
 		slot = execute_attr_map_slot(scan->map, slot, scan->mapped);
 	else
 		slot_getsomeattrs(slot, scan->last_attribute);
+	if (!passes_filter(scan, slot))
+		return;
 
 	old = MemoryContextSwitchTo(scan->row_context);
 	scan->job->row_format->row(scan->encoder, slot->tts_values,
@@ -205,6 +235,7 @@ open_relations(PartScan *scan)
 		}
 	}
 	scan->slot = table_slot_create(scan->leaf, NULL);
+	open_filter(scan);
 }
 
 /* Before the scan. */

@@ -131,15 +131,6 @@ texts_argument(FunctionCallInfo fcinfo, int number, const char *name)
 	return texts;
 }
 
-/* Arguments of a piece that this version does not have. */
-static void
-refuse_argument(FunctionCallInfo fcinfo, int number, const char *name)
-{
-	if (!PG_ARGISNULL(number))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("argument \"%s\" is not supported", name)));
-}
-
 static JobSource *
 source_from_arguments(FunctionCallInfo fcinfo)
 {
@@ -155,6 +146,9 @@ source_from_arguments(FunctionCallInfo fcinfo)
 	rel = source_open(source->relid, source->columns);
 	(void) source_leaves(rel);
 	source->name = source_name(source->relid);
+	if (!PG_ARGISNULL(ARG_FILTER))
+		source->filter =
+			filter_qualify(text_argument(fcinfo, ARG_FILTER, "filter"), rel);
 	relation_close(rel, NoLock);
 	return source;
 }
@@ -221,7 +215,6 @@ job_from_arguments(FunctionCallInfo fcinfo)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("argument \"workers\" must be between 0 and %d",
 							   MAX_JOB_WORKERS)));
-	refuse_argument(fcinfo, ARG_FILTER, "filter");
 	job->base = base_argument(fcinfo);
 	job->slot = slot_argument(fcinfo, job->workers);
 	job->options_json =
