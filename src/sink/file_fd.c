@@ -96,6 +96,6 @@ int
 file_space_hint(void)
 {
 	if (errno == ENOSPC || errno == EDQUOT)
-		return errhint("Free disk space, then resume the export.");
+		return errhint("Free disk space at the destination.");
 	return 0;
 }

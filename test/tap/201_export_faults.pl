@@ -301,6 +301,19 @@ ok(exported('cut') eq copied('t'), 'overwritten');
 is(verdict(), '', 'no part of the older export is left');
 
 #
+# In the calling session an export that can't be published is none at all:
+# something that is no file has the name of a part
+#
+mkdir "$dir/taken";
+mkdir "$dir/taken/part-000002.csv";
+my $count = sql('SELECT count(*) FROM outflow.jobs');
+fails("CALL outflow.export('t', 'file://$dir/taken', part_size => '512kB',"
+	  . " workers => 0, options => '{\"overwrite\": true}')",
+	qr/could not publish file/, 'workers => 0: publication fails');
+is(join(' ', files_below("$dir/taken")), '', 'and leaves no file');
+is(sql('SELECT count(*) FROM outflow.jobs'), $count, 'and no job');
+
+#
 # Changes of state are announced
 #
 my $out = sql("LISTEN outflow; CALL outflow.export('t', 'file://$dir/heard')");
