@@ -23,6 +23,24 @@ typedef struct InlineFiles
 	List	 *publishing; /* parts that may have their final names by now */
 } InlineFiles;
 
+/* Those that are hidden no more: at another's place something else may be. */
+static List *
+published_parts(InlineFiles *files)
+{
+	List	 *published = NIL;
+	ListCell *cell;
+	uint64	  size;
+
+	foreach (cell, files->publishing)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		if (!file_stat(files->root, FILE_TEMP, part->file, &size))
+			published = lappend(published, part);
+	}
+	return published;
+}
+
 /* All or nothing: an error takes back what was published already. */
 static void
 remove_files(int code, Datum arg)
@@ -30,7 +48,7 @@ remove_files(int code, Datum arg)
 	InlineFiles *files = (InlineFiles *) DatumGetPointer(arg);
 
 	if (files->publishing != NIL)
-		publish_undo(files->publishing, files->root);
+		publish_undo(published_parts(files), files->root);
 	file_temp_remove(files->root);
 }
 
