@@ -88,7 +88,7 @@ OBJS = \
 	src/export/job_update.o \
 	src/export/part_table.o \
 	src/export/source.o \
-	src/export/filter.o \
+	src/export/export_filter.o \
 	src/export/destination.o \
 	src/export/plan.o \
 	src/export/throttle.o \

@@ -1,5 +1,5 @@
 /*
- * filter.c
+ * export_filter.c
  *		The "filter" argument: a WHERE expression over one table's columns.
  *
  * It is parsed in the caller's session and kept as text with every name
