@@ -8,6 +8,8 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 
+#include "compat.h"
+
 #define MAX_DIMENSIONS 16000
 
 PG_MODULE_MAGIC;
