@@ -10,6 +10,7 @@ OBJS = \
 	src/outflow.o \
 	src/preflight.o \
 	src/option.o \
+	src/failpoint.o \
 	src/row/type.o \
 	src/row/shape.o \
 	src/row/invalidate.o \

@@ -10,6 +10,7 @@
 
 #include "compat.h"
 #include "export/export.h"
+#include "failpoint.h"
 #include "stream/ddl.h"
 #include "stream/stream.h"
 
@@ -23,6 +24,9 @@ _PG_init(void)
 {
 	export_define_settings();
 	ddl_capture_init();
+#ifdef OUTFLOW_FAILPOINTS
+	failpoint_define_setting();
+#endif
 	MarkGUCPrefixReserved("outflow");
 }
 

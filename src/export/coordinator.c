@@ -20,6 +20,7 @@
 #include "utils/wait_event.h"
 
 #include "export/shared.h"
+#include "failpoint.h"
 
 /* How long workers may take to see that the job stops by themselves. */
 #define STOP_PATIENCE_MS 2000
@@ -314,6 +315,7 @@ publish(Coordinator *coordinator)
 	publish_job(job, coordinator->root);
 	MemoryContextSwitchTo(old);
 	job_set_state(coordinator->id, JOB_DONE, NULL);
+	FAILPOINT("done-commit");
 	CommitTransactionCommand();
 }
 

@@ -27,6 +27,7 @@
 
 #include "compat.h"
 #include "export/job.h"
+#include "failpoint.h"
 
 typedef enum SlotState
 {
@@ -171,8 +172,10 @@ handover_prepare(const Job *job)
 	CommitTransactionCommand();
 
 	StartTransactionCommand();
+	FAILPOINT("slot-named");
 	if (state != SLOT_FINE)
 		make_slot(job->slot);
+	FAILPOINT("slot-made");
 	wait_for_older();
 	CommitTransactionCommand();
 

@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 
 #include "export/job.h"
+#include "failpoint.h"
 
 static bool
 is_part_of(const List *parts, const char *name)
@@ -77,6 +78,7 @@ publish_job(const Job *job, FileRoot *root)
 
 		CHECK_FOR_INTERRUPTS();
 		(void) file_publish(root, part->file, replace);
+		FAILPOINT("publish-part");
 	}
 	if (replace)
 		remove_stale_parts(root, parts);
@@ -84,7 +86,9 @@ publish_job(const Job *job, FileRoot *root)
 
 	manifest = manifest_build(job, parts);
 	file_put(root, PUBLISH_MANIFEST, manifest, strlen(manifest), true);
+	FAILPOINT("publish-success");
 	file_put(root, PUBLISH_SUCCESS, "", 0, true);
+	FAILPOINT("publish-clean");
 	file_temp_remove(root);
 	file_root_sync(root);
 }

@@ -21,6 +21,7 @@
 #include "utils/snapmgr.h"
 
 #include "export/shared.h"
+#include "failpoint.h"
 
 typedef struct ExportWorker
 {
@@ -122,6 +123,7 @@ record_plan(ExportWorker *worker)
 	parts_record(worker->job, shared_parts(plan), plan->nparts);
 	job_record_plan(worker->job, shared_snapshot_text(plan), plan->lsn,
 					plan->nparts);
+	FAILPOINT("plan-commit");
 	CommitTransactionCommand();
 	shared_set_phase(worker->shared, PHASE_EXPORTING);
 }
@@ -191,6 +193,8 @@ export_part(ExportWorker *worker, const PlannedPart *part)
 	candidate = load_candidate(worker, part);
 	carried = read_part(worker, part, candidate, &result);
 
+	if (carried)
+		FAILPOINT("part-carried");
 	StartTransactionCommand();
 	old = MemoryContextSwitchTo(worker->part_context);
 	if (carried)
@@ -198,7 +202,9 @@ export_part(ExportWorker *worker, const PlannedPart *part)
 	else
 		part_checkpoint(worker->job, part, &result);
 	MemoryContextSwitchTo(old);
+	FAILPOINT("checkpoint-commit");
 	CommitTransactionCommand();
+	FAILPOINT("checkpoint-committed");
 	pgstat_report_stat(false);
 
 	MemoryContextDelete(worker->part_context);

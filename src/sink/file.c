@@ -18,6 +18,7 @@
 
 #include "lib/ilist.h"
 #include "miscadmin.h"
+#include "failpoint.h"
 #include "sink/file_internal.h"
 #include "sink/stage.h"
 #include "storage/fd.h"
@@ -148,6 +149,7 @@ file_write_out(FileSink *self, const char *data, size_t len)
 	{
 		ssize_t done;
 
+		FAILPOINT("file-write");
 		errno = 0;
 		pgstat_report_wait_start(WAIT_EVENT_COPY_FILE_WRITE);
 		done = write(self->file->fd, data, Min(len, SINK_SLICE_SIZE));
@@ -230,6 +232,7 @@ file_sync_and_close(FileSink *self)
 {
 	int result;
 
+	FAILPOINT("file-fsync");
 	pgstat_report_wait_start(WAIT_EVENT_COPY_FILE_WRITE);
 	result = pg_fsync(self->file->fd);
 	pgstat_report_wait_end();
@@ -255,12 +258,14 @@ file_finish(Sink *sink)
 		elog(ERROR, "file \"%s\" is finished already", self->name);
 	file_flush(self);
 	file_sync_and_close(self);
+	FAILPOINT("file-rename");
 	if (renameat(directory, self->attempt, directory, self->name) != 0)
 		ereport(ERROR, (errcode_for_file_access(),
 						errmsg("could not rename file \"%s\" to \"%s\": %m",
 							   self->attempt,
 							   file_path(self->root, FILE_TEMP, self->name))));
 	file_forget(self);
+	FAILPOINT("file-directory-fsync");
 	file_sync_directory(directory, self->root->path);
 }
 

@@ -1,0 +1,115 @@
+# Promise: wherever an export is killed, resume ends with an exact export, its
+# files stand verification, and nothing is left over.
+#
+# Every failpoint is hit, once by kill -9 and once as an error.
+use strict;
+use warnings;
+
+use IPC::Run ();
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# those of the first run, and those that only a resumed one comes to
+my @first = qw(
+  file-write:3 file-fsync:3 file-rename:3 file-directory-fsync:3
+  plan-commit checkpoint-commit:2 checkpoint-committed:2 publish-part:3
+  publish-success publish-clean done-commit slot-named slot-made
+);
+my @resumed = qw(part-carried:2);
+
+my $node = new_outflow_node('failpoints');
+my $export = new_export_dir();
+my $last = 0;
+
+if (!$node->safe_psql('postgres', q{LOAD 'outflow'; SELECT count(*) FROM pg_settings WHERE name = 'outflow.failpoint'}))
+{
+	BAIL_OUT('the library has no failpoints: use make test-fault');
+}
+$node->safe_psql('postgres',
+	q{CREATE TABLE t AS SELECT i, repeat('f', 90) AS note FROM generate_series(1, 8000) i; VACUUM t});
+
+# arm(POINT, ACTION): in the middle of the name may be ":N"
+sub arm
+{
+	my ($point, $action) = @_;
+	my ($name, $count) = split(/:/, $point);
+	my $value = $name eq '' ? '' : join(':', $name, $action, $count || 1);
+
+	$node->safe_psql('postgres', "LOAD 'outflow'; ALTER SYSTEM SET outflow.failpoint = '$value'");
+	$node->reload;
+	$node->poll_query_until('postgres',
+		"SELECT current_setting('outflow.failpoint', true) = '$value'");
+	return;
+}
+
+# call(SQL): what it says, whether the server survives it or not
+sub call
+{
+	my ($sql) = @_;
+	my ($out, $err) = ('', '');
+
+	local $ENV{PGOPTIONS} = '-c client_min_messages=warning';
+	IPC::Run::run(
+		[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $sql ],
+		'<', \undef, '>', \$out, '2>', \$err);
+	return $err;
+}
+
+# revive(): the server runs again, with no failpoint armed
+sub revive
+{
+	$node->stop('immediate', fail_ok => 1);
+	$node->adjust_conf('postgresql.auto.conf', 'outflow.failpoint', "''");
+	$node->start;
+	return;
+}
+
+sub is_exact
+{
+	my ($job, $directory, $name) = @_;
+	my @files = files_below($directory);
+
+	$node->safe_psql('postgres', "COPY (SELECT * FROM t) TO '$export/copy' CSV");
+	ok(slurp_file("$export/copy") eq join('', map { slurp_file("$directory/$_") } grep { /^part/ } @files),
+		"$name: the export is exact");
+	is_deeply([ grep { !/^(part-\d+\.csv|manifest\.json|_SUCCESS)$/ } @files ], [], "$name: nothing is left over");
+	is( $node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"),
+		'ok', "$name: the files stand verification");
+	return;
+}
+
+foreach my $action ('crash', 'error')
+{
+	foreach my $point (@first, @resumed)
+	{
+		my $directory = "$export/e" . ++$last;
+		my $slot = $point =~ /^slot/ ? ", slot => 's$last'" : '';
+		my $resumed = grep { $_ eq $point } @resumed;
+		my $name = "$point $action";
+		my $job;
+		my $err;
+
+		arm($resumed ? 'checkpoint-commit:5' : $point, $resumed ? 'crash' : $action);
+		$err = call("CALL outflow.export('t', 'file://$directory', part_size => '64kB'$slot)");
+		revive();
+		$job = $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs');
+		if ($resumed)
+		{
+			arm($point, $action);
+			$err = call("CALL outflow.resume($job)");
+			revive();
+		}
+		ok( $err ne '' && $node->safe_psql('postgres',
+				"SELECT state IN ('interrupted', 'failed') FROM outflow.jobs WHERE job = $job") eq 't',
+			"$name: the failpoint is hit");
+		is(call("CALL outflow.resume($job)"), '', "$name: resume ends");
+		is_exact($job, $directory, $name);
+		is( $node->safe_psql('postgres', "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 's$last'"),
+			$slot ? '1' : '0', "$name: the slot is there if asked for");
+		$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('s$last')") if $slot;
+	}
+}
+
+done_testing();
