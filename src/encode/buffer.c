@@ -15,6 +15,9 @@
 
 #include "encode/encode.h"
 
+/* What an emptied buffer keeps at most. */
+#define BUFFER_KEPT (1024 * 1024)
+
 /*
  * A StringInfo's cursor is for readers.  Where only we write, a negative one
  * marks the buffer under a limit; so a buffer that an error left behind takes
@@ -35,6 +38,21 @@ buffer_enlarge(StringInfo out, int n)
 	}
 	if (out->len + n >= out->maxlen)
 		enlargeStringInfo(out, n);
+}
+
+/*
+ * Buffers live as long as their owner, and one large value must not stay with
+ * it for that long.
+ */
+void
+buffer_reset(StringInfo out)
+{
+	resetStringInfo(out);
+	if (out->maxlen > BUFFER_KEPT)
+	{
+		out->data = repalloc(out->data, BUFFER_KEPT);
+		out->maxlen = BUFFER_KEPT;
+	}
 }
 
 void

@@ -15,6 +15,9 @@
 
 extern void buffer_enlarge(StringInfo out, int n);
 
+/* Empties, and gives back what one large value had made of it. */
+extern void buffer_reset(StringInfo out);
+
 /*
  * From here on, out takes no more than so many bytes, or somewhat more, and
  * never fails for want of room in them.  The end tells how many were written,

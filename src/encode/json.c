@@ -158,6 +158,7 @@ json_array_dimension(StringInfo out, const JsonStyle *style, ArrayWalk *walk,
 	buffer_append_char(out, '[');
 	for (int i = 0; i < walk->dims[dimension]; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (i > 0)
 			buffer_append_char(out, ',');
 		if (dimension + 1 < walk->ndim)

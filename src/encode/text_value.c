@@ -117,7 +117,7 @@ text_value(TextValues *values, TypeShape *type, Datum value, int *len)
 	struct varlena *bytes;
 	const char	   *text;
 
-	resetStringInfo(scratch);
+	buffer_reset(scratch);
 	if (text_value_plain(values, type, value, scratch))
 	{
 		*len = scratch->len;

@@ -14,6 +14,7 @@
 #define OUTFLOW_FUZZ_H
 
 #include "encode/encode.h"
+#include "stream/stream.h"
 
 /* ---- input, taken from its front; zeros follow its end */
 
@@ -68,6 +69,7 @@ extern const FuzzTarget fuzz_json_string;
 extern const FuzzTarget fuzz_json;
 extern const FuzzTarget fuzz_option;
 extern const FuzzTarget fuzz_row;
+extern const FuzzTarget fuzz_change;
 
 /* ---- what targets share */
 
@@ -76,6 +78,9 @@ extern void fuzz_set(const char *setting, const char *value);
 /* A value of the kind, or false where the bytes don't make one. */
 extern bool	 fuzz_value(FuzzInput *in, const TypeShape *type, Datum *value);
 extern Datum fuzz_numeric_value(FuzzInput *in);
+/* stream_options_parse() as in a slot. */
+extern const ChangeFormat *fuzz_parse_options(List			*elements,
+											  StreamOptions *target);
 /* Appends a JSON value of few levels, valid but for what json itself takes. */
 extern void fuzz_json_text(FuzzInput *in, StringInfo text, int level);
 

@@ -173,7 +173,7 @@ try_plugin(FuzzInput *in)
 			elements,
 			makeDefElem(name, (Node *) makeString(read_string(in, 200)), -1));
 	}
-	if (stream_options_parse(elements, &options) == NULL)
+	if (fuzz_parse_options(elements, &options) == NULL)
 		fuzz_fail("no format");
 	fuzz_must_succeed(true);
 	for (int i = 0; i < lengthof(tables); i++)

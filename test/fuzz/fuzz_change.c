@@ -1,0 +1,300 @@
+/*
+ * fuzz_change.c
+ *		Whole transactions of random changes in every format of the stream.
+ *
+ * What a format writes must be JSON on one line, record by record, or for
+ * wal2json's first version as one whole; and an insert of format json must
+ * hold a member for each column that isn't left out.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "mb/pg_wchar.h"
+#include "nodes/makefuncs.h"
+#include "replication/slot.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/rel.h"
+
+#include "fuzz.h"
+#include "stream/stream.h"
+
+#define MAX_COLUMNS 64
+#define MAX_RECORDS 6
+
+static const char *const choices[][2] = {{"numbers", "string"},
+										 {"include_old", "off"},
+										 {"include_schemas", "off"},
+										 {"include_transactions", "off"}};
+static const char *const wal2json_choices[][2] = {
+	{"format-version", "2"},
+	{"include-xids", "1"},
+	{"include-timestamp", "1"},
+	{"include-lsn", "1"},
+	{"include-type-oids", "1"},
+	{"include-not-null", "1"},
+	{"include-pk", "1"},
+	{"pretty-print", "1"},
+	{"include-column-positions", "1"},
+	{"numeric-data-types-as-string", "1"},
+	{"include-typmod", "0"},
+	{"include-types", "0"},
+	{"include-schemas", "0"},
+	{"include-transaction", "0"}};
+
+static Oid				   table_oid;
+static StreamOptions	   options;
+static ChangeFormatOptions format_options;
+static StringInfoData	   whole;
+
+static void
+init(void)
+{
+	table_oid = RangeVarGetRelid(makeRangeVar("public", "fuzz_row", -1),
+								 AccessShareLock, false);
+}
+
+const ChangeFormat *
+fuzz_parse_options(List *elements, StreamOptions *target)
+{
+	static ReplicationSlot slot = {.data.name.data = "slot"};
+	const ChangeFormat	  *format;
+
+	/* a format may name its records after the slot */
+	MyReplicationSlot = &slot;
+	PG_TRY();
+	{
+		format = stream_options_parse(elements, target);
+	}
+	PG_FINALLY();
+	{
+		MyReplicationSlot = NULL;
+	}
+	PG_END_TRY();
+	return format;
+}
+
+static const ChangeFormat *
+choose_format(FuzzInput *in)
+{
+	static const char *const formats[] = {"json", "debezium", "wal2json"};
+	int						 which = fuzz_below(in, lengthof(formats));
+	int						 bits = fuzz_bits(in, 2);
+	List					*elements = list_make1(makeDefElem(
+						   "format", (Node *) makeString(pstrdup(formats[which])), -1));
+	int count = which == 2 ? lengthof(wal2json_choices) : lengthof(choices);
+	const ChangeFormat *format;
+
+	for (int i = 0; i < count && which != 1; i++)
+	{
+		const char *const *choice =
+			which == 2 ? wal2json_choices[i] : choices[i];
+
+		if ((bits >> i) & 1)
+			elements = lappend(
+				elements,
+				makeDefElem(pstrdup(choice[0]),
+							(Node *) makeString(pstrdup(choice[1])), -1));
+	}
+	memset(&options, 0, sizeof(options));
+	memset(&format_options, 0, sizeof(format_options));
+	format = fuzz_parse_options(elements, &options);
+	format_options.style = json_style_default();
+	format_options.style.ascii = fuzz_below(in, 2);
+	format_options.style.numbers_as_string = options.numbers != 0;
+	format_options.style.base64 = options.traits.connect_values;
+	format_options.style.quoted_documents = options.traits.connect_values;
+	format_options.include_old = options.include_old;
+	format_options.include_transactions = options.include_transactions;
+	format_options.include_schemas = options.include_schemas;
+	format_options.own = options.own;
+	return format;
+}
+
+/* json_in takes it, and it is one line; but for pretty-print's */
+static Datum
+check_json(const char *data, int len, const char *what)
+{
+	char *text = pnstrdup(data, len);
+
+	if (strlen(text) != len || !pg_verify_mbstr(PG_UTF8, text, len, true))
+		fuzz_fail("%s: no UTF-8 text: %s", what, text);
+	if (strchr(text, '\n') && !options.traits.one_record)
+		fuzz_fail("%s: more than a line: %s", what, text);
+	(void) DirectFunctionCall1(json_in, CStringGetDatum(text));
+	return CStringGetTextDatum(text);
+}
+
+/* One call of the format has ended. */
+static void
+take_record(const char *what)
+{
+	if (options.traits.one_record)
+		appendBinaryStringInfo(&whole, fuzz_out.data, fuzz_out.len);
+	else if (fuzz_out.len > 0)
+		(void) check_json(fuzz_out.data, fuzz_out.len, what);
+	fuzz_expect(what, fuzz_out.data, fuzz_out.len);
+}
+
+static void
+read_values(FuzzInput *in, RowShape *shape, Datum *values, bool *nulls)
+{
+	memset(nulls, true, MAX_COLUMNS);
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+		int			 attribute = column->attnum - 1;
+
+		nulls[attribute] = fuzz_below(in, 4) == 0 ||
+						   !fuzz_value(in, &column->type, &values[attribute]);
+	}
+}
+
+static void
+read_flags(FuzzInput *in, bool *flags, int count)
+{
+	uint64 bits = fuzz_bits(in, 8);
+
+	for (int i = 0; i < count; i++)
+		flags[i] = (bits >> (i % 64)) & 1;
+}
+
+/* A change as stream/ could have made it. */
+static void
+write_row(FuzzInput *in, const ChangeFormat *format,
+		  const ChangeTransaction *txn, const ChangePosition *position,
+		  RowShape *shape)
+{
+	static Datum values[MAX_COLUMNS], old_values[MAX_COLUMNS];
+	static bool	 nulls[MAX_COLUMNS], old_nulls[MAX_COLUMNS];
+	static bool	 unchanged[MAX_COLUMNS], omitted[MAX_COLUMNS],
+		left_out[MAX_COLUMNS], key_skip[MAX_COLUMNS];
+	RowChange change = {.op = fuzz_below(in, 3), .shape = shape};
+	int		  extras = fuzz_bits(in, 1);
+
+	read_values(in, shape, values, nulls);
+	read_values(in, shape, old_values, old_nulls);
+	read_flags(in, unchanged, shape->ncolumns);
+	read_flags(in, omitted, shape->ncolumns);
+	read_flags(in, key_skip, shape->ncolumns);
+	if (change.op != CHANGE_DELETE)
+	{
+		change.new_values = values;
+		change.new_nulls = nulls;
+		change.unchanged = extras & 1 ? unchanged : NULL;
+	}
+	change.omitted = extras & 2 ? omitted : NULL;
+	for (int i = 0; i < shape->ncolumns; i++)
+		left_out[i] = (change.unchanged && unchanged[i]) ||
+					  (change.omitted && omitted[i]);
+	if (change.unchanged || change.omitted)
+		change.left_out = left_out;
+	if (change.op != CHANGE_INSERT && (extras & 4))
+	{
+		change.old_values = old_values;
+		change.old_nulls = old_nulls;
+		change.old_is_key = (extras & 8) != 0;
+	}
+	if (change.op != CHANGE_INSERT && (extras & 16))
+	{
+		change.key_values = change.old_values ? old_values : change.new_values;
+		change.key_nulls = change.old_values ? old_nulls : change.new_nulls;
+		change.key_skip = change.key_values ? key_skip : NULL;
+	}
+	if (extras & 32)
+	{
+		change.leaf_schema = "lea\"f";
+		change.leaf_name = "\303\244\\\n";
+	}
+	fuzz_must_succeed(true);
+	format->row(&fuzz_out, &format_options, txn, position, &change);
+	take_record("row");
+	fuzz_must_succeed(false);
+}
+
+static void
+write_message(FuzzInput *in, const ChangeFormat *format,
+			  const ChangeTransaction *txn, const ChangePosition *position)
+{
+	MessageChange message = {.transactional = true,
+							 .prefix = "pre\"fix\n\303\244",
+							 .omitted = fuzz_below(in, 8) == 0};
+	int			  len;
+
+	message.content = fuzz_bytes(in, 200, &len);
+	message.size = len;
+	/* wal2json writes a message's bytes up to the first zero, whatever they are */
+	if (options.traits.needs_identity &&
+		(memchr(message.content, '\0', len) ||
+		 !pg_verify_mbstr(PG_UTF8, message.content, len, true)))
+		return;
+	fuzz_must_succeed(true);
+	format->message(&fuzz_out, &format_options, txn, position, &message);
+	take_record("message");
+	fuzz_must_succeed(false);
+}
+
+static bool
+wanted(Form_pg_attribute attr, void *bits)
+{
+	return (*(uint64 *) bits >> (attr->attnum % 64)) & 1;
+}
+
+static void
+run(FuzzInput *in)
+{
+	const ChangeFormat *format = choose_format(in);
+	uint64				columns = fuzz_bits(in, 8);
+	int					count = fuzz_below(in, MAX_RECORDS);
+	Relation			rel = table_open(table_oid, AccessShareLock);
+	RowShape		   *shape =
+		row_shape_build(rel, wanted, &columns, CurrentMemoryContext);
+	ChangeTransaction txn = {.xid = fuzz_bits(in, 4) | 1,
+							 .commit_lsn = fuzz_bits(in, 8),
+							 .end_lsn = fuzz_bits(in, 8),
+							 .time = fuzz_bits(in, 6),
+							 .gid = fuzz_below(in, 2) ? "g\"id\\" : NULL};
+	ChangePosition	  position = {.lsn = fuzz_bits(in, 8)};
+
+	initStringInfo(&whole);
+	if (!options.traits.session_settings)
+		(void) settings_pin_canonical(CurrentMemoryContext);
+	fuzz_must_succeed(true);
+	format->prepare_shape(shape, &format_options);
+	format->transaction(&fuzz_out, &format_options, EVENT_BEGIN, &txn,
+						&position);
+	take_record("begin");
+	format->schema(&fuzz_out, &format_options, &txn, shape);
+	take_record("schema");
+	fuzz_must_succeed(false);
+	for (int i = 0; i < count; i++)
+	{
+		int choice = fuzz_below(in, 8);
+
+		position.index = i;
+		if (choice == 0)
+			write_message(in, format, &txn, &position);
+		else if (choice == 1)
+		{
+			fuzz_must_succeed(true);
+			format->truncate(&fuzz_out, &format_options, &txn, &position,
+							 shape, fuzz_below(in, 2), fuzz_below(in, 2));
+			take_record("truncate");
+			fuzz_must_succeed(false);
+		}
+		else
+			write_row(in, format, &txn, &position, shape);
+		txn.changes++;
+	}
+	fuzz_must_succeed(true);
+	format->transaction(&fuzz_out, &format_options, EVENT_COMMIT, &txn,
+						&position);
+	take_record("commit");
+	if (options.traits.one_record && whole.len > 0)
+		(void) check_json(whole.data, whole.len, "transaction");
+	fuzz_must_succeed(false);
+	table_close(rel, AccessShareLock);
+}
+
+const FuzzTarget fuzz_change = {"change", init, run};
