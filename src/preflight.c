@@ -65,6 +65,6 @@ outflow_preflight_library(PG_FUNCTION_ARGS)
 	fill_room(GetConfigOption("outflow.export_root", true, false),
 			  FACT_ROOT_FREE, FACT_ROOT_TOTAL, values, nulls);
 
-	PG_RETURN_DATUM(
-		HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(
+		heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -161,8 +161,7 @@ static inline ShapeText
 shape_text_take(RowShape *shape, StringInfo scratch)
 {
 	ShapeText text;
-	char	 *data = (char *) MemoryContextAlloc(shape->context,
-												 scratch->len + 1);
+	char *data = (char *) MemoryContextAlloc(shape->context, scratch->len + 1);
 
 	memcpy(data, scratch->data, scratch->len);
 	text.data = data;

@@ -256,9 +256,9 @@ void
 file_root_check_writable(FileRoot *root)
 {
 	if (faccessat(root->dir->fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("cannot write to directory \"%s\": %m",
-							   root->path)));
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("cannot write to directory \"%s\": %m", root->path)));
 }
 
 void
