@@ -73,6 +73,7 @@ OBJS = \
 	src/stream/ddl.o \
 	src/stream/message.o \
 	src/stream/oversize.o \
+	src/stream/send_queue.o \
 	src/stream/writer.o \
 	src/export/stamp.o \
 	src/export/signature.o \

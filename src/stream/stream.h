@@ -39,6 +39,7 @@ typedef struct StreamTraits
 	bool keep_unchanged;	 /* don't fill in values that the WAL lacks */
 	bool one_record;		 /* a transaction's records are pieces of one */
 	bool shows_defaults;	 /* shapes print names of other objects */
+	bool stamp_all; /* every message brings its LSN, not a commit's alone */
 	bool split_key_changes;	 /* into a delete and an insert */
 	bool connect_values;	 /* bytes in base64, documents as strings */
 	bool all_kinds;		 /* materialized views and partitioned tables, too */
@@ -269,6 +270,11 @@ struct StreamSession
 	StringInfoData batch;		 /* records not yet handed to the server */
 	int			   record_start; /* where the current record begins */
 	int			   unreported;	 /* changes since progress was reported */
+
+	/* send_queue.c */
+	bool		   can_queue; /* messages go to a connection */
+	int			   queued;	  /* bytes that wait in its buffer, at most */
+	StringInfoData message;
 };
 
 static inline StreamSession *
@@ -388,6 +394,14 @@ extern void		  writer_end(StreamSession *session);
 
 /* Hands over what is waiting; last_write at the end of a transaction. */
 extern void writer_flush(StreamSession *session, bool last_write);
+
+/* ---- send_queue.c */
+
+extern bool send_queue_is_possible(const LogicalDecodingContext *ctx);
+
+/* Leaves a message to be sent with others; false: it must be written now. */
+extern bool send_queue_put(StreamSession *session, const char *data, int len,
+						  bool last_write);
 
 /* Keeps the connection alive while changes are passed over. */
 extern void writer_progress(StreamSession *session);

@@ -43,10 +43,16 @@ writer_flush(StreamSession *session, bool last_write)
 	batch->len = session->record_start;
 	if (batch->len == 0)
 		return;
+	session->record_start = 0;
+	last_write |= session->options.traits.stamp_all;
+	if (send_queue_put(session, batch->data, batch->len, last_write))
+	{
+		resetStringInfo(batch);
+		return;
+	}
 	OutputPluginPrepareWrite(ctx, last_write);
 	buffer_append(ctx->out, batch->data, batch->len);
 	resetStringInfo(batch);
-	session->record_start = 0;
 	shrink_buffer(batch, session->context, session->options.batch_bytes);
 	OutputPluginWrite(ctx, last_write);
 	shrink_buffer(ctx->out, ctx->context, session->options.batch_bytes);
