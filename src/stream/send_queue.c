@@ -23,8 +23,8 @@
 #include "utils/timestamp.h"
 
 /*
- * Nothing here touches a Port, so the fields that it has for GSSAPI need not
- * be known, nor that library's headers be installed.
+ * Nothing here looks into a Port, so its fields for GSSAPI, and with them that
+ * library's headers, are not needed.
  */
 #undef ENABLE_GSS
 #include "libpq/libpq.h"

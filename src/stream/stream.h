@@ -40,8 +40,8 @@ typedef struct StreamTraits
 	bool one_record;		 /* a transaction's records are pieces of one */
 	bool shows_defaults;	 /* shapes print names of other objects */
 	bool stamp_all; /* every message brings its LSN, not a commit's alone */
-	bool split_key_changes;	 /* into a delete and an insert */
-	bool connect_values;	 /* bytes in base64, documents as strings */
+	bool split_key_changes; /* into a delete and an insert */
+	bool connect_values;	/* bytes in base64, documents as strings */
 	bool all_kinds;		 /* materialized views and partitioned tables, too */
 	bool plain_messages; /* captured DDL is a message as any other */
 	bool no_two_phase;	 /* prepared transactions come at COMMIT PREPARED */
@@ -395,16 +395,16 @@ extern void		  writer_end(StreamSession *session);
 /* Hands over what is waiting; last_write at the end of a transaction. */
 extern void writer_flush(StreamSession *session, bool last_write);
 
+/* Keeps the connection alive while changes are passed over. */
+extern void writer_progress(StreamSession *session);
+
 /* ---- send_queue.c */
 
 extern bool send_queue_is_possible(const LogicalDecodingContext *ctx);
 
 /* Leaves a message to be sent with others; false: it must be written now. */
 extern bool send_queue_put(StreamSession *session, const char *data, int len,
-						  bool last_write);
-
-/* Keeps the connection alive while changes are passed over. */
-extern void writer_progress(StreamSession *session);
+						   bool last_write);
 
 extern void stream_init_callbacks(OutputPluginCallbacks *cb);
 
