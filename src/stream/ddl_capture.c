@@ -209,7 +209,7 @@ is_of_interest(const char *schema, bool is_hidden)
 /*
  * Writes the message, if any of the query's rows is of interest.  Its columns
  * are the object's type, schema and identity, and whether to pass it over.  The
- * query uses no operators: it runs under anybody's search_path.
+ * query names schemas throughout: it runs under anybody's search_path.
  */
 static void
 write_message(const char *tag, const char *query)
@@ -289,17 +289,27 @@ outflow_ddl_command_end(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(outflow_sql_drop);
 
-/* Only commands that drop: what an ALTER drops is told at its end. */
+/*
+ * Only commands that drop: what an ALTER drops is told at its end.  Whether a
+ * view's own rule counts as an object differs between servers; what goes with
+ * an extension is not told when it comes either.
+ */
 PGDLLEXPORT Datum
 outflow_sql_drop(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *data = trigger_data(fcinfo);
 	const char		 *tag = GetCommandTagName(data->tag);
 
-	if (strncmp(tag, "DROP ", 5) == 0)
+	if (strcmp(tag, "DROP EXTENSION") == 0)
 		write_message(tag,
 					  "SELECT object_type, schema_name, object_identity,"
-					  " is_temporary OR NOT (original OR normal)"
+					  " NOT original"
+					  " FROM pg_catalog.pg_event_trigger_dropped_objects()");
+	else if (strncmp(tag, "DROP ", 5) == 0)
+		write_message(tag,
+					  "SELECT object_type, schema_name, object_identity,"
+					  " is_temporary OR NOT (original OR normal AND"
+					  " object_type OPERATOR(pg_catalog.<>) 'rule')"
 					  " FROM pg_catalog.pg_event_trigger_dropped_objects()");
 	PG_RETURN_NULL();
 }
