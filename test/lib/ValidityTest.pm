@@ -28,13 +28,17 @@ our @EXPORT = qw(
 
 my $module = dirname(__FILE__) . '/../modules/validity';
 
-# new_validity_node(NAME, init => [...], conf => TEXT): a running node
+# new_validity_node(NAME, checksums => 1, conf => TEXT): a running node.  From 18
+# on a cluster has page checksums unless told otherwise.
 sub new_validity_node
 {
 	my ($name, %params) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 
-	$node->init(@{ $params{init} || [] });
+	my $initdb = $params{checksums} ? '--data-checksums'
+	  : $node->pg_version >= 18 ? '--no-data-checksums' : '';
+
+	$node->init(extra => [ $initdb || () ]);
 	$node->append_conf('postgresql.conf', "autovacuum = off\n");
 	$node->append_conf('postgresql.conf', $params{conf})
 	  if defined $params{conf};

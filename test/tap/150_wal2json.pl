@@ -82,8 +82,10 @@ my %all = map { $_ => 'on' }
   include-column-positions include-not-null include-default);
 
 # Debian has wal2json 2.5 for 15 alone; from 2.6 on include-pk shows the keys
-# of tables whose replica identity isn't their key, too
+# of tables whose replica identity isn't their key, too, and include-not-null
+# no longer depends on include-types in version 1
 my @pk = $node->pg_version < 16 ? ('include-pk' => 'on') : ();
+my %untyped = $node->pg_version < 16 ? (%all, @pk) : (%all, 'include-not-null' => 'off');
 %all = (%all, @pk);
 my @settings = (
 	'TimeZone=America/St_Johns', 'DateStyle=German',
@@ -97,7 +99,7 @@ my @combinations = (
 	[ 'pretty chunks', { 'pretty-print' => 1, 'write-in-chunks' => 1 } ],
 	[ 'everything in chunks', { %all, 'write-in-chunks' => 'true' } ],
 	[ 'no types, no schemas',
-		{ %all, 'include-types' => 'off', 'include-schemas' => 'off' } ],
+		{ %untyped, 'include-types' => 'off', 'include-schemas' => 'off' } ],
 	[ 'no types, no schemas, no transactions, version 2',
 		{
 			%all,
@@ -114,7 +116,7 @@ my @combinations = (
 	[ 'types of domains without modifiers',
 		{ 'include-domain-data-type' => 'on', 'include-typmod' => 'off' } ],
 	[ 'types of domains but no types',
-		{ %all, 'include-domain-data-type' => 1, 'include-types' => 0 } ],
+		{ %untyped, 'include-domain-data-type' => 1, 'include-types' => 0 } ],
 	[ 'types of domains, version 2',
 		{ %all, 'include-domain-data-type' => 1, 'format-version' => 2 } ],
 	[ 'other settings', {%all}, \@settings ],

@@ -22,7 +22,6 @@ use ValidityTest;
 my $seconds = $ENV{VALIDITY_SECONDS} || 12;
 my $patience = $seconds + 300;
 my $seed = $ENV{VALIDITY_SEED} || 4711;
-my $checksums = $ENV{VALIDITY_CHECKSUMS} ? ['-k'] : [];
 
 # how the blocks are judged: with these rules off; "=" marks those that may
 # never be wrong
@@ -52,7 +51,7 @@ diag("VALIDITY_SEED=$seed");
 
 my $node = new_validity_node(
 	'property',
-	init => [ extra => $checksums ],
+	checksums => $ENV{VALIDITY_CHECKSUMS},
 	conf => "max_prepared_transactions = 20\nfsync = off\n"
 	  . "deadlock_timeout = 50ms\nlog_min_messages = fatal\n");
 

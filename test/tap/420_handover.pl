@@ -10,7 +10,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_outflow_node('handover', conf => "max_prepared_transactions = 10\n");
+# slow enough to be met half done
+my $node = new_outflow_node('handover',
+	conf => "max_prepared_transactions = 10\noutflow.rate_limit = '2MB'\n");
 my $export = new_export_dir();
 
 sub sql
