@@ -25,6 +25,13 @@
 /* File names have six digits; more are possible, but nobody's intention. */
 #define MAX_PARTS 10000000
 
+/* A part_size that was chosen is kept to; this one, the default, is a limit. */
+#define DEFAULT_PART_SIZE (INT64CONST(128) * 1024 * 1024)
+/* Below this, what a part costs by itself would show. */
+#define MIN_PART_SIZE (INT64CONST(8) * 1024 * 1024)
+/* So that none is idle for long while another one ends. */
+#define PARTS_PER_WORKER 4
+
 /* Blocks of out-of-line values that belong to a table's rows. */
 static BlockNumber
 toast_blocks(Relation rel)
@@ -127,13 +134,12 @@ earlier_parts(const List *earlier, int source, Oid relid)
  * between and behind them becomes new parts.
  */
 static void
-add_leaf(ExportPlan *plan, const Job *job, const List *earlier, int source,
+add_leaf(ExportPlan *plan, int64 part_size, const List *earlier, int source,
 		 Oid relid)
 {
 	Relation	leaf = relation_open(relid, NoLock);
 	BlockNumber blocks = RelationGetNumberOfBlocks(leaf);
-	BlockNumber step =
-		blocks_per_part(blocks, toast_blocks(leaf), job->part_size);
+	BlockNumber step = blocks_per_part(blocks, toast_blocks(leaf), part_size);
 	BlockNumber next = 0;
 	ListCell   *cell;
 
@@ -231,9 +237,54 @@ same_leaves(List *before, List *after)
 	return true;
 }
 
+/* All that is exported, in blocks of heap and of TOAST. */
+static void
+count_blocks(const List *leaves, double *heap, double *all)
+{
+	const ListCell *cell;
+	const ListCell *leaf;
+
+	*heap = *all = 0;
+	foreach (cell, leaves)
+	{
+		foreach (leaf, (List *) lfirst(cell))
+		{
+			Relation	rel = relation_open(lfirst_oid(leaf), NoLock);
+			BlockNumber blocks = RelationGetNumberOfBlocks(rel);
+
+			*heap += blocks;
+			*all += (double) blocks + toast_blocks(rel);
+			relation_close(rel, NoLock);
+		}
+	}
+}
+
+/*
+ * The same for each worker of several, in so many parts that they end at about
+ * the same time.  Only new parts are cut to this size: where an earlier run or
+ * a base has made parts, they stay.
+ */
+static int64
+choose_part_size(const Job *job, const List *leaves)
+{
+	double heap, all, rounds;
+
+	if (job->part_size != DEFAULT_PART_SIZE || job->workers < 2)
+		return job->part_size;
+	count_blocks(leaves, &heap, &all);
+	rounds = ceil(all * BLCKSZ / DEFAULT_PART_SIZE / job->workers);
+	rounds = Max(rounds, PARTS_PER_WORKER);
+	rounds = Min(rounds, floor(all * BLCKSZ / MIN_PART_SIZE / job->workers));
+	if (rounds < 1)
+		return MIN_PART_SIZE;
+	/* a heap block more, lest rounding leave a crumb for a last part */
+	return (all / (rounds * job->workers) + all / heap) * BLCKSZ;
+}
+
 static void
 plan_parts(ExportPlan *plan, const Job *job, const List *earlier, List *leaves)
 {
+	int64	  part_size = choose_part_size(job, leaves);
 	ListCell *cell;
 
 	plan->room = 64;
@@ -247,7 +298,8 @@ plan_parts(ExportPlan *plan, const Job *job, const List *earlier, List *leaves)
 		ListCell *leaf;
 
 		foreach (leaf, list)
-			add_leaf(plan, job, earlier, source->number, lfirst_oid(leaf));
+			add_leaf(plan, part_size, earlier, source->number,
+					 lfirst_oid(leaf));
 		if (plan->nparts == before)
 			add_empty_part(plan, earlier, source->number,
 						   list == NIL ? source->relid : linitial_oid(list));
