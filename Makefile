@@ -83,6 +83,7 @@ OBJS = \
 	src/export/handover.o \
 	src/export/export_settings.o \
 	src/export/error.o \
+	src/export/retry.o \
 	src/export/export_options.o \
 	src/export/job_access.o \
 	src/export/job_lock.o \

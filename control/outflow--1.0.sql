@@ -425,7 +425,7 @@ CREATE TABLE outflow.job (
 	parts_total int,			-- null until a plan has been made
 	publishing boolean NOT NULL DEFAULT false,
 	retries int NOT NULL DEFAULT 0,
-	waiting_for text,			-- of a queued job
+	waiting_for text,			-- when queued, or before another try
 	error text,
 	error_code text,
 	error_detail text,
@@ -546,7 +546,8 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 		AS eta,
 	j.snapshot, j.lsn, j.slot, j.retries,
 	CASE s.state WHEN 'queued' THEN coalesce(j.waiting_for, 'its start')
-		WHEN 'running' THEN outflow.job_waiting_for(j.job) END AS waiting_for,
+		WHEN 'running' THEN nullif(pg_catalog.concat_ws('; ', j.waiting_for,
+			outflow.job_waiting_for(j.job)), '') END AS waiting_for,
 	j.error, j.started, j.finished
 FROM outflow.job AS j
 CROSS JOIN LATERAL (SELECT outflow.job_state(j.job, j.state) AS state) AS s

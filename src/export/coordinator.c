@@ -35,6 +35,7 @@ typedef struct Coordinator
 {
 	int64		  id;
 	MemoryContext context;
+	MemoryContext publish_context; /* of one attempt; NULL for none */
 	Job			 *job;
 	FileRoot	 *root;
 	List		 *candidates; /* of an earlier run, or of the base */
@@ -270,11 +271,7 @@ wait_for_parts(Coordinator *coordinator, int nparts)
 
 	while (pg_atomic_read_u32(&shared->parts_done) < (uint32) nparts)
 	{
-		/* as an error, so that the job's row can still be written */
-		if (ProcDiePending)
-			ereport(ERROR, (errcode(ERRCODE_ADMIN_SHUTDOWN),
-							errmsg("the export was interrupted")));
-		CHECK_FOR_INTERRUPTS();
+		retry_check_stop(NULL);
 		check_workers(coordinator);
 		(void) WaitLatch(MyLatch,
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1000,
@@ -297,9 +294,11 @@ export_parts(Coordinator *coordinator)
 	CommitTransactionCommand();
 }
 
+/* May be done again: an earlier attempt's steps are no-ops then. */
 static void
-publish(Coordinator *coordinator)
+publish(void *arg)
 {
+	Coordinator	 *coordinator = arg;
 	MemoryContext old;
 	Job			 *job;
 
@@ -309,14 +308,29 @@ publish(Coordinator *coordinator)
 	CommitTransactionCommand();
 
 	StartTransactionCommand();
-	old = MemoryContextSwitchTo(coordinator->context);
+	coordinator->publish_context =
+		AllocSetContextCreate(coordinator->context, "outflow export publish",
+							  ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(coordinator->publish_context);
 	job = job_load(coordinator->id, false);
 	job_derive(job);
+	/* an earlier attempt may have removed it already */
+	(void) file_temp_open(coordinator->root, job->uuid, true);
 	publish_job(job, coordinator->root);
 	MemoryContextSwitchTo(old);
 	job_set_state(coordinator->id, JOB_DONE, NULL);
 	FAILPOINT("done-commit");
 	CommitTransactionCommand();
+}
+
+static void
+publish_cleanup(void *arg)
+{
+	Coordinator *coordinator = arg;
+
+	if (coordinator->publish_context)
+		MemoryContextDelete(coordinator->publish_context);
+	coordinator->publish_context = NULL;
 }
 
 /* Ends the workers, and returns when they have ended. */
@@ -371,7 +385,8 @@ coordinate(void *arg)
 		export_parts(coordinator);
 	}
 	stop_workers(coordinator);
-	publish(coordinator);
+	retry_run(&(Retry){coordinator->id, -1, NULL}, publish, publish_cleanup,
+			  coordinator);
 }
 
 /* An error: nobody may go on before locks and snapshot are released. */
@@ -380,6 +395,7 @@ coordinate_cleanup(void *arg)
 {
 	Coordinator *coordinator = arg;
 
+	publish_cleanup(coordinator);
 	if (coordinator->shared == NULL)
 		return;
 	coordinator->shared->coordinator_gone = true;

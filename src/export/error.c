@@ -39,7 +39,8 @@ error_set(JobError *error, int code, const char *message, const char *detail,
 }
 
 bool
-guarded_run(GuardedBody body, GuardedBody cleanup, void *arg, JobError *error)
+guarded_run_if(bool (*wanted)(int code), GuardedBody body, GuardedBody cleanup,
+			   void *arg, JobError *error)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool ok = true;
@@ -53,6 +54,8 @@ guarded_run(GuardedBody body, GuardedBody cleanup, void *arg, JobError *error)
 	{
 		ErrorData *data;
 
+		if (wanted && !wanted(geterrcode()))
+			PG_RE_THROW();
 		ok = false;
 		HOLD_INTERRUPTS();
 		EmitErrorReport();
@@ -69,4 +72,10 @@ guarded_run(GuardedBody body, GuardedBody cleanup, void *arg, JobError *error)
 	}
 	PG_END_TRY();
 	return ok;
+}
+
+bool
+guarded_run(GuardedBody body, GuardedBody cleanup, void *arg, JobError *error)
+{
+	return guarded_run_if(NULL, body, cleanup, arg, error);
 }

@@ -14,6 +14,7 @@
 #include "export/job.h"
 
 int	  max_jobs = 4;
+int	  max_retries = 9;
 char *export_root = NULL;
 int	  part_memory_kb = 64 * 1024;
 int	  rate_limit_kb = 0;
@@ -56,6 +57,13 @@ export_define_settings(void)
 		"outflow.max_jobs", "Export jobs that may run at a time.",
 		"Further ones wait in state \"queued\".", &max_jobs, 4, 1, 1000,
 		PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"outflow.retries",
+		"How often a part of an export is tried again when the disk is full, "
+		"or another resource is missing that may come back.",
+		"The waits between the tries are 1, 2, 4 seconds and so on, up to a "
+		"minute.",
+		&max_retries, 9, 0, 1000, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("outflow.part_memory",
 							"Memory that each export worker may use for the "
 							"rows it holds back.",

@@ -18,6 +18,7 @@
 /* ---- export_settings.c */
 
 extern int	 max_jobs;
+extern int	 max_retries;
 extern char *export_root;
 extern int	 part_memory_kb;
 extern int	 rate_limit_kb;
@@ -51,6 +52,28 @@ extern void error_set(JobError *error, int code, const char *message,
 typedef void (*GuardedBody)(void *arg);
 extern bool guarded_run(GuardedBody body, GuardedBody cleanup, void *arg,
 						JobError *error);
+/* The same for the errors whose SQLSTATE is wanted; others are thrown on. */
+extern bool guarded_run_if(bool (*wanted)(int code), GuardedBody body,
+						   GuardedBody cleanup, void *arg, JobError *error);
+
+/* ---- retry.c: what is tried again */
+
+typedef struct Retry
+{
+	int64		   job;
+	int			   part; /* -1: the publication */
+	volatile bool *stop; /* ends the waiting; or NULL */
+} Retry;
+
+/*
+ * Runs body until it goes well.  After an error that may pass cleanup runs, the
+ * transaction is aborted, and there is another try a while later; other errors
+ * are thrown, and so is the one of the last try.
+ */
+extern void retry_run(const Retry *retry, GuardedBody body,
+					  GuardedBody cleanup, void *arg);
+/* Throws when it is time to end. */
+extern void retry_check_stop(volatile bool *stop);
 
 /* ---- export_options.c: the "options" argument */
 
@@ -140,6 +163,11 @@ extern Job *job_load_own(int64 id, bool for_update);
 /* Writes a state, its times and error, and announces it. */
 extern void job_set_state(int64 id, JobState state, const JobError *error);
 extern void job_set_waiting_for(int64 id, const char *text);
+/* The same unless something else has been written since. */
+extern void job_end_waiting(int64 id, const char *text);
+/* Counts an error after which a part, or with -1 the job, is tried again. */
+extern void job_set_retry(int64 id, int part, const char *waiting_for,
+						  const char *error);
 extern void job_set_publishing(int64 id, bool publishing);
 extern void job_set_slot(int64 id, bool ready);
 /* What a plan decided; reads the sources' definitions. */

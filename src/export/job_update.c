@@ -81,6 +81,39 @@ job_set_waiting_for(int64 id, const char *text)
 }
 
 void
+job_end_waiting(int64 id, const char *text)
+{
+	const Oid	types[] = {INT8OID, TEXTOID};
+	const Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(text)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET waiting_for = NULL "
+					 "WHERE job = $1 AND waiting_for = $2",
+					 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+}
+
+void
+job_set_retry(int64 id, int part, const char *waiting_for, const char *error)
+{
+	const Oid	types[] = {INT8OID, TEXTOID, INT4OID, TEXTOID};
+	const Datum values[] = {Int64GetDatum(id),
+							CStringGetTextDatum(waiting_for),
+							Int32GetDatum(part), CStringGetTextDatum(error)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET retries = retries + 1, "
+					 "waiting_for = $2 WHERE job = $1",
+					 2, types, values, NULL);
+	(void) job_query("UPDATE outflow.part SET attempts = attempts + 1, "
+					 "error = $4 WHERE job = $1 AND part = $3",
+					 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+}
+
+void
 job_set_publishing(int64 id, bool publishing)
 {
 	const Oid	types[] = {INT8OID, BOOLOID};

@@ -171,8 +171,14 @@ tell_waiting(Waiter *waiter, const Job *job)
 {
 	if (job->waiting_for == NULL || !is_news(waiter, job->waiting_for))
 		return;
-	ereport(NOTICE, (errmsg("export job " INT64_FORMAT " is queued", job->id),
-					 errdetail("It waits for %s.", job->waiting_for)));
+	if (job->state == JOB_QUEUED)
+		ereport(NOTICE,
+				(errmsg("export job " INT64_FORMAT " is queued", job->id),
+				 errdetail("It waits for %s.", job->waiting_for)));
+	else
+		ereport(WARNING,
+				(errmsg("export job " INT64_FORMAT " tries again", job->id),
+				 errdetail_internal("It waits for %s", job->waiting_for)));
 }
 
 /* Who stands in the way of the export, and in whose way it stands. */
@@ -298,9 +304,8 @@ judge(Waiter *waiter)
 	}
 	else if (job->state == JOB_QUEUED && waiter->handle == NULL)
 		start_coordinator(waiter, job);
-	if (job->state == JOB_QUEUED)
-		tell_waiting(waiter, job);
-	else
+	tell_waiting(waiter, job);
+	if (job->state != JOB_QUEUED)
 	{
 		tell_blocked(waiter, job);
 		tell_progress(waiter, job);

@@ -25,14 +25,14 @@
 
 typedef struct ExportWorker
 {
-	JobShared	 *shared;
-	SharedWorker *self;
-	MemoryContext context; /* the process's life */
-	MemoryContext part_context;
-	Job			 *job;
-	FileRoot	 *root;
-	SharedPlan	 *plan;
-	int			  part; /* being exported; -1 for none */
+	JobShared		  *shared;
+	SharedWorker	  *self;
+	MemoryContext	   context; /* the process's life */
+	MemoryContext	   part_context;
+	Job				  *job;
+	FileRoot		  *root;
+	SharedPlan		  *plan;
+	const PlannedPart *part; /* being exported; NULL for none */
 } ExportWorker;
 
 PGDLLEXPORT void outflow_worker_main(Datum arg);
@@ -58,17 +58,26 @@ worker_start(JobShared *shared, dsm_handle handle, int number,
 	return RegisterDynamicBackgroundWorker(&worker, started);
 }
 
-/* Runs however the process ends: attempts end with it. */
+/* However a part's attempt ends, its unfinished file goes with its memory. */
 static void
-worker_exit(int code, Datum arg)
+work_cleanup(void *arg)
 {
-	ExportWorker *worker = (ExportWorker *) DatumGetPointer(arg);
+	ExportWorker *worker = arg;
 
 	if (worker->part_context)
 	{
 		MemoryContextDelete(worker->part_context);
 		worker->part_context = NULL;
 	}
+}
+
+/* Runs however the process ends: attempts end with it. */
+static void
+worker_exit(int code, Datum arg)
+{
+	ExportWorker *worker = (ExportWorker *) DatumGetPointer(arg);
+
+	work_cleanup(worker);
 	if (pg_atomic_read_u32(&worker->self->state) != WORKER_LEFT)
 		pg_atomic_write_u32(&worker->self->state, WORKER_DIED);
 	shared_wake_coordinator(worker->shared);
@@ -180,14 +189,15 @@ read_part(ExportWorker *worker, const PlannedPart *part,
 }
 
 static void
-export_part(ExportWorker *worker, const PlannedPart *part)
+export_part(void *arg)
 {
-	PartResult	  result;
-	FinishedPart *candidate;
-	bool		  carried;
-	MemoryContext old;
+	ExportWorker	  *worker = arg;
+	const PlannedPart *part = worker->part;
+	PartResult		   result;
+	FinishedPart	  *candidate;
+	bool			   carried;
+	MemoryContext	   old;
 
-	worker->part = part->number;
 	worker->part_context = AllocSetContextCreate(
 		worker->context, "outflow export part", ALLOCSET_DEFAULT_SIZES);
 	candidate = load_candidate(worker, part);
@@ -209,7 +219,7 @@ export_part(ExportWorker *worker, const PlannedPart *part)
 
 	MemoryContextDelete(worker->part_context);
 	worker->part_context = NULL;
-	worker->part = -1;
+	worker->part = NULL;
 	pg_atomic_fetch_add_u32(&worker->shared->parts_done, 1);
 	shared_wake_coordinator(worker->shared);
 }
@@ -233,26 +243,16 @@ work(void *arg)
 
 		if (next >= (uint32) worker->plan->nparts)
 			break;
-		export_part(worker, &shared_parts(worker->plan)[next]);
-	}
-}
-
-static void
-work_cleanup(void *arg)
-{
-	ExportWorker *worker = arg;
-
-	if (worker->part_context)
-	{
-		MemoryContextDelete(worker->part_context);
-		worker->part_context = NULL;
+		worker->part = &shared_parts(worker->plan)[next];
+		retry_run(&(Retry){shared->job, worker->part->number, &shared->stop},
+				  export_part, work_cleanup, worker);
 	}
 }
 
 void
 outflow_worker_main(Datum arg)
 {
-	static ExportWorker worker = {.part = -1};
+	static ExportWorker worker;
 	dsm_segment		   *segment;
 	int					number;
 	JobError			error;
@@ -287,5 +287,6 @@ outflow_worker_main(Datum arg)
 	if (guarded_run(work, work_cleanup, &worker, &error))
 		pg_atomic_write_u32(&worker.self->state, WORKER_LEFT);
 	else
-		shared_set_error(worker.shared, &error, worker.part);
+		shared_set_error(worker.shared, &error,
+						 worker.part ? worker.part->number : -1);
 }

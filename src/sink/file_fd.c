@@ -95,7 +95,8 @@ file_fd_next_name(FileFd *file)
 int
 file_space_hint(void)
 {
-	if (errno == ENOSPC || errno == EDQUOT)
-		return errhint("Free disk space at the destination.");
-	return 0;
+	if (errno != ENOSPC && errno != EDQUOT)
+		return 0;
+	errcode(ERRCODE_DISK_FULL); /* which the server calls ENOSPC only */
+	return errhint("Free disk space at the destination.");
 }
