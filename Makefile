@@ -92,6 +92,7 @@ OBJS = \
 	src/export/part_table.o \
 	src/export/source.o \
 	src/export/export_filter.o \
+	src/export/planned_scan.o \
 	src/export/destination.o \
 	src/export/plan.o \
 	src/export/throttle.o \

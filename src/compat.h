@@ -72,6 +72,29 @@
 #define OldSnapshotThresholdActive() false
 #endif
 
+/* 16: the rights that a query needs are kept beside its tables */
+#if PG_VERSION_NUM >= 160000
+#define query_check_rights_as(query, table, user)                             \
+	do                                                                        \
+	{                                                                         \
+		RTEPermissionInfo *rights_ =                                          \
+			list_nth_node(RTEPermissionInfo, (query)->rteperminfos,           \
+						  (table)->perminfoindex - 1);                        \
+		rights_->relid = (table)->relid;                                      \
+		rights_->checkAsUser = (user);                                        \
+	} while (0)
+#else
+#define query_check_rights_as(query, table, user)                             \
+	((table)->checkAsUser = (user))
+#endif
+
+/* 18: a query runs once */
+#if PG_VERSION_NUM >= 180000
+#define executor_run(desc) ExecutorRun(desc, ForwardScanDirection, 0)
+#else
+#define executor_run(desc) ExecutorRun(desc, ForwardScanDirection, 0, true)
+#endif
+
 /* 18: what kind of process another one is */
 #if PG_VERSION_NUM >= 180000
 #define proc_is_background_worker(proc) (!(proc)->isRegularBackend)

@@ -87,6 +87,8 @@ const char *
 carry_signature(const Job *job, const JobSource *source, RowShape *shape,
 				Relation leaf, Signature *signature)
 {
+	if (job->options.row_security)
+		return "row security may hide rows";
 	if (source->filter)
 		return "the export has a filter";
 	return signature_of(signature, leaf, columns_of_leaf(shape, leaf), NULL,
@@ -138,8 +140,9 @@ static const char *
 judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 	  Snapshot snapshot)
 {
-	JobSource  *source = list_nth(job->sources, part->source);
-	Relation	rel = source_open(source->relid, source->columns);
+	JobSource *source = list_nth(job->sources, part->source);
+	Relation   rel =
+		source_open(source->relid, source->columns, job->options.row_security);
 	Relation	leaf = relation_open(part->relid, AccessShareLock);
 	RowShape   *shape;
 	Stamp		stamp;

@@ -21,6 +21,7 @@ typedef struct RawOptions
 	bool  header;
 	bool  force_quote;
 	bool  overwrite;
+	bool  row_security;
 	char *delimiter;
 	char *quote;
 	char *escape;
@@ -40,6 +41,7 @@ static const OptionSpec table[] = {
 	{"null", OPTION_STRING, offsetof(RawOptions, null)},
 	{"overwrite", OPTION_BOOL, offsetof(RawOptions, overwrite)},
 	{"quote", OPTION_STRING, offsetof(RawOptions, quote)},
+	{"row_security", OPTION_BOOL, offsetof(RawOptions, row_security)},
 	{"row_group_rows", OPTION_INT, offsetof(RawOptions, row_group_rows), NULL,
 	 1, PG_INT32_MAX},
 	{NULL}};
@@ -118,6 +120,7 @@ export_options_parse(const char *json, ExportOptions *options)
 	options_parse(table, OPTION_KIND, elements_of(json), &raw);
 
 	options->overwrite = raw.overwrite;
+	options->row_security = raw.row_security;
 	options->row.header = raw.header;
 	options->row.force_quote = raw.force_quote;
 	options->row.delimiter = single_byte("delimiter", raw.delimiter);

@@ -7,6 +7,7 @@
 
 #include "access/xlogdefs.h"
 #include "encode/encode.h"
+#include "executor/tuptable.h"
 #include "export/stamp.h"
 #include "nodes/pg_list.h"
 #include "port/atomics.h"
@@ -81,6 +82,7 @@ typedef struct ExportOptions
 {
 	RowFormatOptions row; /* as the format takes them */
 	bool			 overwrite;
+	bool			 row_security; /* rows may be hidden */
 } ExportOptions;
 
 /* Parses {"name": value, ...}; errors name the option. */
@@ -270,8 +272,13 @@ extern FinishedPart *part_load(int64 job, int part);
 
 /* Errors unless this server and the calling user may export at all. */
 extern void source_check_server(void);
-/* Opens with ACCESS SHARE and checks kind, rights and row security. */
-extern Relation source_open(Oid relid, const List *columns);
+/*
+ * Opens with ACCESS SHARE and checks kind and rights; an error if row security
+ * hides rows and must not.
+ */
+extern Relation source_open(Oid relid, const List *columns, bool may_hide);
+/* Whether the calling user may see some of the rows only. */
+extern bool source_hides_rows(Relation rel);
 /* The leaves of an opened source, itself included, all locked. */
 extern List *source_leaves(Relation rel);
 /* Errors unless the leaf can be read block by block. */
@@ -289,6 +296,18 @@ extern char *filter_qualify(const char *text, Relation rel);
 /* Ready for execution: rel's columns are those of range table entry 1. */
 extern Node *filter_transform(const char *text, Relation rel);
 extern void	 filter_check_rights(Node *filter, Relation rel);
+
+/* ---- planned_scan.c */
+
+typedef void (*PlannedRow)(void *arg, TupleTableSlot *slot);
+
+/*
+ * Calls row for each row of the part that row security and the filter leave;
+ * its slot is laid out like root.
+ */
+extern void planned_scan(const JobSource *source, Relation root, Relation leaf,
+						 const RowShape *shape, const PlannedPart *part,
+						 Snapshot snapshot, PlannedRow row, void *arg);
 
 /* ---- destination.c */
 

@@ -109,19 +109,20 @@ passes_filter(PartScan *scan, TupleTableSlot *slot)
 }
 
 static void
-export_row(PartScan *scan)
+check_stop(PartScan *scan)
 {
-	TupleTableSlot *slot = scan->slot;
-	MemoryContext	old;
+	CHECK_FOR_INTERRUPTS();
+	if (*scan->context->stop)
+		ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
+						errmsg("export job is stopping")));
+}
 
-	if (scan->map)
-		slot = execute_attr_map_slot(scan->map, slot, scan->mapped);
-	else
-		slot_getsomeattrs(slot, scan->last_attribute);
-	if (!passes_filter(scan, slot))
-		return;
+/* The slot is laid out like the root. */
+static void
+export_row(PartScan *scan, TupleTableSlot *slot)
+{
+	MemoryContext old = MemoryContextSwitchTo(scan->row_context);
 
-	old = MemoryContextSwitchTo(scan->row_context);
 	scan->job->row_format->row(scan->encoder, slot->tts_values,
 							   slot->tts_isnull, &scan->out);
 	MemoryContextSwitchTo(old);
@@ -130,6 +131,26 @@ export_row(PartScan *scan)
 	scan->result->rows++;
 	if (scan->out.len >= FLUSH_SIZE)
 		flush_rows(scan);
+}
+
+static void
+export_planned_row(void *arg, TupleTableSlot *slot)
+{
+	check_stop(arg);
+	export_row(arg, slot);
+}
+
+static void
+export_tuple(PartScan *scan)
+{
+	TupleTableSlot *slot = scan->slot;
+
+	if (scan->map)
+		slot = execute_attr_map_slot(scan->map, slot, scan->mapped);
+	else
+		slot_getsomeattrs(slot, scan->last_attribute);
+	if (passes_filter(scan, slot))
+		export_row(scan, slot);
 }
 
 static void
@@ -145,13 +166,10 @@ export_blocks(PartScan *scan)
 					   part->end_block - part->first_block);
 	while (table_scan_getnextslot(heap, ForwardScanDirection, scan->slot))
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (*scan->context->stop)
-			ereport(ERROR, (errcode(ERRCODE_QUERY_CANCELED),
-							errmsg("export job is stopping")));
+		check_stop(scan);
 		digest_add(&scan->digest,
 				   ExecFetchSlotHeapTuple(scan->slot, false, NULL));
-		export_row(scan);
+		export_tuple(scan);
 	}
 	table_endscan(heap);
 }
@@ -214,7 +232,8 @@ open_relations(PartScan *scan)
 {
 	Oid relid = scan->part->relid;
 
-	scan->root = source_open(scan->source->relid, scan->source->columns);
+	scan->root = source_open(scan->source->relid, scan->source->columns,
+							 scan->job->options.row_security);
 	scan->leaf = relation_open(relid, AccessShareLock);
 	source_check_leaf(scan->leaf, scan->root);
 	scan->shape = source_shape(scan->root, scan->source, scan->job->row_format,
@@ -294,7 +313,13 @@ part_export(const PartContext *context, const PlannedPart *part,
 	open_chain(&scan);
 	begin_stamp(&scan);
 	if (part->end_block > part->first_block)
-		export_blocks(&scan);
+	{
+		if (source_hides_rows(scan.root))
+			planned_scan(scan.source, scan.root, scan.leaf, scan.shape, part,
+						 context->snapshot, export_planned_row, &scan);
+		else
+			export_blocks(&scan);
+	}
 	end_stamp(&scan);
 	add_fact(&scan, "outflow.lsn",
 			 psprintf("%X/%X", LSN_FORMAT_ARGS(result->lsn)));

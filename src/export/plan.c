@@ -215,7 +215,8 @@ lock_sources(const Job *job)
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);
-		Relation   rel = source_open(source->relid, source->columns);
+		Relation   rel = source_open(source->relid, source->columns,
+									 job->options.row_security);
 
 		lists = lappend(lists, source_leaves(rel));
 		relation_close(rel, NoLock);

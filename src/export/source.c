@@ -190,23 +190,28 @@ check_rights(Relation rel, const List *columns)
 					   RelationGetRelationName(rel));
 }
 
-static void
-check_row_security(Relation rel)
+bool
+source_hides_rows(Relation rel)
 {
-	/* with row_security off this is an error if a policy would hide rows */
-	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, true) !=
-		RLS_ENABLED)
-		return;
+	return check_enable_rls(RelationGetRelid(rel), InvalidOid, true) ==
+		   RLS_ENABLED;
+}
+
+static void
+refuse_row_security(Relation rel)
+{
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("row-level security hides rows of \"%s\" from role \"%s\"",
 					RelationGetRelationName(rel),
 					GetUserNameFromId(GetUserId(), false)),
-			 errdetail("An export without them would look complete.")));
+			 errdetail("An export without them would look complete."),
+			 errhint("To export the rows that are left, use options => "
+					 "'{\"row_security\": true}'.")));
 }
 
 Relation
-source_open(Oid relid, const List *columns)
+source_open(Oid relid, const List *columns, bool may_hide)
 {
 	Relation rel = try_relation_open(relid, AccessShareLock);
 
@@ -216,7 +221,8 @@ source_open(Oid relid, const List *columns)
 	source_check_leaf(rel, rel);
 	check_columns(rel, columns);
 	check_rights(rel, columns);
-	check_row_security(rel);
+	if (!may_hide && source_hides_rows(rel))
+		refuse_row_security(rel);
 	return rel;
 }
 

@@ -132,7 +132,7 @@ texts_argument(FunctionCallInfo fcinfo, int number, const char *name)
 }
 
 static JobSource *
-source_from_arguments(FunctionCallInfo fcinfo)
+source_from_arguments(FunctionCallInfo fcinfo, const Job *job)
 {
 	JobSource *source = palloc0_object(JobSource);
 	Relation   rel;
@@ -143,7 +143,8 @@ source_from_arguments(FunctionCallInfo fcinfo)
 	source->relid = PG_GETARG_OID(ARG_SOURCE);
 	source->columns = texts_argument(fcinfo, ARG_COLUMNS, "columns");
 	source->folder = "";
-	rel = source_open(source->relid, source->columns);
+	rel =
+		source_open(source->relid, source->columns, job->options.row_security);
 	(void) source_leaves(rel);
 	source->name = source_name(source->relid);
 	if (!PG_ARGISNULL(ARG_FILTER))
@@ -223,7 +224,7 @@ job_from_arguments(FunctionCallInfo fcinfo)
 			: JsonbToCString(NULL, &PG_GETARG_JSONB_P(ARG_OPTIONS)->root, 0);
 	job->settings = settings_capture();
 	job_derive(job);
-	job->sources = list_make1(source_from_arguments(fcinfo));
+	job->sources = list_make1(source_from_arguments(fcinfo, job));
 	return job;
 }
 
