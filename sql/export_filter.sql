@@ -41,7 +41,18 @@ SELECT count(*) FROM lines(:job);
 SELECT pg_read_file(substr(destination, 8) || '/manifest.json')::jsonb->'filter'
 FROM outflow.jobs WHERE job = :job - 2;
 
--- parts of a filtered export are never carried
+-- a constant means the same under every DateStyle
+SET DateStyle = 'SQL, DMY';
+CREATE TABLE dated AS SELECT date '2026-01-01' + g AS d FROM generate_series(0, 60) AS g;
+CALL outflow.export('dated', :'dir' || gen_random_uuid(), format => 'jsonl',
+	filter => $$d = '02/01/2026'$$) \gset
+SELECT * FROM lines(:job);
+CALL outflow.export('dated', :'dir' || gen_random_uuid(), workers => 0,
+	filter => $$d = '02/01/2026'$$) \gset
+SELECT * FROM lines(:job);
+RESET DateStyle;
+
+-- parts of a filtered export are carried under the same filter only
 CALL outflow.export('t', :'dir' || gen_random_uuid(), filter => 'id < 3',
 	base => :job) \gset
 SELECT parts_carried, rows FROM outflow.jobs WHERE job = :job;

@@ -85,13 +85,11 @@ columns_of_leaf(const RowShape *shape, Relation leaf)
 
 const char *
 carry_signature(const Job *job, const JobSource *source, RowShape *shape,
-				Relation leaf, Signature *signature)
+				Relation leaf, Node *filter, Signature *signature)
 {
 	if (job->options.row_security)
 		return "row security may hide rows";
-	if (source->filter)
-		return "the export has a filter";
-	return signature_of(signature, leaf, columns_of_leaf(shape, leaf), NULL,
+	return signature_of(signature, leaf, columns_of_leaf(shape, leaf), filter,
 						describe_output(job, source, shape));
 }
 
@@ -144,6 +142,7 @@ judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 	Relation   rel =
 		source_open(source->relid, source->columns, job->options.row_security);
 	Relation	leaf = relation_open(part->relid, AccessShareLock);
+	Node	   *filter = NULL;
 	RowShape   *shape;
 	Stamp		stamp;
 	Signature	signature;
@@ -151,7 +150,9 @@ judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 
 	source_check_leaf(leaf, rel);
 	shape = source_shape(rel, source, job->row_format, CurrentMemoryContext);
-	trouble = carry_signature(job, source, shape, leaf, &signature);
+	if (source->filter)
+		filter = filter_plan(source->filter, rel);
+	trouble = carry_signature(job, source, shape, leaf, filter, &signature);
 	if (trouble == NULL)
 	{
 		Verdict verdict;

@@ -67,8 +67,8 @@ check_attributes(Node *filter)
 	}
 }
 
-Node *
-filter_transform(const char *text, Relation rel)
+static Node *
+transform(const char *text, Relation rel)
 {
 	ParseState		   *pstate = make_parsestate(NULL);
 	ParseNamespaceItem *item = addRangeTableEntryForRelation(
@@ -88,8 +88,8 @@ filter_transform(const char *text, Relation rel)
 	return filter;
 }
 
-void
-filter_check_rights(Node *filter, Relation rel)
+static void
+check_filter_rights(Node *filter, Relation rel)
 {
 	Oid		   relid = RelationGetRelid(rel);
 	Bitmapset *attributes = NULL;
@@ -109,21 +109,41 @@ filter_check_rights(Node *filter, Relation rel)
 	}
 }
 
+PinnedSettings *
+filter_pin_settings(void)
+{
+	PinnedSettings *pinned = settings_pin_canonical(CurrentMemoryContext);
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return pinned;
+}
+
+Node *
+filter_plan(const char *text, Relation rel)
+{
+	PinnedSettings *pinned = filter_pin_settings();
+	Node		   *filter = transform(text, rel);
+
+	settings_unpin(pinned);
+	check_filter_rights(filter, rel);
+	return (Node *) expression_planner((Expr *) filter);
+}
+
 char *
 filter_qualify(const char *text, Relation rel)
 {
-	Node *filter = filter_transform(text, rel);
-	int	  nestlevel = NewGUCNestLevel();
-	char *qualified;
+	Node		   *filter = transform(text, rel);
+	PinnedSettings *pinned;
+	char		   *qualified;
 
-	filter_check_rights(filter, rel);
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	check_filter_rights(filter, rel);
+	pinned = filter_pin_settings();
 	qualified =
 		deparse_expression(filter,
 						   deparse_context_for(RelationGetRelationName(rel),
 											   RelationGetRelid(rel)),
 						   false, false);
-	AtEOXact_GUC(true, nestlevel);
+	settings_unpin(pinned);
 	return qualified;
 }

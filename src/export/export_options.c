@@ -41,9 +41,9 @@ static const OptionSpec table[] = {
 	{"null", OPTION_STRING, offsetof(RawOptions, null)},
 	{"overwrite", OPTION_BOOL, offsetof(RawOptions, overwrite)},
 	{"quote", OPTION_STRING, offsetof(RawOptions, quote)},
-	{"row_security", OPTION_BOOL, offsetof(RawOptions, row_security)},
 	{"row_group_rows", OPTION_INT, offsetof(RawOptions, row_group_rows), NULL,
 	 1, PG_INT32_MAX},
+	{"row_security", OPTION_BOOL, offsetof(RawOptions, row_security)},
 	{NULL}};
 
 static char *

@@ -289,13 +289,17 @@ extern char *source_name(Oid relid);
 extern RowShape *source_shape(Relation rel, const JobSource *source,
 							  const RowFormat *format, MemoryContext parent);
 
-/* ---- filter.c */
+/* ---- export_filter.c */
 
 /* The expression with every name qualified; errors unless it may be used. */
 extern char *filter_qualify(const char *text, Relation rel);
-/* Ready for execution: rel's columns are those of range table entry 1. */
-extern Node *filter_transform(const char *text, Relation rel);
-extern void	 filter_check_rights(Node *filter, Relation rel);
+/*
+ * What filter_qualify() returned, ready for ExecInitQual(): simplified, with
+ * SQL functions inlined.  rel's columns are those of range table entry 1.
+ */
+extern Node *filter_plan(const char *text, Relation rel);
+/* The settings under which such text means what it says. */
+extern PinnedSettings *filter_pin_settings(void);
 
 /* ---- planned_scan.c */
 
@@ -376,11 +380,11 @@ extern void part_export(const PartContext *context, const PlannedPart *part,
 extern List *carry_candidates(const Job *job);
 /*
  * The signature of a leaf's part; or a reason why its output depends on more,
- * so that it may never be carried.
+ * so that it may never be carried.  filter comes from filter_plan().
  */
 extern const char *carry_signature(const Job *job, const JobSource *source,
 								   RowShape *shape, Relation leaf,
-								   Signature *signature);
+								   Node *filter, Signature *signature);
 /*
  * Keeps the candidate's file, if there is one and it is proven to be what an
  * export under the snapshot would give; then true.  Else exports the part.

@@ -16,6 +16,7 @@
 #include "nodes/makefuncs.h"
 #include "pgstat.h"
 #include "utils/backend_progress.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -43,7 +44,8 @@ typedef struct PartScan
 	TupleTableSlot	  *slot;   /* of the leaf */
 	TupleTableSlot	  *mapped; /* of the root, if it is laid out otherwise */
 	AttrMap			  *map;
-	ExprState		  *filter;		   /* NULL for none */
+	Node			  *filter_tree;	   /* NULL for none */
+	ExprState		  *filter;		   /* NULL if every row passes */
 	ExprContext		  *filter_context; /* NULL for none */
 	int				   last_attribute; /* that is exported */
 	Stamp			   stamp;
@@ -86,16 +88,17 @@ flush_rows(PartScan *scan)
 static void
 open_filter(PartScan *scan)
 {
-	EState *state;
-	Node   *filter;
+	EState		 *state;
+	MemoryContext old;
 
-	if (scan->source->filter == NULL)
+	if (scan->filter_tree == NULL)
 		return;
-	filter = filter_transform(scan->source->filter, scan->root);
-	filter_check_rights(filter, scan->root);
 	state = CreateExecutorState();
 	scan->filter_context = GetPerTupleExprContext(state);
-	scan->filter = ExecPrepareQual(make_ands_implicit((Expr *) filter), state);
+	old = MemoryContextSwitchTo(state->es_query_cxt);
+	scan->filter =
+		ExecInitQual(make_ands_implicit((Expr *) scan->filter_tree), NULL);
+	MemoryContextSwitchTo(old);
 }
 
 static bool
@@ -254,18 +257,25 @@ open_relations(PartScan *scan)
 		}
 	}
 	scan->slot = table_slot_create(scan->leaf, NULL);
-	open_filter(scan);
+	if (scan->source->filter)
+		scan->filter_tree = filter_plan(scan->source->filter, scan->root);
 }
 
-/* Before the scan. */
+static const char *
+sign(PartScan *scan, Signature *signature)
+{
+	return carry_signature(scan->job, scan->source, scan->shape, scan->leaf,
+						   scan->filter_tree, signature);
+}
+
+/* Before the scan, and before anything that is signed is looked up for it. */
 static void
 begin_stamp(PartScan *scan)
 {
 	const PlannedPart *part = scan->part;
 	Signature		   signature;
 
-	scan->result->reason = carry_signature(
-		scan->job, scan->source, scan->shape, scan->leaf, &signature);
+	scan->result->reason = sign(scan, &signature);
 	stamp_begin(&scan->stamp, scan->leaf, part->first_block, part->end_block,
 				scan->context->snapshot, &signature);
 	digest_begin(&scan->digest);
@@ -276,7 +286,15 @@ static void
 end_stamp(PartScan *scan)
 {
 	PartResult *result = scan->result;
+	Signature	signature;
 
+	/* types and functions can be redefined under the eyes of a scan */
+	AcceptInvalidationMessages();
+	if (result->reason == NULL)
+		result->reason = sign(scan, &signature);
+	if (result->reason == NULL &&
+		memcmp(&signature, &scan->stamp.signature, sizeof(Signature)) != 0)
+		result->reason = "a definition was changed while the part was read";
 	if (!stamp_end(&scan->stamp, &scan->digest) && result->reason == NULL)
 		result->reason = "old_snapshot_threshold was set";
 	result->lsn = scan->stamp.lsn;
@@ -310,8 +328,9 @@ part_export(const PartContext *context, const PlannedPart *part,
 	open_relations(&scan);
 	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, part->relid);
 
-	open_chain(&scan);
 	begin_stamp(&scan);
+	open_filter(&scan);
+	open_chain(&scan);
 	if (part->end_block > part->first_block)
 	{
 		if (source_hides_rows(scan.root))

@@ -98,7 +98,7 @@ query_text(const JobSource *source, Relation root, const RowShape *shape,
 static Query *
 analyze(const char *sql, Relation root)
 {
-	PinnedSettings *pinned = settings_pin_canonical(CurrentMemoryContext);
+	PinnedSettings *pinned = filter_pin_settings();
 	List		   *queries = pg_analyze_and_rewrite_fixedparams(
 				  linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT)), sql, NULL,
 				  0, NULL);

@@ -18,6 +18,7 @@
 #include "catalog/dependency.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
@@ -88,9 +89,9 @@ describe_function(Description *description, Oid function)
 
 /* An extension's update may change what its functions write. */
 static void
-describe_extension_of(Description *description, Oid type)
+describe_extension_of(Description *description, Oid class, Oid object)
 {
-	Oid			extension = getExtensionOfObject(TypeRelationId, type);
+	Oid			extension = getExtensionOfObject(class, object);
 	Relation	catalog;
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -141,7 +142,7 @@ describe_base(Description *description, Form_pg_type type)
 	describe_function(description, type->typoutput);
 	if (OidIsValid(type->typsend))
 		describe_function(description, type->typsend);
-	describe_extension_of(description, type->oid);
+	describe_extension_of(description, TypeRelationId, type->oid);
 }
 
 static void
@@ -293,20 +294,84 @@ describe_column(Description *description, TupleDesc desc, AttrNumber attnum)
 	describe_type(description, column->atttypid);
 }
 
-/* A function that users define may be replaced under a stored filter. */
+/*
+ * What a function of a library does is in its catalog row and its extension's
+ * version.  One whose source was not inlined may call others by name.
+ */
 static bool
-is_user_function(Oid function, void *context)
+describe_called(Oid function, void *context)
 {
-	return function >= FirstNormalObjectId;
+	Description *description = context;
+	HeapTuple	 tuple;
+	Oid			 language;
+
+	describe_function(description, function);
+	if (function < FirstNormalObjectId)
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+	ReleaseSysCache(tuple);
+	if (language != ClanguageId && language != INTERNALlanguageId)
+		set_trouble(description,
+					"nobody can tell what the filter's function %s calls",
+					get_func_name(function));
+	describe_extension_of(description, ProcedureRelationId, function);
+	return false;
+}
+
+/*
+ * Built-in functions compare elements, fields and bounds by the operators of
+ * their types, which don't show in the expression.
+ */
+static bool
+has_fixed_operators(Oid type)
+{
+	Oid element;
+
+	type = getBaseType(type);
+	element = get_base_element_type(type);
+	if (OidIsValid(element))
+		type = getBaseType(element);
+	return type < FirstNormalObjectId || get_typtype(type) == TYPTYPE_ENUM ||
+		   OidIsValid(getExtensionOfObject(TypeRelationId, type));
 }
 
 static bool
-calls_user_function(Node *node, void *context)
+describe_node(Node *node, void *context)
 {
+	Description *description = context;
+
 	if (node == NULL)
 		return false;
-	return check_functions_in_node(node, is_user_function, context) ||
-		   expression_tree_walker(node, calls_user_function, context);
+	if (!IsA(node, List))
+	{
+		Oid type = exprType(node);
+
+		if (!has_fixed_operators(type))
+			set_trouble(description,
+						"operators of the filter's type %s may be redefined",
+						format_type_be(type));
+		if (IsA(node, CoerceToDomain))
+			set_trouble(description,
+						"the filter checks constraints of domain %s",
+						format_type_be(type));
+		describe_type(description, type);
+	}
+	(void) check_functions_in_node(node, describe_called, description);
+	return expression_tree_walker(node, describe_node, context);
+}
+
+/* A simplified expression: SQL functions are inlined, constants folded. */
+static void
+describe_filter(Description *description, Node *filter)
+{
+	if (filter == NULL)
+		return;
+	appendStringInfoString(&description->text, "\nfilter");
+	append_text(&description->text, nodeToString(filter));
+	(void) describe_node(filter, description);
 }
 
 static void
@@ -342,9 +407,7 @@ signature_of(Signature *signature, Relation rel, const Bitmapset *columns,
 			 bms_is_member(attnum, columns)))
 			describe_column(&description, desc, attnum);
 	}
-	if (calls_user_function(filter, NULL))
-		set_trouble(&description, "the filter calls %s",
-					"functions that may be redefined");
+	describe_filter(&description, filter);
 
 	hash_text(signature, &description.text);
 	return description.trouble;

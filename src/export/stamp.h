@@ -110,10 +110,10 @@ extern bool digest_range(Digest *digest, Relation rel, BlockNumber first_block,
 /*
  * Hashes the columns (attribute numbers; NULL for all), types, enum labels,
  * nested composites, domains and generation expressions that the relation's
- * output is made of, and "output": all else that it depends on, in any text
- * (format, options, captured settings, filter).  NULL, or the reason, as a
- * clause, why the output depends on more than can be hashed, so that no part
- * of it may be carried.
+ * output is made of, the filter (from filter_plan(), or NULL), and "output":
+ * all else that it depends on, in any text (format, options, settings).  NULL,
+ * or the reason, as a clause, why the output depends on more than can be
+ * hashed, so that no part of it may be carried.
  */
 extern const char *signature_of(Signature *signature, Relation rel,
 								const Bitmapset *columns, Node *filter,
