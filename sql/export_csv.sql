@@ -17,7 +17,8 @@ $$;
 
 -- a table in a format, through a job and through COPY
 CREATE PROCEDURE compare(source regclass, format text, copy_options text,
-	options jsonb, columns text[], workers int, INOUT same text)
+	options jsonb, columns text[], workers int, INOUT same text,
+	part_size text DEFAULT '16kB')
 LANGUAGE plpgsql AS $$
 DECLARE
 	destination text := format('%s/%s', current_setting('test.dir'),
@@ -27,7 +28,7 @@ DECLARE
 	job bigint;
 BEGIN
 	CALL outflow.export(source, 'file://' || destination, format => format,
-		part_size => '16kB', columns => columns, workers => workers,
+		part_size => part_size, columns => columns, workers => workers,
 		options => options, job => job);
 	EXECUTE format('COPY %s%s TO %L (FORMAT %s%s)', source, list,
 		destination || '.copy', format, copy_options);
@@ -135,6 +136,55 @@ FROM generate_series(1, 50) AS g;
 CALL compare('toasted', 'csv', '', '{}', NULL, 2, '');
 SELECT parts_total > 5 AS split FROM outflow.jobs
 WHERE source = 'export_csv.toasted';
+
+-- jsonb: short and unaligned, in line, compressed, out of line; with a string
+-- that must be quoted, and without one
+CREATE TABLE documents (pad bool, doc jsonb, plain jsonb);
+ALTER TABLE documents ALTER plain SET STORAGE EXTERNAL;
+INSERT INTO documents SELECT true, d::jsonb, d::jsonb FROM unnest(ARRAY['1',
+	'"x"', 'null', '[]', '{}', '[1]', '[1, -2.50]', '[true, null]', '[[], {}]',
+	'[""]', '{"": 0}', '"a\"b\\\"c"', '{"a\nb": "\u0007,\""}',
+	'[1, "a", [2, {"b": ["c"]}]]']) AS d;
+INSERT INTO documents SELECT true, d, d FROM generate_series(1, 300) AS g,
+	jsonb_build_object('k', repeat(E'"\\\n', g), 'n', g) AS d;
+INSERT INTO documents
+SELECT true, d, d FROM (SELECT jsonb_agg(md5(g::text)) AS d
+	FROM generate_series(1, 500) AS g) AS _;
+CALL compare('documents', 'csv', '', '{}', NULL, 2, '');
+CALL compare('documents', 'csv', '', '{}', '{doc}', 2, '');
+CALL compare('documents', 'text', '', '{}', NULL, 2, '');
+CALL compare('documents', 'binary', '', '{}', NULL, 1, '', '1GB');
+CALL compare('documents', 'csv', $$, QUOTE '''', NULL '1'$$,
+	'{"quote": "''", "null": "1"}', NULL, 2, '');
+CALL compare('documents', 'csv', $$, ESCAPE '\', FORCE_QUOTE *$$,
+	'{"escape": "\\", "force_quote": true}', NULL, 2, '');
+
+-- a character that is special at each place of texts of each length
+CREATE TABLE places (t text);
+INSERT INTO places SELECT overlay(repeat('x', len) PLACING special FROM at)
+FROM generate_series(1, 50) AS len, generate_series(1, len) AS at,
+	unnest(ARRAY['y', '"', ',', E'\n', E'\r', E'\t', E'\\', '''']) AS special;
+CALL compare('places', 'csv', '', '{}', NULL, 2, '');
+CALL compare('places', 'text', '', '{}', NULL, 2, '');
+CALL compare('places', 'csv', $$, QUOTE '''', ESCAPE 'x'$$,
+	'{"quote": "''", "escape": "x"}', NULL, 2, '');
+
+-- every day of some centuries, and floats around each limit of digits
+CREATE TABLE numbers (d date, ts timestamp, f float8, g float8, n numeric);
+INSERT INTO numbers SELECT d, d + interval '86399.999999 s' * (n % 2),
+	(n - 70000) / 8.0 / 10 ^ (n % 7), (10 ^ (n % 20) - n % 3) / 1000000,
+	(n - 70000) / 10.0 ^ (n % 30)
+FROM generate_series(0, 150000) AS n,
+	LATERAL (SELECT date '1850-01-01' + n AS d) AS _;
+INSERT INTO numbers SELECT d, d, f, -f, n FROM unnest(
+	ARRAY['0001-01-01', '0001-01-01 BC', '0001-12-31 BC', '9999-12-31',
+		'10000-01-01', '0004-02-29', '0100-03-01', '4713-01-01 BC',
+		'294276-12-31', '2000-02-29']::date[],
+	ARRAY[0.001, 0.0009999, 999999999.9999999, 999999999.999999, 1e9, 1e15,
+		0.1 + 0.2, 4.35, 0, 123456.7891234]::float8[],
+	ARRAY[0, 0.0001, 10000, 9999.9999, 100000000.00000001, -1e40, 0.00010,
+		1e-30, 99999999, -0.5]::numeric[]) AS u (d, f, n);
+CALL compare('numbers', 'csv', '', '{}', NULL, 2, '', '2MB');
 
 -- one column of NULLs, of \. and of nothing
 CREATE TABLE lone (t text);

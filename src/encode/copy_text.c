@@ -6,10 +6,8 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
+#include "encode/chunk.h"
 #include "encode/encode.h"
 
 struct RowEncoder
@@ -40,46 +38,33 @@ text_check(const RowFormatOptions *options)
 
 /*
  * Copies data and puts a backslash before what needs one.  dst has room for
- * twice len, and for 16 bytes more, so that whole vectors can be stored.
+ * twice len, and for a chunk more.
  */
 static char *
 copy_escaped(const RowEncoder *encoder, char *dst, const char *data, int len)
 {
-	int i = 0;
-
-	for (;;)
+	while (len > 0)
 	{
-		char escape;
+		Chunk	  chunk = chunk_load_some(data, len);
+		ChunkBits found = chunk_bits_of(
+			chunk_find_control(chunk, '\\', encoder->options.delimiter), len);
+		int taken = found ? chunk_first(found) : Min(len, CHUNK_SIZE);
 
-#ifdef __SSE2__
-		const __m128i control = _mm_set1_epi8(0x1F);
-		const __m128i backslashes = _mm_set1_epi8('\\');
-		const __m128i delimiters = _mm_set1_epi8(encoder->options.delimiter);
-
-		while (i + 16 <= len)
+		chunk_store(dst, chunk);
+		dst += taken;
+		if (found)
 		{
-			__m128i chunk = _mm_loadu_si128((const __m128i *) (data + i));
-			int		mask = _mm_movemask_epi8(_mm_or_si128(
-					_mm_or_si128(_mm_cmpeq_epi8(chunk, backslashes),
-								 _mm_cmpeq_epi8(chunk, delimiters)),
-					_mm_cmpeq_epi8(_mm_max_epu8(chunk, control), control)));
-			int		clean = mask == 0 ? 16 : __builtin_ctz(mask);
+			char escape = encoder->escapes[(unsigned char) data[taken]];
 
-			_mm_storeu_si128((__m128i *) dst, chunk);
-			dst += clean;
-			i += clean;
-			if (mask != 0)
-				break;
+			if (escape)
+				*dst++ = '\\';
+			*dst++ = escape ? escape : data[taken];
+			taken++;
 		}
-#endif
-		if (i == len)
-			return dst;
-		escape = encoder->escapes[(unsigned char) data[i]];
-		if (escape)
-			*dst++ = '\\';
-		*dst++ = escape ? escape : data[i];
-		i++;
+		data += taken;
+		len -= taken;
 	}
+	return dst;
 }
 
 /* In pieces, so that room for the worst case costs little. */
@@ -92,7 +77,7 @@ append_text(const RowEncoder *encoder, const char *data, int len,
 	while (len > 0)
 	{
 		int	  piece = Min(len, piece_size);
-		char *dst = buffer_reserve(out, piece * 2 + 16);
+		char *dst = buffer_reserve(out, piece * 2 + CHUNK_SIZE);
 		char *end = copy_escaped(encoder, dst, data, piece);
 
 		buffer_advance(out, end - dst);

@@ -6,11 +6,12 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
+#include "encode/chunk.h"
 #include "encode/encode.h"
+
+/* jsonb between quotes: its own are written twice at once */
+static const JsonStyle doubled_strings = {.double_quotes = true};
 
 struct RowEncoder
 {
@@ -18,6 +19,7 @@ struct RowEncoder
 	RowFormatOptions options;
 	int				 null_len;
 	bool			*plain; /* by column: written directly, never quoted */
+	bool			 usual_quotes; /* both quote and escape are " */
 	TextValues		 values;
 };
 
@@ -40,7 +42,6 @@ never_quoted(const RowEncoder *encoder)
 	const RowFormatOptions *options = &encoder->options;
 
 	return !options->force_quote && options->null[0] == '\0' &&
-
 		   !text_is_plain_char(options->delimiter) &&
 		   !text_is_plain_char(options->quote);
 }
@@ -72,77 +73,51 @@ is_plain_kind(const TextValues *values, TypeKind kind)
 	}
 }
 
-/* Number of bytes before the first quote, delimiter or line end. */
-static inline int
-clean_span(const RowEncoder *encoder, const char *data, int len)
+/* Appends text, unless something in it has to be quoted. */
+static bool
+append_clean(const RowEncoder *encoder, const char *data, int len,
+			 StringInfo out)
 {
-	char quote = encoder->options.quote;
-	char delimiter = encoder->options.delimiter;
-	int	 i = 0;
+	const RowFormatOptions *options = &encoder->options;
+	char				   *dst = buffer_reserve(out, len + CHUNK_SIZE);
 
-#ifdef __SSE2__
-	const __m128i quotes = _mm_set1_epi8(quote);
-	const __m128i delimiters = _mm_set1_epi8(delimiter);
-	const __m128i newlines = _mm_set1_epi8('\n');
-	const __m128i returns = _mm_set1_epi8('\r');
-
-	for (; i + 16 <= len; i += 16)
+	for (int i = 0; i < len; i += CHUNK_SIZE)
 	{
-		__m128i chunk = _mm_loadu_si128((const __m128i *) (data + i));
-		int		mask = _mm_movemask_epi8(
-				_mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(chunk, quotes),
-										  _mm_cmpeq_epi8(chunk, delimiters)),
-							 _mm_or_si128(_mm_cmpeq_epi8(chunk, newlines),
-										  _mm_cmpeq_epi8(chunk, returns))));
+		Chunk	  chunk = chunk_load_some(data + i, len - i);
+		ChunkBits found =
+			chunk_find(chunk, options->quote, options->delimiter, '\n', '\r');
 
-		if (mask != 0)
-			return i + __builtin_ctz(mask);
+		if (chunk_bits_of(found, len - i) != 0)
+			return false;
+		chunk_store(dst + i, chunk);
 	}
-#endif
-	for (; i < len; i++)
-	{
-		if (data[i] == quote || data[i] == delimiter || data[i] == '\n' ||
-			data[i] == '\r')
-			break;
-	}
-	return i;
+	buffer_advance(out, len);
+	return true;
 }
 
 /*
  * Copies data and puts escape before each quote and each escape.  dst has room
- * for twice len, and for 16 bytes more, so that whole vectors can be stored.
+ * for twice len, and for a chunk more.
  */
 static char *
 copy_escaped(char *dst, const char *data, int len, char quote, char escape)
 {
-	int i = 0;
-
-#ifdef __SSE2__
-	const __m128i quotes = _mm_set1_epi8(quote);
-	const __m128i escapes = _mm_set1_epi8(escape);
-
-	while (i + 16 <= len)
+	while (len > 0)
 	{
-		__m128i chunk = _mm_loadu_si128((const __m128i *) (data + i));
-		int		mask = _mm_movemask_epi8(_mm_or_si128(
-				_mm_cmpeq_epi8(chunk, quotes), _mm_cmpeq_epi8(chunk, escapes)));
-		int		clean = mask == 0 ? 16 : __builtin_ctz(mask);
+		Chunk	  chunk = chunk_load_some(data, len);
+		ChunkBits found = chunk_bits_of(
+			chunk_find(chunk, quote, escape, quote, escape), len);
+		int taken = found ? chunk_first(found) : Min(len, CHUNK_SIZE);
 
-		_mm_storeu_si128((__m128i *) dst, chunk);
-		dst += clean;
-		i += clean;
-		if (mask != 0)
+		chunk_store(dst, chunk);
+		dst += taken;
+		if (found)
 		{
 			*dst++ = escape;
-			*dst++ = data[i++];
+			*dst++ = data[taken++];
 		}
-	}
-#endif
-	for (; i < len; i++)
-	{
-		if (data[i] == quote || data[i] == escape)
-			*dst++ = escape;
-		*dst++ = data[i];
+		data += taken;
+		len -= taken;
 	}
 	return dst;
 }
@@ -158,7 +133,7 @@ append_quoted(const RowEncoder *encoder, const char *data, int len,
 	while (len > 0)
 	{
 		int	  piece = Min(len, piece_size);
-		char *dst = buffer_reserve(out, piece * 2 + 16);
+		char *dst = buffer_reserve(out, piece * 2 + CHUNK_SIZE);
 		char *end = copy_escaped(dst, data, piece, encoder->options.quote,
 								 encoder->options.escape);
 
@@ -177,13 +152,44 @@ append_text(const RowEncoder *encoder, const char *data, int len,
 				  (len == encoder->null_len &&
 				   memcmp(data, encoder->options.null, len) == 0) ||
 				  (encoder->shape->ncolumns == 1 && len == 2 &&
-				   memcmp(data, "\\.", 2) == 0) ||
-				  clean_span(encoder, data, len) < len;
+				   memcmp(data, "\\.", 2) == 0);
 
-	if (quoted)
+	if (quoted || !append_clean(encoder, data, len, out))
 		append_quoted(encoder, data, len, out);
-	else
-		buffer_append(out, data, len);
+}
+
+/*
+ * Most documents have strings, so that they must be quoted: written as such at
+ * once.  False, and nothing is written, for one without.
+ */
+static bool
+append_jsonb(const RowEncoder *encoder, Datum value, StringInfo out)
+{
+	int start = out->len;
+
+	if (!encoder->usual_quotes)
+		return false;
+	buffer_append_char(out, '"');
+	text_jsonb(out, &doubled_strings, value);
+	if (memchr(out->data + start + 1, '"', out->len - start - 1) == NULL)
+	{
+		out->len = start;
+		return false;
+	}
+	buffer_append_char(out, '"');
+	return true;
+}
+
+static void
+append_value(RowEncoder *encoder, TypeShape *type, Datum value, StringInfo out)
+{
+	const char *text;
+	int			len;
+
+	if (type->kind == KIND_JSONB && append_jsonb(encoder, value, out))
+		return;
+	text = text_value(&encoder->values, type, value, &len);
+	append_text(encoder, text, len, out);
 }
 
 static void
@@ -225,6 +231,8 @@ csv_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 	if (options->null == NULL)
 		encoder->options.null = "";
 	encoder->null_len = strlen(encoder->options.null);
+	encoder->usual_quotes =
+		encoder->options.quote == '"' && encoder->options.escape == '"';
 	text_values_init(&encoder->values);
 
 	direct = never_quoted(encoder);
@@ -260,13 +268,7 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 			(void) text_value_plain(&encoder->values, &column->type,
 									values[attribute], out);
 		else
-		{
-			int			len;
-			const char *text = text_value(&encoder->values, &column->type,
-										  values[attribute], &len);
-
-			append_text(encoder, text, len, out);
-		}
+			append_value(encoder, &column->type, values[attribute], out);
 	}
 	buffer_append_char(out, '\n');
 	if (encoder->options.encoding >= 0)

@@ -11,28 +11,18 @@
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
+#include "encode/digits.h"
 #include "encode/encode.h"
 
 #define UNIX_EPOCH_SECONDS                                                    \
 	((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * INT64CONST(86400))
-
-static inline char *
-write_two(char *dst, int value)
-{
-	dst[0] = '0' + value / 10;
-	dst[1] = '0' + value % 10;
-	return dst + 2;
-}
 
 /* At least four digits, as PostgreSQL pads years. */
 static char *
 write_year(char *dst, int year)
 {
 	if (year <= 9999)
-	{
-		dst = write_two(dst, year / 100);
-		return write_two(dst, year % 100);
-	}
+		return write_four(dst, year);
 	return dst + text_uint32(dst, year);
 }
 
@@ -43,49 +33,53 @@ write_bc(char *dst)
 	return dst + 3;
 }
 
-/* A day's text without its era; by the low bits of the day number. */
-typedef struct CivilDate
+/* Days from the first of March of the year 0 to the first of 2000. */
+#define DAYS_BEFORE_2000	730425
+#define FIRST_PLAIN_DATE	(-730119) /* 0001-01-01 */
+#define LAST_PLAIN_DATE		2921939	  /* 9999-12-31 */
+#define DAYS_OF_4_CENTURIES 146097
+
+/*
+ * The civil date of a day from the year 1 to 9999, counted from 2000-01-01.
+ * Years begin in March here, so that leap days come last; divisions are by
+ * constants (C. Neri and L. Schneider, "Euclidean affine functions and their
+ * application to calendar algorithms", 2022).
+ */
+static inline void
+civil_date(int32 date, int *year, int *month, int *day)
 {
-	int32 date;
-	bool  bc;
-	uint8 len; /* 0: not filled yet */
-	char  text[14];
-} CivilDate;
+	uint32 quarters = (uint32) (date + DAYS_BEFORE_2000) * 4 + 3;
+	uint32 century = quarters / DAYS_OF_4_CENTURIES;
+	uint32 of_century = quarters % DAYS_OF_4_CENTURIES | 3;
+	uint64 years = UINT64CONST(2939745) * of_century;
+	uint32 of_year = (uint32) years / 2939745 / 4;
+	uint32 months = 2141 * of_year + 197913;
+	bool   next_year = of_year >= 306;
 
-static CivilDate recent_dates[256];
-
-static void
-fill_civil_date(CivilDate *entry, int32 date)
-{
-	int	  year, month, day;
-	char *end;
-
-	j2date(date + POSTGRES_EPOCH_JDATE, &year, &month, &day);
-	entry->bc = year <= 0;
-	end = write_year(entry->text, entry->bc ? -(year - 1) : year);
-	*end++ = '-';
-	end = write_two(end, month);
-	*end++ = '-';
-	end = write_two(end, day);
-	entry->len = end - entry->text;
-	entry->date = date;
+	*year = century * 100 + (years >> 32) + next_year;
+	*month = (months >> 16) - (next_year ? 12 : 0);
+	*day = (months & 0xFFFF) / 2141 + 1;
 }
 
 /*
  * The civil date of a day number counted from 2000-01-01, without its era;
- * *bc tells whether " BC" is due.  Rows hold few days in one place, so that a
- * small table of recent ones saves most of the divisions.
+ * *bc tells whether " BC" is due.
  */
 static char *
 write_civil_date(char *dst, int32 date, bool *bc)
 {
-	CivilDate *entry = &recent_dates[date & (lengthof(recent_dates) - 1)];
+	int year, month, day;
 
-	if (entry->date != date || entry->len == 0)
-		fill_civil_date(entry, date);
-	memcpy(dst, entry->text, sizeof(entry->text));
-	*bc = entry->bc;
-	return dst + entry->len;
+	if (likely(date >= FIRST_PLAIN_DATE && date <= LAST_PLAIN_DATE))
+		civil_date(date, &year, &month, &day);
+	else
+		j2date(date + POSTGRES_EPOCH_JDATE, &year, &month, &day);
+	*bc = year <= 0;
+	dst = write_year(dst, *bc ? -(year - 1) : year);
+	*dst++ = '-';
+	dst = write_two(dst, month);
+	*dst++ = '-';
+	return write_two(dst, day);
 }
 
 /* hh:mm:ss[.ffffff] of microseconds since midnight, zeros at the end cut */
@@ -104,8 +98,7 @@ write_time(char *dst, int64 time)
 	{
 		*dst++ = '.';
 		dst = write_two(dst, fraction / 10000);
-		dst = write_two(dst, fraction / 100 % 100);
-		dst = write_two(dst, fraction % 100);
+		dst = write_four(dst, fraction % 10000);
 		while (dst[-1] == '0')
 			dst--;
 	}

@@ -66,6 +66,7 @@ buffer_append_char(StringInfo out, char c)
 #define MAX_NUMBER_TEXT	  32 /* integers and floats */
 #define MAX_DATETIME_TEXT 64
 
+extern int	text_int32(char *dst, int32 value);
 extern int	text_int64(char *dst, int64 value);
 extern int	text_uint32(char *dst, uint32 value);
 extern int	text_float4(char *dst, float4 value); /* shortest form */
@@ -151,6 +152,8 @@ typedef struct JsonStyle
 	bool compact; /* no space within jsonb */
 	bool base64;  /* bytea in base64, not in hexadecimal */
 	bool quoted_documents; /* json, jsonb and hstore as strings */
+	bool double_quotes; /* text_jsonb: each quote twice, as within CSV's; not
+						 * with ascii */
 } JsonStyle;
 
 /* The style for this database's encoding, which it prepares. */

@@ -17,10 +17,8 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
+#include "encode/chunk.h"
 #include "encode/encode.h"
 
 #define RAW_BYTE_BASE 0xEF00
@@ -44,44 +42,21 @@ json_style_default(void)
 	return style;
 }
 
-/*
- * Number of bytes before the first one that needs an escape; with "ascii",
- * bytes beyond ASCII need one, too.
- */
-static inline int
-clean_span(const char *data, int len, bool ascii)
+/* Number of bytes before the first one that isn't ASCII or needs an escape. */
+static int
+clean_ascii_span(const char *data, int len)
 {
-	int i = 0;
-
-#ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"');
-	const __m128i backslash = _mm_set1_epi8('\\');
-	const __m128i control = _mm_set1_epi8(0x1F);
-
-	for (; i + 16 <= len; i += 16)
+	for (int i = 0; i < len; i += CHUNK_SIZE)
 	{
-		__m128i chunk = _mm_loadu_si128((const __m128i *) (data + i));
-		__m128i found = _mm_or_si128(
-			_mm_or_si128(_mm_cmpeq_epi8(chunk, quote),
-						 _mm_cmpeq_epi8(chunk, backslash)),
-			_mm_cmpeq_epi8(_mm_max_epu8(chunk, control), control));
-		int mask;
+		Chunk	  chunk = chunk_load_some(data + i, len - i);
+		ChunkBits found = chunk_bits_of(chunk_find_control(chunk, '"', '\\') |
+											chunk_find_high(chunk),
+										len - i);
 
-		if (ascii)
-			found = _mm_or_si128(found, chunk); /* movemask reads bit 7 */
-		mask = _mm_movemask_epi8(found);
-		if (mask != 0)
-			return i + __builtin_ctz(mask);
+		if (found != 0)
+			return i + chunk_first(found);
 	}
-#endif
-	for (; i < len; i++)
-	{
-		unsigned char c = data[i];
-
-		if (escapes[c] || (ascii && c >= 0x80))
-			break;
-	}
-	return i;
+	return len;
 }
 
 static char *
@@ -219,7 +194,7 @@ append_ascii(StringInfo out, const char *data, int len, bool quoted)
 
 	while (len > 0)
 	{
-		int taken = clean_span(data, len, true);
+		int taken = clean_ascii_span(data, len);
 
 		buffer_append(out, data, taken);
 		data += taken;
@@ -241,27 +216,59 @@ append_ascii(StringInfo out, const char *data, int len, bool quoted)
 	}
 }
 
+/* A string's own quote; two where the text stands between quotes itself. */
+static inline void
+append_quote(StringInfo out, const JsonStyle *style)
+{
+	memcpy(buffer_reserve(out, 2), "\"\"", 2);
+	buffer_advance(out, style->double_quotes ? 2 : 1);
+}
+
+/* Copies and looks for what needs an escape in one pass. */
+static void
+append_utf8_string(StringInfo out, const JsonStyle *style, const char *data,
+				   int len)
+{
+	while (len > 0)
+	{
+		char *dst = buffer_reserve(out, len + CHUNK_SIZE);
+		char *start = dst;
+
+		while (len > 0)
+		{
+			Chunk	  chunk = chunk_load_some(data, len);
+			ChunkBits found =
+				chunk_bits_of(chunk_find_control(chunk, '"', '\\'), len);
+			int taken = found ? chunk_first(found) : Min(len, CHUNK_SIZE);
+
+			chunk_store(dst, chunk);
+			dst += taken;
+			data += taken;
+			len -= taken;
+			if (found)
+				break;
+		}
+		buffer_advance(out, dst - start);
+		if (len > 0)
+		{
+			append_escape(out, *data);
+			if (*data == '"' && style->double_quotes)
+				buffer_append_char(out, '"');
+			data++;
+			len--;
+		}
+	}
+}
+
 void
 json_string(StringInfo out, const JsonStyle *style, const char *data, int len)
 {
-	buffer_append_char(out, '"');
+	append_quote(out, style);
 	if (style->ascii)
 		append_ascii(out, data, len, true);
 	else
-	{
-		for (;;)
-		{
-			int span = clean_span(data, len, false);
-
-			buffer_append(out, data, span);
-			if (span == len)
-				break;
-			append_escape(out, data[span]);
-			data += span + 1;
-			len -= span + 1;
-		}
-	}
-	buffer_append_char(out, '"');
+		append_utf8_string(out, style, data, len);
+	append_quote(out, style);
 }
 
 void

@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "compat.h"
 #include "encode/encode.h"
 
 /* Children are visited in order, so that offsets need no search. */
@@ -46,9 +47,11 @@ next_child(ChildWalk *walk, char **data, int *len)
 static inline void
 append_separator(StringInfo out, const JsonStyle *style, char separator)
 {
-	buffer_append_char(out, separator);
-	if (!style->compact)
-		buffer_append_char(out, ' ');
+	char *dst = buffer_reserve(out, 2);
+
+	dst[0] = separator;
+	dst[1] = ' ';
+	buffer_advance(out, style->compact ? 1 : 2);
 }
 
 static void
@@ -135,8 +138,22 @@ append_container(StringInfo out, const JsonStyle *style,
 		append_array(out, style, container);
 }
 
+/*
+ * A short value is stored without alignment, and copied where it has that; the
+ * server's own way would allocate the copy.
+ */
 void
 text_jsonb(StringInfo out, const JsonStyle *style, Datum value)
 {
-	append_container(out, style, &DatumGetJsonbP(value)->root);
+	struct varlena *stored = (struct varlena *) DatumGetPointer(value);
+	uint32			aligned[(VARATT_SHORT_MAX + 3) / sizeof(uint32)];
+
+	if (VARATT_IS_EXTERNAL(stored) || !VARATT_IS_SHORT(stored))
+		append_container(out, style, &DatumGetJsonbP(value)->root);
+	else
+	{
+		memcpy(aligned, VARDATA_SHORT(stored),
+			   VARSIZE_SHORT(stored) - VARHDRSZ_SHORT);
+		append_container(out, style, (JsonbContainer *) aligned);
+	}
 }

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "compat.h"
+#include "encode/digits.h"
 #include "encode/encode.h"
 
 #define HEADER_KIND_MASK 0xC000
@@ -70,16 +71,6 @@ numeric_view(NumericView *view, Datum value)
 }
 
 static inline char *
-write_four(char *dst, int digit)
-{
-	dst[0] = '0' + digit / 1000;
-	dst[1] = '0' + digit / 100 % 10;
-	dst[2] = '0' + digit / 10 % 10;
-	dst[3] = '0' + digit % 10;
-	return dst + 4;
-}
-
-static inline char *
 write_zeros(char *dst, int count)
 {
 	memset(dst, '0', count);
@@ -108,24 +99,13 @@ write_groups(char *dst, const NumericView *view, int from, int to)
 static char *
 write_integer(char *dst, const NumericView *view)
 {
-	char *start = dst;
-
 	if (view->weight < 0)
 	{
 		*dst++ = '0';
 		return dst;
 	}
-	dst = write_groups(dst, view, 0, view->weight + 1);
-	if (*start == '0')
-	{
-		int zeros = 1;
-
-		while (start + zeros < dst - 1 && start[zeros] == '0')
-			zeros++;
-		memmove(start, start + zeros, dst - start - zeros);
-		dst -= zeros;
-	}
-	return dst;
+	dst = write_up_to_four(dst, numeric_digit(view, 0));
+	return write_groups(dst, view, 1, view->weight + 1);
 }
 
 static char *

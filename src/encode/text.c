@@ -5,14 +5,34 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "common/shortest_dec.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/uuid.h"
 
+#include "encode/digits.h"
 #include "encode/encode.h"
 
+const char digit_pairs[] = "00010203040506070809"
+						   "10111213141516171819"
+						   "20212223242526272829"
+						   "30313233343536373839"
+						   "40414243444546474849"
+						   "50515253545556575859"
+						   "60616263646566676869"
+						   "70717273747576777879"
+						   "80818283848586878889"
+						   "90919293949596979899";
+
 static const char hex_digits[] = "0123456789abcdef";
+
+int
+text_int32(char *dst, int32 value)
+{
+	return pg_ltoa(value, dst);
+}
 
 int
 text_int64(char *dst, int64 value)
@@ -33,9 +53,48 @@ text_float4(char *dst, float4 value)
 	return float_to_shortest_decimal_buf(value, dst);
 }
 
+/*
+ * Most floats that people store have few decimals.  If one is the nearest to a
+ * decimal of at most 15 digits, then that is its shortest form: no two
+ * decimals so short are nearest to the same float.  Returns 0 if value is none
+ * of these, or of a size that is written with an exponent.
+ */
+static int
+few_decimals(char *dst, float8 value)
+{
+	const float8 size = fabs(value);
+	char		*end = dst;
+	int64		 millionths;
+	int			 fraction;
+
+	if (!(size >= 1e-3 && size < 1e9))
+		return 0;
+	millionths = (int64) (size * 1e6 + 0.5);
+	if ((float8) millionths / 1e6 != size)
+		return 0;
+
+	if (value < 0)
+		*end++ = '-';
+	end += pg_ultoa_n((uint32) (millionths / 1000000), end);
+	fraction = millionths % 1000000;
+	if (fraction != 0)
+	{
+		*end++ = '.';
+		end = write_two(end, fraction / 10000);
+		end = write_four(end, fraction % 10000);
+		while (end[-1] == '0')
+			end--;
+	}
+	return end - dst;
+}
+
 int
 text_float8(char *dst, float8 value)
 {
+	int len = few_decimals(dst, value);
+
+	if (len > 0)
+		return len;
 	return double_to_shortest_decimal_buf(value, dst);
 }
 

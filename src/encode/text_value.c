@@ -62,10 +62,10 @@ text_value_plain(const TextValues *values, TypeShape *type, Datum value,
 			len = 1;
 			break;
 		case KIND_INT2:
-			len = text_int64(dst, DatumGetInt16(value));
+			len = text_int32(dst, DatumGetInt16(value));
 			break;
 		case KIND_INT4:
-			len = text_int64(dst, DatumGetInt32(value));
+			len = text_int32(dst, DatumGetInt32(value));
 			break;
 		case KIND_INT8:
 			len = text_int64(dst, DatumGetInt64(value));
@@ -117,12 +117,6 @@ text_value(TextValues *values, TypeShape *type, Datum value, int *len)
 	struct varlena *bytes;
 	const char	   *text;
 
-	buffer_reset(scratch);
-	if (text_value_plain(values, type, value, scratch))
-	{
-		*len = scratch->len;
-		return scratch->data;
-	}
 	switch (type->kind)
 	{
 		case KIND_TEXT:
@@ -131,6 +125,7 @@ text_value(TextValues *values, TypeShape *type, Datum value, int *len)
 			*len = VARSIZE_ANY_EXHDR(bytes);
 			return VARDATA_ANY(bytes);
 		case KIND_JSONB:
+			buffer_reset(scratch);
 			text_jsonb(scratch, &raw_strings, value);
 			*len = scratch->len;
 			return scratch->data;
@@ -138,6 +133,7 @@ text_value(TextValues *values, TypeShape *type, Datum value, int *len)
 			if (values->hex_bytea)
 			{
 				bytes = PG_DETOAST_DATUM_PACKED(value);
+				buffer_reset(scratch);
 				buffer_append_literal(scratch, "\\x");
 				text_hex(scratch, VARDATA_ANY(bytes),
 						 VARSIZE_ANY_EXHDR(bytes));
@@ -154,6 +150,12 @@ text_value(TextValues *values, TypeShape *type, Datum value, int *len)
 			*len = strlen(text);
 			return text;
 		default:
+			buffer_reset(scratch);
+			if (text_value_plain(values, type, value, scratch))
+			{
+				*len = scratch->len;
+				return scratch->data;
+			}
 			break;
 	}
 	text = OutputFunctionCall(&type->output, value);
