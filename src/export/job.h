@@ -425,7 +425,7 @@ extern char *manifest_describe(RowShape *shape);
 /* Whether the file is the one that was written, byte for byte. */
 extern bool part_is_stored(FileRoot *root, FilePlace place,
 						   const FinishedPart *part);
-/* Whether the stored file is what the part's row says; reads all of it. */
+/* The same, wherever an unfinished job has it by now. */
 extern bool part_is_intact(const Job *job, FileRoot *root,
 						   const FinishedPart *part);
 

@@ -92,18 +92,24 @@ check_plain(const Job *job, FileRoot *root, FilePlace place,
 	return fine;
 }
 
+/* Before publication it is in the temporary directory. */
+static Finding
+check_either_place(const Job *job, FileRoot *root, const FinishedPart *part,
+				   FilePlace *place)
+{
+	Finding finding = check_stored(root, *place = FILE_FINAL, part);
+
+	if (strcmp(finding.status, "missing") == 0 && job->state != JOB_DONE)
+		finding = check_stored(root, *place = FILE_TEMP, part);
+	return finding;
+}
+
 static Finding
 check_part(const Job *job, FileRoot *root, const FinishedPart *part)
 {
-	FilePlace place = FILE_FINAL;
-	Finding	  finding = check_stored(root, place, part);
+	FilePlace place;
+	Finding	  finding = check_either_place(job, root, part, &place);
 
-	/* before publication it is in the temporary directory */
-	if (strcmp(finding.status, "missing") == 0 && job->state != JOB_DONE)
-	{
-		place = FILE_TEMP;
-		finding = check_stored(root, place, part);
-	}
 	/* a damaged file need not be unpacked, an encrypted one can't be */
 	if (strcmp(finding.status, "ok") == 0 && job->encrypt_to == NIL)
 		finding = check_plain(job, root, place, part);
@@ -122,7 +128,8 @@ part_is_intact(const Job *job, FileRoot *root, const FinishedPart *part)
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow verify part", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Finding		  finding = check_part(job, root, part);
+	FilePlace	  place;
+	Finding		  finding = check_either_place(job, root, part, &place);
 	bool		  intact = strcmp(finding.status, "ok") == 0;
 
 	MemoryContextSwitchTo(old);
