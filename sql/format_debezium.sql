@@ -77,6 +77,8 @@ SELECT 'sent' FROM pg_logical_emit_message(true, 'pre"fix', 'hello');
 TRUNCATE orders;
 COMMIT;
 SELECT 'sent' FROM pg_logical_emit_message(false, 'alone', 'hello');
+-- whose commit flushes the message
+CREATE TABLE flush ();
 SELECT count(*) FROM records() r WHERE r::json ->> 'op' IN ('t', 'm');
 SELECT * FROM records('tables', 'dbz.keyed,dbz.orders', 'actions', 'insert,truncate', 'messages', 'on', 'topic_prefix', 'a "shop"') OFFSET 3;
 SELECT * FROM records('tables', 'dbz.keyed,dbz.orders', 'actions', 'insert,truncate', 'messages', 'on', 'include_transactions', 'on') r
