@@ -511,19 +511,33 @@ AS $$
 		AND database = (SELECT oid FROM pg_database
 			WHERE datname = current_database())
 		AND classid::bigint << 32 | objid::bigint = job
+	), prepared AS (
+		-- their locks have no process; that on the transaction tells which
+		SELECT DISTINCT h.relation, h.transactionid, x.gid
+		FROM locks AS h JOIN locks AS own USING (virtualtransaction)
+		JOIN pg_prepared_xacts AS x ON x.transaction = own.transactionid
+		WHERE h.granted AND h.pid IS NULL AND own.pid IS NULL
 	), waiting AS (
-		SELECT DISTINCT l.pid, l.relation, l.mode,
+		SELECT DISTINCT l.pid, l.relation, l.transactionid, l.mode,
+			coalesce(l.relation::regclass::text,
+				'transaction ' || l.transactionid, 'an object') AS object,
 			pg_blocking_pids(l.pid) AS blockers
 		FROM locks AS l WHERE NOT l.granted
 	)
 	SELECT string_agg(line, '; ' ORDER BY line) FROM (
-		SELECT format('%s on %s, held by process %s', w.mode,
-			coalesce(w.relation::regclass::text, 'an object'),
-			array_to_string(w.blockers, ', ')) AS line
+		SELECT format('%s on %s, held by %s', w.mode, w.object, concat_ws(', ',
+			'process ' || nullif(array_to_string(
+				array_remove(w.blockers, 0), ', '), ''),
+			CASE WHEN 0 = ANY (w.blockers) THEN coalesce((
+				SELECT string_agg(format('prepared transaction %L', p.gid),
+					', ' ORDER BY p.gid)
+				FROM prepared AS p WHERE p.relation = w.relation
+				OR p.transactionid = w.transactionid),
+				'a prepared transaction') END)) AS line
 		FROM waiting AS w JOIN coordinator AS c USING (pid)
 		UNION ALL
 		SELECT format('process %s waits behind this job for %s on %s', w.pid,
-			w.mode, coalesce(w.relation::regclass::text, 'an object'))
+			w.mode, w.object)
 		FROM waiting AS w JOIN coordinator AS c ON c.pid = ANY (w.blockers)
 	) AS lines
 $$;

@@ -228,4 +228,25 @@ is(sql("SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'd'"), '0', 
 sql('SELECT outflow.forget(1)');
 is(sql("SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'a'"), '1', 'the slot of a finished export stays');
 
+# ---- a prepared transaction that nobody ends is named, and so is what it holds
+sql('BEGIN', "INSERT INTO later VALUES (900001, 1, 'prepared')", "PREPARE TRANSACTION 'nobody''s'");
+my $orphaned = sql("SELECT outflow.export_start('later', 'file://$export/orphaned', slot => 'orphaned')");
+ok( $node->poll_query_until('postgres',
+		"SELECT waiting_for ~ \$r\$^ShareLock on transaction \\d+, held by prepared transaction 'nobody''s'\$\$r\$ FROM outflow.jobs WHERE job = $orphaned"),
+	'the job waits for a prepared transaction, and names it');
+sql("COMMIT PREPARED 'nobody''s'");
+ok( $node->poll_query_until('postgres', "SELECT state = 'done' FROM outflow.jobs WHERE job = $orphaned"),
+	'and goes on when it ends');
+
+is(sql("SELECT outflow.cancel(outflow.export_start('later', 'file://$export/locked'))"), 't', 'a job to come');
+my $locked = sql('SELECT max(job) FROM outflow.jobs');
+sql('BEGIN', 'LOCK later IN ACCESS EXCLUSIVE MODE', 'INSERT INTO orders VALUES (900001, 1)', "PREPARE TRANSACTION 'locker'");
+sql("SELECT outflow.resume_start($locked)");
+ok( $node->poll_query_until('postgres',
+		"SELECT waiting_for ~ 'AccessShareLock on public.later, held by prepared transaction ''locker''\$' FROM outflow.jobs WHERE job = $locked"),
+	'so is one that holds a lock on the table');
+sql("ROLLBACK PREPARED 'locker'");
+ok( $node->poll_query_until('postgres', "SELECT state = 'done' FROM outflow.jobs WHERE job = $locked"),
+	'which the job outlives');
+
 done_testing();
