@@ -475,7 +475,7 @@ CREATE TABLE outflow.part (
 	lsn pg_lsn,
 	stamp text,					-- null: may never be carried
 	reason text,				-- why not, or why it was exported again
-	origin bigint,				-- the job that has the file; null for this one
+	location text,				-- the directory with the file; null for the job's
 	attempts int NOT NULL DEFAULT 0,
 	error text,
 	PRIMARY KEY (job, part)
@@ -594,8 +594,10 @@ OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 CREATE VIEW outflow.parts WITH (security_barrier) AS
 SELECT p.job, p.part, p.state, p.name AS relation, p.first_block,
 	CASE WHEN p.end_block OPERATOR(pg_catalog.>) p.first_block
-		THEN p.end_block OPERATOR(pg_catalog.-) 1 END AS last_block, p.file, p.rows, p.bytes,
-	p.bytes_stored, p.snapshot, p.lsn, p.attempts, p.error
+		THEN p.end_block OPERATOR(pg_catalog.-) 1 END AS last_block,
+	CASE WHEN p.file IS NOT NULL
+		THEN pg_catalog.concat_ws('/', p.location, p.file) END AS file,
+	p.rows, p.bytes, p.bytes_stored, p.snapshot, p.lsn, p.attempts, p.error
 FROM outflow.part AS p
 JOIN outflow.job AS j ON j.job OPERATOR(pg_catalog.=) p.job
 WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')

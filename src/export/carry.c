@@ -113,20 +113,43 @@ carry_candidates(const Job *job)
 	return candidates;
 }
 
+bool
+carry_refers(const Job *job, const FinishedPart *candidate)
+{
+	/* what this very export replaces can't be referred to */
+	return job->options.carry == CARRY_REFERENCE && candidate->location &&
+		   strcmp(candidate->location, job->location) != 0;
+}
+
+FileRoot *
+carry_open(const FinishedPart *part)
+{
+	return file_root_open(part->location, export_root, FILE_ROOT_MISSING_OK);
+}
+
+static bool
+is_referable(const FinishedPart *candidate)
+{
+	FileRoot *from = carry_open(candidate);
+	bool	  stored;
+
+	if (from == NULL)
+		return false;
+	stored = part_is_stored(from, FILE_FINAL, candidate);
+	file_root_close(from);
+	return stored;
+}
+
 /* Puts the candidate's file where the part's belongs, if it is elsewhere. */
 static bool
 fetch_file(const FinishedPart *candidate, FileRoot *root, const char *name)
 {
-	Job		 *origin;
 	FileRoot *from;
 	bool	  found;
 
-	if (candidate->origin == 0)
+	if (candidate->location == NULL)
 		return strcmp(candidate->file, name) == 0;
-	origin = job_load(candidate->origin, false);
-	if (origin == NULL)
-		return false;
-	from = destination_open(origin, false);
+	from = carry_open(candidate);
 	if (from == NULL)
 		return false;
 	found = file_carry(root, name, from, candidate->file);
@@ -175,6 +198,7 @@ keep_file(const Job *job, const PlannedPart *part,
 {
 	FinishedPart kept = *candidate;
 	const char	*trouble;
+	bool		 holds;
 
 	if (candidate->stamp == NULL)
 		return candidate->reason ? candidate->reason
@@ -183,10 +207,12 @@ keep_file(const Job *job, const PlannedPart *part,
 	if (trouble)
 		return trouble;
 	kept.file = part_file_name(job, part->number);
-	if (!fetch_file(candidate, root, kept.file) ||
-		!part_is_stored(root, FILE_TEMP, &kept))
-		return "its file is missing or was changed";
-	return NULL;
+	if (carry_refers(job, candidate))
+		holds = is_referable(candidate);
+	else
+		holds = fetch_file(candidate, root, kept.file) &&
+				part_is_stored(root, FILE_TEMP, &kept);
+	return holds ? NULL : "its file is missing or was changed";
 }
 
 bool

@@ -22,6 +22,7 @@ typedef struct RawOptions
 	bool  force_quote;
 	bool  overwrite;
 	bool  row_security;
+	int	  carry;
 	char *delimiter;
 	char *quote;
 	char *escape;
@@ -31,7 +32,12 @@ typedef struct RawOptions
 	int	  row_group_rows;
 } RawOptions;
 
+static const OptionChoice carry_modes[] = {
+	{"link", CARRY_LINK}, {"reference", CARRY_REFERENCE}, {NULL}};
+
 static const OptionSpec table[] = {
+	{"carry", OPTION_ENUM, offsetof(RawOptions, carry), "link", 0, 0,
+	 carry_modes},
 	{"delimiter", OPTION_STRING, offsetof(RawOptions, delimiter)},
 	{"encoding", OPTION_STRING, offsetof(RawOptions, encoding), "UTF8"},
 	{"escape", OPTION_STRING, offsetof(RawOptions, escape)},
@@ -121,6 +127,7 @@ export_options_parse(const char *json, ExportOptions *options)
 
 	options->overwrite = raw.overwrite;
 	options->row_security = raw.row_security;
+	options->carry = raw.carry;
 	options->row.header = raw.header;
 	options->row.force_quote = raw.force_quote;
 	options->row.delimiter = single_byte("delimiter", raw.delimiter);

@@ -19,10 +19,13 @@ char *export_root = NULL;
 int	  part_memory_kb = 64 * 1024;
 int	  rate_limit_kb = 0;
 
-/* All that the text of a value depends on besides the value. */
-static const char *const captured[] = {"DateStyle",	   "IntervalStyle",
-									   "TimeZone",	   "extra_float_digits",
-									   "bytea_output", "lc_monetary"};
+/*
+ * All that the text of a value depends on besides the value; sorted by bytes,
+ * as they are read back.
+ */
+static const char *const captured[] = {"DateStyle",			 "IntervalStyle",
+									   "TimeZone",			 "bytea_output",
+									   "extra_float_digits", "lc_monetary"};
 
 /*
  * A role's or database's own defaults reach background workers too.  None of

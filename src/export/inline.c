@@ -98,16 +98,16 @@ export_all(Job *job, const ExportPlan *plan, FileRoot *root)
 								  ALLOCSET_DEFAULT_SIZES);
 		MemoryContext old = MemoryContextSwitchTo(part_context);
 		PlannedPart	 *part = &plan->parts[i];
+		FinishedPart *candidate = part_load(job->id, part->number);
 		PartResult	  result;
 		bool		  carried;
 
 		CHECK_FOR_INTERRUPTS();
 		PushActiveSnapshot(plan->snapshot);
-		carried = carry_or_export(&context, part,
-								  part_load(job->id, part->number), &result);
+		carried = carry_or_export(&context, part, candidate, &result);
 		PopActiveSnapshot();
 		if (carried)
-			part_carried(job, part);
+			part_carried(job, part, carry_refers(job, candidate));
 		else
 			part_checkpoint(job, part, &result);
 		MemoryContextSwitchTo(old);

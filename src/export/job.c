@@ -128,7 +128,7 @@ load_settings(Job *job, MemoryContext context)
 	count = job_query("SELECT s.key, s.value FROM outflow.job AS j, "
 					  "pg_catalog.jsonb_each_text(j.settings) AS s "
 					  "WHERE j.job = $1 "
-					  "ORDER BY s.key",
+					  "ORDER BY s.key COLLATE \"C\"",
 					  1, &type, &value, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{

@@ -78,11 +78,18 @@ extern void retry_check_stop(volatile bool *stop);
 
 /* ---- export_options.c: the "options" argument */
 
+typedef enum CarryMode
+{
+	CARRY_LINK,
+	CARRY_REFERENCE
+} CarryMode;
+
 typedef struct ExportOptions
 {
 	RowFormatOptions row; /* as the format takes them */
 	bool			 overwrite;
 	bool			 row_security; /* rows may be hidden */
+	int				 carry;		   /* CarryMode */
 } ExportOptions;
 
 /* Parses {"name": value, ...}; errors name the option. */
@@ -250,11 +257,11 @@ typedef struct FinishedPart
 	int64		rows;
 	int64		bytes;
 	int64		bytes_stored;
-	int64		crc32c; /* -1: not known */
-	char	   *sha256; /* hex */
-	char	   *stamp;	/* NULL for none */
-	char	   *reason; /* why there is none, or NULL */
-	int64		origin; /* the job that has the file; 0 for this one */
+	int64		crc32c;	  /* -1: not known */
+	char	   *sha256;	  /* hex */
+	char	   *stamp;	  /* NULL for none */
+	char	   *reason;	  /* why there is none, or NULL */
+	char	   *location; /* of the file; NULL: the job's destination */
 } FinishedPart;
 
 /* Makes the rows those of a new plan; parts done before become candidates. */
@@ -262,8 +269,11 @@ extern void parts_record(const Job *job, const PlannedPart *parts, int count);
 extern void part_checkpoint(const Job *job, const PlannedPart *part,
 							const PartResult *result);
 extern void part_failed(int64 job, int part, const char *error);
-/* The part keeps the file that its row has; for one of another job its own. */
-extern void	 part_carried(const Job *job, const PlannedPart *part);
+/* The part has its own file now, or refers to the one that its row names. */
+extern void part_carried(const Job *job, const PlannedPart *part,
+						 bool referenced);
+/* The file for people who look from the destination: its name, or its path. */
+extern char *part_file_path(const FinishedPart *part);
 extern List *parts_load(int64 job); /* of FinishedPart *, by number */
 /* NULL if there is no such row. */
 extern FinishedPart *part_load(int64 job, int part);
@@ -385,6 +395,10 @@ extern List *carry_candidates(const Job *job);
 extern const char *carry_signature(const Job *job, const JobSource *source,
 								   RowShape *shape, Relation leaf,
 								   Node *filter, Signature *signature);
+/* Whether a candidate that holds stays where it is, in another export. */
+extern bool carry_refers(const Job *job, const FinishedPart *candidate);
+/* Another export's directory, or NULL if it is gone. */
+extern FileRoot *carry_open(const FinishedPart *part);
 /*
  * Keeps the candidate's file, if there is one and it is proven to be what an
  * export under the snapshot would give; then true.  Else exports the part.

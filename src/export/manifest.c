@@ -76,11 +76,18 @@ manifest_describe(RowShape *shape)
 	return out.data;
 }
 
+char *
+part_file_path(const FinishedPart *part)
+{
+	return part->location ? psprintf("%s/%s", part->location, part->file)
+						  : part->file;
+}
+
 static void
 append_part(StringInfo out, const FinishedPart *part)
 {
 	appendStringInfo(out, "{\"part\": %d, \"file\": ", part->plan.number);
-	append_text(out, part->file);
+	append_text(out, part_file_path(part));
 	appendStringInfoString(out, ", \"relation\": ");
 	append_text(out, part->name);
 	appendStringInfo(

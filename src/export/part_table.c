@@ -25,11 +25,12 @@ prepare_insert(bool from_base)
 		from_base
 			? "INSERT INTO outflow.part (job, part, source, relation, name, "
 			  "first_block, end_block, file, rows, bytes, bytes_stored, "
-			  "crc32c, sha256, snapshot, lsn, stamp, reason, origin) "
+			  "crc32c, sha256, snapshot, lsn, stamp, reason, location) "
 			  "SELECT $1, $2, $3, $4, $5, $6, $7, b.file, b.rows, b.bytes, "
 			  "b.bytes_stored, b.crc32c, b.sha256, b.snapshot, b.lsn, "
-			  "b.stamp, b.reason, coalesce(b.origin, b.job) "
-			  "FROM outflow.part AS b WHERE b.job = $8 AND b.part = $9"
+			  "b.stamp, b.reason, coalesce(b.location, j.location) "
+			  "FROM outflow.part AS b JOIN outflow.job AS j ON j.job = b.job "
+			  "WHERE b.job = $8 AND b.part = $9"
 			: "INSERT INTO outflow.part (job, part, source, relation, name, "
 			  "first_block, end_block) VALUES ($1, $2, $3, $4, $5, $6, $7)";
 	SPIPlanPtr plan = SPI_prepare(sql, from_base ? 9 : 7, types);
@@ -158,7 +159,7 @@ part_checkpoint(const Job *job, const PlannedPart *part,
 	if (job_query("UPDATE outflow.part SET state = 'done', file = $3, "
 				  "rows = $4, bytes = $5, bytes_stored = $6, crc32c = $7, "
 				  "sha256 = $8, snapshot = $9, lsn = $10, stamp = $11, "
-				  "reason = $12, redone = file IS NOT NULL, origin = NULL, "
+				  "reason = $12, redone = file IS NOT NULL, location = NULL, "
 				  "attempts = attempts + 1, error = NULL "
 				  "WHERE job = $1 AND part = $2",
 				  lengthof(types), types, values, nulls) != 1)
@@ -171,17 +172,20 @@ part_checkpoint(const Job *job, const PlannedPart *part,
 }
 
 void
-part_carried(const Job *job, const PlannedPart *part)
+part_carried(const Job *job, const PlannedPart *part, bool referenced)
 {
-	const Oid	types[] = {INT8OID, INT4OID, TEXTOID};
+	const Oid	types[] = {INT8OID, INT4OID, TEXTOID, BOOLOID};
 	const Datum values[] = {
 		Int64GetDatum(job->id), Int32GetDatum(part->number),
-		CStringGetTextDatum(part_file_name(job, part->number))};
+		CStringGetTextDatum(part_file_name(job, part->number)),
+		BoolGetDatum(referenced)};
 	JobAccess access;
 
 	job_access_begin(&access);
-	if (job_query("UPDATE outflow.part SET state = 'done', file = $3, "
-				  "carried = true, origin = NULL, reason = NULL, "
+	if (job_query("UPDATE outflow.part SET state = 'done', "
+				  "file = CASE WHEN $4 THEN file ELSE $3 END, "
+				  "location = CASE WHEN $4 THEN location END, "
+				  "carried = true, reason = NULL, "
 				  "error = NULL "
 				  "WHERE job = $1 AND part = $2",
 				  lengthof(types), types, values, NULL) != 1)
@@ -234,7 +238,8 @@ part_from_row(uint64 row, MemoryContext context)
 	part->stamp = text ? pstrdup(text) : NULL;
 	text = job_field(row, 15);
 	part->reason = text ? pstrdup(text) : NULL;
-	part->origin = job_field_int(row, 16, 0);
+	text = job_field(row, 16);
+	part->location = text ? pstrdup(text) : NULL;
 	MemoryContextSwitchTo(old);
 	return part;
 }
@@ -252,7 +257,7 @@ load_parts(int64 job, int part)
 	job_access_begin(&access);
 	count = job_query("SELECT part, source, relation, name, first_block, "
 					  "end_block, state, file, rows, bytes, bytes_stored, "
-					  "crc32c, encode(sha256, 'hex'), stamp, reason, origin "
+					  "crc32c, encode(sha256, 'hex'), stamp, reason, location "
 					  "FROM outflow.part "
 					  "WHERE job = $1 AND ($2 < 0 OR part = $2) ORDER BY part",
 					  lengthof(types), types, values, NULL);

@@ -13,6 +13,13 @@
 #include "export/job.h"
 #include "failpoint.h"
 
+/* Not a file of another export that a part refers to. */
+static bool
+is_own(const FinishedPart *part)
+{
+	return part->file && part->location == NULL;
+}
+
 static bool
 is_part_of(const List *parts, const char *name)
 {
@@ -22,7 +29,7 @@ is_part_of(const List *parts, const char *name)
 	{
 		FinishedPart *part = lfirst(cell);
 
-		if (part->file && strcmp(part->file, name) == 0)
+		if (is_own(part) && strcmp(part->file, name) == 0)
 			return true;
 	}
 	return false;
@@ -77,7 +84,8 @@ publish_job(const Job *job, FileRoot *root)
 		FinishedPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		(void) file_publish(root, part->file, replace);
+		if (is_own(part))
+			(void) file_publish(root, part->file, replace);
 		FAILPOINT("publish-part");
 	}
 	if (replace)
@@ -105,7 +113,7 @@ publish_retreat(const Job *job, FileRoot *root)
 		FinishedPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (part->file && !file_stat(root, FILE_TEMP, part->file, &size))
+		if (is_own(part) && !file_stat(root, FILE_TEMP, part->file, &size))
 			(void) file_carry(root, part->file, root, part->file);
 	}
 	publish_undo(parts, root);
@@ -122,7 +130,7 @@ publish_undo(const List *parts, FileRoot *root)
 		FinishedPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (part->file)
+		if (is_own(part))
 			(void) file_remove(root, FILE_FINAL, part->file);
 	}
 	file_root_sync(root);

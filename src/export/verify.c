@@ -92,27 +92,42 @@ check_plain(const Job *job, FileRoot *root, FilePlace place,
 	return fine;
 }
 
-/* Before publication it is in the temporary directory. */
+/* unpack: also look at what the stored bytes hold. */
 static Finding
-check_either_place(const Job *job, FileRoot *root, const FinishedPart *part,
-				   FilePlace *place)
+check_part_in(const Job *job, FileRoot *root, const FinishedPart *part,
+			  bool unpack)
 {
-	Finding finding = check_stored(root, *place = FILE_FINAL, part);
+	FilePlace place = FILE_FINAL;
+	Finding	  finding = check_stored(root, place, part);
 
-	if (strcmp(finding.status, "missing") == 0 && job->state != JOB_DONE)
-		finding = check_stored(root, *place = FILE_TEMP, part);
+	/* before publication it is in the temporary directory */
+	if (part->location == NULL && strcmp(finding.status, "missing") == 0 &&
+		job->state != JOB_DONE)
+	{
+		place = FILE_TEMP;
+		finding = check_stored(root, place, part);
+	}
+	/* a damaged file need not be unpacked, an encrypted one can't be */
+	if (unpack && strcmp(finding.status, "ok") == 0 && job->encrypt_to == NIL)
+		finding = check_plain(job, root, place, part);
 	return finding;
 }
 
 static Finding
-check_part(const Job *job, FileRoot *root, const FinishedPart *part)
+check_part(const Job *job, FileRoot *root, const FinishedPart *part,
+		   bool unpack)
 {
-	FilePlace place;
-	Finding	  finding = check_either_place(job, root, part, &place);
+	FileRoot *other;
+	Finding	  finding = {"missing", NULL};
 
-	/* a damaged file need not be unpacked, an encrypted one can't be */
-	if (strcmp(finding.status, "ok") == 0 && job->encrypt_to == NIL)
-		finding = check_plain(job, root, place, part);
+	if (part->location == NULL)
+		return check_part_in(job, root, part, unpack);
+	other = carry_open(part);
+	if (other)
+	{
+		finding = check_part_in(job, other, part, unpack);
+		file_root_close(other);
+	}
 	return finding;
 }
 
@@ -128,8 +143,7 @@ part_is_intact(const Job *job, FileRoot *root, const FinishedPart *part)
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow verify part", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	FilePlace	  place;
-	Finding		  finding = check_either_place(job, root, part, &place);
+	Finding		  finding = check_part(job, root, part, false);
 	bool		  intact = strcmp(finding.status, "ok") == 0;
 
 	MemoryContextSwitchTo(old);
@@ -176,8 +190,8 @@ verify_parts(Report *out, const Job *job, FileRoot *root, const List *parts)
 		if (!part->done)
 			continue;
 		old = MemoryContextSwitchTo(context);
-		report(out, part->plan.number, part->file,
-			   check_part(job, root, part));
+		report(out, part->plan.number, part_file_path(part),
+			   check_part(job, root, part, true));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}

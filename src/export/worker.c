@@ -208,7 +208,7 @@ export_part(void *arg)
 	StartTransactionCommand();
 	old = MemoryContextSwitchTo(worker->part_context);
 	if (carried)
-		part_carried(worker->job, part);
+		part_carried(worker->job, part, carry_refers(worker->job, candidate));
 	else
 		part_checkpoint(worker->job, part, &result);
 	MemoryContextSwitchTo(old);

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use JSON::PP ();
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -184,6 +185,101 @@ like($notice, qr/the part was not stamped by this cluster \(3\)/,
 $node->safe_psql('postgres', "UPDATE t SET remark = 'u' WHERE id % 100 = 0");
 (undef, undef, my $inline_dir) = export('t', $base, 'workers => 0');
 is_exact($inline_dir, 't', 'an export in one transaction can have a base, too');
+
+# references: the files stay where they are
+($base, undef, my $far_dir) = export('t');
+$node->safe_psql('postgres', "UPDATE t SET remark = 'r' WHERE id = 1");
+my ($near, undef, $near_dir) = export('t', $base, q{options => '{"carry": "reference"}'});
+my $total = $node->safe_psql('postgres', "SELECT parts_total FROM outflow.jobs WHERE job = $near");
+like(counts($near), qr/^\d+\|[1-9]\d*\|$total$/, 'parts are carried by reference');
+
+# manifest_content(DIRECTORY): the files together, by the manifest's rule
+sub manifest_content
+{
+	my ($directory) = @_;
+	my $manifest = JSON::PP::decode_json(slurp_file("$directory/manifest.json"));
+
+	return join('', map { slurp_file($_->{file} =~ m{^/} ? $_->{file} : "$directory/$_->{file}") } @{ $manifest->{parts} });
+}
+
+sub is_exact_by_manifest
+{
+	my ($directory, $name) = @_;
+
+	$node->safe_psql('postgres', "COPY (SELECT * FROM t) TO '$export/copy' CSV");
+	ok(slurp_file("$export/copy") eq manifest_content($directory), $name);
+	return;
+}
+
+# verdicts(JOB): what verify() finds that is not well
+sub verdicts
+{
+	my ($of) = @_;
+
+	return $node->safe_psql('postgres',
+		"SELECT string_agg(file || ' ' || status, ', ' ORDER BY file) FROM outflow.verify($of) WHERE status <> 'ok'");
+}
+is_exact_by_manifest($near_dir, 'the manifest names them by their absolute paths');
+is(scalar(grep { /^part/ } files_below($near_dir)),
+	$node->safe_psql('postgres', "SELECT parts_total - parts_carried FROM outflow.jobs WHERE job = $near"),
+	'only what was changed lies in the new directory');
+is((stat("$far_dir/part-000003.csv"))[3], 1, 'no link is made');
+is(verdicts($near), '', 'they stand verification');
+is($node->safe_psql('postgres', "SELECT file FROM outflow.parts WHERE job = $near AND file LIKE '/%' AND part = 3"),
+	"$far_dir/part-000003.csv", 'and are told with their paths');
+
+# a base that refers itself, and one whose record is gone
+$node->safe_psql('postgres', "SELECT outflow.forget($base)");
+is(verdicts($near), '', 'forget() of the older job leaves its files alone');
+my ($third, undef, $third_dir) = export('t', $near, q{options => '{"carry": "reference"}'});
+is(counts($third), "$total|0|$total", 'references can be carried');
+is_exact_by_manifest($third_dir, 'and name the first place');
+is(verdicts($third), '', 'and stand verification');
+my ($whole, undef, $whole_dir) = export('t', $third);
+is_exact($whole_dir, 't', 'without the option links make an export complete by itself');
+is(verdicts($whole), '', 'and it stands verification');
+
+# files that it refers to can be lost
+append_to_file("$far_dir/part-000003.csv", 'x');
+unlink("$far_dir/part-000004.csv");
+like(verdicts($third), qr{^\Q$far_dir\E/part-000003.csv wrong size, \Q$far_dir\E/part-000004.csv missing$},
+	'verify() reads what is referred to');
+my ($mended, undef, $mended_dir) = export('t', $third, q{options => '{"carry": "reference"}'});
+is(counts($mended), ($total - 2) . "|2|$total", 'what was lost is exported again');
+is_exact_by_manifest($mended_dir, 'and the export is exact');
+
+# an export in one transaction, and one over its own base
+my ($one, undef, $one_dir) = export('t', $mended, q{workers => 0, options => '{"carry": "reference"}'});
+is(counts($one), "$total|0|$total", 'workers => 0 refers, too');
+is_exact_by_manifest($one_dir, 'and is exact');
+$base = $one;
+my $own = $node->safe_psql('postgres',
+	"CALL outflow.export('t', 'file://$mended_dir', part_size => '100kB', base => $mended, options => '{\"carry\": \"reference\", \"overwrite\": true}')");
+is_exact_by_manifest($mended_dir, 'an export that replaces its base keeps the files that lie there');
+is(verdicts($own), '', 'and stands verification');
+
+# interrupted with references, then resumed
+$node->safe_psql('postgres', "LOAD 'outflow'; ALTER SYSTEM SET outflow.rate_limit = '50kB'; UPDATE t SET remark = 's'");
+$node->reload;
+my $resumed = $node->safe_psql('postgres',
+	"SELECT outflow.export_start('p', 'file://$export/p_first', part_size => '16kB')");
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET outflow.rate_limit');
+$node->reload;
+$node->poll_query_until('postgres', "SELECT state = 'done' FROM outflow.jobs WHERE job = $resumed");
+$node->safe_psql('postgres', "ALTER SYSTEM SET outflow.rate_limit = '20kB'; UPDATE p SET note = note WHERE id > 2500");
+$node->reload;
+my $again = $node->safe_psql('postgres',
+	"SELECT outflow.export_start('p', 'file://$export/p_again', part_size => '16kB', workers => 1, base => $resumed, options => '{\"carry\": \"reference\"}')");
+$node->poll_query_until('postgres', "SELECT parts_carried > 3 FROM outflow.jobs WHERE job = $again");
+$node->safe_psql('postgres', "SELECT outflow.cancel($again)");
+$node->poll_query_until('postgres', "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $again");
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET outflow.rate_limit');
+$node->reload;
+$node->safe_psql('postgres', "CALL outflow.resume($again)");
+is(join("\n", sort(split(/\n/, manifest_content("$export/p_again")))),
+	join("\n", sort(split(/\n/, $node->safe_psql('postgres', 'COPY (SELECT * FROM p) TO STDOUT CSV')))),
+	'a resumed export keeps its references');
+is(verdicts($again), '', 'and stands verification');
 
 # who may
 $node->safe_psql('postgres',
