@@ -131,7 +131,7 @@ CREATE TABLE overflowing AS SELECT g::bigint AS id,
 FROM generate_series(1, 100000) g;
 EOS
 my $directory = check('overflowing',
-	arguments => q{options => '{"row_group_rows": 70000}'});
+	arguments => q{workers => 1, options => '{"row_group_rows": 70000}'});
 my $facts = parquet_facts($node, "$directory/part-000000.parquet");
 # 0 is PLAIN, 8 is RLE_DICTIONARY: both among one chunk's pages
 foreach my $leaf (1, 3)
