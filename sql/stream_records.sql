@@ -52,6 +52,7 @@ INSERT INTO t VALUES (5, 'five');
 REFRESH MATERIALIZED VIEW CONCURRENTLY m;
 CREATE SEQUENCE s;
 SELECT nextval('s');
+SELECT lo_unlink(lo_from_bytea(0, 'large object'));
 BEGIN;
 INSERT INTO t VALUES (99, 'undone');
 ROLLBACK;
