@@ -45,6 +45,13 @@ buffer_advance(StringInfo out, int n)
 	out->len += n;
 }
 
+/* Where the caller of buffer_reserve() has written up to. */
+static inline void
+buffer_set_end(StringInfo out, const char *end)
+{
+	out->len = end - out->data;
+}
+
 static inline void
 buffer_append(StringInfo out, const char *data, int n)
 {

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "common/shortest_dec.h"
+#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/uuid.h"
@@ -28,22 +29,53 @@ const char digit_pairs[] = "00010203040506070809"
 
 static const char hex_digits[] = "0123456789abcdef";
 
-int
-text_int32(char *dst, int32 value)
+static inline int
+decimal_length(uint32 value)
 {
-	return pg_ltoa(value, dst);
-}
+	static const uint32 powers_of_ten[] = {1,		10,		  100,
+										   1000,	10000,	  100000,
+										   1000000, 10000000, 100000000,
+										   1000000000};
+	/* log 2 / log 10 is a little more than 1233 / 4096 */
+	int guess = (pg_leftmost_one_pos32(value | 1) + 1) * 1233 / 4096;
 
-int
-text_int64(char *dst, int64 value)
-{
-	return pg_lltoa(value, dst);
+	return guess + (value >= powers_of_ten[guess] || value == 0);
 }
 
 int
 text_uint32(char *dst, uint32 value)
 {
-	return pg_ultoa_n(value, dst);
+	int	  len = decimal_length(value);
+	char *end = dst + len;
+
+	for (; value >= 100; value /= 100)
+		(void) write_two(end -= 2, value % 100);
+	if (value >= 10)
+		(void) write_two(dst, value);
+	else
+		*dst = '0' + value;
+	return len;
+}
+
+int
+text_int64(char *dst, int64 value)
+{
+	bool negative = value < 0;
+
+	if (unlikely(value > PG_UINT32_MAX || value < -(int64) PG_UINT32_MAX))
+		return pg_lltoa(value, dst);
+	if (negative)
+	{
+		*dst++ = '-';
+		value = -value;
+	}
+	return text_uint32(dst, (uint32) value) + negative;
+}
+
+int
+text_int32(char *dst, int32 value)
+{
+	return text_int64(dst, value);
 }
 
 /* Both write NaN, Infinity and -Infinity, as float4out and float8out do. */
@@ -75,7 +107,7 @@ few_decimals(char *dst, float8 value)
 
 	if (value < 0)
 		*end++ = '-';
-	end += pg_ultoa_n((uint32) (millionths / 1000000), end);
+	end += text_uint32(end, (uint32) (millionths / 1000000));
 	fraction = millionths % 1000000;
 	if (fraction != 0)
 	{
