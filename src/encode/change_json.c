@@ -14,20 +14,28 @@
 #include "compat.h"
 #include "encode/change_json.h"
 
+/* Keeps the members that name the table. */
 static void
 json_prepare(RowShape *shape, const ChangeFormatOptions *options)
 {
+	MemoryContext old = MemoryContextSwitchTo(shape->context);
+	StringInfo	  table = makeStringInfo();
+
+	json_append_table(table, &options->style, shape->schema, shape->name);
+	shape->prepared = table;
+	MemoryContextSwitchTo(old);
 	json_prepare_shape(shape, &options->style);
 }
 
 static void
-append_change_head(StringInfo out, const ChangeFormatOptions *options,
-				   const ChangeTransaction *txn,
+append_change_head(StringInfo out, const ChangeTransaction *txn,
 				   const ChangePosition *position, const RowShape *shape)
 {
+	const StringInfoData *table = shape->prepared;
+
 	json_append_id(out, txn, position);
 	json_append_xid(out, txn, position);
-	json_append_table(out, &options->style, shape->schema, shape->name);
+	buffer_append(out, table->data, table->len);
 }
 
 static void
@@ -50,7 +58,7 @@ json_change_row(StringInfo out, const ChangeFormatOptions *options,
 			buffer_append_literal(out, "{\"op\":\"delete\",");
 			break;
 	}
-	append_change_head(out, options, txn, position, shape);
+	append_change_head(out, txn, position, shape);
 	if (change->leaf_name)
 	{
 		buffer_append_literal(out, ",\"leaf\":{\"schema\":");
@@ -96,7 +104,7 @@ json_truncate(StringInfo out, const ChangeFormatOptions *options,
 			  const RowShape *shape, bool cascade, bool restart_identity)
 {
 	buffer_append_literal(out, "{\"op\":\"truncate\",");
-	append_change_head(out, options, txn, position, shape);
+	append_change_head(out, txn, position, shape);
 	buffer_append_literal(out, ",\"cascade\":");
 	json_append_bool(out, cascade);
 	buffer_append_literal(out, ",\"restart_identity\":");

@@ -4,22 +4,52 @@
  */
 #include "postgres.h"
 
+#include "port/pg_bswap.h"
+
 #include "encode/change_json.h"
 
-static const char hex_digits[] = "0123456789ABCDEF";
-
-/* Fixed width, so that text order is numeric order. */
-static char *
-put_hex(char *dst, uint64 value, int digits)
+/*
+ * Eight digits: each half byte becomes a byte, all of them at once.  Of fixed
+ * width, so that text order is numeric order.
+ */
+static inline char *
+put_hex32(char *dst, uint32 value)
 {
-	int i;
+	uint64 x = value;
+	uint64 letters; /* 1 where the digit is one */
 
-	for (i = digits - 1; i >= 0; i--)
+	x = (x | x << 16) & UINT64CONST(0x0000FFFF0000FFFF);
+	x = (x | x << 8) & UINT64CONST(0x00FF00FF00FF00FF);
+	x = (x | x << 4) & UINT64CONST(0x0F0F0F0F0F0F0F0F);
+	letters = (x + UINT64CONST(0x0606060606060606)) >> 4 &
+			  UINT64CONST(0x0101010101010101);
+	x += UINT64CONST(0x3030303030303030) + letters * ('A' - '0' - 10);
+	x = pg_hton64(x);
+	memcpy(dst, &x, sizeof(x));
+	return dst + sizeof(x);
+}
+
+static inline char *
+put_hex64(char *dst, uint64 value)
+{
+	dst = put_hex32(dst, (uint32) (value >> 32));
+	return put_hex32(dst, (uint32) value);
+}
+
+/* Four digits; eight of what needs more. */
+static inline char *
+put_index(char *dst, uint32 index)
+{
+	char digits[8];
+
+	(void) put_hex32(digits, index);
+	if (unlikely(index > 0xFFFF))
 	{
-		dst[i] = hex_digits[value & 15];
-		value >>= 4;
+		memcpy(dst, digits, 8);
+		return dst + 8;
 	}
-	return dst + digits;
+	memcpy(dst, digits + 4, 4);
+	return dst + 4;
 }
 
 /* 0/1A2B400, as PostgreSQL writes it */
@@ -30,7 +60,7 @@ json_append_lsn(StringInfo out, XLogRecPtr lsn)
 	char *p = digits;
 	char *low;
 
-	put_hex(digits, lsn, 16);
+	(void) put_hex64(digits, lsn);
 	while (p < digits + 7 && *p == '0')
 		p++;
 	buffer_append_char(out, '"');
@@ -116,11 +146,11 @@ json_append_id(StringInfo out, const ChangeTransaction *txn,
 		dst += 16;
 	}
 	else
-		dst = put_hex(dst, txn->commit_lsn, 16);
+		dst = put_hex64(dst, txn->commit_lsn);
 	*dst++ = '/';
-	dst = put_hex(dst, position->lsn, 16);
+	dst = put_hex64(dst, position->lsn);
 	*dst++ = '/';
-	dst = put_hex(dst, position->index, position->index > 0xFFFF ? 8 : 4);
+	dst = put_index(dst, position->index);
 	*dst++ = '"';
 	buffer_advance(out, dst - start);
 }

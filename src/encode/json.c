@@ -23,42 +23,6 @@
 #include "encode/encode.h"
 
 static void
-json_float8(StringInfo out, float8 value, int (*write)(char *, float8))
-{
-	char *dst = buffer_reserve(out, MAX_NUMBER_TEXT + 2);
-	int	  len;
-
-	if (likely(isfinite(value)))
-		len = write(dst, value);
-	else
-	{
-		len = write(dst + 1, value) + 2;
-		dst[0] = dst[len - 1] = '"';
-	}
-	buffer_advance(out, len);
-}
-
-static int
-write_as_float4(char *dst, float8 value)
-{
-	return text_float4(dst, (float4) value);
-}
-
-static void
-json_int64(StringInfo out, const JsonStyle *style, int64 value)
-{
-	char *start = buffer_reserve(out, MAX_NUMBER_TEXT + 2);
-	char *dst = start;
-
-	if (style->numbers_as_string)
-		*dst++ = '"';
-	dst += text_int64(dst, value);
-	if (style->numbers_as_string)
-		*dst++ = '"';
-	buffer_advance(out, dst - start);
-}
-
-static void
 json_numeric(StringInfo out, const JsonStyle *style, Datum value)
 {
 	bool quoted = style->numbers_as_string || numeric_is_special(value);
@@ -70,13 +34,41 @@ json_numeric(StringInfo out, const JsonStyle *style, Datum value)
 		buffer_append_char(out, '"');
 }
 
-/* Dates and times: their text never needs an escape. */
-static void
-json_datetime(StringInfo out, TypeKind kind, Datum value)
-{
-	char *start = buffer_reserve(out, MAX_DATETIME_TEXT + 2);
-	char *dst = start;
+/* Most of what put_scalar() and a label's padding take. */
+#define MAX_SCALAR_TEXT (MAX_DATETIME_TEXT + 2)
+#define LABEL_STEP		16
 
+static inline char *
+put_float(char *dst, const TypeShape *type, Datum value)
+{
+	bool   is_float4 = type->kind == KIND_FLOAT4;
+	float8 number = is_float4 ? DatumGetFloat4(value) : DatumGetFloat8(value);
+	bool   quoted = unlikely(!isfinite(number));
+
+	if (quoted)
+		*dst++ = '"';
+	dst += is_float4 ? text_float4(dst, DatumGetFloat4(value))
+					 : text_float8(dst, number);
+	if (quoted)
+		*dst++ = '"';
+	return dst;
+}
+
+static inline char *
+put_int8(char *dst, const JsonStyle *style, int64 value)
+{
+	if (style->numbers_as_string)
+		*dst++ = '"';
+	dst += text_int64(dst, value);
+	if (style->numbers_as_string)
+		*dst++ = '"';
+	return dst;
+}
+
+/* Dates and times: their text never needs an escape. */
+static char *
+put_datetime(char *dst, TypeKind kind, Datum value)
+{
 	*dst++ = '"';
 	switch (kind)
 	{
@@ -99,7 +91,42 @@ json_datetime(StringInfo out, TypeKind kind, Datum value)
 			break;
 	}
 	*dst++ = '"';
-	buffer_advance(out, dst - start);
+	return dst;
+}
+
+/*
+ * Kinds whose text has a bound: written to dst, where there is room for it.
+ * Returns the text's end, NULL for all other kinds.
+ */
+static inline char *
+put_scalar(char *dst, const JsonStyle *style, const TypeShape *type,
+		   Datum value)
+{
+	switch (type->kind)
+	{
+		case KIND_BOOL:
+			memcpy(dst, DatumGetBool(value) ? "true " : "false", 5);
+			return dst + (DatumGetBool(value) ? 4 : 5);
+		case KIND_INT2:
+			return dst + text_int64(dst, DatumGetInt16(value));
+		case KIND_INT4:
+			return dst + text_int64(dst, DatumGetInt32(value));
+		case KIND_INT8:
+			return put_int8(dst, style, DatumGetInt64(value));
+		case KIND_OID:
+			return dst + text_uint32(dst, DatumGetObjectId(value));
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+			return put_float(dst, type, value);
+		case KIND_DATE:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+			return put_datetime(dst, type->kind, value);
+		default:
+			return NULL;
+	}
 }
 
 void
@@ -267,42 +294,13 @@ json_text_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 	}
 }
 
-void
-json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
-		   Datum value)
+/* All other kinds. */
+static void
+append_other(StringInfo out, const JsonStyle *style, TypeShape *type,
+			 Datum value)
 {
 	switch (type->kind)
 	{
-		case KIND_BOOL:
-			if (DatumGetBool(value))
-				buffer_append_literal(out, "true");
-			else
-				buffer_append_literal(out, "false");
-			break;
-		case KIND_INT2:
-			buffer_advance(out,
-						   text_int64(buffer_reserve(out, MAX_NUMBER_TEXT),
-									  DatumGetInt16(value)));
-			break;
-		case KIND_INT4:
-			buffer_advance(out,
-						   text_int64(buffer_reserve(out, MAX_NUMBER_TEXT),
-									  DatumGetInt32(value)));
-			break;
-		case KIND_INT8:
-			json_int64(out, style, DatumGetInt64(value));
-			break;
-		case KIND_OID:
-			buffer_advance(out,
-						   text_uint32(buffer_reserve(out, MAX_NUMBER_TEXT),
-									   DatumGetObjectId(value)));
-			break;
-		case KIND_FLOAT4:
-			json_float8(out, DatumGetFloat4(value), write_as_float4);
-			break;
-		case KIND_FLOAT8:
-			json_float8(out, DatumGetFloat8(value), text_float8);
-			break;
 		case KIND_NUMERIC:
 			json_numeric(out, style, value);
 			break;
@@ -313,13 +311,6 @@ json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 			buffer_append_char(out, '"');
 			text_uuid(out, value);
 			buffer_append_char(out, '"');
-			break;
-		case KIND_DATE:
-		case KIND_TIME:
-		case KIND_TIMETZ:
-		case KIND_TIMESTAMP:
-		case KIND_TIMESTAMPTZ:
-			json_datetime(out, type->kind, value);
 			break;
 		case KIND_JSON:
 		case KIND_JSONB:
@@ -332,14 +323,23 @@ json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 		case KIND_COMPOSITE:
 			json_composite(out, style, type, value);
 			break;
-		case KIND_TEXT:
-		case KIND_NAME:
-		case KIND_ENUM:
-		case KIND_VECTOR:
-		case KIND_OTHER:
+		default:
 			json_text_value(out, style, type, value);
 			break;
 	}
+}
+
+void
+json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
+		   Datum value)
+{
+	char *end = put_scalar(buffer_reserve(out, MAX_SCALAR_TEXT), style, type,
+						   value);
+
+	if (end)
+		buffer_set_end(out, end);
+	else
+		append_other(out, style, type, value);
 }
 
 static void
@@ -364,7 +364,8 @@ json_prepare_shape(RowShape *shape, const JsonStyle *style)
 		resetStringInfo(&label);
 		json_string(&label, style, column->name, strlen(column->name));
 		buffer_append_char(&label, ':');
-		column->label = MemoryContextAlloc(shape->context, label.len);
+		column->label = MemoryContextAllocZero(
+			shape->context, TYPEALIGN(LABEL_STEP, label.len));
 		memcpy(column->label, label.data, label.len);
 		column->label_len = label.len;
 		prepare_type(&column->type, style);
@@ -387,33 +388,53 @@ json_current_column(void)
 	return current_column;
 }
 
+/* Copies the padding, too: most labels are one step. */
+static inline char *
+put_label(char *dst, const ColumnShape *column)
+{
+	int i;
+
+	for (i = 0; i < column->label_len; i += LABEL_STEP)
+		memcpy(dst + i, column->label + i, LABEL_STEP);
+	return dst + column->label_len;
+}
+
 void
 json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
 		 const Datum *values, const bool *nulls, const bool *skip)
 {
-	bool first = true;
 	bool is_relation = shape->identity != 0;
+	char separator = '{';
 
-	buffer_append_char(out, '{');
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
 		ColumnShape *column = &shape->columns[i];
 		int			 attribute = column->attnum - 1;
+		char		*dst, *end;
 
 		if (is_relation)
 			current_column = column;
 
 		if (skip && skip[i])
 			continue;
-		if (!first)
-			buffer_append_char(out, ',');
-		first = false;
-		buffer_append(out, column->label, column->label_len);
+		dst = buffer_reserve(out, 1 + column->label_len + LABEL_STEP +
+									  MAX_SCALAR_TEXT);
+		*dst++ = separator;
+		separator = ',';
+		dst = put_label(dst, column);
 		if (nulls[attribute])
-			buffer_append_literal(out, "null");
+		{
+			memcpy(dst, "null", 4);
+			end = dst + 4;
+		}
 		else
-			json_value(out, style, &column->type, values[attribute]);
+			end = put_scalar(dst, style, &column->type, values[attribute]);
+		buffer_set_end(out, end ? end : dst);
+		if (end == NULL)
+			append_other(out, style, &column->type, values[attribute]);
 	}
+	if (separator == '{')
+		buffer_append_char(out, '{');
 	buffer_append_char(out, '}');
 	if (is_relation)
 		current_column = NULL;
