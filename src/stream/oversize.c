@@ -17,6 +17,8 @@
 #include "stream/stream.h"
 
 #define MAX_ESCAPE 6
+/* How often the size in which it is compressed a value may have: 255 by LZ4. */
+#define MAX_COMPRESSION 256
 /* A value is measured in a buffer that keeps no more than this of it. */
 #define MAX_KEPT_SCRATCH (1024 * 1024)
 
@@ -194,8 +196,12 @@ oversize_expected(StreamSession *session, StreamRelation *rel,
 {
 	int64 largest = 0;
 	int64 total = 0;
+	int64 most = session->tuple_bytes * MAX_COMPRESSION;
 	int	  k;
 
+	/* mostly the tuples as a whole are small enough */
+	if (likely(is_small(&session->options, most, most)))
+		return false;
 	for (k = 0; k < rel->nvarlena; k++)
 	{
 		ColumnSize size =

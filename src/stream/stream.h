@@ -266,6 +266,10 @@ struct StreamSession
 	bool				 skipped; /* nothing of this transaction is wanted */
 	ChangePosition		 position; /* of the current change */
 
+	/* tuple.c: the size of the change's tuples, far too much where a part of
+	 * them is stored elsewhere */
+	int64 tuple_bytes;
+
 	/* writer.c */
 	StringInfoData batch;		 /* records not yet handed to the server */
 	int			   record_start; /* where the current record begins */

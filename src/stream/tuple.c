@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "compat.h"
@@ -34,6 +35,13 @@ deform(StreamRelation *rel, HeapTuple tuple, TupleDesc desc, Datum *values,
 		nulls[i] = at < 0 || rel->leaf_nulls[at];
 		values[i] = nulls[i] ? (Datum) 0 : rel->leaf_values[at];
 	}
+}
+
+/* What oversize.c looks at first. */
+static inline int64
+tuple_bytes(HeapTuple tuple)
+{
+	return HeapTupleHasExternal(tuple) ? MaxAllocSize : tuple->t_len;
 }
 
 /* Whether the value is stored elsewhere, where this change didn't touch it. */
@@ -107,8 +115,10 @@ tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 	row->shape = shape;
 	row->leaf_schema = rel->leaf_schema;
 	row->leaf_name = rel->leaf_name;
+	session->tuple_bytes = 0;
 	if (old_tuple && row->op != CHANGE_INSERT)
 	{
+		session->tuple_bytes += tuple_bytes(old_tuple);
 		deform(rel, old_tuple, desc, rel->old_values, rel->old_nulls);
 		row->old_values = rel->old_values;
 		row->old_nulls = rel->old_nulls;
@@ -116,6 +126,7 @@ tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 	}
 	if (new_tuple && row->op != CHANGE_DELETE)
 	{
+		session->tuple_bytes += tuple_bytes(new_tuple);
 		deform(rel, new_tuple, desc, shape->values, shape->nulls);
 		row->new_values = shape->values;
 		row->new_nulls = shape->nulls;
