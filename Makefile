@@ -91,6 +91,7 @@ OBJS = \
 	src/export/job_update.o \
 	src/export/part_table.o \
 	src/export/source.o \
+	src/export/source_list.o \
 	src/export/export_filter.o \
 	src/export/planned_scan.o \
 	src/export/destination.o \

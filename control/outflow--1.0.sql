@@ -416,6 +416,7 @@ CREATE TABLE outflow.job (
 	workers int NOT NULL,
 	base bigint,
 	slot name,
+	publication name,			-- that named the tables
 	slot_made boolean NOT NULL DEFAULT false,	-- by this job, or about to be
 	slot_ready boolean NOT NULL DEFAULT false,	-- what it can't show has ended
 	options jsonb NOT NULL,
@@ -465,7 +466,7 @@ CREATE TABLE outflow.part (
 		ANY (ARRAY['pending', 'failed', 'done'])),
 	carried boolean NOT NULL DEFAULT false,
 	redone boolean NOT NULL DEFAULT false,
-	file text,
+	file text,					-- "folder/name", below the destination
 	rows bigint,
 	bytes bigint,
 	bytes_stored bigint,
@@ -544,7 +545,17 @@ $$;
 
 CREATE VIEW outflow.jobs WITH (security_barrier) AS
 SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
-	(SELECT pg_catalog.string_agg(o.name, ', ' ORDER BY o.source)
+	-- all of many tables would be a text that nobody reads
+	(SELECT CASE WHEN j.publication IS NOT NULL THEN
+			pg_catalog.format('publication %I (%s tables)', j.publication,
+				pg_catalog.count(*))
+		ELSE pg_catalog.string_agg(o.name, ', ' ORDER BY o.source)
+			FILTER (WHERE o.source OPERATOR(pg_catalog.<) 3)
+			OPERATOR(pg_catalog.||)
+			CASE WHEN pg_catalog.count(*) OPERATOR(pg_catalog.>) 3 THEN
+				pg_catalog.format(' and %s more', pg_catalog.count(*)
+					OPERATOR(pg_catalog.-) 3) ELSE '' END
+		END
 		FROM outflow.source AS o WHERE o.job OPERATOR(pg_catalog.=) j.job)
 		AS source,
 	j.destination, j.format, j.parts_total,
@@ -624,6 +635,36 @@ CREATE PROCEDURE outflow.export(
 	INOUT job bigint DEFAULT NULL)
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export';
 
+-- many tables as one job: a folder for each, one snapshot, one slot
+CREATE PROCEDURE outflow.export_tables(
+	sources regclass[],
+	destination text,
+	format text DEFAULT 'csv',
+	compression text DEFAULT NULL,
+	encrypt_to text[] DEFAULT NULL,
+	part_size text DEFAULT '128MB',
+	workers int DEFAULT 2,
+	base bigint DEFAULT NULL,
+	slot name DEFAULT NULL,
+	options jsonb DEFAULT '{}',
+	INOUT job bigint DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export_tables';
+
+-- the tables, row filters and column lists of a publication
+CREATE PROCEDURE outflow.export_publication(
+	publication name,
+	destination text,
+	format text DEFAULT 'csv',
+	compression text DEFAULT NULL,
+	encrypt_to text[] DEFAULT NULL,
+	part_size text DEFAULT '128MB',
+	workers int DEFAULT 2,
+	base bigint DEFAULT NULL,
+	slot name DEFAULT NULL,
+	options jsonb DEFAULT '{}',
+	INOUT job bigint DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export_publication';
+
 CREATE PROCEDURE outflow.resume(job bigint)
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_resume';
 
@@ -643,6 +684,20 @@ CREATE FUNCTION outflow.export_start(
 	options jsonb DEFAULT '{}')
 RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_export_start';
+
+CREATE FUNCTION outflow.export_publication_start(
+	publication name,
+	destination text,
+	format text DEFAULT 'csv',
+	compression text DEFAULT NULL,
+	encrypt_to text[] DEFAULT NULL,
+	part_size text DEFAULT '128MB',
+	workers int DEFAULT 2,
+	base bigint DEFAULT NULL,
+	slot name DEFAULT NULL,
+	options jsonb DEFAULT '{}')
+RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_export_publication_start';
 
 CREATE FUNCTION outflow.resume_start(job bigint) RETURNS bigint
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

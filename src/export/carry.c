@@ -107,6 +107,8 @@ carry_candidates(const Job *job)
 	{
 		FinishedPart *part = lfirst(cell);
 
+		/* a leaf is one table's only, but the base may number it otherwise */
+		part->plan.source = ANY_SOURCE;
 		if (part->done)
 			candidates = lappend(candidates, part);
 	}
@@ -145,6 +147,7 @@ static bool
 fetch_file(const FinishedPart *candidate, FileRoot *root, const char *name)
 {
 	FileRoot *from;
+	FileRoot *folder;
 	bool	  found;
 
 	if (candidate->location == NULL)
@@ -152,7 +155,10 @@ fetch_file(const FinishedPart *candidate, FileRoot *root, const char *name)
 	from = carry_open(candidate);
 	if (from == NULL)
 		return false;
-	found = file_carry(root, name, from, candidate->file);
+	folder = destination_folder_of(from, candidate->file);
+	found = folder && file_carry(root, destination_file_name(name), folder,
+								 destination_file_name(candidate->file));
+	destination_folder_close(folder, from);
 	file_root_close(from);
 	return found;
 }
@@ -206,7 +212,7 @@ keep_file(const Job *job, const PlannedPart *part,
 	trouble = judge(job, part, candidate, snapshot);
 	if (trouble)
 		return trouble;
-	kept.file = part_file_name(job, part->number);
+	kept.file = part_file(job, part);
 	if (carry_refers(job, candidate))
 		holds = is_referable(candidate);
 	else

@@ -1,8 +1,14 @@
 /*
  * destination.c
  *		Where an export goes: the directory behind "file:///...".
+ *
+ * An export of many tables has a folder for each of them there.  A part's file
+ * is known as "folder/name"; until it is published it has its mere name, which
+ * is unique in the job, in the job's one temporary directory.
  */
 #include "postgres.h"
+
+#include "miscadmin.h"
 
 #include "export/job.h"
 
@@ -35,14 +41,51 @@ destination_open(const Job *job, bool create)
 						  create ? FILE_ROOT_CREATE : FILE_ROOT_MISSING_OK);
 }
 
+const char *
+destination_file_name(const char *file)
+{
+	const char *slash = strrchr(file, '/');
+
+	return slash ? slash + 1 : file;
+}
+
+FileRoot *
+destination_folder(FileRoot *root, const char *folder, int flags)
+{
+	return folder[0] ? file_root_subdir(root, folder, flags) : root;
+}
+
+FileRoot *
+destination_folder_of(FileRoot *root, const char *file)
+{
+	const char *name = destination_file_name(file);
+
+	if (name == file)
+		return root;
+	return file_root_subdir(root, pnstrdup(file, name - file - 1),
+							FILE_ROOT_MISSING_OK);
+}
+
+void
+destination_folder_close(FileRoot *folder, FileRoot *root)
+{
+	if (folder && folder != root)
+		file_root_close(folder);
+}
+
+bool
+destination_has_folders(const Job *job)
+{
+	return ((JobSource *) linitial(job->sources))->folder[0] != '\0';
+}
+
 /* The hidden directory of another job, which sink.h names so. */
 #define TEMP_PREFIX ".outflow-"
 
-void
-destination_check_empty(FileRoot *root, const Job *job)
+static void
+check_not_in_use(const List *files, const Job *job)
 {
-	List	 *files = file_list(root, FILE_FINAL);
-	ListCell *cell;
+	const ListCell *cell;
 
 	foreach (cell, files)
 	{
@@ -57,6 +100,15 @@ destination_check_empty(FileRoot *root, const Job *job)
 					 errhint("Finish or forget that export first.  If no "
 							 "server knows it, remove the directory.")));
 	}
+}
+
+void
+destination_check_empty(FileRoot *root, const Job *job)
+{
+	List	 *files = file_list(root, FILE_FINAL);
+	ListCell *cell;
+
+	check_not_in_use(files, job);
 	if (files != NIL && !job->options.overwrite)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_FILE),
@@ -65,4 +117,17 @@ destination_check_empty(FileRoot *root, const Job *job)
 						   ((FileEntry *) linitial(files))->name),
 				 errhint("Choose an empty directory, or replace what is there "
 						 "with options => '{\"overwrite\": true}'.")));
+	if (files == NIL || !destination_has_folders(job))
+		return;
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		FileRoot  *folder =
+			destination_folder(root, source->folder, FILE_ROOT_MISSING_OK);
+
+		CHECK_FOR_INTERRUPTS();
+		if (folder)
+			check_not_in_use(file_list(folder, FILE_FINAL), job);
+		destination_folder_close(folder, root);
+	}
 }

@@ -19,27 +19,10 @@
 
 typedef struct InlineFiles
 {
-	FileRoot *root;
-	List	 *publishing; /* parts that may have their final names by now */
+	const Job *job;
+	FileRoot  *root;
+	List	  *publishing; /* parts that may have their final names by now */
 } InlineFiles;
-
-/* Those that are hidden no more: at another's place something else may be. */
-static List *
-published_parts(InlineFiles *files)
-{
-	List	 *published = NIL;
-	ListCell *cell;
-	uint64	  size;
-
-	foreach (cell, files->publishing)
-	{
-		FinishedPart *part = lfirst(cell);
-
-		if (!file_stat(files->root, FILE_TEMP, part->file, &size))
-			published = lappend(published, part);
-	}
-	return published;
-}
 
 /* All or nothing: an error takes back what was published already. */
 static void
@@ -48,7 +31,7 @@ remove_files(int code, Datum arg)
 	InlineFiles *files = (InlineFiles *) DatumGetPointer(arg);
 
 	if (files->publishing != NIL)
-		publish_undo(published_parts(files), files->root);
+		publish_undo(files->job, files->publishing, files->root, true);
 	file_temp_remove(files->root);
 }
 
@@ -119,7 +102,7 @@ void
 run_inline(Job *job)
 {
 	ExportPlan *plan;
-	InlineFiles files = {NULL, NIL};
+	InlineFiles files = {job, NULL, NIL};
 	int			nestlevel;
 
 	/* a transaction of its own: locks before the snapshot */

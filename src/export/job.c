@@ -72,7 +72,7 @@ job_insert(Job *job)
 {
 	const Oid	  types[] = {OIDOID,	   TEXTOID, TEXTOID, TEXTOID, TEXTOID,
 							 TEXTARRAYOID, INT8OID, INT4OID, TEXTOID, TEXTARRAYOID,
-							 TEXTARRAYOID, INT8OID, TEXTOID};
+							 TEXTARRAYOID, INT8OID, TEXTOID, TEXTOID};
 	Datum		  values[lengthof(types)];
 	bool		  nulls[lengthof(types)] = {false};
 	MemoryContext context = CurrentMemoryContext;
@@ -97,14 +97,17 @@ job_insert(Job *job)
 	nulls[11] = job->base == 0;
 	values[12] = job->slot ? CStringGetTextDatum(job->slot) : 0;
 	nulls[12] = job->slot == NULL;
+	values[13] =
+		job->publication ? CStringGetTextDatum(job->publication) : 0;
+	nulls[13] = job->publication == NULL;
 
 	job_access_begin(&access);
 	(void) job_query(
 		"INSERT INTO outflow.job (owner, destination, location, "
 		"format, compression, encrypt_to, part_size, workers, "
-		"options, settings, base, slot) VALUES ($1, $2, $3, $4, $5, "
+		"options, settings, base, slot, publication) VALUES ($1, $2, $3, $4, $5, "
 		"$6, $7, $8, $9::pg_catalog.jsonb, "
-		"pg_catalog.jsonb_object($10, $11), $12, $13) "
+		"pg_catalog.jsonb_object($10, $11), $12, $13, $14) "
 		"RETURNING job, uuid",
 		lengthof(types), types, values, nulls);
 	job->id = job_field_int(0, 1, 0);
@@ -232,6 +235,7 @@ job_from_row(MemoryContext context)
 	job->slot = copy_text(job_field(0, 25));
 	job->slot_made = job_field_int(0, 26, 0) != 0;
 	job->slot_ready = job_field_int(0, 27, 0) != 0;
+	job->publication = copy_text(job_field(0, 28));
 	MemoryContextSwitchTo(old);
 	return job;
 }
@@ -246,7 +250,7 @@ job_load(int64 id, bool for_update)
 		"pg_catalog.timezone('UTC', started), "
 		"'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
 		"error, error_code, error_detail, error_hint, settings, waiting_for, "
-		"base, slot, slot_made::int, slot_ready::int "
+		"base, slot, slot_made::int, slot_ready::int, publication "
 		"FROM outflow.job WHERE job = $1";
 	const Oid	  type = INT8OID;
 	const Datum	  value = Int64GetDatum(id);

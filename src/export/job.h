@@ -140,6 +140,7 @@ typedef struct Job
 	List	*settings; /* names and values, in turn */
 	char	*settings_json;
 	char	*slot;		 /* that a stream goes on from; NULL for none */
+	char	*publication; /* that named the sources; NULL for none */
 	bool	 slot_made;	 /* by this job, or about to be */
 	bool	 slot_ready; /* and all that it can't show has ended */
 	int64	 base;		 /* the job whose parts may be carried; 0 for none */
@@ -224,6 +225,9 @@ extern void job_lock_tables(void);
 
 /* ---- part_table.c: rows of outflow.part */
 
+/* Of another job's part: it may be any one's of this job. */
+#define ANY_SOURCE (-1)
+
 /* A range of blocks, as planned; the same in every process. */
 typedef struct PlannedPart
 {
@@ -237,7 +241,7 @@ typedef struct PlannedPart
 
 typedef struct PartResult
 {
-	char	   *file;
+	char	   *file; /* "folder/name" */
 	int64		rows;
 	Meter		plain;
 	Meter		stored;
@@ -275,6 +279,7 @@ extern void part_carried(const Job *job, const PlannedPart *part,
 /* The file for people who look from the destination: its name, or its path. */
 extern char *part_file_path(const FinishedPart *part);
 extern List *parts_load(int64 job); /* of FinishedPart *, by number */
+extern List *parts_of_source(const List *parts, int source);
 /* NULL if there is no such row. */
 extern FinishedPart *part_load(int64 job, int part);
 
@@ -289,6 +294,8 @@ extern void source_check_server(void);
 extern Relation source_open(Oid relid, const List *columns, bool may_hide);
 /* Whether the calling user may see some of the rows only. */
 extern bool source_hides_rows(Relation rel);
+/* The same for all its leaves, for a new job; without number and filter. */
+extern JobSource *source_new(Oid relid, List *columns, bool may_hide);
 /* The leaves of an opened source, itself included, all locked. */
 extern List *source_leaves(Relation rel);
 /* Errors unless the leaf can be read block by block. */
@@ -323,11 +330,28 @@ extern void planned_scan(const JobSource *source, Relation root, Relation leaf,
 						 const RowShape *shape, const PlannedPart *part,
 						 Snapshot snapshot, PlannedRow row, void *arg);
 
+/* ---- source_list.c: what a job of many tables exports */
+
+/* Each of them opened and checked. */
+extern List *sources_of_tables(Datum tables, bool may_hide);
+extern List *sources_of_publication(const char *publication, bool may_hide);
+/* Errors if two of them would export the same rows. */
+extern void sources_check_apart(const List *sources);
+
 /* ---- destination.c */
 
 /* The directory of a "file:///..." destination; errors say what is wrong. */
 extern char		*destination_path(const char *destination);
 extern FileRoot *destination_open(const Job *job, bool create);
+/* The name of a part's "folder/name". */
+extern const char *destination_file_name(const char *file);
+/* The directory of a source's files: root if it has no folder. */
+extern FileRoot *destination_folder(FileRoot *root, const char *folder,
+									int flags);
+/* The same for a part's "folder/name"; NULL if it is not there. */
+extern FileRoot *destination_folder_of(FileRoot *root, const char *file);
+extern void		 destination_folder_close(FileRoot *folder, FileRoot *root);
+extern bool		 destination_has_folders(const Job *job);
 /* Refuses a directory that holds anything else. */
 extern void destination_check_empty(FileRoot *root, const Job *job);
 
@@ -368,7 +392,8 @@ extern void throttle_spend(Throttle *throttle, uint64 bytes,
 
 /* ---- part.c: exports one part */
 
-extern char *part_file_name(const Job *job, int number);
+/* Below the destination: "folder/name", or the name alone. */
+extern char *part_file(const Job *job, const PlannedPart *part);
 
 /* What all parts that a process exports have in common. */
 typedef struct PartContext
@@ -424,13 +449,22 @@ extern void handover_forget(const Job *job);
 #define PUBLISH_SUCCESS	 "_SUCCESS"
 
 extern void publish_job(const Job *job, FileRoot *root);
-/* Removes what an unfinished publication has already named. */
-extern void publish_undo(const List *parts, FileRoot *root);
+/*
+ * Removes what an unfinished publication has already named; if only_moved,
+ * nothing whose hidden file is still there.
+ */
+extern void publish_undo(const Job *job, const List *parts, FileRoot *root,
+						 bool only_moved);
 /* The same, but the parts are kept for another attempt. */
 extern void publish_retreat(const Job *job, FileRoot *root);
-extern bool publish_is_ours(const List *parts, const char *name);
+/* Whether an entry of a folder ("" for none) belongs to the export. */
+extern bool publish_is_ours(const Job *job, const char *folder,
+							const List *parts, const FileEntry *entry);
 
-extern char *manifest_build(const Job *job, const List *parts);
+extern char *manifest_build(const Job *job, const JobSource *source,
+							const List *parts);
+/* The one above those of many tables. */
+extern char *manifest_build_common(const Job *job, const List *parts);
 /* A shape's columns as a JSON array. */
 extern char *manifest_describe(RowShape *shape);
 

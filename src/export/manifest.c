@@ -87,7 +87,9 @@ static void
 append_part(StringInfo out, const FinishedPart *part)
 {
 	appendStringInfo(out, "{\"part\": %d, \"file\": ", part->plan.number);
-	append_text(out, part_file_path(part));
+	/* as it is found from here */
+	append_text(out, part->location ? part_file_path(part)
+									: destination_file_name(part->file));
 	appendStringInfoString(out, ", \"relation\": ");
 	append_text(out, part->name);
 	appendStringInfo(
@@ -118,13 +120,14 @@ append_settings(StringInfo out, List *settings)
 	appendStringInfoChar(out, '}');
 }
 
+/* Sums, as members of an object: each after a comma and what separates. */
 static void
-append_parts(StringInfo out, const List *parts)
+append_totals(StringInfo out, const char *separator, const List *parts)
 {
-	int64	  rows = 0;
-	int64	  bytes = 0;
-	int64	  bytes_stored = 0;
-	ListCell *cell;
+	int64		    rows = 0;
+	int64		    bytes = 0;
+	int64		    bytes_stored = 0;
+	const ListCell *cell;
 
 	foreach (cell, parts)
 	{
@@ -134,11 +137,19 @@ append_parts(StringInfo out, const List *parts)
 		bytes += part->bytes;
 		bytes_stored += part->bytes_stored;
 	}
-	appendStringInfo(
-		out,
-		",\n  \"rows\": " INT64_FORMAT ",\n  \"bytes\": " INT64_FORMAT
-		",\n  \"bytes_stored\": " INT64_FORMAT ",\n  \"parts\": [",
-		rows, bytes, bytes_stored);
+	appendStringInfo(out,
+					 ",%s\"rows\": " INT64_FORMAT ",%s\"bytes\": " INT64_FORMAT
+					 ",%s\"bytes_stored\": " INT64_FORMAT,
+					 separator, rows, separator, bytes, separator,
+					 bytes_stored);
+}
+
+static void
+append_parts(StringInfo out, const List *parts)
+{
+	const ListCell *cell;
+
+	appendStringInfoString(out, ",\n  \"parts\": [");
 	foreach (cell, parts)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -146,46 +157,102 @@ append_parts(StringInfo out, const List *parts)
 			out, foreach_current_index(cell) > 0 ? ",\n    " : "\n    ");
 		append_part(out, lfirst(cell));
 	}
-	appendStringInfoString(out, "\n  ]\n}\n");
+	appendStringInfoString(out, "\n  ]");
+}
+
+static void
+append_tables(StringInfo out, const Job *job, const List *parts)
+{
+	const ListCell *cell;
+
+	appendStringInfoString(out, ",\n  \"tables\": [");
+	foreach (cell, job->sources)
+	{
+		const JobSource *source = lfirst(cell);
+		List			*own = parts_of_source(parts, source->number);
+
+		CHECK_FOR_INTERRUPTS();
+		appendStringInfoString(
+			out, foreach_current_index(cell) > 0 ? ",\n    " : "\n    ");
+		appendStringInfoString(out, "{\"source\": ");
+		append_text(out, source->name);
+		appendStringInfoString(out, ", \"folder\": ");
+		append_text(out, source->folder);
+		appendStringInfo(out, ", \"parts\": %d", list_length(own));
+		append_totals(out, " ", own);
+		appendStringInfoChar(out, '}');
+		list_free(own);
+	}
+	appendStringInfoString(out, "\n  ]");
+}
+
+/* Which export this is. */
+static void
+append_identity(StringInfo out, const Job *job)
+{
+	appendStringInfo(out, "{\n  \"version\": %d,\n  \"job\": " INT64_FORMAT,
+					 MANIFEST_VERSION, job->id);
+	append_member(out, "uuid", job->uuid);
+	append_member(out, "system_identifier",
+				  psprintf(UINT64_FORMAT, GetSystemIdentifier()));
+	append_member(out, "database", get_database_name(MyDatabaseId));
+	if (job->publication)
+		append_member(out, "publication", job->publication);
+}
+
+/* How and when its files were written. */
+static void
+append_output(StringInfo out, const Job *job)
+{
+	append_member(out, "format", job->format);
+	append_member(out, "compression", job->compression);
+	if (job->encrypt_to)
+	{
+		appendStringInfoString(out, ",\n  \"encrypt_to\": ");
+		append_texts(out, job->encrypt_to);
+	}
+	append_member(out, "encoding",
+				  job->row_format->canonical_settings
+					  ? "UTF8"
+					  : pg_encoding_to_char(job->options.row.encoding));
+	append_settings(out, job->settings);
+	appendStringInfo(out, ",\n  \"options\": %s", job->options_json);
+	append_member(out, "snapshot", job->snapshot);
+	append_member(out, "lsn", job->lsn);
+	if (job->slot)
+		append_member(out, "slot", job->slot);
+	append_member(out, "started", job->started);
 }
 
 char *
-manifest_build(const Job *job, const List *parts)
+manifest_build(const Job *job, const JobSource *source, const List *parts)
 {
-	const JobSource *source = linitial(job->sources);
-	int				 encoding = job->options.row.encoding;
-	StringInfoData	 out;
+	StringInfoData out;
 
 	initStringInfo(&out);
-	appendStringInfo(&out, "{\n  \"version\": %d,\n  \"job\": " INT64_FORMAT,
-					 MANIFEST_VERSION, job->id);
-	append_member(&out, "uuid", job->uuid);
-	append_member(&out, "system_identifier",
-				  psprintf(UINT64_FORMAT, GetSystemIdentifier()));
-	append_member(&out, "database", get_database_name(MyDatabaseId));
+	append_identity(&out, job);
 	append_member(&out, "source", source->name);
 	appendStringInfo(&out, ",\n  \"columns\": %s",
 					 source->definition ? source->definition : "[]");
 	if (source->filter)
 		append_member(&out, "filter", source->filter);
-	append_member(&out, "format", job->format);
-	append_member(&out, "compression", job->compression);
-	if (job->encrypt_to)
-	{
-		appendStringInfoString(&out, ",\n  \"encrypt_to\": ");
-		append_texts(&out, job->encrypt_to);
-	}
-	append_member(&out, "encoding",
-				  job->row_format->canonical_settings
-					  ? "UTF8"
-					  : pg_encoding_to_char(encoding));
-	append_settings(&out, job->settings);
-	appendStringInfo(&out, ",\n  \"options\": %s", job->options_json);
-	append_member(&out, "snapshot", job->snapshot);
-	append_member(&out, "lsn", job->lsn);
-	if (job->slot)
-		append_member(&out, "slot", job->slot);
-	append_member(&out, "started", job->started);
+	append_output(&out, job);
+	append_totals(&out, "\n  ", parts);
 	append_parts(&out, parts);
+	appendStringInfoString(&out, "\n}\n");
+	return out.data;
+}
+
+char *
+manifest_build_common(const Job *job, const List *parts)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	append_identity(&out, job);
+	append_output(&out, job);
+	append_totals(&out, "\n  ", parts);
+	append_tables(&out, job, parts);
+	appendStringInfoString(&out, "\n}\n");
 	return out.data;
 }

@@ -198,10 +198,13 @@ describe_part(PartScan *scan)
 }
 
 char *
-part_file_name(const Job *job, int number)
+part_file(const Job *job, const PlannedPart *part)
 {
-	return psprintf("part-%06d.%s%s%s", number, job->row_format->extension,
-					job->compress->extension,
+	JobSource *source = list_nth(job->sources, part->source);
+
+	return psprintf("%s%spart-%06d.%s%s%s", source->folder,
+					source->folder[0] ? "/" : "", part->number,
+					job->row_format->extension, job->compress->extension,
 					job->encrypt_to != NIL ? ".age" : "");
 }
 
@@ -213,8 +216,9 @@ open_chain(PartScan *scan)
 	PartResult *result = scan->result;
 	bool		encrypted = job->encrypt_to != NIL;
 
-	result->file = part_file_name(job, scan->part->number);
-	scan->chain = file_new(scan->context->root, result->file);
+	result->file = part_file(job, scan->part);
+	scan->chain = file_new(scan->context->root,
+						   destination_file_name(result->file));
 	scan->chain = meter_new(scan->chain, &result->stored, false, true);
 	if (encrypted)
 		scan->chain = age_new(scan->chain, job->recipients);

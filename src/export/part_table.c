@@ -177,8 +177,7 @@ part_carried(const Job *job, const PlannedPart *part, bool referenced)
 	const Oid	types[] = {INT8OID, INT4OID, TEXTOID, BOOLOID};
 	const Datum values[] = {
 		Int64GetDatum(job->id), Int32GetDatum(part->number),
-		CStringGetTextDatum(part_file_name(job, part->number)),
-		BoolGetDatum(referenced)};
+		CStringGetTextDatum(part_file(job, part)), BoolGetDatum(referenced)};
 	JobAccess access;
 
 	job_access_begin(&access);
@@ -277,6 +276,22 @@ List *
 parts_load(int64 job)
 {
 	return load_parts(job, -1);
+}
+
+List *
+parts_of_source(const List *parts, int source)
+{
+	List		   *found = NIL;
+	const ListCell *cell;
+
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		if (part->plan.source == source)
+			found = lappend(found, part);
+	}
+	return found;
 }
 
 FinishedPart *

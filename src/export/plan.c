@@ -122,7 +122,8 @@ earlier_parts(const List *earlier, int source, Oid relid)
 	{
 		FinishedPart *part = lfirst(cell);
 
-		if (part->plan.relid == relid && part->plan.source == source)
+		if (part->plan.relid == relid && (part->plan.source == source ||
+										  part->plan.source == ANY_SOURCE))
 			parts = lappend(parts, part);
 	}
 	list_sort(parts, compare_blocks);
@@ -221,6 +222,8 @@ lock_sources(const Job *job)
 		lists = lappend(lists, source_leaves(rel));
 		relation_close(rel, NoLock);
 	}
+	/* they were, but partitions come and go */
+	sources_check_apart(job->sources);
 	return lists;
 }
 

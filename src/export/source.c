@@ -226,6 +226,21 @@ source_open(Oid relid, const List *columns, bool may_hide)
 	return rel;
 }
 
+JobSource *
+source_new(Oid relid, List *columns, bool may_hide)
+{
+	JobSource *source = palloc0_object(JobSource);
+	Relation   rel = source_open(relid, columns, may_hide);
+
+	(void) source_leaves(rel);
+	source->relid = relid;
+	source->name = source_name(relid);
+	source->folder = "";
+	source->columns = columns;
+	relation_close(rel, NoLock);
+	return source;
+}
+
 List *
 source_leaves(Relation rel)
 {

@@ -1,6 +1,6 @@
 /*
  * sql.c
- *		What users call: export, resume, cancel, forget.
+ *		What users call: exports, resume, cancel, forget.
  */
 #include "postgres.h"
 
@@ -27,6 +27,9 @@
 
 PG_FUNCTION_INFO_V1(outflow_export);
 PG_FUNCTION_INFO_V1(outflow_export_start);
+PG_FUNCTION_INFO_V1(outflow_export_tables);
+PG_FUNCTION_INFO_V1(outflow_export_publication);
+PG_FUNCTION_INFO_V1(outflow_export_publication_start);
 PG_FUNCTION_INFO_V1(outflow_resume);
 PG_FUNCTION_INFO_V1(outflow_resume_start);
 PG_FUNCTION_INFO_V1(outflow_cancel);
@@ -34,6 +37,9 @@ PG_FUNCTION_INFO_V1(outflow_forget);
 PG_FUNCTION_INFO_V1(outflow_job_state);
 PGDLLEXPORT Datum outflow_export(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_start(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_export_tables(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_export_publication(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_export_publication_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_resume(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_resume_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_cancel(PG_FUNCTION_ARGS);
@@ -54,12 +60,37 @@ enum
 	ARG_WORKERS,
 	ARG_BASE,
 	ARG_SLOT,
-	ARG_OPTIONS
+	ARG_OPTIONS,
+	EXPORT_ARGS
 };
+
+/*
+ * The arguments of a call for many tables, as outflow.export() has them.  They
+ * are the same without columns and filter, which are one table's own.
+ */
+static FunctionCallInfo
+arguments_of_many(FunctionCallInfo fcinfo)
+{
+	FunctionCallInfo arguments =
+		palloc0(SizeForFunctionCallInfo(EXPORT_ARGS));
+	int from = 0;
+
+	InitFunctionCallInfoData(*arguments, fcinfo->flinfo, EXPORT_ARGS,
+							 fcinfo->fncollation, fcinfo->context,
+							 fcinfo->resultinfo);
+	for (int to = 0; to < EXPORT_ARGS; to++)
+	{
+		if (to == ARG_COLUMNS || to == ARG_FILTER)
+			arguments->args[to].isnull = true;
+		else
+			arguments->args[to] = fcinfo->args[from++];
+	}
+	return arguments;
+}
 
 /* A procedure that waits must be able to end transactions. */
 static void
-require_nonatomic(FunctionCallInfo fcinfo, const char *name)
+require_nonatomic(FunctionCallInfo fcinfo, const char *name, const char *start)
 {
 	if (fcinfo->context && IsA(fcinfo->context, CallContext) &&
 		!castNode(CallContext, fcinfo->context)->atomic)
@@ -70,9 +101,9 @@ require_nonatomic(FunctionCallInfo fcinfo, const char *name)
 		 errmsg("CALL outflow.%s cannot run inside a transaction block", name),
 		 errdetail("A job is seen by its background workers only when its "
 				   "record has been committed."),
-		 errhint("Inside a transaction, use SELECT outflow.%s_start(...), "
-				 "which starts the job when the transaction commits.",
-				 name)));
+		 errhint("Inside a transaction, use SELECT outflow.%s(...), which "
+				 "starts the job when the transaction commits.",
+				 start)));
 }
 
 static void
@@ -131,27 +162,52 @@ texts_argument(FunctionCallInfo fcinfo, int number, const char *name)
 	return texts;
 }
 
-static JobSource *
-source_from_arguments(FunctionCallInfo fcinfo, const Job *job)
+/* The first argument, which says what is exported. */
+static Datum
+source_argument(FunctionCallInfo fcinfo, const char *name)
 {
-	JobSource *source = palloc0_object(JobSource);
-	Relation   rel;
-
 	if (PG_ARGISNULL(ARG_SOURCE))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("argument \"source\" must not be null")));
-	source->relid = PG_GETARG_OID(ARG_SOURCE);
-	source->columns = texts_argument(fcinfo, ARG_COLUMNS, "columns");
-	source->folder = "";
-	rel =
-		source_open(source->relid, source->columns, job->options.row_security);
-	(void) source_leaves(rel);
-	source->name = source_name(source->relid);
+						errmsg("argument \"%s\" must not be null", name)));
+	return PG_GETARG_DATUM(ARG_SOURCE);
+}
+
+typedef void (*SetSources)(Job *job, FunctionCallInfo fcinfo);
+
+static void
+set_source(Job *job, FunctionCallInfo fcinfo)
+{
+	Oid		   relid = DatumGetObjectId(source_argument(fcinfo, "source"));
+	JobSource *source =
+		source_new(relid, texts_argument(fcinfo, ARG_COLUMNS, "columns"),
+				   job->options.row_security);
+
 	if (!PG_ARGISNULL(ARG_FILTER))
+	{
+		Relation rel = relation_open(relid, NoLock);
+
 		source->filter =
 			filter_qualify(text_argument(fcinfo, ARG_FILTER, "filter"), rel);
-	relation_close(rel, NoLock);
-	return source;
+		relation_close(rel, NoLock);
+	}
+	job->sources = list_make1(source);
+}
+
+static void
+set_tables(Job *job, FunctionCallInfo fcinfo)
+{
+	job->sources = sources_of_tables(source_argument(fcinfo, "sources"),
+									 job->options.row_security);
+}
+
+static void
+set_publication(Job *job, FunctionCallInfo fcinfo)
+{
+	Datum name = source_argument(fcinfo, "publication");
+
+	job->publication = pstrdup(NameStr(*DatumGetName(name)));
+	job->sources = sources_of_publication(job->publication,
+										  job->options.row_security);
 }
 
 static char *
@@ -195,7 +251,7 @@ base_argument(FunctionCallInfo fcinfo)
 }
 
 static Job *
-job_from_arguments(FunctionCallInfo fcinfo)
+job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 {
 	Job *job = palloc0_object(Job);
 
@@ -224,7 +280,7 @@ job_from_arguments(FunctionCallInfo fcinfo)
 			: JsonbToCString(NULL, &PG_GETARG_JSONB_P(ARG_OPTIONS)->root, 0);
 	job->settings = settings_capture();
 	job_derive(job);
-	job->sources = list_make1(source_from_arguments(fcinfo, job));
+	set_sources(job, fcinfo);
 	return job;
 }
 
@@ -262,18 +318,18 @@ return_job(FunctionCallInfo fcinfo, int64 id)
 		heap_form_tuple(BlessTupleDesc(desc), &value, &is_null));
 }
 
-Datum
-outflow_export(PG_FUNCTION_ARGS)
+/* What a CALL does when it has been found to be none in a transaction. */
+static int64
+export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources)
 {
 	Job	 *job;
 	int64 id;
 
-	require_nonatomic(fcinfo, "export");
 	check_caller();
 	source_check_server();
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	job = job_from_arguments(fcinfo);
+	job = job_from_arguments(fcinfo, set_sources);
 	check_destination(job);
 	if (job->workers == 0)
 		run_inline(job);
@@ -285,17 +341,17 @@ outflow_export(PG_FUNCTION_ARGS)
 	}
 	id = job->id;
 	SPI_finish();
-	return return_job(fcinfo, id);
+	return id;
 }
 
-Datum
-outflow_export_start(PG_FUNCTION_ARGS)
+static int64
+export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 {
 	Job *job;
 
 	check_caller();
 	source_check_server();
-	job = job_from_arguments(fcinfo);
+	job = job_from_arguments(fcinfo, set_sources);
 	if (job->workers == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -303,7 +359,44 @@ outflow_export_start(PG_FUNCTION_ARGS)
 	check_destination(job);
 	job_insert(job);
 	queue_start_at_commit(job->id, job->owner);
-	PG_RETURN_INT64(job->id);
+	return job->id;
+}
+
+Datum
+outflow_export(PG_FUNCTION_ARGS)
+{
+	require_nonatomic(fcinfo, "export", "export_start");
+	return return_job(fcinfo, export_and_wait(fcinfo, set_source));
+}
+
+Datum
+outflow_export_start(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(export_later(fcinfo, set_source));
+}
+
+Datum
+outflow_export_tables(PG_FUNCTION_ARGS)
+{
+	/* a list of tables that others can read too is a publication */
+	require_nonatomic(fcinfo, "export_tables", "export_publication_start");
+	return return_job(
+		fcinfo, export_and_wait(arguments_of_many(fcinfo), set_tables));
+}
+
+Datum
+outflow_export_publication(PG_FUNCTION_ARGS)
+{
+	require_nonatomic(fcinfo, "export_publication",
+					  "export_publication_start");
+	return return_job(
+		fcinfo, export_and_wait(arguments_of_many(fcinfo), set_publication));
+}
+
+Datum
+outflow_export_publication_start(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(export_later(arguments_of_many(fcinfo), set_publication));
 }
 
 /* Puts a job that is not running back into the queue. */
@@ -336,7 +429,7 @@ outflow_resume(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"job\" must not be null")));
 	id = PG_GETARG_INT64(0);
-	require_nonatomic(fcinfo, "resume");
+	require_nonatomic(fcinfo, "resume", "resume_start");
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	(void) requeue(id);
@@ -389,7 +482,7 @@ remove_files(Job *job)
 	if (root == NULL)
 		return;
 	if (job->state != JOB_DONE && job->publishing)
-		publish_undo(parts_load(job->id), root);
+		publish_undo(job, parts_load(job->id), root, false);
 	if (file_temp_open(root, job->uuid, false))
 		file_temp_remove(root);
 	file_root_close(root);

@@ -36,6 +36,20 @@ hex_of(const uint8 *bytes, int len)
 	return hex;
 }
 
+/* False if there is no such file. */
+static bool
+read_part(FileRoot *root, FilePlace place, const FinishedPart *part,
+		  Sink *chain)
+{
+	FileRoot *folder =
+		place == FILE_TEMP ? root : destination_folder_of(root, part->file);
+	bool found = folder && file_read(folder, place,
+									 destination_file_name(part->file), chain);
+
+	destination_folder_close(folder, root);
+	return found;
+}
+
 /* The stored bytes: size and checksum. */
 static Finding
 check_stored(FileRoot *root, FilePlace place, const FinishedPart *part)
@@ -44,7 +58,7 @@ check_stored(FileRoot *root, FilePlace place, const FinishedPart *part)
 	Sink *chain = meter_new(sink_null_new(), &meter, false, true);
 	char *sha256;
 
-	if (!file_read(root, place, part->file, chain))
+	if (!read_part(root, place, part, chain))
 		return (Finding){"missing", NULL};
 	if ((int64) meter.bytes != part->bytes_stored)
 		return (Finding){"wrong size",
@@ -70,7 +84,7 @@ check_plain(const Job *job, FileRoot *root, FilePlace place,
 
 	chain = meter_new(chain, &meter, true, false);
 	chain = job->compress->decompressor(chain);
-	(void) file_read(root, place, part->file, chain);
+	(void) read_part(root, place, part, chain);
 	if ((int64) meter.bytes != part->bytes)
 		return (Finding){"wrong content",
 						 psprintf(INT64_FORMAT
@@ -198,29 +212,68 @@ verify_parts(Report *out, const Job *job, FileRoot *root, const List *parts)
 	MemoryContextDelete(context);
 }
 
+/* A file of a folder, as parts name theirs. */
+static void
+report_file(Report *out, const char *folder, const char *name, Finding finding)
+{
+	report(out, -1, psprintf("%s%s%s", folder, folder[0] ? "/" : "", name),
+		   finding);
+}
+
+static void
+verify_mark(Report *out, const Job *job, FileRoot *directory,
+			const char *folder, const char *name)
+{
+	uint64 size;
+
+	if (job->state == JOB_DONE &&
+		(directory == NULL || !file_stat(directory, FILE_FINAL, name, &size)))
+		report_file(out, folder, name, (Finding){"missing", NULL});
+}
+
+/* What is there and should not be. */
+static void
+verify_left_over(Report *out, const Job *job, FileRoot *directory,
+				 const char *folder, const List *parts)
+{
+	ListCell *cell;
+
+	foreach (cell, file_list(directory, FILE_FINAL))
+	{
+		FileEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!publish_is_ours(job, folder, parts, entry))
+			report_file(out, folder, entry->name,
+						(Finding){"left over",
+								  "It is not part of this export."});
+	}
+}
+
 /* Files that a finished export must have, and those it must not have. */
 static void
 verify_directory(Report *out, const Job *job, FileRoot *root,
 				 const List *parts)
 {
-	const char *const marks[] = {PUBLISH_MANIFEST, PUBLISH_SUCCESS};
-	ListCell		 *cell;
+	ListCell *cell;
 
-	for (int i = 0; i < lengthof(marks); i++)
+	verify_mark(out, job, root, "", PUBLISH_MANIFEST);
+	verify_mark(out, job, root, "", PUBLISH_SUCCESS);
+	verify_left_over(out, job, root, "", parts);
+	if (!destination_has_folders(job))
+		return;
+	foreach (cell, job->sources)
 	{
-		uint64 size;
+		JobSource *source = lfirst(cell);
+		FileRoot  *folder =
+			destination_folder(root, source->folder, FILE_ROOT_MISSING_OK);
 
-		if (job->state == JOB_DONE &&
-			!file_stat(root, FILE_FINAL, marks[i], &size))
-			report(out, -1, marks[i], (Finding){"missing", NULL});
-	}
-	foreach (cell, file_list(root, FILE_FINAL))
-	{
-		FileEntry *entry = lfirst(cell);
-
-		if (!publish_is_ours(parts, entry->name))
-			report(out, -1, entry->name,
-				   (Finding){"left over", "It is not part of this export."});
+		CHECK_FOR_INTERRUPTS();
+		verify_mark(out, job, folder, source->folder, PUBLISH_MANIFEST);
+		if (folder)
+			verify_left_over(out, job, folder, source->folder,
+							 parts_of_source(parts, source->number));
+		destination_folder_close(folder, root);
 	}
 }
 

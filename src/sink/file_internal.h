@@ -30,6 +30,7 @@ struct FileRoot
 	FileFd *dir;
 	FileFd *temp;	   /* NULL or closed: no temporary directory is open */
 	char   *temp_name; /* its name in dir */
+	bool	temp_is_shared; /* it is the parent's */
 };
 
 /* ---- file_fd.c */

@@ -213,9 +213,10 @@ file_root_open(const char *path, const char *export_root, int flags)
 FileRoot *
 file_root_subdir(FileRoot *parent, const char *name, int flags)
 {
-	char   *path = psprintf("%s/%s", parent->path, name);
-	bool	made = false;
-	FileFd *dir;
+	char	 *path = psprintf("%s/%s", parent->path, name);
+	bool	  made = false;
+	FileRoot *root;
+	FileFd	 *dir;
 
 	file_check_name(name);
 	dir = open_component(parent->dir->fd, name, path, O_RDONLY | O_NOFOLLOW,
@@ -223,13 +224,36 @@ file_root_subdir(FileRoot *parent, const char *name, int flags)
 	if (dir == NULL)
 		return NULL;
 	file_refuse_server_directory(dir->fd, path, false);
-	return root_new(path, dir);
+	root = root_new(path, dir);
+	if (file_fd_is_open(parent->temp))
+	{
+		root->temp = parent->temp;
+		root->temp_name = psprintf("../%s", parent->temp_name);
+		root->temp_is_shared = true;
+	}
+	return root;
+}
+
+bool
+file_root_remove_subdir(FileRoot *parent, const char *name)
+{
+	file_check_name(name);
+	if (unlinkat(parent->dir->fd, name, AT_REMOVEDIR) == 0)
+		return true;
+	if (errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST &&
+		errno != ENOTDIR)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not remove directory \"%s\": %m",
+						file_path(parent, FILE_FINAL, name))));
+	return false;
 }
 
 void
 file_root_close(FileRoot *root)
 {
-	(void) file_fd_close(root->temp);
+	if (!root->temp_is_shared)
+		(void) file_fd_close(root->temp);
 	(void) file_fd_close(root->dir);
 }
 

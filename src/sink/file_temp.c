@@ -161,6 +161,7 @@ entry_new(FileRoot *root, FilePlace place, const char *name)
 	entry->name = pstrdup(name);
 	entry->size = st.st_size;
 	entry->is_regular = S_ISREG(st.st_mode);
+	entry->is_directory = S_ISDIR(st.st_mode);
 	return entry;
 }
 

@@ -120,9 +120,15 @@ typedef struct FileRoot FileRoot;
  */
 extern FileRoot *file_root_open(const char *path, const char *export_root,
 								int flags);
-/* A directory in a root, as a root of its own; name has no slash. */
+/*
+ * A directory in a root, as a root of its own; name has no slash.  If the
+ * parent has its temporary directory open, that is the new root's too, as long
+ * as the parent keeps it open: files move from there into either.
+ */
 extern FileRoot	  *file_root_subdir(FileRoot *parent, const char *name,
 									int flags);
+/* False if it is not there or holds something. */
+extern bool file_root_remove_subdir(FileRoot *parent, const char *name);
 extern void		   file_root_close(FileRoot *root);
 extern const char *file_root_path(const FileRoot *root);
 extern uint64	   file_root_free_bytes(FileRoot *root);
@@ -154,6 +160,7 @@ typedef struct FileEntry
 	char  *name;
 	uint64 size;
 	bool   is_regular; /* no directory, link or special file */
+	bool   is_directory;
 } FileEntry;
 
 /* What is there, as a List of FileEntry sorted by name; the job's own

@@ -1,0 +1,202 @@
+-- many tables as one job: a folder for each, under one snapshot; what a
+-- publication lets through is what is exported
+\getenv builddir PG_ABS_BUILDDIR
+\set root :builddir '/results/export_many_'
+SET client_min_messages = warning;
+CREATE SCHEMA export_many;
+SET search_path = export_many;
+-- lists folders and files of a finished export, relative to its destination
+CREATE FUNCTION files(job bigint) RETURNS TABLE (file text) LANGUAGE sql AS $$
+	SELECT replace(v.file, 'export_many', 'm') FROM outflow.verify(job) AS v
+	WHERE v.status = 'ok' ORDER BY v.part
+$$;
+CREATE FUNCTION content(root text, job bigint) RETURNS TABLE (relation text, line text) LANGUAGE sql AS $$
+	SELECT p.relation, l.line FROM outflow.parts AS p JOIN outflow.jobs AS j USING (job),
+		string_to_table(pg_read_file(substr(j.destination, 8) || '/' || p.file), E'\n') AS l (line)
+	WHERE p.job = content.job AND l.line <> '' ORDER BY p.part, l.line
+$$;
+CREATE TABLE a (id int PRIMARY KEY, n int, secret text);
+INSERT INTO a SELECT i, i % 3, 'x' FROM generate_series(1, 4) i;
+CREATE TABLE b (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED);
+INSERT INTO b VALUES (10);
+CREATE TABLE p (id int, k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
+CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
+CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2) PARTITION BY LIST (id);
+CREATE TABLE p21 PARTITION OF p2 FOR VALUES IN (1);
+INSERT INTO p VALUES (1, 1), (2, 1), (1, 2);
+CREATE TABLE empty (id int);
+
+-- tables
+SELECT 'file://' || :'root' || gen_random_uuid() AS dir \gset
+CALL outflow.export_tables('{a,empty,p,b}', :'dir') \gset
+SELECT state, source, parts_total, parts_done, rows FROM outflow.jobs WHERE job = :job;
+SELECT * FROM files(:job);
+SELECT * FROM content(:'root', :job);
+SELECT * FROM outflow.verify(:job) WHERE status <> 'ok';
+SELECT count(DISTINCT snapshot) FROM outflow.parts WHERE job = :job;
+-- the manifests
+SELECT pg_read_file(substr(:'dir', 8) || '/manifest.json')::jsonb AS m,
+	pg_read_file(substr(:'dir', 8) || '/export_many.p/manifest.json')::jsonb AS one \gset
+SELECT m->>'snapshot' = j.snapshot AS snapshot, m->>'lsn' = j.lsn::text AS lsn, m->>'uuid' = :'one'::jsonb->>'uuid' AS uuid,
+	m->'rows' AS rows, m ? 'parts' AS parts, m ? 'source' AS source, m ? 'publication' AS publication
+FROM outflow.jobs AS j, CAST(:'m' AS jsonb) AS m WHERE job = :job;
+SELECT t FROM jsonb_array_elements(:'m'::jsonb->'tables') AS t;
+SELECT m->>'source' AS source, m->>'rows' AS rows, p->>'file' AS file, p->>'relation' AS relation, p->>'rows' AS rows
+FROM CAST(:'one' AS jsonb) AS m, jsonb_array_elements(m->'parts') AS p;
+SELECT pg_ls_dir(substr(:'dir', 8)) ORDER BY 1;
+-- in the session
+SELECT 'file://' || :'root' || gen_random_uuid() AS dir \gset
+CALL outflow.export_tables('{b,a}', :'dir', workers => 0, format => 'jsonl', base => :job) \gset
+SELECT state, source, rows FROM outflow.jobs WHERE job = :job;
+SELECT * FROM content(:'root', :job);
+SELECT * FROM files(:job);
+-- what is missing and what is left over is found in folders, too
+\! echo > `ls -td results/export_many_*|head -1`/export_many.a/extra; rm `ls -td results/export_many_*|head -1`/export_many.b/part*
+\! rm `ls -td results/export_many_*|head -1`/export_many.a/manifest.json
+SELECT * FROM outflow.verify(:job);
+
+-- another list of tables takes its place, then one table
+CALL outflow.export_tables('{empty,b}', :'dir') \gset
+CALL outflow.export_tables('{empty,b}', :'dir', options => '{"overwrite": true}') \gset
+SELECT * FROM outflow.verify(:job);
+CALL outflow.export_tables('{b}', :'dir', workers => 0, options => '{"overwrite": true}') \gset
+SELECT * FROM outflow.verify(:job);
+CALL outflow.export('b', :'dir', options => '{"overwrite": true}') \gset
+SELECT * FROM outflow.verify(:job);
+CALL outflow.export_tables('{b}', :'dir', options => '{"overwrite": true}') \gset
+SELECT * FROM outflow.verify(:job);
+
+-- refused
+CALL outflow.export_tables('{}', :'dir');
+CALL outflow.export_tables(NULL, :'dir');
+CALL outflow.export_tables('{a,NULL}', :'dir');
+CALL outflow.export_tables('{a,b,a}', :'dir');
+CALL outflow.export_tables('{p21,a,p}', :'dir');
+CALL outflow.export_tables('{p,p2}', :'dir');
+CALL outflow.export_tables('{a,pg_class}', :'dir');
+CALL outflow.export_tables('{a}', :'dir', workers => 0, slot => 's');
+BEGIN;
+CALL outflow.export_tables('{a}', :'dir');
+ROLLBACK;
+BEGIN;
+CALL outflow.export_publication('a', :'dir');
+ROLLBACK;
+
+-- publications: row filters, column lists, partitions
+CREATE PUBLICATION export_many_leaves FOR TABLE a (id, n) WHERE (n <> 1 AND id > 1), b, p;
+CREATE PUBLICATION export_many_root FOR TABLE p (id, k) WHERE (id = 1), TABLE b (id)
+	WITH (publish_via_partition_root);
+CREATE PUBLICATION export_many_schema FOR TABLES IN SCHEMA export_many
+	WITH (publish_via_partition_root);
+CREATE PUBLICATION export_many_nothing;
+SELECT 'file://' || :'root' || gen_random_uuid() AS dir \gset
+CALL outflow.export_publication('export_many_leaves', :'dir') \gset
+SELECT state, source, parts_total, rows FROM outflow.jobs WHERE job = :job;
+SELECT * FROM content(:'root', :job);
+SELECT * FROM files(:job);
+SELECT m->>'publication' AS publication FROM CAST(pg_read_file(substr(:'dir', 8) || '/manifest.json') AS jsonb) AS m;
+SELECT m->>'filter' AS filter, m->'columns' AS columns
+FROM CAST(pg_read_file(substr(:'dir', 8) || '/export_many.a/manifest.json') AS jsonb) AS m;
+SELECT 'file://' || :'root' || gen_random_uuid() AS dir \gset
+CALL outflow.export_publication('export_many_root', :'dir', workers => 0, format => 'jsonl') \gset
+SELECT * FROM content(:'root', :job);
+SELECT 'file://' || :'root' || gen_random_uuid() AS dir \gset
+CALL outflow.export_publication('export_many_schema', :'dir') \gset
+SELECT state, source, parts_total, rows FROM outflow.jobs WHERE job = :job;
+-- all tables of the database, but not those of jobs
+CREATE PUBLICATION export_many_all FOR ALL TABLES;
+BEGIN;
+SELECT 'file://' || :'root' || gen_random_uuid() AS dir \gset
+SELECT count(*) FROM pg_publication_tables WHERE pubname = 'export_many_all' AND schemaname = 'outflow';
+SELECT outflow.export_publication_start('export_many_all', :'dir') AS job \gset
+SELECT source ~ '^publication export_many_all \(\d+ tables\)$' AS source FROM outflow.jobs WHERE job = :job;
+ROLLBACK;
+DROP PUBLICATION export_many_all;
+CALL outflow.export_publication('export_many_none', :'dir');
+CALL outflow.export_publication('export_many_nothing', :'dir');
+CALL outflow.export_publication(NULL, :'dir');
+-- an operator of the caller's doesn't change what the filter means
+CREATE FUNCTION never(int, int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+CREATE OPERATOR = (LEFTARG = int, RIGHTARG = int, FUNCTION = never);
+SET search_path = export_many, pg_catalog;
+SELECT 'file://' || :'root' || gen_random_uuid() AS dir \gset
+CALL outflow.export_publication('export_many_root', :'dir', workers => 0) \gset
+SET search_path = export_many;
+DROP OPERATOR = (int, int);
+SELECT rows FROM outflow.jobs WHERE job = :job;
+SELECT 'file://' || :'root' || gen_random_uuid() AS dir \gset
+SELECT outflow.export_publication_start('export_many_root', :'dir', workers => 0);
+
+-- what a publication may hold and an export can't
+CREATE FOREIGN DATA WRAPPER export_many_fdw;
+CREATE SERVER export_many_server FOREIGN DATA WRAPPER export_many_fdw;
+CREATE FOREIGN TABLE p3 PARTITION OF p FOR VALUES IN (3) SERVER export_many_server;
+CALL outflow.export_publication('export_many_leaves', :'dir');
+CALL outflow.export_publication('export_many_root', :'dir');
+DROP FOREIGN TABLE p3;
+
+-- rights: the exported columns, and those of the filter
+CREATE ROLE outflow_many LOGIN IN ROLE pg_write_server_files;
+GRANT USAGE ON SCHEMA export_many TO outflow_many;
+GRANT SELECT ON b, p, p1, p21 TO outflow_many;
+GRANT SELECT (n) ON a TO outflow_many;
+SET ROLE outflow_many;
+CALL outflow.export_tables('{export_many.b,export_many.a}', :'dir');
+CALL outflow.export_publication('export_many_leaves', :'dir');
+RESET ROLE;
+GRANT SELECT (id) ON a TO outflow_many;
+SET ROLE outflow_many;
+CALL outflow.export_publication('export_many_leaves', :'dir') \gset
+SELECT state, rows FROM outflow.jobs WHERE job = :job;
+RESET ROLE;
+CREATE PUBLICATION export_many_hidden FOR TABLE a (id) WHERE (secret <> 'y');
+ALTER TABLE a REPLICA IDENTITY FULL;
+SET ROLE outflow_many;
+CALL outflow.export_publication('export_many_hidden', :'dir' || 1);
+RESET ROLE;
+-- row security
+ALTER TABLE b ENABLE ROW LEVEL SECURITY;
+SET ROLE outflow_many;
+CALL outflow.export_publication('export_many_leaves', :'dir' || 1);
+RESET ROLE;
+
+-- names that would be other files, hide, collide or lead elsewhere
+CREATE SCHEMA "..";
+CREATE SCHEMA "A/b";
+CREATE SCHEMA manifest;
+CREATE SCHEMA "manifest.json";
+CREATE TABLE ".."."..x" (id int);
+CREATE TABLE ".."."/etc" (id int);
+CREATE TABLE "A/b"."C" (id int);
+CREATE TABLE "A/b".c (id int);
+CREATE TABLE "A/b".".c" (id int);
+CREATE TABLE "A/b"."%2e" (id int);
+CREATE TABLE "A/b"."a.b" (id int);
+CREATE TABLE "A/b"."a%2eb" (id int);
+CREATE TABLE "A/b"."tab	new
+line" (id int);
+CREATE TABLE "A/b"."größe" (id int);
+CREATE TABLE manifest.json (id int);
+CREATE TABLE "manifest.json".x (id int);
+CREATE TABLE manifest."json.x" (id int);
+SELECT repeat('Ä', 31) AS s, repeat('/', 62) || '1' AS t1, repeat('/', 62) || '2' AS t2 \gset
+CREATE SCHEMA :"s";
+CREATE TABLE :"s".:"t1" (id int);
+CREATE TABLE :"s".:"t2" (id int);
+SELECT array_agg(c.oid ORDER BY n.nspname, c.relname)::text AS tables, count(*)
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND n.nspname IN ('..', 'A/b', 'manifest', 'manifest.json', :'s') \gset
+SELECT 'file://' || :'root' || gen_random_uuid() AS dir \gset
+CALL outflow.export_tables(:'tables', :'dir') \gset
+SELECT t->>'source' AS source, t->>'folder' AS folder
+FROM jsonb_array_elements(pg_read_file(substr(:'dir', 8) || '/manifest.json')::jsonb->'tables') AS t;
+SELECT count(*) = :count AS each FROM outflow.verify(:job) WHERE status = 'ok';
+SELECT * FROM outflow.verify(:job) WHERE status <> 'ok';
+SELECT source FROM outflow.jobs WHERE job = :job;
+SET client_min_messages = error;
+SELECT format('DROP SCHEMA %I CASCADE', nspname) FROM pg_namespace
+WHERE nspname IN ('..', 'A/b', 'manifest', 'manifest.json', :'s') \gexec
+DROP PUBLICATION export_many_leaves, export_many_root, export_many_schema, export_many_nothing, export_many_hidden;
+DROP SCHEMA export_many CASCADE;
+DROP FOREIGN DATA WRAPPER export_many_fdw CASCADE;
+DROP ROLE outflow_many;
