@@ -155,6 +155,12 @@ CREATE PUBLICATION one FOR TABLE a;
 INSERT INTO a VALUES (202, 'again');
 COMMIT;
 SELECT * FROM published('one');
+
+-- a schema's tables are published whole, whatever is said of one of them
+CREATE PUBLICATION whole FOR TABLES IN SCHEMA stream_publications, TABLE a WHERE (id > 1000);
+INSERT INTO a VALUES (203, 'whole');
+SELECT * FROM published('whole');
+DROP PUBLICATION whole;
 DROP PUBLICATION one, two, everything, columns, more_columns, large, small, only_inserts, only_updates, full_rows,
 	leaves, root, middle, root_all, root_rows, one_leaf;
 DROP SCHEMA stream_publications_2 CASCADE;

@@ -378,7 +378,7 @@ outflow_export_start(PG_FUNCTION_ARGS)
 Datum
 outflow_export_tables(PG_FUNCTION_ARGS)
 {
-	/* a list of tables that others can read too is a publication */
+	/* a list of tables that can wait is a publication */
 	require_nonatomic(fcinfo, "export_tables", "export_publication_start");
 	return return_job(
 		fcinfo, export_and_wait(arguments_of_many(fcinfo), set_tables));

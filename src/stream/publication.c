@@ -20,6 +20,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -213,7 +214,11 @@ membership_attribute(const Publication *publication, Oid relid, int attribute,
 	bool isnull;
 
 	*tuple = NULL;
-	if (publication->alltables)
+	/* all tables, and those of a schema, are published whole */
+	if (publication->alltables ||
+		SearchSysCacheExists2(PUBLICATIONNAMESPACEMAP,
+							  ObjectIdGetDatum(get_rel_namespace(relid)),
+							  ObjectIdGetDatum(publication->oid)))
 		return false;
 	*tuple = SearchSysCache2(PUBLICATIONRELMAP, ObjectIdGetDatum(relid),
 							 ObjectIdGetDatum(publication->oid));

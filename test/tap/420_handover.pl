@@ -4,7 +4,7 @@
 use strict;
 use warnings;
 
-use IPC::Run ();
+use HandoverTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -25,37 +25,8 @@ CREATE TABLE orders (id int PRIMARY KEY, n int, note text);
 INSERT INTO orders SELECT i, 0, repeat('o', 60) FROM generate_series(1, 40000) i;
 CREATE TABLE later (LIKE orders INCLUDING ALL);
 INSERT INTO later SELECT * FROM orders WHERE id <= 5000;
-
--- Applies a stream's records to the table of the same name in schema replica.
--- Every record must find the state that it was made from.
-CREATE SCHEMA replica;
-CREATE FUNCTION apply(slot name, VARIADIC options text[]) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-	change jsonb;
-	target text;
-	hit bigint;
-	applied bigint := 0;
-BEGIN
-	FOR change IN SELECT data::jsonb FROM pg_logical_slot_get_changes(slot, NULL, NULL, VARIADIC options) LOOP
-		CONTINUE WHEN change->>'op' NOT IN ('insert', 'update', 'delete');
-		target := format('replica.%I', change->>'table');
-		IF change->>'op' <> 'insert' THEN
-			EXECUTE format('DELETE FROM %s WHERE id = $1', target)
-			USING (coalesce(change->'key', change->'new')->>'id')::int;
-			GET DIAGNOSTICS hit = ROW_COUNT;
-			IF hit <> 1 THEN
-				RAISE EXCEPTION 'a gap before %', change;
-			END IF;
-		END IF;
-		IF change->>'op' <> 'delete' THEN
-			EXECUTE format('INSERT INTO %s SELECT (jsonb_populate_record(NULL::%s, $1)).*', target, target)
-			USING change->'new';
-		END IF;
-		applied := applied + 1;
-	END LOOP;
-	RETURN applied;
-END $$;
 EOC
+make_replica($node);
 
 my $scripts = PostgreSQL::Test::Utils::tempdir();
 append_to_file("$scripts/write.sql", <<'EOC');
@@ -93,130 +64,62 @@ PREPARE TRANSACTION 'p:client_id-:id';
 COMMIT PREPARED 'p:client_id-:id';
 EOC
 
-my $writers;
-my $written = '';
-
-sub start_writers
-{
-	$writers = IPC::Run::start(
-		[
-			'pgbench', '-n', '-c', '4', '-T', '600', '--max-tries', '50', '--random-seed=1',
-			'-f', "$scripts/write.sql\@8", '-f', "$scripts/slow.sql\@1",
-			'-f', "$scripts/prepared.sql\@1", $node->connstr('postgres')
-		],
-		'<', \undef, '>', \$written, '2>', \$written);
-	return;
-}
-
-# what writers left that were killed: nobody else would end it
-sub roll_back_prepared
-{
-	sql("ROLLBACK PREPARED '$_'")
-	  foreach split(/\n/, sql('SELECT gid FROM pg_prepared_xacts'));
-	return;
-}
-
-sub stop_writers
-{
-	$writers->kill_kill;
-
-	$node->poll_query_until('postgres',
-		"SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'");
-
-	roll_back_prepared();
-	return;
-}
-
-# load(TABLE, DIRECTORY): the replica as the export has it
-sub load
-{
-	my ($table, $directory) = @_;
-
-	sql("DROP TABLE IF EXISTS replica.$table", "CREATE TABLE replica.$table (LIKE $table INCLUDING ALL)",
-		map { "COPY replica.$table FROM '$directory/$_' CSV" } grep { /^part/ } files_below($directory));
-	return;
-}
-
-sub differences
-{
-	my ($table) = @_;
-
-	return sql(<<EOC);
-SELECT (SELECT count(*) FROM (SELECT * FROM $table EXCEPT ALL SELECT * FROM replica.$table) a) || ' missing, '
-	|| (SELECT count(*) FROM (SELECT * FROM replica.$table EXCEPT ALL SELECT * FROM $table) b) || ' too many'
-EOC
-}
-
-sub snapshot
-{
-	return sql("SELECT snapshot FROM outflow.jobs WHERE job = $_[0]");
-}
-
+my %scripts = ("$scripts/write.sql" => 8, "$scripts/slow.sql" => 1, "$scripts/prepared.sql" => 1);
 my @tables = (tables => 'public.orders,public.later', include_schemas => 'off');
-my $quoted = sub { join(', ', map { "'$_'" } @_) };
 
 # while writers write
-start_writers();
+my $writers = start_writers($node, %scripts);
 sql("CALL outflow.export('orders', 'file://$export/a', part_size => '200kB', slot => 'a')");
 sql('SELECT pg_sleep(0.5)');
-stop_writers();
-load('orders', "$export/a");
-my $behind = differences('orders');
-cmp_ok(sql("SELECT apply('a', " . $quoted->(tables => 'public.orders', after_snapshot => snapshot(1)) . ')'),
+stop_writers($node, $writers);
+load_table($node, 'orders', "$export/a");
+my $behind = differences($node, 'orders');
+cmp_ok(apply_stream($node, 'a', tables => 'public.orders', after_snapshot => job_snapshot($node, 1)),
 	'>', 0, 'changes came after the export');
 isnt($behind, '0 missing, 0 too many', 'which the export does not have');
-is(differences('orders'), '0 missing, 0 too many', 'export and stream together are the table');
+is(differences($node, 'orders'), '0 missing, 0 too many', 'export and stream together are the table');
 like(slurp_file("$export/a/manifest.json"), qr/"slot": "a"/, 'the manifest names the slot');
 
 # killed in between
-start_writers();
-my ($out, $err) = ('', '');
-my $session = IPC::Run::start(
-	[
-		'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c',
-		"CALL outflow.export('orders', 'file://$export/b', part_size => '8kB', slot => 'b')"
-	],
-	'<', \undef, '>', \$out, '2>', \$err);
+$writers = start_writers($node, %scripts);
+my $session = start_call($node,
+	"CALL outflow.export('orders', 'file://$export/b', part_size => '8kB', slot => 'b')");
 $node->poll_query_until('postgres', 'SELECT parts_done >= 3 FROM outflow.jobs WHERE job = 2');
-my $first = snapshot(2);
+my $first = job_snapshot($node, 2);
 $node->stop('immediate');
 $writers->kill_kill;
 $session->finish;
 $node->start;
-roll_back_prepared();
-start_writers();
+roll_back_prepared($node);
+$writers = start_writers($node, %scripts);
 sql('SELECT pg_sleep(0.3)');
 sql('CALL outflow.resume(2)') if sql('SELECT state FROM outflow.jobs WHERE job = 2') ne 'done';
 sql('SELECT pg_sleep(0.3)');
-stop_writers();
-isnt(snapshot(2), $first, 'a resumed job has another snapshot');
-load('orders', "$export/b");
-sql("SELECT apply('b', " . $quoted->(tables => 'public.orders', after_snapshot => snapshot(2)) . ')');
-is(differences('orders'), '0 missing, 0 too many', 'export and stream are the table, killed and resumed in between');
+stop_writers($node, $writers);
+isnt(job_snapshot($node, 2), $first, 'a resumed job has another snapshot');
+load_table($node, 'orders', "$export/b");
+apply_stream($node, 'b', tables => 'public.orders', after_snapshot => job_snapshot($node, 2));
+is(differences($node, 'orders'), '0 missing, 0 too many', 'export and stream are the table, killed and resumed in between');
 
 # a table that is exported later, under a snapshot of its own
-start_writers();
+$writers = start_writers($node, %scripts);
 sql("CALL outflow.export('orders', 'file://$export/c', slot => 'c')");
 sql('SELECT pg_sleep(0.3)');
 sql("CALL outflow.export('later', 'file://$export/later')");
 sql('SELECT pg_sleep(0.3)');
-stop_writers();
-load('orders', "$export/c");
-load('later', "$export/later");
+stop_writers($node, $writers);
+load_table($node, 'orders', "$export/c");
+load_table($node, 'later', "$export/later");
 my $job = sql('SELECT max(job) FROM outflow.jobs');
-sql("SELECT apply('c', " . $quoted->(@tables,
-		after_snapshot => snapshot($job - 1) . ',public.later=' . snapshot($job)) . ')');
-is(differences('orders'), '0 missing, 0 too many', 'the stream goes on from the first export');
-is(differences('later'), '0 missing, 0 too many', 'and for the other table from the second one');
+apply_stream($node, 'c', @tables,
+	after_snapshot => job_snapshot($node, $job - 1) . ',public.later=' . job_snapshot($node, $job));
+is(differences($node, 'orders'), '0 missing, 0 too many', 'the stream goes on from the first export');
+is(differences($node, 'later'), '0 missing, 0 too many', 'and for the other table from the second one');
 
 # a slot of a job that never finished goes with it, one that did stays
-($out, $err) = ('', '');
-$session = IPC::Run::start(
-	[
-		'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c',
-		"CALL outflow.export('orders', 'file://$export/a', part_size => '8kB', slot => 'd', options => '{\"overwrite\": true}')"
-	],
-	'<', \undef, '>', \$out, '2>', \$err);
+limit_rate($node, '500kB');
+$session = start_call($node,
+	"CALL outflow.export('orders', 'file://$export/a', part_size => '8kB', slot => 'd', options => '{\"overwrite\": true}')");
 $node->poll_query_until('postgres', "SELECT parts_done > 0 FROM outflow.jobs WHERE slot = 'd'");
 my $last = sql('SELECT max(job) FROM outflow.jobs');
 sql("SELECT outflow.cancel($last)");
