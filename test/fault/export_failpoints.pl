@@ -112,4 +112,72 @@ foreach my $action ('crash', 'error')
 	}
 }
 
+# many tables: each point of their publication, between folders too
+$node->safe_psql('postgres', 'CREATE TABLE u AS SELECT i FROM generate_series(1, 2000) i; CREATE TABLE "V/w" (id int)');
+my %folders = (t => 'public.t', u => 'public.u', '"V/w"' => 'public.%56%2fw');
+
+sub are_exact
+{
+	my ($job, $directory, $name) = @_;
+	my @files = files_below($directory);
+
+	foreach my $table (sort keys %folders)
+	{
+		$node->safe_psql('postgres', "COPY (SELECT * FROM $table) TO '$export/copy' CSV");
+		ok(slurp_file("$export/copy") eq join('', map { slurp_file("$directory/$_") } grep { m{^\Q$folders{$table}\E/part} } @files),
+			"$name: $table is exact");
+	}
+	is_deeply([ grep { !m{^([\w.%]+/(part-\d+\.csv|manifest\.json)|manifest\.json|_SUCCESS)$} } @files ], [],
+		"$name: nothing is left over");
+	is( $node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"),
+		'ok', "$name: the files stand verification");
+	return;
+}
+
+my $many = q{export_tables(ARRAY['t', 'u', '"V/w"']::regclass[], };
+
+foreach my $action ('crash', 'error')
+{
+	foreach my $point (qw(checkpoint-commit:4 publish-part:3 publish-part:17 publish-success publish-clean done-commit))
+	{
+		# whether resume has only to publish, or must take back what it did
+		foreach my $damage (0, 1)
+		{
+			my $directory = "$export/e" . ++$last;
+			my $name = "many tables, $point $action" . ($damage ? ', damaged' : '');
+			my $job;
+
+			arm($point, $action);
+			call("CALL outflow.${many}'file://$directory', part_size => '64kB')");
+			revive();
+			$job = $node->safe_psql('postgres',
+				"SELECT job FROM outflow.jobs WHERE destination = 'file://$directory' AND state IN ('interrupted', 'failed')");
+			isnt($job, '', "$name: the failpoint is hit");
+			if ($damage)
+			{
+				my ($file) = grep { m{/part-} } files_below($directory);
+
+				unlink("$directory/$file") or die "could not remove \"$directory/$file\": $!";
+				$node->safe_psql('postgres', 'UPDATE u SET i = i + 1 WHERE i < 10; INSERT INTO "V/w" VALUES (1)');
+			}
+			is(call("CALL outflow.resume($job)"), '', "$name: resume ends");
+			are_exact($job, $directory, $name);
+		}
+	}
+}
+
+# in the session, an error takes back what was published
+foreach my $point (qw(publish-part:2 publish-part:17 publish-success))
+{
+	my $directory = "$export/e" . ++$last;
+
+	arm($point, 'error');
+	isnt(call("CALL outflow.${many}'file://$directory', part_size => '64kB', workers => 0)"),
+		'', "in the session, $point: the failpoint is hit");
+	revive();
+	opendir(my $handle, $directory) or die "could not open directory \"$directory\": $!";
+	is_deeply([ grep { !/^\.\.?$/ } readdir($handle) ], [], "in the session, $point: nothing is left over");
+	closedir($handle);
+}
+
 done_testing();
