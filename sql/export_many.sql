@@ -162,7 +162,18 @@ RESET ROLE;
 ALTER TABLE b ENABLE ROW LEVEL SECURITY;
 SET ROLE outflow_many;
 CALL outflow.export_publication('export_many_leaves', :'dir' || 1);
+CALL outflow.export_publication('export_many_leaves', :'dir' || 1, options => '{"row_security": true}') \gset
+SELECT relation, rows FROM outflow.parts WHERE job = :job ORDER BY part;
 RESET ROLE;
+-- a date in a row filter is the same date under each DateStyle
+CREATE TABLE days (day date PRIMARY KEY);
+INSERT INTO days VALUES ('2026-02-01'), ('2026-01-02');
+CREATE PUBLICATION export_many_days FOR TABLE days WHERE (day = '2026-02-01');
+SET DateStyle = 'SQL, DMY';
+CALL outflow.export_publication('export_many_days', :'dir' || 2) \gset
+RESET DateStyle;
+SELECT * FROM content(:'root', :job);
+DROP PUBLICATION export_many_days;
 
 -- a schema brings its tables whole, whatever is said of one of them
 CREATE PUBLICATION export_many_both FOR TABLES IN SCHEMA export_many, TABLE a WHERE (id = 1);
