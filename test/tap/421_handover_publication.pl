@@ -195,6 +195,11 @@ is( sql("SELECT string_agg(DISTINCT relation, ' ' ORDER BY relation) FROM outflo
 	'public.t03 public.t05 public.t07', 'in another order, with a base, only changed and new tables are exported again');
 cmp_ok(sql("SELECT parts_carried FROM outflow.jobs WHERE job = $next"), '>', 20, 'and the others are carried');
 is_exact($next, "$export/next", @plain, 't07', 'rooted');
+my $referring = call("export_tables('{t01,rooted}', 'file://$export/referring', part_size => '16kB', base => $next, options => '{\"carry\": \"reference\"}')");
+is_deeply([ grep { /part/ } files_below("$export/referring") ], [], 'parts of many tables can stay where they are');
+like(slurp_file("$export/referring/public.t01/manifest.json"), qr{"file": "\Q$export\E/next/public\.t01/part-\d+\.csv"},
+	'and a folder\'s manifest names them there');
+is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($referring)"), 'ok', 'they stand verification');
 my $single = call("export('t01', 'file://$export/single', part_size => '16kB', base => $next)");
 is(sql("SELECT parts_total - parts_carried FROM outflow.jobs WHERE job = $single"), '0',
 	'one table carries from its folder of many');
