@@ -184,7 +184,10 @@ extern void json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 /* "..." in base64 */
 extern void json_base64(StringInfo out, const char *data, int len);
 
-/* Sets every label in the shape, nested ones too, to its escaped "name": */
+/*
+ * Sets every label in the shape, nested ones too, to its escaped "name": and
+ * pads it, so that it can be copied in steps.
+ */
 extern void json_prepare_shape(RowShape *shape, const JsonStyle *style);
 
 /*

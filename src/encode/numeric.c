@@ -154,8 +154,7 @@ text_numeric(StringInfo out, Datum value)
 bool
 numeric_is_special(Datum value)
 {
-	NumericView view;
+	const char *data = VARDATA_ANY(PG_DETOAST_DATUM_PACKED(value));
 
-	numeric_view(&view, value);
-	return view.special != NUMERIC_IS_FINITE;
+	return (read_uint16(data) & HEADER_KIND_MASK) == HEADER_SPECIAL;
 }
