@@ -210,7 +210,8 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND n.nspname IN ('..', 'A/b', 'manifest', 'manifest.json', :'s') \gset
 SELECT 'file://' || :'root' || gen_random_uuid() AS dir \gset
 CALL outflow.export_tables(:'tables', :'dir') \gset
-SELECT t->>'source' AS source, t->>'folder' AS folder
+-- json is a keyword, and quoted, from 16 on
+SELECT replace(t->>'source', '"json"', 'json') AS source, t->>'folder' AS folder
 FROM jsonb_array_elements(pg_read_file(substr(:'dir', 8) || '/manifest.json')::jsonb->'tables') AS t;
 SELECT count(*) = :count AS each FROM outflow.verify(:job) WHERE status = 'ok';
 SELECT * FROM outflow.verify(:job) WHERE status <> 'ok';

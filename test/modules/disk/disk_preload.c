@@ -4,8 +4,9 @@
  *
  * While the file DISK_ROOT.full exists, there is no room for files whose name
  * holds the text in it.  While DISK_ROOT.sync exists, the next fsync() of
- * such a file fails with the error whose number comes first, and the file goes.  Each fsync() adds a line,
- * the error's number and the file's name, to DISK_ROOT.log.
+ * such a file fails with the error whose number comes first, and DISK_ROOT.sync
+ * goes.  Each fsync() adds a line, the error's number and the file's name, to
+ * DISK_ROOT.log.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -80,7 +81,10 @@ sync_error(const char *path)
 	return error;
 }
 
-ssize_t
+/* the server's flags for modules hide what isn't marked */
+#define EXPORTED __attribute__((visibility("default")))
+
+EXPORTED ssize_t
 write(int fd, const void *data, size_t len)
 {
 	static ssize_t (*real)(int, const void *, size_t);
@@ -96,7 +100,7 @@ write(int fd, const void *data, size_t len)
 	return real(fd, data, len);
 }
 
-int
+EXPORTED int
 fsync(int fd)
 {
 	static int (*real)(int);
