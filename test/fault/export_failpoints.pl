@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use FindBin;
 use IPC::Run ();
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
@@ -18,6 +19,14 @@ my @first = qw(
   publish-success publish-clean done-commit slot-named slot-made
 );
 my @resumed = qw(part-carried:2);
+
+# the sources have no failpoint that isn't among them
+my %named;
+foreach my $file (glob "$FindBin::RealBin/../../src/*.c $FindBin::RealBin/../../src/*/*.c")
+{
+	$named{$1} = 1 while slurp_file($file) =~ /FAILPOINT\("([^"]+)"\)/g;
+}
+is_deeply([ sort map { s/:.*//r } @first, @resumed ], [ sort keys %named ], 'every failpoint is in the list');
 
 my $node = new_outflow_node('failpoints');
 my $export = new_export_dir();

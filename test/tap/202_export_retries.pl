@@ -155,7 +155,8 @@ sql("SELECT outflow.resume_start($job)");
 ok(waits_until($job, 'retries >= 6 AND waiting_for IS NOT NULL'), 'it waits again');
 {
 	local $ENV{LD_PRELOAD} = $module;
-	$node->restart('fast');
+	$node->stop('fast');
+	$node->start;
 }
 is(sql("SELECT state FROM outflow.jobs WHERE job = $job"),
 	'interrupted', 'so does a shutdown');
