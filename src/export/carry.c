@@ -169,7 +169,8 @@ judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 {
 	JobSource *source = list_nth(job->sources, part->source);
 	Relation   rel =
-		source_open(source->relid, source->columns, job->options.row_security);
+		source_open(source->relid, source->name, source->columns,
+					job->options.row_security);
 	Relation	leaf = relation_open(part->relid, AccessShareLock);
 	Node	   *filter = NULL;
 	RowShape   *shape;

@@ -289,9 +289,10 @@ extern FinishedPart *part_load(int64 job, int part);
 extern void source_check_server(void);
 /*
  * Opens with ACCESS SHARE and checks kind and rights; an error if row security
- * hides rows and must not.
+ * hides rows and must not.  name, or NULL, is for the error when it is gone.
  */
-extern Relation source_open(Oid relid, const List *columns, bool may_hide);
+extern Relation source_open(Oid relid, const char *name, const List *columns,
+							bool may_hide);
 /* Whether the calling user may see some of the rows only. */
 extern bool source_hides_rows(Relation rel);
 /* The same for all its leaves, for a new job; without number and filter. */

@@ -239,7 +239,8 @@ open_relations(PartScan *scan)
 {
 	Oid relid = scan->part->relid;
 
-	scan->root = source_open(scan->source->relid, scan->source->columns,
+	scan->root = source_open(scan->source->relid, scan->source->name,
+							 scan->source->columns,
 							 scan->job->options.row_security);
 	scan->leaf = relation_open(relid, AccessShareLock);
 	source_check_leaf(scan->leaf, scan->root);

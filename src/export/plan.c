@@ -216,7 +216,8 @@ lock_sources(const Job *job)
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);
-		Relation   rel = source_open(source->relid, source->columns,
+		Relation   rel = source_open(source->relid, source->name,
+									 source->columns,
 									 job->options.row_security);
 
 		lists = lappend(lists, source_leaves(rel));

@@ -211,13 +211,15 @@ refuse_row_security(Relation rel)
 }
 
 Relation
-source_open(Oid relid, const List *columns, bool may_hide)
+source_open(Oid relid, const char *name, const List *columns, bool may_hide)
 {
 	Relation rel = try_relation_open(relid, AccessShareLock);
 
 	if (rel == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						errmsg("relation with OID %u does not exist", relid)));
+						name ? errmsg("table %s no longer exists", name)
+							 : errmsg("relation with OID %u does not exist",
+									  relid)));
 	source_check_leaf(rel, rel);
 	check_columns(rel, columns);
 	check_rights(rel, columns);
@@ -230,7 +232,7 @@ JobSource *
 source_new(Oid relid, List *columns, bool may_hide)
 {
 	JobSource *source = palloc0_object(JobSource);
-	Relation   rel = source_open(relid, columns, may_hide);
+	Relation   rel = source_open(relid, NULL, columns, may_hide);
 
 	(void) source_leaves(rel);
 	source->relid = relid;

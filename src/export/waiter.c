@@ -235,8 +235,13 @@ throw_failure(const Job *job)
 					: errmsg("export job " INT64_FORMAT " was interrupted",
 							 job->id),
 			 error->detail[0] ? errdetail_internal("%s", error->detail) : 0,
-			 errhint("%s%sCALL outflow.resume(" INT64_FORMAT ") continues it.",
-					 error->hint, error->hint[0] ? " " : "", job->id)));
+			 failed && error->code == ERRCODE_UNDEFINED_TABLE
+				 ? errhint("SELECT outflow.forget(" INT64_FORMAT
+						   ") removes the job and its unfinished files.",
+						   job->id)
+				 : errhint("%s%sCALL outflow.resume(" INT64_FORMAT
+						   ") continues it.",
+						   error->hint, error->hint[0] ? " " : "", job->id)));
 }
 
 /* A coordinator has ended, and its job is still queued. */
