@@ -24,7 +24,7 @@ my @resumed = qw(part-carried:2);
 my %named;
 foreach my $file (glob "$FindBin::RealBin/../../src/*.c $FindBin::RealBin/../../src/*/*.c")
 {
-	$named{$1} = 1 while slurp_file($file) =~ /FAILPOINT\("([^"]+)"\)/g;
+	$named{$_} = 1 foreach slurp_file($file) =~ /FAILPOINT\("([^"]+)"\)/g;
 }
 is_deeply([ sort map { s/:.*//r } @first, @resumed ], [ sort keys %named ], 'every failpoint is in the list');
 
