@@ -125,7 +125,7 @@ append_patched_row(StringInfo out, const JsonStyle *style,
 		if (!first)
 			buffer_append_char(out, ',');
 		first = false;
-		buffer_append(out, column->label, column->label_len);
+		buffer_append(out, shape->labels[i].text, shape->labels[i].len);
 		json_at_column(column);
 		if (change->unchanged && change->unchanged[i])
 			shape_text_append(out, &prepared->absent[i]);

@@ -18,12 +18,15 @@
 static void
 json_prepare(RowShape *shape, const ChangeFormatOptions *options)
 {
-	MemoryContext old = MemoryContextSwitchTo(shape->context);
-	StringInfo	  table = makeStringInfo();
+	ShapeText	  *table;
+	StringInfoData scratch;
 
-	json_append_table(table, &options->style, shape->schema, shape->name);
+	initStringInfo(&scratch);
+	json_append_table(&scratch, &options->style, shape->schema, shape->name);
+	table = MemoryContextAlloc(shape->context, sizeof(ShapeText));
+	*table = shape_text_take(shape, &scratch);
 	shape->prepared = table;
-	MemoryContextSwitchTo(old);
+	pfree(scratch.data);
 	json_prepare_shape(shape, &options->style);
 }
 
@@ -31,11 +34,9 @@ static void
 append_change_head(StringInfo out, const ChangeTransaction *txn,
 				   const ChangePosition *position, const RowShape *shape)
 {
-	const StringInfoData *table = shape->prepared;
-
 	json_append_id(out, txn, position);
 	json_append_xid(out, txn, position);
-	buffer_append(out, table->data, table->len);
+	shape_text_append(out, shape->prepared);
 }
 
 static void

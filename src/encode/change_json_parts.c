@@ -117,7 +117,7 @@ json_append_column_names(StringInfo out, const RowShape *shape,
 	buffer_append_char(out, '[');
 	for (i = 0; i < shape->ncolumns; i++)
 	{
-		const ColumnShape *column = &shape->columns[i];
+		const ColumnLabel *label = &shape->labels[i];
 
 		if (!marked[i])
 			continue;
@@ -125,7 +125,7 @@ json_append_column_names(StringInfo out, const RowShape *shape,
 			buffer_append_char(out, ',');
 		first = false;
 		/* the label is the escaped name and a colon */
-		buffer_append(out, column->label, column->label_len - 1);
+		buffer_append(out, label->text, label->len - 1);
 	}
 	buffer_append_char(out, ']');
 }

@@ -39,9 +39,9 @@ json_numeric(StringInfo out, const JsonStyle *style, Datum value)
 #define LABEL_STEP		16
 
 static inline char *
-put_float(char *dst, const TypeShape *type, Datum value)
+put_float(char *dst, TypeKind kind, Datum value)
 {
-	bool   is_float4 = type->kind == KIND_FLOAT4;
+	bool   is_float4 = kind == KIND_FLOAT4;
 	float8 number = is_float4 ? DatumGetFloat4(value) : DatumGetFloat8(value);
 	bool   quoted = unlikely(!isfinite(number));
 
@@ -99,10 +99,9 @@ put_datetime(char *dst, TypeKind kind, Datum value)
  * Returns the text's end, NULL for all other kinds.
  */
 static inline char *
-put_scalar(char *dst, const JsonStyle *style, const TypeShape *type,
-		   Datum value)
+put_scalar(char *dst, const JsonStyle *style, TypeKind kind, Datum value)
 {
-	switch (type->kind)
+	switch (kind)
 	{
 		case KIND_BOOL:
 			memcpy(dst, DatumGetBool(value) ? "true " : "false", 5);
@@ -117,13 +116,13 @@ put_scalar(char *dst, const JsonStyle *style, const TypeShape *type,
 			return dst + text_uint32(dst, DatumGetObjectId(value));
 		case KIND_FLOAT4:
 		case KIND_FLOAT8:
-			return put_float(dst, type, value);
+			return put_float(dst, kind, value);
 		case KIND_DATE:
 		case KIND_TIME:
 		case KIND_TIMETZ:
 		case KIND_TIMESTAMP:
 		case KIND_TIMESTAMPTZ:
-			return put_datetime(dst, type->kind, value);
+			return put_datetime(dst, kind, value);
 		default:
 			return NULL;
 	}
@@ -261,7 +260,7 @@ json_document(StringInfo out, const JsonStyle *style, TypeShape *type,
 	else
 	{
 		if (type->kind == KIND_HSTORE)
-			value = FunctionCall1(&type->to_json, value);
+			value = FunctionCall1(type->to_json, value);
 		json = PG_DETOAST_DATUM_PACKED(value);
 		if (style->quoted_documents)
 			json_string(out, style, VARDATA_ANY(json),
@@ -271,27 +270,25 @@ json_document(StringInfo out, const JsonStyle *style, TypeShape *type,
 	}
 }
 
+static void
+json_packed_text(StringInfo out, const JsonStyle *style, Datum value)
+{
+	struct varlena *text = PG_DETOAST_DATUM_PACKED(value);
+
+	json_string(out, style, VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
+}
+
 /* Kinds whose text is a string of PostgreSQL's. */
 static void
 json_text_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 				Datum value)
 {
-	if (type->kind == KIND_TEXT)
-	{
-		struct varlena *text = PG_DETOAST_DATUM_PACKED(value);
+	const char *text = type->kind == KIND_NAME ? NameStr(*DatumGetName(value))
+					   : type->kind == KIND_ENUM
+						   ? enum_label(type, DatumGetObjectId(value))
+						   : OutputFunctionCall(&type->output, value);
 
-		json_string(out, style, VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
-	}
-	else
-	{
-		const char *text = type->kind == KIND_NAME
-							   ? NameStr(*DatumGetName(value))
-						   : type->kind == KIND_ENUM
-							   ? enum_label(type, DatumGetObjectId(value))
-							   : OutputFunctionCall(&type->output, value);
-
-		json_string(out, style, text, strlen(text));
-	}
+	json_string(out, style, text, strlen(text));
 }
 
 /* All other kinds. */
@@ -301,6 +298,9 @@ append_other(StringInfo out, const JsonStyle *style, TypeShape *type,
 {
 	switch (type->kind)
 	{
+		case KIND_TEXT:
+			json_packed_text(out, style, value);
+			break;
 		case KIND_NUMERIC:
 			json_numeric(out, style, value);
 			break;
@@ -333,8 +333,8 @@ void
 json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 		   Datum value)
 {
-	char *end = put_scalar(buffer_reserve(out, MAX_SCALAR_TEXT), style, type,
-						   value);
+	char *end = put_scalar(buffer_reserve(out, MAX_SCALAR_TEXT), style,
+						   type->kind, value);
 
 	if (end)
 		buffer_set_end(out, end);
@@ -354,23 +354,37 @@ prepare_type(TypeShape *type, const JsonStyle *style)
 void
 json_prepare_shape(RowShape *shape, const JsonStyle *style)
 {
-	StringInfoData label;
+	ColumnLabel *labels = MemoryContextAlloc(
+		shape->context, sizeof(ColumnLabel) * shape->ncolumns);
+	StringInfoData texts;
+	char		  *text;
+	int			   i;
 
-	initStringInfo(&label);
-	for (int i = 0; i < shape->ncolumns; i++)
+	initStringInfo(&texts);
+	for (i = 0; i < shape->ncolumns; i++)
 	{
 		ColumnShape *column = &shape->columns[i];
+		int			 start = texts.len;
 
-		resetStringInfo(&label);
-		json_string(&label, style, column->name, strlen(column->name));
-		buffer_append_char(&label, ':');
-		column->label = MemoryContextAllocZero(
-			shape->context, TYPEALIGN(LABEL_STEP, label.len));
-		memcpy(column->label, label.data, label.len);
-		column->label_len = label.len;
+		json_string(&texts, style, column->name, strlen(column->name));
+		buffer_append_char(&texts, ':');
+		labels[i].len = texts.len - start;
+		labels[i].attnum = column->attnum;
+		labels[i].kind = column->type.kind;
+		while (texts.len % LABEL_STEP != 0)
+			buffer_append_char(&texts, '\0');
 		prepare_type(&column->type, style);
 	}
-	pfree(label.data);
+	/* in one piece, as rows read them in turn */
+	text = MemoryContextAlloc(shape->context, texts.len);
+	memcpy(text, texts.data, texts.len);
+	for (i = 0; i < shape->ncolumns; i++)
+	{
+		labels[i].text = text;
+		text += TYPEALIGN(LABEL_STEP, labels[i].len);
+	}
+	shape->labels = labels;
+	pfree(texts.data);
 }
 
 /* The relation's column that json_row() is at, for messages about errors. */
@@ -390,13 +404,13 @@ json_current_column(void)
 
 /* Copies the padding, too: most labels are one step. */
 static inline char *
-put_label(char *dst, const ColumnShape *column)
+put_label(char *dst, const ColumnLabel *label)
 {
 	int i;
 
-	for (i = 0; i < column->label_len; i += LABEL_STEP)
-		memcpy(dst + i, column->label + i, LABEL_STEP);
-	return dst + column->label_len;
+	for (i = 0; i < label->len; i += LABEL_STEP)
+		memcpy(dst + i, label->text + i, LABEL_STEP);
+	return dst + label->len;
 }
 
 void
@@ -408,30 +422,33 @@ json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
 
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
-		ColumnShape *column = &shape->columns[i];
-		int			 attribute = column->attnum - 1;
-		char		*dst, *end;
+		const ColumnLabel *label = &shape->labels[i];
+		int				   attribute = label->attnum - 1;
+		char			  *dst, *end;
 
 		if (is_relation)
-			current_column = column;
+			current_column = &shape->columns[i];
 
 		if (skip && skip[i])
 			continue;
-		dst = buffer_reserve(out, 1 + column->label_len + LABEL_STEP +
-									  MAX_SCALAR_TEXT);
+		dst =
+			buffer_reserve(out, 1 + label->len + LABEL_STEP + MAX_SCALAR_TEXT);
 		*dst++ = separator;
 		separator = ',';
-		dst = put_label(dst, column);
+		dst = put_label(dst, label);
 		if (nulls[attribute])
 		{
 			memcpy(dst, "null", 4);
 			end = dst + 4;
 		}
 		else
-			end = put_scalar(dst, style, &column->type, values[attribute]);
+			end = put_scalar(dst, style, label->kind, values[attribute]);
 		buffer_set_end(out, end ? end : dst);
-		if (end == NULL)
-			append_other(out, style, &column->type, values[attribute]);
+		if (end == NULL && label->kind == KIND_TEXT)
+			json_packed_text(out, style, values[attribute]);
+		else if (end == NULL)
+			append_other(out, style, &shape->columns[i].type,
+						 values[attribute]);
 	}
 	if (separator == '{')
 		buffer_append_char(out, '{');

@@ -57,36 +57,42 @@ struct RowShape;
 /* A type, with the types that it is made of. */
 typedef struct TypeShape
 {
-	Oid		 oid;	 /* as declared; a domain stays visible here */
-	Oid		 base;	 /* domains removed */
-	int32	 typmod; /* of the base type: a domain's own typmod wins over the
-					  * column's -1 */
 	TypeKind kind;
 	int16	 len;
 	bool	 byval;
 	char	 align;
-	FmgrInfo output; /* text output function; fn_extra lives as long as the
-					  * shape */
+	Oid		 oid;	 /* as declared; a domain stays visible here */
+	Oid		 base;	 /* domains removed */
+	int32	 typmod; /* of the base type: a domain's own typmod wins over the
+					  * column's -1 */
 	Oid		 send;	 /* binary output function, or InvalidOid */
 	struct TypeShape *element; /* KIND_ARRAY */
 	struct RowShape	 *fields;  /* KIND_COMPOSITE */
 	HTAB			 *labels;  /* KIND_ENUM: Oid -> label, filled on demand */
-	FmgrInfo to_json; /* KIND_HSTORE: the extension's hstore_to_json */
+	FmgrInfo *to_json; /* KIND_HSTORE: the extension's hstore_to_json */
+	FmgrInfo  output;  /* text output function; fn_extra lives as long as the
+						* shape */
 } TypeShape;
 
 typedef struct ColumnShape
 {
-	char	  *name;
 	AttrNumber attnum; /* values[attnum - 1] is this column's */
 	bool	   not_null;
 	bool	   is_key;		 /* part of the replica identity */
 	bool	   is_primary;	 /* part of the primary key */
 	bool	   is_generated; /* GENERATED ALWAYS AS ... STORED */
 	TypeShape  type;
-	/* Text that an encoder prepares once, such as an escaped JSON name. */
-	char *label;
-	int	  label_len;
+	char	  *name;
 } ColumnShape;
+
+/* What text encoders need of a column for each row, and no more. */
+typedef struct ColumnLabel
+{
+	const char *text; /* prepared once, such as an escaped JSON name */
+	int			len;
+	AttrNumber	attnum;
+	uint8		kind; /* TypeKind */
+} ColumnLabel;
 
 /*
  * A relation's (or composite type's) live columns in attribute order; dropped
@@ -94,18 +100,19 @@ typedef struct ColumnShape
  */
 typedef struct RowShape
 {
-	Oid			  relid; /* of a composite type: its pg_class entry */
-	char		 *schema;
-	char		 *name;
+	int			  ncolumns;
 	char		  identity; /* relreplident; 0 for a composite type */
 	bool		  has_key;	/* some column is_key, or identity is FULL */
-	TupleDesc	  desc;		/* a copy; natts counts dropped columns too */
-	int			  ncolumns;
 	ColumnShape	 *columns;
+	ColumnLabel	 *labels; /* of all columns, once an encoder has set them */
 	Datum		 *values; /* workspace of desc->natts entries for deforming */
 	bool		 *nulls;
 	void		 *prepared; /* what a format keeps for this shape */
-	MemoryContext context;	/* owns all of the above */
+	TupleDesc	  desc;		/* a copy; natts counts dropped columns too */
+	Oid			  relid;	/* of a composite type: its pg_class entry */
+	char		 *schema;
+	char		 *name;
+	MemoryContext context; /* owns all of the above */
 } RowShape;
 
 /* Decides whether a column belongs to a shape; NULL takes all. */

@@ -18,15 +18,32 @@
 #include "compat.h"
 #include "row/row_internal.h"
 
+/*
+ * A shape for rows of this relation, without columns yet, in the current
+ * context.  All that is looked at for each row is in one piece of memory.
+ */
+static RowShape *
+new_shape(Relation rel)
+{
+	int		  natts = RelationGetNumberOfAttributes(rel);
+	RowShape *shape =
+		palloc0(sizeof(RowShape) +
+				(sizeof(ColumnShape) + sizeof(Datum) + sizeof(bool)) * natts);
+
+	shape->context = CurrentMemoryContext;
+	shape->relid = RelationGetRelid(rel);
+	shape->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	shape->values = (Datum *) (shape + 1);
+	shape->columns = (ColumnShape *) (shape->values + natts);
+	shape->nulls = (bool *) (shape->columns + natts);
+	return shape;
+}
+
 /* Fills shape->columns from shape->desc, in the current context. */
 static void
 shape_columns(RowShape *shape, ColumnFilter filter, void *arg)
 {
 	int natts = shape->desc->natts;
-
-	shape->columns = palloc0(sizeof(ColumnShape) * Max(natts, 1));
-	shape->values = palloc0(sizeof(Datum) * Max(natts, 1));
-	shape->nulls = palloc0(sizeof(bool) * Max(natts, 1));
 
 	for (int i = 0; i < natts; i++)
 	{
@@ -38,7 +55,7 @@ shape_columns(RowShape *shape, ColumnFilter filter, void *arg)
 			(filter && !filter(attr, arg)))
 			continue;
 		shape->ncolumns++;
-		column->name = pstrdup(NameStr(attr->attname));
+		column->name = NameStr(attr->attname);
 		column->attnum = attr->attnum;
 		column->not_null = attr->attnotnull;
 		column->is_generated =
@@ -118,19 +135,17 @@ RowShape *
 row_shape_build(Relation rel, ColumnFilter filter, void *arg,
 				MemoryContext parent)
 {
-	MemoryContext context = AllocSetContextCreate(
+	/* of this kind, as it doesn't round sizes up: there may be thousands */
+	MemoryContext context = GenerationContextCreate(
 		CurrentMemoryContext, "outflow row shape", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	RowShape	 *shape = palloc0_object(RowShape);
+	RowShape	 *shape = new_shape(rel);
 
-	shape->context = context;
-	shape->relid = RelationGetRelid(rel);
 	shape->schema = get_namespace_name(RelationGetNamespace(rel));
 	if (shape->schema == NULL)
 		elog(ERROR, "cache lookup failed for namespace %u",
 			 RelationGetNamespace(rel));
 	shape->name = pstrdup(RelationGetRelationName(rel));
-	shape->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
 	shape_columns(shape, filter, arg);
 	shape_keys(shape, rel);
 	MemoryContextSwitchTo(old);
@@ -150,21 +165,16 @@ row_shape_free(RowShape *shape)
 RowShape *
 row_shape_of_composite(Oid type)
 {
-	RowShape *shape = palloc0_object(RowShape);
+	Oid		  relid = get_typ_typrelid(type);
+	Relation  rel = RelationIdGetRelation(relid); /* no lock, as above */
+	RowShape *shape;
 
-	Relation rel;
-
-	shape->context = CurrentMemoryContext;
-	shape->relid = get_typ_typrelid(type);
+	if (!RelationIsValid(rel))
+		elog(ERROR, "could not open relation with OID %u", relid);
+	shape = new_shape(rel);
+	RelationClose(rel);
 	shape->schema = "";
 	shape->name = "";
-
-	/* no lock, for the reason above */
-	rel = RelationIdGetRelation(shape->relid);
-	if (!RelationIsValid(rel))
-		elog(ERROR, "could not open relation with OID %u", shape->relid);
-	shape->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
-	RelationClose(rel);
 	shape_columns(shape, NULL, NULL);
 	return shape;
 }

@@ -140,7 +140,8 @@ init_hstore(TypeShape *shape, Form_pg_type form)
 		!is_c_function(to_json, "hstore_to_json", &json_library) ||
 		strcmp(out_library, json_library) != 0)
 		return false;
-	fmgr_info_cxt(to_json, &shape->to_json, CurrentMemoryContext);
+	shape->to_json = palloc_object(FmgrInfo);
+	fmgr_info_cxt(to_json, shape->to_json, CurrentMemoryContext);
 	shape->kind = KIND_HSTORE;
 	return true;
 }

@@ -19,6 +19,25 @@
 #include "compat.h"
 #include "stream/stream.h"
 
+/* Entries stay where they are, since one points to another. */
+typedef struct RelationSlot
+{
+	Oid				relid;
+	char			status;
+	StreamRelation *rel;
+} RelationSlot;
+
+#define SH_PREFIX				relation
+#define SH_ELEMENT_TYPE			RelationSlot
+#define SH_KEY_TYPE				Oid
+#define SH_KEY					relid
+#define SH_HASH_KEY(table, key) murmurhash32(key)
+#define SH_EQUAL(table, a, b)	((a) == (b))
+#define SH_SCOPE				static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
 /*
  * The session whose cache invalidations mark.  They outlive every session, so
  * this is reset by the end of the session's memory, whatever ends it.
@@ -28,15 +47,15 @@ static StreamSession *listening = NULL;
 static void
 invalidate(Oid relid)
 {
-	StreamRelation *rel;
+	RelationSlot *slot;
 
 	if (listening == NULL)
 		return;
 	if (OidIsValid(relid))
 	{
-		rel = hash_search(listening->relations, &relid, HASH_FIND, NULL);
-		if (rel)
-			rel->valid = false;
+		slot = relation_lookup(listening->relations, relid);
+		if (slot)
+			slot->rel->valid = false;
 		if (listening->options.traits.shows_defaults ||
 			hash_search(listening->composites, &relid, HASH_FIND, NULL))
 			listening->generation++;
@@ -75,8 +94,7 @@ relation_cache_open(StreamSession *session)
 	MemoryContextCallback *callback =
 		MemoryContextAlloc(session->context, sizeof(MemoryContextCallback));
 
-	session->relations = relation_table(
-		"outflow stream relations", sizeof(StreamRelation), session->context);
+	session->relations = relation_create(session->context, 128, NULL);
 	session->composites = relation_table("outflow stream composite types",
 										 sizeof(Oid), session->context);
 	callback->func = forget_session;
@@ -88,23 +106,29 @@ relation_cache_open(StreamSession *session)
 }
 
 StreamRelation *
+relation_entry(StreamSession *session, Oid relid)
+{
+	RelationSlot   *slot = relation_lookup(session->relations, relid);
+	StreamRelation *rel;
+	bool			found;
+
+	if (likely(slot))
+		return slot->rel;
+	rel = MemoryContextAllocZero(session->context, sizeof(StreamRelation));
+	rel->relid = relid;
+	rel->as = rel;
+	relation_insert(session->relations, relid, &found)->rel = rel;
+	return rel;
+}
+
+StreamRelation *
 relation_find(StreamSession *session, Relation relation)
 {
 	Oid				relid = RelationGetRelid(relation);
 	StreamRelation *rel = session->last;
-	bool			found;
 
 	if (rel == NULL || rel->relid != relid)
-	{
-		rel = hash_search(session->relations, &relid, HASH_ENTER, &found);
-		if (!found)
-		{
-			memset(rel, 0, sizeof(*rel));
-			rel->relid = relid;
-			rel->as = rel;
-		}
-		session->last = rel;
-	}
+		session->last = rel = relation_entry(session, relid);
 	if (unlikely(!rel->valid || rel->generation != session->generation))
 		relation_build(session, rel, relation);
 	return rel;

@@ -165,36 +165,37 @@ find_attribute(TupleDesc leaf, const char *name, int guess)
 	return -1;
 }
 
-/* How the leaf's tuples become rows of the ancestor. */
-static void
-map_leaf(StreamRelation *rel, RowShape *shape, Relation relation)
+static LeafMap *
+map_leaf(const RowShape *shape, Relation relation)
 {
+	LeafMap	 *map = palloc(sizeof(LeafMap));
 	TupleDesc leaf = RelationGetDescr(relation);
 	int		  natts = shape->desc->natts;
 	int		  i;
 
-	rel->leaf_schema = get_namespace_name(RelationGetNamespace(relation));
-	rel->leaf_name = pstrdup(RelationGetRelationName(relation));
-	rel->leaf_attributes = palloc(sizeof(int) * natts);
-	rel->leaf_values = palloc0(sizeof(Datum) * leaf->natts);
-	rel->leaf_nulls = palloc0(sizeof(bool) * leaf->natts);
+	map->schema = get_namespace_name(RelationGetNamespace(relation));
+	map->name = pstrdup(RelationGetRelationName(relation));
+	map->attributes = palloc(sizeof(int) * natts);
+	map->values = palloc0(sizeof(Datum) * leaf->natts);
+	map->nulls = palloc0(sizeof(bool) * leaf->natts);
 	for (i = 0; i < natts; i++)
 	{
 		Form_pg_attribute attr = TupleDescAttr(shape->desc, i);
 
-		rel->leaf_attributes[i] =
+		map->attributes[i] =
 			attr->attisdropped
 				? -1
 				: find_attribute(leaf, NameStr(attr->attname), i);
 	}
+	return map;
 }
 
 /* The changed relation's attribute number of one of the shape's columns. */
 static AttrNumber
 own_attnum(const StreamRelation *rel, const ColumnShape *column)
 {
-	return rel->leaf_attributes ? rel->leaf_attributes[column->attnum - 1] + 1
-								: column->attnum;
+	return rel->leaf ? rel->leaf->attributes[column->attnum - 1] + 1
+					 : column->attnum;
 }
 
 /*
@@ -239,24 +240,24 @@ static void
 set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape,
 			  const Decision *decision)
 {
-	int natts = Max(shape->desc->natts, 1);
+	int natts = shape->desc->natts;
 	int i;
 
-	rel->old_values = palloc0(sizeof(Datum) * natts);
-	rel->old_nulls = palloc0(sizeof(bool) * natts);
-	rel->unchanged = palloc0(sizeof(bool) * natts);
-	rel->omitted = palloc0(sizeof(bool) * natts);
-	rel->left_out = palloc0(sizeof(bool) * natts);
-	rel->key_left_out = palloc0(sizeof(bool) * natts);
-	rel->varlena = palloc0(sizeof(int) * natts);
+	rel->old_values =
+		palloc0((sizeof(Datum) + sizeof(int) + sizeof(bool) * 5) * natts);
+	rel->varlena = (int *) (rel->old_values + natts);
+	rel->old_nulls = (bool *) (rel->varlena + natts);
+	rel->unchanged = rel->old_nulls + natts;
+	rel->omitted = rel->unchanged + natts;
+	rel->left_out = rel->omitted + natts;
+	rel->key_left_out = rel->left_out + natts;
 	rel->nvarlena = 0;
 	for (i = 0; i < shape->ncolumns; i++)
 		if (shape->columns[i].type.len == -1)
 			rel->varlena[rel->nvarlena++] = i;
-	rel->leaf_attributes = NULL;
-	rel->leaf_schema = rel->leaf_name = NULL;
-	if (decision->as != decision->relation)
-		map_leaf(rel, shape, decision->relation);
+	rel->leaf = decision->as != decision->relation
+					? map_leaf(shape, decision->relation)
+					: NULL;
 	rel->identity = decision->relation->rd_rel->relreplident;
 	rel->key_skip = find_key(session, rel, shape, decision->relation);
 	rel->filters = NULL;
@@ -279,25 +280,6 @@ build_shape(StreamSession *session, StreamRelation *rel, Decision *decision)
 	set_workspace(session, rel, shape, decision);
 	MemoryContextSwitchTo(old);
 	return shape;
-}
-
-/* The entry under whose name rel appears. */
-static StreamRelation *
-entry_of(StreamSession *session, StreamRelation *rel, Oid relid)
-{
-	StreamRelation *as;
-	bool			found;
-
-	if (relid == rel->relid)
-		return rel;
-	as = hash_search(session->relations, &relid, HASH_ENTER, &found);
-	if (!found)
-	{
-		memset(as, 0, sizeof(*as));
-		as->relid = relid;
-		as->as = as;
-	}
-	return as;
 }
 
 /*
@@ -328,7 +310,7 @@ relation_build(StreamSession *session, StreamRelation *rel, Relation relation)
 	rel->actions = decision.actions;
 	if (shape && rel->filters == NULL)
 		rel->actions &= session->options.action_mask;
-	rel->as = entry_of(session, rel, RelationGetRelid(decision.as));
+	rel->as = relation_entry(session, RelationGetRelid(decision.as));
 	rel->schema_due = true;
 	rel->generation = generation;
 	if (decision.as != relation)

@@ -169,49 +169,53 @@ snapshot_of(StreamSession *session, const char *schema, const char *table);
 
 /* ---- sessions */
 
+/* How a partition's tuples become rows of the ancestor that it appears as. */
+typedef struct LeafMap
+{
+	char  *schema;
+	char  *name;
+	int	  *attributes; /* by the ancestor's: index in the leaf's, or -1 */
+	Datum *values;	   /* workspaces */
+	bool  *nulls;
+} LeafMap;
+
 /*
  * A relation as the stream treats it.  Where publications publish a partition
  * as one of its ancestors, the shape is the ancestor's.
  */
 typedef struct StreamRelation
 {
-	Oid		  relid;	  /* hash key */
-	bool	  valid;	  /* false: rebuild before the next use */
-	uint64	  generation; /* of the cache, when this was built */
-	int		  actions;	  /* ACTION_ bits; 0: passed over, and no shape */
+	/* what every change needs */
+	Oid	   relid;
+	bool   valid;		 /* false: rebuild before the next use */
+	bool   schema_due;	 /* look at the definition before a change */
+	char   identity;	 /* relreplident of the relation itself */
+	bool   has_identity; /* updates and deletes can be told apart */
+	uint64 generation;	 /* of the cache, when this was built */
+	int	   actions;		 /* ACTION_ bits; 0: passed over, and no shape */
+	TransactionId
+			  schema_in; /* in-progress transaction that schema_due was for */
 	RowShape *shape;
+	const ExportSnapshot *after; /* exported rows end here */
+	LeafMap	   *leaf;	 /* of a partition that appears as its ancestor */
+	RowFilters *filters; /* NULL: all rows */
 
 	/* the entry under whose name it appears, mostly this one */
 	struct StreamRelation *as;
-	const ExportSnapshot  *after; /* exported rows end here */
+	uint64 schema_hash; /* of the last schema record, 0 for none */
+	bool   warned_identity;
+	bool   warned_oversize;
 
-	/* all below, up to the flags, is owned by the shape's context */
-	Datum	   *old_values; /* workspace for the old tuple */
-	bool	   *old_nulls;
-	bool	   *unchanged; /* workspaces, by column index */
-	bool	   *omitted;
-	bool	   *left_out; /* unchanged or omitted */
-	bool	   *key_skip; /* columns that don't name a row; NULL without key */
-	bool	   *key_left_out; /* the same, and omitted ones */
-	char		identity;	  /* relreplident of the relation itself */
-	bool		has_identity; /* updates and deletes can be told apart */
-	int			nvarlena;	  /* columns that may be TOASTed or large */
-	int		   *varlena;
-	RowFilters *filters; /* NULL: all rows */
-
-	/* of a partition that appears as its ancestor, else NULL */
-	char  *leaf_schema;
-	char  *leaf_name;
-	int	  *leaf_attributes; /* by the shape's: index in the leaf's, or -1 */
-	Datum *leaf_values;
-	bool  *leaf_nulls;
-
-	/* these outlive a rebuild */
-	bool		  warned_identity;
-	bool		  warned_oversize;
-	bool		  schema_due;  /* look at the definition before a change */
-	TransactionId schema_in;   /* in-progress transaction that it was for */
-	uint64		  schema_hash; /* of the last schema record, 0 for none */
+	/* workspaces, owned by the shape's context as the filters and the map */
+	Datum *old_values; /* for the old tuple */
+	bool  *old_nulls;
+	bool  *unchanged; /* these by column index */
+	bool  *omitted;
+	bool  *left_out;	 /* unchanged or omitted */
+	bool  *key_skip;	 /* columns that don't name a row; NULL without key */
+	bool  *key_left_out; /* the same, and omitted ones */
+	int	   nvarlena;	 /* columns that may be TOASTed or large */
+	int	  *varlena;
 } StreamRelation;
 
 /* What a consumer has seen of definitions in a transaction in progress. */
@@ -243,7 +247,7 @@ struct StreamSession
 	PinnedSettings		   *pinned;
 
 	/* relation.c */
-	HTAB		   *relations;
+	struct relation_hash *relations;
 	HTAB		   *composites; /* OIDs of composite types that shapes use */
 	uint64			generation; /* older relations are invalid */
 	StreamRelation *last;		/* the last one found */
@@ -300,6 +304,9 @@ extern HTAB *relation_table(const char *name, Size entrysize,
 
 /* The entry for a relation, good until the next call. */
 extern StreamRelation *relation_find(StreamSession *session, Relation rel);
+
+/* The same, which may have to be built before it is used. */
+extern StreamRelation *relation_entry(StreamSession *session, Oid relid);
 
 /* Writes the schema record that is due before a change, if any. */
 extern void relation_announce(StreamSession *session, StreamRelation *rel);

@@ -18,22 +18,23 @@ static void
 deform(StreamRelation *rel, HeapTuple tuple, TupleDesc desc, Datum *values,
 	   bool *nulls)
 {
-	int natts;
-	int i;
+	const LeafMap *leaf = rel->leaf;
+	int			   natts;
+	int			   i;
 
-	if (likely(rel->leaf_attributes == NULL))
+	if (likely(leaf == NULL))
 	{
 		heap_deform_tuple(tuple, desc, values, nulls);
 		return;
 	}
-	heap_deform_tuple(tuple, desc, rel->leaf_values, rel->leaf_nulls);
+	heap_deform_tuple(tuple, desc, leaf->values, leaf->nulls);
 	natts = rel->shape->desc->natts;
 	for (i = 0; i < natts; i++)
 	{
-		int at = rel->leaf_attributes[i];
+		int at = leaf->attributes[i];
 
-		nulls[i] = at < 0 || rel->leaf_nulls[at];
-		values[i] = nulls[i] ? (Datum) 0 : rel->leaf_values[at];
+		nulls[i] = at < 0 || leaf->nulls[at];
+		values[i] = nulls[i] ? (Datum) 0 : leaf->values[at];
 	}
 }
 
@@ -113,8 +114,11 @@ tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 	HeapTuple old_tuple = change_old_tuple(change);
 
 	row->shape = shape;
-	row->leaf_schema = rel->leaf_schema;
-	row->leaf_name = rel->leaf_name;
+	if (rel->leaf)
+	{
+		row->leaf_schema = rel->leaf->schema;
+		row->leaf_name = rel->leaf->name;
+	}
 	session->tuple_bytes = 0;
 	if (old_tuple && row->op != CHANGE_INSERT)
 	{
