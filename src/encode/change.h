@@ -134,6 +134,9 @@ typedef struct ChangeFormat
 	void (*row)(StringInfo out, const ChangeFormatOptions *options,
 				const ChangeTransaction *txn, const ChangePosition *position,
 				const RowChange *change);
+	/* one value, not NULL, as row() would write it, so that it is measured */
+	void (*value)(StringInfo out, const ChangeFormatOptions *options,
+				  RowShape *shape, int column, Datum value);
 	void (*truncate)(StringInfo out, const ChangeFormatOptions *options,
 					 const ChangeTransaction *txn,
 					 const ChangePosition *position, const RowShape *shape,

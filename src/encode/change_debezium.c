@@ -270,6 +270,7 @@ const ChangeFormat change_format_debezium = {
 	.transaction = debezium_transaction,
 	.schema = debezium_schema,
 	.row = debezium_row,
+	.value = change_json_value,
 	.truncate = debezium_truncate,
 	.message = debezium_message,
 };

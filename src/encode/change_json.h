@@ -31,6 +31,9 @@ extern void json_append_table(StringInfo out, const JsonStyle *style,
 
 /* ---- records */
 
+extern void change_json_value(StringInfo				 out,
+							  const ChangeFormatOptions *options,
+							  RowShape *shape, int column, Datum value);
 extern void change_json_schema(StringInfo				  out,
 							   const ChangeFormatOptions *options,
 							   const ChangeTransaction	 *txn,

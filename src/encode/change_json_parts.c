@@ -130,6 +130,13 @@ json_append_column_names(StringInfo out, const RowShape *shape,
 	buffer_append_char(out, ']');
 }
 
+void
+change_json_value(StringInfo out, const ChangeFormatOptions *options,
+				  RowShape *shape, int column, Datum value)
+{
+	json_value(out, &options->style, &shape->columns[column].type, value);
+}
+
 /* "id":"COMMIT/CHANGE/INDEX" */
 void
 json_append_id(StringInfo out, const ChangeTransaction *txn,

@@ -269,23 +269,25 @@ append_values(StringInfo out, Wal2json *wal2json, const V1Shape *shape,
 			if (wal2json->pretty_print)
 				buffer_append_char(out, ' ');
 		}
-		wal2json_value(out, wal2json, &shape->columns_of[i].base, values,
-					   nulls);
+		wal2json_item(out, wal2json, &shape->columns_of[i].base, values,
+					  nulls);
 		first = false;
 	}
 }
 
 static void
 append_columns(StringInfo out, Wal2json *wal2json, V1Shape *shape,
-			   const Datum *values, const bool *nulls)
+			   const RowChange *change)
 {
-	bool whole = true;
-	int	 i;
+	const Datum *values = change->new_values;
+	const bool	*nulls = change->new_nulls;
+	bool		 whole = true;
+	int			 i;
 
 	for (i = 0; i < shape->ncolumns; i++)
 	{
-		shape->present[i] =
-			!wal2json_is_absent(&shape->columns_of[i].base, values, nulls);
+		shape->present[i] = !wal2json_is_absent(&shape->columns_of[i].base,
+												change, values, nulls);
 		whole &= shape->present[i];
 	}
 	if (whole)
@@ -299,7 +301,7 @@ append_columns(StringInfo out, Wal2json *wal2json, V1Shape *shape,
 /* Keys that are null are left out. */
 static void
 append_keys(StringInfo out, Wal2json *wal2json, V1Shape *shape,
-			const Datum *values, const bool *nulls)
+			const RowChange *change, const Datum *values, const bool *nulls)
 {
 	int npresent = 0;
 	int i;
@@ -309,7 +311,7 @@ append_keys(StringInfo out, Wal2json *wal2json, V1Shape *shape,
 		const Wal2jsonColumn *column = &shape->columns_of[i].base;
 
 		shape->present[i] = column->is_key && !nulls[column->at] &&
-							!wal2json_is_absent(column, values, nulls);
+							!wal2json_is_absent(column, change, values, nulls);
 		npresent += shape->present[i] ? 1 : 0;
 	}
 	if (npresent == shape->nkeys)
@@ -320,19 +322,21 @@ append_keys(StringInfo out, Wal2json *wal2json, V1Shape *shape,
 	append_layout(out, wal2json, "]\n\t\t\t}\n");
 }
 
-/* What stands before an item of "change". */
+/* What stands before an item of "change", which may be written twice. */
 static void
-begin_item(StringInfo out, Wal2json *wal2json)
+begin_item(StringInfo out, Wal2json *wal2json, const ChangeTransaction *txn)
 {
+	if (wal2json->empty)
+		wal2json->first = txn->changes;
+	wal2json->empty = false;
 	if (wal2json->pretty_print)
 	{
 		if (!wal2json->write_in_chunks)
 			buffer_append_char(out, '\n');
 		buffer_append_literal(out, "\t\t");
 	}
-	if (!wal2json->empty)
+	if (txn->changes != wal2json->first)
 		buffer_append_char(out, ',');
-	wal2json->empty = false;
 }
 
 static void
@@ -344,12 +348,11 @@ v1_row(StringInfo out, const ChangeFormatOptions *options,
 	V1Shape	 *shape = change->shape->prepared;
 	bool	  with_keys = change->op != CHANGE_INSERT;
 
-	begin_item(out, wal2json);
+	begin_item(out, wal2json, txn);
 	shape_text_append(out, &shape->head[change->op]);
 	if (change->op != CHANGE_DELETE)
 	{
-		append_columns(out, wal2json, shape, change->new_values,
-					   change->new_nulls);
+		append_columns(out, wal2json, shape, change);
 		append_layout(out, wal2json,
 					  with_keys || shape->primary.len > 0 ? ",\n" : "\n");
 	}
@@ -360,12 +363,22 @@ v1_row(StringInfo out, const ChangeFormatOptions *options,
 	}
 	/* an identity that didn't change is in the new row */
 	if (with_keys && change->old_values)
-		append_keys(out, wal2json, shape, change->old_values,
+		append_keys(out, wal2json, shape, change, change->old_values,
 					change->old_nulls);
 	else if (with_keys)
-		append_keys(out, wal2json, shape, change->new_values,
+		append_keys(out, wal2json, shape, change, change->new_values,
 					change->new_nulls);
 	append_layout(out, wal2json, "\t\t}");
+}
+
+static void
+v1_value(StringInfo out, const ChangeFormatOptions *options, RowShape *shape,
+		 int column, Datum value)
+{
+	const V1Shape *prepared = shape->prepared;
+
+	wal2json_value(out, wal2json_of(options),
+				   &prepared->columns_of[column].base, value);
 }
 
 static void
@@ -434,7 +447,7 @@ v1_message(StringInfo out, const ChangeFormatOptions *options,
 	Wal2json *wal2json = wal2json_of(options);
 
 	if (message->transactional)
-		begin_item(out, wal2json);
+		begin_item(out, wal2json, txn);
 	else
 		append_layout(out, wal2json, "{\n\t\"change\": [\n\t\t");
 	append_layout(out, wal2json, "{\n\t\t\t\"kind\": \"message\",\n");
@@ -456,6 +469,7 @@ const ChangeFormat change_format_wal2json_v1 = {
 	.transaction = v1_transaction,
 	.schema = wal2json_no_schema,
 	.row = v1_row,
+	.value = v1_value,
 	.truncate = v1_truncate,
 	.message = v1_message,
 };

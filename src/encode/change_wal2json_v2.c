@@ -159,22 +159,24 @@ v2_transaction(StringInfo out, const ChangeFormatOptions *options,
 
 static void
 append_columns(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
-			   const Datum *values, const bool *nulls)
+			   const RowChange *change)
 {
-	int comma = 1; /* the first one is left out */
-	int i;
+	const Datum *values = change->new_values;
+	const bool	*nulls = change->new_nulls;
+	int			 comma = 1; /* the first one is left out */
+	int			 i;
 
 	buffer_append_literal(out, ",\"columns\":[");
 	for (i = 0; i < shape->ncolumns; i++)
 	{
 		const V2Column *column = &shape->columns[i];
 
-		if (wal2json_is_absent(&column->base, values, nulls))
+		if (wal2json_is_absent(&column->base, change, values, nulls))
 			continue;
 		buffer_append(out, column->before.data + comma,
 					  column->before.len - comma);
 		comma = 0;
-		wal2json_value(out, wal2json, &column->base, values, nulls);
+		wal2json_item(out, wal2json, &column->base, values, nulls);
 		shape_text_append(out, &column->after);
 	}
 	buffer_append_char(out, ']');
@@ -182,7 +184,8 @@ append_columns(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
 
 static void
 append_identity(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
-				const Datum *values, const bool *nulls)
+				const RowChange *change, const Datum *values,
+				const bool *nulls)
 {
 	int comma = 1;
 	int i;
@@ -193,20 +196,20 @@ append_identity(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
 		const V2Column *column = &shape->columns[i];
 
 		if (!column->base.is_key ||
-			wal2json_is_absent(&column->base, values, nulls))
+			wal2json_is_absent(&column->base, change, values, nulls))
 			continue;
 		buffer_append(out, column->before.data + comma,
 					  column->before.len - comma);
 		comma = 0;
-		wal2json_value(out, wal2json, &column->base, values, nulls);
+		wal2json_item(out, wal2json, &column->base, values, nulls);
 		buffer_append_char(out, '}');
 	}
 	buffer_append_char(out, ']');
 }
 
 static void
-append_primary(StringInfo out, const V2Shape *shape, const Datum *values,
-			   const bool *nulls)
+append_primary(StringInfo out, const V2Shape *shape, const RowChange *change,
+			   const Datum *values, const bool *nulls)
 {
 	int comma = 1;
 	int i;
@@ -217,7 +220,7 @@ append_primary(StringInfo out, const V2Shape *shape, const Datum *values,
 		const V2Column *column = &shape->columns[i];
 
 		if (column->primary.len == 0 ||
-			wal2json_is_absent(&column->base, values, nulls))
+			wal2json_is_absent(&column->base, change, values, nulls))
 			continue;
 		buffer_append(out, column->primary.data + comma,
 					  column->primary.len - comma);
@@ -247,18 +250,28 @@ v2_row(StringInfo out, const ChangeFormatOptions *options,
 	append_head(out, wal2json, actions[change->op], position->lsn);
 	shape_text_append(out, &shape->table);
 	if (change->new_values)
-		append_columns(out, wal2json, shape, change->new_values,
-					   change->new_nulls);
+		append_columns(out, wal2json, shape, change);
 	if (change->op != CHANGE_INSERT && old_values)
-		append_identity(out, wal2json, shape, old_values, old_nulls);
+		append_identity(out, wal2json, shape, change, old_values, old_nulls);
 	if (wal2json->include_pk)
 	{
 		if (old_values)
-			append_primary(out, shape, old_values, old_nulls);
+			append_primary(out, shape, change, old_values, old_nulls);
 		else
-			append_primary(out, shape, change->new_values, change->new_nulls);
+			append_primary(out, shape, change, change->new_values,
+						   change->new_nulls);
 	}
 	buffer_append_char(out, '}');
+}
+
+static void
+v2_value(StringInfo out, const ChangeFormatOptions *options, RowShape *shape,
+		 int column, Datum value)
+{
+	const V2Shape *prepared = shape->prepared;
+
+	wal2json_value(out, wal2json_of(options), &prepared->columns[column].base,
+				   value);
 }
 
 static void
@@ -320,6 +333,7 @@ const ChangeFormat change_format_wal2json_v2 = {
 	.transaction = v2_transaction,
 	.schema = wal2json_no_schema,
 	.row = v2_row,
+	.value = v2_value,
 	.truncate = v2_truncate,
 	.message = v2_message,
 };

@@ -37,12 +37,14 @@ typedef struct Wal2json
 	TextValues	   values;
 	StringInfoData transaction; /* version 2: the transaction's members */
 	bool		   empty;		/* version 1: nothing is in "change" yet */
+	uint64 first; /* version 1: changes of the transaction before its first */
 } Wal2json;
 
 /* What the value of a column needs at each row. */
 typedef struct Wal2jsonColumn
 {
 	ColumnShape *source;
+	int			 index;		/* of the column in its shape */
 	int			 at;		/* index into the row's values */
 	TypeKind	 literal;	/* written bare; KIND_OTHER: quoted text */
 	bool		 is_key;	/* belongs to the old row's identity */
@@ -65,13 +67,18 @@ wal2json_of(const ChangeFormatOptions *options)
 	return (Wal2json *) options->own;
 }
 
-/* The value is an unchanged TOASTed one, which the WAL doesn't hold. */
+/*
+ * The value is an unchanged TOASTed one, which the WAL doesn't hold, or too
+ * large.
+ */
 static inline bool
-wal2json_is_absent(const Wal2jsonColumn *column, const Datum *values,
-				   const bool *nulls)
+wal2json_is_absent(const Wal2jsonColumn *column, const RowChange *change,
+				   const Datum *values, const bool *nulls)
 {
-	return column->may_toast && !nulls[column->at] &&
-		   VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(values[column->at]));
+	if (!column->may_toast || nulls[column->at])
+		return false;
+	return VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(values[column->at])) ||
+		   (change->omitted && change->omitted[column->index]);
 }
 
 /* Fills the fields that are not options, in the current memory context. */
@@ -87,11 +94,21 @@ extern void wal2json_describe(const Wal2json *wal2json, RowShape *shape, int i,
 /* A name or other text that is not a value. */
 extern void wal2json_string(StringInfo out, const char *text);
 
+/* Not for NULL. */
 extern void wal2json_value(StringInfo out, Wal2json *wal2json,
-						   const Wal2jsonColumn *column, const Datum *values,
-						   const bool *nulls);
+						   const Wal2jsonColumn *column, Datum value);
 
-/* Content up to its first zero byte. */
+static inline void
+wal2json_item(StringInfo out, Wal2json *wal2json, const Wal2jsonColumn *column,
+			  const Datum *values, const bool *nulls)
+{
+	if (nulls[column->at])
+		buffer_append_literal(out, "null");
+	else
+		wal2json_value(out, wal2json, column, values[column->at]);
+}
+
+/* Content up to its first zero byte; null if it is left out. */
 extern void wal2json_content(StringInfo out, const MessageChange *message);
 
 /* A format has no record of this sort. */

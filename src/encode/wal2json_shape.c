@@ -134,6 +134,7 @@ wal2json_describe(const Wal2json *wal2json, RowShape *shape, int i,
 	Oid				  shown = shown_type(wal2json, attr, &typmod);
 
 	column->source = source;
+	column->index = i;
 	column->at = source->attnum - 1;
 	column->literal = type_declared_kind(attr->atttypid);
 	column->is_key = source->is_key || shape->identity == 'f';

@@ -102,16 +102,8 @@ is_special(TypeKind kind, Datum value)
 
 void
 wal2json_value(StringInfo out, Wal2json *wal2json,
-			   const Wal2jsonColumn *column, const Datum *values,
-			   const bool *nulls)
+			   const Wal2jsonColumn *column, Datum value)
 {
-	Datum value = values[column->at];
-
-	if (nulls[column->at])
-	{
-		buffer_append_literal(out, "null");
-		return;
-	}
 	switch (column->literal)
 	{
 		case KIND_BOOL:
@@ -156,6 +148,11 @@ wal2json_content(StringInfo out, const MessageChange *message)
 	int			   encoding = GetDatabaseEncoding();
 	StringInfoData part;
 
+	if (message->omitted)
+	{
+		buffer_append_literal(out, "null");
+		return;
+	}
 	if (pg_verify_mbstr(encoding, p, len, true))
 	{
 		json_string(out, &raw_style, p, len);

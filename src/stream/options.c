@@ -31,7 +31,7 @@ static const OptionChoice number_choices[] = {
 	{NULL},
 };
 
-static const OptionChoice oversize_choices[] = {
+const OptionChoice oversize_choices[] = {
 	{"omit", OVERSIZE_OMIT},
 	{"error", OVERSIZE_ERROR},
 	{NULL},
@@ -39,9 +39,8 @@ static const OptionChoice oversize_choices[] = {
 
 #define FIELD(field) offsetof(StreamOptions, field)
 
-/* A batch or record can't pass 1 GB; leave room for escapes of one value. */
-#define MAX_BATCH  (INT64CONST(256) * 1024 * 1024)
-#define MAX_RECORD (INT64CONST(1000) * 1024 * 1024)
+/* A batch can't pass 1 GB; leave room for escapes of one value. */
+#define MAX_BATCH (INT64CONST(256) * 1024 * 1024)
 
 /* clang-format off */
 static const OptionSpec option_table[] = {
@@ -64,9 +63,9 @@ static const OptionSpec option_table[] = {
 	{"two_phase", OPTION_BOOL, FIELD(two_phase)},
 	{"after_snapshot", OPTION_LIST, FIELD(after_snapshot)},
 	{"max_value_bytes", OPTION_SIZE, FIELD(max_value_bytes), "64MB",
-		1024, MAX_RECORD},
+		1024, MAX_RECORD_BYTES},
 	{"max_record_bytes", OPTION_SIZE, FIELD(max_record_bytes), "512MB",
-		1024, MAX_RECORD},
+		1024, MAX_RECORD_BYTES},
 	{"oversize", OPTION_ENUM, FIELD(oversize), "omit", 0, 0, oversize_choices},
 	{"skip_changes", OPTION_LIST, FIELD(skip_changes)},
 	{NULL},

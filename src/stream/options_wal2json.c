@@ -31,6 +31,9 @@ typedef struct Wal2jsonOptions
 	char	*add_tables;
 	char	*filter_msg_prefixes;
 	char	*add_msg_prefixes;
+	int64	 max_value_bytes;
+	int64	 max_record_bytes;
+	int		 oversize;
 	List	*skip_changes;
 } Wal2jsonOptions;
 
@@ -70,6 +73,13 @@ static const OptionSpec wal2json_table[] = {
 	TEXT("add-tables", add_tables),
 	TEXT("filter-msg-prefixes", filter_msg_prefixes),
 	TEXT("add-msg-prefixes", add_msg_prefixes),
+	/* ours; by default only what wal2json itself fails at is left out */
+	{"max_value_bytes", OPTION_SIZE, OPTION_AT(max_value_bytes), "1000MB",
+	 1024, MAX_RECORD_BYTES},
+	{"max_record_bytes", OPTION_SIZE, OPTION_AT(max_record_bytes), "1000MB",
+	 1024, MAX_RECORD_BYTES},
+	{"oversize", OPTION_ENUM, OPTION_AT(oversize), "omit", 0, 0,
+	 oversize_choices},
 	{"skip_changes", OPTION_LIST, OPTION_AT(skip_changes)},
 	{NULL},
 };
@@ -280,7 +290,9 @@ set_stream_options(const Wal2jsonOptions *given, StreamOptions *options)
 	options->include_transactions = true;
 	options->skip_changes = given->skip_changes;
 	skip_changes_parse(options);
-	options->max_value_bytes = options->max_record_bytes = PG_INT64_MAX;
+	options->max_value_bytes = given->max_value_bytes;
+	options->max_record_bytes = given->max_record_bytes;
+	options->oversize = given->oversize;
 }
 
 const ChangeFormat *

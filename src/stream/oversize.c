@@ -43,26 +43,28 @@ text_bytes(const JsonStyle *style, const char *data, int64 len)
 
 /* Size of a value once written. */
 static int64
-measure(const JsonStyle *style, TypeShape *type, Datum value)
+measure(StreamSession *session, RowShape *shape, int column, Datum value)
 {
-	struct varlena *packed;
-	StringInfoData	scratch;
-	int64			size;
+	const ChangeFormatOptions *options = &session->format_options;
+	TypeKind				   kind = shape->columns[column].type.kind;
+	struct varlena			  *packed;
+	StringInfoData			   scratch;
+	int64					   size;
 
-	if (type->kind == KIND_BYTEA)
+	if (kind == KIND_BYTEA)
 		return 2 * (int64) toast_raw_datum_size(value) + 5;
-	if (type->kind == KIND_TEXT || type->kind == KIND_JSON)
+	if (kind == KIND_TEXT || kind == KIND_JSON)
 	{
 		packed = PG_DETOAST_DATUM_PACKED(value);
-		size =
-			text_bytes(style, VARDATA_ANY(packed), VARSIZE_ANY_EXHDR(packed));
+		size = text_bytes(&options->style, VARDATA_ANY(packed),
+						  VARSIZE_ANY_EXHDR(packed));
 		if ((Pointer) packed != DatumGetPointer(value))
 			pfree(packed);
 		return size;
 	}
 	initStringInfo(&scratch);
 	buffer_limit_begin(&scratch, MAX_KEPT_SCRATCH);
-	json_value(&scratch, style, type, value);
+	session->format->value(&scratch, options, shape, column, value);
 	(void) buffer_limit_end(&scratch, &size);
 	pfree(scratch.data);
 	return size;
@@ -107,8 +109,7 @@ report_column(StreamSession *session, StreamRelation *rel, int column,
 						 "\"max_record_bytes\", leave the value out with "
 						 "oversize 'omit', or pass the change over with "
 						 "\"skip_changes\".")
-			   : errhint("Such values are left out and their columns named "
-						 "in \"omitted\".")));
+			   : errhint("Such values are left out of the stream.")));
 }
 
 /* Larger of the column's new and old value, and both together. */
@@ -119,13 +120,17 @@ typedef struct ColumnSize
 } ColumnSize;
 
 static void
-add_size_of(ColumnSize *size, StreamSession *session, TypeShape *type,
-			Datum value, bool exact)
+add_size_of(ColumnSize *size, StreamSession *session, RowShape *shape,
+			int column, Datum value, bool exact)
 {
-	int64 bytes = stored_bytes(value);
+	int64 bytes;
 
+	/* not in the WAL, and so not in the record */
+	if (VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value)))
+		return;
+	bytes = stored_bytes(value);
 	if (exact && bytes <= session->options.max_value_bytes)
-		bytes = measure(&session->format_options.style, type, value);
+		bytes = measure(session, shape, column, value);
 	size->largest = Max(size->largest, bytes);
 	size->total += bytes;
 }
@@ -134,15 +139,17 @@ static ColumnSize
 column_size(StreamSession *session, StreamRelation *rel,
 			const RowChange *change, int column, bool exact)
 {
-	TypeShape *type = &rel->shape->columns[column].type;
-	int		   att = rel->shape->columns[column].attnum - 1;
+	RowShape  *shape = rel->shape;
+	int		   att = shape->columns[column].attnum - 1;
 	ColumnSize size = {0, 0};
 
 	if (change->new_values && !change->new_nulls[att] &&
 		!(change->unchanged && change->unchanged[column]))
-		add_size_of(&size, session, type, change->new_values[att], exact);
+		add_size_of(&size, session, shape, column, change->new_values[att],
+					exact);
 	if (change->old_values && !change->old_nulls[att])
-		add_size_of(&size, session, type, change->old_values[att], exact);
+		add_size_of(&size, session, shape, column, change->old_values[att],
+					exact);
 	return size;
 }
 
@@ -218,7 +225,8 @@ oversize_find(StreamSession *session, StreamRelation *rel,
 			  const RowChange *change)
 {
 	/* a record of this size must not share a buffer with others */
-	writer_flush(session, false);
+	if (!session->options.traits.one_record)
+		writer_flush(session, false);
 	return find_exactly(session, rel, change);
 }
 
@@ -232,7 +240,8 @@ oversize_message(StreamSession *session, const MessageChange *message)
 
 	if (size * MAX_ESCAPE <= limit)
 		return false;
-	writer_flush(session, false);
+	if (!options->traits.one_record)
+		writer_flush(session, false);
 	if (size <= limit)
 		size =
 			text_bytes(&session->format_options.style, message->content, size);

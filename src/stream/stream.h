@@ -13,6 +13,7 @@
 #define OUTFLOW_STREAM_H
 
 #include "encode/change.h"
+#include "option.h"
 #include "replication/logical.h"
 #include "replication/output_plugin.h"
 
@@ -29,6 +30,11 @@ typedef enum OversizePolicy
 	OVERSIZE_OMIT,
 	OVERSIZE_ERROR
 } OversizePolicy;
+
+extern const OptionChoice oversize_choices[];
+
+/* PostgreSQL's messages end at 1 GB, with their headers. */
+#define MAX_RECORD_BYTES (INT64CONST(1000) * 1024 * 1024)
 
 /* How a format wants to be treated; its options may decide. */
 typedef struct StreamTraits
