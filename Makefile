@@ -50,6 +50,7 @@ OBJS = \
 	src/encode/change_json_transaction.o \
 	src/encode/wal2json_shape.o \
 	src/encode/wal2json_value.o \
+	src/encode/wal2json_v1_shape.o \
 	src/encode/change_wal2json_v1.o \
 	src/encode/change_wal2json_v2.o \
 	src/encode/debezium_source.o \

@@ -1,0 +1,131 @@
+/*
+ * options.h
+ *		The options of a stream, and how its formats want to be treated.
+ */
+#ifndef OUTFLOW_STREAM_OPTIONS_H
+#define OUTFLOW_STREAM_OPTIONS_H
+
+#include "encode/change.h"
+#include "option.h"
+
+#define ACTION_INSERT	(1 << CHANGE_INSERT)
+#define ACTION_UPDATE	(1 << CHANGE_UPDATE)
+#define ACTION_DELETE	(1 << CHANGE_DELETE)
+#define ACTION_TRUNCATE (1 << 3)
+#define ACTION_ALL		0x0F
+
+typedef enum OversizePolicy
+{
+	OVERSIZE_OMIT,
+	OVERSIZE_ERROR
+} OversizePolicy;
+
+extern const OptionChoice oversize_choices[];
+
+/* PostgreSQL's messages end at 1 GB, with their headers. */
+#define MAX_RECORD_BYTES (INT64CONST(1000) * 1024 * 1024)
+
+/* How a format wants to be treated; its options may decide. */
+typedef struct StreamTraits
+{
+	bool session_settings;	 /* values obey the session's settings */
+	bool empty_transactions; /* begin and commit of those, too */
+	bool needs_identity;	 /* updates and deletes without are left out */
+	bool keep_unchanged;	 /* don't fill in values that the WAL lacks */
+	bool one_record;		 /* a transaction's records are pieces of one */
+	bool shows_defaults;	 /* shapes print names of other objects */
+	bool stamp_all; /* every message brings its LSN, not a commit's alone */
+	bool split_key_changes; /* into a delete and an insert */
+	bool connect_values;	/* bytes in base64, documents as strings */
+	bool all_kinds;		 /* materialized views and partitioned tables, too */
+	bool plain_messages; /* captured DDL is a message as any other */
+	bool no_two_phase;	 /* prepared transactions come at COMMIT PREPARED */
+} StreamTraits;
+
+/* A change, or all of those that share an LSN. */
+typedef struct SkippedChange
+{
+	XLogRecPtr lsn;
+	bool	   all;
+	uint32	   index;
+} SkippedChange;
+
+typedef struct StreamOptions
+{
+	char *format;
+	int	  format_version;
+	List *publication_names; /* of char * */
+	List *tables;			 /* of NamePattern, as the three that follow */
+	List *exclude_tables;
+	List *exclude_columns;
+	List *actions; /* of char * */
+	List *origin;  /* of char * */
+	bool  messages;
+	List *message_prefixes; /* of char * */
+	List *exclude_prefixes; /* of char * */
+	List *exclude_origins;	/* of replication origins' OIDs */
+	bool  include_transactions;
+	bool  include_schemas;
+	bool  include_old;
+	int64 batch_bytes;
+	int	  numbers;
+	bool  streaming;
+	bool  two_phase;
+	List *after_snapshot; /* of ExportSnapshot */
+	int64 max_value_bytes;
+	int64 max_record_bytes;
+	int	  oversize;
+	List *skip_changes; /* of char *; see skipped */
+
+	/* derived from the above */
+	int			   action_mask;
+	SkippedChange *skipped;
+	int			   nskipped;
+	StreamTraits   traits;
+	void		  *own; /* the format's own options */
+} StreamOptions;
+
+/*
+ * A format as users name it, and how its options are read: parse() fills every
+ * field of target from the plugin's option list and returns what writes it.
+ */
+typedef struct StreamFormat
+{
+	const char *name;
+	const ChangeFormat *(*parse)(List *elements, StreamOptions *target);
+} StreamFormat;
+
+/* Reads all options into the current memory context; returns the format. */
+extern const ChangeFormat *stream_options_parse(List		  *elements,
+												StreamOptions *target);
+
+/* The ACTION_ bits of a list of names. */
+extern int action_mask(List *names);
+
+/* Fills "skipped" from skip_changes. */
+extern void skip_changes_parse(StreamOptions *options);
+
+/* How the formats read theirs. */
+extern const ChangeFormat *json_options_parse(List			*elements,
+											  StreamOptions *target);
+extern const ChangeFormat *wal2json_options_parse(List			*elements,
+												  StreamOptions *target);
+extern const ChangeFormat *debezium_options_parse(List			*elements,
+												  StreamOptions *target);
+
+/* ---- names (filter.c) */
+
+/* schema.table or schema.table.column, each with * and ? */
+typedef struct NamePattern
+{
+	char *schema;
+	char *table;
+	char *column; /* NULL for patterns of tables */
+} NamePattern;
+
+extern List *name_patterns_parse(const char *option, List *items, int nparts);
+extern bool	 name_matches(const char *pattern, const char *name);
+extern bool	 name_patterns_match_table(List *patterns, const char *schema,
+									   const char *table);
+
+#endif /* OUTFLOW_STREAM_OPTIONS_H */
