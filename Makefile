@@ -33,6 +33,7 @@ OBJS = \
 	src/encode/parquet_node.o \
 	src/encode/parquet_schema.o \
 	src/encode/parquet_value.o \
+	src/encode/parquet_number.o \
 	src/encode/parquet_decimal.o \
 	src/encode/parquet_column.o \
 	src/encode/parquet_dictionary.o \

@@ -219,6 +219,7 @@ parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 	encoder->options = options;
 
 	schema_build(writer);
+	batch_init(writer);
 	init_limits(writer, options);
 	init_workspaces(writer);
 	init_codec(encoder, options->compression);
@@ -268,6 +269,7 @@ end_group(RowEncoder *encoder, StringInfo out)
 	ParquetWriter *writer = &encoder->writer;
 	MemoryContext  old = MemoryContextSwitchTo(writer->context);
 
+	batch_put(writer);
 	for (int i = 0; i < writer->nleaves; i++)
 		leaf_end_page(&writer->leaves[i], writer->group_rows);
 	for (int i = 0; i < writer->nleaves; i++)
@@ -287,6 +289,7 @@ end_group(RowEncoder *encoder, StringInfo out)
 static void
 end_pages(ParquetWriter *writer, bool all)
 {
+	batch_put(writer);
 	for (int i = 0; i < writer->nleaves; i++)
 	{
 		ParquetLeaf *leaf = &writer->leaves[i];
@@ -305,7 +308,10 @@ parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 	bool		   all;
 
 	parquet_put_row(writer, values, nulls);
+	batch_add(&writer->batch, values, nulls);
 	writer->group_rows++;
+	if (writer->batch.nrows == writer->batch.max_rows)
+		batch_put(writer);
 	all = writer->group_rows % PAGE_ROWS == 0;
 	if (unlikely(writer->page_due || all))
 		end_pages(writer, all);

@@ -12,6 +12,7 @@
  *	parquet_node.c		 types -> nodes and leaves
  *	parquet_schema.c	 nodes -> the schema in the file
  *	parquet_value.c		 Datums -> leaves
+ *	parquet_number.c	 the same of numbers, column by column
  *	parquet_decimal.c	 numeric -> DECIMAL
  *	parquet_column.c	 leaf: levels, values, when a page is full
  *	parquet_dictionary.c distinct values of a leaf
@@ -130,6 +131,9 @@ extern void		   dictionary_free(Dictionary *dictionary);
 /* The number of a value, added if new; or DICTIONARY_FULL. */
 extern int dictionary_put(Dictionary *dictionary, const char *data,
 						  size_t len);
+/* The same of n numbers of its width; how many until it was full. */
+extern int dictionary_put_numbers(Dictionary *dictionary, const char *data,
+								  int n, uint32 *numbers);
 /* A value in PLAIN encoding, with its length in front when width is 0. */
 extern const char *dictionary_get(const Dictionary *dictionary, uint32 number,
 								  size_t *len);
@@ -211,9 +215,11 @@ extern void leaf_init(ParquetLeaf *leaf);
 extern void leaf_begin_group(ParquetLeaf *leaf);
 extern void leaf_begin_page(ParquetLeaf *leaf, int64 first_row);
 extern void leaf_put_null(ParquetLeaf *leaf, int rep, int def);
-extern void leaf_put_bool(ParquetLeaf *leaf, int rep, bool value);
-extern void leaf_put_int32(ParquetLeaf *leaf, int rep, int32 value);
-extern void leaf_put_int64(ParquetLeaf *leaf, int rep, int64 value);
+/* What a leaf of at most eight bytes, or of booleans, keeps of a number. */
+extern void leaf_put_number(ParquetLeaf *leaf, int rep, int64 number);
+/* Levels and numbers apart: n times the same levels, n numbers in a row. */
+extern void leaf_put_levels(ParquetLeaf *leaf, int rep, int def, int n);
+extern void leaf_put_numbers(ParquetLeaf *leaf, const char *data, int n);
 /* Fixed-width or not: data without a length in front. */
 extern void leaf_put_bytes(ParquetLeaf *leaf, int rep, const char *data,
 						   size_t len);
@@ -313,6 +319,19 @@ typedef struct ParquetColumn
 	ParquetNode		   node;
 } ParquetColumn;
 
+/* Rows whose columns of numbers wait to be put. */
+typedef struct RowBatch
+{
+	int			  ncolumns;
+	ParquetNode **columns;
+	int			  natts; /* values that are kept of a row */
+	int			  max_rows;
+	int			  nrows;
+	Datum		 *values; /* natts of each row */
+	bool		 *nulls;
+	char		 *numbers; /* workspace: of one column, without nulls */
+} RowBatch;
+
 typedef struct ParquetWriter
 {
 	RowShape	 *shape;
@@ -322,6 +341,9 @@ typedef struct ParquetWriter
 
 	int			   ncolumns;
 	ParquetColumn *columns;
+	int			   ndirect; /* columns that are put row by row */
+	ParquetNode	 **direct;
+	RowBatch	   batch; /* the others */
 	int			   nleaves;
 	ParquetLeaf	  *leaves;
 	int			   nelements; /* of the schema, with its root */
@@ -348,7 +370,7 @@ typedef struct ParquetWriter
 
 	int64 offset; /* bytes of the file so far */
 	int64 rows;	  /* of the file, without the open row group's */
-	int64 group_rows;
+	int64 group_rows; /* of the open row group, with those that wait */
 	bool  page_due; /* some leaf's page is full */
 
 	struct ParquetFooter *footer;
@@ -361,8 +383,29 @@ extern void schema_write(const ParquetWriter *writer, Thrift *thrift, int id);
 
 /* ---- parquet_value.c: Datums -> leaves ---- */
 
+/* The columns that don't wait. */
 extern void parquet_put_row(ParquetWriter *writer, const Datum *values,
 							const bool *nulls);
+/*
+ * A row of the file, counted from 1, has a value that Parquet can't hold: what
+ * it is.  Returns when the column's policy makes it a null.
+ */
+extern void parquet_unholdable(const ParquetNode *node, int64 row,
+							   const char *what);
+
+/* ---- parquet_number.c: numbers, column by column ---- */
+
+/* Sorts the columns: those that wait in the batch, and the others. */
+extern void batch_init(ParquetWriter *writer);
+extern void batch_add(RowBatch *batch, const Datum *values, const bool *nulls);
+/* Puts what waits. */
+extern void batch_put(ParquetWriter *writer);
+
+/*
+ * A value of a kind that is a number as its leaf keeps it, in the low bytes;
+ * returns NULL, or what it is if Parquet can't hold it.
+ */
+extern const char *number_of_datum(NodeKind kind, Datum value, int64 *number);
 
 /* ---- parquet_decimal.c: numeric -> DECIMAL ---- */
 

@@ -126,4 +126,13 @@ rle_put(RleEncoder *rle, uint32 value)
 		rle_put_slow(rle, value);
 }
 
+/* The same value n times. */
+static inline void
+rle_put_many(RleEncoder *rle, uint32 value, uint32 n)
+{
+	for (; n > 0 && !(value == rle->last && rle->run >= 8); n--)
+		rle_put_slow(rle, value);
+	rle->run += n;
+}
+
 #endif /* OUTFLOW_PARQUET_BITS_H */

@@ -2,16 +2,13 @@
  * parquet_column.c
  *		A leaf: the levels and values of the page that is being filled.
  *
- * Values go to the chunk's dictionary first.  It is given up early when the
- * first values hardly repeat, and in mid-chunk when it grows too large: then
- * the page's values turn PLAIN, while earlier pages keep using it.
+ * Values go to the chunk's dictionary first.  It is given up when it grows too
+ * large, which is soon if values hardly repeat: then the page's values turn
+ * PLAIN, while earlier pages keep using it.
  */
 #include "postgres.h"
 
 #include "encode/parquet.h"
-
-/* After so many values a dictionary must have shown that they repeat. */
-#define SAMPLE_VALUES 8192
 
 /* A column whose values don't repeat isn't asked again for some row groups. */
 #define SKIPPED_GROUPS 7
@@ -118,6 +115,7 @@ put_plain(ParquetLeaf *leaf, const char *data, size_t len)
 		memcpy(dst, data, len);
 		leaf->values.len += len;
 	}
+	leaf->nvalues++;
 }
 
 void
@@ -145,27 +143,16 @@ leaf_abandon_dictionary(ParquetLeaf *leaf)
 	}
 }
 
-static void
-put_indexed(ParquetLeaf *leaf, const char *data, size_t len)
+/* n numbers of values were written behind indices: all that should, or not. */
+static inline void
+end_indexed(ParquetLeaf *leaf, int n, bool all)
 {
-	int number = dictionary_put(leaf->dictionary, data, len);
-
-	if (number == DICTIONARY_FULL)
-	{
-		leaf_abandon_dictionary(leaf);
-		put_plain(leaf, data, len);
-		return;
-	}
-	bytes_append_uint32(&leaf->indices, number);
+	leaf->indices.len += n * sizeof(uint32);
+	leaf->nvalues += n;
 	if (unlikely(leaf->indices.len > leaf->writer->page_bytes))
 		leaf->writer->page_due = true;
-	if (leaf->dictionary->nvalues == SAMPLE_VALUES &&
-		leaf->dictionary->nentries > SAMPLE_VALUES / 2)
-	{
-		leaf->nvalues++;
+	if (unlikely(!all))
 		leaf_abandon_dictionary(leaf);
-		leaf->nvalues--;
-	}
 }
 
 static inline void
@@ -173,35 +160,68 @@ put_value(ParquetLeaf *leaf, int rep, const char *data, size_t len)
 {
 	put_levels(leaf, rep, leaf->max_def);
 	if (leaf->indexing)
-		put_indexed(leaf, data, len);
-	else
-		put_plain(leaf, data, len);
-	leaf->nvalues++;
-}
+	{
+		char *dst = bytes_reserve(&leaf->indices, sizeof(uint32));
+		int	  number = dictionary_put(leaf->dictionary, data, len);
+		bool  found = number != DICTIONARY_FULL;
 
-void
-leaf_put_bool(ParquetLeaf *leaf, int rep, bool value)
-{
-	put_levels(leaf, rep, leaf->max_def);
-	*reserve_value(leaf, 1) = value;
-	leaf->values.len++;
-	leaf->nvalues++;
-}
-
-void
-leaf_put_int32(ParquetLeaf *leaf, int rep, int32 value)
-{
-	put_value(leaf, rep, (const char *) &value, sizeof(value));
-}
-
-void
-leaf_put_int64(ParquetLeaf *leaf, int rep, int64 value)
-{
-	put_value(leaf, rep, (const char *) &value, sizeof(value));
+		memcpy(dst, &number, sizeof(uint32));
+		end_indexed(leaf, found ? 1 : 0, found);
+		if (found)
+			return;
+	}
+	put_plain(leaf, data, len);
 }
 
 void
 leaf_put_bytes(ParquetLeaf *leaf, int rep, const char *data, size_t len)
 {
 	put_value(leaf, rep, data, len);
+}
+
+void
+leaf_put_number(ParquetLeaf *leaf, int rep, int64 number)
+{
+	/* little-endian: the low bytes come first */
+	const char *data = (const char *) &number;
+
+	if (leaf->width == sizeof(int64))
+		put_value(leaf, rep, data, sizeof(int64));
+	else if (leaf->width == sizeof(int32))
+		put_value(leaf, rep, data, sizeof(int32));
+	else
+		put_value(leaf, rep, data, leaf->width);
+}
+
+void
+leaf_put_levels(ParquetLeaf *leaf, int rep, int def, int n)
+{
+	if (leaf->max_rep > 0)
+		rle_put_many(&leaf->rep, rep, n);
+	if (leaf->max_def > 0)
+		rle_put_many(&leaf->def, def, n);
+	leaf->nlevels += n;
+}
+
+void
+leaf_put_numbers(ParquetLeaf *leaf, const char *data, int n)
+{
+	size_t len;
+
+	if (leaf->indexing)
+	{
+		char *dst = bytes_reserve(&leaf->indices, n * sizeof(uint32));
+		int	  done =
+			dictionary_put_numbers(leaf->dictionary, data, n, (uint32 *) dst);
+
+		end_indexed(leaf, done, done == n);
+		data += done * leaf->width;
+		n -= done;
+	}
+	if (n == 0)
+		return;
+	len = (size_t) n * leaf->width;
+	memcpy(reserve_value(leaf, len), data, len);
+	leaf->values.len += len;
+	leaf->nvalues += n;
 }

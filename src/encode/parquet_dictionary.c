@@ -15,6 +15,9 @@
 #define MAX_ENTRIES	   65536 /* numbers of at most 16 bits */
 #define MAX_COLLISIONS 64
 
+/* Entries up to which a table fits a processor's fastest cache. */
+#define FAST_ENTRIES 2048
+
 Dictionary *
 dictionary_new(int width, size_t max_bytes, MemoryContext context)
 {
@@ -68,7 +71,7 @@ dictionary_get(const Dictionary *dictionary, uint32 number, size_t *len)
 }
 
 /* Eight bytes a step. */
-static inline uint32
+static pg_attribute_always_inline uint32
 hash_value(const char *data, size_t len)
 {
 	const uint64 factor = UINT64CONST(0x9E3779B97F4A7C15);
@@ -91,15 +94,17 @@ hash_value(const char *data, size_t len)
 	return (uint32) (hash >> 32);
 }
 
-static inline bool
+static pg_attribute_always_inline bool
 value_equals(const Dictionary *dictionary, uint32 number, const char *data,
-			 size_t len)
+			 size_t len, int width)
 {
 	size_t		n;
-	const char *value = dictionary_get(dictionary, number, &n);
+	const char *value;
 
-	if (dictionary->width > 0)
-		return memcmp(value, data, len) == 0;
+	if (width > 0)
+		return memcmp(dictionary->values.data + (size_t) number * width, data,
+					  width) == 0;
+	value = dictionary_get(dictionary, number, &n);
 	return n == len + sizeof(uint32) &&
 		   memcmp(value + sizeof(uint32), data, len) == 0;
 }
@@ -116,13 +121,21 @@ free_slot(Dictionary *dictionary, uint32 hash)
 }
 
 /*
- * The table is bounded as the values are: columns with many different values
- * all grow theirs at the same row.
+ * A large table is slow, so values have to repeat for it: a few of them at
+ * first, then half of them.  It is bounded as the values are: columns with
+ * many different values all grow theirs at the same row.
  */
 static bool
 may_grow(const Dictionary *dictionary)
 {
-	return dictionary->nslots * 4 * sizeof(DictionarySlot) <=
+	uint64 needed = dictionary->nentries;
+
+	if (dictionary->nentries > FAST_ENTRIES)
+		needed *= 2;
+	else if (dictionary->nentries == FAST_ENTRIES)
+		needed += FAST_ENTRIES / 16;
+	return dictionary->nvalues >= needed &&
+		   dictionary->nslots * 4 * sizeof(DictionarySlot) <=
 		   2 * dictionary->max_bytes;
 }
 
@@ -145,7 +158,7 @@ grow_slots(Dictionary *dictionary)
 	pfree(old);
 }
 
-static int
+static pg_noinline int
 add_entry(Dictionary *dictionary, DictionarySlot *slot, uint32 hash,
 		  const char *data, size_t len)
 {
@@ -174,37 +187,66 @@ add_entry(Dictionary *dictionary, DictionarySlot *slot, uint32 hash,
 	return (int) number;
 }
 
-int
-dictionary_put(Dictionary *dictionary, const char *data, size_t len)
+/* Callers for which width is a constant get a copy without the rest. */
+static pg_attribute_always_inline int
+find_or_add(Dictionary *dictionary, const char *data, size_t len, int width)
 {
 	uint32 hash = hash_value(data, len);
 	uint32 mask = dictionary->nslots - 1;
 	uint32 at = hash & mask;
-	int	   number = DICTIONARY_FULL;
-	int	   i;
 
-	for (i = 0; i < MAX_COLLISIONS; i++)
+	for (int i = 0; i < MAX_COLLISIONS; i++)
 	{
 		DictionarySlot *slot = &dictionary->slots[at];
 
 		if (slot->entry == 0)
-		{
-			number = add_entry(dictionary, slot, hash, data, len);
-			break;
-		}
+			return add_entry(dictionary, slot, hash, data, len);
 		if (slot->hash == hash &&
-			value_equals(dictionary, slot->entry - 1, data, len))
-		{
-			number = (int) slot->entry - 1;
-			break;
-		}
+			value_equals(dictionary, slot->entry - 1, data, len, width))
+			return (int) slot->entry - 1;
 		at = (at + 1) & mask;
 	}
+	return DICTIONARY_FULL;
+}
+
+int
+dictionary_put(Dictionary *dictionary, const char *data, size_t len)
+{
+	int width = dictionary->width;
+	int number = find_or_add(dictionary, data, len, width);
+
 	if (number != DICTIONARY_FULL)
 	{
 		dictionary->nvalues++;
-		dictionary->plain_bytes +=
-			len + (dictionary->width == 0 ? sizeof(uint32) : 0);
+		dictionary->plain_bytes += len + (width == 0 ? sizeof(uint32) : 0);
 	}
 	return number;
+}
+
+static pg_attribute_always_inline int
+put_numbers(Dictionary *dictionary, const char *data, int n, uint32 *numbers,
+			int width)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+	{
+		int number = find_or_add(dictionary, data + i * width, width, width);
+
+		if (number == DICTIONARY_FULL)
+			break;
+		numbers[i] = (uint32) number;
+		dictionary->nvalues++;
+	}
+	dictionary->plain_bytes += (size_t) i * width;
+	return i;
+}
+
+int
+dictionary_put_numbers(Dictionary *dictionary, const char *data, int n,
+					   uint32 *numbers)
+{
+	return dictionary->width == sizeof(int32)
+			   ? put_numbers(dictionary, data, n, numbers, sizeof(int32))
+			   : put_numbers(dictionary, data, n, numbers, sizeof(int64));
 }

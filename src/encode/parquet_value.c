@@ -9,7 +9,6 @@
 
 #include "access/htup_details.h"
 #include "access/tupmacs.h"
-#include "datatype/timestamp.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -19,9 +18,6 @@
 
 #include "compat.h"
 #include "encode/parquet.h"
-
-#define EPOCH_DAYS	(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)
-#define EPOCH_USECS (EPOCH_DAYS * USECS_PER_DAY)
 
 static void put_node(ParquetWriter *writer, ParquetNode *node, Datum value,
 					 int rep);
@@ -33,9 +29,8 @@ put_null(ParquetWriter *writer, const ParquetNode *node, int rep, int def)
 		leaf_put_null(&writer->leaves[node->first_leaf + i], rep, def);
 }
 
-static void
-put_unholdable(ParquetWriter *writer, const ParquetNode *node, int rep,
-			   const char *what)
+void
+parquet_unholdable(const ParquetNode *node, int64 row, const char *what)
 {
 	const ParquetColumn *column = node->column;
 
@@ -45,59 +40,55 @@ put_unholdable(ParquetWriter *writer, const ParquetNode *node, int rep,
 				 errmsg("column \"%s\" has a value that Parquet can't hold",
 						column->shape->name),
 				 errdetail("Row " INT64_FORMAT " of the part has %s.",
-						   writer->rows + writer->group_rows + 1, what),
+						   row, what),
 				 errhint("Set the option \"lossy\" to \"null\" or \"string\", "
 						 "for all columns or as \"%s=string\".",
 						 column->shape->name)));
+}
+
+static void
+put_unholdable(ParquetWriter *writer, const ParquetNode *node, int rep,
+			   const char *what)
+{
+	parquet_unholdable(node, writer->rows + writer->group_rows + 1, what);
 	put_null(writer, node, rep, node->def - 1);
 }
 
-/* ---- dates and times ---- */
+/* ---- numbers ---- */
 
 static void
-put_date(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+put_number(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 {
-	DateADT date = DatumGetDateADT(value);
+	int64		number;
+	const char *problem = number_of_datum(node->kind, value, &number);
 
-	if (unlikely(DATE_NOT_FINITE(date)))
-		put_unholdable(writer, node, rep, "an infinite date");
+	if (unlikely(problem))
+		put_unholdable(writer, node, rep, problem);
 	else
-		leaf_put_int32(node->leaf, rep, date + EPOCH_DAYS);
+		leaf_put_number(node->leaf, rep, number);
 }
 
 static void
-put_timestamp(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+put_timetz(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 {
-	Timestamp timestamp = DatumGetTimestamp(value);
+	const TimeTzADT *timetz = DatumGetTimeTzADTP(value);
+	int64			 time;
+	const char		*problem =
+		number_of_datum(NODE_TIME, TimeADTGetDatum(timetz->time), &time);
 
-	if (unlikely(TIMESTAMP_NOT_FINITE(timestamp)))
-		put_unholdable(writer, node, rep, "an infinite timestamp");
-	else if (unlikely(timestamp > PG_INT64_MAX - EPOCH_USECS))
-		put_unholdable(writer, node, rep, "a timestamp after the year 294246");
-	else
-		leaf_put_int64(node->leaf, rep, timestamp + EPOCH_USECS);
-}
-
-/* PostgreSQL has 24:00, for Parquet a day ends before. */
-static void
-put_time(ParquetWriter *writer, ParquetNode *node, TimeADT time, int32 zone,
-		 int rep)
-{
-	if (unlikely(time == USECS_PER_DAY))
+	if (unlikely(problem))
 	{
-		put_unholdable(writer, node, rep, "the time 24:00:00");
+		put_unholdable(writer, node, rep, problem);
 		return;
 	}
 	/* zone counts seconds west of UTC, less than a day either way */
-	time += (int64) zone * USECS_PER_SEC;
+	time += timetz->zone * USECS_PER_SEC;
 	if (time < 0)
 		time += USECS_PER_DAY;
 	else if (time >= USECS_PER_DAY)
 		time -= USECS_PER_DAY;
-	leaf_put_int64(node->leaf, rep, time);
+	leaf_put_number(node->leaf, rep, time);
 }
-
-/* ---- numbers ---- */
 
 static void
 put_decimal(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
@@ -113,31 +104,13 @@ put_decimal(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 					   result == DECIMAL_SPECIAL
 						   ? "NaN or an infinity"
 						   : "a number beyond its type's precision");
-	else if (node->kind == NODE_DECIMAL32)
-		leaf_put_int32(leaf, rep, (int32) decimal);
-	else if (node->kind == NODE_DECIMAL64)
-		leaf_put_int64(leaf, rep, (int64) decimal);
+	else if (node->kind != NODE_DECIMAL128)
+		leaf_put_number(leaf, rep, (int64) decimal);
 	else
 	{
 		decimal_to_bytes(decimal, leaf->width, bytes);
 		leaf_put_bytes(leaf, rep, bytes, leaf->width);
 	}
-}
-
-static void
-put_float8(ParquetLeaf *leaf, Datum value, int rep)
-{
-	float8 number = DatumGetFloat8(value);
-
-	leaf_put_bytes(leaf, rep, (const char *) &number, sizeof(number));
-}
-
-static void
-put_float4(ParquetLeaf *leaf, Datum value, int rep)
-{
-	float4 number = DatumGetFloat4(value);
-
-	leaf_put_bytes(leaf, rep, (const char *) &number, sizeof(number));
 }
 
 /* ---- text ---- */
@@ -291,11 +264,12 @@ put_vector(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 
 	if (vector->dimensions <= 0)
 		put_null(writer, node, rep, node->def);
-	for (int i = 0; i < vector->dimensions; i++)
+	else
 	{
-		leaf_put_bytes(leaf, rep, numbers + i * sizeof(float4),
-					   sizeof(float4));
-		rep = node->rep;
+		leaf_put_levels(leaf, rep, leaf->max_def, 1);
+		leaf_put_levels(leaf, node->rep, leaf->max_def,
+						vector->dimensions - 1);
+		leaf_put_numbers(leaf, numbers, vector->dimensions);
 	}
 	if ((Pointer) vector != DatumGetPointer(value))
 		pfree(vector);
@@ -330,40 +304,21 @@ put_composite(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 static void
 put_node(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 {
-	TimeTzADT *timetz;
-
 	switch (node->kind)
 	{
 		case NODE_BOOL:
-			leaf_put_bool(node->leaf, rep, DatumGetBool(value));
-			break;
 		case NODE_INT2:
-			leaf_put_int32(node->leaf, rep, DatumGetInt16(value));
-			break;
 		case NODE_INT4:
-			leaf_put_int32(node->leaf, rep, DatumGetInt32(value));
-			break;
 		case NODE_INT8:
-			leaf_put_int64(node->leaf, rep, DatumGetInt64(value));
-			break;
 		case NODE_FLOAT4:
-			put_float4(node->leaf, value, rep);
-			break;
 		case NODE_FLOAT8:
-			put_float8(node->leaf, value, rep);
-			break;
 		case NODE_DATE:
-			put_date(writer, node, value, rep);
-			break;
 		case NODE_TIME:
-			put_time(writer, node, DatumGetTimeADT(value), 0, rep);
+		case NODE_TIMESTAMP:
+			put_number(writer, node, value, rep);
 			break;
 		case NODE_TIMETZ:
-			timetz = DatumGetTimeTzADTP(value);
-			put_time(writer, node, timetz->time, timetz->zone, rep);
-			break;
-		case NODE_TIMESTAMP:
-			put_timestamp(writer, node, value, rep);
+			put_timetz(writer, node, value, rep);
 			break;
 		case NODE_DECIMAL32:
 		case NODE_DECIMAL64:
@@ -400,9 +355,9 @@ put_node(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 void
 parquet_put_row(ParquetWriter *writer, const Datum *values, const bool *nulls)
 {
-	for (int i = 0; i < writer->ncolumns; i++)
+	for (int i = 0; i < writer->ndirect; i++)
 	{
-		ParquetNode *node = &writer->columns[i].node;
+		ParquetNode *node = writer->direct[i];
 
 		if (!nulls[node->attno])
 			put_node(writer, node, values[node->attno], 0);
