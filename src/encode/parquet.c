@@ -142,6 +142,7 @@ init_workspaces(ParquetWriter *writer)
 	rle_init(&writer->indexer, 1, writer->context);
 	bytes_init(&writer->page, writer->context);
 	bytes_init(&writer->compressed, writer->context);
+	bytes_init(&writer->trial, writer->context);
 	bytes_init(&writer->header, writer->context);
 	text_values_init(&writer->text);
 	initStringInfo(&writer->json);

@@ -147,8 +147,9 @@ typedef struct ParquetCodec
 	int			min_level, max_level, default_level;
 	int			quick_level;	 /* tried as well when the user chose none */
 	size_t (*bound)(size_t len); /* greatest size of len compressed bytes */
-	size_t (*compress)(void *state, int level, const char *src, size_t len,
-					   char *dst, size_t size);
+	/* numbers: src is those of a fixed width, one behind the other */
+	size_t (*compress)(void *state, int level, bool numbers, const char *src,
+					   size_t len, char *dst, size_t size);
 	void *(*begin)(void); /* malloc'd by a library */
 	void (*end)(void *state);
 } ParquetCodec;
@@ -202,6 +203,7 @@ typedef struct ParquetLeaf
 	int			 npages;
 	int			 nindex_pages; /* of them encoded by the dictionary */
 	int			 codec_level;
+	int			 trial_groups; /* row groups until levels are tried again */
 	int64		 chunk_levels;
 	int64		 chunk_nulls;
 	Bounds		 bounds;
@@ -356,6 +358,7 @@ typedef struct ParquetWriter
 	RleEncoder	   indexer;
 	Bytes		   page;	   /* a page's body, put together */
 	Bytes		   compressed; /* the same, compressed */
+	Bytes		   trial;	   /* or compressed at another level */
 	Bytes		   header;
 	TextValues	   text;
 	StringInfoData json;

@@ -44,8 +44,8 @@ none_bound(size_t len)
 }
 
 static size_t
-none_compress(void *state, int level, const char *src, size_t len, char *dst,
-			  size_t size)
+none_compress(void *state, int level, bool numbers, const char *src,
+			  size_t len, char *dst, size_t size)
 {
 	memcpy(dst, src, len);
 	return len;
@@ -60,8 +60,8 @@ snappy_bound(size_t len)
 }
 
 static size_t
-snappy_page(void *state, int level, const char *src, size_t len, char *dst,
-			size_t size)
+snappy_page(void *state, int level, bool numbers, const char *src, size_t len,
+			char *dst, size_t size)
 {
 	if (snappy_compress(src, len, dst, &size) != SNAPPY_OK)
 		codec_failed("snappy", "the library refused it");
@@ -100,8 +100,8 @@ gzip_bound(size_t len)
 }
 
 static size_t
-gzip_page(void *state, int level, const char *src, size_t len, char *dst,
-		  size_t size)
+gzip_page(void *state, int level, bool numbers, const char *src, size_t len,
+		  char *dst, size_t size)
 {
 	z_stream *stream = state;
 
@@ -136,12 +136,20 @@ zstd_bound(size_t len)
 	return ZSTD_compressBound(len);
 }
 
+/*
+ * The quickest level looks for matches of six or seven bytes, and there are
+ * numbers that share no more than their five greatest.
+ */
 static size_t
-zstd_page(void *state, int level, const char *src, size_t len, char *dst,
-		  size_t size)
+zstd_page(void *state, int level, bool numbers, const char *src, size_t len,
+		  char *dst, size_t size)
 {
-	size_t n = ZSTD_compressCCtx(state, dst, size, src, len, level);
+	size_t n;
 
+	ZSTD_CCtx_setParameter(state, ZSTD_c_compressionLevel, level);
+	ZSTD_CCtx_setParameter(state, ZSTD_c_minMatch,
+						   numbers && level == 1 ? 5 : 0);
+	n = ZSTD_compress2(state, dst, size, src, len);
 	if (ZSTD_isError(n))
 		codec_failed("zstd", ZSTD_getErrorName(n));
 	return n;
@@ -156,8 +164,8 @@ lz4_bound(size_t len)
 }
 
 static size_t
-lz4_page(void *state, int level, const char *src, size_t len, char *dst,
-		 size_t size)
+lz4_page(void *state, int level, bool numbers, const char *src, size_t len,
+		 char *dst, size_t size)
 {
 	int n = 0;
 

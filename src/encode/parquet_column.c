@@ -10,13 +10,17 @@
 
 #include "encode/parquet.h"
 
-/* A column whose values don't repeat isn't asked again for some row groups. */
+/*
+ * A column whose values don't repeat isn't asked again for some row groups; nor
+ * is the level tried that suits it.
+ */
 #define SKIPPED_GROUPS 7
 
 void
 leaf_init(ParquetLeaf *leaf)
 {
 	leaf->skip_groups = 0;
+	leaf->trial_groups = 0;
 	leaf->codec_level = leaf->writer->codec_level
 							? leaf->writer->codec_level
 							: leaf->writer->codec->default_level;
@@ -39,6 +43,8 @@ leaf_begin_group(ParquetLeaf *leaf)
 	leaf->chunk_levels = leaf->chunk_nulls = 0;
 	bounds_clear(&leaf->bounds);
 
+	if (leaf->trial_groups > 0)
+		leaf->trial_groups--;
 	if (leaf->type == PARQUET_BOOLEAN)
 		/* a bit each is less than a number each */;
 	else if (leaf->skip_groups > 0)

@@ -17,6 +17,12 @@
 /* zstd works otherwise on inputs of at most 256 kB, so the trial is of more. */
 #define TRIAL_BYTES (320 * 1024)
 
+/* Less says nothing of the pages that follow. */
+#define MIN_TRIAL_BYTES 4096
+
+/* A trial serves this row group and those up to this one after it. */
+#define TRIAL_GROUPS 8
+
 static void
 shrink(Bytes *bytes)
 {
@@ -118,49 +124,72 @@ indexed_body(ParquetLeaf *leaf, size_t *len)
 }
 
 static size_t
-compress_at(ParquetWriter *writer, int level, const char *body, size_t len)
+compress_at(ParquetWriter *writer, Bytes *dst, int level, bool numbers,
+			const char *body, size_t len)
 {
 	size_t bound = writer->codec->bound(len);
 
-	return writer->codec->compress(writer->codec_state, level, body, len,
-								   bytes_reserve(&writer->compressed, bound),
-								   bound);
+	return writer->codec->compress(writer->codec_state, level, numbers, body,
+								   len, bytes_reserve(dst, bound), bound);
+}
+
+static bool
+trial_is_due(const ParquetLeaf *leaf)
+{
+	const ParquetCodec *codec = leaf->writer->codec;
+
+	return leaf->writer->codec_level == 0 && leaf->trial_groups == 0 &&
+		   codec->quick_level != codec->default_level;
 }
 
 /*
  * Text without repetitions, such as hexadecimal digests, takes a codec's usual
- * level much longer than its quickest, to no avail.  So each chunk begins with
- * a trial of both.
+ * level much longer than its quickest, to no avail.  So a page is compressed
+ * at both now and then, and the better one serves for what follows.
  */
-static void
-choose_level(ParquetLeaf *leaf, const char *body, size_t len)
+static size_t
+try_levels(ParquetLeaf *leaf, bool numbers, const char *body, size_t len)
 {
 	ParquetWriter	   *writer = leaf->writer;
 	const ParquetCodec *codec = writer->codec;
+	Bytes				other;
 	size_t				usual, quick;
 
-	if (writer->codec_level != 0 || leaf->npages > 0 ||
-		codec->quick_level == codec->default_level)
-		return;
-	len = Min(len, TRIAL_BYTES);
-	usual = compress_at(writer, codec->default_level, body, len);
-	quick = compress_at(writer, codec->quick_level, body, len);
-	leaf->codec_level = quick - quick / 32 <= usual ? codec->quick_level
-													: codec->default_level;
+	usual = compress_at(writer, &writer->compressed, codec->default_level,
+						numbers, body, len);
+	quick = compress_at(writer, &writer->trial, codec->quick_level, numbers,
+						body, len);
+	if (len >= MIN_TRIAL_BYTES)
+		leaf->trial_groups = TRIAL_GROUPS;
+	leaf->codec_level = codec->default_level;
+	if (quick - quick / 32 > usual)
+		return usual;
+	leaf->codec_level = codec->quick_level;
+	other = writer->compressed;
+	writer->compressed = writer->trial;
+	writer->trial = other;
+	return quick;
 }
 
 /* Returns the compressed page; it is there until the next one. */
 static const char *
-compress_body(ParquetLeaf *leaf, const char *body, size_t len,
+compress_body(ParquetLeaf *leaf, bool numbers, const char *body, size_t len,
 			  size_t *stored_len)
 {
 	ParquetWriter *writer = leaf->writer;
+	size_t		   tried = 0;
 
 	*stored_len = len;
 	if (writer->codec->id == 0)
 		return body;
-	choose_level(leaf, body, len);
-	*stored_len = compress_at(writer, leaf->codec_level, body, len);
+	if (trial_is_due(leaf))
+	{
+		tried = Min(len, TRIAL_BYTES);
+		*stored_len = try_levels(leaf, numbers, body, tried);
+	}
+	if (tried < len)
+		*stored_len = compress_at(writer, &writer->compressed,
+								  leaf->codec_level, numbers, body, len);
 	return writer->compressed.data;
 }
 
@@ -171,7 +200,9 @@ make_page(ParquetLeaf *leaf, ParquetPageType type, ParquetEncoding encoding,
 {
 	ParquetWriter *writer = leaf->writer;
 	size_t		   stored_len;
-	const char	  *stored = compress_body(leaf, body, len, &stored_len);
+	bool numbers = encoding == ENCODING_PLAIN && leaf->width >= sizeof(int32);
+	const char *stored =
+		compress_body(leaf, numbers, body, len, &stored_len);
 	Bytes		  *header = &writer->header;
 	ParquetPage	  *page;
 	Thrift		   thrift;
@@ -205,6 +236,7 @@ make_page(ParquetLeaf *leaf, ParquetPageType type, ParquetEncoding encoding,
 	memcpy(page->data + header->len, stored, stored_len);
 	shrink(&writer->page);
 	shrink(&writer->compressed);
+	shrink(&writer->trial);
 	return page;
 }
 
