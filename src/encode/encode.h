@@ -266,6 +266,11 @@ typedef struct RowFormatOptions
 	/* facts for formats whose files describe themselves: name, value, ...;
 	 * read in close(), so that the last may be added as late as then */
 	List *metadata;
+	/* if given, what the encoder of an earlier part of the same table learned
+	 * of it, which saves the next one time: NULL or what close() put there, in
+	 * learned_context */
+	void		**learned;
+	MemoryContext learned_context;
 	/* if given, may be called inside of row() and close() to take bytes out of
 	 * the buffer, so that more than 1 GB can pass through it */
 	void (*drain)(void *arg, StringInfo out);

@@ -23,6 +23,13 @@
 #define MIN_PAGE_BYTES	   4096
 #define MAX_PAGE_BYTES	   (1024 * 1024)
 
+/* Of all leaves, from part to part. */
+typedef struct Learned
+{
+	int			nleaves;
+	LeafLearned leaves[FLEXIBLE_ARRAY_MEMBER];
+} Learned;
+
 struct RowEncoder
 {
 	ParquetWriter			writer;
@@ -150,6 +157,43 @@ init_workspaces(ParquetWriter *writer)
 	writer->to_utf8 = GetDatabaseEncoding() != PG_UTF8;
 }
 
+/* Of the part before, if the caller brought it. */
+static void
+init_learned(ParquetWriter *writer, const RowFormatOptions *options)
+{
+	const Learned *learned = options->learned ? *options->learned : NULL;
+
+	for (int i = 0; i < writer->nleaves; i++)
+	{
+		LeafLearned *leaf = &writer->leaves[i].learned;
+
+		if (learned && learned->nleaves == writer->nleaves)
+			*leaf = learned->leaves[i];
+		else
+			leaf->codec_level = writer->codec_level
+									? writer->codec_level
+									: writer->codec->default_level;
+	}
+}
+
+static void
+keep_learned(ParquetWriter *writer, const RowFormatOptions *options)
+{
+	Learned *learned = options->learned ? *options->learned : NULL;
+
+	if (options->learned == NULL)
+		return;
+	if (learned == NULL)
+	{
+		*options->learned = learned = MemoryContextAlloc(
+			options->learned_context,
+			offsetof(Learned, leaves) + writer->nleaves * sizeof(LeafLearned));
+		learned->nleaves = writer->nleaves;
+	}
+	for (int i = 0; i < Min(learned->nleaves, writer->nleaves); i++)
+		learned->leaves[i] = writer->leaves[i].learned;
+}
+
 /* [{"name":"id","type":"bigint"},...]: the types as PostgreSQL names them */
 static char *
 describe_columns(const RowShape *shape)
@@ -226,8 +270,7 @@ parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 	init_codec(encoder, options->compression);
 	writer->footer = footer_new(writer->context);
 	writer->metadata = list_make2("outflow.columns", describe_columns(shape));
-	for (int i = 0; i < writer->nleaves; i++)
-		leaf_init(&writer->leaves[i]);
+	init_learned(writer, options);
 	append_file_bytes(encoder, PARQUET_MAGIC, strlen(PARQUET_MAGIC), out);
 	return encoder;
 }
@@ -265,6 +308,13 @@ shrink_text(StringInfo text)
 }
 
 static void
+begin_group(ParquetWriter *writer)
+{
+	for (int i = 0; i < writer->nleaves; i++)
+		leaf_begin_group(&writer->leaves[i]);
+}
+
+static void
 end_group(RowEncoder *encoder, StringInfo out)
 {
 	ParquetWriter *writer = &encoder->writer;
@@ -282,8 +332,6 @@ end_group(RowEncoder *encoder, StringInfo out)
 	shrink_text(&writer->text.scratch);
 	shrink_text(&writer->json);
 	MemoryContextReset(writer->group_context);
-	for (int i = 0; i < writer->nleaves; i++)
-		leaf_begin_group(&writer->leaves[i]);
 	MemoryContextSwitchTo(old);
 }
 
@@ -308,6 +356,8 @@ parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 	ParquetWriter *writer = &encoder->writer;
 	bool		   all;
 
+	if (writer->group_rows == 0)
+		begin_group(writer);
 	parquet_put_row(writer, values, nulls);
 	batch_add(&writer->batch, values, nulls);
 	writer->group_rows++;
@@ -330,6 +380,7 @@ parquet_close(RowEncoder *encoder, StringInfo out)
 
 	if (writer->group_rows > 0)
 		end_group(encoder, out);
+	keep_learned(writer, encoder->options);
 	writer->metadata =
 		list_concat(writer->metadata, encoder->options->metadata);
 	bytes_init(&footer, writer->context);

@@ -174,6 +174,14 @@ typedef struct ParquetPage
 	char				data[FLEXIBLE_ARRAY_MEMBER];
 } ParquetPage;
 
+/* What a leaf's pages have shown, and those of the next part need not show. */
+typedef struct LeafLearned
+{
+	int skip_groups;  /* row groups until a dictionary is tried again */
+	int trial_groups; /* until levels of compression are */
+	int codec_level;
+} LeafLearned;
+
 typedef struct ParquetLeaf
 {
 	/* fixed by the schema */
@@ -197,22 +205,20 @@ typedef struct ParquetLeaf
 
 	/* the column chunk */
 	Dictionary *dictionary; /* NULL: none; closed: only earlier pages use it */
-	int			skip_groups; /* row groups until a dictionary is tried again */
 	ParquetPage *pages;
 	ParquetPage *last_page;
 	int			 npages;
 	int			 nindex_pages; /* of them encoded by the dictionary */
-	int			 codec_level;
-	int			 trial_groups; /* row groups until levels are tried again */
 	int64		 chunk_levels;
 	int64		 chunk_nulls;
 	Bounds		 bounds;
+
+	LeafLearned learned;
 } ParquetLeaf;
 
 /* Room in front of a page's values where its levels usually fit. */
 #define LEVEL_ROOM 64
 
-extern void leaf_init(ParquetLeaf *leaf);
 /* Starts a row group: empty buffers in the writer's group context. */
 extern void leaf_begin_group(ParquetLeaf *leaf);
 extern void leaf_begin_page(ParquetLeaf *leaf, int64 first_row);

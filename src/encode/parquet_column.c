@@ -17,17 +17,6 @@
 #define SKIPPED_GROUPS 7
 
 void
-leaf_init(ParquetLeaf *leaf)
-{
-	leaf->skip_groups = 0;
-	leaf->trial_groups = 0;
-	leaf->codec_level = leaf->writer->codec_level
-							? leaf->writer->codec_level
-							: leaf->writer->codec->default_level;
-	leaf_begin_group(leaf);
-}
-
-void
 leaf_begin_group(ParquetLeaf *leaf)
 {
 	MemoryContext context = leaf->writer->group_context;
@@ -43,12 +32,12 @@ leaf_begin_group(ParquetLeaf *leaf)
 	leaf->chunk_levels = leaf->chunk_nulls = 0;
 	bounds_clear(&leaf->bounds);
 
-	if (leaf->trial_groups > 0)
-		leaf->trial_groups--;
+	if (leaf->learned.trial_groups > 0)
+		leaf->learned.trial_groups--;
 	if (leaf->type == PARQUET_BOOLEAN)
 		/* a bit each is less than a number each */;
-	else if (leaf->skip_groups > 0)
-		leaf->skip_groups--;
+	else if (leaf->learned.skip_groups > 0)
+		leaf->learned.skip_groups--;
 	else
 	{
 		leaf->dictionary = dictionary_new(
@@ -145,7 +134,7 @@ leaf_abandon_dictionary(ParquetLeaf *leaf)
 	{
 		dictionary_free(leaf->dictionary);
 		leaf->dictionary = NULL;
-		leaf->skip_groups = SKIPPED_GROUPS;
+		leaf->learned.skip_groups = SKIPPED_GROUPS;
 	}
 }
 

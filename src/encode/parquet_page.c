@@ -138,7 +138,7 @@ trial_is_due(const ParquetLeaf *leaf)
 {
 	const ParquetCodec *codec = leaf->writer->codec;
 
-	return leaf->writer->codec_level == 0 && leaf->trial_groups == 0 &&
+	return leaf->writer->codec_level == 0 && leaf->learned.trial_groups == 0 &&
 		   codec->quick_level != codec->default_level;
 }
 
@@ -160,11 +160,11 @@ try_levels(ParquetLeaf *leaf, bool numbers, const char *body, size_t len)
 	quick = compress_at(writer, &writer->trial, codec->quick_level, numbers,
 						body, len);
 	if (len >= MIN_TRIAL_BYTES)
-		leaf->trial_groups = TRIAL_GROUPS;
-	leaf->codec_level = codec->default_level;
+		leaf->learned.trial_groups = TRIAL_GROUPS;
+	leaf->learned.codec_level = codec->default_level;
 	if (quick - quick / 32 > usual)
 		return usual;
-	leaf->codec_level = codec->quick_level;
+	leaf->learned.codec_level = codec->quick_level;
 	other = writer->compressed;
 	writer->compressed = writer->trial;
 	writer->trial = other;
@@ -189,7 +189,7 @@ compress_body(ParquetLeaf *leaf, bool numbers, const char *body, size_t len,
 	}
 	if (tried < len)
 		*stored_len = compress_at(writer, &writer->compressed,
-								  leaf->codec_level, numbers, body, len);
+								  leaf->learned.codec_level, numbers, body, len);
 	return writer->compressed.data;
 }
 

@@ -228,6 +228,8 @@ open_chain(PartScan *scan)
 	scan->options = job->options.row;
 	scan->options.drain = drain_rows;
 	scan->options.drain_arg = scan;
+	scan->options.learned = &scan->source->learned;
+	scan->options.learned_context = GetMemoryChunkContext(scan->source);
 	describe_part(scan);
 	scan->encoder =
 		job->row_format->open(scan->shape, &scan->options, &scan->out);
