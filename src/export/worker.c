@@ -9,6 +9,10 @@
  */
 #include "postgres.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -22,6 +26,11 @@
 
 #include "export/shared.h"
 #include "failpoint.h"
+
+/* Blocks up to this size come from memory that was freed before. */
+#define KEPT_BLOCK_SIZE (4 * 1024 * 1024)
+/* What is kept of it at most. */
+#define KEPT_FREE_SIZE	(64 * 1024 * 1024)
 
 typedef struct ExportWorker
 {
@@ -249,6 +258,20 @@ work(void *arg)
 	}
 }
 
+/*
+ * A part, and a row group of Parquet, is many blocks that are freed together
+ * and needed again at once.  Without this the C library would give them back
+ * and the kernel clear every page of them anew.
+ */
+static void
+keep_freed_memory(void)
+{
+#ifdef __GLIBC__
+	(void) mallopt(M_MMAP_THRESHOLD, KEPT_BLOCK_SIZE);
+	(void) mallopt(M_TRIM_THRESHOLD, KEPT_FREE_SIZE);
+#endif
+}
+
 void
 outflow_worker_main(Datum arg)
 {
@@ -264,6 +287,7 @@ outflow_worker_main(Datum arg)
 	segment = shared_attach(DatumGetUInt32(arg));
 	if (segment == NULL)
 		return;
+	keep_freed_memory();
 	worker.context = AllocSetContextCreate(
 		TopMemoryContext, "outflow export worker", ALLOCSET_DEFAULT_SIZES);
 	worker.shared = dsm_segment_address(segment);
