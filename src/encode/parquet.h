@@ -377,10 +377,10 @@ typedef struct ParquetWriter
 	size_t group_bytes;
 	int64  group_max_rows;
 
-	int64 offset; /* bytes of the file so far */
-	int64 rows;	  /* of the file, without the open row group's */
+	int64 offset;	  /* bytes of the file so far */
+	int64 rows;		  /* of the file, without the open row group's */
 	int64 group_rows; /* of the open row group, with those that wait */
-	bool  page_due; /* some leaf's page is full */
+	bool  page_due;	  /* some leaf's page is full */
 
 	struct ParquetFooter *footer;
 } ParquetWriter;

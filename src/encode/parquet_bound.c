@@ -55,8 +55,8 @@ bounds_clear(Bounds *bounds)
 		for (i = 1; i < n; i++)                                               \
 		{                                                                     \
 			memcpy(&value, data + i * sizeof(type), sizeof(type));            \
-			min = Min(min, value);                                            \
-			max = Max(max, value);                                            \
+			min = value < min ? value : min;                                  \
+			max = value > max ? value : max;                                  \
 		}                                                                     \
 		bound_set(&bounds->min, &min, sizeof(type));                          \
 		bound_set(&bounds->max, &max, sizeof(type));                          \
@@ -74,21 +74,18 @@ DEFINE_NUMBER_BOUNDS(bounds_of_int64, int64)
 #define DEFINE_FLOAT_BOUNDS(name, type)                                       \
 	static void name(const char *data, int n, Bounds *bounds)                 \
 	{                                                                         \
-		type min = 0, max = 0, value;                                         \
-		bool found = false;                                                   \
+		type min = INFINITY, max = -INFINITY, value;                          \
 		int	 i;                                                               \
                                                                               \
+		/* no comparison with NaN is true */                                  \
 		for (i = 0; i < n; i++)                                               \
 		{                                                                     \
 			memcpy(&value, data + i * sizeof(type), sizeof(type));            \
-			if (isnan(value))                                                 \
-				continue;                                                     \
-			min = found ? Min(min, value) : value;                            \
-			max = found ? Max(max, value) : value;                            \
-			found = true;                                                     \
+			min = value < min ? value : min;                                  \
+			max = value > max ? value : max;                                  \
 		}                                                                     \
-		bounds->unbounded = !found;                                           \
-		if (!found)                                                           \
+		bounds->unbounded = min > max;                                        \
+		if (bounds->unbounded)                                                \
 			return;                                                           \
 		min = min == 0 ? (type) -0.0 : min;                                   \
 		max = max == 0 ? (type) 0.0 : max;                                    \

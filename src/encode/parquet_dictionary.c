@@ -136,7 +136,7 @@ may_grow(const Dictionary *dictionary)
 		needed += FAST_ENTRIES / 16;
 	return dictionary->nvalues >= needed &&
 		   dictionary->nslots * 4 * sizeof(DictionarySlot) <=
-		   2 * dictionary->max_bytes;
+			   2 * dictionary->max_bytes;
 }
 
 static void

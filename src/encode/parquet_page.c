@@ -188,8 +188,9 @@ compress_body(ParquetLeaf *leaf, bool numbers, const char *body, size_t len,
 		*stored_len = try_levels(leaf, numbers, body, tried);
 	}
 	if (tried < len)
-		*stored_len = compress_at(writer, &writer->compressed,
-								  leaf->learned.codec_level, numbers, body, len);
+		*stored_len =
+			compress_at(writer, &writer->compressed, leaf->learned.codec_level,
+						numbers, body, len);
 	return writer->compressed.data;
 }
 
@@ -201,11 +202,10 @@ make_page(ParquetLeaf *leaf, ParquetPageType type, ParquetEncoding encoding,
 	ParquetWriter *writer = leaf->writer;
 	size_t		   stored_len;
 	bool numbers = encoding == ENCODING_PLAIN && leaf->width >= sizeof(int32);
-	const char *stored =
-		compress_body(leaf, numbers, body, len, &stored_len);
-	Bytes		  *header = &writer->header;
-	ParquetPage	  *page;
-	Thrift		   thrift;
+	const char	*stored = compress_body(leaf, numbers, body, len, &stored_len);
+	Bytes		*header = &writer->header;
+	ParquetPage *page;
+	Thrift		 thrift;
 
 	header->len = 0;
 	thrift_begin(&thrift, header);

@@ -35,15 +35,15 @@ parquet_unholdable(const ParquetNode *node, int64 row, const char *what)
 	const ParquetColumn *column = node->column;
 
 	if (column->lossy != LOSSY_NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("column \"%s\" has a value that Parquet can't hold",
-						column->shape->name),
-				 errdetail("Row " INT64_FORMAT " of the part has %s.",
-						   row, what),
-				 errhint("Set the option \"lossy\" to \"null\" or \"string\", "
-						 "for all columns or as \"%s=string\".",
-						 column->shape->name)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+			 errmsg("column \"%s\" has a value that Parquet can't hold",
+					column->shape->name),
+			 errdetail("Row " INT64_FORMAT " of the part has %s.", row, what),
+			 errhint("Set the option \"lossy\" to \"null\" or \"string\", "
+					 "for all columns or as \"%s=string\".",
+					 column->shape->name)));
 }
 
 static void

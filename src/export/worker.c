@@ -30,7 +30,7 @@
 /* Blocks up to this size come from memory that was freed before. */
 #define KEPT_BLOCK_SIZE (4 * 1024 * 1024)
 /* What is kept of it at most. */
-#define KEPT_FREE_SIZE	(64 * 1024 * 1024)
+#define KEPT_FREE_SIZE (64 * 1024 * 1024)
 
 typedef struct ExportWorker
 {

@@ -117,6 +117,8 @@ EOS
 check('patterns');
 check('patterns', set => q{SET outflow.part_memory = '1MB'},
 	arguments => 'workers => 0');
+# each part begins with what the one before has shown of the columns
+check('patterns', arguments => q{workers => 1, part_size => '256kB'});
 
 # ---- a dictionary that grows too large in mid-chunk
 $node->safe_psql('postgres', <<'EOS');

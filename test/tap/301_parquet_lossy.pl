@@ -69,6 +69,23 @@ foreach my $case (@cases)
 	check_parquet($node, 'postgres', 'compare', $table, $directory, 'v');
 }
 
+# the row is named, though many rows are put at a time
+$node->safe_psql('postgres', <<'EOS');
+CREATE TABLE far_row AS SELECT g::bigint AS id, g AS n,
+	CASE WHEN g = 777 THEN 'infinity' ELSE date '2000-01-01' + g END AS d,
+	CASE WHEN g % 5 > 0 THEN timestamp '2000-01-01' + g * interval '1 day' END
+		AS t
+FROM generate_series(1, 1000) g;
+CREATE SCHEMA expected;
+CREATE TABLE expected.far_row AS
+	SELECT id, n, nullif(d, 'infinity') AS d, t FROM far_row;
+EOS
+like(export_error('far_row', '{"row_group_rows": 300}'),
+	qr/Row 777 of the part has an infinite date/, 'a row far from the start');
+check_parquet($node, 'postgres', 'compare', 'expected.far_row',
+	export_parquet($node, 'far_row',
+		arguments => q{options => '{"lossy": "null", "row_group_rows": 300}'}));
+
 # as nulls: compare with a table in which they are
 $node->safe_psql('postgres', <<'EOS');
 CREATE TABLE nulled (id bigint NOT NULL, a numeric(10,2) NOT NULL, b date[],
@@ -76,7 +93,6 @@ CREATE TABLE nulled (id bigint NOT NULL, a numeric(10,2) NOT NULL, b date[],
 INSERT INTO nulled VALUES (1, 'NaN', '{2000-01-01,infinity,NULL}',
 		'(1,infinity)', '{{1}}', 'infinity', 'x'),
 	(2, 1.5, '{}', '(2,2000-01-01)', '{1}', '2000-01-01 00:00+00', 'y');
-CREATE SCHEMA expected;
 CREATE TABLE expected.nulled (LIKE nulled);
 ALTER TABLE expected.nulled ALTER a DROP NOT NULL, ALTER e DROP NOT NULL;
 INSERT INTO expected.nulled VALUES (1, NULL, '{2000-01-01,NULL,NULL}', '(1,)',
