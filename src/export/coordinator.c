@@ -25,6 +25,10 @@
 /* How long workers may take to see that the job stops by themselves. */
 #define STOP_PATIENCE_MS 2000
 
+/* How often one that is told to end tries to say how its job stands. */
+#define LAST_TRIES	  100
+#define LAST_PAUSE_MS 10
+
 typedef struct CoordinatorArgs
 {
 	Oid database;
@@ -122,6 +126,7 @@ claim(Coordinator *coordinator)
 		CommitTransactionCommand();
 		return false;
 	}
+	job_lock_tables();
 	job_lock_submission();
 	old = MemoryContextSwitchTo(coordinator->context);
 	job = coordinator->job = job_load(coordinator->id, true);
@@ -132,6 +137,8 @@ claim(Coordinator *coordinator)
 		return false;
 	}
 	coordinator->claimed = true;
+	/* two of them may have been submitted at the same time */
+	destination_check_free(job, true);
 
 	if (job_count_running(job->id) >= max_jobs)
 		waiting_for = psprintf("the end of one of %d running jobs "
@@ -215,7 +222,6 @@ begin_reading(void)
 	StartTransactionCommand();
 	XactIsoLevel = XACT_REPEATABLE_READ;
 	XactReadOnly = true;
-	job_lock_tables();
 }
 
 static void
@@ -304,6 +310,7 @@ publish(void *arg)
 
 	/* from now on finished files of ours may stand at the destination */
 	StartTransactionCommand();
+	job_lock_tables();
 	job_set_publishing(coordinator->id, true);
 	CommitTransactionCommand();
 
@@ -314,6 +321,7 @@ publish(void *arg)
 	old = MemoryContextSwitchTo(coordinator->publish_context);
 	job = job_load(coordinator->id, false);
 	job_derive(job);
+	file_root_check_place(coordinator->root);
 	/* an earlier attempt may have removed it already */
 	(void) file_temp_open(coordinator->root, job->uuid, true);
 	publish_job(job, coordinator->root);
@@ -366,7 +374,8 @@ static void
 start_next(void)
 {
 	StartTransactionCommand();
-	(void) queue_start_next(1);
+	if (job_try_lock_tables())
+		(void) queue_start_next(1);
 	CommitTransactionCommand();
 }
 
@@ -402,6 +411,26 @@ coordinate_cleanup(void *arg)
 	stop_workers(coordinator);
 }
 
+/*
+ * Waits for who has locked the job's row, but not when it is time to end: it
+ * says "running" then, which without a coordinator means "interrupted".
+ */
+static bool
+reach_row(Coordinator *coordinator)
+{
+	for (int tries = 0;; tries++)
+	{
+		StartTransactionCommand();
+		if (job_try_lock_row(coordinator->id))
+			return true;
+		CommitTransactionCommand();
+		if (ProcDiePending && tries >= LAST_TRIES)
+			return false;
+		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LAST_PAUSE_MS,
+						 PG_WAIT_EXTENSION);
+	}
+}
+
 static void
 record_failure(Coordinator *coordinator, const JobError *error)
 {
@@ -409,7 +438,8 @@ record_failure(Coordinator *coordinator, const JobError *error)
 					   error->code == ERRCODE_QUERY_CANCELED;
 	int part = coordinator->shared ? coordinator->shared->failed_part : -1;
 
-	StartTransactionCommand();
+	if (!reach_row(coordinator))
+		return;
 	job_set_state(coordinator->id, interrupted ? JOB_INTERRUPTED : JOB_FAILED,
 				  error);
 	if (part >= 0)

@@ -79,6 +79,22 @@ destination_has_folders(const Job *job)
 	return ((JobSource *) linitial(job->sources))->folder[0] != '\0';
 }
 
+void
+destination_check_free(const Job *job, bool begun)
+{
+	int64 other = job_at_location(job->location, job->id, begun);
+
+	if (other != 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("destination \"%s\" is in use by export job " INT64_FORMAT,
+					job->destination, other),
+			 errdetail("An unfinished job has its directory to itself, with "
+					   "all that lies beneath it."),
+			 errhint("Finish that job, or cancel and forget it.")));
+}
+
 /* The hidden directory of another job, which sink.h names so. */
 #define TEMP_PREFIX ".outflow-"
 

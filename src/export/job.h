@@ -185,8 +185,11 @@ extern void job_set_slot(int64 id, bool ready);
 extern void job_record_plan(const Job *job, const char *snapshot,
 							XLogRecPtr lsn, int parts);
 extern void job_delete(int64 id);
-/* Another unfinished job that writes to the same place; 0 for none. */
-extern int64 job_at_location(const char *location, int64 except);
+/*
+ * Another unfinished job whose directory is the same or lies one in the other;
+ * 0 for none.  begun: only those that have begun to use it.
+ */
+extern int64 job_at_location(const char *location, int64 except, bool begun);
 typedef struct JobProgress
 {
 	int	  parts_done;
@@ -221,8 +224,14 @@ extern bool job_is_live(int64 id);
 extern void job_lock_submission(void);
 /* The process that holds the job's lock, or 0. */
 extern int job_holder(int64 id);
-/* Holds both tables' locks, so that a queued DROP EXTENSION waits for us. */
+/* To the end of the process, or the first ERROR: DROP EXTENSION waits for us. */
 extern void job_lock_tables(void);
+/*
+ * For who can't be interrupted: whether the tables, and the job's row, are at
+ * once ours to write, to the end of the transaction.
+ */
+extern bool job_try_lock_tables(void);
+extern bool job_try_lock_row(int64 id);
 
 /* ---- part_table.c: rows of outflow.part */
 
@@ -354,6 +363,8 @@ extern FileRoot *destination_folder(FileRoot *root, const char *folder,
 extern FileRoot *destination_folder_of(FileRoot *root, const char *file);
 extern void		 destination_folder_close(FileRoot *folder, FileRoot *root);
 extern bool		 destination_has_folders(const Job *job);
+/* Refuses a place that an unfinished job has, or with begun has begun to use */
+extern void destination_check_free(const Job *job, bool begun);
 /* Refuses a directory that holds anything else. */
 extern void destination_check_empty(FileRoot *root, const Job *job);
 

@@ -8,8 +8,11 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 
@@ -110,10 +113,64 @@ job_holder(int64 id)
 	return 0;
 }
 
+static const struct
+{
+	const char *name;
+	LOCKMODE	mode;
+} tables[] = {{"job", RowExclusiveLock},
+			  {"source", AccessShareLock},
+			  {"part", RowExclusiveLock}};
+
+/* The end of a process ends its session's locks only if it aborts something. */
+static void
+unlock_tables(int code, Datum arg)
+{
+	if (!IsTransactionOrTransactionBlock())
+		LockReleaseAll(DEFAULT_LOCKMETHOD, true);
+}
+
 void
 job_lock_tables(void)
 {
-	LockRelationOid(job_table_oid("job"), RowExclusiveLock);
-	LockRelationOid(job_table_oid("source"), AccessShareLock);
-	LockRelationOid(job_table_oid("part"), RowExclusiveLock);
+	static bool registered = false;
+
+	if (!registered)
+		before_shmem_exit(unlock_tables, (Datum) 0);
+	registered = true;
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		LockRelId id = {job_table_oid(tables[i].name), MyDatabaseId};
+
+		LockRelationIdForSession(&id, tables[i].mode);
+	}
+}
+
+bool
+job_try_lock_tables(void)
+{
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		if (!ConditionalLockRelationOid(job_table_oid(tables[i].name),
+										tables[i].mode))
+			return false;
+	}
+	return true;
+}
+
+bool
+job_try_lock_row(int64 id)
+{
+	const Oid	type = INT8OID;
+	const Datum value = Int64GetDatum(id);
+	JobAccess	access;
+	bool		locked;
+
+	if (!job_try_lock_tables())
+		return false;
+	job_access_begin(&access);
+	locked = job_query("SELECT FROM outflow.job WHERE job = $1 "
+					   "FOR UPDATE SKIP LOCKED",
+					   1, &type, &value, NULL) > 0;
+	job_access_end(&access);
+	return locked;
 }

@@ -221,20 +221,24 @@ query_ids(const char *sql, int nargs, const Oid *types, const Datum *values,
 }
 
 int64
-job_at_location(const char *location, int64 except)
+job_at_location(const char *location, int64 except, bool begun)
 {
-	const Oid	types[] = {TEXTOID, INT8OID};
+	const Oid	types[] = {TEXTOID, INT8OID, BOOLOID};
 	const Datum values[] = {CStringGetTextDatum(location),
-							Int64GetDatum(except)};
+							Int64GetDatum(except), BoolGetDatum(begun)};
 	int			count;
 	int64	   *ids;
 
-	ids = query_ids("SELECT job FROM outflow.job "
-					"WHERE location = $1 "
-					"AND job <> $2 "
-					"AND state <> 'done' "
-					"ORDER BY job LIMIT 1",
-					lengthof(types), types, values, &count);
+	ids = query_ids(
+		"SELECT job FROM outflow.job "
+		"WHERE (location = $1 "
+		"OR starts_with(location, $1 || '/') "
+		"OR starts_with($1, location || '/')) "
+		"AND job <> $2 "
+		"AND state <> 'done' "
+		"AND (NOT $3 OR state = 'running' OR parts_total IS NOT NULL) "
+		"ORDER BY job LIMIT 1",
+		lengthof(types), types, values, &count);
 	return count > 0 ? ids[0] : 0;
 }
 

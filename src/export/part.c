@@ -332,6 +332,7 @@ part_export(const PartContext *context, const PlannedPart *part,
 	scan.source = list_nth(job->sources, part->source);
 	scan.row_context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow export row", ALLOCSET_DEFAULT_SIZES);
+	file_root_check_place(context->root);
 	open_relations(&scan);
 	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, part->relid);
 

@@ -205,8 +205,11 @@ part_failed(int64 job, int part, const char *error)
 	JobAccess	access;
 
 	job_access_begin(&access);
+	/* unless somebody has locked the row: the job's has the error, too */
 	(void) job_query("UPDATE outflow.part SET state = 'failed', error = $3, "
-					 "attempts = attempts + 1 WHERE job = $1 AND part = $2",
+					 "attempts = attempts + 1 WHERE job = $1 AND part = "
+					 "(SELECT part FROM outflow.part WHERE job = $1 "
+					 "AND part = $2 FOR UPDATE SKIP LOCKED)",
 					 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 }

@@ -210,6 +210,7 @@ publish_job(const Job *job, FileRoot *root)
 	if (destination_has_folders(job))
 		put_manifest(root, manifest_build_common(job, parts));
 	FAILPOINT("publish-success");
+	file_root_check_place(root);
 	file_put(root, PUBLISH_SUCCESS, "", 0, true);
 	FAILPOINT("publish-clean");
 	file_temp_remove(root);

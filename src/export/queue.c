@@ -96,8 +96,11 @@ queue_start_next(int most)
 	JobAccess	  access;
 
 	job_access_begin(&access);
-	count = (int) job_query("SELECT job, owner FROM outflow.job "
-							"WHERE state = 'queued' ORDER BY job LIMIT $1",
+	/* one whose owner is gone must not keep the others from their turn */
+	count = (int) job_query("SELECT j.job, j.owner FROM outflow.job AS j "
+							"JOIN pg_catalog.pg_roles AS r ON r.oid = j.owner "
+							"WHERE j.state = 'queued' AND r.rolcanlogin "
+							"ORDER BY j.job LIMIT $1",
 							1, &type, &value, NULL);
 	queued = MemoryContextAlloc(context, sizeof(QueuedJob) * Max(count, 1));
 	for (int i = 0; i < count; i++)

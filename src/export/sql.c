@@ -114,7 +114,11 @@ check_can_log_in(Oid owner)
 
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("role with OID %u does not exist", owner)));
+						errmsg("the job's owner does not exist any more"),
+						errdetail("An export's background workers run as the "
+								  "job's owner."),
+						errhint("SELECT outflow.forget(job) removes the job "
+								"and its unfinished files.")));
 	can_log_in = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
 	ReleaseSysCache(tuple);
 	if (!can_log_in)
@@ -288,18 +292,12 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 static void
 check_destination(Job *job)
 {
-	FileRoot *root = destination_open(job, true);
-	int64	  other;
+	FileRoot *root;
 
-	job->location = pstrdup(file_root_path(root));
-	other = job_at_location(job->location, job->id);
-	if (other != 0)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg("destination \"%s\" is in use by export job " INT64_FORMAT,
-					job->destination, other),
-			 errhint("Finish that job, or cancel and forget it.")));
+	/* before a directory is made where it is not wanted */
+	job->location = file_root_normal_path(destination_path(job->destination));
+	destination_check_free(job, false);
+	root = destination_open(job, true);
 	destination_check_empty(root, job);
 	file_root_check_writable(root);
 	file_root_close(root);

@@ -79,18 +79,19 @@ withdraw_job(Waiter *waiter)
 {
 	Job *job;
 
-	if (!job_lock_exclude(waiter->id))
-		return;
-	job = job_load(waiter->id, true);
-	if (job && job->state == JOB_QUEUED)
-		job_set_state(waiter->id, JOB_INTERRUPTED, NULL);
+	if (job_lock_exclude(waiter->id) && job_try_lock_row(waiter->id))
+	{
+		job = job_load(waiter->id, false);
+		if (job && job->state == JOB_QUEUED)
+			job_set_state(waiter->id, JOB_INTERRUPTED, NULL);
+	}
 	SPI_commit();
 }
 
 static bool
 is_done(int64 id)
 {
-	Job *job = job_load(id, false);
+	Job *job = job_try_lock_tables() ? job_load(id, false) : NULL;
 	bool done = job && job->state == JOB_DONE;
 
 	SPI_commit();
@@ -150,8 +151,9 @@ start_coordinator(Waiter *waiter, const Job *job)
 	if (started)
 		return;
 	waiter->handle = NULL;
-	job_set_waiting_for(job->id,
-						"a free background worker (max_worker_processes)");
+	if (job_try_lock_row(job->id))
+		job_set_waiting_for(job->id,
+							"a free background worker (max_worker_processes)");
 }
 
 /* Whether the text differs from what was told last; remembers it. */
@@ -255,7 +257,7 @@ handle_requeued(Waiter *waiter, const Job *job)
 		waiter->silent_ends = 0;
 		return;
 	}
-	if (++waiter->silent_ends < MAX_SILENT_ENDS)
+	if (++waiter->silent_ends < MAX_SILENT_ENDS || !job_try_lock_row(job->id))
 		return;
 	error_set(&error, ERRCODE_CANNOT_CONNECT_NOW,
 			  "the job's background worker could not start", NULL,
@@ -320,7 +322,8 @@ judge(Waiter *waiter)
 
 /*
  * Looks at the job once, in a transaction of its own.  A cancel waits until
- * check_interrupts(), which still can write the job's row.
+ * check_interrupts(), which still can write the job's row.  So nothing here may
+ * wait for others: who has locked the tables is waited for between the looks.
  */
 static bool
 look(Waiter *waiter)
@@ -329,7 +332,7 @@ look(Waiter *waiter)
 	bool		  done;
 
 	HOLD_INTERRUPTS();
-	done = judge(waiter);
+	done = job_try_lock_tables() && judge(waiter);
 	SPI_commit();
 	RESUME_INTERRUPTS();
 	MemoryContextSwitchTo(old);

@@ -68,6 +68,14 @@ path_join(List *components, int count)
 	return path.data;
 }
 
+char *
+file_root_normal_path(const char *path)
+{
+	List *components = path_components(path, "directory");
+
+	return path_join(components, list_length(components));
+}
+
 /* How many components of path its export root takes; an error if not all. */
 static int
 check_beneath(List *components, const char *path, const char *export_root)
@@ -283,6 +291,25 @@ file_root_check_writable(FileRoot *root)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("cannot write to directory \"%s\": %m", root->path)));
+}
+
+void
+file_root_check_place(FileRoot *root)
+{
+	struct stat opened;
+	struct stat named;
+
+	if (fstat(root->dir->fd, &opened) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not stat directory \"%s\": %m", root->path)));
+	if (fstatat(AT_FDCWD, root->path, &named, AT_SYMLINK_NOFOLLOW) != 0 ||
+		named.st_dev != opened.st_dev || named.st_ino != opened.st_ino)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("directory \"%s\" was removed, moved or replaced",
+						root->path),
+				 errdetail("The export had opened another one there.")));
 }
 
 void

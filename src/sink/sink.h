@@ -129,11 +129,15 @@ extern FileRoot	  *file_root_subdir(FileRoot *parent, const char *name,
 									int flags);
 /* False if it is not there or holds something. */
 extern bool file_root_remove_subdir(FileRoot *parent, const char *name);
+/* An absolute path as roots have it; the same errors as for opening it. */
+extern char		  *file_root_normal_path(const char *path);
 extern void		   file_root_close(FileRoot *root);
 extern const char *file_root_path(const FileRoot *root);
 extern uint64	   file_root_free_bytes(FileRoot *root);
 /* An early error where no file could be made. */
 extern void file_root_check_writable(FileRoot *root);
+/* Throws if the directory is not any more what its path names. */
+extern void file_root_check_place(FileRoot *root);
 /* Makes renames and removals in the root durable. */
 extern void file_root_sync(FileRoot *root);
 
