@@ -21,6 +21,9 @@ our @EXPORT = qw(
   create_slot
   slot_records
   files_below
+  hold_exports
+  hold_publications
+  release_exports
 );
 
 # new_outflow_node(NAME, init => [...], conf => TEXT): a running node
@@ -103,6 +106,53 @@ sub files_below
 		closedir($handle);
 	}
 	return sort @files;
+}
+
+# hold(NODE, DATABASE, LOCK, TRIGGER): updates that the trigger is for wait until
+# release_exports().  A prepared transaction has the lock that they wait for, so
+# that it outlives the server.
+sub hold
+{
+	my ($node, $database, $lock, $trigger) = @_;
+
+	$node->safe_psql($database || 'postgres', <<EOC);
+CREATE OR REPLACE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS \$\$
+BEGIN
+	PERFORM pg_advisory_xact_lock_shared(TG_ARGV[0]::int);
+	RETURN NEW;
+END \$\$;
+CREATE OR REPLACE TRIGGER hold BEFORE UPDATE ON $trigger EXECUTE FUNCTION hold($lock);
+BEGIN;
+SELECT pg_advisory_xact_lock($lock);
+PREPARE TRANSACTION 'hold';
+EOC
+	return;
+}
+
+# hold_exports(NODE, PART, DATABASE): no job finishes that part or a later one
+sub hold_exports
+{
+	my ($node, $part, $database) = @_;
+
+	hold($node, $database, 4711, "outflow.part FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.part >= $part)");
+	return;
+}
+
+# hold_publications(NODE, DATABASE): all parts are finished, none is published
+sub hold_publications
+{
+	my ($node, $database) = @_;
+
+	hold($node, $database, 4712, 'outflow.job FOR EACH ROW WHEN (NEW.publishing AND NOT OLD.publishing)');
+	return;
+}
+
+sub release_exports
+{
+	my ($node, $database) = @_;
+
+	$node->safe_psql($database || 'postgres', "ROLLBACK PREPARED 'hold'");
+	return;
 }
 
 1;

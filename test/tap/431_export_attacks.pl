@@ -137,8 +137,10 @@ foreach my $attack (
 	($job, $hidden) = crashed($name);
 	$node->safe_psql('postgres', $_) foreach split(/; /, $command);
 	sql("CALL outflow.resume($job)");
-	is(sql("SELECT state FROM outflow.jobs WHERE job = $job"),
-		'done', "$name: resumed");
+	is(sql("SELECT state, parts_carried, parts_redone >= 6 FROM outflow.jobs WHERE job = $job"),
+		'done|0|t', "$name: resumed, and nothing that was finished is kept");
+	is(sql("SELECT string_agg(DISTINCT reason, ' ') FROM outflow.part WHERE job = $job"),
+		'the table was rewritten', "$name: which the parts tell the reason of");
 	whole($name, $job);
 }
 
