@@ -7,6 +7,7 @@ SET search_path = stream_after_snapshot;
 CREATE TABLE t (id int PRIMARY KEY, v text);
 CREATE TABLE u (id int PRIMARY KEY);
 SELECT create_slot('stream_after_snapshot');
+SELECT FROM pg_create_logical_replication_slot('stream_after_snapshot_2', 'outflow', false, true);
 CREATE FUNCTION after(VARIADIC snapshot text[]) RETURNS TABLE (op text, name text, new json) LANGUAGE sql AS
 	$$SELECT data::json->>'op', data::json->>'table', data::json->'new'
 	  FROM peek('stream_after_snapshot', 'after_snapshot', array_to_string(snapshot, ','), 'include_transactions', 'off', 'include_schemas', 'off') ORDER BY n$$;
@@ -50,7 +51,8 @@ SELECT * FROM after(:'snapshot');
 -- what the snapshot has and what comes behind it is the table
 SELECT * FROM exported UNION ALL SELECT (new->>'id')::int, new->>'v' FROM after(:'snapshot') WHERE name = 't' ORDER BY 1;
 -- two_phase decides by the same id
-SELECT data::json->>'op' FROM peek('stream_after_snapshot', 'after_snapshot', :'snapshot', 'two_phase', 'off', 'tables', '*.t', 'include_schemas', 'off') ORDER BY n;
+SELECT data::json->>'op', data::json->>'gid', data::json->'new'->>'id' FROM peek('stream_after_snapshot_2', 'after_snapshot', :'snapshot', 'tables', '*.t', 'include_schemas', 'off') ORDER BY n;
+SELECT pg_drop_replication_slot('stream_after_snapshot_2');
 
 -- messages outside of transactions are no part of a snapshot
 SELECT pg_logical_emit_message(false, 'm', 'x') IS NOT NULL, pg_logical_emit_message(true, 'm', 'y') IS NOT NULL;

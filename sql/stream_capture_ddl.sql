@@ -96,6 +96,7 @@ CREATE SERVER stream_server FOREIGN DATA WRAPPER stream_wrapper OPTIONS (passwor
 CREATE USER MAPPING FOR PUBLIC SERVER stream_server OPTIONS (password 'hush');
 ALTER USER MAPPING FOR PUBLIC SERVER stream_server OPTIONS (SET password 'hush hush');
 CREATE FOREIGN TABLE far (a int) SERVER stream_server OPTIONS (token 'hush');
+ALTER TABLE far OPTIONS (SET token 'hush hush'), ALTER a OPTIONS (ADD token 'hush');
 DROP FOREIGN TABLE far;
 DROP USER MAPPING FOR PUBLIC SERVER stream_server;
 DROP SERVER stream_server;
@@ -108,6 +109,18 @@ CREATE TABLE outflow.own (a int);
 DROP TABLE outflow.own;
 SELECT * FROM seen();
 
+-- what imports foreign tables may have options as well
+SET client_min_messages = error;
+CREATE EXTENSION postgres_fdw;
+DO $$ BEGIN EXECUTE format('CREATE SERVER stream_loopback FOREIGN DATA WRAPPER postgres_fdw OPTIONS (dbname %L, host %L, port %L)', current_database(), split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port')); END $$;
+CREATE USER MAPPING FOR CURRENT_USER SERVER stream_loopback;
+CREATE SCHEMA imported;
+IMPORT FOREIGN SCHEMA stream_capture_ddl LIMIT TO (second) FROM SERVER stream_loopback INTO imported OPTIONS (import_default 'false');
+SELECT * FROM imported.second;
+DROP SCHEMA imported CASCADE;
+DROP EXTENSION postgres_fdw CASCADE;
+RESET client_min_messages;
+SELECT record::json->>'tag', record::json->>'command', record ~ 'imported.second' FROM seen() WHERE record ~ 'IMPORT|DROP';
 -- whatever messages are wanted; and to formats that have no such record, a message
 CREATE TABLE sixth (a int);
 SELECT record FROM (SELECT plain(data) AS record FROM peek('stream_capture_ddl', 'messages', 'off', 'message_prefixes', 'none')) AS r;

@@ -35,6 +35,19 @@ SELECT * FROM peek('stream_options', 'skip_changes', 'here');
 SELECT * FROM peek('stream_options', 'skip_changes', '0/10/xyz');
 SELECT * FROM peek('stream_options', 'skip_changes', '0/10/123456789');
 SELECT * FROM peek('stream_options', 'tables', repeat('x', 2000000));
+-- what a message shows of a value is short
+CREATE FUNCTION refused(VARIADIC options text[]) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM * FROM peek('stream_options', VARIADIC options);
+	RETURN 'accepted';
+EXCEPTION WHEN invalid_parameter_value OR program_limit_exceeded THEN
+	RETURN CASE WHEN length(sqlerrm) < 200 THEN 'briefly' ELSE 'at length' END;
+END $$;
+SELECT name, refused(name, repeat('x', 500000)) FROM unnest('{format,format_version,tables,exclude_tables,exclude_columns,actions,messages,batch_bytes,numbers,after_snapshot,max_value_bytes,oversize,skip_changes}'::text[]) AS name;
+SELECT name, refused('format', 'wal2json', name, repeat('x', 500000)) FROM unnest('{format-version,actions,filter-origins,filter-tables,add-tables,include-pk,skip_changes}'::text[]) AS name;
+SELECT refused(repeat('x', 500000), 'x'), refused('format', repeat('x', 2000000)), refused('format', 'wal2json', 'add-msg-prefixes', repeat('x ', 500000));
+-- long lists
+SELECT count(*) FROM peek('stream_options', 'tables', repeat('a*.b?,', 150000) || 'c.d', 'skip_changes', repeat('0/1,', 200000) || '0/2', 'publication_names', repeat('p,', 500000) || 'p', 'origin', repeat('o,', 500000) || 'o');
 -- nothing of it harmed the slot
 
 INSERT INTO a VALUES (1, 'one', 'hush');

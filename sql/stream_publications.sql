@@ -146,6 +146,16 @@ SELECT * FROM published('root', 'tables', '*.p2a');
 SELECT data::json->>'table' FROM peek('stream_publications', 'publication_names', 'root') WHERE data ~ '"op":"schema"' ORDER BY n;
 SELECT data::json->>'table' FROM consume('stream_publications', 'publication_names', 'leaves') WHERE data ~ '"op":"schema"' ORDER BY n;
 
+-- a root that is altered by itself: the next change has its new name and definition
+INSERT INTO p VALUES (5, 'p', 1);
+ALTER TABLE p RENAME TO q;
+INSERT INTO q VALUES (6, 'q', 1);
+ALTER TABLE ONLY q ALTER v SET DEFAULT 'x';
+INSERT INTO q VALUES (7, 'default', 1);
+ALTER TABLE q SET SCHEMA stream_publications_2;
+INSERT INTO stream_publications_2.q VALUES (8, 'moved', 1);
+SELECT data::json->>'op', data::json->>'schema', data::json->>'table', data::json->'leaf'->>'table', coalesce(data::json->'new'->>'id', data::json->'columns'->1->>'default')
+FROM consume('stream_publications', 'publication_names', 'root', 'include_transactions', 'off') ORDER BY n;
 -- a publication that is older than a transaction's rows, dropped in it
 BEGIN;
 INSERT INTO a VALUES (200, 'published');

@@ -95,5 +95,24 @@ SELECT pg_drop_replication_slot('stream_one_phase');
 COMMIT PREPARED 'stream_ten';
 
 SELECT pg_drop_replication_slot('stream_two_phase');
+-- what was prepared before the option was given comes at COMMIT PREPARED, behind what came meanwhile, and its ids say so
+SELECT create_slot('stream_late');
+BEGIN;
+INSERT INTO t VALUES (6000, 'early');
+PREPARE TRANSACTION 'stream_early';
+INSERT INTO t VALUES (6001, 'meanwhile');
+CREATE TEMP TABLE late (n serial, r json);
+INSERT INTO late (r) SELECT data::json FROM consume('stream_late') ORDER BY n;
+SELECT count(*) FROM consume('stream_late', 'two_phase', 'on');
+INSERT INTO t VALUES (6002, 'later');
+INSERT INTO late (r) SELECT data::json FROM consume('stream_late') ORDER BY n;
+COMMIT PREPARED 'stream_early';
+INSERT INTO t VALUES (6003, 'last');
+SELECT count(*) FROM (SELECT data FROM peek('stream_late') EXCEPT SELECT data FROM peek('stream_late', 'two_phase', 'on')) AS d;
+INSERT INTO late (r) SELECT data::json FROM consume('stream_late') ORDER BY n;
+SELECT r->>'op', r->'new'->>'v', row_number() OVER (ORDER BY r->>'id' COLLATE "C") FROM late WHERE r->>'op' = 'insert' ORDER BY n;
+SELECT DISTINCT (p.r->>'prepare_lsn')::pg_lsn < (c.r->>'commit_lsn')::pg_lsn, (substr(i.r->>'id', 1, 8) || '/' || substr(i.r->>'id', 9, 8))::pg_lsn = (c.r->>'commit_lsn')::pg_lsn
+FROM late AS p, late AS i, late AS c WHERE p.r->>'op' ~ 'prepare$' AND i.r->'new'->>'v' = 'early' AND c.r->>'op' = 'commit_prepared';
+SELECT pg_drop_replication_slot('stream_late');
 SET client_min_messages = warning;
 DROP SCHEMA stream_two_phase CASCADE;

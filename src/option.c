@@ -43,9 +43,8 @@ option_find(const OptionSpec *table, const char *name)
 	return NULL;
 }
 
-/* The value as a message may show it. */
-static char *
-shown(const char *value)
+char *
+option_shown(const char *value)
 {
 	int len = strlen(value);
 
@@ -62,7 +61,7 @@ bad_value(const OptionSpec *spec, const char *what, const char *value,
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("invalid value for %s \"%s\": \"%s\"", what,
-						   spec->name, shown(value)),
+						   spec->name, option_shown(value)),
 					errhint("%s", hint)));
 }
 
@@ -279,11 +278,11 @@ options_parse(const OptionSpec *table, const char *what, List *elements,
 		const OptionSpec *spec = option_find(table, element->defname);
 
 		if (spec == NULL)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown %s \"%s\"", what, shown(element->defname)),
-				 errhint("Valid names are: %s.", option_names(table))));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unknown %s \"%s\"", what,
+							option_shown(element->defname)),
+					 errhint("Valid names are: %s.", option_names(table))));
 		if (list_member_ptr(seen, spec))
 			ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
 							errmsg("%s \"%s\" is given more than once", what,

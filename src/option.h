@@ -62,6 +62,9 @@ extern void option_set(const OptionSpec *spec, const char *what,
 extern const OptionSpec *option_find(const OptionSpec *table,
 									 const char		  *name);
 
+/* The value as a message may show it. */
+extern char *option_shown(const char *value);
+
 /* "a", "b", ...: the valid names, for a hint. */
 extern char *option_names(const OptionSpec *table);
 

@@ -24,8 +24,9 @@ typedef enum ChangeOp
 typedef struct ChangeTransaction
 {
 	TransactionId xid;		  /* top-level */
-	XLogRecPtr	  commit_lsn; /* invalid while in progress; the prepare LSN
-							   * under two-phase */
+	XLogRecPtr	  commit_lsn; /* first part of ids: what the transaction is
+							   * delivered at; invalid while in progress */
+	XLogRecPtr	  prepare_lsn;
 	XLogRecPtr	  end_lsn;
 	TimestampTz	  time;		   /* of commit or prepare; 0 while unknown */
 	const char	 *gid;		   /* prepared transactions, else NULL */

@@ -86,7 +86,7 @@ change_json_transaction(StringInfo out, const ChangeFormatOptions *options,
 	if (members & COMMIT_LSN)
 		append_lsn_member(out, ",\"commit_lsn\":", txn->commit_lsn);
 	if (members & PREPARE_LSN)
-		append_lsn_member(out, ",\"prepare_lsn\":", txn->commit_lsn);
+		append_lsn_member(out, ",\"prepare_lsn\":", txn->prepare_lsn);
 	if (members & PREPARE_END_LSN)
 		append_lsn_member(out, ",\"prepare_end_lsn\":", txn->prepare_end_lsn);
 	if (members & END_LSN)

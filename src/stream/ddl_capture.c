@@ -189,11 +189,15 @@ may_hold_secret(const char *tag)
 		   ends_with(tag, " FOREIGN DATA WRAPPER");
 }
 
-/* Commands that are told, but whose text may hold such options, too. */
+/*
+ * Objects whose commands are told, but without their text, which may hold such
+ * options, too: ALTER TABLE and IMPORT FOREIGN SCHEMA among them.
+ */
 static bool
-has_private_text(const char *tag)
+has_private_text(const char *tag, const char *type)
 {
-	return ends_with(tag, " FOREIGN TABLE");
+	return type && strncmp(type, "foreign table", 13) == 0 &&
+		   strncmp(tag, "DROP ", 5) != 0;
 }
 
 /* ---- the message */
@@ -214,14 +218,16 @@ is_of_interest(const char *schema, bool is_hidden)
 static void
 write_message(const char *tag, const char *query)
 {
-	char		  *command = has_private_text(tag) ? NULL : current_command();
+	char		  *command = current_command();
+	StringInfoData objects;
 	StringInfoData content;
+	bool		   is_private = false;
 	int			   found = 0;
 
 	if (may_hold_secret(tag) || !XLogLogicalInfoActive())
 		return;
+	initStringInfo(&objects);
 	initStringInfo(&content);
-	ddl_message_begin(&content, tag, command);
 	if (SPI_connect() != SPI_OK_CONNECT ||
 		SPI_execute(query, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read the objects of a command");
@@ -230,15 +236,18 @@ write_message(const char *tag, const char *query)
 		HeapTuple tuple = SPI_tuptable->vals[i];
 		TupleDesc desc = SPI_tuptable->tupdesc;
 		char	 *hidden = SPI_getvalue(tuple, desc, 4);
+		char	 *type = SPI_getvalue(tuple, desc, 1);
 
+		is_private |= has_private_text(tag, type);
 		if (!is_of_interest(SPI_getvalue(tuple, desc, 2),
 							hidden && strcmp(hidden, "t") == 0))
 			continue;
 		found++;
-		ddl_message_add(&content, SPI_getvalue(tuple, desc, 1),
-						SPI_getvalue(tuple, desc, 3));
+		ddl_message_add(&objects, type, SPI_getvalue(tuple, desc, 3));
 	}
 	SPI_finish();
+	ddl_message_begin(&content, tag, is_private ? NULL : command);
+	appendBinaryStringInfo(&content, objects.data, objects.len);
 	if (found > 0)
 		log_logical_message(DDL_PREFIX, content.data, content.len, true);
 }

@@ -11,6 +11,7 @@
 #include "mb/pg_wchar.h"
 
 #include "compat.h"
+#include "option.h"
 #include "stream/stream.h"
 
 /*
@@ -111,7 +112,7 @@ name_patterns_parse(const char *option, List *items, int nparts)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("invalid pattern \"%s\" in output plugin option "
 							"\"%s\"",
-							(char *) lfirst(lc), option),
+							option_shown(lfirst(lc)), option),
 					 nparts == 2
 						 ? errhint("A pattern looks like schema.table, where "
 								   "* and ? stand for any characters and one.")

@@ -100,7 +100,7 @@ action_mask(List *names)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("invalid value \"%s\" for " WHAT " \"actions\"",
-							(char *) lfirst(lc)),
+							option_shown(lfirst(lc))),
 					 errhint("Valid values are \"insert\", \"update\", "
 							 "\"delete\" and \"truncate\".")));
 		mask |= found;
@@ -148,7 +148,7 @@ skip_changes_parse(StreamOptions *options)
 				ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid change \"%s\" in " WHAT " \"skip_changes\"",
-						(char *) lfirst(lc)),
+						option_shown(lfirst(lc))),
 				 errhint("Name a change by its LSN, such as 0/1A2B310, or "
 						 "by LSN and index, such as 0/1A2B310/0002.")));
 }
@@ -181,7 +181,7 @@ report_unknown_format(const char *name)
 		appendStringInfo(&names, "%s\"%s\"", i ? ", " : "",
 						 stream_formats[i].name);
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unknown format \"%s\"", name),
+					errmsg("unknown format \"%s\"", option_shown(name)),
 					errhint("Valid formats are %s.", names.data)));
 }
 

@@ -89,7 +89,8 @@ report_bad_list(const char *option, const char *text)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value \"%s\" for " WHAT " \"%s\"", text, option),
+			 errmsg("invalid value \"%s\" for " WHAT " \"%s\"",
+					option_shown(text), option),
 			 errhint("It is a list separated by commas; a backslash goes in "
 					 "front of a space, quote, comma, period, asterisk or "
 					 "backslash inside a name.")));

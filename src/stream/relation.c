@@ -56,7 +56,8 @@ invalidate(Oid relid)
 		slot = relation_lookup(listening->relations, relid);
 		if (slot)
 			slot->rel->valid = false;
-		if (listening->options.traits.shows_defaults ||
+		if ((slot && slot->rel->has_leaves) ||
+			listening->options.traits.shows_defaults ||
 			hash_search(listening->composites, &relid, HASH_FIND, NULL))
 			listening->generation++;
 	}

@@ -115,6 +115,7 @@ decide(StreamSession *session, Decision *decision)
 		decision->columns = publication_columns(&decision->published);
 		if (decision->published.as != RelationGetRelid(decision->relation))
 		{
+			relation_entry(session, decision->published.as)->has_leaves = true;
 			decision->as = RelationIdGetRelation(decision->published.as);
 			if (!RelationIsValid(decision->as))
 				elog(ERROR, "could not open relation with OID %u",

@@ -38,7 +38,7 @@ report_syntax(const char *item)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid snapshot \"%s\" in output plugin option "
 					"\"after_snapshot\"",
-					item),
+					option_shown(item)),
 			 errhint("A snapshot looks like 10:20:11,12, as "
 					 "pg_current_snapshot() writes it, and the snapshot of a "
 					 "table like schema.table=10:20:11,12.")));

@@ -75,6 +75,7 @@ typedef struct StreamRelation
 	bool   schema_due;	 /* look at the definition before a change */
 	char   identity;	 /* relreplident of the relation itself */
 	bool   has_identity; /* updates and deletes can be told apart */
+	bool   has_leaves;	 /* partitions appear under this one's name */
 	uint64 generation;	 /* of the cache, when this was built */
 	int	   actions;		 /* ACTION_ bits; 0: passed over, and no shape */
 	TransactionId

@@ -18,7 +18,7 @@ transaction_describe(ChangeTransaction *t, const ReorderBufferTXN *txn)
 {
 	memset(t, 0, sizeof(*t));
 	t->xid = txn->xid;
-	t->commit_lsn = txn->final_lsn;
+	t->commit_lsn = t->prepare_lsn = txn->final_lsn;
 	t->end_lsn = txn->end_lsn;
 	t->time = txn->xact_time.commit_time;
 	t->gid = txn->gid;
@@ -103,7 +103,12 @@ transaction_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	writer_flush(session, true);
 }
 
-/* ---- prepared transactions, which are delivered at PREPARE */
+/*
+ * ---- prepared transactions, which are delivered at PREPARE
+ *
+ * One that was prepared before the slot was told to do so comes at its COMMIT
+ * PREPARED instead, behind what has come since; so must its ids sort.
+ */
 
 void
 transaction_begin_prepare(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
@@ -111,6 +116,7 @@ transaction_begin_prepare(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	StreamSession *session = stream_session(ctx);
 
 	begin(session, txn);
+	session->txn.commit_lsn = ctx->reader->ReadRecPtr;
 	session->txn.time = txn->xact_time.prepare_time;
 	session->begun = true;
 	if (!session->skipped)

@@ -98,12 +98,19 @@ SQL
 	# long enough to be converted in several pieces, cut at every place
 	sql($database, <<SQL);
 SET client_encoding = 'UTF8';
+LOAD 'outflow';
+SELECT outflow.capture_ddl(true);
+COMMENT ON TABLE "table $name" IS '$utf8';
+SELECT outflow.capture_ddl(false);
 SELECT FROM pg_logical_emit_message(false, '$name', '$utf8');
 SELECT FROM pg_logical_emit_message(true, '$name', '$utf8');
 INSERT INTO "table $name" VALUES (1, '$utf8', '$name', ROW('$utf8', 1), ARRAY['$utf8', NULL], hstore('$utf8', '$utf8'),
 	'{"$quoted":"$quoted"}', '{"$quoted":"$quoted"}', '$name', '$name', '<a>$name</a>');
 INSERT INTO "table $name" SELECT 10 + g, repeat('a', g) || repeat('$utf8', 200) || '"' FROM generate_series(1, 7) AS g;
 SQL
+	my @events = split /\n/, sql($database,
+		"SET client_encoding = 'SQL_ASCII'; SELECT data FROM pg_logical_slot_peek_changes('$database', NULL, NULL, 'format', 'debezium')"
+	);
 	my @lines = checked_lines($database);
 
 	my @records = map { $json->decode($_) } @lines;
@@ -130,6 +137,18 @@ SQL
 			} @records),
 		7,
 		"$database: long texts");
+	my ($ddl) = grep { $_->{op} eq 'ddl' } @records;
+	is($ddl->{command}, "COMMENT ON TABLE \"table $short\" IS '$text'",
+		"$database: captured DDL");
+	is($ddl->{objects}[0]{identity} =~ s/"//gr, "public.table $short",
+		"$database: its object");
+	my ($event) = grep { ($_->{after}{id} // 0) == 1 }
+	  map { $json->decode($_) } @events;
+	is($event->{source}{table}, "table $short",
+		"$database: format debezium, the table's name");
+	is($event->{after}{$short}, $text, "$database: format debezium, text");
+	is_deeply($json->decode(encode('UTF-8', $event->{after}{b})),
+		{ $text => $text }, "$database: format debezium, jsonb");
 	my @messages = grep { $_->{op} eq 'message' } @records;
 	is_deeply(
 		[ map { [ $_->{prefix}, $_->{content} ] } @messages ],
