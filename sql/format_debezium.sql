@@ -98,6 +98,7 @@ FROM (
 		FROM pg_logical_slot_peek_changes('format_debezium', NULL, NULL, 'format', 'debezium') WITH ORDINALITY AS c (lsn, xid, data, n)) c) c;
 
 -- bad input
+SELECT * FROM records('no_such_option', 'x');
 \set VERBOSITY terse
 SELECT * FROM records('topic-prefix', 'x');
 SELECT * FROM records('topic_prefix', 'x', 'topic_prefix', 'y');

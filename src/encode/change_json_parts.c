@@ -36,17 +36,18 @@ put_hex64(char *dst, uint64 value)
 	return put_hex32(dst, (uint32) value);
 }
 
-/* Four digits; eight of what needs more. */
+/* Four digits; of what needs more, FFFF and eight, which sort behind those. */
 static inline char *
 put_index(char *dst, uint32 index)
 {
 	char digits[8];
 
 	(void) put_hex32(digits, index);
-	if (unlikely(index > 0xFFFF))
+	if (unlikely(index >= 0xFFFF))
 	{
-		memcpy(dst, digits, 8);
-		return dst + 8;
+		memset(dst, 'F', 4);
+		memcpy(dst + 4, digits, 8);
+		return dst + 12;
 	}
 	memcpy(dst, digits + 4, 4);
 	return dst + 4;

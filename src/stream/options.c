@@ -43,7 +43,9 @@ const OptionChoice oversize_choices[] = {
 #define MAX_BATCH (INT64CONST(256) * 1024 * 1024)
 
 /* clang-format off */
-static const OptionSpec option_table[] = {
+static const OptionSpec debezium_table[] = {
+	{"topic_prefix", OPTION_STRING, FIELD(topic_prefix)},
+	/* the options of format json begin here */
 	{"format", OPTION_STRING, FIELD(format), "json"},
 	{"format_version", OPTION_INT, FIELD(format_version), "1", 1, 1},
 	{"publication_names", OPTION_LIST, FIELD(publication_names)},
@@ -71,6 +73,8 @@ static const OptionSpec option_table[] = {
 	{NULL},
 };
 /* clang-format on */
+
+static const OptionSpec *const json_table = debezium_table + 1;
 
 int
 action_mask(List *names)
@@ -153,11 +157,10 @@ skip_changes_parse(StreamOptions *options)
 						 "by LSN and index, such as 0/1A2B310/0002.")));
 }
 
-/* The options of the design's own formats. */
-const ChangeFormat *
-json_options_parse(List *elements, StreamOptions *options)
+static void
+parse(const OptionSpec *table, List *elements, StreamOptions *options)
 {
-	options_parse(option_table, WHAT, elements, options);
+	options_parse(table, WHAT, elements, options);
 
 	options->tables = name_patterns_parse("tables", options->tables, 2);
 	options->exclude_tables =
@@ -167,7 +170,19 @@ json_options_parse(List *elements, StreamOptions *options)
 	options->action_mask = action_mask(options->actions);
 	options->after_snapshot = snapshots_parse(options->after_snapshot);
 	skip_changes_parse(options);
+}
+
+const ChangeFormat *
+json_options_parse(List *elements, StreamOptions *options)
+{
+	parse(json_table, elements, options);
 	return &change_format_json;
+}
+
+void
+debezium_options_read(List *elements, StreamOptions *options)
+{
+	parse(debezium_table, elements, options);
 }
 
 static void

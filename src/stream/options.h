@@ -76,6 +76,7 @@ typedef struct StreamOptions
 	int64 max_record_bytes;
 	int	  oversize;
 	List *skip_changes; /* of char *; see skipped */
+	char *topic_prefix; /* of format debezium alone */
 
 	/* derived from the above */
 	int			   action_mask;
@@ -101,6 +102,9 @@ extern const ChangeFormat *stream_options_parse(List		  *elements,
 
 /* The ACTION_ bits of a list of names. */
 extern int action_mask(List *names);
+
+/* Reads the options of format json, and topic_prefix. */
+extern void debezium_options_read(List *elements, StreamOptions *options);
 
 /* Fills "skipped" from skip_changes. */
 extern void skip_changes_parse(StreamOptions *options);

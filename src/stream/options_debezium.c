@@ -19,18 +19,7 @@
 #include "utils/memutils.h"
 
 #include "encode/debezium.h"
-#include "option.h"
 #include "stream/stream.h"
-
-typedef struct DebeziumOptions
-{
-	char *topic_prefix;
-} DebeziumOptions;
-
-static const OptionSpec debezium_table[] = {
-	{"topic_prefix", OPTION_STRING, offsetof(DebeziumOptions, topic_prefix)},
-	{NULL},
-};
 
 static const struct
 {
@@ -72,34 +61,20 @@ database_name(void)
 const ChangeFormat *
 debezium_options_parse(List *elements, StreamOptions *options)
 {
-	Debezium	   *debezium = palloc0(sizeof(Debezium));
-	DebeziumOptions given;
-	List		   *own = NIL;
-	List		   *shared = NIL;
-	ListCell	   *lc;
-	int				i;
+	Debezium *debezium = palloc0(sizeof(Debezium));
+	List	 *given = list_copy(elements);
+	int		  i;
 
-	foreach (lc, elements)
-	{
-		DefElem *element = lfirst(lc);
-
-		if (option_find(debezium_table, element->defname))
-			own = lappend(own, element);
-		else
-			shared = lappend(shared, element);
-	}
 	for (i = 0; i < lengthof(defaults); i++)
 		if (!is_given(elements, defaults[i].name))
-			shared = lappend(
-				shared,
-				makeDefElem(pstrdup(defaults[i].name),
-							(Node *) makeString(pstrdup(defaults[i].value)),
-							-1));
-	options_parse(debezium_table, "output plugin option", own, &given);
-	json_options_parse(shared, options);
+			given = lappend(given, makeDefElem(pstrdup(defaults[i].name),
+											   (Node *) makeString(
+												   pstrdup(defaults[i].value)),
+											   -1));
+	debezium_options_read(given, options);
 
-	debezium->server = given.topic_prefix
-						   ? given.topic_prefix
+	debezium->server = options->topic_prefix
+						   ? options->topic_prefix
 						   : pstrdup(NameStr(MyReplicationSlot->data.name));
 	debezium->database = database_name();
 	debezium->transaction_metadata = options->include_transactions;

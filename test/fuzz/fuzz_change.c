@@ -17,6 +17,7 @@
 #include "utils/jsonb.h"
 #include "utils/rel.h"
 
+#include "encode/change_json.h"
 #include "fuzz.h"
 #include "stream/stream.h"
 
@@ -241,6 +242,26 @@ wanted(Form_pg_attribute attr, void *bits)
 	return (*(uint64 *) bits >> (attr->attnum % 64)) & 1;
 }
 
+/* Ids sort as the tuples of one record of WAL do. */
+static void
+check_id_order(FuzzInput *in, const ChangeTransaction *txn,
+			   ChangePosition position)
+{
+	uint32		   index = (uint32) fuzz_bits(in, 4) >> fuzz_below(in, 32);
+	StringInfoData ids[2];
+
+	position.index = Min(index, PG_UINT32_MAX - 1);
+	for (int i = 0; i < 2; i++)
+	{
+		initStringInfo(&ids[i]);
+		json_append_id(&ids[i], txn, &position);
+		appendStringInfoChar(&ids[i], '\0');
+		position.index++;
+	}
+	if (strcmp(ids[0].data, ids[1].data) >= 0)
+		fuzz_fail("%s doesn't sort before %s", ids[0].data, ids[1].data);
+}
+
 static void
 run(FuzzInput *in)
 {
@@ -268,6 +289,7 @@ run(FuzzInput *in)
 	format->schema(&fuzz_out, &format_options, &txn, shape);
 	take_record("schema");
 	fuzz_must_succeed(false);
+	check_id_order(in, &txn, position);
 	for (int i = 0; i < count; i++)
 	{
 		int choice = fuzz_below(in, 8);
