@@ -130,19 +130,20 @@ range_add(ByteRange *range, const char *data, size_t len)
 		range->min_prefix = range->max_prefix = prefix;
 		return;
 	}
-	if (prefix <= range->min_prefix &&
-		compare_bytes(data, len, range->min, range->min_len) < 0)
-	{
-		range->min = data;
-		range->min_len = len;
-		range->min_prefix = prefix;
-	}
-	else if (prefix >= range->max_prefix &&
-			 compare_bytes(data, len, range->max, range->max_len) > 0)
+	/* rows come in ascending order more often than in descending */
+	if (prefix >= range->max_prefix &&
+		compare_bytes(data, len, range->max, range->max_len) > 0)
 	{
 		range->max = data;
 		range->max_len = len;
 		range->max_prefix = prefix;
+	}
+	else if (prefix <= range->min_prefix &&
+			 compare_bytes(data, len, range->min, range->min_len) < 0)
+	{
+		range->min = data;
+		range->min_len = len;
+		range->min_prefix = prefix;
 	}
 }
 
