@@ -23,6 +23,15 @@
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/* 18: a NOT NULL constraint may not have been validated yet */
+#if PG_VERSION_NUM >= 180000
+#define attribute_is_not_null(desc, i)                                        \
+	(TupleDescAttr(desc, i)->attnotnull &&                                    \
+	 TupleDescCompactAttr(desc, i)->attnullability != ATTNULLABLE_INVALID)
+#else
+#define attribute_is_not_null(desc, i) (TupleDescAttr(desc, i)->attnotnull)
+#endif
+
 /* 18: base64 reads bytes; before, it read characters */
 #define base64_encode(src, len, dst, dst_len)                                 \
 	pg_b64_encode((const void *) (src), len, dst, dst_len)

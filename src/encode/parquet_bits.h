@@ -36,6 +36,9 @@ bytes_reserve(Bytes *bytes, size_t n)
 static inline void
 bytes_append(Bytes *bytes, const void *data, size_t n)
 {
+	/* an empty buffer has no address that memcpy() could take */
+	if (n == 0)
+		return;
 	memcpy(bytes_reserve(bytes, n), data, n);
 	bytes->len += n;
 }

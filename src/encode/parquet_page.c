@@ -194,6 +194,19 @@ compress_body(ParquetLeaf *leaf, bool numbers, const char *body, size_t len,
 	return writer->compressed.data;
 }
 
+/* Readers hold a page's sizes in 32 bits, and a row can't be split. */
+static void
+check_page_size(const ParquetLeaf *leaf, int64 nvalues, size_t len)
+{
+	if (nvalues > PG_INT32_MAX || len > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a row is too large for a page of a Parquet file"),
+				 errdetail("Its column \"%s\" takes %zu bytes for " INT64_FORMAT
+						   " values.",
+						   (char *) linitial(leaf->path), len, nvalues)));
+}
+
 /* A page of body: its header, then the body as it is stored. */
 static ParquetPage *
 make_page(ParquetLeaf *leaf, ParquetPageType type, ParquetEncoding encoding,
@@ -201,12 +214,16 @@ make_page(ParquetLeaf *leaf, ParquetPageType type, ParquetEncoding encoding,
 {
 	ParquetWriter *writer = leaf->writer;
 	size_t		   stored_len;
-	bool numbers = encoding == ENCODING_PLAIN && leaf->width >= sizeof(int32);
-	const char	*stored = compress_body(leaf, numbers, body, len, &stored_len);
-	Bytes		*header = &writer->header;
-	ParquetPage *page;
-	Thrift		 thrift;
+	bool		   numbers =
+		encoding == ENCODING_PLAIN && leaf->width >= sizeof(int32);
+	const char	  *stored;
+	Bytes		  *header = &writer->header;
+	ParquetPage	  *page;
+	Thrift		   thrift;
 
+	check_page_size(leaf, nvalues, len);
+	stored = compress_body(leaf, numbers, body, len, &stored_len);
+	check_page_size(leaf, nvalues, stored_len);
 	header->len = 0;
 	thrift_begin(&thrift, header);
 	thrift_i32(&thrift, 1, type);
@@ -276,9 +293,12 @@ make_data_page(ParquetLeaf *leaf)
 	else
 	{
 		encoding = ENCODING_PLAIN;
-		bounds_of_values(leaf, leaf->values.data + LEVEL_ROOM,
-						 leaf->values.len - LEVEL_ROOM, (int) leaf->nvalues,
-						 &bounds);
+		bounds_clear(&bounds);
+		/* a page of nulls has not even the room in front of values */
+		if (leaf->nvalues > 0)
+			bounds_of_values(leaf, leaf->values.data + LEVEL_ROOM,
+							 leaf->values.len - LEVEL_ROOM,
+							 (int) leaf->nvalues, &bounds);
 		if (leaf->type == PARQUET_BOOLEAN && leaf->nvalues > 0)
 			pack_booleans(leaf);
 		body = plain_body(leaf, &len);

@@ -352,6 +352,18 @@ put_node(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 	}
 }
 
+/* A catalog may say so of a column that has nulls; the file must not. */
+static void
+refuse_null(const ParquetNode *node)
+{
+	const char *name = node->column->shape->name;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("column \"%s\" is declared NOT NULL and has a null", name),
+			 errhint("Set the option \"lossy\" to \"%s=null\".", name)));
+}
+
 void
 parquet_put_row(ParquetWriter *writer, const Datum *values, const bool *nulls)
 {
@@ -361,7 +373,9 @@ parquet_put_row(ParquetWriter *writer, const Datum *values, const bool *nulls)
 
 		if (!nulls[node->attno])
 			put_node(writer, node, values[node->attno], 0);
-		else
+		else if (likely(node->optional))
 			put_null(writer, node, 0, node->def - 1);
+		else
+			refuse_null(node);
 	}
 }

@@ -279,7 +279,7 @@ describe_column(Description *description, TupleDesc desc, AttrNumber attnum)
 	append_text(&description->text, NameStr(column->attname));
 	appendStringInfo(&description->text, " %u %d %u %c", column->atttypid,
 					 column->atttypmod, column->attcollation,
-					 column->attnotnull ? 'n' : '-');
+					 attribute_is_not_null(desc, attnum - 1) ? 'n' : '-');
 	if (column->attgenerated != '\0' && desc->constr != NULL)
 	{
 		appendStringInfo(&description->text, " generated %c",

@@ -57,7 +57,7 @@ shape_columns(RowShape *shape, ColumnFilter filter, void *arg)
 		shape->ncolumns++;
 		column->name = NameStr(attr->attname);
 		column->attnum = attr->attnum;
-		column->not_null = attr->attnotnull;
+		column->not_null = attribute_is_not_null(shape->desc, i);
 		column->is_generated =
 			attr->attgenerated == ATTRIBUTE_GENERATED_STORED;
 		type_shape_init(&column->type, attr->atttypid, attr->atttypmod);

@@ -70,12 +70,13 @@ extern const FuzzTarget fuzz_json;
 extern const FuzzTarget fuzz_option;
 extern const FuzzTarget fuzz_row;
 extern const FuzzTarget fuzz_change;
+extern const FuzzTarget fuzz_parquet;
 
 /* ---- what targets share */
 
 /* Sets it until the end of this input. */
 extern void fuzz_set(const char *setting, const char *value);
-/* A value of the kind, or false where the bytes don't make one. */
+/* A value of the type, or false where the bytes don't make one. */
 extern bool	 fuzz_value(FuzzInput *in, const TypeShape *type, Datum *value);
 extern Datum fuzz_numeric_value(FuzzInput *in);
 /* stream_options_parse() as in a slot. */

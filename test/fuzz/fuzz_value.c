@@ -13,6 +13,7 @@
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "parser/parse_coerce.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
@@ -206,8 +207,61 @@ read_received(FuzzInput *in, const TypeShape *type, Datum *value)
 	return taken;
 }
 
-bool
-fuzz_value(FuzzInput *in, const TypeShape *type, Datum *value)
+static void
+append_quoted(FuzzInput *in, StringInfo out)
+{
+	int	  len;
+	char *text = read_text(in, &len);
+
+	appendStringInfoChar(out, '"');
+	for (int i = 0; i < len; i++)
+	{
+		if (text[i] == '"' || text[i] == '\\')
+			appendStringInfoChar(out, '\\');
+		appendStringInfoChar(out, text[i]);
+	}
+	appendStringInfoChar(out, '"');
+}
+
+static Datum
+read_hstore(FuzzInput *in, const TypeShape *type)
+{
+	StringInfoData text;
+	Oid			   input, param;
+
+	initStringInfo(&text);
+	for (int pairs = fuzz_below(in, 4); pairs > 0; pairs--)
+	{
+		append_quoted(in, &text);
+		appendStringInfoString(&text, "=>");
+		if (fuzz_below(in, 4) == 0)
+			appendStringInfoString(&text, "NULL");
+		else
+			append_quoted(in, &text);
+		if (pairs > 1)
+			appendStringInfoChar(&text, ',');
+	}
+	getTypeInputInfo(type->base, &input, &param);
+	return OidInputFunctionCall(input, text.data, param, -1);
+}
+
+static Datum
+read_vector(FuzzInput *in)
+{
+	int			  dimensions = fuzz_below(in, 6);
+	int			  size = sizeof(VectorHeader) + dimensions * sizeof(float4);
+	VectorHeader *vector = palloc0(size);
+
+	SET_VARSIZE(vector, size);
+	vector->dimensions = dimensions;
+	for (char *at = (char *) (vector + 1); at < (char *) vector + size; at++)
+		*at = (char) fuzz_bits(in, 1);
+	return PointerGetDatum(vector);
+}
+
+/* Some value of the kind, whatever the type's modifier is. */
+static bool
+read_value(FuzzInput *in, const TypeShape *type, Datum *value)
 {
 	char *text;
 	int	  len;
@@ -256,7 +310,47 @@ fuzz_value(FuzzInput *in, const TypeShape *type, Datum *value)
 			return read_array(in, type, value);
 		case KIND_COMPOSITE:
 			return read_composite(in, type, value);
+		case KIND_HSTORE:
+			*value = read_hstore(in, type);
+			return true;
+		case KIND_VECTOR:
+			*value = read_vector(in);
+			return true;
 		default:
 			return read_received(in, type, value);
 	}
+}
+
+/* As a cast does it: padded, cut or rounded, or refused. */
+static bool
+apply_typmod(const TypeShape *type, Datum *value)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool taken = true;
+	Oid			  function;
+
+	if (type->typmod < 0 ||
+		find_typmod_coercion_function(type->base, &function) !=
+			COERCION_PATH_FUNC)
+		return true;
+	PG_TRY();
+	{
+		*value = OidFunctionCall3(function, *value,
+								  Int32GetDatum(type->typmod),
+								  BoolGetDatum(true));
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		taken = false;
+	}
+	PG_END_TRY();
+	return taken;
+}
+
+bool
+fuzz_value(FuzzInput *in, const TypeShape *type, Datum *value)
+{
+	return read_value(in, type, value) && apply_typmod(type, value);
 }

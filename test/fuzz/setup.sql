@@ -64,3 +64,24 @@ CREATE TABLE fuzz_row (
 	c51 tsvector,
 	c52 txid_snapshot
 );
+
+CREATE EXTENSION hstore;
+
+CREATE TYPE hollow AS ();
+
+CREATE TYPE nested AS (one hollow, two words[], tree outer_row, pairs hstore, matrix numeric(30,3)[][]);
+
+CREATE TABLE fuzz_parquet (
+	LIKE fuzz_row,
+	d1 hstore,
+	d2 bytea,
+	d3 nested,
+	d4 nested[],
+	d5 words[],
+	d6 numeric(20,4)[],
+	d7 bool[][],
+	d8 hollow[],
+	d9 uuid[],
+	d10 numeric(4,1),
+	d11 numeric(38,0)
+);

@@ -4,13 +4,14 @@
 	check.py random FIRST_SEED COUNT DIRECTORY
 	check.py digests TABLE COLUMN DIRECTORY
 	check.py damage FILE
-	check.py skip FILE COLUMN VALUE
+	check.py skip FILE ID COLUMN...
 	check.py facts FILE
 
 The server is the one that PGHOST and its like name.
 """
 import glob
 import json
+import operator
 import os
 import shutil
 import sys
@@ -128,37 +129,78 @@ def damage(file):
                 'a page\'s CRC tells that a bit was flipped')
 
 
-def skip(file, column, value):
-    """Row groups that a filter rules out are not even read: their pages are
-    overwritten, and DuckDB doesn't mind."""
-    metadata = pq.ParquetFile(file).metadata
-    index = metadata.schema.names.index(column)
+OPERATORS = {'=': operator.eq, '>=': operator.ge}
+
+
+def destroy_groups(file, column, op, value, target):
+    """Overwrites the pages of row groups in which no value passes; returns
+    how many groups there are and how many are left."""
+    parquet = pq.ParquetFile(file)
     with open(file, 'rb') as handle:
         data = bytearray(handle.read())
-    wanted = 0
-    for g in range(metadata.num_row_groups):
-        group = metadata.row_group(g)
-        statistics = group.column(index).statistics
-        if statistics.min <= int(value) <= statistics.max:
-            wanted += 1
+    left = 0
+    for g in range(parquet.num_row_groups):
+        held = parquet.read_row_group(g, [column]).column(0).to_pylist()
+        if any(OPERATORS[op](v, value) for v in held if v is not None):
+            left += 1
             continue
+        group = parquet.metadata.row_group(g)
         for c in range(group.num_columns):
             chunk = group.column(c)
             start = chunk.dictionary_page_offset or chunk.data_page_offset
             data[start:start + chunk.total_compressed_size] = \
                 b'\xff' * chunk.total_compressed_size
+    with open(target, 'wb') as handle:
+        handle.write(data)
+    return parquet.num_row_groups, left
+
+
+def ids_by_duckdb(file, column, op, value):
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    return sorted(row[0] for row in connection.execute(
+        f"SELECT * FROM '{file}' WHERE {source.quote(column)} {op} ?", [value]).fetchall())
+
+
+def ids_by_pyarrow(file, column, op, value):
+    op = '==' if op == '=' else op
+    found = pq.read_table(file, filters=[(column, op, value)])
+    return sorted(found.column('id').to_pylist())
+
+
+def skip(file, key, *columns):
+    """Row groups that a filter rules out are not even read: their pages are
+    overwritten, and readers don't mind.  The filter's value is that of the row
+    with that id."""
+    whole = pq.read_table(file)
+    ids = whole.column('id').to_pylist()
+    row = ids.index(int(key))
     with tempfile.TemporaryDirectory() as directory:
         name = os.path.join(directory, 'damaged.parquet')
-        with open(name, 'wb') as handle:
-            handle.write(data)
-        query = f"SELECT * FROM '{name}'"
-        found = duckdb.sql(f'{query} WHERE {column} = {value}').fetchall()
-        verdict(wanted == 1 and metadata.num_row_groups > 3,
-                'one of several row groups can have the value',
-                f'{wanted} of {metadata.num_row_groups}')
-        verdict(len(found) == 1, 'DuckDB skips the others', found)
-        verdict(refused(readers.by_duckdb, name),
-                'and fails when it has to read them')
+        for column in columns:
+            values = whole.column(column).to_pylist()
+            for op, passes in OPERATORS.items():
+                groups, left = destroy_groups(file, column, op, values[row],
+                                              name)
+                where = f'{column} {op} {values[row]}'
+                expected = sorted(i for i, v in zip(ids, values)
+                                  if v is not None and passes(v, values[row]))
+                verdict(0 < left <= groups // 2, f'{where}: most row groups '
+                        'hold no such value', f'{left} of {groups} do')
+                for reader, read in (('DuckDB', ids_by_duckdb),
+                                     ('PyArrow', ids_by_pyarrow)):
+                    # PyArrow reads every row group in which there are nulls
+                    if reader == 'PyArrow' and None in values:
+                        continue
+                    try:
+                        found = read(name, column, op, values[row])
+                    except Exception as error:
+                        found = error
+                    verdict(found == expected, f'{where}: {reader} finds the '
+                            'rows and skips the others', found)
+        for reader, read in readers.READERS.items():
+            verdict(refused(read, name),
+                    f'{reader} fails when it has to read them')
 
 
 def facts(file):
