@@ -343,7 +343,7 @@ end_pages(ParquetWriter *writer, bool all)
 	{
 		ParquetLeaf *leaf = &writer->leaves[i];
 
-		if (all || leaf_page_bytes(leaf) > writer->page_bytes)
+		if (all || leaf_page_is_full(leaf, writer->page_bytes))
 			leaf_end_page(leaf, writer->group_rows);
 	}
 	writer->page_due = false;

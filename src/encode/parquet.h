@@ -219,6 +219,9 @@ typedef struct ParquetLeaf
 /* Room in front of a page's values where its levels usually fit. */
 #define LEVEL_ROOM 64
 
+/* Nulls take no bytes, but lists of them many levels: a page ends by them. */
+#define MAX_PAGE_LEVELS (4 * 1024 * 1024)
+
 /* Starts a row group: empty buffers in the writer's group context. */
 extern void leaf_begin_group(ParquetLeaf *leaf);
 extern void leaf_begin_page(ParquetLeaf *leaf, int64 first_row);
@@ -234,10 +237,11 @@ extern void leaf_put_bytes(ParquetLeaf *leaf, int rep, const char *data,
 /* The page's values are PLAIN from now on, those it has already included. */
 extern void leaf_abandon_dictionary(ParquetLeaf *leaf);
 
-static inline size_t
-leaf_page_bytes(const ParquetLeaf *leaf)
+static inline bool
+leaf_page_is_full(const ParquetLeaf *leaf, size_t page_bytes)
 {
-	return leaf->values.len + leaf->indices.len;
+	return leaf->values.len + leaf->indices.len > page_bytes ||
+		   leaf->nlevels > MAX_PAGE_LEVELS;
 }
 
 /* ---- parquet_page.c: pages ---- */

@@ -199,12 +199,13 @@ static void
 check_page_size(const ParquetLeaf *leaf, int64 nvalues, size_t len)
 {
 	if (nvalues > PG_INT32_MAX || len > PG_INT32_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a row is too large for a page of a Parquet file"),
-				 errdetail("Its column \"%s\" takes %zu bytes for " INT64_FORMAT
-						   " values.",
-						   (char *) linitial(leaf->path), len, nvalues)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("a row is too large for a page of a Parquet file"),
+			 errdetail("Its column \"%s\" takes %zu bytes for " INT64_FORMAT
+					   " values.",
+					   (char *) linitial(leaf->path), len, nvalues)));
 }
 
 /* A page of body: its header, then the body as it is stored. */

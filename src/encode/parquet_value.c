@@ -250,6 +250,8 @@ put_array(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 		walk.nulls = ARR_NULLBITMAP(array);
 		walk.index = 0;
 		put_dimension(writer, node, &walk, 0, rep);
+		if (writer->leaves[node->first_leaf].nlevels > MAX_PAGE_LEVELS)
+			writer->page_due = true;
 	}
 	if ((Pointer) array != DatumGetPointer(value))
 		pfree(array);

@@ -29,9 +29,8 @@ extern int LLVMFuzzerRunDriver(int *argc, char ***argv,
 #define MAX_GROWTH			  (16 * 1024 * 1024)
 
 static const FuzzTarget *const targets[] = {
-	&fuzz_numeric, &fuzz_number, &fuzz_datetime, &fuzz_json_string,
-	&fuzz_json,	   &fuzz_option, &fuzz_row,		 &fuzz_change,
-	&fuzz_parquet};
+	&fuzz_numeric, &fuzz_number, &fuzz_datetime, &fuzz_json_string, &fuzz_json,
+	&fuzz_option,  &fuzz_row,	 &fuzz_change,	 &fuzz_parquet};
 
 StringInfoData fuzz_out;
 

@@ -23,14 +23,25 @@
 
 #define MAX_COLUMNS 64
 #define MAX_POOL	6
+#define MAX_STEPS	24
 
 /* Of a file, in all leaves together; less where each takes a page. */
 #define MAX_LEVELS		40000
-#define USUAL_LEVELS	5000
+#define USUAL_LEVELS	3000
 #define MAX_SMALL_PAGES 1000
+
+/* So many times one row; counting makes them differ. */
+typedef struct Step
+{
+	int	 which;
+	int	 length;
+	bool counting;
+} Step;
 
 typedef struct Pool
 {
+	int	  nsteps;
+	Step  steps[MAX_STEPS];
 	int	  nrows;
 	Datum values[MAX_POOL][MAX_COLUMNS];
 	bool  nulls[MAX_POOL][MAX_COLUMNS];
@@ -62,10 +73,9 @@ void
 __wrap_bytes_grow(Bytes *bytes, size_t n)
 {
 	size_t needed = bytes->len + n;
-	size_t room = bytes->data
-					  ? GetMemoryChunkSpace(bytes->data) - CHUNK_HEADER
-					  : 0;
-	char  *data = bytes->data;
+	size_t room =
+		bytes->data ? GetMemoryChunkSpace(bytes->data) - CHUNK_HEADER : 0;
+	char *data = bytes->data;
 
 	if (needed > room)
 	{
@@ -139,10 +149,25 @@ vary_type(FuzzInput *in, TypeShape *type)
 	}
 }
 
+/* First of all, since values take all bytes that there are. */
+static void
+read_steps(FuzzInput *in, Pool *pool)
+{
+	static const int lengths[] = {1, 1, 1, 2, 3, 7, 8, 9, 20, 64, 500, 10000};
+
+	pool->nrows = 1 + fuzz_below(in, MAX_POOL);
+	pool->nsteps = fuzz_below(in, MAX_STEPS + 1);
+	for (int i = 0; i < pool->nsteps; i++)
+	{
+		pool->steps[i].which = fuzz_below(in, pool->nrows);
+		pool->steps[i].length = lengths[fuzz_below(in, lengthof(lengths))];
+		pool->steps[i].counting = fuzz_below(in, 4) == 0;
+	}
+}
+
 static void
 read_pool(FuzzInput *in, RowShape *shape, Pool *pool)
 {
-	pool->nrows = 1 + fuzz_below(in, MAX_POOL);
 	memset(pool->nulls, true, sizeof(pool->nulls));
 	for (int row = 0; row < pool->nrows; row++)
 	{
@@ -199,8 +224,8 @@ read_policies(FuzzInput *in, RowShape *shape, ExpectPolicy *policies,
 			continue;
 		policies[i] = choice;
 		options->lossy =
-			lappend(options->lossy, psprintf("%s=%s", shape->columns[i].name,
-											 names[choice]));
+			lappend(options->lossy,
+					psprintf("%s=%s", shape->columns[i].name, names[choice]));
 	}
 }
 
@@ -225,12 +250,13 @@ choose_limits(FuzzInput *in, ParquetWriter *writer, FileLimits *limits)
 {
 	static const int pages[] = {1, 100, 500, 4096, 1024 * 1024};
 	static const int dictionaries[] = {0, 40, 300, 4096, 1024 * 1024};
-	static const int groups[] = {1, 20000, 100000, 32 * 1024 * 1024};
+	static const int leaf_bytes[] = {0, 20000, 1000000, 1000000};
 
 	writer->page_bytes = pages[fuzz_below(in, lengthof(pages))];
 	writer->dictionary_bytes =
 		dictionaries[fuzz_below(in, lengthof(dictionaries))];
-	writer->group_bytes = groups[fuzz_below(in, lengthof(groups))];
+	writer->group_bytes =
+		writer->nleaves * leaf_bytes[fuzz_below(in, lengthof(leaf_bytes))];
 	limits->group_rows = writer->group_max_rows;
 	limits->dictionary_bytes = writer->dictionary_bytes;
 	/* those that were made with the usual limits */
@@ -239,10 +265,10 @@ choose_limits(FuzzInput *in, ParquetWriter *writer, FileLimits *limits)
 		if (writer->leaves[i].dictionary)
 			writer->leaves[i].dictionary->max_bytes = writer->dictionary_bytes;
 	}
-	if (writer->page_bytes == 1 || writer->group_bytes == 1 ||
+	if (writer->page_bytes == 1 || writer->group_bytes == 0 ||
 		writer->group_max_rows < 9)
 		return MAX_SMALL_PAGES;
-	return fuzz_below(in, 16) == 0 ? MAX_LEVELS : USUAL_LEVELS;
+	return fuzz_below(in, 32) == 0 ? MAX_LEVELS : USUAL_LEVELS;
 }
 
 /* ---- rows */
@@ -267,8 +293,8 @@ count_on(const TypeShape *type, Datum value, uint32 number)
 			return Int64GetDatum((int64) ((uint64) DatumGetInt64(value) -
 										  (uint64) number * 1000003));
 		case KIND_TEXT:
-			return CStringGetTextDatum(psprintf(
-				"%u %s", number * 7919 % 10007, TextDatumGetCString(value)));
+			return CStringGetTextDatum(psprintf("%u %s", number * 7919 % 10007,
+												TextDatumGetCString(value)));
 		default:
 			return value;
 	}
@@ -277,7 +303,7 @@ count_on(const TypeShape *type, Datum value, uint32 number)
 static const char *
 error_of_row(RowEncoder *encoder, const Datum *values, const bool *nulls)
 {
-	MemoryContext		 context = CurrentMemoryContext;
+	MemoryContext context = CurrentMemoryContext;
 	const char *volatile message = NULL;
 
 	PG_TRY();
@@ -311,56 +337,65 @@ write_row(RowEncoder *encoder, MemoryContext row_context, const Datum *values,
 	take_bytes(NULL, &fuzz_out);
 }
 
+/* Of a row that must stop with an error about that column. */
+static void
+write_last_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
+			   const char *column)
+{
+	const char *error;
+
+	fuzz_must_succeed(false);
+	error = error_of_row(encoder, values, nulls);
+	if (error == NULL || strstr(error, psprintf("\"%s\"", column)) == NULL)
+		fuzz_fail("column \"%s\" must stop it: %s", column,
+				  error ? error : "it went on");
+}
+
+static int64
+count_levels(const FileContent *content)
+{
+	int64 levels = 0;
+
+	for (int i = 0; i < content->nleaves; i++)
+		levels += content->leaves[i].count;
+	return levels;
+}
+
 /* False if a value has stopped it, as it must. */
 static bool
-write_rows(FuzzInput *in, RowEncoder *encoder, RowShape *shape,
-		   const Pool *pool, const ExpectPolicy *policies,
-		   FileContent *expected, int max_levels)
+write_rows(RowEncoder *encoder, RowShape *shape, const Pool *pool,
+		   const ExpectPolicy *policies, FileContent *expected, int max_levels)
 {
-	static const int lengths[] = {1, 1, 1, 2, 3, 7, 8, 9, 20, 64, 500, 10000};
-	MemoryContext	 row_context = AllocSetContextCreate(
+	MemoryContext row_context = AllocSetContextCreate(
 		CurrentMemoryContext, "fuzz row", ALLOCSET_DEFAULT_SIZES);
-	uint32			 number = 0;
+	uint32 number = 0;
 
-	while (in->left > 0)
+	for (int i = 0; i < pool->nsteps; i++)
 	{
-		int			which = fuzz_below(in, pool->nrows);
-		int			length = lengths[fuzz_below(in, lengthof(lengths))];
-		bool		counting = fuzz_below(in, 4) == 0;
-		const bool *nulls = pool->nulls[which];
+		const Step *step = &pool->steps[i];
+		const bool *nulls = pool->nulls[step->which];
 		Datum		values[MAX_COLUMNS];
 
-		memcpy(values, pool->values[which], sizeof(values));
-		while (length-- > 0)
+		memcpy(values, pool->values[step->which], sizeof(values));
+		for (int n = 0; n < step->length; n++, number++)
 		{
 			const char *stops;
-			int64		levels = 0;
 
-			for (int i = 0; i < expected->nleaves; i++)
-				levels += expected->leaves[i].count;
-			if (levels > max_levels)
+			if (count_levels(expected) > max_levels)
 				return true;
-			for (int i = 0; counting && i < shape->ncolumns; i++)
+			for (int j = 0; step->counting && j < shape->ncolumns; j++)
 			{
-				int attribute = shape->columns[i].attnum - 1;
+				int attribute = shape->columns[j].attnum - 1;
 
 				if (!nulls[attribute])
 					values[attribute] =
-						count_on(&shape->columns[i].type,
-								 pool->values[which][attribute], number);
+						count_on(&shape->columns[j].type,
+								 pool->values[step->which][attribute], number);
 			}
-			number++;
 			stops = expect_row(expected, shape, policies, values, nulls);
 			if (stops != NULL)
 			{
-				const char *error;
-
-				fuzz_must_succeed(false);
-				error = error_of_row(encoder, values, nulls);
-				if (error == NULL ||
-					strstr(error, psprintf("\"%s\"", stops)) == NULL)
-					fuzz_fail("column \"%s\" must stop it: %s", stops,
-							  error ? error : "it went on");
+				write_last_row(encoder, values, nulls, stops);
 				return false;
 			}
 			write_row(encoder, row_context, values, nulls);
@@ -443,7 +478,7 @@ check_tail(FuzzInput *in, const FileContent *content, uint32 noise)
 static void
 write_file(FuzzInput *in, RowShape *shape, const Pool *pool)
 {
-	static const int group_rows[] = {0, 1, 2, 9, 100, 5000};
+	static const int group_rows[] = {0, 0, 0, 1, 9, 100};
 	uint32			 noise = fuzz_bits(in, 4);
 	RowFormatOptions options = {.encoding = -1, .drain = take_bytes};
 	FileLimits		 limits = {0};
@@ -463,13 +498,13 @@ write_file(FuzzInput *in, RowShape *shape, const Pool *pool)
 	encoder = row_format_parquet.open(shape, &options, &fuzz_out);
 	/* the writer is what an encoder begins with */
 	max_levels = choose_limits(in, (ParquetWriter *) encoder, &limits);
-	if (!write_rows(in, encoder, shape, pool, policies, expected, max_levels))
+	if (!write_rows(encoder, shape, pool, policies, expected, max_levels))
 		return;
 	options.metadata = list_make4("name", "value", "second", "\303\244");
 	row_format_parquet.close(encoder, &fuzz_out);
 	take_bytes(NULL, &fuzz_out);
-	compare(expected, file_read_whole(fuzz_exact(file.data, file.len), file.len,
-								&limits));
+	compare(expected, file_read_whole(fuzz_exact(file.data, file.len),
+									  file.len, &limits));
 	check_tail(in, expected, noise);
 	fuzz_must_succeed(false);
 }
@@ -494,6 +529,7 @@ run(FuzzInput *in)
 		row_shape_build(rel, wanted, &columns, CurrentMemoryContext);
 	Pool *pool = palloc(sizeof(Pool));
 
+	read_steps(in, pool);
 	initStringInfo(&file);
 	for (int i = 0; i < shape->ncolumns; i++)
 	{

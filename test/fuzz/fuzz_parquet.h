@@ -20,10 +20,11 @@
 /* One pair of levels of a leaf; data is NULL where no value belongs to it. */
 typedef struct FileEntry
 {
-	int			rep;
-	int			def;
-	size_t		len;
-	const char *data; /* as in PLAIN pages, without a length; booleans a byte */
+	int	   rep;
+	int	   def;
+	size_t len;
+	const char
+		*data; /* as in PLAIN pages, without a length; booleans a byte */
 } FileEntry;
 
 typedef struct FileLeaf
@@ -73,11 +74,11 @@ typedef enum ExpectPolicy
 } ExpectPolicy;
 
 extern FileLeaf *file_leaf_add(FileContent *content);
-extern void		 file_leaf_put(FileLeaf *leaf, int rep, int def,
-							   const char *data, size_t len);
+extern void file_leaf_put(FileLeaf *leaf, int rep, int def, const char *data,
+						  size_t len);
 
 /* An empty file for rows of the shape; one policy for each of its columns. */
-extern FileContent *expect_begin(RowShape *shape,
+extern FileContent *expect_begin(RowShape			*shape,
 								 const ExpectPolicy *policies);
 /*
  * Adds a row.  The name of the column that stops the export, and then the row
@@ -149,12 +150,11 @@ extern void file_read_pages(const char *file, const ThriftNode *metadata,
 
 /* ---- fuzz_parquet_bounds.c */
 
-extern void file_check_statistics(const FileLeaf *leaf,
-								  const FileChunk *chunk,
+extern void file_check_statistics(const FileLeaf *leaf, const FileChunk *chunk,
 								  const ThriftNode *statistics);
 /* index is NULL where the chunk has none */
-extern void file_check_column_index(const FileLeaf *leaf,
-									const FileChunk *chunk,
+extern void file_check_column_index(const FileLeaf	 *leaf,
+									const FileChunk	 *chunk,
 									const ThriftNode *index);
 
 /* ---- fuzz_parquet_file.c */
@@ -168,6 +168,6 @@ typedef struct FileLimits
 
 /* Everything that a file says must be so; returns what it holds. */
 extern FileContent *file_read_whole(const char *data, size_t len,
-							  const FileLimits *limits);
+									const FileLimits *limits);
 
 #endif /* OUTFLOW_FUZZ_PARQUET_H */

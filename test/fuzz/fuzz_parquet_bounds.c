@@ -169,7 +169,8 @@ check_cut_bound(const FileLeaf *leaf, const FileEntry *end,
 
 	if (bound->len == 0 || bound->len > LONGEST_BOUND ||
 		sign * compare_values(leaf, bound->data, bound->len, end->data,
-							  end->len) < 0)
+							  end->len) <
+			0)
 		fuzz_fail("a cut bound of %d bytes does not bound %s",
 				  (int) bound->len, leaf->path);
 	if (leaf->is_text &&
@@ -222,8 +223,8 @@ file_check_statistics(const FileLeaf *leaf, const FileChunk *chunk,
 
 		if ((bound == NULL) != (exact == NULL))
 			fuzz_fail("a bound does not say whether it is exact");
-		check_bound(leaf, i == 0 ? ends.min : ends.max, bound,
-					i == 0 ? -1 : 1, exact);
+		check_bound(leaf, i == 0 ? ends.min : ends.max, bound, i == 0 ? -1 : 1,
+					exact);
 	}
 }
 

@@ -20,7 +20,7 @@
 #include "compat.h"
 #include "fuzz_parquet.h"
 
-#define DAYS_TO_UNIX (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)
+#define DAYS_TO_UNIX  (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)
 #define USECS_TO_UNIX (DAYS_TO_UNIX * USECS_PER_DAY)
 
 /* The walk down a column's types, to describe them or to put a value. */
@@ -32,8 +32,8 @@ typedef struct Walk
 	bool		 unholdable; /* a value was met */
 	int			 leaf;		 /* the next one */
 	int			 depth;
-	const char	*name;	/* of the next node, and what else only describing */
-	const char	*path;	/* of what is around it */
+	const char	*name; /* of the next node, and what else only describing */
+	const char	*path; /* of what is around it */
 	int			 field_id; /* needs */
 } Walk;
 
@@ -79,8 +79,7 @@ file_leaf_put(FileLeaf *leaf, int rep, int def, const char *data, size_t len)
 		leaf->entries =
 			leaf->entries == NULL
 				? palloc(sizeof(FileEntry) * leaf->room)
-				: repalloc_huge(leaf->entries,
-								sizeof(FileEntry) * leaf->room);
+				: repalloc_huge(leaf->entries, sizeof(FileEntry) * leaf->room);
 	}
 	entry = &leaf->entries[leaf->count++];
 	entry->rep = rep;
@@ -179,8 +178,7 @@ map(Mapping *mapping, int physical, int width, const char *suffix)
 }
 
 static void
-map_type(const TypeShape *type, bool as_text, const char *id,
-		 Mapping *mapping)
+map_type(const TypeShape *type, bool as_text, const char *id, Mapping *mapping)
 {
 	int precision, scale;
 
@@ -535,8 +533,7 @@ walk_array(Walk *walk, TypeShape *type, int ndims, Place place)
 	}
 	deconstruct_array(array, element->oid, element->len, element->byval,
 					  element->align, &values, &nulls, &count);
-	walk_elements(walk, element, ndims, place, values, nulls,
-				  ARR_DIMS(array));
+	walk_elements(walk, element, ndims, place, values, nulls, ARR_DIMS(array));
 }
 
 static void
@@ -701,9 +698,8 @@ expect_begin(RowShape *shape, const ExpectPolicy *policies)
 }
 
 const char *
-expect_row(FileContent *content, RowShape *shape,
-		   const ExpectPolicy *policies, const Datum *values,
-		   const bool *nulls)
+expect_row(FileContent *content, RowShape *shape, const ExpectPolicy *policies,
+		   const Datum *values, const bool *nulls)
 {
 	Walk walk = {.content = content};
 

@@ -111,9 +111,9 @@ read_element(SchemaReader *reader, const char *parent, int depth, int def,
 	appendStringInfo(out, "%d %s %s", depth, thrift_string_of(element, 4),
 					 repetitions[repetition]);
 	if (thrift_get(element, 5) == NULL)
-		appendStringInfo(
-			out, " type %d width %d", (int) thrift_int_of(element, 1),
-			width_of(thrift_int_of(element, 1), element));
+		appendStringInfo(out, " type %d width %d",
+						 (int) thrift_int_of(element, 1),
+						 width_of(thrift_int_of(element, 1), element));
 	if (thrift_get(element, 6))
 		appendStringInfo(out, " converted %d",
 						 (int) thrift_int_of(element, 6));
@@ -216,9 +216,8 @@ read_chunk(FileCursor *cursor, const ThriftNode *node, FileLeaf *leaf,
 		   int64 rows, int64 *plain, int64 *stored)
 {
 	ThriftNode *metadata = thrift_struct_of(node, 3);
-	int64		start =
-		  thrift_int_or(metadata, 11, thrift_int_of(metadata, 9));
-	FileChunk	chunk = {0};
+	int64	  start = thrift_int_or(metadata, 11, thrift_int_of(metadata, 9));
+	FileChunk chunk = {0};
 	ThriftNode *column_index = NULL;
 
 	check_path(leaf, metadata);
@@ -229,8 +228,8 @@ read_chunk(FileCursor *cursor, const ThriftNode *node, FileLeaf *leaf,
 		fuzz_fail("codec %d", (int) thrift_int_of(metadata, 4));
 	file_read_pages(cursor->file, metadata, leaf, &chunk);
 	if (chunk.rows != rows)
-		fuzz_fail("%s has %d rows, its group %d", leaf->path,
-				  (int) chunk.rows, (int) rows);
+		fuzz_fail("%s has %d rows, its group %d", leaf->path, (int) chunk.rows,
+				  (int) rows);
 	if (chunk.dictionary_bytes > cursor->limits->dictionary_bytes)
 		fuzz_fail("a dictionary of %d bytes", (int) chunk.dictionary_bytes);
 	file_check_statistics(leaf, &chunk, thrift_struct_of(metadata, 12));

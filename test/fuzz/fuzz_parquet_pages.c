@@ -349,10 +349,11 @@ read_page(ChunkReader *reader, FileBytes *bytes, int64 offset)
 	switch (thrift_int_of(header, 1))
 	{
 		case 0:
-			chunk->pages = chunk->npages == 0
-							   ? palloc(sizeof(FilePage))
-							   : repalloc(chunk->pages, sizeof(FilePage) *
-															(chunk->npages + 1));
+			chunk->pages =
+				chunk->npages == 0
+					? palloc(sizeof(FilePage))
+					: repalloc(chunk->pages,
+							   sizeof(FilePage) * (chunk->npages + 1));
 			chunk->pages[chunk->npages].offset = offset;
 			chunk->pages[chunk->npages].size = bytes->at - start;
 			read_data_page(reader, thrift_struct_of(header, 5), &body,

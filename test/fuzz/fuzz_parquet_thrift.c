@@ -71,8 +71,8 @@ read_zigzag(FileBytes *bytes, int bits)
 	uint64 number = file_varint(bytes);
 	int64  value = (int64) (number >> 1) ^ -(int64) (number & 1);
 
-	if (bits < 64 && value != (int64) ((uint64) value << (64 - bits)) >>
-										  (64 - bits))
+	if (bits < 64 &&
+		value != (int64) ((uint64) value << (64 - bits)) >> (64 - bits))
 		fuzz_fail("%lld is too large for %d bits", (long long) value, bits);
 	return value;
 }
@@ -84,13 +84,11 @@ add_item(ThriftNode *node, int id, ThriftNode *item)
 	{
 		int room = Max(node->count * 2, 1);
 
-		node->ids = node->count == 0
-						? palloc(sizeof(int) * room)
-						: repalloc(node->ids, sizeof(int) * room);
-		node->items =
-			node->count == 0
-				? palloc(sizeof(ThriftNode *) * room)
-				: repalloc(node->items, sizeof(ThriftNode *) * room);
+		node->ids = node->count == 0 ? palloc(sizeof(int) * room)
+									 : repalloc(node->ids, sizeof(int) * room);
+		node->items = node->count == 0
+						  ? palloc(sizeof(ThriftNode *) * room)
+						  : repalloc(node->items, sizeof(ThriftNode *) * room);
 	}
 	node->ids[node->count] = id;
 	node->items[node->count++] = item;

@@ -329,15 +329,13 @@ apply_typmod(const TypeShape *type, Datum *value)
 	volatile bool taken = true;
 	Oid			  function;
 
-	if (type->typmod < 0 ||
-		find_typmod_coercion_function(type->base, &function) !=
-			COERCION_PATH_FUNC)
+	if (type->typmod < 0 || find_typmod_coercion_function(
+								type->base, &function) != COERCION_PATH_FUNC)
 		return true;
 	PG_TRY();
 	{
-		*value = OidFunctionCall3(function, *value,
-								  Int32GetDatum(type->typmod),
-								  BoolGetDatum(true));
+		*value = OidFunctionCall3(
+			function, *value, Int32GetDatum(type->typmod), BoolGetDatum(true));
 	}
 	PG_CATCH();
 	{

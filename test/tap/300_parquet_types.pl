@@ -144,6 +144,15 @@ foreach my $leaf (1, 3)
 }
 is($facts->{groups}, 2, 'and the file has two row groups');
 
+# ---- nulls in lists, which take a page no bytes but many levels
+$node->safe_psql('postgres', <<'EOS');
+CREATE TABLE null_lists AS SELECT g::bigint AS id,
+	array_fill(NULL::int, ARRAY[1500000]) AS l FROM generate_series(1, 5) g;
+EOS
+$directory = export_parquet($node, 'null_lists', arguments => 'workers => 0');
+is_deeply(parquet_facts($node, "$directory/part-000000.parquet")->{pages},
+	[ [ { 0 => 1 }, { 0 => 2 } ] ], 'end a page, too');
+
 # ---- parts, partitions, empty tables, no table
 $node->safe_psql('postgres', <<'EOS');
 CREATE TABLE empty_table (id bigint, t text, l int[], p point3);

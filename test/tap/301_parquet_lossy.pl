@@ -108,6 +108,20 @@ foreach my $lossy ('null', 'error,a=null,b=null,c=null,d=null,e=null',
 	check_parquet($node, 'postgres', 'compare', 'expected.nulled', $directory);
 }
 
+# a catalog that says NOT NULL of a column with nulls
+$node->safe_psql('postgres', <<'EOS');
+CREATE TABLE claimed (id bigint, v text);
+INSERT INTO claimed VALUES (1, 'x'), (2, NULL);
+UPDATE pg_attribute SET attnotnull = true
+	WHERE attrelid = 'claimed'::regclass AND attname = 'v';
+EOS
+like(export_error('claimed', '{}'),
+	qr/column "v" is declared NOT NULL and has a null/,
+	'a file never says REQUIRED of a column with nulls');
+my $claimed = export_parquet($node, 'claimed',
+	arguments => q{options => '{"lossy": "v=null"}'});
+check_parquet($node, 'postgres', 'compare', 'claimed', $claimed);
+
 # the policy itself
 like(export_error('nulled', '{"lossy": "ignore"}'),
 	qr/unrecognized policy "ignore" in option "lossy"/, 'an unknown policy');
