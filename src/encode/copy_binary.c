@@ -206,11 +206,7 @@ append_value(StringInfo out, TypeShape *type, FmgrInfo *send, Datum value)
 static void
 binary_check(const RowFormatOptions *options)
 {
-	if (options->header || options->delimiter || options->quote ||
-		options->escape || options->null || options->force_quote)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("format \"binary\" takes no options of format "
-							   "\"csv\"")));
+	row_format_refuse_csv_options("binary", options);
 }
 
 static RowEncoder *

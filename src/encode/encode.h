@@ -314,6 +314,14 @@ extern const RowFormat row_format_parquet;
 extern const RowFormat *const row_formats[];
 /* Never NULL: an unknown name is an ERROR that hints the valid ones. */
 extern const RowFormat *row_format_find(const char *name);
+/* The format's check(), and that the options are not another's. */
+extern void row_format_check(const RowFormat		*format,
+							 const RowFormatOptions *options);
+/* For other formats than csv and text, and for those of one encoding. */
+extern void row_format_refuse_csv_options(const char			 *format,
+										  const RowFormatOptions *options);
+extern void row_format_require_utf8(const char			   *format,
+									const RowFormatOptions *options);
 /*
  * For formats of lines: refuses what COPY refuses, since rows could not be
  * told apart any more.  The arguments are the format's defaults; quote may be

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "encode/encode.h"
+#include "mb/pg_wchar.h"
 
 const RowFormat *const row_formats[] = {&row_format_csv,	 &row_format_text,
 										&row_format_binary,	 &row_format_jsonl,
@@ -26,6 +27,39 @@ row_format_find(const char *name)
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("unknown export format \"%s\"", name),
 					errhint("Valid formats are: %s.", names.data)));
+}
+
+void
+row_format_check(const RowFormat *format, const RowFormatOptions *options)
+{
+	if (format != &row_format_parquet &&
+		(options->lossy != NIL || options->group_rows > 0))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("format \"%s\" takes no options of format "
+							   "\"parquet\"",
+							   format->name)));
+	format->check(options);
+}
+
+void
+row_format_refuse_csv_options(const char			 *format,
+							  const RowFormatOptions *options)
+{
+	if (options->header || options->delimiter || options->quote ||
+		options->escape || options->null || options->force_quote)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("format \"%s\" takes no options of format "
+							   "\"csv\"",
+							   format)));
+}
+
+void
+row_format_require_utf8(const char *format, const RowFormatOptions *options)
+{
+	if (options->encoding >= 0 && options->encoding != PG_UTF8 &&
+		options->encoding != PG_SQL_ASCII)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("format \"%s\" is always in UTF-8", format)));
 }
 
 static void

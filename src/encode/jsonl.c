@@ -18,11 +18,8 @@ struct RowEncoder
 static void
 jsonl_check(const RowFormatOptions *options)
 {
-	if (options->header || options->delimiter || options->quote ||
-		options->escape || options->null || options->force_quote)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("format \"jsonl\" takes no options of format "
-							   "\"csv\"")));
+	row_format_refuse_csv_options("jsonl", options);
+	row_format_require_utf8("jsonl", options);
 }
 
 static RowEncoder *

@@ -95,11 +95,8 @@ parquet_check(const RowFormatOptions *options)
 	ListCell *lc;
 	int		  level;
 
-	if (options->header || options->delimiter || options->quote ||
-		options->escape || options->null || options->force_quote)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("format \"parquet\" takes no options of format "
-							   "\"csv\"")));
+	row_format_refuse_csv_options("parquet", options);
+	row_format_require_utf8("parquet", options);
 	(void) parquet_codec_parse(options->compression, &level);
 	foreach (lc, options->lossy)
 		(void) parse_policy(policy_of_item(lfirst(lc)));

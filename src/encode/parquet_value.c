@@ -33,17 +33,23 @@ void
 parquet_unholdable(const ParquetNode *node, int64 row, const char *what)
 {
 	const ParquetColumn *column = node->column;
+	const char			*name = column->shape->name;
+	/* what isn't text doesn't become it */
+	bool is_text = node->leaf && node->leaf->order == ORDER_TEXT;
 
 	if (column->lossy != LOSSY_NULL)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("column \"%s\" has a value that Parquet can't hold",
-					column->shape->name),
+			 errmsg("column \"%s\" has a value that Parquet can't hold", name),
 			 errdetail("Row " INT64_FORMAT " of the part has %s.", row, what),
-			 errhint("Set the option \"lossy\" to \"null\" or \"string\", "
-					 "for all columns or as \"%s=string\".",
-					 column->shape->name)));
+			 is_text ? errhint("Set the option \"lossy\" to \"null\", for "
+							   "all columns or as \"%s=null\".",
+							   name)
+					 : errhint("Set the option \"lossy\" to \"null\" or "
+							   "\"string\", for all columns or as "
+							   "\"%s=string\".",
+							   name)));
 }
 
 static void

@@ -307,5 +307,5 @@ job_derive(Job *job)
 		job->recipients = age_recipients_parse(texts, count);
 	}
 	job->options.row.memory = (int64) part_memory_kb * 1024;
-	job->row_format->check(&job->options.row);
+	row_format_check(job->row_format, &job->options.row);
 }

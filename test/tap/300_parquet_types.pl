@@ -241,13 +241,28 @@ INSERT INTO encoded VALUES (2, 'd\xc3\xa9j\xc3\xa0', '{\xc3\xa9}',
 	'{\"\xc3\xa9\": \"\xc3\xa0\"}')") unless $encoding eq 'EUC_JP';
 	check('encoded', database => $database);
 }
+foreach my $format (qw(parquet jsonl))
+{
+	(undef, undef, $err) = $node->psql('db_latin1',
+		"CALL outflow.export('encoded', 'file://" . new_export_dir()
+		  . "/x', format => '$format', options => '{\"encoding\": \"LATIN1\"}')");
+	like($err, qr/format "$format" is always in UTF-8/, "$format in another one is refused");
+}
 $node->safe_psql('db_sql_ascii',
 	q{INSERT INTO encoded VALUES (3, E'\xff', NULL, NULL)});
 (undef, undef, $err) = $node->psql('db_sql_ascii',
 	"CALL outflow.export('encoded', 'file://" . new_export_dir()
 	  . "/x', format => 'parquet')");
-like($err, qr/column "t" has a value that Parquet can't hold.*not UTF-8/s,
+like($err,
+	qr/column "t" has a value that Parquet can't hold.*not UTF-8.*to "null", for all/s,
 	'bytes that are no text are not passed off as one');
+$node->safe_psql('db_sql_ascii', <<'EOS');
+CREATE TABLE expected AS TABLE encoded;
+UPDATE expected SET t = NULL WHERE id = 3;
+EOS
+check_parquet($node, 'db_sql_ascii', 'compare', 'expected',
+	export_parquet($node, 'encoded', database => 'db_sql_ascii',
+		arguments => q{options => '{"lossy": "null"}'}));
 
 $node->stop;
 done_testing();

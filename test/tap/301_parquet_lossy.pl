@@ -145,5 +145,14 @@ my (undef, undef, $err) = $node->psql('postgres',
 	  . q{/x', format => 'parquet', options => '{"header": true}')});
 like($err, qr/takes no options of format "csv"/, 'and so is a header');
 
+foreach my $option ('"lossy": "null"', '"row_group_rows": 7')
+{
+	(undef, undef, $err) = $node->psql('postgres',
+		"CALL outflow.export('nulled', 'file://" . new_export_dir()
+		  . "/x', format => 'jsonl', options => '{$option}')");
+	like($err, qr/format "jsonl" takes no options of format "parquet"/,
+		"$option is for Parquet alone");
+}
+
 $node->stop;
 done_testing();
