@@ -3,7 +3,8 @@
 	duckdb_write.py WORK load TABLE		from WORK/load/TABLE/*.parquet
 	duckdb_write.py WORK write TABLE CODEC THREADS	to WORK/out
 
-The seconds of a write, without Python's and DuckDB's own start, go to
+CODEC is named as outflow names it, with a level where DuckDB takes one:
+zstd:3.  The seconds of a write, without Python's and DuckDB's own start, go to
 WORK/seconds.
 """
 import sys
@@ -18,6 +19,10 @@ if what == 'load':
                        f"SELECT * FROM '{work}/load/{table}/*.parquet'")
 else:
     codec, threads = sys.argv[4:]
+    codec, _, level = codec.partition(':')
+    codec = {'lz4': 'lz4_raw', 'none': 'uncompressed'}.get(codec, codec)
+    if level:
+        codec += f', COMPRESSION_LEVEL {level}'
     connection.execute(f'SET threads = {threads}')
     # what the first reading of its own file costs isn't writing
     connection.execute(f'SELECT count(COLUMNS(*)) FROM {table}').fetchall()

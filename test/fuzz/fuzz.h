@@ -22,6 +22,7 @@ typedef struct FuzzInput
 {
 	const uint8 *data;
 	size_t		 left;
+	int			 nesting; /* of the value that is being made */
 } FuzzInput;
 
 extern uint64 fuzz_bits(FuzzInput *in, int bytes);

@@ -256,9 +256,13 @@ text_without_bounds(const char *text, const TypeShape *type)
 static bool
 is_json_null(const ColumnShape *column, const char *text)
 {
-	return (column->type.kind == KIND_JSON ||
-			column->type.kind == KIND_JSONB) &&
-		   strcmp(text + strspn(text, " \t\r\n"), "null") == 0;
+	static const char space[] = " \t\r\n";
+
+	if (column->type.kind != KIND_JSON && column->type.kind != KIND_JSONB)
+		return false;
+	text += strspn(text, space);
+	return strncmp(text, "null", 4) == 0 &&
+		   text[4 + strspn(text + 4, space)] == '\0';
 }
 
 static void

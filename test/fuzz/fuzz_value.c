@@ -120,6 +120,9 @@ read_array(FuzzInput *in, const TypeShape *type, Datum *value)
 	{
 		dims[i] = 1 + fuzz_below(in, 4);
 		bounds[i] = (int8) fuzz_bits(in, 1);
+		/* JSON doesn't give them back, and targets look for outer ones only */
+		if (in->nesting > 1)
+			bounds[i] = 1;
 		count *= dims[i];
 	}
 	values = palloc0(sizeof(Datum) * (count + 1));
@@ -350,5 +353,10 @@ apply_typmod(const TypeShape *type, Datum *value)
 bool
 fuzz_value(FuzzInput *in, const TypeShape *type, Datum *value)
 {
-	return read_value(in, type, value) && apply_typmod(type, value);
+	bool taken;
+
+	in->nesting++;
+	taken = read_value(in, type, value) && apply_typmod(type, value);
+	in->nesting--;
+	return taken;
 }
