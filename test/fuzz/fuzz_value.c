@@ -78,10 +78,13 @@ read_time(FuzzInput *in)
 static Datum
 read_timetz(FuzzInput *in)
 {
-	TimeTzADT *time = palloc0_object(TimeTzADT);
+	const int64 limit = TZDISP_LIMIT - 1;
+	TimeTzADT  *time = palloc0_object(TimeTzADT);
+	int64		zone;
 
 	time->time = read_time(in);
-	time->zone = near_ends(in, -TZDISP_LIMIT + 1, TZDISP_LIMIT - 1);
+	zone = near_ends(in, -limit, limit);
+	time->zone = Max(-limit, Min(limit, zone));
 	return TimeTzADTPGetDatum(time);
 }
 
