@@ -405,6 +405,8 @@ extern void parquet_put_row(ParquetWriter *writer, const Datum *values,
  */
 extern void parquet_unholdable(const ParquetNode *node, int64 row,
 							   const char *what);
+/* A null that can't be: the column was said to have none. */
+extern void parquet_refuse_null(const ParquetNode *node);
 
 /* ---- parquet_number.c: numbers, column by column ---- */
 

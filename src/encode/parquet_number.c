@@ -223,13 +223,16 @@ put_column(ParquetWriter *writer, const ParquetNode *node)
 
 	if (n == batch->nrows)
 		leaf_put_levels(node->leaf, 0, node->def, n);
+	else if (!node->optional)
+		parquet_refuse_null(node);
 	else
 	{
 		for (int i = 0; i < batch->nrows; i++, null += batch->natts)
 			leaf_put_levels(node->leaf, 0, *null ? node->def - 1 : node->def,
 							1);
 	}
-	leaf_put_numbers(node->leaf, batch->numbers, n);
+	if (n > 0)
+		leaf_put_numbers(node->leaf, batch->numbers, n);
 }
 
 void

@@ -215,12 +215,11 @@ make_page(ParquetLeaf *leaf, ParquetPageType type, ParquetEncoding encoding,
 {
 	ParquetWriter *writer = leaf->writer;
 	size_t		   stored_len;
-	bool		   numbers =
-		encoding == ENCODING_PLAIN && leaf->width >= sizeof(int32);
-	const char	  *stored;
-	Bytes		  *header = &writer->header;
-	ParquetPage	  *page;
-	Thrift		   thrift;
+	bool numbers = encoding == ENCODING_PLAIN && leaf->width >= sizeof(int32);
+	const char	*stored;
+	Bytes		*header = &writer->header;
+	ParquetPage *page;
+	Thrift		 thrift;
 
 	check_page_size(leaf, nvalues, len);
 	stored = compress_body(leaf, numbers, body, len, &stored_len);

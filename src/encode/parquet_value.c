@@ -361,8 +361,8 @@ put_node(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 }
 
 /* A catalog may say so of a column that has nulls; the file must not. */
-static void
-refuse_null(const ParquetNode *node)
+void
+parquet_refuse_null(const ParquetNode *node)
 {
 	const char *name = node->column->shape->name;
 
@@ -384,6 +384,6 @@ parquet_put_row(ParquetWriter *writer, const Datum *values, const bool *nulls)
 		else if (likely(node->optional))
 			put_null(writer, node, 0, node->def - 1);
 		else
-			refuse_null(node);
+			parquet_refuse_null(node);
 	}
 }

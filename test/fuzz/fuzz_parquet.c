@@ -259,12 +259,6 @@ choose_limits(FuzzInput *in, ParquetWriter *writer, FileLimits *limits)
 		writer->nleaves * leaf_bytes[fuzz_below(in, lengthof(leaf_bytes))];
 	limits->group_rows = writer->group_max_rows;
 	limits->dictionary_bytes = writer->dictionary_bytes;
-	/* those that were made with the usual limits */
-	for (int i = 0; i < writer->nleaves; i++)
-	{
-		if (writer->leaves[i].dictionary)
-			writer->leaves[i].dictionary->max_bytes = writer->dictionary_bytes;
-	}
 	if (writer->page_bytes == 1 || writer->group_bytes == 0 ||
 		writer->group_max_rows < 9)
 		return MAX_SMALL_PAGES;
@@ -300,29 +294,26 @@ count_on(const TypeShape *type, Datum value, uint32 number)
 	}
 }
 
-static const char *
+/* Numbers wait for more rows, but at the end all have been looked at. */
+static ErrorData *
 error_of_row(RowEncoder *encoder, const Datum *values, const bool *nulls)
 {
 	MemoryContext context = CurrentMemoryContext;
-	const char *volatile message = NULL;
+	ErrorData *volatile error = NULL;
 
 	PG_TRY();
 	{
 		row_format_parquet.row(encoder, values, nulls, &fuzz_out);
+		row_format_parquet.close(encoder, &fuzz_out);
 	}
 	PG_CATCH();
 	{
-		ErrorData *error;
-
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
-		if (error->sqlerrcode != ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE)
-			fuzz_fail("not the expected error: %s", error->message);
-		message = error->message;
 	}
 	PG_END_TRY();
-	return message;
+	return error;
 }
 
 static void
@@ -337,18 +328,26 @@ write_row(RowEncoder *encoder, MemoryContext row_context, const Datum *values,
 	take_bytes(NULL, &fuzz_out);
 }
 
-/* Of a row that must stop with an error about that column. */
+/* A row that must stop the export, with an error about one of the columns. */
 static void
-write_last_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
-			   const char *column)
+write_last_row(RowEncoder *encoder, RowShape *shape, const Datum *values,
+			   const bool *nulls, const bool *stops, int64 row)
 {
-	const char *error;
+	char	  *place = psprintf("Row " INT64_FORMAT " of", row);
+	bool	   found = false;
+	ErrorData *error;
 
 	fuzz_must_succeed(false);
 	error = error_of_row(encoder, values, nulls);
-	if (error == NULL || strstr(error, psprintf("\"%s\"", column)) == NULL)
-		fuzz_fail("column \"%s\" must stop it: %s", column,
-				  error ? error : "it went on");
+	if (error == NULL)
+		fuzz_fail("row %d must stop it", (int) row);
+	for (int i = 0; i < shape->ncolumns; i++)
+		found |= stops[i] &&
+				 strstr(error->message, psprintf("column \"%s\" has a value",
+												 shape->columns[i].name));
+	if (!found || error->sqlerrcode != ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE ||
+		strncmp(error->detail, place, strlen(place)) != 0)
+		fuzz_fail("not the error of row %d: %s", (int) row, error->message);
 }
 
 static int64
@@ -379,7 +378,7 @@ write_rows(RowEncoder *encoder, RowShape *shape, const Pool *pool,
 		memcpy(values, pool->values[step->which], sizeof(values));
 		for (int n = 0; n < step->length; n++, number++)
 		{
-			const char *stops;
+			bool stops[MAX_COLUMNS];
 
 			if (count_levels(expected) > max_levels)
 				return true;
@@ -392,10 +391,10 @@ write_rows(RowEncoder *encoder, RowShape *shape, const Pool *pool,
 						count_on(&shape->columns[j].type,
 								 pool->values[step->which][attribute], number);
 			}
-			stops = expect_row(expected, shape, policies, values, nulls);
-			if (stops != NULL)
+			if (!expect_row(expected, shape, policies, values, nulls, stops))
 			{
-				write_last_row(encoder, values, nulls, stops);
+				write_last_row(encoder, shape, values, nulls, stops,
+							   expected->rows + 1);
 				return false;
 			}
 			write_row(encoder, row_context, values, nulls);
@@ -454,7 +453,7 @@ compare(const FileContent *expected, const FileContent *found)
 
 /* What verify() reads must be right, and survive damage. */
 static void
-check_tail(FuzzInput *in, const FileContent *content, uint32 noise)
+check_tail(const FileContent *content, uint32 noise)
 {
 	size_t size = parquet_tail_size(file.data, file.len);
 	int64  rows;
@@ -475,38 +474,55 @@ check_tail(FuzzInput *in, const FileContent *content, uint32 noise)
 	}
 }
 
+/* A part of the export, which may learn from the one before. */
+static bool
+write_part(FuzzInput *in, RowShape *shape, const Pool *pool,
+		   const RowFormatOptions *options, const ExpectPolicy *policies,
+		   FileLimits *limits)
+{
+	uint32		 noise = fuzz_bits(in, 4);
+	FileContent *expected;
+	RowEncoder	*encoder;
+	int			 max_levels;
+
+	resetStringInfo(&file);
+	fuzz_must_succeed(true);
+	expected = expect_begin(shape, policies);
+	encoder = row_format_parquet.open(shape, options, &fuzz_out);
+	/* the writer is what an encoder begins with */
+	max_levels = choose_limits(in, (ParquetWriter *) encoder, limits);
+	if (!write_rows(encoder, shape, pool, policies, expected, max_levels))
+		return false;
+	row_format_parquet.close(encoder, &fuzz_out);
+	take_bytes(NULL, &fuzz_out);
+	compare(expected, file_read_whole(fuzz_exact(file.data, file.len),
+									  file.len, limits));
+	check_tail(expected, noise);
+	fuzz_must_succeed(false);
+	return true;
+}
+
 static void
-write_file(FuzzInput *in, RowShape *shape, const Pool *pool)
+write_parts(FuzzInput *in, RowShape *shape, const Pool *pool)
 {
 	static const int group_rows[] = {0, 0, 0, 1, 9, 100};
-	uint32			 noise = fuzz_bits(in, 4);
 	RowFormatOptions options = {.encoding = -1, .drain = take_bytes};
 	FileLimits		 limits = {0};
 	ExpectPolicy	 policies[MAX_COLUMNS];
-	FileContent		*expected;
-	RowEncoder		*encoder;
-	int				 max_levels;
+	void			*learned = NULL;
+	int				 parts = 1 + fuzz_below(in, 3) / 2;
 
 	choose_codec(in, &options, &limits);
 	read_policies(in, shape, policies, &options);
 	options.group_rows = group_rows[fuzz_below(in, lengthof(group_rows))];
-	(void) settings_pin_canonical(CurrentMemoryContext);
-
-	fuzz_must_succeed(true);
-	expected = expect_begin(shape, policies);
-	row_format_parquet.check(&options);
-	encoder = row_format_parquet.open(shape, &options, &fuzz_out);
-	/* the writer is what an encoder begins with */
-	max_levels = choose_limits(in, (ParquetWriter *) encoder, &limits);
-	if (!write_rows(encoder, shape, pool, policies, expected, max_levels))
-		return;
 	options.metadata = list_make4("name", "value", "second", "\303\244");
-	row_format_parquet.close(encoder, &fuzz_out);
-	take_bytes(NULL, &fuzz_out);
-	compare(expected, file_read_whole(fuzz_exact(file.data, file.len),
-									  file.len, &limits));
-	check_tail(in, expected, noise);
-	fuzz_must_succeed(false);
+	options.learned = &learned;
+	options.learned_context = CurrentMemoryContext;
+	(void) settings_pin_canonical(CurrentMemoryContext);
+	row_format_check(&row_format_parquet, &options);
+	while (parts-- > 0 &&
+		   write_part(in, shape, pool, &options, policies, &limits))
+		;
 }
 
 /* A half, a quarter, an eighth of them and so on. */
@@ -545,7 +561,7 @@ run(FuzzInput *in)
 		read_pool(in, shape, pool);
 		for (int i = 0; i < shape->ncolumns; i++)
 			vary_column(in, shape, i, pool);
-		write_file(in, shape, pool);
+		write_parts(in, shape, pool);
 	}
 	table_close(rel, AccessShareLock);
 }

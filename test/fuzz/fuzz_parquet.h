@@ -81,12 +81,12 @@ extern void file_leaf_put(FileLeaf *leaf, int rep, int def, const char *data,
 extern FileContent *expect_begin(RowShape			*shape,
 								 const ExpectPolicy *policies);
 /*
- * Adds a row.  The name of the column that stops the export, and then the row
- * counts for nothing; NULL if none does.
+ * Adds a row.  False if it stops the export: then it counts for nothing, and
+ * stops tells which columns do.
  */
-extern const char *expect_row(FileContent *content, RowShape *shape,
-							  const ExpectPolicy *policies,
-							  const Datum *values, const bool *nulls);
+extern bool expect_row(FileContent *content, RowShape *shape,
+					   const ExpectPolicy *policies, const Datum *values,
+					   const bool *nulls, bool *stops);
 
 /* ---- fuzz_parquet_thrift.c: damage is a finding */
 

@@ -377,8 +377,7 @@ value_bytes(const TypeShape *type, bool as_text, Datum value, size_t *len)
 		case KIND_JSON:
 			return varlena_bytes(value, len);
 		case KIND_HSTORE:
-			return varlena_bytes(
-				FunctionCall1((FmgrInfo *) &type->to_json, value), len);
+			return varlena_bytes(FunctionCall1(type->to_json, value), len);
 		default:
 			return text_of(type, value, len);
 	}
@@ -697,11 +696,12 @@ expect_begin(RowShape *shape, const ExpectPolicy *policies)
 	return content;
 }
 
-const char *
+bool
 expect_row(FileContent *content, RowShape *shape, const ExpectPolicy *policies,
-		   const Datum *values, const bool *nulls)
+		   const Datum *values, const bool *nulls, bool *stops)
 {
 	Walk walk = {.content = content};
+	bool holdable = true;
 
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
@@ -709,11 +709,11 @@ expect_row(FileContent *content, RowShape *shape, const ExpectPolicy *policies,
 		Place place = {.present = !nulls[attribute],
 					   .value = values[attribute]};
 
-		walk_column(&walk, shape, i, policies[i], place);
-		if (walk.unholdable && policies[i] != EXPECT_NULL)
-			return shape->columns[i].name;
 		walk.unholdable = false;
+		walk_column(&walk, shape, i, policies[i], place);
+		stops[i] = walk.unholdable && policies[i] != EXPECT_NULL;
+		holdable &= !stops[i];
 	}
-	content->rows++;
-	return NULL;
+	content->rows += holdable;
+	return holdable;
 }
