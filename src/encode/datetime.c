@@ -97,7 +97,10 @@ write_time(char *dst, int64 time)
 	if (fraction != 0)
 	{
 		*dst++ = '.';
-		dst = write_millionths(dst, fraction);
+		dst = write_two(dst, fraction / 10000);
+		dst = write_four(dst, fraction % 10000);
+		while (dst[-1] == '0')
+			dst--;
 	}
 	return dst;
 }

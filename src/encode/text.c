@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "common/shortest_dec.h"
+#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/uuid.h"
@@ -28,24 +29,32 @@ const char digit_pairs[] = "00010203040506070809"
 
 static const char hex_digits[] = "0123456789abcdef";
 
+static inline int
+decimal_length(uint32 value)
+{
+	static const uint32 powers_of_ten[] = {1,		10,		  100,
+										   1000,	10000,	  100000,
+										   1000000, 10000000, 100000000,
+										   1000000000};
+	/* log 2 / log 10 is a little more than 1233 / 4096 */
+	int guess = (pg_leftmost_one_pos32(value | 1) + 1) * 1233 / 4096;
+
+	return guess + (value >= powers_of_ten[guess] || value == 0);
+}
+
 int
 text_uint32(char *dst, uint32 value)
 {
-	int	   before = 0;
-	uint64 digits;
-	int	   zeros;
+	int	  len = decimal_length(value);
+	char *end = dst + len;
 
-	if (unlikely(value >= 100000000))
-	{
-		before = write_up_to_four(dst, value / 100000000) - dst;
-		write_eight(dst + before, eight_digits(value % 100000000));
-		return before + 8;
-	}
-	digits = eight_digits(value);
-	/* zeros in front, but not the last digit */
-	zeros = pg_rightmost_one_pos64(digits | UINT64CONST(1) << 56) / 8;
-	write_eight(dst, digits >> zeros * 8);
-	return 8 - zeros;
+	for (; value >= 100; value /= 100)
+		(void) write_two(end -= 2, value % 100);
+	if (value >= 10)
+		(void) write_two(dst, value);
+	else
+		*dst = '0' + value;
+	return len;
 }
 
 int
@@ -103,7 +112,10 @@ few_decimals(char *dst, float8 value)
 	if (fraction != 0)
 	{
 		*end++ = '.';
-		end = write_millionths(end, fraction);
+		end = write_two(end, fraction / 10000);
+		end = write_four(end, fraction % 10000);
+		while (end[-1] == '0')
+			end--;
 	}
 	return end - dst;
 }
