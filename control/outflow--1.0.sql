@@ -431,6 +431,7 @@ CREATE TABLE outflow.job (
 	error_code text,
 	error_detail text,
 	error_hint text,
+	error_context text,			-- which column, table and row
 	submitted timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	started timestamptz,		-- the present run
 	finished timestamptz
@@ -562,7 +563,8 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 	p.parts_done, p.parts_carried, p.parts_redone,
 	p.rows, p.bytes, p.bytes_stored,
 	CASE WHEN r.seconds OPERATOR(pg_catalog.>) 0
-		THEN (p.bytes OPERATOR(pg_catalog./) r.seconds)::bigint END AS rate,
+		THEN (p.bytes_written OPERATOR(pg_catalog./) r.seconds)::bigint END
+		AS rate,
 	CASE WHEN s.state OPERATOR(pg_catalog.=) 'running'
 		AND p.blocks_done OPERATOR(pg_catalog.>) 0
 		THEN pg_catalog.make_interval(secs => r.seconds
@@ -573,7 +575,11 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 	CASE s.state WHEN 'queued' THEN coalesce(j.waiting_for, 'its start')
 		WHEN 'running' THEN nullif(pg_catalog.concat_ws('; ', j.waiting_for,
 			outflow.job_waiting_for(j.job)), '') END AS waiting_for,
-	j.error, j.started, j.finished
+	-- on one line, since there is nobody to whom the rest could be told
+	CASE WHEN j.error IS NOT NULL THEN pg_catalog.concat(j.error, ' ('
+		OPERATOR(pg_catalog.||) pg_catalog.replace(j.error_context, E'\n', '; ')
+		OPERATOR(pg_catalog.||) ')') END AS error,
+	j.started, j.finished
 FROM outflow.job AS j
 CROSS JOIN LATERAL (SELECT outflow.job_state(j.job, j.state) AS state) AS s
 CROSS JOIN LATERAL (
@@ -586,6 +592,9 @@ CROSS JOIN LATERAL (
 			AS bytes,
 		coalesce(pg_catalog.sum(q.bytes_stored) FILTER (WHERE q.done), 0)
 			::bigint AS bytes_stored,
+		-- by this run
+		coalesce(pg_catalog.sum(q.bytes) FILTER (WHERE q.done
+			AND NOT q.carried), 0)::float8 AS bytes_written,
 		coalesce(pg_catalog.sum(q.blocks), 0)::float8 AS blocks,
 		coalesce(pg_catalog.sum(q.blocks) FILTER (WHERE q.done), 0)::float8
 			AS blocks_done

@@ -36,6 +36,9 @@ buffer_enlarge(StringInfo out, int n)
 		dropped_bytes += out->len - limited_from;
 		out->len = limited_from;
 	}
+	if ((int64) out->len + n >= MaxAllocSize)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("a row of more than 1 GB can't be written")));
 	if (out->len + n >= out->maxlen)
 		enlargeStringInfo(out, n);
 }

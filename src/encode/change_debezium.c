@@ -126,7 +126,7 @@ append_patched_row(StringInfo out, const JsonStyle *style,
 			buffer_append_char(out, ',');
 		first = false;
 		buffer_append(out, shape->labels[i].text, shape->labels[i].len);
-		json_at_column(column);
+		current_column = column;
 		if (change->unchanged && change->unchanged[i])
 			shape_text_append(out, &prepared->absent[i]);
 		else if (change->new_nulls[at])
@@ -134,7 +134,7 @@ append_patched_row(StringInfo out, const JsonStyle *style,
 		else
 			json_value(out, style, &column->type, change->new_values[at]);
 	}
-	json_at_column(NULL);
+	current_column = NULL;
 	buffer_append_char(out, '}');
 }
 

@@ -249,12 +249,14 @@ binary_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		ColumnShape *column = &shape->columns[i];
 		int			 attribute = column->attnum - 1;
 
+		current_column = column;
 		if (nulls[attribute])
 			append_int32(out, -1);
 		else
 			append_value(out, &column->type, &encoder->send[i],
 						 values[attribute]);
 	}
+	current_column = NULL;
 }
 
 static void

@@ -157,6 +157,7 @@ text_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		ColumnShape *column = &shape->columns[i];
 		int			 attribute = column->attnum - 1;
 
+		current_column = column;
 		if (i > 0)
 			buffer_append_char(out, encoder->options.delimiter);
 		if (nulls[attribute])
@@ -172,6 +173,7 @@ text_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 			append_text(encoder, text, len, out);
 		}
 	}
+	current_column = NULL;
 	end_line(encoder, start, out);
 }
 

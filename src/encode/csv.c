@@ -260,6 +260,7 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		ColumnShape *column = &shape->columns[i];
 		int			 attribute = column->attnum - 1;
 
+		current_column = column;
 		if (i > 0)
 			buffer_append_char(out, encoder->options.delimiter);
 		if (nulls[attribute])
@@ -270,6 +271,7 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		else
 			append_value(encoder, &column->type, values[attribute], out);
 	}
+	current_column = NULL;
 	buffer_append_char(out, '\n');
 	if (encoder->options.encoding >= 0)
 		text_transcode(out, start, encoder->options.encoding);

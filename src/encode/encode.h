@@ -202,8 +202,7 @@ extern void json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
  * by json_row() and by whoever writes columns in other ways.  NULL: none.  An
  * error leaves it as it is.
  */
-extern void				  json_at_column(const ColumnShape *column);
-extern const ColumnShape *json_current_column(void);
+extern const ColumnShape *current_column;
 
 /* ---- PostgreSQL's text of any value (text_value.c), for csv and text */
 

@@ -22,6 +22,8 @@
 #include "compat.h"
 #include "encode/encode.h"
 
+const ColumnShape *current_column = NULL;
+
 static void
 json_numeric(StringInfo out, const JsonStyle *style, Datum value)
 {
@@ -385,21 +387,6 @@ json_prepare_shape(RowShape *shape, const JsonStyle *style)
 	}
 	shape->labels = labels;
 	pfree(texts.data);
-}
-
-/* The relation's column that json_row() is at, for messages about errors. */
-static const ColumnShape *current_column = NULL;
-
-void
-json_at_column(const ColumnShape *column)
-{
-	current_column = column;
-}
-
-const ColumnShape *
-json_current_column(void)
-{
-	return current_column;
 }
 
 /* Copies the padding, too: most labels are one step. */

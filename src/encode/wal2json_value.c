@@ -56,9 +56,9 @@ append_quoted(StringInfo out, TextValues *values, ColumnShape *column,
 		return;
 	}
 	out->len = start;
-	json_at_column(column);
+	current_column = column;
 	text = text_value(values, type, value, &len);
-	json_at_column(NULL);
+	current_column = NULL;
 	json_string(out, &raw_style, text, len);
 }
 

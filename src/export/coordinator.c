@@ -39,13 +39,14 @@ typedef struct Coordinator
 {
 	int64		  id;
 	MemoryContext context;
-	MemoryContext publish_context; /* of one attempt; NULL for none */
+	MemoryContext attempt; /* of a step that is tried again; NULL for none */
 	Job			 *job;
 	FileRoot	 *root;
 	List		 *candidates; /* of an earlier run, or of the base */
 	JobShared	 *shared;
-	bool		  claimed; /* the job is ours to run or to fail */
-	bool		  ran;	   /* it was not sent back to wait */
+	bool		  complete; /* only the publication is missing */
+	bool		  claimed;	/* the job is ours to run or to fail */
+	bool		  ran;		/* it was not sent back to wait */
 	int			  nworkers;
 	BackgroundWorkerHandle **workers;
 } Coordinator;
@@ -183,27 +184,46 @@ is_complete(Coordinator *coordinator)
 	return true;
 }
 
+static MemoryContext
+begin_attempt(Coordinator *coordinator)
+{
+	coordinator->attempt =
+		AllocSetContextCreate(coordinator->context, "outflow export attempt",
+							  ALLOCSET_DEFAULT_SIZES);
+	return MemoryContextSwitchTo(coordinator->attempt);
+}
+
+static void
+end_attempt(void *arg)
+{
+	Coordinator *coordinator = arg;
+
+	if (coordinator->attempt)
+		MemoryContextDelete(coordinator->attempt);
+	coordinator->attempt = NULL;
+}
+
 /*
  * Opens the destination and decides what is left of an earlier run: all of it
  * if only publication is missing, else what will prove to hold.
  */
-static bool
-prepare(Coordinator *coordinator)
+static void
+prepare(void *arg)
 {
+	Coordinator	 *coordinator = arg;
 	Job			 *job = coordinator->job;
 	MemoryContext old;
-	bool		  complete;
 
 	StartTransactionCommand();
 	/* the owner's rights, which may have been others at the submission */
 	source_check_server();
-	old = MemoryContextSwitchTo(coordinator->context);
+	old = begin_attempt(coordinator);
 	job_derive(job);
 	coordinator->root = destination_open(job, true);
 	(void) file_temp_open(coordinator->root, job->uuid, true);
 	file_temp_sweep(coordinator->root);
-	complete = is_complete(coordinator);
-	if (!complete)
+	coordinator->complete = is_complete(coordinator);
+	if (!coordinator->complete)
 	{
 		if (job->publishing)
 			publish_retreat(job, coordinator->root);
@@ -213,7 +233,8 @@ prepare(Coordinator *coordinator)
 	}
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
-	return complete;
+	/* what it opened and loaded stays */
+	coordinator->attempt = NULL;
 }
 
 static void
@@ -246,7 +267,8 @@ check_workers(Coordinator *coordinator)
 			ERROR,
 			(errcode(error->code), errmsg_internal("%s", error->message),
 			 error->detail[0] ? errdetail_internal("%s", error->detail) : 0,
-			 error->hint[0] ? errhint("%s", error->hint) : 0));
+			 error->hint[0] ? errhint("%s", error->hint) : 0,
+			 error->context[0] ? errcontext("%s", error->context) : 0));
 	}
 	for (int i = 0; i < coordinator->nworkers; i++)
 	{
@@ -315,10 +337,7 @@ publish(void *arg)
 	CommitTransactionCommand();
 
 	StartTransactionCommand();
-	coordinator->publish_context =
-		AllocSetContextCreate(coordinator->context, "outflow export publish",
-							  ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(coordinator->publish_context);
+	old = begin_attempt(coordinator);
 	job = job_load(coordinator->id, false);
 	job_derive(job);
 	file_root_check_place(coordinator->root);
@@ -329,16 +348,6 @@ publish(void *arg)
 	job_set_state(coordinator->id, JOB_DONE, NULL);
 	FAILPOINT("done-commit");
 	CommitTransactionCommand();
-}
-
-static void
-publish_cleanup(void *arg)
-{
-	Coordinator *coordinator = arg;
-
-	if (coordinator->publish_context)
-		MemoryContextDelete(coordinator->publish_context);
-	coordinator->publish_context = NULL;
 }
 
 /* Ends the workers, and returns when they have ended. */
@@ -388,14 +397,16 @@ coordinate(void *arg)
 		return;
 	coordinator->ran = true;
 	start_next();
-	if (!prepare(coordinator))
+	retry_run(&(Retry){coordinator->id, -1, "preparation", NULL}, prepare,
+			  end_attempt, coordinator);
+	if (!coordinator->complete)
 	{
 		handover_prepare(coordinator->job);
 		export_parts(coordinator);
 	}
 	stop_workers(coordinator);
-	retry_run(&(Retry){coordinator->id, -1, NULL}, publish, publish_cleanup,
-			  coordinator);
+	retry_run(&(Retry){coordinator->id, -1, "publication", NULL}, publish,
+			  end_attempt, coordinator);
 }
 
 /* An error: nobody may go on before locks and snapshot are released. */
@@ -404,7 +415,7 @@ coordinate_cleanup(void *arg)
 {
 	Coordinator *coordinator = arg;
 
-	publish_cleanup(coordinator);
+	end_attempt(coordinator);
 	if (coordinator->shared == NULL)
 		return;
 	coordinator->shared->coordinator_gone = true;
@@ -443,7 +454,7 @@ record_failure(Coordinator *coordinator, const JobError *error)
 	job_set_state(coordinator->id, interrupted ? JOB_INTERRUPTED : JOB_FAILED,
 				  error);
 	if (part >= 0)
-		part_failed(coordinator->id, part, error->message);
+		part_failed(coordinator->id, part, error_line(error));
 	CommitTransactionCommand();
 }
 

@@ -30,12 +30,21 @@ copy_text(char *dst, const char *src)
 
 void
 error_set(JobError *error, int code, const char *message, const char *detail,
-		  const char *hint)
+		  const char *hint, const char *context)
 {
 	error->code = code;
 	copy_text(error->message, message);
 	copy_text(error->detail, detail);
 	copy_text(error->hint, hint);
+	copy_text(error->context, context);
+}
+
+char *
+error_line(const JobError *error)
+{
+	return error->context[0]
+			   ? psprintf("%s (%s)", error->message, error->context)
+			   : pstrdup(error->message);
 }
 
 bool
@@ -62,7 +71,7 @@ guarded_run_if(bool (*wanted)(int code), GuardedBody body, GuardedBody cleanup,
 		MemoryContextSwitchTo(context);
 		data = CopyErrorData();
 		error_set(error, data->sqlerrcode, data->message, data->detail,
-				  data->hint);
+				  data->hint, data->context);
 		FreeErrorData(data);
 		FlushErrorState();
 		cleanup(arg);

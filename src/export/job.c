@@ -228,14 +228,15 @@ job_from_row(MemoryContext context)
 	if (code)
 		error_set(&job->error,
 				  MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]),
-				  job_field(0, 18), job_field(0, 20), job_field(0, 21));
-	job->settings_json = copy_text(job_field(0, 22));
-	job->waiting_for = copy_text(job_field(0, 23));
-	job->base = job_field_int(0, 24, 0);
-	job->slot = copy_text(job_field(0, 25));
-	job->slot_made = job_field_int(0, 26, 0) != 0;
-	job->slot_ready = job_field_int(0, 27, 0) != 0;
-	job->publication = copy_text(job_field(0, 28));
+				  job_field(0, 18), job_field(0, 20), job_field(0, 21),
+				  job_field(0, 22));
+	job->settings_json = copy_text(job_field(0, 23));
+	job->waiting_for = copy_text(job_field(0, 24));
+	job->base = job_field_int(0, 25, 0);
+	job->slot = copy_text(job_field(0, 26));
+	job->slot_made = job_field_int(0, 27, 0) != 0;
+	job->slot_ready = job_field_int(0, 28, 0) != 0;
+	job->publication = copy_text(job_field(0, 29));
 	MemoryContextSwitchTo(old);
 	return job;
 }
@@ -249,8 +250,9 @@ job_load(int64 id, bool for_update)
 		"parts_total, publishing::int, pg_catalog.to_char("
 		"pg_catalog.timezone('UTC', started), "
 		"'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
-		"error, error_code, error_detail, error_hint, settings, waiting_for, "
-		"base, slot, slot_made::int, slot_ready::int, publication "
+		"error, error_code, error_detail, error_hint, error_context, "
+		"settings, waiting_for, base, slot, slot_made::int, slot_ready::int, "
+		"publication "
 		"FROM outflow.job WHERE job = $1";
 	const Oid	  type = INT8OID;
 	const Datum	  value = Int64GetDatum(id);

@@ -40,11 +40,16 @@ typedef struct JobError
 	char message[ERROR_TEXT_SIZE];
 	char detail[ERROR_TEXT_SIZE];
 	char hint[ERROR_TEXT_SIZE];
+	char context[ERROR_TEXT_SIZE]; /* where in the table */
 } JobError;
 
 extern void error_clear(JobError *error);
 extern void error_set(JobError *error, int code, const char *message,
-					  const char *detail, const char *hint);
+					  const char *detail, const char *hint,
+					  const char *context);
+
+/* Message and context, for where one text must do. */
+extern char *error_line(const JobError *error);
 
 /*
  * Runs body.  An ERROR in it is logged and copied; then cleanup runs and the
@@ -62,7 +67,8 @@ extern bool guarded_run_if(bool (*wanted)(int code), GuardedBody body,
 typedef struct Retry
 {
 	int64		   job;
-	int			   part; /* -1: the publication */
+	int			   part; /* -1: something else */
+	const char	  *step; /* what it is called; NULL for a part */
 	volatile bool *stop; /* ends the waiting; or NULL */
 } Retry;
 
@@ -140,11 +146,11 @@ typedef struct Job
 	char	*options_json;
 	List	*settings; /* names and values, in turn */
 	char	*settings_json;
-	char	*slot;		 /* that a stream goes on from; NULL for none */
+	char	*slot;		  /* that a stream goes on from; NULL for none */
 	char	*publication; /* that named the sources; NULL for none */
-	bool	 slot_made;	 /* by this job, or about to be */
-	bool	 slot_ready; /* and all that it can't show has ended */
-	int64	 base;		 /* the job whose parts may be carried; 0 for none */
+	bool	 slot_made;	  /* by this job, or about to be */
+	bool	 slot_ready;  /* and all that it can't show has ended */
+	int64	 base;		  /* the job whose parts may be carried; 0 for none */
 	char	*waiting_for;
 	char	*snapshot; /* NULL before the first plan */
 	char	*lsn;

@@ -28,7 +28,8 @@ job_announce(int64 id, JobState state)
 void
 job_set_state(int64 id, JobState state, const JobError *error)
 {
-	const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID,
+						 TEXTOID, TEXTOID, TEXTOID};
 	Datum	  values[lengthof(types)];
 	bool	  nulls[lengthof(types)] = {false};
 	bool	  has_error = error && error->code != 0;
@@ -45,13 +46,16 @@ job_set_state(int64 id, JobState state, const JobError *error)
 		values[4] = CStringGetTextDatum(error->detail);
 		values[5] = CStringGetTextDatum(error->hint);
 		nulls[4] = error->detail[0] == '\0';
+		values[6] = CStringGetTextDatum(error->context);
 		nulls[5] = error->hint[0] == '\0';
+		nulls[6] = error->context[0] == '\0';
 	}
 
 	job_access_begin(&access);
 	(void) job_query(
 		"UPDATE outflow.job SET state = $2, error = $3, error_code = $4, "
-		"error_detail = $5, error_hint = $6, waiting_for = NULL, "
+		"error_detail = $5, error_hint = $6, error_context = $7, "
+		"waiting_for = NULL, "
 		"started = CASE $2 WHEN 'running' THEN pg_catalog.clock_timestamp() "
 		"ELSE started END, "
 		"finished = CASE WHEN $2 = "

@@ -26,6 +26,8 @@
 #define FLUSH_SIZE (256 * 1024)
 /* A buffer that one row made larger than this is given back. */
 #define KEEP_SIZE (4 * 1024 * 1024)
+/* Formats that hold rows back show progress, too: after so many rows. */
+#define PROGRESS_ROWS 1024
 
 typedef struct PartScan
 {
@@ -35,6 +37,7 @@ typedef struct PartScan
 	JobSource		  *source;
 	Relation		   root;
 	Relation		   leaf;
+	char			  *leaf_name; /* as users write it */
 	RowShape		  *shape;
 	RowEncoder		  *encoder;
 	Sink			  *chain;
@@ -65,6 +68,35 @@ drain_rows(void *arg, StringInfo out)
 }
 
 static void
+begin_progress(Oid relid)
+{
+	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, relid);
+	pgstat_progress_update_param(PROGRESS_COPY_COMMAND,
+								 PROGRESS_COPY_COMMAND_TO);
+	pgstat_progress_update_param(PROGRESS_COPY_TYPE, PROGRESS_COPY_TYPE_FILE);
+}
+
+static void
+show_progress(PartScan *scan)
+{
+	pgstat_progress_update_param(PROGRESS_COPY_BYTES_PROCESSED,
+								 (int64) scan->result->plain.bytes);
+	pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED,
+								 scan->result->rows);
+}
+
+/* Waits as long as outflow.rate_limit wants for what was stored since. */
+static void
+spend_stored(PartScan *scan)
+{
+	uint64 bytes = scan->result->stored.bytes;
+
+	throttle_spend(scan->context->throttle, bytes - scan->stored,
+				   scan->context->stop);
+	scan->stored = bytes;
+}
+
+static void
 flush_rows(PartScan *scan)
 {
 	sink_write(scan->chain, scan->out.data, scan->out.len);
@@ -75,14 +107,8 @@ flush_rows(PartScan *scan)
 	}
 	else
 		resetStringInfo(&scan->out);
-	throttle_spend(scan->context->throttle,
-				   scan->result->stored.bytes - scan->stored,
-				   scan->context->stop);
-	scan->stored = scan->result->stored.bytes;
-	pgstat_progress_update_param(PROGRESS_COPY_BYTES_PROCESSED,
-								 (int64) scan->result->plain.bytes);
-	pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED,
-								 scan->result->rows);
+	show_progress(scan);
+	spend_stored(scan);
 }
 
 static void
@@ -120,9 +146,41 @@ check_stop(PartScan *scan)
 						errmsg("export job is stopping")));
 }
 
+/* Puts names around an error of an output function, a format or a filter. */
+static void
+row_error_context(void *arg)
+{
+	PartScan *scan = arg;
+	int64	  row = scan->result->rows + 1;
+
+	if (current_column)
+		errcontext(
+			"column \"%s\" of table %s, row " INT64_FORMAT " of part %d",
+			current_column->name, scan->leaf_name, row, scan->part->number);
+	else
+		errcontext("table %s, row " INT64_FORMAT " of part %d",
+				   scan->leaf_name, row, scan->part->number);
+}
+
+static void
+begin_row(PartScan *scan, ErrorContextCallback *errors)
+{
+	current_column = NULL;
+	errors->callback = row_error_context;
+	errors->arg = scan;
+	errors->previous = error_context_stack;
+	error_context_stack = errors;
+}
+
+static void
+end_row(ErrorContextCallback *errors)
+{
+	error_context_stack = errors->previous;
+}
+
 /* The slot is laid out like the root. */
 static void
-export_row(PartScan *scan, TupleTableSlot *slot)
+encode_row(PartScan *scan, TupleTableSlot *slot)
 {
 	MemoryContext old = MemoryContextSwitchTo(scan->row_context);
 
@@ -130,30 +188,48 @@ export_row(PartScan *scan, TupleTableSlot *slot)
 							   slot->tts_isnull, &scan->out);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(scan->row_context);
+}
 
+static void
+count_row(PartScan *scan)
+{
 	scan->result->rows++;
 	if (scan->out.len >= FLUSH_SIZE)
 		flush_rows(scan);
+	else if (scan->result->rows % PROGRESS_ROWS == 0)
+		show_progress(scan);
 }
 
 static void
 export_planned_row(void *arg, TupleTableSlot *slot)
 {
+	ErrorContextCallback errors;
+
 	check_stop(arg);
-	export_row(arg, slot);
+	begin_row(arg, &errors);
+	encode_row(arg, slot);
+	end_row(&errors);
+	count_row(arg);
 }
 
 static void
 export_tuple(PartScan *scan)
 {
-	TupleTableSlot *slot = scan->slot;
+	TupleTableSlot		*slot = scan->slot;
+	ErrorContextCallback errors;
+	bool				 passes;
 
 	if (scan->map)
 		slot = execute_attr_map_slot(scan->map, slot, scan->mapped);
 	else
 		slot_getsomeattrs(slot, scan->last_attribute);
-	if (passes_filter(scan, slot))
-		export_row(scan, slot);
+	begin_row(scan, &errors);
+	passes = passes_filter(scan, slot);
+	if (passes)
+		encode_row(scan, slot);
+	end_row(&errors);
+	if (passes)
+		count_row(scan);
 }
 
 static void
@@ -246,6 +322,7 @@ open_relations(PartScan *scan)
 							 scan->job->options.row_security);
 	scan->leaf = relation_open(relid, AccessShareLock);
 	source_check_leaf(scan->leaf, scan->root);
+	scan->leaf_name = source_name(relid);
 	scan->shape = source_shape(scan->root, scan->source, scan->job->row_format,
 							   CurrentMemoryContext);
 	for (int i = 0; i < scan->shape->ncolumns; i++)
@@ -334,7 +411,7 @@ part_export(const PartContext *context, const PlannedPart *part,
 		CurrentMemoryContext, "outflow export row", ALLOCSET_DEFAULT_SIZES);
 	file_root_check_place(context->root);
 	open_relations(&scan);
-	pgstat_progress_start_command(PROGRESS_COMMAND_COPY, part->relid);
+	begin_progress(part->relid);
 
 	begin_stamp(&scan);
 	open_filter(&scan);
@@ -353,6 +430,8 @@ part_export(const PartContext *context, const PlannedPart *part,
 	job->row_format->close(scan.encoder, &scan.out);
 	flush_rows(&scan);
 	sink_finish(scan.chain);
+	/* what compression and encryption had held back */
+	spend_stored(&scan);
 	sink_cleanup(scan.chain);
 
 	pgstat_progress_end_command();

@@ -113,8 +113,8 @@ wait_for_next_try(const Retry *retry, int seconds)
 static char *
 describe_step(const Retry *retry)
 {
-	return retry->part < 0 ? pstrdup("publication")
-						   : psprintf("part %d", retry->part);
+	return retry->step ? pstrdup(retry->step)
+					   : psprintf("part %d", retry->part);
 }
 
 void
@@ -128,7 +128,8 @@ retry_run(const Retry *retry, GuardedBody body, GuardedBody cleanup, void *arg)
 						   cleanup, arg, &error))
 	{
 		char	   *step = describe_step(retry);
-		RetryRecord todo = {.retry = retry, .error = error.message};
+		char	   *line = error_line(&error);
+		RetryRecord todo = {.retry = retry, .error = line};
 
 		tried++;
 		todo.waiting_for = psprintf("the next try of %s, %d s after: %s", step,
@@ -139,6 +140,7 @@ retry_run(const Retry *retry, GuardedBody body, GuardedBody cleanup, void *arg)
 		record_if_possible(&todo);
 		seconds = Min(2 * seconds, MAX_WAIT_S);
 		pfree(unconstify(char *, todo.waiting_for));
+		pfree(line);
 		pfree(step);
 	}
 }

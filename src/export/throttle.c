@@ -48,12 +48,13 @@ spend(Throttle *throttle, uint64 bytes)
 void
 throttle_spend(Throttle *throttle, uint64 bytes, volatile bool *stop)
 {
+	int	  rate = rate_limit_kb;
 	int64 until;
 
-	if (rate_limit_kb == 0 || bytes == 0)
+	if (rate == 0 || bytes == 0)
 		return;
 	until = spend(throttle, bytes);
-	while (rate_limit_kb > 0 && !*stop)
+	while (!*stop)
 	{
 		int64 rest = (until - GetCurrentTimestamp()) / 1000;
 
@@ -68,6 +69,13 @@ throttle_spend(Throttle *throttle, uint64 bytes, volatile bool *stop)
 		{
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
+		}
+		if (rate_limit_kb != rate)
+		{
+			/* another rate begins without debts of the old one */
+			pg_atomic_write_u64(&throttle->spent_until,
+								(uint64) GetCurrentTimestamp());
+			break;
 		}
 	}
 }

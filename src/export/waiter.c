@@ -40,11 +40,13 @@ typedef struct Waiter
 	MemoryContext			look_context; /* reset after each look */
 	BackgroundWorkerHandle *handle;		  /* NULL while the job is queued */
 	int						silent_ends;
-	char				   *told;		/* what it waits for, told last */
-	int						parts_told; /* progress, told last */
-	TimestampTz				progress_told;
-	TimestampTz				blocked_looked;
-	TimestampTz				begun;
+	/* told last: what the job waits for, and who waits for locks */
+	char	   *waiting_told;
+	char	   *blocked_told;
+	int			parts_told; /* progress, told last */
+	TimestampTz progress_told;
+	TimestampTz blocked_looked;
+	TimestampTz begun;
 } Waiter;
 
 static void
@@ -158,20 +160,21 @@ start_coordinator(Waiter *waiter, const Job *job)
 
 /* Whether the text differs from what was told last; remembers it. */
 static bool
-is_news(Waiter *waiter, const char *text)
+is_news(Waiter *waiter, char **told, const char *text)
 {
-	if (waiter->told && strcmp(waiter->told, text) == 0)
+	if (*told && strcmp(*told, text) == 0)
 		return false;
-	if (waiter->told)
-		pfree(waiter->told);
-	waiter->told = MemoryContextStrdup(waiter->context, text);
+	if (*told)
+		pfree(*told);
+	*told = MemoryContextStrdup(waiter->context, text);
 	return true;
 }
 
 static void
 tell_waiting(Waiter *waiter, const Job *job)
 {
-	if (job->waiting_for == NULL || !is_news(waiter, job->waiting_for))
+	if (job->waiting_for == NULL ||
+		!is_news(waiter, &waiter->waiting_told, job->waiting_for))
 		return;
 	if (job->state == JOB_QUEUED)
 		ereport(NOTICE,
@@ -194,7 +197,7 @@ tell_blocked(Waiter *waiter, const Job *job)
 		return;
 	waiter->blocked_looked = now;
 	text = job_waits(job->id);
-	if (text && is_news(waiter, text))
+	if (text && is_news(waiter, &waiter->blocked_told, text))
 		ereport(WARNING, (errmsg("export job " INT64_FORMAT
 								 ": somebody waits for a lock",
 								 job->id),
@@ -243,7 +246,8 @@ throw_failure(const Job *job)
 						   job->id)
 				 : errhint("%s%sCALL outflow.resume(" INT64_FORMAT
 						   ") continues it.",
-						   error->hint, error->hint[0] ? " " : "", job->id)));
+						   error->hint, error->hint[0] ? " " : "", job->id),
+			 error->context[0] ? errcontext("%s", error->context) : 0));
 }
 
 /* A coordinator has ended, and its job is still queued. */
@@ -261,7 +265,7 @@ handle_requeued(Waiter *waiter, const Job *job)
 		return;
 	error_set(&error, ERRCODE_CANNOT_CONNECT_NOW,
 			  "the job's background worker could not start", NULL,
-			  "The server log says why.");
+			  "The server log says why.", NULL);
 	job_set_state(job->id, JOB_FAILED, &error);
 }
 

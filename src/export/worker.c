@@ -239,9 +239,10 @@ work(void *arg)
 	ExportWorker *worker = arg;
 	JobShared	 *shared = worker->shared;
 
-	prepare(worker);
+	/* the coordinator makes the directories, and tries again if need be */
 	if (!shared_wait_for(shared, PHASE_PLANNED))
 		return;
+	prepare(worker);
 	attach_plan(worker);
 	record_plan(worker);
 	if (!shared_wait_for(shared, PHASE_EXPORTING))
@@ -253,8 +254,9 @@ work(void *arg)
 		if (next >= (uint32) worker->plan->nparts)
 			break;
 		worker->part = &shared_parts(worker->plan)[next];
-		retry_run(&(Retry){shared->job, worker->part->number, &shared->stop},
-				  export_part, work_cleanup, worker);
+		retry_run(
+			&(Retry){shared->job, worker->part->number, NULL, &shared->stop},
+			export_part, work_cleanup, worker);
 	}
 }
 

@@ -21,7 +21,7 @@ change_error_context(void *arg)
 {
 	StreamSession		 *session = arg;
 	const RowShape		 *shape = session->last->shape;
-	const ColumnShape	 *column = json_current_column();
+	const ColumnShape	 *column = current_column;
 	const ChangePosition *at = &session->position;
 
 	if (column)
@@ -221,7 +221,7 @@ emit_row(StreamSession *session, Relation relation,
 	if (!is_wanted(session, rel, 1 << op))
 		return;
 
-	json_at_column(NULL);
+	current_column = NULL;
 	errors.callback = change_error_context;
 	errors.arg = session;
 	errors.previous = error_context_stack;

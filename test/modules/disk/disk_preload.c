@@ -1,9 +1,11 @@
 /*
  * disk_preload.c
- *		write() and fsync() of files below the directory that DISK_ROOT names.
+ *		write(), fsync() and mkdirat() below the directory that DISK_ROOT names.
  *
- * While the file DISK_ROOT.full exists, there is no room for files whose name
- * holds the text in it.  While DISK_ROOT.sync exists, the next fsync() of
+ * While the file DISK_ROOT.full exists, there is no room for files and new
+ * directories whose name holds the text in it.  With a number of bytes behind
+ * the text ("-" for any name) there is room for so many bytes more, of all
+ * files together; what is removed makes no room.  While DISK_ROOT.sync exists, the next fsync() of
  * such a file fails with the error whose number comes first, and DISK_ROOT.sync
  * goes.  Each fsync() adds a line, the error's number and the file's name, to
  * DISK_ROOT.log.
