@@ -36,10 +36,10 @@ sub set_retries
 	return;
 }
 
-# fill(NAME): there is no room for files with that in their names
+# fill(NAME): there is no room for files with that in their names; for parts
 sub fill
 {
-	append_to_file("$disk.full", $_[0] || '');
+	append_to_file("$disk.full", $_[0] || 'part-');
 	return;
 }
 
@@ -203,8 +203,16 @@ sql("CALL outflow.resume($job)");
 is_exact($job, 'lost', 'EIO at fsync, resumed');
 
 #
-# The publication needs room, too
+# The preparation and the publication need room, too
 #
+fill('.outflow-');
+$job = start('prepare');
+ok(waits_until($job, "retries >= 2 AND waiting_for LIKE '%the next try of preparation%could not create directory%'"),
+	'no room for a directory: the job waits');
+unlink "$disk.full";
+ok(waits_until($job, "state = 'done'"), 'with room it ends by itself');
+is_exact($job, 'prepare', 'no room for a directory');
+
 fill('manifest');
 $job = start('publish');
 ok(waits_until($job, "retries >= 2 AND waiting_for LIKE '%the next try of publication%'"),

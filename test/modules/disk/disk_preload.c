@@ -13,25 +13,27 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define MAX_PATH 4096
 
 static const char *
 control(const char *suffix)
 {
-	static char path[PATH_MAX];
+	static char path[MAX_PATH];
 
 	snprintf(path, sizeof(path), "%s.%s", getenv("DISK_ROOT"), suffix);
 	return path;
 }
 
-/* Whether the descriptor is of a regular file below the directory. */
+/* Whether the descriptor is of a file of the type below the directory. */
 static int
-is_below(int fd, char *path)
+is_below(int fd, char *path, mode_t type)
 {
 	const char *root = getenv("DISK_ROOT");
 	char		link[64];
@@ -41,27 +43,46 @@ is_below(int fd, char *path)
 	if (root == NULL)
 		return 0;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	len = readlink(link, path, PATH_MAX - 1);
+	len = readlink(link, path, MAX_PATH - 1);
 	if (len < 0)
 		return 0;
 	path[len] = '\0';
 	return strncmp(path, root, strlen(root)) == 0 &&
 		   path[strlen(root)] == '/' && fstat(fd, &st) == 0 &&
-		   S_ISREG(st.st_mode);
+		   (st.st_mode & S_IFMT) == type;
 }
 
-static int
-is_full(const char *path)
+/* How much of len has room in a file or directory of that name. */
+static size_t
+room(const char *path, size_t len)
 {
-	char  name[256] = "";
-	FILE *file = fopen(control("full"), "r");
+	char	  name[256] = "";
+	long long bytes = 0;
+	long long used = 0;
+	FILE	 *file = fopen(control("full"), "r");
+	int		  counter;
 
 	if (file == NULL)
-		return 0;
-	if (fscanf(file, "%255s", name) != 1)
+		return len;
+	if (fscanf(file, "%255s %lld", name, &bytes) < 1)
 		name[0] = '\0';
 	fclose(file);
-	return strstr(path, name) != NULL;
+	if (strcmp(name, "-") != 0 && strstr(path, name) == NULL)
+		return len;
+
+	/* all processes share it */
+	counter = open(control("used"), O_RDWR | O_CREAT, 0600);
+	if (counter < 0 || flock(counter, LOCK_EX) != 0)
+		abort();
+	if (pread(counter, &used, sizeof(used), 0) < 0)
+		abort();
+	if (len > (size_t) (bytes - used))
+		len = bytes - used;
+	used += len;
+	if (pwrite(counter, &used, sizeof(used), 0) != sizeof(used))
+		abort();
+	close(counter);
+	return len;
 }
 
 /* The error that fsync() has to give, or 0. */
@@ -90,29 +111,56 @@ EXPORTED ssize_t
 write(int fd, const void *data, size_t len)
 {
 	static ssize_t (*real)(int, const void *, size_t);
-	char path[PATH_MAX];
+	char path[MAX_PATH];
 
 	if (real == NULL)
 		real = dlsym(RTLD_NEXT, "write");
-	if (len > 0 && is_below(fd, path) && is_full(path))
+	if (len > 0 && is_below(fd, path, S_IFREG))
 	{
-		errno = ENOSPC;
-		return -1;
+		/* the last write into a full disk is a short one */
+		len = room(path, len);
+		if (len == 0)
+		{
+			errno = ENOSPC;
+			return -1;
+		}
 	}
 	return real(fd, data, len);
+}
+
+/* Takes a byte, so that each place where the disk is full can be one of these. */
+EXPORTED int
+mkdirat(int fd, const char *name, mode_t mode)
+{
+	static int (*real)(int, const char *, mode_t);
+	char path[MAX_PATH + 256];
+	char parent[MAX_PATH];
+
+	if (real == NULL)
+		real = dlsym(RTLD_NEXT, "mkdirat");
+	if (is_below(fd, parent, S_IFDIR))
+	{
+		snprintf(path, sizeof(path), "%s/%.255s", parent, name);
+		if (room(path, 1) == 0)
+		{
+			errno = ENOSPC;
+			return -1;
+		}
+	}
+	return real(fd, name, mode);
 }
 
 EXPORTED int
 fsync(int fd)
 {
 	static int (*real)(int);
-	char  path[PATH_MAX];
+	char  path[MAX_PATH];
 	int	  error;
 	FILE *file;
 
 	if (real == NULL)
 		real = dlsym(RTLD_NEXT, "fsync");
-	if (!is_below(fd, path))
+	if (!is_below(fd, path, S_IFREG))
 		return real(fd);
 	error = sync_error(path);
 	file = fopen(control("log"), "a");
