@@ -394,6 +394,10 @@ extern void schema_build(ParquetWriter *writer);
 /* parquet_schema.c: the list of SchemaElements, as field id */
 extern void schema_write(const ParquetWriter *writer, Thrift *thrift, int id);
 
+/* parquet.c: of the node's leaves, within a row that has been put into them */
+extern void parquet_end_full_pages(ParquetWriter	 *writer,
+								   const ParquetNode *node);
+
 /* ---- parquet_value.c: Datums -> leaves ---- */
 
 /* The columns that don't wait. */

@@ -78,6 +78,25 @@ leaf_put_null(ParquetLeaf *leaf, int rep, int def)
 	put_levels(leaf, rep, def);
 }
 
+/*
+ * Sizes of pages are 32-bit numbers.  A value of 1 GB, the most that there is,
+ * fits behind what a page may hold already; many in one list may not.
+ */
+#define PAGE_LIMIT ((size_t) 1100 * 1024 * 1024)
+
+static void
+fill_page(ParquetLeaf *leaf, size_t n)
+{
+	if (leaf->values.len + n > PAGE_LIMIT)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("value of column \"%s\" is too large for Parquet",
+						current_column ? current_column->name : ""),
+				 errdetail("The elements of a list can take %d MB.",
+						   (int) (PAGE_LIMIT / (1024 * 1024)))));
+	leaf->writer->page_due = true;
+}
+
 static inline char *
 reserve_value(ParquetLeaf *leaf, size_t n)
 {
@@ -87,7 +106,7 @@ reserve_value(ParquetLeaf *leaf, size_t n)
 		leaf->values.len = LEVEL_ROOM;
 	}
 	if (unlikely(leaf->values.len + n > leaf->writer->page_bytes))
-		leaf->writer->page_due = true;
+		fill_page(leaf, n);
 	return bytes_reserve(&leaf->values, n);
 }
 

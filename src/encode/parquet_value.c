@@ -379,11 +379,15 @@ parquet_put_row(ParquetWriter *writer, const Datum *values, const bool *nulls)
 	{
 		ParquetNode *node = writer->direct[i];
 
+		current_column = node->column->shape;
 		if (!nulls[node->attno])
 			put_node(writer, node, values[node->attno], 0);
 		else if (likely(node->optional))
 			put_null(writer, node, 0, node->def - 1);
 		else
 			parquet_refuse_null(node);
+		if (unlikely(writer->page_due))
+			parquet_end_full_pages(writer, node);
 	}
+	current_column = NULL;
 }

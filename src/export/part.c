@@ -40,6 +40,7 @@ typedef struct PartScan
 	char			  *leaf_name; /* as users write it */
 	RowShape		  *shape;
 	RowEncoder		  *encoder;
+	bool			   encoding; /* a row, not filtering it */
 	Sink			  *chain;
 	RowFormatOptions   options; /* the job's, with facts of this part */
 	StringInfoData	   out;
@@ -157,6 +158,9 @@ row_error_context(void *arg)
 		errcontext(
 			"column \"%s\" of table %s, row " INT64_FORMAT " of part %d",
 			current_column->name, scan->leaf_name, row, scan->part->number);
+	else if (scan->encoding)
+		/* it may be at rows that it held back */
+		errcontext("table %s, part %d", scan->leaf_name, scan->part->number);
 	else
 		errcontext("table %s, row " INT64_FORMAT " of part %d",
 				   scan->leaf_name, row, scan->part->number);
@@ -166,6 +170,7 @@ static void
 begin_row(PartScan *scan, ErrorContextCallback *errors)
 {
 	current_column = NULL;
+	scan->encoding = false;
 	errors->callback = row_error_context;
 	errors->arg = scan;
 	errors->previous = error_context_stack;
@@ -184,6 +189,7 @@ encode_row(PartScan *scan, TupleTableSlot *slot)
 {
 	MemoryContext old = MemoryContextSwitchTo(scan->row_context);
 
+	scan->encoding = true;
 	scan->job->row_format->row(scan->encoder, slot->tts_values,
 							   slot->tts_isnull, &scan->out);
 	MemoryContextSwitchTo(old);
