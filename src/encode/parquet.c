@@ -314,7 +314,7 @@ parquet_end_full_pages(ParquetWriter *writer, const ParquetNode *node)
 	{
 		ParquetLeaf *leaf = &writer->leaves[node->first_leaf + i];
 
-		if (leaf_page_bytes(leaf) > writer->page_bytes)
+		if (leaf_page_is_full(leaf, writer->page_bytes))
 			leaf_end_page(leaf, writer->group_rows + 1);
 	}
 	writer->page_due = false;
