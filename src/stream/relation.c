@@ -44,6 +44,19 @@ typedef struct RelationSlot
  */
 static StreamSession *listening = NULL;
 
+/* What has its name and definition from a root. */
+static void
+invalidate_leaves(const StreamRelation *root)
+{
+	relation_iterator iterator;
+	RelationSlot	 *slot;
+
+	relation_start_iterate(listening->relations, &iterator);
+	while ((slot = relation_iterate(listening->relations, &iterator)))
+		if (slot->rel->as == root)
+			slot->rel->valid = false;
+}
+
 static void
 invalidate(Oid relid)
 {
@@ -56,8 +69,9 @@ invalidate(Oid relid)
 		slot = relation_lookup(listening->relations, relid);
 		if (slot)
 			slot->rel->valid = false;
-		if ((slot && slot->rel->has_leaves) ||
-			listening->options.traits.shows_defaults ||
+		if (slot && slot->rel->has_leaves)
+			invalidate_leaves(slot->rel);
+		if (listening->options.traits.shows_defaults ||
 			hash_search(listening->composites, &relid, HASH_FIND, NULL))
 			listening->generation++;
 	}

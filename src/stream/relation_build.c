@@ -95,7 +95,7 @@ filter_by_name(const StreamOptions *options, Decision *decision)
  * appears as.
  */
 static void
-decide(StreamSession *session, Decision *decision)
+decide(StreamSession *session, StreamRelation *rel, Decision *decision)
 {
 	const StreamOptions *options = &session->options;
 
@@ -115,7 +115,9 @@ decide(StreamSession *session, Decision *decision)
 		decision->columns = publication_columns(&decision->published);
 		if (decision->published.as != RelationGetRelid(decision->relation))
 		{
-			relation_entry(session, decision->published.as)->has_leaves = true;
+			/* first, so that no change of the ancestor is missed */
+			rel->as = relation_entry(session, decision->published.as);
+			rel->as->has_leaves = true;
 			decision->as = RelationIdGetRelation(decision->published.as);
 			if (!RelationIsValid(decision->as))
 				elog(ERROR, "could not open relation with OID %u",
@@ -298,7 +300,7 @@ relation_build(StreamSession *session, StreamRelation *rel, Relation relation)
 	/* what comes in while the catalogs are read shall count */
 	rel->valid = true;
 	rel->generation = 0;
-	decide(session, &decision);
+	decide(session, rel, &decision);
 	if (decision.actions)
 	{
 		shape = build_shape(session, rel, &decision);
