@@ -19,6 +19,9 @@
 #include "compat.h"
 #include "stream/stream.h"
 
+/* So many marked entries keep what they hold. */
+#define MAX_STALE 256
+
 /* Entries stay where they are, since one points to another. */
 typedef struct RelationSlot
 {
@@ -44,6 +47,14 @@ typedef struct RelationSlot
  */
 static StreamSession *listening = NULL;
 
+static void
+mark(StreamRelation *rel)
+{
+	if (rel->valid)
+		listening->stale++;
+	rel->valid = false;
+}
+
 /* What has its name and definition from a root. */
 static void
 invalidate_leaves(const StreamRelation *root)
@@ -54,7 +65,7 @@ invalidate_leaves(const StreamRelation *root)
 	relation_start_iterate(listening->relations, &iterator);
 	while ((slot = relation_iterate(listening->relations, &iterator)))
 		if (slot->rel->as == root)
-			slot->rel->valid = false;
+			mark(slot->rel);
 }
 
 static void
@@ -68,7 +79,7 @@ invalidate(Oid relid)
 	{
 		slot = relation_lookup(listening->relations, relid);
 		if (slot)
-			slot->rel->valid = false;
+			mark(slot->rel);
 		if (slot && slot->rel->has_leaves)
 			invalidate_leaves(slot->rel);
 		if (listening->options.traits.shows_defaults ||
@@ -90,6 +101,28 @@ void
 relation_cache_invalidate(void)
 {
 	invalidate(InvalidOid);
+}
+
+/* Most of many marked entries are of tables that are gone for good. */
+void
+relation_cache_trim(StreamSession *session)
+{
+	relation_iterator iterator;
+	RelationSlot	 *slot;
+
+	if (likely(session->stale < MAX_STALE))
+		return;
+	session->stale = 0;
+	relation_start_iterate(session->relations, &iterator);
+	while ((slot = relation_iterate(session->relations, &iterator)))
+	{
+		StreamRelation *rel = slot->rel;
+
+		if (rel->valid || rel->shape == NULL)
+			continue;
+		row_shape_free(rel->shape);
+		rel->shape = NULL;
+	}
 }
 
 HTAB *

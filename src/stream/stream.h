@@ -135,7 +135,8 @@ struct StreamSession
 	struct relation_hash *relations;
 	HTAB		   *composites; /* OIDs of composite types that shapes use */
 	uint64			generation; /* older relations are invalid */
-	StreamRelation *last;		/* the last one found */
+	int				stale; /* relations marked since the cache was trimmed */
+	StreamRelation *last;  /* the last one found */
 
 	/* publication.c */
 	MemoryContext publication_context;
@@ -179,6 +180,9 @@ stream_session(LogicalDecodingContext *ctx)
 /* ---- relation.c */
 
 extern void relation_cache_open(StreamSession *session);
+
+/* Gives back what marked entries hold; no entry is in use then. */
+extern void relation_cache_trim(StreamSession *session);
 
 /* Makes every entry be built again before its next use. */
 extern void relation_cache_invalidate(void);

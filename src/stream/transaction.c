@@ -49,6 +49,7 @@ transaction_write(StreamSession *session, TransactionEvent event,
 static void
 begin(StreamSession *session, ReorderBufferTXN *txn)
 {
+	relation_cache_trim(session);
 	transaction_describe(&session->txn, txn);
 	session->begun = false;
 	session->skipped = !transaction_is_wanted(session, txn);

@@ -1,5 +1,6 @@
 # Promise: buffers that a large row made grow shrink again: behind it, a
-# walsender that goes on streaming holds as little of our memory as before.
+# walsender that goes on streaming holds as little of our memory as before; and
+# so it does when thousands of tables have come and gone.
 use strict;
 use warnings;
 
@@ -16,8 +17,8 @@ CREATE TABLE t (id int PRIMARY KEY, v text);
 ALTER TABLE t REPLICA IDENTITY FULL;
 SQL
 
-# held(SLOT): bytes of the contexts that are ours or that we write to, as the
-# slot's walsender itself reports them
+# held(SLOT): bytes of the contexts that are ours or that we write to, and of all,
+# as the slot's walsender itself reports them
 sub held
 {
 	my ($slot) = @_;
@@ -29,15 +30,26 @@ sub held
 	$node->wait_for_log(qr/Grand total: /, $offset);
 	my @bytes = slurp_file($node->logfile, $offset) =~
 	  /level: \d+; (?:outflow stream[^:]*|Logical decoding context): (\d+) total/g;
-	cmp_ok(scalar @bytes, '>', 2, "$slot: the report has our contexts");
-	return sum0(@bytes);
+	cmp_ok(scalar @bytes, '>', 1, "$slot: the report has our contexts");
+	my ($all) = slurp_file($node->logfile, $offset) =~ /Grand total: (\d+) bytes/;
+	return (sum0(@bytes), $all);
 }
 
-foreach my $batch ('0', '64kB')
+# follow(SLOT, OPTION...): a client of a new slot, and whether the row with an
+# id has come
+sub follow
 {
-	my $slot = "batch_$batch" =~ s/[^a-z0-9_]//gir =~ tr/A-Z/a-z/r;
+	my ($slot, @options) = @_;
 	my $file = "${PostgreSQL::Test::Utils::tmp_check}/$slot.out";
-	my $received = sub {
+
+	create_slot($node, $slot);
+	my $client = IPC::Run::start(
+		[
+			'pg_recvlogical', '--start', '--no-loop', "--file=$file",
+			'--fsync-interval=0', "--slot=$slot", '--dbname',
+			$node->connstr('postgres'), @options
+		]);
+	return ($client, $file, sub {
 		my ($id) = @_;
 
 		foreach (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
@@ -46,20 +58,30 @@ foreach my $batch ('0', '64kB')
 			select(undef, undef, undef, 0.1);
 		}
 		return 0;
-	};
+	});
+}
+
+sub leave
+{
+	my ($slot, $client, $file) = @_;
+
+	$node->safe_psql('postgres',
+		"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '$slot'"
+	);
+	$client->finish;
+	unlink $file;
+	return;
+}
+
+foreach my $batch ('0', '64kB')
+{
+	my $slot = "batch_$batch" =~ s/[^a-z0-9_]//gir =~ tr/A-Z/a-z/r;
 
 	$node->safe_psql('postgres', 'TRUNCATE t');
-	create_slot($node, $slot);
-	my $client = IPC::Run::start(
-		[
-			'pg_recvlogical', '--start', '--no-loop', "--file=$file",
-			'--fsync-interval=0', "--slot=$slot", '--dbname',
-			$node->connstr('postgres'), '-o', "batch_bytes=$batch"
-		]);
-
+	my ($client, $file, $received) = follow($slot, '-o', "batch_bytes=$batch");
 	$node->safe_psql('postgres', q{INSERT INTO t VALUES (1, 'small')});
 	ok($received->(1), "$slot: streaming");
-	my $before = held($slot);
+	my ($before) = held($slot);
 
 	$node->safe_psql('postgres', <<'SQL');
 INSERT INTO t VALUES (2, repeat('large', 6000000)), (3, 'small');
@@ -67,16 +89,34 @@ UPDATE t SET id = id + 10;
 SQL
 	ok($received->(13), "$slot: large rows have come");
 	cmp_ok(-s $file, '>', 80 * $megabyte, "$slot: whole");
-	my $after = held($slot);
+	my ($after) = held($slot);
 
 	cmp_ok($after, '<', $before + 4 * $megabyte,
 		"$slot: memory was given back: $before bytes before, $after behind");
-	$node->safe_psql('postgres',
-		"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '$slot'"
-	);
-	$client->finish;
-	unlink $file;
+	leave($slot, $client, $file);
 }
+
+# tables that are gone
+my ($client, $file, $received) = follow('tables');
+my $come_and_go = sub {
+	my ($from, $to) = @_;
+
+	$node->safe_psql('postgres', <<"SQL");
+DO \$\$ BEGIN FOR i IN $from .. $to LOOP
+	EXECUTE format('CREATE TABLE gone_%s (id int PRIMARY KEY, a text, b numeric[], c timestamptz)', i);
+	EXECUTE format('INSERT INTO gone_%s VALUES (\$1, 2)', i) USING i;
+	EXECUTE format('DROP TABLE gone_%s', i);
+	COMMIT;
+END LOOP; END \$\$;
+SQL
+	ok($received->($to), "changes of table $to have come");
+	return (held('tables'))[1];
+};
+my $few = $come_and_go->(1001, 1400);
+my $many = $come_and_go->(2001, 4000);
+cmp_ok($many, '<', $few + 4 * $megabyte,
+	"two thousand tables leave nothing: $few bytes before, $many behind");
+leave('tables', $client, $file);
 
 $node->stop;
 done_testing();
