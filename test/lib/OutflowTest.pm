@@ -11,6 +11,7 @@ use warnings;
 
 use Exporter qw(import);
 use File::Temp ();
+use IPC::Run ();
 use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -24,6 +25,8 @@ our @EXPORT = qw(
   hold_exports
   hold_publications
   release_exports
+  start_psql
+  wait_until
 );
 
 # new_outflow_node(NAME, init => [...], conf => TEXT): a running node
@@ -38,6 +41,27 @@ sub new_outflow_node
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION outflow');
 	return $node;
+}
+
+# start_psql(NODE, SQL, DATABASE): a session that runs it, and what it says
+sub start_psql
+{
+	my ($node, $command, $database) = @_;
+	my $said = '';
+	my $session = IPC::Run::start(
+		[ 'psql', '-X', '-d', $node->connstr($database || 'postgres'), '-c', $command ],
+		'<', \undef, '>', \$said, '2>', \$said);
+
+	return ($session, \$said);
+}
+
+# wait_until(NODE, QUERY, WHAT, DATABASE): until the query says true
+sub wait_until
+{
+	my ($node, $query, $what, $database) = @_;
+
+	$node->poll_query_until($database || 'postgres', $query) or die "not seen: $what";
+	return;
 }
 
 # new_export_dir(): a directory that goes away with the test

@@ -27,40 +27,20 @@ sub error_of
 	return $err;
 }
 
-# background(SQL, DATABASE): a session that runs it, and what it says
-sub background
-{
-	my ($command, $database) = @_;
-	my $said = '';
-	my $session = IPC::Run::start(
-		[ 'psql', '-X', '-d', $node->connstr($database || 'postgres'), '-c', $command ],
-		'<', \undef, '>', \$said, '2>', \$said);
-
-	return ($session, \$said);
-}
-
-sub wait_for
-{
-	my ($query, $what, $database) = @_;
-
-	$node->poll_query_until($database || 'postgres', $query) or die "not seen: $what";
-	return;
-}
-
 sub state_of { return sql("SELECT state FROM outflow.jobs WHERE job = $_[0]"); }
 
 sub wait_for_end
 {
 	my ($job) = @_;
 
-	wait_for("SELECT state NOT IN ('queued', 'running') FROM outflow.jobs WHERE job = $job", "the end of job $job");
+	wait_until($node, "SELECT state NOT IN ('queued', 'running') FROM outflow.jobs WHERE job = $job", "the end of job $job");
 	return state_of($job);
 }
 
 # the last of a job's processes
 sub wait_until_quiet
 {
-	wait_for("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'outflow%')", 'the end of all processes');
+	wait_until($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'outflow%')", 'the end of all processes');
 	return;
 }
 
@@ -80,7 +60,7 @@ sub wait_for_part
 {
 	my ($job, $database) = @_;
 
-	wait_for('SELECT parts_done = ' . FINISHED . " FROM outflow.jobs WHERE job = $job", 'the part', $database);
+	wait_until($node, 'SELECT parts_done = ' . FINISHED . " FROM outflow.jobs WHERE job = $job", 'the part', $database);
 	return;
 }
 
@@ -91,7 +71,7 @@ sub held_publication
 
 	hold_publications($node);
 	my $job = sql("SELECT outflow.export_start('t', 'file://$dir/$name', part_size => '128kB', workers => 1)");
-	wait_for("SELECT parts_done = parts_total AND EXISTS (SELECT FROM pg_stat_activity"
+	wait_until($node, "SELECT parts_done = parts_total AND EXISTS (SELECT FROM pg_stat_activity"
 		  . " WHERE backend_type = 'outflow coordinator' AND wait_event = 'advisory')"
 		  . " FROM outflow.jobs WHERE job = $job", 'the publication');
 	return $job;
@@ -226,7 +206,7 @@ my $first = held('first');
 my @queued = (
 	sql("SET SESSION AUTHORIZATION leaver; SELECT outflow.export_start('t', 'file://$dir/queued')"),
 	sql("SELECT outflow.export_start('t', 'file://$dir/next')"));
-wait_for("SELECT count(*) = 2 FROM outflow.jobs WHERE state = 'queued' AND waiting_for LIKE 'the end of one of 1 running jobs%'",
+wait_until($node, "SELECT count(*) = 2 FROM outflow.jobs WHERE state = 'queued' AND waiting_for LIKE 'the end of one of 1 running jobs%'",
 	'the queue');
 sql('DROP OWNED BY leaver; DROP ROLE leaver');
 release_exports($node);
@@ -245,8 +225,8 @@ foreach my $command ('VACUUM FULL t', 'CLUSTER t USING t_pkey', 'TRUNCATE t', 'A
 	my $copy = copied();
 
 	$job = held($name);
-	my ($session, $said) = background($command);
-	wait_for("SELECT waiting_for ~ 'waits behind this job for AccessExclusiveLock' FROM outflow.jobs WHERE job = $job", $command);
+	my ($session, $said) = start_psql($node, $command);
+	wait_until($node, "SELECT waiting_for ~ 'waits behind this job for AccessExclusiveLock' FROM outflow.jobs WHERE job = $job", $command);
 	release_exports($node);
 	is(wait_for_end($job), 'done', "$command: the export is done");
 	$session->finish;
@@ -281,14 +261,14 @@ ok(exported('many/public.t') eq copied() && exported('many/more') eq copied(), '
 hold_exports($node, FINISHED);
 sql("BEGIN; SELECT pg_advisory_xact_lock(4713); PREPARE TRANSACTION 'start'");
 my @sessions = map {
-	my ($session) = background("BEGIN; SELECT outflow.export_start('t', 'file://$dir/$_', part_size => '128kB', workers => 1,"
+	my ($session) = start_psql($node, "BEGIN; SELECT outflow.export_start('t', 'file://$dir/$_', part_size => '128kB', workers => 1,"
 		  . " options => '{\"overwrite\": true}'); SELECT pg_advisory_xact_lock_shared(4713); COMMIT");
 	$session
 } 'race', 'race/public.t';
-wait_for("SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4713 AND NOT granted", 'two submissions');
+wait_until($node, "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4713 AND NOT granted", 'two submissions');
 sql("COMMIT PREPARED 'start'");
 $_->finish foreach @sessions;
-wait_for("SELECT count(*) = 1 FROM outflow.jobs WHERE state = 'failed'", 'one of them to fail');
+wait_until($node, "SELECT count(*) = 1 FROM outflow.jobs WHERE state = 'failed'", 'one of them to fail');
 my $loser = sql("SELECT job FROM outflow.jobs WHERE state = 'failed'");
 my ($winner, $place) = split(/\|/, sql("SELECT job, destination FROM outflow.jobs WHERE state = 'running'"));
 like(sql("SELECT error FROM outflow.jobs WHERE job = $loser"), qr/is in use by export job $winner$/, 'of two at once one begins');

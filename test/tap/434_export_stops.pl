@@ -20,26 +20,6 @@ my $dir = new_export_dir();
 
 sub sql { return $node->safe_psql($_[1] || 'postgres', $_[0]); }
 
-# background(SQL, DATABASE): a session that runs it, and what it says
-sub background
-{
-	my ($command, $database) = @_;
-	my $said = '';
-	my $session = IPC::Run::start(
-		[ 'psql', '-X', '-d', $node->connstr($database || 'postgres'), '-c', $command ],
-		'<', \undef, '>', \$said, '2>', \$said);
-
-	return ($session, \$said);
-}
-
-sub wait_for
-{
-	my ($query, $what, $database) = @_;
-
-	$node->poll_query_until($database || 'postgres', $query) or die "not seen: $what";
-	return;
-}
-
 sub make_table
 {
 	sql("CREATE TABLE t (id int PRIMARY KEY, t text);"
@@ -68,8 +48,8 @@ sub held
 	my ($name, $database) = @_;
 
 	hold_exports($node, FINISHED, $database);
-	my ($session, $said) = background("CALL outflow.export('t', 'file://$dir/$name', part_size => '128kB', workers => 1)", $database);
-	wait_for("SELECT count(*) = 1 FROM outflow.jobs WHERE destination LIKE '%/$name' AND parts_done = " . FINISHED,
+	my ($session, $said) = start_psql($node, "CALL outflow.export('t', 'file://$dir/$name', part_size => '128kB', workers => 1)", $database);
+	wait_until($node, "SELECT count(*) = 1 FROM outflow.jobs WHERE destination LIKE '%/$name' AND parts_done = " . FINISHED,
 		'the part', $database);
 	return (sql("SELECT job FROM outflow.jobs WHERE destination LIKE '%/$name'", $database), $session, $said);
 }
@@ -91,7 +71,7 @@ sub pid_of { return sql("SELECT pid FROM pg_stat_activity WHERE backend_type = '
 
 sub wait_until_quiet
 {
-	wait_for("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'outflow%')", "the end of $_[0]");
+	wait_until($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type LIKE 'outflow%')", "the end of $_[0]");
 	return;
 }
 
@@ -120,7 +100,7 @@ my $part = "SELECT FROM outflow.part WHERE part = @{[FINISHED + 1]} FOR UPDATE";
 my ($job, $session, $said) = held('checkpoint');
 lock_rows($part);
 release_exports($node);
-wait_for("SELECT wait_event = 'transactionid' FROM pg_stat_activity WHERE backend_type = 'outflow worker'", 'the wait');
+wait_until($node, "SELECT wait_event = 'transactionid' FROM pg_stat_activity WHERE backend_type = 'outflow worker'", 'the wait');
 is(sql("SELECT pg_terminate_backend(" . pid_of('outflow coordinator') . ')'), 't', 'a checkpoint waits: terminated');
 $session->finish;
 like($$said, qr/ERROR:  export job $job was interrupted/, 'a checkpoint waits: the session is told');
@@ -153,7 +133,7 @@ my $locked = 'SELECT FROM outflow.job FOR UPDATE';
 lock_rows($locked);
 rename "$dir/unsaid", "$dir/away" or die;
 release_exports($node);
-wait_for("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'outflow worker')", 'the failure');
+wait_until($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'outflow worker')", 'the failure');
 is(pid_of('outflow coordinator') > 0, 1, 'a failed job: it waits for its row');
 kill('TERM', pid_of('outflow coordinator'));
 $session->finish;
@@ -169,7 +149,7 @@ sql("SELECT outflow.forget($job)");
 lock_rows($locked);
 rename "$dir/said_later", "$dir/away" or die;
 release_exports($node);
-wait_for("SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'outflow worker')", 'the failure');
+wait_until($node, "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'outflow worker')", 'the failure');
 unlock_rows();
 $session->finish;
 like($$said, qr/ERROR:  export job $job failed: directory .* was removed/, 'a failed job: said when its row is free');
@@ -179,8 +159,8 @@ sql("SELECT outflow.forget($job)");
 sql("LOAD 'outflow'; ALTER SYSTEM SET outflow.max_jobs = 1");
 sql('SELECT pg_reload_conf()');
 ($job, $session, $said) = held('running');
-my ($queued, $told) = background("CALL outflow.export('t', 'file://$dir/queued')");
-wait_for("SELECT count(*) = 1 FROM outflow.jobs WHERE state = 'queued' AND waiting_for IS NOT NULL", 'the queued job');
+my ($queued, $told) = start_psql($node, "CALL outflow.export('t', 'file://$dir/queued')");
+wait_until($node, "SELECT count(*) = 1 FROM outflow.jobs WHERE state = 'queued' AND waiting_for IS NOT NULL", 'the queued job');
 my $queued_job = sql("SELECT job FROM outflow.jobs WHERE state = 'queued'");
 lock_rows("SELECT FROM outflow.job WHERE job = $queued_job FOR UPDATE");
 sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL%queued%'");
@@ -190,7 +170,7 @@ unlock_rows();
 release_exports($node);
 $session->finish;
 is(state_of($job), 'done', 'a queued job: the running one is done');
-wait_for("SELECT state IN ('done', 'interrupted') FROM outflow.jobs WHERE job = $queued_job", 'the queued one');
+wait_until($node, "SELECT state IN ('done', 'interrupted') FROM outflow.jobs WHERE job = $queued_job", 'the queued one');
 sql("SELECT outflow.forget($queued_job)");
 sql('ALTER SYSTEM RESET outflow.max_jobs');
 sql('SELECT pg_reload_conf()');
@@ -202,7 +182,7 @@ sql('SELECT pg_reload_conf()');
 lock_rows("$locked; $part");
 release_exports($node);
 # the worker can't finish its part, and the coordinator can't say so
-wait_for("SELECT wait_event = 'transactionid' FROM pg_stat_activity WHERE backend_type = 'outflow worker'", 'the wait');
+wait_until($node, "SELECT wait_event = 'transactionid' FROM pg_stat_activity WHERE backend_type = 'outflow worker'", 'the wait');
 ok($node->stop('fast', fail_ok => 1), 'a fast shutdown ends');
 $session->finish;
 $node->start;
@@ -214,8 +194,8 @@ resumes($job, 'shutdown');
 # DROP EXTENSION waits, behind it the sessions, and they can be cancelled
 #
 ($job, $session, $said) = held('cancelled');
-my ($drop, $dropped) = background('DROP EXTENSION outflow CASCADE');
-wait_for("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'", 'DROP EXTENSION');
+my ($drop, $dropped) = start_psql($node, 'DROP EXTENSION outflow CASCADE');
+wait_until($node, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'", 'DROP EXTENSION');
 sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL%'");
 $session->finish;
 # it may have come before the session looks for the last time
@@ -228,10 +208,10 @@ wait_until_quiet('an extension');
 # the job ends well, its publication too
 sql('CREATE EXTENSION outflow');
 hold_publications($node);
-($session, $said) = background("CALL outflow.export('t', 'file://$dir/extension', part_size => '128kB')");
-wait_for("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'outflow coordinator' AND wait_event = 'advisory')", 'the publication');
-($drop, $dropped) = background('DROP EXTENSION outflow CASCADE');
-wait_for("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'", 'DROP EXTENSION');
+($session, $said) = start_psql($node, "CALL outflow.export('t', 'file://$dir/extension', part_size => '128kB')");
+wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'outflow coordinator' AND wait_event = 'advisory')", 'the publication');
+($drop, $dropped) = start_psql($node, 'DROP EXTENSION outflow CASCADE');
+wait_until($node, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'", 'DROP EXTENSION');
 release_exports($node);
 $drop->finish;
 $session->finish;
@@ -267,8 +247,8 @@ BEGIN
 	RETURN true;
 END $$
 SQL
-($session, $said) = background("CALL outflow.export('t', 'file://$dir/forced', part_size => '128kB', workers => 1, filter => 'public.slow(id)')", 'doomed');
-wait_for("SELECT count(*) = 1 FROM outflow.jobs WHERE destination LIKE '%/forced' AND parts_done > 0", 'the part', 'doomed');
+($session, $said) = start_psql($node, "CALL outflow.export('t', 'file://$dir/forced', part_size => '128kB', workers => 1, filter => 'public.slow(id)')", 'doomed');
+wait_until($node, "SELECT count(*) = 1 FROM outflow.jobs WHERE destination LIKE '%/forced' AND parts_done > 0", 'the part', 'doomed');
 sql("SELECT outflow.export_start('t', 'file://$dir/behind')", 'doomed');
 sql('DROP DATABASE doomed WITH (FORCE)');
 $session->finish;
