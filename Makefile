@@ -111,6 +111,7 @@ OBJS = \
 	src/export/row_counter.o \
 	src/export/tail_counter.o \
 	src/export/verify.o \
+	src/export/arguments.o \
 	src/export/sql.o \
 	src/sink/sink.o \
 	src/sink/compress.o \

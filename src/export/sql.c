@@ -7,7 +7,6 @@
 #include <signal.h>
 
 #include "access/htup_details.h"
-#include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "executor/spi.h"
@@ -18,10 +17,10 @@
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
+#include "export/arguments.h"
 #include "export/job.h"
 #include "export/job_access.h"
 
@@ -45,48 +44,6 @@ PGDLLEXPORT Datum outflow_resume_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_cancel(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_forget(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_job_state(PG_FUNCTION_ARGS);
-
-/* Arguments of outflow.export(), by position. */
-enum
-{
-	ARG_SOURCE,
-	ARG_DESTINATION,
-	ARG_FORMAT,
-	ARG_COMPRESSION,
-	ARG_COLUMNS,
-	ARG_FILTER,
-	ARG_ENCRYPT_TO,
-	ARG_PART_SIZE,
-	ARG_WORKERS,
-	ARG_BASE,
-	ARG_SLOT,
-	ARG_OPTIONS,
-	EXPORT_ARGS
-};
-
-/*
- * The arguments of a call for many tables, as outflow.export() has them.  They
- * are the same without columns and filter, which are one table's own.
- */
-static FunctionCallInfo
-arguments_of_many(FunctionCallInfo fcinfo)
-{
-	FunctionCallInfo arguments =
-		palloc0(SizeForFunctionCallInfo(EXPORT_ARGS));
-	int from = 0;
-
-	InitFunctionCallInfoData(*arguments, fcinfo->flinfo, EXPORT_ARGS,
-							 fcinfo->fncollation, fcinfo->context,
-							 fcinfo->resultinfo);
-	for (int to = 0; to < EXPORT_ARGS; to++)
-	{
-		if (to == ARG_COLUMNS || to == ARG_FILTER)
-			arguments->args[to].isnull = true;
-		else
-			arguments->args[to] = fcinfo->args[from++];
-	}
-	return arguments;
-}
 
 /* A procedure that waits must be able to end transactions. */
 static void
@@ -141,151 +98,6 @@ check_caller(void)
 						"security-restricted operation or a SECURITY DEFINER "
 						"function")));
 	check_can_log_in(GetUserId());
-}
-
-static char *
-text_argument(FunctionCallInfo fcinfo, int number, const char *name)
-{
-	if (PG_ARGISNULL(number))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("argument \"%s\" must not be null", name)));
-	return text_to_cstring(PG_GETARG_TEXT_PP(number));
-}
-
-static List *
-texts_argument(FunctionCallInfo fcinfo, int number, const char *name)
-{
-	List *texts;
-
-	if (PG_ARGISNULL(number))
-		return NIL;
-	texts = text_array_to_list(PG_GETARG_DATUM(number));
-	if (texts == NIL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("argument \"%s\" must not be empty", name)));
-	return texts;
-}
-
-/* The first argument, which says what is exported. */
-static Datum
-source_argument(FunctionCallInfo fcinfo, const char *name)
-{
-	if (PG_ARGISNULL(ARG_SOURCE))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("argument \"%s\" must not be null", name)));
-	return PG_GETARG_DATUM(ARG_SOURCE);
-}
-
-typedef void (*SetSources)(Job *job, FunctionCallInfo fcinfo);
-
-static void
-set_source(Job *job, FunctionCallInfo fcinfo)
-{
-	Oid		   relid = DatumGetObjectId(source_argument(fcinfo, "source"));
-	JobSource *source =
-		source_new(relid, texts_argument(fcinfo, ARG_COLUMNS, "columns"),
-				   job->options.row_security);
-
-	if (!PG_ARGISNULL(ARG_FILTER))
-	{
-		Relation rel = relation_open(relid, NoLock);
-
-		source->filter =
-			filter_qualify(text_argument(fcinfo, ARG_FILTER, "filter"), rel);
-		relation_close(rel, NoLock);
-	}
-	job->sources = list_make1(source);
-}
-
-static void
-set_tables(Job *job, FunctionCallInfo fcinfo)
-{
-	job->sources = sources_of_tables(source_argument(fcinfo, "sources"),
-									 job->options.row_security);
-}
-
-static void
-set_publication(Job *job, FunctionCallInfo fcinfo)
-{
-	Datum name = source_argument(fcinfo, "publication");
-
-	job->publication = pstrdup(NameStr(*DatumGetName(name)));
-	job->sources = sources_of_publication(job->publication,
-										  job->options.row_security);
-}
-
-static char *
-default_compression(const char *format)
-{
-	return row_format_find(format)->compresses_itself ? "zstd" : "none";
-}
-
-static char *
-slot_argument(FunctionCallInfo fcinfo, int workers)
-{
-	char *slot;
-
-	if (PG_ARGISNULL(ARG_SLOT))
-		return NULL;
-	slot = pstrdup(NameStr(*PG_GETARG_NAME(ARG_SLOT)));
-	if (workers == 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("an export with a slot needs workers"),
-						errhint("Set argument \"workers\" to at least 1.")));
-	handover_check(slot);
-	return slot;
-}
-
-/* The finished job of the caller's whose parts may be carried; 0 for none. */
-static int64
-base_argument(FunctionCallInfo fcinfo)
-{
-	int64 base;
-
-	if (PG_ARGISNULL(ARG_BASE))
-		return 0;
-	base = PG_GETARG_INT64(ARG_BASE);
-	if (job_load_own(base, false)->state != JOB_DONE)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("export job " INT64_FORMAT " is not done", base),
-				 errdetail("Only a finished export can be another one's "
-						   "base.")));
-	return base;
-}
-
-static Job *
-job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
-{
-	Job *job = palloc0_object(Job);
-
-	job->owner = GetUserId();
-	job->state = JOB_QUEUED;
-	job->parts_total = -1;
-	job->destination = text_argument(fcinfo, ARG_DESTINATION, "destination");
-	job->format = text_argument(fcinfo, ARG_FORMAT, "format");
-	job->compression = PG_ARGISNULL(ARG_COMPRESSION)
-						   ? default_compression(job->format)
-						   : text_argument(fcinfo, ARG_COMPRESSION, "");
-	job->encrypt_to = texts_argument(fcinfo, ARG_ENCRYPT_TO, "encrypt_to");
-	job->part_size = export_size_parse(
-		"part_size", text_argument(fcinfo, ARG_PART_SIZE, "part_size"));
-	job->workers =
-		PG_ARGISNULL(ARG_WORKERS) ? -1 : PG_GETARG_INT32(ARG_WORKERS);
-	if (job->workers < 0 || job->workers > MAX_JOB_WORKERS)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("argument \"workers\" must be between 0 and %d",
-							   MAX_JOB_WORKERS)));
-	job->base = base_argument(fcinfo);
-	job->slot = slot_argument(fcinfo, job->workers);
-	job->options_json =
-		PG_ARGISNULL(ARG_OPTIONS)
-			? "{}"
-			: JsonbToCString(NULL, &PG_GETARG_JSONB_P(ARG_OPTIONS)->root, 0);
-	job->settings = settings_capture();
-	job_derive(job);
-	set_sources(job, fcinfo);
-	return job;
 }
 
 /* Early errors: the place itself, who else uses it, what it holds. */
@@ -364,13 +176,13 @@ Datum
 outflow_export(PG_FUNCTION_ARGS)
 {
 	require_nonatomic(fcinfo, "export", "export_start");
-	return return_job(fcinfo, export_and_wait(fcinfo, set_source));
+	return return_job(fcinfo, export_and_wait(fcinfo, arguments_set_source));
 }
 
 Datum
 outflow_export_start(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(export_later(fcinfo, set_source));
+	PG_RETURN_INT64(export_later(fcinfo, arguments_set_source));
 }
 
 Datum
@@ -379,7 +191,7 @@ outflow_export_tables(PG_FUNCTION_ARGS)
 	/* a list of tables that can wait is a publication */
 	require_nonatomic(fcinfo, "export_tables", "export_publication_start");
 	return return_job(
-		fcinfo, export_and_wait(arguments_of_many(fcinfo), set_tables));
+		fcinfo, export_and_wait(arguments_of_many(fcinfo), arguments_set_tables));
 }
 
 Datum
@@ -388,13 +200,13 @@ outflow_export_publication(PG_FUNCTION_ARGS)
 	require_nonatomic(fcinfo, "export_publication",
 					  "export_publication_start");
 	return return_job(
-		fcinfo, export_and_wait(arguments_of_many(fcinfo), set_publication));
+		fcinfo, export_and_wait(arguments_of_many(fcinfo), arguments_set_publication));
 }
 
 Datum
 outflow_export_publication_start(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(export_later(arguments_of_many(fcinfo), set_publication));
+	PG_RETURN_INT64(export_later(arguments_of_many(fcinfo), arguments_set_publication));
 }
 
 /* Puts a job that is not running back into the queue. */

@@ -1,0 +1,195 @@
+/*
+ * arguments.c
+ *		What a call asks for: from the arguments of an export to a job.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+
+#include "compat.h"
+#include "export/arguments.h"
+#include "export/job_access.h"
+
+/* Arguments of outflow.export(), by position. */
+enum
+{
+	ARG_SOURCE,
+	ARG_DESTINATION,
+	ARG_FORMAT,
+	ARG_COMPRESSION,
+	ARG_COLUMNS,
+	ARG_FILTER,
+	ARG_ENCRYPT_TO,
+	ARG_PART_SIZE,
+	ARG_WORKERS,
+	ARG_BASE,
+	ARG_SLOT,
+	ARG_OPTIONS,
+	EXPORT_ARGS
+};
+
+FunctionCallInfo
+arguments_of_many(FunctionCallInfo fcinfo)
+{
+	FunctionCallInfo arguments = palloc0(SizeForFunctionCallInfo(EXPORT_ARGS));
+	int				 from = 0;
+
+	InitFunctionCallInfoData(*arguments, fcinfo->flinfo, EXPORT_ARGS,
+							 fcinfo->fncollation, fcinfo->context,
+							 fcinfo->resultinfo);
+	for (int to = 0; to < EXPORT_ARGS; to++)
+	{
+		if (to == ARG_COLUMNS || to == ARG_FILTER)
+			arguments->args[to].isnull = true;
+		else
+			arguments->args[to] = fcinfo->args[from++];
+	}
+	return arguments;
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"%s\" must not be null", name)));
+	return text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+static List *
+texts_argument(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	List *texts;
+
+	if (PG_ARGISNULL(number))
+		return NIL;
+	texts = text_array_to_list(PG_GETARG_DATUM(number));
+	if (texts == NIL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("argument \"%s\" must not be empty", name)));
+	return texts;
+}
+
+/* The first argument, which says what is exported. */
+static Datum
+source_argument(FunctionCallInfo fcinfo, const char *name)
+{
+	if (PG_ARGISNULL(ARG_SOURCE))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("argument \"%s\" must not be null", name)));
+	return PG_GETARG_DATUM(ARG_SOURCE);
+}
+
+void
+arguments_set_source(Job *job, FunctionCallInfo fcinfo)
+{
+	Oid		   relid = DatumGetObjectId(source_argument(fcinfo, "source"));
+	JobSource *source =
+		source_new(relid, texts_argument(fcinfo, ARG_COLUMNS, "columns"),
+				   job->options.row_security);
+
+	if (!PG_ARGISNULL(ARG_FILTER))
+	{
+		Relation rel = relation_open(relid, NoLock);
+
+		source->filter =
+			filter_qualify(text_argument(fcinfo, ARG_FILTER, "filter"), rel);
+		relation_close(rel, NoLock);
+	}
+	job->sources = list_make1(source);
+}
+
+void
+arguments_set_tables(Job *job, FunctionCallInfo fcinfo)
+{
+	job->sources = sources_of_tables(source_argument(fcinfo, "sources"),
+									 job->options.row_security);
+}
+
+void
+arguments_set_publication(Job *job, FunctionCallInfo fcinfo)
+{
+	Datum name = source_argument(fcinfo, "publication");
+
+	job->publication = pstrdup(NameStr(*DatumGetName(name)));
+	job->sources =
+		sources_of_publication(job->publication, job->options.row_security);
+}
+
+static char *
+default_compression(const char *format)
+{
+	return row_format_find(format)->compresses_itself ? "zstd" : "none";
+}
+
+static char *
+slot_argument(FunctionCallInfo fcinfo, int workers)
+{
+	char *slot;
+
+	if (PG_ARGISNULL(ARG_SLOT))
+		return NULL;
+	slot = pstrdup(NameStr(*PG_GETARG_NAME(ARG_SLOT)));
+	if (workers == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("an export with a slot needs workers"),
+						errhint("Set argument \"workers\" to at least 1.")));
+	handover_check(slot);
+	return slot;
+}
+
+/* The finished job of the caller's whose parts may be carried; 0 for none. */
+static int64
+base_argument(FunctionCallInfo fcinfo)
+{
+	int64 base;
+
+	if (PG_ARGISNULL(ARG_BASE))
+		return 0;
+	base = PG_GETARG_INT64(ARG_BASE);
+	if (job_load_own(base, false)->state != JOB_DONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("export job " INT64_FORMAT " is not done", base),
+				 errdetail("Only a finished export can be another one's "
+						   "base.")));
+	return base;
+}
+
+Job *
+job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
+{
+	Job *job = palloc0_object(Job);
+
+	job->owner = GetUserId();
+	job->state = JOB_QUEUED;
+	job->parts_total = -1;
+	job->destination = text_argument(fcinfo, ARG_DESTINATION, "destination");
+	job->format = text_argument(fcinfo, ARG_FORMAT, "format");
+	job->compression = PG_ARGISNULL(ARG_COMPRESSION)
+						   ? default_compression(job->format)
+						   : text_argument(fcinfo, ARG_COMPRESSION, "");
+	job->encrypt_to = texts_argument(fcinfo, ARG_ENCRYPT_TO, "encrypt_to");
+	job->part_size = export_size_parse(
+		"part_size", text_argument(fcinfo, ARG_PART_SIZE, "part_size"));
+	job->workers =
+		PG_ARGISNULL(ARG_WORKERS) ? -1 : PG_GETARG_INT32(ARG_WORKERS);
+	if (job->workers < 0 || job->workers > MAX_JOB_WORKERS)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("argument \"workers\" must be between 0 and %d",
+							   MAX_JOB_WORKERS)));
+	job->base = base_argument(fcinfo);
+	job->slot = slot_argument(fcinfo, job->workers);
+	job->options_json =
+		PG_ARGISNULL(ARG_OPTIONS)
+			? "{}"
+			: JsonbToCString(NULL, &PG_GETARG_JSONB_P(ARG_OPTIONS)->root, 0);
+	job->settings = settings_capture();
+	job_derive(job);
+	set_sources(job, fcinfo);
+	return job;
+}

@@ -1,0 +1,27 @@
+/*
+ * arguments.h
+ *		The arguments of outflow.export() and its like.
+ */
+#ifndef OUTFLOW_ARGUMENTS_H
+#define OUTFLOW_ARGUMENTS_H
+
+#include "export/job.h"
+#include "fmgr.h"
+
+/*
+ * The arguments of a call for many tables, as outflow.export() has them.  They
+ * are the same without columns and filter, which are one table's own.
+ */
+extern FunctionCallInfo arguments_of_many(FunctionCallInfo fcinfo);
+
+/* Sets job->sources by the first argument: a table, tables, a publication. */
+typedef void (*SetSources)(Job *job, FunctionCallInfo fcinfo);
+extern void arguments_set_source(Job *job, FunctionCallInfo fcinfo);
+extern void arguments_set_tables(Job *job, FunctionCallInfo fcinfo);
+extern void arguments_set_publication(Job *job, FunctionCallInfo fcinfo);
+
+/* A job that is checked as far as it can be without its destination. */
+extern Job *job_from_arguments(FunctionCallInfo fcinfo,
+							   SetSources		set_sources);
+
+#endif /* OUTFLOW_ARGUMENTS_H */
