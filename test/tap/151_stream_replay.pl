@@ -96,7 +96,7 @@ sub settled
 	my %count = (stream_commit => 0, stream_abort => 0, part => 0);
 	my @settled;
 
-	foreach (@_)
+	foreach (my @records = @_)
 	{
 		my ($op) = /^\{"op":"([a-z_]+)"/;
 		my ($xid) = /"xid":(\d+)/;
@@ -127,7 +127,29 @@ sub settled
 			push @settled, $_ unless defined $subxid;
 		}
 	}
-	return (\%count, @settled);
+	return (\%count, untied(@settled));
+}
+
+# A message has the LSN at which the next record of WAL begins.  Where that is a
+# change of another subtransaction, the server doesn't know which was first.
+sub untied
+{
+	my ($lsn) = ('');
+	my @groups;
+
+	foreach (@_)
+	{
+		my $same = m{"id":"/$lsn/};
+
+		($lsn) = m{"id":"/([0-9A-F]+)/};
+		push @groups, [] unless $same;
+		push @{ $groups[-1] }, $_;
+	}
+	return map {
+		@$_ > 1 && grep({ /^.{0,9}message/ } @$_)
+		  ? sort(map { s{/[0-9A-F]{4}",}{",}r } @$_)
+		  : @$_
+	} @groups;
 }
 
 my (undef, @plain) = settled(@lines);
