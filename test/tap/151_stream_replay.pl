@@ -32,9 +32,26 @@ my $workload = OutflowWorkload->new(
 
 $node->safe_psql('postgres', 'CREATE DATABASE copy');
 $node->safe_psql($_, $workload->setup) foreach qw(postgres copy);
-create_slot($node, 'feed');
+create_slot($node, $_) foreach qw(feed live);
+
+# a client that is there all the time, and so meets transactions in progress
+# that change definitions and abort while they are decoded
+my $live = "${PostgreSQL::Test::Utils::tmp_check}/live";
+my $client = IPC::Run::start(
+	[
+		'pg_recvlogical', '--dbname', $node->connstr('postgres'),
+		'--slot', 'live', '--start', '--no-loop', '--file', $live,
+		'--status-interval', '1', '--option', 'streaming=on'
+	]);
 $workload->run($node, 'postgres');
 my $end = $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
+$node->poll_query_until('postgres',
+	"SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'live'"
+) or die 'the client does not come to the end';
+$node->safe_psql('postgres',
+	"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'live'"
+);
+$client->finish;
 
 # stream(OPTION => VALUE...): the lines
 sub stream
@@ -161,6 +178,9 @@ is(scalar @other, 0, "and they are the same, in the same order (SEED=$seed)")
   or diag("plain:  $plain[$other[0]]\nsettled: $settled[$other[0]]");
 cmp_ok($count->{stream_commit}, '>', 3, 'the workload has large transactions');
 cmp_ok($count->{part}, '>', 0, 'of some of which a part is undone');
+my ($live_count, @live) = settled(split /\n/, slurp_file($live));
+note('live: ' . join(', ', map { "$_ $live_count->{$_}" } sort keys %$live_count));
+ok(join("\n", @live) eq join("\n", @plain), "also while they run (SEED=$seed)");
 my (undef, @batched) = settled(stream(streaming => 'on', batch_bytes => 10000));
 ok("@batched" eq "@settled", "also in batches (SEED=$seed)");
 
