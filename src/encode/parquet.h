@@ -1,6 +1,7 @@
 /*
  * parquet.h
- *		What the files of the Parquet writer share; nobody else includes it.
+ *		What the files of the Parquet writer share; else only its fuzz target
+ *		includes it.
  *
  * A row's values go into leaves: one leaf for each primitive column of the
  * file, nested ones included.  A leaf collects one page, pages make a column

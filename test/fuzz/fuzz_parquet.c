@@ -26,7 +26,7 @@
 #define MAX_STEPS	24
 
 /* Of a file, in all leaves together; less where each takes a page. */
-#define MAX_LEVELS		40000
+#define MAX_LEVELS		30000
 #define USUAL_LEVELS	3000
 #define MAX_SMALL_PAGES 1000
 
@@ -262,7 +262,9 @@ choose_limits(FuzzInput *in, ParquetWriter *writer, FileLimits *limits)
 	if (writer->page_bytes == 1 || writer->group_bytes == 0 ||
 		writer->group_max_rows < 9)
 		return MAX_SMALL_PAGES;
-	return fuzz_below(in, 32) == 0 ? MAX_LEVELS : USUAL_LEVELS;
+	return writer->page_bytes >= 4096 && fuzz_below(in, 32) == 0
+			   ? MAX_LEVELS
+			   : USUAL_LEVELS;
 }
 
 /* ---- rows */

@@ -56,6 +56,7 @@ inflate_member(const char *data, size_t len, char *out, size_t size)
 static FileBytes
 decompress(int codec, const char *data, size_t len, size_t size)
 {
+	static ZSTD_DCtx *zstd = NULL; /* costly to make */
 	/* a byte more, so that a page that is larger than it says shows */
 	char	 *room = palloc(size + 1);
 	char	 *out;
@@ -76,7 +77,9 @@ decompress(int codec, const char *data, size_t len, size_t size)
 			n = inflate_member(data, len, room, size + 1);
 			break;
 		case 6:
-			n = ZSTD_decompress(room, size + 1, data, len);
+			if (zstd == NULL)
+				zstd = ZSTD_createDCtx();
+			n = ZSTD_decompressDCtx(zstd, room, size + 1, data, len);
 			break;
 		case 7:
 			n = LZ4_decompress_safe(data, room, len, size + 1);
