@@ -32,10 +32,9 @@ static const char hex_digits[] = "0123456789abcdef";
 static inline int
 decimal_length(uint32 value)
 {
-	static const uint32 powers_of_ten[] = {1,		10,		  100,
-										   1000,	10000,	  100000,
-										   1000000, 10000000, 100000000,
-										   1000000000};
+	static const uint32 powers_of_ten[] = {
+		1,		10,		 100,	   1000,	  10000,
+		100000, 1000000, 10000000, 100000000, 1000000000};
 	/* log 2 / log 10 is a little more than 1233 / 4096 */
 	int guess = (pg_leftmost_one_pos32(value | 1) + 1) * 1233 / 4096;
 

@@ -167,10 +167,9 @@ static const char *
 judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 	  Snapshot snapshot)
 {
-	JobSource *source = list_nth(job->sources, part->source);
-	Relation   rel =
-		source_open(source->relid, source->name, source->columns,
-					job->options.row_security);
+	JobSource  *source = list_nth(job->sources, part->source);
+	Relation	rel = source_open(source->relid, source->name, source->columns,
+								  job->options.row_security);
 	Relation	leaf = relation_open(part->relid, AccessShareLock);
 	Node	   *filter = NULL;
 	RowShape   *shape;

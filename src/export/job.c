@@ -97,19 +97,18 @@ job_insert(Job *job)
 	nulls[11] = job->base == 0;
 	values[12] = job->slot ? CStringGetTextDatum(job->slot) : 0;
 	nulls[12] = job->slot == NULL;
-	values[13] =
-		job->publication ? CStringGetTextDatum(job->publication) : 0;
+	values[13] = job->publication ? CStringGetTextDatum(job->publication) : 0;
 	nulls[13] = job->publication == NULL;
 
 	job_access_begin(&access);
-	(void) job_query(
-		"INSERT INTO outflow.job (owner, destination, location, "
-		"format, compression, encrypt_to, part_size, workers, "
-		"options, settings, base, slot, publication) VALUES ($1, $2, $3, $4, $5, "
-		"$6, $7, $8, $9::pg_catalog.jsonb, "
-		"pg_catalog.jsonb_object($10, $11), $12, $13, $14) "
-		"RETURNING job, uuid",
-		lengthof(types), types, values, nulls);
+	(void) job_query("INSERT INTO outflow.job (owner, destination, location, "
+					 "format, compression, encrypt_to, part_size, workers, "
+					 "options, settings, base, slot, publication) "
+					 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
+					 "$9::pg_catalog.jsonb, "
+					 "pg_catalog.jsonb_object($10, $11), $12, $13, $14) "
+					 "RETURNING job, uuid",
+					 lengthof(types), types, values, nulls);
 	job->id = job_field_int(0, 1, 0);
 	job->uuid = MemoryContextStrdup(context, job_field(0, 2));
 	foreach (cell, job->sources)

@@ -127,7 +127,7 @@ typedef struct JobSource
 	List *columns;	  /* of char *; NIL for all */
 	char *filter;	  /* NULL for none */
 	char *definition; /* its columns as JSON, once planned */
-	void *learned;	  /* by encoders of its parts, for the next; never stored */
+	void *learned; /* by encoders of its parts, for the next; never stored */
 } JobSource;
 
 typedef struct Job

@@ -124,9 +124,9 @@ append_settings(StringInfo out, List *settings)
 static void
 append_totals(StringInfo out, const char *separator, const List *parts)
 {
-	int64		    rows = 0;
-	int64		    bytes = 0;
-	int64		    bytes_stored = 0;
+	int64			rows = 0;
+	int64			bytes = 0;
+	int64			bytes_stored = 0;
 	const ListCell *cell;
 
 	foreach (cell, parts)

@@ -299,8 +299,8 @@ open_chain(PartScan *scan)
 	bool		encrypted = job->encrypt_to != NIL;
 
 	result->file = part_file(job, scan->part);
-	scan->chain = file_new(scan->context->root,
-						   destination_file_name(result->file));
+	scan->chain =
+		file_new(scan->context->root, destination_file_name(result->file));
 	scan->chain = meter_new(scan->chain, &result->stored, false, true);
 	if (encrypted)
 		scan->chain = age_new(scan->chain, job->recipients);
@@ -323,9 +323,9 @@ open_relations(PartScan *scan)
 {
 	Oid relid = scan->part->relid;
 
-	scan->root = source_open(scan->source->relid, scan->source->name,
-							 scan->source->columns,
-							 scan->job->options.row_security);
+	scan->root =
+		source_open(scan->source->relid, scan->source->name,
+					scan->source->columns, scan->job->options.row_security);
 	scan->leaf = relation_open(relid, AccessShareLock);
 	source_check_leaf(scan->leaf, scan->root);
 	scan->leaf_name = source_name(relid);

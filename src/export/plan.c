@@ -122,8 +122,8 @@ earlier_parts(const List *earlier, int source, Oid relid)
 	{
 		FinishedPart *part = lfirst(cell);
 
-		if (part->plan.relid == relid && (part->plan.source == source ||
-										  part->plan.source == ANY_SOURCE))
+		if (part->plan.relid == relid &&
+			(part->plan.source == source || part->plan.source == ANY_SOURCE))
 			parts = lappend(parts, part);
 	}
 	list_sort(parts, compare_blocks);
@@ -217,8 +217,7 @@ lock_sources(const Job *job)
 	{
 		JobSource *source = lfirst(cell);
 		Relation   rel = source_open(source->relid, source->name,
-									 source->columns,
-									 job->options.row_security);
+									 source->columns, job->options.row_security);
 
 		lists = lappend(lists, source_leaves(rel));
 		relation_close(rel, NoLock);

@@ -124,8 +124,7 @@ remove_stale_folders(FileRoot *root, const Job *job)
 
 		CHECK_FOR_INTERRUPTS();
 		if (!entry->is_directory || entry->name[0] == '.' ||
-			strchr(entry->name, '.') == NULL ||
-			is_folder_of(job, entry->name))
+			strchr(entry->name, '.') == NULL || is_folder_of(job, entry->name))
 			continue;
 		folder = file_root_subdir(root, entry->name, 0);
 		stale = is_stale_folder(folder);

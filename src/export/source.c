@@ -216,10 +216,10 @@ source_open(Oid relid, const char *name, const List *columns, bool may_hide)
 	Relation rel = try_relation_open(relid, AccessShareLock);
 
 	if (rel == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-						name ? errmsg("table %s no longer exists", name)
-							 : errmsg("relation with OID %u does not exist",
-									  relid)));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 name ? errmsg("table %s no longer exists", name)
+					  : errmsg("relation with OID %u does not exist", relid)));
 	source_check_leaf(rel, rel);
 	check_columns(rel, columns);
 	check_rights(rel, columns);

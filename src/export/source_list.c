@@ -66,8 +66,7 @@ folder_name(Oid relid)
 	StringInfoData folder;
 
 	initStringInfo(&folder);
-	append_identifier(&folder,
-					  get_namespace_name(get_rel_namespace(relid)));
+	append_identifier(&folder, get_namespace_name(get_rel_namespace(relid)));
 	appendStringInfoChar(&folder, '.');
 	append_identifier(&folder, get_rel_name(relid));
 	if (folder.len > FOLDER_MAX)
@@ -130,13 +129,13 @@ typedef struct PublishedTable
 static List *
 load_publication(const char *publication)
 {
-	const Oid	  type = TEXTOID;
-	const Datum	  value = CStringGetTextDatum(publication);
-	MemoryContext context = CurrentMemoryContext;
-	List		 *tables = NIL;
-	uint64		  count;
+	const Oid		type = TEXTOID;
+	const Datum		value = CStringGetTextDatum(publication);
+	MemoryContext	context = CurrentMemoryContext;
+	List		   *tables = NIL;
+	uint64			count;
 	PinnedSettings *pinned = filter_pin_settings();
-	JobAccess	  access;
+	JobAccess		access;
 
 	job_access_begin(&access);
 	/* unlike the function's attrs, prattrs tells a list from none */
@@ -155,8 +154,8 @@ load_publication(const char *publication)
 		1, &type, &value, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
-		Oid			  relid = (Oid) job_field_int(i, 1, 0);
-		MemoryContext old = MemoryContextSwitchTo(context);
+		Oid				relid = (Oid) job_field_int(i, 1, 0);
+		MemoryContext	old = MemoryContextSwitchTo(context);
 		PublishedTable *table = palloc0_object(PublishedTable);
 
 		table->relid = relid;
@@ -181,7 +180,7 @@ add_published(List **sources, const PublishedTable *table, bool may_hide)
 {
 	JobSource *source =
 		add_source(sources, table->relid, table->columns, may_hide);
-	Relation   rel;
+	Relation rel;
 
 	if (table->filter == NULL)
 		return;
@@ -198,9 +197,9 @@ sources_of_publication(const char *publication, bool may_hide)
 	ErrorContextCallback callback = {.callback = name_publication,
 									 .arg = unconstify(char *, publication),
 									 .previous = error_context_stack};
-	List	 *tables = load_publication(publication);
-	List	 *sources = NIL;
-	ListCell *cell;
+	List				*tables = load_publication(publication);
+	List				*sources = NIL;
+	ListCell			*cell;
 
 	if (tables == NIL &&
 		!SearchSysCacheExists1(PUBLICATIONNAME, CStringGetDatum(publication)))
@@ -233,13 +232,13 @@ check_ancestors(Oid relid, const List *relids)
 	foreach (cell, get_partition_ancestors(relid))
 	{
 		if (list_member_oid(relids, lfirst_oid(cell)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the export has table %s twice",
-							source_name(relid)),
-					 errdetail("It is a partition of %s, which is exported "
-							   "too.",
-							   source_name(lfirst_oid(cell)))));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the export has table %s twice", source_name(relid)),
+				 errdetail("It is a partition of %s, which is exported "
+						   "too.",
+						   source_name(lfirst_oid(cell)))));
 	}
 }
 

@@ -190,8 +190,8 @@ outflow_export_tables(PG_FUNCTION_ARGS)
 {
 	/* a list of tables that can wait is a publication */
 	require_nonatomic(fcinfo, "export_tables", "export_publication_start");
-	return return_job(
-		fcinfo, export_and_wait(arguments_of_many(fcinfo), arguments_set_tables));
+	return return_job(fcinfo, export_and_wait(arguments_of_many(fcinfo),
+											  arguments_set_tables));
 }
 
 Datum
@@ -199,14 +199,15 @@ outflow_export_publication(PG_FUNCTION_ARGS)
 {
 	require_nonatomic(fcinfo, "export_publication",
 					  "export_publication_start");
-	return return_job(
-		fcinfo, export_and_wait(arguments_of_many(fcinfo), arguments_set_publication));
+	return return_job(fcinfo, export_and_wait(arguments_of_many(fcinfo),
+											  arguments_set_publication));
 }
 
 Datum
 outflow_export_publication_start(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(export_later(arguments_of_many(fcinfo), arguments_set_publication));
+	PG_RETURN_INT64(
+		export_later(arguments_of_many(fcinfo), arguments_set_publication));
 }
 
 /* Puts a job that is not running back into the queue. */

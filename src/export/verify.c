@@ -244,9 +244,9 @@ verify_left_over(Report *out, const Job *job, FileRoot *directory,
 
 		CHECK_FOR_INTERRUPTS();
 		if (!publish_is_ours(job, folder, parts, entry))
-			report_file(out, folder, entry->name,
-						(Finding){"left over",
-								  "It is not part of this export."});
+			report_file(
+				out, folder, entry->name,
+				(Finding){"left over", "It is not part of this export."});
 	}
 }
 

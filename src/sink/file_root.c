@@ -250,10 +250,9 @@ file_root_remove_subdir(FileRoot *parent, const char *name)
 		return true;
 	if (errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST &&
 		errno != ENOTDIR)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not remove directory \"%s\": %m",
-						file_path(parent, FILE_FINAL, name))));
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not remove directory \"%s\": %m",
+							   file_path(parent, FILE_FINAL, name))));
 	return false;
 }
 

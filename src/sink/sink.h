@@ -125,8 +125,8 @@ extern FileRoot *file_root_open(const char *path, const char *export_root,
  * parent has its temporary directory open, that is the new root's too, as long
  * as the parent keeps it open: files move from there into either.
  */
-extern FileRoot	  *file_root_subdir(FileRoot *parent, const char *name,
-									int flags);
+extern FileRoot *file_root_subdir(FileRoot *parent, const char *name,
+								  int flags);
 /* False if it is not there or holds something. */
 extern bool file_root_remove_subdir(FileRoot *parent, const char *name);
 /* An absolute path as roots have it; the same errors as for opening it. */
