@@ -121,6 +121,11 @@ DROP SCHEMA imported CASCADE;
 DROP EXTENSION postgres_fdw CASCADE;
 RESET client_min_messages;
 SELECT record::json->>'tag', record::json->>'command', record ~ 'imported.second' FROM seen() WHERE record ~ 'IMPORT|DROP';
+-- what an extension's script makes or drops is the extension's
+CREATE EXTENSION pg_stat_statements VERSION '1.4';
+ALTER EXTENSION pg_stat_statements UPDATE TO '1.8';
+DROP EXTENSION pg_stat_statements;
+SELECT record::json->>'command' FROM seen();
 -- whatever messages are wanted; and to formats that have no such record, a message
 CREATE TABLE sixth (a int);
 SELECT record FROM (SELECT plain(data) AS record FROM peek('stream_capture_ddl', 'messages', 'off', 'message_prefixes', 'none')) AS r;

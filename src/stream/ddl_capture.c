@@ -17,6 +17,7 @@
 
 #include "access/xlog.h"
 #include "commands/event_trigger.h"
+#include "commands/extension.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "parser/parser.h"
@@ -224,7 +225,8 @@ write_message(const char *tag, const char *query)
 	bool		   is_private = false;
 	int			   found = 0;
 
-	if (may_hold_secret(tag) || !XLogLogicalInfoActive())
+	/* what an extension's script does is the extension's */
+	if (may_hold_secret(tag) || creating_extension || !XLogLogicalInfoActive())
 		return;
 	initStringInfo(&objects);
 	initStringInfo(&content);
