@@ -115,11 +115,25 @@ published_actions(const Publication *publication)
 typedef struct Candidate
 {
 	Oid	  relid;
+	Oid	  schema;
 	char  relkind;
 	List *ancestors; /* of a partition, the root last */
-	List *by_table;	 /* OIDs of publications that name it */
-	List *by_schema;
 } Candidate;
+
+/*
+ * Looked up one by one: the server's lists of a relation's publications are
+ * searched from end to end among those of all other relations.
+ */
+static bool
+is_member(const Publication *publication, const Candidate *candidate)
+{
+	Datum id = ObjectIdGetDatum(publication->oid);
+
+	return SearchSysCacheExists2(PUBLICATIONRELMAP,
+								 ObjectIdGetDatum(candidate->relid), id) ||
+		   SearchSysCacheExists2(PUBLICATIONNAMESPACEMAP,
+								 ObjectIdGetDatum(candidate->schema), id);
+}
 
 /*
  * Whether the publication has the relation; if so, sets under which name it
@@ -151,8 +165,7 @@ is_published(const Publication *publication, const Candidate *candidate,
 		}
 	}
 	if (!publication->alltables && !OidIsValid(ancestor) &&
-		!list_member_oid(candidate->by_table, publication->oid) &&
-		!list_member_oid(candidate->by_schema, publication->oid))
+		!is_member(publication, candidate))
 		return false;
 	return candidate->relkind != RELKIND_PARTITIONED_TABLE ||
 		   publication->pubviaroot;
@@ -179,9 +192,7 @@ publication_find(StreamSession *session, Relation relation,
 
 	candidate.relid = published->as;
 	candidate.relkind = relation->rd_rel->relkind;
-	candidate.by_table = GetRelationPublications(candidate.relid);
-	candidate.by_schema =
-		GetSchemaPublications(RelationGetNamespace(relation));
+	candidate.schema = RelationGetNamespace(relation);
 	if (relation->rd_rel->relispartition)
 		candidate.ancestors = get_partition_ancestors(candidate.relid);
 
