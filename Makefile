@@ -100,6 +100,7 @@ OBJS = \
 	src/export/plan.o \
 	src/export/throttle.o \
 	src/export/part.o \
+	src/export/part_rows.o \
 	src/export/shared.o \
 	src/export/worker.o \
 	src/export/coordinator.o \
