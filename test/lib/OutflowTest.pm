@@ -15,6 +15,7 @@ use IPC::Run ();
 use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Time::HiRes ();
 
 our @EXPORT = qw(
   new_outflow_node
@@ -28,6 +29,30 @@ our @EXPORT = qw(
   start_psql
   wait_until
 );
+
+# A server that recovers from a crash refuses psql, which may then be gone before
+# it has been handed its query.  That is no answer yet.
+my $poll = \&PostgreSQL::Test::Cluster::poll_query_until;
+
+sub poll_query_until
+{
+	my @arguments = @_;
+	my $answer;
+
+	foreach my $try (1 .. 100)
+	{
+		$answer = eval { $poll->(@arguments) };
+		return $answer unless $@;
+		die $@ unless $@ =~ /Broken pipe/;
+		Time::HiRes::sleep(0.1);
+	}
+	die $@;
+}
+
+{
+	no warnings 'redefine';
+	*PostgreSQL::Test::Cluster::poll_query_until = \&poll_query_until;
+}
 
 # new_outflow_node(NAME, init => [...], conf => TEXT): a running node
 sub new_outflow_node
