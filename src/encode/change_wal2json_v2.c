@@ -37,9 +37,8 @@ render_names(StringInfo out, const Wal2json *wal2json,
 	appendStringInfo(out, ",{\"name\":%s", labels->name);
 	if (wal2json->include_types)
 		appendStringInfo(out, ",\"type\":%s", labels->type);
-	/* signed, as in wal2json */
 	if (wal2json->include_type_oids)
-		appendStringInfo(out, ",\"typeoid\":%d", (int) labels->declared);
+		appendStringInfo(out, ",\"typeoid\":%u", labels->declared);
 }
 
 static void

@@ -2,7 +2,7 @@
  * wal2json.h
  *		What the two versions of format wal2json share.
  *
- * The output is that of wal2json 2.5, byte by byte: its options, its defaults
+ * The output is that of wal2json 2.7, byte by byte: its options, its defaults
  * and its text of values, which obeys the session's settings.  Where wal2json
  * writes something that is no JSON, these formats write the JSON that was
  * meant.
@@ -36,8 +36,6 @@ typedef struct Wal2json
 
 	TextValues	   values;
 	StringInfoData transaction; /* version 2: the transaction's members */
-	bool		   empty;		/* version 1: nothing is in "change" yet */
-	uint64 first; /* version 1: changes of the transaction before its first */
 } Wal2json;
 
 /* What the value of a column needs at each row. */

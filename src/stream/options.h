@@ -38,6 +38,7 @@ typedef struct StreamTraits
 	bool split_key_changes; /* into a delete and an insert */
 	bool connect_values;	/* bytes in base64, documents as strings */
 	bool all_kinds;		 /* materialized views and partitioned tables, too */
+	bool root_names;	 /* partitions appear under their root's */
 	bool plain_messages; /* captured DDL is a message as any other */
 	bool no_two_phase;	 /* prepared transactions come at COMMIT PREPARED */
 } StreamTraits;

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "catalog/partition.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -23,7 +24,7 @@ typedef struct Decision
 {
 	Relation	relation; /* the changed one */
 	Relation	as;		  /* the one under whose name it appears */
-	const char *schema;	  /* of the latter */
+	const char *schema;	  /* of the latter, or of its root */
 	const char *name;
 	int			actions;
 	Published	published;
@@ -91,6 +92,29 @@ filter_by_name(const StreamOptions *options, Decision *decision)
 }
 
 /*
+ * Under which name the relation appears.  Where it is the root's, what happens
+ * to an ancestor may change it.
+ */
+static void
+decide_name(StreamSession *session, Decision *decision)
+{
+	Oid		  relid = RelationGetRelid(decision->as);
+	List	 *ancestors = NIL;
+	ListCell *lc;
+
+	if (session->options.traits.root_names &&
+		decision->as->rd_rel->relispartition)
+		ancestors = get_partition_ancestors(relid);
+	foreach (lc, ancestors)
+	{
+		relid = lfirst_oid(lc);
+		(void) hash_search(session->watched, &relid, HASH_ENTER, NULL);
+	}
+	decision->schema = get_namespace_name(get_rel_namespace(relid));
+	decision->name = get_rel_name(relid);
+}
+
+/*
  * A TRUNCATE of a partition alone is no truncation of the ancestor that it
  * appears as.
  */
@@ -125,8 +149,7 @@ decide(StreamSession *session, StreamRelation *rel, Decision *decision)
 			decision->actions &= ~ACTION_TRUNCATE;
 		}
 	}
-	decision->schema = get_namespace_name(RelationGetNamespace(decision->as));
-	decision->name = RelationGetRelationName(decision->as);
+	decide_name(session, decision);
 	filter_by_name(options, decision);
 }
 
@@ -144,7 +167,7 @@ watch_composites(StreamSession *session, const RowShape *shape)
 			type = type->element;
 		if (type->kind != KIND_COMPOSITE)
 			continue;
-		(void) hash_search(session->composites, &type->fields->relid,
+		(void) hash_search(session->watched, &type->fields->relid,
 						   HASH_ENTER, NULL);
 		watch_composites(session, type->fields);
 	}
@@ -276,6 +299,12 @@ build_shape(StreamSession *session, StreamRelation *rel, Decision *decision)
 		row_shape_build(decision->as, choose ? column_wanted : NULL, decision,
 						session->change_context);
 	MemoryContext old;
+
+	if (session->options.traits.root_names)
+	{
+		shape->schema = MemoryContextStrdup(shape->context, decision->schema);
+		shape->name = MemoryContextStrdup(shape->context, decision->name);
+	}
 
 	session->format->prepare_shape(shape, &session->format_options);
 	watch_composites(session, shape);
