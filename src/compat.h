@@ -122,5 +122,7 @@
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL
 #define ATTRIBUTE_GENERATED_VIRTUAL 'v'
 #endif
+#define attribute_is_stored(attr)                                             \
+	((attr)->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL)
 
 #endif /* OUTFLOW_COMPAT_H */

@@ -64,7 +64,7 @@ render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 	appendStringInfoChar(scratch, '}');
 	column->after = shape_text_take(shape, scratch);
 
-	if (source->is_primary)
+	if (source->in_pkindex)
 	{
 		render_names(scratch, wal2json, &labels);
 		appendStringInfoChar(scratch, '}');

@@ -140,7 +140,7 @@ has_primary(const RowShape *shape)
 	int i;
 
 	for (i = 0; i < shape->ncolumns; i++)
-		if (shape->columns[i].is_primary)
+		if (shape->columns[i].in_pkindex)
 			return true;
 	return false;
 }
@@ -166,7 +166,7 @@ render_primary(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 		v1_append_layout(scratch, wal2json, heads[list]);
 		for (i = 0; i < shape->ncolumns; i++)
 		{
-			if (!shape->columns[i].is_primary || !list_wanted(wal2json, list))
+			if (!shape->columns[i].in_pkindex || !list_wanted(wal2json, list))
 				continue;
 			if (!first)
 				v1_append_layout(scratch, wal2json, ", ");

@@ -37,10 +37,11 @@ typedef struct StreamTraits
 	bool stamp_all; /* every message brings its LSN, not a commit's alone */
 	bool split_key_changes; /* into a delete and an insert */
 	bool connect_values;	/* bytes in base64, documents as strings */
-	bool all_kinds;		 /* materialized views and partitioned tables, too */
-	bool root_names;	 /* partitions appear under their root's */
-	bool plain_messages; /* captured DDL is a message as any other */
-	bool no_two_phase;	 /* prepared transactions come at COMMIT PREPARED */
+	bool all_kinds;		  /* materialized views and partitioned tables, too */
+	bool virtual_columns; /* null, since the WAL doesn't hold them */
+	bool root_names;	  /* partitions appear under their root's */
+	bool plain_messages;  /* captured DDL is a message as any other */
+	bool no_two_phase;	  /* prepared transactions come at COMMIT PREPARED */
 } StreamTraits;
 
 /* A change, or all of those that share an LSN. */

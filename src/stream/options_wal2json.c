@@ -268,12 +268,9 @@ implied_value(const char *name)
 		const char *name;
 		const char *value;
 	} implied[] = {
-		{"format-version", "2"},
-		{"actions", "insert,update,delete,truncate"},
-		{"filter-origins", ""},
-		{"filter-tables", ""},
-		{"add-tables", ""},
-		{"filter-msg-prefixes", ""},
+		{"format-version", "2"},  {"actions", "insert,update,delete,truncate"},
+		{"filter-origins", ""},	  {"filter-tables", ""},
+		{"add-tables", ""},		  {"filter-msg-prefixes", ""},
 		{"add-msg-prefixes", ""},
 	};
 	int i;
@@ -345,9 +342,8 @@ wal2json_options_parse(List *elements, StreamOptions *options)
 	options->own = format;
 	options->traits.session_settings = true;
 	/* version 2 without their records has nothing to write of them */
-	options->traits.empty_transactions =
-		given->include_empty_transaction &&
-		(v1 || format->include_transaction);
+	options->traits.empty_transactions = given->include_empty_transaction &&
+										 (v1 || format->include_transaction);
 	options->traits.root_names = given->partition_root;
 	options->traits.needs_identity = true;
 	options->traits.shows_defaults = format->include_default;
@@ -355,6 +351,7 @@ wal2json_options_parse(List *elements, StreamOptions *options)
 	options->traits.stamp_all = true;
 	options->traits.all_kinds = true;
 	options->traits.plain_messages = true;
+	options->traits.virtual_columns = true;
 	options->traits.no_two_phase = true;
 	options->traits.one_record = v1 && !format->write_in_chunks;
 	return v1 ? &change_format_wal2json_v1 : &change_format_wal2json_v2;

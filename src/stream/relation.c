@@ -144,7 +144,7 @@ relation_cache_open(StreamSession *session)
 
 	session->relations = relation_create(session->context, 128, NULL);
 	session->watched = relation_table("outflow stream watched relations",
-										 sizeof(Oid), session->context);
+									  sizeof(Oid), session->context);
 	callback->func = forget_session;
 	callback->arg = session;
 	MemoryContextRegisterResetCallback(session->context, callback);

@@ -28,6 +28,7 @@ typedef struct Decision
 	const char *name;
 	int			actions;
 	Published	published;
+	bool		virtual_columns; /* are wanted, too */
 	List	   *exclude; /* NamePatterns of columns, if the table matches */
 	Bitmapset  *columns; /* attribute numbers; NULL for all */
 } Decision;
@@ -38,6 +39,8 @@ column_wanted(Form_pg_attribute attr, void *arg)
 	Decision *decision = arg;
 	ListCell *lc;
 
+	if (!decision->virtual_columns && !attribute_is_stored(attr))
+		return false;
 	if (decision->columns && !bms_is_member(attr->attnum, decision->columns))
 		return false;
 	foreach (lc, decision->exclude)
@@ -167,8 +170,8 @@ watch_composites(StreamSession *session, const RowShape *shape)
 			type = type->element;
 		if (type->kind != KIND_COMPOSITE)
 			continue;
-		(void) hash_search(session->watched, &type->fields->relid,
-						   HASH_ENTER, NULL);
+		(void) hash_search(session->watched, &type->fields->relid, HASH_ENTER,
+						   NULL);
 		watch_composites(session, type->fields);
 	}
 }
@@ -294,7 +297,8 @@ set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape,
 static RowShape *
 build_shape(StreamSession *session, StreamRelation *rel, Decision *decision)
 {
-	bool	  choose = decision->exclude || decision->columns;
+	bool choose =
+		decision->exclude || decision->columns || decision->virtual_columns;
 	RowShape *shape =
 		row_shape_build(decision->as, choose ? column_wanted : NULL, decision,
 						session->change_context);
@@ -323,7 +327,10 @@ relation_build(StreamSession *session, StreamRelation *rel, Relation relation)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->change_context);
 	uint64		  generation = session->generation;
-	Decision	  decision = {.relation = relation, .as = relation};
+	Decision	  decision = {.relation = relation,
+							  .as = relation,
+							  .virtual_columns =
+								  session->options.traits.virtual_columns};
 	RowShape	 *shape = NULL;
 
 	/* what comes in while the catalogs are read shall count */
