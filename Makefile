@@ -125,6 +125,7 @@ OBJS = \
 	src/sink/bech32.o \
 	src/sink/age_key.o \
 	src/sink/age.o \
+	src/sink/checksum.o \
 	src/sink/meter.o \
 	src/sink/file_fd.o \
 	src/sink/file_guard.o \
@@ -141,7 +142,7 @@ PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
 ifdef FAILPOINTS
 PG_CPPFLAGS += -DOUTFLOW_FAILPOINTS
 endif
-SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lsnappy -lcrypto
+SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lsnappy -lxxhash -lcrypto
 
 # installcheck: against the running server that PGHOST and PGPORT name, which
 # needs the settings that "make test" gives its own servers
