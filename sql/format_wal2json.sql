@@ -165,6 +165,22 @@ SELECT * FROM records('filter-tables', 'a.b\');
 SELECT * FROM records('filter-origins', 'here');
 SELECT * FROM records('batch_bytes', '1MB');
 
+-- what only wal2json knows chooses its format, unless another one is chosen
+SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'add-tables', 'w2j.by_index', 'add-msg-prefixes', 'none',
+	'include-empty-transaction', 'off', 'actions', 'insert');
+SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'add-tables', 'w2j.by_index', 'no-such-option', 'on');
+SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'add-tables', 'w2j.by_index', 'tables', 'w2j.*');
+SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'format', 'json', 'add-tables', 'w2j.by_index');
+SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'batch-bytes', '1000');
+
+SELECT pg_drop_replication_slot('format_wal2json');
+
+-- so does the plugin's other name
+SELECT FROM pg_create_logical_replication_slot('format_wal2json', 'outflow_wal2json');
+INSERT INTO by_index VALUES (3, 4);
+SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL);
+SELECT count(*) FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'format', 'json', 'include_transactions', 'off') WHERE data ~ '"op":"insert"';
+SELECT slot FROM outflow.slots WHERE slot = 'format_wal2json';
 SELECT pg_drop_replication_slot('format_wal2json');
 \set ECHO errors
 DROP SCHEMA w2j, "Odd Schema" CASCADE;

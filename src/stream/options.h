@@ -98,8 +98,12 @@ typedef struct StreamFormat
 	const ChangeFormat *(*parse)(List *elements, StreamOptions *target);
 } StreamFormat;
 
-/* Reads all options into the current memory context; returns the format. */
-extern const ChangeFormat *stream_options_parse(List		  *elements,
+/*
+ * Reads all options into the current memory context; returns the format.
+ * "plugin" is the name under which the slot knows us.
+ */
+extern const ChangeFormat *stream_options_parse(const char	  *plugin,
+												List		  *elements,
 												StreamOptions *target);
 
 /* The ACTION_ bits of a list of names. */
@@ -116,6 +120,7 @@ extern const ChangeFormat *json_options_parse(List			*elements,
 											  StreamOptions *target);
 extern const ChangeFormat *wal2json_options_parse(List			*elements,
 												  StreamOptions *target);
+extern bool				   wal2json_options_know(const char *name);
 extern const ChangeFormat *debezium_options_parse(List			*elements,
 												  StreamOptions *target);
 

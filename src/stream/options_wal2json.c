@@ -89,6 +89,13 @@ static const OptionSpec wal2json_table[] = {
 	{NULL},
 };
 
+/* Whether the option is one of wal2json's alone; those have hyphens. */
+bool
+wal2json_options_know(const char *name)
+{
+	return strchr(name, '-') != NULL && option_find(wal2json_table, name);
+}
+
 static void
 report_bad_list(const char *option, const char *text)
 {
