@@ -67,28 +67,5 @@ if ($listed)
 	is(not_ok(), '', 'the name for consumers of wal2json is enough');
 }
 
-# a slot of that name speaks wal2json, in a backend that has the library by its
-# first name, and through a walsender that has not
-$node->safe_psql('postgres', <<'EOS');
-SELECT FROM pg_create_logical_replication_slot('named', 'outflow_wal2json');
-CREATE TABLE t (id int PRIMARY KEY);
-INSERT INTO t VALUES (1);
-EOS
-my $end = $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
-my $change = '{"change":[{"kind":"insert","schema":"public","table":"t",'
-  . '"columnnames":["id"],"columntypes":["integer"],"columnvalues":[1]}]}';
-
-is( $node->safe_psql('postgres', <<'EOS'), $change, 'the other name speaks wal2json');
-SELECT data FROM pg_logical_slot_peek_changes('named', NULL, NULL)
-WHERE data ~ '"t"' AND (SELECT count(*) > 0 FROM outflow.preflight());
-EOS
-is( $node->safe_psql('postgres', "SELECT slot FROM outflow.slots"),
-	'named', 'the slot is listed');
-my ($received) = run_command(
-	[
-		'pg_recvlogical', '--dbname', $node->connstr('postgres'), '--slot', 'named',
-		'--start', '--no-loop', '--endpos', $end, '--file', '-' ]);
-like($received, qr/^\Q$change\E$/m, 'also to a walsender');
-
 $node->stop;
 done_testing();
