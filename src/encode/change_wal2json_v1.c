@@ -159,7 +159,7 @@ append_begin(StringInfo out, const Wal2json *wal2json,
 	if (wal2json->include_lsn)
 	{
 		v1_append_layout(out, wal2json, "\t\"nextlsn\": ");
-		json_append_lsn(out, txn->end_lsn);
+		wal2json_lsn(out, txn->end_lsn);
 		v1_append_layout(out, wal2json, ",\n");
 	}
 	if (wal2json->include_timestamp)

@@ -128,7 +128,7 @@ append_head(StringInfo out, Wal2json *wal2json, char action, XLogRecPtr lsn)
 	if (wal2json->include_lsn)
 	{
 		buffer_append_literal(out, ",\"lsn\":");
-		json_append_lsn(out, lsn);
+		wal2json_lsn(out, lsn);
 	}
 }
 
@@ -151,7 +151,7 @@ v2_transaction(StringInfo out, const ChangeFormatOptions *options,
 	if (wal2json->include_lsn)
 	{
 		buffer_append_literal(out, ",\"nextlsn\":");
-		json_append_lsn(out, txn->end_lsn);
+		wal2json_lsn(out, txn->end_lsn);
 	}
 	buffer_append_char(out, '}');
 }
@@ -299,7 +299,7 @@ append_head_alone(StringInfo out, const Wal2json *wal2json, XLogRecPtr lsn)
 	if (wal2json->include_lsn)
 	{
 		buffer_append_literal(out, ",\"lsn\":");
-		json_append_lsn(out, lsn);
+		wal2json_lsn(out, lsn);
 	}
 }
 

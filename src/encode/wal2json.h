@@ -92,6 +92,13 @@ extern void wal2json_describe(const Wal2json *wal2json, RowShape *shape, int i,
 /* A name or other text that is not a value. */
 extern void wal2json_string(StringInfo out, const char *text);
 
+/* As this server shows it. */
+static inline void
+wal2json_lsn(StringInfo out, XLogRecPtr lsn)
+{
+	json_append_lsn_digits(out, lsn, LSN_LOW_DIGITS);
+}
+
 /* Not for NULL. */
 extern void wal2json_value(StringInfo out, Wal2json *wal2json,
 						   const Wal2jsonColumn *column, Datum value);

@@ -286,7 +286,7 @@ foreach my $version (1, 2)
 	is($records, 't', "version $version is JSON");
 }
 
-# through a walsender
+# through a walsender, where options may come without a value
 foreach my $version (1, 2)
 {
 	my %got;
@@ -294,7 +294,10 @@ foreach my $version (1, 2)
 	foreach my $slot ('ours', 'theirs')
 	{
 		my $file = "${PostgreSQL::Test::Utils::tmp_check}/$slot.$version";
-		my @options = ("format-version=$version", 'include-timestamp');
+		my @options = (
+			$version == 1 ? 'format-version=1' : 'format-version',
+			'include-timestamp', 'actions', 'filter-origins', 'filter-tables',
+			'add-msg-prefixes', 'filter-msg-prefixes');
 
 		push @options, 'format=wal2json' if $slot eq 'ours';
 		$node->safe_psql('postgres',
