@@ -92,6 +92,17 @@ EOS
 $workload->run($node, 'postgres');
 my $end = $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
 
+# pgoptions(SLOT, SETTINGS): for a session that reads the slot.  Theirs may not
+# have to spill: from 18 on the server calls a plugin's stream_abort for a
+# transaction that was aborted after it was spilled, and wal2json has none.
+sub pgoptions
+{
+	my ($slot, @settings) = @_;
+
+	push @settings, 'logical_decoding_work_mem=1GB' if $slot eq 'theirs';
+	return join(' ', map { "-c $_" } @settings);
+}
+
 # stream(SLOT, {OPTION => VALUE}, SETTINGS): lsn, xid and data of all records
 sub stream
 {
@@ -101,7 +112,7 @@ sub stream
 		map { ", '$_', '" . ($options{$_} =~ s/'/''/gr) . "'" }
 		  sort keys %options);
 
-	local $ENV{PGOPTIONS} = join(' ', map { "-c $_" } @{ $settings || [] });
+	local $ENV{PGOPTIONS} = pgoptions($slot, @{ $settings || [] });
 	return repair(
 		$node->safe_psql('postgres',
 			"SELECT * FROM pg_logical_slot_peek_changes('$slot', '$end', NULL$list)"
@@ -300,6 +311,7 @@ foreach my $version (1, 2)
 			'add-msg-prefixes', 'filter-msg-prefixes');
 
 		push @options, 'format=wal2json' if $slot eq 'ours';
+		local $ENV{PGOPTIONS} = pgoptions($slot);
 		$node->safe_psql('postgres',
 			"SELECT FROM pg_copy_logical_replication_slot('$slot', 'copy')");
 		$node->command_ok(
