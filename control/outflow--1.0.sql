@@ -164,8 +164,10 @@ BEGIN
 	detail := CASE WHEN NOT root.readable THEN
 			format('role %I may not read this setting', current_user)
 		WHEN ok THEN root.value
-		ELSE 'not set: members of pg_write_server_files export to any'
-			' directory that the server may write to' END;
+		ELSE 'not set: every member of pg_write_server_files may make'
+			' directories and files, and replace exports, wherever the'
+			' server''s operating system user may write, except in the'
+			' server''s own directories and hidden ones' END;
 	fix := CASE WHEN ok IS NULL AND root.readable THEN
 		'LOAD ''outflow''; ALTER SYSTEM SET outflow.export_root ='
 		' ''/srv/export'';'

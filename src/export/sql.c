@@ -107,7 +107,8 @@ check_destination(Job *job)
 	FileRoot *root;
 
 	/* before a directory is made where it is not wanted */
-	job->location = file_root_normal_path(destination_path(job->destination));
+	job->location =
+		file_root_resolve(destination_path(job->destination), export_root);
 	destination_check_free(job, false);
 	root = destination_open(job, true);
 	destination_check_empty(root, job);

@@ -46,6 +46,11 @@ path_components(const char *path, const char *what)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s \"%s\" must not contain \"..\"", what, path)));
+		if (len > NAME_MAX)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a name in the path of %s is too long", what),
+					 errdetail("The limit is %d bytes.", NAME_MAX)));
 		if (len > 0 && !(len == 1 && at[0] == '.'))
 			components = lappend(components, pnstrdup(at, len));
 		at += len;
@@ -68,12 +73,30 @@ path_join(List *components, int count)
 	return path.data;
 }
 
-char *
-file_root_normal_path(const char *path)
+int
+file_errcode(void)
 {
-	List *components = path_components(path, "directory");
+	if (errno == ENAMETOOLONG)
+		return errcode(ERRCODE_INVALID_PARAMETER_VALUE);
+	return errcode_for_file_access();
+}
 
-	return path_join(components, list_length(components));
+char *
+file_real_path(int directory, const char *path)
+{
+	char	real[MAXPGPATH];
+	ssize_t len =
+		readlink(psprintf("/proc/self/fd/%d", directory), real, sizeof(real));
+
+	if (len < 0)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not find out where directory \"%s\" "
+							   "lies: %m",
+							   path)));
+	if (len == sizeof(real))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("directory \"%s\" lies too deep", path)));
+	return pnstrdup(real, len);
 }
 
 /* How many components of path its export root takes; an error if not all. */
@@ -105,7 +128,7 @@ make_directory(int parent, const char *name, const char *path)
 	FileFd *real;
 
 	if (mkdirat(parent, name, DIRECTORY_MODE) != 0 && errno != EEXIST)
-		ereport(ERROR, (errcode_for_file_access(),
+		ereport(ERROR, (file_errcode(),
 						errmsg("could not create directory \"%s\": %m", path),
 						file_space_hint()));
 	/* parent may be a mere place (O_PATH), which can't be synchronized */
@@ -131,7 +154,7 @@ open_failed(int parent, const char *name, const char *path)
 						errmsg("\"%s\" is a symbolic link", path),
 						errhint("Name the directory that it points to.")));
 	errno = save_errno;
-	ereport(ERROR, (errcode_for_file_access(),
+	ereport(ERROR, (file_errcode(),
 					errmsg("could not open directory \"%s\": %m", path)));
 }
 
@@ -150,7 +173,8 @@ open_component(int parent, const char *name, const char *path, int open_flags,
 		if (flags & FILE_ROOT_CREATE)
 		{
 			if (!*made)
-				file_refuse_server_directory(parent, path, true);
+				file_refuse_server_directory(parent, path, true,
+											 flags & FILE_ROOT_HIDDEN);
 			make_directory(parent, name, path);
 			*made = true;
 			file = file_fd_open(parent, name,
@@ -174,27 +198,50 @@ root_new(const char *path, FileFd *dir)
 	return root;
 }
 
+/*
+ * Where a walk begins: at the export root, if there is one, else at the top.
+ * *trusted is how many components of the path it stands for.
+ */
+static FileFd *
+open_top(List *components, const char *path, const char *export_root,
+		 int *trusted)
+{
+	bool		confined = export_root != NULL && export_root[0] != '\0';
+	const char *top = confined ? export_root : "/";
+	FileFd	   *at;
+
+	*trusted = confined ? check_beneath(components, path, export_root) : 0;
+	at = file_fd_open(AT_FDCWD, top, O_PATH | O_DIRECTORY);
+	if (!file_fd_is_open(at))
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not open directory \"%s\": %m", top)));
+	return at;
+}
+
+static void
+refuse_hidden_names(List *components, int trusted, const char *path)
+{
+	for (int i = trusted; i < list_length(components); i++)
+		file_refuse_hidden(list_nth(components, i), path);
+}
+
 FileRoot *
 file_root_open(const char *path, const char *export_root, int flags)
 {
 	List   *components = path_components(path, "directory");
 	int		count = list_length(components);
-	int		trusted = 0;
+	int		trusted;
 	bool	made = false;
-	bool	confined = export_root != NULL && export_root[0] != '\0';
-	FileFd *at;
+	FileFd *at = open_top(components, path, export_root, &trusted);
+	bool	confined = trusted > 0;
 
+	/* what lies above an export root is its setter's choice */
 	if (confined)
-	{
-		trusted = check_beneath(components, path, export_root);
-		at = file_fd_open(AT_FDCWD, export_root, O_PATH | O_DIRECTORY);
-	}
-	else
-		at = file_fd_open(AT_FDCWD, "/", O_PATH | O_DIRECTORY);
-	if (!file_fd_is_open(at))
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not open directory \"%s\": %m",
-							   confined ? export_root : "/")));
+		flags |= FILE_ROOT_HIDDEN;
+	else if (!(flags & FILE_ROOT_HIDDEN))
+		refuse_hidden_names(components, 0, path);
+	if (confined)
+		refuse_hidden_names(components, trusted, path);
 
 	for (int i = trusted; i < count; i++)
 	{
@@ -214,8 +261,40 @@ file_root_open(const char *path, const char *export_root, int flags)
 	}
 
 	path = path_join(components, count);
-	file_refuse_server_directory(at->fd, path, false);
+	file_refuse_server_directory(at->fd, path, false,
+								 flags & FILE_ROOT_HIDDEN);
 	return root_new(path, at);
+}
+
+char *
+file_root_resolve(const char *path, const char *export_root)
+{
+	List   *components = path_components(path, "directory");
+	int		count = list_length(components);
+	int		at_component;
+	FileFd *at = open_top(components, path, export_root, &at_component);
+	char   *real;
+
+	while (at_component < count)
+	{
+		FileFd *next = file_fd_open(at->fd, list_nth(components, at_component),
+									O_PATH | O_DIRECTORY);
+
+		if (!file_fd_is_open(next))
+			break;
+		(void) file_fd_close(at);
+		at = next;
+		at_component++;
+	}
+	real = file_real_path(at->fd, path);
+	(void) file_fd_close(at);
+	/* the top is not followed by a second slash */
+	if (strcmp(real, "/") == 0)
+		real = pstrdup("");
+	while (at_component < count)
+		real = psprintf("%s/%s", real,
+						(char *) list_nth(components, at_component++));
+	return real;
 }
 
 FileRoot *
@@ -231,7 +310,7 @@ file_root_subdir(FileRoot *parent, const char *name, int flags)
 						 flags, &made);
 	if (dir == NULL)
 		return NULL;
-	file_refuse_server_directory(dir->fd, path, false);
+	file_refuse_server_directory(dir->fd, path, false, true);
 	root = root_new(path, dir);
 	if (file_fd_is_open(parent->temp))
 	{

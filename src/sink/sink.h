@@ -138,13 +138,16 @@ typedef struct FileRoot FileRoot;
 /* what to do about a directory that is not there; 0: an error */
 #define FILE_ROOT_CREATE	 0x01 /* make it, and missing ones above it */
 #define FILE_ROOT_MISSING_OK 0x02 /* return NULL */
+/* names in the path may begin with a dot: it was chosen long ago */
+#define FILE_ROOT_HIDDEN 0x04
 
 /*
  * Opens an absolute path, once for all that follows: nothing below it is ever
  * looked up by path again, and no symbolic link is followed there.  Refused:
  * a relative path, "..", a link as last component, anything in or around the
- * data directory, its WAL, tablespaces and configuration.  With export_root
- * (NULL or "" for none) the path must lie beneath that directory.
+ * server's own directories, anything whose name, or that of a directory above,
+ * begins with a dot.  With export_root (NULL or "" for none) the path must lie
+ * beneath that directory.
  *
  * The root must outlive every file made in it: allocate files in the same
  * memory context or below.
@@ -160,9 +163,12 @@ extern FileRoot *file_root_subdir(FileRoot *parent, const char *name,
 								  int flags);
 /* False if it is not there or holds something. */
 extern bool file_root_remove_subdir(FileRoot *parent, const char *name);
-/* An absolute path as roots have it; the same errors as for opening it. */
-extern char		  *file_root_normal_path(const char *path);
-extern void		   file_root_close(FileRoot *root);
+/*
+ * The path without links, as far as it exists by now: one text for each
+ * directory, whatever it was called.
+ */
+extern char *file_root_resolve(const char *path, const char *export_root);
+extern void	 file_root_close(FileRoot *root);
 extern const char *file_root_path(const FileRoot *root);
 extern uint64	   file_root_free_bytes(FileRoot *root);
 /* An early error where no file could be made. */
