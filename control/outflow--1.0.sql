@@ -419,7 +419,8 @@ CREATE TABLE outflow.job (
 	base bigint,
 	slot name,
 	publication name,			-- that named the tables
-	slot_made boolean NOT NULL DEFAULT false,	-- by this job, or about to be
+	slot_start pg_lsn,			-- its confirmed LSN when this job made it
+	slot_restart pg_lsn,		-- and its restart LSN
 	slot_ready boolean NOT NULL DEFAULT false,	-- what it can't show has ended
 	options jsonb NOT NULL,
 	settings jsonb NOT NULL,	-- captured: what text output depends on

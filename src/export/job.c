@@ -233,9 +233,10 @@ job_from_row(MemoryContext context)
 	job->waiting_for = copy_text(job_field(0, 24));
 	job->base = job_field_int(0, 25, 0);
 	job->slot = copy_text(job_field(0, 26));
-	job->slot_made = job_field_int(0, 27, 0) != 0;
-	job->slot_ready = job_field_int(0, 28, 0) != 0;
-	job->publication = copy_text(job_field(0, 29));
+	job->slot_ready = job_field_int(0, 27, 0) != 0;
+	job->publication = copy_text(job_field(0, 28));
+	job->slot_start = (XLogRecPtr) job_field_int(0, 29, InvalidXLogRecPtr);
+	job->slot_restart = (XLogRecPtr) job_field_int(0, 30, InvalidXLogRecPtr);
 	MemoryContextSwitchTo(old);
 	return job;
 }
@@ -250,8 +251,8 @@ job_load(int64 id, bool for_update)
 		"pg_catalog.timezone('UTC', started), "
 		"'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
 		"error, error_code, error_detail, error_hint, error_context, "
-		"settings, waiting_for, base, slot, slot_made::int, slot_ready::int, "
-		"publication "
+		"settings, waiting_for, base, slot, slot_ready::int, publication, "
+		"(slot_start - '0/0')::bigint, (slot_restart - '0/0')::bigint "
 		"FROM outflow.job WHERE job = $1";
 	const Oid	  type = INT8OID;
 	const Datum	  value = Int64GetDatum(id);

@@ -133,33 +133,34 @@ typedef struct JobSource
 
 typedef struct Job
 {
-	int64	 id;
-	char	*uuid;
-	Oid		 owner;
-	JobState state;
-	char	*destination;
-	char	*location;
-	char	*format;
-	char	*compression;
-	List	*encrypt_to; /* of char * */
-	int64	 part_size;
-	int		 workers;
-	char	*options_json;
-	List	*settings; /* names and values, in turn */
-	char	*settings_json;
-	char	*slot;		  /* that a stream goes on from; NULL for none */
-	char	*publication; /* that named the sources; NULL for none */
-	bool	 slot_made;	  /* by this job, or about to be */
-	bool	 slot_ready;  /* and all that it can't show has ended */
-	int64	 base;		  /* the job whose parts may be carried; 0 for none */
-	char	*waiting_for;
-	char	*snapshot; /* NULL before the first plan */
-	char	*lsn;
-	int		 parts_total; /* -1 before the first plan */
-	bool	 publishing;
-	char	*started; /* ISO 8601 in UTC, or NULL */
-	JobError error;
-	List	*sources; /* of JobSource * */
+	int64	   id;
+	char	  *uuid;
+	Oid		   owner;
+	JobState   state;
+	char	  *destination;
+	char	  *location;
+	char	  *format;
+	char	  *compression;
+	List	  *encrypt_to; /* of char * */
+	int64	   part_size;
+	int		   workers;
+	char	  *options_json;
+	List	  *settings; /* names and values, in turn */
+	char	  *settings_json;
+	char	  *slot;		 /* that a stream goes on from; NULL for none */
+	char	  *publication;	 /* that named the sources; NULL for none */
+	XLogRecPtr slot_start;	 /* the slot's positions when the job made it */
+	XLogRecPtr slot_restart; /* invalid: it hasn't yet */
+	bool	   slot_ready;	 /* and all that it can't show has ended */
+	int64	   base; /* the job whose parts may be carried; 0 for none */
+	char	  *waiting_for;
+	char	  *snapshot; /* NULL before the first plan */
+	char	  *lsn;
+	int		   parts_total; /* -1 before the first plan */
+	bool	   publishing;
+	char	  *started; /* ISO 8601 in UTC, or NULL */
+	JobError   error;
+	List	  *sources; /* of JobSource * */
 
 	/* derived */
 	ExportOptions		  options;
@@ -187,7 +188,7 @@ extern void job_end_waiting(int64 id, const char *text);
 extern void job_set_retry(int64 id, int part, const char *waiting_for,
 						  const char *error);
 extern void job_set_publishing(int64 id, bool publishing);
-extern void job_set_slot(int64 id, bool ready);
+extern void job_set_slot(const Job *job, bool ready);
 /* What a plan decided; reads the sources' definitions. */
 extern void job_record_plan(const Job *job, const char *snapshot,
 							XLogRecPtr lsn, int parts);
@@ -455,12 +456,13 @@ extern bool carry_or_export(const PartContext  *context,
 /* ---- handover.c: slot => name */
 
 /* Errors that are better told when the job is created. */
-extern void handover_check(const char *slot);
+extern void handover_check(const Job *job);
 /* Makes the slot unless an earlier run has; the snapshot may be taken then. */
-extern void handover_prepare(const Job *job);
+extern void handover_prepare(Job *job);
 /* Whether the slot is still there for a job whose parts are finished. */
 extern bool handover_holds(const Job *job);
-/* Drops the slot of a job that never finished. */
+/* Whether the slot goes with the job; an error if the caller may not do that. */
+extern bool handover_may_forget(const Job *job);
 extern void handover_forget(const Job *job);
 
 /* ---- publish.c, manifest.c */

@@ -133,15 +133,17 @@ job_set_publishing(int64 id, bool publishing)
 }
 
 void
-job_set_slot(int64 id, bool ready)
+job_set_slot(const Job *job, bool ready)
 {
-	const Oid	types[] = {INT8OID, BOOLOID};
-	const Datum values[] = {Int64GetDatum(id), BoolGetDatum(ready)};
+	const Oid	types[] = {INT8OID, BOOLOID, LSNOID, LSNOID};
+	const Datum values[] = {Int64GetDatum(job->id), BoolGetDatum(ready),
+							LSNGetDatum(job->slot_start),
+							LSNGetDatum(job->slot_restart)};
 	JobAccess	access;
 
 	job_access_begin(&access);
-	(void) job_query("UPDATE outflow.job SET slot_made = true, "
-					 "slot_ready = $2 WHERE job = $1",
+	(void) job_query("UPDATE outflow.job SET slot_ready = $2, "
+					 "slot_start = $3, slot_restart = $4 WHERE job = $1",
 					 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 	ForceSyncCommit();

@@ -305,6 +305,7 @@ outflow_forget(PG_FUNCTION_ARGS)
 {
 	int64 id = PG_GETARG_INT64(0);
 	Job	 *job;
+	bool  with_slot;
 
 	(void) job_load_own(id, false);
 	if (!job_lock_exclude(id))
@@ -314,8 +315,10 @@ outflow_forget(PG_FUNCTION_ARGS)
 				 errhint("SELECT outflow.cancel(" INT64_FORMAT ") stops it.",
 						 id)));
 	job = job_load_own(id, true);
+	with_slot = handover_may_forget(job);
 	remove_files(job);
-	handover_forget(job);
+	if (with_slot)
+		handover_forget(job);
 	job_delete(id);
 	PG_RETURN_VOID();
 }
