@@ -198,6 +198,8 @@ extern void job_delete(int64 id);
  * 0 for none.  begun: only those that have begun to use it.
  */
 extern int64 job_at_location(const char *location, int64 except, bool begun);
+/* A job with parts that refer to files there, or beneath; 0 for none. */
+extern int64 job_referring_to(const char *location, int64 except);
 typedef struct JobProgress
 {
 	int	  parts_done;
@@ -362,6 +364,11 @@ extern void sources_check_apart(const List *sources);
 /* The directory of a "file:///..." destination; errors say what is wrong. */
 extern char		*destination_path(const char *destination);
 extern FileRoot *destination_open(const Job *job, bool create);
+/*
+ * Where a job has written before, whatever the settings allow by now; NULL if
+ * it is not there.
+ */
+extern FileRoot *destination_open_known(const char *location);
 /* The name of a part's "folder/name". */
 extern const char *destination_file_name(const char *file);
 /* The directory of a source's files: root if it has no folder. */
@@ -371,10 +378,23 @@ extern FileRoot *destination_folder(FileRoot *root, const char *folder,
 extern FileRoot *destination_folder_of(FileRoot *root, const char *file);
 extern void		 destination_folder_close(FileRoot *folder, FileRoot *root);
 extern bool		 destination_has_folders(const Job *job);
+extern bool		 destination_is_folder(const Job *job, const char *name);
 /* Refuses a place that an unfinished job has, or with begun has begun to use */
 extern void destination_check_free(const Job *job, bool begun);
-/* Refuses a directory that holds anything else. */
-extern void destination_check_empty(FileRoot *root, const Job *job);
+/* Refuses to replace what parts of another job refer to. */
+extern void destination_check_unreferenced(const Job *job);
+/* Refuses a directory that holds anything else; tell: warns of what stays. */
+extern void destination_check_empty(FileRoot *root, const Job *job, bool tell);
+
+/* ---- ownership.c: whose an unfinished job's hidden directory is */
+
+/*
+ * Opens it and takes it for this process, until the root is closed; an error if
+ * it is not this server's.  False if it is missing and not to be created.
+ */
+extern bool ownership_open(const Job *job, FileRoot *root, bool create);
+/* The same for a process whose coordinator has taken it. */
+extern void ownership_join(const Job *job, FileRoot *root);
 
 /* ---- plan.c */
 
@@ -471,17 +491,22 @@ extern void handover_forget(const Job *job);
 #define PUBLISH_SUCCESS	 "_SUCCESS"
 
 extern void publish_job(const Job *job, FileRoot *root);
-/*
- * Removes what an unfinished publication has already named; if only_moved,
- * nothing whose hidden file is still there.
- */
-extern void publish_undo(const Job *job, const List *parts, FileRoot *root,
-						 bool only_moved);
+/* Removes what an unfinished publication has already named. */
+extern void publish_undo(const Job *job, const List *parts, FileRoot *root);
 /* The same, but the parts are kept for another attempt. */
 extern void publish_retreat(const Job *job, FileRoot *root);
 /* Whether an entry of a folder ("" for none) belongs to the export. */
 extern bool publish_is_ours(const Job *job, const char *folder,
 							const List *parts, const FileEntry *entry);
+
+/* ---- older.c: an export that was there before, known by its manifest */
+
+/* Whether the directory's manifest is that of this very job. */
+extern bool older_is_job(FileRoot *directory, const Job *job);
+/* The names of what is no export of this server's, sorted. */
+extern List *older_strangers(FileRoot *directory);
+/* Removes what is proven to be its files, with its folders; the rest stays. */
+extern void older_remove(FileRoot *directory);
 
 extern char *manifest_build(const Job *job, const JobSource *source,
 							const List *parts);

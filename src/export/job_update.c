@@ -248,6 +248,28 @@ job_at_location(const char *location, int64 except, bool begun)
 	return count > 0 ? ids[0] : 0;
 }
 
+int64
+job_referring_to(const char *location, int64 except)
+{
+	const Oid	types[] = {TEXTOID, INT8OID};
+	const Datum values[] = {CStringGetTextDatum(location),
+							Int64GetDatum(except)};
+	int			count;
+	int64	   *ids;
+
+	/* a candidate that is still to be proven may become a reference */
+	ids = query_ids("SELECT j.job FROM outflow.part AS p "
+					"JOIN outflow.job AS j ON j.job = p.job "
+					"WHERE (p.location = $1 "
+					"OR starts_with(p.location, $1 || '/')) "
+					"AND j.job <> $2 "
+					"AND (p.state = 'done' "
+					"OR j.options ->> 'carry' = 'reference') "
+					"ORDER BY j.job LIMIT 1",
+					lengthof(types), types, values, &count);
+	return count > 0 ? ids[0] : 0;
+}
+
 int
 job_count_running(int64 except)
 {

@@ -108,7 +108,7 @@ check_part_in(const Job *job, FileRoot *root, const FinishedPart *part,
 
 	/* before publication it is in the temporary directory */
 	if (part->location == NULL && strcmp(finding.status, "missing") == 0 &&
-		job->state != JOB_DONE)
+		job->state != JOB_DONE && file_temp_is_open(root))
 	{
 		place = FILE_TEMP;
 		finding = check_stored(root, place, part);

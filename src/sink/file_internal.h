@@ -31,6 +31,7 @@ struct FileRoot
 	FileFd *temp;	   /* NULL or closed: no temporary directory is open */
 	char   *temp_name; /* its name in dir */
 	bool	temp_is_shared; /* it is the parent's */
+	FileFd *owner;			/* by file_temp_claim(); or NULL */
 };
 
 /* ---- file_fd.c */
@@ -75,6 +76,11 @@ extern char *file_path(const FileRoot *root, FilePlace place,
 					   const char *name);
 /* fsync; a directory that can't be synchronized is fine. */
 extern void file_sync_directory(int directory, const char *path);
+
+/* ---- file_owner.c */
+
+/* In a temporary directory: whose it is, and the lock of who uses it. */
+#define FILE_OWNER "_owner"
 
 /* ---- file.c */
 

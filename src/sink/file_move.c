@@ -65,6 +65,13 @@ same_inode(FileRoot *root, const char *name)
 		   temp.st_dev == final.st_dev && temp.st_ino == final.st_ino;
 }
 
+bool
+file_is_both(FileRoot *root, const char *name)
+{
+	file_check_name(name);
+	return same_inode(root, name);
+}
+
 /* rename() that fails with EEXIST, also where the file system can't do that */
 static int
 rename_into_free_name(FileRoot *root, const char *name)

@@ -338,6 +338,7 @@ file_root_remove_subdir(FileRoot *parent, const char *name)
 void
 file_root_close(FileRoot *root)
 {
+	file_temp_release(root);
 	if (!root->temp_is_shared)
 		(void) file_fd_close(root->temp);
 	(void) file_fd_close(root->dir);
@@ -408,11 +409,17 @@ file_sync_directory(int directory, const char *path)
 }
 
 /* Hidden names are ours. */
+bool
+file_name_is_valid(const char *name)
+{
+	return name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL &&
+		   strlen(name) <= FILE_NAME_MAX;
+}
+
 void
 file_check_name(const char *name)
 {
-	if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL ||
-		strlen(name) > FILE_NAME_MAX)
+	if (!file_name_is_valid(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("invalid name \"%s\" for a file of an export", name)));

@@ -191,6 +191,24 @@ typedef enum FilePlace
  * to be created.
  */
 extern bool file_temp_open(FileRoot *root, const char *id, bool create);
+extern bool file_temp_is_open(const FileRoot *root);
+
+typedef enum FileClaim
+{
+	FILE_CLAIMED,
+	FILE_LOCKED, /* another process has it */
+	FILE_FOREIGN /* it has another token */
+} FileClaim;
+
+/*
+ * Takes the temporary directory for this process, until the root is closed, if
+ * it has this token; one that is empty gets it.
+ */
+extern FileClaim file_temp_claim(FileRoot *root, const char *token);
+/* Whether it has this token, whoever uses it. */
+extern bool file_temp_has_token(FileRoot *root, const char *token);
+/* What file_temp_claim() took: for the end of a process. */
+extern void file_temp_release(FileRoot *root);
 /* Removes what attempts that were killed left; no other may be running. */
 extern void file_temp_sweep(FileRoot *root);
 /* Removes it with the files in it; fine if it is not there. */
@@ -209,6 +227,9 @@ typedef struct FileEntry
 extern List *file_list(FileRoot *root, FilePlace place);
 
 /* ---- file.c: files in a root.  Names have no slash. */
+
+/* Whether a file or directory in a root can have it; others are errors. */
+extern bool file_name_is_valid(const char *name);
 
 /*
  * A destination: a new file in the temporary directory.  It gets its name,
@@ -236,6 +257,8 @@ extern bool file_remove(FileRoot *root, FilePlace place, const char *name);
 /* Size of a regular file; false if there is none. */
 extern bool file_stat(FileRoot *root, FilePlace place, const char *name,
 					  uint64 *size);
+/* Whether the file has its final name already, and its temporary one still. */
+extern bool file_is_both(FileRoot *root, const char *name);
 /* Sends a file's bytes through a chain, up to its finish; false if there is
  * no such regular file. */
 extern bool file_read(FileRoot *root, FilePlace place, const char *name,
