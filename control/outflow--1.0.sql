@@ -428,6 +428,7 @@ CREATE TABLE outflow.job (
 	lsn pg_lsn,
 	parts_total int,			-- null until a plan has been made
 	publishing boolean NOT NULL DEFAULT false,
+	manifest text,				-- the sum of the one above those of many tables
 	retries int NOT NULL DEFAULT 0,
 	waiting_for text,			-- when queued, or before another try
 	error text,
@@ -454,6 +455,7 @@ CREATE TABLE outflow.source (
 	columns text[],				-- null for all
 	filter text,
 	definition text,			-- JSON: its columns, when the plan was made
+	manifest text,				-- its manifest's sum, "method:hex", when done
 	PRIMARY KEY (job, source)
 );
 

@@ -126,7 +126,7 @@ carry_refers(const Job *job, const FinishedPart *candidate)
 FileRoot *
 carry_open(const FinishedPart *part)
 {
-	return destination_open_known(part->location);
+	return destination_open_known(part->location, false);
 }
 
 static bool

@@ -43,10 +43,11 @@ destination_open(const Job *job, bool create)
 }
 
 FileRoot *
-destination_open_known(const char *location)
+destination_open_known(const char *location, bool must_open)
 {
 	return file_root_open(location, NULL,
-						  FILE_ROOT_MISSING_OK | FILE_ROOT_HIDDEN);
+						  FILE_ROOT_MISSING_OK | FILE_ROOT_HIDDEN |
+							  (must_open ? 0 : FILE_ROOT_TRY));
 }
 
 const char *
@@ -71,7 +72,7 @@ destination_folder_of(FileRoot *root, const char *file)
 	if (name == file)
 		return root;
 	return file_root_subdir(root, pnstrdup(file, name - file - 1),
-							FILE_ROOT_MISSING_OK);
+							FILE_ROOT_MISSING_OK | FILE_ROOT_TRY);
 }
 
 void

@@ -128,6 +128,7 @@ typedef struct JobSource
 	List *columns;	  /* of char *; NIL for all */
 	char *filter;	  /* NULL for none */
 	char *definition; /* its columns as JSON, once planned */
+	char *manifest;	  /* its manifest\'s sum as text, once published */
 	void *learned; /* by encoders of its parts, for the next; never stored */
 } JobSource;
 
@@ -152,7 +153,8 @@ typedef struct Job
 	XLogRecPtr slot_start;	 /* the slot's positions when the job made it */
 	XLogRecPtr slot_restart; /* invalid: it hasn't yet */
 	bool	   slot_ready;	 /* and all that it can't show has ended */
-	int64	   base; /* the job whose parts may be carried; 0 for none */
+	int64	   base;	 /* the job whose parts may be carried; 0 for none */
+	char	  *manifest; /* the sum of the one above its sources\', or NULL */
 	char	  *waiting_for;
 	char	  *snapshot; /* NULL before the first plan */
 	char	  *lsn;
@@ -192,6 +194,8 @@ extern void job_set_slot(const Job *job, bool ready);
 /* What a plan decided; reads the sources' definitions. */
 extern void job_record_plan(const Job *job, const char *snapshot,
 							XLogRecPtr lsn, int parts);
+/* The sum of a source's manifest, or with -1 of the one above. */
+extern void job_record_manifest(int64 id, int source, const char *checksum);
 extern void job_delete(int64 id);
 /*
  * Another unfinished job whose directory is the same or lies one in the other;
@@ -366,9 +370,9 @@ extern char		*destination_path(const char *destination);
 extern FileRoot *destination_open(const Job *job, bool create);
 /*
  * Where a job has written before, whatever the settings allow by now; NULL if
- * it is not there.
+ * it is not there, and with errno if it can't be opened but needn't be.
  */
-extern FileRoot *destination_open_known(const char *location);
+extern FileRoot *destination_open_known(const char *location, bool must_open);
 /* The name of a part's "folder/name". */
 extern const char *destination_file_name(const char *file);
 /* The directory of a source's files: root if it has no folder. */

@@ -189,6 +189,25 @@ job_record_plan(const Job *job, const char *snapshot, XLogRecPtr lsn,
 }
 
 void
+job_record_manifest(int64 id, int source, const char *checksum)
+{
+	const Oid	types[] = {INT8OID, TEXTOID, INT4OID};
+	const Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(checksum),
+							Int32GetDatum(source)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	if (source < 0)
+		(void) job_query("UPDATE outflow.job SET manifest = $2 WHERE job = $1",
+						 2, types, values, NULL);
+	else
+		(void) job_query("UPDATE outflow.source SET manifest = $2 "
+						 "WHERE job = $1 AND source = $3",
+						 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+}
+
+void
 job_delete(int64 id)
 {
 	const Oid	type = INT8OID;

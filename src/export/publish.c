@@ -120,8 +120,16 @@ remove_older(const Job *job, FileRoot *root, const List *parts)
 
 /* An earlier attempt's manifest may be there; another one stays. */
 static void
-put_manifest(FileRoot *directory, const Job *job, const char *manifest)
+put_manifest(FileRoot *directory, const Job *job, int source,
+			 const char *manifest)
 {
+	Meter meter = {0};
+	Sink *chain =
+		meter_new(sink_null_new(), &meter, false, job->options.checksum);
+
+	sink_write(chain, manifest, strlen(manifest));
+	sink_finish(chain);
+	job_record_manifest(job->id, source, checksum_to_text(&meter.checksum));
 	file_put(directory, PUBLISH_MANIFEST, manifest, strlen(manifest),
 			 older_is_job(directory, job));
 }
@@ -159,7 +167,8 @@ publish_source(const Job *job, const JobSource *source, const List *parts,
 		FAILPOINT("publish-part");
 	}
 	file_root_sync(folder);
-	put_manifest(folder, job, manifest_build(job, source, parts));
+	put_manifest(folder, job, source->number,
+				 manifest_build(job, source, parts));
 	destination_folder_close(folder, root);
 }
 
@@ -180,7 +189,7 @@ publish_job(const Job *job, FileRoot *root)
 					   root);
 	}
 	if (destination_has_folders(job))
-		put_manifest(root, job, manifest_build_common(job, parts));
+		put_manifest(root, job, -1, manifest_build_common(job, parts));
 	FAILPOINT("publish-success");
 	file_root_check_place(root);
 	file_put(root, PUBLISH_SUCCESS, "", 0, again);

@@ -296,7 +296,7 @@ remove_files(Job *job)
 	if (job->state == JOB_DONE)
 		return;
 	job_derive(job);
-	root = destination_open_known(job->location);
+	root = destination_open_known(job->location, true);
 	if (root == NULL)
 		return;
 	if (ownership_open(job, root, false))

@@ -183,9 +183,26 @@ open_component(int parent, const char *name, const char *path, int open_flags,
 		else if (flags & FILE_ROOT_MISSING_OK)
 			return NULL;
 	}
+	if (!file_fd_is_open(file) && (flags & FILE_ROOT_TRY))
+		return NULL;
 	if (!file_fd_is_open(file))
 		open_failed(parent, name, path);
 	return file;
+}
+
+/* Nothing in a directory can be opened that one may read but not search. */
+static bool
+is_searchable(FileFd *directory, int flags)
+{
+	int save_errno;
+
+	if (!(flags & FILE_ROOT_TRY) ||
+		faccessat(directory->fd, ".", X_OK, AT_EACCESS) == 0)
+		return true;
+	save_errno = errno;
+	(void) file_fd_close(directory);
+	errno = save_errno;
+	return false;
 }
 
 static FileRoot *
@@ -254,12 +271,20 @@ file_root_open(const char *path, const char *export_root, int flags)
 							  (last ? O_RDONLY : O_PATH) |
 								  (last || confined || made ? O_NOFOLLOW : 0),
 							  flags, &made);
-		(void) file_fd_close(at);
 		if (next == NULL)
+		{
+			int save_errno = errno;
+
+			(void) file_fd_close(at);
+			errno = save_errno;
 			return NULL;
+		}
+		(void) file_fd_close(at);
 		at = next;
 	}
 
+	if (!is_searchable(at, flags))
+		return NULL;
 	path = path_join(components, count);
 	file_refuse_server_directory(at->fd, path, false,
 								 flags & FILE_ROOT_HIDDEN);
@@ -308,7 +333,7 @@ file_root_subdir(FileRoot *parent, const char *name, int flags)
 	file_check_name(name);
 	dir = open_component(parent->dir->fd, name, path, O_RDONLY | O_NOFOLLOW,
 						 flags, &made);
-	if (dir == NULL)
+	if (dir == NULL || !is_searchable(dir, flags))
 		return NULL;
 	file_refuse_server_directory(dir->fd, path, false, true);
 	root = root_new(path, dir);

@@ -166,9 +166,12 @@ entry_new(FileRoot *root, FilePlace place, const char *name)
 	{
 		if (errno == ENOENT)
 			return NULL;
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not stat file \"%s\": %m",
-							   file_path(root, place, name))));
+		/* then it has a name, and nothing else is known */
+		if (errno != EACCES)
+			ereport(ERROR, (errcode_for_file_access(),
+							errmsg("could not stat file \"%s\": %m",
+								   file_path(root, place, name))));
+		memset(&st, 0, sizeof(st));
 	}
 	entry = palloc(sizeof(FileEntry));
 	entry->name = pstrdup(name);

@@ -138,6 +138,7 @@ typedef struct FileRoot FileRoot;
 /* what to do about a directory that is not there; 0: an error */
 #define FILE_ROOT_CREATE	 0x01 /* make it, and missing ones above it */
 #define FILE_ROOT_MISSING_OK 0x02 /* return NULL */
+#define FILE_ROOT_TRY		 0x08 /* NULL and errno, whatever is the matter */
 /* names in the path may begin with a dot: it was chosen long ago */
 #define FILE_ROOT_HIDDEN 0x04
 
@@ -263,6 +264,9 @@ extern bool file_is_both(FileRoot *root, const char *name);
  * no such regular file. */
 extern bool file_read(FileRoot *root, FilePlace place, const char *name,
 					  Sink *to);
+/* The same, but what can't be read is false with an errno, or 0, in *error. */
+extern bool file_try_read(FileRoot *root, FilePlace place, const char *name,
+						  Sink *to, int *error);
 /* A small file's content with a NUL after it, or NULL if there is none; an
  * error if it is longer than max. */
 extern char *file_get(FileRoot *root, FilePlace place, const char *name,

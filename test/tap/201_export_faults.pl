@@ -254,6 +254,10 @@ print $handle $content;
 close $handle;
 unlink "$dir/cut/_SUCCESS";
 sql("UPDATE outflow.job SET state = 'running' WHERE job = $job");
+mkdir $hidden, 0700;
+append_to_file("$hidden/_owner", $owner =~ s/^\S+/$uuid/r);
+fails("CALL outflow.resume($job)", qr/is not empty.*It holds "part-000001\.csv"/s, 'damaged: it stays, and is named');
+unlink $file;
 sql("CALL outflow.resume($job)");
 ok(exported('cut') eq copied('t'), 'damaged: exported again, of one moment');
 
