@@ -101,7 +101,7 @@ OBJS = \
 	src/export/source_list.o \
 	src/export/export_filter.o \
 	src/export/planned_scan.o \
-	src/export/destination.o \
+	src/export/destination.o src/export/ownership.o src/export/older.o \
 	src/export/plan.o \
 	src/export/throttle.o \
 	src/export/part.o \
@@ -132,7 +132,7 @@ OBJS = \
 	src/sink/file_fd.o \
 	src/sink/file_guard.o \
 	src/sink/file_root.o \
-	src/sink/file_temp.o \
+	src/sink/file_temp.o src/sink/file_owner.o \
 	src/sink/file.o \
 	src/sink/file_move.o
 

@@ -165,8 +165,10 @@ BEGIN
 	detail := CASE WHEN NOT root.readable THEN
 			format('role %I may not read this setting', current_user)
 		WHEN ok THEN root.value
-		ELSE 'not set: members of pg_write_server_files export to any'
-			' directory that the server may write to' END;
+		ELSE 'not set: every member of pg_write_server_files may make'
+			' directories and files, and replace exports, wherever the'
+			' server''s operating system user may write, except in the'
+			' server''s own directories and hidden ones' END;
 	fix := CASE WHEN ok IS NULL AND root.readable THEN
 		'LOAD ''outflow''; ALTER SYSTEM SET outflow.export_root ='
 		' ''/srv/export'';'
@@ -419,7 +421,8 @@ CREATE TABLE outflow.job (
 	base bigint,
 	slot name,
 	publication name,			-- that named the tables
-	slot_made boolean NOT NULL DEFAULT false,	-- by this job, or about to be
+	slot_start pg_lsn,			-- its confirmed LSN when this job made it
+	slot_restart pg_lsn,		-- and its restart LSN
 	slot_ready boolean NOT NULL DEFAULT false,	-- what it can't show has ended
 	options jsonb NOT NULL,
 	settings jsonb NOT NULL,	-- captured: what text output depends on
@@ -427,6 +430,7 @@ CREATE TABLE outflow.job (
 	lsn pg_lsn,
 	parts_total int,			-- null until a plan has been made
 	publishing boolean NOT NULL DEFAULT false,
+	manifest text,				-- the sum of the one above those of many tables
 	retries int NOT NULL DEFAULT 0,
 	waiting_for text,			-- when queued, or before another try
 	error text,
@@ -453,6 +457,7 @@ CREATE TABLE outflow.source (
 	columns text[],				-- null for all
 	filter text,
 	definition text,			-- JSON: its columns, when the plan was made
+	manifest text,				-- its manifest's sum, "method:hex", when done
 	PRIMARY KEY (job, source)
 );
 

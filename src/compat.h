@@ -111,6 +111,13 @@
 #define proc_is_background_worker(proc) ((proc)->isBackgroundWorker)
 #endif
 
+/* 18: whoever takes a slot says whether it may be lost */
+#if PG_VERSION_NUM >= 180000
+#define replication_slot_acquire(name) ReplicationSlotAcquire(name, true, true)
+#else
+#define replication_slot_acquire(name) ReplicationSlotAcquire(name, true)
+#endif
+
 /* 18: a deferrable primary key must be asked for */
 #if PG_VERSION_NUM >= 180000
 #define relation_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel, false)

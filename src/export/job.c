@@ -170,7 +170,7 @@ load_sources(Job *job, MemoryContext context)
 
 	count =
 		job_query("SELECT source, relation, name, folder, columns, filter, "
-				  "definition FROM outflow.source "
+				  "definition, manifest FROM outflow.source "
 				  "WHERE job = $1 ORDER BY source",
 				  1, &type, &value, NULL);
 	for (uint64 i = 0; i < count; i++)
@@ -182,6 +182,7 @@ load_sources(Job *job, MemoryContext context)
 		List		 *columns = job_field_list(i, 5);
 		char		 *filter = job_field(i, 6);
 		char		 *definition = job_field(i, 7);
+		char		 *manifest = job_field(i, 8);
 		MemoryContext old = MemoryContextSwitchTo(context);
 		JobSource	 *source = palloc0_object(JobSource);
 
@@ -192,6 +193,7 @@ load_sources(Job *job, MemoryContext context)
 		source->columns = copy_texts(columns);
 		source->filter = copy_text(filter);
 		source->definition = copy_text(definition);
+		source->manifest = copy_text(manifest);
 		job->sources = lappend(job->sources, source);
 		MemoryContextSwitchTo(old);
 	}
@@ -233,9 +235,11 @@ job_from_row(MemoryContext context)
 	job->waiting_for = copy_text(job_field(0, 24));
 	job->base = job_field_int(0, 25, 0);
 	job->slot = copy_text(job_field(0, 26));
-	job->slot_made = job_field_int(0, 27, 0) != 0;
-	job->slot_ready = job_field_int(0, 28, 0) != 0;
-	job->publication = copy_text(job_field(0, 29));
+	job->slot_ready = job_field_int(0, 27, 0) != 0;
+	job->publication = copy_text(job_field(0, 28));
+	job->slot_start = (XLogRecPtr) job_field_int(0, 29, InvalidXLogRecPtr);
+	job->slot_restart = (XLogRecPtr) job_field_int(0, 30, InvalidXLogRecPtr);
+	job->manifest = copy_text(job_field(0, 31));
 	MemoryContextSwitchTo(old);
 	return job;
 }
@@ -250,8 +254,9 @@ job_load(int64 id, bool for_update)
 		"pg_catalog.timezone('UTC', started), "
 		"'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
 		"error, error_code, error_detail, error_hint, error_context, "
-		"settings, waiting_for, base, slot, slot_made::int, slot_ready::int, "
-		"publication "
+		"settings, waiting_for, base, slot, slot_ready::int, publication, "
+		"(slot_start - '0/0')::bigint, (slot_restart - '0/0')::bigint, "
+		"manifest "
 		"FROM outflow.job WHERE job = $1";
 	const Oid	  type = INT8OID;
 	const Datum	  value = Int64GetDatum(id);

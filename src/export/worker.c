@@ -107,7 +107,7 @@ prepare(ExportWorker *worker)
 							   worker->shared->job)));
 	job_derive(worker->job);
 	worker->root = destination_open(worker->job, true);
-	(void) file_temp_open(worker->root, worker->job->uuid, true);
+	ownership_join(worker->job, worker->root);
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
 
