@@ -225,17 +225,22 @@ bool
 carry_or_export(const PartContext *context, const PlannedPart *part,
 				const FinishedPart *candidate, PartResult *result)
 {
-	const char *trouble = NULL;
+	PinnedSettings *pinned = settings_pin_job(context->job);
+	const char	   *trouble = NULL;
+	bool			kept = false;
 
 	if (candidate && candidate->file)
 	{
 		trouble = keep_file(context->job, part, candidate, context->root,
 							context->snapshot);
-		if (trouble == NULL)
-			return true;
+		kept = (trouble == NULL);
 	}
-	part_export(context, part, result);
-	if (result->reason == NULL)
-		result->reason = trouble;
-	return false;
+	if (!kept)
+	{
+		part_export(context, part, result);
+		if (result->reason == NULL)
+			result->reason = trouble;
+	}
+	settings_unpin(pinned);
+	return kept;
 }

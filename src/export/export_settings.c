@@ -37,6 +37,7 @@ static const struct
 	const char *value;
 } pinned[] = {
 	{"search_path", "pg_catalog, pg_temp"},
+	{"quote_all_identifiers", "off"},
 	{"statement_timeout", "0"},
 	{"lock_timeout", "0"},
 	{"idle_in_transaction_session_timeout", "0"},
@@ -94,22 +95,18 @@ settings_capture(void)
 	return settings;
 }
 
-void
-settings_apply(List *settings)
+PinnedSettings *
+settings_pin_job(const Job *job)
 {
-	ListCell *cell = list_head(settings);
+	PinnedSettings *pinned = settings_pin_canonical(CurrentMemoryContext);
 
-	while (cell)
-	{
-		const char *name = lfirst(cell);
-		const char *value;
-
-		cell = lnext(settings, cell);
-		value = lfirst(cell);
-		cell = lnext(settings, cell);
-		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SET, true, 0, false);
-	}
+	for (int i = 0; !job->row_format->canonical_settings &&
+					i + 1 < list_length(job->settings);
+		 i += 2)
+		(void) set_config_option(
+			list_nth(job->settings, i), list_nth(job->settings, i + 1),
+			PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return pinned;
 }
 
 void

@@ -11,7 +11,6 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -103,13 +102,9 @@ run_inline(Job *job)
 {
 	ExportPlan *plan;
 	InlineFiles files = {job, NULL, NIL};
-	int			nestlevel;
 
 	/* a transaction of its own: locks before the snapshot */
 	SPI_commit();
-	nestlevel = NewGUCNestLevel();
-	if (job->row_format->canonical_settings)
-		(void) settings_pin_canonical(CurrentMemoryContext);
 	plan = plan_make(job, carry_candidates(job), restart_reading,
 					 CurrentMemoryContext);
 
@@ -126,7 +121,6 @@ run_inline(Job *job)
 	{
 		export_all(job, plan, files.root);
 		UnregisterSnapshot(plan->snapshot);
-		AtEOXact_GUC(false, nestlevel);
 		publish_and_commit(job, &files);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));

@@ -26,8 +26,6 @@ extern int	 rate_limit_kb;
 
 /* What text output depends on: names and values, in turn (char *). */
 extern List *settings_capture(void);
-/* Makes captured settings this process's own. */
-extern void settings_apply(List *settings);
 /* Settings that a worker must not take from its role or database. */
 extern void settings_pin_worker(void);
 
@@ -170,6 +168,12 @@ typedef struct Job
 
 /* Fills what is derived from the row; errors name what is wrong. */
 extern void job_derive(Job *job);
+
+/*
+ * The settings that a part of the job is proven and written under, whatever
+ * those of the process are; settings_unpin() or an ERROR ends them.
+ */
+extern PinnedSettings *settings_pin_job(const Job *job);
 
 /* Inserts job and sources; returns and stores the new id. */
 extern int64 job_insert(Job *job);

@@ -170,19 +170,23 @@ void
 job_record_plan(const Job *job, const char *snapshot, XLogRecPtr lsn,
 				int parts)
 {
-	const Oid	types[] = {INT8OID, TEXTOID, LSNOID, INT4OID};
-	const Datum values[] = {Int64GetDatum(job->id),
-							CStringGetTextDatum(snapshot), LSNGetDatum(lsn),
-							Int32GetDatum(parts)};
-	ListCell   *cell;
-	JobAccess	access;
+	const Oid		types[] = {INT8OID, TEXTOID, LSNOID, INT4OID};
+	const Datum		values[] = {Int64GetDatum(job->id),
+								CStringGetTextDatum(snapshot), LSNGetDatum(lsn),
+								Int32GetDatum(parts)};
+	ListCell	   *cell;
+	JobAccess		access;
+	PinnedSettings *pinned;
 
 	job_access_begin(&access);
 	(void) job_query("UPDATE outflow.job SET snapshot = $2, lsn = $3, "
 					 "parts_total = $4 WHERE job = $1",
 					 lengthof(types), types, values, NULL);
+	/* names of types are told as the parts' signatures have them */
+	pinned = settings_pin_canonical(CurrentMemoryContext);
 	foreach (cell, job->sources)
 		record_definition(job, lfirst(cell));
+	settings_unpin(pinned);
 	job_access_end(&access);
 }
 

@@ -110,10 +110,6 @@ prepare(ExportWorker *worker)
 	(void) file_temp_open(worker->root, worker->job->uuid, true);
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
-
-	settings_apply(worker->job->settings);
-	if (worker->job->row_format->canonical_settings)
-		(void) settings_pin_canonical(worker->context);
 }
 
 static void
