@@ -473,6 +473,7 @@ CREATE TABLE outflow.part (
 	bytes_stored bigint,
 	crc32c bigint,				-- of the plain bytes
 	sha256 bytea,				-- of the stored bytes
+	made_null bigint,			-- values that the format can't hold
 	snapshot text,
 	lsn pg_lsn,
 	stamp text,					-- null: may never be carried
@@ -579,7 +580,7 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 	CASE WHEN j.error IS NOT NULL THEN pg_catalog.concat(j.error, ' ('
 		OPERATOR(pg_catalog.||) pg_catalog.replace(j.error_context, E'\n', '; ')
 		OPERATOR(pg_catalog.||) ')') END AS error,
-	j.started, j.finished
+	j.started, j.finished, p.made_null
 FROM outflow.job AS j
 CROSS JOIN LATERAL (SELECT outflow.job_state(j.job, j.state) AS state) AS s
 CROSS JOIN LATERAL (
@@ -592,6 +593,8 @@ CROSS JOIN LATERAL (
 			AS bytes,
 		coalesce(pg_catalog.sum(q.bytes_stored) FILTER (WHERE q.done), 0)
 			::bigint AS bytes_stored,
+		coalesce(pg_catalog.sum(q.made_null) FILTER (WHERE q.done), 0)
+			::bigint AS made_null,
 		-- by this run
 		coalesce(pg_catalog.sum(q.bytes) FILTER (WHERE q.done
 			AND NOT q.carried), 0)::float8 AS bytes_written,
@@ -600,7 +603,7 @@ CROSS JOIN LATERAL (
 			AS blocks_done
 	FROM (
 		SELECT t.state OPERATOR(pg_catalog.=) 'done' AS done, t.carried,
-			t.redone, t.rows, t.bytes, t.bytes_stored,
+			t.redone, t.rows, t.bytes, t.bytes_stored, t.made_null,
 			t.end_block OPERATOR(pg_catalog.-) t.first_block AS blocks
 		FROM outflow.part AS t WHERE t.job OPERATOR(pg_catalog.=) j.job
 	) AS q

@@ -92,7 +92,12 @@
 		rights_->relid = (table)->relid;                                      \
 		rights_->checkAsUser = (user);                                        \
 	} while (0)
+#define query_selected_columns(query, table)                                  \
+	(list_nth_node(RTEPermissionInfo, (query)->rteperminfos,                  \
+				   (table)->perminfoindex - 1)                                \
+		 ->selectedCols)
 #else
+#define query_selected_columns(query, table) ((table)->selectedCols)
 #define query_check_rights_as(query, table, user)                             \
 	((table)->checkAsUser = (user))
 #endif

@@ -80,6 +80,7 @@ set_policy(ParquetWriter *writer, const char *item)
 					   strncmp(name, item, equals - item) != 0))
 			continue;
 		writer->columns[i].lossy = policy;
+		writer->columns[i].is_named = equals != NULL;
 		found = true;
 	}
 	if (!found)
@@ -248,6 +249,7 @@ parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 							   "has none",
 							   shape->name)));
 	writer->shape = shape;
+	writer->place = options->place;
 	writer->context = CurrentMemoryContext;
 	/* small blocks, since the limit is about what the context has taken */
 	writer->group_context = AllocSetContextCreate(
@@ -371,7 +373,7 @@ parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 	if (writer->group_rows == 0)
 		begin_group(writer);
 	parquet_put_row(writer, values, nulls);
-	batch_add(&writer->batch, values, nulls);
+	batch_add(writer, values, nulls);
 	writer->group_rows++;
 	if (writer->batch.nrows == writer->batch.max_rows)
 		batch_put(writer);
@@ -393,6 +395,8 @@ parquet_close(RowEncoder *encoder, StringInfo out)
 	if (writer->group_rows > 0)
 		end_group(encoder, out);
 	keep_learned(writer, encoder->options);
+	for (int i = 0; i < writer->ncolumns && encoder->options->made_null; i++)
+		*encoder->options->made_null += writer->columns[i].made_null;
 	writer->metadata =
 		list_concat(writer->metadata, encoder->options->metadata);
 	bytes_init(&footer, writer->context);

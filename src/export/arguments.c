@@ -191,5 +191,6 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	job->settings = settings_capture();
 	job_derive(job);
 	set_sources(job, fcinfo);
+	sources_check_format(job);
 	return job;
 }

@@ -125,4 +125,5 @@ run_inline(Job *job)
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
 	file_root_close(files.root);
+	tell_result(job->id);
 }

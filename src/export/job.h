@@ -213,7 +213,8 @@ typedef struct JobCarried
 {
 	int	  carried;
 	int	  redone;
-	char *reasons; /* NULL for none */
+	char *reasons;	 /* NULL for none */
+	int64 made_null; /* of all parts: values that the format can't hold */
 } JobCarried;
 
 extern void job_carried(int64 id, JobCarried *carried);
@@ -263,6 +264,7 @@ typedef struct PartResult
 {
 	char	   *file; /* "folder/name" */
 	int64		rows;
+	int64		made_null; /* values that the format can't hold */
 	Meter		plain;
 	Meter		stored;
 	XLogRecPtr	lsn;
@@ -279,6 +281,7 @@ typedef struct FinishedPart
 	bool		done;
 	char	   *file;
 	int64		rows;
+	int64		made_null;
 	int64		bytes;
 	int64		bytes_stored;
 	int64		crc32c;	  /* -1: not known */
@@ -326,6 +329,9 @@ extern char *source_name(Oid relid);
 /* The shape of what is exported, in the caller's order of columns. */
 extern RowShape *source_shape(Relation rel, const JobSource *source,
 							  const RowFormat *format, MemoryContext parent);
+
+/* Errors if the job's format can't hold the sources, or its options don't fit. */
+extern void sources_check_format(const Job *job);
 
 /* ---- export_filter.c */
 
@@ -511,6 +517,8 @@ extern int queue_start_next(int most);
 /* handle may be NULL: then nobody will ask how it goes. */
 extern bool coordinator_start(const Job *job, BackgroundWorkerHandle **handle);
 extern void wait_for_job(int64 id);
+/* What a finished job has to say: what was carried over, what was lost. */
+extern void tell_result(int64 id);
 extern void run_inline(Job *job);
 
 #endif /* OUTFLOW_JOB_H */

@@ -280,8 +280,9 @@ job_carried(int64 id, JobCarried *carried)
 	job_access_begin(&access);
 	(void) job_query("SELECT sum(carried)::int, sum(redone)::int, "
 					 "pg_catalog.string_agg(reason || ' (' || redone || ')', "
-					 "', ' ORDER BY reason) FILTER (WHERE redone > 0) "
-					 "FROM (SELECT p.reason, "
+					 "', ' ORDER BY reason) FILTER (WHERE redone > 0), "
+					 "sum(made_null)::bigint "
+					 "FROM (SELECT p.reason, sum(p.made_null) AS made_null, "
 					 "count(*) FILTER (WHERE p.carried) AS carried, "
 					 "count(*) FILTER (WHERE p.redone) AS redone "
 					 "FROM outflow.part AS p WHERE p.job = $1 "
@@ -290,6 +291,7 @@ job_carried(int64 id, JobCarried *carried)
 	carried->carried = (int) job_field_int(0, 1, 0);
 	carried->redone = (int) job_field_int(0, 2, 0);
 	reasons = job_field(0, 3);
+	carried->made_null = job_field_int(0, 4, 0);
 	carried->reasons = reasons ? MemoryContextStrdup(context, reasons) : NULL;
 	job_access_end(&access);
 }

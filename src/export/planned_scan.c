@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/attmap.h"
+#include "access/sysattr.h"
 #include "catalog/pg_authid.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
@@ -54,7 +55,10 @@ receive_startup(DestReceiver *self, int operation, TupleDesc desc)
 {
 }
 
-/* Columns keep their places, so that rows look like those of a scan. */
+/*
+ * Columns keep their places, so that rows look like those of a scan; the row's
+ * own place comes behind them.
+ */
 static void
 append_columns(StringInfo sql, Relation root, const RowShape *shape)
 {
@@ -64,14 +68,12 @@ append_columns(StringInfo sql, Relation root, const RowShape *shape)
 	for (int i = 0; i < shape->ncolumns; i++)
 		exported[shape->columns[i].attnum] = true;
 	for (int i = 1; i <= desc->natts; i++)
-	{
-		if (i > 1)
-			appendStringInfoString(sql, ", ");
-		appendStringInfoString(
-			sql, exported[i] ? quote_identifier(NameStr(
+		appendStringInfo(sql, "%s, ",
+						 exported[i]
+							 ? quote_identifier(NameStr(
 								   TupleDescAttr(desc, i - 1)->attname))
 							 : "NULL");
-	}
+	appendStringInfoString(sql, "ctid");
 	pfree(exported);
 }
 
@@ -94,6 +96,17 @@ query_text(const JobSource *source, Relation root, const RowShape *shape,
 	return sql.data;
 }
 
+/* Where a row lies is ours to ask: a right to SELECT columns has no ctid. */
+static void
+permit_ctid(Query *query, RangeTblEntry *table)
+{
+	Bitmapset **columns = &query_selected_columns(query, table);
+
+	*columns =
+		bms_del_member(*columns, SelfItemPointerAttributeNumber -
+									 FirstLowInvalidHeapAttributeNumber);
+}
+
 /* With the policies of the current user, who is the job's owner. */
 static Query *
 analyze(const char *sql, Relation root)
@@ -111,6 +124,7 @@ analyze(const char *sql, Relation root)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("relation \"%s\" was renamed meanwhile",
 							   RelationGetRelationName(root))));
+	permit_ctid(query, table);
 	return query;
 }
 

@@ -18,6 +18,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
@@ -322,6 +323,33 @@ source_shape(Relation rel, const JobSource *source, const RowFormat *format,
 
 	order_columns(shape, source->columns);
 	return shape;
+}
+
+/* An encoder that is opened and thrown away says what a worker's would. */
+void
+sources_check_format(const Job *job)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow format check", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ListCell	 *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource	  *source = lfirst(cell);
+		Relation	   rel = relation_open(source->relid, AccessShareLock);
+		StringInfoData out;
+
+		CHECK_FOR_INTERRUPTS();
+		initStringInfo(&out);
+		(void) job->row_format->open(
+			source_shape(rel, source, job->row_format, context),
+			&job->options.row, &out);
+		relation_close(rel, NoLock);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 char *
