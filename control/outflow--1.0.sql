@@ -472,7 +472,7 @@ CREATE TABLE outflow.part (
 	bytes bigint,
 	bytes_stored bigint,
 	crc32c bigint,				-- of the plain bytes
-	sha256 bytea,				-- of the stored bytes
+	checksum text,				-- of the stored bytes, "method:hex"
 	made_null bigint,			-- values that the format can't hold
 	snapshot text,
 	lsn pg_lsn,

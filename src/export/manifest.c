@@ -103,9 +103,8 @@ append_part(StringInfo out, const FinishedPart *part)
 	if (part->made_null > 0)
 		appendStringInfo(out, ", \"made_null\": " INT64_FORMAT,
 						 part->made_null);
-	appendStringInfoString(out, ", \"sha256\": ");
-	append_text(out, part->sha256);
-	appendStringInfoChar(out, '}');
+	appendStringInfo(out, ", \"%s\": \"%s\"}", part->checksum.method->name,
+					 checksum_hex(&part->checksum));
 }
 
 static void
