@@ -523,6 +523,8 @@ AS $$
 	), waiting AS (
 		SELECT DISTINCT l.pid, l.relation, l.transactionid, l.mode,
 			coalesce(l.relation::regclass::text,
+				CASE WHEN l.locktype = 'object' AND l.database <> 0 THEN
+					pg_describe_object(l.classid, l.objid, l.objsubid) END,
 				'transaction ' || l.transactionid, 'an object') AS object,
 			pg_blocking_pids(l.pid) AS blockers
 		FROM locks AS l WHERE NOT l.granted

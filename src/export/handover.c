@@ -27,6 +27,7 @@
 
 #include "compat.h"
 #include "export/job.h"
+#include "export/job_access.h"
 #include "failpoint.h"
 
 typedef enum SlotState
@@ -53,10 +54,7 @@ slot_state(const char *slot)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (SPI_execute_with_args(sql, 1, types, values, NULL, true, 1) !=
-		SPI_OK_SELECT)
-		elog(ERROR, "could not look for a replication slot");
-	if (SPI_processed > 0)
+	if (job_query(sql, 1, types, values, NULL) > 0)
 	{
 		char *own =
 			SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
@@ -85,6 +83,23 @@ report_taken(const char *slot)
 					 "itself.")));
 }
 
+/* When the job begins, all of them may be in use again. */
+static void
+check_slot_is_free(void)
+{
+	bool found = false;
+
+	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+	for (int i = 0; i < max_replication_slots; i++)
+		found |= !ReplicationSlotCtl->replication_slots[i].in_use;
+	LWLockRelease(ReplicationSlotControlLock);
+	if (!found)
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						errmsg("all replication slots are in use"),
+						errhint("Free one or increase "
+								"max_replication_slots.")));
+}
+
 void
 handover_check(const char *slot)
 {
@@ -99,6 +114,7 @@ handover_check(const char *slot)
 	CheckLogicalDecodingRequirements();
 	if (slot_state(slot) != SLOT_MISSING)
 		report_taken(slot);
+	check_slot_is_free();
 }
 
 bool
@@ -118,11 +134,9 @@ make_slot(const char *slot)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (SPI_execute_with_args(
-			"SELECT pg_catalog.pg_create_logical_replication_slot($1, "
-			"'outflow')",
-			1, types, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not make a replication slot");
+	(void) job_query("SELECT pg_catalog.pg_create_logical_replication_slot("
+					 "$1, 'outflow')",
+					 1, types, values, NULL);
 	PopActiveSnapshot();
 	SPI_finish();
 }

@@ -231,6 +231,11 @@ extern bool job_lock_hold(int64 id);
 extern void job_lock_share(int64 id);
 /* To the end of the transaction: keeps the job from being run. */
 extern bool job_lock_exclude(int64 id);
+/*
+ * To the end of the transaction: the only one that makes a job for this place.
+ * False if another one is at it, which may take as long as it likes.
+ */
+extern bool job_lock_location(const char *location);
 extern bool job_is_live(int64 id);
 /* One at a time may start a job; to the end of the transaction. */
 extern void job_lock_submission(void);

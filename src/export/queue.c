@@ -119,6 +119,7 @@ queue_start_next(int most)
 Datum
 outflow_run_queue(PG_FUNCTION_ARGS)
 {
+	job_check_may_write("run_queue");
 	/* more would only take each other's workers */
 	PG_RETURN_INT32(queue_start_next(max_jobs));
 }

@@ -175,6 +175,7 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 Datum
 outflow_export(PG_FUNCTION_ARGS)
 {
+	job_check_may_write("export");
 	require_nonatomic(fcinfo, "export", "export_start");
 	return return_job(fcinfo, export_and_wait(fcinfo, arguments_set_source));
 }
@@ -182,12 +183,14 @@ outflow_export(PG_FUNCTION_ARGS)
 Datum
 outflow_export_start(PG_FUNCTION_ARGS)
 {
+	job_check_may_write("export_start");
 	PG_RETURN_INT64(export_later(fcinfo, arguments_set_source));
 }
 
 Datum
 outflow_export_tables(PG_FUNCTION_ARGS)
 {
+	job_check_may_write("export_tables");
 	/* a list of tables that can wait is a publication */
 	require_nonatomic(fcinfo, "export_tables", "export_publication_start");
 	return return_job(fcinfo, export_and_wait(arguments_of_many(fcinfo),
@@ -197,6 +200,7 @@ outflow_export_tables(PG_FUNCTION_ARGS)
 Datum
 outflow_export_publication(PG_FUNCTION_ARGS)
 {
+	job_check_may_write("export_publication");
 	require_nonatomic(fcinfo, "export_publication",
 					  "export_publication_start");
 	return return_job(fcinfo, export_and_wait(arguments_of_many(fcinfo),
@@ -206,6 +210,7 @@ outflow_export_publication(PG_FUNCTION_ARGS)
 Datum
 outflow_export_publication_start(PG_FUNCTION_ARGS)
 {
+	job_check_may_write("export_publication_start");
 	PG_RETURN_INT64(
 		export_later(arguments_of_many(fcinfo), arguments_set_publication));
 }
@@ -240,6 +245,7 @@ outflow_resume(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"job\" must not be null")));
 	id = PG_GETARG_INT64(0);
+	job_check_may_write("resume");
 	require_nonatomic(fcinfo, "resume", "resume_start");
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -253,8 +259,10 @@ outflow_resume(PG_FUNCTION_ARGS)
 Datum
 outflow_resume_start(PG_FUNCTION_ARGS)
 {
-	Job *job = requeue(PG_GETARG_INT64(0));
+	Job *job;
 
+	job_check_may_write("resume_start");
+	job = requeue(PG_GETARG_INT64(0));
 	queue_start_at_commit(job->id, job->owner);
 	PG_RETURN_INT64(job->id);
 }
@@ -263,10 +271,12 @@ Datum
 outflow_cancel(PG_FUNCTION_ARGS)
 {
 	int64	id = PG_GETARG_INT64(0);
-	Job	   *job = job_load_own(id, false);
+	Job	   *job;
 	int		pid;
 	PGPROC *proc;
 
+	job_check_may_write("cancel");
+	job = job_load_own(id, false);
 	if (job->state == JOB_QUEUED && job_lock_exclude(id))
 	{
 		job = job_load_own(id, true);
@@ -305,6 +315,7 @@ outflow_forget(PG_FUNCTION_ARGS)
 	int64 id = PG_GETARG_INT64(0);
 	Job	 *job;
 
+	job_check_may_write("forget");
 	(void) job_load_own(id, false);
 	if (!job_lock_exclude(id))
 		ereport(ERROR,

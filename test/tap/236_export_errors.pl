@@ -52,4 +52,60 @@ $err = error_of("CALL outflow.export('lossy', 'file://$dir/passing', filter => '
 like($err, qr/insufficient_resources.*CALL outflow\.resume\(\d+\) continues it/s, 'what may pass: resume');
 sql('SELECT outflow.forget(job) FROM outflow.jobs');
 
+# ---- our own SQL
+
+# says(CALL, PATTERN, WHAT, BEFORE): an error, without a word of the tables
+sub says
+{
+	my ($call, $pattern, $what, $before) = @_;
+	my $said = error_of(($before // '') . $call);
+
+	like($said, $pattern, $what);
+	unlike($said, qr/SQL statement|outflow\.(job|source|part)\b/, "$what: and none of our own SQL");
+	return;
+}
+
+my %calls = (
+	"CALL outflow.export('lossy', 'file://$dir/only')" => 'export',
+	"SELECT outflow.export_start('lossy', 'file://$dir/only')" => 'export_start',
+	'CALL outflow.resume(1)' => 'resume',
+	'SELECT outflow.resume_start(1)' => 'resume_start',
+	'SELECT outflow.cancel(1)' => 'cancel',
+	'SELECT outflow.forget(1)' => 'forget',
+	'SELECT outflow.run_queue()' => 'run_queue');
+
+foreach my $call (sort keys %calls)
+{
+	says($call, qr/ERROR:  cannot execute outflow\.$calls{$call} in a read-only transaction/,
+		"$calls{$call} in a read-only transaction", 'SET default_transaction_read_only = on; ');
+}
+ok(!-e "$dir/only", 'a read-only transaction leaves no directory');
+sql("CALL outflow.export('large', 'file://$dir/read')");
+is(sql('SET default_transaction_read_only = on; SELECT state, (SELECT string_agg(DISTINCT status, \'\') FROM outflow.verify(job)) FROM outflow.jobs'),
+	'done|ok', 'who only reads is let through');
+
+# slots: at the call, and when they are gone by the time the job begins
+my $slots = sql('SHOW max_replication_slots');
+sql("SELECT FROM generate_series(1, $slots) AS g, pg_create_physical_replication_slot('full_' || g)");
+says("CALL outflow.export('lossy', 'file://$dir/slot', slot => 'wanted')", qr/ERROR:  all replication slots are in use.*HINT:/s,
+	'full slots');
+ok(!-e "$dir/slot", 'full slots: and no directory');
+sql("SELECT pg_drop_replication_slot('full_1')");
+my ($block, $blocked) = start_psql($node, "BEGIN; SELECT outflow.export_start('lossy', 'file://$dir/slot', slot => 'wanted');"
+	  . " SELECT pg_create_physical_replication_slot('full_1'); COMMIT");
+$block->finish;
+wait_until($node, "SELECT state = 'failed' FROM outflow.jobs WHERE slot = 'wanted'", 'the failure');
+like(sql("SELECT error FROM outflow.jobs WHERE slot = 'wanted'"), qr/^all replication slots are in use$/, 'full slots later: the error alone');
+says('CALL outflow.resume(' . sql("SELECT job FROM outflow.jobs WHERE slot = 'wanted'") . ')',
+	qr/ERROR: .*all replication slots are in use.*CALL outflow\.resume/s, 'full slots later');
+sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots");
+
+# what PostgreSQL says of our statements
+says("SELECT outflow.export_start('lossy', 'file://$dir/trigger')", qr/ERROR:  refused\nCONTEXT:  PL\/pgSQL function.*$/,
+	'an error of a statement', <<'EOS');
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''refused''; END';
+CREATE TRIGGER refuse BEFORE INSERT ON outflow.source FOR EACH ROW EXECUTE FUNCTION refuse();
+EOS
+sql('DROP FUNCTION refuse() CASCADE');
+
 done_testing();
