@@ -110,6 +110,7 @@ OBJS = \
 	src/export/worker.o \
 	src/export/coordinator.o \
 	src/export/queue.o \
+	src/export/launcher.o \
 	src/export/waiter.o \
 	src/export/inline.o \
 	src/export/publish.o \

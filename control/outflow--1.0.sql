@@ -427,6 +427,7 @@ CREATE TABLE outflow.job (
 	publishing boolean NOT NULL DEFAULT false,
 	retries int NOT NULL DEFAULT 0,
 	waiting_for text,			-- when queued, or before another try
+	tried timestamptz,			-- when it was last found that it must wait
 	error text,
 	error_code text,
 	error_detail text,
@@ -575,13 +576,22 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 				p.blocks_done) OPERATOR(pg_catalog./) p.blocks_done) END
 		AS eta,
 	j.snapshot, j.lsn, j.slot, j.retries,
-	CASE s.state WHEN 'queued' THEN coalesce(j.waiting_for, 'its start')
+	CASE s.state WHEN 'queued' THEN CASE
+			WHEN NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS o
+				WHERE o.oid OPERATOR(pg_catalog.=) j.owner)
+			THEN 'nothing: its owner does not exist any more; forget it'
+			ELSE coalesce(j.waiting_for, 'its start') END
 		WHEN 'running' THEN nullif(pg_catalog.concat_ws('; ', j.waiting_for,
 			outflow.job_waiting_for(j.job)), '') END AS waiting_for,
 	-- on one line, since there is nobody to whom the rest could be told
-	CASE WHEN j.error IS NOT NULL THEN pg_catalog.concat(j.error, ' ('
-		OPERATOR(pg_catalog.||) pg_catalog.replace(j.error_context, E'\n', '; ')
-		OPERATOR(pg_catalog.||) ')') END AS error,
+	CASE WHEN s.state OPERATOR(pg_catalog.=) 'interrupted'
+			AND w.fault IS NOT NULL THEN
+			pg_catalog.concat(coalesce(j.error, 'the export was interrupted'),
+				' (', w.fault, ')')
+		WHEN j.error IS NOT NULL THEN pg_catalog.concat(j.error, ' ('
+			OPERATOR(pg_catalog.||)
+			pg_catalog.replace(j.error_context, E'\n', '; ')
+			OPERATOR(pg_catalog.||) ')') END AS error,
 	j.started, j.finished, p.made_null
 FROM outflow.job AS j
 CROSS JOIN LATERAL (SELECT outflow.job_state(j.job, j.state) AS state) AS s
@@ -602,17 +612,22 @@ CROSS JOIN LATERAL (
 			AND NOT q.carried), 0)::float8 AS bytes_written,
 		coalesce(pg_catalog.sum(q.blocks), 0)::float8 AS blocks,
 		coalesce(pg_catalog.sum(q.blocks) FILTER (WHERE q.done), 0)::float8
-			AS blocks_done
+			AS blocks_done,
+		pg_catalog.min(q.error) FILTER (WHERE NOT q.done) AS error
 	FROM (
 		SELECT t.state OPERATOR(pg_catalog.=) 'done' AS done, t.carried,
 			t.redone, t.rows, t.bytes, t.bytes_stored, t.made_null,
-			t.end_block OPERATOR(pg_catalog.-) t.first_block AS blocks
+			t.error, t.end_block OPERATOR(pg_catalog.-) t.first_block AS blocks
 		FROM outflow.part AS t WHERE t.job OPERATOR(pg_catalog.=) j.job
 	) AS q
 ) AS p
 CROSS JOIN LATERAL (SELECT pg_catalog.date_part('epoch',
 	coalesce(j.finished, pg_catalog.clock_timestamp())
 	OPERATOR(pg_catalog.-) j.started) AS seconds) AS r
+-- what an interrupted job was trying to get past
+CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN pg_catalog.starts_with(
+	j.waiting_for, 'the next try of ') THEN pg_catalog.concat('it waited for ',
+		j.waiting_for) END, p.error) AS fault) AS w
 WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')
 OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 

@@ -192,5 +192,7 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	job_derive(job);
 	set_sources(job, fcinfo);
 	sources_check_format(job);
+	plan_check_part_size(job);
+	carry_check_base(job);
 	return job;
 }

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -113,6 +114,47 @@ carry_candidates(const Job *job)
 			candidates = lappend(candidates, part);
 	}
 	return candidates;
+}
+
+static bool
+has_part_of(const List *parts, const List *leaves)
+{
+	const ListCell *cell;
+
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		if (list_member_oid(leaves, part->plan.relid))
+			return true;
+	}
+	return false;
+}
+
+void
+carry_check_base(const Job *job)
+{
+	List	 *parts;
+	ListCell *cell;
+
+	if (job->base == 0)
+		return;
+	parts = parts_load(job->base);
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		Relation   rel = relation_open(source->relid, NoLock);
+		bool	   found = has_part_of(parts, source_leaves(rel));
+
+		CHECK_FOR_INTERRUPTS();
+		relation_close(rel, NoLock);
+		if (!found)
+			ereport(WARNING, (errmsg("nothing of table %s can be carried over",
+									 source->name),
+							  errdetail("Export job " INT64_FORMAT
+										", the base, has no part of it.",
+										job->base)));
+	}
 }
 
 bool

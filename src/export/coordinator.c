@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "replication/logicallauncher.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
@@ -28,6 +29,9 @@
 /* How often one that is told to end tries to say how its job stands. */
 #define LAST_TRIES	  100
 #define LAST_PAUSE_MS 10
+
+/* The coordinator and one worker. */
+#define MIN_PROCESSES 2
 
 typedef struct CoordinatorArgs
 {
@@ -72,6 +76,25 @@ coordinator_start(const Job *job, BackgroundWorkerHandle **handle)
 	worker.bgw_notify_pid = handle ? MyProcPid : 0;
 	memcpy(worker.bgw_extra, &args, sizeof(args));
 	return RegisterDynamicBackgroundWorker(&worker, handle);
+}
+
+void
+coordinator_check_room(void)
+{
+	int taken = max_logical_replication_workers > 0 ? 1 : 0;
+
+	if (max_worker_processes - taken < MIN_PROCESSES)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("this server has too few background workers for an "
+					"export"),
+			 errdetail("An export needs %d, and max_worker_processes is "
+					   "%d%s.",
+					   MIN_PROCESSES, max_worker_processes,
+					   taken ? ", of which logical replication has one" : ""),
+			 errhint("Increase max_worker_processes, or export with "
+					 "workers => 0.")));
 }
 
 static void
@@ -384,7 +407,7 @@ start_next(void)
 {
 	StartTransactionCommand();
 	if (job_try_lock_tables())
-		(void) queue_start_next(1);
+		(void) queue_start_next(1, false);
 	CommitTransactionCommand();
 }
 

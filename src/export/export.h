@@ -6,5 +6,7 @@
 #define OUTFLOW_EXPORT_H
 
 extern void export_define_settings(void);
+/* For who is loaded with the server. */
+extern void export_register_launcher(void);
 
 #endif /* OUTFLOW_EXPORT_H */

@@ -413,6 +413,9 @@ typedef struct ExportPlan
 extern ExportPlan *plan_make(const Job *job, const List			 *earlier,
 							 void (*restart)(void), MemoryContext context);
 
+/* Errors if a small part_size would make too many files; sources are locked. */
+extern void plan_check_part_size(const Job *job);
+
 /* ---- throttle.c: the bytes that a job may write in a second */
 
 typedef struct Throttle
@@ -448,6 +451,8 @@ extern void part_export(const PartContext *context, const PlannedPart *part,
 
 /* The finished parts that a new run of the job starts from. */
 extern List *carry_candidates(const Job *job);
+/* Warns of tables that the base has not exported; they are locked. */
+extern void carry_check_base(const Job *job);
 /*
  * The signature of a leaf's part; or a reason why its output depends on more,
  * so that it may never be carried.  filter comes from filter_plan().
@@ -515,13 +520,20 @@ extern bool part_is_intact(const Job *job, FileRoot *root,
 /* ---- queue.c: jobs that nobody waits for */
 
 extern void queue_start_at_commit(int64 id, Oid owner);
-/* Starts at most so many of the oldest queued jobs; returns how many. */
-extern int queue_start_next(int most);
+/*
+ * Starts so many of the oldest queued jobs, or as many as there is room for;
+ * returns how many.  patient: not one that was tried in vain a moment ago.
+ */
+extern int queue_start_next(int most, bool patient);
+/* Errors if the role has as many queued jobs as one may have. */
+extern void queue_check_room(Oid owner);
 
 /* ---- coordinator.c, waiter.c, inline.c */
 
 /* handle may be NULL: then nobody will ask how it goes. */
 extern bool coordinator_start(const Job *job, BackgroundWorkerHandle **handle);
+/* Errors if no job can ever run, for want of background workers. */
+extern void coordinator_check_room(void);
 extern void wait_for_job(int64 id);
 /* What a finished job has to say: what was carried over, what was lost. */
 extern void tell_result(int64 id);

@@ -55,7 +55,8 @@ job_set_state(int64 id, JobState state, const JobError *error)
 	(void) job_query(
 		"UPDATE outflow.job SET state = $2, error = $3, error_code = $4, "
 		"error_detail = $5, error_hint = $6, error_context = $7, "
-		"waiting_for = NULL, "
+		/* what stood in its way is worth knowing afterwards */
+		"waiting_for = CASE $2 WHEN 'interrupted' THEN waiting_for END, "
 		"started = CASE $2 WHEN 'running' THEN pg_catalog.clock_timestamp() "
 		"ELSE started END, "
 		"finished = CASE WHEN $2 = "
@@ -77,9 +78,9 @@ job_set_waiting_for(int64 id, const char *text)
 	JobAccess	access;
 
 	job_access_begin(&access);
-	(void) job_query("UPDATE outflow.job SET waiting_for = $2 "
-					 "WHERE job = $1 "
-					 "AND waiting_for IS DISTINCT FROM $2",
+	(void) job_query("UPDATE outflow.job SET waiting_for = $2, "
+					 "tried = pg_catalog.clock_timestamp() "
+					 "WHERE job = $1",
 					 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 }

@@ -140,6 +140,8 @@ export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources)
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	job = job_from_arguments(fcinfo, set_sources);
+	if (job->workers > 0)
+		coordinator_check_room();
 	check_destination(job);
 	if (job->workers == 0)
 		run_inline(job);
@@ -166,6 +168,8 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an export that nobody waits for needs workers")));
+	coordinator_check_room();
+	queue_check_room(job->owner);
 	check_destination(job);
 	job_insert(job);
 	queue_start_at_commit(job->id, job->owner);
@@ -223,6 +227,7 @@ requeue(int64 id)
 
 	source_check_server();
 	check_can_log_in(job->owner);
+	coordinator_check_room();
 	if (job->state == JOB_DONE)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("export job " INT64_FORMAT " is done", id)));
@@ -262,6 +267,7 @@ outflow_resume_start(PG_FUNCTION_ARGS)
 	Job *job;
 
 	job_check_may_write("resume_start");
+	queue_check_room(job_load_own(PG_GETARG_INT64(0), false)->owner);
 	job = requeue(PG_GETARG_INT64(0));
 	queue_start_at_commit(job->id, job->owner);
 	PG_RETURN_INT64(job->id);

@@ -13,6 +13,7 @@
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
 
+#include "miscadmin.h"
 #include "sink/age.h"
 #include "storage/shmem.h"
 
@@ -175,6 +176,11 @@ age_recipients_parse(char *const *texts, int count)
 	if (count <= 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("no age recipient to encrypt to")));
+	if (count > AGE_MAX_RECIPIENTS)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("too many age recipients: %d", count),
+						errdetail("A file can be encrypted to at most %d.",
+								  AGE_MAX_RECIPIENTS)));
 	recipients = palloc(
 		add_size(offsetof(AgeRecipients, keys), mul_size(count, AGE_KEY_LEN)));
 	recipients->count = count;
@@ -183,6 +189,7 @@ age_recipients_parse(char *const *texts, int count)
 	{
 		const char *wrong;
 
+		CHECK_FOR_INTERRUPTS();
 		if (pg_strncasecmp(texts[i], "AGE-SECRET-KEY-", 15) == 0)
 			wrong = "It is a secret key, which the server must never see.";
 		else
