@@ -537,7 +537,7 @@ CREATE TABLE outflow.part (
 	bytes bigint,
 	bytes_stored bigint,
 	crc32c bigint,				-- of the plain bytes
-	sha256 pg_catalog.bytea,				-- of the stored bytes
+	checksum pg_catalog.text,	-- of the stored bytes, "method:hex"
 	snapshot pg_catalog.text,
 	lsn pg_catalog.pg_lsn,
 	stamp pg_catalog.text,					-- null: may never be carried
