@@ -64,7 +64,8 @@ GRANT USAGE ON SCHEMA outflow TO PUBLIC;
 -- statement that mends it.  Runs as any user and changes nothing.
 
 CREATE FUNCTION outflow.preflight_library(
-	OUT version pg_catalog.text, OUT wal_free bigint, OUT wal_total bigint,
+	OUT version pg_catalog.text, OUT unreadable_limit pg_catalog.text,
+	OUT shows_room boolean, OUT wal_free bigint, OUT wal_total bigint,
 	OUT root_free bigint, OUT root_total bigint)
 LANGUAGE C STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outflow_preflight_library';
@@ -85,14 +86,19 @@ $$;
 
 -- room on a file system: a tenth of it should be free
 CREATE FUNCTION outflow.preflight_room(
-	INOUT item pg_catalog.text, free bigint, total bigint,
+	INOUT item pg_catalog.text, shown boolean, free bigint, total bigint,
 	OUT ok boolean, OUT detail pg_catalog.text, OUT fix pg_catalog.text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT item, free >= total / 10,
-		coalesce(pg_catalog.format('%s of %s free', pg_catalog.pg_size_pretty(free),
-			pg_catalog.pg_size_pretty(total)), 'this server process can''t tell'),
+		CASE WHEN NOT shown THEN
+				pg_catalog.format('role %I may not see this; a member of'
+					' pg_monitor does', current_user)
+			ELSE coalesce(pg_catalog.format('%s of %s free',
+				pg_catalog.pg_size_pretty(free),
+				pg_catalog.pg_size_pretty(total)),
+				'this server process can''t tell') END,
 		CASE WHEN free < total / 10 THEN '-- make room there' END;
 $$;
 
@@ -105,10 +111,11 @@ AS $$
 DECLARE
 	-- an export's coordinator and its two workers
 	workers_wanted CONSTANT int := 3;
+	-- first, since it loads the library, which knows its settings' rights
+	library CONSTANT record := outflow.preflight_library();
 	libraries CONSTANT record :=
 		outflow.preflight_setting('output_plugin_libraries');
 	root CONSTANT record := outflow.preflight_setting('outflow.export_root');
-	library CONSTANT record := outflow.preflight_library();
 	available int;
 	used int;
 BEGIN
@@ -224,12 +231,23 @@ BEGIN
 		' SELECT pg_reload_conf();' END;
 	RETURN NEXT;
 
+	IF library.unreadable_limit IS NOT NULL THEN
+		item := library.unreadable_limit;
+		ok := false;
+		detail := 'its value can''t be used and hides the server''s own: no'
+			' export runs in this session';
+		fix := '-- remove it from the connection''s options, the role''s and'
+			' database''s settings, and the configuration file';
+		RETURN NEXT;
+	END IF;
+
 	RETURN QUERY SELECT * FROM outflow.preflight_room(
-		'disk of WAL and slots', library.wal_free, library.wal_total);
+		'disk of WAL and slots', library.shows_room, library.wal_free,
+		library.wal_total);
 	IF library.root_free IS NOT NULL THEN
 		RETURN QUERY SELECT * FROM outflow.preflight_room(
-			'disk of outflow.export_root', library.root_free,
-			library.root_total);
+			'disk of outflow.export_root', library.shows_room,
+			library.root_free, library.root_total);
 	END IF;
 END
 $$;
@@ -611,6 +629,32 @@ AS $$
 	) AS lines
 $$;
 
+-- whether the server lets a background worker connect as the role: limits count
+-- sessions, not workers, and are kept to when there are as many
+CREATE FUNCTION outflow.job_can_connect(role pg_catalog.oid) RETURNS boolean
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT FROM pg_catalog.pg_roles AS r
+		JOIN pg_catalog.pg_database AS d
+			ON d.datname = pg_catalog.current_database()
+		CROSS JOIN LATERAL (
+			SELECT pg_catalog.count(*) FILTER (WHERE a.usesysid = r.oid)
+					AS of_role,
+				pg_catalog.count(*) FILTER (WHERE a.datid = d.oid)
+					AS of_database
+			FROM pg_catalog.pg_stat_activity AS a
+			WHERE a.backend_type = 'client backend'
+		) AS sessions
+		WHERE r.oid = role AND r.rolcanlogin
+		AND pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT')
+		AND (r.rolsuper
+			OR (r.rolconnlimit < 0 OR sessions.of_role <= r.rolconnlimit)
+			AND (d.datconnlimit < 0
+				OR sessions.of_database <= d.datconnlimit)))
+$$;
+
 CREATE VIEW outflow.jobs WITH (security_barrier) AS
 SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 	-- all of many tables would be a text that nobody reads
@@ -640,7 +684,9 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 		AS eta,
 	j.snapshot, j.lsn, j.slot, j.retries,
 	CASE WHEN s.state OPERATOR(pg_catalog.=) 'queued'
-			THEN coalesce(j.waiting_for, 'its start')
+			THEN CASE WHEN NOT outflow.job_can_connect(j.owner)
+					THEN 'its owner, who can''t connect'
+				ELSE coalesce(j.waiting_for, 'its start') END
 		WHEN s.state OPERATOR(pg_catalog.=) 'running'
 			THEN (SELECT pg_catalog.string_agg(w.line, '; ')
 				FROM (VALUES (j.waiting_for), (outflow.job_waiting_for(j.job)))

@@ -97,6 +97,24 @@
 	((table)->checkAsUser = (user))
 #endif
 
+/* 16: rights on most kinds of objects are looked up in one place */
+#if PG_VERSION_NUM >= 160000
+#define database_allows_connect(database, role)                               \
+	(object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT) ==      \
+	 ACLCHECK_OK)
+#else
+#define database_allows_connect(database, role)                               \
+	(pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK)
+#endif
+
+/* 16: all settings are asked for with their number */
+#if PG_VERSION_NUM >= 160000
+#define list_settings(count) get_guc_variables(count)
+#else
+#define list_settings(count)                                                  \
+	(*(count) = GetNumConfigOptions(), get_guc_variables())
+#endif
+
 /* 18: a query runs once */
 #if PG_VERSION_NUM >= 180000
 #define executor_run(desc) ExecutorRun(desc, ForwardScanDirection, 0)

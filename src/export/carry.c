@@ -126,7 +126,8 @@ carry_refers(const Job *job, const FinishedPart *candidate)
 FileRoot *
 carry_open(const FinishedPart *part)
 {
-	return file_root_open(part->location, export_root, FILE_ROOT_MISSING_OK);
+	return file_root_open(part->location, settings_export_root(),
+						  FILE_ROOT_MISSING_OK);
 }
 
 static bool
@@ -230,6 +231,7 @@ carry_or_export(const PartContext *context, const PlannedPart *part,
 {
 	const char *trouble = NULL;
 
+	rights_check_running(context->job->owner);
 	if (candidate && candidate->file)
 	{
 		trouble = keep_file(context->job, part, candidate, context->root,

@@ -35,10 +35,10 @@ destination_path(const char *destination)
 }
 
 FileRoot *
-destination_open(const Job *job, bool create)
+destination_open(const Job *job, int flags)
 {
-	return file_root_open(destination_path(job->destination), export_root,
-						  create ? FILE_ROOT_CREATE : FILE_ROOT_MISSING_OK);
+	return file_root_open(destination_path(job->destination),
+						  settings_export_root(), flags);
 }
 
 const char *

@@ -6,5 +6,7 @@
 #define OUTFLOW_EXPORT_H
 
 extern void export_define_settings(void);
+/* The name of a setting that should limit exports and can't be read, or NULL. */
+extern const char *export_unreadable_limit(void);
 
 #endif /* OUTFLOW_EXPORT_H */

@@ -96,10 +96,10 @@ queue_start_next(int most)
 	JobAccess	  access;
 
 	job_access_begin(&access);
-	/* one whose owner is gone must not keep the others from their turn */
+	/* one that can't start must not keep the others from their turn */
 	count = (int) job_query("SELECT j.job, j.owner FROM outflow.job AS j "
-							"JOIN pg_catalog.pg_roles AS r ON r.oid = j.owner "
-							"WHERE j.state = 'queued' AND r.rolcanlogin "
+							"WHERE j.state = 'queued' "
+							"AND outflow.job_can_connect(j.owner) "
 							"ORDER BY j.job LIMIT $1",
 							1, &type, &value, NULL);
 	queued = MemoryContextAlloc(context, sizeof(QueuedJob) * Max(count, 1));

@@ -34,6 +34,7 @@ source_check_server(void)
 				 errmsg("exports can't run on a standby"),
 				 errdetail("A job keeps its progress in tables, and a standby "
 						   "can't write.")));
+	settings_check_limits();
 	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

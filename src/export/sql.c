@@ -8,7 +8,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/pg_authid.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -17,7 +16,6 @@
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
-#include "utils/syscache.h"
 
 #include "compat.h"
 #include "export/arguments.h"
@@ -63,30 +61,6 @@ require_nonatomic(FunctionCallInfo fcinfo, const char *name, const char *start)
 				 start)));
 }
 
-static void
-check_can_log_in(Oid owner)
-{
-	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner));
-	bool	  can_log_in;
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("the job's owner does not exist any more"),
-						errdetail("An export's background workers run as the "
-								  "job's owner."),
-						errhint("SELECT outflow.forget(job) removes the job "
-								"and its unfinished files.")));
-	can_log_in = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
-	ReleaseSysCache(tuple);
-	if (!can_log_in)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("role \"%s\" is not permitted to log in",
-						GetUserNameFromId(owner, false)),
-				 errdetail("An export's background workers run as the job's "
-						   "owner.")));
-}
-
 /* The job runs as the caller, later and elsewhere. */
 static void
 check_caller(void)
@@ -97,7 +71,7 @@ check_caller(void)
 				 errmsg("cannot create an export job within a "
 						"security-restricted operation or a SECURITY DEFINER "
 						"function")));
-	check_can_log_in(GetUserId());
+	rights_check_owner(GetUserId());
 }
 
 /* Early errors: the place itself, who else uses it, what it holds. */
@@ -106,10 +80,12 @@ check_destination(Job *job)
 {
 	FileRoot *root;
 
-	/* before a directory is made where it is not wanted */
 	job->location = file_root_normal_path(destination_path(job->destination));
 	destination_check_free(job, false);
-	root = destination_open(job, true);
+	/* the job makes it, with its owner's rights and settings */
+	root = destination_open(job, FILE_ROOT_PROBE);
+	if (root == NULL)
+		return;
 	destination_check_empty(root, job);
 	file_root_check_writable(root);
 	file_root_close(root);
@@ -217,7 +193,7 @@ requeue(int64 id)
 	Job *job = job_load_own(id, false);
 
 	source_check_server();
-	check_can_log_in(job->owner);
+	rights_check_owner(job->owner);
 	if (job->state == JOB_DONE)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("export job " INT64_FORMAT " is done", id)));
@@ -289,7 +265,7 @@ remove_files(Job *job)
 	FileRoot *root;
 
 	job_derive(job);
-	root = destination_open(job, false);
+	root = destination_open(job, FILE_ROOT_MISSING_OK);
 	if (root == NULL)
 		return;
 	if (job->state != JOB_DONE && job->publishing)

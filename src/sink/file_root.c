@@ -147,6 +147,16 @@ open_component(int parent, const char *name, const char *path, int open_flags,
 
 	if (!file_fd_is_open(file) && errno == ENOENT)
 	{
+		if (flags & FILE_ROOT_PROBE)
+		{
+			file_refuse_server_directory(parent, path, true);
+			if (faccessat(parent, ".", W_OK | X_OK, AT_EACCESS) != 0)
+				ereport(ERROR,
+						(errcode_for_file_access(),
+						 errmsg("could not create directory \"%s\": %m",
+								path)));
+			return NULL;
+		}
 		if (flags & FILE_ROOT_CREATE)
 		{
 			if (!*made)

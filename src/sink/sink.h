@@ -138,6 +138,7 @@ typedef struct FileRoot FileRoot;
 /* what to do about a directory that is not there; 0: an error */
 #define FILE_ROOT_CREATE	 0x01 /* make it, and missing ones above it */
 #define FILE_ROOT_MISSING_OK 0x02 /* return NULL */
+#define FILE_ROOT_PROBE		 0x04 /* return NULL if it could be made */
 
 /*
  * Opens an absolute path, once for all that follows: nothing below it is ever
