@@ -83,18 +83,11 @@
 
 /* 16: the rights that a query needs are kept beside its tables */
 #if PG_VERSION_NUM >= 160000
-#define query_check_rights_as(query, table, user)                             \
-	do                                                                        \
-	{                                                                         \
-		RTEPermissionInfo *rights_ =                                          \
-			list_nth_node(RTEPermissionInfo, (query)->rteperminfos,           \
-						  (table)->perminfoindex - 1);                        \
-		rights_->relid = (table)->relid;                                      \
-		rights_->checkAsUser = (user);                                        \
-	} while (0)
+#define query_rights(query, table)                                            \
+	list_nth_node(RTEPermissionInfo, (query)->rteperminfos,                   \
+				  (table)->perminfoindex - 1)
 #else
-#define query_check_rights_as(query, table, user)                             \
-	((table)->checkAsUser = (user))
+#define query_rights(query, table) (table)
 #endif
 
 /* 16: rights on most kinds of objects are looked up in one place */

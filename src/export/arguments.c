@@ -160,6 +160,26 @@ base_argument(FunctionCallInfo fcinfo)
 	return base;
 }
 
+/* In the caller's session, which is whom an audit is about. */
+static void
+check_reads(const Job *job)
+{
+	ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		Relation   rel = relation_open(source->relid, NoLock);
+		RowShape  *shape =
+			source_shape(rel, source, job->row_format, CurrentMemoryContext);
+
+		CHECK_FOR_INTERRUPTS();
+		planned_check(source, rel, rel, shape);
+		row_shape_free(shape);
+		relation_close(rel, NoLock);
+	}
+}
+
 Job *
 job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 {
@@ -191,5 +211,6 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	job->settings = settings_capture();
 	job_derive(job);
 	set_sources(job, fcinfo);
+	check_reads(job);
 	return job;
 }

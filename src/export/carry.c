@@ -180,6 +180,7 @@ judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 
 	source_check_leaf(leaf, rel);
 	shape = source_shape(rel, source, job->row_format, CurrentMemoryContext);
+	planned_check(source, rel, leaf, shape);
 	if (source->filter)
 		filter = filter_plan(source->filter, rel);
 	trouble = carry_signature(job, source, shape, leaf, filter, &signature);

@@ -18,10 +18,10 @@
 
 /* ---- export_settings.c */
 
-extern int	 max_jobs;
-extern int	 max_retries;
-extern int	 part_memory_kb;
-extern int	 rate_limit_kb;
+extern int max_jobs;
+extern int max_retries;
+extern int part_memory_kb;
+extern int rate_limit_kb;
 
 /* What text output depends on: names and values, in turn (char *). */
 extern List *settings_capture(void);
@@ -360,6 +360,12 @@ typedef void (*PlannedRow)(void *arg, TupleTableSlot *slot);
 extern void planned_scan(const JobSource *source, Relation root, Relation leaf,
 						 const RowShape *shape, const PlannedPart *part,
 						 Snapshot snapshot, PlannedRow row, void *arg);
+/*
+ * Where an extension audits reads or decides on them: lets it see this one, as
+ * it would see a SELECT of the same columns, of the root and of the leaf.
+ */
+extern void planned_check(const JobSource *source, Relation root,
+						  Relation leaf, const RowShape *shape);
 
 /* ---- source_list.c: what a job of many tables exports */
 
