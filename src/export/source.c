@@ -24,6 +24,7 @@
 
 #include "compat.h"
 #include "export/job.h"
+#include "option.h"
 
 void
 source_check_server(void)
@@ -127,7 +128,7 @@ find_column(Relation rel, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						name, RelationGetRelationName(rel))));
+						option_shown(name), RelationGetRelationName(rel))));
 	if (attnum < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -147,9 +148,9 @@ check_columns(Relation rel, const List *columns)
 		AttrNumber	attnum = find_column(rel, name);
 
 		if (bms_is_member(attnum, seen))
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_COLUMN),
-					 errmsg("column \"%s\" specified more than once", name)));
+			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
+							errmsg("column \"%s\" specified more than once",
+								   option_shown(name))));
 		seen = bms_add_member(seen, attnum);
 	}
 }

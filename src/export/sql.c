@@ -104,13 +104,16 @@ return_job(FunctionCallInfo fcinfo, int64 id)
 		heap_form_tuple(BlessTupleDesc(desc), &value, &is_null));
 }
 
-/* What a CALL does when it has been found to be none in a transaction. */
+/* start is what a transaction must call instead of name */
 static int64
-export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources)
+export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
+				const char *name, const char *start)
 {
 	Job	 *job;
 	int64 id;
 
+	arguments_refuse_secrets(fcinfo);
+	require_nonatomic(fcinfo, name, start);
 	check_caller();
 	source_check_server();
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
@@ -135,6 +138,7 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 {
 	Job *job;
 
+	arguments_refuse_secrets(fcinfo);
 	check_caller();
 	source_check_server();
 	job = job_from_arguments(fcinfo, set_sources);
@@ -151,8 +155,8 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 Datum
 outflow_export(PG_FUNCTION_ARGS)
 {
-	require_nonatomic(fcinfo, "export", "export_start");
-	return return_job(fcinfo, export_and_wait(fcinfo, arguments_set_source));
+	return return_job(fcinfo, export_and_wait(fcinfo, arguments_set_source,
+											  "export", "export_start"));
 }
 
 Datum
@@ -165,18 +169,19 @@ Datum
 outflow_export_tables(PG_FUNCTION_ARGS)
 {
 	/* a list of tables that can wait is a publication */
-	require_nonatomic(fcinfo, "export_tables", "export_publication_start");
-	return return_job(fcinfo, export_and_wait(arguments_of_many(fcinfo),
-											  arguments_set_tables));
+	return return_job(fcinfo,
+					  export_and_wait(arguments_of_many(fcinfo),
+									  arguments_set_tables, "export_tables",
+									  "export_publication_start"));
 }
 
 Datum
 outflow_export_publication(PG_FUNCTION_ARGS)
 {
-	require_nonatomic(fcinfo, "export_publication",
-					  "export_publication_start");
 	return return_job(fcinfo, export_and_wait(arguments_of_many(fcinfo),
-											  arguments_set_publication));
+											  arguments_set_publication,
+											  "export_publication",
+											  "export_publication_start"));
 }
 
 Datum
