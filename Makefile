@@ -97,6 +97,7 @@ OBJS = \
 	src/export/job.o \
 	src/export/job_update.o \
 	src/export/part_table.o \
+	src/export/rights.o \
 	src/export/source.o \
 	src/export/source_list.o \
 	src/export/export_filter.o \

@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 
 #include "encode/parquet.h"
+#include "option.h"
 
 #define DEFAULT_MEMORY	   (INT64CONST(64) * 1024 * 1024)
 #define DEFAULT_GROUP_ROWS 122880
@@ -48,12 +49,12 @@ parse_policy(const char *name)
 		return LOSSY_NULL;
 	if (pg_strcasecmp(name, "string") == 0)
 		return LOSSY_STRING;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized policy \"%s\" in option \"lossy\"", name),
-			 errhint("Valid policies are \"error\", \"null\" and "
-					 "\"string\", for all columns or as "
-					 "\"column=policy\".")));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unrecognized policy \"%s\" in option \"lossy\"",
+						   option_shown(name)),
+					errhint("Valid policies are \"error\", \"null\" and "
+							"\"string\", for all columns or as "
+							"\"column=policy\".")));
 }
 
 /* The part behind the last "=", which a column's name may contain. */
@@ -87,7 +88,7 @@ set_policy(ParquetWriter *writer, const char *item)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 						errmsg("column in option \"lossy\" does not exist: "
 							   "\"%s\"",
-							   item)));
+							   option_shown(item))));
 }
 
 static void

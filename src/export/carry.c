@@ -168,7 +168,8 @@ carry_refers(const Job *job, const FinishedPart *candidate)
 FileRoot *
 carry_open(const FinishedPart *part)
 {
-	return file_root_open(part->location, export_root, FILE_ROOT_MISSING_OK);
+	return file_root_open(part->location, settings_export_root(),
+						  FILE_ROOT_MISSING_OK);
 }
 
 static bool
@@ -221,6 +222,7 @@ judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 
 	source_check_leaf(leaf, rel);
 	shape = source_shape(rel, source, job->row_format, CurrentMemoryContext);
+	planned_check(source, rel, leaf, shape);
 	if (source->filter)
 		filter = filter_plan(source->filter, rel);
 	trouble = carry_signature(job, source, shape, leaf, filter, &signature);
@@ -274,6 +276,7 @@ carry_or_export(const PartContext *context, const PlannedPart *part,
 	const char	   *trouble = NULL;
 	bool			kept = false;
 
+	rights_check_running(context->job->owner);
 	if (candidate && candidate->file)
 	{
 		trouble = keep_file(context->job, part, candidate, context->root,

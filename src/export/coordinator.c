@@ -242,7 +242,7 @@ prepare(void *arg)
 	source_check_server();
 	old = begin_attempt(coordinator);
 	job_derive(job);
-	coordinator->root = destination_open(job, true);
+	coordinator->root = destination_open(job, FILE_ROOT_CREATE);
 	(void) file_temp_open(coordinator->root, job->uuid, true);
 	file_temp_sweep(coordinator->root);
 	coordinator->complete = is_complete(coordinator);
@@ -355,6 +355,7 @@ publish(void *arg)
 
 	/* from now on finished files of ours may stand at the destination */
 	StartTransactionCommand();
+	rights_check_running(coordinator->job->owner);
 	job_lock_tables();
 	job_set_publishing(coordinator->id, true);
 	CommitTransactionCommand();
@@ -363,6 +364,8 @@ publish(void *arg)
 	old = begin_attempt(coordinator);
 	job = job_load(coordinator->id, false);
 	job_derive(job);
+	/* the locks may have been waited for */
+	rights_check_running(job->owner);
 	file_root_check_place(coordinator->root);
 	/* an earlier attempt may have removed it already */
 	(void) file_temp_open(coordinator->root, job->uuid, true);
@@ -493,7 +496,7 @@ outflow_coordinator_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(args.database, args.owner, 0);
-	settings_pin_worker();
+	settings_pin_worker(args.owner);
 
 	coordinator.id = DatumGetInt64(arg);
 	coordinator.context =

@@ -9,15 +9,17 @@
 
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 
+#include "compat.h"
 #include "export/export.h"
 #include "export/job.h"
 
-int	  max_jobs = 4;
-int	  max_retries = 9;
-char *export_root = NULL;
-int	  part_memory_kb = 64 * 1024;
-int	  rate_limit_kb = 0;
+int			 max_jobs = 4;
+int			 max_retries = 9;
+static char *export_root = NULL;
+int			 part_memory_kb = 64 * 1024;
+int			 rate_limit_kb = 0;
 
 /*
  * All that the text of a value depends on besides the value; sorted by bytes,
@@ -36,6 +38,7 @@ static const struct
 	const char *name;
 	const char *value;
 } pinned[] = {
+	{"role", "none"},
 	{"search_path", "pg_catalog, pg_temp"},
 	{"quote_all_identifiers", "off"},
 	{"statement_timeout", "0"},
@@ -47,10 +50,39 @@ static const struct
 	{"synchronous_commit", "on"},
 	{"row_security", "off"},
 	{"client_min_messages", "error"},
+	{"exit_on_error", "off"},
 };
 
-void
-export_define_settings(void)
+/*
+ * Settings that hold exports within limits.  Before the library is loaded
+ * anybody's connection can give them a value, which takes the place of the
+ * server's own and is thrown away when they are defined: what is left is the
+ * default, "no limit".  "lost" tells that this has happened.
+ */
+static struct
+{
+	const char *name;
+	GucSource	before;
+	bool		lost;
+} limits[] = {{"outflow.export_root"}, {"outflow.rate_limit"}};
+
+/* From where the value comes that a setting has outside of transactions. */
+static GucSource
+reset_source(const char *name)
+{
+	int						count;
+	struct config_generic **settings = list_settings(&count);
+
+	for (int i = 0; i < count; i++)
+	{
+		if (pg_strcasecmp(settings[i]->name, name) == 0)
+			return settings[i]->reset_source;
+	}
+	return PGC_S_DEFAULT;
+}
+
+static void
+define_settings(void)
 {
 	DefineCustomStringVariable(
 		"outflow.export_root",
@@ -79,6 +111,50 @@ export_define_settings(void)
 							"0: as fast as it can.", &rate_limit_kb, 0, 0,
 							MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL,
 							NULL);
+}
+
+void
+export_define_settings(void)
+{
+	for (int i = 0; i < lengthof(limits); i++)
+		limits[i].before = reset_source(limits[i].name);
+	define_settings();
+	for (int i = 0; i < lengthof(limits); i++)
+		limits[i].lost = reset_source(limits[i].name) != limits[i].before;
+}
+
+const char *
+export_unreadable_limit(void)
+{
+	for (int i = 0; i < lengthof(limits); i++)
+	{
+		if (limits[i].lost)
+			return limits[i].name;
+	}
+	return NULL;
+}
+
+void
+settings_check_limits(void)
+{
+	const char *name = export_unreadable_limit();
+
+	if (name)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("setting \"%s\" has a value that can't be used", name),
+				 errdetail("It hides the server's own value, so that no "
+						   "export may run.  It comes from the connection's "
+						   "options, from the settings of the role or "
+						   "database, or from the configuration file."),
+				 errhint("Remove it from there, and connect again.")));
+}
+
+const char *
+settings_export_root(void)
+{
+	settings_check_limits();
+	return export_root;
 }
 
 List *
@@ -110,9 +186,16 @@ settings_pin_job(const Job *job)
 }
 
 void
-settings_pin_worker(void)
+settings_pin_worker(Oid owner)
 {
 	for (int i = 0; i < lengthof(pinned); i++)
 		SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET,
 						PGC_S_OVERRIDE);
+
+	/* "role" of a role's or database's settings was in force until now */
+	if (GetUserId() != owner || GetSessionUserId() != owner)
+		ereport(FATAL,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("a worker of an export runs as another role than the "
+						"job's owner")));
 }

@@ -43,6 +43,7 @@ publish_and_commit(Job *job, InlineFiles *files)
 {
 	Job *planned = job_load(job->id, false);
 
+	rights_check_running(job->owner);
 	HOLD_INTERRUPTS();
 	job_derive(planned);
 	files->publishing = parts_load(job->id);
@@ -114,7 +115,7 @@ run_inline(Job *job)
 	parts_record(job, plan->parts, plan->nparts);
 	job_record_plan(job, plan->snapshot_text, plan->lsn, plan->nparts);
 
-	files.root = destination_open(job, true);
+	files.root = destination_open(job, FILE_ROOT_CREATE);
 	destination_check_empty(files.root, job);
 	(void) file_temp_open(files.root, job->uuid, true);
 	PG_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));

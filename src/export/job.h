@@ -18,16 +18,29 @@
 
 /* ---- export_settings.c */
 
-extern int	 max_jobs;
-extern int	 max_retries;
-extern char *export_root;
-extern int	 part_memory_kb;
-extern int	 rate_limit_kb;
+extern int max_jobs;
+extern int max_retries;
+extern int part_memory_kb;
+extern int rate_limit_kb;
 
 /* What text output depends on: names and values, in turn (char *). */
 extern List *settings_capture(void);
-/* Settings that a worker must not take from its role or database. */
-extern void settings_pin_worker(void);
+/*
+ * Settings that a worker must not take from its role or database; afterwards
+ * it runs as the owner, whatever these say.
+ */
+extern void settings_pin_worker(Oid owner);
+/* Errors when a setting that limits exports can't be read for certain. */
+extern void settings_check_limits(void);
+/* outflow.export_root; "" for none. */
+extern const char *settings_export_root(void);
+
+/* ---- rights.c: what may have been taken away since a job was submitted */
+
+/* Errors unless the role exists, may log in and may connect. */
+extern void rights_check_owner(Oid owner);
+/* The same for the current user, who must be that owner, and their files. */
+extern void rights_check_running(Oid owner);
 
 /* ---- error.c: an error on its way to another process */
 
@@ -362,6 +375,12 @@ typedef void (*PlannedRow)(void *arg, TupleTableSlot *slot);
 extern void planned_scan(const JobSource *source, Relation root, Relation leaf,
 						 const RowShape *shape, const PlannedPart *part,
 						 Snapshot snapshot, PlannedRow row, void *arg);
+/*
+ * Where an extension audits reads or decides on them: lets it see this one, as
+ * it would see a SELECT of the same columns, of the root and of the leaf.
+ */
+extern void planned_check(const JobSource *source, Relation root,
+						  Relation leaf, const RowShape *shape);
 
 /* ---- source_list.c: what a job of many tables exports */
 
@@ -375,7 +394,7 @@ extern void sources_check_apart(const List *sources);
 
 /* The directory of a "file:///..." destination; errors say what is wrong. */
 extern char		*destination_path(const char *destination);
-extern FileRoot *destination_open(const Job *job, bool create);
+extern FileRoot *destination_open(const Job *job, int flags);
 /* The name of a part's "folder/name". */
 extern const char *destination_file_name(const char *file);
 /* The directory of a source's files: root if it has no folder. */

@@ -91,6 +91,7 @@ open_relations(PartScan *scan)
 	scan->leaf_name = source_name(relid);
 	scan->shape = source_shape(scan->root, scan->source, scan->job->row_format,
 							   CurrentMemoryContext);
+	planned_check(scan->source, scan->root, scan->leaf, scan->shape);
 	for (int i = 0; i < scan->shape->ncolumns; i++)
 		scan->last_attribute =
 			Max(scan->last_attribute, scan->shape->columns[i].attnum);

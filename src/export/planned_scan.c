@@ -1,6 +1,7 @@
 /*
  * planned_scan.c
- *		The rows of a part that row security leaves to the job's owner.
+ *		The rows of a part that row security leaves to the job's owner, and the
+ *		rights that a SELECT of the same would need.
  *
  * They come from a query of their own, through rewriter and planner: a policy
  * may hold subqueries, and the planner keeps every other expression behind it.
@@ -96,11 +97,29 @@ query_text(const JobSource *source, Relation root, const RowShape *shape,
 	return sql.data;
 }
 
+/* For people who read what is audited: only what is exported. */
+static char *
+plain_query_text(const JobSource *source, Relation root, const RowShape *shape)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	for (int i = 0; i < shape->ncolumns; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "",
+						 quote_identifier(shape->columns[i].name));
+	appendStringInfo(&sql, " FROM ONLY %s",
+					 source_name(RelationGetRelid(root)));
+	if (source->filter)
+		appendStringInfo(&sql, " WHERE %s", source->filter);
+	return sql.data;
+}
+
 /* Where a row lies is ours to ask: a right to SELECT columns has no ctid. */
 static void
 permit_ctid(Query *query, RangeTblEntry *table)
 {
-	Bitmapset **columns = &query_selected_columns(query, table);
+	Bitmapset **columns = &query_rights(query, table)->selectedCols;
 
 	*columns =
 		bms_del_member(*columns, SelfItemPointerAttributeNumber -
@@ -134,8 +153,10 @@ retarget(Query *query, Relation root, Relation leaf)
 {
 	TupleDesc	   desc = RelationGetDescr(root);
 	AttrMap		  *map = make_attrmap(desc->natts);
+	Bitmapset	  *selected = NULL;
 	RangeTblEntry *table;
 	bool		   found_whole_row;
+	int			   column = -1;
 
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -147,12 +168,24 @@ retarget(Query *query, Relation root, Relation leaf)
 	}
 	query = (Query *) map_variable_attnos(
 		(Node *) query, 1, 0, map, leaf->rd_rel->reltype, &found_whole_row);
-	free_attrmap(map);
 	table = linitial_node(RangeTblEntry, query->rtable);
 	table->relid = RelationGetRelid(leaf);
 	table->relkind = leaf->rd_rel->relkind;
+	while ((column = bms_next_member(query_rights(query, table)->selectedCols,
+									 column)) >= 0)
+	{
+		int attnum = column + FirstLowInvalidHeapAttributeNumber;
+
+		if (attnum > 0)
+			attnum = map->attnums[attnum - 1];
+		selected = bms_add_member(selected,
+								  attnum - FirstLowInvalidHeapAttributeNumber);
+	}
+	free_attrmap(map);
 	/* as for every partition of a table that is read */
-	query_check_rights_as(query, table, BOOTSTRAP_SUPERUSERID);
+	query_rights(query, table)->relid = RelationGetRelid(leaf);
+	query_rights(query, table)->checkAsUser = BOOTSTRAP_SUPERUSERID;
+	query_rights(query, table)->selectedCols = selected;
 	return query;
 }
 
@@ -193,5 +226,42 @@ planned_scan(const JobSource *source, Relation root, Relation leaf,
 	if (leaf != root)
 		query = retarget(query, root, leaf);
 	run(pg_plan_query(query, sql, 0, NULL), sql, snapshot, &receiver.base);
+	AtEOXact_GUC(false, nestlevel);
+}
+
+/* Begins a query, which checks its rights, and reads nothing. */
+static void
+check_query(Query *query, const char *sql)
+{
+	QueryDesc *desc = CreateQueryDesc(pg_plan_query(query, sql, 0, NULL), sql,
+									  GetActiveSnapshot(), InvalidSnapshot,
+									  None_Receiver, NULL, NULL, 0);
+
+	ExecutorStart(desc, EXEC_FLAG_EXPLAIN_ONLY);
+	ExecutorEnd(desc);
+	FreeQueryDesc(desc);
+}
+
+/*
+ * Extensions audit what is read, and allow it or not, where the executor checks
+ * a query's rights.  Some rely on a query that is being executed, which a
+ * background worker has none of; so they get one.
+ */
+void
+planned_check(const JobSource *source, Relation root, Relation leaf,
+			  const RowShape *shape)
+{
+	int	  nestlevel;
+	char *sql;
+
+	if (ExecutorCheckPerms_hook == NULL)
+		return;
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("row_security", "on", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	sql = plain_query_text(source, root, shape);
+	check_query(analyze(sql, root), sql);
+	if (leaf != root)
+		check_query(retarget(analyze(sql, root), root, leaf), sql);
 	AtEOXact_GUC(false, nestlevel);
 }

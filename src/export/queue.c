@@ -100,14 +100,14 @@ queued_jobs(bool patient)
 	JobAccess	  access;
 
 	job_access_begin(&access);
-	/* one whose owner is gone must not keep the others from their turn */
-	count = job_query("SELECT j.job, j.owner FROM outflow.job AS j "
-					  "JOIN pg_catalog.pg_roles AS r ON r.oid = j.owner "
-					  "WHERE j.state = 'queued' AND r.rolcanlogin "
-					  "AND (NOT $1 OR j.tried IS NULL OR j.tried < "
-					  "pg_catalog.clock_timestamp() - interval '1 second') "
-					  "ORDER BY j.job",
-					  1, &type, &value, NULL);
+	/* one that can't start must not keep the others from their turn */
+	count = job_query(
+		"SELECT j.job, j.owner FROM outflow.job AS j "
+		"WHERE j.state = 'queued' AND outflow.job_can_connect(j.owner) "
+		"AND (NOT $1 OR j.tried IS NULL OR j.tried < "
+		"pg_catalog.clock_timestamp() - interval '1 second') "
+		"ORDER BY j.job",
+		1, &type, &value, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
 		int64		  id = job_field_int(i, 1, 0);

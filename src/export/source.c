@@ -25,6 +25,7 @@
 
 #include "compat.h"
 #include "export/job.h"
+#include "option.h"
 
 void
 source_check_server(void)
@@ -35,6 +36,7 @@ source_check_server(void)
 				 errmsg("exports can't run on a standby"),
 				 errdetail("A job keeps its progress in tables, and a standby "
 						   "can't write.")));
+	settings_check_limits();
 	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -127,7 +129,7 @@ find_column(Relation rel, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						name, RelationGetRelationName(rel))));
+						option_shown(name), RelationGetRelationName(rel))));
 	if (attnum < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -147,9 +149,9 @@ check_columns(Relation rel, const List *columns)
 		AttrNumber	attnum = find_column(rel, name);
 
 		if (bms_is_member(attnum, seen))
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_COLUMN),
-					 errmsg("column \"%s\" specified more than once", name)));
+			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
+							errmsg("column \"%s\" specified more than once",
+								   option_shown(name))));
 		seen = bms_add_member(seen, attnum);
 	}
 }

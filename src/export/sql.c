@@ -8,7 +8,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/pg_authid.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -17,7 +16,6 @@
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
-#include "utils/syscache.h"
 
 #include "compat.h"
 #include "export/arguments.h"
@@ -63,30 +61,6 @@ require_nonatomic(FunctionCallInfo fcinfo, const char *name, const char *start)
 				 start)));
 }
 
-static void
-check_can_log_in(Oid owner)
-{
-	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner));
-	bool	  can_log_in;
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("the job's owner does not exist any more"),
-						errdetail("An export's background workers run as the "
-								  "job's owner."),
-						errhint("SELECT outflow.forget(job) removes the job "
-								"and its unfinished files.")));
-	can_log_in = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
-	ReleaseSysCache(tuple);
-	if (!can_log_in)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("role \"%s\" is not permitted to log in",
-						GetUserNameFromId(owner, false)),
-				 errdetail("An export's background workers run as the job's "
-						   "owner.")));
-}
-
 /* The job runs as the caller, later and elsewhere. */
 static void
 check_caller(void)
@@ -97,7 +71,7 @@ check_caller(void)
 				 errmsg("cannot create an export job within a "
 						"security-restricted operation or a SECURITY DEFINER "
 						"function")));
-	check_can_log_in(GetUserId());
+	rights_check_owner(GetUserId());
 }
 
 /* Early errors: the place itself, who else uses it, what it holds. */
@@ -106,10 +80,12 @@ check_destination(Job *job)
 {
 	FileRoot *root;
 
-	/* before a directory is made where it is not wanted */
 	job->location = file_root_normal_path(destination_path(job->destination));
 	destination_check_free(job, false);
-	root = destination_open(job, true);
+	/* the job makes it, with its owner's rights and settings */
+	root = destination_open(job, FILE_ROOT_PROBE);
+	if (root == NULL)
+		return;
 	destination_check_empty(root, job);
 	file_root_check_writable(root);
 	file_root_close(root);
@@ -128,13 +104,17 @@ return_job(FunctionCallInfo fcinfo, int64 id)
 		heap_form_tuple(BlessTupleDesc(desc), &value, &is_null));
 }
 
-/* What a CALL does when it has been found to be none in a transaction. */
+/* start is what a transaction must call instead of name */
 static int64
-export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources)
+export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
+				const char *name, const char *start)
 {
 	Job	 *job;
 	int64 id;
 
+	arguments_refuse_secrets(fcinfo);
+	job_check_may_write(name);
+	require_nonatomic(fcinfo, name, start);
 	check_caller();
 	source_check_server();
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
@@ -161,6 +141,7 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 {
 	Job *job;
 
+	arguments_refuse_secrets(fcinfo);
 	check_caller();
 	source_check_server();
 	job = job_from_arguments(fcinfo, set_sources);
@@ -179,9 +160,8 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 Datum
 outflow_export(PG_FUNCTION_ARGS)
 {
-	job_check_may_write("export");
-	require_nonatomic(fcinfo, "export", "export_start");
-	return return_job(fcinfo, export_and_wait(fcinfo, arguments_set_source));
+	return return_job(fcinfo, export_and_wait(fcinfo, arguments_set_source,
+											  "export", "export_start"));
 }
 
 Datum
@@ -194,21 +174,20 @@ outflow_export_start(PG_FUNCTION_ARGS)
 Datum
 outflow_export_tables(PG_FUNCTION_ARGS)
 {
-	job_check_may_write("export_tables");
 	/* a list of tables that can wait is a publication */
-	require_nonatomic(fcinfo, "export_tables", "export_publication_start");
-	return return_job(fcinfo, export_and_wait(arguments_of_many(fcinfo),
-											  arguments_set_tables));
+	return return_job(fcinfo,
+					  export_and_wait(arguments_of_many(fcinfo),
+									  arguments_set_tables, "export_tables",
+									  "export_publication_start"));
 }
 
 Datum
 outflow_export_publication(PG_FUNCTION_ARGS)
 {
-	job_check_may_write("export_publication");
-	require_nonatomic(fcinfo, "export_publication",
-					  "export_publication_start");
 	return return_job(fcinfo, export_and_wait(arguments_of_many(fcinfo),
-											  arguments_set_publication));
+											  arguments_set_publication,
+											  "export_publication",
+											  "export_publication_start"));
 }
 
 Datum
@@ -226,7 +205,7 @@ requeue(int64 id)
 	Job *job = job_load_own(id, false);
 
 	source_check_server();
-	check_can_log_in(job->owner);
+	rights_check_owner(job->owner);
 	coordinator_check_room();
 	if (job->state == JOB_DONE)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -305,7 +284,7 @@ remove_files(Job *job)
 	FileRoot *root;
 
 	job_derive(job);
-	root = destination_open(job, false);
+	root = destination_open(job, FILE_ROOT_MISSING_OK);
 	if (root == NULL)
 		return;
 	if (job->state != JOB_DONE && job->publishing)

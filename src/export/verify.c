@@ -283,7 +283,7 @@ outflow_verify(PG_FUNCTION_ARGS)
 	out.desc = result->setDesc;
 
 	job_derive(job);
-	root = destination_open(job, false);
+	root = destination_open(job, FILE_ROOT_MISSING_OK);
 	if (root == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FILE),
 						errmsg("destination \"%s\" of export job " INT64_FORMAT

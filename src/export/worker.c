@@ -106,7 +106,7 @@ prepare(ExportWorker *worker)
 						errmsg("export job " INT64_FORMAT " does not exist",
 							   worker->shared->job)));
 	job_derive(worker->job);
-	worker->root = destination_open(worker->job, true);
+	worker->root = destination_open(worker->job, FILE_ROOT_CREATE);
 	(void) file_temp_open(worker->root, worker->job->uuid, true);
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
@@ -302,7 +302,7 @@ outflow_worker_main(Datum arg)
 
 	BackgroundWorkerInitializeConnectionByOid(worker.shared->database,
 											  worker.shared->owner, 0);
-	settings_pin_worker();
+	settings_pin_worker(worker.shared->owner);
 	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
 	job_lock_share(worker.shared->job);
 	MemoryContextSwitchTo(worker.context);

@@ -128,6 +128,8 @@ extern const CompressMethod *compress_parse(const char *text, int *level);
 /* ---- age.c: encryption that age(1) opens and this server can't */
 typedef struct AgeRecipients AgeRecipients;
 
+/* What is wrong with the form of one is said as below. */
+extern void age_recipient_check(const char *text, int position);
 /* Parses recipients ("age1..."); an error says what is wrong with which. */
 extern AgeRecipients *age_recipients_parse(char *const *texts, int count);
 extern Sink			 *age_new(Sink *next, const AgeRecipients *recipients);
@@ -138,6 +140,7 @@ typedef struct FileRoot FileRoot;
 /* what to do about a directory that is not there; 0: an error */
 #define FILE_ROOT_CREATE	 0x01 /* make it, and missing ones above it */
 #define FILE_ROOT_MISSING_OK 0x02 /* return NULL */
+#define FILE_ROOT_PROBE		 0x04 /* return NULL if it could be made */
 
 /*
  * Opens an absolute path, once for all that follows: nothing below it is ever
