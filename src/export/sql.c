@@ -198,6 +198,35 @@ outflow_export_publication_start(PG_FUNCTION_ARGS)
 		export_later(arguments_of_many(fcinfo), arguments_set_publication));
 }
 
+/* Whether the lock's holder is a call at work, and not the job itself. */
+static bool
+is_call(int pid)
+{
+	PGPROC *proc = pid ? BackendPidGetProc(pid) : NULL;
+
+	return proc && !proc_is_background_worker(proc);
+}
+
+/* The job's lock is not to be had. */
+static void
+report_busy(int64 id)
+{
+	int pid = job_holder(id);
+
+	if (is_call(pid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("export job " INT64_FORMAT
+						" is being changed by another call",
+						id),
+				 errdetail("Process %d has not ended its transaction.", pid)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_IN_USE),
+		 errmsg("export job " INT64_FORMAT " is running", id),
+		 errhint("SELECT outflow.cancel(" INT64_FORMAT ") stops it.", id)));
+}
+
 /* Puts a job that is not running back into the queue. */
 static Job *
 requeue(int64 id)
@@ -211,8 +240,7 @@ requeue(int64 id)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("export job " INT64_FORMAT " is done", id)));
 	if (!job_lock_exclude(id))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("export job " INT64_FORMAT " is running", id)));
+		report_busy(id);
 	/* what it was before the lock may have changed */
 	job = job_load_own(id, true);
 	if (job->state != JOB_DONE && job->state != JOB_QUEUED)
@@ -255,10 +283,9 @@ outflow_resume_start(PG_FUNCTION_ARGS)
 Datum
 outflow_cancel(PG_FUNCTION_ARGS)
 {
-	int64	id = PG_GETARG_INT64(0);
-	Job	   *job;
-	int		pid;
-	PGPROC *proc;
+	int64 id = PG_GETARG_INT64(0);
+	Job	 *job;
+	int	  pid;
 
 	job_check_may_write("cancel");
 	job = job_load_own(id, false);
@@ -271,8 +298,9 @@ outflow_cancel(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(true);
 	}
 	pid = job_holder(id);
-	proc = pid ? BackendPidGetProc(pid) : NULL;
-	if (proc == NULL || !proc_is_background_worker(proc))
+	if (pid != MyProcPid && is_call(pid))
+		report_busy(id);
+	if (pid == 0 || pid == MyProcPid)
 		PG_RETURN_BOOL(false);
 	PG_RETURN_BOOL(kill(pid, SIGTERM) == 0);
 }
@@ -303,11 +331,7 @@ outflow_forget(PG_FUNCTION_ARGS)
 	job_check_may_write("forget");
 	(void) job_load_own(id, false);
 	if (!job_lock_exclude(id))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("export job " INT64_FORMAT " is running", id),
-				 errhint("SELECT outflow.cancel(" INT64_FORMAT ") stops it.",
-						 id)));
+		report_busy(id);
 	job = job_load_own(id, true);
 	remove_files(job);
 	handover_forget(job);
