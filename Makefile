@@ -97,6 +97,7 @@ OBJS = \
 	src/export/job.o \
 	src/export/job_update.o \
 	src/export/part_table.o \
+	src/export/rights.o \
 	src/export/source.o \
 	src/export/source_list.o \
 	src/export/export_filter.o \
@@ -110,6 +111,7 @@ OBJS = \
 	src/export/worker.o \
 	src/export/coordinator.o \
 	src/export/queue.o \
+	src/export/launcher.o \
 	src/export/waiter.o \
 	src/export/inline.o \
 	src/export/publish.o \

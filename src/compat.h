@@ -83,18 +83,29 @@
 
 /* 16: the rights that a query needs are kept beside its tables */
 #if PG_VERSION_NUM >= 160000
-#define query_check_rights_as(query, table, user)                             \
-	do                                                                        \
-	{                                                                         \
-		RTEPermissionInfo *rights_ =                                          \
-			list_nth_node(RTEPermissionInfo, (query)->rteperminfos,           \
-						  (table)->perminfoindex - 1);                        \
-		rights_->relid = (table)->relid;                                      \
-		rights_->checkAsUser = (user);                                        \
-	} while (0)
+#define query_rights(query, table)                                            \
+	list_nth_node(RTEPermissionInfo, (query)->rteperminfos,                   \
+				  (table)->perminfoindex - 1)
 #else
-#define query_check_rights_as(query, table, user)                             \
-	((table)->checkAsUser = (user))
+#define query_rights(query, table) (table)
+#endif
+
+/* 16: rights on most kinds of objects are looked up in one place */
+#if PG_VERSION_NUM >= 160000
+#define database_allows_connect(database, role)                               \
+	(object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT) ==      \
+	 ACLCHECK_OK)
+#else
+#define database_allows_connect(database, role)                               \
+	(pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK)
+#endif
+
+/* 16: all settings are asked for with their number */
+#if PG_VERSION_NUM >= 160000
+#define list_settings(count) get_guc_variables(count)
+#else
+#define list_settings(count)                                                  \
+	(*(count) = GetNumConfigOptions(), get_guc_variables())
 #endif
 
 /* 18: a query runs once */

@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "replication/logicallauncher.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
@@ -28,6 +29,9 @@
 /* How often one that is told to end tries to say how its job stands. */
 #define LAST_TRIES	  100
 #define LAST_PAUSE_MS 10
+
+/* The coordinator and one worker. */
+#define MIN_PROCESSES 2
 
 typedef struct CoordinatorArgs
 {
@@ -73,6 +77,25 @@ coordinator_start(const Job *job, BackgroundWorkerHandle **handle)
 	worker.bgw_notify_pid = handle ? MyProcPid : 0;
 	memcpy(worker.bgw_extra, &args, sizeof(args));
 	return RegisterDynamicBackgroundWorker(&worker, handle);
+}
+
+void
+coordinator_check_room(void)
+{
+	int taken = max_logical_replication_workers > 0 ? 1 : 0;
+
+	if (max_worker_processes - taken < MIN_PROCESSES)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("this server has too few background workers for an "
+					"export"),
+			 errdetail("An export needs %d, and max_worker_processes is "
+					   "%d%s.",
+					   MIN_PROCESSES, max_worker_processes,
+					   taken ? ", of which logical replication has one" : ""),
+			 errhint("Increase max_worker_processes, or export with "
+					 "workers => 0.")));
 }
 
 static void
@@ -226,7 +249,7 @@ prepare(void *arg)
 	source_check_server();
 	old = begin_attempt(coordinator);
 	job_derive(job);
-	coordinator->root = destination_open(job, true);
+	coordinator->root = destination_open(job, FILE_ROOT_CREATE);
 	kept = ownership_open(job, coordinator->root, false);
 	file_temp_sweep(coordinator->root);
 	coordinator->complete = is_complete(coordinator);
@@ -343,6 +366,7 @@ publish(void *arg)
 
 	/* from now on finished files of ours may stand at the destination */
 	StartTransactionCommand();
+	rights_check_running(coordinator->job->owner);
 	job_lock_tables();
 	job_set_publishing(coordinator->id, true);
 	CommitTransactionCommand();
@@ -351,6 +375,8 @@ publish(void *arg)
 	old = begin_attempt(coordinator);
 	job = job_load(coordinator->id, false);
 	job_derive(job);
+	/* the locks may have been waited for */
+	rights_check_running(job->owner);
 	file_root_check_place(coordinator->root);
 	/* an earlier attempt may have removed it already */
 	if (!file_temp_is_open(coordinator->root))
@@ -396,7 +422,7 @@ start_next(void)
 {
 	StartTransactionCommand();
 	if (job_try_lock_tables())
-		(void) queue_start_next(1);
+		(void) queue_start_next(1, false);
 	CommitTransactionCommand();
 }
 
@@ -482,7 +508,7 @@ outflow_coordinator_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(args.database, args.owner, 0);
-	settings_pin_worker();
+	settings_pin_worker(args.owner);
 
 	coordinator.id = DatumGetInt64(arg);
 	coordinator.context =

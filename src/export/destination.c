@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 
 #include "export/job.h"
+#include "option.h"
 
 #define FILE_SCHEME "file://"
 
@@ -21,25 +22,25 @@ destination_path(const char *destination)
 	const char *path;
 
 	if (strncmp(destination, FILE_SCHEME, strlen(FILE_SCHEME)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown kind of destination \"%s\"", destination),
-				 errhint("A directory of the server is written as "
-						 "file:///absolute/path.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unknown kind of destination \"%s\"",
+							   option_shown(destination)),
+						errhint("A directory of the server is written as "
+								"file:///absolute/path.")));
 	path = destination + strlen(FILE_SCHEME);
 	if (path[0] != '/')
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("destination \"%s\" is not an absolute path",
-							   destination),
+							   option_shown(destination)),
 						errhint("Write it as file:///absolute/path.")));
 	return pstrdup(path);
 }
 
 FileRoot *
-destination_open(const Job *job, bool create)
+destination_open(const Job *job, int flags)
 {
-	return file_root_open(destination_path(job->destination), export_root,
-						  create ? FILE_ROOT_CREATE : FILE_ROOT_MISSING_OK);
+	return file_root_open(destination_path(job->destination),
+						  settings_export_root(), flags);
 }
 
 FileRoot *

@@ -106,6 +106,23 @@ check_rights(const char *slot, const char *what)
 						   "this.")));
 }
 
+/* When the job begins, all of them may be in use again. */
+static void
+check_slot_is_free(void)
+{
+	bool found = false;
+
+	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+	for (int i = 0; i < max_replication_slots; i++)
+		found |= !ReplicationSlotCtl->replication_slots[i].in_use;
+	LWLockRelease(ReplicationSlotControlLock);
+	if (!found)
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						errmsg("all replication slots are in use"),
+						errhint("Free one or increase "
+								"max_replication_slots.")));
+}
+
 void
 handover_check(const Job *job)
 {
@@ -114,6 +131,7 @@ handover_check(const Job *job)
 	CheckLogicalDecodingRequirements();
 	if (slot_state(job) != SLOT_MISSING)
 		report_taken(job);
+	check_slot_is_free();
 }
 
 bool
@@ -136,11 +154,9 @@ make_slot(const char *slot)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (SPI_execute_with_args(
-			"SELECT pg_catalog.pg_create_logical_replication_slot($1, "
-			"'outflow', true)",
-			1, types, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not make a replication slot");
+	(void) job_query("SELECT pg_catalog.pg_create_logical_replication_slot("
+					 "$1, 'outflow', true)",
+					 1, types, values, NULL);
 	PopActiveSnapshot();
 	SPI_finish();
 }

@@ -67,6 +67,20 @@ split_settings(List *settings, List **names, List **values)
 	}
 }
 
+/* Two calls for one place at the same moment: the other one came first. */
+static void
+report_other_call(const Job *job)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("destination \"%s\" is in use by another call",
+					job->destination),
+			 errdetail("An unfinished job has its directory to itself, and a "
+					   "transaction at work makes one there."),
+			 errhint("Try again when it has ended, or choose another "
+					 "directory.")));
+}
+
 int64
 job_insert(Job *job)
 {
@@ -80,6 +94,7 @@ job_insert(Job *job)
 	List		 *settings;
 	ListCell	 *cell;
 	JobAccess	  access;
+	uint64		  count;
 
 	split_settings(job->settings, &names, &settings);
 	values[0] = ObjectIdGetDatum(job->owner);
@@ -100,15 +115,22 @@ job_insert(Job *job)
 	values[13] = job->publication ? CStringGetTextDatum(job->publication) : 0;
 	nulls[13] = job->publication == NULL;
 
+	/* or an INSERT would wait for the end of another transaction */
+	if (!job_lock_location(job->location))
+		report_other_call(job);
 	job_access_begin(&access);
-	(void) job_query("INSERT INTO outflow.job (owner, destination, location, "
-					 "format, compression, encrypt_to, part_size, workers, "
-					 "options, settings, base, slot, publication) "
-					 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
-					 "$9::pg_catalog.jsonb, "
-					 "pg_catalog.jsonb_object($10, $11), $12, $13, $14) "
-					 "RETURNING job, uuid",
-					 lengthof(types), types, values, nulls);
+	count =
+		job_query("INSERT INTO outflow.job (owner, destination, location, "
+				  "format, compression, encrypt_to, part_size, workers, "
+				  "options, settings, base, slot, publication) "
+				  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
+				  "$9::pg_catalog.jsonb, "
+				  "pg_catalog.jsonb_object($10, $11), $12, $13, $14) "
+				  "ON CONFLICT (location) WHERE state <> 'done' DO NOTHING "
+				  "RETURNING job, uuid",
+				  lengthof(types), types, values, nulls);
+	if (count == 0)
+		report_other_call(job);
 	job->id = job_field_int(0, 1, 0);
 	job->uuid = MemoryContextStrdup(context, job_field(0, 2));
 	foreach (cell, job->sources)

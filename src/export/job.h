@@ -18,18 +18,29 @@
 
 /* ---- export_settings.c */
 
-extern int	 max_jobs;
-extern int	 max_retries;
-extern char *export_root;
-extern int	 part_memory_kb;
-extern int	 rate_limit_kb;
+extern int max_jobs;
+extern int max_retries;
+extern int part_memory_kb;
+extern int rate_limit_kb;
 
 /* What text output depends on: names and values, in turn (char *). */
 extern List *settings_capture(void);
-/* Makes captured settings this process's own. */
-extern void settings_apply(List *settings);
-/* Settings that a worker must not take from its role or database. */
-extern void settings_pin_worker(void);
+/*
+ * Settings that a worker must not take from its role or database; afterwards
+ * it runs as the owner, whatever these say.
+ */
+extern void settings_pin_worker(Oid owner);
+/* Errors when a setting that limits exports can't be read for certain. */
+extern void settings_check_limits(void);
+/* outflow.export_root; "" for none. */
+extern const char *settings_export_root(void);
+
+/* ---- rights.c: what may have been taken away since a job was submitted */
+
+/* Errors unless the role exists, may log in and may connect. */
+extern void rights_check_owner(Oid owner);
+/* The same for the current user, who must be that owner, and their files. */
+extern void rights_check_running(Oid owner);
 
 /* ---- error.c: an error on its way to another process */
 
@@ -175,6 +186,12 @@ typedef struct Job
 /* Fills what is derived from the row; errors name what is wrong. */
 extern void job_derive(Job *job);
 
+/*
+ * The settings that a part of the job is proven and written under, whatever
+ * those of the process are; settings_unpin() or an ERROR ends them.
+ */
+extern PinnedSettings *settings_pin_job(const Job *job);
+
 /* Inserts job and sources; returns and stores the new id. */
 extern int64 job_insert(Job *job);
 /* NULL if there is none.  for_update locks the row. */
@@ -217,7 +234,8 @@ typedef struct JobCarried
 {
 	int	  carried;
 	int	  redone;
-	char *reasons; /* NULL for none */
+	char *reasons;	 /* NULL for none */
+	int64 made_null; /* of all parts: values that the format can't hold */
 } JobCarried;
 
 extern void job_carried(int64 id, JobCarried *carried);
@@ -233,6 +251,11 @@ extern bool job_lock_hold(int64 id);
 extern void job_lock_share(int64 id);
 /* To the end of the transaction: keeps the job from being run. */
 extern bool job_lock_exclude(int64 id);
+/*
+ * To the end of the transaction: the only one that makes a job for this place.
+ * False if another one is at it, which may take as long as it likes.
+ */
+extern bool job_lock_location(const char *location);
 extern bool job_is_live(int64 id);
 /* One at a time may start a job; to the end of the transaction. */
 extern void job_lock_submission(void);
@@ -267,6 +290,7 @@ typedef struct PartResult
 {
 	char	   *file; /* "folder/name" */
 	int64		rows;
+	int64		made_null; /* values that the format can't hold */
 	Meter		plain;
 	Meter		stored;
 	XLogRecPtr	lsn;
@@ -283,6 +307,7 @@ typedef struct FinishedPart
 	bool		done;
 	char	   *file;
 	int64		rows;
+	int64		made_null;
 	int64		bytes;
 	int64		bytes_stored;
 	int64		crc32c;	  /* -1: not known */
@@ -331,6 +356,9 @@ extern char *source_name(Oid relid);
 extern RowShape *source_shape(Relation rel, const JobSource *source,
 							  const RowFormat *format, MemoryContext parent);
 
+/* Errors if the job's format can't hold the sources, or its options don't fit. */
+extern void sources_check_format(const Job *job);
+
 /* ---- export_filter.c */
 
 /* The expression with every name qualified; errors unless it may be used. */
@@ -354,6 +382,12 @@ typedef void (*PlannedRow)(void *arg, TupleTableSlot *slot);
 extern void planned_scan(const JobSource *source, Relation root, Relation leaf,
 						 const RowShape *shape, const PlannedPart *part,
 						 Snapshot snapshot, PlannedRow row, void *arg);
+/*
+ * Where an extension audits reads or decides on them: lets it see this one, as
+ * it would see a SELECT of the same columns, of the root and of the leaf.
+ */
+extern void planned_check(const JobSource *source, Relation root,
+						  Relation leaf, const RowShape *shape);
 
 /* ---- source_list.c: what a job of many tables exports */
 
@@ -367,7 +401,7 @@ extern void sources_check_apart(const List *sources);
 
 /* The directory of a "file:///..." destination; errors say what is wrong. */
 extern char		*destination_path(const char *destination);
-extern FileRoot *destination_open(const Job *job, bool create);
+extern FileRoot *destination_open(const Job *job, int flags);
 /*
  * Where a job has written before, whatever the settings allow by now; NULL if
  * it is not there, and with errno if it can't be opened but needn't be.
@@ -423,6 +457,9 @@ typedef struct ExportPlan
 extern ExportPlan *plan_make(const Job *job, const List			 *earlier,
 							 void (*restart)(void), MemoryContext context);
 
+/* Errors if a small part_size would make too many files; sources are locked. */
+extern void plan_check_part_size(const Job *job);
+
 /* ---- throttle.c: the bytes that a job may write in a second */
 
 typedef struct Throttle
@@ -458,6 +495,8 @@ extern void part_export(const PartContext *context, const PlannedPart *part,
 
 /* The finished parts that a new run of the job starts from. */
 extern List *carry_candidates(const Job *job);
+/* Warns of tables that the base has not exported; they are locked. */
+extern void carry_check_base(const Job *job);
 /*
  * The signature of a leaf's part; or a reason why its output depends on more,
  * so that it may never be carried.  filter comes from filter_plan().
@@ -531,14 +570,23 @@ extern bool part_is_intact(const Job *job, FileRoot *root,
 /* ---- queue.c: jobs that nobody waits for */
 
 extern void queue_start_at_commit(int64 id, Oid owner);
-/* Starts at most so many of the oldest queued jobs; returns how many. */
-extern int queue_start_next(int most);
+/*
+ * Starts so many of the oldest queued jobs, or as many as there is room for;
+ * returns how many.  patient: not one that was tried in vain a moment ago.
+ */
+extern int queue_start_next(int most, bool patient);
+/* Errors if the role has as many queued jobs as one may have. */
+extern void queue_check_room(Oid owner);
 
 /* ---- coordinator.c, waiter.c, inline.c */
 
 /* handle may be NULL: then nobody will ask how it goes. */
 extern bool coordinator_start(const Job *job, BackgroundWorkerHandle **handle);
+/* Errors if no job can ever run, for want of background workers. */
+extern void coordinator_check_room(void);
 extern void wait_for_job(int64 id);
+/* What a finished job has to say: what was carried over, what was lost. */
+extern void tell_result(int64 id);
 extern void run_inline(Job *job);
 
 #endif /* OUTFLOW_JOB_H */

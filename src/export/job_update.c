@@ -55,7 +55,8 @@ job_set_state(int64 id, JobState state, const JobError *error)
 	(void) job_query(
 		"UPDATE outflow.job SET state = $2, error = $3, error_code = $4, "
 		"error_detail = $5, error_hint = $6, error_context = $7, "
-		"waiting_for = NULL, "
+		/* what stood in its way is worth knowing afterwards */
+		"waiting_for = CASE $2 WHEN 'interrupted' THEN waiting_for END, "
 		"started = CASE $2 WHEN 'running' THEN pg_catalog.clock_timestamp() "
 		"ELSE started END, "
 		"finished = CASE WHEN $2 = "
@@ -77,9 +78,9 @@ job_set_waiting_for(int64 id, const char *text)
 	JobAccess	access;
 
 	job_access_begin(&access);
-	(void) job_query("UPDATE outflow.job SET waiting_for = $2 "
-					 "WHERE job = $1 "
-					 "AND waiting_for IS DISTINCT FROM $2",
+	(void) job_query("UPDATE outflow.job SET waiting_for = $2, "
+					 "tried = pg_catalog.clock_timestamp() "
+					 "WHERE job = $1",
 					 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 }
@@ -172,19 +173,23 @@ void
 job_record_plan(const Job *job, const char *snapshot, XLogRecPtr lsn,
 				int parts)
 {
-	const Oid	types[] = {INT8OID, TEXTOID, LSNOID, INT4OID};
-	const Datum values[] = {Int64GetDatum(job->id),
-							CStringGetTextDatum(snapshot), LSNGetDatum(lsn),
-							Int32GetDatum(parts)};
-	ListCell   *cell;
-	JobAccess	access;
+	const Oid		types[] = {INT8OID, TEXTOID, LSNOID, INT4OID};
+	const Datum		values[] = {Int64GetDatum(job->id),
+								CStringGetTextDatum(snapshot), LSNGetDatum(lsn),
+								Int32GetDatum(parts)};
+	ListCell	   *cell;
+	JobAccess		access;
+	PinnedSettings *pinned;
 
 	job_access_begin(&access);
 	(void) job_query("UPDATE outflow.job SET snapshot = $2, lsn = $3, "
 					 "parts_total = $4 WHERE job = $1",
 					 lengthof(types), types, values, NULL);
+	/* names of types are told as the parts' signatures have them */
+	pinned = settings_pin_canonical(CurrentMemoryContext);
 	foreach (cell, job->sources)
 		record_definition(job, lfirst(cell));
+	settings_unpin(pinned);
 	job_access_end(&access);
 }
 
@@ -319,8 +324,9 @@ job_carried(int64 id, JobCarried *carried)
 	job_access_begin(&access);
 	(void) job_query("SELECT sum(carried)::int, sum(redone)::int, "
 					 "pg_catalog.string_agg(reason || ' (' || redone || ')', "
-					 "', ' ORDER BY reason) FILTER (WHERE redone > 0) "
-					 "FROM (SELECT p.reason, "
+					 "', ' ORDER BY reason) FILTER (WHERE redone > 0), "
+					 "sum(made_null)::bigint "
+					 "FROM (SELECT p.reason, sum(p.made_null) AS made_null, "
 					 "count(*) FILTER (WHERE p.carried) AS carried, "
 					 "count(*) FILTER (WHERE p.redone) AS redone "
 					 "FROM outflow.part AS p WHERE p.job = $1 "
@@ -329,6 +335,7 @@ job_carried(int64 id, JobCarried *carried)
 	carried->carried = (int) job_field_int(0, 1, 0);
 	carried->redone = (int) job_field_int(0, 2, 0);
 	reasons = job_field(0, 3);
+	carried->made_null = job_field_int(0, 4, 0);
 	carried->reasons = reasons ? MemoryContextStrdup(context, reasons) : NULL;
 	job_access_end(&access);
 }

@@ -15,6 +15,7 @@
 
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "option.h"
 #include "compat.h"
 #include "sink/file_internal.h"
 #include "storage/fd.h"
@@ -30,9 +31,9 @@ path_components(const char *path, const char *what)
 	const char *at = path;
 
 	if (path[0] != '/')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s \"%s\" is not an absolute path", what, path)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s \"%s\" is not an absolute path", what,
+							   option_shown(path))));
 	/* we could go deeper, but no tool could follow */
 	if (strlen(path) >= MAXPGPATH)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -170,6 +171,16 @@ open_component(int parent, const char *name, const char *path, int open_flags,
 
 	if (!file_fd_is_open(file) && errno == ENOENT)
 	{
+		if (flags & FILE_ROOT_PROBE)
+		{
+			file_refuse_server_directory(parent, path, true,
+										 flags & FILE_ROOT_HIDDEN);
+			if (faccessat(parent, ".", W_OK | X_OK, AT_EACCESS) != 0)
+				ereport(ERROR, (errcode_for_file_access(),
+								errmsg("could not create directory \"%s\": %m",
+									   path)));
+			return NULL;
+		}
 		if (flags & FILE_ROOT_CREATE)
 		{
 			if (!*made)

@@ -128,6 +128,8 @@ extern const CompressMethod *compress_parse(const char *text, int *level);
 /* ---- age.c: encryption that age(1) opens and this server can't */
 typedef struct AgeRecipients AgeRecipients;
 
+/* What is wrong with the form of one is said as below. */
+extern void age_recipient_check(const char *text, int position);
 /* Parses recipients ("age1..."); an error says what is wrong with which. */
 extern AgeRecipients *age_recipients_parse(char *const *texts, int count);
 extern Sink			 *age_new(Sink *next, const AgeRecipients *recipients);
@@ -141,6 +143,7 @@ typedef struct FileRoot FileRoot;
 #define FILE_ROOT_TRY		 0x08 /* NULL and errno, whatever is the matter */
 /* names in the path may begin with a dot: it was chosen long ago */
 #define FILE_ROOT_HIDDEN 0x04
+#define FILE_ROOT_PROBE	 0x10 /* return NULL if it could be made */
 
 /*
  * Opens an absolute path, once for all that follows: nothing below it is ever
