@@ -74,7 +74,8 @@ BEGIN
 	ELSE
 		ok := EXISTS (
 			SELECT FROM string_to_table(libraries.value, ',') AS listed
-			WHERE trim(listed, E' "\t\n') IN ('outflow', '$libdir/outflow'));
+			WHERE trim(listed, E' "\t\n') IN ('outflow', '$libdir/outflow',
+				'outflow_wal2json', '$libdir/outflow_wal2json'));
 		detail := format('the server allows %s', libraries.value);
 		IF NOT ok THEN
 			fix := format('ALTER SYSTEM SET output_plugin_libraries = %s;'
@@ -352,7 +353,8 @@ SELECT s.slot_name AS slot, s.database, s.active,
 FROM pg_replication_slots AS s,
 	LATERAL (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
 		ELSE pg_current_wal_lsn() END) AS here (lsn)
-WHERE s.plugin IN ('outflow', '$libdir/outflow');
+WHERE s.plugin IN ('outflow', '$libdir/outflow', 'outflow_wal2json',
+	'$libdir/outflow_wal2json');
 GRANT SELECT ON outflow.slots TO PUBLIC;
 
 -- capture_ddl: event triggers write DDL into the WAL as logical messages

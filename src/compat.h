@@ -129,5 +129,14 @@
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL
 #define ATTRIBUTE_GENERATED_VIRTUAL 'v'
 #endif
+#define attribute_is_stored(attr)                                             \
+	((attr)->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL)
+
+/* 19: an LSN's lower half is shown with its leading zeros */
+#if PG_VERSION_NUM >= 190000
+#define LSN_LOW_DIGITS 8
+#else
+#define LSN_LOW_DIGITS 1
+#endif
 
 #endif /* OUTFLOW_COMPAT_H */

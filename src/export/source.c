@@ -279,6 +279,8 @@ choose_column(Form_pg_attribute attribute, void *arg)
 	const ColumnChoice *choice = arg;
 	ListCell		   *cell;
 
+	if (!attribute_is_stored(attribute))
+		return false;
 	if (choice->columns == NIL)
 		return !choice->as_copy || attribute->attgenerated == '\0';
 	foreach (cell, choice->columns)
