@@ -88,7 +88,7 @@ report_taken(const char *slot)
 void
 handover_check(const char *slot)
 {
-	(void) ReplicationSlotValidateName(slot, ERROR);
+	slot_name_check(slot);
 	if (!superuser() && !has_rolreplication(GetUserId()))
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("permission denied to create replication slot "
@@ -96,7 +96,7 @@ handover_check(const char *slot)
 							   slot),
 						errdetail("Only roles with the REPLICATION attribute "
 								  "may do this.")));
-	CheckLogicalDecodingRequirements();
+	check_logical_decoding_requirements();
 	if (slot_state(slot) != SLOT_MISSING)
 		report_taken(slot);
 }
