@@ -57,6 +57,7 @@ DECLARE
 		outflow.preflight_setting('output_plugin_libraries');
 	root CONSTANT record := outflow.preflight_setting('outflow.export_root');
 	library CONSTANT record := outflow.preflight_library();
+	effective text;
 	available int;
 	used int;
 BEGIN
@@ -106,9 +107,16 @@ BEGIN
 	RETURN NEXT;
 
 	item := 'wal_level';
-	ok := current_setting('wal_level') = 'logical';
-	detail := current_setting('wal_level');
-	fix := CASE WHEN NOT ok THEN 'ALTER SYSTEM SET wal_level = logical;'
+	-- from 19 on a primary's first slot raises replica to logical
+	effective := current_setting('effective_wal_level', true);
+	ok := coalesce(effective, current_setting('wal_level')) = 'logical'
+		OR effective = 'replica' AND NOT pg_is_in_recovery();
+	detail := concat(current_setting('wal_level'), ', at present '
+		|| nullif(effective, current_setting('wal_level')));
+	fix := CASE WHEN ok THEN NULL
+		WHEN pg_is_in_recovery() AND effective = 'replica' THEN
+			'-- on the primary: a slot, or wal_level = logical and a restart'
+		ELSE 'ALTER SYSTEM SET wal_level = logical;'
 		' -- then restart the server' END;
 	RETURN NEXT;
 
@@ -263,10 +271,13 @@ AS $$
 			concat_ws('; ',
 				CASE WHEN p.puballtables THEN
 					'FOR ALL TABLES: every new table joins it' END,
+				CASE WHEN p.all_sequences THEN
+					'FOR ALL SEQUENCES: no stream and no export has them' END,
 				'UPDATE and DELETE fail on ' || s.blocked
 					|| ', which has no replica identity'),
 			'ALTER TABLE ' || s.first_blocked || ' REPLICA IDENTITY FULL;'
-		FROM pg_publication AS p
+		FROM (SELECT *, coalesce(to_jsonb(a)->>'puballsequences' = 'true',
+				false) AS all_sequences FROM pg_publication AS a) AS p
 		CROSS JOIN LATERAL (
 			SELECT string_agg(t.name, ', ' ORDER BY t.name) AS blocked,
 				min(t.name) AS first_blocked
@@ -274,7 +285,7 @@ AS $$
 			JOIN tables AS t ON t.oid = m.relid
 			WHERE NOT t.identified AND (p.pubupdate OR p.pubdelete)
 		) AS s
-		WHERE p.puballtables OR s.blocked IS NOT NULL
+		WHERE p.puballtables OR p.all_sequences OR s.blocked IS NOT NULL
 	)
 	SELECT f.item, f.ok, f.detail, f.fix
 	FROM findings AS f

@@ -125,6 +125,15 @@
 #define ATTRIBUTE_GENERATED_VIRTUAL 'v'
 #endif
 
+/* 18: what filters say of virtual columns is in their expressions */
+#if PG_VERSION_NUM >= 180000
+#include "rewrite/rewriteHandler.h"
+#define expand_virtual_columns(expression, rel)                               \
+	expand_generated_columns_in_expr(expression, rel, 1)
+#else
+#define expand_virtual_columns(expression, rel) (expression)
+#endif
+
 /* 19: replication origins have a longer prefix */
 #if PG_VERSION_NUM < 190000
 #define ReplOriginId		RepOriginId

@@ -37,7 +37,7 @@ extern List		 *publication_filters(const Published *published, int action);
 typedef struct RowFilters RowFilters;
 
 extern RowFilters *row_filters_build(const Published *published,
-									 const RowShape	 *shape);
+									 Relation table, const RowShape *shape);
 extern bool		   row_filters_apply(RowFilters *filters, RowChange *row);
 
 /* ---- the hand-over from an export (snapshot.c) */

@@ -15,10 +15,12 @@ use IPC::Run ();
 use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Test::More;
 use Time::HiRes ();
 
 our @EXPORT = qw(
   new_outflow_node
+  need_library
   new_export_dir
   create_slot
   slot_records
@@ -66,6 +68,23 @@ sub new_outflow_node
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION outflow');
 	return $node;
+}
+
+# need_library(NODE, NAME): another one's, for the whole file.  A server for which
+# it isn't packaged yet, which is a new one, can't be tested with it.
+sub need_library
+{
+	my ($node, $name) = @_;
+
+	return if -e $node->config_data('--pkglibdir') . "/$name.so";
+	BAIL_OUT("$name is not installed: run 'make deps'")
+	  if $node->pg_version < 19;
+  SKIP:
+	{
+		skip("$name is not packaged for this server", 1);
+	}
+	done_testing();
+	exit 0;
 }
 
 # start_psql(NODE, SQL, DATABASE): a session that runs it, and what it says

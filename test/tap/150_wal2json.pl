@@ -25,8 +25,7 @@ max_prepared_transactions = 10
 autovacuum = off
 EOC
 
-BAIL_OUT("wal2json is not installed: run 'make deps'")
-  unless -e $node->config_data('--pkglibdir') . '/wal2json.so';
+need_library($node, 'wal2json');
 $node->safe_psql('postgres',
 	"SELECT FROM pg_create_logical_replication_slot('theirs', 'wal2json')");
 create_slot($node, 'ours');
