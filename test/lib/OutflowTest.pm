@@ -21,6 +21,7 @@ use Time::HiRes ();
 our @EXPORT = qw(
   new_outflow_node
   need_library
+  server_major
   new_export_dir
   create_slot
   slot_records
@@ -70,6 +71,14 @@ sub new_outflow_node
 	return $node;
 }
 
+# server_major(NODE): 19 for its release candidates, too
+sub server_major
+{
+	my ($node) = @_;
+
+	return $node->pg_version =~ s/\D.*//r;
+}
+
 # need_library(NODE, NAME): another one's, for the whole file.  A server for which
 # it isn't packaged yet, which is a new one, can't be tested with it.
 sub need_library
@@ -78,7 +87,7 @@ sub need_library
 
 	return if -e $node->config_data('--pkglibdir') . "/$name.so";
 	BAIL_OUT("$name is not installed: run 'make deps'")
-	  if $node->pg_version < 19;
+	  if server_major($node) < 19;
   SKIP:
 	{
 		skip("$name is not packaged for this server", 1);
