@@ -189,6 +189,11 @@ parse_lsn(const char *text, XLogRecPtr *lsn)
 #define slot_name_check(name) ((void) ReplicationSlotValidateName(name, ERROR))
 #endif
 
+/* 19: a server encoding is gone */
+#if PG_VERSION_NUM >= 190000
+#define PG_MULE_INTERNAL PG_SQL_ASCII
+#endif
+
 /* 19: the name of a database is looked up like all others */
 #if PG_VERSION_NUM < 190000
 #include "commands/dbcommands.h"
