@@ -18,6 +18,8 @@ OBJS = \
 	src/row/shape.o \
 	src/row/invalidate.o \
 	src/row/settings.o \
+	src/position/xid.o \
+	src/position/snapshot_text.o \
 	src/encode/buffer.o \
 	src/encode/text.o \
 	src/encode/numeric.o \
