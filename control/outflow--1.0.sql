@@ -110,7 +110,8 @@ BEGIN
 	-- from 19 on a primary's first slot raises replica to logical
 	effective := current_setting('effective_wal_level', true);
 	ok := coalesce(effective, current_setting('wal_level')) = 'logical'
-		OR effective = 'replica' AND NOT pg_is_in_recovery();
+		OR (effective IS NOT DISTINCT FROM 'replica'
+			AND NOT pg_is_in_recovery());
 	detail := concat(current_setting('wal_level'), ', at present '
 		|| nullif(effective, current_setting('wal_level')));
 	fix := CASE WHEN ok THEN NULL
