@@ -337,7 +337,7 @@ help:
 	@echo "test-SUITE      one of regress, isolation, pgtap, tap, interop;"
 	@echo "                TESTS=\"name other*\" selects tests"
 	@echo "test-fault      kills at every failpoint and at random, an hour or so"
-	@echo "test-matrix     the suites on PostgreSQL 17 and 18, in a Debian of their own"
+	@echo "test-matrix     the suites on PostgreSQL 17, 18 and 19, in a Debian of their own"
 	@echo "test-valgrind   the SQL tests on a server under valgrind"
 	@echo "test-sanitize   the SQL tests with sanitizers and assertions"
 	@echo "coverage        which lines of src/ the suites reach"

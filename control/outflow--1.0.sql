@@ -116,6 +116,7 @@ DECLARE
 	libraries CONSTANT record :=
 		outflow.preflight_setting('output_plugin_libraries');
 	root CONSTANT record := outflow.preflight_setting('outflow.export_root');
+	effective pg_catalog.text;
 	available int;
 	used int;
 BEGIN
@@ -166,9 +167,17 @@ BEGIN
 	RETURN NEXT;
 
 	item := 'wal_level';
-	ok := pg_catalog.current_setting('wal_level') = 'logical';
-	detail := pg_catalog.current_setting('wal_level');
-	fix := CASE WHEN NOT ok THEN 'ALTER SYSTEM SET wal_level = logical;'
+	-- from 19 on a primary's first slot raises replica to logical
+	effective := pg_catalog.current_setting('effective_wal_level', true);
+	ok := coalesce(effective, pg_catalog.current_setting('wal_level')) = 'logical'
+		OR (effective IS NOT DISTINCT FROM 'replica'
+			AND NOT pg_catalog.pg_is_in_recovery());
+	detail := pg_catalog.concat(pg_catalog.current_setting('wal_level'), ', at present '
+		|| nullif(effective, pg_catalog.current_setting('wal_level')));
+	fix := CASE WHEN ok THEN NULL
+		WHEN pg_catalog.pg_is_in_recovery() AND effective = 'replica' THEN
+			'-- on the primary: a slot, or wal_level = logical and a restart'
+		ELSE 'ALTER SYSTEM SET wal_level = logical;'
 		' -- then restart the server' END;
 	RETURN NEXT;
 
@@ -339,10 +348,13 @@ AS $$
 			pg_catalog.concat_ws('; ',
 				CASE WHEN p.puballtables THEN
 					'FOR ALL TABLES: every new table joins it' END,
+				CASE WHEN p.all_sequences THEN
+					'FOR ALL SEQUENCES: no stream and no export has them' END,
 				'UPDATE and DELETE fail on ' || s.blocked
 					|| ', which has no replica identity'),
 			'ALTER TABLE ' || s.first_blocked || ' REPLICA IDENTITY FULL;'
-		FROM pg_catalog.pg_publication AS p
+		FROM (SELECT *, coalesce(pg_catalog.to_jsonb(a)->>'puballsequences' = 'true',
+				false) AS all_sequences FROM pg_catalog.pg_publication AS a) AS p
 		CROSS JOIN LATERAL (
 			SELECT pg_catalog.string_agg(t.name, ', ' ORDER BY t.name) AS blocked,
 				pg_catalog.min(t.name) AS first_blocked
@@ -350,7 +362,7 @@ AS $$
 			JOIN tables AS t ON t.oid = m.relid
 			WHERE NOT t.identified AND (p.pubupdate OR p.pubdelete)
 		) AS s
-		WHERE p.puballtables OR s.blocked IS NOT NULL
+		WHERE p.puballtables OR p.all_sequences OR s.blocked IS NOT NULL
 	)
 	SELECT f.item, f.ok, f.detail, f.fix
 	FROM findings AS f

@@ -126,9 +126,9 @@ check_slot_is_free(void)
 void
 handover_check(const Job *job)
 {
-	(void) ReplicationSlotValidateName(job->slot, ERROR);
+	slot_name_check(job->slot);
 	check_rights(job->slot, "create");
-	CheckLogicalDecodingRequirements();
+	check_logical_decoding_requirements();
 	if (slot_state(job) != SLOT_MISSING)
 		report_taken(job);
 	check_slot_is_free();

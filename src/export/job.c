@@ -12,8 +12,8 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
-#include "utils/pg_lsn.h"
 
+#include "compat.h"
 #include "export/job.h"
 #include "export/job_access.h"
 
@@ -221,6 +221,17 @@ load_sources(Job *job, MemoryContext context)
 	}
 }
 
+/* As we write LSNs everywhere; servers before and from 19 on print two ways. */
+static char *
+lsn_text(const char *field)
+{
+	XLogRecPtr lsn;
+
+	if (field == NULL || !parse_lsn(field, &lsn))
+		return NULL;
+	return psprintf("%X/%X", LSN_FORMAT_ARGS(lsn));
+}
+
 /* The job's own row, from the present result. */
 static Job *
 job_from_row(MemoryContext context)
@@ -243,7 +254,7 @@ job_from_row(MemoryContext context)
 	job->workers = (int) job_field_int(0, 11, 0);
 	job->options_json = copy_text(job_field(0, 12));
 	job->snapshot = copy_text(job_field(0, 13));
-	job->lsn = copy_text(job_field(0, 14));
+	job->lsn = lsn_text(job_field(0, 14));
 	job->parts_total = (int) job_field_int(0, 15, -1);
 	job->publishing = job_field_int(0, 16, 0) != 0;
 	job->started = copy_text(job_field(0, 17));

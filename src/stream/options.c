@@ -9,7 +9,6 @@
 #include <ctype.h>
 
 #include "commands/defrem.h"
-#include "utils/pg_lsn.h"
 
 #include "compat.h"
 #include "option.h"
@@ -117,7 +116,7 @@ parse_skipped(const char *text, SkippedChange *change)
 	char		 *lsn = pstrdup(text);
 	char		 *index = strchr(lsn, '/');
 	char		 *end;
-	bool		  bad = false;
+	bool		  good;
 	unsigned long value = 0;
 
 	/* behind a second slash, as in a record's id */
@@ -133,9 +132,9 @@ parse_skipped(const char *text, SkippedChange *change)
 			return false;
 	}
 	change->index = (uint32) value;
-	change->lsn = pg_lsn_in_internal(lsn, &bad);
+	good = parse_lsn(lsn, &change->lsn);
 	pfree(lsn);
-	return !bad;
+	return good;
 }
 
 void

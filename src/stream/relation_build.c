@@ -291,7 +291,8 @@ set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape,
 	rel->key_skip = find_key(session, rel, shape, decision->relation);
 	rel->filters = NULL;
 	if (session->options.publication_names != NIL)
-		rel->filters = row_filters_build(&decision->published, shape);
+		rel->filters =
+			row_filters_build(&decision->published, decision->as, shape);
 }
 
 static RowShape *
