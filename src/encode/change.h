@@ -110,7 +110,7 @@ typedef struct ChangeFormatOptions
 {
 	JsonStyle style;
 	bool	  include_old;
-	bool	  include_transactions;
+	bool	  include_transactions; /* else the begin is told, not written */
 	bool	  include_schemas;
 	void	 *own; /* a format's own parsed options */
 } ChangeFormatOptions;

@@ -163,6 +163,7 @@ struct StreamSession
 	/* writer.c */
 	StringInfoData batch;		 /* records not yet handed to the server */
 	int			   record_start; /* where the current record begins */
+	XLogRecPtr	   record_lsn;	 /* of the last record before it */
 	int			   unreported;	 /* changes since progress was reported */
 
 	/* send_queue.c */
@@ -292,8 +293,11 @@ extern bool oversize_message(StreamSession		 *session,
 extern StringInfo writer_begin(StreamSession *session);
 extern void		  writer_end(StreamSession *session);
 
-/* Hands over what is waiting; last_write at the end of a transaction. */
-extern void writer_flush(StreamSession *session, bool last_write);
+/* Hands over what is waiting, under the LSN that the callback was called for. */
+extern void writer_flush(StreamSession *session);
+
+/* The same before a record that must not share a buffer with others. */
+extern void writer_make_room(StreamSession *session);
 
 /* Keeps the connection alive while changes are passed over. */
 extern void writer_progress(StreamSession *session);
@@ -304,7 +308,7 @@ extern bool send_queue_is_possible(const LogicalDecodingContext *ctx);
 
 /* Leaves a message to be sent with others; false: it must be written now. */
 extern bool send_queue_put(StreamSession *session, const char *data, int len,
-						   bool last_write);
+						   XLogRecPtr lsn);
 
 extern void stream_init_callbacks(OutputPluginCallbacks *cb);
 
