@@ -76,6 +76,7 @@ typedef struct StreamRelation
 	char   identity;	 /* relreplident of the relation itself */
 	bool   has_identity; /* updates and deletes can be told apart */
 	bool   has_leaves;	 /* partitions appear under this one's name */
+	bool   expendable;	 /* about to be thrown away */
 	uint64 generation;	 /* of the cache, when this was built */
 	int	   actions;		 /* ACTION_ bits; 0: passed over, and no shape */
 	TransactionId
@@ -147,7 +148,10 @@ struct StreamSession
 	/* origin.c */
 	RepOriginId record_origin; /* of the record at hand */
 	RepOriginId named_origin;
-	char	   *origin_name; /* that one's */
+	char	   *origin_name;   /* that one's */
+	bool		origin_judged; /* in this transaction or piece of one: */
+	RepOriginId judged_origin;
+	bool		judged_wanted;
 
 	/* transaction.c, streamed.c */
 	StreamedTransaction *streamed; /* while a piece is being delivered */
@@ -217,6 +221,7 @@ extern bool tuple_read(StreamSession *session, StreamRelation *rel,
 
 extern bool origin_filter(LogicalDecodingContext *ctx, RepOriginId origin);
 extern bool origin_is_wanted(StreamSession *session, RepOriginId origin);
+extern bool origin_wrote_wanted(StreamSession *session, RepOriginId origin);
 extern const char *origin_name(StreamSession *session, RepOriginId origin);
 
 /* ---- transaction.c */

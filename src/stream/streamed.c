@@ -29,7 +29,7 @@ find_streamed(StreamSession *session, ReorderBufferTXN *txn)
 							  ALLOCSET_SMALL_SIZES);
 	streamed = MemoryContextAllocZero(context, sizeof(StreamedTransaction));
 	streamed->context = context;
-	streamed->skipped = !transaction_is_wanted(session, txn);
+	streamed->skipped = snapshots_have_all(session, txn->xid);
 	streamed->schemas = relation_table("outflow streamed definitions",
 									   sizeof(StreamedDefinition), context);
 	txn->output_plugin_private = streamed;
@@ -61,6 +61,7 @@ streamed_start(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	session->txn.time = 0;
 	session->txn.changes = streamed->changes;
 	session->position = streamed->position;
+	session->origin_judged = false;
 	session->skipped = streamed->skipped;
 	session->begun = false;
 	session->streamed = streamed;
@@ -115,6 +116,13 @@ end_streamed(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	bool				 silent = !streamed->emitted;
 	ChangeTransaction	 t;
 
+	/* until here, only the origins of its rows were known */
+	if (!origin_is_wanted(session, XLogRecGetOrigin(ctx->reader)))
+	{
+		OutputPluginUpdateProgress(ctx, silent);
+		streamed_abort(ctx, txn, txn->final_lsn);
+		return;
+	}
 	/* a prepared one always has its record, for what follows it */
 	if (event == EVENT_STREAM_PREPARE)
 		silent = streamed->skipped;

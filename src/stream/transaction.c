@@ -53,6 +53,7 @@ begin(StreamSession *session, ReorderBufferTXN *txn)
 	transaction_describe(&session->txn, txn);
 	session->begun = false;
 	session->skipped = !transaction_is_wanted(session, txn);
+	session->origin_judged = false;
 	session->position.lsn = InvalidXLogRecPtr;
 	session->position.index = 0;
 	if (!session->skipped)
