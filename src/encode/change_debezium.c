@@ -26,7 +26,7 @@
 
 typedef struct DebeziumShape
 {
-	ShapeText table;	/* ,"schema":..,"table":.. */
+	ShapeText table;						 /* ,"schema":..,"table":.. */
 	ShapeText absent[FLEXIBLE_ARRAY_MEMBER]; /* by column: its placeholder */
 } DebeziumShape;
 
