@@ -66,6 +66,42 @@ SELECT * FROM seen('origin', 'stream_later');
 SELECT count(*) FROM seen('origin', 'any') WHERE record IN ('4', '5', '6');
 SELECT pg_replication_origin_drop('stream_a'), pg_replication_origin_drop('stream b, "c"');
 SELECT * FROM seen('origin', 'stream_a,"stream b, ""c"""');
+-- a row that an origin wrote, in a transaction that ends without one, and the
+-- other way round: both must be wanted, one by one and in lists, in pieces too
+SELECT pg_replication_origin_create('stream_two') > 0;
+SELECT count(*) > 0 FROM pg_logical_slot_get_changes('stream_origins', NULL, NULL);
+SELECT pg_replication_origin_session_setup('stream_two');
+BEGIN;
+INSERT INTO t VALUES (21, 'written by the origin');
+SELECT pg_logical_emit_message(true, 'note', 'written by the origin') > '0/0';
+PREPARE TRANSACTION 'stream_origins';
+SELECT pg_replication_origin_session_reset();
+COMMIT PREPARED 'stream_origins';
+BEGIN;
+INSERT INTO t VALUES (22, 'written here');
+SELECT pg_replication_origin_session_setup('stream_two');
+INSERT INTO t VALUES (23, 'written by the origin');
+COMMIT;
+SELECT pg_replication_origin_session_reset();
+SELECT o AS origin, s AS streaming, string_agg(coalesce(r->'new'->>'id', r->>'op'), ' ' ORDER BY n) AS records
+FROM unnest('{none,"none,nobody",stream_two,"stream_two,none",any}'::text[]) WITH ORDINALITY AS u (o, u),
+	unnest('{off,on}'::text[]) AS s,
+	LATERAL (SELECT n, data::json AS r FROM peek('stream_origins', 'include_schemas', 'off', 'include_transactions', 'off', 'origin', o, 'streaming', s)) AS d
+GROUP BY u, o, s ORDER BY u, s;
+BEGIN;
+INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(2001, 2500) AS g;
+SELECT pg_replication_origin_session_setup('stream_two');
+INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(3001, 3500) AS g;
+COMMIT;
+SELECT pg_replication_origin_session_reset();
+SET logical_decoding_work_mem = '64kB';
+SELECT o AS origin, s AS streaming, r->>'op' AS op, count(*)
+FROM unnest('{none,"none,nobody",stream_two,"stream_two,none"}'::text[]) AS o, unnest('{off,on}'::text[]) AS s,
+	LATERAL (SELECT data::json AS r FROM peek('stream_origins', 'include_schemas', 'off', 'origin', o, 'streaming', s, 'messages', 'off')) AS d
+WHERE r->>'op' IN ('stream_commit', 'stream_abort') OR ((r->'new'->>'id')::int > 2000 AND (s = 'off' OR o LIKE 'stream_two%'))
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+RESET logical_decoding_work_mem;
+SELECT pg_replication_origin_drop('stream_two');
 -- bad lists
 \set VERBOSITY terse
 SELECT * FROM seen('origin', '');

@@ -44,6 +44,8 @@ typedef struct ChangePosition
 	XLogRecPtr	  lsn;
 	uint32		  index;  /* of the tuple or relation within one WAL record */
 	TransactionId subxid; /* in-progress transactions: who wrote it */
+	bool is_end; /* lsn is the end of a message's record, and maybe another's
+				  * begin: in its id it stands for the byte before */
 } ChangePosition;
 
 typedef struct RowChange
@@ -63,8 +65,9 @@ typedef struct RowChange
 	const bool	*left_out;	 /* by column index: unchanged or omitted, and so
 							  * not in the new row; NULL when there is none */
 
-	/* What names the row as it was before the change: the values, and by column
-	 * index which ones are no part of the key.  NULL when nothing does. */
+	/* What names the row, as it was before the change or as it was inserted:
+	 * the values, and by column index which ones are no part of the key.  NULL
+	 * when nothing does. */
 	const Datum *key_values;
 	const bool	*key_nulls;
 	const bool	*key_skip;
@@ -110,7 +113,7 @@ typedef struct ChangeFormatOptions
 {
 	JsonStyle style;
 	bool	  include_old;
-	bool	  include_transactions;
+	bool	  include_transactions; /* else the begin is told, not written */
 	bool	  include_schemas;
 	void	 *own; /* a format's own parsed options */
 } ChangeFormatOptions;

@@ -26,8 +26,7 @@
 
 typedef struct DebeziumShape
 {
-	ShapeText table;	/* ,"schema":..,"table":.. */
-	bool	 *key_skip; /* the columns that are not in the key; NULL: no key */
+	ShapeText table;						 /* ,"schema":..,"table":.. */
 	ShapeText absent[FLEXIBLE_ARRAY_MEMBER]; /* by column: its placeholder */
 } DebeziumShape;
 
@@ -74,7 +73,6 @@ static void
 debezium_prepare(RowShape *shape, const ChangeFormatOptions *options)
 {
 	DebeziumShape *prepared;
-	bool		  *key_skip;
 	StringInfoData scratch;
 	int			   i;
 
@@ -85,12 +83,8 @@ debezium_prepare(RowShape *shape, const ChangeFormatOptions *options)
 	initStringInfo(&scratch);
 	json_append_table(&scratch, &options->style, shape->schema, shape->name);
 	prepared->table = shape_text_take(shape, &scratch);
-	key_skip = MemoryContextAllocZero(shape->context, shape->ncolumns + 1);
 	for (i = 0; i < shape->ncolumns; i++)
 	{
-		key_skip[i] = !shape->columns[i].is_key;
-		if (!key_skip[i])
-			prepared->key_skip = key_skip;
 		render_placeholder(&scratch, &shape->columns[i].type);
 		prepared->absent[i] = shape_text_take(shape, &scratch);
 	}
@@ -141,15 +135,10 @@ append_patched_row(StringInfo out, const JsonStyle *style,
 static void
 append_key(StringInfo out, const JsonStyle *style, const RowChange *change)
 {
-	DebeziumShape *prepared = change->shape->prepared;
-
 	buffer_append_literal(out, ",\"key\":");
-	if (prepared->key_skip && change->old_values)
-		json_row(out, style, change->shape, change->old_values,
-				 change->old_nulls, prepared->key_skip);
-	else if (prepared->key_skip && change->new_values)
-		json_row(out, style, change->shape, change->new_values,
-				 change->new_nulls, prepared->key_skip);
+	if (change->key_values)
+		json_row(out, style, change->shape, change->key_values,
+				 change->key_nulls, change->key_skip);
 	else
 		buffer_append_literal(out, "null");
 }

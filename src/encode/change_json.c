@@ -68,7 +68,7 @@ json_change_row(StringInfo out, const ChangeFormatOptions *options,
 		json_append_string(out, style, change->leaf_name);
 		buffer_append_char(out, '}');
 	}
-	if (change->key_values)
+	if (change->key_values && change->op != CHANGE_INSERT)
 	{
 		buffer_append_literal(out, ",\"key\":");
 		json_row(out, style, shape, change->key_values, change->key_nulls,

@@ -163,7 +163,7 @@ json_append_id(StringInfo out, const ChangeTransaction *txn,
 	else
 		dst = put_hex64(dst, txn->commit_lsn);
 	*dst++ = '/';
-	dst = put_hex64(dst, position->lsn);
+	dst = put_hex64(dst, position->lsn - (position->is_end ? 1 : 0));
 	*dst++ = '/';
 	dst = put_index(dst, position->index);
 	*dst++ = '"';

@@ -69,6 +69,8 @@ change_json_transaction(StringInfo out, const ChangeFormatOptions *options,
 {
 	int members = events[event].members;
 
+	if (event == EVENT_BEGIN && !options->include_transactions)
+		return;
 	buffer_append_literal(out, "{\"op\":\"");
 	buffer_append(out, events[event].op, strlen(events[event].op));
 	buffer_append_literal(out, "\",\"xid\":");

@@ -230,6 +230,8 @@ debezium_transaction(StringInfo out, const ChangeFormatOptions *options,
 	Debezium *debezium = debezium_of(options);
 
 	debezium_enter(debezium, &options->style, txn);
+	if (!options->include_transactions)
+		return;
 	if (event == EVENT_BEGIN)
 	{
 		buffer_append_literal(out, "{\"status\":\"BEGIN\",");

@@ -172,8 +172,9 @@ extern void row_listen_invalidations(ShapeInvalidation callback);
  * functions of KIND_OTHER write ISO dates, UTC, hex bytea, shortest floats,
  * C money and qualified names, whatever the session says.
  *
- * settings_pin() works at once; settings_unpin() gives the session's own back.
- * Inside a transaction an error restores them as well (a GUC nest level).
+ * They are a scope: settings_pin_canonical() opens it and settings_unpin() ends
+ * it, and so does, at the latest, the end of the (sub)transaction in which it
+ * was opened; outside of any transaction, the end of the memory context.
  */
 typedef struct PinnedSettings PinnedSettings;
 extern PinnedSettings		 *settings_pin_canonical(MemoryContext context);

@@ -200,11 +200,13 @@ write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 		write_record(session, rel, row, measured);
 }
 
-/* Whether this relation's changes in the current transaction are wanted. */
+/* Whether this change of the relation is wanted. */
 static bool
-is_wanted(StreamSession *session, StreamRelation *rel, int action)
+is_wanted(StreamSession *session, StreamRelation *rel, int action,
+		  const ReorderBufferChange *change)
 {
 	return (rel->actions & action) &&
+		   origin_wrote_wanted(session, change->origin_id) &&
 		   !(rel->after && snapshot_has(rel->after, session->txn.xid)) &&
 		   !(session->options.nskipped > 0 && is_skipped(session));
 }
@@ -218,7 +220,7 @@ emit_row(StreamSession *session, Relation relation,
 	ErrorContextCallback errors;
 	MemoryContext		 old;
 
-	if (!is_wanted(session, rel, 1 << op))
+	if (!is_wanted(session, rel, 1 << op, change))
 		return;
 
 	current_column = NULL;
@@ -283,7 +285,7 @@ change_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		if (session->skipped)
 			continue;
 		rel = relation_find(session, relations[i]);
-		if (!is_wanted(session, rel, ACTION_TRUNCATE) ||
+		if (!is_wanted(session, rel, ACTION_TRUNCATE, change) ||
 			!(session->options.action_mask & ACTION_TRUNCATE))
 			continue;
 		old = MemoryContextSwitchTo(session->change_context);

@@ -91,13 +91,20 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	/*
 	 * The id of a message outside of transactions is its own LSN, as commit
 	 * LSN: it is delivered before the transaction that commits just behind.
+	 *
+	 * The server gives the LSN at which a message's record ends, and so the
+	 * next one begins.  Which of the two comes first is not the same on every
+	 * delivery if they belong to different subtransactions.  So that their ids
+	 * are, they count apart.
 	 */
 	ChangePosition	  at = {.lsn = InvalidXLogRecPtr};
 	ChangeTransaction none = {.commit_lsn = lsn};
 
 	if (transactional)
 	{
-		position_advance(session, lsn, writing_subxid(txn));
+		at.lsn = lsn;
+		at.is_end = true;
+		at.subxid = writing_subxid(txn);
 		writer_progress(session);
 		if (session->skipped ||
 			snapshot_has(snapshot_of(session, NULL, NULL), session->txn.xid))
@@ -112,10 +119,10 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (transactional)
 	{
 		transaction_ensure_begun(session);
-		write_message(session, &session->txn, &session->position, &message);
+		write_message(session, &session->txn, &at, &message);
 		session->txn.changes++;
 		return;
 	}
 	write_message(session, &none, &at, &message);
-	writer_flush(session, true);
+	writer_flush(session);
 }

@@ -323,7 +323,8 @@ set_stream_options(const Wal2jsonOptions *given, StreamOptions *options)
 		split_list("add-msg-prefixes", given->add_msg_prefixes);
 	options->exclude_prefixes =
 		split_list("filter-msg-prefixes", given->filter_msg_prefixes);
-	options->include_transactions = true;
+	options->include_transactions =
+		given->format_version == 1 || given->format.include_transaction;
 	options->skip_changes = given->skip_changes;
 	skip_changes_parse(options);
 	options->max_value_bytes = given->max_value_bytes;
@@ -355,7 +356,6 @@ wal2json_options_parse(List *elements, StreamOptions *options)
 	options->traits.needs_identity = true;
 	options->traits.shows_defaults = format->include_default;
 	options->traits.keep_unchanged = true;
-	options->traits.stamp_all = true;
 	options->traits.all_kinds = true;
 	options->traits.plain_messages = true;
 	options->traits.virtual_columns = true;

@@ -2,13 +2,20 @@
  * origin.c
  *		Replication origins: which ones are wanted, and their names.
  *
+ * A row is wanted if the origin that wrote it is, and that with which its
+ * transaction ended; mostly they are the same.  Of a message inside of a
+ * transaction the server doesn't tell later which origin wrote it: the
+ * transaction's decides.
+ *
  * Numbers of origins are known to every WAL record, names are in the catalog.
- * So "none" and numbers are decided as early as the server asks, and names at
- * a transaction's begin, where catalogs can be read.
+ * So "none" and numbers are decided as early as the server asks, and names
+ * when a transaction is delivered, where catalogs can be read as they were.
  */
 #include "postgres.h"
 
+#include "access/rmgr.h"
 #include "access/xact.h"
+#include "access/xlogreader.h"
 #include "replication/origin.h"
 
 #include "compat.h"
@@ -26,6 +33,8 @@ origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin)
 	session->record_origin = origin;
 	if (list_member_oid(session->options.exclude_origins, origin))
 		return true;
+	if (XLogRecGetRmid(ctx->reader) == RM_LOGICALMSG_ID)
+		return false;
 	wanted = session->options.origin;
 	return list_length(wanted) == 1 && strcmp(linitial(wanted), "none") == 0 &&
 		   origin != InvalidReplOriginId;
@@ -102,4 +111,16 @@ origin_is_wanted(StreamSession *session, ReplOriginId origin)
 			return true;
 	}
 	return false;
+}
+
+/* The same for a row, which mostly has the origin of the one before. */
+bool
+origin_wrote_wanted(StreamSession *session, ReplOriginId origin)
+{
+	if (likely(session->origin_judged && session->judged_origin == origin))
+		return session->judged_wanted;
+	session->judged_wanted = origin_is_wanted(session, origin);
+	session->judged_origin = origin;
+	session->origin_judged = true;
+	return session->judged_wanted;
 }

@@ -12,7 +12,12 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/table.h"
+#include "catalog/pg_class.h"
 #include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/fmgroids.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
@@ -83,7 +88,7 @@ invalidate(Oid relid)
 		if (slot && slot->rel->has_leaves)
 			invalidate_leaves(slot->rel);
 		if (listening->options.traits.shows_defaults ||
-			hash_search(listening->watched, &relid, HASH_FIND, NULL))
+			hash_search(listening->watched, &relid, HASH_REMOVE, NULL))
 			listening->generation++;
 	}
 	else
@@ -103,7 +108,57 @@ relation_cache_invalidate(void)
 	invalidate(InvalidOid);
 }
 
-/* Most of many marked entries are of tables that are gone for good. */
+/* Not by the caches, which would remember each that is gone. */
+static bool
+relation_exists(Relation pg_class, Oid relid)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	bool		found;
+
+	ScanKeyInit(&key, Anum_pg_class_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(pg_class, ClassOidIndexId, true, NULL, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	return found;
+}
+
+/*
+ * Marks the entries that may go, all of which can be made again: of those that
+ * consumers know a definition of, only what is gone for good, lest they get it
+ * once more.  The others give back what they hold.
+ */
+static void
+find_expendable(StreamSession *session)
+{
+	Relation pg_class = table_open(RelationRelationId, AccessShareLock);
+	relation_iterator iterator;
+	RelationSlot	 *slot;
+
+	relation_start_iterate(session->relations, &iterator);
+	while ((slot = relation_iterate(session->relations, &iterator)))
+	{
+		StreamRelation *rel = slot->rel;
+
+		rel->expendable = false; /* an error may have kept it here */
+		if (rel->valid)
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		if (rel->shape)
+			row_shape_free(rel->shape);
+		rel->shape = NULL;
+		rel->expendable = (rel->schema_hash == 0 && !rel->warned_identity &&
+						   !rel->warned_oversize) ||
+						  !relation_exists(pg_class, rel->relid);
+	}
+	table_close(pg_class, AccessShareLock);
+}
+
+/*
+ * Most of many marked entries are of tables that are gone for good.  A root
+ * that goes while one of its leaves stays leaves that to be built again.
+ */
 void
 relation_cache_trim(StreamSession *session)
 {
@@ -113,15 +168,23 @@ relation_cache_trim(StreamSession *session)
 	if (likely(session->stale < MAX_STALE))
 		return;
 	session->stale = 0;
+	find_expendable(session);
 	relation_start_iterate(session->relations, &iterator);
 	while ((slot = relation_iterate(session->relations, &iterator)))
 	{
-		StreamRelation *rel = slot->rel;
-
-		if (rel->valid || rel->shape == NULL)
+		if (!slot->rel->as->expendable)
 			continue;
-		row_shape_free(rel->shape);
-		rel->shape = NULL;
+		slot->rel->as = slot->rel;
+		slot->rel->valid = false;
+	}
+	session->last = NULL;
+	relation_start_iterate(session->relations, &iterator);
+	while ((slot = relation_iterate(session->relations, &iterator)))
+	{
+		if (!slot->rel->expendable)
+			continue;
+		pfree(slot->rel);
+		relation_delete_item(session->relations, slot);
 	}
 }
 

@@ -76,6 +76,7 @@ typedef struct StreamRelation
 	char   identity;	 /* relreplident of the relation itself */
 	bool   has_identity; /* updates and deletes can be told apart */
 	bool   has_leaves;	 /* partitions appear under this one's name */
+	bool   expendable;	 /* about to be thrown away */
 	uint64 generation;	 /* of the cache, when this was built */
 	int	   actions;		 /* ACTION_ bits; 0: passed over, and no shape */
 	TransactionId
@@ -148,7 +149,10 @@ struct StreamSession
 	/* origin.c */
 	ReplOriginId record_origin; /* of the record at hand */
 	ReplOriginId named_origin;
-	char		*origin_name; /* that one's */
+	char		*origin_name;	/* that one's */
+	bool		 origin_judged; /* in this transaction or piece of one: */
+	ReplOriginId judged_origin;
+	bool		 judged_wanted;
 
 	/* transaction.c, streamed.c */
 	StreamedTransaction *streamed; /* while a piece is being delivered */
@@ -164,6 +168,7 @@ struct StreamSession
 	/* writer.c */
 	StringInfoData batch;		 /* records not yet handed to the server */
 	int			   record_start; /* where the current record begins */
+	XLogRecPtr	   record_lsn;	 /* of the last record before it */
 	int			   unreported;	 /* changes since progress was reported */
 
 	/* send_queue.c */
@@ -217,6 +222,7 @@ extern bool tuple_read(StreamSession *session, StreamRelation *rel,
 
 extern bool origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin);
 extern bool origin_is_wanted(StreamSession *session, ReplOriginId origin);
+extern bool origin_wrote_wanted(StreamSession *session, ReplOriginId origin);
 extern const char *origin_name(StreamSession *session, ReplOriginId origin);
 
 /* ---- transaction.c */
@@ -293,8 +299,11 @@ extern bool oversize_message(StreamSession		 *session,
 extern StringInfo writer_begin(StreamSession *session);
 extern void		  writer_end(StreamSession *session);
 
-/* Hands over what is waiting; last_write at the end of a transaction. */
-extern void writer_flush(StreamSession *session, bool last_write);
+/* Hands over what is waiting, under the LSN that the callback was called for. */
+extern void writer_flush(StreamSession *session);
+
+/* The same before a record that must not share a buffer with others. */
+extern void writer_make_room(StreamSession *session);
 
 /* Keeps the connection alive while changes are passed over. */
 extern void writer_progress(StreamSession *session);
@@ -305,7 +314,7 @@ extern bool send_queue_is_possible(const LogicalDecodingContext *ctx);
 
 /* Leaves a message to be sent with others; false: it must be written now. */
 extern bool send_queue_put(StreamSession *session, const char *data, int len,
-						   bool last_write);
+						   XLogRecPtr lsn);
 
 extern void stream_init_callbacks(OutputPluginCallbacks *cb);
 

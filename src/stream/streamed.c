@@ -29,7 +29,7 @@ find_streamed(StreamSession *session, ReorderBufferTXN *txn)
 							  ALLOCSET_SMALL_SIZES);
 	streamed = MemoryContextAllocZero(context, sizeof(StreamedTransaction));
 	streamed->context = context;
-	streamed->skipped = !transaction_is_wanted(session, txn);
+	streamed->skipped = snapshots_have_all(session, txn->xid);
 	streamed->schemas = relation_table("outflow streamed definitions",
 									   sizeof(StreamedDefinition), context);
 	txn->output_plugin_private = streamed;
@@ -61,6 +61,7 @@ streamed_start(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	session->txn.time = 0;
 	session->txn.changes = streamed->changes;
 	session->position = streamed->position;
+	session->origin_judged = false;
 	session->skipped = streamed->skipped;
 	session->begun = false;
 	session->streamed = streamed;
@@ -82,7 +83,7 @@ streamed_stop(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	{
 		transaction_write(session, EVENT_STREAM_STOP, &session->txn,
 						  InvalidTransactionId);
-		writer_flush(session, false);
+		writer_flush(session);
 	}
 	session->begun = false;
 	session->streamed = NULL;
@@ -100,7 +101,7 @@ streamed_abort(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (streamed && streamed->emitted)
 	{
 		transaction_write(session, EVENT_STREAM_ABORT, &t, txn->xid);
-		writer_flush(session, false);
+		writer_flush(session);
 	}
 	if (top == txn)
 		forget(txn);
@@ -115,6 +116,13 @@ end_streamed(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	bool				 silent = !streamed->emitted;
 	ChangeTransaction	 t;
 
+	/* until here, only the origins of its rows were known */
+	if (!origin_is_wanted(session, XLogRecGetOrigin(ctx->reader)))
+	{
+		OutputPluginUpdateProgress(ctx, silent);
+		streamed_abort(ctx, txn, txn->final_lsn);
+		return;
+	}
 	/* a prepared one always has its record, for what follows it */
 	if (event == EVENT_STREAM_PREPARE)
 		silent = streamed->skipped;
@@ -127,7 +135,7 @@ end_streamed(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		if (event == EVENT_STREAM_PREPARE)
 			t.time = rbtxn_prepare_time(txn);
 		transaction_write(session, event, &t, InvalidTransactionId);
-		writer_flush(session, true);
+		writer_flush(session);
 	}
 	forget(txn);
 }

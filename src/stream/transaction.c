@@ -53,6 +53,7 @@ begin(StreamSession *session, ReorderBufferTXN *txn)
 	transaction_describe(&session->txn, txn);
 	session->begun = false;
 	session->skipped = !transaction_is_wanted(session, txn);
+	session->origin_judged = false;
 	session->position.lsn = InvalidXLogRecPtr;
 	session->position.index = 0;
 	if (!session->skipped)
@@ -81,7 +82,7 @@ transaction_ensure_begun(StreamSession *session)
 		transaction_write(session, EVENT_STREAM_START, &session->txn,
 						  InvalidTransactionId);
 	}
-	else if (session->options.include_transactions)
+	else
 		transaction_write(session, EVENT_BEGIN, &session->txn,
 						  InvalidTransactionId);
 }
@@ -101,7 +102,7 @@ transaction_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (session->options.include_transactions)
 		transaction_write(session, EVENT_COMMIT, &session->txn,
 						  InvalidTransactionId);
-	writer_flush(session, true);
+	writer_flush(session);
 }
 
 /*
@@ -138,7 +139,7 @@ transaction_prepare(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		return;
 	transaction_write(session, EVENT_PREPARE, &session->txn,
 					  InvalidTransactionId);
-	writer_flush(session, true);
+	writer_flush(session);
 }
 
 /*
@@ -155,7 +156,7 @@ finish_prepared(StreamSession *session, TransactionEvent event,
 	if (skipped)
 		return;
 	transaction_write(session, event, t, InvalidTransactionId);
-	writer_flush(session, true);
+	writer_flush(session);
 }
 
 void

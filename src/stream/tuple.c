@@ -84,13 +84,13 @@ resolve_unchanged(StreamRelation *rel, bool has_old)
 	return any;
 }
 
-/* Where the values are that name the row as it was. */
+/* Where the values are that name the row: as it was, or as it came. */
 static void
 set_key(StreamRelation *rel, RowChange *row)
 {
-	if (row->op == CHANGE_INSERT || rel->key_skip == NULL)
+	if (rel->key_skip == NULL)
 		return;
-	if (row->old_values)
+	if (row->old_values && row->op != CHANGE_INSERT)
 	{
 		row->key_values = row->old_values;
 		row->key_nulls = row->old_nulls;

@@ -3,12 +3,22 @@
  *		From records to messages: gathers records, hands them to the server.
  *
  * With batch_bytes = 0 each record is a message.  Otherwise records, separated
- * by newlines, are packed until there are that many bytes; what is waiting
- * always goes out at the end of a transaction, under its end LSN, so that a
- * client that confirms the message confirms the transaction.
+ * by newlines, are packed until there are that many bytes.  What is waiting
+ * always goes out at the end of a transaction.
  *
- * Records are gathered in a buffer of our own, since the server stamps a
- * message with the LSN of the moment in which its writing begins.
+ * Every message carries an LSN.  Clients confirm it, and some of them, once
+ * they have confirmed the LSN of the last message, whatever position a
+ * keepalive tells afterwards.  So:
+ *
+ * - In the middle of a transaction it is that of the last record in the
+ *	 message.  Confirming it confirms what committed before, which has been
+ *	 delivered, and no part of this transaction, which ends later.
+ * - A transaction's last message carries its end LSN, which confirms it.  Were
+ *	 it a row's, a client that had confirmed an earlier transaction, which may
+ *	 have ended after that row, would lose this one to the next keepalive.
+ *
+ * Hence a message that is full waits for the next record, or the end, to know
+ * which of the two it is.
  */
 #include "postgres.h"
 
@@ -34,29 +44,57 @@ shrink_buffer(StringInfo buffer, MemoryContext context, int64 wanted)
 	MemoryContextSwitchTo(old);
 }
 
-void
-writer_flush(StreamSession *session, bool last_write)
+/* The server stamps a message with what it finds in write_location. */
+static void
+write_through_server(StreamSession *session, XLogRecPtr lsn)
 {
 	LogicalDecodingContext *ctx = session->ctx;
 	StringInfo				batch = &session->batch;
+	XLogRecPtr				location = ctx->write_location;
+
+	ctx->write_location = lsn;
+	OutputPluginPrepareWrite(ctx, true);
+	buffer_append(ctx->out, batch->data, batch->len);
+	resetStringInfo(batch);
+	shrink_buffer(batch, session->context, session->options.batch_bytes);
+	OutputPluginWrite(ctx, true);
+	ctx->write_location = location;
+	shrink_buffer(ctx->out, ctx->context, session->options.batch_bytes);
+	session->unreported = 0;
+}
+
+static void
+hand_over(StreamSession *session, XLogRecPtr lsn)
+{
+	StringInfo batch = &session->batch;
 
 	batch->len = session->record_start;
 	if (batch->len == 0)
 		return;
 	session->record_start = 0;
-	last_write |= session->options.traits.stamp_all;
-	if (send_queue_put(session, batch->data, batch->len, last_write))
-	{
+	if (send_queue_put(session, batch->data, batch->len, lsn))
 		resetStringInfo(batch);
-		return;
-	}
-	OutputPluginPrepareWrite(ctx, last_write);
-	buffer_append(ctx->out, batch->data, batch->len);
-	resetStringInfo(batch);
-	shrink_buffer(batch, session->context, session->options.batch_bytes);
-	OutputPluginWrite(ctx, last_write);
-	shrink_buffer(ctx->out, ctx->context, session->options.batch_bytes);
-	session->unreported = 0;
+	else
+		write_through_server(session, lsn);
+}
+
+void
+writer_flush(StreamSession *session)
+{
+	hand_over(session, session->ctx->write_location);
+}
+
+void
+writer_make_room(StreamSession *session)
+{
+	hand_over(session, session->record_lsn);
+}
+
+static bool
+is_full(const StreamSession *session)
+{
+	return session->record_start > 0 && !session->options.traits.one_record &&
+		   session->record_start >= session->options.batch_bytes;
 }
 
 /*
@@ -69,6 +107,8 @@ writer_begin(StreamSession *session)
 {
 	StringInfo batch = &session->batch;
 
+	if (is_full(session))
+		writer_make_room(session);
 	batch->len = session->record_start;
 	batch->cursor = 0; /* no limit of a record before this one */
 	if (batch->len > 0 && !session->options.traits.one_record)
@@ -85,11 +125,10 @@ writer_end(StreamSession *session)
 
 	if (batch->len == session->record_start + separator)
 		batch->len = session->record_start; /* the format wrote nothing */
+	else
+		session->record_lsn = session->ctx->write_location;
 	batch->data[batch->len] = '\0';
 	session->record_start = batch->len;
-	if (batch->len > 0 && !joined &&
-		batch->len >= session->options.batch_bytes)
-		writer_flush(session, false);
 }
 
 void

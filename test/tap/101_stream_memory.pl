@@ -96,8 +96,10 @@ SQL
 	leave($slot, $client, $file);
 }
 
-# tables that are gone
-my ($client, $file, $received) = follow('tables');
+# tables that are gone: of one stream's, and passed over by another
+my %streams = (
+	tables => [ follow('tables') ],
+	excluded => [ follow('excluded', '-o', 'exclude_tables=public.gone_*') ]);
 my $come_and_go = sub {
 	my ($from, $to) = @_;
 
@@ -108,15 +110,26 @@ DO \$\$ BEGIN FOR i IN $from .. $to LOOP
 	EXECUTE format('DROP TABLE gone_%s', i);
 	COMMIT;
 END LOOP; END \$\$;
+INSERT INTO t VALUES (900000 + $to, 'after them');
 SQL
-	ok($received->($to), "changes of table $to have come");
-	return (held('tables'))[1];
+	my %held;
+	foreach my $slot (sort keys %streams)
+	{
+		ok($streams{$slot}[2]->(900000 + $to), "$slot: what follows table $to has come");
+		$held{$slot} = [ held($slot) ];
+	}
+	return \%held;
 };
-my $few = $come_and_go->(1001, 1400);
+my $few = $come_and_go->(1001, 1600);
 my $many = $come_and_go->(2001, 4000);
-cmp_ok($many, '<', $few + 4 * $megabyte,
-	"two thousand tables leave nothing: $few bytes before, $many behind");
-leave('tables', $client, $file);
+foreach my $slot (sort keys %streams)
+{
+	my ($own, $all) = map { $many->{$slot}[$_] - $few->{$slot}[$_] } 0, 1;
+
+	cmp_ok($own, '<', 64 * 1024, "$slot: two thousand tables leave nothing of ours: $own bytes more");
+	cmp_ok($all, '<', 4 * $megabyte, "$slot: nor of the server's: $all bytes more");
+	leave($slot, @{ $streams{$slot} }[ 0, 1 ]);
+}
 
 $node->stop;
 done_testing();
