@@ -514,10 +514,10 @@ CREATE TABLE outflow.job (
 	part_size bigint NOT NULL,
 	workers int NOT NULL,
 	base bigint,
-	slot name,
-	publication name,			-- that named the tables
-	slot_start pg_lsn,			-- its confirmed LSN when this job made it
-	slot_restart pg_lsn,		-- and its restart LSN
+	slot pg_catalog.name,
+	publication pg_catalog.name,			-- that named the tables
+	slot_start pg_catalog.pg_lsn,			-- its confirmed LSN when this job made it
+	slot_restart pg_catalog.pg_lsn,		-- and its restart LSN
 	slot_ready boolean NOT NULL DEFAULT false,	-- what it can't show has ended
 	options pg_catalog.jsonb NOT NULL,
 	settings pg_catalog.jsonb NOT NULL,	-- captured: what text output depends on
@@ -525,7 +525,7 @@ CREATE TABLE outflow.job (
 	lsn pg_catalog.pg_lsn,
 	parts_total int,			-- null until a plan has been made
 	publishing boolean NOT NULL DEFAULT false,
-	manifest text,				-- the sum of the one above those of many tables
+	manifest pg_catalog.text,				-- the sum of the one above those of many tables
 	retries int NOT NULL DEFAULT 0,
 	waiting_for pg_catalog.text,			-- when queued, or before another try
 	tried pg_catalog.timestamptz,	-- when it was last found that it must wait

@@ -105,7 +105,7 @@ short("$call options => jsonb_build_object($long, 1))", 'a long option');
 short("$call options => jsonb_build_object($long, '{}'::jsonb))", '... with no scalar');
 short("$call format => 'parquet', options => jsonb_build_object('lossy', left($long, 400000)))", 'a long lossy');
 short("$call format => 'parquet', options => jsonb_build_object('lossy', left($long, 400000) || '=null'))", '... for a column');
-foreach my $option ('encoding', 'delimiter', 'null', 'carry', 'header', 'row_group_rows', 'overwrite')
+foreach my $option ('encoding', 'delimiter', 'carry', 'header', 'row_group_rows', 'overwrite')
 {
 	short("$call options => jsonb_build_object('$option', left($long, 400000)))", "a long $option");
 }
