@@ -116,6 +116,7 @@ DECLARE
 	libraries CONSTANT record :=
 		outflow.preflight_setting('output_plugin_libraries');
 	root CONSTANT record := outflow.preflight_setting('outflow.export_root');
+	effective pg_catalog.text;
 	available int;
 	used int;
 BEGIN
@@ -133,7 +134,8 @@ BEGIN
 	ELSE
 		ok := EXISTS (
 			SELECT FROM pg_catalog.string_to_table(libraries.value, ',') AS listed
-			WHERE pg_catalog.btrim(listed, E' "\t\n') IN ('outflow', '$libdir/outflow'));
+			WHERE pg_catalog.btrim(listed, E' "\t\n') IN ('outflow', '$libdir/outflow',
+				'outflow_wal2json', '$libdir/outflow_wal2json'));
 		detail := pg_catalog.format('the server allows %s', libraries.value);
 		IF NOT ok THEN
 			fix := pg_catalog.format('ALTER SYSTEM SET output_plugin_libraries = %s;'
@@ -165,9 +167,17 @@ BEGIN
 	RETURN NEXT;
 
 	item := 'wal_level';
-	ok := pg_catalog.current_setting('wal_level') = 'logical';
-	detail := pg_catalog.current_setting('wal_level');
-	fix := CASE WHEN NOT ok THEN 'ALTER SYSTEM SET wal_level = logical;'
+	-- from 19 on a primary's first slot raises replica to logical
+	effective := pg_catalog.current_setting('effective_wal_level', true);
+	ok := coalesce(effective, pg_catalog.current_setting('wal_level')) = 'logical'
+		OR (effective IS NOT DISTINCT FROM 'replica'
+			AND NOT pg_catalog.pg_is_in_recovery());
+	detail := pg_catalog.concat(pg_catalog.current_setting('wal_level'), ', at present '
+		|| nullif(effective, pg_catalog.current_setting('wal_level')));
+	fix := CASE WHEN ok THEN NULL
+		WHEN pg_catalog.pg_is_in_recovery() AND effective = 'replica' THEN
+			'-- on the primary: a slot, or wal_level = logical and a restart'
+		ELSE 'ALTER SYSTEM SET wal_level = logical;'
 		' -- then restart the server' END;
 	RETURN NEXT;
 
@@ -223,8 +233,10 @@ BEGIN
 	detail := CASE WHEN NOT root.readable THEN
 			pg_catalog.format('role %I may not read this setting', current_user)
 		WHEN ok THEN root.value
-		ELSE 'not set: members of pg_write_server_files export to any'
-			' directory that the server may write to' END;
+		ELSE 'not set: every member of pg_write_server_files may make'
+			' directories and files, and replace exports, wherever the'
+			' server''s operating system user may write, except in the'
+			' server''s own directories and hidden ones' END;
 	fix := CASE WHEN ok IS NULL AND root.readable THEN
 		'LOAD ''outflow''; ALTER SYSTEM SET outflow.export_root ='
 		' ''/srv/export'';'
@@ -336,10 +348,13 @@ AS $$
 			pg_catalog.concat_ws('; ',
 				CASE WHEN p.puballtables THEN
 					'FOR ALL TABLES: every new table joins it' END,
+				CASE WHEN p.all_sequences THEN
+					'FOR ALL SEQUENCES: no stream and no export has them' END,
 				'UPDATE and DELETE fail on ' || s.blocked
 					|| ', which has no replica identity'),
 			'ALTER TABLE ' || s.first_blocked || ' REPLICA IDENTITY FULL;'
-		FROM pg_catalog.pg_publication AS p
+		FROM (SELECT *, coalesce(pg_catalog.to_jsonb(a)->>'puballsequences' = 'true',
+				false) AS all_sequences FROM pg_catalog.pg_publication AS a) AS p
 		CROSS JOIN LATERAL (
 			SELECT pg_catalog.string_agg(t.name, ', ' ORDER BY t.name) AS blocked,
 				pg_catalog.min(t.name) AS first_blocked
@@ -347,7 +362,7 @@ AS $$
 			JOIN tables AS t ON t.oid = m.relid
 			WHERE NOT t.identified AND (p.pubupdate OR p.pubdelete)
 		) AS s
-		WHERE p.puballtables OR s.blocked IS NOT NULL
+		WHERE p.puballtables OR p.all_sequences OR s.blocked IS NOT NULL
 	)
 	SELECT f.item, f.ok, f.detail, f.fix
 	FROM findings AS f
@@ -433,7 +448,8 @@ FROM pg_catalog.pg_replication_slots AS s,
 	LATERAL (SELECT pg_catalog.current_setting(
 		'idle_replication_slot_timeout', true)) AS idle (timeout)
 WHERE s.plugin OPERATOR(pg_catalog.=) ANY (ARRAY['outflow',
-	'$libdir/outflow']::pg_catalog.name[]);
+	'$libdir/outflow', 'outflow_wal2json',
+	'$libdir/outflow_wal2json']::pg_catalog.name[]);
 GRANT SELECT ON outflow.slots TO PUBLIC;
 
 -- capture_ddl: event triggers write DDL into the WAL as logical messages
@@ -500,7 +516,8 @@ CREATE TABLE outflow.job (
 	base bigint,
 	slot name,
 	publication name,			-- that named the tables
-	slot_made boolean NOT NULL DEFAULT false,	-- by this job, or about to be
+	slot_start pg_lsn,			-- its confirmed LSN when this job made it
+	slot_restart pg_lsn,		-- and its restart LSN
 	slot_ready boolean NOT NULL DEFAULT false,	-- what it can't show has ended
 	options pg_catalog.jsonb NOT NULL,
 	settings pg_catalog.jsonb NOT NULL,	-- captured: what text output depends on
@@ -508,6 +525,7 @@ CREATE TABLE outflow.job (
 	lsn pg_catalog.pg_lsn,
 	parts_total int,			-- null until a plan has been made
 	publishing boolean NOT NULL DEFAULT false,
+	manifest text,				-- the sum of the one above those of many tables
 	retries int NOT NULL DEFAULT 0,
 	waiting_for pg_catalog.text,			-- when queued, or before another try
 	tried pg_catalog.timestamptz,	-- when it was last found that it must wait
@@ -535,6 +553,7 @@ CREATE TABLE outflow.source (
 	columns pg_catalog.text[],				-- null for all
 	filter pg_catalog.text,
 	definition pg_catalog.text,			-- JSON: its columns, when the plan was made
+	manifest pg_catalog.text,				-- its manifest's sum, "method:hex", when done
 	PRIMARY KEY (job, source)
 );
 

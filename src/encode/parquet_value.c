@@ -198,7 +198,7 @@ typedef struct ArrayWalk
 	TypeShape	*element;
 	const int	*dims;
 	const char	*data;
-	const bits8 *nulls; /* NULL: none is null */
+	const uint8 *nulls; /* NULL: none is null */
 	int			 index;
 } ArrayWalk;
 

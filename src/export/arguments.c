@@ -203,7 +203,7 @@ slot_argument(FunctionCallInfo fcinfo, int workers)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("an export with a slot needs workers"),
 						errhint("Set argument \"workers\" to at least 1.")));
-	handover_check(slot);
+	handover_check(&(Job){.slot = slot});
 	return slot;
 }
 

@@ -168,8 +168,7 @@ carry_refers(const Job *job, const FinishedPart *candidate)
 FileRoot *
 carry_open(const FinishedPart *part)
 {
-	return file_root_open(part->location, settings_export_root(),
-						  FILE_ROOT_MISSING_OK);
+	return destination_open_known(part->location, false);
 }
 
 static bool

@@ -48,6 +48,7 @@ typedef struct Coordinator
 	FileRoot	 *root;
 	List		 *candidates; /* of an earlier run, or of the base */
 	JobShared	 *shared;
+	bool		  prepared; /* root is more than an attempt's */
 	bool		  complete; /* only the publication is missing */
 	bool		  claimed;	/* the job is ours to run or to fail */
 	bool		  ran;		/* it was not sent back to wait */
@@ -102,6 +103,9 @@ coordinator_exit(int code, Datum arg)
 {
 	Coordinator *coordinator = (Coordinator *) DatumGetPointer(arg);
 
+	/* before the job's lock, so that the next one finds it free */
+	if (coordinator->root)
+		file_temp_release(coordinator->root);
 	if (coordinator->shared == NULL)
 		return;
 	coordinator->shared->coordinator_gone = true;
@@ -221,6 +225,8 @@ end_attempt(void *arg)
 {
 	Coordinator *coordinator = arg;
 
+	if (!coordinator->prepared)
+		coordinator->root = NULL;
 	if (coordinator->attempt)
 		MemoryContextDelete(coordinator->attempt);
 	coordinator->attempt = NULL;
@@ -236,6 +242,7 @@ prepare(void *arg)
 	Coordinator	 *coordinator = arg;
 	Job			 *job = coordinator->job;
 	MemoryContext old;
+	bool		  kept;
 
 	StartTransactionCommand();
 	/* the owner's rights, which may have been others at the submission */
@@ -243,14 +250,17 @@ prepare(void *arg)
 	old = begin_attempt(coordinator);
 	job_derive(job);
 	coordinator->root = destination_open(job, FILE_ROOT_CREATE);
-	(void) file_temp_open(coordinator->root, job->uuid, true);
+	kept = ownership_open(job, coordinator->root, false);
 	file_temp_sweep(coordinator->root);
 	coordinator->complete = is_complete(coordinator);
 	if (!coordinator->complete)
 	{
-		if (job->publishing)
+		/* without it, nothing that is there is known to be the job's */
+		if (job->publishing && kept)
 			publish_retreat(job, coordinator->root);
-		destination_check_empty(coordinator->root, job);
+		destination_check_empty(coordinator->root, job, false);
+		if (!kept)
+			(void) ownership_open(job, coordinator->root, true);
 		job_set_publishing(job->id, false);
 		coordinator->candidates = carry_candidates(job);
 	}
@@ -258,6 +268,7 @@ prepare(void *arg)
 	CommitTransactionCommand();
 	/* what it opened and loaded stays */
 	coordinator->attempt = NULL;
+	coordinator->prepared = true;
 }
 
 static void
@@ -368,7 +379,8 @@ publish(void *arg)
 	rights_check_running(job->owner);
 	file_root_check_place(coordinator->root);
 	/* an earlier attempt may have removed it already */
-	(void) file_temp_open(coordinator->root, job->uuid, true);
+	if (!file_temp_is_open(coordinator->root))
+		(void) ownership_open(job, coordinator->root, true);
 	publish_job(job, coordinator->root);
 	MemoryContextSwitchTo(old);
 	job_set_state(coordinator->id, JOB_DONE, NULL);

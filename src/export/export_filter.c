@@ -22,6 +22,7 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
+#include "compat.h"
 #include "export/job.h"
 
 static void
@@ -137,7 +138,8 @@ filter_plan(const char *text, Relation rel)
 
 	settings_unpin(pinned);
 	check_filter_rights(filter, rel);
-	return (Node *) expression_planner((Expr *) filter);
+	return (Node *) expression_planner(
+		(Expr *) expand_virtual_columns(filter, rel));
 }
 
 char *

@@ -30,7 +30,7 @@ remove_files(int code, Datum arg)
 	InlineFiles *files = (InlineFiles *) DatumGetPointer(arg);
 
 	if (files->publishing != NIL)
-		publish_undo(files->job, files->publishing, files->root, true);
+		publish_undo(files->job, files->publishing, files->root);
 	file_temp_remove(files->root);
 }
 
@@ -116,8 +116,8 @@ run_inline(Job *job)
 	job_record_plan(job, plan->snapshot_text, plan->lsn, plan->nparts);
 
 	files.root = destination_open(job, FILE_ROOT_CREATE);
-	destination_check_empty(files.root, job);
-	(void) file_temp_open(files.root, job->uuid, true);
+	destination_check_empty(files.root, job, false);
+	(void) ownership_open(job, files.root, true);
 	PG_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
 	{
 		export_all(job, plan, files.root);

@@ -12,8 +12,8 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
-#include "utils/pg_lsn.h"
 
+#include "compat.h"
 #include "export/job.h"
 #include "export/job_access.h"
 
@@ -192,7 +192,7 @@ load_sources(Job *job, MemoryContext context)
 
 	count =
 		job_query("SELECT source, relation, name, folder, columns, filter, "
-				  "definition FROM outflow.source "
+				  "definition, manifest FROM outflow.source "
 				  "WHERE job = $1 ORDER BY source",
 				  1, &type, &value, NULL);
 	for (uint64 i = 0; i < count; i++)
@@ -204,6 +204,7 @@ load_sources(Job *job, MemoryContext context)
 		List		 *columns = job_field_list(i, 5);
 		char		 *filter = job_field(i, 6);
 		char		 *definition = job_field(i, 7);
+		char		 *manifest = job_field(i, 8);
 		MemoryContext old = MemoryContextSwitchTo(context);
 		JobSource	 *source = palloc0_object(JobSource);
 
@@ -214,9 +215,21 @@ load_sources(Job *job, MemoryContext context)
 		source->columns = copy_texts(columns);
 		source->filter = copy_text(filter);
 		source->definition = copy_text(definition);
+		source->manifest = copy_text(manifest);
 		job->sources = lappend(job->sources, source);
 		MemoryContextSwitchTo(old);
 	}
+}
+
+/* As we write LSNs everywhere; servers before and from 19 on print two ways. */
+static char *
+lsn_text(const char *field)
+{
+	XLogRecPtr lsn;
+
+	if (field == NULL || !parse_lsn(field, &lsn))
+		return NULL;
+	return psprintf("%X/%X", LSN_FORMAT_ARGS(lsn));
 }
 
 /* The job's own row, from the present result. */
@@ -241,7 +254,7 @@ job_from_row(MemoryContext context)
 	job->workers = (int) job_field_int(0, 11, 0);
 	job->options_json = copy_text(job_field(0, 12));
 	job->snapshot = copy_text(job_field(0, 13));
-	job->lsn = copy_text(job_field(0, 14));
+	job->lsn = lsn_text(job_field(0, 14));
 	job->parts_total = (int) job_field_int(0, 15, -1);
 	job->publishing = job_field_int(0, 16, 0) != 0;
 	job->started = copy_text(job_field(0, 17));
@@ -255,9 +268,11 @@ job_from_row(MemoryContext context)
 	job->waiting_for = copy_text(job_field(0, 24));
 	job->base = job_field_int(0, 25, 0);
 	job->slot = copy_text(job_field(0, 26));
-	job->slot_made = job_field_int(0, 27, 0) != 0;
-	job->slot_ready = job_field_int(0, 28, 0) != 0;
-	job->publication = copy_text(job_field(0, 29));
+	job->slot_ready = job_field_int(0, 27, 0) != 0;
+	job->publication = copy_text(job_field(0, 28));
+	job->slot_start = (XLogRecPtr) job_field_int(0, 29, InvalidXLogRecPtr);
+	job->slot_restart = (XLogRecPtr) job_field_int(0, 30, InvalidXLogRecPtr);
+	job->manifest = copy_text(job_field(0, 31));
 	MemoryContextSwitchTo(old);
 	return job;
 }
@@ -272,8 +287,9 @@ job_load(int64 id, bool for_update)
 		"pg_catalog.timezone('UTC', started), "
 		"'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
 		"error, error_code, error_detail, error_hint, error_context, "
-		"settings, waiting_for, base, slot, slot_made::int, slot_ready::int, "
-		"publication "
+		"settings, waiting_for, base, slot, slot_ready::int, publication, "
+		"(slot_start - '0/0')::bigint, (slot_restart - '0/0')::bigint, "
+		"manifest "
 		"FROM outflow.job WHERE job = $1";
 	const Oid	  type = INT8OID;
 	const Datum	  value = Int64GetDatum(id);

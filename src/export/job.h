@@ -30,6 +30,8 @@ extern List *settings_capture(void);
  * it runs as the owner, whatever these say.
  */
 extern void settings_pin_worker(Oid owner);
+/* Takes over what the configuration files say, if they were read again. */
+extern void settings_reload(void);
 /* Errors when a setting that limits exports can't be read for certain. */
 extern void settings_check_limits(void);
 /* outflow.export_root; "" for none. */
@@ -139,38 +141,41 @@ typedef struct JobSource
 	List *columns;	  /* of char *; NIL for all */
 	char *filter;	  /* NULL for none */
 	char *definition; /* its columns as JSON, once planned */
+	char *manifest;	  /* its manifest\'s sum as text, once published */
 	void *learned; /* by encoders of its parts, for the next; never stored */
 } JobSource;
 
 typedef struct Job
 {
-	int64	 id;
-	char	*uuid;
-	Oid		 owner;
-	JobState state;
-	char	*destination;
-	char	*location;
-	char	*format;
-	char	*compression;
-	List	*encrypt_to; /* of char * */
-	int64	 part_size;
-	int		 workers;
-	char	*options_json;
-	List	*settings; /* names and values, in turn */
-	char	*settings_json;
-	char	*slot;		  /* that a stream goes on from; NULL for none */
-	char	*publication; /* that named the sources; NULL for none */
-	bool	 slot_made;	  /* by this job, or about to be */
-	bool	 slot_ready;  /* and all that it can't show has ended */
-	int64	 base;		  /* the job whose parts may be carried; 0 for none */
-	char	*waiting_for;
-	char	*snapshot; /* NULL before the first plan */
-	char	*lsn;
-	int		 parts_total; /* -1 before the first plan */
-	bool	 publishing;
-	char	*started; /* ISO 8601 in UTC, or NULL */
-	JobError error;
-	List	*sources; /* of JobSource * */
+	int64	   id;
+	char	  *uuid;
+	Oid		   owner;
+	JobState   state;
+	char	  *destination;
+	char	  *location;
+	char	  *format;
+	char	  *compression;
+	List	  *encrypt_to; /* of char * */
+	int64	   part_size;
+	int		   workers;
+	char	  *options_json;
+	List	  *settings; /* names and values, in turn */
+	char	  *settings_json;
+	char	  *slot;		 /* that a stream goes on from; NULL for none */
+	char	  *publication;	 /* that named the sources; NULL for none */
+	XLogRecPtr slot_start;	 /* the slot's positions when the job made it */
+	XLogRecPtr slot_restart; /* invalid: it hasn't yet */
+	bool	   slot_ready;	 /* and all that it can't show has ended */
+	int64	   base;	 /* the job whose parts may be carried; 0 for none */
+	char	  *manifest; /* the sum of the one above its sources\', or NULL */
+	char	  *waiting_for;
+	char	  *snapshot; /* NULL before the first plan */
+	char	  *lsn;
+	int		   parts_total; /* -1 before the first plan */
+	bool	   publishing;
+	char	  *started; /* ISO 8601 in UTC, or NULL */
+	JobError   error;
+	List	  *sources; /* of JobSource * */
 
 	/* derived */
 	ExportOptions		  options;
@@ -204,16 +209,20 @@ extern void job_end_waiting(int64 id, const char *text);
 extern void job_set_retry(int64 id, int part, const char *waiting_for,
 						  const char *error);
 extern void job_set_publishing(int64 id, bool publishing);
-extern void job_set_slot(int64 id, bool ready);
+extern void job_set_slot(const Job *job, bool ready);
 /* What a plan decided; reads the sources' definitions. */
 extern void job_record_plan(const Job *job, const char *snapshot,
 							XLogRecPtr lsn, int parts);
+/* The sum of a source's manifest, or with -1 of the one above. */
+extern void job_record_manifest(int64 id, int source, const char *checksum);
 extern void job_delete(int64 id);
 /*
  * Another unfinished job whose directory is the same or lies one in the other;
  * 0 for none.  begun: only those that have begun to use it.
  */
 extern int64 job_at_location(const char *location, int64 except, bool begun);
+/* A job with parts that refer to files there, or beneath; 0 for none. */
+extern int64 job_referring_to(const char *location, int64 except);
 typedef struct JobProgress
 {
 	int	  parts_done;
@@ -395,6 +404,11 @@ extern void sources_check_apart(const List *sources);
 /* The directory of a "file:///..." destination; errors say what is wrong. */
 extern char		*destination_path(const char *destination);
 extern FileRoot *destination_open(const Job *job, int flags);
+/*
+ * Where a job has written before, whatever the settings allow by now; NULL if
+ * it is not there, and with errno if it can't be opened but needn't be.
+ */
+extern FileRoot *destination_open_known(const char *location, bool must_open);
 /* The name of a part's "folder/name". */
 extern const char *destination_file_name(const char *file);
 /* The directory of a source's files: root if it has no folder. */
@@ -404,10 +418,23 @@ extern FileRoot *destination_folder(FileRoot *root, const char *folder,
 extern FileRoot *destination_folder_of(FileRoot *root, const char *file);
 extern void		 destination_folder_close(FileRoot *folder, FileRoot *root);
 extern bool		 destination_has_folders(const Job *job);
+extern bool		 destination_is_folder(const Job *job, const char *name);
 /* Refuses a place that an unfinished job has, or with begun has begun to use */
 extern void destination_check_free(const Job *job, bool begun);
-/* Refuses a directory that holds anything else. */
-extern void destination_check_empty(FileRoot *root, const Job *job);
+/* Refuses to replace what parts of another job refer to. */
+extern void destination_check_unreferenced(const Job *job);
+/* Refuses a directory that holds anything else; tell: warns of what stays. */
+extern void destination_check_empty(FileRoot *root, const Job *job, bool tell);
+
+/* ---- ownership.c: whose an unfinished job's hidden directory is */
+
+/*
+ * Opens it and takes it for this process, until the root is closed; an error if
+ * it is not this server's.  False if it is missing and not to be created.
+ */
+extern bool ownership_open(const Job *job, FileRoot *root, bool create);
+/* The same for a process whose coordinator has taken it. */
+extern void ownership_join(const Job *job, FileRoot *root);
 
 /* ---- plan.c */
 
@@ -494,12 +521,13 @@ extern bool carry_or_export(const PartContext  *context,
 /* ---- handover.c: slot => name */
 
 /* Errors that are better told when the job is created. */
-extern void handover_check(const char *slot);
+extern void handover_check(const Job *job);
 /* Makes the slot unless an earlier run has; the snapshot may be taken then. */
-extern void handover_prepare(const Job *job);
+extern void handover_prepare(Job *job);
 /* Whether the slot is still there for a job whose parts are finished. */
 extern bool handover_holds(const Job *job);
-/* Drops the slot of a job that never finished. */
+/* Whether the slot goes with the job; an error if the caller may not do that. */
+extern bool handover_may_forget(const Job *job);
 extern void handover_forget(const Job *job);
 
 /* ---- publish.c, manifest.c */
@@ -508,17 +536,22 @@ extern void handover_forget(const Job *job);
 #define PUBLISH_SUCCESS	 "_SUCCESS"
 
 extern void publish_job(const Job *job, FileRoot *root);
-/*
- * Removes what an unfinished publication has already named; if only_moved,
- * nothing whose hidden file is still there.
- */
-extern void publish_undo(const Job *job, const List *parts, FileRoot *root,
-						 bool only_moved);
+/* Removes what an unfinished publication has already named. */
+extern void publish_undo(const Job *job, const List *parts, FileRoot *root);
 /* The same, but the parts are kept for another attempt. */
 extern void publish_retreat(const Job *job, FileRoot *root);
 /* Whether an entry of a folder ("" for none) belongs to the export. */
 extern bool publish_is_ours(const Job *job, const char *folder,
 							const List *parts, const FileEntry *entry);
+
+/* ---- older.c: an export that was there before, known by its manifest */
+
+/* Whether the directory's manifest is that of this very job. */
+extern bool older_is_job(FileRoot *directory, const Job *job);
+/* The names of what is no export of this server's, sorted. */
+extern List *older_strangers(FileRoot *directory);
+/* Removes what is proven to be its files, with its folders; the rest stays. */
+extern void older_remove(FileRoot *directory);
 
 extern char *manifest_build(const Job *job, const JobSource *source,
 							const List *parts);

@@ -134,15 +134,17 @@ job_set_publishing(int64 id, bool publishing)
 }
 
 void
-job_set_slot(int64 id, bool ready)
+job_set_slot(const Job *job, bool ready)
 {
-	const Oid	types[] = {INT8OID, BOOLOID};
-	const Datum values[] = {Int64GetDatum(id), BoolGetDatum(ready)};
+	const Oid	types[] = {INT8OID, BOOLOID, LSNOID, LSNOID};
+	const Datum values[] = {Int64GetDatum(job->id), BoolGetDatum(ready),
+							LSNGetDatum(job->slot_start),
+							LSNGetDatum(job->slot_restart)};
 	JobAccess	access;
 
 	job_access_begin(&access);
-	(void) job_query("UPDATE outflow.job SET slot_made = true, "
-					 "slot_ready = $2 WHERE job = $1",
+	(void) job_query("UPDATE outflow.job SET slot_ready = $2, "
+					 "slot_start = $3, slot_restart = $4 WHERE job = $1",
 					 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 	ForceSyncCommit();
@@ -188,6 +190,25 @@ job_record_plan(const Job *job, const char *snapshot, XLogRecPtr lsn,
 	foreach (cell, job->sources)
 		record_definition(job, lfirst(cell));
 	settings_unpin(pinned);
+	job_access_end(&access);
+}
+
+void
+job_record_manifest(int64 id, int source, const char *checksum)
+{
+	const Oid	types[] = {INT8OID, TEXTOID, INT4OID};
+	const Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(checksum),
+							Int32GetDatum(source)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	if (source < 0)
+		(void) job_query("UPDATE outflow.job SET manifest = $2 WHERE job = $1",
+						 2, types, values, NULL);
+	else
+		(void) job_query("UPDATE outflow.source SET manifest = $2 "
+						 "WHERE job = $1 AND source = $3",
+						 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 }
 
@@ -248,6 +269,28 @@ job_at_location(const char *location, int64 except, bool begun)
 		"AND (NOT $3 OR state = 'running' OR parts_total IS NOT NULL) "
 		"ORDER BY job LIMIT 1",
 		lengthof(types), types, values, &count);
+	return count > 0 ? ids[0] : 0;
+}
+
+int64
+job_referring_to(const char *location, int64 except)
+{
+	const Oid	types[] = {TEXTOID, INT8OID};
+	const Datum values[] = {CStringGetTextDatum(location),
+							Int64GetDatum(except)};
+	int			count;
+	int64	   *ids;
+
+	/* a candidate that is still to be proven may become a reference */
+	ids = query_ids("SELECT j.job FROM outflow.part AS p "
+					"JOIN outflow.job AS j ON j.job = p.job "
+					"WHERE (p.location = $1 "
+					"OR starts_with(p.location, $1 || '/')) "
+					"AND j.job <> $2 "
+					"AND (p.state = 'done' "
+					"OR j.options ->> 'carry' = 'reference') "
+					"ORDER BY j.job LIMIT 1",
+					lengthof(types), types, values, &count);
 	return count > 0 ? ids[0] : 0;
 }
 

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
-#include "commands/dbcommands.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -16,6 +15,7 @@
 #include "utils/json.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "export/job.h"
 
 #define MANIFEST_VERSION 1

@@ -225,7 +225,7 @@ planned_scan(const JobSource *source, Relation root, Relation leaf,
 	query = analyze(sql, root);
 	if (leaf != root)
 		query = retarget(query, root, leaf);
-	run(pg_plan_query(query, sql, 0, NULL), sql, snapshot, &receiver.base);
+	run(plan_query(query, sql), sql, snapshot, &receiver.base);
 	AtEOXact_GUC(false, nestlevel);
 }
 

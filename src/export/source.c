@@ -134,6 +134,13 @@ find_column(Relation rel, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("system column \"%s\" can't be exported", name)));
+	if (TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attgenerated ==
+		ATTRIBUTE_GENERATED_VIRTUAL)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("virtual generated column \"%s\" can't be exported", name),
+			 errdetail("No row stores it.")));
 	return attnum;
 }
 
@@ -282,6 +289,8 @@ choose_column(Form_pg_attribute attribute, void *arg)
 	const ColumnChoice *choice = arg;
 	ListCell		   *cell;
 
+	if (!attribute_is_stored(attribute))
+		return false;
 	if (choice->columns == NIL)
 		return !choice->as_copy || attribute->attgenerated == '\0';
 	foreach (cell, choice->columns)

@@ -80,13 +80,15 @@ check_destination(Job *job)
 {
 	FileRoot *root;
 
-	job->location = file_root_normal_path(destination_path(job->destination));
+	job->location =
+		file_root_resolve(destination_path(job->destination),
+						  settings_export_root());
 	destination_check_free(job, false);
 	/* the job makes it, with its owner's rights and settings */
 	root = destination_open(job, FILE_ROOT_PROBE);
 	if (root == NULL)
 		return;
-	destination_check_empty(root, job);
+	destination_check_empty(root, job, true);
 	file_root_check_writable(root);
 	file_root_close(root);
 }
@@ -305,20 +307,32 @@ outflow_cancel(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(kill(pid, SIGTERM) == 0);
 }
 
-/* The files first: a record without files is harmless, the reverse is not. */
+/*
+ * The files first: a record without files is harmless, the reverse is not.
+ * A finished job has none that are its own, and neither has one whose hidden
+ * directory is gone: that went last.
+ */
 static void
 remove_files(Job *job)
 {
 	FileRoot *root;
 
+	if (job->state == JOB_DONE)
+		return;
 	job_derive(job);
-	root = destination_open(job, FILE_ROOT_MISSING_OK);
+	root = destination_open_known(job->location, true);
 	if (root == NULL)
 		return;
-	if (job->state != JOB_DONE && job->publishing)
-		publish_undo(job, parts_load(job->id), root, false);
-	if (file_temp_open(root, job->uuid, false))
+	if (ownership_open(job, root, false))
+	{
+		if (job->publishing)
+			publish_undo(job, parts_load(job->id), root);
 		file_temp_remove(root);
+	}
+	else if (job->publishing)
+		ereport(NOTICE, (errmsg("files in \"%s\" stay", job->location),
+						 errdetail("The job had finished there, or its hidden "
+								   "directory was removed.")));
 	file_root_close(root);
 }
 
@@ -327,14 +341,17 @@ outflow_forget(PG_FUNCTION_ARGS)
 {
 	int64 id = PG_GETARG_INT64(0);
 	Job	 *job;
+	bool  with_slot;
 
 	job_check_may_write("forget");
 	(void) job_load_own(id, false);
 	if (!job_lock_exclude(id))
 		report_busy(id);
 	job = job_load_own(id, true);
+	with_slot = handover_may_forget(job);
 	remove_files(job);
-	handover_forget(job);
+	if (with_slot)
+		handover_forget(job);
 	job_delete(id);
 	PG_RETURN_VOID();
 }

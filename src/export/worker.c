@@ -107,7 +107,7 @@ prepare(ExportWorker *worker)
 							   worker->shared->job)));
 	job_derive(worker->job);
 	worker->root = destination_open(worker->job, FILE_ROOT_CREATE);
-	(void) file_temp_open(worker->root, worker->job->uuid, true);
+	ownership_join(worker->job, worker->root);
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
 }
@@ -172,6 +172,7 @@ read_part(ExportWorker *worker, const PlannedPart *part,
 							 .stop = &worker->shared->stop};
 	MemoryContext old;
 
+	settings_reload();
 	StartTransactionCommand();
 	XactIsoLevel = XACT_REPEATABLE_READ;
 	XactReadOnly = true;
