@@ -128,7 +128,7 @@ typedef struct JobSource
 	List *columns;	  /* of char *; NIL for all */
 	char *filter;	  /* NULL for none */
 	char *definition; /* its columns as JSON, once planned */
-	char *manifest;	  /* its manifest\'s sum as text, once published */
+	char *manifest;	  /* its manifest's sum as text, once published */
 	void *learned; /* by encoders of its parts, for the next; never stored */
 } JobSource;
 
@@ -154,7 +154,7 @@ typedef struct Job
 	XLogRecPtr slot_restart; /* invalid: it hasn't yet */
 	bool	   slot_ready;	 /* and all that it can't show has ended */
 	int64	   base;	 /* the job whose parts may be carried; 0 for none */
-	char	  *manifest; /* the sum of the one above its sources\', or NULL */
+	char	  *manifest; /* the sum of the one above its sources', or NULL */
 	char	  *waiting_for;
 	char	  *snapshot; /* NULL before the first plan */
 	char	  *lsn;
