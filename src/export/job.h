@@ -491,8 +491,10 @@ extern void handover_forget(const Job *job);
 
 /* ---- publish.c, manifest.c */
 
-#define PUBLISH_MANIFEST "manifest.json"
-#define PUBLISH_SUCCESS	 "_SUCCESS"
+/* readers of directories skip what begins so */
+#define PUBLISH_MANIFEST		   "_manifest.json"
+#define PUBLISH_MANIFEST_OF_BEFORE "manifest.json"
+#define PUBLISH_SUCCESS			   "_SUCCESS"
 
 extern void publish_job(const Job *job, FileRoot *root);
 /* Removes what an unfinished publication has already named. */
@@ -501,10 +503,13 @@ extern void publish_undo(const Job *job, const List *parts, FileRoot *root);
 extern void publish_retreat(const Job *job, FileRoot *root);
 /* Whether an entry of a folder ("" for none) belongs to the export. */
 extern bool publish_is_ours(const Job *job, const char *folder,
-							const List *parts, const FileEntry *entry);
+							const List *parts, const char *manifest,
+							const FileEntry *entry);
 
 /* ---- older.c: an export that was there before, known by its manifest */
 
+/* The name that a manifest has there, or would get. */
+extern const char *older_manifest_name(FileRoot *directory);
 /* Whether the directory's manifest is that of this very job. */
 extern bool older_is_job(FileRoot *directory, const Job *job);
 /* The names of what is no export of this server's, sorted. */

@@ -197,7 +197,7 @@ like(counts($near), qr/^\d+\|[1-9]\d*\|$total$/, 'parts are carried by reference
 sub manifest_content
 {
 	my ($directory) = @_;
-	my $manifest = JSON::PP::decode_json(slurp_file("$directory/manifest.json"));
+	my $manifest = JSON::PP::decode_json(slurp_file("$directory/_manifest.json"));
 
 	return join('', map { slurp_file($_->{file} =~ m{^/} ? $_->{file} : "$directory/$_->{file}") } @{ $manifest->{parts} });
 }
