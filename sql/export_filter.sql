@@ -39,7 +39,7 @@ CALL outflow.export('t', :'dir' || gen_random_uuid(), filter => 'NULL') \gset
 SELECT count(*) FROM lines(:job);
 
 -- what is kept is qualified
-SELECT pg_read_file(substr(destination, 8) || '/manifest.json')::jsonb->'filter'
+SELECT pg_read_file(substr(destination, 8) || '/_manifest.json')::jsonb->'filter'
 FROM outflow.jobs WHERE job = :job - 2;
 
 -- a constant means the same under every DateStyle

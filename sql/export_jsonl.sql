@@ -84,7 +84,7 @@ SELECT m->>'format' AS format, m->'columns' AS columns,
 	m->'parts'->0->>'file' AS file,
 	m->'parts'->0->>'xxh128' ~ '^[0-9a-f]{32}$' AS xxh128
 FROM outflow.jobs AS j, LATERAL (SELECT pg_read_file(
-	substr(j.destination, 8) || '/manifest.json')::jsonb AS m) AS f
+	substr(j.destination, 8) || '/_manifest.json')::jsonb AS m) AS f
 WHERE job = :job;
 
 SELECT outflow.forget(job) FROM outflow.jobs

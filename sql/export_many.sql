@@ -35,8 +35,8 @@ SELECT * FROM content(:'root', :job);
 SELECT * FROM outflow.verify(:job) WHERE status <> 'ok';
 SELECT count(DISTINCT snapshot) FROM outflow.parts WHERE job = :job;
 -- the manifests
-SELECT pg_read_file(substr(:'dir', 8) || '/manifest.json')::jsonb AS m,
-	pg_read_file(substr(:'dir', 8) || '/export_many.p/manifest.json')::jsonb AS one \gset
+SELECT pg_read_file(substr(:'dir', 8) || '/_manifest.json')::jsonb AS m,
+	pg_read_file(substr(:'dir', 8) || '/export_many.p/_manifest.json')::jsonb AS one \gset
 SELECT m->>'snapshot' = j.snapshot AS snapshot, m->>'lsn' = j.lsn::text AS lsn, m->>'uuid' = :'one'::jsonb->>'uuid' AS uuid,
 	m->'rows' AS rows, m ? 'parts' AS parts, m ? 'source' AS source, m ? 'publication' AS publication
 FROM outflow.jobs AS j, CAST(:'m' AS jsonb) AS m WHERE job = :job;
@@ -53,7 +53,7 @@ SELECT * FROM files(:job);
 -- what is missing and what is left over is found in folders, too
 SELECT substr(:'dir', 8) AS path \gset
 \setenv DIR :path
-\! cd "$DIR" && echo > export_many.a/extra && rm export_many.a/manifest.json export_many.b/part*
+\! cd "$DIR" && echo > export_many.a/extra && rm export_many.a/_manifest.json export_many.b/part*
 SELECT * FROM outflow.verify(:job);
 
 -- another list of tables takes its place, then one table; a folder with
@@ -99,9 +99,9 @@ CALL outflow.export_publication('export_many_leaves', :'dir') \gset
 SELECT state, source, parts_total, rows FROM outflow.jobs WHERE job = :job;
 SELECT * FROM content(:'root', :job);
 SELECT * FROM files(:job);
-SELECT m->>'publication' AS publication FROM CAST(pg_read_file(substr(:'dir', 8) || '/manifest.json') AS jsonb) AS m;
+SELECT m->>'publication' AS publication FROM CAST(pg_read_file(substr(:'dir', 8) || '/_manifest.json') AS jsonb) AS m;
 SELECT m->>'filter' AS filter, m->'columns' AS columns
-FROM CAST(pg_read_file(substr(:'dir', 8) || '/export_many.a/manifest.json') AS jsonb) AS m;
+FROM CAST(pg_read_file(substr(:'dir', 8) || '/export_many.a/_manifest.json') AS jsonb) AS m;
 SELECT 'file://' || :'root' || gen_random_uuid() AS dir \gset
 CALL outflow.export_publication('export_many_root', :'dir', workers => 0, format => 'jsonl') \gset
 SELECT * FROM content(:'root', :job);
@@ -186,8 +186,8 @@ DROP PUBLICATION export_many_both;
 -- names that would be other files, hide, collide or lead elsewhere
 CREATE SCHEMA "..";
 CREATE SCHEMA "A/b";
-CREATE SCHEMA manifest;
-CREATE SCHEMA "manifest.json";
+CREATE SCHEMA _manifest;
+CREATE SCHEMA "_manifest.json";
 CREATE TABLE ".."."..x" (id int);
 CREATE TABLE ".."."/etc" (id int);
 CREATE TABLE "A/b"."C" (id int);
@@ -199,27 +199,27 @@ CREATE TABLE "A/b"."a%2eb" (id int);
 CREATE TABLE "A/b"."tab	new
 line" (id int);
 CREATE TABLE "A/b"."größe" (id int);
-CREATE TABLE manifest.json (id int);
-CREATE TABLE "manifest.json".x (id int);
-CREATE TABLE manifest."json.x" (id int);
+CREATE TABLE _manifest.json (id int);
+CREATE TABLE "_manifest.json".x (id int);
+CREATE TABLE _manifest."json.x" (id int);
 SELECT repeat('Ä', 31) AS s, repeat('/', 62) || '1' AS t1, repeat('/', 62) || '2' AS t2 \gset
 CREATE SCHEMA :"s";
 CREATE TABLE :"s".:"t1" (id int);
 CREATE TABLE :"s".:"t2" (id int);
 SELECT array_agg(c.oid ORDER BY n.nspname, c.relname)::text AS tables, count(*)
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE c.relkind = 'r' AND n.nspname IN ('..', 'A/b', 'manifest', 'manifest.json', :'s') \gset
+WHERE c.relkind = 'r' AND n.nspname IN ('..', 'A/b', '_manifest', '_manifest.json', :'s') \gset
 SELECT 'file://' || :'root' || gen_random_uuid() AS dir \gset
 CALL outflow.export_tables(:'tables', :'dir') \gset
 -- json is a keyword, and quoted, from 16 on
 SELECT replace(t->>'source', '"json"', 'json') AS source, t->>'folder' AS folder
-FROM jsonb_array_elements(pg_read_file(substr(:'dir', 8) || '/manifest.json')::jsonb->'tables') AS t;
+FROM jsonb_array_elements(pg_read_file(substr(:'dir', 8) || '/_manifest.json')::jsonb->'tables') AS t;
 SELECT count(*) = :count AS each FROM outflow.verify(:job) WHERE part IS NOT NULL AND status = 'ok';
 SELECT * FROM outflow.verify(:job) WHERE status <> 'ok';
 SELECT source FROM outflow.jobs WHERE job = :job;
 SET client_min_messages = error;
 SELECT format('DROP SCHEMA %I CASCADE', nspname) FROM pg_namespace
-WHERE nspname IN ('..', 'A/b', 'manifest', 'manifest.json', :'s') \gexec
+WHERE nspname IN ('..', 'A/b', '_manifest', '_manifest.json', :'s') \gexec
 DROP PUBLICATION export_many_leaves, export_many_root, export_many_schema, export_many_nothing, export_many_hidden;
 DROP SCHEMA export_many CASCADE;
 DROP FOREIGN DATA WRAPPER export_many_fdw CASCADE;

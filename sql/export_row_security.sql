@@ -65,7 +65,7 @@ CALL outflow.export('sale', :'dir' || gen_random_uuid(), columns => '{note,id}',
 	options => '{"row_security": true}') \gset
 RESET ROLE;
 SELECT right(line, 7) FROM lines(:job) AS line;
-SELECT pg_read_file(substr(destination, 8) || '/manifest.json')::jsonb->'options'
+SELECT pg_read_file(substr(destination, 8) || '/_manifest.json')::jsonb->'options'
 FROM outflow.jobs WHERE job = :job;
 
 -- a filter never sees a hidden row, and a session can't switch policies off

@@ -141,7 +141,7 @@ typedef struct JobSource
 	List *columns;	  /* of char *; NIL for all */
 	char *filter;	  /* NULL for none */
 	char *definition; /* its columns as JSON, once planned */
-	char *manifest;	  /* its manifest\'s sum as text, once published */
+	char *manifest;	  /* its manifest's sum as text, once published */
 	void *learned; /* by encoders of its parts, for the next; never stored */
 } JobSource;
 
@@ -167,7 +167,7 @@ typedef struct Job
 	XLogRecPtr slot_restart; /* invalid: it hasn't yet */
 	bool	   slot_ready;	 /* and all that it can't show has ended */
 	int64	   base;	 /* the job whose parts may be carried; 0 for none */
-	char	  *manifest; /* the sum of the one above its sources\', or NULL */
+	char	  *manifest; /* the sum of the one above its sources', or NULL */
 	char	  *waiting_for;
 	char	  *snapshot; /* NULL before the first plan */
 	char	  *lsn;
@@ -532,8 +532,10 @@ extern void handover_forget(const Job *job);
 
 /* ---- publish.c, manifest.c */
 
-#define PUBLISH_MANIFEST "manifest.json"
-#define PUBLISH_SUCCESS	 "_SUCCESS"
+/* readers of directories skip what begins so */
+#define PUBLISH_MANIFEST		   "_manifest.json"
+#define PUBLISH_MANIFEST_OF_BEFORE "manifest.json"
+#define PUBLISH_SUCCESS			   "_SUCCESS"
 
 extern void publish_job(const Job *job, FileRoot *root);
 /* Removes what an unfinished publication has already named. */
@@ -542,10 +544,13 @@ extern void publish_undo(const Job *job, const List *parts, FileRoot *root);
 extern void publish_retreat(const Job *job, FileRoot *root);
 /* Whether an entry of a folder ("" for none) belongs to the export. */
 extern bool publish_is_ours(const Job *job, const char *folder,
-							const List *parts, const FileEntry *entry);
+							const List *parts, const char *manifest,
+							const FileEntry *entry);
 
 /* ---- older.c: an export that was there before, known by its manifest */
 
+/* The name that a manifest has there, or would get. */
+extern const char *older_manifest_name(FileRoot *directory);
 /* Whether the directory's manifest is that of this very job. */
 extern bool older_is_job(FileRoot *directory, const Job *job);
 /* The names of what is no export of this server's, sorted. */

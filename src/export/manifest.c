@@ -1,6 +1,6 @@
 /*
  * manifest.c
- *		manifest.json: what an export is, and what its files must be.
+ *		_manifest.json: what an export is, and what its files must be.
  *
  * Nothing in it is ever trusted again: resuming and incremental exports look
  * at the job tables only.

@@ -103,12 +103,24 @@ read_line(OlderExport *older, const char *line, const char *end)
 	}
 }
 
+const char *
+older_manifest_name(FileRoot *directory)
+{
+	uint64 size;
+
+	if (!file_stat(directory, FILE_FINAL, PUBLISH_MANIFEST, &size) &&
+		file_stat(directory, FILE_FINAL, PUBLISH_MANIFEST_OF_BEFORE, &size))
+		return PUBLISH_MANIFEST_OF_BEFORE;
+	return PUBLISH_MANIFEST;
+}
+
 static char *
 get_manifest(FileRoot *directory)
 {
 	size_t len;
-	char  *text = file_get(directory, FILE_FINAL, PUBLISH_MANIFEST,
-						   MANIFEST_MAX_SIZE, &len);
+	char  *text =
+		file_get(directory, FILE_FINAL, older_manifest_name(directory),
+				 MANIFEST_MAX_SIZE, &len);
 
 	return text && strlen(text) == len ? text : NULL;
 }
@@ -186,7 +198,8 @@ has_folder(const OlderExport *older, const char *name)
 
 /* By its size; its sum is asked for before anything is removed. */
 static bool
-may_be_older(const OlderExport *older, const FileEntry *entry)
+may_be_older(const OlderExport *older, const char *manifest,
+			 const FileEntry *entry)
 {
 	const OlderFile *file;
 
@@ -194,7 +207,7 @@ may_be_older(const OlderExport *older, const FileEntry *entry)
 		return has_folder(older, entry->name);
 	if (!entry->is_regular)
 		return false;
-	if (strcmp(entry->name, PUBLISH_MANIFEST) == 0)
+	if (strcmp(entry->name, manifest) == 0)
 		return true;
 	if (strcmp(entry->name, PUBLISH_SUCCESS) == 0)
 		return entry->size == 0;
@@ -206,6 +219,7 @@ List *
 older_strangers(FileRoot *directory)
 {
 	OlderExport *older = older_read(directory);
+	const char	*manifest = older_manifest_name(directory);
 	List		*strangers = NIL;
 	ListCell	*cell;
 
@@ -214,7 +228,7 @@ older_strangers(FileRoot *directory)
 		FileEntry *entry = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (older == NULL || !may_be_older(older, entry))
+		if (older == NULL || !may_be_older(older, manifest, entry))
 			strangers = lappend(strangers, entry->name);
 	}
 	return strangers;
@@ -274,6 +288,6 @@ older_remove(FileRoot *directory)
 		(void) file_root_remove_subdir(directory, name);
 	}
 	file_root_sync(directory);
-	(void) file_remove(directory, FILE_FINAL, PUBLISH_MANIFEST);
+	(void) file_remove(directory, FILE_FINAL, older_manifest_name(directory));
 	file_root_sync(directory);
 }

@@ -48,11 +48,11 @@ is_waiting(FileRoot *folder, const char *name)
 
 bool
 publish_is_ours(const Job *job, const char *folder, const List *parts,
-				const FileEntry *entry)
+				const char *manifest, const FileEntry *entry)
 {
 	bool in_root = folder[0] == '\0';
 
-	if (strcmp(entry->name, PUBLISH_MANIFEST) == 0)
+	if (strcmp(entry->name, manifest) == 0)
 		return true;
 	if (in_root && strcmp(entry->name, PUBLISH_SUCCESS) == 0)
 		return true;
@@ -250,8 +250,8 @@ undo_source(const Job *job, const JobSource *source, const List *parts,
 		return;
 	ours = older_is_job(folder, job);
 	if (ours)
-		(void) file_remove(folder, FILE_FINAL, PUBLISH_MANIFEST);
-	else if (file_stat(folder, FILE_FINAL, PUBLISH_MANIFEST, &size))
+		(void) file_remove(folder, FILE_FINAL, older_manifest_name(folder));
+	else if (file_stat(folder, FILE_FINAL, older_manifest_name(folder), &size))
 	{
 		destination_folder_close(folder, root);
 		return;
@@ -281,7 +281,7 @@ publish_undo(const Job *job, const List *parts, FileRoot *root)
 		if (file_remove(root, FILE_FINAL, PUBLISH_SUCCESS))
 			file_root_sync(root);
 		if (destination_has_folders(job))
-			(void) file_remove(root, FILE_FINAL, PUBLISH_MANIFEST);
+			(void) file_remove(root, FILE_FINAL, older_manifest_name(root));
 	}
 	foreach (cell, job->sources)
 	{

@@ -71,8 +71,9 @@ folder_name(Oid relid)
 	if (folder.len > FOLDER_MAX)
 		shorten(&folder);
 	/* the only one of our own files that a table could be called */
-	if (strcmp(folder.data, PUBLISH_MANIFEST) == 0)
-		return psprintf("%%%02x%s", PUBLISH_MANIFEST[0], folder.data + 1);
+	if (strcmp(folder.data, PUBLISH_MANIFEST) == 0 ||
+		strcmp(folder.data, PUBLISH_MANIFEST_OF_BEFORE) == 0)
+		return psprintf("%%%02x%s", folder.data[0], folder.data + 1);
 	return folder.data;
 }
 

@@ -246,7 +246,8 @@ check_manifest(const Job *job, FileRoot *directory, const char *sum)
 	if (sum)
 		checksum_from_text(sum, &was);
 	chain = meter_new(sink_null_new(), &meter, false, was.method);
-	if (!file_try_read(directory, FILE_FINAL, PUBLISH_MANIFEST, chain, &error))
+	if (!file_try_read(directory, FILE_FINAL, older_manifest_name(directory),
+					   chain, &error))
 		return unreadable(error);
 	if (sum)
 		return compare_sums(&was, &meter.checksum);
@@ -278,14 +279,15 @@ static void
 verify_left_over(Report *out, const Job *job, FileRoot *directory,
 				 const char *folder, const List *parts)
 {
-	ListCell *cell;
+	const char *manifest = older_manifest_name(directory);
+	ListCell   *cell;
 
 	foreach (cell, file_list(directory, FILE_FINAL))
 	{
 		FileEntry *entry = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!publish_is_ours(job, folder, parts, entry))
+		if (!publish_is_ours(job, folder, parts, manifest, entry))
 			report_file(
 				out, folder, entry->name,
 				(Finding){"left over", "It is not part of this export."});
@@ -301,7 +303,8 @@ verify_folder(Report *out, const Job *job, FileRoot *root,
 	Finding lost = unreadable(errno);
 
 	if (job->state == JOB_DONE)
-		report_file(out, source->folder, PUBLISH_MANIFEST,
+		report_file(out, source->folder,
+					folder ? older_manifest_name(folder) : PUBLISH_MANIFEST,
 					folder ? check_manifest(job, folder, source->manifest)
 						   : lost);
 	if (folder)
@@ -326,7 +329,7 @@ verify_directory(Report *out, const Job *job, FileRoot *root, Finding lost,
 		JobSource *first = linitial(job->sources);
 
 		report_file(
-			out, "", PUBLISH_MANIFEST,
+			out, "", root ? older_manifest_name(root) : PUBLISH_MANIFEST,
 			root ? check_manifest(job, root,
 								  many ? job->manifest : first->manifest)
 				 : lost);

@@ -83,7 +83,7 @@ sub is_exact
 	$node->safe_psql('postgres', "COPY (SELECT * FROM t) TO '$export/copy' CSV");
 	ok(slurp_file("$export/copy") eq join('', map { slurp_file("$directory/$_") } grep { /^part/ } @files),
 		"$name: the export is exact");
-	is_deeply([ grep { !/^(part-\d+\.csv|manifest\.json|_SUCCESS)$/ } @files ], [], "$name: nothing is left over");
+	is_deeply([ grep { !/^(part-\d+\.csv|_manifest\.json|_SUCCESS)$/ } @files ], [], "$name: nothing is left over");
 	is( $node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"),
 		'ok', "$name: the files stand verification");
 	return;
@@ -136,7 +136,7 @@ sub are_exact
 		ok(slurp_file("$export/copy") eq join('', map { slurp_file("$directory/$_") } grep { m{^\Q$folders{$table}\E/part} } @files),
 			"$name: $table is exact");
 	}
-	is_deeply([ grep { !m{^([\w.%]+/(part-\d+\.csv|manifest\.json)|manifest\.json|_SUCCESS)$} } @files ], [],
+	is_deeply([ grep { !m{^([\w.%]+/(part-\d+\.csv|_manifest\.json)|_manifest\.json|_SUCCESS)$} } @files ], [],
 		"$name: nothing is left over");
 	is( $node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"),
 		'ok', "$name: the files stand verification");

@@ -182,13 +182,13 @@ refused($node, "sink.publish('$out', 'trap', false)", qr/exists already/,
 is(query("sink.publish('$out', 'trap', true)"), 't', 'replaced, not followed');
 is(slurp_file("$top/file"), 'no directory', 'its target is untouched');
 
-query("sink.put('$out', 'manifest.json', '{}', false)");
-is(query("sink.get('$out', 'manifest.json', 100)"), '{}', 'a small file');
-refused($node, "sink.put('$out', 'manifest.json', '[]', false)",
+query("sink.put('$out', '_manifest.json', '{}', false)");
+is(query("sink.get('$out', '_manifest.json', 100)"), '{}', 'a small file');
+refused($node, "sink.put('$out', '_manifest.json', '[]', false)",
 	qr/exists already/, 'is not overwritten');
-query("sink.put('$out', 'manifest.json', '[1]', true)");
-is(query("sink.get('$out', 'manifest.json', 3)"), '[1]', 'unless wanted');
-refused($node, "sink.get('$out', 'manifest.json', 2)",
+query("sink.put('$out', '_manifest.json', '[1]', true)");
+is(query("sink.get('$out', '_manifest.json', 3)"), '[1]', 'unless wanted');
+refused($node, "sink.get('$out', '_manifest.json', 2)",
 	qr/is longer than 2 bytes/, 'no more is read than allowed');
 query("sink.put('$out', '_SUCCESS', '', false)");
 is(-s "$out/_SUCCESS", 0, 'an empty file');

@@ -86,7 +86,7 @@ sub is_whole
 	is(sql("SELECT DISTINCT status FROM outflow.verify($job)"),
 		'ok', "$what: verified");
 	is( join(' ', grep { !/^part-\d{6}\.csv$/ } files_below("$dir/$name")),
-		'_SUCCESS manifest.json',
+		'_SUCCESS _manifest.json',
 		"$what: nothing else is there");
 	return;
 }

@@ -235,7 +235,7 @@ my $whole = exported('cut');
 mkdir $hidden, 0700;
 append_to_file("$hidden/_owner", $owner =~ s/^\S+/$uuid/r);
 rename "$dir/cut/part-000001.csv", "$hidden/part-000001.csv";
-unlink "$dir/cut/_SUCCESS", "$dir/cut/manifest.json";
+unlink "$dir/cut/_SUCCESS", "$dir/cut/_manifest.json";
 sql("UPDATE outflow.job SET state = 'running' WHERE job = $job");
 sql('UPDATE t SET t = NULL');
 is(sql("SELECT state FROM outflow.jobs WHERE job = $job"),

@@ -74,7 +74,7 @@ sub is_exact
 	sql("SET synchronize_seqscans = off; COPY t TO '$dir/copy' (FORMAT csv)");
 	ok($content eq slurp_file("$dir/copy"), "$what: the export is exact");
 	is_deeply(
-		[ grep { !/^(part-\d+\.csv\.gz|manifest\.json|_SUCCESS)$/ } files_below("$disk/$name") ],
+		[ grep { !/^(part-\d+\.csv\.gz|_manifest\.json|_SUCCESS)$/ } files_below("$disk/$name") ],
 		[], "$what: nothing is left over");
 	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"),
 		'ok', "$what: the files stand verification");

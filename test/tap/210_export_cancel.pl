@@ -118,7 +118,7 @@ foreach my $number (0 .. $#ms)
 	}
 	$bad .= "$when: not what COPY writes\n" if parts_of($name) ne $copy;
 	$bad .= "$when: left over: " . others_of($name) . "\n"
-	  if others_of($name) ne '_SUCCESS manifest.json';
+	  if others_of($name) ne '_SUCCESS _manifest.json';
 }
 is($bad, '', 'cancelled at any moment, resumed to an exact export');
 cmp_ok($interrupted, '>', 0, 'some of them were interrupted');

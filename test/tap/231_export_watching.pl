@@ -81,7 +81,7 @@ sub finish
 
 sub manifest
 {
-	return JSON::PP->new->utf8->decode(slurp_file("$dir/$_[0]/manifest.json"));
+	return JSON::PP->new->utf8->decode(slurp_file("$dir/$_[0]/_manifest.json"));
 }
 
 # 30 bytes a row as CSV, or some more

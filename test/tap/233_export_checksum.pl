@@ -33,7 +33,7 @@ sub sums
 {
 	my ($name, $method) = @_;
 	my $manifest =
-	  decode_json(slurp_file((glob("$dir/$name/*manifest.json"))[0]));
+	  decode_json(slurp_file((glob("$dir/$name/*_manifest.json"))[0]));
 
 	return { map { $_->{file} => $_->{$method} } @{ $manifest->{parts} } };
 }

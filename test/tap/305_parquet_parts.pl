@@ -40,7 +40,7 @@ sub is_exact
 	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"),
 		'ok', "$name: verify() is content");
 	is_deeply(
-		[ grep { !/^(part-\d+\.parquet|manifest\.json|_SUCCESS)$/ } files_below("$dir/$name") ],
+		[ grep { !/^(part-\d+\.parquet|_manifest\.json|_SUCCESS)$/ } files_below("$dir/$name") ],
 		[], "$name: nothing is left over");
 	return;
 }

@@ -148,7 +148,7 @@ is(compare(1, "$export/orders"), '0 missing, 0 too many, true',
 is( $node->safe_psql('postgres',
 		"SELECT count(*) FROM outflow.verify(1) WHERE status <> 'ok'"),
 	'0', 'all files are as they were written');
-is_deeply([ grep { !/^(part-\d+\.csv|manifest\.json|_SUCCESS)$/ } files_below("$export/orders") ],
+is_deeply([ grep { !/^(part-\d+\.csv|_manifest\.json|_SUCCESS)$/ } files_below("$export/orders") ],
 	[], 'nothing is left over');
 
 my ($carried, $redone, $total) = split(/\|/,

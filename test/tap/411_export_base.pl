@@ -197,7 +197,7 @@ like(counts($near), qr/^\d+\|[1-9]\d*\|$total$/, 'parts are carried by reference
 sub manifest_content
 {
 	my ($directory) = @_;
-	my $manifest = JSON::PP::decode_json(slurp_file("$directory/manifest.json"));
+	my $manifest = JSON::PP::decode_json(slurp_file("$directory/_manifest.json"));
 
 	return join('', map { slurp_file($_->{file} =~ m{^/} ? $_->{file} : "$directory/$_->{file}") } @{ $manifest->{parts} });
 }
@@ -252,8 +252,12 @@ is_exact_by_manifest($mended_dir, 'and the export is exact');
 my ($one, undef, $one_dir) = export('t', $mended, q{workers => 0, options => '{"carry": "reference"}'});
 is(counts($one), "$total|0|$total", 'workers => 0 refers, too');
 is_exact_by_manifest($one_dir, 'and is exact');
-$base = $one;
-my $own = $node->safe_psql('postgres',
+# while another export refers to it, it is not replaced
+my (undef, undef, $refused) = $node->psql('postgres',
+	"CALL outflow.export('t', 'file://$mended_dir', base => $mended, options => '{\"overwrite\": true}')");
+like($refused, qr/holds files of export job $one\b/, 'what is referred to is not replaced');
+$node->safe_psql('postgres', "SELECT outflow.forget($one)");
+$base = my $own = $node->safe_psql('postgres',
 	"CALL outflow.export('t', 'file://$mended_dir', part_size => '100kB', base => $mended, options => '{\"carry\": \"reference\", \"overwrite\": true}')");
 is_exact_by_manifest($mended_dir, 'an export that replaces its base keeps the files that lie there');
 is(verdicts($own), '', 'and stands verification');

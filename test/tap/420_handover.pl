@@ -78,7 +78,7 @@ cmp_ok(apply_stream($node, 'a', tables => 'public.orders', after_snapshot => job
 	'>', 0, 'changes came after the export');
 isnt($behind, '0 missing, 0 too many', 'which the export does not have');
 is(differences($node, 'orders'), '0 missing, 0 too many', 'export and stream together are the table');
-like(slurp_file("$export/a/manifest.json"), qr/"slot": "a"/, 'the manifest names the slot');
+like(slurp_file("$export/a/_manifest.json"), qr/"slot": "a"/, 'the manifest names the slot');
 
 # killed in between
 $writers = start_writers($node, %scripts);

@@ -144,7 +144,7 @@ sql('SELECT pg_sleep(0.3)');
 stop_writers($node, $writers);
 is(state(2), 'done', 'it is done in the end');
 is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify(2)"), 'ok', 'its files stand verification');
-is_deeply([ grep { !m{^(public\.\w+/(part-\d+\.csv|manifest\.json)|manifest\.json|_SUCCESS)$} } files_below("$export/b") ],
+is_deeply([ grep { !m{^(public\.\w+/(part-\d+\.csv|_manifest\.json)|_manifest\.json|_SUCCESS)$} } files_below("$export/b") ],
 	[], 'nothing is left over');
 load_tables("$export/b");
 apply_stream($node, 'b', publication_names => 'shop', after_snapshot => job_snapshot($node, 2));
@@ -197,7 +197,7 @@ cmp_ok(sql("SELECT parts_carried FROM outflow.jobs WHERE job = $next"), '>', 20,
 is_exact($next, "$export/next", @plain, 't07', 'rooted');
 my $referring = call("export_tables('{t01,rooted}', 'file://$export/referring', part_size => '16kB', base => $next, options => '{\"carry\": \"reference\"}')");
 is_deeply([ grep { /part/ } files_below("$export/referring") ], [], 'parts of many tables can stay where they are');
-like(slurp_file("$export/referring/public.t01/manifest.json"), qr{"file": "\Q$export\E/next/public\.t01/part-\d+\.csv"},
+like(slurp_file("$export/referring/public.t01/_manifest.json"), qr{"file": "\Q$export\E/next/public\.t01/part-\d+\.csv"},
 	'and a folder\'s manifest names them there');
 is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($referring)"), 'ok', 'they stand verification');
 my $single = call("export('t01', 'file://$export/single', part_size => '16kB', base => $next)");

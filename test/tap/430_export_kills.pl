@@ -198,7 +198,7 @@ sub is_clean
 
 	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"), 'ok', "$name: verified");
 	opendir(my $handle, $out) or die "could not open \"$out\": $!";
-	is( join(' ', grep { !/^(\.|\.\.|part-\d{6}\.[a-z0-9.]+|manifest\.json|_SUCCESS)$/ } readdir($handle)),
+	is( join(' ', grep { !/^(\.|\.\.|part-\d{6}\.[a-z0-9.]+|_manifest\.json|_SUCCESS)$/ } readdir($handle)),
 		'', "$name: no other file or directory");
 	closedir($handle);
 	is( join(' ', glob($node->data_dir . '/base/pgsql_tmp/*')), '', "$name: no temporary file");

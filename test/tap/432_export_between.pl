@@ -84,9 +84,9 @@ sub is_whole
 		"$name: equals COPY");
 	unlink "$dir/copy";
 	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"), 'ok', "$name: verified");
-	is(join(' ', grep { !/^(part-\d{6}\.csv|manifest\.json|_SUCCESS)$/ } @files),
+	is(join(' ', grep { !/^(part-\d{6}\.csv|_manifest\.json|_SUCCESS)$/ } @files),
 		'', "$name: nothing is left over");
-	like(slurp_file("$dir/$name/manifest.json"), qr/"job": ?$job\b/, "$name: the manifest is its own");
+	like(slurp_file("$dir/$name/_manifest.json"), qr/"job": ?$job\b/, "$name: the manifest is its own");
 	return;
 }
 
@@ -227,9 +227,9 @@ my @attacks = (
 		attack => sub {
 			my ($export) = @_;
 
-			put("$dir/stale_manifest/manifest.json", slurp_file("$dir/earlier/manifest.json"));
-			fails($export, qr/is not empty.*It holds "manifest.json"/s);
-			unlink "$dir/stale_manifest/manifest.json";
+			put("$dir/stale_manifest/_manifest.json", slurp_file("$dir/earlier/_manifest.json"));
+			fails($export, qr/is not empty.*It holds "_manifest.json"/s);
+			unlink "$dir/stale_manifest/_manifest.json";
 			resumes($export, FINISHED);
 		}
 	},
@@ -237,9 +237,9 @@ my @attacks = (
 		name => 'foreign_manifest',
 		options => '{"overwrite": true}',
 		attack => sub {
-			put("$dir/foreign_manifest/manifest.json", slurp_file("$dir/earlier/manifest.json"));
+			put("$dir/foreign_manifest/_manifest.json", slurp_file("$dir/earlier/_manifest.json"));
 			put("$dir/foreign_manifest/_SUCCESS", '');
-			put("$_[0]->{hidden}/manifest.json", '{"job": 1, "parts": [');
+			put("$_[0]->{hidden}/_manifest.json", '{"job": 1, "parts": [');
 			resumes($_[0], FINISHED);
 		}
 	},
@@ -247,10 +247,10 @@ my @attacks = (
 		name => 'linked_manifest',
 		options => '{"overwrite": true}',
 		attack => sub {
-			symlink "$dir/precious", "$dir/linked_manifest/$_" foreach qw(manifest.json _SUCCESS part-000000.csv);
-			symlink "$dir/precious", "$_[0]->{hidden}/$_" foreach qw(manifest.json _SUCCESS part-000005.csv);
+			symlink "$dir/precious", "$dir/linked_manifest/$_" foreach qw(_manifest.json _SUCCESS part-000000.csv);
+			symlink "$dir/precious", "$_[0]->{hidden}/$_" foreach qw(_manifest.json _SUCCESS part-000005.csv);
 			fails($_[0], qr/holds something that is not known to be an export of this server/);
-			unlink "$dir/linked_manifest/$_" foreach qw(manifest.json _SUCCESS part-000000.csv);
+			unlink "$dir/linked_manifest/$_" foreach qw(_manifest.json _SUCCESS part-000000.csv);
 			resumes($_[0], FINISHED);
 			is(slurp_file("$dir/precious"), "mine\n", 'linked_manifest: what they point to is as it was');
 		}
@@ -259,9 +259,9 @@ my @attacks = (
 		name => 'manifest_directory',
 		options => '{"overwrite": true}',
 		attack => sub {
-			mkdir "$dir/manifest_directory/manifest.json";
+			mkdir "$dir/manifest_directory/_manifest.json";
 			fails($_[0], qr/holds something that is not known to be an export of this server/);
-			rmdir "$dir/manifest_directory/manifest.json";
+			rmdir "$dir/manifest_directory/_manifest.json";
 			unlike(error_of("CALL outflow.resume($_[0]->{job})"), qr/ERROR/, 'manifest_directory: resumed');
 			is_whole($_[0]);
 		}

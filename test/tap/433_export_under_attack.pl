@@ -107,7 +107,7 @@ sub leftovers
 {
 	my ($name) = @_;
 
-	return join(' ', grep { !/^(part-\d{6}\.csv|manifest\.json|_SUCCESS)$/ } files_below("$dir/$name"));
+	return join(' ', grep { !/^(part-\d{6}\.csv|_manifest\.json|_SUCCESS)$/ } files_below("$dir/$name"));
 }
 
 # is_whole(JOB, NAME, COPY): what COPY writes, or wrote then
@@ -168,7 +168,7 @@ foreach my $attack ('removed', 'moved')
 	system_or_bail('rm', '-r', "$dir/away") if $attack eq 'removed';
 	release_exports($node);
 	is(wait_for_end($job), 'failed', "$name: failed");
-	ok(!-e "$dir/$name" && !-e "$dir/away/_SUCCESS" && !-e "$dir/away/manifest.json", "$name: without marks of success");
+	ok(!-e "$dir/$name" && !-e "$dir/away/_SUCCESS" && !-e "$dir/away/_manifest.json", "$name: without marks of success");
 	like(sql("SELECT error FROM outflow.jobs WHERE job = $job"), $moved, "$name: with a clear error");
 	if ($attack eq 'moved')
 	{

@@ -84,7 +84,7 @@ sub resumes
 	sql("CALL outflow.resume($job)");
 	ok(exported($name) eq copied(), "$name: resumed to what COPY writes");
 	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"), 'ok', "$name: verified");
-	is(join(' ', grep { !/^(part-\d{6}\.csv|manifest\.json|_SUCCESS)$/ } files_below("$dir/$name")),
+	is(join(' ', grep { !/^(part-\d{6}\.csv|_manifest\.json|_SUCCESS)$/ } files_below("$dir/$name")),
 		'', "$name: nothing is left over");
 	return;
 }
@@ -223,7 +223,7 @@ $session->finish;
 like($$dropped, qr/DROP EXTENSION/, 'DROP EXTENSION: done');
 ok(exported('extension') eq copied(), 'DROP EXTENSION: the export equals COPY');
 is(join(' ', grep { !/^part-\d{6}\.csv$/ } files_below("$dir/extension")),
-	'_SUCCESS manifest.json', 'DROP EXTENSION: was published, and left nothing over');
+	'_SUCCESS _manifest.json', 'DROP EXTENSION: was published, and left nothing over');
 wait_until_quiet('an extension');
 
 #
@@ -260,7 +260,7 @@ $session->finish;
 like($$said, qr/terminating connection due to administrator command/, 'DROP DATABASE (FORCE): the session ends');
 wait_until_quiet('a database');
 is(sql("SELECT count(*) FROM pg_database WHERE datname = 'doomed'"), '0', 'DROP DATABASE (FORCE): it is gone');
-ok(!-e "$dir/forced/_SUCCESS" && !-e "$dir/forced/manifest.json", 'DROP DATABASE (FORCE): no mark of success');
+ok(!-e "$dir/forced/_SUCCESS" && !-e "$dir/forced/_manifest.json", 'DROP DATABASE (FORCE): no mark of success');
 ($code, $out, $err) = $node->psql('postgres', "CALL outflow.export('t', 'file://$dir/forced')");
 like($err, qr/another export is writing to destination.*If no server knows it, remove the directory/s,
 	'DROP DATABASE (FORCE): a later export says what is left there');

@@ -111,7 +111,7 @@ sql(export_of('spark', options => '{"overwrite": true}'));
 put("$dir/spark/part-00000-c000.snappy.parquet", 'PAR1');
 put("$dir/spark/part-999999.csv", 'x');
 mkdir "$dir/spark/other.dir";
-put("$dir/spark/other.dir/manifest.json", '{}');
+put("$dir/spark/other.dir/_manifest.json", '{}');
 put("$dir/spark/other.dir/part-0.csv", 'x');
 my $strangers = tree("$dir/spark") =~ s/^(?!other|part-00000-|part-999999).*\n?//mgr;
 like(says(export_of('spark', options => '{"overwrite": true}')),
@@ -131,10 +131,10 @@ is(sql('SELECT count(*) FROM outflow.verify(' . last_job() . ") WHERE file LIKE 
 	'of the older export no part is left');
 
 foreach my $case (
-	[ 'foreign_manifest', sub { put("$_[0]/manifest.json", '{"parts": []}') } ],
-	[ 'edited_system', sub { put("$_[0]/manifest.json", slurp_file("$dir/spark/manifest.json") =~ s/("system_identifier": ")/${1}1/r) } ],
+	[ 'foreign_manifest', sub { put("$_[0]/_manifest.json", '{"parts": []}') } ],
+	[ 'edited_system', sub { put("$_[0]/_manifest.json", slurp_file("$dir/spark/_manifest.json") =~ s/("system_identifier": ")/${1}1/r) } ],
 	[ 'foreign_mark', sub { put("$_[0]/_SUCCESS", '') } ],
-	[ 'mark_with_content', sub { put("$_[0]/manifest.json", slurp_file("$dir/spark/manifest.json")); put("$_[0]/_SUCCESS", 'x') } ])
+	[ 'mark_with_content', sub { put("$_[0]/_manifest.json", slurp_file("$dir/spark/_manifest.json")); put("$_[0]/_SUCCESS", 'x') } ])
 {
 	my ($name, $make) = @$case;
 
