@@ -58,7 +58,8 @@ extern void debezium_transaction(StringInfo					out,
 								 const ChangeFormatOptions *options,
 								 TransactionEvent			event,
 								 const ChangeTransaction   *txn,
-								 const ChangePosition	   *position);
+								 const ChangePosition	   *position,
+								 RecordForm					form);
 
 extern const ChangeFormat change_format_debezium;
 

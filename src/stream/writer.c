@@ -38,7 +38,7 @@ void
 writer_flush(StreamSession *session, bool last_write)
 {
 	LogicalDecodingContext *ctx = session->ctx;
-	StringInfo				batch = &session->batch;
+	StringInfo				batch = &session->batch.data;
 
 	batch->len = session->record_start;
 	if (batch->len == 0)
@@ -67,7 +67,7 @@ writer_flush(StreamSession *session, bool last_write)
 StringInfo
 writer_begin(StreamSession *session)
 {
-	StringInfo batch = &session->batch;
+	StringInfo batch = &session->batch.data;
 
 	batch->len = session->record_start;
 	batch->cursor = 0; /* no limit of a record before this one */
@@ -79,7 +79,7 @@ writer_begin(StreamSession *session)
 void
 writer_end(StreamSession *session)
 {
-	StringInfo batch = &session->batch;
+	StringInfo batch = &session->batch.data;
 	bool	   joined = session->options.traits.one_record;
 	int		   separator = session->record_start > 0 && !joined ? 1 : 0;
 
