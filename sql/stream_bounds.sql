@@ -24,8 +24,8 @@ SELECT * FROM seen('format', 'wal2json', 'format-version', '1', 'write-in-chunks
 SELECT count(data::json) FROM peek('stream_bounds', 'format', 'wal2json', 'max_value_bytes', '1kB');
 -- as an error, which says where; that place can be passed over, inside of transactions and outside
 SELECT * FROM seen('max_value_bytes', '1kB', 'oversize', 'error');
-SELECT split_part(data::json->>'id', '/', 2) AS p FROM peek('stream_bounds') WHERE data ~ 'p{5000}.*"transactional":true' \gset
-SELECT split_part(data::json->>'id', '/', 1) AS q FROM peek('stream_bounds') WHERE data ~ 'p{5000}.*"transactional":false' \gset
+SELECT split_part(data::json->>'id', '/', 2) AS p FROM peek('stream_bounds') WHERE data ~ 'pppp.*"transactional":true' \gset
+SELECT split_part(data::json->>'id', '/', 1) AS q FROM peek('stream_bounds') WHERE data ~ 'pppp.*"transactional":false' \gset
 CREATE FUNCTION lsn(digits text) RETURNS text LANGUAGE sql AS $$SELECT substr(digits, 1, 8) || '/' || substr(digits, 9)$$;
 SET client_min_messages = error;
 SELECT left(record, 60) FROM seen('skip_changes', lsn(:'p') || ',' || lsn(:'q'));
@@ -49,7 +49,6 @@ SELECT count(*) > 0 FROM consume('stream_bounds');
 -- commands: without their text, then without objects
 SELECT outflow.capture_ddl(true);
 DO $$ BEGIN EXECUTE 'CREATE TABLE big (' || (SELECT string_agg('c' || g || ' int', ',') FROM generate_series(1, 200) AS g) || ')'; END $$;
-DO $$ BEGIN EXECUTE (SELECT 'DROP TABLE IF EXISTS ' || string_agg('t' || g, ',') FROM generate_series(1, 200) AS g); END $$;
 CREATE SCHEMA many_objects;
 DO $$ BEGIN FOR i IN 1..60 LOOP EXECUTE format('CREATE DOMAIN many_objects.d%s AS int', i); END LOOP; END $$;
 SET client_min_messages = error;

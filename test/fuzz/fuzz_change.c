@@ -220,7 +220,8 @@ write_message(FuzzInput *in, const ChangeFormat *format,
 {
 	MessageChange message = {.transactional = true,
 							 .prefix = "pre\"fix\n\303\244",
-							 .omitted = fuzz_below(in, 8) == 0};
+							 .form = fuzz_below(in, 8) == 0 ? fuzz_below(in, 4)
+															: RECORD_WHOLE};
 	int			  len;
 
 	message.content = fuzz_bytes(in, 200, &len);
@@ -268,6 +269,7 @@ run(FuzzInput *in)
 	const ChangeFormat *format = choose_format(in);
 	uint64				columns = fuzz_bits(in, 8);
 	int					count = fuzz_below(in, MAX_RECORDS);
+	RecordForm			form = fuzz_below(in, 4);
 	Relation			rel = table_open(table_oid, AccessShareLock);
 	RowShape		   *shape =
 		row_shape_build(rel, wanted, &columns, CurrentMemoryContext);
@@ -284,9 +286,9 @@ run(FuzzInput *in)
 	fuzz_must_succeed(true);
 	format->prepare_shape(shape, &format_options);
 	format->transaction(&fuzz_out, &format_options, EVENT_BEGIN, &txn,
-						&position);
+						&position, form);
 	take_record("begin");
-	format->schema(&fuzz_out, &format_options, &txn, shape);
+	format->schema(&fuzz_out, &format_options, &txn, shape, form);
 	take_record("schema");
 	fuzz_must_succeed(false);
 	check_id_order(in, &txn, position);
@@ -311,7 +313,7 @@ run(FuzzInput *in)
 	}
 	fuzz_must_succeed(true);
 	format->transaction(&fuzz_out, &format_options, EVENT_COMMIT, &txn,
-						&position);
+						&position, form);
 	take_record("commit");
 	if (options.traits.one_record && whole.len > 0)
 		(void) check_json(whole.data, whole.len, "transaction");
