@@ -67,8 +67,7 @@ buffer_append_large(StringInfo out, const char *data, Size n)
 {
 	while (n > 0 && !buffer_is_over(out))
 	{
-		Size piece =
-			buffer_is_limited(out) ? Min(n, (Size) BUFFER_PIECE) : n;
+		Size piece = buffer_is_limited(out) ? Min(n, (Size) BUFFER_PIECE) : n;
 
 		memcpy(buffer_reserve(out, piece), data, piece);
 		out->len += piece;

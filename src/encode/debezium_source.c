@@ -256,8 +256,8 @@ debezium_transaction(StringInfo out, const ChangeFormatOptions *options,
 			buffer_append_char(out, ']');
 		}
 		else
-			buffer_append_literal(out,
-								  ",\"data_collections\":null,\"omitted\":true");
+			buffer_append_literal(
+				out, ",\"data_collections\":null,\"omitted\":true");
 	}
 	debezium_times(out, txn->time);
 	buffer_append_char(out, '}');

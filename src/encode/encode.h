@@ -64,7 +64,7 @@ extern bool buffer_limit_end(LimitedBuffer *buffer, Size *bytes);
 extern Size buffer_room(const LimitedBuffer *buffer);
 
 /* Puts what shall go to out under out's limit, if it has one. */
-extern void buffer_limit_like(LimitedBuffer			*scratch,
+extern void buffer_limit_like(LimitedBuffer		   *scratch,
 							  const StringInfoData *out);
 
 /* What out still takes before it is over. */

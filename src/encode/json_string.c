@@ -237,8 +237,8 @@ copy_clean(StringInfo out, const char *data, int len)
 	while (done < len)
 	{
 		Chunk	  chunk = chunk_load_some(data + done, len - done);
-		ChunkBits found = chunk_bits_of(chunk_find_control(chunk, '"', '\\'),
-										len - done);
+		ChunkBits found =
+			chunk_bits_of(chunk_find_control(chunk, '"', '\\'), len - done);
 
 		chunk_store(dst + done, chunk);
 		if (found)

@@ -82,8 +82,7 @@ find_growth(TypeShape *type)
 			return MAX_NUMERIC_TEXT / MIN_NUMERIC;
 		case KIND_COMPOSITE:
 			for (int i = 0; i < type->fields->ncolumns; i++)
-				most =
-					Max(most, growth_of(&type->fields->columns[i].type));
+				most = Max(most, growth_of(&type->fields->columns[i].type));
 			return most * 2 * MAX_COMPRESSION + 8;
 		default:
 			break;
@@ -183,9 +182,9 @@ size_of_array(Walk *walk, TypeShape *element, Datum value)
 			sum.bytes += 5;
 		else
 		{
-			add_quoted(&sum, size_of(walk, element,
-									 fetch_att(data, element->byval,
-											   element->len)));
+			add_quoted(&sum,
+					   size_of(walk, element,
+							   fetch_att(data, element->byval, element->len)));
 			data = att_addlength_pointer(data, element->len, data);
 			data = (const char *) att_align_nominal(data, element->align);
 		}
@@ -207,7 +206,7 @@ size_of_composite(Walk *walk, RowShape *fields, Datum value)
 	for (int i = 0; i < fields->ncolumns; i++)
 	{
 		ColumnShape *field = &fields->columns[i];
-		int				   at = field->attnum - 1;
+		int			 at = field->attnum - 1;
 
 		if (fields->nulls[at])
 			sum.bytes++;
@@ -222,14 +221,14 @@ size_of_composite(Walk *walk, RowShape *fields, Datum value)
 static TextSize
 size_of_range(Walk *walk, TypeShape *type, Datum value)
 {
-	TypeCacheEntry *cache = lookup_type_cache(type->base,
-											  TYPECACHE_RANGE_INFO);
-	RangeBound		bounds[2];
-	bool			empty;
-	TextSize		sum = {.bytes = 8};
+	TypeCacheEntry *cache =
+		lookup_type_cache(type->base, TYPECACHE_RANGE_INFO);
+	RangeBound bounds[2];
+	bool	   empty;
+	TextSize   sum = {.bytes = 8};
 
-	range_deserialize(cache, DatumGetRangeTypeP(value), &bounds[0],
-					  &bounds[1], &empty);
+	range_deserialize(cache, DatumGetRangeTypeP(value), &bounds[0], &bounds[1],
+					  &empty);
 	for (int i = 0; i < 2 && !empty; i++)
 		if (!bounds[i].infinite)
 			add_quoted(&sum, size_of(walk, type->element, bounds[i].val));
@@ -239,11 +238,11 @@ size_of_range(Walk *walk, TypeShape *type, Datum value)
 static TextSize
 size_of_multirange(Walk *walk, TypeShape *type, Datum value)
 {
-	TypeCacheEntry *cache = lookup_type_cache(type->base,
-											  TYPECACHE_MULTIRANGE_INFO);
-	RangeType	  **ranges;
-	int32			count;
-	TextSize		sum = {.bytes = 2};
+	TypeCacheEntry *cache =
+		lookup_type_cache(type->base, TYPECACHE_MULTIRANGE_INFO);
+	RangeType **ranges;
+	int32		count;
+	TextSize	sum = {.bytes = 2};
 
 	multirange_deserialize(cache->rngtype, DatumGetMultirangeTypeP(value),
 						   &count, &ranges);
@@ -266,7 +265,8 @@ size_of_other(Walk *walk, TypeShape *type, Datum value)
 
 	if (type->typtype == TYPTYPE_COMPOSITE ||
 		(type->len == -1 &&
-		 (double) toast_raw_datum_size(value) * type->base_growth > walk->limit))
+		 (double) toast_raw_datum_size(value) * type->base_growth >
+			 walk->limit))
 	{
 		walk->seen = get_float8_infinity();
 		return (TextSize){0, 0};

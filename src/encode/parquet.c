@@ -125,10 +125,10 @@ init_codec(RowEncoder *encoder, const char *compression)
 	MemoryContextRegisterResetCallback(writer->context, &encoder->cleanup);
 	writer->codec_state = writer->codec->begin();
 	if (writer->codec_state == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY),
-						errmsg("out of memory"),
-						errdetail("Compression \"%s\" could not begin.",
-								  writer->codec->name)));
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+				 errdetail("Compression \"%s\" could not begin.",
+						   writer->codec->name)));
 }
 
 static void

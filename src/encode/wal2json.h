@@ -117,8 +117,7 @@ extern void wal2json_content(StringInfo out, const MessageChange *message);
 extern void wal2json_no_schema(StringInfo				  out,
 							   const ChangeFormatOptions *options,
 							   const ChangeTransaction	 *txn,
-							   const RowShape			 *shape,
-							   RecordForm				  form);
+							   const RowShape *shape, RecordForm form);
 
 extern const ChangeFormat change_format_wal2json_v1;
 extern const ChangeFormat change_format_wal2json_v2;

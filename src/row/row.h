@@ -66,13 +66,13 @@ typedef struct TypeShape
 					  * column's -1 */
 	Oid		 send;	 /* binary output function, or InvalidOid */
 	char	 typtype;
-	uint16	 base_growth; /* KIND_OTHER without parts: what a stored byte
+	uint16	 base_growth;	   /* KIND_OTHER without parts: what a stored byte
 						   * becomes in text at most */
-	double	 growth;	  /* the same of any kind; 0: not known yet */
-	struct TypeShape  *element; /* KIND_ARRAY; of a range its subtype, of a
+	double	 growth;		   /* the same of any kind; 0: not known yet */
+	struct TypeShape *element; /* KIND_ARRAY; of a range its subtype, of a
 								 * multirange its range */
-	struct RowShape	  *fields;	/* KIND_COMPOSITE */
-	struct enum_hash  *labels;	/* KIND_ENUM: by OID, filled on demand */
+	struct RowShape	 *fields;  /* KIND_COMPOSITE */
+	struct enum_hash *labels;  /* KIND_ENUM: by OID, filled on demand */
 	FmgrInfo *to_json; /* KIND_HSTORE: the extension's hstore_to_json */
 	FmgrInfo  output;  /* text output function; fn_extra lives as long as the
 						* shape */

@@ -260,7 +260,6 @@ column_default(const RowShape *shape, const ColumnShape *column,
 		return NULL;
 	stored = column_default_stored(shape, column->attnum, too_long);
 	/* no columns occur in a default, so no relation needs to be locked */
-	return stored
-			   ? deparse_expression(stringToNode(stored), NIL, false, false)
-			   : NULL;
+	return stored ? deparse_expression(stringToNode(stored), NIL, false, false)
+				  : NULL;
 }

@@ -200,10 +200,10 @@ range_subtype(Oid range, char typtype)
 static void
 init_structure(TypeShape *shape, Form_pg_type form)
 {
-	bool is_array = form->typsubscript == F_ARRAY_SUBSCRIPT_HANDLER &&
-					form->typlen == -1;
-	bool is_range = form->typtype == TYPTYPE_RANGE ||
-					form->typtype == TYPTYPE_MULTIRANGE;
+	bool is_array =
+		form->typsubscript == F_ARRAY_SUBSCRIPT_HANDLER && form->typlen == -1;
+	bool is_range =
+		form->typtype == TYPTYPE_RANGE || form->typtype == TYPTYPE_MULTIRANGE;
 
 	if (form->typtype == TYPTYPE_ENUM)
 		shape->kind = KIND_ENUM;

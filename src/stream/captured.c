@@ -24,8 +24,9 @@ static void
 forget_delivered(StreamSession *session)
 {
 	CapturedMessages *captured = &session->captured;
-	ReorderBufferTXN *oldest = ReorderBufferGetOldestTXN(session->ctx->reorder);
-	int				  kept = 0;
+	ReorderBufferTXN *oldest =
+		ReorderBufferGetOldestTXN(session->ctx->reorder);
+	int kept = 0;
 
 	for (int i = 0; i < captured->count; i++)
 		if (oldest && captured->lsns[i] >= oldest->first_lsn)

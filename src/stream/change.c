@@ -291,10 +291,10 @@ write_truncate(StreamSession *session, StreamRelation *rel,
 {
 	transaction_ensure_begun(session);
 	relation_announce(session, rel);
-	session->format->truncate(
-		writer_begin(session), &session->format_options, &session->txn,
-		&session->position, rel->shape, change->data.truncate.cascade,
-		change->data.truncate.restart_seqs);
+	session->format->truncate(writer_begin(session), &session->format_options,
+							  &session->txn, &session->position, rel->shape,
+							  change->data.truncate.cascade,
+							  change->data.truncate.restart_seqs);
 	session->txn.changes++;
 	writer_end(session);
 }

@@ -69,7 +69,7 @@ static void
 report_message(StreamSession *session, const MessageChange *message,
 			   RecordForm form)
 {
-	const char *left_out = form == RECORD_BARE ? "All of it"
+	const char *left_out = form == RECORD_BARE	  ? "All of it"
 						   : message->ddl == NULL ? "Its content"
 						   : form == RECORD_SHORT ? "Its text"
 												  : "Its text and objects";

@@ -34,11 +34,12 @@ record_make_room(StreamSession *session, int64 limit)
 		buffer_room(&session->batch) >= (Size) limit)
 		return false;
 	if (session->options.traits.one_record)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a transaction of more than 1 GB can't be one "
-						"message"),
-				 errhint("Use \"format-version\" 2, or \"write-in-chunks\".")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("a transaction of more than 1 GB can't be one "
+					"message"),
+			 errhint("Use \"format-version\" 2, or \"write-in-chunks\".")));
 	writer_flush(session, false);
 	return true;
 }
@@ -69,10 +70,11 @@ record_report(StreamSession *session, const char *what, const char *left_out)
 	ereport(error ? ERROR : WARNING,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("%s is too large for the stream", what),
-			 error ? errhint("Raise \"max_value_bytes\", leave out what is too "
-							 "large with oversize 'omit', or pass it over with "
-							 "\"skip_changes\".")
-				   : errhint("%s is left out.", left_out)));
+			 error
+				 ? errhint("Raise \"max_value_bytes\", leave out what is too "
+						   "large with oversize 'omit', or pass it over with "
+						   "\"skip_changes\".")
+				 : errhint("%s is left out.", left_out)));
 }
 
 bool

@@ -210,8 +210,8 @@ report_definition(StreamSession *session, const StreamRelation *rel,
 				  RecordForm form)
 {
 	record_report(session,
-				  psprintf("definition of table \"%s.%s\"",
-						   rel->shape->schema, rel->shape->name),
+				  psprintf("definition of table \"%s.%s\"", rel->shape->schema,
+						   rel->shape->name),
 				  form == RECORD_BARE ? "All of it"
 									  : "What it tells of defaults and of "
 										"the parts of types");

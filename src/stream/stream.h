@@ -173,7 +173,7 @@ struct StreamSession
 	/* writer.c */
 	LimitedBuffer batch;		/* records not yet handed to the server */
 	int			  record_start; /* where the current record begins */
-	int			   unreported;	 /* changes since progress was reported */
+	int			  unreported;	/* changes since progress was reported */
 
 	/* send_queue.c */
 	bool		   can_queue; /* messages go to a connection */
@@ -329,7 +329,7 @@ extern void record_report(StreamSession *session, const char *what,
 						  const char *left_out);
 
 /* Whether the operator wants to be rid of what stands at this place. */
-extern bool record_is_skipped(StreamSession *session,
+extern bool record_is_skipped(StreamSession		   *session,
 							  const ChangePosition *at);
 
 /* ---- writer.c */
