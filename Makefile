@@ -272,6 +272,27 @@ test-fuzz:
 	@$(READY)
 	@OBJS='$(OBJS)' SHLIB_LINK='$(SHLIB_LINK)' test/fuzz/run
 
+# Debian packages postgresql-NN-outflow for each server whose headers are here,
+# into tmp_build/deb; its files are in control/debian
+deb:
+	@test/deps debhelper:dh dpkg-dev:dpkg-buildpackage fakeroot lintian \
+		postgresql-server-dev-all:pg_buildext
+	@rm -rf tmp_build/deb && mkdir -p tmp_build/deb/outflow
+	@$(TREE) | tar -x -C tmp_build/deb/outflow
+	@cd tmp_build/deb/outflow && cp -r control/debian . && \
+		pg_buildext updatecontrol && dpkg-buildpackage -us -uc -b
+	@cd tmp_build/deb && rm -r outflow && \
+		lintian --fail-on error --suppress-tags initial-upload-closes-no-bugs *.deb
+
+# The tree as a tar file: what git has, where there is git
+TREE = { git ls-files -z 2>/dev/null || \
+	find . -type f ! -path './tmp_*' ! -name '*.o' ! -name '*.so' -print0; } | \
+	tar -c --null --files-from=- --ignore-failed-read
+dist:
+	@$(TREE) --transform 's|^\(\./\)\?|outflow-$(VERSION_OF_CONTROL)/|' \
+		>outflow-$(VERSION_OF_CONTROL).tar
+	@echo outflow-$(VERSION_OF_CONTROL).tar
+
 check-style:
 	@test/check-style
 
@@ -296,9 +317,10 @@ help:
 	@echo "check-clang     build with clang, warnings as errors"
 	@echo "test-fuzz       encoders and option parser under libFuzzer; TESTS=, FUZZ_SECONDS="
 	@echo "bench bench-X   measure, beside the peers: X is one of test/bench"
+	@echo "deb dist        Debian packages into tmp_build/deb; the tree as a tar file"
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
 .PHONY: ready deps demo test $(SUITES) \
 	test-fault test-modules test-valgrind test-sanitize test-matrix test-fuzz \
-	coverage check-clang bench $(BENCHES) check-style indent help
+	coverage check-clang bench $(BENCHES) deb dist check-style indent help

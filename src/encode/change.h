@@ -99,6 +99,7 @@ typedef struct MessageChange
 	const char		*prefix;
 	const char		*content;
 	Size			 size;
+	XLogRecPtr		 lsn; /* as the server tells it: where the record ends */
 	bool			 transactional;
 	RecordForm		 form;
 	const DdlChange *ddl; /* what the content says; NULL for other messages */

@@ -154,17 +154,18 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 								 .change = {.prefix = prefix,
 											.content = content,
 											.size = size,
+											.lsn = lsn,
 											.transactional = transactional}};
 
 	if (transactional)
 	{
-		position_advance(session, lsn, writing_subxid(txn));
+		message.position = message.named =
+			position_of_message(lsn, writing_subxid(txn));
 		writer_progress(session);
 		if (session->skipped ||
 			snapshot_has(snapshot_of(session, NULL, NULL), session->txn.xid))
 			return;
 		message.txn = &session->txn;
-		message.position = message.named = session->position;
 	}
 	else if (!origin_is_wanted(session, session->record_origin))
 		return;
@@ -181,5 +182,5 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		return;
 	}
 	write_message(&message);
-	writer_flush(session, true);
+	writer_flush(session);
 }

@@ -210,6 +210,6 @@ oversize_find(StreamSession *session, StreamRelation *rel,
 {
 	/* a record of this size must not share a buffer with others */
 	if (!session->options.traits.one_record)
-		writer_flush(session, false);
+		writer_flush(session);
 	return find_exactly(session, rel, change);
 }

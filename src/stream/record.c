@@ -40,7 +40,7 @@ record_make_room(StreamSession *session, int64 limit)
 			 errmsg("a transaction of more than 1 GB can't be one "
 					"message"),
 			 errhint("Use \"format-version\" 2, or \"write-in-chunks\".")));
-	writer_flush(session, false);
+	writer_flush(session);
 	return true;
 }
 
