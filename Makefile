@@ -100,11 +100,12 @@ OBJS = \
 	src/export/job.o \
 	src/export/job_update.o \
 	src/export/part_table.o \
+	src/export/rights.o \
 	src/export/source.o \
 	src/export/source_list.o \
 	src/export/export_filter.o \
 	src/export/planned_scan.o \
-	src/export/destination.o \
+	src/export/destination.o src/export/ownership.o src/export/older.o \
 	src/export/plan.o \
 	src/export/throttle.o \
 	src/export/part.o \
@@ -113,6 +114,7 @@ OBJS = \
 	src/export/worker.o \
 	src/export/coordinator.o \
 	src/export/queue.o \
+	src/export/launcher.o \
 	src/export/waiter.o \
 	src/export/inline.o \
 	src/export/publish.o \
@@ -135,7 +137,7 @@ OBJS = \
 	src/sink/file_fd.o \
 	src/sink/file_guard.o \
 	src/sink/file_root.o \
-	src/sink/file_temp.o \
+	src/sink/file_temp.o src/sink/file_owner.o \
 	src/sink/file.o \
 	src/sink/file_move.o
 
@@ -167,8 +169,35 @@ PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 ifneq ($(PGXS),)
 include $(PGXS)
+
+# The library under the name of a plugin that speaks wal2json by default.  A link,
+# by which the server knows that it is the same one and loads it once.
+WAL2JSON_NAME = $(DESTDIR)$(pkglibdir)/outflow_wal2json$(DLSUFFIX)
+WAL2JSON_ITSELF = $(DESTDIR)$(pkglibdir)/wal2json$(DLSUFFIX)
+
+install: install-name
+uninstall: uninstall-names
+install-name: installdirs
+	ln -sf outflow$(DLSUFFIX) '$(WAL2JSON_NAME)'
+
+# and under wal2json's own, where there is none
+install-wal2json: install
+	@if [ "$$(readlink '$(WAL2JSON_ITSELF)')" = outflow$(DLSUFFIX) ]; then :; \
+	elif [ -e '$(WAL2JSON_ITSELF)' ] || [ -L '$(WAL2JSON_ITSELF)' ]; then \
+		echo "there is a wal2json already, $(WAL2JSON_ITSELF):" \
+			"remove its package first, or use the plugin outflow_wal2json" >&2; \
+		exit 1; \
+	else \
+		ln -s outflow$(DLSUFFIX) '$(WAL2JSON_ITSELF)'; \
+	fi
+
+uninstall-names:
+	rm -f '$(WAL2JSON_NAME)'
+	@if [ "$$(readlink '$(WAL2JSON_ITSELF)')" = outflow$(DLSUFFIX) ]; then \
+		rm -f '$(WAL2JSON_ITSELF)'; \
+	fi
 else
-all install installdirs uninstall clean installcheck:
+all install install-wal2json installdirs uninstall clean installcheck:
 	@echo "\"$(PG_CONFIG)\" names no server with development files;" \
 		"\"make deps\" installs Debian's" >&2; exit 1
 endif
@@ -302,6 +331,7 @@ indent:
 help:
 	@echo "all             build the library"
 	@echo "install         install it into the server that PG_CONFIG= names"
+	@echo "install-wal2json  the same, and under the name wal2json, if none is there"
 	@echo "uninstall clean the reverse"
 	@echo "installcheck    SQL and isolation tests against a running server"
 	@echo "deps            install what is missing, by Debian package name"
@@ -310,7 +340,7 @@ help:
 	@echo "test-SUITE      one of regress, isolation, pgtap, tap, interop;"
 	@echo "                TESTS=\"name other*\" selects tests"
 	@echo "test-fault      kills at every failpoint and at random, an hour or so"
-	@echo "test-matrix     the suites on PostgreSQL 17 and 18, in a Debian of their own"
+	@echo "test-matrix     the suites on PostgreSQL 17, 18 and 19, in a Debian of their own"
 	@echo "test-valgrind   the SQL tests on a server under valgrind"
 	@echo "test-sanitize   the SQL tests with sanitizers and assertions"
 	@echo "coverage        which lines of src/ the suites reach"
@@ -321,6 +351,6 @@ help:
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
-.PHONY: ready deps demo test $(SUITES) \
+.PHONY: install-name install-wal2json uninstall-names ready deps demo test $(SUITES) \
 	test-fault test-modules test-valgrind test-sanitize test-matrix test-fuzz \
 	coverage check-clang bench $(BENCHES) deb dist check-style indent help

@@ -34,11 +34,17 @@ DECLARE
 	before text[];
 BEGIN
 	FOR i IN 1 .. array_length(settings, 1) BY 2 LOOP
-		before[i] := current_setting(settings[i]);
-		PERFORM set_config(settings[i], settings[i + 1], true);
+		-- not every server has all of them, or lets them be changed
+		BEGIN
+			before[i] := current_setting(settings[i]);
+			PERFORM set_config(settings[i], settings[i + 1], true);
+		EXCEPTION WHEN undefined_object OR feature_not_supported THEN
+			before[i] := NULL;
+		END;
 	END LOOP;
 	SELECT data INTO record FROM encode_settings.peek('encode_settings') WHERE data ~ '"op":"insert"';
 	FOR i IN 1 .. array_length(settings, 1) BY 2 LOOP
+		CONTINUE WHEN before[i] IS NULL;
 		PERFORM set_config(settings[i], before[i], true);
 	END LOOP;
 	RETURN record;

@@ -1,6 +1,6 @@
 /*
  * compat.h
- *		Every difference between PostgreSQL 15 and 18.
+ *		Every difference between PostgreSQL 15 and 19.
  *
  * Old servers get the newest release's names, so that the rest of the code
  * reads like the newest release.  No other file tests PG_VERSION_NUM.
@@ -83,18 +83,29 @@
 
 /* 16: the rights that a query needs are kept beside its tables */
 #if PG_VERSION_NUM >= 160000
-#define query_check_rights_as(query, table, user)                             \
-	do                                                                        \
-	{                                                                         \
-		RTEPermissionInfo *rights_ =                                          \
-			list_nth_node(RTEPermissionInfo, (query)->rteperminfos,           \
-						  (table)->perminfoindex - 1);                        \
-		rights_->relid = (table)->relid;                                      \
-		rights_->checkAsUser = (user);                                        \
-	} while (0)
+#define query_rights(query, table)                                            \
+	list_nth_node(RTEPermissionInfo, (query)->rteperminfos,                   \
+				  (table)->perminfoindex - 1)
 #else
-#define query_check_rights_as(query, table, user)                             \
-	((table)->checkAsUser = (user))
+#define query_rights(query, table) (table)
+#endif
+
+/* 16: rights on most kinds of objects are looked up in one place */
+#if PG_VERSION_NUM >= 160000
+#define database_allows_connect(database, role)                               \
+	(object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT) ==      \
+	 ACLCHECK_OK)
+#else
+#define database_allows_connect(database, role)                               \
+	(pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK)
+#endif
+
+/* 16: all settings are asked for with their number */
+#if PG_VERSION_NUM >= 160000
+#define list_settings(count) get_guc_variables(count)
+#else
+#define list_settings(count)                                                  \
+	(*(count) = GetNumConfigOptions(), get_guc_variables())
 #endif
 
 /* 18: a query runs once */
@@ -104,11 +115,20 @@
 #define executor_run(desc) ExecutorRun(desc, ForwardScanDirection, 0, true)
 #endif
 
-/* 18: what kind of process another one is */
-#if PG_VERSION_NUM >= 180000
+/* 19: every process tells its type; before, whether it is a worker */
+#if PG_VERSION_NUM >= 190000
+#define proc_is_background_worker(proc) ((proc)->backendType == B_BG_WORKER)
+#elif PG_VERSION_NUM >= 180000
 #define proc_is_background_worker(proc) (!(proc)->isRegularBackend)
 #else
 #define proc_is_background_worker(proc) ((proc)->isBackgroundWorker)
+#endif
+
+/* 18: whoever takes a slot says whether it may be lost */
+#if PG_VERSION_NUM >= 180000
+#define replication_slot_acquire(name) ReplicationSlotAcquire(name, true, true)
+#else
+#define replication_slot_acquire(name) ReplicationSlotAcquire(name, true)
 #endif
 
 /* 18: a deferrable primary key must be asked for */
@@ -122,5 +142,92 @@
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL
 #define ATTRIBUTE_GENERATED_VIRTUAL 'v'
 #endif
+#define attribute_is_stored(attr)                                             \
+	((attr)->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL)
+
+/* 19: an LSN's lower half is shown with its leading zeros */
+#if PG_VERSION_NUM >= 190000
+#define LSN_LOW_DIGITS 8
+#else
+#define LSN_LOW_DIGITS 1
+#endif
+
+/* 18: what filters say of virtual columns is in their expressions */
+#if PG_VERSION_NUM >= 180000
+#include "rewrite/rewriteHandler.h"
+#define expand_virtual_columns(expression, rel)                               \
+	expand_generated_columns_in_expr(expression, rel, 1)
+#else
+#define expand_virtual_columns(expression, rel) (expression)
+#endif
+
+/* 19: replication origins have a longer prefix */
+#if PG_VERSION_NUM < 190000
+#define ReplOriginId		RepOriginId
+#define InvalidReplOriginId InvalidRepOriginId
+#define session_origin		replorigin_session_origin
+#else
+#define session_origin replorigin_xact_state.origin
+#endif
+
+/* 19: the times of a transaction's end lie in the struct itself */
+#if PG_VERSION_NUM >= 190000
+#define rbtxn_commit_time(txn)	((txn)->commit_time)
+#define rbtxn_prepare_time(txn) ((txn)->prepare_time)
+#else
+#define rbtxn_commit_time(txn)	((txn)->xact_time.commit_time)
+#define rbtxn_prepare_time(txn) ((txn)->xact_time.prepare_time)
+#endif
+
+/* 19: errors of input go where the caller wants them */
+#if PG_VERSION_NUM >= 190000
+#include "nodes/miscnodes.h"
+#endif
+#include "utils/pg_lsn.h"
+static inline bool
+parse_lsn(const char *text, XLogRecPtr *lsn)
+{
+#if PG_VERSION_NUM >= 190000
+	ErrorSaveContext escontext = {T_ErrorSaveContext};
+
+	*lsn = pg_lsn_in_safe(text, (Node *) &escontext);
+	return !escontext.error_occurred;
+#else
+	bool bad = false;
+
+	*lsn = pg_lsn_in_internal(text, &bad);
+	return !bad;
+#endif
+}
+
+/* 19: planning may be explained */
+#if PG_VERSION_NUM >= 190000
+#define plan_query(query, sql) pg_plan_query(query, sql, 0, NULL, NULL)
+#else
+#define plan_query(query, sql) pg_plan_query(query, sql, 0, NULL)
+#endif
+
+/* 19: the server has slots of its own, for REPACK */
+#if PG_VERSION_NUM >= 190000
+#define check_logical_decoding_requirements()                                 \
+	CheckLogicalDecodingRequirements(false)
+#define slot_name_check(name)                                                 \
+	((void) ReplicationSlotValidateName(name, false, ERROR))
+#else
+#define check_logical_decoding_requirements()                                 \
+	CheckLogicalDecodingRequirements()
+#define slot_name_check(name) ((void) ReplicationSlotValidateName(name, ERROR))
+#endif
+
+/* 19: a server encoding is gone */
+#if PG_VERSION_NUM >= 190000
+#define PG_MULE_INTERNAL PG_SQL_ASCII
+#endif
+
+/* 19: the name of a database is looked up like all others */
+#if PG_VERSION_NUM < 190000
+#include "commands/dbcommands.h"
+#endif
+#include "utils/lsyscache.h"
 
 #endif /* OUTFLOW_COMPAT_H */

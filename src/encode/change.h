@@ -30,7 +30,7 @@ typedef struct ChangeTransaction
 	XLogRecPtr	  end_lsn;
 	TimestampTz	  time;		   /* of commit or prepare; 0 while unknown */
 	const char	 *gid;		   /* prepared transactions, else NULL */
-	uint16		  origin;	   /* RepOriginId, 0 for none */
+	uint16		  origin;	   /* ReplOriginId, 0 for none */
 	const char	 *origin_name; /* NULL for a local one */
 	XLogRecPtr	  origin_lsn;
 	XLogRecPtr	  prepare_end_lsn; /* rollback of a prepared one */

@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "access/htup_details.h"
 #include "access/tupmacs.h"
 #include "common/base64.h"
@@ -173,7 +175,7 @@ typedef struct ArrayWalk
 	int			 ndim;
 	const int	*dims;
 	const char	*data;
-	const bits8 *nulls; /* NULL if no element is null */
+	const uint8 *nulls; /* NULL if no element is null */
 	int			 index;
 } ArrayWalk;
 

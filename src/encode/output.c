@@ -172,7 +172,7 @@ size_of_array(Walk *walk, TypeShape *element, Datum value)
 	int			 ndim = ARR_NDIM(array);
 	int			 count = ArrayGetNItems(ndim, ARR_DIMS(array));
 	const char	*data = ARR_DATA_PTR(array);
-	const bits8 *nulls = ARR_NULLBITMAP(array);
+	const uint8 *nulls = ARR_NULLBITMAP(array);
 	TextSize	 sum = {.bytes = 256}; /* dimensions */
 
 	for (int i = 0; i < count; i++)

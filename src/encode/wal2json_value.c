@@ -25,7 +25,6 @@ wal2json_init(Wal2json *wal2json)
 	text_values_init(&wal2json->values);
 	initStringInfo(&wal2json->transaction);
 	initStringInfo(&wal2json->document.data);
-	wal2json->empty = true;
 }
 
 void

@@ -22,6 +22,7 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
+#include "compat.h"
 #include "export/job.h"
 
 static void
@@ -112,10 +113,20 @@ check_filter_rights(Node *filter, Relation rel)
 PinnedSettings *
 filter_pin_settings(void)
 {
+	/* what else an expression's text depends on, written or read */
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	} settings[] = {{"search_path", "pg_catalog, pg_temp"},
+					{"standard_conforming_strings", "on"},
+					{"transform_null_equals", "off"}};
 	PinnedSettings *pinned = settings_pin_canonical(CurrentMemoryContext);
 
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i].name, settings[i].value,
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
 	return pinned;
 }
 
@@ -127,7 +138,8 @@ filter_plan(const char *text, Relation rel)
 
 	settings_unpin(pinned);
 	check_filter_rights(filter, rel);
-	return (Node *) expression_planner((Expr *) filter);
+	return (Node *) expression_planner(
+		(Expr *) expand_virtual_columns(filter, rel));
 }
 
 char *

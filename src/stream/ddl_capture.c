@@ -222,16 +222,16 @@ is_of_interest(const char *schema, bool is_hidden)
 static void
 log_captured(const StringInfoData *content)
 {
-	RepOriginId origin = replorigin_session_origin;
+	ReplOriginId origin = session_origin;
 
 	PG_TRY();
 	{
-		replorigin_session_origin = DoNotReplicateId;
+		session_origin = DoNotReplicateId;
 		log_logical_message(DDL_PREFIX, content->data, content->len, true);
 	}
 	PG_FINALLY();
 	{
-		replorigin_session_origin = origin;
+		session_origin = origin;
 	}
 	PG_END_TRY();
 }

@@ -11,13 +11,13 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
 #include "replication/slot.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "encode/debezium.h"
 #include "stream/stream.h"
 

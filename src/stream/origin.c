@@ -16,7 +16,7 @@
 
 /* True: the record is filtered away, before it costs any memory. */
 bool
-origin_filter(LogicalDecodingContext *ctx, RepOriginId origin)
+origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin)
 {
 	StreamSession *session = stream_session(ctx);
 	List		  *wanted;
@@ -30,12 +30,12 @@ origin_filter(LogicalDecodingContext *ctx, RepOriginId origin)
 		return true;
 	wanted = session->options.origin;
 	return list_length(wanted) == 1 && strcmp(linitial(wanted), "none") == 0 &&
-		   origin != InvalidRepOriginId;
+		   origin != InvalidReplOriginId;
 }
 
 /* The name, in the current memory context; NULL if it is gone. */
 static char *
-look_up(RepOriginId origin)
+look_up(ReplOriginId origin)
 {
 	MemoryContext context = CurrentMemoryContext;
 	bool		  outside = !IsTransactionState();
@@ -59,11 +59,11 @@ look_up(RepOriginId origin)
  * most per transaction, it is kept until the next.
  */
 const char *
-origin_name(StreamSession *session, RepOriginId origin)
+origin_name(StreamSession *session, ReplOriginId origin)
 {
 	MemoryContext old;
 
-	if (origin == InvalidRepOriginId)
+	if (origin == InvalidReplOriginId)
 		return NULL;
 	if (session->named_origin == origin && session->origin_name)
 		return session->origin_name;
@@ -79,7 +79,7 @@ origin_name(StreamSession *session, RepOriginId origin)
 
 /* Whether option "origin" lets through what comes from this origin. */
 bool
-origin_is_wanted(StreamSession *session, RepOriginId origin)
+origin_is_wanted(StreamSession *session, ReplOriginId origin)
 {
 	const char *name = NULL;
 	ListCell   *lc;
@@ -94,7 +94,7 @@ origin_is_wanted(StreamSession *session, RepOriginId origin)
 			return true;
 		if (strcmp(wanted, "none") == 0)
 		{
-			if (origin == InvalidRepOriginId)
+			if (origin == InvalidReplOriginId)
 				return true;
 			continue;
 		}

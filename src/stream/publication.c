@@ -27,6 +27,7 @@
 
 #include "compat.h"
 #include "stream/stream.h"
+#include "option.h"
 
 static void
 publications_changed(Datum arg, int cacheid, uint32 hash)
@@ -64,7 +65,7 @@ warn_missing(StreamSession *session, char *name)
 	MemoryContextSwitchTo(old);
 	ereport(WARNING,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("publication \"%s\" does not exist", name),
+			 errmsg("publication \"%s\" does not exist", option_shown(name)),
 			 errdetail("The stream is at %X/%X, where nothing is published "
 					   "through it.",
 					   LSN_FORMAT_ARGS(session->position.lsn))));
@@ -136,6 +137,20 @@ is_member(const Publication *publication, const Candidate *candidate)
 }
 
 /*
+ * FOR ALL TABLES EXCEPT: the only entries that such a publication has are of
+ * what it leaves out.  Of partitions only the root may be named there.
+ */
+static bool
+is_excepted(const Publication *publication, const Candidate *candidate)
+{
+	Oid relid = candidate->ancestors != NIL ? llast_oid(candidate->ancestors)
+											: candidate->relid;
+
+	return SearchSysCacheExists2(PUBLICATIONRELMAP, ObjectIdGetDatum(relid),
+								 ObjectIdGetDatum(publication->oid));
+}
+
+/*
  * Whether the publication has the relation; if so, sets under which name it
  * appears, and how many levels above itself.
  */
@@ -148,6 +163,8 @@ is_published(const Publication *publication, const Candidate *candidate,
 
 	*as = candidate->relid;
 	*level = 0;
+	if (publication->alltables && is_excepted(publication, candidate))
+		return false;
 	if (candidate->ancestors != NIL)
 	{
 		if (publication->alltables)

@@ -24,10 +24,11 @@ struct RowFilters
 
 /*
  * Prepares the filters in the current memory context; NULL if there are none.
- * The shape is that of the table which the filters belong to.
+ * The shape is that of the table, which the filters belong to.
  */
 RowFilters *
-row_filters_build(const Published *published, const RowShape *shape)
+row_filters_build(const Published *published, Relation table,
+				  const RowShape *shape)
 {
 	static const int actions[] = {ACTION_INSERT, ACTION_UPDATE, ACTION_DELETE};
 	RowFilters		*filters = palloc0(sizeof(RowFilters));
@@ -43,6 +44,8 @@ row_filters_build(const Published *published, const RowShape *shape)
 			continue;
 		expression = list_length(list) == 1 ? linitial(list)
 											: makeBoolExpr(OR_EXPR, list, -1);
+		expression =
+			(Expr *) expand_virtual_columns((Node *) expression, table);
 		filters->expression[op] =
 			ExecInitExpr(expression_planner(expression), NULL);
 		any = true;

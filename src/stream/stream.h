@@ -37,7 +37,7 @@ extern List		 *publication_filters(const Published *published, int action);
 typedef struct RowFilters RowFilters;
 
 extern RowFilters *row_filters_build(const Published *published,
-									 const RowShape	 *shape);
+									 Relation table, const RowShape *shape);
 extern bool		   row_filters_apply(RowFilters *filters, RowChange *row);
 
 /* ---- the hand-over from an export (snapshot.c) */
@@ -141,10 +141,11 @@ struct StreamSession
 
 	/* relation.c */
 	struct relation_hash *relations;
-	HTAB		   *composites; /* OIDs of composite types that shapes use */
-	uint64			generation; /* older relations are invalid */
-	int				stale; /* relations marked since the cache was trimmed */
-	StreamRelation *last;  /* the last one found */
+	HTAB  *watched; /* OIDs of composite types that shapes use, and ancestors
+					* that lend their names */
+	uint64 generation;	  /* older relations are invalid */
+	int	   stale;		  /* relations marked since the cache was trimmed */
+	StreamRelation *last; /* the last one found */
 
 	/* publication.c */
 	MemoryContext publication_context;
@@ -153,9 +154,9 @@ struct StreamSession
 	List		 *missing_publications; /* names that were warned about */
 
 	/* origin.c */
-	RepOriginId record_origin; /* of the record at hand */
-	RepOriginId named_origin;
-	char	   *origin_name; /* that one's */
+	ReplOriginId record_origin; /* of the record at hand */
+	ReplOriginId named_origin;
+	char		*origin_name; /* that one's */
 
 	CapturedMessages captured; /* captured.c */
 
@@ -224,9 +225,9 @@ extern bool tuple_read(StreamSession *session, StreamRelation *rel,
 
 /* ---- origin.c */
 
-extern bool origin_filter(LogicalDecodingContext *ctx, RepOriginId origin);
-extern bool origin_is_wanted(StreamSession *session, RepOriginId origin);
-extern const char *origin_name(StreamSession *session, RepOriginId origin);
+extern bool origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin);
+extern bool origin_is_wanted(StreamSession *session, ReplOriginId origin);
+extern const char *origin_name(StreamSession *session, ReplOriginId origin);
 
 /* ---- captured.c */
 

@@ -125,7 +125,7 @@ end_streamed(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		transaction_describe(&t, txn);
 		t.changes = streamed->changes;
 		if (event == EVENT_STREAM_PREPARE)
-			t.time = txn->xact_time.prepare_time;
+			t.time = rbtxn_prepare_time(txn);
 		transaction_write(session, event, &t, InvalidTransactionId);
 		writer_flush(session);
 	}

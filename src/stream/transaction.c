@@ -20,7 +20,7 @@ transaction_describe(ChangeTransaction *t, const ReorderBufferTXN *txn)
 	t->xid = txn->xid;
 	t->commit_lsn = t->prepare_lsn = txn->final_lsn;
 	t->end_lsn = txn->end_lsn;
-	t->time = txn->xact_time.commit_time;
+	t->time = rbtxn_commit_time(txn);
 	t->gid = txn->gid;
 	t->origin = txn->origin_id;
 	t->origin_lsn = txn->origin_lsn;
@@ -139,7 +139,7 @@ transaction_begin_prepare(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 
 	begin(session, txn);
 	session->txn.commit_lsn = ctx->reader->ReadRecPtr;
-	session->txn.time = txn->xact_time.prepare_time;
+	session->txn.time = rbtxn_prepare_time(txn);
 	session->begun = true;
 	if (!session->skipped)
 		transaction_write(session, EVENT_BEGIN_PREPARE, &session->txn,

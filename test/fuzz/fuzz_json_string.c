@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "compat.h"
 #include "fuzz.h"
 
 static const int encodings[] = {PG_UTF8,	PG_UTF8,		PG_LATIN1,

@@ -15,10 +15,14 @@ use IPC::Run ();
 use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Test::More;
 use Time::HiRes ();
 
 our @EXPORT = qw(
   new_outflow_node
+  need_library
+  need_version
+  server_major
   new_export_dir
   create_slot
   slot_records
@@ -28,6 +32,7 @@ our @EXPORT = qw(
   release_exports
   start_psql
   wait_until
+  wait_for_line
 );
 
 # A server that recovers from a crash refuses psql, which may then be gone before
@@ -68,6 +73,45 @@ sub new_outflow_node
 	return $node;
 }
 
+# server_major(NODE): 19 for its release candidates, too
+sub server_major
+{
+	my ($node) = @_;
+
+	return $node->pg_version =~ s/\D.*//r;
+}
+
+# need_library(NODE, NAME): another one's, for the whole file.  A server for which
+# it isn't packaged yet, which is a new one, can't be tested with it.
+sub need_library
+{
+	my ($node, $name) = @_;
+
+	return if -e $node->config_data('--pkglibdir') . "/$name.so";
+	BAIL_OUT("$name is not installed: run 'make deps'")
+	  if server_major($node) < 19;
+  SKIP:
+	{
+		skip("$name is not packaged for this server", 1);
+	}
+	done_testing();
+	exit 0;
+}
+
+# need_version(NODE, MAJOR, WHAT): else there is nothing to test in this file
+sub need_version
+{
+	my ($node, $major, $what) = @_;
+
+	return if server_major($node) >= $major;
+  SKIP:
+	{
+		skip("PostgreSQL $major brought $what", 1);
+	}
+	done_testing();
+	exit 0;
+}
+
 # start_psql(NODE, SQL, DATABASE): a session that runs it, and what it says
 sub start_psql
 {
@@ -87,6 +131,19 @@ sub wait_until
 
 	$node->poll_query_until($database || 'postgres', $query) or die "not seen: $what";
 	return;
+}
+
+# wait_for_line(FILE, PATTERN): until a program has written it
+sub wait_for_line
+{
+	my ($file, $pattern) = @_;
+
+	foreach my $try (1 .. 1800)
+	{
+		return if -e $file && slurp_file($file) =~ $pattern;
+		Time::HiRes::sleep(0.1);
+	}
+	die "not seen in $file: $pattern";
 }
 
 # new_export_dir(): a directory that goes away with the test

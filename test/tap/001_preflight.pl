@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 
+use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -12,7 +13,7 @@ delete $ENV{TEMP_CONFIG};
 my $node = PostgreSQL::Test::Cluster->new('plain');
 $node->init;
 $node->append_conf('postgresql.conf', <<'EOC');
-wal_level = replica
+wal_level = minimal
 max_replication_slots = 0
 max_wal_senders = 0
 max_worker_processes = 2
@@ -57,6 +58,63 @@ if ($listed)
 			q{SELECT fix FROM outflow.preflight() WHERE NOT ok}),
 		qr{= pgoutput, "\$libdir/a b", outflow;},
 		'the fix keeps the libraries that were listed');
+
+	# under its other name alone
+	$node->safe_psql('postgres',
+		'ALTER SYSTEM SET output_plugin_libraries = outflow_wal2json');
+	$node->reload;
+	$node->poll_query_until('postgres',
+		q{SELECT current_setting('output_plugin_libraries') = 'outflow_wal2json'});
+	is(not_ok(), '', 'the name for consumers of wal2json is enough');
+}
+
+# logical decoding on demand: wal_level = replica is enough from 19 on
+sub wal_level
+{
+	return $node->safe_psql('postgres',
+		q{SELECT ok, detail, fix FROM outflow.preflight() WHERE item = 'wal_level'});
+}
+
+$node->safe_psql('postgres', $_)
+  foreach 'ALTER SYSTEM SET wal_level = replica',
+  'ALTER SYSTEM SET output_plugin_libraries = outflow' x !!$listed;
+$node->restart;
+if (server_major($node) < 19)
+{
+	is(wal_level(), 'f|replica|ALTER SYSTEM SET wal_level = logical; -- then restart the server',
+		'before 19 replica is not enough');
+}
+else
+{
+	my $export = new_export_dir();
+
+	is(wal_level(), 't|replica|', 'replica is enough');
+	$node->safe_psql('postgres', <<"EOC");
+CREATE TABLE t (id int PRIMARY KEY, big text);
+ALTER TABLE t ALTER big SET STORAGE EXTERNAL;
+INSERT INTO t VALUES (1, repeat('x', 3000));
+CREATE PUBLICATION shop FOR TABLE t;
+EOC
+	$node->safe_psql('postgres',
+		"CALL outflow.export_publication('shop', 'file://$export/shop', slot => 'shop')");
+	is(wal_level(), 't|replica, at present logical|', 'the first slot raises it');
+	is(slurp_file("$export/shop/public.t/part-000000.csv"), '1,' . 'x' x 3000 . "\n", 'an export with a slot');
+	$node->safe_psql('postgres', q{SELECT outflow.capture_ddl(true)});
+	$node->safe_psql('postgres', 'ALTER TABLE t ADD n int');
+	$node->safe_psql('postgres', 'UPDATE t SET n = 2; DELETE FROM t');
+	is(join(' ', map { $_->{op} . ($_->{unchanged} ? " without @{ $_->{unchanged} }" : '') }
+			  slot_records($node, 'shop', { publication_names => 'shop',
+				after_snapshot => $node->safe_psql('postgres', 'SELECT snapshot FROM outflow.jobs'),
+				include_transactions => 'off', include_schemas => 'off' })),
+		'ddl update without big delete', 'and its stream, with captured DDL');
+	$node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('shop')});
+	$node->poll_query_until('postgres', q{SELECT current_setting('effective_wal_level') = 'replica'});
+	is(wal_level(), 't|replica|', 'after the last slot it falls again');
+	$node->safe_psql('postgres', 'ALTER TABLE t ADD m int');
+	create_slot($node, 'again');
+	$node->safe_psql('postgres', 'INSERT INTO t VALUES (2)');
+	is(join(' ', map { $_->{op} } slot_records($node, 'again', { include_transactions => 'off' })),
+		'schema insert', 'a new slot raises it once more');
 }
 
 $node->stop;

@@ -11,6 +11,8 @@ use Test::More;
 my $export = new_export_dir();
 my $node = PostgreSQL::Test::Cluster->new('cron');
 
+need_library($node, 'pg_cron');
+
 # pg_cron connects like a client, through the only socket that there is
 $node->init(allows_streaming => 'logical');
 $node->append_conf('postgresql.conf', <<"EOC");

@@ -212,9 +212,9 @@ is( $facts->{facts}{'outflow.snapshot'},
 	$node->safe_psql('postgres',
 		"SELECT snapshot FROM outflow.jobs WHERE job = $job"),
 	'and its snapshot');
-is( $facts->{facts}{'outflow.lsn'},
-	$node->safe_psql('postgres',
-		"SELECT lsn FROM outflow.parts WHERE job = $job"),
+is( $node->safe_psql('postgres',
+		"SELECT lsn = '$facts->{facts}{'outflow.lsn'}' FROM outflow.parts WHERE job = $job"),
+	't',
 	'and its LSN');
 is_deeply(
 	JSON::PP->new->decode($facts->{facts}{'outflow.columns'}),

@@ -9,6 +9,7 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
+#include "portability/instr_time.h"
 #include "sink/sink.h"
 #include "sink_test.h"
 #include "utils/builtins.h"
