@@ -24,6 +24,7 @@ OBJS = \
 	src/encode/text.o \
 	src/encode/numeric.o \
 	src/encode/datetime.o \
+	src/encode/output.o \
 	src/encode/encoding.o \
 	src/encode/json.o \
 	src/encode/json_string.o \
@@ -78,7 +79,9 @@ OBJS = \
 	src/stream/change.o \
 	src/stream/ddl_capture.o \
 	src/stream/ddl.o \
+	src/stream/captured.o \
 	src/stream/message.o \
+	src/stream/record.o \
 	src/stream/oversize.o \
 	src/stream/send_queue.o \
 	src/stream/writer.o \

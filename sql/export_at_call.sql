@@ -75,7 +75,7 @@ CALL outflow.export('lossy', :'dir' || 'null', format => 'parquet', options => '
 CALL outflow.export('lossy', :'dir' || 'null0', format => 'parquet', options => '{"lossy": "null"}', workers => 0) \gset
 SELECT made_null, rows FROM outflow.jobs WHERE job = :job;
 SELECT manifest->'made_null' AS made_null, manifest->'parts'->0->'made_null' AS of_part
-FROM (SELECT pg_read_file(substr(destination, 8) || '/manifest.json')::json
+FROM (SELECT pg_read_file(substr(destination, 8) || '/_manifest.json')::json
 	FROM outflow.jobs WHERE job = :job) AS m (manifest);
 CALL outflow.export('lossy', :'dir' || 'carried', format => 'parquet', options => '{"lossy": "null"}', base => :job) \gset
 SELECT parts_carried, made_null FROM outflow.jobs WHERE job = :job;

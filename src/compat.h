@@ -165,6 +165,9 @@
 #if PG_VERSION_NUM < 190000
 #define ReplOriginId		RepOriginId
 #define InvalidReplOriginId InvalidRepOriginId
+#define session_origin		replorigin_session_origin
+#else
+#define session_origin replorigin_xact_state.origin
 #endif
 
 /* 19: the times of a transaction's end lie in the struct itself */

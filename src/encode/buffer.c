@@ -5,8 +5,9 @@
  * Some values are far larger as text than as stored: numeric 1e131071 takes
  * ten bytes, a null in an array one bit.  So whether a record fits below
  * PostgreSQL's 1 GB is known only when it has been written.  A buffer under a
- * limit never grows much past it: what was written so far is dropped, and
- * counted, each time it would.  Then the record is worth nothing but its size.
+ * limit takes anything and never fails: past the limit it is "over", what was
+ * written is dropped, and the record is worth nothing.  Encoders need not look,
+ * but whoever loops over much should stop then.
  */
 #include "postgres.h"
 
@@ -18,29 +19,61 @@
 /* What an emptied buffer keeps at most. */
 #define BUFFER_KEPT (1024 * 1024)
 
-/*
- * A StringInfo's cursor is for readers.  Where only we write, a negative one
- * marks the buffer under a limit; so a buffer that an error left behind takes
- * its mark along.  One buffer at a time.
- */
-static int	 limited_from;
-static int64 dropped_bytes;
+/* Room for what is reserved at once, which a buffer under a limit never lacks. */
+#define BUFFER_SPARE (1024 * 1024)
+
+static void
+report_too_large(void)
+{
+	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					errmsg("a row of more than 1 GB can't be written")));
+}
+
+static inline Size
+written(const LimitedBuffer *buffer)
+{
+	return buffer->data.len - buffer->start;
+}
+
+static void
+drop(LimitedBuffer *buffer)
+{
+	buffer->dropped += written(buffer);
+	buffer->data.len = buffer->start;
+}
 
 void
-buffer_enlarge(StringInfo out, int n)
+buffer_enlarge(StringInfo out, Size n)
 {
-	if (unlikely(out->cursor < 0) &&
-		(int64) out->len - limited_from + n > -out->cursor)
+	if (buffer_is_limited(out))
 	{
+		LimitedBuffer *buffer = (LimitedBuffer *) out;
+
+		/* by what was written: much of what is reserved is not used */
 		CHECK_FOR_INTERRUPTS();
-		dropped_bytes += out->len - limited_from;
-		out->len = limited_from;
+		if (buffer->dropped + written(buffer) > buffer->limit)
+			buffer->over = true;
+		if (buffer->over || written(buffer) > buffer->keep)
+			drop(buffer);
 	}
-	if ((int64) out->len + n >= MaxAllocSize)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("a row of more than 1 GB can't be written")));
-	if (out->len + n >= out->maxlen)
-		enlargeStringInfo(out, n);
+	if (n >= MaxAllocSize - out->len)
+		report_too_large();
+	if (out->len + n >= (Size) out->maxlen)
+		enlargeStringInfo(out, (int) n);
+}
+
+void
+buffer_append_large(StringInfo out, const char *data, Size n)
+{
+	while (n > 0 && !buffer_is_over(out))
+	{
+		Size piece = buffer_is_limited(out) ? Min(n, (Size) BUFFER_PIECE) : n;
+
+		memcpy(buffer_reserve(out, piece), data, piece);
+		out->len += piece;
+		data += piece;
+		n -= piece;
+	}
 }
 
 /*
@@ -58,22 +91,68 @@ buffer_reset(StringInfo out)
 	}
 }
 
-void
-buffer_limit_begin(StringInfo out, int64 bytes)
+Size
+buffer_left(const StringInfoData *out)
 {
-	int64 most = (int64) MaxAllocSize - 1 - out->len;
+	const LimitedBuffer *buffer = (const LimitedBuffer *) out;
+	Size				 taken;
 
-	Assert(out->cursor == 0);
-	out->cursor = -(int) Max(Min(bytes, most), 1);
-	limited_from = out->len;
-	dropped_bytes = 0;
+	if (!buffer_is_limited(out))
+		return MaxAllocSize - out->len;
+	taken = buffer->dropped + written(buffer);
+	return buffer->over || taken > buffer->limit ? 0 : buffer->limit - taken;
+}
+
+void
+buffer_give_up(StringInfo out)
+{
+	if (!buffer_is_limited(out))
+		report_too_large();
+	((LimitedBuffer *) out)->over = true;
 }
 
 bool
-buffer_limit_end(StringInfo out, int64 *bytes)
+buffer_may_recurse(StringInfo out)
 {
-	Assert(out->cursor < 0);
-	out->cursor = 0;
-	*bytes = dropped_bytes + out->len - limited_from;
-	return dropped_bytes == 0;
+	if (likely(!stack_is_too_deep()))
+		return true;
+	if (!buffer_is_limited(out))
+		check_stack_depth();
+	buffer_give_up(out);
+	return false;
+}
+
+/* A reader's cursor says nothing where only we write: it marks the limit. */
+void
+buffer_limit_begin(LimitedBuffer *buffer, Size limit, Size keep)
+{
+	buffer->start = buffer->data.len;
+	buffer->limit = Min(limit, buffer_room(buffer));
+	buffer->keep = Min(keep, buffer->limit);
+	buffer->dropped = 0;
+	buffer->over = false;
+	buffer->data.cursor = BUFFER_LIMITED;
+}
+
+void
+buffer_limit_like(LimitedBuffer *scratch, const StringInfoData *out)
+{
+	if (buffer_is_limited(out))
+		buffer_limit_begin(scratch, buffer_left(out), MaxAllocSize);
+	else
+		scratch->data.cursor = 0;
+}
+
+bool
+buffer_limit_end(LimitedBuffer *buffer, Size *bytes)
+{
+	*bytes = buffer->dropped + written(buffer);
+	buffer->data.cursor = 0;
+	return !buffer->over && *bytes <= buffer->limit;
+}
+
+Size
+buffer_room(const LimitedBuffer *buffer)
+{
+	return MaxAllocSize - BUFFER_SPARE - buffer->data.len;
 }

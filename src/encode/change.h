@@ -48,6 +48,19 @@ typedef struct ChangePosition
 				  * begin: in its id it stands for the byte before */
 } ChangePosition;
 
+/*
+ * How much of a record is written: all of it, or, where that passes its bound,
+ * the first of these that fits.  The last one is of a few kilobytes whatever
+ * the input: what the record is, where it stands and that it is omitted.
+ */
+typedef enum RecordForm
+{
+	RECORD_WHOLE,
+	RECORD_SHORT,	/* without content, command; labels, fields, defaults */
+	RECORD_SHORTER, /* a command's objects are omitted, too */
+	RECORD_BARE
+} RecordForm;
+
 typedef struct RowChange
 {
 	ChangeOp	 op;
@@ -62,6 +75,7 @@ typedef struct RowChange
 	const Datum *old_values; /* NULL when the WAL has no old row or key */
 	const bool	*old_nulls;
 	bool		 old_is_key; /* only the identity's columns are set */
+	bool		 bare;		 /* RECORD_BARE */
 	const bool	*left_out;	 /* by column index: unchanged or omitted, and so
 							  * not in the new row; NULL when there is none */
 
@@ -89,7 +103,7 @@ typedef struct MessageChange
 	const char		*content;
 	Size			 size;
 	bool			 transactional;
-	bool			 omitted; /* content is too large and left out */
+	RecordForm		 form;
 	const DdlChange *ddl; /* what the content says; NULL for other messages */
 } MessageChange;
 
@@ -131,10 +145,11 @@ typedef struct ChangeFormat
 	void (*prepare_shape)(RowShape *shape, const ChangeFormatOptions *options);
 	void (*transaction)(StringInfo out, const ChangeFormatOptions *options,
 						TransactionEvent event, const ChangeTransaction *txn,
-						const ChangePosition *position);
+						const ChangePosition *position, RecordForm form);
 	/* a relation's definition, before its first change and when it changed */
 	void (*schema)(StringInfo out, const ChangeFormatOptions *options,
-				   const ChangeTransaction *txn, const RowShape *shape);
+				   const ChangeTransaction *txn, const RowShape *shape,
+				   RecordForm form);
 	void (*row)(StringInfo out, const ChangeFormatOptions *options,
 				const ChangeTransaction *txn, const ChangePosition *position,
 				const RowChange *change);

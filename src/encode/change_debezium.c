@@ -94,7 +94,8 @@ debezium_prepare(RowShape *shape, const ChangeFormatOptions *options)
 
 static void
 debezium_schema(StringInfo out, const ChangeFormatOptions *options,
-				const ChangeTransaction *txn, const RowShape *shape)
+				const ChangeTransaction *txn, const RowShape *shape,
+				RecordForm form)
 {
 }
 
@@ -195,12 +196,20 @@ debezium_row(StringInfo out, const ChangeFormatOptions *options,
 	debezium_enter(debezium, &options->style, txn);
 	buffer_append_char(out, '{');
 	json_append_id(out, txn, position);
-	append_key(out, &options->style, change);
-	append_before(out, options, change);
-	append_after(out, options, change);
+	if (change->bare)
+		buffer_append_literal(out,
+							  ",\"key\":null,\"before\":null,\"after\":null");
+	else
+	{
+		append_key(out, &options->style, change);
+		append_before(out, options, change);
+		append_after(out, options, change);
+	}
 	debezium_source(out, debezium, position, &prepared->table);
 	append_tail(out, debezium, txn, change->shape, ops[change->op]);
-	if (change->omitted)
+	if (change->bare)
+		buffer_append_literal(out, ",\"omitted\":true");
+	else if (change->omitted)
 	{
 		buffer_append_literal(out, ",\"omitted\":");
 		json_append_column_names(out, change->shape, change->omitted);
@@ -225,6 +234,20 @@ debezium_truncate(StringInfo out, const ChangeFormatOptions *options,
 	buffer_append_char(out, '}');
 }
 
+static void
+append_message_key(StringInfo out, const ChangeFormatOptions *options,
+				   const MessageChange *message)
+{
+	if (message->form == RECORD_BARE)
+	{
+		buffer_append_literal(out, ",\"key\":null");
+		return;
+	}
+	buffer_append_literal(out, ",\"key\":{\"prefix\":");
+	json_append_string(out, &options->style, message->prefix);
+	buffer_append_char(out, '}');
+}
+
 /* A message belongs to no table; its key is its prefix. */
 static void
 debezium_message(StringInfo out, const ChangeFormatOptions *options,
@@ -238,15 +261,18 @@ debezium_message(StringInfo out, const ChangeFormatOptions *options,
 	debezium_enter(debezium, &options->style, txn);
 	buffer_append_char(out, '{');
 	json_append_id(out, txn, position);
-	buffer_append_literal(out, ",\"key\":{\"prefix\":");
-	json_append_string(out, &options->style, message->prefix);
-	buffer_append_char(out, '}');
+	append_message_key(out, options, message);
 	debezium_source(out, debezium, position, &table);
 	append_tail(out, debezium, txn, NULL, 'm');
+	if (message->form == RECORD_BARE)
+	{
+		buffer_append_literal(out, ",\"message\":null,\"omitted\":true}");
+		return;
+	}
 	buffer_append_literal(out, ",\"message\":{\"prefix\":");
 	json_append_string(out, &options->style, message->prefix);
 	buffer_append_literal(out, ",\"content\":");
-	if (message->omitted)
+	if (message->form != RECORD_WHOLE)
 		buffer_append_literal(out, "null");
 	else
 		json_base64(out, message->content, (int) message->size);

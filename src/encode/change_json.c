@@ -8,10 +8,8 @@
 #include "postgres.h"
 
 #include "access/transam.h"
-#include "common/base64.h"
 #include "mb/pg_wchar.h"
 
-#include "compat.h"
 #include "encode/change_json.h"
 
 /* Keeps the members that name the table. */
@@ -60,6 +58,11 @@ json_change_row(StringInfo out, const ChangeFormatOptions *options,
 			break;
 	}
 	append_change_head(out, txn, position, shape);
+	if (change->bare)
+	{
+		buffer_append_literal(out, ",\"omitted\":true}");
+		return;
+	}
 	if (change->leaf_name)
 	{
 		buffer_append_literal(out, ",\"leaf\":{\"schema\":");
@@ -113,20 +116,6 @@ json_truncate(StringInfo out, const ChangeFormatOptions *options,
 	buffer_append_char(out, '}');
 }
 
-static void
-append_base64(StringInfo out, const char *data, Size size)
-{
-	int	  len = pg_b64_enc_len(size);
-	char *dst = buffer_reserve(out, len + 2);
-
-	dst[0] = '"';
-	len = base64_encode(data, size, dst + 1, len);
-	if (len < 0)
-		elog(ERROR, "could not encode a message as base64");
-	dst[len + 1] = '"';
-	buffer_advance(out, len + 2);
-}
-
 /* Content that is text in the database's encoding is written as text. */
 static void
 append_content(StringInfo out, const JsonStyle *style,
@@ -144,7 +133,7 @@ append_content(StringInfo out, const JsonStyle *style,
 		return;
 	}
 	buffer_append_literal(out, ",\"encoding\":\"base64\",\"content\":");
-	append_base64(out, message->content, message->size);
+	json_base64(out, message->content, (int) message->size);
 }
 
 /* {"op":"ddl",...}: a message of ours that tells of a command */
@@ -158,12 +147,14 @@ append_ddl(StringInfo out, const JsonStyle *style,
 	buffer_append_literal(out, ",\"tag\":");
 	json_append_string(out, style, ddl->tag);
 	buffer_append_literal(out, ",\"command\":");
-	if (ddl->command && !message->omitted)
+	if (ddl->command && message->form == RECORD_WHOLE)
 		json_append_string(out, style, ddl->command);
 	else
 		buffer_append_literal(out, "null");
 	buffer_append_literal(out, ",\"objects\":[");
-	for (i = 0; i < ddl->nobjects; i++)
+	for (i = 0; i < ddl->nobjects && message->form < RECORD_SHORTER &&
+				!buffer_is_over(out);
+		 i++)
 	{
 		if (i > 0)
 			buffer_append_char(out, ',');
@@ -174,8 +165,10 @@ append_ddl(StringInfo out, const JsonStyle *style,
 		buffer_append_char(out, '}');
 	}
 	buffer_append_char(out, ']');
-	if (message->omitted)
+	if (message->form == RECORD_SHORT)
 		buffer_append_literal(out, ",\"omitted\":[\"command\"]");
+	else if (message->form == RECORD_SHORTER)
+		buffer_append_literal(out, ",\"omitted\":[\"command\",\"objects\"]");
 	buffer_append_char(out, '}');
 }
 
@@ -191,6 +184,11 @@ json_message(StringInfo out, const ChangeFormatOptions *options,
 	json_append_id(out, txn, position);
 	if (TransactionIdIsValid(txn->xid))
 		json_append_xid(out, txn, position);
+	if (message->form == RECORD_BARE)
+	{
+		buffer_append_literal(out, ",\"omitted\":true}");
+		return;
+	}
 	if (message->ddl)
 	{
 		append_ddl(out, &options->style, message);
@@ -200,7 +198,7 @@ json_message(StringInfo out, const ChangeFormatOptions *options,
 	json_append_string(out, &options->style, message->prefix);
 	buffer_append_literal(out, ",\"transactional\":");
 	json_append_bool(out, message->transactional);
-	if (message->omitted)
+	if (message->form != RECORD_WHOLE)
 		buffer_append_literal(out, ",\"omitted\":[\"content\"]");
 	else
 		append_content(out, &options->style, message);

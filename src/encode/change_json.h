@@ -39,11 +39,10 @@ extern void change_json_value(StringInfo				 out,
 extern void change_json_schema(StringInfo				  out,
 							   const ChangeFormatOptions *options,
 							   const ChangeTransaction	 *txn,
-							   const RowShape			 *shape);
-extern void change_json_transaction(StringInfo				   out,
-									const ChangeFormatOptions *options,
-									TransactionEvent		   event,
-									const ChangeTransaction	  *txn,
-									const ChangePosition	  *position);
+							   const RowShape *shape, RecordForm form);
+extern void
+change_json_transaction(StringInfo out, const ChangeFormatOptions *options,
+						TransactionEvent event, const ChangeTransaction *txn,
+						const ChangePosition *position, RecordForm form);
 
 #endif /* OUTFLOW_CHANGE_JSON_H */

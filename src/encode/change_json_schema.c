@@ -22,6 +22,8 @@ append_strings(StringInfo out, const JsonStyle *style, List *strings)
 	buffer_append_char(out, '[');
 	foreach (lc, strings)
 	{
+		if (buffer_is_over(out))
+			return;
 		if (lc != list_head(strings))
 			buffer_append_char(out, ',');
 		json_append_string(out, style, lfirst(lc));
@@ -62,10 +64,12 @@ append_fields(StringInfo out, const JsonStyle *style, const RowShape *fields)
 /* What a reader can't know of a type by its name. */
 static void
 append_type_details(StringInfo out, const JsonStyle *style,
-					const TypeShape *type)
+					const TypeShape *type, RecordForm form)
 {
 	TypeShape base = *type;
 
+	if (form != RECORD_WHOLE)
+		return;
 	if (type->oid != type->base)
 	{
 		base.oid = type->base;
@@ -76,19 +80,38 @@ append_type_details(StringInfo out, const JsonStyle *style,
 		type = type->element;
 	if (type->kind == KIND_ENUM)
 	{
+		List *labels = enum_labels(type);
+
 		buffer_append_literal(out, ",\"labels\":");
-		append_strings(out, style, enum_labels(type));
+		append_strings(out, style, labels);
+		list_free_deep(labels);
 	}
 	else if (type->kind == KIND_COMPOSITE)
 		append_fields(out, style, type->fields);
 }
 
 static void
+append_default(StringInfo out, const JsonStyle *style, const RowShape *shape,
+			   const ColumnShape *column)
+{
+	bool  too_long = false;
+	char *expression = column_default(shape, column, &too_long);
+
+	if (expression)
+	{
+		buffer_append_literal(out, ",\"default\":");
+		json_append_string(out, style, expression);
+		pfree(expression);
+	}
+	else if (too_long)
+		buffer_append_literal(out, ",\"omitted\":[\"default\"]");
+}
+
+static void
 append_column(StringInfo out, const JsonStyle *style, const RowShape *shape,
-			  const ColumnShape *column)
+			  const ColumnShape *column, RecordForm form)
 {
 	Form_pg_attribute attr = TupleDescAttr(shape->desc, column->attnum - 1);
-	char			 *expression = column_default(shape, column);
 
 	buffer_append_literal(out, "{\"name\":");
 	json_append_string(out, style, column->name);
@@ -105,18 +128,15 @@ append_column(StringInfo out, const JsonStyle *style, const RowShape *shape,
 		buffer_append_literal(out, ",\"typmod\":");
 		json_append_uint(out, attr->atttypmod);
 	}
-	append_type_details(out, style, &column->type);
+	append_type_details(out, style, &column->type, form);
 	if (attr->attidentity == ATTRIBUTE_IDENTITY_ALWAYS)
 		buffer_append_literal(out, ",\"identity\":\"always\"");
 	else if (attr->attidentity == ATTRIBUTE_IDENTITY_BY_DEFAULT)
 		buffer_append_literal(out, ",\"identity\":\"by default\"");
 	if (column->is_generated)
 		buffer_append_literal(out, ",\"generated\":true");
-	if (expression)
-	{
-		buffer_append_literal(out, ",\"default\":");
-		json_append_string(out, style, expression);
-	}
+	if (form == RECORD_WHOLE)
+		append_default(out, style, shape, column);
 	buffer_append_char(out, '}');
 }
 
@@ -152,7 +172,8 @@ append_key(StringInfo out, const RowShape *shape, bool primary)
 
 void
 change_json_schema(StringInfo out, const ChangeFormatOptions *options,
-				   const ChangeTransaction *txn, const RowShape *shape)
+				   const ChangeTransaction *txn, const RowShape *shape,
+				   RecordForm form)
 {
 	const JsonStyle *style = &options->style;
 	const char		*identity = identity_name(shape->identity);
@@ -165,12 +186,17 @@ change_json_schema(StringInfo out, const ChangeFormatOptions *options,
 		json_append_uint(out, txn->xid);
 	}
 	json_append_table(out, style, shape->schema, shape->name);
+	if (form == RECORD_BARE)
+	{
+		buffer_append_literal(out, ",\"omitted\":true}");
+		return;
+	}
 	buffer_append_literal(out, ",\"columns\":[");
-	for (i = 0; i < shape->ncolumns; i++)
+	for (i = 0; i < shape->ncolumns && !buffer_is_over(out); i++)
 	{
 		if (i > 0)
 			buffer_append_char(out, ',');
-		append_column(out, style, shape, &shape->columns[i]);
+		append_column(out, style, shape, &shape->columns[i], form);
 	}
 	buffer_append_literal(out, "],\"key\":");
 	append_key(out, shape, false);
@@ -178,5 +204,8 @@ change_json_schema(StringInfo out, const ChangeFormatOptions *options,
 	buffer_append(out, identity, strlen(identity));
 	buffer_append_literal(out, ",\"primary_key\":");
 	append_key(out, shape, true);
+	if (form != RECORD_WHOLE)
+		buffer_append_literal(
+			out, ",\"omitted\":[\"base\",\"labels\",\"fields\",\"default\"]");
 	buffer_append_char(out, '}');
 }

@@ -65,7 +65,7 @@ append_origin(StringInfo out, const JsonStyle *style,
 void
 change_json_transaction(StringInfo out, const ChangeFormatOptions *options,
 						TransactionEvent event, const ChangeTransaction *txn,
-						const ChangePosition *position)
+						const ChangePosition *position, RecordForm form)
 {
 	int members = events[event].members;
 

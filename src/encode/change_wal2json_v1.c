@@ -19,7 +19,7 @@ append_values(StringInfo out, Wal2json *wal2json, const V1Shape *shape,
 	bool first = true;
 	int	 i;
 
-	for (i = 0; i < shape->ncolumns; i++)
+	for (i = 0; i < shape->ncolumns && !buffer_is_over(out); i++)
 	{
 		if (!shape->present[i])
 			continue;
@@ -107,6 +107,11 @@ v1_row(StringInfo out, const ChangeFormatOptions *options,
 
 	begin_item(out, wal2json, txn);
 	shape_text_append(out, &shape->head[change->op]);
+	if (change->bare)
+	{
+		v1_append_layout(out, wal2json, "\t\t\t\"omitted\": true\n\t\t}");
+		return;
+	}
 	if (change->op != CHANGE_DELETE)
 	{
 		append_columns(out, wal2json, shape, change);
@@ -180,7 +185,7 @@ append_begin(StringInfo out, const Wal2json *wal2json,
 static void
 v1_transaction(StringInfo out, const ChangeFormatOptions *options,
 			   TransactionEvent event, const ChangeTransaction *txn,
-			   const ChangePosition *position)
+			   const ChangePosition *position, RecordForm form)
 {
 	Wal2json *wal2json = wal2json_of(options);
 
@@ -211,7 +216,7 @@ v1_message(StringInfo out, const ChangeFormatOptions *options,
 	v1_append_layout(out, wal2json,
 					 message->transactional ? "true,\n" : "false,\n");
 	v1_append_layout(out, wal2json, "\t\t\t\"prefix\": ");
-	wal2json_string(out, message->prefix);
+	wal2json_prefix(out, message);
 	v1_append_layout(out, wal2json, ",\n\t\t\t\"content\": ");
 	wal2json_content(out, message);
 	v1_append_layout(out, wal2json, "\n\t\t}");

@@ -135,7 +135,7 @@ append_head(StringInfo out, Wal2json *wal2json, char action, XLogRecPtr lsn)
 static void
 v2_transaction(StringInfo out, const ChangeFormatOptions *options,
 			   TransactionEvent event, const ChangeTransaction *txn,
-			   const ChangePosition *position)
+			   const ChangePosition *position, RecordForm form)
 {
 	Wal2json *wal2json = wal2json_of(options);
 
@@ -166,7 +166,7 @@ append_columns(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
 	int			 i;
 
 	buffer_append_literal(out, ",\"columns\":[");
-	for (i = 0; i < shape->ncolumns; i++)
+	for (i = 0; i < shape->ncolumns && !buffer_is_over(out); i++)
 	{
 		const V2Column *column = &shape->columns[i];
 
@@ -248,6 +248,11 @@ v2_row(StringInfo out, const ChangeFormatOptions *options,
 
 	append_head(out, wal2json, actions[change->op], position->lsn);
 	shape_text_append(out, &shape->table);
+	if (change->bare)
+	{
+		buffer_append_literal(out, ",\"omitted\":true}");
+		return;
+	}
 	if (change->new_values)
 		append_columns(out, wal2json, shape, change);
 	if (change->op != CHANGE_INSERT && old_values)
@@ -320,7 +325,7 @@ v2_message(StringInfo out, const ChangeFormatOptions *options,
 		append_head_alone(out, wal2json, txn->commit_lsn);
 		buffer_append_literal(out, ",\"transactional\":false,\"prefix\":");
 	}
-	wal2json_string(out, message->prefix);
+	wal2json_prefix(out, message);
 	buffer_append_literal(out, ",\"content\":");
 	wal2json_content(out, message);
 	buffer_append_char(out, '}');

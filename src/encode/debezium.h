@@ -54,11 +54,10 @@ extern void debezium_number(StringInfo out, Debezium *debezium,
 							const RowShape			*shape);
 
 /* Records of where a transaction begins and ends. */
-extern void debezium_transaction(StringInfo					out,
-								 const ChangeFormatOptions *options,
-								 TransactionEvent			event,
-								 const ChangeTransaction   *txn,
-								 const ChangePosition	   *position);
+extern void
+debezium_transaction(StringInfo out, const ChangeFormatOptions *options,
+					 TransactionEvent event, const ChangeTransaction *txn,
+					 const ChangePosition *position, RecordForm form);
 
 extern const ChangeFormat change_format_debezium;
 

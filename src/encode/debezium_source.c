@@ -23,6 +23,7 @@ typedef struct EventCount
 {
 	Oid	   relid; /* hash key */
 	uint64 count;
+	uint64 last; /* the change that was counted last */
 	char  *name; /* schema.table, as JSON */
 } EventCount;
 
@@ -153,9 +154,9 @@ append_transaction_id(StringInfo out, const ChangeTransaction *txn)
 	buffer_append_char(out, '"');
 }
 
-/* Counts one more event of a relation. */
+/* Counts one more event of a relation; once, as it may be written again. */
 static uint64
-count_event(Debezium *debezium, const RowShape *shape)
+count_event(Debezium *debezium, const RowShape *shape, uint64 change)
 {
 	EventCount *entry;
 	bool		found;
@@ -169,7 +170,7 @@ count_event(Debezium *debezium, const RowShape *shape)
 		StringInfoData	name;
 		char		   *plain = psprintf("%s.%s", shape->schema, shape->name);
 
-		entry->count = 0;
+		entry->count = entry->last = 0;
 		initStringInfo(&name);
 		json_append_string(&name, &style, plain);
 		buffer_append_char(&name, '\0');
@@ -178,7 +179,10 @@ count_event(Debezium *debezium, const RowShape *shape)
 		pfree(plain);
 		MemoryContextSwitchTo(old);
 	}
-	return ++entry->count;
+	if (entry->last != change)
+		entry->count++;
+	entry->last = change;
+	return entry->count;
 }
 
 void
@@ -197,7 +201,7 @@ debezium_number(StringInfo out, Debezium *debezium,
 	buffer_append_literal(out, ",\"total_order\":");
 	json_append_uint(out, txn->changes + 1);
 	buffer_append_literal(out, ",\"data_collection_order\":");
-	order = shape ? count_event(debezium, shape) : 1;
+	order = shape ? count_event(debezium, shape, txn->changes + 1) : 1;
 	json_append_uint(out, order);
 	buffer_append_char(out, '}');
 }
@@ -212,6 +216,8 @@ append_counts(StringInfo out, const Debezium *debezium)
 	{
 		const EventCount *entry = lfirst(lc);
 
+		if (buffer_is_over(out))
+			return;
 		buffer_append(out, comma, strlen(comma));
 		buffer_append_literal(out, "{\"data_collection\":");
 		buffer_append(out, entry->name, strlen(entry->name));
@@ -225,7 +231,7 @@ append_counts(StringInfo out, const Debezium *debezium)
 void
 debezium_transaction(StringInfo out, const ChangeFormatOptions *options,
 					 TransactionEvent event, const ChangeTransaction *txn,
-					 const ChangePosition *position)
+					 const ChangePosition *position, RecordForm form)
 {
 	Debezium *debezium = debezium_of(options);
 
@@ -245,9 +251,15 @@ debezium_transaction(StringInfo out, const ChangeFormatOptions *options,
 		append_transaction_id(out, txn);
 		buffer_append_literal(out, ",\"event_count\":");
 		json_append_uint(out, txn->changes);
-		buffer_append_literal(out, ",\"data_collections\":[");
-		append_counts(out, debezium);
-		buffer_append_char(out, ']');
+		if (form == RECORD_WHOLE)
+		{
+			buffer_append_literal(out, ",\"data_collections\":[");
+			append_counts(out, debezium);
+			buffer_append_char(out, ']');
+		}
+		else
+			buffer_append_literal(
+				out, ",\"data_collections\":null,\"omitted\":true");
 	}
 	debezium_times(out, txn->time);
 	buffer_append_char(out, '}');

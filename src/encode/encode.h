@@ -14,28 +14,80 @@
 
 /* ---- buffers (buffer.c) */
 
-extern void buffer_enlarge(StringInfo out, int n);
+/* The most that is reserved at once where there is no bound to the input. */
+#define BUFFER_PIECE (64 * 1024)
+
+/*
+ * A buffer that takes so many bytes and no more, and is "over" then.  Encoders
+ * know it by the StringInfo that it begins with.
+ */
+typedef struct LimitedBuffer
+{
+	StringInfoData data;
+	int			   start;	/* the limit counts from here */
+	Size		   limit;	/* what it may take */
+	Size		   keep;	/* what it holds of that, before it drops it */
+	Size		   dropped; /* bytes that were written and are gone */
+	bool		   over;
+} LimitedBuffer;
+
+/* The cursor of a buffer that is under a limit. */
+#define BUFFER_LIMITED (-1)
+
+static inline bool
+buffer_is_limited(const StringInfoData *out)
+{
+	return out->cursor == BUFFER_LIMITED;
+}
+
+/* Whether the limit is passed, and whatever else is written is lost. */
+static inline bool
+buffer_is_over(const StringInfoData *out)
+{
+	return buffer_is_limited(out) && ((const LimitedBuffer *) out)->over;
+}
+
+extern void buffer_enlarge(StringInfo out, Size n);
 
 /* Empties, and gives back what one large value had made of it. */
 extern void buffer_reset(StringInfo out);
 
 /*
- * From here on, out takes no more than so many bytes, or somewhat more, and
- * never fails for want of room in them.  The end tells how many were written,
- * and whether they are there: if not, out holds nothing of use from where it
- * stood at the beginning.
+ * From here on, the buffer takes no more than "limit" bytes and never fails
+ * for want of room in them; it holds "keep" of them.  The end tells how many
+ * were written, or more than the limit, and whether all of them fit.  Those
+ * that fit are there, unless they were more than "keep".
  */
-extern void buffer_limit_begin(StringInfo out, int64 bytes);
-extern bool buffer_limit_end(StringInfo out, int64 *bytes);
+extern void buffer_limit_begin(LimitedBuffer *buffer, Size limit, Size keep);
+extern bool buffer_limit_end(LimitedBuffer *buffer, Size *bytes);
+
+/* The largest limit that there is room for. */
+extern Size buffer_room(const LimitedBuffer *buffer);
+
+/* Puts what shall go to out under out's limit, if it has one. */
+extern void buffer_limit_like(LimitedBuffer		   *scratch,
+							  const StringInfoData *out);
+
+/* What out still takes before it is over. */
+extern Size buffer_left(const StringInfoData *out);
+
+/* What comes next is too large to be made: out is over, or an ERROR. */
+extern void buffer_give_up(StringInfo out);
+
+/*
+ * Whether there is stack for one more level of nesting; if not, gives up.
+ * check_stack_depth() for what is nested by its input.
+ */
+extern bool buffer_may_recurse(StringInfo out);
 
 /*
  * Room for n more bytes; returns where to write them.  The caller then
  * advances with buffer_advance().
  */
 static inline char *
-buffer_reserve(StringInfo out, int n)
+buffer_reserve(StringInfo out, Size n)
 {
-	if (unlikely(out->len + n >= out->maxlen))
+	if (unlikely(out->len + n >= (Size) out->maxlen))
 		buffer_enlarge(out, n);
 	return out->data + out->len;
 }
@@ -53,9 +105,16 @@ buffer_set_end(StringInfo out, const char *end)
 	out->len = end - out->data;
 }
 
+extern void buffer_append_large(StringInfo out, const char *data, Size n);
+
 static inline void
-buffer_append(StringInfo out, const char *data, int n)
+buffer_append(StringInfo out, const char *data, Size n)
 {
+	if (unlikely(n > BUFFER_PIECE))
+	{
+		buffer_append_large(out, data, n);
+		return;
+	}
 	memcpy(buffer_reserve(out, n), data, n);
 	out->len += n;
 }
@@ -132,6 +191,12 @@ extern int text_timestamptz_utc(char *dst, int64 timestamp, char separator,
 /* in the session's time zone, as timestamptz_out does under DateStyle ISO */
 extern int text_timestamptz_session(char *dst, int64 timestamp);
 
+/*
+ * Whether the type's own output function can write a value that shall go to
+ * out (output.c); if not, gives up.  Where out has no limit it is left to try.
+ */
+extern bool output_fits(StringInfo out, TypeShape *type, Datum value);
+
 /* ---- the database's encoding (encoding.c); not UTF-8 and not SQL_ASCII */
 
 /* Bytes that one call converts at most. */
@@ -177,6 +242,10 @@ extern void json_text(StringInfo out, const JsonStyle *style, const char *data,
 
 /* jsonb; spaced as jsonb_out does unless the style is compact. */
 extern void text_jsonb(StringInfo out, const JsonStyle *style, Datum value);
+
+/* The same within a string; by way of scratch, which is the caller's. */
+extern void json_jsonb_string(StringInfo out, const JsonStyle *style,
+							  Datum value, LimitedBuffer *scratch);
 
 /* One value as native JSON; not for NULL. */
 extern void json_value(StringInfo out, const JsonStyle *style, TypeShape *type,

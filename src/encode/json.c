@@ -18,7 +18,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
-#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
@@ -132,25 +131,26 @@ put_scalar(char *dst, const JsonStyle *style, TypeKind kind, Datum value)
 	}
 }
 
+/* Bytes that become whole groups of four characters. */
+#define BASE64_PIECE (BUFFER_PIECE / 4 * 3)
+
 void
 json_base64(StringInfo out, const char *data, int len)
 {
-	int	  room;
-	char *dst;
+	buffer_append_char(out, '"');
+	while (len > 0 && !buffer_is_over(out))
+	{
+		int piece = Min(len, BASE64_PIECE);
+		int room = pg_b64_enc_len(piece);
 
-	if (len > MaxAllocSize / 2)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("a value of %d bytes is too large to be "
-							   "written in base64",
-							   len)));
-	room = pg_b64_enc_len(len);
-	dst = buffer_reserve(out, room + 2);
-	dst[0] = '"';
-	room = base64_encode(data, len, dst + 1, room);
-	if (room < 0)
-		elog(ERROR, "could not encode a value as base64");
-	dst[room + 1] = '"';
-	buffer_advance(out, room + 2);
+		room = base64_encode(data, piece, buffer_reserve(out, room), room);
+		if (room < 0)
+			elog(ERROR, "could not encode a value as base64");
+		buffer_advance(out, room);
+		data += piece;
+		len -= piece;
+	}
+	buffer_append_char(out, '"');
 }
 
 static void
@@ -186,7 +186,7 @@ json_array_dimension(StringInfo out, const JsonStyle *style, ArrayWalk *walk,
 	TypeShape *element = walk->element;
 
 	buffer_append_char(out, '[');
-	for (int i = 0; i < walk->dims[dimension]; i++)
+	for (int i = 0; i < walk->dims[dimension] && !buffer_is_over(out); i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (i > 0)
@@ -225,7 +225,7 @@ json_array(StringInfo out, const JsonStyle *style, TypeShape *type,
 
 	if (walk.ndim == 0)
 		buffer_append_literal(out, "[]");
-	else
+	else if (buffer_may_recurse(out))
 		json_array_dimension(out, style, &walk, 0);
 }
 
@@ -238,9 +238,38 @@ json_composite(StringInfo out, const JsonStyle *style, TypeShape *type,
 	HeapTupleData	tuple = {.t_len = HeapTupleHeaderGetDatumLength(header),
 							 .t_data = header};
 
+	if (!buffer_may_recurse(out))
+		return;
 	ItemPointerSetInvalid(&tuple.t_self);
 	heap_deform_tuple(&tuple, fields->desc, fields->values, fields->nulls);
 	json_row(out, style, fields, fields->values, fields->nulls, NULL);
+}
+
+void
+json_jsonb_string(StringInfo out, const JsonStyle *style, Datum value,
+				  LimitedBuffer *scratch)
+{
+	const JsonStyle raw = {.compact = style->compact};
+	StringInfo		text = &scratch->data;
+	Size			size;
+
+	buffer_reset(text);
+	buffer_limit_like(scratch, out);
+	text_jsonb(text, &raw, value);
+	if (buffer_is_limited(text) && !buffer_limit_end(scratch, &size))
+		buffer_give_up(out);
+	else
+		json_string(out, style, text->data, text->len);
+}
+
+static void
+json_quoted_jsonb(StringInfo out, const JsonStyle *style, Datum value)
+{
+	LimitedBuffer scratch;
+
+	initStringInfo(&scratch.data);
+	json_jsonb_string(out, style, value, &scratch);
+	pfree(scratch.data.data);
 }
 
 /* Types that are documents: as they are, or as a string of their text. */
@@ -248,30 +277,27 @@ static void
 json_document(StringInfo out, const JsonStyle *style, TypeShape *type,
 			  Datum value)
 {
-	const JsonStyle raw = {.compact = style->compact};
 	struct varlena *json;
-	StringInfoData	text;
 
-	if (type->kind == KIND_JSONB && !style->quoted_documents)
-		text_jsonb(out, style, value);
-	else if (type->kind == KIND_JSONB)
+	if (type->kind == KIND_JSONB)
 	{
-		initStringInfo(&text);
-		text_jsonb(&text, &raw, value);
-		json_string(out, style, text.data, text.len);
-		pfree(text.data);
-	}
-	else
-	{
-		if (type->kind == KIND_HSTORE)
-			value = FunctionCall1(type->to_json, value);
-		json = PG_DETOAST_DATUM_PACKED(value);
 		if (style->quoted_documents)
-			json_string(out, style, VARDATA_ANY(json),
-						VARSIZE_ANY_EXHDR(json));
+			json_quoted_jsonb(out, style, value);
 		else
-			json_text(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+			text_jsonb(out, style, value);
+		return;
 	}
+	if (type->kind == KIND_HSTORE)
+	{
+		if (!output_fits(out, type, value))
+			return;
+		value = FunctionCall1(type->to_json, value);
+	}
+	json = PG_DETOAST_DATUM_PACKED(value);
+	if (style->quoted_documents)
+		json_string(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+	else
+		json_text(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
 }
 
 static void
@@ -287,11 +313,16 @@ static void
 json_text_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 				Datum value)
 {
-	const char *text = type->kind == KIND_NAME ? NameStr(*DatumGetName(value))
-					   : type->kind == KIND_ENUM
-						   ? enum_label(type, DatumGetObjectId(value))
-						   : OutputFunctionCall(&type->output, value);
+	const char *text;
 
+	if (type->kind == KIND_NAME)
+		text = NameStr(*DatumGetName(value));
+	else if (type->kind == KIND_ENUM)
+		text = enum_label(type, DatumGetObjectId(value));
+	else if (output_fits(out, type, value))
+		text = OutputFunctionCall(&type->output, value);
+	else
+		return;
 	json_string(out, style, text, strlen(text));
 }
 
@@ -349,6 +380,7 @@ json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
 static void
 prepare_type(TypeShape *type, const JsonStyle *style)
 {
+	check_stack_depth();
 	if (type->kind == KIND_ARRAY)
 		prepare_type(type->element, style);
 	else if (type->kind == KIND_COMPOSITE)
@@ -409,7 +441,7 @@ json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
 	bool is_relation = shape->identity != 0;
 	char separator = '{';
 
-	for (int i = 0; i < shape->ncolumns; i++)
+	for (int i = 0; i < shape->ncolumns && !buffer_is_over(out); i++)
 	{
 		const ColumnLabel *label = &shape->labels[i];
 		int				   attribute = label->attnum - 1;

@@ -192,7 +192,7 @@ append_ascii(StringInfo out, const char *data, int len, bool quoted)
 	bool is_utf8 = GetDatabaseEncoding() == PG_UTF8 ||
 				   GetDatabaseEncoding() == PG_SQL_ASCII;
 
-	while (len > 0)
+	while (len > 0 && !buffer_is_over(out))
 	{
 		int taken = clean_ascii_span(data, len);
 
@@ -224,32 +224,46 @@ append_quote(StringInfo out, const JsonStyle *style)
 	buffer_advance(out, style->double_quotes ? 2 : 1);
 }
 
-/* Copies and looks for what needs an escape in one pass. */
+/*
+ * Copies a piece, and looks in the same pass for what needs an escape; returns
+ * how many bytes stand before the first such one.
+ */
+static inline int
+copy_clean(StringInfo out, const char *data, int len)
+{
+	char *dst = buffer_reserve(out, len + CHUNK_SIZE);
+	int	  done = 0;
+
+	while (done < len)
+	{
+		Chunk	  chunk = chunk_load_some(data + done, len - done);
+		ChunkBits found =
+			chunk_bits_of(chunk_find_control(chunk, '"', '\\'), len - done);
+
+		chunk_store(dst + done, chunk);
+		if (found)
+		{
+			done += chunk_first(found);
+			break;
+		}
+		done += Min(len - done, CHUNK_SIZE);
+	}
+	buffer_advance(out, done);
+	return done;
+}
+
 static void
 append_utf8_string(StringInfo out, const JsonStyle *style, const char *data,
 				   int len)
 {
 	while (len > 0)
 	{
-		char *dst = buffer_reserve(out, len + CHUNK_SIZE);
-		char *start = dst;
+		int piece = Min(len, BUFFER_PIECE);
+		int taken = copy_clean(out, data, piece);
 
-		while (len > 0)
-		{
-			Chunk	  chunk = chunk_load_some(data, len);
-			ChunkBits found =
-				chunk_bits_of(chunk_find_control(chunk, '"', '\\'), len);
-			int taken = found ? chunk_first(found) : Min(len, CHUNK_SIZE);
-
-			chunk_store(dst, chunk);
-			dst += taken;
-			data += taken;
-			len -= taken;
-			if (found)
-				break;
-		}
-		buffer_advance(out, dst - start);
-		if (len > 0)
+		data += taken;
+		len -= taken;
+		if (taken < piece)
 		{
 			append_escape(out, *data);
 			if (*data == '"' && style->double_quotes)
@@ -257,6 +271,8 @@ append_utf8_string(StringInfo out, const JsonStyle *style, const char *data,
 			data++;
 			len--;
 		}
+		if (unlikely(buffer_is_over(out)))
+			return;
 	}
 }
 
@@ -271,24 +287,36 @@ json_string(StringInfo out, const JsonStyle *style, const char *data, int len)
 	append_quote(out, style);
 }
 
-void
-json_text(StringInfo out, const JsonStyle *style, const char *data, int len)
+/* Line ends in JSON can only be white space between tokens. */
+static void
+append_one_line(StringInfo out, const char *data, int len)
 {
-	char *dst, *end;
+	char *dst = buffer_reserve(out, len);
+	char *end = dst + len;
 
-	if (style->ascii)
-	{
-		append_ascii(out, data, len, false);
-		return;
-	}
-	/* line ends can only be white space between tokens */
-	dst = buffer_reserve(out, len);
 	memcpy(dst, data, len);
-	end = dst + len;
 	buffer_advance(out, len);
 	while ((dst = memchr(dst, '\n', end - dst)) != NULL)
 		*dst++ = ' ';
 	dst = end - len;
 	while ((dst = memchr(dst, '\r', end - dst)) != NULL)
 		*dst++ = ' ';
+}
+
+void
+json_text(StringInfo out, const JsonStyle *style, const char *data, int len)
+{
+	if (style->ascii)
+	{
+		append_ascii(out, data, len, false);
+		return;
+	}
+	while (len > 0 && !buffer_is_over(out))
+	{
+		int piece = Min(len, BUFFER_PIECE);
+
+		append_one_line(out, data, piece);
+		data += piece;
+		len -= piece;
+	}
 }

@@ -90,7 +90,7 @@ append_array(StringInfo out, const JsonStyle *style, JsonbContainer *array)
 		return;
 	}
 	buffer_append_char(out, '[');
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count && !buffer_is_over(out); i++)
 	{
 		if (i > 0)
 			append_separator(out, style, ',');
@@ -111,7 +111,7 @@ append_object(StringInfo out, const JsonStyle *style, JsonbContainer *object)
 						.offset = getJsonbOffset(object, count)};
 
 	buffer_append_char(out, '{');
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count && !buffer_is_over(out); i++)
 	{
 		char *key;
 		int	  len;
@@ -130,7 +130,8 @@ static void
 append_container(StringInfo out, const JsonStyle *style,
 				 JsonbContainer *container)
 {
-	check_stack_depth();
+	if (!buffer_may_recurse(out))
+		return;
 	CHECK_FOR_INTERRUPTS();
 	if (JsonContainerIsObject(container))
 		append_object(out, style, container);

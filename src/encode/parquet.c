@@ -126,6 +126,11 @@ init_codec(RowEncoder *encoder, const char *compression)
 	encoder->cleanup.arg = writer;
 	MemoryContextRegisterResetCallback(writer->context, &encoder->cleanup);
 	writer->codec_state = writer->codec->begin();
+	if (writer->codec_state == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+				 errdetail("Compression \"%s\" could not begin.",
+						   writer->codec->name)));
 }
 
 static void

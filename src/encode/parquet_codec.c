@@ -28,7 +28,9 @@ codec_failed(const char *name, const char *reason)
 static void *
 begin_nothing(void)
 {
-	return NULL;
+	static char nothing;
+
+	return &nothing;
 }
 
 static void

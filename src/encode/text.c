@@ -10,7 +10,6 @@
 #include "common/shortest_dec.h"
 #include "port/pg_bitutils.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/uuid.h"
 
 #include "encode/digits.h"
@@ -132,23 +131,22 @@ text_float8(char *dst, float8 value)
 void
 text_hex(StringInfo out, const char *data, int len)
 {
-	char *dst;
-
-	if (len > (MaxAllocSize - 1) / 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a value of %d bytes is too large to be written in "
-						"hexadecimal",
-						len)));
-	dst = buffer_reserve(out, len * 2);
-	for (int i = 0; i < len; i++)
+	while (len > 0 && !buffer_is_over(out))
 	{
-		unsigned char byte = data[i];
+		int	  piece = Min(len, BUFFER_PIECE / 2);
+		char *dst = buffer_reserve(out, piece * 2);
 
-		*dst++ = hex_digits[byte >> 4];
-		*dst++ = hex_digits[byte & 15];
+		for (int i = 0; i < piece; i++)
+		{
+			unsigned char byte = data[i];
+
+			*dst++ = hex_digits[byte >> 4];
+			*dst++ = hex_digits[byte & 15];
+		}
+		buffer_advance(out, piece * 2);
+		data += piece;
+		len -= piece;
 	}
-	buffer_advance(out, len * 2);
 }
 
 void

@@ -35,6 +35,7 @@ typedef struct Wal2json
 	bool write_in_chunks; /* version 1 */
 
 	TextValues	   values;
+	LimitedBuffer  document;	/* the text of a jsonb */
 	StringInfoData transaction; /* version 2: the transaction's members */
 } Wal2json;
 
@@ -113,14 +114,15 @@ wal2json_item(StringInfo out, Wal2json *wal2json, const Wal2jsonColumn *column,
 		wal2json_value(out, wal2json, column, values[column->at]);
 }
 
-/* Content up to its first zero byte; null if it is left out. */
+/* The prefix, and content up to its first zero byte; null if left out. */
+extern void wal2json_prefix(StringInfo out, const MessageChange *message);
 extern void wal2json_content(StringInfo out, const MessageChange *message);
 
 /* A format has no record of this sort. */
 extern void wal2json_no_schema(StringInfo				  out,
 							   const ChangeFormatOptions *options,
 							   const ChangeTransaction	 *txn,
-							   const RowShape			 *shape);
+							   const RowShape *shape, RecordForm form);
 
 extern const ChangeFormat change_format_wal2json_v1;
 extern const ChangeFormat change_format_wal2json_v2;

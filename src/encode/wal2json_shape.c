@@ -102,26 +102,24 @@ type_name(const Wal2json *wal2json, Oid oid, int32 typmod)
 	return is_json_string(name) ? name : string_literal(name);
 }
 
+/* Each record has all defaults in it: those that are longer are not shown. */
+#define MAX_SHOWN_DEFAULT (64 * 1024)
+
 static char *
 default_value(const RowShape *shape, Form_pg_attribute attr)
 {
-	TupleConstr *constr = shape->desc->constr;
-	int			 i;
+	bool		too_long = false;
+	const char *stored = NULL;
+	char	   *shown;
 
-	if (!attr->atthasdef || attr->attgenerated != '\0' || constr == NULL)
+	if (attr->atthasdef && attr->attgenerated == '\0')
+		stored = column_default_stored(shape, attr->attnum, &too_long);
+	if (stored == NULL)
 		return "null";
-	for (i = 0; i < constr->num_defval; i++)
-	{
-		Datum expression;
-
-		if (constr->defval[i].adnum != attr->attnum)
-			continue;
-		expression = DirectFunctionCall2(
-			pg_get_expr, CStringGetTextDatum(constr->defval[i].adbin),
-			ObjectIdGetDatum(shape->relid));
-		return string_literal(TextDatumGetCString(expression));
-	}
-	return "null";
+	shown = TextDatumGetCString(
+		DirectFunctionCall2(pg_get_expr, CStringGetTextDatum(stored),
+							ObjectIdGetDatum(shape->relid)));
+	return strlen(shown) > MAX_SHOWN_DEFAULT ? "null" : string_literal(shown);
 }
 
 void

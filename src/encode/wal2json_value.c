@@ -24,6 +24,7 @@ wal2json_init(Wal2json *wal2json)
 {
 	text_values_init(&wal2json->values);
 	initStringInfo(&wal2json->transaction);
+	initStringInfo(&wal2json->document.data);
 }
 
 void
@@ -40,25 +41,32 @@ wal2json_string(StringInfo out, const char *text)
 
 /* The text of a value of any kind, as a string. */
 static void
-append_quoted(StringInfo out, TextValues *values, ColumnShape *column,
+append_quoted(StringInfo out, Wal2json *wal2json, ColumnShape *column,
 			  Datum value)
 {
+	TextValues *values = &wal2json->values;
 	TypeShape  *type = &column->type;
-	int			start = out->len;
 	const char *text;
 	int			len;
 
+	/* room for all of it, so that the quote stays where it is */
+	(void) buffer_reserve(out, MAX_DATETIME_TEXT + 1);
 	buffer_append_char(out, '"');
 	if (text_value_plain(values, type, value, out))
 	{
 		buffer_append_char(out, '"');
 		return;
 	}
-	out->len = start;
+	out->len--;
 	current_column = column;
-	text = text_value(values, type, value, &len);
+	if (type->kind == KIND_JSONB)
+		json_jsonb_string(out, &raw_style, value, &wal2json->document);
+	else if (output_fits(out, type, value))
+	{
+		text = text_value(values, type, value, &len);
+		json_string(out, &raw_style, text, len);
+	}
 	current_column = NULL;
-	json_string(out, &raw_style, text, len);
 }
 
 static void
@@ -119,7 +127,7 @@ wal2json_value(StringInfo out, Wal2json *wal2json,
 		case KIND_FLOAT8:
 		case KIND_NUMERIC:
 			if (wal2json->numbers_as_string)
-				append_quoted(out, &wal2json->values, column->source, value);
+				append_quoted(out, wal2json, column->source, value);
 			else if (is_special(column->literal, value))
 				buffer_append_literal(out, "null");
 			else
@@ -130,9 +138,18 @@ wal2json_value(StringInfo out, Wal2json *wal2json,
 			append_hex(out, value);
 			break;
 		default:
-			append_quoted(out, &wal2json->values, column->source, value);
+			append_quoted(out, wal2json, column->source, value);
 			break;
 	}
+}
+
+void
+wal2json_prefix(StringInfo out, const MessageChange *message)
+{
+	if (message->form == RECORD_BARE)
+		buffer_append_literal(out, "null");
+	else
+		wal2json_string(out, message->prefix);
 }
 
 /*
@@ -147,7 +164,7 @@ wal2json_content(StringInfo out, const MessageChange *message)
 	int			   encoding = GetDatabaseEncoding();
 	StringInfoData part;
 
-	if (message->omitted)
+	if (message->form != RECORD_WHOLE)
 	{
 		buffer_append_literal(out, "null");
 		return;
@@ -159,7 +176,7 @@ wal2json_content(StringInfo out, const MessageChange *message)
 	}
 	initStringInfo(&part);
 	buffer_append_char(out, '"');
-	while (len > 0)
+	while (len > 0 && !buffer_is_over(out))
 	{
 		int n = pg_encoding_verifymbchar(encoding, p, len);
 
@@ -183,6 +200,7 @@ wal2json_content(StringInfo out, const MessageChange *message)
 
 void
 wal2json_no_schema(StringInfo out, const ChangeFormatOptions *options,
-				   const ChangeTransaction *txn, const RowShape *shape)
+				   const ChangeTransaction *txn, const RowShape *shape,
+				   RecordForm form)
 {
 }

@@ -12,7 +12,6 @@
 #include "access/tupdesc.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
-#include "utils/hsearch.h"
 #include "utils/relcache.h"
 
 typedef enum TypeKind
@@ -66,9 +65,14 @@ typedef struct TypeShape
 	int32	 typmod; /* of the base type: a domain's own typmod wins over the
 					  * column's -1 */
 	Oid		 send;	 /* binary output function, or InvalidOid */
-	struct TypeShape *element; /* KIND_ARRAY */
+	char	 typtype;
+	uint16	 base_growth;	   /* KIND_OTHER without parts: what a stored byte
+						   * becomes in text at most */
+	double	 growth;		   /* the same of any kind; 0: not known yet */
+	struct TypeShape *element; /* KIND_ARRAY; of a range its subtype, of a
+								 * multirange its range */
 	struct RowShape	 *fields;  /* KIND_COMPOSITE */
-	HTAB			 *labels;  /* KIND_ENUM: Oid -> label, filled on demand */
+	struct enum_hash *labels;  /* KIND_ENUM: by OID, filled on demand */
 	FmgrInfo *to_json; /* KIND_HSTORE: the extension's hstore_to_json */
 	FmgrInfo  output;  /* text output function; fn_extra lives as long as the
 						* shape */
@@ -142,8 +146,15 @@ extern TypeKind type_declared_kind(Oid oid);
 /* All labels of an enum in their order, as a List of char *. */
 extern List *enum_labels(const TypeShape *type);
 
-/* The expression of a column's default as text; NULL without one. */
-extern char *column_default(const RowShape *shape, const ColumnShape *column);
+/*
+ * The expression of a column's default as text; NULL without one, and for one
+ * that is too long to be shown, which is then told.
+ */
+extern char *column_default(const RowShape *shape, const ColumnShape *column,
+							bool *too_long);
+/* The same in its stored form, generation expressions too. */
+extern const char *column_default_stored(const RowShape *shape,
+										 AttrNumber attnum, bool *too_long);
 
 /*
  * Columns of the primary key and of the index that is the replica identity;
@@ -152,11 +163,14 @@ extern char *column_default(const RowShape *shape, const ColumnShape *column);
 extern Bitmapset *relation_primary_key(Relation rel);
 extern Bitmapset *relation_identity_key(Relation rel);
 
-/* Fills a TypeShape, nested parts included, in the current context. */
+/*
+ * Fills a TypeShape, nested parts included, in the current context.  What is
+ * nested too deep, or has too many parts, is KIND_OTHER without parts.
+ */
 extern void type_shape_init(TypeShape *shape, Oid oid, int32 typmod);
 
 /* Label of an enum value; looked up once per value. */
-extern const char *enum_label(const TypeShape *type, Oid value);
+extern const char *enum_label(TypeShape *type, Oid value);
 
 /*
  * Invalidation of shapes.  The callback is called with a relation's OID, or

@@ -7,6 +7,7 @@
 #include "access/sysattr.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "nodes/nodes.h"
 #include "utils/builtins.h"
@@ -17,6 +18,35 @@
 
 #include "compat.h"
 #include "row/row_internal.h"
+
+/* Defaults whose stored form is longer than this are not shown. */
+#define MAX_DEFAULT (16 * 1024 * 1024)
+
+/*
+ * A shape stays as long as its relation is used: constraints, which nobody
+ * asks for, and defaults that are too long to be shown don't stay with it.
+ */
+static void
+trim_constraints(TupleDesc desc)
+{
+	TupleConstr *constr = desc->constr;
+
+	if (constr == NULL)
+		return;
+	for (int i = 0; i < constr->num_check; i++)
+		pfree(constr->check[i].ccbin);
+	constr->num_check = 0;
+	for (int i = 0; i < constr->num_defval; i++)
+	{
+		int at = constr->defval[i].adnum - 1;
+
+		if (TupleDescAttr(desc, at)->attgenerated != '\0' ||
+			strlen(constr->defval[i].adbin) <= MAX_DEFAULT)
+			continue;
+		pfree(constr->defval[i].adbin);
+		constr->defval[i].adbin = NULL;
+	}
+}
 
 /*
  * A shape for rows of this relation, without columns yet, in the current
@@ -33,6 +63,7 @@ new_shape(Relation rel)
 	shape->context = CurrentMemoryContext;
 	shape->relid = RelationGetRelid(rel);
 	shape->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	trim_constraints(shape->desc);
 	shape->values = (Datum *) (shape + 1);
 	shape->columns = (ColumnShape *) (shape->values + natts);
 	shape->nulls = (bool *) (shape->columns + natts);
@@ -148,6 +179,7 @@ row_shape_build(Relation rel, ColumnFilter filter, void *arg,
 		elog(ERROR, "cache lookup failed for namespace %u",
 			 RelationGetNamespace(rel));
 	shape->name = pstrdup(RelationGetRelationName(rel));
+	type_parts_begin();
 	shape_columns(shape, filter, arg);
 	shape_keys(shape, rel);
 	MemoryContextSwitchTo(old);
@@ -184,7 +216,8 @@ row_shape_of_composite(Oid type)
 static bool
 type_uses(const TypeShape *type, Oid relid)
 {
-	if (type->kind == KIND_ARRAY)
+	check_stack_depth();
+	if (type->element)
 		return type_uses(type->element, relid);
 	return type->kind == KIND_COMPOSITE && row_shape_uses(type->fields, relid);
 }
@@ -202,19 +235,33 @@ row_shape_uses(const RowShape *shape, Oid relid)
 	return false;
 }
 
-char *
-column_default(const RowShape *shape, const ColumnShape *column)
+const char *
+column_default_stored(const RowShape *shape, AttrNumber attnum, bool *too_long)
 {
 	TupleConstr *constr = shape->desc->constr;
+	const char	*stored = NULL;
 
-	if (constr == NULL || column->is_generated)
-		return NULL;
-	for (int i = 0; i < constr->num_defval; i++)
+	for (int i = 0; constr && i < constr->num_defval; i++)
 	{
-		/* no columns occur in a default, so no relation needs to be locked */
-		if (constr->defval[i].adnum == column->attnum)
-			return deparse_expression(stringToNode(constr->defval[i].adbin),
-									  NIL, false, false);
+		if (constr->defval[i].adnum != attnum)
+			continue;
+		stored = constr->defval[i].adbin;
+		if (stored == NULL)
+			*too_long = true;
 	}
-	return NULL;
+	return stored;
+}
+
+char *
+column_default(const RowShape *shape, const ColumnShape *column,
+			   bool *too_long)
+{
+	const char *stored;
+
+	if (column->is_generated)
+		return NULL;
+	stored = column_default_stored(shape, column->attnum, too_long);
+	/* no columns occur in a default, so no relation needs to be locked */
+	return stored ? deparse_expression(stringToNode(stored), NIL, false, false)
+				  : NULL;
 }

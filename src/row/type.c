@@ -16,6 +16,7 @@
 #include "nodes/pg_list.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"
+#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/fmgroids.h"
@@ -29,8 +30,38 @@
 typedef struct EnumLabel
 {
 	Oid		 oid;
+	char	 status;
 	NameData label;
 } EnumLabel;
+
+#define SH_PREFIX				enum
+#define SH_ELEMENT_TYPE			EnumLabel
+#define SH_KEY_TYPE				Oid
+#define SH_KEY					oid
+#define SH_HASH_KEY(table, key) murmurhash32(key)
+#define SH_EQUAL(table, a, b)	((a) == (b))
+#define SH_SCOPE				static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/*
+ * Types can be nested without end, and one that holds another twice, which
+ * does the same, has more parts than fit into any memory.  A relation's types
+ * have so many levels and parts, in all; what goes beyond them is taken as a
+ * whole.
+ */
+#define MAX_LEVELS 100
+#define MAX_PARTS  50000
+
+static int levels;
+static int parts;
+
+void
+type_parts_begin(void)
+{
+	levels = parts = 0;
+}
 
 /* The kind of a built-in base type; KIND_OTHER if it has none of its own. */
 static TypeKind
@@ -157,41 +188,64 @@ is_vector(Form_pg_type form)
 		   is_c_function(form->typoutput, "vector_out", &library);
 }
 
-static void
-init_enum(TypeShape *shape)
+/* What a range consists of. */
+static Oid
+range_subtype(Oid range, char typtype)
 {
-	HASHCTL ctl;
-
-	ctl.keysize = sizeof(Oid);
-	ctl.entrysize = sizeof(EnumLabel);
-	ctl.hcxt = CurrentMemoryContext;
-	shape->kind = KIND_ENUM;
-	shape->labels = hash_create("outflow enum labels", 16, &ctl,
-								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return typtype == TYPTYPE_RANGE ? get_range_subtype(range)
+									: get_multirange_range(range);
 }
 
 /* The parts of a type that isn't built in, or has elements or fields. */
 static void
 init_structure(TypeShape *shape, Form_pg_type form)
 {
+	bool is_array =
+		form->typsubscript == F_ARRAY_SUBSCRIPT_HANDLER && form->typlen == -1;
+	bool is_range =
+		form->typtype == TYPTYPE_RANGE || form->typtype == TYPTYPE_MULTIRANGE;
+
 	if (form->typtype == TYPTYPE_ENUM)
-		init_enum(shape);
+		shape->kind = KIND_ENUM;
 	else if (form->typtype == TYPTYPE_COMPOSITE)
 	{
+		if (levels >= MAX_LEVELS || parts >= MAX_PARTS)
+			return;
 		shape->kind = KIND_COMPOSITE;
 		shape->fields = row_shape_of_composite(shape->base);
+		parts += shape->fields->ncolumns;
 	}
-	else if (form->typsubscript == F_ARRAY_SUBSCRIPT_HANDLER &&
-			 form->typlen == -1)
+	else if (is_array || is_range)
 	{
-		shape->kind = KIND_ARRAY;
+		if (is_array)
+			shape->kind = KIND_ARRAY;
 		shape->element = palloc0_object(TypeShape);
-		type_shape_init(shape->element, form->typelem, shape->typmod);
+		type_shape_init(shape->element,
+						is_array ? form->typelem
+								 : range_subtype(shape->base, form->typtype),
+						is_array ? shape->typmod : -1);
 	}
 	else if (is_vector(form))
 		shape->kind = KIND_VECTOR;
 	else
 		init_hstore(shape, form);
+}
+
+/*
+ * Of output functions whose text is the stored bytes, or nearly so.  Of all
+ * others bit's writes most, a character for each bit.
+ */
+static uint16
+output_growth(Oid output)
+{
+	switch (output)
+	{
+		case F_TEXTOUT:
+		case F_XML_OUT:
+			return 1;
+		default:
+			return 8;
+	}
 }
 
 void
@@ -217,11 +271,18 @@ type_shape_init(TypeShape *shape, Oid oid, int32 typmod)
 	shape->byval = form->typbyval;
 	shape->align = form->typalign;
 	shape->send = form->typsend;
+	shape->typtype = form->typtype;
+	shape->base_growth = output_growth(form->typoutput);
 	fmgr_info_cxt(form->typoutput, &shape->output, CurrentMemoryContext);
 
 	shape->kind = builtin_kind(shape->base);
 	if (shape->kind == KIND_OTHER)
+	{
+		levels++;
+		parts++;
 		init_structure(shape, form);
+		levels--;
+	}
 	ReleaseSysCache(tuple);
 }
 
@@ -235,11 +296,14 @@ type_shape_name(const TypeShape *type)
 }
 
 const char *
-enum_label(const TypeShape *type, Oid value)
+enum_label(TypeShape *type, Oid value)
 {
-	EnumLabel *entry = hash_search(type->labels, &value, HASH_FIND, NULL);
+	EnumLabel *entry = NULL;
 	HeapTuple  tuple;
+	bool	   found;
 
+	if (likely(type->labels))
+		entry = enum_lookup(type->labels, value);
 	if (likely(entry))
 		return NameStr(entry->label);
 
@@ -247,7 +311,10 @@ enum_label(const TypeShape *type, Oid value)
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 						errmsg("invalid internal value for enum: %u", value)));
-	entry = hash_search(type->labels, &value, HASH_ENTER, NULL);
+	/* most columns never see a value, or few */
+	if (type->labels == NULL)
+		type->labels = enum_create(type->output.fn_mcxt, 4, NULL);
+	entry = enum_insert(type->labels, value, &found);
 	entry->label = ((Form_pg_enum) GETSTRUCT(tuple))->enumlabel;
 	ReleaseSysCache(tuple);
 	return NameStr(entry->label);

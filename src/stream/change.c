@@ -20,11 +20,14 @@ static void
 change_error_context(void *arg)
 {
 	StreamSession		 *session = arg;
-	const RowShape		 *shape = session->last->shape;
+	const RowShape		 *shape = session->last ? session->last->shape : NULL;
 	const ColumnShape	 *column = current_column;
 	const ChangePosition *at = &session->position;
 
-	if (column)
+	if (shape == NULL)
+		errcontext("reading a change, %X/%X/%04X", LSN_FORMAT_ARGS(at->lsn),
+				   at->index);
+	else if (column)
 		errcontext("writing column \"%s\" of table \"%s.%s\", change "
 				   "%X/%X/%04X",
 				   column->name, shape->schema, shape->name,
@@ -33,29 +36,6 @@ change_error_context(void *arg)
 		errcontext("writing a row of table \"%s.%s\", change %X/%X/%04X",
 				   shape->schema, shape->name, LSN_FORMAT_ARGS(at->lsn),
 				   at->index);
-}
-
-/* Whether the operator wants to be rid of this change. */
-static bool
-is_skipped(StreamSession *session)
-{
-	const StreamOptions	 *options = &session->options;
-	const ChangePosition *at = &session->position;
-	int					  i;
-
-	for (i = 0; i < options->nskipped; i++)
-	{
-		const SkippedChange *skipped = &options->skipped[i];
-
-		if (skipped->lsn != at->lsn ||
-			!(skipped->all || skipped->index == at->index))
-			continue;
-		ereport(WARNING, (errmsg("passing over change %X/%X/%04X, as "
-								 "\"skip_changes\" says",
-								 LSN_FORMAT_ARGS(at->lsn), at->index)));
-		return true;
-	}
-	return false;
 }
 
 static void
@@ -96,32 +76,49 @@ set_omitted(StreamSession *session, StreamRelation *rel, RowChange *row)
 		row->key_skip = rel->key_left_out;
 }
 
-/* Writes a record; false if it passed the limit, which a measured one may. */
-static bool
-try_row(StreamSession *session, const RowChange *row, bool limited)
-{
-	const StreamOptions *options = &session->options;
-	StringInfo			 out = writer_begin(session);
-	int64 limit = Min(options->max_value_bytes, options->max_record_bytes);
-	int64 bytes;
+/* What a record has beside the values that are measured: names and the like. */
+#define RECORD_OVERHEAD (16 * 1024 * 1024)
 
-	limited = limited && limit < MaxAllocSize;
-	if (limited)
-		buffer_limit_begin(out, limit);
+/* Writes a record; false if it passed the limit. */
+static bool
+try_row(StreamSession *session, const RowChange *row, Size limit)
+{
+	StringInfo out = writer_begin(session);
+	Size	   bytes;
+
+	buffer_limit_begin(&session->batch, limit, limit);
 	session->format->row(out, &session->format_options, &session->txn,
 						 &session->position, row);
-	return !limited || (buffer_limit_end(out, &bytes) && bytes <= limit);
+	return buffer_limit_end(&session->batch, &bytes);
 }
 
-/* measured: what is too large is left out already. */
+/* Where the values that are too large are left out already. */
+static void
+write_measured(StreamSession *session, StreamRelation *rel, RowChange *row)
+{
+	Size limit = session->options.max_record_bytes + RECORD_OVERHEAD;
+
+	if (try_row(session, row, limit) ||
+		(record_make_room(session, limit) && try_row(session, row, limit)))
+		return;
+	record_report(session,
+				  psprintf("row of table \"%s.%s\"", rel->shape->schema,
+						   rel->shape->name),
+				  "All of it");
+	row->bare = true;
+	(void) try_row(session, row, MaxAllocSize);
+}
+
 static void
 write_record(StreamSession *session, StreamRelation *rel, RowChange *row,
 			 bool measured)
 {
-	if (!try_row(session, row, !measured))
+	if (measured)
+		write_measured(session, rel, row);
+	else if (!try_row(session, row, record_limit(&session->options)))
 	{
 		set_omitted(session, rel, row);
-		(void) try_row(session, row, false);
+		write_measured(session, rel, row);
 	}
 	session->txn.changes++;
 	writer_end(session);
@@ -207,37 +204,61 @@ is_wanted(StreamSession *session, StreamRelation *rel, int action,
 {
 	return (rel->actions & action) &&
 		   origin_wrote_wanted(session, change->origin_id) &&
-		   !(rel->after && snapshot_has(rel->after, session->txn.xid)) &&
-		   !(session->options.nskipped > 0 && is_skipped(session));
+		   !(rel->after && snapshot_has(rel->after, session->txn.xid));
+}
+
+/* Around one change: names it in errors, and takes away its garbage. */
+typedef struct ChangeScope
+{
+	ErrorContextCallback errors;
+	MemoryContext		 old;
+} ChangeScope;
+
+static inline void
+enter_change(StreamSession *session, ChangeScope *scope)
+{
+	current_column = NULL;
+	scope->errors.callback = change_error_context;
+	scope->errors.arg = session;
+	scope->errors.previous = error_context_stack;
+	error_context_stack = &scope->errors;
+	scope->old = MemoryContextSwitchTo(session->change_context);
+}
+
+static inline void
+leave_change(StreamSession *session, ChangeScope *scope)
+{
+	MemoryContextSwitchTo(scope->old);
+	MemoryContextReset(session->change_context);
+	error_context_stack = scope->errors.previous;
+}
+
+/* Before anything is done for the change that may fail. */
+static inline bool
+is_skipped(StreamSession *session)
+{
+	return session->options.nskipped > 0 &&
+		   record_is_skipped(session, &session->position);
 }
 
 static void
 emit_row(StreamSession *session, Relation relation,
 		 ReorderBufferChange *change, ChangeOp op)
 {
-	StreamRelation		*rel = relation_find(session, relation);
-	RowChange			 row = {.op = op};
-	ErrorContextCallback errors;
-	MemoryContext		 old;
+	StreamRelation *rel;
+	RowChange		row = {.op = op};
+	ChangeScope		scope;
 
-	if (!is_wanted(session, rel, 1 << op, change))
+	if (is_skipped(session))
 		return;
-
-	current_column = NULL;
-	errors.callback = change_error_context;
-	errors.arg = session;
-	errors.previous = error_context_stack;
-	error_context_stack = &errors;
-	old = MemoryContextSwitchTo(session->change_context);
-
+	enter_change(session, &scope);
+	rel = relation_find(session, relation);
 	/* a row filter may have made it another operation */
-	if (tuple_read(session, rel, relation, change, &row) &&
+	if (is_wanted(session, rel, 1 << op, change) &&
+		tuple_read(session, rel, relation, change, &row) &&
 		(session->options.action_mask & (1 << row.op)))
 		write_row(session, rel, &row);
-
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(session->change_context);
-	error_context_stack = errors.previous;
+	leave_change(session, &scope);
 }
 
 void
@@ -266,6 +287,20 @@ change_row(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	}
 }
 
+static void
+write_truncate(StreamSession *session, StreamRelation *rel,
+			   ReorderBufferChange *change)
+{
+	transaction_ensure_begun(session);
+	relation_announce(session, rel);
+	session->format->truncate(writer_begin(session), &session->format_options,
+							  &session->txn, &session->position, rel->shape,
+							  change->data.truncate.cascade,
+							  change->data.truncate.restart_seqs);
+	session->txn.changes++;
+	writer_end(session);
+}
+
 /* The relations of one TRUNCATE share an LSN, as tuples of a multi-insert. */
 void
 change_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
@@ -273,31 +308,22 @@ change_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 				ReorderBufferChange *change)
 {
 	StreamSession *session = stream_session(ctx);
-	MemoryContext  old;
 	int			   i;
 
 	writer_progress(session);
 	for (i = 0; i < nrelations; i++)
 	{
 		StreamRelation *rel;
+		ChangeScope		scope;
 
 		position_advance(session, change->lsn, change->txn->xid);
-		if (session->skipped)
+		if (session->skipped || is_skipped(session))
 			continue;
+		enter_change(session, &scope);
 		rel = relation_find(session, relations[i]);
-		if (!is_wanted(session, rel, ACTION_TRUNCATE, change) ||
-			!(session->options.action_mask & ACTION_TRUNCATE))
-			continue;
-		old = MemoryContextSwitchTo(session->change_context);
-		transaction_ensure_begun(session);
-		relation_announce(session, rel);
-		session->format->truncate(
-			writer_begin(session), &session->format_options, &session->txn,
-			&session->position, rel->shape, change->data.truncate.cascade,
-			change->data.truncate.restart_seqs);
-		session->txn.changes++;
-		writer_end(session);
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(session->change_context);
+		if (is_wanted(session, rel, ACTION_TRUNCATE, change) &&
+			(session->options.action_mask & ACTION_TRUNCATE))
+			write_truncate(session, rel, change);
+		leave_change(session, &scope);
 	}
 }

@@ -6,8 +6,7 @@
  * the tag, the command ("=" in front, or nothing at all where it is not
  * known), and a type and an identity for each object.
  *
- * Anybody may write messages, so what is read is checked as any input is; a
- * message that isn't well-formed stays a message.
+ * Only what capture wrote is read; it is checked as any input is.
  */
 #include "postgres.h"
 
@@ -16,9 +15,6 @@
 #include "stream/ddl.h"
 
 #define VERSION "1"
-
-/* Messages with more objects than this are nobody's command. */
-#define MAX_OBJECTS 1000000
 
 static void
 append_text(StringInfo content, const char *text)
@@ -62,7 +58,7 @@ count_texts(const char *p, const char *end)
 {
 	int count = 0;
 
-	for (; p < end && count <= 2 * MAX_OBJECTS; p++)
+	for (; p < end; p++)
 		if (*p == '\0')
 			count++;
 	return count;
@@ -89,7 +85,7 @@ ddl_message_read(const char *content, Size size, DdlChange *ddl)
 		return false;
 
 	rest = count_texts(p, end);
-	if (rest % 2 != 0 || rest > 2 * MAX_OBJECTS)
+	if (rest % 2 != 0)
 		return false;
 	ddl->types = palloc(sizeof(char *) * (rest / 2 + 1));
 	ddl->identities = palloc(sizeof(char *) * (rest / 2 + 1));

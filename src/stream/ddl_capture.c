@@ -23,6 +23,7 @@
 #include "parser/parser.h"
 #include "parser/scansup.h"
 #include "replication/message.h"
+#include "replication/origin.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
@@ -30,6 +31,9 @@
 
 #include "compat.h"
 #include "stream/ddl.h"
+
+/* Longer commands are told without their text. */
+#define MAX_COMMAND (256 * 1024 * 1024)
 
 /* A utility command that is running, and the one that runs it. */
 typedef struct RunningCommand
@@ -92,6 +96,9 @@ command_text(const char *source, int location, int length)
 		source += location;
 	if (location < 0 || length <= 0)
 		length = strlen(source);
+	/* a record of WAL has its limit, and must not stop the command */
+	if (length > MAX_COMMAND)
+		return NULL;
 	while (length > 0 && scanner_isspace(*source))
 	{
 		source++;
@@ -211,6 +218,24 @@ is_of_interest(const char *schema, bool is_hidden)
 											 strcmp(schema, "outflow") != 0));
 }
 
+/* Under the origin that tells it from everybody's messages (captured.c). */
+static void
+log_captured(const StringInfoData *content)
+{
+	ReplOriginId origin = session_origin;
+
+	PG_TRY();
+	{
+		session_origin = DoNotReplicateId;
+		log_logical_message(DDL_PREFIX, content->data, content->len, true);
+	}
+	PG_FINALLY();
+	{
+		session_origin = origin;
+	}
+	PG_END_TRY();
+}
+
 /*
  * Writes the message, if any of the query's rows is of interest.  Its columns
  * are the object's type, schema and identity, and whether to pass it over.  The
@@ -251,7 +276,7 @@ write_message(const char *tag, const char *query)
 	ddl_message_begin(&content, tag, is_private ? NULL : command);
 	appendBinaryStringInfo(&content, objects.data, objects.len);
 	if (found > 0)
-		log_logical_message(DDL_PREFIX, content.data, content.len, true);
+		log_captured(&content);
 }
 
 static EventTriggerData *

@@ -33,28 +33,87 @@ is_wanted(const StreamOptions *options, const char *prefix)
 			is_member(options->message_prefixes, prefix));
 }
 
-static void
-write_message(StreamSession *session, const ChangeTransaction *txn,
-			  const ChangePosition *position, const MessageChange *message)
+/* A message that is being written. */
+typedef struct Message
 {
-	MemoryContext old = MemoryContextSwitchTo(session->change_context);
+	StreamSession			*session;
+	const ChangeTransaction *txn;
+	ChangePosition			 position;
+	ChangePosition			 named; /* as options and errors name it */
+	MessageChange			 change;
+} Message;
 
-	session->format->message(writer_begin(session), &session->format_options,
-							 txn, position, message);
+static void
+write_form(StreamSession *session, StringInfo out, RecordForm form,
+		   const void *what)
+{
+	const Message *message = what;
+	MessageChange  change = message->change;
+
+	change.form = form;
+	session->format->message(out, &session->format_options, message->txn,
+							 &message->position, &change);
+}
+
+static void
+message_error_context(void *arg)
+{
+	const Message *message = arg;
+
+	errcontext("writing a message with prefix \"%s\", change %X/%X/%04X",
+			   option_shown(message->change.prefix),
+			   LSN_FORMAT_ARGS(message->named.lsn), message->named.index);
+}
+
+static void
+report_message(StreamSession *session, const MessageChange *message,
+			   RecordForm form)
+{
+	const char *left_out = form == RECORD_BARE	  ? "All of it"
+						   : message->ddl == NULL ? "Its content"
+						   : form == RECORD_SHORT ? "Its text"
+												  : "Its text and objects";
+
+	record_report(session,
+				  message->ddl ? psprintf("command \"%s\"", message->ddl->tag)
+							   : psprintf("message with prefix \"%s\"",
+										  option_shown(message->prefix)),
+				  left_out);
+}
+
+static void
+write_message(Message *message)
+{
+	StreamSession		*session = message->session;
+	ErrorContextCallback errors = {.callback = message_error_context,
+								   .arg = message,
+								   .previous = error_context_stack};
+	MemoryContext		 old;
+	RecordForm			 form;
+
+	error_context_stack = &errors;
+	old = MemoryContextSwitchTo(session->change_context);
+	form = record_write(session, record_limit(&session->options), write_form,
+						message);
+	if (form != RECORD_WHOLE)
+		report_message(session, &message->change, form);
 	writer_end(session);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(session->change_context);
+	error_context_stack = errors.previous;
 }
 
-/* What a message of ours tells of a command; NULL for all others. */
+/* What capture wrote of a command; NULL for all other messages. */
 static const DdlChange *
-read_ddl(StreamSession *session, const MessageChange *message, DdlChange *ddl)
+read_ddl(StreamSession *session, const MessageChange *message, XLogRecPtr lsn,
+		 DdlChange *ddl)
 {
 	MemoryContext old;
 	bool		  is_ddl;
 
 	if (!message->transactional || session->options.traits.plain_messages ||
-		strcmp(message->prefix, DDL_PREFIX) != 0)
+		strcmp(message->prefix, DDL_PREFIX) != 0 ||
+		!captured_has(session, lsn))
 		return NULL;
 	old = MemoryContextSwitchTo(session->change_context);
 	is_ddl = ddl_message_read(message->content, message->size, ddl);
@@ -84,10 +143,6 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 {
 	StreamSession *session = stream_session(ctx);
 	DdlChange	   ddl;
-	MessageChange  message = {.prefix = prefix,
-							  .content = content,
-							  .size = size,
-							  .transactional = transactional};
 	/*
 	 * The id of a message outside of transactions is its own LSN, as commit
 	 * LSN: it is delivered before the transaction that commits just behind.
@@ -97,32 +152,41 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	 * delivery if they belong to different subtransactions.  So that their ids
 	 * are, they count apart.
 	 */
-	ChangePosition	  at = {.lsn = InvalidXLogRecPtr};
 	ChangeTransaction none = {.commit_lsn = lsn};
+	Message			  message = {.session = session,
+								 .txn = &none,
+								 .named = {.lsn = lsn},
+								 .change = {.prefix = prefix,
+											.content = content,
+											.size = size,
+											.transactional = transactional}};
 
 	if (transactional)
 	{
-		at.lsn = lsn;
-		at.is_end = true;
-		at.subxid = writing_subxid(txn);
+		message.position = (ChangePosition){
+			.lsn = lsn, .is_end = true, .subxid = writing_subxid(txn)};
+		/* its last byte: a row may begin where it ends */
+		message.named.lsn = lsn - 1;
 		writer_progress(session);
 		if (session->skipped ||
 			snapshot_has(snapshot_of(session, NULL, NULL), session->txn.xid))
 			return;
+		message.txn = &session->txn;
 	}
 	else if (!origin_is_wanted(session, session->record_origin))
 		return;
-	message.ddl = read_ddl(session, &message, &ddl);
-	if (message.ddl == NULL && !is_wanted(&session->options, prefix))
+	message.change.ddl = read_ddl(session, &message.change, lsn, &ddl);
+	if (message.change.ddl == NULL && !is_wanted(&session->options, prefix))
 		return;
-	message.omitted = oversize_message(session, &message);
+	if (record_is_skipped(session, &message.named))
+		return;
 	if (transactional)
 	{
 		transaction_ensure_begun(session);
-		write_message(session, &session->txn, &at, &message);
+		write_message(&message);
 		session->txn.changes++;
 		return;
 	}
-	write_message(session, &none, &at, &message);
+	write_message(&message);
 	writer_flush(session);
 }

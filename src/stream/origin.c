@@ -30,6 +30,8 @@ origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin)
 
 	if (session == NULL)
 		return false;
+	if (origin == DoNotReplicateId && captured_note(session))
+		return false;
 	session->record_origin = origin;
 	if (list_member_oid(session->options.exclude_origins, origin))
 		return true;

@@ -11,7 +11,7 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
-#include "mb/pg_wchar.h"
+#include "utils/memutils.h"
 
 #include "compat.h"
 #include "stream/stream.h"
@@ -22,51 +22,30 @@
 /* A value is measured in a buffer that keeps no more than this of it. */
 #define MAX_KEPT_SCRATCH (1024 * 1024)
 
-/* Size of an escaped text, or a little more. */
-static int64
-text_bytes(const JsonStyle *style, const char *data, int64 len)
-{
-	int64 extra = 2;
-	int64 i;
-
-	for (i = 0; i < len; i++)
-	{
-		unsigned char c = data[i];
-
-		if (c < 0x20 || (style->ascii && IS_HIGHBIT_SET(c)))
-			extra += MAX_ESCAPE - 1;
-		else if (c == '"' || c == '\\')
-			extra++;
-	}
-	return len + extra;
-}
-
-/* Size of a value once written. */
+/*
+ * Size of a value once written, or more than max_value_bytes.  It is written
+ * for that, and what it leaves behind is given back.
+ */
 static int64
 measure(StreamSession *session, RowShape *shape, int column, Datum value)
 {
-	const ChangeFormatOptions *options = &session->format_options;
-	TypeKind				   kind = shape->columns[column].type.kind;
-	struct varlena			  *packed;
-	StringInfoData			   scratch;
-	int64					   size;
+	MemoryContext context, old;
+	LimitedBuffer scratch;
+	Size		  size;
 
-	if (kind == KIND_BYTEA)
-		return 2 * (int64) toast_raw_datum_size(value) + 5;
-	if (kind == KIND_TEXT || kind == KIND_JSON)
-	{
-		packed = PG_DETOAST_DATUM_PACKED(value);
-		size = text_bytes(&options->style, VARDATA_ANY(packed),
-						  VARSIZE_ANY_EXHDR(packed));
-		if ((Pointer) packed != DatumGetPointer(value))
-			pfree(packed);
-		return size;
-	}
-	initStringInfo(&scratch);
-	buffer_limit_begin(&scratch, MAX_KEPT_SCRATCH);
-	session->format->value(&scratch, options, shape, column, value);
-	(void) buffer_limit_end(&scratch, &size);
-	pfree(scratch.data);
+	context =
+		AllocSetContextCreate(CurrentMemoryContext, "outflow stream measure",
+							  ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	initStringInfo(&scratch.data);
+	buffer_limit_begin(&scratch, session->options.max_value_bytes,
+					   MAX_KEPT_SCRATCH);
+	session->format->value(&scratch.data, &session->format_options, shape,
+						   column, value);
+	if (!buffer_limit_end(&scratch, &size))
+		size = Max((int64) size, session->options.max_value_bytes + 1);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 	return size;
 }
 
@@ -97,19 +76,21 @@ report_column(StreamSession *session, StreamRelation *rel, int column,
 	if (!error && rel->warned_oversize)
 		return;
 	rel->warned_oversize = true;
-	ereport(
-		error ? ERROR : WARNING,
-		(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-		 errmsg("value of column \"%s\" of table \"%s.%s\" is too large "
-				"for the stream",
-				shape->columns[column].name, shape->schema, shape->name),
-		 errdetail("The change at %X/%X needs " INT64_FORMAT " bytes for it.",
-				   LSN_FORMAT_ARGS(session->position.lsn), size),
-		 error ? errhint("Raise \"max_value_bytes\" or "
-						 "\"max_record_bytes\", leave the value out with "
-						 "oversize 'omit', or pass the change over with "
-						 "\"skip_changes\".")
-			   : errhint("Such values are left out of the stream.")));
+	ereport(error ? ERROR : WARNING,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("value of column \"%s\" of table \"%s.%s\" is too large "
+					"for the stream",
+					shape->columns[column].name, shape->schema, shape->name),
+			 errdetail(
+				 "The change at %X/%X needs %s" INT64_FORMAT " bytes for it.",
+				 LSN_FORMAT_ARGS(session->position.lsn),
+				 size > session->options.max_value_bytes ? "more than " : "",
+				 Min(size, session->options.max_value_bytes)),
+			 error ? errhint("Raise \"max_value_bytes\" or "
+							 "\"max_record_bytes\", leave the value out with "
+							 "oversize 'omit', or pass the change over with "
+							 "\"skip_changes\".")
+				   : errhint("Such values are left out of the stream.")));
 }
 
 /* Larger of the column's new and old value, and both together. */
@@ -150,6 +131,9 @@ column_size(StreamSession *session, StreamRelation *rel,
 	if (change->old_values && !change->old_nulls[att])
 		add_size_of(&size, session, shape, column, change->old_values[att],
 					exact);
+	/* the key is written once more */
+	if (change->key_skip && !change->key_skip[column])
+		size.total += size.largest;
 	return size;
 }
 
@@ -184,7 +168,7 @@ find_exactly(StreamSession *session, StreamRelation *rel,
 			any = true;
 		}
 	}
-	while (total > session->options.max_record_bytes)
+	while (total > session->options.max_record_bytes && rel->nvarlena > 0)
 	{
 		int largest = 0;
 
@@ -228,31 +212,4 @@ oversize_find(StreamSession *session, StreamRelation *rel,
 	if (!session->options.traits.one_record)
 		writer_make_room(session);
 	return find_exactly(session, rel, change);
-}
-
-bool
-oversize_message(StreamSession *session, const MessageChange *message)
-{
-	const StreamOptions *options = &session->options;
-	int64 limit = Min(options->max_value_bytes, options->max_record_bytes);
-	int64 size = message->size;
-	bool  error = options->oversize == OVERSIZE_ERROR;
-
-	if (size * MAX_ESCAPE <= limit)
-		return false;
-	if (!options->traits.one_record)
-		writer_make_room(session);
-	if (size <= limit)
-		size =
-			text_bytes(&session->format_options.style, message->content, size);
-	if (size <= limit)
-		return false;
-	ereport(error ? ERROR : WARNING,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("message with prefix \"%s\" is too large for the stream",
-					message->prefix),
-			 error ? errhint("Raise \"max_value_bytes\", or leave its content "
-							 "out with oversize 'omit'.")
-				   : errhint("Its content is left out.")));
-	return true;
 }

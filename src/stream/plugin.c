@@ -78,7 +78,7 @@ stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 	set_format(session, stream_options_parse(NameStr(ctx->slot->data.plugin),
 											 ctx->output_plugin_options,
 											 &session->options));
-	initStringInfo(&session->batch);
+	initStringInfo(&session->batch.data);
 	initStringInfo(&session->message);
 	session->can_queue = send_queue_is_possible(ctx);
 	relation_cache_open(session);

@@ -260,6 +260,26 @@ last_definition(StreamSession *session, Oid relid, StreamRelation *as)
 	return &seen->hash;
 }
 
+static void
+write_definition(StreamSession *session, StringInfo out, RecordForm form,
+				 const void *shape)
+{
+	session->format->schema(out, &session->format_options, &session->txn,
+							shape, form);
+}
+
+static void
+report_definition(StreamSession *session, const StreamRelation *rel,
+				  RecordForm form)
+{
+	record_report(session,
+				  psprintf("definition of table \"%s.%s\"", rel->shape->schema,
+						   rel->shape->name),
+				  form == RECORD_BARE ? "All of it"
+									  : "What it tells of defaults and of "
+										"the parts of types");
+}
+
 /*
  * A definition is written again when its record would read differently, which
  * is found out once per rebuild, and once per transaction in progress.
@@ -269,7 +289,8 @@ relation_announce(StreamSession *session, StreamRelation *rel)
 {
 	TransactionId streamed =
 		session->streamed ? session->txn.xid : InvalidTransactionId;
-	StringInfo out;
+	StringInfo out = &session->batch.data;
+	RecordForm form;
 	int		   start;
 	uint64	   hash;
 	uint64	  *last;
@@ -279,14 +300,15 @@ relation_announce(StreamSession *session, StreamRelation *rel)
 	if (session->options.include_schemas)
 	{
 		last = last_definition(session, rel->as->relid, rel->as);
-		out = writer_begin(session);
-		start = out->len;
-		session->format->schema(out, &session->format_options, &session->txn,
-								rel->shape);
+		form = record_write(session, record_limit(&session->options),
+							write_definition, rel->shape);
+		start = session->batch.start;
 		hash = hash_bytes_extended((unsigned char *) out->data + start,
 								   out->len - start, 0);
 		if (hash == *last)
 			out->len = start; /* nothing new */
+		else if (form != RECORD_WHOLE)
+			report_definition(session, rel, form);
 		writer_end(session);
 		*last = hash;
 	}

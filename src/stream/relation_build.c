@@ -9,6 +9,7 @@
 
 #include "access/transam.h"
 #include "catalog/partition.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -162,11 +163,12 @@ watch_composites(StreamSession *session, const RowShape *shape)
 {
 	int i;
 
+	check_stack_depth();
 	for (i = 0; i < shape->ncolumns; i++)
 	{
 		const TypeShape *type = &shape->columns[i].type;
 
-		while (type->kind == KIND_ARRAY)
+		while (type->element) /* of arrays and ranges */
 			type = type->element;
 		if (type->kind != KIND_COMPOSITE)
 			continue;

@@ -122,6 +122,14 @@ typedef struct StreamedTransaction
 	HTAB		  *schemas; /* of StreamedDefinition */
 } StreamedTransaction;
 
+/* LSNs of messages that capture wrote, ascending. */
+typedef struct CapturedMessages
+{
+	XLogRecPtr *lsns;
+	int			count;
+	int			room;
+} CapturedMessages;
+
 struct StreamSession
 {
 	LogicalDecodingContext *ctx;
@@ -154,6 +162,8 @@ struct StreamSession
 	ReplOriginId judged_origin;
 	bool		 judged_wanted;
 
+	CapturedMessages captured; /* captured.c */
+
 	/* transaction.c, streamed.c */
 	StreamedTransaction *streamed; /* while a piece is being delivered */
 	ChangeTransaction	 txn;
@@ -166,10 +176,10 @@ struct StreamSession
 	int64 tuple_bytes;
 
 	/* writer.c */
-	StringInfoData batch;		 /* records not yet handed to the server */
-	int			   record_start; /* where the current record begins */
-	XLogRecPtr	   record_lsn;	 /* of the last record before it */
-	int			   unreported;	 /* changes since progress was reported */
+	LimitedBuffer batch;		/* records not yet handed to the server */
+	int			  record_start; /* where the current record begins */
+	XLogRecPtr	  record_lsn;	/* of the last record before it */
+	int			  unreported;	/* changes since progress was reported */
 
 	/* send_queue.c */
 	bool		   can_queue; /* messages go to a connection */
@@ -225,6 +235,13 @@ extern bool origin_is_wanted(StreamSession *session, ReplOriginId origin);
 extern bool origin_wrote_wanted(StreamSession *session, ReplOriginId origin);
 extern const char *origin_name(StreamSession *session, ReplOriginId origin);
 
+/* ---- captured.c */
+
+/* Keeps the record at hand in mind, if it is a message; false if it is none. */
+extern bool captured_note(StreamSession *session);
+/* Whether the message at this LSN, as it is delivered, is one of those. */
+extern bool captured_has(const StreamSession *session, XLogRecPtr lsn);
+
 /* ---- transaction.c */
 
 extern void transaction_describe(ChangeTransaction		*t,
@@ -270,7 +287,7 @@ extern void streamed_prepare(LogicalDecodingContext *ctx,
 extern void streamed_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 							XLogRecPtr commit_lsn);
 
-/* ---- change.c, message.c, oversize.c */
+/* ---- change.c, message.c, origin.c, oversize.c */
 
 extern void change_row(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 					   Relation relation, ReorderBufferChange *change);
@@ -289,9 +306,38 @@ extern bool oversize_expected(StreamSession *session, StreamRelation *rel,
 extern bool oversize_find(StreamSession *session, StreamRelation *rel,
 						  const RowChange *change);
 
-/* Whether a message's content must stay out. */
-extern bool oversize_message(StreamSession		 *session,
-							 const MessageChange *message);
+/* ---- record.c */
+
+typedef void (*RecordWriter)(StreamSession *session, StringInfo out,
+							 RecordForm form, const void *what);
+
+/*
+ * Writes a record in the fullest form that keeps to the limit, for
+ * writer_end() to take; returns that form.
+ */
+extern RecordForm record_write(StreamSession *session, int64 limit,
+							   RecordWriter writer, const void *what);
+
+/*
+ * Whether it was for other records that one found no room for so many bytes:
+ * they have gone out now, and it may be written again.
+ */
+extern bool record_make_room(StreamSession *session, int64 limit);
+
+/* The bound of a record by the options. */
+static inline int64
+record_limit(const StreamOptions *options)
+{
+	return Min(options->max_value_bytes, options->max_record_bytes);
+}
+
+/* An ERROR or a WARNING, as option "oversize" says. */
+extern void record_report(StreamSession *session, const char *what,
+						  const char *left_out);
+
+/* Whether the operator wants to be rid of what stands at this place. */
+extern bool record_is_skipped(StreamSession		   *session,
+							  const ChangePosition *at);
 
 /* ---- writer.c */
 

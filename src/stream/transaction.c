@@ -34,15 +34,36 @@ transaction_is_wanted(StreamSession *session, const ReorderBufferTXN *txn)
 		   origin_is_wanted(session, txn->origin_id);
 }
 
+/* An event's record holds names of limited length, whatever the options. */
+#define LEAST_LIMIT (64 * 1024)
+
+typedef struct Event
+{
+	TransactionEvent		 event;
+	const ChangeTransaction *txn;
+	ChangePosition			 position;
+} Event;
+
+static void
+write_event(StreamSession *session, StringInfo out, RecordForm form,
+			const void *what)
+{
+	const Event *event = what;
+
+	session->format->transaction(out, &session->format_options, event->event,
+								 event->txn, &event->position, form);
+}
+
 void
 transaction_write(StreamSession *session, TransactionEvent event,
 				  const ChangeTransaction *txn, TransactionId subxid)
 {
-	ChangePosition position = {.subxid = subxid};
+	Event what = {event, txn, {.subxid = subxid}};
+	int64 limit = Max(record_limit(&session->options), LEAST_LIMIT);
 
-	session->format->transaction(writer_begin(session),
-								 &session->format_options, event, txn,
-								 &position);
+	if (record_write(session, limit, write_event, &what) != RECORD_WHOLE)
+		record_report(session, "record of a transaction",
+					  "What it counts by table");
 	writer_end(session);
 }
 

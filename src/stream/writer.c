@@ -49,7 +49,7 @@ static void
 write_through_server(StreamSession *session, XLogRecPtr lsn)
 {
 	LogicalDecodingContext *ctx = session->ctx;
-	StringInfo				batch = &session->batch;
+	StringInfo				batch = &session->batch.data;
 	XLogRecPtr				location = ctx->write_location;
 
 	ctx->write_location = lsn;
@@ -66,7 +66,7 @@ write_through_server(StreamSession *session, XLogRecPtr lsn)
 static void
 hand_over(StreamSession *session, XLogRecPtr lsn)
 {
-	StringInfo batch = &session->batch;
+	StringInfo batch = &session->batch.data;
 
 	batch->len = session->record_start;
 	if (batch->len == 0)
@@ -105,7 +105,7 @@ is_full(const StreamSession *session)
 StringInfo
 writer_begin(StreamSession *session)
 {
-	StringInfo batch = &session->batch;
+	StringInfo batch = &session->batch.data;
 
 	if (is_full(session))
 		writer_make_room(session);
@@ -119,7 +119,7 @@ writer_begin(StreamSession *session)
 void
 writer_end(StreamSession *session)
 {
-	StringInfo batch = &session->batch;
+	StringInfo batch = &session->batch.data;
 	bool	   joined = session->options.traits.one_record;
 	int		   separator = session->record_start > 0 && !joined ? 1 : 0;
 

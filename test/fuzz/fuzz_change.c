@@ -4,7 +4,8 @@
  *
  * What a format writes must be JSON on one line, record by record, or for
  * wal2json's first version as one whole; and an insert of format json must
- * hold a member for each column that isn't left out.
+ * hold a member for each column that isn't left out.  Under a limit about as
+ * large as a record, it is whole, or known not to fit.
  */
 #include "postgres.h"
 
@@ -161,6 +162,65 @@ read_flags(FuzzInput *in, bool *flags, int count)
 		flags[i] = (bits >> (i % 64)) & 1;
 }
 
+/* What is written once more under a limit. */
+typedef struct Record
+{
+	const ChangeFormat		*format;
+	const ChangeTransaction *txn;
+	const ChangePosition	*position;
+	const RowChange			*row; /* or */
+	const MessageChange		*message;
+} Record;
+
+static void
+write_limited(const Record *record, LimitedBuffer *buffer, Size limit,
+			  Size keep)
+{
+	buffer_limit_begin(buffer, limit, keep);
+	if (record->row)
+		record->format->row(&buffer->data, &format_options, record->txn,
+							record->position, record->row);
+	else
+		record->format->message(&buffer->data, &format_options, record->txn,
+								record->position, record->message);
+}
+
+/*
+ * Under a limit about as large as the record is, in fuzz_out: it is there, or
+ * is known not to fit.  However little is kept of it, its size is known.
+ */
+static void
+check_limits(FuzzInput *in, const Record *record)
+{
+	Size		  whole = fuzz_out.len;
+	Size		  limit = fuzz_below(in, 2) ? whole + fuzz_below(in, 3) - 1
+											: fuzz_bits(in, 2) % (whole + 1);
+	LimitedBuffer buffer;
+	Size		  size;
+	bool		  fits;
+
+	if (whole == 0)
+		return;
+	initStringInfo(&buffer.data);
+	appendStringInfoString(&buffer.data, "before");
+	write_limited(record, &buffer, limit, limit);
+	fits = buffer_limit_end(&buffer, &size);
+	if (fits != (whole <= limit))
+		fuzz_fail("%zu bytes %s a limit of %zu", whole,
+				  fits ? "pass" : "don't pass", limit);
+	/* format debezium tells the time */
+	if (fits && (size != whole ||
+				 (!options.traits.connect_values &&
+				  memcmp(buffer.data.data + 6, fuzz_out.data, whole) != 0)))
+		fuzz_fail("under a limit it is another record");
+	if (memcmp(buffer.data.data, "before", 6) != 0)
+		fuzz_fail("what stood before is gone");
+	resetStringInfo(&buffer.data);
+	write_limited(record, &buffer, whole, fuzz_below(in, 256));
+	if (!buffer_limit_end(&buffer, &size) || size != whole)
+		fuzz_fail("%zu bytes are measured as %zu", whole, size);
+}
+
 /* A change as stream/ could have made it. */
 static void
 write_row(FuzzInput *in, const ChangeFormat *format,
@@ -186,6 +246,7 @@ write_row(FuzzInput *in, const ChangeFormat *format,
 		change.unchanged = extras & 1 ? unchanged : NULL;
 	}
 	change.omitted = extras & 2 ? omitted : NULL;
+	change.bare = fuzz_below(in, 16) == 0;
 	for (int i = 0; i < shape->ncolumns; i++)
 		left_out[i] = (change.unchanged && unchanged[i]) ||
 					  (change.omitted && omitted[i]);
@@ -210,6 +271,7 @@ write_row(FuzzInput *in, const ChangeFormat *format,
 	}
 	fuzz_must_succeed(true);
 	format->row(&fuzz_out, &format_options, txn, position, &change);
+	check_limits(in, &(Record){format, txn, position, &change, NULL});
 	take_record("row");
 	fuzz_must_succeed(false);
 }
@@ -220,7 +282,8 @@ write_message(FuzzInput *in, const ChangeFormat *format,
 {
 	MessageChange message = {.transactional = true,
 							 .prefix = "pre\"fix\n\303\244",
-							 .omitted = fuzz_below(in, 8) == 0};
+							 .form = fuzz_below(in, 8) == 0 ? fuzz_below(in, 4)
+															: RECORD_WHOLE};
 	int			  len;
 
 	message.content = fuzz_bytes(in, 200, &len);
@@ -232,6 +295,7 @@ write_message(FuzzInput *in, const ChangeFormat *format,
 		return;
 	fuzz_must_succeed(true);
 	format->message(&fuzz_out, &format_options, txn, position, &message);
+	check_limits(in, &(Record){format, txn, position, NULL, &message});
 	take_record("message");
 	fuzz_must_succeed(false);
 }
@@ -268,6 +332,7 @@ run(FuzzInput *in)
 	const ChangeFormat *format = choose_format(in);
 	uint64				columns = fuzz_bits(in, 8);
 	int					count = fuzz_below(in, MAX_RECORDS);
+	RecordForm			form = fuzz_below(in, 4);
 	Relation			rel = table_open(table_oid, AccessShareLock);
 	RowShape		   *shape =
 		row_shape_build(rel, wanted, &columns, CurrentMemoryContext);
@@ -284,9 +349,9 @@ run(FuzzInput *in)
 	fuzz_must_succeed(true);
 	format->prepare_shape(shape, &format_options);
 	format->transaction(&fuzz_out, &format_options, EVENT_BEGIN, &txn,
-						&position);
+						&position, form);
 	take_record("begin");
-	format->schema(&fuzz_out, &format_options, &txn, shape);
+	format->schema(&fuzz_out, &format_options, &txn, shape, form);
 	take_record("schema");
 	fuzz_must_succeed(false);
 	check_id_order(in, &txn, position);
@@ -311,7 +376,7 @@ run(FuzzInput *in)
 	}
 	fuzz_must_succeed(true);
 	format->transaction(&fuzz_out, &format_options, EVENT_COMMIT, &txn,
-						&position);
+						&position, form);
 	take_record("commit");
 	if (options.traits.one_record && whole.len > 0)
 		(void) check_json(whole.data, whole.len, "transaction");

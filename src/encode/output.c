@@ -1,0 +1,353 @@
+/*
+ * output.c
+ *		What a type's own output function would write, before it is called.
+ *
+ * Output functions make their text in memory, of which there must be less than
+ * 1 GB, and fail otherwise.  Two sorts of values have far more text than they
+ * have bytes: numerics in arrays, and values within values, where each level
+ * writes every quote of the one below twice.  Neither can a stream live with
+ * the error, nor the server with the memory that goes before it.  Catching the
+ * error would help with one of them only.  So where a value's size doesn't rule
+ * it out, the value is walked through, and its text's size summed up, exactly
+ * but for quotes that may not be needed.
+ *
+ * The walk is over types' parts as row/ knows them.  A type that is nested
+ * beyond what row/ follows has no parts, and none of its values fits.  What is
+ * left are base types, whose text is in proportion to their bytes; an output
+ * function that fails for other reasons is a superuser's, and named.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "access/tupmacs.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/bytea.h"
+#include "utils/float.h"
+#include "utils/memutils.h"
+#include "utils/multirangetypes.h"
+#include "utils/rangetypes.h"
+#include "utils/typcache.h"
+
+#include "compat.h"
+#include "encode/encode.h"
+
+/* What an output function can make without failing. */
+#define MAX_TEXT (INT64CONST(900) * 1024 * 1024)
+
+#define MAX_NUMERIC_TEXT 147500
+#define MIN_NUMERIC		 5
+/* Most text for a byte of a scalar: a regprocedure has 100 arguments. */
+#define MAX_SCALAR_GROWTH 8192
+/* A compressed field of a composite value, by LZ4. */
+#define MAX_COMPRESSION 256
+
+/* Text of a part: all its bytes, and those that the next level doubles. */
+typedef struct TextSize
+{
+	double bytes;
+	double special;
+} TextSize;
+
+typedef struct Walk
+{
+	double limit;
+	double seen; /* text so far, and bytes that were unpacked on the way */
+} Walk;
+
+static TextSize size_of(Walk *walk, TypeShape *type, Datum value);
+
+/* ---- by the type alone */
+
+static double growth_of(TypeShape *type);
+
+/* Bytes of text, and special ones, to a byte of the value at most. */
+static double
+find_growth(TypeShape *type)
+{
+	double most = 0;
+
+	check_stack_depth();
+	switch (type->kind)
+	{
+		case KIND_TEXT:
+		case KIND_JSON:
+			return 1;
+		case KIND_BYTEA:
+			return 4;
+		case KIND_NUMERIC:
+		case KIND_JSONB:
+			return MAX_NUMERIC_TEXT / MIN_NUMERIC;
+		case KIND_COMPOSITE:
+			for (int i = 0; i < type->fields->ncolumns; i++)
+				most = Max(most, growth_of(&type->fields->columns[i].type));
+			return most * 2 * MAX_COMPRESSION + 8;
+		default:
+			break;
+	}
+	if (type->element) /* a null takes a bit */
+		return growth_of(type->element) * 2 + 64;
+	if (type->typtype == TYPTYPE_COMPOSITE)
+		return get_float8_infinity();
+	return type->len == -1 ? type->base_growth : MAX_SCALAR_GROWTH;
+}
+
+static double
+growth_of(TypeShape *type)
+{
+	if (unlikely(type->growth == 0))
+		type->growth = find_growth(type);
+	return type->growth;
+}
+
+/* ---- by the value */
+
+/* A part within quotes, each special byte twice, and a separator. */
+static void
+add_quoted(TextSize *sum, TextSize part)
+{
+	sum->bytes += part.bytes + part.special + 3;
+	sum->special += part.special * 2 + 2;
+}
+
+static bool
+is_too_much(Walk *walk, double bytes)
+{
+	CHECK_FOR_INTERRUPTS();
+	walk->seen = Max(walk->seen, bytes);
+	return walk->seen > walk->limit;
+}
+
+static TextSize
+size_of_text(const char *data, int len)
+{
+	TextSize size = {.bytes = len};
+
+	for (int i = 0; i < len; i++)
+		size.special += data[i] == '"' || data[i] == '\\';
+	return size;
+}
+
+static TextSize
+size_of_bytes(Datum value)
+{
+	double size = toast_raw_datum_size(value);
+
+	if (bytea_output == BYTEA_OUTPUT_HEX)
+		return (TextSize){size * 2 + 2, 1};
+	return (TextSize){size * 4, size * 2};
+}
+
+static TextSize
+size_of_numeric(Datum value)
+{
+	NumericView view;
+
+	numeric_view(&view, value);
+	return (TextSize){(Max(view.weight, 0) + 1) * 4 + view.scale + 8, 0};
+}
+
+static TextSize
+size_of_jsonb(Walk *walk, Datum value)
+{
+	const JsonStyle raw = {.ascii = false};
+	LimitedBuffer	text;
+	Size			bytes;
+
+	initStringInfo(&text.data);
+	buffer_limit_begin(&text, (Size) walk->limit, BUFFER_PIECE);
+	text_jsonb(&text.data, &raw, value);
+	if (!buffer_limit_end(&text, &bytes))
+		walk->seen = get_float8_infinity();
+	pfree(text.data.data);
+	return (TextSize){bytes, bytes};
+}
+
+static TextSize
+size_of_array(Walk *walk, TypeShape *element, Datum value)
+{
+	ArrayType	*array = DatumGetArrayTypeP(value);
+	int			 ndim = ARR_NDIM(array);
+	int			 count = ArrayGetNItems(ndim, ARR_DIMS(array));
+	const char	*data = ARR_DATA_PTR(array);
+	const uint8 *nulls = ARR_NULLBITMAP(array);
+	TextSize	 sum = {.bytes = 256}; /* dimensions */
+
+	for (int i = 0; i < count; i++)
+	{
+		sum.bytes += 2 * ndim;
+		if (nulls && att_isnull(i, nulls))
+			sum.bytes += 5;
+		else
+		{
+			add_quoted(&sum,
+					   size_of(walk, element,
+							   fetch_att(data, element->byval, element->len)));
+			data = att_addlength_pointer(data, element->len, data);
+			data = (const char *) att_align_nominal(data, element->align);
+		}
+		if (is_too_much(walk, sum.bytes))
+			break;
+	}
+	return sum;
+}
+
+static TextSize
+size_of_composite(Walk *walk, RowShape *fields, Datum value)
+{
+	HeapTupleHeader header = DatumGetHeapTupleHeader(value);
+	HeapTupleData	tuple = {.t_len = HeapTupleHeaderGetDatumLength(header),
+							 .t_data = header};
+	TextSize		sum = {.bytes = 2};
+
+	heap_deform_tuple(&tuple, fields->desc, fields->values, fields->nulls);
+	for (int i = 0; i < fields->ncolumns; i++)
+	{
+		ColumnShape *field = &fields->columns[i];
+		int			 at = field->attnum - 1;
+
+		if (fields->nulls[at])
+			sum.bytes++;
+		else
+			add_quoted(&sum, size_of(walk, &field->type, fields->values[at]));
+		if (is_too_much(walk, sum.bytes))
+			break;
+	}
+	return sum;
+}
+
+static TextSize
+size_of_range(Walk *walk, TypeShape *type, Datum value)
+{
+	TypeCacheEntry *cache =
+		lookup_type_cache(type->base, TYPECACHE_RANGE_INFO);
+	RangeBound bounds[2];
+	bool	   empty;
+	TextSize   sum = {.bytes = 8};
+
+	range_deserialize(cache, DatumGetRangeTypeP(value), &bounds[0], &bounds[1],
+					  &empty);
+	for (int i = 0; i < 2 && !empty; i++)
+		if (!bounds[i].infinite)
+			add_quoted(&sum, size_of(walk, type->element, bounds[i].val));
+	return sum;
+}
+
+static TextSize
+size_of_multirange(Walk *walk, TypeShape *type, Datum value)
+{
+	TypeCacheEntry *cache =
+		lookup_type_cache(type->base, TYPECACHE_MULTIRANGE_INFO);
+	RangeType **ranges;
+	int32		count;
+	TextSize	sum = {.bytes = 2};
+
+	multirange_deserialize(cache->rngtype, DatumGetMultirangeTypeP(value),
+						   &count, &ranges);
+	for (int i = 0; i < count && !is_too_much(walk, sum.bytes); i++)
+	{
+		TextSize range =
+			size_of_range(walk, type->element, RangeTypePGetDatum(ranges[i]));
+
+		sum.bytes += range.bytes + 1;
+		sum.special += range.special;
+	}
+	return sum;
+}
+
+/* Of a type without parts: by its text, which is in proportion. */
+static TextSize
+size_of_other(Walk *walk, TypeShape *type, Datum value)
+{
+	const char *text;
+
+	if (type->typtype == TYPTYPE_COMPOSITE ||
+		(type->len == -1 &&
+		 (double) toast_raw_datum_size(value) * type->base_growth >
+			 walk->limit))
+	{
+		walk->seen = get_float8_infinity();
+		return (TextSize){0, 0};
+	}
+	text = OutputFunctionCall(&type->output, value);
+	return size_of_text(text, strlen(text));
+}
+
+static TextSize
+size_of_part(Walk *walk, TypeShape *type, Datum value)
+{
+	struct varlena *text;
+
+	switch (type->kind)
+	{
+		case KIND_TEXT:
+		case KIND_JSON:
+			text = PG_DETOAST_DATUM_PACKED(value);
+			return size_of_text(VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
+		case KIND_BYTEA:
+			return size_of_bytes(value);
+		case KIND_NUMERIC:
+			return size_of_numeric(value);
+		case KIND_JSONB:
+			return size_of_jsonb(walk, value);
+		case KIND_ARRAY:
+			return size_of_array(walk, type->element, value);
+		case KIND_COMPOSITE:
+			return size_of_composite(walk, type->fields, value);
+		default:
+			if (type->element && type->typtype == TYPTYPE_MULTIRANGE)
+				return size_of_multirange(walk, type, value);
+			if (type->element)
+				return size_of_range(walk, type, value);
+			return size_of_other(walk, type, value);
+	}
+}
+
+/*
+ * A part's own garbage goes with it.  What is unpacked on the way counts, as
+ * composite values may hold compressed ones that hold others.
+ */
+static TextSize
+size_of(Walk *walk, TypeShape *type, Datum value)
+{
+	MemoryContext context, old;
+	TextSize	  size = {0, 0};
+
+	check_stack_depth();
+	if (type->len == -1 && VARATT_IS_COMPRESSED(DatumGetPointer(value)))
+		walk->seen += toast_raw_datum_size(value);
+	if (is_too_much(walk, 0))
+		return size;
+	if (type->kind == KIND_NUMERIC)
+		return size_of_numeric(value);
+	context = AllocSetContextCreate(CurrentMemoryContext, "outflow text size",
+									ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(context);
+	size = size_of_part(walk, type, value);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return size;
+}
+
+bool
+output_fits(StringInfo out, TypeShape *type, Datum value)
+{
+	Walk   walk;
+	double left;
+
+	if (!buffer_is_limited(out) || type->len != -1)
+		return true;
+	/* quotes that are not needed shall not be what keeps a value out */
+	left = (double) buffer_left(out) * 2 + BUFFER_PIECE;
+	walk.limit = Min(left, (double) MAX_TEXT);
+	walk.seen = 0;
+	if (growth_of(type) * toast_raw_datum_size(value) <= walk.limit)
+		return true;
+	if (size_of(&walk, type, value).bytes <= walk.limit &&
+		walk.seen <= walk.limit)
+		return true;
+	buffer_give_up(out);
+	return false;
+}
