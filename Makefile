@@ -23,6 +23,7 @@ OBJS = \
 	src/encode/json.o \
 	src/encode/json_string.o \
 	src/encode/jsonb.o \
+	src/encode/kind_form.o \
 	src/encode/text_value.o \
 	src/encode/format.o \
 	src/encode/csv.o \
@@ -135,6 +136,8 @@ VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))' \
 	-DOUTFLOW_VERSION='"$(VERSION_OF_CONTROL)"'
+# a kind of value that a switch forgets is no warning: see src/encode/kind_form.c
+PG_CFLAGS = -Werror=switch
 ifdef FAILPOINTS
 PG_CPPFLAGS += -DOUTFLOW_FAILPOINTS
 endif

@@ -46,33 +46,6 @@ never_quoted(const RowEncoder *encoder)
 		   !text_is_plain_char(options->quote);
 }
 
-static bool
-is_plain_kind(const TextValues *values, TypeKind kind)
-{
-	switch (kind)
-	{
-		case KIND_BOOL:
-		case KIND_INT2:
-		case KIND_INT4:
-		case KIND_INT8:
-		case KIND_OID:
-		case KIND_NUMERIC:
-		case KIND_UUID:
-		case KIND_TIME:
-		case KIND_TIMETZ:
-			return true;
-		case KIND_FLOAT4:
-		case KIND_FLOAT8:
-			return values->shortest_floats;
-		case KIND_DATE:
-		case KIND_TIMESTAMP:
-		case KIND_TIMESTAMPTZ:
-			return values->iso_dates;
-		default:
-			return false;
-	}
-}
-
 /* Appends text, unless something in it has to be quoted. */
 static bool
 append_clean(const RowEncoder *encoder, const char *data, int len,
@@ -240,7 +213,7 @@ csv_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 	for (int i = 0; i < shape->ncolumns; i++)
 		encoder->plain[i] =
 			direct &&
-			is_plain_kind(&encoder->values, shape->columns[i].type.kind);
+			text_kind_is_plain(&encoder->values, shape->columns[i].type.kind);
 	if (options->encoding == GetDatabaseEncoding())
 		encoder->options.encoding = -1;
 	if (options->header)
@@ -265,10 +238,9 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 			buffer_append_char(out, encoder->options.delimiter);
 		if (nulls[attribute])
 			buffer_append(out, encoder->options.null, encoder->null_len);
-		else if (encoder->plain[i])
-			(void) text_value_plain(&encoder->values, &column->type,
-									values[attribute], out);
-		else
+		else if (!encoder->plain[i] ||
+				 !text_value_plain(&encoder->values, &column->type,
+								   values[attribute], out))
 			append_value(encoder, &column->type, values[attribute], out);
 	}
 	current_column = NULL;

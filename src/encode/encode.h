@@ -68,6 +68,42 @@ buffer_append_char(StringInfo out, char c)
 
 #define buffer_append_literal(out, s) buffer_append((out), (s), sizeof(s) - 1)
 
+/* ---- kinds of values (kind_form.c) */
+
+/* COPY's binary format. */
+typedef enum BinaryForm
+{
+	BINARY_BOOL,
+	BINARY_INT16,
+	BINARY_INT32, /* floats too: their bits */
+	BINARY_INT64,
+	BINARY_NUMERIC,
+	BINARY_BYTES, /* those of a varlena */
+	BINARY_NAME,
+	BINARY_UUID,
+	BINARY_TIMETZ,
+	BINARY_JSONB,
+	BINARY_LABEL,
+	BINARY_SEND /* by the type's own function */
+} BinaryForm;
+
+/* Whether PostgreSQL's text is letters, digits and "+-.: " only. */
+typedef enum TextForm
+{
+	TEXT_PLAIN,
+	TEXT_PLAIN_SHORTEST, /* with extra_float_digits > 0 */
+	TEXT_PLAIN_ISO,		 /* with DateStyle ISO */
+	TEXT_OTHER
+} TextForm;
+
+typedef struct KindForm
+{
+	BinaryForm binary;
+	TextForm   text;
+} KindForm;
+
+extern KindForm kind_form(TypeKind kind);
+
 /* ---- text of single values (text.c): PostgreSQL's own output, byte by byte */
 
 #define MAX_NUMBER_TEXT	  32 /* integers and floats */
@@ -223,6 +259,9 @@ extern void text_values_init(TextValues *values);
 
 /* Takes over the settings again, where they may have changed since. */
 extern void text_values_capture(TextValues *values);
+
+/* Whether text_value_plain() writes values of this kind. */
+extern bool text_kind_is_plain(const TextValues *values, TypeKind kind);
 
 /*
  * Writes a value whose text is made of letters, digits and "+-.: " only, if

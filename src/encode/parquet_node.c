@@ -75,9 +75,26 @@ type_has_unholdable(const TypeShape *type)
 					return true;
 			}
 			return false;
-		default:
-			return false;
+		case KIND_BOOL:
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+		case KIND_OID:
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+		case KIND_TEXT:
+		case KIND_NAME:
+		case KIND_BYTEA:
+		case KIND_UUID:
+		case KIND_JSON:
+		case KIND_JSONB:
+		case KIND_ENUM:
+		case KIND_HSTORE:
+		case KIND_VECTOR:
+		case KIND_OTHER:
+			break;
 	}
+	return false;
 }
 
 /* ---- building ---- */
@@ -236,7 +253,12 @@ map_primitive(ParquetNode *node)
 		case KIND_HSTORE:
 			map_text(node, NODE_JSON_OF, LOGICAL_JSON);
 			break;
-		default:
+		case KIND_NAME:
+		case KIND_ENUM:
+		case KIND_VECTOR:
+		case KIND_ARRAY:
+		case KIND_COMPOSITE:
+		case KIND_OTHER:
 			map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
 			break;
 	}
