@@ -265,7 +265,7 @@ parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 	init_limits(writer, options);
 	init_workspaces(writer);
 	init_codec(encoder, options->compression);
-	writer->footer = footer_new(writer->context);
+	writer->footer = footer_new(writer->nleaves, writer->context);
 	writer->metadata = list_make2("outflow.columns", describe_columns(shape));
 	init_learned(writer, options);
 	append_file_bytes(encoder, PARQUET_MAGIC, strlen(PARQUET_MAGIC), out);

@@ -86,8 +86,8 @@ typedef struct Bounds
 {
 	Bound min;
 	Bound max;
-	bool  unbounded; /* there are values, but none of them has an order */
-	bool  no_max;	 /* a long maximum that can't be cut */
+	bool  unbounded; /* some value has no order, or no bound that can be cut:
+					  * neither min nor max counts */
 } Bounds;
 
 struct ParquetLeaf;
@@ -451,7 +451,7 @@ extern void decimal_to_bytes(int128 value, int width, char *dst);
 
 typedef struct ParquetFooter ParquetFooter;
 
-extern ParquetFooter *footer_new(MemoryContext context);
+extern ParquetFooter *footer_new(int nleaves, MemoryContext context);
 /* Takes what readers need to know of a chunk that was written. */
 extern void footer_add_chunk(ParquetFooter *footer, const ParquetLeaf *leaf,
 							 const ParquetPage *dictionary, int64 offset);

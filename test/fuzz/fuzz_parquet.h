@@ -37,6 +37,9 @@ typedef struct FileLeaf
 	bool		is_unsigned;
 	bool		is_decimal; /* and of fixed length: a signed number */
 	bool		is_text;
+	bool		bounded;   /* some chunk's statistics have bounds */
+	bool		unbounded; /* some chunk can't have bounds */
+	bool		left_out;  /* some chunk could have them and hasn't */
 	int64		count;
 	int64		room;
 	FileEntry  *entries;
@@ -150,7 +153,7 @@ extern void file_read_pages(const char *file, const ThriftNode *metadata,
 
 /* ---- fuzz_parquet_bounds.c */
 
-extern void file_check_statistics(const FileLeaf *leaf, const FileChunk *chunk,
+extern void file_check_statistics(FileLeaf *leaf, const FileChunk *chunk,
 								  const ThriftNode *statistics);
 /* index is NULL where the chunk has none */
 extern void file_check_column_index(const FileLeaf	 *leaf,

@@ -4,6 +4,7 @@
 	check.py random FIRST_SEED COUNT DIRECTORY
 	check.py digests TABLE COLUMN DIRECTORY [CAST]
 	check.py damage FILE
+	check.py pruning DIRECTORY SEED
 	check.py skip FILE ID COLUMN...
 	check.py facts FILE
 
@@ -23,6 +24,7 @@ import pyarrow.parquet as pq
 
 import generate
 import inspect_file
+import pruning
 import readers
 import source
 
@@ -217,4 +219,4 @@ def facts(file):
 
 if __name__ == '__main__':
     {'compare': compare, 'random': random_tables, 'damage': damage,
-     'digests': digests, 'skip': skip, 'facts': facts}[sys.argv[1]](*sys.argv[2:])
+     'digests': digests, 'pruning': pruning.pruning, 'skip': skip, 'facts': facts}[sys.argv[1]](*sys.argv[2:])
