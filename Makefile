@@ -1,8 +1,11 @@
 # outflow: one PGXS file builds, installs, tests and shows everything.
 # "make help" lists the targets; PG_CONFIG= selects the server.
 
+# the sources; builds may stand elsewhere: make -f ../outflow/Makefile
+home := $(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST))))
+
 EXTENSION = control/outflow
-DATA = $(wildcard control/outflow--*.sql)
+DATA = $(patsubst $(home)/%,%,$(wildcard $(home)/control/outflow--*.sql))
 MODULE_big = outflow
 
 # sorted by the way of a row: what it is, how it is encoded, where it goes
@@ -15,6 +18,8 @@ OBJS = \
 	src/row/shape.o \
 	src/row/invalidate.o \
 	src/row/settings.o \
+	src/position/xid.o \
+	src/position/snapshot_text.o \
 	src/encode/buffer.o \
 	src/encode/text.o \
 	src/encode/numeric.o \
@@ -123,6 +128,7 @@ OBJS = \
 	src/sink/bech32.o \
 	src/sink/age_key.o \
 	src/sink/age.o \
+	src/sink/checksum.o \
 	src/sink/meter.o \
 	src/sink/file_fd.o \
 	src/sink/file_guard.o \
@@ -132,7 +138,7 @@ OBJS = \
 	src/sink/file_move.o
 
 VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
-	control/outflow.control)
+	$(home)/control/outflow.control)
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))' \
 	-DOUTFLOW_VERSION='"$(VERSION_OF_CONTROL)"'
@@ -141,17 +147,17 @@ PG_CFLAGS = -Werror=switch
 ifdef FAILPOINTS
 PG_CPPFLAGS += -DOUTFLOW_FAILPOINTS
 endif
-SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lsnappy -lcrypto
+SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lsnappy -lxxhash -lcrypto
 
 # installcheck: against the running server that PGHOST and PGPORT name, which
 # needs the settings that "make test" gives its own servers
-REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
-REGRESS_OPTS = --load-extension=outflow
-ISOLATION = $(patsubst test/isolation/specs/%.spec,%,\
-	$(sort $(wildcard test/isolation/specs/*.spec)))
+REGRESS = $(notdir $(basename $(sort $(wildcard $(home)/sql/*.sql))))
+REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=outflow
+ISOLATION = $(notdir $(basename $(sort \
+	$(wildcard $(home)/test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=outflow
 
-EXTRA_CLEAN = tmp_check test/modules/*/*.o test/modules/*/*.so
+EXTRA_CLEAN = tmp_check tmp_build test/modules/*/*.o test/modules/*/*.so
 
 # no query inlines our functions, so there is no bitcode to build
 override with_llvm = no
@@ -168,12 +174,16 @@ all install installdirs uninstall clean installcheck:
 endif
 
 # Debian's PGXS does not track headers
-$(OBJS): $(wildcard src/*.h src/*/*.h)
+$(OBJS): $(wildcard $(home)/src/*.h $(home)/src/*/*.h)
+ifneq ($(home),.)
+$(shell mkdir -p $(sort $(dir $(OBJS))))
+endif
 
 # Every target below works as the first command on a fresh machine: it gets
-# the packages, then starts make again, which then finds pg_config.
+# the packages, then starts make again, which then finds pg_config.  None
+# installs outflow: servers of tests are copies of their own.
 export PG_CONFIG
-READY = $(MAKE) -s deps && $(MAKE) -s -j $$(nproc) all && $(MAKE) -s install-as-needed
+READY = $(MAKE) -s deps && $(MAKE) -s -j $$(nproc) all
 TEST_READY = $(READY) && $(MAKE) -s test-modules
 
 ready:
@@ -181,15 +191,6 @@ ready:
 
 deps:
 	@test/deps
-
-# root's rights only where the server's directories need them
-install-as-needed:
-	@if [ -w "$$($(PG_CONFIG) --pkglibdir)" ]; then \
-		$(MAKE) --no-print-directory install; \
-	else \
-		sudo $(MAKE) --no-print-directory install PG_CONFIG='$(PG_CONFIG)' \
-			FAILPOINTS='$(FAILPOINTS)'; \
-	fi
 
 demo:
 	@$(READY)
@@ -205,16 +206,17 @@ $(SUITES):
 	@$(TEST_READY)
 	@TESTS='$(TESTS)' test/run $(@:test-%=%)
 
-# Long: failpoints compiled in, a hundred rounds where a test takes ten.  The
-# library without failpoints comes back afterwards.
+# A build of another kind, from a copy of the sources: tmp_build/KIND
+BUILD_KIND = mkdir -p tmp_build/$(1) && \
+	tar -c --exclude='*.o' Makefile control src | tar -x -C tmp_build/$(1) && \
+	$(MAKE) -s -j $$(nproc) -C tmp_build/$(1) all $(2)
+
+# Long: failpoints compiled in, a hundred rounds where a test takes ten
 test-fault:
-	@$(MAKE) -s deps && $(MAKE) -s clean
-	@$(MAKE) -s -j $$(nproc) all FAILPOINTS=1 && $(MAKE) -s install-as-needed FAILPOINTS=1
-	@$(MAKE) -s test-modules
+	@$(TEST_READY)
+	@$(call BUILD_KIND,fault,FAILPOINTS=1)
 	@TESTS='$(TESTS)' OUTFLOW_ROUNDS=$${OUTFLOW_ROUNDS:-100} \
-		test/run fault tap; status=$$?; \
-	$(MAKE) -s clean && $(MAKE) -s -j $$(nproc) all && $(MAKE) -s install-as-needed && \
-	exit $$status
+		BUILD=$(CURDIR)/tmp_build/fault test/run fault tap
 
 # libraries that only tests load, from where they are built
 test-modules:
@@ -226,6 +228,32 @@ test-valgrind:
 	@command -v valgrind >/dev/null || test/deps valgrind
 	@$(TEST_READY)
 	@TESTS='$(TESTS)' test/run valgrind
+
+# The SQL tests with assertions, and with the address and undefined behaviour
+# sanitizers
+test-sanitize:
+	@$(READY)
+	@$(call BUILD_KIND,sanitize,COPT="-O1 -g -DUSE_ASSERT_CHECKING \
+		-fsanitize=address -fsanitize=undefined -fno-sanitize=alignment")
+	@TESTS='$(TESTS)' BUILD=$(CURDIR)/tmp_build/sanitize test/run sanitize
+
+# Which lines of src/ the suites reach: tmp_build/coverage/lines.txt
+coverage:
+	@$(TEST_READY)
+	@test/deps gcovr
+	@$(call BUILD_KIND,coverage,COPT="-O1 --coverage")
+	@find tmp_build/coverage -name '*.gcda' -delete
+	@BUILD=$(CURDIR)/tmp_build/coverage test/run $(SUITE)
+	@cd tmp_build/coverage && gcovr --root . --filter src/ \
+		--sort-uncovered >lines.txt && tail -n 3 lines.txt
+
+# With a second compiler, warnings as errors
+check-clang:
+	@test/deps clang
+	@$(call BUILD_KIND,clang,CC=clang COPT="-Wall -Wextra -Werror \
+		-Wno-unused-parameter -Wno-sign-compare \
+		-Wno-missing-field-initializers -Wno-unknown-warning-option \
+		-Wno-ignored-optimization-argument -Wno-ignored-attributes")
 
 test-matrix:
 	@test/matrix
@@ -263,11 +291,14 @@ help:
 	@echo "test-fault      kills at every failpoint and at random, an hour or so"
 	@echo "test-matrix     the suites on PostgreSQL 17 and 18, in a Debian of their own"
 	@echo "test-valgrind   the SQL tests on a server under valgrind"
+	@echo "test-sanitize   the SQL tests with sanitizers and assertions"
+	@echo "coverage        which lines of src/ the suites reach"
+	@echo "check-clang     build with clang, warnings as errors"
 	@echo "test-fuzz       encoders and option parser under libFuzzer; TESTS=, FUZZ_SECONDS="
 	@echo "bench bench-X   measure, beside the peers: X is one of test/bench"
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
-.PHONY: ready deps install-as-needed demo test $(SUITES) \
-	test-fault test-modules test-valgrind test-matrix test-fuzz \
-	bench $(BENCHES) check-style indent help
+.PHONY: ready deps demo test $(SUITES) \
+	test-fault test-modules test-valgrind test-sanitize test-matrix test-fuzz \
+	coverage check-clang bench $(BENCHES) check-style indent help

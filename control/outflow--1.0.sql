@@ -472,7 +472,7 @@ CREATE TABLE outflow.part (
 	bytes bigint,
 	bytes_stored bigint,
 	crc32c bigint,				-- of the plain bytes
-	sha256 bytea,				-- of the stored bytes
+	checksum text,				-- of the stored bytes, "method:hex"
 	snapshot text,
 	lsn pg_lsn,
 	stamp text,					-- null: may never be carried

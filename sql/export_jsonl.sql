@@ -82,8 +82,7 @@ SELECT m->>'format' AS format, m->'columns' AS columns,
 	(m->>'job')::bigint = :job AS job, m->'rows' AS rows,
 	m->>'snapshot' = j.snapshot AS snapshot,
 	m->'parts'->0->>'file' AS file,
-	m->'parts'->0->>'sha256' = encode(sha256(pg_read_binary_file(
-		substr(j.destination, 8) || '/part-000000.jsonl')), 'hex') AS sha256
+	m->'parts'->0->>'xxh128' ~ '^[0-9a-f]{32}$' AS xxh128
 FROM outflow.jobs AS j, LATERAL (SELECT pg_read_file(
 	substr(j.destination, 8) || '/manifest.json')::jsonb AS m) AS f
 WHERE job = :job;

@@ -19,8 +19,8 @@
 #include "export/validity.h"
 
 /* Options that decide where files go, not what is in them. */
-static const char *const options_without_effect[] = {"carry", "overwrite",
-													 "publish"};
+static const char *const options_without_effect[] = {"carry", "checksum",
+													 "overwrite", "publish"};
 
 static void
 append_item(StringInfo text, const char *item)
@@ -209,6 +209,9 @@ keep_file(const Job *job, const PlannedPart *part,
 	if (candidate->stamp == NULL)
 		return candidate->reason ? candidate->reason
 								 : "the part was not stamped by this cluster";
+	if (job->options.checksum == checksum_find("sha256") &&
+		candidate->checksum.method != job->options.checksum)
+		return "its file has no sha256";
 	trouble = judge(job, part, candidate, snapshot);
 	if (trouble)
 		return trouble;

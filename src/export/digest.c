@@ -23,6 +23,7 @@
 
 #include "export/stamp.h"
 #include "export/validity.h"
+#include "position/xid.h"
 
 #define HASH_SEED  UINT64CONST(0x243F6A8885A308D3)
 #define HASH_PRIME UINT64CONST(0x9E3779B97F4A7C15)

@@ -23,6 +23,7 @@ typedef struct RawOptions
 	bool  overwrite;
 	bool  row_security;
 	int	  carry;
+	char *checksum;
 	char *delimiter;
 	char *quote;
 	char *escape;
@@ -38,6 +39,7 @@ static const OptionChoice carry_modes[] = {
 static const OptionSpec table[] = {
 	{"carry", OPTION_ENUM, offsetof(RawOptions, carry), "link", 0, 0,
 	 carry_modes},
+	{"checksum", OPTION_STRING, offsetof(RawOptions, checksum), "xxh128"},
 	{"delimiter", OPTION_STRING, offsetof(RawOptions, delimiter)},
 	{"encoding", OPTION_STRING, offsetof(RawOptions, encoding), "UTF8"},
 	{"escape", OPTION_STRING, offsetof(RawOptions, escape)},
@@ -128,6 +130,7 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->overwrite = raw.overwrite;
 	options->row_security = raw.row_security;
 	options->carry = raw.carry;
+	options->checksum = checksum_parse(raw.checksum);
 	options->row.header = raw.header;
 	options->row.force_quote = raw.force_quote;
 	options->row.delimiter = single_byte("delimiter", raw.delimiter);

@@ -92,10 +92,11 @@ typedef enum CarryMode
 
 typedef struct ExportOptions
 {
-	RowFormatOptions row; /* as the format takes them */
-	bool			 overwrite;
-	bool			 row_security; /* rows may be hidden */
-	int				 carry;		   /* CarryMode */
+	RowFormatOptions	  row; /* as the format takes them */
+	bool				  overwrite;
+	bool				  row_security; /* rows may be hidden */
+	int					  carry;		/* CarryMode */
+	const ChecksumMethod *checksum;		/* of the stored bytes */
 } ExportOptions;
 
 /* Parses {"name": value, ...}; errors name the option. */
@@ -278,7 +279,7 @@ typedef struct FinishedPart
 	int64		bytes;
 	int64		bytes_stored;
 	int64		crc32c;	  /* -1: not known */
-	char	   *sha256;	  /* hex */
+	Checksum	checksum; /* of the stored bytes */
 	char	   *stamp;	  /* NULL for none */
 	char	   *reason;	  /* why there is none, or NULL */
 	char	   *location; /* of the file; NULL: the job's destination */

@@ -100,9 +100,8 @@ append_part(StringInfo out, const FinishedPart *part)
 		part->bytes_stored);
 	if (part->crc32c >= 0)
 		appendStringInfo(out, ", \"crc32c\": \"%08x\"", (uint32) part->crc32c);
-	appendStringInfoString(out, ", \"sha256\": ");
-	append_text(out, part->sha256);
-	appendStringInfoChar(out, '}');
+	appendStringInfo(out, ", \"%s\": \"%s\"}", part->checksum.method->name,
+					 checksum_hex(&part->checksum));
 }
 
 static void

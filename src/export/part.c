@@ -58,11 +58,12 @@ open_chain(PartScan *scan)
 	result->file = part_file(job, scan->part);
 	scan->chain =
 		file_new(scan->context->root, destination_file_name(result->file));
-	scan->chain = meter_new(scan->chain, &result->stored, false, true);
+	scan->chain =
+		meter_new(scan->chain, &result->stored, false, job->options.checksum);
 	if (encrypted)
 		scan->chain = age_new(scan->chain, job->recipients);
 	scan->chain = job->compress->compressor(scan->chain, job->compress_level);
-	scan->chain = meter_new(scan->chain, &result->plain, !encrypted, false);
+	scan->chain = meter_new(scan->chain, &result->plain, !encrypted, NULL);
 	initStringInfo(&scan->out);
 	scan->options = job->options.row;
 	scan->options.drain = part_drain_rows;

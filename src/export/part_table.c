@@ -25,9 +25,9 @@ prepare_insert(bool from_base)
 		from_base
 			? "INSERT INTO outflow.part (job, part, source, relation, name, "
 			  "first_block, end_block, file, rows, bytes, bytes_stored, "
-			  "crc32c, sha256, snapshot, lsn, stamp, reason, location) "
+			  "crc32c, checksum, snapshot, lsn, stamp, reason, location) "
 			  "SELECT $1, $2, $3, $4, $5, $6, $7, b.file, b.rows, b.bytes, "
-			  "b.bytes_stored, b.crc32c, b.sha256, b.snapshot, b.lsn, "
+			  "b.bytes_stored, b.crc32c, b.checksum, b.snapshot, b.lsn, "
 			  "b.stamp, b.reason, coalesce(b.location, j.location) "
 			  "FROM outflow.part AS b JOIN outflow.job AS j ON j.job = b.job "
 			  "WHERE b.job = $8 AND b.part = $9"
@@ -129,16 +129,12 @@ void
 part_checkpoint(const Job *job, const PlannedPart *part,
 				const PartResult *result)
 {
-	const Oid types[] = {INT8OID, INT4OID, TEXTOID, INT8OID,
-						 INT8OID, INT8OID, INT8OID, BYTEAOID,
-						 TEXTOID, LSNOID,  TEXTOID, TEXTOID};
+	const Oid types[] = {INT8OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID,
+						 INT8OID, TEXTOID, TEXTOID, LSNOID,	 TEXTOID, TEXTOID};
 	Datum	  values[lengthof(types)];
-	bytea	 *sha256 = palloc(VARHDRSZ + SHA256_LEN);
 	bool	  nulls[lengthof(types)] = {false};
 	JobAccess access;
 
-	SET_VARSIZE(sha256, VARHDRSZ + SHA256_LEN);
-	memcpy(VARDATA(sha256), result->stored.sha256, SHA256_LEN);
 	values[0] = Int64GetDatum(job->id);
 	values[1] = Int32GetDatum(part->number);
 	values[2] = CStringGetTextDatum(result->file);
@@ -147,7 +143,8 @@ part_checkpoint(const Job *job, const PlannedPart *part,
 	values[5] = Int64GetDatum((int64) result->stored.bytes);
 	values[6] = Int64GetDatum((int64) result->plain.crc);
 	nulls[6] = job->encrypt_to != NIL;
-	values[7] = PointerGetDatum(sha256);
+	values[7] =
+		CStringGetTextDatum(checksum_to_text(&result->stored.checksum));
 	values[8] = CStringGetTextDatum(result->snapshot);
 	values[9] = LSNGetDatum(result->lsn);
 	values[10] = result->stamp ? CStringGetTextDatum(result->stamp) : 0;
@@ -158,7 +155,7 @@ part_checkpoint(const Job *job, const PlannedPart *part,
 	job_access_begin(&access);
 	if (job_query("UPDATE outflow.part SET state = 'done', file = $3, "
 				  "rows = $4, bytes = $5, bytes_stored = $6, crc32c = $7, "
-				  "sha256 = $8, snapshot = $9, lsn = $10, stamp = $11, "
+				  "checksum = $8, snapshot = $9, lsn = $10, stamp = $11, "
 				  "reason = $12, redone = file IS NOT NULL, location = NULL, "
 				  "attempts = attempts + 1, error = NULL "
 				  "WHERE job = $1 AND part = $2",
@@ -235,7 +232,8 @@ part_from_row(uint64 row, MemoryContext context)
 	part->bytes_stored = job_field_int(row, 11, 0);
 	part->crc32c = job_field_int(row, 12, -1);
 	text = job_field(row, 13);
-	part->sha256 = text ? pstrdup(text) : NULL;
+	if (text)
+		checksum_from_text(text, &part->checksum);
 	text = job_field(row, 14);
 	part->stamp = text ? pstrdup(text) : NULL;
 	text = job_field(row, 15);
@@ -259,7 +257,7 @@ load_parts(int64 job, int part)
 	job_access_begin(&access);
 	count = job_query("SELECT part, source, relation, name, first_block, "
 					  "end_block, state, file, rows, bytes, bytes_stored, "
-					  "crc32c, encode(sha256, 'hex'), stamp, reason, location "
+					  "crc32c, checksum, stamp, reason, location "
 					  "FROM outflow.part "
 					  "WHERE job = $1 AND ($2 < 0 OR part = $2) ORDER BY part",
 					  lengthof(types), types, values, NULL);

@@ -21,6 +21,7 @@
 #include "utils/snapmgr.h"
 
 #include "export/job.h"
+#include "position/snapshot_text.h"
 
 /* File names have six digits; more are possible, but nobody's intention. */
 #define MAX_PARTS 10000000

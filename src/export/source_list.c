@@ -49,15 +49,14 @@ static void
 shorten(StringInfo folder)
 {
 	Meter meter = {0};
-	Sink *chain = meter_new(sink_null_new(), &meter, false, true);
+	Sink *chain =
+		meter_new(sink_null_new(), &meter, false, checksum_find("sha256"));
 
 	sink_write(chain, folder->data, folder->len);
 	sink_finish(chain);
 	sink_cleanup(chain);
 	folder->len = FOLDER_CUT;
-	appendStringInfoChar(folder, '-');
-	for (int i = 0; i < SHA256_LEN; i++)
-		appendStringInfo(folder, "%02x", meter.sha256[i]);
+	appendStringInfo(folder, "-%s", checksum_hex(&meter.checksum));
 }
 
 static char *

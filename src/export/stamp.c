@@ -17,57 +17,10 @@
 #include "utils/snapmgr.h"
 
 #include "export/stamp.h"
+#include "position/snapshot_text.h"
+#include "position/xid.h"
 
 #define STAMP_VERSION 1
-
-XidWindow
-xid_window(void)
-{
-	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
-	uint64 behind = UINT64CONST(3) << 30;
-
-	return next > behind ? next - behind : 0;
-}
-
-static int
-compare_uint64(const void *a, const void *b)
-{
-	uint64 left = *(const uint64 *) a;
-	uint64 right = *(const uint64 *) b;
-
-	return left < right ? -1 : left > right;
-}
-
-char *
-snapshot_to_text(Snapshot snapshot)
-{
-	XidWindow	   window = xid_window();
-	uint64		  *xids;
-	StringInfoData text;
-
-	if (!IsMVCCSnapshot(snapshot) || snapshot->takenDuringRecovery)
-		elog(ERROR, "snapshot can't be written as text");
-
-	xids = palloc(mul_size(sizeof(uint64), snapshot->xcnt + 1));
-	for (uint32 i = 0; i < snapshot->xcnt; i++)
-		xids[i] = xid_widen(window, snapshot->xip[i]);
-	qsort(xids, snapshot->xcnt, sizeof(uint64), compare_uint64);
-
-	initStringInfo(&text);
-	appendStringInfo(&text, UINT64_FORMAT ":" UINT64_FORMAT ":",
-					 xid_widen(window, snapshot->xmin),
-					 xid_widen(window, snapshot->xmax));
-	for (uint32 i = 0; i < snapshot->xcnt; i++)
-	{
-		/* a transaction being prepared shows twice */
-		if (i > 0 && xids[i] == xids[i - 1])
-			continue;
-		appendStringInfo(&text, i == 0 ? UINT64_FORMAT : "," UINT64_FORMAT,
-						 xids[i]);
-	}
-	pfree(xids);
-	return text.data;
-}
 
 void
 stamp_begin(Stamp *stamp, Relation rel, BlockNumber first_block,
@@ -168,16 +121,18 @@ read_signature(const char *hex, Signature *signature)
 	return hex[2 * PG_SHA256_DIGEST_LENGTH] == ' ';
 }
 
-/* "xmin:xmax:..." has the two ids that the rules need. */
+/* Its two ends are what the rules need. */
 static bool
 read_snapshot(const char *text, Stamp *stamp)
 {
-	if (sscanf(text, UINT64_FORMAT ":" UINT64_FORMAT ":", &stamp->xmin.value,
-			   &stamp->xmax.value) != 2)
+	SnapshotIds ids;
+
+	if (!snapshot_from_text(text, &ids))
 		return false;
 	stamp->snapshot = pstrdup(text);
-	return stamp->xmin.value >= FirstNormalTransactionId &&
-		   stamp->xmax.value >= stamp->xmin.value;
+	stamp->xmin = FullTransactionIdFromU64(ids.xmin);
+	stamp->xmax = FullTransactionIdFromU64(ids.xmax);
+	return ids.xmin >= FirstNormalTransactionId;
 }
 
 void

@@ -76,24 +76,6 @@ extern bool stamp_end(Stamp *stamp, const Digest *digest);
 extern char *stamp_to_text(const Stamp *stamp);
 extern void	 stamp_from_text(Stamp *stamp, const char *text);
 
-/* A snapshot as pg_snapshot writes it, with 64-bit transaction ids. */
-extern char *snapshot_to_text(Snapshot snapshot);
-
-/*
- * A 32-bit transaction id of a page or snapshot as 64-bit: the one within the
- * window that begins three quarters of a cycle before the next id to be given
- * out.  Unfrozen ids are at most half a cycle old, and the quarter cycle ahead
- * is for those given out while a check runs.
- */
-typedef uint64	 XidWindow;
-extern XidWindow xid_window(void);
-
-static inline uint64
-xid_widen(XidWindow window, TransactionId xid)
-{
-	return window + (uint32) (xid - (uint32) window);
-}
-
 /* The tuples of a scan, in its order. */
 extern void digest_begin(Digest *digest);
 extern void digest_add(Digest *digest, const HeapTupleData *tuple);

@@ -21,6 +21,7 @@
 #include "utils/snapmgr.h"
 
 #include "export/validity.h"
+#include "position/xid.h"
 
 #ifdef OUTFLOW_VALIDITY_MUTANTS
 int validity_mutant = 0;

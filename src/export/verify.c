@@ -26,16 +26,6 @@ typedef struct Finding
 
 static const Finding fine = {"ok", NULL};
 
-static char *
-hex_of(const uint8 *bytes, int len)
-{
-	char *hex = palloc(len * 2 + 1);
-
-	hex_encode((const char *) bytes, len, hex);
-	hex[len * 2] = '\0';
-	return hex;
-}
-
 /* False if there is no such file. */
 static bool
 read_part(FileRoot *root, FilePlace place, const FinishedPart *part,
@@ -55,8 +45,8 @@ static Finding
 check_stored(FileRoot *root, FilePlace place, const FinishedPart *part)
 {
 	Meter meter = {0};
-	Sink *chain = meter_new(sink_null_new(), &meter, false, true);
-	char *sha256;
+	Sink *chain =
+		meter_new(sink_null_new(), &meter, false, part->checksum.method);
 
 	if (!read_part(root, place, part, chain))
 		return (Finding){"missing", NULL};
@@ -66,10 +56,12 @@ check_stored(FileRoot *root, FilePlace place, const FinishedPart *part)
 								  " bytes were written, " UINT64_FORMAT
 								  " are there",
 								  part->bytes_stored, meter.bytes)};
-	sha256 = hex_of(meter.sha256, SHA256_LEN);
-	if (strcmp(sha256, part->sha256) != 0)
-		return (Finding){"wrong checksum", psprintf("sha256 was %s, is %s",
-													part->sha256, sha256)};
+	if (!checksum_equal(&meter.checksum, &part->checksum))
+		return (Finding){"wrong checksum",
+						 psprintf("%s was %s, is %s",
+								  part->checksum.method->name,
+								  checksum_hex(&part->checksum),
+								  checksum_hex(&meter.checksum))};
 	return fine;
 }
 
@@ -82,7 +74,7 @@ check_plain(const Job *job, FileRoot *root, FilePlace place,
 	int64 rows;
 	Sink *chain = row_counter_new(job, &rows);
 
-	chain = meter_new(chain, &meter, true, false);
+	chain = meter_new(chain, &meter, true, NULL);
 	chain = job->compress->decompressor(chain);
 	(void) read_part(root, place, part, chain);
 	if ((int64) meter.bytes != part->bytes)

@@ -1,24 +1,20 @@
 /*
  * meter.c
  *		A stage that counts and sums the bytes that pass it.
- *
- * SHA-256 comes from OpenSSL directly: the server's own wrapper binds a hash
- * to the resource owner that made it, and a chain may outlive that one.
  */
 #include "postgres.h"
 
-#include <openssl/evp.h>
-
-#include "compat.h"
 #include "sink/stage.h"
 
 typedef struct MeterSink
 {
-	Sink		base;
-	Meter	   *meter;
-	bool		with_crc;
-	pg_crc32c	crc;
-	EVP_MD_CTX *sha256; /* NULL if not asked for, or done */
+	Sink	  base;
+	Meter	 *meter;
+	bool	  with_crc;
+	pg_crc32c crc;
+	/* of the checksum, if asked for; the meter may be gone before we are */
+	const ChecksumMethod *method;
+	void				 *state; /* NULL when done */
 } MeterSink;
 
 static void meter_write(Sink *sink, const char *data, size_t len);
@@ -36,20 +32,14 @@ meter_release(void *argument)
 {
 	MeterSink *self = argument;
 
-	EVP_MD_CTX_free(self->sha256);
-	self->sha256 = NULL;
-}
-
-pg_noreturn static void
-sha256_failed(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INTERNAL_ERROR),
-			 errmsg("could not compute SHA-256: %s", openssl_reason())));
+	if (self->state)
+		self->method->release(self->state);
+	self->state = NULL;
 }
 
 Sink *
-meter_new(Sink *next, Meter *meter, bool with_crc, bool with_sha256)
+meter_new(Sink *next, Meter *meter, bool with_crc,
+		  const ChecksumMethod *method)
 {
 	MeterSink *self = sink_stage_new(sizeof(MeterSink), &meter_ops, next);
 
@@ -57,13 +47,11 @@ meter_new(Sink *next, Meter *meter, bool with_crc, bool with_sha256)
 	self->meter = meter;
 	self->with_crc = with_crc;
 	INIT_CRC32C(self->crc);
-	if (with_sha256)
+	if (method)
 	{
+		meter->checksum.method = self->method = method;
 		sink_guard(meter_release, self);
-		self->sha256 = EVP_MD_CTX_new();
-		if (self->sha256 == NULL ||
-			EVP_DigestInit_ex(self->sha256, EVP_sha256(), NULL) != 1)
-			sha256_failed();
+		self->state = method->begin();
 	}
 	return &self->base;
 }
@@ -76,27 +64,24 @@ meter_write(Sink *sink, const char *data, size_t len)
 	self->meter->bytes += len;
 	if (self->with_crc)
 		COMP_CRC32C(self->crc, data, len);
-	if (self->sha256 && EVP_DigestUpdate(self->sha256, data, len) != 1)
-		sha256_failed();
+	if (self->state)
+		self->method->add(self->state, data, len);
 	sink_write(sink->next, data, len);
 }
 
 static void
 meter_finish(Sink *sink)
 {
-	MeterSink	*self = (MeterSink *) sink;
-	unsigned int len = 0;
+	MeterSink *self = (MeterSink *) sink;
 
 	if (self->with_crc)
 	{
 		FIN_CRC32C(self->crc);
 		self->meter->crc = self->crc;
 	}
-	if (self->sha256)
+	if (self->state)
 	{
-		if (EVP_DigestFinal_ex(self->sha256, self->meter->sha256, &len) != 1 ||
-			len != SHA256_LEN)
-			sha256_failed();
+		self->method->end(self->state, self->meter->checksum.sum);
 		meter_release(self);
 	}
 	sink_finish(sink->next);

@@ -67,16 +67,47 @@ extern void sink_forward_cleanup(Sink *sink);
 /* An end of the chain that forgets what it gets, for verification. */
 extern Sink *sink_null_new(void);
 
+/* ---- checksum.c: the sums of stored files, one row per method */
+#define CHECKSUM_MAX_SIZE 32
+typedef struct ChecksumMethod
+{
+	const char *name; /* as users and manifests write it */
+	int			size; /* of a sum, in bytes */
+	void *(*begin)(void);
+	void (*add)(void *state, const char *data, size_t len);
+	void (*end)(void *state, uint8 *sum); /* release() is still to come */
+	void (*release)(void *state);		  /* never throws */
+} ChecksumMethod;
+
+typedef struct Checksum
+{
+	const ChecksumMethod *method;
+	uint8				  sum[CHECKSUM_MAX_SIZE];
+} Checksum;
+
+extern const ChecksumMethod checksum_methods[]; /* ends with a NULL name */
+
+/* NULL if there is none of that name. */
+extern const ChecksumMethod *checksum_find(const char *name);
+/* An error names the valid ones. */
+extern const ChecksumMethod *checksum_parse(const char *name);
+extern bool checksum_equal(const Checksum *a, const Checksum *b);
+/* Lower case, as xxh128sum and sha256sum print it. */
+extern char *checksum_hex(const Checksum *checksum);
+/* "method:hex" */
+extern char *checksum_to_text(const Checksum *checksum);
+extern void	 checksum_from_text(const char *text, Checksum *checksum);
+
 /* ---- meter.c: counts and sums what passes */
-#define SHA256_LEN 32
 typedef struct Meter
 {
-	uint64	  bytes;			  /* true at any time */
-	pg_crc32c crc;				  /* CRC-32C, if asked for; after finish */
-	uint8	  sha256[SHA256_LEN]; /* if asked for; after finish */
+	uint64	  bytes;	/* true at any time */
+	pg_crc32c crc;		/* CRC-32C, if asked for; after finish */
+	Checksum  checksum; /* if asked for; after finish */
 } Meter;
+/* method: NULL for none */
 extern Sink *meter_new(Sink *next, Meter *meter, bool with_crc,
-					   bool with_sha256);
+					   const ChecksumMethod *method);
 
 /* ---- compression: one file per method, one row per method in compress.c */
 typedef struct CompressMethod

@@ -18,16 +18,14 @@
 #include "replication/slot.h"
 
 #include "compat.h"
+#include "position/snapshot_text.h"
+#include "position/xid.h"
 #include "stream/stream.h"
 
 struct ExportSnapshot
 {
 	NamePattern *table; /* NULL: the snapshot of all other tables */
-	uint64		 xmin;
-	uint64		 xmax;
-	int			 nxip;
-	uint64		*xip; /* in progress, ascending */
-	int			 room;
+	SnapshotIds	 ids;
 	bool		 passed; /* the slot is past its horizon */
 };
 
@@ -44,43 +42,6 @@ report_syntax(const char *item)
 					 "table like schema.table=10:20:11,12.")));
 }
 
-/* A number that ends at the given character; moves behind that. */
-static bool
-read_xid(const char **p, char end, uint64 *xid)
-{
-	char *stop;
-
-	errno = 0;
-	if (**p < '0' || **p > '9')
-		return false;
-	*xid = strtoull(*p, &stop, 10);
-	if (*stop != end || errno != 0)
-		return false;
-	*p = end ? stop + 1 : stop;
-	return true;
-}
-
-static bool
-add_running(ExportSnapshot *snapshot, const char *text)
-{
-	uint64 xid;
-
-	if (!read_xid(&text, '\0', &xid) || xid < snapshot->xmin ||
-		xid >= snapshot->xmax ||
-		(snapshot->nxip > 0 && xid <= snapshot->xip[snapshot->nxip - 1]))
-		return false;
-	if (snapshot->nxip == snapshot->room)
-	{
-		snapshot->room = Max(16, snapshot->room * 2);
-		snapshot->xip =
-			snapshot->xip
-				? repalloc(snapshot->xip, snapshot->room * sizeof(uint64))
-				: palloc(snapshot->room * sizeof(uint64));
-	}
-	snapshot->xip[snapshot->nxip++] = xid;
-	return true;
-}
-
 /* [schema.table=]xmin:xmax:[xid] */
 static ExportSnapshot *
 read_snapshot(const char *item)
@@ -95,10 +56,7 @@ read_snapshot(const char *item)
 			"after_snapshot", list_make1(pnstrdup(item, equals - item)), 2));
 		text = equals + 1;
 	}
-	if (!read_xid(&text, ':', &snapshot->xmin) ||
-		!read_xid(&text, ':', &snapshot->xmax) || snapshot->xmin == 0 ||
-		snapshot->xmin > snapshot->xmax ||
-		(*text != '\0' && !add_running(snapshot, text)))
+	if (!snapshot_from_text(text, &snapshot->ids))
 		report_syntax(item);
 	return snapshot;
 }
@@ -117,28 +75,22 @@ snapshots_parse(List *items)
 
 		if (strspn(item, "0123456789") != strlen(item))
 			snapshots = lappend(snapshots, last = read_snapshot(item));
-		else if (last == NULL || !add_running(last, item))
+		else if (last == NULL || !snapshot_ids_add(&last->ids, item))
 			report_syntax(item);
 	}
 	return snapshots;
 }
 
-/* A 32-bit id of the last two billion transactions, as a full one. */
 static uint64
 widen(TransactionId xid)
 {
-	FullTransactionId next = ReadNextFullTransactionId();
-	uint64			  epoch = EpochFromFullTransactionId(next);
-
-	if (xid > XidFromFullTransactionId(next))
-		epoch--;
-	return (epoch << 32) | xid;
+	return xid_widen(xid_window(), xid);
 }
 
 /*
  * Checks at the start that the snapshots are this server's, and says which of
  * them have done their work: once every transaction that the slot may still
- * decode began behind a snapshot's end, none of them is visible in it.
+ * decode began after a snapshot's end, none of them is visible in it.
  */
 void
 snapshots_start(StreamSession *session)
@@ -151,14 +103,15 @@ snapshots_start(StreamSession *session)
 	{
 		ExportSnapshot *snapshot = lfirst(lc);
 
-		if (snapshot->xmax > U64FromFullTransactionId(next))
+		if (snapshot->ids.xmax > U64FromFullTransactionId(next))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("the snapshot of output plugin option "
 							"\"after_snapshot\" lies in this server's future"),
 					 errhint("It was taken on another server, or before this "
 							 "one was set back.")));
-		if (!TransactionIdIsValid(horizon) || widen(horizon) < snapshot->xmax)
+		if (!TransactionIdIsValid(horizon) ||
+			widen(horizon) < snapshot->ids.xmax)
 			continue;
 		snapshot->passed = true;
 		ereport(
@@ -175,25 +128,7 @@ snapshots_start(StreamSession *session)
 static bool
 is_visible(const ExportSnapshot *snapshot, uint64 xid)
 {
-	int low = 0;
-	int high = snapshot->nxip;
-
-	if (snapshot->passed || xid >= snapshot->xmax)
-		return false;
-	if (xid < snapshot->xmin)
-		return true;
-	while (low < high)
-	{
-		int middle = (low + high) / 2;
-
-		if (snapshot->xip[middle] == xid)
-			return false;
-		if (snapshot->xip[middle] < xid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return true;
+	return !snapshot->passed && snapshot_ids_visible(&snapshot->ids, xid);
 }
 
 /* The snapshot that counts for a table, or for all that is no table's. */

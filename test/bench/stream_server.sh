@@ -7,6 +7,7 @@ sql() { psql -XqAt -v ON_ERROR_STOP=1 "$@"; }
 # writes nothing, starts a server that knows it and its peers
 start_stream_server() {
 	make_work_dir "$1"
+	private_server
 	start_cluster "$work/server"
 	cp -R "$project/test/modules/null_plugin" "$work/plugin"
 	make -s -C "$work/plugin" clean all >/dev/null

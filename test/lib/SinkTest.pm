@@ -11,7 +11,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_sink_node write_file refused sha256_of);
+our @EXPORT = qw(new_sink_node write_file refused sha256_of xxh128_of);
 
 # SQL name, arguments, result, C name; the first argument is a directory
 my @functions = (
@@ -85,7 +85,7 @@ sub write_file
 		$with{compression} // 'none', $recipients,
 		$with{ending} // 'publish');
 
-	@result{qw(bytes crc sha256 stored stored_sha256 seconds)} =
+	@result{qw(bytes crc sha256 stored stored_xxh128 seconds)} =
 	  split(/ /, $line);
 	return \%result;
 }
@@ -102,14 +102,17 @@ sub refused
 	return fail("$title: gave \"$out\"");
 }
 
-# sha256_of(COMMAND): of what a shell command writes, which must succeed
-sub sha256_of
+# sum_of(PROGRAM, COMMAND): of what a shell command writes, which must succeed
+sub sum_of
 {
-	my ($command) = @_;
-	my $sum = qx{bash -c 'set -o pipefail; $command | sha256sum'};
+	my ($program, $command) = @_;
+	my $sum = qx{bash -c 'set -o pipefail; $command | $program'};
 
 	die "failed: $command" if $? != 0;
 	return $sum =~ s/ .*//sr;
 }
+
+sub sha256_of { return sum_of('sha256sum', @_); }
+sub xxh128_of { return sum_of('xxh128sum', @_); }
 
 1;

@@ -61,6 +61,41 @@ clean_work_dir() {
 	return $status
 }
 
+# private_server: a copy of the server that PG_CONFIG names, in $work, with the
+# outflow that stands in the build directory BUILD.  The tests neither need nor
+# touch what is installed.  A server finds its files by where its program is, so
+# programs are copied and the rest are links.
+private_server() {
+	local root=$work/postgresql prefix directory entry
+	local pkglibdir sharedir
+
+	pkglibdir=$("$PG_CONFIG" --pkglibdir)
+	sharedir=$("$PG_CONFIG" --sharedir)
+	prefix=$bindir
+	for directory in "$pkglibdir" "$sharedir"; do
+		while [[ $directory/ != "$prefix"/* ]]; do
+			prefix=${prefix%/*}
+		done
+	done
+	place() { echo "$root${1#"$prefix"}"; }
+
+	mkdir -p "$(place "$bindir")"
+	cp -L "$bindir"/* "$(place "$bindir")"
+	for directory in "$pkglibdir" "$sharedir" "$sharedir/extension"; do
+		mkdir -p "$(place "$directory")"
+		for entry in "$directory"/*; do
+			case $entry in
+				"$sharedir/extension" | */outflow* | */bitcode) ;;
+				*) ln -s "$entry" "$(place "$directory")" ;;
+			esac
+		done
+	done
+	bindir=$(place "$bindir")
+	PATH=$bindir:$PATH
+	make --no-print-directory -s -C "${BUILD:-$project}" install \
+		PG_CONFIG="$bindir/pg_config" >/dev/null
+}
+
 # server_conf: the settings that every throw-away server of ours starts with.
 # output_plugin_libraries stops a server that doesn't know it and is needed by
 # one that does, so look first.

@@ -75,7 +75,7 @@ sub replace
 	close($handle);
 	$node->safe_psql('postgres', sprintf(
 		q{UPDATE outflow.part SET bytes = %d, bytes_stored = %d, crc32c = %d,
-			sha256 = decode('%s', 'hex') WHERE job = %d},
+			checksum = 'sha256:%s' WHERE job = %d},
 		$size, $size, crc32c($bytes), Digest::SHA::sha256_hex($bytes), $job));
 	return;
 }

@@ -40,9 +40,9 @@ add_stage(const char *name, Sink *next, const char *recipient)
 	int			 level;
 
 	if (strcmp(name, "crc32c") == 0)
-		return meter_new(next, &meters[0], true, false);
-	if (strcmp(name, "sha256") == 0)
-		return meter_new(next, &meters[1], false, true);
+		return meter_new(next, &meters[0], true, NULL);
+	if (checksum_find(name))
+		return meter_new(next, &meters[1], false, checksum_find(name));
 	if (strcmp(name, "age") == 0)
 	{
 		char *texts[1] = {unconstify(char *, recipient)};

@@ -145,16 +145,6 @@ write_stream(Sink *sink, const char *kind, uint64 bytes, uint32 max_chunk,
 	pfree(block);
 }
 
-static char *
-hex_of(const uint8 *bytes, int len)
-{
-	char *text = palloc(2 * len + 1);
-
-	hex_encode((const char *) bytes, len, text);
-	text[2 * len] = '\0';
-	return text;
-}
-
 static AgeRecipients *
 recipients_argument(FunctionCallInfo fcinfo, int number)
 {
@@ -202,11 +192,11 @@ sink_write_file(PG_FUNCTION_ARGS)
 		root = open_root(fcinfo, 0);
 		sink = file_new(root, name);
 	}
-	sink = meter_new(sink, &stored, false, true);
+	sink = meter_new(sink, &stored, false, checksum_find("xxh128"));
 	if (recipients)
 		sink = age_new(sink, recipients);
 	sink = method->compressor(sink, level);
-	sink = meter_new(sink, &plain, true, true);
+	sink = meter_new(sink, &plain, true, checksum_find("sha256"));
 
 	INSTR_TIME_SET_CURRENT(start);
 	write_stream(sink, text_argument(fcinfo, 2), PG_GETARG_INT64(3),
@@ -228,8 +218,8 @@ sink_write_file(PG_FUNCTION_ARGS)
 	}
 	PG_RETURN_TEXT_P(cstring_to_text(psprintf(
 		UINT64_FORMAT " %08X %s " UINT64_FORMAT " %s %.3f", plain.bytes,
-		plain.crc, hex_of(plain.sha256, SHA256_LEN), stored.bytes,
-		hex_of(stored.sha256, SHA256_LEN), INSTR_TIME_GET_DOUBLE(duration))));
+		plain.crc, checksum_hex(&plain.checksum), stored.bytes,
+		checksum_hex(&stored.checksum), INSTR_TIME_GET_DOUBLE(duration))));
 }
 
 /* sink_read_file(dir, name, compression): "bytes crc sha256", NULL: none */
@@ -242,7 +232,7 @@ sink_read_file(PG_FUNCTION_ARGS)
 	Sink	 *sink;
 	bool	  found;
 
-	sink = meter_new(sink_null_new(), &plain, true, true);
+	sink = meter_new(sink_null_new(), &plain, true, checksum_find("sha256"));
 	sink =
 		compress_parse(text_argument(fcinfo, 2), &level)->decompressor(sink);
 	found = file_read(root, FILE_FINAL, text_argument(fcinfo, 1), sink);
@@ -252,7 +242,7 @@ sink_read_file(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(
 		psprintf(UINT64_FORMAT " %08X %s", plain.bytes, plain.crc,
-				 hex_of(plain.sha256, SHA256_LEN))));
+				 checksum_hex(&plain.checksum))));
 }
 
 /* sink_open_root(path, export_root, create, missing_ok): the path it took */
