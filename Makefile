@@ -13,6 +13,7 @@ OBJS = \
 	src/outflow.o \
 	src/preflight.o \
 	src/option.o \
+	src/compression.o \
 	src/failpoint.o \
 	src/row/type.o \
 	src/row/shape.o \
@@ -36,6 +37,7 @@ OBJS = \
 	src/encode/copy_binary.o \
 	src/encode/jsonl.o \
 	src/encode/parquet.o \
+	src/encode/parquet_option.o \
 	src/encode/parquet_node.o \
 	src/encode/parquet_schema.o \
 	src/encode/parquet_value.o \

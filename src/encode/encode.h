@@ -294,13 +294,18 @@ typedef struct RowFormatOptions
 	char		quote, escape;
 	const char *null;		 /* NULL: the format's default */
 	bool		force_quote; /* csv: quote every value that is not NULL */
-	int			encoding;	 /* of text; -1: the server's */
-	int64		memory;		 /* bytes that the encoder may hold */
-	const char *compression; /* formats that compress by themselves */
+	List	   *force_quote_columns; /* or those of these columns */
+	int			encoding;			 /* of text; -1: the server's */
+	int64		memory;				 /* bytes that the encoder may hold */
+	const char *compression;		 /* formats that compress by themselves */
 	/* parquet: what becomes of values that it can't hold: "error", "null" or
 	 * "string" for all columns, or "column=policy" for one; the last counts */
 	List *lossy;
-	int64 group_rows; /* parquet: rows of a row group; 0: the default */
+	/* parquet: "column=form" or "type=form", on top of a profile's; forms are
+	 * "string", "decimal(p,s)" and "default" */
+	List	   *as;
+	const char *profile;	/* NULL: none */
+	int64		group_rows; /* parquet: rows of a row group; 0: the default */
 	/* facts for formats whose files describe themselves: name, value, ...;
 	 * read in close(), so that the last may be added as late as then */
 	List *metadata;

@@ -325,8 +325,7 @@ put_group(Thrift *thrift, const GroupEntry *group, const bool *unbounded,
 	thrift_i64(thrift, 3, group->rows);
 	thrift_i64(thrift, 5, group->offset);
 	thrift_i64(thrift, 6, group->stored_size);
-	if (ordinal <= PG_INT16_MAX)
-		thrift_i16(thrift, 7, ordinal);
+	thrift_i16(thrift, 7, ordinal);
 	thrift_end(thrift);
 }
 
@@ -359,6 +358,15 @@ put_column_orders(Thrift *thrift, int id, int nleaves)
 	}
 }
 
+/* The form that readers parse, which has no room for parentheses of Debian's. */
+static char *
+created_by(void)
+{
+	return psprintf("outflow version " OUTFLOW_VERSION
+					" (build PostgreSQL %.*s)",
+					(int) strcspn(PG_VERSION, " ()"), PG_VERSION);
+}
+
 static void
 put_file_metadata(const ParquetWriter *writer, ChunkCursor *cursor, Bytes *out)
 {
@@ -375,8 +383,7 @@ put_file_metadata(const ParquetWriter *writer, ChunkCursor *cursor, Bytes *out)
 	for (int i = 0; i < ngroups; i++)
 		put_group(&thrift, &groups[i], footer->unbounded, i, cursor);
 	put_key_values(&thrift, 5, writer->metadata);
-	thrift_string(&thrift, 6,
-				  "outflow version 1.0 (build PostgreSQL " PG_VERSION ")");
+	thrift_string(&thrift, 6, created_by());
 	put_column_orders(&thrift, 7, writer->nleaves);
 	thrift_end(&thrift);
 }

@@ -52,15 +52,34 @@ decimal_of_typmod(int32 typmod, int *precision, int *scale)
 
 /* ---- what Parquet may not be able to hold ---- */
 
+/* Of a numeric: its own, or the one that the options give to it. */
 static bool
-type_has_unholdable(const TypeShape *type)
+decimal_of(const ParquetColumn *column, const TypeShape *type, int *precision,
+		   int *scale)
+{
+	ParquetForm form = parquet_form_of(column, type);
+	bool		own = decimal_of_typmod(type->typmod, precision, scale);
+
+	if (form.kind == FORM_DECIMAL && (column->has_form || !own))
+	{
+		*precision = form.precision;
+		*scale = form.scale;
+		return true;
+	}
+	return own;
+}
+
+bool
+parquet_has_unholdable(const ParquetColumn *column, const TypeShape *type)
 {
 	int precision, scale;
 
+	if (parquet_form_of(column, type).kind == FORM_STRING)
+		return false;
 	switch (type->kind)
 	{
 		case KIND_NUMERIC:
-			return decimal_of_typmod(type->typmod, &precision, &scale);
+			return decimal_of(column, type, &precision, &scale);
 		case KIND_DATE:
 		case KIND_TIME:
 		case KIND_TIMETZ:
@@ -71,7 +90,8 @@ type_has_unholdable(const TypeShape *type)
 		case KIND_COMPOSITE:
 			for (int i = 0; i < type->fields->ncolumns; i++)
 			{
-				if (type_has_unholdable(&type->fields->columns[i].type))
+				if (parquet_has_unholdable(column,
+										   &type->fields->columns[i].type))
 					return true;
 			}
 			return false;
@@ -144,7 +164,7 @@ map_integer(ParquetNode *node, NodeKind kind, int bits, bool is_signed)
 static void
 map_numeric(ParquetNode *node)
 {
-	if (!decimal_of_typmod(node->type->typmod, &node->precision, &node->scale))
+	if (!decimal_of(node->column, node->type, &node->precision, &node->scale))
 	{
 		map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
 		return;
@@ -280,10 +300,12 @@ build_leaf(Builder *builder, ParquetNode *node, bool as_text)
 	node->leaf->max_def = node->def;
 	node->leaf->max_rep = node->rep;
 	node->leaf->path = list_copy(builder->path);
-	if (as_text)
+	map_primitive(node);
+	/* a document's text is its JSON, whatever it is called */
+	if (as_text && node->logical == LOGICAL_JSON)
+		node->logical = LOGICAL_STRING;
+	else if (as_text && node->kind != NODE_TEXT)
 		map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
-	else
-		map_primitive(node);
 }
 
 /* The repeated group "list" between a list and its element has a level. */
@@ -366,8 +388,10 @@ build_group(Builder *builder, ParquetNode *node)
 static void
 build_node(Builder *builder, ParquetNode *node)
 {
-	bool as_text = builder->column->lossy == LOSSY_STRING &&
-				   type_has_unholdable(&builder->column->shape->type);
+	const ParquetColumn *column = builder->column;
+	bool as_text = parquet_form_of(column, node->type).kind == FORM_STRING ||
+				   (column->lossy == LOSSY_STRING &&
+					parquet_has_unholdable(column, &column->shape->type));
 
 	check_stack_depth();
 	builder->writer->nelements++;

@@ -1,6 +1,6 @@
 """check.py: checks Parquet files; each verdict is a line for ParquetTest.pm.
 
-	check.py compare TABLE DIRECTORY [LOSSY,COLUMNS]
+	check.py compare TABLE DIRECTORY [COLUMN,...]	(text, or COLUMN:PRECISION:SCALE)
 	check.py random FIRST_SEED COUNT DIRECTORY
 	check.py digests TABLE COLUMN DIRECTORY [CAST]
 	check.py damage FILE
@@ -205,6 +205,13 @@ def skip(file, key, *columns):
                     f'{reader} fails when it has to read them')
 
 
+def logical(leaf):
+    """STRING, DECIMAL(10,2), ..."""
+    if leaf.logical_type.type == 'DECIMAL':
+        return f'DECIMAL({leaf.precision},{leaf.scale})'
+    return leaf.logical_type.type
+
+
 def facts(file):
     metadata = pq.ParquetFile(file).metadata
     print(json.dumps({
@@ -212,6 +219,9 @@ def facts(file):
         'created_by': metadata.created_by,
         'facts': {k.decode(): v.decode()
                   for k, v in (metadata.metadata or {}).items()},
+        'logical': {metadata.schema.column(i).path:
+                    logical(metadata.schema.column(i))
+                    for i in range(metadata.num_columns)},
         'physical': [metadata.schema.column(i).physical_type
                      for i in range(metadata.num_columns)],
         'pages': inspect_file.page_encodings(file)}))
