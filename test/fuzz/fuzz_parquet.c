@@ -222,6 +222,10 @@ read_policies(FuzzInput *in, RowShape *shape, ExpectPolicy *policies,
 		policies[i] = most;
 		if (choice >= lengthof(names))
 			continue;
+		/* what has no effect is refused */
+		if (choice == EXPECT_STRING &&
+			!may_be_unholdable(&shape->columns[i].type))
+			continue;
 		policies[i] = choice;
 		options->lossy =
 			lappend(options->lossy,

@@ -76,6 +76,8 @@ typedef enum ExpectPolicy
 	EXPECT_STRING
 } ExpectPolicy;
 
+/* Whether a type has values that Parquet hasn't. */
+extern bool		 may_be_unholdable(const TypeShape *type);
 extern FileLeaf *file_leaf_add(FileContent *content);
 extern void file_leaf_put(FileLeaf *leaf, int rep, int def, const char *data,
 						  size_t len);
