@@ -28,7 +28,7 @@ def spark(files):
     def nan():
         return session.read.parquet(*files).filter("f8 = double('NaN')").count()
 
-    return ask, nan, {'application': parsed.application, 'version': parsed.version}
+    return ask, nan, {'writer': parsed.toString()}
 
 
 def clickhouse(files):
