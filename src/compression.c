@@ -6,9 +6,9 @@
 
 #include "common/string.h"
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 
 #include "compression.h"
+#include "option.h"
 
 /*
  * zstd stops at 19 where the library goes to 22: beyond it, each worker and
@@ -27,15 +27,6 @@ static const struct
 	[COMPRESSION_LZ4] = {"lz4", 1, 12, 1},
 	[COMPRESSION_SNAPPY] = {"snappy", 0, 0, 0, true},
 };
-
-/* In messages, what is no method is cut after so many bytes. */
-#define SHOWN_LENGTH 64
-
-static char *
-shown(const char *text, int len)
-{
-	return pnstrdup(text, pg_mbcliplen(text, len, SHOWN_LENGTH));
-}
 
 /* none, gzip (levels 1 to 9), ... for a hint */
 static char *
@@ -76,7 +67,7 @@ parse_level(int method, const char *text)
 			ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid level \"%s\" for compression method \"%s\"",
-					shown(text, strlen(text)), methods[method].name),
+					option_shown(text), methods[method].name),
 			 errhint("Valid levels are %d to %d.", methods[method].min_level,
 					 methods[method].max_level)));
 	return level;
@@ -108,11 +99,11 @@ compression_parse(const char *text, bool pages)
 		return found;
 	}
 
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-		 errmsg("unrecognized compression method \"%s\"", shown(text, len)),
-		 errhint("Valid methods are %s; write a level after a colon, as "
-				 "in \"zstd:7\".",
-				 list_methods(pages))));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized compression method \"%s\"",
+					option_shown(pnstrdup(text, len))),
+			 errhint("Valid methods are %s; write a level after a colon, as "
+					 "in \"zstd:7\".",
+					 list_methods(pages))));
 }

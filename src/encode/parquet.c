@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 
 #include "encode/parquet.h"
+#include "option.h"
 
 #define DEFAULT_MEMORY	   (INT64CONST(64) * 1024 * 1024)
 #define DEFAULT_GROUP_ROWS 122880
@@ -201,6 +202,7 @@ parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 							   "has none",
 							   shape->name)));
 	writer->shape = shape;
+	writer->place = options->place;
 	writer->context = CurrentMemoryContext;
 	/* small blocks, since the limit is about what the context has taken */
 	writer->group_context = AllocSetContextCreate(
@@ -335,7 +337,7 @@ parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 	if (writer->group_rows == 0)
 		begin_group(writer);
 	parquet_put_row(writer, values, nulls);
-	batch_add(&writer->batch, values, nulls);
+	batch_add(writer, values, nulls);
 	writer->group_rows++;
 	if (writer->batch.nrows == writer->batch.max_rows)
 		batch_put(writer);
@@ -357,6 +359,8 @@ parquet_close(RowEncoder *encoder, StringInfo out)
 	if (writer->group_rows > 0)
 		end_group(encoder, out);
 	keep_learned(writer, encoder->options);
+	for (int i = 0; i < writer->ncolumns && encoder->options->made_null; i++)
+		*encoder->options->made_null += writer->columns[i].made_null;
 	writer->metadata =
 		list_concat(writer->metadata, encoder->options->metadata);
 	bytes_init(&footer, writer->context);

@@ -15,6 +15,7 @@
 #include <zstd.h>
 
 #include "encode/parquet.h"
+#include "option.h"
 
 static void
 codec_failed(const char *name, const char *reason)

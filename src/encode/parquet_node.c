@@ -117,6 +117,50 @@ parquet_has_unholdable(const ParquetColumn *column, const TypeShape *type)
 	return false;
 }
 
+/* Whether lossy => null can make nulls of the column's values. */
+static bool
+may_become_null(const ParquetColumn *column, const TypeShape *type)
+{
+	/* there a text may be in any encoding */
+	bool text = GetDatabaseEncoding() == PG_SQL_ASCII;
+
+	if (parquet_form_of(column, type).kind == FORM_STRING)
+		return text;
+	switch (type->kind)
+	{
+		case KIND_COMPOSITE:
+			/* its fields can, each for itself */
+			return type->fields->ncolumns == 0 && text;
+		case KIND_TEXT:
+		case KIND_NAME:
+		case KIND_ENUM:
+		case KIND_JSON:
+		case KIND_JSONB:
+		case KIND_HSTORE:
+		case KIND_OTHER:
+			return text;
+		case KIND_BOOL:
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+		case KIND_OID:
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+		case KIND_NUMERIC:
+		case KIND_BYTEA:
+		case KIND_UUID:
+		case KIND_DATE:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+		case KIND_VECTOR:
+		case KIND_ARRAY:
+			break;
+	}
+	return parquet_has_unholdable(column, type);
+}
+
 /* ---- building ---- */
 
 static const char *
@@ -435,7 +479,10 @@ build_columns(ParquetWriter *writer)
 		node->name = name_in_utf8(shape->name);
 		node->attno = shape->attnum - 1;
 		node->field_id = shape->attnum;
-		node->optional = !shape->not_null || column->lossy == LOSSY_NULL;
+		node->optional =
+			!shape->not_null ||
+			(column->lossy == LOSSY_NULL &&
+			 (column->is_named || may_become_null(column, &shape->type)));
 		node->type = &shape->type;
 		node->column = column;
 		node->ndims =

@@ -10,6 +10,7 @@
 #include <ctype.h>
 
 #include "encode/parquet.h"
+#include "option.h"
 
 #define MAX_PRECISION 38
 
@@ -91,12 +92,12 @@ parse_policy(const char *name)
 		return LOSSY_NULL;
 	if (pg_strcasecmp(name, "string") == 0)
 		return LOSSY_STRING;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized policy \"%s\" in option \"lossy\"", name),
-			 errhint("Valid policies are \"error\", \"null\" and "
-					 "\"string\", for all columns or as "
-					 "\"column=policy\".")));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unrecognized policy \"%s\" in option \"lossy\"",
+						   option_shown(name)),
+					errhint("Valid policies are \"error\", \"null\" and "
+							"\"string\", for all columns or as "
+							"\"column=policy\".")));
 }
 
 static void
@@ -110,14 +111,14 @@ set_policy(ParquetWriter *writer, const char *item)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 						errmsg("column in option \"lossy\" does not exist: "
 							   "\"%s\"",
-							   item)));
+							   option_shown(item))));
 	for (int i = 0; i < writer->ncolumns; i++)
 	{
-		if (column == NULL || column == &writer->columns[i])
-			writer->columns[i].lossy = policy;
+		if (column != NULL && column != &writer->columns[i])
+			continue;
+		writer->columns[i].lossy = policy;
+		writer->columns[i].is_named = column != NULL;
 	}
-	if (column)
-		column->is_named = true;
 }
 
 /* Whoever names a column wants something of it. */
@@ -146,7 +147,8 @@ refuse_form(const char *text)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized form \"%s\" in option \"as\"", text),
+			 errmsg("unrecognized form \"%s\" in option \"as\"",
+					option_shown(text)),
 			 errhint("Valid forms are \"string\", \"decimal(p,s)\" of at most "
 					 "%d digits, and \"default\", each as \"column=form\" or "
 					 "\"type=form\".",
@@ -211,7 +213,7 @@ refuse_decimal(const char *item, const char *type)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("option \"as\" can't do \"%s\"", item),
+			 errmsg("option \"as\" can't do \"%s\"", option_shown(item)),
 			 errdetail("Only type numeric becomes a decimal, not %s.", type)));
 }
 
@@ -235,7 +237,7 @@ set_form(ParquetWriter *writer, const char *item)
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column or type in option \"as\" does not exist: "
 						"\"%s\"",
-						item),
+						option_shown(item)),
 				 errhint("A type is named as pg_type has it, such as "
 						 "\"timetz\" or \"numeric\".")));
 	if (form.kind == FORM_DECIMAL && strcmp(name, "numeric") != 0)
@@ -259,7 +261,7 @@ profile_types(const char *name)
 						 profiles[i].name);
 	}
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unrecognized profile \"%s\"", name),
+					errmsg("unrecognized profile \"%s\"", option_shown(name)),
 					errhint("Valid profiles are: %s.", names.data)));
 }
 

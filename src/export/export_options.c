@@ -74,7 +74,7 @@ scalar_text(const char *name, const JsonbValue *value)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("value of " OPTION_KIND " \"%s\" must be a "
 								   "string, a number or a boolean",
-								   name)));
+								   option_shown(name))));
 	}
 }
 
@@ -151,8 +151,9 @@ encoding_of(const char *name)
 		return GetDatabaseEncoding() == PG_SQL_ASCII ? PG_SQL_ASCII : PG_UTF8;
 	encoding = pg_char_to_encoding(name);
 	if (encoding < 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("unknown encoding \"%s\"", name)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown encoding \"%s\"", option_shown(name))));
 	return encoding;
 }
 

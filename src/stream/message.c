@@ -87,6 +87,7 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	MessageChange  message = {.prefix = prefix,
 							  .content = content,
 							  .size = size,
+							  .lsn = lsn,
 							  .transactional = transactional};
 	/*
 	 * The id of a message outside of transactions is its own LSN, as commit
@@ -97,7 +98,7 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 
 	if (transactional)
 	{
-		position_advance(session, lsn, writing_subxid(txn));
+		at = position_of_message(lsn, writing_subxid(txn));
 		writer_progress(session);
 		if (session->skipped ||
 			snapshot_has(snapshot_of(session, NULL, NULL), session->txn.xid))
@@ -112,10 +113,10 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (transactional)
 	{
 		transaction_ensure_begun(session);
-		write_message(session, &session->txn, &session->position, &message);
+		write_message(session, &session->txn, &at, &message);
 		session->txn.changes++;
 		return;
 	}
 	write_message(session, &none, &at, &message);
-	writer_flush(session, true);
+	writer_flush(session);
 }

@@ -133,10 +133,11 @@ struct StreamSession
 
 	/* relation.c */
 	struct relation_hash *relations;
-	HTAB		   *composites; /* OIDs of composite types that shapes use */
-	uint64			generation; /* older relations are invalid */
-	int				stale; /* relations marked since the cache was trimmed */
-	StreamRelation *last;  /* the last one found */
+	HTAB  *watched; /* OIDs of composite types that shapes use, and ancestors
+					* that lend their names */
+	uint64 generation;	  /* older relations are invalid */
+	int	   stale;		  /* relations marked since the cache was trimmed */
+	StreamRelation *last; /* the last one found */
 
 	/* publication.c */
 	MemoryContext publication_context;
@@ -249,8 +250,10 @@ extern void transaction_rollback_prepared(LogicalDecodingContext *ctx,
 extern void transaction_ensure_begun(StreamSession *session);
 
 /* Moves to the change or message at lsn, before any filter. */
-extern void position_advance(StreamSession *session, XLogRecPtr lsn,
-							 TransactionId subxid);
+extern ChangePosition position_of_message(XLogRecPtr	end,
+										  TransactionId subxid);
+extern void			  position_advance(StreamSession *session, XLogRecPtr lsn,
+									   TransactionId subxid);
 
 /* ---- streamed.c */
 
@@ -292,8 +295,8 @@ extern bool oversize_message(StreamSession		 *session,
 extern StringInfo writer_begin(StreamSession *session);
 extern void		  writer_end(StreamSession *session);
 
-/* Hands over what is waiting; last_write at the end of a transaction. */
-extern void writer_flush(StreamSession *session, bool last_write);
+/* Hands over what is waiting. */
+extern void writer_flush(StreamSession *session);
 
 /* Keeps the connection alive while changes are passed over. */
 extern void writer_progress(StreamSession *session);
@@ -303,8 +306,7 @@ extern void writer_progress(StreamSession *session);
 extern bool send_queue_is_possible(const LogicalDecodingContext *ctx);
 
 /* Leaves a message to be sent with others; false: it must be written now. */
-extern bool send_queue_put(StreamSession *session, const char *data, int len,
-						   bool last_write);
+extern bool send_queue_put(StreamSession *session, const char *data, int len);
 
 extern void stream_init_callbacks(OutputPluginCallbacks *cb);
 

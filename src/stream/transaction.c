@@ -101,7 +101,7 @@ transaction_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (session->options.include_transactions)
 		transaction_write(session, EVENT_COMMIT, &session->txn,
 						  InvalidTransactionId);
-	writer_flush(session, true);
+	writer_flush(session);
 }
 
 /*
@@ -138,7 +138,7 @@ transaction_prepare(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		return;
 	transaction_write(session, EVENT_PREPARE, &session->txn,
 					  InvalidTransactionId);
-	writer_flush(session, true);
+	writer_flush(session);
 }
 
 /*
@@ -155,7 +155,7 @@ finish_prepared(StreamSession *session, TransactionEvent event,
 	if (skipped)
 		return;
 	transaction_write(session, event, t, InvalidTransactionId);
-	writer_flush(session, true);
+	writer_flush(session);
 }
 
 void
@@ -179,6 +179,18 @@ transaction_rollback_prepared(LogicalDecodingContext *ctx,
 	transaction_describe(&t, txn);
 	t.prepare_end_lsn = prepare_end_lsn;
 	finish_prepared(stream_session(ctx), EVENT_ROLLBACK_PREPARED, &t);
+}
+
+/*
+ * The server tells where a message's record ends, which is where the next one
+ * begins, and delivers the two in either order if they are of different
+ * subtransactions.  So that a message takes no part in the count of that
+ * record's tuples, its place is the last byte of its own record.
+ */
+ChangePosition
+position_of_message(XLogRecPtr end, TransactionId subxid)
+{
+	return (ChangePosition){.lsn = end - 1, .subxid = subxid};
 }
 
 /*

@@ -224,6 +224,8 @@ def facts(file):
                     for i in range(metadata.num_columns)},
         'physical': [metadata.schema.column(i).physical_type
                      for i in range(metadata.num_columns)],
+        'required': [field.name for field in pq.read_schema(file)
+                     if not field.nullable],
         'pages': inspect_file.page_encodings(file)}))
 
 
