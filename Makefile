@@ -13,6 +13,7 @@ OBJS = \
 	src/outflow.o \
 	src/preflight.o \
 	src/option.o \
+	src/compression.o \
 	src/failpoint.o \
 	src/row/type.o \
 	src/row/shape.o \
@@ -29,6 +30,7 @@ OBJS = \
 	src/encode/json.o \
 	src/encode/json_string.o \
 	src/encode/jsonb.o \
+	src/encode/kind_form.o \
 	src/encode/text_value.o \
 	src/encode/format.o \
 	src/encode/csv.o \
@@ -36,6 +38,7 @@ OBJS = \
 	src/encode/copy_binary.o \
 	src/encode/jsonl.o \
 	src/encode/parquet.o \
+	src/encode/parquet_option.o \
 	src/encode/parquet_node.o \
 	src/encode/parquet_schema.o \
 	src/encode/parquet_value.o \
@@ -146,6 +149,8 @@ VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))' \
 	-DOUTFLOW_VERSION='"$(VERSION_OF_CONTROL)"'
+# a kind of value that a switch forgets is no warning: see src/encode/kind_form.c
+PG_CFLAGS = -Werror=switch
 ifdef FAILPOINTS
 PG_CPPFLAGS += -DOUTFLOW_FAILPOINTS
 endif

@@ -63,7 +63,28 @@ render_placeholder(StringInfo out, const TypeShape *type)
 				appendStringInfoString(out, "\"" PLACEHOLDER "\"");
 			appendStringInfoChar(out, ']');
 			break;
-		default:
+		case KIND_BOOL:
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+		case KIND_OID:
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+		case KIND_NUMERIC:
+		case KIND_TEXT:
+		case KIND_NAME:
+		case KIND_UUID:
+		case KIND_DATE:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+		case KIND_JSON:
+		case KIND_JSONB:
+		case KIND_ENUM:
+		case KIND_VECTOR:
+		case KIND_COMPOSITE:
+		case KIND_OTHER:
 			appendStringInfoString(out, "\"" PLACEHOLDER "\"");
 			break;
 	}

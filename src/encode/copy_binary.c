@@ -22,10 +22,17 @@ static const char signature[] = "PGCOPY\n\377\r\n";
 
 static const JsonStyle raw_strings = {.ascii = false};
 
+/* How a column is written. */
+typedef struct BinaryColumn
+{
+	BinaryForm form;
+	FmgrInfo   send; /* BINARY_SEND */
+} BinaryColumn;
+
 struct RowEncoder
 {
-	RowShape *shape;
-	FmgrInfo *send; /* by column, for kinds without a form of our own */
+	RowShape	 *shape;
+	BinaryColumn *columns;
 };
 
 static inline void
@@ -125,79 +132,57 @@ append_timetz(StringInfo out, Datum value)
 	append_int32(out, time->zone);
 }
 
-/* Whether a kind is written here; all others go through their type's send. */
-static bool
-is_direct(TypeKind kind)
-{
-	return kind != KIND_ARRAY && kind != KIND_COMPOSITE &&
-		   kind != KIND_HSTORE && kind != KIND_OTHER;
-}
-
 static void
-append_value(StringInfo out, TypeShape *type, FmgrInfo *send, Datum value)
+append_value(StringInfo out, TypeShape *type, BinaryColumn *column,
+			 Datum value)
 {
-	bytea *sent;
+	const char *text;
+	bytea	   *sent;
 
-	switch (type->kind)
+	switch (column->form)
 	{
-		case KIND_BOOL:
+		case BINARY_BOOL:
 			append_int32(out, 1);
 			buffer_append_char(out, DatumGetBool(value) ? 1 : 0);
 			break;
-		case KIND_INT2:
+		case BINARY_INT16:
 			append_int32(out, sizeof(int16));
 			append_int16(out, DatumGetInt16(value));
 			break;
-		case KIND_INT4:
-		case KIND_OID:
-		case KIND_FLOAT4:
-		case KIND_DATE:
+		case BINARY_INT32:
 			append_int32(out, sizeof(int32));
 			append_int32(out, DatumGetInt32(value));
 			break;
-		case KIND_INT8:
-		case KIND_FLOAT8:
-		case KIND_TIME:
-		case KIND_TIMESTAMP:
-		case KIND_TIMESTAMPTZ:
+		case BINARY_INT64:
 			append_int32(out, sizeof(int64));
 			append_int64(out, DatumGetInt64(value));
 			break;
-		case KIND_TIMETZ:
-			append_timetz(out, value);
-			break;
-		case KIND_NUMERIC:
+		case BINARY_NUMERIC:
 			append_numeric(out, value);
 			break;
-		case KIND_TEXT:
-		case KIND_JSON:
-		case KIND_BYTEA:
+		case BINARY_BYTES:
 			append_varlena(out, value);
 			break;
-		case KIND_JSONB:
-			append_jsonb(out, value);
+		case BINARY_NAME:
+			text = NameStr(*DatumGetName(value));
+			append_bytes(out, text, strlen(text));
 			break;
-		case KIND_UUID:
+		case BINARY_UUID:
 			append_bytes(out, (const char *) DatumGetUUIDP(value)->data,
 						 UUID_LEN);
 			break;
-		case KIND_NAME:
-			append_bytes(out, NameStr(*DatumGetName(value)),
-						 strlen(NameStr(*DatumGetName(value))));
+		case BINARY_TIMETZ:
+			append_timetz(out, value);
 			break;
-		case KIND_ENUM:
-		{
-			const char *label = enum_label(type, DatumGetObjectId(value));
-
-			append_bytes(out, label, strlen(label));
+		case BINARY_JSONB:
+			append_jsonb(out, value);
 			break;
-		}
-		case KIND_ARRAY:
-		case KIND_COMPOSITE:
-		case KIND_HSTORE:
-		case KIND_VECTOR:
-		case KIND_OTHER:
-			sent = SendFunctionCall(send, value);
+		case BINARY_LABEL:
+			text = enum_label(type, DatumGetObjectId(value));
+			append_bytes(out, text, strlen(text));
+			break;
+		case BINARY_SEND:
+			sent = SendFunctionCall(&column->send, value);
 			append_bytes(out, VARDATA(sent), VARSIZE(sent) - VARHDRSZ);
 			break;
 	}
@@ -215,12 +200,14 @@ binary_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 	RowEncoder *encoder = palloc0_object(RowEncoder);
 
 	encoder->shape = shape;
-	encoder->send = palloc0(sizeof(FmgrInfo) * Max(shape->ncolumns, 1));
+	encoder->columns = palloc0(sizeof(BinaryColumn) * Max(shape->ncolumns, 1));
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
-		TypeShape *type = &shape->columns[i].type;
+		TypeShape	 *type = &shape->columns[i].type;
+		BinaryColumn *column = &encoder->columns[i];
 
-		if (is_direct(type->kind))
+		column->form = kind_form(type->kind).binary;
+		if (column->form != BINARY_SEND)
 			continue;
 		if (!OidIsValid(type->send))
 			ereport(ERROR,
@@ -229,7 +216,7 @@ binary_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 							type_shape_name(type)),
 					 errdetail("Column \"%s\" is of this type.",
 							   shape->columns[i].name)));
-		fmgr_info(type->send, &encoder->send[i]);
+		fmgr_info(type->send, &column->send);
 	}
 	buffer_append(out, signature, sizeof(signature));
 	append_int32(out, 0); /* flags */
@@ -253,7 +240,7 @@ binary_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		if (nulls[attribute])
 			append_int32(out, -1);
 		else
-			append_value(out, &column->type, &encoder->send[i],
+			append_value(out, &column->type, &encoder->columns[i],
 						 values[attribute]);
 	}
 	current_column = NULL;

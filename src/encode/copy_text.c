@@ -23,7 +23,8 @@ struct RowEncoder
 static void
 text_check(const RowFormatOptions *options)
 {
-	if (options->quote || options->escape || options->force_quote)
+	if (options->quote || options->escape || options->force_quote ||
+		options->force_quote_columns)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options \"quote\", \"escape\" and \"force_quote\" "

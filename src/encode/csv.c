@@ -18,7 +18,8 @@ struct RowEncoder
 	RowShape		*shape;
 	RowFormatOptions options;
 	int				 null_len;
-	bool			*plain; /* by column: written directly, never quoted */
+	bool			*plain;	 /* by column: written directly, never quoted */
+	bool			*forced; /* or always quoted */
 	bool			 usual_quotes; /* both quote and escape are " */
 	TextValues		 values;
 };
@@ -41,36 +42,9 @@ never_quoted(const RowEncoder *encoder)
 {
 	const RowFormatOptions *options = &encoder->options;
 
-	return !options->force_quote && options->null[0] == '\0' &&
+	return options->null[0] == '\0' &&
 		   !text_is_plain_char(options->delimiter) &&
 		   !text_is_plain_char(options->quote);
-}
-
-static bool
-is_plain_kind(const TextValues *values, TypeKind kind)
-{
-	switch (kind)
-	{
-		case KIND_BOOL:
-		case KIND_INT2:
-		case KIND_INT4:
-		case KIND_INT8:
-		case KIND_OID:
-		case KIND_NUMERIC:
-		case KIND_UUID:
-		case KIND_TIME:
-		case KIND_TIMETZ:
-			return true;
-		case KIND_FLOAT4:
-		case KIND_FLOAT8:
-			return values->shortest_floats;
-		case KIND_DATE:
-		case KIND_TIMESTAMP:
-		case KIND_TIMESTAMPTZ:
-			return values->iso_dates;
-		default:
-			return false;
-	}
 }
 
 /* Appends text, unless something in it has to be quoted. */
@@ -145,10 +119,10 @@ append_quoted(const RowEncoder *encoder, const char *data, int len,
 }
 
 static void
-append_text(const RowEncoder *encoder, const char *data, int len,
+append_text(const RowEncoder *encoder, const char *data, int len, bool forced,
 			StringInfo out)
 {
-	bool quoted = encoder->options.force_quote ||
+	bool quoted = forced ||
 				  (len == encoder->null_len &&
 				   memcmp(data, encoder->options.null, len) == 0) ||
 				  (encoder->shape->ncolumns == 1 && len == 2 &&
@@ -181,7 +155,8 @@ append_jsonb(const RowEncoder *encoder, Datum value, StringInfo out)
 }
 
 static void
-append_value(RowEncoder *encoder, TypeShape *type, Datum value, StringInfo out)
+append_value(RowEncoder *encoder, TypeShape *type, Datum value, bool forced,
+			 StringInfo out)
 {
 	const char *text;
 	int			len;
@@ -189,29 +164,53 @@ append_value(RowEncoder *encoder, TypeShape *type, Datum value, StringInfo out)
 	if (type->kind == KIND_JSONB && append_jsonb(encoder, value, out))
 		return;
 	text = text_value(&encoder->values, type, value, &len);
-	append_text(encoder, text, len, out);
+	append_text(encoder, text, len, forced, out);
 }
 
+/* Names are quoted by the same rule, but force_quote is for values. */
 static void
 append_header(RowEncoder *encoder, StringInfo out)
 {
-	/* names are quoted by the same rule, but force_quote is for values */
-	bool force_quote = encoder->options.force_quote;
-	int	 start = out->len;
+	int start = out->len;
 
-	encoder->options.force_quote = false;
 	for (int i = 0; i < encoder->shape->ncolumns; i++)
 	{
 		const char *name = encoder->shape->columns[i].name;
 
 		if (i > 0)
 			buffer_append_char(out, encoder->options.delimiter);
-		append_text(encoder, name, strlen(name), out);
+		append_text(encoder, name, strlen(name), false, out);
 	}
 	buffer_append_char(out, '\n');
-	encoder->options.force_quote = force_quote;
 	if (encoder->options.encoding >= 0)
 		text_transcode(out, start, encoder->options.encoding);
+}
+
+/* By column: whether it is in the option "force_quote". */
+static bool *
+forced_columns(const RowShape *shape, const RowFormatOptions *options)
+{
+	bool	 *forced = palloc0(sizeof(bool) * Max(shape->ncolumns, 1));
+	ListCell *lc;
+
+	for (int i = 0; i < shape->ncolumns; i++)
+		forced[i] = options->force_quote;
+	foreach (lc, options->force_quote_columns)
+	{
+		int i = 0;
+
+		while (i < shape->ncolumns &&
+			   strcmp(shape->columns[i].name, lfirst(lc)) != 0)
+			i++;
+		if (i == shape->ncolumns)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column in option \"force_quote\" does not exist "
+							"or is not exported: \"%s\"",
+							(char *) lfirst(lc))));
+		forced[i] = true;
+	}
+	return forced;
 }
 
 static RowEncoder *
@@ -235,12 +234,13 @@ csv_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 		encoder->options.quote == '"' && encoder->options.escape == '"';
 	text_values_init(&encoder->values);
 
+	encoder->forced = forced_columns(shape, options);
 	direct = never_quoted(encoder);
 	encoder->plain = palloc0(sizeof(bool) * Max(shape->ncolumns, 1));
 	for (int i = 0; i < shape->ncolumns; i++)
 		encoder->plain[i] =
-			direct &&
-			is_plain_kind(&encoder->values, shape->columns[i].type.kind);
+			direct && !encoder->forced[i] &&
+			text_kind_is_plain(&encoder->values, shape->columns[i].type.kind);
 	if (options->encoding == GetDatabaseEncoding())
 		encoder->options.encoding = -1;
 	if (options->header)
@@ -265,11 +265,11 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 			buffer_append_char(out, encoder->options.delimiter);
 		if (nulls[attribute])
 			buffer_append(out, encoder->options.null, encoder->null_len);
-		else if (encoder->plain[i])
-			(void) text_value_plain(&encoder->values, &column->type,
-									values[attribute], out);
-		else
-			append_value(encoder, &column->type, values[attribute], out);
+		else if (!encoder->plain[i] ||
+				 !text_value_plain(&encoder->values, &column->type,
+								   values[attribute], out))
+			append_value(encoder, &column->type, values[attribute],
+						 encoder->forced[i], out);
 	}
 	current_column = NULL;
 	buffer_append_char(out, '\n');

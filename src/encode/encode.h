@@ -128,6 +128,42 @@ buffer_append_char(StringInfo out, char c)
 
 #define buffer_append_literal(out, s) buffer_append((out), (s), sizeof(s) - 1)
 
+/* ---- kinds of values (kind_form.c) */
+
+/* COPY's binary format. */
+typedef enum BinaryForm
+{
+	BINARY_BOOL,
+	BINARY_INT16,
+	BINARY_INT32, /* floats too: their bits */
+	BINARY_INT64,
+	BINARY_NUMERIC,
+	BINARY_BYTES, /* those of a varlena */
+	BINARY_NAME,
+	BINARY_UUID,
+	BINARY_TIMETZ,
+	BINARY_JSONB,
+	BINARY_LABEL,
+	BINARY_SEND /* by the type's own function */
+} BinaryForm;
+
+/* Whether PostgreSQL's text is letters, digits and "+-.: " only. */
+typedef enum TextForm
+{
+	TEXT_PLAIN,
+	TEXT_PLAIN_SHORTEST, /* with extra_float_digits > 0 */
+	TEXT_PLAIN_ISO,		 /* with DateStyle ISO */
+	TEXT_OTHER
+} TextForm;
+
+typedef struct KindForm
+{
+	BinaryForm binary;
+	TextForm   text;
+} KindForm;
+
+extern KindForm kind_form(TypeKind kind);
+
 /* ---- text of single values (text.c): PostgreSQL's own output, byte by byte */
 
 #define MAX_NUMBER_TEXT	  32 /* integers and floats */
@@ -294,6 +330,9 @@ extern void text_values_init(TextValues *values);
 /* Takes over the settings again, where they may have changed since. */
 extern void text_values_capture(TextValues *values);
 
+/* Whether text_value_plain() writes values of this kind. */
+extern bool text_kind_is_plain(const TextValues *values, TypeKind kind);
+
 /*
  * Writes a value whose text is made of letters, digits and "+-.: " only, if
  * it is of such a kind; else returns false and writes nothing.
@@ -325,13 +364,18 @@ typedef struct RowFormatOptions
 	char		quote, escape;
 	const char *null;		 /* NULL: the format's default */
 	bool		force_quote; /* csv: quote every value that is not NULL */
-	int			encoding;	 /* of text; -1: the server's */
-	int64		memory;		 /* bytes that the encoder may hold */
-	const char *compression; /* formats that compress by themselves */
+	List	   *force_quote_columns; /* or those of these columns */
+	int			encoding;			 /* of text; -1: the server's */
+	int64		memory;				 /* bytes that the encoder may hold */
+	const char *compression;		 /* formats that compress by themselves */
 	/* parquet: what becomes of values that it can't hold: "error", "null" or
 	 * "string" for all columns, or "column=policy" for one; the last counts */
 	List *lossy;
-	int64 group_rows; /* parquet: rows of a row group; 0: the default */
+	/* parquet: "column=form" or "type=form", on top of a profile's; forms are
+	 * "string", "decimal(p,s)" and "default" */
+	List	   *as;
+	const char *profile;	/* NULL: none */
+	int64		group_rows; /* parquet: rows of a row group; 0: the default */
 	/* if given, where values that became nulls are counted */
 	int64 *made_null;
 	/* if given, where the row that row() is called with lies; an encoder that

@@ -34,7 +34,8 @@ void
 row_format_check(const RowFormat *format, const RowFormatOptions *options)
 {
 	if (format != &row_format_parquet &&
-		(options->lossy != NIL || options->group_rows > 0))
+		(options->lossy != NIL || options->as != NIL || options->profile ||
+		 options->group_rows > 0))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("format \"%s\" takes no options of format "
 							   "\"parquet\"",
@@ -47,7 +48,8 @@ row_format_refuse_csv_options(const char			 *format,
 							  const RowFormatOptions *options)
 {
 	if (options->header || options->delimiter || options->quote ||
-		options->escape || options->null || options->force_quote)
+		options->escape || options->null || options->force_quote ||
+		options->force_quote_columns)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("format \"%s\" takes no options of format "
 							   "\"csv\"",

@@ -73,26 +73,17 @@ static char *
 put_datetime(char *dst, TypeKind kind, Datum value)
 {
 	*dst++ = '"';
-	switch (kind)
-	{
-		case KIND_DATE:
-			dst += text_date(dst, DatumGetDateADT(value));
-			break;
-		case KIND_TIME:
-			dst += text_time(dst, DatumGetTimeADT(value));
-			break;
-		case KIND_TIMETZ:
-			dst += text_timetz(dst, DatumGetTimeTzADTP(value)->time,
-							   DatumGetTimeTzADTP(value)->zone);
-			break;
-		case KIND_TIMESTAMP:
-			dst += text_timestamp(dst, DatumGetTimestamp(value), 'T');
-			break;
-		default:
-			dst += text_timestamptz_utc(dst, DatumGetTimestampTz(value), 'T',
-										"Z");
-			break;
-	}
+	if (kind == KIND_DATE)
+		dst += text_date(dst, DatumGetDateADT(value));
+	else if (kind == KIND_TIME)
+		dst += text_time(dst, DatumGetTimeADT(value));
+	else if (kind == KIND_TIMETZ)
+		dst += text_timetz(dst, DatumGetTimeTzADTP(value)->time,
+						   DatumGetTimeTzADTP(value)->zone);
+	else if (kind == KIND_TIMESTAMP)
+		dst += text_timestamp(dst, DatumGetTimestamp(value), 'T');
+	else
+		dst += text_timestamptz_utc(dst, DatumGetTimestampTz(value), 'T', "Z");
 	*dst++ = '"';
 	return dst;
 }
@@ -126,9 +117,22 @@ put_scalar(char *dst, const JsonStyle *style, TypeKind kind, Datum value)
 		case KIND_TIMESTAMP:
 		case KIND_TIMESTAMPTZ:
 			return put_datetime(dst, kind, value);
-		default:
-			return NULL;
+		case KIND_NUMERIC:
+		case KIND_TEXT:
+		case KIND_NAME:
+		case KIND_BYTEA:
+		case KIND_UUID:
+		case KIND_JSON:
+		case KIND_JSONB:
+		case KIND_ENUM:
+		case KIND_HSTORE:
+		case KIND_VECTOR:
+		case KIND_ARRAY:
+		case KIND_COMPOSITE:
+		case KIND_OTHER:
+			break;
 	}
+	return NULL;
 }
 
 /* Bytes that become whole groups of four characters. */
@@ -358,7 +362,22 @@ append_other(StringInfo out, const JsonStyle *style, TypeShape *type,
 		case KIND_COMPOSITE:
 			json_composite(out, style, type, value);
 			break;
-		default:
+		case KIND_BOOL:
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+		case KIND_OID:
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+		case KIND_NAME:
+		case KIND_DATE:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+		case KIND_ENUM:
+		case KIND_VECTOR:
+		case KIND_OTHER:
 			json_text_value(out, style, type, value);
 			break;
 	}

@@ -24,6 +24,14 @@
 #define MIN_PAGE_BYTES	   4096
 #define MAX_PAGE_BYTES	   (1024 * 1024)
 
+/*
+ * Readers number a file's row groups in 16 bits.  Where a file comes near to that,
+ * its groups get larger, twice as large after so many more.
+ */
+#define MAX_GROUPS		 PG_INT16_MAX
+#define MANY_GROUPS		 (MAX_GROUPS / 2)
+#define GROUPS_OF_A_SIZE 512
+
 /* Of all leaves, from part to part. */
 typedef struct Learned
 {
@@ -38,70 +46,15 @@ struct RowEncoder
 	const RowFormatOptions *options;
 };
 
-/* ---- options ---- */
-
-static LossyPolicy
-parse_policy(const char *name)
-{
-	if (pg_strcasecmp(name, "error") == 0)
-		return LOSSY_ERROR;
-	if (pg_strcasecmp(name, "null") == 0)
-		return LOSSY_NULL;
-	if (pg_strcasecmp(name, "string") == 0)
-		return LOSSY_STRING;
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unrecognized policy \"%s\" in option \"lossy\"",
-						   option_shown(name)),
-					errhint("Valid policies are \"error\", \"null\" and "
-							"\"string\", for all columns or as "
-							"\"column=policy\".")));
-}
-
-/* The part behind the last "=", which a column's name may contain. */
-static char *
-policy_of_item(const char *item)
-{
-	const char *equals = strrchr(item, '=');
-
-	return pstrdup(equals ? equals + 1 : item);
-}
-
-static void
-set_policy(ParquetWriter *writer, const char *item)
-{
-	const char *equals = strrchr(item, '=');
-	LossyPolicy policy = parse_policy(policy_of_item(item));
-	bool		found = equals == NULL;
-
-	for (int i = 0; i < writer->ncolumns; i++)
-	{
-		const char *name = writer->shape->columns[i].name;
-
-		if (equals && (strlen(name) != equals - item ||
-					   strncmp(name, item, equals - item) != 0))
-			continue;
-		writer->columns[i].lossy = policy;
-		writer->columns[i].is_named = equals != NULL;
-		found = true;
-	}
-	if (!found)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-						errmsg("column in option \"lossy\" does not exist: "
-							   "\"%s\"",
-							   option_shown(item))));
-}
-
 static void
 parquet_check(const RowFormatOptions *options)
 {
-	ListCell *lc;
-	int		  level;
+	int level;
 
 	row_format_refuse_csv_options("parquet", options);
 	row_format_require_utf8("parquet", options);
 	(void) parquet_codec_parse(options->compression, &level);
-	foreach (lc, options->lossy)
-		(void) parse_policy(policy_of_item(lfirst(lc)));
+	parquet_options_check(options);
 }
 
 /* ---- opening ---- */
@@ -247,7 +200,6 @@ parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 {
 	RowEncoder	  *encoder = palloc0_object(RowEncoder);
 	ParquetWriter *writer = &encoder->writer;
-	ListCell	  *lc;
 
 	if (shape->ncolumns == 0)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -264,8 +216,7 @@ parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 	writer->columns = palloc0(sizeof(ParquetColumn) * shape->ncolumns);
 	for (int i = 0; i < shape->ncolumns; i++)
 		writer->columns[i].shape = &shape->columns[i];
-	foreach (lc, options->lossy)
-		set_policy(writer, lfirst(lc));
+	parquet_options_apply(writer, options);
 	encoder->options = options;
 
 	schema_build(writer);
@@ -273,7 +224,7 @@ parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 	init_limits(writer, options);
 	init_workspaces(writer);
 	init_codec(encoder, options->compression);
-	writer->footer = footer_new(writer->context);
+	writer->footer = footer_new(writer->nleaves, writer->context);
 	writer->metadata = list_make2("outflow.columns", describe_columns(shape));
 	init_learned(writer, options);
 	append_file_bytes(encoder, PARQUET_MAGIC, strlen(PARQUET_MAGIC), out);
@@ -331,6 +282,18 @@ parquet_end_full_pages(ParquetWriter *writer, const ParquetNode *node)
 static void
 begin_group(ParquetWriter *writer)
 {
+	if (writer->ngroups == MAX_GROUPS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a Parquet file can't have more than %d row groups",
+						MAX_GROUPS),
+				 errhint("Use a smaller part_size, or a larger "
+						 "\"outflow.part_memory\".")));
+	writer->ngroups++;
+	if (writer->ngroups > MANY_GROUPS &&
+		writer->ngroups % GROUPS_OF_A_SIZE == 0)
+		writer->group_max_rows =
+			Min(2 * writer->group_max_rows, (int64) PG_INT32_MAX);
 	for (int i = 0; i < writer->nleaves; i++)
 		leaf_begin_group(&writer->leaves[i]);
 }

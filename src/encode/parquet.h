@@ -10,6 +10,7 @@
  * complete, so that a row group is what the memory limit bounds.
  *
  *	parquet.c			 the format's entry points, row groups
+ *	parquet_option.c	 what options say of columns and types
  *	parquet_node.c		 types -> nodes and leaves
  *	parquet_schema.c	 nodes -> the schema in the file
  *	parquet_value.c		 Datums -> leaves
@@ -27,6 +28,7 @@
 #ifndef OUTFLOW_PARQUET_H
 #define OUTFLOW_PARQUET_H
 
+#include "compression.h"
 #include "encode/encode.h"
 #include "encode/parquet_bits.h"
 
@@ -86,8 +88,8 @@ typedef struct Bounds
 {
 	Bound min;
 	Bound max;
-	bool  unbounded; /* there are values, but none of them has an order */
-	bool  no_max;	 /* a long maximum that can't be cut */
+	bool  unbounded; /* some value has no order, or no bound that can be cut:
+					  * neither min nor max counts */
 } Bounds;
 
 struct ParquetLeaf;
@@ -143,10 +145,10 @@ extern const char *dictionary_get(const Dictionary *dictionary, uint32 number,
 
 typedef struct ParquetCodec
 {
-	const char *name;
-	int			id; /* as the format numbers it */
-	int			min_level, max_level, default_level;
-	int			quick_level;	 /* tried as well when the user chose none */
+	CompressionId compression;
+	int			  id; /* as the format numbers it */
+	int			  default_level;
+	int			  quick_level;	 /* tried as well when the user chose none */
 	size_t (*bound)(size_t len); /* greatest size of len compressed bytes */
 	/* numbers: src is those of a fixed width, one behind the other */
 	size_t (*compress)(void *state, int level, bool numbers, const char *src,
@@ -156,7 +158,7 @@ typedef struct ParquetCodec
 } ParquetCodec;
 
 /*
- * Parses "zstd" or "zstd:7"; NULL is the default.  Errors name the rest.
+ * Parses "zstd" or "zstd:7"; NULL is zstd.
  * Without a level it is 0: each chunk takes its codec's default or quick one.
  */
 extern const ParquetCodec *parquet_codec_parse(const char *text, int *level);
@@ -324,13 +326,34 @@ typedef struct ParquetNode
 	struct ParquetColumn *column;
 } ParquetNode;
 
+/* What the user wants a column or type to become. */
+typedef struct ParquetForm
+{
+	enum
+	{
+		FORM_DEFAULT,
+		FORM_STRING,
+		FORM_DECIMAL
+	} kind;
+	int precision, scale; /* FORM_DECIMAL */
+} ParquetForm;
+
+typedef struct TypeForm
+{
+	const char *type;
+	ParquetForm form;
+} TypeForm;
+
 /* A column of the table. */
 typedef struct ParquetColumn
 {
 	const ColumnShape *shape;
 	LossyPolicy		   lossy;
-	bool			   is_named;  /* in the option */
-	int64			   made_null; /* values that Parquet can't hold */
+	bool			   is_named; /* in the option "lossy" */
+	bool			   has_form; /* of its own, from the option "as" */
+	ParquetForm		   form;
+	List			  *type_forms; /* TypeForm: the first that fits counts */
+	int64			   made_null;  /* values that Parquet can't hold */
 	ParquetNode		   node;
 } ParquetColumn;
 
@@ -358,7 +381,8 @@ typedef struct ParquetWriter
 
 	int			   ncolumns;
 	ParquetColumn *columns;
-	int			   ndirect; /* columns that are put row by row */
+	List		  *type_forms; /* TypeForm, those of a profile too */
+	int			   ndirect;	   /* columns that are put row by row */
 	ParquetNode	 **direct;
 	RowBatch	   batch; /* the others */
 	int			   nleaves;
@@ -387,6 +411,7 @@ typedef struct ParquetWriter
 	int64  group_max_rows;
 
 	int64 offset;	  /* bytes of the file so far */
+	int	  ngroups;	  /* of the file, with the open one */
 	int64 rows;		  /* of the file, without the open row group's */
 	int64 group_rows; /* of the open row group, with those that wait */
 	bool  page_due;	  /* some leaf's page is full */
@@ -396,6 +421,20 @@ typedef struct ParquetWriter
 
 /* Builds columns, nodes and leaves; policies are those of the columns. */
 extern void schema_build(ParquetWriter *writer);
+/* Whether a column's type, or a part of it, has values that Parquet hasn't. */
+extern bool parquet_has_unholdable(const ParquetColumn *column,
+								   const TypeShape	   *type);
+
+/* ---- parquet_option.c: what options say of columns and types ---- */
+
+/* As far as it can be checked without a table. */
+extern void parquet_options_check(const RowFormatOptions *options);
+/* Before the schema is built; what can't be done for a column is an error. */
+extern void		   parquet_options_apply(ParquetWriter			*writer,
+										 const RowFormatOptions *options);
+extern ParquetForm parquet_form_of(const ParquetColumn *column,
+								   const TypeShape	   *type);
+
 /* parquet_schema.c: the list of SchemaElements, as field id */
 extern void schema_write(const ParquetWriter *writer, Thrift *thrift, int id);
 
@@ -456,7 +495,7 @@ extern void decimal_to_bytes(int128 value, int width, char *dst);
 
 typedef struct ParquetFooter ParquetFooter;
 
-extern ParquetFooter *footer_new(MemoryContext context);
+extern ParquetFooter *footer_new(int nleaves, MemoryContext context);
 /* Takes what readers need to know of a chunk that was written. */
 extern void footer_add_chunk(ParquetFooter *footer, const ParquetLeaf *leaf,
 							 const ParquetPage *dictionary, int64 offset);

@@ -39,7 +39,6 @@ bounds_clear(Bounds *bounds)
 	bounds->min.exact = bounds->max.exact = true;
 	bounds->min.len = bounds->max.len = 0;
 	bounds->unbounded = false;
-	bounds->no_max = false;
 }
 
 /* ---- numbers ---- */
@@ -68,29 +67,34 @@ DEFINE_NUMBER_BOUNDS(bounds_of_uint32, uint32)
 DEFINE_NUMBER_BOUNDS(bounds_of_int64, int64)
 
 /*
- * NaN has no place in the order; zeros of both signs are equal, so that a
- * bound of zero has to cover both.
+ * NaN has no place in the order that the format defines, but has one in that of
+ * every reader: greater than all, or equal to itself.  So values with a NaN
+ * among them have no bounds.  Zeros of both signs are equal, so that a bound of
+ * zero has to cover both; which of them is there, it doesn't tell.
  */
 #define DEFINE_FLOAT_BOUNDS(name, type)                                       \
 	static void name(const char *data, int n, Bounds *bounds)                 \
 	{                                                                         \
 		type min = INFINITY, max = -INFINITY, value;                          \
+		bool nan = false;                                                     \
 		int	 i;                                                               \
                                                                               \
-		/* no comparison with NaN is true */                                  \
 		for (i = 0; i < n; i++)                                               \
 		{                                                                     \
 			memcpy(&value, data + i * sizeof(type), sizeof(type));            \
 			min = value < min ? value : min;                                  \
 			max = value > max ? value : max;                                  \
+			nan |= value != value;                                            \
 		}                                                                     \
-		bounds->unbounded = min > max;                                        \
-		if (bounds->unbounded)                                                \
+		bounds->unbounded = nan;                                              \
+		if (nan)                                                              \
 			return;                                                           \
 		min = min == 0 ? (type) -0.0 : min;                                   \
 		max = max == 0 ? (type) 0.0 : max;                                    \
 		bound_set(&bounds->min, &min, sizeof(type));                          \
 		bound_set(&bounds->max, &max, sizeof(type));                          \
+		bounds->min.exact = min != 0;                                         \
+		bounds->max.exact = max != 0;                                         \
 	}
 
 DEFINE_FLOAT_BOUNDS(bounds_of_float, float)
@@ -230,9 +234,10 @@ range_to_bounds(ParquetOrder order, const ByteRange *range, Bounds *bounds)
 	{
 		bound_set(&bounds->max, range->max, cut_length(order, range->max));
 		bounds->max.exact = false;
-		bounds->max.set = order == ORDER_TEXT ? increment_text(&bounds->max)
-											  : increment_bytes(&bounds->max);
-		bounds->no_max = !bounds->max.set;
+		/* a minimum without a maximum is misread by DataFusion */
+		bounds->unbounded = order == ORDER_TEXT
+								? !increment_text(&bounds->max)
+								: !increment_bytes(&bounds->max);
 	}
 }
 
@@ -421,5 +426,4 @@ bounds_merge(ParquetOrder order, Bounds *into, const Bounds *from)
 	merge_bound(order, &into->min, &from->min, 1);
 	merge_bound(order, &into->max, &from->max, -1);
 	into->unbounded |= from->unbounded;
-	into->no_max |= from->no_max;
 }

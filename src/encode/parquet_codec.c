@@ -183,112 +183,55 @@ lz4_page(void *state, int level, bool numbers, const char *src, size_t len,
 	return n;
 }
 
-/* The first is the default. */
 static const ParquetCodec codecs[] = {
-	{.name = "zstd",
+	{.compression = COMPRESSION_ZSTD,
 	 .id = 6,
-	 .min_level = 1,
-	 .max_level = 19,
 	 .default_level = 3,
 	 .quick_level = 1,
 	 .bound = zstd_bound,
 	 .compress = zstd_page,
 	 .begin = zstd_begin,
 	 .end = zstd_end},
-	{.name = "snappy",
+	{.compression = COMPRESSION_SNAPPY,
 	 .id = 1,
 	 .bound = snappy_bound,
 	 .compress = snappy_page,
 	 .begin = begin_nothing,
 	 .end = end_nothing},
-	{.name = "gzip",
+	{.compression = COMPRESSION_GZIP,
 	 .id = 2,
-	 .min_level = 1,
-	 .max_level = 9,
 	 .default_level = 6,
 	 .quick_level = 1,
 	 .bound = gzip_bound,
 	 .compress = gzip_page,
 	 .begin = gzip_begin,
 	 .end = gzip_end},
-	{.name = "lz4_raw",
+	/* the format's LZ4_RAW: what it calls LZ4 is deprecated */
+	{.compression = COMPRESSION_LZ4,
 	 .id = 7,
-	 .min_level = 1,
-	 .max_level = 12,
 	 .default_level = 1,
 	 .quick_level = 1,
 	 .bound = lz4_bound,
 	 .compress = lz4_page,
 	 .begin = begin_nothing,
 	 .end = end_nothing},
-	{.name = "none",
+	{.compression = COMPRESSION_NONE,
 	 .bound = none_bound,
 	 .compress = none_compress,
 	 .begin = begin_nothing,
 	 .end = end_nothing},
 };
 
-static void
-refuse_codec(const char *text)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized compression \"%s\" of a Parquet file",
-					option_shown(text)),
-			 errhint("Valid ones are \"zstd\", \"snappy\", \"gzip\", "
-					 "\"lz4_raw\" and \"none\"; a level may follow, as in "
-					 "\"zstd:7\".")));
-}
-
-static int
-parse_level(const ParquetCodec *codec, const char *text, const char *digits)
-{
-	char *end;
-	long  level;
-
-	errno = 0;
-	level = strtol(digits, &end, 10);
-	if (*digits == '\0' || *end != '\0' || errno != 0)
-		refuse_codec(text);
-	if (codec->max_level == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("compression \"%s\" has no levels", codec->name)));
-	if (level < codec->min_level || level > codec->max_level)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("level %ld of compression \"%s\" is out of range",
-						level, codec->name),
-				 errhint("Its levels are %d to %d.", codec->min_level,
-						 codec->max_level)));
-	return (int) level;
-}
-
 const ParquetCodec *
 parquet_codec_parse(const char *text, int *level)
 {
-	const char *colon;
-	size_t		len;
-	int			i;
+	Compression compression = compression_parse(text ? text : "zstd", true);
 
-	if (text == NULL)
-		text = codecs[0].name;
-	colon = strchr(text, ':');
-	len = colon ? (size_t) (colon - text) : strlen(text);
-	/* what users call it; what the format calls LZ4 is deprecated */
-	if (len == 3 && pg_strncasecmp(text, "lz4", len) == 0)
-		return parquet_codec_parse(
-			colon ? psprintf("lz4_raw%s", colon) : "lz4_raw", level);
-	for (i = 0; i < lengthof(codecs); i++)
+	*level = compression.has_level ? compression.level : 0;
+	for (int i = 0; i < lengthof(codecs); i++)
 	{
-		const ParquetCodec *codec = &codecs[i];
-
-		if (strlen(codec->name) != len ||
-			pg_strncasecmp(codec->name, text, len) != 0)
-			continue;
-		*level = colon ? parse_level(codec, text, colon + 1) : 0;
-		return codec;
+		if (codecs[i].compression == compression.id)
+			return &codecs[i];
 	}
-	refuse_codec(text);
-	return NULL; /* not reached */
+	elog(ERROR, "pages can't be compressed with %s", compression.name);
 }

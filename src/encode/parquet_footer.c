@@ -4,7 +4,9 @@
  *
  * A chunk's metadata and its two indexes are written into buffers as soon as
  * the chunk is, so that its pages can be forgotten.  Only where the indexes
- * will lie is not known before the end.
+ * will lie is not known before the end, and whether bounds may stand there: a
+ * reader (DataFusion) takes the greatest of those that a column's chunks have for
+ * the greatest of the file.  So they are in all of them or in none.
  */
 #include "postgres.h"
 
@@ -16,6 +18,8 @@ typedef struct ChunkEntry
 	uint32 metadata_len;
 	uint32 column_index_len; /* 0: the chunk has none */
 	uint32 offset_index_len;
+	/* where its bounds stand in its metadata */
+	uint32 bounds_at, bounds_len;
 } ChunkEntry;
 
 typedef struct GroupEntry
@@ -32,11 +36,12 @@ struct ParquetFooter
 	Bytes	   chunks; /* ChunkEntry */
 	Bytes	   groups; /* GroupEntry */
 	Bytes	   metadata, column_indexes, offset_indexes;
-	GroupEntry group; /* the open one */
+	bool	  *unbounded; /* by leaf: some chunk has no bounds */
+	GroupEntry group;	  /* the open one */
 };
 
 ParquetFooter *
-footer_new(MemoryContext context)
+footer_new(int nleaves, MemoryContext context)
 {
 	ParquetFooter *footer =
 		MemoryContextAllocZero(context, sizeof(ParquetFooter));
@@ -46,6 +51,7 @@ footer_new(MemoryContext context)
 	bytes_init(&footer->metadata, context);
 	bytes_init(&footer->column_indexes, context);
 	bytes_init(&footer->offset_indexes, context);
+	footer->unbounded = MemoryContextAllocZero(context, nleaves);
 	return footer;
 }
 
@@ -92,7 +98,7 @@ put_column_index(const ParquetLeaf *leaf, Bytes *out)
 	ParquetPage *page;
 
 	/* all of a chunk's pages have bounds, or there is no index */
-	if (leaf->bounds.unbounded || leaf->bounds.no_max)
+	if (leaf->bounds.unbounded)
 		return;
 	thrift_begin(&thrift, out);
 	thrift_list(&thrift, 1, THRIFT_TRUE, leaf->npages);
@@ -135,21 +141,23 @@ put_offset_index(const ParquetLeaf *leaf, int64 offset, Bytes *out)
 /* ---- a chunk's metadata ---- */
 
 static void
-put_statistics(Thrift *thrift, int id, const ParquetLeaf *leaf)
+put_statistics(Thrift *thrift, int id, const ParquetLeaf *leaf,
+			   ChunkEntry *entry)
 {
 	const Bounds *bounds = &leaf->bounds;
-	bool		  has_max = bounds->max.set && !bounds->no_max;
 
 	thrift_struct(thrift, id);
 	thrift_i64(thrift, 3, leaf->chunk_nulls);
-	if (has_max)
+	entry->bounds_at = thrift->out->len - entry->metadata_len;
+	if (bounds->min.set && !bounds->unbounded)
+	{
 		thrift_binary(thrift, 5, bounds->max.data, bounds->max.len);
-	if (bounds->min.set)
 		thrift_binary(thrift, 6, bounds->min.data, bounds->min.len);
-	if (has_max)
 		thrift_bool(thrift, 7, bounds->max.exact);
-	if (bounds->min.set)
 		thrift_bool(thrift, 8, bounds->min.exact);
+	}
+	entry->bounds_len =
+		thrift->out->len - entry->metadata_len - entry->bounds_at;
 	thrift_end(thrift);
 }
 
@@ -201,7 +209,7 @@ put_encoding_stats(Thrift *thrift, int id, const ParquetLeaf *leaf)
 static void
 put_chunk_metadata(const ParquetLeaf *leaf, int64 plain_size,
 				   int64 stored_size, int64 offset, int64 data_offset,
-				   Bytes *out)
+				   ChunkEntry *entry, Bytes *out)
 {
 	Thrift	  thrift;
 	ListCell *lc;
@@ -219,7 +227,7 @@ put_chunk_metadata(const ParquetLeaf *leaf, int64 plain_size,
 	thrift_i64(&thrift, 9, data_offset);
 	if (data_offset != offset)
 		thrift_i64(&thrift, 11, offset);
-	put_statistics(&thrift, 12, leaf);
+	put_statistics(&thrift, 12, leaf, entry);
 	put_encoding_stats(&thrift, 13, leaf);
 	thrift_end(&thrift);
 }
@@ -243,7 +251,7 @@ footer_add_chunk(ParquetFooter *footer, const ParquetLeaf *leaf,
 	entry.column_index_len = footer->column_indexes.len;
 	entry.offset_index_len = footer->offset_indexes.len;
 	put_chunk_metadata(leaf, plain_size, stored_size, offset, data_offset,
-					   &footer->metadata);
+					   &entry, &footer->metadata);
 	put_column_index(leaf, &footer->column_indexes);
 	put_offset_index(leaf, data_offset, &footer->offset_indexes);
 	entry.metadata_len = footer->metadata.len - entry.metadata_len;
@@ -253,6 +261,8 @@ footer_add_chunk(ParquetFooter *footer, const ParquetLeaf *leaf,
 		footer->offset_indexes.len - entry.offset_index_len;
 	bytes_append(&footer->chunks, &entry, sizeof(entry));
 
+	if (leaf->bounds.unbounded)
+		footer->unbounded[footer->group.nchunks] = true;
 	if (footer->group.nchunks++ == 0)
 		footer->group.offset = offset;
 	footer->group.plain_size += plain_size;
@@ -279,13 +289,17 @@ typedef struct ChunkCursor
 } ChunkCursor;
 
 static void
-put_chunk(Thrift *thrift, ChunkCursor *cursor)
+put_chunk(Thrift *thrift, bool unbounded, ChunkCursor *cursor)
 {
 	const ChunkEntry *entry = cursor->entry++;
+	size_t kept = unbounded ? entry->bounds_at : entry->metadata_len;
+	size_t skipped = unbounded ? kept + entry->bounds_len : kept;
 
 	thrift_element_struct(thrift);
 	thrift_i64(thrift, 2, 0);
-	thrift_struct_copy(thrift, 3, cursor->metadata, entry->metadata_len);
+	thrift_struct_copy(thrift, 3, cursor->metadata, kept);
+	bytes_append(thrift->out, cursor->metadata + skipped,
+				 entry->metadata_len - skipped);
 	thrift_i64(thrift, 4, cursor->offset_index);
 	thrift_i32(thrift, 5, entry->offset_index_len);
 	if (entry->column_index_len > 0)
@@ -300,19 +314,18 @@ put_chunk(Thrift *thrift, ChunkCursor *cursor)
 }
 
 static void
-put_group(Thrift *thrift, const GroupEntry *group, int ordinal,
-		  ChunkCursor *cursor)
+put_group(Thrift *thrift, const GroupEntry *group, const bool *unbounded,
+		  int ordinal, ChunkCursor *cursor)
 {
 	thrift_element_struct(thrift);
 	thrift_list(thrift, 1, THRIFT_STRUCT, group->nchunks);
 	for (int i = 0; i < group->nchunks; i++)
-		put_chunk(thrift, cursor);
+		put_chunk(thrift, unbounded[i], cursor);
 	thrift_i64(thrift, 2, group->plain_size);
 	thrift_i64(thrift, 3, group->rows);
 	thrift_i64(thrift, 5, group->offset);
 	thrift_i64(thrift, 6, group->stored_size);
-	if (ordinal <= PG_INT16_MAX)
-		thrift_i16(thrift, 7, ordinal);
+	thrift_i16(thrift, 7, ordinal);
 	thrift_end(thrift);
 }
 
@@ -345,6 +358,15 @@ put_column_orders(Thrift *thrift, int id, int nleaves)
 	}
 }
 
+/* The form that readers parse, which has no room for parentheses of Debian's. */
+static char *
+created_by(void)
+{
+	return psprintf("outflow version " OUTFLOW_VERSION
+					" (build PostgreSQL %.*s)",
+					(int) strcspn(PG_VERSION, " ()"), PG_VERSION);
+}
+
 static void
 put_file_metadata(const ParquetWriter *writer, ChunkCursor *cursor, Bytes *out)
 {
@@ -359,10 +381,9 @@ put_file_metadata(const ParquetWriter *writer, ChunkCursor *cursor, Bytes *out)
 	thrift_i64(&thrift, 3, writer->rows);
 	thrift_list(&thrift, 4, THRIFT_STRUCT, ngroups);
 	for (int i = 0; i < ngroups; i++)
-		put_group(&thrift, &groups[i], i, cursor);
+		put_group(&thrift, &groups[i], footer->unbounded, i, cursor);
 	put_key_values(&thrift, 5, writer->metadata);
-	thrift_string(&thrift, 6,
-				  "outflow version 1.0 (build PostgreSQL " PG_VERSION ")");
+	thrift_string(&thrift, 6, created_by());
 	put_column_orders(&thrift, 7, writer->nleaves);
 	thrift_end(&thrift);
 }

@@ -52,15 +52,34 @@ decimal_of_typmod(int32 typmod, int *precision, int *scale)
 
 /* ---- what Parquet may not be able to hold ---- */
 
+/* Of a numeric: its own, or the one that the options give to it. */
 static bool
-type_has_unholdable(const TypeShape *type)
+decimal_of(const ParquetColumn *column, const TypeShape *type, int *precision,
+		   int *scale)
+{
+	ParquetForm form = parquet_form_of(column, type);
+	bool		own = decimal_of_typmod(type->typmod, precision, scale);
+
+	if (form.kind == FORM_DECIMAL && (column->has_form || !own))
+	{
+		*precision = form.precision;
+		*scale = form.scale;
+		return true;
+	}
+	return own;
+}
+
+bool
+parquet_has_unholdable(const ParquetColumn *column, const TypeShape *type)
 {
 	int precision, scale;
 
+	if (parquet_form_of(column, type).kind == FORM_STRING)
+		return false;
 	switch (type->kind)
 	{
 		case KIND_NUMERIC:
-			return decimal_of_typmod(type->typmod, &precision, &scale);
+			return decimal_of(column, type, &precision, &scale);
 		case KIND_DATE:
 		case KIND_TIME:
 		case KIND_TIMETZ:
@@ -71,25 +90,47 @@ type_has_unholdable(const TypeShape *type)
 		case KIND_COMPOSITE:
 			for (int i = 0; i < type->fields->ncolumns; i++)
 			{
-				if (type_has_unholdable(&type->fields->columns[i].type))
+				if (parquet_has_unholdable(column,
+										   &type->fields->columns[i].type))
 					return true;
 			}
 			return false;
-		default:
-			return false;
+		case KIND_BOOL:
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+		case KIND_OID:
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+		case KIND_TEXT:
+		case KIND_NAME:
+		case KIND_BYTEA:
+		case KIND_UUID:
+		case KIND_JSON:
+		case KIND_JSONB:
+		case KIND_ENUM:
+		case KIND_HSTORE:
+		case KIND_VECTOR:
+		case KIND_OTHER:
+			break;
 	}
+	return false;
 }
 
 /* Whether lossy => null can make nulls of the column's values. */
 static bool
-may_become_null(const TypeShape *type)
+may_become_null(const ParquetColumn *column, const TypeShape *type)
 {
+	/* there a text may be in any encoding */
+	bool text = GetDatabaseEncoding() == PG_SQL_ASCII;
+
+	if (parquet_form_of(column, type).kind == FORM_STRING)
+		return text;
 	switch (type->kind)
 	{
 		case KIND_COMPOSITE:
 			/* its fields can, each for itself */
-			return type->fields->ncolumns == 0 &&
-				   GetDatabaseEncoding() == PG_SQL_ASCII;
+			return type->fields->ncolumns == 0 && text;
 		case KIND_TEXT:
 		case KIND_NAME:
 		case KIND_ENUM:
@@ -97,11 +138,27 @@ may_become_null(const TypeShape *type)
 		case KIND_JSONB:
 		case KIND_HSTORE:
 		case KIND_OTHER:
-			/* there it may be in any encoding */
-			return GetDatabaseEncoding() == PG_SQL_ASCII;
-		default:
-			return type_has_unholdable(type);
+			return text;
+		case KIND_BOOL:
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+		case KIND_OID:
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+		case KIND_NUMERIC:
+		case KIND_BYTEA:
+		case KIND_UUID:
+		case KIND_DATE:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+		case KIND_VECTOR:
+		case KIND_ARRAY:
+			break;
 	}
+	return parquet_has_unholdable(column, type);
 }
 
 /* ---- building ---- */
@@ -151,7 +208,7 @@ map_integer(ParquetNode *node, NodeKind kind, int bits, bool is_signed)
 static void
 map_numeric(ParquetNode *node)
 {
-	if (!decimal_of_typmod(node->type->typmod, &node->precision, &node->scale))
+	if (!decimal_of(node->column, node->type, &node->precision, &node->scale))
 	{
 		map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
 		return;
@@ -260,7 +317,12 @@ map_primitive(ParquetNode *node)
 		case KIND_HSTORE:
 			map_text(node, NODE_JSON_OF, LOGICAL_JSON);
 			break;
-		default:
+		case KIND_NAME:
+		case KIND_ENUM:
+		case KIND_VECTOR:
+		case KIND_ARRAY:
+		case KIND_COMPOSITE:
+		case KIND_OTHER:
 			map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
 			break;
 	}
@@ -282,10 +344,12 @@ build_leaf(Builder *builder, ParquetNode *node, bool as_text)
 	node->leaf->max_def = node->def;
 	node->leaf->max_rep = node->rep;
 	node->leaf->path = list_copy(builder->path);
-	if (as_text)
+	map_primitive(node);
+	/* a document's text is its JSON, whatever it is called */
+	if (as_text && node->logical == LOGICAL_JSON)
+		node->logical = LOGICAL_STRING;
+	else if (as_text && node->kind != NODE_TEXT)
 		map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
-	else
-		map_primitive(node);
 }
 
 /* The repeated group "list" between a list and its element has a level. */
@@ -368,8 +432,10 @@ build_group(Builder *builder, ParquetNode *node)
 static void
 build_node(Builder *builder, ParquetNode *node)
 {
-	bool as_text = builder->column->lossy == LOSSY_STRING &&
-				   type_has_unholdable(&builder->column->shape->type);
+	const ParquetColumn *column = builder->column;
+	bool as_text = parquet_form_of(column, node->type).kind == FORM_STRING ||
+				   (column->lossy == LOSSY_STRING &&
+					parquet_has_unholdable(column, &column->shape->type));
 
 	check_stack_depth();
 	builder->writer->nelements++;
@@ -413,9 +479,10 @@ build_columns(ParquetWriter *writer)
 		node->name = name_in_utf8(shape->name);
 		node->attno = shape->attnum - 1;
 		node->field_id = shape->attnum;
-		node->optional = !shape->not_null ||
-						 (column->lossy == LOSSY_NULL &&
-						  (column->is_named || may_become_null(&shape->type)));
+		node->optional =
+			!shape->not_null ||
+			(column->lossy == LOSSY_NULL &&
+			 (column->is_named || may_become_null(column, &shape->type)));
 		node->type = &shape->type;
 		node->column = column;
 		node->ndims =

@@ -72,7 +72,18 @@ convert(NodeKind kind, Datum value, int64 *number)
 				return "a timestamp after the year 294246";
 			*number += EPOCH_USECS;
 			break;
-		default:
+		case NODE_TIMETZ:
+		case NODE_DECIMAL32:
+		case NODE_DECIMAL64:
+		case NODE_DECIMAL128:
+		case NODE_BYTEA:
+		case NODE_UUID:
+		case NODE_TEXT:
+		case NODE_TEXT_OF:
+		case NODE_JSON_OF:
+		case NODE_LIST:
+		case NODE_VECTOR:
+		case NODE_GROUP:
 			elog(ERROR, "unexpected kind of number: %d", kind);
 	}
 	return NULL;
@@ -99,9 +110,21 @@ is_number(const ParquetNode *node)
 		case NODE_TIME:
 		case NODE_TIMESTAMP:
 			return node->type->byval;
-		default:
-			return false;
+		case NODE_TIMETZ:
+		case NODE_DECIMAL32:
+		case NODE_DECIMAL64:
+		case NODE_DECIMAL128:
+		case NODE_BYTEA:
+		case NODE_UUID:
+		case NODE_TEXT:
+		case NODE_TEXT_OF:
+		case NODE_JSON_OF:
+		case NODE_LIST:
+		case NODE_VECTOR:
+		case NODE_GROUP:
+			break;
 	}
+	return false;
 }
 
 /* ---- gathering ---- */
@@ -213,9 +236,21 @@ collect_numbers(ParquetWriter *writer, const ParquetNode *node)
 			return collect(writer, node, NODE_TIME, sizeof(int64));
 		case NODE_TIMESTAMP:
 			return collect(writer, node, NODE_TIMESTAMP, sizeof(int64));
-		default:
-			return 0; /* is_number() */
+		case NODE_TIMETZ:
+		case NODE_DECIMAL32:
+		case NODE_DECIMAL64:
+		case NODE_DECIMAL128:
+		case NODE_BYTEA:
+		case NODE_UUID:
+		case NODE_TEXT:
+		case NODE_TEXT_OF:
+		case NODE_JSON_OF:
+		case NODE_LIST:
+		case NODE_VECTOR:
+		case NODE_GROUP:
+			break;
 	}
+	elog(ERROR, "unexpected kind of number: %d", node->kind);
 }
 
 static void

@@ -34,18 +34,31 @@ text_values_init(TextValues *values)
 	initStringInfo(&values->scratch);
 }
 
+bool
+text_kind_is_plain(const TextValues *values, TypeKind kind)
+{
+	switch (kind_form(kind).text)
+	{
+		case TEXT_PLAIN:
+			return true;
+		case TEXT_PLAIN_SHORTEST:
+			return values->shortest_floats;
+		case TEXT_PLAIN_ISO:
+			return values->iso_dates;
+		case TEXT_OTHER:
+			break;
+	}
+	return false;
+}
+
 static int
 plain_datetime(char *dst, TypeKind kind, Datum value)
 {
-	switch (kind)
-	{
-		case KIND_DATE:
-			return text_date(dst, DatumGetDateADT(value));
-		case KIND_TIMESTAMP:
-			return text_timestamp(dst, DatumGetTimestamp(value), ' ');
-		default:
-			return text_timestamptz_session(dst, DatumGetTimestampTz(value));
-	}
+	if (kind == KIND_DATE)
+		return text_date(dst, DatumGetDateADT(value));
+	if (kind == KIND_TIMESTAMP)
+		return text_timestamp(dst, DatumGetTimestamp(value), ' ');
+	return text_timestamptz_session(dst, DatumGetTimestampTz(value));
 }
 
 bool
@@ -53,7 +66,7 @@ text_value_plain(const TextValues *values, TypeShape *type, Datum value,
 				 StringInfo out)
 {
 	char *dst = buffer_reserve(out, MAX_DATETIME_TEXT);
-	int	  len;
+	int	  len = 0;
 
 	switch (type->kind)
 	{
@@ -103,7 +116,17 @@ text_value_plain(const TextValues *values, TypeShape *type, Datum value,
 		case KIND_UUID:
 			text_uuid(out, value);
 			return true;
-		default:
+		case KIND_TEXT:
+		case KIND_NAME:
+		case KIND_BYTEA:
+		case KIND_JSON:
+		case KIND_JSONB:
+		case KIND_ENUM:
+		case KIND_HSTORE:
+		case KIND_VECTOR:
+		case KIND_ARRAY:
+		case KIND_COMPOSITE:
+		case KIND_OTHER:
 			return false;
 	}
 	buffer_advance(out, len);
@@ -149,7 +172,25 @@ text_value(TextValues *values, TypeShape *type, Datum value, int *len)
 			text = enum_label(type, DatumGetObjectId(value));
 			*len = strlen(text);
 			return text;
-		default:
+		case KIND_BOOL:
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+		case KIND_OID:
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+		case KIND_NUMERIC:
+		case KIND_UUID:
+		case KIND_DATE:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+		case KIND_HSTORE:
+		case KIND_VECTOR:
+		case KIND_ARRAY:
+		case KIND_COMPOSITE:
+		case KIND_OTHER:
 			buffer_reset(scratch);
 			if (text_value_plain(values, type, value, scratch))
 			{

@@ -94,17 +94,9 @@ append_hex(StringInfo out, Datum value)
 static bool
 is_special(TypeKind kind, Datum value)
 {
-	switch (kind)
-	{
-		case KIND_FLOAT4:
-			return !isfinite(DatumGetFloat4(value));
-		case KIND_FLOAT8:
-			return !isfinite(DatumGetFloat8(value));
-		case KIND_NUMERIC:
-			return numeric_is_special(value);
-		default:
-			return false;
-	}
+	return (kind == KIND_FLOAT4 && !isfinite(DatumGetFloat4(value))) ||
+		   (kind == KIND_FLOAT8 && !isfinite(DatumGetFloat8(value))) ||
+		   (kind == KIND_NUMERIC && numeric_is_special(value));
 }
 
 void
@@ -137,7 +129,22 @@ wal2json_value(StringInfo out, Wal2json *wal2json,
 		case KIND_BYTEA:
 			append_hex(out, value);
 			break;
-		default:
+		case KIND_TEXT:
+		case KIND_NAME:
+		case KIND_UUID:
+		case KIND_DATE:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+		case KIND_JSON:
+		case KIND_JSONB:
+		case KIND_ENUM:
+		case KIND_HSTORE:
+		case KIND_VECTOR:
+		case KIND_ARRAY:
+		case KIND_COMPOSITE:
+		case KIND_OTHER:
 			append_quoted(out, wal2json, column->source, value);
 			break;
 	}

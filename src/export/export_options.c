@@ -19,7 +19,6 @@
 typedef struct RawOptions
 {
 	bool  header;
-	bool  force_quote;
 	bool  overwrite;
 	bool  row_security;
 	int	  carry;
@@ -29,7 +28,10 @@ typedef struct RawOptions
 	char *escape;
 	char *null;
 	char *encoding;
+	char *force_quote;
 	List *lossy;
+	List *as;
+	char *profile;
 	int	  row_group_rows;
 } RawOptions;
 
@@ -37,17 +39,19 @@ static const OptionChoice carry_modes[] = {
 	{"link", CARRY_LINK}, {"reference", CARRY_REFERENCE}, {NULL}};
 
 static const OptionSpec table[] = {
+	{"as", OPTION_LIST, offsetof(RawOptions, as)},
 	{"carry", OPTION_ENUM, offsetof(RawOptions, carry), "link", 0, 0,
 	 carry_modes},
 	{"checksum", OPTION_STRING, offsetof(RawOptions, checksum), "xxh128"},
 	{"delimiter", OPTION_STRING, offsetof(RawOptions, delimiter)},
-	{"encoding", OPTION_STRING, offsetof(RawOptions, encoding), "UTF8"},
+	{"encoding", OPTION_STRING, offsetof(RawOptions, encoding)},
 	{"escape", OPTION_STRING, offsetof(RawOptions, escape)},
-	{"force_quote", OPTION_BOOL, offsetof(RawOptions, force_quote)},
+	{"force_quote", OPTION_STRING, offsetof(RawOptions, force_quote)},
 	{"header", OPTION_BOOL, offsetof(RawOptions, header)},
 	{"lossy", OPTION_LIST, offsetof(RawOptions, lossy)},
 	{"null", OPTION_STRING, offsetof(RawOptions, null)},
 	{"overwrite", OPTION_BOOL, offsetof(RawOptions, overwrite)},
+	{"profile", OPTION_STRING, offsetof(RawOptions, profile)},
 	{"quote", OPTION_STRING, offsetof(RawOptions, quote)},
 	{"row_group_rows", OPTION_INT, offsetof(RawOptions, row_group_rows), NULL,
 	 1, PG_INT32_MAX},
@@ -118,6 +122,41 @@ single_byte(const char *name, const char *text)
 	return text[0];
 }
 
+/*
+ * true or "*" for all columns, false for none, or a list of names, in which
+ * those that look like one of these are double-quoted.
+ */
+static void
+set_force_quote(const char *text, RowFormatOptions *options)
+{
+	static const OptionSpec list = {"force_quote", OPTION_LIST, 0};
+
+	if (text == NULL || strcmp(text, "false") == 0)
+		return;
+	options->force_quote = strcmp(text, "true") == 0 || strcmp(text, "*") == 0;
+	if (!options->force_quote)
+		option_set(&list, OPTION_KIND, text, &options->force_quote_columns);
+}
+
+/*
+ * Text of SQL_ASCII is bytes of no known encoding: they are exported as they
+ * are, unless the user names an encoding, which they are then checked for.
+ */
+static int
+encoding_of(const char *name)
+{
+	int encoding;
+
+	if (name == NULL)
+		return GetDatabaseEncoding() == PG_SQL_ASCII ? PG_SQL_ASCII : PG_UTF8;
+	encoding = pg_char_to_encoding(name);
+	if (encoding < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown encoding \"%s\"", option_shown(name))));
+	return encoding;
+}
+
 void
 export_options_parse(const char *json, ExportOptions *options)
 {
@@ -132,21 +171,16 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->carry = raw.carry;
 	options->checksum = checksum_parse(raw.checksum);
 	options->row.header = raw.header;
-	options->row.force_quote = raw.force_quote;
+	set_force_quote(raw.force_quote, &options->row);
 	options->row.delimiter = single_byte("delimiter", raw.delimiter);
 	options->row.quote = single_byte("quote", raw.quote);
 	options->row.escape = single_byte("escape", raw.escape);
 	options->row.null = raw.null;
 	options->row.lossy = raw.lossy;
+	options->row.as = raw.as;
+	options->row.profile = raw.profile;
 	options->row.group_rows = raw.row_group_rows;
-	options->row.encoding = pg_char_to_encoding(raw.encoding);
-	if (options->row.encoding < 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("unknown encoding \"%s\"",
-							   option_shown(raw.encoding))));
-	/* bytes of no known encoding can't be converted */
-	if (GetDatabaseEncoding() == PG_SQL_ASCII)
-		options->row.encoding = PG_SQL_ASCII;
+	options->row.encoding = encoding_of(raw.encoding);
 }
 
 int64

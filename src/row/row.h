@@ -137,6 +137,11 @@ extern bool row_shape_uses(const RowShape *shape, Oid relid);
 /* The type as users write it: format_type of oid and typmod. */
 extern char *type_shape_name(const TypeShape *type);
 
+/* Whether this is its name in pg_type, or that of its base type. */
+extern bool type_shape_is_named(const TypeShape *type, const char *name);
+/* Whether some schema has a type of this name. */
+extern bool type_name_exists(const char *name);
+
 /*
  * The kind of the type that is declared: KIND_OTHER for domains, and for
  * types that only look like one with a kind (xid is no number to its users).

@@ -295,6 +295,44 @@ type_shape_name(const TypeShape *type)
 		FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_ALLOW_INVALID);
 }
 
+static bool
+is_named(Oid oid, const char *name)
+{
+	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(oid));
+	bool	  result = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		result = strcmp(NameStr(((Form_pg_type) GETSTRUCT(tuple))->typname),
+						name) == 0;
+		ReleaseSysCache(tuple);
+	}
+	return result;
+}
+
+bool
+type_shape_is_named(const TypeShape *type, const char *name)
+{
+	return is_named(type->oid, name) ||
+		   (type->base != type->oid && is_named(type->base, name));
+}
+
+bool
+type_name_exists(const char *name)
+{
+	NameData  key;
+	CatCList *list;
+	bool	  result;
+
+	if (strlen(name) >= NAMEDATALEN)
+		return false;
+	namestrcpy(&key, name);
+	list = SearchSysCacheList1(TYPENAMENSP, NameGetDatum(&key));
+	result = list->n_members > 0;
+	ReleaseCatCacheList(list);
+	return result;
+}
+
 const char *
 enum_label(TypeShape *type, Oid value)
 {

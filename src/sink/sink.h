@@ -21,6 +21,8 @@
 #include "nodes/pg_list.h"
 #include "port/pg_crc32c.h"
 
+#include "compression.h"
+
 typedef struct Sink Sink;
 
 typedef struct SinkOps
@@ -112,15 +114,12 @@ extern Sink *meter_new(Sink *next, Meter *meter, bool with_crc,
 /* ---- compression: one file per method, one row per method in compress.c */
 typedef struct CompressMethod
 {
-	const char *name;	   /* as users write it */
-	const char *extension; /* with its dot, "" for none */
-	int			min_level, max_level, default_level;
+	CompressionId id;
+	const char	 *extension; /* with its dot, "" for none */
 	Sink *(*compressor)(Sink *next, int level);
 	/* A stage that turns stored bytes into plain ones, for verification. */
 	Sink *(*decompressor)(Sink *next);
 } CompressMethod;
-
-extern const CompressMethod compress_methods[]; /* ends with a NULL name */
 
 /* Parses "zstd" or "zstd:7"; an error names the valid ones. */
 extern const CompressMethod *compress_parse(const char *text, int *level);

@@ -222,6 +222,10 @@ read_policies(FuzzInput *in, RowShape *shape, ExpectPolicy *policies,
 		policies[i] = most;
 		if (choice >= lengthof(names))
 			continue;
+		/* what has no effect is refused */
+		if (choice == EXPECT_STRING &&
+			!may_be_unholdable(&shape->columns[i].type))
+			continue;
 		policies[i] = choice;
 		options->lossy =
 			lappend(options->lossy,
@@ -237,7 +241,7 @@ choose_codec(FuzzInput *in, RowFormatOptions *options, FileLimits *limits)
 		const char *text;
 		int			id;
 	} codecs[] = {{"none", 0}, {"snappy", 1},	 {"gzip", 2}, {"zstd", 6},
-				  {"lz4", 7},  {"lz4_raw:9", 7}, {NULL, 6},	  {"gzip:1", 2}};
+				  {"lz4", 7},  {"lz4:9", 7}, {NULL, 6},	  {"gzip:1", 2}};
 	int choice = fuzz_below(in, lengthof(codecs));
 
 	options->compression = codecs[choice].text;

@@ -37,6 +37,9 @@ typedef struct FileLeaf
 	bool		is_unsigned;
 	bool		is_decimal; /* and of fixed length: a signed number */
 	bool		is_text;
+	bool		bounded;   /* some chunk's statistics have bounds */
+	bool		unbounded; /* some chunk can't have bounds */
+	bool		left_out;  /* some chunk could have them and hasn't */
 	int64		count;
 	int64		room;
 	FileEntry  *entries;
@@ -73,6 +76,8 @@ typedef enum ExpectPolicy
 	EXPECT_STRING
 } ExpectPolicy;
 
+/* Whether a type has values that Parquet hasn't. */
+extern bool		 may_be_unholdable(const TypeShape *type);
 extern FileLeaf *file_leaf_add(FileContent *content);
 extern void file_leaf_put(FileLeaf *leaf, int rep, int def, const char *data,
 						  size_t len);
@@ -150,7 +155,7 @@ extern void file_read_pages(const char *file, const ThriftNode *metadata,
 
 /* ---- fuzz_parquet_bounds.c */
 
-extern void file_check_statistics(const FileLeaf *leaf, const FileChunk *chunk,
+extern void file_check_statistics(FileLeaf *leaf, const FileChunk *chunk,
 								  const ThriftNode *statistics);
 /* index is NULL where the chunk has none */
 extern void file_check_column_index(const FileLeaf	 *leaf,

@@ -12,10 +12,11 @@
 
 #define LONGEST_BOUND 64
 
-/* The two ends of some entries; NULL: no value has an order. */
+/* The two ends of some entries; NULL: there are no values, or no bounds. */
 typedef struct Ends
 {
 	const FileEntry *min, *max;
+	bool			 unbounded; /* one of them is NaN or can't be cut */
 	int64			 nulls;
 	int64			 nvalues;
 } Ends;
@@ -91,6 +92,21 @@ is_nan(const FileLeaf *leaf, const char *data)
 		   (leaf->physical == PHYSICAL_DOUBLE && isnan(double_of(data)));
 }
 
+/* A long maximum that begins with the greatest there is has no shorter one. */
+static bool
+has_no_bound(const FileLeaf *leaf, const FileEntry *max)
+{
+	if (max->len <= LONGEST_BOUND)
+		return false;
+	for (int i = 0; i < LONGEST_BOUND; i++)
+	{
+		if ((uint8) max->data[i] !=
+			(leaf->is_text ? (uint8) "\364\217\277\277"[i % 4] : 0xFF))
+			return false;
+	}
+	return true;
+}
+
 static void
 find_ends(const FileLeaf *leaf, int64 first, int64 n, Ends *ends)
 {
@@ -106,7 +122,10 @@ find_ends(const FileLeaf *leaf, int64 first, int64 n, Ends *ends)
 		}
 		ends->nvalues++;
 		if (is_nan(leaf, entry->data))
+		{
+			ends->unbounded = true;
 			continue;
+		}
 		if (ends->min == NULL ||
 			compare_values(leaf, entry->data, entry->len, ends->min->data,
 						   ends->min->len) < 0)
@@ -116,21 +135,10 @@ find_ends(const FileLeaf *leaf, int64 first, int64 n, Ends *ends)
 						   ends->max->len) > 0)
 			ends->max = entry;
 	}
-}
-
-/* A long maximum that begins with the greatest there is has no shorter one. */
-static bool
-has_no_bound(const FileLeaf *leaf, const FileEntry *max)
-{
-	if (max->len <= LONGEST_BOUND)
-		return false;
-	for (int i = 0; i < LONGEST_BOUND; i++)
-	{
-		if ((uint8) max->data[i] !=
-			(leaf->is_text ? (uint8) "\364\217\277\277"[i % 4] : 0xFF))
-			return false;
-	}
-	return true;
+	if (ends->max != NULL && has_no_bound(leaf, ends->max))
+		ends->unbounded = true;
+	if (ends->unbounded)
+		ends->min = ends->max = NULL;
 }
 
 static bool
@@ -187,7 +195,7 @@ check_bound(const FileLeaf *leaf, const FileEntry *end,
 {
 	bool cut = end != NULL && end->len > LONGEST_BOUND;
 
-	if (end == NULL || (sign > 0 && has_no_bound(leaf, end)))
+	if (end == NULL)
 	{
 		if (bound != NULL || exact != NULL)
 			fuzz_fail("a bound of what has none");
@@ -200,19 +208,28 @@ check_bound(const FileLeaf *leaf, const FileEntry *end,
 	else
 		check_cut_bound(leaf, end, bound, sign);
 	/* a cut bound may by chance be a value itself */
-	if (exact != NULL && exact->number && cut)
-		fuzz_fail("a cut bound is called exact");
-	if (exact != NULL && !exact->number && !cut)
+	if (exact != NULL && exact->number && (cut || is_zero(leaf, end->data)))
+		fuzz_fail("a bound that is no value is called exact");
+	if (exact != NULL && !exact->number && !cut && !is_zero(leaf, end->data))
 		fuzz_fail("a value is called cut");
 }
 
+/* Bounds are in the statistics of all of a leaf's chunks, or of none. */
 void
-file_check_statistics(const FileLeaf *leaf, const FileChunk *chunk,
+file_check_statistics(FileLeaf *leaf, const FileChunk *chunk,
 					  const ThriftNode *statistics)
 {
 	Ends ends;
 
 	find_ends(leaf, chunk->first_entry, chunk->nentries, &ends);
+	leaf->unbounded |= ends.unbounded;
+	if (thrift_get(statistics, 5) == NULL && thrift_get(statistics, 6) == NULL)
+	{
+		leaf->left_out |= ends.max != NULL;
+		ends.min = ends.max = NULL;
+	}
+	else
+		leaf->bounded = true;
 	if (thrift_int_of(statistics, 3) != ends.nulls)
 		fuzz_fail("%d nulls, not %d", (int) ends.nulls,
 				  (int) thrift_int_of(statistics, 3));
@@ -280,8 +297,7 @@ file_check_column_index(const FileLeaf *leaf, const FileChunk *chunk,
 		Ends			ends;
 
 		find_ends(leaf, page->first_entry, page->nentries, &ends);
-		possible &= ends.nvalues == 0 ||
-					(ends.max != NULL && !has_no_bound(leaf, ends.max));
+		possible &= !ends.unbounded;
 		if (index == NULL)
 			continue;
 		for (int field = 1; field <= 5; field++)

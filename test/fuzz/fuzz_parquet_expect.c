@@ -641,7 +641,7 @@ walk_node(Walk *walk, TypeShape *type, int ndims, bool optional, Place place)
 /* ---- columns */
 
 /* Whether some value of the type makes a column text under "string". */
-static bool
+bool
 may_be_unholdable(const TypeShape *type)
 {
 	int precision, scale;

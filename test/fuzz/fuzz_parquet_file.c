@@ -351,6 +351,14 @@ file_read_whole(const char *data, size_t len, const FileLimits *limits)
 	if (thrift_int_of(metadata, 3) != content->rows)
 		fuzz_fail("the file says %d rows, its groups %d",
 				  (int) thrift_int_of(metadata, 3), (int) content->rows);
+	for (int i = 0; i < content->nleaves; i++)
+	{
+		const FileLeaf *leaf = &content->leaves[i];
+
+		if (leaf->unbounded ? leaf->bounded : leaf->left_out)
+			fuzz_fail("bounds of %s in some row groups, or in none",
+					  leaf->path);
+	}
 	read_key_values(content, thrift_list_of(metadata, 5));
 	check_column_orders(content, thrift_list_of(metadata, 7));
 	return content;

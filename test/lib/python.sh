@@ -1,31 +1,40 @@
 # python.sh: sourced by test/run: the Python packages that tests compare with.
 #
-# They are installed by name into tmp_python/ of the project, once, and are
+# They are installed by name into a directory of the project, once, and are
 # used from there, or from a copy where the servers' user can't read it.
 
-python_packages="duckdb pyarrow psycopg2-binary"
-python_modules="duckdb, pyarrow.parquet, psycopg2"
+# install_python DIRECTORY MODULES PACKAGE...: sets installed_python
+install_python() {
+	local home=$project/$1 modules=$2
 
-# python_ready DIR
-python_ready() { "$1/bin/python" -c "import $python_modules" 2>/dev/null; }
+	shift 2
+	if ! "$home/bin/python" -c "import $modules" 2>/dev/null; then
+		echo "installing $*"
+		rm -rf "$home"
+		/usr/bin/python3 -m venv "$home"
+		"$home/bin/pip" install --quiet --disable-pip-version-check "$@"
+	fi
+	if ! as_user "$home/bin/python" -c "import $modules" 2>/dev/null; then
+		cp -a "$home" "$work/$(basename "$home")"
+		home=$work/$(basename "$home")
+	fi
+	installed_python=$home/bin/python
+}
 
 # need_python: sets OUTFLOW_PYTHON
 need_python() {
-	local home=$project/tmp_python
-
 	[ -z "${OUTFLOW_PYTHON:-}" ] || return 0
-	if ! python_ready "$home"; then
-		echo "installing $python_packages"
-		rm -rf "$home"
-		/usr/bin/python3 -m venv "$home"
-		# shellcheck disable=SC2086
-		"$home/bin/pip" install --quiet --disable-pip-version-check \
-			$python_packages
-	fi
-	if ! as_user "$home/bin/python" -c "import $python_modules" 2>/dev/null
-	then
-		cp -a "$home" "$work/python"
-		home=$work/python
-	fi
-	export OUTFLOW_PYTHON=$home/bin/python
+	install_python tmp_python "duckdb, pyarrow.parquet, polars, datafusion, psycopg2" \
+		duckdb pyarrow polars datafusion psycopg2-binary
+	export OUTFLOW_PYTHON=$installed_python
+}
+
+# need_readers: sets OUTFLOW_READERS, a Python with the large ones: Apache Spark,
+# which needs a JDK, and ClickHouse
+need_readers() {
+	[ -z "${OUTFLOW_READERS:-}" ] || return 0
+	"$project/test/deps" default-jre-headless:java
+	install_python tmp_readers "pyspark, chdb, pyarrow.parquet" \
+		pyspark chdb pyarrow pandas
+	export OUTFLOW_READERS=$installed_python
 }

@@ -135,7 +135,7 @@ my $hint = qr/none, gzip \(levels 1 to 9\), zstd \(levels -7 to 19\), lz4/;
 foreach my $case (
 	[ 'brotli', qr/unrecognized compression method "brotli".*$hint/s ],
 	[ '', qr/unrecognized compression method "".*$hint/s ],
-	[ 'ZSTD', qr/unrecognized compression method "ZSTD"/ ],
+	[ 'snappy', qr/compression method "snappy" is for format "parquet" only/ ],
 	[ 'zstd:20', qr/invalid level "20".*Valid levels are -7 to 19/s ],
 	[ 'zstd:', qr/invalid level "" for compression method "zstd"/ ],
 	[ 'gzip:0', qr/invalid level "0".*Valid levels are 1 to 9/s ],

@@ -1,9 +1,10 @@
 """check.py: checks Parquet files; each verdict is a line for ParquetTest.pm.
 
-	check.py compare TABLE DIRECTORY [LOSSY,COLUMNS]
+	check.py compare TABLE DIRECTORY [COLUMN,...]	(text, or COLUMN:PRECISION:SCALE)
 	check.py random FIRST_SEED COUNT DIRECTORY
 	check.py digests TABLE COLUMN DIRECTORY [CAST]
 	check.py damage FILE
+	check.py pruning DIRECTORY SEED
 	check.py skip FILE ID COLUMN...
 	check.py facts FILE
 
@@ -23,6 +24,7 @@ import pyarrow.parquet as pq
 
 import generate
 import inspect_file
+import pruning
 import readers
 import source
 
@@ -203,6 +205,13 @@ def skip(file, key, *columns):
                     f'{reader} fails when it has to read them')
 
 
+def logical(leaf):
+    """STRING, DECIMAL(10,2), ..."""
+    if leaf.logical_type.type == 'DECIMAL':
+        return f'DECIMAL({leaf.precision},{leaf.scale})'
+    return leaf.logical_type.type
+
+
 def facts(file):
     metadata = pq.ParquetFile(file).metadata
     print(json.dumps({
@@ -210,6 +219,9 @@ def facts(file):
         'created_by': metadata.created_by,
         'facts': {k.decode(): v.decode()
                   for k, v in (metadata.metadata or {}).items()},
+        'logical': {metadata.schema.column(i).path:
+                    logical(metadata.schema.column(i))
+                    for i in range(metadata.num_columns)},
         'physical': [metadata.schema.column(i).physical_type
                      for i in range(metadata.num_columns)],
         'required': [field.name for field in pq.read_schema(file)
@@ -219,4 +231,4 @@ def facts(file):
 
 if __name__ == '__main__':
     {'compare': compare, 'random': random_tables, 'damage': damage,
-     'digests': digests, 'skip': skip, 'facts': facts}[sys.argv[1]](*sys.argv[2:])
+     'digests': digests, 'pruning': pruning.pruning, 'skip': skip, 'facts': facts}[sys.argv[1]](*sys.argv[2:])

@@ -249,7 +249,7 @@ def table(seed):
                        f'COPY {name} FROM STDIN;', *lines, '\\.', ''])
     options = {
         'compression': rng.choice(['zstd', 'zstd:7', 'snappy', 'gzip', 'lz4',
-                                   'lz4_raw:9', 'none']),
+                                   'lz4:9', 'none']),
         'row_group_rows': rng.choice([1, 7, 50, 1000, 100000]),
         'memory': rng.choice(['1MB', '64MB']),
         'workers': rng.choice([0, 0, 0, 0, 1]),

@@ -148,6 +148,7 @@ class Inspection:
         with open(path, 'rb') as file:
             self.data = file.read()
         self.complaints = []
+        self.unbounded, self.bounded, self.left_out = set(), set(), set()
 
     def check(self, good, text):
         if not good:
@@ -170,6 +171,9 @@ class Inspection:
         for number, group in enumerate(meta[4]):
             self.group(number, group)
         self.covered.append((len(data) - 8 - size, len(data)))
+        # in the statistics of all row groups, or of none
+        self.check(not self.unbounded & self.bounded, 'bounds of some groups')
+        self.check(self.left_out <= self.unbounded, 'a bound is missing')
         self.check_coverage()
         return self.complaints
 
@@ -230,14 +234,14 @@ class Inspection:
         self.check([len(h) for h in held] == [p['count'] for p in pages],
                    f'{where}: values of pages')
         self.check(sum(len(h) for h in held) == meta[5], f'{where}: values')
-        self.statistics(where, meta[12], element,
+        self.statistics(where, tuple(path), meta[12], element,
                         [v for h in held for v in h])
         if 6 in chunk:
             self.covered.append((chunk[6], chunk[6] + chunk[7]))
             self.column_index(where, Thrift(self.data, chunk[6]).struct(),
                               element, held)
         else:
-            self.check(any(all_nan(h) or uncuttable(h) for h in held),
+            self.check(any(unbounded(h) for h in held),
                        f'{where}: no column index')
 
     def pages(self, where, meta, start):
@@ -270,17 +274,20 @@ class Inspection:
         self.check(used <= set(meta[2]), f'{where}: encodings')
         return pages
 
-    def statistics(self, where, stats, element, held):
+    def statistics(self, where, path, stats, element, held):
         self.check(stats[3] == sum(v is None for v in held),
                    f'{where}: null count')
+        self.check((5 in stats) == (6 in stats), f'{where}: one bound')
         for field, pick in ((5, max), (6, min)):
             if field in stats:
                 self.bound(f'{where}: statistics', element, stats[field],
                            held, pick, stats[8 if field == 6 else 7])
-            else:
-                self.check(all_nan(held) or all(v is None for v in held)
-                           or (field == 5 and uncuttable(held)),
-                           f'{where}: a bound is missing')
+        if unbounded(held):
+            self.unbounded.add(path)
+        if 5 in stats:
+            self.bounded.add(path)
+        elif any(v is not None for v in held) and not unbounded(held):
+            self.left_out.add(path)
 
     def column_index(self, where, index, element, held):
         bounds = []
@@ -307,10 +314,9 @@ class Inspection:
                    f'{where}: boundary order')
 
     def bound(self, where, element, data, held, pick, exact):
-        values = [comparable(element, v) for v in held if v is not None
-                  and not (isinstance(v, float) and math.isnan(v))]
-        if not values:
-            self.check(False, f'{where}: a bound of no value')
+        values = [comparable(element, v) for v in held if v is not None]
+        if not values or unbounded(held):
+            self.check(False, f'{where}: a bound of no value, or of NaN')
             return
         bound, true = bound_value(element, data), pick(values)
         if isinstance(true, bytes) and len(true) > 64:
@@ -321,9 +327,10 @@ class Inspection:
             if element.get(10) and 1 in element[10]:
                 data.decode()  # a text stays one
         else:
+            zero = true == 0 and isinstance(true, float)
             self.check(bound == true, f'{where}: {bound!r} is not {true!r}')
-            self.check(exact is None or exact, f'{where}: not called exact')
-            if true == 0 and isinstance(true, float):
+            self.check(exact is None or exact != zero, f'{where}: exactness')
+            if zero:
                 self.check(math.copysign(1, bound) == (-1 if pick is min
                                                        else 1),
                            f'{where}: sign of zero')
@@ -337,10 +344,10 @@ class Inspection:
         self.check(at == len(self.data), 'end of file')
 
 
-def all_nan(held):
-    values = [v for v in held if v is not None]
-    return bool(values) and all(isinstance(v, float) and math.isnan(v)
-                                for v in values)
+def unbounded(held):
+    """What readers order in ways of their own, or what has no short bound."""
+    return uncuttable(held) or any(isinstance(v, float) and math.isnan(v)
+                                   for v in held)
 
 
 def uncuttable(held):

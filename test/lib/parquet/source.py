@@ -90,16 +90,26 @@ def describe_numeric(typmod):
 def load(table, lossy_text=()):
     """(columns as [(name, description)], {id: {column: canonical value}})
 
-    Columns of lossy_text were exported as text.
+    Columns of lossy_text were exported as text, those with ":precision:scale"
+    behind their names as decimals.
     """
     types = json.loads(psql(TYPES))
     columns = json.loads(psql(f"""SELECT json_agg(json_build_array(attname,
         atttypid::bigint, atttypmod, attndims) ORDER BY attnum)
         FROM pg_attribute WHERE attrelid = '{table}'::regclass
             AND attnum > 0 AND NOT attisdropped;"""))
-    described = [(name, ('text',) if name in lossy_text
-                  else describe(types, oid, typmod, ndims))
-                 for name, oid, typmod, ndims in columns]
+    decimals = {name: (int(p), int(s)) for name, p, s in
+                (c.split(':') for c in lossy_text if ':' in c)}
+
+    def form(name, oid, typmod, ndims):
+        if name in lossy_text:
+            return ('text',)
+        if name in decimals:
+            precision, scale = decimals[name]
+            typmod = (precision << 16 | scale) + 4
+        return describe(types, oid, typmod, ndims)
+
+    described = [(column[0], form(*column)) for column in columns]
     chosen = ', '.join(quote(name) + ('::text' if name in lossy_text else '')
                        for name, _ in described)
     rows = {}
