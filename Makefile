@@ -97,11 +97,12 @@ OBJS = \
 	src/export/job.o \
 	src/export/job_update.o \
 	src/export/part_table.o \
+	src/export/rights.o \
 	src/export/source.o \
 	src/export/source_list.o \
 	src/export/export_filter.o \
 	src/export/planned_scan.o \
-	src/export/destination.o \
+	src/export/destination.o src/export/ownership.o src/export/older.o \
 	src/export/plan.o \
 	src/export/throttle.o \
 	src/export/part.o \
@@ -110,6 +111,7 @@ OBJS = \
 	src/export/worker.o \
 	src/export/coordinator.o \
 	src/export/queue.o \
+	src/export/launcher.o \
 	src/export/waiter.o \
 	src/export/inline.o \
 	src/export/publish.o \
@@ -132,7 +134,7 @@ OBJS = \
 	src/sink/file_fd.o \
 	src/sink/file_guard.o \
 	src/sink/file_root.o \
-	src/sink/file_temp.o \
+	src/sink/file_temp.o src/sink/file_owner.o \
 	src/sink/file.o \
 	src/sink/file_move.o
 
@@ -164,8 +166,35 @@ PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 ifneq ($(PGXS),)
 include $(PGXS)
+
+# The library under the name of a plugin that speaks wal2json by default.  A link,
+# by which the server knows that it is the same one and loads it once.
+WAL2JSON_NAME = $(DESTDIR)$(pkglibdir)/outflow_wal2json$(DLSUFFIX)
+WAL2JSON_ITSELF = $(DESTDIR)$(pkglibdir)/wal2json$(DLSUFFIX)
+
+install: install-name
+uninstall: uninstall-names
+install-name: installdirs
+	ln -sf outflow$(DLSUFFIX) '$(WAL2JSON_NAME)'
+
+# and under wal2json's own, where there is none
+install-wal2json: install
+	@if [ "$$(readlink '$(WAL2JSON_ITSELF)')" = outflow$(DLSUFFIX) ]; then :; \
+	elif [ -e '$(WAL2JSON_ITSELF)' ] || [ -L '$(WAL2JSON_ITSELF)' ]; then \
+		echo "there is a wal2json already, $(WAL2JSON_ITSELF):" \
+			"remove its package first, or use the plugin outflow_wal2json" >&2; \
+		exit 1; \
+	else \
+		ln -s outflow$(DLSUFFIX) '$(WAL2JSON_ITSELF)'; \
+	fi
+
+uninstall-names:
+	rm -f '$(WAL2JSON_NAME)'
+	@if [ "$$(readlink '$(WAL2JSON_ITSELF)')" = outflow$(DLSUFFIX) ]; then \
+		rm -f '$(WAL2JSON_ITSELF)'; \
+	fi
 else
-all install installdirs uninstall clean installcheck:
+all install install-wal2json installdirs uninstall clean installcheck:
 	@echo "\"$(PG_CONFIG)\" names no server with development files;" \
 		"\"make deps\" installs Debian's" >&2; exit 1
 endif
@@ -299,6 +328,7 @@ indent:
 help:
 	@echo "all             build the library"
 	@echo "install         install it into the server that PG_CONFIG= names"
+	@echo "install-wal2json  the same, and under the name wal2json, if none is there"
 	@echo "uninstall clean the reverse"
 	@echo "installcheck    SQL and isolation tests against a running server"
 	@echo "deps            install what is missing, by Debian package name"
@@ -318,6 +348,6 @@ help:
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
-.PHONY: ready deps demo test $(SUITES) \
+.PHONY: install-name install-wal2json uninstall-names ready deps demo test $(SUITES) \
 	test-fault test-modules test-valgrind test-sanitize test-matrix test-fuzz \
 	coverage check-clang bench $(BENCHES) deb dist check-style indent help

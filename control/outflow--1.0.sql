@@ -3,6 +3,57 @@
 -- complain if the script is sourced in psql
 \echo Use "CREATE EXTENSION outflow" to load this file. \quit
 
+-- The schema may have been there before.  Whoever owns it, or may create in it,
+-- can put functions there that our users call by mistake, so it must be a
+-- superuser's alone.  What lies in it already must be nothing.
+DO $$
+DECLARE
+	schema CONSTANT pg_catalog.oid := 'outflow'::pg_catalog.regnamespace;
+	stranger pg_catalog.text;
+	object pg_catalog.text;
+BEGIN
+	SELECT pg_catalog.pg_get_userbyid(r.role) INTO stranger
+	FROM (
+		SELECT n.nspowner AS role
+		FROM pg_catalog.pg_namespace AS n
+		WHERE n.oid OPERATOR(pg_catalog.=) schema
+	UNION ALL
+		SELECT a.grantee
+		FROM pg_catalog.pg_namespace AS n
+		CROSS JOIN LATERAL pg_catalog.aclexplode(n.nspacl) AS a
+		WHERE n.oid OPERATOR(pg_catalog.=) schema
+		AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
+	) AS r
+	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS u
+		WHERE u.oid OPERATOR(pg_catalog.=) r.role AND u.rolsuper)
+	LIMIT 1;
+	IF FOUND THEN
+		RAISE insufficient_privilege USING
+			MESSAGE = 'schema "outflow" is not a superuser''s alone',
+			DETAIL = pg_catalog.format('Role "%s" owns it, or may create'
+				' objects in it.', stranger),
+			HINT = 'Drop the schema; CREATE EXTENSION makes it.';
+	END IF;
+	SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
+	INTO object
+	FROM pg_catalog.pg_depend AS d
+	WHERE d.refclassid OPERATOR(pg_catalog.=)
+		'pg_catalog.pg_namespace'::pg_catalog.regclass
+	AND d.refobjid OPERATOR(pg_catalog.=) schema
+	AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension AS e
+		WHERE d.classid OPERATOR(pg_catalog.=)
+			'pg_catalog.pg_extension'::pg_catalog.regclass
+		AND d.objid OPERATOR(pg_catalog.=) e.oid
+		AND e.extname OPERATOR(pg_catalog.=) 'outflow')
+	LIMIT 1;
+	IF FOUND THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = 'schema "outflow" is not empty',
+			DETAIL = pg_catalog.format('It holds %s.', object),
+			HINT = 'Drop the schema; CREATE EXTENSION makes it.';
+	END IF;
+END
+$$;
 
 -- names are public; what a role may do is decided object by object
 GRANT USAGE ON SCHEMA outflow TO PUBLIC;
@@ -13,20 +64,21 @@ GRANT USAGE ON SCHEMA outflow TO PUBLIC;
 -- statement that mends it.  Runs as any user and changes nothing.
 
 CREATE FUNCTION outflow.preflight_library(
-	OUT version text, OUT wal_free bigint, OUT wal_total bigint,
+	OUT version pg_catalog.text, OUT unreadable_limit pg_catalog.text,
+	OUT shows_room boolean, OUT wal_free bigint, OUT wal_total bigint,
 	OUT root_free bigint, OUT root_total bigint)
 LANGUAGE C STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outflow_preflight_library';
 
 -- a setting that the server may not have and the role may not read
 CREATE FUNCTION outflow.preflight_setting(
-	name text, OUT value text, OUT readable boolean)
+	name pg_catalog.text, OUT value pg_catalog.text, OUT readable boolean)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	readable := true;
-	value := current_setting(name, true);
+	value := pg_catalog.current_setting(name, true);
 EXCEPTION WHEN insufficient_privilege THEN
 	readable := false;
 END
@@ -34,29 +86,36 @@ $$;
 
 -- room on a file system: a tenth of it should be free
 CREATE FUNCTION outflow.preflight_room(
-	INOUT item text, free bigint, total bigint,
-	OUT ok boolean, OUT detail text, OUT fix text)
+	INOUT item pg_catalog.text, shown boolean, free bigint, total bigint,
+	OUT ok boolean, OUT detail pg_catalog.text, OUT fix pg_catalog.text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT item, free >= total / 10,
-		coalesce(format('%s of %s free', pg_size_pretty(free),
-			pg_size_pretty(total)), 'this server process can''t tell'),
+		CASE WHEN NOT shown THEN
+				pg_catalog.format('role %I may not see this; a member of'
+					' pg_monitor does', current_user)
+			ELSE coalesce(pg_catalog.format('%s of %s free',
+				pg_catalog.pg_size_pretty(free),
+				pg_catalog.pg_size_pretty(total)),
+				'this server process can''t tell') END,
 		CASE WHEN free < total / 10 THEN '-- make room there' END;
 $$;
 
 CREATE FUNCTION outflow.preflight_server()
-RETURNS TABLE (item text, ok boolean, detail text, fix text)
+RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
+	fix pg_catalog.text)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	-- an export's coordinator and its two workers
 	workers_wanted CONSTANT int := 3;
+	-- first, since it loads the library, which knows its settings' rights
+	library CONSTANT record := outflow.preflight_library();
 	libraries CONSTANT record :=
 		outflow.preflight_setting('output_plugin_libraries');
 	root CONSTANT record := outflow.preflight_setting('outflow.export_root');
-	library CONSTANT record := outflow.preflight_library();
 	effective text;
 	available int;
 	used int;
@@ -65,7 +124,7 @@ BEGIN
 	item := 'output_plugin_libraries';
 	IF NOT libraries.readable THEN
 		ok := NULL;
-		detail := format('role %I may not read this setting; a member of'
+		detail := pg_catalog.format('role %I may not read this setting; a member of'
 			' pg_read_all_settings sees whether it lists outflow',
 			current_user);
 	ELSIF libraries.value IS NULL THEN
@@ -74,13 +133,14 @@ BEGIN
 			' minor releases from August 2026 on have it';
 	ELSE
 		ok := EXISTS (
-			SELECT FROM string_to_table(libraries.value, ',') AS listed
-			WHERE trim(listed, E' "\t\n') IN ('outflow', '$libdir/outflow'));
-		detail := format('the server allows %s', libraries.value);
+			SELECT FROM pg_catalog.string_to_table(libraries.value, ',') AS listed
+			WHERE pg_catalog.btrim(listed, E' "\t\n') IN ('outflow', '$libdir/outflow',
+				'outflow_wal2json', '$libdir/outflow_wal2json'));
+		detail := pg_catalog.format('the server allows %s', libraries.value);
 		IF NOT ok THEN
-			fix := format('ALTER SYSTEM SET output_plugin_libraries = %s;'
+			fix := pg_catalog.format('ALTER SYSTEM SET output_plugin_libraries = %s;'
 				' SELECT pg_reload_conf();',
-				concat_ws(', ', nullif(libraries.value, ''), 'outflow'));
+				pg_catalog.concat_ws(', ', nullif(libraries.value, ''), 'outflow'));
 		END IF;
 	END IF;
 	RETURN NEXT;
@@ -89,18 +149,18 @@ BEGIN
 	-- version for a restart or an installation
 	item := 'extension version';
 	SELECT e.extversion = a.default_version AND e.extversion = library.version,
-		format('installed %s, library %s, files on the server %s',
+		pg_catalog.format('installed %s, library %s, files on the server %s',
 			e.extversion, library.version, a.default_version),
 		'ALTER EXTENSION outflow UPDATE; -- and connect again'
 	INTO ok, detail, fix
-	FROM pg_extension AS e JOIN pg_available_extensions AS a
+	FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_available_extensions AS a
 		ON a.name = e.extname
 	WHERE e.extname = 'outflow';
 	fix := CASE WHEN NOT ok THEN fix END;
 	RETURN NEXT;
 
 	item := 'primary server';
-	ok := NOT pg_is_in_recovery();
+	ok := NOT pg_catalog.pg_is_in_recovery();
 	detail := CASE WHEN ok THEN 'not in recovery'
 		ELSE 'in recovery: streams work from 16 on, exports do not' END;
 	fix := NULL;
@@ -108,59 +168,59 @@ BEGIN
 
 	item := 'wal_level';
 	-- from 19 on a primary's first slot raises replica to logical
-	effective := current_setting('effective_wal_level', true);
-	ok := coalesce(effective, current_setting('wal_level')) = 'logical'
+	effective := pg_catalog.current_setting('effective_wal_level', true);
+	ok := coalesce(effective, pg_catalog.current_setting('wal_level')) = 'logical'
 		OR (effective IS NOT DISTINCT FROM 'replica'
-			AND NOT pg_is_in_recovery());
-	detail := concat(current_setting('wal_level'), ', at present '
-		|| nullif(effective, current_setting('wal_level')));
+			AND NOT pg_catalog.pg_is_in_recovery());
+	detail := pg_catalog.concat(pg_catalog.current_setting('wal_level'), ', at present '
+		|| nullif(effective, pg_catalog.current_setting('wal_level')));
 	fix := CASE WHEN ok THEN NULL
-		WHEN pg_is_in_recovery() AND effective = 'replica' THEN
+		WHEN pg_catalog.pg_is_in_recovery() AND effective = 'replica' THEN
 			'-- on the primary: a slot, or wal_level = logical and a restart'
 		ELSE 'ALTER SYSTEM SET wal_level = logical;'
 		' -- then restart the server' END;
 	RETURN NEXT;
 
 	item := 'max_replication_slots';
-	available := current_setting('max_replication_slots');
-	SELECT count(*) INTO used FROM pg_replication_slots;
+	available := pg_catalog.current_setting('max_replication_slots');
+	SELECT pg_catalog.count(*) INTO used FROM pg_catalog.pg_replication_slots;
 	ok := used < available;
-	detail := format('%s of %s in use', used, available);
+	detail := pg_catalog.format('%s of %s in use', used, available);
 	fix := CASE WHEN NOT ok THEN
-		format('ALTER SYSTEM SET max_replication_slots = %s;'
+		pg_catalog.format('ALTER SYSTEM SET max_replication_slots = %s;'
 			' -- then restart the server', used + 10) END;
 	RETURN NEXT;
 
 	item := 'max_wal_senders';
-	available := current_setting('max_wal_senders');
-	SELECT count(*) INTO used FROM pg_stat_get_wal_senders();
+	available := pg_catalog.current_setting('max_wal_senders');
+	SELECT pg_catalog.count(*) INTO used FROM pg_catalog.pg_stat_get_wal_senders();
 	ok := used < available;
-	detail := format('%s of %s in use', used, available);
+	detail := pg_catalog.format('%s of %s in use', used, available);
 	fix := CASE WHEN NOT ok THEN
-		format('ALTER SYSTEM SET max_wal_senders = %s;'
+		pg_catalog.format('ALTER SYSTEM SET max_wal_senders = %s;'
 			' -- then restart the server', used + 10) END;
 	RETURN NEXT;
 
 	item := 'max_worker_processes';
-	available := current_setting('max_worker_processes');
-	SELECT count(*) INTO used FROM pg_stat_activity AS a
+	available := pg_catalog.current_setting('max_worker_processes');
+	SELECT pg_catalog.count(*) INTO used FROM pg_catalog.pg_stat_activity AS a
 	WHERE a.backend_type NOT IN ('client backend', 'walsender',
 		'autovacuum launcher', 'autovacuum worker', 'startup', 'archiver',
 		'checkpointer', 'background writer', 'walwriter', 'walreceiver',
 		'walsummarizer', 'slotsync worker', 'io worker');
 	ok := available - used >= workers_wanted;
-	detail := format('%s of %s in use as far as this role sees; an export'
+	detail := pg_catalog.format('%s of %s in use as far as this role sees; an export'
 		' with 2 workers takes %s', used, available, workers_wanted);
 	fix := CASE WHEN NOT ok THEN
-		format('ALTER SYSTEM SET max_worker_processes = %s;'
+		pg_catalog.format('ALTER SYSTEM SET max_worker_processes = %s;'
 			' -- then restart the server', used + workers_wanted + 5) END;
 	RETURN NEXT;
 
 	item := 'max_slot_wal_keep_size';
-	ok := CASE WHEN current_setting('max_slot_wal_keep_size') <> '-1'
+	ok := CASE WHEN pg_catalog.current_setting('max_slot_wal_keep_size') <> '-1'
 		THEN true END;
 	detail := CASE WHEN ok
-		THEN current_setting('max_slot_wal_keep_size')
+		THEN pg_catalog.current_setting('max_slot_wal_keep_size')
 		ELSE 'no limit: a slot that nobody reads can fill the disk; with a'
 			' limit such a slot is lost instead' END;
 	fix := CASE WHEN ok IS NULL THEN
@@ -171,63 +231,79 @@ BEGIN
 	item := 'outflow.export_root';
 	ok := CASE WHEN root.value <> '' THEN true END;
 	detail := CASE WHEN NOT root.readable THEN
-			format('role %I may not read this setting', current_user)
+			pg_catalog.format('role %I may not read this setting', current_user)
 		WHEN ok THEN root.value
-		ELSE 'not set: members of pg_write_server_files export to any'
-			' directory that the server may write to' END;
+		ELSE 'not set: every member of pg_write_server_files may make'
+			' directories and files, and replace exports, wherever the'
+			' server''s operating system user may write, except in the'
+			' server''s own directories and hidden ones' END;
 	fix := CASE WHEN ok IS NULL AND root.readable THEN
 		'LOAD ''outflow''; ALTER SYSTEM SET outflow.export_root ='
 		' ''/srv/export'';'
 		' SELECT pg_reload_conf();' END;
 	RETURN NEXT;
 
+	IF library.unreadable_limit IS NOT NULL THEN
+		item := library.unreadable_limit;
+		ok := false;
+		detail := 'its value can''t be used and hides the server''s own: no'
+			' export runs in this session';
+		fix := '-- remove it from the connection''s options, the role''s and'
+			' database''s settings, and the configuration file';
+		RETURN NEXT;
+	END IF;
+
 	RETURN QUERY SELECT * FROM outflow.preflight_room(
-		'disk of WAL and slots', library.wal_free, library.wal_total);
+		'disk of WAL and slots', library.shows_room, library.wal_free,
+		library.wal_total);
 	IF library.root_free IS NOT NULL THEN
 		RETURN QUERY SELECT * FROM outflow.preflight_room(
-			'disk of outflow.export_root', library.root_free,
-			library.root_total);
+			'disk of outflow.export_root', library.shows_room,
+			library.root_free, library.root_total);
 	END IF;
 END
 $$;
 
 CREATE FUNCTION outflow.preflight_role()
-RETURNS TABLE (item text, ok boolean, detail text, fix text)
+RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
+	fix pg_catalog.text)
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT r.item, r.ok, r.detail, CASE WHEN NOT r.ok THEN r.fix END
-	FROM pg_roles AS u
+	FROM pg_catalog.pg_roles AS u
 	CROSS JOIN LATERAL (VALUES
 		('role login', u.rolcanlogin,
 			'workers of an export connect as the job''s owner',
-			format('ALTER ROLE %I LOGIN;', u.rolname)),
+			pg_catalog.format('ALTER ROLE %I LOGIN;', u.rolname)),
 		('role replication', u.rolreplication OR u.rolsuper,
 			'needed to create and read replication slots, not for exports',
-			format('ALTER ROLE %I REPLICATION;', u.rolname)),
+			pg_catalog.format('ALTER ROLE %I REPLICATION;', u.rolname)),
 		('role pg_write_server_files',
-			pg_has_role(u.oid, 'pg_write_server_files', 'USAGE'),
+			pg_catalog.pg_has_role(u.oid, 'pg_write_server_files', 'USAGE'),
 			'needed for exports to file:// destinations, not for streams',
-			format('GRANT pg_write_server_files TO %I;', u.rolname))
+			pg_catalog.format('GRANT pg_write_server_files TO %I;', u.rolname))
 	) AS r (item, ok, detail, fix)
 	WHERE u.rolname = current_user;
 $$;
 
 CREATE FUNCTION outflow.preflight_tables()
-RETURNS TABLE (item text, ok boolean, detail text, fix text)
+RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
+	fix pg_catalog.text)
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 	-- logged tables of users, with the index that identifies their rows
 	WITH tables AS (
-		SELECT c.oid, c.oid::regclass::text AS name, c.relreplident,
+		SELECT c.oid, c.oid::pg_catalog.regclass::pg_catalog.text AS name, c.relreplident,
 			c.reltoastrelid,
 			c.relreplident = 'f' OR EXISTS (
-				SELECT FROM pg_index AS i
+				SELECT FROM pg_catalog.pg_index AS i
 				WHERE i.indrelid = c.oid AND i.indisvalid
 				AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
 					WHEN 'i' THEN i.indisreplident END) AS identified
-		FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+		FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n
+			ON n.oid = c.relnamespace
 		WHERE c.relkind = 'r' AND c.relpersistence = 'p'
 		AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'outflow')
 	),
@@ -235,41 +311,41 @@ AS $$
 		SELECT 1 AS rank, t.name,
 			'replica identity of ' || t.name AS item, false AS ok,
 			'its updates and deletes are streamed without a key' AS detail,
-			format('ALTER TABLE %s REPLICA IDENTITY %s;', t.name,
-				coalesce('USING INDEX ' || quote_ident((
-					SELECT min(ic.relname)
-					FROM pg_index AS i JOIN pg_class AS ic
+			pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY %s;', t.name,
+				coalesce('USING INDEX ' || pg_catalog.quote_ident((
+					SELECT pg_catalog.min(ic.relname)
+					FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS ic
 						ON ic.oid = i.indexrelid
 					WHERE i.indrelid = t.oid AND i.indisvalid
 					AND i.indisunique AND i.indimmediate
 					AND i.indpred IS NULL AND i.indexprs IS NULL
 					AND NOT EXISTS (
-						SELECT FROM pg_attribute AS a
+						SELECT FROM pg_catalog.pg_attribute AS a
 						WHERE a.attrelid = t.oid AND NOT a.attnotnull
 						AND a.attnum = ANY
 							(i.indkey[0:i.indnkeyatts - 1]))
-				)::text), 'FULL')) AS fix
+				)::pg_catalog.text), 'FULL')) AS fix
 		FROM tables AS t
 		WHERE NOT t.identified
 	UNION ALL
 		-- only tables that do store values out of line: any could
 		SELECT 2, t.name, 'toast in ' || t.name, NULL,
-			format('an update streams without values that are stored out of'
+			pg_catalog.format('an update streams without values that are stored out of'
 				' line and did not change, but names their columns;'
 				' these can have such values: %s', (
-					SELECT string_agg(quote_ident(a.attname), ', '
+					SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', '
 						ORDER BY a.attnum)
-					FROM pg_attribute AS a
+					FROM pg_catalog.pg_attribute AS a
 					WHERE a.attrelid = t.oid AND a.attnum > 0
 					AND NOT a.attisdropped AND a.attstorage <> 'p')),
-			format('ALTER TABLE %s REPLICA IDENTITY FULL;', t.name)
+			pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY FULL;', t.name)
 		FROM tables AS t
 		WHERE t.relreplident <> 'f' AND t.reltoastrelid <> 0
-		AND pg_relation_size(t.reltoastrelid) > 0
+		AND pg_catalog.pg_relation_size(t.reltoastrelid) > 0
 	UNION ALL
-		SELECT 3, p.pubname, 'publication ' || quote_ident(p.pubname),
+		SELECT 3, p.pubname, 'publication ' || pg_catalog.quote_ident(p.pubname),
 			s.blocked IS NULL,
-			concat_ws('; ',
+			pg_catalog.concat_ws('; ',
 				CASE WHEN p.puballtables THEN
 					'FOR ALL TABLES: every new table joins it' END,
 				CASE WHEN p.all_sequences THEN
@@ -277,12 +353,12 @@ AS $$
 				'UPDATE and DELETE fail on ' || s.blocked
 					|| ', which has no replica identity'),
 			'ALTER TABLE ' || s.first_blocked || ' REPLICA IDENTITY FULL;'
-		FROM (SELECT *, coalesce(to_jsonb(a)->>'puballsequences' = 'true',
-				false) AS all_sequences FROM pg_publication AS a) AS p
+		FROM (SELECT *, coalesce(pg_catalog.to_jsonb(a)->>'puballsequences' = 'true',
+				false) AS all_sequences FROM pg_catalog.pg_publication AS a) AS p
 		CROSS JOIN LATERAL (
-			SELECT string_agg(t.name, ', ' ORDER BY t.name) AS blocked,
-				min(t.name) AS first_blocked
-			FROM pg_get_publication_tables(p.pubname) AS m
+			SELECT pg_catalog.string_agg(t.name, ', ' ORDER BY t.name) AS blocked,
+				pg_catalog.min(t.name) AS first_blocked
+			FROM pg_catalog.pg_get_publication_tables(p.pubname) AS m
 			JOIN tables AS t ON t.oid = m.relid
 			WHERE NOT t.identified AND (p.pubupdate OR p.pubdelete)
 		) AS s
@@ -294,28 +370,30 @@ AS $$
 $$;
 
 CREATE FUNCTION outflow.preflight_slots()
-RETURNS TABLE (item text, ok boolean, detail text, fix text)
+RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
+	fix pg_catalog.text)
 LANGUAGE sql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT 'slot ' || quote_ident(s.slot_name),
+	SELECT 'slot ' || pg_catalog.quote_ident(s.slot_name),
 		CASE WHEN s.wal_status = 'lost' THEN false END,
 		CASE WHEN s.wal_status = 'lost'
 			THEN 'lost: the server removed WAL that it needs'
-			ELSE format('nobody reads it and it keeps %s of WAL',
-				pg_size_pretty(pg_wal_lsn_diff(CASE
-					WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-					ELSE pg_current_wal_lsn() END, s.restart_lsn)))
+			ELSE pg_catalog.format('nobody reads it and it keeps %s of WAL',
+				pg_catalog.pg_size_pretty(pg_catalog.pg_wal_lsn_diff(CASE
+					WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+					ELSE pg_catalog.pg_current_wal_lsn() END, s.restart_lsn)))
 		END,
-		format('SELECT pg_drop_replication_slot(%L);', s.slot_name)
-	FROM pg_replication_slots AS s
+		pg_catalog.format('SELECT pg_drop_replication_slot(%L);', s.slot_name)
+	FROM pg_catalog.pg_replication_slots AS s
 	WHERE NOT s.active AND NOT s.temporary
 	AND (s.restart_lsn IS NOT NULL OR s.wal_status = 'lost')
 	ORDER BY s.slot_name;
 $$;
 
 CREATE FUNCTION outflow.preflight()
-RETURNS TABLE (item text, ok boolean, detail text, fix text)
+RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
+	fix pg_catalog.text)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -333,61 +411,70 @@ $$;
 -- A record for idle databases: a consumer that gets it confirms a position, and
 -- the slot lets go of the WAL before it.  Transactional, since others don't
 -- move the position that WAL is kept from.
-CREATE FUNCTION outflow.heartbeat() RETURNS pg_lsn
+CREATE FUNCTION outflow.heartbeat() RETURNS pg_catalog.pg_lsn
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT pg_logical_emit_message(true, 'outflow.heartbeat', ''::text) $$;
+AS $$
+	SELECT pg_catalog.pg_logical_emit_message(true, 'outflow.heartbeat',
+		''::pg_catalog.text)
+$$;
 
 CREATE VIEW outflow.slots AS
 SELECT s.slot_name AS slot, s.database, s.active,
-	pg_wal_lsn_diff(here.lsn, s.restart_lsn)::bigint AS retained_bytes,
-	pg_wal_lsn_diff(here.lsn, s.confirmed_flush_lsn)::bigint AS lag_bytes,
+	pg_catalog.pg_wal_lsn_diff(here.lsn, s.restart_lsn)::bigint
+		AS retained_bytes,
+	pg_catalog.pg_wal_lsn_diff(here.lsn, s.confirmed_flush_lsn)::bigint
+		AS lag_bytes,
 	s.wal_status, s.safe_wal_size AS safe_bytes,
 	CASE
-		WHEN s.wal_status = 'lost'
+		WHEN s.wal_status OPERATOR(pg_catalog.=) 'lost'
 			THEN 'it is lost already: drop it, make a new one, export anew'
 		WHEN s.temporary THEN 'the end of the session that made it'
-		ELSE concat_ws('; ',
+		ELSE pg_catalog.concat_ws('; ',
 			CASE WHEN s.safe_wal_size IS NOT NULL THEN
-				format('%s more of WAL that it doesn''t follow'
+				pg_catalog.format('%s more of WAL that it doesn''t follow'
 					' (max_slot_wal_keep_size)',
-					pg_size_pretty(s.safe_wal_size)) END,
-			CASE WHEN nullif(current_setting('idle_replication_slot_timeout',
-				true), '0') IS NOT NULL AND NOT s.active THEN
-				format('%s without a consumer (idle_replication_slot_timeout)',
-					current_setting('idle_replication_slot_timeout', true)) END,
+					pg_catalog.pg_size_pretty(s.safe_wal_size)) END,
+			CASE WHEN idle.timeout OPERATOR(pg_catalog.<>) '0' AND NOT s.active
+				THEN pg_catalog.format('%s without a consumer'
+					' (idle_replication_slot_timeout)', idle.timeout) END,
 			CASE WHEN s.safe_wal_size IS NULL THEN
 				'nothing by itself: it keeps WAL until the disk is full' END)
 	END AS removed_by
-FROM pg_replication_slots AS s,
-	LATERAL (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-		ELSE pg_current_wal_lsn() END) AS here (lsn)
-WHERE s.plugin IN ('outflow', '$libdir/outflow');
+FROM pg_catalog.pg_replication_slots AS s,
+	LATERAL (SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
+			THEN pg_catalog.pg_last_wal_replay_lsn()
+		ELSE pg_catalog.pg_current_wal_lsn() END) AS here (lsn),
+	LATERAL (SELECT pg_catalog.current_setting(
+		'idle_replication_slot_timeout', true)) AS idle (timeout)
+WHERE s.plugin OPERATOR(pg_catalog.=) ANY (ARRAY['outflow',
+	'$libdir/outflow', 'outflow_wal2json',
+	'$libdir/outflow_wal2json']::pg_catalog.name[]);
 GRANT SELECT ON outflow.slots TO PUBLIC;
 
 -- capture_ddl: event triggers write DDL into the WAL as logical messages
-CREATE FUNCTION outflow.ddl_command_start() RETURNS event_trigger
+CREATE FUNCTION outflow.ddl_command_start() RETURNS pg_catalog.event_trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'outflow_ddl_command_start';
-CREATE FUNCTION outflow.ddl_command_end() RETURNS event_trigger
+CREATE FUNCTION outflow.ddl_command_end() RETURNS pg_catalog.event_trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'outflow_ddl_command_end';
-CREATE FUNCTION outflow.sql_drop() RETURNS event_trigger
+CREATE FUNCTION outflow.sql_drop() RETURNS pg_catalog.event_trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'outflow_sql_drop';
 REVOKE ALL ON FUNCTION outflow.ddl_command_start(),
 	outflow.ddl_command_end(), outflow.sql_drop() FROM PUBLIC;
 
 -- enable: whether DDL of this database is captured from now on
-CREATE FUNCTION outflow.capture_ddl(enable boolean) RETURNS void
+CREATE FUNCTION outflow.capture_ddl(enable boolean) RETURNS pg_catalog.void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	event text;
+	event pg_catalog.text;
 BEGIN
 	IF enable IS NULL THEN
 		RAISE null_value_not_allowed USING
 			MESSAGE = 'argument "enable" must not be null';
 	END IF;
-	IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+	IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
 		RAISE insufficient_privilege USING
 			MESSAGE = 'permission denied to capture DDL',
 			HINT = 'Event triggers are made by superusers.';
@@ -395,15 +482,15 @@ BEGIN
 	FOREACH event IN ARRAY
 		ARRAY['ddl_command_start', 'ddl_command_end', 'sql_drop']
 	LOOP
-		IF EXISTS (SELECT FROM pg_event_trigger
+		IF EXISTS (SELECT FROM pg_catalog.pg_event_trigger
 			WHERE evtname = 'outflow_' || event) = enable
 		THEN
 			CONTINUE;
 		ELSIF enable THEN
-			EXECUTE format('CREATE EVENT TRIGGER outflow_%1$s ON %1$s'
+			EXECUTE pg_catalog.format('CREATE EVENT TRIGGER outflow_%1$s ON %1$s'
 				' EXECUTE FUNCTION outflow.%1$s()', event);
 		ELSE
-			EXECUTE format('DROP EVENT TRIGGER outflow_%s', event);
+			EXECUTE pg_catalog.format('DROP EVENT TRIGGER outflow_%s', event);
 		END IF;
 	END LOOP;
 END;
@@ -415,38 +502,41 @@ $$;
 
 CREATE TABLE outflow.job (
 	job bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	uuid uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
-	owner oid NOT NULL,
-	state text NOT NULL DEFAULT 'queued' CHECK (state OPERATOR(pg_catalog.=)
+	uuid pg_catalog.uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
+	owner pg_catalog.oid NOT NULL,
+	state pg_catalog.text NOT NULL DEFAULT 'queued' CHECK (state OPERATOR(pg_catalog.=)
 		ANY (ARRAY['queued', 'running', 'interrupted', 'failed', 'done'])),
-	destination text NOT NULL,	-- as its owner wrote it
-	location text NOT NULL,		-- resolved; one unfinished job each
-	format text NOT NULL,
-	compression text NOT NULL,
-	encrypt_to text[] NOT NULL,
+	destination pg_catalog.text NOT NULL,	-- as its owner wrote it
+	location pg_catalog.text NOT NULL,		-- resolved; one unfinished job each
+	format pg_catalog.text NOT NULL,
+	compression pg_catalog.text NOT NULL,
+	encrypt_to pg_catalog.text[] NOT NULL,
 	part_size bigint NOT NULL,
 	workers int NOT NULL,
 	base bigint,
 	slot name,
 	publication name,			-- that named the tables
-	slot_made boolean NOT NULL DEFAULT false,	-- by this job, or about to be
+	slot_start pg_lsn,			-- its confirmed LSN when this job made it
+	slot_restart pg_lsn,		-- and its restart LSN
 	slot_ready boolean NOT NULL DEFAULT false,	-- what it can't show has ended
-	options jsonb NOT NULL,
-	settings jsonb NOT NULL,	-- captured: what text output depends on
-	snapshot text,				-- of the present run
-	lsn pg_lsn,
+	options pg_catalog.jsonb NOT NULL,
+	settings pg_catalog.jsonb NOT NULL,	-- captured: what text output depends on
+	snapshot pg_catalog.text,				-- of the present run
+	lsn pg_catalog.pg_lsn,
 	parts_total int,			-- null until a plan has been made
 	publishing boolean NOT NULL DEFAULT false,
+	manifest text,				-- the sum of the one above those of many tables
 	retries int NOT NULL DEFAULT 0,
-	waiting_for text,			-- when queued, or before another try
-	error text,
-	error_code text,
-	error_detail text,
-	error_hint text,
-	error_context text,			-- which column, table and row
-	submitted timestamptz NOT NULL DEFAULT pg_catalog.now(),
-	started timestamptz,		-- the present run
-	finished timestamptz
+	waiting_for pg_catalog.text,			-- when queued, or before another try
+	tried pg_catalog.timestamptz,	-- when it was last found that it must wait
+	error pg_catalog.text,
+	error_code pg_catalog.text,
+	error_detail pg_catalog.text,
+	error_hint pg_catalog.text,
+	error_context pg_catalog.text,			-- which column, table and row
+	submitted pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
+	started pg_catalog.timestamptz,		-- the present run
+	finished pg_catalog.timestamptz
 );
 
 -- one unfinished job to a place
@@ -457,12 +547,13 @@ WHERE state OPERATOR(pg_catalog.<>) 'done';
 CREATE TABLE outflow.source (
 	job bigint NOT NULL,
 	source int NOT NULL,
-	relation oid NOT NULL,
-	name text NOT NULL,			-- as it was when the job was created
-	folder text NOT NULL,		-- below the destination; empty for one table
-	columns text[],				-- null for all
-	filter text,
-	definition text,			-- JSON: its columns, when the plan was made
+	relation pg_catalog.oid NOT NULL,
+	name pg_catalog.text NOT NULL,			-- as it was when the job was created
+	folder pg_catalog.text NOT NULL,		-- below the destination; empty for one table
+	columns pg_catalog.text[],				-- null for all
+	filter pg_catalog.text,
+	definition pg_catalog.text,			-- JSON: its columns, when the plan was made
+	manifest pg_catalog.text,				-- its manifest's sum, "method:hex", when done
 	PRIMARY KEY (job, source)
 );
 
@@ -471,33 +562,34 @@ CREATE TABLE outflow.part (
 	job bigint NOT NULL,
 	part int NOT NULL,
 	source int NOT NULL,
-	relation oid NOT NULL,
-	name text NOT NULL,
+	relation pg_catalog.oid NOT NULL,
+	name pg_catalog.text NOT NULL,
 	first_block bigint NOT NULL,
 	end_block bigint NOT NULL,	-- the first one after the part
-	state text NOT NULL DEFAULT 'pending' CHECK (state OPERATOR(pg_catalog.=)
+	state pg_catalog.text NOT NULL DEFAULT 'pending' CHECK (state OPERATOR(pg_catalog.=)
 		ANY (ARRAY['pending', 'failed', 'done'])),
 	carried boolean NOT NULL DEFAULT false,
 	redone boolean NOT NULL DEFAULT false,
-	file text,					-- "folder/name", below the destination
+	file pg_catalog.text,					-- "folder/name", below the destination
 	rows bigint,
 	bytes bigint,
 	bytes_stored bigint,
 	crc32c bigint,				-- of the plain bytes
-	checksum text,				-- of the stored bytes, "method:hex"
-	snapshot text,
-	lsn pg_lsn,
-	stamp text,					-- null: may never be carried
-	reason text,				-- why not, or why it was exported again
-	location text,				-- the directory with the file; null for the job's
+	checksum pg_catalog.text,	-- of the stored bytes, "method:hex"
+	made_null bigint,			-- values that the format can't hold
+	snapshot pg_catalog.text,
+	lsn pg_catalog.pg_lsn,
+	stamp pg_catalog.text,					-- null: may never be carried
+	reason pg_catalog.text,				-- why not, or why it was exported again
+	location pg_catalog.text,				-- the directory with the file; null for the job's
 	attempts int NOT NULL DEFAULT 0,
-	error text,
+	error pg_catalog.text,
 	PRIMARY KEY (job, part)
 );
 
 -- rows that replication, a dump or an administrator puts here lose their stamp:
 -- only this cluster's own are trusted
-CREATE FUNCTION outflow.part_guard() RETURNS trigger
+CREATE FUNCTION outflow.part_guard() RETURNS pg_catalog.trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_part_guard';
 
 REVOKE ALL ON FUNCTION outflow.part_guard() FROM PUBLIC;
@@ -507,53 +599,83 @@ CREATE TRIGGER part_guard BEFORE INSERT OR UPDATE ON outflow.part
 ALTER TABLE outflow.part ENABLE ALWAYS TRIGGER part_guard;
 
 -- 'running' in the table means nothing without a live coordinator
-CREATE FUNCTION outflow.job_state(job bigint, state text) RETURNS text
+CREATE FUNCTION outflow.job_state(job bigint, state pg_catalog.text)
+RETURNS pg_catalog.text
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outflow_job_state';
 
 -- whom a live job waits for, and who waits behind its locks
-CREATE FUNCTION outflow.job_waiting_for(job bigint) RETURNS text
+CREATE FUNCTION outflow.job_waiting_for(job bigint) RETURNS pg_catalog.text
 LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH locks AS MATERIALIZED (
-		SELECT * FROM pg_locks
+		SELECT * FROM pg_catalog.pg_locks
 	), coordinator AS (
 		SELECT pid FROM locks
 		WHERE locktype = 'advisory' AND objsubid = 28518 AND granted
 		AND mode = 'ExclusiveLock'
-		AND database = (SELECT oid FROM pg_database
-			WHERE datname = current_database())
+		AND database = (SELECT d.oid FROM pg_catalog.pg_database AS d
+			WHERE d.datname = pg_catalog.current_database())
 		AND classid::bigint << 32 | objid::bigint = job
 	), prepared AS (
 		-- their locks have no process; that on the transaction tells which
 		SELECT DISTINCT h.relation, h.transactionid, x.gid
 		FROM locks AS h JOIN locks AS own USING (virtualtransaction)
-		JOIN pg_prepared_xacts AS x ON x.transaction = own.transactionid
+		JOIN pg_catalog.pg_prepared_xacts AS x ON x.transaction = own.transactionid
 		WHERE h.granted AND h.pid IS NULL AND own.pid IS NULL
 	), waiting AS (
 		SELECT DISTINCT l.pid, l.relation, l.transactionid, l.mode,
-			coalesce(l.relation::regclass::text,
+			coalesce(l.relation::pg_catalog.regclass::pg_catalog.text,
+				CASE WHEN l.locktype = 'object' AND l.database <> 0 THEN
+					pg_catalog.pg_describe_object(l.classid, l.objid, l.objsubid) END,
 				'transaction ' || l.transactionid, 'an object') AS object,
-			pg_blocking_pids(l.pid) AS blockers
+			pg_catalog.pg_blocking_pids(l.pid) AS blockers
 		FROM locks AS l WHERE NOT l.granted
 	)
-	SELECT string_agg(line, '; ' ORDER BY line) FROM (
-		SELECT format('%s on %s, held by %s', w.mode, w.object, concat_ws(', ',
-			'process ' || nullif(array_to_string(
-				array_remove(w.blockers, 0), ', '), ''),
+	SELECT pg_catalog.string_agg(line, '; ' ORDER BY line) FROM (
+		SELECT pg_catalog.format('%s on %s, held by %s', w.mode, w.object,
+			pg_catalog.concat_ws(', ',
+			'process ' || nullif(pg_catalog.array_to_string(
+				pg_catalog.array_remove(w.blockers, 0), ', '), ''),
 			CASE WHEN 0 = ANY (w.blockers) THEN coalesce((
-				SELECT string_agg(format('prepared transaction %L', p.gid),
+				SELECT pg_catalog.string_agg(pg_catalog.format('prepared transaction %L', p.gid),
 					', ' ORDER BY p.gid)
 				FROM prepared AS p WHERE p.relation = w.relation
 				OR p.transactionid = w.transactionid),
 				'a prepared transaction') END)) AS line
 		FROM waiting AS w JOIN coordinator AS c USING (pid)
 		UNION ALL
-		SELECT format('process %s waits behind this job for %s on %s', w.pid,
+		SELECT pg_catalog.format('process %s waits behind this job for %s on %s', w.pid,
 			w.mode, w.object)
 		FROM waiting AS w JOIN coordinator AS c ON c.pid = ANY (w.blockers)
 	) AS lines
+$$;
+
+-- whether the server lets a background worker connect as the role: limits count
+-- sessions, not workers, and are kept to when there are as many
+CREATE FUNCTION outflow.job_can_connect(role pg_catalog.oid) RETURNS boolean
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT FROM pg_catalog.pg_roles AS r
+		JOIN pg_catalog.pg_database AS d
+			ON d.datname = pg_catalog.current_database()
+		CROSS JOIN LATERAL (
+			SELECT pg_catalog.count(*) FILTER (WHERE a.usesysid = r.oid)
+					AS of_role,
+				pg_catalog.count(*) FILTER (WHERE a.datid = d.oid)
+					AS of_database
+			FROM pg_catalog.pg_stat_activity AS a
+			WHERE a.backend_type = 'client backend'
+		) AS sessions
+		WHERE r.oid = role AND r.rolcanlogin
+		AND pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT')
+		AND (r.rolsuper
+			OR (r.rolconnlimit < 0 OR sessions.of_role <= r.rolconnlimit)
+			AND (d.datconnlimit < 0
+				OR sessions.of_database <= d.datconnlimit)))
 $$;
 
 CREATE VIEW outflow.jobs WITH (security_barrier) AS
@@ -584,14 +706,25 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 				p.blocks_done) OPERATOR(pg_catalog./) p.blocks_done) END
 		AS eta,
 	j.snapshot, j.lsn, j.slot, j.retries,
-	CASE s.state WHEN 'queued' THEN coalesce(j.waiting_for, 'its start')
-		WHEN 'running' THEN nullif(pg_catalog.concat_ws('; ', j.waiting_for,
-			outflow.job_waiting_for(j.job)), '') END AS waiting_for,
+	CASE WHEN s.state OPERATOR(pg_catalog.=) 'queued'
+			THEN CASE WHEN NOT outflow.job_can_connect(j.owner)
+					THEN 'its owner, who can''t connect'
+				ELSE coalesce(j.waiting_for, 'its start') END
+		WHEN s.state OPERATOR(pg_catalog.=) 'running'
+			THEN (SELECT pg_catalog.string_agg(w.line, '; ')
+				FROM (VALUES (j.waiting_for), (outflow.job_waiting_for(j.job)))
+					AS w (line))
+		END AS waiting_for,
 	-- on one line, since there is nobody to whom the rest could be told
-	CASE WHEN j.error IS NOT NULL THEN pg_catalog.concat(j.error, ' ('
-		OPERATOR(pg_catalog.||) pg_catalog.replace(j.error_context, E'\n', '; ')
-		OPERATOR(pg_catalog.||) ')') END AS error,
-	j.started, j.finished
+	CASE WHEN s.state OPERATOR(pg_catalog.=) 'interrupted'
+			AND w.fault IS NOT NULL THEN
+			pg_catalog.concat(coalesce(j.error, 'the export was interrupted'),
+				' (', w.fault, ')')
+		WHEN j.error IS NOT NULL THEN pg_catalog.concat(j.error, ' ('
+			OPERATOR(pg_catalog.||)
+			pg_catalog.replace(j.error_context, E'\n', '; ')
+			OPERATOR(pg_catalog.||) ')') END AS error,
+	j.started, j.finished, p.made_null
 FROM outflow.job AS j
 CROSS JOIN LATERAL (SELECT outflow.job_state(j.job, j.state) AS state) AS s
 CROSS JOIN LATERAL (
@@ -604,22 +737,29 @@ CROSS JOIN LATERAL (
 			AS bytes,
 		coalesce(pg_catalog.sum(q.bytes_stored) FILTER (WHERE q.done), 0)
 			::bigint AS bytes_stored,
+		coalesce(pg_catalog.sum(q.made_null) FILTER (WHERE q.done), 0)
+			::bigint AS made_null,
 		-- by this run
 		coalesce(pg_catalog.sum(q.bytes) FILTER (WHERE q.done
-			AND NOT q.carried), 0)::float8 AS bytes_written,
-		coalesce(pg_catalog.sum(q.blocks), 0)::float8 AS blocks,
-		coalesce(pg_catalog.sum(q.blocks) FILTER (WHERE q.done), 0)::float8
-			AS blocks_done
+			AND NOT q.carried), 0)::pg_catalog.float8 AS bytes_written,
+		coalesce(pg_catalog.sum(q.blocks), 0)::pg_catalog.float8 AS blocks,
+		coalesce(pg_catalog.sum(q.blocks) FILTER (WHERE q.done), 0)::pg_catalog.float8
+			AS blocks_done,
+		pg_catalog.min(q.error) FILTER (WHERE NOT q.done) AS error
 	FROM (
 		SELECT t.state OPERATOR(pg_catalog.=) 'done' AS done, t.carried,
-			t.redone, t.rows, t.bytes, t.bytes_stored,
-			t.end_block OPERATOR(pg_catalog.-) t.first_block AS blocks
+			t.redone, t.rows, t.bytes, t.bytes_stored, t.made_null,
+			t.error, t.end_block OPERATOR(pg_catalog.-) t.first_block AS blocks
 		FROM outflow.part AS t WHERE t.job OPERATOR(pg_catalog.=) j.job
 	) AS q
 ) AS p
 CROSS JOIN LATERAL (SELECT pg_catalog.date_part('epoch',
 	coalesce(j.finished, pg_catalog.clock_timestamp())
 	OPERATOR(pg_catalog.-) j.started) AS seconds) AS r
+-- what an interrupted job was trying to get past
+CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN pg_catalog.starts_with(
+	j.waiting_for, 'the next try of ') THEN pg_catalog.concat('it waited for ',
+		j.waiting_for) END, p.error) AS fault) AS w
 WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')
 OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 
@@ -641,48 +781,48 @@ GRANT SELECT ON outflow.jobs, outflow.parts TO PUBLIC;
 -- Exports: what users call.  Each checks rights for itself.
 
 CREATE PROCEDURE outflow.export(
-	source regclass,
-	destination text,
-	format text DEFAULT 'csv',
-	compression text DEFAULT NULL,
-	columns text[] DEFAULT NULL,
-	filter text DEFAULT NULL,
-	encrypt_to text[] DEFAULT NULL,
-	part_size text DEFAULT '128MB',
+	source pg_catalog.regclass,
+	destination pg_catalog.text,
+	format pg_catalog.text DEFAULT 'csv',
+	compression pg_catalog.text DEFAULT NULL,
+	columns pg_catalog.text[] DEFAULT NULL,
+	filter pg_catalog.text DEFAULT NULL,
+	encrypt_to pg_catalog.text[] DEFAULT NULL,
+	part_size pg_catalog.text DEFAULT '128MB',
 	workers int DEFAULT 2,
 	base bigint DEFAULT NULL,
-	slot name DEFAULT NULL,
-	options jsonb DEFAULT '{}',
+	slot pg_catalog.name DEFAULT NULL,
+	options pg_catalog.jsonb DEFAULT '{}',
 	INOUT job bigint DEFAULT NULL)
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export';
 
 -- many tables as one job: a folder for each, one snapshot, one slot
 CREATE PROCEDURE outflow.export_tables(
-	sources regclass[],
-	destination text,
-	format text DEFAULT 'csv',
-	compression text DEFAULT NULL,
-	encrypt_to text[] DEFAULT NULL,
-	part_size text DEFAULT '128MB',
+	sources pg_catalog.regclass[],
+	destination pg_catalog.text,
+	format pg_catalog.text DEFAULT 'csv',
+	compression pg_catalog.text DEFAULT NULL,
+	encrypt_to pg_catalog.text[] DEFAULT NULL,
+	part_size pg_catalog.text DEFAULT '128MB',
 	workers int DEFAULT 2,
 	base bigint DEFAULT NULL,
-	slot name DEFAULT NULL,
-	options jsonb DEFAULT '{}',
+	slot pg_catalog.name DEFAULT NULL,
+	options pg_catalog.jsonb DEFAULT '{}',
 	INOUT job bigint DEFAULT NULL)
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export_tables';
 
 -- the tables, row filters and column lists of a publication
 CREATE PROCEDURE outflow.export_publication(
 	publication name,
-	destination text,
-	format text DEFAULT 'csv',
-	compression text DEFAULT NULL,
-	encrypt_to text[] DEFAULT NULL,
-	part_size text DEFAULT '128MB',
+	destination pg_catalog.text,
+	format pg_catalog.text DEFAULT 'csv',
+	compression pg_catalog.text DEFAULT NULL,
+	encrypt_to pg_catalog.text[] DEFAULT NULL,
+	part_size pg_catalog.text DEFAULT '128MB',
 	workers int DEFAULT 2,
 	base bigint DEFAULT NULL,
-	slot name DEFAULT NULL,
-	options jsonb DEFAULT '{}',
+	slot pg_catalog.name DEFAULT NULL,
+	options pg_catalog.jsonb DEFAULT '{}',
 	INOUT job bigint DEFAULT NULL)
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export_publication';
 
@@ -691,32 +831,32 @@ LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_resume';
 
 -- the same without waiting: they start when the transaction commits
 CREATE FUNCTION outflow.export_start(
-	source regclass,
-	destination text,
-	format text DEFAULT 'csv',
-	compression text DEFAULT NULL,
-	columns text[] DEFAULT NULL,
-	filter text DEFAULT NULL,
-	encrypt_to text[] DEFAULT NULL,
-	part_size text DEFAULT '128MB',
+	source pg_catalog.regclass,
+	destination pg_catalog.text,
+	format pg_catalog.text DEFAULT 'csv',
+	compression pg_catalog.text DEFAULT NULL,
+	columns pg_catalog.text[] DEFAULT NULL,
+	filter pg_catalog.text DEFAULT NULL,
+	encrypt_to pg_catalog.text[] DEFAULT NULL,
+	part_size pg_catalog.text DEFAULT '128MB',
 	workers int DEFAULT 2,
 	base bigint DEFAULT NULL,
-	slot name DEFAULT NULL,
-	options jsonb DEFAULT '{}')
+	slot pg_catalog.name DEFAULT NULL,
+	options pg_catalog.jsonb DEFAULT '{}')
 RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_export_start';
 
 CREATE FUNCTION outflow.export_publication_start(
 	publication name,
-	destination text,
-	format text DEFAULT 'csv',
-	compression text DEFAULT NULL,
-	encrypt_to text[] DEFAULT NULL,
-	part_size text DEFAULT '128MB',
+	destination pg_catalog.text,
+	format pg_catalog.text DEFAULT 'csv',
+	compression pg_catalog.text DEFAULT NULL,
+	encrypt_to pg_catalog.text[] DEFAULT NULL,
+	part_size pg_catalog.text DEFAULT '128MB',
 	workers int DEFAULT 2,
 	base bigint DEFAULT NULL,
-	slot name DEFAULT NULL,
-	options jsonb DEFAULT '{}')
+	slot pg_catalog.name DEFAULT NULL,
+	options pg_catalog.jsonb DEFAULT '{}')
 RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_export_publication_start';
 
@@ -733,11 +873,36 @@ CREATE FUNCTION outflow.cancel(job bigint) RETURNS boolean
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_cancel';
 
-CREATE FUNCTION outflow.forget(job bigint) RETURNS void
+CREATE FUNCTION outflow.forget(job bigint) RETURNS pg_catalog.void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_forget';
 
 CREATE FUNCTION outflow.verify(job bigint)
-RETURNS TABLE (part int, file text, status text, detail text)
+RETURNS TABLE (part int, file pg_catalog.text, status pg_catalog.text,
+	detail pg_catalog.text)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_verify';
+
+-- The tables are nobody's, whatever rights the default privileges of whoever
+-- installs the extension have given away.
+DO $$
+DECLARE
+	given record;
+BEGIN
+	FOR given IN
+		SELECT DISTINCT c.relname, a.grantee
+		FROM pg_catalog.pg_class AS c
+		CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS a
+		WHERE c.relnamespace OPERATOR(pg_catalog.=)
+			'outflow'::pg_catalog.regnamespace
+		AND (c.relkind OPERATOR(pg_catalog.=) 'r'
+			OR c.relkind OPERATOR(pg_catalog.=) 'S')
+		AND a.grantee OPERATOR(pg_catalog.<>) c.relowner
+	LOOP
+		EXECUTE pg_catalog.format('REVOKE ALL ON outflow.%I FROM %s',
+			given.relname, CASE WHEN given.grantee OPERATOR(pg_catalog.=) 0
+				THEN 'PUBLIC' ELSE pg_catalog.quote_ident(
+					pg_catalog.pg_get_userbyid(given.grantee)) END);
+	END LOOP;
+END
+$$;

@@ -35,6 +35,7 @@ SELECT * FROM lines(:job);
 SELECT DISTINCT status FROM outflow.verify(:job);
 -- NULL is not true
 CALL outflow.export('t', :'dir' || gen_random_uuid(), filter => 'NULL') \gset
+\set base :job
 SELECT count(*) FROM lines(:job);
 
 -- what is kept is qualified
@@ -54,7 +55,7 @@ RESET DateStyle;
 
 -- parts of a filtered export are carried under the same filter only
 CALL outflow.export('t', :'dir' || gen_random_uuid(), filter => 'id < 3',
-	base => :job) \gset
+	base => :base) \gset
 SELECT parts_carried, rows FROM outflow.jobs WHERE job = :job;
 
 CALL outflow.export('t', :'dir' || '_none', filter => 'nope = 1');

@@ -60,7 +60,7 @@ SELECT * FROM outflow.verify(:job);
 -- something else in it stays
 \set VERBOSITY sqlstate
 CALL outflow.export_tables('{empty,b}', :'dir') \gset
-\set VERBOSITY default
+\set VERBOSITY terse
 CALL outflow.export_tables('{empty,b}', :'dir', options => '{"overwrite": true}') \gset
 SELECT * FROM outflow.verify(:job);
 CALL outflow.export_tables('{b}', :'dir', workers => 0, options => '{"overwrite": true}') \gset
@@ -69,6 +69,7 @@ CALL outflow.export('b', :'dir', options => '{"overwrite": true}') \gset
 SELECT * FROM outflow.verify(:job);
 CALL outflow.export_tables('{b}', :'dir', options => '{"overwrite": true}') \gset
 SELECT * FROM outflow.verify(:job);
+\set VERBOSITY default
 
 -- refused
 CALL outflow.export_tables('{}', :'dir');

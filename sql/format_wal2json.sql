@@ -73,6 +73,67 @@ UPDATE no_key SET id = 2;
 DELETE FROM no_key;
 SELECT * FROM records('add-tables', 'w2j.no_key', 'format-version', '2', 'include-transaction', 'off') r WHERE r NOT LIKE '%"M"%';
 
+-- the primary key is shown, whatever the replica identity
+CREATE TABLE by_full (id int PRIMARY KEY, v int);
+CREATE TABLE by_index (id int PRIMARY KEY, k int NOT NULL UNIQUE);
+CREATE TABLE by_nothing (id int PRIMARY KEY, v int);
+ALTER TABLE by_full REPLICA IDENTITY FULL;
+ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_k_key;
+ALTER TABLE by_nothing REPLICA IDENTITY NOTHING;
+INSERT INTO by_full VALUES (1, 2);
+INSERT INTO by_index VALUES (1, 2);
+INSERT INTO by_nothing VALUES (1, 2);
+UPDATE by_full SET v = 3;
+DELETE FROM by_index;
+SELECT * FROM records('include-pk', 'on', 'add-tables', 'w2j.by_full, w2j.by_index, w2j.by_nothing', 'include-empty-transaction', 'off',
+	'add-msg-prefixes', 'none');
+SELECT * FROM records('include-pk', 'on', 'add-tables', 'w2j.by_full, w2j.by_index, w2j.by_nothing', 'include-transaction', 'off',
+	'add-msg-prefixes', 'none', 'format-version', '2');
+
+-- whether a column may be null is told without its type, too
+SELECT * FROM records('include-not-null', 'on', 'include-types', 'off', 'add-tables', 'w2j.by_index', 'include-empty-transaction', 'off',
+	'add-msg-prefixes', 'none');
+
+-- partitions under their root's name, which also decides on filters, with their own columns
+CREATE TABLE root (id int PRIMARY KEY, v text) PARTITION BY LIST (id);
+CREATE TABLE leaf_1 (v text, id int NOT NULL);
+ALTER TABLE root ATTACH PARTITION leaf_1 FOR VALUES IN (1);
+CREATE TABLE branch PARTITION OF root FOR VALUES IN (2, 3) PARTITION BY LIST (id);
+CREATE TABLE leaf_2 PARTITION OF branch FOR VALUES IN (2);
+INSERT INTO root VALUES (1, 'one'), (2, 'two');
+TRUNCATE leaf_2;
+-- what becomes of an ancestor counts at once, in the transaction that does it
+BEGIN;
+ALTER TABLE root RENAME TO stem;
+INSERT INTO stem VALUES (2, 'renamed');
+ALTER TABLE stem SET SCHEMA "Odd Schema";
+INSERT INTO leaf_2 VALUES (2, 'moved') ON CONFLICT (id) DO UPDATE SET v = 'moved';
+ALTER TABLE "Odd Schema".stem DETACH PARTITION branch;
+UPDATE branch SET v = 'detached';
+ALTER TABLE branch DETACH PARTITION leaf_2;
+DELETE FROM leaf_2;
+COMMIT;
+SELECT * FROM records('partition-root', 'on', 'filter-tables', 'w2j.odd, w2j.kinds, w2j.poisoned', 'add-tables', 'w2j.root,*.stem,w2j.branch,w2j.leaf_2',
+	'add-msg-prefixes', 'none', 'include-types', 'off', 'include-empty-transaction', 'off');
+SELECT * FROM records('partition-root', 'on', 'add-tables', 'w2j.root,*.stem,w2j.branch,w2j.leaf_2', 'add-msg-prefixes', 'none', 'format-version', '2',
+	'include-types', 'off', 'include-empty-transaction', 'off');
+
+-- transactions of which nothing is left
+SELECT string_agg(DISTINCT r, ' ') FROM records('add-tables', '', 'add-msg-prefixes', 'none') r;
+SELECT string_agg(DISTINCT r, ' ') FROM records('add-tables', '', 'add-msg-prefixes', 'none', 'format-version', '2') r;
+SELECT count(*) FROM records('add-tables', '', 'add-msg-prefixes', 'none', 'include-empty-transaction', 'off');
+SELECT count(*) FROM records('add-tables', '', 'add-msg-prefixes', 'none', 'include-empty-transaction', 'off', 'format-version', '2');
+-- a TRUNCATE is none of version 1's changes
+SELECT count(*) FROM records('actions', 'truncate', 'add-msg-prefixes', 'none', 'include-empty-transaction', 'off');
+SELECT * FROM records('actions', 'truncate', 'add-msg-prefixes', 'none', 'include-empty-transaction', 'off', 'format-version', '2');
+SELECT * FROM records('actions', '', 'add-msg-prefixes', 'zero', 'include-empty-transaction', 'off');
+SELECT * FROM records('actions', '', 'add-msg-prefixes', 'zero', 'include-empty-transaction', 'off', 'write-in-chunks', 'on');
+
+-- what was written here has no origin, and is never filtered by one
+SELECT count(*) FROM records('filter-origins', '0', 'add-tables', 'w2j.by_full', 'add-msg-prefixes', 'none', 'include-empty-transaction', 'off');
+SELECT count(*) FROM records('filter-origins', '0, 1', 'add-tables', 'w2j.by_full', 'add-msg-prefixes', 'none', 'format-version', '2',
+	'include-transaction', 'off');
+
 -- a change can be passed over
 CREATE TABLE poisoned (id int PRIMARY KEY, v text);
 INSERT INTO poisoned VALUES (1, 'first'), (2, 'second');
@@ -104,6 +165,22 @@ SELECT * FROM records('filter-tables', 'a.b\');
 SELECT * FROM records('filter-origins', 'here');
 SELECT * FROM records('batch_bytes', '1MB');
 
+-- what only wal2json knows chooses its format, unless another one is chosen
+SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'add-tables', 'w2j.by_index', 'add-msg-prefixes', 'none',
+	'include-empty-transaction', 'off', 'actions', 'insert');
+SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'add-tables', 'w2j.by_index', 'no-such-option', 'on');
+SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'add-tables', 'w2j.by_index', 'tables', 'w2j.*');
+SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'format', 'json', 'add-tables', 'w2j.by_index');
+SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'batch-bytes', '1000');
+
+SELECT pg_drop_replication_slot('format_wal2json');
+
+-- so does the plugin's other name
+SELECT FROM pg_create_logical_replication_slot('format_wal2json', 'outflow_wal2json');
+INSERT INTO by_index VALUES (3, 4);
+SELECT data FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL);
+SELECT count(*) FROM pg_logical_slot_peek_changes('format_wal2json', NULL, NULL, 'format', 'json', 'include_transactions', 'off') WHERE data ~ '"op":"insert"';
+SELECT slot FROM outflow.slots WHERE slot = 'format_wal2json';
 SELECT pg_drop_replication_slot('format_wal2json');
 \set ECHO errors
 DROP SCHEMA w2j, "Odd Schema" CASCADE;

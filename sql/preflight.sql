@@ -67,12 +67,19 @@ CREATE ROLE "regress pre" NOLOGIN;
 SET ROLE "regress pre";
 SELECT * FROM outflow.preflight() WHERE item ~ '^role';
 SELECT item FROM outflow.preflight() WHERE item = 'output_plugin_libraries' AND NOT ok;
-SELECT item, ok, detail, fix FROM outflow.preflight() WHERE item = 'outflow.export_root';
+SELECT item, ok, detail, fix FROM outflow.preflight()
+WHERE item = 'outflow.export_root' OR item ~ '^disk';
+SELECT wal_free, wal_total, root_free FROM outflow.preflight_library();
 RESET ROLE;
 ALTER ROLE "regress pre" LOGIN REPLICATION;
 GRANT pg_write_server_files TO "regress pre";
 SET ROLE "regress pre";
 SELECT * FROM outflow.preflight() WHERE item ~ '^role';
+RESET ROLE;
+GRANT pg_monitor TO "regress pre";
+SET ROLE "regress pre";
+SELECT count(*) FROM outflow.preflight() WHERE item ~ '^disk' AND detail ~ ' of .* free$';
+SELECT wal_free IS NOT NULL AS free FROM outflow.preflight_library();
 RESET ROLE;
 
 -- objects in a hostile search_path change nothing

@@ -83,18 +83,29 @@
 
 /* 16: the rights that a query needs are kept beside its tables */
 #if PG_VERSION_NUM >= 160000
-#define query_check_rights_as(query, table, user)                             \
-	do                                                                        \
-	{                                                                         \
-		RTEPermissionInfo *rights_ =                                          \
-			list_nth_node(RTEPermissionInfo, (query)->rteperminfos,           \
-						  (table)->perminfoindex - 1);                        \
-		rights_->relid = (table)->relid;                                      \
-		rights_->checkAsUser = (user);                                        \
-	} while (0)
+#define query_rights(query, table)                                            \
+	list_nth_node(RTEPermissionInfo, (query)->rteperminfos,                   \
+				  (table)->perminfoindex - 1)
 #else
-#define query_check_rights_as(query, table, user)                             \
-	((table)->checkAsUser = (user))
+#define query_rights(query, table) (table)
+#endif
+
+/* 16: rights on most kinds of objects are looked up in one place */
+#if PG_VERSION_NUM >= 160000
+#define database_allows_connect(database, role)                               \
+	(object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT) ==      \
+	 ACLCHECK_OK)
+#else
+#define database_allows_connect(database, role)                               \
+	(pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK)
+#endif
+
+/* 16: all settings are asked for with their number */
+#if PG_VERSION_NUM >= 160000
+#define list_settings(count) get_guc_variables(count)
+#else
+#define list_settings(count)                                                  \
+	(*(count) = GetNumConfigOptions(), get_guc_variables())
 #endif
 
 /* 18: a query runs once */
@@ -113,6 +124,13 @@
 #define proc_is_background_worker(proc) ((proc)->isBackgroundWorker)
 #endif
 
+/* 18: whoever takes a slot says whether it may be lost */
+#if PG_VERSION_NUM >= 180000
+#define replication_slot_acquire(name) ReplicationSlotAcquire(name, true, true)
+#else
+#define replication_slot_acquire(name) ReplicationSlotAcquire(name, true)
+#endif
+
 /* 18: a deferrable primary key must be asked for */
 #if PG_VERSION_NUM >= 180000
 #define relation_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel, false)
@@ -123,6 +141,15 @@
 /* 18: attributes that exist only when read */
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL
 #define ATTRIBUTE_GENERATED_VIRTUAL 'v'
+#endif
+#define attribute_is_stored(attr)                                             \
+	((attr)->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL)
+
+/* 19: an LSN's lower half is shown with its leading zeros */
+#if PG_VERSION_NUM >= 190000
+#define LSN_LOW_DIGITS 8
+#else
+#define LSN_LOW_DIGITS 1
 #endif
 
 /* 18: what filters say of virtual columns is in their expressions */

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
 #include <math.h>
 
 #include "lib/stringinfo.h"
@@ -19,6 +20,8 @@
 #define MAX_OPTION_LENGTH (1024 * 1024)
 /* In messages, a value is cut after so many bytes. */
 #define SHOWN_VALUE_LENGTH 100
+/* An identity of age(1) is longer. */
+#define SECRET_LENGTH 45
 
 char *
 option_names(const OptionSpec *table)
@@ -43,16 +46,50 @@ option_find(const OptionSpec *table, const char *name)
 	return NULL;
 }
 
+/* Whether so many letters, digits and hyphens stand there: more than a mark. */
+static bool
+goes_on(const char *text, size_t len)
+{
+	size_t run = 0;
+
+	while (run < len &&
+		   (isalnum((unsigned char) text[run]) || text[run] == '-'))
+		run++;
+	return run >= SECRET_LENGTH;
+}
+
+const char *
+option_find_secret(const char *text, size_t len)
+{
+	static const char *const marks[] = {"AGE-SECRET-KEY-", "AGE-PLUGIN-"};
+
+	for (size_t at = 0; at < len; at++)
+	{
+		if (text[at] != 'A' && text[at] != 'a')
+			continue;
+		for (int i = 0; i < lengthof(marks); i++)
+		{
+			if (len - at >= SECRET_LENGTH &&
+				pg_strncasecmp(text + at, marks[i], strlen(marks[i])) == 0 &&
+				goes_on(text + at, len - at))
+				return text + at;
+		}
+	}
+	return NULL;
+}
+
 char *
 option_shown(const char *value)
 {
-	int len = strlen(value);
+	/* as much as tells whether what is shown ends in a secret */
+	int	  len = strnlen(value, SHOWN_VALUE_LENGTH + SECRET_LENGTH);
+	char *shown =
+		pnstrdup(value, pg_mbcliplen(value, len, SHOWN_VALUE_LENGTH));
+	const char *secret = option_find_secret(value, len);
 
-	if (len <= SHOWN_VALUE_LENGTH)
-		return pstrdup(value);
-	return psprintf(
-		"%s...",
-		pnstrdup(value, pg_mbcliplen(value, len, SHOWN_VALUE_LENGTH)));
+	if (secret && secret < value + strlen(shown))
+		return psprintf("%.*s(secret key)", (int) (secret - value), value);
+	return len <= SHOWN_VALUE_LENGTH ? shown : psprintf("%s...", shown);
 }
 
 static void

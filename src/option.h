@@ -62,8 +62,11 @@ extern void option_set(const OptionSpec *spec, const char *what,
 extern const OptionSpec *option_find(const OptionSpec *table,
 									 const char		  *name);
 
-/* The value as a message may show it. */
+/* The value as a message may show it: cut, and without a secret key. */
 extern char *option_shown(const char *value);
+
+/* Where a text holds an age identity, which is a secret; NULL if nowhere. */
+extern const char *option_find_secret(const char *text, size_t len);
 
 /* "a", "b", ...: the valid names, for a hint. */
 extern char *option_names(const OptionSpec *table);

@@ -23,6 +23,7 @@ void
 _PG_init(void)
 {
 	export_define_settings();
+	export_register_launcher();
 	ddl_capture_init();
 #ifdef OUTFLOW_FAILPOINTS
 	failpoint_define_setting();

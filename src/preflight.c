@@ -12,15 +12,22 @@
 
 #include "access/htup_details.h"
 #include "access/xlog_internal.h"
+#include "catalog/pg_authid.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+
+#include "export/export.h"
 
 /* the columns of outflow.preflight_library() */
 typedef enum FactColumn
 {
 	FACT_VERSION,
+	FACT_UNREADABLE_LIMIT,
+	FACT_SHOWS_ROOM,
 	FACT_WAL_FREE,
 	FACT_WAL_TOTAL,
 	FACT_ROOT_FREE,
@@ -53,6 +60,9 @@ outflow_preflight_library(PG_FUNCTION_ARGS)
 	TupleDesc desc;
 	Datum	  values[FACT_COLUMNS] = {0};
 	bool	  nulls[FACT_COLUMNS];
+	/* like pg_ls_waldir(), and outflow.export_root itself */
+	bool		shows_room = has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
+	const char *limit = export_unreadable_limit();
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
 		desc->natts != FACT_COLUMNS)
@@ -61,9 +71,19 @@ outflow_preflight_library(PG_FUNCTION_ARGS)
 	memset(nulls, true, sizeof(nulls));
 	values[FACT_VERSION] = CStringGetTextDatum(OUTFLOW_VERSION);
 	nulls[FACT_VERSION] = false;
-	fill_room(XLOGDIR, FACT_WAL_FREE, FACT_WAL_TOTAL, values, nulls);
-	fill_room(GetConfigOption("outflow.export_root", true, false),
-			  FACT_ROOT_FREE, FACT_ROOT_TOTAL, values, nulls);
+	if (limit)
+	{
+		values[FACT_UNREADABLE_LIMIT] = CStringGetTextDatum(limit);
+		nulls[FACT_UNREADABLE_LIMIT] = false;
+	}
+	values[FACT_SHOWS_ROOM] = BoolGetDatum(shows_room);
+	nulls[FACT_SHOWS_ROOM] = false;
+	if (shows_room)
+	{
+		fill_room(XLOGDIR, FACT_WAL_FREE, FACT_WAL_TOTAL, values, nulls);
+		fill_room(GetConfigOption("outflow.export_root", true, false),
+				  FACT_ROOT_FREE, FACT_ROOT_TOTAL, values, nulls);
+	}
 
 	PG_RETURN_DATUM(HeapTupleGetDatum(
 		heap_form_tuple(BlessTupleDesc(desc), values, nulls)));

@@ -10,6 +10,8 @@
 /* ---- change_json_parts.c: values, without a comma in front */
 
 extern void json_append_lsn(StringInfo out, XLogRecPtr lsn);
+extern void json_append_lsn_digits(StringInfo out, XLogRecPtr lsn,
+								   int low_digits);
 extern void json_append_uint(StringInfo out, uint64 value);
 extern void json_append_bool(StringInfo out, bool value);
 extern void json_append_time(StringInfo out, TimestampTz time);

@@ -53,9 +53,9 @@ put_index(char *dst, uint32 index)
 	return dst + 4;
 }
 
-/* 0/1A2B400, as PostgreSQL writes it */
+/* "0/1A2B400", with so many digits at least in the lower half */
 void
-json_append_lsn(StringInfo out, XLogRecPtr lsn)
+json_append_lsn_digits(StringInfo out, XLogRecPtr lsn, int low_digits)
 {
 	char  digits[17];
 	char *p = digits;
@@ -67,10 +67,17 @@ json_append_lsn(StringInfo out, XLogRecPtr lsn)
 	buffer_append_char(out, '"');
 	buffer_append(out, p, digits + 8 - p);
 	buffer_append_char(out, '/');
-	for (low = digits + 8; low < digits + 15 && *low == '0';)
+	for (low = digits + 8; low < digits + 16 - low_digits && *low == '0';)
 		low++;
 	buffer_append(out, low, digits + 16 - low);
 	buffer_append_char(out, '"');
+}
+
+/* the same on every server */
+void
+json_append_lsn(StringInfo out, XLogRecPtr lsn)
+{
+	json_append_lsn_digits(out, lsn, 1);
 }
 
 void

@@ -4,7 +4,7 @@
  *		"change" is a list.
  *
  * Records are pieces of that object: the stream joins them, or, with
- * write-in-chunks, sends each piece by itself.  A TRUNCATE is left out.
+ * write-in-chunks, sends each piece by itself.  There is none of a TRUNCATE.
  */
 #include "postgres.h"
 
@@ -86,16 +86,13 @@ append_keys(StringInfo out, Wal2json *wal2json, V1Shape *shape,
 static void
 begin_item(StringInfo out, Wal2json *wal2json, const ChangeTransaction *txn)
 {
-	if (wal2json->empty)
-		wal2json->first = txn->changes;
-	wal2json->empty = false;
 	if (wal2json->pretty_print)
 	{
 		if (!wal2json->write_in_chunks)
 			buffer_append_char(out, '\n');
 		buffer_append_literal(out, "\t\t");
 	}
-	if (txn->changes != wal2json->first)
+	if (txn->changes > 0)
 		buffer_append_char(out, ',');
 }
 
@@ -162,7 +159,7 @@ append_begin(StringInfo out, const Wal2json *wal2json,
 	if (wal2json->include_lsn)
 	{
 		v1_append_layout(out, wal2json, "\t\"nextlsn\": ");
-		json_append_lsn(out, txn->end_lsn);
+		wal2json_lsn(out, txn->end_lsn);
 		v1_append_layout(out, wal2json, ",\n");
 	}
 	if (wal2json->include_timestamp)
@@ -191,7 +188,6 @@ v1_transaction(StringInfo out, const ChangeFormatOptions *options,
 	{
 		wal2json_refresh(wal2json);
 		append_begin(out, wal2json, txn);
-		wal2json->empty = true;
 	}
 	else
 		v1_append_layout(out, wal2json,

@@ -37,9 +37,8 @@ render_names(StringInfo out, const Wal2json *wal2json,
 	appendStringInfo(out, ",{\"name\":%s", labels->name);
 	if (wal2json->include_types)
 		appendStringInfo(out, ",\"type\":%s", labels->type);
-	/* signed, as in wal2json */
 	if (wal2json->include_type_oids)
-		appendStringInfo(out, ",\"typeoid\":%d", (int) labels->declared);
+		appendStringInfo(out, ",\"typeoid\":%u", labels->declared);
 }
 
 static void
@@ -65,7 +64,7 @@ render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 	appendStringInfoChar(scratch, '}');
 	column->after = shape_text_take(shape, scratch);
 
-	if (source->is_primary)
+	if (source->in_pkindex)
 	{
 		render_names(scratch, wal2json, &labels);
 		appendStringInfoChar(scratch, '}');
@@ -129,7 +128,7 @@ append_head(StringInfo out, Wal2json *wal2json, char action, XLogRecPtr lsn)
 	if (wal2json->include_lsn)
 	{
 		buffer_append_literal(out, ",\"lsn\":");
-		json_append_lsn(out, lsn);
+		wal2json_lsn(out, lsn);
 	}
 }
 
@@ -152,7 +151,7 @@ v2_transaction(StringInfo out, const ChangeFormatOptions *options,
 	if (wal2json->include_lsn)
 	{
 		buffer_append_literal(out, ",\"nextlsn\":");
-		json_append_lsn(out, txn->end_lsn);
+		wal2json_lsn(out, txn->end_lsn);
 	}
 	buffer_append_char(out, '}');
 }
@@ -300,7 +299,7 @@ append_head_alone(StringInfo out, const Wal2json *wal2json, XLogRecPtr lsn)
 	if (wal2json->include_lsn)
 	{
 		buffer_append_literal(out, ",\"lsn\":");
-		json_append_lsn(out, lsn);
+		wal2json_lsn(out, lsn);
 	}
 }
 

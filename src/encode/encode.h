@@ -10,6 +10,7 @@
 
 #include "lib/stringinfo.h"
 #include "row/row.h"
+#include "storage/itemptr.h"
 
 /* ---- buffers (buffer.c) */
 
@@ -262,6 +263,11 @@ typedef struct RowFormatOptions
 	 * "string" for all columns, or "column=policy" for one; the last counts */
 	List *lossy;
 	int64 group_rows; /* parquet: rows of a row group; 0: the default */
+	/* if given, where values that became nulls are counted */
+	int64 *made_null;
+	/* if given, where the row that row() is called with lies; an encoder that
+	 * holds rows back remembers it for its errors */
+	const ItemPointerData *place;
 	/* facts for formats whose files describe themselves: name, value, ...;
 	 * read in close(), so that the last may be added as late as then */
 	List *metadata;

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "encode/encode.h"
+#include "option.h"
 #include "mb/pg_wchar.h"
 
 const RowFormat *const row_formats[] = {&row_format_csv,	 &row_format_text,
@@ -25,7 +26,7 @@ row_format_find(const char *name)
 						 (*format)->name);
 	}
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unknown export format \"%s\"", name),
+					errmsg("unknown export format \"%s\"", option_shown(name)),
 					errhint("Valid formats are: %s.", names.data)));
 }
 

@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 
 #include "encode/parquet.h"
+#include "option.h"
 
 #define DEFAULT_MEMORY	   (INT64CONST(64) * 1024 * 1024)
 #define DEFAULT_GROUP_ROWS 122880
@@ -48,12 +49,12 @@ parse_policy(const char *name)
 		return LOSSY_NULL;
 	if (pg_strcasecmp(name, "string") == 0)
 		return LOSSY_STRING;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized policy \"%s\" in option \"lossy\"", name),
-			 errhint("Valid policies are \"error\", \"null\" and "
-					 "\"string\", for all columns or as "
-					 "\"column=policy\".")));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unrecognized policy \"%s\" in option \"lossy\"",
+						   option_shown(name)),
+					errhint("Valid policies are \"error\", \"null\" and "
+							"\"string\", for all columns or as "
+							"\"column=policy\".")));
 }
 
 /* The part behind the last "=", which a column's name may contain. */
@@ -80,13 +81,14 @@ set_policy(ParquetWriter *writer, const char *item)
 					   strncmp(name, item, equals - item) != 0))
 			continue;
 		writer->columns[i].lossy = policy;
+		writer->columns[i].is_named = equals != NULL;
 		found = true;
 	}
 	if (!found)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 						errmsg("column in option \"lossy\" does not exist: "
 							   "\"%s\"",
-							   item)));
+							   option_shown(item))));
 }
 
 static void
@@ -248,6 +250,7 @@ parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 							   "has none",
 							   shape->name)));
 	writer->shape = shape;
+	writer->place = options->place;
 	writer->context = CurrentMemoryContext;
 	/* small blocks, since the limit is about what the context has taken */
 	writer->group_context = AllocSetContextCreate(
@@ -371,7 +374,7 @@ parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 	if (writer->group_rows == 0)
 		begin_group(writer);
 	parquet_put_row(writer, values, nulls);
-	batch_add(&writer->batch, values, nulls);
+	batch_add(writer, values, nulls);
 	writer->group_rows++;
 	if (writer->batch.nrows == writer->batch.max_rows)
 		batch_put(writer);
@@ -393,6 +396,8 @@ parquet_close(RowEncoder *encoder, StringInfo out)
 	if (writer->group_rows > 0)
 		end_group(encoder, out);
 	keep_learned(writer, encoder->options);
+	for (int i = 0; i < writer->ncolumns && encoder->options->made_null; i++)
+		*encoder->options->made_null += writer->columns[i].made_null;
 	writer->metadata =
 		list_concat(writer->metadata, encoder->options->metadata);
 	bytes_init(&footer, writer->context);

@@ -329,6 +329,8 @@ typedef struct ParquetColumn
 {
 	const ColumnShape *shape;
 	LossyPolicy		   lossy;
+	bool			   is_named;  /* in the option */
+	int64			   made_null; /* values that Parquet can't hold */
 	ParquetNode		   node;
 } ParquetColumn;
 
@@ -342,15 +344,17 @@ typedef struct RowBatch
 	int			  nrows;
 	Datum		 *values; /* natts of each row */
 	bool		 *nulls;
+	ItemPointer	  places;  /* for errors */
 	char		 *numbers; /* workspace: of one column, without nulls */
 } RowBatch;
 
 typedef struct ParquetWriter
 {
-	RowShape	 *shape;
-	MemoryContext context;		 /* the file's lifetime */
-	MemoryContext group_context; /* reset after each row group */
-	List		 *metadata;
+	RowShape			  *shape;
+	const ItemPointerData *place;	/* of the row at hand; NULL: not known */
+	MemoryContext		   context; /* the file's lifetime */
+	MemoryContext		   group_context; /* reset after each row group */
+	List				  *metadata;
 
 	int			   ncolumns;
 	ParquetColumn *columns;
@@ -405,11 +409,11 @@ extern void parquet_end_full_pages(ParquetWriter	 *writer,
 extern void parquet_put_row(ParquetWriter *writer, const Datum *values,
 							const bool *nulls);
 /*
- * A row of the file, counted from 1, has a value that Parquet can't hold: what
- * it is.  Returns when the column's policy makes it a null.
+ * The row at that place has a value that Parquet can't hold: what it is.
+ * Returns when the column's policy makes it a null, and counts it.
  */
-extern void parquet_unholdable(const ParquetNode *node, int64 row,
-							   const char *what);
+extern void parquet_unholdable(const ParquetNode	 *node,
+							   const ItemPointerData *place, const char *what);
 /* A null that can't be: the column was said to have none. */
 extern void parquet_refuse_null(const ParquetNode *node);
 
@@ -417,7 +421,8 @@ extern void parquet_refuse_null(const ParquetNode *node);
 
 /* Sorts the columns: those that wait in the batch, and the others. */
 extern void batch_init(ParquetWriter *writer);
-extern void batch_add(RowBatch *batch, const Datum *values, const bool *nulls);
+extern void batch_add(ParquetWriter *writer, const Datum *values,
+					  const bool *nulls);
 /* Puts what waits. */
 extern void batch_put(ParquetWriter *writer);
 

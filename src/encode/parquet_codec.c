@@ -15,6 +15,7 @@
 #include <zstd.h>
 
 #include "encode/parquet.h"
+#include "option.h"
 
 static void
 codec_failed(const char *name, const char *reason)
@@ -230,7 +231,8 @@ refuse_codec(const char *text)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unrecognized compression \"%s\" of a Parquet file", text),
+			 errmsg("unrecognized compression \"%s\" of a Parquet file",
+					option_shown(text)),
 			 errhint("Valid ones are \"zstd\", \"snappy\", \"gzip\", "
 					 "\"lz4_raw\" and \"none\"; a level may follow, as in "
 					 "\"zstd:7\".")));

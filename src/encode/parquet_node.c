@@ -80,6 +80,30 @@ type_has_unholdable(const TypeShape *type)
 	}
 }
 
+/* Whether lossy => null can make nulls of the column's values. */
+static bool
+may_become_null(const TypeShape *type)
+{
+	switch (type->kind)
+	{
+		case KIND_COMPOSITE:
+			/* its fields can, each for itself */
+			return type->fields->ncolumns == 0 &&
+				   GetDatabaseEncoding() == PG_SQL_ASCII;
+		case KIND_TEXT:
+		case KIND_NAME:
+		case KIND_ENUM:
+		case KIND_JSON:
+		case KIND_JSONB:
+		case KIND_HSTORE:
+		case KIND_OTHER:
+			/* there it may be in any encoding */
+			return GetDatabaseEncoding() == PG_SQL_ASCII;
+		default:
+			return type_has_unholdable(type);
+	}
+}
+
 /* ---- building ---- */
 
 static const char *
@@ -389,7 +413,9 @@ build_columns(ParquetWriter *writer)
 		node->name = name_in_utf8(shape->name);
 		node->attno = shape->attnum - 1;
 		node->field_id = shape->attnum;
-		node->optional = !shape->not_null || column->lossy == LOSSY_NULL;
+		node->optional = !shape->not_null ||
+						 (column->lossy == LOSSY_NULL &&
+						  (column->is_named || may_become_null(&shape->type)));
 		node->type = &shape->type;
 		node->column = column;
 		node->ndims =

@@ -126,21 +126,27 @@ batch_init(ParquetWriter *writer)
 		else
 			writer->direct[writer->ndirect++] = node;
 	}
-	row_size = batch->natts * (sizeof(Datum) + sizeof(bool));
+	row_size = batch->natts * (sizeof(Datum) + sizeof(bool)) +
+			   sizeof(ItemPointerData);
 	batch->max_rows = Min(BATCH_ROWS, BATCH_BYTES / Max(row_size, 1));
 	batch->values = palloc(batch->max_rows * batch->natts * sizeof(Datum));
 	batch->nulls = palloc(batch->max_rows * batch->natts * sizeof(bool));
+	batch->places = palloc(batch->max_rows * sizeof(ItemPointerData));
 	batch->numbers = palloc(batch->max_rows * sizeof(int64));
 }
 
 /* As the rows are: what isn't a number is copied and never looked at. */
 void
-batch_add(RowBatch *batch, const Datum *values, const bool *nulls)
+batch_add(ParquetWriter *writer, const Datum *values, const bool *nulls)
 {
-	size_t at = (size_t) batch->nrows++ * batch->natts;
+	RowBatch *batch = &writer->batch;
+	size_t	  at = (size_t) batch->nrows * batch->natts;
 
 	memcpy(batch->values + at, values, batch->natts * sizeof(Datum));
 	memcpy(batch->nulls + at, nulls, batch->natts * sizeof(bool));
+	if (writer->place)
+		batch->places[batch->nrows] = *writer->place;
+	batch->nrows++;
 }
 
 /* ---- putting ---- */
@@ -173,10 +179,8 @@ collect(ParquetWriter *writer, const ParquetNode *node, NodeKind kind,
 			}
 			else
 			{
-				parquet_unholdable(node,
-								   writer->rows + writer->group_rows -
-									   batch->nrows + i + 1,
-								   problem);
+				parquet_unholdable(
+					node, writer->place ? &batch->places[i] : NULL, problem);
 				*null = true;
 			}
 		}

@@ -30,19 +30,26 @@ put_null(ParquetWriter *writer, const ParquetNode *node, int rep, int def)
 }
 
 void
-parquet_unholdable(const ParquetNode *node, int64 row, const char *what)
+parquet_unholdable(const ParquetNode *node, const ItemPointerData *place,
+				   const char *what)
 {
-	const ParquetColumn *column = node->column;
-	const char			*name = column->shape->name;
+	ParquetColumn *column = node->column;
+	const char	  *name = column->shape->name;
 	/* what isn't text doesn't become it */
 	bool is_text = node->leaf && node->leaf->order == ORDER_TEXT;
 
-	if (column->lossy != LOSSY_NULL)
-		ereport(
-			ERROR,
+	if (column->lossy == LOSSY_NULL && node->optional)
+	{
+		column->made_null++;
+		return;
+	}
+	ereport(ERROR,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 			 errmsg("column \"%s\" has a value that Parquet can't hold", name),
-			 errdetail("Row " INT64_FORMAT " of the part has %s.", row, what),
+			 place ? errdetail("The row with ctid (%u,%u) has %s.",
+							   ItemPointerGetBlockNumberNoCheck(place),
+							   ItemPointerGetOffsetNumberNoCheck(place), what)
+				   : errdetail("A row has %s.", what),
 			 is_text ? errhint("Set the option \"lossy\" to \"null\", for "
 							   "all columns or as \"%s=null\".",
 							   name)
@@ -56,7 +63,7 @@ static void
 put_unholdable(ParquetWriter *writer, const ParquetNode *node, int rep,
 			   const char *what)
 {
-	parquet_unholdable(node, writer->rows + writer->group_rows + 1, what);
+	parquet_unholdable(node, writer->place, what);
 	put_null(writer, node, rep, node->def - 1);
 }
 

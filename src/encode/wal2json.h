@@ -2,7 +2,7 @@
  * wal2json.h
  *		What the two versions of format wal2json share.
  *
- * The output is that of wal2json 2.5, byte by byte: its options, its defaults
+ * The output is that of wal2json 2.7, byte by byte: its options, its defaults
  * and its text of values, which obeys the session's settings.  Where wal2json
  * writes something that is no JSON, these formats write the JSON that was
  * meant.
@@ -36,8 +36,6 @@ typedef struct Wal2json
 
 	TextValues	   values;
 	StringInfoData transaction; /* version 2: the transaction's members */
-	bool		   empty;		/* version 1: nothing is in "change" yet */
-	uint64 first; /* version 1: changes of the transaction before its first */
 } Wal2json;
 
 /* What the value of a column needs at each row. */
@@ -93,6 +91,13 @@ extern void wal2json_describe(const Wal2json *wal2json, RowShape *shape, int i,
 
 /* A name or other text that is not a value. */
 extern void wal2json_string(StringInfo out, const char *text);
+
+/* As this server shows it. */
+static inline void
+wal2json_lsn(StringInfo out, XLogRecPtr lsn)
+{
+	json_append_lsn_digits(out, lsn, LSN_LOW_DIGITS);
+}
 
 /* Not for NULL. */
 extern void wal2json_value(StringInfo out, Wal2json *wal2json,

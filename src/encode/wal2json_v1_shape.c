@@ -109,9 +109,7 @@ render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 	items[LIST_TYPE_OIDS] = shape_text_take(shape, scratch);
 	appendStringInfo(scratch, "%d", source->attnum);
 	items[LIST_POSITIONS] = shape_text_take(shape, scratch);
-	/* as in wal2json, this list is empty where types are left out */
-	if (wal2json->include_types)
-		appendStringInfoString(scratch, source->not_null ? "false" : "true");
+	appendStringInfoString(scratch, source->not_null ? "false" : "true");
 	items[LIST_OPTIONALS] = shape_text_take(shape, scratch);
 	appendStringInfoString(scratch, labels.default_value);
 	items[LIST_DEFAULTS] = shape_text_take(shape, scratch);
@@ -136,7 +134,17 @@ render_head(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 	return shape_text_take(shape, scratch);
 }
 
-/* The primary key is shown where it is the replica identity by default. */
+static bool
+has_primary(const RowShape *shape)
+{
+	int i;
+
+	for (i = 0; i < shape->ncolumns; i++)
+		if (shape->columns[i].in_pkindex)
+			return true;
+	return false;
+}
+
 static ShapeText
 render_primary(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 			   V1Shape *prepared)
@@ -149,7 +157,7 @@ render_primary(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 	V1List					 list;
 	int						 i;
 
-	if (!wal2json->include_pk || shape->identity != 'd' || !shape->has_key)
+	if (!wal2json->include_pk || !has_primary(shape))
 		return shape_text_take(shape, scratch);
 	for (list = LIST_NAMES; list <= LIST_TYPES; list++)
 	{
@@ -158,7 +166,7 @@ render_primary(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 		v1_append_layout(scratch, wal2json, heads[list]);
 		for (i = 0; i < shape->ncolumns; i++)
 		{
-			if (!shape->columns[i].is_primary || !list_wanted(wal2json, list))
+			if (!shape->columns[i].in_pkindex || !list_wanted(wal2json, list))
 				continue;
 			if (!first)
 				v1_append_layout(scratch, wal2json, ", ");

@@ -24,7 +24,6 @@ wal2json_init(Wal2json *wal2json)
 {
 	text_values_init(&wal2json->values);
 	initStringInfo(&wal2json->transaction);
-	wal2json->empty = true;
 }
 
 void

@@ -4,15 +4,22 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/relation.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
 #include "compat.h"
 #include "export/arguments.h"
 #include "export/job_access.h"
+#include "option.h"
+
+/* A filter is the only one that can be long. */
+#define MAX_TEXT_ARGUMENT (1024 * 1024)
 
 /* Arguments of outflow.export(), by position. */
 enum
@@ -51,12 +58,70 @@ arguments_of_many(FunctionCallInfo fcinfo)
 	return arguments;
 }
 
+/* Recipients that are none may be secrets of any form. */
+static void
+check_recipients(ArrayType *array)
+{
+	Datum *elements;
+	bool  *nulls;
+	int	   count;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements,
+					  &nulls, &count);
+	for (int i = 0; i < count; i++)
+	{
+		char *recipient = nulls[i] ? NULL : TextDatumGetCString(elements[i]);
+
+		CHECK_FOR_INTERRUPTS();
+		if (recipient)
+			age_recipient_check(recipient, i + 1);
+	}
+}
+
+void
+arguments_refuse_secrets(FunctionCallInfo fcinfo)
+{
+	/* all that have a variable length, whatever is in them */
+	static const struct
+	{
+		int			number;
+		const char *name;
+	} texts[] = {
+		{ARG_DESTINATION, "destination"}, {ARG_FORMAT, "format"},
+		{ARG_COMPRESSION, "compression"}, {ARG_COLUMNS, "columns"},
+		{ARG_FILTER, "filter"},			  {ARG_PART_SIZE, "part_size"},
+		{ARG_OPTIONS, "options"}};
+
+	if (!PG_ARGISNULL(ARG_ENCRYPT_TO))
+		check_recipients(PG_GETARG_ARRAYTYPE_P(ARG_ENCRYPT_TO));
+	for (int i = 0; i < lengthof(texts); i++)
+	{
+		struct varlena *value;
+
+		if (PG_ARGISNULL(texts[i].number))
+			continue;
+		value = PG_GETARG_VARLENA_PP(texts[i].number);
+		if (option_find_secret(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("argument \"%s\" holds an age identity",
+							texts[i].name),
+					 errdetail("It is a secret key, which the server must "
+							   "never see."),
+					 errhidestmt(true), errhidecontext(true)));
+	}
+}
+
 static char *
 text_argument(FunctionCallInfo fcinfo, int number, const char *name)
 {
 	if (PG_ARGISNULL(number))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"%s\" must not be null", name)));
+	if (toast_raw_datum_size(PG_GETARG_DATUM(number)) > MAX_TEXT_ARGUMENT)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("argument \"%s\" is longer than %d bytes", name,
+							   MAX_TEXT_ARGUMENT)));
 	return text_to_cstring(PG_GETARG_TEXT_PP(number));
 }
 
@@ -138,7 +203,7 @@ slot_argument(FunctionCallInfo fcinfo, int workers)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("an export with a slot needs workers"),
 						errhint("Set argument \"workers\" to at least 1.")));
-	handover_check(slot);
+	handover_check(&(Job){.slot = slot});
 	return slot;
 }
 
@@ -160,6 +225,26 @@ base_argument(FunctionCallInfo fcinfo)
 	return base;
 }
 
+/* In the caller's session, which is whom an audit is about. */
+static void
+check_reads(const Job *job)
+{
+	ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		Relation   rel = relation_open(source->relid, NoLock);
+		RowShape  *shape =
+			source_shape(rel, source, job->row_format, CurrentMemoryContext);
+
+		CHECK_FOR_INTERRUPTS();
+		planned_check(source, rel, rel, shape);
+		row_shape_free(shape);
+		relation_close(rel, NoLock);
+	}
+}
+
 Job *
 job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 {
@@ -170,9 +255,10 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	job->parts_total = -1;
 	job->destination = text_argument(fcinfo, ARG_DESTINATION, "destination");
 	job->format = text_argument(fcinfo, ARG_FORMAT, "format");
-	job->compression = PG_ARGISNULL(ARG_COMPRESSION)
-						   ? default_compression(job->format)
-						   : text_argument(fcinfo, ARG_COMPRESSION, "");
+	job->compression =
+		PG_ARGISNULL(ARG_COMPRESSION)
+			? default_compression(job->format)
+			: text_argument(fcinfo, ARG_COMPRESSION, "compression");
 	job->encrypt_to = texts_argument(fcinfo, ARG_ENCRYPT_TO, "encrypt_to");
 	job->part_size = export_size_parse(
 		"part_size", text_argument(fcinfo, ARG_PART_SIZE, "part_size"));
@@ -191,5 +277,9 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	job->settings = settings_capture();
 	job_derive(job);
 	set_sources(job, fcinfo);
+	check_reads(job);
+	sources_check_format(job);
+	plan_check_part_size(job);
+	carry_check_base(job);
 	return job;
 }

@@ -20,6 +20,12 @@ extern void arguments_set_source(Job *job, FunctionCallInfo fcinfo);
 extern void arguments_set_tables(Job *job, FunctionCallInfo fcinfo);
 extern void arguments_set_publication(Job *job, FunctionCallInfo fcinfo);
 
+/*
+ * Errors when a secret key stands where it doesn't belong, and keeps the
+ * statement out of the server's log: so it comes before any other error.
+ */
+extern void arguments_refuse_secrets(FunctionCallInfo fcinfo);
+
 /* A job that is checked as far as it can be without its destination. */
 extern Job *job_from_arguments(FunctionCallInfo fcinfo,
 							   SetSources		set_sources);

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -115,6 +116,47 @@ carry_candidates(const Job *job)
 	return candidates;
 }
 
+static bool
+has_part_of(const List *parts, const List *leaves)
+{
+	const ListCell *cell;
+
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		if (list_member_oid(leaves, part->plan.relid))
+			return true;
+	}
+	return false;
+}
+
+void
+carry_check_base(const Job *job)
+{
+	List	 *parts;
+	ListCell *cell;
+
+	if (job->base == 0)
+		return;
+	parts = parts_load(job->base);
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		Relation   rel = relation_open(source->relid, NoLock);
+		bool	   found = has_part_of(parts, source_leaves(rel));
+
+		CHECK_FOR_INTERRUPTS();
+		relation_close(rel, NoLock);
+		if (!found)
+			ereport(WARNING, (errmsg("nothing of table %s can be carried over",
+									 source->name),
+							  errdetail("Export job " INT64_FORMAT
+										", the base, has no part of it.",
+										job->base)));
+	}
+}
+
 bool
 carry_refers(const Job *job, const FinishedPart *candidate)
 {
@@ -126,7 +168,7 @@ carry_refers(const Job *job, const FinishedPart *candidate)
 FileRoot *
 carry_open(const FinishedPart *part)
 {
-	return file_root_open(part->location, export_root, FILE_ROOT_MISSING_OK);
+	return destination_open_known(part->location, false);
 }
 
 static bool
@@ -179,6 +221,7 @@ judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 
 	source_check_leaf(leaf, rel);
 	shape = source_shape(rel, source, job->row_format, CurrentMemoryContext);
+	planned_check(source, rel, leaf, shape);
 	if (source->filter)
 		filter = filter_plan(source->filter, rel);
 	trouble = carry_signature(job, source, shape, leaf, filter, &signature);
@@ -228,17 +271,23 @@ bool
 carry_or_export(const PartContext *context, const PlannedPart *part,
 				const FinishedPart *candidate, PartResult *result)
 {
-	const char *trouble = NULL;
+	PinnedSettings *pinned = settings_pin_job(context->job);
+	const char	   *trouble = NULL;
+	bool			kept = false;
 
+	rights_check_running(context->job->owner);
 	if (candidate && candidate->file)
 	{
 		trouble = keep_file(context->job, part, candidate, context->root,
 							context->snapshot);
-		if (trouble == NULL)
-			return true;
+		kept = (trouble == NULL);
 	}
-	part_export(context, part, result);
-	if (result->reason == NULL)
-		result->reason = trouble;
-	return false;
+	if (!kept)
+	{
+		part_export(context, part, result);
+		if (result->reason == NULL)
+			result->reason = trouble;
+	}
+	settings_unpin(pinned);
+	return kept;
 }

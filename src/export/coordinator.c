@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "replication/logicallauncher.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
@@ -29,6 +30,9 @@
 #define LAST_TRIES	  100
 #define LAST_PAUSE_MS 10
 
+/* The coordinator and one worker. */
+#define MIN_PROCESSES 2
+
 typedef struct CoordinatorArgs
 {
 	Oid database;
@@ -44,6 +48,7 @@ typedef struct Coordinator
 	FileRoot	 *root;
 	List		 *candidates; /* of an earlier run, or of the base */
 	JobShared	 *shared;
+	bool		  prepared; /* root is more than an attempt's */
 	bool		  complete; /* only the publication is missing */
 	bool		  claimed;	/* the job is ours to run or to fail */
 	bool		  ran;		/* it was not sent back to wait */
@@ -74,11 +79,33 @@ coordinator_start(const Job *job, BackgroundWorkerHandle **handle)
 	return RegisterDynamicBackgroundWorker(&worker, handle);
 }
 
+void
+coordinator_check_room(void)
+{
+	int taken = max_logical_replication_workers > 0 ? 1 : 0;
+
+	if (max_worker_processes - taken < MIN_PROCESSES)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("this server has too few background workers for an "
+					"export"),
+			 errdetail("An export needs %d, and max_worker_processes is "
+					   "%d%s.",
+					   MIN_PROCESSES, max_worker_processes,
+					   taken ? ", of which logical replication has one" : ""),
+			 errhint("Increase max_worker_processes, or export with "
+					 "workers => 0.")));
+}
+
 static void
 coordinator_exit(int code, Datum arg)
 {
 	Coordinator *coordinator = (Coordinator *) DatumGetPointer(arg);
 
+	/* before the job's lock, so that the next one finds it free */
+	if (coordinator->root)
+		file_temp_release(coordinator->root);
 	if (coordinator->shared == NULL)
 		return;
 	coordinator->shared->coordinator_gone = true;
@@ -198,6 +225,8 @@ end_attempt(void *arg)
 {
 	Coordinator *coordinator = arg;
 
+	if (!coordinator->prepared)
+		coordinator->root = NULL;
 	if (coordinator->attempt)
 		MemoryContextDelete(coordinator->attempt);
 	coordinator->attempt = NULL;
@@ -213,21 +242,25 @@ prepare(void *arg)
 	Coordinator	 *coordinator = arg;
 	Job			 *job = coordinator->job;
 	MemoryContext old;
+	bool		  kept;
 
 	StartTransactionCommand();
 	/* the owner's rights, which may have been others at the submission */
 	source_check_server();
 	old = begin_attempt(coordinator);
 	job_derive(job);
-	coordinator->root = destination_open(job, true);
-	(void) file_temp_open(coordinator->root, job->uuid, true);
+	coordinator->root = destination_open(job, FILE_ROOT_CREATE);
+	kept = ownership_open(job, coordinator->root, false);
 	file_temp_sweep(coordinator->root);
 	coordinator->complete = is_complete(coordinator);
 	if (!coordinator->complete)
 	{
-		if (job->publishing)
+		/* without it, nothing that is there is known to be the job's */
+		if (job->publishing && kept)
 			publish_retreat(job, coordinator->root);
-		destination_check_empty(coordinator->root, job);
+		destination_check_empty(coordinator->root, job, false);
+		if (!kept)
+			(void) ownership_open(job, coordinator->root, true);
 		job_set_publishing(job->id, false);
 		coordinator->candidates = carry_candidates(job);
 	}
@@ -235,6 +268,7 @@ prepare(void *arg)
 	CommitTransactionCommand();
 	/* what it opened and loaded stays */
 	coordinator->attempt = NULL;
+	coordinator->prepared = true;
 }
 
 static void
@@ -332,6 +366,7 @@ publish(void *arg)
 
 	/* from now on finished files of ours may stand at the destination */
 	StartTransactionCommand();
+	rights_check_running(coordinator->job->owner);
 	job_lock_tables();
 	job_set_publishing(coordinator->id, true);
 	CommitTransactionCommand();
@@ -340,9 +375,12 @@ publish(void *arg)
 	old = begin_attempt(coordinator);
 	job = job_load(coordinator->id, false);
 	job_derive(job);
+	/* the locks may have been waited for */
+	rights_check_running(job->owner);
 	file_root_check_place(coordinator->root);
 	/* an earlier attempt may have removed it already */
-	(void) file_temp_open(coordinator->root, job->uuid, true);
+	if (!file_temp_is_open(coordinator->root))
+		(void) ownership_open(job, coordinator->root, true);
 	publish_job(job, coordinator->root);
 	MemoryContextSwitchTo(old);
 	job_set_state(coordinator->id, JOB_DONE, NULL);
@@ -384,7 +422,7 @@ start_next(void)
 {
 	StartTransactionCommand();
 	if (job_try_lock_tables())
-		(void) queue_start_next(1);
+		(void) queue_start_next(1, false);
 	CommitTransactionCommand();
 }
 
@@ -470,7 +508,7 @@ outflow_coordinator_main(Datum arg)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(args.database, args.owner, 0);
-	settings_pin_worker();
+	settings_pin_worker(args.owner);
 
 	coordinator.id = DatumGetInt64(arg);
 	coordinator.context =

@@ -8,9 +8,11 @@
  */
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 
 #include "export/job.h"
+#include "option.h"
 
 #define FILE_SCHEME "file://"
 
@@ -20,25 +22,33 @@ destination_path(const char *destination)
 	const char *path;
 
 	if (strncmp(destination, FILE_SCHEME, strlen(FILE_SCHEME)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown kind of destination \"%s\"", destination),
-				 errhint("A directory of the server is written as "
-						 "file:///absolute/path.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("unknown kind of destination \"%s\"",
+							   option_shown(destination)),
+						errhint("A directory of the server is written as "
+								"file:///absolute/path.")));
 	path = destination + strlen(FILE_SCHEME);
 	if (path[0] != '/')
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("destination \"%s\" is not an absolute path",
-							   destination),
+							   option_shown(destination)),
 						errhint("Write it as file:///absolute/path.")));
 	return pstrdup(path);
 }
 
 FileRoot *
-destination_open(const Job *job, bool create)
+destination_open(const Job *job, int flags)
 {
-	return file_root_open(destination_path(job->destination), export_root,
-						  create ? FILE_ROOT_CREATE : FILE_ROOT_MISSING_OK);
+	return file_root_open(destination_path(job->destination),
+						  settings_export_root(), flags);
+}
+
+FileRoot *
+destination_open_known(const char *location, bool must_open)
+{
+	return file_root_open(location, NULL,
+						  FILE_ROOT_MISSING_OK | FILE_ROOT_HIDDEN |
+							  (must_open ? 0 : FILE_ROOT_TRY));
 }
 
 const char *
@@ -63,7 +73,7 @@ destination_folder_of(FileRoot *root, const char *file)
 	if (name == file)
 		return root;
 	return file_root_subdir(root, pnstrdup(file, name - file - 1),
-							FILE_ROOT_MISSING_OK);
+							FILE_ROOT_MISSING_OK | FILE_ROOT_TRY);
 }
 
 void
@@ -71,6 +81,19 @@ destination_folder_close(FileRoot *folder, FileRoot *root)
 {
 	if (folder && folder != root)
 		file_root_close(folder);
+}
+
+bool
+destination_is_folder(const Job *job, const char *name)
+{
+	const ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		if (strcmp(((JobSource *) lfirst(cell))->folder, name) == 0)
+			return true;
+	}
+	return false;
 }
 
 bool
@@ -93,6 +116,22 @@ destination_check_free(const Job *job, bool begun)
 			 errdetail("An unfinished job has its directory to itself, with "
 					   "all that lies beneath it."),
 			 errhint("Finish that job, or cancel and forget it.")));
+}
+
+void
+destination_check_unreferenced(const Job *job)
+{
+	int64 other = job_referring_to(job->location, job->id);
+
+	if (other != 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg(
+				 "destination \"%s\" holds files of export job " INT64_FORMAT,
+				 job->destination, other),
+			 errdetail("Parts of that export refer to files there."),
+			 errhint("Export to another directory, or forget that job.")));
 }
 
 /* The hidden directory of another job, which sink.h names so. */
@@ -118,8 +157,86 @@ check_not_in_use(const List *files, const Job *job)
 	}
 }
 
+#define STRANGERS_NAMED 10
+
+/* Each table's folder is looked at for itself. */
+static List *
+without_folders(List *names, const Job *job)
+{
+	List	 *rest = NIL;
+	ListCell *cell;
+
+	foreach (cell, names)
+	{
+		if (!destination_is_folder(job, lfirst(cell)))
+			rest = lappend(rest, lfirst(cell));
+	}
+	return rest;
+}
+
+static bool
+has_manifest_name(const List *names)
+{
+	const ListCell *cell;
+
+	foreach (cell, names)
+	{
+		if (strcmp(lfirst(cell), PUBLISH_MANIFEST) == 0 ||
+			strcmp(lfirst(cell), PUBLISH_SUCCESS) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * overwrite replaces exports of this server only.  What else is there stays, and
+ * is named; what has a name that every export needs is refused.
+ */
+static void
+check_strangers(FileRoot *directory, const Job *job, bool tell)
+{
+	List *strangers = without_folders(older_strangers(directory), job);
+	StringInfoData names;
+	ListCell	  *cell;
+
+	if (strangers == NIL)
+		return;
+	if (has_manifest_name(strangers))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DUPLICATE_FILE),
+			 errmsg("directory \"%s\" holds something that is not known to "
+					"be an export of this server",
+					file_root_path(directory)),
+			 errdetail("It has a \"%s\" or \"%s\" that this server did not "
+					   "write, or that was changed.",
+					   PUBLISH_MANIFEST, PUBLISH_SUCCESS),
+			 errhint("Remove it, or choose another directory.")));
+	if (!tell)
+		return;
+	initStringInfo(&names);
+	foreach (cell, strangers)
+	{
+		int i = foreach_current_index(cell);
+
+		if (i == STRANGERS_NAMED)
+		{
+			appendStringInfo(&names, " and %d more",
+							 list_length(strangers) - i);
+			break;
+		}
+		appendStringInfo(&names, "%s\"%s\"", i > 0 ? ", " : "",
+						 (char *) lfirst(cell));
+	}
+	ereport(WARNING,
+			(errmsg("\"overwrite\" leaves what is not known to be part of an "
+					"export of this server"),
+			 errdetail("In directory \"%s\": %s.", file_root_path(directory),
+					   names.data)));
+}
+
 void
-destination_check_empty(FileRoot *root, const Job *job)
+destination_check_empty(FileRoot *root, const Job *job, bool tell)
 {
 	List	 *files = file_list(root, FILE_FINAL);
 	ListCell *cell;
@@ -133,7 +250,11 @@ destination_check_empty(FileRoot *root, const Job *job)
 						   ((FileEntry *) linitial(files))->name),
 				 errhint("Choose an empty directory, or replace what is there "
 						 "with options => '{\"overwrite\": true}'.")));
-	if (files == NIL || !destination_has_folders(job))
+	if (files == NIL)
+		return;
+	destination_check_unreferenced(job);
+	check_strangers(root, job, tell);
+	if (!destination_has_folders(job))
 		return;
 	foreach (cell, job->sources)
 	{
@@ -143,7 +264,10 @@ destination_check_empty(FileRoot *root, const Job *job)
 
 		CHECK_FOR_INTERRUPTS();
 		if (folder)
+		{
 			check_not_in_use(file_list(folder, FILE_FINAL), job);
+			check_strangers(folder, job, tell);
+		}
 		destination_folder_close(folder, root);
 	}
 }

@@ -113,10 +113,20 @@ check_filter_rights(Node *filter, Relation rel)
 PinnedSettings *
 filter_pin_settings(void)
 {
+	/* what else an expression's text depends on, written or read */
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	} settings[] = {{"search_path", "pg_catalog, pg_temp"},
+					{"standard_conforming_strings", "on"},
+					{"transform_null_equals", "off"}};
 	PinnedSettings *pinned = settings_pin_canonical(CurrentMemoryContext);
 
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i].name, settings[i].value,
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
 	return pinned;
 }
 

@@ -70,7 +70,7 @@ scalar_text(const char *name, const JsonbValue *value)
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("value of " OPTION_KIND " \"%s\" must be a "
 								   "string, a number or a boolean",
-								   name)));
+								   option_shown(name))));
 	}
 }
 
@@ -142,7 +142,8 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->row.encoding = pg_char_to_encoding(raw.encoding);
 	if (options->row.encoding < 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("unknown encoding \"%s\"", raw.encoding)));
+						errmsg("unknown encoding \"%s\"",
+							   option_shown(raw.encoding))));
 	/* bytes of no known encoding can't be converted */
 	if (GetDatabaseEncoding() == PG_SQL_ASCII)
 		options->row.encoding = PG_SQL_ASCII;

@@ -9,15 +9,17 @@
 
 #include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/guc_tables.h"
 
+#include "compat.h"
 #include "export/export.h"
 #include "export/job.h"
 
-int	  max_jobs = 4;
-int	  max_retries = 9;
-char *export_root = NULL;
-int	  part_memory_kb = 64 * 1024;
-int	  rate_limit_kb = 0;
+int			 max_jobs = 4;
+int			 max_retries = 9;
+static char *export_root = NULL;
+int			 part_memory_kb = 64 * 1024;
+int			 rate_limit_kb = 0;
 
 /*
  * All that the text of a value depends on besides the value; sorted by bytes,
@@ -36,7 +38,9 @@ static const struct
 	const char *name;
 	const char *value;
 } pinned[] = {
+	{"role", "none"},
 	{"search_path", "pg_catalog, pg_temp"},
+	{"quote_all_identifiers", "off"},
 	{"statement_timeout", "0"},
 	{"lock_timeout", "0"},
 	{"idle_in_transaction_session_timeout", "0"},
@@ -46,10 +50,39 @@ static const struct
 	{"synchronous_commit", "on"},
 	{"row_security", "off"},
 	{"client_min_messages", "error"},
+	{"exit_on_error", "off"},
 };
 
-void
-export_define_settings(void)
+/*
+ * Settings that hold exports within limits.  Before the library is loaded
+ * anybody's connection can give them a value, which takes the place of the
+ * server's own and is thrown away when they are defined: what is left is the
+ * default, "no limit".  "lost" tells that this has happened.
+ */
+static struct
+{
+	const char *name;
+	GucSource	before;
+	bool		lost;
+} limits[] = {{"outflow.export_root"}, {"outflow.rate_limit"}};
+
+/* From where the value comes that a setting has outside of transactions. */
+static GucSource
+reset_source(const char *name)
+{
+	int						count;
+	struct config_generic **settings = list_settings(&count);
+
+	for (int i = 0; i < count; i++)
+	{
+		if (pg_strcasecmp(settings[i]->name, name) == 0)
+			return settings[i]->reset_source;
+	}
+	return PGC_S_DEFAULT;
+}
+
+static void
+define_settings(void)
 {
 	DefineCustomStringVariable(
 		"outflow.export_root",
@@ -80,6 +113,50 @@ export_define_settings(void)
 							NULL);
 }
 
+void
+export_define_settings(void)
+{
+	for (int i = 0; i < lengthof(limits); i++)
+		limits[i].before = reset_source(limits[i].name);
+	define_settings();
+	for (int i = 0; i < lengthof(limits); i++)
+		limits[i].lost = reset_source(limits[i].name) != limits[i].before;
+}
+
+const char *
+export_unreadable_limit(void)
+{
+	for (int i = 0; i < lengthof(limits); i++)
+	{
+		if (limits[i].lost)
+			return limits[i].name;
+	}
+	return NULL;
+}
+
+void
+settings_check_limits(void)
+{
+	const char *name = export_unreadable_limit();
+
+	if (name)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("setting \"%s\" has a value that can't be used", name),
+				 errdetail("It hides the server's own value, so that no "
+						   "export may run.  It comes from the connection's "
+						   "options, from the settings of the role or "
+						   "database, or from the configuration file."),
+				 errhint("Remove it from there, and connect again.")));
+}
+
+const char *
+settings_export_root(void)
+{
+	settings_check_limits();
+	return export_root;
+}
+
 List *
 settings_capture(void)
 {
@@ -94,28 +171,31 @@ settings_capture(void)
 	return settings;
 }
 
-void
-settings_apply(List *settings)
+PinnedSettings *
+settings_pin_job(const Job *job)
 {
-	ListCell *cell = list_head(settings);
+	PinnedSettings *pinned = settings_pin_canonical(CurrentMemoryContext);
 
-	while (cell)
-	{
-		const char *name = lfirst(cell);
-		const char *value;
-
-		cell = lnext(settings, cell);
-		value = lfirst(cell);
-		cell = lnext(settings, cell);
-		(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-								 GUC_ACTION_SET, true, 0, false);
-	}
+	for (int i = 0; !job->row_format->canonical_settings &&
+					i + 1 < list_length(job->settings);
+		 i += 2)
+		(void) set_config_option(
+			list_nth(job->settings, i), list_nth(job->settings, i + 1),
+			PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return pinned;
 }
 
 void
-settings_pin_worker(void)
+settings_pin_worker(Oid owner)
 {
 	for (int i = 0; i < lengthof(pinned); i++)
 		SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET,
 						PGC_S_OVERRIDE);
+
+	/* "role" of a role's or database's settings was in force until now */
+	if (GetUserId() != owner || GetSessionUserId() != owner)
+		ereport(FATAL,
+				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+				 errmsg("a worker of an export runs as another role than the "
+						"job's owner")));
 }

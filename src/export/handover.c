@@ -23,92 +23,128 @@
 #include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/pg_lsn.h"
 #include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "export/job.h"
+#include "export/job_access.h"
 #include "failpoint.h"
 
 typedef enum SlotState
 {
 	SLOT_MISSING,
-	SLOT_FOREIGN, /* of another database or plugin */
-	SLOT_LOST,	  /* its WAL is gone */
+	SLOT_FOREIGN, /* not known to be the one that the job made */
+	SLOT_LOST,	  /* the job's, but its WAL is gone */
 	SLOT_FINE
 } SlotState;
 
+/*
+ * A slot is the job's if it has the position that it was made with: one that
+ * is made later begins at a later LSN, and a consumer moves it.  (Peeking may
+ * move restart_lsn, up to there.)
+ */
 static SlotState
-slot_state(const char *slot)
+slot_state(const Job *job)
 {
-	Oid		  types[] = {NAMEOID};
-	Datum	  values[] = {DirectFunctionCall1(namein, CStringGetDatum(slot))};
+	const Oid	types[] = {NAMEOID, LSNOID, LSNOID};
+	const Datum values[] = {
+		DirectFunctionCall1(namein, CStringGetDatum(job->slot)),
+		LSNGetDatum(job->slot_restart), LSNGetDatum(job->slot_start)};
 	SlotState state = SLOT_MISSING;
-	const char *sql =
-		"SELECT s.plugin OPERATOR(pg_catalog.=) 'outflow' "
-		"AND s.database OPERATOR(pg_catalog.=) pg_catalog.current_database(), "
-		"s.wal_status OPERATOR(pg_catalog.=) 'lost' "
-		"FROM pg_catalog.pg_replication_slots AS s "
-		"WHERE s.slot_name OPERATOR(pg_catalog.=) $1";
+	JobAccess access;
 
-	if (SPI_connect() != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	PushActiveSnapshot(GetTransactionSnapshot());
-	if (SPI_execute_with_args(sql, 1, types, values, NULL, true, 1) !=
-		SPI_OK_SELECT)
-		elog(ERROR, "could not look for a replication slot");
-	if (SPI_processed > 0)
+	job_access_begin(&access);
+	if (job_query("SELECT (s.plugin = 'outflow' "
+				  "AND s.database = pg_catalog.current_database() "
+				  "AND NOT s.temporary "
+				  "AND s.confirmed_flush_lsn = $3 "
+				  "AND coalesce(s.restart_lsn, $2) BETWEEN $2 AND $3)::int, "
+				  "(coalesce(s.wal_status, 'lost') = 'lost')::int "
+				  "FROM pg_catalog.pg_replication_slots AS s "
+				  "WHERE s.slot_name = $1",
+				  lengthof(types), types, values, NULL) > 0)
 	{
-		char *own =
-			SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-		char *lost =
-			SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
-
-		if (own == NULL || *own != 't')
+		if (!job_field_int(0, 1, 0))
 			state = SLOT_FOREIGN;
-		else if (lost == NULL || *lost == 't')
-			state = SLOT_LOST;
 		else
-			state = SLOT_FINE;
+			state = job_field_int(0, 2, 1) ? SLOT_LOST : SLOT_FINE;
 	}
-	PopActiveSnapshot();
-	SPI_finish();
+	job_access_end(&access);
 	return state;
 }
 
 static void
-report_taken(const char *slot)
+report_taken(const Job *job)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_DUPLICATE_OBJECT),
-			 errmsg("replication slot \"%s\" already exists", slot),
-			 errhint("Choose a name that is free: the export makes the slot "
-					 "itself.")));
+	bool made = job->slot_start != InvalidXLogRecPtr;
+
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_DUPLICATE_OBJECT),
+		 errmsg("replication slot \"%s\" already exists", job->slot),
+		 made
+			 ? errdetail("It is not the one that the export made, or has been "
+						 "consumed from since.")
+			 : 0,
+		 made ? errhint("Drop it if nobody needs it: the export then makes a "
+						"new one.")
+			  : errhint("Choose a name that is free: the export makes the "
+						"slot itself.")));
+}
+
+/* As the server itself asks for slots. */
+static void
+check_rights(const char *slot, const char *what)
+{
+	if (!superuser() && !has_rolreplication(GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to %s replication slot \"%s\"",
+						what, slot),
+				 errdetail("Only roles with the REPLICATION attribute may do "
+						   "this.")));
+}
+
+/* When the job begins, all of them may be in use again. */
+static void
+check_slot_is_free(void)
+{
+	bool found = false;
+
+	LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
+	for (int i = 0; i < max_replication_slots; i++)
+		found |= !ReplicationSlotCtl->replication_slots[i].in_use;
+	LWLockRelease(ReplicationSlotControlLock);
+	if (!found)
+		ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+						errmsg("all replication slots are in use"),
+						errhint("Free one or increase "
+								"max_replication_slots.")));
 }
 
 void
-handover_check(const char *slot)
+handover_check(const Job *job)
 {
-	slot_name_check(slot);
-	if (!superuser() && !has_rolreplication(GetUserId()))
-		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-						errmsg("permission denied to create replication slot "
-							   "\"%s\"",
-							   slot),
-						errdetail("Only roles with the REPLICATION attribute "
-								  "may do this.")));
+	slot_name_check(job->slot);
+	check_rights(job->slot, "create");
 	check_logical_decoding_requirements();
-	if (slot_state(slot) != SLOT_MISSING)
-		report_taken(slot);
+	if (slot_state(job) != SLOT_MISSING)
+		report_taken(job);
+	check_slot_is_free();
 }
 
 bool
 handover_holds(const Job *job)
 {
 	return job->slot == NULL ||
-		   (job->slot_ready && slot_state(job->slot) == SLOT_FINE);
+		   (job->slot_ready && slot_state(job) == SLOT_FINE);
 }
 
-/* In a transaction that has not written and will not. */
+/*
+ * A temporary one, which a crash takes along, in a transaction that has not
+ * written and will not.
+ */
 static void
 make_slot(const char *slot)
 {
@@ -118,13 +154,31 @@ make_slot(const char *slot)
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (SPI_execute_with_args(
-			"SELECT pg_catalog.pg_create_logical_replication_slot($1, "
-			"'outflow')",
-			1, types, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not make a replication slot");
+	(void) job_query("SELECT pg_catalog.pg_create_logical_replication_slot("
+					 "$1, 'outflow', true)",
+					 1, types, values, NULL);
 	PopActiveSnapshot();
 	SPI_finish();
+}
+
+/*
+ * Its position is in the job's row before the slot outlives this process, so
+ * no crash leaves one that nobody can tell from another's.
+ */
+static void
+keep_slot(Job *job)
+{
+	replication_slot_acquire(job->slot);
+	job->slot_start = MyReplicationSlot->data.confirmed_flush;
+	job->slot_restart = MyReplicationSlot->data.restart_lsn;
+
+	StartTransactionCommand();
+	job_set_slot(job, false);
+	CommitTransactionCommand();
+	FAILPOINT("slot-named");
+
+	ReplicationSlotPersist();
+	ReplicationSlotRelease();
 }
 
 /*
@@ -150,53 +204,64 @@ wait_for_older(void)
 }
 
 void
-handover_prepare(const Job *job)
+handover_prepare(Job *job)
 {
 	SlotState state;
 
 	if (job->slot == NULL)
 		return;
 	StartTransactionCommand();
-	state = slot_state(job->slot);
-	if (state == SLOT_FOREIGN || (state != SLOT_MISSING && !job->slot_made))
-		report_taken(job->slot);
+	state = slot_state(job);
+	if (state == SLOT_FOREIGN)
+		report_taken(job);
 	if (state == SLOT_LOST)
+	{
+		check_rights(job->slot, "drop");
 		ReplicationSlotDrop(job->slot, true);
+	}
 	CommitTransactionCommand();
 	if (state == SLOT_FINE && job->slot_ready)
 		return;
 
-	/* known before it is there: no crash leaves a slot that nobody drops */
-	StartTransactionCommand();
-	job_set_slot(job->id, false);
-	CommitTransactionCommand();
+	if (state != SLOT_FINE)
+	{
+		StartTransactionCommand();
+		make_slot(job->slot);
+		CommitTransactionCommand();
+		keep_slot(job);
+	}
+	FAILPOINT("slot-made");
 
 	StartTransactionCommand();
-	FAILPOINT("slot-named");
-	if (state != SLOT_FINE)
-		make_slot(job->slot);
-	FAILPOINT("slot-made");
 	wait_for_older();
 	CommitTransactionCommand();
 
 	StartTransactionCommand();
-	job_set_slot(job->id, true);
+	job_set_slot(job, true);
 	CommitTransactionCommand();
+}
+
+bool
+handover_may_forget(const Job *job)
+{
+	SlotState state;
+
+	if (job->slot == NULL || job->state == JOB_DONE)
+		return false;
+	state = slot_state(job);
+	if (state == SLOT_FOREIGN && job->slot_start != InvalidXLogRecPtr)
+		ereport(NOTICE,
+				(errmsg("replication slot \"%s\" is kept", job->slot),
+				 errdetail("It is not the one that the export made, or has "
+						   "been consumed from since.")));
+	if (state == SLOT_MISSING || state == SLOT_FOREIGN)
+		return false;
+	check_rights(job->slot, "drop");
+	return true;
 }
 
 void
 handover_forget(const Job *job)
 {
-	if (job->slot == NULL || !job->slot_made || job->state == JOB_DONE)
-		return;
-	switch (slot_state(job->slot))
-	{
-		case SLOT_FINE:
-		case SLOT_LOST:
-			ReplicationSlotDrop(job->slot, true);
-			break;
-		case SLOT_MISSING:
-		case SLOT_FOREIGN:
-			break;
-	}
+	ReplicationSlotDrop(job->slot, true);
 }

@@ -11,7 +11,6 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -31,7 +30,7 @@ remove_files(int code, Datum arg)
 	InlineFiles *files = (InlineFiles *) DatumGetPointer(arg);
 
 	if (files->publishing != NIL)
-		publish_undo(files->job, files->publishing, files->root, true);
+		publish_undo(files->job, files->publishing, files->root);
 	file_temp_remove(files->root);
 }
 
@@ -44,6 +43,7 @@ publish_and_commit(Job *job, InlineFiles *files)
 {
 	Job *planned = job_load(job->id, false);
 
+	rights_check_running(job->owner);
 	HOLD_INTERRUPTS();
 	job_derive(planned);
 	files->publishing = parts_load(job->id);
@@ -103,13 +103,9 @@ run_inline(Job *job)
 {
 	ExportPlan *plan;
 	InlineFiles files = {job, NULL, NIL};
-	int			nestlevel;
 
 	/* a transaction of its own: locks before the snapshot */
 	SPI_commit();
-	nestlevel = NewGUCNestLevel();
-	if (job->row_format->canonical_settings)
-		(void) settings_pin_canonical(CurrentMemoryContext);
 	plan = plan_make(job, carry_candidates(job), restart_reading,
 					 CurrentMemoryContext);
 
@@ -119,16 +115,16 @@ run_inline(Job *job)
 	parts_record(job, plan->parts, plan->nparts);
 	job_record_plan(job, plan->snapshot_text, plan->lsn, plan->nparts);
 
-	files.root = destination_open(job, true);
-	destination_check_empty(files.root, job);
-	(void) file_temp_open(files.root, job->uuid, true);
+	files.root = destination_open(job, FILE_ROOT_CREATE);
+	destination_check_empty(files.root, job, false);
+	(void) ownership_open(job, files.root, true);
 	PG_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
 	{
 		export_all(job, plan, files.root);
 		UnregisterSnapshot(plan->snapshot);
-		AtEOXact_GUC(false, nestlevel);
 		publish_and_commit(job, &files);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
 	file_root_close(files.root);
+	tell_result(job->id);
 }

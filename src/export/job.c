@@ -67,6 +67,20 @@ split_settings(List *settings, List **names, List **values)
 	}
 }
 
+/* Two calls for one place at the same moment: the other one came first. */
+static void
+report_other_call(const Job *job)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("destination \"%s\" is in use by another call",
+					job->destination),
+			 errdetail("An unfinished job has its directory to itself, and a "
+					   "transaction at work makes one there."),
+			 errhint("Try again when it has ended, or choose another "
+					 "directory.")));
+}
+
 int64
 job_insert(Job *job)
 {
@@ -80,6 +94,7 @@ job_insert(Job *job)
 	List		 *settings;
 	ListCell	 *cell;
 	JobAccess	  access;
+	uint64		  count;
 
 	split_settings(job->settings, &names, &settings);
 	values[0] = ObjectIdGetDatum(job->owner);
@@ -100,15 +115,22 @@ job_insert(Job *job)
 	values[13] = job->publication ? CStringGetTextDatum(job->publication) : 0;
 	nulls[13] = job->publication == NULL;
 
+	/* or an INSERT would wait for the end of another transaction */
+	if (!job_lock_location(job->location))
+		report_other_call(job);
 	job_access_begin(&access);
-	(void) job_query("INSERT INTO outflow.job (owner, destination, location, "
-					 "format, compression, encrypt_to, part_size, workers, "
-					 "options, settings, base, slot, publication) "
-					 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
-					 "$9::pg_catalog.jsonb, "
-					 "pg_catalog.jsonb_object($10, $11), $12, $13, $14) "
-					 "RETURNING job, uuid",
-					 lengthof(types), types, values, nulls);
+	count =
+		job_query("INSERT INTO outflow.job (owner, destination, location, "
+				  "format, compression, encrypt_to, part_size, workers, "
+				  "options, settings, base, slot, publication) "
+				  "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, "
+				  "$9::pg_catalog.jsonb, "
+				  "pg_catalog.jsonb_object($10, $11), $12, $13, $14) "
+				  "ON CONFLICT (location) WHERE state <> 'done' DO NOTHING "
+				  "RETURNING job, uuid",
+				  lengthof(types), types, values, nulls);
+	if (count == 0)
+		report_other_call(job);
 	job->id = job_field_int(0, 1, 0);
 	job->uuid = MemoryContextStrdup(context, job_field(0, 2));
 	foreach (cell, job->sources)
@@ -170,7 +192,7 @@ load_sources(Job *job, MemoryContext context)
 
 	count =
 		job_query("SELECT source, relation, name, folder, columns, filter, "
-				  "definition FROM outflow.source "
+				  "definition, manifest FROM outflow.source "
 				  "WHERE job = $1 ORDER BY source",
 				  1, &type, &value, NULL);
 	for (uint64 i = 0; i < count; i++)
@@ -182,6 +204,7 @@ load_sources(Job *job, MemoryContext context)
 		List		 *columns = job_field_list(i, 5);
 		char		 *filter = job_field(i, 6);
 		char		 *definition = job_field(i, 7);
+		char		 *manifest = job_field(i, 8);
 		MemoryContext old = MemoryContextSwitchTo(context);
 		JobSource	 *source = palloc0_object(JobSource);
 
@@ -192,6 +215,7 @@ load_sources(Job *job, MemoryContext context)
 		source->columns = copy_texts(columns);
 		source->filter = copy_text(filter);
 		source->definition = copy_text(definition);
+		source->manifest = copy_text(manifest);
 		job->sources = lappend(job->sources, source);
 		MemoryContextSwitchTo(old);
 	}
@@ -244,9 +268,11 @@ job_from_row(MemoryContext context)
 	job->waiting_for = copy_text(job_field(0, 24));
 	job->base = job_field_int(0, 25, 0);
 	job->slot = copy_text(job_field(0, 26));
-	job->slot_made = job_field_int(0, 27, 0) != 0;
-	job->slot_ready = job_field_int(0, 28, 0) != 0;
-	job->publication = copy_text(job_field(0, 29));
+	job->slot_ready = job_field_int(0, 27, 0) != 0;
+	job->publication = copy_text(job_field(0, 28));
+	job->slot_start = (XLogRecPtr) job_field_int(0, 29, InvalidXLogRecPtr);
+	job->slot_restart = (XLogRecPtr) job_field_int(0, 30, InvalidXLogRecPtr);
+	job->manifest = copy_text(job_field(0, 31));
 	MemoryContextSwitchTo(old);
 	return job;
 }
@@ -261,8 +287,9 @@ job_load(int64 id, bool for_update)
 		"pg_catalog.timezone('UTC', started), "
 		"'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), "
 		"error, error_code, error_detail, error_hint, error_context, "
-		"settings, waiting_for, base, slot, slot_made::int, slot_ready::int, "
-		"publication "
+		"settings, waiting_for, base, slot, slot_ready::int, publication, "
+		"(slot_start - '0/0')::bigint, (slot_restart - '0/0')::bigint, "
+		"manifest "
 		"FROM outflow.job WHERE job = $1";
 	const Oid	  type = INT8OID;
 	const Datum	  value = Int64GetDatum(id);

@@ -18,18 +18,29 @@
 
 /* ---- export_settings.c */
 
-extern int	 max_jobs;
-extern int	 max_retries;
-extern char *export_root;
-extern int	 part_memory_kb;
-extern int	 rate_limit_kb;
+extern int max_jobs;
+extern int max_retries;
+extern int part_memory_kb;
+extern int rate_limit_kb;
 
 /* What text output depends on: names and values, in turn (char *). */
 extern List *settings_capture(void);
-/* Makes captured settings this process's own. */
-extern void settings_apply(List *settings);
-/* Settings that a worker must not take from its role or database. */
-extern void settings_pin_worker(void);
+/*
+ * Settings that a worker must not take from its role or database; afterwards
+ * it runs as the owner, whatever these say.
+ */
+extern void settings_pin_worker(Oid owner);
+/* Errors when a setting that limits exports can't be read for certain. */
+extern void settings_check_limits(void);
+/* outflow.export_root; "" for none. */
+extern const char *settings_export_root(void);
+
+/* ---- rights.c: what may have been taken away since a job was submitted */
+
+/* Errors unless the role exists, may log in and may connect. */
+extern void rights_check_owner(Oid owner);
+/* The same for the current user, who must be that owner, and their files. */
+extern void rights_check_running(Oid owner);
 
 /* ---- error.c: an error on its way to another process */
 
@@ -128,38 +139,41 @@ typedef struct JobSource
 	List *columns;	  /* of char *; NIL for all */
 	char *filter;	  /* NULL for none */
 	char *definition; /* its columns as JSON, once planned */
+	char *manifest;	  /* its manifest\'s sum as text, once published */
 	void *learned; /* by encoders of its parts, for the next; never stored */
 } JobSource;
 
 typedef struct Job
 {
-	int64	 id;
-	char	*uuid;
-	Oid		 owner;
-	JobState state;
-	char	*destination;
-	char	*location;
-	char	*format;
-	char	*compression;
-	List	*encrypt_to; /* of char * */
-	int64	 part_size;
-	int		 workers;
-	char	*options_json;
-	List	*settings; /* names and values, in turn */
-	char	*settings_json;
-	char	*slot;		  /* that a stream goes on from; NULL for none */
-	char	*publication; /* that named the sources; NULL for none */
-	bool	 slot_made;	  /* by this job, or about to be */
-	bool	 slot_ready;  /* and all that it can't show has ended */
-	int64	 base;		  /* the job whose parts may be carried; 0 for none */
-	char	*waiting_for;
-	char	*snapshot; /* NULL before the first plan */
-	char	*lsn;
-	int		 parts_total; /* -1 before the first plan */
-	bool	 publishing;
-	char	*started; /* ISO 8601 in UTC, or NULL */
-	JobError error;
-	List	*sources; /* of JobSource * */
+	int64	   id;
+	char	  *uuid;
+	Oid		   owner;
+	JobState   state;
+	char	  *destination;
+	char	  *location;
+	char	  *format;
+	char	  *compression;
+	List	  *encrypt_to; /* of char * */
+	int64	   part_size;
+	int		   workers;
+	char	  *options_json;
+	List	  *settings; /* names and values, in turn */
+	char	  *settings_json;
+	char	  *slot;		 /* that a stream goes on from; NULL for none */
+	char	  *publication;	 /* that named the sources; NULL for none */
+	XLogRecPtr slot_start;	 /* the slot's positions when the job made it */
+	XLogRecPtr slot_restart; /* invalid: it hasn't yet */
+	bool	   slot_ready;	 /* and all that it can't show has ended */
+	int64	   base;	 /* the job whose parts may be carried; 0 for none */
+	char	  *manifest; /* the sum of the one above its sources\', or NULL */
+	char	  *waiting_for;
+	char	  *snapshot; /* NULL before the first plan */
+	char	  *lsn;
+	int		   parts_total; /* -1 before the first plan */
+	bool	   publishing;
+	char	  *started; /* ISO 8601 in UTC, or NULL */
+	JobError   error;
+	List	  *sources; /* of JobSource * */
 
 	/* derived */
 	ExportOptions		  options;
@@ -171,6 +185,12 @@ typedef struct Job
 
 /* Fills what is derived from the row; errors name what is wrong. */
 extern void job_derive(Job *job);
+
+/*
+ * The settings that a part of the job is proven and written under, whatever
+ * those of the process are; settings_unpin() or an ERROR ends them.
+ */
+extern PinnedSettings *settings_pin_job(const Job *job);
 
 /* Inserts job and sources; returns and stores the new id. */
 extern int64 job_insert(Job *job);
@@ -187,16 +207,20 @@ extern void job_end_waiting(int64 id, const char *text);
 extern void job_set_retry(int64 id, int part, const char *waiting_for,
 						  const char *error);
 extern void job_set_publishing(int64 id, bool publishing);
-extern void job_set_slot(int64 id, bool ready);
+extern void job_set_slot(const Job *job, bool ready);
 /* What a plan decided; reads the sources' definitions. */
 extern void job_record_plan(const Job *job, const char *snapshot,
 							XLogRecPtr lsn, int parts);
+/* The sum of a source's manifest, or with -1 of the one above. */
+extern void job_record_manifest(int64 id, int source, const char *checksum);
 extern void job_delete(int64 id);
 /*
  * Another unfinished job whose directory is the same or lies one in the other;
  * 0 for none.  begun: only those that have begun to use it.
  */
 extern int64 job_at_location(const char *location, int64 except, bool begun);
+/* A job with parts that refer to files there, or beneath; 0 for none. */
+extern int64 job_referring_to(const char *location, int64 except);
 typedef struct JobProgress
 {
 	int	  parts_done;
@@ -210,7 +234,8 @@ typedef struct JobCarried
 {
 	int	  carried;
 	int	  redone;
-	char *reasons; /* NULL for none */
+	char *reasons;	 /* NULL for none */
+	int64 made_null; /* of all parts: values that the format can't hold */
 } JobCarried;
 
 extern void job_carried(int64 id, JobCarried *carried);
@@ -226,6 +251,11 @@ extern bool job_lock_hold(int64 id);
 extern void job_lock_share(int64 id);
 /* To the end of the transaction: keeps the job from being run. */
 extern bool job_lock_exclude(int64 id);
+/*
+ * To the end of the transaction: the only one that makes a job for this place.
+ * False if another one is at it, which may take as long as it likes.
+ */
+extern bool job_lock_location(const char *location);
 extern bool job_is_live(int64 id);
 /* One at a time may start a job; to the end of the transaction. */
 extern void job_lock_submission(void);
@@ -260,6 +290,7 @@ typedef struct PartResult
 {
 	char	   *file; /* "folder/name" */
 	int64		rows;
+	int64		made_null; /* values that the format can't hold */
 	Meter		plain;
 	Meter		stored;
 	XLogRecPtr	lsn;
@@ -276,6 +307,7 @@ typedef struct FinishedPart
 	bool		done;
 	char	   *file;
 	int64		rows;
+	int64		made_null;
 	int64		bytes;
 	int64		bytes_stored;
 	int64		crc32c;	  /* -1: not known */
@@ -324,6 +356,9 @@ extern char *source_name(Oid relid);
 extern RowShape *source_shape(Relation rel, const JobSource *source,
 							  const RowFormat *format, MemoryContext parent);
 
+/* Errors if the job's format can't hold the sources, or its options don't fit. */
+extern void sources_check_format(const Job *job);
+
 /* ---- export_filter.c */
 
 /* The expression with every name qualified; errors unless it may be used. */
@@ -347,6 +382,12 @@ typedef void (*PlannedRow)(void *arg, TupleTableSlot *slot);
 extern void planned_scan(const JobSource *source, Relation root, Relation leaf,
 						 const RowShape *shape, const PlannedPart *part,
 						 Snapshot snapshot, PlannedRow row, void *arg);
+/*
+ * Where an extension audits reads or decides on them: lets it see this one, as
+ * it would see a SELECT of the same columns, of the root and of the leaf.
+ */
+extern void planned_check(const JobSource *source, Relation root,
+						  Relation leaf, const RowShape *shape);
 
 /* ---- source_list.c: what a job of many tables exports */
 
@@ -360,7 +401,12 @@ extern void sources_check_apart(const List *sources);
 
 /* The directory of a "file:///..." destination; errors say what is wrong. */
 extern char		*destination_path(const char *destination);
-extern FileRoot *destination_open(const Job *job, bool create);
+extern FileRoot *destination_open(const Job *job, int flags);
+/*
+ * Where a job has written before, whatever the settings allow by now; NULL if
+ * it is not there, and with errno if it can't be opened but needn't be.
+ */
+extern FileRoot *destination_open_known(const char *location, bool must_open);
 /* The name of a part's "folder/name". */
 extern const char *destination_file_name(const char *file);
 /* The directory of a source's files: root if it has no folder. */
@@ -370,10 +416,23 @@ extern FileRoot *destination_folder(FileRoot *root, const char *folder,
 extern FileRoot *destination_folder_of(FileRoot *root, const char *file);
 extern void		 destination_folder_close(FileRoot *folder, FileRoot *root);
 extern bool		 destination_has_folders(const Job *job);
+extern bool		 destination_is_folder(const Job *job, const char *name);
 /* Refuses a place that an unfinished job has, or with begun has begun to use */
 extern void destination_check_free(const Job *job, bool begun);
-/* Refuses a directory that holds anything else. */
-extern void destination_check_empty(FileRoot *root, const Job *job);
+/* Refuses to replace what parts of another job refer to. */
+extern void destination_check_unreferenced(const Job *job);
+/* Refuses a directory that holds anything else; tell: warns of what stays. */
+extern void destination_check_empty(FileRoot *root, const Job *job, bool tell);
+
+/* ---- ownership.c: whose an unfinished job's hidden directory is */
+
+/*
+ * Opens it and takes it for this process, until the root is closed; an error if
+ * it is not this server's.  False if it is missing and not to be created.
+ */
+extern bool ownership_open(const Job *job, FileRoot *root, bool create);
+/* The same for a process whose coordinator has taken it. */
+extern void ownership_join(const Job *job, FileRoot *root);
 
 /* ---- plan.c */
 
@@ -397,6 +456,9 @@ typedef struct ExportPlan
  */
 extern ExportPlan *plan_make(const Job *job, const List			 *earlier,
 							 void (*restart)(void), MemoryContext context);
+
+/* Errors if a small part_size would make too many files; sources are locked. */
+extern void plan_check_part_size(const Job *job);
 
 /* ---- throttle.c: the bytes that a job may write in a second */
 
@@ -433,6 +495,8 @@ extern void part_export(const PartContext *context, const PlannedPart *part,
 
 /* The finished parts that a new run of the job starts from. */
 extern List *carry_candidates(const Job *job);
+/* Warns of tables that the base has not exported; they are locked. */
+extern void carry_check_base(const Job *job);
 /*
  * The signature of a leaf's part; or a reason why its output depends on more,
  * so that it may never be carried.  filter comes from filter_plan().
@@ -455,12 +519,13 @@ extern bool carry_or_export(const PartContext  *context,
 /* ---- handover.c: slot => name */
 
 /* Errors that are better told when the job is created. */
-extern void handover_check(const char *slot);
+extern void handover_check(const Job *job);
 /* Makes the slot unless an earlier run has; the snapshot may be taken then. */
-extern void handover_prepare(const Job *job);
+extern void handover_prepare(Job *job);
 /* Whether the slot is still there for a job whose parts are finished. */
 extern bool handover_holds(const Job *job);
-/* Drops the slot of a job that never finished. */
+/* Whether the slot goes with the job; an error if the caller may not do that. */
+extern bool handover_may_forget(const Job *job);
 extern void handover_forget(const Job *job);
 
 /* ---- publish.c, manifest.c */
@@ -469,17 +534,22 @@ extern void handover_forget(const Job *job);
 #define PUBLISH_SUCCESS	 "_SUCCESS"
 
 extern void publish_job(const Job *job, FileRoot *root);
-/*
- * Removes what an unfinished publication has already named; if only_moved,
- * nothing whose hidden file is still there.
- */
-extern void publish_undo(const Job *job, const List *parts, FileRoot *root,
-						 bool only_moved);
+/* Removes what an unfinished publication has already named. */
+extern void publish_undo(const Job *job, const List *parts, FileRoot *root);
 /* The same, but the parts are kept for another attempt. */
 extern void publish_retreat(const Job *job, FileRoot *root);
 /* Whether an entry of a folder ("" for none) belongs to the export. */
 extern bool publish_is_ours(const Job *job, const char *folder,
 							const List *parts, const FileEntry *entry);
+
+/* ---- older.c: an export that was there before, known by its manifest */
+
+/* Whether the directory's manifest is that of this very job. */
+extern bool older_is_job(FileRoot *directory, const Job *job);
+/* The names of what is no export of this server's, sorted. */
+extern List *older_strangers(FileRoot *directory);
+/* Removes what is proven to be its files, with its folders; the rest stays. */
+extern void older_remove(FileRoot *directory);
 
 extern char *manifest_build(const Job *job, const JobSource *source,
 							const List *parts);
@@ -500,14 +570,23 @@ extern bool part_is_intact(const Job *job, FileRoot *root,
 /* ---- queue.c: jobs that nobody waits for */
 
 extern void queue_start_at_commit(int64 id, Oid owner);
-/* Starts at most so many of the oldest queued jobs; returns how many. */
-extern int queue_start_next(int most);
+/*
+ * Starts so many of the oldest queued jobs, or as many as there is room for;
+ * returns how many.  patient: not one that was tried in vain a moment ago.
+ */
+extern int queue_start_next(int most, bool patient);
+/* Errors if the role has as many queued jobs as one may have. */
+extern void queue_check_room(Oid owner);
 
 /* ---- coordinator.c, waiter.c, inline.c */
 
 /* handle may be NULL: then nobody will ask how it goes. */
 extern bool coordinator_start(const Job *job, BackgroundWorkerHandle **handle);
+/* Errors if no job can ever run, for want of background workers. */
+extern void coordinator_check_room(void);
 extern void wait_for_job(int64 id);
+/* What a finished job has to say: what was carried over, what was lost. */
+extern void tell_result(int64 id);
 extern void run_inline(Job *job);
 
 #endif /* OUTFLOW_JOB_H */

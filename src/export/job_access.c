@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -45,6 +46,18 @@ job_table_oid(const char *name)
 						errmsg("table \"outflow.%s\" does not exist", name),
 						errhint("CREATE EXTENSION outflow makes it.")));
 	return relid;
+}
+
+void
+job_check_may_write(const char *name)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("exports can't run on a standby"),
+				 errdetail("A job keeps its progress in tables, and a standby "
+						   "can't write.")));
+	PreventCommandIfReadOnly(psprintf("outflow.%s", name));
 }
 
 static Oid
@@ -116,6 +129,55 @@ outflow_part_guard(PG_FUNCTION_ARGS)
 	return PointerGetDatum(tuple);
 }
 
+/* Our statements are no one's business; what surrounds the call is. */
+static void
+forget_statement(ErrorData *error, const char *sql)
+{
+	char *line = psprintf("SQL statement \"%s\"", sql);
+	char *found = error->context ? strstr(error->context, line) : NULL;
+
+	if (found)
+	{
+		char *end = found + strlen(line);
+
+		if (*end == '\n')
+			end++;
+		memmove(found, end, strlen(end) + 1);
+		end = error->context + strlen(error->context);
+		if (end > error->context && end[-1] == '\n')
+			end[-1] = '\0';
+	}
+	if (error->context && error->context[0] == '\0')
+		error->context = NULL;
+}
+
+static int
+execute(const char *sql, int nargs, const Oid *types, const Datum *values,
+		const char *nulls)
+{
+	MemoryContext context = CurrentMemoryContext;
+	volatile int  result = 0;
+
+	PG_TRY();
+	{
+		result = SPI_execute_with_args(sql, nargs, unconstify(Oid *, types),
+									   unconstify(Datum *, values), nulls,
+									   false, 0);
+	}
+	PG_CATCH();
+	{
+		ErrorData *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		forget_statement(error, sql);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	return result;
+}
+
 uint64
 job_query(const char *sql, int nargs, const Oid *types, const Datum *values,
 		  const bool *nulls)
@@ -126,9 +188,7 @@ job_query(const char *sql, int nargs, const Oid *types, const Datum *values,
 	Assert(nargs <= JOB_QUERY_ARGS);
 	for (int i = 0; i < nargs; i++)
 		marks[i] = nulls && nulls[i] ? 'n' : ' ';
-	result =
-		SPI_execute_with_args(sql, nargs, unconstify(Oid *, types),
-							  unconstify(Datum *, values), marks, false, 0);
+	result = execute(sql, nargs, types, values, marks);
 	if (result < 0)
 		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
 	return SPI_processed;

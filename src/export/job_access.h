@@ -27,6 +27,9 @@ extern void job_announce(int64 id, JobState state);
 
 extern Oid job_table_oid(const char *name);
 
+/* Errors, in the name of what was called, where the tables can't be written. */
+extern void job_check_may_write(const char *name);
+
 /* Runs one statement and returns the number of rows. */
 extern uint64 job_query(const char *sql, int nargs, const Oid *types,
 						const Datum *values, const bool *nulls);

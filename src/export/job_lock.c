@@ -10,7 +10,10 @@
 
 #include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
@@ -21,6 +24,9 @@
 
 /* SQL's functions use the classes 1 and 2; the views know this one. */
 #define JOB_LOCK_CLASS 28518
+
+/* Of the places where exports go; and this one. */
+#define LOCATION_LOCK_CLASS 28519
 
 /* Others look at a lock for a moment only: try again before giving up. */
 #define TRIES		   50
@@ -75,6 +81,19 @@ job_lock_exclude(int64 id)
 }
 
 bool
+job_lock_location(const char *location)
+{
+	uint64	hash = hash_bytes_extended((const unsigned char *) location,
+									   strlen(location), 0);
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32),
+						 (uint32) hash, LOCATION_LOCK_CLASS);
+	return LockAcquire(&tag, ExclusiveLock, false, true) !=
+		   LOCKACQUIRE_NOT_AVAIL;
+}
+
+bool
 job_is_live(int64 id)
 {
 	LOCKTAG tag;
@@ -121,6 +140,21 @@ static const struct
 			  {"source", AccessShareLock},
 			  {"part", RowExclusiveLock}};
 
+/*
+ * DROP EXTENSION asks for the extension before anything else.  If it had to
+ * wait for the tables, it would already hold what readers of the views need
+ * next, and they what it needs.
+ */
+static void
+lock_extension(void)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
+					   get_extension_oid("outflow", false), 0);
+	(void) LockAcquire(&tag, AccessShareLock, true, false);
+}
+
 /* The end of a process ends its session's locks only if it aborts something. */
 static void
 unlock_tables(int code, Datum arg)
@@ -137,6 +171,7 @@ job_lock_tables(void)
 	if (!registered)
 		before_shmem_exit(unlock_tables, (Datum) 0);
 	registered = true;
+	lock_extension();
 	for (int i = 0; i < lengthof(tables); i++)
 	{
 		LockRelId id = {job_table_oid(tables[i].name), MyDatabaseId};

@@ -55,7 +55,8 @@ job_set_state(int64 id, JobState state, const JobError *error)
 	(void) job_query(
 		"UPDATE outflow.job SET state = $2, error = $3, error_code = $4, "
 		"error_detail = $5, error_hint = $6, error_context = $7, "
-		"waiting_for = NULL, "
+		/* what stood in its way is worth knowing afterwards */
+		"waiting_for = CASE $2 WHEN 'interrupted' THEN waiting_for END, "
 		"started = CASE $2 WHEN 'running' THEN pg_catalog.clock_timestamp() "
 		"ELSE started END, "
 		"finished = CASE WHEN $2 = "
@@ -77,9 +78,9 @@ job_set_waiting_for(int64 id, const char *text)
 	JobAccess	access;
 
 	job_access_begin(&access);
-	(void) job_query("UPDATE outflow.job SET waiting_for = $2 "
-					 "WHERE job = $1 "
-					 "AND waiting_for IS DISTINCT FROM $2",
+	(void) job_query("UPDATE outflow.job SET waiting_for = $2, "
+					 "tried = pg_catalog.clock_timestamp() "
+					 "WHERE job = $1",
 					 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 }
@@ -133,15 +134,17 @@ job_set_publishing(int64 id, bool publishing)
 }
 
 void
-job_set_slot(int64 id, bool ready)
+job_set_slot(const Job *job, bool ready)
 {
-	const Oid	types[] = {INT8OID, BOOLOID};
-	const Datum values[] = {Int64GetDatum(id), BoolGetDatum(ready)};
+	const Oid	types[] = {INT8OID, BOOLOID, LSNOID, LSNOID};
+	const Datum values[] = {Int64GetDatum(job->id), BoolGetDatum(ready),
+							LSNGetDatum(job->slot_start),
+							LSNGetDatum(job->slot_restart)};
 	JobAccess	access;
 
 	job_access_begin(&access);
-	(void) job_query("UPDATE outflow.job SET slot_made = true, "
-					 "slot_ready = $2 WHERE job = $1",
+	(void) job_query("UPDATE outflow.job SET slot_ready = $2, "
+					 "slot_start = $3, slot_restart = $4 WHERE job = $1",
 					 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 	ForceSyncCommit();
@@ -170,19 +173,42 @@ void
 job_record_plan(const Job *job, const char *snapshot, XLogRecPtr lsn,
 				int parts)
 {
-	const Oid	types[] = {INT8OID, TEXTOID, LSNOID, INT4OID};
-	const Datum values[] = {Int64GetDatum(job->id),
-							CStringGetTextDatum(snapshot), LSNGetDatum(lsn),
-							Int32GetDatum(parts)};
-	ListCell   *cell;
-	JobAccess	access;
+	const Oid		types[] = {INT8OID, TEXTOID, LSNOID, INT4OID};
+	const Datum		values[] = {Int64GetDatum(job->id),
+								CStringGetTextDatum(snapshot), LSNGetDatum(lsn),
+								Int32GetDatum(parts)};
+	ListCell	   *cell;
+	JobAccess		access;
+	PinnedSettings *pinned;
 
 	job_access_begin(&access);
 	(void) job_query("UPDATE outflow.job SET snapshot = $2, lsn = $3, "
 					 "parts_total = $4 WHERE job = $1",
 					 lengthof(types), types, values, NULL);
+	/* names of types are told as the parts' signatures have them */
+	pinned = settings_pin_canonical(CurrentMemoryContext);
 	foreach (cell, job->sources)
 		record_definition(job, lfirst(cell));
+	settings_unpin(pinned);
+	job_access_end(&access);
+}
+
+void
+job_record_manifest(int64 id, int source, const char *checksum)
+{
+	const Oid	types[] = {INT8OID, TEXTOID, INT4OID};
+	const Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(checksum),
+							Int32GetDatum(source)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	if (source < 0)
+		(void) job_query("UPDATE outflow.job SET manifest = $2 WHERE job = $1",
+						 2, types, values, NULL);
+	else
+		(void) job_query("UPDATE outflow.source SET manifest = $2 "
+						 "WHERE job = $1 AND source = $3",
+						 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 }
 
@@ -246,6 +272,28 @@ job_at_location(const char *location, int64 except, bool begun)
 	return count > 0 ? ids[0] : 0;
 }
 
+int64
+job_referring_to(const char *location, int64 except)
+{
+	const Oid	types[] = {TEXTOID, INT8OID};
+	const Datum values[] = {CStringGetTextDatum(location),
+							Int64GetDatum(except)};
+	int			count;
+	int64	   *ids;
+
+	/* a candidate that is still to be proven may become a reference */
+	ids = query_ids("SELECT j.job FROM outflow.part AS p "
+					"JOIN outflow.job AS j ON j.job = p.job "
+					"WHERE (p.location = $1 "
+					"OR starts_with(p.location, $1 || '/')) "
+					"AND j.job <> $2 "
+					"AND (p.state = 'done' "
+					"OR j.options ->> 'carry' = 'reference') "
+					"ORDER BY j.job LIMIT 1",
+					lengthof(types), types, values, &count);
+	return count > 0 ? ids[0] : 0;
+}
+
 int
 job_count_running(int64 except)
 {
@@ -276,8 +324,9 @@ job_carried(int64 id, JobCarried *carried)
 	job_access_begin(&access);
 	(void) job_query("SELECT sum(carried)::int, sum(redone)::int, "
 					 "pg_catalog.string_agg(reason || ' (' || redone || ')', "
-					 "', ' ORDER BY reason) FILTER (WHERE redone > 0) "
-					 "FROM (SELECT p.reason, "
+					 "', ' ORDER BY reason) FILTER (WHERE redone > 0), "
+					 "sum(made_null)::bigint "
+					 "FROM (SELECT p.reason, sum(p.made_null) AS made_null, "
 					 "count(*) FILTER (WHERE p.carried) AS carried, "
 					 "count(*) FILTER (WHERE p.redone) AS redone "
 					 "FROM outflow.part AS p WHERE p.job = $1 "
@@ -286,6 +335,7 @@ job_carried(int64 id, JobCarried *carried)
 	carried->carried = (int) job_field_int(0, 1, 0);
 	carried->redone = (int) job_field_int(0, 2, 0);
 	reasons = job_field(0, 3);
+	carried->made_null = job_field_int(0, 4, 0);
 	carried->reasons = reasons ? MemoryContextStrdup(context, reasons) : NULL;
 	job_access_end(&access);
 }

@@ -100,6 +100,9 @@ append_part(StringInfo out, const FinishedPart *part)
 		part->bytes_stored);
 	if (part->crc32c >= 0)
 		appendStringInfo(out, ", \"crc32c\": \"%08x\"", (uint32) part->crc32c);
+	if (part->made_null > 0)
+		appendStringInfo(out, ", \"made_null\": " INT64_FORMAT,
+						 part->made_null);
 	appendStringInfo(out, ", \"%s\": \"%s\"}", part->checksum.method->name,
 					 checksum_hex(&part->checksum));
 }
@@ -126,6 +129,7 @@ append_totals(StringInfo out, const char *separator, const List *parts)
 	int64			rows = 0;
 	int64			bytes = 0;
 	int64			bytes_stored = 0;
+	int64			made_null = 0;
 	const ListCell *cell;
 
 	foreach (cell, parts)
@@ -135,12 +139,16 @@ append_totals(StringInfo out, const char *separator, const List *parts)
 		rows += part->rows;
 		bytes += part->bytes;
 		bytes_stored += part->bytes_stored;
+		made_null += part->made_null;
 	}
 	appendStringInfo(out,
 					 ",%s\"rows\": " INT64_FORMAT ",%s\"bytes\": " INT64_FORMAT
 					 ",%s\"bytes_stored\": " INT64_FORMAT,
 					 separator, rows, separator, bytes, separator,
 					 bytes_stored);
+	if (made_null > 0)
+		appendStringInfo(out, ",%s\"made_null\": " INT64_FORMAT, separator,
+						 made_null);
 }
 
 static void

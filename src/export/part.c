@@ -68,6 +68,8 @@ open_chain(PartScan *scan)
 	scan->options = job->options.row;
 	scan->options.drain = part_drain_rows;
 	scan->options.drain_arg = scan;
+	scan->options.made_null = &result->made_null;
+	scan->options.place = &scan->place;
 	scan->options.learned = &scan->source->learned;
 	scan->options.learned_context = GetMemoryChunkContext(scan->source);
 	describe_part(scan);
@@ -89,6 +91,7 @@ open_relations(PartScan *scan)
 	scan->leaf_name = source_name(relid);
 	scan->shape = source_shape(scan->root, scan->source, scan->job->row_format,
 							   CurrentMemoryContext);
+	planned_check(scan->source, scan->root, scan->leaf, scan->shape);
 	for (int i = 0; i < scan->shape->ncolumns; i++)
 		scan->last_attribute =
 			Max(scan->last_attribute, scan->shape->columns[i].attnum);
@@ -184,7 +187,7 @@ part_export(const PartContext *context, const PlannedPart *part,
 	end_stamp(&scan);
 	add_fact(&scan, "outflow.lsn",
 			 psprintf("%X/%X", LSN_FORMAT_ARGS(result->lsn)));
-	job->row_format->close(scan.encoder, &scan.out);
+	part_close_encoder(&scan);
 	part_flush_rows(&scan);
 	sink_finish(scan.chain);
 	/* what compression and encryption had held back */

@@ -112,26 +112,28 @@ check_stop(PartScan *scan)
 static void
 row_error_context(void *arg)
 {
-	PartScan *scan = arg;
-	int64	  row = scan->result->rows + 1;
+	PartScan	*scan = arg;
+	BlockNumber	 block = ItemPointerGetBlockNumberNoCheck(&scan->place);
+	OffsetNumber offset = ItemPointerGetOffsetNumberNoCheck(&scan->place);
 
 	if (current_column)
-		errcontext(
-			"column \"%s\" of table %s, row " INT64_FORMAT " of part %d",
-			current_column->name, scan->leaf_name, row, scan->part->number);
+		errcontext("column \"%s\" of table %s, row with ctid (%u,%u)",
+				   current_column->name, scan->leaf_name, block, offset);
 	else if (scan->encoding)
 		/* it may be at rows that it held back */
 		errcontext("table %s, part %d", scan->leaf_name, scan->part->number);
 	else
-		errcontext("table %s, row " INT64_FORMAT " of part %d",
-				   scan->leaf_name, row, scan->part->number);
+		errcontext("table %s, row with ctid (%u,%u)", scan->leaf_name, block,
+				   offset);
 }
 
 static void
-begin_row(PartScan *scan, ErrorContextCallback *errors)
+begin_row(PartScan *scan, const ItemPointerData *place,
+		  ErrorContextCallback *errors)
 {
 	current_column = NULL;
 	scan->encoding = false;
+	scan->place = *place;
 	errors->callback = row_error_context;
 	errors->arg = scan;
 	errors->previous = error_context_stack;
@@ -157,6 +159,17 @@ encode_row(PartScan *scan, TupleTableSlot *slot)
 	MemoryContextReset(scan->row_context);
 }
 
+void
+part_close_encoder(PartScan *scan)
+{
+	ErrorContextCallback errors;
+
+	begin_row(scan, &scan->place, &errors);
+	scan->encoding = true;
+	scan->job->row_format->close(scan->encoder, &scan->out);
+	end_row(&errors);
+}
+
 static void
 count_row(PartScan *scan)
 {
@@ -171,9 +184,13 @@ static void
 export_planned_row(void *arg, TupleTableSlot *slot)
 {
 	ErrorContextCallback errors;
+	ItemPointer			 place;
 
 	check_stop(arg);
-	begin_row(arg, &errors);
+	/* what it has selected behind the columns */
+	place = (ItemPointer) DatumGetPointer(
+		slot->tts_values[slot->tts_tupleDescriptor->natts - 1]);
+	begin_row(arg, place, &errors);
 	encode_row(arg, slot);
 	end_row(&errors);
 	count_row(arg);
@@ -190,7 +207,7 @@ export_tuple(PartScan *scan)
 		slot = execute_attr_map_slot(scan->map, slot, scan->mapped);
 	else
 		slot_getsomeattrs(slot, scan->last_attribute);
-	begin_row(scan, &errors);
+	begin_row(scan, &scan->slot->tts_tid, &errors);
 	passes = passes_filter(scan, slot);
 	if (passes)
 		encode_row(scan, slot);

@@ -21,6 +21,7 @@ typedef struct PartScan
 	RowShape		  *shape;
 	RowEncoder		  *encoder;
 	bool			   encoding; /* a row, not filtering it */
+	ItemPointerData	   place;	 /* of the row at hand, in the leaf */
 	Sink			  *chain;
 	RowFormatOptions   options; /* the job's, with facts of this part */
 	StringInfoData	   out;
@@ -42,6 +43,8 @@ extern void part_open_filter(PartScan *scan);
 extern void part_begin_progress(Oid relid);
 extern void part_export_rows(PartScan *scan);
 
+/* What the encoder held back. */
+extern void part_close_encoder(PartScan *scan);
 /* Hands what is encoded to the chain. */
 extern void part_flush_rows(PartScan *scan);
 /* The same for a format whose rows may pass 1 GB, inside of its row(). */

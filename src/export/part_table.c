@@ -25,10 +25,12 @@ prepare_insert(bool from_base)
 		from_base
 			? "INSERT INTO outflow.part (job, part, source, relation, name, "
 			  "first_block, end_block, file, rows, bytes, bytes_stored, "
-			  "crc32c, checksum, snapshot, lsn, stamp, reason, location) "
+			  "crc32c, checksum, snapshot, lsn, stamp, reason, location, "
+			  "made_null) "
 			  "SELECT $1, $2, $3, $4, $5, $6, $7, b.file, b.rows, b.bytes, "
 			  "b.bytes_stored, b.crc32c, b.checksum, b.snapshot, b.lsn, "
-			  "b.stamp, b.reason, coalesce(b.location, j.location) "
+			  "b.stamp, b.reason, coalesce(b.location, j.location), "
+			  "b.made_null "
 			  "FROM outflow.part AS b JOIN outflow.job AS j ON j.job = b.job "
 			  "WHERE b.job = $8 AND b.part = $9"
 			: "INSERT INTO outflow.part (job, part, source, relation, name, "
@@ -129,8 +131,9 @@ void
 part_checkpoint(const Job *job, const PlannedPart *part,
 				const PartResult *result)
 {
-	const Oid types[] = {INT8OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID,
-						 INT8OID, TEXTOID, TEXTOID, LSNOID,	 TEXTOID, TEXTOID};
+	const Oid types[] = {INT8OID, INT4OID, TEXTOID, INT8OID, INT8OID,
+						 INT8OID, INT8OID, TEXTOID, TEXTOID, LSNOID,
+						 TEXTOID, TEXTOID, INT8OID};
 	Datum	  values[lengthof(types)];
 	bool	  nulls[lengthof(types)] = {false};
 	JobAccess access;
@@ -151,12 +154,14 @@ part_checkpoint(const Job *job, const PlannedPart *part,
 	nulls[10] = result->stamp == NULL;
 	values[11] = result->reason ? CStringGetTextDatum(result->reason) : 0;
 	nulls[11] = result->reason == NULL;
+	values[12] = Int64GetDatum(result->made_null);
 
 	job_access_begin(&access);
 	if (job_query("UPDATE outflow.part SET state = 'done', file = $3, "
 				  "rows = $4, bytes = $5, bytes_stored = $6, crc32c = $7, "
 				  "checksum = $8, snapshot = $9, lsn = $10, stamp = $11, "
-				  "reason = $12, redone = file IS NOT NULL, location = NULL, "
+				  "reason = $12, made_null = $13, redone = file IS NOT NULL, "
+				  "location = NULL, "
 				  "attempts = attempts + 1, error = NULL "
 				  "WHERE job = $1 AND part = $2",
 				  lengthof(types), types, values, nulls) != 1)
@@ -240,6 +245,7 @@ part_from_row(uint64 row, MemoryContext context)
 	part->reason = text ? pstrdup(text) : NULL;
 	text = job_field(row, 16);
 	part->location = text ? pstrdup(text) : NULL;
+	part->made_null = job_field_int(row, 17, 0);
 	MemoryContextSwitchTo(old);
 	return part;
 }
@@ -257,7 +263,7 @@ load_parts(int64 job, int part)
 	job_access_begin(&access);
 	count = job_query("SELECT part, source, relation, name, first_block, "
 					  "end_block, state, file, rows, bytes, bytes_stored, "
-					  "crc32c, checksum, stamp, reason, location "
+					  "crc32c, checksum, stamp, reason, location, made_null "
 					  "FROM outflow.part "
 					  "WHERE job = $1 AND ($2 < 0 OR part = $2) ORDER BY part",
 					  lengthof(types), types, values, NULL);

@@ -30,6 +30,9 @@
 #define DEFAULT_PART_SIZE (INT64CONST(128) * 1024 * 1024)
 /* Below this, what a part costs by itself would show. */
 #define MIN_PART_SIZE (INT64CONST(8) * 1024 * 1024)
+/* Below this a part is for tests and tables that are small themselves. */
+#define SMALL_PART_SIZE (INT64CONST(1) * 1024 * 1024)
+#define MAX_SMALL_PARTS 1000
 /* So that none is idle for long while another one ends. */
 #define PARTS_PER_WORKER 4
 
@@ -284,6 +287,37 @@ choose_part_size(const Job *job, const List *leaves)
 		return MIN_PART_SIZE;
 	/* a heap block more, lest rounding leave a crumb for a last part */
 	return (all / (rounds * job->workers) + all / heap) * BLCKSZ;
+}
+
+void
+plan_check_part_size(const Job *job)
+{
+	List	 *leaves = NIL;
+	ListCell *cell;
+	double	  heap, all, parts;
+
+	if (job->part_size >= SMALL_PART_SIZE)
+		return;
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		Relation   rel = relation_open(source->relid, NoLock);
+
+		leaves = lappend(leaves, source_leaves(rel));
+		relation_close(rel, NoLock);
+	}
+	count_blocks(leaves, &heap, &all);
+	/* a part is a block of heap at least */
+	parts = Min(heap, ceil(all * BLCKSZ / job->part_size));
+	if (parts > MAX_SMALL_PARTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("\"part_size\" is too small for what is exported"),
+				 errdetail("It would be cut into %.0f files; parts of less "
+						   "than 1 MB are for at most %d.",
+						   parts, MAX_SMALL_PARTS),
+				 errhint("Use a larger \"part_size\", at least \"1MB\", or "
+						 "the default.")));
 }
 
 static void

@@ -1,6 +1,7 @@
 /*
  * planned_scan.c
- *		The rows of a part that row security leaves to the job's owner.
+ *		The rows of a part that row security leaves to the job's owner, and the
+ *		rights that a SELECT of the same would need.
  *
  * They come from a query of their own, through rewriter and planner: a policy
  * may hold subqueries, and the planner keeps every other expression behind it.
@@ -10,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/attmap.h"
+#include "access/sysattr.h"
 #include "catalog/pg_authid.h"
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
@@ -54,7 +56,10 @@ receive_startup(DestReceiver *self, int operation, TupleDesc desc)
 {
 }
 
-/* Columns keep their places, so that rows look like those of a scan. */
+/*
+ * Columns keep their places, so that rows look like those of a scan; the row's
+ * own place comes behind them.
+ */
 static void
 append_columns(StringInfo sql, Relation root, const RowShape *shape)
 {
@@ -64,14 +69,12 @@ append_columns(StringInfo sql, Relation root, const RowShape *shape)
 	for (int i = 0; i < shape->ncolumns; i++)
 		exported[shape->columns[i].attnum] = true;
 	for (int i = 1; i <= desc->natts; i++)
-	{
-		if (i > 1)
-			appendStringInfoString(sql, ", ");
-		appendStringInfoString(
-			sql, exported[i] ? quote_identifier(NameStr(
+		appendStringInfo(sql, "%s, ",
+						 exported[i]
+							 ? quote_identifier(NameStr(
 								   TupleDescAttr(desc, i - 1)->attname))
 							 : "NULL");
-	}
+	appendStringInfoString(sql, "ctid");
 	pfree(exported);
 }
 
@@ -94,6 +97,35 @@ query_text(const JobSource *source, Relation root, const RowShape *shape,
 	return sql.data;
 }
 
+/* For people who read what is audited: only what is exported. */
+static char *
+plain_query_text(const JobSource *source, Relation root, const RowShape *shape)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT ");
+	for (int i = 0; i < shape->ncolumns; i++)
+		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "",
+						 quote_identifier(shape->columns[i].name));
+	appendStringInfo(&sql, " FROM ONLY %s",
+					 source_name(RelationGetRelid(root)));
+	if (source->filter)
+		appendStringInfo(&sql, " WHERE %s", source->filter);
+	return sql.data;
+}
+
+/* Where a row lies is ours to ask: a right to SELECT columns has no ctid. */
+static void
+permit_ctid(Query *query, RangeTblEntry *table)
+{
+	Bitmapset **columns = &query_rights(query, table)->selectedCols;
+
+	*columns =
+		bms_del_member(*columns, SelfItemPointerAttributeNumber -
+									 FirstLowInvalidHeapAttributeNumber);
+}
+
 /* With the policies of the current user, who is the job's owner. */
 static Query *
 analyze(const char *sql, Relation root)
@@ -111,6 +143,7 @@ analyze(const char *sql, Relation root)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("relation \"%s\" was renamed meanwhile",
 							   RelationGetRelationName(root))));
+	permit_ctid(query, table);
 	return query;
 }
 
@@ -120,8 +153,10 @@ retarget(Query *query, Relation root, Relation leaf)
 {
 	TupleDesc	   desc = RelationGetDescr(root);
 	AttrMap		  *map = make_attrmap(desc->natts);
+	Bitmapset	  *selected = NULL;
 	RangeTblEntry *table;
 	bool		   found_whole_row;
+	int			   column = -1;
 
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -133,12 +168,24 @@ retarget(Query *query, Relation root, Relation leaf)
 	}
 	query = (Query *) map_variable_attnos(
 		(Node *) query, 1, 0, map, leaf->rd_rel->reltype, &found_whole_row);
-	free_attrmap(map);
 	table = linitial_node(RangeTblEntry, query->rtable);
 	table->relid = RelationGetRelid(leaf);
 	table->relkind = leaf->rd_rel->relkind;
+	while ((column = bms_next_member(query_rights(query, table)->selectedCols,
+									 column)) >= 0)
+	{
+		int attnum = column + FirstLowInvalidHeapAttributeNumber;
+
+		if (attnum > 0)
+			attnum = map->attnums[attnum - 1];
+		selected = bms_add_member(selected,
+								  attnum - FirstLowInvalidHeapAttributeNumber);
+	}
+	free_attrmap(map);
 	/* as for every partition of a table that is read */
-	query_check_rights_as(query, table, BOOTSTRAP_SUPERUSERID);
+	query_rights(query, table)->relid = RelationGetRelid(leaf);
+	query_rights(query, table)->checkAsUser = BOOTSTRAP_SUPERUSERID;
+	query_rights(query, table)->selectedCols = selected;
 	return query;
 }
 
@@ -179,5 +226,42 @@ planned_scan(const JobSource *source, Relation root, Relation leaf,
 	if (leaf != root)
 		query = retarget(query, root, leaf);
 	run(plan_query(query, sql), sql, snapshot, &receiver.base);
+	AtEOXact_GUC(false, nestlevel);
+}
+
+/* Begins a query, which checks its rights, and reads nothing. */
+static void
+check_query(Query *query, const char *sql)
+{
+	QueryDesc *desc =
+		CreateQueryDesc(plan_query(query, sql), sql, GetActiveSnapshot(),
+						InvalidSnapshot, None_Receiver, NULL, NULL, 0);
+
+	ExecutorStart(desc, EXEC_FLAG_EXPLAIN_ONLY);
+	ExecutorEnd(desc);
+	FreeQueryDesc(desc);
+}
+
+/*
+ * Extensions audit what is read, and allow it or not, where the executor checks
+ * a query's rights.  Some rely on a query that is being executed, which a
+ * background worker has none of; so they get one.
+ */
+void
+planned_check(const JobSource *source, Relation root, Relation leaf,
+			  const RowShape *shape)
+{
+	int	  nestlevel;
+	char *sql;
+
+	if (ExecutorCheckPerms_hook == NULL)
+		return;
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("row_security", "on", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	sql = plain_query_text(source, root, shape);
+	check_query(analyze(sql, root), sql);
+	if (leaf != root)
+		check_query(retarget(analyze(sql, root), root, leaf), sql);
 	AtEOXact_GUC(false, nestlevel);
 }

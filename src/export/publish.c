@@ -4,7 +4,8 @@
  *
  * Each step may have been done by an earlier attempt that a crash ended; then
  * it is a no-op.  Readers who wait for _SUCCESS never see half an export: it
- * comes last, and goes first where an older export is replaced.
+ * comes last, and goes first where an older export is replaced.  What is taken
+ * back is proven to be the job's: by the manifest, and by each file's sum.
  */
 #include "postgres.h"
 
@@ -36,19 +37,13 @@ is_part_of(const List *parts, const char *name)
 	return false;
 }
 
+/* Whether a part's file hasn't been given its final name. */
 static bool
-is_folder_of(const Job *job, const char *name)
+is_waiting(FileRoot *folder, const char *name)
 {
-	const ListCell *cell;
+	uint64 size;
 
-	foreach (cell, job->sources)
-	{
-		JobSource *source = lfirst(cell);
-
-		if (strcmp(source->folder, name) == 0)
-			return true;
-	}
-	return false;
+	return file_stat(folder, FILE_TEMP, name, &size);
 }
 
 bool
@@ -62,98 +57,95 @@ publish_is_ours(const Job *job, const char *folder, const List *parts,
 	if (in_root && strcmp(entry->name, PUBLISH_SUCCESS) == 0)
 		return true;
 	if (in_root && destination_has_folders(job))
-		return entry->is_directory && is_folder_of(job, entry->name);
+		return entry->is_directory && destination_is_folder(job, entry->name);
 	return is_part_of(parts, entry->name);
 }
 
-static bool
-looks_like_part(const FileEntry *entry)
-{
-	return entry->is_regular && strncmp(entry->name, "part-", 5) == 0;
-}
-
-/* An older export's parts that none of ours has replaced. */
-static void
-remove_stale_parts(FileRoot *directory, const List *parts)
-{
-	ListCell *cell;
-
-	foreach (cell, file_list(directory, FILE_FINAL))
-	{
-		FileEntry *entry = lfirst(cell);
-
-		CHECK_FOR_INTERRUPTS();
-		if (looks_like_part(entry) && !is_part_of(parts, entry->name))
-			(void) file_remove(directory, FILE_FINAL, entry->name);
-	}
-}
-
-/* Whether a table's folder of an older export is all that it is. */
-static bool
-is_stale_folder(FileRoot *folder)
-{
-	bool	  has_manifest = false;
-	ListCell *cell;
-
-	foreach (cell, file_list(folder, FILE_FINAL))
-	{
-		FileEntry *entry = lfirst(cell);
-
-		if (entry->is_regular && strcmp(entry->name, PUBLISH_MANIFEST) == 0)
-			has_manifest = true;
-		else if (!looks_like_part(entry))
-			return false;
-	}
-	return has_manifest;
-}
-
 /*
- * An older export's folders that none of ours has replaced.  One that holds
- * anything else is another's, such as an export of its own with _SUCCESS.
+ * What a finished file's final name is taken by, unless that is the job's own
+ * file, is an error before anything of an older export is removed.
  */
 static void
-remove_stale_folders(FileRoot *root, const Job *job)
+check_names(FileRoot *folder, const List *parts)
 {
-	ListCell *cell;
+	List		   *strangers = older_strangers(folder);
+	const ListCell *cell;
 
-	foreach (cell, file_list(root, FILE_FINAL))
+	foreach (cell, strangers)
 	{
-		FileEntry *entry = lfirst(cell);
-		FileRoot  *folder;
-		bool	   stale;
+		char *name = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!entry->is_directory || entry->name[0] == '.' ||
-			strchr(entry->name, '.') == NULL || is_folder_of(job, entry->name))
-			continue;
-		folder = file_root_subdir(root, entry->name, 0);
-		stale = is_stale_folder(folder);
-		if (stale)
-		{
-			remove_stale_parts(folder, NIL);
-			/* last, as the mark of what a crash left */
-			(void) file_remove(folder, FILE_FINAL, PUBLISH_MANIFEST);
-		}
-		file_root_close(folder);
-		if (stale)
-			(void) file_root_remove_subdir(root, entry->name);
+		if (is_part_of(parts, name) && is_waiting(folder, name))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_FILE),
+					 errmsg("file \"%s/%s\" exists already",
+							file_root_path(folder), name),
+					 errdetail("It is not known to be part of an export of "
+							   "this server, so it is not replaced."),
+					 errhint("Move it away.")));
 	}
 }
 
+/* Takes away what the export replaces; a no-op when that has been done. */
 static void
-remove_marks(FileRoot *directory)
+remove_older(const Job *job, FileRoot *root, const List *parts)
 {
-	bool removed = file_remove(directory, FILE_FINAL, PUBLISH_SUCCESS);
+	const ListCell *cell;
 
-	if (removed)
-		file_root_sync(directory);
-	(void) file_remove(directory, FILE_FINAL, PUBLISH_MANIFEST);
+	destination_check_unreferenced(job);
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		FileRoot  *folder =
+			destination_folder(root, source->folder, FILE_ROOT_MISSING_OK);
+
+		if (folder)
+			check_names(folder, parts_of_source(parts, source->number));
+		destination_folder_close(folder, root);
+	}
+	if (!older_is_job(root, job))
+		older_remove(root);
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		FileRoot  *folder =
+			destination_folder(root, source->folder, FILE_ROOT_MISSING_OK);
+
+		if (folder && folder != root && !older_is_job(folder, job))
+			older_remove(folder);
+		destination_folder_close(folder, root);
+	}
+}
+
+/* An earlier attempt's manifest may be there; another one stays. */
+static void
+put_manifest(FileRoot *directory, const Job *job, int source,
+			 const char *manifest)
+{
+	Meter meter = {0};
+	Sink *chain =
+		meter_new(sink_null_new(), &meter, false, job->options.checksum);
+
+	sink_write(chain, manifest, strlen(manifest));
+	sink_finish(chain);
+	job_record_manifest(job->id, source, checksum_to_text(&meter.checksum));
+	file_put(directory, PUBLISH_MANIFEST, manifest, strlen(manifest),
+			 older_is_job(directory, job));
 }
 
 static void
-put_manifest(FileRoot *directory, const char *manifest)
+publish_part(FileRoot *root, FileRoot *folder, const FinishedPart *part)
 {
-	file_put(directory, PUBLISH_MANIFEST, manifest, strlen(manifest), true);
+	const char *name = destination_file_name(part->file);
+
+	/* what has its name already was moved there by an earlier attempt? */
+	if (!file_publish(folder, name, false) &&
+		!part_is_stored(root, FILE_FINAL, part))
+		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_FILE),
+						errmsg("file \"%s/%s\" is not the one that the export "
+							   "wrote",
+							   file_root_path(folder), name)));
 }
 
 /* A source's files, then the manifest that says that they are all there. */
@@ -161,27 +153,22 @@ static void
 publish_source(const Job *job, const JobSource *source, const List *parts,
 			   FileRoot *root)
 {
-	bool	  replace = job->options.overwrite;
 	FileRoot *folder =
 		destination_folder(root, source->folder, FILE_ROOT_CREATE);
 	const ListCell *cell;
 
-	if (replace)
-		remove_marks(folder);
 	foreach (cell, parts)
 	{
 		FinishedPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
 		if (is_own(part))
-			(void) file_publish(folder, destination_file_name(part->file),
-								replace);
+			publish_part(root, folder, part);
 		FAILPOINT("publish-part");
 	}
-	if (replace)
-		remove_stale_parts(folder, parts);
 	file_root_sync(folder);
-	put_manifest(folder, manifest_build(job, source, parts));
+	put_manifest(folder, job, source->number,
+				 manifest_build(job, source, parts));
 	destination_folder_close(folder, root);
 }
 
@@ -189,10 +176,11 @@ void
 publish_job(const Job *job, FileRoot *root)
 {
 	List	 *parts = parts_load(job->id);
+	bool	  again = older_is_job(root, job);
 	ListCell *cell;
 
 	if (job->options.overwrite)
-		remove_marks(root);
+		remove_older(job, root, parts);
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);
@@ -200,29 +188,24 @@ publish_job(const Job *job, FileRoot *root)
 		publish_source(job, source, parts_of_source(parts, source->number),
 					   root);
 	}
-	if (job->options.overwrite)
-	{
-		remove_stale_folders(root, job);
-		if (destination_has_folders(job))
-			remove_stale_parts(root, NIL);
-	}
 	if (destination_has_folders(job))
-		put_manifest(root, manifest_build_common(job, parts));
+		put_manifest(root, job, -1, manifest_build_common(job, parts));
 	FAILPOINT("publish-success");
 	file_root_check_place(root);
-	file_put(root, PUBLISH_SUCCESS, "", 0, true);
+	file_put(root, PUBLISH_SUCCESS, "", 0, again);
 	FAILPOINT("publish-clean");
 	file_temp_remove(root);
 	file_root_sync(root);
 }
 
+/* The part's finished file, under its final name, and nobody else's. */
 static bool
-is_hidden(FileRoot *root, const FinishedPart *part)
+is_published(FileRoot *root, FileRoot *folder, const FinishedPart *part)
 {
-	uint64 size;
+	const char *name = destination_file_name(part->file);
 
-	return file_stat(root, FILE_TEMP, destination_file_name(part->file),
-					 &size);
+	return (!is_waiting(folder, name) || file_is_both(folder, name)) &&
+		   part_is_stored(root, FILE_FINAL, part);
 }
 
 void
@@ -237,37 +220,48 @@ publish_retreat(const Job *job, FileRoot *root)
 		FileRoot	 *folder;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!is_own(part) || is_hidden(root, part))
+		if (!is_own(part))
 			continue;
 		folder = destination_folder_of(root, part->file);
 		if (folder)
 		{
 			const char *name = destination_file_name(part->file);
 
-			(void) file_carry(root, name, folder, name);
+			if (!is_waiting(folder, name) && is_published(root, folder, part))
+				(void) file_carry(root, name, folder, name);
 		}
 		destination_folder_close(folder, root);
 	}
-	publish_undo(job, parts, root, false);
+	publish_undo(job, parts, root);
 }
 
+/* Nothing, where somebody else's manifest says that the files are theirs. */
 static void
-undo_source(const JobSource *source, const List *parts, FileRoot *root,
-			bool only_moved)
+undo_source(const Job *job, const JobSource *source, const List *parts,
+			FileRoot *root)
 {
 	FileRoot *folder =
 		destination_folder(root, source->folder, FILE_ROOT_MISSING_OK);
 	const ListCell *cell;
+	uint64			size;
+	bool			ours;
 
 	if (folder == NULL)
 		return;
-	remove_marks(folder);
+	ours = older_is_job(folder, job);
+	if (ours)
+		(void) file_remove(folder, FILE_FINAL, PUBLISH_MANIFEST);
+	else if (file_stat(folder, FILE_FINAL, PUBLISH_MANIFEST, &size))
+	{
+		destination_folder_close(folder, root);
+		return;
+	}
 	foreach (cell, parts)
 	{
 		FinishedPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_own(part) && !(only_moved && is_hidden(root, part)))
+		if (is_own(part) && is_published(root, folder, part))
 			(void) file_remove(folder, FILE_FINAL,
 							   destination_file_name(part->file));
 	}
@@ -278,18 +272,22 @@ undo_source(const JobSource *source, const List *parts, FileRoot *root,
 }
 
 void
-publish_undo(const Job *job, const List *parts, FileRoot *root,
-			 bool only_moved)
+publish_undo(const Job *job, const List *parts, FileRoot *root)
 {
 	const ListCell *cell;
 
-	remove_marks(root);
+	if (older_is_job(root, job))
+	{
+		if (file_remove(root, FILE_FINAL, PUBLISH_SUCCESS))
+			file_root_sync(root);
+		if (destination_has_folders(job))
+			(void) file_remove(root, FILE_FINAL, PUBLISH_MANIFEST);
+	}
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);
 
-		undo_source(source, parts_of_source(parts, source->number), root,
-					only_moved);
+		undo_source(job, source, parts_of_source(parts, source->number), root);
 	}
 	file_root_sync(root);
 }

@@ -18,12 +18,14 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
 #include "export/job.h"
+#include "option.h"
 
 void
 source_check_server(void)
@@ -34,6 +36,7 @@ source_check_server(void)
 				 errmsg("exports can't run on a standby"),
 				 errdetail("A job keeps its progress in tables, and a standby "
 						   "can't write.")));
+	settings_check_limits();
 	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -126,7 +129,7 @@ find_column(Relation rel, const char *name)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						name, RelationGetRelationName(rel))));
+						option_shown(name), RelationGetRelationName(rel))));
 	if (attnum < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -153,9 +156,9 @@ check_columns(Relation rel, const List *columns)
 		AttrNumber	attnum = find_column(rel, name);
 
 		if (bms_is_member(attnum, seen))
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_COLUMN),
-					 errmsg("column \"%s\" specified more than once", name)));
+			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
+							errmsg("column \"%s\" specified more than once",
+								   option_shown(name))));
 		seen = bms_add_member(seen, attnum);
 	}
 }
@@ -286,6 +289,8 @@ choose_column(Form_pg_attribute attribute, void *arg)
 	const ColumnChoice *choice = arg;
 	ListCell		   *cell;
 
+	if (!attribute_is_stored(attribute))
+		return false;
 	if (choice->columns == NIL)
 		return !choice->as_copy || attribute->attgenerated == '\0';
 	foreach (cell, choice->columns)
@@ -329,6 +334,33 @@ source_shape(Relation rel, const JobSource *source, const RowFormat *format,
 
 	order_columns(shape, source->columns);
 	return shape;
+}
+
+/* An encoder that is opened and thrown away says what a worker's would. */
+void
+sources_check_format(const Job *job)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow format check", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ListCell	 *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource	  *source = lfirst(cell);
+		Relation	   rel = relation_open(source->relid, AccessShareLock);
+		StringInfoData out;
+
+		CHECK_FOR_INTERRUPTS();
+		initStringInfo(&out);
+		(void) job->row_format->open(
+			source_shape(rel, source, job->row_format, context),
+			&job->options.row, &out);
+		relation_close(rel, NoLock);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 char *

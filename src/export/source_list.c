@@ -251,6 +251,7 @@ sources_check_apart(const List *sources)
 	{
 		JobSource *source = lfirst(cell);
 
+		CHECK_FOR_INTERRUPTS();
 		if (list_member_oid(relids, source->relid))
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("the export has table %s twice",

@@ -8,7 +8,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "catalog/pg_authid.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -17,7 +16,6 @@
 #include "storage/proc.h"
 #include "storage/procarray.h"
 #include "utils/builtins.h"
-#include "utils/syscache.h"
 
 #include "compat.h"
 #include "export/arguments.h"
@@ -63,30 +61,6 @@ require_nonatomic(FunctionCallInfo fcinfo, const char *name, const char *start)
 				 start)));
 }
 
-static void
-check_can_log_in(Oid owner)
-{
-	HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(owner));
-	bool	  can_log_in;
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("the job's owner does not exist any more"),
-						errdetail("An export's background workers run as the "
-								  "job's owner."),
-						errhint("SELECT outflow.forget(job) removes the job "
-								"and its unfinished files.")));
-	can_log_in = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
-	ReleaseSysCache(tuple);
-	if (!can_log_in)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-				 errmsg("role \"%s\" is not permitted to log in",
-						GetUserNameFromId(owner, false)),
-				 errdetail("An export's background workers run as the job's "
-						   "owner.")));
-}
-
 /* The job runs as the caller, later and elsewhere. */
 static void
 check_caller(void)
@@ -97,7 +71,7 @@ check_caller(void)
 				 errmsg("cannot create an export job within a "
 						"security-restricted operation or a SECURITY DEFINER "
 						"function")));
-	check_can_log_in(GetUserId());
+	rights_check_owner(GetUserId());
 }
 
 /* Early errors: the place itself, who else uses it, what it holds. */
@@ -106,11 +80,15 @@ check_destination(Job *job)
 {
 	FileRoot *root;
 
-	/* before a directory is made where it is not wanted */
-	job->location = file_root_normal_path(destination_path(job->destination));
+	job->location =
+		file_root_resolve(destination_path(job->destination),
+						  settings_export_root());
 	destination_check_free(job, false);
-	root = destination_open(job, true);
-	destination_check_empty(root, job);
+	/* the job makes it, with its owner's rights and settings */
+	root = destination_open(job, FILE_ROOT_PROBE);
+	if (root == NULL)
+		return;
+	destination_check_empty(root, job, true);
 	file_root_check_writable(root);
 	file_root_close(root);
 }
@@ -128,18 +106,24 @@ return_job(FunctionCallInfo fcinfo, int64 id)
 		heap_form_tuple(BlessTupleDesc(desc), &value, &is_null));
 }
 
-/* What a CALL does when it has been found to be none in a transaction. */
+/* start is what a transaction must call instead of name */
 static int64
-export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources)
+export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
+				const char *name, const char *start)
 {
 	Job	 *job;
 	int64 id;
 
+	arguments_refuse_secrets(fcinfo);
+	job_check_may_write(name);
+	require_nonatomic(fcinfo, name, start);
 	check_caller();
 	source_check_server();
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	job = job_from_arguments(fcinfo, set_sources);
+	if (job->workers > 0)
+		coordinator_check_room();
 	check_destination(job);
 	if (job->workers == 0)
 		run_inline(job);
@@ -159,6 +143,7 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 {
 	Job *job;
 
+	arguments_refuse_secrets(fcinfo);
 	check_caller();
 	source_check_server();
 	job = job_from_arguments(fcinfo, set_sources);
@@ -166,6 +151,8 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an export that nobody waits for needs workers")));
+	coordinator_check_room();
+	queue_check_room(job->owner);
 	check_destination(job);
 	job_insert(job);
 	queue_start_at_commit(job->id, job->owner);
@@ -175,13 +162,14 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 Datum
 outflow_export(PG_FUNCTION_ARGS)
 {
-	require_nonatomic(fcinfo, "export", "export_start");
-	return return_job(fcinfo, export_and_wait(fcinfo, arguments_set_source));
+	return return_job(fcinfo, export_and_wait(fcinfo, arguments_set_source,
+											  "export", "export_start"));
 }
 
 Datum
 outflow_export_start(PG_FUNCTION_ARGS)
 {
+	job_check_may_write("export_start");
 	PG_RETURN_INT64(export_later(fcinfo, arguments_set_source));
 }
 
@@ -189,25 +177,56 @@ Datum
 outflow_export_tables(PG_FUNCTION_ARGS)
 {
 	/* a list of tables that can wait is a publication */
-	require_nonatomic(fcinfo, "export_tables", "export_publication_start");
-	return return_job(fcinfo, export_and_wait(arguments_of_many(fcinfo),
-											  arguments_set_tables));
+	return return_job(fcinfo,
+					  export_and_wait(arguments_of_many(fcinfo),
+									  arguments_set_tables, "export_tables",
+									  "export_publication_start"));
 }
 
 Datum
 outflow_export_publication(PG_FUNCTION_ARGS)
 {
-	require_nonatomic(fcinfo, "export_publication",
-					  "export_publication_start");
 	return return_job(fcinfo, export_and_wait(arguments_of_many(fcinfo),
-											  arguments_set_publication));
+											  arguments_set_publication,
+											  "export_publication",
+											  "export_publication_start"));
 }
 
 Datum
 outflow_export_publication_start(PG_FUNCTION_ARGS)
 {
+	job_check_may_write("export_publication_start");
 	PG_RETURN_INT64(
 		export_later(arguments_of_many(fcinfo), arguments_set_publication));
+}
+
+/* Whether the lock's holder is a call at work, and not the job itself. */
+static bool
+is_call(int pid)
+{
+	PGPROC *proc = pid ? BackendPidGetProc(pid) : NULL;
+
+	return proc && !proc_is_background_worker(proc);
+}
+
+/* The job's lock is not to be had. */
+static void
+report_busy(int64 id)
+{
+	int pid = job_holder(id);
+
+	if (is_call(pid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("export job " INT64_FORMAT
+						" is being changed by another call",
+						id),
+				 errdetail("Process %d has not ended its transaction.", pid)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_IN_USE),
+		 errmsg("export job " INT64_FORMAT " is running", id),
+		 errhint("SELECT outflow.cancel(" INT64_FORMAT ") stops it.", id)));
 }
 
 /* Puts a job that is not running back into the queue. */
@@ -217,13 +236,13 @@ requeue(int64 id)
 	Job *job = job_load_own(id, false);
 
 	source_check_server();
-	check_can_log_in(job->owner);
+	rights_check_owner(job->owner);
+	coordinator_check_room();
 	if (job->state == JOB_DONE)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("export job " INT64_FORMAT " is done", id)));
 	if (!job_lock_exclude(id))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("export job " INT64_FORMAT " is running", id)));
+		report_busy(id);
 	/* what it was before the lock may have changed */
 	job = job_load_own(id, true);
 	if (job->state != JOB_DONE && job->state != JOB_QUEUED)
@@ -240,6 +259,7 @@ outflow_resume(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"job\" must not be null")));
 	id = PG_GETARG_INT64(0);
+	job_check_may_write("resume");
 	require_nonatomic(fcinfo, "resume", "resume_start");
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
@@ -253,8 +273,11 @@ outflow_resume(PG_FUNCTION_ARGS)
 Datum
 outflow_resume_start(PG_FUNCTION_ARGS)
 {
-	Job *job = requeue(PG_GETARG_INT64(0));
+	Job *job;
 
+	job_check_may_write("resume_start");
+	queue_check_room(job_load_own(PG_GETARG_INT64(0), false)->owner);
+	job = requeue(PG_GETARG_INT64(0));
 	queue_start_at_commit(job->id, job->owner);
 	PG_RETURN_INT64(job->id);
 }
@@ -262,11 +285,12 @@ outflow_resume_start(PG_FUNCTION_ARGS)
 Datum
 outflow_cancel(PG_FUNCTION_ARGS)
 {
-	int64	id = PG_GETARG_INT64(0);
-	Job	   *job = job_load_own(id, false);
-	int		pid;
-	PGPROC *proc;
+	int64 id = PG_GETARG_INT64(0);
+	Job	 *job;
+	int	  pid;
 
+	job_check_may_write("cancel");
+	job = job_load_own(id, false);
 	if (job->state == JOB_QUEUED && job_lock_exclude(id))
 	{
 		job = job_load_own(id, true);
@@ -276,26 +300,39 @@ outflow_cancel(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(true);
 	}
 	pid = job_holder(id);
-	proc = pid ? BackendPidGetProc(pid) : NULL;
-	if (proc == NULL || !proc_is_background_worker(proc))
+	if (pid != MyProcPid && is_call(pid))
+		report_busy(id);
+	if (pid == 0 || pid == MyProcPid)
 		PG_RETURN_BOOL(false);
 	PG_RETURN_BOOL(kill(pid, SIGTERM) == 0);
 }
 
-/* The files first: a record without files is harmless, the reverse is not. */
+/*
+ * The files first: a record without files is harmless, the reverse is not.
+ * A finished job has none that are its own, and neither has one whose hidden
+ * directory is gone: that went last.
+ */
 static void
 remove_files(Job *job)
 {
 	FileRoot *root;
 
+	if (job->state == JOB_DONE)
+		return;
 	job_derive(job);
-	root = destination_open(job, false);
+	root = destination_open_known(job->location, true);
 	if (root == NULL)
 		return;
-	if (job->state != JOB_DONE && job->publishing)
-		publish_undo(job, parts_load(job->id), root, false);
-	if (file_temp_open(root, job->uuid, false))
+	if (ownership_open(job, root, false))
+	{
+		if (job->publishing)
+			publish_undo(job, parts_load(job->id), root);
 		file_temp_remove(root);
+	}
+	else if (job->publishing)
+		ereport(NOTICE, (errmsg("files in \"%s\" stay", job->location),
+						 errdetail("The job had finished there, or its hidden "
+								   "directory was removed.")));
 	file_root_close(root);
 }
 
@@ -304,17 +341,17 @@ outflow_forget(PG_FUNCTION_ARGS)
 {
 	int64 id = PG_GETARG_INT64(0);
 	Job	 *job;
+	bool  with_slot;
 
+	job_check_may_write("forget");
 	(void) job_load_own(id, false);
 	if (!job_lock_exclude(id))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("export job " INT64_FORMAT " is running", id),
-				 errhint("SELECT outflow.cancel(" INT64_FORMAT ") stops it.",
-						 id)));
+		report_busy(id);
 	job = job_load_own(id, true);
+	with_slot = handover_may_forget(job);
 	remove_files(job);
-	handover_forget(job);
+	if (with_slot)
+		handover_forget(job);
 	job_delete(id);
 	PG_RETURN_VOID();
 }

@@ -26,18 +26,41 @@ typedef struct Finding
 
 static const Finding fine = {"ok", NULL};
 
-/* False if there is no such file. */
+/* Why it can't be read: an errno, or 0. */
+static Finding
+unreadable(int error)
+{
+	if (error == 0 || error == ENOENT || error == ENOTDIR)
+		return (Finding){"missing", NULL};
+	return (Finding){"unreadable", pstrdup(strerror(error))};
+}
+
+/* False, and why, if there is no such file or it can't be read. */
 static bool
 read_part(FileRoot *root, FilePlace place, const FinishedPart *part,
-		  Sink *chain)
+		  Sink *chain, int *error)
 {
 	FileRoot *folder =
 		place == FILE_TEMP ? root : destination_folder_of(root, part->file);
-	bool found = folder && file_read(folder, place,
-									 destination_file_name(part->file), chain);
+	bool found = false;
 
+	if (folder)
+		found = file_try_read(folder, place, destination_file_name(part->file),
+							  chain, error);
+	else
+		*error = errno;
 	destination_folder_close(folder, root);
 	return found;
+}
+
+static Finding
+compare_sums(const Checksum *was, const Checksum *is)
+{
+	if (checksum_equal(was, is))
+		return fine;
+	return (Finding){"wrong checksum",
+					 psprintf("%s was %s, is %s", was->method->name,
+							  checksum_hex(was), checksum_hex(is))};
 }
 
 /* The stored bytes: size and checksum. */
@@ -47,22 +70,17 @@ check_stored(FileRoot *root, FilePlace place, const FinishedPart *part)
 	Meter meter = {0};
 	Sink *chain =
 		meter_new(sink_null_new(), &meter, false, part->checksum.method);
+	int error;
 
-	if (!read_part(root, place, part, chain))
-		return (Finding){"missing", NULL};
+	if (!read_part(root, place, part, chain, &error))
+		return unreadable(error);
 	if ((int64) meter.bytes != part->bytes_stored)
 		return (Finding){"wrong size",
 						 psprintf(INT64_FORMAT
 								  " bytes were written, " UINT64_FORMAT
 								  " are there",
 								  part->bytes_stored, meter.bytes)};
-	if (!checksum_equal(&meter.checksum, &part->checksum))
-		return (Finding){"wrong checksum",
-						 psprintf("%s was %s, is %s",
-								  part->checksum.method->name,
-								  checksum_hex(&part->checksum),
-								  checksum_hex(&meter.checksum))};
-	return fine;
+	return compare_sums(&part->checksum, &meter.checksum);
 }
 
 /* What the stored bytes unpack to. */
@@ -72,11 +90,13 @@ check_plain(const Job *job, FileRoot *root, FilePlace place,
 {
 	Meter meter = {0};
 	int64 rows;
+	int	  error;
 	Sink *chain = row_counter_new(job, &rows);
 
 	chain = meter_new(chain, &meter, true, NULL);
 	chain = job->compress->decompressor(chain);
-	(void) read_part(root, place, part, chain);
+	if (!read_part(root, place, part, chain, &error))
+		return unreadable(error);
 	if ((int64) meter.bytes != part->bytes)
 		return (Finding){"wrong content",
 						 psprintf(INT64_FORMAT
@@ -108,7 +128,7 @@ check_part_in(const Job *job, FileRoot *root, const FinishedPart *part,
 
 	/* before publication it is in the temporary directory */
 	if (part->location == NULL && strcmp(finding.status, "missing") == 0 &&
-		job->state != JOB_DONE)
+		job->state != JOB_DONE && file_temp_is_open(root))
 	{
 		place = FILE_TEMP;
 		finding = check_stored(root, place, part);
@@ -124,16 +144,15 @@ check_part(const Job *job, FileRoot *root, const FinishedPart *part,
 		   bool unpack)
 {
 	FileRoot *other;
-	Finding	  finding = {"missing", NULL};
+	Finding	  finding;
 
 	if (part->location == NULL)
 		return check_part_in(job, root, part, unpack);
 	other = carry_open(part);
-	if (other)
-	{
-		finding = check_part_in(job, other, part, unpack);
-		file_root_close(other);
-	}
+	if (other == NULL)
+		return unreadable(errno);
+	finding = check_part_in(job, other, part, unpack);
+	file_root_close(other);
 	return finding;
 }
 
@@ -180,8 +199,10 @@ report(Report *report, int part, const char *file, Finding finding)
 	tuplestore_putvalues(report->store, report->desc, values, nulls);
 }
 
+/* root is NULL if the directory can't be read, for the reason that lost has. */
 static void
-verify_parts(Report *out, const Job *job, FileRoot *root, const List *parts)
+verify_parts(Report *out, const Job *job, FileRoot *root, Finding lost,
+			 const List *parts)
 {
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow verify part", ALLOCSET_DEFAULT_SIZES);
@@ -197,7 +218,8 @@ verify_parts(Report *out, const Job *job, FileRoot *root, const List *parts)
 			continue;
 		old = MemoryContextSwitchTo(context);
 		report(out, part->plan.number, part_file_path(part),
-			   check_part(job, root, part, true));
+			   root || part->location ? check_part(job, root, part, true)
+									  : lost);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
@@ -212,15 +234,43 @@ report_file(Report *out, const char *folder, const char *name, Finding finding)
 		   finding);
 }
 
-static void
-verify_mark(Report *out, const Job *job, FileRoot *directory,
-			const char *folder, const char *name)
+/* sum: what it was, or NULL for a job of before that knew none */
+static Finding
+check_manifest(const Job *job, FileRoot *directory, const char *sum)
 {
-	uint64 size;
+	Checksum was = {.method = job->options.checksum};
+	Meter	 meter = {0};
+	Sink	*chain;
+	int		 error;
 
-	if (job->state == JOB_DONE &&
-		(directory == NULL || !file_stat(directory, FILE_FINAL, name, &size)))
-		report_file(out, folder, name, (Finding){"missing", NULL});
+	if (sum)
+		checksum_from_text(sum, &was);
+	chain = meter_new(sink_null_new(), &meter, false, was.method);
+	if (!file_try_read(directory, FILE_FINAL, PUBLISH_MANIFEST, chain, &error))
+		return unreadable(error);
+	if (sum)
+		return compare_sums(&was, &meter.checksum);
+	return older_is_job(directory, job)
+			   ? fine
+			   : (Finding){"wrong content", "It is not this export's."};
+}
+
+static Finding
+check_success(FileRoot *directory)
+{
+	Meter meter = {0};
+	int	  error;
+
+	if (!file_try_read(directory, FILE_FINAL, PUBLISH_SUCCESS,
+					   meter_new(sink_null_new(), &meter, false, NULL),
+					   &error))
+		return unreadable(error);
+	if (meter.bytes > 0)
+		return (Finding){"wrong size",
+						 psprintf("0 bytes were written, " UINT64_FORMAT
+								  " are there",
+								  meter.bytes)};
+	return fine;
 }
 
 /* What is there and should not be. */
@@ -242,30 +292,56 @@ verify_left_over(Report *out, const Job *job, FileRoot *directory,
 	}
 }
 
-/* Files that a finished export must have, and those it must not have. */
 static void
-verify_directory(Report *out, const Job *job, FileRoot *root,
+verify_folder(Report *out, const Job *job, FileRoot *root,
+			  const JobSource *source, const List *parts)
+{
+	FileRoot *folder = destination_folder(
+		root, source->folder, FILE_ROOT_MISSING_OK | FILE_ROOT_TRY);
+	Finding lost = unreadable(errno);
+
+	if (job->state == JOB_DONE)
+		report_file(out, source->folder, PUBLISH_MANIFEST,
+					folder ? check_manifest(job, folder, source->manifest)
+						   : lost);
+	if (folder)
+		verify_left_over(out, job, folder, source->folder,
+						 parts_of_source(parts, source->number));
+	destination_folder_close(folder, root);
+}
+
+/*
+ * Files that a finished export must have, and those it must not have.  root is
+ * NULL if the directory can't be read, for the reason that lost has.
+ */
+static void
+verify_directory(Report *out, const Job *job, FileRoot *root, Finding lost,
 				 const List *parts)
 {
+	bool	  many = destination_has_folders(job);
 	ListCell *cell;
 
-	verify_mark(out, job, root, "", PUBLISH_MANIFEST);
-	verify_mark(out, job, root, "", PUBLISH_SUCCESS);
+	if (job->state == JOB_DONE)
+	{
+		JobSource *first = linitial(job->sources);
+
+		report_file(
+			out, "", PUBLISH_MANIFEST,
+			root ? check_manifest(job, root,
+								  many ? job->manifest : first->manifest)
+				 : lost);
+		report_file(out, "", PUBLISH_SUCCESS,
+					root ? check_success(root) : lost);
+	}
+	if (root == NULL)
+		return;
 	verify_left_over(out, job, root, "", parts);
-	if (!destination_has_folders(job))
+	if (!many)
 		return;
 	foreach (cell, job->sources)
 	{
-		JobSource *source = lfirst(cell);
-		FileRoot  *folder =
-			destination_folder(root, source->folder, FILE_ROOT_MISSING_OK);
-
 		CHECK_FOR_INTERRUPTS();
-		verify_mark(out, job, folder, source->folder, PUBLISH_MANIFEST);
-		if (folder)
-			verify_left_over(out, job, folder, source->folder,
-							 parts_of_source(parts, source->number));
-		destination_folder_close(folder, root);
+		verify_folder(out, job, root, lfirst(cell), parts);
 	}
 }
 
@@ -277,21 +353,21 @@ outflow_verify(PG_FUNCTION_ARGS)
 	List		  *parts = parts_load(job->id);
 	FileRoot	  *root;
 	Report		   out;
+	Finding		   lost;
 
 	InitMaterializedSRF(fcinfo, 0);
 	out.store = result->setResult;
 	out.desc = result->setDesc;
 
 	job_derive(job);
-	root = destination_open(job, false);
-	if (root == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FILE),
-						errmsg("destination \"%s\" of export job " INT64_FORMAT
-							   " does not exist",
-							   job->destination, job->id)));
-	(void) file_temp_open(root, job->uuid, false);
-	verify_parts(&out, job, root, parts);
-	verify_directory(&out, job, root, parts);
-	file_root_close(root);
+	root = destination_open_known(job->location, false);
+	lost = unreadable(errno);
+	/* a finished one has none of its own any more */
+	if (root && job->state != JOB_DONE)
+		(void) file_temp_open(root, job->uuid, false);
+	verify_parts(&out, job, root, lost, parts);
+	verify_directory(&out, job, root, lost, parts);
+	if (root)
+		file_root_close(root);
 	return (Datum) 0;
 }

@@ -227,6 +227,39 @@ tell_progress(Waiter *waiter, const Job *job)
 							progress.rows, progress.bytes)));
 }
 
+/*
+ * Whether the job would fail again in the same way: what it reads or what it
+ * was told to do must be changed, and a job's arguments can't be.
+ */
+static bool
+is_final(const JobError *error)
+{
+	int class = ERRCODE_TO_CATEGORY(error->code);
+
+	return class == ERRCODE_DATA_EXCEPTION ||
+		   class == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
+		   class == ERRCODE_FEATURE_NOT_SUPPORTED ||
+		   class == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
+		   error->code == ERRCODE_UNDEFINED_TABLE;
+}
+
+static char *
+way_out(const Job *job)
+{
+	const JobError *error = &job->error;
+	const char	   *space = error->hint[0] ? " " : "";
+
+	if (job->state != JOB_FAILED || !is_final(error))
+		return psprintf("%s%sCALL outflow.resume(" INT64_FORMAT
+						") continues it.",
+						error->hint, space, job->id);
+	return psprintf("%s%sSELECT outflow.forget(" INT64_FORMAT
+					") removes the job and its unfinished files; change what "
+					"the error names, or the export's arguments, and export "
+					"again.",
+					error->hint, space, job->id);
+}
+
 static void
 throw_failure(const Job *job)
 {
@@ -240,13 +273,7 @@ throw_failure(const Job *job)
 					: errmsg("export job " INT64_FORMAT " was interrupted",
 							 job->id),
 			 error->detail[0] ? errdetail_internal("%s", error->detail) : 0,
-			 failed && error->code == ERRCODE_UNDEFINED_TABLE
-				 ? errhint("SELECT outflow.forget(" INT64_FORMAT
-						   ") removes the job and its unfinished files.",
-						   job->id)
-				 : errhint("%s%sCALL outflow.resume(" INT64_FORMAT
-						   ") continues it.",
-						   error->hint, error->hint[0] ? " " : "", job->id),
+			 errhint("%s", way_out(job)),
 			 error->context[0] ? errcontext("%s", error->context) : 0));
 }
 
@@ -269,12 +296,19 @@ handle_requeued(Waiter *waiter, const Job *job)
 	job_set_state(job->id, JOB_FAILED, &error);
 }
 
-static void
-tell_carried(int64 id)
+void
+tell_result(int64 id)
 {
 	JobCarried carried;
 
 	job_carried(id, &carried);
+	if (carried.made_null > 0)
+		ereport(NOTICE,
+				(errmsg("export job " INT64_FORMAT ": " INT64_FORMAT
+						" values became nulls",
+						id, carried.made_null),
+				 errdetail("The format can't hold them, and the option "
+						   "\"lossy\" says \"null\".")));
 	if (carried.carried + carried.redone == 0)
 		return;
 	ereport(NOTICE, (errmsg("export job " INT64_FORMAT
@@ -299,7 +333,7 @@ judge(Waiter *waiter)
 						waiter->id)));
 	if (job->state == JOB_DONE)
 	{
-		tell_carried(job->id);
+		tell_result(job->id);
 		return true;
 	}
 	if (job->state == JOB_FAILED || job->state == JOB_INTERRUPTED ||

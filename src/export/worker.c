@@ -106,14 +106,10 @@ prepare(ExportWorker *worker)
 						errmsg("export job " INT64_FORMAT " does not exist",
 							   worker->shared->job)));
 	job_derive(worker->job);
-	worker->root = destination_open(worker->job, true);
-	(void) file_temp_open(worker->root, worker->job->uuid, true);
+	worker->root = destination_open(worker->job, FILE_ROOT_CREATE);
+	ownership_join(worker->job, worker->root);
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
-
-	settings_apply(worker->job->settings);
-	if (worker->job->row_format->canonical_settings)
-		(void) settings_pin_canonical(worker->context);
 }
 
 static void
@@ -306,7 +302,7 @@ outflow_worker_main(Datum arg)
 
 	BackgroundWorkerInitializeConnectionByOid(worker.shared->database,
 											  worker.shared->owner, 0);
-	settings_pin_worker();
+	settings_pin_worker(worker.shared->owner);
 	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
 	job_lock_share(worker.shared->job);
 	MemoryContextSwitchTo(worker.context);

@@ -78,8 +78,9 @@ typedef struct ColumnShape
 {
 	AttrNumber attnum; /* values[attnum - 1] is this column's */
 	bool	   not_null;
-	bool	   is_key;		 /* part of the replica identity */
-	bool	   is_primary;	 /* part of the primary key */
+	bool	   is_key;	   /* part of the replica identity */
+	bool	   is_primary; /* part of the primary key */
+	bool	   in_pkindex; /* the same, where 18 also knows deferrable ones */
 	bool	   is_generated; /* GENERATED ALWAYS AS ... STORED */
 	TypeShape  type;
 	char	  *name;
@@ -96,7 +97,7 @@ typedef struct ColumnLabel
 
 /*
  * A relation's (or composite type's) live columns in attribute order; dropped
- * and virtual columns, and those that the caller left out, do not appear.
+ * columns, and those that the caller left out, do not appear.
  */
 typedef struct RowShape
 {
@@ -115,7 +116,7 @@ typedef struct RowShape
 	MemoryContext context; /* owns all of the above */
 } RowShape;
 
-/* Decides whether a column belongs to a shape; NULL takes all. */
+/* Decides whether a column belongs to a shape; NULL takes all stored ones. */
 typedef bool (*ColumnFilter)(Form_pg_attribute attr, void *arg);
 
 /*

@@ -51,8 +51,7 @@ shape_columns(RowShape *shape, ColumnFilter filter, void *arg)
 		ColumnShape		 *column = &shape->columns[shape->ncolumns];
 
 		if (attr->attisdropped ||
-			attr->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL ||
-			(filter && !filter(attr, arg)))
+			!(filter ? filter(attr, arg) : attribute_is_stored(attr)))
 			continue;
 		shape->ncolumns++;
 		column->name = NameStr(attr->attname);
@@ -113,6 +112,7 @@ shape_keys(RowShape *shape, Relation rel)
 {
 	Bitmapset *primary = relation_primary_key(rel);
 	Bitmapset *identity = relation_identity_key(rel);
+	Bitmapset *pkindex = index_columns(rel->rd_pkindex);
 
 	shape->identity = rel->rd_rel->relreplident;
 	shape->has_key = shape->identity == REPLICA_IDENTITY_FULL;
@@ -122,6 +122,7 @@ shape_keys(RowShape *shape, Relation rel)
 		int			 bit = column->attnum - FirstLowInvalidHeapAttributeNumber;
 
 		column->is_primary = bms_is_member(bit, primary);
+		column->in_pkindex = bms_is_member(bit, pkindex);
 		column->is_key = shape->identity == REPLICA_IDENTITY_FULL
 							 ? column->is_primary
 							 : bms_is_member(bit, identity);
@@ -129,6 +130,7 @@ shape_keys(RowShape *shape, Relation rel)
 	}
 	bms_free(primary);
 	bms_free(identity);
+	bms_free(pkindex);
 }
 
 RowShape *

@@ -13,6 +13,9 @@
 #define AGE_NONCE_LEN	 12
 #define AGE_TAG_LEN		 16
 
+/* Each of them costs a key agreement and 100 bytes in every file. */
+#define AGE_MAX_RECIPIENTS 100
+
 struct AgeRecipients
 {
 	int	  count;

@@ -13,6 +13,8 @@
 #include <openssl/hmac.h>
 #include <openssl/kdf.h>
 
+#include "miscadmin.h"
+#include "option.h"
 #include "sink/age.h"
 #include "storage/shmem.h"
 
@@ -163,8 +165,37 @@ age_authenticate(StringInfo header, const uint8 *file_key)
 
 /*
  * The message names a recipient by its position: what stands in its place by
- * mistake may be a secret key.
+ * mistake may be a secret key.  The statement has it, too, so neither it nor the
+ * context goes to the server's log.
  */
+static void
+decode_recipient(const char *text, int position, uint8 *key)
+{
+	const char *wrong;
+
+	if (pg_strncasecmp(text, "AGE-SECRET-KEY-", 15) == 0 ||
+		option_find_secret(text, strlen(text)))
+		wrong = "It is a secret key, which the server must never see.";
+	else
+		wrong = bech32_decode(text, "age", key, AGE_KEY_LEN);
+	if (wrong)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid age recipient at position %d", position),
+				 errdetail_internal("%s", wrong),
+				 errhint("A recipient is what age-keygen prints as "
+						 "public key, \"age1...\"."),
+				 errhidestmt(true), errhidecontext(true)));
+}
+
+void
+age_recipient_check(const char *text, int position)
+{
+	uint8 key[AGE_KEY_LEN];
+
+	decode_recipient(text, position, key);
+}
+
 AgeRecipients *
 age_recipients_parse(char *const *texts, int count)
 {
@@ -175,26 +206,19 @@ age_recipients_parse(char *const *texts, int count)
 	if (count <= 0)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("no age recipient to encrypt to")));
+	if (count > AGE_MAX_RECIPIENTS)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("too many age recipients: %d", count),
+						errdetail("A file can be encrypted to at most %d.",
+								  AGE_MAX_RECIPIENTS)));
 	recipients = palloc(
 		add_size(offsetof(AgeRecipients, keys), mul_size(count, AGE_KEY_LEN)));
 	recipients->count = count;
 	initStringInfo(&trial);
 	for (int i = 0; i < count; i++)
 	{
-		const char *wrong;
-
-		if (pg_strncasecmp(texts[i], "AGE-SECRET-KEY-", 15) == 0)
-			wrong = "It is a secret key, which the server must never see.";
-		else
-			wrong = bech32_decode(texts[i], "age", recipients->keys[i],
-								  AGE_KEY_LEN);
-		if (wrong)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("invalid age recipient at position %d", i + 1),
-					 errdetail_internal("%s", wrong),
-					 errhint("A recipient is what age-keygen prints as "
-							 "public key, \"age1...\".")));
+		CHECK_FOR_INTERRUPTS();
+		decode_recipient(texts[i], i + 1, recipients->keys[i]);
 		/* finds keys without secrecy, and a library that can't encrypt */
 		if (!age_wrap(&trial, no_key, recipients->keys[i]))
 			ereport(ERROR,

@@ -9,6 +9,7 @@
 
 #include "common/string.h"
 #include "lib/stringinfo.h"
+#include "option.h"
 #include "sink/stage.h"
 
 static Sink *none_compressor_new(Sink *next, int level);
@@ -76,7 +77,7 @@ compress_parse_level(const CompressMethod *method, const char *text)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid level \"%s\" for compression method \"%s\"",
-						text, method->name),
+						option_shown(text), method->name),
 				 errhint("Valid levels are %d to %d.", method->min_level,
 						 method->max_level)));
 	return level;
@@ -101,8 +102,8 @@ compress_parse(const char *text, int *level)
 	}
 
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unrecognized compression method \"%.*s\"",
-						   (int) len, text),
+					errmsg("unrecognized compression method \"%s\"",
+						   option_shown(pnstrdup(text, len))),
 					errhint("Valid methods are %s; write a level after a "
 							"colon, as in \"zstd:7\".",
 							compress_list_methods())));

@@ -18,6 +18,7 @@
 #include "storage/fd.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/varlena.h"
 
 typedef struct FileId
 {
@@ -84,6 +85,106 @@ directory_and_above(int directory, const char *path)
 	return ids;
 }
 
+/* A directory that belongs to the server. */
+typedef struct ServerDirectory
+{
+	char *path;
+	bool  alone; /* others' directories may lie in it, and above it */
+} ServerDirectory;
+
+static List *
+add_directory(List *directories, const char *path, bool alone)
+{
+	ServerDirectory *directory = palloc(sizeof(ServerDirectory));
+
+	directory->path = pstrdup(path);
+	directory->alone = alone;
+	return lappend(directories, directory);
+}
+
+static List *
+add_parent(List *directories, const char *file, bool alone)
+{
+	char path[MAXPGPATH];
+
+	strlcpy(path, file, sizeof(path));
+	get_parent_directory(path);
+	/* a mere name lies in the data directory */
+	return path[0] ? add_directory(directories, path, alone) : directories;
+}
+
+static const char *
+setting(const char *name)
+{
+	const char *value = GetConfigOption(name, true, false);
+
+	return value ? value : "";
+}
+
+static List *
+add_tablespaces(List *directories)
+{
+	DIR			  *tablespaces = AllocateDir("pg_tblspc");
+	struct dirent *entry;
+
+	while ((entry = ReadDir(tablespaces, "pg_tblspc")) != NULL)
+	{
+		if (entry->d_name[0] != '.')
+			directories = add_directory(
+				directories, psprintf("pg_tblspc/%s", entry->d_name), false);
+	}
+	FreeDir(tablespaces);
+	return directories;
+}
+
+/* Sockets in a directory that is everybody's, as /tmp is, don't make it ours */
+static bool
+is_public(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && (st.st_mode & S_ISVTX) != 0 &&
+		   (st.st_mode & S_IWOTH) != 0;
+}
+
+static List *
+add_sockets(List *directories)
+{
+	List	 *paths;
+	ListCell *cell;
+
+	if (!SplitDirectoriesString(pstrdup(setting("unix_socket_directories")),
+								',', &paths))
+		return directories;
+	foreach (cell, paths)
+	{
+		char *path = lfirst(cell);
+
+		/* an abstract socket is in no directory */
+		if (path[0] == '/')
+			directories = add_directory(directories, path, is_public(path));
+	}
+	return directories;
+}
+
+/* The collector's directory, and that of a file which takes its place. */
+static List *
+add_logs(List *directories)
+{
+	char	target[MAXPGPATH];
+	ssize_t len = readlink("/proc/self/fd/2", target, sizeof(target) - 1);
+
+	if (setting("log_directory")[0])
+		directories =
+			add_directory(directories, setting("log_directory"), false);
+	if (len > 0 && target[0] == '/')
+	{
+		target[len] = '\0';
+		directories = add_parent(directories, target, true);
+	}
+	return directories;
+}
+
 /*
  * Directories of this server that hold, or may hold, what it runs on.  Names
  * are relative to the data directory, where every server process works.
@@ -91,34 +192,24 @@ directory_and_above(int directory, const char *path)
 static List *
 server_directories(void)
 {
-	const char *files[] = {ConfigFileName, HbaFileName, IdentFileName};
-	List	   *paths =
-		list_make3(pstrdup("."), pstrdup(XLOGDIR), pstrdup(pkglib_path));
-	DIR *tablespaces;
+	/* files of the configuration, and what programs look for beside them */
+	const char *files[] = {"config_file", "hba_file", "ident_file",
+						   "external_pid_file", "ssl_key_file"};
+	List	   *directories = NIL;
+	char		share[MAXPGPATH];
 
+	directories = add_directory(directories, ".", false);
+	directories = add_directory(directories, XLOGDIR, false);
+	directories = add_directory(directories, pkglib_path, false);
+	get_share_path(my_exec_path, share);
+	directories = add_directory(directories, share, false);
+	directories = add_parent(directories, my_exec_path, false);
+	directories = add_directory(directories, "/etc", false);
 	for (int i = 0; i < lengthof(files); i++)
-	{
-		char path[MAXPGPATH];
-
-		if (files[i] == NULL)
-			continue;
-		strlcpy(path, files[i], sizeof(path));
-		get_parent_directory(path);
-		paths = lappend(paths, pstrdup(path));
-	}
-
-	tablespaces = AllocateDir("pg_tblspc");
-	for (;;)
-	{
-		struct dirent *entry = ReadDir(tablespaces, "pg_tblspc");
-
-		if (entry == NULL)
-			break;
-		if (entry->d_name[0] != '.')
-			paths = lappend(paths, psprintf("pg_tblspc/%s", entry->d_name));
-	}
-	FreeDir(tablespaces);
-	return paths;
+		directories = add_parent(directories, setting(files[i]), false);
+	directories = add_tablespaces(directories);
+	directories = add_sockets(directories);
+	return add_logs(directories);
 }
 
 pg_noreturn static void
@@ -146,31 +237,61 @@ open_server_directory(const char *path)
 	return NULL; /* not reached */
 }
 
+#define SERVER_PLACES                                                         \
+	"its data, WAL, tablespaces, configuration, sockets, log or programs."
+
 static void
-check_against(List *above, const char *path, const char *server_path,
+check_against(List *above, const char *path, const ServerDirectory *place,
 			  bool children)
 {
-	FileFd *server = open_server_directory(server_path);
+	FileFd *server = open_server_directory(place->path);
+	FileId *id;
 
 	if (server == NULL)
 		return;
-	if (id_in_list(id_of(server->fd, server_path), above))
-		refuse(path, "It lies in a directory of the server itself: its data, "
-					 "WAL, tablespaces, configuration or libraries.");
+	id = id_of(server->fd, place->path);
+	if (place->alone ? !children && same_id(id, linitial(above))
+					 : id_in_list(id, above))
+		refuse(path,
+			   "It lies in a directory of the server itself: " SERVER_PLACES);
 	/* a new directory beside the data directory is fine */
-	if (!children && id_in_list(linitial(above),
-								directory_and_above(server->fd, server_path)))
-		refuse(path, "It contains a directory of the server itself: its data, "
-					 "WAL, tablespaces, configuration or libraries.");
+	if (!children && !place->alone &&
+		id_in_list(linitial(above),
+				   directory_and_above(server->fd, place->path)))
+		refuse(path,
+			   "It contains a directory of the server itself: " SERVER_PLACES);
 	(void) file_fd_close(server);
+}
+
+void
+file_refuse_hidden(const char *name, const char *path)
+{
+	if (name[0] == '.')
+		refuse(path, "Nothing is exported to a directory whose name begins "
+					 "with a dot, nor below one.");
+}
+
+/* Where it really lies, since links may lead there. */
+static void
+refuse_hidden_above(int directory, const char *path)
+{
+	const char *at = file_real_path(directory, path);
+
+	for (; *at; at += strcspn(at, "/"))
+	{
+		at += strspn(at, "/");
+		file_refuse_hidden(at, path);
+	}
 }
 
 /*
  * With children, the question is whether new directories may be made in it;
- * else whether it may hold an export itself.
+ * else whether it may hold an export itself.  may_be_hidden: somebody else has
+ * chosen the place.
  */
 void
-file_refuse_server_directory(int directory, const char *path, bool children)
+file_refuse_server_directory(int directory, const char *path, bool children,
+							 bool may_be_hidden)
 {
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow directory check", ALLOCSET_SMALL_SIZES);
@@ -180,6 +301,8 @@ file_refuse_server_directory(int directory, const char *path, bool children)
 
 	foreach (lc, server_directories())
 		check_against(above, path, lfirst(lc), children);
+	if (!may_be_hidden)
+		refuse_hidden_above(directory, path);
 
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(context);

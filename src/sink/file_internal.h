@@ -31,6 +31,7 @@ struct FileRoot
 	FileFd *temp;	   /* NULL or closed: no temporary directory is open */
 	char   *temp_name; /* its name in dir */
 	bool	temp_is_shared; /* it is the parent's */
+	FileFd *owner;			/* by file_temp_claim(); or NULL */
 };
 
 /* ---- file_fd.c */
@@ -56,10 +57,16 @@ extern int file_space_hint(void);
 
 /* Throws if an opened directory is none to write exports to. */
 extern void file_refuse_server_directory(int directory, const char *path,
-										 bool children);
+										 bool children, bool may_be_hidden);
+/* The same for a component of a path; path is what the error names. */
+extern void file_refuse_hidden(const char *name, const char *path);
 
 /* ---- file_root.c */
 
+/* An opened directory's path without links, as the kernel has it. */
+extern char *file_real_path(int directory, const char *path);
+/* errcode_for_file_access(), which has no class for names that are too long. */
+extern int file_errcode(void);
 /* Throws unless name can be that of a file or directory in a root. */
 extern void file_check_name(const char *name);
 /* The directory that holds files of that place. */
@@ -69,6 +76,11 @@ extern char *file_path(const FileRoot *root, FilePlace place,
 					   const char *name);
 /* fsync; a directory that can't be synchronized is fine. */
 extern void file_sync_directory(int directory, const char *path);
+
+/* ---- file_owner.c */
+
+/* In a temporary directory: whose it is, and the lock of who uses it. */
+#define FILE_OWNER "_owner"
 
 /* ---- file.c */
 

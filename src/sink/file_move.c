@@ -65,6 +65,13 @@ same_inode(FileRoot *root, const char *name)
 		   temp.st_dev == final.st_dev && temp.st_ino == final.st_ino;
 }
 
+bool
+file_is_both(FileRoot *root, const char *name)
+{
+	file_check_name(name);
+	return same_inode(root, name);
+}
+
 /* rename() that fails with EEXIST, also where the file system can't do that */
 static int
 rename_into_free_name(FileRoot *root, const char *name)
@@ -194,9 +201,22 @@ file_carry(FileRoot *root, const char *name, FileRoot *from,
 	return false;
 }
 
+/* Says what failed, or where *error is wanted, only why. */
+static void
+read_failed(FileRoot *root, FilePlace place, const char *name,
+			const char *what, int *error)
+{
+	if (error == NULL)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not %s file \"%s\": %m", what,
+							   file_path(root, place, name))));
+	*error = errno;
+}
+
 /* Closed if there is no such regular file; *size is its size. */
 static FileFd *
-open_to_read(FileRoot *root, FilePlace place, const char *name, uint64 *size)
+open_to_read(FileRoot *root, FilePlace place, const char *name, uint64 *size,
+			 int *error)
 {
 	FileFd	   *file;
 	struct stat st;
@@ -208,23 +228,20 @@ open_to_read(FileRoot *root, FilePlace place, const char *name, uint64 *size)
 	if (!file_fd_is_open(file))
 	{
 		if (errno != ENOENT && errno != ELOOP && errno != ENXIO)
-			ereport(ERROR, (errcode_for_file_access(),
-							errmsg("could not open file \"%s\": %m",
-								   file_path(root, place, name))));
+			read_failed(root, place, name, "open", error);
 		return file;
 	}
+	memset(&st, 0, sizeof(st));
 	if (fstat(file->fd, &st) != 0)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not stat file \"%s\": %m",
-							   file_path(root, place, name))));
+		read_failed(root, place, name, "stat", error);
 	if (!S_ISREG(st.st_mode))
 		(void) file_fd_close(file);
 	*size = st.st_size;
 	return file;
 }
 
-static size_t
-read_some(FileFd *file, char *buffer, size_t size, const char *path)
+static ssize_t
+read_some(FileFd *file, char *buffer, size_t size)
 {
 	ssize_t done;
 
@@ -235,36 +252,50 @@ read_some(FileFd *file, char *buffer, size_t size, const char *path)
 		done = read(file->fd, buffer, size);
 		pgstat_report_wait_end();
 	} while (done < 0 && errno == EINTR);
-	if (done < 0)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not read file \"%s\": %m", path)));
 	return done;
 }
 
 /* The reader's context also closes the file when a stage throws. */
-bool
-file_read(FileRoot *root, FilePlace place, const char *name, Sink *to)
+static bool
+read_file(FileRoot *root, FilePlace place, const char *name, Sink *to,
+		  int *error)
 {
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow file reader", ALLOCSET_SMALL_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	uint64		  size;
-	FileFd		 *file = open_to_read(root, place, name, &size);
+	FileFd		 *file = open_to_read(root, place, name, &size, error);
 	bool		  found = file_fd_is_open(file);
-	char		 *path = file_path(root, place, name);
 	char		 *buffer = palloc(FILE_READ_SIZE);
-	size_t		  done;
+	ssize_t		  done = 0;
 
 	MemoryContextSwitchTo(caller);
 	if (found)
 	{
 		(void) posix_fadvise(file->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-		while ((done = read_some(file, buffer, FILE_READ_SIZE, path)) > 0)
+		while ((done = read_some(file, buffer, FILE_READ_SIZE)) > 0)
 			sink_write(to, buffer, done);
-		sink_finish(to);
+		if (done < 0)
+			read_failed(root, place, name, "read", error);
+		else
+			sink_finish(to);
 	}
 	MemoryContextDelete(context);
-	return found;
+	return found && done == 0;
+}
+
+bool
+file_read(FileRoot *root, FilePlace place, const char *name, Sink *to)
+{
+	return read_file(root, place, name, to, NULL);
+}
+
+bool
+file_try_read(FileRoot *root, FilePlace place, const char *name, Sink *to,
+			  int *error)
+{
+	*error = 0;
+	return read_file(root, place, name, to, error);
 }
 
 char *
@@ -272,11 +303,11 @@ file_get(FileRoot *root, FilePlace place, const char *name, size_t max,
 		 size_t *len)
 {
 	uint64	size;
-	FileFd *file = open_to_read(root, place, name, &size);
+	FileFd *file = open_to_read(root, place, name, &size, NULL);
 	char   *path = file_path(root, place, name);
 	char   *content;
 	size_t	done = 0;
-	size_t	more;
+	ssize_t more = 0;
 
 	if (!file_fd_is_open(file))
 		return NULL;
@@ -286,8 +317,10 @@ file_get(FileRoot *root, FilePlace place, const char *name, size_t max,
 				 errmsg("file \"%s\" is longer than %zu bytes", path, max)));
 	content = MemoryContextAllocHuge(CurrentMemoryContext, size + 1);
 	while (done < size &&
-		   (more = read_some(file, content + done, size - done, path)) > 0)
+		   (more = read_some(file, content + done, size - done)) > 0)
 		done += more;
+	if (more < 0)
+		read_failed(root, place, name, "read", NULL);
 	content[done] = '\0';
 	(void) file_fd_close(file);
 	*len = done;

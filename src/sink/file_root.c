@@ -15,6 +15,7 @@
 
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "option.h"
 #include "compat.h"
 #include "sink/file_internal.h"
 #include "storage/fd.h"
@@ -30,9 +31,9 @@ path_components(const char *path, const char *what)
 	const char *at = path;
 
 	if (path[0] != '/')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s \"%s\" is not an absolute path", what, path)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s \"%s\" is not an absolute path", what,
+							   option_shown(path))));
 	/* we could go deeper, but no tool could follow */
 	if (strlen(path) >= MAXPGPATH)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -46,6 +47,11 @@ path_components(const char *path, const char *what)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s \"%s\" must not contain \"..\"", what, path)));
+		if (len > NAME_MAX)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a name in the path of %s is too long", what),
+					 errdetail("The limit is %d bytes.", NAME_MAX)));
 		if (len > 0 && !(len == 1 && at[0] == '.'))
 			components = lappend(components, pnstrdup(at, len));
 		at += len;
@@ -68,12 +74,30 @@ path_join(List *components, int count)
 	return path.data;
 }
 
-char *
-file_root_normal_path(const char *path)
+int
+file_errcode(void)
 {
-	List *components = path_components(path, "directory");
+	if (errno == ENAMETOOLONG)
+		return errcode(ERRCODE_INVALID_PARAMETER_VALUE);
+	return errcode_for_file_access();
+}
 
-	return path_join(components, list_length(components));
+char *
+file_real_path(int directory, const char *path)
+{
+	char	real[MAXPGPATH];
+	ssize_t len =
+		readlink(psprintf("/proc/self/fd/%d", directory), real, sizeof(real));
+
+	if (len < 0)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not find out where directory \"%s\" "
+							   "lies: %m",
+							   path)));
+	if (len == sizeof(real))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("directory \"%s\" lies too deep", path)));
+	return pnstrdup(real, len);
 }
 
 /* How many components of path its export root takes; an error if not all. */
@@ -105,7 +129,7 @@ make_directory(int parent, const char *name, const char *path)
 	FileFd *real;
 
 	if (mkdirat(parent, name, DIRECTORY_MODE) != 0 && errno != EEXIST)
-		ereport(ERROR, (errcode_for_file_access(),
+		ereport(ERROR, (file_errcode(),
 						errmsg("could not create directory \"%s\": %m", path),
 						file_space_hint()));
 	/* parent may be a mere place (O_PATH), which can't be synchronized */
@@ -131,7 +155,7 @@ open_failed(int parent, const char *name, const char *path)
 						errmsg("\"%s\" is a symbolic link", path),
 						errhint("Name the directory that it points to.")));
 	errno = save_errno;
-	ereport(ERROR, (errcode_for_file_access(),
+	ereport(ERROR, (file_errcode(),
 					errmsg("could not open directory \"%s\": %m", path)));
 }
 
@@ -147,10 +171,21 @@ open_component(int parent, const char *name, const char *path, int open_flags,
 
 	if (!file_fd_is_open(file) && errno == ENOENT)
 	{
+		if (flags & FILE_ROOT_PROBE)
+		{
+			file_refuse_server_directory(parent, path, true,
+										 flags & FILE_ROOT_HIDDEN);
+			if (faccessat(parent, ".", W_OK | X_OK, AT_EACCESS) != 0)
+				ereport(ERROR, (errcode_for_file_access(),
+								errmsg("could not create directory \"%s\": %m",
+									   path)));
+			return NULL;
+		}
 		if (flags & FILE_ROOT_CREATE)
 		{
 			if (!*made)
-				file_refuse_server_directory(parent, path, true);
+				file_refuse_server_directory(parent, path, true,
+											 flags & FILE_ROOT_HIDDEN);
 			make_directory(parent, name, path);
 			*made = true;
 			file = file_fd_open(parent, name,
@@ -159,9 +194,26 @@ open_component(int parent, const char *name, const char *path, int open_flags,
 		else if (flags & FILE_ROOT_MISSING_OK)
 			return NULL;
 	}
+	if (!file_fd_is_open(file) && (flags & FILE_ROOT_TRY))
+		return NULL;
 	if (!file_fd_is_open(file))
 		open_failed(parent, name, path);
 	return file;
+}
+
+/* Nothing in a directory can be opened that one may read but not search. */
+static bool
+is_searchable(FileFd *directory, int flags)
+{
+	int save_errno;
+
+	if (!(flags & FILE_ROOT_TRY) ||
+		faccessat(directory->fd, ".", X_OK, AT_EACCESS) == 0)
+		return true;
+	save_errno = errno;
+	(void) file_fd_close(directory);
+	errno = save_errno;
+	return false;
 }
 
 static FileRoot *
@@ -174,27 +226,50 @@ root_new(const char *path, FileFd *dir)
 	return root;
 }
 
+/*
+ * Where a walk begins: at the export root, if there is one, else at the top.
+ * *trusted is how many components of the path it stands for.
+ */
+static FileFd *
+open_top(List *components, const char *path, const char *export_root,
+		 int *trusted)
+{
+	bool		confined = export_root != NULL && export_root[0] != '\0';
+	const char *top = confined ? export_root : "/";
+	FileFd	   *at;
+
+	*trusted = confined ? check_beneath(components, path, export_root) : 0;
+	at = file_fd_open(AT_FDCWD, top, O_PATH | O_DIRECTORY);
+	if (!file_fd_is_open(at))
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not open directory \"%s\": %m", top)));
+	return at;
+}
+
+static void
+refuse_hidden_names(List *components, int trusted, const char *path)
+{
+	for (int i = trusted; i < list_length(components); i++)
+		file_refuse_hidden(list_nth(components, i), path);
+}
+
 FileRoot *
 file_root_open(const char *path, const char *export_root, int flags)
 {
 	List   *components = path_components(path, "directory");
 	int		count = list_length(components);
-	int		trusted = 0;
+	int		trusted;
 	bool	made = false;
-	bool	confined = export_root != NULL && export_root[0] != '\0';
-	FileFd *at;
+	FileFd *at = open_top(components, path, export_root, &trusted);
+	bool	confined = trusted > 0;
 
+	/* what lies above an export root is its setter's choice */
 	if (confined)
-	{
-		trusted = check_beneath(components, path, export_root);
-		at = file_fd_open(AT_FDCWD, export_root, O_PATH | O_DIRECTORY);
-	}
-	else
-		at = file_fd_open(AT_FDCWD, "/", O_PATH | O_DIRECTORY);
-	if (!file_fd_is_open(at))
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not open directory \"%s\": %m",
-							   confined ? export_root : "/")));
+		flags |= FILE_ROOT_HIDDEN;
+	else if (!(flags & FILE_ROOT_HIDDEN))
+		refuse_hidden_names(components, 0, path);
+	if (confined)
+		refuse_hidden_names(components, trusted, path);
 
 	for (int i = trusted; i < count; i++)
 	{
@@ -207,15 +282,55 @@ file_root_open(const char *path, const char *export_root, int flags)
 							  (last ? O_RDONLY : O_PATH) |
 								  (last || confined || made ? O_NOFOLLOW : 0),
 							  flags, &made);
-		(void) file_fd_close(at);
 		if (next == NULL)
+		{
+			int save_errno = errno;
+
+			(void) file_fd_close(at);
+			errno = save_errno;
 			return NULL;
+		}
+		(void) file_fd_close(at);
 		at = next;
 	}
 
+	if (!is_searchable(at, flags))
+		return NULL;
 	path = path_join(components, count);
-	file_refuse_server_directory(at->fd, path, false);
+	file_refuse_server_directory(at->fd, path, false,
+								 flags & FILE_ROOT_HIDDEN);
 	return root_new(path, at);
+}
+
+char *
+file_root_resolve(const char *path, const char *export_root)
+{
+	List   *components = path_components(path, "directory");
+	int		count = list_length(components);
+	int		at_component;
+	FileFd *at = open_top(components, path, export_root, &at_component);
+	char   *real;
+
+	while (at_component < count)
+	{
+		FileFd *next = file_fd_open(at->fd, list_nth(components, at_component),
+									O_PATH | O_DIRECTORY);
+
+		if (!file_fd_is_open(next))
+			break;
+		(void) file_fd_close(at);
+		at = next;
+		at_component++;
+	}
+	real = file_real_path(at->fd, path);
+	(void) file_fd_close(at);
+	/* the top is not followed by a second slash */
+	if (strcmp(real, "/") == 0)
+		real = pstrdup("");
+	while (at_component < count)
+		real = psprintf("%s/%s", real,
+						(char *) list_nth(components, at_component++));
+	return real;
 }
 
 FileRoot *
@@ -229,9 +344,9 @@ file_root_subdir(FileRoot *parent, const char *name, int flags)
 	file_check_name(name);
 	dir = open_component(parent->dir->fd, name, path, O_RDONLY | O_NOFOLLOW,
 						 flags, &made);
-	if (dir == NULL)
+	if (dir == NULL || !is_searchable(dir, flags))
 		return NULL;
-	file_refuse_server_directory(dir->fd, path, false);
+	file_refuse_server_directory(dir->fd, path, false, true);
 	root = root_new(path, dir);
 	if (file_fd_is_open(parent->temp))
 	{
@@ -259,6 +374,7 @@ file_root_remove_subdir(FileRoot *parent, const char *name)
 void
 file_root_close(FileRoot *root)
 {
+	file_temp_release(root);
 	if (!root->temp_is_shared)
 		(void) file_fd_close(root->temp);
 	(void) file_fd_close(root->dir);
@@ -329,11 +445,17 @@ file_sync_directory(int directory, const char *path)
 }
 
 /* Hidden names are ours. */
+bool
+file_name_is_valid(const char *name)
+{
+	return name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL &&
+		   strlen(name) <= FILE_NAME_MAX;
+}
+
 void
 file_check_name(const char *name)
 {
-	if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') != NULL ||
-		strlen(name) > FILE_NAME_MAX)
+	if (!file_name_is_valid(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("invalid name \"%s\" for a file of an export", name)));

@@ -51,6 +51,7 @@ file_temp_open(FileRoot *root, const char *id, bool create)
 	MemoryContext caller;
 
 	check_id(id);
+	file_temp_release(root);
 	(void) file_fd_close(root->temp);
 
 	/* what the root refers to must live as long as it does */
@@ -79,6 +80,12 @@ file_temp_open(FileRoot *root, const char *id, bool create)
 	return true;
 }
 
+bool
+file_temp_is_open(const FileRoot *root)
+{
+	return file_fd_is_open(root->temp);
+}
+
 /* Removes files in the temporary directory: those of attempts, or all. */
 static void
 remove_files(FileRoot *root, bool only_attempts)
@@ -97,7 +104,7 @@ remove_files(FileRoot *root, bool only_attempts)
 	while ((name = file_fd_next_name(reader)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (only_attempts && name[0] != '.')
+		if ((only_attempts && name[0] != '.') || strcmp(name, FILE_OWNER) == 0)
 			continue;
 		if (unlinkat(root->temp->fd, name, 0) != 0 && errno != ENOENT)
 			ereport(ERROR, (errcode_for_file_access(),
@@ -125,6 +132,12 @@ file_temp_remove(FileRoot *root)
 	if (!file_fd_is_open(root->temp))
 		return;
 	remove_files(root, false);
+	/* last: what lies there without it is nobody's */
+	if (unlinkat(root->temp->fd, FILE_OWNER, 0) != 0 && errno != ENOENT)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not remove file \"%s\": %m",
+							   file_path(root, FILE_TEMP, FILE_OWNER))));
+	file_temp_release(root);
 	(void) file_fd_close(root->temp);
 	if (unlinkat(root->dir->fd, root->temp_name, AT_REMOVEDIR) != 0 &&
 		errno != ENOENT)
@@ -153,9 +166,12 @@ entry_new(FileRoot *root, FilePlace place, const char *name)
 	{
 		if (errno == ENOENT)
 			return NULL;
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not stat file \"%s\": %m",
-							   file_path(root, place, name))));
+		/* then it has a name, and nothing else is known */
+		if (errno != EACCES)
+			ereport(ERROR, (errcode_for_file_access(),
+							errmsg("could not stat file \"%s\": %m",
+								   file_path(root, place, name))));
+		memset(&st, 0, sizeof(st));
 	}
 	entry = palloc(sizeof(FileEntry));
 	entry->name = pstrdup(name);

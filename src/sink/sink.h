@@ -128,6 +128,8 @@ extern const CompressMethod *compress_parse(const char *text, int *level);
 /* ---- age.c: encryption that age(1) opens and this server can't */
 typedef struct AgeRecipients AgeRecipients;
 
+/* What is wrong with the form of one is said as below. */
+extern void age_recipient_check(const char *text, int position);
 /* Parses recipients ("age1..."); an error says what is wrong with which. */
 extern AgeRecipients *age_recipients_parse(char *const *texts, int count);
 extern Sink			 *age_new(Sink *next, const AgeRecipients *recipients);
@@ -138,13 +140,18 @@ typedef struct FileRoot FileRoot;
 /* what to do about a directory that is not there; 0: an error */
 #define FILE_ROOT_CREATE	 0x01 /* make it, and missing ones above it */
 #define FILE_ROOT_MISSING_OK 0x02 /* return NULL */
+#define FILE_ROOT_TRY		 0x08 /* NULL and errno, whatever is the matter */
+/* names in the path may begin with a dot: it was chosen long ago */
+#define FILE_ROOT_HIDDEN 0x04
+#define FILE_ROOT_PROBE	 0x10 /* return NULL if it could be made */
 
 /*
  * Opens an absolute path, once for all that follows: nothing below it is ever
  * looked up by path again, and no symbolic link is followed there.  Refused:
  * a relative path, "..", a link as last component, anything in or around the
- * data directory, its WAL, tablespaces and configuration.  With export_root
- * (NULL or "" for none) the path must lie beneath that directory.
+ * server's own directories, anything whose name, or that of a directory above,
+ * begins with a dot.  With export_root (NULL or "" for none) the path must lie
+ * beneath that directory.
  *
  * The root must outlive every file made in it: allocate files in the same
  * memory context or below.
@@ -160,9 +167,12 @@ extern FileRoot *file_root_subdir(FileRoot *parent, const char *name,
 								  int flags);
 /* False if it is not there or holds something. */
 extern bool file_root_remove_subdir(FileRoot *parent, const char *name);
-/* An absolute path as roots have it; the same errors as for opening it. */
-extern char		  *file_root_normal_path(const char *path);
-extern void		   file_root_close(FileRoot *root);
+/*
+ * The path without links, as far as it exists by now: one text for each
+ * directory, whatever it was called.
+ */
+extern char *file_root_resolve(const char *path, const char *export_root);
+extern void	 file_root_close(FileRoot *root);
 extern const char *file_root_path(const FileRoot *root);
 extern uint64	   file_root_free_bytes(FileRoot *root);
 /* An early error where no file could be made. */
@@ -185,6 +195,24 @@ typedef enum FilePlace
  * to be created.
  */
 extern bool file_temp_open(FileRoot *root, const char *id, bool create);
+extern bool file_temp_is_open(const FileRoot *root);
+
+typedef enum FileClaim
+{
+	FILE_CLAIMED,
+	FILE_LOCKED, /* another process has it */
+	FILE_FOREIGN /* it has another token */
+} FileClaim;
+
+/*
+ * Takes the temporary directory for this process, until the root is closed, if
+ * it has this token; one that is empty gets it.
+ */
+extern FileClaim file_temp_claim(FileRoot *root, const char *token);
+/* Whether it has this token, whoever uses it. */
+extern bool file_temp_has_token(FileRoot *root, const char *token);
+/* What file_temp_claim() took: for the end of a process. */
+extern void file_temp_release(FileRoot *root);
 /* Removes what attempts that were killed left; no other may be running. */
 extern void file_temp_sweep(FileRoot *root);
 /* Removes it with the files in it; fine if it is not there. */
@@ -203,6 +231,9 @@ typedef struct FileEntry
 extern List *file_list(FileRoot *root, FilePlace place);
 
 /* ---- file.c: files in a root.  Names have no slash. */
+
+/* Whether a file or directory in a root can have it; others are errors. */
+extern bool file_name_is_valid(const char *name);
 
 /*
  * A destination: a new file in the temporary directory.  It gets its name,
@@ -230,10 +261,15 @@ extern bool file_remove(FileRoot *root, FilePlace place, const char *name);
 /* Size of a regular file; false if there is none. */
 extern bool file_stat(FileRoot *root, FilePlace place, const char *name,
 					  uint64 *size);
+/* Whether the file has its final name already, and its temporary one still. */
+extern bool file_is_both(FileRoot *root, const char *name);
 /* Sends a file's bytes through a chain, up to its finish; false if there is
  * no such regular file. */
 extern bool file_read(FileRoot *root, FilePlace place, const char *name,
 					  Sink *to);
+/* The same, but what can't be read is false with an errno, or 0, in *error. */
+extern bool file_try_read(FileRoot *root, FilePlace place, const char *name,
+						  Sink *to, int *error);
 /* A small file's content with a NUL after it, or NULL if there is none; an
  * error if it is longer than max. */
 extern char *file_get(FileRoot *root, FilePlace place, const char *name,

@@ -2,8 +2,7 @@
  * options.c
  *		The output plugin's options, and the formats that can be asked for.
  *
- * The option "format" is looked at first: a format may bring option names of
- * its own.
+ * The format is found first, since it may bring option names of its own.
  */
 #include "postgres.h"
 
@@ -199,20 +198,38 @@ report_unknown_format(const char *name)
 					errhint("Valid formats are %s.", names.data)));
 }
 
-const ChangeFormat *
-stream_options_parse(List *elements, StreamOptions *options)
+/*
+ * A consumer that was written for wal2json may know neither "format" nor
+ * another plugin's name: the slot's plugin tells (the library is installed
+ * under more names than one), or an option that only wal2json has.
+ */
+static const char *
+chosen_format(const char *plugin, List *elements)
 {
-	const char *name = stream_formats[0].name;
-	ListCell   *lc;
-	int			i;
+	static const char wal2json[] = "wal2json";
+	int				  before = strlen(plugin) - strlen(wal2json);
+	bool			  is_named;
+	ListCell		 *lc;
 
+	is_named = before >= 0 && strcmp(plugin + before, wal2json) == 0;
 	foreach (lc, elements)
 	{
 		DefElem *element = lfirst(lc);
 
 		if (strcmp(element->defname, "format") == 0 && element->arg != NULL)
-			name = defGetString(element);
+			return defGetString(element);
+		is_named |= wal2json_options_know(element->defname);
 	}
+	return is_named ? wal2json : stream_formats[0].name;
+}
+
+const ChangeFormat *
+stream_options_parse(const char *plugin, List *elements,
+					 StreamOptions *options)
+{
+	const char *name = chosen_format(plugin, elements);
+	int			i;
+
 	for (i = 0; stream_formats[i].name; i++)
 		if (strcmp(stream_formats[i].name, name) == 0)
 			return stream_formats[i].parse(elements, options);

@@ -36,9 +36,11 @@ typedef struct StreamTraits
 	bool shows_defaults;	 /* shapes print names of other objects */
 	bool split_key_changes;	 /* into a delete and an insert */
 	bool connect_values;	 /* bytes in base64, documents as strings */
-	bool all_kinds;		 /* materialized views and partitioned tables, too */
-	bool plain_messages; /* captured DDL is a message as any other */
-	bool no_two_phase;	 /* prepared transactions come at COMMIT PREPARED */
+	bool all_kinds;		  /* materialized views and partitioned tables, too */
+	bool virtual_columns; /* null, since the WAL doesn't hold them */
+	bool root_names;	  /* partitions appear under their root's */
+	bool plain_messages;  /* captured DDL is a message as any other */
+	bool no_two_phase;	  /* prepared transactions come at COMMIT PREPARED */
 } StreamTraits;
 
 /* A change, or all of those that share an LSN. */
@@ -95,8 +97,12 @@ typedef struct StreamFormat
 	const ChangeFormat *(*parse)(List *elements, StreamOptions *target);
 } StreamFormat;
 
-/* Reads all options into the current memory context; returns the format. */
-extern const ChangeFormat *stream_options_parse(List		  *elements,
+/*
+ * Reads all options into the current memory context; returns the format.
+ * "plugin" is the name under which the slot knows us.
+ */
+extern const ChangeFormat *stream_options_parse(const char	  *plugin,
+												List		  *elements,
 												StreamOptions *target);
 
 /* The ACTION_ bits of a list of names. */
@@ -113,6 +119,7 @@ extern const ChangeFormat *json_options_parse(List			*elements,
 											  StreamOptions *target);
 extern const ChangeFormat *wal2json_options_parse(List			*elements,
 												  StreamOptions *target);
+extern bool				   wal2json_options_know(const char *name);
 extern const ChangeFormat *debezium_options_parse(List			*elements,
 												  StreamOptions *target);
 

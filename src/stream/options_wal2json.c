@@ -25,6 +25,8 @@ typedef struct Wal2jsonOptions
 	Wal2json format;
 	char	*name; /* option "format" */
 	int		 format_version;
+	bool	 include_empty_transaction;
+	bool	 partition_root;
 	char	*actions;
 	char	*filter_origins;
 	char	*filter_tables;
@@ -67,6 +69,9 @@ static const OptionSpec wal2json_table[] = {
 	FLAG("pretty-print", pretty_print, "off"),
 	FLAG("write-in-chunks", write_in_chunks, "off"),
 	FLAG("numeric-data-types-as-string", numbers_as_string, "off"),
+	{"include-empty-transaction", OPTION_BOOL,
+	 OPTION_AT(include_empty_transaction), "on"},
+	{"partition-root", OPTION_BOOL, OPTION_AT(partition_root), "off"},
 	TEXT("actions", actions),
 	TEXT("filter-origins", filter_origins),
 	TEXT("filter-tables", filter_tables),
@@ -83,6 +88,13 @@ static const OptionSpec wal2json_table[] = {
 	{"skip_changes", OPTION_LIST, OPTION_AT(skip_changes)},
 	{NULL},
 };
+
+/* Whether the option is one of wal2json's alone; those have hyphens. */
+bool
+wal2json_options_know(const char *name)
+{
+	return strchr(name, '-') != NULL && option_find(wal2json_table, name);
+}
 
 static void
 report_bad_list(const char *option, const char *text)
@@ -233,6 +245,7 @@ wanted_actions(const char *text)
 	return text ? action_mask(split_list("actions", text)) : ACTION_ALL;
 }
 
+/* What has no origin is never filtered, not even by the number of none. */
 static List *
 origin_ids(const char *text)
 {
@@ -242,15 +255,39 @@ origin_ids(const char *text)
 	foreach (lc, split_list("filter-origins", text))
 	{
 		const char *item = lfirst(lc);
+		Oid			id;
 
 		if (strspn(item, "0123456789") != strlen(item) || strlen(item) > 9)
 			report_bad_list("filter-origins", text);
-		ids = lappend_oid(ids, (Oid) atoi(item));
+		id = (Oid) atoi(item);
+		if (OidIsValid(id))
+			ids = lappend_oid(ids, id);
 	}
 	return ids;
 }
 
-/* Values of options that come without one, where it isn't the default. */
+/* What an option without a value means; a flag is on. */
+static const char *
+implied_value(const char *name)
+{
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	} implied[] = {
+		{"format-version", "2"},  {"actions", "insert,update,delete,truncate"},
+		{"filter-origins", ""},	  {"filter-tables", ""},
+		{"add-tables", ""},		  {"filter-msg-prefixes", ""},
+		{"add-msg-prefixes", ""},
+	};
+	int i;
+
+	for (i = 0; i < lengthof(implied); i++)
+		if (strcmp(implied[i].name, name) == 0)
+			return implied[i].value;
+	return NULL;
+}
+
 static List *
 complete_options(List *elements)
 {
@@ -260,12 +297,8 @@ complete_options(List *elements)
 	foreach (lc, elements)
 	{
 		DefElem	   *element = lfirst(lc);
-		const char *value = NULL;
+		const char *value = implied_value(element->defname);
 
-		if (strcmp(element->defname, "format-version") == 0)
-			value = "2";
-		else if (strcmp(element->defname, "add-tables") == 0)
-			value = "";
 		if (element->arg == NULL && value != NULL)
 			element = makeDefElem(element->defname,
 								  (Node *) makeString(pstrdup(value)), -1);
@@ -282,6 +315,8 @@ set_stream_options(const Wal2jsonOptions *given, StreamOptions *options)
 	options->exclude_tables =
 		table_patterns("filter-tables", given->filter_tables);
 	options->action_mask = wanted_actions(given->actions);
+	if (given->format_version == 1)
+		options->action_mask &= ~ACTION_TRUNCATE;
 	options->exclude_origins = origin_ids(given->filter_origins);
 	options->messages = true;
 	options->message_prefixes =
@@ -313,12 +348,16 @@ wal2json_options_parse(List *elements, StreamOptions *options)
 	set_stream_options(given, options);
 	options->own = format;
 	options->traits.session_settings = true;
-	options->traits.empty_transactions = true;
+	/* version 2 without their records has nothing to write of them */
+	options->traits.empty_transactions = given->include_empty_transaction &&
+										 (v1 || format->include_transaction);
+	options->traits.root_names = given->partition_root;
 	options->traits.needs_identity = true;
 	options->traits.shows_defaults = format->include_default;
 	options->traits.keep_unchanged = true;
 	options->traits.all_kinds = true;
 	options->traits.plain_messages = true;
+	options->traits.virtual_columns = true;
 	options->traits.no_two_phase = true;
 	options->traits.one_record = v1 && !format->write_in_chunks;
 	return v1 ? &change_format_wal2json_v1 : &change_format_wal2json_v2;

@@ -75,7 +75,8 @@ stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 	session->context = context;
 	session->change_context = AllocSetContextCreate(
 		context, "outflow stream change", ALLOCSET_DEFAULT_SIZES);
-	set_format(session, stream_options_parse(ctx->output_plugin_options,
+	set_format(session, stream_options_parse(NameStr(ctx->slot->data.plugin),
+											 ctx->output_plugin_options,
 											 &session->options));
 	initStringInfo(&session->batch);
 	initStringInfo(&session->message);

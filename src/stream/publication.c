@@ -27,6 +27,7 @@
 
 #include "compat.h"
 #include "stream/stream.h"
+#include "option.h"
 
 static void
 publications_changed(Datum arg, int cacheid, uint32 hash)
@@ -64,7 +65,7 @@ warn_missing(StreamSession *session, char *name)
 	MemoryContextSwitchTo(old);
 	ereport(WARNING,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("publication \"%s\" does not exist", name),
+			 errmsg("publication \"%s\" does not exist", option_shown(name)),
 			 errdetail("The stream is at %X/%X, where nothing is published "
 					   "through it.",
 					   LSN_FORMAT_ARGS(session->position.lsn))));

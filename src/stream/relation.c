@@ -83,7 +83,7 @@ invalidate(Oid relid)
 		if (slot && slot->rel->has_leaves)
 			invalidate_leaves(slot->rel);
 		if (listening->options.traits.shows_defaults ||
-			hash_search(listening->composites, &relid, HASH_FIND, NULL))
+			hash_search(listening->watched, &relid, HASH_FIND, NULL))
 			listening->generation++;
 	}
 	else
@@ -143,8 +143,8 @@ relation_cache_open(StreamSession *session)
 		MemoryContextAlloc(session->context, sizeof(MemoryContextCallback));
 
 	session->relations = relation_create(session->context, 128, NULL);
-	session->composites = relation_table("outflow stream composite types",
-										 sizeof(Oid), session->context);
+	session->watched = relation_table("outflow stream watched relations",
+									  sizeof(Oid), session->context);
 	callback->func = forget_session;
 	callback->arg = session;
 	MemoryContextRegisterResetCallback(session->context, callback);

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "catalog/partition.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -23,10 +24,11 @@ typedef struct Decision
 {
 	Relation	relation; /* the changed one */
 	Relation	as;		  /* the one under whose name it appears */
-	const char *schema;	  /* of the latter */
+	const char *schema;	  /* of the latter, or of its root */
 	const char *name;
 	int			actions;
 	Published	published;
+	bool		virtual_columns; /* are wanted, too */
 	List	   *exclude; /* NamePatterns of columns, if the table matches */
 	Bitmapset  *columns; /* attribute numbers; NULL for all */
 } Decision;
@@ -37,6 +39,8 @@ column_wanted(Form_pg_attribute attr, void *arg)
 	Decision *decision = arg;
 	ListCell *lc;
 
+	if (!decision->virtual_columns && !attribute_is_stored(attr))
+		return false;
 	if (decision->columns && !bms_is_member(attr->attnum, decision->columns))
 		return false;
 	foreach (lc, decision->exclude)
@@ -91,6 +95,29 @@ filter_by_name(const StreamOptions *options, Decision *decision)
 }
 
 /*
+ * Under which name the relation appears.  Where it is the root's, what happens
+ * to an ancestor may change it.
+ */
+static void
+decide_name(StreamSession *session, Decision *decision)
+{
+	Oid		  relid = RelationGetRelid(decision->as);
+	List	 *ancestors = NIL;
+	ListCell *lc;
+
+	if (session->options.traits.root_names &&
+		decision->as->rd_rel->relispartition)
+		ancestors = get_partition_ancestors(relid);
+	foreach (lc, ancestors)
+	{
+		relid = lfirst_oid(lc);
+		(void) hash_search(session->watched, &relid, HASH_ENTER, NULL);
+	}
+	decision->schema = get_namespace_name(get_rel_namespace(relid));
+	decision->name = get_rel_name(relid);
+}
+
+/*
  * A TRUNCATE of a partition alone is no truncation of the ancestor that it
  * appears as.
  */
@@ -125,8 +152,7 @@ decide(StreamSession *session, StreamRelation *rel, Decision *decision)
 			decision->actions &= ~ACTION_TRUNCATE;
 		}
 	}
-	decision->schema = get_namespace_name(RelationGetNamespace(decision->as));
-	decision->name = RelationGetRelationName(decision->as);
+	decide_name(session, decision);
 	filter_by_name(options, decision);
 }
 
@@ -144,8 +170,8 @@ watch_composites(StreamSession *session, const RowShape *shape)
 			type = type->element;
 		if (type->kind != KIND_COMPOSITE)
 			continue;
-		(void) hash_search(session->composites, &type->fields->relid,
-						   HASH_ENTER, NULL);
+		(void) hash_search(session->watched, &type->fields->relid, HASH_ENTER,
+						   NULL);
 		watch_composites(session, type->fields);
 	}
 }
@@ -272,11 +298,18 @@ set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape,
 static RowShape *
 build_shape(StreamSession *session, StreamRelation *rel, Decision *decision)
 {
-	bool	  choose = decision->exclude || decision->columns;
+	bool choose =
+		decision->exclude || decision->columns || decision->virtual_columns;
 	RowShape *shape =
 		row_shape_build(decision->as, choose ? column_wanted : NULL, decision,
 						session->change_context);
 	MemoryContext old;
+
+	if (session->options.traits.root_names)
+	{
+		shape->schema = MemoryContextStrdup(shape->context, decision->schema);
+		shape->name = MemoryContextStrdup(shape->context, decision->name);
+	}
 
 	session->format->prepare_shape(shape, &session->format_options);
 	watch_composites(session, shape);
@@ -295,7 +328,10 @@ relation_build(StreamSession *session, StreamRelation *rel, Relation relation)
 {
 	MemoryContext old = MemoryContextSwitchTo(session->change_context);
 	uint64		  generation = session->generation;
-	Decision	  decision = {.relation = relation, .as = relation};
+	Decision	  decision = {.relation = relation,
+							  .as = relation,
+							  .virtual_columns =
+								  session->options.traits.virtual_columns};
 	RowShape	 *shape = NULL;
 
 	/* what comes in while the catalogs are read shall count */

@@ -133,10 +133,11 @@ struct StreamSession
 
 	/* relation.c */
 	struct relation_hash *relations;
-	HTAB		   *composites; /* OIDs of composite types that shapes use */
-	uint64			generation; /* older relations are invalid */
-	int				stale; /* relations marked since the cache was trimmed */
-	StreamRelation *last;  /* the last one found */
+	HTAB  *watched; /* OIDs of composite types that shapes use, and ancestors
+					* that lend their names */
+	uint64 generation;	  /* older relations are invalid */
+	int	   stale;		  /* relations marked since the cache was trimmed */
+	StreamRelation *last; /* the last one found */
 
 	/* publication.c */
 	MemoryContext publication_context;

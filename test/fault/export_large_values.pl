@@ -139,7 +139,7 @@ sub refused
 
 	cmp_ok($peak, '<', $bound + $base, "$what: needs no more than $bound MB");
 	like(sql("SELECT error FROM outflow.jobs WHERE job = $job"),
-		qr/^$message \(column "$column" of table public.$table, row 2 of part 0\)$/, "$what: says what is too large");
+		qr/^$message \(column "$column" of table public.$table, row with ctid \(0,2\)\)$/, "$what: says what is too large");
 	is( sql("SELECT state, retries, (SELECT string_agg(concat_ws(' ', state, attempts), ',') FROM outflow.parts WHERE job = $job)"
 			  . " FROM outflow.jobs WHERE job = $job"),
 		'failed|0|failed 1', "$what: and that once");

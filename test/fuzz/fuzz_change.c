@@ -66,7 +66,7 @@ fuzz_parse_options(List *elements, StreamOptions *target)
 	MyReplicationSlot = &slot;
 	PG_TRY();
 	{
-		format = stream_options_parse(elements, target);
+		format = stream_options_parse("outflow", elements, target);
 	}
 	PG_FINALLY();
 	{

@@ -114,7 +114,7 @@ server_conf() {
 	if "$bindir/postgres" --describe-config |
 		grep '^output_plugin_libraries' >/dev/null
 	then
-		echo "output_plugin_libraries = 'pgoutput, test_decoding, wal2json, decoderbufs, outflow'"
+		echo "output_plugin_libraries = 'pgoutput, test_decoding, wal2json, decoderbufs, outflow, outflow_wal2json${WAL2JSON:+, $WAL2JSON}'"
 	fi
 }
 

@@ -96,7 +96,7 @@ FROM (VALUES
 	('jobs', ARRAY['job', 'state', 'owner', 'source', 'destination', 'format',
 		'parts_total', 'parts_done', 'parts_carried', 'parts_redone', 'rows',
 		'bytes', 'bytes_stored', 'rate', 'eta', 'snapshot', 'lsn', 'slot',
-		'retries', 'waiting_for', 'error', 'started', 'finished']),
+		'retries', 'waiting_for', 'error', 'started', 'finished', 'made_null']),
 	('parts', ARRAY['job', 'part', 'state', 'relation', 'first_block',
 		'last_block', 'file', 'rows', 'bytes', 'bytes_stored', 'snapshot',
 		'lsn', 'attempts', 'error']),

@@ -58,6 +58,14 @@ if ($listed)
 			q{SELECT fix FROM outflow.preflight() WHERE NOT ok}),
 		qr{= pgoutput, "\$libdir/a b", outflow;},
 		'the fix keeps the libraries that were listed');
+
+	# under its other name alone
+	$node->safe_psql('postgres',
+		'ALTER SYSTEM SET output_plugin_libraries = outflow_wal2json');
+	$node->reload;
+	$node->poll_query_until('postgres',
+		q{SELECT current_setting('output_plugin_libraries') = 'outflow_wal2json'});
+	is(not_ok(), '', 'the name for consumers of wal2json is enough');
 }
 
 # logical decoding on demand: wal_level = replica is enough from 19 on

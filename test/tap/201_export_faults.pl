@@ -137,7 +137,8 @@ is(sql("SELECT state, error LIKE 'could not write%', finished IS NOT NULL"
 is(sql("SELECT state, error LIKE 'could not write%', attempts"
 		  . " FROM outflow.parts WHERE job = $job"),
 	'failed|t|1', 'and so is the part');
-is(join(' ', files_below("$dir/disk")), '', 'no room: nothing was written');
+my $owner = slurp_file((glob "$dir/disk/.outflow-*/_owner")[0]);
+is(join(' ', grep { !m{/_owner$} } files_below("$dir/disk")), '', 'no room: nothing was written');
 sql("CALL outflow.resume($job)");
 ok(exported('disk') eq copied('big'), 'with room again: resumed and whole');
 
@@ -228,10 +229,11 @@ is(sql("SELECT state FROM outflow.jobs WHERE job = $job"),
 #
 sql("CALL outflow.export('t', 'file://$dir/cut', part_size => '128kB')");
 $job = last_job();
-my $hidden = "$dir/cut/.outflow-"
-  . sql("SELECT uuid FROM outflow.job WHERE job = $job");
+my $uuid = sql("SELECT uuid FROM outflow.job WHERE job = $job");
+my $hidden = "$dir/cut/.outflow-$uuid";
 my $whole = exported('cut');
 mkdir $hidden, 0700;
+append_to_file("$hidden/_owner", $owner =~ s/^\S+/$uuid/r);
 rename "$dir/cut/part-000001.csv", "$hidden/part-000001.csv";
 unlink "$dir/cut/_SUCCESS", "$dir/cut/manifest.json";
 sql("UPDATE outflow.job SET state = 'running' WHERE job = $job");
@@ -252,6 +254,10 @@ print $handle $content;
 close $handle;
 unlink "$dir/cut/_SUCCESS";
 sql("UPDATE outflow.job SET state = 'running' WHERE job = $job");
+mkdir $hidden, 0700;
+append_to_file("$hidden/_owner", $owner =~ s/^\S+/$uuid/r);
+fails("CALL outflow.resume($job)", qr/is not empty.*It holds "part-000001\.csv"/s, 'damaged: it stays, and is named');
+unlink $file;
 sql("CALL outflow.resume($job)");
 ok(exported('cut') eq copied('t'), 'damaged: exported again, of one moment');
 
@@ -309,7 +315,7 @@ mkdir "$dir/taken/part-000002.csv";
 my $count = sql('SELECT count(*) FROM outflow.jobs');
 fails("CALL outflow.export('t', 'file://$dir/taken', part_size => '512kB',"
 	  . " workers => 0, options => '{\"overwrite\": true}')",
-	qr/could not publish file/, 'workers => 0: publication fails');
+	qr/file ".*part-000002\.csv" exists already/, 'workers => 0: publication fails');
 is(join(' ', files_below("$dir/taken")), '', 'and leaves no file');
 is(sql('SELECT count(*) FROM outflow.jobs'), $count, 'and no job');
 

@@ -185,7 +185,7 @@ sub check_synced
 }
 
 unlink "$disk.log";
-append_to_file("$disk.sync", ENOSPC);
+append_to_file("$disk.sync", ENOSPC . ' part-');
 $job = start('sync', 'workers => 1');
 ok(waits_until($job, "state = 'done' AND retries = 1"), 'no room at fsync: the part is redone');
 is(sql("SELECT attempts FROM outflow.parts WHERE job = $job AND attempts > 1"),
@@ -194,7 +194,7 @@ is_exact($job, 'sync', 'no room at fsync');
 check_synced('no room at fsync');
 
 # lost data are no matter of waiting
-append_to_file("$disk.sync", EIO);
+append_to_file("$disk.sync", EIO . ' part-');
 $job = start('lost', 'workers => 1');
 ok(waits_until($job, "state = 'failed' AND retries = 0 AND error LIKE 'could not fsync%'"),
 	'EIO at fsync: the job fails');

@@ -57,7 +57,7 @@ foreach my $case (@cases)
 		(id bigint NOT NULL, fine int NOT NULL, v $type NOT NULL, w $type);
 		INSERT INTO $table VALUES (1, 1, '$value', NULL), (2, 2, '$value', NULL)");
 	like(export_error($table, '{}'),
-		qr/column "v" has a value that Parquet can't hold.*Row 1 of the part has $what/s,
+		qr/column "v" has a value that Parquet can't hold.*The row with ctid \(0,1\) has $what/s,
 		"$type: $value stops the export");
 
 	# as text the table is whole
@@ -80,8 +80,9 @@ CREATE SCHEMA expected;
 CREATE TABLE expected.far_row AS
 	SELECT id, n, nullif(d, 'infinity') AS d, t FROM far_row;
 EOS
+my $place = $node->safe_psql('postgres', 'SELECT ctid FROM far_row WHERE id = 777');
 like(export_error('far_row', '{"row_group_rows": 300}'),
-	qr/Row 777 of the part has an infinite date/, 'a row far from the start');
+	qr/The row with ctid \Q$place\E has an infinite date/, 'a row far from the start');
 check_parquet($node, 'postgres', 'compare', 'expected.far_row',
 	export_parquet($node, 'far_row',
 		arguments => q{options => '{"lossy": "null", "row_group_rows": 300}'}));
@@ -106,6 +107,9 @@ foreach my $lossy ('null', 'error,a=null,b=null,c=null,d=null,e=null',
 		arguments => qq{options => '{"lossy": "$lossy"}'});
 
 	check_parquet($node, 'postgres', 'compare', 'expected.nulled', $directory);
+	# what can't become a null is said to have none
+	is(join(' ', @{ parquet_facts($node, "$directory/part-000000.parquet")->{required} }),
+		$lossy =~ /c=null/ ? 'id' : 'id c', "$lossy: REQUIRED is what has no nulls");
 }
 
 # a catalog that says NOT NULL of a column with nulls

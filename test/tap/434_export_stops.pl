@@ -212,6 +212,11 @@ hold_publications($node);
 wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'outflow coordinator' AND wait_event = 'advisory')", 'the publication');
 ($drop, $dropped) = start_psql($node, 'DROP EXTENSION outflow CASCADE');
 wait_until($node, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'", 'DROP EXTENSION');
+# not in the way of readers, who would stand in its own in turn
+is(sql("SET lock_timeout = '5s'; SELECT state FROM outflow.jobs WHERE destination = 'file://$dir/extension'"),
+	'running', 'DROP EXTENSION: whoever reads the jobs doesn\'t wait for it');
+like(sql("SELECT waiting_for FROM outflow.jobs WHERE destination = 'file://$dir/extension'"),
+	qr/waits behind this job for AccessExclusiveLock on extension outflow/, 'DROP EXTENSION: the job tells who waits');
 release_exports($node);
 $drop->finish;
 $session->finish;

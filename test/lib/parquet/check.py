@@ -212,6 +212,8 @@ def facts(file):
                   for k, v in (metadata.metadata or {}).items()},
         'physical': [metadata.schema.column(i).physical_type
                      for i in range(metadata.num_columns)],
+        'required': [field.name for field in pq.read_schema(file)
+                     if not field.nullable],
         'pages': inspect_file.page_encodings(file)}))
 
 

@@ -1,0 +1,132 @@
+# Promise: CREATE EXTENSION puts nothing beside what somebody else left in the
+# schema outflow, lends nobody rights on the job tables, and what it makes calls
+# nobody's functions, whatever lies in the search_path.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('schema');
+$node->init(allows_streaming => 'logical');
+$node->start;
+$node->safe_psql('postgres', 'CREATE ROLE eve LOGIN; CREATE ROLE chief SUPERUSER LOGIN;');
+
+my $databases = 0;
+
+# refused(WHO, SQL, REASON, TITLE): the extension is, after WHO did SQL
+sub refused
+{
+	my ($who, $sql, $reason, $title) = @_;
+	my $database = 'db' . ++$databases;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $database OWNER eve");
+	$node->safe_psql($database, $sql, extra_params => [ '-U', $who ]);
+	my ($status, $stdout, $stderr) =
+	  $node->psql($database, 'CREATE EXTENSION outflow');
+	like($stderr, $reason, $title);
+	is($node->safe_psql($database, 'SELECT count(*) FROM pg_extension'
+			  . " WHERE extname = 'outflow'"), 0, '... and is not there');
+	return;
+}
+
+# the owner of the database prepares the place
+my $trap = q{AS $$ BEGIN ALTER ROLE eve SUPERUSER; END $$};
+refused('eve', "CREATE SCHEMA outflow;
+	CREATE PROCEDURE outflow.export(source text, destination text)
+	LANGUAGE plpgsql $trap", qr/not a superuser's alone.*Role "eve"/s,
+	'a trap in another role\'s schema is found');
+refused('eve', 'CREATE SCHEMA outflow', qr/not a superuser's alone/,
+	'so is a schema to set one later');
+refused('postgres', 'CREATE SCHEMA outflow; GRANT CREATE ON SCHEMA outflow TO eve',
+	qr/not a superuser's alone.*Role "eve"/s, 'so is the right to do that');
+refused('postgres', 'CREATE SCHEMA outflow; GRANT ALL ON SCHEMA outflow TO PUBLIC',
+	qr/not a superuser's alone/, 'so is everybody\'s right');
+foreach my $object ('FUNCTION outflow.f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$',
+	'TYPE outflow.t AS (a int)', 'DOMAIN outflow.d AS int',
+	'OPERATOR outflow.= (leftarg = name, rightarg = text, function = nameeqtext)',
+	'COLLATION outflow.c FROM "C"', 'EXTENSION hstore SCHEMA outflow')
+{
+	next
+	  if $object =~ /hstore/
+	  && !$node->safe_psql('postgres',
+		q{SELECT count(*) FROM pg_available_extensions WHERE name = 'hstore'});
+	refused('postgres', "CREATE SCHEMA outflow; CREATE $object",
+		qr/schema "outflow" is not empty/, "something is in the schema: $object");
+}
+refused('postgres', 'CREATE SCHEMA outflow; ALTER DEFAULT PRIVILEGES'
+	  . ' IN SCHEMA outflow GRANT ALL ON TABLES TO eve',
+	qr/schema "outflow" is not empty/, 'default privileges are something');
+is($node->safe_psql('postgres', "SELECT rolsuper FROM pg_roles WHERE rolname = 'eve'"),
+	'f', 'nobody has become a superuser');
+
+# an empty one of a superuser's is what pg_restore makes
+$node->safe_psql('postgres', 'CREATE DATABASE app OWNER eve');
+$node->safe_psql('app', 'CREATE SCHEMA outflow AUTHORIZATION chief;'
+	  . ' ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO eve;'
+	  . ' ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO PUBLIC;'
+	  . ' CREATE EXTENSION outflow');
+is( $node->safe_psql('app', q{
+	SELECT c.relname, a.grantee::regrole, a.privilege_type
+	FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS a
+	WHERE c.relnamespace = 'outflow'::regnamespace AND c.relkind IN ('r', 'S')
+	AND a.grantee <> c.relowner}),
+	'', 'default privileges give nobody the job tables');
+is($node->safe_psql('app', 'DROP EXTENSION outflow; CREATE EXTENSION outflow;'
+		  . ' SELECT count(*) FROM outflow.jobs'),
+	0, 'what DROP EXTENSION left is taken again');
+
+# overloads that fit better than the server's own, and a path that leads there
+$node->safe_psql('app', <<'EOS');
+CREATE SCHEMA trap;
+GRANT USAGE ON SCHEMA trap TO PUBLIC;
+CREATE TABLE trap.sprung (what text);
+CREATE FUNCTION trap.spring(what text) RETURNS text LANGUAGE sql VOLATILE
+AS $$ INSERT INTO trap.sprung VALUES (what); SELECT what $$;
+CREATE FUNCTION trap.concat_ws(text, text, text) RETURNS text LANGUAGE sql
+AS $$ SELECT trap.spring('concat_ws 3') $$;
+CREATE FUNCTION trap.concat_ws(text, text, text, text) RETURNS text LANGUAGE sql
+AS $$ SELECT trap.spring('concat_ws 4') $$;
+CREATE FUNCTION trap.format(text, text) RETURNS text LANGUAGE sql
+AS $$ SELECT trap.spring('format 2') $$;
+CREATE FUNCTION trap.format(text, bigint) RETURNS text LANGUAGE sql
+AS $$ SELECT trap.spring('format 2') $$;
+CREATE FUNCTION trap.format(text, name, bigint) RETURNS text LANGUAGE sql
+AS $$ SELECT trap.spring('format 3') $$;
+CREATE FUNCTION trap.format(text, text, text) RETURNS text LANGUAGE sql
+AS $$ SELECT trap.spring('format 3') $$;
+CREATE FUNCTION trap.current_setting(text) RETURNS text LANGUAGE sql
+AS $$ SELECT trap.spring('current_setting') $$;
+CREATE FUNCTION trap.equal(name, text) RETURNS boolean LANGUAGE sql
+AS $$ SELECT trap.spring('name = text') <> '' $$;
+CREATE OPERATOR trap.= (leftarg = name, rightarg = text, function = trap.equal);
+CREATE FUNCTION trap.equal(numeric, int) RETURNS boolean LANGUAGE sql
+AS $$ SELECT trap.spring('numeric = int') <> '' $$;
+CREATE OPERATOR trap.> (leftarg = numeric, rightarg = int, function = trap.equal);
+CREATE TABLE trap.pg_roles (rolname name);
+CREATE TABLE t AS SELECT 1 AS i;
+EOS
+my $dir = new_export_dir();
+my $path = 'SET search_path = trap, pg_catalog, pg_temp;';
+create_slot($node, 'watched', 'app');
+my ($status, $stdout, $stderr) = $node->psql('app', <<"EOS");
+$path
+DROP EXTENSION outflow;
+CREATE EXTENSION outflow;
+SELECT * FROM outflow.slots;
+SELECT * FROM outflow.preflight();
+CALL outflow.export('public.t', 'file://$dir/t');
+SELECT * FROM outflow.jobs;
+SELECT * FROM outflow.parts;
+SELECT outflow.heartbeat(), outflow.run_queue();
+SELECT outflow.capture_ddl(true), outflow.capture_ddl(false);
+SELECT * FROM outflow.verify((SELECT max(job) FROM outflow.jobs));
+SELECT outflow.forget((SELECT max(job) FROM outflow.jobs));
+EOS
+is($stderr =~ s/^.*NOTICE.*\n//mgr, '', 'everything was called');
+is($node->safe_psql('app', 'SELECT string_agg(what, $$, $$) FROM trap.sprung'),
+	'', 'and no trap has sprung');
+$node->stop;
+done_testing();

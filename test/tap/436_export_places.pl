@@ -1,0 +1,131 @@
+# Promise: no export goes where the server, or a person's hidden files, lie: not
+# by name, not through links, not with overwrite; and none is made there first.
+# A place is one place, whatever it is called.
+use strict;
+use warnings;
+
+use OutflowTest;
+use Cwd qw(realpath);
+use File::Basename qw(dirname);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $dir = realpath(new_export_dir());
+my $log = "$dir/server-log";
+my $node = new_outflow_node('places',
+	conf => "logging_collector = on\nlog_directory = '$log'\nmax_worker_processes = 16\n");
+my $data = $node->data_dir;
+my $socket = $node->host;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# error_of(SQL): with its SQLSTATE
+sub error_of
+{
+	my ($out, $err);
+
+	$node->psql('postgres', "SET ROLE writer; $_[0]", stdout => \$out, stderr => \$err,
+		extra_params => [ '-v', 'VERBOSITY=verbose' ]);
+	return $err;
+}
+
+sub call
+{
+	my ($path, $options) = @_;
+
+	return "CALL outflow.export('t', 'file://$path', options => '" . ($options || '{}') . "')";
+}
+
+sub names_in { return join(' ', map { s{.*/}{}r } sort glob "$_[0]/* $_[0]/.[!.]*"); }
+
+sql('CREATE ROLE writer LOGIN; GRANT pg_write_server_files TO writer');
+sql('CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 1000) AS g; GRANT SELECT ON t TO writer');
+
+# the server's own, and hidden ones
+my $own = qr/ERROR:  42501: .*cannot hold exports\nDETAIL:  It (lies in|contains) a directory of the server itself/;
+my $hidden = qr/ERROR:  42501: .*cannot hold exports\nDETAIL:  Nothing is exported to a directory whose name begins with a dot/;
+mkdir "$dir/$_" foreach qw(.ssh plain a other);
+symlink "$dir/.ssh", "$dir/to-hidden" or die;
+symlink $socket, "$dir/to-socket" or die;
+symlink $log, "$dir/to-log" or die;
+my $share = dirname(realpath(scalar qx{pg_config --sharedir} =~ s/\n//r));
+foreach my $case (
+	[ $socket, $own ],
+	[ "$socket/x", $own ],
+	[ "$socket/x/y", $own ],
+	[ "$dir/to-socket/x", $own ],
+	[ $log, $own ],
+	[ "$log/x", $own ],
+	[ "$dir/to-log/x", $own ],
+	[ $data, $own ],
+	[ "$data/x", $own ],
+	[ "$data/pg_wal/x", $own ],
+	[ '/proc/self/cwd/x', $own ],
+	[ '/etc/postgresql/x', $own ],
+	[ '/etc/x', $own ],
+	[ scalar(qx{pg_config --pkglibdir}) =~ s/\n//r . '/x', $own ],
+	[ scalar(qx{pg_config --sharedir}) =~ s/\n//r . '/x', $own ],
+	[ scalar(qx{pg_config --bindir}) =~ s/\n//r . '/x', $own ],
+	[ "$dir/.ssh", $hidden ],
+	[ "$dir/.ssh/x", $hidden ],
+	[ "$dir/.new/x", $hidden ],
+	[ "$dir/plain/.x/y", $hidden ],
+	[ "$dir/to-hidden/x", $hidden ],
+	[ "$dir/to-hidden/x/y", $hidden ],
+	[ "$dir/a/.outflow-x", $hidden ])
+{
+	my ($path, $why) = @$case;
+
+	like(error_of(call($path)), $why, "refused: $path");
+	like(error_of(call($path, '{"overwrite": true}')), $why, "refused with overwrite: $path");
+}
+is(names_in($socket) =~ /(^| )x( |$)/, '', 'nothing is made beside the sockets');
+is(names_in("$dir/.ssh"), '', 'nor in a hidden directory');
+is(names_in("$dir/a"), '', 'nor under a reserved name');
+ok(!-e "$dir/.new" && !-e "$dir/plain/.x" && !-e "$log/x", 'nor are directories above them');
+unlike(error_of(call("$dir/a")), qr/ERROR/, 'which blocks nobody');
+
+# no directories at all
+foreach my $case (
+	[ '/dev/null', qr/ERROR:  42809: / ],
+	[ '/proc/self/fd/1', qr/ERROR:  \d{5}: / ],
+	[ 'relative/path', qr/is not an absolute path/ ],
+	[ 'host/x', qr/is not an absolute path/ ],
+	[ '', qr/is not an absolute path/ ],
+	[ "$dir/a/../b", qr/must not contain ".."/ ],
+	[ "$dir/" . 'n' x 256, qr/ERROR:  22023: a name in the path of directory is too long/ ],
+	[ "$dir/plain/" . 'n' x 256 . '/x', qr/ERROR:  22023: a name in the path of directory is too long/ ],
+	[ $dir . '/deeper' x 600, qr/ERROR:  22023: path of directory is too long/ ])
+{
+	my ($path, $why) = @$case;
+
+	like(error_of(call($path)), $why, 'refused: ' . substr($path, 0, 60));
+}
+unlike(error_of(call("$dir/" . 'n' x 255)), qr/ERROR/, 'a name of 255 bytes is one');
+
+# a setting allows what lies above it
+mkdir "$dir/.exports";
+sql("LOAD 'outflow'; ALTER SYSTEM SET outflow.export_root = '$dir/.exports'");
+$node->reload;
+unlike(error_of(call("$dir/.exports/x")), qr/ERROR/, 'an export root may be hidden');
+like(error_of(call("$dir/.exports/.x")), $hidden, 'what lies below it may not');
+sql("LOAD 'outflow'; ALTER SYSTEM RESET outflow.export_root");
+$node->reload;
+
+# one place by two names
+symlink "$dir/other", "$dir/alias" or die;
+symlink "$dir/other/running", "$dir/straight" or die;
+hold_exports($node, 0);
+my $job = sql("SELECT outflow.export_start('t', 'file://$dir/other/running')");
+foreach my $path ('alias/running', 'alias/running/deep', 'straight/deep', 'alias')
+{
+	like(error_of(call("$dir/$path", '{"overwrite": true}')),
+		qr/is in use by export job $job\b/, "a running job's, by another name: $path");
+}
+release_exports($node);
+$node->poll_query_until('postgres', "SELECT state = 'done' FROM outflow.jobs WHERE job = $job") or die;
+ok(!-e "$dir/other/running/deep", 'and nothing is made there');
+like(sql("SELECT location FROM outflow.job WHERE job = $job"), qr{/other/running$}, 'it is known by its own name');
+
+done_testing();

@@ -1,0 +1,232 @@
+# Promise: what forget, resume and overwrite remove or replace is this server's
+# own and this job's, proven by the manifest and by each file's sum; a copy of
+# the server touches nothing of what the original does.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('owner');
+my $dir = new_export_dir();
+
+sub sql { return $node->safe_psql($_[1] || 'postgres', $_[0]); }
+
+# says(SQL, NODE, DATABASE): errors, warnings and notices
+sub says
+{
+	my ($sql, $where, $database) = @_;
+	my ($out, $err);
+
+	($where || $node)->psql($database || 'postgres', $sql, stdout => \$out, stderr => \$err);
+	return $err;
+}
+
+sub put
+{
+	my ($file, $text) = @_;
+
+	unlink $file;
+	append_to_file($file, $text);
+	return;
+}
+
+# all that is below a directory, with its content
+sub tree { return join("\n", map { "$_: " . slurp_file("$_[0]/$_") } sort(files_below($_[0]))); }
+
+sub hidden_of { return (glob "$_[0]/.outflow-*")[0]; }
+
+sub export_of
+{
+	my ($name, %with) = @_;
+	my $options = $with{options} || '{}';
+
+	return "CALL outflow.export('t', 'file://$dir/$name', part_size => '128kB', options => '$options'"
+	  . ($with{more} || '') . ")";
+}
+
+sub last_job { return sql('SELECT max(job) FROM outflow.jobs', $_[0]); }
+
+# failed_in_publication(NAME): all parts are finished, and one of them can't get
+# its name, since something that is no file has it
+sub failed_in_publication
+{
+	my ($name, $options) = @_;
+
+	hold_publications($node);
+	my $job = sql("SELECT outflow.export_start('t', 'file://$dir/$name', part_size => '128kB', options => '" . ($options || '{}') . "')");
+	$node->poll_query_until('postgres', "SELECT parts_done = parts_total FROM outflow.jobs WHERE job = $job") or die;
+	mkdir "$dir/$name/part-000002.csv" or die;
+	release_exports($node);
+	$node->poll_query_until('postgres', "SELECT state = 'failed' FROM outflow.jobs WHERE job = $job") or die;
+	rmdir "$dir/$name/part-000002.csv" or die;
+	return $job;
+}
+
+sql('CREATE DATABASE other');
+foreach my $database ('postgres', 'other')
+{
+	sql('CREATE EXTENSION outflow', $database) if $database eq 'other';
+	sql("CREATE TABLE t AS SELECT g AS id, '$database' AS d FROM generate_series(1, 60000) AS g; VACUUM t", $database);
+}
+
+#
+# A job that failed in publication
+#
+my $job = failed_in_publication('failed');
+ok(-f "$dir/failed/part-000001.csv", 'some parts have their names');
+sql("SELECT outflow.forget($job)");
+is(tree("$dir/failed"), '', 'forget removes its own');
+
+$job = failed_in_publication('changed');
+put("$dir/changed/part-000001.csv", 'mine');
+append_to_file("$dir/changed/notes", 'too');
+sql("SELECT outflow.forget($job)");
+is(tree("$dir/changed"), "notes: too\npart-000001.csv: mine", 'forget leaves what is not what it wrote');
+
+$job = failed_in_publication('moved_in');
+PostgreSQL::Test::Utils::system_or_bail('rm', '-r', "$dir/moved_in");
+sql(export_of('moved_in'), 'other');
+my $others = tree("$dir/moved_in");
+like(says("CALL outflow.resume($job)"), qr/is not empty/, 'resume refuses a directory that is another export by now');
+is(tree("$dir/moved_in"), $others, 'and leaves it as it was');
+sql("SELECT outflow.forget($job)");
+is(tree("$dir/moved_in"), $others, "forget leaves another database's finished export");
+is(sql("SELECT count(*) FROM outflow.verify(1) WHERE status <> 'ok'", 'other'), 0, 'which stands verification');
+
+# the same, the hidden directory kept
+$job = failed_in_publication('mixed');
+PostgreSQL::Test::Utils::system_or_bail('sh', '-c', "rm '$dir/mixed'/*; cp '$dir/moved_in'/* '$dir/mixed'");
+sql("SELECT outflow.forget($job)");
+is(tree("$dir/mixed"), $others, 'the same beside its own hidden directory');
+
+
+#
+# overwrite
+#
+my $theirs = qr/WARNING:  "overwrite" leaves what is not known to be part of an export of this server\nDETAIL:  In directory ".*": /;
+sql(export_of('spark', options => '{"overwrite": true}'));
+put("$dir/spark/part-00000-c000.snappy.parquet", 'PAR1');
+put("$dir/spark/part-999999.csv", 'x');
+mkdir "$dir/spark/other.dir";
+put("$dir/spark/other.dir/manifest.json", '{}');
+put("$dir/spark/other.dir/part-0.csv", 'x');
+my $strangers = tree("$dir/spark") =~ s/^(?!other|part-00000-|part-999999).*\n?//mgr;
+like(says(export_of('spark', options => '{"overwrite": true}')),
+	qr/$theirs"other\.dir", "part-00000-c000\.snappy\.parquet", "part-999999\.csv"\.$/m, "overwrite names what is another tool's");
+ok(-f "$dir/spark/_SUCCESS", 'and replaces the export');
+foreach my $line (split /\n/, $strangers)
+{
+	my ($file, $text) = split /: /, $line;
+
+	is(slurp_file("$dir/spark/$file"), $text, "overwrite leaves $file");
+}
+is(sql('SELECT count(*) FROM outflow.verify(' . last_job() . ") WHERE status NOT IN ('ok', 'left over')"), 0, 'it is whole');
+
+# fewer parts: none of the older export's is left
+sql("CALL outflow.export('t', 'file://$dir/spark', part_size => '1MB', options => '{\"overwrite\": true}')");
+is(sql('SELECT count(*) FROM outflow.verify(' . last_job() . ") WHERE file LIKE 'part-%' AND status = 'left over'"), 2,
+	'of the older export no part is left');
+
+foreach my $case (
+	[ 'foreign_manifest', sub { put("$_[0]/manifest.json", '{"parts": []}') } ],
+	[ 'edited_system', sub { put("$_[0]/manifest.json", slurp_file("$dir/spark/manifest.json") =~ s/("system_identifier": ")/${1}1/r) } ],
+	[ 'foreign_mark', sub { put("$_[0]/_SUCCESS", '') } ],
+	[ 'mark_with_content', sub { put("$_[0]/manifest.json", slurp_file("$dir/spark/manifest.json")); put("$_[0]/_SUCCESS", 'x') } ])
+{
+	my ($name, $make) = @$case;
+
+	mkdir "$dir/$name";
+	$make->("$dir/$name");
+	my $before = tree("$dir/$name");
+	like(says(export_of($name, options => '{"overwrite": true}')), qr/not known to be an export of this server/, "$name: overwrite is refused");
+	is(tree("$dir/$name"), $before, "$name: nothing is changed");
+}
+
+# a part that was changed is somebody's: nothing is removed
+sql(export_of('kept'));
+put("$dir/kept/part-000001.csv", 'mine');
+unlike(my $said = says(export_of('kept', options => '{"overwrite": true}')), qr/PANIC/, 'a part was changed');
+like($said, qr/ERROR: .*file ".*part-000001\.csv" exists already/, 'which is named');
+is(slurp_file("$dir/kept/part-000001.csv"), 'mine', 'and kept');
+ok(-f "$dir/kept/part-000000.csv" && -f "$dir/kept/_SUCCESS", 'with all the others');
+unlink "$dir/kept/part-000001.csv";
+unlike(says('CALL outflow.resume(' . last_job() . ')'), qr/ERROR/, 'resume replaces the rest once it is gone');
+is(sql('SELECT count(*) FROM outflow.verify(' . last_job() . ") WHERE status <> 'ok'"), 0, 'and is whole');
+
+#
+# References
+#
+sql(export_of('base'));
+my $base = last_job();
+sql(export_of('refers', options => '{"carry": "reference"}', more => ", base => $base"));
+my $refers = last_job();
+my $before = tree("$dir/base");
+like(says(export_of('base', options => '{"overwrite": true}')), qr/holds files of export job $refers\b/,
+	'what another export refers to is not replaced');
+sql("SELECT outflow.forget($base)");
+like(says(export_of('base', options => '{"overwrite": true}')), qr/holds files of export job $refers\b/, 'nor when its own job is forgotten');
+is(tree("$dir/base"), $before, 'it is as it was');
+sql("SELECT outflow.forget($refers)");
+unlike(says(export_of('base', options => '{"overwrite": true}')), qr/ERROR/, 'without the other job it may go');
+
+#
+# A copy of the server
+#
+hold_exports($node, 2);
+$job = sql("SELECT outflow.export_start('t', 'file://$dir/copied', part_size => '128kB')");
+my $idle = sql("SELECT outflow.export_start('t', 'file://$dir/idle', part_size => '128kB')");
+$node->poll_query_until('postgres', "SELECT min(parts_done) >= 2 FROM outflow.jobs WHERE job IN ($job, $idle)") or die;
+$node->backup('copy');
+sql("SELECT outflow.cancel($idle)");
+my $copy = PostgreSQL::Test::Cluster->new('copy');
+$copy->init_from_backup($node, 'copy');
+$copy->start;
+my $not_ours = qr/ERROR: .*is not known to be this server's/;
+my $in_use = qr/ERROR: .*is in use by another process/;
+foreach my $call ("SELECT outflow.forget($job)", "CALL outflow.resume($job)")
+{
+	like(says($call, $copy), $in_use, "a copy of a server whose job runs: $call");
+}
+my $left = tree("$dir/idle");
+foreach my $call ("SELECT outflow.forget($idle)", "CALL outflow.resume($idle)")
+{
+	like(says($call, $copy), $not_ours, "a copy of a server whose job rests: $call");
+}
+is(tree("$dir/idle"), $left, 'nothing of it has changed');
+release_exports($node);
+$node->poll_query_until('postgres', "SELECT state = 'done' FROM outflow.jobs WHERE job = $job") or die;
+is(sql("SELECT count(*) FROM outflow.verify($job) WHERE status <> 'ok'"), 0, 'the original ends, and is whole');
+$others = tree("$dir/copied");
+says($_, $copy) foreach "CALL outflow.resume($job)", "SELECT outflow.forget($job)";
+is(tree("$dir/copied"), $others, 'after that the copy changes nothing either');
+$copy->stop;
+
+# a restart is the same server
+$node->restart;
+unlike(says("CALL outflow.resume($idle)"), qr/ERROR/, 'the original resumes, also when it was restarted');
+is(sql("SELECT parts_carried > 0 FROM outflow.jobs WHERE job = $idle"), 't', 'with what it had');
+is(sql("SELECT count(*) FROM outflow.verify($idle) WHERE status <> 'ok'"), 0, 'and is whole');
+
+# a directory without an owner, and one with a changed one
+foreach my $attack (sub { unlink $_[0] or die }, sub { put($_[0], "x\n") }, sub { unlink $_[0]; symlink '/dev/null', $_[0] or die })
+{
+	my $name = 'attack' . ++$base;
+
+	hold_exports($node, 2);
+	$job = sql("SELECT outflow.export_start('t', 'file://$dir/$name', part_size => '128kB')");
+	$node->poll_query_until('postgres', "SELECT parts_done >= 2 FROM outflow.jobs WHERE job = $job") or die;
+	sql("SELECT outflow.cancel($job)");
+	$node->poll_query_until('postgres', "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $job") or die;
+	release_exports($node);
+	my $hidden = hidden_of("$dir/$name");
+	$attack->("$hidden/_owner");
+	like(says($_), $not_ours, "$name: $_") foreach "CALL outflow.resume($job)", "SELECT outflow.forget($job)";
+	PostgreSQL::Test::Utils::system_or_bail('rm', '-r', $hidden);
+	sql("SELECT outflow.forget($job)");
+	is(sql("SELECT count(*) FROM outflow.jobs WHERE job = $job"), 0, "$name: it may be forgotten without");
+}
+
+done_testing();

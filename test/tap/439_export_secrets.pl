@@ -1,0 +1,127 @@
+# Promise: a secret key that is given by mistake reaches neither the server's log
+# nor an error's text, whatever else is wrong with the call; and nothing that a
+# user wrote comes back longer than it helps.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $dir = new_export_dir();
+# what the server itself writes of each statement is not ours to hide
+my $node = new_outflow_node('secrets', conf => <<'EOC');
+log_statement = none
+log_replication_commands = off
+log_min_messages = debug1
+log_min_error_statement = debug5
+EOC
+my $body = '1' . substr('QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L' x 2, 0, 58);
+my $key = "AGE-SECRET-KEY-$body";
+my $plugin = "AGE-PLUGIN-YUBIKEY-$body";
+my $passphrase = 'correct-horse-battery-staple';
+my $public = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';
+
+$node->safe_psql('postgres', 'CREATE TABLE t AS SELECT 1 AS i; CREATE PUBLICATION p FOR TABLE t;'
+	  . ' CREATE ROLE eve LOGIN');
+
+# hidden(SQL, TITLE, USER): the call is an error, and its secret is nowhere
+sub hidden
+{
+	my ($sql, $title, $user) = @_;
+	my $from = -s $node->logfile;
+	my ($status, $stdout, $stderr) = $node->psql('postgres', $sql,
+		extra_params => [ '-U', $user // 'postgres' ]);
+	my $log = substr(slurp_file($node->logfile), $from);
+	my $secret = qr/$body|$passphrase/i;
+
+	like($stderr, qr/ERROR/, $title);
+	unlike($log, $secret, '... is not in the log');
+	# a client that calls from within a function is shown its own statement
+	unlike($stderr, $secret, '... nor in the message') unless $sql =~ /^DO/;
+	return;
+}
+
+my $to = "'file://$dir/x'";
+foreach my $secret ($key, lc $key, $plugin, $passphrase)
+{
+	my $recipients = "encrypt_to => ARRAY['$public', '$secret']";
+
+	hidden("CALL outflow.export('t', $to, $recipients)", 'a secret as recipient');
+	hidden("CALL outflow.export('t', $to, encrypt_to => ARRAY[NULL, '$secret'])",
+		'... beside a null');
+	hidden("CALL outflow.export('t', 'nowhere:', $recipients)", '... with another fault');
+	hidden("CALL outflow.export('t', NULL, $recipients)", '... without a destination');
+	hidden("CALL outflow.export('t', $to, $recipients)", '... by who may not export', 'eve');
+	hidden("BEGIN; CALL outflow.export('t', $to, $recipients)", '... in a transaction');
+	hidden("SELECT outflow.export_start('t', $to, $recipients)", '... to be queued');
+	hidden("CALL outflow.export_tables('{t}', $to, $recipients)", '... for tables');
+	hidden("CALL outflow.export_publication('p', $to, $recipients)", '... for a publication');
+	hidden("SELECT outflow.export_publication_start('p', $to, $recipients)", '... queued');
+	hidden("DO \$\$ BEGIN PERFORM outflow.export_start('t', $to, $recipients); END \$\$",
+		'... in a block');
+}
+foreach my $argument ("format => '$key'", "compression => '$key'", "part_size => '$key'",
+	"columns => '{$key}'", "filter => '$key'", qq{options => '{"$key": 1}'},
+	qq{options => '{"encoding": "$key"}'}, qq{options => '{"lossy": "$key"}'})
+{
+	hidden("CALL outflow.export('t', $to, $argument)", $argument =~ s/ .*//r . ' is a secret');
+}
+hidden("CALL outflow.export('t', '$key')", 'the destination is a secret');
+hidden("CALL outflow.export('t', 'file:///$key')", '... or has one');
+# what only looks like one may be exported
+is($node->safe_psql('postgres', "CALL outflow.export('t', 'file://$dir/age-plugin-x',"
+		  . q{ filter => 'i::text <> ''AGE-SECRET-KEY-''')}) =~ /^\d+$/, 1,
+	'a mere mark is none');
+
+# short(SQL, TITLE): an error of a few lines
+sub short
+{
+	my ($sql, $title) = @_;
+	my ($status, $stdout, $stderr) = $node->psql('postgres', $sql);
+
+	like($stderr, qr/ERROR/, "$title is refused");
+	cmp_ok(length($stderr), '<', 2000, '... in few words');
+	return;
+}
+
+my $long = "repeat('é', 1000000)";
+my $call = "CALL outflow.export('t', $to, ";
+short("CALL outflow.export('t', $long)", 'a long destination');
+short("CALL outflow.export('t', 'file://' || $long)", '... a relative one');
+short("CALL outflow.export('t', 'file:///' || $long)", '... an absolute one');
+short("CALL outflow.export('t', 'file:///' || repeat('../', 300000))", '... one that goes up');
+short("$call format => $long)", 'a long format');
+short("$call compression => $long)", 'a long compression');
+short("$call compression => 'zstd:' || $long)", '... level');
+short("$call format => 'parquet', compression => $long)", '... of Parquet');
+short("$call format => 'parquet', compression => 'zstd:' || $long)", '... level of Parquet');
+short("$call part_size => $long)", 'a long part_size');
+short("$call columns => ARRAY[$long])", 'a long column');
+short("$call filter => $long || ')')", 'a long filter');
+short("$call encrypt_to => ARRAY[$long])", 'a long recipient');
+short("$call options => jsonb_build_object($long, 1))", 'a long option');
+short("$call options => jsonb_build_object($long, '{}'::jsonb))", '... with no scalar');
+short("$call format => 'parquet', options => jsonb_build_object('lossy', left($long, 400000)))", 'a long lossy');
+short("$call format => 'parquet', options => jsonb_build_object('lossy', left($long, 400000) || '=null'))", '... for a column');
+foreach my $option ('encoding', 'delimiter', 'null', 'carry', 'header', 'row_group_rows', 'overwrite')
+{
+	short("$call options => jsonb_build_object('$option', left($long, 400000)))", "a long $option");
+}
+
+# options of the plugin: every one of them with a value that is too long to show
+create_slot($node, 'feed');
+my ($status, $stdout, $stderr) = $node->psql('postgres',
+	q{SELECT FROM pg_logical_slot_get_changes('feed', NULL, NULL, 'no such', 'x')});
+my ($names) = $stderr =~ /HINT:  Valid names are: (.*)\./;
+foreach my $option (split(/, /, $names), 'filter-origins', 'format-version', 'add-tables')
+{
+	my ($status, $stdout, $stderr) = $node->psql('postgres', 'INSERT INTO t VALUES (1);'
+		  . " SELECT count(*) FROM pg_logical_slot_peek_changes('feed', NULL, NULL,"
+		  . " '$option', left($long, 400000))");
+
+	cmp_ok(length($stderr), '<', 2000, "a long $option is not echoed");
+}
+$node->stop;
+done_testing();
