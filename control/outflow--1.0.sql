@@ -116,7 +116,7 @@ DECLARE
 	libraries CONSTANT record :=
 		outflow.preflight_setting('output_plugin_libraries');
 	root CONSTANT record := outflow.preflight_setting('outflow.export_root');
-	effective text;
+	effective pg_catalog.text;
 	available int;
 	used int;
 BEGIN

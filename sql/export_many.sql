@@ -214,7 +214,7 @@ CALL outflow.export_tables(:'tables', :'dir') \gset
 -- json is a keyword, and quoted, from 16 on
 SELECT replace(t->>'source', '"json"', 'json') AS source, t->>'folder' AS folder
 FROM jsonb_array_elements(pg_read_file(substr(:'dir', 8) || '/manifest.json')::jsonb->'tables') AS t;
-SELECT count(*) = :count AS each FROM outflow.verify(:job) WHERE status = 'ok';
+SELECT count(*) = :count AS each FROM outflow.verify(:job) WHERE part IS NOT NULL AND status = 'ok';
 SELECT * FROM outflow.verify(:job) WHERE status <> 'ok';
 SELECT source FROM outflow.jobs WHERE job = :job;
 SET client_min_messages = error;

@@ -85,7 +85,6 @@ typedef struct MessageChange
 	const char		*prefix;
 	const char		*content;
 	Size			 size;
-	XLogRecPtr		 lsn; /* as the server tells it: where the record ends */
 	bool			 transactional;
 	bool			 omitted; /* content is too large and left out */
 	const DdlChange *ddl; /* what the content says; NULL for other messages */

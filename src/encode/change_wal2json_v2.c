@@ -312,7 +312,7 @@ v2_message(StringInfo out, const ChangeFormatOptions *options,
 
 	if (message->transactional)
 	{
-		append_head(out, wal2json, 'M', message->lsn);
+		append_head(out, wal2json, 'M', position->lsn);
 		buffer_append_literal(out, ",\"transactional\":true,\"prefix\":");
 	}
 	else

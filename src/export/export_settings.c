@@ -8,6 +8,7 @@
 #include <limits.h>
 
 #include "miscadmin.h"
+#include "postmaster/interrupt.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 
@@ -198,4 +199,13 @@ settings_pin_worker(Oid owner)
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 				 errmsg("a worker of an export runs as another role than the "
 						"job's owner")));
+}
+
+void
+settings_reload(void)
+{
+	if (!ConfigReloadPending)
+		return;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
 }

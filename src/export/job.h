@@ -30,6 +30,8 @@ extern List *settings_capture(void);
  * it runs as the owner, whatever these say.
  */
 extern void settings_pin_worker(Oid owner);
+/* Takes over what the configuration files say, if they were read again. */
+extern void settings_reload(void);
 /* Errors when a setting that limits exports can't be read for certain. */
 extern void settings_check_limits(void);
 /* outflow.export_root; "" for none. */

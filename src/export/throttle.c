@@ -8,9 +8,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "postmaster/interrupt.h"
 #include "storage/latch.h"
-#include "utils/guc.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -65,11 +63,7 @@ throttle_spend(Throttle *throttle, uint64 bytes, volatile bool *stop)
 						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 Min(rest, MAX_SLEEP_MS), PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
-		if (ConfigReloadPending)
-		{
-			ConfigReloadPending = false;
-			ProcessConfigFile(PGC_SIGHUP);
-		}
+		settings_reload();
 		if (rate_limit_kb != rate)
 		{
 			/* another rate begins without debts of the old one */

@@ -172,6 +172,7 @@ read_part(ExportWorker *worker, const PlannedPart *part,
 							 .stop = &worker->shared->stop};
 	MemoryContext old;
 
+	settings_reload();
 	StartTransactionCommand();
 	XactIsoLevel = XACT_REPEATABLE_READ;
 	XactReadOnly = true;

@@ -87,7 +87,6 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	MessageChange  message = {.prefix = prefix,
 							  .content = content,
 							  .size = size,
-							  .lsn = lsn,
 							  .transactional = transactional};
 	/*
 	 * The id of a message outside of transactions is its own LSN, as commit
@@ -98,7 +97,7 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 
 	if (transactional)
 	{
-		at = position_of_message(lsn, writing_subxid(txn));
+		position_advance(session, lsn, writing_subxid(txn));
 		writer_progress(session);
 		if (session->skipped ||
 			snapshot_has(snapshot_of(session, NULL, NULL), session->txn.xid))
@@ -113,7 +112,7 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (transactional)
 	{
 		transaction_ensure_begun(session);
-		write_message(session, &session->txn, &at, &message);
+		write_message(session, &session->txn, &session->position, &message);
 		session->txn.changes++;
 		return;
 	}

@@ -250,10 +250,8 @@ extern void transaction_rollback_prepared(LogicalDecodingContext *ctx,
 extern void transaction_ensure_begun(StreamSession *session);
 
 /* Moves to the change or message at lsn, before any filter. */
-extern ChangePosition position_of_message(XLogRecPtr	end,
-										  TransactionId subxid);
-extern void			  position_advance(StreamSession *session, XLogRecPtr lsn,
-									   TransactionId subxid);
+extern void position_advance(StreamSession *session, XLogRecPtr lsn,
+							 TransactionId subxid);
 
 /* ---- streamed.c */
 

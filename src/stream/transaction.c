@@ -182,18 +182,6 @@ transaction_rollback_prepared(LogicalDecodingContext *ctx,
 }
 
 /*
- * The server tells where a message's record ends, which is where the next one
- * begins, and delivers the two in either order if they are of different
- * subtransactions.  So that a message takes no part in the count of that
- * record's tuples, its place is the last byte of its own record.
- */
-ChangePosition
-position_of_message(XLogRecPtr end, TransactionId subxid)
-{
-	return (ChangePosition){.lsn = end - 1, .subxid = subxid};
-}
-
-/*
  * The tuples of one multi-insert record share an LSN; the index tells them
  * apart.  It counts what the WAL holds, whatever is then filtered away.
  */

@@ -78,6 +78,14 @@ is($node->safe_psql('app', 'DROP EXTENSION outflow; CREATE EXTENSION outflow;'
 		  . ' SELECT count(*) FROM outflow.jobs'),
 	0, 'what DROP EXTENSION left is taken again');
 
+# a database comes back whole from its dump
+my $dump = new_export_dir() . '/dump';
+$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, '-d', $node->connstr('app') ], 'pg_dump');
+$node->safe_psql('postgres', 'CREATE DATABASE again OWNER eve');
+$node->command_ok([ 'pg_restore', '--exit-on-error', '-d', $node->connstr('again'), $dump ],
+	'pg_restore');
+is($node->safe_psql('again', 'SELECT count(*) FROM outflow.slots'), 0, '... and it works there');
+
 # overloads that fit better than the server's own, and a path that leads there
 $node->safe_psql('app', <<'EOS');
 CREATE SCHEMA trap;

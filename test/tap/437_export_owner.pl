@@ -150,6 +150,21 @@ foreach my $loss (@losses)
 	}
 }
 
+# the same in the session itself: the transaction sees what others commit
+hold_exports($node, 1);
+my $inline = $node->background_psql('postgres', on_error_stop => 0,
+	extra_params => [ '-U', 'alice' ]);
+$inline->query_until(qr/begun/, "\\echo begun\n"
+	  . "CALL outflow.export('t', 'file://$dir/inline', part_size => '128kB', workers => 0);\n");
+wait_until($node, $held, 'the session is held');
+$node->safe_psql('postgres', 'REVOKE pg_write_server_files FROM alice');
+release_exports($node);
+$node->safe_psql('postgres', 'DROP TRIGGER hold ON outflow.part');
+$inline->quit;
+like($inline->{stderr}, qr/permission denied to export to files/, 'a right is taken from a session');
+is_deeply([ files_below("$dir/inline") ], [], '... which leaves nothing');
+$node->safe_psql('postgres', 'GRANT pg_write_server_files TO alice');
+
 # an owner that is gone
 $node->safe_psql('postgres', 'CREATE ROLE gone LOGIN IN ROLE pg_write_server_files');
 hold_exports($node, 1);
