@@ -516,8 +516,8 @@ CREATE TABLE outflow.job (
 	base bigint,
 	slot name,
 	publication name,			-- that named the tables
-	slot_start pg_lsn,			-- its confirmed LSN when this job made it
-	slot_restart pg_lsn,		-- and its restart LSN
+	slot_start pg_catalog.pg_lsn,			-- its confirmed LSN when this job made it
+	slot_restart pg_catalog.pg_lsn,		-- and its restart LSN
 	slot_ready boolean NOT NULL DEFAULT false,	-- what it can't show has ended
 	options pg_catalog.jsonb NOT NULL,
 	settings pg_catalog.jsonb NOT NULL,	-- captured: what text output depends on
