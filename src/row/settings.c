@@ -25,17 +25,10 @@ static const struct
 	{"quote_all_identifiers", "off"}, /* the same */
 };
 
-/*
- * Inside a transaction the server's own nest level brings the session's
- * settings back, whether the scope ends by settings_unpin() or by an error.
- * Outside of any, where a walsender starts decoding, there is none: then the
- * memory context that the scope lives in does, when it is deleted.
- */
 struct PinnedSettings
 {
-	int					  nestlevel; /* 0: pinned outside of any transaction */
-	char				 *previous[lengthof(canonical)]; /* NULL: given back */
-	MemoryContextCallback callback;
+	int	  nestlevel; /* 0: pinned outside of any transaction */
+	char *previous[lengthof(canonical)];
 };
 
 static void
@@ -45,34 +38,18 @@ set_session(const char *name, const char *value, GucAction action)
 							 true, 0, false);
 }
 
-static void
-give_back(void *argument)
-{
-	PinnedSettings *pinned = argument;
-
-	for (int i = 0; i < lengthof(canonical); i++)
-	{
-		if (pinned->previous[i])
-			set_session(canonical[i].name, pinned->previous[i],
-						GUC_ACTION_SET);
-		pinned->previous[i] = NULL;
-	}
-}
-
 PinnedSettings *
 settings_pin_canonical(MemoryContext context)
 {
 	PinnedSettings *pinned =
 		MemoryContextAllocZero(context, sizeof(PinnedSettings));
 
+	/*
+	 * A walsender starts decoding outside of any transaction, where there is
+	 * no nest level to come back to: it remembers what it found.
+	 */
 	if (IsTransactionState())
 		pinned->nestlevel = NewGUCNestLevel();
-	else
-	{
-		pinned->callback.func = give_back;
-		pinned->callback.arg = pinned;
-		MemoryContextRegisterResetCallback(context, &pinned->callback);
-	}
 	for (int i = 0; i < lengthof(canonical); i++)
 	{
 		if (pinned->nestlevel == 0)
@@ -90,5 +67,9 @@ settings_unpin(PinnedSettings *pinned)
 	if (pinned->nestlevel)
 		AtEOXact_GUC(false, pinned->nestlevel);
 	else
-		give_back(pinned);
+	{
+		for (int i = 0; i < lengthof(canonical); i++)
+			set_session(canonical[i].name, pinned->previous[i],
+						GUC_ACTION_SET);
+	}
 }

@@ -117,5 +117,5 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		return;
 	}
 	write_message(session, &none, &at, &message);
-	writer_flush(session);
+	writer_flush(session, true);
 }

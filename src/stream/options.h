@@ -34,6 +34,7 @@ typedef struct StreamTraits
 	bool keep_unchanged;	 /* don't fill in values that the WAL lacks */
 	bool one_record;		 /* a transaction's records are pieces of one */
 	bool shows_defaults;	 /* shapes print names of other objects */
+	bool stamp_all; /* every message brings its LSN, not a commit's alone */
 	bool split_key_changes;	 /* into a delete and an insert */
 	bool connect_values;	 /* bytes in base64, documents as strings */
 	bool all_kinds;		  /* materialized views and partitioned tables, too */

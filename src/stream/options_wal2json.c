@@ -355,6 +355,7 @@ wal2json_options_parse(List *elements, StreamOptions *options)
 	options->traits.needs_identity = true;
 	options->traits.shows_defaults = format->include_default;
 	options->traits.keep_unchanged = true;
+	options->traits.stamp_all = true;
 	options->traits.all_kinds = true;
 	options->traits.plain_messages = true;
 	options->traits.virtual_columns = true;

@@ -226,7 +226,7 @@ oversize_find(StreamSession *session, StreamRelation *rel,
 {
 	/* a record of this size must not share a buffer with others */
 	if (!session->options.traits.one_record)
-		writer_flush(session);
+		writer_flush(session, false);
 	return find_exactly(session, rel, change);
 }
 
@@ -241,7 +241,7 @@ oversize_message(StreamSession *session, const MessageChange *message)
 	if (size * MAX_ESCAPE <= limit)
 		return false;
 	if (!options->traits.one_record)
-		writer_flush(session);
+		writer_flush(session, false);
 	if (size <= limit)
 		size =
 			text_bytes(&session->format_options.style, message->content, size);

@@ -57,9 +57,12 @@ put_uint64(char *dst, uint64 value)
 }
 
 bool
-send_queue_put(StreamSession *session, const char *data, int len)
+send_queue_put(StreamSession *session, const char *data, int len,
+			   bool last_write)
 {
-	XLogRecPtr lsn = session->ctx->write_location;
+	/* as there: a client must not see an LSN before all that belongs to it */
+	XLogRecPtr lsn =
+		last_write ? session->ctx->write_location : InvalidXLogRecPtr;
 	StringInfo message = &session->message;
 	char	  *dst;
 

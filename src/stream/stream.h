@@ -293,8 +293,8 @@ extern bool oversize_message(StreamSession		 *session,
 extern StringInfo writer_begin(StreamSession *session);
 extern void		  writer_end(StreamSession *session);
 
-/* Hands over what is waiting. */
-extern void writer_flush(StreamSession *session);
+/* Hands over what is waiting; last_write at the end of a transaction. */
+extern void writer_flush(StreamSession *session, bool last_write);
 
 /* Keeps the connection alive while changes are passed over. */
 extern void writer_progress(StreamSession *session);
@@ -304,7 +304,8 @@ extern void writer_progress(StreamSession *session);
 extern bool send_queue_is_possible(const LogicalDecodingContext *ctx);
 
 /* Leaves a message to be sent with others; false: it must be written now. */
-extern bool send_queue_put(StreamSession *session, const char *data, int len);
+extern bool send_queue_put(StreamSession *session, const char *data, int len,
+						   bool last_write);
 
 extern void stream_init_callbacks(OutputPluginCallbacks *cb);
 

@@ -82,7 +82,7 @@ streamed_stop(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	{
 		transaction_write(session, EVENT_STREAM_STOP, &session->txn,
 						  InvalidTransactionId);
-		writer_flush(session);
+		writer_flush(session, false);
 	}
 	session->begun = false;
 	session->streamed = NULL;
@@ -100,7 +100,7 @@ streamed_abort(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (streamed && streamed->emitted)
 	{
 		transaction_write(session, EVENT_STREAM_ABORT, &t, txn->xid);
-		writer_flush(session);
+		writer_flush(session, false);
 	}
 	if (top == txn)
 		forget(txn);
@@ -127,7 +127,7 @@ end_streamed(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		if (event == EVENT_STREAM_PREPARE)
 			t.time = rbtxn_prepare_time(txn);
 		transaction_write(session, event, &t, InvalidTransactionId);
-		writer_flush(session);
+		writer_flush(session, true);
 	}
 	forget(txn);
 }

@@ -101,7 +101,7 @@ transaction_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (session->options.include_transactions)
 		transaction_write(session, EVENT_COMMIT, &session->txn,
 						  InvalidTransactionId);
-	writer_flush(session);
+	writer_flush(session, true);
 }
 
 /*
@@ -138,7 +138,7 @@ transaction_prepare(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		return;
 	transaction_write(session, EVENT_PREPARE, &session->txn,
 					  InvalidTransactionId);
-	writer_flush(session);
+	writer_flush(session, true);
 }
 
 /*
@@ -155,7 +155,7 @@ finish_prepared(StreamSession *session, TransactionEvent event,
 	if (skipped)
 		return;
 	transaction_write(session, event, t, InvalidTransactionId);
-	writer_flush(session);
+	writer_flush(session, true);
 }
 
 void

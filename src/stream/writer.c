@@ -4,16 +4,11 @@
  *
  * With batch_bytes = 0 each record is a message.  Otherwise records, separated
  * by newlines, are packed until there are that many bytes; what is waiting
- * always goes out at the end of a transaction.
+ * always goes out at the end of a transaction, under its end LSN, so that a
+ * client that confirms the message confirms the transaction.
  *
- * Every message carries an LSN, that of the change at hand when it goes out, as
- * it does in test_decoding: a client, or its library, keeps its place by it,
- * and takes a message without one for nothing that it has to store.  Only the
- * last message of a transaction has its end, so confirming any other LSN
- * confirms no more than the transactions before.
- *
- * Records are gathered in a buffer of our own, since the server takes the LSN
- * of the moment in which the writing of a message begins.
+ * Records are gathered in a buffer of our own, since the server stamps a
+ * message with the LSN of the moment in which its writing begins.
  */
 #include "postgres.h"
 
@@ -40,7 +35,7 @@ shrink_buffer(StringInfo buffer, MemoryContext context, int64 wanted)
 }
 
 void
-writer_flush(StreamSession *session)
+writer_flush(StreamSession *session, bool last_write)
 {
 	LogicalDecodingContext *ctx = session->ctx;
 	StringInfo				batch = &session->batch;
@@ -49,16 +44,17 @@ writer_flush(StreamSession *session)
 	if (batch->len == 0)
 		return;
 	session->record_start = 0;
-	if (send_queue_put(session, batch->data, batch->len))
+	last_write |= session->options.traits.stamp_all;
+	if (send_queue_put(session, batch->data, batch->len, last_write))
 	{
 		resetStringInfo(batch);
 		return;
 	}
-	OutputPluginPrepareWrite(ctx, true);
+	OutputPluginPrepareWrite(ctx, last_write);
 	buffer_append(ctx->out, batch->data, batch->len);
 	resetStringInfo(batch);
 	shrink_buffer(batch, session->context, session->options.batch_bytes);
-	OutputPluginWrite(ctx, true);
+	OutputPluginWrite(ctx, last_write);
 	shrink_buffer(ctx->out, ctx->context, session->options.batch_bytes);
 	session->unreported = 0;
 }
@@ -93,7 +89,7 @@ writer_end(StreamSession *session)
 	session->record_start = batch->len;
 	if (batch->len > 0 && !joined &&
 		batch->len >= session->options.batch_bytes)
-		writer_flush(session);
+		writer_flush(session, false);
 }
 
 void

@@ -3,8 +3,8 @@
 # They are installed by name into tmp_python/ of the project, once, and are
 # used from there, or from a copy where the servers' user can't read it.
 
-python_packages="duckdb pyarrow psycopg2-binary"
-python_modules="duckdb, pyarrow.parquet, psycopg2"
+python_packages="duckdb pyarrow"
+python_modules="duckdb, pyarrow.parquet"
 
 # python_ready DIR
 python_ready() { "$1/bin/python" -c "import $python_modules" 2>/dev/null; }
