@@ -525,7 +525,7 @@ CREATE TABLE outflow.job (
 	lsn pg_catalog.pg_lsn,
 	parts_total int,			-- null until a plan has been made
 	publishing boolean NOT NULL DEFAULT false,
-	manifest text,				-- the sum of the one above those of many tables
+	manifest pg_catalog.text,				-- the sum of the one above those of many tables
 	retries int NOT NULL DEFAULT 0,
 	waiting_for pg_catalog.text,			-- when queued, or before another try
 	tried pg_catalog.timestamptz,	-- when it was last found that it must wait
