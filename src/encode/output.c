@@ -84,7 +84,25 @@ find_growth(TypeShape *type)
 			for (int i = 0; i < type->fields->ncolumns; i++)
 				most = Max(most, growth_of(&type->fields->columns[i].type));
 			return most * 2 * MAX_COMPRESSION + 8;
-		default:
+		case KIND_BOOL:
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+		case KIND_OID:
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+		case KIND_NAME:
+		case KIND_UUID:
+		case KIND_DATE:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+		case KIND_ENUM:
+		case KIND_HSTORE:
+		case KIND_VECTOR:
+		case KIND_ARRAY:
+		case KIND_OTHER:
 			break;
 	}
 	if (type->element) /* a null takes a bit */
@@ -296,13 +314,31 @@ size_of_part(Walk *walk, TypeShape *type, Datum value)
 			return size_of_array(walk, type->element, value);
 		case KIND_COMPOSITE:
 			return size_of_composite(walk, type->fields, value);
-		default:
-			if (type->element && type->typtype == TYPTYPE_MULTIRANGE)
-				return size_of_multirange(walk, type, value);
-			if (type->element)
-				return size_of_range(walk, type, value);
-			return size_of_other(walk, type, value);
+		case KIND_BOOL:
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+		case KIND_OID:
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+		case KIND_NAME:
+		case KIND_UUID:
+		case KIND_DATE:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+		case KIND_ENUM:
+		case KIND_HSTORE:
+		case KIND_VECTOR:
+		case KIND_OTHER:
+			break;
 	}
+	if (type->element && type->typtype == TYPTYPE_MULTIRANGE)
+		return size_of_multirange(walk, type, value);
+	if (type->element)
+		return size_of_range(walk, type, value);
+	return size_of_other(walk, type, value);
 }
 
 /*

@@ -83,7 +83,7 @@ init_codec(RowEncoder *encoder, const char *compression)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
 				 errdetail("Compression \"%s\" could not begin.",
-						   writer->codec->name)));
+						   compression ? compression : "zstd")));
 }
 
 static void

@@ -233,9 +233,9 @@ planned_scan(const JobSource *source, Relation root, Relation leaf,
 static void
 check_query(Query *query, const char *sql)
 {
-	QueryDesc *desc = CreateQueryDesc(pg_plan_query(query, sql, 0, NULL), sql,
-									  GetActiveSnapshot(), InvalidSnapshot,
-									  None_Receiver, NULL, NULL, 0);
+	QueryDesc *desc =
+		CreateQueryDesc(plan_query(query, sql), sql, GetActiveSnapshot(),
+						InvalidSnapshot, None_Receiver, NULL, NULL, 0);
 
 	ExecutorStart(desc, EXEC_FLAG_EXPLAIN_ONLY);
 	ExecutorEnd(desc);

@@ -80,9 +80,8 @@ check_destination(Job *job)
 {
 	FileRoot *root;
 
-	job->location =
-		file_root_resolve(destination_path(job->destination),
-						  settings_export_root());
+	job->location = file_root_resolve(destination_path(job->destination),
+									  settings_export_root());
 	destination_check_free(job, false);
 	/* the job makes it, with its owner's rights and settings */
 	root = destination_open(job, FILE_ROOT_PROBE);

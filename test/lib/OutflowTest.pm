@@ -81,13 +81,15 @@ sub server_major
 	return $node->pg_version =~ s/\D.*//r;
 }
 
-# need_library(NODE, NAME): another one's, for the whole file.  A server for which
+# need_library(NODE, NAME): another one's, by name or path without .so, for the whole file.  A server for which
 # it isn't packaged yet, which is a new one, can't be tested with it.
 sub need_library
 {
 	my ($node, $name) = @_;
 
-	return if -e $node->config_data('--pkglibdir') . "/$name.so";
+	my $library = $name =~ m{/} ? $name : $node->config_data('--pkglibdir') . "/$name";
+
+	return if -e "$library.so";
 	BAIL_OUT("$name is not installed: run 'make deps'")
 	  if server_major($node) < 19;
   SKIP:

@@ -30,10 +30,7 @@ autovacuum = off
 EOC
 
 my $plugin = $ENV{WAL2JSON} || 'wal2json';
-my $library =
-  $plugin =~ m{/} ? $plugin : $node->config_data('--pkglibdir') . "/$plugin";
-need_library($node, 'wal2json') unless $ENV{WAL2JSON};
-BAIL_OUT("$plugin is not installed: run 'make deps'") unless -e "$library.so";
+need_library($node, $plugin);
 $node->safe_psql('postgres',
 	"SELECT FROM pg_create_logical_replication_slot('theirs', '$plugin')");
 create_slot($node, 'ours');

@@ -81,7 +81,8 @@ foreach my $setting ('off', 'on')
 			? qq{ CALL outflow.export('slashes', 'file://$place', filter => \$\$column1 = 'a\\\\b'\$\$);}
 			: qq{ CALL outflow.export('slashes', 'file://$place', filter => \$\$column1 = 'a\\b'\$\$);}));
 
-	next if $stderr =~ /standard_conforming_strings/;
+	# from 19 on there are no others
+	next if $stderr =~ /standard_conforming_strings|non-standard string literals/;
 	is(slurp_file("$place/part-000000.csv"), "a\\b\n",
 		"a filter with standard_conforming_strings = $setting");
 }
