@@ -21,50 +21,50 @@ OBJS = \
 	src/row/settings.o \
 	src/position/xid.o \
 	src/position/snapshot_text.o \
-	src/encode/buffer.o \
-	src/encode/text.o \
-	src/encode/numeric.o \
-	src/encode/datetime.o \
-	src/encode/output.o \
-	src/encode/encoding.o \
-	src/encode/json.o \
-	src/encode/json_string.o \
-	src/encode/jsonb.o \
-	src/encode/kind_form.o \
-	src/encode/text_value.o \
+	src/encode/value/buffer.o \
+	src/encode/value/text.o \
+	src/encode/value/numeric.o \
+	src/encode/value/datetime.o \
+	src/encode/value/output.o \
+	src/encode/value/encoding.o \
+	src/encode/value/json.o \
+	src/encode/value/json_string.o \
+	src/encode/value/jsonb.o \
+	src/encode/copy/kind_form.o \
+	src/encode/value/text_value.o \
 	src/encode/format.o \
-	src/encode/csv.o \
-	src/encode/copy_text.o \
-	src/encode/copy_binary.o \
-	src/encode/jsonl.o \
-	src/encode/parquet.o \
-	src/encode/parquet_option.o \
-	src/encode/parquet_node.o \
-	src/encode/parquet_schema.o \
-	src/encode/parquet_value.o \
-	src/encode/parquet_number.o \
-	src/encode/parquet_decimal.o \
-	src/encode/parquet_column.o \
-	src/encode/parquet_dictionary.o \
-	src/encode/parquet_bound.o \
-	src/encode/parquet_page.o \
-	src/encode/parquet_codec.o \
-	src/encode/parquet_footer.o \
-	src/encode/parquet_read.o \
-	src/encode/parquet_thrift.o \
-	src/encode/parquet_rle.o \
-	src/encode/parquet_bytes.o \
-	src/encode/change_json.o \
-	src/encode/change_json_parts.o \
-	src/encode/change_json_schema.o \
-	src/encode/change_json_transaction.o \
-	src/encode/wal2json_shape.o \
-	src/encode/wal2json_value.o \
-	src/encode/wal2json_v1_shape.o \
-	src/encode/change_wal2json_v1.o \
-	src/encode/change_wal2json_v2.o \
-	src/encode/debezium_source.o \
-	src/encode/change_debezium.o \
+	src/encode/copy/csv.o \
+	src/encode/copy/copy_text.o \
+	src/encode/copy/copy_binary.o \
+	src/encode/json/jsonl.o \
+	src/encode/parquet/parquet.o \
+	src/encode/parquet/parquet_option.o \
+	src/encode/parquet/parquet_node.o \
+	src/encode/parquet/parquet_schema.o \
+	src/encode/parquet/parquet_value.o \
+	src/encode/parquet/parquet_number.o \
+	src/encode/parquet/parquet_decimal.o \
+	src/encode/parquet/parquet_column.o \
+	src/encode/parquet/parquet_dictionary.o \
+	src/encode/parquet/parquet_bound.o \
+	src/encode/parquet/parquet_page.o \
+	src/encode/parquet/parquet_codec.o \
+	src/encode/parquet/parquet_footer.o \
+	src/encode/parquet/parquet_read.o \
+	src/encode/parquet/parquet_thrift.o \
+	src/encode/parquet/parquet_rle.o \
+	src/encode/parquet/parquet_bytes.o \
+	src/encode/json/change_json.o \
+	src/encode/json/change_json_parts.o \
+	src/encode/json/change_json_schema.o \
+	src/encode/json/change_json_transaction.o \
+	src/encode/wal2json/wal2json_shape.o \
+	src/encode/wal2json/wal2json_value.o \
+	src/encode/wal2json/wal2json_v1_shape.o \
+	src/encode/wal2json/change_wal2json_v1.o \
+	src/encode/wal2json/change_wal2json_v2.o \
+	src/encode/debezium/debezium_source.o \
+	src/encode/debezium/change_debezium.o \
 	src/stream/plugin.o \
 	src/stream/options.o \
 	src/stream/options_wal2json.o \
@@ -88,60 +88,60 @@ OBJS = \
 	src/stream/oversize.o \
 	src/stream/send_queue.o \
 	src/stream/writer.o \
-	src/export/stamp.o \
-	src/export/signature.o \
-	src/export/digest.o \
-	src/export/validity.o \
-	src/export/carry.o \
-	src/export/handover.o \
+	src/export/proof/stamp.o \
+	src/export/proof/signature.o \
+	src/export/proof/digest.o \
+	src/export/proof/validity.o \
+	src/export/part/carry.o \
+	src/export/plan/handover.o \
 	src/export/export_settings.o \
-	src/export/error.o \
-	src/export/retry.o \
+	src/export/job/error.o \
+	src/export/run/retry.o \
 	src/export/export_options.o \
-	src/export/job_access.o \
-	src/export/job_lock.o \
-	src/export/job.o \
-	src/export/job_update.o \
-	src/export/part_table.o \
-	src/export/rights.o \
-	src/export/source.o \
-	src/export/source_list.o \
-	src/export/export_filter.o \
-	src/export/planned_scan.o \
+	src/export/job/job_access.o \
+	src/export/job/job_lock.o \
+	src/export/job/job.o \
+	src/export/job/job_update.o \
+	src/export/job/part_table.o \
+	src/export/job/rights.o \
+	src/export/plan/source.o \
+	src/export/plan/source_list.o \
+	src/export/plan/export_filter.o \
+	src/export/part/planned_scan.o \
 	src/export/destination.o src/export/ownership.o src/export/older.o \
-	src/export/plan.o \
-	src/export/throttle.o \
-	src/export/part.o \
-	src/export/part_rows.o \
-	src/export/shared.o \
-	src/export/worker.o \
-	src/export/coordinator.o \
-	src/export/queue.o \
-	src/export/launcher.o \
-	src/export/waiter.o \
-	src/export/inline.o \
-	src/export/publish.o \
-	src/export/manifest.o \
-	src/export/row_counter.o \
-	src/export/tail_counter.o \
-	src/export/verify.o \
+	src/export/plan/plan.o \
+	src/export/part/throttle.o \
+	src/export/part/part.o \
+	src/export/part/part_rows.o \
+	src/export/run/shared.o \
+	src/export/run/worker.o \
+	src/export/run/coordinator.o \
+	src/export/run/queue.o \
+	src/export/run/launcher.o \
+	src/export/run/waiter.o \
+	src/export/run/inline.o \
+	src/export/finish/publish.o \
+	src/export/finish/manifest.o \
+	src/export/finish/row_counter.o \
+	src/export/finish/tail_counter.o \
+	src/export/finish/verify.o \
 	src/export/arguments.o \
 	src/export/sql.o \
 	src/sink/sink.o \
-	src/sink/compress.o \
-	src/sink/gzip.o \
-	src/sink/zstd.o \
-	src/sink/lz4.o \
-	src/sink/bech32.o \
-	src/sink/age_key.o \
-	src/sink/age.o \
+	src/sink/compress/compress.o \
+	src/sink/compress/gzip.o \
+	src/sink/compress/zstd.o \
+	src/sink/compress/lz4.o \
+	src/sink/age/bech32.o \
+	src/sink/age/age_key.o \
+	src/sink/age/age.o \
 	src/sink/checksum.o \
 	src/sink/meter.o \
-	src/sink/file_fd.o \
-	src/sink/file_guard.o \
-	src/sink/file_root.o \
+	src/sink/file/file_fd.o \
+	src/sink/file/file_guard.o \
+	src/sink/file/file_root.o \
 	src/sink/file_temp.o src/sink/file_owner.o \
-	src/sink/file.o \
+	src/sink/file/file.o \
 	src/sink/file_move.o
 
 VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
@@ -208,7 +208,7 @@ all install install-wal2json installdirs uninstall clean installcheck:
 endif
 
 # Debian's PGXS does not track headers
-$(OBJS): $(wildcard $(home)/src/*.h $(home)/src/*/*.h)
+$(OBJS): $(wildcard $(home)/src/*.h $(home)/src/*/*.h $(home)/src/*/*/*.h)
 ifneq ($(home),.)
 $(shell mkdir -p $(sort $(dir $(OBJS))))
 endif
@@ -331,7 +331,7 @@ check-style:
 	@test/check-style
 
 indent:
-	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch])
+	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch])
 
 help:
 	@echo "all             build the library"

@@ -15,7 +15,7 @@
 
 #include "compat.h"
 #include "export/arguments.h"
-#include "export/job_access.h"
+#include "export/job/job_access.h"
 #include "option.h"
 
 /* A filter is the only one that can be long. */

@@ -5,7 +5,7 @@
 #ifndef OUTFLOW_ARGUMENTS_H
 #define OUTFLOW_ARGUMENTS_H
 
-#include "export/job.h"
+#include "export/job/job.h"
 #include "fmgr.h"
 
 /*

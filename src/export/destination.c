@@ -11,7 +11,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 
-#include "export/job.h"
+#include "export/job/job.h"
 #include "option.h"
 
 #define FILE_SCHEME "file://"

@@ -14,7 +14,7 @@
 
 #include "compat.h"
 #include "export/export.h"
-#include "export/job.h"
+#include "export/job/job.h"
 
 int			 max_jobs = 4;
 int			 max_retries = 9;

@@ -19,8 +19,8 @@
 
 #include "compat.h"
 #include "export/arguments.h"
-#include "export/job.h"
-#include "export/job_access.h"
+#include "export/job/job.h"
+#include "export/job/job_access.h"
 
 PG_FUNCTION_INFO_V1(outflow_export);
 PG_FUNCTION_INFO_V1(outflow_export_start);

@@ -18,7 +18,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
-#include "encode/debezium.h"
+#include "encode/debezium/debezium.h"
 #include "stream/stream.h"
 
 static const struct

@@ -13,7 +13,7 @@
 #include "nodes/value.h"
 #include "parser/scansup.h"
 
-#include "encode/wal2json.h"
+#include "encode/wal2json/wal2json.h"
 #include "option.h"
 #include "stream/stream.h"
 

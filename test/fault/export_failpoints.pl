@@ -22,7 +22,7 @@ my @resumed = qw(part-carried:2);
 
 # the sources have no failpoint that isn't among them
 my %named;
-foreach my $file (glob "$FindBin::RealBin/../../src/*.c $FindBin::RealBin/../../src/*/*.c")
+foreach my $file (glob "$FindBin::RealBin/../../src/*.c $FindBin::RealBin/../../src/*/*.c $FindBin::RealBin/../../src/*/*/*.c")
 {
 	$named{$_} = 1 foreach slurp_file($file) =~ /FAILPOINT\("([^"]+)"\)/g;
 }

@@ -18,7 +18,7 @@
 #include "utils/jsonb.h"
 #include "utils/rel.h"
 
-#include "encode/change_json.h"
+#include "encode/json/change_json.h"
 #include "fuzz.h"
 #include "stream/stream.h"
 

@@ -18,7 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "encode/parquet.h"
+#include "encode/parquet/parquet.h"
 #include "fuzz_parquet.h"
 
 #define MAX_COLUMNS 64

@@ -21,7 +21,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
-#include "export/validity.h"
+#include "export/proof/validity.h"
 
 PG_MODULE_MAGIC_EXT(.name = "outflow_validity", .version = "1.0");
 

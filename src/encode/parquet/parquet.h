@@ -1,0 +1,506 @@
+/*
+ * parquet.h
+ *		What the files of the Parquet writer share; else only its fuzz target
+ *		includes it.
+ *
+ * A row's values go into leaves: one leaf for each primitive column of the
+ * file, nested ones included.  A leaf collects one page, pages make a column
+ * chunk, the chunks of all leaves make a row group, and row groups and a
+ * footer make the file.  Nothing can be written before its row group is
+ * complete, so that a row group is what the memory limit bounds.
+ *
+ *	parquet.c			 the format's entry points, row groups
+ *	parquet_option.c	 what options say of columns and types
+ *	parquet_node.c		 types -> nodes and leaves
+ *	parquet_schema.c	 nodes -> the schema in the file
+ *	parquet_value.c		 Datums -> leaves
+ *	parquet_number.c	 the same of numbers, column by column
+ *	parquet_decimal.c	 numeric -> DECIMAL
+ *	parquet_column.c	 leaf: levels, values, when a page is full
+ *	parquet_dictionary.c distinct values of a leaf
+ *	parquet_bound.c		 least and greatest values
+ *	parquet_page.c		 pages and column chunks
+ *	parquet_codec.c		 compression of pages
+ *	parquet_footer.c	 metadata and page index
+ *	parquet_bits.h		 bits and bytes: parquet_rle.c, parquet_thrift.c and
+ *						 parquet_bytes.c
+ */
+#ifndef OUTFLOW_PARQUET_H
+#define OUTFLOW_PARQUET_H
+
+#include "compression.h"
+#include "encode/encode.h"
+#include "encode/parquet/parquet_bits.h"
+
+/* ---- numbers that the format fixes ---- */
+
+typedef enum ParquetType
+{
+	PARQUET_BOOLEAN = 0,
+	PARQUET_INT32 = 1,
+	PARQUET_INT64 = 2,
+	PARQUET_FLOAT = 4,
+	PARQUET_DOUBLE = 5,
+	PARQUET_BYTE_ARRAY = 6,
+	PARQUET_FIXED = 7 /* FIXED_LEN_BYTE_ARRAY */
+} ParquetType;
+
+typedef enum ParquetEncoding
+{
+	ENCODING_PLAIN = 0,
+	ENCODING_RLE = 3,
+	ENCODING_DICTIONARY = 8 /* RLE_DICTIONARY */
+} ParquetEncoding;
+
+typedef enum ParquetPageType
+{
+	PAGE_DATA = 0,
+	PAGE_DICTIONARY = 2
+} ParquetPageType;
+
+/* ---- parquet_bound.c: least and greatest values ---- */
+
+typedef enum ParquetOrder
+{
+	ORDER_BOOL,
+	ORDER_INT32,
+	ORDER_UINT32,
+	ORDER_INT64,
+	ORDER_FLOAT,
+	ORDER_DOUBLE,
+	ORDER_BYTES,  /* unsigned bytes, of any length or fixed */
+	ORDER_TEXT,	  /* the same; cut between characters */
+	ORDER_DECIMAL /* fixed length, big-endian, signed */
+} ParquetOrder;
+
+/* Longer values are cut: down for a minimum, up for a maximum. */
+#define BOUND_SIZE 64
+
+typedef struct Bound
+{
+	bool  set;
+	bool  exact;
+	uint8 len;
+	char  data[BOUND_SIZE];
+} Bound;
+
+typedef struct Bounds
+{
+	Bound min;
+	Bound max;
+	bool  unbounded; /* some value has no order, or no bound that can be cut:
+					  * neither min nor max counts */
+} Bounds;
+
+struct ParquetLeaf;
+
+extern void bounds_clear(Bounds *bounds);
+/* Bounds of n values in PLAIN encoding; of booleans one byte each. */
+extern void bounds_of_values(const struct ParquetLeaf *leaf, const char *data,
+							 size_t len, int n, Bounds *bounds);
+/* Bounds of those of a dictionary's entries that indices use. */
+extern void bounds_of_indices(const struct ParquetLeaf *leaf,
+							  const uint32 *indices, int n, Bounds *bounds);
+extern void bounds_merge(ParquetOrder order, Bounds *into, const Bounds *from);
+extern int	bound_compare(ParquetOrder order, const Bound *a, const Bound *b);
+
+/* ---- parquet_dictionary.c: the distinct values of a column chunk ---- */
+
+typedef struct DictionarySlot
+{
+	uint32 hash;
+	uint32 entry; /* its number + 1; 0: free */
+} DictionarySlot;
+
+typedef struct Dictionary
+{
+	int				width;	 /* of fixed-width values; 0: by length */
+	Bytes			values;	 /* PLAIN, in the order of their numbers */
+	Bytes			offsets; /* uint32 start of each, when width is 0 */
+	uint32			nentries;
+	uint32			nslots; /* a power of two */
+	DictionarySlot *slots;	/* NULL: closed, takes no more values */
+	size_t			max_bytes;
+	size_t			plain_bytes; /* what all values put would take as PLAIN */
+	uint64			nvalues;	 /* values put */
+} Dictionary;
+
+#define DICTIONARY_FULL (-1)
+
+extern Dictionary *dictionary_new(int width, size_t max_bytes,
+								  MemoryContext context);
+extern void		   dictionary_close(Dictionary *dictionary);
+extern void		   dictionary_free(Dictionary *dictionary);
+/* The number of a value, added if new; or DICTIONARY_FULL. */
+extern int dictionary_put(Dictionary *dictionary, const char *data,
+						  size_t len);
+/* The same of n numbers of its width; how many until it was full. */
+extern int dictionary_put_numbers(Dictionary *dictionary, const char *data,
+								  int n, uint32 *numbers);
+/* A value in PLAIN encoding, with its length in front when width is 0. */
+extern const char *dictionary_get(const Dictionary *dictionary, uint32 number,
+								  size_t *len);
+
+/* ---- parquet_codec.c: compression of pages ---- */
+
+typedef struct ParquetCodec
+{
+	CompressionId compression;
+	int			  id; /* as the format numbers it */
+	int			  default_level;
+	int			  quick_level;	 /* tried as well when the user chose none */
+	size_t (*bound)(size_t len); /* greatest size of len compressed bytes */
+	/* numbers: src is those of a fixed width, one behind the other */
+	size_t (*compress)(void *state, int level, bool numbers, const char *src,
+					   size_t len, char *dst, size_t size);
+	void *(*begin)(void); /* malloc'd by a library */
+	void (*end)(void *state);
+} ParquetCodec;
+
+/*
+ * Parses "zstd" or "zstd:7"; NULL is zstd.
+ * Without a level it is 0: each chunk takes its codec's default or quick one.
+ */
+extern const ParquetCodec *parquet_codec_parse(const char *text, int *level);
+
+/* ---- parquet_column.c: leaves ---- */
+
+typedef struct ParquetPage
+{
+	struct ParquetPage *next;
+	size_t				size;		/* header and body */
+	size_t				plain_size; /* the same before compression */
+	int64				first_row;	/* in its row group */
+	int64				nulls;
+	bool				all_null;
+	Bounds				bounds;
+	char				data[FLEXIBLE_ARRAY_MEMBER];
+} ParquetPage;
+
+/* What a leaf's pages have shown, and those of the next part need not show. */
+typedef struct LeafLearned
+{
+	int skip_groups;  /* row groups until a dictionary is tried again */
+	int trial_groups; /* until levels of compression are */
+	int codec_level;
+} LeafLearned;
+
+typedef struct ParquetLeaf
+{
+	/* fixed by the schema */
+	struct ParquetWriter *writer;
+	ParquetType			  type;
+	ParquetOrder		  order;
+	int					  width; /* of fixed-width values, else 0 */
+	int					  max_def;
+	int					  max_rep;
+	List				 *path; /* of char * */
+
+	/* the page that is being filled */
+	RleEncoder def;
+	RleEncoder rep;
+	int64	   nlevels; /* values, nulls and empty lists */
+	int64	   nvalues;
+	int64	   first_row;
+	Bytes	   values;	/* PLAIN, behind LEVEL_ROOM; booleans in a byte each */
+	Bytes	   indices; /* uint32 numbers, if it is encoded by dictionary */
+	bool	   indexing; /* values go to the dictionary */
+
+	/* the column chunk */
+	Dictionary *dictionary; /* NULL: none; closed: only earlier pages use it */
+	ParquetPage *pages;
+	ParquetPage *last_page;
+	int			 npages;
+	int			 nindex_pages; /* of them encoded by the dictionary */
+	int64		 chunk_levels;
+	int64		 chunk_nulls;
+	Bounds		 bounds;
+
+	LeafLearned learned;
+} ParquetLeaf;
+
+/* Room in front of a page's values where its levels usually fit. */
+#define LEVEL_ROOM 64
+
+/* Nulls take no bytes, but lists of them many levels: a page ends by them. */
+#define MAX_PAGE_LEVELS (4 * 1024 * 1024)
+
+/* Starts a row group: empty buffers in the writer's group context. */
+extern void leaf_begin_group(ParquetLeaf *leaf);
+extern void leaf_begin_page(ParquetLeaf *leaf, int64 first_row);
+extern void leaf_put_null(ParquetLeaf *leaf, int rep, int def);
+/* What a leaf of at most eight bytes, or of booleans, keeps of a number. */
+extern void leaf_put_number(ParquetLeaf *leaf, int rep, int64 number);
+/* Levels and numbers apart: n times the same levels, n numbers in a row. */
+extern void leaf_put_levels(ParquetLeaf *leaf, int rep, int def, int n);
+extern void leaf_put_numbers(ParquetLeaf *leaf, const char *data, int n);
+/* Fixed-width or not: data without a length in front. */
+extern void leaf_put_bytes(ParquetLeaf *leaf, int rep, const char *data,
+						   size_t len);
+/* The page's values are PLAIN from now on, those it has already included. */
+extern void leaf_abandon_dictionary(ParquetLeaf *leaf);
+
+static inline bool
+leaf_page_is_full(const ParquetLeaf *leaf, size_t page_bytes)
+{
+	return leaf->values.len + leaf->indices.len > page_bytes ||
+		   leaf->nlevels > MAX_PAGE_LEVELS;
+}
+
+/* ---- parquet_page.c: pages ---- */
+
+/* Ends the leaf's page, if it has one, and begins the next. */
+extern void leaf_end_page(ParquetLeaf *leaf, int64 next_row);
+/* The page of a chunk's dictionary, NULL if no page uses it. */
+extern ParquetPage *leaf_dictionary_page(ParquetLeaf *leaf);
+
+/* ---- parquet_node.c: types -> nodes and leaves ---- */
+
+typedef enum LossyPolicy
+{
+	LOSSY_ERROR,
+	LOSSY_NULL,
+	LOSSY_STRING
+} LossyPolicy;
+
+/* How a Datum becomes a leaf's value, or what nests others. */
+typedef enum NodeKind
+{
+	NODE_BOOL,
+	NODE_INT2,
+	NODE_INT4, /* oid as well */
+	NODE_INT8,
+	NODE_FLOAT4,
+	NODE_FLOAT8,
+	NODE_DATE,
+	NODE_TIME,
+	NODE_TIMETZ,
+	NODE_TIMESTAMP,
+	NODE_DECIMAL32,
+	NODE_DECIMAL64,
+	NODE_DECIMAL128,
+	NODE_BYTEA,
+	NODE_UUID,
+	NODE_TEXT,	  /* text and json: the bytes are the text */
+	NODE_TEXT_OF, /* PostgreSQL's text of the value */
+	NODE_JSON_OF, /* the value as JSON */
+	NODE_LIST,
+	NODE_VECTOR,
+	NODE_GROUP
+} NodeKind;
+
+typedef enum LogicalType
+{
+	LOGICAL_NONE = 0,
+	LOGICAL_STRING = 1,
+	LOGICAL_LIST = 3,
+	LOGICAL_DECIMAL = 5,
+	LOGICAL_DATE = 6,
+	LOGICAL_TIME = 7,
+	LOGICAL_TIMESTAMP = 8,
+	LOGICAL_INTEGER = 10,
+	LOGICAL_JSON = 12,
+	LOGICAL_UUID = 14
+} LogicalType;
+
+typedef struct ParquetNode
+{
+	NodeKind	 kind;
+	const char	*name;	/* in UTF-8 */
+	int			 attno; /* index into the row's or composite's values */
+	bool		 optional;
+	int			 def; /* definition level of a value that is present */
+	int			 rep; /* NODE_LIST: repetition level of its elements */
+	TypeShape	*type;
+	LogicalType	 logical;
+	bool		 utc;			   /* TIME, TIMESTAMP */
+	bool		 is_signed;		   /* INTEGER */
+	int			 bits;			   /* INTEGER */
+	int			 precision, scale; /* DECIMAL */
+	int			 field_id;		   /* 0: none */
+	int			 ndims; /* NODE_LIST: of the arrays, from here inwards */
+	ParquetLeaf *leaf;	/* of a primitive node */
+	int			 first_leaf, nleaves; /* below it, its own included */
+	int			 nchildren;
+	struct ParquetNode	 *children;
+	struct ParquetColumn *column;
+} ParquetNode;
+
+/* What the user wants a column or type to become. */
+typedef struct ParquetForm
+{
+	enum
+	{
+		FORM_DEFAULT,
+		FORM_STRING,
+		FORM_DECIMAL
+	} kind;
+	int precision, scale; /* FORM_DECIMAL */
+} ParquetForm;
+
+typedef struct TypeForm
+{
+	const char *type;
+	ParquetForm form;
+} TypeForm;
+
+/* A column of the table. */
+typedef struct ParquetColumn
+{
+	const ColumnShape *shape;
+	LossyPolicy		   lossy;
+	bool			   is_named; /* in the option "lossy" */
+	bool			   has_form; /* of its own, from the option "as" */
+	ParquetForm		   form;
+	List			  *type_forms; /* TypeForm: the first that fits counts */
+	int64			   made_null;  /* values that Parquet can't hold */
+	ParquetNode		   node;
+} ParquetColumn;
+
+/* Rows whose columns of numbers wait to be put. */
+typedef struct RowBatch
+{
+	int			  ncolumns;
+	ParquetNode **columns;
+	int			  natts; /* values that are kept of a row */
+	int			  max_rows;
+	int			  nrows;
+	Datum		 *values; /* natts of each row */
+	bool		 *nulls;
+	ItemPointer	  places;  /* for errors */
+	char		 *numbers; /* workspace: of one column, without nulls */
+} RowBatch;
+
+typedef struct ParquetWriter
+{
+	RowShape			  *shape;
+	const ItemPointerData *place;	/* of the row at hand; NULL: not known */
+	MemoryContext		   context; /* the file's lifetime */
+	MemoryContext		   group_context; /* reset after each row group */
+	List				  *metadata;
+
+	int			   ncolumns;
+	ParquetColumn *columns;
+	List		  *type_forms; /* TypeForm, those of a profile too */
+	int			   ndirect;	   /* columns that are put row by row */
+	ParquetNode	 **direct;
+	RowBatch	   batch; /* the others */
+	int			   nleaves;
+	ParquetLeaf	  *leaves;
+	int			   nelements; /* of the schema, with its root */
+
+	const ParquetCodec *codec;
+	int					codec_level; /* 0: leaves choose theirs */
+	void			   *codec_state;
+
+	/* workspaces */
+	RleEncoder	   indexer;
+	Bytes		   page;	   /* a page's body, put together */
+	Bytes		   compressed; /* the same, compressed */
+	Bytes		   trial;	   /* or compressed at another level */
+	Bytes		   header;
+	TextValues	   text;
+	StringInfoData json;
+	bool		   to_utf8; /* the server's encoding is another */
+	bool		   verify;	/* and the server doesn't know which */
+
+	/* limits */
+	size_t page_bytes;
+	size_t dictionary_bytes;
+	size_t group_bytes;
+	int64  group_max_rows;
+
+	int64 offset;	  /* bytes of the file so far */
+	int	  ngroups;	  /* of the file, with the open one */
+	int64 rows;		  /* of the file, without the open row group's */
+	int64 group_rows; /* of the open row group, with those that wait */
+	bool  page_due;	  /* some leaf's page is full */
+
+	struct ParquetFooter *footer;
+} ParquetWriter;
+
+/* Builds columns, nodes and leaves; policies are those of the columns. */
+extern void schema_build(ParquetWriter *writer);
+/* Whether a column's type, or a part of it, has values that Parquet hasn't. */
+extern bool parquet_has_unholdable(const ParquetColumn *column,
+								   const TypeShape	   *type);
+
+/* ---- parquet_option.c: what options say of columns and types ---- */
+
+/* As far as it can be checked without a table. */
+extern void parquet_options_check(const RowFormatOptions *options);
+/* Before the schema is built; what can't be done for a column is an error. */
+extern void		   parquet_options_apply(ParquetWriter			*writer,
+										 const RowFormatOptions *options);
+extern ParquetForm parquet_form_of(const ParquetColumn *column,
+								   const TypeShape	   *type);
+
+/* parquet_schema.c: the list of SchemaElements, as field id */
+extern void schema_write(const ParquetWriter *writer, Thrift *thrift, int id);
+
+/* parquet.c: of the node's leaves, within a row that has been put into them */
+extern void parquet_end_full_pages(ParquetWriter	 *writer,
+								   const ParquetNode *node);
+
+/* ---- parquet_value.c: Datums -> leaves ---- */
+
+/* The columns that don't wait. */
+extern void parquet_put_row(ParquetWriter *writer, const Datum *values,
+							const bool *nulls);
+/*
+ * The row at that place has a value that Parquet can't hold: what it is.
+ * Returns when the column's policy makes it a null, and counts it.
+ */
+extern void parquet_unholdable(const ParquetNode	 *node,
+							   const ItemPointerData *place, const char *what);
+/* A null that can't be: the column was said to have none. */
+extern void parquet_refuse_null(const ParquetNode *node);
+
+/* ---- parquet_number.c: numbers, column by column ---- */
+
+/* Sorts the columns: those that wait in the batch, and the others. */
+extern void batch_init(ParquetWriter *writer);
+extern void batch_add(ParquetWriter *writer, const Datum *values,
+					  const bool *nulls);
+/* Puts what waits. */
+extern void batch_put(ParquetWriter *writer);
+
+/*
+ * A value of a kind that is a number as its leaf keeps it, in the low bytes;
+ * returns NULL, or what it is if Parquet can't hold it.
+ */
+extern const char *number_of_datum(NodeKind kind, Datum value, int64 *number);
+
+/* ---- parquet_decimal.c: numeric -> DECIMAL ---- */
+
+#ifndef HAVE_INT128
+#error "the Parquet writer needs a compiler with 128-bit integers"
+#endif
+
+typedef enum DecimalResult
+{
+	DECIMAL_OK,
+	DECIMAL_SPECIAL,  /* NaN or an infinity */
+	DECIMAL_TOO_LARGE /* or with more digits behind the point than scale */
+} DecimalResult;
+
+/* value * 10^scale, if that is an integer of at most precision digits. */
+extern DecimalResult decimal_from_numeric(Datum value, int precision,
+										  int scale, int128 *result);
+/* Big-endian two's complement, as many bytes as precision needs. */
+extern int	decimal_width(int precision);
+extern void decimal_to_bytes(int128 value, int width, char *dst);
+
+/* ---- parquet_footer.c: metadata and page index ---- */
+
+typedef struct ParquetFooter ParquetFooter;
+
+extern ParquetFooter *footer_new(int nleaves, MemoryContext context);
+/* Takes what readers need to know of a chunk that was written. */
+extern void footer_add_chunk(ParquetFooter *footer, const ParquetLeaf *leaf,
+							 const ParquetPage *dictionary, int64 offset);
+extern void footer_end_group(ParquetFooter *footer, int64 rows);
+/* Page index, metadata and trailer; the file ends with it. */
+extern void footer_write(const ParquetWriter *writer, Bytes *out);
+
+#endif /* OUTFLOW_PARQUET_H */

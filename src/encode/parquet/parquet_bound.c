@@ -1,0 +1,429 @@
+/*
+ * parquet_bound.c
+ *		Least and greatest values of pages and column chunks.
+ *
+ * They are found in a finished page's values, or among those entries of the
+ * dictionary that the page uses, so that putting a value costs nothing.
+ * Long values are cut to BOUND_SIZE bytes, a maximum then being counted up.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "encode/parquet/parquet.h"
+#include "mb/pg_wchar.h"
+#include "port/pg_bswap.h"
+
+/* Least and greatest of a sequence of byte strings. */
+typedef struct ByteRange
+{
+	const char *min, *max; /* NULL: none yet */
+	size_t		min_len, max_len;
+	uint64 min_prefix, max_prefix; /* most values are ruled out by these */
+} ByteRange;
+
+static void
+bound_set(Bound *bound, const void *data, size_t len)
+{
+	Assert(len <= BOUND_SIZE);
+	memcpy(bound->data, data, len);
+	bound->len = (uint8) len;
+	bound->set = true;
+	bound->exact = true;
+}
+
+void
+bounds_clear(Bounds *bounds)
+{
+	bounds->min.set = bounds->max.set = false;
+	bounds->min.exact = bounds->max.exact = true;
+	bounds->min.len = bounds->max.len = 0;
+	bounds->unbounded = false;
+}
+
+/* ---- numbers ---- */
+
+#define DEFINE_NUMBER_BOUNDS(name, type)                                      \
+	static void name(const char *data, int n, Bounds *bounds)                 \
+	{                                                                         \
+		type min, max, value;                                                 \
+		int	 i;                                                               \
+                                                                              \
+		memcpy(&min, data, sizeof(type));                                     \
+		max = min;                                                            \
+		for (i = 1; i < n; i++)                                               \
+		{                                                                     \
+			memcpy(&value, data + i * sizeof(type), sizeof(type));            \
+			min = value < min ? value : min;                                  \
+			max = value > max ? value : max;                                  \
+		}                                                                     \
+		bound_set(&bounds->min, &min, sizeof(type));                          \
+		bound_set(&bounds->max, &max, sizeof(type));                          \
+	}
+
+DEFINE_NUMBER_BOUNDS(bounds_of_bool, uint8)
+DEFINE_NUMBER_BOUNDS(bounds_of_int32, int32)
+DEFINE_NUMBER_BOUNDS(bounds_of_uint32, uint32)
+DEFINE_NUMBER_BOUNDS(bounds_of_int64, int64)
+
+/*
+ * NaN has no place in the order that the format defines, but has one in that of
+ * every reader: greater than all, or equal to itself.  So values with a NaN
+ * among them have no bounds.  Zeros of both signs are equal, so that a bound of
+ * zero has to cover both; which of them is there, it doesn't tell.
+ */
+#define DEFINE_FLOAT_BOUNDS(name, type)                                       \
+	static void name(const char *data, int n, Bounds *bounds)                 \
+	{                                                                         \
+		type min = INFINITY, max = -INFINITY, value;                          \
+		bool nan = false;                                                     \
+		int	 i;                                                               \
+                                                                              \
+		for (i = 0; i < n; i++)                                               \
+		{                                                                     \
+			memcpy(&value, data + i * sizeof(type), sizeof(type));            \
+			min = value < min ? value : min;                                  \
+			max = value > max ? value : max;                                  \
+			nan |= value != value;                                            \
+		}                                                                     \
+		bounds->unbounded = nan;                                              \
+		if (nan)                                                              \
+			return;                                                           \
+		min = min == 0 ? (type) -0.0 : min;                                   \
+		max = max == 0 ? (type) 0.0 : max;                                    \
+		bound_set(&bounds->min, &min, sizeof(type));                          \
+		bound_set(&bounds->max, &max, sizeof(type));                          \
+		bounds->min.exact = min != 0;                                         \
+		bounds->max.exact = max != 0;                                         \
+	}
+
+DEFINE_FLOAT_BOUNDS(bounds_of_float, float)
+DEFINE_FLOAT_BOUNDS(bounds_of_double, double)
+
+/* ---- byte strings ---- */
+
+/* The first eight bytes as a number that orders as they do. */
+static inline uint64
+prefix_of(const char *data, size_t len)
+{
+	uint64 prefix = 0;
+
+	memcpy(&prefix, data, Min(len, sizeof(prefix)));
+	return pg_ntoh64(prefix);
+}
+
+static int
+compare_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	int cmp = memcmp(a, b, Min(a_len, b_len));
+
+	if (cmp != 0)
+		return cmp;
+	return (a_len > b_len) - (a_len < b_len);
+}
+
+static inline void
+range_add(ByteRange *range, const char *data, size_t len)
+{
+	uint64 prefix = prefix_of(data, len);
+
+	if (range->min == NULL)
+	{
+		range->min = range->max = data;
+		range->min_len = range->max_len = len;
+		range->min_prefix = range->max_prefix = prefix;
+		return;
+	}
+	/* rows come in ascending order more often than in descending */
+	if (prefix >= range->max_prefix &&
+		compare_bytes(data, len, range->max, range->max_len) > 0)
+	{
+		range->max = data;
+		range->max_len = len;
+		range->max_prefix = prefix;
+	}
+	else if (prefix <= range->min_prefix &&
+			 compare_bytes(data, len, range->min, range->min_len) < 0)
+	{
+		range->min = data;
+		range->min_len = len;
+		range->min_prefix = prefix;
+	}
+}
+
+/* Bytes to keep of a long value: whole characters of a text. */
+static size_t
+cut_length(ParquetOrder order, const char *data)
+{
+	size_t len = BOUND_SIZE;
+
+	if (order == ORDER_TEXT)
+	{
+		while (len > 0 && ((unsigned char) data[len] & 0xC0) == 0x80)
+			len--;
+	}
+	return len;
+}
+
+/*
+ * Counts up a text's last character that has a successor, dropping what is
+ * behind it.  UTF-8 orders as its code points do.
+ */
+static bool
+increment_text(Bound *bound)
+{
+	while (bound->len > 0)
+	{
+		int		 start = bound->len - 1;
+		pg_wchar c;
+
+		while (start > 0 && (bound->data[start] & 0xC0) == 0x80)
+			start--;
+		c = utf8_to_unicode((unsigned char *) bound->data + start);
+		if (c + 1 == 0xD800)
+			c = 0xDFFF; /* surrogates are no characters */
+		bound->len = (uint8) start;
+		if (c < 0x10FFFF)
+		{
+			unsigned char text[MAX_MULTIBYTE_CHAR_LEN + 1];
+			int			  n;
+
+			unicode_to_utf8(c + 1, text);
+			n = pg_utf_mblen(text);
+			if (start + n <= BOUND_SIZE)
+			{
+				memcpy(bound->data + start, text, n);
+				bound->len = (uint8) (start + n);
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+static bool
+increment_bytes(Bound *bound)
+{
+	while (bound->len > 0)
+	{
+		unsigned char last = (unsigned char) bound->data[bound->len - 1];
+
+		if (last != 0xFF)
+		{
+			bound->data[bound->len - 1] = (char) (last + 1);
+			return true;
+		}
+		bound->len--;
+	}
+	return false;
+}
+
+static void
+range_to_bounds(ParquetOrder order, const ByteRange *range, Bounds *bounds)
+{
+	if (range->min_len <= BOUND_SIZE)
+		bound_set(&bounds->min, range->min, range->min_len);
+	else
+	{
+		bound_set(&bounds->min, range->min, cut_length(order, range->min));
+		bounds->min.exact = false;
+	}
+	if (range->max_len <= BOUND_SIZE)
+		bound_set(&bounds->max, range->max, range->max_len);
+	else
+	{
+		bound_set(&bounds->max, range->max, cut_length(order, range->max));
+		bounds->max.exact = false;
+		/* a minimum without a maximum is misread by DataFusion */
+		bounds->unbounded = order == ORDER_TEXT
+								? !increment_text(&bounds->max)
+								: !increment_bytes(&bounds->max);
+	}
+}
+
+static void
+bounds_of_bytes(const ParquetLeaf *leaf, const char *data, size_t len,
+				Bounds *bounds)
+{
+	ByteRange	range = {0};
+	const char *end = data + len;
+
+	while (data < end)
+	{
+		uint32 n = leaf->width;
+
+		if (n == 0)
+		{
+			memcpy(&n, data, sizeof(n));
+			data += sizeof(n);
+		}
+		range_add(&range, data, n);
+		data += n;
+	}
+	range_to_bounds(leaf->order, &range, bounds);
+}
+
+/* A signed number's bytes order as unsigned ones with its sign bit turned. */
+static int
+compare_decimal(const char *a, const char *b, int width)
+{
+	int a0 = (signed char) a[0];
+	int b0 = (signed char) b[0];
+
+	return a0 != b0 ? a0 - b0 : memcmp(a, b, width);
+}
+
+static void
+bounds_of_decimal(const char *data, int width, int n, Bounds *bounds)
+{
+	const char *min = data;
+	const char *max = data;
+	int			i;
+
+	for (i = 1; i < n; i++)
+	{
+		data += width;
+		if (compare_decimal(data, min, width) < 0)
+			min = data;
+		else if (compare_decimal(data, max, width) > 0)
+			max = data;
+	}
+	bound_set(&bounds->min, min, width);
+	bound_set(&bounds->max, max, width);
+}
+
+/* ---- what pages and chunks call ---- */
+
+void
+bounds_of_values(const ParquetLeaf *leaf, const char *data, size_t len, int n,
+				 Bounds *bounds)
+{
+	bounds_clear(bounds);
+	if (n == 0)
+		return;
+	switch (leaf->order)
+	{
+		case ORDER_BOOL:
+			bounds_of_bool(data, n, bounds);
+			break;
+		case ORDER_INT32:
+			bounds_of_int32(data, n, bounds);
+			break;
+		case ORDER_UINT32:
+			bounds_of_uint32(data, n, bounds);
+			break;
+		case ORDER_INT64:
+			bounds_of_int64(data, n, bounds);
+			break;
+		case ORDER_FLOAT:
+			bounds_of_float(data, n, bounds);
+			break;
+		case ORDER_DOUBLE:
+			bounds_of_double(data, n, bounds);
+			break;
+		case ORDER_BYTES:
+		case ORDER_TEXT:
+			bounds_of_bytes(leaf, data, len, bounds);
+			break;
+		case ORDER_DECIMAL:
+			bounds_of_decimal(data, leaf->width, n, bounds);
+			break;
+	}
+}
+
+/*
+ * The entries that a page uses, copied together, then looked at as if they
+ * were the page.
+ */
+void
+bounds_of_indices(const ParquetLeaf *leaf, const uint32 *indices, int n,
+				  Bounds *bounds)
+{
+	const Dictionary *dictionary = leaf->dictionary;
+	bool			 *used;
+	Bytes			  values;
+	int				  nused = 0;
+	uint32			  i;
+
+	used = MemoryContextAllocZero(leaf->writer->group_context,
+								  dictionary->nentries);
+	bytes_init(&values, leaf->writer->group_context);
+	for (i = 0; i < (uint32) n; i++)
+		used[indices[i]] = true;
+	for (i = 0; i < dictionary->nentries; i++)
+	{
+		const char *value;
+		size_t		len;
+
+		if (!used[i])
+			continue;
+		value = dictionary_get(dictionary, i, &len);
+		bytes_append(&values, value, len);
+		nused++;
+	}
+	bounds_of_values(leaf, values.data, values.len, nused, bounds);
+	bytes_free(&values);
+	pfree(used);
+}
+
+#define compare_as(type, a, b)                                                \
+	(memcpy(&x.type, (a)->data, sizeof(x.type)),                              \
+	 memcpy(&y.type, (b)->data, sizeof(y.type)),                              \
+	 (x.type > y.type) - (x.type < y.type))
+
+int
+bound_compare(ParquetOrder order, const Bound *a, const Bound *b)
+{
+	union
+	{
+		int32  int32;
+		uint32 uint32;
+		int64  int64;
+		float  float4;
+		double float8;
+	} x, y;
+
+	switch (order)
+	{
+		case ORDER_INT32:
+			return compare_as(int32, a, b);
+		case ORDER_UINT32:
+			return compare_as(uint32, a, b);
+		case ORDER_INT64:
+			return compare_as(int64, a, b);
+		case ORDER_FLOAT:
+			return compare_as(float4, a, b);
+		case ORDER_DOUBLE:
+			return compare_as(float8, a, b);
+		case ORDER_DECIMAL:
+			return compare_decimal(a->data, b->data, a->len);
+		case ORDER_BOOL:
+		case ORDER_BYTES:
+		case ORDER_TEXT:
+			break;
+	}
+	return compare_bytes(a->data, a->len, b->data, b->len);
+}
+
+/* sign is 1 to keep the lesser bound, -1 the greater. */
+static void
+merge_bound(ParquetOrder order, Bound *into, const Bound *from, int sign)
+{
+	int cmp;
+
+	if (!from->set)
+		return;
+	cmp = into->set ? sign * bound_compare(order, from, into) : -1;
+	if (cmp < 0)
+		*into = *from;
+	else if (cmp == 0)
+		into->exact |= from->exact;
+}
+
+void
+bounds_merge(ParquetOrder order, Bounds *into, const Bounds *from)
+{
+	merge_bound(order, &into->min, &from->min, 1);
+	merge_bound(order, &into->max, &from->max, -1);
+	into->unbounded |= from->unbounded;
+}

@@ -1,0 +1,503 @@
+/*
+ * parquet_node.c
+ *		How types are mapped: kinds -> nodes and leaves.
+ *
+ * A column is REQUIRED when the table says NOT NULL, unless the lossy policy
+ * may turn its values into nulls.  Everything nested is OPTIONAL, since
+ * PostgreSQL promises nothing there.  A column whose type has values that
+ * Parquet can't hold becomes a text as a whole under the policy "string".
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+
+#include "encode/parquet/parquet.h"
+
+#define MAX_PRECISION 38
+#define MAX_LEVELS	  1000 /* nobody nests deeper, and readers recurse */
+
+/* What a schema is built from, and the leaf that comes next. */
+typedef struct Builder
+{
+	ParquetWriter *writer;
+	ParquetColumn *column;
+	List		  *path; /* names down to the node */
+	int			   next_leaf;
+} Builder;
+
+/* ---- numeric's typmod ---- */
+
+/*
+ * Precision and scale of the DECIMAL that holds every value of the type; false
+ * if there is none: numeric without limits, or with more than 38 digits.
+ */
+static bool
+decimal_of_typmod(int32 typmod, int *precision, int *scale)
+{
+	if (typmod < (int32) VARHDRSZ)
+		return false;
+	*precision = ((typmod - VARHDRSZ) >> 16) & 0xFFFF;
+	/* eleven bits with a sign */
+	*scale = (((typmod - VARHDRSZ) & 0x7FF) ^ 1024) - 1024;
+	if (*scale < 0)
+	{
+		*precision -= *scale;
+		*scale = 0;
+	}
+	*precision = Max(*precision, *scale);
+	return *precision <= MAX_PRECISION;
+}
+
+/* ---- what Parquet may not be able to hold ---- */
+
+/* Of a numeric: its own, or the one that the options give to it. */
+static bool
+decimal_of(const ParquetColumn *column, const TypeShape *type, int *precision,
+		   int *scale)
+{
+	ParquetForm form = parquet_form_of(column, type);
+	bool		own = decimal_of_typmod(type->typmod, precision, scale);
+
+	if (form.kind == FORM_DECIMAL && (column->has_form || !own))
+	{
+		*precision = form.precision;
+		*scale = form.scale;
+		return true;
+	}
+	return own;
+}
+
+bool
+parquet_has_unholdable(const ParquetColumn *column, const TypeShape *type)
+{
+	int precision, scale;
+
+	if (parquet_form_of(column, type).kind == FORM_STRING)
+		return false;
+	switch (type->kind)
+	{
+		case KIND_NUMERIC:
+			return decimal_of(column, type, &precision, &scale);
+		case KIND_DATE:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+		case KIND_ARRAY:
+			return true;
+		case KIND_COMPOSITE:
+			for (int i = 0; i < type->fields->ncolumns; i++)
+			{
+				if (parquet_has_unholdable(column,
+										   &type->fields->columns[i].type))
+					return true;
+			}
+			return false;
+		case KIND_BOOL:
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+		case KIND_OID:
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+		case KIND_TEXT:
+		case KIND_NAME:
+		case KIND_BYTEA:
+		case KIND_UUID:
+		case KIND_JSON:
+		case KIND_JSONB:
+		case KIND_ENUM:
+		case KIND_HSTORE:
+		case KIND_VECTOR:
+		case KIND_OTHER:
+			break;
+	}
+	return false;
+}
+
+/* Whether lossy => null can make nulls of the column's values. */
+static bool
+may_become_null(const ParquetColumn *column, const TypeShape *type)
+{
+	/* there a text may be in any encoding */
+	bool text = GetDatabaseEncoding() == PG_SQL_ASCII;
+
+	if (parquet_form_of(column, type).kind == FORM_STRING)
+		return text;
+	switch (type->kind)
+	{
+		case KIND_COMPOSITE:
+			/* its fields can, each for itself */
+			return type->fields->ncolumns == 0 && text;
+		case KIND_TEXT:
+		case KIND_NAME:
+		case KIND_ENUM:
+		case KIND_JSON:
+		case KIND_JSONB:
+		case KIND_HSTORE:
+		case KIND_OTHER:
+			return text;
+		case KIND_BOOL:
+		case KIND_INT2:
+		case KIND_INT4:
+		case KIND_INT8:
+		case KIND_OID:
+		case KIND_FLOAT4:
+		case KIND_FLOAT8:
+		case KIND_NUMERIC:
+		case KIND_BYTEA:
+		case KIND_UUID:
+		case KIND_DATE:
+		case KIND_TIME:
+		case KIND_TIMETZ:
+		case KIND_TIMESTAMP:
+		case KIND_TIMESTAMPTZ:
+		case KIND_VECTOR:
+		case KIND_ARRAY:
+			break;
+	}
+	return parquet_has_unholdable(column, type);
+}
+
+/* ---- building ---- */
+
+static const char *
+name_in_utf8(const char *name)
+{
+	return pg_server_to_any(name, strlen(name), PG_UTF8);
+}
+
+static void
+init_leaf(ParquetNode *node, ParquetType type, ParquetOrder order, int width)
+{
+	node->leaf->type = type;
+	node->leaf->order = order;
+	node->leaf->width = width;
+}
+
+static void
+map_text(ParquetNode *node, NodeKind kind, LogicalType logical)
+{
+	node->kind = kind;
+	node->logical = logical;
+	init_leaf(node, PARQUET_BYTE_ARRAY, ORDER_TEXT, 0);
+}
+
+static void
+map_integer(ParquetNode *node, NodeKind kind, int bits, bool is_signed)
+{
+	bool wide = kind == NODE_INT8;
+
+	node->kind = kind;
+	/* what the physical type says already isn't said again */
+	if (bits != (wide ? 64 : 32) || !is_signed)
+	{
+		node->logical = LOGICAL_INTEGER;
+		node->bits = bits;
+		node->is_signed = is_signed;
+	}
+	init_leaf(node, wide ? PARQUET_INT64 : PARQUET_INT32,
+			  wide		  ? ORDER_INT64
+			  : is_signed ? ORDER_INT32
+						  : ORDER_UINT32,
+			  wide ? sizeof(int64) : sizeof(int32));
+}
+
+static void
+map_numeric(ParquetNode *node)
+{
+	if (!decimal_of(node->column, node->type, &node->precision, &node->scale))
+	{
+		map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
+		return;
+	}
+	node->logical = LOGICAL_DECIMAL;
+	if (node->precision <= 9)
+	{
+		node->kind = NODE_DECIMAL32;
+		init_leaf(node, PARQUET_INT32, ORDER_INT32, sizeof(int32));
+	}
+	else if (node->precision <= 18)
+	{
+		node->kind = NODE_DECIMAL64;
+		init_leaf(node, PARQUET_INT64, ORDER_INT64, sizeof(int64));
+	}
+	else
+	{
+		node->kind = NODE_DECIMAL128;
+		init_leaf(node, PARQUET_FIXED, ORDER_DECIMAL,
+				  decimal_width(node->precision));
+	}
+}
+
+static void
+map_time(ParquetNode *node, NodeKind kind, LogicalType logical, bool utc)
+{
+	node->kind = kind;
+	node->logical = logical;
+	node->utc = utc;
+	if (logical == LOGICAL_DATE)
+		init_leaf(node, PARQUET_INT32, ORDER_INT32, sizeof(int32));
+	else
+		init_leaf(node, PARQUET_INT64, ORDER_INT64, sizeof(int64));
+}
+
+static void
+map_fixed(ParquetNode *node, NodeKind kind, ParquetType type,
+		  ParquetOrder order, int width)
+{
+	node->kind = kind;
+	init_leaf(node, type, order, width);
+}
+
+static void
+map_primitive(ParquetNode *node)
+{
+	switch (node->type->kind)
+	{
+		case KIND_BOOL:
+			map_fixed(node, NODE_BOOL, PARQUET_BOOLEAN, ORDER_BOOL, 1);
+			break;
+		case KIND_INT2:
+			map_integer(node, NODE_INT2, 16, true);
+			break;
+		case KIND_INT4:
+			map_integer(node, NODE_INT4, 32, true);
+			break;
+		case KIND_OID:
+			map_integer(node, NODE_INT4, 32, false);
+			break;
+		case KIND_INT8:
+			map_integer(node, NODE_INT8, 64, true);
+			break;
+		case KIND_FLOAT4:
+			map_fixed(node, NODE_FLOAT4, PARQUET_FLOAT, ORDER_FLOAT,
+					  sizeof(float4));
+			break;
+		case KIND_FLOAT8:
+			map_fixed(node, NODE_FLOAT8, PARQUET_DOUBLE, ORDER_DOUBLE,
+					  sizeof(float8));
+			break;
+		case KIND_NUMERIC:
+			map_numeric(node);
+			break;
+		case KIND_BYTEA:
+			map_fixed(node, NODE_BYTEA, PARQUET_BYTE_ARRAY, ORDER_BYTES, 0);
+			break;
+		case KIND_UUID:
+			map_fixed(node, NODE_UUID, PARQUET_FIXED, ORDER_BYTES, 16);
+			node->logical = LOGICAL_UUID;
+			break;
+		case KIND_DATE:
+			map_time(node, NODE_DATE, LOGICAL_DATE, false);
+			break;
+		case KIND_TIME:
+			map_time(node, NODE_TIME, LOGICAL_TIME, false);
+			break;
+		case KIND_TIMETZ:
+			map_time(node, NODE_TIMETZ, LOGICAL_TIME, true);
+			break;
+		case KIND_TIMESTAMP:
+			map_time(node, NODE_TIMESTAMP, LOGICAL_TIMESTAMP, false);
+			break;
+		case KIND_TIMESTAMPTZ:
+			map_time(node, NODE_TIMESTAMP, LOGICAL_TIMESTAMP, true);
+			break;
+		case KIND_TEXT:
+			map_text(node, NODE_TEXT, LOGICAL_STRING);
+			break;
+		case KIND_JSON:
+			map_text(node, NODE_TEXT, LOGICAL_JSON);
+			break;
+		case KIND_JSONB:
+			map_text(node, NODE_TEXT_OF, LOGICAL_JSON);
+			break;
+		case KIND_HSTORE:
+			map_text(node, NODE_JSON_OF, LOGICAL_JSON);
+			break;
+		case KIND_NAME:
+		case KIND_ENUM:
+		case KIND_VECTOR:
+		case KIND_ARRAY:
+		case KIND_COMPOSITE:
+		case KIND_OTHER:
+			map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
+			break;
+	}
+}
+
+static void build_node(Builder *builder, ParquetNode *node);
+
+static void
+build_leaf(Builder *builder, ParquetNode *node, bool as_text)
+{
+	ParquetWriter *writer = builder->writer;
+
+	node->nleaves = 1;
+	/* the first pass only counts them */
+	if (writer->leaves == NULL)
+		return;
+	node->leaf = &writer->leaves[node->first_leaf];
+	node->leaf->writer = writer;
+	node->leaf->max_def = node->def;
+	node->leaf->max_rep = node->rep;
+	node->leaf->path = list_copy(builder->path);
+	map_primitive(node);
+	/* a document's text is its JSON, whatever it is called */
+	if (as_text && node->logical == LOGICAL_JSON)
+		node->logical = LOGICAL_STRING;
+	else if (as_text && node->kind != NODE_TEXT)
+		map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
+}
+
+/* The repeated group "list" between a list and its element has a level. */
+static void
+build_list(Builder *builder, ParquetNode *node, NodeKind kind, int ndims,
+		   TypeShape *element_type)
+{
+	ParquetNode *element = palloc0_object(ParquetNode);
+
+	node->kind = kind;
+	node->logical = LOGICAL_LIST;
+	node->ndims = ndims;
+	node->nchildren = 1;
+	node->children = element;
+	node->rep++;
+	builder->writer->nelements++;
+
+	element->name = "element";
+	element->optional = true;
+	element->column = node->column;
+	element->rep = node->rep;
+	element->type = element_type;
+	element->ndims = ndims - 1;
+	element->def = node->def + 1;
+	builder->path = lappend(builder->path, "list");
+	build_node(builder, element);
+	builder->path = list_delete_last(builder->path);
+	node->nleaves = element->nleaves;
+}
+
+static void
+build_array(Builder *builder, ParquetNode *node)
+{
+	int ndims = Max(node->ndims, 1);
+
+	build_list(builder, node, NODE_LIST, ndims,
+			   ndims > 1 ? node->type : node->type->element);
+}
+
+static void
+build_vector(Builder *builder, ParquetNode *node)
+{
+	TypeShape *number = palloc0_object(TypeShape);
+
+	number->kind = KIND_FLOAT4;
+	build_list(builder, node, NODE_VECTOR, 1, number);
+}
+
+static void
+build_group(Builder *builder, ParquetNode *node)
+{
+	RowShape *fields = node->type->fields;
+
+	node->kind = NODE_GROUP;
+	node->nchildren = fields->ncolumns;
+	node->children = palloc0(sizeof(ParquetNode) * fields->ncolumns);
+	for (int i = 0; i < fields->ncolumns; i++)
+	{
+		ParquetNode *child = &node->children[i];
+
+		child->name = name_in_utf8(fields->columns[i].name);
+		child->attno = fields->columns[i].attnum - 1;
+		child->optional = true;
+		child->column = node->column;
+		child->rep = node->rep;
+		child->type = &fields->columns[i].type;
+		child->def = node->def;
+		if (child->type->kind == KIND_ARRAY)
+			child->ndims =
+				Max(TupleDescAttr(fields->desc, child->attno)->attndims, 1);
+		build_node(builder, child);
+		node->nleaves += child->nleaves;
+	}
+}
+
+/*
+ * Fills a node of which the caller set name, type and, from its parent, the
+ * levels and dimensions.
+ */
+static void
+build_node(Builder *builder, ParquetNode *node)
+{
+	const ParquetColumn *column = builder->column;
+	bool as_text = parquet_form_of(column, node->type).kind == FORM_STRING ||
+				   (column->lossy == LOSSY_STRING &&
+					parquet_has_unholdable(column, &column->shape->type));
+
+	check_stack_depth();
+	builder->writer->nelements++;
+	if (node->optional)
+		node->def++;
+	if (node->def > MAX_LEVELS)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("type of column \"%s\" nests too deeply for "
+							   "format \"parquet\"",
+							   builder->column->shape->name)));
+	node->first_leaf = builder->next_leaf;
+	builder->path = lappend(builder->path, (char *) node->name);
+	if (!as_text && node->type->kind == KIND_ARRAY)
+		build_array(builder, node);
+	else if (!as_text && node->type->kind == KIND_VECTOR)
+		build_vector(builder, node);
+	else if (!as_text && node->type->kind == KIND_COMPOSITE &&
+			 node->type->fields->ncolumns > 0)
+		build_group(builder, node);
+	else
+	{
+		build_leaf(builder, node, as_text);
+		builder->next_leaf++;
+	}
+	builder->path = list_delete_last(builder->path);
+}
+
+static void
+build_columns(ParquetWriter *writer)
+{
+	Builder builder = {writer};
+
+	writer->nelements = 1; /* the root */
+	for (int i = 0; i < writer->ncolumns; i++)
+	{
+		ParquetColumn *column = &writer->columns[i];
+		ParquetNode	  *node = &column->node;
+		ColumnShape	  *shape = &writer->shape->columns[i];
+
+		memset(node, 0, sizeof(*node));
+		node->name = name_in_utf8(shape->name);
+		node->attno = shape->attnum - 1;
+		node->field_id = shape->attnum;
+		node->optional =
+			!shape->not_null ||
+			(column->lossy == LOSSY_NULL &&
+			 (column->is_named || may_become_null(column, &shape->type)));
+		node->type = &shape->type;
+		node->column = column;
+		node->ndims =
+			TupleDescAttr(writer->shape->desc, node->attno)->attndims;
+		builder.column = column;
+		build_node(&builder, node);
+	}
+	writer->nleaves = builder.next_leaf;
+}
+
+void
+schema_build(ParquetWriter *writer)
+{
+	writer->leaves = NULL;
+	build_columns(writer); /* counts the leaves */
+	writer->leaves = palloc0(mul_size(sizeof(ParquetLeaf), writer->nleaves));
+	build_columns(writer);
+}

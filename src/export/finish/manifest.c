@@ -1,0 +1,265 @@
+/*
+ * manifest.c
+ *		_manifest.json: what an export is, and what its files must be.
+ *
+ * Nothing in it is ever trusted again: resuming and incremental exports look
+ * at the job tables only.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "export/job/job.h"
+
+#define MANIFEST_VERSION 1
+
+/* A string as JSON, in UTF-8 whatever the database's encoding is. */
+static void
+append_text(StringInfo out, const char *text)
+{
+	JsonStyle style = json_style_default();
+
+	json_string(out, &style, text, strlen(text));
+}
+
+static void
+append_member(StringInfo out, const char *name, const char *text)
+{
+	appendStringInfo(out, ",\n  \"%s\": ", name);
+	if (text)
+		append_text(out, text);
+	else
+		appendStringInfoString(out, "null");
+}
+
+static void
+append_texts(StringInfo out, const List *texts)
+{
+	ListCell *cell;
+
+	appendStringInfoChar(out, '[');
+	foreach (cell, texts)
+	{
+		if (foreach_current_index(cell) > 0)
+			appendStringInfoString(out, ", ");
+		append_text(out, lfirst(cell));
+	}
+	appendStringInfoChar(out, ']');
+}
+
+char *
+manifest_describe(RowShape *shape)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, '[');
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+
+		appendStringInfoString(&out, i > 0 ? ", {\"name\": " : "{\"name\": ");
+		append_text(&out, column->name);
+		appendStringInfoString(&out, ", \"type\": ");
+		append_text(&out, type_shape_name(&column->type));
+		appendStringInfo(&out, ", \"nullable\": %s}",
+						 column->not_null ? "false" : "true");
+	}
+	appendStringInfoChar(&out, ']');
+	return out.data;
+}
+
+char *
+part_file_path(const FinishedPart *part)
+{
+	return part->location ? psprintf("%s/%s", part->location, part->file)
+						  : part->file;
+}
+
+static void
+append_part(StringInfo out, const FinishedPart *part)
+{
+	appendStringInfo(out, "{\"part\": %d, \"file\": ", part->plan.number);
+	/* as it is found from here */
+	append_text(out, part->location ? part_file_path(part)
+									: destination_file_name(part->file));
+	appendStringInfoString(out, ", \"relation\": ");
+	append_text(out, part->name);
+	appendStringInfo(
+		out,
+		", \"first_block\": %u, \"end_block\": %u, \"rows\": " INT64_FORMAT
+		", \"bytes\": " INT64_FORMAT ", \"bytes_stored\": " INT64_FORMAT,
+		part->plan.first_block, part->plan.end_block, part->rows, part->bytes,
+		part->bytes_stored);
+	if (part->crc32c >= 0)
+		appendStringInfo(out, ", \"crc32c\": \"%08x\"", (uint32) part->crc32c);
+	if (part->made_null > 0)
+		appendStringInfo(out, ", \"made_null\": " INT64_FORMAT,
+						 part->made_null);
+	appendStringInfo(out, ", \"%s\": \"%s\"}", part->checksum.method->name,
+					 checksum_hex(&part->checksum));
+}
+
+static void
+append_settings(StringInfo out, List *settings)
+{
+	appendStringInfoString(out, ",\n  \"settings\": {");
+	for (int i = 0; i + 1 < list_length(settings); i += 2)
+	{
+		if (i > 0)
+			appendStringInfoString(out, ", ");
+		append_text(out, list_nth(settings, i));
+		appendStringInfoString(out, ": ");
+		append_text(out, list_nth(settings, i + 1));
+	}
+	appendStringInfoChar(out, '}');
+}
+
+/* Sums, as members of an object: each after a comma and what separates. */
+static void
+append_totals(StringInfo out, const char *separator, const List *parts)
+{
+	int64			rows = 0;
+	int64			bytes = 0;
+	int64			bytes_stored = 0;
+	int64			made_null = 0;
+	const ListCell *cell;
+
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		rows += part->rows;
+		bytes += part->bytes;
+		bytes_stored += part->bytes_stored;
+		made_null += part->made_null;
+	}
+	appendStringInfo(out,
+					 ",%s\"rows\": " INT64_FORMAT ",%s\"bytes\": " INT64_FORMAT
+					 ",%s\"bytes_stored\": " INT64_FORMAT,
+					 separator, rows, separator, bytes, separator,
+					 bytes_stored);
+	if (made_null > 0)
+		appendStringInfo(out, ",%s\"made_null\": " INT64_FORMAT, separator,
+						 made_null);
+}
+
+static void
+append_parts(StringInfo out, const List *parts)
+{
+	const ListCell *cell;
+
+	appendStringInfoString(out, ",\n  \"parts\": [");
+	foreach (cell, parts)
+	{
+		CHECK_FOR_INTERRUPTS();
+		appendStringInfoString(
+			out, foreach_current_index(cell) > 0 ? ",\n    " : "\n    ");
+		append_part(out, lfirst(cell));
+	}
+	appendStringInfoString(out, "\n  ]");
+}
+
+static void
+append_tables(StringInfo out, const Job *job, const List *parts)
+{
+	const ListCell *cell;
+
+	appendStringInfoString(out, ",\n  \"tables\": [");
+	foreach (cell, job->sources)
+	{
+		const JobSource *source = lfirst(cell);
+		List			*own = parts_of_source(parts, source->number);
+
+		CHECK_FOR_INTERRUPTS();
+		appendStringInfoString(
+			out, foreach_current_index(cell) > 0 ? ",\n    " : "\n    ");
+		appendStringInfoString(out, "{\"source\": ");
+		append_text(out, source->name);
+		appendStringInfoString(out, ", \"folder\": ");
+		append_text(out, source->folder);
+		appendStringInfo(out, ", \"parts\": %d", list_length(own));
+		append_totals(out, " ", own);
+		appendStringInfoChar(out, '}');
+		list_free(own);
+	}
+	appendStringInfoString(out, "\n  ]");
+}
+
+/* Which export this is. */
+static void
+append_identity(StringInfo out, const Job *job)
+{
+	appendStringInfo(out, "{\n  \"version\": %d,\n  \"job\": " INT64_FORMAT,
+					 MANIFEST_VERSION, job->id);
+	append_member(out, "uuid", job->uuid);
+	append_member(out, "system_identifier",
+				  psprintf(UINT64_FORMAT, GetSystemIdentifier()));
+	append_member(out, "database", get_database_name(MyDatabaseId));
+	if (job->publication)
+		append_member(out, "publication", job->publication);
+}
+
+/* How and when its files were written. */
+static void
+append_output(StringInfo out, const Job *job)
+{
+	append_member(out, "format", job->format);
+	append_member(out, "compression", job->compression);
+	if (job->encrypt_to)
+	{
+		appendStringInfoString(out, ",\n  \"encrypt_to\": ");
+		append_texts(out, job->encrypt_to);
+	}
+	append_member(out, "encoding",
+				  job->row_format->canonical_settings
+					  ? "UTF8"
+					  : pg_encoding_to_char(job->options.row.encoding));
+	append_settings(out, job->settings);
+	appendStringInfo(out, ",\n  \"options\": %s", job->options_json);
+	append_member(out, "snapshot", job->snapshot);
+	append_member(out, "lsn", job->lsn);
+	if (job->slot)
+		append_member(out, "slot", job->slot);
+	append_member(out, "started", job->started);
+}
+
+char *
+manifest_build(const Job *job, const JobSource *source, const List *parts)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	append_identity(&out, job);
+	append_member(&out, "source", source->name);
+	appendStringInfo(&out, ",\n  \"columns\": %s",
+					 source->definition ? source->definition : "[]");
+	if (source->filter)
+		append_member(&out, "filter", source->filter);
+	append_output(&out, job);
+	append_totals(&out, "\n  ", parts);
+	append_parts(&out, parts);
+	appendStringInfoString(&out, "\n}\n");
+	return out.data;
+}
+
+char *
+manifest_build_common(const Job *job, const List *parts)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	append_identity(&out, job);
+	append_output(&out, job);
+	append_totals(&out, "\n  ", parts);
+	append_tables(&out, job, parts);
+	appendStringInfoString(&out, "\n}\n");
+	return out.data;
+}

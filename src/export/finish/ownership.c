@@ -1,0 +1,91 @@
+/*
+ * ownership.c
+ *		Whether an unfinished job's hidden directory is this server's.
+ *
+ * A copy of a cluster, from a base backup or by other means, has its jobs too,
+ * with the same numbers, uuids and system identifier.  What a copy of files does
+ * not have is the same files: the control file's inode, and the time when it was
+ * born, are the cluster's own for its life.  A copy of a whole disk has them;
+ * then the lock that a running job holds is what keeps it out.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "access/xlog.h"
+#include "access/xlog_internal.h"
+#include "catalog/pg_control.h"
+#include "miscadmin.h"
+
+#include "compat.h"
+#include "export/job/job.h"
+
+static char *
+cluster_token(void)
+{
+	struct statx st;
+
+	if (statx(AT_FDCWD, XLOG_CONTROL_FILE, 0, STATX_INO | STATX_BTIME, &st) !=
+		0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not stat file \"%s\": %m", XLOG_CONTROL_FILE)));
+	/* some file systems don't tell the birth */
+	if ((st.stx_mask & STATX_BTIME) == 0)
+		memset(&st.stx_btime, 0, sizeof(st.stx_btime));
+	return psprintf(UINT64_FORMAT " " UINT64_FORMAT " " INT64_FORMAT ".%09u",
+					GetSystemIdentifier(), (uint64) st.stx_ino,
+					(int64) st.stx_btime.tv_sec, st.stx_btime.tv_nsec);
+}
+
+static char *
+job_token(const Job *job)
+{
+	return psprintf("%s %u %s\n", job->uuid, MyDatabaseId, cluster_token());
+}
+
+pg_noreturn static void
+refuse(const Job *job, const FileRoot *root)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg(
+			 "directory \"%s/.outflow-%s\" is not known to be this server's",
+			 file_root_path(root), job->uuid),
+		 errdetail("A server with the same past has made it, such as the one "
+				   "that this one is a copy of."),
+		 errhint("If no other server uses it, remove it.")));
+}
+
+bool
+ownership_open(const Job *job, FileRoot *root, bool create)
+{
+	if (!file_temp_open(root, job->uuid, create))
+		return false;
+	switch (file_temp_claim(root, job_token(job)))
+	{
+		case FILE_CLAIMED:
+			break;
+		case FILE_FOREIGN:
+			refuse(job, root);
+		case FILE_LOCKED:
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("directory \"%s/.outflow-%s\" is in use by another "
+						"process",
+						file_root_path(root), job->uuid),
+				 errdetail("A server with the same past may run the job.")));
+	}
+	return true;
+}
+
+void
+ownership_join(const Job *job, FileRoot *root)
+{
+	(void) file_temp_open(root, job->uuid, true);
+	if (!file_temp_has_token(root, job_token(job)))
+		refuse(job, root);
+}

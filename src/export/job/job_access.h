@@ -1,0 +1,45 @@
+/*
+ * job_access.h
+ *		Statements on the job tables, for the files that write them.
+ *
+ * All of it works between job_access_begin() and job_access_end() only; what
+ * it returns lives until then, so callers copy what they keep.
+ */
+#ifndef OUTFLOW_JOB_ACCESS_H
+#define OUTFLOW_JOB_ACCESS_H
+
+#include "export/job/job.h"
+
+#define JOB_QUERY_ARGS 32
+
+typedef struct JobAccess
+{
+	Oid user;
+	int security_context;
+	int nestlevel;
+} JobAccess;
+
+extern void job_access_begin(JobAccess *access);
+extern void job_access_end(JobAccess *access);
+
+/* NOTIFY, when the transaction commits. */
+extern void job_announce(int64 id, JobState state);
+
+extern Oid job_table_oid(const char *name);
+
+/* Errors, in the name of what was called, where the tables can't be written. */
+extern void job_check_may_write(const char *name);
+
+/* Runs one statement and returns the number of rows. */
+extern uint64 job_query(const char *sql, int nargs, const Oid *types,
+						const Datum *values, const bool *nulls);
+
+/* A field of a result row: columns count from 1, NULL is NULL or NIL. */
+extern char *job_field(uint64 row, int column);
+extern int64 job_field_int(uint64 row, int column, int64 null_value);
+extern List *job_field_list(uint64 row, int column);
+
+extern List *text_array_to_list(Datum array);
+extern Datum text_array_from_list(const List *list);
+
+#endif /* OUTFLOW_JOB_ACCESS_H */

@@ -1,0 +1,211 @@
+/*
+ * job_lock.c
+ *		Who runs a job holds its lock until the process ends, however it ends.
+ *
+ * So a job that its row calls running, and whose lock is free, was
+ * interrupted.  The locks are advisory ones of a class of their own, out of
+ * reach of SQL's advisory lock functions.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+
+#include "export/job/job.h"
+#include "export/job/job_access.h"
+
+/* SQL's functions use the classes 1 and 2; the views know this one. */
+#define JOB_LOCK_CLASS 28518
+
+/* Of the places where exports go; and this one. */
+#define LOCATION_LOCK_CLASS 28519
+
+/* Others look at a lock for a moment only: try again before giving up. */
+#define TRIES		   50
+#define TRY_PAUSE_USEC 10000
+
+/* Job ids begin with 1. */
+#define SUBMISSION 0
+
+static void
+set_tag(LOCKTAG *tag, int64 id)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (id >> 32), (uint32) id,
+						 JOB_LOCK_CLASS);
+}
+
+static bool
+try_exclusive(int64 id, bool for_session)
+{
+	LOCKTAG tag;
+
+	set_tag(&tag, id);
+	for (int i = 0; i < TRIES; i++)
+	{
+		if (LockAcquire(&tag, ExclusiveLock, for_session, true) !=
+			LOCKACQUIRE_NOT_AVAIL)
+			return true;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(TRY_PAUSE_USEC);
+	}
+	return false;
+}
+
+bool
+job_lock_hold(int64 id)
+{
+	return try_exclusive(id, true);
+}
+
+void
+job_lock_share(int64 id)
+{
+	LOCKTAG tag;
+
+	set_tag(&tag, id);
+	(void) LockAcquire(&tag, ShareLock, true, false);
+}
+
+bool
+job_lock_exclude(int64 id)
+{
+	return try_exclusive(id, false);
+}
+
+bool
+job_lock_location(const char *location)
+{
+	uint64	hash = hash_bytes_extended((const unsigned char *) location,
+									   strlen(location), 0);
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32),
+						 (uint32) hash, LOCATION_LOCK_CLASS);
+	return LockAcquire(&tag, ExclusiveLock, false, true) !=
+		   LOCKACQUIRE_NOT_AVAIL;
+}
+
+bool
+job_is_live(int64 id)
+{
+	LOCKTAG tag;
+
+	set_tag(&tag, id);
+	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	(void) LockRelease(&tag, ShareLock, false);
+	return false;
+}
+
+void
+job_lock_submission(void)
+{
+	LOCKTAG tag;
+
+	set_tag(&tag, SUBMISSION);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+int
+job_holder(int64 id)
+{
+	LockData *locks = GetLockStatusData();
+
+	for (int i = 0; i < locks->nelements; i++)
+	{
+		LockInstanceData *lock = &locks->locks[i];
+		LOCKTAG			  tag;
+
+		set_tag(&tag, id);
+		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0 &&
+			(lock->holdMask & LOCKBIT_ON(ExclusiveLock)) != 0)
+			return lock->pid;
+	}
+	return 0;
+}
+
+static const struct
+{
+	const char *name;
+	LOCKMODE	mode;
+} tables[] = {{"job", RowExclusiveLock},
+			  {"source", AccessShareLock},
+			  {"part", RowExclusiveLock}};
+
+/*
+ * DROP EXTENSION asks for the extension before anything else.  If it had to
+ * wait for the tables, it would already hold what readers of the views need
+ * next, and they what it needs.
+ */
+static void
+lock_extension(void)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
+					   get_extension_oid("outflow", false), 0);
+	(void) LockAcquire(&tag, AccessShareLock, true, false);
+}
+
+/* The end of a process ends its session's locks only if it aborts something. */
+static void
+unlock_tables(int code, Datum arg)
+{
+	if (!IsTransactionOrTransactionBlock())
+		LockReleaseAll(DEFAULT_LOCKMETHOD, true);
+}
+
+void
+job_lock_tables(void)
+{
+	static bool registered = false;
+
+	if (!registered)
+		before_shmem_exit(unlock_tables, (Datum) 0);
+	registered = true;
+	lock_extension();
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		LockRelId id = {job_table_oid(tables[i].name), MyDatabaseId};
+
+		LockRelationIdForSession(&id, tables[i].mode);
+	}
+}
+
+bool
+job_try_lock_tables(void)
+{
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		if (!ConditionalLockRelationOid(job_table_oid(tables[i].name),
+										tables[i].mode))
+			return false;
+	}
+	return true;
+}
+
+bool
+job_try_lock_row(int64 id)
+{
+	const Oid	type = INT8OID;
+	const Datum value = Int64GetDatum(id);
+	JobAccess	access;
+	bool		locked;
+
+	if (!job_try_lock_tables())
+		return false;
+	job_access_begin(&access);
+	locked = job_query("SELECT FROM outflow.job WHERE job = $1 "
+					   "FOR UPDATE SKIP LOCKED",
+					   1, &type, &value, NULL) > 0;
+	job_access_end(&access);
+	return locked;
+}

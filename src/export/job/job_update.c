@@ -1,0 +1,378 @@
+/*
+ * job_update.c
+ *		What happens to a job's row after it was inserted, and questions about
+ *		several of them.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/async.h"
+#include "utils/builtins.h"
+#include "utils/pg_lsn.h"
+#include "utils/rel.h"
+
+#include "export/job/job.h"
+#include "export/job/job_access.h"
+
+void
+job_announce(int64 id, JobState state)
+{
+	char *payload = psprintf("{\"job\":" INT64_FORMAT ",\"state\":\"%s\"}", id,
+							 job_state_names[state]);
+
+	Async_Notify("outflow", payload);
+}
+
+void
+job_set_state(int64 id, JobState state, const JobError *error)
+{
+	const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID,
+						 TEXTOID, TEXTOID, TEXTOID};
+	Datum	  values[lengthof(types)];
+	bool	  nulls[lengthof(types)] = {false};
+	bool	  has_error = error && error->code != 0;
+	JobAccess access;
+
+	values[0] = Int64GetDatum(id);
+	values[1] = CStringGetTextDatum(job_state_names[state]);
+	for (int i = 2; i < lengthof(types); i++)
+		nulls[i] = !has_error;
+	if (has_error)
+	{
+		values[2] = CStringGetTextDatum(error->message);
+		values[3] = CStringGetTextDatum(unpack_sql_state(error->code));
+		values[4] = CStringGetTextDatum(error->detail);
+		values[5] = CStringGetTextDatum(error->hint);
+		nulls[4] = error->detail[0] == '\0';
+		values[6] = CStringGetTextDatum(error->context);
+		nulls[5] = error->hint[0] == '\0';
+		nulls[6] = error->context[0] == '\0';
+	}
+
+	job_access_begin(&access);
+	(void) job_query(
+		"UPDATE outflow.job SET state = $2, error = $3, error_code = $4, "
+		"error_detail = $5, error_hint = $6, error_context = $7, "
+		/* what stood in its way is worth knowing afterwards */
+		"waiting_for = CASE $2 WHEN 'interrupted' THEN waiting_for END, "
+		"started = CASE $2 WHEN 'running' THEN pg_catalog.clock_timestamp() "
+		"ELSE started END, "
+		"finished = CASE WHEN $2 = "
+		"ANY (ARRAY['queued', 'running']) THEN NULL "
+		"ELSE pg_catalog.clock_timestamp() END "
+		"WHERE job = $1",
+		lengthof(types), types, values, nulls);
+	job_access_end(&access);
+
+	job_announce(id, state);
+	ForceSyncCommit();
+}
+
+void
+job_set_waiting_for(int64 id, const char *text)
+{
+	const Oid	types[] = {INT8OID, TEXTOID};
+	const Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(text)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET waiting_for = $2, "
+					 "tried = pg_catalog.clock_timestamp() "
+					 "WHERE job = $1",
+					 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+}
+
+void
+job_end_waiting(int64 id, const char *text)
+{
+	const Oid	types[] = {INT8OID, TEXTOID};
+	const Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(text)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET waiting_for = NULL "
+					 "WHERE job = $1 AND waiting_for = $2",
+					 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+}
+
+void
+job_set_retry(int64 id, int part, const char *waiting_for, const char *error)
+{
+	const Oid	types[] = {INT8OID, TEXTOID, INT4OID, TEXTOID};
+	const Datum values[] = {Int64GetDatum(id),
+							CStringGetTextDatum(waiting_for),
+							Int32GetDatum(part), CStringGetTextDatum(error)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET retries = retries + 1, "
+					 "waiting_for = $2 WHERE job = $1",
+					 2, types, values, NULL);
+	(void) job_query("UPDATE outflow.part SET attempts = attempts + 1, "
+					 "error = $4 WHERE job = $1 AND part = $3",
+					 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+}
+
+void
+job_set_publishing(int64 id, bool publishing)
+{
+	const Oid	types[] = {INT8OID, BOOLOID};
+	const Datum values[] = {Int64GetDatum(id), BoolGetDatum(publishing)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET publishing = $2 "
+					 "WHERE job = $1",
+					 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+	ForceSyncCommit();
+}
+
+void
+job_set_slot(const Job *job, bool ready)
+{
+	const Oid	types[] = {INT8OID, BOOLOID, LSNOID, LSNOID};
+	const Datum values[] = {Int64GetDatum(job->id), BoolGetDatum(ready),
+							LSNGetDatum(job->slot_start),
+							LSNGetDatum(job->slot_restart)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET slot_ready = $2, "
+					 "slot_start = $3, slot_restart = $4 WHERE job = $1",
+					 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+	ForceSyncCommit();
+}
+
+static void
+record_definition(const Job *job, const JobSource *source)
+{
+	const Oid types[] = {INT8OID, INT4OID, TEXTOID};
+	Datum	  values[lengthof(types)];
+	Relation  rel = table_open(source->relid, AccessShareLock);
+	RowShape *shape =
+		source_shape(rel, source, job->row_format, CurrentMemoryContext);
+
+	values[0] = Int64GetDatum(job->id);
+	values[1] = Int32GetDatum(source->number);
+	values[2] = CStringGetTextDatum(manifest_describe(shape));
+	(void) job_query("UPDATE outflow.source SET definition = $3 "
+					 "WHERE job = $1 AND source = $2",
+					 lengthof(types), types, values, NULL);
+	row_shape_free(shape);
+	table_close(rel, NoLock);
+}
+
+void
+job_record_plan(const Job *job, const char *snapshot, XLogRecPtr lsn,
+				int parts)
+{
+	const Oid		types[] = {INT8OID, TEXTOID, LSNOID, INT4OID};
+	const Datum		values[] = {Int64GetDatum(job->id),
+								CStringGetTextDatum(snapshot), LSNGetDatum(lsn),
+								Int32GetDatum(parts)};
+	ListCell	   *cell;
+	JobAccess		access;
+	PinnedSettings *pinned;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET snapshot = $2, lsn = $3, "
+					 "parts_total = $4 WHERE job = $1",
+					 lengthof(types), types, values, NULL);
+	/* names of types are told as the parts' signatures have them */
+	pinned = settings_pin_canonical(CurrentMemoryContext);
+	foreach (cell, job->sources)
+		record_definition(job, lfirst(cell));
+	settings_unpin(pinned);
+	job_access_end(&access);
+}
+
+void
+job_record_manifest(int64 id, int source, const char *checksum)
+{
+	const Oid	types[] = {INT8OID, TEXTOID, INT4OID};
+	const Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(checksum),
+							Int32GetDatum(source)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	if (source < 0)
+		(void) job_query("UPDATE outflow.job SET manifest = $2 WHERE job = $1",
+						 2, types, values, NULL);
+	else
+		(void) job_query("UPDATE outflow.source SET manifest = $2 "
+						 "WHERE job = $1 AND source = $3",
+						 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+}
+
+void
+job_delete(int64 id)
+{
+	const Oid	type = INT8OID;
+	const Datum value = Int64GetDatum(id);
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("DELETE FROM outflow.part "
+					 "WHERE job = $1",
+					 1, &type, &value, NULL);
+	(void) job_query("DELETE FROM outflow.source "
+					 "WHERE job = $1",
+					 1, &type, &value, NULL);
+	(void) job_query("DELETE FROM outflow.job "
+					 "WHERE job = $1",
+					 1, &type, &value, NULL);
+	job_access_end(&access);
+}
+
+/* The ids of a query's rows, in the caller's context. */
+static int64 *
+query_ids(const char *sql, int nargs, const Oid *types, const Datum *values,
+		  int *count)
+{
+	MemoryContext context = CurrentMemoryContext;
+	JobAccess	  access;
+	int64		 *ids;
+
+	job_access_begin(&access);
+	*count = (int) job_query(sql, nargs, types, values, NULL);
+	ids = MemoryContextAlloc(context, sizeof(int64) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+		ids[i] = job_field_int(i, 1, 0);
+	job_access_end(&access);
+	return ids;
+}
+
+int64
+job_at_location(const char *location, int64 except, bool begun)
+{
+	const Oid	types[] = {TEXTOID, INT8OID, BOOLOID};
+	const Datum values[] = {CStringGetTextDatum(location),
+							Int64GetDatum(except), BoolGetDatum(begun)};
+	int			count;
+	int64	   *ids;
+
+	ids = query_ids(
+		"SELECT job FROM outflow.job "
+		"WHERE (location = $1 "
+		"OR starts_with(location, $1 || '/') "
+		"OR starts_with($1, location || '/')) "
+		"AND job <> $2 "
+		"AND state <> 'done' "
+		"AND (NOT $3 OR state = 'running' OR parts_total IS NOT NULL) "
+		"ORDER BY job LIMIT 1",
+		lengthof(types), types, values, &count);
+	return count > 0 ? ids[0] : 0;
+}
+
+int64
+job_referring_to(const char *location, int64 except)
+{
+	const Oid	types[] = {TEXTOID, INT8OID};
+	const Datum values[] = {CStringGetTextDatum(location),
+							Int64GetDatum(except)};
+	int			count;
+	int64	   *ids;
+
+	/* a candidate that is still to be proven may become a reference */
+	ids = query_ids("SELECT j.job FROM outflow.part AS p "
+					"JOIN outflow.job AS j ON j.job = p.job "
+					"WHERE (p.location = $1 "
+					"OR starts_with(p.location, $1 || '/')) "
+					"AND j.job <> $2 "
+					"AND (p.state = 'done' "
+					"OR j.options ->> 'carry' = 'reference') "
+					"ORDER BY j.job LIMIT 1",
+					lengthof(types), types, values, &count);
+	return count > 0 ? ids[0] : 0;
+}
+
+int
+job_count_running(int64 except)
+{
+	int	   count;
+	int	   live = 0;
+	int64 *ids;
+
+	ids = query_ids("SELECT job FROM outflow.job "
+					"WHERE state = 'running'",
+					0, NULL, NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (ids[i] != except && job_is_live(ids[i]))
+			live++;
+	}
+	return live;
+}
+
+void
+job_carried(int64 id, JobCarried *carried)
+{
+	const Oid	  type = INT8OID;
+	const Datum	  value = Int64GetDatum(id);
+	MemoryContext context = CurrentMemoryContext;
+	char		 *reasons;
+	JobAccess	  access;
+
+	job_access_begin(&access);
+	(void) job_query("SELECT sum(carried)::int, sum(redone)::int, "
+					 "pg_catalog.string_agg(reason || ' (' || redone || ')', "
+					 "', ' ORDER BY reason) FILTER (WHERE redone > 0), "
+					 "sum(made_null)::bigint "
+					 "FROM (SELECT p.reason, sum(p.made_null) AS made_null, "
+					 "count(*) FILTER (WHERE p.carried) AS carried, "
+					 "count(*) FILTER (WHERE p.redone) AS redone "
+					 "FROM outflow.part AS p WHERE p.job = $1 "
+					 "GROUP BY p.reason) AS r",
+					 1, &type, &value, NULL);
+	carried->carried = (int) job_field_int(0, 1, 0);
+	carried->redone = (int) job_field_int(0, 2, 0);
+	reasons = job_field(0, 3);
+	carried->made_null = job_field_int(0, 4, 0);
+	carried->reasons = reasons ? MemoryContextStrdup(context, reasons) : NULL;
+	job_access_end(&access);
+}
+
+void
+job_progress(int64 id, JobProgress *progress)
+{
+	const Oid	type = INT8OID;
+	const Datum value = Int64GetDatum(id);
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("SELECT count(*), coalesce(sum(rows), 0)::bigint, "
+					 "coalesce(sum(bytes), 0)::bigint FROM outflow.part "
+					 "WHERE job = $1 AND state = 'done'",
+					 1, &type, &value, NULL);
+	progress->parts_done = (int) job_field_int(0, 1, 0);
+	progress->rows = job_field_int(0, 2, 0);
+	progress->bytes = job_field_int(0, 3, 0);
+	job_access_end(&access);
+}
+
+char *
+job_waits(int64 id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	const Oid	  type = INT8OID;
+	const Datum	  value = Int64GetDatum(id);
+	JobAccess	  access;
+	char		 *text;
+
+	job_access_begin(&access);
+	(void) job_query("SELECT outflow.job_waiting_for($1)", 1, &type, &value,
+					 NULL);
+	text = job_field(0, 1);
+	if (text)
+		text = MemoryContextStrdup(context, text);
+	job_access_end(&access);
+	return text;
+}

@@ -1,0 +1,293 @@
+/*
+ * carry.c
+ *		Parts of an earlier run or export, and whether they still hold.
+ *
+ * A candidate is a part that was finished before, with its stamp.  Its file is
+ * kept if the stamp is valid under the present snapshot and the file is still
+ * the one that was stamped; otherwise its blocks are exported again.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/rel.h"
+
+#include "export/job/job.h"
+#include "export/proof/validity.h"
+
+/* Options that decide where files go, not what is in them. */
+static const char *const options_without_effect[] = {"carry", "checksum",
+													 "overwrite", "publish"};
+
+static void
+append_item(StringInfo text, const char *item)
+{
+	appendStringInfo(text, " %zu:%s", strlen(item), item);
+}
+
+static void
+append_items(StringInfo text, const List *items)
+{
+	ListCell *cell;
+
+	appendStringInfo(text, " %d", list_length(items));
+	foreach (cell, items)
+		append_item(text, lfirst(cell));
+}
+
+static char *
+effective_options(const Job *job)
+{
+	Datum options =
+		DirectFunctionCall1(jsonb_in, CStringGetDatum(job->options_json));
+
+	for (int i = 0; i < lengthof(options_without_effect); i++)
+		options = DirectFunctionCall2(
+			jsonb_delete, options,
+			CStringGetTextDatum(options_without_effect[i]));
+	return JsonbToCString(NULL, &DatumGetJsonbP(options)->root, 0);
+}
+
+/* What the output is besides the rows: each job's own choice. */
+static char *
+describe_output(const Job *job, const JobSource *source, RowShape *shape)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	append_item(&text, job->format);
+	append_item(&text, job->compression);
+	append_items(&text, job->encrypt_to);
+	append_item(&text, effective_options(job));
+	/* other formats are the same under all settings */
+	if (!job->row_format->canonical_settings)
+		append_items(&text, job->settings);
+	append_item(&text, manifest_describe(shape));
+	append_item(&text, source->filter ? source->filter : "");
+	return text.data;
+}
+
+/* The exported columns as the leaf numbers them. */
+static Bitmapset *
+columns_of_leaf(const RowShape *shape, Relation leaf)
+{
+	Bitmapset *columns = NULL;
+
+	for (int i = 0; i < shape->ncolumns; i++)
+		columns = bms_add_member(columns, get_attnum(RelationGetRelid(leaf),
+													 shape->columns[i].name));
+	/* none is not the same as all */
+	return columns ? columns : bms_make_singleton(0);
+}
+
+const char *
+carry_signature(const Job *job, const JobSource *source, RowShape *shape,
+				Relation leaf, Node *filter, Signature *signature)
+{
+	if (job->options.row_security)
+		return "row security may hide rows";
+	return signature_of(signature, leaf, columns_of_leaf(shape, leaf), filter,
+						describe_output(job, source, shape));
+}
+
+List *
+carry_candidates(const Job *job)
+{
+	List	 *candidates = NIL;
+	ListCell *cell;
+
+	if (job->parts_total >= 0)
+		return parts_load(job->id);
+	if (job->base == 0)
+		return NIL;
+	foreach (cell, parts_load(job->base))
+	{
+		FinishedPart *part = lfirst(cell);
+
+		/* a leaf is one table's only, but the base may number it otherwise */
+		part->plan.source = ANY_SOURCE;
+		if (part->done)
+			candidates = lappend(candidates, part);
+	}
+	return candidates;
+}
+
+static bool
+has_part_of(const List *parts, const List *leaves)
+{
+	const ListCell *cell;
+
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		if (list_member_oid(leaves, part->plan.relid))
+			return true;
+	}
+	return false;
+}
+
+void
+carry_check_base(const Job *job)
+{
+	List	 *parts;
+	ListCell *cell;
+
+	if (job->base == 0)
+		return;
+	parts = parts_load(job->base);
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		Relation   rel = relation_open(source->relid, NoLock);
+		bool	   found = has_part_of(parts, source_leaves(rel));
+
+		CHECK_FOR_INTERRUPTS();
+		relation_close(rel, NoLock);
+		if (!found)
+			ereport(WARNING, (errmsg("nothing of table %s can be carried over",
+									 source->name),
+							  errdetail("Export job " INT64_FORMAT
+										", the base, has no part of it.",
+										job->base)));
+	}
+}
+
+bool
+carry_refers(const Job *job, const FinishedPart *candidate)
+{
+	/* what this very export replaces can't be referred to */
+	return job->options.carry == CARRY_REFERENCE && candidate->location &&
+		   strcmp(candidate->location, job->location) != 0;
+}
+
+FileRoot *
+carry_open(const FinishedPart *part)
+{
+	return destination_open_known(part->location, false);
+}
+
+static bool
+is_referable(const FinishedPart *candidate)
+{
+	FileRoot *from = carry_open(candidate);
+	bool	  stored;
+
+	if (from == NULL)
+		return false;
+	stored = part_is_stored(from, FILE_FINAL, candidate);
+	file_root_close(from);
+	return stored;
+}
+
+/* Puts the candidate's file where the part's belongs, if it is elsewhere. */
+static bool
+fetch_file(const FinishedPart *candidate, FileRoot *root, const char *name)
+{
+	FileRoot *from;
+	FileRoot *folder;
+	bool	  found;
+
+	if (candidate->location == NULL)
+		return strcmp(candidate->file, name) == 0;
+	from = carry_open(candidate);
+	if (from == NULL)
+		return false;
+	folder = destination_folder_of(from, candidate->file);
+	found = folder && file_carry(root, destination_file_name(name), folder,
+								 destination_file_name(candidate->file));
+	destination_folder_close(folder, from);
+	file_root_close(from);
+	return found;
+}
+
+static const char *
+judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
+	  Snapshot snapshot)
+{
+	JobSource  *source = list_nth(job->sources, part->source);
+	Relation	rel = source_open(source->relid, source->name, source->columns,
+								  job->options.row_security);
+	Relation	leaf = relation_open(part->relid, AccessShareLock);
+	Node	   *filter = NULL;
+	RowShape   *shape;
+	Stamp		stamp;
+	Signature	signature;
+	const char *trouble;
+
+	source_check_leaf(leaf, rel);
+	shape = source_shape(rel, source, job->row_format, CurrentMemoryContext);
+	planned_check(source, rel, leaf, shape);
+	if (source->filter)
+		filter = filter_plan(source->filter, rel);
+	trouble = carry_signature(job, source, shape, leaf, filter, &signature);
+	if (trouble == NULL)
+	{
+		Verdict verdict;
+
+		stamp_from_text(&stamp, candidate->stamp);
+		verdict = validity_check(&stamp, leaf, snapshot, &signature, NULL);
+		if (!verdict_is_valid(verdict))
+			trouble = verdict_reason(verdict);
+	}
+	row_shape_free(shape);
+	relation_close(leaf, NoLock);
+	relation_close(rel, NoLock);
+	return trouble;
+}
+
+/* NULL when the candidate's file may stay, or the reason why not. */
+static const char *
+keep_file(const Job *job, const PlannedPart *part,
+		  const FinishedPart *candidate, FileRoot *root, Snapshot snapshot)
+{
+	FinishedPart kept = *candidate;
+	const char	*trouble;
+	bool		 holds;
+
+	if (candidate->stamp == NULL)
+		return candidate->reason ? candidate->reason
+								 : "the part was not stamped by this cluster";
+	if (job->options.checksum == checksum_find("sha256") &&
+		candidate->checksum.method != job->options.checksum)
+		return "its file has no sha256";
+	trouble = judge(job, part, candidate, snapshot);
+	if (trouble)
+		return trouble;
+	kept.file = part_file(job, part);
+	if (carry_refers(job, candidate))
+		holds = is_referable(candidate);
+	else
+		holds = fetch_file(candidate, root, kept.file) &&
+				part_is_stored(root, FILE_TEMP, &kept);
+	return holds ? NULL : "its file is missing or was changed";
+}
+
+bool
+carry_or_export(const PartContext *context, const PlannedPart *part,
+				const FinishedPart *candidate, PartResult *result)
+{
+	PinnedSettings *pinned = settings_pin_job(context->job);
+	const char	   *trouble = NULL;
+	bool			kept = false;
+
+	rights_check_running(context->job->owner);
+	if (candidate && candidate->file)
+	{
+		trouble = keep_file(context->job, part, candidate, context->root,
+							context->snapshot);
+		kept = (trouble == NULL);
+	}
+	if (!kept)
+	{
+		part_export(context, part, result);
+		if (result->reason == NULL)
+			result->reason = trouble;
+	}
+	settings_unpin(pinned);
+	return kept;
+}

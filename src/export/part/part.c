@@ -1,0 +1,199 @@
+/*
+ * part.c
+ *		Exports one part: a range of a relation's blocks, under a snapshot,
+ *		to one durable file.  The rows' way into it is in part_rows.c.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "pgstat.h"
+#include "utils/backend_progress.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "export/part/part_scan.h"
+
+static void
+add_fact(PartScan *scan, char *name, char *value)
+{
+	scan->options.metadata = lappend(scan->options.metadata, name);
+	scan->options.metadata = lappend(scan->options.metadata, value);
+}
+
+/* Facts that a file may carry, so that it explains itself. */
+static void
+describe_part(PartScan *scan)
+{
+	scan->options.metadata = NIL;
+	add_fact(scan, "outflow.job", psprintf(INT64_FORMAT, scan->job->id));
+	add_fact(scan, "outflow.uuid", scan->job->uuid);
+	add_fact(scan, "outflow.source", scan->source->name);
+	add_fact(scan, "outflow.part", psprintf("%d", scan->part->number));
+	add_fact(scan, "outflow.snapshot",
+			 unconstify(char *, scan->result->snapshot));
+}
+
+char *
+part_file(const Job *job, const PlannedPart *part)
+{
+	JobSource *source = list_nth(job->sources, part->source);
+
+	return psprintf("%s%spart-%06d.%s%s%s", source->folder,
+					source->folder[0] ? "/" : "", part->number,
+					job->row_format->extension, job->compress->extension,
+					job->encrypt_to != NIL ? ".age" : "");
+}
+
+/* Builds the chain from its end and opens the encoder in front of it. */
+static void
+open_chain(PartScan *scan)
+{
+	const Job  *job = scan->job;
+	PartResult *result = scan->result;
+	bool		encrypted = job->encrypt_to != NIL;
+
+	result->file = part_file(job, scan->part);
+	scan->chain =
+		file_new(scan->context->root, destination_file_name(result->file));
+	scan->chain =
+		meter_new(scan->chain, &result->stored, false, job->options.checksum);
+	if (encrypted)
+		scan->chain = age_new(scan->chain, job->recipients);
+	scan->chain = job->compress->compressor(scan->chain, job->compress_level);
+	scan->chain = meter_new(scan->chain, &result->plain, !encrypted, NULL);
+	initStringInfo(&scan->out);
+	scan->options = job->options.row;
+	scan->options.drain = part_drain_rows;
+	scan->options.drain_arg = scan;
+	scan->options.made_null = &result->made_null;
+	scan->options.place = &scan->place;
+	scan->options.learned = &scan->source->learned;
+	scan->options.learned_context = GetMemoryChunkContext(scan->source);
+	describe_part(scan);
+	scan->encoder =
+		job->row_format->open(scan->shape, &scan->options, &scan->out);
+}
+
+/* Opens the relations under the part's locks and checks rights once more. */
+static void
+open_relations(PartScan *scan)
+{
+	Oid relid = scan->part->relid;
+
+	scan->root =
+		source_open(scan->source->relid, scan->source->name,
+					scan->source->columns, scan->job->options.row_security);
+	scan->leaf = relation_open(relid, AccessShareLock);
+	source_check_leaf(scan->leaf, scan->root);
+	scan->leaf_name = source_name(relid);
+	scan->shape = source_shape(scan->root, scan->source, scan->job->row_format,
+							   CurrentMemoryContext);
+	planned_check(scan->source, scan->root, scan->leaf, scan->shape);
+	for (int i = 0; i < scan->shape->ncolumns; i++)
+		scan->last_attribute =
+			Max(scan->last_attribute, scan->shape->columns[i].attnum);
+	if (relid != scan->source->relid)
+	{
+		TupleConversionMap *conversion = convert_tuples_by_name(
+			RelationGetDescr(scan->leaf), RelationGetDescr(scan->root));
+
+		if (conversion)
+		{
+			scan->map = conversion->attrMap;
+			scan->mapped = MakeSingleTupleTableSlot(
+				RelationGetDescr(scan->root), &TTSOpsVirtual);
+		}
+	}
+	scan->slot = table_slot_create(scan->leaf, NULL);
+	if (scan->source->filter)
+		scan->filter_tree = filter_plan(scan->source->filter, scan->root);
+}
+
+static const char *
+sign(PartScan *scan, Signature *signature)
+{
+	return carry_signature(scan->job, scan->source, scan->shape, scan->leaf,
+						   scan->filter_tree, signature);
+}
+
+/* Before the scan, and before anything that is signed is looked up for it. */
+static void
+begin_stamp(PartScan *scan)
+{
+	const PlannedPart *part = scan->part;
+	Signature		   signature;
+
+	scan->result->reason = sign(scan, &signature);
+	stamp_begin(&scan->stamp, scan->leaf, part->first_block, part->end_block,
+				scan->context->snapshot, &signature);
+	digest_begin(&scan->digest);
+}
+
+/* After the scan, while the snapshot is still held. */
+static void
+end_stamp(PartScan *scan)
+{
+	PartResult *result = scan->result;
+	Signature	signature;
+
+	/* types and functions can be redefined under the eyes of a scan */
+	AcceptInvalidationMessages();
+	if (result->reason == NULL)
+		result->reason = sign(scan, &signature);
+	if (result->reason == NULL &&
+		memcmp(&signature, &scan->stamp.signature, sizeof(Signature)) != 0)
+		result->reason = "a definition was changed while the part was read";
+	if (!stamp_end(&scan->stamp, &scan->digest) && result->reason == NULL)
+		result->reason = "old_snapshot_threshold was set";
+	result->lsn = scan->stamp.lsn;
+	if (result->reason == NULL)
+		result->stamp = stamp_to_text(&scan->stamp);
+}
+
+static void
+close_relations(PartScan *scan)
+{
+	ExecDropSingleTupleTableSlot(scan->slot);
+	if (scan->mapped)
+		ExecDropSingleTupleTableSlot(scan->mapped);
+	relation_close(scan->leaf, NoLock);
+	relation_close(scan->root, NoLock);
+}
+
+void
+part_export(const PartContext *context, const PlannedPart *part,
+			PartResult *result)
+{
+	const Job *job = context->job;
+	PartScan   scan = {
+		  .context = context, .job = job, .part = part, .result = result};
+
+	memset(result, 0, sizeof(PartResult));
+	result->snapshot = context->snapshot_text;
+	scan.source = list_nth(job->sources, part->source);
+	scan.row_context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow export row", ALLOCSET_DEFAULT_SIZES);
+	file_root_check_place(context->root);
+	open_relations(&scan);
+	part_begin_progress(part->relid);
+
+	begin_stamp(&scan);
+	part_open_filter(&scan);
+	open_chain(&scan);
+	part_export_rows(&scan);
+	end_stamp(&scan);
+	add_fact(&scan, "outflow.lsn",
+			 psprintf("%X/%X", LSN_FORMAT_ARGS(result->lsn)));
+	part_close_encoder(&scan);
+	part_flush_rows(&scan);
+	sink_finish(scan.chain);
+	/* what compression and encryption had held back */
+	part_spend_stored(&scan);
+	sink_cleanup(scan.chain);
+
+	pgstat_progress_end_command();
+	close_relations(&scan);
+}

@@ -1,0 +1,55 @@
+/*
+ * part_scan.h
+ *		A part while it is exported: what part.c opens and part_rows.c reads.
+ */
+#ifndef OUTFLOW_PART_SCAN_H
+#define OUTFLOW_PART_SCAN_H
+
+#include "access/tupconvert.h"
+#include "executor/executor.h"
+#include "export/job/job.h"
+
+typedef struct PartScan
+{
+	const PartContext *context;
+	const Job		  *job;
+	const PlannedPart *part;
+	JobSource		  *source;
+	Relation		   root;
+	Relation		   leaf;
+	char			  *leaf_name; /* as users write it */
+	RowShape		  *shape;
+	RowEncoder		  *encoder;
+	bool			   encoding; /* a row, not filtering it */
+	ItemPointerData	   place;	 /* of the row at hand, in the leaf */
+	Sink			  *chain;
+	RowFormatOptions   options; /* the job's, with facts of this part */
+	StringInfoData	   out;
+	MemoryContext	   row_context;
+	TupleTableSlot	  *slot;   /* of the leaf */
+	TupleTableSlot	  *mapped; /* of the root, if it is laid out otherwise */
+	AttrMap			  *map;
+	Node			  *filter_tree;	   /* NULL for none */
+	ExprState		  *filter;		   /* NULL if every row passes */
+	ExprContext		  *filter_context; /* NULL for none */
+	int				   last_attribute; /* that is exported */
+	Stamp			   stamp;
+	Digest			   digest;
+	uint64			   stored; /* bytes that the throttle knows of */
+	PartResult		  *result;
+} PartScan;
+
+extern void part_open_filter(PartScan *scan);
+extern void part_begin_progress(Oid relid);
+extern void part_export_rows(PartScan *scan);
+
+/* What the encoder held back. */
+extern void part_close_encoder(PartScan *scan);
+/* Hands what is encoded to the chain. */
+extern void part_flush_rows(PartScan *scan);
+/* The same for a format whose rows may pass 1 GB, inside of its row(). */
+extern void part_drain_rows(void *arg, StringInfo out);
+/* Waits as long as outflow.rate_limit wants for what was stored since. */
+extern void part_spend_stored(PartScan *scan);
+
+#endif /* OUTFLOW_PART_SCAN_H */

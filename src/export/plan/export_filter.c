@@ -1,0 +1,161 @@
+/*
+ * export_filter.c
+ *		The "filter" argument: a WHERE expression over one table's columns.
+ *
+ * It is parsed in the caller's session and kept as text with every name
+ * qualified, so that it means the same in every worker and every resume.  What
+ * it calls must give the same answer whenever it is asked.
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_clause.h"
+#include "parser/parse_collate.h"
+#include "parser/parse_node.h"
+#include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/rel.h"
+#include "utils/ruleutils.h"
+
+#include "compat.h"
+#include "export/job/job.h"
+
+static void
+refuse(const char *detail)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("invalid filter"), errdetail("%s", detail)));
+}
+
+/* The expression alone: whatever else a SELECT could have is refused. */
+static Node *
+parse_expression(const char *text)
+{
+	List *parsed =
+		raw_parser(psprintf("SELECT WHERE %s", text), RAW_PARSE_DEFAULT);
+	SelectStmt *select;
+	SelectStmt *plain = makeNode(SelectStmt);
+
+	if (list_length(parsed) != 1)
+		refuse("It must be one expression.");
+	select = (SelectStmt *) linitial_node(RawStmt, parsed)->stmt;
+	if (!IsA(select, SelectStmt) || select->whereClause == NULL)
+		refuse("It must be one expression.");
+	plain->whereClause = select->whereClause;
+	plain->limitOption = select->limitOption;
+	if (!equal(select, plain))
+		refuse("It must be an expression without further clauses.");
+	return select->whereClause;
+}
+
+/* Only columns: rows as a whole and system columns differ between leaves. */
+static void
+check_attributes(Node *filter)
+{
+	Bitmapset *attributes = NULL;
+	int		   member = -1;
+
+	pull_varattnos(filter, 1, &attributes);
+	while ((member = bms_next_member(attributes, member)) >= 0)
+	{
+		if (member + FirstLowInvalidHeapAttributeNumber <= 0)
+			refuse("It must not use system columns or whole rows.");
+	}
+}
+
+static Node *
+transform(const char *text, Relation rel)
+{
+	ParseState		   *pstate = make_parsestate(NULL);
+	ParseNamespaceItem *item = addRangeTableEntryForRelation(
+		pstate, rel, AccessShareLock, NULL, false, true);
+	Node *filter;
+
+	addNSItemToQuery(pstate, item, false, true, true);
+	filter = transformWhereClause(pstate, parse_expression(text),
+								  EXPR_KIND_WHERE, "filter");
+	assign_expr_collations(pstate, filter);
+	if (pstate->p_hasSubLinks)
+		refuse("It must not hold subqueries.");
+	if (contain_mutable_functions(filter))
+		refuse("Its functions and operators must be immutable.");
+	check_attributes(filter);
+	free_parsestate(pstate);
+	return filter;
+}
+
+static void
+check_filter_rights(Node *filter, Relation rel)
+{
+	Oid		   relid = RelationGetRelid(rel);
+	Bitmapset *attributes = NULL;
+	int		   member = -1;
+
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+		return;
+	pull_varattnos(filter, 1, &attributes);
+	while ((member = bms_next_member(attributes, member)) >= 0)
+	{
+		if (pg_attribute_aclcheck(relid,
+								  member + FirstLowInvalidHeapAttributeNumber,
+								  GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+			aclcheck_error(ACLCHECK_NO_PRIV,
+						   get_relkind_objtype(rel->rd_rel->relkind),
+						   RelationGetRelationName(rel));
+	}
+}
+
+PinnedSettings *
+filter_pin_settings(void)
+{
+	/* what else an expression's text depends on, written or read */
+	static const struct
+	{
+		const char *name;
+		const char *value;
+	} settings[] = {{"search_path", "pg_catalog, pg_temp"},
+					{"standard_conforming_strings", "on"},
+					{"transform_null_equals", "off"}};
+	PinnedSettings *pinned = settings_pin_canonical(CurrentMemoryContext);
+
+	for (int i = 0; i < lengthof(settings); i++)
+		(void) set_config_option(settings[i].name, settings[i].value,
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
+	return pinned;
+}
+
+Node *
+filter_plan(const char *text, Relation rel)
+{
+	PinnedSettings *pinned = filter_pin_settings();
+	Node		   *filter = transform(text, rel);
+
+	settings_unpin(pinned);
+	check_filter_rights(filter, rel);
+	return (Node *) expression_planner(
+		(Expr *) expand_virtual_columns(filter, rel));
+}
+
+char *
+filter_qualify(const char *text, Relation rel)
+{
+	Node		   *filter = transform(text, rel);
+	PinnedSettings *pinned;
+	char		   *qualified;
+
+	check_filter_rights(filter, rel);
+	pinned = filter_pin_settings();
+	qualified =
+		deparse_expression(filter,
+						   deparse_context_for(RelationGetRelationName(rel),
+											   RelationGetRelid(rel)),
+						   false, false);
+	settings_unpin(pinned);
+	return qualified;
+}

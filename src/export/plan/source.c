@@ -1,0 +1,371 @@
+/*
+ * source.c
+ *		What may be exported, by whom, and in which shape.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/table.h"
+#include "access/xlog.h"
+#include "catalog/catalog.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "export/job/job.h"
+#include "option.h"
+
+void
+source_check_server(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("exports can't run on a standby"),
+				 errdetail("A job keeps its progress in tables, and a standby "
+						   "can't write.")));
+	settings_check_limits();
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to export to files of the server"),
+				 errhint("Only roles with privileges of the "
+						 "\"pg_write_server_files\" role may do this.")));
+}
+
+static void
+refuse(Relation rel, const char *reason)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("cannot export \"%s\"", RelationGetRelationName(rel)),
+			 errdetail("%s", reason),
+			 errhint("Tables, partitioned tables and materialized "
+					 "views can be exported.")));
+}
+
+/* Refuses kinds of relations that no heap scan can read. */
+static void
+check_kind(Relation rel)
+{
+	switch (rel->rd_rel->relkind)
+	{
+		case RELKIND_RELATION:
+		case RELKIND_MATVIEW:
+		case RELKIND_PARTITIONED_TABLE:
+			break;
+		case RELKIND_VIEW:
+			refuse(rel, "It is a view.");
+			break;
+		case RELKIND_FOREIGN_TABLE:
+			refuse(rel, "It is a foreign table.");
+			break;
+		case RELKIND_SEQUENCE:
+			refuse(rel, "It is a sequence.");
+			break;
+		case RELKIND_INDEX:
+		case RELKIND_PARTITIONED_INDEX:
+			refuse(rel, "It is an index.");
+			break;
+		case RELKIND_COMPOSITE_TYPE:
+			refuse(rel, "It is a composite type.");
+			break;
+		default:
+			refuse(rel, "It is not a table.");
+			break;
+	}
+	if (IsSystemRelation(rel) || IsCatalogNamespace(RelationGetNamespace(rel)))
+		refuse(rel, "It is a system catalog.");
+	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		refuse(rel, "It is a temporary table, which only its session can "
+					"read.");
+	if (rel->rd_rel->relkind == RELKIND_MATVIEW && !RelationIsPopulated(rel))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("materialized view \"%s\" has not been populated",
+						RelationGetRelationName(rel)),
+				 errhint("Use the REFRESH MATERIALIZED VIEW command.")));
+}
+
+void
+source_check_leaf(Relation leaf, Relation root)
+{
+	if (leaf->rd_rel->relkind == RELKIND_FOREIGN_TABLE && leaf != root)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("cannot export \"%s\"", RelationGetRelationName(root)),
+				 errdetail("Its partition \"%s\" is a foreign table.",
+						   RelationGetRelationName(leaf))));
+	check_kind(leaf);
+	if (leaf->rd_rel->relkind != RELKIND_PARTITIONED_TABLE &&
+		leaf->rd_rel->relam != HEAP_TABLE_AM_OID)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot export \"%s\"", RelationGetRelationName(leaf)),
+				 errdetail("Its table access method is \"%s\"; only \"heap\" "
+						   "can be read block by block.",
+						   get_am_name(leaf->rd_rel->relam))));
+}
+
+/* The attribute that a name of the columns argument means. */
+static AttrNumber
+find_column(Relation rel, const char *name)
+{
+	AttrNumber attnum = get_attnum(RelationGetRelid(rel), name);
+
+	if (attnum == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist",
+						option_shown(name), RelationGetRelationName(rel))));
+	if (attnum < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("system column \"%s\" can't be exported", name)));
+	if (TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attgenerated ==
+		ATTRIBUTE_GENERATED_VIRTUAL)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("virtual generated column \"%s\" can't be exported", name),
+			 errdetail("No row stores it.")));
+	return attnum;
+}
+
+static void
+check_columns(Relation rel, const List *columns)
+{
+	Bitmapset *seen = NULL;
+	ListCell  *cell;
+
+	foreach (cell, columns)
+	{
+		const char *name = lfirst(cell);
+		AttrNumber	attnum = find_column(rel, name);
+
+		if (bms_is_member(attnum, seen))
+			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
+							errmsg("column \"%s\" specified more than once",
+								   option_shown(name))));
+		seen = bms_add_member(seen, attnum);
+	}
+}
+
+/* SELECT on the relation, or on each column that is exported. */
+static void
+check_rights(Relation rel, const List *columns)
+{
+	Oid		  relid = RelationGetRelid(rel);
+	TupleDesc desc = RelationGetDescr(rel);
+	bool	  denied = (desc->natts == 0);
+
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+		return;
+	if (columns)
+	{
+		ListCell *cell;
+
+		foreach (cell, columns)
+			denied |=
+				pg_attribute_aclcheck(relid, get_attnum(relid, lfirst(cell)),
+									  GetUserId(), ACL_SELECT) != ACLCHECK_OK;
+	}
+	else
+	{
+		for (int i = 0; i < desc->natts; i++)
+		{
+			Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+			if (!attribute->attisdropped)
+				denied |= pg_attribute_aclcheck(relid, attribute->attnum,
+												GetUserId(),
+												ACL_SELECT) != ACLCHECK_OK;
+		}
+	}
+	if (denied)
+		aclcheck_error(ACLCHECK_NO_PRIV,
+					   get_relkind_objtype(rel->rd_rel->relkind),
+					   RelationGetRelationName(rel));
+}
+
+bool
+source_hides_rows(Relation rel)
+{
+	return check_enable_rls(RelationGetRelid(rel), InvalidOid, true) ==
+		   RLS_ENABLED;
+}
+
+static void
+refuse_row_security(Relation rel)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("row-level security hides rows of \"%s\" from role \"%s\"",
+					RelationGetRelationName(rel),
+					GetUserNameFromId(GetUserId(), false)),
+			 errdetail("An export without them would look complete."),
+			 errhint("To export the rows that are left, use options => "
+					 "'{\"row_security\": true}'.")));
+}
+
+Relation
+source_open(Oid relid, const char *name, const List *columns, bool may_hide)
+{
+	Relation rel = try_relation_open(relid, AccessShareLock);
+
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 name ? errmsg("table %s no longer exists", name)
+					  : errmsg("relation with OID %u does not exist", relid)));
+	source_check_leaf(rel, rel);
+	check_columns(rel, columns);
+	check_rights(rel, columns);
+	if (!may_hide && source_hides_rows(rel))
+		refuse_row_security(rel);
+	return rel;
+}
+
+JobSource *
+source_new(Oid relid, List *columns, bool may_hide)
+{
+	JobSource *source = palloc0_object(JobSource);
+	Relation   rel = source_open(relid, NULL, columns, may_hide);
+
+	(void) source_leaves(rel);
+	source->relid = relid;
+	source->name = source_name(relid);
+	source->folder = "";
+	source->columns = columns;
+	relation_close(rel, NoLock);
+	return source;
+}
+
+List *
+source_leaves(Relation rel)
+{
+	List	 *leaves = NIL;
+	List	 *all;
+	ListCell *cell;
+
+	if (rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return list_make1_oid(RelationGetRelid(rel));
+
+	all = find_all_inheritors(RelationGetRelid(rel), AccessShareLock, NULL);
+	foreach (cell, all)
+	{
+		Relation leaf = relation_open(lfirst_oid(cell), NoLock);
+
+		source_check_leaf(leaf, rel);
+		if (leaf->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+			leaves = lappend_oid(leaves, lfirst_oid(cell));
+		relation_close(leaf, NoLock);
+	}
+	return leaves;
+}
+
+typedef struct ColumnChoice
+{
+	const List *columns; /* of char *; NIL for all */
+	bool		as_copy;
+} ColumnChoice;
+
+/* Without a list, formats that mirror COPY leave out what COPY does. */
+static bool
+choose_column(Form_pg_attribute attribute, void *arg)
+{
+	const ColumnChoice *choice = arg;
+	ListCell		   *cell;
+
+	if (!attribute_is_stored(attribute))
+		return false;
+	if (choice->columns == NIL)
+		return !choice->as_copy || attribute->attgenerated == '\0';
+	foreach (cell, choice->columns)
+	{
+		if (strcmp(lfirst(cell), NameStr(attribute->attname)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Puts the shape's columns into the order of the list. */
+static void
+order_columns(RowShape *shape, const List *columns)
+{
+	ListCell *cell;
+
+	foreach (cell, columns)
+	{
+		int target = foreach_current_index(cell);
+
+		for (int i = target + 1; i < shape->ncolumns; i++)
+		{
+			if (strcmp(shape->columns[i].name, lfirst(cell)) == 0)
+			{
+				ColumnShape column = shape->columns[i];
+
+				shape->columns[i] = shape->columns[target];
+				shape->columns[target] = column;
+				break;
+			}
+		}
+	}
+}
+
+RowShape *
+source_shape(Relation rel, const JobSource *source, const RowFormat *format,
+			 MemoryContext parent)
+{
+	ColumnChoice choice = {source->columns, !format->canonical_settings};
+	RowShape	*shape = row_shape_build(rel, choose_column, &choice, parent);
+
+	order_columns(shape, source->columns);
+	return shape;
+}
+
+/* An encoder that is opened and thrown away says what a worker's would. */
+void
+sources_check_format(const Job *job)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow format check", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ListCell	 *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource	  *source = lfirst(cell);
+		Relation	   rel = relation_open(source->relid, AccessShareLock);
+		StringInfoData out;
+
+		CHECK_FOR_INTERRUPTS();
+		initStringInfo(&out);
+		(void) job->row_format->open(
+			source_shape(rel, source, job->row_format, context),
+			&job->options.row, &out);
+		relation_close(rel, NoLock);
+		MemoryContextReset(context);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+char *
+source_name(Oid relid)
+{
+	return quote_qualified_identifier(
+		get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+}

@@ -1,0 +1,532 @@
+/*
+ * coordinator.c
+ *		The background worker that runs a job.
+ *
+ * It holds the job's lock from its first step to the end of the process, and
+ * the relations' locks and the snapshot from the plan to the last part.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "replication/logicallauncher.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+
+#include "export/run/shared.h"
+#include "failpoint.h"
+
+/* How long workers may take to see that the job stops by themselves. */
+#define STOP_PATIENCE_MS 2000
+
+/* How often one that is told to end tries to say how its job stands. */
+#define LAST_TRIES	  100
+#define LAST_PAUSE_MS 10
+
+/* The coordinator and one worker. */
+#define MIN_PROCESSES 2
+
+typedef struct CoordinatorArgs
+{
+	Oid database;
+	Oid owner;
+} CoordinatorArgs;
+
+typedef struct Coordinator
+{
+	int64		  id;
+	MemoryContext context;
+	MemoryContext attempt; /* of a step that is tried again; NULL for none */
+	Job			 *job;
+	FileRoot	 *root;
+	List		 *candidates; /* of an earlier run, or of the base */
+	JobShared	 *shared;
+	bool		  prepared; /* root is more than an attempt's */
+	bool		  complete; /* only the publication is missing */
+	bool		  claimed;	/* the job is ours to run or to fail */
+	bool		  ran;		/* it was not sent back to wait */
+	int			  nworkers;
+	BackgroundWorkerHandle **workers;
+} Coordinator;
+
+PGDLLEXPORT void outflow_coordinator_main(Datum arg);
+
+bool
+coordinator_start(const Job *job, BackgroundWorkerHandle **handle)
+{
+	BackgroundWorker worker = {0};
+	CoordinatorArgs	 args = {MyDatabaseId, job->owner};
+
+	snprintf(worker.bgw_name, BGW_MAXLEN, "outflow job " INT64_FORMAT,
+			 job->id);
+	strlcpy(worker.bgw_type, "outflow coordinator", BGW_MAXLEN);
+	strlcpy(worker.bgw_library_name, "outflow", BGW_MAXLEN);
+	strlcpy(worker.bgw_function_name, "outflow_coordinator_main", BGW_MAXLEN);
+	worker.bgw_flags =
+		BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_main_arg = Int64GetDatum(job->id);
+	worker.bgw_notify_pid = handle ? MyProcPid : 0;
+	memcpy(worker.bgw_extra, &args, sizeof(args));
+	return RegisterDynamicBackgroundWorker(&worker, handle);
+}
+
+void
+coordinator_check_room(void)
+{
+	int taken = max_logical_replication_workers > 0 ? 1 : 0;
+
+	if (max_worker_processes - taken < MIN_PROCESSES)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("this server has too few background workers for an "
+					"export"),
+			 errdetail("An export needs %d, and max_worker_processes is "
+					   "%d%s.",
+					   MIN_PROCESSES, max_worker_processes,
+					   taken ? ", of which logical replication has one" : ""),
+			 errhint("Increase max_worker_processes, or export with "
+					 "workers => 0.")));
+}
+
+static void
+coordinator_exit(int code, Datum arg)
+{
+	Coordinator *coordinator = (Coordinator *) DatumGetPointer(arg);
+
+	/* before the job's lock, so that the next one finds it free */
+	if (coordinator->root)
+		file_temp_release(coordinator->root);
+	if (coordinator->shared == NULL)
+		return;
+	coordinator->shared->coordinator_gone = true;
+	coordinator->shared->stop = true;
+	shared_wake_workers(coordinator->shared);
+}
+
+/* Starts as many workers as there are slots for; returns their number. */
+static int
+start_workers(Coordinator *coordinator)
+{
+	int			 wanted = coordinator->job->workers;
+	dsm_segment *segment = shared_create(coordinator->job, wanted);
+	JobShared	*shared = dsm_segment_address(segment);
+
+	BecomeLockGroupLeader();
+	coordinator->shared = shared;
+	coordinator->workers = MemoryContextAllocZero(
+		coordinator->context, wanted * sizeof(BackgroundWorkerHandle *));
+	while (coordinator->nworkers < wanted)
+	{
+		MemoryContext old = MemoryContextSwitchTo(coordinator->context);
+		int			  number = coordinator->nworkers;
+		bool started = worker_start(shared, dsm_segment_handle(segment),
+									number, &coordinator->workers[number]);
+
+		MemoryContextSwitchTo(old);
+		if (!started)
+			break;
+		coordinator->nworkers++;
+	}
+	return coordinator->nworkers;
+}
+
+/* Makes the job ours, or says in its row what it waits for. */
+static bool
+claim(Coordinator *coordinator)
+{
+	MemoryContext old;
+	const char	 *waiting_for = NULL;
+	Job			 *job;
+
+	StartTransactionCommand();
+	if (!job_lock_hold(coordinator->id))
+	{
+		CommitTransactionCommand();
+		return false;
+	}
+	job_lock_tables();
+	job_lock_submission();
+	old = MemoryContextSwitchTo(coordinator->context);
+	job = coordinator->job = job_load(coordinator->id, true);
+	MemoryContextSwitchTo(old);
+	if (job == NULL || job->state != JOB_QUEUED)
+	{
+		CommitTransactionCommand();
+		return false;
+	}
+	coordinator->claimed = true;
+	/* two of them may have been submitted at the same time */
+	destination_check_free(job, true);
+
+	if (job_count_running(job->id) >= max_jobs)
+		waiting_for = psprintf("the end of one of %d running jobs "
+							   "(outflow.max_jobs)",
+							   max_jobs);
+	else if (start_workers(coordinator) == 0)
+		waiting_for = "a free background worker (max_worker_processes)";
+	if (waiting_for)
+		job_set_waiting_for(job->id, waiting_for);
+	else
+		job_set_state(job->id, JOB_RUNNING, NULL);
+	CommitTransactionCommand();
+	return waiting_for == NULL;
+}
+
+/* Whether only the publication is missing. */
+static bool
+is_complete(Coordinator *coordinator)
+{
+	Job		 *job = coordinator->job;
+	List	 *parts;
+	ListCell *cell;
+
+	if (job->parts_total < 0 || !handover_holds(job))
+		return false;
+	parts = parts_load(job->id);
+	if (list_length(parts) != job->parts_total)
+		return false;
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		if (!part->done)
+			return false;
+	}
+	/* a file is trusted when it has been read once more */
+	foreach (cell, parts)
+	{
+		if (!part_is_intact(job, coordinator->root, lfirst(cell)))
+			return false;
+	}
+	return true;
+}
+
+static MemoryContext
+begin_attempt(Coordinator *coordinator)
+{
+	coordinator->attempt =
+		AllocSetContextCreate(coordinator->context, "outflow export attempt",
+							  ALLOCSET_DEFAULT_SIZES);
+	return MemoryContextSwitchTo(coordinator->attempt);
+}
+
+static void
+end_attempt(void *arg)
+{
+	Coordinator *coordinator = arg;
+
+	if (!coordinator->prepared)
+		coordinator->root = NULL;
+	if (coordinator->attempt)
+		MemoryContextDelete(coordinator->attempt);
+	coordinator->attempt = NULL;
+}
+
+/*
+ * Opens the destination and decides what is left of an earlier run: all of it
+ * if only publication is missing, else what will prove to hold.
+ */
+static void
+prepare(void *arg)
+{
+	Coordinator	 *coordinator = arg;
+	Job			 *job = coordinator->job;
+	MemoryContext old;
+	bool		  kept;
+
+	StartTransactionCommand();
+	/* the owner's rights, which may have been others at the submission */
+	source_check_server();
+	old = begin_attempt(coordinator);
+	job_derive(job);
+	coordinator->root = destination_open(job, FILE_ROOT_CREATE);
+	kept = ownership_open(job, coordinator->root, false);
+	file_temp_sweep(coordinator->root);
+	coordinator->complete = is_complete(coordinator);
+	if (!coordinator->complete)
+	{
+		/* without it, nothing that is there is known to be the job's */
+		if (job->publishing && kept)
+			publish_retreat(job, coordinator->root);
+		destination_check_empty(coordinator->root, job, false);
+		if (!kept)
+			(void) ownership_open(job, coordinator->root, true);
+		job_set_publishing(job->id, false);
+		coordinator->candidates = carry_candidates(job);
+	}
+	MemoryContextSwitchTo(old);
+	CommitTransactionCommand();
+	/* what it opened and loaded stays */
+	coordinator->attempt = NULL;
+	coordinator->prepared = true;
+}
+
+static void
+begin_reading(void)
+{
+	StartTransactionCommand();
+	XactIsoLevel = XACT_REPEATABLE_READ;
+	XactReadOnly = true;
+}
+
+static void
+restart_reading(void)
+{
+	CommitTransactionCommand();
+	begin_reading();
+}
+
+/* Throws what has gone wrong in a worker, or with one. */
+static void
+check_workers(Coordinator *coordinator)
+{
+	JobShared *shared = coordinator->shared;
+
+	if (pg_atomic_read_u32(&shared->error_ready))
+	{
+		JobError *error = &shared->error;
+
+		pg_memory_barrier();
+		ereport(
+			ERROR,
+			(errcode(error->code), errmsg_internal("%s", error->message),
+			 error->detail[0] ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint[0] ? errhint("%s", error->hint) : 0,
+			 error->context[0] ? errcontext("%s", error->context) : 0));
+	}
+	for (int i = 0; i < coordinator->nworkers; i++)
+	{
+		uint32 state = pg_atomic_read_u32(&shared->workers[i].state);
+		pid_t  pid;
+
+		if (state == WORKER_LEFT)
+			continue;
+		/* one that could not even connect has not said so */
+		if (state == WORKER_DIED ||
+			GetBackgroundWorkerPid(coordinator->workers[i], &pid) ==
+				BGWH_STOPPED)
+		{
+			if (pg_atomic_read_u32(&shared->workers[i].state) == WORKER_LEFT ||
+				pg_atomic_read_u32(&shared->error_ready))
+				continue;
+			ereport(ERROR, (errcode(ERRCODE_ADMIN_SHUTDOWN),
+							errmsg("a worker of the export was terminated"),
+							errhint("The server log may say why.")));
+		}
+	}
+}
+
+static void
+wait_for_parts(Coordinator *coordinator, int nparts)
+{
+	JobShared *shared = coordinator->shared;
+
+	while (pg_atomic_read_u32(&shared->parts_done) < (uint32) nparts)
+	{
+		retry_check_stop(NULL);
+		check_workers(coordinator);
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1000,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
+static void
+export_parts(Coordinator *coordinator)
+{
+	ExportPlan *plan;
+
+	begin_reading();
+	plan = plan_make(coordinator->job, coordinator->candidates,
+					 restart_reading, coordinator->context);
+	(void) shared_publish_plan(coordinator->shared, plan);
+	wait_for_parts(coordinator, plan->nparts);
+	UnregisterSnapshot(plan->snapshot);
+	CommitTransactionCommand();
+}
+
+/* May be done again: an earlier attempt's steps are no-ops then. */
+static void
+publish(void *arg)
+{
+	Coordinator	 *coordinator = arg;
+	MemoryContext old;
+	Job			 *job;
+
+	/* from now on finished files of ours may stand at the destination */
+	StartTransactionCommand();
+	rights_check_running(coordinator->job->owner);
+	job_lock_tables();
+	job_set_publishing(coordinator->id, true);
+	CommitTransactionCommand();
+
+	StartTransactionCommand();
+	old = begin_attempt(coordinator);
+	job = job_load(coordinator->id, false);
+	job_derive(job);
+	/* the locks may have been waited for */
+	rights_check_running(job->owner);
+	file_root_check_place(coordinator->root);
+	/* an earlier attempt may have removed it already */
+	if (!file_temp_is_open(coordinator->root))
+		(void) ownership_open(job, coordinator->root, true);
+	publish_job(job, coordinator->root);
+	MemoryContextSwitchTo(old);
+	job_set_state(coordinator->id, JOB_DONE, NULL);
+	FAILPOINT("done-commit");
+	CommitTransactionCommand();
+}
+
+/* Ends the workers, and returns when they have ended. */
+static void
+stop_workers(Coordinator *coordinator)
+{
+	coordinator->shared->stop = true;
+	shared_wake_workers(coordinator->shared);
+	for (int i = 0; i < coordinator->nworkers; i++)
+	{
+		int waited = 0;
+
+		for (;;)
+		{
+			pid_t pid;
+
+			if (GetBackgroundWorkerPid(coordinator->workers[i], &pid) ==
+				BGWH_STOPPED)
+				break;
+			if (waited == STOP_PATIENCE_MS)
+				TerminateBackgroundWorker(coordinator->workers[i]);
+			(void) WaitLatch(MyLatch,
+							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 10, PG_WAIT_EXTENSION);
+			ResetLatch(MyLatch);
+			waited += 10;
+		}
+	}
+}
+
+/* Room for a queued job, now that this one has its workers or has ended. */
+static void
+start_next(void)
+{
+	StartTransactionCommand();
+	if (job_try_lock_tables())
+		(void) queue_start_next(1, false);
+	CommitTransactionCommand();
+}
+
+static void
+coordinate(void *arg)
+{
+	Coordinator *coordinator = arg;
+
+	if (!claim(coordinator))
+		return;
+	coordinator->ran = true;
+	start_next();
+	retry_run(&(Retry){coordinator->id, -1, "preparation", NULL}, prepare,
+			  end_attempt, coordinator);
+	if (!coordinator->complete)
+	{
+		handover_prepare(coordinator->job);
+		export_parts(coordinator);
+	}
+	stop_workers(coordinator);
+	retry_run(&(Retry){coordinator->id, -1, "publication", NULL}, publish,
+			  end_attempt, coordinator);
+}
+
+/* An error: nobody may go on before locks and snapshot are released. */
+static void
+coordinate_cleanup(void *arg)
+{
+	Coordinator *coordinator = arg;
+
+	end_attempt(coordinator);
+	if (coordinator->shared == NULL)
+		return;
+	coordinator->shared->coordinator_gone = true;
+	stop_workers(coordinator);
+}
+
+/*
+ * Waits for who has locked the job's row, but not when it is time to end: it
+ * says "running" then, which without a coordinator means "interrupted".
+ */
+static bool
+reach_row(Coordinator *coordinator)
+{
+	for (int tries = 0;; tries++)
+	{
+		StartTransactionCommand();
+		if (job_try_lock_row(coordinator->id))
+			return true;
+		CommitTransactionCommand();
+		if (ProcDiePending && tries >= LAST_TRIES)
+			return false;
+		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LAST_PAUSE_MS,
+						 PG_WAIT_EXTENSION);
+	}
+}
+
+static void
+record_failure(Coordinator *coordinator, const JobError *error)
+{
+	bool interrupted = error->code == ERRCODE_ADMIN_SHUTDOWN ||
+					   error->code == ERRCODE_QUERY_CANCELED;
+	int part = coordinator->shared ? coordinator->shared->failed_part : -1;
+
+	if (!reach_row(coordinator))
+		return;
+	job_set_state(coordinator->id, interrupted ? JOB_INTERRUPTED : JOB_FAILED,
+				  error);
+	if (part >= 0)
+		part_failed(coordinator->id, part, error_line(error));
+	CommitTransactionCommand();
+}
+
+void
+outflow_coordinator_main(Datum arg)
+{
+	static Coordinator coordinator;
+	CoordinatorArgs	   args;
+	JobError		   error;
+	bool			   ok;
+
+	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(args.database, args.owner, 0);
+	settings_pin_worker(args.owner);
+
+	coordinator.id = DatumGetInt64(arg);
+	coordinator.context =
+		AllocSetContextCreate(TopMemoryContext, "outflow export coordinator",
+							  ALLOCSET_DEFAULT_SIZES);
+	/* after the connection's own callback, so that it runs before it */
+	before_shmem_exit(coordinator_exit, PointerGetDatum(&coordinator));
+	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
+
+	MemoryContextSwitchTo(coordinator.context);
+	ok = guarded_run(coordinate, coordinate_cleanup, &coordinator, &error);
+	if (!coordinator.claimed)
+		return;
+	/* also when it is time to end */
+	HOLD_INTERRUPTS();
+	if (!ok)
+		record_failure(&coordinator, &error);
+	if (coordinator.ran)
+		start_next();
+	RESUME_INTERRUPTS();
+}

@@ -1,0 +1,130 @@
+/*
+ * inline.c
+ *		workers => 0: a whole job in the calling backend, in one transaction.
+ *
+ * It leaves either a finished export and its record, or nothing; so there is
+ * nothing to resume.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "export/job/job.h"
+
+typedef struct InlineFiles
+{
+	const Job *job;
+	FileRoot  *root;
+	List	  *publishing; /* parts that may have their final names by now */
+} InlineFiles;
+
+/* All or nothing: an error takes back what was published already. */
+static void
+remove_files(int code, Datum arg)
+{
+	InlineFiles *files = (InlineFiles *) DatumGetPointer(arg);
+
+	if (files->publishing != NIL)
+		publish_undo(files->job, files->publishing, files->root);
+	file_temp_remove(files->root);
+}
+
+/*
+ * Publication and commit are one step, which a cancel comes before or too late
+ * for: it must not report an export as cancelled that is there.
+ */
+static void
+publish_and_commit(Job *job, InlineFiles *files)
+{
+	Job *planned = job_load(job->id, false);
+
+	rights_check_running(job->owner);
+	HOLD_INTERRUPTS();
+	job_derive(planned);
+	files->publishing = parts_load(job->id);
+	publish_job(planned, files->root);
+	job_set_state(job->id, JOB_DONE, NULL);
+	SPI_commit();
+	files->publishing = NIL;
+	QueryCancelPending = false;
+	RESUME_INTERRUPTS();
+}
+
+static void
+restart_reading(void)
+{
+	SPI_commit();
+}
+
+static void
+export_all(Job *job, const ExportPlan *plan, FileRoot *root)
+{
+	Throttle	throttle;
+	bool		never = false;
+	PartContext context = {.job = job,
+						   .root = root,
+						   .snapshot = plan->snapshot,
+						   .snapshot_text = plan->snapshot_text,
+						   .throttle = &throttle,
+						   .stop = &never};
+
+	throttle_init(&throttle);
+	for (int i = 0; i < plan->nparts; i++)
+	{
+		MemoryContext part_context =
+			AllocSetContextCreate(CurrentMemoryContext, "outflow export part",
+								  ALLOCSET_DEFAULT_SIZES);
+		MemoryContext old = MemoryContextSwitchTo(part_context);
+		PlannedPart	 *part = &plan->parts[i];
+		FinishedPart *candidate = part_load(job->id, part->number);
+		PartResult	  result;
+		bool		  carried;
+
+		CHECK_FOR_INTERRUPTS();
+		PushActiveSnapshot(plan->snapshot);
+		carried = carry_or_export(&context, part, candidate, &result);
+		PopActiveSnapshot();
+		if (carried)
+			part_carried(job, part, carry_refers(job, candidate));
+		else
+			part_checkpoint(job, part, &result);
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(part_context);
+	}
+}
+
+void
+run_inline(Job *job)
+{
+	ExportPlan *plan;
+	InlineFiles files = {job, NULL, NIL};
+
+	/* a transaction of its own: locks before the snapshot */
+	SPI_commit();
+	plan = plan_make(job, carry_candidates(job), restart_reading,
+					 CurrentMemoryContext);
+
+	job_insert(job);
+	(void) job_lock_exclude(job->id);
+	job_set_state(job->id, JOB_RUNNING, NULL);
+	parts_record(job, plan->parts, plan->nparts);
+	job_record_plan(job, plan->snapshot_text, plan->lsn, plan->nparts);
+
+	files.root = destination_open(job, FILE_ROOT_CREATE);
+	destination_check_empty(files.root, job, false);
+	(void) ownership_open(job, files.root, true);
+	PG_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
+	{
+		export_all(job, plan, files.root);
+		UnregisterSnapshot(plan->snapshot);
+		publish_and_commit(job, &files);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
+	file_root_close(files.root);
+	tell_result(job->id);
+}

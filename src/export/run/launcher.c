@@ -1,0 +1,145 @@
+/*
+ * launcher.c
+ *		Starts the queued jobs of a server that has just begun.
+ *
+ * Jobs outlive the server, the processes that would start them don't.  With
+ * the library in shared_preload_libraries a launcher goes through the
+ * databases once, after each start and crash, with a process for each, which
+ * can only be in one database.  Then it sleeps, to be there after a crash.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/snapmgr.h"
+#include "utils/wait_event.h"
+
+#include "export/export.h"
+#include "export/job/job.h"
+
+/* Between tries to get a free background worker, and after a crash. */
+#define PAUSE_S 1
+
+PGDLLEXPORT void outflow_launcher_main(Datum arg);
+PGDLLEXPORT void outflow_queue_main(Datum arg);
+
+static void
+describe(BackgroundWorker *worker, const char *name, const char *function)
+{
+	memset(worker, 0, sizeof(BackgroundWorker));
+	snprintf(worker->bgw_name, BGW_MAXLEN, "outflow %s", name);
+	snprintf(worker->bgw_type, BGW_MAXLEN, "outflow %s", name);
+	strlcpy(worker->bgw_library_name, "outflow", BGW_MAXLEN);
+	strlcpy(worker->bgw_function_name, function, BGW_MAXLEN);
+	worker->bgw_flags =
+		BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
+}
+
+void
+export_register_launcher(void)
+{
+	BackgroundWorker worker;
+
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	describe(&worker, "launcher", "outflow_launcher_main");
+	worker.bgw_restart_time = PAUSE_S;
+	RegisterBackgroundWorker(&worker);
+}
+
+static List *
+connectable_databases(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List		 *databases = NIL;
+	Relation	  rel;
+	TableScanDesc scan;
+	HeapTuple	  tuple;
+
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	rel = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(rel, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
+		MemoryContext	 old = MemoryContextSwitchTo(context);
+
+		if (database->datallowconn)
+			databases = lappend_oid(databases, database->oid);
+		MemoryContextSwitchTo(old);
+	}
+	table_endscan(scan);
+	table_close(rel, AccessShareLock);
+	CommitTransactionCommand();
+	return databases;
+}
+
+static void
+rest(int seconds)
+{
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH |
+						 (seconds > 0 ? WL_TIMEOUT : 0),
+					 seconds * 1000L, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+static void
+visit(Oid database)
+{
+	BackgroundWorker		worker;
+	BackgroundWorkerHandle *handle;
+
+	describe(&worker, "queue", "outflow_queue_main");
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	worker.bgw_main_arg = ObjectIdGetDatum(database);
+	worker.bgw_notify_pid = MyProcPid;
+	while (!RegisterDynamicBackgroundWorker(&worker, &handle))
+		rest(PAUSE_S);
+	(void) WaitForBackgroundWorkerShutdown(handle);
+	pfree(handle);
+}
+
+void
+outflow_launcher_main(Datum arg)
+{
+	List	 *databases;
+	ListCell *cell;
+
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	databases = connectable_databases();
+	foreach (cell, databases)
+		visit(lfirst_oid(cell));
+	for (;;)
+		rest(0);
+}
+
+void
+outflow_queue_main(Datum arg)
+{
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
+											  InvalidOid, 0);
+	StartTransactionCommand();
+	if (OidIsValid(get_extension_oid("outflow", true)) &&
+		job_try_lock_tables())
+		(void) queue_start_next(max_jobs, false);
+	CommitTransactionCommand();
+}

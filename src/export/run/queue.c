@@ -1,0 +1,184 @@
+/*
+ * queue.c
+ *		Jobs that nobody waits for: they start when the transaction that queued
+ *		them commits, or when there is room for them.
+ *
+ * A job in state "queued" may be started by anybody at any time: the first
+ * coordinator that holds its lock runs it, any other one ends at once.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "export/job/job.h"
+#include "export/job/job_access.h"
+
+PG_FUNCTION_INFO_V1(outflow_run_queue);
+PGDLLEXPORT Datum outflow_run_queue(PG_FUNCTION_ARGS);
+
+/* Of one role: more is a loop that has gone wrong, or means ill. */
+#define MAX_QUEUED_JOBS 500
+
+typedef struct QueuedJob
+{
+	int64 id;
+	Oid	  owner;
+} QueuedJob;
+
+/* Of the present transaction, in TopTransactionContext. */
+static List *pending = NIL;
+
+static bool
+start(const QueuedJob *queued)
+{
+	Job job = {.id = queued->id, .owner = queued->owner};
+
+	return coordinator_start(&job, NULL);
+}
+
+/*
+ * After the commit, when nothing may fail any more.  Without a free slot the
+ * job stays queued.  One whose savepoint was rolled back does not exist, which
+ * its coordinator sees.
+ */
+static void
+start_pending(XactEvent event, void *arg)
+{
+	ListCell *cell;
+
+	switch (event)
+	{
+		case XACT_EVENT_PRE_PREPARE:
+			if (pending != NIL)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot PREPARE a transaction that has queued "
+								"an export job")));
+			break;
+		case XACT_EVENT_COMMIT:
+			foreach (cell, pending)
+				(void) start(lfirst(cell));
+			pending = NIL;
+			break;
+		case XACT_EVENT_ABORT:
+			pending = NIL;
+			break;
+		default:
+			break;
+	}
+}
+
+void
+queue_start_at_commit(int64 id, Oid owner)
+{
+	static bool	  registered = false;
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	QueuedJob	 *queued = palloc_object(QueuedJob);
+
+	queued->id = id;
+	queued->owner = owner;
+	pending = lappend(pending, queued);
+	MemoryContextSwitchTo(old);
+	if (!registered)
+		RegisterXactCallback(start_pending, NULL);
+	registered = true;
+}
+
+/* By age.  patient: without those that were tried in vain a moment ago. */
+static List *
+queued_jobs(bool patient)
+{
+	const Oid	  type = BOOLOID;
+	const Datum	  value = BoolGetDatum(patient);
+	MemoryContext context = CurrentMemoryContext;
+	List		 *jobs = NIL;
+	uint64		  count;
+	JobAccess	  access;
+
+	job_access_begin(&access);
+	/* one that can't start must not keep the others from their turn */
+	count = job_query(
+		"SELECT j.job, j.owner FROM outflow.job AS j "
+		"WHERE j.state = 'queued' AND outflow.job_can_connect(j.owner) "
+		"AND (NOT $1 OR j.tried IS NULL OR j.tried < "
+		"pg_catalog.clock_timestamp() - interval '1 second') "
+		"ORDER BY j.job",
+		1, &type, &value, NULL);
+	for (uint64 i = 0; i < count; i++)
+	{
+		int64		  id = job_field_int(i, 1, 0);
+		Oid			  owner = (Oid) job_field_int(i, 2, 0);
+		MemoryContext old = MemoryContextSwitchTo(context);
+		QueuedJob	 *queued = palloc_object(QueuedJob);
+
+		queued->id = id;
+		queued->owner = owner;
+		jobs = lappend(jobs, queued);
+		MemoryContextSwitchTo(old);
+	}
+	job_access_end(&access);
+	return jobs;
+}
+
+int
+queue_start_next(int most, bool patient)
+{
+	List	 *jobs = queued_jobs(patient);
+	int		  started = 0;
+	ListCell *cell;
+
+	if (jobs == NIL)
+		return 0;
+	/* more would only find that they must wait */
+	most = Min(most, max_jobs - job_count_running(0));
+	foreach (cell, jobs)
+	{
+		QueuedJob *queued = lfirst(cell);
+
+		if (started >= most)
+			break;
+		/* somebody's coordinator is about to claim it */
+		if (job_is_live(queued->id))
+			continue;
+		if (!start(queued))
+			break;
+		started++;
+	}
+	list_free_deep(jobs);
+	return started;
+}
+
+Datum
+outflow_run_queue(PG_FUNCTION_ARGS)
+{
+	job_check_may_write("run_queue");
+	PG_RETURN_INT32(queue_start_next(max_jobs, true));
+}
+
+void
+queue_check_room(Oid owner)
+{
+	const Oid	type = OIDOID;
+	const Datum value = ObjectIdGetDatum(owner);
+	int64		count;
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("SELECT count(*) FROM outflow.job "
+					 "WHERE owner = $1 AND state = 'queued'",
+					 1, &type, &value, NULL);
+	count = job_field_int(0, 1, 0);
+	job_access_end(&access);
+	if (count >= MAX_QUEUED_JOBS)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("role \"%s\" has " INT64_FORMAT
+					" queued export jobs already",
+					GetUserNameFromId(owner, false), count),
+			 errhint("Wait until some of them have run, or cancel some.")));
+}

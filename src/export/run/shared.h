@@ -1,0 +1,112 @@
+/*
+ * shared.h
+ *		What a job's coordinator and workers share in dynamic shared memory.
+ *
+ * The coordinator makes the first segment before it starts its workers, and a
+ * second one with the plan when there is a plan.  Everything here is written
+ * once, or atomic.
+ */
+#ifndef OUTFLOW_SHARED_H
+#define OUTFLOW_SHARED_H
+
+#include "port/atomics.h"
+#include "storage/dsm.h"
+#include "storage/proc.h"
+
+#include "export/job/job.h"
+
+typedef enum JobPhase
+{
+	PHASE_STARTING,	 /* no plan yet */
+	PHASE_PLANNED,	 /* the plan's segment may be attached */
+	PHASE_EXPORTING, /* and its parts are rows of outflow.part */
+} JobPhase;
+
+typedef enum WorkerState
+{
+	WORKER_STARTING,
+	WORKER_READY, /* joined the lock group */
+	WORKER_LEFT,  /* nothing to do any more */
+	WORKER_DIED
+} WorkerState;
+
+typedef struct SharedWorker
+{
+	PGPROC			*proc; /* valid when ready */
+	pg_atomic_uint32 state;
+} SharedWorker;
+
+typedef struct JobShared
+{
+	uint32	magic;
+	int64	job;
+	Oid		database;
+	Oid		owner;
+	PGPROC *coordinator;
+	int		coordinator_pid;
+
+	volatile bool stop;				/* workers end as soon as they can */
+	volatile bool coordinator_gone; /* so are its locks and its snapshot */
+
+	pg_atomic_uint32 phase;
+	dsm_handle		 plan; /* set before PHASE_PLANNED */
+	pg_atomic_uint32 recorder;
+	pg_atomic_uint32 next_part;
+	pg_atomic_uint32 parts_done;
+	Throttle		 throttle;
+
+	pg_atomic_uint32 error_claimed; /* the first error is the job's */
+	pg_atomic_uint32 error_ready;
+	int				 failed_part; /* or -1 */
+	JobError		 error;
+
+	int			 nworkers;
+	SharedWorker workers[FLEXIBLE_ARRAY_MEMBER];
+} JobShared;
+
+/* The plan's segment: this, the serialized snapshot, its text, the parts. */
+typedef struct SharedPlan
+{
+	int		   nparts;
+	XLogRecPtr lsn;
+	Size	   snapshot; /* offsets within the segment */
+	Size	   snapshot_text;
+	Size	   parts;
+} SharedPlan;
+
+static inline char *
+shared_snapshot(SharedPlan *plan)
+{
+	return (char *) plan + plan->snapshot;
+}
+
+static inline const char *
+shared_snapshot_text(SharedPlan *plan)
+{
+	return (char *) plan + plan->snapshot_text;
+}
+
+static inline const PlannedPart *
+shared_parts(SharedPlan *plan)
+{
+	return (PlannedPart *) ((char *) plan + plan->parts);
+}
+
+extern dsm_segment *shared_create(const Job *job, int nworkers);
+/* NULL if the coordinator is gone already. */
+extern dsm_segment *shared_attach(dsm_handle handle);
+extern dsm_segment *shared_publish_plan(JobShared		 *shared,
+										const ExportPlan *plan);
+/* The phase, once it has been reached; false when it is time to stop. */
+extern bool shared_wait_for(JobShared *shared, JobPhase phase);
+extern void shared_set_phase(JobShared *shared, JobPhase phase);
+extern void shared_set_error(JobShared *shared, const JobError *error,
+							 int part);
+extern void shared_wake_coordinator(JobShared *shared);
+extern void shared_wake_workers(JobShared *shared);
+
+/* The entry of background workers; see worker.c. */
+extern bool worker_start(JobShared *shared, dsm_handle handle, int number,
+						 BackgroundWorkerHandle **worker);
+
+#endif /* OUTFLOW_SHARED_H */

@@ -1,0 +1,163 @@
+/*
+ * file_owner.c
+ *		Whose a temporary directory is, and who uses it.
+ *
+ * A file in it has the owner's token, which is never changed, and a lock that
+ * ends with the process that holds it, however it ends.  The lock keeps out
+ * other processes, also of other servers on one file system; the token keeps out
+ * those who come later and are somebody else.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "compat.h"
+#include "miscadmin.h"
+#include "sink/file/file_internal.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+
+#define TOKEN_MAX 1024
+
+/* A process that ends may hold it a moment longer. */
+#define TRIES		   100
+#define TRY_PAUSE_USEC 10000
+
+pg_noreturn static void
+owner_failed(const FileRoot *root, const char *what)
+{
+	ereport(ERROR, (errcode_for_file_access(),
+					errmsg("could not %s file \"%s\": %m", what,
+						   file_path(root, FILE_TEMP, FILE_OWNER)),
+					file_space_hint()));
+}
+
+/* Closed if there is none, or something else has its name. */
+static FileFd *
+open_owner(FileRoot *root, int flags)
+{
+	FileFd	   *file = file_fd_open(root->temp->fd, FILE_OWNER,
+									flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (!file_fd_is_open(file))
+	{
+		if (errno != ENOENT && errno != ELOOP && errno != ENXIO)
+			owner_failed(root, "open");
+		return file;
+	}
+	if (fstat(file->fd, &st) != 0)
+		owner_failed(root, "stat");
+	if (!S_ISREG(st.st_mode))
+		(void) file_fd_close(file);
+	return file;
+}
+
+/* False if another process has it.  Where locks are unknown the token is all. */
+static bool
+lock_owner(FileRoot *root, FileFd *file)
+{
+	for (int i = 0; i < TRIES; i++)
+	{
+		if (flock(file->fd, LOCK_EX | LOCK_NB) == 0 || errno == ENOLCK ||
+			errno == EOPNOTSUPP || errno == ENOSYS)
+			return true;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			owner_failed(root, "lock");
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(TRY_PAUSE_USEC);
+	}
+	return false;
+}
+
+static char *
+read_token(FileRoot *root, FileFd *file)
+{
+	char   *token = palloc(TOKEN_MAX + 1);
+	ssize_t len = pread(file->fd, token, TOKEN_MAX, 0);
+
+	if (len < 0)
+		owner_failed(root, "read");
+	token[len] = '\0';
+	return token;
+}
+
+/* Whether nothing but the owner's file is there, and that has nothing yet. */
+static bool
+is_empty(FileRoot *root)
+{
+	List	 *entries = file_list(root, FILE_TEMP);
+	ListCell *cell;
+
+	foreach (cell, entries)
+	{
+		FileEntry *entry = lfirst(cell);
+
+		if (strcmp(entry->name, FILE_OWNER) != 0 || entry->size > 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+write_token(FileRoot *root, FileFd *file, const char *token)
+{
+	if (pwrite(file->fd, token, strlen(token), 0) != (ssize_t) strlen(token))
+	{
+		if (errno == 0)
+			errno = ENOSPC;
+		owner_failed(root, "write");
+	}
+	if (pg_fsync(file->fd) != 0)
+		owner_failed(root, "fsync");
+	file_sync_directory(root->temp->fd, root->path);
+}
+
+FileClaim
+file_temp_claim(FileRoot *root, const char *token)
+{
+	MemoryContext caller;
+	FileFd		 *file;
+
+	/* it is held as long as the root is */
+	caller = MemoryContextSwitchTo(GetMemoryChunkContext(root));
+	file = open_owner(root, O_RDWR);
+	if (!file_fd_is_open(file) && is_empty(root))
+		file = open_owner(root, O_RDWR | O_CREAT);
+	MemoryContextSwitchTo(caller);
+	if (!file_fd_is_open(file))
+		return FILE_FOREIGN;
+	if (!lock_owner(root, file))
+	{
+		(void) file_fd_close(file);
+		return FILE_LOCKED;
+	}
+	if (is_empty(root))
+		write_token(root, file, token);
+	if (strcmp(read_token(root, file), token) != 0)
+	{
+		(void) file_fd_close(file);
+		return FILE_FOREIGN;
+	}
+	root->owner = file;
+	return FILE_CLAIMED;
+}
+
+bool
+file_temp_has_token(FileRoot *root, const char *token)
+{
+	FileFd *file = open_owner(root, O_RDONLY);
+	bool	same =
+		file_fd_is_open(file) && strcmp(read_token(root, file), token) == 0;
+
+	(void) file_fd_close(file);
+	return same;
+}
+
+void
+file_temp_release(FileRoot *root)
+{
+	(void) file_fd_close(root->owner);
+}

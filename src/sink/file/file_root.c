@@ -1,0 +1,480 @@
+/*
+ * file_root.c
+ *		One opened destination directory.
+ *
+ * The path is walked once, component by component; what comes after works
+ * below the descriptor that the walk ends with.  Names below it are single
+ * components opened with O_NOFOLLOW, so there is nothing that a link, a ".."
+ * or a directory swapped in later could lead elsewhere, on any kernel.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "option.h"
+#include "compat.h"
+#include "sink/file/file_internal.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+
+#define DIRECTORY_MODE 0700
+
+/* The components of an absolute path; an error if it is none we accept. */
+static List *
+path_components(const char *path, const char *what)
+{
+	List	   *components = NIL;
+	const char *at = path;
+
+	if (path[0] != '/')
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s \"%s\" is not an absolute path", what,
+							   option_shown(path))));
+	/* we could go deeper, but no tool could follow */
+	if (strlen(path) >= MAXPGPATH)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("path of %s is too long", what),
+						errdetail("The limit is %d bytes.", MAXPGPATH - 1)));
+	while (*at)
+	{
+		size_t len = strcspn(at, "/");
+
+		if (len == 2 && at[0] == '.' && at[1] == '.')
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s \"%s\" must not contain \"..\"", what, path)));
+		if (len > NAME_MAX)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("a name in the path of %s is too long", what),
+					 errdetail("The limit is %d bytes.", NAME_MAX)));
+		if (len > 0 && !(len == 1 && at[0] == '.'))
+			components = lappend(components, pnstrdup(at, len));
+		at += len;
+		at += strspn(at, "/");
+	}
+	if (components == NIL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("%s cannot be the root directory", what)));
+	return components;
+}
+
+static char *
+path_join(List *components, int count)
+{
+	StringInfoData path;
+
+	initStringInfo(&path);
+	for (int i = 0; i < count; i++)
+		appendStringInfo(&path, "/%s", (char *) list_nth(components, i));
+	return path.data;
+}
+
+int
+file_errcode(void)
+{
+	if (errno == ENAMETOOLONG)
+		return errcode(ERRCODE_INVALID_PARAMETER_VALUE);
+	return errcode_for_file_access();
+}
+
+char *
+file_real_path(int directory, const char *path)
+{
+	char	real[MAXPGPATH];
+	ssize_t len =
+		readlink(psprintf("/proc/self/fd/%d", directory), real, sizeof(real));
+
+	if (len < 0)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not find out where directory \"%s\" "
+							   "lies: %m",
+							   path)));
+	if (len == sizeof(real))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("directory \"%s\" lies too deep", path)));
+	return pnstrdup(real, len);
+}
+
+/* How many components of path its export root takes; an error if not all. */
+static int
+check_beneath(List *components, const char *path, const char *export_root)
+{
+	List	 *outer = path_components(export_root, "export root");
+	bool	  beneath = list_length(components) > list_length(outer);
+	ListCell *a;
+	ListCell *b;
+
+	forboth (a, components, b, outer)
+		if (strcmp(lfirst(a), lfirst(b)) != 0)
+			beneath = false;
+	if (!beneath)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("directory \"%s\" is not beneath the export root", path),
+			 errhint("Files may be exported only beneath the directory "
+					 "that \"outflow.export_root\" names.")));
+	return list_length(outer);
+}
+
+/* Makes a directory below parent, durably; it may exist. */
+static void
+make_directory(int parent, const char *name, const char *path)
+{
+	FileFd *real;
+
+	if (mkdirat(parent, name, DIRECTORY_MODE) != 0 && errno != EEXIST)
+		ereport(ERROR, (file_errcode(),
+						errmsg("could not create directory \"%s\": %m", path),
+						file_space_hint()));
+	/* parent may be a mere place (O_PATH), which can't be synchronized */
+	real = file_fd_open(parent, ".", O_RDONLY | O_DIRECTORY);
+	if (file_fd_is_open(real))
+		file_sync_directory(real->fd, path);
+	else if (errno != EACCES)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open the parent of \"%s\": %m", path)));
+	(void) file_fd_close(real);
+}
+
+pg_noreturn static void
+open_failed(int parent, const char *name, const char *path)
+{
+	int			save_errno = errno;
+	struct stat st;
+
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		S_ISLNK(st.st_mode))
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("\"%s\" is a symbolic link", path),
+						errhint("Name the directory that it points to.")));
+	errno = save_errno;
+	ereport(ERROR, (file_errcode(),
+					errmsg("could not open directory \"%s\": %m", path)));
+}
+
+/*
+ * Opens one component of a path.  Returns NULL if it is not there and flags
+ * allow that; *made turns true once a component had to be made.
+ */
+static FileFd *
+open_component(int parent, const char *name, const char *path, int open_flags,
+			   int flags, bool *made)
+{
+	FileFd *file = file_fd_open(parent, name, open_flags | O_DIRECTORY);
+
+	if (!file_fd_is_open(file) && errno == ENOENT)
+	{
+		if (flags & FILE_ROOT_PROBE)
+		{
+			file_refuse_server_directory(parent, path, true,
+										 flags & FILE_ROOT_HIDDEN);
+			if (faccessat(parent, ".", W_OK | X_OK, AT_EACCESS) != 0)
+				ereport(ERROR, (errcode_for_file_access(),
+								errmsg("could not create directory \"%s\": %m",
+									   path)));
+			return NULL;
+		}
+		if (flags & FILE_ROOT_CREATE)
+		{
+			if (!*made)
+				file_refuse_server_directory(parent, path, true,
+											 flags & FILE_ROOT_HIDDEN);
+			make_directory(parent, name, path);
+			*made = true;
+			file = file_fd_open(parent, name,
+								open_flags | O_DIRECTORY | O_NOFOLLOW);
+		}
+		else if (flags & FILE_ROOT_MISSING_OK)
+			return NULL;
+	}
+	if (!file_fd_is_open(file) && (flags & FILE_ROOT_TRY))
+		return NULL;
+	if (!file_fd_is_open(file))
+		open_failed(parent, name, path);
+	return file;
+}
+
+/* Nothing in a directory can be opened that one may read but not search. */
+static bool
+is_searchable(FileFd *directory, int flags)
+{
+	int save_errno;
+
+	if (!(flags & FILE_ROOT_TRY) ||
+		faccessat(directory->fd, ".", X_OK, AT_EACCESS) == 0)
+		return true;
+	save_errno = errno;
+	(void) file_fd_close(directory);
+	errno = save_errno;
+	return false;
+}
+
+static FileRoot *
+root_new(const char *path, FileFd *dir)
+{
+	FileRoot *root = palloc0(sizeof(FileRoot));
+
+	root->path = pstrdup(path);
+	root->dir = dir;
+	return root;
+}
+
+/*
+ * Where a walk begins: at the export root, if there is one, else at the top.
+ * *trusted is how many components of the path it stands for.
+ */
+static FileFd *
+open_top(List *components, const char *path, const char *export_root,
+		 int *trusted)
+{
+	bool		confined = export_root != NULL && export_root[0] != '\0';
+	const char *top = confined ? export_root : "/";
+	FileFd	   *at;
+
+	*trusted = confined ? check_beneath(components, path, export_root) : 0;
+	at = file_fd_open(AT_FDCWD, top, O_PATH | O_DIRECTORY);
+	if (!file_fd_is_open(at))
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not open directory \"%s\": %m", top)));
+	return at;
+}
+
+static void
+refuse_hidden_names(List *components, int trusted, const char *path)
+{
+	for (int i = trusted; i < list_length(components); i++)
+		file_refuse_hidden(list_nth(components, i), path);
+}
+
+FileRoot *
+file_root_open(const char *path, const char *export_root, int flags)
+{
+	List   *components = path_components(path, "directory");
+	int		count = list_length(components);
+	int		trusted;
+	bool	made = false;
+	FileFd *at = open_top(components, path, export_root, &trusted);
+	bool	confined = trusted > 0;
+
+	/* what lies above an export root is its setter's choice */
+	if (confined)
+		flags |= FILE_ROOT_HIDDEN;
+	else if (!(flags & FILE_ROOT_HIDDEN))
+		refuse_hidden_names(components, 0, path);
+	if (confined)
+		refuse_hidden_names(components, trusted, path);
+
+	for (int i = trusted; i < count; i++)
+	{
+		bool	last = (i == count - 1);
+		char   *name = list_nth(components, i);
+		FileFd *next;
+
+		/* links above the export are the administrator's own */
+		next = open_component(at->fd, name, path_join(components, i + 1),
+							  (last ? O_RDONLY : O_PATH) |
+								  (last || confined || made ? O_NOFOLLOW : 0),
+							  flags, &made);
+		if (next == NULL)
+		{
+			int save_errno = errno;
+
+			(void) file_fd_close(at);
+			errno = save_errno;
+			return NULL;
+		}
+		(void) file_fd_close(at);
+		at = next;
+	}
+
+	if (!is_searchable(at, flags))
+		return NULL;
+	path = path_join(components, count);
+	file_refuse_server_directory(at->fd, path, false,
+								 flags & FILE_ROOT_HIDDEN);
+	return root_new(path, at);
+}
+
+char *
+file_root_resolve(const char *path, const char *export_root)
+{
+	List   *components = path_components(path, "directory");
+	int		count = list_length(components);
+	int		at_component;
+	FileFd *at = open_top(components, path, export_root, &at_component);
+	char   *real;
+
+	while (at_component < count)
+	{
+		FileFd *next = file_fd_open(at->fd, list_nth(components, at_component),
+									O_PATH | O_DIRECTORY);
+
+		if (!file_fd_is_open(next))
+			break;
+		(void) file_fd_close(at);
+		at = next;
+		at_component++;
+	}
+	real = file_real_path(at->fd, path);
+	(void) file_fd_close(at);
+	/* the top is not followed by a second slash */
+	if (strcmp(real, "/") == 0)
+		real = pstrdup("");
+	while (at_component < count)
+		real = psprintf("%s/%s", real,
+						(char *) list_nth(components, at_component++));
+	return real;
+}
+
+FileRoot *
+file_root_subdir(FileRoot *parent, const char *name, int flags)
+{
+	char	 *path = psprintf("%s/%s", parent->path, name);
+	bool	  made = false;
+	FileRoot *root;
+	FileFd	 *dir;
+
+	file_check_name(name);
+	dir = open_component(parent->dir->fd, name, path, O_RDONLY | O_NOFOLLOW,
+						 flags, &made);
+	if (dir == NULL || !is_searchable(dir, flags))
+		return NULL;
+	file_refuse_server_directory(dir->fd, path, false, true);
+	root = root_new(path, dir);
+	if (file_fd_is_open(parent->temp))
+	{
+		root->temp = parent->temp;
+		root->temp_name = psprintf("../%s", parent->temp_name);
+		root->temp_is_shared = true;
+	}
+	return root;
+}
+
+bool
+file_root_remove_subdir(FileRoot *parent, const char *name)
+{
+	file_check_name(name);
+	if (unlinkat(parent->dir->fd, name, AT_REMOVEDIR) == 0)
+		return true;
+	if (errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST &&
+		errno != ENOTDIR)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not remove directory \"%s\": %m",
+							   file_path(parent, FILE_FINAL, name))));
+	return false;
+}
+
+void
+file_root_close(FileRoot *root)
+{
+	file_temp_release(root);
+	if (!root->temp_is_shared)
+		(void) file_fd_close(root->temp);
+	(void) file_fd_close(root->dir);
+}
+
+const char *
+file_root_path(const FileRoot *root)
+{
+	return root->path;
+}
+
+uint64
+file_root_free_bytes(FileRoot *root)
+{
+	struct statvfs fs;
+
+	if (fstatvfs(root->dir->fd, &fs) != 0)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not find out the free space of \"%s\": "
+							   "%m",
+							   root->path)));
+	return (uint64) fs.f_bavail * fs.f_frsize;
+}
+
+void
+file_root_check_writable(FileRoot *root)
+{
+	if (faccessat(root->dir->fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("cannot write to directory \"%s\": %m", root->path)));
+}
+
+void
+file_root_check_place(FileRoot *root)
+{
+	struct stat opened;
+	struct stat named;
+
+	if (fstat(root->dir->fd, &opened) != 0)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not stat directory \"%s\": %m", root->path)));
+	if (fstatat(AT_FDCWD, root->path, &named, AT_SYMLINK_NOFOLLOW) != 0 ||
+		named.st_dev != opened.st_dev || named.st_ino != opened.st_ino)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("directory \"%s\" was removed, moved or replaced",
+						root->path),
+				 errdetail("The export had opened another one there.")));
+}
+
+void
+file_root_sync(FileRoot *root)
+{
+	if (file_fd_is_open(root->temp))
+		file_sync_directory(root->temp->fd, root->path);
+	file_sync_directory(root->dir->fd, root->path);
+}
+
+void
+file_sync_directory(int directory, const char *path)
+{
+	/* some file systems know no such thing, and say so in one of two ways */
+	if (pg_fsync(directory) != 0 && errno != EBADF && errno != EINVAL)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not fsync directory \"%s\": %m", path)));
+}
+
+/* Hidden names are ours. */
+bool
+file_name_is_valid(const char *name)
+{
+	return name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL &&
+		   strlen(name) <= FILE_NAME_MAX;
+}
+
+void
+file_check_name(const char *name)
+{
+	if (!file_name_is_valid(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid name \"%s\" for a file of an export", name)));
+}
+
+int
+file_directory(const FileRoot *root, FilePlace place)
+{
+	if (place == FILE_FINAL)
+		return root->dir->fd;
+	if (!file_fd_is_open(root->temp))
+		elog(ERROR, "no temporary directory is open in \"%s\"", root->path);
+	return root->temp->fd;
+}
+
+char *
+file_path(const FileRoot *root, FilePlace place, const char *name)
+{
+	if (place == FILE_FINAL)
+		return psprintf("%s/%s", root->path, name);
+	return psprintf("%s/%s/%s", root->path, root->temp_name, name);
+}
