@@ -15,6 +15,7 @@ OBJS = \
 	src/option.o \
 	src/compression.o \
 	src/failpoint.o \
+	src/row/type_name.o \
 	src/row/type.o \
 	src/row/shape.o \
 	src/row/invalidate.o \
@@ -33,14 +34,17 @@ OBJS = \
 	src/encode/copy/kind_form.o \
 	src/encode/value/text_value.o \
 	src/encode/format.o \
+	src/encode/format_check.o \
 	src/encode/copy/csv.o \
 	src/encode/copy/copy_text.o \
 	src/encode/copy/copy_binary.o \
 	src/encode/json/jsonl.o \
 	src/encode/parquet/parquet.o \
 	src/encode/parquet/parquet_option.o \
+	src/encode/parquet/parquet_form.o \
 	src/encode/parquet/parquet_node.o \
 	src/encode/parquet/parquet_schema.o \
+	src/encode/parquet/parquet_lossy.o \
 	src/encode/parquet/parquet_value.o \
 	src/encode/parquet/parquet_number.o \
 	src/encode/parquet/parquet_decimal.o \
@@ -67,6 +71,8 @@ OBJS = \
 	src/encode/debezium/change_debezium.o \
 	src/stream/plugin.o \
 	src/stream/options.o \
+	src/stream/options_value.o \
+	src/stream/options_json.o \
 	src/stream/options_wal2json.o \
 	src/stream/options_debezium.o \
 	src/stream/filter.o \
@@ -75,6 +81,7 @@ OBJS = \
 	src/stream/snapshot.o \
 	src/stream/origin.o \
 	src/stream/relation.o \
+	src/stream/relation_cache.o \
 	src/stream/relation_build.o \
 	src/stream/transaction.o \
 	src/stream/streamed.o \
