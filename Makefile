@@ -31,7 +31,8 @@ OBJS = \
 	src/encode/value/json.o \
 	src/encode/value/json_string.o \
 	src/encode/value/jsonb.o \
-	src/encode/copy/kind_form.o \
+	src/encode/value/json_part.o \
+	src/encode/value/kind_form.o \
 	src/encode/value/text_value.o \
 	src/encode/format.o \
 	src/encode/format_check.o \
@@ -59,7 +60,6 @@ OBJS = \
 	src/encode/parquet/parquet_rle.o \
 	src/encode/parquet/parquet_bytes.o \
 	src/encode/json/change_json.o \
-	src/encode/json/change_json_parts.o \
 	src/encode/json/change_json_schema.o \
 	src/encode/json/change_json_transaction.o \
 	src/encode/wal2json/wal2json_shape.o \
@@ -159,7 +159,7 @@ VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))' \
 	-DOUTFLOW_VERSION='"$(VERSION_OF_CONTROL)"'
-# a kind of value that a switch forgets is no warning: see src/encode/kind_form.c
+# a kind of value that a switch forgets is no warning: see src/encode/value/kind_form.c
 PG_CFLAGS = -Werror=switch
 ifdef FAILPOINTS
 PG_CPPFLAGS += -DOUTFLOW_FAILPOINTS
