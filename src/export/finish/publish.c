@@ -82,7 +82,7 @@ check_names(FileRoot *folder, const List *parts)
 					 errmsg("file \"%s/%s\" exists already",
 							file_root_path(folder), name),
 					 errdetail("It is not known to be part of an export of "
-							   "this server, so it is not replaced."),
+							   "this database, so it is not replaced."),
 					 errhint("Move it away.")));
 	}
 }

@@ -553,7 +553,7 @@ extern bool publish_is_ours(const Job *job, const char *folder,
 extern const char *older_manifest_name(FileRoot *directory);
 /* Whether the directory's manifest is that of this very job. */
 extern bool older_is_job(FileRoot *directory, const Job *job);
-/* The names of what is no export of this server's, sorted. */
+/* The names of what is no export of this database's, sorted. */
 extern List *older_strangers(FileRoot *directory);
 /* Removes what is proven to be its files, with its folders; the rest stays. */
 extern void older_remove(FileRoot *directory);

@@ -112,8 +112,7 @@ outflow_job_guard(PG_FUNCTION_ARGS)
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		elog(ERROR, "not called as a trigger");
-	if (!superuser() &&
-		GetUserId() != trigger->tg_relation->rd_rel->relowner)
+	if (!superuser() && GetUserId() != trigger->tg_relation->rd_rel->relowner)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
 					   RelationGetRelationName(trigger->tg_relation));
 	return PointerGetDatum(NULL);
