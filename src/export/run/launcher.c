@@ -25,6 +25,7 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
+#include "compat.h"
 #include "export/export.h"
 #include "export/job/job.h"
 
@@ -47,16 +48,27 @@ describe(BackgroundWorker *worker, const char *name, const char *function)
 	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
 }
 
+/* Set in the postmaster, of which every process has a copy. */
+static bool registered = false;
+
 void
 export_register_launcher(void)
 {
 	BackgroundWorker worker;
 
-	if (!process_shared_preload_libraries_in_progress)
+	/* pg_upgrade wants a server that does nothing by itself */
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	describe(&worker, "launcher", "outflow_launcher_main");
 	worker.bgw_restart_time = PAUSE_S;
 	RegisterBackgroundWorker(&worker);
+	registered = true;
+}
+
+bool
+export_has_launcher(void)
+{
+	return registered;
 }
 
 static List *
@@ -77,7 +89,7 @@ connectable_databases(void)
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 		MemoryContext	 old = MemoryContextSwitchTo(context);
 
-		if (database->datallowconn)
+		if (database->datallowconn && !database_is_invalid(database))
 			databases = lappend_oid(databases, database->oid);
 		MemoryContextSwitchTo(old);
 	}
