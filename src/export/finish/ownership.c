@@ -85,7 +85,7 @@ ownership_open(const Job *job, FileRoot *root, bool create)
 void
 ownership_join(const Job *job, FileRoot *root)
 {
-	(void) file_temp_open(root, job->uuid, true);
-	if (!file_temp_has_token(root, job_token(job)))
+	if (!file_temp_open(root, job->uuid, false) ||
+		!file_temp_has_token(root, job_token(job)))
 		refuse(job, root);
 }

@@ -106,7 +106,7 @@ prepare(ExportWorker *worker)
 						errmsg("export job " INT64_FORMAT " does not exist",
 							   worker->shared->job)));
 	job_derive(worker->job);
-	worker->root = destination_open(worker->job, FILE_ROOT_CREATE);
+	worker->root = destination_open(worker->job, 0);
 	ownership_join(worker->job, worker->root);
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();
