@@ -261,8 +261,9 @@ remove_files(FileRoot *directory, const OlderExport *older)
 	}
 }
 
-void
-older_remove(FileRoot *directory)
+/* with_folders: a folder's own manifest names none, whatever it says */
+static void
+remove_export(FileRoot *directory, bool with_folders)
 {
 	OlderExport *older = older_read(directory);
 	uint64		 size;
@@ -275,7 +276,7 @@ older_remove(FileRoot *directory)
 		size == 0 && file_remove(directory, FILE_FINAL, PUBLISH_SUCCESS))
 		file_root_sync(directory);
 	remove_files(directory, older);
-	foreach (cell, older->folders)
+	foreach (cell, with_folders ? older->folders : NIL)
 	{
 		char	 *name = lfirst(cell);
 		FileRoot *folder =
@@ -283,11 +284,17 @@ older_remove(FileRoot *directory)
 
 		if (folder == NULL)
 			continue;
-		older_remove(folder);
+		remove_export(folder, false);
 		file_root_close(folder);
 		(void) file_root_remove_subdir(directory, name);
 	}
 	file_root_sync(directory);
 	(void) file_remove(directory, FILE_FINAL, older_manifest_name(directory));
 	file_root_sync(directory);
+}
+
+void
+older_remove(FileRoot *directory)
+{
+	remove_export(directory, true);
 }
