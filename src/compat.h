@@ -100,6 +100,9 @@
 	(pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK)
 #endif
 
+/* 15.4: a DROP DATABASE that was interrupted leaves one nobody can use */
+#define database_is_invalid(form) ((form)->datconnlimit == -2)
+
 /* 16: all settings are asked for with their number */
 #if PG_VERSION_NUM >= 160000
 #define list_settings(count) get_guc_variables(count)

@@ -35,8 +35,9 @@ typedef struct Destination
 
 typedef enum DestinationMode
 {
-	DESTINATION_CREATE, /* makes what is missing */
-	DESTINATION_PROBE,	/* NULL if it is not there but could be made */
+	DESTINATION_CREATE,	  /* makes what is missing */
+	DESTINATION_EXISTING, /* an error if it is not there */
+	DESTINATION_PROBE,	  /* NULL if it is not there but could be made */
 	/* a job has written there, whatever the settings allow by now; NULL if
 	 * it is not there */
 	DESTINATION_KNOWN,
@@ -53,7 +54,7 @@ typedef enum DestinationPlace
 typedef enum DestinationAccess
 {
 	ACCESS_LOOK,   /* whosever they are */
-	ACCESS_JOIN,   /* another process of the job has taken them */
+	ACCESS_JOIN,   /* another process of the job has taken or made them */
 	ACCESS_TAKE,   /* for this process, until release */
 	ACCESS_CREATE, /* the same; what is missing is made */
 } DestinationAccess;

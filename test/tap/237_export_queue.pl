@@ -115,14 +115,46 @@ like(error_of("CALL outflow.export('other', 'file://$dir/other', base => $base)"
 	'a base of another table');
 unlike(error_of("CALL outflow.export('t', 'file://$dir/same', base => $base)"), qr/WARNING/, 'a base of the same one');
 
-# ---- a server on which no export can ever start
+# ---- a database that a DROP DATABASE left half removed can't be visited
 
-$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\nmax_worker_processes = 2");
+sql('CREATE DATABASE halved');
+sql("UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'halved'");
+my $before = -s $node->logfile;
 $node->restart;
+sql("SELECT outflow.export_start('t', 'file://$dir/after')");
+wait_until($node, "SELECT state = 'done' FROM outflow.jobs WHERE destination LIKE '%/after'", 'a job of the server that knows it');
+$node->restart;
+unlike(slurp_file($node->logfile, $before), qr/halved/, 'the launcher passes over a database that nobody can use');
+sql('DROP DATABASE halved');
+
+# ---- a server that pg_upgrade has started does nothing by itself
+
+sub launchers { return sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'outflow launcher'"); }
+
+is(launchers(), 1, 'a launcher');
+$node->stop;
+my @pg_ctl = ('pg_ctl', '--wait', '--pgdata', $node->data_dir, '--log', $node->logfile);
+system_or_bail(@pg_ctl, '--options', '-b', 'start');
+is(launchers(), 0, 'none for pg_upgrade');
+system_or_bail(@pg_ctl, 'stop');
+$node->start;
+
+# ---- a server on which no export can ever start: both launchers have a worker
+# each, or one of them
+
 my $count = jobs();
-foreach my $call ("CALL outflow.export('t', 'file://$dir/never')", "SELECT outflow.export_start('t', 'file://$dir/never')")
+foreach my $conf (['outflow', 3], ['', 2])
 {
-	like(error_of($call), qr/ERROR:  this server has too few background workers.*HINT: .*max_worker_processes/s, "never: $call");
+	my ($preloaded, $workers) = @$conf;
+
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = '$preloaded'\nmax_worker_processes = $workers");
+	$node->restart;
+	foreach my $call ("SELECT outflow.export_start('t', 'file://$dir/never')", "CALL outflow.export('t', 'file://$dir/never')")
+	{
+		like(error_of($call), qr/ERROR:  this server has too few background workers.*HINT: .*max_worker_processes/s,
+			"never, of $workers: $call");
+		last if jobs() > $count;
+	}
 }
 is(jobs(), $count, 'never: no job');
 ok(!-e "$dir/never", 'never: no directory');

@@ -267,15 +267,15 @@ remove_files(Destination *root, const char *folder, const OlderExport *older)
 	}
 }
 
-void
-older_remove(Destination *root, const char *folder)
+/* with_folders: a folder's own manifest names none, whatever it says */
+static void
+remove_export(Destination *root, const char *folder, bool with_folders)
 {
 	OlderExport *older = older_read(root, folder);
 	char		*success = destination_key(folder, PUBLISH_SUCCESS);
 	uint64		 size;
 	ListCell	*cell;
 
-	check_stack_depth();
 	if (older == NULL)
 		return;
 	/* readers wait for it: nothing is there any more */
@@ -283,14 +283,20 @@ older_remove(Destination *root, const char *folder)
 		root->driver->remove(root, success))
 		root->driver->sync(root, folder);
 	remove_files(root, folder, older);
-	foreach (cell, older->folders)
+	foreach (cell, with_folders ? older->folders : NIL)
 	{
 		char *inner = destination_key(folder, lfirst(cell));
 
-		older_remove(root, inner);
+		remove_export(root, inner, false);
 		(void) root->driver->remove(root, psprintf("%s/", inner));
 	}
 	root->driver->sync(root, folder);
 	(void) root->driver->remove(root, older_manifest(root, folder));
 	root->driver->sync(root, folder);
+}
+
+void
+older_remove(Destination *root, const char *folder)
+{
+	remove_export(root, folder, true);
 }

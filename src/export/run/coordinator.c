@@ -20,6 +20,7 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
+#include "export/export.h"
 #include "export/run/shared.h"
 #include "failpoint.h"
 
@@ -82,7 +83,9 @@ coordinator_start(const Job *job, BackgroundWorkerHandle **handle)
 void
 coordinator_check_room(void)
 {
-	int taken = max_logical_replication_workers > 0 ? 1 : 0;
+	/* those that are always in use: the server's own launcher, and ours */
+	int taken = (max_logical_replication_workers > 0 ? 1 : 0) +
+				(export_has_launcher() ? 1 : 0);
 
 	if (max_worker_processes - taken < MIN_PROCESSES)
 		ereport(
@@ -90,10 +93,9 @@ coordinator_check_room(void)
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 			 errmsg("this server has too few background workers for an "
 					"export"),
-			 errdetail("An export needs %d, and max_worker_processes is "
-					   "%d%s.",
-					   MIN_PROCESSES, max_worker_processes,
-					   taken ? ", of which logical replication has one" : ""),
+			 errdetail("An export needs %d, and max_worker_processes is %d, "
+					   "of which launchers have %d.",
+					   MIN_PROCESSES, max_worker_processes, taken),
 			 errhint("Increase max_worker_processes, or export with "
 					 "workers => 0.")));
 }

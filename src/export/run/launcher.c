@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "compat.h"
 #include "export/export.h"
 #include "export/job/job.h"
 
@@ -54,16 +55,27 @@ describe(BackgroundWorker *worker, const char *name, const char *function)
 	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
 }
 
+/* Set in the postmaster, of which every process has a copy. */
+static bool registered = false;
+
 void
 export_register_launcher(void)
 {
 	BackgroundWorker worker;
 
-	if (!process_shared_preload_libraries_in_progress)
+	/* pg_upgrade wants a server that does nothing by itself */
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	describe(&worker, "launcher", "outflow_launcher_main");
 	worker.bgw_restart_time = PAUSE_S;
 	RegisterBackgroundWorker(&worker);
+	registered = true;
+}
+
+bool
+export_has_launcher(void)
+{
+	return registered;
 }
 
 static List *
@@ -84,7 +96,7 @@ connectable_databases(void)
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 		MemoryContext	 old = MemoryContextSwitchTo(context);
 
-		if (database->datallowconn)
+		if (database->datallowconn && !database_is_invalid(database))
 			databases = lappend_oid(databases, database->oid);
 		MemoryContextSwitchTo(old);
 	}

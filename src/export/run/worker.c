@@ -108,7 +108,7 @@ prepare(ExportWorker *worker)
 						errmsg("export job " INT64_FORMAT " does not exist",
 							   worker->shared->job)));
 	job_derive(worker->job);
-	worker->root = destination_open(worker->job, DESTINATION_CREATE);
+	worker->root = destination_open(worker->job, DESTINATION_EXISTING);
 	ownership_join(worker->job, worker->root);
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();

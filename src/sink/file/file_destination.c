@@ -46,6 +46,7 @@ file_destination_open(const char *place, const char *limit,
 {
 	static const int flags[] = {
 		[DESTINATION_CREATE] = FILE_ROOT_CREATE,
+		[DESTINATION_EXISTING] = 0,
 		[DESTINATION_PROBE] = FILE_ROOT_PROBE,
 		[DESTINATION_KNOWN] = FILE_ROOT_MISSING_OK | FILE_ROOT_HIDDEN,
 		[DESTINATION_TRY] =
@@ -190,8 +191,7 @@ file_destination_claim(Destination *to, const char *id, const char *token,
 
 	/* it knows the temporary directory, too */
 	forget_folder((FileDestination *) to);
-	if (!file_temp_open(root, id,
-						access == ACCESS_JOIN || access == ACCESS_CREATE))
+	if (!file_temp_open(root, id, access == ACCESS_CREATE))
 		return CLAIM_MISSING;
 	if (access == ACCESS_LOOK)
 		return CLAIM_GRANTED;

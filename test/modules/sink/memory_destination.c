@@ -280,7 +280,7 @@ memory_claim(Destination *to, const char *id, const char *token,
 	lock = staged_key(to, "_lock");
 	MemoryContextSwitchTo(caller);
 	owner = store_get(staged_key(to, "_owner"));
-	if (owner == NULL && (access == ACCESS_LOOK || access == ACCESS_TAKE))
+	if (owner == NULL && access != ACCESS_CREATE)
 	{
 		self->staging = NULL;
 		return CLAIM_MISSING;
