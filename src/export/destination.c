@@ -1,6 +1,6 @@
 /*
  * destination.c
- *		Where an export goes: the directory behind "file:///...".
+ *		Where an export goes: the directory of "file:///...".
  *
  * An export of many tables has a folder for each of them there.  A part's file
  * is known as "folder/name"; until it is published it has its mere name, which

@@ -6,7 +6,7 @@
 #define OUTFLOW_EXPORT_H
 
 extern void export_define_settings(void);
-/* For who is loaded with the server. */
+/* For a library that is loaded with the server. */
 extern void export_register_launcher(void);
 /* The name of a setting that should limit exports and can't be read, or NULL. */
 extern const char *export_unreadable_limit(void);

@@ -203,9 +203,9 @@ my $export;
 	  . " part_size => '128kB', workers => 1)");
 my ($alter) = background('ALTER TABLE t ADD COLUMN more int DEFAULT 1');
 ok($node->poll_query_until('postgres',
-		"SELECT waiting_for ~ 'waits behind this job for AccessExclusiveLock'"
+		"SELECT waiting_for ~ 'waits for AccessExclusiveLock on .*, blocked by this job'"
 		  . " FROM outflow.jobs WHERE job = $job"),
-	'the job knows who waits behind it');
+	'the job knows which process it blocks');
 set_rate(0);
 ok(state_becomes($job, 'done'), 'a queued ALTER TABLE does not hang the job');
 $export->finish;

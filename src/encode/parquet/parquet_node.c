@@ -52,7 +52,7 @@ decimal_of_typmod(int32 typmod, int *precision, int *scale)
 
 /* ---- what Parquet may not be able to hold ---- */
 
-/* Of a numeric: its own, or the one that the options give to it. */
+/* For a numeric: its own, or the one that the options give to it. */
 static bool
 decimal_of(const ParquetColumn *column, const TypeShape *type, int *precision,
 		   int *scale)
@@ -426,7 +426,7 @@ build_group(Builder *builder, ParquetNode *node)
 }
 
 /*
- * Fills a node of which the caller set name, type and, from its parent, the
+ * Fills a node whose caller set name, type and, from its parent, the
  * levels and dimensions.
  */
 static void

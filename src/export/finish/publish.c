@@ -79,7 +79,7 @@ check_names(FileRoot *folder, const List *parts)
 		if (is_part_of(parts, name) && is_waiting(folder, name))
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_FILE),
-					 errmsg("file \"%s/%s\" exists already",
+					 errmsg("file \"%s/%s\" already exists",
 							file_root_path(folder), name),
 					 errdetail("It is not known to be part of an export of "
 							   "this server, so it is not replaced."),

@@ -91,12 +91,13 @@ file_real_path(int directory, const char *path)
 
 	if (len < 0)
 		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not find out where directory \"%s\" "
+						errmsg("could not determine where directory \"%s\" "
 							   "lies: %m",
 							   path)));
 	if (len == sizeof(real))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("directory \"%s\" lies too deep", path)));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("directory \"%s\" is nested too deeply", path)));
 	return pnstrdup(real, len);
 }
 
@@ -393,7 +394,7 @@ file_root_free_bytes(FileRoot *root)
 
 	if (fstatvfs(root->dir->fd, &fs) != 0)
 		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not find out the free space of \"%s\": "
+						errmsg("could not determine the free space of \"%s\": "
 							   "%m",
 							   root->path)));
 	return (uint64) fs.f_bavail * fs.f_frsize;
