@@ -708,7 +708,7 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 	j.snapshot, j.lsn, j.slot, j.retries,
 	CASE WHEN s.state OPERATOR(pg_catalog.=) 'queued'
 			THEN CASE WHEN NOT outflow.job_can_connect(j.owner)
-					THEN 'its owner, who can''t connect'
+					THEN 'its owner, who cannot connect'
 				ELSE coalesce(j.waiting_for, 'its start') END
 		WHEN s.state OPERATOR(pg_catalog.=) 'running'
 			THEN (SELECT pg_catalog.string_agg(w.line, '; ')

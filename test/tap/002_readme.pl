@@ -105,13 +105,24 @@ foreach my $argument (first_cells($argument_table))
 		"export has the argument $argument");
 }
 
-# first steps: every SQL block, in order, with a directory that exists here
+# commands: every SQL block, in order, with a directory that exists here; what
+# pg_cron is to run is run by itself
 my $directory = new_export_dir();
-my $steps = section('## Getting started') . section('## Export');
-$steps =~ s{file:///srv/export}{file://$directory}g;
+my $steps = join('', map { section($_) }
+	('## Quick start: stream', '## Quick start: export', '## Every night', '## Export', '## Types', '## Reference'));
+$steps =~ s{/srv/export}{$directory}g;
 while ($steps =~ /^```sql\n(.*?)^```/msg)
 {
 	my $block = $1;
+	my $name = ($block =~ /^([^\n]*)/)[0];
+
+	if ($block =~ /cron\.schedule/)
+	{
+		$block = join(";\n", $block =~ /\$\$(.*?)\$\$/sg);
+		# directories of the same day are one
+		$block = "$block; DO 'BEGIN WHILE EXISTS (SELECT FROM outflow.jobs WHERE state IN (''queued'', ''running''))"
+		  . " LOOP PERFORM pg_sleep(0.1); END LOOP; END'";
+	}
 	($status, $stdout, $stderr) =
 	  $node->psql('postgres', $block, on_error_stop => 1);
 	if ($block =~ /resume/)
@@ -119,9 +130,33 @@ while ($steps =~ /^```sql\n(.*?)^```/msg)
 		like($stderr, qr/export job 1 is done/, 'there is nothing to resume');
 		next;
 	}
-	is($status, 0, 'runs as it stands: ' . ($block =~ /^([^\n]*)/)[0])
-	  or diag($stderr);
+	is($status, 0, "runs as it stands: $name") or diag($stderr);
 }
+is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM restored) = (SELECT count(*) FROM orders)'),
+	't', 'what was loaded again is the table');
+is($node->safe_psql('postgres', "SELECT count(*) FROM outflow.jobs WHERE state <> 'done'"),
+	'0', 'every export ends');
 
 $node->stop;
+
+# links: to a heading, by the anchor that is made of it, or to a file
+my $text = $readme =~ s/^```.*?^```$//msgr;
+my %anchor;
+$anchor{ lc($_) =~ s/[^\w -]//gr =~ tr/ /-/r } = 1
+  foreach $text =~ /^#+ (.*)$/mg;
+foreach my $link ($text =~ /\]\((?!https:)([^)]+)\)/g)
+{
+	ok( $link =~ /^#(.*)/ ? $anchor{$1} : -f "$FindBin::Bin/../../$link",
+		"the link $link leads somewhere");
+}
+
+# paragraphs: none that is too long to read, tables apart
+foreach my $paragraph (split(/\n\n|\n(?=\* )/, $text))
+{
+	my @words = split(' ', $paragraph);
+
+	next if $paragraph =~ /^\||^\*\*Contents/ || @words <= 60;
+	fail("a paragraph has at most 60 words: " . join(' ', @words[0 .. 7]));
+}
+
 done_testing();

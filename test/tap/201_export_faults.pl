@@ -315,7 +315,7 @@ mkdir "$dir/taken/part-000002.csv";
 my $count = sql('SELECT count(*) FROM outflow.jobs');
 fails("CALL outflow.export('t', 'file://$dir/taken', part_size => '512kB',"
 	  . " workers => 0, options => '{\"overwrite\": true}')",
-	qr/file ".*part-000002\.csv" exists already/, 'workers => 0: publication fails');
+	qr/file ".*part-000002\.csv" already exists/, 'workers => 0: publication fails');
 is(join(' ', files_below("$dir/taken")), '', 'and leaves no file');
 is(sql('SELECT count(*) FROM outflow.jobs'), $count, 'and no job');
 
