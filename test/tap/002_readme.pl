@@ -137,6 +137,32 @@ is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM restored) = (SELEC
 is($node->safe_psql('postgres', "SELECT count(*) FROM outflow.jobs WHERE state <> 'done'"),
 	'0', 'every export ends');
 
+# the client: killed and run again, it has had every row
+if ($ENV{OUTFLOW_PYTHON})
+{
+	my ($client) = $readme =~ /^```python\n(.*?)^```/ms or die 'README.md has no client';
+	my $file = "$directory/client.py";
+	my ($out, %seen) = ('');
+
+	$client =~ s/"dbname=shop"/sys.argv[1]/ or die 'the client connects otherwise';
+	append_to_file($file, "import sys\ndef apply(record): print(record['id'], record['new']['id'], flush=True)\n$client");
+	$node->safe_psql('postgres',
+		"SELECT pg_drop_replication_slot('orders'); SELECT pg_create_logical_replication_slot('orders', 'outflow')");
+	foreach my $row (1001, 1002)
+	{
+		$node->safe_psql('postgres', "INSERT INTO orders VALUES ($row)");
+
+		my $run = IPC::Run::start([ $ENV{OUTFLOW_PYTHON}, $file, $node->connstr('postgres') ],
+			'>', \$out, '2>&1', IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		$run->pump until $out =~ / $row\n/;
+		$run->signal('KILL');
+		$run->finish;
+		$node->poll_query_until('postgres', 'SELECT NOT bool_or(active) FROM pg_replication_slots');
+	}
+	$seen{$_} = 1 foreach $out =~ /^\S+ (\d+)$/mg;
+	is_deeply([ sort keys %seen ], [ 1001, 1002 ], 'a killed client misses nothing');
+}
+
 $node->stop;
 
 # links: to a heading, by the anchor that is made of it, or to a file
