@@ -98,7 +98,7 @@ AS $$
 			ELSE coalesce(pg_catalog.format('%s of %s free',
 				pg_catalog.pg_size_pretty(free),
 				pg_catalog.pg_size_pretty(total)),
-				'this server process can''t tell') END,
+				'this server process cannot tell') END,
 		CASE WHEN free < total / 10 THEN '-- make room there' END;
 $$;
 
@@ -246,7 +246,7 @@ BEGIN
 	IF library.unreadable_limit IS NOT NULL THEN
 		item := library.unreadable_limit;
 		ok := false;
-		detail := 'its value can''t be used and hides the server''s own: no'
+		detail := 'its value cannot be used and hides the server''s own: no'
 			' export runs in this session';
 		fix := '-- remove it from the connection''s options, the role''s and'
 			' database''s settings, and the configuration file';
@@ -432,7 +432,7 @@ SELECT s.slot_name AS slot, s.database, s.active,
 		WHEN s.temporary THEN 'the end of the session that made it'
 		ELSE pg_catalog.concat_ws('; ',
 			CASE WHEN s.safe_wal_size IS NOT NULL THEN
-				pg_catalog.format('%s more of WAL that it doesn''t follow'
+				pg_catalog.format('%s more of WAL that it does not follow'
 					' (max_slot_wal_keep_size)',
 					pg_catalog.pg_size_pretty(s.safe_wal_size)) END,
 			CASE WHEN idle.timeout OPERATOR(pg_catalog.<>) '0' AND NOT s.active
@@ -618,7 +618,7 @@ RETURNS pg_catalog.text
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outflow_job_state';
 
--- whom a live job waits for, and who waits behind its locks
+-- what a live job waits for, and which processes its locks block
 CREATE FUNCTION outflow.job_waiting_for(job bigint) RETURNS pg_catalog.text
 LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
@@ -660,7 +660,7 @@ AS $$
 				'a prepared transaction') END)) AS line
 		FROM waiting AS w JOIN coordinator AS c USING (pid)
 		UNION ALL
-		SELECT pg_catalog.format('process %s waits behind this job for %s on %s', w.pid,
+		SELECT pg_catalog.format('process %s waits for %s on %s, blocked by this job', w.pid,
 			w.mode, w.object)
 		FROM waiting AS w JOIN coordinator AS c ON c.pid = ANY (w.blockers)
 	) AS lines
@@ -722,7 +722,7 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 	j.snapshot, j.lsn, j.slot, j.retries,
 	CASE WHEN s.state OPERATOR(pg_catalog.=) 'queued'
 			THEN CASE WHEN NOT outflow.job_can_connect(j.owner)
-					THEN 'its owner, who can''t connect'
+					THEN 'its owner, who cannot connect'
 				ELSE coalesce(j.waiting_for, 'its start') END
 		WHEN s.state OPERATOR(pg_catalog.=) 'running'
 			THEN (SELECT pg_catalog.string_agg(w.line, '; ')

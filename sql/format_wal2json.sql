@@ -48,7 +48,7 @@ BEGIN;
 INSERT INTO kinds (id) VALUES (2), (3);
 COMMIT;
 SELECT 'sent' FROM pg_logical_emit_message(false, 'pre"fix', 'con\tent');
--- (what comes behind it makes it durable)
+-- (what comes after it makes it durable)
 CREATE TABLE behind ();
 SELECT * FROM records('actions', '') r WHERE r LIKE '%message%';
 -- content ends at a zero byte; bytes that are no text don't get through

@@ -48,7 +48,7 @@ COMMIT PREPARED 'stream_after_snapshot';
 INSERT INTO t VALUES (5, 'after');
 SELECT count(*) FROM after('3:3:');
 SELECT * FROM after(:'snapshot');
--- what the snapshot has and what comes behind it is the table
+-- what the snapshot has and what comes after it is the table
 SELECT * FROM exported UNION ALL SELECT (new->>'id')::int, new->>'v' FROM after(:'snapshot') WHERE name = 't' ORDER BY 1;
 -- two_phase decides by the same id
 SELECT data::json->>'op', data::json->>'gid', data::json->'new'->>'id' FROM peek('stream_after_snapshot_2', 'after_snapshot', :'snapshot', 'tables', '*.t', 'include_schemas', 'off') ORDER BY n;

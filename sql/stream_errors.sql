@@ -1,5 +1,5 @@
 -- errors: an error's context names the column that was being written, and
--- nothing that an earlier error left behind
+-- nothing that an earlier error left
 \getenv project PG_ABS_SRCDIR
 CREATE SCHEMA stream_errors;
 SET search_path = stream_errors;

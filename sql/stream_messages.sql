@@ -25,7 +25,7 @@ SELECT emit(true, 'quiet', 'never');
 ROLLBACK;
 INSERT INTO t VALUES (3);
 SELECT * FROM changes('stream_messages');
--- it is its own commit, and delivered before what commits behind it
+-- it is its own commit, and delivered before what commits after it
 SELECT emit(false, 'loud', 'x'), emit(true, 'quiet', 'y');
 SELECT data::json->>'prefix', data::json->>'id' ~ '^[0-9A-F]{16}/0{16}/0000$'
 FROM peek('stream_messages') WHERE data ~ '"id"' ORDER BY data::json->>'id' COLLATE "C";

@@ -95,7 +95,7 @@ SELECT pg_drop_replication_slot('stream_one_phase');
 COMMIT PREPARED 'stream_ten';
 
 SELECT pg_drop_replication_slot('stream_two_phase');
--- what was prepared before the option was given comes at COMMIT PREPARED, behind what came meanwhile, and its ids say so
+-- what was prepared before the option was given comes at COMMIT PREPARED, after what came meanwhile, and its ids say so
 SELECT create_slot('stream_late');
 BEGIN;
 INSERT INTO t VALUES (6000, 'early');

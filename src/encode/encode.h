@@ -191,7 +191,7 @@ typedef struct NumericView
 {
 	NumericSpecial special;
 	bool		   negative;
-	int			   scale;	/* digits shown behind the point */
+	int			   scale;	/* digits shown after the point */
 	int			   weight;	/* of the first digit: 10000 ^ weight */
 	int			   ndigits; /* base-10000 digits stored */
 	const char	  *digits;	/* int16 each, unaligned; see numeric_digit() */
@@ -221,7 +221,7 @@ extern int text_date(char *dst, int32 date);
 extern int text_time(char *dst, int64 time);
 extern int text_timetz(char *dst, int64 time, int32 zone);
 extern int text_timestamp(char *dst, int64 timestamp, char separator);
-/* in UTC; zone is written behind the time: "Z" or "+00" */
+/* in UTC; zone is written after the time: "Z" or "+00" */
 extern int text_timestamptz_utc(char *dst, int64 timestamp, char separator,
 								const char *zone);
 /* in the session's time zone, as timestamptz_out does under DateStyle ISO */

@@ -6,7 +6,7 @@
 #define OUTFLOW_EXPORT_H
 
 extern void export_define_settings(void);
-/* For who is loaded with the server. */
+/* For a library that is loaded with the server. */
 extern void export_register_launcher(void);
 /* Whether that one has a background worker for itself. */
 extern bool export_has_launcher(void);

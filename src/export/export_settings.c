@@ -142,14 +142,15 @@ settings_check_limits(void)
 	const char *name = export_unreadable_limit();
 
 	if (name)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("setting \"%s\" has a value that can't be used", name),
-				 errdetail("It hides the server's own value, so that no "
-						   "export may run.  It comes from the connection's "
-						   "options, from the settings of the role or "
-						   "database, or from the configuration file."),
-				 errhint("Remove it from there, and connect again.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("setting \"%s\" has a value that cannot be used", name),
+			 errdetail("It hides the server's own value, so that no "
+					   "export may run.  It comes from the connection's "
+					   "options, from the settings of the role or "
+					   "database, or from the configuration file."),
+			 errhint("Remove it from there, and connect again.")));
 }
 
 const char *

@@ -28,7 +28,7 @@ snapshot_to_text(Snapshot snapshot)
 	StringInfoData text;
 
 	if (!IsMVCCSnapshot(snapshot) || snapshot->takenDuringRecovery)
-		elog(ERROR, "snapshot can't be written as text");
+		elog(ERROR, "snapshot cannot be written as text");
 
 	xids = palloc(mul_size(sizeof(uint64), snapshot->xcnt + 1));
 	for (uint32 i = 0; i < snapshot->xcnt; i++)

@@ -4,7 +4,7 @@
  *
  * xxh128 (XXH3 in its 128-bit form, xxhash.h's canonical byte order, as
  * xxh128sum prints it) finds every accident and costs next to nothing; sha256
- * also withstands somebody who wants another file to pass.
+ * also withstands an attacker who wants another file to pass.
  *
  * SHA-256 comes from OpenSSL directly: the server's own wrapper binds a hash
  * to the resource owner that made it, and a chain may outlive that one.

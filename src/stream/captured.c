@@ -34,7 +34,7 @@ forget_delivered(StreamSession *session)
 	captured->count = kept;
 }
 
-/* Of the record at hand; LSNs come in their order. */
+/* For the record at hand; LSNs come in their order. */
 bool
 captured_note(StreamSession *session)
 {

@@ -5,7 +5,7 @@
  * outflow.capture_ddl() makes event triggers of the functions below.  When a
  * command has changed something, a transactional logical message tells its
  * tag, its text and its objects; the stream makes a "ddl" record of it, which
- * stands behind the changes before the command and before those behind it, and
+ * stands after the changes before the command and before those after it, and
  * is gone with them when the transaction is undone.
  *
  * The server doesn't tell an event trigger the text of its command, so a hook

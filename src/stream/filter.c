@@ -3,7 +3,7 @@
  *		Patterns for names: schema.table and schema.table.column.
  *
  * In each part * stands for any characters, ? for one, and a backslash takes
- * the character behind it literally (a dot inside a name, for example).
+ * the next character literally (a dot inside a name, for example).
  * Matching is case-sensitive and done once per relation, never per row.
  */
 #include "postgres.h"
@@ -15,7 +15,7 @@
 #include "stream/stream.h"
 
 /*
- * Whether the whole name matches.  On a mismatch behind a *, tries again with
+ * Whether the whole name matches.  On a mismatch after a *, tries again with
  * the * standing for one character more: time is pattern times name.
  */
 bool

@@ -145,7 +145,7 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	DdlChange	   ddl;
 	/*
 	 * The id of a message outside of transactions is its own LSN, as commit
-	 * LSN: it is delivered before the transaction that commits just behind.
+	 * LSN: it is delivered before the transaction that commits just after.
 	 *
 	 * The server gives the LSN at which a message's record ends, and so the
 	 * next one begins.  Which of the two comes first is not the same on every

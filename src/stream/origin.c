@@ -3,7 +3,7 @@
  *		Replication origins: which ones are wanted, and their names.
  *
  * A row is wanted if the origin that wrote it is, and that with which its
- * transaction ended; mostly they are the same.  Of a message inside of a
+ * transaction ended; mostly they are the same.  For a message inside a
  * transaction the server doesn't tell later which origin wrote it: the
  * transaction's decides.
  *

@@ -37,7 +37,7 @@ record_make_room(StreamSession *session, int64 limit)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("a transaction of more than 1 GB can't be one "
+			 errmsg("a transaction of more than 1 GB cannot be one "
 					"message"),
 			 errhint("Use \"format-version\" 2, or \"write-in-chunks\".")));
 	writer_make_room(session);

@@ -130,7 +130,7 @@ transaction_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
  * ---- prepared transactions, which are delivered at PREPARE
  *
  * One that was prepared before the slot was told to do so comes at its COMMIT
- * PREPARED instead, behind what has come since; so must its ids sort.
+ * PREPARED instead, after what has come since; so must its ids sort.
  */
 
 void

@@ -199,7 +199,7 @@ exact('wide', 'parquet', 'zstd', 700);
 # Too large.  Another export is not disturbed.
 #
 make('quotes', 't text', "'x'", "repeat('\"', 550 * $mb)");
-my $too_large = q{a row of more than 1 GB can't be written};
+my $too_large = q{a row of more than 1 GB cannot be written};
 my ($job, $directory) = refused('quotes', 't', 'csv', $too_large, 550 + 1024);
 refused('quotes', 't', 'jsonl', $too_large, 550 + 1024);
 exact('quotes', $_, 'none', 1100) foreach qw(text binary parquet);

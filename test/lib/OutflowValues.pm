@@ -196,7 +196,7 @@ sub date
 		$self->between(1, 12), $self->between(1, 28));
 }
 
-# date and time; BC goes behind both
+# date and time; BC goes after both
 sub timestamp
 {
 	my ($self, $zone) = @_;

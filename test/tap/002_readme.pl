@@ -105,13 +105,24 @@ foreach my $argument (first_cells($argument_table))
 		"export has the argument $argument");
 }
 
-# first steps: every SQL block, in order, with a directory that exists here
+# commands: every SQL block, in order, with a directory that exists here; what
+# pg_cron is to run is run by itself
 my $directory = new_export_dir();
-my $steps = section('## Getting started') . section('## Export');
-$steps =~ s{file:///srv/export}{file://$directory}g;
+my $steps = join('', map { section($_) }
+	('## Quick start: stream', '## Quick start: export', '## Every night', '## Export', '## Types', '## Reference'));
+$steps =~ s{/srv/export}{$directory}g;
 while ($steps =~ /^```sql\n(.*?)^```/msg)
 {
 	my $block = $1;
+	my $name = ($block =~ /^([^\n]*)/)[0];
+
+	if ($block =~ /cron\.schedule/)
+	{
+		$block = join(";\n", $block =~ /\$\$(.*?)\$\$/sg);
+		# directories of the same day are one
+		$block = "$block; DO 'BEGIN WHILE EXISTS (SELECT FROM outflow.jobs WHERE state IN (''queued'', ''running''))"
+		  . " LOOP PERFORM pg_sleep(0.1); END LOOP; END'";
+	}
 	($status, $stdout, $stderr) =
 	  $node->psql('postgres', $block, on_error_stop => 1);
 	if ($block =~ /resume/)
@@ -119,9 +130,59 @@ while ($steps =~ /^```sql\n(.*?)^```/msg)
 		like($stderr, qr/export job 1 is done/, 'there is nothing to resume');
 		next;
 	}
-	is($status, 0, 'runs as it stands: ' . ($block =~ /^([^\n]*)/)[0])
-	  or diag($stderr);
+	is($status, 0, "runs as it stands: $name") or diag($stderr);
+}
+is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM restored) = (SELECT count(*) FROM orders)'),
+	't', 'what was loaded again is the table');
+is($node->safe_psql('postgres', "SELECT count(*) FROM outflow.jobs WHERE state <> 'done'"),
+	'0', 'every export ends');
+
+# the client: killed and run again, it has had every row
+if ($ENV{OUTFLOW_PYTHON})
+{
+	my ($client) = $readme =~ /^```python\n(.*?)^```/ms or die 'README.md has no client';
+	my $file = "$directory/client.py";
+	my ($out, %seen) = ('');
+
+	$client =~ s/"dbname=shop"/sys.argv[1]/ or die 'the client connects otherwise';
+	append_to_file($file, "import sys\ndef apply(record): print(record['id'], record['new']['id'], flush=True)\n$client");
+	$node->safe_psql('postgres',
+		"SELECT pg_drop_replication_slot('orders'); SELECT pg_create_logical_replication_slot('orders', 'outflow')");
+	foreach my $row (1001, 1002)
+	{
+		$node->safe_psql('postgres', "INSERT INTO orders VALUES ($row)");
+
+		my $run = IPC::Run::start([ $ENV{OUTFLOW_PYTHON}, $file, $node->connstr('postgres') ],
+			'>', \$out, '2>&1', IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+		$run->pump until $out =~ / $row\n/;
+		$run->signal('KILL');
+		$run->finish;
+		$node->poll_query_until('postgres', 'SELECT NOT bool_or(active) FROM pg_replication_slots');
+	}
+	$seen{$_} = 1 foreach $out =~ /^\S+ (\d+)$/mg;
+	is_deeply([ sort keys %seen ], [ 1001, 1002 ], 'a killed client misses nothing');
 }
 
 $node->stop;
+
+# links: to a heading, by the anchor that is made of it, or to a file
+my $text = $readme =~ s/^```.*?^```$//msgr;
+my %anchor;
+$anchor{ lc($_) =~ s/[^\w -]//gr =~ tr/ /-/r } = 1
+  foreach $text =~ /^#+ (.*)$/mg;
+foreach my $link ($text =~ /\]\((?!https:)([^)]+)\)/g)
+{
+	ok( $link =~ /^#(.*)/ ? $anchor{$1} : -f "$FindBin::Bin/../../$link",
+		"the link $link leads somewhere");
+}
+
+# paragraphs: none that is too long to read, tables apart
+foreach my $paragraph (split(/\n\n|\n(?=\* )/, $text))
+{
+	my @words = split(' ', $paragraph);
+
+	next if $paragraph =~ /^\||^\*\*Contents/ || @words <= 60;
+	fail("a paragraph has at most 60 words: " . join(' ', @words[0 .. 7]));
+}
+
 done_testing();

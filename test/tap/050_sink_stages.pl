@@ -119,7 +119,7 @@ foreach my $method (qw(gzip zstd lz4))
 		substr($flipped, $at, 1) ^= "\x10";
 		damaged($method, $flipped, "flipped bit at $at of $length");
 	}
-	damaged($method, $good . 'garbage', 'garbage behind the end');
+	damaged($method, $good . 'garbage', 'garbage after the end');
 	damaged($method, 'plain text, nothing else', 'not compressed at all');
 
 	content("$dir/two", $good . $good);

@@ -170,14 +170,14 @@ refused($node, "sink.publish('$out', 'never', false)", qr/No such file/,
 	'what was never written');
 write_file($node, $out, 'part', bytes => 300, ending => 'keep');
 refused($node, "sink.publish('$out', 'part', false)",
-	qr/"\Q$out\E\/part" exists already/, 'not over another file');
+	qr/"\Q$out\E\/part" already exists/, 'not over another file');
 is(query("sink.list('$out', false)"), "kept 2000\npart 100", 'which stays');
 is(query("sink.publish('$out', 'part', true)"), 't', 'unless it is to be replaced');
 is(query("sink.list('$out', false)"), "kept 2000\npart 300", 'which it is');
 
 put_link("$top/file", "$out/trap");
 write_file($node, $out, 'trap', bytes => 10, ending => 'keep');
-refused($node, "sink.publish('$out', 'trap', false)", qr/exists already/,
+refused($node, "sink.publish('$out', 'trap', false)", qr/already exists/,
 	'a link is in the way');
 is(query("sink.publish('$out', 'trap', true)"), 't', 'replaced, not followed');
 is(slurp_file("$top/file"), 'no directory', 'its target is untouched');
@@ -185,7 +185,7 @@ is(slurp_file("$top/file"), 'no directory', 'its target is untouched');
 query("sink.put('$out', '_manifest.json', '{}', false)");
 is(query("sink.get('$out', '_manifest.json', 100)"), '{}', 'a small file');
 refused($node, "sink.put('$out', '_manifest.json', '[]', false)",
-	qr/exists already/, 'is not overwritten');
+	qr/already exists/, 'is not overwritten');
 query("sink.put('$out', '_manifest.json', '[1]', true)");
 is(query("sink.get('$out', '_manifest.json', 3)"), '[1]', 'unless wanted');
 refused($node, "sink.get('$out', '_manifest.json', 2)",
@@ -371,7 +371,7 @@ write_file($node, $faults, 'target', ending => 'keep');
 my ($code, $stdout, $stderr) = $node->psql('postgres',
 	"SELECT sink.fail_at(1, 'EINVAL', 'renameat2');"
 	  . "SELECT sink.publish('$faults', 'target', false)");
-like($stderr, qr/exists already/, 'not over another file there either');
+like($stderr, qr/already exists/, 'not over another file there either');
 
 # a disk that is full after so many bytes, which the kernel itself enforces
 foreach my $compression (qw(none gzip zstd lz4))

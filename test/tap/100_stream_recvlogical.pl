@@ -119,7 +119,7 @@ my $milliseconds = JSON::PP->new->decode($hundred)->[0]{'Execution Time'};
 my $rows = 100 * int(4000 / $milliseconds + 1);
 $node->safe_psql('postgres', <<"SQL");
 INSERT INTO noise SELECT g, repeat('n', 20) FROM generate_series(1, $rows) AS g;
-INSERT INTO t VALUES (7000, 'behind the noise');
+INSERT INTO t VALUES (7000, 'after the noise');
 SQL
 my $start = time;
 {
@@ -128,7 +128,7 @@ my $start = time;
 	($ok, $err, my @quiet) = receive(here(), slot => 'quiet',
 		publication_names => 'quiet');
 	ok($ok, "no timeout while $rows changes are passed over");
-	is(scalar(ids(@quiet)), 1, 'the change behind them arrives');
+	is(scalar(ids(@quiet)), 1, 'the change after them arrives');
 }
 note("in " . (time - $start) . ' seconds');
 

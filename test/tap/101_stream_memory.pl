@@ -1,4 +1,4 @@
-# Promise: buffers that a large row made grow shrink again: behind it, a
+# Promise: buffers that a large row made grow shrink again: after it, a
 # walsender that goes on streaming holds as little of our memory as before; and
 # so it does when thousands of tables have come and gone.  Columns of enums cost
 # what is seen of them.
@@ -93,7 +93,7 @@ SQL
 	my ($after) = held($slot);
 
 	cmp_ok($after, '<', $before + 4 * $megabyte,
-		"$slot: memory was given back: $before bytes before, $after behind");
+		"$slot: memory was given back: $before bytes before, $after after");
 	leave($slot, $client, $file);
 }
 
@@ -157,7 +157,7 @@ SQL
 my $plain = $fill->('plain', '1', 1001);
 my $enums = $fill->('enums', q{''low''}, 1002);
 cmp_ok($enums - $plain, '<', 4 * $megabyte,
-	"800 columns of an enum take little: $plain bytes before, $enums behind");
+	"800 columns of an enum take little: $plain bytes before, $enums after");
 leave('enums', $client, $file);
 
 $node->stop;

@@ -31,7 +31,7 @@ SQL
 # sql(STATEMENTS): in order
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-# rows(SNAPSHOT): those that are streamed behind it
+# rows(SNAPSHOT): those that are streamed after it
 sub rows
 {
 	my ($snapshot) = @_;
@@ -54,7 +54,7 @@ sql(q{COMMIT PREPARED 'across'; INSERT INTO t VALUES (6)});
 my ($xmin, $xmax) = split /:/, $behind;
 ok($xmin < 4 * 2**32 && $xmax > 4 * 2**32, "a snapshot across the wraparound: $behind");
 is(rows($before), '2 3 4 5 6', 'from before it');
-is(rows($behind), '2 6', 'from behind it: what was prepared before it, and what came later');
+is(rows($behind), '2 6', 'from after it: what was prepared before it, and what came later');
 is(rows(($xmin % 2**32) . ':' . ($xmin % 2**32) . ':'), '1 2 3 4 5 6',
 	'the same numbers of the first epoch are long gone');
 

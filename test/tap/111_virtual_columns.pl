@@ -62,7 +62,7 @@ foreach my $columns ('twice', 'id,note')
 {
 	my ($code, $out, $err) = $node->psql('postgres',
 		"CALL outflow.export('v', 'file://$export/none', columns => '{$columns}')");
-	like($err, qr/virtual generated column "(twice|note)" can't be exported/, "a virtual column can't be chosen: $columns");
+	like($err, qr/virtual generated column "(twice|note)" cannot be exported/, "a virtual column can't be chosen: $columns");
 }
 
 my @filters = ('twice > 100', "note = 'n7'", 'twice IS NULL', 'twice + a > 240 AND stored < 95', "note || b LIKE 'n1%b'");

@@ -203,9 +203,9 @@ my $export;
 	  . " part_size => '128kB', workers => 1)");
 my ($alter) = background('ALTER TABLE t ADD COLUMN more int DEFAULT 1');
 ok($node->poll_query_until('postgres',
-		"SELECT waiting_for ~ 'waits behind this job for AccessExclusiveLock'"
+		"SELECT waiting_for ~ 'waits for AccessExclusiveLock on .*, blocked by this job'"
 		  . " FROM outflow.jobs WHERE job = $job"),
-	'the job knows who waits behind it');
+	'the job knows which process it blocks');
 set_rate(0);
 ok(state_becomes($job, 'done'), 'a queued ALTER TABLE does not hang the job');
 $export->finish;
@@ -315,7 +315,7 @@ mkdir "$dir/taken/part-000002.csv";
 my $count = sql('SELECT count(*) FROM outflow.jobs');
 fails("CALL outflow.export('t', 'file://$dir/taken', part_size => '512kB',"
 	  . " workers => 0, options => '{\"overwrite\": true}')",
-	qr/file ".*part-000002\.csv" exists already/, 'workers => 0: publication fails');
+	qr/file ".*part-000002\.csv" already exists/, 'workers => 0: publication fails');
 is(join(' ', files_below("$dir/taken")), '', 'and leaves no file');
 is(sql('SELECT count(*) FROM outflow.jobs'), $count, 'and no job');
 

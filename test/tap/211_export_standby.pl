@@ -27,7 +27,7 @@ foreach my $call (
 {
 	my ($code, $out, $err) = $standby->psql('postgres', $call);
 
-	like($err, qr/exports can't run on a standby/, "refused: $call");
+	like($err, qr/exports cannot run on a standby/, "refused: $call");
 }
 ok(!-e "$dir/b", 'nothing was made');
 is($standby->safe_psql('postgres', 'SELECT state, rows FROM outflow.jobs'),

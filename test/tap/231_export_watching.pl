@@ -269,9 +269,9 @@ my $waits = "(SELECT pid FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE t%'
 wait_for("EXISTS $waits", 'an ALTER TABLE waits');
 $pid = sql($waits);
 like(sql("SELECT waiting_for FROM outflow.jobs ORDER BY job DESC LIMIT 1"),
-	qr/^process $pid waits behind this job for AccessExclusiveLock on public.t$/, 'outflow.jobs says so');
-IPC::Run::pump($session->{run}) until $session->{said} =~ /waits behind/;
-like($session->{said}, qr/WARNING:  export job \d+: somebody waits for a lock\nDETAIL:  process $pid waits behind this job for AccessExclusiveLock on public.t\n/,
+	qr/^process $pid waits for AccessExclusiveLock on public.t, blocked by this job$/, 'outflow.jobs says so');
+IPC::Run::pump($session->{run}) until $session->{said} =~ /blocked by this job/;
+like($session->{said}, qr/WARNING:  export job \d+: somebody waits for a lock\nDETAIL:  process $pid waits for AccessExclusiveLock on public.t, blocked by this job\n/,
 	'the waiting session, too');
 # one that is queued, and whose table is locked when it begins
 set('max_jobs', 1);

@@ -34,7 +34,7 @@ EOS
 # ---- hints
 
 my $err = error_of("CALL outflow.export('lossy', 'file://$dir/lossy', format => 'parquet')");
-like($err, qr/ERROR: .*a value that Parquet can't hold/, 'a value that the format can\'t hold');
+like($err, qr/ERROR: .*a value that Parquet cannot hold/, 'a value that the format can\'t hold');
 like($err, qr/HINT:  Set the option "lossy" to .*SELECT outflow\.forget\(\d+\)/, '... says what to change, and forget');
 unlike($err, qr/resume/, '... and not resume');
 like($err, qr/DETAIL:  The row with ctid \(0,2\)/, '... and where the row is');

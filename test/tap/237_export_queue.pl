@@ -73,7 +73,7 @@ sql("DELETE FROM outflow.job WHERE destination ~ '/queued\\d'");
 sql("SET ROLE leaver; SELECT outflow.export_start('t', 'file://$dir/left')");
 sql('DROP OWNED BY leaver; DROP ROLE leaver');
 like(sql("SELECT waiting_for FROM outflow.jobs WHERE destination LIKE '%/left'"),
-	qr/^its owner, who can't connect$/, 'an owner that was dropped: the job says so');
+	qr/^its owner, who cannot connect$/, 'an owner that was dropped: the job says so');
 sql("SELECT outflow.forget(job) FROM outflow.jobs WHERE destination LIKE '%/left'");
 is(sql("SELECT count(*) FROM outflow.jobs WHERE destination LIKE '%/left'"), '0', '... and can be forgotten');
 

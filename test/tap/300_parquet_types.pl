@@ -254,7 +254,7 @@ $node->safe_psql('db_sql_ascii',
 	"CALL outflow.export('encoded', 'file://" . new_export_dir()
 	  . "/x', format => 'parquet')");
 like($err,
-	qr/column "t" has a value that Parquet can't hold.*not UTF-8.*to "null", for all/s,
+	qr/column "t" has a value that Parquet cannot hold.*not UTF-8.*to "null", for all/s,
 	'bytes that are no text are not passed off as one');
 $node->safe_psql('db_sql_ascii', <<'EOS');
 CREATE TABLE expected AS TABLE encoded;

@@ -57,7 +57,7 @@ foreach my $case (@cases)
 		(id bigint NOT NULL, fine int NOT NULL, v $type NOT NULL, w $type);
 		INSERT INTO $table VALUES (1, 1, '$value', NULL), (2, 2, '$value', NULL)");
 	like(export_error($table, '{}'),
-		qr/column "v" has a value that Parquet can't hold.*The row with ctid \(0,1\) has $what/s,
+		qr/column "v" has a value that Parquet cannot hold.*The row with ctid \(0,1\) has $what/s,
 		"$type: $value stops the export");
 
 	# as text the table is whole

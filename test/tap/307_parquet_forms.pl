@@ -80,14 +80,14 @@ is_deeply($types, (types('{}'))[0], 'duckdb reads everything as it is');
 
 # ---- what can't be is an error
 refused('{"as": "zz=string"}', qr/column or type in option "as" does not exist: "zz=string"/, 'no such column or type');
-refused('{"as": "u=decimal(10,2)"}', qr/can't do "u=decimal\(10,2\)".*not uuid/s, 'a uuid is no decimal');
-refused('{"as": "uuid=decimal(10,2)"}', qr/can't do "uuid=decimal\(10,2\)"/, 'nor is the type');
+refused('{"as": "u=decimal(10,2)"}', qr/cannot do "u=decimal\(10,2\)".*not uuid/s, 'a uuid is no decimal');
+refused('{"as": "uuid=decimal(10,2)"}', qr/cannot do "uuid=decimal\(10,2\)"/, 'nor is the type');
 refused("{\"as\": \"$_\"}", qr/unrecognized form.*Valid forms are/s, "no form: $_")
   foreach ('string', 'u=text', 'n=decimal(39,1)', 'n=decimal(5,6)', 'n=decimal(0,0)', 'n=decimal(3,1', 'n=decimal(3,1)x', 'n=decimal()');
 refused('{"profile": "excel"}', qr/unrecognized profile "excel".*"spark", "clickhouse", "duckdb"/s, 'no such profile');
 refused('{"lossy": "u=string"}', qr/option "lossy" has no effect on column "u".*"u=string"/s, 'lossy that has no effect');
 refused('{"lossy": "n=string"}', qr/option "lossy" has no effect on column "n"/, 'a numeric without limits holds all');
-refused('{"as": "n=decimal(4,1)"}', qr/column "n" has a value that Parquet can't hold.*beyond its type's precision/s,
+refused('{"as": "n=decimal(4,1)"}', qr/column "n" has a value that Parquet cannot hold.*beyond its type's precision/s,
 	'a decimal too small stops the export');
 ($types, $directory) = types('{"as": "n=decimal(4,1)", "lossy": "n=string"}');
 is($types->{n}, 'STRING', 'or lossy decides');

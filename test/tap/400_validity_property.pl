@@ -64,7 +64,7 @@ INSERT INTO hit SELECT i, 0, i, repeat('p', 40 + i % 500), NULL
 	FROM generate_series(1, 3000) i;
 CREATE SEQUENCE hit_id START 3001;
 
--- pages that are full, so that updates leave nothing but an xmax behind
+-- pages that are full, so that updates leave nothing but an xmax
 CREATE TABLE wide (id int PRIMARY KEY, n int, pad text) WITH (autovacuum_enabled = off);
 ALTER TABLE wide ALTER pad SET STORAGE PLAIN;
 INSERT INTO wide SELECT i, 0, repeat('w', 2600) FROM generate_series(1, 300) i;

@@ -226,7 +226,7 @@ foreach my $command ('VACUUM FULL t', 'CLUSTER t USING t_pkey', 'TRUNCATE t', 'A
 
 	$job = held($name);
 	my ($session, $said) = start_psql($node, $command);
-	wait_until($node, "SELECT waiting_for ~ 'waits behind this job for AccessExclusiveLock' FROM outflow.jobs WHERE job = $job", $command);
+	wait_until($node, "SELECT waiting_for ~ 'waits for AccessExclusiveLock on .*, blocked by this job' FROM outflow.jobs WHERE job = $job", $command);
 	release_exports($node);
 	is(wait_for_end($job), 'done', "$command: the export is done");
 	$session->finish;

@@ -191,7 +191,7 @@ is(state_of($job), 'interrupted', 'a fast shutdown: interrupted');
 resumes($job, 'shutdown');
 
 #
-# DROP EXTENSION waits, behind it the sessions, and they can be cancelled
+# DROP EXTENSION waits, after it the sessions, and they can be cancelled
 #
 ($job, $session, $said) = held('cancelled');
 my ($drop, $dropped) = start_psql($node, 'DROP EXTENSION outflow CASCADE');
@@ -216,7 +216,7 @@ wait_until($node, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode 
 is(sql("SET lock_timeout = '5s'; SELECT state FROM outflow.jobs WHERE destination = 'file://$dir/extension'"),
 	'running', 'DROP EXTENSION: whoever reads the jobs doesn\'t wait for it');
 like(sql("SELECT waiting_for FROM outflow.jobs WHERE destination = 'file://$dir/extension'"),
-	qr/waits behind this job for AccessExclusiveLock on extension outflow/, 'DROP EXTENSION: the job tells who waits');
+	qr/waits for AccessExclusiveLock on extension outflow, blocked by this job/, 'DROP EXTENSION: the job tells who waits');
 release_exports($node);
 $drop->finish;
 $session->finish;

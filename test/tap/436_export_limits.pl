@@ -47,7 +47,7 @@ sub to
 }
 
 my @ways = ('', ', workers => 0');
-my $unsure = qr/ERROR:  setting "outflow\.\w+" has a value that can't be used/;
+my $unsure = qr/ERROR:  setting "outflow\.\w+" has a value that cannot be used/;
 my $not_beneath = qr/is not beneath the export root/;
 
 foreach my $way (@ways)

@@ -195,7 +195,7 @@ foreach my $loss ($losses[1], $losses[2],
 	my $second = start('bob');
 	$node->safe_psql('postgres', "$take; GRANT CONNECT ON DATABASE postgres TO bob");
 	is($node->safe_psql('postgres', "SELECT waiting_for FROM outflow.jobs WHERE job = $first"),
-		"its owner, who can't connect", "$take: it is told");
+		"its owner, who cannot connect", "$take: it is told");
 	release_exports($node);
 	$node->safe_psql('postgres', 'DROP TRIGGER hold ON outflow.job');
 	wait_for_state($running, 'done');

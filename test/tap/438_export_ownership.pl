@@ -149,7 +149,7 @@ foreach my $case (
 sql(export_of('kept'));
 put("$dir/kept/part-000001.csv", 'mine');
 unlike(my $said = says(export_of('kept', options => '{"overwrite": true}')), qr/PANIC/, 'a part was changed');
-like($said, qr/ERROR: .*file ".*part-000001\.csv" exists already/, 'which is named');
+like($said, qr/ERROR: .*file ".*part-000001\.csv" already exists/, 'which is named');
 is(slurp_file("$dir/kept/part-000001.csv"), 'mine', 'and kept');
 ok(-f "$dir/kept/part-000000.csv" && -f "$dir/kept/_SUCCESS", 'with all the others');
 unlink "$dir/kept/part-000001.csv";

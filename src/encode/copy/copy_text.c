@@ -16,7 +16,7 @@ struct RowEncoder
 	RowFormatOptions options;
 	int				 null_len;
 	bool			 plain; /* no delimiter hides in numbers and dates */
-	char			 escapes[256]; /* what stands behind the backslash, or 0 */
+	char			 escapes[256]; /* what follows the backslash, or 0 */
 	TextValues		 values;
 };
 

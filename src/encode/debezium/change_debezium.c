@@ -165,7 +165,7 @@ append_key(StringInfo out, const JsonStyle *style, const RowChange *change)
 		buffer_append_literal(out, "null");
 }
 
-/* Of a key alone, the other columns are null. */
+/* With a key alone, the other columns are null. */
 static void
 append_before(StringInfo out, const ChangeFormatOptions *options,
 			  const RowChange *change)

@@ -20,7 +20,7 @@ typedef struct Debezium
 	TransactionId  xid;
 	XLogRecPtr	   commit_lsn;
 	StringInfoData source; /* "source":{ up to the change's LSN */
-	StringInfoData middle; /* from behind the table's name up to the LSN */
+	StringInfoData middle; /* from after the table's name up to the LSN */
 	HTAB		  *counts; /* of events, by relation */
 	List		  *order;  /* its entries, in the order of first events */
 } Debezium;

@@ -32,7 +32,7 @@
 #define MANY_GROUPS		 (MAX_GROUPS / 2)
 #define GROUPS_OF_A_SIZE 512
 
-/* Of all leaves, from part to part. */
+/* For all leaves, kept from part to part. */
 typedef struct Learned
 {
 	int			nleaves;
@@ -114,7 +114,7 @@ init_workspaces(ParquetWriter *writer)
 	writer->to_utf8 = GetDatabaseEncoding() != PG_UTF8;
 }
 
-/* Of the part before, if the caller brought it. */
+/* From the part before, if the caller brought it. */
 static void
 init_learned(ParquetWriter *writer, const RowFormatOptions *options)
 {
@@ -259,7 +259,7 @@ begin_group(ParquetWriter *writer)
 	if (writer->ngroups == MAX_GROUPS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a Parquet file can't have more than %d row groups",
+				 errmsg("a Parquet file cannot have more than %d row groups",
 						MAX_GROUPS),
 				 errhint("Use a smaller part_size, or a larger "
 						 "\"outflow.part_memory\".")));

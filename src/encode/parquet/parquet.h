@@ -152,7 +152,7 @@ typedef struct ParquetCodec
 	int			  default_level;
 	int			  quick_level;	 /* tried as well when the user chose none */
 	size_t (*bound)(size_t len); /* greatest size of len compressed bytes */
-	/* numbers: src is those of a fixed width, one behind the other */
+	/* numbers: src is those of a fixed width, one after the other */
 	size_t (*compress)(void *state, int level, bool numbers, const char *src,
 					   size_t len, char *dst, size_t size);
 	void *(*begin)(void); /* malloc'd by a library */
@@ -204,8 +204,8 @@ typedef struct ParquetLeaf
 	int64	   nlevels; /* values, nulls and empty lists */
 	int64	   nvalues;
 	int64	   first_row;
-	Bytes	   values;	/* PLAIN, behind LEVEL_ROOM; booleans in a byte each */
-	Bytes	   indices; /* uint32 numbers, if it is encoded by dictionary */
+	Bytes	   values;	 /* PLAIN, after LEVEL_ROOM; booleans in a byte each */
+	Bytes	   indices;	 /* uint32 numbers, if it is encoded by dictionary */
 	bool	   indexing; /* values go to the dictionary */
 
 	/* the column chunk */
@@ -454,7 +454,7 @@ extern void schema_write(const ParquetWriter *writer, Thrift *thrift, int id);
 /* ---- parquet_lossy.c: values that Parquet can't hold ---- */
 
 /*
- * The row at that place has a value that Parquet can't hold: what it is.
+ * The row at that place has a value that Parquet cannot hold: what it is.
  * Returns when the column's policy makes it a null, and counts it.
  */
 extern void parquet_unholdable(const ParquetNode	 *node,
@@ -495,7 +495,7 @@ typedef enum DecimalResult
 {
 	DECIMAL_OK,
 	DECIMAL_SPECIAL,  /* NaN or an infinity */
-	DECIMAL_TOO_LARGE /* or with more digits behind the point than scale */
+	DECIMAL_TOO_LARGE /* or with more digits after the point than scale */
 } DecimalResult;
 
 /* value * 10^scale, if that is an integer of at most precision digits. */

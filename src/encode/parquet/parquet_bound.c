@@ -167,7 +167,7 @@ cut_length(ParquetOrder order, const char *data)
 
 /*
  * Counts up a text's last character that has a successor, dropping what is
- * behind it.  UTF-8 orders as its code points do.
+ * after it.  UTF-8 orders as its code points do.
  */
 static bool
 increment_text(Bound *bound)

@@ -233,5 +233,5 @@ parquet_codec_parse(const char *text, int *level)
 		if (codecs[i].compression == compression.id)
 			return &codecs[i];
 	}
-	elog(ERROR, "pages can't be compressed with %s", compression.name);
+	elog(ERROR, "pages cannot be compressed with %s", compression.name);
 }

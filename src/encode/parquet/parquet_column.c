@@ -80,7 +80,7 @@ leaf_put_null(ParquetLeaf *leaf, int rep, int def)
 
 /*
  * Sizes of pages are 32-bit numbers.  A value of 1 GB, the most that there is,
- * fits behind what a page may hold already; many in one list may not.
+ * fits after what a page may hold already; many in one list may not.
  */
 #define PAGE_LIMIT ((size_t) 1100 * 1024 * 1024)
 
@@ -157,7 +157,7 @@ leaf_abandon_dictionary(ParquetLeaf *leaf)
 	}
 }
 
-/* n numbers of values were written behind indices: all that should, or not. */
+/* n numbers of values were written after indices: all that should, or not. */
 static inline void
 end_indexed(ParquetLeaf *leaf, int n, bool all)
 {

@@ -43,7 +43,7 @@ sum_digits(const NumericView *view, int scale, int128 *result)
 			return DECIMAL_TOO_LARGE;
 		sum = sum * (10000 / power) + digit / power;
 	}
-	/* zeros behind the last stored digit */
+	/* zeros after the last stored digit */
 	for (exponent += DIGIT_DECIMALS; exponent >= DIGIT_DECIMALS;
 		 exponent -= DIGIT_DECIMALS)
 		sum *= 10000;

@@ -1,6 +1,6 @@
 /*
  * parquet_footer.c
- *		What stands behind the row groups: page index and file metadata.
+ *		What follows the row groups: page index and file metadata.
  *
  * A chunk's metadata and its two indexes are written into buffers as soon as
  * the chunk is, so that its pages can be forgotten.  Only where the indexes

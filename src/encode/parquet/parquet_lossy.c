@@ -25,7 +25,7 @@ parquet_unholdable(const ParquetNode *node, const ItemPointerData *place,
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("column \"%s\" has a value that Parquet can't hold", name),
+			 errmsg("column \"%s\" has a value that Parquet cannot hold", name),
 			 place ? errdetail("The row with ctid (%u,%u) has %s.",
 							   ItemPointerGetBlockNumberNoCheck(place),
 							   ItemPointerGetOffsetNumberNoCheck(place), what)

@@ -338,7 +338,7 @@ build_group(Builder *builder, ParquetNode *node)
 }
 
 /*
- * Fills a node of which the caller set name, type and, from its parent, the
+ * Fills a node whose caller set name, type and, from its parent, the
  * levels and dimensions.
  */
 static void

@@ -25,7 +25,7 @@
 
 /* ---- single values ---- */
 
-/* Of a constant kind, this is what that kind needs and no more. */
+/* For a constant kind, this is what that kind needs and no more. */
 static pg_attribute_always_inline const char *
 convert(NodeKind kind, Datum value, int64 *number)
 {

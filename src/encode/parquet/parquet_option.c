@@ -27,7 +27,7 @@ static const struct
 
 /* ---- items: "name=value" */
 
-/* The part behind the last "=", which a column's name may contain. */
+/* The part after the last "=", which a column's name may contain. */
 static const char *
 value_of_item(const char *item)
 {
@@ -203,7 +203,7 @@ refuse_decimal(const char *item, const char *type)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("option \"as\" can't do \"%s\"", option_shown(item)),
+			 errmsg("option \"as\" cannot do \"%s\"", option_shown(item)),
 			 errdetail("Only type numeric becomes a decimal, not %s.", type)));
 }
 

@@ -26,7 +26,7 @@ static void
 report_too_large(void)
 {
 	ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					errmsg("a row of more than 1 GB can't be written")));
+					errmsg("a row of more than 1 GB cannot be written")));
 }
 
 static inline Size

@@ -1,6 +1,6 @@
 /*
  * chunk.h
- *		Sixteen bytes at a time, for those who look for few special ones.
+ *		Sixteen bytes at a time, for loops that look for few special ones.
  *
  * With SSE2, which every x86-64 has, in a register; elsewhere in loops that
  * compilers know how to make vectors of.  ChunkBits have bit i set where byte i
@@ -165,7 +165,7 @@ chunk_find_high(Chunk chunk)
 #endif /* no SSE2 */
 
 /*
- * The first of len bytes: never looks at what lies behind them.  If they are
+ * The first of len bytes: never looks at what follows them.  If they are
  * less than a chunk, zeroes follow; chunk_bits_of() takes these out of what
  * was found.
  */

@@ -36,7 +36,7 @@ put_hex64(char *dst, uint64 value)
 	return put_hex32(dst, (uint32) value);
 }
 
-/* Four digits; of what needs more, FFFF and eight, which sort behind those. */
+/* Four digits; what needs more: FFFF and eight, which sort after those. */
 static inline char *
 put_index(char *dst, uint32 index)
 {

@@ -25,7 +25,7 @@
 #define RAW_BYTE_MIN  (RAW_BYTE_BASE + 0x80)
 #define RAW_BYTE_MAX  (RAW_BYTE_BASE + 0xFF)
 
-/* What stands behind the backslash; 'u' for \u00XX, 0 for no escape. */
+/* What follows the backslash; 'u' for \u00XX, 0 for no escape. */
 static const char escapes[256] = {
 	'u', 'u', 'u', 'u', 'u', 'u',		  'u',			'u', 'b',
 	't', 'n', 'u', 'f', 'r', 'u',		  'u',			'u', 'u',

@@ -77,7 +77,7 @@ write_zeros(char *dst, int count)
 	return dst + count;
 }
 
-/* Groups of four digits; what is not stored is zero, in front and behind. */
+/* Groups of four digits; what is not stored is zero, before and after. */
 static char *
 write_groups(char *dst, const NumericView *view, int from, int to)
 {

@@ -275,7 +275,7 @@ size_of_multirange(Walk *walk, TypeShape *type, Datum value)
 	return sum;
 }
 
-/* Of a type without parts: by its text, which is in proportion. */
+/* A type without parts: by its text, which is in proportion. */
 static TextSize
 size_of_other(Walk *walk, TypeShape *type, Datum value)
 {

@@ -33,7 +33,7 @@ typedef struct V1Shape
 	ShapeText columns; /* the lists of all columns, up to the values */
 	ShapeText keys;	   /* the same of all key columns */
 	int		  nkeys;
-	ShapeText primary; /* "pk" without the comma behind; or empty */
+	ShapeText primary; /* "pk" without the comma that follows; or empty */
 	bool	 *present; /* workspace: which columns a row has */
 	int		  ncolumns;
 	V1Column  columns_of[FLEXIBLE_ARRAY_MEMBER];

@@ -70,7 +70,7 @@ check_names(Destination *root, const char *folder, const List *parts)
 		if (is_part_of(parts, name) && root->driver->is_staged(root, key))
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_FILE),
-					 errmsg("file \"%s/%s\" exists already", root->path, key),
+					 errmsg("file \"%s/%s\" already exists", root->path, key),
 					 errdetail("It is not known to be part of an export of "
 							   "this database, so it is not replaced."),
 					 errhint("Move it away.")));

@@ -7,7 +7,7 @@
 #include "export/finish/verify.h"
 
 /*
- * Metadata grow with columns times row groups; of a file with more of them
+ * Metadata grow with columns times row groups; in a file with more of them
  * than this the rows aren't told.
  */
 #define KEPT_SIZE (4 * 1024 * 1024)

@@ -246,7 +246,7 @@ extern char *job_waits(int64 id);
 /* Running jobs that are alive, without this one. */
 extern int job_count_running(int64 except);
 
-/* ---- job_lock.c: who runs a job holds its lock, to the end of the process */
+/* ---- job_lock.c: whoever runs a job holds its lock, to the end of the process */
 
 extern bool job_lock_hold(int64 id);
 /* A worker's share of its coordinator's lock: no other one may begin. */
@@ -266,7 +266,7 @@ extern int job_holder(int64 id);
 /* To the end of the process, or the first ERROR: DROP EXTENSION waits for us. */
 extern void job_lock_tables(void);
 /*
- * For who can't be interrupted: whether the tables, and the job's row, are at
+ * For callers that cannot be interrupted: whether the tables, and the job's row, are at
  * once ours to write, to the end of the transaction.
  */
 extern bool job_try_lock_tables(void);
@@ -444,7 +444,7 @@ typedef struct ExportPlan
 
 /*
  * Locks, then snapshot, then block counts; in a fresh transaction of the
- * caller, who keeps it open.  May end it and begin another one by calling
+ * caller, which keeps it open.  May end it and begin another one by calling
  * restart when partitions came or went meanwhile.
  *
  * earlier are finished parts (FinishedPart *) that may still hold: their blocks

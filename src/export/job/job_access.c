@@ -57,9 +57,9 @@ job_check_may_write(const char *name)
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("exports can't run on a standby"),
+				 errmsg("exports cannot run on a standby"),
 				 errdetail("A job keeps its progress in tables, and a standby "
-						   "can't write.")));
+						   "cannot write.")));
 	PreventCommandIfReadOnly(psprintf("outflow.%s", name));
 }
 

@@ -25,7 +25,7 @@
 /* SQL's functions use the classes 1 and 2; the views know this one. */
 #define JOB_LOCK_CLASS 28518
 
-/* Of the places where exports go; and this one. */
+/* For the places where exports go; and for this one. */
 #define LOCATION_LOCK_CLASS 28519
 
 /* Others look at a lock for a moment only: try again before giving up. */

@@ -187,7 +187,7 @@ export_planned_row(void *arg, TupleTableSlot *slot)
 	ItemPointer			 place;
 
 	check_stop(arg);
-	/* what it has selected behind the columns */
+	/* what it has selected after the columns */
 	place = (ItemPointer) DatumGetPointer(
 		slot->tts_values[slot->tts_tupleDescriptor->natts - 1]);
 	begin_row(arg, place, &errors);

@@ -4,7 +4,7 @@
  *		rights that a SELECT of the same would need.
  *
  * They come from a query of their own, through rewriter and planner: a policy
- * may hold subqueries, and the planner keeps every other expression behind it.
+ * may hold subqueries, and the planner keeps every other expression after it.
  * The query names the table that is exported, whose policies count; before it
  * is planned, its partition takes the table's place.
  */
@@ -58,7 +58,7 @@ receive_startup(DestReceiver *self, int operation, TupleDesc desc)
 
 /*
  * Columns keep their places, so that rows look like those of a scan; the row's
- * own place comes behind them.
+ * own place comes after them.
  */
 static void
 append_columns(StringInfo sql, Relation root, const RowShape *shape)

@@ -182,7 +182,7 @@ keep_slot(Job *job)
 }
 
 /*
- * A transaction whose commit is behind the slot's start in WAL may still be
+ * A transaction whose commit is after the slot's start in WAL may still be
  * invisible, while its backend waits for a standby.  The locks that are waited
  * for show in jobs.waiting_for.
  */

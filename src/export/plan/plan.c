@@ -72,7 +72,7 @@ add_part(ExportPlan *plan, int source, Oid relid, BlockNumber first,
 	if (plan->nparts >= MAX_PARTS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("an export can't have more than %d parts", MAX_PARTS),
+				 errmsg("an export cannot have more than %d parts", MAX_PARTS),
 				 errhint("Use a larger part_size.")));
 	if (plan->nparts == plan->room)
 	{
@@ -136,7 +136,7 @@ earlier_parts(const List *earlier, int source, Oid relid)
 
 /*
  * Earlier parts keep their blocks, as far as the leaf still has them; what lies
- * between and behind them becomes new parts.
+ * between and after them becomes new parts.
  */
 static void
 add_leaf(ExportPlan *plan, int64 part_size, const List *earlier, int source,

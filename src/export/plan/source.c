@@ -33,9 +33,9 @@ source_check_server(void)
 	if (RecoveryInProgress())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("exports can't run on a standby"),
+				 errmsg("exports cannot run on a standby"),
 				 errdetail("A job keeps its progress in tables, and a standby "
-						   "can't write.")));
+						   "cannot write.")));
 	settings_check_limits();
 	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
 		ereport(ERROR,
@@ -133,14 +133,14 @@ find_column(Relation rel, const char *name)
 	if (attnum < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("system column \"%s\" can't be exported", name)));
+				 errmsg("system column \"%s\" cannot be exported", name)));
 	if (TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attgenerated ==
 		ATTRIBUTE_GENERATED_VIRTUAL)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("virtual generated column \"%s\" can't be exported", name),
-			 errdetail("No row stores it.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("virtual generated column \"%s\" cannot be exported",
+						name),
+				 errdetail("No row stores it.")));
 	return attnum;
 }
 

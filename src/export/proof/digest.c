@@ -49,7 +49,7 @@ read_word(const char *bytes)
 }
 
 /*
- * Of a tuple that is known by three words and its bytes.  In lanes that don't
+ * For a tuple that is known by three words and its bytes.  In lanes that don't
  * wait for each other's multiplications, nor for other tuples'.
  */
 static uint64

@@ -119,7 +119,7 @@ describe_extension_of(Description *description, Oid class, Oid object)
 
 /*
  * Output functions that are not immutable read settings, which a job captures,
- * or catalogs, which it can't.  Of the built-in ones those of dates, times and
+ * or catalogs, which it can't.  Among the built-in ones, those of dates, times and
  * money are of the first sort; of others nobody knows.
  */
 static bool

@@ -45,7 +45,7 @@ stamp_begin(Stamp *stamp, Relation rel, BlockNumber first_block,
 
 /*
  * Where the last WAL record ended.  The insert position is where the next one
- * will begin: behind the header of a fresh WAL page, where nothing is that
+ * will begin: after the header of a fresh WAL page, where nothing is that
  * could be flushed.
  */
 static XLogRecPtr

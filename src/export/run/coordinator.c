@@ -463,7 +463,7 @@ coordinate_cleanup(void *arg)
 }
 
 /*
- * Waits for who has locked the job's row, but not when it is time to end: it
+ * Waits for whoever has locked the job's row, but not when it is time to end: it
  * says "running" then, which without a coordinator means "interrupted".
  */
 static bool

@@ -29,7 +29,7 @@ typedef struct QueuedJob
 	Oid	  owner;
 } QueuedJob;
 
-/* Of the present transaction, in TopTransactionContext. */
+/* For the present transaction, in TopTransactionContext. */
 static List *pending = NIL;
 
 static bool

@@ -132,7 +132,7 @@ stop_job(Waiter *waiter)
 static void
 check_interrupts(Waiter *waiter)
 {
-	/* a client that went away is noticed only by those who look */
+	/* a client that went away is noticed only by looking */
 	if (MyProcPort && !pq_check_connection())
 	{
 		ClientConnectionLost = true;
@@ -307,7 +307,7 @@ tell_result(int64 id)
 				(errmsg("export job " INT64_FORMAT ": " INT64_FORMAT
 						" values became nulls",
 						id, carried.made_null),
-				 errdetail("The format can't hold them, and the option "
+				 errdetail("The format cannot hold them, and the option "
 						   "\"lossy\" says \"null\".")));
 	if (carried.carried + carried.redone == 0)
 		return;
@@ -361,7 +361,7 @@ judge(Waiter *waiter)
 /*
  * Looks at the job once, in a transaction of its own.  A cancel waits until
  * check_interrupts(), which still can write the job's row.  So nothing here may
- * wait for others: who has locked the tables is waited for between the looks.
+ * wait for others: whoever has locked the tables is waited for between the looks.
  */
 static bool
 look(Waiter *waiter)

@@ -3,7 +3,7 @@
  *		A background worker of an export job: claims parts and exports them.
  *
  * It joins the coordinator's lock group before it takes any lock, so that it
- * gets behind nobody who waits for the coordinator.  A part is read in a
+ * queues behind nobody that waits for the coordinator.  A part is read in a
  * read-only transaction under the job's snapshot; its checkpoint is written in
  * another one, since a snapshot of the past can't update rows.
  */

@@ -151,7 +151,7 @@ age_write(Sink *sink, const char *data, size_t len)
 			self->held = 0;
 			continue;
 		}
-		/* straight from the caller's buffer if there is more behind it */
+		/* straight from the caller's buffer if more follows it */
 		if (self->held == 0 && len > AGE_CHUNK_LEN)
 			age_emit(self, data, take, false);
 		else

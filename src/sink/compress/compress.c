@@ -42,5 +42,5 @@ compress_parse(const char *text, int *level)
 		if (methods[i].id == compression.id)
 			return &methods[i];
 	}
-	elog(ERROR, "files can't be compressed with %s", compression.name);
+	elog(ERROR, "files cannot be compressed with %s", compression.name);
 }

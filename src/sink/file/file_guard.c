@@ -74,7 +74,7 @@ directory_and_above(int directory, const char *path)
 			file_fd_open(at ? at->fd : directory, "..", O_PATH | O_DIRECTORY);
 		if (!file_fd_is_open(parent))
 			ereport(ERROR, (errcode_for_file_access(),
-							errmsg("could not find out where directory "
+							errmsg("could not determine where directory "
 								   "\"%s\" lies: %m",
 								   path)));
 		(void) file_fd_close(at);

@@ -76,7 +76,7 @@ extern void file_sync_directory(int directory, const char *path);
 
 /* ---- file_owner.c */
 
-/* In a temporary directory: whose it is, and the lock of who uses it. */
+/* In a temporary directory: who owns it, and the lock of whoever uses it. */
 #define FILE_OWNER "_owner"
 
 /* ---- file.c */

@@ -111,7 +111,7 @@ file_publish(FileRoot *root, const char *name, bool replace)
 		return false;
 	if (result != 0 && errno == EEXIST && !same_inode(root, name))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_FILE),
-						errmsg("file \"%s\" exists already",
+						errmsg("file \"%s\" already exists",
 							   file_path(root, FILE_FINAL, name))));
 	if (result != 0 && errno != EEXIST)
 		ereport(ERROR, (errcode_for_file_access(),

@@ -1,6 +1,6 @@
 /*
  * file_owner.c
- *		Whose a temporary directory is, and who uses it.
+ *		Who owns a temporary directory, and who uses it.
  *
  * A file in it has the owner's token, which is never changed, and a lock that
  * ends with the process that holds it, however it ends.  The lock keeps out

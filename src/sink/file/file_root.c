@@ -381,7 +381,7 @@ file_root_free_bytes(FileRoot *root)
 
 	if (fstatvfs(root->dir->fd, &fs) != 0)
 		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not find out the free space of \"%s\": "
+						errmsg("could not determine the free space of \"%s\": "
 							   "%m",
 							   root->path)));
 	return (uint64) fs.f_bavail * fs.f_frsize;

@@ -26,7 +26,7 @@ check_id(const char *id)
 }
 
 /*
- * A directory that another user made for us to find is refused: who owns it
+ * A directory that another user made for us to find is refused: whoever owns it
  * could exchange the files in it.
  */
 static void

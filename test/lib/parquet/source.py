@@ -91,7 +91,7 @@ def load(table, lossy_text=()):
     """(columns as [(name, description)], {id: {column: canonical value}})
 
     Columns of lossy_text were exported as text, those with ":precision:scale"
-    behind their names as decimals.
+    after their names as decimals.
     """
     types = json.loads(psql(TYPES))
     columns = json.loads(psql(f"""SELECT json_agg(json_build_array(attname,

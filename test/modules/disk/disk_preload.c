@@ -3,7 +3,7 @@
  *		write(), fsync() and mkdirat() below the directory that DISK_ROOT names.
  *
  * While the file DISK_ROOT.full exists, there is no room for files and new
- * directories whose name holds the text in it.  With a number of bytes behind
+ * directories whose name holds the text in it.  With a number of bytes after
  * the text ("-" for any name) there is room for so many bytes more, of all
  * files together; what is removed makes no room.  While DISK_ROOT.sync exists, the next fsync() of
  * such a file fails with the error whose number comes first, and DISK_ROOT.sync

@@ -28,7 +28,7 @@ typedef struct Vector
 Datum
 vector_in(PG_FUNCTION_ARGS)
 {
-	char   *at = PG_GETARG_CSTRING(0) + 1; /* behind the bracket */
+	char   *at = PG_GETARG_CSTRING(0) + 1; /* after the bracket */
 	Vector *vector =
 		palloc0(offsetof(Vector, x) + sizeof(float) * MAX_DIMENSIONS);
 
