@@ -23,20 +23,21 @@ parquet_unholdable(const ParquetNode *node, const ItemPointerData *place,
 		column->made_null++;
 		return;
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("column \"%s\" has a value that Parquet cannot hold", name),
-			 place ? errdetail("The row with ctid (%u,%u) has %s.",
-							   ItemPointerGetBlockNumberNoCheck(place),
-							   ItemPointerGetOffsetNumberNoCheck(place), what)
-				   : errdetail("A row has %s.", what),
-			 is_text ? errhint("Set the option \"lossy\" to \"null\", for "
-							   "all columns or as \"%s=null\".",
-							   name)
-					 : errhint("Set the option \"lossy\" to \"null\" or "
-							   "\"string\", for all columns or as "
-							   "\"%s=string\".",
-							   name)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+		 errmsg("column \"%s\" has a value that Parquet cannot hold", name),
+		 place ? errdetail("The row with ctid (%u,%u) has %s.",
+						   ItemPointerGetBlockNumberNoCheck(place),
+						   ItemPointerGetOffsetNumberNoCheck(place), what)
+			   : errdetail("A row has %s.", what),
+		 is_text ? errhint("Set the option \"lossy\" to \"null\", for "
+						   "all columns or as \"%s=null\".",
+						   name)
+				 : errhint("Set the option \"lossy\" to \"null\" or "
+						   "\"string\", for all columns or as "
+						   "\"%s=string\".",
+						   name)));
 }
 
 /* A catalog may say so of a column that has nulls; the file must not. */
