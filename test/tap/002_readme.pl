@@ -142,7 +142,7 @@ if ($ENV{OUTFLOW_PYTHON})
 {
 	my ($client) = $readme =~ /^```python\n(.*?)^```/ms or die 'README.md has no client';
 	my $file = "$directory/client.py";
-	my ($out, %seen) = ('');
+	my %seen;
 
 	$client =~ s/"dbname=shop"/sys.argv[1]/ or die 'the client connects otherwise';
 	append_to_file($file, "import sys\ndef apply(record): print(record['id'], record['new']['id'], flush=True)\n$client");
@@ -152,14 +152,15 @@ if ($ENV{OUTFLOW_PYTHON})
 	{
 		$node->safe_psql('postgres', "INSERT INTO orders VALUES ($row)");
 
+		my $out = '';
 		my $run = IPC::Run::start([ $ENV{OUTFLOW_PYTHON}, $file, $node->connstr('postgres') ],
 			'>', \$out, '2>&1', IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 		$run->pump until $out =~ / $row\n/;
 		$run->signal('KILL');
 		$run->finish;
+		$seen{$_} = 1 foreach $out =~ /^\S+ (\d+)$/mg;
 		$node->poll_query_until('postgres', 'SELECT NOT bool_or(active) FROM pg_replication_slots');
 	}
-	$seen{$_} = 1 foreach $out =~ /^\S+ (\d+)$/mg;
 	is_deeply([ sort keys %seen ], [ 1001, 1002 ], 'a killed client misses nothing');
 }
 

@@ -24,7 +24,7 @@ RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN sink.do(place, operation, key, data);
 EXCEPTION WHEN OTHERS THEN
-	RETURN CASE WHEN SQLERRM LIKE '%exists already%' THEN 'error: taken'
+	RETURN CASE WHEN SQLERRM LIKE '%already exists%' THEN 'error: taken'
 		WHEN SQLERRM LIKE '%longer than%' THEN 'error: too long'
 		WHEN SQLERRM LIKE '%in the middle%' THEN 'error: middle'
 		WHEN SQLERRM LIKE 'could not publish%' THEN 'error: not there'

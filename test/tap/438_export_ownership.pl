@@ -193,6 +193,9 @@ foreach my $call ("SELECT outflow.forget($job)", "CALL outflow.resume($job)")
 {
 	like(says($call, $copy), $in_use, "a copy of a server whose job runs: $call");
 }
+$node->poll_query_until('postgres',
+	"SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query ~ '^outflow job $idle\\M')")
+  or die;
 my $left = tree("$dir/idle");
 foreach my $call ("SELECT outflow.forget($idle)", "CALL outflow.resume($idle)")
 {
