@@ -406,7 +406,7 @@ memory_publish(Destination *to, const char *key)
 	if (!store_copy(from, final, true) &&
 		!same_content(staged, store_get(final)))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_FILE),
-						errmsg("\"%s\" exists already", final)));
+						errmsg("\"%s\" already exists", final)));
 	(void) store_delete(from);
 	return true;
 }
@@ -459,7 +459,7 @@ memory_put(Destination *to, const char *key, const char *data, size_t len,
 {
 	if (!store_put(full_key(to, key), data, len, !replace))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_FILE),
-						errmsg("\"%s\" exists already", full_key(to, key))));
+						errmsg("\"%s\" already exists", full_key(to, key))));
 }
 
 static bool
