@@ -37,7 +37,7 @@ SELECT count(DISTINCT snapshot) FROM outflow.parts WHERE job = :job;
 -- the manifests
 SELECT pg_read_file(substr(:'dir', 8) || '/_manifest.json')::jsonb AS m,
 	pg_read_file(substr(:'dir', 8) || '/export_many.p/_manifest.json')::jsonb AS one \gset
-SELECT m->>'snapshot' = j.snapshot AS snapshot, m->>'lsn' = j.lsn::text AS lsn, m->>'uuid' = :'one'::jsonb->>'uuid' AS uuid,
+SELECT m->>'snapshot' = j.snapshot AS snapshot, (m->>'lsn')::pg_lsn = j.lsn AS lsn, m->>'uuid' = :'one'::jsonb->>'uuid' AS uuid,
 	m->'rows' AS rows, m ? 'parts' AS parts, m ? 'source' AS source, m ? 'publication' AS publication
 FROM outflow.jobs AS j, CAST(:'m' AS jsonb) AS m WHERE job = :job;
 SELECT t FROM jsonb_array_elements(:'m'::jsonb->'tables') AS t;

@@ -141,7 +141,7 @@ DO $$ BEGIN FOR i IN 1 .. 200 LOOP
 	EXECUTE format('CREATE TABLE enums_%s (id int, a mood, b mood, c mood, d mood)', i);
 END LOOP; END $$;
 SQL
-($client, $file, $received) = follow('enums');
+my ($client, $file, $received) = follow('enums');
 my $fill = sub {
 	my ($tables, $value, $last) = @_;
 
