@@ -10,6 +10,7 @@
 #include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "nodes/nodes.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -23,8 +24,37 @@
 #define MAX_DEFAULT (16 * 1024 * 1024)
 
 /*
+ * Nor those that are nested so deep that showing them could need more than a
+ * part of the stack.  An expression that its author's stack just held would
+ * else stop a stream, which has a little less.
+ */
+static bool
+is_too_deep(const char *stored)
+{
+	int most = max_stack_depth / 2; /* levels; that is in kilobytes */
+	int depth = 0;
+
+	for (const char *p = stored; *p != '\0' && depth <= most; p++)
+	{
+		if (*p == '\\' && p[1] != '\0')
+			p++; /* part of a name */
+		else if (*p == '{' || *p == '(')
+			depth++;
+		else if (*p == '}' || *p == ')')
+			depth--;
+	}
+	return depth > most;
+}
+
+static bool
+is_shown(const char *stored)
+{
+	return strlen(stored) <= MAX_DEFAULT && !is_too_deep(stored);
+}
+
+/*
  * A shape stays as long as its relation is used: constraints, which nobody
- * asks for, and defaults that are too long to be shown don't stay with it.
+ * asks for, and defaults that are not shown don't stay with it.
  */
 static void
 trim_constraints(TupleDesc desc)
@@ -41,7 +71,7 @@ trim_constraints(TupleDesc desc)
 		int at = constr->defval[i].adnum - 1;
 
 		if (TupleDescAttr(desc, at)->attgenerated != '\0' ||
-			strlen(constr->defval[i].adbin) <= MAX_DEFAULT)
+			is_shown(constr->defval[i].adbin))
 			continue;
 		pfree(constr->defval[i].adbin);
 		constr->defval[i].adbin = NULL;
@@ -236,7 +266,7 @@ row_shape_uses(const RowShape *shape, Oid relid)
 }
 
 const char *
-column_default_stored(const RowShape *shape, AttrNumber attnum, bool *too_long)
+column_default_stored(const RowShape *shape, AttrNumber attnum, bool *left_out)
 {
 	TupleConstr *constr = shape->desc->constr;
 	const char	*stored = NULL;
@@ -247,20 +277,20 @@ column_default_stored(const RowShape *shape, AttrNumber attnum, bool *too_long)
 			continue;
 		stored = constr->defval[i].adbin;
 		if (stored == NULL)
-			*too_long = true;
+			*left_out = true;
 	}
 	return stored;
 }
 
 char *
 column_default(const RowShape *shape, const ColumnShape *column,
-			   bool *too_long)
+			   bool *left_out)
 {
 	const char *stored;
 
 	if (column->is_generated)
 		return NULL;
-	stored = column_default_stored(shape, column->attnum, too_long);
+	stored = column_default_stored(shape, column->attnum, left_out);
 	/* no columns occur in a default, so no relation needs to be locked */
 	return stored ? deparse_expression(stringToNode(stored), NIL, false, false)
 				  : NULL;

@@ -207,10 +207,11 @@ init_structure(TypeShape *shape, Form_pg_type form)
 
 	if (form->typtype == TYPTYPE_ENUM)
 		shape->kind = KIND_ENUM;
+	else if ((is_array || is_range || form->typtype == TYPTYPE_COMPOSITE) &&
+			 (levels >= MAX_LEVELS || parts >= MAX_PARTS))
+		shape->is_whole = true;
 	else if (form->typtype == TYPTYPE_COMPOSITE)
 	{
-		if (levels >= MAX_LEVELS || parts >= MAX_PARTS)
-			return;
 		shape->kind = KIND_COMPOSITE;
 		shape->fields = row_shape_of_composite(shape->base);
 		parts += shape->fields->ncolumns;
@@ -232,7 +233,8 @@ init_structure(TypeShape *shape, Form_pg_type form)
 }
 
 /*
- * Of output functions whose text is the stored bytes, or nearly so.  Of all
+ * Of output functions whose text is the stored bytes, or nearly so.  A jsonpath
+ * has numbers that take 24 bytes, and up to 147,500 characters as text.  Of all
  * others bit's writes most, a character for each bit.
  */
 static uint16
@@ -243,6 +245,8 @@ output_growth(Oid output)
 		case F_TEXTOUT:
 		case F_XML_OUT:
 			return 1;
+		case F_JSONPATH_OUT:
+			return 8192;
 		default:
 			return 8;
 	}
