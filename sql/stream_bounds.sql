@@ -138,6 +138,30 @@ CREATE TABLE wide (id int PRIMARY KEY, w twice16);
 INSERT INTO wide VALUES (1, ROW(NULL, NULL)), (2, NULL);
 SELECT record FROM seen('include_schemas', 'off');
 
+-- so are arrays of domains of arrays, whose text doubles likewise
+CREATE DOMAIN list0 AS int[];
+DO $$ BEGIN FOR i IN 1..110 LOOP EXECUTE format('CREATE DOMAIN list%s AS list%s[]', i, i - 1); END LOOP; END $$;
+CREATE TABLE lists (id int PRIMARY KEY, a list110, b list3);
+CREATE FUNCTION listed(depth int) RETURNS text LANGUAGE sql AS
+	$$SELECT repeat('ARRAY[', depth) || '''{1}''::list0' || string_agg(']::list' || i, '' ORDER BY i) FROM generate_series(1, depth) AS i$$;
+DO $$ BEGIN EXECUTE format('INSERT INTO lists SELECT 1, %s, %s', listed(110), listed(3)); END $$;
+SELECT record FROM seen('include_schemas', 'off', 'max_value_bytes', '1MB');
+SELECT count(*) > 0 FROM consume('stream_bounds', 'max_value_bytes', '1MB');
+-- a jsonpath of 250 kB, whose text would pass 1 GB
+CREATE TABLE paths (id int PRIMARY KEY, p jsonpath);
+INSERT INTO paths VALUES (1, '$.a'), (2, ('$[' || repeat('1e131071,', 9000) || '1]')::jsonpath);
+SELECT record FROM seen('include_schemas', 'off');
+SELECT columns(record) FROM seen('format', 'wal2json', 'format-version', '2') WHERE record ~ '"I"';
+SELECT count(*) > 0 FROM consume('stream_bounds');
+-- a default that is nested deeper than a reader's stack may hold is left out alone
+DO $$ BEGIN EXECUTE 'CREATE TABLE sums (id int PRIMARY KEY, few int DEFAULT 1+(2+3), many int DEFAULT ' || repeat('1+', 3000) || '1)'; END $$;
+INSERT INTO sums VALUES (1, 1, 1);
+SET max_stack_depth = '200kB';
+SELECT record FROM seen();
+SELECT record::json->'columns'->2->'default' FROM seen('format', 'wal2json', 'format-version', '2', 'include-default', 'on') WHERE record ~ '"I"';
+RESET max_stack_depth;
+SELECT count(*) > 0 FROM consume('stream_bounds');
+
 SELECT pg_drop_replication_slot('stream_bounds');
 SET client_min_messages = warning;
 DROP SCHEMA stream_bounds CASCADE;

@@ -66,6 +66,7 @@ typedef struct TypeShape
 					  * column's -1 */
 	Oid		 send;	 /* binary output function, or InvalidOid */
 	char	 typtype;
+	bool	 is_whole; /* has parts that are not followed */
 	uint16	 base_growth;	   /* KIND_OTHER without parts: what a stored byte
 						   * becomes in text at most */
 	double	 growth;		   /* the same of any kind; 0: not known yet */
@@ -150,13 +151,13 @@ extern List *enum_labels(const TypeShape *type);
 
 /*
  * The expression of a column's default as text; NULL without one, and for one
- * that is too long to be shown, which is then told.
+ * that is too long or too deep to be shown, which is then told.
  */
 extern char *column_default(const RowShape *shape, const ColumnShape *column,
-							bool *too_long);
+							bool *left_out);
 /* The same in its stored form, generation expressions too. */
 extern const char *column_default_stored(const RowShape *shape,
-										 AttrNumber attnum, bool *too_long);
+										 AttrNumber attnum, bool *left_out);
 
 /*
  * Columns of the primary key and of the index that is the replica identity;

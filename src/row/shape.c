@@ -120,7 +120,7 @@ row_shape_free(RowShape *shape)
 }
 
 const char *
-column_default_stored(const RowShape *shape, AttrNumber attnum, bool *too_long)
+column_default_stored(const RowShape *shape, AttrNumber attnum, bool *left_out)
 {
 	TupleConstr *constr = shape->desc->constr;
 	const char	*stored = NULL;
@@ -131,20 +131,20 @@ column_default_stored(const RowShape *shape, AttrNumber attnum, bool *too_long)
 			continue;
 		stored = constr->defval[i].adbin;
 		if (stored == NULL)
-			*too_long = true;
+			*left_out = true;
 	}
 	return stored;
 }
 
 char *
 column_default(const RowShape *shape, const ColumnShape *column,
-			   bool *too_long)
+			   bool *left_out)
 {
 	const char *stored;
 
 	if (column->is_generated)
 		return NULL;
-	stored = column_default_stored(shape, column->attnum, too_long);
+	stored = column_default_stored(shape, column->attnum, left_out);
 	/* no columns occur in a default, so no relation needs to be locked */
 	return stored ? deparse_expression(stringToNode(stored), NIL, false, false)
 				  : NULL;

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -175,6 +176,35 @@ range_subtype(Oid range, char typtype)
 #define MAX_DEFAULT (16 * 1024 * 1024)
 
 /*
+ * Nor those that are nested so deep that showing them could need more than a
+ * part of the stack.  An expression that its author's stack just held would
+ * else stop a stream, which has a little less.
+ */
+static bool
+is_too_deep(const char *stored)
+{
+	int most = max_stack_depth / 2; /* levels; that is in kilobytes */
+	int depth = 0;
+
+	for (const char *p = stored; *p != '\0' && depth <= most; p++)
+	{
+		if (*p == '\\' && p[1] != '\0')
+			p++; /* part of a name */
+		else if (*p == '{' || *p == '(')
+			depth++;
+		else if (*p == '}' || *p == ')')
+			depth--;
+	}
+	return depth > most;
+}
+
+static bool
+is_shown(const char *stored)
+{
+	return strlen(stored) <= MAX_DEFAULT && !is_too_deep(stored);
+}
+
+/*
  * A shape stays as long as its relation is used: constraints, which nobody
  * asks for, and defaults that are too long to be shown don't stay with it.
  */
@@ -193,7 +223,7 @@ trim_constraints(TupleDesc desc)
 		int at = constr->defval[i].adnum - 1;
 
 		if (TupleDescAttr(desc, at)->attgenerated != '\0' ||
-			strlen(constr->defval[i].adbin) <= MAX_DEFAULT)
+			is_shown(constr->defval[i].adbin))
 			continue;
 		pfree(constr->defval[i].adbin);
 		constr->defval[i].adbin = NULL;
@@ -277,10 +307,11 @@ init_structure(TypeShape *shape, Form_pg_type form)
 
 	if (form->typtype == TYPTYPE_ENUM)
 		shape->kind = KIND_ENUM;
+	else if ((is_array || is_range || form->typtype == TYPTYPE_COMPOSITE) &&
+			 (levels >= MAX_LEVELS || parts >= MAX_PARTS))
+		shape->is_whole = true;
 	else if (form->typtype == TYPTYPE_COMPOSITE)
 	{
-		if (levels >= MAX_LEVELS || parts >= MAX_PARTS)
-			return;
 		shape->kind = KIND_COMPOSITE;
 		shape->fields = shape_of_composite(shape->base);
 		parts += shape->fields->ncolumns;
@@ -302,7 +333,8 @@ init_structure(TypeShape *shape, Form_pg_type form)
 }
 
 /*
- * Of output functions whose text is the stored bytes, or nearly so.  Of all
+ * Of output functions whose text is the stored bytes, or nearly so.  A jsonpath
+ * has numbers that take 24 bytes, and up to 147,500 characters as text.  Of all
  * others bit's writes most, a character for each bit.
  */
 static uint16
@@ -313,6 +345,8 @@ output_growth(Oid output)
 		case F_TEXTOUT:
 		case F_XML_OUT:
 			return 1;
+		case F_JSONPATH_OUT:
+			return 8192;
 		default:
 			return 8;
 	}

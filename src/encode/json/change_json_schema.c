@@ -94,8 +94,8 @@ static void
 append_default(StringInfo out, const JsonStyle *style, const RowShape *shape,
 			   const ColumnShape *column)
 {
-	bool  too_long = false;
-	char *expression = column_default(shape, column, &too_long);
+	bool  left_out = false;
+	char *expression = column_default(shape, column, &left_out);
 
 	if (expression)
 	{
@@ -103,7 +103,7 @@ append_default(StringInfo out, const JsonStyle *style, const RowShape *shape,
 		json_append_string(out, style, expression);
 		pfree(expression);
 	}
-	else if (too_long)
+	else if (left_out)
 		buffer_append_literal(out, ",\"omitted\":[\"default\"]");
 }
 

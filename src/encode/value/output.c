@@ -107,7 +107,7 @@ find_growth(TypeShape *type)
 	}
 	if (type->element) /* a null takes a bit */
 		return growth_of(type->element) * 2 + 64;
-	if (type->typtype == TYPTYPE_COMPOSITE)
+	if (type->is_whole)
 		return get_float8_infinity();
 	return type->len == -1 ? type->base_growth : MAX_SCALAR_GROWTH;
 }
@@ -281,7 +281,7 @@ size_of_other(Walk *walk, TypeShape *type, Datum value)
 {
 	const char *text;
 
-	if (type->typtype == TYPTYPE_COMPOSITE ||
+	if (type->is_whole ||
 		(type->len == -1 &&
 		 (double) toast_raw_datum_size(value) * type->base_growth >
 			 walk->limit))

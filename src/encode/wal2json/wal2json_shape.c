@@ -108,12 +108,12 @@ type_name(const Wal2json *wal2json, Oid oid, int32 typmod)
 static char *
 default_value(const RowShape *shape, Form_pg_attribute attr)
 {
-	bool		too_long = false;
+	bool		left_out = false;
 	const char *stored = NULL;
 	char	   *shown;
 
 	if (attr->atthasdef && attr->attgenerated == '\0')
-		stored = column_default_stored(shape, attr->attnum, &too_long);
+		stored = column_default_stored(shape, attr->attnum, &left_out);
 	if (stored == NULL)
 		return "null";
 	shown = TextDatumGetCString(
