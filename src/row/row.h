@@ -66,7 +66,7 @@ typedef struct TypeShape
 					  * column's -1 */
 	Oid		 send;	 /* binary output function, or InvalidOid */
 	char	 typtype;
-	bool	 is_whole; /* has parts that are not followed */
+	bool	 is_whole;		   /* has parts that are not followed */
 	uint16	 base_growth;	   /* KIND_OTHER without parts: what a stored byte
 						   * becomes in text at most */
 	double	 growth;		   /* the same of any kind; 0: not known yet */
