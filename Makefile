@@ -108,7 +108,7 @@ OBJS = \
 	src/export/plan/source_list.o \
 	src/export/plan/export_filter.o \
 	src/export/part/planned_scan.o \
-	src/export/destination.o src/export/ownership.o src/export/older.o \
+	src/export/destination.o src/export/finish/ownership.o src/export/finish/older.o \
 	src/export/plan/plan.o \
 	src/export/part/throttle.o \
 	src/export/part/part.o \
@@ -140,9 +140,9 @@ OBJS = \
 	src/sink/file/file_fd.o \
 	src/sink/file/file_guard.o \
 	src/sink/file/file_root.o \
-	src/sink/file_temp.o src/sink/file_owner.o \
+	src/sink/file/file_temp.o src/sink/file/file_owner.o \
 	src/sink/file/file.o \
-	src/sink/file_move.o
+	src/sink/file/file_move.o
 
 VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 	$(home)/control/outflow.control)
