@@ -99,6 +99,7 @@ OBJS = \
 	src/export/run/retry.o \
 	src/export/export_options.o \
 	src/export/job/job_access.o \
+	src/export/job/table_row.o \
 	src/export/job/job_lock.o \
 	src/export/job/job.o \
 	src/export/job/job_update.o \

@@ -57,6 +57,8 @@ typedef struct JobError
 } JobError;
 
 extern void error_clear(JobError *error);
+/* Into a member of it; NULL is "". */
+extern void error_text_copy(char *dst, const char *src);
 extern void error_set(JobError *error, int code, const char *message,
 					  const char *detail, const char *hint,
 					  const char *context);
@@ -127,13 +129,14 @@ typedef enum JobState
 	JOB_DONE
 } JobState;
 
-extern const char *const job_state_names[];
+extern const char *const job_state_names[]; /* ends with a NULL */
 
 /* More than any machine has cores for. */
 #define MAX_JOB_WORKERS 256
 
 typedef struct JobSource
 {
+	int64 job;
 	int	  number;
 	Oid	  relid;
 	char *name;
@@ -159,8 +162,7 @@ typedef struct Job
 	int64	   part_size;
 	int		   workers;
 	char	  *options_json;
-	List	  *settings; /* names and values, in turn */
-	char	  *settings_json;
+	List	  *settings;	 /* names and values, in turn */
 	char	  *slot;		 /* that a stream goes on from; NULL for none */
 	char	  *publication;	 /* that named the sources; NULL for none */
 	XLogRecPtr slot_start;	 /* the slot's positions when the job made it */
@@ -184,6 +186,9 @@ typedef struct Job
 	int					  compress_level;
 	AgeRecipients		 *recipients; /* NULL for none */
 } Job;
+
+/* NOTIFY, when the transaction commits. */
+extern void job_announce(int64 id, JobState state);
 
 /* Fills what is derived from the row; errors name what is wrong. */
 extern void job_derive(Job *job);
@@ -301,9 +306,10 @@ typedef struct PartResult
 	const char *reason;	  /* why not, or why it was exported again */
 } PartResult;
 
-/* A finished part, as the table has it. */
+/* A part as the table has it. */
 typedef struct FinishedPart
 {
+	int64		job;
 	PlannedPart plan;
 	char	   *name; /* of the leaf */
 	bool		done;
@@ -317,8 +323,12 @@ typedef struct FinishedPart
 	char	   *stamp;	  /* NULL for none */
 	char	   *reason;	  /* why there is none, or NULL */
 	char	   *location; /* of the file; NULL: the job's destination */
+	XLogRecPtr	lsn;	  /* these two are only written */
+	char	   *snapshot;
 } FinishedPart;
 
+/* Below the destination: "folder/name", or the name alone. */
+extern char *part_file(const Job *job, const PlannedPart *part);
 /* Makes the rows those of a new plan; parts done before become candidates. */
 extern void parts_record(const Job *job, const PlannedPart *parts, int count);
 extern void part_checkpoint(const Job *job, const PlannedPart *part,
@@ -475,9 +485,6 @@ extern void throttle_spend(Throttle *throttle, uint64 bytes,
 						   volatile bool *stop);
 
 /* ---- part.c: exports one part */
-
-/* Below the destination: "folder/name", or the name alone. */
-extern char *part_file(const Job *job, const PlannedPart *part);
 
 /* What all parts that a process exports have in common. */
 typedef struct PartContext

@@ -8,62 +8,42 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/async.h"
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
 #include "utils/rel.h"
 
 #include "export/job/job.h"
-#include "export/job/job_access.h"
-
-void
-job_announce(int64 id, JobState state)
-{
-	char *payload = psprintf("{\"job\":" INT64_FORMAT ",\"state\":\"%s\"}", id,
-							 job_state_names[state]);
-
-	Async_Notify("outflow", payload);
-}
+#include "export/job/table_row.h"
 
 void
 job_set_state(int64 id, JobState state, const JobError *error)
 {
-	const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID,
-						 TEXTOID, TEXTOID, TEXTOID};
-	Datum	  values[lengthof(types)];
-	bool	  nulls[lengthof(types)] = {false};
-	bool	  has_error = error && error->code != 0;
-	JobAccess access;
+	Job			   row = {.id = id};
+	RowArguments   arguments = {0};
+	StringInfoData sql;
+	JobAccess	   access;
 
-	values[0] = Int64GetDatum(id);
-	values[1] = CStringGetTextDatum(job_state_names[state]);
-	for (int i = 2; i < lengthof(types); i++)
-		nulls[i] = !has_error;
-	if (has_error)
-	{
-		values[2] = CStringGetTextDatum(error->message);
-		values[3] = CStringGetTextDatum(unpack_sql_state(error->code));
-		values[4] = CStringGetTextDatum(error->detail);
-		values[5] = CStringGetTextDatum(error->hint);
-		nulls[4] = error->detail[0] == '\0';
-		values[6] = CStringGetTextDatum(error->context);
-		nulls[5] = error->hint[0] == '\0';
-		nulls[6] = error->context[0] == '\0';
-	}
-
+	if (error)
+		row.error = *error;
 	job_access_begin(&access);
-	(void) job_query(
-		"UPDATE outflow.job SET state = $2, error = $3, error_code = $4, "
-		"error_detail = $5, error_hint = $6, error_context = $7, "
+	row_argument(&arguments, INT8OID, Int64GetDatum(id));
+	row_argument(&arguments, TEXTOID,
+				 CStringGetTextDatum(job_state_names[state]));
+	row_arguments(&arguments, &job_table, FIELD_RESULT, &row);
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "UPDATE outflow.job SET state = $2, ");
+	row_assignments(&sql, &job_table, FIELD_RESULT, 3);
+	appendStringInfoString(
+		&sql,
 		/* what stood in its way is worth knowing afterwards */
-		"waiting_for = CASE $2 WHEN 'interrupted' THEN waiting_for END, "
+		", waiting_for = CASE $2 WHEN 'interrupted' THEN waiting_for END, "
 		"started = CASE $2 WHEN 'running' THEN pg_catalog.clock_timestamp() "
 		"ELSE started END, "
 		"finished = CASE WHEN $2 = "
 		"ANY (ARRAY['queued', 'running']) THEN NULL "
 		"ELSE pg_catalog.clock_timestamp() END "
-		"WHERE job = $1",
-		lengthof(types), types, values, nulls);
+		"WHERE job = $1");
+	(void) row_query(sql.data, &arguments);
 	job_access_end(&access);
 
 	job_announce(id, state);
