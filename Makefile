@@ -114,7 +114,9 @@ OBJS = \
 	src/export/part/throttle.o \
 	src/export/part/part.o \
 	src/export/part/part_rows.o \
+	src/export/run/launch.o \
 	src/export/run/shared.o \
+	src/export/run/part_run.o \
 	src/export/run/worker.o \
 	src/export/run/coordinator.o \
 	src/export/run/queue.o \

@@ -13,12 +13,6 @@
 #include "export/job/job.h"
 
 void
-error_clear(JobError *error)
-{
-	memset(error, 0, sizeof(JobError));
-}
-
-void
 error_text_copy(char *dst, const char *src)
 {
 	int len = src ? strlen(src) : 0;
@@ -54,7 +48,7 @@ guarded_run_if(bool (*wanted)(int code), GuardedBody body, GuardedBody cleanup,
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool ok = true;
 
-	error_clear(error);
+	memset(error, 0, sizeof(JobError));
 	PG_TRY();
 	{
 		body(arg);

@@ -11,7 +11,6 @@
 #include "export/proof/stamp.h"
 #include "nodes/pg_list.h"
 #include "port/atomics.h"
-#include "postmaster/bgworker.h"
 #include "sink/sink.h"
 #include "storage/block.h"
 #include "utils/snapshot.h"
@@ -56,7 +55,6 @@ typedef struct JobError
 	char context[ERROR_TEXT_SIZE]; /* where in the table */
 } JobError;
 
-extern void error_clear(JobError *error);
 /* Into a member of it; NULL is "". */
 extern void error_text_copy(char *dst, const char *src);
 extern void error_set(JobError *error, int code, const char *message,
@@ -592,12 +590,8 @@ extern int queue_start_next(int most, bool patient);
 /* Errors if the role has as many queued jobs as one may have. */
 extern void queue_check_room(Oid owner);
 
-/* ---- coordinator.c, waiter.c, inline.c */
+/* ---- waiter.c, inline.c */
 
-/* handle may be NULL: then nobody will ask how it goes. */
-extern bool coordinator_start(const Job *job, BackgroundWorkerHandle **handle);
-/* Errors if no job can ever run, for want of background workers. */
-extern void coordinator_check_room(void);
 extern void wait_for_job(int64 id);
 /* What a finished job has to say: what was carried over, what was lost. */
 extern void tell_result(int64 id);

@@ -14,7 +14,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "export/job/job.h"
+#include "export/run/part_run.h"
 
 typedef struct InlineFiles
 {
@@ -61,14 +61,36 @@ restart_reading(void)
 	SPI_commit();
 }
 
+/* All of it is one transaction. */
 static void
-export_all(Job *job, const ExportPlan *plan, FileRoot *root)
+stay_in_transaction(void *arg)
 {
+}
+
+static Snapshot
+begin_reading(void *arg)
+{
+	const ExportPlan *plan = arg;
+
+	PushActiveSnapshot(plan->snapshot);
+	return plan->snapshot;
+}
+
+static void
+end_reading(void *arg)
+{
+	PopActiveSnapshot();
+}
+
+static void
+export_all(Job *job, ExportPlan *plan, FileRoot *root)
+{
+	static const PartTransactions transactions = {
+		stay_in_transaction, stay_in_transaction, begin_reading, end_reading};
 	Throttle	throttle;
 	bool		never = false;
 	PartContext context = {.job = job,
 						   .root = root,
-						   .snapshot = plan->snapshot,
 						   .snapshot_text = plan->snapshot_text,
 						   .throttle = &throttle,
 						   .stop = &never};
@@ -79,21 +101,9 @@ export_all(Job *job, const ExportPlan *plan, FileRoot *root)
 		MemoryContext part_context =
 			AllocSetContextCreate(CurrentMemoryContext, "outflow export part",
 								  ALLOCSET_DEFAULT_SIZES);
-		MemoryContext old = MemoryContextSwitchTo(part_context);
-		PlannedPart	 *part = &plan->parts[i];
-		FinishedPart *candidate = part_load(job->id, part->number);
-		PartResult	  result;
-		bool		  carried;
 
 		CHECK_FOR_INTERRUPTS();
-		PushActiveSnapshot(plan->snapshot);
-		carried = carry_or_export(&context, part, candidate, &result);
-		PopActiveSnapshot();
-		if (carried)
-			part_carried(job, part, carry_refers(job, candidate));
-		else
-			part_checkpoint(job, part, &result);
-		MemoryContextSwitchTo(old);
+		part_run(&context, &plan->parts[i], part_context, &transactions, plan);
 		MemoryContextDelete(part_context);
 	}
 }
