@@ -109,7 +109,9 @@ OBJS = \
 	src/export/plan/source_list.o \
 	src/export/plan/export_filter.o \
 	src/export/part/planned_scan.o \
-	src/export/destination.o src/export/finish/ownership.o src/export/finish/older.o \
+	src/export/destination.o \
+	src/export/finish/ownership.o \
+	src/export/finish/older.o \
 	src/export/plan/plan.o \
 	src/export/part/throttle.o \
 	src/export/part/part.o \
@@ -143,7 +145,8 @@ OBJS = \
 	src/sink/file/file_fd.o \
 	src/sink/file/file_guard.o \
 	src/sink/file/file_root.o \
-	src/sink/file/file_temp.o src/sink/file/file_owner.o \
+	src/sink/file/file_temp.o \
+	src/sink/file/file_owner.o \
 	src/sink/file/file.o \
 	src/sink/file/file_move.o
 

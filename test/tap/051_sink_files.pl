@@ -206,7 +206,7 @@ system('mkfifo', "$out/fifo") == 0 or die 'mkfifo failed';
 is(query("sink.get('$out', '$_', 100) IS NULL"), 't', "$_ is not read")
   foreach qw(link directory fifo missing);
 is(query("sink.list('$out', false)"),
-	"directory -\nfifo -\nkept 2000\nlink -\nmanifest.json 3\npart 300\ntrap 10",
+	"_manifest.json 3\ndirectory -\nfifo -\nkept 2000\nlink -\npart 300\ntrap 10",
 	'a list says what is no file');
 refused($node, "sink.get('$out', '../file', 100)", qr/invalid name/,
 	'no name leads out');

@@ -157,9 +157,9 @@ drop_slots();
 
 # ---- a client whose library confirms on keepalives, and that is then killed
 
-my $client = "${PostgreSQL::Test::Utils::tmp_check}/client.py";
+my $client = "${PostgreSQL::Test::Utils::tmp_check}/positions.py";
 append_to_file($client, <<'PYTHON');
-# client.py DSN SLOT CONFIRM WAIT OPTION=VALUE...: reads until a message holds the
+# positions.py DSN SLOT CONFIRM WAIT OPTION=VALUE...: reads until a message holds the
 # word "last", never confirms more than CONFIRM messages that end a transaction,
 # waits for keepalives and dies without a word
 import os, select, sys, time

@@ -16,9 +16,9 @@ SQL
 create_slot($node, 'feed');
 $node->safe_psql('postgres', q{INSERT INTO t VALUES (1, repeat('x', 2000))});
 
-# client.py DSN HOW: a replication connection, its settings before a stream that
+# settings.py DSN HOW: a replication connection, its settings before a stream that
 # fails and after it, and whether a change of the configuration file gets through
-my $client = "${PostgreSQL::Test::Utils::tmp_check}/client.py";
+my $client = "${PostgreSQL::Test::Utils::tmp_check}/settings.py";
 append_to_file($client, <<'PYTHON');
 import sys, time
 import psycopg2, psycopg2.extras

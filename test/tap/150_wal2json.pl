@@ -101,10 +101,14 @@ sub pgoptions
 	return join(' ', map { "-c $_" } @settings);
 }
 
-# stream(SLOT, {OPTION => VALUE}, SETTINGS): lsn, xid and data of all records
+# stream(SLOT, {OPTION => VALUE}, SETTINGS): lsn, xid and data of all records.
+# Without a record of the commit, ours has the transaction's end as the LSN of
+# its last message: who confirms that of the last change may lose it.
 sub stream
 {
 	my ($slot, $options, $settings) = @_;
+	my $columns =
+	  is_on($options->{'include-transaction'} // 'on') ? '*' : 'xid, data';
 	my %options = (%$options, $slot eq 'ours' ? (format => 'wal2json') : ());
 	my $list = join('',
 		map { ", '$_', '" . ($options{$_} =~ s/'/''/gr) . "'" }
@@ -113,7 +117,7 @@ sub stream
 	local $ENV{PGOPTIONS} = pgoptions($slot, @{ $settings || [] });
 	return repair(
 		$node->safe_psql('postgres',
-			"SELECT * FROM pg_logical_slot_peek_changes('$slot', '$end', NULL$list)"
+			"SELECT $columns FROM pg_logical_slot_peek_changes('$slot', '$end', NULL$list)"
 		));
 }
 

@@ -192,7 +192,7 @@ $job = held('leaver', 'leaver');
 sql('DROP OWNED BY leaver; DROP ROLE leaver; REVOKE SELECT ON t FROM PUBLIC');
 release_exports($node);
 is(wait_for_end($job), 'failed', 'owner dropped: failed');
-is(sql("SELECT error FROM outflow.jobs WHERE job = $job"), 'permission denied for table t', 'owner dropped: with a clear error');
+is(sql("SELECT error FROM outflow.jobs WHERE job = $job"), "the job's owner does not exist any more", 'owner dropped: with a clear error');
 like(error_of("CALL outflow.resume($job)"), qr/the job's owner does not exist any more/, 'owner dropped: not resumed');
 wait_until_quiet();
 sql("SELECT outflow.forget($job)");
