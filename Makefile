@@ -113,6 +113,7 @@ OBJS = \
 	src/export/finish/ownership.o \
 	src/export/finish/older.o \
 	src/export/plan/plan.o \
+	src/export/plan/plan_record.o \
 	src/export/part/throttle.o \
 	src/export/part/part.o \
 	src/export/part/part_rows.o \

@@ -213,9 +213,11 @@ extern void job_set_retry(int64 id, int part, const char *waiting_for,
 						  const char *error);
 extern void job_set_publishing(int64 id, bool publishing);
 extern void job_set_slot(const Job *job, bool ready);
-/* What a plan decided; reads the sources' definitions. */
-extern void job_record_plan(const Job *job, const char *snapshot,
-							XLogRecPtr lsn, int parts);
+/* What a plan decided. */
+extern void job_record_plan(int64 id, const char *snapshot, XLogRecPtr lsn,
+							int parts);
+extern void job_record_definition(int64 id, int source,
+								  const char *definition);
 /* The sum of a source's manifest, or with -1 of the one above. */
 extern void job_record_manifest(int64 id, int source, const char *checksum);
 extern void job_delete(int64 id);
@@ -467,6 +469,12 @@ typedef struct ExportPlan
 extern ExportPlan *plan_make(const Job *job, const List			 *earlier,
 							 void (*restart)(void), MemoryContext context);
 
+/* Writes a plan, of the same parts in every process, into the job tables. */
+extern void plan_record(const Job *job, const PlannedPart *parts, int nparts,
+						const char *snapshot, XLogRecPtr lsn);
+/* A shape's columns as a JSON array: a source's definition. */
+extern char *plan_describe(RowShape *shape);
+
 /* Errors if a small part_size would make too many files; sources are locked. */
 extern void plan_check_part_size(const Job *job);
 
@@ -567,8 +575,6 @@ extern char *manifest_build(const Job *job, const JobSource *source,
 							const List *parts);
 /* The one above those of many tables. */
 extern char *manifest_build_common(const Job *job, const List *parts);
-/* A shape's columns as a JSON array. */
-extern char *manifest_describe(RowShape *shape);
 
 /* ---- verify.c */
 

@@ -5,12 +5,10 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
-#include "utils/rel.h"
 
 #include "export/job/job.h"
 #include "export/job/table_row.h"
@@ -130,46 +128,33 @@ job_set_slot(const Job *job, bool ready)
 	ForceSyncCommit();
 }
 
-static void
-record_definition(const Job *job, const JobSource *source)
-{
-	const Oid types[] = {INT8OID, INT4OID, TEXTOID};
-	Datum	  values[lengthof(types)];
-	Relation  rel = table_open(source->relid, AccessShareLock);
-	RowShape *shape =
-		source_shape(rel, source, job->row_format, CurrentMemoryContext);
-
-	values[0] = Int64GetDatum(job->id);
-	values[1] = Int32GetDatum(source->number);
-	values[2] = CStringGetTextDatum(manifest_describe(shape));
-	(void) job_query("UPDATE outflow.source SET definition = $3 "
-					 "WHERE job = $1 AND source = $2",
-					 lengthof(types), types, values, NULL);
-	row_shape_free(shape);
-	table_close(rel, NoLock);
-}
-
 void
-job_record_plan(const Job *job, const char *snapshot, XLogRecPtr lsn,
-				int parts)
+job_record_plan(int64 id, const char *snapshot, XLogRecPtr lsn, int parts)
 {
-	const Oid		types[] = {INT8OID, TEXTOID, LSNOID, INT4OID};
-	const Datum		values[] = {Int64GetDatum(job->id),
-								CStringGetTextDatum(snapshot), LSNGetDatum(lsn),
-								Int32GetDatum(parts)};
-	ListCell	   *cell;
-	JobAccess		access;
-	PinnedSettings *pinned;
+	const Oid	types[] = {INT8OID, TEXTOID, LSNOID, INT4OID};
+	const Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(snapshot),
+							LSNGetDatum(lsn), Int32GetDatum(parts)};
+	JobAccess	access;
 
 	job_access_begin(&access);
 	(void) job_query("UPDATE outflow.job SET snapshot = $2, lsn = $3, "
 					 "parts_total = $4 WHERE job = $1",
 					 lengthof(types), types, values, NULL);
-	/* names of types are told as the parts' signatures have them */
-	pinned = settings_pin_canonical(CurrentMemoryContext);
-	foreach (cell, job->sources)
-		record_definition(job, lfirst(cell));
-	settings_unpin(pinned);
+	job_access_end(&access);
+}
+
+void
+job_record_definition(int64 id, int source, const char *definition)
+{
+	const Oid	types[] = {INT8OID, INT4OID, TEXTOID};
+	const Datum values[] = {Int64GetDatum(id), Int32GetDatum(source),
+							CStringGetTextDatum(definition)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.source SET definition = $3 "
+					 "WHERE job = $1 AND source = $2",
+					 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 }
 

@@ -59,6 +59,13 @@ part_file(const Job *job, const PlannedPart *part)
 					job->encrypt_to != NIL ? ".age" : "");
 }
 
+char *
+part_file_path(const FinishedPart *part)
+{
+	return part->location ? psprintf("%s/%s", part->location, part->file)
+						  : part->file;
+}
+
 /* A part that is new, and the candidate that it may have in another job. */
 static void
 insert_arguments(RowArguments *arguments, const Job *job,

@@ -122,8 +122,8 @@ run_inline(Job *job)
 	job_insert(job);
 	(void) job_lock_exclude(job->id);
 	job_set_state(job->id, JOB_RUNNING, NULL);
-	parts_record(job, plan->parts, plan->nparts);
-	job_record_plan(job, plan->snapshot_text, plan->lsn, plan->nparts);
+	plan_record(job, plan->parts, plan->nparts, plan->snapshot_text,
+				plan->lsn);
 
 	files.root = destination_open(job, FILE_ROOT_CREATE);
 	destination_check_empty(files.root, job, false);

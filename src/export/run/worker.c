@@ -114,9 +114,8 @@ record_plan(ExportWorker *worker)
 	if (!pg_atomic_compare_exchange_u32(&worker->shared->recorder, &nobody, 1))
 		return;
 	StartTransactionCommand();
-	parts_record(worker->job, shared_parts(plan), plan->nparts);
-	job_record_plan(worker->job, shared_snapshot_text(plan), plan->lsn,
-					plan->nparts);
+	plan_record(worker->job, shared_parts(plan), plan->nparts,
+				shared_snapshot_text(plan), plan->lsn);
 	FAILPOINT("plan-commit");
 	CommitTransactionCommand();
 	shared_set_phase(worker->shared, PHASE_EXPORTING);
