@@ -26,7 +26,7 @@ static const RowField part_fields[] = {
 	{"job", PART_FIELD(INT64, job), PLANNED},
 	{"part", PART_FIELD(INT32, plan.number), PLANNED},
 	{"source", PART_FIELD(INT32, plan.source), PLANNED},
-	{"relation", PART_FIELD(OID, plan.relid), PLANNED},
+	{"relation", PART_FIELD(OBJECT, plan.relid), PLANNED},
 	{"name", PART_FIELD(TEXT, name), PLANNED},
 	{"first_block", PART_FIELD(UINT32, plan.first_block), PLANNED},
 	{"end_block", PART_FIELD(UINT32, plan.end_block), PLANNED},

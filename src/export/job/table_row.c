@@ -15,7 +15,7 @@
 /* Of those that are written, the parameter's type. */
 static const Oid field_types[] = {
 	[FIELD_INT32] = INT4OID,	[FIELD_INT64] = INT8OID,
-	[FIELD_UINT32] = INT8OID,	[FIELD_OID] = OIDOID,
+	[FIELD_UINT32] = INT8OID,	[FIELD_OBJECT] = OIDOID,
 	[FIELD_TEXT] = TEXTOID,		[FIELD_TEXTS] = TEXTARRAYOID,
 	[FIELD_LSN] = LSNOID,		[FIELD_SQLSTATE] = TEXTOID,
 	[FIELD_CHECKSUM] = TEXTOID, [FIELD_ERROR_TEXT] = TEXTOID,
@@ -62,7 +62,7 @@ field_datum(const RowField *field, const void *row, bool *is_null)
 								is_null);
 		case FIELD_UINT32:
 			return Int64GetDatum((int64) * (const uint32 *) member);
-		case FIELD_OID:
+		case FIELD_OBJECT:
 			return ObjectIdGetDatum(*(const Oid *) member);
 		case FIELD_TEXT:
 			return text_datum(*(char *const *) member, is_null);
@@ -244,7 +244,7 @@ read_field(const RowField *field, uint64 row, int column, void *result)
 			*(int64 *) member = job_field_int(row, column, number);
 			break;
 		case FIELD_UINT32:
-		case FIELD_OID:
+		case FIELD_OBJECT:
 			*(uint32 *) member = (uint32) job_field_int(row, column, number);
 			break;
 		case FIELD_BOOL:

@@ -16,8 +16,8 @@ typedef enum FieldKind
 {
 	FIELD_INT32,
 	FIELD_INT64,
-	FIELD_UINT32, /* as bigint */
-	FIELD_OID,
+	FIELD_UINT32,	  /* as bigint */
+	FIELD_OBJECT,	  /* Oid */
 	FIELD_TEXT,		  /* char * */
 	FIELD_TEXTS,	  /* List of char *, as text[] */
 	FIELD_LSN,		  /* XLogRecPtr */

@@ -63,12 +63,12 @@ restart_reading(void)
 
 /* All of it is one transaction. */
 static void
-stay_in_transaction(void *arg)
+inline_stay(void *arg)
 {
 }
 
 static Snapshot
-begin_reading(void *arg)
+inline_begin_reading(void *arg)
 {
 	const ExportPlan *plan = arg;
 
@@ -77,7 +77,7 @@ begin_reading(void *arg)
 }
 
 static void
-end_reading(void *arg)
+inline_end_reading(void *arg)
 {
 	PopActiveSnapshot();
 }
@@ -86,7 +86,7 @@ static void
 export_all(Job *job, ExportPlan *plan, FileRoot *root)
 {
 	static const PartTransactions transactions = {
-		stay_in_transaction, stay_in_transaction, begin_reading, end_reading};
+		inline_stay, inline_stay, inline_begin_reading, inline_end_reading};
 	Throttle	throttle;
 	bool		never = false;
 	PartContext context = {.job = job,

@@ -122,19 +122,19 @@ record_plan(ExportWorker *worker)
 }
 
 static void
-begin(void *arg)
+worker_begin(void *arg)
 {
 	StartTransactionCommand();
 }
 
 static void
-commit(void *arg)
+worker_commit(void *arg)
 {
 	CommitTransactionCommand();
 }
 
 static Snapshot
-begin_reading(void *arg)
+worker_begin_reading(void *arg)
 {
 	ExportWorker *worker = arg;
 
@@ -149,7 +149,7 @@ begin_reading(void *arg)
 }
 
 static void
-end_reading(void *arg)
+worker_end_reading(void *arg)
 {
 	ExportWorker *worker = arg;
 
@@ -164,14 +164,14 @@ end_reading(void *arg)
 static void
 export_part(void *arg)
 {
-	static const PartTransactions transactions = {begin, commit, begin_reading,
-												  end_reading};
-	ExportWorker				 *worker = arg;
-	PartContext					  context = {.job = worker->job,
-											 .root = worker->root,
-											 .snapshot_text = shared_snapshot_text(worker->plan),
-											 .throttle = &worker->shared->throttle,
-											 .stop = &worker->shared->stop};
+	static const PartTransactions transactions = {
+		worker_begin, worker_commit, worker_begin_reading, worker_end_reading};
+	ExportWorker *worker = arg;
+	PartContext	  context = {.job = worker->job,
+							 .root = worker->root,
+							 .snapshot_text = shared_snapshot_text(worker->plan),
+							 .throttle = &worker->shared->throttle,
+							 .stop = &worker->shared->stop};
 
 	worker->part_context = AllocSetContextCreate(
 		worker->context, "outflow export part", ALLOCSET_DEFAULT_SIZES);
