@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use File::Path qw(remove_tree);
 use FindBin;
 use IPC::Run ();
 use OutflowTest;
@@ -168,6 +169,13 @@ foreach my $action ('crash', 'error')
 
 				unlink("$directory/$file") or die "could not remove \"$directory/$file\": $!";
 				$node->safe_psql('postgres', 'UPDATE u SET i = i + 1 WHERE i < 10; INSERT INTO "V/w" VALUES (1)');
+			}
+			# published to the end: nothing but the job's row proves it ours
+			if ($damage && $point eq 'done-commit')
+			{
+				like(call("CALL outflow.resume($job)"), qr/is not empty/,
+					"$name: resume leaves a damaged export to its owner");
+				remove_tree($directory);
 			}
 			is(call("CALL outflow.resume($job)"), '', "$name: resume ends");
 			are_exact($job, $directory, $name);
