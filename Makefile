@@ -149,7 +149,8 @@ OBJS = \
 	src/sink/file/file_temp.o \
 	src/sink/file/file_owner.o \
 	src/sink/file/file.o \
-	src/sink/file/file_move.o
+	src/sink/file/file_move.o \
+	src/sink/file/file_destination.o
 
 VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 	$(home)/control/outflow.control)

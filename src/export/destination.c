@@ -1,10 +1,8 @@
 /*
  * destination.c
- *		Where an export goes: the directory behind "file:///...".
+ *		Where an export goes, and whether it may go there.
  *
- * An export of many tables has a folder for each of them there.  A part's file
- * is known as "folder/name"; until it is published it has its mere name, which
- * is unique in the job, in the job's one temporary directory.
+ * An export of many tables has a folder for each of them there.
  */
 #include "postgres.h"
 
@@ -14,73 +12,51 @@
 #include "export/job/job.h"
 #include "option.h"
 
-#define FILE_SCHEME "file://"
+/* One row for each kind of destination. */
+static const DestinationDriver *const drivers[] = {&file_driver};
+
+static const DestinationDriver *
+driver_of(const char *destination)
+{
+	for (int i = 0; i < lengthof(drivers); i++)
+	{
+		const char *scheme = drivers[i]->scheme;
+
+		if (strncmp(destination, scheme, strlen(scheme)) == 0)
+			return drivers[i];
+	}
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unknown kind of destination \"%s\"",
+						   option_shown(destination)),
+					errhint("A directory of the server is written as "
+							"file:///absolute/path.")));
+	return NULL; /* not reached */
+}
 
 char *
-destination_path(const char *destination)
+destination_locate(const Job *job)
 {
-	const char *path;
+	const DestinationDriver *driver = driver_of(job->destination);
 
-	if (strncmp(destination, FILE_SCHEME, strlen(FILE_SCHEME)) != 0)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("unknown kind of destination \"%s\"",
-							   option_shown(destination)),
-						errhint("A directory of the server is written as "
-								"file:///absolute/path.")));
-	path = destination + strlen(FILE_SCHEME);
-	if (path[0] != '/')
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("destination \"%s\" is not an absolute path",
-							   option_shown(destination)),
-						errhint("Write it as file:///absolute/path.")));
-	return pstrdup(path);
+	return driver->locate(driver->parse(job->destination),
+						  settings_export_root());
 }
 
-FileRoot *
-destination_open(const Job *job, int flags)
+Destination *
+destination_open(const Job *job, DestinationMode mode)
 {
-	return file_root_open(destination_path(job->destination),
-						  settings_export_root(), flags);
+	const DestinationDriver *driver = driver_of(job->destination);
+
+	return driver->open(driver->parse(job->destination),
+						settings_export_root(), mode);
 }
 
-FileRoot *
+/* A location without a scheme is a path. */
+Destination *
 destination_open_known(const char *location, bool must_open)
 {
-	return file_root_open(location, NULL,
-						  FILE_ROOT_MISSING_OK | FILE_ROOT_HIDDEN |
-							  (must_open ? 0 : FILE_ROOT_TRY));
-}
-
-const char *
-destination_file_name(const char *file)
-{
-	const char *slash = strrchr(file, '/');
-
-	return slash ? slash + 1 : file;
-}
-
-FileRoot *
-destination_folder(FileRoot *root, const char *folder, int flags)
-{
-	return folder[0] ? file_root_subdir(root, folder, flags) : root;
-}
-
-FileRoot *
-destination_folder_of(FileRoot *root, const char *file)
-{
-	const char *name = destination_file_name(file);
-
-	if (name == file)
-		return root;
-	return file_root_subdir(root, pnstrdup(file, name - file - 1),
-							FILE_ROOT_MISSING_OK | FILE_ROOT_TRY);
-}
-
-void
-destination_folder_close(FileRoot *folder, FileRoot *root)
-{
-	if (folder && folder != root)
-		file_root_close(folder);
+	return file_driver.open(location, NULL,
+							must_open ? DESTINATION_KNOWN : DESTINATION_TRY);
 }
 
 bool
@@ -134,27 +110,19 @@ destination_check_unreferenced(const Job *job)
 			 errhint("Export to another directory, or forget that job.")));
 }
 
-/* The hidden directory of another job, which sink.h names so. */
-#define TEMP_PREFIX ".outflow-"
-
 static void
-check_not_in_use(const List *files, const Job *job)
+check_not_in_use(Destination *root, const char *folder, const Job *job)
 {
-	const ListCell *cell;
+	char *other = root->driver->check_free(root, folder);
 
-	foreach (cell, files)
-	{
-		FileEntry *entry = lfirst(cell);
-
-		if (strncmp(entry->name, TEMP_PREFIX, strlen(TEMP_PREFIX)) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_IN_USE),
-					 errmsg("another export is writing to destination \"%s\"",
-							job->destination),
-					 errdetail("It holds \"%s\".", entry->name),
-					 errhint("Finish or forget that export first.  If no "
-							 "server knows it, remove the directory.")));
-	}
+	if (other)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another export is writing to destination \"%s\"",
+						job->destination),
+				 errdetail("It holds \"%s\".", other),
+				 errhint("Finish or forget that export first.  If no "
+						 "server knows it, remove the directory.")));
 }
 
 #define STRANGERS_NAMED 10
@@ -193,9 +161,12 @@ has_manifest_name(const List *names)
  * is named; what has a name that every export needs is refused.
  */
 static void
-check_strangers(FileRoot *directory, const Job *job, bool tell)
+check_strangers(Destination *root, const char *folder, const Job *job,
+				bool tell)
 {
-	List *strangers = without_folders(older_strangers(directory), job);
+	List *strangers = without_folders(older_strangers(root, folder), job);
+	char *directory = folder[0] ? psprintf("%s/%s", root->path, folder)
+								: pstrdup(root->path);
 	StringInfoData names;
 	ListCell	  *cell;
 
@@ -207,7 +178,7 @@ check_strangers(FileRoot *directory, const Job *job, bool tell)
 			(errcode(ERRCODE_DUPLICATE_FILE),
 			 errmsg("directory \"%s\" holds something that is not known to "
 					"be an export of this server",
-					file_root_path(directory)),
+					directory),
 			 errdetail("It has a \"%s\" or \"%s\" that this server did not "
 					   "write, or that was changed.",
 					   PUBLISH_MANIFEST, PUBLISH_SUCCESS),
@@ -231,43 +202,36 @@ check_strangers(FileRoot *directory, const Job *job, bool tell)
 	ereport(WARNING,
 			(errmsg("\"overwrite\" leaves what is not known to be part of an "
 					"export of this server"),
-			 errdetail("In directory \"%s\": %s.", file_root_path(directory),
-					   names.data)));
+			 errdetail("In directory \"%s\": %s.", directory, names.data)));
 }
 
 void
-destination_check_empty(FileRoot *root, const Job *job, bool tell)
+destination_check_empty(Destination *root, const Job *job, bool tell)
 {
-	List	 *files = file_list(root, FILE_FINAL);
+	List	 *files = root->driver->list(root, "", NULL);
 	ListCell *cell;
 
-	check_not_in_use(files, job);
+	check_not_in_use(root, "", job);
 	if (files != NIL && !job->options.overwrite)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_FILE),
 				 errmsg("destination \"%s\" is not empty", job->destination),
 				 errdetail("It holds \"%s\".",
-						   ((FileEntry *) linitial(files))->name),
+						   ((DestinationEntry *) linitial(files))->name),
 				 errhint("Choose an empty directory, or replace what is there "
 						 "with options => '{\"overwrite\": true}'.")));
 	if (files == NIL)
 		return;
 	destination_check_unreferenced(job);
-	check_strangers(root, job, tell);
+	check_strangers(root, "", job, tell);
 	if (!destination_has_folders(job))
 		return;
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);
-		FileRoot  *folder =
-			destination_folder(root, source->folder, FILE_ROOT_MISSING_OK);
 
 		CHECK_FOR_INTERRUPTS();
-		if (folder)
-		{
-			check_not_in_use(file_list(folder, FILE_FINAL), job);
-			check_strangers(folder, job, tell);
-		}
-		destination_folder_close(folder, root);
+		check_not_in_use(root, source->folder, job);
+		check_strangers(root, source->folder, job, tell);
 	}
 }

@@ -79,18 +79,17 @@ check_caller(void)
 static void
 check_destination(Job *job)
 {
-	FileRoot *root;
+	Destination *root;
 
-	job->location = file_root_resolve(destination_path(job->destination),
-									  settings_export_root());
+	job->location = destination_locate(job);
 	destination_check_free(job, false);
 	/* the job makes it, with its owner's rights and settings */
-	root = destination_open(job, FILE_ROOT_PROBE);
+	root = destination_open(job, DESTINATION_PROBE);
 	if (root == NULL)
 		return;
 	destination_check_empty(root, job, true);
-	file_root_check_writable(root);
-	file_root_close(root);
+	root->driver->check_writable(root);
+	root->driver->close(root);
 }
 
 static Datum
@@ -315,7 +314,7 @@ outflow_cancel(PG_FUNCTION_ARGS)
 static void
 remove_files(Job *job)
 {
-	FileRoot *root;
+	Destination *root;
 
 	if (job->state == JOB_DONE)
 		return;
@@ -327,13 +326,13 @@ remove_files(Job *job)
 	{
 		if (job->publishing)
 			publish_undo(job, parts_load(job->id), root);
-		file_temp_remove(root);
+		root->driver->discard(root);
 	}
 	else if (job->publishing)
 		ereport(NOTICE, (errmsg("files in \"%s\" stay", job->location),
 						 errdetail("The job had finished there, or its hidden "
 								   "directory was removed.")));
-	file_root_close(root);
+	root->driver->close(root);
 }
 
 Datum

@@ -60,7 +60,7 @@ append_part(StringInfo out, const FinishedPart *part)
 	appendStringInfo(out, "{\"part\": %d, \"file\": ", part->plan.number);
 	/* as it is found from here */
 	append_text(out, part->location ? part_file_path(part)
-									: destination_file_name(part->file));
+									: destination_name(part->file));
 	appendStringInfoString(out, ", \"relation\": ");
 	append_text(out, part->name);
 	appendStringInfo(

@@ -64,7 +64,8 @@ file_from_line(const char *line, const char *end)
 
 	file->name = text_member(line, end, "file");
 	/* a path names what is another export's */
-	if (file->name == NULL || size == NULL || !file_name_is_valid(file->name))
+	if (file->name == NULL || size == NULL ||
+		!destination_name_is_valid(file->name))
 		return NULL;
 	file->size = strtou64(size, NULL, 10);
 	for (const ChecksumMethod *method = checksum_methods; method->name;
@@ -98,29 +99,31 @@ read_line(OlderExport *older, const char *line, const char *end)
 	{
 		char *folder = text_member(line, end, "folder");
 
-		if (folder && file_name_is_valid(folder))
+		if (folder && destination_name_is_valid(folder))
 			older->folders = lappend(older->folders, folder);
 	}
 }
 
-const char *
-older_manifest_name(FileRoot *directory)
+char *
+older_manifest(Destination *root, const char *folder)
 {
+	char  *now = destination_key(folder, PUBLISH_MANIFEST);
+	char  *before = destination_key(folder, PUBLISH_MANIFEST_OF_BEFORE);
 	uint64 size;
+	int	   error;
 
-	if (!file_stat(directory, FILE_FINAL, PUBLISH_MANIFEST, &size) &&
-		file_stat(directory, FILE_FINAL, PUBLISH_MANIFEST_OF_BEFORE, &size))
-		return PUBLISH_MANIFEST_OF_BEFORE;
-	return PUBLISH_MANIFEST;
+	if (!root->driver->stat(root, now, &size, &error) &&
+		root->driver->stat(root, before, &size, &error))
+		return before;
+	return now;
 }
 
 static char *
-get_manifest(FileRoot *directory)
+get_manifest(Destination *root, const char *folder)
 {
 	size_t len;
-	char  *text =
-		file_get(directory, FILE_FINAL, older_manifest_name(directory),
-				 MANIFEST_MAX_SIZE, &len);
+	char  *text = root->driver->get(root, older_manifest(root, folder),
+									MANIFEST_MAX_SIZE, &len);
 
 	return text && strlen(text) == len ? text : NULL;
 }
@@ -140,19 +143,19 @@ is_this_servers(const char *manifest)
 }
 
 bool
-older_is_job(FileRoot *directory, const Job *job)
+older_is_job(Destination *root, const char *folder, const Job *job)
 {
-	char *manifest = get_manifest(directory);
+	char *manifest = get_manifest(root, folder);
 
 	return manifest && is_this_servers(manifest) &&
 		   has_member(manifest, "uuid", job->uuid);
 }
 
-/* NULL if the directory has no manifest that this server wrote. */
+/* NULL if the folder has no manifest that this server wrote. */
 static OlderExport *
-older_read(FileRoot *directory)
+older_read(Destination *root, const char *folder)
 {
-	char		*manifest = get_manifest(directory);
+	char		*manifest = get_manifest(root, folder);
 	OlderExport *older;
 	char		*line;
 	char		*end;
@@ -199,7 +202,7 @@ has_folder(const OlderExport *older, const char *name)
 /* By its size; its sum is asked for before anything is removed. */
 static bool
 may_be_older(const OlderExport *older, const char *manifest,
-			 const FileEntry *entry)
+			 const DestinationEntry *entry)
 {
 	const OlderFile *file;
 
@@ -216,16 +219,16 @@ may_be_older(const OlderExport *older, const char *manifest,
 }
 
 List *
-older_strangers(FileRoot *directory)
+older_strangers(Destination *root, const char *folder)
 {
-	OlderExport *older = older_read(directory);
-	const char	*manifest = older_manifest_name(directory);
+	OlderExport *older = older_read(root, folder);
+	const char	*manifest = destination_name(older_manifest(root, folder));
 	List		*strangers = NIL;
 	ListCell	*cell;
 
-	foreach (cell, file_list(directory, FILE_FINAL))
+	foreach (cell, root->driver->list(root, folder, NULL))
 	{
-		FileEntry *entry = lfirst(cell);
+		DestinationEntry *entry = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
 		if (older == NULL || !may_be_older(older, manifest, entry))
@@ -235,59 +238,57 @@ older_strangers(FileRoot *directory)
 }
 
 static bool
-is_proven(FileRoot *directory, const OlderFile *file)
+is_proven(Destination *root, const char *key, const OlderFile *file)
 {
 	Meter meter = {0};
 	Sink *chain =
 		meter_new(sink_null_new(), &meter, false, file->checksum.method);
 
-	return file_read(directory, FILE_FINAL, file->name, chain) &&
+	return root->driver->read(root, DESTINATION_FINAL, key, chain, NULL) &&
 		   meter.bytes == file->size &&
 		   checksum_equal(&meter.checksum, &file->checksum);
 }
 
 static void
-remove_files(FileRoot *directory, const OlderExport *older)
+remove_files(Destination *root, const char *folder, const OlderExport *older)
 {
 	const ListCell *cell;
 
 	foreach (cell, older->files)
 	{
 		OlderFile *file = lfirst(cell);
+		char	  *key = destination_key(folder, file->name);
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_proven(directory, file))
-			(void) file_remove(directory, FILE_FINAL, file->name);
+		if (is_proven(root, key, file))
+			(void) root->driver->remove(root, key);
 	}
 }
 
 void
-older_remove(FileRoot *directory)
+older_remove(Destination *root, const char *folder)
 {
-	OlderExport *older = older_read(directory);
+	OlderExport *older = older_read(root, folder);
+	char		*success = destination_key(folder, PUBLISH_SUCCESS);
 	uint64		 size;
 	ListCell	*cell;
 
+	check_stack_depth();
 	if (older == NULL)
 		return;
 	/* readers wait for it: nothing is there any more */
-	if (file_stat(directory, FILE_FINAL, PUBLISH_SUCCESS, &size) &&
-		size == 0 && file_remove(directory, FILE_FINAL, PUBLISH_SUCCESS))
-		file_root_sync(directory);
-	remove_files(directory, older);
+	if (root->driver->stat(root, success, &size, NULL) && size == 0 &&
+		root->driver->remove(root, success))
+		root->driver->sync(root, folder);
+	remove_files(root, folder, older);
 	foreach (cell, older->folders)
 	{
-		char	 *name = lfirst(cell);
-		FileRoot *folder =
-			file_root_subdir(directory, name, FILE_ROOT_MISSING_OK);
+		char *inner = destination_key(folder, lfirst(cell));
 
-		if (folder == NULL)
-			continue;
-		older_remove(folder);
-		file_root_close(folder);
-		(void) file_root_remove_subdir(directory, name);
+		older_remove(root, inner);
+		(void) root->driver->remove(root, psprintf("%s/", inner));
 	}
-	file_root_sync(directory);
-	(void) file_remove(directory, FILE_FINAL, older_manifest_name(directory));
-	file_root_sync(directory);
+	root->driver->sync(root, folder);
+	(void) root->driver->remove(root, older_manifest(root, folder));
+	root->driver->sync(root, folder);
 }

@@ -46,46 +46,47 @@ job_token(const Job *job)
 }
 
 pg_noreturn static void
-refuse(const Job *job, const FileRoot *root)
+refuse(const Job *job, const Destination *root)
 {
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		 errmsg(
 			 "directory \"%s/.outflow-%s\" is not known to be this server's",
-			 file_root_path(root), job->uuid),
+			 root->path, job->uuid),
 		 errdetail("A server with the same past has made it, such as the one "
 				   "that this one is a copy of."),
 		 errhint("If no other server uses it, remove it.")));
 }
 
 bool
-ownership_open(const Job *job, FileRoot *root, bool create)
+ownership_open(const Job *job, Destination *root, bool create)
 {
-	if (!file_temp_open(root, job->uuid, create))
-		return false;
-	switch (file_temp_claim(root, job_token(job)))
+	switch (root->driver->claim(root, job->uuid, job_token(job),
+								create ? ACCESS_CREATE : ACCESS_TAKE))
 	{
-		case FILE_CLAIMED:
+		case CLAIM_GRANTED:
 			break;
-		case FILE_FOREIGN:
+		case CLAIM_MISSING:
+			return false;
+		case CLAIM_FOREIGN:
 			refuse(job, root);
-		case FILE_LOCKED:
+		case CLAIM_LOCKED:
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("directory \"%s/.outflow-%s\" is in use by another "
 						"process",
-						file_root_path(root), job->uuid),
+						root->path, job->uuid),
 				 errdetail("A server with the same past may run the job.")));
 	}
 	return true;
 }
 
 void
-ownership_join(const Job *job, FileRoot *root)
+ownership_join(const Job *job, Destination *root)
 {
-	(void) file_temp_open(root, job->uuid, true);
-	if (!file_temp_has_token(root, job_token(job)))
+	if (root->driver->claim(root, job->uuid, job_token(job), ACCESS_JOIN) !=
+		CLAIM_GRANTED)
 		refuse(job, root);
 }

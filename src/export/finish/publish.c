@@ -30,25 +30,15 @@ is_part_of(const List *parts, const char *name)
 	{
 		FinishedPart *part = lfirst(cell);
 
-		if (is_own(part) &&
-			strcmp(destination_file_name(part->file), name) == 0)
+		if (is_own(part) && strcmp(destination_name(part->file), name) == 0)
 			return true;
 	}
 	return false;
 }
 
-/* Whether a part's file hasn't been given its final name. */
-static bool
-is_waiting(FileRoot *folder, const char *name)
-{
-	uint64 size;
-
-	return file_stat(folder, FILE_TEMP, name, &size);
-}
-
 bool
 publish_is_ours(const Job *job, const char *folder, const List *parts,
-				const char *manifest, const FileEntry *entry)
+				const char *manifest, const DestinationEntry *entry)
 {
 	bool in_root = folder[0] == '\0';
 
@@ -66,21 +56,21 @@ publish_is_ours(const Job *job, const char *folder, const List *parts,
  * file, is an error before anything of an older export is removed.
  */
 static void
-check_names(FileRoot *folder, const List *parts)
+check_names(Destination *root, const char *folder, const List *parts)
 {
-	List		   *strangers = older_strangers(folder);
+	List		   *strangers = older_strangers(root, folder);
 	const ListCell *cell;
 
 	foreach (cell, strangers)
 	{
 		char *name = lfirst(cell);
+		char *key = destination_key(folder, name);
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_part_of(parts, name) && is_waiting(folder, name))
+		if (is_part_of(parts, name) && root->driver->is_staged(root, key))
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_FILE),
-					 errmsg("file \"%s/%s\" exists already",
-							file_root_path(folder), name),
+					 errmsg("file \"%s/%s\" exists already", root->path, key),
 					 errdetail("It is not known to be part of an export of "
 							   "this server, so it is not replaced."),
 					 errhint("Move it away.")));
@@ -89,7 +79,7 @@ check_names(FileRoot *folder, const List *parts)
 
 /* Takes away what the export replaces; a no-op when that has been done. */
 static void
-remove_older(const Job *job, FileRoot *root, const List *parts)
+remove_older(const Job *job, Destination *root, const List *parts)
 {
 	const ListCell *cell;
 
@@ -97,30 +87,24 @@ remove_older(const Job *job, FileRoot *root, const List *parts)
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);
-		FileRoot  *folder =
-			destination_folder(root, source->folder, FILE_ROOT_MISSING_OK);
 
-		if (folder)
-			check_names(folder, parts_of_source(parts, source->number));
-		destination_folder_close(folder, root);
+		check_names(root, source->folder,
+					parts_of_source(parts, source->number));
 	}
-	if (!older_is_job(root, job))
-		older_remove(root);
+	if (!older_is_job(root, "", job))
+		older_remove(root, "");
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);
-		FileRoot  *folder =
-			destination_folder(root, source->folder, FILE_ROOT_MISSING_OK);
 
-		if (folder && folder != root && !older_is_job(folder, job))
-			older_remove(folder);
-		destination_folder_close(folder, root);
+		if (source->folder[0] && !older_is_job(root, source->folder, job))
+			older_remove(root, source->folder);
 	}
 }
 
 /* An earlier attempt's manifest may be there; another one stays. */
 static void
-put_manifest(FileRoot *directory, const Job *job, int source,
+put_manifest(Destination *root, const char *folder, const Job *job, int source,
 			 const char *manifest)
 {
 	Meter meter = {0};
@@ -130,31 +114,28 @@ put_manifest(FileRoot *directory, const Job *job, int source,
 	sink_write(chain, manifest, strlen(manifest));
 	sink_finish(chain);
 	job_record_manifest(job->id, source, checksum_to_text(&meter.checksum));
-	file_put(directory, PUBLISH_MANIFEST, manifest, strlen(manifest),
-			 older_is_job(directory, job));
+	root->driver->put(root, destination_key(folder, PUBLISH_MANIFEST),
+					  manifest, strlen(manifest),
+					  older_is_job(root, folder, job));
 }
 
 static void
-publish_part(FileRoot *root, FileRoot *folder, const FinishedPart *part)
+publish_part(Destination *root, const FinishedPart *part)
 {
-	const char *name = destination_file_name(part->file);
-
 	/* what has its name already was moved there by an earlier attempt? */
-	if (!file_publish(folder, name, false) &&
-		!part_is_stored(root, FILE_FINAL, part))
+	if (!root->driver->publish(root, part->file) &&
+		!part_is_stored(root, DESTINATION_FINAL, part))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_FILE),
 						errmsg("file \"%s/%s\" is not the one that the export "
 							   "wrote",
-							   file_root_path(folder), name)));
+							   root->path, part->file)));
 }
 
 /* A source's files, then the manifest that says that they are all there. */
 static void
 publish_source(const Job *job, const JobSource *source, const List *parts,
-			   FileRoot *root)
+			   Destination *root)
 {
-	FileRoot *folder =
-		destination_folder(root, source->folder, FILE_ROOT_CREATE);
 	const ListCell *cell;
 
 	foreach (cell, parts)
@@ -163,20 +144,19 @@ publish_source(const Job *job, const JobSource *source, const List *parts,
 
 		CHECK_FOR_INTERRUPTS();
 		if (is_own(part))
-			publish_part(root, folder, part);
+			publish_part(root, part);
 		FAILPOINT("publish-part");
 	}
-	file_root_sync(folder);
-	put_manifest(folder, job, source->number,
+	root->driver->sync(root, source->folder);
+	put_manifest(root, source->folder, job, source->number,
 				 manifest_build(job, source, parts));
-	destination_folder_close(folder, root);
 }
 
 void
-publish_job(const Job *job, FileRoot *root)
+publish_job(const Job *job, Destination *root)
 {
 	List	 *parts = parts_load(job->id);
-	bool	  again = older_is_job(root, job);
+	bool	  again = older_is_job(root, "", job);
 	ListCell *cell;
 
 	if (job->options.overwrite)
@@ -189,27 +169,25 @@ publish_job(const Job *job, FileRoot *root)
 					   root);
 	}
 	if (destination_has_folders(job))
-		put_manifest(root, job, -1, manifest_build_common(job, parts));
+		put_manifest(root, "", job, -1, manifest_build_common(job, parts));
 	FAILPOINT("publish-success");
-	file_root_check_place(root);
-	file_put(root, PUBLISH_SUCCESS, "", 0, again);
+	root->driver->check_place(root);
+	root->driver->put(root, PUBLISH_SUCCESS, "", 0, again);
 	FAILPOINT("publish-clean");
-	file_temp_remove(root);
-	file_root_sync(root);
+	root->driver->discard(root);
+	root->driver->sync(root, "");
 }
 
 /* The part's finished file, under its final name, and nobody else's. */
 static bool
-is_published(FileRoot *root, FileRoot *folder, const FinishedPart *part)
+is_published(Destination *root, const FinishedPart *part)
 {
-	const char *name = destination_file_name(part->file);
-
-	return (!is_waiting(folder, name) || file_is_both(folder, name)) &&
-		   part_is_stored(root, FILE_FINAL, part);
+	return !root->driver->is_staged(root, part->file) &&
+		   part_is_stored(root, DESTINATION_FINAL, part);
 }
 
 void
-publish_retreat(const Job *job, FileRoot *root)
+publish_retreat(const Job *job, Destination *root)
 {
 	List	 *parts = parts_load(job->id);
 	ListCell *cell;
@@ -217,20 +195,10 @@ publish_retreat(const Job *job, FileRoot *root)
 	foreach (cell, parts)
 	{
 		FinishedPart *part = lfirst(cell);
-		FileRoot	 *folder;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!is_own(part))
-			continue;
-		folder = destination_folder_of(root, part->file);
-		if (folder)
-		{
-			const char *name = destination_file_name(part->file);
-
-			if (!is_waiting(folder, name) && is_published(root, folder, part))
-				(void) file_carry(root, name, folder, name);
-		}
-		destination_folder_close(folder, root);
+		if (is_own(part) && is_published(root, part))
+			(void) root->driver->carry(root, part->file, root, part->file);
 	}
 	publish_undo(job, parts, root);
 }
@@ -238,50 +206,41 @@ publish_retreat(const Job *job, FileRoot *root)
 /* Nothing, where somebody else's manifest says that the files are theirs. */
 static void
 undo_source(const Job *job, const JobSource *source, const List *parts,
-			FileRoot *root)
+			Destination *root)
 {
-	FileRoot *folder =
-		destination_folder(root, source->folder, FILE_ROOT_MISSING_OK);
+	const char	   *folder = source->folder;
+	char		   *manifest = older_manifest(root, folder);
 	const ListCell *cell;
 	uint64			size;
-	bool			ours;
 
-	if (folder == NULL)
+	if (older_is_job(root, folder, job))
+		(void) root->driver->remove(root, manifest);
+	else if (root->driver->stat(root, manifest, &size, NULL))
 		return;
-	ours = older_is_job(folder, job);
-	if (ours)
-		(void) file_remove(folder, FILE_FINAL, older_manifest_name(folder));
-	else if (file_stat(folder, FILE_FINAL, older_manifest_name(folder), &size))
-	{
-		destination_folder_close(folder, root);
-		return;
-	}
 	foreach (cell, parts)
 	{
 		FinishedPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_own(part) && is_published(root, folder, part))
-			(void) file_remove(folder, FILE_FINAL,
-							   destination_file_name(part->file));
+		if (is_own(part) && is_published(root, part))
+			(void) root->driver->remove(root, part->file);
 	}
-	file_root_sync(folder);
-	destination_folder_close(folder, root);
-	if (source->folder[0])
-		(void) file_root_remove_subdir(root, source->folder);
+	root->driver->sync(root, folder);
+	if (folder[0])
+		(void) root->driver->remove(root, psprintf("%s/", folder));
 }
 
 void
-publish_undo(const Job *job, const List *parts, FileRoot *root)
+publish_undo(const Job *job, const List *parts, Destination *root)
 {
 	const ListCell *cell;
 
-	if (older_is_job(root, job))
+	if (older_is_job(root, "", job))
 	{
-		if (file_remove(root, FILE_FINAL, PUBLISH_SUCCESS))
-			file_root_sync(root);
+		if (root->driver->remove(root, PUBLISH_SUCCESS))
+			root->driver->sync(root, "");
 		if (destination_has_folders(job))
-			(void) file_remove(root, FILE_FINAL, older_manifest_name(root));
+			(void) root->driver->remove(root, older_manifest(root, ""));
 	}
 	foreach (cell, job->sources)
 	{
@@ -289,5 +248,5 @@ publish_undo(const Job *job, const List *parts, FileRoot *root)
 
 		undo_source(job, source, parts_of_source(parts, source->number), root);
 	}
-	file_root_sync(root);
+	root->driver->sync(root, "");
 }

@@ -35,24 +35,6 @@ unreadable(int error)
 	return (Finding){"unreadable", pstrdup(strerror(error))};
 }
 
-/* False, and why, if there is no such file or it can't be read. */
-static bool
-read_part(FileRoot *root, FilePlace place, const FinishedPart *part,
-		  Sink *chain, int *error)
-{
-	FileRoot *folder =
-		place == FILE_TEMP ? root : destination_folder_of(root, part->file);
-	bool found = false;
-
-	if (folder)
-		found = file_try_read(folder, place, destination_file_name(part->file),
-							  chain, error);
-	else
-		*error = errno;
-	destination_folder_close(folder, root);
-	return found;
-}
-
 static Finding
 compare_sums(const Checksum *was, const Checksum *is)
 {
@@ -65,14 +47,15 @@ compare_sums(const Checksum *was, const Checksum *is)
 
 /* The stored bytes: size and checksum. */
 static Finding
-check_stored(FileRoot *root, FilePlace place, const FinishedPart *part)
+check_stored(Destination *root, DestinationPlace place,
+			 const FinishedPart *part)
 {
 	Meter meter = {0};
 	Sink *chain =
 		meter_new(sink_null_new(), &meter, false, part->checksum.method);
 	int error;
 
-	if (!read_part(root, place, part, chain, &error))
+	if (!root->driver->read(root, place, part->file, chain, &error))
 		return unreadable(error);
 	if ((int64) meter.bytes != part->bytes_stored)
 		return (Finding){"wrong size",
@@ -85,7 +68,7 @@ check_stored(FileRoot *root, FilePlace place, const FinishedPart *part)
 
 /* What the stored bytes unpack to. */
 static Finding
-check_plain(const Job *job, FileRoot *root, FilePlace place,
+check_plain(const Job *job, Destination *root, DestinationPlace place,
 			const FinishedPart *part)
 {
 	Meter meter = {0};
@@ -95,7 +78,7 @@ check_plain(const Job *job, FileRoot *root, FilePlace place,
 
 	chain = meter_new(chain, &meter, true, NULL);
 	chain = job->compress->decompressor(chain);
-	if (!read_part(root, place, part, chain, &error))
+	if (!root->driver->read(root, place, part->file, chain, &error))
 		return unreadable(error);
 	if ((int64) meter.bytes != part->bytes)
 		return (Finding){"wrong content",
@@ -120,17 +103,17 @@ check_plain(const Job *job, FileRoot *root, FilePlace place,
 
 /* unpack: also look at what the stored bytes hold. */
 static Finding
-check_part_in(const Job *job, FileRoot *root, const FinishedPart *part,
+check_part_in(const Job *job, Destination *root, const FinishedPart *part,
 			  bool unpack)
 {
-	FilePlace place = FILE_FINAL;
-	Finding	  finding = check_stored(root, place, part);
+	DestinationPlace place = DESTINATION_FINAL;
+	Finding			 finding = check_stored(root, place, part);
 
 	/* before publication it is in the temporary directory */
 	if (part->location == NULL && strcmp(finding.status, "missing") == 0 &&
-		job->state != JOB_DONE && file_temp_is_open(root))
+		job->state != JOB_DONE && root->driver->is_claimed(root))
 	{
-		place = FILE_TEMP;
+		place = DESTINATION_STAGED;
 		finding = check_stored(root, place, part);
 	}
 	/* a damaged file need not be unpacked, an encrypted one can't be */
@@ -140,11 +123,11 @@ check_part_in(const Job *job, FileRoot *root, const FinishedPart *part,
 }
 
 static Finding
-check_part(const Job *job, FileRoot *root, const FinishedPart *part,
+check_part(const Job *job, Destination *root, const FinishedPart *part,
 		   bool unpack)
 {
-	FileRoot *other;
-	Finding	  finding;
+	Destination *other;
+	Finding		 finding;
 
 	if (part->location == NULL)
 		return check_part_in(job, root, part, unpack);
@@ -152,18 +135,19 @@ check_part(const Job *job, FileRoot *root, const FinishedPart *part,
 	if (other == NULL)
 		return unreadable(errno);
 	finding = check_part_in(job, other, part, unpack);
-	file_root_close(other);
+	other->driver->close(other);
 	return finding;
 }
 
 bool
-part_is_stored(FileRoot *root, FilePlace place, const FinishedPart *part)
+part_is_stored(Destination *root, DestinationPlace place,
+			   const FinishedPart *part)
 {
 	return strcmp(check_stored(root, place, part).status, "ok") == 0;
 }
 
 bool
-part_is_intact(const Job *job, FileRoot *root, const FinishedPart *part)
+part_is_intact(const Job *job, Destination *root, const FinishedPart *part)
 {
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow verify part", ALLOCSET_DEFAULT_SIZES);
@@ -201,7 +185,7 @@ report(Report *report, int part, const char *file, Finding finding)
 
 /* root is NULL if the directory can't be read, for the reason that lost has. */
 static void
-verify_parts(Report *out, const Job *job, FileRoot *root, Finding lost,
+verify_parts(Report *out, const Job *job, Destination *root, Finding lost,
 			 const List *parts)
 {
 	MemoryContext context = AllocSetContextCreate(
@@ -226,17 +210,16 @@ verify_parts(Report *out, const Job *job, FileRoot *root, Finding lost,
 	MemoryContextDelete(context);
 }
 
-/* A file of a folder, as parts name theirs. */
 static void
-report_file(Report *out, const char *folder, const char *name, Finding finding)
+report_file(Report *out, const char *key, Finding finding)
 {
-	report(out, -1, psprintf("%s%s%s", folder, folder[0] ? "/" : "", name),
-		   finding);
+	report(out, -1, key, finding);
 }
 
 /* sum: what it was, or NULL for a job of before that knew none */
 static Finding
-check_manifest(const Job *job, FileRoot *directory, const char *sum)
+check_manifest(const Job *job, Destination *root, const char *folder,
+			   const char *sum)
 {
 	Checksum was = {.method = job->options.checksum};
 	Meter	 meter = {0};
@@ -246,25 +229,25 @@ check_manifest(const Job *job, FileRoot *directory, const char *sum)
 	if (sum)
 		checksum_from_text(sum, &was);
 	chain = meter_new(sink_null_new(), &meter, false, was.method);
-	if (!file_try_read(directory, FILE_FINAL, older_manifest_name(directory),
-					   chain, &error))
+	if (!root->driver->read(root, DESTINATION_FINAL,
+							older_manifest(root, folder), chain, &error))
 		return unreadable(error);
 	if (sum)
 		return compare_sums(&was, &meter.checksum);
-	return older_is_job(directory, job)
+	return older_is_job(root, folder, job)
 			   ? fine
 			   : (Finding){"wrong content", "It is not this export's."};
 }
 
 static Finding
-check_success(FileRoot *directory)
+check_success(Destination *root)
 {
 	Meter meter = {0};
 	int	  error;
 
-	if (!file_try_read(directory, FILE_FINAL, PUBLISH_SUCCESS,
-					   meter_new(sink_null_new(), &meter, false, NULL),
-					   &error))
+	if (!root->driver->read(root, DESTINATION_FINAL, PUBLISH_SUCCESS,
+							meter_new(sink_null_new(), &meter, false, NULL),
+							&error))
 		return unreadable(error);
 	if (meter.bytes > 0)
 		return (Finding){"wrong size",
@@ -276,41 +259,35 @@ check_success(FileRoot *directory)
 
 /* What is there and should not be. */
 static void
-verify_left_over(Report *out, const Job *job, FileRoot *directory,
+verify_left_over(Report *out, const Job *job, Destination *root,
 				 const char *folder, const List *parts)
 {
-	const char *manifest = older_manifest_name(directory);
+	const char *manifest = destination_name(older_manifest(root, folder));
+	int			error;
 	ListCell   *cell;
 
-	foreach (cell, file_list(directory, FILE_FINAL))
+	foreach (cell, root->driver->list(root, folder, &error))
 	{
-		FileEntry *entry = lfirst(cell);
+		DestinationEntry *entry = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
 		if (!publish_is_ours(job, folder, parts, manifest, entry))
 			report_file(
-				out, folder, entry->name,
+				out, destination_key(folder, entry->name),
 				(Finding){"left over", "It is not part of this export."});
 	}
 }
 
 static void
-verify_folder(Report *out, const Job *job, FileRoot *root,
+verify_folder(Report *out, const Job *job, Destination *root,
 			  const JobSource *source, const List *parts)
 {
-	FileRoot *folder = destination_folder(
-		root, source->folder, FILE_ROOT_MISSING_OK | FILE_ROOT_TRY);
-	Finding lost = unreadable(errno);
-
 	if (job->state == JOB_DONE)
-		report_file(out, source->folder,
-					folder ? older_manifest_name(folder) : PUBLISH_MANIFEST,
-					folder ? check_manifest(job, folder, source->manifest)
-						   : lost);
-	if (folder)
-		verify_left_over(out, job, folder, source->folder,
-						 parts_of_source(parts, source->number));
-	destination_folder_close(folder, root);
+		report_file(
+			out, older_manifest(root, source->folder),
+			check_manifest(job, root, source->folder, source->manifest));
+	verify_left_over(out, job, root, source->folder,
+					 parts_of_source(parts, source->number));
 }
 
 /*
@@ -318,7 +295,7 @@ verify_folder(Report *out, const Job *job, FileRoot *root,
  * NULL if the directory can't be read, for the reason that lost has.
  */
 static void
-verify_directory(Report *out, const Job *job, FileRoot *root, Finding lost,
+verify_directory(Report *out, const Job *job, Destination *root, Finding lost,
 				 const List *parts)
 {
 	bool	  many = destination_has_folders(job);
@@ -329,12 +306,11 @@ verify_directory(Report *out, const Job *job, FileRoot *root, Finding lost,
 		JobSource *first = linitial(job->sources);
 
 		report_file(
-			out, "", root ? older_manifest_name(root) : PUBLISH_MANIFEST,
-			root ? check_manifest(job, root,
+			out, root ? older_manifest(root, "") : PUBLISH_MANIFEST,
+			root ? check_manifest(job, root, "",
 								  many ? job->manifest : first->manifest)
 				 : lost);
-		report_file(out, "", PUBLISH_SUCCESS,
-					root ? check_success(root) : lost);
+		report_file(out, PUBLISH_SUCCESS, root ? check_success(root) : lost);
 	}
 	if (root == NULL)
 		return;
@@ -354,7 +330,7 @@ outflow_verify(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Job			  *job = job_load_own(PG_GETARG_INT64(0), false);
 	List		  *parts = parts_load(job->id);
-	FileRoot	  *root;
+	Destination	  *root;
 	Report		   out;
 	Finding		   lost;
 
@@ -367,10 +343,10 @@ outflow_verify(PG_FUNCTION_ARGS)
 	lost = unreadable(errno);
 	/* a finished one has none of its own any more */
 	if (root && job->state != JOB_DONE)
-		(void) file_temp_open(root, job->uuid, false);
+		(void) root->driver->claim(root, job->uuid, NULL, ACCESS_LOOK);
 	verify_parts(&out, job, root, lost, parts);
 	verify_directory(&out, job, root, lost, parts);
 	if (root)
-		file_root_close(root);
+		root->driver->close(root);
 	return (Datum) 0;
 }

@@ -11,7 +11,7 @@
 #include "export/proof/stamp.h"
 #include "nodes/pg_list.h"
 #include "port/atomics.h"
-#include "sink/sink.h"
+#include "sink/destination.h"
 #include "storage/block.h"
 #include "utils/snapshot.h"
 
@@ -411,30 +411,24 @@ extern void sources_check_apart(const List *sources);
 
 /* ---- destination.c */
 
-/* The directory of a "file:///..." destination; errors say what is wrong. */
-extern char		*destination_path(const char *destination);
-extern FileRoot *destination_open(const Job *job, int flags);
+/* Where the job's destination lies; errors say what is wrong with its text. */
+extern char		   *destination_locate(const Job *job);
+extern Destination *destination_open(const Job *job, DestinationMode mode);
 /*
  * Where a job has written before, whatever the settings allow by now; NULL if
  * it is not there, and with errno if it can't be opened but needn't be.
  */
-extern FileRoot *destination_open_known(const char *location, bool must_open);
-/* The name of a part's "folder/name". */
-extern const char *destination_file_name(const char *file);
-/* The directory of a source's files: root if it has no folder. */
-extern FileRoot *destination_folder(FileRoot *root, const char *folder,
-									int flags);
-/* The same for a part's "folder/name"; NULL if it is not there. */
-extern FileRoot *destination_folder_of(FileRoot *root, const char *file);
-extern void		 destination_folder_close(FileRoot *folder, FileRoot *root);
-extern bool		 destination_has_folders(const Job *job);
-extern bool		 destination_is_folder(const Job *job, const char *name);
+extern Destination *destination_open_known(const char *location,
+										   bool		   must_open);
+extern bool			destination_has_folders(const Job *job);
+extern bool			destination_is_folder(const Job *job, const char *name);
 /* Refuses a place that an unfinished job has, or with begun has begun to use */
 extern void destination_check_free(const Job *job, bool begun);
 /* Refuses to replace what parts of another job refer to. */
 extern void destination_check_unreferenced(const Job *job);
 /* Refuses a directory that holds anything else; tell: warns of what stays. */
-extern void destination_check_empty(FileRoot *root, const Job *job, bool tell);
+extern void destination_check_empty(Destination *root, const Job *job,
+									bool tell);
 
 /* ---- ownership.c: whose an unfinished job's hidden directory is */
 
@@ -442,9 +436,9 @@ extern void destination_check_empty(FileRoot *root, const Job *job, bool tell);
  * Opens it and takes it for this process, until the root is closed; an error if
  * it is not this server's.  False if it is missing and not to be created.
  */
-extern bool ownership_open(const Job *job, FileRoot *root, bool create);
+extern bool ownership_open(const Job *job, Destination *root, bool create);
 /* The same for a process whose coordinator has taken it. */
-extern void ownership_join(const Job *job, FileRoot *root);
+extern void ownership_join(const Job *job, Destination *root);
 
 /* ---- plan.c */
 
@@ -496,7 +490,7 @@ extern void throttle_spend(Throttle *throttle, uint64 bytes,
 typedef struct PartContext
 {
 	const Job	  *job;
-	FileRoot	  *root;
+	Destination	  *root;
 	Snapshot	   snapshot;
 	const char	  *snapshot_text;
 	Throttle	  *throttle;
@@ -522,7 +516,7 @@ extern const char *carry_signature(const Job *job, const JobSource *source,
 /* Whether a candidate that holds stays where it is, in another export. */
 extern bool carry_refers(const Job *job, const FinishedPart *candidate);
 /* Another export's directory, or NULL if it is gone. */
-extern FileRoot *carry_open(const FinishedPart *part);
+extern Destination *carry_open(const FinishedPart *part);
 /*
  * Keeps the candidate's file, if there is one and it is proven to be what an
  * export under the snapshot would give; then true.  Else exports the part.
@@ -550,26 +544,27 @@ extern void handover_forget(const Job *job);
 #define PUBLISH_MANIFEST_OF_BEFORE "manifest.json"
 #define PUBLISH_SUCCESS			   "_SUCCESS"
 
-extern void publish_job(const Job *job, FileRoot *root);
+extern void publish_job(const Job *job, Destination *root);
 /* Removes what an unfinished publication has already named. */
-extern void publish_undo(const Job *job, const List *parts, FileRoot *root);
+extern void publish_undo(const Job *job, const List *parts, Destination *root);
 /* The same, but the parts are kept for another attempt. */
-extern void publish_retreat(const Job *job, FileRoot *root);
+extern void publish_retreat(const Job *job, Destination *root);
 /* Whether an entry of a folder ("" for none) belongs to the export. */
 extern bool publish_is_ours(const Job *job, const char *folder,
 							const List *parts, const char *manifest,
-							const FileEntry *entry);
+							const DestinationEntry *entry);
 
 /* ---- older.c: an export that was there before, known by its manifest */
 
-/* The name that a manifest has there, or would get. */
-extern const char *older_manifest_name(FileRoot *directory);
-/* Whether the directory's manifest is that of this very job. */
-extern bool older_is_job(FileRoot *directory, const Job *job);
+/* The key that a folder's manifest has, or would get. */
+extern char *older_manifest(Destination *root, const char *folder);
+/* Whether the folder's manifest is that of this very job. */
+extern bool older_is_job(Destination *root, const char *folder,
+						 const Job *job);
 /* The names of what is no export of this server's, sorted. */
-extern List *older_strangers(FileRoot *directory);
+extern List *older_strangers(Destination *root, const char *folder);
 /* Removes what is proven to be its files, with its folders; the rest stays. */
-extern void older_remove(FileRoot *directory);
+extern void older_remove(Destination *root, const char *folder);
 
 extern char *manifest_build(const Job *job, const JobSource *source,
 							const List *parts);
@@ -579,10 +574,10 @@ extern char *manifest_build_common(const Job *job, const List *parts);
 /* ---- verify.c */
 
 /* Whether the file is the one that was written, byte for byte. */
-extern bool part_is_stored(FileRoot *root, FilePlace place,
+extern bool part_is_stored(Destination *root, DestinationPlace place,
 						   const FinishedPart *part);
 /* The same, wherever an unfinished job has it by now. */
-extern bool part_is_intact(const Job *job, FileRoot *root,
+extern bool part_is_intact(const Job *job, Destination *root,
 						   const FinishedPart *part);
 
 /* ---- queue.c: jobs that nobody waits for */

@@ -165,7 +165,7 @@ carry_refers(const Job *job, const FinishedPart *candidate)
 		   strcmp(candidate->location, job->location) != 0;
 }
 
-FileRoot *
+Destination *
 carry_open(const FinishedPart *part)
 {
 	return destination_open_known(part->location, false);
@@ -174,34 +174,30 @@ carry_open(const FinishedPart *part)
 static bool
 is_referable(const FinishedPart *candidate)
 {
-	FileRoot *from = carry_open(candidate);
-	bool	  stored;
+	Destination *from = carry_open(candidate);
+	bool		 stored;
 
 	if (from == NULL)
 		return false;
-	stored = part_is_stored(from, FILE_FINAL, candidate);
-	file_root_close(from);
+	stored = part_is_stored(from, DESTINATION_FINAL, candidate);
+	from->driver->close(from);
 	return stored;
 }
 
 /* Puts the candidate's file where the part's belongs, if it is elsewhere. */
 static bool
-fetch_file(const FinishedPart *candidate, FileRoot *root, const char *name)
+fetch_file(const FinishedPart *candidate, Destination *root, const char *file)
 {
-	FileRoot *from;
-	FileRoot *folder;
-	bool	  found;
+	Destination *from;
+	bool		 found;
 
 	if (candidate->location == NULL)
-		return strcmp(candidate->file, name) == 0;
+		return strcmp(candidate->file, file) == 0;
 	from = carry_open(candidate);
 	if (from == NULL)
 		return false;
-	folder = destination_folder_of(from, candidate->file);
-	found = folder && file_carry(root, destination_file_name(name), folder,
-								 destination_file_name(candidate->file));
-	destination_folder_close(folder, from);
-	file_root_close(from);
+	found = root->driver->carry(root, file, from, candidate->file);
+	from->driver->close(from);
 	return found;
 }
 
@@ -243,7 +239,7 @@ judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 /* NULL when the candidate's file may stay, or the reason why not. */
 static const char *
 keep_file(const Job *job, const PlannedPart *part,
-		  const FinishedPart *candidate, FileRoot *root, Snapshot snapshot)
+		  const FinishedPart *candidate, Destination *root, Snapshot snapshot)
 {
 	FinishedPart kept = *candidate;
 	const char	*trouble;
@@ -263,7 +259,7 @@ keep_file(const Job *job, const PlannedPart *part,
 		holds = is_referable(candidate);
 	else
 		holds = fetch_file(candidate, root, kept.file) &&
-				part_is_stored(root, FILE_TEMP, &kept);
+				part_is_stored(root, DESTINATION_STAGED, &kept);
 	return holds ? NULL : "its file is missing or was changed";
 }
 

@@ -45,8 +45,8 @@ open_chain(PartScan *scan)
 	bool		encrypted = job->encrypt_to != NIL;
 
 	result->file = part_file(job, scan->part);
-	scan->chain =
-		file_new(scan->context->root, destination_file_name(result->file));
+	scan->chain = scan->context->root->driver->new_part(scan->context->root,
+														result->file);
 	scan->chain =
 		meter_new(scan->chain, &result->stored, false, job->options.checksum);
 	if (encrypted)
@@ -165,7 +165,7 @@ part_export(const PartContext *context, const PlannedPart *part,
 	scan.source = list_nth(job->sources, part->source);
 	scan.row_context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow export row", ALLOCSET_DEFAULT_SIZES);
-	file_root_check_place(context->root);
+	context->root->driver->check_place(context->root);
 	open_relations(&scan);
 	part_begin_progress(part->relid);
 

@@ -36,7 +36,7 @@ typedef struct Coordinator
 	MemoryContext context;
 	MemoryContext attempt; /* of a step that is tried again; NULL for none */
 	Job			 *job;
-	FileRoot	 *root;
+	Destination	 *root;
 	List		 *candidates; /* of an earlier run, or of the base */
 	JobShared	 *shared;
 	bool		  prepared; /* root is more than an attempt's */
@@ -56,7 +56,7 @@ coordinator_exit(int code, Datum arg)
 
 	/* before the job's lock, so that the next one finds it free */
 	if (coordinator->root)
-		file_temp_release(coordinator->root);
+		coordinator->root->driver->release(coordinator->root);
 	if (coordinator->shared == NULL)
 		return;
 	coordinator->shared->coordinator_gone = true;
@@ -201,9 +201,9 @@ prepare(void *arg)
 	source_check_server();
 	old = begin_attempt(coordinator);
 	job_derive(job);
-	coordinator->root = destination_open(job, FILE_ROOT_CREATE);
+	coordinator->root = destination_open(job, DESTINATION_CREATE);
 	kept = ownership_open(job, coordinator->root, false);
-	file_temp_sweep(coordinator->root);
+	coordinator->root->driver->sweep(coordinator->root);
 	coordinator->complete = is_complete(coordinator);
 	if (!coordinator->complete)
 	{
@@ -329,9 +329,9 @@ publish(void *arg)
 	job_derive(job);
 	/* the locks may have been waited for */
 	rights_check_running(job->owner);
-	file_root_check_place(coordinator->root);
+	coordinator->root->driver->check_place(coordinator->root);
 	/* an earlier attempt may have removed it already */
-	if (!file_temp_is_open(coordinator->root))
+	if (!coordinator->root->driver->is_claimed(coordinator->root))
 		(void) ownership_open(job, coordinator->root, true);
 	publish_job(job, coordinator->root);
 	MemoryContextSwitchTo(old);

@@ -18,9 +18,9 @@
 
 typedef struct InlineFiles
 {
-	const Job *job;
-	FileRoot  *root;
-	List	  *publishing; /* parts that may have their final names by now */
+	const Job	*job;
+	Destination *root;
+	List		*publishing; /* parts that may have their final names by now */
 } InlineFiles;
 
 /* All or nothing: an error takes back what was published already. */
@@ -31,7 +31,7 @@ remove_files(int code, Datum arg)
 
 	if (files->publishing != NIL)
 		publish_undo(files->job, files->publishing, files->root);
-	file_temp_remove(files->root);
+	files->root->driver->discard(files->root);
 }
 
 /*
@@ -83,7 +83,7 @@ inline_end_reading(void *arg)
 }
 
 static void
-export_all(Job *job, ExportPlan *plan, FileRoot *root)
+export_all(Job *job, ExportPlan *plan, Destination *root)
 {
 	static const PartTransactions transactions = {
 		inline_stay, inline_stay, inline_begin_reading, inline_end_reading};
@@ -125,7 +125,7 @@ run_inline(Job *job)
 	plan_record(job, plan->parts, plan->nparts, plan->snapshot_text,
 				plan->lsn);
 
-	files.root = destination_open(job, FILE_ROOT_CREATE);
+	files.root = destination_open(job, DESTINATION_CREATE);
 	destination_check_empty(files.root, job, false);
 	(void) ownership_open(job, files.root, true);
 	PG_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
@@ -135,6 +135,6 @@ run_inline(Job *job)
 		publish_and_commit(job, &files);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
-	file_root_close(files.root);
+	files.root->driver->close(files.root);
 	tell_result(job->id);
 }

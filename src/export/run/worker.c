@@ -40,7 +40,7 @@ typedef struct ExportWorker
 	MemoryContext	   context; /* the process's life */
 	MemoryContext	   part_context;
 	Job				  *job;
-	FileRoot		  *root;
+	Destination		  *root;
 	SharedPlan		  *plan;
 	const PlannedPart *part; /* being exported; NULL for none */
 } ExportWorker;
@@ -86,7 +86,7 @@ prepare(ExportWorker *worker)
 						errmsg("export job " INT64_FORMAT " does not exist",
 							   worker->shared->job)));
 	job_derive(worker->job);
-	worker->root = destination_open(worker->job, FILE_ROOT_CREATE);
+	worker->root = destination_open(worker->job, DESTINATION_CREATE);
 	ownership_join(worker->job, worker->root);
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();

@@ -1,6 +1,6 @@
 /*
  * file_internal.h
- *		What the files about directories and files share; see sink.h for what
+ *		What the files about directories and files share; see file.h for what
  *		they offer.
  */
 #ifndef OUTFLOW_FILE_INTERNAL_H
@@ -9,10 +9,7 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
-#include "sink/sink.h"
-
-/* Longest name of a file in a root: leaves room for an attempt's prefix. */
-#define FILE_NAME_MAX 200
+#include "sink/file/file.h"
 
 /*
  * A descriptor that the server's accounting knows of and that is closed, at

@@ -93,7 +93,7 @@ is_empty(FileRoot *root)
 
 	foreach (cell, entries)
 	{
-		FileEntry *entry = lfirst(cell);
+		DestinationEntry *entry = lfirst(cell);
 
 		if (strcmp(entry->name, FILE_OWNER) != 0 || entry->size > 0)
 			return false;
@@ -115,7 +115,7 @@ write_token(FileRoot *root, FileFd *file, const char *token)
 	file_sync_directory(root->temp->fd, root->path);
 }
 
-FileClaim
+DestinationClaim
 file_temp_claim(FileRoot *root, const char *token)
 {
 	MemoryContext caller;
@@ -128,21 +128,21 @@ file_temp_claim(FileRoot *root, const char *token)
 		file = open_owner(root, O_RDWR | O_CREAT);
 	MemoryContextSwitchTo(caller);
 	if (!file_fd_is_open(file))
-		return FILE_FOREIGN;
+		return CLAIM_FOREIGN;
 	if (!lock_owner(root, file))
 	{
 		(void) file_fd_close(file);
-		return FILE_LOCKED;
+		return CLAIM_LOCKED;
 	}
 	if (is_empty(root))
 		write_token(root, file, token);
 	if (strcmp(read_token(root, file), token) != 0)
 	{
 		(void) file_fd_close(file);
-		return FILE_FOREIGN;
+		return CLAIM_FOREIGN;
 	}
 	root->owner = file;
-	return FILE_CLAIMED;
+	return CLAIM_GRANTED;
 }
 
 bool

@@ -444,18 +444,10 @@ file_sync_directory(int directory, const char *path)
 						errmsg("could not fsync directory \"%s\": %m", path)));
 }
 
-/* Hidden names are ours. */
-bool
-file_name_is_valid(const char *name)
-{
-	return name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL &&
-		   strlen(name) <= FILE_NAME_MAX;
-}
-
 void
 file_check_name(const char *name)
 {
-	if (!file_name_is_valid(name))
+	if (!destination_name_is_valid(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("invalid name \"%s\" for a file of an export", name)));

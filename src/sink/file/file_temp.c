@@ -150,16 +150,16 @@ file_temp_remove(FileRoot *root)
 static int
 compare_entries(const ListCell *a, const ListCell *b)
 {
-	return strcmp(((FileEntry *) lfirst(a))->name,
-				  ((FileEntry *) lfirst(b))->name);
+	return strcmp(((DestinationEntry *) lfirst(a))->name,
+				  ((DestinationEntry *) lfirst(b))->name);
 }
 
 /* NULL if it vanished meanwhile. */
-static FileEntry *
+static DestinationEntry *
 entry_new(FileRoot *root, FilePlace place, const char *name)
 {
-	FileEntry  *entry;
-	struct stat st;
+	DestinationEntry *entry;
+	struct stat		  st;
 
 	if (fstatat(file_directory(root, place), name, &st, AT_SYMLINK_NOFOLLOW) !=
 		0)
@@ -173,7 +173,7 @@ entry_new(FileRoot *root, FilePlace place, const char *name)
 								   file_path(root, place, name))));
 		memset(&st, 0, sizeof(st));
 	}
-	entry = palloc(sizeof(FileEntry));
+	entry = palloc(sizeof(DestinationEntry));
 	entry->name = pstrdup(name);
 	entry->size = st.st_size;
 	entry->is_regular = S_ISREG(st.st_mode);
@@ -196,7 +196,7 @@ file_list(FileRoot *root, FilePlace place)
 				 errmsg("could not read directory \"%s\": %m", root->path)));
 	while ((name = file_fd_next_name(reader)) != NULL)
 	{
-		FileEntry *entry;
+		DestinationEntry *entry;
 
 		CHECK_FOR_INTERRUPTS();
 		if (place == FILE_FINAL && root->temp_name != NULL &&

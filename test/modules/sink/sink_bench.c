@@ -10,7 +10,7 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "portability/instr_time.h"
-#include "sink/sink.h"
+#include "sink/file/file.h"
 #include "sink_test.h"
 #include "utils/builtins.h"
 

@@ -17,7 +17,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
-#include "sink/sink.h"
+#include "sink/file/file.h"
 #include "sink_test.h"
 #include "storage/fd.h"
 #include "utils/array.h"
@@ -347,7 +347,7 @@ sink_list(PG_FUNCTION_ARGS)
 	initStringInfo(&lines);
 	foreach (lc, file_list(root, place))
 	{
-		FileEntry *entry = lfirst(lc);
+		DestinationEntry *entry = lfirst(lc);
 
 		appendStringInfo(&lines, "%s%s ", lines.len > 0 ? "\n" : "",
 						 entry->name);

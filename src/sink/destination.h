@@ -1,0 +1,196 @@
+/*
+ * destination.h
+ *		Where the files of an export go: one interface, one driver for each
+ *		kind of place.
+ *
+ * A key is "folder/name", or a name alone, as in an object store; what a
+ * folder is there is the driver's business.  A file has two lives.  While its
+ * job runs it is staged: only the job knows it, by the key's name, which is
+ * unique in the job.  Publication gives it its key, from then on it is final.
+ * Nothing here needs a rename or a link: a store without them writes staged
+ * files under a prefix of the job, or holds back the end of their uploads, and
+ * publishes and carries by a copy that the store makes itself.
+ *
+ * Every member of a driver is required, and may be called again after an error
+ * or a crash: what has been done already is no error then.  What fails is an
+ * ERROR that names the file and the reason; where an int *error may be given,
+ * and is, the reason is an errno there instead, or 0 for "not there".  All of
+ * it belongs to the memory context in which the destination was opened, and is
+ * released with it.
+ */
+#ifndef OUTFLOW_DESTINATION_H
+#define OUTFLOW_DESTINATION_H
+
+#include "nodes/pg_list.h"
+#include "sink/sink.h"
+
+typedef struct DestinationDriver DestinationDriver;
+
+/* Drivers add their own members after these. */
+typedef struct Destination
+{
+	const DestinationDriver *driver;
+	const char				*path; /* as messages name it */
+} Destination;
+
+typedef enum DestinationMode
+{
+	DESTINATION_CREATE, /* makes what is missing */
+	DESTINATION_PROBE,	/* NULL if it is not there but could be made */
+	/* a job has written there, whatever the settings allow by now; NULL if
+	 * it is not there */
+	DESTINATION_KNOWN,
+	DESTINATION_TRY /* the same; NULL and errno, whatever is the matter */
+} DestinationMode;
+
+typedef enum DestinationPlace
+{
+	DESTINATION_STAGED,
+	DESTINATION_FINAL
+} DestinationPlace;
+
+/* What to do about the job's staged files, which have an owner's token. */
+typedef enum DestinationAccess
+{
+	ACCESS_LOOK,   /* whosever they are */
+	ACCESS_JOIN,   /* another process of the job has taken them */
+	ACCESS_TAKE,   /* for this process, until release */
+	ACCESS_CREATE, /* the same; what is missing is made */
+} DestinationAccess;
+
+typedef enum DestinationClaim
+{
+	CLAIM_GRANTED,
+	CLAIM_MISSING, /* nothing is staged */
+	CLAIM_LOCKED,  /* another process has taken them */
+	CLAIM_FOREIGN  /* they have another token, or none */
+} DestinationClaim;
+
+typedef struct DestinationEntry
+{
+	char  *name;
+	uint64 size;
+	bool   is_regular; /* no folder, link or special file */
+	bool   is_directory;
+} DestinationEntry;
+
+struct DestinationDriver
+{
+	const char *scheme; /* what a user's destination begins with */
+
+	/* ---- the place */
+
+	/* What comes after the scheme; an error says how it should be written. */
+	char *(*parse)(const char *destination);
+	/*
+	 * One text for each place, whatever it was called.  limit is what
+	 * outflow.export_root says; NULL or "" for none.
+	 */
+	char *(*locate)(const char *place, const char *limit);
+	/* place is parse's result; in KNOWN and TRY mode, locate's. */
+	Destination *(*open)(const char *place, const char *limit,
+						 DestinationMode mode);
+	/* An early error where nothing could be written. */
+	void (*check_writable)(Destination *to);
+	/* An error if it is not any more what its path names. */
+	void (*check_place)(Destination *to);
+	/*
+	 * NULL if no other job has staged files for the folder ("" for the top),
+	 * or their name.
+	 */
+	char *(*check_free)(Destination *to, const char *folder);
+	void (*close)(Destination *to);
+
+	/* ---- staged files */
+
+	/*
+	 * Must be granted before anything below is done to staged files.  id is
+	 * the job's; token is its owner's, and not needed to look.
+	 */
+	DestinationClaim (*claim)(Destination *to, const char *id,
+							  const char *token, DestinationAccess access);
+	/* Whether there are staged files that claim has found or made. */
+	bool (*is_claimed)(const Destination *to);
+	/* What claim has taken: for the end of a process; never throws. */
+	void (*release)(Destination *to);
+	/*
+	 * A chain's end.  Nobody sees the file before its finish has made it
+	 * durable; then it is staged, in place of an older one of that key.
+	 */
+	Sink *(*new_part)(Destination *to, const char *key);
+	/*
+	 * Stages a final file of another destination of the same driver, without
+	 * the bytes passing through here if possible.  False: it is not there.
+	 */
+	bool (*carry)(Destination *to, const char *key, Destination *from,
+				  const char *from_key);
+	/* Whether the key's file is staged, and not final as well. */
+	bool (*is_staged)(Destination *to, const char *key);
+	/*
+	 * Makes a staged file final.  Whatever else has the key stays, and is an
+	 * error.  False if it is not staged any more and something has the key:
+	 * most likely an earlier attempt has published it, but the caller has to
+	 * check.  Durable after sync.
+	 */
+	bool (*publish)(Destination *to, const char *key);
+	/* Removes what killed attempts left; no other may be running. */
+	void (*sweep)(Destination *to);
+	/* Removes all that is staged, and the claim; fine if there is none. */
+	void (*discard)(Destination *to);
+
+	/* ---- final files, and where a place is given, staged ones */
+
+	/* Writes a small final file at once: whole, and durable. */
+	void (*put)(Destination *to, const char *key, const char *data, size_t len,
+				bool replace);
+	/* A List of DestinationEntry in the folder ("" for the top) by name, but
+	 * the job's own staging area; NIL also if there is no such folder. */
+	List *(*list)(Destination *to, const char *folder, int *error);
+	/* The size of a file; false if there is none. */
+	bool (*stat)(Destination *to, const char *key, uint64 *size, int *error);
+	/* Sends a file's bytes through a chain, up to its finish; false if there
+	 * is none. */
+	bool (*read)(Destination *to, DestinationPlace place, const char *key,
+				 Sink *chain, int *error);
+	/* A small file with a NUL after it; NULL if there is none, an error if it
+	 * is longer than max. */
+	char *(*get)(Destination *to, const char *key, size_t max, size_t *len);
+	/*
+	 * False if it is not there.  The key "folder/" is the folder, which goes
+	 * only if it is empty.  Durable after sync.
+	 */
+	bool (*remove)(Destination *to, const char *key);
+	/* Makes publications and removals in the folder durable. */
+	void (*sync)(Destination *to, const char *folder);
+};
+
+extern const DestinationDriver file_driver;
+
+/* ---- keys */
+
+#define DESTINATION_NAME_MAX 200
+
+/* Whether a folder or a file can have it.  Hidden names are ours. */
+static inline bool
+destination_name_is_valid(const char *name)
+{
+	return name[0] != '\0' && name[0] != '.' && strchr(name, '/') == NULL &&
+		   strlen(name) <= DESTINATION_NAME_MAX;
+}
+
+/* The name of "folder/name". */
+static inline const char *
+destination_name(const char *key)
+{
+	const char *slash = strrchr(key, '/');
+
+	return slash ? slash + 1 : key;
+}
+
+static inline char *
+destination_key(const char *folder, const char *name)
+{
+	return psprintf("%s%s%s", folder, folder[0] ? "/" : "", name);
+}
+
+#endif /* OUTFLOW_DESTINATION_H */

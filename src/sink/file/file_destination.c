@@ -1,0 +1,379 @@
+/*
+ * file_destination.c
+ *		The driver of "file:///...": a directory of this server.
+ *
+ * Folders are directories in it, and staged files are in its temporary
+ * directory.  The folder that was used last stays open, since to open one means
+ * to compare it with all of the server's own; it is used again as long as its
+ * name means the same directory.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+
+#include "miscadmin.h"
+#include "option.h"
+#include "sink/file/file_internal.h"
+#include "utils/memutils.h"
+
+#define TEMP_PREFIX ".outflow-"
+
+typedef struct FileDestination
+{
+	Destination	  base;
+	FileRoot	 *root;
+	MemoryContext context; /* of the folder; NULL for none */
+	char		 *folder_name;
+	FileRoot	 *folder;
+} FileDestination;
+
+static char *
+file_destination_parse(const char *destination)
+{
+	const char *path = destination + strlen(file_driver.scheme);
+
+	if (path[0] != '/')
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("destination \"%s\" is not an absolute path",
+							   option_shown(destination)),
+						errhint("Write it as file:///absolute/path.")));
+	return pstrdup(path);
+}
+
+static Destination *
+file_destination_open(const char *place, const char *limit,
+					  DestinationMode mode)
+{
+	static const int flags[] = {
+		[DESTINATION_CREATE] = FILE_ROOT_CREATE,
+		[DESTINATION_PROBE] = FILE_ROOT_PROBE,
+		[DESTINATION_KNOWN] = FILE_ROOT_MISSING_OK | FILE_ROOT_HIDDEN,
+		[DESTINATION_TRY] =
+			FILE_ROOT_MISSING_OK | FILE_ROOT_HIDDEN | FILE_ROOT_TRY,
+	};
+	FileRoot		*root = file_root_open(place, limit, flags[mode]);
+	FileDestination *self;
+
+	if (root == NULL)
+		return NULL;
+	self = palloc0_object(FileDestination);
+	self->base.driver = &file_driver;
+	self->base.path = file_root_path(root);
+	self->root = root;
+	return &self->base;
+}
+
+static FileRoot *
+root_of(const Destination *to)
+{
+	return ((const FileDestination *) to)->root;
+}
+
+static void
+forget_folder(FileDestination *self)
+{
+	if (self->context)
+		MemoryContextDelete(self->context);
+	self->context = NULL;
+	self->folder = NULL;
+}
+
+/* Whether the folder that is open has this name, and is still what has it. */
+static bool
+is_open_folder(const FileDestination *self, const char *name)
+{
+	struct stat opened;
+	struct stat named;
+
+	return self->folder && strcmp(self->folder_name, name) == 0 &&
+		   fstat(self->folder->dir->fd, &opened) == 0 &&
+		   fstatat(self->root->dir->fd, name, &named, AT_SYMLINK_NOFOLLOW) ==
+			   0 &&
+		   opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+/* Opens a folder, below others perhaps; NULL as flags allow. */
+static FileRoot *
+open_folder(FileDestination *self, const char *name, int flags)
+{
+	MemoryContext caller;
+	FileRoot	 *at = self->root;
+	char		 *component;
+	char		 *slash;
+
+	if (name[0] == '\0')
+		return self->root;
+	if (is_open_folder(self, name))
+		return self->folder;
+	forget_folder(self);
+	self->context = AllocSetContextCreate(
+		GetMemoryChunkContext(self), "outflow folder", ALLOCSET_SMALL_SIZES);
+	caller = MemoryContextSwitchTo(self->context);
+	self->folder_name = pstrdup(name);
+	for (component = pstrdup(name); at && component; component = slash)
+	{
+		slash = strchr(component, '/');
+		if (slash)
+			*slash++ = '\0';
+		at = file_root_subdir(at, component, flags);
+	}
+	self->folder = at;
+	MemoryContextSwitchTo(caller);
+	return at;
+}
+
+/* The folder of a key. */
+static FileRoot *
+folder_of(Destination *to, const char *key, int flags)
+{
+	const char *name = destination_name(key);
+
+	if (name == key)
+		return root_of(to);
+	return open_folder((FileDestination *) to, pnstrdup(key, name - key - 1),
+					   flags);
+}
+
+/* What a missing folder, and with error one that can't be opened, means. */
+static int
+search_flags(int *error)
+{
+	if (error == NULL)
+		return FILE_ROOT_MISSING_OK;
+	*error = 0;
+	return FILE_ROOT_MISSING_OK | FILE_ROOT_TRY;
+}
+
+static void
+file_destination_check_writable(Destination *to)
+{
+	file_root_check_writable(root_of(to));
+}
+
+static void
+file_destination_check_place(Destination *to)
+{
+	file_root_check_place(root_of(to));
+}
+
+static char *
+file_destination_check_free(Destination *to, const char *folder)
+{
+	FileRoot *at =
+		open_folder((FileDestination *) to, folder, FILE_ROOT_MISSING_OK);
+	ListCell *cell;
+
+	if (at == NULL)
+		return NULL;
+	foreach (cell, file_list(at, FILE_FINAL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		if (strncmp(entry->name, TEMP_PREFIX, strlen(TEMP_PREFIX)) == 0)
+			return entry->name;
+	}
+	return NULL;
+}
+
+static void
+file_destination_close(Destination *to)
+{
+	forget_folder((FileDestination *) to);
+	file_root_close(root_of(to));
+}
+
+static DestinationClaim
+file_destination_claim(Destination *to, const char *id, const char *token,
+					   DestinationAccess access)
+{
+	FileRoot *root = root_of(to);
+
+	/* it knows the temporary directory, too */
+	forget_folder((FileDestination *) to);
+	if (!file_temp_open(root, id,
+						access == ACCESS_JOIN || access == ACCESS_CREATE))
+		return CLAIM_MISSING;
+	if (access == ACCESS_LOOK)
+		return CLAIM_GRANTED;
+	if (access == ACCESS_JOIN)
+		return file_temp_has_token(root, token) ? CLAIM_GRANTED
+												: CLAIM_FOREIGN;
+	return file_temp_claim(root, token);
+}
+
+static bool
+file_destination_is_claimed(const Destination *to)
+{
+	return file_temp_is_open(root_of(to));
+}
+
+static void
+file_destination_release(Destination *to)
+{
+	file_temp_release(root_of(to));
+}
+
+static Sink *
+file_destination_new_part(Destination *to, const char *key)
+{
+	return file_new(root_of(to), destination_name(key));
+}
+
+static bool
+file_destination_carry(Destination *to, const char *key, Destination *from,
+					   const char *from_key)
+{
+	FileRoot *folder =
+		folder_of(from, from_key, FILE_ROOT_MISSING_OK | FILE_ROOT_TRY);
+
+	return folder && file_carry(root_of(to), destination_name(key), folder,
+								destination_name(from_key));
+}
+
+static bool
+file_destination_is_staged(Destination *to, const char *key)
+{
+	const char *name = destination_name(key);
+	FileRoot   *folder = folder_of(to, key, FILE_ROOT_MISSING_OK);
+	uint64		size;
+
+	return file_stat(root_of(to), FILE_TEMP, name, &size) &&
+		   !(folder && file_is_both(folder, name));
+}
+
+static bool
+file_destination_publish(Destination *to, const char *key)
+{
+	return file_publish(folder_of(to, key, FILE_ROOT_CREATE),
+						destination_name(key), false);
+}
+
+static void
+file_destination_sweep(Destination *to)
+{
+	file_temp_sweep(root_of(to));
+}
+
+static void
+file_destination_discard(Destination *to)
+{
+	forget_folder((FileDestination *) to);
+	file_temp_remove(root_of(to));
+}
+
+static void
+file_destination_put(Destination *to, const char *key, const char *data,
+					 size_t len, bool replace)
+{
+	file_put(folder_of(to, key, FILE_ROOT_CREATE), destination_name(key), data,
+			 len, replace);
+}
+
+static List *
+file_destination_list(Destination *to, const char *folder, int *error)
+{
+	FileRoot *at =
+		open_folder((FileDestination *) to, folder, search_flags(error));
+
+	if (at)
+		return file_list(at, FILE_FINAL);
+	if (error)
+		*error = errno;
+	return NIL;
+}
+
+static bool
+file_destination_stat(Destination *to, const char *key, uint64 *size,
+					  int *error)
+{
+	FileRoot *folder = folder_of(to, key, search_flags(error));
+
+	if (folder)
+		return file_stat(folder, FILE_FINAL, destination_name(key), size);
+	if (error)
+		*error = errno;
+	return false;
+}
+
+static bool
+file_destination_read(Destination *to, DestinationPlace place, const char *key,
+					  Sink *chain, int *error)
+{
+	bool		staged = place == DESTINATION_STAGED;
+	const char *name = destination_name(key);
+	FileRoot   *folder =
+		  staged ? root_of(to) : folder_of(to, key, search_flags(error));
+	FilePlace where = staged ? FILE_TEMP : FILE_FINAL;
+
+	if (folder && error)
+		return file_try_read(folder, where, name, chain, error);
+	if (folder)
+		return file_read(folder, where, name, chain);
+	if (error)
+		*error = errno;
+	return false;
+}
+
+static char *
+file_destination_get(Destination *to, const char *key, size_t max, size_t *len)
+{
+	FileRoot *folder = folder_of(to, key, FILE_ROOT_MISSING_OK);
+
+	return folder
+			   ? file_get(folder, FILE_FINAL, destination_name(key), max, len)
+			   : NULL;
+}
+
+static bool
+file_destination_remove(Destination *to, const char *key)
+{
+	size_t	  len = strlen(key);
+	char	 *name = pnstrdup(key, len);
+	bool	  is_folder = len > 0 && key[len - 1] == '/';
+	FileRoot *folder;
+
+	if (is_folder)
+		name[len - 1] = '\0';
+	folder = folder_of(to, name, FILE_ROOT_MISSING_OK);
+	if (folder == NULL)
+		return false;
+	return is_folder ? file_root_remove_subdir(folder, destination_name(name))
+					 : file_remove(folder, FILE_FINAL, destination_name(name));
+}
+
+static void
+file_destination_sync(Destination *to, const char *folder)
+{
+	FileRoot *at =
+		open_folder((FileDestination *) to, folder, FILE_ROOT_MISSING_OK);
+
+	if (at)
+		file_root_sync(at);
+}
+
+const DestinationDriver file_driver = {
+	.scheme = "file://",
+	.parse = file_destination_parse,
+	.locate = file_root_resolve,
+	.open = file_destination_open,
+	.check_writable = file_destination_check_writable,
+	.check_place = file_destination_check_place,
+	.check_free = file_destination_check_free,
+	.close = file_destination_close,
+	.claim = file_destination_claim,
+	.is_claimed = file_destination_is_claimed,
+	.release = file_destination_release,
+	.new_part = file_destination_new_part,
+	.carry = file_destination_carry,
+	.is_staged = file_destination_is_staged,
+	.publish = file_destination_publish,
+	.sweep = file_destination_sweep,
+	.discard = file_destination_discard,
+	.put = file_destination_put,
+	.list = file_destination_list,
+	.stat = file_destination_stat,
+	.read = file_destination_read,
+	.get = file_destination_get,
+	.remove = file_destination_remove,
+	.sync = file_destination_sync,
+};
