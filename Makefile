@@ -15,6 +15,7 @@ OBJS = \
 	src/option.o \
 	src/compression.o \
 	src/failpoint.o \
+	src/row/type_name.o \
 	src/row/type.o \
 	src/row/shape.o \
 	src/row/invalidate.o \
@@ -30,17 +31,21 @@ OBJS = \
 	src/encode/value/json.o \
 	src/encode/value/json_string.o \
 	src/encode/value/jsonb.o \
-	src/encode/copy/kind_form.o \
+	src/encode/value/json_part.o \
+	src/encode/value/kind_form.o \
 	src/encode/value/text_value.o \
 	src/encode/format.o \
+	src/encode/format_check.o \
 	src/encode/copy/csv.o \
 	src/encode/copy/copy_text.o \
 	src/encode/copy/copy_binary.o \
 	src/encode/json/jsonl.o \
 	src/encode/parquet/parquet.o \
 	src/encode/parquet/parquet_option.o \
+	src/encode/parquet/parquet_form.o \
 	src/encode/parquet/parquet_node.o \
 	src/encode/parquet/parquet_schema.o \
+	src/encode/parquet/parquet_lossy.o \
 	src/encode/parquet/parquet_value.o \
 	src/encode/parquet/parquet_number.o \
 	src/encode/parquet/parquet_decimal.o \
@@ -55,7 +60,6 @@ OBJS = \
 	src/encode/parquet/parquet_rle.o \
 	src/encode/parquet/parquet_bytes.o \
 	src/encode/json/change_json.o \
-	src/encode/json/change_json_parts.o \
 	src/encode/json/change_json_schema.o \
 	src/encode/json/change_json_transaction.o \
 	src/encode/wal2json/wal2json_shape.o \
@@ -67,6 +71,8 @@ OBJS = \
 	src/encode/debezium/change_debezium.o \
 	src/stream/plugin.o \
 	src/stream/options.o \
+	src/stream/options_value.o \
+	src/stream/options_json.o \
 	src/stream/options_wal2json.o \
 	src/stream/options_debezium.o \
 	src/stream/filter.o \
@@ -75,6 +81,7 @@ OBJS = \
 	src/stream/snapshot.o \
 	src/stream/origin.o \
 	src/stream/relation.o \
+	src/stream/relation_cache.o \
 	src/stream/relation_build.o \
 	src/stream/transaction.o \
 	src/stream/streamed.o \
@@ -157,7 +164,7 @@ VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
 	-DPGDLLEXPORT='__attribute__((visibility("default")))' \
 	-DOUTFLOW_VERSION='"$(VERSION_OF_CONTROL)"'
-# a kind of value that a switch forgets is no warning: see src/encode/kind_form.c
+# a kind of value that a switch forgets is no warning: see src/encode/value/kind_form.c
 PG_CFLAGS = -Werror=switch
 ifdef FAILPOINTS
 PG_CPPFLAGS += -DOUTFLOW_FAILPOINTS

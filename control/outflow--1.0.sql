@@ -592,7 +592,21 @@ CREATE TABLE outflow.part (
 CREATE FUNCTION outflow.part_guard() RETURNS pg_catalog.trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_part_guard';
 
-REVOKE ALL ON FUNCTION outflow.part_guard() FROM PUBLIC;
+-- rights on all tables (pg_write_all_data) are none on these
+CREATE FUNCTION outflow.job_guard() RETURNS pg_catalog.trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_job_guard';
+
+REVOKE ALL ON FUNCTION outflow.part_guard(), outflow.job_guard() FROM PUBLIC;
+
+CREATE TRIGGER job_guard BEFORE INSERT OR UPDATE OR DELETE ON outflow.job
+	FOR EACH STATEMENT EXECUTE FUNCTION outflow.job_guard();
+ALTER TABLE outflow.job ENABLE ALWAYS TRIGGER job_guard;
+CREATE TRIGGER job_guard BEFORE INSERT OR UPDATE OR DELETE ON outflow.source
+	FOR EACH STATEMENT EXECUTE FUNCTION outflow.job_guard();
+ALTER TABLE outflow.source ENABLE ALWAYS TRIGGER job_guard;
+CREATE TRIGGER job_guard BEFORE INSERT OR UPDATE OR DELETE ON outflow.part
+	FOR EACH STATEMENT EXECUTE FUNCTION outflow.job_guard();
+ALTER TABLE outflow.part ENABLE ALWAYS TRIGGER job_guard;
 
 CREATE TRIGGER part_guard BEFORE INSERT OR UPDATE ON outflow.part
 	FOR EACH ROW EXECUTE FUNCTION outflow.part_guard();

@@ -9,6 +9,7 @@ CREATE ROLE outflow_alice LOGIN IN ROLE pg_write_server_files;
 CREATE ROLE outflow_bob LOGIN IN ROLE pg_write_server_files;
 CREATE ROLE outflow_monitor LOGIN IN ROLE pg_monitor;
 CREATE ROLE outflow_nologin NOLOGIN IN ROLE pg_write_server_files;
+CREATE ROLE outflow_writer LOGIN IN ROLE pg_write_all_data, pg_read_all_data;
 GRANT USAGE ON SCHEMA export_rights TO PUBLIC;
 CREATE TABLE t (id int, secret text);
 INSERT INTO t VALUES (1, 'x');
@@ -38,6 +39,14 @@ SELECT * FROM outflow.job;
 SELECT * FROM outflow.source;
 SELECT * FROM outflow.part;
 UPDATE outflow.job SET owner = 10;
+INSERT INTO outflow.part (job, part) VALUES (1, 1);
+
+-- also to a role that may write all tables: a job made another's acts as it
+SET ROLE outflow_writer;
+UPDATE outflow.job SET owner = 10;
+DELETE FROM outflow.job;
+UPDATE outflow.source SET filter = 'true';
+UPDATE outflow.part SET location = '/';
 INSERT INTO outflow.part (job, part) VALUES (1, 1);
 
 -- others don't see it and may not touch it
@@ -143,4 +152,4 @@ SELECT outflow.forget(job) FROM outflow.jobs
 WHERE source LIKE 'export\_rights.%' \g /dev/null
 DROP SCHEMA export_rights CASCADE;
 DROP ROLE outflow_nofiles, outflow_alice, outflow_bob, outflow_monitor,
-	outflow_nologin;
+	outflow_nologin, outflow_writer;

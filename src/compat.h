@@ -203,8 +203,12 @@ parse_lsn(const char *text, XLogRecPtr *lsn)
 /* 19: planning may be explained */
 #if PG_VERSION_NUM >= 190000
 #define plan_query(query, sql) pg_plan_query(query, sql, 0, NULL, NULL)
+#define PLANNER_EXPLAIN_PARAMETER , struct ExplainState *explain
+#define PLANNER_EXPLAIN_ARGUMENT  , explain
 #else
 #define plan_query(query, sql) pg_plan_query(query, sql, 0, NULL)
+#define PLANNER_EXPLAIN_PARAMETER
+#define PLANNER_EXPLAIN_ARGUMENT
 #endif
 
 /* 19: the server has slots of its own, for REPACK */

@@ -157,7 +157,7 @@ has_manifest_name(const List *names)
 }
 
 /*
- * overwrite replaces exports of this server only.  What else is there stays, and
+ * overwrite replaces exports of this database only.  What else is there stays, and
  * is named; what has a name that every export needs is refused.
  */
 static void
@@ -177,9 +177,9 @@ check_strangers(Destination *root, const char *folder, const Job *job,
 			ERROR,
 			(errcode(ERRCODE_DUPLICATE_FILE),
 			 errmsg("directory \"%s\" holds something that is not known to "
-					"be an export of this server",
+					"be an export of this database",
 					directory),
-			 errdetail("It has a \"%s\" or \"%s\" that this server did not "
+			 errdetail("It has a \"%s\" or \"%s\" that this database did not "
 					   "write, or that was changed.",
 					   PUBLISH_MANIFEST, PUBLISH_SUCCESS),
 			 errhint("Remove it, or choose another directory.")));
@@ -201,7 +201,7 @@ check_strangers(Destination *root, const char *folder, const Job *job,
 	}
 	ereport(WARNING,
 			(errmsg("\"overwrite\" leaves what is not known to be part of an "
-					"export of this server"),
+					"export of this database"),
 			 errdetail("In directory \"%s\": %s.", directory, names.data)));
 }
 

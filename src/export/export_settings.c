@@ -45,6 +45,7 @@ static const struct
 	{"statement_timeout", "0"},
 	{"lock_timeout", "0"},
 	{"idle_in_transaction_session_timeout", "0"},
+	{"transaction_timeout", "0"}, /* from 17 on */
 	{"default_transaction_isolation", "read committed"},
 	{"default_transaction_read_only", "off"},
 	{"default_transaction_deferrable", "off"},
@@ -190,8 +191,11 @@ void
 settings_pin_worker(Oid owner)
 {
 	for (int i = 0; i < lengthof(pinned); i++)
-		SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET,
-						PGC_S_OVERRIDE);
+	{
+		if (GetConfigOption(pinned[i].name, true, false))
+			SetConfigOption(pinned[i].name, pinned[i].value, PGC_SUSET,
+							PGC_S_OVERRIDE);
+	}
 
 	/* "role" of a role's or database's settings was in force until now */
 	if (GetUserId() != owner || GetSessionUserId() != owner)

@@ -131,9 +131,6 @@ extern RowShape *row_shape_build(Relation rel, ColumnFilter filter, void *arg,
 								 MemoryContext parent);
 extern void		 row_shape_free(RowShape *shape);
 
-/* Whether the shape uses relation or composite type relid anywhere. */
-extern bool row_shape_uses(const RowShape *shape, Oid relid);
-
 /* The type as users write it: format_type of oid and typmod. */
 extern char *type_shape_name(const TypeShape *type);
 

@@ -7,11 +7,17 @@
 
 #include "row/row.h"
 
-/* The fields of a composite type, built in the current context. */
-extern RowShape *row_shape_of_composite(Oid type);
+/*
+ * A shape for rows of this relation, without columns yet, in the current
+ * context.  All that is looked at for each row is in one piece of memory.
+ */
+extern RowShape *row_shape_new(Relation rel);
 
-/* A relation's shape begins: what its types have in parts counts from here. */
-extern void type_parts_begin(void);
+/*
+ * Fills shape->columns from shape->desc, in the current context.  What the
+ * types have in parts counts from here.
+ */
+extern void row_shape_columns(RowShape *shape, ColumnFilter filter, void *arg);
 
 /* From now on a change of this type's definition makes shapes stale. */
 extern void invalidation_watch_type(Oid type);

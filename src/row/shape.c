@@ -1,13 +1,12 @@
 /*
  * shape.c
- *		The shape of a relation's rows and of composite values.
+ *		The shape of a relation's rows: its columns, keys and defaults.
  */
 #include "postgres.h"
 
 #include "access/sysattr.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
-#include "miscadmin.h"
 #include "nodes/bitmapset.h"
 #include "nodes/nodes.h"
 #include "utils/builtins.h"
@@ -18,81 +17,6 @@
 
 #include "compat.h"
 #include "row/row_internal.h"
-
-/* Defaults whose stored form is longer than this are not shown. */
-#define MAX_DEFAULT (16 * 1024 * 1024)
-
-/*
- * A shape stays as long as its relation is used: constraints, which nobody
- * asks for, and defaults that are too long to be shown don't stay with it.
- */
-static void
-trim_constraints(TupleDesc desc)
-{
-	TupleConstr *constr = desc->constr;
-
-	if (constr == NULL)
-		return;
-	for (int i = 0; i < constr->num_check; i++)
-		pfree(constr->check[i].ccbin);
-	constr->num_check = 0;
-	for (int i = 0; i < constr->num_defval; i++)
-	{
-		int at = constr->defval[i].adnum - 1;
-
-		if (TupleDescAttr(desc, at)->attgenerated != '\0' ||
-			strlen(constr->defval[i].adbin) <= MAX_DEFAULT)
-			continue;
-		pfree(constr->defval[i].adbin);
-		constr->defval[i].adbin = NULL;
-	}
-}
-
-/*
- * A shape for rows of this relation, without columns yet, in the current
- * context.  All that is looked at for each row is in one piece of memory.
- */
-static RowShape *
-new_shape(Relation rel)
-{
-	int		  natts = RelationGetNumberOfAttributes(rel);
-	RowShape *shape =
-		palloc0(sizeof(RowShape) +
-				(sizeof(ColumnShape) + sizeof(Datum) + sizeof(bool)) * natts);
-
-	shape->context = CurrentMemoryContext;
-	shape->relid = RelationGetRelid(rel);
-	shape->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
-	trim_constraints(shape->desc);
-	shape->values = (Datum *) (shape + 1);
-	shape->columns = (ColumnShape *) (shape->values + natts);
-	shape->nulls = (bool *) (shape->columns + natts);
-	return shape;
-}
-
-/* Fills shape->columns from shape->desc, in the current context. */
-static void
-shape_columns(RowShape *shape, ColumnFilter filter, void *arg)
-{
-	int natts = shape->desc->natts;
-
-	for (int i = 0; i < natts; i++)
-	{
-		Form_pg_attribute attr = TupleDescAttr(shape->desc, i);
-		ColumnShape		 *column = &shape->columns[shape->ncolumns];
-
-		if (attr->attisdropped ||
-			!(filter ? filter(attr, arg) : attribute_is_stored(attr)))
-			continue;
-		shape->ncolumns++;
-		column->name = NameStr(attr->attname);
-		column->attnum = attr->attnum;
-		column->not_null = attribute_is_not_null(shape->desc, i);
-		column->is_generated =
-			attr->attgenerated == ATTRIBUTE_GENERATED_STORED;
-		type_shape_init(&column->type, attr->atttypid, attr->atttypmod);
-	}
-}
 
 /*
  * Reads the index's relcache entry without a lock, as the server itself does
@@ -172,15 +96,14 @@ row_shape_build(Relation rel, ColumnFilter filter, void *arg,
 	MemoryContext context = GenerationContextCreate(
 		CurrentMemoryContext, "outflow row shape", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	RowShape	 *shape = new_shape(rel);
+	RowShape	 *shape = row_shape_new(rel);
 
 	shape->schema = get_namespace_name(RelationGetNamespace(rel));
 	if (shape->schema == NULL)
 		elog(ERROR, "cache lookup failed for namespace %u",
 			 RelationGetNamespace(rel));
 	shape->name = pstrdup(RelationGetRelationName(rel));
-	type_parts_begin();
-	shape_columns(shape, filter, arg);
+	row_shape_columns(shape, filter, arg);
 	shape_keys(shape, rel);
 	MemoryContextSwitchTo(old);
 
@@ -194,45 +117,6 @@ void
 row_shape_free(RowShape *shape)
 {
 	MemoryContextDelete(shape->context);
-}
-
-RowShape *
-row_shape_of_composite(Oid type)
-{
-	Oid		  relid = get_typ_typrelid(type);
-	Relation  rel = RelationIdGetRelation(relid); /* no lock, as above */
-	RowShape *shape;
-
-	if (!RelationIsValid(rel))
-		elog(ERROR, "could not open relation with OID %u", relid);
-	shape = new_shape(rel);
-	RelationClose(rel);
-	shape->schema = "";
-	shape->name = "";
-	shape_columns(shape, NULL, NULL);
-	return shape;
-}
-
-static bool
-type_uses(const TypeShape *type, Oid relid)
-{
-	check_stack_depth();
-	if (type->element)
-		return type_uses(type->element, relid);
-	return type->kind == KIND_COMPOSITE && row_shape_uses(type->fields, relid);
-}
-
-bool
-row_shape_uses(const RowShape *shape, Oid relid)
-{
-	if (shape->relid == relid)
-		return true;
-	for (int i = 0; i < shape->ncolumns; i++)
-	{
-		if (type_uses(&shape->columns[i].type, relid))
-			return true;
-	}
-	return false;
 }
 
 const char *

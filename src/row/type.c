@@ -1,6 +1,7 @@
 /*
  * type.c
- *		From a type's OID to its kind and everything that encoders need of it.
+ *		From a type's OID to its kind and everything that encoders need of it,
+ *		and from a row's descriptor to its columns, which composites nest.
  *
  * This is the one place that knows type OIDs.  A type that isn't named here
  * is KIND_OTHER and is written by its own output function.
@@ -11,39 +12,19 @@
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "catalog/pg_enum.h"
 #include "miscadmin.h"
-#include "nodes/pg_list.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"
-#include "common/hashfn.h"
 #include "utils/builtins.h"
-#include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
+#include "utils/rel.h"
 #include "utils/typcache.h"
 
+#include "compat.h"
 #include "row/row_internal.h"
-
-typedef struct EnumLabel
-{
-	Oid		 oid;
-	char	 status;
-	NameData label;
-} EnumLabel;
-
-#define SH_PREFIX				enum
-#define SH_ELEMENT_TYPE			EnumLabel
-#define SH_KEY_TYPE				Oid
-#define SH_KEY					oid
-#define SH_HASH_KEY(table, key) murmurhash32(key)
-#define SH_EQUAL(table, a, b)	((a) == (b))
-#define SH_SCOPE				static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
 
 /*
  * Types can be nested without end, and one that holds another twice, which
@@ -56,12 +37,6 @@ typedef struct EnumLabel
 
 static int levels;
 static int parts;
-
-void
-type_parts_begin(void)
-{
-	levels = parts = 0;
-}
 
 /* The kind of a built-in base type; KIND_OTHER if it has none of its own. */
 static TypeKind
@@ -196,6 +171,101 @@ range_subtype(Oid range, char typtype)
 									: get_multirange_range(range);
 }
 
+/* Defaults whose stored form is longer than this are not shown. */
+#define MAX_DEFAULT (16 * 1024 * 1024)
+
+/*
+ * A shape stays as long as its relation is used: constraints, which nobody
+ * asks for, and defaults that are too long to be shown don't stay with it.
+ */
+static void
+trim_constraints(TupleDesc desc)
+{
+	TupleConstr *constr = desc->constr;
+
+	if (constr == NULL)
+		return;
+	for (int i = 0; i < constr->num_check; i++)
+		pfree(constr->check[i].ccbin);
+	constr->num_check = 0;
+	for (int i = 0; i < constr->num_defval; i++)
+	{
+		int at = constr->defval[i].adnum - 1;
+
+		if (TupleDescAttr(desc, at)->attgenerated != '\0' ||
+			strlen(constr->defval[i].adbin) <= MAX_DEFAULT)
+			continue;
+		pfree(constr->defval[i].adbin);
+		constr->defval[i].adbin = NULL;
+	}
+}
+
+RowShape *
+row_shape_new(Relation rel)
+{
+	int		  natts = RelationGetNumberOfAttributes(rel);
+	RowShape *shape =
+		palloc0(sizeof(RowShape) +
+				(sizeof(ColumnShape) + sizeof(Datum) + sizeof(bool)) * natts);
+
+	shape->context = CurrentMemoryContext;
+	shape->relid = RelationGetRelid(rel);
+	shape->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	trim_constraints(shape->desc);
+	shape->values = (Datum *) (shape + 1);
+	shape->columns = (ColumnShape *) (shape->values + natts);
+	shape->nulls = (bool *) (shape->columns + natts);
+	return shape;
+}
+
+static void
+fill_columns(RowShape *shape, ColumnFilter filter, void *arg)
+{
+	int natts = shape->desc->natts;
+
+	for (int i = 0; i < natts; i++)
+	{
+		Form_pg_attribute attr = TupleDescAttr(shape->desc, i);
+		ColumnShape		 *column = &shape->columns[shape->ncolumns];
+
+		if (attr->attisdropped ||
+			!(filter ? filter(attr, arg) : attribute_is_stored(attr)))
+			continue;
+		shape->ncolumns++;
+		column->name = NameStr(attr->attname);
+		column->attnum = attr->attnum;
+		column->not_null = attribute_is_not_null(shape->desc, i);
+		column->is_generated =
+			attr->attgenerated == ATTRIBUTE_GENERATED_STORED;
+		type_shape_init(&column->type, attr->atttypid, attr->atttypmod);
+	}
+}
+
+void
+row_shape_columns(RowShape *shape, ColumnFilter filter, void *arg)
+{
+	levels = parts = 0;
+	fill_columns(shape, filter, arg);
+}
+
+/* Takes no lock, as index_columns(). */
+static RowShape *
+shape_of_composite(Oid type)
+{
+	Oid		  relid = get_typ_typrelid(type);
+	Relation  rel = RelationIdGetRelation(relid);
+	RowShape *shape;
+
+	if (!RelationIsValid(rel))
+		elog(ERROR, "could not open relation with OID %u", relid);
+	shape = row_shape_new(rel);
+	RelationClose(rel);
+	shape->schema = "";
+	shape->name = "";
+	fill_columns(shape, NULL, NULL);
+	return shape;
+}
+
 /* The parts of a type that isn't built in, or has elements or fields. */
 static void
 init_structure(TypeShape *shape, Form_pg_type form)
@@ -212,7 +282,7 @@ init_structure(TypeShape *shape, Form_pg_type form)
 		if (levels >= MAX_LEVELS || parts >= MAX_PARTS)
 			return;
 		shape->kind = KIND_COMPOSITE;
-		shape->fields = row_shape_of_composite(shape->base);
+		shape->fields = shape_of_composite(shape->base);
 		parts += shape->fields->ncolumns;
 	}
 	else if (is_array || is_range)
@@ -284,108 +354,4 @@ type_shape_init(TypeShape *shape, Oid oid, int32 typmod)
 		levels--;
 	}
 	ReleaseSysCache(tuple);
-}
-
-char *
-type_shape_name(const TypeShape *type)
-{
-	/* a domain's typmod belongs to its base type, not to its own name */
-	return format_type_extended(
-		type->oid, type->oid == type->base ? type->typmod : -1,
-		FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_ALLOW_INVALID);
-}
-
-static bool
-is_named(Oid oid, const char *name)
-{
-	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(oid));
-	bool	  result = false;
-
-	if (HeapTupleIsValid(tuple))
-	{
-		result = strcmp(NameStr(((Form_pg_type) GETSTRUCT(tuple))->typname),
-						name) == 0;
-		ReleaseSysCache(tuple);
-	}
-	return result;
-}
-
-bool
-type_shape_is_named(const TypeShape *type, const char *name)
-{
-	return is_named(type->oid, name) ||
-		   (type->base != type->oid && is_named(type->base, name));
-}
-
-bool
-type_name_exists(const char *name)
-{
-	NameData  key;
-	CatCList *list;
-	bool	  result;
-
-	if (strlen(name) >= NAMEDATALEN)
-		return false;
-	namestrcpy(&key, name);
-	list = SearchSysCacheList1(TYPENAMENSP, NameGetDatum(&key));
-	result = list->n_members > 0;
-	ReleaseCatCacheList(list);
-	return result;
-}
-
-const char *
-enum_label(TypeShape *type, Oid value)
-{
-	EnumLabel *entry = NULL;
-	HeapTuple  tuple;
-	bool	   found;
-
-	if (likely(type->labels))
-		entry = enum_lookup(type->labels, value);
-	if (likely(entry))
-		return NameStr(entry->label);
-
-	tuple = SearchSysCache1(ENUMOID, ObjectIdGetDatum(value));
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-						errmsg("invalid internal value for enum: %u", value)));
-	/* most columns never see a value, or few */
-	if (type->labels == NULL)
-		type->labels = enum_create(type->output.fn_mcxt, 4, NULL);
-	entry = enum_insert(type->labels, value, &found);
-	entry->label = ((Form_pg_enum) GETSTRUCT(tuple))->enumlabel;
-	ReleaseSysCache(tuple);
-	return NameStr(entry->label);
-}
-
-static int
-by_sort_order(const void *a, const void *b)
-{
-	HeapTuple left = &(*(CatCTup *const *) a)->tuple;
-	HeapTuple right = &(*(CatCTup *const *) b)->tuple;
-	float4	  l = ((Form_pg_enum) GETSTRUCT(left))->enumsortorder;
-	float4	  r = ((Form_pg_enum) GETSTRUCT(right))->enumsortorder;
-
-	return l < r ? -1 : l > r;
-}
-
-List *
-enum_labels(const TypeShape *type)
-{
-	CatCList *list =
-		SearchSysCacheList1(ENUMTYPOIDNAME, ObjectIdGetDatum(type->base));
-	CatCTup **members = palloc(sizeof(CatCTup *) * Max(list->n_members, 1));
-	List	 *labels = NIL;
-
-	memcpy(members, list->members, sizeof(CatCTup *) * list->n_members);
-	qsort(members, list->n_members, sizeof(CatCTup *), by_sort_order);
-	for (int i = 0; i < list->n_members; i++)
-	{
-		Form_pg_enum form = (Form_pg_enum) GETSTRUCT(&members[i]->tuple);
-
-		labels = lappend(labels, pstrdup(NameStr(form->enumlabel)));
-	}
-	pfree(members);
-	ReleaseCatCacheList(list);
-	return labels;
 }

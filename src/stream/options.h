@@ -20,8 +20,6 @@ typedef enum OversizePolicy
 	OVERSIZE_ERROR
 } OversizePolicy;
 
-extern const OptionChoice oversize_choices[];
-
 /* PostgreSQL's messages end at 1 GB, with their headers. */
 #define MAX_RECORD_BYTES (INT64CONST(1000) * 1024 * 1024)
 
@@ -105,16 +103,21 @@ extern const ChangeFormat *stream_options_parse(const char	  *plugin,
 												List		  *elements,
 												StreamOptions *target);
 
+/* ---- values of options (options_value.c) */
+
+/* What messages call an option. */
+#define STREAM_OPTION "output plugin option"
+
+extern const OptionChoice oversize_choices[];
+
 /* The ACTION_ bits of a list of names. */
 extern int action_mask(List *names);
-
-/* Reads the options of format json, and topic_prefix. */
-extern void debezium_options_read(List *elements, StreamOptions *options);
 
 /* Fills "skipped" from skip_changes. */
 extern void skip_changes_parse(StreamOptions *options);
 
-/* How the formats read theirs. */
+/* ---- how the formats read theirs (options_json.c and so on) */
+
 extern const ChangeFormat *json_options_parse(List			*elements,
 											  StreamOptions *target);
 extern const ChangeFormat *wal2json_options_parse(List			*elements,
@@ -122,6 +125,9 @@ extern const ChangeFormat *wal2json_options_parse(List			*elements,
 extern bool				   wal2json_options_know(const char *name);
 extern const ChangeFormat *debezium_options_parse(List			*elements,
 												  StreamOptions *target);
+
+/* Reads the options of format json, and topic_prefix. */
+extern void debezium_options_read(List *elements, StreamOptions *options);
 
 /* ---- names (filter.c) */
 

@@ -17,8 +17,6 @@
 #include "option.h"
 #include "stream/stream.h"
 
-#define WHAT "output plugin option"
-
 /* Options that the stream acts on; the rest is the format's. */
 typedef struct Wal2jsonOptions
 {
@@ -101,7 +99,7 @@ report_bad_list(const char *option, const char *text)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value \"%s\" for " WHAT " \"%s\"",
+			 errmsg("invalid value \"%s\" for " STREAM_OPTION " \"%s\"",
 					option_shown(text), option),
 			 errhint("It is a list separated by commas; a backslash goes in "
 					 "front of a space, quote, comma, period, asterisk or "
@@ -339,7 +337,8 @@ wal2json_options_parse(List *elements, StreamOptions *options)
 	Wal2json		*format = &given->format;
 	bool			 v1;
 
-	options_parse(wal2json_table, WHAT, complete_options(elements), given);
+	options_parse(wal2json_table, STREAM_OPTION, complete_options(elements),
+				  given);
 	v1 = given->format_version == 1;
 	if (!v1)
 		format->include_typmod = true; /* an option of version 1 */

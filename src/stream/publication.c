@@ -19,7 +19,6 @@
 #include "catalog/pg_publication_rel.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -28,29 +27,6 @@
 #include "compat.h"
 #include "stream/stream.h"
 #include "option.h"
-
-static void
-publications_changed(Datum arg, int cacheid, uint32 hash)
-{
-	relation_cache_invalidate();
-}
-
-/* The server keeps such callbacks for the life of the process. */
-static void
-listen_once(void)
-{
-	static bool listening = false;
-
-	if (listening)
-		return;
-	listening = true;
-	CacheRegisterSyscacheCallback(PUBLICATIONOID, publications_changed,
-								  (Datum) 0);
-	CacheRegisterSyscacheCallback(PUBLICATIONRELMAP, publications_changed,
-								  (Datum) 0);
-	CacheRegisterSyscacheCallback(PUBLICATIONNAMESPACEMAP,
-								  publications_changed, (Datum) 0);
-}
 
 static void
 warn_missing(StreamSession *session, char *name)
@@ -81,7 +57,6 @@ current_publications(StreamSession *session)
 
 	if (session->publications_generation == generation)
 		return session->publications;
-	listen_once();
 	session->publications = NIL;
 	if (session->publication_context == NULL)
 		session->publication_context = AllocSetContextCreate(

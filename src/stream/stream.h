@@ -5,13 +5,14 @@
  * A StreamSession is one run of decoding, from the startup callback to the
  * shutdown callback or an error.  A change goes through
  *
- *		change.c -> relation.c (cache, filter) -> a ChangeFormat -> writer.c
+ *		change.c -> relation.c (shape, filter) -> a ChangeFormat -> writer.c
  *
  * and transaction.c decides when begin and commit are due.
  */
 #ifndef OUTFLOW_STREAM_H
 #define OUTFLOW_STREAM_H
 
+#include "compat.h"
 #include "encode/change.h"
 #include "replication/logical.h"
 #include "replication/output_plugin.h"
@@ -140,7 +141,7 @@ struct StreamSession
 	const ChangeFormat	   *format;
 	PinnedSettings		   *pinned;
 
-	/* relation.c */
+	/* relation_cache.c */
 	struct relation_hash *relations;
 	HTAB  *watched; /* OIDs of composite types that shapes use, and ancestors
 					* that lend their names */
@@ -193,25 +194,24 @@ stream_session(LogicalDecodingContext *ctx)
 	return (StreamSession *) ctx->output_plugin_private;
 }
 
-/* ---- relation.c */
+/* ---- relation_cache.c */
 
 extern void relation_cache_open(StreamSession *session);
 
 /* Gives back what marked entries hold; no entry is in use then. */
 extern void relation_cache_trim(StreamSession *session);
 
-/* Makes every entry be built again before its next use. */
-extern void relation_cache_invalidate(void);
-
 /* A hash table by OID. */
 extern HTAB *relation_table(const char *name, Size entrysize,
 							MemoryContext context);
 
-/* The entry for a relation, good until the next call. */
-extern StreamRelation *relation_find(StreamSession *session, Relation rel);
-
-/* The same, which may have to be built before it is used. */
+/* The entry for a relation, which may have to be built before it is used. */
 extern StreamRelation *relation_entry(StreamSession *session, Oid relid);
+
+/* ---- relation.c */
+
+/* The same, built; good until the next call. */
+extern StreamRelation *relation_find(StreamSession *session, Relation rel);
 
 /* Writes the schema record that is due before a change, if any. */
 extern void relation_announce(StreamSession *session, StreamRelation *rel);

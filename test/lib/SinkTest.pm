@@ -13,7 +13,7 @@ use Test::More;
 
 our @EXPORT = qw(new_sink_node write_file refused sha256_of xxh128_of);
 
-# SQL name, arguments, result, C name; the first argument is a directory
+# SQL name, arguments, result, C name if it is another; the first argument is a directory
 my @functions = (
 	[
 		'write_file',
@@ -43,6 +43,15 @@ my @functions = (
 	[ 'limit_file_size', 'bytes bigint', 'void' ],
 	[ 'fail_at', 'number int, error text, call text', 'void' ],
 	[ 'failed_call', '', 'text' ],
+	[
+		'do', 'place text, operation text, key text, data text', 'text',
+		'destination_do'
+	],
+	[ 'flow', 'place text', 'text', 'destination_flow' ],
+	[ 'memory_fail_at', 'number int, after bool', 'void', 'memory_fail_at' ],
+	[ 'memory_failed', '', 'bool', 'memory_failed' ],
+	[ 'memory_reset', '', 'void', 'memory_reset' ],
+	[ 'memory_objects', '', 'text', 'memory_objects' ],
 );
 
 # new_sink_node(NAME): a running node with those functions in schema sink
@@ -55,10 +64,11 @@ sub new_sink_node
 
 	foreach my $function (@functions)
 	{
-		my ($sql_name, $arguments, $result) = @$function;
+		my ($sql_name, $arguments, $result, $c_name) = @$function;
 
+		$c_name //= "sink_$sql_name";
 		$sql .= "CREATE FUNCTION sink.$sql_name($arguments) RETURNS $result"
-		  . " LANGUAGE c AS '$module', 'sink_$sql_name';";
+		  . " LANGUAGE c AS '$module', '$c_name';";
 	}
 	$node->init;
 	# one test kills a backend

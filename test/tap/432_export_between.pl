@@ -249,7 +249,7 @@ my @attacks = (
 		attack => sub {
 			symlink "$dir/precious", "$dir/linked_manifest/$_" foreach qw(_manifest.json _SUCCESS part-000000.csv);
 			symlink "$dir/precious", "$_[0]->{hidden}/$_" foreach qw(_manifest.json _SUCCESS part-000005.csv);
-			fails($_[0], qr/holds something that is not known to be an export of this server/);
+			fails($_[0], qr/holds something that is not known to be an export of this database/);
 			unlink "$dir/linked_manifest/$_" foreach qw(_manifest.json _SUCCESS part-000000.csv);
 			resumes($_[0], FINISHED);
 			is(slurp_file("$dir/precious"), "mine\n", 'linked_manifest: what they point to is as it was');
@@ -260,7 +260,7 @@ my @attacks = (
 		options => '{"overwrite": true}',
 		attack => sub {
 			mkdir "$dir/manifest_directory/_manifest.json";
-			fails($_[0], qr/holds something that is not known to be an export of this server/);
+			fails($_[0], qr/holds something that is not known to be an export of this database/);
 			rmdir "$dir/manifest_directory/_manifest.json";
 			unlike(error_of("CALL outflow.resume($_[0]->{job})"), qr/ERROR/, 'manifest_directory: resumed');
 			is_whole($_[0]);

@@ -106,7 +106,7 @@ is(tree("$dir/mixed"), $others, 'the same beside its own hidden directory');
 #
 # overwrite
 #
-my $theirs = qr/WARNING:  "overwrite" leaves what is not known to be part of an export of this server\nDETAIL:  In directory ".*": /;
+my $theirs = qr/WARNING:  "overwrite" leaves what is not known to be part of an export of this database\nDETAIL:  In directory ".*": /;
 sql(export_of('spark', options => '{"overwrite": true}'));
 put("$dir/spark/part-00000-c000.snappy.parquet", 'PAR1');
 put("$dir/spark/part-999999.csv", 'x');
@@ -141,7 +141,7 @@ foreach my $case (
 	mkdir "$dir/$name";
 	$make->("$dir/$name");
 	my $before = tree("$dir/$name");
-	like(says(export_of($name, options => '{"overwrite": true}')), qr/not known to be an export of this server/, "$name: overwrite is refused");
+	like(says(export_of($name, options => '{"overwrite": true}')), qr/not known to be an export of this database/, "$name: overwrite is refused");
 	is(tree("$dir/$name"), $before, "$name: nothing is changed");
 }
 
@@ -169,6 +169,9 @@ like(says(export_of('base', options => '{"overwrite": true}')), qr/holds files o
 sql("SELECT outflow.forget($base)");
 like(says(export_of('base', options => '{"overwrite": true}')), qr/holds files of export job $refers\b/, 'nor when its own job is forgotten');
 is(tree("$dir/base"), $before, 'it is as it was');
+like(says(export_of('base', options => '{"overwrite": true}'), undef, 'other'),
+	qr/holds something that is not known to be an export of this database/, 'nor from another database, which can\'t know');
+is(tree("$dir/base"), $before, 'it is still as it was');
 sql("SELECT outflow.forget($refers)");
 unlike(says(export_of('base', options => '{"overwrite": true}')), qr/ERROR/, 'without the other job it may go');
 

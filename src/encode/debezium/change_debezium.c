@@ -17,8 +17,8 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "encode/json/change_json.h"
 #include "encode/debezium/debezium.h"
+#include "encode/value/json_part.h"
 
 #define PLACEHOLDER "__debezium_unavailable_value"
 /* the name-based UUID (version 3) of the placeholder */
@@ -306,7 +306,7 @@ const ChangeFormat change_format_debezium = {
 	.transaction = debezium_transaction,
 	.schema = debezium_schema,
 	.row = debezium_row,
-	.value = change_json_value,
+	.value = json_part_value,
 	.truncate = debezium_truncate,
 	.message = debezium_message,
 };

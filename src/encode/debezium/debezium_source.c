@@ -13,8 +13,8 @@
 #include "datatype/timestamp.h"
 #include "utils/memutils.h"
 
-#include "encode/json/change_json.h"
 #include "encode/debezium/debezium.h"
+#include "encode/value/json_part.h"
 
 #define UNIX_EPOCH_OFFSET                                                     \
 	((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)

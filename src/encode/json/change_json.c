@@ -211,7 +211,7 @@ const ChangeFormat change_format_json = {
 	.transaction = change_json_transaction,
 	.schema = change_json_schema,
 	.row = json_change_row,
-	.value = change_json_value,
+	.value = json_part_value,
 	.truncate = json_truncate,
 	.message = json_message,
 };

@@ -253,32 +253,6 @@ append_chunk(RowEncoder *encoder, ParquetLeaf *leaf, StringInfo out)
 	}
 }
 
-/* What a large value needed isn't kept. */
-static void
-shrink_texts(ParquetWriter *writer)
-{
-	buffer_reset(&writer->text.scratch);
-	buffer_reset(&writer->json);
-}
-
-/*
- * Pages end with a row, so its large values needn't all be held as they are:
- * those of a column are compressed before the next one's come.
- */
-void
-parquet_end_full_pages(ParquetWriter *writer, const ParquetNode *node)
-{
-	shrink_texts(writer);
-	for (int i = 0; i < node->nleaves; i++)
-	{
-		ParquetLeaf *leaf = &writer->leaves[node->first_leaf + i];
-
-		if (leaf_page_is_full(leaf, writer->page_bytes))
-			leaf_end_page(leaf, writer->group_rows + 1);
-	}
-	writer->page_due = false;
-}
-
 static void
 begin_group(ParquetWriter *writer)
 {
@@ -313,7 +287,7 @@ end_group(RowEncoder *encoder, StringInfo out)
 	writer->rows += writer->group_rows;
 	writer->group_rows = 0;
 	writer->page_due = false;
-	shrink_texts(writer);
+	parquet_shrink_texts(writer);
 	MemoryContextReset(writer->group_context);
 	MemoryContextSwitchTo(old);
 }

@@ -11,8 +11,10 @@
  *
  *	parquet.c			 the format's entry points, row groups
  *	parquet_option.c	 what options say of columns and types
+ *	parquet_form.c		 what a type becomes under them
  *	parquet_node.c		 types -> nodes and leaves
  *	parquet_schema.c	 nodes -> the schema in the file
+ *	parquet_lossy.c		 values that Parquet can't hold
  *	parquet_value.c		 Datums -> leaves
  *	parquet_number.c	 the same of numbers, column by column
  *	parquet_decimal.c	 numeric -> DECIMAL
@@ -421,32 +423,36 @@ typedef struct ParquetWriter
 
 /* Builds columns, nodes and leaves; policies are those of the columns. */
 extern void schema_build(ParquetWriter *writer);
-/* Whether a column's type, or a part of it, has values that Parquet hasn't. */
-extern bool parquet_has_unholdable(const ParquetColumn *column,
-								   const TypeShape	   *type);
 
 /* ---- parquet_option.c: what options say of columns and types ---- */
 
 /* As far as it can be checked without a table. */
 extern void parquet_options_check(const RowFormatOptions *options);
 /* Before the schema is built; what can't be done for a column is an error. */
-extern void		   parquet_options_apply(ParquetWriter			*writer,
-										 const RowFormatOptions *options);
+extern void parquet_options_apply(ParquetWriter			 *writer,
+								  const RowFormatOptions *options);
+
+/* ---- parquet_form.c: what a type becomes under its column's options ---- */
+
+#define DECIMAL_MAX_PRECISION 38
+
 extern ParquetForm parquet_form_of(const ParquetColumn *column,
+								   const TypeShape	   *type);
+/* Whether it is numeric, or an array of that. */
+extern bool parquet_has_numbers(const TypeShape *type);
+/* A numeric's precision and scale, its own or those that the options give. */
+extern bool parquet_decimal_of(const ParquetColumn *column,
+							   const TypeShape *type, int *precision,
+							   int *scale);
+/* Whether a column's type, or a part of it, has values that Parquet hasn't. */
+extern bool parquet_has_unholdable(const ParquetColumn *column,
 								   const TypeShape	   *type);
 
 /* parquet_schema.c: the list of SchemaElements, as field id */
 extern void schema_write(const ParquetWriter *writer, Thrift *thrift, int id);
 
-/* parquet.c: of the node's leaves, within a row that has been put into them */
-extern void parquet_end_full_pages(ParquetWriter	 *writer,
-								   const ParquetNode *node);
+/* ---- parquet_lossy.c: values that Parquet can't hold ---- */
 
-/* ---- parquet_value.c: Datums -> leaves ---- */
-
-/* The columns that don't wait. */
-extern void parquet_put_row(ParquetWriter *writer, const Datum *values,
-							const bool *nulls);
 /*
  * The row at that place has a value that Parquet can't hold: what it is.
  * Returns when the column's policy makes it a null, and counts it.
@@ -455,6 +461,14 @@ extern void parquet_unholdable(const ParquetNode	 *node,
 							   const ItemPointerData *place, const char *what);
 /* A null that can't be: the column was said to have none. */
 extern void parquet_refuse_null(const ParquetNode *node);
+
+/* ---- parquet_value.c: Datums -> leaves ---- */
+
+/* The columns that don't wait. */
+extern void parquet_put_row(ParquetWriter *writer, const Datum *values,
+							const bool *nulls);
+/* What a large value needed isn't kept. */
+extern void parquet_shrink_texts(ParquetWriter *writer);
 
 /* ---- parquet_number.c: numbers, column by column ---- */
 

@@ -12,8 +12,6 @@
 #include "encode/parquet/parquet.h"
 #include "option.h"
 
-#define MAX_PRECISION 38
-
 /* What readers refuse or misread, tried with their newest releases. */
 static const struct
 {
@@ -152,7 +150,7 @@ refuse_form(const char *text)
 			 errhint("Valid forms are \"string\", \"decimal(p,s)\" of at most "
 					 "%d digits, and \"default\", each as \"column=form\" or "
 					 "\"type=form\".",
-					 MAX_PRECISION)));
+					 DECIMAL_MAX_PRECISION)));
 }
 
 static ParquetForm
@@ -180,8 +178,8 @@ parse_form(const char *item)
 		if (sscanf(text + 8, "%3d )%n", &precision, &end) < 1 || end == 0)
 			refuse_form(text);
 	}
-	if (text[8 + end] != '\0' || precision < 1 || precision > MAX_PRECISION ||
-		scale < 0 || scale > precision)
+	if (text[8 + end] != '\0' || precision < 1 ||
+		precision > DECIMAL_MAX_PRECISION || scale < 0 || scale > precision)
 		refuse_form(text);
 	form.kind = FORM_DECIMAL;
 	form.precision = precision;
@@ -198,14 +196,6 @@ add_type_form(ParquetWriter *writer, const char *type, ParquetForm form)
 	entry->form = form;
 	/* the last one counts */
 	writer->type_forms = lcons(entry, writer->type_forms);
-}
-
-static bool
-has_numbers(const TypeShape *type)
-{
-	while (type->kind == KIND_ARRAY)
-		type = type->element;
-	return type->kind == KIND_NUMERIC;
 }
 
 static void
@@ -226,7 +216,8 @@ set_form(ParquetWriter *writer, const char *item)
 
 	if (column)
 	{
-		if (form.kind == FORM_DECIMAL && !has_numbers(&column->shape->type))
+		if (form.kind == FORM_DECIMAL &&
+			!parquet_has_numbers(&column->shape->type))
 			refuse_decimal(item, type_shape_name(&column->shape->type));
 		column->form = form;
 		column->has_form = true;
@@ -305,29 +296,4 @@ parquet_options_apply(ParquetWriter *writer, const RowFormatOptions *options)
 		set_policy(writer, lfirst(lc));
 	for (int i = 0; i < writer->ncolumns; i++)
 		check_policy(&writer->columns[i]);
-}
-
-/*
- * A column's own form counts in all of it: "string" for the whole, "decimal"
- * for the numbers in it.  That of a type counts at any depth, but a decimal only
- * for those numbers that have none of their own.
- */
-ParquetForm
-parquet_form_of(const ParquetColumn *column, const TypeShape *type)
-{
-	ParquetForm none = {FORM_DEFAULT};
-	ListCell   *lc;
-
-	if (column->has_form)
-		return column->form.kind != FORM_DECIMAL || has_numbers(type)
-				   ? column->form
-				   : none;
-	foreach (lc, column->type_forms)
-	{
-		const TypeForm *entry = lfirst(lc);
-
-		if (type_shape_is_named(type, entry->type))
-			return entry->form;
-	}
-	return none;
 }

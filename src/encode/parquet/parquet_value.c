@@ -1,9 +1,6 @@
 /*
  * parquet_value.c
  *		Datums -> leaves: one walk down the nodes for each value of a row.
- *
- * A value that Parquet can't hold (NaN in a DECIMAL, an infinite date, ...)
- * follows the column's lossy policy: it stops the export or becomes a null.
  */
 #include "postgres.h"
 
@@ -27,36 +24,6 @@ put_null(ParquetWriter *writer, const ParquetNode *node, int rep, int def)
 {
 	for (int i = 0; i < node->nleaves; i++)
 		leaf_put_null(&writer->leaves[node->first_leaf + i], rep, def);
-}
-
-void
-parquet_unholdable(const ParquetNode *node, const ItemPointerData *place,
-				   const char *what)
-{
-	ParquetColumn *column = node->column;
-	const char	  *name = column->shape->name;
-	/* what isn't text doesn't become it */
-	bool is_text = node->leaf && node->leaf->order == ORDER_TEXT;
-
-	if (column->lossy == LOSSY_NULL && node->optional)
-	{
-		column->made_null++;
-		return;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("column \"%s\" has a value that Parquet can't hold", name),
-			 place ? errdetail("The row with ctid (%u,%u) has %s.",
-							   ItemPointerGetBlockNumberNoCheck(place),
-							   ItemPointerGetOffsetNumberNoCheck(place), what)
-				   : errdetail("A row has %s.", what),
-			 is_text ? errhint("Set the option \"lossy\" to \"null\", for "
-							   "all columns or as \"%s=null\".",
-							   name)
-					 : errhint("Set the option \"lossy\" to \"null\" or "
-							   "\"string\", for all columns or as "
-							   "\"%s=string\".",
-							   name)));
 }
 
 static void
@@ -367,16 +334,29 @@ put_node(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 	}
 }
 
-/* A catalog may say so of a column that has nulls; the file must not. */
 void
-parquet_refuse_null(const ParquetNode *node)
+parquet_shrink_texts(ParquetWriter *writer)
 {
-	const char *name = node->column->shape->name;
+	buffer_reset(&writer->text.scratch);
+	buffer_reset(&writer->json);
+}
 
-	ereport(ERROR,
-			(errcode(ERRCODE_NOT_NULL_VIOLATION),
-			 errmsg("column \"%s\" is declared NOT NULL and has a null", name),
-			 errhint("Set the option \"lossy\" to \"%s=null\".", name)));
+/*
+ * Pages end with a row, so its large values needn't all be held as they are:
+ * those of a column are compressed before the next one's come.
+ */
+static void
+end_full_pages(ParquetWriter *writer, const ParquetNode *node)
+{
+	parquet_shrink_texts(writer);
+	for (int i = 0; i < node->nleaves; i++)
+	{
+		ParquetLeaf *leaf = &writer->leaves[node->first_leaf + i];
+
+		if (leaf_page_is_full(leaf, writer->page_bytes))
+			leaf_end_page(leaf, writer->group_rows + 1);
+	}
+	writer->page_due = false;
 }
 
 void
@@ -394,7 +374,7 @@ parquet_put_row(ParquetWriter *writer, const Datum *values, const bool *nulls)
 		else
 			parquet_refuse_null(node);
 		if (unlikely(writer->page_due))
-			parquet_end_full_pages(writer, node);
+			end_full_pages(writer, node);
 	}
 	current_column = NULL;
 }

@@ -11,7 +11,7 @@
 #define OUTFLOW_WAL2JSON_H
 
 #include "compat.h"
-#include "encode/json/change_json.h"
+#include "encode/value/json_part.h"
 
 /* One run of decoding: the options and what is rendered ahead of rows. */
 typedef struct Wal2json

@@ -174,6 +174,7 @@ append_identity(StringInfo out, const Job *job)
 	append_member(out, "system_identifier",
 				  psprintf(UINT64_FORMAT, GetSystemIdentifier()));
 	append_member(out, "database", get_database_name(MyDatabaseId));
+	append_member(out, "database_oid", psprintf("%u", MyDatabaseId));
 	if (job->publication)
 		append_member(out, "publication", job->publication);
 }

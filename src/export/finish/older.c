@@ -2,8 +2,9 @@
  * older.c
  *		An older export that a new one takes the place of ("overwrite").
  *
- * Only its manifest says which files are its own, and only one that this server
- * wrote is believed: it names the server, and each file with its size and sum.
+ * Only its manifest says which files are its own, and only one that this
+ * database wrote is believed: it names the server and the database, and each file
+ * with its size and sum.  What exports of another database refer to can't be known.
  * What is not proven so is never removed.  The manifest goes last, so that after
  * a crash the rest can still be proven; the new export comes afterwards.
  */
@@ -136,10 +137,11 @@ has_member(const char *manifest, const char *name, const char *value)
 }
 
 static bool
-is_this_servers(const char *manifest)
+is_this_databases(const char *manifest)
 {
 	return has_member(manifest, "system_identifier",
-					  psprintf(UINT64_FORMAT, GetSystemIdentifier()));
+					  psprintf(UINT64_FORMAT, GetSystemIdentifier())) &&
+		   has_member(manifest, "database_oid", psprintf("%u", MyDatabaseId));
 }
 
 bool
@@ -147,11 +149,11 @@ older_is_job(Destination *root, const char *folder, const Job *job)
 {
 	char *manifest = get_manifest(root, folder);
 
-	return manifest && is_this_servers(manifest) &&
+	return manifest && is_this_databases(manifest) &&
 		   has_member(manifest, "uuid", job->uuid);
 }
 
-/* NULL if the folder has no manifest that this server wrote. */
+/* NULL if the folder has no manifest that this database wrote. */
 static OlderExport *
 older_read(Destination *root, const char *folder)
 {
@@ -160,7 +162,7 @@ older_read(Destination *root, const char *folder)
 	char		*line;
 	char		*end;
 
-	if (manifest == NULL || !is_this_servers(manifest))
+	if (manifest == NULL || !is_this_databases(manifest))
 		return NULL;
 	older = palloc0_object(OlderExport);
 	for (line = manifest; (end = strchr(line, '\n')) != NULL; line = end + 1)

@@ -72,7 +72,7 @@ check_names(Destination *root, const char *folder, const List *parts)
 					(errcode(ERRCODE_DUPLICATE_FILE),
 					 errmsg("file \"%s/%s\" exists already", root->path, key),
 					 errdetail("It is not known to be part of an export of "
-							   "this server, so it is not replaced."),
+							   "this database, so it is not replaced."),
 					 errhint("Move it away.")));
 	}
 }

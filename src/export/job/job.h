@@ -561,7 +561,7 @@ extern char *older_manifest(Destination *root, const char *folder);
 /* Whether the folder's manifest is that of this very job. */
 extern bool older_is_job(Destination *root, const char *folder,
 						 const Job *job);
-/* The names of what is no export of this server's, sorted. */
+/* The names of what is no export of this database's, sorted. */
 extern List *older_strangers(Destination *root, const char *folder);
 /* Removes what is proven to be its files, with its folders; the rest stays. */
 extern void older_remove(Destination *root, const char *folder);

@@ -18,6 +18,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -29,7 +30,9 @@
 #include "export/job/job.h"
 #include "export/job/job_access.h"
 
+PG_FUNCTION_INFO_V1(outflow_job_guard);
 PG_FUNCTION_INFO_V1(outflow_part_guard);
+PGDLLEXPORT Datum outflow_job_guard(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_part_guard(PG_FUNCTION_ARGS);
 
 /* Besides us only referential integrity triggers run like this. */
@@ -96,6 +99,23 @@ job_access_end(JobAccess *access)
 	SPI_finish();
 	AtEOXact_GUC(true, access->nestlevel);
 	SetUserIdAndSecContext(access->user, access->security_context);
+}
+
+/*
+ * Trigger of each of the tables.  A role that may write all tables
+ * (pg_write_all_data) could else make a job another's, and so act as anybody.
+ */
+Datum
+outflow_job_guard(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		elog(ERROR, "not called as a trigger");
+	if (!superuser() && GetUserId() != trigger->tg_relation->rd_rel->relowner)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE,
+					   RelationGetRelationName(trigger->tg_relation));
+	return PointerGetDatum(NULL);
 }
 
 /*

@@ -23,6 +23,7 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "export/export.h"
@@ -31,6 +32,12 @@
 
 /* Between tries to get a free background worker. */
 #define PAUSE_S 1
+
+/*
+ * What a database takes at most: who owns one can hold up whoever connects, and
+ * must not hold up the others' jobs.
+ */
+#define PATIENCE_S 10
 
 PGDLLEXPORT void outflow_launcher_main(Datum arg);
 PGDLLEXPORT void outflow_queue_main(Datum arg);
@@ -81,6 +88,23 @@ rest(int seconds)
 	CHECK_FOR_INTERRUPTS();
 }
 
+/* Whether it ended within the time. */
+static bool
+wait_for_end(BackgroundWorkerHandle *handle)
+{
+	TimestampTz begun = GetCurrentTimestamp();
+	pid_t		pid;
+
+	while (GetBackgroundWorkerPid(handle, &pid) != BGWH_STOPPED)
+	{
+		if (TimestampDifferenceExceeds(begun, GetCurrentTimestamp(),
+									   PATIENCE_S * 1000))
+			return false;
+		rest(PAUSE_S);
+	}
+	return true;
+}
+
 static void
 visit(Oid database)
 {
@@ -88,7 +112,8 @@ visit(Oid database)
 
 	while (!launch_queue(database, &handle))
 		rest(PAUSE_S);
-	(void) WaitForBackgroundWorkerShutdown(handle);
+	if (!wait_for_end(handle))
+		TerminateBackgroundWorker(handle);
 	pfree(handle);
 }
 
@@ -115,6 +140,7 @@ outflow_queue_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg),
 											  InvalidOid, 0);
+	settings_pin_worker(GetSessionUserId());
 	StartTransactionCommand();
 	if (OidIsValid(get_extension_oid("outflow", true)) &&
 		job_try_lock_tables())

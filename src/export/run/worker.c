@@ -15,6 +15,7 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "optimizer/planner.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -24,6 +25,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "compat.h"
 #include "export/run/part_run.h"
 #include "export/run/shared.h"
 #include "failpoint.h"
@@ -214,6 +216,31 @@ work(void *arg)
 	}
 }
 
+static planner_hook_type next_planner = NULL;
+
+static PlannedStmt *
+plan_serially(Query *query, const char *text, int options,
+			  ParamListInfo parameters PLANNER_EXPLAIN_PARAMETER)
+{
+	planner_hook_type plan = next_planner ? next_planner : standard_planner;
+
+	return plan(query, text, options & ~CURSOR_OPT_PARALLEL_OK,
+				parameters PLANNER_EXPLAIN_ARGUMENT);
+}
+
+/*
+ * A parallel query makes its process the leader of a lock group, which a member
+ * of another one can't be: both groups would be broken, and the slots of their
+ * processes lost to the server.  Policies and filters call functions, which may
+ * set what they like; so the planner itself does without.
+ */
+static void
+forbid_parallel_queries(void)
+{
+	next_planner = planner_hook;
+	planner_hook = plan_serially;
+}
+
 /*
  * A part, and a row group of Parquet, is many blocks that are freed together
  * and needed again at once.  Without this the C library would give them back
@@ -244,6 +271,7 @@ outflow_worker_main(Datum arg)
 	if (segment == NULL)
 		return;
 	keep_freed_memory();
+	forbid_parallel_queries();
 	worker.context = AllocSetContextCreate(
 		TopMemoryContext, "outflow export worker", ALLOCSET_DEFAULT_SIZES);
 	worker.shared = dsm_segment_address(segment);

@@ -271,6 +271,24 @@ file_refuse_hidden(const char *name, const char *path)
 					 "with a dot, nor below one.");
 }
 
+char *
+file_real_path(int directory, const char *path)
+{
+	char	real[MAXPGPATH];
+	ssize_t len =
+		readlink(psprintf("/proc/self/fd/%d", directory), real, sizeof(real));
+
+	if (len < 0)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not find out where directory \"%s\" "
+							   "lies: %m",
+							   path)));
+	if (len == sizeof(real))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("directory \"%s\" lies too deep", path)));
+	return pnstrdup(real, len);
+}
+
 /* Where it really lies, since links may lead there. */
 static void
 refuse_hidden_above(int directory, const char *path)

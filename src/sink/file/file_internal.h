@@ -57,11 +57,11 @@ extern void file_refuse_server_directory(int directory, const char *path,
 										 bool children, bool may_be_hidden);
 /* The same for a component of a path; path is what the error names. */
 extern void file_refuse_hidden(const char *name, const char *path);
+/* An opened directory's path without links, as the kernel has it. */
+extern char *file_real_path(int directory, const char *path);
 
 /* ---- file_root.c */
 
-/* An opened directory's path without links, as the kernel has it. */
-extern char *file_real_path(int directory, const char *path);
 /* errcode_for_file_access(), which has no class for names that are too long. */
 extern int file_errcode(void);
 /* Throws unless name can be that of a file or directory in a root. */

@@ -155,9 +155,3 @@ file_temp_has_token(FileRoot *root, const char *token)
 	(void) file_fd_close(file);
 	return same;
 }
-
-void
-file_temp_release(FileRoot *root)
-{
-	(void) file_fd_close(root->owner);
-}

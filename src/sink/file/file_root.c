@@ -82,24 +82,6 @@ file_errcode(void)
 	return errcode_for_file_access();
 }
 
-char *
-file_real_path(int directory, const char *path)
-{
-	char	real[MAXPGPATH];
-	ssize_t len =
-		readlink(psprintf("/proc/self/fd/%d", directory), real, sizeof(real));
-
-	if (len < 0)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not find out where directory \"%s\" "
-							   "lies: %m",
-							   path)));
-	if (len == sizeof(real))
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("directory \"%s\" lies too deep", path)));
-	return pnstrdup(real, len);
-}
-
 /* How many components of path its export root takes; an error if not all. */
 static int
 check_beneath(List *components, const char *path, const char *export_root)
@@ -369,6 +351,12 @@ file_root_remove_subdir(FileRoot *parent, const char *name)
 						errmsg("could not remove directory \"%s\": %m",
 							   file_path(parent, FILE_FINAL, name))));
 	return false;
+}
+
+void
+file_temp_release(FileRoot *root)
+{
+	(void) file_fd_close(root->owner);
 }
 
 void

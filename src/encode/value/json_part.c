@@ -1,12 +1,12 @@
 /*
- * change_json_parts.c
- *		The pieces that records of format "json" are made of.
+ * json_part.c
+ *		The pieces that JSON records of a stream are made of.
  */
 #include "postgres.h"
 
 #include "port/pg_bswap.h"
 
-#include "encode/json/change_json.h"
+#include "encode/value/json_part.h"
 
 /*
  * Eight digits: each half byte becomes a byte, all of them at once.  Of fixed
@@ -139,8 +139,8 @@ json_append_column_names(StringInfo out, const RowShape *shape,
 }
 
 void
-change_json_value(StringInfo out, const ChangeFormatOptions *options,
-				  RowShape *shape, int column, Datum value)
+json_part_value(StringInfo out, const ChangeFormatOptions *options,
+				RowShape *shape, int column, Datum value)
 {
 	json_value(out, &options->style, &shape->columns[column].type, value);
 }
