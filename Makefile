@@ -106,6 +106,7 @@ OBJS = \
 	src/export/run/retry.o \
 	src/export/export_options.o \
 	src/export/job/job_access.o \
+	src/export/job/table_row.o \
 	src/export/job/job_lock.o \
 	src/export/job/job.o \
 	src/export/job/job_update.o \
@@ -119,10 +120,13 @@ OBJS = \
 	src/export/finish/ownership.o \
 	src/export/finish/older.o \
 	src/export/plan/plan.o \
+	src/export/plan/plan_record.o \
 	src/export/part/throttle.o \
 	src/export/part/part.o \
 	src/export/part/part_rows.o \
+	src/export/run/launch.o \
 	src/export/run/shared.o \
+	src/export/run/part_run.o \
 	src/export/run/worker.o \
 	src/export/run/coordinator.o \
 	src/export/run/queue.o \

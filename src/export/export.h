@@ -8,8 +8,6 @@
 extern void export_define_settings(void);
 /* For a library that is loaded with the server. */
 extern void export_register_launcher(void);
-/* Whether that one has a background worker for itself. */
-extern bool export_has_launcher(void);
 /* The name of a setting that should limit exports and can't be read, or NULL. */
 extern const char *export_unreadable_limit(void);
 

@@ -21,6 +21,7 @@
 #include "export/arguments.h"
 #include "export/job/job.h"
 #include "export/job/job_access.h"
+#include "export/run/launch.h"
 
 PG_FUNCTION_INFO_V1(outflow_export);
 PG_FUNCTION_INFO_V1(outflow_export_start);
@@ -121,7 +122,7 @@ export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
 		elog(ERROR, "SPI_connect failed");
 	job = job_from_arguments(fcinfo, set_sources);
 	if (job->workers > 0)
-		coordinator_check_room();
+		launch_check_room();
 	check_destination(job);
 	if (job->workers == 0)
 		run_inline(job);
@@ -149,7 +150,7 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("an export that nobody waits for needs workers")));
-	coordinator_check_room();
+	launch_check_room();
 	queue_check_room(job->owner);
 	check_destination(job);
 	job_insert(job);
@@ -235,7 +236,7 @@ requeue(int64 id)
 
 	source_check_server();
 	rights_check_owner(job->owner);
-	coordinator_check_room();
+	launch_check_room();
 	if (job->state == JOB_DONE)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("export job " INT64_FORMAT " is done", id)));

@@ -54,35 +54,6 @@ append_texts(StringInfo out, const List *texts)
 	appendStringInfoChar(out, ']');
 }
 
-char *
-manifest_describe(RowShape *shape)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	appendStringInfoChar(&out, '[');
-	for (int i = 0; i < shape->ncolumns; i++)
-	{
-		ColumnShape *column = &shape->columns[i];
-
-		appendStringInfoString(&out, i > 0 ? ", {\"name\": " : "{\"name\": ");
-		append_text(&out, column->name);
-		appendStringInfoString(&out, ", \"type\": ");
-		append_text(&out, type_shape_name(&column->type));
-		appendStringInfo(&out, ", \"nullable\": %s}",
-						 column->not_null ? "false" : "true");
-	}
-	appendStringInfoChar(&out, ']');
-	return out.data;
-}
-
-char *
-part_file_path(const FinishedPart *part)
-{
-	return part->location ? psprintf("%s/%s", part->location, part->file)
-						  : part->file;
-}
-
 static void
 append_part(StringInfo out, const FinishedPart *part)
 {

@@ -13,13 +13,7 @@
 #include "export/job/job.h"
 
 void
-error_clear(JobError *error)
-{
-	memset(error, 0, sizeof(JobError));
-}
-
-static void
-copy_text(char *dst, const char *src)
+error_text_copy(char *dst, const char *src)
 {
 	int len = src ? strlen(src) : 0;
 
@@ -33,10 +27,10 @@ error_set(JobError *error, int code, const char *message, const char *detail,
 		  const char *hint, const char *context)
 {
 	error->code = code;
-	copy_text(error->message, message);
-	copy_text(error->detail, detail);
-	copy_text(error->hint, hint);
-	copy_text(error->context, context);
+	error_text_copy(error->message, message);
+	error_text_copy(error->detail, detail);
+	error_text_copy(error->hint, hint);
+	error_text_copy(error->context, context);
 }
 
 char *
@@ -54,7 +48,7 @@ guarded_run_if(bool (*wanted)(int code), GuardedBody body, GuardedBody cleanup,
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool ok = true;
 
-	error_clear(error);
+	memset(error, 0, sizeof(JobError));
 	PG_TRY();
 	{
 		body(arg);

@@ -11,7 +11,6 @@
 #include "export/proof/stamp.h"
 #include "nodes/pg_list.h"
 #include "port/atomics.h"
-#include "postmaster/bgworker.h"
 #include "sink/destination.h"
 #include "storage/block.h"
 #include "utils/snapshot.h"
@@ -56,7 +55,8 @@ typedef struct JobError
 	char context[ERROR_TEXT_SIZE]; /* where in the table */
 } JobError;
 
-extern void error_clear(JobError *error);
+/* Into a member of it; NULL is "". */
+extern void error_text_copy(char *dst, const char *src);
 extern void error_set(JobError *error, int code, const char *message,
 					  const char *detail, const char *hint,
 					  const char *context);
@@ -127,13 +127,14 @@ typedef enum JobState
 	JOB_DONE
 } JobState;
 
-extern const char *const job_state_names[];
+extern const char *const job_state_names[]; /* ends with a NULL */
 
 /* More than any machine has cores for. */
 #define MAX_JOB_WORKERS 256
 
 typedef struct JobSource
 {
+	int64 job;
 	int	  number;
 	Oid	  relid;
 	char *name;
@@ -159,8 +160,7 @@ typedef struct Job
 	int64	   part_size;
 	int		   workers;
 	char	  *options_json;
-	List	  *settings; /* names and values, in turn */
-	char	  *settings_json;
+	List	  *settings;	 /* names and values, in turn */
 	char	  *slot;		 /* that a stream goes on from; NULL for none */
 	char	  *publication;	 /* that named the sources; NULL for none */
 	XLogRecPtr slot_start;	 /* the slot's positions when the job made it */
@@ -184,6 +184,9 @@ typedef struct Job
 	int					  compress_level;
 	AgeRecipients		 *recipients; /* NULL for none */
 } Job;
+
+/* NOTIFY, when the transaction commits. */
+extern void job_announce(int64 id, JobState state);
 
 /* Fills what is derived from the row; errors name what is wrong. */
 extern void job_derive(Job *job);
@@ -210,9 +213,11 @@ extern void job_set_retry(int64 id, int part, const char *waiting_for,
 						  const char *error);
 extern void job_set_publishing(int64 id, bool publishing);
 extern void job_set_slot(const Job *job, bool ready);
-/* What a plan decided; reads the sources' definitions. */
-extern void job_record_plan(const Job *job, const char *snapshot,
-							XLogRecPtr lsn, int parts);
+/* What a plan decided. */
+extern void job_record_plan(int64 id, const char *snapshot, XLogRecPtr lsn,
+							int parts);
+extern void job_record_definition(int64 id, int source,
+								  const char *definition);
 /* The sum of a source's manifest, or with -1 of the one above. */
 extern void job_record_manifest(int64 id, int source, const char *checksum);
 extern void job_delete(int64 id);
@@ -301,9 +306,10 @@ typedef struct PartResult
 	const char *reason;	  /* why not, or why it was exported again */
 } PartResult;
 
-/* A finished part, as the table has it. */
+/* A part as the table has it. */
 typedef struct FinishedPart
 {
+	int64		job;
 	PlannedPart plan;
 	char	   *name; /* of the leaf */
 	bool		done;
@@ -317,8 +323,12 @@ typedef struct FinishedPart
 	char	   *stamp;	  /* NULL for none */
 	char	   *reason;	  /* why there is none, or NULL */
 	char	   *location; /* of the file; NULL: the job's destination */
+	XLogRecPtr	lsn;	  /* these two are only written */
+	char	   *snapshot;
 } FinishedPart;
 
+/* Below the destination: "folder/name", or the name alone. */
+extern char *part_file(const Job *job, const PlannedPart *part);
 /* Makes the rows those of a new plan; parts done before become candidates. */
 extern void parts_record(const Job *job, const PlannedPart *parts, int count);
 extern void part_checkpoint(const Job *job, const PlannedPart *part,
@@ -453,6 +463,12 @@ typedef struct ExportPlan
 extern ExportPlan *plan_make(const Job *job, const List			 *earlier,
 							 void (*restart)(void), MemoryContext context);
 
+/* Writes a plan, of the same parts in every process, into the job tables. */
+extern void plan_record(const Job *job, const PlannedPart *parts, int nparts,
+						const char *snapshot, XLogRecPtr lsn);
+/* A shape's columns as a JSON array: a source's definition. */
+extern char *plan_describe(RowShape *shape);
+
 /* Errors if a small part_size would make too many files; sources are locked. */
 extern void plan_check_part_size(const Job *job);
 
@@ -469,9 +485,6 @@ extern void throttle_spend(Throttle *throttle, uint64 bytes,
 						   volatile bool *stop);
 
 /* ---- part.c: exports one part */
-
-/* Below the destination: "folder/name", or the name alone. */
-extern char *part_file(const Job *job, const PlannedPart *part);
 
 /* What all parts that a process exports have in common. */
 typedef struct PartContext
@@ -557,8 +570,6 @@ extern char *manifest_build(const Job *job, const JobSource *source,
 							const List *parts);
 /* The one above those of many tables. */
 extern char *manifest_build_common(const Job *job, const List *parts);
-/* A shape's columns as a JSON array. */
-extern char *manifest_describe(RowShape *shape);
 
 /* ---- verify.c */
 
@@ -580,12 +591,8 @@ extern int queue_start_next(int most, bool patient);
 /* Errors if the role has as many queued jobs as one may have. */
 extern void queue_check_room(Oid owner);
 
-/* ---- coordinator.c, waiter.c, inline.c */
+/* ---- waiter.c, inline.c */
 
-/* handle may be NULL: then nobody will ask how it goes. */
-extern bool coordinator_start(const Job *job, BackgroundWorkerHandle **handle);
-/* Errors if no job can ever run, for want of background workers. */
-extern void coordinator_check_room(void);
 extern void wait_for_job(int64 id);
 /* What a finished job has to say: what was carried over, what was lost. */
 extern void tell_result(int64 id);

@@ -22,9 +22,6 @@ typedef struct JobAccess
 extern void job_access_begin(JobAccess *access);
 extern void job_access_end(JobAccess *access);
 
-/* NOTIFY, when the transaction commits. */
-extern void job_announce(int64 id, JobState state);
-
 extern Oid job_table_oid(const char *name);
 
 /* Errors, in the name of what was called, where the tables can't be written. */

@@ -5,65 +5,43 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/async.h"
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
-#include "utils/rel.h"
 
 #include "export/job/job.h"
-#include "export/job/job_access.h"
-
-void
-job_announce(int64 id, JobState state)
-{
-	char *payload = psprintf("{\"job\":" INT64_FORMAT ",\"state\":\"%s\"}", id,
-							 job_state_names[state]);
-
-	Async_Notify("outflow", payload);
-}
+#include "export/job/table_row.h"
 
 void
 job_set_state(int64 id, JobState state, const JobError *error)
 {
-	const Oid types[] = {INT8OID, TEXTOID, TEXTOID, TEXTOID,
-						 TEXTOID, TEXTOID, TEXTOID};
-	Datum	  values[lengthof(types)];
-	bool	  nulls[lengthof(types)] = {false};
-	bool	  has_error = error && error->code != 0;
-	JobAccess access;
+	Job			   row = {.id = id};
+	RowArguments   arguments = {0};
+	StringInfoData sql;
+	JobAccess	   access;
 
-	values[0] = Int64GetDatum(id);
-	values[1] = CStringGetTextDatum(job_state_names[state]);
-	for (int i = 2; i < lengthof(types); i++)
-		nulls[i] = !has_error;
-	if (has_error)
-	{
-		values[2] = CStringGetTextDatum(error->message);
-		values[3] = CStringGetTextDatum(unpack_sql_state(error->code));
-		values[4] = CStringGetTextDatum(error->detail);
-		values[5] = CStringGetTextDatum(error->hint);
-		nulls[4] = error->detail[0] == '\0';
-		values[6] = CStringGetTextDatum(error->context);
-		nulls[5] = error->hint[0] == '\0';
-		nulls[6] = error->context[0] == '\0';
-	}
-
+	if (error)
+		row.error = *error;
 	job_access_begin(&access);
-	(void) job_query(
-		"UPDATE outflow.job SET state = $2, error = $3, error_code = $4, "
-		"error_detail = $5, error_hint = $6, error_context = $7, "
+	row_argument(&arguments, INT8OID, Int64GetDatum(id));
+	row_argument(&arguments, TEXTOID,
+				 CStringGetTextDatum(job_state_names[state]));
+	row_arguments(&arguments, &job_table, FIELD_RESULT, &row);
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "UPDATE outflow.job SET state = $2, ");
+	row_assignments(&sql, &job_table, FIELD_RESULT, 3);
+	appendStringInfoString(
+		&sql,
 		/* what stood in its way is worth knowing afterwards */
-		"waiting_for = CASE $2 WHEN 'interrupted' THEN waiting_for END, "
+		", waiting_for = CASE $2 WHEN 'interrupted' THEN waiting_for END, "
 		"started = CASE $2 WHEN 'running' THEN pg_catalog.clock_timestamp() "
 		"ELSE started END, "
 		"finished = CASE WHEN $2 = "
 		"ANY (ARRAY['queued', 'running']) THEN NULL "
 		"ELSE pg_catalog.clock_timestamp() END "
-		"WHERE job = $1",
-		lengthof(types), types, values, nulls);
+		"WHERE job = $1");
+	(void) row_query(sql.data, &arguments);
 	job_access_end(&access);
 
 	job_announce(id, state);
@@ -150,46 +128,33 @@ job_set_slot(const Job *job, bool ready)
 	ForceSyncCommit();
 }
 
-static void
-record_definition(const Job *job, const JobSource *source)
-{
-	const Oid types[] = {INT8OID, INT4OID, TEXTOID};
-	Datum	  values[lengthof(types)];
-	Relation  rel = table_open(source->relid, AccessShareLock);
-	RowShape *shape =
-		source_shape(rel, source, job->row_format, CurrentMemoryContext);
-
-	values[0] = Int64GetDatum(job->id);
-	values[1] = Int32GetDatum(source->number);
-	values[2] = CStringGetTextDatum(manifest_describe(shape));
-	(void) job_query("UPDATE outflow.source SET definition = $3 "
-					 "WHERE job = $1 AND source = $2",
-					 lengthof(types), types, values, NULL);
-	row_shape_free(shape);
-	table_close(rel, NoLock);
-}
-
 void
-job_record_plan(const Job *job, const char *snapshot, XLogRecPtr lsn,
-				int parts)
+job_record_plan(int64 id, const char *snapshot, XLogRecPtr lsn, int parts)
 {
-	const Oid		types[] = {INT8OID, TEXTOID, LSNOID, INT4OID};
-	const Datum		values[] = {Int64GetDatum(job->id),
-								CStringGetTextDatum(snapshot), LSNGetDatum(lsn),
-								Int32GetDatum(parts)};
-	ListCell	   *cell;
-	JobAccess		access;
-	PinnedSettings *pinned;
+	const Oid	types[] = {INT8OID, TEXTOID, LSNOID, INT4OID};
+	const Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(snapshot),
+							LSNGetDatum(lsn), Int32GetDatum(parts)};
+	JobAccess	access;
 
 	job_access_begin(&access);
 	(void) job_query("UPDATE outflow.job SET snapshot = $2, lsn = $3, "
 					 "parts_total = $4 WHERE job = $1",
 					 lengthof(types), types, values, NULL);
-	/* names of types are told as the parts' signatures have them */
-	pinned = settings_pin_canonical(CurrentMemoryContext);
-	foreach (cell, job->sources)
-		record_definition(job, lfirst(cell));
-	settings_unpin(pinned);
+	job_access_end(&access);
+}
+
+void
+job_record_definition(int64 id, int source, const char *definition)
+{
+	const Oid	types[] = {INT8OID, INT4OID, TEXTOID};
+	const Datum values[] = {Int64GetDatum(id), Int32GetDatum(source),
+							CStringGetTextDatum(definition)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.source SET definition = $3 "
+					 "WHERE job = $1 AND source = $2",
+					 lengthof(types), types, values, NULL);
 	job_access_end(&access);
 }
 

@@ -10,33 +10,108 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/pg_lsn.h"
+#include "utils/memutils.h"
 
 #include "export/job/job.h"
-#include "export/job/job_access.h"
+#include "export/job/table_row.h"
 
-/* What an INSERT of a part needs, and whether it has a candidate elsewhere. */
+#define PLANNED	 (FIELD_SELECTED | FIELD_INSERTED)
+#define RESULT	 (FIELD_SELECTED | FIELD_RESULT)
+#define SELECTED FIELD_SELECTED
+#define WRITTEN	 FIELD_RESULT
+
+#define PART_FIELD(kind, member) FIELD_##kind, offsetof(FinishedPart, member)
+
+static const RowField part_fields[] = {
+	{"job", PART_FIELD(INT64, job), PLANNED},
+	{"part", PART_FIELD(INT32, plan.number), PLANNED},
+	{"source", PART_FIELD(INT32, plan.source), PLANNED},
+	{"relation", PART_FIELD(OBJECT, plan.relid), PLANNED},
+	{"name", PART_FIELD(TEXT, name), PLANNED},
+	{"first_block", PART_FIELD(UINT32, plan.first_block), PLANNED},
+	{"end_block", PART_FIELD(UINT32, plan.end_block), PLANNED},
+	{"state", PART_FIELD(BOOL, done), SELECTED, .reads = "state = 'done'"},
+	{"file", PART_FIELD(TEXT, file), RESULT},
+	{"rows", PART_FIELD(INT64, rows), RESULT},
+	{"bytes", PART_FIELD(INT64, bytes), RESULT},
+	{"bytes_stored", PART_FIELD(INT64, bytes_stored), RESULT},
+	{"crc32c", PART_FIELD(INT64, crc32c), RESULT, true, -1},
+	{"checksum", PART_FIELD(CHECKSUM, checksum), RESULT},
+	{"made_null", PART_FIELD(INT64, made_null), RESULT},
+	{"snapshot", PART_FIELD(TEXT, snapshot), WRITTEN},
+	{"lsn", PART_FIELD(LSN, lsn), WRITTEN},
+	{"stamp", PART_FIELD(TEXT, stamp), RESULT},
+	{"reason", PART_FIELD(TEXT, reason), RESULT},
+	{"location", PART_FIELD(TEXT, location), SELECTED},
+};
+
+static const RowTable part_table = {"outflow.part", sizeof(FinishedPart),
+									part_fields, lengthof(part_fields)};
+
+char *
+part_file(const Job *job, const PlannedPart *part)
+{
+	JobSource *source = list_nth(job->sources, part->source);
+
+	return psprintf("%s%spart-%06d.%s%s%s", source->folder,
+					source->folder[0] ? "/" : "", part->number,
+					job->row_format->extension, job->compress->extension,
+					job->encrypt_to != NIL ? ".age" : "");
+}
+
+char *
+part_file_path(const FinishedPart *part)
+{
+	return part->location ? psprintf("%s/%s", part->location, part->file)
+						  : part->file;
+}
+
+/* A part that is new, and the candidate that it may have in another job. */
+static void
+insert_arguments(RowArguments *arguments, const Job *job,
+				 const PlannedPart *part, char *name)
+{
+	FinishedPart row = {.job = job->id, .plan = *part, .name = name};
+
+	row_arguments(arguments, &part_table, FIELD_INSERTED, &row);
+	row_argument(arguments, INT8OID, Int64GetDatum(job->base));
+	row_argument(arguments, INT4OID, Int32GetDatum(part->candidate));
+}
+
+/* from_base: with all that is known of the candidate's file. */
 static SPIPlanPtr
 prepare_insert(bool from_base)
 {
-	Oid			types[] = {INT8OID, INT4OID, INT4OID, OIDOID, TEXTOID,
-						   INT8OID, INT8OID, INT8OID, INT4OID};
-	const char *sql =
-		from_base
-			? "INSERT INTO outflow.part (job, part, source, relation, name, "
-			  "first_block, end_block, file, rows, bytes, bytes_stored, "
-			  "crc32c, checksum, snapshot, lsn, stamp, reason, location, "
-			  "made_null) "
-			  "SELECT $1, $2, $3, $4, $5, $6, $7, b.file, b.rows, b.bytes, "
-			  "b.bytes_stored, b.crc32c, b.checksum, b.snapshot, b.lsn, "
-			  "b.stamp, b.reason, coalesce(b.location, j.location), "
-			  "b.made_null "
-			  "FROM outflow.part AS b JOIN outflow.job AS j ON j.job = b.job "
-			  "WHERE b.job = $8 AND b.part = $9"
-			: "INSERT INTO outflow.part (job, part, source, relation, name, "
-			  "first_block, end_block) VALUES ($1, $2, $3, $4, $5, $6, $7)";
-	SPIPlanPtr plan = SPI_prepare(sql, from_base ? 9 : 7, types);
+	RowArguments   arguments = {0};
+	StringInfoData sql;
+	SPIPlanPtr	   plan;
+	int			   last;
 
+	insert_arguments(&arguments, &(Job){0}, &(PlannedPart){0}, "");
+	last = arguments.count;
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "INSERT INTO outflow.part (");
+	row_columns(&sql, &part_table, FIELD_INSERTED, "");
+	if (from_base)
+	{
+		appendStringInfoString(&sql, ", ");
+		row_columns(&sql, &part_table, FIELD_RESULT, "");
+		appendStringInfoString(&sql, ", location");
+	}
+	appendStringInfoString(&sql, ") SELECT ");
+	row_parameters(&sql, &part_table, FIELD_INSERTED, 1);
+	if (from_base)
+	{
+		appendStringInfoString(&sql, ", ");
+		row_columns(&sql, &part_table, FIELD_RESULT, "b.");
+		appendStringInfo(&sql,
+						 ", coalesce(b.location, j.location) "
+						 "FROM outflow.part AS b "
+						 "JOIN outflow.job AS j ON j.job = b.job "
+						 "WHERE b.job = $%d AND b.part = $%d",
+						 last - 1, last);
+	}
+	plan = SPI_prepare(sql.data, last, arguments.types);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s",
 			 SPI_result_code_string(SPI_result));
@@ -46,22 +121,12 @@ prepare_insert(bool from_base)
 static void
 insert_part(const Job *job, const PlannedPart *part, SPIPlanPtr plan)
 {
-	char *name = source_name(part->relid);
-	Datum values[9];
+	RowArguments arguments = {0};
 
-	values[0] = Int64GetDatum(job->id);
-	values[1] = Int32GetDatum(part->number);
-	values[2] = Int32GetDatum(part->source);
-	values[3] = ObjectIdGetDatum(part->relid);
-	values[4] = CStringGetTextDatum(name);
-	values[5] = Int64GetDatum((int64) part->first_block);
-	values[6] = Int64GetDatum((int64) part->end_block);
-	values[7] = Int64GetDatum(job->base);
-	values[8] = Int32GetDatum(part->candidate);
-	if (SPI_execute_plan(plan, values, NULL, false, 0) != SPI_OK_INSERT)
+	insert_arguments(&arguments, job, part, source_name(part->relid));
+	if (SPI_execute_plan(plan, arguments.values, NULL, false, 0) !=
+		SPI_OK_INSERT)
 		elog(ERROR, "could not insert part %d", part->number);
-	pfree(name);
-	pfree(DatumGetPointer(values[4]));
 }
 
 /*
@@ -106,16 +171,21 @@ keep_candidates(const Job *job, const PlannedPart *parts, int count)
 void
 parts_record(const Job *job, const PlannedPart *parts, int count)
 {
-	bool	   own = job->parts_total >= 0;
-	SPIPlanPtr insert;
-	SPIPlanPtr insert_from_base;
-	JobAccess  access;
+	bool		  own = job->parts_total >= 0;
+	SPIPlanPtr	  insert;
+	SPIPlanPtr	  insert_from_base;
+	MemoryContext row_context;
+	MemoryContext old;
+	JobAccess	  access;
 
 	job_access_begin(&access);
 	if (own)
 		keep_candidates(job, parts, count);
 	insert = prepare_insert(false);
 	insert_from_base = prepare_insert(true);
+	row_context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow part row", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(row_context);
 	for (int i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -123,52 +193,54 @@ parts_record(const Job *job, const PlannedPart *parts, int count)
 			insert_part(job, &parts[i], insert);
 		else if (!own)
 			insert_part(job, &parts[i], insert_from_base);
+		MemoryContextReset(row_context);
 	}
+	MemoryContextSwitchTo(old);
 	job_access_end(&access);
+}
+
+static void
+report_missing_part(const Job *job, const PlannedPart *part)
+{
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+					errmsg("part %d of export job " INT64_FORMAT
+						   " does not exist any more",
+						   part->number, job->id)));
 }
 
 void
 part_checkpoint(const Job *job, const PlannedPart *part,
 				const PartResult *result)
 {
-	const Oid types[] = {INT8OID, INT4OID, TEXTOID, INT8OID, INT8OID,
-						 INT8OID, INT8OID, TEXTOID, TEXTOID, LSNOID,
-						 TEXTOID, TEXTOID, INT8OID};
-	Datum	  values[lengthof(types)];
-	bool	  nulls[lengthof(types)] = {false};
-	JobAccess access;
-
-	values[0] = Int64GetDatum(job->id);
-	values[1] = Int32GetDatum(part->number);
-	values[2] = CStringGetTextDatum(result->file);
-	values[3] = Int64GetDatum(result->rows);
-	values[4] = Int64GetDatum((int64) result->plain.bytes);
-	values[5] = Int64GetDatum((int64) result->stored.bytes);
-	values[6] = Int64GetDatum((int64) result->plain.crc);
-	nulls[6] = job->encrypt_to != NIL;
-	values[7] =
-		CStringGetTextDatum(checksum_to_text(&result->stored.checksum));
-	values[8] = CStringGetTextDatum(result->snapshot);
-	values[9] = LSNGetDatum(result->lsn);
-	values[10] = result->stamp ? CStringGetTextDatum(result->stamp) : 0;
-	nulls[10] = result->stamp == NULL;
-	values[11] = result->reason ? CStringGetTextDatum(result->reason) : 0;
-	nulls[11] = result->reason == NULL;
-	values[12] = Int64GetDatum(result->made_null);
+	FinishedPart row = {
+		.file = result->file,
+		.rows = result->rows,
+		.bytes = (int64) result->plain.bytes,
+		.bytes_stored = (int64) result->stored.bytes,
+		.crc32c = job->encrypt_to != NIL ? -1 : (int64) result->plain.crc,
+		.checksum = result->stored.checksum,
+		.made_null = result->made_null,
+		.snapshot = unconstify(char *, result->snapshot),
+		.lsn = result->lsn,
+		.stamp = result->stamp,
+		.reason = unconstify(char *, result->reason)};
+	RowArguments   arguments = {0};
+	StringInfoData sql;
+	JobAccess	   access;
 
 	job_access_begin(&access);
-	if (job_query("UPDATE outflow.part SET state = 'done', file = $3, "
-				  "rows = $4, bytes = $5, bytes_stored = $6, crc32c = $7, "
-				  "checksum = $8, snapshot = $9, lsn = $10, stamp = $11, "
-				  "reason = $12, made_null = $13, redone = file IS NOT NULL, "
-				  "location = NULL, "
-				  "attempts = attempts + 1, error = NULL "
-				  "WHERE job = $1 AND part = $2",
-				  lengthof(types), types, values, nulls) != 1)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("part %d of export job " INT64_FORMAT
-							   " does not exist any more",
-							   part->number, job->id)));
+	row_argument(&arguments, INT8OID, Int64GetDatum(job->id));
+	row_argument(&arguments, INT4OID, Int32GetDatum(part->number));
+	row_arguments(&arguments, &part_table, FIELD_RESULT, &row);
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "UPDATE outflow.part SET state = 'done', "
+								 "redone = file IS NOT NULL, "
+								 "location = NULL, attempts = attempts + 1, "
+								 "error = NULL, ");
+	row_assignments(&sql, &part_table, FIELD_RESULT, 3);
+	appendStringInfoString(&sql, " WHERE job = $1 AND part = $2");
+	if (row_query(sql.data, &arguments) != 1)
+		report_missing_part(job, part);
 	job_access_end(&access);
 	ForceSyncCommit();
 }
@@ -190,10 +262,7 @@ part_carried(const Job *job, const PlannedPart *part, bool referenced)
 				  "error = NULL "
 				  "WHERE job = $1 AND part = $2",
 				  lengthof(types), types, values, NULL) != 1)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("part %d of export job " INT64_FORMAT
-							   " does not exist any more",
-							   part->number, job->id)));
+		report_missing_part(job, part);
 	job_access_end(&access);
 	ForceSyncCommit();
 }
@@ -216,65 +285,20 @@ part_failed(int64 job, int part, const char *error)
 	job_access_end(&access);
 }
 
-static FinishedPart *
-part_from_row(uint64 row, MemoryContext context)
-{
-	MemoryContext old = MemoryContextSwitchTo(context);
-	FinishedPart *part = palloc0_object(FinishedPart);
-	char		 *text;
-
-	part->plan.number = (int) job_field_int(row, 1, 0);
-	part->plan.source = (int) job_field_int(row, 2, 0);
-	part->plan.relid = (Oid) job_field_int(row, 3, 0);
-	part->name = pstrdup(job_field(row, 4));
-	part->plan.first_block = (BlockNumber) job_field_int(row, 5, 0);
-	part->plan.end_block = (BlockNumber) job_field_int(row, 6, 0);
-	part->done = strcmp(job_field(row, 7), "done") == 0;
-	text = job_field(row, 8);
-	part->file = text ? pstrdup(text) : NULL;
-	part->rows = job_field_int(row, 9, 0);
-	part->bytes = job_field_int(row, 10, 0);
-	part->bytes_stored = job_field_int(row, 11, 0);
-	part->crc32c = job_field_int(row, 12, -1);
-	text = job_field(row, 13);
-	if (text)
-		checksum_from_text(text, &part->checksum);
-	text = job_field(row, 14);
-	part->stamp = text ? pstrdup(text) : NULL;
-	text = job_field(row, 15);
-	part->reason = text ? pstrdup(text) : NULL;
-	text = job_field(row, 16);
-	part->location = text ? pstrdup(text) : NULL;
-	part->made_null = job_field_int(row, 17, 0);
-	MemoryContextSwitchTo(old);
-	return part;
-}
-
 static List *
 load_parts(int64 job, int part)
 {
 	MemoryContext context = CurrentMemoryContext;
-	const Oid	  types[] = {INT8OID, INT4OID};
-	const Datum	  values[] = {Int64GetDatum(job), Int32GetDatum(part)};
-	List		 *parts = NIL;
-	uint64		  count;
+	RowArguments  arguments = {0};
+	List		 *parts;
 	JobAccess	  access;
 
+	row_argument(&arguments, INT8OID, Int64GetDatum(job));
+	row_argument(&arguments, INT4OID, Int32GetDatum(part));
 	job_access_begin(&access);
-	count = job_query("SELECT part, source, relation, name, first_block, "
-					  "end_block, state, file, rows, bytes, bytes_stored, "
-					  "crc32c, checksum, stamp, reason, location, made_null "
-					  "FROM outflow.part "
-					  "WHERE job = $1 AND ($2 < 0 OR part = $2) ORDER BY part",
-					  lengthof(types), types, values, NULL);
-	for (uint64 i = 0; i < count; i++)
-	{
-		FinishedPart *found = part_from_row(i, context);
-		MemoryContext old = MemoryContextSwitchTo(context);
-
-		parts = lappend(parts, found);
-		MemoryContextSwitchTo(old);
-	}
+	parts = row_select(&part_table,
+					   "job = $1 AND ($2 < 0 OR part = $2) ORDER BY part",
+					   &arguments, context);
 	job_access_end(&access);
 	return parts;
 }

@@ -66,7 +66,7 @@ describe_output(const Job *job, const JobSource *source, RowShape *shape)
 	/* other formats are the same under all settings */
 	if (!job->row_format->canonical_settings)
 		append_items(&text, job->settings);
-	append_item(&text, manifest_describe(shape));
+	append_item(&text, plan_describe(shape));
 	append_item(&text, source->filter ? source->filter : "");
 	return text.data;
 }

@@ -36,17 +36,6 @@ describe_part(PartScan *scan)
 			 unconstify(char *, scan->result->snapshot));
 }
 
-char *
-part_file(const Job *job, const PlannedPart *part)
-{
-	JobSource *source = list_nth(job->sources, part->source);
-
-	return psprintf("%s%spart-%06d.%s%s%s", source->folder,
-					source->folder[0] ? "/" : "", part->number,
-					job->row_format->extension, job->compress->extension,
-					job->encrypt_to != NIL ? ".age" : "");
-}
-
 /* Builds the chain from its end and opens the encoder in front of it. */
 static void
 open_chain(PartScan *scan)

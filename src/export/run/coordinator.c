@@ -11,7 +11,6 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
-#include "replication/logicallauncher.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
@@ -20,7 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
-#include "export/export.h"
+#include "export/run/launch.h"
 #include "export/run/shared.h"
 #include "failpoint.h"
 
@@ -30,15 +29,6 @@
 /* How often one that is told to end tries to say how its job stands. */
 #define LAST_TRIES	  100
 #define LAST_PAUSE_MS 10
-
-/* The coordinator and one worker. */
-#define MIN_PROCESSES 2
-
-typedef struct CoordinatorArgs
-{
-	Oid database;
-	Oid owner;
-} CoordinatorArgs;
 
 typedef struct Coordinator
 {
@@ -58,47 +48,6 @@ typedef struct Coordinator
 } Coordinator;
 
 PGDLLEXPORT void outflow_coordinator_main(Datum arg);
-
-bool
-coordinator_start(const Job *job, BackgroundWorkerHandle **handle)
-{
-	BackgroundWorker worker = {0};
-	CoordinatorArgs	 args = {MyDatabaseId, job->owner};
-
-	snprintf(worker.bgw_name, BGW_MAXLEN, "outflow job " INT64_FORMAT,
-			 job->id);
-	strlcpy(worker.bgw_type, "outflow coordinator", BGW_MAXLEN);
-	strlcpy(worker.bgw_library_name, "outflow", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "outflow_coordinator_main", BGW_MAXLEN);
-	worker.bgw_flags =
-		BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_main_arg = Int64GetDatum(job->id);
-	worker.bgw_notify_pid = handle ? MyProcPid : 0;
-	memcpy(worker.bgw_extra, &args, sizeof(args));
-	return RegisterDynamicBackgroundWorker(&worker, handle);
-}
-
-void
-coordinator_check_room(void)
-{
-	/* those that are always in use: the server's own launcher, and ours */
-	int taken = (max_logical_replication_workers > 0 ? 1 : 0) +
-				(export_has_launcher() ? 1 : 0);
-
-	if (max_worker_processes - taken < MIN_PROCESSES)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-			 errmsg("this server has too few background workers for an "
-					"export"),
-			 errdetail("An export needs %d, and max_worker_processes is %d, "
-					   "of which launchers have %d.",
-					   MIN_PROCESSES, max_worker_processes, taken),
-			 errhint("Increase max_worker_processes, or export with "
-					 "workers => 0.")));
-}
 
 static void
 coordinator_exit(int code, Datum arg)
@@ -131,8 +80,9 @@ start_workers(Coordinator *coordinator)
 	{
 		MemoryContext old = MemoryContextSwitchTo(coordinator->context);
 		int			  number = coordinator->nworkers;
-		bool started = worker_start(shared, dsm_segment_handle(segment),
-									number, &coordinator->workers[number]);
+		bool		  started =
+			launch_worker(shared->job, number, dsm_segment_handle(segment),
+						  &coordinator->workers[number]);
 
 		MemoryContextSwitchTo(old);
 		if (!started)

@@ -14,7 +14,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "export/job/job.h"
+#include "export/run/part_run.h"
 
 typedef struct InlineFiles
 {
@@ -61,14 +61,36 @@ restart_reading(void)
 	SPI_commit();
 }
 
+/* All of it is one transaction. */
 static void
-export_all(Job *job, const ExportPlan *plan, Destination *root)
+inline_stay(void *arg)
 {
+}
+
+static Snapshot
+inline_begin_reading(void *arg)
+{
+	const ExportPlan *plan = arg;
+
+	PushActiveSnapshot(plan->snapshot);
+	return plan->snapshot;
+}
+
+static void
+inline_end_reading(void *arg)
+{
+	PopActiveSnapshot();
+}
+
+static void
+export_all(Job *job, ExportPlan *plan, Destination *root)
+{
+	static const PartTransactions transactions = {
+		inline_stay, inline_stay, inline_begin_reading, inline_end_reading};
 	Throttle	throttle;
 	bool		never = false;
 	PartContext context = {.job = job,
 						   .root = root,
-						   .snapshot = plan->snapshot,
 						   .snapshot_text = plan->snapshot_text,
 						   .throttle = &throttle,
 						   .stop = &never};
@@ -79,21 +101,9 @@ export_all(Job *job, const ExportPlan *plan, Destination *root)
 		MemoryContext part_context =
 			AllocSetContextCreate(CurrentMemoryContext, "outflow export part",
 								  ALLOCSET_DEFAULT_SIZES);
-		MemoryContext old = MemoryContextSwitchTo(part_context);
-		PlannedPart	 *part = &plan->parts[i];
-		FinishedPart *candidate = part_load(job->id, part->number);
-		PartResult	  result;
-		bool		  carried;
 
 		CHECK_FOR_INTERRUPTS();
-		PushActiveSnapshot(plan->snapshot);
-		carried = carry_or_export(&context, part, candidate, &result);
-		PopActiveSnapshot();
-		if (carried)
-			part_carried(job, part, carry_refers(job, candidate));
-		else
-			part_checkpoint(job, part, &result);
-		MemoryContextSwitchTo(old);
+		part_run(&context, &plan->parts[i], part_context, &transactions, plan);
 		MemoryContextDelete(part_context);
 	}
 }
@@ -112,8 +122,8 @@ run_inline(Job *job)
 	job_insert(job);
 	(void) job_lock_exclude(job->id);
 	job_set_state(job->id, JOB_RUNNING, NULL);
-	parts_record(job, plan->parts, plan->nparts);
-	job_record_plan(job, plan->snapshot_text, plan->lsn, plan->nparts);
+	plan_record(job, plan->parts, plan->nparts, plan->snapshot_text,
+				plan->lsn);
 
 	files.root = destination_open(job, DESTINATION_CREATE);
 	destination_check_empty(files.root, job, false);

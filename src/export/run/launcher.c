@@ -29,8 +29,9 @@
 #include "compat.h"
 #include "export/export.h"
 #include "export/job/job.h"
+#include "export/run/launch.h"
 
-/* Between tries to get a free background worker, and after a crash. */
+/* Between tries to get a free background worker. */
 #define PAUSE_S 1
 
 /*
@@ -42,40 +43,12 @@
 PGDLLEXPORT void outflow_launcher_main(Datum arg);
 PGDLLEXPORT void outflow_queue_main(Datum arg);
 
-static void
-describe(BackgroundWorker *worker, const char *name, const char *function)
-{
-	memset(worker, 0, sizeof(BackgroundWorker));
-	snprintf(worker->bgw_name, BGW_MAXLEN, "outflow %s", name);
-	snprintf(worker->bgw_type, BGW_MAXLEN, "outflow %s", name);
-	strlcpy(worker->bgw_library_name, "outflow", BGW_MAXLEN);
-	strlcpy(worker->bgw_function_name, function, BGW_MAXLEN);
-	worker->bgw_flags =
-		BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
-}
-
-/* Set in the postmaster, of which every process has a copy. */
-static bool registered = false;
-
 void
 export_register_launcher(void)
 {
-	BackgroundWorker worker;
-
 	/* pg_upgrade wants a server that does nothing by itself */
-	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
-		return;
-	describe(&worker, "launcher", "outflow_launcher_main");
-	worker.bgw_restart_time = PAUSE_S;
-	RegisterBackgroundWorker(&worker);
-	registered = true;
-}
-
-bool
-export_has_launcher(void)
-{
-	return registered;
+	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
+		launch_at_start();
 }
 
 static List *
@@ -137,14 +110,9 @@ wait_for_end(BackgroundWorkerHandle *handle)
 static void
 visit(Oid database)
 {
-	BackgroundWorker		worker;
 	BackgroundWorkerHandle *handle;
 
-	describe(&worker, "queue", "outflow_queue_main");
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_main_arg = ObjectIdGetDatum(database);
-	worker.bgw_notify_pid = MyProcPid;
-	while (!RegisterDynamicBackgroundWorker(&worker, &handle))
+	while (!launch_queue(database, &handle))
 		rest(PAUSE_S);
 	if (!wait_for_end(handle))
 		TerminateBackgroundWorker(handle);

@@ -16,6 +16,7 @@
 
 #include "export/job/job.h"
 #include "export/job/job_access.h"
+#include "export/run/launch.h"
 
 PG_FUNCTION_INFO_V1(outflow_run_queue);
 PGDLLEXPORT Datum outflow_run_queue(PG_FUNCTION_ARGS);
@@ -35,9 +36,7 @@ static List *pending = NIL;
 static bool
 start(const QueuedJob *queued)
 {
-	Job job = {.id = queued->id, .owner = queued->owner};
-
-	return coordinator_start(&job, NULL);
+	return launch_coordinator(queued->id, queued->owner, NULL);
 }
 
 /*

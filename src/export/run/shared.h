@@ -105,8 +105,4 @@ extern void shared_set_error(JobShared *shared, const JobError *error,
 extern void shared_wake_coordinator(JobShared *shared);
 extern void shared_wake_workers(JobShared *shared);
 
-/* The entry of background workers; see worker.c. */
-extern bool worker_start(JobShared *shared, dsm_handle handle, int number,
-						 BackgroundWorkerHandle **worker);
-
 #endif /* OUTFLOW_SHARED_H */

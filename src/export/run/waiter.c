@@ -21,6 +21,7 @@
 #include "utils/wait_event.h"
 
 #include "export/job/job.h"
+#include "export/run/launch.h"
 
 /* libpq/libpq.h declares it, but needs Kerberos' header files for that */
 extern bool pq_check_connection(void);
@@ -147,7 +148,7 @@ static void
 start_coordinator(Waiter *waiter, const Job *job)
 {
 	MemoryContext old = MemoryContextSwitchTo(waiter->context);
-	bool		  started = coordinator_start(job, &waiter->handle);
+	bool started = launch_coordinator(job->id, job->owner, &waiter->handle);
 
 	MemoryContextSwitchTo(old);
 	if (started)

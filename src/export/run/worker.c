@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 
 #include "compat.h"
+#include "export/run/part_run.h"
 #include "export/run/shared.h"
 #include "failpoint.h"
 
@@ -47,27 +48,6 @@ typedef struct ExportWorker
 } ExportWorker;
 
 PGDLLEXPORT void outflow_worker_main(Datum arg);
-
-bool
-worker_start(JobShared *shared, dsm_handle handle, int number,
-			 BackgroundWorkerHandle **started)
-{
-	BackgroundWorker worker = {0};
-
-	snprintf(worker.bgw_name, BGW_MAXLEN,
-			 "outflow job " INT64_FORMAT " worker %d", shared->job, number);
-	strlcpy(worker.bgw_type, "outflow worker", BGW_MAXLEN);
-	strlcpy(worker.bgw_library_name, "outflow", BGW_MAXLEN);
-	strlcpy(worker.bgw_function_name, "outflow_worker_main", BGW_MAXLEN);
-	worker.bgw_flags =
-		BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
-	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	worker.bgw_main_arg = UInt32GetDatum(handle);
-	worker.bgw_notify_pid = MyProcPid;
-	memcpy(worker.bgw_extra, &number, sizeof(number));
-	return RegisterDynamicBackgroundWorker(&worker, started);
-}
 
 /* However a part's attempt ends, its unfinished file goes with its memory. */
 static void
@@ -136,43 +116,29 @@ record_plan(ExportWorker *worker)
 	if (!pg_atomic_compare_exchange_u32(&worker->shared->recorder, &nobody, 1))
 		return;
 	StartTransactionCommand();
-	parts_record(worker->job, shared_parts(plan), plan->nparts);
-	job_record_plan(worker->job, shared_snapshot_text(plan), plan->lsn,
-					plan->nparts);
+	plan_record(worker->job, shared_parts(plan), plan->nparts,
+				shared_snapshot_text(plan), plan->lsn);
 	FAILPOINT("plan-commit");
 	CommitTransactionCommand();
 	shared_set_phase(worker->shared, PHASE_EXPORTING);
 }
 
-/* Whether an earlier run or the base has finished the part. */
-static FinishedPart *
-load_candidate(ExportWorker *worker, const PlannedPart *part)
+static void
+worker_begin(void *arg)
 {
-	FinishedPart *candidate;
-	MemoryContext old;
-
-	if (part->candidate < 0)
-		return NULL;
 	StartTransactionCommand();
-	old = MemoryContextSwitchTo(worker->part_context);
-	candidate = part_load(worker->job->id, part->number);
-	MemoryContextSwitchTo(old);
-	CommitTransactionCommand();
-	return candidate;
 }
 
-/* Reads the part under the job's snapshot; true if an earlier one still holds */
-static bool
-read_part(ExportWorker *worker, const PlannedPart *part,
-		  const FinishedPart *candidate, PartResult *result)
+static void
+worker_commit(void *arg)
 {
-	bool		  carried;
-	PartContext	  context = {.job = worker->job,
-							 .root = worker->root,
-							 .snapshot_text = shared_snapshot_text(worker->plan),
-							 .throttle = &worker->shared->throttle,
-							 .stop = &worker->shared->stop};
-	MemoryContext old;
+	CommitTransactionCommand();
+}
+
+static Snapshot
+worker_begin_reading(void *arg)
+{
+	ExportWorker *worker = arg;
 
 	settings_reload();
 	StartTransactionCommand();
@@ -181,11 +147,13 @@ read_part(ExportWorker *worker, const PlannedPart *part,
 	RestoreTransactionSnapshot(RestoreSnapshot(shared_snapshot(worker->plan)),
 							   worker->shared->coordinator);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	context.snapshot = GetActiveSnapshot();
+	return GetActiveSnapshot();
+}
 
-	old = MemoryContextSwitchTo(worker->part_context);
-	carried = carry_or_export(&context, part, candidate, result);
-	MemoryContextSwitchTo(old);
+static void
+worker_end_reading(void *arg)
+{
+	ExportWorker *worker = arg;
 
 	/* only then were all parts read under the same locks and snapshot */
 	if (worker->shared->coordinator_gone)
@@ -193,35 +161,24 @@ read_part(ExportWorker *worker, const PlannedPart *part,
 						errmsg("the job's coordinator has ended")));
 	PopActiveSnapshot();
 	CommitTransactionCommand();
-	return carried;
 }
 
 static void
 export_part(void *arg)
 {
-	ExportWorker	  *worker = arg;
-	const PlannedPart *part = worker->part;
-	PartResult		   result;
-	FinishedPart	  *candidate;
-	bool			   carried;
-	MemoryContext	   old;
+	static const PartTransactions transactions = {
+		worker_begin, worker_commit, worker_begin_reading, worker_end_reading};
+	ExportWorker *worker = arg;
+	PartContext	  context = {.job = worker->job,
+							 .root = worker->root,
+							 .snapshot_text = shared_snapshot_text(worker->plan),
+							 .throttle = &worker->shared->throttle,
+							 .stop = &worker->shared->stop};
 
 	worker->part_context = AllocSetContextCreate(
 		worker->context, "outflow export part", ALLOCSET_DEFAULT_SIZES);
-	candidate = load_candidate(worker, part);
-	carried = read_part(worker, part, candidate, &result);
-
-	if (carried)
-		FAILPOINT("part-carried");
-	StartTransactionCommand();
-	old = MemoryContextSwitchTo(worker->part_context);
-	if (carried)
-		part_carried(worker->job, part, carry_refers(worker->job, candidate));
-	else
-		part_checkpoint(worker->job, part, &result);
-	MemoryContextSwitchTo(old);
-	FAILPOINT("checkpoint-commit");
-	CommitTransactionCommand();
+	part_run(&context, worker->part, worker->part_context, &transactions,
+			 worker);
 	FAILPOINT("checkpoint-committed");
 	pgstat_report_stat(false);
 

@@ -1,0 +1,72 @@
+/*
+ * plan_record.c
+ *		A plan becomes the job's: its parts, its moment, the tables' columns.
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "miscadmin.h"
+#include "utils/rel.h"
+
+#include "export/job/job.h"
+
+static void
+describe_text(StringInfo out, const char *text)
+{
+	JsonStyle style = json_style_default();
+
+	json_string(out, &style, text, strlen(text));
+}
+
+char *
+plan_describe(RowShape *shape)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, '[');
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+
+		appendStringInfoString(&out, i > 0 ? ", {\"name\": " : "{\"name\": ");
+		describe_text(&out, column->name);
+		appendStringInfoString(&out, ", \"type\": ");
+		describe_text(&out, type_shape_name(&column->type));
+		appendStringInfo(&out, ", \"nullable\": %s}",
+						 column->not_null ? "false" : "true");
+	}
+	appendStringInfoChar(&out, ']');
+	return out.data;
+}
+
+static void
+record_definition(const Job *job, const JobSource *source)
+{
+	Relation  rel = table_open(source->relid, AccessShareLock);
+	RowShape *shape =
+		source_shape(rel, source, job->row_format, CurrentMemoryContext);
+
+	job_record_definition(job->id, source->number, plan_describe(shape));
+	row_shape_free(shape);
+	table_close(rel, NoLock);
+}
+
+void
+plan_record(const Job *job, const PlannedPart *parts, int nparts,
+			const char *snapshot, XLogRecPtr lsn)
+{
+	PinnedSettings *pinned;
+	ListCell	   *cell;
+
+	parts_record(job, parts, nparts);
+	job_record_plan(job->id, snapshot, lsn, nparts);
+	/* names of types are told as the parts' signatures have them */
+	pinned = settings_pin_canonical(CurrentMemoryContext);
+	foreach (cell, job->sources)
+	{
+		CHECK_FOR_INTERRUPTS();
+		record_definition(job, lfirst(cell));
+	}
+	settings_unpin(pinned);
+}

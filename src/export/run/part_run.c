@@ -1,0 +1,48 @@
+/*
+ * part_run.c
+ *		One part, from the candidate that it may have to its checkpoint.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "export/run/part_run.h"
+#include "failpoint.h"
+
+void
+part_run(PartContext *context, const PlannedPart *part, MemoryContext memory,
+		 const PartTransactions *transactions, void *arg)
+{
+	const Job	 *job = context->job;
+	FinishedPart *candidate = NULL;
+	PartResult	  result;
+	bool		  carried;
+	MemoryContext old;
+
+	if (part->candidate >= 0)
+	{
+		transactions->begin(arg);
+		old = MemoryContextSwitchTo(memory);
+		candidate = part_load(job->id, part->number);
+		MemoryContextSwitchTo(old);
+		transactions->commit(arg);
+	}
+
+	context->snapshot = transactions->begin_reading(arg);
+	old = MemoryContextSwitchTo(memory);
+	carried = carry_or_export(context, part, candidate, &result);
+	MemoryContextSwitchTo(old);
+	transactions->end_reading(arg);
+	if (carried)
+		FAILPOINT("part-carried");
+
+	transactions->begin(arg);
+	old = MemoryContextSwitchTo(memory);
+	if (carried)
+		part_carried(job, part, carry_refers(job, candidate));
+	else
+		part_checkpoint(job, part, &result);
+	MemoryContextSwitchTo(old);
+	FAILPOINT("checkpoint-commit");
+	transactions->commit(arg);
+}
