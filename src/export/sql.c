@@ -87,6 +87,8 @@ check_destination(Job *job)
 	root = destination_open(job, DESTINATION_PROBE);
 	if (root == NULL)
 		return;
+	/* what is open can't be exchanged any more */
+	job->location = pstrdup(root->location);
 	destination_check_empty(root, job, true);
 	root->driver->check_writable(root);
 	root->driver->close(root);

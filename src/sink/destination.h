@@ -31,6 +31,7 @@ typedef struct Destination
 {
 	const DestinationDriver *driver;
 	const char				*path; /* as messages name it */
+	const char *location;		   /* as locate does, but of what is open */
 } Destination;
 
 typedef enum DestinationMode

@@ -211,6 +211,8 @@ extern void job_end_waiting(int64 id, const char *text);
 /* Counts an error after which a part, or with -1 the job, is tried again. */
 extern void job_set_retry(int64 id, int part, const char *waiting_for,
 						  const char *error);
+/* Where the destination was found when it was opened. */
+extern void job_set_location(int64 id, const char *location);
 extern void job_set_publishing(int64 id, bool publishing);
 extern void job_set_slot(const Job *job, bool ready);
 /* What a plan decided. */

@@ -341,3 +341,16 @@ job_waits(int64 id)
 	job_access_end(&access);
 	return text;
 }
+
+void
+job_set_location(int64 id, const char *location)
+{
+	const Oid	types[] = {INT8OID, TEXTOID};
+	const Datum values[] = {Int64GetDatum(id), CStringGetTextDatum(location)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET location = $2 WHERE job = $1",
+					 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+}

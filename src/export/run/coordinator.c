@@ -202,6 +202,13 @@ prepare(void *arg)
 	old = begin_attempt(coordinator);
 	job_derive(job);
 	coordinator->root = destination_open(job, DESTINATION_CREATE);
+	/* directories may have been exchanged since the job was made */
+	if (strcmp(coordinator->root->location, job->location) != 0)
+	{
+		job->location = pstrdup(coordinator->root->location);
+		job_set_location(job->id, job->location);
+		destination_check_free(job, true);
+	}
 	kept = ownership_open(job, coordinator->root, false);
 	coordinator->root->driver->sweep(coordinator->root);
 	coordinator->complete = is_complete(coordinator);

@@ -60,6 +60,7 @@ file_destination_open(const char *place, const char *limit,
 	self = palloc0_object(FileDestination);
 	self->base.driver = &file_driver;
 	self->base.path = file_root_path(root);
+	self->base.location = file_real_path(root->dir->fd, self->base.path);
 	self->root = root;
 	return &self->base;
 }

@@ -185,7 +185,7 @@ memory_open(const char *place, const char *limit, DestinationMode mode)
 	MemoryDestination *self = palloc0_object(MemoryDestination);
 
 	self->base.driver = &memory_driver;
-	self->base.path = pstrdup(place);
+	self->base.path = self->base.location = pstrdup(place);
 	sink_guard(release, self);
 	if (mode != DESTINATION_CREATE &&
 		self->base.driver->list(&self->base, "", NULL) == NIL)
