@@ -24,8 +24,8 @@ void
 launch_check_room(void)
 {
 	/* those that are always in use: the server's own launcher, and ours */
-	int taken = (max_logical_replication_workers > 0 ? 1 : 0) +
-				(has_launcher ? 1 : 0);
+	int taken =
+		(max_logical_replication_workers > 0 ? 1 : 0) + (has_launcher ? 1 : 0);
 
 	if (max_worker_processes - taken < MIN_PROCESSES)
 		ereport(
