@@ -7,6 +7,7 @@
 
 #include "access/xlogdefs.h"
 #include "encode/encode.h"
+#include "export/job/error.h"
 #include "executor/tuptable.h"
 #include "export/proof/stamp.h"
 #include "nodes/pg_list.h"
@@ -42,38 +43,6 @@ extern const char *settings_export_root(void);
 extern void rights_check_owner(Oid owner);
 /* The same for the current user, who must be that owner, and their files. */
 extern void rights_check_running(Oid owner);
-
-/* ---- error.c: an error on its way to another process */
-
-#define ERROR_TEXT_SIZE 1024
-typedef struct JobError
-{
-	int	 code; /* SQLSTATE; 0 for none */
-	char message[ERROR_TEXT_SIZE];
-	char detail[ERROR_TEXT_SIZE];
-	char hint[ERROR_TEXT_SIZE];
-	char context[ERROR_TEXT_SIZE]; /* where in the table */
-} JobError;
-
-/* Into a member of it; NULL is "". */
-extern void error_text_copy(char *dst, const char *src);
-extern void error_set(JobError *error, int code, const char *message,
-					  const char *detail, const char *hint,
-					  const char *context);
-
-/* Message and context, for where one text must do. */
-extern char *error_line(const JobError *error);
-
-/*
- * Runs body.  An ERROR in it is logged and copied; then cleanup runs and the
- * transaction is aborted, in this order.  Returns whether all went well.
- */
-typedef void (*GuardedBody)(void *arg);
-extern bool guarded_run(GuardedBody body, GuardedBody cleanup, void *arg,
-						JobError *error);
-/* The same for the errors whose SQLSTATE is wanted; others are thrown on. */
-extern bool guarded_run_if(bool (*wanted)(int code), GuardedBody body,
-						   GuardedBody cleanup, void *arg, JobError *error);
 
 /* ---- retry.c: what is tried again */
 
