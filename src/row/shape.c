@@ -104,8 +104,9 @@ row_shape_build(Relation rel, ColumnFilter filter, void *arg,
 			 RelationGetNamespace(rel));
 	shape->name = pstrdup(RelationGetRelationName(rel));
 	row_shape_columns(shape, filter, arg);
-	shape_keys(shape, rel);
 	MemoryContextSwitchTo(old);
+	/* outside: what scans of catalogs free would stay as holes in the context */
+	shape_keys(shape, rel);
 
 	/* until here an error frees the half-built shape with the caller's
 	 * context */
