@@ -19,6 +19,16 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
+#include "export/export_settings.h"
+#include "export/job/job.h"
+#include "export/part/part_check.h"
+#include "export/job/part_table.h"
+#include "export/plan/source.h"
+#include "export/plan/plan.h"
+#include "export/part/part.h"
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
+#include "export/run/run.h"
 #include "export/run/launch.h"
 #include "export/run/shared.h"
 #include "failpoint.h"
@@ -198,7 +208,7 @@ prepare(void *arg)
 
 	StartTransactionCommand();
 	/* the owner's rights, which may have been others at the submission */
-	source_check_server();
+	rights_check_server();
 	old = begin_attempt(coordinator);
 	job_derive(job);
 	coordinator->root = destination_open(job, DESTINATION_CREATE);

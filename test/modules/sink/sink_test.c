@@ -240,9 +240,9 @@ sink_read_file(PG_FUNCTION_ARGS)
 	file_temp_remove(root);
 	if (!found)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(
-		psprintf(UINT64_FORMAT " %08X %s", plain.bytes, plain.crc,
-				 checksum_hex(&plain.checksum))));
+	PG_RETURN_TEXT_P(
+		cstring_to_text(psprintf(UINT64_FORMAT " %08X %s", plain.bytes,
+								 plain.crc, checksum_hex(&plain.checksum))));
 }
 
 /* sink_open_root(path, export_root, create, missing_ok): the path it took */
