@@ -132,6 +132,7 @@ OBJS = \
 	src/export/run/part_run.o \
 	src/export/run/worker.o \
 	src/export/run/coordinator.o \
+	src/export/run/worker_pool.o \
 	src/export/run/queue.o \
 	src/export/run/launcher.o \
 	src/export/run/waiter.o \
