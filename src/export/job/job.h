@@ -78,6 +78,7 @@ typedef struct ExportOptions
 	bool				  overwrite;
 	bool				  row_security; /* rows may be hidden */
 	int					  carry;		/* CarryMode */
+	int					  mode;			/* of files; 0 for what is usual */
 	const ChecksumMethod *checksum;		/* of the stored bytes */
 } ExportOptions;
 

@@ -20,8 +20,8 @@
 #include "export/proof/validity.h"
 
 /* Options that decide where files go, not what is in them. */
-static const char *const options_without_effect[] = {"carry", "checksum",
-													 "overwrite", "publish"};
+static const char *const options_without_effect[] = {
+	"carry", "checksum", "mode", "overwrite", "publish"};
 
 static void
 append_item(StringInfo text, const char *item)
