@@ -21,6 +21,7 @@ typedef struct RawOptions
 	bool  header;
 	bool  overwrite;
 	bool  row_security;
+	int	  base;
 	int	  carry;
 	char *checksum;
 	char *delimiter;
@@ -39,8 +40,12 @@ typedef struct RawOptions
 static const OptionChoice carry_modes[] = {
 	{"link", CARRY_LINK}, {"reference", CARRY_REFERENCE}, {NULL}};
 
+/* argument "base" has the others */
+static const OptionChoice bases[] = {{"last", true}, {NULL}};
+
 static const OptionSpec table[] = {
 	{"as", OPTION_LIST, offsetof(RawOptions, as)},
+	{"base", OPTION_ENUM, offsetof(RawOptions, base), NULL, 0, 0, bases},
 	{"carry", OPTION_ENUM, offsetof(RawOptions, carry), "link", 0, 0,
 	 carry_modes},
 	{"checksum", OPTION_STRING, offsetof(RawOptions, checksum), "xxh128"},
@@ -202,6 +207,7 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->overwrite = raw.overwrite;
 	options->row_security = raw.row_security;
 	options->carry = raw.carry;
+	options->base_is_last = raw.base;
 	options->mode = mode_of(raw.mode);
 	options->checksum = checksum_parse(raw.checksum);
 	options->row.header = raw.header;

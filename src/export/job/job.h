@@ -77,6 +77,7 @@ typedef struct ExportOptions
 	RowFormatOptions	  row; /* as the format takes them */
 	bool				  overwrite;
 	bool				  row_security; /* rows may be hidden */
+	bool				  base_is_last; /* see job_find_base() */
 	int					  carry;		/* CarryMode */
 	int					  mode;			/* of files; 0 for what is usual */
 	const ChecksumMethod *checksum;		/* of the stored bytes */
@@ -198,6 +199,12 @@ extern void job_delete(int64 id);
  * 0 for none.  begun: only those that have begun to use it.
  */
 extern int64 job_at_location(const char *location, int64 except, bool begun);
+/*
+ * The owner's last finished job of the same format, in a directory beside this
+ * one's, that has one of its tables; first of all one that has the same tables,
+ * columns and filters.  0 for none.  It stays to the end of the transaction.
+ */
+extern int64 job_find_base(const Job *job);
 /* A job with parts that refer to files there, or beneath; 0 for none. */
 extern int64 job_referring_to(const char *location, int64 except);
 typedef struct JobProgress
@@ -377,6 +384,7 @@ extern void planned_check(const JobSource *source, Relation root,
 
 /* Each of them opened and checked. */
 extern List *sources_of_tables(Datum tables, bool may_hide);
+extern List *sources_of_schema(Oid schema, bool may_hide);
 extern List *sources_of_publication(const char *publication, bool may_hide);
 /* Errors if two of them would export the same rows. */
 extern void sources_check_apart(const List *sources);
