@@ -40,7 +40,6 @@ PG_FUNCTION_INFO_V1(sink_publish);
 PG_FUNCTION_INFO_V1(sink_remove);
 PG_FUNCTION_INFO_V1(sink_list);
 PG_FUNCTION_INFO_V1(sink_temp);
-PG_FUNCTION_INFO_V1(sink_free_bytes);
 PG_FUNCTION_INFO_V1(sink_open_files);
 PG_FUNCTION_INFO_V1(sink_limit_file_size);
 
@@ -55,7 +54,6 @@ extern PGDLLEXPORT Datum sink_publish(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_remove(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_list(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_temp(PG_FUNCTION_ARGS);
-extern PGDLLEXPORT Datum sink_free_bytes(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_open_files(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_limit_file_size(PG_FUNCTION_ARGS);
 
@@ -377,15 +375,6 @@ sink_temp(PG_FUNCTION_ARGS)
 	else if (strcmp(what, "remove") == 0)
 		file_temp_remove(root);
 	PG_RETURN_VOID();
-}
-
-Datum
-sink_free_bytes(PG_FUNCTION_ARGS)
-{
-	FileRoot *root =
-		file_root_open(text_argument(fcinfo, 0), NULL, 0, FILE_MODE_PRIVATE);
-
-	PG_RETURN_INT64(file_root_free_bytes(root));
 }
 
 /* sink_open_files(dir): how many descriptors this backend has there */
