@@ -22,6 +22,7 @@
 #include "export/part/part.h"
 #include "compat.h"
 #include "export/arguments.h"
+#include "export/export_destination.h"
 #include "export/job/job_access.h"
 #include "option.h"
 
