@@ -13,6 +13,12 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "export/export_settings.h"
+#include "export/export_options.h"
+#include "export/job/job.h"
+#include "export/plan/source.h"
+#include "export/plan/plan.h"
+#include "export/part/part.h"
 #include "compat.h"
 #include "export/arguments.h"
 #include "export/job/job_access.h"

@@ -5,8 +5,8 @@
 #ifndef OUTFLOW_ARGUMENTS_H
 #define OUTFLOW_ARGUMENTS_H
 
-#include "export/job/job.h"
 #include "fmgr.h"
+#include "export/job/job.h"
 
 /*
  * The arguments of a call for many tables, as outflow.export() has them.  They

@@ -9,7 +9,10 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 
+#include "export/export_settings.h"
 #include "export/job/job.h"
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
 #include "option.h"
 
 /* One row for each kind of destination. */

@@ -10,7 +10,7 @@
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 
-#include "export/job/job.h"
+#include "export/export_options.h"
 #include "option.h"
 
 #define OPTION_KIND "export option"

@@ -17,9 +17,15 @@
 #include "storage/procarray.h"
 #include "utils/builtins.h"
 
+#include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/plan/source.h"
+#include "export/plan/plan.h"
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
+#include "export/run/run.h"
 #include "compat.h"
 #include "export/arguments.h"
-#include "export/job/job.h"
 #include "export/job/job_access.h"
 #include "export/run/launch.h"
 
@@ -119,7 +125,7 @@ export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
 	job_check_may_write(name);
 	require_nonatomic(fcinfo, name, start);
 	check_caller();
-	source_check_server();
+	rights_check_server();
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	job = job_from_arguments(fcinfo, set_sources);
@@ -146,7 +152,7 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 
 	arguments_refuse_secrets(fcinfo);
 	check_caller();
-	source_check_server();
+	rights_check_server();
 	job = job_from_arguments(fcinfo, set_sources);
 	if (job->workers == 0)
 		ereport(ERROR,
@@ -236,7 +242,7 @@ requeue(int64 id)
 {
 	Job *job = job_load_own(id, false);
 
-	source_check_server();
+	rights_check_server();
 	rights_check_owner(job->owner);
 	launch_check_room();
 	if (job->state == JOB_DONE)

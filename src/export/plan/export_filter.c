@@ -22,8 +22,8 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
+#include "export/plan/source.h"
 #include "compat.h"
-#include "export/job/job.h"
 
 static void
 refuse(const char *detail)

@@ -21,6 +21,8 @@
 #include "utils/syscache.h"
 
 #include "export/job/job.h"
+#include "export/plan/source.h"
+#include "export/export_destination.h"
 #include "export/job/job_access.h"
 
 /* A longer name is cut, and goes on with a dash and its SHA-256. */
@@ -232,13 +234,13 @@ check_ancestors(Oid relid, const List *relids)
 	foreach (cell, get_partition_ancestors(relid))
 	{
 		if (list_member_oid(relids, lfirst_oid(cell)))
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the export has table %s twice", source_name(relid)),
-				 errdetail("It is a partition of %s, which is exported "
-						   "too.",
-						   source_name(lfirst_oid(cell)))));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the export has table %s twice",
+							relation_full_name(relid)),
+					 errdetail("It is a partition of %s, which is exported "
+							   "too.",
+							   relation_full_name(lfirst_oid(cell)))));
 	}
 }
 
@@ -256,7 +258,7 @@ sources_check_apart(const List *sources)
 		if (list_member_oid(relids, source->relid))
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("the export has table %s twice",
-								   source_name(source->relid))));
+								   relation_full_name(source->relid))));
 		relids = lappend_oid(relids, source->relid);
 	}
 	foreach (cell, relids)

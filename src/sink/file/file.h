@@ -48,7 +48,6 @@ extern bool file_root_remove_subdir(FileRoot *parent, const char *name);
 extern char *file_root_resolve(const char *path, const char *export_root);
 extern void	 file_root_close(FileRoot *root);
 extern const char *file_root_path(const FileRoot *root);
-extern uint64	   file_root_free_bytes(FileRoot *root);
 /* An early error where no file could be made. */
 extern void file_root_check_writable(FileRoot *root);
 /* Throws if the directory is not any more what its path names. */

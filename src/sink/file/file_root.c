@@ -10,7 +10,6 @@
 #include "postgres.h"
 
 #include <fcntl.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "lib/stringinfo.h"
@@ -372,19 +371,6 @@ const char *
 file_root_path(const FileRoot *root)
 {
 	return root->path;
-}
-
-uint64
-file_root_free_bytes(FileRoot *root)
-{
-	struct statvfs fs;
-
-	if (fstatvfs(root->dir->fd, &fs) != 0)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not determine the free space of \"%s\": "
-							   "%m",
-							   root->path)));
-	return (uint64) fs.f_bavail * fs.f_frsize;
 }
 
 void

@@ -40,7 +40,6 @@ PG_FUNCTION_INFO_V1(sink_publish);
 PG_FUNCTION_INFO_V1(sink_remove);
 PG_FUNCTION_INFO_V1(sink_list);
 PG_FUNCTION_INFO_V1(sink_temp);
-PG_FUNCTION_INFO_V1(sink_free_bytes);
 PG_FUNCTION_INFO_V1(sink_open_files);
 PG_FUNCTION_INFO_V1(sink_limit_file_size);
 
@@ -55,7 +54,6 @@ extern PGDLLEXPORT Datum sink_publish(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_remove(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_list(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_temp(PG_FUNCTION_ARGS);
-extern PGDLLEXPORT Datum sink_free_bytes(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_open_files(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_limit_file_size(PG_FUNCTION_ARGS);
 
@@ -240,9 +238,9 @@ sink_read_file(PG_FUNCTION_ARGS)
 	file_temp_remove(root);
 	if (!found)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(
-		psprintf(UINT64_FORMAT " %08X %s", plain.bytes, plain.crc,
-				 checksum_hex(&plain.checksum))));
+	PG_RETURN_TEXT_P(
+		cstring_to_text(psprintf(UINT64_FORMAT " %08X %s", plain.bytes,
+								 plain.crc, checksum_hex(&plain.checksum))));
 }
 
 /* sink_open_root(path, export_root, create, missing_ok): the path it took */
@@ -371,14 +369,6 @@ sink_temp(PG_FUNCTION_ARGS)
 	else if (strcmp(what, "remove") == 0)
 		file_temp_remove(root);
 	PG_RETURN_VOID();
-}
-
-Datum
-sink_free_bytes(PG_FUNCTION_ARGS)
-{
-	FileRoot *root = file_root_open(text_argument(fcinfo, 0), NULL, 0);
-
-	PG_RETURN_INT64(file_root_free_bytes(root));
 }
 
 /* sink_open_files(dir): how many descriptors this backend has there */
