@@ -112,6 +112,7 @@ OBJS = \
 	src/export/job/job_lock.o \
 	src/export/job/job.o \
 	src/export/job/job_state.o \
+	src/export/job/job_find.o \
 	src/export/job/job_update.o \
 	src/export/job/part_table.o \
 	src/export/job/rights.o \
@@ -138,6 +139,7 @@ OBJS = \
 	src/export/run/waiter.o \
 	src/export/run/inline.o \
 	src/export/finish/own_file.o \
+	src/export/finish/prune.o \
 	src/export/finish/publish.o \
 	src/export/finish/manifest.o \
 	src/export/finish/row_counter.o \

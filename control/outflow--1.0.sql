@@ -934,6 +934,12 @@ CREATE FUNCTION outflow.forget(job bigint) RETURNS pg_catalog.void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_forget';
 
+-- removes the caller's finished exports but the newest, and returns which
+CREATE FUNCTION outflow.prune(prefix pg_catalog.text, keep int)
+RETURNS TABLE (job bigint, destination pg_catalog.text)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_prune';
+
 CREATE FUNCTION outflow.verify(job bigint)
 RETURNS TABLE (part int, file pg_catalog.text, status pg_catalog.text,
 	detail pg_catalog.text)

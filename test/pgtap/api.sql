@@ -84,6 +84,8 @@ INSERT INTO wanted VALUES
 	('forget', 'job bigint', 'void'),
 	('heartbeat', '', 'pg_lsn'),
 	('preflight', '', 'TABLE(item text, ok boolean, detail text, fix text)'),
+	('prune', 'prefix text, keep integer',
+		'TABLE(job bigint, destination text)'),
 	('resume', 'IN job bigint', NULL),
 	('resume_start', 'job bigint', 'bigint'),
 	('run_queue', '', 'integer'),
