@@ -60,8 +60,10 @@ GRANT USAGE ON SCHEMA outflow TO PUBLIC;
 
 -------------------------------------------------------------------------------
 -- Preflight: what this server, database and role lack.  ok is true, false, or
--- null where the condition is a matter of choice or can't be told; fix is the
--- statement that mends it.  Runs as any user and changes nothing.
+-- null where the condition is a matter of choice or cannot be told; fix is the
+-- statement that mends it, one that runs as it stands, wherever it is pasted.
+-- What can lose something is a comment, with its condition.  Runs as any user and
+-- changes nothing.
 
 CREATE FUNCTION outflow.preflight_library(
 	OUT version pg_catalog.text, OUT unreadable_limit pg_catalog.text,
@@ -139,7 +141,7 @@ BEGIN
 		detail := pg_catalog.format('the server allows %s', libraries.value);
 		IF NOT ok THEN
 			fix := pg_catalog.format('ALTER SYSTEM SET output_plugin_libraries = %s;'
-				' SELECT pg_reload_conf();',
+				' -- then SELECT pg_reload_conf();',
 				pg_catalog.concat_ws(', ', nullif(libraries.value, ''), 'outflow'));
 		END IF;
 	END IF;
@@ -224,8 +226,9 @@ BEGIN
 		ELSE 'no limit: a slot that nobody reads can fill the disk; with a'
 			' limit such a slot is lost instead' END;
 	fix := CASE WHEN ok IS NULL THEN
-		'ALTER SYSTEM SET max_slot_wal_keep_size = ''50GB'';'
-		' SELECT pg_reload_conf();' END;
+		'-- if a slot that needs more than 50 GB of WAL may be lost:'
+		' ALTER SYSTEM SET max_slot_wal_keep_size = ''50GB'';'
+		' then SELECT pg_reload_conf();' END;
 	RETURN NEXT;
 
 	item := 'outflow.export_root';
@@ -238,9 +241,10 @@ BEGIN
 			' server''s operating system user may write, except in the'
 			' server''s own directories and hidden ones' END;
 	fix := CASE WHEN ok IS NULL AND root.readable THEN
-		'LOAD ''outflow''; ALTER SYSTEM SET outflow.export_root ='
-		' ''/srv/export'';'
-		' SELECT pg_reload_conf();' END;
+		-- ALTER SYSTEM knows the setting in a session with the library only
+		pg_catalog.format('ALTER DATABASE %I SET outflow.export_root ='
+			' ''/srv/export''; -- then connect again',
+			pg_catalog.current_database()) END;
 	RETURN NEXT;
 
 	IF library.unreadable_limit IS NOT NULL THEN
@@ -384,7 +388,10 @@ AS $$
 					WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
 					ELSE pg_catalog.pg_current_wal_lsn() END, s.restart_lsn)))
 		END,
-		pg_catalog.format('SELECT pg_drop_replication_slot(%L);', s.slot_name)
+		pg_catalog.format('-- if %s: SELECT pg_drop_replication_slot(%L);',
+			CASE WHEN s.wal_status = 'lost'
+				THEN 'its consumer has begun anew on another one'
+				ELSE 'no consumer wants what it holds' END, s.slot_name)
 	FROM pg_catalog.pg_replication_slots AS s
 	WHERE NOT s.active AND NOT s.temporary
 	AND (s.restart_lsn IS NOT NULL OR s.wal_status = 'lost')

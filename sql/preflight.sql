@@ -59,7 +59,9 @@ DROP PUBLICATION pre_all, pre_inserts, pre_updates;
 SELECT FROM pg_create_logical_replication_slot('preflight', 'test_decoding');
 SELECT item, ok, regexp_replace(detail, '\d+ \w+', 'N') AS detail, fix
 FROM outflow.preflight_slots() WHERE item ~ 'preflight';
+-- dropping it is a decision, and the comment has its condition
 SELECT fix FROM outflow.preflight_slots() WHERE item ~ 'preflight' \gexec
+SELECT split_part(fix, ': ', 2) FROM outflow.preflight_slots() WHERE item ~ 'preflight' \gexec
 SELECT count(*) FROM outflow.preflight_slots() WHERE item ~ 'preflight';
 
 -- a role without rights can ask, and learns what it lacks
