@@ -102,7 +102,7 @@ queued_jobs(bool patient)
 	/* one that can't start must not keep the others from their turn */
 	count = job_query(
 		"SELECT j.job, j.owner FROM outflow.job AS j "
-		"WHERE j.state = 'queued' AND outflow.job_can_connect(j.owner) "
+		"WHERE j.state = 'queued' AND outflow_internal.job_can_connect(j.owner) "
 		"AND (NOT $1 OR j.tried IS NULL OR j.tried < "
 		"pg_catalog.clock_timestamp() - interval '1 second') "
 		"ORDER BY j.job",
