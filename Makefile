@@ -163,7 +163,7 @@ OBJS = \
 # delivered.  A target whose library is missing here says so when it is used.
 CLIENT_OBJS = \
 	src/client/memory.o \
-	src/client/json.o \
+	src/client/json_scan.o \
 	src/client/log.o \
 	src/client/disk.o \
 	src/client/loop.o \
@@ -186,7 +186,7 @@ CLIENT_OBJS = \
 	src/client/target_table.o \
 	src/client/delivery.o \
 	src/client/metrics.o \
-	src/client/stream.o \
+	src/client/run_stream.o \
 	src/client/pg_outflow.o
 CLIENT_LIBS = -L$(libdir) -lpq -lzstd -lz
 

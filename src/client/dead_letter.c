@@ -11,7 +11,7 @@
 
 #include "client/clock.h"
 #include "client/disk.h"
-#include "client/json.h"
+#include "client/json_scan.h"
 #include "client/log.h"
 
 static const char *file_path;
@@ -52,21 +52,21 @@ dead_letter_write(const char *target, const char *id, const char *reason,
 
 	if (file < 0)
 		return false;
-	bytes_format(&line, "{\"ts\":%lld,\"target\":", clock_us_of_day());
+	mem_format(&line, "{\"ts\":%lld,\"target\":", clock_us_of_day());
 	json_append_text(&line, target);
-	bytes_add(&line, ",\"reason\":");
+	mem_add(&line, ",\"reason\":");
 	json_append_text(&line, reason);
-	bytes_add(&line, ",\"id\":");
+	mem_add(&line, ",\"id\":");
 	if (id)
 		json_append_text(&line, id);
 	else
-		bytes_add(&line, "null");
-	bytes_add(&line, ",\"record\":");
-	bytes_append(&line, record, length);
-	bytes_add(&line, "}\n");
+		mem_add(&line, "null");
+	mem_add(&line, ",\"record\":");
+	mem_append(&line, record, length);
+	mem_add(&line, "}\n");
 	if (!disk_write(file, line.data, line.length) || fdatasync(file) != 0)
 		client_exit(EXIT_FAILED, "could not write to file \"%s\": %s",
 					file_path, strerror(errno));
-	bytes_free(&line);
+	mem_free(&line);
 	return true;
 }

@@ -105,11 +105,11 @@ delivery_missing(const Delivery *delivery)
 	Bytes names = {0};
 	int	  i;
 
-	bytes_add(&names, "");
+	mem_add(&names, "");
 	for (i = 0; i < delivery->ntargets; i++)
 		if (ledger_prefix(delivery->ledger, i) !=
 			ledger_last(delivery->ledger))
-			bytes_format(&names, "%s%s", names.length ? ", " : "",
-						 delivery->targets[i]->name);
+			mem_format(&names, "%s%s", names.length ? ", " : "",
+					   delivery->targets[i]->name);
 	return names.data;
 }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/json.h"
+#include "client/json_scan.h"
 
 /* "commit_lsn":"0/1A2B400" */
 static Lsn

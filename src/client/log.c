@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "client/clock.h"
-#include "client/json.h"
+#include "client/json_scan.h"
 #include "client/memory.h"
 
 #define REPEAT_AFTER 30000 /* ms */
@@ -39,19 +39,19 @@ log_write(LogLevel level, const char *text)
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &broken);
 	if (as_json)
 	{
-		bytes_format(&line,
-					 "{\"ts\":\"%s\",\"level\":\"%s\",\"message\":", stamp,
-					 level_names[level]);
+		mem_format(&line,
+				   "{\"ts\":\"%s\",\"level\":\"%s\",\"message\":", stamp,
+				   level_names[level]);
 		json_append_text(&line, text);
-		bytes_add(&line, "}\n");
+		mem_add(&line, "}\n");
 	}
 	else
-		bytes_format(&line, "pg_outflow: %s%s%s\n",
-					 level == LOG_INFO ? "" : level_names[level],
-					 level == LOG_INFO ? "" : ": ", text);
+		mem_format(&line, "pg_outflow: %s%s%s\n",
+				   level == LOG_INFO ? "" : level_names[level],
+				   level == LOG_INFO ? "" : ": ", text);
 	fwrite(line.data, 1, line.length, stderr);
 	fflush(stderr);
-	bytes_free(&line);
+	mem_free(&line);
 }
 
 static void log_arguments(LogLevel level, const char *format,

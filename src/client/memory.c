@@ -54,7 +54,7 @@ client_strdup(const char *text)
 }
 
 void
-bytes_reserve(Bytes *bytes, size_t more)
+mem_reserve(Bytes *bytes, size_t more)
 {
 	size_t needed;
 
@@ -72,9 +72,9 @@ bytes_reserve(Bytes *bytes, size_t more)
 }
 
 void
-bytes_append(Bytes *bytes, const void *data, size_t length)
+mem_append(Bytes *bytes, const void *data, size_t length)
 {
-	bytes_reserve(bytes, length);
+	mem_reserve(bytes, length);
 	if (length > 0)
 		memcpy(bytes->data + bytes->length, data, length);
 	bytes->length += length;
@@ -82,16 +82,16 @@ bytes_append(Bytes *bytes, const void *data, size_t length)
 }
 
 void
-bytes_add(Bytes *bytes, const char *text)
+mem_add(Bytes *bytes, const char *text)
 {
-	bytes_append(bytes, text, strlen(text));
+	mem_append(bytes, text, strlen(text));
 }
 
-static void bytes_vformat(Bytes *bytes, const char *format, va_list arguments)
+static void mem_vformat(Bytes *bytes, const char *format, va_list arguments)
 	__attribute__((format(printf, 2, 0)));
 
 static void
-bytes_vformat(Bytes *bytes, const char *format, va_list arguments)
+mem_vformat(Bytes *bytes, const char *format, va_list arguments)
 {
 	va_list again;
 	int		length;
@@ -101,33 +101,33 @@ bytes_vformat(Bytes *bytes, const char *format, va_list arguments)
 	va_end(again);
 	if (length < 0)
 		memory_exhausted();
-	bytes_reserve(bytes, length);
+	mem_reserve(bytes, length);
 	vsnprintf(bytes->data + bytes->length, length + 1, format, arguments);
 	bytes->length += length;
 }
 
 void
-bytes_format(Bytes *bytes, const char *format, ...)
+mem_format(Bytes *bytes, const char *format, ...)
 {
 	va_list arguments;
 
 	va_start(arguments, format);
-	bytes_vformat(bytes, format, arguments);
+	mem_vformat(bytes, format, arguments);
 	va_end(arguments);
 }
 
 void
-bytes_reset(Bytes *bytes)
+mem_reset(Bytes *bytes)
 {
 	if (bytes->allocated > MAX_KEPT)
-		bytes_free(bytes);
+		mem_free(bytes);
 	bytes->length = 0;
 	if (bytes->data)
 		bytes->data[0] = '\0';
 }
 
 void
-bytes_free(Bytes *bytes)
+mem_free(Bytes *bytes)
 {
 	free(bytes->data);
 	memset(bytes, 0, sizeof(*bytes));
@@ -140,7 +140,7 @@ client_format(const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	bytes_vformat(&bytes, format, arguments);
+	mem_vformat(&bytes, format, arguments);
 	va_end(arguments);
 	return bytes.data;
 }

@@ -23,13 +23,13 @@ typedef struct Bytes
 	size_t allocated;
 } Bytes;
 
-extern void bytes_reserve(Bytes *bytes, size_t more);
-extern void bytes_append(Bytes *bytes, const void *data, size_t length);
-extern void bytes_add(Bytes *bytes, const char *text);
-extern void bytes_format(Bytes *bytes, const char *format, ...)
+extern void mem_reserve(Bytes *bytes, size_t more);
+extern void mem_append(Bytes *bytes, const void *data, size_t length);
+extern void mem_add(Bytes *bytes, const char *text);
+extern void mem_format(Bytes *bytes, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-extern void bytes_reset(Bytes *bytes);
-extern void bytes_free(Bytes *bytes);
+extern void mem_reset(Bytes *bytes);
+extern void mem_free(Bytes *bytes);
 
 /* A new text, by printf's rules. */
 extern char *client_format(const char *format, ...)

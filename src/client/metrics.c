@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "client/json.h"
+#include "client/json_scan.h"
 #include "client/loop.h"
 
 #define MAX_WATCHERS 16
@@ -42,14 +42,14 @@ drop_watcher(Watcher *watcher)
 	loop_forget(watcher->fd);
 	close(watcher->fd);
 	watcher->fd = -1;
-	bytes_free(&watcher->answer);
+	mem_free(&watcher->answer);
 }
 
 static void
 add_head(Bytes *out, const char *name, const char *type, const char *help)
 {
-	bytes_format(out, "# HELP pg_outflow_%s %s\n# TYPE pg_outflow_%s %s\n",
-				 name, help, name, type);
+	mem_format(out, "# HELP pg_outflow_%s %s\n# TYPE pg_outflow_%s %s\n", name,
+			   help, name, type);
 }
 
 static void
@@ -57,7 +57,7 @@ add_value(Bytes *out, const char *name, const char *type, const char *help,
 		  double value)
 {
 	add_head(out, name, type, help);
-	bytes_format(out, "pg_outflow_%s %.17g\n", name, value);
+	mem_format(out, "pg_outflow_%s %.17g\n", name, value);
 }
 
 /* One value a target, which read gives. */
@@ -70,9 +70,9 @@ add_targets(Bytes *out, const char *name, const char *type, const char *help,
 	add_head(out, name, type, help);
 	for (i = 0; i < watched->ntargets; i++)
 	{
-		bytes_format(out, "pg_outflow_%s{target=", name);
+		mem_format(out, "pg_outflow_%s{target=", name);
 		json_append_text(out, watched->targets[i]->name);
-		bytes_format(out, "} %.17g\n", read(watched->targets[i]));
+		mem_format(out, "} %.17g\n", read(watched->targets[i]));
 	}
 }
 
@@ -177,7 +177,7 @@ write_health(Bytes *out)
 {
 	bool streaming = source->phase == UPSTREAM_STREAMING;
 
-	bytes_format(out, "%s\n", streaming ? "ok" : "not streaming");
+	mem_format(out, "%s\n", streaming ? "ok" : "not streaming");
 	return streaming;
 }
 
@@ -198,14 +198,14 @@ answer_request(Watcher *watcher)
 	else
 	{
 		status = "404 Not Found";
-		bytes_add(&body, "there are /metrics and /healthz\n");
+		mem_add(&body, "there are /metrics and /healthz\n");
 	}
-	bytes_format(&watcher->answer,
-				 "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-				 "Connection: close\r\n\r\n",
-				 status, type, body.length);
-	bytes_append(&watcher->answer, body.data, body.length);
-	bytes_free(&body);
+	mem_format(&watcher->answer,
+			   "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+			   "Connection: close\r\n\r\n",
+			   status, type, body.length);
+	mem_append(&watcher->answer, body.data, body.length);
+	mem_free(&body);
 }
 
 static void

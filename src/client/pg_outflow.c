@@ -7,7 +7,7 @@
 
 #include "client/cli.h"
 #include "client/log.h"
-#include "client/stream.h"
+#include "client/run_stream.h"
 
 static const struct
 {

@@ -54,16 +54,16 @@ append_option(Bytes *text, const char *name, const char *value)
 {
 	const char *p;
 
-	bytes_format(text, "%s\"", text->length ? ", " : "");
+	mem_format(text, "%s\"", text->length ? ", " : "");
 	for (p = name; *p; p++)
-		bytes_format(text, *p == '"' ? "\"\"" : "%c", *p);
-	bytes_add(text, "\" '");
+		mem_format(text, *p == '"' ? "\"\"" : "%c", *p);
+	mem_add(text, "\" '");
 	for (p = value; *p; p++)
 		if (*p == '\'')
-			bytes_add(text, "''");
+			mem_add(text, "''");
 		else
-			bytes_append(text, p, 1);
-	bytes_add(text, "'");
+			mem_append(text, p, 1);
+	mem_add(text, "'");
 }
 
 PluginOptions

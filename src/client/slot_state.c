@@ -15,7 +15,7 @@
 #include <zlib.h>
 
 #include "client/disk.h"
-#include "client/json.h"
+#include "client/json_scan.h"
 #include "client/log.h"
 
 #define ENTRY_SIZE	   4096
@@ -133,31 +133,30 @@ state_write(StateFile *file)
 	Bytes			 entry = {0};
 	off_t			 place = (off_t) (++file->count % 2) * ENTRY_SIZE;
 
-	bytes_format(&entry,
-				 "{\"count\":%llu,\"system_id\":\"%s\",\"timeline\":%u",
-				 (unsigned long long) file->count, state->identity.system_id,
-				 state->identity.timeline);
-	bytes_add(&entry, ",\"slot\":");
+	mem_format(&entry, "{\"count\":%llu,\"system_id\":\"%s\",\"timeline\":%u",
+			   (unsigned long long) file->count, state->identity.system_id,
+			   state->identity.timeline);
+	mem_add(&entry, ",\"slot\":");
 	json_append_text(&entry, state->identity.slot);
-	bytes_format(&entry,
-				 ",\"confirmed\":\"" LSN_FORMAT "\",\"position\":\"" LSN_FORMAT
-				 "\",\"file\":",
-				 LSN_ARGS(state->confirmed), LSN_ARGS(state->position));
+	mem_format(&entry,
+			   ",\"confirmed\":\"" LSN_FORMAT "\",\"position\":\"" LSN_FORMAT
+			   "\",\"file\":",
+			   LSN_ARGS(state->confirmed), LSN_ARGS(state->position));
 	json_append_text(&entry, state->file);
-	bytes_format(&entry, ",\"bytes\":%llu,\"finishing\":%s,\"open_frame\":%s",
-				 (unsigned long long) state->bytes,
-				 state->finishing ? "true" : "false",
-				 state->open_frame ? "true" : "false");
-	bytes_format(&entry, CHECKSUM_START "%08lx\"}",
-				 entry_checksum(entry.data, entry.length));
+	mem_format(&entry, ",\"bytes\":%llu,\"finishing\":%s,\"open_frame\":%s",
+			   (unsigned long long) state->bytes,
+			   state->finishing ? "true" : "false",
+			   state->open_frame ? "true" : "false");
+	mem_format(&entry, CHECKSUM_START "%08lx\"}",
+			   entry_checksum(entry.data, entry.length));
 	while (entry.length < ENTRY_SIZE - 1)
-		bytes_append(&entry, " ", 1);
-	bytes_append(&entry, "\n", 1);
+		mem_append(&entry, " ", 1);
+	mem_append(&entry, "\n", 1);
 	if (pwrite(file->fd, entry.data, ENTRY_SIZE, place) != ENTRY_SIZE ||
 		fdatasync(file->fd) != 0)
 		client_exit(EXIT_FAILED, "could not write to file \"%s\": %s",
 					file->path, strerror(errno));
-	bytes_free(&entry);
+	mem_free(&entry);
 	if (!file->exists)
 		disk_sync_parent(file->path);
 	file->exists = true;

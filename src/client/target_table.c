@@ -45,7 +45,7 @@ target_open(const char *text, const Settings *settings)
 			target->wake_at = NEVER;
 			return target;
 		}
-		bytes_format(&known, " %s", table[i]->scheme);
+		mem_format(&known, " %s", table[i]->scheme);
 	}
 	client_exit(EXIT_USAGE, "no target is called \"%s:\"; there are:%s",
 				url->scheme, known.data);

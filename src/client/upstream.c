@@ -167,7 +167,7 @@ ask_next(Upstream *upstream)
 		upstream_lost(upstream, PQerrorMessage(upstream->conn));
 	else
 		upstream_watch(upstream, POLLIN);
-	bytes_free(&question);
+	mem_free(&question);
 }
 
 static void

@@ -39,7 +39,7 @@ append_quoted(Upstream *upstream, Bytes *question, const char *text,
 	if (quoted == NULL)
 		client_exit(EXIT_USAGE, "\"%s\" can't be quoted: %s", text,
 					PQerrorMessage(upstream->conn));
-	bytes_add(question, quoted);
+	mem_add(question, quoted);
 	PQfreemem(quoted);
 }
 
@@ -47,7 +47,7 @@ static bool
 ask_system(Upstream *upstream, Bytes *question)
 {
 	(void) upstream;
-	bytes_add(question, "IDENTIFY_SYSTEM");
+	mem_add(question, "IDENTIFY_SYSTEM");
 	return true;
 }
 
@@ -115,7 +115,7 @@ ask_history(Upstream *upstream, Bytes *question)
 {
 	if (upstream->timeline == upstream->identity.timeline)
 		return false;
-	bytes_format(question, "TIMELINE_HISTORY %u", upstream->timeline);
+	mem_format(question, "TIMELINE_HISTORY %u", upstream->timeline);
 	return true;
 }
 
@@ -162,9 +162,9 @@ static bool
 ask_timeout(Upstream *upstream, Bytes *question)
 {
 	(void) upstream;
-	bytes_add(question,
-			  "SELECT setting FROM pg_catalog.pg_settings"
-			  " WHERE name OPERATOR(pg_catalog.=) 'wal_sender_timeout'");
+	mem_add(question,
+			"SELECT setting FROM pg_catalog.pg_settings"
+			" WHERE name OPERATOR(pg_catalog.=) 'wal_sender_timeout'");
 	return true;
 }
 
@@ -180,12 +180,12 @@ answer_timeout(Upstream *upstream, PGresult *result)
 static bool
 ask_slot(Upstream *upstream, Bytes *question)
 {
-	bytes_add(question, "SELECT slot_type, plugin, database, wal_status,"
-						" confirmed_flush_lsn,"
-						" pg_catalog.to_json(s) OPERATOR(pg_catalog.->>)"
-						" 'invalidation_reason', pg_catalog.current_database()"
-						" FROM pg_catalog.pg_replication_slots AS s"
-						" WHERE slot_name OPERATOR(pg_catalog.=) ");
+	mem_add(question, "SELECT slot_type, plugin, database, wal_status,"
+					  " confirmed_flush_lsn,"
+					  " pg_catalog.to_json(s) OPERATOR(pg_catalog.->>)"
+					  " 'invalidation_reason', pg_catalog.current_database()"
+					  " FROM pg_catalog.pg_replication_slots AS s"
+					  " WHERE slot_name OPERATOR(pg_catalog.=) ");
 	append_quoted(upstream, question, upstream->settings->slot, false);
 	return true;
 }
@@ -264,14 +264,14 @@ ask_creation(Upstream *upstream, Bytes *question)
 {
 	if (upstream->slot_exists)
 		return false;
-	bytes_add(question, "CREATE_REPLICATION_SLOT ");
+	mem_add(question, "CREATE_REPLICATION_SLOT ");
 	append_quoted(upstream, question, upstream->settings->slot, true);
-	bytes_add(question, " LOGICAL ");
+	mem_add(question, " LOGICAL ");
 	append_quoted(upstream, question, upstream->settings->plugin, true);
-	bytes_add(question, " (SNAPSHOT 'nothing'");
+	mem_add(question, " (SNAPSHOT 'nothing'");
 	if (upstream->settings->failover)
-		bytes_add(question, ", FAILOVER true");
-	bytes_add(question, ")");
+		mem_add(question, ", FAILOVER true");
+	mem_add(question, ")");
 	return true;
 }
 
@@ -293,11 +293,11 @@ ask_snapshot(Upstream *upstream, Bytes *question)
 {
 	if (upstream->settings->after_job == 0 || upstream->snapshot)
 		return false;
-	bytes_format(question,
-				 "SELECT snapshot FROM outflow.jobs"
-				 " WHERE job OPERATOR(pg_catalog.=) %lld"
-				 " AND state OPERATOR(pg_catalog.=) 'done'",
-				 upstream->settings->after_job);
+	mem_format(question,
+			   "SELECT snapshot FROM outflow.jobs"
+			   " WHERE job OPERATOR(pg_catalog.=) %lld"
+			   " AND state OPERATOR(pg_catalog.=) 'done'",
+			   upstream->settings->after_job);
 	return true;
 }
 
@@ -317,16 +317,16 @@ ask_start(Upstream *upstream, Bytes *question)
 {
 	upstream->start = upstream->choose_start(upstream);
 	upstream->is_known = true;
-	bytes_add(question, "START_REPLICATION SLOT ");
+	mem_add(question, "START_REPLICATION SLOT ");
 	append_quoted(upstream, question, upstream->settings->slot, true);
-	bytes_format(question, " LOGICAL " LSN_FORMAT " (%s",
-				 LSN_ARGS(upstream->start), upstream->plugin_options);
+	mem_format(question, " LOGICAL " LSN_FORMAT " (%s",
+			   LSN_ARGS(upstream->start), upstream->plugin_options);
 	if (upstream->snapshot)
 	{
-		bytes_add(question, ", \"after_snapshot\" ");
+		mem_add(question, ", \"after_snapshot\" ");
 		append_quoted(upstream, question, upstream->snapshot, false);
 	}
-	bytes_add(question, ")");
+	mem_add(question, ")");
 	return true;
 }
 
@@ -349,7 +349,7 @@ upstream_ask(Upstream *upstream, Bytes *question)
 {
 	for (; upstream->step < sizeof(steps) / sizeof(steps[0]); upstream->step++)
 	{
-		bytes_reset(question);
+		mem_reset(question);
 		if (steps[upstream->step].ask(upstream, question))
 			return true;
 	}

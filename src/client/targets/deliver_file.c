@@ -94,7 +94,7 @@ open_compression(FileTarget *self, const char *how)
 	/* no checksum, so that an open frame can be ended without its contents */
 	ZSTD_CCtx_setParameter(self->zstd, ZSTD_c_compressionLevel, level);
 	ZSTD_CCtx_setParameter(self->zstd, ZSTD_c_checksumFlag, 0);
-	bytes_reserve(&self->output, ZSTD_CStreamOutSize());
+	mem_reserve(&self->output, ZSTD_CStreamOutSize());
 }
 
 static Target *

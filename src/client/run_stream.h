@@ -1,9 +1,9 @@
 /*
- * stream.h
+ * run_stream.h
  *		The command that delivers: pg_outflow stream.
  */
-#ifndef CLIENT_STREAM_H
-#define CLIENT_STREAM_H
+#ifndef CLIENT_RUN_STREAM_H
+#define CLIENT_RUN_STREAM_H
 
 #include "client/cli.h"
 #include "client/log.h"

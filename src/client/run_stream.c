@@ -1,12 +1,12 @@
 /*
- * stream.c
+ * run_stream.c
  *		The loop: receive, deliver, confirm.
  *
  * Confirmed is only what the ledger says every target has.  Feedback goes on
  * while the queue is full and nothing is read, so that the server neither gives
  * us up nor is told more than is true.
  */
-#include "client/stream.h"
+#include "client/run_stream.h"
 
 #include <stdlib.h>
 

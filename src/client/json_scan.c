@@ -1,11 +1,11 @@
 /*
- * json.c
+ * json_scan.c
  *		A scanner of JSON objects and a writer of JSON strings.
  *
  * Of values only the end is looked for: strings by their quotes, objects and
  * arrays by their depth outside of strings.
  */
-#include "client/json.h"
+#include "client/json_scan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -166,7 +166,7 @@ append_code_point(Bytes *out, unsigned long c)
 		utf8[n++] = 0x80 | (c >> 6 & 0x3F);
 		utf8[n++] = 0x80 | (c & 0x3F);
 	}
-	bytes_append(out, utf8, n);
+	mem_append(out, utf8, n);
 }
 
 /* What follows a backslash; returns past it. */
@@ -182,7 +182,7 @@ append_escape(Bytes *out, const char *p, const char *end)
 	if (*p != 'u')
 	{
 		found = strchr(names, *p);
-		bytes_append(out, found ? meanings + (found - names) : p, 1);
+		mem_append(out, found ? meanings + (found - names) : p, 1);
 		return p + 1;
 	}
 	unit = hex_unit(p + 1, end);
@@ -208,14 +208,14 @@ json_text(const JsonValue *value)
 
 	if (value->length < 2 || value->data[0] != '"')
 		return NULL;
-	bytes_reserve(&out, value->length);
+	mem_reserve(&out, value->length);
 	out.data[0] = '\0';
 	while (p < end)
 	{
 		if (*p == '\\' && p + 1 < end)
 			p = append_escape(&out, p + 1, end);
 		else
-			bytes_append(&out, p++, 1);
+			mem_append(&out, p++, 1);
 	}
 	return out.data;
 }
@@ -257,15 +257,15 @@ json_append_text(Bytes *bytes, const char *text)
 {
 	const unsigned char *p;
 
-	bytes_append(bytes, "\"", 1);
+	mem_append(bytes, "\"", 1);
 	for (p = (const unsigned char *) text; *p; p++)
 	{
 		if (*p == '"' || *p == '\\')
-			bytes_format(bytes, "\\%c", *p);
+			mem_format(bytes, "\\%c", *p);
 		else if (*p < 0x20)
-			bytes_format(bytes, "\\u%04x", *p);
+			mem_format(bytes, "\\u%04x", *p);
 		else
-			bytes_append(bytes, p, 1);
+			mem_append(bytes, p, 1);
 	}
-	bytes_append(bytes, "\"", 1);
+	mem_append(bytes, "\"", 1);
 }

@@ -1,10 +1,10 @@
 /*
- * json.h
+ * json_scan.h
  *		What the client needs of JSON: to find members of an object that is
  *		known to be valid, as the plugin wrote it, and to write texts.
  */
-#ifndef CLIENT_JSON_H
-#define CLIENT_JSON_H
+#ifndef CLIENT_JSON_SCAN_H
+#define CLIENT_JSON_SCAN_H
 
 #include "client/memory.h"
 
