@@ -183,12 +183,24 @@ CLIENT_OBJS = \
 	src/client/targets/stretch.o \
 	src/client/targets/deliver_stdout.o \
 	src/client/targets/deliver_file.o \
+	src/client/targets/http_form.o \
+	src/client/targets/deliver_http.o \
 	src/client/target_table.o \
 	src/client/delivery.o \
 	src/client/metrics.o \
 	src/client/run_stream.o \
 	src/client/pg_outflow.o
 CLIENT_LIBS = -L$(libdir) -lpq -lzstd -lz
+has_header = $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include \
+	/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)))
+ifneq ($(call has_header,curl/curl.h),)
+CLIENT_DEFINES += -DHAVE_LIBCURL
+CLIENT_LIBS += -lcurl -lcrypto
+endif
+ifneq ($(call has_header,librdkafka/rdkafka.h),)
+CLIENT_DEFINES += -DHAVE_RDKAFKA
+CLIENT_LIBS += -lrdkafka
+endif
 
 VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 	$(home)/control/outflow.control)
@@ -222,6 +234,7 @@ ifneq ($(PGXS),)
 include $(PGXS)
 
 all: pg_outflow
+$(CLIENT_OBJS): CPPFLAGS += $(CLIENT_DEFINES)
 pg_outflow: $(CLIENT_OBJS)
 	$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDFLAGS_EX) $(CLIENT_LIBS) -o $@
 

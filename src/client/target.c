@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "client/dead_letter.h"
 #include "client/memory.h"
@@ -43,6 +44,27 @@ target_peek(Target *target, Record *record)
 		ledger_taken(target->ledger, target->number, record->number, 1);
 	}
 	return false;
+}
+
+/* A checksum tells apart what has no position of its own. */
+char *
+target_record_id(const Target *target, const Record *record)
+{
+	static const char *const kinds[] = {
+		[FRAME_CHANGE] = "record",
+		[FRAME_SCHEMA] = "schema",
+		[FRAME_BEGIN] = "begin",
+		[FRAME_COMMIT] = "commit",
+	};
+	char *id = NULL;
+
+	if (record->kind == FRAME_CHANGE)
+		id = target->format->id(record->data, record->length - 1);
+	if (id == NULL)
+		id = client_format(
+			"%s/%08lx", kinds[record->kind],
+			crc32(0L, (const Bytef *) record->data, (uInt) record->length));
+	return id;
 }
 
 bool
@@ -86,11 +108,10 @@ target_rejected(Target *target, const Record *record, const char *reason)
 		client_exit(EXIT_REJECTED,
 					"%s rejected record %s: %s; with --on-reject dead-letter "
 					"such records go into a file",
-					target->name, id ? id : "without id", reason);
+					target->name, id, reason);
 	log_message(LOG_WARNING,
 				"%s rejected record %s, which is now in \"%s\": %s",
-				target->name, id ? id : "without id",
-				target->settings->dead_letter, reason);
+				target->name, id, target->settings->dead_letter, reason);
 	free(id);
 	target_taken(target, record->number, record->number);
 }

@@ -97,6 +97,12 @@ extern bool target_peek(Target *target, Record *record);
 /* Is there more? */
 extern bool target_has_more(Target *target);
 
+/*
+ * What a record is called in every delivery: its id, or for one without, what
+ * it is and where.  A new text.
+ */
+extern char *target_record_id(const Target *target, const Record *record);
+
 /* Records first to last are safe. */
 extern void target_taken(Target *target, uint64_t first, uint64_t last);
 

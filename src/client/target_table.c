@@ -11,6 +11,7 @@
 static const TargetOps *const table[] = {
 	&stdout_target,
 	&file_target,
+	&http_target,
 };
 
 static bool

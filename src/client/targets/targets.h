@@ -9,6 +9,8 @@
 
 extern const TargetOps stdout_target;
 extern const TargetOps file_target;
+extern const TargetOps http_target;
+extern const TargetOps kafka_target;
 
 /*
  * A stretch of the queue that is written as it is: for targets whose form is a
