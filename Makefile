@@ -185,6 +185,8 @@ CLIENT_OBJS = \
 	src/client/targets/deliver_file.o \
 	src/client/targets/http_form.o \
 	src/client/targets/deliver_http.o \
+	src/client/targets/kafka_record.o \
+	src/client/targets/deliver_kafka.o \
 	src/client/target_table.o \
 	src/client/delivery.o \
 	src/client/metrics.o \

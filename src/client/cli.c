@@ -110,6 +110,18 @@ static const ClientOption table[] = {
 	 "our certificate"},
 	{"HTTP", 0, "http-key", "FILE", OPTION_TEXT, AT(http_key), NULL, NULL,
 	 "its key"},
+	{"Kafka", 0, "kafka-topic", "NAME", OPTION_TEXT, AT(kafka_topic), NULL,
+	 NULL, "one topic for all, instead of PREFIX.SCHEMA.TABLE"},
+	{"Kafka", 0, "kafka-tombstones", "on|off", OPTION_FLAG,
+	 AT(kafka_tombstones), "on", NULL,
+	 "after a delete, a message with its key and no value, for compaction"},
+	{"Kafka", 0, "kafka-partitions", "N", OPTION_NUMBER, AT(kafka_partitions),
+	 "0", NULL, "create topics that are missing, with so many; 0: don't"},
+	{"Kafka", 0, "kafka-compact", NULL, OPTION_FLAG, AT(kafka_compact), NULL,
+	 NULL, "create them compacted"},
+	{"Kafka", 'X', "kafka-option", "NAME=VALUE", OPTION_PAIR,
+	 AT(kafka_options), NULL, NULL,
+	 "an option of librdkafka, such as security.protocol=ssl; repeatable"},
 	{"Watching", 0, "metrics", "[HOST:]PORT", OPTION_TEXT, AT(metrics), NULL,
 	 NULL,
 	 "serve /metrics for Prometheus and /healthz; on 127.0.0.1 unless told "
@@ -144,7 +156,10 @@ static const char before_options[] =
 	"  stdout:              a record a line\n"
 	"  file:///DIRECTORY    files that appear whole, each record exactly "
 	"once\n"
-	"  http[s]://HOST/PATH  POST requests, acknowledged by their status\n";
+	"  http[s]://HOST/PATH  POST requests, acknowledged by their status\n"
+	"  kafka://HOST:PORT/PREFIX\n"
+	"                       topics PREFIX.SCHEMA.TABLE; format debezium by "
+	"default\n";
 
 static const char after_options[] =
 	"\n"
@@ -457,7 +472,8 @@ read_argument(Settings *settings, bool given[], char **config, char **argv)
 					"there is no option \"%s\"; \"pg_outflow --help\" lists "
 					"them",
 					argument);
-	if (value == NULL && (is_config || option->type != OPTION_FLAG))
+	if (value == NULL &&
+		(is_config || option->type != OPTION_FLAG || option->argument))
 	{
 		value = argv[1];
 		if (value == NULL)

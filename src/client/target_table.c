@@ -12,6 +12,7 @@ static const TargetOps *const table[] = {
 	&stdout_target,
 	&file_target,
 	&http_target,
+	&kafka_target,
 };
 
 static bool
