@@ -191,6 +191,7 @@ CLIENT_OBJS = \
 	src/client/delivery.o \
 	src/client/metrics.o \
 	src/client/run_stream.o \
+	src/client/replay.o \
 	src/client/pg_outflow.o
 CLIENT_LIBS = -L$(libdir) -lpq -lzstd -lz
 has_header = $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include \

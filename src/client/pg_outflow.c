@@ -7,6 +7,7 @@
 
 #include "client/cli.h"
 #include "client/log.h"
+#include "client/replay.h"
 #include "client/run_stream.h"
 
 static const struct
@@ -15,6 +16,7 @@ static const struct
 	ExitCode (*run)(const Settings *settings);
 } commands[] = {
 	{"stream", stream_run},
+	{"replay", replay_run},
 };
 
 int

@@ -202,6 +202,15 @@ is($dead[0]{id}, $dead[0]{record}{id}, 'and its id');
 my ($bodies) = join("\n", map { $_->{status} == 200 ? $_->{body} : () } requests());
 ok($bodies =~ /"id":6,/ && $bodies =~ /"id":8,/ && $bodies !~ /poison/, 'its neighbours were delivered');
 
+write_to('status', '');
+fresh_log();
+my ($out, $replay_err) = run_command(
+	[ 'pg_outflow', 'replay', "--to=http://127.0.0.1:$port/hook", '--batch-bytes=0', "$place/dead" ]);
+like($replay_err, qr/sent 1 records again/, 'a dead letter is sent again');
+my @again = requests();
+is_deeply($json->decode($again[0]{body}), $dead[0]{record}, 'as it was');
+like($again[0]{headers}{'idempotency-key'}, qr{/\Q$dead[0]{id}\E$}, 'by its id');
+
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (9, 1)');
 write_to('status', '401 .');
 ($code, $err) = deliver();
