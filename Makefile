@@ -189,6 +189,7 @@ CLIENT_OBJS = \
 	src/client/targets/deliver_stdout.o \
 	src/client/targets/deliver_file.o \
 	src/client/targets/http_form.o \
+	src/client/targets/http_signature.o \
 	src/client/targets/deliver_http.o \
 	src/client/targets/kafka_record.o \
 	src/client/targets/deliver_kafka.o \

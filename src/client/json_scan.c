@@ -200,7 +200,7 @@ append_escape(Bytes *out, const char *p, const char *end)
 }
 
 char *
-json_text(const JsonValue *value)
+json_unquoted(const JsonValue *value)
 {
 	Bytes		out = {0};
 	const char *p = value->data + 1;
@@ -225,7 +225,8 @@ json_find_text(const char *object, size_t length, const char *name)
 {
 	JsonValue value;
 
-	return json_find(object, length, name, &value) ? json_text(&value) : NULL;
+	return json_find(object, length, name, &value) ? json_unquoted(&value)
+												   : NULL;
 }
 
 bool

@@ -26,7 +26,7 @@ extern bool json_find(const char *object, size_t length, const char *name,
 extern size_t json_value_length(const char *data, const char *end);
 
 /* The text of a string, its escapes resolved; a new one, NULL if no string. */
-extern char *json_text(const JsonValue *value);
+extern char *json_unquoted(const JsonValue *value);
 
 /* The text of a member that is a string, or NULL. */
 extern char *json_find_text(const char *object, size_t length,

@@ -5,8 +5,7 @@
  *
  * A request holds a batch of records; a 2xx answer acknowledges them.  Its key
  * (Idempotency-Key, webhook-id) is made of the ids of its first and last record
- * and thus the same after a restart.  With a secret it is signed as
- * standardwebhooks.com says: HMAC-SHA256 of "id.timestamp.body", in base64.
+ * and thus the same after a restart.  With a secret it is signed.
  *
  *	 2xx						taken
  *	 400, 409, 413, 415, 422	the records are rejected: one by one, to find
@@ -18,8 +17,6 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +27,7 @@
 #include "client/loop.h"
 #include "client/memory.h"
 #include "client/targets/http_form.h"
+#include "client/targets/http_signature.h"
 #include "client/targets/targets.h"
 
 #define BATCH_BYTES		(1024 * 1024)
@@ -45,8 +43,7 @@ typedef struct HttpTarget
 	CURL			  *easy;
 	struct curl_slist *own_headers; /* of --http-header-file */
 	struct curl_slist *headers;		/* of the request under way */
-	unsigned char	  *secret;
-	size_t			   secret_length;
+	Bytes			   secret;		/* of signatures; length 0: none */
 	Identity		   identity;
 
 	Record	 *records; /* of the batch: not yet acknowledged */
@@ -121,41 +118,6 @@ http_answer(char *data, size_t size, size_t count, void *argument)
 
 	mem_append(&self->answer, data, length < room ? length : room);
 	return length;
-}
-
-/* The first line of the file; Standard Webhooks gives secrets as whsec_BASE64. */
-static void
-read_secret(HttpTarget *self, const char *path)
-{
-	FILE   *file = fopen(path, "r");
-	char   *line = NULL;
-	size_t	size = 0;
-	ssize_t length;
-
-	if (file == NULL || (length = getline(&line, &size, file)) <= 0)
-		client_exit(EXIT_USAGE, "could not read a secret from \"%s\": %s",
-					path, file ? "it is empty" : strerror(errno));
-	while (length > 0 && strchr("\r\n", line[length - 1]))
-		length--;
-	line[length] = '\0';
-	self->secret = (unsigned char *) line;
-	self->secret_length = length;
-	if (strncmp(line, "whsec_", 6) == 0)
-	{
-		int			   padding = length > 6 && line[length - 1] == '='
-									 ? 1 + (line[length - 2] == '=')
-									 : 0;
-		unsigned char *decoded = client_alloc(length);
-		int			   n = EVP_DecodeBlock(decoded, (unsigned char *) line + 6,
-										   (int) length - 6);
-
-		if (n <= padding)
-			client_exit(EXIT_USAGE, "the secret in \"%s\" is not base64",
-						path);
-		self->secret = decoded;
-		self->secret_length = n - padding;
-	}
-	fclose(file);
 }
 
 static void
@@ -236,7 +198,7 @@ http_open(const Url *url, const Settings *settings)
 	set_tls(self, settings);
 	self->form = http_form(settings->http_profile);
 	if (settings->http_secret_file)
-		read_secret(self, settings->http_secret_file);
+		self->secret = http_read_secret(settings->http_secret_file);
 	if (settings->http_header_file)
 		read_headers(self, settings->http_header_file);
 	self->timer_at = NEVER;
@@ -308,22 +270,10 @@ add_header(HttpTarget *self, const char *name, const char *value)
 static void
 add_signature(HttpTarget *self, const char *key, const char *timestamp)
 {
-	Bytes		  text = {0};
-	unsigned char mac[EVP_MAX_MD_SIZE];
-	unsigned char encoded[EVP_MAX_MD_SIZE * 2];
-	unsigned	  length = 0;
-	char		 *value;
+	char *value = http_signature(&self->secret, key, timestamp, &self->body);
 
-	mem_format(&text, "%s.%s.", key, timestamp);
-	mem_append(&text, self->body.data, self->body.length);
-	if (HMAC(EVP_sha256(), self->secret, (int) self->secret_length,
-			 (unsigned char *) text.data, text.length, mac, &length) == NULL)
-		client_exit(EXIT_FAILED, "could not sign a request");
-	EVP_EncodeBlock(encoded, mac, (int) length);
-	value = client_format("v1,%s", encoded);
 	add_header(self, "webhook-signature", value);
 	free(value);
-	mem_free(&text);
 }
 
 static void
@@ -344,7 +294,7 @@ build_headers(HttpTarget *self)
 	add_header(self, "webhook-timestamp", timestamp);
 	/* libcurl would wait for a word of the server before large bodies */
 	self->headers = curl_slist_append(self->headers, "Expect:");
-	if (self->secret)
+	if (self->secret.length > 0)
 		add_signature(self, key, timestamp);
 	for (own = self->own_headers; own; own = own->next)
 		self->headers = curl_slist_append(self->headers, own->data);

@@ -74,7 +74,7 @@ key_of_row(Bytes *out, const char *columns, const JsonValue *row)
 	{
 		JsonValue name = {p, json_value_length(p, end)};
 		JsonValue value;
-		char	 *text = json_text(&name);
+		char	 *text = json_unquoted(&name);
 
 		if (text && json_find(row->data, row->length, text, &value))
 		{
