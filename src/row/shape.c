@@ -45,6 +45,13 @@ index_columns(Oid index)
 	return columns;
 }
 
+char *
+relation_full_name(Oid relid)
+{
+	return quote_qualified_identifier(
+		get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+}
+
 Bitmapset *
 relation_primary_key(Relation rel)
 {

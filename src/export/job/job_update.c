@@ -8,6 +8,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/pg_lsn.h"
 
 #include "export/job/job.h"
@@ -233,6 +234,54 @@ job_at_location(const char *location, int64 except, bool begun)
 		"AND state <> 'done' "
 		"AND (NOT $3 OR state = 'running' OR parts_total IS NOT NULL) "
 		"ORDER BY job LIMIT 1",
+		lengthof(types), types, values, &count);
+	return count > 0 ? ids[0] : 0;
+}
+
+/* What a table's files depend on: a text for each source. */
+static List *
+source_texts(const Job *job)
+{
+	List		   *texts = NIL;
+	const ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		char	  *columns = "";
+
+		if (source->columns)
+			columns = OidOutputFunctionCall(
+				F_ARRAY_OUT, text_array_from_list(source->columns));
+		texts = lappend(texts, psprintf("%u %s %s", source->relid, columns,
+										source->filter ? source->filter : ""));
+	}
+	return texts;
+}
+
+int64
+job_find_base(const Job *job)
+{
+	const Oid	types[] = {OIDOID, TEXTOID, TEXTOID, TEXTARRAYOID};
+	const Datum values[] = {ObjectIdGetDatum(job->owner),
+							CStringGetTextDatum(job->format),
+							CStringGetTextDatum(job->location),
+							text_array_from_list(source_texts(job))};
+	int			count;
+	int64	   *ids;
+
+	ids = query_ids(
+		"SELECT j.job FROM outflow.job AS j "
+		"CROSS JOIN LATERAL (SELECT array_agg(s.relation) AS relations, "
+		"array_agg(format('%s %s %s', s.relation, s.columns, s.filter)) "
+		"AS texts FROM outflow.source AS s WHERE s.job = j.job) AS s "
+		"WHERE j.state = 'done' AND j.owner = $1 AND j.format = $2 "
+		"AND regexp_replace(j.location, '[^/]*$', '') "
+		"= regexp_replace($3, '[^/]*$', '') "
+		"AND s.relations && (SELECT array_agg(split_part(t, ' ', 1)::oid) "
+		"FROM unnest($4) AS t) "
+		"ORDER BY s.texts @> $4 AND s.texts <@ $4 DESC, j.finished DESC, "
+		"j.job DESC LIMIT 1 FOR KEY SHARE OF j",
 		lengthof(types), types, values, &count);
 	return count > 0 ? ids[0] : 0;
 }

@@ -42,7 +42,7 @@ file_destination_parse(const char *destination)
 
 static Destination *
 file_destination_open(const char *place, const char *limit,
-					  DestinationMode mode)
+					  DestinationMode mode, int permissions)
 {
 	static const int flags[] = {
 		[DESTINATION_CREATE] = FILE_ROOT_CREATE,
@@ -52,7 +52,9 @@ file_destination_open(const char *place, const char *limit,
 		[DESTINATION_TRY] =
 			FILE_ROOT_MISSING_OK | FILE_ROOT_HIDDEN | FILE_ROOT_TRY,
 	};
-	FileRoot		*root = file_root_open(place, limit, flags[mode]);
+	FileRoot *root =
+		file_root_open(place, limit, flags[mode],
+					   permissions ? permissions : FILE_MODE_PRIVATE);
 	FileDestination *self;
 
 	if (root == NULL)

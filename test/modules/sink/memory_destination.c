@@ -180,7 +180,8 @@ memory_release(Destination *to)
 
 /* A bucket is there as soon as there is something in it. */
 static Destination *
-memory_open(const char *place, const char *limit, DestinationMode mode)
+memory_open(const char *place, const char *limit, DestinationMode mode,
+			int permissions)
 {
 	MemoryDestination *self = palloc0_object(MemoryDestination);
 
