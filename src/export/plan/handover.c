@@ -284,9 +284,10 @@ handover_prepare(Job *job)
 static void
 tell_kept(const Job *job)
 {
-	ereport(NOTICE, (errmsg("replication slot \"%s\" is kept", job->slot),
-					 errdetail("It is not the one that the export made, or has "
-							   "been consumed from since.")));
+	ereport(NOTICE,
+			(errmsg("replication slot \"%s\" is kept", job->slot),
+			 errdetail("It is not the one that the export made, or has "
+					   "been consumed from since.")));
 }
 
 bool
