@@ -21,6 +21,7 @@
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "export/run/run.h"
+#include "export/run/tell.h"
 #include "export/run/part_run.h"
 
 typedef struct InlineFiles

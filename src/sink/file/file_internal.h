@@ -60,6 +60,19 @@ extern void file_refuse_hidden(const char *name, const char *path);
 /* An opened directory's path without links, as the kernel has it. */
 extern char *file_real_path(int directory, const char *path);
 
+/* ---- file_path.c */
+
+/*
+ * The components of an absolute path; an error, which calls it what, if it is
+ * none we accept.
+ */
+extern List *path_components(const char *path, const char *what);
+/* A path of the first ones. */
+extern char *path_join(List *components, int count);
+/* How many components of path its export root takes; an error if not all. */
+extern int path_check_beneath(List *components, const char *path,
+							  const char *export_root);
+
 /* ---- file_root.c */
 
 /* errcode_for_file_access(), which has no class for names that are too long. */
