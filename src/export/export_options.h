@@ -19,7 +19,9 @@ typedef struct ExportOptions
 	RowFormatOptions	  row; /* as the format takes them */
 	bool				  overwrite;
 	bool				  row_security; /* rows may be hidden */
+	bool				  base_is_last; /* see job_find_base() */
 	int					  carry;		/* CarryMode */
+	int					  mode;			/* of files; 0 for what is usual */
 	const ChecksumMethod *checksum;		/* of the stored bytes */
 } ExportOptions;
 

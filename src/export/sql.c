@@ -32,6 +32,9 @@
 PG_FUNCTION_INFO_V1(outflow_export);
 PG_FUNCTION_INFO_V1(outflow_export_start);
 PG_FUNCTION_INFO_V1(outflow_export_tables);
+PG_FUNCTION_INFO_V1(outflow_export_tables_start);
+PG_FUNCTION_INFO_V1(outflow_export_schema);
+PG_FUNCTION_INFO_V1(outflow_export_schema_start);
 PG_FUNCTION_INFO_V1(outflow_export_publication);
 PG_FUNCTION_INFO_V1(outflow_export_publication_start);
 PG_FUNCTION_INFO_V1(outflow_resume);
@@ -42,6 +45,9 @@ PG_FUNCTION_INFO_V1(outflow_job_state);
 PGDLLEXPORT Datum outflow_export(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_tables(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_export_tables_start(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_export_schema(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_export_schema_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_publication(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_publication_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_resume(PG_FUNCTION_ARGS);
@@ -183,11 +189,35 @@ outflow_export_start(PG_FUNCTION_ARGS)
 Datum
 outflow_export_tables(PG_FUNCTION_ARGS)
 {
-	/* a list of tables that can wait is a publication */
 	return return_job(fcinfo,
 					  export_and_wait(arguments_of_many(fcinfo),
 									  arguments_set_tables, "export_tables",
-									  "export_publication_start"));
+									  "export_tables_start"));
+}
+
+Datum
+outflow_export_tables_start(PG_FUNCTION_ARGS)
+{
+	job_check_may_write("export_tables_start");
+	PG_RETURN_INT64(
+		export_later(arguments_of_many(fcinfo), arguments_set_tables));
+}
+
+Datum
+outflow_export_schema(PG_FUNCTION_ARGS)
+{
+	return return_job(fcinfo,
+					  export_and_wait(arguments_of_many(fcinfo),
+									  arguments_set_schema, "export_schema",
+									  "export_schema_start"));
+}
+
+Datum
+outflow_export_schema_start(PG_FUNCTION_ARGS)
+{
+	job_check_may_write("export_schema_start");
+	PG_RETURN_INT64(
+		export_later(arguments_of_many(fcinfo), arguments_set_schema));
 }
 
 Datum

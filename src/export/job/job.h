@@ -122,6 +122,18 @@ extern void job_delete(int64 id);
  * 0 for none.  begun: only those that have begun to use it.
  */
 extern int64 job_at_location(const char *location, int64 except, bool begun);
+/*
+ * The owner's last finished job of the same format, in a directory beside this
+ * one's, that has one of its tables; first of all one that has the same tables,
+ * columns and filters.  0 for none.  It stays to the end of the transaction.
+ */
+extern int64 job_find_base(const Job *job);
+/* Keeps a job's record to the end of the transaction; false: there is none. */
+extern bool job_keep(int64 id);
+/* An unfinished job that may take parts of this one; 0 for none. */
+extern int64 job_based_on(int64 base);
+/* The caller's finished jobs (Job *) whose destinations begin so, newest first */
+extern List *job_list_finished(const char *prefix);
 /* A job with parts that refer to files there, or beneath; 0 for none. */
 extern int64 job_referring_to(const char *location, int64 except);
 typedef struct JobProgress

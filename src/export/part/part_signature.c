@@ -15,8 +15,8 @@
 #include "export/plan/plan.h"
 
 /* Options that decide where files go, not what is in them. */
-static const char *const options_without_effect[] = {"carry", "checksum",
-													 "overwrite", "publish"};
+static const char *const options_without_effect[] = {
+	"base", "carry", "checksum", "mode", "overwrite", "publish"};
 
 static void
 signature_append_item(StringInfo text, const char *item)

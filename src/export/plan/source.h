@@ -35,6 +35,7 @@ extern void sources_check_format(const Job *job);
 
 /* Each of them opened and checked. */
 extern List *sources_of_tables(Datum tables, bool may_hide);
+extern List *sources_of_schema(Oid schema, bool may_hide);
 extern List *sources_of_publication(const char *publication, bool may_hide);
 /* Errors if two of them would export the same rows. */
 extern void sources_check_apart(const List *sources);

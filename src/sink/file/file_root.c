@@ -18,8 +18,6 @@
 #include "storage/fd.h"
 #include "utils/memutils.h"
 
-#define DIRECTORY_MODE 0700
-
 int
 file_errcode(void)
 {
@@ -30,11 +28,12 @@ file_errcode(void)
 
 /* Makes a directory below parent, durably; it may exist. */
 static void
-make_directory(int parent, const char *name, const char *path)
+make_directory(int parent, const char *name, const char *path,
+			   mode_t file_mode)
 {
 	FileFd *real;
 
-	if (mkdirat(parent, name, DIRECTORY_MODE) != 0 && errno != EEXIST)
+	if (file_make_directory(parent, name, file_mode) != 0 && errno != EEXIST)
 		ereport(ERROR, (file_errcode(),
 						errmsg("could not create directory \"%s\": %m", path),
 						file_space_hint()));
@@ -71,7 +70,7 @@ open_failed(int parent, const char *name, const char *path)
  */
 static FileFd *
 open_component(int parent, const char *name, const char *path, int open_flags,
-			   int flags, bool *made)
+			   int flags, mode_t file_mode, bool *made)
 {
 	FileFd *file = file_fd_open(parent, name, open_flags | O_DIRECTORY);
 
@@ -92,7 +91,7 @@ open_component(int parent, const char *name, const char *path, int open_flags,
 			if (!*made)
 				file_refuse_server_directory(parent, path, true,
 											 flags & FILE_ROOT_HIDDEN);
-			make_directory(parent, name, path);
+			make_directory(parent, name, path, file_mode);
 			*made = true;
 			file = file_fd_open(parent, name,
 								open_flags | O_DIRECTORY | O_NOFOLLOW);
@@ -123,11 +122,12 @@ is_searchable(FileFd *directory, int flags)
 }
 
 static FileRoot *
-root_new(const char *path, FileFd *dir)
+root_new(const char *path, FileFd *dir, mode_t file_mode)
 {
 	FileRoot *root = palloc0(sizeof(FileRoot));
 
 	root->path = pstrdup(path);
+	root->file_mode = file_mode;
 	root->dir = dir;
 	return root;
 }
@@ -161,7 +161,8 @@ refuse_hidden_names(List *components, int trusted, const char *path)
 }
 
 FileRoot *
-file_root_open(const char *path, const char *export_root, int flags)
+file_root_open(const char *path, const char *export_root, int flags,
+			   mode_t file_mode)
 {
 	List   *components = path_components(path, "directory");
 	int		count = list_length(components);
@@ -188,7 +189,7 @@ file_root_open(const char *path, const char *export_root, int flags)
 		next = open_component(at->fd, name, path_join(components, i + 1),
 							  (last ? O_RDONLY : O_PATH) |
 								  (last || confined || made ? O_NOFOLLOW : 0),
-							  flags, &made);
+							  flags, file_mode, &made);
 		if (next == NULL)
 		{
 			int save_errno = errno;
@@ -206,7 +207,7 @@ file_root_open(const char *path, const char *export_root, int flags)
 	path = path_join(components, count);
 	file_refuse_server_directory(at->fd, path, false,
 								 flags & FILE_ROOT_HIDDEN);
-	return root_new(path, at);
+	return root_new(path, at, file_mode);
 }
 
 char *
@@ -250,11 +251,11 @@ file_root_subdir(FileRoot *parent, const char *name, int flags)
 
 	file_check_name(name);
 	dir = open_component(parent->dir->fd, name, path, O_RDONLY | O_NOFOLLOW,
-						 flags, &made);
+						 flags, parent->file_mode, &made);
 	if (dir == NULL || !is_searchable(dir, flags))
 		return NULL;
 	file_refuse_server_directory(dir->fd, path, false, true);
-	root = root_new(path, dir);
+	root = root_new(path, dir, parent->file_mode);
 	if (file_fd_is_open(parent->temp))
 	{
 		root->temp = parent->temp;
@@ -276,6 +277,30 @@ file_root_remove_subdir(FileRoot *parent, const char *name)
 						errmsg("could not remove directory \"%s\": %m",
 							   file_path(parent, FILE_FINAL, name))));
 	return false;
+}
+
+bool
+file_root_remove(FileRoot *root)
+{
+	FileFd *parent = file_fd_open(root->dir->fd, "..", O_RDONLY | O_DIRECTORY);
+	const char *name = strrchr(root->path, '/') + 1;
+	struct stat opened;
+	struct stat named;
+	bool		removed;
+
+	if (!file_fd_is_open(parent))
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not open the parent of \"%s\": %m",
+							   root->path)));
+	/* what has been put in its place since is none of ours */
+	removed = fstat(root->dir->fd, &opened) == 0 &&
+			  fstatat(parent->fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+			  opened.st_dev == named.st_dev && opened.st_ino == named.st_ino &&
+			  unlinkat(parent->fd, name, AT_REMOVEDIR) == 0;
+	if (removed)
+		file_sync_directory(parent->fd, root->path);
+	(void) file_fd_close(parent);
+	return removed;
 }
 
 void
@@ -302,10 +327,22 @@ file_root_path(const FileRoot *root)
 void
 file_root_check_writable(FileRoot *root)
 {
+	mode_t		wanted = file_directory_mode(root->file_mode) & 0111;
+	struct stat st;
+
 	if (faccessat(root->dir->fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("cannot write to directory \"%s\": %m", root->path)));
+	if (fstat(root->dir->fd, &st) == 0 && (wanted & ~st.st_mode) != 0)
+		ereport(WARNING,
+				(errmsg("not everyone who may read the files may search "
+						"directory \"%s\"",
+						root->path),
+				 errdetail("Files get mode %04o; the directory is there and "
+						   "keeps its mode %04o.",
+						   (unsigned) root->file_mode,
+						   (unsigned) st.st_mode & 07777)));
 }
 
 void

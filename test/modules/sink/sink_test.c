@@ -67,8 +67,8 @@ text_argument(FunctionCallInfo fcinfo, int number)
 static FileRoot *
 open_root(FunctionCallInfo fcinfo, int number)
 {
-	FileRoot *root =
-		file_root_open(text_argument(fcinfo, number), NULL, FILE_ROOT_CREATE);
+	FileRoot *root = file_root_open(text_argument(fcinfo, number), NULL,
+									FILE_ROOT_CREATE, FILE_MODE_PRIVATE);
 
 	(void) file_temp_open(root, JOB_ID, true);
 	return root;
@@ -249,8 +249,9 @@ sink_open_root(PG_FUNCTION_ARGS)
 {
 	int flags = (PG_GETARG_BOOL(2) ? FILE_ROOT_CREATE : 0) |
 				(PG_GETARG_BOOL(3) ? FILE_ROOT_MISSING_OK : 0);
-	FileRoot *root = file_root_open(text_argument(fcinfo, 0),
-									text_argument(fcinfo, 1), flags);
+	FileRoot *root =
+		file_root_open(text_argument(fcinfo, 0), text_argument(fcinfo, 1),
+					   flags, FILE_MODE_PRIVATE);
 
 	if (root == NULL)
 		PG_RETURN_NULL();
@@ -261,7 +262,8 @@ sink_open_root(PG_FUNCTION_ARGS)
 Datum
 sink_open_subdir(PG_FUNCTION_ARGS)
 {
-	FileRoot *root = file_root_open(text_argument(fcinfo, 0), NULL, 0);
+	FileRoot *root =
+		file_root_open(text_argument(fcinfo, 0), NULL, 0, FILE_MODE_PRIVATE);
 
 	root = file_root_subdir(root, text_argument(fcinfo, 1),
 							PG_GETARG_BOOL(2) ? FILE_ROOT_CREATE
@@ -288,9 +290,10 @@ sink_put(PG_FUNCTION_ARGS)
 Datum
 sink_get(PG_FUNCTION_ARGS)
 {
-	FileRoot *root = file_root_open(text_argument(fcinfo, 0), NULL, 0);
-	size_t	  len;
-	char	 *content;
+	FileRoot *root =
+		file_root_open(text_argument(fcinfo, 0), NULL, 0, FILE_MODE_PRIVATE);
+	size_t len;
+	char  *content;
 
 	content = file_get(root, FILE_FINAL, text_argument(fcinfo, 1),
 					   PG_GETARG_INT32(2), &len);
@@ -304,7 +307,8 @@ Datum
 sink_carry(PG_FUNCTION_ARGS)
 {
 	FileRoot *root = open_root(fcinfo, 0);
-	FileRoot *from = file_root_open(text_argument(fcinfo, 2), NULL, 0);
+	FileRoot *from =
+		file_root_open(text_argument(fcinfo, 2), NULL, 0, FILE_MODE_PRIVATE);
 
 	PG_RETURN_BOOL(file_carry(root, text_argument(fcinfo, 1), from,
 							  text_argument(fcinfo, 3)));
@@ -326,7 +330,8 @@ sink_publish(PG_FUNCTION_ARGS)
 Datum
 sink_remove(PG_FUNCTION_ARGS)
 {
-	FileRoot *root = file_root_open(text_argument(fcinfo, 0), NULL, 0);
+	FileRoot *root =
+		file_root_open(text_argument(fcinfo, 0), NULL, 0, FILE_MODE_PRIVATE);
 
 	PG_RETURN_BOOL(file_remove(root, FILE_FINAL, text_argument(fcinfo, 1)));
 }
@@ -335,7 +340,8 @@ sink_remove(PG_FUNCTION_ARGS)
 Datum
 sink_list(PG_FUNCTION_ARGS)
 {
-	FileRoot	  *root = file_root_open(text_argument(fcinfo, 0), NULL, 0);
+	FileRoot *root =
+		file_root_open(text_argument(fcinfo, 0), NULL, 0, FILE_MODE_PRIVATE);
 	FilePlace	   place = PG_GETARG_BOOL(1) ? FILE_TEMP : FILE_FINAL;
 	StringInfoData lines;
 	ListCell	  *lc;
