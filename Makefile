@@ -153,6 +153,7 @@ OBJS = \
 	src/export/finish/verify.o \
 	src/export/arguments.o \
 	src/export/sql.o \
+	src/export/sql_job.o \
 	src/sink/sink.o \
 	src/sink/compress/compress.o \
 	src/sink/compress/gzip.o \

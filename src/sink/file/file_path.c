@@ -1,6 +1,7 @@
 /*
  * file_path.c
- *		Paths as users write them, and their components.
+ *		Paths as users write them, their components, and names of files below a
+ *		root.
  */
 #include "postgres.h"
 
@@ -77,4 +78,21 @@ path_check_beneath(List *components, const char *path, const char *export_root)
 			 errhint("Files may be exported only beneath the directory "
 					 "that \"outflow.export_root\" names.")));
 	return list_length(outer);
+}
+
+void
+file_check_name(const char *name)
+{
+	if (!destination_name_is_valid(name))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid name \"%s\" for a file of an export", name)));
+}
+
+char *
+file_path(const FileRoot *root, FilePlace place, const char *name)
+{
+	if (place == FILE_FINAL)
+		return psprintf("%s/%s", root->path, name);
+	return psprintf("%s/%s/%s", root->path, root->temp_name, name);
 }

@@ -381,15 +381,6 @@ file_sync_directory(int directory, const char *path)
 						errmsg("could not fsync directory \"%s\": %m", path)));
 }
 
-void
-file_check_name(const char *name)
-{
-	if (!destination_name_is_valid(name))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("invalid name \"%s\" for a file of an export", name)));
-}
-
 int
 file_directory(const FileRoot *root, FilePlace place)
 {
@@ -398,12 +389,4 @@ file_directory(const FileRoot *root, FilePlace place)
 	if (!file_fd_is_open(root->temp))
 		elog(ERROR, "no temporary directory is open in \"%s\"", root->path);
 	return root->temp->fd;
-}
-
-char *
-file_path(const FileRoot *root, FilePlace place, const char *name)
-{
-	if (place == FILE_FINAL)
-		return psprintf("%s/%s", root->path, name);
-	return psprintf("%s/%s/%s", root->path, root->temp_name, name);
 }
