@@ -5,24 +5,18 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "utils/builtins.h"
 
-#include "export/job/job.h"
-#include "export/job/part_table.h"
-#include "export/plan/source.h"
-#include "export/plan/plan.h"
-#include "export/export_destination.h"
-#include "export/finish/finish.h"
-#include "export/run/run.h"
 #include "export/arguments.h"
+#include "export/export_destination.h"
+#include "export/job/job.h"
 #include "export/job/job_access.h"
 #include "export/run/launch.h"
+#include "export/run/run.h"
 #include "export/sql.h"
 
 PG_FUNCTION_INFO_V1(outflow_export);
@@ -43,7 +37,8 @@ PGDLLEXPORT Datum outflow_export_publication(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_publication_start(PG_FUNCTION_ARGS);
 
 void
-sql_require_nonatomic(FunctionCallInfo fcinfo, const char *name, const char *start)
+sql_require_nonatomic(FunctionCallInfo fcinfo, const char *name,
+					  const char *start)
 {
 	if (fcinfo->context && IsA(fcinfo->context, CallContext) &&
 		!castNode(CallContext, fcinfo->context)->atomic)

@@ -17,10 +17,10 @@
 #include "utils/inval.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "export/export_settings.h"
 #include "export/job/job.h"
 #include "export/job/job_access.h"
-#include "compat.h"
 
 void
 rights_check_server(void)

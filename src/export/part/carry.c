@@ -12,14 +12,14 @@
 #include "miscadmin.h"
 #include "utils/rel.h"
 
+#include "export/export_destination.h"
 #include "export/export_options.h"
 #include "export/job/job.h"
 #include "export/job/part_table.h"
-#include "export/plan/source.h"
-#include "export/plan/plan.h"
 #include "export/part/part.h"
-#include "export/export_destination.h"
 #include "export/part/part_check.h"
+#include "export/plan/plan.h"
+#include "export/plan/source.h"
 #include "export/proof/validity.h"
 
 List *
