@@ -29,6 +29,7 @@ OBJS = \
 	src/encode/value/output.o \
 	src/encode/value/encoding.o \
 	src/encode/value/json.o \
+	src/encode/value/json_document.o \
 	src/encode/value/json_string.o \
 	src/encode/value/jsonb.o \
 	src/encode/value/json_part.o \
@@ -44,6 +45,7 @@ OBJS = \
 	src/encode/parquet/parquet_option.o \
 	src/encode/parquet/parquet_form.o \
 	src/encode/parquet/parquet_node.o \
+	src/encode/parquet/parquet_primitive.o \
 	src/encode/parquet/parquet_schema.o \
 	src/encode/parquet/parquet_lossy.o \
 	src/encode/parquet/parquet_value.o \
@@ -52,8 +54,10 @@ OBJS = \
 	src/encode/parquet/parquet_column.o \
 	src/encode/parquet/parquet_dictionary.o \
 	src/encode/parquet/parquet_bound.o \
+	src/encode/parquet/parquet_byte_bound.o \
 	src/encode/parquet/parquet_page.o \
 	src/encode/parquet/parquet_codec.o \
+	src/encode/parquet/parquet_index.o \
 	src/encode/parquet/parquet_footer.o \
 	src/encode/parquet/parquet_read.o \
 	src/encode/parquet/parquet_thrift.o \
@@ -97,6 +101,7 @@ OBJS = \
 	src/stream/writer.o \
 	src/export/proof/stamp.o \
 	src/export/proof/signature.o \
+	src/export/proof/signature_type.o \
 	src/export/proof/digest.o \
 	src/export/proof/validity.o \
 	src/export/part/part_check.o \
@@ -137,6 +142,7 @@ OBJS = \
 	src/export/run/queue.o \
 	src/export/run/launcher.o \
 	src/export/run/waiter.o \
+	src/export/run/tell.o \
 	src/export/run/inline.o \
 	src/export/finish/own_file.o \
 	src/export/finish/prune.o \
@@ -147,6 +153,7 @@ OBJS = \
 	src/export/finish/verify.o \
 	src/export/arguments.o \
 	src/export/sql.o \
+	src/export/sql_job.o \
 	src/sink/sink.o \
 	src/sink/compress/compress.o \
 	src/sink/compress/gzip.o \
@@ -160,6 +167,7 @@ OBJS = \
 	src/sink/file/file_fd.o \
 	src/sink/file/file_guard.o \
 	src/sink/file/file_root.o \
+	src/sink/file/file_path.o \
 	src/sink/file/file_temp.o \
 	src/sink/file/file_owner.o \
 	src/sink/file/file.o \

@@ -167,6 +167,15 @@ append_value(RowEncoder *encoder, TypeShape *type, Datum value, bool forced,
 	append_text(encoder, text, len, forced, out);
 }
 
+/* Ends a line that began at start. */
+static void
+end_line(const RowEncoder *encoder, int start, StringInfo out)
+{
+	buffer_append_char(out, '\n');
+	if (encoder->options.encoding >= 0)
+		text_transcode(out, start, encoder->options.encoding);
+}
+
 /* Names are quoted by the same rule, but force_quote is for values. */
 static void
 append_header(RowEncoder *encoder, StringInfo out)
@@ -181,9 +190,7 @@ append_header(RowEncoder *encoder, StringInfo out)
 			buffer_append_char(out, encoder->options.delimiter);
 		append_text(encoder, name, strlen(name), false, out);
 	}
-	buffer_append_char(out, '\n');
-	if (encoder->options.encoding >= 0)
-		text_transcode(out, start, encoder->options.encoding);
+	end_line(encoder, start, out);
 }
 
 /* By column: whether it is in the option "force_quote". */
@@ -272,9 +279,7 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 						 encoder->forced[i], out);
 	}
 	current_column = NULL;
-	buffer_append_char(out, '\n');
-	if (encoder->options.encoding >= 0)
-		text_transcode(out, start, encoder->options.encoding);
+	end_line(encoder, start, out);
 }
 
 static void

@@ -14,14 +14,15 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "export/job/job.h"
-#include "export/job/part_table.h"
-#include "export/plan/plan.h"
-#include "export/part/part.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
-#include "export/run/run.h"
+#include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/part/part.h"
+#include "export/plan/plan.h"
 #include "export/run/part_run.h"
+#include "export/run/run.h"
+#include "export/run/tell.h"
 
 typedef struct InlineFiles
 {
