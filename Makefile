@@ -171,8 +171,7 @@ PG_CPPFLAGS += -DOUTFLOW_FAILPOINTS
 endif
 SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lsnappy -lxxhash -lcrypto
 
-# installcheck: against the running server that PGHOST and PGPORT name, which
-# needs the settings that "make test" gives its own servers
+# installcheck: against the running server that PGHOST and PGPORT name
 REGRESS = $(notdir $(basename $(sort $(wildcard $(home)/sql/*.sql))))
 REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=outflow
 ISOLATION = $(notdir $(basename $(sort \
@@ -194,6 +193,12 @@ include $(PGXS)
 # by which the server knows that it is the same one and loads it once.
 WAL2JSON_NAME = $(DESTDIR)$(pkglibdir)/outflow_wal2json$(DLSUFFIX)
 WAL2JSON_ITSELF = $(DESTDIR)$(pkglibdir)/wal2json$(DLSUFFIX)
+
+installcheck: export PGOPTIONS += -c outflow_test.dir=$(CURDIR)/output_iso/results
+installcheck: installcheck-needs
+installcheck-needs:
+	@$(home)/test/installcheck-needs '$(bindir)/psql' '$(CURDIR)/results' \
+		'$(CURDIR)/output_iso/results'
 
 install: install-name
 uninstall: uninstall-names
@@ -375,6 +380,6 @@ help:
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
-.PHONY: install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
+.PHONY: installcheck-needs install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
 	test-fault test-modules test-valgrind test-sanitize test-matrix test-fuzz \
 	coverage check-clang bench $(BENCHES) deb dist check-style indent help
