@@ -317,7 +317,7 @@ test-matrix:
 
 # measurements print a table; they are no tests and nothing depends on them
 BENCHES = $(patsubst test/bench/%,bench-%,$(wildcard $(addprefix \
-	test/bench/,stream stream_scale export sink client)))
+	test/bench/,stream stream_scale export public sink client)))
 $(BENCHES):
 	@$(READY)
 	@test/bench/$(@:bench-%=%)
@@ -340,6 +340,11 @@ deb:
 		pg_buildext updatecontrol && dpkg-buildpackage -us -uc -b
 	@cd tmp_build/deb && rm -r outflow && \
 		lintian --fail-on error --suppress-tags initial-upload-closes-no-bugs *.deb
+
+# DESTDIR, uninstall, pg_buildext, and the package in a fresh Debian
+test-deb:
+	@$(READY)
+	@test/package
 
 # The tree as a tar file: what git has, where there is git
 TREE = { git ls-files -z 2>/dev/null || \
@@ -376,10 +381,11 @@ help:
 	@echo "check-clang     build with clang, warnings as errors"
 	@echo "test-fuzz       encoders and option parser under libFuzzer; TESTS=, FUZZ_SECONDS="
 	@echo "bench bench-X   measure, beside the peers: X is one of test/bench"
+	@echo "test-deb        what packagers rely on, and the package in a fresh Debian"
 	@echo "deb dist        Debian packages into tmp_build/deb; the tree as a tar file"
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
 .PHONY: installcheck-needs install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
 	test-fault test-modules test-valgrind test-sanitize test-matrix test-fuzz \
-	coverage check-clang bench $(BENCHES) deb dist check-style indent help
+	coverage check-clang bench $(BENCHES) deb test-deb dist check-style indent help
