@@ -99,6 +99,8 @@ OBJS = \
 	src/export/proof/signature.o \
 	src/export/proof/digest.o \
 	src/export/proof/validity.o \
+	src/export/part/part_check.o \
+	src/export/part/part_signature.o \
 	src/export/part/carry.o \
 	src/export/plan/handover.o \
 	src/export/export_settings.o \
@@ -109,6 +111,8 @@ OBJS = \
 	src/export/job/table_row.o \
 	src/export/job/job_lock.o \
 	src/export/job/job.o \
+	src/export/job/job_state.o \
+	src/export/job/job_find.o \
 	src/export/job/job_update.o \
 	src/export/job/part_table.o \
 	src/export/job/rights.o \
@@ -129,10 +133,13 @@ OBJS = \
 	src/export/run/part_run.o \
 	src/export/run/worker.o \
 	src/export/run/coordinator.o \
+	src/export/run/worker_pool.o \
 	src/export/run/queue.o \
 	src/export/run/launcher.o \
 	src/export/run/waiter.o \
 	src/export/run/inline.o \
+	src/export/finish/own_file.o \
+	src/export/finish/prune.o \
 	src/export/finish/publish.o \
 	src/export/finish/manifest.o \
 	src/export/finish/row_counter.o \

@@ -808,6 +808,21 @@ CREATE PROCEDURE outflow.export_tables(
 	INOUT job bigint DEFAULT NULL)
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export_tables';
 
+-- the ordinary tables of a schema that the caller may read
+CREATE PROCEDURE outflow.export_schema(
+	schema pg_catalog.regnamespace,
+	destination pg_catalog.text,
+	format pg_catalog.text DEFAULT 'csv',
+	compression pg_catalog.text DEFAULT NULL,
+	encrypt_to pg_catalog.text[] DEFAULT NULL,
+	part_size pg_catalog.text DEFAULT '128MB',
+	workers int DEFAULT 2,
+	base bigint DEFAULT NULL,
+	slot pg_catalog.name DEFAULT NULL,
+	options pg_catalog.jsonb DEFAULT '{}',
+	INOUT job bigint DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export_schema';
+
 -- the tables, row filters and column lists of a publication
 CREATE PROCEDURE outflow.export_publication(
 	publication name,
@@ -843,6 +858,34 @@ CREATE FUNCTION outflow.export_start(
 RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_export_start';
 
+CREATE FUNCTION outflow.export_tables_start(
+	sources pg_catalog.regclass[],
+	destination pg_catalog.text,
+	format pg_catalog.text DEFAULT 'csv',
+	compression pg_catalog.text DEFAULT NULL,
+	encrypt_to pg_catalog.text[] DEFAULT NULL,
+	part_size pg_catalog.text DEFAULT '128MB',
+	workers int DEFAULT 2,
+	base bigint DEFAULT NULL,
+	slot pg_catalog.name DEFAULT NULL,
+	options pg_catalog.jsonb DEFAULT '{}')
+RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_export_tables_start';
+
+CREATE FUNCTION outflow.export_schema_start(
+	schema pg_catalog.regnamespace,
+	destination pg_catalog.text,
+	format pg_catalog.text DEFAULT 'csv',
+	compression pg_catalog.text DEFAULT NULL,
+	encrypt_to pg_catalog.text[] DEFAULT NULL,
+	part_size pg_catalog.text DEFAULT '128MB',
+	workers int DEFAULT 2,
+	base bigint DEFAULT NULL,
+	slot pg_catalog.name DEFAULT NULL,
+	options pg_catalog.jsonb DEFAULT '{}')
+RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_export_schema_start';
+
 CREATE FUNCTION outflow.export_publication_start(
 	publication name,
 	destination pg_catalog.text,
@@ -873,6 +916,12 @@ AS 'MODULE_PATHNAME', 'outflow_cancel';
 CREATE FUNCTION outflow.forget(job bigint) RETURNS pg_catalog.void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_forget';
+
+-- removes the caller's finished exports but the newest, and returns which
+CREATE FUNCTION outflow.prune(prefix pg_catalog.text, keep int)
+RETURNS TABLE (job bigint, destination pg_catalog.text)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_prune';
 
 CREATE FUNCTION outflow.verify(job bigint)
 RETURNS TABLE (part int, file pg_catalog.text, status pg_catalog.text,

@@ -9,7 +9,10 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 
+#include "export/export_settings.h"
 #include "export/job/job.h"
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
 #include "option.h"
 
 /* One row for each kind of destination. */
@@ -33,6 +36,14 @@ driver_of(const char *destination)
 	return NULL; /* not reached */
 }
 
+void
+destination_check_kind(const char *destination)
+{
+	const DestinationDriver *driver = driver_of(destination);
+
+	(void) driver->parse(destination);
+}
+
 char *
 destination_locate(const Job *job)
 {
@@ -48,15 +59,15 @@ destination_open(const Job *job, DestinationMode mode)
 	const DestinationDriver *driver = driver_of(job->destination);
 
 	return driver->open(driver->parse(job->destination),
-						settings_export_root(), mode);
+						settings_export_root(), mode, job->options.mode);
 }
 
 /* A location without a scheme is a path. */
 Destination *
 destination_open_known(const char *location, bool must_open)
 {
-	return file_driver.open(location, NULL,
-							must_open ? DESTINATION_KNOWN : DESTINATION_TRY);
+	return file_driver.open(
+		location, NULL, must_open ? DESTINATION_KNOWN : DESTINATION_TRY, 0);
 }
 
 bool

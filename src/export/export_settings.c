@@ -12,9 +12,10 @@
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 
+#include "export/export_settings.h"
+#include "export/job/job.h"
 #include "compat.h"
 #include "export/export.h"
-#include "export/job/job.h"
 
 int			 max_jobs = 4;
 int			 max_retries = 9;

@@ -6,7 +6,7 @@
 use strict;
 use warnings;
 
-use ClientTest;
+use ConsumerTest;
 use FindBin;
 use Test::More;
 

@@ -47,6 +47,23 @@ INSERT INTO wanted VALUES
 		' workers integer DEFAULT 2, base bigint DEFAULT NULL::bigint,'
 		' slot name DEFAULT NULL::name,'
 		' options jsonb DEFAULT ''{}''::jsonb', 'bigint'),
+	('export_schema', 'IN schema regnamespace, IN destination text,'
+		' IN format text DEFAULT ''csv''::text,'
+		' IN compression text DEFAULT NULL::text,'
+		' IN encrypt_to text[] DEFAULT NULL::text[],'
+		' IN part_size text DEFAULT ''128MB''::text,'
+		' IN workers integer DEFAULT 2, IN base bigint DEFAULT NULL::bigint,'
+		' IN slot name DEFAULT NULL::name,'
+		' IN options jsonb DEFAULT ''{}''::jsonb,'
+		' INOUT job bigint DEFAULT NULL::bigint', NULL),
+	('export_schema_start', 'schema regnamespace, destination text,'
+		' format text DEFAULT ''csv''::text,'
+		' compression text DEFAULT NULL::text,'
+		' encrypt_to text[] DEFAULT NULL::text[],'
+		' part_size text DEFAULT ''128MB''::text,'
+		' workers integer DEFAULT 2, base bigint DEFAULT NULL::bigint,'
+		' slot name DEFAULT NULL::name,'
+		' options jsonb DEFAULT ''{}''::jsonb', 'bigint'),
 	('export_tables', 'IN sources regclass[], IN destination text,'
 		' IN format text DEFAULT ''csv''::text,'
 		' IN compression text DEFAULT NULL::text,'
@@ -56,9 +73,19 @@ INSERT INTO wanted VALUES
 		' IN slot name DEFAULT NULL::name,'
 		' IN options jsonb DEFAULT ''{}''::jsonb,'
 		' INOUT job bigint DEFAULT NULL::bigint', NULL),
+	('export_tables_start', 'sources regclass[], destination text,'
+		' format text DEFAULT ''csv''::text,'
+		' compression text DEFAULT NULL::text,'
+		' encrypt_to text[] DEFAULT NULL::text[],'
+		' part_size text DEFAULT ''128MB''::text,'
+		' workers integer DEFAULT 2, base bigint DEFAULT NULL::bigint,'
+		' slot name DEFAULT NULL::name,'
+		' options jsonb DEFAULT ''{}''::jsonb', 'bigint'),
 	('forget', 'job bigint', 'void'),
 	('heartbeat', '', 'pg_lsn'),
 	('preflight', '', 'TABLE(item text, ok boolean, detail text, fix text)'),
+	('prune', 'prefix text, keep integer',
+		'TABLE(job bigint, destination text)'),
 	('resume', 'IN job bigint', NULL),
 	('resume_start', 'job bigint', 'bigint'),
 	('run_queue', '', 'integer'),

@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 
-use ClientTest;
+use ConsumerTest;
 use FindBin;
 use Test::More;
 

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
@@ -16,8 +17,27 @@
 #include "utils/inval.h"
 #include "utils/syscache.h"
 
-#include "compat.h"
+#include "export/export_settings.h"
 #include "export/job/job.h"
+#include "compat.h"
+
+void
+rights_check_server(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("exports cannot run on a standby"),
+				 errdetail("A job keeps its progress in tables, and a standby "
+						   "cannot write.")));
+	settings_check_limits();
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to export to files of the server"),
+				 errhint("Only roles with privileges of the "
+						 "\"pg_write_server_files\" role may do this.")));
+}
 
 static void
 check_can_log_in(Oid owner)
@@ -70,5 +90,5 @@ rights_check_running(Oid owner)
 				 errmsg("the export runs as another role than its owner"),
 				 errdetail("It was begun as role \"%s\".",
 						   GetUserNameFromId(owner, false))));
-	source_check_server();
+	rights_check_server();
 }

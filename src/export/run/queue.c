@@ -14,7 +14,9 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "export/export_settings.h"
 #include "export/job/job.h"
+#include "export/run/run.h"
 #include "export/job/job_access.h"
 #include "export/run/launch.h"
 

@@ -1,9 +1,9 @@
-# ClientTest.pm: one client of README.md against a real slot: killed in the middle
+# ConsumerTest.pm: one client of README.md against a real slot: killed in the middle
 # of transactions, with the source server crashing once, and run again.
 #
 # What it has to have in the end are the records that a second slot, read without
 # any of that, gives; replayed by key they are the table.
-package ClientTest;
+package ConsumerTest;
 
 use strict;
 use warnings;
