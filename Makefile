@@ -233,8 +233,7 @@ PG_CPPFLAGS += -DOUTFLOW_FAILPOINTS
 endif
 SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lsnappy -lxxhash -lcrypto
 
-# installcheck: against the running server that PGHOST and PGPORT name, which
-# needs the settings that "make test" gives its own servers
+# installcheck: against the running server that PGHOST and PGPORT name
 REGRESS = $(notdir $(basename $(sort $(wildcard $(home)/sql/*.sql))))
 REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=outflow
 ISOLATION = $(notdir $(basename $(sort \
@@ -269,6 +268,12 @@ uninstall-client:
 # by which the server knows that it is the same one and loads it once.
 WAL2JSON_NAME = $(DESTDIR)$(pkglibdir)/outflow_wal2json$(DLSUFFIX)
 WAL2JSON_ITSELF = $(DESTDIR)$(pkglibdir)/wal2json$(DLSUFFIX)
+
+installcheck: export PGOPTIONS += -c outflow_test.dir=$(CURDIR)/output_iso/results
+installcheck: installcheck-needs
+installcheck-needs:
+	@$(home)/test/installcheck-needs '$(bindir)/psql' '$(CURDIR)/results' \
+		'$(CURDIR)/output_iso/results'
 
 install: install-name
 uninstall: uninstall-names
@@ -387,7 +392,7 @@ test-matrix:
 
 # measurements print a table; they are no tests and nothing depends on them
 BENCHES = $(patsubst test/bench/%,bench-%,$(wildcard $(addprefix \
-	test/bench/,stream stream_scale export sink client)))
+	test/bench/,stream stream_scale export public sink client)))
 $(BENCHES):
 	@$(READY)
 	@test/bench/$(@:bench-%=%)
@@ -410,6 +415,11 @@ deb:
 		pg_buildext updatecontrol && dpkg-buildpackage -us -uc -b
 	@cd tmp_build/deb && rm -r outflow && \
 		lintian --fail-on error --suppress-tags initial-upload-closes-no-bugs *.deb
+
+# DESTDIR, uninstall, pg_buildext, and the package in a fresh Debian
+test-deb:
+	@$(READY)
+	@test/package
 
 # The tree as a tar file: what git has, where there is git
 TREE = { git ls-files -z 2>/dev/null || \
@@ -446,10 +456,11 @@ help:
 	@echo "check-clang     build with clang, warnings as errors"
 	@echo "test-fuzz       encoders and option parser under libFuzzer; TESTS=, FUZZ_SECONDS="
 	@echo "bench bench-X   measure, beside the peers: X is one of test/bench"
+	@echo "test-deb        what packagers rely on, and the package in a fresh Debian"
 	@echo "deb dist        Debian packages into tmp_build/deb; the tree as a tar file"
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
-.PHONY: install-client uninstall-client install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
+.PHONY: installcheck-needs install-client uninstall-client install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
 	test-fault test-modules test-valgrind test-sanitize test-matrix test-fuzz \
-	coverage check-clang bench $(BENCHES) deb dist check-style indent help
+	coverage check-clang bench $(BENCHES) deb test-deb dist check-style indent help

@@ -196,7 +196,7 @@ wait_until($node, "SELECT count(*) = 2 FROM outflow.jobs WHERE state = 'queued' 
 sql('DROP OWNED BY leaver; DROP ROLE leaver');
 release_exports($node);
 is(wait_for_end($first), 'done', 'a queued owner dropped: the job before is done');
-is(wait_for_end($queued[1]), 'done', 'a queued owner dropped: so is the job behind');
+is(wait_for_end($queued[1]), 'done', 'a queued owner dropped: so is the job after it');
 sql("SELECT outflow.cancel($queued[0]), outflow.forget($queued[0])");
 sql('ALTER SYSTEM RESET outflow.max_jobs');
 sql('SELECT pg_reload_conf()');
