@@ -13,6 +13,7 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "export/export_destination.h"
 #include "export/export_settings.h"
 #include "export/export_options.h"
 #include "export/job/job.h"
