@@ -946,18 +946,18 @@ AS 'MODULE_PATHNAME', 'outflow_job_manifests';
 -- there also what it generates, which COPY leaves out.
 CREATE FUNCTION outflow.job_columns(relation pg_catalog.oid,
 	definition pg_catalog.jsonb)
-RETURNS TABLE (name pg_catalog.text, declaration pg_catalog.text,
+RETURNS TABLE (label pg_catalog.text, declaration pg_catalog.text,
 	is_loaded boolean, is_counted boolean)
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH exported AS (
-		SELECT c.value->>'name' AS name, c.value->>'type' AS type,
+		SELECT c.value->>'name' AS label, c.value->>'type' AS type,
 			NOT (c.value->>'nullable')::boolean AS not_null,
 			c.ordinality AS place
 		FROM pg_catalog.jsonb_array_elements(definition) WITH ORDINALITY AS c
 	), live AS (
-		SELECT a.attname::pg_catalog.text AS name, a.attnum, a.attidentity,
+		SELECT a.attname::pg_catalog.text AS label, a.attnum, a.attidentity,
 			a.attgenerated,
 			pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
 			pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression,
@@ -970,21 +970,21 @@ AS $$
 			ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 		WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
 	), found AS (
-		SELECT e.name, e.type, e.not_null, l.attidentity, l.attgenerated,
+		SELECT e.label, e.type, e.not_null, l.attidentity, l.attgenerated,
 			l.expression, coalesce(l.counted, false) AS counted, e.place
-		FROM exported AS e LEFT JOIN live AS l USING (name)
+		FROM exported AS e LEFT JOIN live AS l USING (label)
 	UNION ALL
-		SELECT l.name, l.type, false, l.attidentity, l.attgenerated,
+		SELECT l.label, l.type, false, l.attidentity, l.attgenerated,
 			l.expression, false, 0.5 + (SELECT pg_catalog.count(*)
-				FROM exported AS e JOIN live AS o USING (name)
+				FROM exported AS e JOIN live AS o USING (label)
 				WHERE o.attnum < l.attnum)
 		FROM live AS l
 		WHERE l.attgenerated = 's'
-		AND l.name NOT IN (SELECT e.name FROM exported AS e)
+		AND l.label NOT IN (SELECT e.label FROM exported AS e)
 		AND NOT EXISTS (SELECT FROM live AS o WHERE o.attgenerated = ''
-			AND o.name NOT IN (SELECT e.name FROM exported AS e))
+			AND o.label NOT IN (SELECT e.label FROM exported AS e))
 	)
-	SELECT f.name, pg_catalog.concat_ws(' ', pg_catalog.quote_ident(f.name),
+	SELECT f.label, pg_catalog.concat_ws(' ', pg_catalog.quote_ident(f.label),
 			f.type, CASE WHEN f.not_null THEN 'NOT NULL' END,
 			CASE WHEN f.attgenerated = 's' THEN pg_catalog.format(
 					'GENERATED ALWAYS AS (%s) STORED', f.expression)
@@ -1057,7 +1057,7 @@ LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH loaded AS (
-		SELECT pg_catalog.string_agg(pg_catalog.quote_ident(c.name), ', ')
+		SELECT pg_catalog.string_agg(pg_catalog.quote_ident(c.label), ', ')
 			AS columns
 		FROM outflow.job_columns(relation, manifest->'columns') AS c
 		WHERE c.is_loaded
@@ -1078,7 +1078,7 @@ AS $$
 		SELECT pg_catalog.string_agg(pg_catalog.format(
 			E'SELECT setval(pg_get_serial_sequence(%1$L, %2$L), max(%2$I))'
 			' FROM %1$s HAVING max(%2$I) IS NOT NULL;\n',
-			manifest->>'source', c.name), '')
+			manifest->>'source', c.label), '')
 		FROM outflow.job_columns(relation, manifest->'columns') AS c
 		WHERE c.is_counted))
 $$;
