@@ -240,7 +240,7 @@ endif
 # the packages, then starts make again, which then finds pg_config.  None
 # installs outflow: servers of tests are copies of their own.
 export PG_CONFIG
-READY = $(MAKE) -s deps && $(MAKE) -s -j $$(nproc) all
+READY = $(MAKE) -s test-deps && $(MAKE) -s -j $$(nproc) all
 TEST_READY = $(READY) && $(MAKE) -s test-modules
 
 ready:
@@ -248,6 +248,9 @@ ready:
 
 deps:
 	@test/deps
+
+test-deps:
+	@test/deps test
 
 demo:
 	@$(READY)
@@ -306,7 +309,7 @@ coverage:
 
 # With a second compiler, warnings as errors
 check-clang:
-	@test/deps clang
+	@test/deps && test/deps clang
 	@$(call BUILD_KIND,clang,CC=clang COPT="-Wall -Wextra -Werror \
 		-Wno-unused-parameter -Wno-sign-compare \
 		-Wno-missing-field-initializers -Wno-unknown-warning-option \
@@ -332,7 +335,7 @@ test-fuzz:
 # Debian packages postgresql-NN-outflow for each server whose headers are here,
 # into tmp_build/deb; its files are in control/debian
 deb:
-	@test/deps debhelper:dh dpkg-dev:dpkg-buildpackage fakeroot lintian \
+	@test/deps && test/deps debhelper:dh dpkg-dev:dpkg-buildpackage fakeroot lintian \
 		postgresql-server-dev-all:pg_buildext
 	@rm -rf tmp_build/deb && mkdir -p tmp_build/deb/outflow
 	@$(TREE) | tar -x -C tmp_build/deb/outflow
@@ -362,7 +365,8 @@ help:
 	@echo "install-wal2json  the same, and under the name wal2json, if none is there"
 	@echo "uninstall clean the reverse"
 	@echo "installcheck    SQL and isolation tests against a running server"
-	@echo "deps            install what is missing, by Debian package name"
+	@echo "deps            install what building lacks, by Debian package name"
+	@echo "test-deps       and what the tests lack, which install it themselves"
 	@echo "demo            export and stream real data on a throw-away server"
 	@echo "test            all suites on throw-away servers"
 	@echo "test-SUITE      one of regress, isolation, pgtap, tap, interop;"
@@ -379,6 +383,6 @@ help:
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
-.PHONY: install-name install-wal2json uninstall-names ready deps demo test $(SUITES) \
+.PHONY: install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
 	test-fault test-modules test-valgrind test-sanitize test-matrix test-fuzz \
 	coverage check-clang bench $(BENCHES) deb dist check-style indent help

@@ -252,8 +252,8 @@ job_waits(int64 id)
 	char		 *text;
 
 	job_access_begin(&access);
-	(void) job_query("SELECT outflow.job_waiting_for($1)", 1, &type, &value,
-					 NULL);
+	(void) job_query("SELECT outflow_internal.job_waiting_for($1)", 1, &type,
+					 &value, NULL);
 	text = job_field(0, 1);
 	if (text)
 		text = MemoryContextStrdup(context, text);
