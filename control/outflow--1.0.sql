@@ -919,15 +919,15 @@ AS 'MODULE_PATHNAME', 'outflow_forget';
 
 -- Restoring.  First what the library tells: for each table of a finished job its
 -- manifest, and where the files are that it names.
-CREATE FUNCTION outflow.job_manifests(job bigint)
+CREATE FUNCTION outflow_internal.restore_manifests(job bigint)
 RETURNS TABLE (relation pg_catalog.oid, directory pg_catalog.text,
 	manifest pg_catalog.jsonb)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'outflow_job_manifests';
+AS 'MODULE_PATHNAME', 'outflow_restore_manifests';
 
 -- The columns of an exported table: as they were, and where the table is still
 -- there also what it generates, which COPY leaves out.
-CREATE FUNCTION outflow.job_columns(relation pg_catalog.oid,
+CREATE FUNCTION outflow_internal.restore_columns(relation pg_catalog.oid,
 	definition pg_catalog.jsonb)
 RETURNS TABLE (label pg_catalog.text, declaration pg_catalog.text,
 	is_loaded boolean, is_counted boolean)
@@ -978,7 +978,7 @@ AS $$
 $$;
 
 -- what COPY reads a file of a manifest from, and how
-CREATE FUNCTION outflow.job_copy_from(directory pg_catalog.text,
+CREATE FUNCTION outflow_internal.restore_copy_from(directory pg_catalog.text,
 	file pg_catalog.text, manifest pg_catalog.jsonb)
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -1012,7 +1012,7 @@ $$;
 
 -- the SQL that makes one table, without its rows; a key whose columns were all
 -- exported comes along
-CREATE FUNCTION outflow.job_create_table(relation pg_catalog.oid,
+CREATE FUNCTION outflow_internal.restore_create_table(relation pg_catalog.oid,
 	manifest pg_catalog.jsonb)
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
@@ -1022,7 +1022,7 @@ AS $$
 			'CREATE TABLE IF NOT EXISTS %s (%s);\n', (pg_catalog.parse_ident(manifest->>'source'))[1],
 		manifest->>'source', pg_catalog.concat_ws(', ', (
 			SELECT pg_catalog.string_agg(c.declaration, ', ')
-			FROM outflow.job_columns(relation, manifest->'columns') AS c), (
+			FROM outflow_internal.restore_columns(relation, manifest->'columns') AS c), (
 			SELECT pg_catalog.pg_get_constraintdef(k.oid)
 			FROM pg_catalog.pg_constraint AS k
 			WHERE k.conrelid = relation AND k.contype = 'p'
@@ -1033,7 +1033,7 @@ AS $$
 $$;
 
 -- the same for its rows and sequences
-CREATE FUNCTION outflow.job_load_table(relation pg_catalog.oid,
+CREATE FUNCTION outflow_internal.restore_load_table(relation pg_catalog.oid,
 	directory pg_catalog.text, manifest pg_catalog.jsonb)
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
@@ -1042,7 +1042,7 @@ AS $$
 	WITH loaded AS (
 		SELECT pg_catalog.string_agg(pg_catalog.quote_ident(c.label), ', ')
 			AS columns
-		FROM outflow.job_columns(relation, manifest->'columns') AS c
+		FROM outflow_internal.restore_columns(relation, manifest->'columns') AS c
 		WHERE c.is_loaded
 	)
 	SELECT pg_catalog.concat((
@@ -1054,7 +1054,7 @@ AS $$
 				' json_populate_record(NULL::%1$s, line::json);\n'
 				'TRUNCATE pg_temp.outflow_line;\n'
 			ELSE E'COPY %1$s (%2$s) FROM %3$s;\n' END,
-			manifest->>'source', l.columns, outflow.job_copy_from(directory,
+			manifest->>'source', l.columns, outflow_internal.restore_copy_from(directory,
 				p.value->>'file', manifest)), '' ORDER BY p.ordinality)
 		FROM loaded AS l, pg_catalog.jsonb_array_elements(manifest->'parts')
 			WITH ORDINALITY AS p), (
@@ -1062,7 +1062,7 @@ AS $$
 			E'SELECT setval(pg_get_serial_sequence(%1$L, %2$L), max(%2$I))'
 			' FROM %1$s HAVING max(%2$I) IS NOT NULL;\n',
 			manifest->>'source', c.label), '')
-		FROM outflow.job_columns(relation, manifest->'columns') AS c
+		FROM outflow_internal.restore_columns(relation, manifest->'columns') AS c
 		WHERE c.is_counted))
 $$;
 
@@ -1076,7 +1076,7 @@ DECLARE
 	exported record;
 	script pg_catalog.text;
 BEGIN
-	FOR exported IN SELECT * FROM outflow.job_manifests(restore_script.job)
+	FOR exported IN SELECT * FROM outflow_internal.restore_manifests(restore_script.job)
 	LOOP
 		IF exported.manifest->>'format' = 'parquet' THEN
 			RAISE feature_not_supported USING
@@ -1090,7 +1090,9 @@ BEGIN
 					' the server must never see that.';
 		END IF;
 		script := coalesce(script, pg_catalog.concat(
-			pg_catalog.format(E'-- export job %s\nBEGIN;\n', restore_script.job),
+			pg_catalog.format(E'-- export job %s\nBEGIN;\n'
+				'SET LOCAL search_path = pg_catalog, pg_temp;\n',
+				restore_script.job),
 			(SELECT pg_catalog.string_agg(pg_catalog.format(
 					E'SET LOCAL %I = %L;\n', s.key, s.value), ''
 					ORDER BY s.key)
@@ -1099,8 +1101,8 @@ BEGIN
 			CASE exported.manifest->>'format' WHEN 'jsonl' THEN
 				E'CREATE TEMPORARY TABLE outflow_line (line text)'
 				' ON COMMIT DROP;\n' END))
-			|| outflow.job_create_table(exported.relation, exported.manifest)
-			|| outflow.job_load_table(exported.relation, exported.directory,
+			|| outflow_internal.restore_create_table(exported.relation, exported.manifest)
+			|| outflow_internal.restore_load_table(exported.relation, exported.directory,
 				exported.manifest);
 	END LOOP;
 	RETURN script || E'\nCOMMIT;';

@@ -14,15 +14,15 @@
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 
-PG_FUNCTION_INFO_V1(outflow_job_manifests);
-PGDLLEXPORT Datum outflow_job_manifests(PG_FUNCTION_ARGS);
+PG_FUNCTION_INFO_V1(outflow_restore_manifests);
+PGDLLEXPORT Datum outflow_restore_manifests(PG_FUNCTION_ARGS);
 
 /*
  * One row for each table of a finished job of the caller's: its manifest, and
  * the directory that the names of files in it are relative to.
  */
 Datum
-outflow_job_manifests(PG_FUNCTION_ARGS)
+outflow_restore_manifests(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Job			  *job = job_load_own(PG_GETARG_INT64(0), false);
