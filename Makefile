@@ -147,6 +147,7 @@ OBJS = \
 	src/export/finish/own_file.o \
 	src/export/finish/prune.o \
 	src/export/finish/publish.o \
+	src/export/finish/restore.o \
 	src/export/finish/manifest.o \
 	src/export/finish/row_counter.o \
 	src/export/finish/tail_counter.o \

@@ -249,13 +249,15 @@ base_argument(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(ARG_BASE))
 		return 0;
 	base = PG_GETARG_INT64(ARG_BASE);
-	(void) job_keep(base);
 	if (job_load_own(base, false)->state != JOB_DONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("export job " INT64_FORMAT " is not done", base),
 				 errdetail("Only a finished export can be another one's "
 						   "base.")));
+	/* or it may be pruned before it is known that it is needed */
+	if (!job_keep(base))
+		(void) job_load_own(base, false);
 	return base;
 }
 
