@@ -103,10 +103,20 @@ ok($tombstone, 'once: a delete is followed by a tombstone');
 is(join(' ', sort keys %{ $tombstone->{headers} }), 'id lsn op', 'once: headers');
 
 # partitions as Java's clients choose them: murmur2 of the key
-my ($one) = grep { $_->{key} eq '{"id":1}' } @messages;
 my %partition = map { ("$_->{key} $_->{partition}" => 1) } @messages;
 my %keys = map { ($_->{key} => 1) } @messages;
 is(scalar(keys %partition), scalar(keys %keys), 'once: a key is in one partition');
+
+# exactly once: a Kafka transaction has records and position
+torture('exactly', "$url/exact", '--kafka-partitions=3', '--exactly-once', '--batch-bytes=20kB');
+@messages = $broker->messages('exact.public.t', 'isolation.level=read_committed');
+($again, $differ) = repeated(@messages);
+my $all = $broker->messages('exact.public.t', 'isolation.level=read_uncommitted');
+cmp_ok(scalar(@messages), '>', 100, 'exactly: ' . @messages . " messages of $all that were sent");
+is($again, 0, 'exactly: none comes again');
+is(rows(@messages), table_rows($node), 'exactly: the topic gives the table');
+my %position = map { ($_->{key} => $json->decode($_->{value})) } $broker->messages('exact.offsets', 'isolation.level=read_committed');
+is(scalar(keys %position), 1, 'exactly: the position is in its topic');
 
 # what can't be delivered
 create_slot($node, 'wrong');

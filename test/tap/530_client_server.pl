@@ -15,7 +15,7 @@ use Test::More;
 use Time::HiRes ();
 
 my $node = new_outflow_node('main',
-	conf => "wal_sender_timeout = 2s\nmax_slot_wal_keep_size = 1MB\nmin_wal_size = 32MB\nmax_wal_size = 32MB\n");
+	conf => "wal_sender_timeout = 2s\nmin_wal_size = 32MB\nmax_wal_size = 32MB\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
 
 client_setup($node);
@@ -136,6 +136,8 @@ create_slot($other, 'own');
 ends('of another system', 5, qr/is of database system \d+, and this is system/, 'stream', '-d', $other->connstr('postgres'), '-S', 'own', @to, '--state', $state);
 
 # an invalidated slot
+$node->safe_psql('postgres', "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
+$node->reload;
 $node->safe_psql('postgres', 'SELECT pg_switch_wal(); CREATE TABLE big AS SELECT repeat(md5(g::text), 100) FROM generate_series(1, 30000) g');
 $node->safe_psql('postgres', 'SELECT pg_switch_wal(); CHECKPOINT') foreach 1 .. 4;
 wait_until($node, "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = 'own'", 'the slot is lost');
