@@ -124,6 +124,16 @@ wait_until($node, "SELECT confirmed_flush_lsn >= '$target' FROM pg_replication_s
 pass('a quiet slot moves on');
 is(stop_client($client), 0, 'and stops');
 
+# after an export: exactly what it doesn't have
+my $place = new_export_dir();
+$node->safe_psql('postgres', 'CREATE TABLE moved (id int PRIMARY KEY); INSERT INTO moved SELECT generate_series(1, 100)');
+$node->safe_psql('postgres', "CALL outflow.export('moved', 'file://$place', slot => 'moved')");
+my $job = $node->safe_psql('postgres', "SELECT job FROM outflow.jobs WHERE slot = 'moved'");
+$node->safe_psql('postgres', 'INSERT INTO moved VALUES (101), (102)');
+my ($after, $moved) = run_client($node, 'moved', '--to=stdout:', "--after-job=$job", '--endpos=' . current_lsn($node));
+is(join(' ', $moved =~ /"new":\{"id":(\d+)/g), '101 102', 'after an export comes what it does not have');
+ends('no such job', 3, qr/no finished job 4711/, 'stream', @here, '-S', 'moved', @to, '--after-job=4711');
+
 # memory of another system, and of another slot
 my $state = "$log.state";
 ($code) = run_client($node, 'own', '--to=stdout:', '--state', $state, '--endpos=' . current_lsn($node));
