@@ -232,6 +232,7 @@ base_argument(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(ARG_BASE))
 		return 0;
 	base = PG_GETARG_INT64(ARG_BASE);
+	(void) job_keep(base);
 	if (job_load_own(base, false)->state != JOB_DONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -36,6 +36,14 @@ driver_of(const char *destination)
 	return NULL; /* not reached */
 }
 
+void
+destination_check_kind(const char *destination)
+{
+	const DestinationDriver *driver = driver_of(destination);
+
+	(void) driver->parse(destination);
+}
+
 char *
 destination_locate(const Job *job)
 {

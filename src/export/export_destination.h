@@ -13,6 +13,8 @@
 #define PUBLISH_MANIFEST_OF_BEFORE "manifest.json"
 #define PUBLISH_SUCCESS			   "_SUCCESS"
 
+/* Errors unless the text begins as a destination does. */
+extern void destination_check_kind(const char *destination);
 /* Where the job's destination lies; errors say what is wrong with its text. */
 extern char		   *destination_locate(const Job *job);
 extern Destination *destination_open(const Job *job, DestinationMode mode);

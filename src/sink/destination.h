@@ -168,6 +168,8 @@ struct DestinationDriver
 	 * only if it is empty.  Durable after sync.
 	 */
 	bool (*remove)(Destination *to, const char *key);
+	/* Removes the place itself, durably; false if something is in it. */
+	bool (*remove_place)(Destination *to);
 	/* Makes publications and removals in the folder durable. */
 	void (*sync)(Destination *to, const char *folder);
 };

@@ -128,6 +128,12 @@ extern int64 job_at_location(const char *location, int64 except, bool begun);
  * columns and filters.  0 for none.  It stays to the end of the transaction.
  */
 extern int64 job_find_base(const Job *job);
+/* Keeps a job's record to the end of the transaction; false: there is none. */
+extern bool job_keep(int64 id);
+/* An unfinished job that may take parts of this one; 0 for none. */
+extern int64 job_based_on(int64 base);
+/* The caller's finished jobs (Job *) whose destinations begin so, newest first */
+extern List *job_list_finished(const char *prefix);
 /* A job with parts that refer to files there, or beneath; 0 for none. */
 extern int64 job_referring_to(const char *location, int64 except);
 typedef struct JobProgress

@@ -344,6 +344,13 @@ file_destination_remove(Destination *to, const char *key)
 					 : file_remove(folder, FILE_FINAL, destination_name(name));
 }
 
+static bool
+file_destination_remove_place(Destination *to)
+{
+	forget_folder((FileDestination *) to);
+	return file_root_remove(root_of(to));
+}
+
 static void
 file_destination_sync(Destination *to, const char *folder)
 {
@@ -378,5 +385,6 @@ const DestinationDriver file_driver = {
 	.read = file_destination_read,
 	.get = file_destination_get,
 	.remove = file_destination_remove,
+	.remove_place = file_destination_remove_place,
 	.sync = file_destination_sync,
 };
