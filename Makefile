@@ -203,6 +203,8 @@ CLIENT_OBJS = \
 	src/client/targets/http_signature.o \
 	src/client/targets/deliver_http.o \
 	src/client/targets/kafka_record.o \
+	src/client/targets/kafka_exactly.o \
+	src/client/targets/kafka_producer.o \
 	src/client/targets/deliver_kafka.o \
 	src/client/target_table.o \
 	src/client/delivery.o \
