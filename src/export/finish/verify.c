@@ -67,7 +67,7 @@ typedef struct Report
 } Report;
 
 static void
-report(Report *report, int part, const char *file, Finding finding)
+verify_report(Report *report, int part, const char *file, Finding finding)
 {
 	Datum values[4] = {0};
 	bool  nulls[4] = {false};
@@ -101,10 +101,10 @@ verify_parts(Report *out, const Job *job, Destination *root, Finding lost,
 		if (!part->done)
 			continue;
 		old = MemoryContextSwitchTo(context);
-		report(out, part->plan.number, part_file_path(part),
-			   root || part->location
-				   ? part_check(job, root, part, check_plain)
-				   : lost);
+		verify_report(out, part->plan.number, part_file_path(part),
+					  root || part->location
+						  ? part_check(job, root, part, check_plain)
+						  : lost);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
@@ -114,7 +114,7 @@ verify_parts(Report *out, const Job *job, Destination *root, Finding lost,
 static void
 report_file(Report *out, const char *key, Finding finding)
 {
-	report(out, -1, key, finding);
+	verify_report(out, -1, key, finding);
 }
 
 /* sum: what it was, or NULL for a job of before that knew none */

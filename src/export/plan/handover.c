@@ -96,7 +96,7 @@ report_taken(const Job *job)
 
 /* As the server itself asks for slots. */
 static void
-check_rights(const char *slot, const char *what)
+handover_check_rights(const char *slot, const char *what)
 {
 	if (!superuser() && !has_rolreplication(GetUserId()))
 		ereport(ERROR,
@@ -128,7 +128,7 @@ void
 handover_check(const Job *job)
 {
 	slot_name_check(job->slot);
-	check_rights(job->slot, "create");
+	handover_check_rights(job->slot, "create");
 	check_logical_decoding_requirements();
 	if (slot_state(job) != SLOT_MISSING)
 		report_taken(job);
@@ -217,7 +217,7 @@ handover_prepare(Job *job)
 		report_taken(job);
 	if (state == SLOT_LOST)
 	{
-		check_rights(job->slot, "drop");
+		handover_check_rights(job->slot, "drop");
 		ReplicationSlotDrop(job->slot, true);
 	}
 	CommitTransactionCommand();
@@ -257,7 +257,7 @@ handover_may_forget(const Job *job)
 						   "been consumed from since.")));
 	if (state == SLOT_MISSING || state == SLOT_FOREIGN)
 		return false;
-	check_rights(job->slot, "drop");
+	handover_check_rights(job->slot, "drop");
 	return true;
 }
 
