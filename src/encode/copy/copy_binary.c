@@ -195,7 +195,8 @@ binary_check(const RowFormatOptions *options)
 }
 
 static RowEncoder *
-binary_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
+binary_open(RowShape *shape, const RowFormatOptions *options,
+			const RowHost *host, StringInfo out)
 {
 	RowEncoder *encoder = palloc0_object(RowEncoder);
 
@@ -257,4 +258,5 @@ const RowFormat row_format_binary = {.name = "binary",
 									 .check = binary_check,
 									 .open = binary_open,
 									 .row = binary_row,
-									 .close = binary_close};
+									 .close = binary_close,
+									 .counter = row_counter_none};

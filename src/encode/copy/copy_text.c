@@ -126,7 +126,8 @@ init_escapes(char *escapes, char delimiter)
 }
 
 static RowEncoder *
-text_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
+text_open(RowShape *shape, const RowFormatOptions *options,
+		  const RowHost *host, StringInfo out)
 {
 	RowEncoder *encoder = palloc0_object(RowEncoder);
 
@@ -189,4 +190,5 @@ const RowFormat row_format_text = {.name = "text",
 								   .check = text_check,
 								   .open = text_open,
 								   .row = text_row,
-								   .close = text_close};
+								   .close = text_close,
+								   .counter = row_counter_lines};

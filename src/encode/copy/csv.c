@@ -214,7 +214,8 @@ forced_columns(const RowShape *shape, const RowFormatOptions *options)
 }
 
 static RowEncoder *
-csv_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
+csv_open(RowShape *shape, const RowFormatOptions *options, const RowHost *host,
+		 StringInfo out)
 {
 	RowEncoder *encoder = palloc0_object(RowEncoder);
 	bool		direct;
@@ -287,4 +288,5 @@ const RowFormat row_format_csv = {.name = "csv",
 								  .check = csv_check,
 								  .open = csv_open,
 								  .row = csv_row,
-								  .close = csv_close};
+								  .close = csv_close,
+								  .counter = row_counter_quoted_lines};

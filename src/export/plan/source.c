@@ -340,7 +340,7 @@ sources_check_format(const Job *job)
 		initStringInfo(&out);
 		(void) job->row_format->open(
 			source_shape(rel, source, job->row_format, context),
-			&job->options.row, &out);
+			&job->options.row, &(RowHost){0}, &out);
 		relation_close(rel, NoLock);
 		MemoryContextReset(context);
 	}
