@@ -37,6 +37,7 @@ OBJS = \
 	src/encode/value/text_value.o \
 	src/encode/format.o \
 	src/encode/format_check.o \
+	src/encode/row_counter.o \
 	src/encode/copy/csv.o \
 	src/encode/copy/copy_text.o \
 	src/encode/copy/copy_binary.o \
@@ -52,6 +53,7 @@ OBJS = \
 	src/encode/parquet/parquet_number.o \
 	src/encode/parquet/parquet_decimal.o \
 	src/encode/parquet/parquet_column.o \
+	src/encode/parquet/parquet_counter.o \
 	src/encode/parquet/parquet_dictionary.o \
 	src/encode/parquet/parquet_bound.o \
 	src/encode/parquet/parquet_byte_bound.o \
@@ -149,8 +151,6 @@ OBJS = \
 	src/export/finish/publish.o \
 	src/export/finish/restore.o \
 	src/export/finish/manifest.o \
-	src/export/finish/row_counter.o \
-	src/export/finish/tail_counter.o \
 	src/export/finish/verify.o \
 	src/export/arguments.o \
 	src/export/sql.o \

@@ -47,7 +47,7 @@ reason_to_stay(const Job *job)
 }
 
 static void
-remove_export(const Job *job, Destination *root)
+prune_remove_export(const Job *job, Destination *root)
 {
 	older_remove(root, "");
 	if (!root->driver->remove_place(root))
@@ -70,7 +70,7 @@ prune_job(int64 id, Destination *root)
 		return false;
 	reason = reason_to_stay(job);
 	if (reason == NULL)
-		remove_export(job, root);
+		prune_remove_export(job, root);
 	else
 		ereport(NOTICE, (errmsg("export job " INT64_FORMAT " stays", id),
 						 errdetail("%s", reason)));
@@ -78,7 +78,7 @@ prune_job(int64 id, Destination *root)
 }
 
 static void
-report(ReturnSetInfo *result, const Job *job)
+prune_report(ReturnSetInfo *result, const Job *job)
 {
 	Datum values[2];
 	bool  nulls[2] = {false};
@@ -114,7 +114,7 @@ outflow_prune(PG_FUNCTION_ARGS)
 			continue;
 		if (older_is_job(root, "", job) && keep-- <= 0 &&
 			prune_job(job->id, root))
-			report((ReturnSetInfo *) fcinfo->resultinfo, job);
+			prune_report((ReturnSetInfo *) fcinfo->resultinfo, job);
 		root->driver->close(root);
 	}
 	return (Datum) 0;

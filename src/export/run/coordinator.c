@@ -162,7 +162,7 @@ end_attempt(void *arg)
  * if only publication is missing, else what will prove to hold.
  */
 static void
-prepare(void *arg)
+coordinator_prepare(void *arg)
 {
 	Coordinator	 *coordinator = arg;
 	Job			 *job = coordinator->job;
@@ -212,7 +212,7 @@ begin_reading(void)
 }
 
 static void
-restart_reading(void)
+coordinator_restart_reading(void)
 {
 	CommitTransactionCommand();
 	begin_reading();
@@ -225,7 +225,7 @@ export_parts(Coordinator *coordinator)
 
 	begin_reading();
 	plan = plan_make(coordinator->job, coordinator->candidates,
-					 restart_reading, coordinator->context);
+					 coordinator_restart_reading, coordinator->context);
 	(void) shared_publish_plan(coordinator->pool.shared, plan);
 	worker_pool_wait(&coordinator->pool, plan->nparts);
 	UnregisterSnapshot(plan->snapshot);
@@ -283,8 +283,8 @@ coordinate(void *arg)
 		return;
 	coordinator->ran = true;
 	start_next();
-	retry_run(&(Retry){coordinator->id, -1, "preparation", NULL}, prepare,
-			  end_attempt, coordinator);
+	retry_run(&(Retry){coordinator->id, -1, "preparation", NULL},
+			  coordinator_prepare, end_attempt, coordinator);
 	if (!coordinator->complete)
 	{
 		handover_prepare(coordinator->job);

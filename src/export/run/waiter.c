@@ -171,7 +171,7 @@ handle_requeued(Waiter *waiter, const Job *job)
 
 /* Judges the job's row; true when the job is done. */
 static bool
-judge(Waiter *waiter)
+waiter_judge(Waiter *waiter)
 {
 	bool stopped = waiter->handle && has_stopped(waiter);
 	Job *job = job_load(waiter->id, false);
@@ -220,7 +220,7 @@ look(Waiter *waiter)
 	bool		  done;
 
 	HOLD_INTERRUPTS();
-	done = job_try_lock_tables() && judge(waiter);
+	done = job_try_lock_tables() && waiter_judge(waiter);
 	SPI_commit();
 	RESUME_INTERRUPTS();
 	MemoryContextSwitchTo(old);
