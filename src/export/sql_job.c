@@ -149,7 +149,7 @@ outflow_cancel(PG_FUNCTION_ARGS)
  * directory is gone: that went last.
  */
 static void
-remove_files(Job *job)
+sql_remove_files(Job *job)
 {
 	Destination *root;
 
@@ -185,7 +185,7 @@ outflow_forget(PG_FUNCTION_ARGS)
 		report_busy(id);
 	job = job_load_own(id, true);
 	with_slot = handover_may_forget(job);
-	remove_files(job);
+	sql_remove_files(job);
 	if (with_slot)
 		handover_forget(job);
 	job_delete(id);

@@ -90,7 +90,7 @@ text_append_text(const RowEncoder *encoder, const char *data, int len,
 
 /* Ends a line that began at start. */
 static void
-end_line(const RowEncoder *encoder, int start, StringInfo out)
+text_end_line(const RowEncoder *encoder, int start, StringInfo out)
 {
 	buffer_append_char(out, '\n');
 	if (encoder->options.encoding >= 0)
@@ -110,7 +110,7 @@ text_append_header(const RowEncoder *encoder, StringInfo out)
 			buffer_append_char(out, encoder->options.delimiter);
 		text_append_text(encoder, name, strlen(name), out);
 	}
-	end_line(encoder, start, out);
+	text_end_line(encoder, start, out);
 }
 
 static void
@@ -177,7 +177,7 @@ text_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		}
 	}
 	current_column = NULL;
-	end_line(encoder, start, out);
+	text_end_line(encoder, start, out);
 }
 
 static void

@@ -169,7 +169,7 @@ csv_append_value(RowEncoder *encoder, TypeShape *type, Datum value,
 
 /* Ends a line that began at start. */
 static void
-end_line(const RowEncoder *encoder, int start, StringInfo out)
+csv_end_line(const RowEncoder *encoder, int start, StringInfo out)
 {
 	buffer_append_char(out, '\n');
 	if (encoder->options.encoding >= 0)
@@ -190,7 +190,7 @@ csv_append_header(RowEncoder *encoder, StringInfo out)
 			buffer_append_char(out, encoder->options.delimiter);
 		csv_append_text(encoder, name, strlen(name), false, out);
 	}
-	end_line(encoder, start, out);
+	csv_end_line(encoder, start, out);
 }
 
 /* By column: whether it is in the option "force_quote". */
@@ -280,7 +280,7 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 							 encoder->forced[i], out);
 	}
 	current_column = NULL;
-	end_line(encoder, start, out);
+	csv_end_line(encoder, start, out);
 }
 
 static void

@@ -33,7 +33,7 @@ typedef struct InlineFiles
 
 /* All or nothing: an error takes back what was published already. */
 static void
-remove_files(int code, Datum arg)
+inline_remove_files(int code, Datum arg)
 {
 	InlineFiles *files = (InlineFiles *) DatumGetPointer(arg);
 
@@ -138,14 +138,14 @@ run_inline(Job *job)
 	/* no cancel between making the hidden directory and seeing to its end */
 	HOLD_INTERRUPTS();
 	(void) ownership_open(job, files.root, true);
-	PG_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
+	PG_ENSURE_ERROR_CLEANUP(inline_remove_files, PointerGetDatum(&files));
 	{
 		RESUME_INTERRUPTS();
 		export_all(job, plan, files.root);
 		UnregisterSnapshot(plan->snapshot);
 		publish_and_commit(job, &files);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
+	PG_END_ENSURE_ERROR_CLEANUP(inline_remove_files, PointerGetDatum(&files));
 	files.root->driver->close(files.root);
 	tell_result(job->id);
 }
