@@ -244,4 +244,11 @@ parse_lsn(const char *text, XLogRecPtr *lsn)
 #endif
 #include "utils/lsyscache.h"
 
+/*
+ * Servers with GSSAPI: a Port's fields for it need that library's headers.
+ * Nothing here looks into them.
+ */
+#undef ENABLE_GSS
+#include "libpq/libpq.h"
+
 #endif /* OUTFLOW_COMPAT_H */

@@ -17,13 +17,11 @@
 #include "utils/memutils.h"
 #include "utils/wait_event.h"
 
+#include "compat.h"
 #include "export/job/job.h"
 #include "export/run/launch.h"
 #include "export/run/run.h"
 #include "export/run/tell.h"
-
-/* libpq/libpq.h declares it, but needs Kerberos' header files for that */
-extern bool pq_check_connection(void);
 
 #define POLL_MS 1000
 /* How long a cancelled CALL waits for its job to stop. */
