@@ -168,8 +168,9 @@ struct DestinationDriver
 	 * only if it is empty.  Durable after sync.
 	 */
 	bool (*remove)(Destination *to, const char *key);
-	/* Removes the place itself, durably; false if something is in it. */
-	bool (*remove_place)(Destination *to);
+	/* Removes the place itself, durably, if it holds nothing and is no more than
+	 * a place; nothing can be done there afterwards. */
+	void (*remove_place)(Destination *to);
 	/* Makes publications and removals in the folder durable. */
 	void (*sync)(Destination *to, const char *folder);
 };

@@ -126,7 +126,11 @@ my @steps = (
 	[ 'remove', 'a/part-1', '', 'true', 'when it holds nothing' ],
 	[ 'remove', 'a/part-2', '', 'true', 'any more' ],
 	[ 'remove', 'a/', '', undef, 'it may go' ],
-	[ 'list', '', '', '_manifest.json:3', 'and is gone' ]);
+	[ 'list', '', '', '_manifest.json:3', 'and is gone' ],
+	[ 'remove place', '', '', 'done', 'a place that holds something' ],
+	[ 'list', '', '', '_manifest.json:3', 'stays' ],
+	[ 'remove', '_manifest.json', '', 'true', 'when it holds nothing' ],
+	[ 'remove place', '', '', 'done', 'it may go' ]);
 
 foreach my $kind ("file://$top", 'memory://bucket')
 {

@@ -50,7 +50,9 @@ static void
 prune_remove_export(const Job *job, Destination *root)
 {
 	older_remove(root, "");
-	if (!root->driver->remove_place(root))
+	if (root->driver->list(root, "", NULL) == NIL)
+		root->driver->remove_place(root);
+	else
 		ereport(WARNING,
 				(errmsg("directory \"%s\" stays", job->location),
 				 errdetail("It holds something that is not known to be part "

@@ -344,11 +344,11 @@ file_destination_remove(Destination *to, const char *key)
 					 : file_remove(folder, FILE_FINAL, destination_name(name));
 }
 
-static bool
+static void
 file_destination_remove_place(Destination *to)
 {
 	forget_folder((FileDestination *) to);
-	return file_root_remove(root_of(to));
+	file_root_remove(root_of(to));
 }
 
 static void

@@ -279,28 +279,31 @@ file_root_remove_subdir(FileRoot *parent, const char *name)
 	return false;
 }
 
-bool
+void
 file_root_remove(FileRoot *root)
 {
 	FileFd *parent = file_fd_open(root->dir->fd, "..", O_RDONLY | O_DIRECTORY);
 	const char *name = strrchr(root->path, '/') + 1;
 	struct stat opened;
 	struct stat named;
-	bool		removed;
 
 	if (!file_fd_is_open(parent))
 		ereport(ERROR, (errcode_for_file_access(),
 						errmsg("could not open the parent of \"%s\": %m",
 							   root->path)));
 	/* what has been put in its place since is none of ours */
-	removed = fstat(root->dir->fd, &opened) == 0 &&
-			  fstatat(parent->fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-			  opened.st_dev == named.st_dev && opened.st_ino == named.st_ino &&
-			  unlinkat(parent->fd, name, AT_REMOVEDIR) == 0;
-	if (removed)
-		file_sync_directory(parent->fd, root->path);
+	if (fstat(root->dir->fd, &opened) == 0 &&
+		fstatat(parent->fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+		opened.st_dev == named.st_dev && opened.st_ino == named.st_ino)
+	{
+		if (unlinkat(parent->fd, name, AT_REMOVEDIR) == 0)
+			file_sync_directory(parent->fd, root->path);
+		else if (errno != ENOTEMPTY && errno != EEXIST)
+			ereport(ERROR, (errcode_for_file_access(),
+							errmsg("could not remove directory \"%s\": %m",
+								   root->path)));
+	}
 	(void) file_fd_close(parent);
-	return removed;
 }
 
 void

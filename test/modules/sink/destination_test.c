@@ -124,6 +124,11 @@ do_outside(Destination *to, const char *op, const char *key, const char *data)
 
 		return text ? text : pstrdup("none");
 	}
+	if (strcmp(op, "remove place") == 0)
+	{
+		to->driver->remove_place(to);
+		return "done";
+	}
 	if (strcmp(op, "remove") == 0)
 		return boolean(to->driver->remove(to, key));
 	return NULL;

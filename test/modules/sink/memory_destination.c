@@ -202,13 +202,6 @@ memory_nothing(Destination *to)
 {
 }
 
-/* A bucket is its owner's. */
-static bool
-memory_remove_place(Destination *to)
-{
-	return false;
-}
-
 static void
 memory_sync(Destination *to, const char *folder)
 {
@@ -543,7 +536,7 @@ const DestinationDriver memory_driver = {
 	.read = memory_read,
 	.get = memory_get,
 	.remove = memory_remove,
-	.remove_place = memory_remove_place,
+	.remove_place = memory_nothing,
 	.sync = memory_sync,
 };
 
