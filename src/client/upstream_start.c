@@ -384,7 +384,6 @@ static const struct
 	{"58P01", EXIT_SERVER, ". outflow.preflight() says what is missing"},
 	{"22", EXIT_SERVER, ""},
 	{"42", EXIT_SERVER, ""},
-	{"0A", EXIT_SERVER, ""},
 	{"55000", EXIT_SERVER, ""},
 	{"53400", EXIT_SERVER, ""},
 };
