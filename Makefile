@@ -157,7 +157,12 @@ OBJS = \
 	src/sink/file/file_owner.o \
 	src/sink/file/file.o \
 	src/sink/file/file_move.o \
-	src/sink/file/file_destination.o
+	src/sink/file/file_destination.o \
+	src/sink/server.o \
+	src/sink/s3/address.o \
+	src/sink/s3/sigv4.o \
+	src/sink/s3/s3_config.o \
+	src/sink/postgres/postgres_config.o
 
 VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 	$(home)/control/outflow.control)

@@ -897,6 +897,26 @@ RETURNS TABLE (part int, file pg_catalog.text, status pg_catalog.text,
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_verify';
 
+-------------------------------------------------------------------------------
+-- Destinations that are foreign servers: a server says where, a user mapping
+-- holds the secrets.  Nothing is queried through them, so there are no handlers.
+
+CREATE FUNCTION outflow.s3_validator(options pg_catalog.text[],
+	catalog pg_catalog.oid)
+RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'outflow_s3_validator';
+
+CREATE FUNCTION outflow.postgres_validator(options pg_catalog.text[],
+	catalog pg_catalog.oid)
+RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'outflow_postgres_validator';
+
+CREATE FOREIGN DATA WRAPPER outflow_s3
+	NO HANDLER VALIDATOR outflow.s3_validator;
+
+CREATE FOREIGN DATA WRAPPER outflow_postgres
+	NO HANDLER VALIDATOR outflow.postgres_validator;
+
 -- The tables are nobody's, whatever rights the default privileges of whoever
 -- installs the extension have given away.
 DO $$
