@@ -78,7 +78,12 @@ typedef struct DestinationEntry
 
 struct DestinationDriver
 {
-	const char *scheme; /* what a user's destination begins with */
+	/* What a user's destination begins with; or NULL, and it is "server:..." */
+	const char *scheme;
+	/* of a server of this foreign data wrapper. */
+	const char *wrapper;
+	/* What locations begin with, so that they tell whose they are. */
+	const char *location;
 
 	/* ---- the place */
 

@@ -120,16 +120,25 @@ server_list(const char *wrapper)
 	return servers;
 }
 
+static bool
+has_mapping(Oid user, const ForeignServer *server)
+{
+	return SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(user),
+								 ObjectIdGetDatum(server->serverid));
+}
+
+bool
+server_has_secrets(const ForeignServer *server)
+{
+	return has_mapping(GetUserId(), server) || has_mapping(InvalidOid, server);
+}
+
 List *
 server_secrets(const ForeignServer *server)
 {
 	Oid user = GetUserId();
 
-	if (!SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(user),
-							   ObjectIdGetDatum(server->serverid)) &&
-		!SearchSysCacheExists2(USERMAPPINGUSERSERVER,
-							   ObjectIdGetDatum(InvalidOid),
-							   ObjectIdGetDatum(server->serverid)))
+	if (!server_has_secrets(server))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("role \"%s\" has no user mapping for server \"%s\"",

@@ -27,6 +27,7 @@ extern const char *server_wrapper(const char *destination);
 extern ForeignServer *server_get(const char *name);
 /* Those of a wrapper that the current user may use (ForeignServer *), by oid. */
 extern List *server_list(const char *wrapper);
+extern bool	 server_has_secrets(const ForeignServer *server);
 /* The options of the current user's mapping, or of everybody's. */
 extern List *server_secrets(const ForeignServer *server);
 

@@ -354,6 +354,7 @@ file_destination_sync(Destination *to, const char *folder)
 
 const DestinationDriver file_driver = {
 	.scheme = "file://",
+	.location = "/",
 	.parse = file_destination_parse,
 	.locate = file_root_resolve,
 	.open = file_destination_open,

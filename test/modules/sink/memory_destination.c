@@ -513,6 +513,7 @@ memory_remove(Destination *to, const char *key)
 
 const DestinationDriver memory_driver = {
 	.scheme = "memory://",
+	.location = "",
 	.parse = memory_parse,
 	.locate = memory_locate,
 	.open = memory_open,
