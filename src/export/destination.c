@@ -43,6 +43,12 @@ driver_of(const char *destination)
 	return NULL; /* not reached */
 }
 
+void
+destination_check_rights(const Job *job)
+{
+	driver_of(job->destination)->check_rights();
+}
+
 char *
 destination_locate(const Job *job)
 {

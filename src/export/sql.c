@@ -81,6 +81,7 @@ check_destination(Job *job)
 {
 	Destination *root;
 
+	destination_check_rights(job);
 	job->location = destination_locate(job);
 	destination_check_free(job, false);
 	/* the job makes it, with its owner's rights and settings */
@@ -237,6 +238,7 @@ requeue(int64 id)
 	Job *job = job_load_own(id, false);
 
 	source_check_server();
+	destination_check_rights(job);
 	rights_check_owner(job->owner);
 	launch_check_room();
 	if (job->state == JOB_DONE)

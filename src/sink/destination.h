@@ -89,6 +89,8 @@ struct DestinationDriver
 
 	/* What comes after the scheme; an error says how it should be written. */
 	char *(*parse)(const char *destination);
+	/* An error unless the current user may write to such places at all. */
+	void (*check_rights)(void);
 	/*
 	 * One text for each place, whatever it was called.  limit is what
 	 * outflow.export_root says; NULL or "" for none.

@@ -10,6 +10,7 @@ use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use S3Test;
+use SinkTest;
 use Test::More;
 
 my $node = new_outflow_node('s3', conf => "outflow.max_jobs = 4\n");
@@ -23,6 +24,9 @@ INSERT INTO large SELECT g, string_agg(md5(g || '/' || i), '') FROM generate_ser
 CREATE TABLE empty (id int);
 CREATE PUBLICATION shop FOR TABLE orders, large, empty;
 EOS
+
+add_sink_functions($node);
+$node->safe_psql('postgres', $destination_try);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
@@ -55,6 +59,8 @@ foreach my $kind (qw(versitygw seaweedfs moto))
 	my ($job, $listed);
 
 	sql(s3_server_sql('lake', $store, retries => 2, stall_timeout => 20));
+
+	try_destination($node, $kind, 'lake:place', 'lake:other');
 
 	# one table, small parts
 	$job = sql("CALL outflow.export('orders', 'lake:a/orders', part_size => '1MB')");

@@ -13,7 +13,10 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-our @EXPORT = qw(start_s3 stop_s3 s3_client s3_server_sql start_proxy);
+# a store that hangs is found out sooner
+$ENV{PG_TEST_TIMEOUT_DEFAULT} //= 100;
+
+our @EXPORT = qw(start_s3 stop_s3 s3_client s3_server_sql start_proxy set_faults);
 
 my %starters = (
 	versitygw => \&start_versitygw,
@@ -132,6 +135,32 @@ END
 
 	eval { stop_s3($_) } foreach @running;
 	$? = $status;
+}
+
+# start_proxy(STORE): a store that is reached through s3_proxy.py; boto3 goes past it
+sub start_proxy
+{
+	my ($store) = @_;
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my ($upstream) = $store->{endpoint} =~ /:(\d+)$/;
+	my $proxy = {
+		%$store,
+		kind => "proxy of $store->{kind}", direct => $store->{endpoint},
+		endpoint => "http://127.0.0.1:$port", dir => File::Temp::tempdir(CLEANUP => 1) };
+
+	launch($proxy, {}, tool('python'), dirname(__FILE__) . '/s3_proxy.py', $port, $upstream, $proxy->{dir});
+	wait_for_port($proxy);
+	return $proxy;
+}
+
+# set_faults(PROXY, TEXT): see s3_proxy.py
+sub set_faults
+{
+	my ($proxy, $text) = @_;
+
+	append_to_file("$proxy->{dir}/faults.new", $text);
+	rename "$proxy->{dir}/faults.new", "$proxy->{dir}/faults" or die $!;
+	return;
 }
 
 # s3_client(STORE, COMMAND, ...): what boto3 has to say

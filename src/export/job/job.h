@@ -40,9 +40,11 @@ extern const char *settings_export_root(void);
 /* ---- rights.c: what may have been taken away since a job was submitted */
 
 /* Errors unless the role exists, may log in and may connect. */
-extern void rights_check_owner(Oid owner);
-/* The same for the current user, who must be that owner, and their files. */
-extern void rights_check_running(Oid owner);
+extern void		   rights_check_owner(Oid owner);
+typedef struct Job Job;
+
+/* The same for the current user, who must be the owner, and the destination. */
+extern void rights_check_running(const Job *job);
 
 /* ---- retry.c: what is tried again */
 
@@ -115,7 +117,7 @@ typedef struct JobSource
 	void *learned; /* by encoders of its parts, for the next; never stored */
 } JobSource;
 
-typedef struct Job
+struct Job
 {
 	int64	   id;
 	char	  *uuid;
@@ -152,7 +154,7 @@ typedef struct Job
 	const CompressMethod *compress;
 	int					  compress_level;
 	AgeRecipients		 *recipients; /* NULL for none */
-} Job;
+};
 
 /* NOTIFY, when the transaction commits. */
 extern void job_announce(int64 id, JobState state);
@@ -382,6 +384,8 @@ extern void sources_check_apart(const List *sources);
 
 /* ---- destination.c */
 
+/* Errors unless the current user may write to such a place at all. */
+extern void destination_check_rights(const Job *job);
 /* Where the job's destination lies; errors say what is wrong with its text. */
 extern char		   *destination_locate(const Job *job);
 extern Destination *destination_open(const Job *job, DestinationMode mode);

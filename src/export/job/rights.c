@@ -58,8 +58,10 @@ rights_check_owner(Oid owner)
 }
 
 void
-rights_check_running(Oid owner)
+rights_check_running(const Job *job)
 {
+	Oid owner = job->owner;
+
 	/* also within a transaction, as with "workers => 0" */
 	AcceptInvalidationMessages();
 	rights_check_owner(owner);
@@ -71,4 +73,5 @@ rights_check_running(Oid owner)
 				 errdetail("It was begun as role \"%s\".",
 						   GetUserNameFromId(owner, false))));
 	source_check_server();
+	destination_check_rights(job);
 }

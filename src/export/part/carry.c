@@ -273,7 +273,7 @@ carry_or_export(const PartContext *context, const PlannedPart *part,
 	const char	   *trouble = NULL;
 	bool			kept = false;
 
-	rights_check_running(context->job->owner);
+	rights_check_running(context->job);
 	if (candidate && candidate->file)
 	{
 		trouble = keep_file(context->job, part, candidate, context->root,

@@ -37,12 +37,6 @@ source_check_server(void)
 				 errdetail("A job keeps its progress in tables, and a standby "
 						   "cannot write.")));
 	settings_check_limits();
-	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to export to files of the server"),
-				 errhint("Only roles with privileges of the "
-						 "\"pg_write_server_files\" role may do this.")));
 }
 
 static void

@@ -199,6 +199,7 @@ prepare(void *arg)
 	StartTransactionCommand();
 	/* the owner's rights, which may have been others at the submission */
 	source_check_server();
+	destination_check_rights(job);
 	old = begin_attempt(coordinator);
 	job_derive(job);
 	coordinator->root = destination_open(job, DESTINATION_CREATE);
@@ -325,7 +326,7 @@ publish(void *arg)
 
 	/* from now on finished files of ours may stand at the destination */
 	StartTransactionCommand();
-	rights_check_running(coordinator->job->owner);
+	rights_check_running(coordinator->job);
 	job_lock_tables();
 	job_set_publishing(coordinator->id, true);
 	CommitTransactionCommand();
@@ -335,7 +336,7 @@ publish(void *arg)
 	job = job_load(coordinator->id, false);
 	job_derive(job);
 	/* the locks may have been waited for */
-	rights_check_running(job->owner);
+	rights_check_running(job);
 	coordinator->root->driver->check_place(coordinator->root);
 	/* an earlier attempt may have removed it already */
 	if (!coordinator->root->driver->is_claimed(coordinator->root))

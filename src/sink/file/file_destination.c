@@ -11,9 +11,11 @@
 
 #include <fcntl.h>
 
+#include "catalog/pg_authid.h"
 #include "miscadmin.h"
 #include "option.h"
 #include "sink/file/file_internal.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
 
 #define TEMP_PREFIX ".outflow-"
@@ -38,6 +40,17 @@ file_destination_parse(const char *destination)
 							   option_shown(destination)),
 						errhint("Write it as file:///absolute/path.")));
 	return pstrdup(path);
+}
+
+static void
+file_destination_check_rights(void)
+{
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to export to files of the server"),
+				 errhint("Only roles with privileges of the "
+						 "\"pg_write_server_files\" role may do this.")));
 }
 
 static Destination *
@@ -356,6 +369,7 @@ const DestinationDriver file_driver = {
 	.scheme = "file://",
 	.location = "/",
 	.parse = file_destination_parse,
+	.check_rights = file_destination_check_rights,
 	.locate = file_root_resolve,
 	.open = file_destination_open,
 	.check_writable = file_destination_check_writable,

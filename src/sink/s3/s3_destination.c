@@ -69,6 +69,12 @@ staged_key(const Destination *to, const char *key)
 
 /* ---- the place */
 
+/* Each server has its own: USAGE. */
+static void
+s3_check_rights(void)
+{
+}
+
 static char *
 s3_locate(const char *place, const char *limit)
 {
@@ -556,6 +562,7 @@ const DestinationDriver s3_driver = {
 	.wrapper = "outflow_s3",
 	.location = S3_LOCATION,
 	.parse = s3_place_parse,
+	.check_rights = s3_check_rights,
 	.locate = s3_locate,
 	.open = s3_open,
 	.check_writable = s3_nothing,

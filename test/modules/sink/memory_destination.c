@@ -197,6 +197,11 @@ memory_open(const char *place, const char *limit, DestinationMode mode)
 }
 
 static void
+memory_check_rights(void)
+{
+}
+
+static void
 memory_nothing(Destination *to)
 {
 }
@@ -515,6 +520,7 @@ const DestinationDriver memory_driver = {
 	.scheme = "memory://",
 	.location = "",
 	.parse = memory_parse,
+	.check_rights = memory_check_rights,
 	.locate = memory_locate,
 	.open = memory_open,
 	.check_writable = memory_nothing,
