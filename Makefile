@@ -139,6 +139,7 @@ OBJS = \
 	src/export/finish/tail_counter.o \
 	src/export/finish/verify.o \
 	src/export/arguments.o \
+	src/export/check_destination.o \
 	src/export/sql.o \
 	src/sink/sink.o \
 	src/sink/compress/compress.o \
@@ -173,6 +174,8 @@ OBJS = \
 	src/sink/s3/s3_upload.o \
 	src/sink/s3/s3_copy.o \
 	src/sink/s3/s3_place.o \
+	src/sink/s3/s3_probe.o \
+	src/sink/s3/s3_staged.o \
 	src/sink/s3/s3_destination.o \
 	src/sink/postgres/postgres_config.o
 

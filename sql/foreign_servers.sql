@@ -77,6 +77,15 @@ ALTER SERVER tried OPTIONS (ADD allow_private 'on');
 SET ROLE regress_outflow_fdw;
 SELECT try($$ALTER SERVER tried OPTIONS (ADD endpoint 'https://other.example.org')$$);
 RESET ROLE;
+-- preflight says what a role lacks
+CREATE SERVER "file" FOREIGN DATA WRAPPER outflow_s3 OPTIONS (bucket 'lake');
+SET ROLE regress_outflow_fdw;
+SELECT item, ok, detail, fix FROM outflow.preflight() WHERE item LIKE 'server%';
+RESET ROLE;
+DROP SERVER "file";
+-- destinations that can't be reached
+SELECT step, ok, detail, fix FROM outflow.check_destination('nowhere:x');
+SELECT step, ok, detail, fix FROM outflow.check_destination('tried:a/../b');
 -- and the wrapper itself has none
 SELECT try('ALTER FOREIGN DATA WRAPPER outflow_s3 OPTIONS (ADD bucket $o$x$o$)');
 DROP SERVER lake CASCADE;

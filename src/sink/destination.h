@@ -108,6 +108,11 @@ struct DestinationDriver
 	 * or their name.
 	 */
 	char *(*check_free)(Destination *to, const char *folder);
+	/*
+	 * Tries what only this kind of place promises, with a file of that name,
+	 * which is there and the caller's; what is well, NULL for nothing to try.
+	 */
+	char *(*probe)(Destination *to, const char *key);
 	void (*close)(Destination *to);
 
 	/* ---- staged files */

@@ -62,6 +62,19 @@ foreach my $kind (qw(versitygw seaweedfs moto))
 
 	try_destination($node, $kind, 'lake:place', 'lake:other');
 
+	my $check = sql("SELECT step, ok, detail, fix FROM outflow.check_destination('lake:check')");
+	if ($kind eq 'moto')
+	{
+		like($check, qr/^checksum\|f\|the store accepts an object whose checksum is wrong\|Set the server's option checksum/m,
+			"$kind: a checksum that nobody checks is noticed");
+	}
+	else
+	{
+		unlike($check, qr/\|f\|/, "$kind: all is well");
+		like($check, qr/^checksum\|t\|a wrong checksum is refused/m, "$kind: checksums are verified");
+	}
+	is(s3_client($store, 'list', 'check'), '', "$kind: nothing stays of the trial");
+
 	# one table, small parts
 	$job = sql("CALL outflow.export('orders', 'lake:a/orders', part_size => '1MB')");
 	is(lines_of($store, 'a/orders/'), lines_of_table('orders'), "$kind: boto3 reads all rows");

@@ -7,6 +7,7 @@ use warnings;
 use Exporter qw(import);
 use File::Basename qw(dirname);
 use File::Temp ();
+use IO::Socket::INET ();
 use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -88,11 +89,31 @@ sub start_versitygw
 	return;
 }
 
+# free_pairs(COUNT): ports below those that clients get, which with the ones 10000
+# above them are free
+sub free_pairs
+{
+	my ($count) = @_;
+	my @ports;
+
+	foreach my $try (0 .. 2000)
+	{
+		my $port = 20000 + ($$ * 37 + $try * 11) % 2700;
+
+		next
+		  if grep { !IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => $_) }
+		  ($port, $port + 10000);
+		push @ports, $port;
+		return @ports if @ports == $count;
+	}
+	die 'no free ports';
+}
+
 # each of its ports takes the one that is 10000 above it, too
 sub start_seaweedfs
 {
 	my ($store) = @_;
-	my ($master, $volume, $filer, $s3) = map { 20000 + ($$ * 7 + $_ * 1013) % 9000 } 0 .. 3;
+	my ($master, $volume, $filer, $s3) = free_pairs(4);
 
 	mkdir "$store->{dir}/data";
 	@$store{qw(endpoint key secret)} = ("http://127.0.0.1:$s3", 'test', 'testsecret-CANARY');

@@ -190,6 +190,12 @@ file_destination_check_free(Destination *to, const char *folder)
 	return NULL;
 }
 
+static char *
+file_destination_probe(Destination *to, const char *key)
+{
+	return NULL;
+}
+
 static void
 file_destination_close(Destination *to)
 {
@@ -375,6 +381,7 @@ const DestinationDriver file_driver = {
 	.check_writable = file_destination_check_writable,
 	.check_place = file_destination_check_place,
 	.check_free = file_destination_check_free,
+	.probe = file_destination_probe,
 	.close = file_destination_close,
 	.claim = file_destination_claim,
 	.is_claimed = file_destination_is_claimed,

@@ -53,6 +53,14 @@ extern void s3_checksum_header(S3Request *request);
 /* "crc32c", ...: the element and header of the checksum; NULL for none */
 extern const char *s3_checksum_element(const S3Store *store);
 
+/* ---- s3_probe.c */
+
+/*
+ * Whether the store refuses a body whose checksum is wrong, and keeps an object
+ * from being replaced: what is well.  An ERROR says what it does not do.
+ */
+extern char *s3_probe_checksum(S3Store *store, const char *key);
+
 /* ---- s3_download.c */
 
 /* An object's bytes through a chain, up to its finish; as s3_head otherwise. */

@@ -201,6 +201,12 @@ memory_check_rights(void)
 {
 }
 
+static char *
+memory_probe(Destination *to, const char *key)
+{
+	return NULL;
+}
+
 static void
 memory_nothing(Destination *to)
 {
@@ -526,6 +532,7 @@ const DestinationDriver memory_driver = {
 	.check_writable = memory_nothing,
 	.check_place = memory_nothing,
 	.check_free = memory_check_free,
+	.probe = memory_probe,
 	.close = memory_release,
 	.claim = memory_claim,
 	.is_claimed = memory_is_claimed,
