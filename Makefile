@@ -99,6 +99,8 @@ OBJS = \
 	src/export/proof/signature.o \
 	src/export/proof/digest.o \
 	src/export/proof/validity.o \
+	src/export/part/part_check.o \
+	src/export/part/part_signature.o \
 	src/export/part/carry.o \
 	src/export/plan/handover.o \
 	src/export/export_settings.o \
@@ -109,6 +111,8 @@ OBJS = \
 	src/export/job/table_row.o \
 	src/export/job/job_lock.o \
 	src/export/job/job.o \
+	src/export/job/job_state.o \
+	src/export/job/job_find.o \
 	src/export/job/job_update.o \
 	src/export/job/part_table.o \
 	src/export/job/rights.o \
@@ -129,10 +133,13 @@ OBJS = \
 	src/export/run/part_run.o \
 	src/export/run/worker.o \
 	src/export/run/coordinator.o \
+	src/export/run/worker_pool.o \
 	src/export/run/queue.o \
 	src/export/run/launcher.o \
 	src/export/run/waiter.o \
 	src/export/run/inline.o \
+	src/export/finish/own_file.o \
+	src/export/finish/prune.o \
 	src/export/finish/publish.o \
 	src/export/finish/manifest.o \
 	src/export/finish/row_counter.o \
@@ -260,7 +267,7 @@ endif
 # the packages, then starts make again, which then finds pg_config.  None
 # installs outflow: servers of tests are copies of their own.
 export PG_CONFIG
-READY = $(MAKE) -s deps && $(MAKE) -s -j $$(nproc) all
+READY = $(MAKE) -s test-deps && $(MAKE) -s -j $$(nproc) all
 TEST_READY = $(READY) && $(MAKE) -s test-modules
 
 ready:
@@ -268,6 +275,9 @@ ready:
 
 deps:
 	@test/deps
+
+test-deps:
+	@test/deps test
 
 demo:
 	@$(READY)
@@ -326,7 +336,7 @@ coverage:
 
 # With a second compiler, warnings as errors
 check-clang:
-	@test/deps clang
+	@test/deps && test/deps clang
 	@$(call BUILD_KIND,clang,CC=clang COPT="-Wall -Wextra -Werror \
 		-Wno-unused-parameter -Wno-sign-compare \
 		-Wno-missing-field-initializers -Wno-unknown-warning-option \
@@ -352,7 +362,7 @@ test-fuzz:
 # Debian packages postgresql-NN-outflow for each server whose headers are here,
 # into tmp_build/deb; its files are in control/debian
 deb:
-	@test/deps debhelper:dh dpkg-dev:dpkg-buildpackage fakeroot lintian \
+	@test/deps && test/deps debhelper:dh dpkg-dev:dpkg-buildpackage fakeroot lintian \
 		postgresql-server-dev-all:pg_buildext
 	@rm -rf tmp_build/deb && mkdir -p tmp_build/deb/outflow
 	@$(TREE) | tar -x -C tmp_build/deb/outflow
@@ -382,7 +392,8 @@ help:
 	@echo "install-wal2json  the same, and under the name wal2json, if none is there"
 	@echo "uninstall clean the reverse"
 	@echo "installcheck    SQL and isolation tests against a running server"
-	@echo "deps            install what is missing, by Debian package name"
+	@echo "deps            install what building lacks, by Debian package name"
+	@echo "test-deps       and what the tests lack, which install it themselves"
 	@echo "demo            export and stream real data on a throw-away server"
 	@echo "test            all suites on throw-away servers"
 	@echo "test-SUITE      one of regress, isolation, pgtap, tap, interop;"
@@ -399,6 +410,6 @@ help:
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
-.PHONY: install-name install-wal2json uninstall-names ready deps demo test $(SUITES) \
+.PHONY: install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
 	test-fault test-modules test-valgrind test-sanitize test-matrix test-fuzz \
 	coverage check-clang bench $(BENCHES) deb dist check-style indent help

@@ -3,67 +3,45 @@
 -- complain if the script is sourced in psql
 \echo Use "CREATE EXTENSION outflow" to load this file. \quit
 
--- The schema may have been there before.  Whoever owns it, or may create in it,
--- can put functions there that our users call by mistake, so it must be a
--- superuser's alone.  What lies in it already must be nothing.
+-- The schemas are ours alone: what lay in one that was there before could be
+-- called by mistake, and so could what its owner puts there later.  So they are
+-- made here, which fails where they are, and go with the extension.  In
+-- "outflow_internal" is what no user calls.
+CREATE SCHEMA outflow;
+CREATE SCHEMA outflow_internal;
+
+-- nor may the default privileges of whoever installs the extension let anybody in
 DO $$
 DECLARE
-	schema CONSTANT pg_catalog.oid := 'outflow'::pg_catalog.regnamespace;
-	stranger pg_catalog.text;
-	object pg_catalog.text;
+	given record;
 BEGIN
-	SELECT pg_catalog.pg_get_userbyid(r.role) INTO stranger
-	FROM (
-		SELECT n.nspowner AS role
-		FROM pg_catalog.pg_namespace AS n
-		WHERE n.oid OPERATOR(pg_catalog.=) schema
-	UNION ALL
-		SELECT a.grantee
+	FOR given IN
+		SELECT DISTINCT n.nspname, a.grantee
 		FROM pg_catalog.pg_namespace AS n
 		CROSS JOIN LATERAL pg_catalog.aclexplode(n.nspacl) AS a
-		WHERE n.oid OPERATOR(pg_catalog.=) schema
-		AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'
-	) AS r
-	WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles AS u
-		WHERE u.oid OPERATOR(pg_catalog.=) r.role AND u.rolsuper)
-	LIMIT 1;
-	IF FOUND THEN
-		RAISE insufficient_privilege USING
-			MESSAGE = 'schema "outflow" is not a superuser''s alone',
-			DETAIL = pg_catalog.format('Role "%s" owns it, or may create'
-				' objects in it.', stranger),
-			HINT = 'Drop the schema; CREATE EXTENSION makes it.';
-	END IF;
-	SELECT pg_catalog.pg_describe_object(d.classid, d.objid, d.objsubid)
-	INTO object
-	FROM pg_catalog.pg_depend AS d
-	WHERE d.refclassid OPERATOR(pg_catalog.=)
-		'pg_catalog.pg_namespace'::pg_catalog.regclass
-	AND d.refobjid OPERATOR(pg_catalog.=) schema
-	AND NOT EXISTS (SELECT FROM pg_catalog.pg_extension AS e
-		WHERE d.classid OPERATOR(pg_catalog.=)
-			'pg_catalog.pg_extension'::pg_catalog.regclass
-		AND d.objid OPERATOR(pg_catalog.=) e.oid
-		AND e.extname OPERATOR(pg_catalog.=) 'outflow')
-	LIMIT 1;
-	IF FOUND THEN
-		RAISE object_not_in_prerequisite_state USING
-			MESSAGE = 'schema "outflow" is not empty',
-			DETAIL = pg_catalog.format('It holds %s.', object),
-			HINT = 'Drop the schema; CREATE EXTENSION makes it.';
-	END IF;
+		WHERE n.nspname OPERATOR(pg_catalog.=)
+			ANY (ARRAY['outflow', 'outflow_internal']::pg_catalog.name[])
+		AND a.grantee OPERATOR(pg_catalog.<>) n.nspowner
+	LOOP
+		EXECUTE pg_catalog.format('REVOKE ALL ON SCHEMA %I FROM %s',
+			given.nspname, CASE WHEN given.grantee OPERATOR(pg_catalog.=) 0
+				THEN 'PUBLIC' ELSE pg_catalog.quote_ident(
+					pg_catalog.pg_get_userbyid(given.grantee)) END);
+	END LOOP;
 END
 $$;
 
 -- names are public; what a role may do is decided object by object
-GRANT USAGE ON SCHEMA outflow TO PUBLIC;
+GRANT USAGE ON SCHEMA outflow, outflow_internal TO PUBLIC;
 
 -------------------------------------------------------------------------------
 -- Preflight: what this server, database and role lack.  ok is true, false, or
--- null where the condition is a matter of choice or can't be told; fix is the
--- statement that mends it.  Runs as any user and changes nothing.
+-- null where the condition is a matter of choice or cannot be told; fix is the
+-- statement that mends it, one that runs as it stands, wherever it is pasted.
+-- What can lose something is a comment, with its condition.  Runs as any user and
+-- changes nothing.
 
-CREATE FUNCTION outflow.preflight_library(
+CREATE FUNCTION outflow_internal.preflight_library(
 	OUT version pg_catalog.text, OUT unreadable_limit pg_catalog.text,
 	OUT shows_room boolean, OUT wal_free bigint, OUT wal_total bigint,
 	OUT root_free bigint, OUT root_total bigint)
@@ -71,7 +49,7 @@ LANGUAGE C STABLE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outflow_preflight_library';
 
 -- a setting that the server may not have and the role may not read
-CREATE FUNCTION outflow.preflight_setting(
+CREATE FUNCTION outflow_internal.preflight_setting(
 	name pg_catalog.text, OUT value pg_catalog.text, OUT readable boolean)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
@@ -85,7 +63,7 @@ END
 $$;
 
 -- room on a file system: a tenth of it should be free
-CREATE FUNCTION outflow.preflight_room(
+CREATE FUNCTION outflow_internal.preflight_room(
 	INOUT item pg_catalog.text, shown boolean, free bigint, total bigint,
 	OUT ok boolean, OUT detail pg_catalog.text, OUT fix pg_catalog.text)
 LANGUAGE sql STABLE
@@ -102,7 +80,7 @@ AS $$
 		CASE WHEN free < total / 10 THEN '-- make room there' END;
 $$;
 
-CREATE FUNCTION outflow.preflight_server()
+CREATE FUNCTION outflow_internal.preflight_server()
 RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
 	fix pg_catalog.text)
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
@@ -112,10 +90,10 @@ DECLARE
 	-- an export's coordinator and its two workers
 	workers_wanted CONSTANT int := 3;
 	-- first, since it loads the library, which knows its settings' rights
-	library CONSTANT record := outflow.preflight_library();
+	library CONSTANT record := outflow_internal.preflight_library();
 	libraries CONSTANT record :=
-		outflow.preflight_setting('output_plugin_libraries');
-	root CONSTANT record := outflow.preflight_setting('outflow.export_root');
+		outflow_internal.preflight_setting('output_plugin_libraries');
+	root CONSTANT record := outflow_internal.preflight_setting('outflow.export_root');
 	effective pg_catalog.text;
 	available int;
 	used int;
@@ -139,7 +117,7 @@ BEGIN
 		detail := pg_catalog.format('the server allows %s', libraries.value);
 		IF NOT ok THEN
 			fix := pg_catalog.format('ALTER SYSTEM SET output_plugin_libraries = %s;'
-				' SELECT pg_reload_conf();',
+				' -- then SELECT pg_reload_conf();',
 				pg_catalog.concat_ws(', ', nullif(libraries.value, ''), 'outflow'));
 		END IF;
 	END IF;
@@ -224,8 +202,9 @@ BEGIN
 		ELSE 'no limit: a slot that nobody reads can fill the disk; with a'
 			' limit such a slot is lost instead' END;
 	fix := CASE WHEN ok IS NULL THEN
-		'ALTER SYSTEM SET max_slot_wal_keep_size = ''50GB'';'
-		' SELECT pg_reload_conf();' END;
+		'-- if a slot that needs more than 50 GB of WAL may be lost:'
+		' ALTER SYSTEM SET max_slot_wal_keep_size = ''50GB'';'
+		' then SELECT pg_reload_conf();' END;
 	RETURN NEXT;
 
 	item := 'outflow.export_root';
@@ -238,9 +217,10 @@ BEGIN
 			' server''s operating system user may write, except in the'
 			' server''s own directories and hidden ones' END;
 	fix := CASE WHEN ok IS NULL AND root.readable THEN
-		'LOAD ''outflow''; ALTER SYSTEM SET outflow.export_root ='
-		' ''/srv/export'';'
-		' SELECT pg_reload_conf();' END;
+		-- ALTER SYSTEM knows the setting in a session with the library only
+		pg_catalog.format('ALTER DATABASE %I SET outflow.export_root ='
+			' ''/srv/export''; -- then connect again',
+			pg_catalog.current_database()) END;
 	RETURN NEXT;
 
 	IF library.unreadable_limit IS NOT NULL THEN
@@ -253,18 +233,18 @@ BEGIN
 		RETURN NEXT;
 	END IF;
 
-	RETURN QUERY SELECT * FROM outflow.preflight_room(
+	RETURN QUERY SELECT * FROM outflow_internal.preflight_room(
 		'disk of WAL and slots', library.shows_room, library.wal_free,
 		library.wal_total);
 	IF library.root_free IS NOT NULL THEN
-		RETURN QUERY SELECT * FROM outflow.preflight_room(
+		RETURN QUERY SELECT * FROM outflow_internal.preflight_room(
 			'disk of outflow.export_root', library.shows_room,
 			library.root_free, library.root_total);
 	END IF;
 END
 $$;
 
-CREATE FUNCTION outflow.preflight_role()
+CREATE FUNCTION outflow_internal.preflight_role()
 RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
 	fix pg_catalog.text)
 LANGUAGE sql STABLE PARALLEL RESTRICTED
@@ -287,7 +267,7 @@ AS $$
 	WHERE u.rolname = current_user;
 $$;
 
-CREATE FUNCTION outflow.preflight_tables()
+CREATE FUNCTION outflow_internal.preflight_tables()
 RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
 	fix pg_catalog.text)
 LANGUAGE sql STABLE PARALLEL RESTRICTED
@@ -369,7 +349,7 @@ AS $$
 	ORDER BY f.rank, f.name;
 $$;
 
-CREATE FUNCTION outflow.preflight_slots()
+CREATE FUNCTION outflow_internal.preflight_slots()
 RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
 	fix pg_catalog.text)
 LANGUAGE sql STABLE PARALLEL RESTRICTED
@@ -384,7 +364,10 @@ AS $$
 					WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
 					ELSE pg_catalog.pg_current_wal_lsn() END, s.restart_lsn)))
 		END,
-		pg_catalog.format('SELECT pg_drop_replication_slot(%L);', s.slot_name)
+		pg_catalog.format('-- if %s: SELECT pg_drop_replication_slot(%L);',
+			CASE WHEN s.wal_status = 'lost'
+				THEN 'its consumer has begun anew on another one'
+				ELSE 'no consumer wants what it holds' END, s.slot_name)
 	FROM pg_catalog.pg_replication_slots AS s
 	WHERE NOT s.active AND NOT s.temporary
 	AND (s.restart_lsn IS NOT NULL OR s.wal_status = 'lost')
@@ -392,7 +375,7 @@ AS $$
 $$;
 
 -- foreign servers that destinations name: those of this extension's wrappers
-CREATE FUNCTION outflow.preflight_servers()
+CREATE FUNCTION outflow_internal.preflight_servers()
 RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
 	fix pg_catalog.text)
 LANGUAGE sql STABLE PARALLEL RESTRICTED
@@ -420,7 +403,7 @@ AS $$
 		EXISTS (SELECT FROM pg_catalog.pg_user_mappings AS m
 			WHERE m.srvid = s.oid AND (m.umuser = 0 OR m.usename = current_user)) AS mapped) AS r
 	WHERE w.fdwvalidator IN (SELECT p.oid FROM pg_catalog.pg_proc AS p
-		WHERE p.pronamespace = 'outflow'::pg_catalog.regnamespace)
+		WHERE p.pronamespace = 'outflow_internal'::pg_catalog.regnamespace)
 	ORDER BY s.srvname;
 $$;
 
@@ -431,11 +414,11 @@ LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	RETURN QUERY SELECT * FROM outflow.preflight_server();
-	RETURN QUERY SELECT * FROM outflow.preflight_role();
-	RETURN QUERY SELECT * FROM outflow.preflight_servers();
-	RETURN QUERY SELECT * FROM outflow.preflight_tables();
-	RETURN QUERY SELECT * FROM outflow.preflight_slots();
+	RETURN QUERY SELECT * FROM outflow_internal.preflight_server();
+	RETURN QUERY SELECT * FROM outflow_internal.preflight_role();
+	RETURN QUERY SELECT * FROM outflow_internal.preflight_servers();
+	RETURN QUERY SELECT * FROM outflow_internal.preflight_tables();
+	RETURN QUERY SELECT * FROM outflow_internal.preflight_slots();
 END
 $$;
 
@@ -487,14 +470,14 @@ WHERE s.plugin OPERATOR(pg_catalog.=) ANY (ARRAY['outflow',
 GRANT SELECT ON outflow.slots TO PUBLIC;
 
 -- capture_ddl: event triggers write DDL into the WAL as logical messages
-CREATE FUNCTION outflow.ddl_command_start() RETURNS pg_catalog.event_trigger
+CREATE FUNCTION outflow_internal.ddl_command_start() RETURNS pg_catalog.event_trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'outflow_ddl_command_start';
-CREATE FUNCTION outflow.ddl_command_end() RETURNS pg_catalog.event_trigger
+CREATE FUNCTION outflow_internal.ddl_command_end() RETURNS pg_catalog.event_trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'outflow_ddl_command_end';
-CREATE FUNCTION outflow.sql_drop() RETURNS pg_catalog.event_trigger
+CREATE FUNCTION outflow_internal.sql_drop() RETURNS pg_catalog.event_trigger
 LANGUAGE C AS 'MODULE_PATHNAME', 'outflow_sql_drop';
-REVOKE ALL ON FUNCTION outflow.ddl_command_start(),
-	outflow.ddl_command_end(), outflow.sql_drop() FROM PUBLIC;
+REVOKE ALL ON FUNCTION outflow_internal.ddl_command_start(),
+	outflow_internal.ddl_command_end(), outflow_internal.sql_drop() FROM PUBLIC;
 
 -- enable: whether DDL of this database is captured from now on
 CREATE FUNCTION outflow.capture_ddl(enable boolean) RETURNS pg_catalog.void
@@ -522,7 +505,7 @@ BEGIN
 			CONTINUE;
 		ELSIF enable THEN
 			EXECUTE pg_catalog.format('CREATE EVENT TRIGGER outflow_%1$s ON %1$s'
-				' EXECUTE FUNCTION outflow.%1$s()', event);
+				' EXECUTE FUNCTION outflow_internal.%1$s()', event);
 		ELSE
 			EXECUTE pg_catalog.format('DROP EVENT TRIGGER outflow_%s', event);
 		END IF;
@@ -623,37 +606,37 @@ CREATE TABLE outflow.part (
 
 -- rows that replication, a dump or an administrator puts here lose their stamp:
 -- only this cluster's own are trusted
-CREATE FUNCTION outflow.part_guard() RETURNS pg_catalog.trigger
+CREATE FUNCTION outflow_internal.part_guard() RETURNS pg_catalog.trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_part_guard';
 
 -- rights on all tables (pg_write_all_data) are none on these
-CREATE FUNCTION outflow.job_guard() RETURNS pg_catalog.trigger
+CREATE FUNCTION outflow_internal.job_guard() RETURNS pg_catalog.trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_job_guard';
 
-REVOKE ALL ON FUNCTION outflow.part_guard(), outflow.job_guard() FROM PUBLIC;
+REVOKE ALL ON FUNCTION outflow_internal.part_guard(), outflow_internal.job_guard() FROM PUBLIC;
 
 CREATE TRIGGER job_guard BEFORE INSERT OR UPDATE OR DELETE ON outflow.job
-	FOR EACH STATEMENT EXECUTE FUNCTION outflow.job_guard();
+	FOR EACH STATEMENT EXECUTE FUNCTION outflow_internal.job_guard();
 ALTER TABLE outflow.job ENABLE ALWAYS TRIGGER job_guard;
 CREATE TRIGGER job_guard BEFORE INSERT OR UPDATE OR DELETE ON outflow.source
-	FOR EACH STATEMENT EXECUTE FUNCTION outflow.job_guard();
+	FOR EACH STATEMENT EXECUTE FUNCTION outflow_internal.job_guard();
 ALTER TABLE outflow.source ENABLE ALWAYS TRIGGER job_guard;
 CREATE TRIGGER job_guard BEFORE INSERT OR UPDATE OR DELETE ON outflow.part
-	FOR EACH STATEMENT EXECUTE FUNCTION outflow.job_guard();
+	FOR EACH STATEMENT EXECUTE FUNCTION outflow_internal.job_guard();
 ALTER TABLE outflow.part ENABLE ALWAYS TRIGGER job_guard;
 
 CREATE TRIGGER part_guard BEFORE INSERT OR UPDATE ON outflow.part
-	FOR EACH ROW EXECUTE FUNCTION outflow.part_guard();
+	FOR EACH ROW EXECUTE FUNCTION outflow_internal.part_guard();
 ALTER TABLE outflow.part ENABLE ALWAYS TRIGGER part_guard;
 
 -- 'running' in the table means nothing without a live coordinator
-CREATE FUNCTION outflow.job_state(job bigint, state pg_catalog.text)
+CREATE FUNCTION outflow_internal.job_state(job bigint, state pg_catalog.text)
 RETURNS pg_catalog.text
 LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'outflow_job_state';
 
 -- what a live job waits for, and which processes its locks block
-CREATE FUNCTION outflow.job_waiting_for(job bigint) RETURNS pg_catalog.text
+CREATE FUNCTION outflow_internal.job_waiting_for(job bigint) RETURNS pg_catalog.text
 LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -702,7 +685,7 @@ $$;
 
 -- whether the server lets a background worker connect as the role: limits count
 -- sessions, not workers, and are kept to when there are as many
-CREATE FUNCTION outflow.job_can_connect(role pg_catalog.oid) RETURNS boolean
+CREATE FUNCTION outflow_internal.job_can_connect(role pg_catalog.oid) RETURNS boolean
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -755,12 +738,12 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 		AS eta,
 	j.snapshot, j.lsn, j.slot, j.retries,
 	CASE WHEN s.state OPERATOR(pg_catalog.=) 'queued'
-			THEN CASE WHEN NOT outflow.job_can_connect(j.owner)
+			THEN CASE WHEN NOT outflow_internal.job_can_connect(j.owner)
 					THEN 'its owner, who cannot connect'
 				ELSE coalesce(j.waiting_for, 'its start') END
 		WHEN s.state OPERATOR(pg_catalog.=) 'running'
 			THEN (SELECT pg_catalog.string_agg(w.line, '; ')
-				FROM (VALUES (j.waiting_for), (outflow.job_waiting_for(j.job)))
+				FROM (VALUES (j.waiting_for), (outflow_internal.job_waiting_for(j.job)))
 					AS w (line))
 		END AS waiting_for,
 	-- on one line, since there is nobody to whom the rest could be told
@@ -774,7 +757,7 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 			OPERATOR(pg_catalog.||) ')') END AS error,
 	j.started, j.finished, p.made_null
 FROM outflow.job AS j
-CROSS JOIN LATERAL (SELECT outflow.job_state(j.job, j.state) AS state) AS s
+CROSS JOIN LATERAL (SELECT outflow_internal.job_state(j.job, j.state) AS state) AS s
 CROSS JOIN LATERAL (
 	SELECT pg_catalog.count(*) FILTER (WHERE q.done)::int AS parts_done,
 		pg_catalog.count(*) FILTER (WHERE q.carried)::int AS parts_carried,
@@ -859,6 +842,21 @@ CREATE PROCEDURE outflow.export_tables(
 	INOUT job bigint DEFAULT NULL)
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export_tables';
 
+-- the ordinary tables of a schema that the caller may read
+CREATE PROCEDURE outflow.export_schema(
+	schema pg_catalog.regnamespace,
+	destination pg_catalog.text,
+	format pg_catalog.text DEFAULT 'csv',
+	compression pg_catalog.text DEFAULT NULL,
+	encrypt_to pg_catalog.text[] DEFAULT NULL,
+	part_size pg_catalog.text DEFAULT '128MB',
+	workers int DEFAULT 2,
+	base bigint DEFAULT NULL,
+	slot pg_catalog.name DEFAULT NULL,
+	options pg_catalog.jsonb DEFAULT '{}',
+	INOUT job bigint DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export_schema';
+
 -- the tables, row filters and column lists of a publication
 CREATE PROCEDURE outflow.export_publication(
 	publication name,
@@ -894,6 +892,34 @@ CREATE FUNCTION outflow.export_start(
 RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_export_start';
 
+CREATE FUNCTION outflow.export_tables_start(
+	sources pg_catalog.regclass[],
+	destination pg_catalog.text,
+	format pg_catalog.text DEFAULT 'csv',
+	compression pg_catalog.text DEFAULT NULL,
+	encrypt_to pg_catalog.text[] DEFAULT NULL,
+	part_size pg_catalog.text DEFAULT '128MB',
+	workers int DEFAULT 2,
+	base bigint DEFAULT NULL,
+	slot pg_catalog.name DEFAULT NULL,
+	options pg_catalog.jsonb DEFAULT '{}')
+RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_export_tables_start';
+
+CREATE FUNCTION outflow.export_schema_start(
+	schema pg_catalog.regnamespace,
+	destination pg_catalog.text,
+	format pg_catalog.text DEFAULT 'csv',
+	compression pg_catalog.text DEFAULT NULL,
+	encrypt_to pg_catalog.text[] DEFAULT NULL,
+	part_size pg_catalog.text DEFAULT '128MB',
+	workers int DEFAULT 2,
+	base bigint DEFAULT NULL,
+	slot pg_catalog.name DEFAULT NULL,
+	options pg_catalog.jsonb DEFAULT '{}')
+RETURNS bigint LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_export_schema_start';
+
 CREATE FUNCTION outflow.export_publication_start(
 	publication name,
 	destination pg_catalog.text,
@@ -925,6 +951,12 @@ CREATE FUNCTION outflow.forget(job bigint) RETURNS pg_catalog.void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_forget';
 
+-- removes the caller's finished exports but the newest, and returns which
+CREATE FUNCTION outflow.prune(prefix pg_catalog.text, keep int)
+RETURNS TABLE (job bigint, destination pg_catalog.text)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_prune';
+
 CREATE FUNCTION outflow.verify(job bigint)
 RETURNS TABLE (part int, file pg_catalog.text, status pg_catalog.text,
 	detail pg_catalog.text)
@@ -935,28 +967,28 @@ AS 'MODULE_PATHNAME', 'outflow_verify';
 -- Destinations that are foreign servers: a server says where, a user mapping
 -- holds the secrets.  Nothing is queried through them, so there are no handlers.
 
-CREATE FUNCTION outflow.s3_validator(options pg_catalog.text[],
+CREATE FUNCTION outflow_internal.s3_validator(options pg_catalog.text[],
 	catalog pg_catalog.oid)
 RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'outflow_s3_validator';
 
-CREATE FUNCTION outflow.postgres_validator(options pg_catalog.text[],
+CREATE FUNCTION outflow_internal.postgres_validator(options pg_catalog.text[],
 	catalog pg_catalog.oid)
 RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'outflow_postgres_validator';
 
 -- the server calls them, whoever it is for
-REVOKE ALL ON FUNCTION outflow.s3_validator(pg_catalog.text[], pg_catalog.oid),
-	outflow.postgres_validator(pg_catalog.text[], pg_catalog.oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION outflow_internal.s3_validator(pg_catalog.text[], pg_catalog.oid),
+	outflow_internal.postgres_validator(pg_catalog.text[], pg_catalog.oid) FROM PUBLIC;
 
 CREATE FOREIGN DATA WRAPPER outflow_s3
-	NO HANDLER VALIDATOR outflow.s3_validator;
+	NO HANDLER VALIDATOR outflow_internal.s3_validator;
 
 CREATE FOREIGN DATA WRAPPER outflow_postgres
-	NO HANDLER VALIDATOR outflow.postgres_validator;
+	NO HANDLER VALIDATOR outflow_internal.postgres_validator;
 
 -- one step of the following: what is well, null for nothing to try, or an error
-CREATE FUNCTION outflow.preflight_destination(destination pg_catalog.text,
+CREATE FUNCTION outflow_internal.preflight_destination(destination pg_catalog.text,
 	step pg_catalog.text, trial pg_catalog.text)
 RETURNS pg_catalog.text LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_preflight_destination';
@@ -978,7 +1010,7 @@ BEGIN
 		CONTINUE WHEN step NOT IN ('reach', 'write') AND NOT written;
 		fix := NULL;
 		BEGIN
-			detail := outflow.preflight_destination(destination, step, trial);
+			detail := outflow_internal.preflight_destination(destination, step, trial);
 			ok := true;
 			written := written OR step = 'write';
 		EXCEPTION WHEN OTHERS THEN

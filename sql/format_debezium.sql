@@ -113,6 +113,19 @@ FROM (
 			ARRAY(SELECT e::numeric FROM json_array_elements_text((data::json -> 'source' ->> 'sequence')::json) e) || split_part(data::json ->> 'id', '/', 3)::numeric AS sequence
 		FROM pg_logical_slot_peek_changes('format_debezium', NULL, NULL, 'format', 'debezium') WITH ORDINALITY AS c (lsn, xid, data, n)) c) c;
 
+-- without records for transactions a message's LSN tells a transaction's end: that
+-- of its last event, and no other, is beyond the commit in "sequence"
+BEGIN;
+INSERT INTO orders SELECT i, i, 'many' FROM generate_series(10, 13) AS i;
+DELETE FROM orders WHERE id = 12;
+COMMIT;
+INSERT INTO orders VALUES (20, 1, 'one');
+SELECT count(*) > 15 AS many, count(*) FILTER (WHERE is_end) > 4 AS ends, bool_and(is_end = is_last) AS told
+FROM (
+	SELECT lsn > '0/0'::pg_lsn + ((data::json -> 'source' ->> 'sequence')::json ->> 0)::numeric AS is_end,
+		lead(xid) OVER (ORDER BY n) IS DISTINCT FROM xid AS is_last
+	FROM pg_logical_slot_peek_changes('format_debezium', NULL, NULL, 'format', 'debezium') WITH ORDINALITY AS c (lsn, xid, data, n)) c;
+
 -- bad input
 SELECT * FROM records('no_such_option', 'x');
 \set VERBOSITY terse

@@ -154,7 +154,7 @@ GRANT ALL ON SCHEMA stream_capture_ddl TO stream_user;
 SET ROLE stream_user;
 CREATE TABLE by_user (a int);
 SELECT outflow.capture_ddl(false);
-SELECT outflow.ddl_command_end();
+SELECT outflow_internal.ddl_command_end();
 RESET ROLE;
 SELECT outflow.capture_ddl(NULL);
 DROP TABLE by_user;

@@ -171,6 +171,20 @@ CREATE PUBLICATION whole FOR TABLES IN SCHEMA stream_publications, TABLE a WHERE
 INSERT INTO a VALUES (203, 'whole');
 SELECT * FROM published('whole');
 DROP PUBLICATION whole;
+-- a filter on a value that an update left in its TOAST table reads it in the old row
+CREATE TABLE toasted (id int PRIMARY KEY, n int, big text);
+ALTER TABLE toasted REPLICA IDENTITY FULL;
+ALTER TABLE toasted ALTER big SET STORAGE EXTERNAL;
+CREATE PUBLICATION big_ones FOR TABLE toasted WHERE (big LIKE 'yes%');
+INSERT INTO toasted VALUES (1, 0, 'yes' || repeat('x', 10000)), (2, 0, 'no' || repeat('x', 10000));
+SELECT count(*) > 0 FROM pg_logical_slot_get_changes('stream_publications', NULL, NULL);
+UPDATE toasted SET n = n + 1;
+UPDATE toasted SET big = 'yes' || big WHERE id = 2;
+DELETE FROM toasted;
+SELECT data::json->>'op' AS op, coalesce(data::json->'new'->>'id', data::json->'old'->>'id') AS id
+FROM consume('stream_publications', 'publication_names', 'big_ones', 'include_transactions', 'off', 'include_schemas', 'off') ORDER BY n;
+DROP PUBLICATION big_ones;
+
 DROP PUBLICATION one, two, everything, columns, more_columns, large, small, only_inserts, only_updates, full_rows,
 	leaves, root, middle, root_all, root_rows, one_leaf;
 DROP SCHEMA stream_publications_2 CASCADE;

@@ -95,7 +95,12 @@
 #define database_allows_connect(database, role)                               \
 	(object_aclcheck(DatabaseRelationId, database, role, ACL_CONNECT) ==      \
 	 ACLCHECK_OK)
+#define schema_allows_usage(schema, role)                                     \
+	(object_aclcheck(NamespaceRelationId, schema, role, ACL_USAGE) ==         \
+	 ACLCHECK_OK)
 #else
+#define schema_allows_usage(schema, role)                                     \
+	(pg_namespace_aclcheck(schema, role, ACL_USAGE) == ACLCHECK_OK)
 #define database_allows_connect(database, role)                               \
 	(pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK)
 #endif

@@ -22,7 +22,7 @@
 
 #include "export/export.h"
 
-/* the columns of outflow.preflight_library() */
+/* the columns of outflow_internal.preflight_library() */
 typedef enum FactColumn
 {
 	FACT_VERSION,

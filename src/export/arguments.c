@@ -13,8 +13,16 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
+#include "export/export_destination.h"
+#include "export/export_settings.h"
+#include "export/export_options.h"
+#include "export/job/job.h"
+#include "export/plan/source.h"
+#include "export/plan/plan.h"
+#include "export/part/part.h"
 #include "compat.h"
 #include "export/arguments.h"
+#include "export/export_destination.h"
 #include "export/job/job_access.h"
 #include "option.h"
 
@@ -176,6 +184,14 @@ arguments_set_tables(Job *job, FunctionCallInfo fcinfo)
 }
 
 void
+arguments_set_schema(Job *job, FunctionCallInfo fcinfo)
+{
+	Oid schema = DatumGetObjectId(source_argument(fcinfo, "schema"));
+
+	job->sources = sources_of_schema(schema, job->options.row_security);
+}
+
+void
 arguments_set_publication(Job *job, FunctionCallInfo fcinfo)
 {
 	Datum name = source_argument(fcinfo, "publication");
@@ -216,6 +232,7 @@ base_argument(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(ARG_BASE))
 		return 0;
 	base = PG_GETARG_INT64(ARG_BASE);
+	(void) job_keep(base);
 	if (job_load_own(base, false)->state != JOB_DONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -223,6 +240,28 @@ base_argument(FunctionCallInfo fcinfo)
 				 errdetail("Only a finished export can be another one's "
 						   "base.")));
 	return base;
+}
+
+/* The same by its place and tables, for whoever can't ask for a number. */
+static void
+set_last_base(Job *job)
+{
+	if (!job->options.base_is_last)
+		return;
+	if (job->base != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"base\" and option \"base\" exclude each "
+						"other")));
+	job->location = destination_locate(job);
+	job->base = job_find_base(job);
+	if (job->base == 0)
+		ereport(
+			NOTICE,
+			(errmsg("no finished export to carry parts over from"),
+			 errdetail("None of the role's jobs has one of these tables in "
+					   "this format in a directory beside \"%s\".",
+					   job->destination)));
 }
 
 /* In the caller's session, which is whom an audit is about. */
@@ -280,6 +319,7 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	check_reads(job);
 	sources_check_format(job);
 	plan_check_part_size(job);
+	set_last_base(job);
 	carry_check_base(job);
 	return job;
 }

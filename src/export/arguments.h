@@ -5,8 +5,8 @@
 #ifndef OUTFLOW_ARGUMENTS_H
 #define OUTFLOW_ARGUMENTS_H
 
-#include "export/job/job.h"
 #include "fmgr.h"
+#include "export/job/job.h"
 
 /*
  * The arguments of a call for many tables, as outflow.export() has them.  They
@@ -14,10 +14,12 @@
  */
 extern FunctionCallInfo arguments_of_many(FunctionCallInfo fcinfo);
 
-/* Sets job->sources by the first argument: a table, tables, a publication. */
+/* Sets job->sources by the first argument: a table, tables, a schema, a
+ * publication. */
 typedef void (*SetSources)(Job *job, FunctionCallInfo fcinfo);
 extern void arguments_set_source(Job *job, FunctionCallInfo fcinfo);
 extern void arguments_set_tables(Job *job, FunctionCallInfo fcinfo);
+extern void arguments_set_schema(Job *job, FunctionCallInfo fcinfo);
 extern void arguments_set_publication(Job *job, FunctionCallInfo fcinfo);
 
 /*

@@ -9,7 +9,8 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
-#include "export/job/job.h"
+#include "compat.h"
+#include "export/export_destination.h"
 
 PG_FUNCTION_INFO_V1(outflow_preflight_destination);
 PGDLLEXPORT Datum outflow_preflight_destination(PG_FUNCTION_ARGS);
@@ -84,7 +85,7 @@ run_step(Destination *to, const char *step, const char *name)
 }
 
 /*
- * outflow.preflight_destination(destination, step, name): what is well, or
+ * outflow_internal.preflight_destination(destination, step, name): what is well, or
  * NULL if there is nothing to try
  */
 Datum
@@ -97,7 +98,7 @@ outflow_preflight_destination(PG_FUNCTION_ARGS)
 	Destination *to;
 	char		*detail;
 
-	destination_check_rights(&job);
+	destination_check_rights(job.destination);
 	to =
 		destination_open(&job, reach ? DESTINATION_PROBE : DESTINATION_CREATE);
 	if (reach)

@@ -9,7 +9,10 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 
+#include "export/export_settings.h"
 #include "export/job/job.h"
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
 #include "option.h"
 #include "sink/s3/s3.h"
 #include "sink/server.h"
@@ -44,9 +47,17 @@ driver_of(const char *destination)
 }
 
 void
-destination_check_rights(const Job *job)
+destination_check_kind(const char *destination)
 {
-	driver_of(job->destination)->check_rights();
+	const DestinationDriver *driver = driver_of(destination);
+
+	(void) driver->parse(destination);
+}
+
+void
+destination_check_rights(const char *destination)
+{
+	driver_of(destination)->check_rights();
 }
 
 char *
@@ -64,7 +75,7 @@ destination_open(const Job *job, DestinationMode mode)
 	const DestinationDriver *driver = driver_of(job->destination);
 
 	return driver->open(driver->parse(job->destination),
-						settings_export_root(), mode);
+						settings_export_root(), mode, job->options.mode);
 }
 
 Destination *
@@ -75,9 +86,9 @@ destination_open_known(const char *location, bool must_open)
 		const char *begin = drivers[i]->location;
 
 		if (strncmp(location, begin, strlen(begin)) == 0)
-			return drivers[i]->open(location, NULL,
-									must_open ? DESTINATION_KNOWN
-											  : DESTINATION_TRY);
+			return drivers[i]->open(
+				location, NULL,
+				must_open ? DESTINATION_KNOWN : DESTINATION_TRY, 0);
 	}
 	elog(ERROR, "unknown kind of location \"%s\"", location);
 	return NULL; /* not reached */

@@ -10,7 +10,7 @@
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 
-#include "export/job/job.h"
+#include "export/export_options.h"
 #include "option.h"
 
 #define OPTION_KIND "export option"
@@ -21,6 +21,7 @@ typedef struct RawOptions
 	bool  header;
 	bool  overwrite;
 	bool  row_security;
+	int	  base;
 	int	  carry;
 	char *checksum;
 	char *delimiter;
@@ -32,14 +33,19 @@ typedef struct RawOptions
 	List *lossy;
 	List *as;
 	char *profile;
+	char *mode;
 	int	  row_group_rows;
 } RawOptions;
 
 static const OptionChoice carry_modes[] = {
 	{"link", CARRY_LINK}, {"reference", CARRY_REFERENCE}, {NULL}};
 
+/* argument "base" has the others */
+static const OptionChoice bases[] = {{"last", true}, {NULL}};
+
 static const OptionSpec table[] = {
 	{"as", OPTION_LIST, offsetof(RawOptions, as)},
+	{"base", OPTION_ENUM, offsetof(RawOptions, base), NULL, 0, 0, bases},
 	{"carry", OPTION_ENUM, offsetof(RawOptions, carry), "link", 0, 0,
 	 carry_modes},
 	{"checksum", OPTION_STRING, offsetof(RawOptions, checksum), "xxh128"},
@@ -49,6 +55,7 @@ static const OptionSpec table[] = {
 	{"force_quote", OPTION_STRING, offsetof(RawOptions, force_quote)},
 	{"header", OPTION_BOOL, offsetof(RawOptions, header)},
 	{"lossy", OPTION_LIST, offsetof(RawOptions, lossy)},
+	{"mode", OPTION_STRING, offsetof(RawOptions, mode)},
 	{"null", OPTION_STRING, offsetof(RawOptions, null)},
 	{"overwrite", OPTION_BOOL, offsetof(RawOptions, overwrite)},
 	{"profile", OPTION_STRING, offsetof(RawOptions, profile)},
@@ -106,6 +113,37 @@ elements_of(const char *json)
 					name, (Node *) makeString(scalar_text(name, &value)), -1));
 	}
 	return elements;
+}
+
+/*
+ * A file's mode, as four octal digits: other texts mean different numbers to
+ * different people.  An export has to write its files and read them again,
+ * nobody has to run them, and what everybody may write proves nothing.
+ */
+static int
+mode_of(const char *text)
+{
+	long mode;
+
+	if (text == NULL)
+		return 0;
+	if (strlen(text) != 4 || strspn(text, "01234567") != 4)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for " OPTION_KIND " \"mode\": \"%s\"",
+						option_shown(text)),
+				 errhint("Write it as four octal digits, such as "
+						 "\"0640\".")));
+	mode = strtol(text, NULL, 8);
+	if ((mode & ~0664) != 0 || (mode & 0600) != 0600)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("mode \"%s\" cannot be that of an export's files", text),
+			 errdetail("Their owner must be able to read and write them; "
+					   "nobody may execute them, and not everybody may "
+					   "write them.")));
+	return mode;
 }
 
 /* A one-byte option; 0 when it was not given. */
@@ -169,6 +207,8 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->overwrite = raw.overwrite;
 	options->row_security = raw.row_security;
 	options->carry = raw.carry;
+	options->base_is_last = raw.base;
+	options->mode = mode_of(raw.mode);
 	options->checksum = checksum_parse(raw.checksum);
 	options->row.header = raw.header;
 	set_force_quote(raw.force_quote, &options->row);

@@ -12,9 +12,10 @@
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 
+#include "export/export_settings.h"
+#include "export/job/job.h"
 #include "compat.h"
 #include "export/export.h"
-#include "export/job/job.h"
 
 int			 max_jobs = 4;
 int			 max_retries = 9;
@@ -108,11 +109,10 @@ define_settings(void)
 							NULL, &part_memory_kb, 64 * 1024, 1024,
 							MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB, NULL,
 							NULL, NULL);
-	DefineCustomIntVariable("outflow.rate_limit",
-							"Bytes that each export job may write per second.",
-							"0: as fast as it can.", &rate_limit_kb, 0, 0,
-							MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL,
-							NULL);
+	DefineCustomIntVariable(
+		"outflow.rate_limit", "How much each export job may write per second.",
+		"0: as fast as it can.", &rate_limit_kb, 0, 0, MAX_KILOBYTES,
+		PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 }
 
 void

@@ -17,15 +17,24 @@
 #include "storage/procarray.h"
 #include "utils/builtins.h"
 
+#include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/plan/source.h"
+#include "export/plan/plan.h"
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
+#include "export/run/run.h"
 #include "compat.h"
 #include "export/arguments.h"
-#include "export/job/job.h"
 #include "export/job/job_access.h"
 #include "export/run/launch.h"
 
 PG_FUNCTION_INFO_V1(outflow_export);
 PG_FUNCTION_INFO_V1(outflow_export_start);
 PG_FUNCTION_INFO_V1(outflow_export_tables);
+PG_FUNCTION_INFO_V1(outflow_export_tables_start);
+PG_FUNCTION_INFO_V1(outflow_export_schema);
+PG_FUNCTION_INFO_V1(outflow_export_schema_start);
 PG_FUNCTION_INFO_V1(outflow_export_publication);
 PG_FUNCTION_INFO_V1(outflow_export_publication_start);
 PG_FUNCTION_INFO_V1(outflow_resume);
@@ -36,6 +45,9 @@ PG_FUNCTION_INFO_V1(outflow_job_state);
 PGDLLEXPORT Datum outflow_export(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_tables(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_export_tables_start(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_export_schema(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_export_schema_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_publication(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_publication_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_resume(PG_FUNCTION_ARGS);
@@ -81,7 +93,7 @@ check_destination(Job *job)
 {
 	Destination *root;
 
-	destination_check_rights(job);
+	destination_check_rights(job->destination);
 	job->location = destination_locate(job);
 	destination_check_free(job, false);
 	/* the job makes it, with its owner's rights and settings */
@@ -120,7 +132,7 @@ export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
 	job_check_may_write(name);
 	require_nonatomic(fcinfo, name, start);
 	check_caller();
-	source_check_server();
+	rights_check_server();
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 	job = job_from_arguments(fcinfo, set_sources);
@@ -147,7 +159,7 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 
 	arguments_refuse_secrets(fcinfo);
 	check_caller();
-	source_check_server();
+	rights_check_server();
 	job = job_from_arguments(fcinfo, set_sources);
 	if (job->workers == 0)
 		ereport(ERROR,
@@ -178,11 +190,35 @@ outflow_export_start(PG_FUNCTION_ARGS)
 Datum
 outflow_export_tables(PG_FUNCTION_ARGS)
 {
-	/* a list of tables that can wait is a publication */
 	return return_job(fcinfo,
 					  export_and_wait(arguments_of_many(fcinfo),
 									  arguments_set_tables, "export_tables",
-									  "export_publication_start"));
+									  "export_tables_start"));
+}
+
+Datum
+outflow_export_tables_start(PG_FUNCTION_ARGS)
+{
+	job_check_may_write("export_tables_start");
+	PG_RETURN_INT64(
+		export_later(arguments_of_many(fcinfo), arguments_set_tables));
+}
+
+Datum
+outflow_export_schema(PG_FUNCTION_ARGS)
+{
+	return return_job(fcinfo,
+					  export_and_wait(arguments_of_many(fcinfo),
+									  arguments_set_schema, "export_schema",
+									  "export_schema_start"));
+}
+
+Datum
+outflow_export_schema_start(PG_FUNCTION_ARGS)
+{
+	job_check_may_write("export_schema_start");
+	PG_RETURN_INT64(
+		export_later(arguments_of_many(fcinfo), arguments_set_schema));
 }
 
 Datum
@@ -237,8 +273,8 @@ requeue(int64 id)
 {
 	Job *job = job_load_own(id, false);
 
-	source_check_server();
-	destination_check_rights(job);
+	rights_check_server();
+	destination_check_rights(job->destination);
 	rights_check_owner(job->owner);
 	launch_check_room();
 	if (job->state == JOB_DONE)

@@ -159,6 +159,9 @@ extern char *column_default(const RowShape *shape, const ColumnShape *column,
 extern const char *column_default_stored(const RowShape *shape,
 										 AttrNumber attnum, bool *left_out);
 
+/* As users write it: schema and name, quoted where they must be. */
+extern char *relation_full_name(Oid relid);
+
 /*
  * Columns of the primary key and of the index that is the replica identity;
  * attribute numbers less FirstLowInvalidHeapAttributeNumber, NULL for none.

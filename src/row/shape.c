@@ -45,6 +45,13 @@ index_columns(Oid index)
 	return columns;
 }
 
+char *
+relation_full_name(Oid relid)
+{
+	return quote_qualified_identifier(
+		get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+}
+
 Bitmapset *
 relation_primary_key(Relation rel)
 {
@@ -104,8 +111,9 @@ row_shape_build(Relation rel, ColumnFilter filter, void *arg,
 			 RelationGetNamespace(rel));
 	shape->name = pstrdup(RelationGetRelationName(rel));
 	row_shape_columns(shape, filter, arg);
-	shape_keys(shape, rel);
 	MemoryContextSwitchTo(old);
+	/* outside: what scans of catalogs free would stay as holes in the context */
+	shape_keys(shape, rel);
 
 	/* until here an error frees the half-built shape with the caller's
 	 * context */

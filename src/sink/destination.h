@@ -96,10 +96,15 @@ struct DestinationDriver
 	 * outflow.export_root says; NULL or "" for none.
 	 */
 	char *(*locate)(const char *place, const char *limit);
-	/* place is parse's result; in KNOWN and TRY mode, locate's. */
+	/*
+	 * place is parse's result; in KNOWN and TRY mode, locate's.  permissions
+	 * are the mode that files made there get, or 0 for what is usual; a place
+	 * that has no such thing doesn't care.
+	 */
 	Destination *(*open)(const char *place, const char *limit,
-						 DestinationMode mode);
-	/* An early error where nothing could be written. */
+						 DestinationMode mode, int permissions);
+	/* An early error where nothing could be written; warns where nobody could
+	 * read what permissions let them. */
 	void (*check_writable)(Destination *to);
 	/* An error if it is not any more what its path names. */
 	void (*check_place)(Destination *to);
@@ -134,7 +139,8 @@ struct DestinationDriver
 	Sink *(*new_part)(Destination *to, const char *key);
 	/*
 	 * Stages a final file of another destination of the same driver, without
-	 * the bytes passing through here if possible.  False: it is not there.
+	 * the bytes passing through here if possible.  The other's file stays as it
+	 * is, its permissions included.  False: it is not there.
 	 */
 	bool (*carry)(Destination *to, const char *key, Destination *from,
 				  const char *from_key);
@@ -174,6 +180,8 @@ struct DestinationDriver
 	 * only if it is empty.  Durable after sync.
 	 */
 	bool (*remove)(Destination *to, const char *key);
+	/* Removes the place itself, durably; false if something is in it. */
+	bool (*remove_place)(Destination *to);
 	/* Makes publications and removals in the folder durable. */
 	void (*sync)(Destination *to, const char *folder);
 };

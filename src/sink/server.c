@@ -21,7 +21,7 @@
 #include "compat.h"
 #include "sink/server.h"
 
-#define EXTENSION_SCHEMA "outflow"
+#define EXTENSION_SCHEMA "outflow_internal"
 
 /* Wrappers may be renamed; their validators are this extension's own. */
 static const struct

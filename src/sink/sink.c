@@ -20,24 +20,6 @@ static const SinkOps null_ops = {
 	.cleanup = null_cleanup,
 };
 
-void
-sink_forward_write(Sink *sink, const char *data, size_t len)
-{
-	sink_write(sink->next, data, len);
-}
-
-void
-sink_forward_finish(Sink *sink)
-{
-	sink_finish(sink->next);
-}
-
-void
-sink_forward_cleanup(Sink *sink)
-{
-	sink_cleanup(sink->next);
-}
-
 void *
 sink_stage_new(size_t size, const SinkOps *ops, Sink *next)
 {

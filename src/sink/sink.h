@@ -12,8 +12,7 @@
  * What a library or the kernel holds for them is also released when that
  * context is reset, so that an ERROR that nobody catches leaks nothing.
  *
- * Every member of SinkOps is required; stages without a task in one of them
- * use the forwarders.
+ * Every member of SinkOps is required.
  */
 #ifndef OUTFLOW_SINK_H
 #define OUTFLOW_SINK_H
@@ -61,10 +60,6 @@ sink_cleanup(Sink *sink)
 {
 	sink->ops->cleanup(sink);
 }
-
-extern void sink_forward_write(Sink *sink, const char *data, size_t len);
-extern void sink_forward_finish(Sink *sink);
-extern void sink_forward_cleanup(Sink *sink);
 
 /* An end of the chain that forgets what it gets, for verification. */
 extern Sink *sink_null_new(void);

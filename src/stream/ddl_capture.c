@@ -214,8 +214,10 @@ has_private_text(const char *tag, const char *type)
 static bool
 is_of_interest(const char *schema, bool is_hidden)
 {
-	return !is_hidden && (schema == NULL || (strcmp(schema, "pg_temp") != 0 &&
-											 strcmp(schema, "outflow") != 0));
+	return !is_hidden &&
+		   (schema == NULL || (strcmp(schema, "pg_temp") != 0 &&
+							   strcmp(schema, "outflow") != 0 &&
+							   strcmp(schema, "outflow_internal") != 0));
 }
 
 /* Under the origin that tells it from everybody's messages (captured.c). */

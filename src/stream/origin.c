@@ -37,6 +37,15 @@ origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin)
 		return true;
 	if (XLogRecGetRmid(ctx->reader) == RM_LOGICALMSG_ID)
 		return false;
+
+	/*
+	 * The end of a transaction of which pieces were streamed must come, so that
+	 * stream_abort can tell that they don't count: newer servers forget such a
+	 * transaction without a callback.
+	 */
+	if (session->options.streaming &&
+		XLogRecGetRmid(ctx->reader) == RM_XACT_ID)
+		return false;
 	wanted = session->options.origin;
 	return list_length(wanted) == 1 && strcmp(linitial(wanted), "none") == 0 &&
 		   origin != InvalidReplOriginId;

@@ -276,7 +276,8 @@ write_row(FuzzInput *in, const ChangeFormat *format,
 	fuzz_must_succeed(false);
 }
 
-static void
+/* False if there was none. */
+static bool
 write_message(FuzzInput *in, const ChangeFormat *format,
 			  const ChangeTransaction *txn, const ChangePosition *position)
 {
@@ -292,12 +293,13 @@ write_message(FuzzInput *in, const ChangeFormat *format,
 	if (options.traits.needs_identity &&
 		(memchr(message.content, '\0', len) ||
 		 !pg_verify_mbstr(PG_UTF8, message.content, len, true)))
-		return;
+		return false;
 	fuzz_must_succeed(true);
 	format->message(&fuzz_out, &format_options, txn, position, &message);
 	check_limits(in, &(Record){format, txn, position, NULL, &message});
 	take_record("message");
 	fuzz_must_succeed(false);
+	return true;
 }
 
 static bool
@@ -361,9 +363,14 @@ run(FuzzInput *in)
 
 		position.index = i;
 		if (choice == 0)
-			write_message(in, format, &txn, &position);
+		{
+			if (!write_message(in, format, &txn, &position))
+				continue;
+		}
 		else if (choice == 1)
 		{
+			if (!(options.action_mask & ACTION_TRUNCATE))
+				continue;
 			fuzz_must_succeed(true);
 			format->truncate(&fuzz_out, &format_options, &txn, &position,
 							 shape, fuzz_below(in, 2), fuzz_below(in, 2));

@@ -73,7 +73,8 @@ typedef enum ExpectPolicy
 {
 	EXPECT_ERROR,
 	EXPECT_NULL,
-	EXPECT_STRING
+	EXPECT_STRING,
+	EXPECT_NULL_NAMED /* null, asked for this column */
 } ExpectPolicy;
 
 /* Whether a type has values that Parquet hasn't. */

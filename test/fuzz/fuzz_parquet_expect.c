@@ -667,6 +667,14 @@ may_be_unholdable(const TypeShape *type)
 	}
 }
 
+/* Whether "null" for all columns can leave out a whole value of the type. */
+static bool
+may_become_null(const TypeShape *type)
+{
+	/* a composite's fields can, each for itself */
+	return type->kind != KIND_COMPOSITE && may_be_unholdable(type);
+}
+
 static void
 walk_column(Walk *walk, RowShape *shape, int i, ExpectPolicy policy,
 			Place place)
@@ -680,7 +688,9 @@ walk_column(Walk *walk, RowShape *shape, int i, ExpectPolicy policy,
 	walk->field_id = column->attnum;
 	walk_node(walk, &column->type,
 			  TupleDescAttr(shape->desc, column->attnum - 1)->attndims,
-			  !column->not_null || policy == EXPECT_NULL, place);
+			  !column->not_null || policy == EXPECT_NULL_NAMED ||
+				  (policy == EXPECT_NULL && may_become_null(&column->type)),
+			  place);
 }
 
 FileContent *
@@ -711,7 +721,8 @@ expect_row(FileContent *content, RowShape *shape, const ExpectPolicy *policies,
 
 		walk.unholdable = false;
 		walk_column(&walk, shape, i, policies[i], place);
-		stops[i] = walk.unholdable && policies[i] != EXPECT_NULL;
+		stops[i] = walk.unholdable && policies[i] != EXPECT_NULL &&
+				   policies[i] != EXPECT_NULL_NAMED;
 		holdable &= !stops[i];
 	}
 	content->rows += holdable;

@@ -20,7 +20,7 @@ my $json = JSON::PP->new->canonical;
 my $user = $node->safe_psql('postgres', 'SELECT current_user');
 my %connection = (host => $node->host, port => $node->port + 0, user => $user);
 
-BAIL_OUT("wal2json is not installed: run 'make deps'")
+BAIL_OUT("wal2json is not installed: run 'make test-deps'")
   unless -e $node->config_data('--pkglibdir') . '/wal2json.so';
 
 # what each client calls its database, and the names of options

@@ -90,7 +90,7 @@ sub need_library
 	my $library = $name =~ m{/} ? $name : $node->config_data('--pkglibdir') . "/$name";
 
 	return if -e "$library.so";
-	BAIL_OUT("$name is not installed: run 'make deps'")
+	BAIL_OUT("$name is not installed: run 'make test-deps'")
 	  if server_major($node) < 19;
   SKIP:
 	{

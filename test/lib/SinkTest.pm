@@ -39,7 +39,6 @@ my @functions = (
 	[ 'remove', 'dir text, name text', 'boolean' ],
 	[ 'list', 'dir text, temp bool', 'text' ],
 	[ 'temp', 'dir text, what text', 'void' ],
-	[ 'free_bytes', 'dir text', 'bigint' ],
 	[ 'open_files', 'dir text', 'int' ],
 	[ 'limit_file_size', 'bytes bigint', 'void' ],
 	[ 'fail_at', 'number int, error text, call text', 'void' ],

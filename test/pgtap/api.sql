@@ -47,6 +47,23 @@ INSERT INTO wanted VALUES
 		' workers integer DEFAULT 2, base bigint DEFAULT NULL::bigint,'
 		' slot name DEFAULT NULL::name,'
 		' options jsonb DEFAULT ''{}''::jsonb', 'bigint'),
+	('export_schema', 'IN schema regnamespace, IN destination text,'
+		' IN format text DEFAULT ''csv''::text,'
+		' IN compression text DEFAULT NULL::text,'
+		' IN encrypt_to text[] DEFAULT NULL::text[],'
+		' IN part_size text DEFAULT ''128MB''::text,'
+		' IN workers integer DEFAULT 2, IN base bigint DEFAULT NULL::bigint,'
+		' IN slot name DEFAULT NULL::name,'
+		' IN options jsonb DEFAULT ''{}''::jsonb,'
+		' INOUT job bigint DEFAULT NULL::bigint', NULL),
+	('export_schema_start', 'schema regnamespace, destination text,'
+		' format text DEFAULT ''csv''::text,'
+		' compression text DEFAULT NULL::text,'
+		' encrypt_to text[] DEFAULT NULL::text[],'
+		' part_size text DEFAULT ''128MB''::text,'
+		' workers integer DEFAULT 2, base bigint DEFAULT NULL::bigint,'
+		' slot name DEFAULT NULL::name,'
+		' options jsonb DEFAULT ''{}''::jsonb', 'bigint'),
 	('export_tables', 'IN sources regclass[], IN destination text,'
 		' IN format text DEFAULT ''csv''::text,'
 		' IN compression text DEFAULT NULL::text,'
@@ -56,9 +73,19 @@ INSERT INTO wanted VALUES
 		' IN slot name DEFAULT NULL::name,'
 		' IN options jsonb DEFAULT ''{}''::jsonb,'
 		' INOUT job bigint DEFAULT NULL::bigint', NULL),
+	('export_tables_start', 'sources regclass[], destination text,'
+		' format text DEFAULT ''csv''::text,'
+		' compression text DEFAULT NULL::text,'
+		' encrypt_to text[] DEFAULT NULL::text[],'
+		' part_size text DEFAULT ''128MB''::text,'
+		' workers integer DEFAULT 2, base bigint DEFAULT NULL::bigint,'
+		' slot name DEFAULT NULL::name,'
+		' options jsonb DEFAULT ''{}''::jsonb', 'bigint'),
 	('forget', 'job bigint', 'void'),
 	('heartbeat', '', 'pg_lsn'),
 	('preflight', '', 'TABLE(item text, ok boolean, detail text, fix text)'),
+	('prune', 'prefix text, keep integer',
+		'TABLE(job bigint, destination text)'),
 	('resume', 'IN job bigint', NULL),
 	('resume_start', 'job bigint', 'bigint'),
 	('run_queue', '', 'integer'),
@@ -81,14 +108,16 @@ UNION ALL
 			w.name))
 ) AS t (line);
 
--- the others serve them: rows of preflight, columns of views
+-- what \df outflow.* shows is the interface; what serves it is out of sight
 SELECT is_empty($$
 	SELECT p.oid::regprocedure FROM pg_proc AS p
 	WHERE p.pronamespace = 'outflow'::regnamespace
 	AND p.proname NOT IN (SELECT name FROM wanted)
-	AND p.proname !~ '^(preflight|job)_'
-	AND has_function_privilege('public', p.oid, 'EXECUTE')
-$$, 'nothing else is for everyone');
+$$, 'nothing else is in the schema');
+SELECT is_empty($$
+	SELECT c.oid::regclass FROM pg_class AS c
+	WHERE c.relnamespace = 'outflow_internal'::regnamespace
+$$, 'no relation is in the other one');
 
 -- every view: its columns, in order
 SELECT columns_are('outflow', v.name, v.columns)
@@ -108,12 +137,12 @@ SELECT views_are('outflow', ARRAY['jobs', 'parts', 'slots']);
 -- security: nobody's rights are lent, nobody's search_path is trusted
 SELECT is_empty($$
 	SELECT p.oid::regprocedure FROM pg_proc AS p
-	WHERE p.pronamespace = 'outflow'::regnamespace AND p.prosecdef
+	WHERE p.pronamespace IN ('outflow'::regnamespace, 'outflow_internal'::regnamespace) AND p.prosecdef
 $$, 'no function runs with its owner''s rights');
 SELECT is_empty($$
 	SELECT p.oid::regprocedure
 	FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
-	WHERE p.pronamespace = 'outflow'::regnamespace
+	WHERE p.pronamespace IN ('outflow'::regnamespace, 'outflow_internal'::regnamespace)
 	AND l.lanname IN ('sql', 'plpgsql') AND p.prosqlbody IS NULL
 	AND NOT coalesce(p.proconfig, '{}') @> '{"search_path=pg_catalog, pg_temp"}'
 $$, 'every function in SQL or PL/pgSQL pins its search_path');
@@ -133,16 +162,21 @@ SELECT is_empty($$
 	AND c.relkind = 'v' AND a.grantee <> c.relowner
 	AND a.privilege_type <> 'SELECT'
 $$, 'views can only be read');
-SELECT ok(has_schema_privilege('public', 'outflow', 'USAGE'),
-	'everyone may use the schema');
-SELECT ok(NOT has_schema_privilege('public', 'outflow', 'CREATE'),
-	'only the owner may create in the schema');
+SELECT ok(has_schema_privilege('public', n, 'USAGE') AND NOT has_schema_privilege('public', n, 'CREATE'),
+	format('everyone may use the schema %s, and only the owner create in it', n))
+FROM unnest(ARRAY['outflow', 'outflow_internal']) AS n;
 
--- it belongs to its schema and can be dropped and created again
+-- all that it made goes with it, and it can be created again
+CREATE TEMP TABLE before AS SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
+	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'outflow');
 SELECT lives_ok('DROP EXTENSION outflow', 'the extension can be dropped');
 SELECT is_empty($$
-	SELECT FROM pg_proc WHERE pronamespace = 'outflow'::regnamespace
-$$, 'nothing of it is left');
+	SELECT nspname FROM pg_namespace WHERE nspname ~ '^outflow'
+UNION ALL
+	SELECT pg_describe_object(classid, objid, 0) FROM pg_shdepend JOIN before USING (classid, objid)
+UNION ALL
+	SELECT pg_describe_object(classid, objid, 0) FROM pg_depend JOIN before USING (classid, objid)
+$$, 'nothing of it is left, its schemas included');
 SELECT lives_ok('CREATE EXTENSION outflow', 'and created again');
 
 SELECT * FROM finish();

@@ -35,15 +35,38 @@ my $expected = "wal_level\nmax_replication_slots\nmax_wal_senders\n"
 $expected = "output_plugin_libraries\n$expected" if $listed;
 is(not_ok(), $expected, 'a plain server lacks what it lacks');
 
-# do what it says, one statement at a time
-my $fixes = $node->safe_psql('postgres',
-	q{SELECT fix FROM outflow.preflight() WHERE NOT ok AND item !~ '^disk'});
-foreach my $statement (split(/;/, $fixes =~ s/--[^\n]*//gr))
+# do what it says, with a table and a slot to be mended: each fix is one query, in
+# a session of its own, as a driver or psql -c sends it
+$node->safe_psql('postgres', <<'EOC');
+CREATE TABLE no_key (id int);
+CREATE TABLE long (id int PRIMARY KEY, t text);
+ALTER TABLE long ALTER t SET STORAGE EXTERNAL;
+INSERT INTO long VALUES (1, repeat('x', 10000));
+CREATE PUBLICATION all_of_them FOR ALL TABLES;
+EOC
+sub paste_fixes
 {
-	$node->safe_psql('postgres', $statement) if $statement =~ /\S/;
+	foreach my $fix (split(/\n/, $node->safe_psql('postgres',
+		q{SELECT fix FROM outflow.preflight() WHERE fix IS NOT NULL})))
+	{
+		command_ok([ 'psql', '-X', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-c', $fix ],
+			"runs as it stands: $fix");
+	}
+	return;
 }
+paste_fixes();
 $node->restart;
 is(not_ok(), '', 'after its own fixes nothing is missing');
+is($node->safe_psql('postgres', q{SELECT ok, detail FROM outflow.preflight() WHERE item = 'outflow.export_root'}),
+	't|/srv/export', 'a choice was made, too');
+$node->safe_psql('postgres', 'ALTER DATABASE postgres RESET ALL; DROP PUBLICATION all_of_them');
+
+# what can lose something is told and not done
+create_slot($node, 'idle');
+paste_fixes();
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_replication_slots'), '1', 'no fix drops a slot');
+is($node->safe_psql('postgres', 'SHOW max_slot_wal_keep_size'), '-1', 'no fix makes slots be lost');
+$node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('idle'); ALTER DATABASE postgres RESET ALL});
 
 # the longest list that the fix had to keep whole
 if ($listed)

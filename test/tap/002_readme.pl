@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use File::Copy qw(copy);
 use FindBin;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
@@ -73,7 +74,7 @@ foreach my $item (
 }
 $node->safe_psql('postgres', 'DROP PUBLICATION everything');
 
-# objects: what everyone may call or read is what users are told about
+# objects: what is in the schema is what users are told about
 foreach my $object (
 	split(
 		/\n/,
@@ -81,9 +82,6 @@ foreach my $object (
 			'postgres', q{
 	SELECT DISTINCT proname FROM pg_proc
 	WHERE pronamespace = 'outflow'::regnamespace
-	AND has_function_privilege('public', oid, 'EXECUTE')
-	AND proname !~ '^(preflight|job)_'
-	AND prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
 UNION ALL
 	SELECT relname FROM pg_class
 	WHERE relnamespace = 'outflow'::regnamespace AND relkind = 'v'})))
@@ -105,65 +103,142 @@ foreach my $argument (first_cells($argument_table))
 		"export has the argument $argument");
 }
 
-# commands: every SQL block, in order, with a directory that exists here; what
-# pg_cron is to run is run by itself
-my $directory = new_export_dir();
-my $steps = join('', map { section($_) }
-	('## Quick start: stream', '## Quick start: export', '## Every night', '## Export', '## Types', '## Reference'));
-$steps =~ s{/srv/export}{$directory}g;
-while ($steps =~ /^```sql\n(.*?)^```/msg)
+# the clients: what 005_client_python and the interop tests run
+foreach my $block ([ 'python', 'py' ], [ 'js', 'js' ], [ 'go', 'go' ])
 {
-	my $block = $1;
+	my ($language, $suffix) = @$block;
+	my ($shown) = $readme =~ /^```$language\n(.*?)^```/ms;
+
+	is($shown, slurp_file("$FindBin::Bin/../clients/consume.$suffix"),
+		"the client in $language is the one that is tested");
+}
+$node->stop;
+
+# Commands: all of them from "Install" on, in order, on a server as it comes, but
+# for those that this test's own server comes from: "make", and what installs.
+my $directory = new_export_dir();
+my $work = new_export_dir();
+my $database = 'postgres';
+my $more = 1000;
+my $said;
+
+{
+	local $ENV{TEMP_CONFIG};
+	delete $ENV{TEMP_CONFIG};
+	$node = PostgreSQL::Test::Cluster->new('fresh');
+	$node->init;
+}
+# what initdb leaves out, as a test's server has it
+$node->append_conf('postgresql.conf', "wal_level = replica\nmax_wal_senders = 10\nmax_worker_processes = 16\n");
+$node->start;
+my $lists_plugins = $node->safe_psql('postgres',
+	"SELECT count(*) FROM pg_settings WHERE name = 'output_plugin_libraries'");
+local @ENV{qw(PGHOST PGPORT)} = ($node->host, $node->port);
+copy("$FindBin::Bin/../clients/consume.py", $work);
+
+# programs that the reader has: DuckDB's is a module of the tests' Python
+mkdir("$work/bin");
+append_to_file("$work/bin/duckdb", qq{#!/bin/sh\nexec "$ENV{OUTFLOW_PYTHON}" -c 'import duckdb, sys; print(duckdb.sql(sys.argv[2]))' "\$@"\n});
+append_to_file("$work/bin/python3", qq{#!/bin/sh\nexec "$ENV{OUTFLOW_PYTHON}" "\$@"\n});
+chmod(0755, glob("$work/bin/*"));
+local $ENV{PATH} = "$work/bin:$ENV{PATH}";
+
+# endless(COMMAND, SHOWN): one that goes on until it is stopped: it gets a row,
+# and what it prints has the shape of what README.md shows
+sub endless
+{
+	my ($command, $shown) = @_;
+	my $out = '';
+	my $row = ++$more;
+	my $kinds = sub { my %seen; join(' ', grep { !$seen{$_}++ } $_[0] =~ /^\{"(?:op|action)":"(\w+)"/mg) };
+
+	$node->safe_psql('shop', "INSERT INTO orders VALUES ($row, 1)");
+	my $run = IPC::Run::start([ 'bash', '-c', "cd '$work' && exec $command" ],
+		'<', \undef, '>', \$out, '2>&1',
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	if ($kinds->($shown))
+	{
+		my @wanted = sort split(/ /, $kinds->($shown));
+
+		$run->pump until "@{[ sort split(/ /, $kinds->($out)) ]}" eq "@wanted";
+		pass("prints what is shown: $command");
+	}
+	else
+	{
+		until ($node->safe_psql('warehouse', "SELECT count(*) FROM changes WHERE record #>> '{new,id}' = '$row'"))
+		{
+			$run->pump_nb;
+			die "$command: $out" if !$run->pumpable || $out;
+		}
+	}
+	$run->signal('INT');
+	$run->finish;
+	$node->poll_query_until('postgres', 'SELECT NOT coalesce(bool_or(active), false) FROM pg_replication_slots');
+	return;
+}
+
+sub run_shell
+{
+	my ($block) = @_;
+
+	while ($block =~ /^\$ (.*)\n((?:(?!\$ ).*\n)*)/mg)
+	{
+		my ($command, $shown) = ($1 =~ s/ +#.*//r, $2);
+
+		next if $command =~ /^(?:sudo )?make\b/;
+		$command =~ s/^sudo install -d -o postgres /mkdir -p /;
+		if ($command =~ /^pg_recvlogical|consume/)
+		{
+			endless($command, $shown);
+			next;
+		}
+		my $ok = IPC::Run::run([ 'bash', '-c', "cd '$work' && $command" ], '<', \undef, '>', \$said, '2>&1');
+		ok($ok, "runs as it stands: $command") or diag($said);
+		$database = 'shop' if $command eq 'createdb shop';
+	}
+	return;
+}
+
+sub run_sql
+{
+	my ($block) = @_;
 	my $name = ($block =~ /^([^\n]*)/)[0];
 
+	return if $block =~ /output_plugin_libraries/ && !$lists_plugins;
 	if ($block =~ /cron\.schedule/)
 	{
+		# what pg_cron is to run is run by itself; directories of the same day are one
 		$block = join(";\n", $block =~ /\$\$(.*?)\$\$/sg);
-		# directories of the same day are one
 		$block = "$block; DO 'BEGIN WHILE EXISTS (SELECT FROM outflow.jobs WHERE state IN (''queued'', ''running''))"
 		  . " LOOP PERFORM pg_sleep(0.1); END LOOP; END'";
 	}
-	($status, $stdout, $stderr) =
-	  $node->psql('postgres', $block, on_error_stop => 1);
+	($status, $stdout, $stderr) = $node->psql($database, $block, on_error_stop => 1);
 	if ($block =~ /resume/)
 	{
 		like($stderr, qr/export job 1 is done/, 'there is nothing to resume');
-		next;
+		return;
 	}
 	is($status, 0, "runs as it stands: $name") or diag($stderr);
+	$node->restart if $block =~ /wal_level/;
+	wait_until($node, "SELECT replace(current_setting('output_plugin_libraries'), '\"', '') = '$1'", $1)
+	  if $block =~ /output_plugin_libraries = (.*);/;
+	return;
 }
-is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM restored) = (SELECT count(*) FROM orders)'),
-	't', 'what was loaded again is the table');
-is($node->safe_psql('postgres', "SELECT count(*) FROM outflow.jobs WHERE state <> 'done'"),
-	'0', 'every export ends');
 
-# the client: killed and run again, it has had every row
-if ($ENV{OUTFLOW_PYTHON})
+my ($steps) = $readme =~ /^(## Install\n.*)/ms;
+$steps =~ s{/srv/export}{$directory/export}g;
+while ($steps =~ /^```(\w*)\n(.*?)^```/msg)
 {
-	my ($client) = $readme =~ /^```python\n(.*?)^```/ms or die 'README.md has no client';
-	my $file = "$directory/client.py";
-	my %seen;
+	my ($language, $block) = ($1, $2);
 
-	$client =~ s/"dbname=shop"/sys.argv[1]/ or die 'the client connects otherwise';
-	append_to_file($file, "import sys\ndef apply(record): print(record['id'], record['new']['id'], flush=True)\n$client");
-	$node->safe_psql('postgres',
-		"SELECT pg_drop_replication_slot('orders'); SELECT pg_create_logical_replication_slot('orders', 'outflow')");
-	foreach my $row (1001, 1002)
-	{
-		$node->safe_psql('postgres', "INSERT INTO orders VALUES ($row)");
-
-		my $out = '';
-		my $run = IPC::Run::start([ $ENV{OUTFLOW_PYTHON}, $file, $node->connstr('postgres') ],
-			'>', \$out, '2>&1', IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
-		$run->pump until $out =~ / $row\n/;
-		$run->signal('KILL');
-		$run->finish;
-		$seen{$_} = 1 foreach $out =~ /^\S+ (\d+)$/mg;
-		$node->poll_query_until('postgres', 'SELECT NOT bool_or(active) FROM pg_replication_slots');
-	}
-	is_deeply([ sort keys %seen ], [ 1001, 1002 ], 'a killed client misses nothing');
+	run_sql($block) if $language eq 'sql';
+	run_shell($block) if $language eq '';
 }
-
+is($node->safe_psql('shop', 'SELECT count(*) FROM (SELECT * FROM restored WHERE id < 1000) r FULL JOIN (SELECT * FROM orders WHERE id < 1000) o USING (id)'
+	  . ' WHERE r.id IS NULL OR o.id IS NULL'),
+	'0', 'what was loaded again is the table');
+is($node->safe_psql('shop', "SELECT count(*) FROM outflow.jobs WHERE state <> 'done'"),
+	'0', 'every export ends');
 $node->stop;
 
 # links: to a heading, by the anchor that is made of it, or to a file
@@ -178,7 +253,7 @@ foreach my $link ($text =~ /\]\((?!https:)([^)]+)\)/g)
 }
 
 # paragraphs: none that is too long to read, tables apart
-foreach my $paragraph (split(/\n\n|\n(?=\* )/, $text))
+foreach my $paragraph (split(/\n{2,}|\n(?=\* )/, $text))
 {
 	my @words = split(' ', $paragraph);
 

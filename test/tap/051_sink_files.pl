@@ -195,7 +195,6 @@ is(-s "$out/_SUCCESS", 0, 'an empty file');
 is(query("sink.get('$out', '_SUCCESS', 0)"), '', 'reads as empty');
 is(query("sink.remove('$out', '_SUCCESS')"), 't', 'removed');
 is(query("sink.remove('$out', '_SUCCESS')"), 'f', 'once');
-cmp_ok(query("sink.free_bytes('$out')"), '>', 0, 'free space');
 
 #
 # What is no regular file is not read

@@ -125,7 +125,7 @@ foreach my $name (map { ($_, "${_}_root") } grep { $_ ne 'sequences' } sort keys
 }
 my ($code, $out, $err) = $node->psql('postgres', "CALL outflow.export_publication('sequences', 'file://$export/sequences')");
 like($err, qr/publication "sequences" has no tables/, 'sequences alone are no export');
-is( sql(q{SELECT string_agg(item, ', ' ORDER BY item) FROM outflow.preflight_tables() WHERE detail ~ 'FOR ALL SEQUENCES'}),
+is( sql(q{SELECT string_agg(item, ', ' ORDER BY item) FROM outflow_internal.preflight_tables() WHERE detail ~ 'FOR ALL SEQUENCES'}),
 	'publication beside_sequences, publication beside_sequences_root, publication sequences, publication sequences_root',
 	'preflight says so');
 

@@ -47,7 +47,7 @@ EOS
 
 	# in a backend that has the library by its first name, too
 	is( $node->safe_psql('postgres', <<'EOS'), $change, "$plugin through SQL");
-SELECT count(*) AS loaded FROM outflow.preflight_library() \gset
+SELECT count(*) AS loaded FROM outflow_internal.preflight_library() \gset
 SELECT data FROM pg_logical_slot_peek_changes('named', NULL, NULL, 'include-empty-transaction', 'off', 'add-tables', 'public.t');
 EOS
 	my ($received) = run_command(

@@ -139,7 +139,8 @@ foreach my $number (0 .. $#ms)
 	my ($job, $state) = newest();
 	my @files = -d "$dir/$name" ? files_below("$dir/$name") : ();
 
-	if ($said =~ /ERROR/)
+	# the time may also have come when all was done and only the answer missing
+	if ($said =~ /ERROR/ && !($job != $last && $state eq 'done'))
 	{
 		$nothing++;
 		$bad .= "$when: a job without its export\n" if $job != $last;

@@ -126,7 +126,7 @@ create_slot($node, $_) foreach qw(json debezium wal1 wal2);
 my $peer = -e $node->config_data('--pkglibdir') . '/wal2json.so';
 my @versions = $peer ? (1, 2) : ();
 # a new server's is not packaged yet
-BAIL_OUT("wal2json is not installed: run 'make deps'")
+BAIL_OUT("wal2json is not installed: run 'make test-deps'")
   unless $peer || server_major($node) >= 19;
 $node->safe_psql('postgres',
 	"SELECT pg_create_logical_replication_slot('peer$_', 'wal2json')") foreach @versions;

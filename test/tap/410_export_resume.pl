@@ -159,6 +159,7 @@ diag("$killed kills; of $total parts $carried carried, $redone exported again");
 $node->safe_psql('postgres',
 	'CREATE TABLE quiet AS SELECT i, repeat(md5(i::text), 3) AS note FROM generate_series(1, 300000) i; VACUUM quiet');
 start_writers();
+hold_exports($node, 8);
 my ($out, $err) = ('', '');
 my $session = IPC::Run::start(
 	[
@@ -172,6 +173,7 @@ $node->stop('immediate');
 stop_writers();
 $session->finish;
 $node->start;
+release_exports($node);
 
 my $before = $node->safe_psql('postgres', "SELECT parts_done FROM outflow.jobs WHERE source = 'public.quiet'");
 my $job = $node->safe_psql('postgres', "SELECT job FROM outflow.jobs WHERE source = 'public.quiet'");

@@ -73,6 +73,28 @@ is((stat("$same_dir/part-000003.csv"))[3], 2, 'carried files are hard links');
 is( $node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($same)"),
 	'ok', 'and stand verification');
 
+# a base on another file system, as far as this machine has one
+SKIP:
+{
+	my $far = -d '/dev/shm' ? File::Temp::tempdir('outflow_export_XXXXXX', DIR => '/dev/shm', CLEANUP => 1) : $export;
+
+	skip 'there is one file system', 5 if (stat($far))[0] == (stat($export))[0];
+	my $base = $node->safe_psql('postgres', <<"EOC");
+CALL outflow.export('t', 'file://$far/t', part_size => '100kB');
+SELECT max(job) FROM outflow.jobs;
+EOC
+	$base =~ s/.*\n//s;
+	my ($copied, undef, $copied_dir) = export('t', $base);
+	is(counts($copied), "$parts|0|$parts", 'parts are carried from another file system');
+	is_exact($copied_dir, 't', 'as copies that are exact');
+	is((stat("$copied_dir/part-000003.csv"))[3], 1, 'of which each is its own file');
+	is( $node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($copied)"),
+		'ok', 'they stand verification');
+	unlink "$far/t/part-000003.csv";
+	my ($partly) = export('t', $base);
+	is(counts($partly), ($parts - 1) . "|1|$parts", 'one that is gone there is exported again');
+}
+
 # a row here and there, and new ones at the end
 $node->safe_psql('postgres', <<'EOC');
 UPDATE t SET note = 'changed' WHERE id = 1;

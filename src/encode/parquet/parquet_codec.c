@@ -38,22 +38,6 @@ end_nothing(void *state)
 {
 }
 
-/* ---- none: pages are taken as they are, compress is never called ---- */
-
-static size_t
-none_bound(size_t len)
-{
-	return len;
-}
-
-static size_t
-none_compress(void *state, int level, bool numbers, const char *src,
-			  size_t len, char *dst, size_t size)
-{
-	memcpy(dst, src, len);
-	return len;
-}
-
 /* ---- snappy ---- */
 
 static size_t
@@ -215,9 +199,8 @@ static const ParquetCodec codecs[] = {
 	 .compress = lz4_page,
 	 .begin = begin_nothing,
 	 .end = end_nothing},
+	/* pages are taken as they are */
 	{.compression = COMPRESSION_NONE,
-	 .bound = none_bound,
-	 .compress = none_compress,
 	 .begin = begin_nothing,
 	 .end = end_nothing},
 };

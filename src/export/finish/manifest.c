@@ -15,8 +15,10 @@
 #include "utils/json.h"
 #include "utils/rel.h"
 
-#include "compat.h"
 #include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/finish/finish.h"
+#include "compat.h"
 
 #define MANIFEST_VERSION 1
 

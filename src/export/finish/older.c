@@ -14,6 +14,8 @@
 #include "miscadmin.h"
 
 #include "export/job/job.h"
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
 
 /* What a manifest can be at most. */
 #define MANIFEST_MAX_SIZE ((size_t) 1024 * 1024 * 1024)

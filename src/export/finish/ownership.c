@@ -18,8 +18,9 @@
 #include "catalog/pg_control.h"
 #include "miscadmin.h"
 
-#include "compat.h"
 #include "export/job/job.h"
+#include "export/finish/finish.h"
+#include "compat.h"
 
 static char *
 cluster_token(void)

@@ -12,44 +12,11 @@
 #include "miscadmin.h"
 
 #include "export/job/job.h"
+#include "export/part/part_check.h"
+#include "export/job/part_table.h"
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
 #include "failpoint.h"
-
-/* Not a file of another export that a part refers to. */
-static bool
-is_own(const FinishedPart *part)
-{
-	return part->file && part->location == NULL;
-}
-
-static bool
-is_part_of(const List *parts, const char *name)
-{
-	const ListCell *cell;
-
-	foreach (cell, parts)
-	{
-		FinishedPart *part = lfirst(cell);
-
-		if (is_own(part) && strcmp(destination_name(part->file), name) == 0)
-			return true;
-	}
-	return false;
-}
-
-bool
-publish_is_ours(const Job *job, const char *folder, const List *parts,
-				const char *manifest, const DestinationEntry *entry)
-{
-	bool in_root = folder[0] == '\0';
-
-	if (strcmp(entry->name, manifest) == 0)
-		return true;
-	if (in_root && strcmp(entry->name, PUBLISH_SUCCESS) == 0)
-		return true;
-	if (in_root && destination_has_folders(job))
-		return entry->is_directory && destination_is_folder(job, entry->name);
-	return is_part_of(parts, entry->name);
-}
 
 /*
  * What a finished file's final name is taken by, unless that is the job's own
@@ -67,7 +34,7 @@ check_names(Destination *root, const char *folder, const List *parts)
 		char *key = destination_key(folder, name);
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_part_of(parts, name) && root->driver->is_staged(root, key))
+		if (publish_is_part(parts, name) && root->driver->is_staged(root, key))
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_FILE),
 					 errmsg("file \"%s/%s\" already exists", root->path, key),
@@ -143,7 +110,7 @@ publish_source(const Job *job, const JobSource *source, const List *parts,
 		FinishedPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_own(part))
+		if (publish_is_own(part))
 			publish_part(root, part);
 		FAILPOINT("publish-part");
 	}
@@ -197,7 +164,7 @@ publish_retreat(const Job *job, Destination *root)
 		FinishedPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_own(part) && is_published(root, part))
+		if (publish_is_own(part) && is_published(root, part))
 			(void) root->driver->carry(root, part->file, root, part->file);
 	}
 	publish_undo(job, parts, root);
@@ -222,7 +189,7 @@ undo_source(const Job *job, const JobSource *source, const List *parts,
 		FinishedPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (is_own(part) && is_published(root, part))
+		if (publish_is_own(part) && is_published(root, part))
 			(void) root->driver->remove(root, part->file);
 	}
 	root->driver->sync(root, folder);

@@ -12,59 +12,14 @@
 #include "utils/tuplestore.h"
 
 #include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/part/part_check.h"
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
 #include "export/finish/verify.h"
 
 PG_FUNCTION_INFO_V1(outflow_verify);
 PGDLLEXPORT Datum outflow_verify(PG_FUNCTION_ARGS);
-
-/* One file's verdict. */
-typedef struct Finding
-{
-	const char *status;
-	const char *detail;
-} Finding;
-
-static const Finding fine = {"ok", NULL};
-
-/* Why it can't be read: an errno, or 0. */
-static Finding
-unreadable(int error)
-{
-	if (error == 0 || error == ENOENT || error == ENOTDIR)
-		return (Finding){"missing", NULL};
-	return (Finding){"unreadable", pstrdup(strerror(error))};
-}
-
-static Finding
-compare_sums(const Checksum *was, const Checksum *is)
-{
-	if (checksum_equal(was, is))
-		return fine;
-	return (Finding){"wrong checksum",
-					 psprintf("%s was %s, is %s", was->method->name,
-							  checksum_hex(was), checksum_hex(is))};
-}
-
-/* The stored bytes: size and checksum. */
-static Finding
-check_stored(Destination *root, DestinationPlace place,
-			 const FinishedPart *part)
-{
-	Meter meter = {0};
-	Sink *chain =
-		meter_new(sink_null_new(), &meter, false, part->checksum.method);
-	int error;
-
-	if (!root->driver->read(root, place, part->file, chain, &error))
-		return unreadable(error);
-	if ((int64) meter.bytes != part->bytes_stored)
-		return (Finding){"wrong size",
-						 psprintf(INT64_FORMAT
-								  " bytes were written, " UINT64_FORMAT
-								  " are there",
-								  part->bytes_stored, meter.bytes)};
-	return compare_sums(&part->checksum, &meter.checksum);
-}
 
 /* What the stored bytes unpack to. */
 static Finding
@@ -74,12 +29,16 @@ check_plain(const Job *job, Destination *root, DestinationPlace place,
 	Meter meter = {0};
 	int64 rows;
 	int	  error;
-	Sink *chain = row_counter_new(job, &rows);
+	Sink *chain;
 
+	/* an encrypted one can't be unpacked */
+	if (job->encrypt_to != NIL)
+		return finding_ok;
+	chain = row_counter_new(job, &rows);
 	chain = meter_new(chain, &meter, true, NULL);
 	chain = job->compress->decompressor(chain);
 	if (!root->driver->read(root, place, part->file, chain, &error))
-		return unreadable(error);
+		return finding_unreadable(error);
 	if ((int64) meter.bytes != part->bytes)
 		return (Finding){"wrong content",
 						 psprintf(INT64_FORMAT
@@ -98,66 +57,7 @@ check_plain(const Job *job, Destination *root, DestinationPlace place,
 								  " rows were written, " INT64_FORMAT
 								  " are there",
 								  part->rows, rows)};
-	return fine;
-}
-
-/* unpack: also look at what the stored bytes hold. */
-static Finding
-check_part_in(const Job *job, Destination *root, const FinishedPart *part,
-			  bool unpack)
-{
-	DestinationPlace place = DESTINATION_FINAL;
-	Finding			 finding = check_stored(root, place, part);
-
-	/* before publication it is in the temporary directory */
-	if (part->location == NULL && strcmp(finding.status, "missing") == 0 &&
-		job->state != JOB_DONE && root->driver->is_claimed(root))
-	{
-		place = DESTINATION_STAGED;
-		finding = check_stored(root, place, part);
-	}
-	/* a damaged file need not be unpacked, an encrypted one can't be */
-	if (unpack && strcmp(finding.status, "ok") == 0 && job->encrypt_to == NIL)
-		finding = check_plain(job, root, place, part);
-	return finding;
-}
-
-static Finding
-check_part(const Job *job, Destination *root, const FinishedPart *part,
-		   bool unpack)
-{
-	Destination *other;
-	Finding		 finding;
-
-	if (part->location == NULL)
-		return check_part_in(job, root, part, unpack);
-	other = carry_open(part);
-	if (other == NULL)
-		return unreadable(errno);
-	finding = check_part_in(job, other, part, unpack);
-	other->driver->close(other);
-	return finding;
-}
-
-bool
-part_is_stored(Destination *root, DestinationPlace place,
-			   const FinishedPart *part)
-{
-	return strcmp(check_stored(root, place, part).status, "ok") == 0;
-}
-
-bool
-part_is_intact(const Job *job, Destination *root, const FinishedPart *part)
-{
-	MemoryContext context = AllocSetContextCreate(
-		CurrentMemoryContext, "outflow verify part", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
-	Finding		  finding = check_part(job, root, part, false);
-	bool		  intact = strcmp(finding.status, "ok") == 0;
-
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-	return intact;
+	return finding_ok;
 }
 
 typedef struct Report
@@ -202,8 +102,9 @@ verify_parts(Report *out, const Job *job, Destination *root, Finding lost,
 			continue;
 		old = MemoryContextSwitchTo(context);
 		report(out, part->plan.number, part_file_path(part),
-			   root || part->location ? check_part(job, root, part, true)
-									  : lost);
+			   root || part->location
+				   ? part_check(job, root, part, check_plain)
+				   : lost);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
@@ -231,11 +132,11 @@ check_manifest(const Job *job, Destination *root, const char *folder,
 	chain = meter_new(sink_null_new(), &meter, false, was.method);
 	if (!root->driver->read(root, DESTINATION_FINAL,
 							older_manifest(root, folder), chain, &error))
-		return unreadable(error);
+		return finding_unreadable(error);
 	if (sum)
-		return compare_sums(&was, &meter.checksum);
+		return finding_of_sums(&was, &meter.checksum);
 	return older_is_job(root, folder, job)
-			   ? fine
+			   ? finding_ok
 			   : (Finding){"wrong content", "It is not this export's."};
 }
 
@@ -248,13 +149,13 @@ check_success(Destination *root)
 	if (!root->driver->read(root, DESTINATION_FINAL, PUBLISH_SUCCESS,
 							meter_new(sink_null_new(), &meter, false, NULL),
 							&error))
-		return unreadable(error);
+		return finding_unreadable(error);
 	if (meter.bytes > 0)
 		return (Finding){"wrong size",
 						 psprintf("0 bytes were written, " UINT64_FORMAT
 								  " are there",
 								  meter.bytes)};
-	return fine;
+	return finding_ok;
 }
 
 /* What is there and should not be. */
@@ -340,7 +241,7 @@ outflow_verify(PG_FUNCTION_ARGS)
 
 	job_derive(job);
 	root = destination_open_known(job->location, false);
-	lost = unreadable(errno);
+	lost = finding_unreadable(errno);
 	/* a finished one has none of its own any more */
 	if (root && job->state != JOB_DONE)
 		(void) root->driver->claim(root, job->uuid, NULL, ACCESS_LOOK);

@@ -10,7 +10,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#include "export/job/job.h"
+#include "export/job/error.h"
 
 void
 error_text_copy(char *dst, const char *src)

@@ -6,16 +6,13 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/async.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 
+#include "export/export_settings.h"
+#include "export/export_options.h"
 #include "export/job/job.h"
 #include "export/job/table_row.h"
-
-/* As the state column has them, by JobState. */
-const char *const job_state_names[] = {"queued", "running", "interrupted",
-									   "failed", "done",	NULL};
 
 #define SELECTED FIELD_SELECTED
 #define INSERTED (FIELD_SELECTED | FIELD_INSERTED)
@@ -86,15 +83,6 @@ static const RowField source_fields[] = {
 
 static const RowTable source_table = {"outflow.source", sizeof(JobSource),
 									  source_fields, lengthof(source_fields)};
-
-void
-job_announce(int64 id, JobState state)
-{
-	char *payload = psprintf("{\"job\":" INT64_FORMAT ",\"state\":\"%s\"}", id,
-							 job_state_names[state]);
-
-	Async_Notify("outflow", payload);
-}
 
 /* Two calls for one place at the same moment: the other one came first. */
 static void

@@ -27,7 +27,6 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "export/job/job.h"
 #include "export/job/job_access.h"
 
 PG_FUNCTION_INFO_V1(outflow_job_guard);

@@ -8,8 +8,6 @@
 #ifndef OUTFLOW_JOB_ACCESS_H
 #define OUTFLOW_JOB_ACCESS_H
 
-#include "export/job/job.h"
-
 #define JOB_QUERY_ARGS 32
 
 typedef struct JobAccess

@@ -1,7 +1,6 @@
 /*
  * job_update.c
- *		What happens to a job's row after it was inserted, and questions about
- *		several of them.
+ *		What happens to a job's row after it was inserted.
  */
 #include "postgres.h"
 
@@ -197,86 +196,6 @@ job_delete(int64 id)
 	job_access_end(&access);
 }
 
-/* The ids of a query's rows, in the caller's context. */
-static int64 *
-query_ids(const char *sql, int nargs, const Oid *types, const Datum *values,
-		  int *count)
-{
-	MemoryContext context = CurrentMemoryContext;
-	JobAccess	  access;
-	int64		 *ids;
-
-	job_access_begin(&access);
-	*count = (int) job_query(sql, nargs, types, values, NULL);
-	ids = MemoryContextAlloc(context, sizeof(int64) * Max(*count, 1));
-	for (int i = 0; i < *count; i++)
-		ids[i] = job_field_int(i, 1, 0);
-	job_access_end(&access);
-	return ids;
-}
-
-int64
-job_at_location(const char *location, int64 except, bool begun)
-{
-	const Oid	types[] = {TEXTOID, INT8OID, BOOLOID};
-	const Datum values[] = {CStringGetTextDatum(location),
-							Int64GetDatum(except), BoolGetDatum(begun)};
-	int			count;
-	int64	   *ids;
-
-	ids = query_ids(
-		"SELECT job FROM outflow.job "
-		"WHERE (location = $1 "
-		"OR starts_with(location, $1 || '/') "
-		"OR starts_with($1, location || '/')) "
-		"AND job <> $2 "
-		"AND state <> 'done' "
-		"AND (NOT $3 OR state = 'running' OR parts_total IS NOT NULL) "
-		"ORDER BY job LIMIT 1",
-		lengthof(types), types, values, &count);
-	return count > 0 ? ids[0] : 0;
-}
-
-int64
-job_referring_to(const char *location, int64 except)
-{
-	const Oid	types[] = {TEXTOID, INT8OID};
-	const Datum values[] = {CStringGetTextDatum(location),
-							Int64GetDatum(except)};
-	int			count;
-	int64	   *ids;
-
-	/* a candidate that is still to be proven may become a reference */
-	ids = query_ids("SELECT j.job FROM outflow.part AS p "
-					"JOIN outflow.job AS j ON j.job = p.job "
-					"WHERE (p.location = $1 "
-					"OR starts_with(p.location, $1 || '/')) "
-					"AND j.job <> $2 "
-					"AND (p.state = 'done' "
-					"OR j.options ->> 'carry' = 'reference') "
-					"ORDER BY j.job LIMIT 1",
-					lengthof(types), types, values, &count);
-	return count > 0 ? ids[0] : 0;
-}
-
-int
-job_count_running(int64 except)
-{
-	int	   count;
-	int	   live = 0;
-	int64 *ids;
-
-	ids = query_ids("SELECT job FROM outflow.job "
-					"WHERE state = 'running'",
-					0, NULL, NULL, &count);
-	for (int i = 0; i < count; i++)
-	{
-		if (ids[i] != except && job_is_live(ids[i]))
-			live++;
-	}
-	return live;
-}
-
 void
 job_carried(int64 id, JobCarried *carried)
 {
@@ -333,8 +252,8 @@ job_waits(int64 id)
 	char		 *text;
 
 	job_access_begin(&access);
-	(void) job_query("SELECT outflow.job_waiting_for($1)", 1, &type, &value,
-					 NULL);
+	(void) job_query("SELECT outflow_internal.job_waiting_for($1)", 1, &type,
+					 &value, NULL);
 	text = job_field(0, 1);
 	if (text)
 		text = MemoryContextStrdup(context, text);

@@ -13,6 +13,8 @@
 #include "utils/memutils.h"
 
 #include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "row/row.h"
 #include "export/job/table_row.h"
 
 #define PLANNED	 (FIELD_SELECTED | FIELD_INSERTED)
@@ -123,7 +125,7 @@ insert_part(const Job *job, const PlannedPart *part, SPIPlanPtr plan)
 {
 	RowArguments arguments = {0};
 
-	insert_arguments(&arguments, job, part, source_name(part->relid));
+	insert_arguments(&arguments, job, part, relation_full_name(part->relid));
 	if (SPI_execute_plan(plan, arguments.values, NULL, false, 0) !=
 		SPI_OK_INSERT)
 		elog(ERROR, "could not insert part %d", part->number);

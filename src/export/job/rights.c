@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "miscadmin.h"
@@ -16,8 +17,21 @@
 #include "utils/inval.h"
 #include "utils/syscache.h"
 
-#include "compat.h"
+#include "export/export_settings.h"
 #include "export/job/job.h"
+#include "compat.h"
+
+void
+rights_check_server(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("exports cannot run on a standby"),
+				 errdetail("A job keeps its progress in tables, and a standby "
+						   "cannot write.")));
+	settings_check_limits();
+}
 
 static void
 check_can_log_in(Oid owner)
@@ -58,10 +72,8 @@ rights_check_owner(Oid owner)
 }
 
 void
-rights_check_running(const Job *job)
+rights_check_running(Oid owner)
 {
-	Oid owner = job->owner;
-
 	/* also within a transaction, as with "workers => 0" */
 	AcceptInvalidationMessages();
 	rights_check_owner(owner);
@@ -72,6 +84,5 @@ rights_check_running(const Job *job)
 				 errmsg("the export runs as another role than its owner"),
 				 errdetail("It was begun as role \"%s\".",
 						   GetUserNameFromId(owner, false))));
-	source_check_server();
-	destination_check_rights(job);
+	rights_check_server();
 }

@@ -10,7 +10,9 @@
 #include "utils/pg_lsn.h"
 
 #include "compat.h"
+#include "export/job/error.h"
 #include "export/job/table_row.h"
+#include "sink/sink.h"
 
 /* Of those that are written, the parameter's type. */
 static const Oid field_types[] = {

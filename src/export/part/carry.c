@@ -10,89 +10,17 @@
 
 #include "access/relation.h"
 #include "miscadmin.h"
-#include "utils/lsyscache.h"
-#include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
-#include "utils/jsonb.h"
 #include "utils/rel.h"
 
+#include "export/export_options.h"
 #include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/plan/source.h"
+#include "export/plan/plan.h"
+#include "export/part/part.h"
+#include "export/export_destination.h"
+#include "export/part/part_check.h"
 #include "export/proof/validity.h"
-
-/* Options that decide where files go, not what is in them. */
-static const char *const options_without_effect[] = {"carry", "checksum",
-													 "overwrite", "publish"};
-
-static void
-append_item(StringInfo text, const char *item)
-{
-	appendStringInfo(text, " %zu:%s", strlen(item), item);
-}
-
-static void
-append_items(StringInfo text, const List *items)
-{
-	ListCell *cell;
-
-	appendStringInfo(text, " %d", list_length(items));
-	foreach (cell, items)
-		append_item(text, lfirst(cell));
-}
-
-static char *
-effective_options(const Job *job)
-{
-	Datum options =
-		DirectFunctionCall1(jsonb_in, CStringGetDatum(job->options_json));
-
-	for (int i = 0; i < lengthof(options_without_effect); i++)
-		options = DirectFunctionCall2(
-			jsonb_delete, options,
-			CStringGetTextDatum(options_without_effect[i]));
-	return JsonbToCString(NULL, &DatumGetJsonbP(options)->root, 0);
-}
-
-/* What the output is besides the rows: each job's own choice. */
-static char *
-describe_output(const Job *job, const JobSource *source, RowShape *shape)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	append_item(&text, job->format);
-	append_item(&text, job->compression);
-	append_items(&text, job->encrypt_to);
-	append_item(&text, effective_options(job));
-	/* other formats are the same under all settings */
-	if (!job->row_format->canonical_settings)
-		append_items(&text, job->settings);
-	append_item(&text, plan_describe(shape));
-	append_item(&text, source->filter ? source->filter : "");
-	return text.data;
-}
-
-/* The exported columns as the leaf numbers them. */
-static Bitmapset *
-columns_of_leaf(const RowShape *shape, Relation leaf)
-{
-	Bitmapset *columns = NULL;
-
-	for (int i = 0; i < shape->ncolumns; i++)
-		columns = bms_add_member(columns, get_attnum(RelationGetRelid(leaf),
-													 shape->columns[i].name));
-	/* none is not the same as all */
-	return columns ? columns : bms_make_singleton(0);
-}
-
-const char *
-carry_signature(const Job *job, const JobSource *source, RowShape *shape,
-				Relation leaf, Node *filter, Signature *signature)
-{
-	if (job->options.row_security)
-		return "row security may hide rows";
-	return signature_of(signature, leaf, columns_of_leaf(shape, leaf), filter,
-						describe_output(job, source, shape));
-}
 
 List *
 carry_candidates(const Job *job)
@@ -165,16 +93,10 @@ carry_refers(const Job *job, const FinishedPart *candidate)
 		   strcmp(candidate->location, job->location) != 0;
 }
 
-Destination *
-carry_open(const FinishedPart *part)
-{
-	return destination_open_known(part->location, false);
-}
-
 static bool
 is_referable(const FinishedPart *candidate)
 {
-	Destination *from = carry_open(candidate);
+	Destination *from = part_open_location(candidate);
 	bool		 stored;
 
 	if (from == NULL)
@@ -193,7 +115,7 @@ fetch_file(const FinishedPart *candidate, Destination *root, const char *file)
 
 	if (candidate->location == NULL)
 		return strcmp(candidate->file, file) == 0;
-	from = carry_open(candidate);
+	from = part_open_location(candidate);
 	if (from == NULL)
 		return false;
 	/* from one kind of place to another it would pass through here anyway */
@@ -222,7 +144,7 @@ judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 	planned_check(source, rel, leaf, shape);
 	if (source->filter)
 		filter = filter_plan(source->filter, rel);
-	trouble = carry_signature(job, source, shape, leaf, filter, &signature);
+	trouble = part_signature(job, source, shape, leaf, filter, &signature);
 	if (trouble == NULL)
 	{
 		Verdict verdict;
@@ -273,7 +195,8 @@ carry_or_export(const PartContext *context, const PlannedPart *part,
 	const char	   *trouble = NULL;
 	bool			kept = false;
 
-	rights_check_running(context->job);
+	rights_check_running(context->job->owner);
+	destination_check_rights(context->job->destination);
 	if (candidate && candidate->file)
 	{
 		trouble = keep_file(context->job, part, candidate, context->root,

@@ -14,6 +14,10 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/plan/source.h"
+#include "export/part/part.h"
 #include "export/part/part_scan.h"
 
 static void
@@ -77,7 +81,7 @@ open_relations(PartScan *scan)
 					scan->source->columns, scan->job->options.row_security);
 	scan->leaf = relation_open(relid, AccessShareLock);
 	source_check_leaf(scan->leaf, scan->root);
-	scan->leaf_name = source_name(relid);
+	scan->leaf_name = relation_full_name(relid);
 	scan->shape = source_shape(scan->root, scan->source, scan->job->row_format,
 							   CurrentMemoryContext);
 	planned_check(scan->source, scan->root, scan->leaf, scan->shape);
@@ -104,8 +108,8 @@ open_relations(PartScan *scan)
 static const char *
 sign(PartScan *scan, Signature *signature)
 {
-	return carry_signature(scan->job, scan->source, scan->shape, scan->leaf,
-						   scan->filter_tree, signature);
+	return part_signature(scan->job, scan->source, scan->shape, scan->leaf,
+						  scan->filter_tree, signature);
 }
 
 /* Before the scan, and before anything that is signed is looked up for it. */

@@ -12,6 +12,9 @@
 #include "nodes/makefuncs.h"
 #include "utils/backend_progress.h"
 
+#include "export/job/part_table.h"
+#include "export/plan/source.h"
+#include "export/part/part.h"
 #include "export/part/part_scan.h"
 
 /* Bytes that go down the chain at a time. */

@@ -8,6 +8,8 @@
 #include "access/tupconvert.h"
 #include "executor/executor.h"
 #include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/part/part.h"
 
 typedef struct PartScan
 {

@@ -26,8 +26,11 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-#include "compat.h"
 #include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/plan/source.h"
+#include "export/part/part.h"
+#include "compat.h"
 
 typedef struct RowReceiver
 {
@@ -90,8 +93,8 @@ query_text(const JobSource *source, Relation root, const RowShape *shape,
 	appendStringInfo(&sql,
 					 " FROM ONLY %s WHERE ctid >= '(%u,0)'::tid "
 					 "AND ctid < '(%u,0)'::tid",
-					 source_name(RelationGetRelid(root)), part->first_block,
-					 part->end_block);
+					 relation_full_name(RelationGetRelid(root)),
+					 part->first_block, part->end_block);
 	if (source->filter)
 		appendStringInfo(&sql, " AND (%s)", source->filter);
 	return sql.data;
@@ -109,7 +112,7 @@ plain_query_text(const JobSource *source, Relation root, const RowShape *shape)
 		appendStringInfo(&sql, "%s%s", i > 0 ? ", " : "",
 						 quote_identifier(shape->columns[i].name));
 	appendStringInfo(&sql, " FROM ONLY %s",
-					 source_name(RelationGetRelid(root)));
+					 relation_full_name(RelationGetRelid(root)));
 	if (source->filter)
 		appendStringInfo(&sql, " WHERE %s", source->filter);
 	return sql.data;

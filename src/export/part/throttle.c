@@ -12,7 +12,8 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "export/job/job.h"
+#include "export/export_settings.h"
+#include "export/part/part.h"
 
 /* What was not used earlier may be used now, so far. */
 #define BURST_USEC (USECS_PER_SEC / 4)

@@ -22,8 +22,8 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
+#include "export/plan/source.h"
 #include "compat.h"
-#include "export/job/job.h"
 
 static void
 refuse(const char *detail)
@@ -83,7 +83,12 @@ transform(const char *text, Relation rel)
 	if (pstate->p_hasSubLinks)
 		refuse("It must not hold subqueries.");
 	if (contain_mutable_functions(filter))
-		refuse("Its functions and operators must be immutable.");
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid filter"),
+				 errdetail("Its functions and operators must be immutable."),
+				 errhint("Let the call compute what changes: filter => "
+						 "format('at >= %%L', now() - interval '1 day').")));
 	check_attributes(filter);
 	free_parsestate(pstate);
 	return filter;

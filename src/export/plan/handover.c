@@ -26,8 +26,9 @@
 #include "utils/pg_lsn.h"
 #include "utils/snapmgr.h"
 
-#include "compat.h"
 #include "export/job/job.h"
+#include "export/plan/plan.h"
+#include "compat.h"
 #include "export/job/job_access.h"
 #include "failpoint.h"
 

@@ -21,6 +21,9 @@
 #include "utils/snapmgr.h"
 
 #include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/plan/source.h"
+#include "export/plan/plan.h"
 #include "position/snapshot_text.h"
 
 /* File names have six digits; more are possible, but nobody's intention. */

@@ -9,6 +9,9 @@
 #include "utils/rel.h"
 
 #include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/plan/source.h"
+#include "export/plan/plan.h"
 
 static void
 describe_text(StringInfo out, const char *text)

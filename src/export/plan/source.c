@@ -23,21 +23,11 @@
 #include "utils/rls.h"
 #include "utils/syscache.h"
 
-#include "compat.h"
+#include "export/export_settings.h"
 #include "export/job/job.h"
+#include "export/plan/source.h"
+#include "compat.h"
 #include "option.h"
-
-void
-source_check_server(void)
-{
-	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("exports cannot run on a standby"),
-				 errdetail("A job keeps its progress in tables, and a standby "
-						   "cannot write.")));
-	settings_check_limits();
-}
 
 static void
 refuse(Relation rel, const char *reason)
@@ -240,7 +230,7 @@ source_new(Oid relid, List *columns, bool may_hide)
 
 	(void) source_leaves(rel);
 	source->relid = relid;
-	source->name = source_name(relid);
+	source->name = relation_full_name(relid);
 	source->folder = "";
 	source->columns = columns;
 	relation_close(rel, NoLock);
@@ -355,11 +345,4 @@ sources_check_format(const Job *job)
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-}
-
-char *
-source_name(Oid relid)
-{
-	return quote_qualified_identifier(
-		get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
 }

@@ -1,6 +1,7 @@
 /*
  * source_list.c
- *		What a job of many tables exports: tables by name, or a publication's.
+ *		What a job of many tables exports: tables by name, a schema's, or a
+ *		publication's.
  *
  * Each of them has a folder at the destination, named "schema.table".  Lower
  * case ASCII letters, digits and underscores stand for themselves; every other
@@ -14,13 +15,17 @@
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "export/job/job.h"
+#include "export/plan/source.h"
+#include "export/export_destination.h"
 #include "export/job/job_access.h"
 
 /* A longer name is cut, and goes on with a dash and its SHA-256. */
@@ -110,6 +115,93 @@ sources_of_tables(Datum tables, bool may_hide)
 	if (sources == NIL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("argument \"sources\" must not be empty")));
+	sources_check_apart(sources);
+	return sources;
+}
+
+/*
+ * The caller's own right to look into the schema, which naming its tables would
+ * need.
+ */
+static void
+check_schema(Oid schema)
+{
+	if (!SearchSysCacheExists1(NAMESPACEOID, ObjectIdGetDatum(schema)))
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_SCHEMA),
+						errmsg("schema with OID %u does not exist", schema)));
+	if (!schema_allows_usage(schema, GetUserId()))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_SCHEMA,
+					   get_namespace_name(schema));
+}
+
+/*
+ * The schema's tables by name, without partitions of others of them.  Those
+ * that the caller may not read are counted.
+ */
+static List *
+load_schema(Oid schema, int *unreadable)
+{
+	const Oid	  types[] = {OIDOID, OIDOID};
+	const Datum	  values[] = {ObjectIdGetDatum(schema),
+							  ObjectIdGetDatum(GetUserId())};
+	MemoryContext context = CurrentMemoryContext;
+	List		 *relids = NIL;
+	uint64		  count;
+	JobAccess	  access;
+
+	job_access_begin(&access);
+	count = job_query(
+		"SELECT c.oid, has_table_privilege($2, c.oid, 'SELECT') "
+		"FROM pg_class AS c "
+		"WHERE c.relnamespace = $1 AND c.relkind IN ('r', 'p') "
+		"AND NOT EXISTS (SELECT FROM pg_partition_ancestors(c.oid) AS p "
+		"JOIN pg_class AS a ON a.oid = p.relid "
+		"WHERE a.oid <> c.oid AND a.relnamespace = $1) "
+		"ORDER BY c.relname",
+		lengthof(types), types, values, NULL);
+	*unreadable = 0;
+	for (uint64 i = 0; i < count; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		if (strcmp(job_field(i, 2), "t") == 0)
+			relids = lappend_oid(relids, (Oid) job_field_int(i, 1, 0));
+		else
+			(*unreadable)++;
+		MemoryContextSwitchTo(old);
+	}
+	job_access_end(&access);
+	return relids;
+}
+
+List *
+sources_of_schema(Oid schema, bool may_hide)
+{
+	List	 *sources = NIL;
+	List	 *relids;
+	ListCell *cell;
+	int		  unreadable;
+
+	check_schema(schema);
+	relids = load_schema(schema, &unreadable);
+	if (relids == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("schema \"%s\" has no tables that role \"%s\" may "
+						"read",
+						get_namespace_name(schema),
+						GetUserNameFromId(GetUserId(), false))));
+	if (unreadable > 0)
+		ereport(WARNING,
+				(errmsg("the export leaves out %d tables of schema \"%s\"",
+						unreadable, get_namespace_name(schema)),
+				 errdetail("Role \"%s\" has no right to read them.",
+						   GetUserNameFromId(GetUserId(), false))));
+	foreach (cell, relids)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) add_source(&sources, lfirst_oid(cell), NIL, may_hide);
+	}
 	sources_check_apart(sources);
 	return sources;
 }
@@ -232,13 +324,13 @@ check_ancestors(Oid relid, const List *relids)
 	foreach (cell, get_partition_ancestors(relid))
 	{
 		if (list_member_oid(relids, lfirst_oid(cell)))
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the export has table %s twice", source_name(relid)),
-				 errdetail("It is a partition of %s, which is exported "
-						   "too.",
-						   source_name(lfirst_oid(cell)))));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the export has table %s twice",
+							relation_full_name(relid)),
+					 errdetail("It is a partition of %s, which is exported "
+							   "too.",
+							   relation_full_name(lfirst_oid(cell)))));
 	}
 }
 
@@ -256,7 +348,7 @@ sources_check_apart(const List *sources)
 		if (list_member_oid(relids, source->relid))
 			ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 							errmsg("the export has table %s twice",
-								   source_name(source->relid))));
+								   relation_full_name(source->relid))));
 		relids = lappend_oid(relids, source->relid);
 	}
 	foreach (cell, relids)

@@ -19,12 +19,19 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
+#include "export/export_settings.h"
+#include "export/job/job.h"
+#include "export/part/part_check.h"
+#include "export/job/part_table.h"
+#include "export/plan/source.h"
+#include "export/plan/plan.h"
+#include "export/part/part.h"
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
+#include "export/run/run.h"
 #include "export/run/launch.h"
-#include "export/run/shared.h"
+#include "export/run/worker_pool.h"
 #include "failpoint.h"
-
-/* How long workers may take to see that the job stops by themselves. */
-#define STOP_PATIENCE_MS 2000
 
 /* How often one that is told to end tries to say how its job stands. */
 #define LAST_TRIES	  100
@@ -38,13 +45,11 @@ typedef struct Coordinator
 	Job			 *job;
 	Destination	 *root;
 	List		 *candidates; /* of an earlier run, or of the base */
-	JobShared	 *shared;
-	bool		  prepared; /* root is more than an attempt's */
-	bool		  complete; /* only the publication is missing */
-	bool		  claimed;	/* the job is ours to run or to fail */
-	bool		  ran;		/* it was not sent back to wait */
-	int			  nworkers;
-	BackgroundWorkerHandle **workers;
+	bool		  prepared;	  /* root is more than an attempt's */
+	bool		  complete;	  /* only the publication is missing */
+	bool		  claimed;	  /* the job is ours to run or to fail */
+	bool		  ran;		  /* it was not sent back to wait */
+	WorkerPool	  pool;
 } Coordinator;
 
 PGDLLEXPORT void outflow_coordinator_main(Datum arg);
@@ -57,39 +62,7 @@ coordinator_exit(int code, Datum arg)
 	/* before the job's lock, so that the next one finds it free */
 	if (coordinator->root)
 		coordinator->root->driver->release(coordinator->root);
-	if (coordinator->shared == NULL)
-		return;
-	coordinator->shared->coordinator_gone = true;
-	coordinator->shared->stop = true;
-	shared_wake_workers(coordinator->shared);
-}
-
-/* Starts as many workers as there are slots for; returns their number. */
-static int
-start_workers(Coordinator *coordinator)
-{
-	int			 wanted = coordinator->job->workers;
-	dsm_segment *segment = shared_create(coordinator->job, wanted);
-	JobShared	*shared = dsm_segment_address(segment);
-
-	BecomeLockGroupLeader();
-	coordinator->shared = shared;
-	coordinator->workers = MemoryContextAllocZero(
-		coordinator->context, wanted * sizeof(BackgroundWorkerHandle *));
-	while (coordinator->nworkers < wanted)
-	{
-		MemoryContext old = MemoryContextSwitchTo(coordinator->context);
-		int			  number = coordinator->nworkers;
-		bool		  started =
-			launch_worker(shared->job, number, dsm_segment_handle(segment),
-						  &coordinator->workers[number]);
-
-		MemoryContextSwitchTo(old);
-		if (!started)
-			break;
-		coordinator->nworkers++;
-	}
-	return coordinator->nworkers;
+	worker_pool_abandon(&coordinator->pool);
 }
 
 /* Makes the job ours, or says in its row what it waits for. */
@@ -124,7 +97,7 @@ claim(Coordinator *coordinator)
 		waiting_for = psprintf("the end of one of %d running jobs "
 							   "(outflow.max_jobs)",
 							   max_jobs);
-	else if (start_workers(coordinator) == 0)
+	else if (worker_pool_start(&coordinator->pool, job) == 0)
 		waiting_for = "a free background worker (max_worker_processes)";
 	if (waiting_for)
 		job_set_waiting_for(job->id, waiting_for);
@@ -198,8 +171,8 @@ prepare(void *arg)
 
 	StartTransactionCommand();
 	/* the owner's rights, which may have been others at the submission */
-	source_check_server();
-	destination_check_rights(job);
+	rights_check_server();
+	destination_check_rights(job->destination);
 	old = begin_attempt(coordinator);
 	job_derive(job);
 	coordinator->root = destination_open(job, DESTINATION_CREATE);
@@ -246,62 +219,6 @@ restart_reading(void)
 	begin_reading();
 }
 
-/* Throws what has gone wrong in a worker, or with one. */
-static void
-check_workers(Coordinator *coordinator)
-{
-	JobShared *shared = coordinator->shared;
-
-	if (pg_atomic_read_u32(&shared->error_ready))
-	{
-		JobError *error = &shared->error;
-
-		pg_memory_barrier();
-		ereport(
-			ERROR,
-			(errcode(error->code), errmsg_internal("%s", error->message),
-			 error->detail[0] ? errdetail_internal("%s", error->detail) : 0,
-			 error->hint[0] ? errhint("%s", error->hint) : 0,
-			 error->context[0] ? errcontext("%s", error->context) : 0));
-	}
-	for (int i = 0; i < coordinator->nworkers; i++)
-	{
-		uint32 state = pg_atomic_read_u32(&shared->workers[i].state);
-		pid_t  pid;
-
-		if (state == WORKER_LEFT)
-			continue;
-		/* one that could not even connect has not said so */
-		if (state == WORKER_DIED ||
-			GetBackgroundWorkerPid(coordinator->workers[i], &pid) ==
-				BGWH_STOPPED)
-		{
-			if (pg_atomic_read_u32(&shared->workers[i].state) == WORKER_LEFT ||
-				pg_atomic_read_u32(&shared->error_ready))
-				continue;
-			ereport(ERROR, (errcode(ERRCODE_ADMIN_SHUTDOWN),
-							errmsg("a worker of the export was terminated"),
-							errhint("The server log may say why.")));
-		}
-	}
-}
-
-static void
-wait_for_parts(Coordinator *coordinator, int nparts)
-{
-	JobShared *shared = coordinator->shared;
-
-	while (pg_atomic_read_u32(&shared->parts_done) < (uint32) nparts)
-	{
-		retry_check_stop(NULL);
-		check_workers(coordinator);
-		(void) WaitLatch(MyLatch,
-						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 1000,
-						 PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-	}
-}
-
 static void
 export_parts(Coordinator *coordinator)
 {
@@ -310,8 +227,8 @@ export_parts(Coordinator *coordinator)
 	begin_reading();
 	plan = plan_make(coordinator->job, coordinator->candidates,
 					 restart_reading, coordinator->context);
-	(void) shared_publish_plan(coordinator->shared, plan);
-	wait_for_parts(coordinator, plan->nparts);
+	(void) shared_publish_plan(coordinator->pool.shared, plan);
+	worker_pool_wait(&coordinator->pool, plan->nparts);
 	UnregisterSnapshot(plan->snapshot);
 	CommitTransactionCommand();
 }
@@ -326,7 +243,8 @@ publish(void *arg)
 
 	/* from now on finished files of ours may stand at the destination */
 	StartTransactionCommand();
-	rights_check_running(coordinator->job);
+	rights_check_running(coordinator->job->owner);
+	destination_check_rights(coordinator->job->destination);
 	job_lock_tables();
 	job_set_publishing(coordinator->id, true);
 	CommitTransactionCommand();
@@ -336,7 +254,8 @@ publish(void *arg)
 	job = job_load(coordinator->id, false);
 	job_derive(job);
 	/* the locks may have been waited for */
-	rights_check_running(job);
+	rights_check_running(job->owner);
+	destination_check_rights(job->destination);
 	coordinator->root->driver->check_place(coordinator->root);
 	/* an earlier attempt may have removed it already */
 	if (!coordinator->root->driver->is_claimed(coordinator->root))
@@ -346,34 +265,6 @@ publish(void *arg)
 	job_set_state(coordinator->id, JOB_DONE, NULL);
 	FAILPOINT("done-commit");
 	CommitTransactionCommand();
-}
-
-/* Ends the workers, and returns when they have ended. */
-static void
-stop_workers(Coordinator *coordinator)
-{
-	coordinator->shared->stop = true;
-	shared_wake_workers(coordinator->shared);
-	for (int i = 0; i < coordinator->nworkers; i++)
-	{
-		int waited = 0;
-
-		for (;;)
-		{
-			pid_t pid;
-
-			if (GetBackgroundWorkerPid(coordinator->workers[i], &pid) ==
-				BGWH_STOPPED)
-				break;
-			if (waited == STOP_PATIENCE_MS)
-				TerminateBackgroundWorker(coordinator->workers[i]);
-			(void) WaitLatch(MyLatch,
-							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 10, PG_WAIT_EXTENSION);
-			ResetLatch(MyLatch);
-			waited += 10;
-		}
-	}
 }
 
 /* Room for a queued job, now that this one has its workers or has ended. */
@@ -402,7 +293,7 @@ coordinate(void *arg)
 		handover_prepare(coordinator->job);
 		export_parts(coordinator);
 	}
-	stop_workers(coordinator);
+	worker_pool_stop(&coordinator->pool);
 	retry_run(&(Retry){coordinator->id, -1, "publication", NULL}, publish,
 			  end_attempt, coordinator);
 }
@@ -414,10 +305,8 @@ coordinate_cleanup(void *arg)
 	Coordinator *coordinator = arg;
 
 	end_attempt(coordinator);
-	if (coordinator->shared == NULL)
-		return;
-	coordinator->shared->coordinator_gone = true;
-	stop_workers(coordinator);
+	worker_pool_abandon(&coordinator->pool);
+	worker_pool_stop(&coordinator->pool);
 }
 
 /*
@@ -445,7 +334,8 @@ record_failure(Coordinator *coordinator, const JobError *error)
 {
 	bool interrupted = error->code == ERRCODE_ADMIN_SHUTDOWN ||
 					   error->code == ERRCODE_QUERY_CANCELED;
-	int part = coordinator->shared ? coordinator->shared->failed_part : -1;
+	const JobShared *shared = coordinator->pool.shared;
+	int				 part = shared ? shared->failed_part : -1;
 
 	if (!reach_row(coordinator))
 		return;
@@ -471,7 +361,7 @@ outflow_coordinator_main(Datum arg)
 	settings_pin_worker(args.owner);
 
 	coordinator.id = DatumGetInt64(arg);
-	coordinator.context =
+	coordinator.context = coordinator.pool.context =
 		AllocSetContextCreate(TopMemoryContext, "outflow export coordinator",
 							  ALLOCSET_DEFAULT_SIZES);
 	/* after the connection's own callback, so that it runs before it */

@@ -14,6 +14,13 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/plan/plan.h"
+#include "export/part/part.h"
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
+#include "export/run/run.h"
 #include "export/run/part_run.h"
 
 typedef struct InlineFiles
@@ -43,7 +50,8 @@ publish_and_commit(Job *job, InlineFiles *files)
 {
 	Job *planned = job_load(job->id, false);
 
-	rights_check_running(job);
+	rights_check_running(job->owner);
+	destination_check_rights(job->destination);
 	HOLD_INTERRUPTS();
 	job_derive(planned);
 	files->publishing = parts_load(job->id);
@@ -127,9 +135,12 @@ run_inline(Job *job)
 
 	files.root = destination_open(job, DESTINATION_CREATE);
 	destination_check_empty(files.root, job, false);
+	/* no cancel between making the hidden directory and seeing to its end */
+	HOLD_INTERRUPTS();
 	(void) ownership_open(job, files.root, true);
 	PG_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
 	{
+		RESUME_INTERRUPTS();
 		export_all(job, plan, files.root);
 		UnregisterSnapshot(plan->snapshot);
 		publish_and_commit(job, &files);

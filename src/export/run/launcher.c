@@ -26,9 +26,11 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "export/export_settings.h"
+#include "export/job/job.h"
+#include "export/run/run.h"
 #include "compat.h"
 #include "export/export.h"
-#include "export/job/job.h"
 #include "export/run/launch.h"
 
 /* Between tries to get a free background worker. */

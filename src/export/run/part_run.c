@@ -6,6 +6,9 @@
 
 #include "utils/memutils.h"
 
+#include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/part/part.h"
 #include "export/run/part_run.h"
 #include "failpoint.h"
 

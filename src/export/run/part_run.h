@@ -5,7 +5,8 @@
 #ifndef OUTFLOW_PART_RUN_H
 #define OUTFLOW_PART_RUN_H
 
-#include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/part/part.h"
 
 /* Where transactions begin and end, which is each process's own. */
 typedef struct PartTransactions

@@ -14,7 +14,9 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "export/export_settings.h"
 #include "export/job/job.h"
+#include "export/run/run.h"
 #include "export/job/job_access.h"
 #include "export/run/launch.h"
 
@@ -100,13 +102,13 @@ queued_jobs(bool patient)
 
 	job_access_begin(&access);
 	/* one that can't start must not keep the others from their turn */
-	count = job_query(
-		"SELECT j.job, j.owner FROM outflow.job AS j "
-		"WHERE j.state = 'queued' AND outflow.job_can_connect(j.owner) "
-		"AND (NOT $1 OR j.tried IS NULL OR j.tried < "
-		"pg_catalog.clock_timestamp() - interval '1 second') "
-		"ORDER BY j.job",
-		1, &type, &value, NULL);
+	count = job_query("SELECT j.job, j.owner FROM outflow.job AS j "
+					  "WHERE j.state = 'queued' AND "
+					  "outflow_internal.job_can_connect(j.owner) "
+					  "AND (NOT $1 OR j.tried IS NULL OR j.tried < "
+					  "pg_catalog.clock_timestamp() - interval '1 second') "
+					  "ORDER BY j.job",
+					  1, &type, &value, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
 		int64		  id = job_field_int(i, 1, 0);

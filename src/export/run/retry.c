@@ -15,7 +15,9 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "export/export_settings.h"
 #include "export/job/job.h"
+#include "export/run/run.h"
 
 /* The first wait; each one is twice as long as the one before. */
 #define FIRST_WAIT_S 1

@@ -10,6 +10,10 @@
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 
+#include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/plan/plan.h"
+#include "export/part/part.h"
 #include "compat.h"
 #include "export/run/shared.h"
 

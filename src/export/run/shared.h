@@ -12,8 +12,10 @@
 #include "port/atomics.h"
 #include "storage/dsm.h"
 #include "storage/proc.h"
-
 #include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/plan/plan.h"
+#include "export/part/part.h"
 
 typedef enum JobPhase
 {

@@ -21,6 +21,7 @@
 #include "utils/wait_event.h"
 
 #include "export/job/job.h"
+#include "export/run/run.h"
 #include "export/run/launch.h"
 
 /* libpq/libpq.h declares it, but needs Kerberos' header files for that */

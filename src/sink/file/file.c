@@ -115,8 +115,8 @@ file_create(FileSink *self)
 	do
 	{
 		self->attempt = file_attempt_name(self->name);
-		self->file = file_fd_open(directory, self->attempt,
-								  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW);
+		self->file =
+			file_fd_create(directory, self->attempt, self->root->file_mode);
 	} while (!file_fd_is_open(self->file) && errno == EEXIST);
 	if (!file_fd_is_open(self->file))
 		ereport(ERROR, (errcode_for_file_access(),

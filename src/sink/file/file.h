@@ -8,6 +8,9 @@
 
 #include "sink/destination.h"
 
+/* A mode as chmod takes it: what files get unless the user says otherwise. */
+#define FILE_MODE_PRIVATE 0600
+
 /* ---- file_root.c: one opened destination directory */
 typedef struct FileRoot FileRoot;
 
@@ -27,11 +30,15 @@ typedef struct FileRoot FileRoot;
  * begins with a dot.  With export_root (NULL or "" for none) the path must lie
  * beneath that directory.
  *
+ * New files get file_mode, and new directories the same with the right to
+ * search where there is that to read; the temporary directory is the owner's
+ * alone.
+ *
  * The root must outlive every file made in it: allocate files in the same
  * memory context or below.
  */
 extern FileRoot *file_root_open(const char *path, const char *export_root,
-								int flags);
+								int flags, mode_t file_mode);
 /*
  * A directory in a root, as a root of its own; name has no slash.  If the
  * parent has its temporary directory open, that is the new root's too, as long
@@ -39,6 +46,9 @@ extern FileRoot *file_root_open(const char *path, const char *export_root,
  */
 extern FileRoot *file_root_subdir(FileRoot *parent, const char *name,
 								  int flags);
+/* Removes the directory itself, durably; false if it is not where it was, or
+ * holds something. */
+extern bool file_root_remove(FileRoot *root);
 /* False if it is not there or holds something. */
 extern bool file_root_remove_subdir(FileRoot *parent, const char *name);
 /*
@@ -48,8 +58,8 @@ extern bool file_root_remove_subdir(FileRoot *parent, const char *name);
 extern char *file_root_resolve(const char *path, const char *export_root);
 extern void	 file_root_close(FileRoot *root);
 extern const char *file_root_path(const FileRoot *root);
-extern uint64	   file_root_free_bytes(FileRoot *root);
-/* An early error where no file could be made. */
+/* An early error where no file could be made, and a warning where those who may
+ * read the files can't find them. */
 extern void file_root_check_writable(FileRoot *root);
 /* Throws if the directory is not any more what its path names. */
 extern void file_root_check_place(FileRoot *root);
@@ -98,7 +108,8 @@ extern List *file_list(FileRoot *root, FilePlace place);
  */
 extern Sink *file_new(FileRoot *root, const char *name);
 /* Puts another export's finished file into the temporary directory: a hard
- * link, or a copy where the file systems differ.  False: it is not there. */
+ * link, or a copy where the file systems or the modes differ.  False: it is not
+ * there. */
 extern bool file_carry(FileRoot *root, const char *name, FileRoot *from,
 					   const char *from_name);
 /*

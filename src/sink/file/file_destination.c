@@ -55,7 +55,7 @@ file_destination_check_rights(void)
 
 static Destination *
 file_destination_open(const char *place, const char *limit,
-					  DestinationMode mode)
+					  DestinationMode mode, int permissions)
 {
 	static const int flags[] = {
 		[DESTINATION_CREATE] = FILE_ROOT_CREATE,
@@ -65,7 +65,9 @@ file_destination_open(const char *place, const char *limit,
 		[DESTINATION_TRY] =
 			FILE_ROOT_MISSING_OK | FILE_ROOT_HIDDEN | FILE_ROOT_TRY,
 	};
-	FileRoot		*root = file_root_open(place, limit, flags[mode]);
+	FileRoot *root =
+		file_root_open(place, limit, flags[mode],
+					   permissions ? permissions : FILE_MODE_PRIVATE);
 	FileDestination *self;
 
 	if (root == NULL)
@@ -361,6 +363,13 @@ file_destination_remove(Destination *to, const char *key)
 					 : file_remove(folder, FILE_FINAL, destination_name(name));
 }
 
+static bool
+file_destination_remove_place(Destination *to)
+{
+	forget_folder((FileDestination *) to);
+	return file_root_remove(root_of(to));
+}
+
 static void
 file_destination_sync(Destination *to, const char *folder)
 {
@@ -398,5 +407,6 @@ const DestinationDriver file_driver = {
 	.read = file_destination_read,
 	.get = file_destination_get,
 	.remove = file_destination_remove,
+	.remove_place = file_destination_remove_place,
 	.sync = file_destination_sync,
 };

@@ -15,17 +15,32 @@
 #include "sink/stage.h"
 #include "storage/fd.h"
 
-/* what new files get; directories are made with 0700 */
-#define FILE_MODE 0600
-
 static void
 file_fd_release(void *argument)
 {
 	(void) file_fd_close(argument);
 }
 
-FileFd *
-file_fd_open(int directory, const char *name, int flags)
+/*
+ * What is made gets its mode at once: with a mode that is set afterwards, a
+ * crash in between would leave another one, and chmod() takes a directory's
+ * group from what is made in it.  The server's umask is for its own files and
+ * would take away what a user has given.
+ */
+static int
+open_exactly(int directory, const char *name, int flags, mode_t mode)
+{
+	mode_t servers = umask(0);
+	int	   fd = openat(directory, name, flags, mode);
+	int	   save_errno = errno;
+
+	(void) umask(servers);
+	errno = save_errno;
+	return fd;
+}
+
+static FileFd *
+fd_open(int directory, const char *name, int flags, mode_t mode)
 {
 	FileFd *file = palloc0(sizeof(FileFd));
 	int		save_errno;
@@ -36,7 +51,7 @@ file_fd_open(int directory, const char *name, int flags)
 		return file;
 
 	do
-		file->fd = openat(directory, name, flags | O_CLOEXEC, FILE_MODE);
+		file->fd = open_exactly(directory, name, flags | O_CLOEXEC, mode);
 	while (file->fd < 0 && errno == EINTR);
 
 	if (file->fd < 0)
@@ -46,6 +61,31 @@ file_fd_open(int directory, const char *name, int flags)
 		errno = save_errno;
 	}
 	return file;
+}
+
+FileFd *
+file_fd_open(int directory, const char *name, int flags)
+{
+	return fd_open(directory, name, flags, FILE_MODE_PRIVATE);
+}
+
+FileFd *
+file_fd_create(int directory, const char *name, mode_t mode)
+{
+	return fd_open(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+				   mode);
+}
+
+int
+file_make_directory(int parent, const char *name, mode_t file_mode)
+{
+	mode_t servers = umask(0);
+	int	   result = mkdirat(parent, name, file_directory_mode(file_mode));
+	int	   save_errno = errno;
+
+	(void) umask(servers);
+	errno = save_errno;
+	return result;
 }
 
 bool

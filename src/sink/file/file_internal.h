@@ -23,7 +23,8 @@ typedef struct FileFd
 
 struct FileRoot
 {
-	char   *path; /* as messages name it */
+	char   *path;	   /* as messages name it */
+	mode_t	file_mode; /* of what is made in it */
 	FileFd *dir;
 	FileFd *temp;	   /* NULL or closed: no temporary directory is open */
 	char   *temp_name; /* its name in dir */
@@ -39,7 +40,11 @@ struct FileRoot
  * returns a closed FileFd and sets errno.
  */
 extern FileFd *file_fd_open(int directory, const char *name, int flags);
-extern bool	   file_fd_is_open(const FileFd *file);
+/* Makes a new file with exactly this mode, to be written. */
+extern FileFd *file_fd_create(int directory, const char *name, mode_t mode);
+/* mkdirat() with exactly what files of that mode need. */
+extern int file_make_directory(int parent, const char *name, mode_t file_mode);
+extern bool file_fd_is_open(const FileFd *file);
 /* Never throws; returns close()'s result, 0 if closed already. */
 extern int file_fd_close(FileFd *file);
 /* Begins to read a directory; false with errno if that failed. */
@@ -75,6 +80,13 @@ extern char *file_path(const FileRoot *root, FilePlace place,
 extern void file_sync_directory(int directory, const char *path);
 
 /* ---- file_owner.c */
+
+/* Whoever may read a file may search for it; the owner may do all. */
+static inline mode_t
+file_directory_mode(mode_t file_mode)
+{
+	return S_IRWXU | file_mode | (file_mode & 0444) >> 2;
+}
 
 /* In a temporary directory: who owns it, and the lock of whoever uses it. */
 #define FILE_OWNER "_owner"

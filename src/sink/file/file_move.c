@@ -144,6 +144,19 @@ needs_copy(int error)
 		   error == EOPNOTSUPP || error == ENOSYS;
 }
 
+/*
+ * What a carried file is changed to would change the older export's: so one of
+ * another mode is copied.
+ */
+static bool
+has_mode(FileRoot *from, const char *name, mode_t mode)
+{
+	struct stat st;
+
+	return !stat_file(from, FILE_FINAL, name, &st) ||
+		   (st.st_mode & 07777) == mode;
+}
+
 /* Gives a link the name it was made for, if it is one of a regular file. */
 static bool
 adopt_link(FileRoot *root, const char *attempt, const char *name)
@@ -182,8 +195,10 @@ file_carry(FileRoot *root, const char *name, FileRoot *from,
 
 	file_check_name(name);
 	file_check_name(from_name);
-	if (linkat(file_directory(from, FILE_FINAL), from_name,
-			   file_directory(root, FILE_TEMP), attempt, 0) == 0)
+	if (!has_mode(from, from_name, root->file_mode))
+		errno = EPERM; /* to link it as it is */
+	else if (linkat(file_directory(from, FILE_FINAL), from_name,
+					file_directory(root, FILE_TEMP), attempt, 0) == 0)
 		return adopt_link(root, attempt, name);
 	if (errno == ENOENT)
 		return false;

@@ -10,7 +10,6 @@
 #include "postgres.h"
 
 #include <fcntl.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "lib/stringinfo.h"
@@ -20,8 +19,6 @@
 #include "sink/file/file_internal.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
-
-#define DIRECTORY_MODE 0700
 
 /* The components of an absolute path; an error if it is none we accept. */
 static List *
@@ -106,11 +103,12 @@ check_beneath(List *components, const char *path, const char *export_root)
 
 /* Makes a directory below parent, durably; it may exist. */
 static void
-make_directory(int parent, const char *name, const char *path)
+make_directory(int parent, const char *name, const char *path,
+			   mode_t file_mode)
 {
 	FileFd *real;
 
-	if (mkdirat(parent, name, DIRECTORY_MODE) != 0 && errno != EEXIST)
+	if (file_make_directory(parent, name, file_mode) != 0 && errno != EEXIST)
 		ereport(ERROR, (file_errcode(),
 						errmsg("could not create directory \"%s\": %m", path),
 						file_space_hint()));
@@ -147,7 +145,7 @@ open_failed(int parent, const char *name, const char *path)
  */
 static FileFd *
 open_component(int parent, const char *name, const char *path, int open_flags,
-			   int flags, bool *made)
+			   int flags, mode_t file_mode, bool *made)
 {
 	FileFd *file = file_fd_open(parent, name, open_flags | O_DIRECTORY);
 
@@ -168,7 +166,7 @@ open_component(int parent, const char *name, const char *path, int open_flags,
 			if (!*made)
 				file_refuse_server_directory(parent, path, true,
 											 flags & FILE_ROOT_HIDDEN);
-			make_directory(parent, name, path);
+			make_directory(parent, name, path, file_mode);
 			*made = true;
 			file = file_fd_open(parent, name,
 								open_flags | O_DIRECTORY | O_NOFOLLOW);
@@ -199,11 +197,12 @@ is_searchable(FileFd *directory, int flags)
 }
 
 static FileRoot *
-root_new(const char *path, FileFd *dir)
+root_new(const char *path, FileFd *dir, mode_t file_mode)
 {
 	FileRoot *root = palloc0(sizeof(FileRoot));
 
 	root->path = pstrdup(path);
+	root->file_mode = file_mode;
 	root->dir = dir;
 	return root;
 }
@@ -236,7 +235,8 @@ refuse_hidden_names(List *components, int trusted, const char *path)
 }
 
 FileRoot *
-file_root_open(const char *path, const char *export_root, int flags)
+file_root_open(const char *path, const char *export_root, int flags,
+			   mode_t file_mode)
 {
 	List   *components = path_components(path, "directory");
 	int		count = list_length(components);
@@ -263,7 +263,7 @@ file_root_open(const char *path, const char *export_root, int flags)
 		next = open_component(at->fd, name, path_join(components, i + 1),
 							  (last ? O_RDONLY : O_PATH) |
 								  (last || confined || made ? O_NOFOLLOW : 0),
-							  flags, &made);
+							  flags, file_mode, &made);
 		if (next == NULL)
 		{
 			int save_errno = errno;
@@ -281,7 +281,7 @@ file_root_open(const char *path, const char *export_root, int flags)
 	path = path_join(components, count);
 	file_refuse_server_directory(at->fd, path, false,
 								 flags & FILE_ROOT_HIDDEN);
-	return root_new(path, at);
+	return root_new(path, at, file_mode);
 }
 
 char *
@@ -325,11 +325,11 @@ file_root_subdir(FileRoot *parent, const char *name, int flags)
 
 	file_check_name(name);
 	dir = open_component(parent->dir->fd, name, path, O_RDONLY | O_NOFOLLOW,
-						 flags, &made);
+						 flags, parent->file_mode, &made);
 	if (dir == NULL || !is_searchable(dir, flags))
 		return NULL;
 	file_refuse_server_directory(dir->fd, path, false, true);
-	root = root_new(path, dir);
+	root = root_new(path, dir, parent->file_mode);
 	if (file_fd_is_open(parent->temp))
 	{
 		root->temp = parent->temp;
@@ -353,6 +353,30 @@ file_root_remove_subdir(FileRoot *parent, const char *name)
 	return false;
 }
 
+bool
+file_root_remove(FileRoot *root)
+{
+	FileFd *parent = file_fd_open(root->dir->fd, "..", O_RDONLY | O_DIRECTORY);
+	const char *name = strrchr(root->path, '/') + 1;
+	struct stat opened;
+	struct stat named;
+	bool		removed;
+
+	if (!file_fd_is_open(parent))
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not open the parent of \"%s\": %m",
+							   root->path)));
+	/* what has been put in its place since is none of ours */
+	removed = fstat(root->dir->fd, &opened) == 0 &&
+			  fstatat(parent->fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+			  opened.st_dev == named.st_dev && opened.st_ino == named.st_ino &&
+			  unlinkat(parent->fd, name, AT_REMOVEDIR) == 0;
+	if (removed)
+		file_sync_directory(parent->fd, root->path);
+	(void) file_fd_close(parent);
+	return removed;
+}
+
 void
 file_temp_release(FileRoot *root)
 {
@@ -374,26 +398,25 @@ file_root_path(const FileRoot *root)
 	return root->path;
 }
 
-uint64
-file_root_free_bytes(FileRoot *root)
-{
-	struct statvfs fs;
-
-	if (fstatvfs(root->dir->fd, &fs) != 0)
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not determine the free space of \"%s\": "
-							   "%m",
-							   root->path)));
-	return (uint64) fs.f_bavail * fs.f_frsize;
-}
-
 void
 file_root_check_writable(FileRoot *root)
 {
+	mode_t		wanted = file_directory_mode(root->file_mode) & 0111;
+	struct stat st;
+
 	if (faccessat(root->dir->fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
 				 errmsg("cannot write to directory \"%s\": %m", root->path)));
+	if (fstat(root->dir->fd, &st) == 0 && (wanted & ~st.st_mode) != 0)
+		ereport(WARNING,
+				(errmsg("not everyone who may read the files may search "
+						"directory \"%s\"",
+						root->path),
+				 errdetail("Files get mode %04o; the directory is there and "
+						   "keeps its mode %04o.",
+						   (unsigned) root->file_mode,
+						   (unsigned) st.st_mode & 07777)));
 }
 
 void

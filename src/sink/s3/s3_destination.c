@@ -48,7 +48,8 @@ holds_something(Destination *to, int *error)
 }
 
 static Destination *
-s3_open(const char *place, const char *limit, DestinationMode mode)
+s3_open(const char *place, const char *limit, DestinationMode mode,
+		int permissions)
 {
 	S3Destination *self = palloc0_object(S3Destination);
 	S3Place		   found;

@@ -36,7 +36,7 @@ open_place(const char *text, DestinationMode mode)
 
 			if (mode == DESTINATION_KNOWN || mode == DESTINATION_TRY)
 				place = drivers[i]->locate(place, NULL);
-			return drivers[i]->open(place, NULL, mode);
+			return drivers[i]->open(place, NULL, mode, 0);
 		}
 	elog(ERROR, "no driver for \"%s\"", text);
 }

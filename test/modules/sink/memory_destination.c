@@ -180,7 +180,8 @@ memory_release(Destination *to)
 
 /* A bucket is there as soon as there is something in it. */
 static Destination *
-memory_open(const char *place, const char *limit, DestinationMode mode)
+memory_open(const char *place, const char *limit, DestinationMode mode,
+			int permissions)
 {
 	MemoryDestination *self = palloc0_object(MemoryDestination);
 
@@ -210,6 +211,13 @@ memory_probe(Destination *to, const char *key)
 static void
 memory_nothing(Destination *to)
 {
+}
+
+/* A bucket is its owner's. */
+static bool
+memory_remove_place(Destination *to)
+{
+	return false;
 }
 
 static void
@@ -549,6 +557,7 @@ const DestinationDriver memory_driver = {
 	.read = memory_read,
 	.get = memory_get,
 	.remove = memory_remove,
+	.remove_place = memory_remove_place,
 	.sync = memory_sync,
 };
 

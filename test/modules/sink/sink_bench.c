@@ -76,7 +76,7 @@ sink_measure(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(0))
 	{
 		root = file_root_open(text_to_cstring(PG_GETARG_TEXT_PP(0)), NULL,
-							  FILE_ROOT_CREATE);
+							  FILE_ROOT_CREATE, FILE_MODE_PRIVATE);
 		(void) file_temp_open(root, "bench", true);
 		sink = file_new(root, "measured");
 	}

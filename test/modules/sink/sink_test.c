@@ -40,7 +40,6 @@ PG_FUNCTION_INFO_V1(sink_publish);
 PG_FUNCTION_INFO_V1(sink_remove);
 PG_FUNCTION_INFO_V1(sink_list);
 PG_FUNCTION_INFO_V1(sink_temp);
-PG_FUNCTION_INFO_V1(sink_free_bytes);
 PG_FUNCTION_INFO_V1(sink_open_files);
 PG_FUNCTION_INFO_V1(sink_limit_file_size);
 
@@ -55,7 +54,6 @@ extern PGDLLEXPORT Datum sink_publish(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_remove(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_list(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_temp(PG_FUNCTION_ARGS);
-extern PGDLLEXPORT Datum sink_free_bytes(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_open_files(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum sink_limit_file_size(PG_FUNCTION_ARGS);
 
@@ -69,8 +67,8 @@ text_argument(FunctionCallInfo fcinfo, int number)
 static FileRoot *
 open_root(FunctionCallInfo fcinfo, int number)
 {
-	FileRoot *root =
-		file_root_open(text_argument(fcinfo, number), NULL, FILE_ROOT_CREATE);
+	FileRoot *root = file_root_open(text_argument(fcinfo, number), NULL,
+									FILE_ROOT_CREATE, FILE_MODE_PRIVATE);
 
 	(void) file_temp_open(root, JOB_ID, true);
 	return root;
@@ -240,9 +238,9 @@ sink_read_file(PG_FUNCTION_ARGS)
 	file_temp_remove(root);
 	if (!found)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(cstring_to_text(
-		psprintf(UINT64_FORMAT " %08X %s", plain.bytes, plain.crc,
-				 checksum_hex(&plain.checksum))));
+	PG_RETURN_TEXT_P(
+		cstring_to_text(psprintf(UINT64_FORMAT " %08X %s", plain.bytes,
+								 plain.crc, checksum_hex(&plain.checksum))));
 }
 
 /* sink_open_root(path, export_root, create, missing_ok): the path it took */
@@ -251,8 +249,9 @@ sink_open_root(PG_FUNCTION_ARGS)
 {
 	int flags = (PG_GETARG_BOOL(2) ? FILE_ROOT_CREATE : 0) |
 				(PG_GETARG_BOOL(3) ? FILE_ROOT_MISSING_OK : 0);
-	FileRoot *root = file_root_open(text_argument(fcinfo, 0),
-									text_argument(fcinfo, 1), flags);
+	FileRoot *root =
+		file_root_open(text_argument(fcinfo, 0), text_argument(fcinfo, 1),
+					   flags, FILE_MODE_PRIVATE);
 
 	if (root == NULL)
 		PG_RETURN_NULL();
@@ -263,7 +262,8 @@ sink_open_root(PG_FUNCTION_ARGS)
 Datum
 sink_open_subdir(PG_FUNCTION_ARGS)
 {
-	FileRoot *root = file_root_open(text_argument(fcinfo, 0), NULL, 0);
+	FileRoot *root =
+		file_root_open(text_argument(fcinfo, 0), NULL, 0, FILE_MODE_PRIVATE);
 
 	root = file_root_subdir(root, text_argument(fcinfo, 1),
 							PG_GETARG_BOOL(2) ? FILE_ROOT_CREATE
@@ -290,9 +290,10 @@ sink_put(PG_FUNCTION_ARGS)
 Datum
 sink_get(PG_FUNCTION_ARGS)
 {
-	FileRoot *root = file_root_open(text_argument(fcinfo, 0), NULL, 0);
-	size_t	  len;
-	char	 *content;
+	FileRoot *root =
+		file_root_open(text_argument(fcinfo, 0), NULL, 0, FILE_MODE_PRIVATE);
+	size_t len;
+	char  *content;
 
 	content = file_get(root, FILE_FINAL, text_argument(fcinfo, 1),
 					   PG_GETARG_INT32(2), &len);
@@ -306,7 +307,8 @@ Datum
 sink_carry(PG_FUNCTION_ARGS)
 {
 	FileRoot *root = open_root(fcinfo, 0);
-	FileRoot *from = file_root_open(text_argument(fcinfo, 2), NULL, 0);
+	FileRoot *from =
+		file_root_open(text_argument(fcinfo, 2), NULL, 0, FILE_MODE_PRIVATE);
 
 	PG_RETURN_BOOL(file_carry(root, text_argument(fcinfo, 1), from,
 							  text_argument(fcinfo, 3)));
@@ -328,7 +330,8 @@ sink_publish(PG_FUNCTION_ARGS)
 Datum
 sink_remove(PG_FUNCTION_ARGS)
 {
-	FileRoot *root = file_root_open(text_argument(fcinfo, 0), NULL, 0);
+	FileRoot *root =
+		file_root_open(text_argument(fcinfo, 0), NULL, 0, FILE_MODE_PRIVATE);
 
 	PG_RETURN_BOOL(file_remove(root, FILE_FINAL, text_argument(fcinfo, 1)));
 }
@@ -337,7 +340,8 @@ sink_remove(PG_FUNCTION_ARGS)
 Datum
 sink_list(PG_FUNCTION_ARGS)
 {
-	FileRoot	  *root = file_root_open(text_argument(fcinfo, 0), NULL, 0);
+	FileRoot *root =
+		file_root_open(text_argument(fcinfo, 0), NULL, 0, FILE_MODE_PRIVATE);
 	FilePlace	   place = PG_GETARG_BOOL(1) ? FILE_TEMP : FILE_FINAL;
 	StringInfoData lines;
 	ListCell	  *lc;
@@ -371,14 +375,6 @@ sink_temp(PG_FUNCTION_ARGS)
 	else if (strcmp(what, "remove") == 0)
 		file_temp_remove(root);
 	PG_RETURN_VOID();
-}
-
-Datum
-sink_free_bytes(PG_FUNCTION_ARGS)
-{
-	FileRoot *root = file_root_open(text_argument(fcinfo, 0), NULL, 0);
-
-	PG_RETURN_INT64(file_root_free_bytes(root));
 }
 
 /* sink_open_files(dir): how many descriptors this backend has there */

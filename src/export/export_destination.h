@@ -1,0 +1,39 @@
+/*
+ * export_destination.h
+ *		A job's place: where it is, and whose it may be.
+ */
+#ifndef OUTFLOW_EXPORT_DESTINATION_H
+#define OUTFLOW_EXPORT_DESTINATION_H
+
+#include "export/job/job.h"
+#include "sink/destination.h"
+
+/* What lies beside the parts; readers of directories skip such names. */
+#define PUBLISH_MANIFEST		   "_manifest.json"
+#define PUBLISH_MANIFEST_OF_BEFORE "manifest.json"
+#define PUBLISH_SUCCESS			   "_SUCCESS"
+
+/* Errors unless the text begins as a destination does. */
+extern void destination_check_kind(const char *destination);
+/* Errors unless the current user may write to such a place at all. */
+extern void destination_check_rights(const char *destination);
+/* Where the job's destination lies; errors say what is wrong with its text. */
+extern char		   *destination_locate(const Job *job);
+extern Destination *destination_open(const Job *job, DestinationMode mode);
+/*
+ * Where a job has written before, whatever the settings allow by now; NULL if
+ * it is not there, and with errno if it can't be opened but needn't be.
+ */
+extern Destination *destination_open_known(const char *location,
+										   bool		   must_open);
+extern bool			destination_has_folders(const Job *job);
+extern bool			destination_is_folder(const Job *job, const char *name);
+/* Refuses a place that an unfinished job has, or with begun has begun to use */
+extern void destination_check_free(const Job *job, bool begun);
+/* Refuses to replace what parts of another job refer to. */
+extern void destination_check_unreferenced(const Job *job);
+/* Refuses a directory that holds anything else; tell: warns of what stays. */
+extern void destination_check_empty(Destination *root, const Job *job,
+									bool tell);
+
+#endif /* OUTFLOW_EXPORT_DESTINATION_H */

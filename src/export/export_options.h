@@ -1,0 +1,32 @@
+/*
+ * export_options.h
+ *		The "options" argument of an export.
+ */
+#ifndef OUTFLOW_EXPORT_OPTIONS_H
+#define OUTFLOW_EXPORT_OPTIONS_H
+
+#include "encode/encode.h"
+#include "sink/sink.h"
+
+typedef enum CarryMode
+{
+	CARRY_LINK,
+	CARRY_REFERENCE
+} CarryMode;
+
+typedef struct ExportOptions
+{
+	RowFormatOptions	  row; /* as the format takes them */
+	bool				  overwrite;
+	bool				  row_security; /* rows may be hidden */
+	bool				  base_is_last; /* see job_find_base() */
+	int					  carry;		/* CarryMode */
+	int					  mode;			/* of files; 0 for what is usual */
+	const ChecksumMethod *checksum;		/* of the stored bytes */
+} ExportOptions;
+
+/* Parses {"name": value, ...}; errors name the option. */
+extern void	 export_options_parse(const char *json, ExportOptions *options);
+extern int64 export_size_parse(const char *name, const char *text);
+
+#endif /* OUTFLOW_EXPORT_OPTIONS_H */

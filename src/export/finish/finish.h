@@ -1,0 +1,56 @@
+/*
+ * finish.h
+ *		From exported parts to an export: what makes files its files.
+ */
+#ifndef OUTFLOW_FINISH_H
+#define OUTFLOW_FINISH_H
+
+#include "export/job/part_table.h"
+#include "sink/destination.h"
+
+/* ---- ownership.c: whose an unfinished job's hidden directory is */
+
+/*
+ * Opens it and takes it for this process, until the root is closed; an error if
+ * it is not this server's.  False if it is missing and not to be created.
+ */
+extern bool ownership_open(const Job *job, Destination *root, bool create);
+/* The same for a process whose coordinator has taken it. */
+extern void ownership_join(const Job *job, Destination *root);
+
+/* ---- own_file.c */
+
+/* Not a file of another export that a part refers to. */
+extern bool publish_is_own(const FinishedPart *part);
+/* Whether one of the parts has its own file of that name. */
+extern bool publish_is_part(const List *parts, const char *name);
+/* Whether an entry of a folder ("" for none) belongs to the export. */
+extern bool publish_is_ours(const Job *job, const char *folder,
+							const List *parts, const char *manifest,
+							const DestinationEntry *entry);
+
+/* ---- publish.c, manifest.c */
+
+extern void publish_job(const Job *job, Destination *root);
+/* Removes what an unfinished publication has already named. */
+extern void publish_undo(const Job *job, const List *parts, Destination *root);
+/* The same, but the parts are kept for another attempt. */
+extern void publish_retreat(const Job *job, Destination *root);
+/* ---- older.c: an export that was there before, known by its manifest */
+
+/* The key that a folder's manifest has, or would get. */
+extern char *older_manifest(Destination *root, const char *folder);
+/* Whether the folder's manifest is that of this very job. */
+extern bool older_is_job(Destination *root, const char *folder,
+						 const Job *job);
+/* The names of what is no export of this database's, sorted. */
+extern List *older_strangers(Destination *root, const char *folder);
+/* Removes what is proven to be its files, with its folders; the rest stays. */
+extern void older_remove(Destination *root, const char *folder);
+
+extern char *manifest_build(const Job *job, const JobSource *source,
+							const List *parts);
+/* The one above those of many tables. */
+extern char *manifest_build_common(const Job *job, const List *parts);
+
+#endif /* OUTFLOW_FINISH_H */

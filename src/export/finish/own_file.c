@@ -1,0 +1,46 @@
+/*
+ * own_file.c
+ *		Which files of a directory are an export's own.
+ */
+#include "postgres.h"
+
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
+
+/* Not a file of another export that a part refers to. */
+bool
+publish_is_own(const FinishedPart *part)
+{
+	return part->file && part->location == NULL;
+}
+
+bool
+publish_is_part(const List *parts, const char *name)
+{
+	const ListCell *cell;
+
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		if (publish_is_own(part) &&
+			strcmp(destination_name(part->file), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+publish_is_ours(const Job *job, const char *folder, const List *parts,
+				const char *manifest, const DestinationEntry *entry)
+{
+	bool in_root = folder[0] == '\0';
+
+	if (strcmp(entry->name, manifest) == 0)
+		return true;
+	if (in_root && strcmp(entry->name, PUBLISH_SUCCESS) == 0)
+		return true;
+	if (in_root && destination_has_folders(job))
+		return entry->is_directory && destination_is_folder(job, entry->name);
+	return publish_is_part(parts, entry->name);
+}

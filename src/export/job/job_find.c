@@ -1,0 +1,189 @@
+/*
+ * job_find.c
+ *		Questions about several jobs.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+
+#include "export/job/job.h"
+#include "export/job/job_access.h"
+
+/* The ids of a query's rows, in the caller's context. */
+static int64 *
+query_ids(const char *sql, int nargs, const Oid *types, const Datum *values,
+		  int *count)
+{
+	MemoryContext context = CurrentMemoryContext;
+	JobAccess	  access;
+	int64		 *ids;
+
+	job_access_begin(&access);
+	*count = (int) job_query(sql, nargs, types, values, NULL);
+	ids = MemoryContextAlloc(context, sizeof(int64) * Max(*count, 1));
+	for (int i = 0; i < *count; i++)
+		ids[i] = job_field_int(i, 1, 0);
+	job_access_end(&access);
+	return ids;
+}
+
+int64
+job_at_location(const char *location, int64 except, bool begun)
+{
+	const Oid	types[] = {TEXTOID, INT8OID, BOOLOID};
+	const Datum values[] = {CStringGetTextDatum(location),
+							Int64GetDatum(except), BoolGetDatum(begun)};
+	int			count;
+	int64	   *ids;
+
+	ids = query_ids(
+		"SELECT job FROM outflow.job "
+		"WHERE (location = $1 "
+		"OR starts_with(location, $1 || '/') "
+		"OR starts_with($1, location || '/')) "
+		"AND job <> $2 "
+		"AND state <> 'done' "
+		"AND (NOT $3 OR state = 'running' OR parts_total IS NOT NULL) "
+		"ORDER BY job LIMIT 1",
+		lengthof(types), types, values, &count);
+	return count > 0 ? ids[0] : 0;
+}
+
+/* What a table's files depend on: a text for each source. */
+static List *
+source_texts(const Job *job)
+{
+	List		   *texts = NIL;
+	const ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		char	  *columns = "";
+
+		if (source->columns)
+			columns = OidOutputFunctionCall(
+				F_ARRAY_OUT, text_array_from_list(source->columns));
+		texts = lappend(texts, psprintf("%u %s %s", source->relid, columns,
+										source->filter ? source->filter : ""));
+	}
+	return texts;
+}
+
+int64
+job_find_base(const Job *job)
+{
+	const Oid	types[] = {OIDOID, TEXTOID, TEXTOID, TEXTARRAYOID};
+	const Datum values[] = {ObjectIdGetDatum(job->owner),
+							CStringGetTextDatum(job->format),
+							CStringGetTextDatum(job->location),
+							text_array_from_list(source_texts(job))};
+	int			count;
+	int64	   *ids;
+
+	ids = query_ids(
+		"SELECT j.job FROM outflow.job AS j "
+		"CROSS JOIN LATERAL (SELECT array_agg(s.relation) AS relations, "
+		"array_agg(format('%s %s %s', s.relation, s.columns, s.filter)) "
+		"AS texts FROM outflow.source AS s WHERE s.job = j.job) AS s "
+		"WHERE j.state = 'done' AND j.owner = $1 AND j.format = $2 "
+		"AND regexp_replace(j.location, '[^/]*$', '') "
+		"= regexp_replace($3, '[^/]*$', '') "
+		"AND s.relations && (SELECT array_agg(split_part(t, ' ', 1)::oid) "
+		"FROM unnest($4) AS t) "
+		"ORDER BY s.texts @> $4 AND s.texts <@ $4 DESC, j.finished DESC, "
+		"j.job DESC LIMIT 1 FOR KEY SHARE OF j",
+		lengthof(types), types, values, &count);
+	return count > 0 ? ids[0] : 0;
+}
+
+int64
+job_referring_to(const char *location, int64 except)
+{
+	const Oid	types[] = {TEXTOID, INT8OID};
+	const Datum values[] = {CStringGetTextDatum(location),
+							Int64GetDatum(except)};
+	int			count;
+	int64	   *ids;
+
+	/* a candidate that is still to be proven may become a reference */
+	ids = query_ids("SELECT j.job FROM outflow.part AS p "
+					"JOIN outflow.job AS j ON j.job = p.job "
+					"WHERE (p.location = $1 "
+					"OR starts_with(p.location, $1 || '/')) "
+					"AND j.job <> $2 "
+					"AND (p.state = 'done' "
+					"OR j.options ->> 'carry' = 'reference') "
+					"ORDER BY j.job LIMIT 1",
+					lengthof(types), types, values, &count);
+	return count > 0 ? ids[0] : 0;
+}
+
+int
+job_count_running(int64 except)
+{
+	int	   count;
+	int	   live = 0;
+	int64 *ids;
+
+	ids = query_ids("SELECT job FROM outflow.job "
+					"WHERE state = 'running'",
+					0, NULL, NULL, &count);
+	for (int i = 0; i < count; i++)
+	{
+		if (ids[i] != except && job_is_live(ids[i]))
+			live++;
+	}
+	return live;
+}
+
+bool
+job_keep(int64 id)
+{
+	const Oid	type = INT8OID;
+	const Datum value = Int64GetDatum(id);
+	int			count;
+
+	(void) query_ids("SELECT job FROM outflow.job "
+					 "WHERE job = $1 FOR KEY SHARE",
+					 1, &type, &value, &count);
+	return count > 0;
+}
+
+int64
+job_based_on(int64 base)
+{
+	const Oid	type = INT8OID;
+	const Datum value = Int64GetDatum(base);
+	int			count;
+	int64	   *ids;
+
+	ids = query_ids("SELECT job FROM outflow.job "
+					"WHERE base = $1 AND state <> 'done' "
+					"ORDER BY job LIMIT 1",
+					1, &type, &value, &count);
+	return count > 0 ? ids[0] : 0;
+}
+
+List *
+job_list_finished(const char *prefix)
+{
+	const Oid	types[] = {TEXTOID, OIDOID};
+	const Datum values[] = {CStringGetTextDatum(prefix),
+							ObjectIdGetDatum(GetUserId())};
+	List	   *jobs = NIL;
+	int			count;
+	int64	   *ids;
+
+	ids = query_ids("SELECT job FROM outflow.job "
+					"WHERE state = 'done' AND starts_with(destination, $1) "
+					"AND pg_has_role($2, owner, 'USAGE') "
+					"ORDER BY finished DESC, job DESC",
+					lengthof(types), types, values, &count);
+	for (int i = 0; i < count; i++)
+		jobs = lappend(jobs, job_load(ids[i], false));
+	return jobs;
+}

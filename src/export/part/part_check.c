@@ -1,0 +1,120 @@
+/*
+ * part_check.c
+ *		Whether a part's file is still the one that was written.
+ */
+#include "postgres.h"
+
+#include "utils/memutils.h"
+
+#include "export/export_destination.h"
+#include "export/part/part_check.h"
+
+const Finding finding_ok = {"ok", NULL};
+
+Finding
+finding_unreadable(int error)
+{
+	if (error == 0 || error == ENOENT || error == ENOTDIR)
+		return (Finding){"missing", NULL};
+	return (Finding){"unreadable", pstrdup(strerror(error))};
+}
+
+Finding
+finding_of_sums(const Checksum *was, const Checksum *is)
+{
+	if (checksum_equal(was, is))
+		return finding_ok;
+	return (Finding){"wrong checksum",
+					 psprintf("%s was %s, is %s", was->method->name,
+							  checksum_hex(was), checksum_hex(is))};
+}
+
+/* The stored bytes: size and checksum. */
+static Finding
+check_stored(Destination *root, DestinationPlace place,
+			 const FinishedPart *part)
+{
+	Meter meter = {0};
+	Sink *chain =
+		meter_new(sink_null_new(), &meter, false, part->checksum.method);
+	int error;
+
+	if (!root->driver->read(root, place, part->file, chain, &error))
+		return finding_unreadable(error);
+	if ((int64) meter.bytes != part->bytes_stored)
+		return (Finding){"wrong size",
+						 psprintf(INT64_FORMAT
+								  " bytes were written, " UINT64_FORMAT
+								  " are there",
+								  part->bytes_stored, meter.bytes)};
+	return finding_of_sums(&part->checksum, &meter.checksum);
+}
+
+Destination *
+part_open_location(const FinishedPart *part)
+{
+	return destination_open_known(part->location, false);
+}
+
+static bool
+is_ok(Finding finding)
+{
+	return strcmp(finding.status, finding_ok.status) == 0;
+}
+
+static Finding
+check_part_in(const Job *job, Destination *root, const FinishedPart *part,
+			  PartContentCheck content)
+{
+	DestinationPlace place = DESTINATION_FINAL;
+	Finding			 finding = check_stored(root, place, part);
+
+	/* before publication it is in the temporary directory */
+	if (part->location == NULL && strcmp(finding.status, "missing") == 0 &&
+		job->state != JOB_DONE && root->driver->is_claimed(root))
+	{
+		place = DESTINATION_STAGED;
+		finding = check_stored(root, place, part);
+	}
+	/* a damaged file need not be unpacked */
+	if (content && is_ok(finding))
+		finding = content(job, root, place, part);
+	return finding;
+}
+
+Finding
+part_check(const Job *job, Destination *root, const FinishedPart *part,
+		   PartContentCheck content)
+{
+	Destination *other;
+	Finding		 finding;
+
+	if (part->location == NULL)
+		return check_part_in(job, root, part, content);
+	other = part_open_location(part);
+	if (other == NULL)
+		return finding_unreadable(errno);
+	finding = check_part_in(job, other, part, content);
+	other->driver->close(other);
+	return finding;
+}
+
+bool
+part_is_stored(Destination *root, DestinationPlace place,
+			   const FinishedPart *part)
+{
+	return is_ok(check_stored(root, place, part));
+}
+
+bool
+part_is_intact(const Job *job, Destination *root, const FinishedPart *part)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow check part", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	bool		  intact = is_ok(part_check(job, root, part, NULL));
+
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return intact;
+}

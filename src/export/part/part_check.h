@@ -1,0 +1,40 @@
+/*
+ * part_check.h
+ *		Whether a part's file is still the one that was written.
+ */
+#ifndef OUTFLOW_PART_CHECK_H
+#define OUTFLOW_PART_CHECK_H
+
+#include "export/job/part_table.h"
+#include "sink/destination.h"
+
+/* One file's verdict, as verify() tells it. */
+typedef struct Finding
+{
+	const char *status;
+	const char *detail;
+} Finding;
+
+extern const Finding finding_ok;
+/* Why it can't be read: an errno, or 0. */
+extern Finding finding_unreadable(int error);
+extern Finding finding_of_sums(const Checksum *was, const Checksum *is);
+
+/* What is asked of a file whose stored bytes are those that were written. */
+typedef Finding (*PartContentCheck)(const Job *job, Destination *root,
+									DestinationPlace	place,
+									const FinishedPart *part);
+
+/* content may be NULL.  The file may be in another export's directory. */
+extern Finding part_check(const Job *job, Destination *root,
+						  const FinishedPart *part, PartContentCheck content);
+/* Whether the file is the one that was written, byte for byte. */
+extern bool part_is_stored(Destination *root, DestinationPlace place,
+						   const FinishedPart *part);
+/* The same, wherever an unfinished job has it by now. */
+extern bool part_is_intact(const Job *job, Destination *root,
+						   const FinishedPart *part);
+/* The directory of an export that a part refers to; NULL if it is gone. */
+extern Destination *part_open_location(const FinishedPart *part);
+
+#endif /* OUTFLOW_PART_CHECK_H */

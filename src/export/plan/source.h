@@ -1,0 +1,55 @@
+/*
+ * source.h
+ *		What a job may export: tables, their columns and filters.
+ */
+#ifndef OUTFLOW_SOURCE_H
+#define OUTFLOW_SOURCE_H
+
+#include "export/job/job.h"
+#include "utils/relcache.h"
+
+/* ---- source.c: what may be exported */
+
+/*
+ * Opens with ACCESS SHARE and checks kind and rights; an error if row security
+ * hides rows and must not.  name, or NULL, is for the error when it is gone.
+ */
+extern Relation source_open(Oid relid, const char *name, const List *columns,
+							bool may_hide);
+/* Whether the calling user may see some of the rows only. */
+extern bool source_hides_rows(Relation rel);
+/* The same for all its leaves, for a new job; without number and filter. */
+extern JobSource *source_new(Oid relid, List *columns, bool may_hide);
+/* The leaves of an opened source, itself included, all locked. */
+extern List *source_leaves(Relation rel);
+/* Errors unless the leaf can be read block by block. */
+extern void source_check_leaf(Relation leaf, Relation root);
+/* The shape of what is exported, in the caller's order of columns. */
+extern RowShape *source_shape(Relation rel, const JobSource *source,
+							  const RowFormat *format, MemoryContext parent);
+
+/* Errors if the job's format can't hold the sources, or its options don't fit. */
+extern void sources_check_format(const Job *job);
+
+/* ---- source_list.c: what a job of many tables exports */
+
+/* Each of them opened and checked. */
+extern List *sources_of_tables(Datum tables, bool may_hide);
+extern List *sources_of_schema(Oid schema, bool may_hide);
+extern List *sources_of_publication(const char *publication, bool may_hide);
+/* Errors if two of them would export the same rows. */
+extern void sources_check_apart(const List *sources);
+
+/* ---- export_filter.c */
+
+/* The expression with every name qualified; errors unless it may be used. */
+extern char *filter_qualify(const char *text, Relation rel);
+/*
+ * What filter_qualify() returned, ready for ExecInitQual(): simplified, with
+ * SQL functions inlined.  rel's columns are those of range table entry 1.
+ */
+extern Node *filter_plan(const char *text, Relation rel);
+/* The settings under which such text means what it says. */
+extern PinnedSettings *filter_pin_settings(void);
+
+#endif /* OUTFLOW_SOURCE_H */

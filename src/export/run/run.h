@@ -1,0 +1,48 @@
+/*
+ * run.h
+ *		Who runs jobs, waits for them and tries again.
+ */
+#ifndef OUTFLOW_RUN_H
+#define OUTFLOW_RUN_H
+
+#include "export/job/job.h"
+
+/* ---- retry.c: what is tried again */
+
+typedef struct Retry
+{
+	int64		   job;
+	int			   part; /* -1: something else */
+	const char	  *step; /* what it is called; NULL for a part */
+	volatile bool *stop; /* ends the waiting; or NULL */
+} Retry;
+
+/*
+ * Runs body until it goes well.  After an error that may pass cleanup runs, the
+ * transaction is aborted, and there is another try a while later; other errors
+ * are thrown, and so is the one of the last try.
+ */
+extern void retry_run(const Retry *retry, GuardedBody body,
+					  GuardedBody cleanup, void *arg);
+/* Throws when it is time to end. */
+extern void retry_check_stop(volatile bool *stop);
+
+/* ---- queue.c: jobs that nobody waits for */
+
+extern void queue_start_at_commit(int64 id, Oid owner);
+/*
+ * Starts so many of the oldest queued jobs, or as many as there is room for;
+ * returns how many.  patient: not one that was tried in vain a moment ago.
+ */
+extern int queue_start_next(int most, bool patient);
+/* Errors if the role has as many queued jobs as one may have. */
+extern void queue_check_room(Oid owner);
+
+/* ---- waiter.c, inline.c */
+
+extern void wait_for_job(int64 id);
+/* What a finished job has to say: what was carried over, what was lost. */
+extern void tell_result(int64 id);
+extern void run_inline(Job *job);
+
+#endif /* OUTFLOW_RUN_H */
