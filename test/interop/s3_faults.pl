@@ -136,6 +136,33 @@ like(
 	qr/has a loopback address, which must not be connected to.*allow_private, which only a superuser/s,
 	'no address of the machine itself, unless allowed');
 
+# Over TLS: only with a certificate for the host, of a known authority, in time
+my $tls = PostgreSQL::Test::Utils::tempdir();
+sub openssl { system_or_bail('openssl', @_); return; }
+openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', 2, '-subj', '/CN=authority',
+	'-keyout', "$tls/ca.key", '-out', "$tls/ca.pem");
+append_to_file("$tls/ext", 'subjectAltName=DNS:localhost');
+openssl('req', '-newkey', 'rsa:2048', '-nodes', '-subj', '/CN=store', '-keyout', "$tls/store.key", '-out', "$tls/store.csr");
+openssl('x509', '-req', '-in', "$tls/store.csr", '-CA', "$tls/ca.pem", '-CAkey', "$tls/ca.key", '-CAcreateserial',
+	'-days', 1, '-extfile', "$tls/ext", '-out', "$tls/store.pem");
+my $secure = start_s3('versitygw', tls => [ "$tls/store.pem", "$tls/store.key" ], ca => "$tls/ca.pem");
+sql(s3_server_sql('secure', $secure, ca_file => "$tls/ca.pem", chunk_size => '5MB'));
+sql("CALL outflow.export('large', 'secure:large', part_size => '1GB')");
+ok(join("\n", sort split(/\n/, s3_client($secure, 'parts', 'large/'))) eq $lines{large}, 'an export over TLS');
+unlike(sql("SELECT step, ok, detail FROM outflow.check_destination('secure:x')"), qr/\|f\|/, 'all is well over TLS');
+sub tls_error
+{
+	my ($store, %options) = @_;
+
+	sql(s3_server_sql('untrusted', $store, retries => 0, %options));
+	my $text = error_of("CALL outflow.export('orders', 'untrusted:x')");
+	sql('DROP SERVER untrusted CASCADE');
+	return $text;
+}
+like(tls_error($secure), qr/There was no answer: .*certificate.*HINT:  Check the server's options endpoint and ca_file/s, 'an unknown authority');
+my $elsewhere = { %$secure, endpoint => $secure->{endpoint} =~ s/localhost/127.0.0.1/r };
+like(tls_error($elsewhere, ca_file => "$tls/ca.pem"), qr/There was no answer: SSL.*127\.0\.0\.1/s, 'a certificate of another host');
+
 # Rights
 sql("CREATE ROLE someone LOGIN; GRANT SELECT ON orders TO someone; GRANT USAGE ON SCHEMA outflow TO someone");
 like(error_of("SET ROLE someone; SELECT outflow.export_start('orders', 'lake:x')"),

@@ -31,11 +31,12 @@ sub tool
 	return "$ENV{OUTFLOW_S3}/bin/$_[0]";
 }
 
-# start_s3(KIND): a store with an empty bucket "lake"; its endpoint, key, secret
+# start_s3(KIND, tls => [CERTIFICATE, KEY]): a store with an empty bucket "lake";
+# its endpoint, key, secret
 sub start_s3
 {
-	my ($kind) = @_;
-	my $store = { kind => $kind, bucket => 'lake', dir => File::Temp::tempdir(CLEANUP => 1) };
+	my ($kind, %with) = @_;
+	my $store = { %with, kind => $kind, bucket => 'lake', dir => File::Temp::tempdir(CLEANUP => 1) };
 
 	$starters{$kind}->($store);
 	wait_for_port($store);
@@ -83,8 +84,10 @@ sub start_versitygw
 
 	mkdir "$store->{dir}/$_" foreach qw(data versions);
 	@$store{qw(endpoint key secret)} = ("http://127.0.0.1:$port", 'test', 'testsecret-CANARY');
+	$store->{endpoint} = "https://localhost:$port" if $store->{tls};
 	launch($store, { ROOT_ACCESS_KEY => $store->{key}, ROOT_SECRET_KEY => $store->{secret} },
-		tool('versitygw'), '--port', "127.0.0.1:$port", '--region', 'us-east-1', 'posix',
+		tool('versitygw'), '--port', "127.0.0.1:$port", '--region', 'us-east-1',
+		($store->{tls} ? ('--cert', $store->{tls}[0], '--key', $store->{tls}[1]) : ()), 'posix',
 		'--versioning-dir', "$store->{dir}/versions", "$store->{dir}/data");
 	return;
 }
@@ -195,7 +198,8 @@ sub s3_client
 		S3_ENDPOINT => $store->{direct} // $store->{endpoint},
 		S3_KEY => $store->{key} // 'x',
 		S3_SECRET => $store->{secret} // 'x',
-		S3_BUCKET => $store->{bucket});
+		S3_BUCKET => $store->{bucket},
+		$store->{tls} ? (AWS_CA_BUNDLE => $store->{ca}) : ());
 	IPC::Run::run([ tool('python'), dirname(__FILE__) . '/s3_client.py', @command ],
 		'>', \$out, '2>', \$err)
 	  or die "@command: $err";
