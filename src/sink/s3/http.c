@@ -353,6 +353,7 @@ set_limits(HttpRequest *request)
 	SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
 	SET(CURLOPT_LOW_SPEED_TIME,
 		(long) place->stall_timeout * Max(request->patience, 1));
+	SET(CURLOPT_TIMEOUT, (long) request->max_seconds);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, request);

@@ -60,7 +60,8 @@ typedef struct HttpRequest
 	const char		 *body;
 	size_t			  body_len;
 	int				  patience; /* times the place's stall_timeout; 0 is 1 */
-	bool			  streams;	/* the body of a 2xx goes to http_take() */
+	int				  max_seconds; /* for all of it; 0: no limit */
+	bool			  streams;	   /* the body of a 2xx goes to http_take() */
 
 	HttpOutcome outcome;
 	int			status;

@@ -254,6 +254,7 @@ s3_start(S3Request *request)
 	request->http.body = request->body;
 	request->http.body_len = request->body_len;
 	request->http.patience = request->patience;
+	request->http.max_seconds = request->max_seconds;
 	request->http.streams = request->streams;
 	http_start(&request->http);
 }

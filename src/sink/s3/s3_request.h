@@ -47,6 +47,7 @@ typedef struct S3Request
 	size_t		  body_len;
 	bool		  streams;
 	int			  patience;
+	int			  max_seconds; /* for all of it; 0: no limit */
 	/* the answer's body may name an error although the status is 200 */
 	bool hides_errors;
 

@@ -15,9 +15,10 @@
 #include "sink/stage.h"
 #include "utils/memutils.h"
 
-#define MAX_CHUNKS 10000
-#define IN_FLIGHT  2
-#define BUFFERS	   (IN_FLIGHT + 1)
+#define ABORT_SECONDS 5
+#define MAX_CHUNKS	  10000
+#define IN_FLIGHT	  2
+#define BUFFERS		  (IN_FLIGHT + 1)
 /* Whole objects are put together, or copied, before there is an answer. */
 #define PATIENCE 10
 
@@ -116,7 +117,8 @@ s3_upload_abort(S3Store *store, const char *key, const char *upload)
 	S3Request *request = s3_request_new(store, "DELETE", key);
 
 	s3_parameter(request, "uploadId", upload);
-	/* if this fails, there is sweep */
+	/* nobody can interrupt a clean-up; if this fails, there is sweep */
+	request->max_seconds = ABORT_SECONDS;
 	request->tries = store->config.retries;
 	(void) s3_run(request);
 	s3_end(request);
