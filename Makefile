@@ -153,6 +153,7 @@ OBJS = \
 	src/export/finish/manifest.o \
 	src/export/finish/verify.o \
 	src/export/arguments.o \
+	src/export/check_destination.o \
 	src/export/sql.o \
 	src/export/sql_job.o \
 	src/sink/sink.o \
@@ -173,7 +174,26 @@ OBJS = \
 	src/sink/file/file_owner.o \
 	src/sink/file/file.o \
 	src/sink/file/file_move.o \
-	src/sink/file/file_destination.o
+	src/sink/file/file_destination.o \
+	src/sink/server.o \
+	src/sink/s3/address.o \
+	src/sink/s3/sigv4.o \
+	src/sink/s3/s3_config.o \
+	src/sink/s3/curl_library.o \
+	src/sink/s3/http_address.o \
+	src/sink/s3/http.o \
+	src/sink/s3/s3_xml.o \
+	src/sink/s3/s3_store.o \
+	src/sink/s3/s3_request.o \
+	src/sink/s3/s3_object.o \
+	src/sink/s3/s3_download.o \
+	src/sink/s3/s3_upload.o \
+	src/sink/s3/s3_copy.o \
+	src/sink/s3/s3_place.o \
+	src/sink/s3/s3_probe.o \
+	src/sink/s3/s3_staged.o \
+	src/sink/s3/s3_destination.o \
+	src/sink/postgres/postgres_config.o
 
 # the program pg_outflow, along the way of a record: it is asked for, received,
 # delivered.  A target whose library is missing here says so when it is used.
@@ -234,7 +254,10 @@ PG_CFLAGS = -Werror=switch
 ifdef FAILPOINTS
 PG_CPPFLAGS += -DOUTFLOW_FAILPOINTS
 endif
-SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lsnappy -lxxhash -lcrypto
+# libcurl is loaded when an S3 destination is first used, and not linked
+NO_CURL = $(shell echo '\#include <curl/curl.h>' | $(CC) -E - >/dev/null 2>&1 || \
+	echo 'libcurl has no headers here (libcurl4-openssl-dev): S3 destinations will be refused')
+SHLIB_LINK = -ldl $(libpq) -lz -lzstd -llz4 -lsnappy -lxxhash -lcrypto
 
 # installcheck: against the running server that PGHOST and PGPORT name
 REGRESS = $(notdir $(basename $(sort $(wildcard $(home)/sql/*.sql))))
@@ -304,6 +327,11 @@ all install install-wal2json installdirs uninstall clean installcheck:
 	@echo "\"$(PG_CONFIG)\" names no server with development files;" \
 		"\"make deps\" installs Debian's" >&2; exit 1
 endif
+
+src/sink/s3/http.o: | say-without-curl
+say-without-curl:
+	@message="$(NO_CURL)"; [ -z "$$message" ] || echo "warning: $$message" >&2
+.PHONY: say-without-curl
 
 # Debian's PGXS does not track headers
 $(OBJS) $(CLIENT_OBJS): $(wildcard $(home)/src/*.h $(home)/src/*/*.h $(home)/src/*/*/*.h)

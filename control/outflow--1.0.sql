@@ -374,6 +374,39 @@ AS $$
 	ORDER BY s.slot_name;
 $$;
 
+-- foreign servers that destinations name: those of this extension's wrappers
+CREATE FUNCTION outflow_internal.preflight_servers()
+RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
+	fix pg_catalog.text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.format('server %I', s.srvname),
+		r.well_named AND r.usable AND r.mapped,
+		CASE WHEN NOT r.well_named THEN
+				'a destination names a server by what comes before its first colon, and file is no server'
+			WHEN NOT r.usable THEN pg_catalog.format('role %I may not use it', current_user)
+			WHEN NOT r.mapped THEN pg_catalog.format('role %I has no user mapping for it', current_user)
+			ELSE pg_catalog.format('a destination of wrapper %I', w.fdwname) END,
+		CASE WHEN NOT r.well_named THEN
+				pg_catalog.format('ALTER SERVER %I RENAME TO ...;', s.srvname)
+			WHEN NOT r.usable THEN
+				pg_catalog.format('GRANT USAGE ON FOREIGN SERVER %I TO %I;', s.srvname, current_user)
+			WHEN NOT r.mapped THEN
+				pg_catalog.format('CREATE USER MAPPING FOR %I SERVER %I OPTIONS (...);',
+					current_user, s.srvname) END
+	FROM pg_catalog.pg_foreign_server AS s
+	JOIN pg_catalog.pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw
+	CROSS JOIN LATERAL (SELECT
+		s.srvname <> 'file' AND pg_catalog.strpos(s.srvname::pg_catalog.text, ':') = 0 AS well_named,
+		pg_catalog.has_server_privilege(s.oid, 'USAGE') AS usable,
+		EXISTS (SELECT FROM pg_catalog.pg_user_mappings AS m
+			WHERE m.srvid = s.oid AND (m.umuser = 0 OR m.usename = current_user)) AS mapped) AS r
+	WHERE w.fdwvalidator IN (SELECT p.oid FROM pg_catalog.pg_proc AS p
+		WHERE p.pronamespace = 'outflow_internal'::pg_catalog.regnamespace)
+	ORDER BY s.srvname;
+$$;
+
 CREATE FUNCTION outflow.preflight()
 RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
 	fix pg_catalog.text)
@@ -383,6 +416,7 @@ AS $$
 BEGIN
 	RETURN QUERY SELECT * FROM outflow_internal.preflight_server();
 	RETURN QUERY SELECT * FROM outflow_internal.preflight_role();
+	RETURN QUERY SELECT * FROM outflow_internal.preflight_servers();
 	RETURN QUERY SELECT * FROM outflow_internal.preflight_tables();
 	RETURN QUERY SELECT * FROM outflow_internal.preflight_slots();
 END
@@ -1120,6 +1154,70 @@ RETURNS TABLE (part int, file pg_catalog.text, status pg_catalog.text,
 	detail pg_catalog.text)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_verify';
+
+-------------------------------------------------------------------------------
+-- Destinations that are foreign servers: a server says where, a user mapping
+-- holds the secrets.  Nothing is queried through them, so there are no handlers.
+
+CREATE FUNCTION outflow_internal.s3_validator(options pg_catalog.text[],
+	catalog pg_catalog.oid)
+RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'outflow_s3_validator';
+
+CREATE FUNCTION outflow_internal.postgres_validator(options pg_catalog.text[],
+	catalog pg_catalog.oid)
+RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'outflow_postgres_validator';
+
+-- the server calls them, whoever it is for
+REVOKE ALL ON FUNCTION outflow_internal.s3_validator(pg_catalog.text[], pg_catalog.oid),
+	outflow_internal.postgres_validator(pg_catalog.text[], pg_catalog.oid) FROM PUBLIC;
+
+CREATE FOREIGN DATA WRAPPER outflow_s3
+	NO HANDLER VALIDATOR outflow_internal.s3_validator;
+
+CREATE FOREIGN DATA WRAPPER outflow_postgres
+	NO HANDLER VALIDATOR outflow_internal.postgres_validator;
+
+-- one step of the following: what is well, null for nothing to try, or an error
+CREATE FUNCTION outflow_internal.preflight_destination(destination pg_catalog.text,
+	step pg_catalog.text, trial pg_catalog.text)
+RETURNS pg_catalog.text LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_preflight_destination';
+
+-- tries a destination with a small file, which is removed again
+CREATE FUNCTION outflow.check_destination(destination pg_catalog.text)
+RETURNS TABLE (step pg_catalog.text, ok boolean, detail pg_catalog.text,
+	fix pg_catalog.text)
+LANGUAGE plpgsql VOLATILE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	trial CONSTANT pg_catalog.text :=
+		'_outflow_check_' || pg_catalog.gen_random_uuid();
+	written boolean := false;
+	more pg_catalog.text;
+BEGIN
+	FOREACH step IN ARRAY ARRAY['reach', 'write', 'list', 'read', 'checksum', 'remove'] LOOP
+		CONTINUE WHEN step NOT IN ('reach', 'write') AND NOT written;
+		fix := NULL;
+		BEGIN
+			detail := outflow_internal.preflight_destination(destination, step, trial);
+			ok := true;
+			written := written OR step = 'write';
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS detail = MESSAGE_TEXT,
+				more = PG_EXCEPTION_DETAIL, fix = PG_EXCEPTION_HINT;
+			detail := pg_catalog.concat_ws('. ', detail, nullif(more, ''));
+			fix := nullif(fix, '');
+			ok := false;
+		END;
+		CONTINUE WHEN detail IS NULL;
+		RETURN NEXT;
+		EXIT WHEN step = 'reach' AND NOT ok;
+	END LOOP;
+END
+$$;
 
 -- The tables are nobody's, whatever rights the default privileges of whoever
 -- installs the extension have given away.

@@ -105,6 +105,15 @@
 	(pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK)
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define server_allows_usage(server, role)                                     \
+	(object_aclcheck(ForeignServerRelationId, server, role, ACL_USAGE) ==     \
+	 ACLCHECK_OK)
+#else
+#define server_allows_usage(server, role)                                     \
+	(pg_foreign_server_aclcheck(server, role, ACL_USAGE) == ACLCHECK_OK)
+#endif
+
 /* 15.4: a DROP DATABASE that was interrupted leaves one nobody can use */
 #define database_is_invalid(form) ((form)->datconnlimit == -2)
 

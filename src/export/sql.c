@@ -73,6 +73,7 @@ check_destination(Job *job)
 {
 	Destination *root;
 
+	destination_check_rights(job->destination);
 	job->location = destination_locate(job);
 	destination_check_free(job, false);
 	/* the job makes it, with its owner's rights and settings */

@@ -72,6 +72,7 @@ requeue(int64 id)
 	Job *job = job_load_own(id, false);
 
 	rights_check_server();
+	destination_check_rights(job->destination);
 	rights_check_owner(job->owner);
 	launch_check_room();
 	if (job->state == JOB_DONE)

@@ -104,6 +104,7 @@ outflow_prune(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("argument \"keep\" must be at least 1")));
 	destination_check_kind(prefix);
+	destination_check_rights(prefix);
 	InitMaterializedSRF(fcinfo, 0);
 	jobs = job_list_finished(prefix);
 	foreach (cell, jobs)

@@ -27,12 +27,6 @@ rights_check_server(void)
 {
 	job_refuse_standby();
 	settings_check_limits();
-	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to export to files of the server"),
-				 errhint("Only roles with privileges of the "
-						 "\"pg_write_server_files\" role may do this.")));
 }
 
 static void

@@ -118,7 +118,9 @@ fetch_file(const FinishedPart *candidate, Destination *root, const char *file)
 	from = part_open_location(candidate);
 	if (from == NULL)
 		return false;
-	found = root->driver->carry(root, file, from, candidate->file);
+	/* from one kind of place to another it would pass through here anyway */
+	found = from->driver == root->driver &&
+			root->driver->carry(root, file, from, candidate->file);
 	from->driver->close(from);
 	return found;
 }

@@ -172,6 +172,7 @@ coordinator_prepare(void *arg)
 	StartTransactionCommand();
 	/* the owner's rights, which may have been others at the submission */
 	rights_check_server();
+	destination_check_rights(job->destination);
 	old = begin_attempt(coordinator);
 	job_derive(job);
 	coordinator->root = destination_open(job, DESTINATION_CREATE);
@@ -243,6 +244,7 @@ publish(void *arg)
 	/* from now on finished files of ours may stand at the destination */
 	StartTransactionCommand();
 	rights_check_running(coordinator->job->owner);
+	destination_check_rights(coordinator->job->destination);
 	job_lock_tables();
 	job_set_publishing(coordinator->id, true);
 	CommitTransactionCommand();
@@ -253,6 +255,7 @@ publish(void *arg)
 	job_derive(job);
 	/* the locks may have been waited for */
 	rights_check_running(job->owner);
+	destination_check_rights(job->destination);
 	coordinator->root->driver->check_place(coordinator->root);
 	/* an earlier attempt may have removed it already */
 	if (!coordinator->root->driver->is_claimed(coordinator->root))

@@ -6,6 +6,7 @@
 
 #include "utils/memutils.h"
 
+#include "export/export_destination.h"
 #include "export/job/job.h"
 #include "export/job/part_table.h"
 #include "export/part/part.h"
@@ -22,6 +23,7 @@ keep_or_export(const PartContext *context, const PlannedPart *part,
 	bool			kept = false;
 
 	rights_check_running(context->job->owner);
+	destination_check_rights(context->job->destination);
 	if (candidate && candidate->file)
 	{
 		trouble = carry_keep(context, part, candidate);

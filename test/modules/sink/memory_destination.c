@@ -198,6 +198,17 @@ memory_open(const char *place, const char *limit, DestinationMode mode,
 }
 
 static void
+memory_check_rights(void)
+{
+}
+
+static char *
+memory_probe(Destination *to, const char *key)
+{
+	return NULL;
+}
+
+static void
 memory_nothing(Destination *to)
 {
 }
@@ -514,12 +525,15 @@ memory_remove(Destination *to, const char *key)
 
 const DestinationDriver memory_driver = {
 	.scheme = "memory://",
+	.location = "",
 	.parse = memory_parse,
+	.check_rights = memory_check_rights,
 	.locate = memory_locate,
 	.open = memory_open,
 	.check_writable = memory_nothing,
 	.check_place = memory_nothing,
 	.check_free = memory_check_free,
+	.probe = memory_probe,
 	.close = memory_release,
 	.claim = memory_claim,
 	.is_claimed = memory_is_claimed,
