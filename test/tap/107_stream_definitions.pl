@@ -6,6 +6,7 @@ use warnings;
 
 use JSON::PP;
 use OutflowTest;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_outflow_node(
@@ -16,12 +17,23 @@ max_prepared_transactions = 10
 autovacuum = off
 EOC
 
-# mismatches(TABLE, OPTION => VALUE...): changes whose columns are not those of
-# the table's last schema record
+sub stream
+{
+	my ($slot, %options) = @_;
+	my $list = join('', map { ", '$_', '$options{$_}'" } sort keys %options);
+
+	return split(
+		/\n/,
+		$node->safe_psql('postgres',
+			"SELECT data FROM pg_logical_slot_peek_changes('$slot', NULL, NULL$list)"
+		));
+}
+
+# mismatches(TABLE, LINE...): changes whose columns are not those of the table's
+# last schema record
 sub mismatches
 {
-	my ($table, %options) = @_;
-	my $list = join('', map { ", '$_', '$options{$_}'" } sort keys %options);
+	my ($table, @lines) = @_;
 	my (%columns, %pieces, @mismatches);
 	my $apply = sub {
 		my ($record) = @_;
@@ -39,10 +51,7 @@ sub mismatches
 	};
 	my $changes = 0;
 
-	foreach (
-		split /\n/,
-		$node->safe_psql('postgres',
-			"SELECT data FROM pg_logical_slot_peek_changes('$table', NULL, NULL$list)"))
+	foreach (@lines)
 	{
 		my $record = decode_json($_);
 		my $xid = $record->{xid};
@@ -88,7 +97,10 @@ sub holds
 	{
 		foreach my $two_phase (qw(off on))
 		{
-			is(mismatches($table, streaming => $streaming, two_phase => $two_phase),
+			my @lines =
+			  stream($table, streaming => $streaming, two_phase => $two_phase);
+
+			is(mismatches($table, @lines),
 				'', "$name (streaming $streaming, two_phase $two_phase)");
 		}
 	}
@@ -147,6 +159,37 @@ PREPARE TRANSACTION 'q';
 ROLLBACK PREPARED 'q';
 INSERT INTO prepared VALUES (5000, 'z');
 EOS
+
+# ---- a savepoint that is undone after its definition went out
+$node->safe_psql('postgres', 'CREATE TABLE live (a int PRIMARY KEY, b text)');
+create_slot($node, 'live');
+
+my $file = "${PostgreSQL::Test::Utils::tmp_check}/live";
+my $client = IPC::Run::start(
+	[
+		'pg_recvlogical', '--dbname', $node->connstr('postgres'),
+		'--slot', 'live', '--start', '--no-loop', '--file', $file,
+		'--fsync-interval', '0', '--option', 'streaming=on'
+	]);
+my $session = $node->background_psql('postgres', on_error_stop => 1);
+
+$session->query_safe('INSERT INTO live VALUES (1); BEGIN; SAVEPOINT s;');
+$session->query_safe(
+	'ALTER TABLE live ADD c int; INSERT INTO live SELECT i FROM generate_series(2, 3000) i');
+wait_for_line($file, qr/"op":"schema".*"name":"c"/);
+$session->query_safe('ROLLBACK TO s; INSERT INTO live SELECT i FROM generate_series(2, 3000) i');
+wait_for_line($file, qr/"op":"stream_abort"/);
+$session->query_safe('SAVEPOINT s; ALTER TABLE live ADD d int; '
+	  . 'INSERT INTO live SELECT i FROM generate_series(3001, 6000) i');
+wait_for_line($file, qr/"op":"schema".*"name":"d"/);
+$session->query_safe('ROLLBACK');
+$session->query_safe('INSERT INTO live VALUES (9999)');
+$session->quit;
+wait_for_line($file, qr/"a":9999/);
+$client->signal('TERM');
+$client->finish;
+is(mismatches('live', split(/\n/, slurp_file($file))),
+	'', 'definitions that went out and were undone');
 
 $node->stop;
 done_testing();
