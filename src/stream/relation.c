@@ -38,12 +38,20 @@ last_definition(StreamSession *session, Oid relid, StreamRelation *as)
 	return &seen->hash;
 }
 
+typedef struct Definition
+{
+	const RowShape	 *shape;
+	ChangeTransaction txn;
+} Definition;
+
 static void
 write_definition(StreamSession *session, StringInfo out, RecordForm form,
-				 const void *shape)
+				 const void *what)
 {
-	session->format->schema(out, &session->format_options, &session->txn,
-							shape, form);
+	const Definition *definition = what;
+
+	session->format->schema(out, &session->format_options, &definition->txn,
+							definition->shape, form);
 }
 
 static void
@@ -59,6 +67,39 @@ report_definition(StreamSession *session, const StreamRelation *rel,
 }
 
 /*
+ * Hashes compare what records say of the table alone, so the one that is
+ * hashed doesn't name a transaction in progress.
+ */
+static void
+announce(StreamSession *session, StreamRelation *rel)
+{
+	StringInfo out = &session->batch.data;
+	int64	   limit = record_limit(&session->options);
+	uint64	  *last = last_definition(session, rel->as->relid, rel->as);
+	Definition definition = {rel->shape, session->txn};
+	RecordForm form;
+	uint64	   hash;
+
+	definition.txn.in_progress = false;
+	form = record_write(session, limit, write_definition, &definition);
+	hash =
+		hash_bytes_extended((unsigned char *) out->data + session->batch.start,
+							out->len - session->batch.start, 0);
+	if (hash == *last)
+		out->len = session->batch.start; /* nothing new */
+	else
+	{
+		if (session->streamed)
+			form = record_write(session, limit, write_definition,
+								&(Definition){rel->shape, session->txn});
+		if (form != RECORD_WHOLE)
+			report_definition(session, rel, form);
+	}
+	writer_end(session);
+	*last = hash;
+}
+
+/*
  * A definition is written again when its record would read differently, which
  * is found out once per rebuild, and once per transaction in progress.
  */
@@ -67,29 +108,35 @@ relation_announce(StreamSession *session, StreamRelation *rel)
 {
 	TransactionId streamed =
 		session->streamed ? session->txn.xid : InvalidTransactionId;
-	StringInfo out = &session->batch.data;
-	RecordForm form;
-	int		   start;
-	uint64	   hash;
-	uint64	  *last;
 
 	if (likely(!rel->schema_due && rel->schema_in == streamed))
 		return;
 	if (session->options.include_schemas)
-	{
-		last = last_definition(session, rel->as->relid, rel->as);
-		form = record_write(session, record_limit(&session->options),
-							write_definition, rel->shape);
-		start = session->batch.start;
-		hash = hash_bytes_extended((unsigned char *) out->data + start,
-								   out->len - start, 0);
-		if (hash == *last)
-			out->len = start; /* nothing new */
-		else if (form != RECORD_WHOLE)
-			report_definition(session, rel, form);
-		writer_end(session);
-		*last = hash;
-	}
+		announce(session, rel);
 	rel->schema_due = false;
 	rel->schema_in = streamed;
+}
+
+/*
+ * A consumer may go on with the definitions of a transaction that was in
+ * progress, or drop them.  Where they are not what it has from elsewhere, the
+ * next change brings the one that holds.
+ */
+void
+relation_end_streamed(StreamSession				*session,
+					  const StreamedTransaction *streamed)
+{
+	HASH_SEQ_STATUS		scan;
+	StreamedDefinition *seen;
+
+	hash_seq_init(&scan, streamed->schemas);
+	while ((seen = hash_seq_search(&scan)))
+	{
+		StreamRelation *rel = relation_entry(session, seen->relid);
+
+		if (rel->schema_hash == 0 || rel->schema_hash == seen->hash)
+			continue;
+		rel->schema_hash = 0;
+		session->generation++; /* those that appear under its name, too */
+	}
 }

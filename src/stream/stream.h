@@ -216,6 +216,10 @@ extern StreamRelation *relation_find(StreamSession *session, Relation rel);
 /* Writes the schema record that is due before a change, if any. */
 extern void relation_announce(StreamSession *session, StreamRelation *rel);
 
+/* What the consumer has of a transaction in progress holds from here on. */
+extern void relation_end_streamed(StreamSession				*session,
+								  const StreamedTransaction *streamed);
+
 /* ---- relation_build.c */
 
 extern void relation_build(StreamSession *session, StreamRelation *rel,

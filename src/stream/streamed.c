@@ -137,6 +137,7 @@ end_streamed(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		transaction_write(session, event, &t, InvalidTransactionId);
 		writer_flush(session);
 	}
+	relation_end_streamed(session, streamed);
 	forget(txn);
 }
 
