@@ -81,6 +81,8 @@ INSERT INTO wanted VALUES
 		' workers integer DEFAULT 2, base bigint DEFAULT NULL::bigint,'
 		' slot name DEFAULT NULL::name,'
 		' options jsonb DEFAULT ''{}''::jsonb', 'bigint'),
+	('check_destination', 'destination text',
+		'TABLE(step text, ok boolean, detail text, fix text)'),
 	('forget', 'job bigint', 'void'),
 	('heartbeat', '', 'pg_lsn'),
 	('preflight', '', 'TABLE(item text, ok boolean, detail text, fix text)'),
