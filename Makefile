@@ -29,6 +29,7 @@ OBJS = \
 	src/encode/value/output.o \
 	src/encode/value/encoding.o \
 	src/encode/value/json.o \
+	src/encode/value/json_document.o \
 	src/encode/value/json_string.o \
 	src/encode/value/jsonb.o \
 	src/encode/value/json_part.o \
@@ -36,6 +37,7 @@ OBJS = \
 	src/encode/value/text_value.o \
 	src/encode/format.o \
 	src/encode/format_check.o \
+	src/encode/row_counter.o \
 	src/encode/copy/csv.o \
 	src/encode/copy/copy_text.o \
 	src/encode/copy/copy_binary.o \
@@ -44,16 +46,20 @@ OBJS = \
 	src/encode/parquet/parquet_option.o \
 	src/encode/parquet/parquet_form.o \
 	src/encode/parquet/parquet_node.o \
+	src/encode/parquet/parquet_primitive.o \
 	src/encode/parquet/parquet_schema.o \
 	src/encode/parquet/parquet_lossy.o \
 	src/encode/parquet/parquet_value.o \
 	src/encode/parquet/parquet_number.o \
 	src/encode/parquet/parquet_decimal.o \
 	src/encode/parquet/parquet_column.o \
+	src/encode/parquet/parquet_counter.o \
 	src/encode/parquet/parquet_dictionary.o \
 	src/encode/parquet/parquet_bound.o \
+	src/encode/parquet/parquet_byte_bound.o \
 	src/encode/parquet/parquet_page.o \
 	src/encode/parquet/parquet_codec.o \
+	src/encode/parquet/parquet_index.o \
 	src/encode/parquet/parquet_footer.o \
 	src/encode/parquet/parquet_read.o \
 	src/encode/parquet/parquet_thrift.o \
@@ -97,6 +103,7 @@ OBJS = \
 	src/stream/writer.o \
 	src/export/proof/stamp.o \
 	src/export/proof/signature.o \
+	src/export/proof/signature_type.o \
 	src/export/proof/digest.o \
 	src/export/proof/validity.o \
 	src/export/part/part_check.o \
@@ -137,16 +144,18 @@ OBJS = \
 	src/export/run/queue.o \
 	src/export/run/launcher.o \
 	src/export/run/waiter.o \
+	src/export/run/tell.o \
 	src/export/run/inline.o \
 	src/export/finish/own_file.o \
 	src/export/finish/prune.o \
 	src/export/finish/publish.o \
+	src/export/finish/restore.o \
 	src/export/finish/manifest.o \
-	src/export/finish/row_counter.o \
-	src/export/finish/tail_counter.o \
 	src/export/finish/verify.o \
 	src/export/arguments.o \
+	src/export/check_destination.o \
 	src/export/sql.o \
+	src/export/sql_job.o \
 	src/sink/sink.o \
 	src/sink/compress/compress.o \
 	src/sink/compress/gzip.o \
@@ -160,11 +169,31 @@ OBJS = \
 	src/sink/file/file_fd.o \
 	src/sink/file/file_guard.o \
 	src/sink/file/file_root.o \
+	src/sink/file/file_path.o \
 	src/sink/file/file_temp.o \
 	src/sink/file/file_owner.o \
 	src/sink/file/file.o \
 	src/sink/file/file_move.o \
-	src/sink/file/file_destination.o
+	src/sink/file/file_destination.o \
+	src/sink/server.o \
+	src/sink/s3/address.o \
+	src/sink/s3/sigv4.o \
+	src/sink/s3/s3_config.o \
+	src/sink/s3/curl_library.o \
+	src/sink/s3/http_address.o \
+	src/sink/s3/http.o \
+	src/sink/s3/s3_xml.o \
+	src/sink/s3/s3_store.o \
+	src/sink/s3/s3_request.o \
+	src/sink/s3/s3_object.o \
+	src/sink/s3/s3_download.o \
+	src/sink/s3/s3_upload.o \
+	src/sink/s3/s3_copy.o \
+	src/sink/s3/s3_place.o \
+	src/sink/s3/s3_probe.o \
+	src/sink/s3/s3_staged.o \
+	src/sink/s3/s3_destination.o \
+	src/sink/postgres/postgres_config.o
 
 # the program pg_outflow, along the way of a record: it is asked for, received,
 # delivered.  A target whose library is missing here says so when it is used.
@@ -194,6 +223,8 @@ CLIENT_OBJS = \
 	src/client/targets/http_signature.o \
 	src/client/targets/deliver_http.o \
 	src/client/targets/kafka_record.o \
+	src/client/targets/kafka_exactly.o \
+	src/client/targets/kafka_producer.o \
 	src/client/targets/deliver_kafka.o \
 	src/client/target_table.o \
 	src/client/delivery.o \
@@ -223,10 +254,12 @@ PG_CFLAGS = -Werror=switch
 ifdef FAILPOINTS
 PG_CPPFLAGS += -DOUTFLOW_FAILPOINTS
 endif
-SHLIB_LINK = $(libpq) -lz -lzstd -llz4 -lsnappy -lxxhash -lcrypto
+# libcurl is loaded when an S3 destination is first used, and not linked
+NO_CURL = $(shell echo '\#include <curl/curl.h>' | $(CC) -E - >/dev/null 2>&1 || \
+	echo 'libcurl has no headers here (libcurl4-openssl-dev): S3 destinations will be refused')
+SHLIB_LINK = -ldl $(libpq) -lz -lzstd -llz4 -lsnappy -lxxhash -lcrypto
 
-# installcheck: against the running server that PGHOST and PGPORT name, which
-# needs the settings that "make test" gives its own servers
+# installcheck: against the running server that PGHOST and PGPORT name
 REGRESS = $(notdir $(basename $(sort $(wildcard $(home)/sql/*.sql))))
 REGRESS_OPTS = --inputdir=$(srcdir) --load-extension=outflow
 ISOLATION = $(notdir $(basename $(sort \
@@ -262,6 +295,12 @@ uninstall-client:
 WAL2JSON_NAME = $(DESTDIR)$(pkglibdir)/outflow_wal2json$(DLSUFFIX)
 WAL2JSON_ITSELF = $(DESTDIR)$(pkglibdir)/wal2json$(DLSUFFIX)
 
+installcheck: export PGOPTIONS += -c outflow_test.dir=$(CURDIR)/output_iso/results
+installcheck: installcheck-needs
+installcheck-needs:
+	@$(home)/test/installcheck-needs '$(bindir)/psql' '$(CURDIR)/results' \
+		'$(CURDIR)/output_iso/results'
+
 install: install-name
 uninstall: uninstall-names
 install-name: installdirs
@@ -288,6 +327,11 @@ all install install-wal2json installdirs uninstall clean installcheck:
 	@echo "\"$(PG_CONFIG)\" names no server with development files;" \
 		"\"make deps\" installs Debian's" >&2; exit 1
 endif
+
+src/sink/s3/http.o: | say-without-curl
+say-without-curl:
+	@message="$(NO_CURL)"; [ -z "$$message" ] || echo "warning: $$message" >&2
+.PHONY: say-without-curl
 
 # Debian's PGXS does not track headers
 $(OBJS) $(CLIENT_OBJS): $(wildcard $(home)/src/*.h $(home)/src/*/*.h $(home)/src/*/*/*.h)
@@ -379,7 +423,7 @@ test-matrix:
 
 # measurements print a table; they are no tests and nothing depends on them
 BENCHES = $(patsubst test/bench/%,bench-%,$(wildcard $(addprefix \
-	test/bench/,stream stream_scale export sink client)))
+	test/bench/,stream stream_scale export public sink client)))
 $(BENCHES):
 	@$(READY)
 	@test/bench/$(@:bench-%=%)
@@ -402,6 +446,11 @@ deb:
 		pg_buildext updatecontrol && dpkg-buildpackage -us -uc -b
 	@cd tmp_build/deb && rm -r outflow && \
 		lintian --fail-on error --suppress-tags initial-upload-closes-no-bugs *.deb
+
+# DESTDIR, uninstall, pg_buildext, and the package in a fresh Debian
+test-deb:
+	@$(READY)
+	@test/package
 
 # The tree as a tar file: what git has, where there is git
 TREE = { git ls-files -z 2>/dev/null || \
@@ -438,10 +487,11 @@ help:
 	@echo "check-clang     build with clang, warnings as errors"
 	@echo "test-fuzz       encoders and option parser under libFuzzer; TESTS=, FUZZ_SECONDS="
 	@echo "bench bench-X   measure, beside the peers: X is one of test/bench"
+	@echo "test-deb        what packagers rely on, and the package in a fresh Debian"
 	@echo "deb dist        Debian packages into tmp_build/deb; the tree as a tar file"
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
-.PHONY: install-client uninstall-client install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
+.PHONY: installcheck-needs install-client uninstall-client install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
 	test-fault test-modules test-valgrind test-sanitize test-matrix test-fuzz \
-	coverage check-clang bench $(BENCHES) deb dist check-style indent help
+	coverage check-clang bench $(BENCHES) deb test-deb dist check-style indent help

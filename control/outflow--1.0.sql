@@ -374,6 +374,39 @@ AS $$
 	ORDER BY s.slot_name;
 $$;
 
+-- foreign servers that destinations name: those of this extension's wrappers
+CREATE FUNCTION outflow_internal.preflight_servers()
+RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
+	fix pg_catalog.text)
+LANGUAGE sql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.format('server %I', s.srvname),
+		r.well_named AND r.usable AND r.mapped,
+		CASE WHEN NOT r.well_named THEN
+				'a destination names a server by what comes before its first colon, and file is no server'
+			WHEN NOT r.usable THEN pg_catalog.format('role %I may not use it', current_user)
+			WHEN NOT r.mapped THEN pg_catalog.format('role %I has no user mapping for it', current_user)
+			ELSE pg_catalog.format('a destination of wrapper %I', w.fdwname) END,
+		CASE WHEN NOT r.well_named THEN
+				pg_catalog.format('ALTER SERVER %I RENAME TO ...;', s.srvname)
+			WHEN NOT r.usable THEN
+				pg_catalog.format('GRANT USAGE ON FOREIGN SERVER %I TO %I;', s.srvname, current_user)
+			WHEN NOT r.mapped THEN
+				pg_catalog.format('CREATE USER MAPPING FOR %I SERVER %I OPTIONS (...);',
+					current_user, s.srvname) END
+	FROM pg_catalog.pg_foreign_server AS s
+	JOIN pg_catalog.pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw
+	CROSS JOIN LATERAL (SELECT
+		s.srvname <> 'file' AND pg_catalog.strpos(s.srvname::pg_catalog.text, ':') = 0 AS well_named,
+		pg_catalog.has_server_privilege(s.oid, 'USAGE') AS usable,
+		EXISTS (SELECT FROM pg_catalog.pg_user_mappings AS m
+			WHERE m.srvid = s.oid AND (m.umuser = 0 OR m.usename = current_user)) AS mapped) AS r
+	WHERE w.fdwvalidator IN (SELECT p.oid FROM pg_catalog.pg_proc AS p
+		WHERE p.pronamespace = 'outflow_internal'::pg_catalog.regnamespace)
+	ORDER BY s.srvname;
+$$;
+
 CREATE FUNCTION outflow.preflight()
 RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
 	fix pg_catalog.text)
@@ -383,6 +416,7 @@ AS $$
 BEGIN
 	RETURN QUERY SELECT * FROM outflow_internal.preflight_server();
 	RETURN QUERY SELECT * FROM outflow_internal.preflight_role();
+	RETURN QUERY SELECT * FROM outflow_internal.preflight_servers();
 	RETURN QUERY SELECT * FROM outflow_internal.preflight_tables();
 	RETURN QUERY SELECT * FROM outflow_internal.preflight_slots();
 END
@@ -917,6 +951,198 @@ CREATE FUNCTION outflow.forget(job bigint) RETURNS pg_catalog.void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_forget';
 
+-- Restoring.  First what the library tells: for each table of a finished job its
+-- manifest, and where the files are that it names.
+CREATE FUNCTION outflow_internal.restore_manifests(job bigint)
+RETURNS TABLE (relation pg_catalog.oid, directory pg_catalog.text,
+	manifest pg_catalog.jsonb)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_restore_manifests';
+
+-- The columns of an exported table: as they were, and where the table is still
+-- there also what it generates, which COPY leaves out.
+CREATE FUNCTION outflow_internal.restore_columns(relation pg_catalog.oid,
+	definition pg_catalog.jsonb)
+RETURNS TABLE (label pg_catalog.text, declaration pg_catalog.text,
+	is_loaded boolean, is_counted boolean)
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH exported AS (
+		SELECT c.value->>'name' AS label, c.value->>'type' AS type,
+			NOT (c.value->>'nullable')::boolean AS not_null,
+			c.ordinality AS place
+		FROM pg_catalog.jsonb_array_elements(definition) WITH ORDINALITY AS c
+	), live AS (
+		SELECT a.attname::pg_catalog.text AS label, a.attnum, a.attidentity,
+			a.attgenerated,
+			pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
+			pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression,
+			pg_catalog.pg_get_serial_sequence(
+				a.attrelid::pg_catalog.regclass::pg_catalog.text,
+				a.attname::pg_catalog.text) IS NOT NULL AS counted
+		FROM pg_catalog.pg_attribute AS a
+		JOIN pg_catalog.pg_class AS t ON t.oid = a.attrelid
+		LEFT JOIN pg_catalog.pg_attrdef AS d
+			ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
+	), found AS (
+		SELECT e.label, e.type, e.not_null, l.attidentity, l.attgenerated,
+			l.expression, coalesce(l.counted, false) AS counted, e.place
+		FROM exported AS e LEFT JOIN live AS l USING (label)
+	UNION ALL
+		SELECT l.label, l.type, false, l.attidentity, l.attgenerated,
+			l.expression, false, 0.5 + (SELECT pg_catalog.count(*)
+				FROM exported AS e JOIN live AS o USING (label)
+				WHERE o.attnum < l.attnum)
+		FROM live AS l
+		WHERE l.attgenerated = 's'
+		AND l.label NOT IN (SELECT e.label FROM exported AS e)
+		AND NOT EXISTS (SELECT FROM live AS o WHERE o.attgenerated = ''
+			AND o.label NOT IN (SELECT e.label FROM exported AS e))
+	)
+	SELECT f.label, pg_catalog.concat_ws(' ', pg_catalog.quote_ident(f.label),
+			f.type, CASE WHEN f.not_null THEN 'NOT NULL' END,
+			CASE WHEN f.attgenerated = 's' THEN pg_catalog.format(
+					'GENERATED ALWAYS AS (%s) STORED', f.expression)
+				WHEN f.attidentity = 'a' THEN 'GENERATED ALWAYS AS IDENTITY'
+				WHEN f.counted THEN 'GENERATED BY DEFAULT AS IDENTITY' END),
+		f.attgenerated IS DISTINCT FROM 's', f.counted
+	FROM found AS f ORDER BY f.place
+$$;
+
+-- what COPY reads a file of a manifest from, and how
+CREATE FUNCTION outflow_internal.restore_copy_from(directory pg_catalog.text,
+	file pg_catalog.text, manifest pg_catalog.jsonb)
+RETURNS pg_catalog.text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.concat(CASE WHEN f.tool IS NULL
+			THEN pg_catalog.quote_literal(f.path)
+			-- for the shell, and that for SQL
+			ELSE pg_catalog.format('PROGRAM %L', pg_catalog.format('%s ''%s''',
+				f.tool, pg_catalog.replace(f.path, '''', '''\'''''))) END,
+		' WITH (', pg_catalog.concat_ws(', ',
+			-- a line is one value: no JSON has these characters
+			CASE manifest->>'format' WHEN 'jsonl'
+				THEN 'FORMAT csv, DELIMITER E''\002'', QUOTE E''\001'''
+				ELSE 'FORMAT ' || (manifest->>'format') END,
+			CASE WHEN (f.options->>'header')::boolean THEN 'HEADER' END,
+			'DELIMITER ' || pg_catalog.quote_literal(f.options->>'delimiter'),
+			'NULL ' || pg_catalog.quote_literal(f.options->>'null'),
+			'QUOTE ' || pg_catalog.quote_literal(f.options->>'quote'),
+			'ESCAPE ' || pg_catalog.quote_literal(f.options->>'escape'),
+			CASE WHEN manifest->>'format' <> 'binary' THEN
+				pg_catalog.format('ENCODING %L', manifest->>'encoding') END),
+		')')
+	FROM (SELECT manifest->'options' AS options,
+		CASE WHEN pg_catalog.starts_with(file, '/') THEN file
+			ELSE directory || file END AS path,
+		CASE pg_catalog.split_part(manifest->>'compression', ':', 1)
+			WHEN 'gzip' THEN 'gzip -dc' WHEN 'zstd' THEN 'zstd -dcq'
+			WHEN 'lz4' THEN 'lz4 -dcq' END AS tool) AS f
+$$;
+
+-- the SQL that makes one table, without its rows; a key whose columns were all
+-- exported comes along
+CREATE FUNCTION outflow_internal.restore_create_table(relation pg_catalog.oid,
+	manifest pg_catalog.jsonb)
+RETURNS pg_catalog.text
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.format(E'\nCREATE SCHEMA IF NOT EXISTS %I;\n'
+			'CREATE TABLE IF NOT EXISTS %s (%s);\n', (pg_catalog.parse_ident(manifest->>'source'))[1],
+		manifest->>'source', pg_catalog.concat_ws(', ', (
+			SELECT pg_catalog.string_agg(c.declaration, ', ')
+			FROM outflow_internal.restore_columns(relation, manifest->'columns') AS c), (
+			SELECT pg_catalog.pg_get_constraintdef(k.oid)
+			FROM pg_catalog.pg_constraint AS k
+			WHERE k.conrelid = relation AND k.contype = 'p'
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
+				WHERE a.attrelid = relation AND a.attnum = ANY (k.conkey)
+				AND NOT manifest->'columns' @> pg_catalog.jsonb_build_array(
+					pg_catalog.jsonb_build_object('name', a.attname))))))
+$$;
+
+-- the same for its rows and sequences
+CREATE FUNCTION outflow_internal.restore_load_table(relation pg_catalog.oid,
+	directory pg_catalog.text, manifest pg_catalog.jsonb)
+RETURNS pg_catalog.text
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH loaded AS (
+		SELECT pg_catalog.string_agg(pg_catalog.quote_ident(c.label), ', ')
+			AS columns
+		FROM outflow_internal.restore_columns(relation, manifest->'columns') AS c
+		WHERE c.is_loaded
+	)
+	SELECT pg_catalog.concat((
+		SELECT pg_catalog.string_agg(pg_catalog.format(
+			CASE manifest->>'format' WHEN 'jsonl' THEN
+				E'COPY pg_temp.outflow_line FROM %3$s;\n'
+				'INSERT INTO %1$s (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s'
+				' FROM pg_temp.outflow_line,'
+				' json_populate_record(NULL::%1$s, line::json);\n'
+				'TRUNCATE pg_temp.outflow_line;\n'
+			ELSE E'COPY %1$s (%2$s) FROM %3$s;\n' END,
+			manifest->>'source', l.columns, outflow_internal.restore_copy_from(directory,
+				p.value->>'file', manifest)), '' ORDER BY p.ordinality)
+		FROM loaded AS l, pg_catalog.jsonb_array_elements(manifest->'parts')
+			WITH ORDINALITY AS p), (
+		SELECT pg_catalog.string_agg(pg_catalog.format(
+			E'SELECT setval(pg_get_serial_sequence(%1$L, %2$L), max(%2$I))'
+			' FROM %1$s HAVING max(%2$I) IS NOT NULL;\n',
+			manifest->>'source', c.label), '')
+		FROM outflow_internal.restore_columns(relation, manifest->'columns') AS c
+		WHERE c.is_counted))
+$$;
+
+-- The SQL that makes the tables of a finished job, loads all their parts and
+-- sets their sequences.
+CREATE FUNCTION outflow.restore_script(job bigint) RETURNS pg_catalog.text
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	exported record;
+	script pg_catalog.text;
+BEGIN
+	FOR exported IN SELECT * FROM outflow_internal.restore_manifests(restore_script.job)
+	LOOP
+		IF exported.manifest->>'format' = 'parquet' THEN
+			RAISE feature_not_supported USING
+				MESSAGE = 'COPY cannot load format "parquet"',
+				HINT = 'DuckDB can, with its extension for PostgreSQL.';
+		ELSIF exported.manifest ? 'encrypt_to' THEN
+			RAISE feature_not_supported USING
+				MESSAGE = pg_catalog.format('export job %s is encrypted',
+					restore_script.job),
+				HINT = 'Only "age -d" with a secret key opens its files, and'
+					' the server must never see that.';
+		END IF;
+		script := coalesce(script, pg_catalog.concat(
+			pg_catalog.format(E'-- export job %s\nBEGIN;\n'
+				'SET LOCAL search_path = pg_catalog, pg_temp;\n',
+				restore_script.job),
+			(SELECT pg_catalog.string_agg(pg_catalog.format(
+					E'SET LOCAL %I = %L;\n', s.key, s.value), ''
+					ORDER BY s.key)
+				FROM pg_catalog.jsonb_each_text(
+					exported.manifest->'settings') AS s),
+			CASE exported.manifest->>'format' WHEN 'jsonl' THEN
+				E'CREATE TEMPORARY TABLE outflow_line (line text)'
+				' ON COMMIT DROP;\n' END))
+			|| outflow_internal.restore_create_table(exported.relation, exported.manifest)
+			|| outflow_internal.restore_load_table(exported.relation, exported.directory,
+				exported.manifest);
+	END LOOP;
+	RETURN script || E'\nCOMMIT;';
+END
+$$;
+
 -- removes the caller's finished exports but the newest, and returns which
 CREATE FUNCTION outflow.prune(prefix pg_catalog.text, keep int)
 RETURNS TABLE (job bigint, destination pg_catalog.text)
@@ -928,6 +1154,70 @@ RETURNS TABLE (part int, file pg_catalog.text, status pg_catalog.text,
 	detail pg_catalog.text)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_verify';
+
+-------------------------------------------------------------------------------
+-- Destinations that are foreign servers: a server says where, a user mapping
+-- holds the secrets.  Nothing is queried through them, so there are no handlers.
+
+CREATE FUNCTION outflow_internal.s3_validator(options pg_catalog.text[],
+	catalog pg_catalog.oid)
+RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'outflow_s3_validator';
+
+CREATE FUNCTION outflow_internal.postgres_validator(options pg_catalog.text[],
+	catalog pg_catalog.oid)
+RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'outflow_postgres_validator';
+
+-- the server calls them, whoever it is for
+REVOKE ALL ON FUNCTION outflow_internal.s3_validator(pg_catalog.text[], pg_catalog.oid),
+	outflow_internal.postgres_validator(pg_catalog.text[], pg_catalog.oid) FROM PUBLIC;
+
+CREATE FOREIGN DATA WRAPPER outflow_s3
+	NO HANDLER VALIDATOR outflow_internal.s3_validator;
+
+CREATE FOREIGN DATA WRAPPER outflow_postgres
+	NO HANDLER VALIDATOR outflow_internal.postgres_validator;
+
+-- one step of the following: what is well, null for nothing to try, or an error
+CREATE FUNCTION outflow_internal.preflight_destination(destination pg_catalog.text,
+	step pg_catalog.text, trial pg_catalog.text)
+RETURNS pg_catalog.text LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_preflight_destination';
+
+-- tries a destination with a small file, which is removed again
+CREATE FUNCTION outflow.check_destination(destination pg_catalog.text)
+RETURNS TABLE (step pg_catalog.text, ok boolean, detail pg_catalog.text,
+	fix pg_catalog.text)
+LANGUAGE plpgsql VOLATILE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	trial CONSTANT pg_catalog.text :=
+		'_outflow_check_' || pg_catalog.gen_random_uuid();
+	written boolean := false;
+	more pg_catalog.text;
+BEGIN
+	FOREACH step IN ARRAY ARRAY['reach', 'write', 'list', 'read', 'checksum', 'remove'] LOOP
+		CONTINUE WHEN step NOT IN ('reach', 'write') AND NOT written;
+		fix := NULL;
+		BEGIN
+			detail := outflow_internal.preflight_destination(destination, step, trial);
+			ok := true;
+			written := written OR step = 'write';
+		EXCEPTION WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS detail = MESSAGE_TEXT,
+				more = PG_EXCEPTION_DETAIL, fix = PG_EXCEPTION_HINT;
+			detail := pg_catalog.concat_ws('. ', detail, nullif(more, ''));
+			fix := nullif(fix, '');
+			ok := false;
+		END;
+		CONTINUE WHEN detail IS NULL;
+		RETURN NEXT;
+		EXIT WHEN step = 'reach' AND NOT ok;
+	END LOOP;
+END
+$$;
 
 -- The tables are nobody's, whatever rights the default privileges of whoever
 -- installs the extension have given away.

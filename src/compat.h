@@ -105,6 +105,15 @@
 	(pg_database_aclcheck(database, role, ACL_CONNECT) == ACLCHECK_OK)
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define server_allows_usage(server, role)                                     \
+	(object_aclcheck(ForeignServerRelationId, server, role, ACL_USAGE) ==     \
+	 ACLCHECK_OK)
+#else
+#define server_allows_usage(server, role)                                     \
+	(pg_foreign_server_aclcheck(server, role, ACL_USAGE) == ACLCHECK_OK)
+#endif
+
 /* 15.4: a DROP DATABASE that was interrupted leaves one nobody can use */
 #define database_is_invalid(form) ((form)->datconnlimit == -2)
 
@@ -243,5 +252,12 @@ parse_lsn(const char *text, XLogRecPtr *lsn)
 #include "commands/dbcommands.h"
 #endif
 #include "utils/lsyscache.h"
+
+/*
+ * Servers with GSSAPI: a Port's fields for it need that library's headers.
+ * Nothing here looks into them.
+ */
+#undef ENABLE_GSS
+#include "libpq/libpq.h"
 
 #endif /* OUTFLOW_COMPAT_H */

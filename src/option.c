@@ -23,7 +23,8 @@
 /* An identity of age(1) is longer. */
 #define SECRET_LENGTH 45
 
-char *
+/* "a", "b", ...: the valid names, for a hint. */
+static char *
 option_names(const OptionSpec *table)
 {
 	StringInfoData names;

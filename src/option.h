@@ -68,7 +68,4 @@ extern char *option_shown(const char *value);
 /* Where a text holds an age identity, which is a secret; NULL if nowhere. */
 extern const char *option_find_secret(const char *text, size_t len);
 
-/* "a", "b", ...: the valid names, for a hint. */
-extern char *option_names(const OptionSpec *table);
-
 #endif /* OUTFLOW_OPTION_H */

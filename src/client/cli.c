@@ -115,6 +115,10 @@ static const ClientOption table[] = {
 	{"Kafka", 0, "kafka-tombstones", "on|off", OPTION_FLAG,
 	 AT(kafka_tombstones), "on", NULL,
 	 "after a delete, a message with its key and no value, for compaction"},
+	{"Kafka", 0, "exactly-once", NULL, OPTION_FLAG, AT(kafka_exactly_once),
+	 NULL, NULL,
+	 "records and position in one Kafka transaction: readers of committed "
+	 "messages see each record once"},
 	{"Kafka", 0, "kafka-partitions", "N", OPTION_NUMBER, AT(kafka_partitions),
 	 "0", NULL, "create topics that are missing, with so many; 0: don't"},
 	{"Kafka", 0, "kafka-compact", NULL, OPTION_FLAG, AT(kafka_compact), NULL,

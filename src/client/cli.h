@@ -57,6 +57,7 @@ typedef struct Settings
 	long long http_timeout_ms;
 	char	 *kafka_topic;
 	bool	  kafka_tombstones;
+	bool	  kafka_exactly_once;
 	long long kafka_partitions;
 	bool	  kafka_compact;
 	Pairs	  kafka_options;

@@ -18,10 +18,19 @@
 static bool
 has_already(Target *target, const Record *record)
 {
-	bool has;
+	const Place *part = &target->has_part;
+	Lsn			 commit_lsn = target->place.commit_lsn;
+	bool		 has;
 
-	if (target->position == 0)
+	if (target->position == 0 && part->commit_lsn == 0)
 		return false;
+	/* of one transaction it has a part */
+	if (part->commit_lsn != 0 && record->kind == FRAME_BEGIN &&
+		record->lsn == part->commit_lsn)
+		return part->records > 0;
+	if (part->commit_lsn != 0 && commit_lsn == part->commit_lsn &&
+		target->place.records < part->records)
+		return true;
 	if (record->kind == FRAME_BEGIN)
 		target->passing_over = record->lsn < target->position;
 	has = target->passing_over;
@@ -33,6 +42,39 @@ has_already(Target *target, const Record *record)
 	return has;
 }
 
+/* The cursor moves over it. */
+static void
+pass_record(Target *target, const Record *record)
+{
+	Place *place = &target->place;
+
+	backlog_advance(&target->cursor);
+	if (record->kind == FRAME_BEGIN)
+	{
+		place->commit_lsn = record->lsn;
+		place->records = 0;
+	}
+	if (record->kind != FRAME_SCHEMA)
+		place->records++;
+	if (record->complete)
+		*place = (Place){.end = record->lsn};
+}
+
+void
+target_rewind(Target *target, const Place *place)
+{
+	uint64_t prefix = ledger_prefix(target->ledger, target->number);
+	Record	 record;
+
+	target->cursor = (Cursor){NULL, 0};
+	while (backlog_peek(target->backlog, &target->cursor, &record) &&
+		   record.number <= prefix)
+		backlog_advance(&target->cursor);
+	target->place = *place;
+	target->passing_over =
+		place->commit_lsn != 0 && place->commit_lsn < target->position;
+}
+
 bool
 target_peek(Target *target, Record *record)
 {
@@ -40,7 +82,7 @@ target_peek(Target *target, Record *record)
 	{
 		if (!has_already(target, record))
 			return true;
-		backlog_advance(&target->cursor);
+		pass_record(target, record);
 		ledger_taken(target->ledger, target->number, record->number, 1);
 	}
 	return false;
@@ -72,7 +114,7 @@ target_next(Target *target, Record *record)
 {
 	if (!target_peek(target, record))
 		return false;
-	backlog_advance(&target->cursor);
+	pass_record(target, record);
 	if (target->waiting_since == 0)
 		target->waiting_since = clock_ms();
 	return true;

@@ -56,6 +56,18 @@ typedef struct TargetOps
 	void (*close)(Target *target);
 } TargetOps;
 
+/*
+ * Where a target stands in the stream: before it lies everything that ends
+ * before end, and of the transaction that commits at commit_lsn the first
+ * records, those of schemas not counted, as those may come again in between.
+ */
+typedef struct Place
+{
+	Lsn		 end;
+	Lsn		 commit_lsn; /* 0: between transactions */
+	uint64_t records;
+} Place;
+
 /* Counted for --metrics. */
 typedef struct TargetCounts
 {
@@ -78,10 +90,12 @@ struct Target
 	StateFile		  *state; /* of its own; NULL: it stores no position */
 	Cursor			   cursor;
 	Lsn				   position; /* transactions up to here it has already */
-	bool			   passing_over; /* in the middle of one that it has */
-	bool			   draining;	 /* deliver now, wait for nothing more */
-	long long		   wake_at;		 /* of clock_ms(); NEVER */
-	long long	 waiting_since;		 /* has taken what isn't acknowledged; 0 */
+	Place		 has_part;	   /* and of one more, by its commit_lsn, a part */
+	bool		 passing_over; /* in the middle of one that it has */
+	Place		 place;		   /* after the last record it took */
+	bool		 draining;	   /* deliver now, wait for nothing more */
+	long long	 wake_at;	   /* of clock_ms(); NEVER */
+	long long	 waiting_since; /* has taken what isn't acknowledged; 0 */
 	TargetCounts counts;
 	LogLimit	 limit; /* of its warnings */
 };
@@ -93,6 +107,12 @@ extern bool target_next(Target *target, Record *record);
  * The same without taking it: target_next() returns it again.
  */
 extern bool target_peek(Target *target, Record *record);
+
+/*
+ * Goes back to the first record that isn't acknowledged.  There the place was
+ * the one given; what the target has is told by position and has_part.
+ */
+extern void target_rewind(Target *target, const Place *place);
 
 /* Is there more? */
 extern bool target_has_more(Target *target);

@@ -184,6 +184,18 @@ begin_streaming(Upstream *upstream)
 				upstream->settings->slot, LSN_ARGS(upstream->start));
 }
 
+static void
+slot_is_busy(Upstream *upstream)
+{
+	char *message =
+		client_format("replication slot \"%s\" is active for PID %ld",
+					  upstream->settings->slot, upstream->slot_user);
+
+	upstream->slot_user = 0;
+	upstream_lost(upstream, message);
+	free(message);
+}
+
 /* An answer may be complete. */
 static void
 go_on_preparing(Upstream *upstream)
@@ -200,6 +212,11 @@ go_on_preparing(Upstream *upstream)
 	while (upstream->phase == UPSTREAM_PREPARING && !PQisBusy(upstream->conn))
 	{
 		result = PQgetResult(upstream->conn);
+		if (result == NULL && upstream->slot_user != 0)
+		{
+			slot_is_busy(upstream);
+			return;
+		}
 		if (result == NULL)
 		{
 			upstream->step++;

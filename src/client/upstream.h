@@ -58,6 +58,7 @@ struct Upstream
 	uint32_t  timeline;	 /* of this connection */
 	long long sender_ms; /* wal_sender_timeout */
 	bool	  slot_exists;
+	long	  slot_user;	/* process that streams it now, or 0 */
 	bool	  slot_created; /* by us */
 	Lsn		  slot_lsn;		/* confirmed_flush_lsn */
 	char	 *snapshot;		/* of --after-job */

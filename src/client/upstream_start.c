@@ -180,12 +180,13 @@ answer_timeout(Upstream *upstream, PGresult *result)
 static bool
 ask_slot(Upstream *upstream, Bytes *question)
 {
-	mem_add(question, "SELECT slot_type, plugin, database, wal_status,"
-					  " confirmed_flush_lsn,"
-					  " pg_catalog.to_json(s) OPERATOR(pg_catalog.->>)"
-					  " 'invalidation_reason', pg_catalog.current_database()"
-					  " FROM pg_catalog.pg_replication_slots AS s"
-					  " WHERE slot_name OPERATOR(pg_catalog.=) ");
+	mem_add(question,
+			"SELECT slot_type, plugin, database, wal_status,"
+			" confirmed_flush_lsn,"
+			" pg_catalog.to_json(s) OPERATOR(pg_catalog.->>)"
+			" 'invalidation_reason', pg_catalog.current_database(), active_pid"
+			" FROM pg_catalog.pg_replication_slots AS s"
+			" WHERE slot_name OPERATOR(pg_catalog.=) ");
 	append_quoted(upstream, question, upstream->settings->slot, false);
 	return true;
 }
@@ -241,6 +242,8 @@ answer_slot(Upstream *upstream, PGresult *result)
 		return;
 	}
 	check_slot_kind(upstream, result);
+	/* before any target is told that it is ours */
+	upstream->slot_user = field(result, 7) ? atol(field(result, 7)) : 0;
 	if (reason || (status && strcmp(status, "lost") == 0))
 		slot_is_lost(upstream,
 					 reason ? reason : "the server removed WAL it needs");
@@ -381,7 +384,6 @@ static const struct
 	{"58P01", EXIT_SERVER, ". outflow.preflight() says what is missing"},
 	{"22", EXIT_SERVER, ""},
 	{"42", EXIT_SERVER, ""},
-	{"0A", EXIT_SERVER, ""},
 	{"55000", EXIT_SERVER, ""},
 	{"53400", EXIT_SERVER, ""},
 };

@@ -357,6 +357,7 @@ extern void text_transcode(StringInfo out, int start, int encoding);
 /* ---- whole rows for exports */
 
 /* What the caller may choose; a format refuses what it doesn't know. */
+/* What the user asked for. */
 typedef struct RowFormatOptions
 {
 	bool		header;	   /* csv, text */
@@ -366,7 +367,6 @@ typedef struct RowFormatOptions
 	bool		force_quote; /* csv: quote every value that is not NULL */
 	List	   *force_quote_columns; /* or those of these columns */
 	int			encoding;			 /* of text; -1: the server's */
-	int64		memory;				 /* bytes that the encoder may hold */
 	const char *compression;		 /* formats that compress by themselves */
 	/* parquet: what becomes of values that it can't hold: "error", "null" or
 	 * "string" for all columns, or "column=policy" for one; the last counts */
@@ -376,6 +376,12 @@ typedef struct RowFormatOptions
 	List	   *as;
 	const char *profile;	/* NULL: none */
 	int64		group_rows; /* parquet: rows of a row group; 0: the default */
+} RowFormatOptions;
+
+/* What whoever opens an encoder brings along; all zero for nothing. */
+typedef struct RowHost
+{
+	int64 memory; /* bytes that the encoder may hold; 0: its own default */
 	/* if given, where values that became nulls are counted */
 	int64 *made_null;
 	/* if given, where the row that row() is called with lies; an encoder that
@@ -393,7 +399,21 @@ typedef struct RowFormatOptions
 	 * the buffer, so that more than 1 GB can pass through it */
 	void (*drain)(void *arg, StringInfo out);
 	void *drain_arg;
-} RowFormatOptions;
+} RowHost;
+
+#define ROWS_UNKNOWN	(-1) /* of formats whose rows can't be told apart */
+#define ROWS_UNREADABLE (-2) /* the bytes are none of the format */
+
+/*
+ * Counts the rows in what a format wrote, from its plain bytes, which come in
+ * any pieces.  rows() is called once, at their end.
+ */
+typedef struct RowCounter RowCounter;
+struct RowCounter
+{
+	void (*count)(RowCounter *counter, const char *data, size_t len);
+	int64 (*rows)(RowCounter *counter);
+};
 
 typedef struct RowEncoder RowEncoder;
 
@@ -411,15 +431,18 @@ typedef struct RowFormat
 	const char *name;		/* as users write it */
 	const char *extension;	/* of file names, no dot */
 	bool compresses_itself; /* a page codec inside; no compression around it */
+	bool maps_types;		/* takes lossy, as, profile, row_group_rows */
 	bool canonical_settings; /* pin the canonical ones, not the captured */
 
 	/* Early and cheap: refuse options and types that this format can't do. */
 	void (*check)(const RowFormatOptions *options);
 	RowEncoder *(*open)(RowShape *shape, const RowFormatOptions *options,
-						StringInfo out);
+						const RowHost *host, StringInfo out);
 	void (*row)(RowEncoder *encoder, const Datum *values, const bool *nulls,
 				StringInfo out);
 	void (*close)(RowEncoder *encoder, StringInfo out);
+	/* what reads the rows back, in the current context */
+	RowCounter *(*counter)(const RowFormatOptions *options);
 } RowFormat;
 
 extern const RowFormat row_format_csv;
@@ -428,13 +451,15 @@ extern const RowFormat row_format_binary;
 extern const RowFormat row_format_jsonl;
 extern const RowFormat row_format_parquet;
 
-/* Every row format; ends with NULL. */
-extern const RowFormat *const row_formats[];
 /* Never NULL: an unknown name is an ERROR that hints the valid ones. */
 extern const RowFormat *row_format_find(const char *name);
 /* The format's check(), and that the options are not another's. */
 extern void row_format_check(const RowFormat		*format,
 							 const RowFormatOptions *options);
+/* For formats of lines, of lines with CSV's quotes, and of neither. */
+extern RowCounter *row_counter_lines(const RowFormatOptions *options);
+extern RowCounter *row_counter_quoted_lines(const RowFormatOptions *options);
+extern RowCounter *row_counter_none(const RowFormatOptions *options);
 /* For other formats than csv and text, and for those of one encoding. */
 extern void row_format_refuse_csv_options(const char			 *format,
 										  const RowFormatOptions *options);
@@ -455,5 +480,6 @@ extern void row_format_check_characters(const RowFormatOptions *options,
  */
 extern size_t parquet_tail_size(const char *tail, size_t len);
 extern bool	  parquet_tail_rows(const char *tail, size_t len, int64 *rows);
+extern RowCounter *parquet_counter_new(const RowFormatOptions *options);
 
 #endif /* OUTFLOW_ENCODE_H */

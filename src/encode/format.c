@@ -7,9 +7,9 @@
 #include "encode/encode.h"
 #include "option.h"
 
-const RowFormat *const row_formats[] = {&row_format_csv,	 &row_format_text,
-										&row_format_binary,	 &row_format_jsonl,
-										&row_format_parquet, NULL};
+static const RowFormat *const row_formats[] = {
+	&row_format_csv,   &row_format_text,	&row_format_binary,
+	&row_format_jsonl, &row_format_parquet, NULL};
 
 const RowFormat *
 row_format_find(const char *name)
@@ -32,9 +32,8 @@ row_format_find(const char *name)
 void
 row_format_check(const RowFormat *format, const RowFormatOptions *options)
 {
-	if (format != &row_format_parquet &&
-		(options->lossy != NIL || options->as != NIL || options->profile ||
-		 options->group_rows > 0))
+	if (!format->maps_types && (options->lossy != NIL || options->as != NIL ||
+								options->profile || options->group_rows > 0))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("format \"%s\" takes no options of format "
 							   "\"parquet\"",

@@ -13,17 +13,17 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-#include "export/export_destination.h"
-#include "export/export_settings.h"
-#include "export/export_options.h"
-#include "export/job/job.h"
-#include "export/plan/source.h"
-#include "export/plan/plan.h"
-#include "export/part/part.h"
 #include "compat.h"
 #include "export/arguments.h"
 #include "export/export_destination.h"
+#include "export/export_destination.h"
+#include "export/export_options.h"
+#include "export/export_settings.h"
+#include "export/job/job.h"
 #include "export/job/job_access.h"
+#include "export/part/part.h"
+#include "export/plan/plan.h"
+#include "export/plan/source.h"
 #include "option.h"
 
 /* A filter is the only one that can be long. */
@@ -46,6 +46,32 @@ enum
 	ARG_OPTIONS,
 	EXPORT_ARGS
 };
+
+/*
+ * Their names, for messages, and which of them could hold a secret key: all
+ * that have a variable length, whatever is in them.
+ */
+static const struct
+{
+	const char *name;
+	bool		is_long;
+} export_args[] = {
+	[ARG_SOURCE] = {"source", false},
+	[ARG_DESTINATION] = {"destination", true},
+	[ARG_FORMAT] = {"format", true},
+	[ARG_COMPRESSION] = {"compression", true},
+	[ARG_COLUMNS] = {"columns", true},
+	[ARG_FILTER] = {"filter", true},
+	[ARG_ENCRYPT_TO] = {"encrypt_to", false}, /* see check_recipients() */
+	[ARG_PART_SIZE] = {"part_size", true},
+	[ARG_WORKERS] = {"workers", false},
+	[ARG_BASE] = {"base", false},
+	[ARG_SLOT] = {"slot", false},
+	[ARG_OPTIONS] = {"options", true},
+};
+
+StaticAssertDecl(lengthof(export_args) == EXPORT_ARGS,
+				 "every argument needs its name");
 
 FunctionCallInfo
 arguments_of_many(FunctionCallInfo fcinfo)
@@ -89,31 +115,20 @@ check_recipients(ArrayType *array)
 void
 arguments_refuse_secrets(FunctionCallInfo fcinfo)
 {
-	/* all that have a variable length, whatever is in them */
-	static const struct
-	{
-		int			number;
-		const char *name;
-	} texts[] = {
-		{ARG_DESTINATION, "destination"}, {ARG_FORMAT, "format"},
-		{ARG_COMPRESSION, "compression"}, {ARG_COLUMNS, "columns"},
-		{ARG_FILTER, "filter"},			  {ARG_PART_SIZE, "part_size"},
-		{ARG_OPTIONS, "options"}};
-
 	if (!PG_ARGISNULL(ARG_ENCRYPT_TO))
 		check_recipients(PG_GETARG_ARRAYTYPE_P(ARG_ENCRYPT_TO));
-	for (int i = 0; i < lengthof(texts); i++)
+	for (int i = 0; i < EXPORT_ARGS; i++)
 	{
 		struct varlena *value;
 
-		if (PG_ARGISNULL(texts[i].number))
+		if (!export_args[i].is_long || PG_ARGISNULL(i))
 			continue;
-		value = PG_GETARG_VARLENA_PP(texts[i].number);
+		value = PG_GETARG_VARLENA_PP(i);
 		if (option_find_secret(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("argument \"%s\" holds an age identity",
-							texts[i].name),
+							export_args[i].name),
 					 errdetail("It is a secret key, which the server must "
 							   "never see."),
 					 errhidestmt(true), errhidecontext(true)));
@@ -121,8 +136,10 @@ arguments_refuse_secrets(FunctionCallInfo fcinfo)
 }
 
 static char *
-text_argument(FunctionCallInfo fcinfo, int number, const char *name)
+text_argument(FunctionCallInfo fcinfo, int number)
 {
+	const char *name = export_args[number].name;
+
 	if (PG_ARGISNULL(number))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"%s\" must not be null", name)));
@@ -134,7 +151,7 @@ text_argument(FunctionCallInfo fcinfo, int number, const char *name)
 }
 
 static List *
-texts_argument(FunctionCallInfo fcinfo, int number, const char *name)
+texts_argument(FunctionCallInfo fcinfo, int number)
 {
 	List *texts;
 
@@ -143,7 +160,8 @@ texts_argument(FunctionCallInfo fcinfo, int number, const char *name)
 	texts = text_array_to_list(PG_GETARG_DATUM(number));
 	if (texts == NIL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("argument \"%s\" must not be empty", name)));
+						errmsg("argument \"%s\" must not be empty",
+							   export_args[number].name)));
 	return texts;
 }
 
@@ -161,16 +179,15 @@ void
 arguments_set_source(Job *job, FunctionCallInfo fcinfo)
 {
 	Oid		   relid = DatumGetObjectId(source_argument(fcinfo, "source"));
-	JobSource *source =
-		source_new(relid, texts_argument(fcinfo, ARG_COLUMNS, "columns"),
-				   job->options.row_security);
+	JobSource *source = source_new(relid, texts_argument(fcinfo, ARG_COLUMNS),
+								   job->options.row_security);
 
 	if (!PG_ARGISNULL(ARG_FILTER))
 	{
 		Relation rel = relation_open(relid, NoLock);
 
 		source->filter =
-			filter_qualify(text_argument(fcinfo, ARG_FILTER, "filter"), rel);
+			filter_qualify(text_argument(fcinfo, ARG_FILTER), rel);
 		relation_close(rel, NoLock);
 	}
 	job->sources = list_make1(source);
@@ -232,13 +249,15 @@ base_argument(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(ARG_BASE))
 		return 0;
 	base = PG_GETARG_INT64(ARG_BASE);
-	(void) job_keep(base);
 	if (job_load_own(base, false)->state != JOB_DONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("export job " INT64_FORMAT " is not done", base),
 				 errdetail("Only a finished export can be another one's "
 						   "base.")));
+	/* or it may be pruned before it is known that it is needed */
+	if (!job_keep(base))
+		(void) job_load_own(base, false);
 	return base;
 }
 
@@ -292,15 +311,14 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	job->owner = GetUserId();
 	job->state = JOB_QUEUED;
 	job->parts_total = -1;
-	job->destination = text_argument(fcinfo, ARG_DESTINATION, "destination");
-	job->format = text_argument(fcinfo, ARG_FORMAT, "format");
-	job->compression =
-		PG_ARGISNULL(ARG_COMPRESSION)
-			? default_compression(job->format)
-			: text_argument(fcinfo, ARG_COMPRESSION, "compression");
-	job->encrypt_to = texts_argument(fcinfo, ARG_ENCRYPT_TO, "encrypt_to");
-	job->part_size = export_size_parse(
-		"part_size", text_argument(fcinfo, ARG_PART_SIZE, "part_size"));
+	job->destination = text_argument(fcinfo, ARG_DESTINATION);
+	job->format = text_argument(fcinfo, ARG_FORMAT);
+	job->compression = PG_ARGISNULL(ARG_COMPRESSION)
+						   ? default_compression(job->format)
+						   : text_argument(fcinfo, ARG_COMPRESSION);
+	job->encrypt_to = texts_argument(fcinfo, ARG_ENCRYPT_TO);
+	job->part_size =
+		export_size_parse("part_size", text_argument(fcinfo, ARG_PART_SIZE));
 	job->workers =
 		PG_ARGISNULL(ARG_WORKERS) ? -1 : PG_GETARG_INT32(ARG_WORKERS);
 	if (job->workers < 0 || job->workers > MAX_JOB_WORKERS)

@@ -14,25 +14,35 @@
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "option.h"
+#include "sink/s3/s3.h"
+#include "sink/server.h"
 
 /* One row for each kind of destination. */
-static const DestinationDriver *const drivers[] = {&file_driver};
+static const DestinationDriver *const drivers[] = {&file_driver, &s3_driver};
 
 static const DestinationDriver *
 driver_of(const char *destination)
 {
+	const char *wrapper;
+
 	for (int i = 0; i < lengthof(drivers); i++)
 	{
 		const char *scheme = drivers[i]->scheme;
 
-		if (strncmp(destination, scheme, strlen(scheme)) == 0)
+		if (scheme && strncmp(destination, scheme, strlen(scheme)) == 0)
 			return drivers[i];
 	}
+	wrapper = server_wrapper(destination);
+	for (int i = 0; wrapper && i < lengthof(drivers); i++)
+		if (drivers[i]->wrapper && strcmp(drivers[i]->wrapper, wrapper) == 0)
+			return drivers[i];
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("unknown kind of destination \"%s\"",
 						   option_shown(destination)),
 					errhint("A directory of the server is written as "
-							"file:///absolute/path.")));
+							"file:///absolute/path, a place in an S3 store as "
+							"server:prefix, with a server of foreign data "
+							"wrapper outflow_s3.")));
 	return NULL; /* not reached */
 }
 
@@ -42,6 +52,12 @@ destination_check_kind(const char *destination)
 	const DestinationDriver *driver = driver_of(destination);
 
 	(void) driver->parse(destination);
+}
+
+void
+destination_check_rights(const char *destination)
+{
+	driver_of(destination)->check_rights();
 }
 
 char *
@@ -62,12 +78,20 @@ destination_open(const Job *job, DestinationMode mode)
 						settings_export_root(), mode, job->options.mode);
 }
 
-/* A location without a scheme is a path. */
 Destination *
 destination_open_known(const char *location, bool must_open)
 {
-	return file_driver.open(
-		location, NULL, must_open ? DESTINATION_KNOWN : DESTINATION_TRY, 0);
+	for (int i = 0; i < lengthof(drivers); i++)
+	{
+		const char *begin = drivers[i]->location;
+
+		if (strncmp(location, begin, strlen(begin)) == 0)
+			return drivers[i]->open(
+				location, NULL,
+				must_open ? DESTINATION_KNOWN : DESTINATION_TRY, 0);
+	}
+	elog(ERROR, "unknown kind of location \"%s\"", location);
+	return NULL; /* not reached */
 }
 
 bool

@@ -1,33 +1,23 @@
 /*
  * sql.c
- *		What users call: exports, resume, cancel, forget.
+ *		What users call to begin an export.
  */
 #include "postgres.h"
 
-#include <signal.h>
-
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "storage/proc.h"
-#include "storage/procarray.h"
-#include "utils/builtins.h"
 
-#include "export/job/job.h"
-#include "export/job/part_table.h"
-#include "export/plan/source.h"
-#include "export/plan/plan.h"
-#include "export/export_destination.h"
-#include "export/finish/finish.h"
-#include "export/run/run.h"
-#include "compat.h"
 #include "export/arguments.h"
+#include "export/export_destination.h"
+#include "export/job/job.h"
 #include "export/job/job_access.h"
 #include "export/run/launch.h"
+#include "export/run/run.h"
+#include "export/sql.h"
 
 PG_FUNCTION_INFO_V1(outflow_export);
 PG_FUNCTION_INFO_V1(outflow_export_start);
@@ -37,11 +27,6 @@ PG_FUNCTION_INFO_V1(outflow_export_schema);
 PG_FUNCTION_INFO_V1(outflow_export_schema_start);
 PG_FUNCTION_INFO_V1(outflow_export_publication);
 PG_FUNCTION_INFO_V1(outflow_export_publication_start);
-PG_FUNCTION_INFO_V1(outflow_resume);
-PG_FUNCTION_INFO_V1(outflow_resume_start);
-PG_FUNCTION_INFO_V1(outflow_cancel);
-PG_FUNCTION_INFO_V1(outflow_forget);
-PG_FUNCTION_INFO_V1(outflow_job_state);
 PGDLLEXPORT Datum outflow_export(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_tables(PG_FUNCTION_ARGS);
@@ -50,15 +35,10 @@ PGDLLEXPORT Datum outflow_export_schema(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_schema_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_publication(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_publication_start(PG_FUNCTION_ARGS);
-PGDLLEXPORT Datum outflow_resume(PG_FUNCTION_ARGS);
-PGDLLEXPORT Datum outflow_resume_start(PG_FUNCTION_ARGS);
-PGDLLEXPORT Datum outflow_cancel(PG_FUNCTION_ARGS);
-PGDLLEXPORT Datum outflow_forget(PG_FUNCTION_ARGS);
-PGDLLEXPORT Datum outflow_job_state(PG_FUNCTION_ARGS);
 
-/* A procedure that waits must be able to end transactions. */
-static void
-require_nonatomic(FunctionCallInfo fcinfo, const char *name, const char *start)
+void
+sql_require_nonatomic(FunctionCallInfo fcinfo, const char *name,
+					  const char *start)
 {
 	if (fcinfo->context && IsA(fcinfo->context, CallContext) &&
 		!castNode(CallContext, fcinfo->context)->atomic)
@@ -93,6 +73,7 @@ check_destination(Job *job)
 {
 	Destination *root;
 
+	destination_check_rights(job->destination);
 	job->location = destination_locate(job);
 	destination_check_free(job, false);
 	/* the job makes it, with its owner's rights and settings */
@@ -129,7 +110,7 @@ export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
 
 	arguments_refuse_secrets(fcinfo);
 	job_check_may_write(name);
-	require_nonatomic(fcinfo, name, start);
+	sql_require_nonatomic(fcinfo, name, start);
 	check_caller();
 	rights_check_server();
 	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
@@ -235,182 +216,4 @@ outflow_export_publication_start(PG_FUNCTION_ARGS)
 	job_check_may_write("export_publication_start");
 	PG_RETURN_INT64(
 		export_later(arguments_of_many(fcinfo), arguments_set_publication));
-}
-
-/* Whether the lock's holder is a call at work, and not the job itself. */
-static bool
-is_call(int pid)
-{
-	PGPROC *proc = pid ? BackendPidGetProc(pid) : NULL;
-
-	return proc && !proc_is_background_worker(proc);
-}
-
-/* The job's lock is not to be had. */
-static void
-report_busy(int64 id)
-{
-	int pid = job_holder(id);
-
-	if (is_call(pid))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("export job " INT64_FORMAT
-						" is being changed by another call",
-						id),
-				 errdetail("Process %d has not ended its transaction.", pid)));
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_OBJECT_IN_USE),
-		 errmsg("export job " INT64_FORMAT " is running", id),
-		 errhint("SELECT outflow.cancel(" INT64_FORMAT ") stops it.", id)));
-}
-
-/* Puts a job that is not running back into the queue. */
-static Job *
-requeue(int64 id)
-{
-	Job *job = job_load_own(id, false);
-
-	rights_check_server();
-	rights_check_owner(job->owner);
-	launch_check_room();
-	if (job->state == JOB_DONE)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("export job " INT64_FORMAT " is done", id)));
-	if (!job_lock_exclude(id))
-		report_busy(id);
-	/* what it was before the lock may have changed */
-	job = job_load_own(id, true);
-	if (job->state != JOB_DONE && job->state != JOB_QUEUED)
-		job_set_state(id, JOB_QUEUED, NULL);
-	return job;
-}
-
-Datum
-outflow_resume(PG_FUNCTION_ARGS)
-{
-	int64 id;
-
-	if (PG_ARGISNULL(0))
-		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-						errmsg("argument \"job\" must not be null")));
-	id = PG_GETARG_INT64(0);
-	job_check_may_write("resume");
-	require_nonatomic(fcinfo, "resume", "resume_start");
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	(void) requeue(id);
-	SPI_commit();
-	wait_for_job(id);
-	SPI_finish();
-	PG_RETURN_VOID();
-}
-
-Datum
-outflow_resume_start(PG_FUNCTION_ARGS)
-{
-	Job *job;
-
-	job_check_may_write("resume_start");
-	queue_check_room(job_load_own(PG_GETARG_INT64(0), false)->owner);
-	job = requeue(PG_GETARG_INT64(0));
-	queue_start_at_commit(job->id, job->owner);
-	PG_RETURN_INT64(job->id);
-}
-
-Datum
-outflow_cancel(PG_FUNCTION_ARGS)
-{
-	int64 id = PG_GETARG_INT64(0);
-	Job	 *job;
-	int	  pid;
-
-	job_check_may_write("cancel");
-	job = job_load_own(id, false);
-	if (job->state == JOB_QUEUED && job_lock_exclude(id))
-	{
-		job = job_load_own(id, true);
-		if (job->state != JOB_QUEUED)
-			PG_RETURN_BOOL(false);
-		job_set_state(id, JOB_INTERRUPTED, NULL);
-		PG_RETURN_BOOL(true);
-	}
-	pid = job_holder(id);
-	if (pid != MyProcPid && is_call(pid))
-		report_busy(id);
-	if (pid == 0 || pid == MyProcPid)
-		PG_RETURN_BOOL(false);
-	PG_RETURN_BOOL(kill(pid, SIGTERM) == 0);
-}
-
-/*
- * The files first: a record without files is harmless, the reverse is not.
- * A finished job has none that are its own, and neither has one whose hidden
- * directory is gone: that went last.
- */
-static void
-remove_files(Job *job)
-{
-	Destination *root;
-
-	if (job->state == JOB_DONE)
-		return;
-	job_derive(job);
-	root = destination_open_known(job->location, true);
-	if (root == NULL)
-		return;
-	if (ownership_open(job, root, false))
-	{
-		if (job->publishing)
-			publish_undo(job, parts_load(job->id), root);
-		root->driver->discard(root);
-	}
-	else if (job->publishing)
-		ereport(NOTICE, (errmsg("files in \"%s\" stay", job->location),
-						 errdetail("The job had finished there, or its hidden "
-								   "directory was removed.")));
-	root->driver->close(root);
-}
-
-Datum
-outflow_forget(PG_FUNCTION_ARGS)
-{
-	int64 id = PG_GETARG_INT64(0);
-	Job	 *job;
-	bool  with_slot;
-
-	job_check_may_write("forget");
-	(void) job_load_own(id, false);
-	if (!job_lock_exclude(id))
-		report_busy(id);
-	job = job_load_own(id, true);
-	with_slot = handover_may_forget(job);
-	remove_files(job);
-	if (with_slot)
-		handover_forget(job);
-	job_delete(id);
-	PG_RETURN_VOID();
-}
-
-/*
- * What a row's state means now.  The row may be older than the lock's state,
- * so a "running" one without its lock is read again.
- */
-Datum
-outflow_job_state(PG_FUNCTION_ARGS)
-{
-	int64		id = PG_GETARG_INT64(0);
-	const char *running = job_state_names[JOB_RUNNING];
-	Job		   *job;
-
-	if (strcmp(text_to_cstring(PG_GETARG_TEXT_PP(1)), running) != 0 ||
-		RecoveryInProgress() || job_is_live(id))
-		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
-	job = job_load(id, false);
-	if (job == NULL)
-		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
-	if (job->state == JOB_RUNNING)
-		job->state = JOB_INTERRUPTED;
-	PG_RETURN_TEXT_P(cstring_to_text(job_state_names[job->state]));
 }

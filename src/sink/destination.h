@@ -78,12 +78,19 @@ typedef struct DestinationEntry
 
 struct DestinationDriver
 {
-	const char *scheme; /* what a user's destination begins with */
+	/* What a user's destination begins with; or NULL, and it is "server:..." */
+	const char *scheme;
+	/* of a server of this foreign data wrapper. */
+	const char *wrapper;
+	/* What locations begin with, so that they tell whose they are. */
+	const char *location;
 
 	/* ---- the place */
 
 	/* What comes after the scheme; an error says how it should be written. */
 	char *(*parse)(const char *destination);
+	/* An error unless the current user may write to such places at all. */
+	void (*check_rights)(void);
 	/*
 	 * One text for each place, whatever it was called.  limit is what
 	 * outflow.export_root says; NULL or "" for none.
@@ -106,6 +113,11 @@ struct DestinationDriver
 	 * or their name.
 	 */
 	char *(*check_free)(Destination *to, const char *folder);
+	/*
+	 * Tries what only this kind of place promises, with a file of that name,
+	 * which is there and the caller's; what is well, NULL for nothing to try.
+	 */
+	char *(*probe)(Destination *to, const char *key);
 	void (*close)(Destination *to);
 
 	/* ---- staged files */
@@ -168,8 +180,9 @@ struct DestinationDriver
 	 * only if it is empty.  Durable after sync.
 	 */
 	bool (*remove)(Destination *to, const char *key);
-	/* Removes the place itself, durably; false if something is in it. */
-	bool (*remove_place)(Destination *to);
+	/* Removes the place itself, durably, if it holds nothing and is no more than
+	 * a place; nothing can be done there afterwards. */
+	void (*remove_place)(Destination *to);
 	/* Makes publications and removals in the folder durable. */
 	void (*sync)(Destination *to, const char *folder);
 };

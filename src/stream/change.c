@@ -199,8 +199,8 @@ write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 
 /* Whether this change of the relation is wanted. */
 static bool
-is_wanted(StreamSession *session, StreamRelation *rel, int action,
-		  const ReorderBufferChange *change)
+change_is_wanted(StreamSession *session, StreamRelation *rel, int action,
+				 const ReorderBufferChange *change)
 {
 	return (rel->actions & action) &&
 		   origin_wrote_wanted(session, change->origin_id) &&
@@ -254,7 +254,7 @@ emit_row(StreamSession *session, Relation relation,
 	enter_change(session, &scope);
 	rel = relation_find(session, relation);
 	/* a row filter may have made it another operation */
-	if (is_wanted(session, rel, 1 << op, change) &&
+	if (change_is_wanted(session, rel, 1 << op, change) &&
 		tuple_read(session, rel, relation, change, &row) &&
 		(session->options.action_mask & (1 << row.op)))
 		write_row(session, rel, &row);
@@ -321,7 +321,7 @@ change_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 			continue;
 		enter_change(session, &scope);
 		rel = relation_find(session, relations[i]);
-		if (is_wanted(session, rel, ACTION_TRUNCATE, change) &&
+		if (change_is_wanted(session, rel, ACTION_TRUNCATE, change) &&
 			(session->options.action_mask & ACTION_TRUNCATE))
 			write_truncate(session, rel, change);
 		leave_change(session, &scope);

@@ -17,7 +17,7 @@
 #define VERSION "1"
 
 static void
-append_text(StringInfo content, const char *text)
+ddl_append_text(StringInfo content, const char *text)
 {
 	appendBinaryStringInfo(content, text, strlen(text) + 1);
 }
@@ -25,19 +25,19 @@ append_text(StringInfo content, const char *text)
 void
 ddl_message_begin(StringInfo content, const char *tag, const char *command)
 {
-	append_text(content, VERSION);
-	append_text(content, tag);
+	ddl_append_text(content, VERSION);
+	ddl_append_text(content, tag);
 	if (command)
 		appendStringInfoChar(content, '=');
-	append_text(content, command ? command : "");
+	ddl_append_text(content, command ? command : "");
 }
 
 /* Some commands name no object (GRANT), only a type. */
 void
 ddl_message_add(StringInfo content, const char *type, const char *identity)
 {
-	append_text(content, type ? type : "");
-	append_text(content, identity ? identity : "");
+	ddl_append_text(content, type ? type : "");
+	ddl_append_text(content, identity ? identity : "");
 }
 
 /* The next text, or NULL if the content ends in its middle or isn't text. */

@@ -244,7 +244,7 @@ log_captured(const StringInfoData *content)
  * query names schemas throughout: it runs under anybody's search_path.
  */
 static void
-write_message(const char *tag, const char *query)
+ddl_write_message(const char *tag, const char *query)
 {
 	char		  *command = current_command();
 	StringInfoData objects;
@@ -318,10 +318,10 @@ outflow_ddl_command_end(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *data = trigger_data(fcinfo);
 
-	write_message(GetCommandTagName(data->tag),
-				  "SELECT object_type, schema_name, object_identity,"
-				  " in_extension"
-				  " FROM pg_catalog.pg_event_trigger_ddl_commands()");
+	ddl_write_message(GetCommandTagName(data->tag),
+					  "SELECT object_type, schema_name, object_identity,"
+					  " in_extension"
+					  " FROM pg_catalog.pg_event_trigger_ddl_commands()");
 	PG_RETURN_NULL();
 }
 
@@ -339,15 +339,15 @@ outflow_sql_drop(PG_FUNCTION_ARGS)
 	const char		 *tag = GetCommandTagName(data->tag);
 
 	if (strcmp(tag, "DROP EXTENSION") == 0)
-		write_message(tag,
-					  "SELECT object_type, schema_name, object_identity,"
-					  " NOT original"
-					  " FROM pg_catalog.pg_event_trigger_dropped_objects()");
+		ddl_write_message(
+			tag, "SELECT object_type, schema_name, object_identity,"
+				 " NOT original"
+				 " FROM pg_catalog.pg_event_trigger_dropped_objects()");
 	else if (strncmp(tag, "DROP ", 5) == 0)
-		write_message(tag,
-					  "SELECT object_type, schema_name, object_identity,"
-					  " is_temporary OR NOT (original OR normal AND"
-					  " object_type OPERATOR(pg_catalog.<>) 'rule')"
-					  " FROM pg_catalog.pg_event_trigger_dropped_objects()");
+		ddl_write_message(
+			tag, "SELECT object_type, schema_name, object_identity,"
+				 " is_temporary OR NOT (original OR normal AND"
+				 " object_type OPERATOR(pg_catalog.<>) 'rule')"
+				 " FROM pg_catalog.pg_event_trigger_dropped_objects()");
 	PG_RETURN_NULL();
 }

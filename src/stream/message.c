@@ -14,7 +14,7 @@
 #include "stream/stream.h"
 
 static bool
-is_member(const List *prefixes, const char *prefix)
+message_is_member(const List *prefixes, const char *prefix)
 {
 	ListCell *lc;
 
@@ -25,12 +25,12 @@ is_member(const List *prefixes, const char *prefix)
 }
 
 static bool
-is_wanted(const StreamOptions *options, const char *prefix)
+message_is_wanted(const StreamOptions *options, const char *prefix)
 {
 	return options->messages &&
-		   !is_member(options->exclude_prefixes, prefix) &&
+		   !message_is_member(options->exclude_prefixes, prefix) &&
 		   (options->message_prefixes == NIL ||
-			is_member(options->message_prefixes, prefix));
+			message_is_member(options->message_prefixes, prefix));
 }
 
 /* A message that is being written. */
@@ -82,7 +82,7 @@ report_message(StreamSession *session, const MessageChange *message,
 }
 
 static void
-write_message(Message *message)
+message_write(Message *message)
 {
 	StreamSession		*session = message->session;
 	ErrorContextCallback errors = {.callback = message_error_context,
@@ -176,17 +176,18 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	else if (!origin_is_wanted(session, session->record_origin))
 		return;
 	message.change.ddl = read_ddl(session, &message.change, lsn, &ddl);
-	if (message.change.ddl == NULL && !is_wanted(&session->options, prefix))
+	if (message.change.ddl == NULL &&
+		!message_is_wanted(&session->options, prefix))
 		return;
 	if (record_is_skipped(session, &message.named))
 		return;
 	if (transactional)
 	{
 		transaction_ensure_begun(session);
-		write_message(&message);
+		message_write(&message);
 		session->txn.changes++;
 		return;
 	}
-	write_message(&message);
+	message_write(&message);
 	writer_flush(session);
 }

@@ -61,7 +61,7 @@ parse_skipped(const char *text, SkippedChange *change)
 	bool		  good;
 	unsigned long value = 0;
 
-	/* behind a second slash, as in a record's id */
+	/* after a second slash, as in a record's id */
 	index = index ? strchr(index + 1, '/') : NULL;
 	change->all = index == NULL;
 	if (index)

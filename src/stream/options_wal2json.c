@@ -134,7 +134,7 @@ skip_space(const char *p)
 
 /* A list of char *, in which backslashes still stand. */
 static List *
-split_list(const char *option, const char *text)
+wal2json_split_list(const char *option, const char *text)
 {
 	List	   *items = NIL;
 	const char *p;
@@ -212,7 +212,7 @@ table_patterns(const char *option, const char *text)
 	List	 *patterns = NIL;
 	ListCell *lc;
 
-	foreach (lc, split_list(option, text))
+	foreach (lc, wal2json_split_list(option, text))
 	{
 		NamePattern *pattern = table_pattern(lfirst(lc));
 
@@ -240,7 +240,8 @@ wanted_tables(const char *text)
 static int
 wanted_actions(const char *text)
 {
-	return text ? action_mask(split_list("actions", text)) : ACTION_ALL;
+	return text ? action_mask(wal2json_split_list("actions", text))
+				: ACTION_ALL;
 }
 
 /* What has no origin is never filtered, not even by the number of none. */
@@ -250,7 +251,7 @@ origin_ids(const char *text)
 	List	 *ids = NIL;
 	ListCell *lc;
 
-	foreach (lc, split_list("filter-origins", text))
+	foreach (lc, wal2json_split_list("filter-origins", text))
 	{
 		const char *item = lfirst(lc);
 		Oid			id;
@@ -318,9 +319,9 @@ set_stream_options(const Wal2jsonOptions *given, StreamOptions *options)
 	options->exclude_origins = origin_ids(given->filter_origins);
 	options->messages = true;
 	options->message_prefixes =
-		split_list("add-msg-prefixes", given->add_msg_prefixes);
+		wal2json_split_list("add-msg-prefixes", given->add_msg_prefixes);
 	options->exclude_prefixes =
-		split_list("filter-msg-prefixes", given->filter_msg_prefixes);
+		wal2json_split_list("filter-msg-prefixes", given->filter_msg_prefixes);
 	options->include_transactions =
 		given->format_version == 1 || given->format.include_transaction;
 	options->skip_changes = given->skip_changes;

@@ -101,7 +101,8 @@ typedef struct Candidate
  * searched from end to end among those of all other relations.
  */
 static bool
-is_member(const Publication *publication, const Candidate *candidate)
+publication_is_member(const Publication *publication,
+					  const Candidate	*candidate)
 {
 	Datum id = ObjectIdGetDatum(publication->oid);
 
@@ -130,8 +131,8 @@ is_excepted(const Publication *publication, const Candidate *candidate)
  * appears, and how many levels above itself.
  */
 static bool
-is_published(const Publication *publication, const Candidate *candidate,
-			 Oid *as, int *level)
+publication_is_published(const Publication *publication,
+						 const Candidate *candidate, Oid *as, int *level)
 {
 	Oid ancestor = InvalidOid;
 	int found = 0;
@@ -157,7 +158,7 @@ is_published(const Publication *publication, const Candidate *candidate,
 		}
 	}
 	if (!publication->alltables && !OidIsValid(ancestor) &&
-		!is_member(publication, candidate))
+		!publication_is_member(publication, candidate))
 		return false;
 	return candidate->relkind != RELKIND_PARTITIONED_TABLE ||
 		   publication->pubviaroot;
@@ -194,7 +195,7 @@ publication_find(StreamSession *session, Relation relation,
 		Oid			 as;
 		int			 level;
 
-		if (!is_published(publication, &candidate, &as, &level))
+		if (!publication_is_published(publication, &candidate, &as, &level))
 			continue;
 		published->actions |= published_actions(publication);
 		if (level > highest)

@@ -22,13 +22,6 @@
 #include "replication/walsender.h"
 #include "utils/timestamp.h"
 
-/*
- * Nothing here looks into a Port, so its fields for GSSAPI, and with them that
- * library's headers, are not needed.
- */
-#undef ENABLE_GSS
-#include "libpq/libpq.h"
-
 #include "compat.h"
 #include "stream/stream.h"
 

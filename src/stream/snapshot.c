@@ -44,7 +44,7 @@ report_syntax(const char *item)
 
 /* [schema.table=]xmin:xmax:[xid] */
 static ExportSnapshot *
-read_snapshot(const char *item)
+snapshot_option_read(const char *item)
 {
 	ExportSnapshot *snapshot = palloc0(sizeof(ExportSnapshot));
 	const char	   *text = item;
@@ -74,7 +74,7 @@ snapshots_parse(List *items)
 		const char *item = lfirst(lc);
 
 		if (strspn(item, "0123456789") != strlen(item))
-			snapshots = lappend(snapshots, last = read_snapshot(item));
+			snapshots = lappend(snapshots, last = snapshot_option_read(item));
 		else if (last == NULL || !snapshot_ids_add(&last->ids, item))
 			report_syntax(item);
 	}

@@ -250,8 +250,6 @@ extern bool captured_has(const StreamSession *session, XLogRecPtr lsn);
 
 extern void transaction_describe(ChangeTransaction		*t,
 								 const ReorderBufferTXN *txn);
-extern bool transaction_is_wanted(StreamSession			 *session,
-								  const ReorderBufferTXN *txn);
 extern void transaction_write(StreamSession *session, TransactionEvent event,
 							  const ChangeTransaction *txn,
 							  TransactionId			   subxid);

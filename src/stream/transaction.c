@@ -27,7 +27,7 @@ transaction_describe(ChangeTransaction *t, const ReorderBufferTXN *txn)
 }
 
 /* Whether any of the transaction may be wanted. */
-bool
+static bool
 transaction_is_wanted(StreamSession *session, const ReorderBufferTXN *txn)
 {
 	return !snapshots_have_all(session, txn->xid) &&

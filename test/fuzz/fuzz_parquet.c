@@ -482,8 +482,8 @@ check_tail(const FileContent *content, uint32 noise)
 /* A part of the export, which may learn from the one before. */
 static bool
 write_part(FuzzInput *in, RowShape *shape, const Pool *pool,
-		   const RowFormatOptions *options, const ExpectPolicy *policies,
-		   FileLimits *limits)
+		   const RowFormatOptions *options, const RowHost *host,
+		   const ExpectPolicy *policies, FileLimits *limits)
 {
 	uint32		 noise = fuzz_bits(in, 4);
 	FileContent *expected;
@@ -493,7 +493,7 @@ write_part(FuzzInput *in, RowShape *shape, const Pool *pool,
 	resetStringInfo(&file);
 	fuzz_must_succeed(true);
 	expected = expect_begin(shape, policies);
-	encoder = row_format_parquet.open(shape, options, &fuzz_out);
+	encoder = row_format_parquet.open(shape, options, host, &fuzz_out);
 	/* the writer is what an encoder begins with */
 	max_levels = choose_limits(in, (ParquetWriter *) encoder, limits);
 	if (!write_rows(encoder, shape, pool, policies, expected, max_levels))
@@ -511,7 +511,8 @@ static void
 write_parts(FuzzInput *in, RowShape *shape, const Pool *pool)
 {
 	static const int group_rows[] = {0, 0, 0, 1, 9, 100};
-	RowFormatOptions options = {.encoding = -1, .drain = take_bytes};
+	RowFormatOptions options = {.encoding = -1};
+	RowHost			 host = {.drain = take_bytes};
 	FileLimits		 limits = {0};
 	ExpectPolicy	 policies[MAX_COLUMNS];
 	void			*learned = NULL;
@@ -520,13 +521,13 @@ write_parts(FuzzInput *in, RowShape *shape, const Pool *pool)
 	choose_codec(in, &options, &limits);
 	read_policies(in, shape, policies, &options);
 	options.group_rows = group_rows[fuzz_below(in, lengthof(group_rows))];
-	options.metadata = list_make4("name", "value", "second", "\303\244");
-	options.learned = &learned;
-	options.learned_context = CurrentMemoryContext;
+	host.metadata = list_make4("name", "value", "second", "\303\244");
+	host.learned = &learned;
+	host.learned_context = CurrentMemoryContext;
 	(void) settings_pin_canonical(CurrentMemoryContext);
 	row_format_check(&row_format_parquet, &options);
 	while (parts-- > 0 &&
-		   write_part(in, shape, pool, &options, policies, &limits))
+		   write_part(in, shape, pool, &options, &host, policies, &limits))
 		;
 }
 

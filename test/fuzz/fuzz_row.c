@@ -233,7 +233,7 @@ run_copy_format(FuzzInput *in, const RowFormat *format, RowShape *shape,
 	/* some of them don't go together */
 	format->check(&given);
 	fuzz_must_succeed(true);
-	encoder = format->open(shape, &given, &fuzz_out);
+	encoder = format->open(shape, &given, &(RowHost){0}, &fuzz_out);
 	fuzz_expect("start", fuzz_out.data, fuzz_out.len);
 	format->row(encoder, values, nulls, &fuzz_out);
 	fuzz_expect(format->name, expected.data, expected.len);
@@ -303,7 +303,7 @@ run_jsonl(FuzzInput *in, RowShape *shape, Datum *values, bool *nulls)
 	change_settings(in);
 	fuzz_must_succeed(true);
 	(void) settings_pin_canonical(CurrentMemoryContext);
-	encoder = row_format_jsonl.open(shape, &options, &fuzz_out);
+	encoder = row_format_jsonl.open(shape, &options, &(RowHost){0}, &fuzz_out);
 	row_format_jsonl.row(encoder, values, nulls, &fuzz_out);
 	written = pnstrdup(fuzz_out.data, fuzz_out.len);
 	if (strcspn(written, "\n") != fuzz_out.len - 1)

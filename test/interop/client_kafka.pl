@@ -103,10 +103,47 @@ ok($tombstone, 'once: a delete is followed by a tombstone');
 is(join(' ', sort keys %{ $tombstone->{headers} }), 'id lsn op', 'once: headers');
 
 # partitions as Java's clients choose them: murmur2 of the key
-my ($one) = grep { $_->{key} eq '{"id":1}' } @messages;
 my %partition = map { ("$_->{key} $_->{partition}" => 1) } @messages;
 my %keys = map { ($_->{key} => 1) } @messages;
 is(scalar(keys %partition), scalar(keys %keys), 'once: a key is in one partition');
+
+# exactly once: a Kafka transaction has records and position
+torture('exactly', "$url/exact", '--kafka-partitions=3', '--exactly-once', '--batch-bytes=20kB');
+@messages = $broker->messages('exact.public.t', 'isolation.level=read_committed');
+($again, $differ) = repeated(@messages);
+my $all = () = $broker->messages('exact.public.t', 'isolation.level=read_uncommitted');
+cmp_ok(scalar(@messages), '>', 100, 'exactly: ' . @messages . " messages of $all that were sent");
+is($again, 0, 'exactly: none comes again');
+is(rows(@messages), table_rows($node), 'exactly: the topic gives the table');
+my %position = map { ($_->{key} => $json->decode($_->{value})) } $broker->messages('exact.offsets', 'isolation.level=read_committed');
+is(scalar(keys %position), 1, 'exactly: the position is in its topic');
+
+# Another client of the same slot waits while the slot is in use.  Once it isn't,
+# though its client lives, the other one takes its place in Kafka as well, and the
+# first one ends.
+create_slot($node, 'fenced');
+my @fenced = ("$url/exact", '--kafka-partitions=3', '--exactly-once');
+my $first = start_client($node, 'fenced', "$log.first", @fenced);
+wait_for_line("$log.first", qr/streaming slot "fenced"/);
+my $second = start_client($node, 'fenced', "$log.second", @fenced);
+wait_for_line("$log.second", qr/is active for PID/);
+$first->signal('STOP');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'fenced'");
+wait_for_line("$log.second", qr/streaming slot "fenced"/);
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (9000, 1)');
+my $known = current_lsn($node);
+wait_until($node,
+	"SELECT confirmed_flush_lsn >= '$known' FROM pg_replication_slots WHERE slot_name = 'fenced'",
+	'the second client delivers');
+is(stop_client($second), 0, 'the second client stops');
+$first->signal('CONT');
+$first->finish;
+like($first->result(0), qr/^[56]$/, 'the first one sees that another one went on');
+$node->safe_psql('postgres', 'DELETE FROM t WHERE id = 9000');
+run_client($node, 'fenced', @fenced, '--endpos=' . current_lsn($node));
+my @once = grep { defined $_->{value} && $_->{key} eq '{"id":9000}' }
+  $broker->messages('exact.public.t', 'isolation.level=read_committed');
+is(join(' ', map { $_->{headers}{op} } @once), 'c d', 'neither of the two doubles or loses a record');
 
 # what can't be delivered
 create_slot($node, 'wrong');

@@ -27,6 +27,8 @@ our @EXPORT = qw(
   create_slot
   slot_records
   files_below
+  table_as_csv
+  exported_parts
   hold_exports
   hold_publications
   release_exports
@@ -214,6 +216,28 @@ sub files_below
 		closedir($handle);
 	}
 	return sort @files;
+}
+
+# table_as_csv(NODE, TABLE, DIRECTORY): what COPY writes, in the order of its blocks
+sub table_as_csv
+{
+	my ($node, $table, $directory) = @_;
+	my $file = "$directory/copy";
+
+	$node->safe_psql('postgres',
+		"SET synchronize_seqscans = off; COPY $table TO '$file' (FORMAT csv)");
+	my $content = slurp_file($file);
+	unlink $file;
+	return $content;
+}
+
+# exported_parts(DIRECTORY): the content of an export's parts, in order
+sub exported_parts
+{
+	my ($directory) = @_;
+
+	return join('',
+		map { slurp_file("$directory/$_") } grep { /^part-/ } files_below($directory));
 }
 
 # hold(NODE, DATABASE, LOCK, TRIGGER): updates that the trigger is for wait until

@@ -40,7 +40,7 @@ make_work_dir() {
 	trap 'exit 143' TERM
 	cd "$work"
 	as_user test -w "$work" || {
-		echo "user $test_user can't write to $work: set TMPDIR" >&2
+		echo "user $test_user cannot write to $work: set TMPDIR" >&2
 		exit 1
 	}
 }

@@ -86,6 +86,7 @@ INSERT INTO wanted VALUES
 	('preflight', '', 'TABLE(item text, ok boolean, detail text, fix text)'),
 	('prune', 'prefix text, keep integer',
 		'TABLE(job bigint, destination text)'),
+	('restore_script', 'job bigint', 'text'),
 	('resume', 'IN job bigint', NULL),
 	('resume_start', 'job bigint', 'bigint'),
 	('run_queue', '', 'integer'),

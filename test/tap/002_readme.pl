@@ -10,6 +10,7 @@ use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes 'usleep';
 
 my $readme = slurp_file("$FindBin::Bin/../../README.md");
 my $node = new_outflow_node('readme', conf => 'wal_level = logical');
@@ -177,6 +178,29 @@ sub endless
 	return;
 }
 
+# deliver(COMMAND): pg_outflow to a directory gets a row there; other targets are
+# tried by their own tests
+sub deliver
+{
+	my ($command) = @_;
+	my $row = ++$more;
+
+	return unless $command =~ s{file:///srv/changes}{file://$work/changes};
+	mkdir("$work/changes");
+	$node->safe_psql('shop', "INSERT INTO orders VALUES ($row, 1)");
+	my $run = IPC::Run::start([ 'bash', '-c', "exec $command" ], '<', \undef, '>', \$said, '2>&1',
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	until (grep { slurp_file($_) =~ /"new":\{"id":$row,/ } glob("$work/changes/.[a-z]* $work/changes/*"))
+	{
+		$run->pump_nb;
+		last if !$run->pumpable;
+		usleep(100_000);
+	}
+	$run->signal('TERM');
+	ok($run->finish, "delivers: $command") or diag($said);
+	return;
+}
+
 sub run_shell
 {
 	my ($block) = @_;
@@ -185,11 +209,17 @@ sub run_shell
 	{
 		my ($command, $shown) = ($1 =~ s/ +#.*//r, $2);
 
-		next if $command =~ /^(?:sudo )?make\b/;
+		# what has tests of its own, on services that are not here
+		next if $command =~ /^(?:(?:sudo )?make|pg_outflow|sudo systemctl|systemctl)\b/;
 		$command =~ s/^sudo install -d -o postgres /mkdir -p /;
 		if ($command =~ /^pg_recvlogical|consume/)
 		{
 			endless($command, $shown);
+			next;
+		}
+		if ($command =~ /^pg_outflow stream/)
+		{
+			deliver($command);
 			next;
 		}
 		my $ok = IPC::Run::run([ 'bash', '-c', "cd '$work' && $command" ], '<', \undef, '>', \$said, '2>&1');

@@ -115,7 +115,7 @@ sub bare_names
 			}
 			elsif ($token =~ /^pg_/)
 			{
-				$bare = $token !~ /^pg_(?:catalog|temp)$/ && $before !~ /^(?:as|with)$/;
+				$bare = $token !~ /^pg_(?:catalog|temp|exception_(?:detail|hint))$/ && $before !~ /^(?:as|with)$/;
 			}
 			elsif ($before eq '::')
 			{

@@ -17,27 +17,6 @@ my $dir = new_export_dir();
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub copied
-{
-	my ($table) = @_;
-
-	sql("SET synchronize_seqscans = off; COPY $table TO '$dir/copy' (FORMAT csv)");
-	my $content = slurp_file("$dir/copy");
-	unlink "$dir/copy";
-	return $content;
-}
-
-# exported(NAME): the parts of an export, in order
-sub exported
-{
-	my ($name) = @_;
-
-	return join('',
-		map { slurp_file("$dir/$name/$_") }
-		  grep { /^part-/ } files_below("$dir/$name"));
-}
-
-
 # start(NAME): starts an export and waits until some of its parts are done
 sub start
 {
@@ -82,7 +61,7 @@ sub is_whole
 
 	is(sql("SELECT state FROM outflow.jobs WHERE job = $job"),
 		'done', "$what: done");
-	ok(exported($name) eq copied('t'), "$what: what COPY writes");
+	ok(exported_parts("$dir/$name") eq table_as_csv($node, 't', $dir), "$what: what COPY writes");
 	is(sql("SELECT DISTINCT status FROM outflow.verify($job)"),
 		'ok', "$what: verified");
 	is( join(' ', grep { !/^part-\d{6}\.csv$/ } files_below("$dir/$name")),

@@ -26,25 +26,6 @@ sub fails
 	return;
 }
 
-sub copied
-{
-	my ($table) = @_;
-
-	sql("SET synchronize_seqscans = off; COPY $table TO '$dir/copy' (FORMAT csv)");
-	my $content = slurp_file("$dir/copy");
-	unlink "$dir/copy";
-	return $content;
-}
-
-sub exported
-{
-	my ($name) = @_;
-
-	return join('',
-		map { slurp_file("$dir/$name/$_") }
-		  grep { /^part-/ } files_below("$dir/$name"));
-}
-
 sub last_job
 {
 	return sql('SELECT coalesce(max(job), 0) FROM outflow.jobs');
@@ -140,7 +121,7 @@ is(sql("SELECT state, error LIKE 'could not write%', attempts"
 my $owner = slurp_file((glob "$dir/disk/.outflow-*/_owner")[0]);
 is(join(' ', grep { !m{/_owner$} } files_below("$dir/disk")), '', 'no room: nothing was written');
 sql("CALL outflow.resume($job)");
-ok(exported('disk') eq copied('big'), 'with room again: resumed and whole');
+ok(exported_parts("$dir/disk") eq table_as_csv($node, 'big', $dir), 'with room again: resumed and whole');
 
 #
 # One place, one job; room for one job at a time
@@ -187,16 +168,16 @@ ok(state_becomes($second_job, 'done'), 'the queued job starts in time');
 $second->finish;
 like($$said, qr/is queued.*waits for a free background worker/s,
 	'the waiting session was told');
-ok(exported('second') eq copied('moved'),
+ok(exported_parts("$dir/second") eq table_as_csv($node, 'moved', $dir),
 	'a table rewritten meanwhile is exported whole');
-ok(exported('first') eq copied('t'), 'the first job was not disturbed');
+ok(exported_parts("$dir/first") eq table_as_csv($node, 't', $dir), 'the first job was not disturbed');
 sql("CALL outflow.resume($third_job)");
-ok(exported('third') eq copied('t'), 'the cancelled one is resumed');
+ok(exported_parts("$dir/third") eq table_as_csv($node, 't', $dir), 'the cancelled one is resumed');
 
 #
 # Who wants the table meanwhile
 #
-my $before = copied('t');
+my $before = table_as_csv($node, 't', $dir);
 set_rate('1MB');
 my $export;
 ($export, $job) = begun("CALL outflow.export('t', 'file://$dir/locked',"
@@ -211,7 +192,7 @@ ok(state_becomes($job, 'done'), 'a queued ALTER TABLE does not hang the job');
 $export->finish;
 $alter->finish;
 is(sql('SELECT DISTINCT more FROM t'), '1', 'the ALTER TABLE comes after it');
-ok(exported('locked') eq $before, 'the export is the table as it was');
+ok(exported_parts("$dir/locked") eq $before, 'the export is the table as it was');
 
 # the extension itself: not under a running job
 set_rate('1MB');
@@ -231,7 +212,7 @@ sql("CALL outflow.export('t', 'file://$dir/cut', part_size => '128kB')");
 $job = last_job();
 my $uuid = sql("SELECT uuid FROM outflow.job WHERE job = $job");
 my $hidden = "$dir/cut/.outflow-$uuid";
-my $whole = exported('cut');
+my $whole = exported_parts("$dir/cut");
 mkdir $hidden, 0700;
 append_to_file("$hidden/_owner", $owner =~ s/^\S+/$uuid/r);
 rename "$dir/cut/part-000001.csv", "$hidden/part-000001.csv";
@@ -241,7 +222,7 @@ sql('UPDATE t SET t = NULL');
 is(sql("SELECT state FROM outflow.jobs WHERE job = $job"),
 	'interrupted', 'no coordinator, so it is not running');
 sql("CALL outflow.resume($job)");
-ok(exported('cut') eq $whole, 'publication completed with what was there');
+ok(exported_parts("$dir/cut") eq $whole, 'publication completed with what was there');
 is(sql("SELECT DISTINCT status FROM outflow.verify($job)"), 'ok', 'verified');
 ok(!-e $hidden, 'the hidden directory is gone');
 
@@ -259,7 +240,7 @@ append_to_file("$hidden/_owner", $owner =~ s/^\S+/$uuid/r);
 fails("CALL outflow.resume($job)", qr/is not empty.*It holds "part-000001\.csv"/s, 'damaged: it stays, and is named');
 unlink $file;
 sql("CALL outflow.resume($job)");
-ok(exported('cut') eq copied('t'), 'damaged: exported again, of one moment');
+ok(exported_parts("$dir/cut") eq table_as_csv($node, 't', $dir), 'damaged: exported again, of one moment');
 
 #
 # verify() tells
@@ -303,7 +284,7 @@ is(verdict(), '', 'nothing to tell again');
 sql("CALL outflow.export('t', 'file://$dir/cut', part_size => '512kB',"
 	  . " options => '{\"overwrite\": true}')");
 $job = last_job();
-ok(exported('cut') eq copied('t'), 'overwritten');
+ok(exported_parts("$dir/cut") eq table_as_csv($node, 't', $dir), 'overwritten');
 is(verdict(), '', 'no part of the older export is left');
 
 #

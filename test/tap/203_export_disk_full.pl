@@ -170,5 +170,55 @@ foreach my $round (0 .. $rounds - 1)
 is(join("\n", @bad), '', 'workers => 0: a clear error, and room for another export');
 is(sql("SELECT count(*) FROM outflow.jobs WHERE job > $before"), $rounds, 'and no job but that one');
 
+# the token that says whose a hidden directory is
+foreach my $bytes (0, 1, 36, 60)
+{
+	foreach my $call ('CALL outflow.resume', 'SELECT outflow.forget')
+	{
+		room();
+		append_to_file("$disk.full", "_owner $bytes");
+		my (undef, undef, $err) = $node->psql('postgres', "CALL outflow.export('u', 'file://$disk/token')");
+		like($err, qr/could not write file ".*_owner": No space left on device\n.*HINT:  Free disk space/s, "room for $bytes bytes of a token");
+		like(join(' ', files_below("$disk/token")), qr{^\.outflow-[0-9a-f-]+/_owner$}, '... which is left');
+		room();
+		(undef, undef, $err) = $node->psql('postgres', "$call(" . sql('SELECT max(job) FROM outflow.jobs') . ')');
+		unlike($err, qr/ERROR/, "... $call");
+		is(scalar(() = glob "$disk/token/.outflow-*"), 0, '... nothing hidden is left');
+		is(-e "$disk/token/_SUCCESS" ? 1 : 0, $call =~ /resume/ ? 1 : 0, '... published by resume alone');
+		system_or_bail('rm', '-rf', "$disk/token");
+	}
+}
+
+# one that begins like another is not ours
+foreach my $case (
+	[ 'another token', sub { "x$_[0]" } ],
+	[ 'a longer token', sub { "$_[0]x" } ],
+	[ 'a part of ours and a file', sub { substr($_[0], 0, 10) }, 'mine' ],
+	[ 'zeros of a crash', sub { "\0" x length $_[0] } ])
+{
+	my ($what, $change, $file) = @$case;
+
+	room();
+	append_to_file("$disk.full", 'part- 0');
+	$node->psql('postgres', "CALL outflow.export('u', 'file://$disk/token')");
+	room();
+	my $job = sql('SELECT max(job) FROM outflow.jobs');
+	my ($hidden) = glob "$disk/token/.outflow-*";
+	my $token = slurp_file("$hidden/_owner");
+	system_or_bail('sh', '-c', "rm -f '$hidden'/* '$hidden'/.[a-z]*");
+	append_to_file("$hidden/_owner", $change->($token));
+	append_to_file("$hidden/$file", '') if $file;
+	my (undef, undef, $err) = $node->psql('postgres', "SELECT outflow.forget($job)");
+	if ($what =~ /zeros/)
+	{
+		is($err . join(' ', glob "$disk/token/.outflow-*"), '', "$what are forgotten");
+		next;
+	}
+	like($err, qr/is not known to be this server's/, "$what is not claimed");
+	is(slurp_file("$hidden/_owner"), $change->($token), '... and stays');
+	system_or_bail('rm', '-rf', "$disk/token");
+	sql("SELECT outflow.forget($job)");
+}
+
 $node->stop;
 done_testing();

@@ -15,7 +15,7 @@ foreach my $way ('plain', 'checksums', 'wal_log_hints')
 		conf => 'wal_log_hints = ' . ($way eq 'wal_log_hints' ? 'on' : 'off') . "\n");
 
 	# no hint bits yet, and a checkpoint since: the first reader writes WAL.  Row
-	# by row: a bulk load may leave zeroed pages behind its rows
+	# by row: a bulk load may leave zeroed pages after its rows
 	$node->safe_psql('postgres',
 		q{CREATE TABLE t (i int, x text);
 		INSERT INTO t SELECT i, repeat('x', i % 100) FROM generate_series(1, 20000) i});

@@ -88,21 +88,6 @@ sub resumes
 	return;
 }
 
-sub copied
-{
-	sql("COPY t TO '$dir/copy' (FORMAT csv)");
-	my $copy = slurp_file("$dir/copy");
-	unlink "$dir/copy";
-	return $copy;
-}
-
-sub exported
-{
-	my ($name) = @_;
-
-	return join('', map { slurp_file("$dir/$name/$_") } grep { /^part-/ } files_below("$dir/$name"));
-}
-
 sub leftovers
 {
 	my ($name) = @_;
@@ -115,7 +100,7 @@ sub is_whole
 {
 	my ($job, $name, $copy) = @_;
 
-	ok(exported($name) eq ($copy || copied()), "$name: equals COPY");
+	ok(exported_parts("$dir/$name") eq ($copy || table_as_csv($node, 't', $dir)), "$name: equals COPY");
 	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"), 'ok', "$name: verified");
 	is(leftovers($name), '', "$name: nothing is left over");
 	return;
@@ -211,7 +196,7 @@ wait_until($node, "SELECT count(*) = 2 FROM outflow.jobs WHERE state = 'queued' 
 sql('DROP OWNED BY leaver; DROP ROLE leaver');
 release_exports($node);
 is(wait_for_end($first), 'done', 'a queued owner dropped: the job before is done');
-is(wait_for_end($queued[1]), 'done', 'a queued owner dropped: so is the job behind');
+is(wait_for_end($queued[1]), 'done', 'a queued owner dropped: so is the job after it');
 sql("SELECT outflow.cancel($queued[0]), outflow.forget($queued[0])");
 sql('ALTER SYSTEM RESET outflow.max_jobs');
 sql('SELECT pg_reload_conf()');
@@ -222,7 +207,7 @@ sql('SELECT pg_reload_conf()');
 foreach my $command ('VACUUM FULL t', 'CLUSTER t USING t_pkey', 'TRUNCATE t', 'ALTER TABLE t ADD COLUMN more int DEFAULT 1')
 {
 	my ($name) = map { lc } $command =~ /^(\w+)/;
-	my $copy = copied();
+	my $copy = table_as_csv($node, 't', $dir);
 
 	$job = held($name);
 	my ($session, $said) = start_psql($node, $command);
@@ -255,7 +240,7 @@ release_exports($node);
 is(wait_for_end($job), 'done', 'the first one is done');
 sql("CALL outflow.export_tables('{t}', 'file://$dir/many', part_size => '128kB')");
 sql("CALL outflow.export('t', 'file://$dir/many/more')");
-ok(exported('many/public.t') eq copied() && exported('many/more') eq copied(), 'a finished one refuses nobody');
+ok(exported_parts("$dir/many/public.t") eq table_as_csv($node, 't', $dir) && exported_parts("$dir/many/more") eq table_as_csv($node, 't', $dir), 'a finished one refuses nobody');
 
 # submitted at the same time: neither submission sees the other job
 hold_exports($node, FINISHED);
@@ -277,7 +262,7 @@ like(error_of("CALL outflow.resume($loser)"), in_use($winner), 'and the other on
 release_exports($node);
 is(wait_for_end($winner), 'done', 'it is done');
 $place =~ s{.*/race}{race};
-ok(exported($place) eq copied(), 'and exact');
+ok(exported_parts("$dir/$place") eq table_as_csv($node, 't', $dir), 'and exact');
 wait_until_quiet();
 sql("SELECT outflow.forget($loser)");
 is(sql("SELECT count(*) FROM outflow.jobs WHERE state <> 'done'"), '0', 'no unfinished job is left');

@@ -27,21 +27,6 @@ sub make_table
 	return;
 }
 
-sub copied
-{
-	sql("COPY t TO '$dir/copy' (FORMAT csv)");
-	my $copy = slurp_file("$dir/copy");
-	unlink "$dir/copy";
-	return $copy;
-}
-
-sub exported
-{
-	my ($name) = @_;
-
-	return join('', map { slurp_file("$dir/$name/$_") } grep { /^part-/ } files_below("$dir/$name"));
-}
-
 # held(NAME, DATABASE): a session whose job goes no further than FINISHED parts
 sub held
 {
@@ -82,7 +67,7 @@ sub resumes
 	my ($job, $name) = @_;
 
 	sql("CALL outflow.resume($job)");
-	ok(exported($name) eq copied(), "$name: resumed to what COPY writes");
+	ok(exported_parts("$dir/$name") eq table_as_csv($node, 't', $dir), "$name: resumed to what COPY writes");
 	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"), 'ok', "$name: verified");
 	is(join(' ', grep { !/^(part-\d{6}\.csv|_manifest\.json|_SUCCESS)$/ } files_below("$dir/$name")),
 		'', "$name: nothing is left over");
@@ -199,9 +184,9 @@ wait_until($node, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND mode 
 sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL%'");
 $session->finish;
 # it may have come before the session looks for the last time
-like($$said, qr/canceling statement due to user request|table "outflow\.\w+" does not exist/, 'behind DROP EXTENSION: a CALL is cancelled');
+like($$said, qr/canceling statement due to user request|table "outflow\.\w+" does not exist/, 'after DROP EXTENSION: a CALL is cancelled');
 $drop->finish;
-is(sql("SELECT count(*) FROM pg_extension WHERE extname = 'outflow'"), '0', 'behind DROP EXTENSION: which then comes');
+is(sql("SELECT count(*) FROM pg_extension WHERE extname = 'outflow'"), '0', 'after DROP EXTENSION: which then comes');
 release_exports($node);
 wait_until_quiet('an extension');
 
@@ -221,7 +206,7 @@ release_exports($node);
 $drop->finish;
 $session->finish;
 like($$dropped, qr/DROP EXTENSION/, 'DROP EXTENSION: done');
-ok(exported('extension') eq copied(), 'DROP EXTENSION: the export equals COPY');
+ok(exported_parts("$dir/extension") eq table_as_csv($node, 't', $dir), 'DROP EXTENSION: the export equals COPY');
 is(join(' ', grep { !/^part-\d{6}\.csv$/ } files_below("$dir/extension")),
 	'_SUCCESS _manifest.json', 'DROP EXTENSION: was published, and left nothing over');
 wait_until_quiet('an extension');

@@ -15,7 +15,7 @@ use Test::More;
 use Time::HiRes ();
 
 my $node = new_outflow_node('main',
-	conf => "wal_sender_timeout = 2s\nmax_slot_wal_keep_size = 1MB\nmin_wal_size = 32MB\nmax_wal_size = 32MB\n");
+	conf => "wal_sender_timeout = 2s\nmin_wal_size = 32MB\nmax_wal_size = 32MB\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
 
 client_setup($node);
@@ -124,6 +124,16 @@ wait_until($node, "SELECT confirmed_flush_lsn >= '$target' FROM pg_replication_s
 pass('a quiet slot moves on');
 is(stop_client($client), 0, 'and stops');
 
+# after an export: exactly what it doesn't have
+my $place = new_export_dir();
+$node->safe_psql('postgres', 'CREATE TABLE moved (id int PRIMARY KEY); INSERT INTO moved SELECT generate_series(1, 100)');
+$node->safe_psql('postgres', "CALL outflow.export('moved', 'file://$place', slot => 'moved')");
+my $job = $node->safe_psql('postgres', "SELECT job FROM outflow.jobs WHERE slot = 'moved'");
+$node->safe_psql('postgres', 'INSERT INTO moved VALUES (101), (102)');
+my ($after, $moved) = run_client($node, 'moved', '--to=stdout:', "--after-job=$job", '--endpos=' . current_lsn($node));
+is(join(' ', $moved =~ /"new":\{"id":(\d+)/g), '101 102', 'after an export comes what it does not have');
+ends('no such job', 3, qr/no finished job 4711/, 'stream', @here, '-S', 'moved', @to, '--after-job=4711');
+
 # memory of another system, and of another slot
 my $state = "$log.state";
 ($code) = run_client($node, 'own', '--to=stdout:', '--state', $state, '--endpos=' . current_lsn($node));
@@ -136,6 +146,8 @@ create_slot($other, 'own');
 ends('of another system', 5, qr/is of database system \d+, and this is system/, 'stream', '-d', $other->connstr('postgres'), '-S', 'own', @to, '--state', $state);
 
 # an invalidated slot
+$node->safe_psql('postgres', "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
+$node->reload;
 $node->safe_psql('postgres', 'SELECT pg_switch_wal(); CREATE TABLE big AS SELECT repeat(md5(g::text), 100) FROM generate_series(1, 30000) g');
 $node->safe_psql('postgres', 'SELECT pg_switch_wal(); CHECKPOINT') foreach 1 .. 4;
 wait_until($node, "SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = 'own'", 'the slot is lost');

@@ -110,7 +110,7 @@ append_numeric(StringInfo out, Datum value)
 
 /* A version byte, then text, as jsonb_send. */
 static void
-append_jsonb(StringInfo out, Datum value)
+binary_append_jsonb(StringInfo out, Datum value)
 {
 	int	   start = out->len;
 	uint32 net;
@@ -133,8 +133,8 @@ append_timetz(StringInfo out, Datum value)
 }
 
 static void
-append_value(StringInfo out, TypeShape *type, BinaryColumn *column,
-			 Datum value)
+binary_append_value(StringInfo out, TypeShape *type, BinaryColumn *column,
+					Datum value)
 {
 	const char *text;
 	bytea	   *sent;
@@ -175,7 +175,7 @@ append_value(StringInfo out, TypeShape *type, BinaryColumn *column,
 			append_timetz(out, value);
 			break;
 		case BINARY_JSONB:
-			append_jsonb(out, value);
+			binary_append_jsonb(out, value);
 			break;
 		case BINARY_LABEL:
 			text = enum_label(type, DatumGetObjectId(value));
@@ -195,7 +195,8 @@ binary_check(const RowFormatOptions *options)
 }
 
 static RowEncoder *
-binary_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
+binary_open(RowShape *shape, const RowFormatOptions *options,
+			const RowHost *host, StringInfo out)
 {
 	RowEncoder *encoder = palloc0_object(RowEncoder);
 
@@ -240,8 +241,8 @@ binary_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		if (nulls[attribute])
 			append_int32(out, -1);
 		else
-			append_value(out, &column->type, &encoder->columns[i],
-						 values[attribute]);
+			binary_append_value(out, &column->type, &encoder->columns[i],
+								values[attribute]);
 	}
 	current_column = NULL;
 }
@@ -257,4 +258,5 @@ const RowFormat row_format_binary = {.name = "binary",
 									 .check = binary_check,
 									 .open = binary_open,
 									 .row = binary_row,
-									 .close = binary_close};
+									 .close = binary_close,
+									 .counter = row_counter_none};

@@ -42,7 +42,8 @@ text_check(const RowFormatOptions *options)
  * twice len, and for a chunk more.
  */
 static char *
-copy_escaped(const RowEncoder *encoder, char *dst, const char *data, int len)
+text_copy_escaped(const RowEncoder *encoder, char *dst, const char *data,
+				  int len)
 {
 	while (len > 0)
 	{
@@ -70,8 +71,8 @@ copy_escaped(const RowEncoder *encoder, char *dst, const char *data, int len)
 
 /* In pieces, so that room for the worst case costs little. */
 static void
-append_text(const RowEncoder *encoder, const char *data, int len,
-			StringInfo out)
+text_append_text(const RowEncoder *encoder, const char *data, int len,
+				 StringInfo out)
 {
 	const int piece_size = 64 * 1024;
 
@@ -79,7 +80,7 @@ append_text(const RowEncoder *encoder, const char *data, int len,
 	{
 		int	  piece = Min(len, piece_size);
 		char *dst = buffer_reserve(out, piece * 2 + CHUNK_SIZE);
-		char *end = copy_escaped(encoder, dst, data, piece);
+		char *end = text_copy_escaped(encoder, dst, data, piece);
 
 		buffer_advance(out, end - dst);
 		data += piece;
@@ -89,7 +90,7 @@ append_text(const RowEncoder *encoder, const char *data, int len,
 
 /* Ends a line that began at start. */
 static void
-end_line(const RowEncoder *encoder, int start, StringInfo out)
+text_end_line(const RowEncoder *encoder, int start, StringInfo out)
 {
 	buffer_append_char(out, '\n');
 	if (encoder->options.encoding >= 0)
@@ -97,7 +98,7 @@ end_line(const RowEncoder *encoder, int start, StringInfo out)
 }
 
 static void
-append_header(const RowEncoder *encoder, StringInfo out)
+text_append_header(const RowEncoder *encoder, StringInfo out)
 {
 	int start = out->len;
 
@@ -107,9 +108,9 @@ append_header(const RowEncoder *encoder, StringInfo out)
 
 		if (i > 0)
 			buffer_append_char(out, encoder->options.delimiter);
-		append_text(encoder, name, strlen(name), out);
+		text_append_text(encoder, name, strlen(name), out);
 	}
-	end_line(encoder, start, out);
+	text_end_line(encoder, start, out);
 }
 
 static void
@@ -125,7 +126,8 @@ init_escapes(char *escapes, char delimiter)
 }
 
 static RowEncoder *
-text_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
+text_open(RowShape *shape, const RowFormatOptions *options,
+		  const RowHost *host, StringInfo out)
 {
 	RowEncoder *encoder = palloc0_object(RowEncoder);
 
@@ -142,7 +144,7 @@ text_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 	init_escapes(encoder->escapes, encoder->options.delimiter);
 	text_values_init(&encoder->values);
 	if (options->header)
-		append_header(encoder, out);
+		text_append_header(encoder, out);
 	return encoder;
 }
 
@@ -171,11 +173,11 @@ text_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 			const char *text = text_value(&encoder->values, &column->type,
 										  values[attribute], &len);
 
-			append_text(encoder, text, len, out);
+			text_append_text(encoder, text, len, out);
 		}
 	}
 	current_column = NULL;
-	end_line(encoder, start, out);
+	text_end_line(encoder, start, out);
 }
 
 static void
@@ -188,4 +190,5 @@ const RowFormat row_format_text = {.name = "text",
 								   .check = text_check,
 								   .open = text_open,
 								   .row = text_row,
-								   .close = text_close};
+								   .close = text_close,
+								   .counter = row_counter_lines};

@@ -74,7 +74,7 @@ append_clean(const RowEncoder *encoder, const char *data, int len,
  * for twice len, and for a chunk more.
  */
 static char *
-copy_escaped(char *dst, const char *data, int len, char quote, char escape)
+csv_copy_escaped(char *dst, const char *data, int len, char quote, char escape)
 {
 	while (len > 0)
 	{
@@ -98,8 +98,8 @@ copy_escaped(char *dst, const char *data, int len, char quote, char escape)
 
 /* A quoted value, in pieces, so that room for the worst case costs little. */
 static void
-append_quoted(const RowEncoder *encoder, const char *data, int len,
-			  StringInfo out)
+csv_append_quoted(const RowEncoder *encoder, const char *data, int len,
+				  StringInfo out)
 {
 	const int piece_size = 64 * 1024;
 
@@ -108,8 +108,8 @@ append_quoted(const RowEncoder *encoder, const char *data, int len,
 	{
 		int	  piece = Min(len, piece_size);
 		char *dst = buffer_reserve(out, piece * 2 + CHUNK_SIZE);
-		char *end = copy_escaped(dst, data, piece, encoder->options.quote,
-								 encoder->options.escape);
+		char *end = csv_copy_escaped(dst, data, piece, encoder->options.quote,
+									 encoder->options.escape);
 
 		buffer_advance(out, end - dst);
 		data += piece;
@@ -119,8 +119,8 @@ append_quoted(const RowEncoder *encoder, const char *data, int len,
 }
 
 static void
-append_text(const RowEncoder *encoder, const char *data, int len, bool forced,
-			StringInfo out)
+csv_append_text(const RowEncoder *encoder, const char *data, int len,
+				bool forced, StringInfo out)
 {
 	bool quoted = forced ||
 				  (len == encoder->null_len &&
@@ -129,7 +129,7 @@ append_text(const RowEncoder *encoder, const char *data, int len, bool forced,
 				   memcmp(data, "\\.", 2) == 0);
 
 	if (quoted || !append_clean(encoder, data, len, out))
-		append_quoted(encoder, data, len, out);
+		csv_append_quoted(encoder, data, len, out);
 }
 
 /*
@@ -137,7 +137,7 @@ append_text(const RowEncoder *encoder, const char *data, int len, bool forced,
  * once.  False, and nothing is written, for one without.
  */
 static bool
-append_jsonb(const RowEncoder *encoder, Datum value, StringInfo out)
+csv_append_jsonb(const RowEncoder *encoder, Datum value, StringInfo out)
 {
 	int start = out->len;
 
@@ -155,21 +155,30 @@ append_jsonb(const RowEncoder *encoder, Datum value, StringInfo out)
 }
 
 static void
-append_value(RowEncoder *encoder, TypeShape *type, Datum value, bool forced,
-			 StringInfo out)
+csv_append_value(RowEncoder *encoder, TypeShape *type, Datum value,
+				 bool forced, StringInfo out)
 {
 	const char *text;
 	int			len;
 
-	if (type->kind == KIND_JSONB && append_jsonb(encoder, value, out))
+	if (type->kind == KIND_JSONB && csv_append_jsonb(encoder, value, out))
 		return;
 	text = text_value(&encoder->values, type, value, &len);
-	append_text(encoder, text, len, forced, out);
+	csv_append_text(encoder, text, len, forced, out);
+}
+
+/* Ends a line that began at start. */
+static void
+csv_end_line(const RowEncoder *encoder, int start, StringInfo out)
+{
+	buffer_append_char(out, '\n');
+	if (encoder->options.encoding >= 0)
+		text_transcode(out, start, encoder->options.encoding);
 }
 
 /* Names are quoted by the same rule, but force_quote is for values. */
 static void
-append_header(RowEncoder *encoder, StringInfo out)
+csv_append_header(RowEncoder *encoder, StringInfo out)
 {
 	int start = out->len;
 
@@ -179,11 +188,9 @@ append_header(RowEncoder *encoder, StringInfo out)
 
 		if (i > 0)
 			buffer_append_char(out, encoder->options.delimiter);
-		append_text(encoder, name, strlen(name), false, out);
+		csv_append_text(encoder, name, strlen(name), false, out);
 	}
-	buffer_append_char(out, '\n');
-	if (encoder->options.encoding >= 0)
-		text_transcode(out, start, encoder->options.encoding);
+	csv_end_line(encoder, start, out);
 }
 
 /* By column: whether it is in the option "force_quote". */
@@ -214,7 +221,8 @@ forced_columns(const RowShape *shape, const RowFormatOptions *options)
 }
 
 static RowEncoder *
-csv_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
+csv_open(RowShape *shape, const RowFormatOptions *options, const RowHost *host,
+		 StringInfo out)
 {
 	RowEncoder *encoder = palloc0_object(RowEncoder);
 	bool		direct;
@@ -244,7 +252,7 @@ csv_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 	if (options->encoding == GetDatabaseEncoding())
 		encoder->options.encoding = -1;
 	if (options->header)
-		append_header(encoder, out);
+		csv_append_header(encoder, out);
 	return encoder;
 }
 
@@ -268,13 +276,11 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		else if (!encoder->plain[i] ||
 				 !text_value_plain(&encoder->values, &column->type,
 								   values[attribute], out))
-			append_value(encoder, &column->type, values[attribute],
-						 encoder->forced[i], out);
+			csv_append_value(encoder, &column->type, values[attribute],
+							 encoder->forced[i], out);
 	}
 	current_column = NULL;
-	buffer_append_char(out, '\n');
-	if (encoder->options.encoding >= 0)
-		text_transcode(out, start, encoder->options.encoding);
+	csv_end_line(encoder, start, out);
 }
 
 static void
@@ -287,4 +293,5 @@ const RowFormat row_format_csv = {.name = "csv",
 								  .check = csv_check,
 								  .open = csv_open,
 								  .row = csv_row,
-								  .close = csv_close};
+								  .close = csv_close,
+								  .counter = row_counter_quoted_lines};

@@ -155,7 +155,8 @@ append_patched_row(StringInfo out, const JsonStyle *style,
 }
 
 static void
-append_key(StringInfo out, const JsonStyle *style, const RowChange *change)
+debezium_append_key(StringInfo out, const JsonStyle *style,
+					const RowChange *change)
 {
 	buffer_append_literal(out, ",\"key\":");
 	if (change->key_values)
@@ -222,7 +223,7 @@ debezium_row(StringInfo out, const ChangeFormatOptions *options,
 							  ",\"key\":null,\"before\":null,\"after\":null");
 	else
 	{
-		append_key(out, &options->style, change);
+		debezium_append_key(out, &options->style, change);
 		append_before(out, options, change);
 		append_after(out, options, change);
 	}

@@ -41,7 +41,8 @@ append_type_name(StringInfo out, const JsonStyle *style, const TypeShape *type)
 }
 
 static void
-append_fields(StringInfo out, const JsonStyle *style, const RowShape *fields)
+json_append_fields(StringInfo out, const JsonStyle *style,
+				   const RowShape *fields)
 {
 	int i;
 
@@ -87,7 +88,7 @@ append_type_details(StringInfo out, const JsonStyle *style,
 		list_free_deep(labels);
 	}
 	else if (type->kind == KIND_COMPOSITE)
-		append_fields(out, style, type->fields);
+		json_append_fields(out, style, type->fields);
 }
 
 static void
@@ -108,8 +109,9 @@ append_default(StringInfo out, const JsonStyle *style, const RowShape *shape,
 }
 
 static void
-append_column(StringInfo out, const JsonStyle *style, const RowShape *shape,
-			  const ColumnShape *column, RecordForm form)
+json_append_column(StringInfo out, const JsonStyle *style,
+				   const RowShape *shape, const ColumnShape *column,
+				   RecordForm form)
 {
 	Form_pg_attribute attr = TupleDescAttr(shape->desc, column->attnum - 1);
 
@@ -158,7 +160,7 @@ identity_name(char identity)
 
 /* Names of the identity's or, else, of the primary key's columns. */
 static void
-append_key(StringInfo out, const RowShape *shape, bool primary)
+json_append_key(StringInfo out, const RowShape *shape, bool primary)
 {
 	bool *marked = palloc(sizeof(bool) * Max(shape->ncolumns, 1));
 	int	  i;
@@ -196,14 +198,14 @@ change_json_schema(StringInfo out, const ChangeFormatOptions *options,
 	{
 		if (i > 0)
 			buffer_append_char(out, ',');
-		append_column(out, style, shape, &shape->columns[i], form);
+		json_append_column(out, style, shape, &shape->columns[i], form);
 	}
 	buffer_append_literal(out, "],\"key\":");
-	append_key(out, shape, false);
+	json_append_key(out, shape, false);
 	buffer_append_literal(out, ",\"identity\":");
 	buffer_append(out, identity, strlen(identity));
 	buffer_append_literal(out, ",\"primary_key\":");
-	append_key(out, shape, true);
+	json_append_key(out, shape, true);
 	if (form != RECORD_WHOLE)
 		buffer_append_literal(
 			out, ",\"omitted\":[\"base\",\"labels\",\"fields\",\"default\"]");

@@ -23,7 +23,8 @@ jsonl_check(const RowFormatOptions *options)
 }
 
 static RowEncoder *
-jsonl_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
+jsonl_open(RowShape *shape, const RowFormatOptions *options,
+		   const RowHost *host, StringInfo out)
 {
 	RowEncoder *encoder = palloc0_object(RowEncoder);
 
@@ -52,4 +53,5 @@ const RowFormat row_format_jsonl = {.name = "jsonl",
 									.check = jsonl_check,
 									.open = jsonl_open,
 									.row = jsonl_row,
-									.close = jsonl_close};
+									.close = jsonl_close,
+									.counter = row_counter_lines};

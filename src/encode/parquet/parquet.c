@@ -41,9 +41,9 @@ typedef struct Learned
 
 struct RowEncoder
 {
-	ParquetWriter			writer;
-	MemoryContextCallback	cleanup;
-	const RowFormatOptions *options;
+	ParquetWriter		  writer;
+	MemoryContextCallback cleanup;
+	const RowHost		 *host;
 };
 
 static void
@@ -87,9 +87,10 @@ init_codec(RowEncoder *encoder, const char *compression)
 }
 
 static void
-init_limits(ParquetWriter *writer, const RowFormatOptions *options)
+init_limits(ParquetWriter *writer, const RowFormatOptions *options,
+			const RowHost *host)
 {
-	int64 memory = options->memory > 0 ? options->memory : DEFAULT_MEMORY;
+	int64 memory = host->memory > 0 ? host->memory : DEFAULT_MEMORY;
 	int64 share;
 
 	writer->group_bytes = memory / 2;
@@ -116,9 +117,9 @@ init_workspaces(ParquetWriter *writer)
 
 /* From the part before, if the caller brought it. */
 static void
-init_learned(ParquetWriter *writer, const RowFormatOptions *options)
+init_learned(ParquetWriter *writer, const RowHost *host)
 {
-	const Learned *learned = options->learned ? *options->learned : NULL;
+	const Learned *learned = host->learned ? *host->learned : NULL;
 
 	for (int i = 0; i < writer->nleaves; i++)
 	{
@@ -134,16 +135,16 @@ init_learned(ParquetWriter *writer, const RowFormatOptions *options)
 }
 
 static void
-keep_learned(ParquetWriter *writer, const RowFormatOptions *options)
+keep_learned(ParquetWriter *writer, const RowHost *host)
 {
-	Learned *learned = options->learned ? *options->learned : NULL;
+	Learned *learned = host->learned ? *host->learned : NULL;
 
-	if (options->learned == NULL)
+	if (host->learned == NULL)
 		return;
 	if (learned == NULL)
 	{
-		*options->learned = learned = MemoryContextAlloc(
-			options->learned_context,
+		*host->learned = learned = MemoryContextAlloc(
+			host->learned_context,
 			offsetof(Learned, leaves) + writer->nleaves * sizeof(LeafLearned));
 		learned->nleaves = writer->nleaves;
 	}
@@ -190,13 +191,14 @@ append_file_bytes(RowEncoder *encoder, const char *data, size_t len,
 		buffer_append(out, data, piece);
 		data += piece;
 		len -= piece;
-		if (encoder->options->drain)
-			encoder->options->drain(encoder->options->drain_arg, out);
+		if (encoder->host->drain)
+			encoder->host->drain(encoder->host->drain_arg, out);
 	}
 }
 
 static RowEncoder *
-parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
+parquet_open(RowShape *shape, const RowFormatOptions *options,
+			 const RowHost *host, StringInfo out)
 {
 	RowEncoder	  *encoder = palloc0_object(RowEncoder);
 	ParquetWriter *writer = &encoder->writer;
@@ -207,7 +209,7 @@ parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 							   "has none",
 							   shape->name)));
 	writer->shape = shape;
-	writer->place = options->place;
+	writer->place = host->place;
 	writer->context = CurrentMemoryContext;
 	/* small blocks, since the limit is about what the context has taken */
 	writer->group_context = AllocSetContextCreate(
@@ -217,16 +219,16 @@ parquet_open(RowShape *shape, const RowFormatOptions *options, StringInfo out)
 	for (int i = 0; i < shape->ncolumns; i++)
 		writer->columns[i].shape = &shape->columns[i];
 	parquet_options_apply(writer, options);
-	encoder->options = options;
+	encoder->host = host;
 
 	schema_build(writer);
 	batch_init(writer);
-	init_limits(writer, options);
+	init_limits(writer, options, host);
 	init_workspaces(writer);
 	init_codec(encoder, options->compression);
 	writer->footer = footer_new(writer->nleaves, writer->context);
 	writer->metadata = list_make2("outflow.columns", describe_columns(shape));
-	init_learned(writer, options);
+	init_learned(writer, host);
 	append_file_bytes(encoder, PARQUET_MAGIC, strlen(PARQUET_MAGIC), out);
 	return encoder;
 }
@@ -337,11 +339,10 @@ parquet_close(RowEncoder *encoder, StringInfo out)
 
 	if (writer->group_rows > 0)
 		end_group(encoder, out);
-	keep_learned(writer, encoder->options);
-	for (int i = 0; i < writer->ncolumns && encoder->options->made_null; i++)
-		*encoder->options->made_null += writer->columns[i].made_null;
-	writer->metadata =
-		list_concat(writer->metadata, encoder->options->metadata);
+	keep_learned(writer, encoder->host);
+	for (int i = 0; i < writer->ncolumns && encoder->host->made_null; i++)
+		*encoder->host->made_null += writer->columns[i].made_null;
+	writer->metadata = list_concat(writer->metadata, encoder->host->metadata);
 	bytes_init(&footer, writer->context);
 	footer_write(writer, &footer);
 	append_file_bytes(encoder, footer.data, footer.len, out);
@@ -352,8 +353,10 @@ parquet_close(RowEncoder *encoder, StringInfo out)
 const RowFormat row_format_parquet = {.name = "parquet",
 									  .extension = "parquet",
 									  .compresses_itself = true,
+									  .maps_types = true,
 									  .canonical_settings = true,
 									  .check = parquet_check,
 									  .open = parquet_open,
 									  .row = parquet_row,
-									  .close = parquet_close};
+									  .close = parquet_close,
+									  .counter = parquet_counter_new};

@@ -14,7 +14,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "encode/parquet/parquet.h"
+#include "encode/parquet/parquet_leaf.h"
 #include "option.h"
 
 static void

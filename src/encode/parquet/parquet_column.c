@@ -63,7 +63,7 @@ leaf_begin_page(ParquetLeaf *leaf, int64 first_row)
 }
 
 static inline void
-put_levels(ParquetLeaf *leaf, int rep, int def)
+column_put_levels(ParquetLeaf *leaf, int rep, int def)
 {
 	if (leaf->max_rep > 0)
 		rle_put(&leaf->rep, rep);
@@ -75,7 +75,7 @@ put_levels(ParquetLeaf *leaf, int rep, int def)
 void
 leaf_put_null(ParquetLeaf *leaf, int rep, int def)
 {
-	put_levels(leaf, rep, def);
+	column_put_levels(leaf, rep, def);
 }
 
 /*
@@ -172,7 +172,7 @@ end_indexed(ParquetLeaf *leaf, int n, bool all)
 static inline void
 put_value(ParquetLeaf *leaf, int rep, const char *data, size_t len)
 {
-	put_levels(leaf, rep, leaf->max_def);
+	column_put_levels(leaf, rep, leaf->max_def);
 	if (leaf->indexing)
 	{
 		char *dst = bytes_reserve(&leaf->indices, sizeof(uint32));

@@ -9,7 +9,7 @@
  */
 #include "postgres.h"
 
-#include "encode/parquet/parquet.h"
+#include "encode/parquet/parquet_leaf.h"
 
 #define FIRST_SLOTS	   64
 #define MAX_ENTRIES	   65536 /* numbers of at most 16 bits */

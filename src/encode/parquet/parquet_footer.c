@@ -55,89 +55,6 @@ footer_new(int nleaves, MemoryContext context)
 	return footer;
 }
 
-/* ---- column index ---- */
-
-enum
-{
-	UNORDERED = 0,
-	ASCENDING = 1,
-	DESCENDING = 2
-};
-
-static int
-boundary_order(const ParquetLeaf *leaf)
-{
-	const ParquetPage *before = NULL;
-	bool			   ascending = true;
-	bool			   descending = true;
-
-	for (ParquetPage *page = leaf->pages; page; page = page->next)
-	{
-		int min, max;
-
-		if (page->all_null)
-			continue;
-		if (before)
-		{
-			min = bound_compare(leaf->order, &before->bounds.min,
-								&page->bounds.min);
-			max = bound_compare(leaf->order, &before->bounds.max,
-								&page->bounds.max);
-			ascending &= min <= 0 && max <= 0;
-			descending &= min >= 0 && max >= 0;
-		}
-		before = page;
-	}
-	return ascending ? ASCENDING : descending ? DESCENDING : UNORDERED;
-}
-
-static void
-put_column_index(const ParquetLeaf *leaf, Bytes *out)
-{
-	Thrift		 thrift;
-	ParquetPage *page;
-
-	/* all of a chunk's pages have bounds, or there is no index */
-	if (leaf->bounds.unbounded)
-		return;
-	thrift_begin(&thrift, out);
-	thrift_list(&thrift, 1, THRIFT_TRUE, leaf->npages);
-	for (page = leaf->pages; page; page = page->next)
-		thrift_element_bool(&thrift, page->all_null);
-	thrift_list(&thrift, 2, THRIFT_BINARY, leaf->npages);
-	for (page = leaf->pages; page; page = page->next)
-		thrift_element_binary(&thrift, page->bounds.min.data,
-							  page->bounds.min.len);
-	thrift_list(&thrift, 3, THRIFT_BINARY, leaf->npages);
-	for (page = leaf->pages; page; page = page->next)
-		thrift_element_binary(&thrift, page->bounds.max.data,
-							  page->bounds.max.len);
-	thrift_i32(&thrift, 4, boundary_order(leaf));
-	thrift_list(&thrift, 5, THRIFT_I64, leaf->npages);
-	for (page = leaf->pages; page; page = page->next)
-		thrift_element_int(&thrift, page->nulls);
-	thrift_end(&thrift);
-}
-
-static void
-put_offset_index(const ParquetLeaf *leaf, int64 offset, Bytes *out)
-{
-	Thrift thrift;
-
-	thrift_begin(&thrift, out);
-	thrift_list(&thrift, 1, THRIFT_STRUCT, leaf->npages);
-	for (ParquetPage *page = leaf->pages; page; page = page->next)
-	{
-		thrift_element_struct(&thrift);
-		thrift_i64(&thrift, 1, offset);
-		thrift_i32(&thrift, 2, (int32) page->size);
-		thrift_i64(&thrift, 3, page->first_row);
-		thrift_end(&thrift);
-		offset += page->size;
-	}
-	thrift_end(&thrift);
-}
-
 /* ---- a chunk's metadata ---- */
 
 static void
@@ -252,8 +169,8 @@ footer_add_chunk(ParquetFooter *footer, const ParquetLeaf *leaf,
 	entry.offset_index_len = footer->offset_indexes.len;
 	put_chunk_metadata(leaf, plain_size, stored_size, offset, data_offset,
 					   &entry, &footer->metadata);
-	put_column_index(leaf, &footer->column_indexes);
-	put_offset_index(leaf, data_offset, &footer->offset_indexes);
+	index_put_columns(leaf, &footer->column_indexes);
+	index_put_offsets(leaf, data_offset, &footer->offset_indexes);
 	entry.metadata_len = footer->metadata.len - entry.metadata_len;
 	entry.column_index_len =
 		footer->column_indexes.len - entry.column_index_len;

@@ -80,166 +80,6 @@ name_in_utf8(const char *name)
 	return pg_server_to_any(name, strlen(name), PG_UTF8);
 }
 
-static void
-init_leaf(ParquetNode *node, ParquetType type, ParquetOrder order, int width)
-{
-	node->leaf->type = type;
-	node->leaf->order = order;
-	node->leaf->width = width;
-}
-
-static void
-map_text(ParquetNode *node, NodeKind kind, LogicalType logical)
-{
-	node->kind = kind;
-	node->logical = logical;
-	init_leaf(node, PARQUET_BYTE_ARRAY, ORDER_TEXT, 0);
-}
-
-static void
-map_integer(ParquetNode *node, NodeKind kind, int bits, bool is_signed)
-{
-	bool wide = kind == NODE_INT8;
-
-	node->kind = kind;
-	/* what the physical type says already isn't said again */
-	if (bits != (wide ? 64 : 32) || !is_signed)
-	{
-		node->logical = LOGICAL_INTEGER;
-		node->bits = bits;
-		node->is_signed = is_signed;
-	}
-	init_leaf(node, wide ? PARQUET_INT64 : PARQUET_INT32,
-			  wide		  ? ORDER_INT64
-			  : is_signed ? ORDER_INT32
-						  : ORDER_UINT32,
-			  wide ? sizeof(int64) : sizeof(int32));
-}
-
-static void
-map_numeric(ParquetNode *node)
-{
-	if (!parquet_decimal_of(node->column, node->type, &node->precision,
-							&node->scale))
-	{
-		map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
-		return;
-	}
-	node->logical = LOGICAL_DECIMAL;
-	if (node->precision <= 9)
-	{
-		node->kind = NODE_DECIMAL32;
-		init_leaf(node, PARQUET_INT32, ORDER_INT32, sizeof(int32));
-	}
-	else if (node->precision <= 18)
-	{
-		node->kind = NODE_DECIMAL64;
-		init_leaf(node, PARQUET_INT64, ORDER_INT64, sizeof(int64));
-	}
-	else
-	{
-		node->kind = NODE_DECIMAL128;
-		init_leaf(node, PARQUET_FIXED, ORDER_DECIMAL,
-				  decimal_width(node->precision));
-	}
-}
-
-static void
-map_time(ParquetNode *node, NodeKind kind, LogicalType logical, bool utc)
-{
-	node->kind = kind;
-	node->logical = logical;
-	node->utc = utc;
-	if (logical == LOGICAL_DATE)
-		init_leaf(node, PARQUET_INT32, ORDER_INT32, sizeof(int32));
-	else
-		init_leaf(node, PARQUET_INT64, ORDER_INT64, sizeof(int64));
-}
-
-static void
-map_fixed(ParquetNode *node, NodeKind kind, ParquetType type,
-		  ParquetOrder order, int width)
-{
-	node->kind = kind;
-	init_leaf(node, type, order, width);
-}
-
-static void
-map_primitive(ParquetNode *node)
-{
-	switch (node->type->kind)
-	{
-		case KIND_BOOL:
-			map_fixed(node, NODE_BOOL, PARQUET_BOOLEAN, ORDER_BOOL, 1);
-			break;
-		case KIND_INT2:
-			map_integer(node, NODE_INT2, 16, true);
-			break;
-		case KIND_INT4:
-			map_integer(node, NODE_INT4, 32, true);
-			break;
-		case KIND_OID:
-			map_integer(node, NODE_INT4, 32, false);
-			break;
-		case KIND_INT8:
-			map_integer(node, NODE_INT8, 64, true);
-			break;
-		case KIND_FLOAT4:
-			map_fixed(node, NODE_FLOAT4, PARQUET_FLOAT, ORDER_FLOAT,
-					  sizeof(float4));
-			break;
-		case KIND_FLOAT8:
-			map_fixed(node, NODE_FLOAT8, PARQUET_DOUBLE, ORDER_DOUBLE,
-					  sizeof(float8));
-			break;
-		case KIND_NUMERIC:
-			map_numeric(node);
-			break;
-		case KIND_BYTEA:
-			map_fixed(node, NODE_BYTEA, PARQUET_BYTE_ARRAY, ORDER_BYTES, 0);
-			break;
-		case KIND_UUID:
-			map_fixed(node, NODE_UUID, PARQUET_FIXED, ORDER_BYTES, 16);
-			node->logical = LOGICAL_UUID;
-			break;
-		case KIND_DATE:
-			map_time(node, NODE_DATE, LOGICAL_DATE, false);
-			break;
-		case KIND_TIME:
-			map_time(node, NODE_TIME, LOGICAL_TIME, false);
-			break;
-		case KIND_TIMETZ:
-			map_time(node, NODE_TIMETZ, LOGICAL_TIME, true);
-			break;
-		case KIND_TIMESTAMP:
-			map_time(node, NODE_TIMESTAMP, LOGICAL_TIMESTAMP, false);
-			break;
-		case KIND_TIMESTAMPTZ:
-			map_time(node, NODE_TIMESTAMP, LOGICAL_TIMESTAMP, true);
-			break;
-		case KIND_TEXT:
-			map_text(node, NODE_TEXT, LOGICAL_STRING);
-			break;
-		case KIND_JSON:
-			map_text(node, NODE_TEXT, LOGICAL_JSON);
-			break;
-		case KIND_JSONB:
-			map_text(node, NODE_TEXT_OF, LOGICAL_JSON);
-			break;
-		case KIND_HSTORE:
-			map_text(node, NODE_JSON_OF, LOGICAL_JSON);
-			break;
-		case KIND_NAME:
-		case KIND_ENUM:
-		case KIND_VECTOR:
-		case KIND_ARRAY:
-		case KIND_COMPOSITE:
-		case KIND_OTHER:
-			map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
-			break;
-	}
-}
-
 static void build_node(Builder *builder, ParquetNode *node);
 
 static void
@@ -256,12 +96,12 @@ build_leaf(Builder *builder, ParquetNode *node, bool as_text)
 	node->leaf->max_def = node->def;
 	node->leaf->max_rep = node->rep;
 	node->leaf->path = list_copy(builder->path);
-	map_primitive(node);
+	node_map_primitive(node);
 	/* a document's text is its JSON, whatever it is called */
 	if (as_text && node->logical == LOGICAL_JSON)
 		node->logical = LOGICAL_STRING;
 	else if (as_text && node->kind != NODE_TEXT)
-		map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
+		node_map_text(node, NODE_TEXT_OF, LOGICAL_STRING);
 }
 
 /* The repeated group "list" between a list and its element has a level. */

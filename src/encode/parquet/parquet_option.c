@@ -69,7 +69,7 @@ join_items(const List *items)
 }
 
 static ParquetColumn *
-find_column(ParquetWriter *writer, const char *name)
+option_find_column(ParquetWriter *writer, const char *name)
 {
 	for (int i = 0; i < writer->ncolumns; i++)
 	{
@@ -103,7 +103,7 @@ set_policy(ParquetWriter *writer, const char *item)
 {
 	LossyPolicy	   policy = parse_policy(value_of_item(item));
 	char		  *name = name_of_item(item);
-	ParquetColumn *column = name ? find_column(writer, name) : NULL;
+	ParquetColumn *column = name ? option_find_column(writer, name) : NULL;
 
 	if (name && column == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -212,7 +212,7 @@ set_form(ParquetWriter *writer, const char *item)
 {
 	ParquetForm	   form = parse_form(item);
 	char		  *name = name_of_item(item);
-	ParquetColumn *column = find_column(writer, name);
+	ParquetColumn *column = option_find_column(writer, name);
 
 	if (column)
 	{

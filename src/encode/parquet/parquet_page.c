@@ -51,7 +51,7 @@ levels_size(const ParquetLeaf *leaf)
 }
 
 static void
-put_levels(const ParquetLeaf *leaf, Bytes *body)
+page_put_levels(const ParquetLeaf *leaf, Bytes *body)
 {
 	if (leaf->max_rep > 0)
 		append_levels(body, &leaf->rep);
@@ -90,11 +90,11 @@ plain_body(ParquetLeaf *leaf, size_t *len)
 		front.data += LEVEL_ROOM - size;
 		front.len = 0;
 		front.cap = size;
-		put_levels(leaf, &front);
+		page_put_levels(leaf, &front);
 		*len = leaf->values.len - LEVEL_ROOM + size;
 		return front.data;
 	}
-	put_levels(leaf, page);
+	page_put_levels(leaf, page);
 	if (leaf->nvalues > 0)
 		bytes_append(page, leaf->values.data + LEVEL_ROOM,
 					 leaf->values.len - LEVEL_ROOM);
@@ -109,7 +109,7 @@ indexed_body(ParquetLeaf *leaf, size_t *len)
 	Bytes		 *page = &leaf->writer->page;
 	RleEncoder	 *indexer = &leaf->writer->indexer;
 
-	put_levels(leaf, page);
+	page_put_levels(leaf, page);
 	rle_reset(indexer);
 	/* some readers don't expect numbers of no bits */
 	indexer->bits = Max(bits_needed(leaf->dictionary->nentries - 1), 1);

@@ -69,7 +69,7 @@ skip_bytes(Reader *reader, uint64 n)
 
 /* The type of the next field, 0 at the end of the struct. */
 static int
-read_field(Reader *reader, int64 *id)
+thrift_read_field(Reader *reader, int64 *id)
 {
 	uint8 byte = read_byte(reader);
 
@@ -96,7 +96,7 @@ skip_struct(Reader *reader, int depth)
 	int64 id = 0;
 	int	  type;
 
-	while (!reader->failed && (type = read_field(reader, &id)) != 0)
+	while (!reader->failed && (type = thrift_read_field(reader, &id)) != 0)
 		skip_value(reader, type, depth);
 }
 
@@ -161,7 +161,7 @@ read_group_rows(Reader *reader)
 	int64 id = 0;
 	int	  type;
 
-	while (!reader->failed && (type = read_field(reader, &id)) != 0)
+	while (!reader->failed && (type = thrift_read_field(reader, &id)) != 0)
 	{
 		if (id == 3 && type == THRIFT_I64)
 			rows = read_zigzag(reader);
@@ -194,7 +194,7 @@ read_metadata(Reader *reader, int64 *rows)
 	int64 id = 0;
 	int	  type;
 
-	while (!reader->failed && (type = read_field(reader, &id)) != 0)
+	while (!reader->failed && (type = thrift_read_field(reader, &id)) != 0)
 	{
 		if (id == 3 && type == THRIFT_I64)
 			file_rows = read_zigzag(reader);

@@ -48,7 +48,7 @@ end_groups(RleEncoder *rle)
 
 /* Eight values take as many bytes as each has bits. */
 static void
-put_group(RleEncoder *rle)
+rle_put_group(RleEncoder *rle)
 {
 	uint64 pending = 0;
 	int	   npending = 0;
@@ -115,7 +115,7 @@ rle_put_slow(RleEncoder *rle, uint32 value)
 	}
 	rle->group[rle->ngroup++] = value;
 	if (rle->ngroup == 8)
-		put_group(rle);
+		rle_put_group(rle);
 }
 
 void
@@ -127,7 +127,7 @@ rle_finish(RleEncoder *rle)
 	{
 		while (rle->ngroup < 8)
 			rle->group[rle->ngroup++] = 0;
-		put_group(rle);
+		rle_put_group(rle);
 	}
 	end_groups(rle);
 }

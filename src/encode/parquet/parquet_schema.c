@@ -99,7 +99,7 @@ put_group_element(Thrift *thrift, int repetition, const char *name,
 }
 
 static void
-put_node(Thrift *thrift, const ParquetNode *node)
+schema_put_node(Thrift *thrift, const ParquetNode *node)
 {
 	int repetition = node->optional ? OPTIONAL : REQUIRED;
 	int converted = converted_type(node);
@@ -134,7 +134,7 @@ put_node(Thrift *thrift, const ParquetNode *node)
 		thrift_end(thrift);
 	}
 	for (int i = 0; i < node->nchildren; i++)
-		put_node(thrift, &node->children[i]);
+		schema_put_node(thrift, &node->children[i]);
 }
 
 void
@@ -144,5 +144,5 @@ schema_write(const ParquetWriter *writer, Thrift *thrift, int id)
 	put_group_element(thrift, -1, "schema", writer->ncolumns);
 	thrift_end(thrift);
 	for (int i = 0; i < writer->ncolumns; i++)
-		put_node(thrift, &writer->columns[i].node);
+		schema_put_node(thrift, &writer->columns[i].node);
 }

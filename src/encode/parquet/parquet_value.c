@@ -16,8 +16,8 @@
 #include "compat.h"
 #include "encode/parquet/parquet.h"
 
-static void put_node(ParquetWriter *writer, ParquetNode *node, Datum value,
-					 int rep);
+static void value_put_node(ParquetWriter *writer, ParquetNode *node,
+						   Datum value, int rep);
 
 static void
 put_null(ParquetWriter *writer, const ParquetNode *node, int rep, int def)
@@ -182,7 +182,7 @@ put_element(ParquetWriter *writer, ParquetNode *node, ArrayWalk *walk, int rep)
 		return;
 	}
 	value = fetch_att(walk->data, type->byval, type->len);
-	put_node(writer, node, value, rep);
+	value_put_node(writer, node, value, rep);
 	walk->data = att_addlength_pointer(walk->data, type->len, walk->data);
 	walk->data = (const char *) att_align_nominal(walk->data, type->align);
 }
@@ -277,14 +277,14 @@ put_composite(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 		if (fields->nulls[child->attno])
 			put_null(writer, child, rep, child->def - 1);
 		else
-			put_node(writer, child, fields->values[child->attno], rep);
+			value_put_node(writer, child, fields->values[child->attno], rep);
 	}
 	if ((Pointer) header != DatumGetPointer(value))
 		pfree(header);
 }
 
 static void
-put_node(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
+value_put_node(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 {
 	switch (node->kind)
 	{
@@ -368,7 +368,7 @@ parquet_put_row(ParquetWriter *writer, const Datum *values, const bool *nulls)
 
 		current_column = node->column->shape;
 		if (!nulls[node->attno])
-			put_node(writer, node, values[node->attno], 0);
+			value_put_node(writer, node, values[node->attno], 0);
 		else if (likely(node->optional))
 			put_null(writer, node, 0, node->def - 1);
 		else

@@ -12,16 +12,14 @@
 
 #include "access/htup_details.h"
 #include "access/tupmacs.h"
-#include "common/base64.h"
-#include "common/shortest_dec.h"
 #include "miscadmin.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
 #include "encode/encode.h"
+#include "encode/value/json_document.h"
 
 const ColumnShape *current_column = NULL;
 
@@ -135,43 +133,6 @@ put_scalar(char *dst, const JsonStyle *style, TypeKind kind, Datum value)
 	return NULL;
 }
 
-/* Bytes that become whole groups of four characters. */
-#define BASE64_PIECE (BUFFER_PIECE / 4 * 3)
-
-void
-json_base64(StringInfo out, const char *data, int len)
-{
-	buffer_append_char(out, '"');
-	while (len > 0 && !buffer_is_over(out))
-	{
-		int piece = Min(len, BASE64_PIECE);
-		int room = pg_b64_enc_len(piece);
-
-		room = base64_encode(data, piece, buffer_reserve(out, room), room);
-		if (room < 0)
-			elog(ERROR, "could not encode a value as base64");
-		buffer_advance(out, room);
-		data += piece;
-		len -= piece;
-	}
-	buffer_append_char(out, '"');
-}
-
-static void
-json_bytea(StringInfo out, const JsonStyle *style, Datum value)
-{
-	struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
-
-	if (style->base64)
-	{
-		json_base64(out, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-		return;
-	}
-	buffer_append_literal(out, "\"\\\\x");
-	text_hex(out, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-	buffer_append_char(out, '"');
-}
-
 /* Where the walk through an array's elements stands. */
 typedef struct ArrayWalk
 {
@@ -249,85 +210,12 @@ json_composite(StringInfo out, const JsonStyle *style, TypeShape *type,
 	json_row(out, style, fields, fields->values, fields->nulls, NULL);
 }
 
-void
-json_jsonb_string(StringInfo out, const JsonStyle *style, Datum value,
-				  LimitedBuffer *scratch)
-{
-	const JsonStyle raw = {.compact = style->compact};
-	StringInfo		text = &scratch->data;
-	Size			size;
-
-	buffer_reset(text);
-	buffer_limit_like(scratch, out);
-	text_jsonb(text, &raw, value);
-	if (buffer_is_limited(text) && !buffer_limit_end(scratch, &size))
-		buffer_give_up(out);
-	else
-		json_string(out, style, text->data, text->len);
-}
-
-static void
-json_quoted_jsonb(StringInfo out, const JsonStyle *style, Datum value)
-{
-	LimitedBuffer scratch;
-
-	initStringInfo(&scratch.data);
-	json_jsonb_string(out, style, value, &scratch);
-	pfree(scratch.data.data);
-}
-
-/* Types that are documents: as they are, or as a string of their text. */
-static void
-json_document(StringInfo out, const JsonStyle *style, TypeShape *type,
-			  Datum value)
-{
-	struct varlena *json;
-
-	if (type->kind == KIND_JSONB)
-	{
-		if (style->quoted_documents)
-			json_quoted_jsonb(out, style, value);
-		else
-			text_jsonb(out, style, value);
-		return;
-	}
-	if (type->kind == KIND_HSTORE)
-	{
-		if (!output_fits(out, type, value))
-			return;
-		value = FunctionCall1(type->to_json, value);
-	}
-	json = PG_DETOAST_DATUM_PACKED(value);
-	if (style->quoted_documents)
-		json_string(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
-	else
-		json_text(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
-}
-
 static void
 json_packed_text(StringInfo out, const JsonStyle *style, Datum value)
 {
 	struct varlena *text = PG_DETOAST_DATUM_PACKED(value);
 
 	json_string(out, style, VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
-}
-
-/* Kinds whose text is a string of PostgreSQL's. */
-static void
-json_text_value(StringInfo out, const JsonStyle *style, TypeShape *type,
-				Datum value)
-{
-	const char *text;
-
-	if (type->kind == KIND_NAME)
-		text = NameStr(*DatumGetName(value));
-	else if (type->kind == KIND_ENUM)
-		text = enum_label(type, DatumGetObjectId(value));
-	else if (output_fits(out, type, value))
-		text = OutputFunctionCall(&type->output, value);
-	else
-		return;
-	json_string(out, style, text, strlen(text));
 }
 
 /* All other kinds. */

@@ -36,8 +36,8 @@ append_values(StringInfo out, Wal2json *wal2json, const V1Shape *shape,
 }
 
 static void
-append_columns(StringInfo out, Wal2json *wal2json, V1Shape *shape,
-			   const RowChange *change)
+v1_append_columns(StringInfo out, Wal2json *wal2json, V1Shape *shape,
+				  const RowChange *change)
 {
 	const Datum *values = change->new_values;
 	const bool	*nulls = change->new_nulls;
@@ -114,7 +114,7 @@ v1_row(StringInfo out, const ChangeFormatOptions *options,
 	}
 	if (change->op != CHANGE_DELETE)
 	{
-		append_columns(out, wal2json, shape, change);
+		v1_append_columns(out, wal2json, shape, change);
 		v1_append_layout(out, wal2json,
 						 with_keys || shape->primary.len > 0 ? ",\n" : "\n");
 	}

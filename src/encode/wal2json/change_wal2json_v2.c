@@ -42,8 +42,8 @@ render_names(StringInfo out, const Wal2json *wal2json,
 }
 
 static void
-render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
-			  int i, V2Column *column)
+v2_render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
+				 int i, V2Column *column)
 {
 	ColumnShape	  *source = &shape->columns[i];
 	Wal2jsonLabels labels;
@@ -94,7 +94,7 @@ v2_prepare_shape(RowShape *shape, const ChangeFormatOptions *options)
 	prepared->table = shape_text_take(shape, &scratch);
 	prepared->ncolumns = shape->ncolumns;
 	for (i = 0; i < shape->ncolumns; i++)
-		render_column(&scratch, wal2json, shape, i, &prepared->columns[i]);
+		v2_render_column(&scratch, wal2json, shape, i, &prepared->columns[i]);
 	pfree(scratch.data);
 	shape->prepared = prepared;
 }
@@ -157,8 +157,8 @@ v2_transaction(StringInfo out, const ChangeFormatOptions *options,
 }
 
 static void
-append_columns(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
-			   const RowChange *change)
+v2_append_columns(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
+				  const RowChange *change)
 {
 	const Datum *values = change->new_values;
 	const bool	*nulls = change->new_nulls;
@@ -182,9 +182,9 @@ append_columns(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
 }
 
 static void
-append_identity(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
-				const RowChange *change, const Datum *values,
-				const bool *nulls)
+v2_append_identity(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
+				   const RowChange *change, const Datum *values,
+				   const bool *nulls)
 {
 	int comma = 1;
 	int i;
@@ -254,9 +254,10 @@ v2_row(StringInfo out, const ChangeFormatOptions *options,
 		return;
 	}
 	if (change->new_values)
-		append_columns(out, wal2json, shape, change);
+		v2_append_columns(out, wal2json, shape, change);
 	if (change->op != CHANGE_INSERT && old_values)
-		append_identity(out, wal2json, shape, change, old_values, old_nulls);
+		v2_append_identity(out, wal2json, shape, change, old_values,
+						   old_nulls);
 	if (wal2json->include_pk)
 	{
 		if (old_values)

@@ -88,8 +88,8 @@ v1_append_lists(StringInfo out, const Wal2json *wal2json, const V1Shape *shape,
 }
 
 static void
-render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
-			  int i, V1Column *column)
+v1_render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
+				 int i, V1Column *column)
 {
 	ColumnShape	  *source = &shape->columns[i];
 	ShapeText	  *items = column->items;
@@ -203,7 +203,8 @@ v1_prepare_shape(RowShape *shape, const ChangeFormatOptions *options)
 		prepared->head[i] = render_head(&scratch, wal2json, shape, kinds[i]);
 	for (i = 0; i < shape->ncolumns; i++)
 	{
-		render_column(&scratch, wal2json, shape, i, &prepared->columns_of[i]);
+		v1_render_column(&scratch, wal2json, shape, i,
+						 &prepared->columns_of[i]);
 		prepared->present[i] = true;
 	}
 	v1_append_lists(&scratch, wal2json, prepared, false);

@@ -41,8 +41,8 @@ wal2json_string(StringInfo out, const char *text)
 
 /* The text of a value of any kind, as a string. */
 static void
-append_quoted(StringInfo out, Wal2json *wal2json, ColumnShape *column,
-			  Datum value)
+wal2json_append_quoted(StringInfo out, Wal2json *wal2json, ColumnShape *column,
+					   Datum value)
 {
 	TextValues *values = &wal2json->values;
 	TypeShape  *type = &column->type;
@@ -119,7 +119,7 @@ wal2json_value(StringInfo out, Wal2json *wal2json,
 		case KIND_FLOAT8:
 		case KIND_NUMERIC:
 			if (wal2json->numbers_as_string)
-				append_quoted(out, wal2json, column->source, value);
+				wal2json_append_quoted(out, wal2json, column->source, value);
 			else if (is_special(column->literal, value))
 				buffer_append_literal(out, "null");
 			else
@@ -145,7 +145,7 @@ wal2json_value(StringInfo out, Wal2json *wal2json,
 		case KIND_ARRAY:
 		case KIND_COMPOSITE:
 		case KIND_OTHER:
-			append_quoted(out, wal2json, column->source, value);
+			wal2json_append_quoted(out, wal2json, column->source, value);
 			break;
 	}
 }

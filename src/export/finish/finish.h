@@ -29,13 +29,21 @@ extern bool publish_is_ours(const Job *job, const char *folder,
 							const List *parts, const char *manifest,
 							const DestinationEntry *entry);
 
-/* ---- publish.c, manifest.c */
+/* ---- publish.c */
 
 extern void publish_job(const Job *job, Destination *root);
 /* Removes what an unfinished publication has already named. */
 extern void publish_undo(const Job *job, const List *parts, Destination *root);
 /* The same, but the parts are kept for another attempt. */
 extern void publish_retreat(const Job *job, Destination *root);
+
+/* ---- manifest.c */
+
+extern char *manifest_build(const Job *job, const JobSource *source,
+							const List *parts);
+/* The one above those of many tables. */
+extern char *manifest_build_common(const Job *job, const List *parts);
+
 /* ---- older.c: an export that was there before, known by its manifest */
 
 /* The key that a folder's manifest has, or would get. */
@@ -47,10 +55,5 @@ extern bool older_is_job(Destination *root, const char *folder,
 extern List *older_strangers(Destination *root, const char *folder);
 /* Removes what is proven to be its files, with its folders; the rest stays. */
 extern void older_remove(Destination *root, const char *folder);
-
-extern char *manifest_build(const Job *job, const JobSource *source,
-							const List *parts);
-/* The one above those of many tables. */
-extern char *manifest_build_common(const Job *job, const List *parts);
 
 #endif /* OUTFLOW_FINISH_H */

@@ -24,7 +24,7 @@
 
 /* A string as JSON, in UTF-8 whatever the database's encoding is. */
 static void
-append_text(StringInfo out, const char *text)
+manifest_append_text(StringInfo out, const char *text)
 {
 	JsonStyle style = json_style_default();
 
@@ -36,7 +36,7 @@ append_member(StringInfo out, const char *name, const char *text)
 {
 	appendStringInfo(out, ",\n  \"%s\": ", name);
 	if (text)
-		append_text(out, text);
+		manifest_append_text(out, text);
 	else
 		appendStringInfoString(out, "null");
 }
@@ -51,7 +51,7 @@ append_texts(StringInfo out, const List *texts)
 	{
 		if (foreach_current_index(cell) > 0)
 			appendStringInfoString(out, ", ");
-		append_text(out, lfirst(cell));
+		manifest_append_text(out, lfirst(cell));
 	}
 	appendStringInfoChar(out, ']');
 }
@@ -61,10 +61,10 @@ append_part(StringInfo out, const FinishedPart *part)
 {
 	appendStringInfo(out, "{\"part\": %d, \"file\": ", part->plan.number);
 	/* as it is found from here */
-	append_text(out, part->location ? part_file_path(part)
-									: destination_name(part->file));
+	manifest_append_text(out, part->location ? part_file_path(part)
+											 : destination_name(part->file));
 	appendStringInfoString(out, ", \"relation\": ");
-	append_text(out, part->name);
+	manifest_append_text(out, part->name);
 	appendStringInfo(
 		out,
 		", \"first_block\": %u, \"end_block\": %u, \"rows\": " INT64_FORMAT
@@ -88,9 +88,9 @@ append_settings(StringInfo out, List *settings)
 	{
 		if (i > 0)
 			appendStringInfoString(out, ", ");
-		append_text(out, list_nth(settings, i));
+		manifest_append_text(out, list_nth(settings, i));
 		appendStringInfoString(out, ": ");
-		append_text(out, list_nth(settings, i + 1));
+		manifest_append_text(out, list_nth(settings, i + 1));
 	}
 	appendStringInfoChar(out, '}');
 }
@@ -155,9 +155,9 @@ append_tables(StringInfo out, const Job *job, const List *parts)
 		appendStringInfoString(
 			out, foreach_current_index(cell) > 0 ? ",\n    " : "\n    ");
 		appendStringInfoString(out, "{\"source\": ");
-		append_text(out, source->name);
+		manifest_append_text(out, source->name);
 		appendStringInfoString(out, ", \"folder\": ");
-		append_text(out, source->folder);
+		manifest_append_text(out, source->folder);
 		appendStringInfo(out, ", \"parts\": %d", list_length(own));
 		append_totals(out, " ", own);
 		appendStringInfoChar(out, '}');
@@ -168,7 +168,7 @@ append_tables(StringInfo out, const Job *job, const List *parts)
 
 /* Which export this is. */
 static void
-append_identity(StringInfo out, const Job *job)
+manifest_append_identity(StringInfo out, const Job *job)
 {
 	appendStringInfo(out, "{\n  \"version\": %d,\n  \"job\": " INT64_FORMAT,
 					 MANIFEST_VERSION, job->id);
@@ -211,7 +211,7 @@ manifest_build(const Job *job, const JobSource *source, const List *parts)
 	StringInfoData out;
 
 	initStringInfo(&out);
-	append_identity(&out, job);
+	manifest_append_identity(&out, job);
 	append_member(&out, "source", source->name);
 	appendStringInfo(&out, ",\n  \"columns\": %s",
 					 source->definition ? source->definition : "[]");
@@ -230,7 +230,7 @@ manifest_build_common(const Job *job, const List *parts)
 	StringInfoData out;
 
 	initStringInfo(&out);
-	append_identity(&out, job);
+	manifest_append_identity(&out, job);
 	append_output(&out, job);
 	append_totals(&out, "\n  ", parts);
 	append_tables(&out, job, parts);

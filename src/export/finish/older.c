@@ -254,7 +254,8 @@ is_proven(Destination *root, const char *key, const OlderFile *file)
 }
 
 static void
-remove_files(Destination *root, const char *folder, const OlderExport *older)
+older_remove_files(Destination *root, const char *folder,
+				   const OlderExport *older)
 {
 	const ListCell *cell;
 
@@ -271,7 +272,7 @@ remove_files(Destination *root, const char *folder, const OlderExport *older)
 
 /* with_folders: a folder's own manifest names none, whatever it says */
 static void
-remove_export(Destination *root, const char *folder, bool with_folders)
+older_remove_export(Destination *root, const char *folder, bool with_folders)
 {
 	OlderExport *older = older_read(root, folder);
 	char		*success = destination_key(folder, PUBLISH_SUCCESS);
@@ -284,12 +285,12 @@ remove_export(Destination *root, const char *folder, bool with_folders)
 	if (root->driver->stat(root, success, &size, NULL) && size == 0 &&
 		root->driver->remove(root, success))
 		root->driver->sync(root, folder);
-	remove_files(root, folder, older);
+	older_remove_files(root, folder, older);
 	foreach (cell, with_folders ? older->folders : NIL)
 	{
 		char *inner = destination_key(folder, lfirst(cell));
 
-		remove_export(root, inner, false);
+		older_remove_export(root, inner, false);
 		(void) root->driver->remove(root, psprintf("%s/", inner));
 	}
 	root->driver->sync(root, folder);
@@ -300,5 +301,5 @@ remove_export(Destination *root, const char *folder, bool with_folders)
 void
 older_remove(Destination *root, const char *folder)
 {
-	remove_export(root, folder, true);
+	older_remove_export(root, folder, true);
 }

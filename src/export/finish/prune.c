@@ -47,10 +47,12 @@ reason_to_stay(const Job *job)
 }
 
 static void
-remove_export(const Job *job, Destination *root)
+prune_remove_export(const Job *job, Destination *root)
 {
 	older_remove(root, "");
-	if (!root->driver->remove_place(root))
+	if (root->driver->list(root, "", NULL) == NIL)
+		root->driver->remove_place(root);
+	else
 		ereport(WARNING,
 				(errmsg("directory \"%s\" stays", job->location),
 				 errdetail("It holds something that is not known to be part "
@@ -70,7 +72,7 @@ prune_job(int64 id, Destination *root)
 		return false;
 	reason = reason_to_stay(job);
 	if (reason == NULL)
-		remove_export(job, root);
+		prune_remove_export(job, root);
 	else
 		ereport(NOTICE, (errmsg("export job " INT64_FORMAT " stays", id),
 						 errdetail("%s", reason)));
@@ -78,7 +80,7 @@ prune_job(int64 id, Destination *root)
 }
 
 static void
-report(ReturnSetInfo *result, const Job *job)
+prune_report(ReturnSetInfo *result, const Job *job)
 {
 	Datum values[2];
 	bool  nulls[2] = {false};
@@ -102,6 +104,7 @@ outflow_prune(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("argument \"keep\" must be at least 1")));
 	destination_check_kind(prefix);
+	destination_check_rights(prefix);
 	InitMaterializedSRF(fcinfo, 0);
 	jobs = job_list_finished(prefix);
 	foreach (cell, jobs)
@@ -114,7 +117,7 @@ outflow_prune(PG_FUNCTION_ARGS)
 			continue;
 		if (older_is_job(root, "", job) && keep-- <= 0 &&
 			prune_job(job->id, root))
-			report((ReturnSetInfo *) fcinfo->resultinfo, job);
+			prune_report((ReturnSetInfo *) fcinfo->resultinfo, job);
 		root->driver->close(root);
 	}
 	return (Datum) 0;

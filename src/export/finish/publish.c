@@ -147,7 +147,7 @@ publish_job(const Job *job, Destination *root)
 
 /* The part's finished file, under its final name, and nobody else's. */
 static bool
-is_published(Destination *root, const FinishedPart *part)
+part_is_published(Destination *root, const FinishedPart *part)
 {
 	return !root->driver->is_staged(root, part->file) &&
 		   part_is_stored(root, DESTINATION_FINAL, part);
@@ -164,7 +164,7 @@ publish_retreat(const Job *job, Destination *root)
 		FinishedPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (publish_is_own(part) && is_published(root, part))
+		if (publish_is_own(part) && part_is_published(root, part))
 			(void) root->driver->carry(root, part->file, root, part->file);
 	}
 	publish_undo(job, parts, root);
@@ -189,7 +189,7 @@ undo_source(const Job *job, const JobSource *source, const List *parts,
 		FinishedPart *part = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (publish_is_own(part) && is_published(root, part))
+		if (publish_is_own(part) && part_is_published(root, part))
 			(void) root->driver->remove(root, part->file);
 	}
 	root->driver->sync(root, folder);

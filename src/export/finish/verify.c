@@ -16,10 +16,54 @@
 #include "export/part/part_check.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
-#include "export/finish/verify.h"
 
 PG_FUNCTION_INFO_V1(outflow_verify);
 PGDLLEXPORT Datum outflow_verify(PG_FUNCTION_ARGS);
+
+/* The end of a chain that hands plain bytes to a format's counter of rows. */
+typedef struct CountingSink
+{
+	Sink		base;
+	RowCounter *counter;
+	int64	   *rows;
+} CountingSink;
+
+static void
+counting_write(Sink *sink, const char *data, size_t len)
+{
+	RowCounter *counter = ((CountingSink *) sink)->counter;
+
+	counter->count(counter, data, len);
+}
+
+static void
+counting_finish(Sink *sink)
+{
+	CountingSink *counting = (CountingSink *) sink;
+
+	*counting->rows = counting->counter->rows(counting->counter);
+}
+
+static void
+counting_cleanup(Sink *sink)
+{
+}
+
+static const SinkOps counting_ops = {.write = counting_write,
+									 .finish = counting_finish,
+									 .cleanup = counting_cleanup};
+
+static Sink *
+counting_new(const Job *job, int64 *rows)
+{
+	CountingSink *counting = palloc0_object(CountingSink);
+
+	*rows = ROWS_UNKNOWN;
+	counting->base.ops = &counting_ops;
+	counting->counter = job->row_format->counter(&job->options.row);
+	counting->rows = rows;
+	return &counting->base;
+}
 
 /* What the stored bytes unpack to. */
 static Finding
@@ -34,7 +78,7 @@ check_plain(const Job *job, Destination *root, DestinationPlace place,
 	/* an encrypted one can't be unpacked */
 	if (job->encrypt_to != NIL)
 		return finding_ok;
-	chain = row_counter_new(job, &rows);
+	chain = counting_new(job, &rows);
 	chain = meter_new(chain, &meter, true, NULL);
 	chain = job->compress->decompressor(chain);
 	if (!root->driver->read(root, place, part->file, chain, &error))
@@ -67,7 +111,7 @@ typedef struct Report
 } Report;
 
 static void
-report(Report *report, int part, const char *file, Finding finding)
+verify_report(Report *report, int part, const char *file, Finding finding)
 {
 	Datum values[4] = {0};
 	bool  nulls[4] = {false};
@@ -101,10 +145,10 @@ verify_parts(Report *out, const Job *job, Destination *root, Finding lost,
 		if (!part->done)
 			continue;
 		old = MemoryContextSwitchTo(context);
-		report(out, part->plan.number, part_file_path(part),
-			   root || part->location
-				   ? part_check(job, root, part, check_plain)
-				   : lost);
+		verify_report(out, part->plan.number, part_file_path(part),
+					  root || part->location
+						  ? part_check(job, root, part, check_plain)
+						  : lost);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
@@ -114,7 +158,7 @@ verify_parts(Report *out, const Job *job, Destination *root, Finding lost,
 static void
 report_file(Report *out, const char *key, Finding finding)
 {
-	report(out, -1, key, finding);
+	verify_report(out, -1, key, finding);
 }
 
 /* sum: what it was, or NULL for a job of before that knew none */

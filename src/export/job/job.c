@@ -9,7 +9,6 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 
-#include "export/export_settings.h"
 #include "export/export_options.h"
 #include "export/job/job.h"
 #include "export/job/table_row.h"
@@ -189,6 +188,5 @@ job_derive(Job *job)
 			texts[i] = list_nth(job->encrypt_to, i);
 		job->recipients = age_recipients_parse(texts, count);
 	}
-	job->options.row.memory = (int64) part_memory_kb * 1024;
 	row_format_check(job->row_format, &job->options.row);
 }

@@ -51,7 +51,7 @@ job_table_oid(const char *name)
 }
 
 void
-job_check_may_write(const char *name)
+job_refuse_standby(void)
 {
 	if (RecoveryInProgress())
 		ereport(ERROR,
@@ -59,6 +59,12 @@ job_check_may_write(const char *name)
 				 errmsg("exports cannot run on a standby"),
 				 errdetail("A job keeps its progress in tables, and a standby "
 						   "cannot write.")));
+}
+
+void
+job_check_may_write(const char *name)
+{
+	job_refuse_standby();
 	PreventCommandIfReadOnly(psprintf("outflow.%s", name));
 }
 

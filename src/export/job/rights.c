@@ -17,26 +17,16 @@
 #include "utils/inval.h"
 #include "utils/syscache.h"
 
+#include "compat.h"
 #include "export/export_settings.h"
 #include "export/job/job.h"
-#include "compat.h"
+#include "export/job/job_access.h"
 
 void
 rights_check_server(void)
 {
-	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("exports cannot run on a standby"),
-				 errdetail("A job keeps its progress in tables, and a standby "
-						   "cannot write.")));
+	job_refuse_standby();
 	settings_check_limits();
-	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to export to files of the server"),
-				 errhint("Only roles with privileges of the "
-						 "\"pg_write_server_files\" role may do this.")));
 }
 
 static void

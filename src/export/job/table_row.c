@@ -114,8 +114,8 @@ typedef void (*AppendField)(StringInfo sql, const RowField *field,
 
 /* number: the first parameter's */
 static void
-append_fields(StringInfo sql, const RowTable *table, int use,
-			  AppendField append, const char *prefix, int number)
+row_append_fields(StringInfo sql, const RowTable *table, int use,
+				  AppendField append, const char *prefix, int number)
 {
 	bool first = true;
 
@@ -131,8 +131,8 @@ append_fields(StringInfo sql, const RowTable *table, int use,
 }
 
 static void
-append_column(StringInfo sql, const RowField *field, const char *prefix,
-			  int number)
+row_append_column(StringInfo sql, const RowField *field, const char *prefix,
+				  int number)
 {
 	appendStringInfo(sql, "%s%s", prefix, field->name);
 }
@@ -162,19 +162,19 @@ append_assignment(StringInfo sql, const RowField *field, const char *prefix,
 void
 row_columns(StringInfo sql, const RowTable *table, int use, const char *prefix)
 {
-	append_fields(sql, table, use, append_column, prefix, 0);
+	row_append_fields(sql, table, use, row_append_column, prefix, 0);
 }
 
 void
 row_parameters(StringInfo sql, const RowTable *table, int use, int first)
 {
-	append_fields(sql, table, use, append_parameter, "", first);
+	row_append_fields(sql, table, use, append_parameter, "", first);
 }
 
 void
 row_assignments(StringInfo sql, const RowTable *table, int use, int first)
 {
-	append_fields(sql, table, use, append_assignment, "", first);
+	row_append_fields(sql, table, use, append_assignment, "", first);
 }
 
 uint64
@@ -231,7 +231,7 @@ lsn_value(const char *field)
 }
 
 static void
-read_field(const RowField *field, uint64 row, int column, void *result)
+row_read_field(const RowField *field, uint64 row, int column, void *result)
 {
 	void *member = (char *) result + field->offset;
 	char *text = job_field(row, column);
@@ -295,7 +295,7 @@ row_select(const RowTable *table, const char *condition,
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
-	append_fields(&sql, table, FIELD_SELECTED, append_expression, "", 0);
+	row_append_fields(&sql, table, FIELD_SELECTED, append_expression, "", 0);
 	appendStringInfo(&sql, " FROM %s WHERE %s", table->name, condition);
 	count = row_query(sql.data, arguments);
 
@@ -309,7 +309,7 @@ row_select(const RowTable *table, const char *condition,
 		for (int j = 0; j < table->nfields; j++)
 		{
 			if (table->fields[j].uses & FIELD_SELECTED)
-				read_field(&table->fields[j], i, ++column, row);
+				row_read_field(&table->fields[j], i, ++column, row);
 		}
 		rows = lappend(rows, row);
 	}

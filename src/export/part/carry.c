@@ -12,14 +12,14 @@
 #include "miscadmin.h"
 #include "utils/rel.h"
 
+#include "export/export_destination.h"
 #include "export/export_options.h"
 #include "export/job/job.h"
 #include "export/job/part_table.h"
-#include "export/plan/source.h"
-#include "export/plan/plan.h"
 #include "export/part/part.h"
-#include "export/export_destination.h"
 #include "export/part/part_check.h"
+#include "export/plan/plan.h"
+#include "export/plan/source.h"
 #include "export/proof/validity.h"
 
 List *
@@ -118,7 +118,9 @@ fetch_file(const FinishedPart *candidate, Destination *root, const char *file)
 	from = part_open_location(candidate);
 	if (from == NULL)
 		return false;
-	found = root->driver->carry(root, file, from, candidate->file);
+	/* from one kind of place to another it would pass through here anyway */
+	found = from->driver == root->driver &&
+			root->driver->carry(root, file, from, candidate->file);
 	from->driver->close(from);
 	return found;
 }
@@ -158,11 +160,11 @@ judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 	return trouble;
 }
 
-/* NULL when the candidate's file may stay, or the reason why not. */
-static const char *
-keep_file(const Job *job, const PlannedPart *part,
-		  const FinishedPart *candidate, Destination *root, Snapshot snapshot)
+const char *
+carry_keep(const PartContext *context, const PlannedPart *part,
+		   const FinishedPart *candidate)
 {
+	const Job	*job = context->job;
 	FinishedPart kept = *candidate;
 	const char	*trouble;
 	bool		 holds;
@@ -173,39 +175,14 @@ keep_file(const Job *job, const PlannedPart *part,
 	if (job->options.checksum == checksum_find("sha256") &&
 		candidate->checksum.method != job->options.checksum)
 		return "its file has no sha256";
-	trouble = judge(job, part, candidate, snapshot);
+	trouble = judge(job, part, candidate, context->snapshot);
 	if (trouble)
 		return trouble;
 	kept.file = part_file(job, part);
 	if (carry_refers(job, candidate))
 		holds = is_referable(candidate);
 	else
-		holds = fetch_file(candidate, root, kept.file) &&
-				part_is_stored(root, DESTINATION_STAGED, &kept);
+		holds = fetch_file(candidate, context->root, kept.file) &&
+				part_is_stored(context->root, DESTINATION_STAGED, &kept);
 	return holds ? NULL : "its file is missing or was changed";
-}
-
-bool
-carry_or_export(const PartContext *context, const PlannedPart *part,
-				const FinishedPart *candidate, PartResult *result)
-{
-	PinnedSettings *pinned = settings_pin_job(context->job);
-	const char	   *trouble = NULL;
-	bool			kept = false;
-
-	rights_check_running(context->job->owner);
-	if (candidate && candidate->file)
-	{
-		trouble = keep_file(context->job, part, candidate, context->root,
-							context->snapshot);
-		kept = (trouble == NULL);
-	}
-	if (!kept)
-	{
-		part_export(context, part, result);
-		if (result->reason == NULL)
-			result->reason = trouble;
-	}
-	settings_unpin(pinned);
-	return kept;
 }

@@ -14,6 +14,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "export/export_settings.h"
 #include "export/job/job.h"
 #include "export/job/part_table.h"
 #include "export/plan/source.h"
@@ -23,15 +24,15 @@
 static void
 add_fact(PartScan *scan, char *name, char *value)
 {
-	scan->options.metadata = lappend(scan->options.metadata, name);
-	scan->options.metadata = lappend(scan->options.metadata, value);
+	scan->host.metadata = lappend(scan->host.metadata, name);
+	scan->host.metadata = lappend(scan->host.metadata, value);
 }
 
 /* Facts that a file may carry, so that it explains itself. */
 static void
 describe_part(PartScan *scan)
 {
-	scan->options.metadata = NIL;
+	scan->host.metadata = NIL;
 	add_fact(scan, "outflow.job", psprintf(INT64_FORMAT, scan->job->id));
 	add_fact(scan, "outflow.uuid", scan->job->uuid);
 	add_fact(scan, "outflow.source", scan->source->name);
@@ -58,16 +59,16 @@ open_chain(PartScan *scan)
 	scan->chain = job->compress->compressor(scan->chain, job->compress_level);
 	scan->chain = meter_new(scan->chain, &result->plain, !encrypted, NULL);
 	initStringInfo(&scan->out);
-	scan->options = job->options.row;
-	scan->options.drain = part_drain_rows;
-	scan->options.drain_arg = scan;
-	scan->options.made_null = &result->made_null;
-	scan->options.place = &scan->place;
-	scan->options.learned = &scan->source->learned;
-	scan->options.learned_context = GetMemoryChunkContext(scan->source);
+	scan->host.memory = (int64) part_memory_kb * 1024;
+	scan->host.drain = part_drain_rows;
+	scan->host.drain_arg = scan;
+	scan->host.made_null = &result->made_null;
+	scan->host.place = &scan->place;
+	scan->host.learned = &scan->source->learned;
+	scan->host.learned_context = GetMemoryChunkContext(scan->source);
 	describe_part(scan);
-	scan->encoder =
-		job->row_format->open(scan->shape, &scan->options, &scan->out);
+	scan->encoder = job->row_format->open(scan->shape, &job->options.row,
+										  &scan->host, &scan->out);
 }
 
 /* Opens the relations under the part's locks and checks rights once more. */

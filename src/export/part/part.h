@@ -76,11 +76,12 @@ extern void carry_check_base(const Job *job);
 /* Whether a candidate that holds stays where it is, in another export. */
 extern bool carry_refers(const Job *job, const FinishedPart *candidate);
 /*
- * Keeps the candidate's file, if there is one and it is proven to be what an
- * export under the snapshot would give; then true.  Else exports the part.
+ * Keeps the candidate's file if it is proven to be what an export under the
+ * snapshot would give; NULL then, or the reason why the part is to be exported.
+ * The job's settings are pinned.
  */
-extern bool carry_or_export(const PartContext  *context,
-							const PlannedPart  *part,
-							const FinishedPart *candidate, PartResult *result);
+extern const char *carry_keep(const PartContext	 *context,
+							  const PlannedPart	 *part,
+							  const FinishedPart *candidate);
 
 #endif /* OUTFLOW_PART_H */

@@ -25,7 +25,7 @@ typedef struct PartScan
 	bool			   encoding; /* a row, not filtering it */
 	ItemPointerData	   place;	 /* of the row at hand, in the leaf */
 	Sink			  *chain;
-	RowFormatOptions   options; /* the job's, with facts of this part */
+	RowHost			   host; /* what the encoder is told of this part */
 	StringInfoData	   out;
 	MemoryContext	   row_context;
 	TupleTableSlot	  *slot;   /* of the leaf */

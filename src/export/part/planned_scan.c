@@ -64,7 +64,7 @@ receive_startup(DestReceiver *self, int operation, TupleDesc desc)
  * own place comes after them.
  */
 static void
-append_columns(StringInfo sql, Relation root, const RowShape *shape)
+scan_append_columns(StringInfo sql, Relation root, const RowShape *shape)
 {
 	TupleDesc desc = RelationGetDescr(root);
 	bool	 *exported = palloc0(sizeof(bool) * (desc->natts + 1));
@@ -89,7 +89,7 @@ query_text(const JobSource *source, Relation root, const RowShape *shape,
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT ");
-	append_columns(&sql, root, shape);
+	scan_append_columns(&sql, root, shape);
 	appendStringInfo(&sql,
 					 " FROM ONLY %s WHERE ctid >= '(%u,0)'::tid "
 					 "AND ctid < '(%u,0)'::tid",

@@ -26,7 +26,7 @@
 #include "compat.h"
 
 static void
-refuse(const char *detail)
+filter_refuse(const char *detail)
 {
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					errmsg("invalid filter"), errdetail("%s", detail)));
@@ -42,14 +42,14 @@ parse_expression(const char *text)
 	SelectStmt *plain = makeNode(SelectStmt);
 
 	if (list_length(parsed) != 1)
-		refuse("It must be one expression.");
+		filter_refuse("It must be one expression.");
 	select = (SelectStmt *) linitial_node(RawStmt, parsed)->stmt;
 	if (!IsA(select, SelectStmt) || select->whereClause == NULL)
-		refuse("It must be one expression.");
+		filter_refuse("It must be one expression.");
 	plain->whereClause = select->whereClause;
 	plain->limitOption = select->limitOption;
 	if (!equal(select, plain))
-		refuse("It must be an expression without further clauses.");
+		filter_refuse("It must be an expression without further clauses.");
 	return select->whereClause;
 }
 
@@ -64,7 +64,7 @@ check_attributes(Node *filter)
 	while ((member = bms_next_member(attributes, member)) >= 0)
 	{
 		if (member + FirstLowInvalidHeapAttributeNumber <= 0)
-			refuse("It must not use system columns or whole rows.");
+			filter_refuse("It must not use system columns or whole rows.");
 	}
 }
 
@@ -81,7 +81,7 @@ transform(const char *text, Relation rel)
 								  EXPR_KIND_WHERE, "filter");
 	assign_expr_collations(pstate, filter);
 	if (pstate->p_hasSubLinks)
-		refuse("It must not hold subqueries.");
+		filter_refuse("It must not hold subqueries.");
 	if (contain_mutable_functions(filter))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -134,7 +134,7 @@ report_taken(const Job *job)
 
 /* As the server itself asks for slots. */
 static void
-check_rights(const char *slot, const char *what)
+handover_check_rights(const char *slot, const char *what)
 {
 	if (!superuser() && !has_rolreplication(GetUserId()))
 		ereport(ERROR,
@@ -166,7 +166,7 @@ void
 handover_check(const Job *job)
 {
 	slot_name_check(job->slot);
-	check_rights(job->slot, "create");
+	handover_check_rights(job->slot, "create");
 	check_logical_decoding_requirements();
 	if (slot_state(job) != SLOT_MISSING)
 		report_taken(job);
@@ -255,7 +255,7 @@ handover_prepare(Job *job)
 		report_taken(job);
 	if (state == SLOT_LOST)
 	{
-		check_rights(job->slot, "drop");
+		handover_check_rights(job->slot, "drop");
 		if (!drop_own_slot(job))
 			report_taken(job);
 	}
@@ -302,7 +302,7 @@ handover_may_forget(const Job *job)
 		tell_kept(job);
 	if (state == SLOT_MISSING || state == SLOT_FOREIGN)
 		return false;
-	check_rights(job->slot, "drop");
+	handover_check_rights(job->slot, "drop");
 	return true;
 }
 

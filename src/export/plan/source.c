@@ -30,7 +30,7 @@
 #include "option.h"
 
 static void
-refuse(Relation rel, const char *reason)
+source_refuse(Relation rel, const char *reason)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -51,30 +51,31 @@ check_kind(Relation rel)
 		case RELKIND_PARTITIONED_TABLE:
 			break;
 		case RELKIND_VIEW:
-			refuse(rel, "It is a view.");
+			source_refuse(rel, "It is a view.");
 			break;
 		case RELKIND_FOREIGN_TABLE:
-			refuse(rel, "It is a foreign table.");
+			source_refuse(rel, "It is a foreign table.");
 			break;
 		case RELKIND_SEQUENCE:
-			refuse(rel, "It is a sequence.");
+			source_refuse(rel, "It is a sequence.");
 			break;
 		case RELKIND_INDEX:
 		case RELKIND_PARTITIONED_INDEX:
-			refuse(rel, "It is an index.");
+			source_refuse(rel, "It is an index.");
 			break;
 		case RELKIND_COMPOSITE_TYPE:
-			refuse(rel, "It is a composite type.");
+			source_refuse(rel, "It is a composite type.");
 			break;
 		default:
-			refuse(rel, "It is not a table.");
+			source_refuse(rel, "It is not a table.");
 			break;
 	}
 	if (IsSystemRelation(rel) || IsCatalogNamespace(RelationGetNamespace(rel)))
-		refuse(rel, "It is a system catalog.");
+		source_refuse(rel, "It is a system catalog.");
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
-		refuse(rel, "It is a temporary table, which only its session can "
-					"read.");
+		source_refuse(rel,
+					  "It is a temporary table, which only its session can "
+					  "read.");
 	if (rel->rd_rel->relkind == RELKIND_MATVIEW && !RelationIsPopulated(rel))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -105,7 +106,7 @@ source_check_leaf(Relation leaf, Relation root)
 
 /* The attribute that a name of the columns argument means. */
 static AttrNumber
-find_column(Relation rel, const char *name)
+source_find_column(Relation rel, const char *name)
 {
 	AttrNumber attnum = get_attnum(RelationGetRelid(rel), name);
 
@@ -137,7 +138,7 @@ check_columns(Relation rel, const List *columns)
 	foreach (cell, columns)
 	{
 		const char *name = lfirst(cell);
-		AttrNumber	attnum = find_column(rel, name);
+		AttrNumber	attnum = source_find_column(rel, name);
 
 		if (bms_is_member(attnum, seen))
 			ereport(ERROR, (errcode(ERRCODE_DUPLICATE_COLUMN),
@@ -149,7 +150,7 @@ check_columns(Relation rel, const List *columns)
 
 /* SELECT on the relation, or on each column that is exported. */
 static void
-check_rights(Relation rel, const List *columns)
+source_check_rights(Relation rel, const List *columns)
 {
 	Oid		  relid = RelationGetRelid(rel);
 	TupleDesc desc = RelationGetDescr(rel);
@@ -216,7 +217,7 @@ source_open(Oid relid, const char *name, const List *columns, bool may_hide)
 					  : errmsg("relation with OID %u does not exist", relid)));
 	source_check_leaf(rel, rel);
 	check_columns(rel, columns);
-	check_rights(rel, columns);
+	source_check_rights(rel, columns);
 	if (!may_hide && source_hides_rows(rel))
 		refuse_row_security(rel);
 	return rel;
@@ -339,7 +340,7 @@ sources_check_format(const Job *job)
 		initStringInfo(&out);
 		(void) job->row_format->open(
 			source_shape(rel, source, job->row_format, context),
-			&job->options.row, &out);
+			&job->options.row, &(RowHost){0}, &out);
 		relation_close(rel, NoLock);
 		MemoryContextReset(context);
 	}

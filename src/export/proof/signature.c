@@ -11,240 +11,25 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/tupdesc_details.h"
 #include "catalog/dependency.h"
-#include "catalog/pg_enum.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
-#include "lib/stringinfo.h"
-#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
-#include "utils/catcache.h"
 #include "utils/datum.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-#include "utils/typcache.h"
 
+#include "export/proof/signature_type.h"
 #include "export/proof/stamp.h"
 
 /* Raised when the same tuples would be written as other bytes than before. */
 #define OUTPUT_VERSION 1
-
-typedef struct Description
-{
-	StringInfoData text;
-	List		  *types;	/* described already */
-	const char	  *trouble; /* why there is no signature, or NULL */
-} Description;
-
-static void describe_type(Description *description, Oid type);
-
-/* Names and expressions may hold anything: their length keeps them apart. */
-static void
-append_text(StringInfo text, const char *value)
-{
-	appendStringInfo(text, " %zu:%s", strlen(value), value);
-}
-
-static void
-set_trouble(Description *description, const char *format, const char *name)
-{
-	if (description->trouble == NULL)
-		description->trouble = psprintf(format, name);
-}
-
-/* A user's function is what its source says; a built-in one never changes. */
-static void
-describe_function(Description *description, Oid function)
-{
-	static const AttrNumber sources[] = {Anum_pg_proc_prosrc,
-										 Anum_pg_proc_probin};
-	HeapTuple				tuple;
-
-	appendStringInfo(&description->text, " function %u", function);
-	if (function < FirstNormalObjectId)
-		return;
-	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
-	for (int i = 0; i < lengthof(sources); i++)
-	{
-		bool  isnull;
-		Datum source = SysCacheGetAttr(PROCOID, tuple, sources[i], &isnull);
-
-		append_text(&description->text,
-					isnull ? "" : TextDatumGetCString(source));
-	}
-	ReleaseSysCache(tuple);
-}
-
-/* An extension's update may change what its functions write. */
-static void
-describe_extension_of(Description *description, Oid class, Oid object)
-{
-	Oid			extension = getExtensionOfObject(class, object);
-	Relation	catalog;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	if (!OidIsValid(extension))
-		return;
-	catalog = table_open(ExtensionRelationId, AccessShareLock);
-	ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(extension));
-	scan =
-		systable_beginscan(catalog, ExtensionOidIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-	{
-		bool  isnull;
-		Datum version = heap_getattr(tuple, Anum_pg_extension_extversion,
-									 RelationGetDescr(catalog), &isnull);
-
-		append_text(&description->text, TextDatumGetCString(version));
-	}
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-}
-
-/*
- * Output functions that are not immutable read settings, which a job captures,
- * or catalogs, which it can't.  Among the built-in ones, those of dates, times and
- * money are of the first sort; of others nobody knows.
- */
-static bool
-reads_catalogs(Form_pg_type type)
-{
-	return func_volatile(type->typoutput) != PROVOLATILE_IMMUTABLE &&
-		   type->typcategory != TYPCATEGORY_DATETIME &&
-		   type->typcategory != TYPCATEGORY_TIMESPAN &&
-		   type->typoutput != F_CASH_OUT;
-}
-
-static void
-describe_base(Description *description, Form_pg_type type)
-{
-	if (type->typtype != TYPTYPE_BASE || reads_catalogs(type))
-		set_trouble(description, "values of type %s depend on catalogs",
-					format_type_be(type->oid));
-	appendStringInfo(&description->text, " base %d %c %c", type->typlen,
-					 type->typbyval ? 't' : 'f', type->typalign);
-	describe_function(description, type->typoutput);
-	if (OidIsValid(type->typsend))
-		describe_function(description, type->typsend);
-	describe_extension_of(description, TypeRelationId, type->oid);
-}
-
-static void
-describe_enum(Description *description, Oid type)
-{
-	CatCList *labels =
-		SearchSysCacheList1(ENUMTYPOIDNAME, ObjectIdGetDatum(type));
-
-	/* in the order of the names, whatever the order of the values */
-	appendStringInfo(&description->text, " enum %d", labels->n_members);
-	for (int i = 0; i < labels->n_members; i++)
-	{
-		Form_pg_enum label =
-			(Form_pg_enum) GETSTRUCT(&labels->members[i]->tuple);
-
-		appendStringInfo(&description->text, " %u", label->oid);
-		append_text(&description->text, NameStr(label->enumlabel));
-	}
-	ReleaseSysCacheList(labels);
-}
-
-static void
-describe_composite(Description *description, Oid type)
-{
-	TupleDesc desc = lookup_rowtype_tupdesc(type, -1);
-
-	appendStringInfo(&description->text, " composite %d", desc->natts);
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute field = TupleDescAttr(desc, i);
-
-		if (field->attisdropped)
-		{
-			appendStringInfoString(&description->text, " dropped");
-			continue;
-		}
-		append_text(&description->text, NameStr(field->attname));
-		appendStringInfo(&description->text, " %u %d", field->atttypid,
-						 field->atttypmod);
-	}
-	for (int i = 0; i < desc->natts; i++)
-	{
-		if (!TupleDescAttr(desc, i)->attisdropped)
-			describe_type(description, TupleDescAttr(desc, i)->atttypid);
-	}
-	ReleaseTupleDesc(desc);
-}
-
-/* Describes a type and all that it is made of, each type once. */
-static void
-describe_type(Description *description, Oid oid)
-{
-	HeapTuple	 tuple;
-	Form_pg_type type;
-	Oid			 inner = InvalidOid;
-
-	check_stack_depth();
-	if (list_member_oid(description->types, oid))
-		return;
-	description->types = lappend_oid(description->types, oid);
-
-	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(oid));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for type %u", oid);
-	type = (Form_pg_type) GETSTRUCT(tuple);
-	appendStringInfo(&description->text, "\ntype %u", oid);
-
-	switch (type->typtype)
-	{
-		case TYPTYPE_COMPOSITE:
-			describe_composite(description, oid);
-			break;
-		case TYPTYPE_ENUM:
-			describe_enum(description, oid);
-			break;
-		case TYPTYPE_DOMAIN:
-			appendStringInfo(&description->text, " domain %u %d",
-							 type->typbasetype, type->typtypmod);
-			inner = type->typbasetype;
-			break;
-		case TYPTYPE_RANGE:
-			inner = get_range_subtype(oid);
-			appendStringInfo(&description->text, " range %u", inner);
-			break;
-		case TYPTYPE_MULTIRANGE:
-			inner = get_multirange_range(oid);
-			appendStringInfo(&description->text, " multirange %u", inner);
-			break;
-		default:
-			if (IsTrueArrayType(type))
-			{
-				inner = type->typelem;
-				appendStringInfo(&description->text, " array %u", inner);
-			}
-			else
-				describe_base(description, type);
-			break;
-	}
-	ReleaseSysCache(tuple);
-	if (OidIsValid(inner))
-		describe_type(description, inner);
-}
 
 /* What a tuple that is older than its column shows in it. */
 static void
@@ -276,7 +61,7 @@ describe_column(Description *description, TupleDesc desc, AttrNumber attnum)
 	Form_pg_attribute column = TupleDescAttr(desc, attnum - 1);
 
 	appendStringInfo(&description->text, "\ncolumn %d", attnum);
-	append_text(&description->text, NameStr(column->attname));
+	description_append(&description->text, NameStr(column->attname));
 	appendStringInfo(&description->text, " %u %d %u %c", column->atttypid,
 					 column->atttypmod, column->attcollation,
 					 attribute_is_not_null(desc, attnum - 1) ? 'n' : '-');
@@ -287,7 +72,8 @@ describe_column(Description *description, TupleDesc desc, AttrNumber attnum)
 		for (int i = 0; i < desc->constr->num_defval; i++)
 		{
 			if (desc->constr->defval[i].adnum == attnum)
-				append_text(&description->text, desc->constr->defval[i].adbin);
+				description_append(&description->text,
+								   desc->constr->defval[i].adbin);
 		}
 	}
 	describe_missing_value(&description->text, desc, attnum);
@@ -299,7 +85,7 @@ describe_column(Description *description, TupleDesc desc, AttrNumber attnum)
  * version.  One whose source was not inlined may call others by name.
  */
 static bool
-describe_called(Oid function, void *context)
+filter_describe_called(Oid function, void *context)
 {
 	Description *description = context;
 	HeapTuple	 tuple;
@@ -314,9 +100,9 @@ describe_called(Oid function, void *context)
 	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
 	ReleaseSysCache(tuple);
 	if (language != ClanguageId && language != INTERNALlanguageId)
-		set_trouble(description,
-					"nobody can tell what the filter's function %s calls",
-					get_func_name(function));
+		description_trouble(
+			description, "nobody can tell what the filter's function %s calls",
+			get_func_name(function));
 	describe_extension_of(description, ProcedureRelationId, function);
 	return false;
 }
@@ -326,7 +112,7 @@ describe_called(Oid function, void *context)
  * their types, which don't show in the expression.
  */
 static bool
-has_fixed_operators(Oid type)
+filter_has_fixed_operators(Oid type)
 {
 	Oid element;
 
@@ -339,7 +125,7 @@ has_fixed_operators(Oid type)
 }
 
 static bool
-describe_node(Node *node, void *context)
+filter_describe_node(Node *node, void *context)
 {
 	Description *description = context;
 
@@ -349,18 +135,19 @@ describe_node(Node *node, void *context)
 	{
 		Oid type = exprType(node);
 
-		if (!has_fixed_operators(type))
-			set_trouble(description,
-						"operators of the filter's type %s may be redefined",
-						format_type_be(type));
+		if (!filter_has_fixed_operators(type))
+			description_trouble(
+				description,
+				"operators of the filter's type %s may be redefined",
+				format_type_be(type));
 		if (IsA(node, CoerceToDomain))
-			set_trouble(description,
-						"the filter checks constraints of domain %s",
-						format_type_be(type));
+			description_trouble(description,
+								"the filter checks constraints of domain %s",
+								format_type_be(type));
 		describe_type(description, type);
 	}
-	(void) check_functions_in_node(node, describe_called, description);
-	return expression_tree_walker(node, describe_node, context);
+	(void) check_functions_in_node(node, filter_describe_called, description);
+	return expression_tree_walker(node, filter_describe_node, context);
 }
 
 /* A simplified expression: SQL functions are inlined, constants folded. */
@@ -370,8 +157,8 @@ describe_filter(Description *description, Node *filter)
 	if (filter == NULL)
 		return;
 	appendStringInfoString(&description->text, "\nfilter");
-	append_text(&description->text, nodeToString(filter));
-	(void) describe_node(filter, description);
+	description_append(&description->text, nodeToString(filter));
+	(void) filter_describe_node(filter, description);
 }
 
 static void
@@ -397,7 +184,7 @@ signature_of(Signature *signature, Relation rel, const Bitmapset *columns,
 	initStringInfo(&description.text);
 	appendStringInfo(&description.text, "output %d of %s", OUTPUT_VERSION,
 					 PG_MAJORVERSION);
-	append_text(&description.text, output);
+	description_append(&description.text, output);
 
 	/* a filter may look at any column */
 	for (AttrNumber attnum = 1; attnum <= desc->natts; attnum++)

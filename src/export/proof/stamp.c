@@ -123,7 +123,7 @@ read_signature(const char *hex, Signature *signature)
 
 /* Its two ends are what the rules need. */
 static bool
-read_snapshot(const char *text, Stamp *stamp)
+stamp_read_snapshot(const char *text, Stamp *stamp)
 {
 	SnapshotIds ids;
 
@@ -155,7 +155,8 @@ stamp_from_text(Stamp *stamp, const char *text)
 		version != STAMP_VERSION ||
 		strlen(text + rest) <= 2 * PG_SHA256_DIGEST_LENGTH ||
 		!read_signature(text + rest, &stamp->signature) ||
-		!read_snapshot(text + rest + 2 * PG_SHA256_DIGEST_LENGTH + 1, stamp))
+		!stamp_read_snapshot(text + rest + 2 * PG_SHA256_DIGEST_LENGTH + 1,
+							 stamp))
 		elog(ERROR, "malformed stamp \"%s\"", text);
 	stamp->has_digest = digest == 'd';
 	stamp->lsn = ((uint64) lsn_high << 32) | lsn_low;

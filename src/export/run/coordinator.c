@@ -162,7 +162,7 @@ end_attempt(void *arg)
  * if only publication is missing, else what will prove to hold.
  */
 static void
-prepare(void *arg)
+coordinator_prepare(void *arg)
 {
 	Coordinator	 *coordinator = arg;
 	Job			 *job = coordinator->job;
@@ -172,6 +172,7 @@ prepare(void *arg)
 	StartTransactionCommand();
 	/* the owner's rights, which may have been others at the submission */
 	rights_check_server();
+	destination_check_rights(job->destination);
 	old = begin_attempt(coordinator);
 	job_derive(job);
 	coordinator->root = destination_open(job, DESTINATION_CREATE);
@@ -212,7 +213,7 @@ begin_reading(void)
 }
 
 static void
-restart_reading(void)
+coordinator_restart_reading(void)
 {
 	CommitTransactionCommand();
 	begin_reading();
@@ -225,7 +226,7 @@ export_parts(Coordinator *coordinator)
 
 	begin_reading();
 	plan = plan_make(coordinator->job, coordinator->candidates,
-					 restart_reading, coordinator->context);
+					 coordinator_restart_reading, coordinator->context);
 	(void) shared_publish_plan(coordinator->pool.shared, plan);
 	worker_pool_wait(&coordinator->pool, plan->nparts);
 	UnregisterSnapshot(plan->snapshot);
@@ -243,6 +244,7 @@ publish(void *arg)
 	/* from now on finished files of ours may stand at the destination */
 	StartTransactionCommand();
 	rights_check_running(coordinator->job->owner);
+	destination_check_rights(coordinator->job->destination);
 	job_lock_tables();
 	job_set_publishing(coordinator->id, true);
 	CommitTransactionCommand();
@@ -253,6 +255,7 @@ publish(void *arg)
 	job_derive(job);
 	/* the locks may have been waited for */
 	rights_check_running(job->owner);
+	destination_check_rights(job->destination);
 	coordinator->root->driver->check_place(coordinator->root);
 	/* an earlier attempt may have removed it already */
 	if (!coordinator->root->driver->is_claimed(coordinator->root))
@@ -283,8 +286,8 @@ coordinate(void *arg)
 		return;
 	coordinator->ran = true;
 	start_next();
-	retry_run(&(Retry){coordinator->id, -1, "preparation", NULL}, prepare,
-			  end_attempt, coordinator);
+	retry_run(&(Retry){coordinator->id, -1, "preparation", NULL},
+			  coordinator_prepare, end_attempt, coordinator);
 	if (!coordinator->complete)
 	{
 		handover_prepare(coordinator->job);

@@ -14,14 +14,15 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "export/job/job.h"
-#include "export/job/part_table.h"
-#include "export/plan/plan.h"
-#include "export/part/part.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
-#include "export/run/run.h"
+#include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/part/part.h"
+#include "export/plan/plan.h"
 #include "export/run/part_run.h"
+#include "export/run/run.h"
+#include "export/run/tell.h"
 
 typedef struct InlineFiles
 {
@@ -32,7 +33,7 @@ typedef struct InlineFiles
 
 /* All or nothing: an error takes back what was published already. */
 static void
-remove_files(int code, Datum arg)
+inline_remove_files(int code, Datum arg)
 {
 	InlineFiles *files = (InlineFiles *) DatumGetPointer(arg);
 
@@ -51,6 +52,7 @@ publish_and_commit(Job *job, InlineFiles *files)
 	Job *planned = job_load(job->id, false);
 
 	rights_check_running(job->owner);
+	destination_check_rights(job->destination);
 	HOLD_INTERRUPTS();
 	job_derive(planned);
 	files->publishing = parts_load(job->id);
@@ -137,14 +139,14 @@ run_inline(Job *job)
 	/* no cancel between making the hidden directory and seeing to its end */
 	HOLD_INTERRUPTS();
 	(void) ownership_open(job, files.root, true);
-	PG_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
+	PG_ENSURE_ERROR_CLEANUP(inline_remove_files, PointerGetDatum(&files));
 	{
 		RESUME_INTERRUPTS();
 		export_all(job, plan, files.root);
 		UnregisterSnapshot(plan->snapshot);
 		publish_and_commit(job, &files);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(remove_files, PointerGetDatum(&files));
+	PG_END_ENSURE_ERROR_CLEANUP(inline_remove_files, PointerGetDatum(&files));
 	files.root->driver->close(files.root);
 	tell_result(job->id);
 }

@@ -6,11 +6,38 @@
 
 #include "utils/memutils.h"
 
+#include "export/export_destination.h"
 #include "export/job/job.h"
 #include "export/job/part_table.h"
 #include "export/part/part.h"
 #include "export/run/part_run.h"
 #include "failpoint.h"
+
+/* Whether the candidate's file stays, instead of a new one. */
+static bool
+keep_or_export(const PartContext *context, const PlannedPart *part,
+			   const FinishedPart *candidate, PartResult *result)
+{
+	PinnedSettings *pinned = settings_pin_job(context->job);
+	const char	   *trouble = NULL;
+	bool			kept = false;
+
+	rights_check_running(context->job->owner);
+	destination_check_rights(context->job->destination);
+	if (candidate && candidate->file)
+	{
+		trouble = carry_keep(context, part, candidate);
+		kept = trouble == NULL;
+	}
+	if (!kept)
+	{
+		part_export(context, part, result);
+		if (result->reason == NULL)
+			result->reason = trouble;
+	}
+	settings_unpin(pinned);
+	return kept;
+}
 
 void
 part_run(PartContext *context, const PlannedPart *part, MemoryContext memory,
@@ -33,7 +60,7 @@ part_run(PartContext *context, const PlannedPart *part, MemoryContext memory,
 
 	context->snapshot = transactions->begin_reading(arg);
 	old = MemoryContextSwitchTo(memory);
-	carried = carry_or_export(context, part, candidate, &result);
+	carried = keep_or_export(context, part, candidate, &result);
 	MemoryContextSwitchTo(old);
 	transactions->end_reading(arg);
 	if (carried)

@@ -35,6 +35,20 @@ typedef struct QueuedJob
 /* For the present transaction, in TopTransactionContext. */
 static List *pending = NIL;
 
+/* Adds a job to a list in the context. */
+static List *
+queue_append(List *jobs, MemoryContext context, int64 id, Oid owner)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	QueuedJob	 *queued = palloc_object(QueuedJob);
+
+	queued->id = id;
+	queued->owner = owner;
+	jobs = lappend(jobs, queued);
+	MemoryContextSwitchTo(old);
+	return jobs;
+}
+
 static bool
 start(const QueuedJob *queued)
 {
@@ -76,14 +90,9 @@ start_pending(XactEvent event, void *arg)
 void
 queue_start_at_commit(int64 id, Oid owner)
 {
-	static bool	  registered = false;
-	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-	QueuedJob	 *queued = palloc_object(QueuedJob);
+	static bool registered = false;
 
-	queued->id = id;
-	queued->owner = owner;
-	pending = lappend(pending, queued);
-	MemoryContextSwitchTo(old);
+	pending = queue_append(pending, TopTransactionContext, id, owner);
 	if (!registered)
 		RegisterXactCallback(start_pending, NULL);
 	registered = true;
@@ -111,15 +120,8 @@ queued_jobs(bool patient)
 					  1, &type, &value, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
-		int64		  id = job_field_int(i, 1, 0);
-		Oid			  owner = (Oid) job_field_int(i, 2, 0);
-		MemoryContext old = MemoryContextSwitchTo(context);
-		QueuedJob	 *queued = palloc_object(QueuedJob);
-
-		queued->id = id;
-		queued->owner = owner;
-		jobs = lappend(jobs, queued);
-		MemoryContextSwitchTo(old);
+		jobs = queue_append(jobs, context, job_field_int(i, 1, 0),
+							(Oid) job_field_int(i, 2, 0));
 	}
 	job_access_end(&access);
 	return jobs;

@@ -41,8 +41,6 @@ extern void queue_check_room(Oid owner);
 /* ---- waiter.c, inline.c */
 
 extern void wait_for_job(int64 id);
-/* What a finished job has to say: what was carried over, what was lost. */
-extern void tell_result(int64 id);
 extern void run_inline(Job *job);
 
 #endif /* OUTFLOW_RUN_H */

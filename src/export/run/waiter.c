@@ -1,7 +1,7 @@
 /*
  * waiter.c
- *		The session in CALL: starts a job's coordinator, waits for it, reports,
- *		and passes on a cancel.
+ *		The session in CALL: starts a job's coordinator, waits for it and passes
+ *		on a cancel.
  *
  * Runs in a procedure that may end transactions, and holds neither a snapshot
  * nor locks while it waits.  What it knows it reads from the job's row, which
@@ -14,26 +14,20 @@
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
-#include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "compat.h"
 #include "export/job/job.h"
-#include "export/run/run.h"
 #include "export/run/launch.h"
-
-/* libpq/libpq.h declares it, but needs Kerberos' header files for that */
-extern bool pq_check_connection(void);
+#include "export/run/run.h"
+#include "export/run/tell.h"
 
 #define POLL_MS 1000
 /* How long a cancelled CALL waits for its job to stop. */
 #define STOP_PATIENCE_MS 10000
 /* Coordinators that end without a word: the role can't connect, say. */
 #define MAX_SILENT_ENDS 3
-/* Looking at everybody's locks is not for every moment. */
-#define BLOCKED_USEC (5 * USECS_PER_SEC)
 
 typedef struct Waiter
 {
@@ -42,13 +36,7 @@ typedef struct Waiter
 	MemoryContext			look_context; /* reset after each look */
 	BackgroundWorkerHandle *handle;		  /* NULL while the job is queued */
 	int						silent_ends;
-	/* told last: what the job waits for, and who waits for locks */
-	char	   *waiting_told;
-	char	   *blocked_told;
-	int			parts_told; /* progress, told last */
-	TimestampTz progress_told;
-	TimestampTz blocked_looked;
-	TimestampTz begun;
+	Told					told;
 } Waiter;
 
 static void
@@ -160,125 +148,6 @@ start_coordinator(Waiter *waiter, const Job *job)
 							"a free background worker (max_worker_processes)");
 }
 
-/* Whether the text differs from what was told last; remembers it. */
-static bool
-is_news(Waiter *waiter, char **told, const char *text)
-{
-	if (*told && strcmp(*told, text) == 0)
-		return false;
-	if (*told)
-		pfree(*told);
-	*told = MemoryContextStrdup(waiter->context, text);
-	return true;
-}
-
-static void
-tell_waiting(Waiter *waiter, const Job *job)
-{
-	if (job->waiting_for == NULL ||
-		!is_news(waiter, &waiter->waiting_told, job->waiting_for))
-		return;
-	if (job->state == JOB_QUEUED)
-		ereport(NOTICE,
-				(errmsg("export job " INT64_FORMAT " is queued", job->id),
-				 errdetail("It waits for %s.", job->waiting_for)));
-	else
-		ereport(WARNING,
-				(errmsg("export job " INT64_FORMAT " tries again", job->id),
-				 errdetail_internal("It waits for %s", job->waiting_for)));
-}
-
-/* Who stands in the way of the export, and in whose way it stands. */
-static void
-tell_blocked(Waiter *waiter, const Job *job)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	char	   *text;
-
-	if (now - waiter->blocked_looked < BLOCKED_USEC)
-		return;
-	waiter->blocked_looked = now;
-	text = job_waits(job->id);
-	if (text && is_news(waiter, &waiter->blocked_told, text))
-		ereport(WARNING, (errmsg("export job " INT64_FORMAT
-								 ": somebody waits for a lock",
-								 job->id),
-						  errdetail_internal("%s", text)));
-}
-
-/* At most once a second, and less often as the export takes longer. */
-static void
-tell_progress(Waiter *waiter, const Job *job)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz since = now - waiter->progress_told;
-	JobProgress progress;
-
-	if (client_min_messages > NOTICE || job->parts_total <= 0 ||
-		since < USECS_PER_SEC || since < (now - waiter->begun) / 20)
-		return;
-	job_progress(job->id, &progress);
-	if (progress.parts_done == waiter->parts_told)
-		return;
-	waiter->parts_told = progress.parts_done;
-	waiter->progress_told = now;
-	ereport(NOTICE, (errmsg("export job " INT64_FORMAT
-							": %d of %d parts, " INT64_FORMAT
-							" rows, " INT64_FORMAT " bytes",
-							job->id, progress.parts_done, job->parts_total,
-							progress.rows, progress.bytes)));
-}
-
-/*
- * Whether the job would fail again in the same way: what it reads or what it
- * was told to do must be changed, and a job's arguments can't be.
- */
-static bool
-is_final(const JobError *error)
-{
-	int class = ERRCODE_TO_CATEGORY(error->code);
-
-	return class == ERRCODE_DATA_EXCEPTION ||
-		   class == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
-		   class == ERRCODE_FEATURE_NOT_SUPPORTED ||
-		   class == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
-		   error->code == ERRCODE_UNDEFINED_TABLE;
-}
-
-static char *
-way_out(const Job *job)
-{
-	const JobError *error = &job->error;
-	const char	   *space = error->hint[0] ? " " : "";
-
-	if (job->state != JOB_FAILED || !is_final(error))
-		return psprintf("%s%sCALL outflow.resume(" INT64_FORMAT
-						") continues it.",
-						error->hint, space, job->id);
-	return psprintf("%s%sSELECT outflow.forget(" INT64_FORMAT
-					") removes the job and its unfinished files; change what "
-					"the error names, or the export's arguments, and export "
-					"again.",
-					error->hint, space, job->id);
-}
-
-static void
-throw_failure(const Job *job)
-{
-	const JobError *error = &job->error;
-	bool			failed = job->state == JOB_FAILED;
-
-	ereport(ERROR,
-			(errcode(failed ? error->code : ERRCODE_QUERY_CANCELED),
-			 failed ? errmsg("export job " INT64_FORMAT " failed: %s", job->id,
-							 error->message)
-					: errmsg("export job " INT64_FORMAT " was interrupted",
-							 job->id),
-			 error->detail[0] ? errdetail_internal("%s", error->detail) : 0,
-			 errhint("%s", way_out(job)),
-			 error->context[0] ? errcontext("%s", error->context) : 0));
-}
-
 /* A coordinator has ended, and its job is still queued. */
 static void
 handle_requeued(Waiter *waiter, const Job *job)
@@ -298,32 +167,9 @@ handle_requeued(Waiter *waiter, const Job *job)
 	job_set_state(job->id, JOB_FAILED, &error);
 }
 
-void
-tell_result(int64 id)
-{
-	JobCarried carried;
-
-	job_carried(id, &carried);
-	if (carried.made_null > 0)
-		ereport(NOTICE,
-				(errmsg("export job " INT64_FORMAT ": " INT64_FORMAT
-						" values became nulls",
-						id, carried.made_null),
-				 errdetail("The format cannot hold them, and the option "
-						   "\"lossy\" says \"null\".")));
-	if (carried.carried + carried.redone == 0)
-		return;
-	ereport(NOTICE, (errmsg("export job " INT64_FORMAT
-							": %d parts carried over, %d exported again",
-							id, carried.carried, carried.redone),
-					 carried.reasons ? errdetail("Exported again because: %s.",
-												 carried.reasons)
-									 : 0));
-}
-
 /* Judges the job's row; true when the job is done. */
 static bool
-judge(Waiter *waiter)
+waiter_judge(Waiter *waiter)
 {
 	bool stopped = waiter->handle && has_stopped(waiter);
 	Job *job = job_load(waiter->id, false);
@@ -342,7 +188,7 @@ judge(Waiter *waiter)
 		(job->state == JOB_RUNNING && stopped))
 	{
 		waiter->handle = NULL;
-		throw_failure(job);
+		tell_failure(job);
 	}
 	if (stopped)
 	{
@@ -351,11 +197,11 @@ judge(Waiter *waiter)
 	}
 	else if (job->state == JOB_QUEUED && waiter->handle == NULL)
 		start_coordinator(waiter, job);
-	tell_waiting(waiter, job);
+	tell_waiting(&waiter->told, job);
 	if (job->state != JOB_QUEUED)
 	{
-		tell_blocked(waiter, job);
-		tell_progress(waiter, job);
+		tell_blocked(&waiter->told, job);
+		tell_progress(&waiter->told, job);
 	}
 	return false;
 }
@@ -372,7 +218,7 @@ look(Waiter *waiter)
 	bool		  done;
 
 	HOLD_INTERRUPTS();
-	done = job_try_lock_tables() && judge(waiter);
+	done = job_try_lock_tables() && waiter_judge(waiter);
 	SPI_commit();
 	RESUME_INTERRUPTS();
 	MemoryContextSwitchTo(old);
@@ -389,8 +235,7 @@ wait_for_job(int64 id)
 	waiter->context = CurrentMemoryContext;
 	waiter->look_context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow waiter", ALLOCSET_DEFAULT_SIZES);
-	waiter->begun = waiter->progress_told = waiter->blocked_looked =
-		GetCurrentTimestamp();
+	told_begin(&waiter->told);
 	PG_ENSURE_ERROR_CLEANUP(waiter_error, PointerGetDatum(waiter));
 	{
 		while (!look(waiter))

@@ -84,7 +84,7 @@ worker_exit(int code, Datum arg)
 
 /* Loads the job and opens its destination. */
 static void
-prepare(ExportWorker *worker)
+worker_prepare(ExportWorker *worker)
 {
 	MemoryContext old;
 
@@ -206,7 +206,7 @@ work(void *arg)
 	/* the coordinator makes the directories, and tries again if need be */
 	if (!shared_wait_for(shared, PHASE_PLANNED))
 		return;
-	prepare(worker);
+	worker_prepare(worker);
 	attach_plan(worker);
 	record_plan(worker);
 	if (!shared_wait_for(shared, PHASE_EXPORTING))

@@ -30,8 +30,6 @@ extern const char *bech32_decode(const char *text, const char *prefix,
 extern bool age_derive(uint8 *out, size_t out_len, const uint8 *key,
 					   size_t key_len, const uint8 *salt, size_t salt_len,
 					   const char *info);
-extern bool age_seal(const uint8 *key, const uint8 *data, int len,
-					 uint8 *sealed);
 /* A file key wrapped for one recipient, as a stanza of the header. */
 extern bool age_wrap(StringInfo header, const uint8 *file_key,
 					 const uint8 *recipient);

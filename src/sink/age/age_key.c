@@ -42,7 +42,7 @@ age_derive(uint8 *out, size_t out_len, const uint8 *key, size_t key_len,
 }
 
 /* ChaCha20-Poly1305 with the all-zero nonce of a key that is used once. */
-bool
+static bool
 age_seal(const uint8 *key, const uint8 *data, int len, uint8 *sealed)
 {
 	static const uint8 nonce[AGE_NONCE_LEN] = {0};

@@ -11,9 +11,11 @@
 
 #include <fcntl.h>
 
+#include "catalog/pg_authid.h"
 #include "miscadmin.h"
 #include "option.h"
 #include "sink/file/file_internal.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
 
 #define TEMP_PREFIX ".outflow-"
@@ -38,6 +40,17 @@ file_destination_parse(const char *destination)
 							   option_shown(destination)),
 						errhint("Write it as file:///absolute/path.")));
 	return pstrdup(path);
+}
+
+static void
+file_destination_check_rights(void)
+{
+	if (!has_privs_of_role(GetUserId(), ROLE_PG_WRITE_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to export to files of the server"),
+				 errhint("Only roles with privileges of the "
+						 "\"pg_write_server_files\" role may do this.")));
 }
 
 static Destination *
@@ -176,6 +189,12 @@ file_destination_check_free(Destination *to, const char *folder)
 		if (strncmp(entry->name, TEMP_PREFIX, strlen(TEMP_PREFIX)) == 0)
 			return entry->name;
 	}
+	return NULL;
+}
+
+static char *
+file_destination_probe(Destination *to, const char *key)
+{
 	return NULL;
 }
 
@@ -344,11 +363,11 @@ file_destination_remove(Destination *to, const char *key)
 					 : file_remove(folder, FILE_FINAL, destination_name(name));
 }
 
-static bool
+static void
 file_destination_remove_place(Destination *to)
 {
 	forget_folder((FileDestination *) to);
-	return file_root_remove(root_of(to));
+	file_root_remove(root_of(to));
 }
 
 static void
@@ -363,12 +382,15 @@ file_destination_sync(Destination *to, const char *folder)
 
 const DestinationDriver file_driver = {
 	.scheme = "file://",
+	.location = "/",
 	.parse = file_destination_parse,
+	.check_rights = file_destination_check_rights,
 	.locate = file_root_resolve,
 	.open = file_destination_open,
 	.check_writable = file_destination_check_writable,
 	.check_place = file_destination_check_place,
 	.check_free = file_destination_check_free,
+	.probe = file_destination_probe,
 	.close = file_destination_close,
 	.claim = file_destination_claim,
 	.is_claimed = file_destination_is_claimed,

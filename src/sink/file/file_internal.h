@@ -65,17 +65,30 @@ extern void file_refuse_hidden(const char *name, const char *path);
 /* An opened directory's path without links, as the kernel has it. */
 extern char *file_real_path(int directory, const char *path);
 
+/* ---- file_path.c */
+
+/*
+ * The components of an absolute path; an error, which calls it what, if it is
+ * none we accept.
+ */
+extern List *path_components(const char *path, const char *what);
+/* A path of the first ones. */
+extern char *path_join(List *components, int count);
+/* How many components of path its export root takes; an error if not all. */
+extern int path_check_beneath(List *components, const char *path,
+							  const char *export_root);
+/* Throws unless name can be that of a file or directory in a root. */
+extern void file_check_name(const char *name);
+/* For messages. */
+extern char *file_path(const FileRoot *root, FilePlace place,
+					   const char *name);
+
 /* ---- file_root.c */
 
 /* errcode_for_file_access(), which has no class for names that are too long. */
 extern int file_errcode(void);
-/* Throws unless name can be that of a file or directory in a root. */
-extern void file_check_name(const char *name);
 /* The directory that holds files of that place. */
 extern int file_directory(const FileRoot *root, FilePlace place);
-/* For messages. */
-extern char *file_path(const FileRoot *root, FilePlace place,
-					   const char *name);
 /* fsync; a directory that can't be synchronized is fine. */
 extern void file_sync_directory(int directory, const char *path);
 

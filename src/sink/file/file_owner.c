@@ -84,9 +84,9 @@ read_token(FileRoot *root, FileFd *file)
 	return token;
 }
 
-/* Whether nothing but the owner's file is there, and that has nothing yet. */
+/* Whether nothing but the owner's file is there, and perhaps not that. */
 static bool
-is_empty(FileRoot *root)
+is_alone(FileRoot *root)
 {
 	List	 *entries = file_list(root, FILE_TEMP);
 	ListCell *cell;
@@ -95,15 +95,28 @@ is_empty(FileRoot *root)
 	{
 		DestinationEntry *entry = lfirst(cell);
 
-		if (strcmp(entry->name, FILE_OWNER) != 0 || entry->size > 0)
+		if (strcmp(entry->name, FILE_OWNER) != 0)
 			return false;
 	}
 	return true;
 }
 
+/*
+ * A token is written before all else.  A full disk or a crash may leave its
+ * beginning alone, or nothing or zeros, whose file nobody has used yet.
+ */
+static bool
+is_unfinished(const char *found, const char *token)
+{
+	size_t len = strlen(found);
+
+	return len < strlen(token) && strncmp(found, token, len) == 0;
+}
+
 static void
 write_token(FileRoot *root, FileFd *file, const char *token)
 {
+	errno = 0;
 	if (pwrite(file->fd, token, strlen(token), 0) != (ssize_t) strlen(token))
 	{
 		if (errno == 0)
@@ -124,7 +137,7 @@ file_temp_claim(FileRoot *root, const char *token)
 	/* it is held as long as the root is */
 	caller = MemoryContextSwitchTo(GetMemoryChunkContext(root));
 	file = open_owner(root, O_RDWR);
-	if (!file_fd_is_open(file) && is_empty(root))
+	if (!file_fd_is_open(file) && is_alone(root))
 		file = open_owner(root, O_RDWR | O_CREAT);
 	MemoryContextSwitchTo(caller);
 	if (!file_fd_is_open(file))
@@ -134,7 +147,7 @@ file_temp_claim(FileRoot *root, const char *token)
 		(void) file_fd_close(file);
 		return CLAIM_LOCKED;
 	}
-	if (is_empty(root))
+	if (is_unfinished(read_token(root, file), token) && is_alone(root))
 		write_token(root, file, token);
 	if (strcmp(read_token(root, file), token) != 0)
 	{

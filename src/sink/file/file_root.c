@@ -12,64 +12,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "option.h"
 #include "compat.h"
 #include "sink/file/file_internal.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
-
-/* The components of an absolute path; an error if it is none we accept. */
-static List *
-path_components(const char *path, const char *what)
-{
-	List	   *components = NIL;
-	const char *at = path;
-
-	if (path[0] != '/')
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s \"%s\" is not an absolute path", what,
-							   option_shown(path))));
-	/* we could go deeper, but no tool could follow */
-	if (strlen(path) >= MAXPGPATH)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("path of %s is too long", what),
-						errdetail("The limit is %d bytes.", MAXPGPATH - 1)));
-	while (*at)
-	{
-		size_t len = strcspn(at, "/");
-
-		if (len == 2 && at[0] == '.' && at[1] == '.')
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s \"%s\" must not contain \"..\"", what, path)));
-		if (len > NAME_MAX)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("a name in the path of %s is too long", what),
-					 errdetail("The limit is %d bytes.", NAME_MAX)));
-		if (len > 0 && !(len == 1 && at[0] == '.'))
-			components = lappend(components, pnstrdup(at, len));
-		at += len;
-		at += strspn(at, "/");
-	}
-	if (components == NIL)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s cannot be the root directory", what)));
-	return components;
-}
-
-static char *
-path_join(List *components, int count)
-{
-	StringInfoData path;
-
-	initStringInfo(&path);
-	for (int i = 0; i < count; i++)
-		appendStringInfo(&path, "/%s", (char *) list_nth(components, i));
-	return path.data;
-}
 
 int
 file_errcode(void)
@@ -77,28 +24,6 @@ file_errcode(void)
 	if (errno == ENAMETOOLONG)
 		return errcode(ERRCODE_INVALID_PARAMETER_VALUE);
 	return errcode_for_file_access();
-}
-
-/* How many components of path its export root takes; an error if not all. */
-static int
-check_beneath(List *components, const char *path, const char *export_root)
-{
-	List	 *outer = path_components(export_root, "export root");
-	bool	  beneath = list_length(components) > list_length(outer);
-	ListCell *a;
-	ListCell *b;
-
-	forboth (a, components, b, outer)
-		if (strcmp(lfirst(a), lfirst(b)) != 0)
-			beneath = false;
-	if (!beneath)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("directory \"%s\" is not beneath the export root", path),
-			 errhint("Files may be exported only beneath the directory "
-					 "that \"outflow.export_root\" names.")));
-	return list_length(outer);
 }
 
 /* Makes a directory below parent, durably; it may exist. */
@@ -219,7 +144,8 @@ open_top(List *components, const char *path, const char *export_root,
 	const char *top = confined ? export_root : "/";
 	FileFd	   *at;
 
-	*trusted = confined ? check_beneath(components, path, export_root) : 0;
+	*trusted =
+		confined ? path_check_beneath(components, path, export_root) : 0;
 	at = file_fd_open(AT_FDCWD, top, O_PATH | O_DIRECTORY);
 	if (!file_fd_is_open(at))
 		ereport(ERROR, (errcode_for_file_access(),
@@ -353,28 +279,31 @@ file_root_remove_subdir(FileRoot *parent, const char *name)
 	return false;
 }
 
-bool
+void
 file_root_remove(FileRoot *root)
 {
 	FileFd *parent = file_fd_open(root->dir->fd, "..", O_RDONLY | O_DIRECTORY);
 	const char *name = strrchr(root->path, '/') + 1;
 	struct stat opened;
 	struct stat named;
-	bool		removed;
 
 	if (!file_fd_is_open(parent))
 		ereport(ERROR, (errcode_for_file_access(),
 						errmsg("could not open the parent of \"%s\": %m",
 							   root->path)));
 	/* what has been put in its place since is none of ours */
-	removed = fstat(root->dir->fd, &opened) == 0 &&
-			  fstatat(parent->fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-			  opened.st_dev == named.st_dev && opened.st_ino == named.st_ino &&
-			  unlinkat(parent->fd, name, AT_REMOVEDIR) == 0;
-	if (removed)
-		file_sync_directory(parent->fd, root->path);
+	if (fstat(root->dir->fd, &opened) == 0 &&
+		fstatat(parent->fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+		opened.st_dev == named.st_dev && opened.st_ino == named.st_ino)
+	{
+		if (unlinkat(parent->fd, name, AT_REMOVEDIR) == 0)
+			file_sync_directory(parent->fd, root->path);
+		else if (errno != ENOTEMPTY && errno != EEXIST)
+			ereport(ERROR, (errcode_for_file_access(),
+							errmsg("could not remove directory \"%s\": %m",
+								   root->path)));
+	}
 	(void) file_fd_close(parent);
-	return removed;
 }
 
 void
@@ -455,15 +384,6 @@ file_sync_directory(int directory, const char *path)
 						errmsg("could not fsync directory \"%s\": %m", path)));
 }
 
-void
-file_check_name(const char *name)
-{
-	if (!destination_name_is_valid(name))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("invalid name \"%s\" for a file of an export", name)));
-}
-
 int
 file_directory(const FileRoot *root, FilePlace place)
 {
@@ -472,12 +392,4 @@ file_directory(const FileRoot *root, FilePlace place)
 	if (!file_fd_is_open(root->temp))
 		elog(ERROR, "no temporary directory is open in \"%s\"", root->path);
 	return root->temp->fd;
-}
-
-char *
-file_path(const FileRoot *root, FilePlace place, const char *name)
-{
-	if (place == FILE_FINAL)
-		return psprintf("%s/%s", root->path, name);
-	return psprintf("%s/%s/%s", root->path, root->temp_name, name);
 }

@@ -88,7 +88,7 @@ file_temp_is_open(const FileRoot *root)
 
 /* Removes files in the temporary directory: those of attempts, or all. */
 static void
-remove_files(FileRoot *root, bool only_attempts)
+temp_remove_files(FileRoot *root, bool only_attempts)
 {
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow sweep", ALLOCSET_SMALL_SIZES);
@@ -123,7 +123,7 @@ void
 file_temp_sweep(FileRoot *root)
 {
 	if (file_fd_is_open(root->temp))
-		remove_files(root, true);
+		temp_remove_files(root, true);
 }
 
 void
@@ -131,7 +131,7 @@ file_temp_remove(FileRoot *root)
 {
 	if (!file_fd_is_open(root->temp))
 		return;
-	remove_files(root, false);
+	temp_remove_files(root, false);
 	/* last: what lies there without it is nobody's */
 	if (unlinkat(root->temp->fd, FILE_OWNER, 0) != 0 && errno != ENOENT)
 		ereport(ERROR, (errcode_for_file_access(),

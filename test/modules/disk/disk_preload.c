@@ -1,6 +1,6 @@
 /*
  * disk_preload.c
- *		write(), fsync() and mkdirat() below the directory that DISK_ROOT names.
+ *		write(), pwrite(), fsync() and mkdirat() below the directory that DISK_ROOT names.
  *
  * While the file DISK_ROOT.full exists, there is no room for files and new
  * directories whose name holds the text in it.  With a number of bytes after
@@ -104,6 +104,20 @@ sync_error(const char *path)
 	return error;
 }
 
+/* Shortens what has no room: the last write into a full disk is a short one. */
+static int
+has_room(int fd, size_t *len)
+{
+	char path[MAX_PATH];
+
+	if (*len == 0 || !is_below(fd, path, S_IFREG))
+		return 1;
+	*len = room(path, *len);
+	if (*len == 0)
+		errno = ENOSPC;
+	return *len > 0;
+}
+
 /* the server's flags for modules hide what isn't marked */
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -111,21 +125,20 @@ EXPORTED ssize_t
 write(int fd, const void *data, size_t len)
 {
 	static ssize_t (*real)(int, const void *, size_t);
-	char path[MAX_PATH];
 
 	if (real == NULL)
 		real = dlsym(RTLD_NEXT, "write");
-	if (len > 0 && is_below(fd, path, S_IFREG))
-	{
-		/* the last write into a full disk is a short one */
-		len = room(path, len);
-		if (len == 0)
-		{
-			errno = ENOSPC;
-			return -1;
-		}
-	}
-	return real(fd, data, len);
+	return has_room(fd, &len) ? real(fd, data, len) : -1;
+}
+
+EXPORTED ssize_t
+pwrite(int fd, const void *data, size_t len, off_t offset)
+{
+	static ssize_t (*real)(int, const void *, size_t, off_t);
+
+	if (real == NULL)
+		real = dlsym(RTLD_NEXT, "pwrite");
+	return has_room(fd, &len) ? real(fd, data, len, offset) : -1;
 }
 
 /* Takes a byte, so that each place where the disk is full can be one of these. */

@@ -19,7 +19,7 @@
 #include "client/position.h"
 
 #define MAX_RECORDS 20000
-#define MAX_MARKS 20000
+#define MAX_MARKS	20000
 #define MAX_TARGETS 4
 
 static struct
@@ -97,8 +97,7 @@ receive(void)
 	int n = 1 + below(500, 1);
 
 	while (n-- > 0 && history.nrecords < MAX_RECORDS)
-		if (ledger_received(history.ledger) !=
-			(uint64_t) ++history.nrecords)
+		if (ledger_received(history.ledger) != (uint64_t) ++history.nrecords)
 			abort();
 	history.in_transaction = 1;
 	if (random() % 3)

@@ -7,6 +7,7 @@
 
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "sink/s3/s3.h"
 #include "sink/stage.h"
 #include "sink_test.h"
 #include "utils/builtins.h"
@@ -23,11 +24,13 @@ extern PGDLLEXPORT Datum destination_flow(PG_FUNCTION_ARGS);
 static Destination *
 open_place(const char *text, DestinationMode mode)
 {
-	static const DestinationDriver *const drivers[] = {&file_driver,
-													   &memory_driver};
+	/* the last one has servers instead of a scheme */
+	static const DestinationDriver *const drivers[] = {
+		&file_driver, &memory_driver, &s3_driver};
 
 	for (int i = 0; i < lengthof(drivers); i++)
-		if (strncmp(text, drivers[i]->scheme, strlen(drivers[i]->scheme)) == 0)
+		if (drivers[i]->scheme == NULL ||
+			strncmp(text, drivers[i]->scheme, strlen(drivers[i]->scheme)) == 0)
 		{
 			char *place = drivers[i]->parse(text);
 
@@ -123,6 +126,11 @@ do_outside(Destination *to, const char *op, const char *key, const char *data)
 		char *text = to->driver->get(to, key, atoi(data), &len);
 
 		return text ? text : pstrdup("none");
+	}
+	if (strcmp(op, "remove place") == 0)
+	{
+		to->driver->remove_place(to);
+		return "done";
 	}
 	if (strcmp(op, "remove") == 0)
 		return boolean(to->driver->remove(to, key));

@@ -198,15 +198,19 @@ memory_open(const char *place, const char *limit, DestinationMode mode,
 }
 
 static void
-memory_nothing(Destination *to)
+memory_check_rights(void)
 {
 }
 
-/* A bucket is its owner's. */
-static bool
-memory_remove_place(Destination *to)
+static char *
+memory_probe(Destination *to, const char *key)
 {
-	return false;
+	return NULL;
+}
+
+static void
+memory_nothing(Destination *to)
+{
 }
 
 static void
@@ -521,12 +525,15 @@ memory_remove(Destination *to, const char *key)
 
 const DestinationDriver memory_driver = {
 	.scheme = "memory://",
+	.location = "",
 	.parse = memory_parse,
+	.check_rights = memory_check_rights,
 	.locate = memory_locate,
 	.open = memory_open,
 	.check_writable = memory_nothing,
 	.check_place = memory_nothing,
 	.check_free = memory_check_free,
+	.probe = memory_probe,
 	.close = memory_release,
 	.claim = memory_claim,
 	.is_claimed = memory_is_claimed,
@@ -543,7 +550,7 @@ const DestinationDriver memory_driver = {
 	.read = memory_read,
 	.get = memory_get,
 	.remove = memory_remove,
-	.remove_place = memory_remove_place,
+	.remove_place = memory_nothing,
 	.sync = memory_sync,
 };
 

@@ -1,10 +1,10 @@
 /*
- * tail_counter.c
+ * parquet_counter.c
  *		Reads the rows of a Parquet file from its end, as its bytes pass.
  */
 #include "postgres.h"
 
-#include "export/finish/verify.h"
+#include "encode/encode.h"
 
 /*
  * Metadata grow with columns times row groups; in a file with more of them
@@ -14,16 +14,15 @@
 
 typedef struct TailCounter
 {
-	Sink   base;
-	int64 *rows;
-	char  *tail; /* has room for twice KEPT_SIZE */
-	size_t len;
+	RowCounter base;
+	char	  *tail; /* has room for twice KEPT_SIZE */
+	size_t	   len;
 } TailCounter;
 
 static void
-tail_counter_write(Sink *sink, const char *data, size_t len)
+tail_counter_count(RowCounter *base, const char *data, size_t len)
 {
-	TailCounter *counter = (TailCounter *) sink;
+	TailCounter *counter = (TailCounter *) base;
 
 	if (len > KEPT_SIZE)
 	{
@@ -40,35 +39,28 @@ tail_counter_write(Sink *sink, const char *data, size_t len)
 	counter->len += len;
 }
 
-static void
-tail_counter_finish(Sink *sink)
+static int64
+tail_counter_rows(RowCounter *base)
 {
-	TailCounter *counter = (TailCounter *) sink;
+	TailCounter *counter = (TailCounter *) base;
+	int64		 rows;
 
 	if (parquet_tail_size(counter->tail, counter->len) > KEPT_SIZE)
-		*counter->rows = ROWS_UNKNOWN;
-	else if (!parquet_tail_rows(counter->tail, counter->len, counter->rows))
-		*counter->rows = ROWS_UNREADABLE;
+		rows = ROWS_UNKNOWN;
+	else if (!parquet_tail_rows(counter->tail, counter->len, &rows))
+		rows = ROWS_UNREADABLE;
 	pfree(counter->tail);
 	counter->tail = NULL;
+	return rows;
 }
 
-static void
-tail_counter_cleanup(Sink *sink)
-{
-}
-
-static const SinkOps tail_counter_ops = {.write = tail_counter_write,
-										 .finish = tail_counter_finish,
-										 .cleanup = tail_counter_cleanup};
-
-Sink *
-tail_counter_new(int64 *rows)
+RowCounter *
+parquet_counter_new(const RowFormatOptions *options)
 {
 	TailCounter *counter = palloc0_object(TailCounter);
 
-	counter->base.ops = &tail_counter_ops;
-	counter->rows = rows;
+	counter->base.count = tail_counter_count;
+	counter->base.rows = tail_counter_rows;
 	counter->tail = palloc(2 * KEPT_SIZE);
 	return &counter->base;
 }

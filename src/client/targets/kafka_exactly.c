@@ -1,0 +1,254 @@
+/*
+ * kafka_exactly.c
+ *		Transactions of Kafka, and the position in them.
+ *
+ * librdkafka's calls for transactions wait, and go on where they stood when they
+ * are called again: here they are given a moment each time.
+ */
+#ifdef HAVE_RDKAFKA
+
+#include "client/targets/kafka_exactly.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/json_scan.h"
+#include "client/memory.h"
+
+#define STEP_MS 20
+/* A commit that takes longer may have been sent again by librdkafka. */
+#define DOUBT_MS 5000
+
+struct KafkaExactly
+{
+	char	   *topic;
+	char	   *key;
+	char	   *id;
+	bool		initialized;
+	rd_kafka_t *consumer; /* of the topic, while it is read */
+	Place		found;
+
+	bool	  in_commit;
+	long long commit_began;
+	bool	  doubtful;
+};
+
+KafkaExactly *
+kafka_exactly_new(const char *prefix, const Identity *identity)
+{
+	KafkaExactly *exactly = client_alloc(sizeof(KafkaExactly));
+
+	exactly->topic = client_format("%s.offsets", prefix);
+	exactly->key = client_format("{\"system_id\":\"%s\",\"slot\":\"%s\"}",
+								 identity->system_id, identity->slot);
+	exactly->id =
+		client_format("%s-%s-%s", prefix, identity->system_id, identity->slot);
+	return exactly;
+}
+
+const char *
+kafka_exactly_id(const KafkaExactly *exactly)
+{
+	return exactly->id;
+}
+
+/* True if it is done; false to call again.  Ends the program if it never can. */
+static bool
+judge(const char *what, rd_kafka_error_t *error, bool *failed)
+{
+	rd_kafka_resp_err_t code;
+	bool				retriable;
+
+	if (error == NULL)
+		return true;
+	code = rd_kafka_error_code(error);
+	retriable = rd_kafka_error_is_retriable(error);
+	if (code == RD_KAFKA_RESP_ERR__FENCED ||
+		code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+		code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH)
+		client_exit(EXIT_TARGET,
+					"%s: another pg_outflow has taken this slot's place in "
+					"Kafka",
+					what);
+	if (code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED ||
+		code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
+		code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)
+		client_exit(EXIT_TARGET, "%s: %s", what, rd_kafka_error_string(error));
+	log_message(LOG_DEBUG, "%s: %s", what, rd_kafka_error_string(error));
+	rd_kafka_error_destroy(error);
+	*failed = !retriable;
+	return false;
+}
+
+static void
+begin_reading(KafkaExactly *exactly, rd_kafka_conf_t *conf)
+{
+	char							 error[512];
+	rd_kafka_topic_partition_list_t *list =
+		rd_kafka_topic_partition_list_new(1);
+
+	rd_kafka_conf_set(conf, "group.id", "pg_outflow", NULL, 0);
+	rd_kafka_conf_set(conf, "enable.auto.commit", "false", NULL, 0);
+	rd_kafka_conf_set(conf, "isolation.level", "read_committed", NULL, 0);
+	rd_kafka_conf_set(conf, "enable.partition.eof", "true", NULL, 0);
+	exactly->consumer =
+		rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof(error));
+	if (exactly->consumer == NULL)
+		client_exit(EXIT_FAILED, "could not read topic \"%s\": %s",
+					exactly->topic, error);
+	rd_kafka_poll_set_consumer(exactly->consumer);
+	rd_kafka_topic_partition_list_add(list, exactly->topic, 0)->offset =
+		RD_KAFKA_OFFSET_BEGINNING;
+	rd_kafka_assign(exactly->consumer, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	exactly->found = (Place){0};
+}
+
+static void
+read_position(KafkaExactly *exactly, const rd_kafka_message_t *message)
+{
+	const char *value = message->payload;
+	char	   *position;
+	char	   *commit;
+	long long	records = 0;
+
+	if (value == NULL || message->key_len != strlen(exactly->key) ||
+		memcmp(message->key, exactly->key, message->key_len) != 0)
+		return;
+	position = json_find_text(value, message->len, "position");
+	commit = json_find_text(value, message->len, "commit_lsn");
+	exactly->found = (Place){0};
+	if (position == NULL || commit == NULL ||
+		!lsn_parse(position, &exactly->found.end) ||
+		!lsn_parse(commit, &exactly->found.commit_lsn) ||
+		!json_find_number(value, message->len, "records", &records))
+		client_exit(EXIT_TARGET, "topic \"%s\" holds no position: %.*s",
+					exactly->topic, (int) message->len, value);
+	exactly->found.records = records;
+	free(position);
+	free(commit);
+}
+
+/* True at the end of the topic. */
+static bool
+read_on(KafkaExactly *exactly)
+{
+	rd_kafka_message_t *message;
+	bool				ended = false;
+
+	while (!ended &&
+		   (message = rd_kafka_consumer_poll(exactly->consumer, STEP_MS)))
+	{
+		if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+			ended = true;
+		else if (message->err == 0)
+			read_position(exactly, message);
+		else if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+			client_exit(EXIT_TARGET, "topic \"%s\": %s", exactly->topic,
+						rd_kafka_err2str(message->err));
+		rd_kafka_message_destroy(message);
+	}
+	return ended;
+}
+
+static void
+end_reading(KafkaExactly *exactly)
+{
+	if (exactly->consumer == NULL)
+		return;
+	rd_kafka_assign(exactly->consumer, NULL);
+	rd_kafka_destroy_flags(exactly->consumer,
+						   RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	exactly->consumer = NULL;
+}
+
+KafkaOutcome
+kafka_exactly_ready(KafkaExactly *exactly, rd_kafka_t				*producer,
+					rd_kafka_conf_t *(*consumer_conf)(void *), void *argument,
+					Place *place)
+{
+	bool failed = false;
+
+	if (!exactly->initialized)
+	{
+		if (!judge("init_transactions",
+				   rd_kafka_init_transactions(producer, STEP_MS), &failed))
+			return failed ? KAFKA_DOUBTFUL : KAFKA_PENDING;
+		/* nobody else adds to the topic from here on */
+		exactly->initialized = true;
+		begin_reading(exactly, consumer_conf(argument));
+	}
+	if (!read_on(exactly))
+		return KAFKA_PENDING;
+	end_reading(exactly);
+	*place = exactly->found;
+	return KAFKA_DONE;
+}
+
+bool
+kafka_exactly_begin(KafkaExactly *exactly, rd_kafka_t *producer)
+{
+	bool failed;
+
+	exactly->in_commit = exactly->doubtful = false;
+	return judge("begin_transaction", rd_kafka_begin_transaction(producer),
+				 &failed);
+}
+
+static bool
+produce_position(KafkaExactly *exactly, rd_kafka_t *producer,
+				 const Place *place)
+{
+	char *value =
+		client_format("{\"position\":\"" LSN_FORMAT
+					  "\",\"commit_lsn\":\"" LSN_FORMAT "\",\"records\":%llu}",
+					  LSN_ARGS(place->end), LSN_ARGS(place->commit_lsn),
+					  (unsigned long long) place->records);
+	rd_kafka_resp_err_t error = rd_kafka_producev(
+		producer, RD_KAFKA_V_TOPIC(exactly->topic), RD_KAFKA_V_PARTITION(0),
+		RD_KAFKA_V_KEY(exactly->key, strlen(exactly->key)),
+		RD_KAFKA_V_VALUE(value, strlen(value)),
+		RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+
+	free(value);
+	return error == 0;
+}
+
+KafkaOutcome
+kafka_exactly_commit(KafkaExactly *exactly, rd_kafka_t *producer,
+					 const Place *place)
+{
+	bool failed = false;
+
+	if (!exactly->in_commit)
+	{
+		/* a full queue: once more when reports have come */
+		if (!produce_position(exactly, producer, place))
+			return rd_kafka_fatal_error(producer, NULL, 0) ? KAFKA_DOUBTFUL
+														   : KAFKA_PENDING;
+		exactly->in_commit = true;
+		exactly->commit_began = clock_ms();
+	}
+	if (!judge("commit_transaction",
+			   rd_kafka_commit_transaction(producer, STEP_MS), &failed))
+		return failed ? KAFKA_DOUBTFUL : KAFKA_PENDING;
+	exactly->in_commit = false;
+	if (exactly->doubtful || clock_ms() - exactly->commit_began > DOUBT_MS)
+		return KAFKA_DOUBTFUL;
+	return KAFKA_DONE;
+}
+
+void
+kafka_exactly_doubt(KafkaExactly *exactly)
+{
+	exactly->doubtful = true;
+}
+
+void
+kafka_exactly_reset(KafkaExactly *exactly)
+{
+	end_reading(exactly);
+	exactly->initialized = exactly->in_commit = exactly->doubtful = false;
+}
+
+#endif /* HAVE_RDKAFKA */

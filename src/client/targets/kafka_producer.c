@@ -1,0 +1,315 @@
+/*
+ * kafka_producer.c
+ *		A producer of librdkafka, and what it tells.
+ */
+#ifdef HAVE_RDKAFKA
+
+#include "client/targets/kafka_producer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/memory.h"
+
+/* What passes through of librdkafka's configuration: nothing that guarantees
+ * depend on. */
+static const char allowed_options[] =
+	"|security.protocol|sasl.mechanism|sasl.mechanisms|sasl.kerberos.service."
+	"name|"
+	"sasl.kerberos.principal|sasl.kerberos.keytab|ssl.ca.location|"
+	"ssl.certificate.location|ssl.key.location|ssl.key.password|"
+	"ssl.endpoint.identification.algorithm|client.id|compression.codec|"
+	"compression.type|compression.level|batch.size|batch.num.messages|"
+	"message.max.bytes|queue.buffering.max.messages|socket.keepalive.enable|"
+	"broker.address.family|client.dns.lookup|debug|test.mock.num.brokers|";
+
+static void
+set_conf(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+	char error[256];
+
+	if (rd_kafka_conf_set(conf, name, value, error, sizeof(error)) !=
+		RD_KAFKA_CONF_OK)
+		client_exit(EXIT_USAGE, "--kafka-option %s: %s", name, error);
+}
+
+/* Errors that concern a record, errors that concern all, and those that pass. */
+bool
+kafka_is_record_error(rd_kafka_resp_err_t error)
+{
+	return error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+		   error == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE ||
+		   error == RD_KAFKA_RESP_ERR_INVALID_MSG ||
+		   error == RD_KAFKA_RESP_ERR_INVALID_RECORD;
+}
+
+void
+kafka_refused(KafkaTarget *self, rd_kafka_resp_err_t error, const char *topic)
+{
+	const char *hint = "";
+
+	if (error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+		error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		hint = ": create it, or have it created by --kafka-partitions";
+	client_exit(EXIT_TARGET, "%s: topic \"%s\": %s%s", self->base.name, topic,
+				rd_kafka_err2str(error), hint);
+}
+
+/*
+ * The number of the record, times two; one more if another message of it
+ * follows, whose report counts.
+ */
+void *
+kafka_opaque(uint64_t number, bool more)
+{
+	return (void *) (uintptr_t) (number << 1 | more);
+}
+
+static void
+kafka_report(rd_kafka_t *producer, const rd_kafka_message_t *message,
+			 void *argument)
+{
+	KafkaTarget *self = argument;
+	uint64_t	 opaque = (uintptr_t) message->_private;
+	uint64_t	 number = opaque >> 1;
+
+	(void) producer;
+	if (self->exactly && (message->err == 0 || number == 0))
+		return; /* the transaction tells */
+	if (message->err == 0)
+	{
+		if (opaque & 1)
+			return;
+		self->base.counts.records++;
+		self->base.counts.bytes += message->len;
+		target_taken(&self->base, number, number);
+	}
+	else if (self->exactly && !kafka_is_record_error(message->err) &&
+			 message->err != RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC &&
+			 message->err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		kafka_exactly_doubt(self->exactly); /* its transaction will fail */
+	else if (self->exactly && kafka_is_record_error(message->err))
+		client_exit(EXIT_REJECTED, "%s rejected record %s: %s",
+					self->base.name, rd_kafka_topic_name(message->rkt),
+					rd_kafka_err2str(message->err));
+	else if (kafka_is_record_error(message->err) && message->payload)
+	{
+		Record record = {.data = message->payload,
+						 .length = message->len + 1,
+						 .kind = FRAME_CHANGE,
+						 .number = number};
+
+		target_rejected(&self->base, &record, rd_kafka_err2str(message->err));
+	}
+	else
+		kafka_refused(self, message->err, rd_kafka_topic_name(message->rkt));
+}
+
+static void
+kafka_error(rd_kafka_t *producer, int error, const char *reason,
+			void *argument)
+{
+	KafkaTarget *self = argument;
+	char		 text[512];
+
+	if (self->exactly)
+		kafka_exactly_doubt(self->exactly);
+	switch (error)
+	{
+		case RD_KAFKA_RESP_ERR__FATAL:
+			/* in transactions another producer finds out */
+			if (self->exactly)
+				break;
+			rd_kafka_fatal_error(producer, text, sizeof(text));
+			client_exit(EXIT_FAILED,
+						"%s: the producer can't go on without doubling or "
+						"losing: %s; started again, it will",
+						self->base.name, text);
+		case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+		case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
+		case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+		case RD_KAFKA_RESP_ERR__SSL:
+			client_exit(EXIT_TARGET, "%s: %s", self->base.name, reason);
+		default:
+			self->base.counts.retries++;
+			log_limited(&self->base.limit, LOG_WARNING, "%s: %s",
+						self->base.name, reason);
+	}
+}
+
+static void
+kafka_log(const rd_kafka_t *producer, int level, const char *facility,
+		  const char *text)
+{
+	(void) producer;
+	log_message(LOG_DEBUG, "librdkafka, level %d: %s: %s", level, facility,
+				text);
+}
+
+static rd_kafka_conf_t *
+producer_conf(KafkaTarget *self, const Url *url, const Settings *settings)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	char			 linger[32];
+	int				 i;
+
+	snprintf(linger, sizeof(linger), "%lld",
+			 settings->linger_ms >= 0 ? settings->linger_ms : 5LL);
+	set_conf(conf, "bootstrap.servers", url->host);
+	set_conf(conf, "client.id", "pg_outflow");
+	set_conf(conf, "enable.idempotence", "true");
+	/* in transactions it follows from theirs */
+	if (!settings->kafka_exactly_once)
+		set_conf(conf, "message.timeout.ms", "0");
+	set_conf(conf, "partitioner", "murmur2_random");
+	set_conf(conf, "compression.codec", "lz4");
+	set_conf(conf, "linger.ms", linger);
+	set_conf(conf, "log.queue", "true");
+	if (settings->batch_bytes == 0)
+		set_conf(conf, "batch.num.messages", "1");
+	if (url->user)
+	{
+		set_conf(conf, "sasl.username", url->user);
+		set_conf(conf, "sasl.password", url->password ? url->password : "");
+		set_conf(conf, "sasl.mechanism", "SCRAM-SHA-512");
+		set_conf(conf, "security.protocol", "sasl_ssl");
+	}
+	for (i = 0; i < settings->kafka_options.count; i++)
+	{
+		char *name = client_format("|%s|", settings->kafka_options.names[i]);
+
+		if (!strstr(allowed_options, name))
+			client_exit(EXIT_USAGE,
+						"--kafka-option %s is not among those that may be set",
+						settings->kafka_options.names[i]);
+		set_conf(conf, settings->kafka_options.names[i],
+				 settings->kafka_options.values[i]);
+		free(name);
+	}
+	rd_kafka_conf_set_opaque(conf, self);
+	rd_kafka_conf_set_dr_msg_cb(conf, kafka_report);
+	rd_kafka_conf_set_error_cb(conf, kafka_error);
+	rd_kafka_conf_set_log_cb(conf, kafka_log);
+	return conf;
+}
+
+void
+kafka_open_producer(KafkaTarget *self)
+{
+	rd_kafka_conf_t *conf = producer_conf(self, self->url, self->settings);
+	char			 error[512];
+
+	if (self->exactly)
+		set_conf(conf, "transactional.id", kafka_exactly_id(self->exactly));
+	self->producer =
+		rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
+	if (self->producer == NULL)
+		client_exit(EXIT_USAGE, "%s: %s", self->url->display, error);
+	rd_kafka_set_log_queue(self->producer, NULL);
+	self->reports = rd_kafka_queue_get_main(self->producer);
+	self->answers = rd_kafka_queue_new(self->producer);
+	rd_kafka_queue_io_event_enable(self->reports, self->wake[1], "r", 1);
+	rd_kafka_queue_io_event_enable(self->answers, self->wake[1], "a", 1);
+}
+
+void
+kafka_close_producer(KafkaTarget *self)
+{
+	rd_kafka_queue_destroy(self->reports);
+	rd_kafka_queue_destroy(self->answers);
+	rd_kafka_purge(self->producer,
+				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	rd_kafka_destroy_flags(self->producer,
+						   RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	self->producer = NULL;
+}
+
+static void
+create_topic(KafkaTarget *self, const char *topic)
+{
+	const Settings *settings = self->settings;
+	bool is_offsets = self->exactly && self->phase == KAFKA_PREPARING;
+	rd_kafka_NewTopic_t *new_topic;
+	char				 error[512];
+
+	new_topic = rd_kafka_NewTopic_new(
+		topic, is_offsets ? 1 : (int) settings->kafka_partitions, -1, error,
+		sizeof(error));
+	if (new_topic == NULL)
+		client_exit(EXIT_TARGET, "topic \"%s\": %s", topic, error);
+	if (settings->kafka_compact || is_offsets)
+		rd_kafka_NewTopic_set_config(new_topic, "cleanup.policy", "compact");
+	rd_kafka_CreateTopics(self->producer, &new_topic, 1, NULL, self->answers);
+	rd_kafka_NewTopic_destroy(new_topic);
+	self->is_creating = true;
+}
+
+/* The answer to create_topic(), if it has come. */
+void
+kafka_take_answer(KafkaTarget *self)
+{
+	rd_kafka_event_t *event = rd_kafka_queue_poll(self->answers, 0);
+	const rd_kafka_CreateTopics_result_t *result;
+	const rd_kafka_topic_result_t		**topics;
+	const char		   *topic = self->topics[self->ntopics - 1];
+	size_t				count = 0;
+	rd_kafka_resp_err_t error;
+
+	if (event == NULL)
+		return;
+	error = rd_kafka_event_error(event);
+	result = rd_kafka_event_CreateTopics_result(event);
+	if (error == 0 && result)
+	{
+		topics = rd_kafka_CreateTopics_result_topics(result, &count);
+		if (count > 0)
+			error = rd_kafka_topic_result_error(topics[0]);
+	}
+	rd_kafka_event_destroy(event);
+	self->is_creating = false;
+	if (error == 0)
+		log_message(LOG_INFO, "created topic \"%s\"", topic);
+	else if (error == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+			 error == RD_KAFKA_RESP_ERR__TRANSPORT ||
+			 error == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT ||
+			 error == RD_KAFKA_RESP_ERR_NOT_CONTROLLER)
+		create_topic(self, topic);
+	else if (error != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+		kafka_refused(self, error, topic);
+}
+
+void
+kafka_add_topic(KafkaTarget *self, const char *topic)
+{
+	self->topics =
+		client_realloc(self->topics, (self->ntopics + 1) * sizeof(char *));
+	self->topics[self->ntopics++] = client_strdup(topic);
+	create_topic(self, topic);
+}
+
+/* May messages go to that topic now? */
+bool
+kafka_topic_is_ready(KafkaTarget *self, const char *topic)
+{
+	size_t i;
+
+	if (self->base.settings->kafka_partitions == 0)
+		return true;
+	if (self->is_creating)
+		return false;
+	for (i = 0; i < self->ntopics; i++)
+		if (strcmp(self->topics[i], topic) == 0)
+			return true;
+	kafka_add_topic(self, topic);
+	return false;
+}
+
+rd_kafka_conf_t *
+kafka_client_conf(void *argument)
+{
+	KafkaTarget *self = argument;
+
+	return producer_conf(self, self->url, self->settings);
+}
+
+#endif /* HAVE_RDKAFKA */

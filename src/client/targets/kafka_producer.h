@@ -1,0 +1,77 @@
+/*
+ * kafka_producer.h
+ *		The producer of a Kafka target: its configuration, its reports and the
+ *		topics it creates.
+ */
+#ifndef CLIENT_KAFKA_PRODUCER_H
+#define CLIENT_KAFKA_PRODUCER_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "client/targets/kafka_exactly.h"
+#include "client/targets/kafka_record.h"
+
+/* With --kafka-exactly-once: what the producer is at. */
+typedef enum KafkaPhase
+{
+	KAFKA_PREPARING, /* fencing others, reading the position */
+	KAFKA_READY,
+	KAFKA_COMMITTING,
+} KafkaPhase;
+
+typedef struct KafkaTarget
+{
+	Target			  base;
+	char			 *prefix;
+	rd_kafka_t		 *producer;
+	rd_kafka_queue_t *reports;
+	int				  wake[2]; /* a pipe */
+	KafkaKeys		 *keys;
+	KafkaRecord		  record;
+
+	/* topics that are known to exist, when they are created on request */
+	rd_kafka_queue_t *answers;
+	size_t			  ntopics;
+	char			**topics;
+	bool			  is_creating; /* the last of them */
+
+	/* exactly once; NULL: at least once */
+	KafkaExactly   *exactly;
+	const Url	   *url;
+	const Settings *settings;
+	KafkaPhase		phase;
+	bool			has_started;
+	Place			committed; /* where the open transaction of Kafka began */
+	uint64_t		last;	   /* number up to which the open one reaches; 0 */
+	bool			is_open;
+	size_t			bytes; /* in it */
+	long long		commit_at;
+} KafkaTarget;
+
+extern void kafka_open_producer(KafkaTarget *self);
+extern void kafka_close_producer(KafkaTarget *self);
+
+/* Of a client of the same brokers; argument is the target. */
+extern rd_kafka_conf_t *kafka_client_conf(void *argument);
+
+/* Has a topic created; kafka_take_answer() ends that. */
+extern void kafka_add_topic(KafkaTarget *self, const char *topic);
+extern void kafka_take_answer(KafkaTarget *self);
+
+/* May messages go to that topic now? */
+extern bool kafka_topic_is_ready(KafkaTarget *self, const char *topic);
+
+/* Errors that concern a record, and only that one. */
+extern bool kafka_is_record_error(rd_kafka_resp_err_t error);
+
+/* All is refused, for good: ends the program. */
+extern void kafka_refused(KafkaTarget *self, rd_kafka_resp_err_t error,
+						  const char *topic);
+
+/*
+ * What a message carries: the number of its record, times two, and one more if
+ * another message of the record follows, whose report counts.
+ */
+extern void *kafka_opaque(uint64_t number, bool more);
+
+#endif

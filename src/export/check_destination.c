@@ -1,0 +1,118 @@
+/*
+ * check_destination.c
+ *		One step of outflow.check_destination(): tries a place with a small
+ *		file of its own.  What fails is an ERROR, which the caller turns into a
+ *		row.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+#include "export/export_destination.h"
+
+PG_FUNCTION_INFO_V1(outflow_preflight_destination);
+PGDLLEXPORT Datum outflow_preflight_destination(PG_FUNCTION_ARGS);
+
+/* Nobody takes it for a part of an export. */
+#define CONTENT "outflow: a trial, which may be removed\n"
+
+pg_noreturn static void
+report_failure(const char *message, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_FDW_ERROR), errmsg("%s", message),
+					errhint("%s", hint)));
+}
+
+static char *
+step_list(Destination *to, const char *name)
+{
+	ListCell *cell;
+
+	foreach (cell, to->driver->list(to, "", NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		if (strcmp(entry->name, name) == 0 && entry->size == strlen(CONTENT))
+			return pstrdup("the file is in the list, with its size");
+	}
+	report_failure("the file that was written is not in the list",
+				   "Readers, verify() and overwriting need lists that show "
+				   "what was written before.");
+}
+
+static char *
+step_read(Destination *to, const char *name)
+{
+	size_t len;
+	char  *text = to->driver->get(to, name, strlen(CONTENT) + 1, &len);
+
+	if (text == NULL || strcmp(text, CONTENT) != 0)
+		report_failure("the file that was written reads otherwise",
+					   "Do not export there.");
+	return psprintf("%zu bytes, as they were written", len);
+}
+
+static char *
+step_remove(Destination *to, const char *name)
+{
+	(void) to->driver->remove(to, name);
+	to->driver->sync(to, "");
+	return to->driver->remove(to, name)
+			   ? pstrdup("removed at the second try only")
+			   : pstrdup("removed, and gone");
+}
+
+static char *
+run_step(Destination *to, const char *step, const char *name)
+{
+	if (strcmp(step, "write") == 0)
+	{
+		to->driver->put(to, name, CONTENT, strlen(CONTENT), false);
+		return psprintf("a file \"%s\" of %zu bytes", name, strlen(CONTENT));
+	}
+	if (strcmp(step, "list") == 0)
+		return step_list(to, name);
+	if (strcmp(step, "read") == 0)
+		return step_read(to, name);
+	if (strcmp(step, "checksum") == 0)
+		return to->driver->probe(to, name);
+	if (strcmp(step, "remove") == 0)
+		return step_remove(to, name);
+	elog(ERROR, "unknown step \"%s\"", step);
+	return NULL; /* not reached */
+}
+
+/*
+ * outflow_internal.preflight_destination(destination, step, name): what is well, or
+ * NULL if there is nothing to try
+ */
+Datum
+outflow_preflight_destination(PG_FUNCTION_ARGS)
+{
+	Job			 job = {.destination = text_to_cstring(PG_GETARG_TEXT_PP(0))};
+	char		*step = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char		*name = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	bool		 reach = strcmp(step, "reach") == 0;
+	Destination *to;
+	char		*detail;
+
+	destination_check_rights(job.destination);
+	to =
+		destination_open(&job, reach ? DESTINATION_PROBE : DESTINATION_CREATE);
+	if (reach)
+	{
+		if (to)
+			to->driver->check_writable(to);
+		detail = psprintf("%s: %s", destination_locate(&job),
+						  to ? "there" : "nothing is there yet");
+	}
+	else
+		detail = run_step(to, step, name);
+	if (to)
+		to->driver->close(to);
+	if (detail == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(detail));
+}

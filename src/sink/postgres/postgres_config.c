@@ -1,0 +1,172 @@
+/*
+ * postgres_config.c
+ *		Options of foreign data wrapper outflow_postgres, and its validator.
+ *
+ * A choice of libpq's connection options.  None of them is a text that libpq
+ * takes apart further, and none reads the server's files or its own password,
+ * but for superusers.
+ */
+#include "postgres.h"
+
+#include "access/reloptions.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+#include "sink/server.h"
+
+PG_FUNCTION_INFO_V1(outflow_postgres_validator);
+extern PGDLLEXPORT Datum outflow_postgres_validator(PG_FUNCTION_ARGS);
+
+typedef enum SslMode
+{
+	SSL_DISABLE,
+	SSL_ALLOW,
+	SSL_PREFER,
+	SSL_REQUIRE,
+	SSL_VERIFY_CA,
+	SSL_VERIFY_FULL
+} SslMode;
+
+typedef struct PostgresConfig
+{
+	char *host;
+	char *hostaddr;
+	int	  port;
+	char *dbname;
+	int	  sslmode;
+	char *sslrootcert;
+	char *channel_binding;
+	int	  connect_timeout;
+	bool  keepalives;
+	int	  keepalives_idle;
+	int	  keepalives_interval;
+	int	  keepalives_count;
+	int	  tcp_user_timeout;
+	bool  allow_private;
+} PostgresConfig;
+
+typedef struct PostgresSecrets
+{
+	char *user;
+	char *password;
+	bool  password_required;
+} PostgresSecrets;
+
+static const OptionChoice ssl_modes[] = {
+	{"disable", SSL_DISABLE},
+	{"allow", SSL_ALLOW},
+	{"prefer", SSL_PREFER},
+	{"require", SSL_REQUIRE},
+	{"verify-ca", SSL_VERIFY_CA},
+	{"verify-full", SSL_VERIFY_FULL},
+	{NULL, 0},
+};
+
+#define FIELD(name) offsetof(PostgresConfig, name)
+
+static const OptionSpec server_options[] = {
+	{"host", OPTION_STRING, FIELD(host)},
+	{"hostaddr", OPTION_STRING, FIELD(hostaddr)},
+	{"port", OPTION_INT, FIELD(port), "5432", 1, 65535},
+	{"dbname", OPTION_STRING, FIELD(dbname)},
+	{"sslmode", OPTION_ENUM, FIELD(sslmode), "verify-full",
+	 .choices = ssl_modes},
+	{"sslrootcert", OPTION_STRING, FIELD(sslrootcert)},
+	{"channel_binding", OPTION_STRING, FIELD(channel_binding)},
+	{"connect_timeout", OPTION_INT, FIELD(connect_timeout), "10", 2, 600},
+	{"keepalives", OPTION_BOOL, FIELD(keepalives), "on"},
+	{"keepalives_idle", OPTION_INT, FIELD(keepalives_idle), "0", 0, 86400},
+	{"keepalives_interval", OPTION_INT, FIELD(keepalives_interval), "0", 0,
+	 86400},
+	{"keepalives_count", OPTION_INT, FIELD(keepalives_count), "0", 0, 1000},
+	{"tcp_user_timeout", OPTION_INT, FIELD(tcp_user_timeout), "0", 0,
+	 86400000},
+	{"allow_private", OPTION_BOOL, FIELD(allow_private)},
+	{NULL},
+};
+
+static const OptionSpec mapping_options[] = {
+	{"user", OPTION_STRING, offsetof(PostgresSecrets, user)},
+	{"password", OPTION_STRING, offsetof(PostgresSecrets, password)},
+	{"password_required", OPTION_BOOL,
+	 offsetof(PostgresSecrets, password_required), "on"},
+	{NULL},
+};
+
+static const char *const superuser_only[] = {"allow_private", "sslrootcert",
+											 "password_required", NULL};
+
+static void
+refuse(const char *name, const char *value, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("invalid value for server option \"%s\": \"%s\"",
+						   name, option_shown(value)),
+					errhint("%s", hint)));
+}
+
+static void
+require(const char *name, const char *value)
+{
+	if (value == NULL || value[0] == '\0')
+		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+						errmsg("option \"%s\" is missing", name)));
+}
+
+static void
+check_server(void *values)
+{
+	PostgresConfig *config = values;
+
+	require("host", config->host);
+	require("dbname", config->dbname);
+	if (strchr(config->host, ','))
+		refuse("host", config->host, "Name one host.");
+	if ((config->host[0] == '/' || config->host[0] == '@') &&
+		!config->allow_private)
+		refuse("host", config->host,
+			   "A socket of this machine needs the option allow_private, "
+			   "which only a superuser may set.");
+	if (config->hostaddr && strchr(config->hostaddr, ','))
+		refuse("hostaddr", config->hostaddr, "Give one address.");
+	/* libpq would take it for a connection string */
+	if (strchr(config->dbname, '=') ||
+		strncmp(config->dbname, "postgres://", 11) == 0 ||
+		strncmp(config->dbname, "postgresql://", 13) == 0)
+		refuse("dbname", config->dbname,
+			   "Use the name of a database, no connection string.");
+	if (config->sslrootcert && config->sslrootcert[0] != '/' &&
+		strcmp(config->sslrootcert, "system") != 0)
+		refuse("sslrootcert", config->sslrootcert,
+			   "Use the absolute path of a file, or \"system\".");
+	if (config->channel_binding &&
+		strcmp(config->channel_binding, "disable") != 0 &&
+		strcmp(config->channel_binding, "prefer") != 0 &&
+		strcmp(config->channel_binding, "require") != 0)
+		refuse("channel_binding", config->channel_binding,
+			   "Valid values are: \"disable\", \"prefer\", \"require\".");
+}
+
+static void
+check_mapping(void *values)
+{
+	PostgresSecrets *secrets = values;
+
+	require("user", secrets->user);
+	if (secrets->password_required)
+		require("password", secrets->password);
+}
+
+Datum
+outflow_postgres_validator(PG_FUNCTION_ARGS)
+{
+	PostgresConfig		config = {0};
+	PostgresSecrets		secrets = {0};
+	const ServerOptions options = {
+		server_options, mapping_options, superuser_only, &config,
+		&secrets,		check_server,	 check_mapping};
+
+	server_validate(&options, untransformRelOptions(PG_GETARG_DATUM(0)),
+					PG_GETARG_OID(1));
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,326 @@
+/*
+ * s3_config.c
+ *		Options of foreign data wrapper outflow_s3, and its validator.
+ *
+ * Whatever goes into a header, a URL or a message is checked here, so that
+ * nothing further on meets a line feed or a name that means something else.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+#include <openssl/crypto.h>
+
+#include "access/reloptions.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+
+#include "sink/s3/s3_config.h"
+
+PG_FUNCTION_INFO_V1(outflow_s3_validator);
+extern PGDLLEXPORT Datum outflow_s3_validator(PG_FUNCTION_ARGS);
+
+#define MB INT64CONST(1048576)
+#define TB (MB * MB)
+
+static const OptionChoice styles[] = {
+	{"auto", S3_STYLE_AUTO}, {"on", S3_STYLE_PATH},	   {"true", S3_STYLE_PATH},
+	{"off", S3_STYLE_HOST},	 {"false", S3_STYLE_HOST}, {NULL, 0},
+};
+
+static const OptionChoice checksums[] = {
+	{"crc32c", S3_CRC32C},
+	{"sha256", S3_SHA256},
+	{"md5", S3_MD5},
+	{"none", S3_NO_CHECKSUM},
+	{NULL, 0},
+};
+
+static const OptionChoice conditionals[] = {
+	{"publish", S3_CONDITIONAL_PUBLISH},
+	{"all", S3_CONDITIONAL_ALL},
+	{"none", S3_CONDITIONAL_NONE},
+	{NULL, 0},
+};
+
+static const OptionChoice encryptions[] = {
+	{"default", S3_ENCRYPTION_DEFAULT},
+	{"s3", S3_ENCRYPTION_S3},
+	{"kms", S3_ENCRYPTION_KMS},
+	{NULL, 0},
+};
+
+#define FIELD(name) offsetof(S3Config, name)
+
+static const OptionSpec server_options[] = {
+	{"endpoint", OPTION_STRING, FIELD(endpoint)},
+	{"region", OPTION_STRING, FIELD(region), "us-east-1"},
+	{"bucket", OPTION_STRING, FIELD(bucket)},
+	{"path_style", OPTION_ENUM, FIELD(style), "auto", .choices = styles},
+	{"allow_private", OPTION_BOOL, FIELD(allow_private)},
+	{"ca_file", OPTION_STRING, FIELD(ca_file)},
+	{"storage_class", OPTION_STRING, FIELD(storage_class)},
+	{"encryption", OPTION_ENUM, FIELD(encryption), "default",
+	 .choices = encryptions},
+	{"kms_key_id", OPTION_STRING, FIELD(kms_key_id)},
+	{"tags", OPTION_STRING, FIELD(tags)},
+	{"content_type", OPTION_STRING, FIELD(content_type),
+	 "application/octet-stream"},
+	{"checksum", OPTION_ENUM, FIELD(checksum), "crc32c", .choices = checksums},
+	{"conditional", OPTION_ENUM, FIELD(conditional), "publish",
+	 .choices = conditionals},
+	{"chunk_size", OPTION_SIZE, FIELD(chunk_size), "8MB", 5 * MB, 1024 * MB},
+	{"equal_chunks", OPTION_BOOL, FIELD(equal_chunks)},
+	{"max_object_size", OPTION_SIZE, FIELD(max_object_size), "5TB", 5 * MB,
+	 49 * TB},
+	{"connect_timeout", OPTION_INT, FIELD(connect_timeout), "10", 1, 600},
+	{"stall_timeout", OPTION_INT, FIELD(stall_timeout), "60", 1, 3600},
+	{"retries", OPTION_INT, FIELD(retries), "5", 0, 100},
+	{NULL},
+};
+
+static const OptionSpec mapping_options[] = {
+	{"access_key_id", OPTION_STRING, offsetof(S3Secrets, key_id)},
+	{"secret_access_key", OPTION_STRING, offsetof(S3Secrets, secret)},
+	{"session_token", OPTION_STRING, offsetof(S3Secrets, session_token)},
+	{NULL},
+};
+
+/* They reach what others must not: the server's own networks and files. */
+static const char *const superuser_only[] = {"allow_private", "ca_file", NULL};
+
+static void
+s3_config_refuse(const char *name, const char *value, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("invalid value for server option \"%s\": \"%s\"",
+						   name, option_shown(value)),
+					errhint("%s", hint)));
+}
+
+/* Printable ASCII: what can be a header's value. */
+static bool
+is_printable(const char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			return false;
+	return true;
+}
+
+static void
+check_printable(const char *name, const char *value)
+{
+	if (value && (value[0] == '\0' || !is_printable(value)))
+		s3_config_refuse(name, value, "Use printable ASCII characters.");
+}
+
+static bool
+consists_of(const char *text, const char *others)
+{
+	for (; *text; text++)
+		if (!((*text >= 'a' && *text <= 'z') ||
+			  (*text >= '0' && *text <= '9') || strchr(others, *text)))
+			return false;
+	return true;
+}
+
+static void
+check_bucket(const char *bucket)
+{
+	size_t len = bucket ? strlen(bucket) : 0;
+
+	if (bucket == NULL)
+		ereport(ERROR, (errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+						errmsg("server option \"bucket\" is missing"),
+						errhint("Name the bucket that exports go to: OPTIONS "
+								"(bucket '...').")));
+	if (len < 3 || len > 63 || !consists_of(bucket, "-.") ||
+		strchr("-.", bucket[0]) || strchr("-.", bucket[len - 1]) ||
+		strstr(bucket, ".."))
+		s3_config_refuse(
+			"bucket", bucket,
+			"A bucket's name has 3 to 63 lower-case letters, digits, "
+			"hyphens and dots.");
+}
+
+static bool
+s3_config_ends_with(const char *text, const char *end)
+{
+	size_t len = strlen(text);
+
+	return len >= strlen(end) && strcmp(text + len - strlen(end), end) == 0;
+}
+
+static bool
+parse_port(const char *text, int *port)
+{
+	char *end;
+	long  number = strtol(text, &end, 10);
+
+	*port = number;
+	return isdigit((unsigned char) text[0]) && *end == '\0' && number > 0 &&
+		   number < 65536;
+}
+
+/* https://host[:port], nothing else; an IPv6 address is in brackets. */
+static void
+derive_endpoint(S3Config *config)
+{
+	static const char hint[] =
+		"Write it as https://host or https://host:port, without a path.";
+	char *rest = config->endpoint;
+	char *colon;
+
+	if (strchr(rest, '@'))
+		s3_config_refuse("endpoint", "(not shown)", hint);
+	if (strncmp(rest, "https://", 8) == 0)
+		config->https = true;
+	else if (strncmp(rest, "http://", 7) != 0)
+		s3_config_refuse("endpoint", config->endpoint, hint);
+	if (!config->https && !config->allow_private)
+		s3_config_refuse(
+			"endpoint", config->endpoint,
+			"Plain http needs the option allow_private, which only a "
+			"superuser may set.");
+	config->host = pstrdup(rest + (config->https ? 8 : 7));
+	config->port = config->https ? 443 : 80;
+	if (s3_config_ends_with(config->host, "/"))
+		config->host[strlen(config->host) - 1] = '\0';
+	rest = config->host[0] == '[' ? strchr(config->host, ']') : config->host;
+	colon = rest ? strchr(rest, ':') : NULL;
+	if (colon)
+		*colon = '\0';
+	for (char *c = config->host; *c; c++)
+		*c = pg_ascii_tolower(*c);
+	if (rest == NULL || config->host[0] == '\0' ||
+		strlen(config->host) > 253 || !consists_of(config->host, "-.[]:") ||
+		(colon && !parse_port(colon + 1, &config->port)))
+		s3_config_refuse("endpoint", config->endpoint, hint);
+}
+
+static void
+s3_config_check_server(void *values)
+{
+	S3Config *config = values;
+
+	check_bucket(config->bucket);
+	if (config->region[0] == '\0' || strlen(config->region) > 63 ||
+		!consists_of(config->region, "-"))
+		s3_config_refuse(
+			"region", config->region,
+			"A region is a name like \"eu-central-1\"; stores that have "
+			"none take \"us-east-1\" or \"auto\".");
+	if (config->endpoint == NULL)
+		config->endpoint =
+			psprintf("https://s3.%s.amazonaws.com%s", config->region,
+					 strncmp(config->region, "cn-", 3) == 0 ? ".cn" : "");
+	derive_endpoint(config);
+	config->path_style =
+		config->style == S3_STYLE_PATH ||
+		(config->style == S3_STYLE_AUTO &&
+		 /* a dot in the bucket's name is none that a certificate covers */
+		 (!(s3_config_ends_with(config->host, ".amazonaws.com") ||
+			s3_config_ends_with(config->host, ".amazonaws.com.cn")) ||
+		  (config->https && strchr(config->bucket, '.'))));
+	if (!config->path_style &&
+		(config->host[0] == '[' ||
+		 strspn(config->host, "0123456789.") == strlen(config->host)))
+		s3_config_refuse("path_style", "off",
+						 "An address can't have the bucket's name "
+						 "before it: use path_style 'on'.");
+	check_printable("storage_class", config->storage_class);
+	check_printable("kms_key_id", config->kms_key_id);
+	check_printable("tags", config->tags);
+	check_printable("content_type", config->content_type);
+	if (config->kms_key_id && config->encryption != S3_ENCRYPTION_KMS)
+		s3_config_refuse("kms_key_id", config->kms_key_id,
+						 "It goes with encryption 'kms'.");
+	if (config->ca_file && config->ca_file[0] != '/')
+		s3_config_refuse(
+			"ca_file", config->ca_file,
+			"Use the absolute path of a file of CA certificates.");
+}
+
+/* Nothing of a value is shown: all of them may be secrets. */
+static void
+check_secret(const char *name, const char *value, bool required)
+{
+	if (value == NULL && required)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+				 errmsg("user mapping option \"%s\" is missing", name),
+				 errhint("Give access_key_id and secret_access_key, and for "
+						 "temporary credentials session_token.")));
+	if (value && (value[0] == '\0' || !is_printable(value) ||
+				  strchr(value, ' ') || strlen(value) > 8192))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for user mapping option \"%s\"", name),
+				 errhint("It must be printable ASCII without spaces.")));
+}
+
+static void
+s3_config_check_mapping(void *values)
+{
+	S3Secrets *secrets = values;
+
+	check_secret("access_key_id", secrets->key_id, true);
+	check_secret("secret_access_key", secrets->secret, true);
+	check_secret("session_token", secrets->session_token, false);
+	if (strlen(secrets->key_id) > 128 || strlen(secrets->secret) > 256)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("access key is too long")));
+}
+
+void
+s3_config_read(const ForeignServer *server, S3Config *config)
+{
+	memset(config, 0, sizeof(S3Config));
+	options_parse(server_options, "server option", server->options, config);
+	s3_config_check_server(config);
+}
+
+void
+s3_secrets_read(const ForeignServer *server, S3Secrets *secrets)
+{
+	memset(secrets, 0, sizeof(S3Secrets));
+	options_parse(mapping_options, "user mapping option",
+				  server_secrets(server), secrets);
+	s3_config_check_mapping(secrets);
+}
+
+static void
+s3_config_forget(char **secret)
+{
+	if (*secret == NULL)
+		return;
+	OPENSSL_cleanse(*secret, strlen(*secret));
+	pfree(*secret);
+	*secret = NULL;
+}
+
+void
+s3_secrets_forget(S3Secrets *secrets)
+{
+	s3_config_forget(&secrets->key_id);
+	s3_config_forget(&secrets->secret);
+	s3_config_forget(&secrets->session_token);
+}
+
+Datum
+outflow_s3_validator(PG_FUNCTION_ARGS)
+{
+	S3Config			config = {0};
+	S3Secrets			secrets = {0};
+	const ServerOptions options = {server_options,
+								   mapping_options,
+								   superuser_only,
+								   &config,
+								   &secrets,
+								   s3_config_check_server,
+								   s3_config_check_mapping};
+
+	server_validate(&options, untransformRelOptions(PG_GETARG_DATUM(0)),
+					PG_GETARG_OID(1));
+	PG_RETURN_VOID();
+}

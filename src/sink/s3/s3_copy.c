@@ -1,0 +1,137 @@
+/*
+ * s3_copy.c
+ *		Copies that the store makes itself.
+ *
+ * CopyObject takes objects of up to 5 GB, and knows no condition.  Larger ones,
+ * and buckets that insist on conditions, get a multipart upload of ranges.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "sink/s3/s3_internal.h"
+
+#define GB (INT64CONST(1024) * 1024 * 1024)
+/* CopyObject's limit, and the size of the ranges of what is larger. */
+#define COPY_MAX   (5 * GB)
+#define RANGE_SIZE GB
+/* The store reads and writes all of it before it answers. */
+#define PATIENCE 10
+
+static void
+source_headers(S3Request *request, const char *bucket, const char *from,
+			   const S3Object *object)
+{
+	char *path = psprintf("/%s/%s", bucket,
+						  pg_server_to_any(from, strlen(from), PG_UTF8));
+	char  encoded[4096];
+
+	if (!sigv4_encode_path(path, encoded, sizeof(encoded)))
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("name of object \"%s\" is too long", from)));
+	s3_header(request, "x-amz-copy-source", encoded);
+	/* what was looked at is what is copied */
+	if (object->etag)
+		s3_header(request, "x-amz-copy-source-if-match", object->etag);
+}
+
+static bool
+copy_whole(S3Store *store, const char *key, const char *bucket,
+		   const char *from, const S3Object *object)
+{
+	S3Request	   *request = s3_request_new(store, "PUT", key);
+	const S3Config *config = &store->config;
+
+	source_headers(request, bucket, from, object);
+	request->hides_errors = true;
+	request->patience = PATIENCE;
+	/* metadata and type come along; what else an object has does not */
+	if (config->storage_class)
+		s3_header(request, "x-amz-storage-class", config->storage_class);
+	if (config->tags)
+	{
+		s3_header(request, "x-amz-tagging", config->tags);
+		s3_header(request, "x-amz-tagging-directive", "REPLACE");
+	}
+	if (config->encryption != S3_ENCRYPTION_DEFAULT)
+		s3_header(request, "x-amz-server-side-encryption",
+				  config->encryption == S3_ENCRYPTION_KMS ? "aws:kms"
+														  : "AES256");
+	if (config->kms_key_id)
+		s3_header(request, "x-amz-server-side-encryption-aws-kms-key-id",
+				  config->kms_key_id);
+	if (s3_run(request) != S3_OK)
+		s3_throw(request, psprintf("copy object \"%s\" to", from));
+	s3_end(request);
+	return true;
+}
+
+/* One range, as part number; its XML. */
+static char *
+copy_range(S3Store *store, const char *key, const char *upload, int number,
+		   const char *bucket, const char *from, const S3Object *object)
+{
+	S3Request  *request = s3_request_new(store, "PUT", key);
+	uint64		first = (uint64) RANGE_SIZE * (number - 1);
+	uint64		last = Min(first + RANGE_SIZE, object->size) - 1;
+	const char *element = s3_checksum_element(store);
+	const char *xml;
+	size_t		len;
+	char	   *etag;
+	char	   *sum;
+
+	s3_parameter(request, "partNumber", psprintf("%d", number));
+	s3_parameter(request, "uploadId", upload);
+	source_headers(request, bucket, from, object);
+	s3_header(request, "x-amz-copy-source-range",
+			  psprintf("bytes=" UINT64_FORMAT "-" UINT64_FORMAT, first, last));
+	request->hides_errors = true;
+	request->patience = PATIENCE;
+	if (s3_run(request) != S3_OK)
+		s3_throw(request, psprintf("copy object \"%s\" to", from));
+	xml = request->http.answer.data;
+	len = request->http.answer.len;
+	etag = s3_xml_text(xml, len, "ETag");
+	if (etag == NULL || strpbrk(etag, "<>&"))
+		s3_throw(request, psprintf("copy object \"%s\" to", from));
+	sum = element ? s3_xml_text(xml, len, element) : NULL;
+	s3_end(request);
+	return psprintf(
+		"<Part>%s<ETag>%s</ETag><PartNumber>%d</PartNumber></Part>",
+		sum ? psprintf("<%s>%s</%s>", element, sum, element) : "", etag,
+		number);
+}
+
+static bool
+copy_ranges(S3Store *store, const char *key, const char *bucket,
+			const char *from, const S3Object *object, bool if_new)
+{
+	char		  *upload = s3_upload_begin(store, key, object->id);
+	StringInfoData parts;
+
+	initStringInfo(&parts);
+	for (int number = 1; (uint64) RANGE_SIZE * (number - 1) < object->size;
+		 number++)
+		appendStringInfoString(&parts, copy_range(store, key, upload, number,
+												  bucket, from, object));
+	return s3_upload_complete(store, key, upload, parts.data, object->id,
+							  if_new);
+}
+
+bool
+s3_copy(S3Store *store, const char *key, const char *from_bucket,
+		const char *from, const S3Object *object, bool if_new)
+{
+	bool insists = store->config.conditional == S3_CONDITIONAL_ALL;
+
+	s3_store_refresh(store);
+	if (insists && !if_new)
+		s3_delete(store, key);
+	/* an empty object has no range */
+	if (object->size == 0)
+		return s3_put(store, key, "", 0, object->id, if_new);
+	if (object->size > COPY_MAX || insists)
+		return copy_ranges(store, key, from_bucket, from, object, if_new);
+	return copy_whole(store, key, from_bucket, from, object);
+}

@@ -1,0 +1,99 @@
+/*
+ * s3_internal.h
+ *		What the files of the S3 driver share.
+ *
+ * Every object that is written has a random id among its metadata, which a
+ * server-side copy takes along.  Two objects with one id have one content: that
+ * is how an answer that got lost is made up for, and how a published file is
+ * told from a stranger.  Neither an ETag nor a checksum would do: both depend
+ * on how an object was uploaded, and stores differ.
+ */
+#ifndef OUTFLOW_S3_INTERNAL_H
+#define OUTFLOW_S3_INTERNAL_H
+
+#include "sink/destination.h"
+#include "sink/s3/s3_request.h"
+
+#define S3_ID_HEADER "x-amz-meta-outflow-id"
+#define S3_ID_SIZE	 33 /* hexadecimal, with a NUL */
+
+/* What HEAD tells of an object. */
+typedef struct S3Object
+{
+	uint64 size;
+	char   id[S3_ID_SIZE]; /* "" if it is not one of ours */
+	char  *etag;
+} S3Object;
+
+/* ---- s3_object.c: one object at a time */
+
+extern void s3_new_id(char *id);
+/*
+ * False if there is none; an ERROR for other failures, unless there is an
+ * int *error, which then has an errno.
+ */
+extern bool s3_head(S3Store *store, const char *key, S3Object *object,
+					int *error);
+/*
+ * Writes it, with the id.  False if if_new and the key is taken by an object
+ * with another id.
+ */
+extern bool s3_put(S3Store *store, const char *key, const char *data,
+				   size_t len, const char *id, bool if_new);
+extern void s3_delete(S3Store *store, const char *key);
+/* The next pages of keys are asked for as long as take returns true. */
+typedef bool (*S3TakeKey)(void *arg, const char *key, uint64 size);
+/* delimiter: "/" for a folder's entries, NULL for all keys below the prefix. */
+extern bool s3_list(S3Store *store, const char *prefix, const char *delimiter,
+					S3TakeKey take, void *arg, int *error);
+/* Adds the headers that every new object gets, and its id. */
+extern void s3_object_headers(S3Request *request, const char *id);
+/* The checksum of a body that the store verifies, as the server's option says */
+extern void s3_checksum_header(S3Request *request);
+/* "crc32c", ...: the element and header of the checksum; NULL for none */
+extern const char *s3_checksum_element(const S3Store *store);
+
+/* ---- s3_probe.c */
+
+/*
+ * Whether the store refuses a body whose checksum is wrong, and keeps an object
+ * from being replaced: what is well.  An ERROR says what it does not do.
+ */
+extern char *s3_probe_checksum(S3Store *store, const char *key);
+
+/* ---- s3_download.c */
+
+/* An object's bytes through a chain, up to its finish; as s3_head otherwise. */
+extern bool s3_download(S3Store *store, const char *key, Sink *chain,
+						int *error);
+
+/* ---- s3_upload.c: multipart uploads */
+
+/* A chain's end: an object of that key, once it is finished. */
+extern Sink *s3_upload_new(S3Store *store, const char *key);
+
+extern char *s3_upload_begin(S3Store *store, const char *key, const char *id);
+/*
+ * Ends an upload; parts is the XML of its parts.  False if if_new and the key
+ * is taken by an object with another id, or if the upload is gone.
+ */
+extern bool s3_upload_complete(S3Store *store, const char *key,
+							   const char *upload, const char *parts,
+							   const char *id, bool if_new);
+/* One try, and no ERROR. */
+extern void s3_upload_abort(S3Store *store, const char *key,
+							const char *upload);
+/* Aborts all uploads of keys below the prefix. */
+extern void s3_upload_sweep(S3Store *store, const char *prefix);
+
+/* ---- s3_copy.c */
+
+/*
+ * Copies within the store; the copy has the original's id.  Whatever has the
+ * key is replaced, but with if_new another object's copy is refused: false.
+ * An ERROR if from is not there.
+ */
+extern bool s3_copy(S3Store *store, const char *key, const char *from_bucket,
+					const char *from, const S3Object *object, bool if_new);
+
+#endif /* OUTFLOW_S3_INTERNAL_H */

@@ -1,0 +1,222 @@
+/*
+ * server.c
+ *		Foreign servers as destinations.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_foreign_data_wrapper.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "sink/server.h"
+
+#define EXTENSION_SCHEMA "outflow_internal"
+
+/* Wrappers may be renamed; their validators are this extension's own. */
+static const struct
+{
+	const char *wrapper;
+	const char *validator;
+} known[] = {
+	{"outflow_s3", "s3_validator"},
+	{"outflow_postgres", "postgres_validator"},
+};
+
+char *
+server_name(const char *destination)
+{
+	const char *colon = strchr(destination, ':');
+
+	return colon ? pnstrdup(destination, colon - destination) : NULL;
+}
+
+const char *
+server_path(const char *destination)
+{
+	const char *colon = strchr(destination, ':');
+
+	return colon ? colon + 1 : NULL;
+}
+
+static const char *
+wrapper_of(const ForeignServer *server)
+{
+	Oid			validator = GetForeignDataWrapper(server->fdwid)->fdwvalidator;
+	const char *name;
+	const char *schema;
+
+	if (!OidIsValid(validator))
+		return NULL;
+	name = get_func_name(validator);
+	schema = get_namespace_name(get_func_namespace(validator));
+	if (name == NULL || schema == NULL ||
+		strcmp(schema, EXTENSION_SCHEMA) != 0)
+		return NULL;
+	for (int i = 0; i < lengthof(known); i++)
+		if (strcmp(known[i].validator, name) == 0)
+			return known[i].wrapper;
+	return NULL;
+}
+
+const char *
+server_wrapper(const char *destination)
+{
+	char		  *name = server_name(destination);
+	ForeignServer *server;
+
+	if (name == NULL || name[0] == '\0' || strlen(name) >= NAMEDATALEN)
+		return NULL;
+	server = GetForeignServerByName(name, true);
+	return server ? wrapper_of(server) : NULL;
+}
+
+static bool
+may_use(const ForeignServer *server)
+{
+	return server_allows_usage(server->serverid, GetUserId());
+}
+
+ForeignServer *
+server_get(const char *name)
+{
+	ForeignServer *server = GetForeignServerByName(name, false);
+
+	if (!may_use(server))
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_SERVER, name);
+	return server;
+}
+
+List *
+server_list(const char *wrapper)
+{
+	Relation	rel = table_open(ForeignServerRelationId, AccessShareLock);
+	SysScanDesc scan =
+		systable_beginscan(rel, ForeignServerOidIndexId, true, NULL, 0, NULL);
+	List	 *servers = NIL;
+	HeapTuple tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Oid			   oid = ((Form_pg_foreign_server) GETSTRUCT(tuple))->oid;
+		ForeignServer *server = GetForeignServer(oid);
+		const char	  *its = wrapper_of(server);
+
+		if (its && strcmp(its, wrapper) == 0 && may_use(server))
+			servers = lappend(servers, server);
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return servers;
+}
+
+static bool
+has_mapping(Oid user, const ForeignServer *server)
+{
+	return SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(user),
+								 ObjectIdGetDatum(server->serverid));
+}
+
+bool
+server_has_secrets(const ForeignServer *server)
+{
+	return has_mapping(GetUserId(), server) || has_mapping(InvalidOid, server);
+}
+
+List *
+server_secrets(const ForeignServer *server)
+{
+	Oid user = GetUserId();
+
+	if (!server_has_secrets(server))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("role \"%s\" has no user mapping for server \"%s\"",
+						GetUserNameFromId(user, false), server->servername),
+				 errhint("Make one with CREATE USER MAPPING FOR %s SERVER %s "
+						 "OPTIONS (...).",
+						 quote_identifier(GetUserNameFromId(user, false)),
+						 quote_identifier(server->servername))));
+	return GetUserMapping(user, server->serverid)->options;
+}
+
+/* An option that has the wrong place is told where it belongs. */
+static void
+check_places(const OptionSpec *other, const char *what, const char *belongs,
+			 const List *elements)
+{
+	const ListCell *cell;
+
+	foreach (cell, elements)
+	{
+		const char *name = lfirst_node(DefElem, cell)->defname;
+
+		if (option_find(other, name))
+			ereport(ERROR, (errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+							errmsg("\"%s\" is no option of a %s", name, what),
+							errhint("It belongs to the %s.", belongs)));
+	}
+}
+
+/*
+ * Whoever changes the server, or the mapping, has to be allowed all that it
+ * says: so nobody else can turn what a superuser has allowed to another place.
+ */
+static void
+check_superuser_only(const ServerOptions *options, const List *elements)
+{
+	const ListCell *cell;
+
+	if (superuser())
+		return;
+	foreach (cell, elements)
+	{
+		const char *name = lfirst_node(DefElem, cell)->defname;
+
+		for (int i = 0; options->superuser_only[i]; i++)
+			if (strcmp(options->superuser_only[i], name) == 0)
+				ereport(
+					ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to set option \"%s\"", name),
+					 errdetail("Only a superuser may set it, or change a "
+							   "server or user mapping that has it.")));
+	}
+}
+
+void
+server_validate(const ServerOptions *options, List *elements, Oid catalog)
+{
+	if (catalog == ForeignServerRelationId)
+	{
+		check_places(options->mapping, "server", "user mapping", elements);
+		options_parse(options->server, "server option", elements,
+					  options->server_values);
+		check_superuser_only(options, elements);
+		options->check_server(options->server_values);
+	}
+	else if (catalog == UserMappingRelationId)
+	{
+		check_places(options->server, "user mapping", "server", elements);
+		options_parse(options->mapping, "user mapping option", elements,
+					  options->mapping_values);
+		check_superuser_only(options, elements);
+		options->check_mapping(options->mapping_values);
+	}
+	else if (elements != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid option \"%s\"",
+						linitial_node(DefElem, elements)->defname),
+				 errhint("Options are those of servers and user mappings.")));
+}

@@ -1,0 +1,51 @@
+/*
+ * server.h
+ *		Destinations "server:path": the foreign server that such a text names,
+ *		its options, and the current user's secrets for it.
+ *
+ * Foreign data wrappers of destinations have a validator and no handler.
+ * Secrets are in user mappings only: whoever may see a server's options sees
+ * no secret.  Everything here needs a transaction.
+ */
+#ifndef OUTFLOW_SERVER_H
+#define OUTFLOW_SERVER_H
+
+#include "foreign/foreign.h"
+
+#include "option.h"
+
+/* What comes before the first colon, and after it; NULL if there is none. */
+extern char		  *server_name(const char *destination);
+extern const char *server_path(const char *destination);
+/*
+ * The foreign data wrapper of the server that a destination names, by the name
+ * that this extension gave it; NULL if there is no such server, or it is of
+ * another extension's wrapper.
+ */
+extern const char *server_wrapper(const char *destination);
+/* An error unless there is one and the current user may use it. */
+extern ForeignServer *server_get(const char *name);
+/* Those of a wrapper that the current user may use (ForeignServer *), by oid. */
+extern List *server_list(const char *wrapper);
+extern bool	 server_has_secrets(const ForeignServer *server);
+/* The options of the current user's mapping, or of everybody's. */
+extern List *server_secrets(const ForeignServer *server);
+
+/* What one wrapper's options are, for its validator. */
+typedef struct ServerOptions
+{
+	const OptionSpec  *server;		   /* of the server */
+	const OptionSpec  *mapping;		   /* of the user mapping: secrets */
+	const char *const *superuser_only; /* ends with a NULL; of either */
+	void			  *server_values;  /* where they are parsed into */
+	void			  *mapping_values;
+	/* errors that concern more than one value's form */
+	void (*check_server)(void *values);
+	void (*check_mapping)(void *values);
+} ServerOptions;
+
+/* catalog: the oid that a validator is called with */
+extern void server_validate(const ServerOptions *options, List *elements,
+							Oid catalog);
+
+#endif /* OUTFLOW_SERVER_H */

@@ -1,0 +1,81 @@
+"""s3_client.py COMMAND [ARGUMENT...]: what boto3 sees of the store that the
+environment names: S3_ENDPOINT, S3_KEY, S3_SECRET, S3_BUCKET.
+
+	make-bucket        makes it
+	list [PREFIX]      "size key" of each object
+	uploads            the keys of unfinished multipart uploads
+	cat KEY            an object's bytes
+	parts PREFIX       those of all part files below it, in turn
+	head KEY           what it is beside them, as JSON
+	put KEY TEXT       an object
+	begin KEY          an upload that nobody ends; its id
+	delete KEY
+	iam                makes moto ask for signatures: prints a key and its secret
+"""
+import json
+import os
+import sys
+
+import boto3
+from botocore.config import Config
+
+
+def client(service):
+    return boto3.client(
+        service,
+        endpoint_url=os.environ["S3_ENDPOINT"],
+        aws_access_key_id=os.environ.get("S3_KEY", "x"),
+        aws_secret_access_key=os.environ.get("S3_SECRET", "x"),
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 5}),
+    )
+
+
+def pages(s3, bucket, prefix):
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from page.get("Contents", [])
+
+
+def main(command, *arguments):
+    if command == "iam":
+        iam = client("iam")
+        iam.create_user(UserName="test")
+        key = iam.create_access_key(UserName="test")["AccessKey"]
+        everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        policy = {"Version": "2012-10-17", "Statement": [everything]}
+        iam.put_user_policy(UserName="test", PolicyName="all", PolicyDocument=json.dumps(policy))
+        print(key["AccessKeyId"], key["SecretAccessKey"])
+        return
+    s3 = client("s3")
+    bucket = os.environ["S3_BUCKET"]
+    if command == "make-bucket":
+        s3.create_bucket(Bucket=bucket)
+    elif command == "list":
+        for item in pages(s3, bucket, arguments[0] if arguments else ""):
+            print(item["Size"], item["Key"])
+    elif command == "uploads":
+        for item in s3.list_multipart_uploads(Bucket=bucket).get("Uploads") or []:
+            print(item["Key"])
+    elif command in ("cat", "parts"):
+        keys = arguments
+        if command == "parts":
+            keys = [item["Key"] for item in pages(s3, bucket, arguments[0])]
+            keys = [key for key in keys if "/part-" in key]
+        for key in keys:
+            for piece in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(1 << 20):
+                sys.stdout.buffer.write(piece)
+    elif command == "head":
+        answer = s3.head_object(Bucket=bucket, Key=arguments[0], ChecksumMode="ENABLED")
+        answer.pop("ResponseMetadata")
+        print(json.dumps(answer, default=str))
+    elif command == "put":
+        s3.put_object(Bucket=bucket, Key=arguments[0], Body=arguments[1].encode())
+    elif command == "begin":
+        print(s3.create_multipart_upload(Bucket=bucket, Key=arguments[0])["UploadId"])
+    elif command == "delete":
+        s3.delete_object(Bucket=bucket, Key=arguments[0])
+    else:
+        sys.exit(f"unknown command {command}")
+
+
+main(*sys.argv[1:])
