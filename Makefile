@@ -166,6 +166,53 @@ OBJS = \
 	src/sink/file/file_move.o \
 	src/sink/file/file_destination.o
 
+# the program pg_outflow, along the way of a record: it is asked for, received,
+# delivered.  A target whose library is missing here says so when it is used.
+CLIENT_OBJS = \
+	src/client/memory.o \
+	src/client/json_scan.o \
+	src/client/log.o \
+	src/client/disk.o \
+	src/client/loop.o \
+	src/client/notify.o \
+	src/client/cli.o \
+	src/client/url.o \
+	src/client/position.o \
+	src/client/slot_state.o \
+	src/client/frame.o \
+	src/client/backlog.o \
+	src/client/intake.o \
+	src/client/plugin_options.o \
+	src/client/upstream_start.o \
+	src/client/upstream.o \
+	src/client/dead_letter.o \
+	src/client/target.o \
+	src/client/targets/stretch.o \
+	src/client/targets/deliver_stdout.o \
+	src/client/targets/deliver_file.o \
+	src/client/targets/http_form.o \
+	src/client/targets/http_signature.o \
+	src/client/targets/deliver_http.o \
+	src/client/targets/kafka_record.o \
+	src/client/targets/deliver_kafka.o \
+	src/client/target_table.o \
+	src/client/delivery.o \
+	src/client/metrics.o \
+	src/client/run_stream.o \
+	src/client/replay.o \
+	src/client/pg_outflow.o
+CLIENT_LIBS = -L$(libdir) -lpq -lzstd -lz
+has_header = $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include \
+	/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)))
+ifneq ($(call has_header,curl/curl.h),)
+CLIENT_DEFINES += -DHAVE_LIBCURL
+CLIENT_LIBS += -lcurl -lcrypto
+endif
+ifneq ($(call has_header,librdkafka/rdkafka.h),)
+CLIENT_DEFINES += -DHAVE_RDKAFKA
+CLIENT_LIBS += -lrdkafka
+endif
+
 VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 	$(home)/control/outflow.control)
 PG_CPPFLAGS = -I$(srcdir)/src -I$(libpq_srcdir) -fvisibility=hidden \
@@ -186,7 +233,7 @@ ISOLATION = $(notdir $(basename $(sort \
 	$(wildcard $(home)/test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=outflow
 
-EXTRA_CLEAN = tmp_check tmp_build test/modules/*/*.o test/modules/*/*.so
+EXTRA_CLEAN = tmp_check tmp_build pg_outflow $(CLIENT_OBJS) test/modules/*/*.o test/modules/*/*.so
 
 # no query inlines our functions, so there is no bitcode to build
 override with_llvm = no
@@ -196,6 +243,19 @@ PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 ifneq ($(PGXS),)
 include $(PGXS)
+
+all: pg_outflow
+$(CLIENT_OBJS): CPPFLAGS += $(CLIENT_DEFINES)
+pg_outflow: $(CLIENT_OBJS)
+	$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDFLAGS_EX) $(CLIENT_LIBS) -o $@
+
+install: install-client
+uninstall: uninstall-client
+install-client: pg_outflow
+	$(MKDIR_P) '$(DESTDIR)$(bindir)'
+	$(INSTALL_PROGRAM) pg_outflow '$(DESTDIR)$(bindir)/pg_outflow'
+uninstall-client:
+	rm -f '$(DESTDIR)$(bindir)/pg_outflow'
 
 # The library under the name of a plugin that speaks wal2json by default.  A link,
 # by which the server knows that it is the same one and loads it once.
@@ -230,9 +290,9 @@ all install install-wal2json installdirs uninstall clean installcheck:
 endif
 
 # Debian's PGXS does not track headers
-$(OBJS): $(wildcard $(home)/src/*.h $(home)/src/*/*.h $(home)/src/*/*/*.h)
+$(OBJS) $(CLIENT_OBJS): $(wildcard $(home)/src/*.h $(home)/src/*/*.h $(home)/src/*/*/*.h)
 ifneq ($(home),.)
-$(shell mkdir -p $(sort $(dir $(OBJS))))
+$(shell mkdir -p $(sort $(dir $(OBJS) $(CLIENT_OBJS))))
 endif
 
 # Every target below works as the first command on a fresh machine: it gets
@@ -359,7 +419,7 @@ indent:
 	clang-format -i $(wildcard src/*.[ch] src/*/*.[ch] src/*/*/*.[ch])
 
 help:
-	@echo "all             build the library"
+	@echo "all             build the library and the program pg_outflow"
 	@echo "install         install it into the server that PG_CONFIG= names"
 	@echo "install-wal2json  the same, and under the name wal2json, if none is there"
 	@echo "uninstall clean the reverse"
@@ -382,6 +442,6 @@ help:
 	@echo "check-style     include directions and sizes of files"
 	@echo "indent          format the C sources"
 
-.PHONY: install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
+.PHONY: install-client uninstall-client install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
 	test-fault test-modules test-valgrind test-sanitize test-matrix test-fuzz \
 	coverage check-clang bench $(BENCHES) deb dist check-style indent help

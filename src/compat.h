@@ -134,9 +134,11 @@
 
 /* 18: whoever takes a slot says whether it may be lost */
 #if PG_VERSION_NUM >= 180000
-#define replication_slot_acquire(name) ReplicationSlotAcquire(name, true, true)
+#define replication_slot_acquire(name, lost_ok)                               \
+	ReplicationSlotAcquire(name, true, !(lost_ok))
 #else
-#define replication_slot_acquire(name) ReplicationSlotAcquire(name, true)
+#define replication_slot_acquire(name, lost_ok)                               \
+	ReplicationSlotAcquire(name, true)
 #endif
 
 /* 18: a deferrable primary key must be asked for */

@@ -21,6 +21,7 @@
 #include "replication/logical.h"
 #include "replication/slot.h"
 #include "storage/lmgr.h"
+#include "storage/spin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/pg_lsn.h"
@@ -73,6 +74,43 @@ slot_state(const Job *job)
 	}
 	job_access_end(&access);
 	return state;
+}
+
+/* The same of a slot that this process holds, and which so can't change. */
+static bool
+holds_own_slot(const Job *job)
+{
+	const ReplicationSlotPersistentData *slot = &MyReplicationSlot->data;
+
+	return slot->database == MyDatabaseId &&
+		   slot->persistency == RS_PERSISTENT &&
+		   strcmp(NameStr(slot->plugin), "outflow") == 0 &&
+		   slot->confirmed_flush == job->slot_start &&
+		   (slot->restart_lsn == InvalidXLogRecPtr ||
+			(slot->restart_lsn >= job->slot_restart &&
+			 slot->restart_lsn <= job->slot_start));
+}
+
+/*
+ * To drop it by its name would be to drop whatever has the name by then.  False
+ * if that is not the job's.
+ */
+static bool
+drop_own_slot(const Job *job)
+{
+	bool is_own;
+
+	replication_slot_acquire(job->slot, true);
+	is_own = holds_own_slot(job);
+	if (is_own)
+	{
+		/* a slot that is released as such is dropped */
+		SpinLockAcquire(&MyReplicationSlot->mutex);
+		MyReplicationSlot->data.persistency = RS_EPHEMERAL;
+		SpinLockRelease(&MyReplicationSlot->mutex);
+	}
+	ReplicationSlotRelease();
+	return is_own;
 }
 
 static void
@@ -169,7 +207,7 @@ make_slot(const char *slot)
 static void
 keep_slot(Job *job)
 {
-	replication_slot_acquire(job->slot);
+	replication_slot_acquire(job->slot, false);
 	job->slot_start = MyReplicationSlot->data.confirmed_flush;
 	job->slot_restart = MyReplicationSlot->data.restart_lsn;
 
@@ -218,7 +256,8 @@ handover_prepare(Job *job)
 	if (state == SLOT_LOST)
 	{
 		check_rights(job->slot, "drop");
-		ReplicationSlotDrop(job->slot, true);
+		if (!drop_own_slot(job))
+			report_taken(job);
 	}
 	CommitTransactionCommand();
 	if (state == SLOT_FINE && job->slot_ready)
@@ -242,6 +281,15 @@ handover_prepare(Job *job)
 	CommitTransactionCommand();
 }
 
+static void
+tell_kept(const Job *job)
+{
+	ereport(NOTICE,
+			(errmsg("replication slot \"%s\" is kept", job->slot),
+			 errdetail("It is not the one that the export made, or has "
+					   "been consumed from since.")));
+}
+
 bool
 handover_may_forget(const Job *job)
 {
@@ -251,10 +299,7 @@ handover_may_forget(const Job *job)
 		return false;
 	state = slot_state(job);
 	if (state == SLOT_FOREIGN && job->slot_start != InvalidXLogRecPtr)
-		ereport(NOTICE,
-				(errmsg("replication slot \"%s\" is kept", job->slot),
-				 errdetail("It is not the one that the export made, or has "
-						   "been consumed from since.")));
+		tell_kept(job);
 	if (state == SLOT_MISSING || state == SLOT_FOREIGN)
 		return false;
 	check_rights(job->slot, "drop");
@@ -264,5 +309,7 @@ handover_may_forget(const Job *job)
 void
 handover_forget(const Job *job)
 {
-	ReplicationSlotDrop(job->slot, true);
+	/* files were removed meanwhile, which can take long */
+	if (!drop_own_slot(job))
+		tell_kept(job);
 }

@@ -1,0 +1,72 @@
+/*
+ * dead_letter.c
+ *		Appends rejected records to a file.
+ */
+#include "client/dead_letter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/clock.h"
+#include "client/disk.h"
+#include "client/json_scan.h"
+#include "client/log.h"
+
+static const char *file_path;
+static int		   file = -1;
+
+/* A crash may have left half a line: it gets an end, so that the next is whole. */
+static void
+end_last_line(void)
+{
+	off_t size = lseek(file, 0, SEEK_END);
+	char  last;
+
+	if (size > 0 && pread(file, &last, 1, size - 1) == 1 && last != '\n' &&
+		!disk_write(file, "\n", 1))
+		client_exit(EXIT_FAILED, "could not write to file \"%s\": %s",
+					file_path, strerror(errno));
+}
+
+void
+dead_letter_open(const char *path)
+{
+	if (path == NULL)
+		return;
+	file_path = path;
+	file = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (file < 0)
+		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
+					strerror(errno));
+	end_last_line();
+	disk_sync_parent(path);
+}
+
+bool
+dead_letter_write(const char *target, const char *id, const char *reason,
+				  const char *record, size_t length)
+{
+	Bytes line = {0};
+
+	if (file < 0)
+		return false;
+	mem_format(&line, "{\"ts\":%lld,\"target\":", clock_us_of_day());
+	json_append_text(&line, target);
+	mem_add(&line, ",\"reason\":");
+	json_append_text(&line, reason);
+	mem_add(&line, ",\"id\":");
+	if (id)
+		json_append_text(&line, id);
+	else
+		mem_add(&line, "null");
+	mem_add(&line, ",\"record\":");
+	mem_append(&line, record, length);
+	mem_add(&line, "}\n");
+	if (!disk_write(file, line.data, line.length) || fdatasync(file) != 0)
+		client_exit(EXIT_FAILED, "could not write to file \"%s\": %s",
+					file_path, strerror(errno));
+	mem_free(&line);
+	return true;
+}

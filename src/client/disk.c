@@ -1,0 +1,61 @@
+/*
+ * disk.c
+ *		Writing and syncing.
+ */
+#include "client/disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/log.h"
+#include "client/memory.h"
+
+bool
+disk_write(int fd, const void *data, size_t length)
+{
+	const char *p = data;
+
+	while (length > 0)
+	{
+		ssize_t n = write(fd, p, length);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		p += n;
+		length -= n;
+	}
+	return true;
+}
+
+void
+disk_sync_directory(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* some file systems can't sync directories and say so */
+	if (fd < 0 || (fsync(fd) != 0 && errno != EINVAL))
+		client_exit(EXIT_FAILED, "could not sync directory \"%s\": %s", path,
+					strerror(errno));
+	close(fd);
+}
+
+void
+disk_sync_parent(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char	   *parent;
+
+	if (slash == NULL)
+		parent = client_strdup(".");
+	else if (slash == path)
+		parent = client_strdup("/");
+	else
+		parent = client_strndup(path, slash - path);
+	disk_sync_directory(parent);
+	free(parent);
+}

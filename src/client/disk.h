@@ -1,0 +1,18 @@
+/*
+ * disk.h
+ *		Files of the client: whole writes, and names that outlive a crash.
+ */
+#ifndef CLIENT_DISK_H
+#define CLIENT_DISK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Writes all of it, or false with errno. */
+extern bool disk_write(int fd, const void *data, size_t length);
+
+/* Makes names in a directory durable; ends the program if it can't. */
+extern void disk_sync_directory(const char *path);
+extern void disk_sync_parent(const char *path);
+
+#endif

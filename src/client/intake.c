@@ -1,0 +1,138 @@
+/*
+ * intake.c
+ *		Takes messages apart, and finds where transactions end.
+ */
+#include "client/intake.h"
+
+#include <string.h>
+
+#include "client/log.h"
+
+/*
+ * The first record after a lost connection must be where the cut-off
+ * transaction begins.  Everything else would leave a hole or a doubled row.
+ */
+static void
+check_again(Intake *intake, FrameKind kind, Lsn lsn)
+{
+	if (kind != FRAME_BEGIN || lsn != intake->commit_lsn)
+		client_exit(EXIT_IDENTITY,
+					"the server doesn't repeat the transaction that commits "
+					"at " LSN_FORMAT
+					" and was cut off: its history is another one",
+					LSN_ARGS(intake->commit_lsn));
+	intake->to_skip = intake->nrecords;
+	intake->nrecords = 0;
+	intake->in_transaction = true;
+}
+
+/* Was it received before?  Counts what comes. */
+static bool
+is_repeated(Intake *intake, FrameKind kind)
+{
+	if (kind == FRAME_SCHEMA)
+		return intake->to_skip > 0;
+	intake->nrecords++;
+	if (intake->to_skip == 0)
+		return false;
+	intake->to_skip--;
+	return true;
+}
+
+static void
+begin_transaction(Intake *intake, const Record *record)
+{
+	if (record->lsn == 0 || intake->in_transaction)
+		client_exit(EXIT_FAILED, "unexpected record: %.*s",
+					(int) (record->length < 200 ? record->length : 200),
+					record->data);
+	intake->in_transaction = true;
+	intake->commit_lsn = record->lsn;
+	intake->nrecords = 0;
+	intake->transactions++;
+	if (intake->endpos != 0 && record->lsn >= intake->endpos)
+		intake->ended = true;
+}
+
+/* One record; lsn is that of the message if the record is its last, else 0. */
+static void
+take_record(Intake *intake, Record *record, Lsn lsn)
+{
+	bool interrupted = !intake->in_transaction && intake->nrecords > 0;
+
+	record->kind =
+		frame_kind(intake->format, record->data, record->length - 1);
+	record->wanted = intake->deliver_framing || record->kind == FRAME_CHANGE ||
+					 record->kind == FRAME_SCHEMA;
+	if (record->kind == FRAME_BEGIN)
+		record->lsn =
+			intake->format->commit_lsn(record->data, record->length - 1);
+	if (interrupted)
+		check_again(intake, record->kind, record->lsn);
+	else if (record->kind == FRAME_BEGIN)
+		begin_transaction(intake, record);
+	if (intake->ended)
+		return;
+	if (intake->in_transaction && is_repeated(intake, record->kind))
+		return;
+	record->complete =
+		record->kind == FRAME_COMMIT ||
+		(!intake->in_transaction && record->kind == FRAME_CHANGE);
+	if (record->complete)
+	{
+		if (lsn == 0)
+			client_exit(EXIT_FAILED, "a transaction ends within a message");
+		record->lsn = lsn;
+	}
+	record->number = ledger_received(intake->ledger);
+	backlog_add(intake->backlog, record);
+	if (!record->complete)
+		return;
+	intake->in_transaction = false;
+	intake->nrecords = 0;
+	ledger_mark(intake->ledger, lsn);
+	if (intake->endpos != 0 && lsn >= intake->endpos)
+		intake->ended = true;
+}
+
+void
+intake_message(Intake *intake, char *start, char *data, size_t length, Lsn lsn,
+			   void (*release)(void *))
+{
+	char *end = data + length;
+	char *p = data;
+
+	intake->bytes += length;
+	*end++ = '\n';
+	backlog_open(intake->backlog, start, end - start, release);
+	while (p < end && !intake->ended)
+	{
+		char  *newline = memchr(p, '\n', end - p);
+		Record record = {.data = p, .length = newline + 1 - p};
+
+		take_record(intake, &record, newline + 1 == end ? lsn : 0);
+		p = newline + 1;
+	}
+}
+
+void
+intake_keepalive(Intake *intake, Lsn lsn)
+{
+	bool interrupted = !intake->in_transaction && intake->nrecords > 0;
+
+	if (intake->in_transaction || interrupted)
+		return;
+	ledger_mark(intake->ledger, lsn);
+	if (intake->endpos != 0 && lsn >= intake->endpos)
+		intake->ended = true;
+}
+
+void
+intake_restart(Intake *intake)
+{
+	/* cut off again while the beginning was repeated */
+	if (intake->to_skip > 0)
+		intake->nrecords += intake->to_skip;
+	intake->to_skip = 0;
+	intake->in_transaction = false;
+}

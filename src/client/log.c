@@ -1,0 +1,115 @@
+/*
+ * log.c
+ *		Messages on stderr, a line each.
+ */
+#include "client/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "client/clock.h"
+#include "client/json_scan.h"
+#include "client/memory.h"
+
+#define REPEAT_AFTER 30000 /* ms */
+
+static LogLevel least_level = LOG_INFO;
+static bool		as_json = false;
+
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+
+void
+log_setup(LogLevel least, bool json)
+{
+	least_level = least;
+	as_json = json;
+}
+
+static void
+log_write(LogLevel level, const char *text)
+{
+	Bytes	  line = {0};
+	struct tm broken;
+	time_t	  now = time(NULL);
+	char	  stamp[32];
+
+	gmtime_r(&now, &broken);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &broken);
+	if (as_json)
+	{
+		mem_format(&line,
+				   "{\"ts\":\"%s\",\"level\":\"%s\",\"message\":", stamp,
+				   level_names[level]);
+		json_append_text(&line, text);
+		mem_add(&line, "}\n");
+	}
+	else
+		mem_format(&line, "pg_outflow: %s%s%s\n",
+				   level == LOG_INFO ? "" : level_names[level],
+				   level == LOG_INFO ? "" : ": ", text);
+	fwrite(line.data, 1, line.length, stderr);
+	fflush(stderr);
+	mem_free(&line);
+}
+
+static void log_arguments(LogLevel level, const char *format,
+						  va_list arguments, unsigned suppressed)
+	__attribute__((format(printf, 2, 0)));
+
+static void
+log_arguments(LogLevel level, const char *format, va_list arguments,
+			  unsigned suppressed)
+{
+	char text[4096];
+	int	 length = vsnprintf(text, sizeof(text), format, arguments);
+
+	if (suppressed > 0 && length >= 0 && length < (int) sizeof(text))
+		snprintf(text + length, sizeof(text) - length,
+				 " (%u more like this were left out)", suppressed);
+	log_write(level, text);
+}
+
+void
+log_message(LogLevel level, const char *format, ...)
+{
+	va_list arguments;
+
+	if (level < least_level)
+		return;
+	va_start(arguments, format);
+	log_arguments(level, format, arguments, 0);
+	va_end(arguments);
+}
+
+void
+log_limited(LogLimit *limit, LogLevel level, const char *format, ...)
+{
+	long long now = clock_ms();
+	va_list	  arguments;
+
+	if (level < least_level)
+		return;
+	if (limit->last != 0 && now - limit->last < REPEAT_AFTER)
+	{
+		limit->suppressed++;
+		return;
+	}
+	va_start(arguments, format);
+	log_arguments(level, format, arguments, limit->suppressed);
+	va_end(arguments);
+	limit->last = now;
+	limit->suppressed = 0;
+}
+
+void
+client_exit(ExitCode code, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	log_arguments(LOG_ERROR, format, arguments, 0);
+	va_end(arguments);
+	exit(code);
+}

@@ -1,0 +1,58 @@
+/*
+ * log.h
+ *		What the client says on stderr, as text or as JSON, and the codes that
+ *		it ends with.
+ */
+#ifndef CLIENT_LOG_H
+#define CLIENT_LOG_H
+
+#include <stdbool.h>
+
+/*
+ * Exit codes are part of the interface: README.md lists them.  What may mend
+ * itself (a server that restarts, a target that is away) is no exit but
+ * patience.
+ */
+typedef enum ExitCode
+{
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,	/* the operating system, memory, a bug */
+	EXIT_USAGE = 2,		/* arguments or configuration */
+	EXIT_SERVER = 3,	/* PostgreSQL refuses for good */
+	EXIT_SLOT_LOST = 4, /* the slot is gone or invalidated */
+	EXIT_IDENTITY = 5,	/* not the slot, system or timeline of last time */
+	EXIT_TARGET = 6,	/* a target refuses for good */
+	EXIT_REJECTED = 7,	/* a target rejected a record */
+	EXIT_UNFINISHED =
+		8, /* told to stop, a target didn't acknowledge in time */
+} ExitCode;
+
+typedef enum LogLevel
+{
+	LOG_DEBUG,
+	LOG_INFO,
+	LOG_WARNING,
+	LOG_ERROR,
+} LogLevel;
+
+extern void log_setup(LogLevel least, bool json);
+extern void log_message(LogLevel level, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/*
+ * Of a kind of message that may repeat, the first and then one every 30
+ * seconds, which tells how many were left out.
+ */
+typedef struct LogLimit
+{
+	long long last;
+	unsigned  suppressed;
+} LogLimit;
+extern void log_limited(LogLimit *limit, LogLevel level, const char *format,
+						...) __attribute__((format(printf, 3, 4)));
+
+/* Says why and ends the program at once: for what can't be mended by waiting. */
+extern void client_exit(ExitCode code, const char *format, ...)
+	__attribute__((format(printf, 2, 3), noreturn));
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * loop.h
+ *		The one event loop: descriptors that are watched, signals, and until
+ *		when to sleep.
+ */
+#ifndef CLIENT_LOOP_H
+#define CLIENT_LOOP_H
+
+#include <stdbool.h>
+
+/* Of poll(2): what is waited for, and what came. */
+typedef void (*LoopHandler)(int fd, short events, void *argument);
+
+/* Watches a descriptor, or changes what is waited for; 0 waits for errors. */
+extern void loop_watch(int fd, short events, LoopHandler handler,
+					   void *argument);
+extern void loop_forget(int fd);
+
+/* Sleeps until something comes, at the latest at that time of clock_ms(). */
+extern void loop_wait(long long until);
+
+/* Catches SIGTERM, SIGINT and SIGHUP, which then end loop_wait(). */
+extern void loop_catch_signals(void);
+extern bool loop_stop_wanted(void);
+extern bool loop_reopen_wanted(void); /* SIGHUP; true once for each */
+
+#endif

@@ -1,0 +1,121 @@
+/*
+ * replay.c
+ *		Records of a dead-letter file, to targets, in the order of the file.
+ *
+ * They keep their ids, so a target that has one of them after all can tell.  A
+ * record that is rejected again follows --on-reject as before; the file that is
+ * read is never changed.
+ */
+#include "client/replay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/delivery.h"
+#include "client/json_scan.h"
+#include "client/loop.h"
+#include "client/memory.h"
+
+/* The identity that these records had: where they are from is in their ids. */
+static const Identity replayed = {.system_id = "replay", .slot = "replay"};
+
+static void
+queue_record(Delivery *delivery, const JsonValue *value)
+{
+	char  *data = client_alloc(value->length + 1);
+	Record record = {
+		.data = data,
+		.length = value->length + 1,
+		.kind = FRAME_CHANGE,
+		.wanted = true,
+		.complete = true,
+		.number = ledger_received(delivery->ledger),
+	};
+
+	memcpy(data, value->data, value->length);
+	data[value->length] = '\n';
+	record.lsn = record.number; /* they grow, which is all that is asked */
+	backlog_open(&delivery->backlog, data, record.length, NULL);
+	backlog_add(&delivery->backlog, &record);
+	ledger_mark(delivery->ledger, record.lsn);
+}
+
+/* The next line; false at the end of the file. */
+static bool
+read_line(Delivery *delivery, FILE *file, const char *path)
+{
+	static char	 *line = NULL;
+	static size_t size = 0;
+	static int	  number = 0;
+	ssize_t		  length = getline(&line, &size, file);
+	JsonValue	  value;
+
+	if (length <= 0)
+	{
+		free(line);
+		line = NULL;
+		return false;
+	}
+	number++;
+	if (json_find(line, length, "record", &value) && value.data[0] == '{')
+		queue_record(delivery, &value);
+	else
+		log_message(LOG_WARNING, "line %d of \"%s\" has no record", number,
+					path);
+	return true;
+}
+
+static void
+check_target(const Target *target)
+{
+	if (target->state)
+		client_exit(EXIT_USAGE,
+					"%s keeps the order of a slot, and replayed records "
+					"have none: choose another target",
+					target->name);
+}
+
+ExitCode
+replay_run(const Settings *settings)
+{
+	Delivery *delivery;
+	FILE	 *file = fopen(settings->input, "r");
+	bool	  more = true;
+	long long give_up_at = NEVER;
+	int		  i;
+
+	if (file == NULL)
+		client_exit(EXIT_USAGE, "could not open file \"%s\": %s",
+					settings->input, strerror(errno));
+	loop_catch_signals();
+	delivery = delivery_open(settings, frame_format("json"));
+	for (i = 0; i < delivery->ntargets; i++)
+	{
+		check_target(delivery->targets[i]);
+		delivery->targets[i]->ops->resume(delivery->targets[i], &replayed);
+	}
+	while (more || !delivery_is_done(delivery))
+	{
+		while (more && !loop_stop_wanted() && delivery_has_room(delivery))
+			more = read_line(delivery, file, settings->input);
+		if (loop_stop_wanted() && give_up_at == NEVER)
+		{
+			more = false;
+			give_up_at = clock_ms() + settings->stop_ms;
+		}
+		if (!more)
+			delivery_drain(delivery);
+		delivery_work(delivery);
+		if (!delivery_is_done(delivery) && clock_ms() < give_up_at)
+			loop_wait(delivery_wake_at(delivery));
+		else if (!more)
+			break;
+	}
+	log_message(LOG_INFO, "sent %llu records again",
+				(unsigned long long) ledger_common_prefix(delivery->ledger));
+	fclose(file);
+	delivery_close(delivery);
+	return give_up_at == NEVER ? EXIT_OK : EXIT_UNFINISHED;
+}

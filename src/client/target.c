@@ -1,0 +1,156 @@
+/*
+ * target.c
+ *		What all targets share: reading the queue, acknowledging, rejecting.
+ */
+#include "client/target.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "client/dead_letter.h"
+#include "client/memory.h"
+
+/*
+ * Transactions that a target has by its own memory are noted as taken and not
+ * shown to it; a begin record tells which commit will end one.
+ */
+static bool
+has_already(Target *target, const Record *record)
+{
+	bool has;
+
+	if (target->position == 0)
+		return false;
+	if (record->kind == FRAME_BEGIN)
+		target->passing_over = record->lsn < target->position;
+	has = target->passing_over;
+	/* a record that stands alone */
+	if (!has && record->complete && record->kind != FRAME_COMMIT)
+		has = record->lsn <= target->position;
+	if (record->complete)
+		target->passing_over = false;
+	return has;
+}
+
+bool
+target_peek(Target *target, Record *record)
+{
+	while (backlog_peek(target->backlog, &target->cursor, record))
+	{
+		if (!has_already(target, record))
+			return true;
+		backlog_advance(&target->cursor);
+		ledger_taken(target->ledger, target->number, record->number, 1);
+	}
+	return false;
+}
+
+/* A checksum tells apart what has no position of its own. */
+char *
+target_record_id(const Target *target, const Record *record)
+{
+	static const char *const kinds[] = {
+		[FRAME_CHANGE] = "record",
+		[FRAME_SCHEMA] = "schema",
+		[FRAME_BEGIN] = "begin",
+		[FRAME_COMMIT] = "commit",
+	};
+	char *id = NULL;
+
+	if (record->kind == FRAME_CHANGE)
+		id = target->format->id(record->data, record->length - 1);
+	if (id == NULL)
+		id = client_format(
+			"%s/%08lx", kinds[record->kind],
+			crc32(0L, (const Bytef *) record->data, (uInt) record->length));
+	return id;
+}
+
+bool
+target_next(Target *target, Record *record)
+{
+	if (!target_peek(target, record))
+		return false;
+	backlog_advance(&target->cursor);
+	if (target->waiting_since == 0)
+		target->waiting_since = clock_ms();
+	return true;
+}
+
+bool
+target_has_more(Target *target)
+{
+	Record record;
+
+	return target_peek(target, &record);
+}
+
+void
+target_taken(Target *target, uint64_t first, uint64_t last)
+{
+	Record next;
+
+	ledger_taken(target->ledger, target->number, first, last - first + 1);
+	/* nothing that was taken from the queue is open any more */
+	target->waiting_since =
+		backlog_peek(target->backlog, &target->cursor, &next) ? clock_ms() : 0;
+}
+
+void
+target_rejected(Target *target, const Record *record, const char *reason)
+{
+	char *id = target->format->id(record->data, record->length);
+
+	target->counts.rejected++;
+	if (!dead_letter_write(target->name, id, reason, record->data,
+						   record->length - 1))
+		client_exit(EXIT_REJECTED,
+					"%s rejected record %s: %s; with --on-reject dead-letter "
+					"such records go into a file",
+					target->name, id, reason);
+	log_message(LOG_WARNING,
+				"%s rejected record %s, which is now in \"%s\": %s",
+				target->name, id, target->settings->dead_letter, reason);
+	free(id);
+	target_taken(target, record->number, record->number);
+}
+
+long long
+target_backoff(unsigned attempt)
+{
+	long long most = 100LL << (attempt < 9 ? attempt : 9);
+
+	if (most > 30000)
+		most = 30000;
+	return most / 2 + random() % (most / 2 + 1);
+}
+
+void
+target_resume_nothing(Target *target, const Identity *identity)
+{
+	(void) target;
+	(void) identity;
+}
+
+void
+target_remember_nothing(Target *target, Lsn confirmed)
+{
+	(void) target;
+	(void) confirmed;
+}
+
+long long
+target_linger(const Target *target, long long own)
+{
+	return target->settings->linger_ms >= 0 ? target->settings->linger_ms
+											: own;
+}
+
+size_t
+target_batch_bytes(const Target *target, size_t own)
+{
+	return target->settings->batch_bytes >= 0
+			   ? (size_t) target->settings->batch_bytes
+			   : own;
+}

@@ -1,0 +1,131 @@
+/*
+ * target.h
+ *		Where records are delivered to: what a target must do, and what it gets
+ *		to do it with.
+ *
+ * A target is one file in targets/ with one static const TargetOps, all members
+ * required, and one row in target_table.c.  Its struct begins with a Target.
+ *
+ * Whenever something has happened, work() is called.  It takes records with
+ * target_next(), in order, as many as it likes, and tells with target_taken()
+ * which of them are safe at the other side: only that moves the slot.  What it
+ * doesn't take stays in the queue, and a queue that is full stops the reading
+ * of the slot.  A target never waits: it watches descriptors (loop.h) and sets
+ * wake_at.
+ *
+ * What can mend itself is retried for ever, in order, with growing pauses.  What
+ * can't ends the program: client_exit(EXIT_TARGET).
+ */
+#ifndef CLIENT_TARGET_H
+#define CLIENT_TARGET_H
+
+#include "client/backlog.h"
+#include "client/cli.h"
+#include "client/clock.h"
+#include "client/identity.h"
+#include "client/log.h"
+#include "client/position.h"
+#include "client/slot_state.h"
+#include "client/url.h"
+
+typedef struct Target Target;
+
+typedef struct TargetOps
+{
+	const char *scheme; /* of its URLs; several are separated by blanks */
+
+	/* A new one.  The URL is well-formed; of its parts the target judges. */
+	Target *(*open)(const Url *url, const Settings *settings);
+
+	/*
+	 * Before the first record: whose changes will come.  A target that stores
+	 * positions says here how far it is (target->position); others do nothing.
+	 */
+	void (*resume)(Target *target, const Identity *identity);
+
+	void (*work)(Target *target);
+
+	/*
+	 * That position will be confirmed next.  A target that stores positions
+	 * writes it down first, so that after a restart it knows a slot that went
+	 * on without it.
+	 */
+	void (*remember)(Target *target, Lsn confirmed);
+
+	/* Ends it; what isn't acknowledged by now will come again. */
+	void (*close)(Target *target);
+} TargetOps;
+
+/* Counted for --metrics. */
+typedef struct TargetCounts
+{
+	uint64_t records;  /* delivered */
+	uint64_t bytes;	   /* of them */
+	uint64_t requests; /* or flushes, or transactions */
+	uint64_t retries;
+	uint64_t rejected;
+} TargetCounts;
+
+struct Target
+{
+	const TargetOps	  *ops;
+	const char		  *name; /* its URL, without secrets */
+	const Settings	  *settings;
+	int				   number; /* in the ledger */
+	Ledger			  *ledger;
+	Backlog			  *backlog;
+	const FrameFormat *format;
+	StateFile		  *state; /* of its own; NULL: it stores no position */
+	Cursor			   cursor;
+	Lsn				   position; /* transactions up to here it has already */
+	bool			   passing_over; /* in the middle of one that it has */
+	bool			   draining;	 /* deliver now, wait for nothing more */
+	long long		   wake_at;		 /* of clock_ms(); NEVER */
+	long long	 waiting_since;		 /* has taken what isn't acknowledged; 0 */
+	TargetCounts counts;
+	LogLimit	 limit; /* of its warnings */
+};
+
+/* The next record to deliver, or only to note (wanted is false). */
+extern bool target_next(Target *target, Record *record);
+
+/*
+ * The same without taking it: target_next() returns it again.
+ */
+extern bool target_peek(Target *target, Record *record);
+
+/* Is there more? */
+extern bool target_has_more(Target *target);
+
+/*
+ * What a record is called in every delivery: its id, or for one without, what
+ * it is and where.  A new text.
+ */
+extern char *target_record_id(const Target *target, const Record *record);
+
+/* Records first to last are safe. */
+extern void target_taken(Target *target, uint64_t first, uint64_t last);
+
+/*
+ * The target refuses that record and would refuse it again.  With --on-reject
+ * dead-letter it is written there, durably, and thereby taken; otherwise this
+ * ends the program.
+ */
+extern void target_rejected(Target *target, const Record *record,
+							const char *reason);
+
+/* The pause before that attempt, from 1: growing, random, at most 30 s. */
+extern long long target_backoff(unsigned attempt);
+
+/* For targets that don't store positions. */
+extern void target_resume_nothing(Target *target, const Identity *identity);
+extern void target_remember_nothing(Target *target, Lsn confirmed);
+
+/* --linger-ms and --batch-bytes, or what suits the target. */
+extern long long target_linger(const Target *target, long long own);
+extern size_t	 target_batch_bytes(const Target *target, size_t own);
+
+/* target_table.c: the target of a URL, a new one. */
+extern Target *target_open(const char *url, const Settings *settings);
+
+#endif

@@ -1,0 +1,582 @@
+/*
+ * deliver_http.c
+ *		http://, https://: POST requests, one at a time, so that order is kept
+ *		through every retry.
+ *
+ * A request holds a batch of records; a 2xx answer acknowledges them.  Its key
+ * (Idempotency-Key, webhook-id) is made of the ids of its first and last record
+ * and thus the same after a restart.  With a secret it is signed.
+ *
+ *	 2xx						taken
+ *	 400, 409, 413, 415, 422	the records are rejected: one by one, to find
+ *								which of them
+ *	 408, 425, 429, 5xx, none	again, later; Retry-After says when
+ *	 others						nothing will be taken: the program ends
+ */
+#ifdef HAVE_LIBCURL
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "client/json_scan.h"
+#include "client/loop.h"
+#include "client/memory.h"
+#include "client/targets/http_form.h"
+#include "client/targets/http_signature.h"
+#include "client/targets/targets.h"
+
+#define BATCH_BYTES		(1024 * 1024)
+#define MAX_ANSWER		1024 /* bytes of an answer that are kept, for messages */
+#define MAX_RETRY_AFTER 3600
+
+typedef struct HttpTarget
+{
+	Target			   base;
+	const char		  *url;
+	const HttpForm	  *form;
+	CURLM			  *multi;
+	CURL			  *easy;
+	struct curl_slist *own_headers; /* of --http-header-file */
+	struct curl_slist *headers;		/* of the request under way */
+	Bytes			   secret;		/* of signatures; length 0: none */
+	Identity		   identity;
+
+	Record	 *records; /* of the batch: not yet acknowledged */
+	size_t	  nrecords;
+	size_t	  allocated;
+	size_t	  bytes;
+	uint64_t  last;	 /* number up to which the batch reaches */
+	size_t	  done;	 /* of them are taken or rejected, when one by one */
+	bool	  alone; /* one by one: the batch was rejected */
+	long long since; /* the first of them was read */
+
+	bool	  is_sending;
+	bool	  ended; /* the answer is there, or it failed */
+	CURLcode  outcome;
+	unsigned  attempt;
+	long long retry_at;
+	long long timer_at; /* of libcurl */
+	Bytes	  body;
+	Bytes	  answer;
+} HttpTarget;
+
+static void
+http_ready(int fd, short events, void *argument)
+{
+	HttpTarget *self = argument;
+	int			mask = 0;
+	int			running;
+
+	if (events & POLLIN)
+		mask |= CURL_CSELECT_IN;
+	if (events & POLLOUT)
+		mask |= CURL_CSELECT_OUT;
+	if (events & (POLLERR | POLLHUP | POLLNVAL))
+		mask |= CURL_CSELECT_ERR;
+	curl_multi_socket_action(self->multi, fd, mask, &running);
+}
+
+static int
+http_socket(CURL *easy, curl_socket_t fd, int what, void *argument,
+			void *unused)
+{
+	HttpTarget *self = argument;
+
+	(void) easy;
+	(void) unused;
+	if (what == CURL_POLL_REMOVE)
+		loop_forget(fd);
+	else
+		loop_watch(fd,
+				   (what & CURL_POLL_IN ? POLLIN : 0) |
+					   (what & CURL_POLL_OUT ? POLLOUT : 0),
+				   http_ready, self);
+	return 0;
+}
+
+static int
+http_timer(CURLM *multi, long ms, void *argument)
+{
+	HttpTarget *self = argument;
+
+	(void) multi;
+	self->timer_at = ms < 0 ? NEVER : clock_ms() + ms;
+	return 0;
+}
+
+static size_t
+http_answer(char *data, size_t size, size_t count, void *argument)
+{
+	HttpTarget *self = argument;
+	size_t		length = size * count;
+	size_t		room = MAX_ANSWER - self->answer.length;
+
+	mem_append(&self->answer, data, length < room ? length : room);
+	return length;
+}
+
+static void
+read_headers(HttpTarget *self, const char *path)
+{
+	FILE  *file = fopen(path, "r");
+	char  *line = NULL;
+	size_t size = 0;
+
+	if (file == NULL)
+		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
+					strerror(errno));
+	while (getline(&line, &size, file) > 0)
+	{
+		line[strcspn(line, "\r\n")] = '\0';
+		if (*line == '\0' || *line == '#')
+			continue;
+		if (strchr(line, ':') == NULL)
+			client_exit(EXIT_USAGE, "a line of \"%s\" is no header", path);
+		self->own_headers = curl_slist_append(self->own_headers, line);
+	}
+	free(line);
+	fclose(file);
+}
+
+/* The URL as libcurl gets it: user and password go another way. */
+static void
+set_url(HttpTarget *self, const Url *url)
+{
+	char *at;
+
+	if (url->host == NULL)
+		client_exit(EXIT_USAGE, "\"%s\" names no host", url->display);
+	if (url->user)
+		curl_easy_setopt(self->easy, CURLOPT_USERNAME, url->user);
+	if (url->password)
+		curl_easy_setopt(self->easy, CURLOPT_PASSWORD, url->password);
+	at = url->user ? strchr(url->text, '@') : NULL;
+	/* as it was written: what the path escapes must stay so */
+	self->url = at ? client_format("%s://%s", url->scheme, at + 1)
+				   : client_strdup(url->text);
+	curl_easy_setopt(self->easy, CURLOPT_URL, self->url);
+}
+
+static void
+set_tls(HttpTarget *self, const Settings *settings)
+{
+	if (settings->http_ca)
+		curl_easy_setopt(self->easy, CURLOPT_CAINFO, settings->http_ca);
+	if (settings->http_cert)
+		curl_easy_setopt(self->easy, CURLOPT_SSLCERT, settings->http_cert);
+	if (settings->http_key)
+		curl_easy_setopt(self->easy, CURLOPT_SSLKEY, settings->http_key);
+}
+
+static Target *
+http_open(const Url *url, const Settings *settings)
+{
+	HttpTarget *self = client_alloc(sizeof(HttpTarget));
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 ||
+		(self->multi = curl_multi_init()) == NULL ||
+		(self->easy = curl_easy_init()) == NULL)
+		client_exit(EXIT_FAILED, "could not initialize libcurl");
+	curl_multi_setopt(self->multi, CURLMOPT_SOCKETFUNCTION, http_socket);
+	curl_multi_setopt(self->multi, CURLMOPT_SOCKETDATA, self);
+	curl_multi_setopt(self->multi, CURLMOPT_TIMERFUNCTION, http_timer);
+	curl_multi_setopt(self->multi, CURLMOPT_TIMERDATA, self);
+	curl_easy_setopt(self->easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(self->easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(self->easy, CURLOPT_USERAGENT,
+					 "pg_outflow/" OUTFLOW_VERSION);
+	curl_easy_setopt(self->easy, CURLOPT_WRITEFUNCTION, http_answer);
+	curl_easy_setopt(self->easy, CURLOPT_WRITEDATA, self);
+	curl_easy_setopt(self->easy, CURLOPT_TIMEOUT_MS,
+					 (long) settings->http_timeout_ms);
+	set_url(self, url);
+	set_tls(self, settings);
+	self->form = http_form(settings->http_profile);
+	if (settings->http_secret_file)
+		self->secret = http_read_secret(settings->http_secret_file);
+	if (settings->http_header_file)
+		read_headers(self, settings->http_header_file);
+	self->timer_at = NEVER;
+	return &self->base;
+}
+
+static void
+http_resume(Target *target, const Identity *identity)
+{
+	((HttpTarget *) target)->identity = *identity;
+}
+
+/* The records of the next request: all, or the one whose turn it is. */
+static const Record *
+request_records(const HttpTarget *self, size_t *count)
+{
+	*count = self->alone ? 1 : self->nrecords;
+	return self->records + (self->alone ? self->done : 0);
+}
+
+static void
+build_body(HttpTarget *self)
+{
+	size_t		  count;
+	const Record *records = request_records(self, &count);
+	bool		  is_batch = target_batch_bytes(&self->base, BATCH_BYTES) > 0;
+	size_t		  i;
+
+	mem_reset(&self->body);
+	if (is_batch)
+		mem_add(&self->body, self->form->begin);
+	for (i = 0; i < count; i++)
+	{
+		if (i > 0)
+			mem_add(&self->body, self->form->separator);
+		self->form->append(&self->body, &self->base, &self->identity,
+						   &records[i]);
+	}
+	if (is_batch)
+		mem_add(&self->body, self->form->end);
+}
+
+static char *
+request_key(const HttpTarget *self)
+{
+	size_t		  count;
+	const Record *records = request_records(self, &count);
+	char		 *first = target_record_id(&self->base, &records[0]);
+	char		 *last =
+		count > 1 ? target_record_id(&self->base, &records[count - 1]) : NULL;
+	char *key = client_format("%s/%s/%s%s%s", self->identity.system_id,
+							  self->identity.slot, first, last ? ".." : "",
+							  last ? last : "");
+
+	free(first);
+	free(last);
+	return key;
+}
+
+static void
+add_header(HttpTarget *self, const char *name, const char *value)
+{
+	char *line = client_format("%s: %s", name, value);
+
+	self->headers = curl_slist_append(self->headers, line);
+	free(line);
+}
+
+static void
+add_signature(HttpTarget *self, const char *key, const char *timestamp)
+{
+	char *value = http_signature(&self->secret, key, timestamp, &self->body);
+
+	add_header(self, "webhook-signature", value);
+	free(value);
+}
+
+static void
+build_headers(HttpTarget *self)
+{
+	bool  is_batch = target_batch_bytes(&self->base, BATCH_BYTES) > 0;
+	char *key = request_key(self);
+	char  timestamp[32];
+	struct curl_slist *own;
+
+	curl_slist_free_all(self->headers);
+	self->headers = NULL;
+	snprintf(timestamp, sizeof(timestamp), "%lld", (long long) time(NULL));
+	add_header(self, "Content-Type",
+			   is_batch ? self->form->type_batch : self->form->type_alone);
+	add_header(self, "Idempotency-Key", key);
+	add_header(self, "webhook-id", key);
+	add_header(self, "webhook-timestamp", timestamp);
+	/* libcurl would wait for a word of the server before large bodies */
+	self->headers = curl_slist_append(self->headers, "Expect:");
+	if (self->secret.length > 0)
+		add_signature(self, key, timestamp);
+	for (own = self->own_headers; own; own = own->next)
+		self->headers = curl_slist_append(self->headers, own->data);
+	free(key);
+}
+
+static void
+http_send(HttpTarget *self)
+{
+	build_body(self);
+	build_headers(self);
+	mem_reset(&self->answer);
+	mem_add(&self->answer, "");
+	curl_easy_setopt(self->easy, CURLOPT_HTTPHEADER, self->headers);
+	curl_easy_setopt(self->easy, CURLOPT_POSTFIELDS, self->body.data);
+	curl_easy_setopt(self->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+					 (curl_off_t) self->body.length);
+	self->is_sending = true;
+	self->ended = false;
+	if (curl_multi_add_handle(self->multi, self->easy) != CURLM_OK)
+		client_exit(EXIT_FAILED, "libcurl takes no request");
+}
+
+static bool
+is_rejection(long status)
+{
+	return status == 400 || status == 409 || status == 413 || status == 415 ||
+		   status == 422;
+}
+
+static bool
+may_mend(long status)
+{
+	return status == 408 || status == 425 || status == 429 || status >= 500;
+}
+
+/* The request was taken. */
+static void
+request_taken(HttpTarget *self)
+{
+	size_t		  count;
+	const Record *records = request_records(self, &count);
+	size_t		  i;
+
+	self->base.counts.requests++;
+	self->base.counts.records += count;
+	for (i = 0; i < count; i++)
+		self->base.counts.bytes += records[i].length;
+	self->attempt = 0;
+	self->done += count;
+}
+
+/* The whole batch is dealt with, one way or another. */
+static void
+finish_batch(HttpTarget *self)
+{
+	target_taken(&self->base, 1, self->last);
+	self->nrecords = self->done = self->bytes = 0;
+	self->alone = false;
+	self->last = 0;
+}
+
+static void
+request_rejected(HttpTarget *self, long status)
+{
+	char *reason;
+
+	if (self->nrecords > 1 && !self->alone)
+	{
+		self->alone = true;
+		self->done = 0;
+		return;
+	}
+	reason = client_format("status %ld: %s", status, self->answer.data);
+	target_rejected(&self->base, &self->records[self->done], reason);
+	free(reason);
+	self->attempt = 0;
+	self->done++;
+}
+
+static void
+request_again(HttpTarget *self, const char *why)
+{
+	curl_off_t after = 0;
+	long long  pause = target_backoff(++self->attempt);
+
+	curl_easy_getinfo(self->easy, CURLINFO_RETRY_AFTER, &after);
+	if (after > MAX_RETRY_AFTER)
+		after = MAX_RETRY_AFTER;
+	if (after * 1000 > pause)
+		pause = after * 1000 + random() % 1000;
+	self->retry_at = clock_ms() + pause;
+	self->base.counts.retries++;
+	log_limited(&self->base.limit, LOG_WARNING,
+				"%s: %s; the request is sent again", self->base.name, why);
+}
+
+/* Errors of libcurl that no waiting mends. */
+static bool
+is_hopeless(CURLcode code)
+{
+	return code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ||
+		   code == CURLE_PEER_FAILED_VERIFICATION ||
+		   code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CACERT_BADFILE ||
+		   code == CURLE_SSL_CIPHER;
+}
+
+static void
+judge_answer(HttpTarget *self)
+{
+	long  status = 0;
+	char *why;
+
+	curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (self->outcome != CURLE_OK)
+	{
+		if (is_hopeless(self->outcome))
+			client_exit(EXIT_TARGET, "%s: %s", self->base.name,
+						curl_easy_strerror(self->outcome));
+		request_again(self, curl_easy_strerror(self->outcome));
+		return;
+	}
+	if (status >= 200 && status < 300)
+		request_taken(self);
+	else if (is_rejection(status))
+		request_rejected(self, status);
+	else if (may_mend(status))
+	{
+		why = client_format("status %ld", status);
+		request_again(self, why);
+		free(why);
+	}
+	else
+		client_exit(EXIT_TARGET, "%s answers with status %ld: %s",
+					self->base.name, status, self->answer.data);
+}
+
+/* Lets libcurl work; true once the request under way has ended. */
+static bool
+request_ended(HttpTarget *self)
+{
+	CURLMsg *message;
+	int		 left;
+	int		 running;
+
+	if (clock_ms() >= self->timer_at)
+	{
+		self->timer_at = NEVER;
+		curl_multi_socket_action(self->multi, CURL_SOCKET_TIMEOUT, 0,
+								 &running);
+	}
+	while ((message = curl_multi_info_read(self->multi, &left)) != NULL)
+		if (message->msg == CURLMSG_DONE)
+		{
+			self->ended = true;
+			self->outcome = message->data.result;
+		}
+	if (!self->ended)
+		return false;
+	self->is_sending = false;
+	curl_multi_remove_handle(self->multi, self->easy);
+	return true;
+}
+
+static void
+keep_record(HttpTarget *self, const Record *record)
+{
+	if (self->nrecords == self->allocated)
+	{
+		self->allocated = self->allocated ? self->allocated * 2 : 64;
+		self->records =
+			client_realloc(self->records, self->allocated * sizeof(Record));
+	}
+	if (self->nrecords == 0)
+		self->since = clock_ms();
+	self->records[self->nrecords++] = *record;
+	self->bytes += record->length;
+}
+
+/* Reads from the queue; true when the batch should go. */
+static bool
+fill_batch(HttpTarget *self)
+{
+	size_t most = target_batch_bytes(&self->base, BATCH_BYTES);
+	Record record;
+
+	while ((self->nrecords == 0 || self->bytes < most) &&
+		   target_next(&self->base, &record))
+	{
+		self->last = record.number;
+		if (record.wanted)
+			keep_record(self, &record);
+	}
+	if (self->nrecords == 0)
+	{
+		if (self->last > 0)
+			finish_batch(self);
+		return false;
+	}
+	return self->bytes >= most || self->base.draining ||
+		   clock_ms() >= self->since + target_linger(&self->base, 0);
+}
+
+static void
+http_work(Target *target)
+{
+	HttpTarget *self = (HttpTarget *) target;
+
+	target->wake_at = NEVER;
+	for (;;)
+	{
+		if (self->is_sending)
+		{
+			if (!request_ended(self))
+			{
+				target->wake_at = self->timer_at;
+				return;
+			}
+			judge_answer(self);
+			if (self->done == self->nrecords)
+				finish_batch(self);
+		}
+		if (self->attempt > 0 && clock_ms() < self->retry_at)
+		{
+			target->wake_at = self->retry_at;
+			return;
+		}
+		if (self->attempt == 0 && !self->alone && !fill_batch(self))
+			break;
+		http_send(self);
+	}
+	if (self->nrecords > 0)
+		target->wake_at = self->since + target_linger(target, 0);
+}
+
+static void
+http_close(Target *target)
+{
+	HttpTarget *self = (HttpTarget *) target;
+
+	if (self->is_sending)
+		curl_multi_remove_handle(self->multi, self->easy);
+	curl_easy_cleanup(self->easy);
+	curl_multi_cleanup(self->multi);
+	curl_slist_free_all(self->headers);
+	curl_slist_free_all(self->own_headers);
+}
+
+#else /* HAVE_LIBCURL */
+
+#include "client/targets/targets.h"
+
+static Target *
+http_open(const Url *url, const Settings *settings)
+{
+	(void) url;
+	(void) settings;
+	client_exit(EXIT_USAGE, "this pg_outflow was built without libcurl and "
+							"delivers to no http: or https: URL");
+}
+
+static void
+http_work(Target *target)
+{
+	(void) target;
+}
+
+static void
+http_close(Target *target)
+{
+	(void) target;
+}
+
+#define http_resume target_resume_nothing
+
+#endif /* HAVE_LIBCURL */
+
+const TargetOps http_target = {
+	.scheme = "http https",
+	.open = http_open,
+	.resume = http_resume,
+	.work = http_work,
+	.remember = target_remember_nothing,
+	.close = http_close,
+};

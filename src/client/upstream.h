@@ -1,0 +1,96 @@
+/*
+ * upstream.h
+ *		The connection to PostgreSQL: it is made, lost and made again, and brings
+ *		messages of the slot.
+ *
+ * Nothing here waits: phases follow each other as answers come.  Errors that
+ * time can't mend end the program with a code of their own (log.h), after all
+ * others there is another attempt.
+ */
+#ifndef CLIENT_UPSTREAM_H
+#define CLIENT_UPSTREAM_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+#include "client/cli.h"
+#include "client/identity.h"
+#include "client/intake.h"
+#include "client/log.h"
+#include "client/memory.h"
+#include "client/slot_state.h"
+
+typedef enum UpstreamPhase
+{
+	UPSTREAM_DOWN,		 /* until retry_at */
+	UPSTREAM_CONNECTING, /* libpq is at it */
+	UPSTREAM_PREPARING,	 /* a question of upstream_start.c is under way */
+	UPSTREAM_STREAMING,
+	UPSTREAM_ENDING, /* the last position is told, the server says goodbye */
+	UPSTREAM_ENDED,
+} UpstreamPhase;
+
+typedef struct Upstream Upstream;
+struct Upstream
+{
+	const Settings *settings;
+	Intake		   *intake;
+	const char	   *plugin_options; /* of START_REPLICATION, in parentheses */
+	int				nstates;		/* what is remembered, by us and targets */
+	StateFile	   *states[MAX_TARGETS + 1];
+	/* the slot is known: where should it start?  May end the program. */
+	Lsn (*choose_start)(Upstream *upstream);
+	void *choose_argument;
+
+	UpstreamPhase phase;
+	PGconn		 *conn;
+	int			  fd;	 /* watched, or -1 */
+	bool		  ready; /* there was an event */
+	bool		  can_read;
+	long long	  retry_at;
+	unsigned	  attempt;
+	LogLimit	  limit;
+
+	/* what was found out, in this order */
+	size_t	  step;
+	Identity  identity;	 /* of the first connection */
+	bool	  is_known;	 /* there was one */
+	uint32_t  timeline;	 /* of this connection */
+	long long sender_ms; /* wal_sender_timeout */
+	bool	  slot_exists;
+	bool	  slot_created; /* by us */
+	Lsn		  slot_lsn;		/* confirmed_flush_lsn */
+	char	 *snapshot;		/* of --after-job */
+	Lsn		  start;
+
+	long long last_received;
+	long long last_sent;
+	bool	  reply_wanted;
+	Lsn		  sent_confirmed;
+	uint64_t  reconnects;
+};
+
+/* Does what can be done now, and says until when it may rest. */
+extern void		 upstream_work(Upstream *upstream);
+extern long long upstream_wake_at(const Upstream *upstream);
+
+/* Whether messages may be read: there is room. */
+extern void upstream_allow(Upstream *upstream, bool can_read);
+
+/* Tells the server how far we are; false if the connection is gone. */
+extern bool upstream_feedback(Upstream *upstream, Lsn received, Lsn confirmed,
+							  bool want_reply);
+
+/* The connection is of no use: another one, later. */
+extern void upstream_lost(Upstream *upstream, const char *why);
+
+/* Says goodbye; the phase becomes UPSTREAM_ENDED. */
+extern void upstream_end(Upstream *upstream);
+
+/* upstream_start.c: the next question, or false if it is all known. */
+extern bool upstream_ask(Upstream *upstream, Bytes *question);
+extern void upstream_answer(Upstream *upstream, PGresult *result);
+extern void upstream_refused(Upstream *upstream, const char *sqlstate,
+							 const char *message);
+
+#endif

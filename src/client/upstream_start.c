@@ -1,0 +1,399 @@
+/*
+ * upstream_start.c
+ *		What is asked before a slot is streamed, and what the answers mean.
+ *
+ * Each step is a question and what its answer does; one that isn't needed is
+ * passed over.  Here is decided whether this is the same slot as last time.
+ */
+#include "client/upstream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/clock.h"
+
+typedef struct StartStep
+{
+	/* false: not needed */
+	bool (*ask)(Upstream *upstream, Bytes *question);
+	void (*answer)(Upstream *upstream, PGresult *result);
+} StartStep;
+
+static const char *
+field(PGresult *result, int column)
+{
+	if (PQntuples(result) != 1 || PQnfields(result) <= column ||
+		PQgetisnull(result, 0, column))
+		return NULL;
+	return PQgetvalue(result, 0, column);
+}
+
+static void
+append_quoted(Upstream *upstream, Bytes *question, const char *text,
+			  bool identifier)
+{
+	char *quoted = identifier
+					   ? PQescapeIdentifier(upstream->conn, text, strlen(text))
+					   : PQescapeLiteral(upstream->conn, text, strlen(text));
+
+	if (quoted == NULL)
+		client_exit(EXIT_USAGE, "\"%s\" can't be quoted: %s", text,
+					PQerrorMessage(upstream->conn));
+	mem_add(question, quoted);
+	PQfreemem(quoted);
+}
+
+static bool
+ask_system(Upstream *upstream, Bytes *question)
+{
+	(void) upstream;
+	mem_add(question, "IDENTIFY_SYSTEM");
+	return true;
+}
+
+/* What files remember must be of this system and slot, and of one timeline. */
+static void
+check_states(Upstream *upstream)
+{
+	Identity *known = &upstream->identity;
+	int		  i;
+
+	for (i = 0; i < upstream->nstates; i++)
+		if (upstream->states[i]->exists)
+		{
+			state_check(upstream->states[i], known);
+			if (upstream->states[i]->state.identity.timeline < known->timeline)
+				known->timeline = upstream->states[i]->state.identity.timeline;
+		}
+}
+
+static void
+answer_system(Upstream *upstream, PGresult *result)
+{
+	Identity   *known = &upstream->identity;
+	const char *system_id = field(result, 0);
+	const char *timeline = field(result, 1);
+
+	if (system_id == NULL || timeline == NULL)
+		client_exit(EXIT_SERVER, "unexpected answer to IDENTIFY_SYSTEM");
+	if (upstream->is_known && strcmp(known->system_id, system_id) != 0)
+		client_exit(EXIT_IDENTITY,
+					"this is database system %s, and it was system %s before",
+					system_id, known->system_id);
+	upstream->timeline = strtoul(timeline, NULL, 10);
+	snprintf(known->system_id, IDENTITY_TEXT, "%s", system_id);
+	snprintf(known->slot, IDENTITY_TEXT, "%s", upstream->settings->slot);
+	if (upstream->is_known)
+		return;
+	known->timeline = upstream->timeline;
+	check_states(upstream);
+}
+
+/*
+ * The latest position that we or those before us confirmed, by the memory that
+ * knows least; 0: nothing is known.
+ */
+static Lsn
+delivered(const Upstream *upstream)
+{
+	Lsn here = ledger_confirmed(upstream->intake->ledger);
+	Lsn then = 0;
+	int i;
+
+	for (i = 0; i < upstream->nstates; i++)
+	{
+		const StateFile *file = upstream->states[i];
+
+		if (file->exists && (then == 0 || file->state.confirmed < then))
+			then = file->state.confirmed;
+	}
+	return here > then ? here : then;
+}
+
+static bool
+ask_history(Upstream *upstream, Bytes *question)
+{
+	if (upstream->timeline == upstream->identity.timeline)
+		return false;
+	mem_format(question, "TIMELINE_HISTORY %u", upstream->timeline);
+	return true;
+}
+
+/*
+ * Each line of the history says until where an older timeline went.  What was
+ * delivered before that is what the new timeline holds, too: a standby was
+ * promoted, and nothing is missing.
+ */
+static void
+answer_history(Upstream *upstream, PGresult *result)
+{
+	const char *line = field(result, 1);
+	uint32_t	old = upstream->identity.timeline;
+	Lsn			received = ledger_received_lsn(upstream->intake->ledger);
+	Lsn			known = delivered(upstream);
+	Lsn			end = 0;
+
+	if (received > known)
+		known = received;
+	for (; line && *line;
+		 line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
+	{
+		char *rest;
+
+		if (strtoul(line, &rest, 10) == old && rest != line &&
+			lsn_read(rest + strspn(rest, " \t"), &end, NULL))
+			break;
+	}
+	if (end == 0 || known > end)
+		client_exit(EXIT_IDENTITY,
+					"the server is on timeline %u, which left timeline %u "
+					"at " LSN_FORMAT ", and changes up to " LSN_FORMAT
+					" were received from that: what was delivered is not the "
+					"server's history",
+					upstream->timeline, old, LSN_ARGS(end), LSN_ARGS(known));
+	log_message(LOG_WARNING,
+				"the server went from timeline %u to %u at " LSN_FORMAT
+				", after all that was delivered: going on",
+				old, upstream->timeline, LSN_ARGS(end));
+	upstream->identity.timeline = upstream->timeline;
+}
+
+static bool
+ask_timeout(Upstream *upstream, Bytes *question)
+{
+	(void) upstream;
+	mem_add(question,
+			"SELECT setting FROM pg_catalog.pg_settings"
+			" WHERE name OPERATOR(pg_catalog.=) 'wal_sender_timeout'");
+	return true;
+}
+
+static void
+answer_timeout(Upstream *upstream, PGresult *result)
+{
+	const char *value = field(result, 0);
+
+	upstream->sender_ms = value ? atoll(value) : 0;
+}
+
+/* Columns that only newer servers have are asked for by name, in json. */
+static bool
+ask_slot(Upstream *upstream, Bytes *question)
+{
+	mem_add(question, "SELECT slot_type, plugin, database, wal_status,"
+					  " confirmed_flush_lsn,"
+					  " pg_catalog.to_json(s) OPERATOR(pg_catalog.->>)"
+					  " 'invalidation_reason', pg_catalog.current_database()"
+					  " FROM pg_catalog.pg_replication_slots AS s"
+					  " WHERE slot_name OPERATOR(pg_catalog.=) ");
+	append_quoted(upstream, question, upstream->settings->slot, false);
+	return true;
+}
+
+static void
+slot_is_lost(const Upstream *upstream, const char *why)
+{
+	client_exit(EXIT_SLOT_LOST,
+				"slot \"%s\" is lost (%s): changes since " LSN_FORMAT
+				" may be gone. The way back: drop the slot, export the tables "
+				"again with outflow.export_publication(), which makes a new "
+				"slot at the same position, and stream that one with "
+				"--after-job",
+				upstream->settings->slot, why, LSN_ARGS(delivered(upstream)));
+}
+
+static void
+check_slot_kind(const Upstream *upstream, PGresult *result)
+{
+	const char *plugin = field(result, 1);
+	const char *database = field(result, 2);
+	const char *here = field(result, 6);
+	const char *slot = upstream->settings->slot;
+
+	if (plugin == NULL)
+		client_exit(EXIT_SERVER, "slot \"%s\" is no logical slot", slot);
+	if (strcmp(plugin, upstream->settings->plugin) != 0)
+		client_exit(EXIT_SERVER, "slot \"%s\" is of plugin \"%s\", not \"%s\"",
+					slot, plugin, upstream->settings->plugin);
+	if (database && here && strcmp(database, here) != 0)
+		client_exit(EXIT_SERVER,
+					"slot \"%s\" is of database \"%s\", and this is \"%s\"",
+					slot, database, here);
+}
+
+static void
+answer_slot(Upstream *upstream, PGresult *result)
+{
+	const char *status = field(result, 3);
+	const char *lsn = field(result, 4);
+	const char *reason = field(result, 5);
+	Lsn			known = delivered(upstream);
+
+	upstream->slot_exists = PQntuples(result) == 1;
+	if (!upstream->slot_exists)
+	{
+		if (known != 0)
+			slot_is_lost(upstream, "it doesn't exist any more");
+		if (!upstream->settings->create_slot)
+			client_exit(EXIT_SLOT_LOST,
+						"slot \"%s\" does not exist: --create-slot creates it",
+						upstream->settings->slot);
+		return;
+	}
+	check_slot_kind(upstream, result);
+	if (reason || (status && strcmp(status, "lost") == 0))
+		slot_is_lost(upstream,
+					 reason ? reason : "the server removed WAL it needs");
+	if (lsn == NULL || !lsn_parse(lsn, &upstream->slot_lsn))
+		client_exit(EXIT_SERVER, "slot \"%s\" has no position",
+					upstream->settings->slot);
+	if (known != 0 && upstream->slot_lsn > known)
+		client_exit(EXIT_IDENTITY,
+					"slot \"%s\" is at " LSN_FORMAT
+					", and only changes up to " LSN_FORMAT
+					" were delivered: it was made again or moved by somebody "
+					"else, and what lies between is missing%s%s",
+					upstream->settings->slot, LSN_ARGS(upstream->slot_lsn),
+					LSN_ARGS(known),
+					upstream->nstates > 0 ? "; to accept that, remove " : "",
+					upstream->nstates > 0 ? upstream->states[0]->path : "");
+}
+
+static bool
+ask_creation(Upstream *upstream, Bytes *question)
+{
+	if (upstream->slot_exists)
+		return false;
+	mem_add(question, "CREATE_REPLICATION_SLOT ");
+	append_quoted(upstream, question, upstream->settings->slot, true);
+	mem_add(question, " LOGICAL ");
+	append_quoted(upstream, question, upstream->settings->plugin, true);
+	mem_add(question, " (SNAPSHOT 'nothing'");
+	if (upstream->settings->failover)
+		mem_add(question, ", FAILOVER true");
+	mem_add(question, ")");
+	return true;
+}
+
+static void
+answer_creation(Upstream *upstream, PGresult *result)
+{
+	const char *lsn = field(result, 1);
+
+	if (lsn == NULL || !lsn_parse(lsn, &upstream->slot_lsn))
+		client_exit(EXIT_SERVER, "unexpected answer to "
+								 "CREATE_REPLICATION_SLOT");
+	upstream->slot_exists = upstream->slot_created = true;
+	log_message(LOG_INFO, "created slot \"%s\" at " LSN_FORMAT,
+				upstream->settings->slot, LSN_ARGS(upstream->slot_lsn));
+}
+
+static bool
+ask_snapshot(Upstream *upstream, Bytes *question)
+{
+	if (upstream->settings->after_job == 0 || upstream->snapshot)
+		return false;
+	mem_format(question,
+			   "SELECT snapshot FROM outflow.jobs"
+			   " WHERE job OPERATOR(pg_catalog.=) %lld"
+			   " AND state OPERATOR(pg_catalog.=) 'done'",
+			   upstream->settings->after_job);
+	return true;
+}
+
+static void
+answer_snapshot(Upstream *upstream, PGresult *result)
+{
+	const char *snapshot = field(result, 0);
+
+	if (snapshot == NULL)
+		client_exit(EXIT_SERVER, "there is no finished job %lld of yours",
+					upstream->settings->after_job);
+	upstream->snapshot = client_strdup(snapshot);
+}
+
+static bool
+ask_start(Upstream *upstream, Bytes *question)
+{
+	upstream->start = upstream->choose_start(upstream);
+	upstream->is_known = true;
+	mem_add(question, "START_REPLICATION SLOT ");
+	append_quoted(upstream, question, upstream->settings->slot, true);
+	mem_format(question, " LOGICAL " LSN_FORMAT " (%s",
+			   LSN_ARGS(upstream->start), upstream->plugin_options);
+	if (upstream->snapshot)
+	{
+		mem_add(question, ", \"after_snapshot\" ");
+		append_quoted(upstream, question, upstream->snapshot, false);
+	}
+	mem_add(question, ")");
+	return true;
+}
+
+static void
+answer_start(Upstream *upstream, PGresult *result)
+{
+	(void) upstream;
+	(void) result; /* the stream itself comes elsewhere */
+}
+
+static const StartStep steps[] = {
+	{ask_system, answer_system},	 {ask_history, answer_history},
+	{ask_timeout, answer_timeout},	 {ask_slot, answer_slot},
+	{ask_creation, answer_creation}, {ask_snapshot, answer_snapshot},
+	{ask_start, answer_start},
+};
+
+bool
+upstream_ask(Upstream *upstream, Bytes *question)
+{
+	for (; upstream->step < sizeof(steps) / sizeof(steps[0]); upstream->step++)
+	{
+		mem_reset(question);
+		if (steps[upstream->step].ask(upstream, question))
+			return true;
+	}
+	return false;
+}
+
+void
+upstream_answer(Upstream *upstream, PGresult *result)
+{
+	steps[upstream->step].answer(upstream, result);
+}
+
+/*
+ * Conditions that don't pass by themselves, as prefixes of SQLSTATEs.  All
+ * others do: restarts, too many connections, a slot that is in use.
+ */
+static const struct
+{
+	const char *sqlstate;
+	ExitCode	code;
+	const char *hint;
+} refusals[] = {
+	{"28", EXIT_SERVER, ""},
+	{"3D000", EXIT_SERVER, ""},
+	{"42704", EXIT_SLOT_LOST, ""},
+	{"42501", EXIT_SERVER,
+	 ". A role needs the attribute REPLICATION; newer servers also want the "
+	 "plugin in output_plugin_libraries"},
+	{"58P01", EXIT_SERVER, ". outflow.preflight() says what is missing"},
+	{"22", EXIT_SERVER, ""},
+	{"42", EXIT_SERVER, ""},
+	{"0A", EXIT_SERVER, ""},
+	{"55000", EXIT_SERVER, ""},
+	{"53400", EXIT_SERVER, ""},
+};
+
+void
+upstream_refused(Upstream *upstream, const char *sqlstate, const char *message)
+{
+	size_t i;
+
+	(void) upstream;
+	for (i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		if (strncmp(sqlstate, refusals[i].sqlstate,
+					strlen(refusals[i].sqlstate)) == 0)
+			client_exit(refusals[i].code, "%s%s", message, refusals[i].hint);
+}

@@ -1,0 +1,23 @@
+/*
+ * url.h
+ *		The parts of a target's URL.
+ */
+#ifndef CLIENT_URL_H
+#define CLIENT_URL_H
+
+/* Percent-decoded new texts; those that the URL lacks are NULL. */
+typedef struct Url
+{
+	char *text; /* as it was given */
+	char *scheme;
+	char *user;
+	char *password;
+	char *host;	   /* with ports, several by commas */
+	char *path;	   /* with the slash at its start */
+	char *display; /* the URL without user and password, for messages */
+} Url;
+
+/* Ends the program if the text is no URL. */
+extern Url *url_parse(const char *text);
+
+#endif

@@ -1,0 +1,189 @@
+# ClientTest.pm: what the tests of pg_outflow share.
+#
+# The workload's changes are counted by the database itself: whatever happens to
+# the client, its targets and the server, what was delivered is compared with
+# the table.
+package ClientTest;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use IPC::Run ();
+use JSON::PP ();
+use OutflowTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+
+our @EXPORT = qw(
+  client_setup
+  start_client
+  kill_client
+  stop_client
+  run_client
+  start_writer
+  current_lsn
+  confirmed_lsn
+  lsn_number
+  replay_records
+  check_once
+  table_rows
+);
+
+my $json = JSON::PP->new->utf8;
+
+# client_setup(NODE): a table t, and a procedure that changes it in transactions of
+# all sizes, some of which roll back
+sub client_setup
+{
+	my ($node) = @_;
+
+	$node->safe_psql('postgres', <<'EOC');
+CREATE TABLE t (id int PRIMARY KEY, n int NOT NULL, filler text);
+CREATE SEQUENCE tick;
+CREATE PROCEDURE work(transactions int) LANGUAGE plpgsql AS $$
+DECLARE
+	size int;
+BEGIN
+	FOR i IN 1 .. transactions LOOP
+		size := CASE WHEN random() < 0.9 THEN 1 + random() * 5 ELSE 1 + random() * 2000 END;
+		INSERT INTO t SELECT id, nextval('tick'), repeat('x', 40)
+			FROM (SELECT DISTINCT (1 + random() * 5000)::int AS id FROM generate_series(1, size)) AS s
+			ON CONFLICT (id) DO UPDATE SET n = excluded.n;
+		IF random() < 0.2 THEN
+			DELETE FROM t WHERE id BETWEEN 100 AND 100 + random() * 10;
+		END IF;
+		IF random() < 0.1 THEN
+			ROLLBACK;
+		ELSE
+			COMMIT;
+		END IF;
+	END LOOP;
+END $$;
+EOC
+	return;
+}
+
+sub arguments
+{
+	my ($node, $slot, @more) = @_;
+
+	return ('pg_outflow', 'stream', '-d', $node->connstr('postgres'), '-S', $slot, @more);
+}
+
+# start_client(NODE, SLOT, LOG, ARGUMENT...)
+sub start_client
+{
+	my ($node, $slot, $log, @more) = @_;
+
+	return IPC::Run::start([ arguments($node, $slot, @more) ], '<', \undef, '>>', "$log.out", '2>>', $log);
+}
+
+sub kill_client
+{
+	my ($client) = @_;
+
+	$client->signal('KILL');
+	$client->finish;
+	return;
+}
+
+# stop_client(CLIENT): its exit code, when told to stop
+sub stop_client
+{
+	my ($client) = @_;
+
+	$client->signal('TERM');
+	$client->finish;
+	return $client->result(0);
+}
+
+# run_client(NODE, SLOT, ARGUMENT...): exit code, stdout, stderr
+sub run_client
+{
+	my ($node, $slot, @more) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ arguments($node, $slot, @more) ],
+		'<', \undef, '>', \$out, '2>', \$err,
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	return ($? >> 8, $out, $err);
+}
+
+# start_writer(NODE, TRANSACTIONS): a session that may be cut off
+sub start_writer
+{
+	my ($node, $transactions) = @_;
+
+	my ($session) = start_psql($node, "CALL work($transactions)");
+	return $session;
+}
+
+sub current_lsn
+{
+	my ($node) = @_;
+
+	return $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
+}
+
+sub confirmed_lsn
+{
+	my ($node, $slot) = @_;
+
+	return $node->safe_psql('postgres',
+		"SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '$slot'");
+}
+
+sub lsn_number
+{
+	my ($lsn) = @_;
+	my ($high, $low) = split m{/}, $lsn;
+
+	return hex($high) * 2**32 + hex($low);
+}
+
+# replay_records(LINES...): what a table t is after them, as table_rows() has it
+sub replay_records
+{
+	my (@lines) = @_;
+	my %rows;
+
+	foreach my $line (@lines)
+	{
+		my $record = $json->decode($line);
+
+		next if !defined $record->{table} || $record->{op} eq 'schema';
+		if ($record->{op} eq 'delete') { delete $rows{ $record->{key}{id} }; }
+		elsif ($record->{op} eq 'truncate') { %rows = (); }
+		else { $rows{ $record->{new}{id} } = $record->{new}{n}; }
+	}
+	return join("\n", map { "$_|$rows{$_}" } sort { $a <=> $b } keys %rows);
+}
+
+sub table_rows
+{
+	my ($node) = @_;
+
+	return $node->safe_psql('postgres', 'SELECT id, n FROM t ORDER BY id');
+}
+
+# check_once(WHAT, LINES...): each id once, and in order
+sub check_once
+{
+	my ($what, @lines) = @_;
+	my ($last, $again, $back) = ('', 0, 0);
+
+	foreach my $line (@lines)
+	{
+		my ($id) = $line =~ /^\{(?:"op":"\w+",)?"id":"([^"]*)"/ or next;
+
+		$again++ if $id eq $last;
+		$back++ if $id lt $last;
+		$last = $id;
+	}
+	is("$again again, $back back", '0 again, 0 back', "$what: each record once, in order");
+	return;
+}
+
+1;

@@ -1,0 +1,123 @@
+# KafkaTest.pm: a real Kafka broker, one node, on free ports of 127.0.0.1.
+#
+#	my $broker = KafkaTest->new;       # needs OUTFLOW_KAFKA, its jars
+#	$broker->start; $broker->kill;     # the data stay
+#	my @messages = $broker->messages('topic', 'isolation.level=read_committed');
+package KafkaTest;
+
+use strict;
+use warnings;
+
+use File::Temp ();
+use IO::Socket::INET;
+use IPC::Run ();
+use JSON::PP ();
+use PostgreSQL::Test::Utils;
+use Time::HiRes ();
+
+sub free_port
+{
+	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1) or die $!;
+
+	return $socket->sockport;
+}
+
+sub java
+{
+	return ('java', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-cp', "$ENV{OUTFLOW_KAFKA}/*", @_);
+}
+
+sub new
+{
+	my ($class) = @_;
+	my $self = bless {
+		directory => File::Temp::tempdir('outflow_kafka_XXXXXX', TMPDIR => 1, CLEANUP => 1),
+		port => free_port() }, $class;
+	my $controller = free_port();
+	my $conf = "$self->{directory}/server.properties";
+	my $id = '';
+
+	open(my $file, '>', $conf) or die;
+	print $file <<"EOC";
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:$self->{port},CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://127.0.0.1:$self->{port}
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers=127.0.0.1:$controller
+log.dirs=$self->{directory}/data
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+auto.create.topics.enable=false
+log.cleaner.dedupe.buffer.size=16777216
+EOC
+	close($file);
+	IPC::Run::run([ java('kafka.tools.StorageTool', 'random-uuid') ], '>', \$id, '2>', '/dev/null') or die;
+	chomp $id;
+	IPC::Run::run([ java('kafka.tools.StorageTool', 'format', '--standalone', '-t', $id, '-c', $conf) ],
+		'>', "$self->{directory}/format", '2>&1') or die;
+	return $self;
+}
+
+sub address { return "127.0.0.1:$_[0]{port}"; }
+
+sub start
+{
+	my ($self) = @_;
+
+	$self->{process} = IPC::Run::start([ java('kafka.Kafka', "$self->{directory}/server.properties") ],
+		'<', \undef, '>>', "$self->{directory}/log", '2>>', "$self->{directory}/log");
+	foreach my $try (1 .. 1800)
+	{
+		return $self
+		  if IPC::Run::run([ 'kcat', '-b', $self->address, '-L', '-m', '2' ], '>', '/dev/null', '2>', '/dev/null');
+		Time::HiRes::sleep(0.1);
+	}
+	die 'the broker does not start';
+}
+
+sub kill
+{
+	my ($self) = @_;
+
+	return if !$self->{process};
+	$self->{process}->kill_kill(grace => 0) ;
+	delete $self->{process};
+	return;
+}
+
+# messages(TOPIC, OPTION...): each with partition, offset, key, value (undef if
+# it has none) and headers
+sub messages
+{
+	my ($self, $topic, @options) = @_;
+	my ($out, $err) = ('', '');
+	my $json = JSON::PP->new->utf8;
+
+	IPC::Run::run([ 'kcat', '-b', $self->address, '-C', '-t', $topic, '-o', 'beginning', '-e', '-q', '-J',
+			map { ('-X', $_) } @options ], '>', \$out, '2>', \$err) or die $err;
+	my @messages;
+
+	foreach my $line (split(/\n/, $out))
+	{
+		my $message = $json->decode($line);
+
+		push @messages,
+		  {
+			partition => $message->{partition},
+			offset => $message->{offset},
+			key => $message->{key},
+			value => $message->{payload},
+			headers => { @{ $message->{headers} || [] } } };
+	}
+	return sort { $a->{partition} <=> $b->{partition} || $a->{offset} <=> $b->{offset} } @messages;
+}
+
+sub DESTROY { $_[0]->kill; return; }
+
+1;
