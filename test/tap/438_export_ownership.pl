@@ -178,6 +178,9 @@ unlike(says(export_of('base', options => '{"overwrite": true}')), qr/ERROR/, 'wi
 #
 # A copy of the server
 #
+sql(export_of('finished'));
+sql(export_of('finished_too'));
+my $finished = last_job();
 hold_exports($node, 2);
 $job = sql("SELECT outflow.export_start('t', 'file://$dir/copied', part_size => '128kB')");
 my $idle = sql("SELECT outflow.export_start('t', 'file://$dir/idle', part_size => '128kB')");
@@ -208,6 +211,21 @@ is(sql("SELECT count(*) FROM outflow.verify($job) WHERE status <> 'ok'"), 0, 'th
 $others = tree("$dir/copied");
 says($_, $copy) foreach "CALL outflow.resume($job)", "SELECT outflow.forget($job)";
 is(tree("$dir/copied"), $others, 'after that the copy changes nothing either');
+
+# nor what the original finished before or after that
+release_exports($copy);
+foreach my $name ('finished', 'copied')
+{
+	$others = tree("$dir/$name");
+	like(says(export_of($name, options => '{"overwrite": true}'), $copy),
+		qr/ERROR: .*holds something that is not known to be an export of this database/, "a copy does not replace $name");
+	is(tree("$dir/$name"), $others, '... which is as it was');
+}
+like(says("SELECT outflow.prune('file://$dir/finished', 1)", $copy), qr/stays\nDETAIL:  A server with the same past has written it/,
+	'a copy does not remove what the original wrote');
+ok(-f "$dir/finished/_SUCCESS", '... which is there');
+is($copy->safe_psql('postgres', "SELECT DISTINCT status FROM outflow.verify($finished)"), 'ok', 'it may verify it');
+unlike(says("CALL outflow.export('t', 'file://$dir/of_copy', part_size => '128kB', base => $finished)", $copy), qr/ERROR/, 'and take it as a base');
 $copy->stop;
 
 # a restart is the same server
@@ -215,6 +233,8 @@ $node->restart;
 unlike(says("CALL outflow.resume($idle)"), qr/ERROR/, 'the original resumes, also when it was restarted');
 is(sql("SELECT parts_carried > 0 FROM outflow.jobs WHERE job = $idle"), 't', 'with what it had');
 is(sql("SELECT count(*) FROM outflow.verify($idle) WHERE status <> 'ok'"), 0, 'and is whole');
+
+unlike(says(export_of('finished', options => '{"overwrite": true}')), qr/ERROR|WARNING/, 'and replaces what it finished');
 
 # a directory without an owner, and one with a changed one
 foreach my $attack (sub { unlink $_[0] or die }, sub { put($_[0], "x\n") }, sub { unlink $_[0]; symlink '/dev/null', $_[0] or die })

@@ -17,6 +17,8 @@
 extern bool ownership_open(const Job *job, Destination *root, bool create);
 /* The same for a process whose coordinator has taken it. */
 extern void ownership_join(const Job *job, Destination *root);
+/* What a server has, and a copy of it does not, in a manifest's words. */
+extern char *ownership_server(void);
 
 /* ---- own_file.c */
 
@@ -51,6 +53,9 @@ extern char *older_manifest(Destination *root, const char *folder);
 /* Whether the folder's manifest is that of this very job. */
 extern bool older_is_job(Destination *root, const char *folder,
 						 const Job *job);
+/* Whether the folder's manifest was written here, and not by a server that this
+ * one is a copy of, or that is a copy of this one. */
+extern bool older_is_servers(Destination *root, const char *folder);
 /* The names of what is no export of this database's, sorted. */
 extern List *older_strangers(Destination *root, const char *folder);
 /* Removes what is proven to be its files, with its folders; the rest stays. */

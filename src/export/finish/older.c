@@ -3,7 +3,7 @@
  *		An older export that a new one takes the place of ("overwrite").
  *
  * Only its manifest says which files are its own, and only one that this
- * database wrote is believed: it names the server and the database, and each file
+ * database of this very server wrote is believed: it names both, and each file
  * with its size and sum.  What exports of another database refer to can't be known.
  * What is not proven so is never removed.  The manifest goes last, so that after
  * a crash the rest can still be proven; the new export comes afterwards.
@@ -155,7 +155,22 @@ older_is_job(Destination *root, const char *folder, const Job *job)
 		   has_member(manifest, "uuid", job->uuid);
 }
 
-/* NULL if the folder has no manifest that this database wrote. */
+static bool
+is_this_servers(const char *manifest)
+{
+	return is_this_databases(manifest) &&
+		   has_member(manifest, "server", ownership_server());
+}
+
+bool
+older_is_servers(Destination *root, const char *folder)
+{
+	char *manifest = get_manifest(root, folder);
+
+	return manifest && is_this_servers(manifest);
+}
+
+/* NULL if the folder has no manifest that this server's database wrote. */
 static OlderExport *
 older_read(Destination *root, const char *folder)
 {
@@ -164,7 +179,7 @@ older_read(Destination *root, const char *folder)
 	char		*line;
 	char		*end;
 
-	if (manifest == NULL || !is_this_databases(manifest))
+	if (manifest == NULL || !is_this_servers(manifest))
 		return NULL;
 	older = palloc0_object(OlderExport);
 	for (line = manifest; (end = strchr(line, '\n')) != NULL; line = end + 1)

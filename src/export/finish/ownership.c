@@ -22,8 +22,8 @@
 #include "export/finish/finish.h"
 #include "compat.h"
 
-static char *
-cluster_token(void)
+char *
+ownership_server(void)
 {
 	struct statx st;
 
@@ -35,15 +35,16 @@ cluster_token(void)
 	/* some file systems don't tell the birth */
 	if ((st.stx_mask & STATX_BTIME) == 0)
 		memset(&st.stx_btime, 0, sizeof(st.stx_btime));
-	return psprintf(UINT64_FORMAT " " UINT64_FORMAT " " INT64_FORMAT ".%09u",
-					GetSystemIdentifier(), (uint64) st.stx_ino,
-					(int64) st.stx_btime.tv_sec, st.stx_btime.tv_nsec);
+	return psprintf(UINT64_FORMAT " " INT64_FORMAT ".%09u",
+					(uint64) st.stx_ino, (int64) st.stx_btime.tv_sec,
+					st.stx_btime.tv_nsec);
 }
 
 static char *
 job_token(const Job *job)
 {
-	return psprintf("%s %u %s\n", job->uuid, MyDatabaseId, cluster_token());
+	return psprintf("%s %u " UINT64_FORMAT " %s\n", job->uuid, MyDatabaseId,
+					GetSystemIdentifier(), ownership_server());
 }
 
 pg_noreturn static void

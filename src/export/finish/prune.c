@@ -24,10 +24,13 @@ PGDLLEXPORT Datum outflow_prune(PG_FUNCTION_ARGS);
 
 /* Why the export must stay, or NULL; from then on nobody can begin to need it. */
 static const char *
-reason_to_stay(const Job *job)
+reason_to_stay(const Job *job, Destination *root)
 {
 	int64 other;
 
+	if (!older_is_servers(root, ""))
+		return "A server with the same past has written it, such as the one "
+			   "that this one is a copy of.";
 	if (!job_lock_exclude(job->id) || !job_lock_location(job->location))
 		return "Another call is at it.";
 	other = job_at_location(job->location, job->id, false);
@@ -70,7 +73,7 @@ prune_job(int64 id, Destination *root)
 	/* forgotten, or replaced, before we had it */
 	if (job == NULL || !older_is_job(root, "", job))
 		return false;
-	reason = reason_to_stay(job);
+	reason = reason_to_stay(job, root);
 	if (reason == NULL)
 		prune_remove_export(job, root);
 	else
