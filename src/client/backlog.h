@@ -46,7 +46,7 @@ typedef struct Cursor
 } Cursor;
 
 /*
- * A new message of that many bytes, all of them records, which take_ownership
+ * A new message of that many bytes, all of them records, which release
  * frees (NULL: free()).  Its records are then told one by one, in order.
  */
 extern void backlog_open(Backlog *backlog, char *data, size_t size,

@@ -5,7 +5,8 @@
  * A StreamSession is one run of decoding, from the startup callback to the
  * shutdown callback or an error.  A change goes through
  *
- *		change.c -> relation.c (shape, filter) -> a ChangeFormat -> writer.c
+ *		change.c -> relation.c (shape), tuple.c (filter) -> a ChangeFormat
+ *		-> writer.c -> send_queue.c, or the server's own buffer
  *
  * and transaction.c decides when begin and commit are due.
  */

@@ -4,7 +4,7 @@
  *
  * The order of things is the point: the snapshot, then the scan, then the LSN
  * while the snapshot is still held, then the flush of WAL up to that LSN, and
- * only then may the stamp be committed and believed.  See README.md.
+ * only then may the stamp be committed and believed.  See README.md of export/.
  */
 #include "postgres.h"
 

@@ -6,7 +6,7 @@
  * A stamp begins before the part's scan and ends after it, while the snapshot
  * is still held.  It counts nowhere before its transaction has committed with
  * synchronous_commit on.  Only stamps in this cluster's own tables are
- * trusted.  README.md in this folder has the proof.
+ * trusted.  README.md of export/ has the proof.
  */
 #ifndef OUTFLOW_STAMP_H
 #define OUTFLOW_STAMP_H

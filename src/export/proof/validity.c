@@ -5,8 +5,8 @@
  * The rules read pages and tuple headers only; no commit log, no values.  A
  * part that breaks one is not proven, which is not the same as changed: vacuum
  * and rolled-back writers break rules too, so its digest gets a second say.
- * Every rule errs on the side of exporting again.  See README.md for the
- * proof, rule by rule.
+ * Every rule errs on the side of exporting again.  README.md of export/ has
+ * the proof, rule by rule.
  */
 #include "postgres.h"
 

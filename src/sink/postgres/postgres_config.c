@@ -4,7 +4,7 @@
  *
  * A choice of libpq's connection options.  None of them is a text that libpq
  * takes apart further, and none reads the server's files or its own password,
- * but for superusers.
+ * but for superusers.  No driver uses such servers yet.
  */
 #include "postgres.h"
 

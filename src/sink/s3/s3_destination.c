@@ -36,7 +36,7 @@ stop_at_first(void *arg, const char *key, uint64 size)
 	return false;
 }
 
-/* Whether there is anything; NULL and errno if it can't be told, or an error. */
+/* Whether there is anything; false and *error if it can't be told. */
 static bool
 holds_something(Destination *to, int *error)
 {

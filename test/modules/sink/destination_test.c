@@ -8,6 +8,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "sink/s3/s3.h"
+#include "sink/server.h"
 #include "sink/stage.h"
 #include "sink_test.h"
 #include "utils/builtins.h"
@@ -24,13 +25,14 @@ extern PGDLLEXPORT Datum destination_flow(PG_FUNCTION_ARGS);
 static Destination *
 open_place(const char *text, DestinationMode mode)
 {
-	/* the last one has servers instead of a scheme */
 	static const DestinationDriver *const drivers[] = {
 		&file_driver, &memory_driver, &s3_driver};
 
 	for (int i = 0; i < lengthof(drivers); i++)
-		if (drivers[i]->scheme == NULL ||
-			strncmp(text, drivers[i]->scheme, strlen(drivers[i]->scheme)) == 0)
+		if (drivers[i]->scheme
+				? strncmp(text, drivers[i]->scheme,
+						  strlen(drivers[i]->scheme)) == 0
+				: strcmp(drivers[i]->wrapper, server_wrapper(text)) == 0)
 		{
 			char *place = drivers[i]->parse(text);
 
