@@ -172,7 +172,8 @@ sub endless
 			die "$command: $out" if !$run->pumpable || $out;
 		}
 	}
-	$run->signal('INT');
+	# psycopg2 may not see SIGINT before a message comes
+	$run->signal($command =~ /^pg_recvlogical/ ? 'INT' : 'TERM');
 	$run->finish;
 	$node->poll_query_until('postgres', 'SELECT NOT coalesce(bool_or(active), false) FROM pg_replication_slots');
 	return;
