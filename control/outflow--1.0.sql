@@ -1161,7 +1161,7 @@ BEGIN
 END
 $$;
 
--- removes the caller's finished exports but the newest, and returns which
+-- removes the caller's finished exports but each owner's newest, and returns which
 CREATE FUNCTION outflow.prune(prefix pg_catalog.text, keep int)
 RETURNS TABLE (job bigint, destination pg_catalog.text)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
