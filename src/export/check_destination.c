@@ -15,14 +15,38 @@
 PG_FUNCTION_INFO_V1(outflow_preflight_destination);
 PGDLLEXPORT Datum outflow_preflight_destination(PG_FUNCTION_ARGS);
 
-/* Nobody takes it for a part of an export. */
-#define CONTENT "outflow: a trial, which may be removed\n"
+/* Nobody takes either for a part of an export. */
+#define NAME_PREFIX "_outflow_check_"
+#define CONTENT		"outflow: a trial, which may be removed\n"
 
 pg_noreturn static void
 report_failure(const char *message, const char *hint)
 {
 	ereport(ERROR, (errcode(ERRCODE_FDW_ERROR), errmsg("%s", message),
 					errhint("%s", hint)));
+}
+
+/* Whole at once, as a manifest: through the temporary directory of a job that
+ * nobody has. */
+static char *
+step_write(Destination *to, const char *name)
+{
+	const DestinationDriver *driver = to->driver;
+	char *id = psprintf("check-%s", name + strlen(NAME_PREFIX));
+
+	if (driver->claim(to, id, id, ACCESS_CREATE) != CLAIM_GRANTED)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("another trial has the name \"%s\"", name)));
+	PG_TRY();
+	{
+		driver->put(to, name, CONTENT, strlen(CONTENT), false);
+	}
+	PG_FINALLY();
+	{
+		driver->discard(to);
+	}
+	PG_END_TRY();
+	return psprintf("a file \"%s\" of %zu bytes", name, strlen(CONTENT));
 }
 
 static char *
@@ -68,10 +92,7 @@ static char *
 run_step(Destination *to, const char *step, const char *name)
 {
 	if (strcmp(step, "write") == 0)
-	{
-		to->driver->put(to, name, CONTENT, strlen(CONTENT), false);
-		return psprintf("a file \"%s\" of %zu bytes", name, strlen(CONTENT));
-	}
+		return step_write(to, name);
 	if (strcmp(step, "list") == 0)
 		return step_list(to, name);
 	if (strcmp(step, "read") == 0)
@@ -98,6 +119,11 @@ outflow_preflight_destination(PG_FUNCTION_ARGS)
 	Destination *to;
 	char		*detail;
 
+	/* anybody may call this, and what other names have is not a trial's */
+	if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0 ||
+		!destination_name_is_valid(name))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
+						errmsg("invalid name \"%s\" for a trial", name)));
 	destination_check_rights(job.destination);
 	to =
 		destination_open(&job, reach ? DESTINATION_PROBE : DESTINATION_CREATE);

@@ -100,6 +100,11 @@ is(prune('g', 2, 'member'), $g[0], 'a member of the owner may');
 is(prune('', 1, 'other'), $g[1], 'and the owner only their own');
 is(there('g'), 'g3 g4', 'the others\' stay');
 
+my @i = map { export("i$_") } 1, 2;
+push @i, map { $node->safe_psql('postgres', "CALL outflow.export('t', 'file://$export/i$_')", extra_params => [ '-U', 'other' ]) } 3 .. 5;
+is(prune('i', 2), $i[2], 'nobody is pruned to make room for another one\'s exports');
+is(there('i'), 'i1 i2 i4 i5', 'so each owner\'s newest stay');
+
 # one that is in use
 my $h1 = export('h1');
 my $h2 = export('h2');

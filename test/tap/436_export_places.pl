@@ -104,6 +104,33 @@ foreach my $case (
 }
 unlike(error_of(call("$dir/" . 'n' x 255)), qr/ERROR/, 'a name of 255 bytes is one');
 
+# a trial of a place writes and removes trials alone
+my $before = names_in("$dir/a");
+foreach my $path ("$dir/a", "$dir/tried/deep")
+{
+	is(sql("SET ROLE writer; SELECT string_agg(concat(step, ' ', ok, ' ' || fix), ', ')"
+			. " FROM outflow.check_destination('file://$path')"),
+		'reach t, write t, list t, read t, remove t', "a place is tried: $path");
+}
+is(names_in("$dir/a"), $before, 'and an export there stays as it was');
+is(names_in("$dir/tried/deep"), '', 'nothing stays of the trial but its directory');
+foreach my $path ($socket, "$log/x", "$data/x", "$dir/.ssh/x", "$dir/to-log/x", 'relative', "$dir/a/../b", '/dev/null')
+{
+	unlike(sql("SET ROLE writer; SELECT string_agg(concat(step, ' ', ok), ', ')"
+			. " FROM outflow.check_destination('file://$path')"),
+		qr/write t/, "what no export may have is not tried: $path");
+}
+foreach my $name ('_manifest.json', '_SUCCESS', '../plain', '_outflow_check_/../../plain', '_outflow_check_/')
+{
+	foreach my $step (qw(write remove checksum))
+	{
+		like(error_of("SELECT outflow_internal.preflight_destination('file://$dir/a', '$step', '$name')"),
+			qr/ERROR:  42602: invalid name .* for a trial/, "but not by the name $name: $step");
+	}
+}
+is(names_in("$dir/a"), $before, 'and all the export has stays');
+ok(-d "$dir/plain", 'as does what lies beside it');
+
 # a setting allows what lies above it
 mkdir "$dir/.exports";
 sql("LOAD 'outflow'; ALTER SYSTEM SET outflow.export_root = '$dir/.exports'");

@@ -93,11 +93,46 @@ prune_report(ReturnSetInfo *result, const Job *job)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
+typedef struct PruneOwner
+{
+	Oid owner;
+	int left; /* exports that may still stay */
+} PruneOwner;
+
+/*
+ * Each owner has a count of their own: else whoever exports often could make
+ * a superuser, who sees all jobs, prune everybody's by nothing but names.
+ */
+static bool
+prune_is_among_newest(List **owners, Oid owner, int keep)
+{
+	PruneOwner *found = NULL;
+	ListCell   *cell;
+
+	foreach (cell, *owners)
+	{
+		if (((PruneOwner *) lfirst(cell))->owner == owner)
+			found = lfirst(cell);
+	}
+	if (found == NULL)
+	{
+		found = palloc(sizeof(PruneOwner));
+		found->owner = owner;
+		found->left = keep;
+		*owners = lappend(*owners, found);
+	}
+	if (found->left == 0)
+		return false;
+	found->left--;
+	return true;
+}
+
 Datum
 outflow_prune(PG_FUNCTION_ARGS)
 {
 	char	 *prefix = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int		  keep = PG_GETARG_INT32(1);
+	List	 *owners = NIL;
 	List	 *jobs;
 	ListCell *cell;
 
@@ -118,7 +153,8 @@ outflow_prune(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 		if (root == NULL)
 			continue;
-		if (older_is_job(root, "", job) && keep-- <= 0 &&
+		if (older_is_job(root, "", job) &&
+			!prune_is_among_newest(&owners, job->owner, keep) &&
 			prune_job(job->id, root))
 			prune_report((ReturnSetInfo *) fcinfo->resultinfo, job);
 		root->driver->close(root);
