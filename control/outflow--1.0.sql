@@ -500,14 +500,17 @@ BEGIN
 		ARRAY['ddl_command_start', 'ddl_command_end', 'sql_drop']
 	LOOP
 		IF EXISTS (SELECT FROM pg_catalog.pg_event_trigger
-			WHERE evtname = 'outflow_' || event) = enable
+			WHERE evtname = 'outflow_' || event) <> enable
 		THEN
-			CONTINUE;
-		ELSIF enable THEN
-			EXECUTE pg_catalog.format('CREATE EVENT TRIGGER outflow_%1$s ON %1$s'
-				' EXECUTE FUNCTION outflow_internal.%1$s()', event);
-		ELSE
-			EXECUTE pg_catalog.format('DROP EVENT TRIGGER outflow_%s', event);
+			EXECUTE pg_catalog.format(CASE WHEN enable
+				THEN 'CREATE EVENT TRIGGER outflow_%1$s ON %1$s'
+					' EXECUTE FUNCTION outflow_internal.%1$s()'
+				ELSE 'DROP EVENT TRIGGER outflow_%1$s' END, event);
+		END IF;
+		-- the stream has the rows of a session that works as a replica, too
+		IF enable THEN
+			EXECUTE pg_catalog.format(
+				'ALTER EVENT TRIGGER outflow_%s ENABLE ALWAYS', event);
 		END IF;
 	END LOOP;
 END;

@@ -137,6 +137,17 @@ CREATE TABLE sixth (a int);
 SELECT record FROM (SELECT plain(data) AS record FROM peek('stream_capture_ddl', 'messages', 'off', 'message_prefixes', 'none')) AS r;
 SELECT count(*) FROM peek('stream_capture_ddl', 'format', 'wal2json', 'format-version', '2') WHERE data ~ '"action":"M"';
 SELECT count(*) FROM consume('stream_capture_ddl', 'streaming', 'on');
+-- a session that works as a replica does: its rows are in the stream, and so are its commands
+SET session_replication_role = replica;
+CREATE TABLE seventh (a int);
+DROP TABLE seventh;
+RESET session_replication_role;
+SELECT * FROM seen();
+-- switched off by hand, on again by the function
+ALTER EVENT TRIGGER outflow_sql_drop DISABLE;
+SELECT outflow.capture_ddl(true);
+SELECT evtname, evtenabled FROM pg_event_trigger WHERE evtname ~ '^outflow_' ORDER BY 1;
+SELECT count(*) FROM seen();
 -- large ones
 DO $$ BEGIN EXECUTE format('CREATE VIEW large AS SELECT %L AS v', repeat('v', 5000)); END $$;
 \set VERBOSITY terse

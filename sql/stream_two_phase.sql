@@ -128,5 +128,30 @@ SELECT data::json->>'op', data::json->>'gid' FROM peek('stream_origin', 'origin'
 SELECT count(*) FROM peek('stream_origin', 'origin', 'none');
 SELECT pg_replication_origin_drop('stream_two_phase');
 SELECT pg_drop_replication_slot('stream_origin');
+
+-- rolled back before it is read, and the catalog rows that its savepoint wrote are gone: the stream goes on
+SELECT FROM pg_create_logical_replication_slot('stream_two_phase_undone', 'outflow', false, true);
+BEGIN;
+SAVEPOINT s;
+CREATE TABLE made (id int PRIMARY KEY);
+INSERT INTO made VALUES (1);
+RELEASE s;
+PREPARE TRANSACTION 'stream_made';
+ROLLBACK PREPARED 'stream_made';
+VACUUM pg_class, pg_attribute, pg_index;
+INSERT INTO t VALUES (8000, 'after it');
+SELECT * FROM records('stream_two_phase_undone', 'include_schemas', 'off');
+-- one that was read before it is rolled back is ended, perhaps in a later session
+BEGIN;
+SAVEPOINT s;
+CREATE TABLE made (id int PRIMARY KEY);
+INSERT INTO made VALUES (1);
+RELEASE s;
+PREPARE TRANSACTION 'stream_made';
+SELECT * FROM records('stream_two_phase_undone', 'include_schemas', 'off');
+ROLLBACK PREPARED 'stream_made';
+VACUUM pg_class, pg_attribute, pg_index;
+SELECT * FROM records('stream_two_phase_undone', 'include_schemas', 'off');
+SELECT pg_drop_replication_slot('stream_two_phase_undone');
 SET client_min_messages = warning;
 DROP SCHEMA stream_two_phase CASCADE;

@@ -116,6 +116,7 @@ stream_init_callbacks(OutputPluginCallbacks *cb)
 	cb->message_cb = change_message;
 	cb->filter_by_origin_cb = origin_filter;
 
+	cb->filter_prepare_cb = transaction_filter_prepare;
 	cb->begin_prepare_cb = transaction_begin_prepare;
 	cb->prepare_cb = transaction_prepare;
 	cb->commit_prepared_cb = transaction_commit_prepared;

@@ -260,6 +260,8 @@ extern void transaction_begin(LogicalDecodingContext *ctx,
 extern void transaction_commit(LogicalDecodingContext *ctx,
 							   ReorderBufferTXN *txn, XLogRecPtr commit_lsn);
 
+extern bool transaction_filter_prepare(LogicalDecodingContext *ctx,
+									   TransactionId xid, const char *gid);
 extern void transaction_begin_prepare(LogicalDecodingContext *ctx,
 									  ReorderBufferTXN		 *txn);
 extern void transaction_prepare(LogicalDecodingContext *ctx,
