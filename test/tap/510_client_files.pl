@@ -30,6 +30,7 @@ sub lines
 		IPC::Run::run([ $file =~ /zst$/ ? ('zstd', '-dcq') : 'cat', "$directory/$file" ], '>', \$text)
 		  or die "could not read $file";
 		die "$file ends within a line" if $text ne '' && $text !~ /\n\z/;
+		die "$file ends within a transaction" if $text !~ /^\{"op":"commit"[^\n]*\n\z/m;
 		push @lines, split(/\n/, $text);
 	}
 	return @lines;

@@ -401,12 +401,23 @@ finish_file(FileTarget *self)
 	state_write(file);
 }
 
+/*
+ * Whether the file holds transactions, all of them whole.  The size alone does
+ * not tell: zstd holds back the beginning of the next one.
+ */
+static bool
+is_whole(const FileTarget *self)
+{
+	return self->fd >= 0 && self->at_end && self->size > 0 &&
+		   self->whole_size == self->size;
+}
+
 static bool
 is_due(const FileTarget *self)
 {
 	const Settings *settings = self->base.settings;
 
-	return self->fd >= 0 && self->whole_size == self->size && self->size > 0 &&
+	return is_whole(self) &&
 		   ((settings->file_rotate_bytes > 0 &&
 			 self->size >= (uint64_t) settings->file_rotate_bytes) ||
 			(settings->file_rotate_ms > 0 &&
@@ -479,7 +490,7 @@ file_close(Target *target)
 
 	file_sync(self);
 	/* whoever stopped us wants to read it */
-	if (self->fd >= 0 && self->whole_size == self->size && self->size > 0)
+	if (is_whole(self))
 		finish_file(self);
 	if (self->fd >= 0)
 		close(self->fd);
