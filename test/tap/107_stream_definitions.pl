@@ -164,7 +164,7 @@ EOS
 $node->safe_psql('postgres', 'CREATE TABLE live (a int PRIMARY KEY, b text)');
 create_slot($node, 'live');
 
-my $file = "${PostgreSQL::Test::Utils::tmp_check}/live";
+my $file = "${PostgreSQL::Test::Utils::tmp_check}/definitions.out";
 my $client = IPC::Run::start(
 	[
 		'pg_recvlogical', '--dbname', $node->connstr('postgres'),

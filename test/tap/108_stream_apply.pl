@@ -193,7 +193,7 @@ my $tmp = $PostgreSQL::Test::Utils::tmp_check;
 my $client = IPC::Run::start(
 	[
 		'pg_recvlogical', '--dbname', $node->connstr('postgres'),
-		'--slot', 'live', '--start', '--no-loop', '--file', "$tmp/live",
+		'--slot', 'live', '--start', '--no-loop', '--file', "$tmp/apply_live",
 		'--status-interval', '1', '--option', 'streaming=on', '--option', 'two_phase=on'
 	]);
 append_to_file("$tmp/workload.sql",
@@ -385,7 +385,7 @@ foreach my $variant (
 	[ 'live' ])
 {
 	my ($name, $slot, %options) = @$variant;
-	my ($ops, $odd, @got) = settled($slot ? stream($slot, %options) : split(/\n/, slurp_file("$tmp/live")));
+	my ($ops, $odd, @got) = settled($slot ? stream($slot, %options) : split(/\n/, slurp_file("$tmp/apply_live")));
 
 	note("$name: " . join(', ', map { "$_ $ops->{$_}" } sort keys %$ops));
 	is_deeply($odd, [], "$name: rows have the columns of their definition (SEED=$seed)");

@@ -36,7 +36,7 @@ create_slot($node, $_) foreach qw(feed live);
 
 # a client that is there all the time, and so meets transactions in progress
 # that change definitions and abort while they are decoded
-my $live = "${PostgreSQL::Test::Utils::tmp_check}/live";
+my $live = "${PostgreSQL::Test::Utils::tmp_check}/replay.out";
 my $client = IPC::Run::start(
 	[
 		'pg_recvlogical', '--dbname', $node->connstr('postgres'),
@@ -180,13 +180,7 @@ cmp_ok($count->{stream_commit}, '>', 3, 'the workload has large transactions');
 cmp_ok($count->{part}, '>', 0, 'of some of which a part is undone');
 my ($live_count, @live) = settled(split /\n/, slurp_file($live));
 note('live: ' . join(', ', map { "$_ $live_count->{$_}" } sort keys %$live_count));
-# a message beside a savepoint that is undone meanwhile the server may lose, see
-# 106_stream_undone: none is another one
-my $is_message = qr/^.{0,9}message/;
-my %plain_messages = map { $_ => 1 } grep { /$is_message/ } @plain;
-ok(join("\n", grep { !/$is_message/ } @live) eq join("\n", grep { !/$is_message/ } @plain),
-	"also while they run (SEED=$seed)");
-is_deeply([ grep { /$is_message/ && !$plain_messages{$_} } @live ], [], 'with their messages');
+ok(join("\n", @live) eq join("\n", @plain), "also while they run (SEED=$seed)");
 my (undef, @batched) = settled(stream(streaming => 'on', batch_bytes => 10000));
 ok("@batched" eq "@settled", "also in batches (SEED=$seed)");
 
