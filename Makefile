@@ -410,13 +410,19 @@ coverage:
 	@cd tmp_build/coverage && gcovr --root . --filter src/ \
 		--sort-uncovered >lines.txt && tail -n 3 lines.txt
 
-# With a second compiler, warnings as errors
+# With a second compiler, warnings as errors; and the client without the libraries
+# that its targets can be built without
 check-clang:
 	@test/deps && test/deps clang
 	@$(call BUILD_KIND,clang,CC=clang COPT="-Wall -Wextra -Werror \
 		-Wno-unused-parameter -Wno-sign-compare \
 		-Wno-missing-field-initializers -Wno-unknown-warning-option \
 		-Wno-ignored-optimization-argument -Wno-ignored-attributes")
+	@rm -f $(addprefix tmp_build/clang/,pg_outflow $(CLIENT_OBJS))
+	@$(MAKE) -s -C tmp_build/clang has_header= pg_outflow
+	@for url in http://localhost kafka://localhost; do \
+		tmp_build/clang/pg_outflow stream -d "" -S slot --to $$url 2>&1 | \
+			grep -q 'built without' || exit; done
 
 test-matrix:
 	@test/matrix

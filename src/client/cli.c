@@ -1,7 +1,8 @@
 /*
  * cli.c
  *		The table of options: arguments, the lines of a configuration file and
- *		the help all come from it.
+ *		the help all come from it.  Most of the file is that table, which is the
+ *		program's manual too.
  */
 #include "client/cli.h"
 

@@ -32,8 +32,6 @@ typedef struct Target Target;
 
 typedef struct TargetOps
 {
-	const char *scheme; /* of its URLs; several are separated by blanks */
-
 	/* A new one.  The URL is well-formed; of its parts the target judges. */
 	Target *(*open)(const Url *url, const Settings *settings);
 

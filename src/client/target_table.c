@@ -8,11 +8,27 @@
 #include "client/target.h"
 #include "client/targets/targets.h"
 
-static const TargetOps *const table[] = {
-	&stdout_target,
-	&file_target,
-	&http_target,
-	&kafka_target,
+#ifdef HAVE_LIBCURL
+#define HTTP_TARGET &http_target
+#else
+#define HTTP_TARGET NULL
+#endif
+#ifdef HAVE_RDKAFKA
+#define KAFKA_TARGET &kafka_target
+#else
+#define KAFKA_TARGET NULL
+#endif
+
+static const struct
+{
+	const char		*schemes; /* of its URLs, with a space between them */
+	const TargetOps *ops;	  /* NULL: built without what it needs */
+	const char		*library;
+} table[] = {
+	{"stdout", &stdout_target, NULL},
+	{"file", &file_target, NULL},
+	{"http https", HTTP_TARGET, "libcurl"},
+	{"kafka", KAFKA_TARGET, "librdkafka"},
 };
 
 static bool
@@ -37,17 +53,23 @@ target_open(const char *text, const Settings *settings)
 
 	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
 	{
-		if (scheme_matches(table[i]->scheme, url->scheme))
+		if (scheme_matches(table[i].schemes, url->scheme))
 		{
-			Target *target = table[i]->open(url, settings);
+			Target *target;
 
-			target->ops = table[i];
+			if (table[i].ops == NULL)
+				client_exit(EXIT_USAGE,
+							"this pg_outflow was built without %s and "
+							"delivers to no \"%s:\" URL",
+							table[i].library, url->scheme);
+			target = table[i].ops->open(url, settings);
+			target->ops = table[i].ops;
 			target->name = url->display;
 			target->settings = settings;
 			target->wake_at = NEVER;
 			return target;
 		}
-		mem_format(&known, " %s", table[i]->scheme);
+		mem_format(&known, " %s", table[i].schemes);
 	}
 	client_exit(EXIT_USAGE, "no target is called \"%s:\"; there are:%s",
 				url->scheme, known.data);

@@ -1,6 +1,9 @@
 /*
  * upstream.c
  *		Connecting, receiving, telling positions.
+ *
+ * One connection's life, as states that the event loop moves on: they are not
+ * parted, as each may end in a reconnect.
  */
 #include "client/upstream.h"
 

@@ -4,6 +4,9 @@
  *
  * One format a file; no I/O.  Encoders know neither WAL nor destinations.
  * Buffers are StringInfos, which end at 1 GB as PostgreSQL's own do.
+ *
+ * Long, as it is the one interface of all formats: buffers, values, rows of
+ * files, and the inline appending that their inner loops need.
  */
 #ifndef OUTFLOW_ENCODE_H
 #define OUTFLOW_ENCODE_H

@@ -14,6 +14,9 @@
  *
  * zstd: a sync ends a block, not the frame.  A frame that a crash left open is
  * ended by an empty last block (RFC 8878, 3.1.1.2), and the next one follows.
+ *
+ * All steps between two crashes are here together: what may be lost is decided
+ * by their order.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -498,7 +501,6 @@ file_close(Target *target)
 }
 
 const TargetOps file_target = {
-	.scheme = "file",
 	.open = file_open,
 	.resume = file_resume,
 	.work = file_work,

@@ -12,6 +12,9 @@
  *								which of them
  *	 408, 425, 429, 5xx, none	again, later; Retry-After says when
  *	 others						nothing will be taken: the program ends
+ *
+ * The states of the one request, from its batch to its answer, are all here;
+ * forms and signatures have files of their own.
  */
 #ifdef HAVE_LIBCURL
 
@@ -543,40 +546,12 @@ http_close(Target *target)
 	curl_slist_free_all(self->own_headers);
 }
 
-#else /* HAVE_LIBCURL */
-
-#include "client/targets/targets.h"
-
-static Target *
-http_open(const Url *url, const Settings *settings)
-{
-	(void) url;
-	(void) settings;
-	client_exit(EXIT_USAGE, "this pg_outflow was built without libcurl and "
-							"delivers to no http: or https: URL");
-}
-
-static void
-http_work(Target *target)
-{
-	(void) target;
-}
-
-static void
-http_close(Target *target)
-{
-	(void) target;
-}
-
-#define http_resume target_resume_nothing
-
-#endif /* HAVE_LIBCURL */
-
 const TargetOps http_target = {
-	.scheme = "http https",
 	.open = http_open,
 	.resume = http_resume,
 	.work = http_work,
 	.remember = target_remember_nothing,
 	.close = http_close,
 };
+
+#endif /* HAVE_LIBCURL */

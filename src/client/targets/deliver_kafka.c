@@ -319,40 +319,12 @@ kafka_close(Target *target)
 	kafka_close_producer(self);
 }
 
-#else /* HAVE_RDKAFKA */
-
-#include "client/targets/targets.h"
-
-static Target *
-kafka_open(const Url *url, const Settings *settings)
-{
-	(void) url;
-	(void) settings;
-	client_exit(EXIT_USAGE, "this pg_outflow was built without librdkafka and "
-							"delivers to no kafka: URL");
-}
-
-static void
-kafka_work(Target *target)
-{
-	(void) target;
-}
-
-static void
-kafka_close(Target *target)
-{
-	(void) target;
-}
-
-#define kafka_resume target_resume_nothing
-
-#endif /* HAVE_RDKAFKA */
-
 const TargetOps kafka_target = {
-	.scheme = "kafka",
 	.open = kafka_open,
 	.resume = kafka_resume,
 	.work = kafka_work,
 	.remember = target_remember_nothing,
 	.close = kafka_close,
 };
+
+#endif /* HAVE_RDKAFKA */

@@ -148,7 +148,6 @@ stdout_close(Target *target)
 }
 
 const TargetOps stdout_target = {
-	.scheme = "stdout",
 	.open = stdout_open,
 	.resume = target_resume_nothing,
 	.work = stdout_work,

@@ -6,6 +6,8 @@
  * directory.  The folder that was used last stays open, since to open one means
  * to compare it with all of the server's own; it is used again as long as its
  * name means the same directory.
+ *
+ * One function for each member of DestinationDriver, most of them a call.
  */
 #include "postgres.h"
 

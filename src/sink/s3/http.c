@@ -1,6 +1,9 @@
 /*
  * http.c
  *		Requests over HTTP by libcurl's multi interface.
+ *
+ * Much of it tells libcurl what not to do by itself: to resolve names, follow
+ * redirects, use proxies, read files, or start threads.
  */
 #include "postgres.h"
 

@@ -1,6 +1,9 @@
 /*
  * s3_request.c
  *		One request to an S3 store, from its signature to what became of it.
+ *
+ * What is tried again, and what is told of what failed, is decided here for all
+ * requests.
  */
 #include "postgres.h"
 
