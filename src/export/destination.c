@@ -60,6 +60,13 @@ destination_check_rights(const char *destination)
 	driver_of(destination)->check_rights();
 }
 
+void
+destination_check_running(const Job *job)
+{
+	rights_check_running(job->owner);
+	destination_check_rights(job->destination);
+}
+
 char *
 destination_locate(const Job *job)
 {

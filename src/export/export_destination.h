@@ -17,6 +17,8 @@
 extern void destination_check_kind(const char *destination);
 /* Errors unless the current user may write to such a place at all. */
 extern void destination_check_rights(const char *destination);
+/* The same for a job at work, and rights_check_running(). */
+extern void destination_check_running(const Job *job);
 /* Where the job's destination lies; errors say what is wrong with its text. */
 extern char		   *destination_locate(const Job *job);
 extern Destination *destination_open(const Job *job, DestinationMode mode);

@@ -30,16 +30,24 @@ query_ids(const char *sql, int nargs, const Oid *types, const Datum *values,
 	return ids;
 }
 
+/* The first of them, or 0 for none. */
+static int64
+query_id(const char *sql, int nargs, const Oid *types, const Datum *values)
+{
+	int	   count;
+	int64 *ids = query_ids(sql, nargs, types, values, &count);
+
+	return count > 0 ? ids[0] : 0;
+}
+
 int64
 job_at_location(const char *location, int64 except, bool begun)
 {
 	const Oid	types[] = {TEXTOID, INT8OID, BOOLOID};
 	const Datum values[] = {CStringGetTextDatum(location),
 							Int64GetDatum(except), BoolGetDatum(begun)};
-	int			count;
-	int64	   *ids;
 
-	ids = query_ids(
+	return query_id(
 		"SELECT job FROM outflow.job "
 		"WHERE (location = $1 "
 		"OR starts_with(location, $1 || '/') "
@@ -48,8 +56,7 @@ job_at_location(const char *location, int64 except, bool begun)
 		"AND state <> 'done' "
 		"AND (NOT $3 OR state = 'running' OR parts_total IS NOT NULL) "
 		"ORDER BY job LIMIT 1",
-		lengthof(types), types, values, &count);
-	return count > 0 ? ids[0] : 0;
+		lengthof(types), types, values);
 }
 
 /* What a table's files depend on: a text for each source. */
@@ -81,10 +88,8 @@ job_find_base(const Job *job)
 							CStringGetTextDatum(job->format),
 							CStringGetTextDatum(job->location),
 							text_array_from_list(source_texts(job))};
-	int			count;
-	int64	   *ids;
 
-	ids = query_ids(
+	return query_id(
 		"SELECT j.job FROM outflow.job AS j "
 		"CROSS JOIN LATERAL (SELECT array_agg(s.relation) AS relations, "
 		"array_agg(format('%s %s %s', s.relation, s.columns, s.filter)) "
@@ -96,8 +101,7 @@ job_find_base(const Job *job)
 		"FROM unnest($4) AS t) "
 		"ORDER BY s.texts @> $4 AND s.texts <@ $4 DESC, j.finished DESC, "
 		"j.job DESC LIMIT 1 FOR KEY SHARE OF j",
-		lengthof(types), types, values, &count);
-	return count > 0 ? ids[0] : 0;
+		lengthof(types), types, values);
 }
 
 int64
@@ -106,11 +110,9 @@ job_referring_to(const char *location, int64 except)
 	const Oid	types[] = {TEXTOID, INT8OID};
 	const Datum values[] = {CStringGetTextDatum(location),
 							Int64GetDatum(except)};
-	int			count;
-	int64	   *ids;
 
 	/* a candidate that is still to be proven may become a reference */
-	ids = query_ids("SELECT j.job FROM outflow.part AS p "
+	return query_id("SELECT j.job FROM outflow.part AS p "
 					"JOIN outflow.job AS j ON j.job = p.job "
 					"WHERE (p.location = $1 "
 					"OR starts_with(p.location, $1 || '/')) "
@@ -118,8 +120,7 @@ job_referring_to(const char *location, int64 except)
 					"AND (p.state = 'done' "
 					"OR j.options ->> 'carry' = 'reference') "
 					"ORDER BY j.job LIMIT 1",
-					lengthof(types), types, values, &count);
-	return count > 0 ? ids[0] : 0;
+					lengthof(types), types, values);
 }
 
 int
@@ -158,14 +159,11 @@ job_based_on(int64 base)
 {
 	const Oid	type = INT8OID;
 	const Datum value = Int64GetDatum(base);
-	int			count;
-	int64	   *ids;
 
-	ids = query_ids("SELECT job FROM outflow.job "
+	return query_id("SELECT job FROM outflow.job "
 					"WHERE base = $1 AND state <> 'done' "
 					"ORDER BY job LIMIT 1",
-					1, &type, &value, &count);
-	return count > 0 ? ids[0] : 0;
+					1, &type, &value);
 }
 
 List *

@@ -243,8 +243,7 @@ publish(void *arg)
 
 	/* from now on finished files of ours may stand at the destination */
 	StartTransactionCommand();
-	rights_check_running(coordinator->job->owner);
-	destination_check_rights(coordinator->job->destination);
+	destination_check_running(coordinator->job);
 	job_lock_tables();
 	job_set_publishing(coordinator->id, true);
 	CommitTransactionCommand();
@@ -254,8 +253,7 @@ publish(void *arg)
 	job = job_load(coordinator->id, false);
 	job_derive(job);
 	/* the locks may have been waited for */
-	rights_check_running(job->owner);
-	destination_check_rights(job->destination);
+	destination_check_running(job);
 	coordinator->root->driver->check_place(coordinator->root);
 	/* an earlier attempt may have removed it already */
 	if (!coordinator->root->driver->is_claimed(coordinator->root))

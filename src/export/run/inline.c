@@ -51,8 +51,7 @@ publish_and_commit(Job *job, InlineFiles *files)
 {
 	Job *planned = job_load(job->id, false);
 
-	rights_check_running(job->owner);
-	destination_check_rights(job->destination);
+	destination_check_running(job);
 	HOLD_INTERRUPTS();
 	job_derive(planned);
 	files->publishing = parts_load(job->id);

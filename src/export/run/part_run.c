@@ -22,8 +22,7 @@ keep_or_export(const PartContext *context, const PlannedPart *part,
 	const char	   *trouble = NULL;
 	bool			kept = false;
 
-	rights_check_running(context->job->owner);
-	destination_check_rights(context->job->destination);
+	destination_check_running(context->job);
 	if (candidate && candidate->file)
 	{
 		trouble = carry_keep(context, part, candidate);
