@@ -23,6 +23,8 @@ OBJS = \
 	src/position/xid.o \
 	src/position/snapshot_text.o \
 	src/encode/value/buffer.o \
+	src/encode/value/buffer_limit.o \
+	src/encode/value/buffer_write.o \
 	src/encode/value/text.o \
 	src/encode/value/numeric.o \
 	src/encode/value/datetime.o \

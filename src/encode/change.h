@@ -143,26 +143,26 @@ typedef struct ChangeFormat
 
 	/* Called once per shape, before its first use and after each rebuild. */
 	void (*prepare_shape)(RowShape *shape, const ChangeFormatOptions *options);
-	void (*transaction)(StringInfo out, const ChangeFormatOptions *options,
+	void (*transaction)(ByteBuffer *out, const ChangeFormatOptions *options,
 						TransactionEvent event, const ChangeTransaction *txn,
 						const ChangePosition *position, RecordForm form);
 	/* a relation's definition, before its first change and when it changed */
-	void (*schema)(StringInfo out, const ChangeFormatOptions *options,
+	void (*schema)(ByteBuffer *out, const ChangeFormatOptions *options,
 				   const ChangeTransaction *txn, const RowShape *shape,
 				   RecordForm form);
-	void (*row)(StringInfo out, const ChangeFormatOptions *options,
+	void (*row)(ByteBuffer *out, const ChangeFormatOptions *options,
 				const ChangeTransaction *txn, const ChangePosition *position,
 				const RowChange *change);
 	/* one value, not NULL, as row() would write it, so that it is measured */
-	void (*value)(StringInfo out, const ChangeFormatOptions *options,
+	void (*value)(ByteBuffer *out, const ChangeFormatOptions *options,
 				  RowShape *shape, int column, Datum value);
-	void (*truncate)(StringInfo out, const ChangeFormatOptions *options,
+	void (*truncate)(ByteBuffer *out, const ChangeFormatOptions *options,
 					 const ChangeTransaction *txn,
 					 const ChangePosition *position, const RowShape *shape,
 					 bool cascade, bool restart_identity);
 	/* outside of any transaction, txn's xid is invalid and its commit_lsn the
 	 * message's own */
-	void (*message)(StringInfo out, const ChangeFormatOptions *options,
+	void (*message)(ByteBuffer *out, const ChangeFormatOptions *options,
 					const ChangeTransaction *txn,
 					const ChangePosition	*position,
 					const MessageChange		*message);
@@ -180,7 +180,7 @@ typedef struct ShapeText
 
 /* Moves what is in scratch to the shape. */
 static inline ShapeText
-shape_text_take(RowShape *shape, StringInfo scratch)
+shape_text_take(RowShape *shape, ByteBuffer *scratch)
 {
 	ShapeText text;
 	char *data = (char *) MemoryContextAlloc(shape->context, scratch->len + 1);
@@ -188,12 +188,12 @@ shape_text_take(RowShape *shape, StringInfo scratch)
 	memcpy(data, scratch->data, scratch->len);
 	text.data = data;
 	text.len = scratch->len;
-	resetStringInfo(scratch);
+	buffer_clear(scratch);
 	return text;
 }
 
 static inline void
-shape_text_append(StringInfo out, const ShapeText *text)
+shape_text_append(ByteBuffer *out, const ShapeText *text)
 {
 	buffer_append(out, text->data, text->len);
 }

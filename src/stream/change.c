@@ -83,8 +83,8 @@ set_omitted(StreamSession *session, StreamRelation *rel, RowChange *row)
 static bool
 try_row(StreamSession *session, const RowChange *row, Size limit)
 {
-	StringInfo out = writer_begin(session);
-	Size	   bytes;
+	ByteBuffer *out = writer_begin(session);
+	Size		bytes;
 
 	buffer_limit_begin(&session->batch, limit, limit);
 	session->format->row(out, &session->format_options, &session->txn,

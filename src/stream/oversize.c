@@ -31,18 +31,18 @@ static int64
 measure(StreamSession *session, RowShape *shape, int column, Datum value)
 {
 	MemoryContext context, old;
-	LimitedBuffer scratch;
+	ByteBuffer	  scratch;
 	Size		  size;
 
 	context =
 		AllocSetContextCreate(CurrentMemoryContext, "outflow stream measure",
 							  ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	initStringInfo(&scratch.data);
+	buffer_init(&scratch);
 	buffer_limit_begin(&scratch, session->options.max_value_bytes,
 					   MAX_KEPT_SCRATCH);
-	session->format->value(&scratch.data, &session->format_options, shape,
-						   column, value);
+	session->format->value(&scratch, &session->format_options, shape, column,
+						   value);
 	if (!buffer_limit_end(&scratch, &size))
 		size = Max((int64) size, session->options.max_value_bytes + 1);
 	MemoryContextSwitchTo(old);

@@ -178,15 +178,15 @@ struct StreamSession
 	int64 tuple_bytes;
 
 	/* writer.c */
-	LimitedBuffer batch;		/* records not yet handed to the server */
-	int			  record_start; /* where the current record begins */
-	XLogRecPtr	  record_lsn;	/* of the last record before it */
-	int			  unreported;	/* changes since progress was reported */
+	ByteBuffer batch;		 /* records not yet handed to the server */
+	int		   record_start; /* where the current record begins */
+	XLogRecPtr record_lsn;	 /* of the last record before it */
+	int		   unreported;	 /* changes since progress was reported */
 
 	/* send_queue.c */
-	bool		   can_queue; /* messages go to a connection */
-	int			   queued;	  /* bytes that wait in its buffer, at most */
-	StringInfoData message;
+	bool	   can_queue; /* messages go to a connection */
+	int		   queued;	  /* bytes that wait in its buffer, at most */
+	ByteBuffer message;
 };
 
 static inline StreamSession *
@@ -313,7 +313,7 @@ extern bool oversize_find(StreamSession *session, StreamRelation *rel,
 
 /* ---- record.c */
 
-typedef void (*RecordWriter)(StreamSession *session, StringInfo out,
+typedef void (*RecordWriter)(StreamSession *session, ByteBuffer *out,
 							 RecordForm form, const void *what);
 
 /*
@@ -347,8 +347,8 @@ extern bool record_is_skipped(StreamSession		   *session,
 /* ---- writer.c */
 
 /* Where to append one record; writer_end() takes it. */
-extern StringInfo writer_begin(StreamSession *session);
-extern void		  writer_end(StreamSession *session);
+extern ByteBuffer *writer_begin(StreamSession *session);
+extern void		   writer_end(StreamSession *session);
 
 /* Hands over what is waiting, under the LSN that the callback was called for. */
 extern void writer_flush(StreamSession *session);

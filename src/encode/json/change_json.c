@@ -16,20 +16,20 @@
 static void
 json_prepare(RowShape *shape, const ChangeFormatOptions *options)
 {
-	ShapeText	  *table;
-	StringInfoData scratch;
+	ShapeText *table;
+	ByteBuffer scratch;
 
-	initStringInfo(&scratch);
+	buffer_init(&scratch);
 	json_append_table(&scratch, &options->style, shape->schema, shape->name);
 	table = MemoryContextAlloc(shape->context, sizeof(ShapeText));
 	*table = shape_text_take(shape, &scratch);
 	shape->prepared = table;
-	pfree(scratch.data);
+	buffer_free(&scratch);
 	json_prepare_shape(shape, &options->style);
 }
 
 static void
-append_change_head(StringInfo out, const ChangeTransaction *txn,
+append_change_head(ByteBuffer *out, const ChangeTransaction *txn,
 				   const ChangePosition *position, const RowShape *shape)
 {
 	json_append_id(out, txn, position);
@@ -38,7 +38,7 @@ append_change_head(StringInfo out, const ChangeTransaction *txn,
 }
 
 static void
-json_change_row(StringInfo out, const ChangeFormatOptions *options,
+json_change_row(ByteBuffer *out, const ChangeFormatOptions *options,
 				const ChangeTransaction *txn, const ChangePosition *position,
 				const RowChange *change)
 {
@@ -103,7 +103,7 @@ json_change_row(StringInfo out, const ChangeFormatOptions *options,
 }
 
 static void
-json_truncate(StringInfo out, const ChangeFormatOptions *options,
+json_truncate(ByteBuffer *out, const ChangeFormatOptions *options,
 			  const ChangeTransaction *txn, const ChangePosition *position,
 			  const RowShape *shape, bool cascade, bool restart_identity)
 {
@@ -118,7 +118,7 @@ json_truncate(StringInfo out, const ChangeFormatOptions *options,
 
 /* Content that is text in the database's encoding is written as text. */
 static void
-append_content(StringInfo out, const JsonStyle *style,
+append_content(ByteBuffer *out, const JsonStyle *style,
 			   const MessageChange *message)
 {
 	bool is_text = pg_verify_mbstr(
@@ -138,7 +138,7 @@ append_content(StringInfo out, const JsonStyle *style,
 
 /* {"op":"ddl",...}: a message of ours that tells of a command */
 static void
-append_ddl(StringInfo out, const JsonStyle *style,
+append_ddl(ByteBuffer *out, const JsonStyle *style,
 		   const MessageChange *message)
 {
 	const DdlChange *ddl = message->ddl;
@@ -173,7 +173,7 @@ append_ddl(StringInfo out, const JsonStyle *style,
 }
 
 static void
-json_message(StringInfo out, const ChangeFormatOptions *options,
+json_message(ByteBuffer *out, const ChangeFormatOptions *options,
 			 const ChangeTransaction *txn, const ChangePosition *position,
 			 const MessageChange *message)
 {
