@@ -182,11 +182,13 @@ extern void json_base64(ByteBuffer *out, const char *data, int len);
 extern void json_prepare_shape(RowShape *shape, const JsonStyle *style);
 
 /*
- * {"a":1,...}: values[attnum - 1] of each column of a prepared shape.  skip,
- * where given, leaves out columns (by index into shape->columns).
+ * {"a":1,...}: values[attnum - 1] of each column of a prepared shape.  A
+ * column is left out if its states, by index into shape->columns, have a bit of
+ * skip; with a skip of 0 there need be no states.
  */
 extern void json_row(ByteBuffer *out, const JsonStyle *style, RowShape *shape,
-					 const Datum *values, const bool *nulls, const bool *skip);
+					 const Datum *values, const bool *nulls,
+					 const uint8 *states, uint8 skip);
 
 /*
  * The relation's column that is being written, for messages about errors; set

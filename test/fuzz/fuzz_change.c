@@ -228,29 +228,23 @@ write_row(FuzzInput *in, const ChangeFormat *format,
 {
 	static Datum values[MAX_COLUMNS], old_values[MAX_COLUMNS];
 	static bool	 nulls[MAX_COLUMNS], old_nulls[MAX_COLUMNS];
-	static bool	 unchanged[MAX_COLUMNS], omitted[MAX_COLUMNS],
-		left_out[MAX_COLUMNS], key_skip[MAX_COLUMNS];
-	RowChange change = {.op = fuzz_below(in, 3), .shape = shape};
-	int		  extras = fuzz_bits(in, 1);
+	static uint8 states[MAX_COLUMNS];
+	RowChange	 change = {
+		   .op = fuzz_below(in, 3), .shape = shape, .states = states};
+	int extras = fuzz_bits(in, 1);
 
 	read_values(in, shape, values, nulls);
 	read_values(in, shape, old_values, old_nulls);
-	read_flags(in, unchanged, shape->ncolumns);
-	read_flags(in, omitted, shape->ncolumns);
-	read_flags(in, key_skip, shape->ncolumns);
+	for (int i = 0; i < shape->ncolumns; i++)
+		states[i] = fuzz_bits(in, 1);
 	if (change.op != CHANGE_DELETE)
 	{
 		change.new_values = values;
 		change.new_nulls = nulls;
-		change.unchanged = extras & 1 ? unchanged : NULL;
+		change.used |= extras & 1 ? COLUMN_UNCHANGED : 0;
 	}
-	change.omitted = extras & 2 ? omitted : NULL;
+	change.used |= extras & 2 ? COLUMN_OMITTED : 0;
 	change.bare = fuzz_below(in, 16) == 0;
-	for (int i = 0; i < shape->ncolumns; i++)
-		left_out[i] = (change.unchanged && unchanged[i]) ||
-					  (change.omitted && omitted[i]);
-	if (change.unchanged || change.omitted)
-		change.left_out = left_out;
 	if (change.op != CHANGE_INSERT && (extras & 4))
 	{
 		change.old_values = old_values;
@@ -261,7 +255,7 @@ write_row(FuzzInput *in, const ChangeFormat *format,
 	{
 		change.key_values = change.old_values ? old_values : change.new_values;
 		change.key_nulls = change.old_values ? old_nulls : change.new_nulls;
-		change.key_skip = change.key_values ? key_skip : NULL;
+		change.used |= change.key_values ? COLUMN_NOT_KEY : 0;
 	}
 	if (extras & 32)
 	{

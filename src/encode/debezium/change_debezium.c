@@ -136,14 +136,14 @@ append_patched_row(ByteBuffer *out, const JsonStyle *style,
 		ColumnShape *column = &shape->columns[i];
 		int			 at = column->attnum - 1;
 
-		if (change->omitted && change->omitted[i])
+		if (change_column_is(change, i, COLUMN_OMITTED))
 			continue;
 		if (!first)
 			buffer_append_char(out, ',');
 		first = false;
 		buffer_append(out, shape->labels[i].text, shape->labels[i].len);
 		current_column = column;
-		if (change->unchanged && change->unchanged[i])
+		if (change_column_is(change, i, COLUMN_UNCHANGED))
 			shape_text_append(out, &prepared->absent[i]);
 		else if (change->new_nulls[at])
 			buffer_append_literal(out, "null");
@@ -161,7 +161,8 @@ debezium_append_key(ByteBuffer *out, const JsonStyle *style,
 	buffer_append_literal(out, ",\"key\":");
 	if (change->key_values)
 		json_row(out, style, change->shape, change->key_values,
-				 change->key_nulls, change->key_skip);
+				 change->key_nulls, change->states,
+				 change->used & (COLUMN_NOT_KEY | COLUMN_OMITTED));
 	else
 		buffer_append_literal(out, "null");
 }
@@ -177,7 +178,8 @@ append_before(ByteBuffer *out, const ChangeFormatOptions *options,
 	buffer_append_literal(out, ",\"before\":");
 	if (change->old_values && wanted)
 		json_row(out, &options->style, change->shape, change->old_values,
-				 change->old_nulls, change->omitted);
+				 change->old_nulls, change->states,
+				 change->used & COLUMN_OMITTED);
 	else
 		buffer_append_literal(out, "null");
 }
@@ -189,11 +191,11 @@ append_after(ByteBuffer *out, const ChangeFormatOptions *options,
 	buffer_append_literal(out, ",\"after\":");
 	if (change->new_values == NULL)
 		buffer_append_literal(out, "null");
-	else if (change->left_out)
+	else if (change->used & COLUMN_LEFT_OUT)
 		append_patched_row(out, &options->style, change);
 	else
 		json_row(out, &options->style, change->shape, change->new_values,
-				 change->new_nulls, NULL);
+				 change->new_nulls, NULL, 0);
 }
 
 static void
@@ -231,10 +233,11 @@ debezium_row(ByteBuffer *out, const ChangeFormatOptions *options,
 	append_tail(out, debezium, txn, change->shape, ops[change->op]);
 	if (change->bare)
 		buffer_append_literal(out, ",\"omitted\":true");
-	else if (change->omitted)
+	else if (change->used & COLUMN_OMITTED)
 	{
 		buffer_append_literal(out, ",\"omitted\":");
-		json_append_column_names(out, change->shape, change->omitted);
+		json_append_column_names(out, change->shape, change->states,
+								 COLUMN_OMITTED);
 	}
 	buffer_append_char(out, '}');
 }

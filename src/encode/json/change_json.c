@@ -75,29 +75,30 @@ json_change_row(ByteBuffer *out, const ChangeFormatOptions *options,
 	{
 		buffer_append_literal(out, ",\"key\":");
 		json_row(out, style, shape, change->key_values, change->key_nulls,
-				 change->key_skip);
+				 change->states,
+				 change->used & (COLUMN_NOT_KEY | COLUMN_OMITTED));
 	}
 	if (change->new_values)
 	{
 		buffer_append_literal(out, ",\"new\":");
 		json_row(out, style, shape, change->new_values, change->new_nulls,
-				 change->left_out);
+				 change->states, change->used & COLUMN_LEFT_OUT);
 	}
 	if (change->old_values && !change->old_is_key && options->include_old)
 	{
 		buffer_append_literal(out, ",\"old\":");
 		json_row(out, style, shape, change->old_values, change->old_nulls,
-				 change->omitted);
+				 change->states, change->used & COLUMN_OMITTED);
 	}
-	if (change->unchanged)
+	if (change->used & COLUMN_UNCHANGED)
 	{
 		buffer_append_literal(out, ",\"unchanged\":");
-		json_append_column_names(out, shape, change->unchanged);
+		json_append_column_names(out, shape, change->states, COLUMN_UNCHANGED);
 	}
-	if (change->omitted)
+	if (change->used & COLUMN_OMITTED)
 	{
 		buffer_append_literal(out, ",\"omitted\":");
-		json_append_column_names(out, shape, change->omitted);
+		json_append_column_names(out, shape, change->states, COLUMN_OMITTED);
 	}
 	buffer_append_char(out, '}');
 }

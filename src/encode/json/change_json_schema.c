@@ -163,13 +163,13 @@ identity_name(char identity)
 static void
 json_append_key(ByteBuffer *out, const RowShape *shape, bool primary)
 {
-	bool *marked = palloc(sizeof(bool) * Max(shape->ncolumns, 1));
-	int	  i;
+	uint8 *marked = palloc(Max(shape->ncolumns, 1));
+	int	   i;
 
 	for (i = 0; i < shape->ncolumns; i++)
 		marked[i] =
 			primary ? shape->columns[i].is_primary : shape->columns[i].is_key;
-	json_append_column_names(out, shape, marked);
+	json_append_column_names(out, shape, marked, true);
 	pfree(marked);
 }
 

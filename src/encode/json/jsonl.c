@@ -38,7 +38,7 @@ static void
 jsonl_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		  ByteBuffer *out)
 {
-	json_row(out, &encoder->style, encoder->shape, values, nulls, NULL);
+	json_row(out, &encoder->style, encoder->shape, values, nulls, NULL, 0);
 	buffer_append_char(out, '\n');
 }
 

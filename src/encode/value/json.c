@@ -207,7 +207,7 @@ json_composite(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 		return;
 	ItemPointerSetInvalid(&tuple.t_self);
 	heap_deform_tuple(&tuple, fields->desc, fields->values, fields->nulls);
-	json_row(out, style, fields, fields->values, fields->nulls, NULL);
+	json_row(out, style, fields, fields->values, fields->nulls, NULL, 0);
 }
 
 static void
@@ -343,7 +343,8 @@ put_label(char *dst, const ColumnLabel *label)
 
 void
 json_row(ByteBuffer *out, const JsonStyle *style, RowShape *shape,
-		 const Datum *values, const bool *nulls, const bool *skip)
+		 const Datum *values, const bool *nulls, const uint8 *states,
+		 uint8 skip)
 {
 	bool is_relation = shape->identity != 0;
 	char separator = '{';
@@ -357,7 +358,7 @@ json_row(ByteBuffer *out, const JsonStyle *style, RowShape *shape,
 		if (is_relation)
 			current_column = &shape->columns[i];
 
-		if (skip && skip[i])
+		if (skip && (states[i] & skip))
 			continue;
 		dst =
 			buffer_reserve(out, 1 + label->len + LABEL_STEP + MAX_SCALAR_TEXT);

@@ -117,7 +117,7 @@ json_append_time(ByteBuffer *out, TimestampTz time)
 /* ["a","b"] of the columns that are marked */
 void
 json_append_column_names(ByteBuffer *out, const RowShape *shape,
-						 const bool *marked)
+						 const uint8 *states, uint8 wanted)
 {
 	bool first = true;
 	int	 i;
@@ -127,7 +127,7 @@ json_append_column_names(ByteBuffer *out, const RowShape *shape,
 	{
 		const ColumnLabel *label = &shape->labels[i];
 
-		if (!marked[i])
+		if (!(states[i] & wanted))
 			continue;
 		if (!first)
 			buffer_append_char(out, ',');

@@ -17,9 +17,10 @@ extern void json_append_bool(ByteBuffer *out, bool value);
 extern void json_append_time(ByteBuffer *out, TimestampTz time);
 extern void json_append_string(ByteBuffer *out, const JsonStyle *style,
 							   const char *text);
-/* ["a","b"] of the columns that are marked; the shape is prepared */
+/* ["a","b"] of the columns whose states have a bit of wanted; the shape is
+ * prepared */
 extern void json_append_column_names(ByteBuffer *out, const RowShape *shape,
-									 const bool *marked);
+									 const uint8 *states, uint8 wanted);
 
 /* ---- members: "id":"COMMIT/CHANGE/INDEX" */
 extern void json_append_id(ByteBuffer *out, const ChangeTransaction *txn,

@@ -77,7 +77,7 @@ wal2json_is_absent(const Wal2jsonColumn *column, const RowChange *change,
 	if (!column->may_toast || nulls[column->at])
 		return false;
 	return VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(values[column->at])) ||
-		   (change->omitted && change->omitted[column->index]);
+		   change_column_is(change, column->index, COLUMN_OMITTED);
 }
 
 /* Fills the fields that are not options, in the current memory context. */
