@@ -11,8 +11,6 @@
 /* The most that is reserved at once where there is no bound to the input. */
 #define BUFFER_PIECE (64 * 1024)
 
-#define BUFFER_NO_LIMIT SIZE_MAX
-
 /*
  * A buffer may be told to take so many bytes and no more, and is "over" then.
  * Only buffer.c, buffer_limit.c and the functions below look at more than data
@@ -23,17 +21,18 @@ typedef struct ByteBuffer
 	char  *data;
 	size_t len;
 	size_t cap;
-	size_t limit;	/* what it may take, or BUFFER_NO_LIMIT */
+	size_t limit;	/* what it may take, if limited */
 	size_t start;	/* the limit counts from here, or the last one did */
 	size_t keep;	/* what it holds of that, before it drops it */
 	size_t dropped; /* bytes that were written and are gone */
+	bool   limited;
 	bool   over;
 } ByteBuffer;
 
 static inline bool
 buffer_is_limited(const ByteBuffer *out)
 {
-	return out->limit != BUFFER_NO_LIMIT;
+	return out->limited;
 }
 
 /* Whether the limit is passed, and whatever else is written is lost. */
@@ -81,8 +80,7 @@ extern bool buffer_limit_end(ByteBuffer *buffer, size_t *bytes);
 static inline void
 buffer_limit_forget(ByteBuffer *buffer)
 {
-	buffer->limit = BUFFER_NO_LIMIT;
-	buffer->over = false;
+	buffer->limited = buffer->over = false;
 }
 
 /* The largest limit that there is room for. */

@@ -158,7 +158,6 @@ empty_out(void)
 {
 	free(fuzz_out.data);
 	memset(&fuzz_out, 0, sizeof(fuzz_out));
-	buffer_limit_forget(&fuzz_out);
 }
 
 /* ---- verdicts */

@@ -142,7 +142,7 @@ run(FuzzInput *in)
 				  text_to_cstring(got));
 	for (int i = 0; style.ascii && i < fuzz_out.len; i++)
 		if (IS_HIGHBIT_SET(fuzz_out.data[i]))
-			fuzz_fail("not ASCII: %.*s", fuzz_out.len, fuzz_out.data);
+			fuzz_fail("not ASCII: %.*s", (int) fuzz_out.len, fuzz_out.data);
 }
 
 const FuzzTarget fuzz_json_string = {"json_string", init, run};

@@ -24,11 +24,7 @@ buffer_report_too_large(void)
 void
 buffer_init(ByteBuffer *buffer)
 {
-	buffer->data = palloc(BUFFER_FIRST);
-	buffer->cap = BUFFER_FIRST;
-	buffer->len = 0;
-	buffer->start = buffer->keep = buffer->dropped = 0;
-	buffer_limit_forget(buffer);
+	*buffer = (ByteBuffer){.data = palloc(BUFFER_FIRST), .cap = BUFFER_FIRST};
 }
 
 void

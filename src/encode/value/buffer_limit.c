@@ -80,6 +80,7 @@ buffer_limit_begin(ByteBuffer *buffer, size_t limit, size_t keep)
 	buffer->limit = Min(limit, buffer_room(buffer));
 	buffer->keep = Min(keep, buffer->limit);
 	buffer->dropped = 0;
+	buffer->limited = true;
 	buffer->over = false;
 }
 
