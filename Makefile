@@ -178,12 +178,12 @@ OBJS = \
 	src/sink/file/file_move.o \
 	src/sink/file/file_destination.o \
 	src/sink/server.o \
-	src/sink/s3/address.o \
+	src/sink/http/address.o \
 	src/sink/s3/sigv4.o \
 	src/sink/s3/s3_config.o \
-	src/sink/s3/curl_library.o \
-	src/sink/s3/http_address.o \
-	src/sink/s3/http.o \
+	src/sink/http/curl_library.o \
+	src/sink/http/http_address.o \
+	src/sink/http/http.o \
 	src/sink/s3/s3_xml.o \
 	src/sink/s3/s3_store.o \
 	src/sink/s3/s3_request.o \
@@ -330,7 +330,7 @@ all install install-wal2json installdirs uninstall clean installcheck:
 		"\"make deps\" installs Debian's" >&2; exit 1
 endif
 
-src/sink/s3/http.o: | say-without-curl
+src/sink/http/http.o: | say-without-curl
 say-without-curl:
 	@message="$(NO_CURL)"; [ -z "$$message" ] || echo "warning: $$message" >&2
 .PHONY: say-without-curl

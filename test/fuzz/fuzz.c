@@ -187,7 +187,7 @@ fuzz_expect(const char *what, const char *bytes, int len)
 	if (fuzz_out.len != len ||
 		(len > 0 && memcmp(fuzz_out.data, bytes, len) != 0))
 		fuzz_fail("%s: expected\n%.*s\nbut got\n%.*s", what, len, bytes,
-				  fuzz_out.len, fuzz_out.data);
+				  (int) fuzz_out.len, fuzz_out.data);
 	empty_out();
 }
 
