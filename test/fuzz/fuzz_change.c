@@ -133,7 +133,8 @@ static void
 take_record(const char *what)
 {
 	if (options.traits.one_record)
-		buffer_append(&whole, fuzz_out.data, fuzz_out.len);
+		buffer_append(&whole, fuzz_out.len > 0 ? fuzz_out.data : "",
+					  fuzz_out.len);
 	else if (fuzz_out.len > 0)
 		(void) check_json(fuzz_out.data, fuzz_out.len, what);
 	fuzz_expect(what, fuzz_out.data, fuzz_out.len);
