@@ -230,7 +230,9 @@ CLIENT_OBJS = \
 	src/client/targets/ws_http.o \
 	src/client/targets/ws_message.o \
 	src/client/targets/ws_page.o \
+	src/client/targets/ws_reader.o \
 	src/client/targets/ws_session.o \
+	src/client/targets/ws_database.o \
 	src/client/targets/deliver_ws.o \
 	src/client/target_table.o \
 	src/client/delivery.o \
@@ -440,7 +442,7 @@ check-clang:
 		-Wno-ignored-optimization-argument -Wno-ignored-attributes")
 	@rm -f $(addprefix tmp_build/clang/,pg_outflow $(CLIENT_OBJS))
 	@$(MAKE) -s -C tmp_build/clang has_header= pg_outflow
-	@for url in http://localhost kafka://localhost; do \
+	@for url in http://localhost kafka://localhost ws://localhost:1; do \
 		tmp_build/clang/pg_outflow stream -d "" -S slot --to $$url 2>&1 | \
 			grep -q 'built without' || exit; done
 

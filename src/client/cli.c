@@ -133,7 +133,8 @@ static const ClientOption table[] = {
 	 AT(ws_spool_bytes), "256MB", NULL, "of so many bytes"},
 	{"WebSocket", 0, "ws-token-file", "FILE", OPTION_TEXT, AT(ws_token_file),
 	 NULL, NULL,
-	 "clients must know the token in the file's first line; needed unless HOST "
+	 "clients must know the token in the file's first line; needed unless "
+	 "HOST "
 	 "is this machine's own"},
 	{"WebSocket", 0, "ws-origin", "ORIGIN[,ORIGIN]...", OPTION_TEXT,
 	 AT(ws_origin), NULL, NULL,

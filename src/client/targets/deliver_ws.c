@@ -21,12 +21,13 @@
 #include "client/loop.h"
 #include "client/memory.h"
 #include "client/targets/targets.h"
+#include "client/targets/ws_database.h"
 #include "client/targets/ws_server.h"
 
-#define LINGER_MS	   200
-#define WRITE_AT_ONCE  65536
-#define WORK_AT_ONCE   (4 * 1024 * 1024) /* then clients get a turn */
-#define GOING_AWAY	   1001
+#define LINGER_MS	  200
+#define WRITE_AT_ONCE 65536
+#define WORK_AT_ONCE  (4 * 1024 * 1024) /* then clients get a turn */
+#define GOING_AWAY	  1001
 
 typedef struct WsClient
 {
@@ -37,11 +38,12 @@ typedef struct WsClient
 
 typedef struct WsTarget
 {
-	Target	 base;
-	WsServer server;
-	int		 fd; /* listens */
-	WsClient clients[WS_MAX_CLIENTS];
-	int		 nclients;
+	Target		base;
+	WsServer	server;
+	int			fd; /* listens */
+	WsClient	clients[WS_MAX_CLIENTS];
+	int			nclients;
+	WsDatabase *database; /* for the page */
 
 	Bytes	  lines; /* of the transaction under way, not yet written */
 	uint64_t  last;	 /* number of the last record taken; 0: all synced */
@@ -56,8 +58,7 @@ client_ready(int fd, short events, void *argument)
 	int		  i;
 
 	for (i = 0; i < self->nclients; i++)
-		if (self->clients[i].fd == fd &&
-			events & (POLLIN | POLLHUP | POLLERR))
+		if (self->clients[i].fd == fd && events & (POLLIN | POLLHUP | POLLERR))
 			ws_session_read(self->clients[i].session);
 }
 
@@ -97,8 +98,14 @@ static long long
 work_clients(WsTarget *self)
 {
 	long long now = clock_ms();
-	long long wake_at = NEVER;
-	int		  i = 0;
+	long long wake_at;
+	bool	  is_watched = false;
+	int		  i;
+
+	for (i = 0; i < self->nclients; i++)
+		is_watched |= ws_session_watches(self->clients[i].session);
+	wake_at = ws_database_work(self->database, is_watched);
+	i = 0;
 
 	while (i < self->nclients)
 	{
@@ -124,7 +131,7 @@ work_clients(WsTarget *self)
 	return wake_at;
 }
 
-/* The target's own figures; those of the database are asked for elsewhere. */
+/* The target's own figures, and those of the database. */
 static void
 append_status(void *argument, Bytes *json)
 {
@@ -143,13 +150,15 @@ append_status(void *argument, Bytes *json)
 			   LSN_ARGS(spool_head(self->server.spool)));
 	mem_format(json,
 			   ",\"unconfirmed_bytes\":%llu,\"waiting_seconds\":%.3f,"
-			   "\"records\":%llu,\"bytes\":%llu,\"clients\":%d}",
+			   "\"records\":%llu,\"bytes\":%llu,\"clients\":%d",
 			   (unsigned long long) (received - confirmed),
 			   target->waiting_since
 				   ? (clock_ms() - target->waiting_since) / 1000.0
 				   : 0.0,
 			   (unsigned long long) target->counts.records,
 			   (unsigned long long) target->counts.bytes, self->nclients);
+	ws_database_append(self->database, json);
+	mem_add(json, "}");
 }
 
 /* The first line of a file that nobody else reads. */
@@ -224,6 +233,7 @@ ws_open(const Url *url, const Settings *settings)
 	path = client_format("%s/.%s.state", settings->ws_spool, settings->slot);
 	self->base.state = state_open(path);
 	free(path);
+	self->database = ws_database_new(settings->conninfo, settings->slot);
 	self->fd = listen_on(url->host, 128);
 	self->sync_at = NEVER;
 	return &self->base;
@@ -254,7 +264,7 @@ write_lines(WsTarget *self)
 }
 
 static void
-take_record(WsTarget *self, const Record *record)
+spool_record(WsTarget *self, const Record *record)
 {
 	if (record->wanted)
 	{
@@ -299,7 +309,7 @@ ws_work(Target *target)
 		return;
 	while (bytes < WORK_AT_ONCE && target_next(target, &record))
 	{
-		take_record(self, &record);
+		spool_record(self, &record);
 		bytes += record.length;
 		if (self->sync_at == NEVER)
 			self->sync_at = clock_ms() + target_linger(target, LINGER_MS);
@@ -336,6 +346,7 @@ ws_close(Target *target)
 	while (self->nclients > 0)
 		drop_client(self, 0, GOING_AWAY, "pg_outflow is stopping");
 	close(self->fd);
+	ws_database_free(self->database);
 	if (self->server.spool)
 		spool_close(self->server.spool);
 	state_close(target->state);

@@ -175,7 +175,8 @@ answer_handshake(const WsServer *server, const char *head, const char *host,
 		!has_word(value, "upgrade") ||
 		!find_header(head, "Sec-WebSocket-Key", key) || strlen(key) != 24)
 	{
-		answer_error(answer, "400 Bad Request", "this is no WebSocket handshake");
+		answer_error(answer, "400 Bad Request",
+					 "this is no WebSocket handshake");
 		return false;
 	}
 	if (!find_header(head, "Sec-WebSocket-Version", value) ||
@@ -203,10 +204,10 @@ answer_handshake(const WsServer *server, const char *head, const char *host,
 bool
 ws_http_answer(const WsServer *server, const char *head, Bytes *answer)
 {
-	char	host[HEADER_SIZE];
-	char	value[HEADER_SIZE];
-	char	path[HEADER_SIZE];
-	bool	is_head = strncmp(head, "HEAD ", 5) == 0;
+	char		  host[HEADER_SIZE];
+	char		  value[HEADER_SIZE];
+	char		  path[HEADER_SIZE];
+	bool		  is_head = strncmp(head, "HEAD ", 5) == 0;
 	const WsPage *page;
 
 	if ((!is_head && strncmp(head, "GET ", 4) != 0) ||

@@ -115,7 +115,7 @@ void
 ws_append_large(Bytes *out, const char *start, size_t known, uint64_t length)
 {
 	static const char *const members[] = {"op", "id", "schema", "table"};
-	size_t i;
+	size_t					 i;
 
 	mem_add(out, "{");
 	for (i = 0; i < sizeof(members) / sizeof(members[0]); i++)

@@ -34,31 +34,27 @@ typedef enum WsPhase
 
 struct WsSession
 {
-	WsServer *server;
-	int		  fd;
-	WsPhase	  phase;
-	Bytes	  request;
-	Bytes	  answer;
-	size_t	  sent; /* of it */
+	WsServer			   *server;
+	int						fd;
+	WsPhase					phase;
+	Bytes					request;
+	Bytes					answer;
+	size_t					sent; /* of it */
 	wslay_event_context_ptr ws;
-	long long opened_at;
-	long long heard_at;
-	long long pinged_at;
-	long long left_at;
+	long long				opened_at;
+	long long				heard_at;
+	long long				pinged_at;
+	long long				left_at;
 
-	bool	   subscribed;
-	bool	   watching; /* is told the status */
-	long long  status_at;
-	WsFilter   filter;
-	SpoolPlace place;
-	Lsn		   position; /* it has been sent all that ends up to here */
-	Lsn		   told;	 /* and knows that it has */
-	bool	   inside;	 /* a part of a transaction after that, too */
-	uint64_t   window;
-	uint64_t   bytes; /* of records, sent */
-	uint64_t   acknowledged;
-	long long  due_at; /* since when an acknowledgement is missing; 0 */
-	Bytes	   lines;  /* read from the spool, and not sent */
+	bool	  subscribed;
+	bool	  watching; /* is told the status */
+	long long status_at;
+	WsReader  reader;
+	Lsn		  told; /* position that the client knows */
+	uint64_t  window;
+	uint64_t  bytes; /* of records, sent */
+	uint64_t  acknowledged;
+	long long due_at; /* since when an acknowledgement is missing; 0 */
 };
 
 static ssize_t
@@ -104,9 +100,8 @@ session_send(wslay_event_context_ptr ws, const uint8_t *data, size_t length,
 static void
 queue_text(WsSession *self, const Bytes *text)
 {
-	struct wslay_event_msg message = {WSLAY_TEXT_FRAME,
-									  (const uint8_t *) text->data,
-									  text->length};
+	struct wslay_event_msg message = {
+		WSLAY_TEXT_FRAME, (const uint8_t *) text->data, text->length};
 
 	if (wslay_event_queue_msg(self->ws, &message) == WSLAY_ERR_NOMEM)
 		client_exit(EXIT_FAILED, "out of memory");
@@ -149,7 +144,7 @@ token_allows(const WsSession *self, const char *text, size_t length)
 
 /* Where it begins, and whether that is where it wanted to. */
 static void
-begin_reading(WsSession *self, const char *text, size_t length)
+seek_and_reply(WsSession *self, const char *text, size_t length)
 {
 	Spool *spool = self->server->spool;
 	char  *after = json_find_text(text, length, "after");
@@ -157,18 +152,14 @@ begin_reading(WsSession *self, const char *text, size_t length)
 	Bytes  reply = {0};
 	Lsn	   lsn = 0;
 	bool   wanted = after != NULL;
-	bool   recovered = wanted && lsn_parse(after, &lsn) &&
-					 (epoch == NULL || strcmp(epoch, self->server->epoch) == 0) &&
-					 spool_find(spool, lsn, &self->place);
+	bool   recovered =
+		wanted && lsn_parse(after, &lsn) &&
+		(epoch == NULL || strcmp(epoch, self->server->epoch) == 0) &&
+		ws_reader_seek(&self->reader, spool, lsn);
 
 	if (!recovered)
-	{
-		self->place = spool_end(spool);
-		lsn = spool_head(spool);
-	}
-	self->position = self->told = lsn;
-	self->inside = false;
-	mem_reset(&self->lines);
+		lsn = ws_reader_seek_end(&self->reader, spool);
+	self->told = lsn;
 	mem_add(&reply, "{\"type\":\"subscribed\",\"epoch\":");
 	json_append_text(&reply, self->server->epoch);
 	mem_format(&reply,
@@ -196,10 +187,10 @@ subscribe(WsSession *self, const char *text, size_t length)
 		queue_close(self, WS_CLOSE_TOKEN, "the token is missing or wrong");
 		return;
 	}
-	ws_filter_free(&self->filter);
+	ws_filter_free(&self->reader.filter);
 	if (json_find(text, length, "tables", &tables) &&
 		!json_is(&tables, "null") &&
-		!ws_filter_parse(&self->filter, tables.data, tables.length))
+		!ws_filter_parse(&self->reader.filter, tables.data, tables.length))
 	{
 		queue_close(self, WSLAY_CODE_POLICY_VIOLATION,
 					"\"tables\" is an array of patterns like \"public.*\"");
@@ -211,7 +202,7 @@ subscribe(WsSession *self, const char *text, size_t length)
 											: window;
 	self->bytes = self->acknowledged = 0;
 	self->due_at = 0;
-	begin_reading(self, text, length);
+	seek_and_reply(self, text, length);
 	self->subscribed = true;
 }
 
@@ -233,9 +224,9 @@ acknowledge(WsSession *self, const char *text, size_t length)
 }
 
 static void
-session_message(wslay_event_context_ptr ws,
+session_message(wslay_event_context_ptr					  ws,
 				const struct wslay_event_on_msg_recv_arg *message,
-				void *argument)
+				void									 *argument)
 {
 	WsSession  *self = argument;
 	const char *text = (const char *) message->msg;
@@ -305,8 +296,8 @@ read_request(WsSession *self)
 		self->phase = WS_ENDED;
 	else if (strstr(self->request.data, "\r\n\r\n"))
 	{
-		bool is_websocket = ws_http_answer(self->server, self->request.data,
-										   &self->answer);
+		bool is_websocket =
+			ws_http_answer(self->server, self->request.data, &self->answer);
 
 		self->phase = WS_ANSWER;
 		if (is_websocket)
@@ -344,139 +335,37 @@ leave(WsSession *self, long long now)
 	self->left_at = now;
 }
 
-/* Until the first line is whole, or known to be too long. */
-static bool
-fill_lines(WsSession *self)
-{
-	while (self->lines.length < WS_FRAME_BYTES ||
-		   (self->lines.length < WS_MAX_RECORD &&
-			!memchr(self->lines.data, '\n', self->lines.length)))
-	{
-		char	chunk[16384];
-		ssize_t n = spool_read(self->server->spool, &self->place, chunk,
-							   sizeof(chunk));
-
-		if (n < 0)
-			return false;
-		if (n == 0)
-			break;
-		mem_append(&self->lines, chunk, n);
-	}
-	return true;
-}
-
-/* Passes over the rest of a line that is too long; its whole length. */
-static uint64_t
-skip_line(WsSession *self, uint64_t length)
-{
-	char	 chunk[16384];
-	ssize_t	 n;
-
-	while ((n = spool_read(self->server->spool, &self->place, chunk,
-						   sizeof(chunk))) > 0)
-	{
-		char *newline = memchr(chunk, '\n', n);
-
-		if (newline)
-		{
-			mem_append(&self->lines, newline + 1, chunk + n - newline - 1);
-			return length + (newline - chunk);
-		}
-		length += n;
-	}
-	return length;
-}
-
-/* One line into the message; how long it is. */
-static size_t
-take_line(WsSession *self, Bytes *message, const char *line, size_t length)
-{
-	Lsn			end;
-	const char *rest;
-
-	if (*line == '#' && lsn_read(line + 1, &end, &rest))
-	{
-		self->position = end;
-		self->inside = false;
-		return 0;
-	}
-	self->inside = true;
-	if (!ws_filter_wants(&self->filter, line, length))
-		return 0;
-	mem_format(message, "%s%.*s", message->length ? "," : "", (int) length,
-			   line);
-	return length;
-}
-
-/* The records of the next message, of about WS_FRAME_BYTES. */
-static size_t
-take_lines(WsSession *self, Bytes *records)
-{
-	size_t used = 0;
-	size_t bytes = 0;
-	char  *newline;
-
-	while (bytes < WS_FRAME_BYTES && used < self->lines.length &&
-		   (newline = memchr(self->lines.data + used, '\n',
-							 self->lines.length - used)) != NULL)
-	{
-		size_t length = newline - self->lines.data - used;
-
-		bytes += take_line(self, records, self->lines.data + used, length);
-		used += length + 1;
-	}
-	if (used == 0 && self->lines.length >= WS_MAX_RECORD)
-	{
-		Bytes	 start = self->lines;
-		uint64_t length;
-
-		self->lines = (Bytes){0};
-		length = skip_line(self, start.length);
-		self->inside = true;
-		if (ws_filter_wants(&self->filter, start.data, start.length))
-			ws_append_large(records, start.data, start.length, length);
-		mem_free(&start);
-		return records->length;
-	}
-	memmove(self->lines.data, self->lines.data + used,
-			self->lines.length - used);
-	self->lines.length -= used;
-	return bytes;
-}
-
 /* False: there is nothing to send, or the client's place is gone. */
 static bool
 send_records(WsSession *self)
 {
-	Bytes records = {0};
-	Bytes message = {0};
+	WsReader *reader = &self->reader;
+	Bytes	  records = {0};
+	Bytes	  message = {0};
+	bool	  has_more;
 
-	if (!fill_lines(self))
-	{
+	if (!ws_reader_next(reader, self->server->spool, &records, &has_more))
 		queue_close(self, WS_CLOSE_SLOW,
 					"too slow: the spool has gone on without this client");
-		return false;
-	}
-	if (self->lines.length == 0)
-		return false;
-	self->bytes += take_lines(self, &records);
 	/* positions alone are told when nothing else comes */
-	if (records.length > 0 || self->position != self->told)
+	else if (records.length > 0 ||
+			 (!has_more && reader->position != self->told))
 	{
-		mem_format(&message, "{\"type\":\"records\",\"bytes\":%llu,",
-				   (unsigned long long) self->bytes);
-		mem_format(&message, "\"position\":\"" LSN_FORMAT "\",\"whole\":%s,",
-				   LSN_ARGS(self->position), self->inside ? "false" : "true");
-		mem_add(&message, "\"records\":[");
-		mem_append(&message, records.data ? records.data : "",
-				   records.length);
+		self->bytes += records.length;
+		mem_format(
+			&message,
+			"{\"type\":\"records\",\"bytes\":%llu,\"position\":\"" LSN_FORMAT
+			"\",\"whole\":%s,\"records\":[",
+			(unsigned long long) self->bytes, LSN_ARGS(reader->position),
+			reader->inside ? "false" : "true");
+		mem_append(&message, records.data ? records.data : "", records.length);
 		mem_add(&message, "]}");
 		queue_text(self, &message);
-		self->told = self->position;
+		self->told = reader->position;
 	}
 	mem_free(&records);
 	mem_free(&message);
-	return true;
+	return has_more;
 }
 
 static bool
@@ -546,7 +435,7 @@ work_open(WsSession *self, long long now)
 }
 
 static bool
-send_answer(WsSession *self)
+send_http(WsSession *self)
 {
 	while (self->sent < self->answer.length)
 	{
@@ -574,9 +463,9 @@ ws_session_work(WsSession *self, long long now)
 		self->phase = WS_ENDED;
 	if (self->phase == WS_LEAVING && now - self->left_at >= LEAVING_MS)
 		self->phase = WS_ENDED;
-	if (self->phase == WS_ANSWER && send_answer(self))
+	if (self->phase == WS_ANSWER && send_http(self))
 		leave(self, now);
-	else if (self->phase == WS_OPEN && send_answer(self))
+	else if (self->phase == WS_OPEN && send_http(self))
 		work_open(self, now);
 }
 
@@ -599,6 +488,12 @@ ws_session_events(const WsSession *self)
 			break;
 	}
 	return 0;
+}
+
+bool
+ws_session_watches(const WsSession *self)
+{
+	return self->watching;
 }
 
 long long
@@ -628,10 +523,9 @@ ws_session_free(WsSession *self, int code, const char *reason)
 	if (self->ws)
 		wslay_event_context_free(self->ws);
 	close(self->fd);
-	ws_filter_free(&self->filter);
+	ws_reader_free(&self->reader);
 	mem_free(&self->request);
 	mem_free(&self->answer);
-	mem_free(&self->lines);
 	free(self);
 }
 

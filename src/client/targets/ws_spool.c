@@ -43,11 +43,11 @@ struct Spool
 	Segment	  *segments; /* oldest first; the last one is written */
 	size_t	   nsegments;
 	uint64_t   next_number;
-	uint64_t   bytes;	/* of all segments */
-	uint64_t   written; /* of the transaction under way, after the last's size */
-	uint32_t   checksum;	/* of its lines */
-	bool	   is_dropping; /* it is too large to be kept */
-	Lsn		   head;
+	uint64_t   bytes; /* of all segments */
+	uint64_t written; /* of the transaction under way, after the last's size */
+	uint32_t checksum;	  /* of its lines */
+	bool	 is_dropping; /* it is too large to be kept */
+	Lsn		 head;
 };
 
 static char *
@@ -75,8 +75,8 @@ last_segment(const Spool *spool)
 static void
 add_segment(Spool *spool, Lsn start, int fd, uint64_t size)
 {
-	spool->segments = client_realloc(spool->segments, (spool->nsegments + 1) *
-														  sizeof(Segment));
+	spool->segments = client_realloc(spool->segments,
+									 (spool->nsegments + 1) * sizeof(Segment));
 	spool->segments[spool->nsegments++] =
 		(Segment){spool->next_number++, start, fd, size};
 	spool->bytes += size;
@@ -93,8 +93,7 @@ remove_segment(Spool *spool, size_t i)
 	close(segment->fd);
 	spool->bytes -= segment->size;
 	spool->nsegments--;
-	memmove(segment, segment + 1,
-			(spool->nsegments - i) * sizeof(Segment));
+	memmove(segment, segment + 1, (spool->nsegments - i) * sizeof(Segment));
 	free(path);
 }
 
@@ -117,8 +116,8 @@ static void
 create_segment(Spool *spool)
 {
 	char *path = segment_path(spool, spool->head);
-	int	  fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-					0600);
+	int	  fd =
+		open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	/* of all but the last, every byte is trusted after a crash */
 	if (spool->nsegments > 0 && fdatasync(last_segment(spool)->fd) != 0)
@@ -357,8 +356,8 @@ spool_end_transaction(Spool *spool, Lsn end)
 		create_segment(spool);
 		return;
 	}
-	snprintf(trailer, sizeof(trailer), "#" LSN_FORMAT " %08x\n",
-			 LSN_ARGS(end), (unsigned) spool->checksum);
+	snprintf(trailer, sizeof(trailer), "#" LSN_FORMAT " %08x\n", LSN_ARGS(end),
+			 (unsigned) spool->checksum);
 	spool_append(spool, trailer, strlen(trailer));
 	if (spool->is_dropping)
 	{
@@ -444,8 +443,7 @@ scan_segment(Spool *spool, const Segment *segment, Lsn after)
 				continue;
 			}
 			line[length < sizeof(line) ? length : sizeof(line) - 1] = '\0';
-			if (length < sizeof(line) &&
-				parse_trailer(line, &end, &checksum))
+			if (length < sizeof(line) && parse_trailer(line, &end, &checksum))
 			{
 				if (end > after)
 				{
@@ -475,9 +473,9 @@ spool_find(Spool *spool, Lsn after, SpoolPlace *place)
 	for (i = spool->nsegments; i-- > 0;)
 		if (spool->segments[i].start <= after)
 		{
-			*place = (SpoolPlace){
-				spool->segments[i].number,
-				scan_segment(spool, &spool->segments[i], after)};
+			*place =
+				(SpoolPlace){spool->segments[i].number,
+							 scan_segment(spool, &spool->segments[i], after)};
 			return true;
 		}
 	return false;
