@@ -185,6 +185,7 @@ OBJS = \
 	src/sink/s3/s3_xml.o \
 	src/sink/s3/s3_store.o \
 	src/sink/s3/s3_request.o \
+	src/sink/s3/s3_list.o \
 	src/sink/s3/s3_object.o \
 	src/sink/s3/s3_download.o \
 	src/sink/s3/s3_upload.o \

@@ -193,11 +193,11 @@ s3_sweep(Destination *to)
 }
 
 static bool
-take_key(void *arg, const char *key, uint64 size)
+take_key(void *arg, const S3Listed *found)
 {
 	List **keys = arg;
 
-	*keys = lappend(*keys, pstrdup(key));
+	*keys = lappend(*keys, pstrdup(found->key));
 	return true;
 }
 
