@@ -37,8 +37,11 @@ driver_of(const char *destination)
 		if (drivers[i]->wrapper && strcmp(drivers[i]->wrapper, wrapper) == 0)
 			return drivers[i];
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unknown kind of destination \"%s\"",
-						   option_shown(destination)),
+					server_is_missing(destination)
+						? errmsg("server \"%s\" does not exist",
+								 server_name(destination))
+						: errmsg("unknown kind of destination \"%s\"",
+								 option_shown(destination)),
 					errhint("A directory of the server is written as "
 							"file:///absolute/path, a place in an S3 store as "
 							"server:prefix, with a server of foreign data "

@@ -92,13 +92,8 @@ static void
 s3_check_place(Destination *to)
 {
 	S3Store		  *store = s3_store_of(to);
-	ForeignServer *server =
-		GetForeignServerExtended(store->server, FSV_MISSING_OK);
+	ForeignServer *server = s3_store_server(store);
 
-	if (server == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("server \"%s\" does not exist any more",
-							   store->name)));
 	(void) server_get(server->servername);
 	if (strcmp(s3_place_location(server, s3_self(to)->prefix), to->location) !=
 		0)

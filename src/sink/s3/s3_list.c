@@ -19,6 +19,7 @@ typedef struct ListKind
 {
 	const char *parameter; /* that asks for such a list */
 	const char *value;
+	const char *root;
 	const char *element; /* of a member */
 	/* the parameters that say where a page begins, and where an answer has
 	 * what they are for the next one */
@@ -29,6 +30,7 @@ typedef struct ListKind
 static const ListKind objects = {
 	"list-type",
 	"2",
+	"ListBucketResult",
 	"Contents",
 	{"continuation-token"},
 	{"NextContinuationToken"},
@@ -37,6 +39,7 @@ static const ListKind objects = {
 static const ListKind uploads = {
 	"uploads",
 	"",
+	"ListMultipartUploadsResult",
 	"Upload",
 	{"key-marker", "upload-id-marker"},
 	{"NextKeyMarker", "NextUploadIdMarker"},
@@ -169,6 +172,7 @@ static bool
 take_page(Listing *self, int *error)
 {
 	S3Request  *request = s3_list_request(self);
+	const char *at;
 	const char *xml;
 	size_t		len;
 	bool		encoded;
@@ -188,8 +192,13 @@ take_page(Listing *self, int *error)
 		s3_end(request);
 		return false;
 	}
-	xml = request->http.answer.data;
-	len = request->http.answer.len;
+	at = request->http.answer.data;
+	xml = at ? s3_xml_next(&at, at + request->http.answer.len,
+						   self->kind->root, &len)
+			 : NULL;
+	if (xml == NULL)
+		distrust(self, pstrdup("The store's answer is no list, or not all of "
+							   "it."));
 	encoded = s3_xml_text(xml, len, "EncodingType") != NULL;
 	take_members(self, xml, len, self->kind->element, "Key", encoded);
 	if (self->delimiter)

@@ -77,6 +77,8 @@ typedef struct S3Request
 
 /* Lives in the current memory context, with the user's own secrets. */
 extern S3Store *s3_store_open(const ForeignServer *server);
+/* The server as it is by now; an ERROR if it was dropped. */
+extern ForeignServer *s3_store_server(const S3Store *store);
 /* Reads the secrets again: they may have been exchanged. */
 extern void s3_store_refresh(S3Store *store);
 /* The same once in a while. */

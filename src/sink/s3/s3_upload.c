@@ -338,9 +338,13 @@ upload_finish(Sink *sink)
 		s3_delete(self->store, self->key);
 	if (self->upload)
 		end_upload(self);
-	else
-		(void) s3_put(self->store, self->key, self->filling->data,
-					  self->filling->len, self->id, false);
+	else if (!s3_put(self->store, self->key, self->filling->data,
+					 self->filling->len, self->id, false))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("could not write %s",
+						s3_object_name(self->store, self->key)),
+				 errdetail("Somebody else writes it at the same time.")));
 	MemoryContextSwitchTo(caller);
 }
 
