@@ -155,8 +155,9 @@ destination_check_unreferenced(const Job *job)
 			 errhint("Export to another directory, or forget that job.")));
 }
 
-static void
-check_not_in_use(Destination *root, const char *folder, const Job *job)
+void
+destination_check_unclaimed(Destination *root, const char *folder,
+							const Job *job)
 {
 	char *other = root->driver->check_free(root, folder);
 
@@ -256,7 +257,7 @@ destination_check_empty(Destination *root, const Job *job, bool tell)
 	List	 *files = root->driver->list(root, "", NULL);
 	ListCell *cell;
 
-	check_not_in_use(root, "", job);
+	destination_check_unclaimed(root, "", job);
 	if (files != NIL && !job->options.overwrite)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_FILE),
@@ -276,7 +277,7 @@ destination_check_empty(Destination *root, const Job *job, bool tell)
 		JobSource *source = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		check_not_in_use(root, source->folder, job);
+		destination_check_unclaimed(root, source->folder, job);
 		check_strangers(root, source->folder, job, tell);
 	}
 }

@@ -12,11 +12,12 @@ line of DIRECTORY/faults, read at each request, is a way to behave:
 	no-token              there is more, but not where
 	many N                lists of keys have N more, a thousand on a page
 	abort-503             uploads are not ended at the first request for it
+	hide TEXT             lists leave out keys with that text, until a job has made its claim
 	etag TEXT             of parts of uploads
 	answer STATUS BODY    the answer to everything
 	endless               answers to GET have no end
 	trickle               answers are a byte a second, without an end
-	hang                  there is no answer
+	hang [METHOD]         there is no answer, or none to that method
 
 DIRECTORY/log gets a line for each request: its method, and its target.
 """
@@ -35,6 +36,7 @@ objects = {}  # key -> (content, headers that come back)
 uploads = {}  # id -> (key, headers, {number: content})
 ids = itertools.count(1)
 aborted = set()
+claims = []
 lock = threading.RLock()
 PAGE = 3
 
@@ -81,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         key = urllib.parse.unquote(path).split("/", 2)[2]
         with lock, open(directory + "/log", "a") as log:
             log.write(f"{self.command} {self.path}\n")
-        if "hang" in how:
+        if how.get("hang") in ("", self.command):
             time.sleep(1000)
         if "answer" in how:
             status, _, text = how["answer"].partition(" ")
@@ -123,6 +125,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         names = {}
         for key in sorted(objects):
             if not key.startswith(prefix) and "list-all" not in how:
+                continue
+            if "hide" in how and how["hide"] in key and not claims:
                 continue
             rest = key[len(prefix):]
             if delimiter and delimiter in rest:
@@ -172,6 +176,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             objects[key] = objects[urllib.parse.unquote(source).split("/", 2)[2]]
             return self.answer(200, "<CopyObjectResult><ETag>x</ETag></CopyObjectResult>")
         objects[key] = (body, kept)
+        if key.endswith("/_owner") and "hide" in how:
+            claims.append(key)
         self.answer(200, "", {"ETag": '"whole"'})
 
     def on_POST(self, key, body, kept, how):

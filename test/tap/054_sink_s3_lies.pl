@@ -103,6 +103,19 @@ is(destination('lake:mine', 'sweep'), 'done', 'swept');
 is($store->uploads, 'other/data', 'also where the store turns a request away once');
 $store->faults();
 
+# Whose key may read the one may not read the other: the store copies for one key only
+$node->safe_psql('postgres', $store->server_sql('sea', bucket => 'sea') . "ALTER USER MAPPING FOR PUBLIC SERVER sea OPTIONS (SET access_key_id 'other')");
+foreach my $from ('sea:mine', 'lake:honest')
+{
+	my $before = () = $store->requests =~ /\n/g;
+
+	is(destination('lake:carried', 'carry', 'a/1', $from), 'true', "carried from $from");
+	my @asked = (split(/\n/, $store->requests))[$before .. 10000];
+	my $read = grep { m{^GET /\w+/\w+/a/1$} } grep { defined } @asked;
+	is($read, $from =~ /^sea/ ? 1 : 0, $from =~ /^sea/ ? 'through the server' : 'by the store');
+	destination('lake:carried', 'discard');
+}
+
 # A database that does not speak UTF-8
 $node->safe_psql('postgres', "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
 $node->safe_psql('latin', "CREATE EXTENSION outflow; " . $store->server_sql('lake'));

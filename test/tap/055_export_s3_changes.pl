@@ -138,6 +138,13 @@ foreach my $fault ('hang', 'trickle')
 	is(() = $store->content("$fault/") =~ /\n/g, $rows, "$fault: and is whole");
 }
 
+$store->faults('hang PUT');
+like(
+	($node->psql('postgres', "SET statement_timeout = '1s'; CALL outflow.export('orders', 'lake:inline', workers => 0)"))[2],
+	qr/canceling statement due to statement timeout/, 'a call without workers ends, too');
+$store->faults();
+is($store->keys('inline'), '', 'and leaves nothing');
+
 # However an address is written, it is the address that counts
 foreach my $host (qw([::1] [::ffff:127.0.0.1] [::ffff:7f00:1] localhost 127.0.0.1 2130706433 0x7f000001 0177.0.0.1 127.1 127.0.0.1.))
 {
@@ -178,6 +185,15 @@ like($endless, qr/There was no answer: .*/, 'an answer without an end');
 $store->faults('etag <Part>&');
 isnt(($node->psql('postgres', "CALL outflow.export('large', 'brief:etag', part_size => '1GB')"))[0], 0, 'an ETag that is XML');
 $store->faults();
+
+# Two servers that come to one place at the same time, each before it sees the other
+$store->s3('PUT', 'both/.outflow-theirs/_owner', 'theirs');
+$store->faults('hide .outflow-theirs');
+like(
+	($node->psql('postgres', "CALL outflow.export('orders', 'brief:both')"))[2],
+	qr/another export is writing to destination "brief:both"/, 'what comes between a look and a claim is seen');
+$store->faults();
+is($store->keys('both/_'), '', 'nothing is published there');
 
 # Nobody was told a secret
 my $told = join("\n", slurp_file($node->logfile), sql('SELECT j::text FROM outflow.jobs j UNION ALL SELECT p::text FROM outflow.parts p UNION ALL SELECT a::text FROM pg_stat_activity a'),
