@@ -124,14 +124,8 @@ arguments_refuse_secrets(FunctionCallInfo fcinfo)
 		if (!export_args[i].is_long || PG_ARGISNULL(i))
 			continue;
 		value = PG_GETARG_VARLENA_PP(i);
-		if (option_find_secret(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("argument \"%s\" holds an age identity",
-							export_args[i].name),
-					 errdetail("It is a secret key, which the server must "
-							   "never see."),
-					 errhidestmt(true), errhidecontext(true)));
+		option_refuse_secret(export_args[i].name, VARDATA_ANY(value),
+							 VARSIZE_ANY_EXHDR(value));
 	}
 }
 
