@@ -148,6 +148,7 @@ OBJS = \
 	src/export/run/waiter.o \
 	src/export/run/tell.o \
 	src/export/run/inline.o \
+	src/export/finish/names.o \
 	src/export/finish/own_file.o \
 	src/export/finish/prune.o \
 	src/export/finish/publish.o \
@@ -187,6 +188,7 @@ OBJS = \
 	src/sink/s3/s3_xml.o \
 	src/sink/s3/s3_store.o \
 	src/sink/s3/s3_request.o \
+	src/sink/s3/s3_list.o \
 	src/sink/s3/s3_object.o \
 	src/sink/s3/s3_download.o \
 	src/sink/s3/s3_upload.o \

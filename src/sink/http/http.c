@@ -141,10 +141,7 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 
 	if (!address_is_allowed(kind, request->client->place.allow_private))
 	{
-		snprintf(request->error, HTTP_MAX_ERROR,
-				 "%s address must not be connected to",
-				 address_kind_name(kind));
-		request->outcome = HTTP_REFUSED;
+		request->refused = address_kind_name(kind);
 		return CURL_SOCKET_BAD;
 	}
 	if (!AcquireExternalFD())
@@ -407,6 +404,7 @@ http_start(HttpRequest *request)
 	request->status = 0;
 	request->error[0] = '\0';
 	request->paused = false;
+	request->refused = NULL;
 	request->answer.max = MAX_ANSWER;
 	request->answer_headers.max = MAX_HEADERS;
 	if (!resolve(client, request))
@@ -453,10 +451,15 @@ end_of_transfer(HttpRequest *request, CURLcode code)
 
 	(void) curl->easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
 	request->status = status;
-	if (request->outcome == HTTP_RUNNING)
-		request->outcome = code == CURLE_OK	   ? HTTP_ANSWERED
-						   : is_hopeless(code) ? HTTP_REFUSED
-											   : HTTP_NO_ANSWER;
+	if (code != CURLE_OK && request->refused)
+	{
+		snprintf(request->error, HTTP_MAX_ERROR,
+				 "%s address must not be connected to", request->refused);
+		code = CURLE_FAILED_INIT;
+	}
+	request->outcome = code == CURLE_OK	   ? HTTP_ANSWERED
+					   : is_hopeless(code) ? HTTP_REFUSED
+										   : HTTP_NO_ANSWER;
 	/* the buffer of the other's errors is empty for some */
 	if (code != CURLE_OK && request->error[0] == '\0')
 		strlcpy(request->error, curl->easy_strerror(code), HTTP_MAX_ERROR);

@@ -268,9 +268,8 @@ s3_end(S3Request *request)
 	MemoryContextDelete(request->context);
 }
 
-/* What another machine says, as a message may show it. */
-static char *
-shown(const char *text)
+char *
+s3_shown(const char *text)
 {
 	char *copy = pnstrdup(text, SHOWN_LENGTH);
 
@@ -307,7 +306,7 @@ fail(S3Request *request, const char *code, const char *message)
 	char			  *date;
 
 	request->result = S3_FAILED;
-	request->code = shown(code);
+	request->code = s3_shown(code);
 	if (error == NULL)
 		error = find_error(code_of_status(http->status));
 	request->sqlstate = error ? error->sqlstate : ERRCODE_FDW_ERROR;
@@ -315,17 +314,17 @@ fail(S3Request *request, const char *code, const char *message)
 	request->hint = error && error->hint ? pstrdup(error->hint) : NULL;
 	request->reason = psprintf(
 		"The store answered %d%s%s%s%s.", http->status, code[0] ? " " : "",
-		request->code, message ? ": " : "", message ? shown(message) : "");
+		request->code, message ? ": " : "", message ? s3_shown(message) : "");
 	region = s3_xml_text(http->answer.data, http->answer.len, "Region");
 	if (region == NULL)
 		region = http_header(http, "x-amz-bucket-region");
 	if (region && request->sqlstate == ERRCODE_INVALID_PARAMETER_VALUE)
 		request->reason = psprintf("%s The bucket's region is \"%s\".",
-								   request->reason, shown(region));
+								   request->reason, s3_shown(region));
 	date = http_header(http, "date");
 	if (date && strcmp(request->code, "RequestTimeTooSkewed") == 0)
 		request->reason =
-			psprintf("%s Its time is %s.", request->reason, shown(date));
+			psprintf("%s Its time is %s.", request->reason, s3_shown(date));
 }
 
 static void
@@ -341,7 +340,7 @@ fail_without_answer(S3Request *request)
 							: ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION;
 	request->reason =
 		psprintf("There was no answer: %s.",
-				 http->error[0] ? shown(http->error) : "unknown");
+				 http->error[0] ? s3_shown(http->error) : "unknown");
 	request->hint =
 		request->may_pass
 			? NULL

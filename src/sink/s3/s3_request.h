@@ -78,6 +78,8 @@ typedef struct S3Request
 
 /* Lives in the current memory context, with the user's own secrets. */
 extern S3Store *s3_store_open(const ForeignServer *server);
+/* The server as it is by now; an ERROR if it was dropped. */
+extern ForeignServer *s3_store_server(const S3Store *store);
 /* Reads the secrets again: they may have been exchanged. */
 extern void s3_store_refresh(S3Store *store);
 /* The same once in a while. */
@@ -111,6 +113,8 @@ pg_noreturn extern void s3_throw(const S3Request *request, const char *what);
 extern void s3_must(S3Request *request, const char *what);
 /* As the errno that is nearest to why it failed. */
 extern int s3_errno(const S3Request *request);
+/* What another machine says, as messages may show it. */
+extern char *s3_shown(const char *text);
 /* How messages name an object. */
 extern char *s3_object_name(const S3Store *store, const char *key);
 
@@ -124,6 +128,6 @@ extern char *s3_xml_text(const char *xml, size_t len, const char *name);
  */
 extern const char *s3_xml_next(const char **at, const char *end,
 							   const char *name, size_t *len);
-extern char		  *s3_url_decode(const char *text);
+extern char		  *s3_url_decode(const char *text, bool plus_is_space);
 
 #endif /* OUTFLOW_S3_REQUEST_H */
