@@ -53,15 +53,15 @@ typedef struct HttpText
 typedef struct HttpRequest
 {
 	/* set by the caller; all of it stays in place until the end */
-	const char		 *method;
-	const char		 *target; /* path and query, encoded */
+	const char		*method;
+	const char		*target; /* path and query, encoded */
 	const HttpField *headers;
-	int				  nheaders;
-	const char		 *body;
-	size_t			  body_len;
-	int				  patience; /* times the place's stall_timeout; 0 is 1 */
-	int				  max_seconds; /* for all of it; 0: no limit */
-	bool			  streams;	   /* the body of a 2xx goes to http_take() */
+	int				 nheaders;
+	const char		*body;
+	size_t			 body_len;
+	int				 patience;	  /* times the place's stall_timeout; 0 is 1 */
+	int				 max_seconds; /* for all of it; 0: no limit */
+	bool			 streams;	  /* the body of a 2xx goes to http_take() */
 
 	HttpOutcome outcome;
 	int			status;

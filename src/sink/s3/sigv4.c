@@ -102,7 +102,7 @@ sort_fields(const HttpField *fields, int count, int *order)
 		for (; at > 0; at--)
 		{
 			const HttpField *before = &fields[order[at - 1]];
-			int				  by_name = strcmp(before->name, fields[i].name);
+			int				 by_name = strcmp(before->name, fields[i].name);
 
 			if (by_name < 0 ||
 				(by_name == 0 && strcmp(before->value, fields[i].value) <= 0))

@@ -28,17 +28,17 @@
 
 typedef struct Sigv4Request
 {
-	const char		 *method;
-	const char		 *path;	 /* by sigv4_encode_path */
-	const char		 *query; /* by sigv4_encode_query */
+	const char		*method;
+	const char		*path;	/* by sigv4_encode_path */
+	const char		*query; /* by sigv4_encode_query */
 	const HttpField *headers;
-	int				  nheaders;
-	const char		 *payload_hash;
-	const char		 *time; /* by sigv4_time */
-	const char		 *region;
-	const char		 *service;
-	const char		 *key_id;
-	const char		 *secret;
+	int				 nheaders;
+	const char		*payload_hash;
+	const char		*time; /* by sigv4_time */
+	const char		*region;
+	const char		*service;
+	const char		*key_id;
+	const char		*secret;
 } Sigv4Request;
 
 /* The forms that are signed and sent.  False: it does not fit. */
