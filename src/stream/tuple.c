@@ -12,6 +12,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "encode/mask_value.h"
 #include "stream/stream.h"
 
 static void
@@ -104,6 +105,33 @@ set_key(StreamRelation *rel, RowChange *row)
 		row->key_skip = rel->key_skip;
 }
 
+/*
+ * What the WAL only points to can't be hashed, and stays unchanged; the other
+ * masks don't need it.
+ */
+static void
+mask_change(StreamRelation *rel, RowChange *row)
+{
+	const RowShape *shape = rel->shape;
+	bool			any = false;
+	int				i;
+
+	if (row->old_values)
+		mask_row(shape, rel->old_values, rel->old_nulls, false);
+	if (row->new_values)
+		mask_row(shape, shape->values, shape->nulls, false);
+	for (i = 0; row->unchanged && i < shape->ncolumns; i++)
+	{
+		const ColumnMask *mask = shape->columns[i].mask;
+
+		if (mask && (mask->method == MASK_NULL || mask->method == MASK_REDACT))
+			rel->unchanged[i] = false;
+		any |= rel->unchanged[i];
+	}
+	if (!any)
+		row->left_out = row->unchanged = NULL;
+}
+
 bool
 tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 		   ReorderBufferChange *change, RowChange *row)
@@ -141,6 +169,8 @@ tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 	}
 	if (rel->filters && !row_filters_apply(rel->filters, row))
 		return false;
+	if (unlikely(shape->nmasks > 0))
+		mask_change(rel, row);
 	set_key(rel, row);
 	return true;
 }

@@ -17,6 +17,7 @@
 #include "export/export_settings.h"
 #include "export/job/job.h"
 #include "export/job/part_table.h"
+#include "export/plan/masks.h"
 #include "export/plan/source.h"
 #include "export/part/part.h"
 #include "export/part/part_scan.h"
@@ -83,7 +84,7 @@ open_relations(PartScan *scan)
 	scan->leaf = relation_open(relid, AccessShareLock);
 	source_check_leaf(scan->leaf, scan->root);
 	scan->leaf_name = relation_full_name(relid);
-	scan->shape = source_shape(scan->root, scan->source, scan->job->row_format,
+	scan->shape = source_shape(scan->root, scan->source, scan->job,
 							   CurrentMemoryContext);
 	planned_check(scan->source, scan->root, scan->leaf, scan->shape);
 	for (int i = 0; i < scan->shape->ncolumns; i++)
@@ -103,7 +104,10 @@ open_relations(PartScan *scan)
 	}
 	scan->slot = table_slot_create(scan->leaf, NULL);
 	if (scan->source->filter)
+	{
 		scan->filter_tree = filter_plan(scan->source->filter, scan->root);
+		masks_check_filter(scan->filter_tree, scan->root, scan->job);
+	}
 }
 
 static const char *
