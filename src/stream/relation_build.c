@@ -259,6 +259,7 @@ find_key(StreamSession *session, StreamRelation *rel, RowShape *shape,
 		blurred |= !skip[i] && !column_tells_rows_apart(&shape->columns[i]);
 	}
 	rel->has_identity = full || (key && !blurred);
+	rel->key_masked = blurred && !full;
 	if (missing > 0)
 		return NULL;
 	if (key != NULL)

@@ -170,6 +170,23 @@ like(said("SELECT FROM outflow.jobs; SHOW outflow.mask_columns"), qr/must be sup
 like(said("LOAD 'outflow'; ALTER DATABASE postgres SET outflow.mask_key_file = 'x'", $ENV{PGUSER} // scalar getpwuid($<)),
 	qr/cannot be changed now/, 'the key\'s file is named in the configuration file alone');
 
+# a job whose masks change while it runs: no part is unlike another
+$node->safe_psql('postgres', "CREATE TABLE wide AS SELECT g AS id, 'clear' AS v, 'clear' AS w FROM generate_series(1, 20000) AS g");
+hold_exports($node, 0);
+my ($call, $answer) = start_psql($node,
+	"CALL outflow.export('wide', 'file://$dir/wide', part_size => '64kB', workers => 1, options => '{\"mask_columns\": \"*.wide.v=redact\"}')");
+wait_until($node, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock'}, 'a part that waits');
+$node->append_conf('postgresql.conf', "outflow.mask_columns = '$masks,public.wide.w=redact'");
+$node->reload;
+$node->poll_query_until('postgres', q{SELECT current_setting('outflow.mask_columns') ~ 'wide'});
+release_exports($node);
+$call->finish;
+like($$answer, qr/masks of table public.wide were changed while it is exported/, 'masks that change under a job');
+my $wide = $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs');
+$node->safe_psql('postgres', "CALL outflow.resume($wide)");
+like(exported_parts("$dir/wide"), qr/^(?:\d+,\*\*\*,\*\*\*\n){20000}$/, '... hold for all of it after a resume');
+is($node->safe_psql('postgres', "SELECT count(*) FROM outflow.verify($wide) WHERE status <> 'ok'"), 0, '... which verifies');
+
 # a running stream takes a new mask over
 my $file = "$dir/live";
 my $live = IPC::Run::start([ 'pg_recvlogical', '-d', $node->connstr('postgres'), '-S', 'feed', '--start', '-f', $file, '-F', '0' ],
