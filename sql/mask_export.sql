@@ -39,9 +39,9 @@ SELECT pg_read_file(substr(destination, 8) || '/_manifest.json')::jsonb->'column
 SELECT outflow.restore_script(:job) ~ 'born date,\s+mail text NOT NULL,\s+id integer NOT NULL' AS restored;
 
 -- partitions: rules of either count for both
-CREATE TABLE parent (id int, a text, b text) PARTITION BY LIST (id);
+CREATE TABLE parent (id int PRIMARY KEY, a text, b text) PARTITION BY LIST (id);
 CREATE TABLE child PARTITION OF parent FOR VALUES IN (1);
-CREATE TABLE other (b text, a text, id int);
+CREATE TABLE other (b text, a text, id int NOT NULL);
 ALTER TABLE parent ATTACH PARTITION other FOR VALUES IN (2);
 INSERT INTO parent VALUES (1, 'secret', 'secret'), (2, 'secret', 'secret');
 CALL outflow.export('parent', :'dir' || gen_random_uuid(), options => '{"mask_columns": "*.parent.a=redact,*.child.b=redact"}') \gset
