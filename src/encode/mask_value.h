@@ -15,6 +15,19 @@
 extern void mask_row(const RowShape *shape, Datum *values, bool *nulls,
 					 bool may_fetch);
 
+/*
+ * While clear values are looked at otherwise, by row filters: whatever is
+ * reported then names the table alone.  mask_reports_end() ends it; an error
+ * does, too.
+ */
+typedef struct MaskReports
+{
+	ErrorContextCallback errors;
+} MaskReports;
+
+extern void mask_reports_begin(MaskReports *reports, const RowShape *shape);
+extern void mask_reports_end(MaskReports *reports);
+
 /* Tells keys apart and nothing else of them; in hexadecimal. */
 extern char *mask_key_fingerprint(const MaskKey *key);
 

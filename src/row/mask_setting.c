@@ -25,7 +25,7 @@ static char *mask_columns = NULL;
 static char *mask_key_file = NULL;
 
 static bool
-check_mask_columns(char **value, void **extra, GucSource source)
+mask_check_columns(char **value, void **extra, GucSource source)
 {
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow mask setting", ALLOCSET_SMALL_SIZES);
@@ -41,7 +41,7 @@ check_mask_columns(char **value, void **extra, GucSource source)
 }
 
 static void
-assign_mask_columns(const char *value, void *extra)
+mask_assign_setting(const char *value, void *extra)
 {
 	row_invalidate_all();
 }
@@ -53,12 +53,12 @@ mask_define_settings(void)
 		"outflow.mask_columns",
 		"Columns whose values leave PostgreSQL masked, whoever asks.",
 		"A comma list of schema.table.column=method.", &mask_columns, "",
-		PGC_SUSET, GUC_SUPERUSER_ONLY, check_mask_columns, assign_mask_columns,
+		PGC_SUSET, GUC_SUPERUSER_ONLY, mask_check_columns, mask_assign_setting,
 		NULL);
-	DefineCustomStringVariable("outflow.mask_key_file",
-							   "File that holds the key of hashed columns.",
-							   NULL, &mask_key_file, "", PGC_SIGHUP,
-							   GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomStringVariable(
+		"outflow.mask_key_file", "File that holds the key of hashed columns.",
+		NULL, &mask_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL,
+		mask_assign_setting, NULL);
 }
 
 const char *

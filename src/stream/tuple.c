@@ -132,6 +132,20 @@ mask_change(StreamRelation *rel, RowChange *row)
 		row->left_out = row->unchanged = NULL;
 }
 
+static bool
+passes_filters(StreamRelation *rel, RowChange *row)
+{
+	MaskReports reports;
+	bool		passes;
+
+	if (likely(rel->shape->nmasks == 0))
+		return row_filters_apply(rel->filters, row);
+	mask_reports_begin(&reports, rel->shape);
+	passes = row_filters_apply(rel->filters, row);
+	mask_reports_end(&reports);
+	return passes;
+}
+
 bool
 tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 		   ReorderBufferChange *change, RowChange *row)
@@ -167,7 +181,7 @@ tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 			resolve_unchanged(rel, row->old_values != NULL))
 			row->left_out = row->unchanged = rel->unchanged;
 	}
-	if (rel->filters && !row_filters_apply(rel->filters, row))
+	if (rel->filters && !passes_filters(rel, row))
 		return false;
 	if (unlikely(shape->nmasks > 0))
 		mask_change(rel, row);

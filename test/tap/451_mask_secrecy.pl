@@ -145,6 +145,26 @@ foreach my $table (qw(parent child))
 	is(exported_parts("$dir/$table"), "1,***,***\n", "rules of table and partition hold for $table");
 }
 
+# a filter that fails, of a publication
+$node->safe_psql('postgres', <<'EOS');
+CREATE TABLE fails (id int PRIMARY KEY, mail text);
+ALTER TABLE fails REPLICA IDENTITY FULL;
+GRANT SELECT ON fails TO alice;
+CREATE PUBLICATION failing FOR TABLE fails WHERE (array_length(parse_ident(mail), 1) > 0);
+INSERT INTO fails VALUES (1, '!canary');
+EOS
+$node->safe_psql('postgres', q{SELECT pg_create_logical_replication_slot('fails', 'outflow')});
+$node->safe_psql('postgres', q{INSERT INTO fails VALUES (2, '!canary')});
+my $fails = said("SELECT data FROM pg_logical_slot_peek_changes('fails', NULL, NULL, 'publication_names', 'failing', 'mask_columns', 'public.fails.mail=hash')");
+like($fails, qr/ERROR:  could not apply a row filter of table "public.fails"/, 'a publication\'s filter fails');
+unlike($fails, $canary, '... and tells nothing');
+$fails = said("CALL outflow.export_publication('failing', 'file://$dir/failing', options => '{\"mask_columns\": \"public.fails.mail=hash\"}')");
+like($fails, qr/could not apply a row filter of table "public.fails"/, '... in an export, too');
+unlike($fails, $canary, '... and tells nothing');
+unlike(said('SELECT * FROM outflow.jobs; SELECT * FROM outflow.parts'), $canary, '... nor does its job');
+$node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('fails'); DROP TABLE fails;
+	SELECT count(*) FROM pg_logical_slot_get_changes('feed', NULL, NULL, 'actions', 'truncate')});
+
 # who may take a mask back
 my $export = sub { return "CALL outflow.export('people', 'file://$dir/try" . ++$files . "', columns => '{mail}')" };
 my $peek = q{SELECT data FROM pg_logical_slot_peek_changes('feed', NULL, NULL)};

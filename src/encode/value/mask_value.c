@@ -26,6 +26,42 @@
 /* Where a value's text ends: PostgreSQL's own does, too. */
 #define MAX_MASKED_TEXT (1000 * 1024 * 1024)
 
+/* What tells of the server and not of a value. */
+static bool
+is_interruption(void)
+{
+	return ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_OPERATOR_INTERVENTION;
+}
+
+static void
+mask_filter_context(void *arg)
+{
+	const RowShape *shape = arg;
+
+	if (is_interruption())
+		return;
+	errmsg("could not apply a row filter of table \"%s.%s\"", shape->schema,
+		   shape->name);
+	errdetail("The table has masked columns, so what was reported is not "
+			  "shown.");
+	errhint("Try the filter in a query of the table.");
+}
+
+void
+mask_reports_begin(MaskReports *reports, const RowShape *shape)
+{
+	reports->errors.callback = mask_filter_context;
+	reports->errors.arg = unconstify(RowShape *, shape);
+	reports->errors.previous = error_context_stack;
+	error_context_stack = &reports->errors;
+}
+
+void
+mask_reports_end(MaskReports *reports)
+{
+	error_context_stack = reports->errors.previous;
+}
+
 /*
  * A type's output function may quote the value in a message.  Whatever it
  * reports becomes this.
@@ -35,8 +71,7 @@ mask_error_context(void *arg)
 {
 	const ColumnShape *column = *(const ColumnShape **) arg;
 
-	if (column == NULL ||
-		ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_OPERATOR_INTERVENTION)
+	if (column == NULL || is_interruption())
 		return;
 	errmsg("could not mask a value of column \"%s\"", column->name);
 	errdetail("The output function of its type failed.");
