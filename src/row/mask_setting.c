@@ -90,30 +90,41 @@ is_private(FILE *file)
 		   (status.st_mode & (S_IRWXG | S_IRWXO)) == 0;
 }
 
-MaskKey *
-mask_key_load(void)
+/* What is wrong with the file, or NULL; the key without its line end. */
+static const char *
+read_key(FILE *file, MaskKey *key)
 {
-	MaskKey *key = palloc(offsetof(MaskKey, bytes) + MAX_KEY + 1);
-	FILE	*file;
-
-	if (mask_key_file == NULL || mask_key_file[0] == '\0')
-		report_key("No file is named.");
-	file = AllocateFile(mask_key_file, PG_BINARY_R);
-	if (file == NULL)
-		report_key("The file cannot be opened.");
 	if (!is_private(file))
-		report_key("Others than the server's user may use the file.");
+		return "Others than the server's user may use the file.";
 	key->size = fread(key->bytes, 1, MAX_KEY + 1, file);
 	if (ferror(file))
-		report_key("The file cannot be read.");
-	FreeFile(file);
-	/* editors and echo end it with a line end */
+		return "The file cannot be read.";
 	while (key->size > 0 && (key->bytes[key->size - 1] == '\n' ||
 							 key->bytes[key->size - 1] == '\r'))
 		key->size--;
 	if (key->size < MIN_KEY || key->size > MAX_KEY)
-		report_key(
-			psprintf("The key must have %d to %d bytes.", MIN_KEY, MAX_KEY));
+		return psprintf("The key must have %d to %d bytes.", MIN_KEY, MAX_KEY);
+	return NULL;
+}
+
+MaskKey *
+mask_key_load(void)
+{
+	MaskKey	   *key = palloc(offsetof(MaskKey, bytes) + MAX_KEY + 1);
+	const char *problem = "The file cannot be opened.";
+	FILE	   *file;
+
+	if (mask_key_file == NULL || mask_key_file[0] == '\0')
+		report_key("No file is named.");
+	file = AllocateFile(mask_key_file, PG_BINARY_R);
+	if (file)
+	{
+		problem = read_key(file, key);
+		/* now, as there may be no transaction that an error would end */
+		FreeFile(file);
+	}
+	if (problem)
+		report_key(problem);
 	return key;
 }
 
