@@ -82,8 +82,8 @@ stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 											 ctx->output_plugin_options,
 											 &session->options));
 	mask_check_key(session->options.masks);
-	initStringInfo(&session->batch.data);
-	initStringInfo(&session->message);
+	buffer_init(&session->batch);
+	buffer_init(&session->message);
 	session->can_queue = send_queue_is_possible(ctx);
 	relation_cache_open(session);
 	ctx->output_plugin_private = session;

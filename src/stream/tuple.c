@@ -70,17 +70,17 @@ resolve_unchanged(StreamRelation *rel, bool has_old)
 		int i = rel->varlena[k];
 		int att = shape->columns[i].attnum - 1;
 
-		rel->unchanged[i] =
-			is_unchanged_toast(shape->values[att], shape->nulls[att]);
-		if (!rel->unchanged[i])
+		rel->states[i] &= ~COLUMN_UNCHANGED;
+		if (!is_unchanged_toast(shape->values[att], shape->nulls[att]))
 			continue;
 		if (has_old && !rel->old_nulls[att] &&
 			!is_unchanged_toast(rel->old_values[att], false))
-		{
 			shape->values[att] = rel->old_values[att];
-			rel->unchanged[i] = false;
+		else
+		{
+			rel->states[i] |= COLUMN_UNCHANGED;
+			any = true;
 		}
-		any |= rel->unchanged[i];
 	}
 	return any;
 }
@@ -89,7 +89,7 @@ resolve_unchanged(StreamRelation *rel, bool has_old)
 static void
 set_key(StreamRelation *rel, RowChange *row)
 {
-	if (rel->key_skip == NULL)
+	if (!rel->has_key)
 		return;
 	if (row->old_values && row->op != CHANGE_INSERT)
 	{
@@ -102,7 +102,7 @@ set_key(StreamRelation *rel, RowChange *row)
 		row->key_nulls = row->new_nulls;
 	}
 	if (row->key_values)
-		row->key_skip = rel->key_skip;
+		row->used |= COLUMN_NOT_KEY;
 }
 
 /*
@@ -113,23 +113,24 @@ static void
 mask_change(StreamRelation *rel, RowChange *row)
 {
 	const RowShape *shape = rel->shape;
-	bool			any = false;
+	uint8			used = 0;
 	int				i;
 
 	if (row->old_values)
 		mask_row(shape, rel->old_values, rel->old_nulls, false);
 	if (row->new_values)
 		mask_row(shape, shape->values, shape->nulls, false);
-	for (i = 0; row->unchanged && i < shape->ncolumns; i++)
+	if (!(row->used & COLUMN_UNCHANGED))
+		return;
+	for (i = 0; i < shape->ncolumns; i++)
 	{
 		const ColumnMask *mask = shape->columns[i].mask;
 
 		if (mask && (mask->method == MASK_NULL || mask->method == MASK_REDACT))
-			rel->unchanged[i] = false;
-		any |= rel->unchanged[i];
+			rel->states[i] &= ~COLUMN_UNCHANGED;
+		used |= rel->states[i] & COLUMN_UNCHANGED;
 	}
-	if (!any)
-		row->left_out = row->unchanged = NULL;
+	row->used = (row->used & ~COLUMN_UNCHANGED) | used;
 }
 
 static bool
@@ -156,6 +157,7 @@ tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 	HeapTuple old_tuple = change_old_tuple(change);
 
 	row->shape = shape;
+	row->states = rel->states;
 	if (rel->leaf)
 	{
 		row->leaf_schema = rel->leaf->schema;
@@ -179,7 +181,7 @@ tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 		if (HeapTupleHasExternal(new_tuple) &&
 			!session->options.traits.keep_unchanged &&
 			resolve_unchanged(rel, row->old_values != NULL))
-			row->left_out = row->unchanged = rel->unchanged;
+			row->used |= COLUMN_UNCHANGED;
 	}
 	if (rel->filters && !passes_filters(rel, row))
 		return false;

@@ -86,11 +86,10 @@ needs_output_function(TypeKind kind)
 		   kind == KIND_HSTORE || kind == KIND_VECTOR || kind == KIND_OTHER;
 }
 
-/* Of values that may grow; "buffer" is limited. */
+/* Of values that may grow; "out" is limited. */
 static bool
-write_large(LimitedBuffer *buffer, TypeShape *type, Datum value)
+write_large(ByteBuffer *out, TypeShape *type, Datum value)
 {
-	StringInfo		out = &buffer->data;
 	PinnedSettings *pinned = NULL;
 	struct varlena *bytes;
 	char		   *text;
@@ -112,15 +111,15 @@ write_large(LimitedBuffer *buffer, TypeShape *type, Datum value)
 		if (pinned)
 			settings_unpin(pinned);
 	}
-	return !buffer->over;
+	return !buffer_is_over(out);
 }
 
 /* NULL if the value is too large to have one. */
 static const char *
 clear_text(TypeShape *type, Datum value, int *len)
 {
-	LimitedBuffer buffer;
-	TextValues	  values = {true, true, true};
+	ByteBuffer buffer;
+	TextValues values = {true, true, true};
 
 	if (type->kind == KIND_TIMESTAMPTZ)
 	{
@@ -133,15 +132,15 @@ clear_text(TypeShape *type, Datum value, int *len)
 	if (type->kind != KIND_JSONB && type->kind != KIND_BYTEA &&
 		!needs_output_function(type->kind))
 	{
-		initStringInfo(&values.scratch);
+		buffer_init(&values.scratch);
 		return text_value(&values, type, value, len);
 	}
-	initStringInfo(&buffer.data);
+	buffer_init(&buffer);
 	buffer_limit_begin(&buffer, MAX_MASKED_TEXT, MAX_MASKED_TEXT);
 	if (!write_large(&buffer, type, value))
 		return NULL;
-	*len = buffer.data.len;
-	return buffer.data.data;
+	*len = buffer.len;
+	return buffer.data;
 }
 
 static void
