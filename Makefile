@@ -13,6 +13,8 @@ OBJS = \
 	src/outflow.o \
 	src/preflight.o \
 	src/option.o \
+	src/name_pattern.o \
+	src/limit.o \
 	src/compression.o \
 	src/failpoint.o \
 	src/row/type_name.o \
@@ -20,6 +22,9 @@ OBJS = \
 	src/row/shape.o \
 	src/row/invalidate.o \
 	src/row/settings.o \
+	src/row/mask_rule.o \
+	src/row/mask_setting.o \
+	src/row/mask_shape.o \
 	src/position/xid.o \
 	src/position/snapshot_text.o \
 	src/encode/value/buffer.o \
@@ -37,6 +42,7 @@ OBJS = \
 	src/encode/value/json_part.o \
 	src/encode/value/kind_form.o \
 	src/encode/value/text_value.o \
+	src/encode/value/mask_value.o \
 	src/encode/format.o \
 	src/encode/format_check.o \
 	src/encode/row_counter.o \
@@ -83,7 +89,6 @@ OBJS = \
 	src/stream/options_json.o \
 	src/stream/options_wal2json.o \
 	src/stream/options_debezium.o \
-	src/stream/filter.o \
 	src/stream/publication.o \
 	src/stream/rowfilter.o \
 	src/stream/snapshot.o \
@@ -128,6 +133,7 @@ OBJS = \
 	src/export/plan/source.o \
 	src/export/plan/source_list.o \
 	src/export/plan/export_filter.o \
+	src/export/plan/masks.o \
 	src/export/part/planned_scan.o \
 	src/export/destination.o \
 	src/export/finish/ownership.o \

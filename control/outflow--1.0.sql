@@ -1063,8 +1063,10 @@ AS $$
 			WHERE k.conrelid = relation AND k.contype = 'p'
 			AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
 				WHERE a.attrelid = relation AND a.attnum = ANY (k.conkey)
-				AND NOT manifest->'columns' @> pg_catalog.jsonb_build_array(
-					pg_catalog.jsonb_build_object('name', a.attname))))))
+				-- nor a mask under which rows share it
+				AND NOT EXISTS (SELECT FROM pg_catalog.jsonb_array_elements(manifest->'columns') AS c
+					WHERE c->>'name' = a.attname
+					AND coalesce(c->>'mask', 'hash') = 'hash')))))
 $$;
 
 -- the same for its rows and sequences

@@ -188,13 +188,13 @@ set_size(const OptionSpec *spec, const char *what, const char *value,
  * of it, may be double-quoted to hold commas and spaces; a doubled quote in it
  * is one quote.  Quotes stay out of the items.
  */
-static List *
-split_list(const OptionSpec *spec, const char *what, const char *value)
+const char *
+option_split_list(const char *value, List **items)
 {
-	List		  *items = NIL;
 	const char	  *p = value;
 	StringInfoData item;
 
+	*items = NIL;
 	initStringInfo(&item);
 	for (;;)
 	{
@@ -217,20 +217,30 @@ split_list(const OptionSpec *spec, const char *what, const char *value)
 				appendStringInfoChar(&item, *p);
 			}
 			if (*p == '\0')
-				bad_value(spec, what, value, "A double quote is missing.");
+				return "A double quote is missing.";
 			keep = item.len;
 		}
 		while (item.len > keep && scanner_isspace(item.data[item.len - 1]))
 			item.data[--item.len] = '\0';
 		if (item.len == 0)
-			bad_value(spec, what, value,
-					  "The list must have a name between its commas.");
-		items = lappend(items, pstrdup(item.data));
+			return "The list must have a name between its commas.";
+		*items = lappend(*items, pstrdup(item.data));
 		if (*p == '\0')
 			break;
 		p++;
 	}
 	pfree(item.data);
+	return NULL;
+}
+
+static List *
+split_list(const OptionSpec *spec, const char *what, const char *value)
+{
+	List	   *items;
+	const char *problem = option_split_list(value, &items);
+
+	if (problem)
+		bad_value(spec, what, value, problem);
 	return items;
 }
 

@@ -62,6 +62,9 @@ extern void option_set(const OptionSpec *spec, const char *what,
 extern const OptionSpec *option_find(const OptionSpec *table,
 									 const char		  *name);
 
+/* The items of an OPTION_LIST; what is wrong with it as a hint, or NULL. */
+extern const char *option_split_list(const char *value, List **items);
+
 /* The value as a message may show it: cut, and without a secret key. */
 extern char *option_shown(const char *value);
 

@@ -11,6 +11,8 @@
 #include "compat.h"
 #include "export/export.h"
 #include "failpoint.h"
+#include "limit.h"
+#include "row/mask.h"
 #include "stream/ddl.h"
 #include "stream/stream.h"
 
@@ -22,7 +24,10 @@ extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
 void
 _PG_init(void)
 {
+	limits_before_definition();
+	mask_define_settings();
 	export_define_settings();
+	limits_after_definition();
 	export_register_launcher();
 	ddl_capture_init();
 #ifdef OUTFLOW_FAILPOINTS

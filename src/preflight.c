@@ -20,7 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "export/export.h"
+#include "limit.h"
 
 /* the columns of outflow_internal.preflight_library() */
 typedef enum FactColumn
@@ -62,7 +62,7 @@ outflow_preflight_library(PG_FUNCTION_ARGS)
 	bool	  nulls[FACT_COLUMNS];
 	/* like pg_ls_waldir(), and outflow.export_root itself */
 	bool		shows_room = has_privs_of_role(GetUserId(), ROLE_PG_MONITOR);
-	const char *limit = export_unreadable_limit();
+	const char *limit = limit_unreadable();
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
 		desc->natts != FACT_COLUMNS)

@@ -22,6 +22,7 @@
 #include "export/job/job.h"
 #include "export/job/job_access.h"
 #include "export/part/part.h"
+#include "export/plan/masks.h"
 #include "export/plan/plan.h"
 #include "export/plan/source.h"
 #include "option.h"
@@ -181,7 +182,7 @@ arguments_set_source(Job *job, FunctionCallInfo fcinfo)
 		Relation rel = relation_open(relid, NoLock);
 
 		source->filter =
-			filter_qualify(text_argument(fcinfo, ARG_FILTER), rel);
+			filter_qualify(text_argument(fcinfo, ARG_FILTER), rel, job);
 		relation_close(rel, NoLock);
 	}
 	job->sources = list_make1(source);
@@ -295,8 +296,7 @@ check_reads(const Job *job)
 	{
 		JobSource *source = lfirst(cell);
 		Relation   rel = relation_open(source->relid, NoLock);
-		RowShape  *shape =
-			source_shape(rel, source, job->row_format, CurrentMemoryContext);
+		RowShape *shape = source_shape(rel, source, job, CurrentMemoryContext);
 
 		CHECK_FOR_INTERRUPTS();
 		planned_check(source, rel, rel, shape);
@@ -334,6 +334,7 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	job->settings = settings_capture();
 	job_derive(job);
 	set_sources(job, fcinfo);
+	masks_begin(job);
 	check_reads(job);
 	sources_check_format(job);
 	plan_check_part_size(job);

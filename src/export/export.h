@@ -8,7 +8,5 @@
 extern void export_define_settings(void);
 /* For a library that is loaded with the server. */
 extern void export_register_launcher(void);
-/* The name of a setting that should limit exports and can't be read, or NULL. */
-extern const char *export_unreadable_limit(void);
 
 #endif /* OUTFLOW_EXPORT_H */

@@ -12,6 +12,7 @@
 
 #include "export/export_options.h"
 #include "option.h"
+#include "row/mask.h"
 
 #define OPTION_KIND "export option"
 
@@ -34,6 +35,7 @@ typedef struct RawOptions
 	List *as;
 	char *profile;
 	char *mode;
+	char *mask_columns;
 	int	  row_group_rows;
 } RawOptions;
 
@@ -55,6 +57,7 @@ static const OptionSpec table[] = {
 	{"force_quote", OPTION_STRING, offsetof(RawOptions, force_quote)},
 	{"header", OPTION_BOOL, offsetof(RawOptions, header)},
 	{"lossy", OPTION_LIST, offsetof(RawOptions, lossy)},
+	{"mask_columns", OPTION_STRING, offsetof(RawOptions, mask_columns)},
 	{"mode", OPTION_STRING, offsetof(RawOptions, mode)},
 	{"null", OPTION_STRING, offsetof(RawOptions, null)},
 	{"overwrite", OPTION_BOOL, offsetof(RawOptions, overwrite)},
@@ -209,6 +212,9 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->carry = raw.carry;
 	options->base_is_last = raw.base;
 	options->mode = mode_of(raw.mode);
+	options->mask_columns = raw.mask_columns;
+	options->masks =
+		mask_rules_parse(OPTION_KIND, "mask_columns", raw.mask_columns);
 	options->checksum = checksum_parse(raw.checksum);
 	options->row.header = raw.header;
 	set_force_quote(raw.force_quote, &options->row);

@@ -22,6 +22,8 @@ typedef struct ExportOptions
 	bool				  base_is_last; /* see job_find_base() */
 	int					  carry;		/* CarryMode */
 	int					  mode;			/* of files; 0 for what is usual */
+	char				 *mask_columns; /* as written; NULL for none */
+	List				 *masks;		/* the same as MaskRules */
 	const ChecksumMethod *checksum;		/* of the stored bytes */
 } ExportOptions;
 

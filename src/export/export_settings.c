@@ -10,12 +10,12 @@
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
 #include "utils/guc.h"
-#include "utils/guc_tables.h"
 
 #include "export/export_settings.h"
 #include "export/job/job.h"
 #include "compat.h"
 #include "export/export.h"
+#include "limit.h"
 
 int			 max_jobs = 4;
 int			 max_retries = 9;
@@ -56,36 +56,8 @@ static const struct
 	{"exit_on_error", "off"},
 };
 
-/*
- * Settings that hold exports within limits.  Before the library is loaded
- * anybody's connection can give them a value, which takes the place of the
- * server's own and is thrown away when they are defined: what is left is the
- * default, "no limit".  "lost" tells that this has happened.
- */
-static struct
-{
-	const char *name;
-	GucSource	before;
-	bool		lost;
-} limits[] = {{"outflow.export_root"}, {"outflow.rate_limit"}};
-
-/* From where the value comes that a setting has outside of transactions. */
-static GucSource
-reset_source(const char *name)
-{
-	int						count;
-	struct config_generic **settings = list_settings(&count);
-
-	for (int i = 0; i < count; i++)
-	{
-		if (pg_strcasecmp(settings[i]->name, name) == 0)
-			return settings[i]->reset_source;
-	}
-	return PGC_S_DEFAULT;
-}
-
-static void
-define_settings(void)
+void
+export_define_settings(void)
 {
 	DefineCustomStringVariable(
 		"outflow.export_root",
@@ -115,48 +87,10 @@ define_settings(void)
 		PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
 }
 
-void
-export_define_settings(void)
-{
-	for (int i = 0; i < lengthof(limits); i++)
-		limits[i].before = reset_source(limits[i].name);
-	define_settings();
-	for (int i = 0; i < lengthof(limits); i++)
-		limits[i].lost = reset_source(limits[i].name) != limits[i].before;
-}
-
-const char *
-export_unreadable_limit(void)
-{
-	for (int i = 0; i < lengthof(limits); i++)
-	{
-		if (limits[i].lost)
-			return limits[i].name;
-	}
-	return NULL;
-}
-
-void
-settings_check_limits(void)
-{
-	const char *name = export_unreadable_limit();
-
-	if (name)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("setting \"%s\" has a value that cannot be used", name),
-			 errdetail("It hides the server's own value, so that no "
-					   "export may run.  It comes from the connection's "
-					   "options, from the settings of the role or "
-					   "database, or from the configuration file."),
-			 errhint("Remove it from there, and connect again.")));
-}
-
 const char *
 settings_export_root(void)
 {
-	settings_check_limits();
+	limits_check_export();
 	return export_root;
 }
 

@@ -21,8 +21,6 @@ extern List *settings_capture(void);
 extern void settings_pin_worker(Oid owner);
 /* Takes over what the configuration files say, if they were read again. */
 extern void settings_reload(void);
-/* Errors when a setting that limits exports can't be read for certain. */
-extern void settings_check_limits(void);
 /* outflow.export_root; "" for none. */
 extern const char *settings_export_root(void);
 

@@ -76,3 +76,10 @@ row_listen_invalidations(ShapeInvalidation callback)
 	CacheRegisterSyscacheCallback(ENUMOID, anything_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, anything_changed, (Datum) 0);
 }
+
+void
+row_invalidate_all(void)
+{
+	if (listener)
+		listener(InvalidOid);
+}

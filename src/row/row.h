@@ -87,8 +87,9 @@ typedef struct ColumnShape
 	bool	   is_primary; /* part of the primary key */
 	bool	   in_pkindex; /* the same, where 18 also knows deferrable ones */
 	bool	   is_generated; /* GENERATED ALWAYS AS ... STORED */
-	TypeShape  type;
+	TypeShape  type; /* of what is written: a mask's, where there is one */
 	char	  *name;
+	struct ColumnMask *mask; /* see row/mask.h; NULL: clear values */
 } ColumnShape;
 
 /* What text encoders need of a column for each row, and no more. */
@@ -107,6 +108,7 @@ typedef struct ColumnLabel
 typedef struct RowShape
 {
 	int			  ncolumns;
+	int			  nmasks;	/* columns that have one */
 	char		  identity; /* relreplident; 0 for a composite type */
 	bool		  has_key;	/* some column is_key, or identity is FULL */
 	ColumnShape	 *columns;
@@ -186,6 +188,8 @@ extern const char *enum_label(TypeShape *type, Oid value);
  */
 typedef void (*ShapeInvalidation)(Oid relid);
 extern void row_listen_invalidations(ShapeInvalidation callback);
+/* Every shape may be stale, for a reason that is no catalog's. */
+extern void row_invalidate_all(void);
 
 /*
  * Settings that text output depends on.  "Canonical" ones make the output
@@ -199,5 +203,7 @@ extern void row_listen_invalidations(ShapeInvalidation callback);
 typedef struct PinnedSettings PinnedSettings;
 extern PinnedSettings		 *settings_pin_canonical(MemoryContext context);
 extern void					  settings_unpin(PinnedSettings *pinned);
+/* Whether they are in force anyway. */
+extern bool settings_are_canonical(void);
 
 #endif /* OUTFLOW_ROW_H */

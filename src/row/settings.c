@@ -115,3 +115,15 @@ settings_unpin(PinnedSettings *pinned)
 	else
 		restore(pinned);
 }
+
+bool
+settings_are_canonical(void)
+{
+	for (int i = 0; i < lengthof(canonical); i++)
+	{
+		if (strcmp(GetConfigOption(canonical[i].name, false, false),
+				   canonical[i].value) != 0)
+			return false;
+	}
+	return true;
+}

@@ -150,7 +150,8 @@ column_default(const RowShape *shape, const ColumnShape *column,
 {
 	const char *stored;
 
-	if (column->is_generated)
+	/* what hides a column's values hides the one that it begins with */
+	if (column->is_generated || column->mask)
 		return NULL;
 	stored = column_default_stored(shape, column->attnum, left_out);
 	/* no columns occur in a default, so no relation needs to be locked */

@@ -47,13 +47,18 @@ warn_missing_identity(StreamSession *session, StreamRelation *rel)
 		return;
 	rel->warned_identity = true;
 	ereport(WARNING,
-			(errmsg("table \"%s.%s\" has no replica identity",
-					rel->shape->schema, rel->shape->name),
+			(rel->key_masked
+				 ? errmsg("the replica identity of table \"%s.%s\" is masked",
+						  rel->shape->schema, rel->shape->name)
+				 : errmsg("table \"%s.%s\" has no replica identity",
+						  rel->shape->schema, rel->shape->name),
 			 left_out ? errdetail("Its updates and deletes are left out.")
 					  : errdetail("Its updates and deletes are streamed "
 								  "without a key."),
-			 errhint("Give it a primary key, or use ALTER TABLE ... REPLICA "
-					 "IDENTITY.")));
+			 rel->key_masked
+				 ? errhint("Mask \"hash\" leaves a key that tells rows apart.")
+				 : errhint("Give it a primary key, or use ALTER TABLE ... "
+						   "REPLICA IDENTITY.")));
 }
 
 static void

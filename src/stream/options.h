@@ -6,6 +6,7 @@
 #define OUTFLOW_STREAM_OPTIONS_H
 
 #include "encode/change.h"
+#include "name_pattern.h"
 #include "option.h"
 
 #define ACTION_INSERT	(1 << CHANGE_INSERT)
@@ -57,6 +58,8 @@ typedef struct StreamOptions
 	List *tables;			 /* of NamePattern, as the three that follow */
 	List *exclude_tables;
 	List *exclude_columns;
+	char *mask_columns;
+	List *masks;   /* of MaskRule */
 	List *actions; /* of char * */
 	List *origin;  /* of char * */
 	bool  messages;
@@ -128,20 +131,5 @@ extern const ChangeFormat *debezium_options_parse(List			*elements,
 
 /* Reads the options of format json, and topic_prefix. */
 extern void debezium_options_read(List *elements, StreamOptions *options);
-
-/* ---- names (filter.c) */
-
-/* schema.table or schema.table.column, each with * and ? */
-typedef struct NamePattern
-{
-	char *schema;
-	char *table;
-	char *column; /* NULL for patterns of tables */
-} NamePattern;
-
-extern List *name_patterns_parse(const char *option, List *items, int nparts);
-extern bool	 name_matches(const char *pattern, const char *name);
-extern bool	 name_patterns_match_table(List *patterns, const char *schema,
-									   const char *table);
 
 #endif /* OUTFLOW_STREAM_OPTIONS_H */

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "option.h"
+#include "row/mask.h"
 #include "stream/stream.h"
 
 static const OptionChoice number_choices[] = {
@@ -28,6 +29,7 @@ static const OptionSpec debezium_table[] = {
 	{"tables", OPTION_LIST, FIELD(tables)},
 	{"exclude_tables", OPTION_LIST, FIELD(exclude_tables)},
 	{"exclude_columns", OPTION_LIST, FIELD(exclude_columns)},
+	{"mask_columns", OPTION_STRING, FIELD(mask_columns)},
 	{"actions", OPTION_LIST, FIELD(actions), "insert,update,delete,truncate"},
 	{"origin", OPTION_LIST, FIELD(origin), "any"},
 	{"messages", OPTION_BOOL, FIELD(messages), "on"},
@@ -62,6 +64,8 @@ parse(const OptionSpec *table, List *elements, StreamOptions *options)
 		name_patterns_parse("exclude_tables", options->exclude_tables, 2);
 	options->exclude_columns =
 		name_patterns_parse("exclude_columns", options->exclude_columns, 3);
+	options->masks =
+		mask_rules_parse(STREAM_OPTION, "mask_columns", options->mask_columns);
 	options->action_mask = action_mask(options->actions);
 	options->after_snapshot = snapshots_parse(options->after_snapshot);
 	skip_changes_parse(options);

@@ -16,6 +16,7 @@
 
 #include "encode/wal2json/wal2json.h"
 #include "option.h"
+#include "row/mask.h"
 #include "stream/stream.h"
 
 /* Options that the stream acts on; the rest is the format's. */
@@ -36,6 +37,7 @@ typedef struct Wal2jsonOptions
 	int64	 max_record_bytes;
 	int		 oversize;
 	List	*skip_changes;
+	char	*mask_columns;
 } Wal2jsonOptions;
 
 #define OPTION_AT(field) offsetof(Wal2jsonOptions, field)
@@ -85,6 +87,7 @@ static const OptionSpec wal2json_table[] = {
 	{"oversize", OPTION_ENUM, OPTION_AT(oversize), "omit", 0, 0,
 	 oversize_choices},
 	{"skip_changes", OPTION_LIST, OPTION_AT(skip_changes)},
+	TEXT("mask_columns", mask_columns),
 	{NULL},
 };
 
@@ -325,6 +328,8 @@ set_stream_options(const Wal2jsonOptions *given, StreamOptions *options)
 		wal2json_split_list("filter-msg-prefixes", given->filter_msg_prefixes);
 	options->include_transactions =
 		given->format_version == 1 || given->format.include_transaction;
+	options->masks =
+		mask_rules_parse(STREAM_OPTION, "mask_columns", given->mask_columns);
 	options->skip_changes = given->skip_changes;
 	skip_changes_parse(options);
 	options->max_value_bytes = given->max_value_bytes;

@@ -10,6 +10,8 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "limit.h"
+#include "row/mask.h"
 #include "stream/stream.h"
 
 static void
@@ -67,6 +69,7 @@ stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 		return;
 	}
 
+	limits_check_stream();
 	context = AllocSetContextCreate(ctx->context, "outflow stream",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
@@ -78,6 +81,7 @@ stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 	set_format(session, stream_options_parse(NameStr(ctx->slot->data.plugin),
 											 ctx->output_plugin_options,
 											 &session->options));
+	mask_check_key(session->options.masks);
 	buffer_init(&session->batch);
 	buffer_init(&session->message);
 	session->can_queue = send_queue_is_possible(ctx);

@@ -15,6 +15,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "row/mask.h"
 #include "stream/stream.h"
 
 /* Schema of our own objects; its changes never appear in a stream. */
@@ -244,19 +245,26 @@ find_key(StreamSession *session, StreamRelation *rel, RowShape *shape,
 						  : relation_identity_key(relation);
 	bool	   whole = key == NULL && full && !session->options.include_old;
 	int		   missing = bms_num_members(key);
+	bool	   blurred = false;
 	int		   i;
 
-	rel->has_identity = full || missing > 0;
 	for (i = 0; i < shape->ncolumns; i++)
 	{
 		int bit = own_attnum(rel, &shape->columns[i]) -
 				  FirstLowInvalidHeapAttributeNumber;
 
-		if (bms_is_member(bit, key))
+		if (!bms_is_member(bit, key))
+		{
+			if (!whole)
+				rel->states[i] = COLUMN_NOT_KEY;
+		}
+		else if (column_tells_rows_apart(&shape->columns[i]))
 			missing--;
-		else if (!whole)
-			rel->states[i] = COLUMN_NOT_KEY;
+		else
+			blurred = true;
 	}
+	rel->has_identity = full || (key != NULL && !blurred);
+	rel->key_masked = blurred && !full;
 	rel->has_key = whole || (key != NULL && missing == 0);
 }
 
@@ -281,11 +289,29 @@ set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape,
 					? map_leaf(shape, decision->relation)
 					: NULL;
 	rel->identity = decision->relation->rd_rel->relreplident;
-	find_key(session, rel, shape, decision->relation);
 	rel->filters = NULL;
 	if (session->options.publication_names != NIL)
 		rel->filters =
 			row_filters_build(&decision->published, decision->as, shape);
+}
+
+/*
+ * After all that looks at values as they are stored.  A new name of one of the
+ * relations may be another rule's.
+ */
+static void
+set_masks(StreamSession *session, RowShape *shape, const Decision *decision)
+{
+	List	 *relids = list_make2_oid(RelationGetRelid(decision->as),
+									  RelationGetRelid(decision->relation));
+	ListCell *lc;
+
+	row_shape_mask(shape, relids, session->options.masks);
+	if (session->options.masks == NIL && mask_setting()[0] == '\0')
+		return;
+	foreach (lc, mask_relations(relids))
+		(void) hash_search(session->watched, &lfirst_oid(lc), HASH_ENTER,
+						   NULL);
 }
 
 static RowShape *
@@ -304,11 +330,13 @@ build_shape(StreamSession *session, StreamRelation *rel, Decision *decision)
 		shape->name = MemoryContextStrdup(shape->context, decision->name);
 	}
 
-	session->format->prepare_shape(shape, &session->format_options);
 	watch_composites(session, shape);
 	old = MemoryContextSwitchTo(shape->context);
 	set_workspace(session, rel, shape, decision);
+	set_masks(session, shape, decision);
+	find_key(session, rel, shape, decision->relation);
 	MemoryContextSwitchTo(old);
+	session->format->prepare_shape(shape, &session->format_options);
 	return shape;
 }
 

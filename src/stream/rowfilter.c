@@ -52,7 +52,9 @@ row_filters_build(const Published *published, Relation table,
 	}
 	if (!any)
 		return NULL;
-	filters->slot = MakeSingleTupleTableSlot(shape->desc, &TTSOpsVirtual);
+	filters->slot = MakeSingleTupleTableSlot(
+		CreateTupleDescCopy(shape->desc), /* masks change the other */
+		&TTSOpsVirtual);
 	filters->context = CreateStandaloneExprContext();
 	return filters;
 }

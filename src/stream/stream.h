@@ -77,6 +77,7 @@ typedef struct StreamRelation
 	bool   schema_due;	 /* look at the definition before a change */
 	char   identity;	 /* relreplident of the relation itself */
 	bool   has_identity; /* updates and deletes can be told apart */
+	bool   key_masked;	 /* ... but for a mask */
 	bool   has_key;		 /* columns name a row */
 	bool   has_leaves;	 /* partitions appear under this one's name */
 	bool   expendable;	 /* about to be thrown away */

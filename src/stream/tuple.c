@@ -12,6 +12,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "encode/mask_value.h"
 #include "stream/stream.h"
 
 static void
@@ -104,6 +105,48 @@ set_key(StreamRelation *rel, RowChange *row)
 		row->used |= COLUMN_NOT_KEY;
 }
 
+/*
+ * What the WAL only points to can't be hashed, and stays unchanged; the other
+ * masks don't need it.
+ */
+static void
+mask_change(StreamRelation *rel, RowChange *row)
+{
+	const RowShape *shape = rel->shape;
+	uint8			used = 0;
+	int				i;
+
+	if (row->old_values)
+		mask_row(shape, rel->old_values, rel->old_nulls, false);
+	if (row->new_values)
+		mask_row(shape, shape->values, shape->nulls, false);
+	if (!(row->used & COLUMN_UNCHANGED))
+		return;
+	for (i = 0; i < shape->ncolumns; i++)
+	{
+		const ColumnMask *mask = shape->columns[i].mask;
+
+		if (mask && (mask->method == MASK_NULL || mask->method == MASK_REDACT))
+			rel->states[i] &= ~COLUMN_UNCHANGED;
+		used |= rel->states[i] & COLUMN_UNCHANGED;
+	}
+	row->used = (row->used & ~COLUMN_UNCHANGED) | used;
+}
+
+static bool
+passes_filters(StreamRelation *rel, RowChange *row)
+{
+	MaskReports reports;
+	bool		passes;
+
+	if (likely(rel->shape->nmasks == 0))
+		return row_filters_apply(rel->filters, row);
+	mask_reports_begin(&reports, rel->shape);
+	passes = row_filters_apply(rel->filters, row);
+	mask_reports_end(&reports);
+	return passes;
+}
+
 bool
 tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 		   ReorderBufferChange *change, RowChange *row)
@@ -140,8 +183,10 @@ tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 			resolve_unchanged(rel, row->old_values != NULL))
 			row->used |= COLUMN_UNCHANGED;
 	}
-	if (rel->filters && !row_filters_apply(rel->filters, row))
+	if (rel->filters && !passes_filters(rel, row))
 		return false;
+	if (unlikely(shape->nmasks > 0))
+		mask_change(rel, row);
 	set_key(rel, row);
 	return true;
 }

@@ -45,7 +45,8 @@ static const char *const names[] = {
 	"oversize",		  "skip_changes",	   "after_snapshot",
 	"include_old",	  "publication_names", "format-version",
 	"add-tables",	  "filter-tables",	   "include-xids",
-	"actions",		  "filter-origins",	   "include-lsn"};
+	"mask_columns",	  "actions",		   "filter-origins",
+	"include-lsn"};
 
 static void
 init(void)

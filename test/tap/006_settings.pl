@@ -46,7 +46,7 @@ my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
 foreach my $name (sort keys %told)
 {
 	my $only = $told{$name}{where} eq 'configuration only';
-	my $value = $name =~ /root/ ? "'/srv'" : $name =~ /memory/ ? "'2000'" : "'900'";
+	my $value = $name =~ /root|file/ ? "'/srv'" : $name =~ /mask/ ? "'a.b.c=null'" : $name =~ /memory/ ? "'2000'" : "'900'";
 
 	like(set($superuser, "LOAD 'outflow'", "SET $name = $value"), $only ? qr/cannot be changed now/ : qr/^$/, "SET $name");
 	like(set($superuser, "LOAD 'outflow'", "ALTER SYSTEM SET $name = $value", "ALTER SYSTEM RESET $name"),

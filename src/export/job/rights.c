@@ -21,12 +21,13 @@
 #include "export/export_settings.h"
 #include "export/job/job.h"
 #include "export/job/job_access.h"
+#include "limit.h"
 
 void
 rights_check_server(void)
 {
 	job_refuse_standby();
-	settings_check_limits();
+	limits_check_export();
 }
 
 static void

@@ -140,7 +140,7 @@ judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 	const char *trouble;
 
 	source_check_leaf(leaf, rel);
-	shape = source_shape(rel, source, job->row_format, CurrentMemoryContext);
+	shape = source_shape(rel, source, job, CurrentMemoryContext);
 	planned_check(source, rel, leaf, shape);
 	if (source->filter)
 		filter = filter_plan(source->filter, rel);

@@ -17,6 +17,8 @@
 #include "export/export_settings.h"
 #include "export/job/job.h"
 #include "export/job/part_table.h"
+#include "export/plan/masks.h"
+#include "export/plan/plan.h"
 #include "export/plan/source.h"
 #include "export/part/part.h"
 #include "export/part/part_scan.h"
@@ -71,6 +73,19 @@ open_chain(PartScan *scan)
 										  &scan->host, &scan->out);
 }
 
+/* All parts of a run are masked alike: a setting may change under it. */
+static void
+check_masks(PartScan *scan)
+{
+	if (scan->shape->nmasks > 0 && scan->source->definition &&
+		strcmp(plan_describe(scan->shape), scan->source->definition) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("masks of table %s were changed while it is exported",
+						scan->source->name),
+				 errhint("Resume the job, and it goes on with these.")));
+}
+
 /* Opens the relations under the part's locks and checks rights once more. */
 static void
 open_relations(PartScan *scan)
@@ -83,8 +98,9 @@ open_relations(PartScan *scan)
 	scan->leaf = relation_open(relid, AccessShareLock);
 	source_check_leaf(scan->leaf, scan->root);
 	scan->leaf_name = relation_full_name(relid);
-	scan->shape = source_shape(scan->root, scan->source, scan->job->row_format,
+	scan->shape = source_shape(scan->root, scan->source, scan->job,
 							   CurrentMemoryContext);
+	check_masks(scan);
 	planned_check(scan->source, scan->root, scan->leaf, scan->shape);
 	for (int i = 0; i < scan->shape->ncolumns; i++)
 		scan->last_attribute =
@@ -103,7 +119,10 @@ open_relations(PartScan *scan)
 	}
 	scan->slot = table_slot_create(scan->leaf, NULL);
 	if (scan->source->filter)
+	{
 		scan->filter_tree = filter_plan(scan->source->filter, scan->root);
+		masks_check_filter(scan->filter_tree, scan->root, scan->job);
+	}
 }
 
 static const char *

@@ -12,6 +12,7 @@
 #include "nodes/makefuncs.h"
 #include "utils/backend_progress.h"
 
+#include "encode/mask_value.h"
 #include "export/job/part_table.h"
 #include "export/plan/source.h"
 #include "export/part/part.h"
@@ -89,11 +90,19 @@ part_open_filter(PartScan *scan)
 static bool
 passes_filter(PartScan *scan, TupleTableSlot *slot)
 {
+	MaskReports reports;
+	bool		passes;
+
 	if (scan->filter == NULL)
 		return true;
 	scan->filter_context->ecxt_scantuple = slot;
 	ResetExprContext(scan->filter_context);
-	return ExecQual(scan->filter, scan->filter_context);
+	if (likely(scan->shape->nmasks == 0))
+		return ExecQual(scan->filter, scan->filter_context);
+	mask_reports_begin(&reports, scan->shape);
+	passes = ExecQual(scan->filter, scan->filter_context);
+	mask_reports_end(&reports);
+	return passes;
 }
 
 static void
@@ -143,6 +152,20 @@ end_row(ErrorContextCallback *errors)
 	error_context_stack = errors->previous;
 }
 
+/* The slot's own values are the executor's. */
+static void
+encode_masked_row(PartScan *scan, TupleTableSlot *slot)
+{
+	RowShape *shape = scan->shape;
+
+	memcpy(shape->values, slot->tts_values,
+		   sizeof(Datum) * shape->desc->natts);
+	memcpy(shape->nulls, slot->tts_isnull, sizeof(bool) * shape->desc->natts);
+	mask_row(shape, shape->values, shape->nulls, true);
+	scan->job->row_format->row(scan->encoder, shape->values, shape->nulls,
+							   &scan->out);
+}
+
 /* The slot is laid out like the root. */
 static void
 encode_row(PartScan *scan, TupleTableSlot *slot)
@@ -150,8 +173,11 @@ encode_row(PartScan *scan, TupleTableSlot *slot)
 	MemoryContext old = MemoryContextSwitchTo(scan->row_context);
 
 	scan->encoding = true;
-	scan->job->row_format->row(scan->encoder, slot->tts_values,
-							   slot->tts_isnull, &scan->out);
+	if (unlikely(scan->shape->nmasks > 0))
+		encode_masked_row(scan, slot);
+	else
+		scan->job->row_format->row(scan->encoder, slot->tts_values,
+								   slot->tts_isnull, &scan->out);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(scan->row_context);
 }

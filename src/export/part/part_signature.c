@@ -17,7 +17,9 @@
 
 /* Options that decide where files go, not what is in them. */
 static const char *const options_without_effect[] = {
-	"base", "carry", "checksum", "mode", "overwrite", "publish"};
+	"base", "carry", "checksum", "mode", "overwrite", "publish",
+	/* what they make of a table is told with its columns */
+	"mask_columns"};
 
 static void
 signature_append_item(StringInfo text, const char *item)

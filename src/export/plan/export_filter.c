@@ -22,6 +22,7 @@
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
 
+#include "export/plan/masks.h"
 #include "export/plan/source.h"
 #include "compat.h"
 
@@ -148,13 +149,14 @@ filter_plan(const char *text, Relation rel)
 }
 
 char *
-filter_qualify(const char *text, Relation rel)
+filter_qualify(const char *text, Relation rel, const Job *job)
 {
 	Node		   *filter = transform(text, rel);
 	PinnedSettings *pinned;
 	char		   *qualified;
 
 	check_filter_rights(filter, rel);
+	masks_check_filter(filter, rel, job);
 	pinned = filter_pin_settings();
 	qualified =
 		deparse_expression(filter,

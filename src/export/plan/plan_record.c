@@ -8,6 +8,7 @@
 #include "miscadmin.h"
 #include "utils/rel.h"
 
+#include "encode/mask_value.h"
 #include "export/job/job.h"
 #include "export/job/part_table.h"
 #include "export/plan/source.h"
@@ -19,6 +20,16 @@ describe_text(ByteBuffer *out, const char *text)
 	JsonStyle style = json_style_default();
 
 	json_string(out, &style, text, strlen(text));
+}
+
+/* Of the key as much as tells that it is another one. */
+static void
+describe_mask(ByteBuffer *out, const ColumnMask *mask)
+{
+	buffer_printf(out, ", \"mask\": \"%s\"", mask_method_text(mask));
+	if (mask->key)
+		buffer_printf(out, ", \"mask_key\": \"%.16s\"",
+					  mask_key_fingerprint(mask->key));
 }
 
 char *
@@ -36,8 +47,11 @@ plan_describe(RowShape *shape)
 		describe_text(&out, column->name);
 		buffer_append_string(&out, ", \"type\": ");
 		describe_text(&out, type_shape_name(&column->type));
-		buffer_printf(&out, ", \"nullable\": %s}",
+		buffer_printf(&out, ", \"nullable\": %s",
 					  column->not_null ? "false" : "true");
+		if (column->mask)
+			describe_mask(&out, column->mask);
+		buffer_append_char(&out, '}');
 	}
 	buffer_append_char(&out, ']');
 	return buffer_text(&out);
@@ -47,8 +61,7 @@ static void
 record_definition(const Job *job, const JobSource *source)
 {
 	Relation  rel = table_open(source->relid, AccessShareLock);
-	RowShape *shape =
-		source_shape(rel, source, job->row_format, CurrentMemoryContext);
+	RowShape *shape = source_shape(rel, source, job, CurrentMemoryContext);
 
 	job_record_definition(job->id, source->number, plan_describe(shape));
 	row_shape_free(shape);

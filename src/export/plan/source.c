@@ -25,6 +25,7 @@
 
 #include "export/export_settings.h"
 #include "export/job/job.h"
+#include "export/plan/masks.h"
 #include "export/plan/source.h"
 #include "compat.h"
 #include "option.h"
@@ -311,13 +312,15 @@ order_columns(RowShape *shape, const List *columns)
 }
 
 RowShape *
-source_shape(Relation rel, const JobSource *source, const RowFormat *format,
+source_shape(Relation rel, const JobSource *source, const Job *job,
 			 MemoryContext parent)
 {
-	ColumnChoice choice = {source->columns, !format->canonical_settings};
+	ColumnChoice choice = {source->columns,
+						   !job->row_format->canonical_settings};
 	RowShape	*shape = row_shape_build(rel, choose_column, &choice, parent);
 
 	order_columns(shape, source->columns);
+	masks_set(shape, rel, job);
 	return shape;
 }
 
@@ -338,9 +341,8 @@ sources_check_format(const Job *job)
 
 		CHECK_FOR_INTERRUPTS();
 		buffer_init(&out);
-		(void) job->row_format->open(
-			source_shape(rel, source, job->row_format, context),
-			&job->options.row, &(RowHost){0}, &out);
+		(void) job->row_format->open(source_shape(rel, source, job, context),
+									 &job->options.row, &(RowHost){0}, &out);
 		relation_close(rel, NoLock);
 		MemoryContextReset(context);
 	}

@@ -26,7 +26,7 @@ extern List *source_leaves(Relation rel);
 extern void source_check_leaf(Relation leaf, Relation root);
 /* The shape of what is exported, in the caller's order of columns. */
 extern RowShape *source_shape(Relation rel, const JobSource *source,
-							  const RowFormat *format, MemoryContext parent);
+							  const Job *job, MemoryContext parent);
 
 /* Errors if the job's format can't hold the sources, or its options don't fit. */
 extern void sources_check_format(const Job *job);
@@ -43,7 +43,7 @@ extern void sources_check_apart(const List *sources);
 /* ---- export_filter.c */
 
 /* The expression with every name qualified; errors unless it may be used. */
-extern char *filter_qualify(const char *text, Relation rel);
+extern char *filter_qualify(const char *text, Relation rel, const Job *job);
 /*
  * What filter_qualify() returned, ready for ExecInitQual(): simplified, with
  * SQL functions inlined.  rel's columns are those of range table entry 1.

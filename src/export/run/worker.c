@@ -131,6 +131,27 @@ record_plan(ExportWorker *worker)
 	shared_set_phase(worker->shared, PHASE_EXPORTING);
 }
 
+/* Which may be another worker's: what all parts must be like. */
+static void
+read_definitions(ExportWorker *worker)
+{
+	MemoryContext old;
+	Job			 *recorded;
+	ListCell	 *mine;
+	ListCell	 *theirs;
+
+	StartTransactionCommand();
+	old = MemoryContextSwitchTo(worker->context);
+	recorded = job_load(worker->job->id, false);
+	MemoryContextSwitchTo(old);
+	CommitTransactionCommand();
+	if (recorded == NULL)
+		return;
+	forboth (mine, worker->job->sources, theirs, recorded->sources)
+		((JobSource *) lfirst(mine))->definition =
+			((JobSource *) lfirst(theirs))->definition;
+}
+
 static void
 worker_begin(void *arg)
 {
@@ -211,6 +232,7 @@ work(void *arg)
 	record_plan(worker);
 	if (!shared_wait_for(shared, PHASE_EXPORTING))
 		return;
+	read_definitions(worker);
 	while (!shared->stop && !shared->coordinator_gone)
 	{
 		uint32 next = pg_atomic_fetch_add_u32(&shared->next_part, 1);

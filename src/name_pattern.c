@@ -1,5 +1,5 @@
 /*
- * filter.c
+ * name_pattern.c
  *		Patterns for names: schema.table and schema.table.column.
  *
  * In each part * stands for any characters, ? for one, and a backslash takes
@@ -11,8 +11,8 @@
 #include "mb/pg_wchar.h"
 
 #include "compat.h"
+#include "name_pattern.h"
 #include "option.h"
-#include "stream/stream.h"
 
 /*
  * Whether the whole name matches.  On a mismatch after a *, tries again with
@@ -88,7 +88,26 @@ split_parts(char *item, char **parts, int max)
 	return n;
 }
 
-/* nparts: 2 for tables, 3 for columns */
+NamePattern *
+name_pattern_read(const char *text, int nparts)
+{
+	NamePattern *pattern = palloc0(sizeof(NamePattern));
+	char		*parts[3];
+	int			 n = split_parts(pstrdup(text), parts, nparts);
+
+	if (n != nparts)
+		return NULL;
+	for (int i = 0; i < n; i++)
+	{
+		if (parts[i][0] == '\0')
+			return NULL;
+	}
+	pattern->schema = parts[0];
+	pattern->table = parts[1];
+	pattern->column = nparts == 3 ? parts[2] : NULL;
+	return pattern;
+}
+
 List *
 name_patterns_parse(const char *option, List *items, int nparts)
 {
@@ -97,17 +116,9 @@ name_patterns_parse(const char *option, List *items, int nparts)
 
 	foreach (lc, items)
 	{
-		NamePattern *pattern = palloc0(sizeof(NamePattern));
-		char		*parts[3];
-		int			 n;
-		int			 i;
-		bool		 good;
+		NamePattern *pattern = name_pattern_read(lfirst(lc), nparts);
 
-		n = split_parts(pstrdup(lfirst(lc)), parts, nparts);
-		good = n == nparts;
-		for (i = 0; good && i < n; i++)
-			good = parts[i][0] != '\0';
-		if (!good)
+		if (pattern == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("invalid pattern \"%s\" in output plugin option "
@@ -119,9 +130,6 @@ name_patterns_parse(const char *option, List *items, int nparts)
 						 : errhint("A pattern looks like schema.table.column, "
 								   "where * and ? stand for any characters "
 								   "and one.")));
-		pattern->schema = parts[0];
-		pattern->table = parts[1];
-		pattern->column = nparts == 3 ? parts[2] : NULL;
 		result = lappend(result, pattern);
 	}
 	return result;

@@ -1,0 +1,34 @@
+/*
+ * mask_value.h
+ *		Masks the values of a row, for both halves: see row/mask.h.
+ */
+#ifndef OUTFLOW_MASK_VALUE_H
+#define OUTFLOW_MASK_VALUE_H
+
+#include "row/mask.h"
+
+/*
+ * Puts the masks in the place of values[attnum - 1], in the current context.
+ * What is stored outside of the row is fetched, or, where it may be gone, left
+ * as it is: it is nothing that could be shown.
+ */
+extern void mask_row(const RowShape *shape, Datum *values, bool *nulls,
+					 bool may_fetch);
+
+/*
+ * While clear values are looked at otherwise, by row filters: whatever is
+ * reported then names the table alone.  mask_reports_end() ends it; an error
+ * does, too.
+ */
+typedef struct MaskReports
+{
+	ErrorContextCallback errors;
+} MaskReports;
+
+extern void mask_reports_begin(MaskReports *reports, const RowShape *shape);
+extern void mask_reports_end(MaskReports *reports);
+
+/* Tells keys apart and nothing else of them; in hexadecimal. */
+extern char *mask_key_fingerprint(const MaskKey *key);
+
+#endif /* OUTFLOW_MASK_VALUE_H */

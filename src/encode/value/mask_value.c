@@ -1,0 +1,223 @@
+/*
+ * mask_value.c
+ *		Masks values.
+ *
+ * A mask is made of the value's text, the same one whatever the session's
+ * settings and the format: ISO dates in UTC, shortest floats, hexadecimal
+ * bytes.
+ */
+#include "postgres.h"
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "compat.h"
+#include "encode/encode.h"
+#include "encode/mask_value.h"
+
+#define HASH_SIZE 32
+/* What a redacted value, and one too large to be hashed, reads. */
+#define REDACTED "***"
+
+/* Where a value's text ends: PostgreSQL's own does, too. */
+#define MAX_MASKED_TEXT (1000 * 1024 * 1024)
+
+/* What tells of the server and not of a value. */
+static bool
+is_interruption(void)
+{
+	return ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_OPERATOR_INTERVENTION;
+}
+
+static void
+mask_filter_context(void *arg)
+{
+	const RowShape *shape = arg;
+
+	if (is_interruption())
+		return;
+	errmsg("could not apply a row filter of table \"%s.%s\"", shape->schema,
+		   shape->name);
+	errdetail("The table has masked columns, so what was reported is not "
+			  "shown.");
+	errhint("Try the filter in a query of the table.");
+}
+
+void
+mask_reports_begin(MaskReports *reports, const RowShape *shape)
+{
+	reports->errors.callback = mask_filter_context;
+	reports->errors.arg = unconstify(RowShape *, shape);
+	reports->errors.previous = error_context_stack;
+	error_context_stack = &reports->errors;
+}
+
+void
+mask_reports_end(MaskReports *reports)
+{
+	error_context_stack = reports->errors.previous;
+}
+
+/*
+ * A type's output function may quote the value in a message.  Whatever it
+ * reports becomes this.
+ */
+static void
+mask_error_context(void *arg)
+{
+	const ColumnShape *column = *(const ColumnShape **) arg;
+
+	if (column == NULL || is_interruption())
+		return;
+	errmsg("could not mask a value of column \"%s\"", column->name);
+	errdetail("The output function of its type failed.");
+	errhint("Masks \"null\" and \"redact\" do without the function.");
+}
+
+/* Of types that have no text of their own here. */
+static bool
+needs_output_function(TypeKind kind)
+{
+	return kind == KIND_ARRAY || kind == KIND_COMPOSITE ||
+		   kind == KIND_HSTORE || kind == KIND_VECTOR || kind == KIND_OTHER;
+}
+
+/* Of values that may grow; "out" is limited. */
+static bool
+write_large(ByteBuffer *out, TypeShape *type, Datum value)
+{
+	PinnedSettings *pinned = NULL;
+	struct varlena *bytes;
+	char		   *text;
+
+	if (type->kind == KIND_JSONB)
+		text_jsonb(out, &(JsonStyle){.ascii = false}, value);
+	else if (type->kind == KIND_BYTEA)
+	{
+		bytes = PG_DETOAST_DATUM_PACKED(value);
+		buffer_append_literal(out, "\\x");
+		text_hex(out, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
+	}
+	else if (output_fits(out, type, value))
+	{
+		if (!settings_are_canonical())
+			pinned = settings_pin_canonical(CurrentMemoryContext);
+		text = OutputFunctionCall(&type->output, value);
+		buffer_append(out, text, strlen(text));
+		if (pinned)
+			settings_unpin(pinned);
+	}
+	return !buffer_is_over(out);
+}
+
+/* NULL if the value is too large to have one. */
+static const char *
+clear_text(TypeShape *type, Datum value, int *len)
+{
+	ByteBuffer buffer;
+	TextValues values = {true, true, true};
+
+	if (type->kind == KIND_TIMESTAMPTZ)
+	{
+		char *text = palloc(MAX_DATETIME_TEXT);
+
+		*len =
+			text_timestamptz_utc(text, DatumGetTimestampTz(value), ' ', "+00");
+		return text;
+	}
+	if (type->kind != KIND_JSONB && type->kind != KIND_BYTEA &&
+		!needs_output_function(type->kind))
+	{
+		buffer_init(&values.scratch);
+		return text_value(&values, type, value, len);
+	}
+	buffer_init(&buffer);
+	buffer_limit_begin(&buffer, MAX_MASKED_TEXT, MAX_MASKED_TEXT);
+	if (!write_large(&buffer, type, value))
+		return NULL;
+	*len = buffer.len;
+	return buffer.data;
+}
+
+static void
+compute_hmac(const MaskKey *key, const char *data, int len, char *hex)
+{
+	unsigned char hash[HASH_SIZE];
+
+	if (HMAC(EVP_sha256(), key->bytes, key->size, (const unsigned char *) data,
+			 len, hash, NULL) == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
+						errmsg("could not compute an HMAC")));
+	hex_encode((const char *) hash, HASH_SIZE, hex);
+}
+
+char *
+mask_key_fingerprint(const MaskKey *key)
+{
+	static const char purpose[] = "outflow.mask_key_file";
+	char			 *hex = palloc0(2 * HASH_SIZE + 1);
+
+	compute_hmac(key, purpose, sizeof(purpose), hex);
+	return hex;
+}
+
+static Datum
+mask_text(ColumnMask *mask, Datum value)
+{
+	char		hex[2 * HASH_SIZE];
+	int			len;
+	const char *text = clear_text(&mask->clear, value, &len);
+
+	if (text == NULL)
+		return CStringGetTextDatum(REDACTED);
+	if (mask->method == MASK_TRUNCATE)
+		return PointerGetDatum(cstring_to_text_with_len(
+			text, pg_mbcharcliplen(text, len, mask->length)));
+	compute_hmac(mask->key, text, len, hex);
+	return PointerGetDatum(cstring_to_text_with_len(hex, sizeof(hex)));
+}
+
+static bool
+is_stored_outside(const ColumnMask *mask, Datum value)
+{
+	return mask->clear.len == -1 &&
+		   VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value));
+}
+
+static void
+mask_value(ColumnMask *mask, Datum *value, bool *isnull, bool may_fetch)
+{
+	if (mask->method == MASK_NULL)
+		*isnull = true;
+	if (*isnull)
+		*value = (Datum) 0;
+	else if (mask->method == MASK_REDACT)
+		*value = CStringGetTextDatum(REDACTED);
+	else if (may_fetch || !is_stored_outside(mask, *value))
+		*value = mask_text(mask, *value);
+}
+
+void
+mask_row(const RowShape *shape, Datum *values, bool *nulls, bool may_fetch)
+{
+	const ColumnShape	*column = NULL;
+	ErrorContextCallback errors = {.callback = mask_error_context,
+								   .arg = &column,
+								   .previous = error_context_stack};
+
+	error_context_stack = &errors;
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		int at = shape->columns[i].attnum - 1;
+
+		if (shape->columns[i].mask == NULL)
+			continue;
+		column = &shape->columns[i];
+		mask_value(column->mask, &values[at], &nulls[at], may_fetch);
+	}
+	error_context_stack = errors.previous;
+}

@@ -1,0 +1,28 @@
+/*
+ * masks.h
+ *		What masks mean for an export: see row/mask.h.
+ */
+#ifndef OUTFLOW_MASKS_H
+#define OUTFLOW_MASKS_H
+
+#include "export/job/job.h"
+#include "row/mask.h"
+#include "utils/relcache.h"
+
+/*
+ * A new job keeps the setting's rules with its own, so that its workers and
+ * resumes have them whatever they are set to.  Errors when one of its own is
+ * for no column, or the key is missing.
+ */
+extern void masks_begin(Job *job);
+
+/* Gives a source's shape its masks. */
+extern void masks_set(RowShape *shape, Relation rel, const Job *job);
+
+/*
+ * Errors if a filter of the current user's would tell of clear values that
+ * the setting masks.  A publication's filter is the table owner's choice.
+ */
+extern void masks_check_filter(Node *filter, Relation rel, const Job *job);
+
+#endif /* OUTFLOW_MASKS_H */

@@ -1,0 +1,157 @@
+/*
+ * mask_setting.c
+ *		outflow.mask_columns, which binds everybody, and the key of hashes.
+ *
+ * The key stands in a file, as the server's other secrets do, and not in the
+ * setting: the server writes changed settings into its log, and members of
+ * pg_read_all_settings read them.
+ */
+#include "postgres.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/fd.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "row/mask.h"
+
+/* A shorter one could be found by trying. */
+#define MIN_KEY 16
+#define MAX_KEY 1024
+
+static char *mask_columns = NULL;
+static char *mask_key_file = NULL;
+
+static bool
+mask_check_columns(char **value, void **extra, GucSource source)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow mask setting", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	List		 *rules;
+	const char	 *problem = mask_rules_read(*value, &rules);
+
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	if (problem)
+		GUC_check_errhint("%s", problem);
+	return problem == NULL;
+}
+
+static void
+mask_assign_setting(const char *value, void *extra)
+{
+	row_invalidate_all();
+}
+
+void
+mask_define_settings(void)
+{
+	DefineCustomStringVariable(
+		"outflow.mask_columns",
+		"Columns whose values leave PostgreSQL masked, whoever asks.",
+		"A comma list of schema.table.column=method.", &mask_columns, "",
+		PGC_SUSET, GUC_SUPERUSER_ONLY, mask_check_columns, mask_assign_setting,
+		NULL);
+	DefineCustomStringVariable(
+		"outflow.mask_key_file", "File that holds the key of hashed columns.",
+		NULL, &mask_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL,
+		mask_assign_setting, NULL);
+}
+
+const char *
+mask_setting(void)
+{
+	return mask_columns ? mask_columns : "";
+}
+
+static void
+report_key(const char *reason)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONFIG_FILE_ERROR),
+			 errmsg("could not read the key for masked columns"),
+			 errdetail("%s", reason),
+			 errhint("Setting outflow.mask_key_file names a file of at least "
+					 "%d bytes, which the server's user owns and nobody else "
+					 "may read.",
+					 MIN_KEY)));
+}
+
+static bool
+is_private(FILE *file)
+{
+	struct stat status;
+
+	return fstat(fileno(file), &status) == 0 && S_ISREG(status.st_mode) &&
+		   status.st_uid == geteuid() &&
+		   (status.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+}
+
+/* What is wrong with the file, or NULL; the key without its line end. */
+static const char *
+read_key(FILE *file, MaskKey *key)
+{
+	if (!is_private(file))
+		return "Others than the server's user may use the file.";
+	key->size = fread(key->bytes, 1, MAX_KEY + 1, file);
+	if (ferror(file))
+		return "The file cannot be read.";
+	while (key->size > 0 && (key->bytes[key->size - 1] == '\n' ||
+							 key->bytes[key->size - 1] == '\r'))
+		key->size--;
+	if (key->size < MIN_KEY || key->size > MAX_KEY)
+		return psprintf("The key must have %d to %d bytes.", MIN_KEY, MAX_KEY);
+	return NULL;
+}
+
+MaskKey *
+mask_key_load(void)
+{
+	MaskKey	   *key = palloc(offsetof(MaskKey, bytes) + MAX_KEY + 1);
+	const char *problem = "The file cannot be opened.";
+	FILE	   *file;
+
+	if (mask_key_file == NULL || mask_key_file[0] == '\0')
+		report_key("No file is named.");
+	file = AllocateFile(mask_key_file, PG_BINARY_R);
+	if (file)
+	{
+		problem = read_key(file, key);
+		/* now, as there may be no transaction that an error would end */
+		FreeFile(file);
+	}
+	if (problem)
+		report_key(problem);
+	return key;
+}
+
+static bool
+have_hash(const List *rules)
+{
+	const ListCell *cell;
+
+	foreach (cell, rules)
+	{
+		if (((MaskRule *) lfirst(cell))->method == MASK_HASH)
+			return true;
+	}
+	return false;
+}
+
+void
+mask_check_key(const List *rules)
+{
+	List *own;
+
+	(void) mask_rules_read(mask_setting(), &own);
+	if (have_hash(own) || have_hash(rules))
+	{
+		MaskKey *key = mask_key_load();
+
+		explicit_bzero(key->bytes, key->size);
+		pfree(key);
+	}
+}

@@ -1,0 +1,154 @@
+/*
+ * mask_shape.c
+ *		Gives the columns of a shape their masks.
+ */
+#include "postgres.h"
+
+#include "catalog/partition.h"
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "name_pattern.h"
+#include "row/mask.h"
+
+List *
+mask_relations(const List *relids)
+{
+	List		   *all = list_copy(relids);
+	const ListCell *cell;
+
+	foreach (cell, relids)
+	{
+		if (get_rel_relispartition(lfirst_oid(cell)))
+			all = list_concat_unique_oid(
+				all, get_partition_ancestors(lfirst_oid(cell)));
+	}
+	return all;
+}
+
+static bool
+rule_names(const MaskRule *rule, Oid relid)
+{
+	char *schema = get_namespace_name(get_rel_namespace(relid));
+	char *name = get_rel_name(relid);
+
+	return schema && name && name_matches(rule->column->schema, schema) &&
+		   name_matches(rule->column->table, name);
+}
+
+bool
+mask_rule_covers(const MaskRule *rule, const List *relids, const char *column)
+{
+	const ListCell *cell;
+
+	if (!name_matches(rule->column->column, column))
+		return false;
+	foreach (cell, relids)
+	{
+		if (rule_names(rule, lfirst_oid(cell)))
+			return true;
+	}
+	return false;
+}
+
+/* The first of the rules that is for the column. */
+static const MaskRule *
+find_rule(const List *rules, const List *relids, const char *column)
+{
+	const ListCell *cell;
+
+	foreach (cell, rules)
+	{
+		const MaskRule *rule = lfirst(cell);
+
+		if (mask_rule_covers(rule, relids, column))
+			return rule;
+	}
+	return NULL;
+}
+
+bool
+mask_setting_covers(const List *relids, const char *column)
+{
+	List *rules;
+
+	(void) mask_rules_read(mask_setting(), &rules);
+	return rules && find_rule(rules, mask_relations(relids), column) != NULL;
+}
+
+/*
+ * What the column's definition told of its values goes: defaults, lengths,
+ * sequences.
+ */
+static void
+mask_column(RowShape *shape, ColumnShape *column, const MaskRule *rule)
+{
+	ColumnMask *mask = palloc0(sizeof(ColumnMask));
+
+	mask->method = rule->method;
+	mask->length = rule->length;
+	mask->clear = column->type;
+	if (rule->method == MASK_HASH)
+		mask->key = mask_key_load();
+	if (rule->method == MASK_NULL)
+		column->not_null = false;
+	else
+	{
+		type_shape_init(&column->type, TEXTOID, -1);
+		TupleDescInitEntry(shape->desc, column->attnum, column->name, TEXTOID,
+						   -1, 0);
+	}
+	column->mask = mask;
+	shape->nmasks++;
+}
+
+/* Half a key, or one that many rows share, would name the wrong ones. */
+static void
+drop_blurred_keys(RowShape *shape)
+{
+	bool identity = false;
+	bool primary = false;
+
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		if (column_tells_rows_apart(&shape->columns[i]))
+			continue;
+		identity |= shape->columns[i].is_key;
+		primary |= shape->columns[i].is_primary;
+	}
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+
+		column->is_key &= !identity;
+		column->is_primary &= !primary;
+		column->in_pkindex &= !primary;
+	}
+}
+
+void
+row_shape_mask(RowShape *shape, const List *relids, const List *rules)
+{
+	List		 *own;
+	MemoryContext old;
+
+	(void) mask_rules_read(mask_setting(), &own);
+	if (own == NIL && rules == NIL)
+		return;
+	relids = mask_relations(relids);
+	own = list_concat_copy(own, rules);
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape	   *column = &shape->columns[i];
+		const MaskRule *rule = find_rule(own, relids, column->name);
+
+		if (rule == NULL)
+			continue;
+		old = MemoryContextSwitchTo(shape->context);
+		mask_column(shape, column, rule);
+		MemoryContextSwitchTo(old);
+	}
+	if (shape->nmasks > 0)
+		drop_blurred_keys(shape);
+}
