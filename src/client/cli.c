@@ -164,7 +164,9 @@ static const char before_options[] =
 	"  http[s]://HOST/PATH  POST requests, acknowledged by their status\n"
 	"  kafka://HOST:PORT/PREFIX\n"
 	"                       topics PREFIX.SCHEMA.TABLE; format debezium by "
-	"default\n";
+	"default\n"
+	"  postgresql://[USER@]HOST[:PORT]/DATABASE\n"
+	"                       tables that are kept equal, exactly once\n";
 
 static const char after_options[] =
 	"\n"

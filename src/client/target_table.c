@@ -29,6 +29,7 @@ static const struct
 	{"file", &file_target, NULL},
 	{"http https", HTTP_TARGET, "libcurl"},
 	{"kafka", KAFKA_TARGET, "librdkafka"},
+	{"postgresql postgres", &postgres_target, NULL},
 };
 
 static bool
