@@ -294,9 +294,15 @@ void
 postgres_session_open(PostgresSession *session, const Url *url)
 {
 	PQconninfoOption *options = PQconninfoParse(url->text, NULL);
+	const char		 *ports = conninfo_value(options, "port");
 
-	/* nothing of it is shown: a password may be what is wrong with it */
-	if (options == NULL)
+	/*
+	 * Nothing of it is shown: a password with a slash in it may be what is
+	 * wrong, and taken for a port or a database.
+	 */
+	if (options == NULL ||
+		(ports && ports[strspn(ports, "0123456789,")] != '\0') ||
+		(url->path && strchr(url->path, '@')))
 		client_exit(EXIT_USAGE,
 					"a %s: URL of --to is none that libpq can read; other "
 					"characters than letters and digits may have to be "
