@@ -229,9 +229,11 @@ CLIENT_OBJS = \
 	src/client/targets/kafka_producer.o \
 	src/client/targets/deliver_kafka.o \
 	src/client/targets/postgres_session.o \
+	src/client/targets/postgres_start.o \
 	src/client/targets/postgres_table.o \
 	src/client/targets/postgres_statement.o \
 	src/client/targets/postgres_apply.o \
+	src/client/targets/postgres_answer.o \
 	src/client/targets/deliver_postgres.o \
 	src/client/target_table.o \
 	src/client/delivery.o \

@@ -20,52 +20,13 @@
  * again.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "client/loop.h"
 #include "client/restart.h"
-#include "client/targets/postgres_apply.h"
-#include "client/targets/targets.h"
+#include "client/targets/postgres_target.h"
 
 #define BATCH_BYTES		 (1024 * 1024)
 #define CHECKPOINT_BYTES (4 * 1024 * 1024)
-
-typedef enum Await
-{
-	AWAIT_NOTHING, /* records may be sent */
-	AWAIT_TABLE,   /* to know it */
-	AWAIT_PROOF,   /* that all is right, to commit it */
-	AWAIT_CHECKPOINT,
-	AWAIT_COMMIT,
-	AWAIT_FAILURE, /* the end of what an error undoes */
-	AWAIT_ROLLBACK,
-} Await;
-
-typedef struct PostgresTarget
-{
-	Target			base;
-	PostgresSession session;
-	PostgresApply	apply;
-	Await			await;
-	bool			is_resumed; /* whose changes these are is known */
-
-	bool	  is_open;	/* a transaction there */
-	Place	  start;	/* where it began, or its last checkpoint */
-	Lsn		  released; /* of that transaction records were let go; 0 */
-	uint64_t  last;		/* record in it */
-	size_t	  bytes;	/* since the start */
-	uint64_t  records;
-	long long commit_at; /* if nothing comes */
-	Lsn		  position;	 /* that the row there has */
-	Lsn		  reaches;	 /* that it will have */
-
-	uint64_t  failed; /* record of the first error; 0: none */
-	char	 *reason;
-	bool	  is_undone; /* what was sent with it is rolled back */
-	bool	  is_told;	 /* it was rejected */
-	uint64_t *rejected; /* and those before it that may come again */
-	int		  nrejected;
-} PostgresTarget;
 
 static Target *
 postgres_open(const Url *url, const Settings *settings)
@@ -76,251 +37,6 @@ postgres_open(const Url *url, const Settings *settings)
 	postgres_session_open(&self->session, url);
 	self->apply.session = &self->session;
 	return &self->base;
-}
-
-/* ---- what was sent failed */
-
-static bool
-has_failed(const PostgresTarget *self)
-{
-	return self->failed != 0 && !self->is_undone;
-}
-
-static void
-note_failure(PostgresTarget *self, uint64_t number, const char *reason)
-{
-	if (has_failed(self))
-		return; /* the first one counts */
-	free(self->reason);
-	self->failed = number;
-	self->reason = client_strdup(reason);
-	self->is_undone = self->is_told = false;
-}
-
-/* Another one is sent for the same records, without those rejected. */
-static void
-roll_back(PostgresTarget *self)
-{
-	postgres_send(&self->session,
-				  self->released ? "ROLLBACK TO SAVEPOINT outflow"
-								 : "ROLLBACK",
-				  (PostgresAnswer){.kind = ANSWER_NOTHING});
-	postgres_send(&self->session, "DEALLOCATE ALL",
-				  (PostgresAnswer){.kind = ANSWER_NOTHING});
-	postgres_send_sync(&self->session);
-	self->await = AWAIT_ROLLBACK;
-}
-
-static void
-start_again(PostgresTarget *self)
-{
-	target_rewind(&self->base, &self->start);
-	postgres_apply_reset(&self->apply);
-	self->is_open = self->released != 0;
-	self->bytes = self->records = 0;
-	self->is_undone = true;
-	self->await = AWAIT_NOTHING;
-}
-
-/* True if it was rejected: it is passed over. */
-static bool
-is_rejected(PostgresTarget *self, const Record *record)
-{
-	int i;
-
-	if (record->number == self->failed && !self->is_told)
-	{
-		target_rejected(&self->base, record, self->reason);
-		self->is_told = true;
-		self->rejected = client_realloc(
-			self->rejected, (self->nrejected + 1) * sizeof(uint64_t));
-		self->rejected[self->nrejected++] = record->number;
-	}
-	for (i = 0; i < self->nrejected; i++)
-		if (self->rejected[i] == record->number)
-			return true;
-	return false;
-}
-
-/* ---- answers */
-
-static void
-take_error(PostgresTarget *self, const PostgresAnswer *answer,
-		   PGresult *result)
-{
-	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-	PostgresFault fault = postgres_fault(sqlstate ? sqlstate : "08006");
-	char		 *message = client_format(
-		   "%s%s%s", primary ? primary : PQresultErrorMessage(result),
-		   detail ? ": " : "", detail ? detail : "");
-
-	if (fault == FAULT_PASSES)
-		postgres_session_lost(&self->session, message);
-	else if (fault == FAULT_RECORD && answer->number != 0)
-		note_failure(self, answer->number, message);
-	else
-		client_exit(EXIT_TARGET, "%s: %s", self->base.name, message);
-	free(message);
-}
-
-static void
-check_rows(PostgresTarget *self, const PostgresAnswer *answer,
-		   PGresult *result)
-{
-	const char *rows = PQcmdTuples(result);
-
-	if (strcmp(rows, "1") == 0)
-		return;
-	if (answer->kind == ANSWER_POSITION)
-		postgres_session_lost(&self->session,
-							  "somebody else moved the slot's position");
-	else if (strcmp(rows, "0") == 0)
-		note_failure(self, answer->number, "the target has no such row");
-	else
-	{
-		char *reason =
-			client_format("the target has %s rows that it fits", rows);
-
-		note_failure(self, answer->number, reason);
-		free(reason);
-	}
-}
-
-static void
-committed(PostgresTarget *self)
-{
-	Target *target = &self->base;
-
-	self->position = self->reaches;
-	self->session.attempt = 0;
-	self->is_open = false;
-	self->released = 0;
-	self->nrejected = 0;
-	target->counts.requests++;
-	target->counts.records += self->records;
-	target->counts.bytes += self->bytes;
-	self->await = AWAIT_NOTHING;
-	target_taken(target, 1, self->last);
-}
-
-/* What was sent until here is known to be right. */
-static void
-checkpoint(PostgresTarget *self)
-{
-	Target *target = &self->base;
-
-	self->released = target->place.commit_lsn;
-	self->start = target->place;
-	self->nrejected = 0;
-	target->counts.records += self->records;
-	target->counts.bytes += self->bytes;
-	self->bytes = self->records = 0;
-	self->await = AWAIT_NOTHING;
-	target_taken(target, 1, self->last);
-}
-
-/* All that was sent has been answered. */
-static void
-answered(PostgresTarget *self)
-{
-	if (has_failed(self) && self->await != AWAIT_ROLLBACK)
-	{
-		roll_back(self);
-		return;
-	}
-	switch (self->await)
-	{
-		case AWAIT_PROOF:
-			postgres_send(&self->session, "COMMIT",
-						  (PostgresAnswer){.kind = ANSWER_COMMIT});
-			postgres_send_sync(&self->session);
-			self->await = AWAIT_COMMIT;
-			break;
-		case AWAIT_CHECKPOINT:
-			checkpoint(self);
-			break;
-		case AWAIT_COMMIT:
-			committed(self);
-			break;
-		case AWAIT_ROLLBACK:
-			start_again(self);
-			break;
-		case AWAIT_NOTHING:
-		case AWAIT_TABLE:
-		case AWAIT_FAILURE:
-			break;
-	}
-}
-
-static void
-take_answer(PostgresTarget *self, const PostgresAnswer *answer,
-			PGresult *result)
-{
-	switch (PQresultStatus(result))
-	{
-		case PGRES_PIPELINE_ABORTED:
-			return;
-		case PGRES_COMMAND_OK:
-		case PGRES_TUPLES_OK:
-		case PGRES_PIPELINE_SYNC:
-			break;
-		default:
-			take_error(self, answer, result);
-			return;
-	}
-	switch (answer->kind)
-	{
-		case ANSWER_CHANGE:
-		case ANSWER_POSITION:
-			check_rows(self, answer, result);
-			break;
-		case ANSWER_COLUMNS:
-			postgres_table_columns(answer->table, result, self->session.conn);
-			break;
-		case ANSWER_INDEXES:
-			postgres_table_indexes(answer->table, result, self->session.conn);
-			if (self->await == AWAIT_TABLE)
-				self->await = AWAIT_NOTHING;
-			break;
-		case ANSWER_SYNC:
-			answered(self);
-			break;
-		case ANSWER_NOTHING:
-		case ANSWER_COMMAND:
-		case ANSWER_COMMIT:
-			break;
-	}
-}
-
-static void
-read_answers(PostgresTarget *self)
-{
-	PostgresSession *session = &self->session;
-
-	if (!PQconsumeInput(session->conn))
-		postgres_session_lost(session, PQerrorMessage(session->conn));
-	while (session->phase == SESSION_READY &&
-		   session->answered < session->expected.length &&
-		   !PQisBusy(session->conn))
-	{
-		PGresult	  *result = PQgetResult(session->conn);
-		PostgresAnswer answer;
-
-		if (result == NULL)
-			continue; /* between two answers */
-		memcpy(&answer, session->expected.data + session->answered,
-			   sizeof(answer));
-		session->answered += sizeof(answer);
-		if (session->answered == session->expected.length)
-		{
-			mem_reset(&session->expected);
-			session->answered = 0;
-		}
-		take_answer(self, &answer, result);
-		PQclear(result);
-	}
 }
 
 /* ---- records */
@@ -345,7 +61,7 @@ send_position(PostgresTarget *self)
 	const Identity *identity = &self->session.identity;
 	char		   *from = client_format(LSN_FORMAT, LSN_ARGS(self->position));
 	char		   *to = client_format(LSN_FORMAT, LSN_ARGS(self->reaches));
-	const char *values[] = {identity->system_id, identity->slot, from, to};
+	const char	   *values[] = {identity->system_id, identity->slot, from, to};
 
 	if (PQsendQueryParams(self->session.conn,
 						  "UPDATE outflow_client.position"
@@ -414,7 +130,7 @@ needs_checkpoint(const PostgresTarget *self, bool has_more)
 
 /* Sends a record; false if it must come again. */
 static bool
-send_record(PostgresTarget *self, const Record *record)
+send_change(PostgresTarget *self, const Record *record)
 {
 	const char *reason;
 
@@ -438,7 +154,7 @@ send_record(PostgresTarget *self, const Record *record)
 					self->await = AWAIT_TABLE;
 					return false;
 				case APPLY_REJECTED:
-					note_failure(self, record->number, reason);
+					postgres_failed(self, record->number, reason);
 					return false;
 			}
 	}
@@ -451,7 +167,7 @@ send_records(PostgresTarget *self)
 	Target *target = &self->base;
 	Record	record;
 
-	while (self->await == AWAIT_NOTHING && !has_failed(self) &&
+	while (self->await == AWAIT_NOTHING && !postgres_has_failed(self) &&
 		   target_peek(target, &record))
 	{
 		if (self->is_open && target->place.commit_lsn == 0 &&
@@ -460,7 +176,8 @@ send_records(PostgresTarget *self)
 		else if (self->is_open && target->place.commit_lsn != 0 &&
 				 needs_checkpoint(self, true))
 			send_checkpoint(self);
-		else if (is_rejected(self, &record) || send_record(self, &record))
+		else if (postgres_is_rejected(self, &record) ||
+				 send_change(self, &record))
 		{
 			target_next(target, &record);
 			self->last = record.number;
@@ -475,7 +192,8 @@ send_records(PostgresTarget *self)
 static void
 leave_unfinished(PostgresTarget *self)
 {
-	log_message(LOG_DEBUG, "%s: a transaction isn't here whole: it comes again",
+	log_message(LOG_DEBUG,
+				"%s: a transaction isn't here whole: it comes again",
 				self->base.name);
 	postgres_session_close(&self->session);
 	self->is_open = false;
@@ -518,7 +236,7 @@ begin_session(PostgresTarget *self)
 	if (self->is_open)
 	{
 		target->counts.retries++;
-		start_again(self);
+		postgres_start_again(self);
 	}
 	self->await = AWAIT_NOTHING;
 	postgres_apply_reset(&self->apply);
@@ -547,7 +265,7 @@ postgres_work(Target *target)
 	if (!self->is_resumed || !session_step(self))
 		return;
 	target->wake_at = NEVER;
-	read_answers(self);
+	postgres_read_answers(self);
 	for (;;)
 	{
 		Await before;
@@ -559,7 +277,7 @@ postgres_work(Target *target)
 		}
 		if (self->await == AWAIT_NOTHING)
 			send_records(self);
-		if (has_failed(self) && self->await <= AWAIT_TABLE)
+		if (postgres_has_failed(self) && self->await <= AWAIT_TABLE)
 		{
 			postgres_send_sync(&self->session);
 			self->await = AWAIT_FAILURE;
@@ -570,8 +288,8 @@ postgres_work(Target *target)
 			!postgres_session_flush(&self->session))
 			continue;
 		before = self->await;
-		read_answers(self);
-		if (has_failed(self) && self->await <= AWAIT_TABLE)
+		postgres_read_answers(self);
+		if (postgres_has_failed(self) && self->await <= AWAIT_TABLE)
 			continue;
 		if (self->await == before || self->await != AWAIT_NOTHING)
 			break;

@@ -28,9 +28,9 @@ take_member(ChangeMembers *members, const JsonValue *name,
 		size_t		offset;
 	} known[] = {
 #define MEMBER(member) {"\"" #member "\"", offsetof(ChangeMembers, member)}
-		MEMBER(op),	 MEMBER(id),	  MEMBER(schema), MEMBER(table),
-		MEMBER(key), MEMBER(new),	  MEMBER(old),	  MEMBER(omitted),
-		MEMBER(restart_identity),
+		MEMBER(op),	   MEMBER(id),		MEMBER(schema),
+		MEMBER(table), MEMBER(key),		MEMBER(new),
+		MEMBER(old),   MEMBER(omitted), MEMBER(restart_identity),
 #undef MEMBER
 	};
 
@@ -72,8 +72,8 @@ image_add(RowImage *image, int column, const JsonValue *value)
 	if (image->n == image->allocated)
 	{
 		image->allocated = image->allocated ? image->allocated * 2 : 32;
-		image->columns = client_realloc(image->columns,
-										image->allocated * sizeof(int));
+		image->columns =
+			client_realloc(image->columns, image->allocated * sizeof(int));
 		image->values = client_realloc(image->values,
 									   image->allocated * sizeof(JsonValue));
 	}
@@ -131,11 +131,10 @@ add_parameters(PostgresApply *apply, const RowImage *image, int first)
 	if (needed > apply->nallocated)
 	{
 		apply->nallocated = needed * 2;
-		apply->offsets = client_realloc(apply->offsets,
-										apply->nallocated * sizeof(size_t));
-		apply->parameters =
-			client_realloc(apply->parameters,
-						   apply->nallocated * sizeof(const char *));
+		apply->offsets =
+			client_realloc(apply->offsets, apply->nallocated * sizeof(size_t));
+		apply->parameters = client_realloc(
+			apply->parameters, apply->nallocated * sizeof(const char *));
 	}
 	for (int i = 0; i < image->n; i++)
 	{
@@ -167,9 +166,9 @@ send_statement(PostgresApply *apply, const PostgresStatement *statement,
 								   : apply->values.data + apply->offsets[i];
 	if (PQsendQueryPrepared(apply->session->conn, statement->name, n,
 							apply->parameters, NULL, NULL, 0))
-		postgres_expect(apply->session,
-						(PostgresAnswer){.kind = ANSWER_CHANGE,
-										 .number = record->number});
+		postgres_expect(
+			apply->session,
+			(PostgresAnswer){.kind = ANSWER_CHANGE, .number = record->number});
 }
 
 /*
@@ -187,9 +186,11 @@ drop_unchanged_key(RowImage *new, const RowImage *find)
 
 		for (int k = 0; k < find->n && !same; k++)
 			same = find->columns[k] == new->columns[i] &&
-				   find->values[k].length == new->values[i].length &&
-				   memcmp(find->values[k].data, new->values[i].data,
-						  new->values[i].length) == 0;
+				   find->values[k].length ==
+					   new->values[i].length &&memcmp(find->values[k].data,
+													  new->values[i].data,
+													  new->values[i].length) ==
+					   0;
 		if (same)
 			continue;
 		new->columns[kept] = new->columns[i];
@@ -256,8 +257,8 @@ read_find(PostgresApply *apply, PostgresTable *table,
 		return false;
 	}
 	if (members->key.data)
-		*index = postgres_table_index(table, apply->find.columns,
-									  apply->find.n);
+		*index =
+			postgres_table_index(table, apply->find.columns, apply->find.n);
 	if (*index == NULL)
 		warn_of_scans(apply, table);
 	return true;
@@ -347,8 +348,8 @@ ApplyOutcome
 postgres_apply(PostgresApply *apply, const Record *record, const char **reason)
 {
 	const ChangeMembers *members = &apply->members;
-	PostgresTable		*table = postgres_table(
-		  &apply->tables, apply->session, &members->schema, &members->table);
+	PostgresTable		*table = postgres_table(&apply->tables, apply->session,
+												&members->schema, &members->table);
 
 	if (!table->is_described)
 	{

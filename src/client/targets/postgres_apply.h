@@ -39,17 +39,17 @@ typedef struct PostgresApply
 	PostgresSession *session;
 	PostgresTables	 tables;
 	ChangeMembers	 members; /* of the record that was read last */
-	RowImage		 new;
-	RowImage		 find;
-	Bytes			 values; /* of parameters, each with a zero byte */
-	size_t			*offsets;
-	const char	   **parameters;
-	int				 nallocated;
+	RowImage new;
+	RowImage	 find;
+	Bytes		 values; /* of parameters, each with a zero byte */
+	size_t		*offsets;
+	const char **parameters;
+	int			 nallocated;
 	/* a TRUNCATE whose tables are not all known yet */
-	Bytes	  truncate;
-	char	  truncate_id[34];
-	bool	  truncate_restart;
-	uint64_t  truncate_number;
+	Bytes	 truncate;
+	char	 truncate_id[34];
+	bool	 truncate_restart;
+	uint64_t truncate_number;
 } PostgresApply;
 
 typedef enum ChangeKind

@@ -65,6 +65,7 @@ typedef struct PostgresSession
 	size_t		 step;
 	bool		 has_schema; /* outflow_client */
 	bool		 has_table;
+	bool		 is_taken; /* by another session */
 	Lsn			 position; /* found when it became ready; 0: none */
 
 	Bytes  expected; /* of PostgresAnswer: what the pipeline will bring */
@@ -94,6 +95,10 @@ extern void postgres_send(PostgresSession *session, const char *sql,
 
 /* The end of a series of commands, before which an error undoes the rest. */
 extern void postgres_send_sync(PostgresSession *session);
+
+/* postgres_start.c: the next question, or false after the last one. */
+extern bool postgres_ask(PostgresSession *session, Bytes *question);
+extern void postgres_answer(PostgresSession *session, PGresult *result);
 
 /* What an error means. */
 typedef enum PostgresFault

@@ -194,11 +194,10 @@ prepare_statement(PostgresStatement *statement, StatementText *text,
 	Oid					*types = client_alloc((n + 1) * sizeof(Oid));
 
 	for (int i = 0; i < n; i++)
-		types[i] =
-			table
-				->columns[i < text->nset ? text->set[i]
-										 : text->find[i - text->nset]]
-				.type;
+		types[i] = table
+					   ->columns[i < text->nset ? text->set[i]
+												: text->find[i - text->nset]]
+					   .type;
 	log_message(LOG_DEBUG, "%s: preparing %s", session->name, text->sql.data);
 	if (PQsendPrepare(session->conn, statement->name, text->sql.data, n,
 					  types))

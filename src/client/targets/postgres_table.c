@@ -110,12 +110,12 @@ postgres_table_ask(PostgresTable *table, PostgresSession *session)
 
 	if (PQsendQueryParams(session->conn, columns_query, 2, NULL, values, NULL,
 						  NULL, 0))
-		postgres_expect(session, (PostgresAnswer){.kind = ANSWER_COLUMNS,
-												  .table = table});
+		postgres_expect(
+			session, (PostgresAnswer){.kind = ANSWER_COLUMNS, .table = table});
 	if (PQsendQueryParams(session->conn, indexes_query, 2, NULL, values, NULL,
 						  NULL, 0))
-		postgres_expect(session, (PostgresAnswer){.kind = ANSWER_INDEXES,
-												  .table = table});
+		postgres_expect(
+			session, (PostgresAnswer){.kind = ANSWER_INDEXES, .table = table});
 	PQsendFlushRequest(session->conn);
 	table->is_asked = true;
 	free(schema_name);
@@ -178,8 +178,8 @@ take_index(PostgresTable *table, PGresult *result, int first, PGconn *conn)
 
 		index->columns[i] =
 			column_by_name(table, PQgetvalue(result, first + i, 2));
-		index->operators[i] = client_format(
-			"OPERATOR(%s.%s)", schema, PQgetvalue(result, first + i, 4));
+		index->operators[i] = client_format("OPERATOR(%s.%s)", schema,
+											PQgetvalue(result, first + i, 4));
 		free(schema);
 	}
 	table->nindexes++;
@@ -224,7 +224,7 @@ postgres_statements_forget(PostgresTable *table, PostgresSession *session)
 	while (table->statements)
 	{
 		PostgresStatement *statement = table->statements;
-		char			  *sql = client_format("DEALLOCATE %s", statement->name);
+		char *sql = client_format("DEALLOCATE %s", statement->name);
 
 		if (session)
 			postgres_send(session, sql,

@@ -13,7 +13,7 @@ typedef struct PostgresColumn
 {
 	char *name;
 	char *identifier; /* quoted */
-	char *label;	  /* as records write it, with quotes; NULL: none has yet */
+	char *label; /* as records write it, with quotes; NULL: none has yet */
 	Oid	  type;
 	bool  generated;	   /* left to the target */
 	bool  identity_always; /* no UPDATE may set it */
@@ -22,8 +22,8 @@ typedef struct PostgresColumn
 /* A unique index, and the operators that it finds a row by. */
 typedef struct PostgresIndex
 {
-	int	  ncolumns;
-	int	 *columns;	 /* by their place in the table's */
+	int	   ncolumns;
+	int	  *columns;	  /* by their place in the table's */
 	char **operators; /* OPERATOR(...) */
 } PostgresIndex;
 
@@ -74,7 +74,7 @@ typedef struct PostgresTables
 } PostgresTables;
 
 /* The table that a record names; it may still have to be described. */
-extern PostgresTable *postgres_table(PostgresTables *tables,
+extern PostgresTable *postgres_table(PostgresTables	 *tables,
 									 PostgresSession *session,
 									 const JsonValue *schema,
 									 const JsonValue *name);
@@ -111,8 +111,8 @@ extern char *postgres_table_only(const PostgresTable *table);
  * NULL.
  */
 extern const PostgresIndex *postgres_table_index(const PostgresTable *table,
-												 const int *columns,
-												 int		ncolumns);
+												 const int			 *columns,
+												 int ncolumns);
 
 /*
  * postgres_statement.c: the statement that sets the columns to parameters 1 to
