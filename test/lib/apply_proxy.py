@@ -7,7 +7,7 @@ Passes connections on from the ports that it writes into DIRECTORY/source_port
 and DIRECTORY/target_port.  Whenever the client confirms a position to the source,
 each change of a row before it that came from there must be in a transaction
 that the target has committed: by the position that was written in it, and by the
-target's answer to COMMIT.  What was not goes to DIRECTORY/violations.  The last
+target's answer to COMMIT, or by the position that it tells a new session.  What was not goes to DIRECTORY/violations.  The last
 confirmed position is in DIRECTORY/confirmed.
 
 DIRECTORY/faults says how often out of 100 COMMITs the connection breaks before
@@ -103,10 +103,16 @@ def bound_values(payload):
     return values
 
 
+def lsn_of(text):
+    high, low = text.split(b'/')
+    return (int(high, 16) << 32) + int(low, 16)
+
+
 class TargetSession:
     def __init__(self):
         self.is_position = False  # the next values are of the position
         self.position = 0
+        self.asks_position = False
         self.deaf = False
         self.writers = []
 
@@ -116,6 +122,7 @@ class TargetSession:
 
     async def to_target(self, kind, payload):
         if kind == b'P':
+            self.asks_position = False
             self.is_position = b'UPDATE outflow_client.position' in payload
             if payload.split(b'\0')[1] == b'COMMIT':
                 before, after = map(int, read('faults', '0 0').split())
@@ -126,12 +133,15 @@ class TargetSession:
                 if dice < before + after:
                     self.deaf = True
         elif kind == b'B' and self.is_position:
-            high, low = bound_values(payload)[3].split(b'/')
-            self.position = (int(high, 16) << 32) + int(low, 16)
+            self.position = lsn_of(bound_values(payload)[3])
+        elif kind == b'Q':
+            self.asks_position = b'SELECT lsn FROM outflow_client.position' in payload
 
     async def from_target(self, kind, payload):
         global committed
-        if kind == b'C' and payload == b'COMMIT\0':
+        if kind == b'D' and self.asks_position:
+            committed = max(committed, lsn_of(payload[6:]))
+        elif kind == b'C' and payload == b'COMMIT\0':
             committed = max(committed, self.position)
             if self.deaf:
                 self.cut()
