@@ -18,6 +18,11 @@
 #else
 #define KAFKA_TARGET NULL
 #endif
+#ifdef HAVE_WSLAY
+#define WS_TARGET &ws_target
+#else
+#define WS_TARGET NULL
+#endif
 
 static const struct
 {
@@ -30,6 +35,7 @@ static const struct
 	{"http https", HTTP_TARGET, "libcurl"},
 	{"kafka", KAFKA_TARGET, "librdkafka"},
 	{"postgresql postgres", &postgres_target, NULL},
+	{"ws", WS_TARGET, "libwslay"},
 };
 
 static bool
