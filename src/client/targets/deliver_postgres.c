@@ -162,7 +162,7 @@ send_change(PostgresTarget *self, const Record *record)
 }
 
 static void
-send_records(PostgresTarget *self)
+send_changes(PostgresTarget *self)
 {
 	Target *target = &self->base;
 	Record	record;
@@ -276,7 +276,7 @@ postgres_work(Target *target)
 			return;
 		}
 		if (self->await == AWAIT_NOTHING)
-			send_records(self);
+			send_changes(self);
 		if (postgres_has_failed(self) && self->await <= AWAIT_TABLE)
 		{
 			postgres_send_sync(&self->session);

@@ -184,8 +184,8 @@ answered(PostgresTarget *self)
 }
 
 static void
-take_answer(PostgresTarget *self, const PostgresAnswer *answer,
-			PGresult *result)
+judge_answer(PostgresTarget *self, const PostgresAnswer *answer,
+			 PGresult *result)
 {
 	switch (PQresultStatus(result))
 	{
@@ -247,7 +247,7 @@ postgres_read_answers(PostgresTarget *self)
 			mem_reset(&session->expected);
 			session->answered = 0;
 		}
-		take_answer(self, &answer, result);
+		judge_answer(self, &answer, result);
 		PQclear(result);
 	}
 }
