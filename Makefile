@@ -222,6 +222,8 @@ CLIENT_OBJS = \
 	src/client/backlog.o \
 	src/client/intake.o \
 	src/client/plugin_options.o \
+	src/client/pq_error.o \
+	src/client/restart.o \
 	src/client/upstream_start.o \
 	src/client/upstream.o \
 	src/client/dead_letter.o \
@@ -236,6 +238,13 @@ CLIENT_OBJS = \
 	src/client/targets/kafka_exactly.o \
 	src/client/targets/kafka_producer.o \
 	src/client/targets/deliver_kafka.o \
+	src/client/targets/postgres_session.o \
+	src/client/targets/postgres_start.o \
+	src/client/targets/postgres_table.o \
+	src/client/targets/postgres_statement.o \
+	src/client/targets/postgres_apply.o \
+	src/client/targets/postgres_answer.o \
+	src/client/targets/deliver_postgres.o \
 	src/client/targets/ws_spool.o \
 	src/client/targets/ws_http.o \
 	src/client/targets/ws_message.o \

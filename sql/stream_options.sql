@@ -22,6 +22,7 @@ SELECT * FROM peek('stream_options', 'batch_bytes', '1 furlong');
 SELECT * FROM peek('stream_options', 'batch_bytes', '99999999999999999999');
 SELECT * FROM peek('stream_options', 'messages', 'perhaps');
 SELECT * FROM peek('stream_options', 'numbers', 'roman');
+SELECT * FROM peek('stream_options', 'nested', 'flat');
 SELECT * FROM peek('stream_options', 'oversize', '');
 SELECT * FROM peek('stream_options', 'actions', 'insert,upsert');
 SELECT * FROM peek('stream_options', 'actions', '');

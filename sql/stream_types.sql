@@ -89,8 +89,13 @@ RESET bytea_output;
 RESET extra_float_digits;
 
 -- exceptions, as documented: hstore, lower bounds of arrays, and a JSON null
-CREATE TABLE edge (id int PRIMARY KEY, h hstore, a int[], j jsonb);
-INSERT INTO edge VALUES (1, 'a=>1, "b c"=>NULL', '[2:3]={7,8}', 'null');
+CREATE TABLE edge (id int PRIMARY KEY, h hstore, a int[], j jsonb, c pair[]);
+INSERT INTO edge VALUES (1, 'a=>1, "b c"=>NULL', '[2:3]={7,8}', 'null', ARRAY[(1, 'q "'), NULL]::pair[]);
+-- as text nothing is lost
+SELECT count(*) FILTER (WHERE (r->>'h')::hstore = e.h AND (r->>'a')::int[] = e.a AND array_lower((r->>'a')::int[], 1) = 2
+	AND (r->>'j')::jsonb = e.j AND r->>'j' = 'null' AND (r->>'c')::pair[] = e.c) AS same, count(*)
+FROM peek('stream_types', 'nested', 'text'), LATERAL (SELECT data::jsonb->'new' AS r) AS s, edge AS e WHERE data ~ '"op":"insert"';
+SELECT data::json->'new' FROM peek('stream_types', 'nested', 'text') WHERE data ~ '"op":"insert"';
 SELECT * FROM changes('stream_types');
 
 -- a composite type that changes, an enum that grows

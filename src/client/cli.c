@@ -177,6 +177,8 @@ static const char before_options[] =
 	"  kafka://HOST:PORT/PREFIX\n"
 	"                       topics PREFIX.SCHEMA.TABLE; format debezium by "
 	"default\n"
+	"  postgresql://[USER@]HOST[:PORT]/DATABASE\n"
+	"                       tables that are kept equal, exactly once\n"
 	"  ws://HOST:PORT       a WebSocket server and a page, for browsers\n";
 
 static const char after_options[] =

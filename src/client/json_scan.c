@@ -86,41 +86,51 @@ json_value_length(const char *data, const char *end)
 	return p ? p - data : 0;
 }
 
+JsonCursor
+json_members(const char *object, size_t length)
+{
+	const char *end = object + length;
+	const char *p = skip_blanks(object, end);
+
+	return (JsonCursor){p < end && *p == '{' ? p + 1 : end, end};
+}
+
+bool
+json_next_member(JsonCursor *cursor, JsonValue *name, JsonValue *value)
+{
+	const char *end = cursor->end;
+	const char *p = skip_blanks(cursor->next, end);
+
+	if (p < end && *p == ',')
+		p = skip_blanks(p + 1, end);
+	if (p >= end || *p != '"')
+		return false;
+	name->data = p;
+	p = skip_string(p, end);
+	if (p == NULL)
+		return false;
+	name->length = p - name->data;
+	p = skip_blanks(p, end);
+	if (p >= end || *p != ':')
+		return false;
+	value->data = skip_blanks(p + 1, end);
+	value->length = json_value_length(value->data, end);
+	cursor->next = value->data + value->length;
+	return value->length > 0;
+}
+
 bool
 json_find(const char *object, size_t length, const char *name,
 		  JsonValue *value)
 {
-	const char *end = object + length;
-	const char *p = skip_blanks(object, end);
-	size_t		name_length = strlen(name);
+	JsonCursor members = json_members(object, length);
+	size_t	   name_length = strlen(name);
+	JsonValue  member;
 
-	if (p >= end || *p != '{')
-		return false;
-	p = skip_blanks(p + 1, end);
-	while (p < end && *p == '"')
-	{
-		const char *key = p + 1;
-		size_t		key_length;
-
-		p = skip_string(p, end);
-		if (p == NULL)
-			return false;
-		key_length = p - 1 - key;
-		p = skip_blanks(p, end);
-		if (p >= end || *p != ':')
-			return false;
-		p = skip_blanks(p + 1, end);
-		value->data = p;
-		value->length = json_value_length(p, end);
-		if (value->length == 0)
-			return false;
-		if (key_length == name_length && memcmp(key, name, key_length) == 0)
+	while (json_next_member(&members, &member, value))
+		if (member.length == name_length + 2 &&
+			memcmp(member.data + 1, name, name_length) == 0)
 			return true;
-		p = skip_blanks(p + value->length, end);
-		if (p >= end || *p != ',')
-			return false;
-		p = skip_blanks(p + 1, end);
-	}
 	return false;
 }
 
@@ -199,25 +209,38 @@ append_escape(Bytes *out, const char *p, const char *end)
 	return p;
 }
 
-char *
-json_unquoted(const JsonValue *value)
+bool
+json_append_unquoted(Bytes *out, const JsonValue *value)
 {
-	Bytes		out = {0};
 	const char *p = value->data + 1;
 	const char *end = value->data + value->length - 1;
 
 	if (value->length < 2 || value->data[0] != '"')
-		return NULL;
-	mem_reserve(&out, value->length);
-	out.data[0] = '\0';
+		return false;
+	mem_reserve(out, value->length);
 	while (p < end)
 	{
-		if (*p == '\\' && p + 1 < end)
-			p = append_escape(&out, p + 1, end);
-		else
-			mem_append(&out, p++, 1);
+		const char *escape = memchr(p, '\\', end - p);
+		size_t		plain = (escape ? escape : end) - p;
+
+		mem_append(out, p, plain);
+		p += plain;
+		if (p < end)
+			p = append_escape(out, p + 1, end);
 	}
-	return out.data;
+	return true;
+}
+
+char *
+json_unquoted(const JsonValue *value)
+{
+	Bytes out = {0};
+
+	mem_add(&out, "");
+	if (json_append_unquoted(&out, value))
+		return out.data;
+	mem_free(&out);
+	return NULL;
 }
 
 char *

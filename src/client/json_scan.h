@@ -15,6 +15,19 @@ typedef struct JsonValue
 	size_t		length;
 } JsonValue;
 
+/* Where a walk through an object's members stands. */
+typedef struct JsonCursor
+{
+	const char *next;
+	const char *end;
+} JsonCursor;
+
+extern JsonCursor json_members(const char *object, size_t length);
+
+/* The name with its quotes.  False after the last member. */
+extern bool json_next_member(JsonCursor *cursor, JsonValue *name,
+							 JsonValue *value);
+
 /*
  * The value of a top-level member, found in one pass that stops there.  False
  * if there is none, or the text is no object.
@@ -24,6 +37,9 @@ extern bool json_find(const char *object, size_t length, const char *name,
 
 /* The length of the value that starts there, 0 if it has no end. */
 extern size_t json_value_length(const char *data, const char *end);
+
+/* Appends the text of a string, its escapes resolved; false if it is none. */
+extern bool json_append_unquoted(Bytes *out, const JsonValue *value);
 
 /* The text of a string, its escapes resolved; a new one, NULL if no string. */
 extern char *json_unquoted(const JsonValue *value);

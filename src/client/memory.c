@@ -87,10 +87,7 @@ mem_add(Bytes *bytes, const char *text)
 	mem_append(bytes, text, strlen(text));
 }
 
-static void mem_vformat(Bytes *bytes, const char *format, va_list arguments)
-	__attribute__((format(printf, 2, 0)));
-
-static void
+void
 mem_vformat(Bytes *bytes, const char *format, va_list arguments)
 {
 	va_list again;

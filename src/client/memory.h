@@ -6,6 +6,7 @@
 #ifndef CLIENT_MEMORY_H
 #define CLIENT_MEMORY_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +29,8 @@ extern void mem_append(Bytes *bytes, const void *data, size_t length);
 extern void mem_add(Bytes *bytes, const char *text);
 extern void mem_format(Bytes *bytes, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+extern void mem_vformat(Bytes *bytes, const char *format, va_list arguments)
+	__attribute__((format(printf, 2, 0)));
 extern void mem_reset(Bytes *bytes);
 extern void mem_free(Bytes *bytes);
 

@@ -8,6 +8,7 @@
 #include "client/cli.h"
 #include "client/log.h"
 #include "client/replay.h"
+#include "client/restart.h"
 #include "client/run_stream.h"
 
 static const struct
@@ -26,6 +27,7 @@ main(int argc, char **argv)
 	const char	   *name = argc > 1 ? argv[1] : "";
 	size_t			i;
 
+	restart_remember(argv);
 	if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0)
 	{
 		cli_help();

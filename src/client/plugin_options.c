@@ -28,15 +28,37 @@ is_on(const char *value)
 			strcasecmp(value, "on") == 0 || strcmp(value, "1") == 0);
 }
 
+/* One of the targets has a URL that begins so. */
 static bool
-goes_to_kafka(const Settings *settings)
+goes_to(const Settings *settings, const char *start)
 {
 	int i;
 
 	for (i = 0; i < settings->ntargets; i++)
-		if (strncmp(settings->targets[i], "kafka:", 6) == 0)
+		if (strncmp(settings->targets[i], start, strlen(start)) == 0)
 			return true;
 	return false;
+}
+
+/* Tables are kept equal by what these say: an exact row, its key, its shape. */
+static void
+check_for_tables(const PluginOptions *result, const Pairs *options)
+{
+	static const char *const needed[] = {"include_schemas", "include_old"};
+	const char				*nested = pairs_find(options, "nested");
+	size_t					 i;
+
+	if (strcmp(result->format->name, "json") != 0)
+		client_exit(EXIT_USAGE,
+					"to PostgreSQL go records of -o format=json, not %s",
+					result->format->name);
+	for (i = 0; i < sizeof(needed) / sizeof(needed[0]); i++)
+		if (pairs_find(options, needed[i]) &&
+			!is_on(pairs_find(options, needed[i])))
+			client_exit(EXIT_USAGE, "delivery to PostgreSQL needs -o %s=on",
+						needed[i]);
+	if (nested && strcmp(nested, "text") != 0)
+		client_exit(EXIT_USAGE, "delivery to PostgreSQL needs -o nested=text");
 }
 
 static void
@@ -74,16 +96,20 @@ plugin_options(const Settings *settings)
 	Bytes		  text = {0};
 	const char	 *format = pairs_find(options, "format");
 	const char	 *framing;
+	bool		  to_tables;
 	int			  i;
 
 	if (format == NULL)
-		format = goes_to_kafka(settings) ? "debezium" : "json";
+		format = goes_to(settings, "kafka:") ? "debezium" : "json";
 	result.format = frame_format(format);
 	if (result.format == NULL)
 		client_exit(EXIT_USAGE,
 					"pg_outflow delivers the formats json and debezium, not "
 					"\"%s\"",
 					format);
+	to_tables = goes_to(settings, "postgres");
+	if (to_tables)
+		check_for_tables(&result, options);
 	refuse(options, "streaming",
 		   "what it delivers must not be taken back by a rollback");
 	refuse(options, "two_phase",
@@ -99,6 +125,8 @@ plugin_options(const Settings *settings)
 	append_option(&text, result.format->framing_option, "on");
 	if (!pairs_find(options, "batch_bytes"))
 		append_option(&text, "batch_bytes", BATCH_BYTES);
+	if (to_tables && !pairs_find(options, "nested"))
+		append_option(&text, "nested", "text");
 	for (i = 0; i < options->count; i++)
 		if (strcmp(options->names[i], "format") != 0 &&
 			strcmp(options->names[i], result.format->framing_option) != 0)

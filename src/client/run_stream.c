@@ -230,8 +230,9 @@ stream_run(const Settings *settings)
 	metrics_open(settings->metrics, stream.delivery, &stream.upstream);
 	for (;;)
 	{
-		upstream_allow(&stream.upstream,
-					   !stream.stopping && delivery_has_room(stream.delivery));
+		bool had_room = delivery_has_room(stream.delivery);
+
+		upstream_allow(&stream.upstream, !stream.stopping && had_room);
 		upstream_work(&stream.upstream);
 		delivery_work(stream.delivery);
 		if (!stream.stopping && (loop_stop_wanted() || stream.intake.ended))
@@ -244,6 +245,9 @@ stream_run(const Settings *settings)
 		if (!was_streaming && stream.upstream.phase == UPSTREAM_STREAMING)
 			notify_state("READY=1");
 		was_streaming |= stream.upstream.phase == UPSTREAM_STREAMING;
+		/* there may be something to read that no descriptor tells of */
+		if (!had_room && delivery_has_room(stream.delivery))
+			continue;
 		loop_wait(
 			earliest(earliest(stream.stopping ? stream.give_up_at : NEVER,
 							  notify_watchdog()),

@@ -34,6 +34,7 @@ static const struct
 	{"file", &file_target, NULL},
 	{"http https", HTTP_TARGET, "libcurl"},
 	{"kafka", KAFKA_TARGET, "librdkafka"},
+	{"postgresql postgres", &postgres_target, NULL},
 	{"ws", WS_TARGET, "libwslay"},
 };
 

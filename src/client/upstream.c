@@ -14,6 +14,7 @@
 
 #include "client/clock.h"
 #include "client/loop.h"
+#include "client/pq_error.h"
 #include "client/target.h"
 
 #define CONNECT_MS		  30000 /* for the connection and each question */
@@ -58,21 +59,10 @@ upstream_disconnect(Upstream *upstream)
 	upstream->conn = NULL;
 }
 
-/* Without the newline at its end. */
-static char *
-upstream_message(const char *message)
-{
-	size_t length = strlen(message);
-
-	while (length > 0 && message[length - 1] == '\n')
-		length--;
-	return client_strndup(message, length);
-}
-
 void
 upstream_lost(Upstream *upstream, const char *why)
 {
-	char	 *message = upstream_message(why);
+	char	 *message = pq_message(why);
 	long long pause = target_backoff(++upstream->attempt);
 
 	log_limited(&upstream->limit, LOG_WARNING, "%s; trying again", message);
@@ -105,29 +95,13 @@ begin_connecting(Upstream *upstream)
 		upstream_watch(upstream, POLLOUT);
 }
 
-/* "FATAL:  28P01: password authentication failed": the five characters. */
-static void
-find_sqlstate(const char *message, char sqlstate[6])
-{
-	const char *p;
-
-	sqlstate[0] = '\0';
-	for (p = message; (p = strstr(p, ":  ")) != NULL; p += 3)
-		if (strspn(p + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 &&
-			p[8] == ':')
-		{
-			memcpy(sqlstate, p + 3, 5);
-			sqlstate[5] = '\0';
-		}
-}
-
 static void
 upstream_connect_failed(Upstream *upstream)
 {
-	char *message = upstream_message(PQerrorMessage(upstream->conn));
+	char *message = pq_message(PQerrorMessage(upstream->conn));
 	char  sqlstate[6];
 
-	find_sqlstate(message, sqlstate);
+	pq_find_sqlstate(message, sqlstate);
 	upstream_refused(upstream, sqlstate, message);
 	upstream_lost(upstream, message);
 	free(message);
@@ -234,7 +208,7 @@ go_on_preparing(Upstream *upstream)
 		else
 		{
 			sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-			message = upstream_message(PQresultErrorMessage(result));
+			message = pq_message(PQresultErrorMessage(result));
 			upstream_refused(upstream, sqlstate ? sqlstate : "", message);
 			upstream_lost(upstream, message);
 			free(message);

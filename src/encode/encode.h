@@ -146,6 +146,8 @@ typedef struct JsonStyle
 	bool compact; /* no space within jsonb */
 	bool base64;  /* bytea in base64, not in hexadecimal */
 	bool quoted_documents; /* json, jsonb and hstore as strings */
+	bool
+		nested_as_text; /* arrays, composites and hstore as PostgreSQL's text */
 	bool double_quotes; /* text_jsonb: each quote twice, as within CSV's; not
 						 * with ascii */
 } JsonStyle;

@@ -71,6 +71,7 @@ typedef struct StreamOptions
 	bool  include_old;
 	int64 batch_bytes;
 	int	  numbers;
+	int	  nested;
 	bool  streaming;
 	bool  two_phase;
 	List *after_snapshot; /* of ExportSnapshot */

@@ -14,6 +14,12 @@ static const OptionChoice number_choices[] = {
 	{NULL},
 };
 
+static const OptionChoice nested_choices[] = {
+	{"native", 0},
+	{"text", 1},
+	{NULL},
+};
+
 #define FIELD(field) offsetof(StreamOptions, field)
 
 /* A batch can't pass 1 GB; leave room for escapes of one value. */
@@ -39,6 +45,7 @@ static const OptionSpec debezium_table[] = {
 	{"include_old", OPTION_BOOL, FIELD(include_old), "on"},
 	{"batch_bytes", OPTION_SIZE, FIELD(batch_bytes), "0", 0, MAX_BATCH},
 	{"numbers", OPTION_ENUM, FIELD(numbers), "native", 0, 0, number_choices},
+	{"nested", OPTION_ENUM, FIELD(nested), "native", 0, 0, nested_choices},
 	{"streaming", OPTION_BOOL, FIELD(streaming)},
 	{"two_phase", OPTION_BOOL, FIELD(two_phase)},
 	{"after_snapshot", OPTION_LIST, FIELD(after_snapshot)},

@@ -24,7 +24,8 @@ set_format(StreamSession *session, const ChangeFormat *format)
 	session->format_options.style.numbers_as_string = options->numbers != 0;
 	session->format_options.style.base64 = options->traits.connect_values;
 	session->format_options.style.quoted_documents =
-		options->traits.connect_values;
+		options->traits.connect_values || options->nested != 0;
+	session->format_options.style.nested_as_text = options->nested != 0;
 	session->format_options.include_old = options->include_old;
 	session->format_options.include_transactions =
 		options->include_transactions;

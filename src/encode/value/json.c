@@ -218,12 +218,20 @@ json_packed_text(ByteBuffer *out, const JsonStyle *style, Datum value)
 	json_string(out, style, VARDATA_ANY(text), VARSIZE_ANY_EXHDR(text));
 }
 
+/* What has parts, in a form of JSON that doesn't tell all of them. */
+static inline bool
+is_nested(TypeKind kind)
+{
+	return kind == KIND_ARRAY || kind == KIND_COMPOSITE || kind == KIND_HSTORE;
+}
+
 /* All other kinds. */
 static void
 append_other(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 			 Datum value)
 {
-	switch (type->kind)
+	switch (style->nested_as_text && is_nested(type->kind) ? KIND_OTHER
+														   : type->kind)
 	{
 		case KIND_TEXT:
 			json_packed_text(out, style, value);

@@ -1,0 +1,17 @@
+/*
+ * pq_error.h
+ *		What libpq says when something fails.
+ */
+#ifndef CLIENT_PQ_ERROR_H
+#define CLIENT_PQ_ERROR_H
+
+/* Its message without the newline at the end; a new text. */
+extern char *pq_message(const char *message);
+
+/*
+ * The SQLSTATE in a message of verbosity "verbose", empty if there is none:
+ * for errors of the connection itself, which have no result to ask.
+ */
+extern void pq_find_sqlstate(const char *message, char sqlstate[6]);
+
+#endif

@@ -1,0 +1,253 @@
+/*
+ * postgres_answer.c
+ *		What became of what was sent: it is committed, or rolled back without
+ *		the record that failed.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/targets/postgres_target.h"
+
+/* ---- what was sent failed */
+
+bool
+postgres_has_failed(const PostgresTarget *self)
+{
+	return self->failed != 0 && !self->is_undone;
+}
+
+void
+postgres_failed(PostgresTarget *self, uint64_t number, const char *reason)
+{
+	if (postgres_has_failed(self))
+		return; /* the first one counts */
+	free(self->reason);
+	self->failed = number;
+	self->reason = client_strdup(reason);
+	self->is_undone = self->is_told = false;
+}
+
+/* Another one is sent for the same records, without those rejected. */
+static void
+roll_back(PostgresTarget *self)
+{
+	postgres_send(&self->session,
+				  self->released ? "ROLLBACK TO SAVEPOINT outflow"
+								 : "ROLLBACK",
+				  (PostgresAnswer){.kind = ANSWER_NOTHING});
+	postgres_send(&self->session, "DEALLOCATE ALL",
+				  (PostgresAnswer){.kind = ANSWER_NOTHING});
+	postgres_send_sync(&self->session);
+	self->await = AWAIT_ROLLBACK;
+}
+
+void
+postgres_start_again(PostgresTarget *self)
+{
+	target_rewind(&self->base, &self->start);
+	postgres_apply_reset(&self->apply);
+	self->is_open = self->released != 0;
+	self->bytes = self->records = 0;
+	self->is_undone = true;
+	self->await = AWAIT_NOTHING;
+}
+
+bool
+postgres_is_rejected(PostgresTarget *self, const Record *record)
+{
+	int i;
+
+	if (record->number == self->failed && !self->is_told)
+	{
+		target_rejected(&self->base, record, self->reason);
+		self->is_told = true;
+		self->rejected = client_realloc(self->rejected, (self->nrejected + 1) *
+															sizeof(uint64_t));
+		self->rejected[self->nrejected++] = record->number;
+	}
+	for (i = 0; i < self->nrejected; i++)
+		if (self->rejected[i] == record->number)
+			return true;
+	return false;
+}
+
+/* ---- answers */
+
+static void
+take_error(PostgresTarget *self, const PostgresAnswer *answer,
+		   PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+	PostgresFault fault = postgres_fault(sqlstate ? sqlstate : "08006");
+	char		 *message = client_format(
+				"%s%s%s", primary ? primary : PQresultErrorMessage(result),
+		detail ? ": " : "", detail ? detail : "");
+
+	if (fault == FAULT_PASSES)
+		postgres_session_lost(&self->session, message);
+	else if (fault == FAULT_RECORD && answer->number != 0)
+		postgres_failed(self, answer->number, message);
+	else
+		client_exit(EXIT_TARGET, "%s: %s", self->base.name, message);
+	free(message);
+}
+
+static void
+check_rows(PostgresTarget *self, const PostgresAnswer *answer,
+		   PGresult *result)
+{
+	const char *rows = PQcmdTuples(result);
+
+	if (strcmp(rows, "1") == 0)
+		return;
+	if (answer->kind == ANSWER_POSITION)
+		postgres_session_lost(&self->session,
+							  "somebody else moved the slot's position");
+	else if (strcmp(rows, "0") == 0)
+		postgres_failed(self, answer->number, "the target has no such row");
+	else
+	{
+		char *reason =
+			client_format("the target has %s rows that it fits", rows);
+
+		postgres_failed(self, answer->number, reason);
+		free(reason);
+	}
+}
+
+static void
+committed(PostgresTarget *self)
+{
+	Target *target = &self->base;
+
+	self->position = self->reaches;
+	self->session.attempt = 0;
+	self->is_open = false;
+	self->released = 0;
+	self->nrejected = 0;
+	target->counts.requests++;
+	target->counts.records += self->records;
+	target->counts.bytes += self->bytes;
+	self->await = AWAIT_NOTHING;
+	target_taken(target, 1, self->last);
+}
+
+/* What was sent until here is known to be right. */
+static void
+checkpoint(PostgresTarget *self)
+{
+	Target *target = &self->base;
+
+	self->released = target->place.commit_lsn;
+	self->start = target->place;
+	self->nrejected = 0;
+	target->counts.records += self->records;
+	target->counts.bytes += self->bytes;
+	self->bytes = self->records = 0;
+	self->await = AWAIT_NOTHING;
+	target_taken(target, 1, self->last);
+}
+
+/* All that was sent has been answered. */
+static void
+answered(PostgresTarget *self)
+{
+	if (postgres_has_failed(self) && self->await != AWAIT_ROLLBACK)
+	{
+		roll_back(self);
+		return;
+	}
+	switch (self->await)
+	{
+		case AWAIT_PROOF:
+			postgres_send(&self->session, "COMMIT",
+						  (PostgresAnswer){.kind = ANSWER_COMMIT});
+			postgres_send_sync(&self->session);
+			self->await = AWAIT_COMMIT;
+			break;
+		case AWAIT_CHECKPOINT:
+			checkpoint(self);
+			break;
+		case AWAIT_COMMIT:
+			committed(self);
+			break;
+		case AWAIT_ROLLBACK:
+			postgres_start_again(self);
+			break;
+		case AWAIT_NOTHING:
+		case AWAIT_TABLE:
+		case AWAIT_FAILURE:
+			break;
+	}
+}
+
+static void
+judge_answer(PostgresTarget *self, const PostgresAnswer *answer,
+			 PGresult *result)
+{
+	switch (PQresultStatus(result))
+	{
+		case PGRES_PIPELINE_ABORTED:
+			return;
+		case PGRES_COMMAND_OK:
+		case PGRES_TUPLES_OK:
+		case PGRES_PIPELINE_SYNC:
+			break;
+		default:
+			take_error(self, answer, result);
+			return;
+	}
+	switch (answer->kind)
+	{
+		case ANSWER_CHANGE:
+		case ANSWER_POSITION:
+			check_rows(self, answer, result);
+			break;
+		case ANSWER_COLUMNS:
+			postgres_table_columns(answer->table, result, self->session.conn);
+			break;
+		case ANSWER_INDEXES:
+			postgres_table_indexes(answer->table, result, self->session.conn);
+			if (self->await == AWAIT_TABLE)
+				self->await = AWAIT_NOTHING;
+			break;
+		case ANSWER_SYNC:
+			answered(self);
+			break;
+		case ANSWER_NOTHING:
+		case ANSWER_COMMAND:
+		case ANSWER_COMMIT:
+			break;
+	}
+}
+
+void
+postgres_read_answers(PostgresTarget *self)
+{
+	PostgresSession *session = &self->session;
+
+	if (!PQconsumeInput(session->conn))
+		postgres_session_lost(session, PQerrorMessage(session->conn));
+	while (session->phase == SESSION_READY &&
+		   session->answered < session->expected.length &&
+		   !PQisBusy(session->conn))
+	{
+		PGresult	  *result = PQgetResult(session->conn);
+		PostgresAnswer answer;
+
+		if (result == NULL)
+			continue; /* between two answers */
+		memcpy(&answer, session->expected.data + session->answered,
+			   sizeof(answer));
+		session->answered += sizeof(answer);
+		if (session->answered == session->expected.length)
+		{
+			mem_reset(&session->expected);
+			session->answered = 0;
+		}
+		judge_answer(self, &answer, result);
+		PQclear(result);
+	}
+}

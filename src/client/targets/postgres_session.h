@@ -1,0 +1,113 @@
+/*
+ * postgres_session.h
+ *		A session of the PostgreSQL that changes are applied to: connected, with
+ *		settings under which any text means the same as at the source, the only
+ *		one that applies this slot, and with the position that it is at.
+ *
+ * The position is a row of outflow_client.position there.  Whoever applies
+ * changes holds an advisory lock of the slot for the session, and moves the
+ * position on from the one that it knows, in the transaction of the changes.
+ */
+#ifndef CLIENT_POSTGRES_SESSION_H
+#define CLIENT_POSTGRES_SESSION_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+#include "client/identity.h"
+#include "client/log.h"
+#include "client/lsn.h"
+#include "client/memory.h"
+#include "client/url.h"
+
+typedef enum SessionPhase
+{
+	SESSION_DOWN,		/* until retry_at */
+	SESSION_CONNECTING, /* libpq is at it */
+	SESSION_PREPARING,	/* a question is under way */
+	SESSION_READY,		/* in pipeline mode */
+} SessionPhase;
+
+/* What a command in the pipeline was for; each has one answer. */
+typedef enum AnswerKind
+{
+	ANSWER_NOTHING, /* or it is of no interest */
+	ANSWER_CHANGE,	/* one row, by the record of that number */
+	ANSWER_COMMAND, /* by that record, of any number of rows */
+	ANSWER_POSITION,
+	ANSWER_COLUMNS, /* of the table */
+	ANSWER_INDEXES,
+	ANSWER_COMMIT,
+	ANSWER_SYNC, /* all before it is done, or undone */
+} AnswerKind;
+
+typedef struct PostgresAnswer
+{
+	AnswerKind			  kind;
+	uint64_t			  number; /* of a record, 0: none */
+	struct PostgresTable *table;
+} PostgresAnswer;
+
+typedef struct PostgresSession
+{
+	const char *name; /* of the target, for messages */
+	const Url  *url;
+	Identity	identity; /* whose changes are applied */
+	bool		of_slot;  /* else they have no position: they are replayed */
+
+	SessionPhase phase;
+	PGconn		*conn;
+	int			 fd;	/* watched, or -1 */
+	bool		 ready; /* there was an event */
+	long long	 retry_at;
+	unsigned	 attempt;
+	LogLimit	 limit;
+	size_t		 step;
+	bool		 has_schema; /* outflow_client */
+	bool		 has_table;
+	bool		 is_taken; /* by another session */
+	Lsn			 position; /* found when it became ready; 0: none */
+
+	Bytes  expected; /* of PostgresAnswer: what the pipeline will bring */
+	size_t answered; /* of them */
+} PostgresSession;
+
+/* Ends the program if libpq can't read the URL. */
+extern void postgres_session_open(PostgresSession *session, const Url *url);
+
+/* A step on the way to SESSION_READY, if it isn't there. */
+extern void postgres_session_work(PostgresSession *session);
+
+/* The session is of no use: another one, later. */
+extern void postgres_session_lost(PostgresSession *session, const char *why);
+
+/* Sends what libpq holds, and watches; false if the session was lost. */
+extern bool postgres_session_flush(PostgresSession *session);
+
+extern void postgres_session_close(PostgresSession *session);
+
+/* The last command sent has that answer. */
+extern void postgres_expect(PostgresSession *session, PostgresAnswer answer);
+
+/* A command without parameters. */
+extern void postgres_send(PostgresSession *session, const char *sql,
+						  PostgresAnswer answer);
+
+/* The end of a series of commands, before which an error undoes the rest. */
+extern void postgres_send_sync(PostgresSession *session);
+
+/* postgres_start.c: the next question, or false after the last one. */
+extern bool postgres_ask(PostgresSession *session, Bytes *question);
+extern void postgres_answer(PostgresSession *session, PGresult *result);
+
+/* What an error means. */
+typedef enum PostgresFault
+{
+	FAULT_PASSES, /* a restart, a deadlock, no room: once more */
+	FAULT_RECORD, /* the values are to blame */
+	FAULT_STAYS,  /* rights, definitions: somebody must do something */
+} PostgresFault;
+
+extern PostgresFault postgres_fault(const char *sqlstate);
+
+#endif

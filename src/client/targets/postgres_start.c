@@ -1,0 +1,242 @@
+/*
+ * postgres_start.c
+ *		What a session is asked and told before changes are applied, and what
+ *		its errors mean.
+ *
+ * Each step is a question, in the order of a table.
+ */
+#include <string.h>
+
+#include "client/targets/postgres_session.h"
+
+/*
+ * The text of values means what it meant at the source, nothing ends a
+ * transaction that waits for the rest of a source's, and a lost client is
+ * noticed.  What the source's triggers and foreign keys did comes as changes of
+ * its own, so they don't act again.  A commit that isn't on disk would let the
+ * source forget what is lost.  The key's index is the right plan also while
+ * statistics say that the table is empty.
+ */
+static const char settings[] =
+	"SET search_path = pg_catalog, pg_temp;"
+	"SET session_replication_role = replica;"
+	"SET DateStyle = 'ISO, YMD';"
+	"SET TimeZone = 'UTC';"
+	"SET IntervalStyle = postgres;"
+	"SET lc_monetary = 'C';"
+	"SET array_nulls = on;"
+	"SET xmloption = content;"
+	"SET row_security = off;"
+	"SET statement_timeout = 0;"
+	"SET lock_timeout = 0;"
+	"SET idle_in_transaction_session_timeout = 0;"
+	"SET idle_session_timeout = 0;"
+	"SET default_transaction_isolation = 'read committed';"
+	"SET default_transaction_read_only = off;"
+	"SET default_transaction_deferrable = off;"
+	"SET tcp_keepalives_idle = 30;"
+	"SET tcp_keepalives_interval = 10;"
+	"SET tcp_keepalives_count = 3;"
+	"SET enable_seqscan = off;"
+	"SET plan_cache_mode = force_generic_plan;"
+	"SET jit = off;"
+	"SELECT set_config('synchronous_commit', 'on', false)"
+	" WHERE current_setting('synchronous_commit') = 'off'";
+
+typedef struct SessionStep
+{
+	bool of_slot; /* only needed for a position */
+	/* false: not needed */
+	bool (*ask)(PostgresSession *session, Bytes *question);
+	void (*answer)(PostgresSession *session, PGresult *result);
+} SessionStep;
+
+static void
+session_append_literal(PostgresSession *session, Bytes *question,
+					   const char *text)
+{
+	char *quoted = PQescapeLiteral(session->conn, text, strlen(text));
+
+	if (quoted == NULL)
+		client_exit(EXIT_FAILED, "\"%s\" can't be quoted: %s", text,
+					PQerrorMessage(session->conn));
+	mem_add(question, quoted);
+	PQfreemem(quoted);
+}
+
+static void
+session_append_slot(PostgresSession *session, Bytes *question)
+{
+	session_append_literal(session, question, session->identity.system_id);
+	mem_add(question, ", ");
+	session_append_literal(session, question, session->identity.slot);
+}
+
+static bool
+start_ask_settings(PostgresSession *session, Bytes *question)
+{
+	(void) session;
+	mem_add(question, settings);
+	return true;
+}
+
+static void
+start_answer_nothing(PostgresSession *session, PGresult *result)
+{
+	(void) session;
+	(void) result;
+}
+
+/* A table of somebody else could have triggers that would run as us. */
+static bool
+start_ask_owner(PostgresSession *session, Bytes *question)
+{
+	(void) session;
+	mem_add(question,
+			"SELECT n.oid IS NOT NULL, c.oid IS NOT NULL, r.rolname"
+			" FROM (SELECT) AS one"
+			" LEFT JOIN pg_namespace AS n ON nspname = 'outflow_client'"
+			" LEFT JOIN pg_class AS c"
+			"  ON relnamespace = n.oid AND relname = 'position'"
+			" LEFT JOIN pg_roles AS r ON r.oid IN (nspowner, relowner)"
+			"  AND NOT rolsuper AND rolname <> current_user");
+	return true;
+}
+
+static void
+start_answer_owner(PostgresSession *session, PGresult *result)
+{
+	if (PQntuples(result) < 1)
+		return;
+	if (!PQgetisnull(result, 0, 2))
+		client_exit(EXIT_TARGET,
+					"%s: outflow_client.position belongs to role \"%s\", who "
+					"could have it do anything: it must be this user's or a "
+					"superuser's",
+					session->name, PQgetvalue(result, 0, 2));
+	session->has_schema = PQgetvalue(result, 0, 0)[0] == 't';
+	session->has_table = PQgetvalue(result, 0, 1)[0] == 't';
+}
+
+static bool
+start_ask_creation(PostgresSession *session, Bytes *question)
+{
+	if (!session->has_schema)
+		mem_add(question, "CREATE SCHEMA outflow_client;");
+	if (!session->has_table)
+		mem_add(question,
+				"CREATE TABLE outflow_client.position (system_id text, slot "
+				"text, lsn pg_lsn NOT NULL, changed timestamptz NOT NULL "
+				"DEFAULT now(), PRIMARY KEY (system_id, slot))");
+	return !session->has_table;
+}
+
+static bool
+start_ask_lock(PostgresSession *session, Bytes *question)
+{
+	mem_add(question, "SELECT pg_try_advisory_lock(hashtextextended("
+					  "concat_ws(' ', 'pg_outflow', ");
+	session_append_slot(session, question);
+	mem_add(question, "), 0))");
+	return true;
+}
+
+static void
+start_answer_lock(PostgresSession *session, PGresult *result)
+{
+	session->is_taken =
+		PQntuples(result) != 1 || PQgetvalue(result, 0, 0)[0] != 't';
+}
+
+static bool
+start_ask_position(PostgresSession *session, Bytes *question)
+{
+	mem_add(question,
+			"INSERT INTO outflow_client.position (system_id, slot, lsn)"
+			" VALUES (");
+	session_append_slot(session, question);
+	mem_add(question, ", '0/0') ON CONFLICT DO NOTHING;"
+					  "SELECT lsn FROM outflow_client.position"
+					  " WHERE (system_id, slot) = (");
+	session_append_slot(session, question);
+	mem_add(question, ")");
+	return true;
+}
+
+static void
+start_answer_position(PostgresSession *session, PGresult *result)
+{
+	if (PQntuples(result) == 1 &&
+		!lsn_parse(PQgetvalue(result, 0, 0), &session->position))
+		client_exit(EXIT_TARGET,
+					"%s: outflow_client.position holds no "
+					"position",
+					session->name);
+}
+
+static const SessionStep steps[] = {
+	{false, start_ask_settings, start_answer_nothing},
+	{true, start_ask_owner, start_answer_owner},
+	{true, start_ask_creation, start_answer_nothing},
+	{true, start_ask_lock, start_answer_lock},
+	{true, start_ask_position, start_answer_position},
+};
+
+bool
+postgres_ask(PostgresSession *session, Bytes *question)
+{
+	for (; session->step < sizeof(steps) / sizeof(steps[0]); session->step++)
+	{
+		const SessionStep *step = &steps[session->step];
+
+		mem_reset(question);
+		if ((session->of_slot || !step->of_slot) &&
+			step->ask(session, question))
+			return true;
+	}
+	return false;
+}
+
+void
+postgres_answer(PostgresSession *session, PGresult *result)
+{
+	steps[session->step].answer(session, result);
+}
+
+/*
+ * The first prefix of the SQLSTATE decides; the values are to blame for all
+ * that isn't here.
+ */
+static const struct
+{
+	const char	 *sqlstate;
+	PostgresFault fault;
+} faults[] = {
+	{"08", FAULT_PASSES},	 /* the connection */
+	{"25006", FAULT_PASSES}, /* a standby, until it is promoted */
+	{"28", FAULT_STAYS},	 /* login */
+	{"3D", FAULT_STAYS},	 /* no such database */
+	{"3F", FAULT_STAYS},	 /* no such schema */
+	{"40", FAULT_PASSES},	 /* deadlock, serialization */
+	{"42", FAULT_STAYS},	 /* rights, definitions */
+	{"0A", FAULT_STAYS},
+	{"26", FAULT_STAYS},  /* a pooler gives statements to somebody else */
+	{"53", FAULT_PASSES}, /* disk, memory, connections */
+	{"55000", FAULT_STAYS},
+	{"55", FAULT_PASSES}, /* locks */
+	{"57", FAULT_PASSES}, /* shutdown, restart, somebody's cancel */
+	{"58", FAULT_PASSES}, /* the system */
+	{"XX", FAULT_STAYS},
+};
+
+PostgresFault
+postgres_fault(const char *sqlstate)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		if (strncmp(sqlstate, faults[i].sqlstate,
+					strlen(faults[i].sqlstate)) == 0)
+			return faults[i].fault;
+	return FAULT_RECORD;
+}

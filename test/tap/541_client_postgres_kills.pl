@@ -1,0 +1,119 @@
+# Promise: whatever is killed, the client or either server, and wherever the
+# connection breaks, also while a COMMIT is on its way, each change is applied
+# once.  No position is confirmed to the source before the target has committed
+# what comes before it: a proxy sees to that, on the wire.
+#
+# SEED=N repeats the workload and the kills.
+use strict;
+use warnings;
+
+use ClientTest;
+use FindBin;
+use IPC::Run ();
+use OutflowTest;
+use OutflowValues;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use ReplicaTest;
+use Test::More;
+use Time::HiRes ();
+
+my $seed = $ENV{SEED} || 1 + time % 100000;
+my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
+my $source = new_outflow_node('source', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ], conf => "wal_sender_timeout = 5s\n");
+my $target = new_target();
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $place = new_export_dir();
+
+diag("SEED=$seed");
+srand($seed);
+replica_setup($source, $target);
+create_slot($source, 'feed');
+$source->safe_psql('postgres', <<'EOC');
+CREATE FUNCTION at_once(rows int) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO r.toast SELECT 2000 + g, g, repeat(md5(g::text), 10), NULL FROM generate_series(1, rows) g ON CONFLICT (id) DO UPDATE SET small = r.toast.small + 1
+$$;
+EOC
+
+sub write_to
+{
+	my ($name, $text) = @_;
+
+	append_to_file("$place/$name.new", $text);
+	rename("$place/$name.new", "$place/$name") or die;
+	return;
+}
+
+my $proxy = IPC::Run::start(
+	[ 'python3', "$FindBin::RealBin/../lib/apply_proxy.py", $place, map { $_->host . '/.s.PGSQL.' . $_->port } $source, $target ],
+	'<', \undef, '>>', "$log.proxy", '2>>', "$log.proxy");
+
+wait_for_line("$place/ready", qr/yes/);
+
+my ($source_port, $target_port) = map { slurp_file("$place/${_}_port") } qw(source target);
+my $off = 'sslmode=disable&gssencmode=disable';
+
+sub client
+{
+	my (@more) = @_;
+
+	return IPC::Run::start(
+		[ 'pg_outflow', 'stream', '-d', "postgresql://127.0.0.1:$source_port/postgres?$off",
+			'-S', 'feed', "--to=postgresql://127.0.0.1:$target_port/postgres?$off", @more ],
+		'<', \undef, '>>', "$log.out", '2>>', $log);
+}
+
+my $values = OutflowValues->new($seed);
+my @ways = ([], ['--batch-bytes=0'], [ '--queue-bytes=100kB', '--log-level=debug' ], ['--linger=50ms']);
+
+write_to('faults', '15 15');
+foreach my $round (1 .. $rounds)
+{
+	my $script = "$log.$round.sql";
+
+	append_to_file($script, random_transactions($values, 30) . 'SELECT at_once(' . int(rand(6000)) . ");\n" . random_transactions($values, 30));
+	my $writer = IPC::Run::start([ 'psql', '-X', '-q', '-d', $source->connstr('postgres'), '-f', $script ], '<', \undef, '>', \my $said, '2>', \my $errors);
+	my $client = client(@{ $ways[ $round % @ways ] });
+
+	Time::HiRes::sleep(0.3 + rand(1.5));
+	foreach my $node ($round % 3 == 0 ? $source : (), $round % 3 == 1 ? $target : ())
+	{
+		$node->stop('immediate');
+		$node->start;
+		Time::HiRes::sleep(rand(1));
+	}
+	kill_client($client);
+	$writer->finish;
+}
+write_to('faults', '0 0');
+my $end = current_lsn($source);
+my $client = client();
+
+wait_until($source, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'feed'", 'everything confirmed');
+is(stop_client($client), 0, 'a clean stop');
+check_replica($source, $target, "$rounds kills");
+ok(!-e "$place/violations", 'nothing was confirmed before it was committed') or diag(slurp_file("$place/violations"));
+ok(-s "$place/confirmed", 'positions were seen on the wire');
+like(slurp_file($log), qr/trying again/, 'connections did break');
+
+# A transaction larger than the queue is applied as one: nobody sees a part of it,
+# also when the session ends amid it
+$source->safe_psql('postgres', 'CREATE TABLE r.many (id int PRIMARY KEY, v text)');
+$target->safe_psql('postgres', 'CREATE TABLE r.many (id int PRIMARY KEY, v text)');
+$source->safe_psql('postgres', q{INSERT INTO r.many SELECT g, repeat('x', 500) FROM generate_series(1, 40000) g});
+$client = client('--queue-bytes=1MB', '--log-level=debug');
+my $session = q{SELECT pid FROM pg_stat_activity WHERE state <> 'idle' AND query LIKE 'INSERT INTO "r"."many"%'};
+
+wait_for_line($log, qr/preparing INSERT INTO "r"."many"/);
+wait_until($target, "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'r.many'::regclass AND mode = 'RowExclusiveLock')", 'rows being applied');
+Time::HiRes::sleep(0.3);
+my $seen = $target->safe_psql('postgres', 'SELECT count(*) FROM r.many');
+$target->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'r.many'::regclass AND mode = 'RowExclusiveLock'});
+$end = current_lsn($source);
+wait_until($source, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'feed'", 'the large transaction confirmed');
+is($seen, '0', 'nothing of a large transaction is visible before its commit');
+is($target->safe_psql('postgres', 'SELECT count(*), min(id), max(id) FROM r.many'), '40000|1|40000', 'then all of it is');
+like(slurp_file($log), qr/starting over/, 'the client started over by itself');
+is(stop_client($client), 0, 'and stops cleanly');
+$proxy->kill_kill;
+done_testing();
