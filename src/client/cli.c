@@ -128,6 +128,18 @@ static const ClientOption table[] = {
 	{"Kafka", 'X', "kafka-option", "NAME=VALUE", OPTION_PAIR,
 	 AT(kafka_options), NULL, NULL,
 	 "an option of librdkafka, such as security.protocol=ssl; repeatable"},
+	{"WebSocket", 0, "ws-spool", "DIRECTORY", OPTION_TEXT, AT(ws_spool), NULL,
+	 NULL, "keep the last transactions there, for clients that come back"},
+	{"WebSocket", 0, "ws-spool-bytes", "SIZE", OPTION_BYTES,
+	 AT(ws_spool_bytes), "256MB", NULL, "of so many bytes"},
+	{"WebSocket", 0, "ws-token-file", "FILE", OPTION_TEXT, AT(ws_token_file),
+	 NULL, NULL,
+	 "clients must know the token in the file's first line; needed unless "
+	 "HOST "
+	 "is this machine's own"},
+	{"WebSocket", 0, "ws-origin", "ORIGIN[,ORIGIN]...", OPTION_TEXT,
+	 AT(ws_origin), NULL, NULL,
+	 "pages from there may connect, too, such as https://app.example.com"},
 	{"Watching", 0, "metrics", "[HOST:]PORT", OPTION_TEXT, AT(metrics), NULL,
 	 NULL,
 	 "serve /metrics for Prometheus and /healthz; on 127.0.0.1 unless told "
@@ -165,7 +177,8 @@ static const char before_options[] =
 	"  http[s]://HOST/PATH  POST requests, acknowledged by their status\n"
 	"  kafka://HOST:PORT/PREFIX\n"
 	"                       topics PREFIX.SCHEMA.TABLE; format debezium by "
-	"default\n";
+	"default\n"
+	"  ws://HOST:PORT       a WebSocket server and a page, for browsers\n";
 
 static const char after_options[] =
 	"\n"

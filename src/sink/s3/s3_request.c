@@ -128,7 +128,7 @@ s3_parameter(S3Request *request, const char *name, const char *value)
 	if (request->nparameters == S3_MAX_PARAMETERS)
 		elog(ERROR, "too many parameters");
 	request->parameters[request->nparameters++] =
-		(Sigv4Field){name, MemoryContextStrdup(request->context, value)};
+		(HttpField){name, MemoryContextStrdup(request->context, value)};
 }
 
 void
@@ -137,7 +137,7 @@ s3_header(S3Request *request, const char *name, const char *value)
 	if (request->nheaders == S3_MAX_HEADERS)
 		elog(ERROR, "too many headers");
 	request->headers[request->nheaders++] =
-		(Sigv4Field){name, MemoryContextStrdup(request->context, value)};
+		(HttpField){name, MemoryContextStrdup(request->context, value)};
 }
 
 void
@@ -206,7 +206,7 @@ s3_request_sign(S3Request *request)
 	S3Store		*store = request->store;
 	char		*query;
 	int			 n = request->nheaders;
-	Sigv4Field	*sent = request->sent;
+	HttpField	*sent = request->sent;
 	Sigv4Request form;
 
 	make_target(request, &query);
@@ -214,13 +214,13 @@ s3_request_sign(S3Request *request)
 		hash_payload(request);
 	if (!sigv4_time(time(NULL), request->time))
 		elog(ERROR, "could not tell the time");
-	memcpy(sent, request->headers, n * sizeof(Sigv4Field));
-	sent[n++] = (Sigv4Field){"host", store->host_header};
-	sent[n++] = (Sigv4Field){"x-amz-content-sha256", request->payload_hash};
-	sent[n++] = (Sigv4Field){"x-amz-date", request->time};
+	memcpy(sent, request->headers, n * sizeof(HttpField));
+	sent[n++] = (HttpField){"host", store->host_header};
+	sent[n++] = (HttpField){"x-amz-content-sha256", request->payload_hash};
+	sent[n++] = (HttpField){"x-amz-date", request->time};
 	if (store->secrets.session_token)
 		sent[n++] =
-			(Sigv4Field){"x-amz-security-token", store->secrets.session_token};
+			(HttpField){"x-amz-security-token", store->secrets.session_token};
 	form = (Sigv4Request){
 		.method = request->method,
 		.path = request->target,
@@ -239,7 +239,7 @@ s3_request_sign(S3Request *request)
 		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 						errmsg("could not sign a request to server \"%s\"",
 							   store->name)));
-	sent[n++] = (Sigv4Field){"authorization", request->authorization};
+	sent[n++] = (HttpField){"authorization", request->authorization};
 	request->http.nheaders = n;
 	if (*query)
 		query[-1] = '?';

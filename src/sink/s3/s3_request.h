@@ -8,7 +8,8 @@
 
 #include "compat.h"
 #include "lib/stringinfo.h"
-#include "sink/s3/http.h"
+#include "sink/http/http.h"
+#include "sink/s3/sigv4.h"
 #include "sink/s3/s3_config.h"
 
 /* A server, and one session with its store. */
@@ -51,9 +52,9 @@ typedef struct S3Request
 	/* the answer's body may name an error although the status is 200 */
 	bool hides_errors;
 
-	Sigv4Field parameters[S3_MAX_PARAMETERS];
+	HttpField parameters[S3_MAX_PARAMETERS];
 	int		   nparameters;
-	Sigv4Field headers[S3_MAX_HEADERS];
+	HttpField headers[S3_MAX_HEADERS];
 	int		   nheaders;
 
 	S3Result result;
@@ -70,7 +71,7 @@ typedef struct S3Request
 	char		payload_hash[SIGV4_HASH_SIZE];
 	char		authorization[2048];
 	char		time[SIGV4_TIME_SIZE];
-	Sigv4Field	sent[S3_MAX_HEADERS + 8];
+	HttpField	sent[S3_MAX_HEADERS + 8];
 } S3Request;
 
 /* ---- s3_store.c */

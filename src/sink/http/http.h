@@ -14,7 +14,7 @@
 #ifndef OUTFLOW_HTTP_H
 #define OUTFLOW_HTTP_H
 
-#include "sink/s3/sigv4.h"
+#include "sink/http/field.h"
 
 typedef struct HttpClient HttpClient;
 
@@ -55,7 +55,7 @@ typedef struct HttpRequest
 	/* set by the caller; all of it stays in place until the end */
 	const char		 *method;
 	const char		 *target; /* path and query, encoded */
-	const Sigv4Field *headers;
+	const HttpField *headers;
 	int				  nheaders;
 	const char		 *body;
 	size_t			  body_len;

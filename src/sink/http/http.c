@@ -14,9 +14,9 @@
 
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "sink/s3/address.h"
-#include "sink/s3/curl_library.h"
-#include "sink/s3/http.h"
+#include "sink/http/address.h"
+#include "sink/http/curl_library.h"
+#include "sink/http/http.h"
 #include "sink/stage.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
@@ -301,7 +301,7 @@ add_headers(HttpRequest *request)
 
 	for (int i = 0; i < request->nheaders; i++)
 	{
-		const Sigv4Field *header = &request->headers[i];
+		const HttpField *header = &request->headers[i];
 		/* a header without a value has a semicolon there */
 		char *line = header->value[0]
 						 ? psprintf("%s: %s", header->name, header->value)
@@ -524,7 +524,7 @@ http_header(const HttpRequest *request, const char *name)
 
 #else
 
-#include "sink/s3/http.h"
+#include "sink/http/http.h"
 
 HttpClient *
 http_client_new(const HttpPlace *place)
