@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/disk.h"
 #include "client/log.h"
 #include "client/memory.h"
 
@@ -437,7 +438,7 @@ read_config(Settings *settings, bool given[], const char *path)
 		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
 					strerror(errno));
 	memcpy(in_arguments, given, sizeof(in_arguments));
-	while (getline(&line, &size, file) > 0)
+	while (disk_read_line(file, path, &line, &size) > 0)
 	{
 		char			   *text = trimmed(line);
 		char			   *equals = strchr(text, '=');
@@ -455,9 +456,6 @@ read_config(Settings *settings, bool given[], const char *path)
 		set_once(settings, given, option, trimmed(equals + 1),
 				 !in_arguments[option - table]);
 	}
-	if (ferror(file))
-		client_exit(EXIT_USAGE, "could not read file \"%s\": %s", path,
-					strerror(errno));
 	free(line);
 	fclose(file);
 }

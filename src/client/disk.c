@@ -59,3 +59,14 @@ disk_sync_parent(const char *path)
 	disk_sync_directory(parent);
 	free(parent);
 }
+
+ssize_t
+disk_read_line(FILE *file, const char *path, char **line, size_t *size)
+{
+	ssize_t length = getline(line, size, file);
+
+	if (length < 0 && ferror(file))
+		client_exit(EXIT_USAGE, "could not read file \"%s\": %s", path,
+					strerror(errno));
+	return length;
+}

@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <sys/types.h>
 
 /* Writes all of it, or false with errno. */
 extern bool disk_write(int fd, const void *data, size_t length);
@@ -14,5 +16,11 @@ extern bool disk_write(int fd, const void *data, size_t length);
 /* Makes names in a directory durable; ends the program if it can't. */
 extern void disk_sync_directory(const char *path);
 extern void disk_sync_parent(const char *path);
+/*
+ * The next line of a file that a user has named, as getline() gives it; its
+ * length, -1 at the end.  What can't be read, as a directory, ends the program.
+ */
+extern ssize_t disk_read_line(FILE *file, const char *path, char **line,
+							  size_t *size);
 
 #endif

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "client/delivery.h"
+#include "client/disk.h"
 #include "client/json_scan.h"
 #include "client/loop.h"
 #include "client/memory.h"
@@ -49,7 +50,7 @@ read_line(Delivery *delivery, FILE *file, const char *path)
 	static char	 *line = NULL;
 	static size_t size = 0;
 	static int	  number = 0;
-	ssize_t		  length = getline(&line, &size, file);
+	ssize_t		  length = disk_read_line(file, path, &line, &size);
 	JsonValue	  value;
 
 	if (length <= 0)

@@ -45,4 +45,11 @@ refused('a secret as configuration', qr{line 2 of "\Q$dir\E/config" is not name 
 refused('an unknown name', qr/there is no option "password"/, config("password = $secret\n"));
 refused('a directory as configuration', qr/could not read file "\Q$dir\E": Is a directory/, '-c', $dir);
 
+refused('a directory as headers', qr/could not read file "\Q$dir\E": Is a directory/, '--http-header-file', $dir, '--to', 'http://127.0.0.1:9/');
+refused('a directory as secret', qr/could not read a secret/, '--http-secret-file', $dir, '--to', 'http://127.0.0.1:9/');
+my ($out, $err);
+IPC::Run::run([ 'pg_outflow', 'replay', '--to', 'stdout:', $dir ], '<', \undef, '>', \$out, '2>', \$err);
+is($? >> 8, 2, 'a directory as dead-letter file: exit code');
+like($err, qr/could not read file "\Q$dir\E": Is a directory/, '... the reason');
+
 done_testing();

@@ -27,6 +27,7 @@
 #include <time.h>
 
 #include "client/json_scan.h"
+#include "client/disk.h"
 #include "client/loop.h"
 #include "client/memory.h"
 #include "client/targets/http_form.h"
@@ -133,7 +134,7 @@ read_headers(HttpTarget *self, const char *path)
 	if (file == NULL)
 		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
 					strerror(errno));
-	while (getline(&line, &size, file) > 0)
+	while (disk_read_line(file, path, &line, &size) > 0)
 	{
 		line[strcspn(line, "\r\n")] = '\0';
 		if (*line == '\0' || *line == '#')

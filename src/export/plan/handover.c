@@ -45,6 +45,10 @@ typedef enum SlotState
  * A slot is the job's if it has the position that it was made with: one that
  * is made later begins at a later LSN, and a consumer moves it.  (Peeking may
  * move restart_lsn, up to there.)
+ *
+ * Slots have no identity, so a copy of it that got its name passes for it: all
+ * that the server keeps of a slot is copied.  It streams the same changes from
+ * the same position, and only roles that may drop slots can put it there.
  */
 static SlotState
 slot_state(const Job *job)

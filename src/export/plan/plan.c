@@ -372,6 +372,11 @@ plan_make(const Job *job, const List *earlier, void (*restart)(void),
 		restart();
 		MemoryContextSwitchTo(context);
 	}
+	/* without those whose concurrent detachment the snapshot sees */
+	PushActiveSnapshot(plan->snapshot);
+	leaves = lock_sources(job);
+	PopActiveSnapshot();
+
 	plan->snapshot_text = snapshot_to_text(plan->snapshot);
 	plan->lsn = GetXLogInsertRecPtr();
 	plan_parts(plan, job, earlier, leaves);
