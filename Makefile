@@ -205,6 +205,8 @@ CLIENT_OBJS = \
 	src/client/loop.o \
 	src/client/notify.o \
 	src/client/cli.o \
+	src/client/cli_help.o \
+	src/client/cli_read.o \
 	src/client/url.o \
 	src/client/position.o \
 	src/client/slot_state.o \
@@ -231,6 +233,10 @@ CLIENT_OBJS = \
 	src/client/metrics.o \
 	src/client/run_stream.o \
 	src/client/replay.o \
+	src/client/server_call.o \
+	src/client/progress.o \
+	src/client/progress_view.o \
+	src/client/run_export.o \
 	src/client/pg_outflow.o
 CLIENT_LIBS = -L$(libdir) -lpq -lzstd -lz
 has_header = $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include \

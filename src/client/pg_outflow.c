@@ -8,6 +8,7 @@
 #include "client/cli.h"
 #include "client/log.h"
 #include "client/replay.h"
+#include "client/run_export.h"
 #include "client/run_stream.h"
 
 static const struct
@@ -17,6 +18,7 @@ static const struct
 } commands[] = {
 	{"stream", stream_run},
 	{"replay", replay_run},
+	{"export", export_run},
 };
 
 int
