@@ -237,13 +237,17 @@ CLIENT_OBJS = \
 	src/client/progress.o \
 	src/client/progress_view.o \
 	src/client/run_export.o \
+	src/client/manifest_read.o \
+	src/client/sum.o \
+	src/client/verify_files.o \
+	src/client/run_verify.o \
 	src/client/pg_outflow.o
-CLIENT_LIBS = -L$(libdir) -lpq -lzstd -lz
+CLIENT_LIBS = -L$(libdir) -lpq -lzstd -lz -lxxhash -lcrypto
 has_header = $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include \
 	/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)))
 ifneq ($(call has_header,curl/curl.h),)
 CLIENT_DEFINES += -DHAVE_LIBCURL
-CLIENT_LIBS += -lcurl -lcrypto
+CLIENT_LIBS += -lcurl
 endif
 ifneq ($(call has_header,librdkafka/rdkafka.h),)
 CLIENT_DEFINES += -DHAVE_RDKAFKA

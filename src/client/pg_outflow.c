@@ -10,6 +10,7 @@
 #include "client/replay.h"
 #include "client/run_export.h"
 #include "client/run_stream.h"
+#include "client/run_verify.h"
 
 static const struct
 {
@@ -19,6 +20,7 @@ static const struct
 	{"stream", stream_run},
 	{"replay", replay_run},
 	{"export", export_run},
+	{"verify", verify_run},
 };
 
 int
