@@ -239,8 +239,11 @@ CLIENT_OBJS = \
 	src/client/run_export.o \
 	src/client/manifest_read.o \
 	src/client/sum.o \
+	src/client/verify_report.o \
 	src/client/verify_files.o \
 	src/client/run_verify.o \
+	src/client/check_server.o \
+	src/client/run_check.o \
 	src/client/pg_outflow.o
 CLIENT_LIBS = -L$(libdir) -lpq -lzstd -lz -lxxhash -lcrypto
 has_header = $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include \

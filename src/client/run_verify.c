@@ -5,7 +5,6 @@
  */
 #include "client/run_verify.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,42 +12,7 @@
 #include "client/loop.h"
 #include "client/memory.h"
 #include "client/server_call.h"
-#include "client/verify_report.h"
-
-/* Names come from anywhere: a line stays a line, and a terminal a terminal. */
-static void
-print_escaped(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char) *text < 0x20 || *text == 0x7f || *text == '\\')
-			printf("\\x%02x", (unsigned char) *text);
-		else
-			putchar(*text);
-}
-
-void
-report_problem(VerifyReport *report, const char *folder, const char *file,
-			   const char *status, const char *format, ...)
-{
-	report->problems++;
-	print_escaped(folder);
-	if (*folder)
-		putchar('/');
-	print_escaped(file);
-	printf(": %s", status);
-	if (format)
-	{
-		char	details[1024];
-		va_list arguments;
-
-		va_start(arguments, format);
-		vsnprintf(details, sizeof(details), format, arguments);
-		va_end(arguments);
-		fputs(": ", stdout);
-		print_escaped(details);
-	}
-	putchar('\n');
-}
+#include "client/verify_files.h"
 
 /* By outflow.verify(), which can be cancelled. */
 static void

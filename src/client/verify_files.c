@@ -7,6 +7,8 @@
  * followed only beneath the directory that the user named for it, component by
  * component.  Nothing but regular files is read.
  */
+#include "client/verify_files.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +24,6 @@
 #include "client/manifest_read.h"
 #include "client/memory.h"
 #include "client/sum.h"
-#include "client/verify_report.h"
 
 #define MANIFEST "_manifest.json"
 #define SUCCESS	 "_SUCCESS"

@@ -17,8 +17,4 @@ extern void report_problem(VerifyReport *report, const char *folder,
 						   const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
 
-/* verify_files.c: an export in a directory, or the one of a manifest. */
-extern void verify_path(VerifyReport *report, const char *path,
-						const char *references);
-
 #endif
