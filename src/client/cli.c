@@ -138,6 +138,18 @@ const ClientOption cli_options[] = {
 	{"Kafka", 'X', "kafka-option", "NAME=VALUE", OPTION_PAIR,
 	 AT(kafka_options), NULL, NULL,
 	 "an option of librdkafka, such as security.protocol=ssl; repeatable"},
+	{"WebSocket", 0, "ws-spool", "DIRECTORY", OPTION_TEXT, AT(ws_spool), NULL,
+	 NULL, "keep the last transactions there, for clients that come back"},
+	{"WebSocket", 0, "ws-spool-bytes", "SIZE", OPTION_BYTES,
+	 AT(ws_spool_bytes), "256MB", NULL, "of so many bytes"},
+	{"WebSocket", 0, "ws-token-file", "FILE", OPTION_TEXT, AT(ws_token_file),
+	 NULL, NULL,
+	 "clients must know the token in the file's first line; needed unless "
+	 "HOST "
+	 "is this machine's own"},
+	{"WebSocket", 0, "ws-origin", "ORIGIN[,ORIGIN]...", OPTION_TEXT,
+	 AT(ws_origin), NULL, NULL,
+	 "pages from there may connect, too, such as https://app.example.com"},
 	{"Watching", 0, "metrics", "[HOST:]PORT", OPTION_TEXT, AT(metrics), NULL,
 	 NULL,
 	 "serve /metrics for Prometheus and /healthz; on 127.0.0.1 unless told "

@@ -17,7 +17,8 @@ static const char targets_help[] =
 	"  http[s]://HOST/PATH  POST requests, acknowledged by their status\n"
 	"  kafka://HOST:PORT/PREFIX\n"
 	"                       topics PREFIX.SCHEMA.TABLE; format debezium by "
-	"default\n";
+	"default\n"
+	"  ws://HOST:PORT       a WebSocket server and a page, for browsers\n";
 
 static const Manual manuals[] = {
 	{

@@ -110,8 +110,8 @@ set_pair(const ClientOption *option, Pairs *pairs, const char *text)
 	char	   *name;
 
 	if (equals == NULL || equals == text)
-		client_exit(EXIT_USAGE, "--%s takes NAME=VALUE, not \"%s\"",
-					option->name, text);
+		client_exit(EXIT_USAGE, "--%s takes NAME=VALUE, not \"%.*s\"",
+					option->name, log_shown(text), text);
 	name = client_strndup(text, equals - text);
 	pairs_set(pairs, name, equals + 1);
 	free(name);
@@ -262,6 +262,7 @@ read_config(CliReader *reader)
 	FILE	   *file = fopen(path, "r");
 	char	   *line = NULL;
 	size_t		size = 0;
+	int			number = 0;
 
 	if (file == NULL)
 		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
@@ -273,11 +274,12 @@ read_config(CliReader *reader)
 		char			   *equals = strchr(text, '=');
 		const ClientOption *option;
 
+		number++;
 		if (*text == '\0' || *text == '#')
 			continue;
 		if (equals == NULL)
-			client_exit(EXIT_USAGE, "\"%s\" in \"%s\" is not name = value",
-						text, path);
+			client_exit(EXIT_USAGE, "line %d of \"%s\" is not name = value",
+						number, path);
 		*equals = '\0';
 		text = trimmed(text);
 		option = find_option(reader->command, text, strlen(text));
@@ -289,6 +291,9 @@ read_config(CliReader *reader)
 			set_once(reader, option, trimmed(equals + 1),
 					 !in_arguments[option - cli_options]);
 	}
+	if (ferror(file))
+		client_exit(EXIT_USAGE, "could not read file \"%s\": %s", path,
+					strerror(errno));
 	free(line);
 	fclose(file);
 }
@@ -368,7 +373,8 @@ check_source(const Settings *settings)
 		client_exit(EXIT_USAGE, "\"%s\" can't be the name of a slot",
 					settings->slot);
 	if (settings->arguments.count > 0)
-		client_exit(EXIT_USAGE, "stream takes no argument \"%s\"",
+		client_exit(EXIT_USAGE, "stream takes no argument \"%.*s\"",
+					log_shown(settings->arguments.items[0]),
 					settings->arguments.items[0]);
 }
 
