@@ -215,6 +215,8 @@ CLIENT_OBJS = \
 	src/client/loop.o \
 	src/client/notify.o \
 	src/client/cli.o \
+	src/client/cli_help.o \
+	src/client/cli_read.o \
 	src/client/url.o \
 	src/client/position.o \
 	src/client/slot_state.o \
@@ -259,13 +261,24 @@ CLIENT_OBJS = \
 	src/client/metrics.o \
 	src/client/run_stream.o \
 	src/client/replay.o \
+	src/client/server_call.o \
+	src/client/progress.o \
+	src/client/progress_view.o \
+	src/client/run_export.o \
+	src/client/manifest_read.o \
+	src/client/sum.o \
+	src/client/verify_report.o \
+	src/client/verify_files.o \
+	src/client/run_verify.o \
+	src/client/check_server.o \
+	src/client/run_check.o \
 	src/client/pg_outflow.o
-CLIENT_LIBS = -L$(libdir) -lpq -lzstd -lz
+CLIENT_LIBS = -L$(libdir) -lpq -lzstd -lz -lxxhash -lcrypto
 has_header = $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include \
 	/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)))
 ifneq ($(call has_header,curl/curl.h),)
 CLIENT_DEFINES += -DHAVE_LIBCURL
-CLIENT_LIBS += -lcurl -lcrypto
+CLIENT_LIBS += -lcurl
 endif
 ifneq ($(call has_header,librdkafka/rdkafka.h),)
 CLIENT_DEFINES += -DHAVE_RDKAFKA
@@ -274,7 +287,7 @@ endif
 
 ifneq ($(call has_header,wslay/wslay.h),)
 CLIENT_DEFINES += -DHAVE_WSLAY
-CLIENT_LIBS += -lwslay -lcrypto
+CLIENT_LIBS += -lwslay
 endif
 # the page's files as C texts
 CLIENT_PAGE = $(patsubst $(home)/%,%.inc,$(wildcard $(home)/src/client/page/*.html \

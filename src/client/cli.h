@@ -12,6 +12,12 @@
 #define MAX_TARGETS 16
 #define MAX_PAIRS	64
 
+typedef struct Texts
+{
+	int	   count;
+	char **items;
+} Texts;
+
 /* NAME=VALUE arguments; values are new texts. */
 typedef struct Pairs
 {
@@ -33,7 +39,24 @@ typedef struct Settings
 	char	 *state;
 	char	 *endpos_text;
 	Lsn		  endpos;
-	char	 *input; /* of replay */
+	Texts	  arguments; /* those that are no options */
+	/* export, as outflow.export() has them; NULL: its default */
+	char *format;
+	char *compression;
+	Texts columns;
+	char *filter;
+	Texts encrypt_to;
+	char *part_size;
+	char *workers;
+	char *base;
+	char *job_options;
+	char *schema;
+	char *publication;
+	char *resume; /* a job's number */
+	char *progress;
+	/* verify */
+	char *job;
+	char *references;
 	/* delivery */
 	int		  ntargets;
 	char	 *targets[MAX_TARGETS];
@@ -78,7 +101,10 @@ typedef struct Settings
 extern void cli_read(Settings *settings, const char *command, int argc,
 					 char **argv);
 
+/* What all commands have in common. */
 extern void cli_help(void);
+
+extern void texts_add(Texts *texts, const char *text);
 
 /* The value of that name, or NULL. */
 extern const char *pairs_find(const Pairs *pairs, const char *name);

@@ -29,7 +29,7 @@ static Watch		 *watches;
 static int			  nwatches;
 static int			  allocated;
 
-static volatile sig_atomic_t stop_wanted;
+static volatile sig_atomic_t stop_wanted; /* how often */
 static volatile sig_atomic_t reopen_wanted;
 static int					 wake_pipe[2] = {-1, -1};
 
@@ -131,8 +131,8 @@ wake_up(int signal_number)
 
 	if (signal_number == SIGHUP)
 		reopen_wanted = 1;
-	else
-		stop_wanted = 1;
+	else if (stop_wanted < 2)
+		stop_wanted++;
 	if (write(wake_pipe[1], "", 1) < 0)
 	{
 		/* full: it wakes up anyway */
@@ -155,17 +155,21 @@ void
 loop_catch_signals(void)
 {
 	struct sigaction action = {.sa_handler = wake_up, .sa_flags = SA_RESTART};
+	struct sigaction before;
 
 	if (pipe2(wake_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
 		client_exit(EXIT_FAILED, "could not create pipe: %s", strerror(errno));
 	loop_watch(wake_pipe[0], POLLIN, drain_pipe, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
+	/* nohup means it */
+	sigaction(SIGHUP, NULL, &before);
+	if (before.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
 
-bool
+int
 loop_stop_wanted(void)
 {
 	return stop_wanted;

@@ -21,7 +21,7 @@ extern void loop_wait(long long until);
 
 /* Catches SIGTERM, SIGINT and SIGHUP, which then end loop_wait(). */
 extern void loop_catch_signals(void);
-extern bool loop_stop_wanted(void);
+extern int	loop_stop_wanted(void);	  /* 2: it was said again */
 extern bool loop_reopen_wanted(void); /* SIGHUP; true once for each */
 
 #endif

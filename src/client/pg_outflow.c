@@ -9,15 +9,18 @@
 #include "client/log.h"
 #include "client/replay.h"
 #include "client/restart.h"
+#include "client/run_check.h"
+#include "client/run_export.h"
 #include "client/run_stream.h"
+#include "client/run_verify.h"
 
 static const struct
 {
 	const char *name;
 	ExitCode (*run)(const Settings *settings);
 } commands[] = {
-	{"stream", stream_run},
-	{"replay", replay_run},
+	{"stream", stream_run}, {"replay", replay_run}, {"export", export_run},
+	{"verify", verify_run}, {"check", check_run},
 };
 
 int

@@ -81,15 +81,16 @@ check_target(const Target *target)
 ExitCode
 replay_run(const Settings *settings)
 {
-	Delivery *delivery;
-	FILE	 *file = fopen(settings->input, "r");
-	bool	  more = true;
-	long long give_up_at = NEVER;
-	int		  i;
+	const char *path = settings->arguments.items[0];
+	Delivery   *delivery;
+	FILE	   *file = fopen(path, "r");
+	bool		more = true;
+	long long	give_up_at = NEVER;
+	int			i;
 
 	if (file == NULL)
-		client_exit(EXIT_USAGE, "could not open file \"%s\": %s",
-					settings->input, strerror(errno));
+		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
+					strerror(errno));
 	loop_catch_signals();
 	delivery = delivery_open(settings, frame_format("json"));
 	for (i = 0; i < delivery->ntargets; i++)
@@ -100,7 +101,7 @@ replay_run(const Settings *settings)
 	while (more || !delivery_is_done(delivery))
 	{
 		while (more && !loop_stop_wanted() && delivery_has_room(delivery))
-			more = read_line(delivery, file, settings->input);
+			more = read_line(delivery, file, path);
 		if (loop_stop_wanted() && give_up_at == NEVER)
 		{
 			more = false;

@@ -4,7 +4,7 @@
  *		to do it with.
  *
  * A target is one file in targets/ with one static const TargetOps, all members
- * required, and one row in target_table.c.  Its struct begins with a Target.
+ * required but one, and one row in target_table.c.  Its struct begins with a Target.
  *
  * Whenever something has happened, work() is called.  It takes records with
  * target_next(), in order, as many as it likes, and tells with target_taken()
@@ -52,6 +52,13 @@ typedef struct TargetOps
 
 	/* Ends it; what isn't acknowledged by now will come again. */
 	void (*close)(Target *target);
+
+	/*
+	 * For the command check: could such a target be reached?  Nothing is made
+	 * or sent, but it may wait.  False with the reason, a new text.  The only
+	 * member that may be NULL: nothing is known before records come.
+	 */
+	bool (*probe)(const Url *url, const Settings *settings, char **why);
 } TargetOps;
 
 /*
@@ -145,5 +152,10 @@ extern size_t	 target_batch_bytes(const Target *target, size_t own);
 
 /* target_table.c: the target of a URL, a new one. */
 extern Target *target_open(const char *url, const Settings *settings);
+
+/* Whether the target of a URL can be tried, and then how that goes. */
+extern bool target_can_probe(const char *url);
+extern bool target_probe(const char *url, const Settings *settings,
+						 char **why);
 
 #endif

@@ -51,10 +51,10 @@ scheme_matches(const char *schemes, const char *scheme)
 	return false;
 }
 
-Target *
-target_open(const char *text, const Settings *settings)
+/* Ends the program if there is none of that name. */
+static const TargetOps *
+find_target(const Url *url)
 {
-	Url	  *url = url_parse(text);
 	Bytes  known = {0};
 	size_t i;
 
@@ -62,22 +62,43 @@ target_open(const char *text, const Settings *settings)
 	{
 		if (scheme_matches(table[i].schemes, url->scheme))
 		{
-			Target *target;
-
 			if (table[i].ops == NULL)
 				client_exit(EXIT_USAGE,
 							"this pg_outflow was built without %s and "
 							"delivers to no \"%s:\" URL",
 							table[i].library, url->scheme);
-			target = table[i].ops->open(url, settings);
-			target->ops = table[i].ops;
-			target->name = url->display;
-			target->settings = settings;
-			target->wake_at = NEVER;
-			return target;
+			return table[i].ops;
 		}
 		mem_format(&known, " %s", table[i].schemes);
 	}
 	client_exit(EXIT_USAGE, "no target is called \"%s:\"; there are:%s",
 				url->scheme, known.data);
+}
+
+Target *
+target_open(const char *text, const Settings *settings)
+{
+	Url				*url = url_parse(text);
+	const TargetOps *ops = find_target(url);
+	Target			*target = ops->open(url, settings);
+
+	target->ops = ops;
+	target->name = url->display;
+	target->settings = settings;
+	target->wake_at = NEVER;
+	return target;
+}
+
+bool
+target_can_probe(const char *text)
+{
+	return find_target(url_parse(text))->probe != NULL;
+}
+
+bool
+target_probe(const char *text, const Settings *settings, char **why)
+{
+	const Url *url = url_parse(text);
+
+	return find_target(url)->probe(url, settings, why);
 }

@@ -42,7 +42,7 @@ my @here = ('-d', $node->connstr('postgres'));
 ends('no command', 2, qr/no command ""/);
 ends('help', 0, qr/Exit codes:.*invalidated/s, '--help');
 ends('version', 0, qr/^pg_outflow \d/, '--version');
-ends('an unknown option', 2, qr/no option "slott"/, 'stream', '--slott=x');
+ends('an unknown option', 2, qr/no option "--slott"/, 'stream', '--slott=x');
 ends('no target', 2, qr/no target/, 'stream', @here, '-S', 'feed');
 ends('an unknown target', 2, qr/no target is called "gopher:"; there are: stdout/, 'stream', @here, '-S', 'feed', '--to=gopher://x');
 ends('a bad size', 2, qr/"12parsecs" is no value/, 'stream', @here, '-S', 'feed', @to, '--queue-bytes=12parsecs');

@@ -100,20 +100,26 @@ open_compression(FileTarget *self, const char *how)
 	mem_reserve(&self->output, ZSTD_CStreamOutSize());
 }
 
-static Target *
-file_open(const Url *url, const Settings *settings)
+static void
+check_directory(const Url *url)
 {
-	FileTarget *self = client_alloc(sizeof(FileTarget));
 	struct stat status;
-	char	   *path;
 
 	if (url->host || url->path == NULL || url->path[0] != '/')
 		client_exit(EXIT_USAGE, "\"%s\" must be file:///absolute/directory",
 					url->display);
+	if (stat(url->path, &status) != 0 || !S_ISDIR(status.st_mode))
+		client_exit(EXIT_TARGET, "there is no directory \"%s\"", url->path);
+}
+
+static Target *
+file_open(const Url *url, const Settings *settings)
+{
+	FileTarget *self = client_alloc(sizeof(FileTarget));
+	char	   *path;
+
+	check_directory(url);
 	self->directory = client_strdup(url->path);
-	if (stat(self->directory, &status) != 0 || !S_ISDIR(status.st_mode))
-		client_exit(EXIT_TARGET, "there is no directory \"%s\"",
-					self->directory);
 	open_compression(self, settings->file_compression);
 	self->fd = -1;
 	self->sync_at = NEVER;
@@ -504,10 +510,23 @@ file_close(Target *target)
 	state_close(target->state);
 }
 
+static bool
+file_probe(const Url *url, const Settings *settings, char **why)
+{
+	(void) settings;
+	check_directory(url);
+	if (access(url->path, W_OK | X_OK) == 0)
+		return true;
+	*why = client_format("cannot write to directory \"%s\": %s", url->path,
+						 strerror(errno));
+	return false;
+}
+
 const TargetOps file_target = {
 	.open = file_open,
 	.resume = file_resume,
 	.work = file_work,
 	.remember = file_remember,
 	.close = file_close,
+	.probe = file_probe,
 };

@@ -547,12 +547,30 @@ http_close(Target *target)
 	curl_slist_free_all(self->own_headers);
 }
 
+/* Name, connection, TLS; no request, which could mean something to it. */
+static bool
+http_probe(const Url *url, const Settings *settings, char **why)
+{
+	CURL	*easy = ((HttpTarget *) http_open(url, settings))->easy;
+	char	 error[CURL_ERROR_SIZE] = "";
+	CURLcode code;
+
+	curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
+	code = curl_easy_perform(easy);
+	if (code == CURLE_OK)
+		return true;
+	*why = client_strdup(error[0] ? error : curl_easy_strerror(code));
+	return false;
+}
+
 const TargetOps http_target = {
 	.open = http_open,
 	.resume = http_resume,
 	.work = http_work,
 	.remember = target_remember_nothing,
 	.close = http_close,
+	.probe = http_probe,
 };
 
 #endif /* HAVE_LIBCURL */

@@ -27,6 +27,7 @@
 #define CLOSE_MS	1000
 #define STEP_MS		10 /* between steps of what librdkafka does meanwhile */
 #define BATCH_BYTES (1024 * 1024)
+#define PROBE_MS	10000
 #define LINGER_MS	50 /* of a Kafka transaction */
 
 static void
@@ -319,12 +320,44 @@ kafka_close(Target *target)
 	kafka_close_producer(self);
 }
 
+/* The brokers; topics come later. */
+static bool
+kafka_probe(const Url *url, const Settings *settings, char **why)
+{
+	KafkaTarget *self = (KafkaTarget *) kafka_open(url, settings);
+	const struct rd_kafka_metadata *metadata = NULL;
+	rd_kafka_resp_err_t				error;
+	rd_kafka_event_t			   *event;
+
+	if (self->producer == NULL)
+		kafka_open_producer(self);
+	error = rd_kafka_metadata(self->producer, 0, NULL, &metadata, PROBE_MS);
+	if (error == RD_KAFKA_RESP_ERR_NO_ERROR)
+	{
+		rd_kafka_metadata_destroy(metadata);
+		return true;
+	}
+	*why = client_strdup(rd_kafka_err2str(error));
+	/* what happened to the connections says more */
+	while ((event = rd_kafka_queue_poll(self->reports, 0)) != NULL)
+	{
+		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
+		{
+			free(*why);
+			*why = client_strdup(rd_kafka_event_error_string(event));
+		}
+		rd_kafka_event_destroy(event);
+	}
+	return false;
+}
+
 const TargetOps kafka_target = {
 	.open = kafka_open,
 	.resume = kafka_resume,
 	.work = kafka_work,
 	.remember = target_remember_nothing,
 	.close = kafka_close,
+	.probe = kafka_probe,
 };
 
 #endif /* HAVE_RDKAFKA */

@@ -147,10 +147,20 @@ stdout_close(Target *target)
 	(void) target;
 }
 
+static bool
+stdout_probe(const Url *url, const Settings *settings, char **why)
+{
+	(void) url;
+	(void) settings;
+	(void) why;
+	return true;
+}
+
 const TargetOps stdout_target = {
 	.open = stdout_open,
 	.resume = target_resume_nothing,
 	.work = stdout_work,
 	.remember = target_remember_nothing,
 	.close = stdout_close,
+	.probe = stdout_probe,
 };

@@ -1,0 +1,461 @@
+/*
+ * verify_files.c
+ *		An export's files against its manifest, without a server.
+ *
+ * The manifest is as little trusted as the files.  A name in it is one component
+ * below a directory that is open, and no link is followed; a path elsewhere is
+ * followed only beneath the directory that the user named for it, component by
+ * component.  Nothing but regular files is read.
+ */
+#include "client/verify_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/log.h"
+#include "client/manifest_read.h"
+#include "client/memory.h"
+#include "client/sum.h"
+
+#define MANIFEST "_manifest.json"
+#define SUCCESS	 "_SUCCESS"
+
+/* Some 250 bytes a part: this is a million of them. */
+#define MAX_MANIFEST_BYTES (256 * 1024 * 1024)
+
+typedef struct Verify
+{
+	VerifyReport *report;
+	const char	 *references; /* NULL: there may be none */
+	int			  references_fd;
+} Verify;
+
+/* One level of an export: its directory, and what it is called in the report. */
+typedef struct Level
+{
+	int			fd;
+	const char *folder;
+	bool		is_top;
+	Manifest	manifest;
+} Level;
+
+/* O_NONBLOCK, or a FIFO would be waited for; O_NOFOLLOW for the last part. */
+#define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY)
+
+static bool
+is_component(const char *name, size_t length)
+{
+	return length > 0 && memchr(name, '/', length) == NULL &&
+		   !(length == 1 && name[0] == '.') &&
+		   !(length == 2 && name[0] == '.' && name[1] == '.');
+}
+
+/* A regular file below an open directory, or -1: then *why says what it is. */
+static int
+open_file(int directory, const char *name, struct stat *state,
+		  const char **status, const char **why)
+{
+	int fd = openat(directory, name, OPEN_FLAGS);
+
+	*status = "unreadable";
+	if (fd < 0)
+	{
+		if (errno == ENOENT)
+			*status = "missing";
+		*why = errno == ELOOP ? "it is a symbolic link" : strerror(errno);
+		return -1;
+	}
+	if (fstat(fd, state) != 0 || !S_ISREG(state->st_mode))
+	{
+		*why = "it is no regular file";
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Of a path below the directory of references. */
+static int
+open_reference(const Verify *verify, const char *path, struct stat *state,
+			   const char **status, const char **why)
+{
+	size_t length = verify->references ? strlen(verify->references) : 0;
+	int	   directory = -1;
+	int	   fd = -1;
+
+	*status = "not read";
+	if (length == 0 || strncmp(path, verify->references, length) != 0 ||
+		path[length] != '/')
+	{
+		*why = "it lies elsewhere: --references names the directory beneath "
+			   "which files may be read";
+		return -1;
+	}
+	directory = dup(verify->references_fd);
+	path += length + 1;
+	while (directory >= 0 && is_component(path, strcspn(path, "/")))
+	{
+		size_t end = strcspn(path, "/");
+		char  *name = client_strndup(path, end);
+		int	   next = -1;
+
+		if (path[end] == '\0')
+			fd = open_file(directory, name, state, status, why);
+		else if ((next = openat(directory, name, OPEN_FLAGS | O_DIRECTORY)) <
+				 0)
+			*why = strerror(errno);
+		close(directory);
+		free(name);
+		if (path[end] == '\0' || next < 0)
+			return fd;
+		directory = next;
+		path += end + 1;
+	}
+	if (directory >= 0)
+		close(directory);
+	*why = "it is no plain path";
+	return -1;
+}
+
+static void
+compare_sums(Verify *verify, const Level *level, const ManifestEntry *entry,
+			 int fd)
+{
+	bool	  wanted[MANIFEST_SUMS];
+	char	  sums[MANIFEST_SUMS][SUM_HEX];
+	long long bytes;
+	int		  i;
+
+	for (i = 0; i < MANIFEST_SUMS; i++)
+		wanted[i] = entry->sums[i] != NULL;
+	if (!wanted[0] && !wanted[1])
+	{
+		report_problem(verify->report, level->folder, entry->name,
+					   "not compared", "the manifest has no checksum of it");
+		return;
+	}
+	if (!sum_file(fd, wanted, sums, &bytes))
+	{
+		report_problem(verify->report, level->folder, entry->name,
+					   "unreadable", "%s", strerror(errno));
+		return;
+	}
+	for (i = 0; i < MANIFEST_SUMS; i++)
+		if (wanted[i] && strcasecmp(entry->sums[i], sums[i]) != 0)
+			report_problem(verify->report, level->folder, entry->name,
+						   "wrong checksum", "%s was %s, is %s",
+						   manifest_sum_names[i], entry->sums[i], sums[i]);
+}
+
+static void
+verify_part(Verify *verify, const Level *level, const ManifestEntry *entry)
+{
+	const char *status = "not read";
+	const char *why = "a manifest names files of its own directory only";
+	struct stat state;
+	int			fd = -1;
+
+	if (entry->name[0] == '/')
+		fd = open_reference(verify, entry->name, &state, &status, &why);
+	else if (is_component(entry->name, strlen(entry->name)))
+		fd = open_file(level->fd, entry->name, &state, &status, &why);
+	if (fd < 0)
+	{
+		report_problem(verify->report, level->folder, entry->name, status,
+					   "%s", why);
+		return;
+	}
+	verify->report->files++;
+	if ((long long) state.st_size != entry->bytes_stored)
+		report_problem(verify->report, level->folder, entry->name,
+					   "wrong size", "%lld bytes were written, %lld are there",
+					   entry->bytes_stored, (long long) state.st_size);
+	else
+		compare_sums(verify, level, entry, fd);
+	close(fd);
+}
+
+/* NULL after a problem was told. */
+static char *
+read_manifest_file(Verify *verify, const Level *level, size_t *length)
+{
+	const char *status;
+	const char *why;
+	struct stat state;
+	int			fd = open_file(level->fd, MANIFEST, &state, &status, &why);
+	char	   *data;
+	ssize_t		got = -1;
+
+	*length = 0;
+	if (fd < 0)
+	{
+		report_problem(verify->report, level->folder, MANIFEST, status, "%s",
+					   why);
+		return NULL;
+	}
+	if (state.st_size > MAX_MANIFEST_BYTES)
+	{
+		report_problem(verify->report, level->folder, MANIFEST,
+					   "wrong content", "no manifest is larger than %d bytes",
+					   MAX_MANIFEST_BYTES);
+		close(fd);
+		return NULL;
+	}
+	data = client_alloc(state.st_size + 1);
+	while (*length < (size_t) state.st_size &&
+		   (got = read(fd, data + *length, state.st_size - *length)) > 0)
+		*length += got;
+	if (got < 0 && state.st_size > 0)
+	{
+		report_problem(verify->report, level->folder, MANIFEST, "unreadable",
+					   "%s", strerror(errno));
+		free(data);
+		data = NULL;
+	}
+	close(fd);
+	return data;
+}
+
+static bool
+load_manifest(Verify *verify, Level *level)
+{
+	char  *why = NULL;
+	size_t length;
+	char  *data = read_manifest_file(verify, level, &length);
+	bool   is_sound;
+
+	memset(&level->manifest, 0, sizeof(level->manifest));
+	if (data == NULL)
+		return false;
+	verify->report->files++;
+	is_sound = manifest_read(&level->manifest, data, length, &why);
+	if (!is_sound)
+		report_problem(verify->report, level->folder, MANIFEST,
+					   "wrong content", "%s", why);
+	free(why);
+	free(data);
+	return is_sound;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Those of the manifest, sorted; a new array. */
+static char **
+sorted_names(const Manifest *manifest)
+{
+	char **names = client_alloc((manifest->count + 1) * sizeof(*names));
+	int	   i;
+
+	for (i = 0; i < manifest->count; i++)
+		names[i] = manifest->entries[i].name;
+	qsort(names, manifest->count, sizeof(*names), compare_names);
+	return names;
+}
+
+static void
+check_names(Verify *verify, const Level *level, char *const *names)
+{
+	int i;
+
+	for (i = 1; i < level->manifest.count; i++)
+		if (strcmp(names[i - 1], names[i]) == 0)
+			report_problem(verify->report, level->folder, names[i],
+						   "wrong content", "the manifest names it twice");
+}
+
+/* The sums of its entries, which it has, too. */
+static void
+check_totals(Verify *verify, const Level *level)
+{
+	const Manifest *manifest = &level->manifest;
+	long long		rows = 0;
+	long long		bytes = 0;
+	bool			overflows = false;
+	int				i;
+
+	for (i = 0; i < manifest->count; i++)
+		overflows |=
+			__builtin_add_overflow(rows, manifest->entries[i].rows, &rows) ||
+			__builtin_add_overflow(bytes, manifest->entries[i].bytes_stored,
+								   &bytes);
+	if (overflows || rows != manifest->rows || bytes != manifest->bytes_stored)
+		report_problem(verify->report, level->folder, MANIFEST,
+					   "wrong content",
+					   "its rows or bytes are not the sum of its %s",
+					   manifest->is_common ? "tables" : "parts");
+}
+
+static void
+check_left_over(Verify *verify, const Level *level, char *const *names)
+{
+	int			   fd = openat(level->fd, ".", OPEN_FLAGS | O_DIRECTORY);
+	DIR			  *directory = fd >= 0 ? fdopendir(fd) : NULL;
+	struct dirent *found;
+
+	if (directory == NULL)
+		client_exit(EXIT_FAILED, "could not read a directory: %s",
+					strerror(errno));
+	for (errno = 0; (found = readdir(directory)) != NULL; errno = 0)
+	{
+		const char *name = found->d_name;
+
+		if (is_component(name, strlen(name)) && strcmp(name, MANIFEST) != 0 &&
+			!(level->is_top && strcmp(name, SUCCESS) == 0) &&
+			bsearch(&name, names, level->manifest.count, sizeof(*names),
+					compare_names) == NULL)
+			report_problem(verify->report, level->folder, name, "left over",
+						   "it is not part of this export");
+	}
+	if (errno != 0)
+		client_exit(EXIT_FAILED, "could not read a directory: %s",
+					strerror(errno));
+	closedir(directory);
+}
+
+static void
+check_success_file(Verify *verify, const Level *level)
+{
+	const char *status;
+	const char *why;
+	struct stat state;
+	int			fd = open_file(level->fd, SUCCESS, &state, &status, &why);
+
+	if (fd < 0)
+		report_problem(verify->report, level->folder, SUCCESS, status, "%s",
+					   why);
+	else
+	{
+		verify->report->files++;
+		if (state.st_size != 0)
+			report_problem(verify->report, level->folder, SUCCESS,
+						   "wrong size", "it must be empty");
+		close(fd);
+	}
+}
+
+static void verify_level(Verify *verify, Level *level);
+
+/* The manifest of a table must be what the common one says of it. */
+static void
+verify_table(Verify *verify, const Level *top, const ManifestEntry *entry)
+{
+	Level level = {.folder = entry->name};
+
+	if (!is_component(entry->name, strlen(entry->name)))
+	{
+		report_problem(verify->report, "", entry->name, "not read",
+					   "a manifest names folders of its own directory only");
+		return;
+	}
+	level.fd = openat(top->fd, entry->name, OPEN_FLAGS | O_DIRECTORY);
+	if (level.fd < 0)
+	{
+		report_problem(verify->report, "", entry->name,
+					   errno == ENOENT ? "missing" : "unreadable", "%s",
+					   strerror(errno));
+		return;
+	}
+	if (load_manifest(verify, &level))
+	{
+		const Manifest *own = &level.manifest;
+
+		if (own->is_common || strcmp(own->uuid, top->manifest.uuid) != 0 ||
+			own->count != entry->number || own->rows != entry->rows ||
+			own->bytes_stored != entry->bytes_stored)
+			report_problem(verify->report, level.folder, MANIFEST,
+						   "wrong content",
+						   "it is not the one that the export had");
+		else
+			verify_level(verify, &level);
+	}
+	manifest_free(&level.manifest);
+	close(level.fd);
+}
+
+/* Its manifest is read. */
+static void
+verify_level(Verify *verify, Level *level)
+{
+	const Manifest *manifest = &level->manifest;
+	char		  **names = sorted_names(manifest);
+	int				i;
+
+	check_names(verify, level, names);
+	check_totals(verify, level);
+	for (i = 0; i < manifest->count; i++)
+		if (manifest->is_common)
+			verify_table(verify, level, &manifest->entries[i]);
+		else
+			verify_part(verify, level, &manifest->entries[i]);
+	check_left_over(verify, level, names);
+	free(names);
+}
+
+/* The user's own path may have links in it. */
+static int
+open_directory(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		client_exit(EXIT_USAGE, "could not open directory \"%s\": %s", path,
+					strerror(errno));
+	return fd;
+}
+
+/* Of the manifest's own name the directory; a new text. */
+static char *
+directory_of(const char *path)
+{
+	char	   *copy = client_strdup(path);
+	const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+
+	if (strcmp(name, MANIFEST) == 0)
+	{
+		char *directory = client_strdup(dirname(copy));
+
+		free(copy);
+		return directory;
+	}
+	return copy;
+}
+
+void
+verify_path(VerifyReport *report, const char *path, const char *references)
+{
+	char  *directory = directory_of(path);
+	char  *beneath = references ? client_strdup(references) : NULL;
+	Verify verify = {.report = report, .references = beneath};
+	Level  level = {
+		 .fd = open_directory(directory), .folder = "", .is_top = true};
+
+	if (beneath)
+	{
+		size_t length = strlen(beneath);
+
+		while (length > 1 && beneath[length - 1] == '/')
+			beneath[--length] = '\0';
+		verify.references_fd = open_directory(beneath);
+	}
+	if (load_manifest(&verify, &level))
+		verify_level(&verify, &level);
+	check_success_file(&verify, &level);
+	manifest_free(&level.manifest);
+	if (beneath)
+		close(verify.references_fd);
+	close(level.fd);
+	free(beneath);
+	free(directory);
+}
