@@ -65,6 +65,10 @@ OBJS = \
 	src/encode/parquet/parquet_thrift.o \
 	src/encode/parquet/parquet_rle.o \
 	src/encode/parquet/parquet_bytes.o \
+	src/encode/delta/delta.o \
+	src/encode/delta/delta_text.o \
+	src/encode/delta/delta_schema.o \
+	src/encode/delta/delta_statistics.o \
 	src/encode/json/change_json.o \
 	src/encode/json/change_json_schema.o \
 	src/encode/json/change_json_transaction.o \
@@ -146,6 +150,9 @@ OBJS = \
 	src/export/run/waiter.o \
 	src/export/run/tell.o \
 	src/export/run/inline.o \
+	src/export/lake/delta_json.o \
+	src/export/lake/delta_log.o \
+	src/export/lake/delta_commit.o \
 	src/export/finish/own_file.o \
 	src/export/finish/prune.o \
 	src/export/finish/publish.o \

@@ -573,6 +573,8 @@ CREATE TABLE outflow.source (
 	columns pg_catalog.text[],				-- null for all
 	filter pg_catalog.text,
 	definition pg_catalog.text,			-- JSON: its columns, when the plan was made
+	table_schema pg_catalog.text,			-- of a lake table: as its log has them
+	comment pg_catalog.text,				-- of a lake table: the table's
 	manifest pg_catalog.text,				-- its manifest's sum, "method:hex", when done
 	PRIMARY KEY (job, source)
 );
@@ -601,6 +603,7 @@ CREATE TABLE outflow.part (
 	lsn pg_catalog.pg_lsn,
 	stamp pg_catalog.text,					-- null: may never be carried
 	reason pg_catalog.text,				-- why not, or why it was exported again
+	statistics pg_catalog.text,			-- what a lake table's log says of it
 	location pg_catalog.text,				-- the directory with the file; null for the job's
 	attempts int NOT NULL DEFAULT 0,
 	error pg_catalog.text,

@@ -46,6 +46,18 @@ struct RowEncoder
 	const RowHost		 *host;
 };
 
+const RowHost *
+parquet_host(const RowEncoder *encoder)
+{
+	return encoder->host;
+}
+
+const ParquetWriter *
+parquet_writer(const RowEncoder *encoder)
+{
+	return &encoder->writer;
+}
+
 static void
 parquet_check(const RowFormatOptions *options)
 {
@@ -196,6 +208,24 @@ append_file_bytes(RowEncoder *encoder, const char *data, size_t len,
 	}
 }
 
+void
+parquet_map_columns(ParquetWriter *writer, RowShape *shape,
+					const RowFormatOptions *options)
+{
+	if (shape->ncolumns == 0)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("format \"parquet\" needs a column, and \"%s\" "
+							   "has none",
+							   shape->name)));
+	writer->shape = shape;
+	writer->ncolumns = shape->ncolumns;
+	writer->columns = palloc0(sizeof(ParquetColumn) * shape->ncolumns);
+	for (int i = 0; i < shape->ncolumns; i++)
+		writer->columns[i].shape = &shape->columns[i];
+	parquet_options_apply(writer, options);
+	schema_build(writer);
+}
+
 static RowEncoder *
 parquet_open(RowShape *shape, const RowFormatOptions *options,
 			 const RowHost *host, StringInfo out)
@@ -203,25 +233,14 @@ parquet_open(RowShape *shape, const RowFormatOptions *options,
 	RowEncoder	  *encoder = palloc0_object(RowEncoder);
 	ParquetWriter *writer = &encoder->writer;
 
-	if (shape->ncolumns == 0)
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("format \"parquet\" needs a column, and \"%s\" "
-							   "has none",
-							   shape->name)));
-	writer->shape = shape;
 	writer->place = host->place;
 	writer->context = CurrentMemoryContext;
 	/* small blocks, since the limit is about what the context has taken */
 	writer->group_context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow row group", 0, 8 * 1024, 512 * 1024);
-	writer->ncolumns = shape->ncolumns;
-	writer->columns = palloc0(sizeof(ParquetColumn) * shape->ncolumns);
-	for (int i = 0; i < shape->ncolumns; i++)
-		writer->columns[i].shape = &shape->columns[i];
-	parquet_options_apply(writer, options);
 	encoder->host = host;
 
-	schema_build(writer);
+	parquet_map_columns(writer, shape, options);
 	batch_init(writer);
 	init_limits(writer, options, host);
 	init_workspaces(writer);
@@ -243,6 +262,8 @@ append_chunk(RowEncoder *encoder, ParquetLeaf *leaf, StringInfo out)
 
 	footer_add_chunk(encoder->writer.footer, leaf, dictionary,
 					 encoder->writer.offset);
+	leaf->file_nulls += leaf->chunk_nulls;
+	bounds_merge(leaf->order, &leaf->file_bounds, &leaf->bounds);
 	if (dictionary)
 		append_file_bytes(encoder, dictionary->data, dictionary->size, out);
 	while (page)

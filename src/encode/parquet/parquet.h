@@ -1,7 +1,7 @@
 /*
  * parquet.h
- *		What the files of the Parquet writer share; else only its fuzz target
- *		includes it.  parquet_leaf.h is its lower half.
+ *		What the files of the Parquet writer share; else only encode/delta and
+ *		its fuzz target include it.  parquet_leaf.h is its lower half.
  *
  * A row's values go into leaves: one leaf for each primitive column of the
  * file, nested ones included.  A leaf collects one page, pages make a column
@@ -200,6 +200,15 @@ typedef struct ParquetWriter
 
 	struct ParquetFooter *footer;
 } ParquetWriter;
+
+/* ---- parquet.c ---- */
+
+/* Which columns and leaves there are, under the options, and no more. */
+extern void parquet_map_columns(ParquetWriter *writer, RowShape *shape,
+								const RowFormatOptions *options);
+extern const RowHost *parquet_host(const RowEncoder *encoder);
+/* What an encoder of this format has found; after its close(), too. */
+extern const ParquetWriter *parquet_writer(const RowEncoder *encoder);
 
 /* ---- parquet_primitive.c: what a leaf's type becomes */
 

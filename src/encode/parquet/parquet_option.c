@@ -23,6 +23,8 @@ static const struct
 	/* a JSON column takes objects only; a time of day becomes a date in 1970 */
 	{"clickhouse", "json jsonb hstore time timetz"},
 	{"duckdb", ""},
+	/* the types of Delta tables, whoever reads them */
+	{"delta", "uuid time timetz json jsonb hstore oid"},
 };
 
 /* ---- items: "name=value" */
