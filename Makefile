@@ -153,6 +153,7 @@ OBJS = \
 	src/export/lake/delta_json.o \
 	src/export/lake/delta_log.o \
 	src/export/lake/delta_commit.o \
+	src/export/lake/lake_sql.o \
 	src/export/finish/own_file.o \
 	src/export/finish/prune.o \
 	src/export/finish/publish.o \

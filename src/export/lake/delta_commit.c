@@ -26,6 +26,15 @@ app_of_source(const JobSource *source)
 					MyDatabaseId, source->relid);
 }
 
+bool
+delta_is_of_this_database(const DeltaVersion *version)
+{
+	char *begin = psprintf(DELTA_APP UINT64_FORMAT "/%u/",
+						   GetSystemIdentifier(), MyDatabaseId);
+
+	return version->app && strncmp(version->app, begin, strlen(begin)) == 0;
+}
+
 static char *
 path_of_folder(const Destination *root, const char *folder)
 {
@@ -109,6 +118,15 @@ lake_is_committed(Destination *root, const Job *job, const JobSource *source)
 {
 	return delta_log_of_job(delta_log_read(root, source->folder), job->uuid) !=
 		   NULL;
+}
+
+char *
+lake_version_key(Destination *root, const Job *job, const JobSource *source)
+{
+	const DeltaVersion *version =
+		delta_log_of_job(delta_log_read(root, source->folder), job->uuid);
+
+	return version ? delta_log_key(source->folder, version->version) : NULL;
 }
 
 bool

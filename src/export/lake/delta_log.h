@@ -85,6 +85,8 @@ extern const DeltaVersion *delta_log_last_change(const DeltaLog *log);
 /* The job's version, or NULL. */
 extern const DeltaVersion *delta_log_of_job(const DeltaLog *log,
 											const char	   *uuid);
+/* Whether a job of this very database has committed it. */
+extern bool delta_is_of_this_database(const DeltaVersion *version);
 /* "folder/_delta_log/00000000000000000012.json" */
 extern char *delta_log_key(const char *folder, int64 version);
 

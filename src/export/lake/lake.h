@@ -26,5 +26,8 @@ extern bool lake_is_committed(Destination *root, const Job *job,
 							  const JobSource *source);
 /* The same of all sources. */
 extern bool lake_is_complete(Destination *root, const Job *job);
+/* The file of the log that is the job's version; NULL if there is none. */
+extern char *lake_version_key(Destination *root, const Job *job,
+							  const JobSource *source);
 
 #endif /* OUTFLOW_LAKE_H */
