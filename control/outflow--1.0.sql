@@ -1186,7 +1186,7 @@ AS 'MODULE_PATHNAME', 'outflow_lake_versions';
 -- removes files that no version has had for so long
 CREATE FUNCTION outflow.lake_vacuum(destination pg_catalog.text,
 	retention pg_catalog.interval DEFAULT '7 days')
-RETURNS TABLE (file pg_catalog.text)
+RETURNS TABLE (file pg_catalog.text, bytes bigint)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_lake_vacuum';
 

@@ -87,7 +87,7 @@ INSERT INTO wanted VALUES
 	('heartbeat', '', 'pg_lsn'),
 	('lake_vacuum', 'destination text,'
 		' retention interval DEFAULT ''7 days''::interval',
-		'TABLE(file text)'),
+		'TABLE(file text, bytes bigint)'),
 	('lake_versions', 'destination text', 'TABLE(version bigint,'
 		' committed timestamp with time zone, operation text, writer text,'
 		' job bigint, snapshot text, lsn pg_lsn, rows bigint,'

@@ -61,6 +61,7 @@ take_removed(DeltaLog *log, const char *path, Jsonb *remove, const char *line,
 	(void) hash_search(log->files, path, HASH_REMOVE, NULL);
 	removed->path = pstrdup(path);
 	removed->timestamp = delta_json_int(remove, "deletionTimestamp");
+	removed->size = delta_json_int(remove, "size");
 	removed->action = pnstrdup(line, len);
 	log->removed = lappend(log->removed, removed);
 }

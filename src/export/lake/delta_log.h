@@ -56,6 +56,7 @@ typedef struct DeltaRemoved
 {
 	char *path;
 	int64 timestamp; /* of the removal */
+	int64 size;
 	char *action;
 } DeltaRemoved;
 

@@ -164,16 +164,19 @@ outflow_lake_vacuum(PG_FUNCTION_ARGS)
 	foreach (cell, log->removed)
 	{
 		DeltaRemoved *removed = lfirst(cell);
-		Datum		  value = CStringGetTextDatum(removed->path);
-		bool		  is_null = false;
+		Datum		  values[2];
+		bool		  nulls[2] = {false};
 
 		CHECK_FOR_INTERRUPTS();
-		if (removed->timestamp * 1000 - EPOCH_USECS < limit &&
-			!hash_search(log->files, removed->path, HASH_FIND, NULL) &&
-			is_of_this_database(log, removed->path) &&
-			root->driver->remove(root, removed->path))
-			tuplestore_putvalues(result->setResult, result->setDesc, &value,
-								 &is_null);
+		if (removed->timestamp * 1000 - EPOCH_USECS >= limit ||
+			hash_search(log->files, removed->path, HASH_FIND, NULL) ||
+			!is_of_this_database(log, removed->path) ||
+			!root->driver->remove(root, removed->path))
+			continue;
+		values[0] = CStringGetTextDatum(removed->path);
+		values[1] = Int64GetDatum(removed->size);
+		tuplestore_putvalues(result->setResult, result->setDesc, values,
+							 nulls);
 	}
 	root->driver->sync(root, "");
 	root->driver->close(root);
