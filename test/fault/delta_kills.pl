@@ -124,6 +124,25 @@ foreach my $workers ('', ', workers => 0')
 	}
 }
 
+# another writer between the look at the log and the commit: one of them has it
+{
+	my $last = delta_last($lake);
+	my $winner = sprintf('%s/_delta_log/%020d.json', $lake, $last + 1);
+
+	arm('lake-commit', 'sleep');
+	my ($session, $said) = start_psql($node, $export);
+	wait_until($node, "SELECT publishing FROM outflow.job WHERE job = (SELECT max(job) FROM outflow.job)", 'the publication');
+	sleep(1);
+	append_to_file($winner, qq({"commitInfo":{"timestamp":1,"operation":"MERGE","engineInfo":"Other/1"}}\n{"remove":{"path":"x","dataChange":true}}\n));
+	$session->finish;
+	like($$said, qr/another writer has committed version .*Operation "MERGE" of "Other\/1" has made it/s, 'a lost race names the winner');
+	is(delta_last($lake), $last + 1, 'whose version stays');
+	revive();
+	$node->safe_psql('postgres', 'SELECT outflow.forget(max(job)) FROM outflow.jobs');
+	unlink($winner);
+	all_are('after a lost race');
+}
+
 # of two tables one is committed: the other gets the same moment
 foreach my $again (0, 1)
 {

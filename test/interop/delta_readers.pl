@@ -20,7 +20,7 @@ my $dir = new_export_dir();
 my $lake = "$dir/things";
 my @columns = ('id', 'small', 'n', 'amount::text', 'big::text', 'free::text', 'note', 'c',
 	q{to_char(at, 'YYYY-MM-DD"T"HH24:MI:SS.US')}, q{to_char(local, 'YYYY-MM-DD"T"HH24:MI:SS.US')},
-	'doc::text', 'j::text', 'u', 'tags', 'f', 'r', 'day', 'ok', 't::text', 'span::text', 'o::text', 'm', 'pair', 'dec::text[]',
+	'doc::text', 'j::text', 'u', 'tags', 'f', 'r', 'day', 'ok', 't::text', 'span::text', 'o::bigint', 'm', 'pair', 'dec::text[]',
 	q{'\x' || encode(b, 'hex')});
 my $insert = <<'EOC';
 INSERT INTO things (id, small, n, amount, big, free, note, c, at, local, doc, j, u, tags, f, r, day, ok, t, span, o, m, pair, dec, b)
@@ -28,7 +28,7 @@ INSERT INTO things (id, small, n, amount, big, free, note, c, at, local, doc, j,
 		CASE WHEN i %% 5 > 0 THEN 'né "' || i || E'" \n\\' END, 'x' || i %% 10,
 		timestamptz '1700-01-01Z' + i * interval '31.000001 d', timestamp '1969-12-01' + i * interval '1.000001 min',
 		jsonb_build_object('a', i), '{"a": 1, "a": 2}', md5(i::text)::uuid, ARRAY[i::text, NULL],
-		i / 8.0 - 100, i / 8.0, date '1600-01-01' + (i * 20 %% 100000), i %% 3 = 0, time '10:00' + i * interval '1 s', i * interval '1 day', i::oid,
+		i / 8.0 - 100, i / 8.0, date '1600-01-01' + (i * 20 %% 100000), i %% 3 = 0, time '10:00' + i * interval '1 s', i * interval '1 day', (4294967295 - i)::oid,
 		CASE WHEN i %% 2 = 0 THEN 'sad'::mood ELSE 'ok' END, CASE WHEN i %% 4 > 0 THEN ROW(i, 'b' || i)::pair END,
 		ARRAY[i / 8.0, NULL], decode(md5(i::text), 'hex')
 	FROM generate_series(%1$d, %1$d + %2$d) i

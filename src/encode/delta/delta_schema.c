@@ -68,6 +68,7 @@ primitive_type(const ParquetNode *node)
 				refuse_type(node);
 			return "integer";
 		case NODE_INT8:
+		case NODE_OID:
 			return "long";
 		case NODE_FLOAT4:
 			return "float";

@@ -26,6 +26,8 @@
 #define FIRST_DAY (-719162)
 #define LAST_DAY  2932896
 
+#define MAX_EXACT_DECIMAL INT64CONST(999999999999999)
+
 typedef enum Fact
 {
 	FACT_MIN,
@@ -131,6 +133,7 @@ decimal_of_bound(const ParquetNode *node, const Bound *bound)
 	}
 }
 
+/* Only what a double keeps, which some readers make of numbers in JSON. */
 static bool
 stat_put_decimal(StringInfo out, const ParquetNode *node, const Bound *bound)
 {
@@ -140,6 +143,8 @@ stat_put_decimal(StringInfo out, const ParquetNode *node, const Bound *bound)
 	bool   negative = value < 0;
 	int	   n = 0;
 
+	if (value > MAX_EXACT_DECIMAL || value < -MAX_EXACT_DECIMAL)
+		return false;
 	*--at = '\0';
 	do
 	{
@@ -168,6 +173,7 @@ stat_put_bound(StringInfo out, const ParquetNode *node, bool is_max)
 		case NODE_INT2:
 		case NODE_INT4:
 		case NODE_INT8:
+		case NODE_OID:
 			return stat_put_integer(out, leaf->type, bound);
 		case NODE_FLOAT4:
 		case NODE_FLOAT8:

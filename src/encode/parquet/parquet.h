@@ -52,6 +52,7 @@ typedef enum NodeKind
 	NODE_INT2,
 	NODE_INT4, /* oid as well */
 	NODE_INT8,
+	NODE_OID, /* as a signed number, which needs eight bytes */
 	NODE_FLOAT4,
 	NODE_FLOAT8,
 	NODE_DATE,
@@ -115,7 +116,8 @@ typedef struct ParquetForm
 	{
 		FORM_DEFAULT,
 		FORM_STRING,
-		FORM_DECIMAL
+		FORM_DECIMAL,
+		FORM_LONG /* of an unsigned number: a signed one of 64 bits */
 	} kind;
 	int precision, scale; /* FORM_DECIMAL */
 } ParquetForm;

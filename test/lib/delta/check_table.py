@@ -146,7 +146,7 @@ def read_plain(table, version):
             raise Wrong(f'{path} has not {add["size"]} bytes')
         file = pq.read_table(name)
         check_schema(path, schema, file.schema)
-        stats = json.loads(add['stats'])
+        stats = json.loads(add['stats'], parse_float=decimal.Decimal)
         if stats['numRecords'] != file.num_rows:
             raise Wrong(f'{path} has {file.num_rows} rows, not {stats["numRecords"]}')
         columns = {n: file.column(n).to_pylist() for n in file.column_names}
