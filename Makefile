@@ -69,6 +69,7 @@ OBJS = \
 	src/encode/delta/delta_text.o \
 	src/encode/delta/delta_schema.o \
 	src/encode/delta/delta_statistics.o \
+	src/encode/delta/delta_checkpoint.o \
 	src/encode/json/change_json.o \
 	src/encode/json/change_json_schema.o \
 	src/encode/json/change_json_transaction.o \
@@ -152,6 +153,7 @@ OBJS = \
 	src/export/run/inline.o \
 	src/export/lake/delta_json.o \
 	src/export/lake/delta_log.o \
+	src/export/lake/delta_checkpoint_file.o \
 	src/export/lake/delta_commit.o \
 	src/export/lake/lake_sql.o \
 	src/export/finish/own_file.o \

@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my @points = qw(file-write:2 file-rename:2 plan-commit checkpoint-commit:2 checkpoint-committed:2 part-carried:2
-  publish-part:2 publish-clean done-commit lake-commit lake-committed);
+  publish-part:2 publish-clean done-commit lake-commit lake-committed lake-checkpoint lake-checkpointed);
 my $node = new_outflow_node('kills', conf => "autovacuum = off\n",
 	init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ]);
 my $dir = new_export_dir();
@@ -90,11 +90,18 @@ foreach my $workers ('', ', workers => 0')
 		foreach my $point (@points)
 		{
 			my $name = "$point $action$workers";
-			my $last = delta_last($lake);
+			my $last;
 
 			# what only background workers do
 			next if $workers && ($point =~ /committed:|plan-commit|part-carried/ || $action eq 'crash');
 			$round++;
+			# a tenth version comes next
+			while ($point =~ /checkpoint/ && $point =~ /^lake/ && (delta_last($lake) + 1) % 10)
+			{
+				keep_rows($node, 'id, note) FROM t', "$dir/" . (delta_last($lake) + 1));
+				call($export);
+			}
+			$last = delta_last($lake);
 			$node->safe_psql('postgres', "UPDATE t SET note = '$round' || note WHERE id IN ($round, 2000 + $round)");
 			keep_rows($node, 'id, note) FROM t', "$dir/" . ($last + 1));
 			arm($point, $action);
@@ -132,7 +139,7 @@ foreach my $workers ('', ', workers => 0')
 	arm('lake-commit', 'sleep');
 	my ($session, $said) = start_psql($node, $export);
 	wait_until($node, "SELECT publishing FROM outflow.job WHERE job = (SELECT max(job) FROM outflow.job)", 'the publication');
-	sleep(1);
+	sleep(10);
 	append_to_file($winner, qq({"commitInfo":{"timestamp":1,"operation":"MERGE","engineInfo":"Other/1"}}\n{"remove":{"path":"x","dataChange":true}}\n));
 	$session->finish;
 	like($$said, qr/another writer has committed version .*Operation "MERGE" of "Other\/1" has made it/s, 'a lost race names the winner');

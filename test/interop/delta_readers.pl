@@ -76,5 +76,10 @@ is(delta_last($lake), 24, 'as many versions as exports');
 versions_are($_, $lake, $dir, [ 0 .. 24 ], "$_ reads all versions", $_ eq 'plain' ? undef : $python)
   foreach (qw(plain deltalake polars duckdb));
 
+# the log without what the last checkpoint has
+ok(-e sprintf('%s/_delta_log/%020d.checkpoint.parquet', $lake, $_), "version $_ has a checkpoint") foreach (10, 20);
+unlink(map { sprintf('%s/_delta_log/%020d.json', $lake, $_) } 0 .. 19);
+versions_are($_, $lake, $dir, [ 20 .. 24 ], "$_ reads the checkpoint", $python) foreach (qw(deltalake polars duckdb));
+
 $node->stop;
 done_testing();

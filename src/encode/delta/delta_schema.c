@@ -68,7 +68,7 @@ primitive_type(const ParquetNode *node)
 				refuse_type(node);
 			return "integer";
 		case NODE_INT8:
-		case NODE_OID:
+		case NODE_UINT4:
 			return "long";
 		case NODE_FLOAT4:
 			return "float";

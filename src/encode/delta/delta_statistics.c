@@ -173,7 +173,7 @@ stat_put_bound(StringInfo out, const ParquetNode *node, bool is_max)
 		case NODE_INT2:
 		case NODE_INT4:
 		case NODE_INT8:
-		case NODE_OID:
+		case NODE_UINT4:
 			return stat_put_integer(out, leaf->type, bound);
 		case NODE_FLOAT4:
 		case NODE_FLOAT8:

@@ -227,28 +227,57 @@ parquet_map_columns(ParquetWriter *writer, RowShape *shape,
 }
 
 static RowEncoder *
-parquet_open(RowShape *shape, const RowFormatOptions *options,
-			 const RowHost *host, StringInfo out)
+new_encoder(const RowHost *host)
 {
 	RowEncoder	  *encoder = palloc0_object(RowEncoder);
 	ParquetWriter *writer = &encoder->writer;
 
+	encoder->host = host;
 	writer->place = host->place;
 	writer->context = CurrentMemoryContext;
 	/* small blocks, since the limit is about what the context has taken */
 	writer->group_context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow row group", 0, 8 * 1024, 512 * 1024);
-	encoder->host = host;
+	return encoder;
+}
 
-	parquet_map_columns(writer, shape, options);
+/* Once the columns are mapped. */
+static void
+begin_file(RowEncoder *encoder, const RowFormatOptions *options,
+		   StringInfo out)
+{
+	ParquetWriter *writer = &encoder->writer;
+
 	batch_init(writer);
-	init_limits(writer, options, host);
+	init_limits(writer, options, encoder->host);
 	init_workspaces(writer);
 	init_codec(encoder, options->compression);
 	writer->footer = footer_new(writer->nleaves, writer->context);
-	writer->metadata = list_make2("outflow.columns", describe_columns(shape));
-	init_learned(writer, host);
+	init_learned(writer, encoder->host);
 	append_file_bytes(encoder, PARQUET_MAGIC, strlen(PARQUET_MAGIC), out);
+}
+
+static RowEncoder *
+parquet_open(RowShape *shape, const RowFormatOptions *options,
+			 const RowHost *host, StringInfo out)
+{
+	RowEncoder *encoder = new_encoder(host);
+
+	parquet_map_columns(&encoder->writer, shape, options);
+	begin_file(encoder, options, out);
+	encoder->writer.metadata =
+		list_make2("outflow.columns", describe_columns(shape));
+	return encoder;
+}
+
+RowEncoder *
+parquet_open_tree(ParquetMapTree map, const RowFormatOptions *options,
+				  const RowHost *host, StringInfo out)
+{
+	RowEncoder *encoder = new_encoder(host);
+
+	map(&encoder->writer);
+	begin_file(encoder, options, out);
 	return encoder;
 }
 
@@ -329,12 +358,27 @@ end_pages(ParquetWriter *writer, bool all)
 	writer->page_due = false;
 }
 
+/* Whatever is full after a row is written. */
+static pg_attribute_always_inline void
+end_parquet_row(RowEncoder *encoder, StringInfo out)
+{
+	ParquetWriter *writer = &encoder->writer;
+	bool		   all;
+
+	all = writer->group_rows % PAGE_ROWS == 0;
+	if (unlikely(writer->page_due || all))
+		end_pages(writer, all);
+	if (unlikely(writer->group_rows >= writer->group_max_rows ||
+				 MemoryContextMemAllocated(writer->group_context, false) >
+					 writer->group_bytes))
+		end_group(encoder, out);
+}
+
 static void
 parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 			StringInfo out)
 {
 	ParquetWriter *writer = &encoder->writer;
-	bool		   all;
 
 	if (writer->group_rows == 0)
 		begin_group(writer);
@@ -343,13 +387,20 @@ parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 	writer->group_rows++;
 	if (writer->batch.nrows == writer->batch.max_rows)
 		batch_put(writer);
-	all = writer->group_rows % PAGE_ROWS == 0;
-	if (unlikely(writer->page_due || all))
-		end_pages(writer, all);
-	if (unlikely(writer->group_rows >= writer->group_max_rows ||
-				 MemoryContextMemAllocated(writer->group_context, false) >
-					 writer->group_bytes))
-		end_group(encoder, out);
+	end_parquet_row(encoder, out);
+}
+
+void
+parquet_put_tree(RowEncoder *encoder, ParquetPutTree put, void *arg,
+				 StringInfo out)
+{
+	ParquetWriter *writer = &encoder->writer;
+
+	if (writer->group_rows == 0)
+		begin_group(writer);
+	put(writer, arg);
+	writer->group_rows++;
+	end_parquet_row(encoder, out);
 }
 
 static void

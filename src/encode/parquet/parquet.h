@@ -52,7 +52,7 @@ typedef enum NodeKind
 	NODE_INT2,
 	NODE_INT4, /* oid as well */
 	NODE_INT8,
-	NODE_OID, /* as a signed number, which needs eight bytes */
+	NODE_UINT4, /* as a signed number, which needs eight bytes */
 	NODE_FLOAT4,
 	NODE_FLOAT8,
 	NODE_DATE,
@@ -76,6 +76,7 @@ typedef enum LogicalType
 {
 	LOGICAL_NONE = 0,
 	LOGICAL_STRING = 1,
+	LOGICAL_MAP = 2,
 	LOGICAL_LIST = 3,
 	LOGICAL_DECIMAL = 5,
 	LOGICAL_DATE = 6,
@@ -208,6 +209,19 @@ typedef struct ParquetWriter
 /* Which columns and leaves there are, under the options, and no more. */
 extern void parquet_map_columns(ParquetWriter *writer, RowShape *shape,
 								const RowFormatOptions *options);
+
+/*
+ * A file that no table has: its columns are mapped, and its rows put into the
+ * leaves, by whoever writes it.  row() is not for it; close() is.
+ */
+typedef void (*ParquetMapTree)(ParquetWriter *writer);
+typedef void (*ParquetPutTree)(ParquetWriter *writer, void *arg);
+extern RowEncoder *parquet_open_tree(ParquetMapTree			 map,
+									 const RowFormatOptions *options,
+									 const RowHost *host, StringInfo out);
+extern void		   parquet_put_tree(RowEncoder *encoder, ParquetPutTree put,
+									void *arg, StringInfo out);
+
 extern const RowHost *parquet_host(const RowEncoder *encoder);
 /* What an encoder of this format has found; after its close(), too. */
 extern const ParquetWriter *parquet_writer(const RowEncoder *encoder);

@@ -46,7 +46,7 @@ convert(NodeKind kind, Datum value, int64 *number)
 		case NODE_INT8:
 			*number = DatumGetInt64(value);
 			break;
-		case NODE_OID:
+		case NODE_UINT4:
 			*number = DatumGetObjectId(value);
 			break;
 		case NODE_FLOAT4:
@@ -107,7 +107,7 @@ is_number(const ParquetNode *node)
 		case NODE_INT2:
 		case NODE_INT4:
 		case NODE_INT8:
-		case NODE_OID:
+		case NODE_UINT4:
 		case NODE_FLOAT4:
 		case NODE_FLOAT8:
 		case NODE_DATE:
@@ -230,8 +230,8 @@ collect_numbers(ParquetWriter *writer, const ParquetNode *node)
 			return collect(writer, node, NODE_INT4, sizeof(int32));
 		case NODE_INT8:
 			return collect(writer, node, NODE_INT8, sizeof(int64));
-		case NODE_OID:
-			return collect(writer, node, NODE_OID, sizeof(int64));
+		case NODE_UINT4:
+			return collect(writer, node, NODE_UINT4, sizeof(int64));
 		case NODE_FLOAT4:
 			return collect(writer, node, NODE_FLOAT4, sizeof(float4));
 		case NODE_FLOAT8:

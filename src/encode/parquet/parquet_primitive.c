@@ -107,7 +107,7 @@ node_map_primitive(ParquetNode *node)
 			break;
 		case KIND_OID:
 			if (parquet_form_of(node->column, node->type).kind == FORM_LONG)
-				primitive_fixed(node, NODE_OID, PARQUET_INT64, ORDER_INT64,
+				primitive_fixed(node, NODE_UINT4, PARQUET_INT64, ORDER_INT64,
 								sizeof(int64));
 			else
 				primitive_integer(node, NODE_INT4, 32, false);

@@ -11,7 +11,6 @@
 #include "access/xlog.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "utils/timestamp.h"
 
 #include "encode/delta/delta_text.h"
 #include "export/lake/delta_log.h"
@@ -352,9 +351,7 @@ put_transaction(Commit *commit)
 static void
 build(Commit *commit)
 {
-	commit->now = (GetCurrentTimestamp() +
-				   (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) /
-				  1000;
+	commit->now = delta_now();
 	initStringInfo(&commit->files);
 	initStringInfo(&commit->actions);
 	put_files(commit);
@@ -408,4 +405,5 @@ lake_commit(Destination *root, const Job *job, const JobSource *source,
 							   commit.actions.len))
 		check_winner(root, job, source, log->last + 1);
 	FAILPOINT("lake-committed");
+	delta_checkpoint_if_due(root, source->folder, log->last + 1);
 }

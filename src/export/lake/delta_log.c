@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "export/lake/delta_log.h"
 
@@ -23,6 +24,14 @@ delta_log_key(const char *folder, int64 version)
 {
 	return destination_key(folder, psprintf(DELTA_LOG_FOLDER "/%020lld.json",
 											(long long) version));
+}
+
+int64
+delta_now(void)
+{
+	return (GetCurrentTimestamp() +
+			(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) /
+		   1000;
 }
 
 /* -1: it is no version's. */

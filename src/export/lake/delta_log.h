@@ -91,6 +91,15 @@ extern bool delta_is_of_this_database(const DeltaVersion *version);
 /* "folder/_delta_log/00000000000000000012.json" */
 extern char *delta_log_key(const char *folder, int64 version);
 
+/* Milliseconds since 1970. */
+extern int64 delta_now(void);
+
+/* ---- delta_checkpoint_file.c */
+
+/* Of every tenth version, for readers; it has just been committed. */
+extern void delta_checkpoint_if_due(Destination *root, const char *folder,
+									int64 version);
+
 /* ---- delta_json.c: what an action says */
 
 extern Jsonb *delta_json_parse(const char *line, size_t len);
