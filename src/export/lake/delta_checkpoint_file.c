@@ -2,8 +2,8 @@
  * delta_checkpoint_file.c
  *		Checkpoints of a Delta table's log, every ten versions.
  *
- * Readers begin at the one that _last_checkpoint names; we don't, and a version
- * is there without it.
+ * Readers begin at the one that _last_checkpoint names.  A version is there
+ * without it.
  */
 #include "postgres.h"
 
@@ -67,6 +67,25 @@ bytes_of(const List *actions)
 	return bytes;
 }
 
+/* For ourselves, as it is needed in a hurry: with no Parquet to be read. */
+static void
+put_state(Destination *root, const char *folder, int64 version,
+		  const List *actions)
+{
+	size_t			len;
+	char		   *text = delta_log_get(root, folder, version, &len);
+	StringInfoData	state;
+	const ListCell *cell;
+
+	initStringInfo(&state);
+	appendStringInfo(&state, "{\"version\":" INT64_FORMAT ",\"crc32c\":%u}\n",
+					 version, delta_log_sum(text, len));
+	foreach (cell, actions)
+		appendStringInfo(&state, "%s\n", (char *) lfirst(cell));
+	root->driver->put(root, destination_key(folder, DELTA_STATE), state.data,
+					  state.len, true);
+}
+
 void
 delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 {
@@ -77,7 +96,7 @@ delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 
 	if (version == 0 || version % VERSIONS_APART != 0)
 		return;
-	log = delta_log_read(root, folder);
+	log = delta_log_read(root, folder, false);
 	/* somebody has gone on meanwhile, who may make their own */
 	if (log->last != version || log->protocol == NULL || log->metadata == NULL)
 		return;
@@ -99,4 +118,5 @@ delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 	root->driver->put(
 		root, destination_key(folder, DELTA_LOG_FOLDER "/_last_checkpoint"),
 		last, strlen(last), true);
+	put_state(root, folder, version, actions);
 }

@@ -95,7 +95,7 @@ check_log(const Destination *root, const Job *job, const JobSource *source,
 void
 lake_check_folder(Destination *root, const Job *job, const JobSource *source)
 {
-	DeltaLog *log = delta_log_read(root, source->folder);
+	DeltaLog *log = delta_log_read(root, source->folder, false);
 	List	 *files;
 
 	check_log(root, job, source, log);
@@ -115,15 +115,15 @@ lake_check_folder(Destination *root, const Job *job, const JobSource *source)
 bool
 lake_is_committed(Destination *root, const Job *job, const JobSource *source)
 {
-	return delta_log_of_job(delta_log_read(root, source->folder), job->uuid) !=
-		   NULL;
+	return delta_log_of_job(delta_log_read(root, source->folder, false),
+							job->uuid) != NULL;
 }
 
 char *
 lake_version_key(Destination *root, const Job *job, const JobSource *source)
 {
-	const DeltaVersion *version =
-		delta_log_of_job(delta_log_read(root, source->folder), job->uuid);
+	const DeltaVersion *version = delta_log_of_job(
+		delta_log_read(root, source->folder, true), job->uuid);
 
 	return version ? delta_log_key(source->folder, version->version) : NULL;
 }
@@ -370,7 +370,7 @@ static void
 check_winner(Destination *root, const Job *job, const JobSource *source,
 			 int64 number)
 {
-	DeltaLog	 *log = delta_log_read(root, source->folder);
+	DeltaLog	 *log = delta_log_read(root, source->folder, false);
 	DeltaVersion *winner;
 
 	if (delta_log_of_job(log, job->uuid))
@@ -378,7 +378,7 @@ check_winner(Destination *root, const Job *job, const JobSource *source,
 	if (log->last < number)
 		elog(ERROR, "version " INT64_FORMAT " is neither free nor there",
 			 number);
-	winner = list_nth(log->versions, (int) number);
+	winner = list_nth(log->versions, (int) (number - log->first));
 	ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
 					errmsg("another writer has committed version " INT64_FORMAT
 						   " of the Delta table in \"%s\"",
@@ -392,7 +392,7 @@ lake_commit(Destination *root, const Job *job, const JobSource *source,
 			const List *parts)
 {
 	Commit	  commit = {.job = job, .source = source, .parts = parts};
-	DeltaLog *log = delta_log_read(root, source->folder);
+	DeltaLog *log = delta_log_read(root, source->folder, false);
 	char	 *key = delta_log_key(source->folder, log->last + 1);
 
 	if (delta_log_of_job(log, job->uuid))

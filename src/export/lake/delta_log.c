@@ -3,12 +3,13 @@
  *		Reads the log of a Delta table.
  *
  * Each version is a file of lines, each line an action.  Versions are numbered
- * without gaps from 0 on, and so they are read; checkpoints, which save other
- * readers the older ones, are not needed.
+ * without gaps from 0 on, and so they are read.  Checkpoints save other readers
+ * the older ones; a file of our own, of lines too, saves us those.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "port/pg_crc32c.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -171,15 +172,23 @@ report_log_place(void *arg)
 	errcontext("log of a Delta table, \"%s\"", (char *) arg);
 }
 
-static void
-read_version(DeltaLog *log, Destination *root, int64 number)
+uint32
+delta_log_sum(const char *text, size_t len)
 {
-	char				*key = delta_log_key(log->folder, number);
-	ErrorContextCallback place = {.callback = report_log_place, .arg = key};
-	DeltaVersion		*version = palloc0_object(DeltaVersion);
-	size_t				 len;
-	char *text = root->driver->get(root, key, VERSION_MAX_SIZE, &len);
-	char *end;
+	pg_crc32c crc;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, text, len);
+	FIN_CRC32C(crc);
+	return crc;
+}
+
+char *
+delta_log_get(Destination *root, const char *folder, int64 version,
+			  size_t *len)
+{
+	char *key = delta_log_key(folder, version);
+	char *text = root->driver->get(root, key, VERSION_MAX_SIZE, len);
 
 	if (text == NULL)
 		ereport(
@@ -187,10 +196,19 @@ read_version(DeltaLog *log, Destination *root, int64 number)
 			(errcode(ERRCODE_UNDEFINED_FILE),
 			 errmsg("the log of the Delta table has no \"%s\" any more", key),
 			 errhint("Export to another directory.")));
+	return text;
+}
+
+/* Each line is an action. */
+static void
+read_lines(DeltaLog *log, DeltaVersion *version, char *key, char *text,
+		   size_t len)
+{
+	ErrorContextCallback place = {.callback = report_log_place, .arg = key};
+	char				*end = text + len;
+
 	place.previous = error_context_stack;
 	error_context_stack = &place;
-	version->version = number;
-	end = text + len;
 	for (char *line = text; line < end;)
 	{
 		char *stop = memchr(line, '\n', end - line);
@@ -203,58 +221,107 @@ read_version(DeltaLog *log, Destination *root, int64 number)
 		line = stop + 1;
 	}
 	error_context_stack = place.previous;
+}
+
+static void
+read_version(DeltaLog *log, Destination *root, int64 number)
+{
+	DeltaVersion *version = palloc0_object(DeltaVersion);
+	size_t		  len;
+	char		 *text = delta_log_get(root, log->folder, number, &len);
+
+	version->version = number;
+	read_lines(log, version, delta_log_key(log->folder, number), text, len);
 	log->versions = lappend(log->versions, version);
 	log->last = number;
 	pfree(text);
 }
 
-/* The numbers are those of all versions, or the log is not whole. */
+/*
+ * Takes over what was kept up to a version, and returns that; -1 if nothing
+ * was, or of a log that was another one.
+ */
 static int64
-last_version(Destination *root, const char *folder)
+read_state(DeltaLog *log, Destination *root, int64 last)
 {
-	int64	  last = -1;
-	int64	  count = 0;
+	char  *key = destination_key(log->folder, DELTA_STATE);
+	size_t len;
+	size_t version_len;
+	char  *text = root->driver->get(root, key, VERSION_MAX_SIZE, &len);
+	char  *first = text ? memchr(text, '\n', len) : NULL;
+	char  *commit;
+	int64  version;
+	Jsonb *state;
+
+	if (first == NULL)
+		return -1;
+	state = delta_json_parse(text, first - text);
+	version = delta_json_int(state, "version");
+	if (version > last)
+		return -1;
+	commit = delta_log_get(root, log->folder, version, &version_len);
+	if (delta_json_int(state, "crc32c") != delta_log_sum(commit, version_len))
+		return -1;
+	first++;
+	read_lines(log, palloc0_object(DeltaVersion), key, first,
+			   text + len - first);
+	return version;
+}
+
+/* The last version, -1 for none; and the first from which on none lacks. */
+static int64
+find_versions(Destination *root, const char *folder, int64 *first)
+{
+	int64 next = -1;
+	List *entries = root->driver->list(
+		root, destination_key(folder, DELTA_LOG_FOLDER), NULL);
 	ListCell *cell;
 
-	foreach (cell, root->driver->list(
-					   root, destination_key(folder, DELTA_LOG_FOLDER), NULL))
+	*first = 0;
+	/* by name, and so by number */
+	foreach (cell, entries)
 	{
 		int64 version =
 			version_of_name(((DestinationEntry *) lfirst(cell))->name);
 
 		if (version < 0)
 			continue;
-		last = Max(last, version);
-		count++;
+		if (version != next)
+			*first = version;
+		next = version + 1;
 	}
-	if (count != last + 1)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("the log of the Delta table in \"%s\" is not complete",
-					destination_key(root->path, folder)),
-			 errdetail("Its last version is " INT64_FORMAT
-					   ", and it has the files of " INT64_FORMAT " versions.",
-					   last, count),
-			 errhint("Something has cleaned it up.  Export to another "
-					 "directory.")));
-	return last;
+	return next < 0 ? -1 : next - 1;
 }
 
 DeltaLog *
-delta_log_read(Destination *root, const char *folder)
+delta_log_read(Destination *root, const char *folder, bool whole)
 {
 	DeltaLog *log = palloc0_object(DeltaLog);
 	HASHCTL	  control = {.keysize = sizeof(((DeltaFile *) NULL)->path),
 						 .entrysize = sizeof(DeltaFile),
 						 .hcxt = CurrentMemoryContext};
-	int64	  last = last_version(root, folder);
+	int64	  first;
+	int64	  last = find_versions(root, folder, &first);
 
 	log->folder = folder;
 	log->last = -1;
 	log->files = hash_create("outflow files of a Delta table", 256, &control,
 							 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	for (int64 version = 0; version <= last; version++)
+	if (last >= 0 && (!whole || first > 0))
+		log->first = read_state(log, root, last);
+	log->first = Max(log->first, 0);
+	if (last >= 0 && log->first < first)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the log of the Delta table in \"%s\" is not complete",
+					destination_key(root->path, folder)),
+			 errdetail("It lacks version " INT64_FORMAT ", and its last one "
+					   "is " INT64_FORMAT ".",
+					   first - 1, last),
+			 errhint("Something has cleaned it up.  Export to another "
+					 "directory.")));
+	for (int64 version = log->first; version <= last; version++)
 		read_version(log, root, version);
 	if (log->protocol && strcmp(log->protocol, DELTA_PROTOCOL) != 0 &&
 		strcmp(log->protocol, DELTA_PROTOCOL_NTZ) != 0)

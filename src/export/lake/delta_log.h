@@ -63,6 +63,7 @@ typedef struct DeltaRemoved
 typedef struct DeltaLog
 {
 	const char *folder;	  /* of the table */
+	int64		first;	  /* the first version that was read by itself */
 	int64		last;	  /* the last version; -1: there is no table */
 	List	   *versions; /* of DeltaVersion *, oldest first */
 	HTAB	   *files;	  /* of DeltaFile, by path */
@@ -77,10 +78,23 @@ typedef struct DeltaLog
 } DeltaLog;
 
 /*
- * Memory is the current context's.  A log that can't be read to its end, such
- * as one whose beginning was cleaned away, is an ERROR.
+ * What is left to read after the state that outflow keeps beside the log: all
+ * that the table is now, and the versions since.  It is what the log said up to
+ * a version, whose file has this sum.
  */
-extern DeltaLog *delta_log_read(Destination *root, const char *folder);
+#define DELTA_STATE DELTA_LOG_FOLDER "/_outflow_state"
+
+/*
+ * whole: all versions, and all files that were removed, as far as they are
+ * there.  Memory is the current context's.  A log that lacks what it takes to
+ * know the table is an ERROR.
+ */
+extern DeltaLog *delta_log_read(Destination *root, const char *folder,
+								bool whole);
+/* The text of a version's file, and its sum. */
+extern char	 *delta_log_get(Destination *root, const char *folder,
+							int64 version, size_t *len);
+extern uint32 delta_log_sum(const char *text, size_t len);
 /* The newest version that changed the table; NULL for none. */
 extern const DeltaVersion *delta_log_last_change(const DeltaLog *log);
 /* The job's version, or NULL. */

@@ -37,7 +37,7 @@ open_table(Job *job, DeltaLog **log)
 	destination_check_kind(job->destination);
 	destination_check_rights(job->destination);
 	root = destination_open(job, DESTINATION_EXISTING);
-	*log = delta_log_read(root, "");
+	*log = delta_log_read(root, "", true);
 	if ((*log)->last < 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("there is no lake table in \"%s\"",
