@@ -83,7 +83,7 @@ my $round = 0;
 
 is(call($export), '', 'the first version');
 keep_rows($node, 'id, note) FROM t', "$dir/0");
-foreach my $workers ('', ', workers => 0')
+foreach my $workers (', workers => 1', ', workers => 0')
 {
 	foreach my $action ('crash', 'error')
 	{
@@ -93,7 +93,7 @@ foreach my $workers ('', ', workers => 0')
 			my $last;
 
 			# what only background workers do
-			next if $workers && ($point =~ /committed:|plan-commit|part-carried/ || $action eq 'crash');
+			next if $workers =~ /0/ && ($point =~ /committed:|plan-commit|part-carried|done-commit/ || $action eq 'crash');
 			$round++;
 			# a tenth version comes next
 			while ($point =~ /checkpoint/ && $point =~ /^lake/ && (delta_last($lake) + 1) % 10)
