@@ -73,6 +73,8 @@ foreach my $version (0 .. 24)
 	keep_rows($node, join(', ', @columns) . ') FROM things', "$dir/$version");
 }
 is(delta_last($lake), 24, 'as many versions as exports');
+my $spark = $ENV{OUTFLOW_DELTA_SPARK} // die "OUTFLOW_DELTA_SPARK is not set: run this test by test/run\n";
+versions_are('spark', $lake, $dir, [ 0 .. 24 ], 'spark reads all versions', $spark);
 versions_are($_, $lake, $dir, [ 0 .. 24 ], "$_ reads all versions", $_ eq 'plain' ? undef : $python)
   foreach (qw(plain deltalake polars duckdb));
 

@@ -179,6 +179,24 @@ def read_duckdb(table, version):
     return rows_of(db.sql(f"FROM delta_scan('{table}', version => {version})").to_arrow_table())
 
 
+SPARK = []
+
+
+def read_spark(table, version):
+    from pyspark.sql import SparkSession
+    if not SPARK:
+        jars = os.environ['OUTFLOW_SPARK_JARS']
+        SPARK.append(SparkSession.builder.master('local[2]')
+                     .config('spark.jars', ','.join(f'{jars}/{jar}' for jar in os.listdir(jars) if 'scala-library' not in jar))
+                     .config('spark.sql.extensions', 'io.delta.sql.DeltaSparkSessionExtension')
+                     .config('spark.sql.catalog.spark_catalog', 'org.apache.spark.sql.delta.catalog.DeltaCatalog')
+                     .config('spark.sql.session.timeZone', 'UTC').config('spark.ui.enabled', 'false')
+                     .config('spark.driver.host', '127.0.0.1').config('spark.driver.bindAddress', '127.0.0.1')
+                     .getOrCreate())
+        SPARK[0].sparkContext.setLogLevel('ERROR')
+    return rows_of(SPARK[0].read.format('delta').option('versionAsOf', version).load(table).toArrow())
+
+
 def difference(rows, expected):
     """None, or what differs."""
     with open(expected, encoding='utf-8') as file:
