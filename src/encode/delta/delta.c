@@ -32,7 +32,7 @@ delta_check(const RowFormatOptions *options)
 
 static RowEncoder *
 delta_open(RowShape *shape, const RowFormatOptions *options,
-		   const RowHost *host, StringInfo out)
+		   const RowHost *host, ByteBuffer *out)
 {
 	RowFormatOptions own = with_profile(options);
 
@@ -41,13 +41,13 @@ delta_open(RowShape *shape, const RowFormatOptions *options,
 
 static void
 delta_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
-		  StringInfo out)
+		  ByteBuffer *out)
 {
 	row_format_parquet.row(encoder, values, nulls, out);
 }
 
 static void
-delta_close(RowEncoder *encoder, StringInfo out)
+delta_close(RowEncoder *encoder, ByteBuffer *out)
 {
 	const RowHost *host = parquet_host(encoder);
 	StringInfoData statistics;

@@ -300,7 +300,7 @@ put_action(ParquetWriter *writer, void *arg)
 }
 
 void
-delta_checkpoint(StringInfo out, const List *actions)
+delta_checkpoint(ByteBuffer *out, const List *actions)
 {
 	RowFormatOptions options = {.compression = "snappy"};
 	RowHost			 host = {0};

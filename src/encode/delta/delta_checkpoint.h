@@ -6,10 +6,10 @@
 #ifndef OUTFLOW_DELTA_CHECKPOINT_H
 #define OUTFLOW_DELTA_CHECKPOINT_H
 
-#include "lib/stringinfo.h"
+#include "encode/buffer.h"
 #include "nodes/pg_list.h"
 
 /* The file of these actions: lines of the log, char *. */
-extern void delta_checkpoint(StringInfo out, const List *actions);
+extern void delta_checkpoint(ByteBuffer *out, const List *actions);
 
 #endif /* OUTFLOW_DELTA_CHECKPOINT_H */

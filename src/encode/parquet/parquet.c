@@ -122,7 +122,7 @@ init_workspaces(ParquetWriter *writer)
 	bytes_init(&writer->trial, writer->context);
 	bytes_init(&writer->header, writer->context);
 	text_values_init(&writer->text);
-	initStringInfo(&writer->json);
+	buffer_init(&writer->json);
 	writer->verify = GetDatabaseEncoding() == PG_SQL_ASCII;
 	writer->to_utf8 = GetDatabaseEncoding() != PG_UTF8;
 }
@@ -168,10 +168,10 @@ keep_learned(ParquetWriter *writer, const RowHost *host)
 static char *
 describe_columns(const RowShape *shape)
 {
-	JsonStyle	   style = json_style_default();
-	StringInfoData json;
+	JsonStyle  style = json_style_default();
+	ByteBuffer json;
 
-	initStringInfo(&json);
+	buffer_init(&json);
 	buffer_append_char(&json, '[');
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
@@ -193,7 +193,7 @@ describe_columns(const RowShape *shape)
 
 static void
 append_file_bytes(RowEncoder *encoder, const char *data, size_t len,
-				  StringInfo out)
+				  ByteBuffer *out)
 {
 	encoder->writer.offset += len;
 	while (len > 0)
@@ -244,7 +244,7 @@ new_encoder(const RowHost *host)
 /* Once the columns are mapped. */
 static void
 begin_file(RowEncoder *encoder, const RowFormatOptions *options,
-		   StringInfo out)
+		   ByteBuffer *out)
 {
 	ParquetWriter *writer = &encoder->writer;
 
@@ -259,7 +259,7 @@ begin_file(RowEncoder *encoder, const RowFormatOptions *options,
 
 static RowEncoder *
 parquet_open(RowShape *shape, const RowFormatOptions *options,
-			 const RowHost *host, StringInfo out)
+			 const RowHost *host, ByteBuffer *out)
 {
 	RowEncoder *encoder = new_encoder(host);
 
@@ -272,7 +272,7 @@ parquet_open(RowShape *shape, const RowFormatOptions *options,
 
 RowEncoder *
 parquet_open_tree(ParquetMapTree map, const RowFormatOptions *options,
-				  const RowHost *host, StringInfo out)
+				  const RowHost *host, ByteBuffer *out)
 {
 	RowEncoder *encoder = new_encoder(host);
 
@@ -284,7 +284,7 @@ parquet_open_tree(ParquetMapTree map, const RowFormatOptions *options,
 /* ---- rows ---- */
 
 static void
-append_chunk(RowEncoder *encoder, ParquetLeaf *leaf, StringInfo out)
+append_chunk(RowEncoder *encoder, ParquetLeaf *leaf, ByteBuffer *out)
 {
 	ParquetPage *dictionary = leaf_dictionary_page(leaf);
 	ParquetPage *page = leaf->pages;
@@ -325,7 +325,7 @@ begin_group(ParquetWriter *writer)
 }
 
 static void
-end_group(RowEncoder *encoder, StringInfo out)
+end_group(RowEncoder *encoder, ByteBuffer *out)
 {
 	ParquetWriter *writer = &encoder->writer;
 	MemoryContext  old = MemoryContextSwitchTo(writer->context);
@@ -360,7 +360,7 @@ end_pages(ParquetWriter *writer, bool all)
 
 /* Whatever is full after a row is written. */
 static pg_attribute_always_inline void
-end_parquet_row(RowEncoder *encoder, StringInfo out)
+end_parquet_row(RowEncoder *encoder, ByteBuffer *out)
 {
 	ParquetWriter *writer = &encoder->writer;
 	bool		   all;
@@ -376,7 +376,7 @@ end_parquet_row(RowEncoder *encoder, StringInfo out)
 
 static void
 parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
-			StringInfo out)
+			ByteBuffer *out)
 {
 	ParquetWriter *writer = &encoder->writer;
 
@@ -392,7 +392,7 @@ parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 
 void
 parquet_put_tree(RowEncoder *encoder, ParquetPutTree put, void *arg,
-				 StringInfo out)
+				 ByteBuffer *out)
 {
 	ParquetWriter *writer = &encoder->writer;
 
@@ -404,7 +404,7 @@ parquet_put_tree(RowEncoder *encoder, ParquetPutTree put, void *arg,
 }
 
 static void
-parquet_close(RowEncoder *encoder, StringInfo out)
+parquet_close(RowEncoder *encoder, ByteBuffer *out)
 {
 	ParquetWriter *writer = &encoder->writer;
 	Bytes		   footer;

@@ -179,15 +179,15 @@ typedef struct ParquetWriter
 	void			   *codec_state;
 
 	/* workspaces */
-	RleEncoder	   indexer;
-	Bytes		   page;	   /* a page's body, put together */
-	Bytes		   compressed; /* the same, compressed */
-	Bytes		   trial;	   /* or compressed at another level */
-	Bytes		   header;
-	TextValues	   text;
-	StringInfoData json;
-	bool		   to_utf8; /* the server's encoding is another */
-	bool		   verify;	/* and the server doesn't know which */
+	RleEncoder indexer;
+	Bytes	   page;	   /* a page's body, put together */
+	Bytes	   compressed; /* the same, compressed */
+	Bytes	   trial;	   /* or compressed at another level */
+	Bytes	   header;
+	TextValues text;
+	ByteBuffer json;
+	bool	   to_utf8; /* the server's encoding is another */
+	bool	   verify;	/* and the server doesn't know which */
 
 	/* limits */
 	size_t page_bytes;
@@ -218,9 +218,9 @@ typedef void (*ParquetMapTree)(ParquetWriter *writer);
 typedef void (*ParquetPutTree)(ParquetWriter *writer, void *arg);
 extern RowEncoder *parquet_open_tree(ParquetMapTree			 map,
 									 const RowFormatOptions *options,
-									 const RowHost *host, StringInfo out);
+									 const RowHost *host, ByteBuffer *out);
 extern void		   parquet_put_tree(RowEncoder *encoder, ParquetPutTree put,
-									void *arg, StringInfo out);
+									void *arg, ByteBuffer *out);
 
 extern const RowHost *parquet_host(const RowEncoder *encoder);
 /* What an encoder of this format has found; after its close(), too. */

@@ -89,10 +89,10 @@ put_state(Destination *root, const char *folder, int64 version,
 void
 delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 {
-	DeltaLog	  *log;
-	List		  *actions;
-	StringInfoData file;
-	char		  *last;
+	DeltaLog  *log;
+	List	  *actions;
+	ByteBuffer file;
+	char	  *last;
 
 	if (version == 0 || version % VERSIONS_APART != 0)
 		return;
@@ -103,7 +103,7 @@ delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 	actions = actions_of(log, delta_now());
 	if (bytes_of(actions) > MAX_ACTIONS_BYTES)
 		return;
-	initStringInfo(&file);
+	buffer_init(&file);
 	delta_checkpoint(&file, actions);
 	FAILPOINT("lake-checkpoint");
 	root->driver->put(

@@ -356,10 +356,10 @@ sources_check_format(const Job *job)
 		JobSource *source = lfirst(cell);
 		Relation   rel = relation_open(source->relid, AccessShareLock);
 		RowShape  *shape = source_shape(rel, source, job->row_format, context);
-		StringInfoData out;
+		ByteBuffer out;
 
 		CHECK_FOR_INTERRUPTS();
-		initStringInfo(&out);
+		buffer_init(&out);
 		(void) job->row_format->open(shape, &job->options.row, &(RowHost){0},
 									 &out);
 		(void) source_table_schema(job, shape);
