@@ -73,6 +73,11 @@ OBJS = \
 	src/encode/parquet/parquet_thrift.o \
 	src/encode/parquet/parquet_rle.o \
 	src/encode/parquet/parquet_bytes.o \
+	src/encode/delta/delta.o \
+	src/encode/delta/delta_text.o \
+	src/encode/delta/delta_schema.o \
+	src/encode/delta/delta_statistics.o \
+	src/encode/delta/delta_checkpoint.o \
 	src/encode/json/change_json.o \
 	src/encode/json/change_json_schema.o \
 	src/encode/json/change_json_transaction.o \
@@ -154,6 +159,11 @@ OBJS = \
 	src/export/run/waiter.o \
 	src/export/run/tell.o \
 	src/export/run/inline.o \
+	src/export/lake/delta_json.o \
+	src/export/lake/delta_log.o \
+	src/export/lake/delta_checkpoint_file.o \
+	src/export/lake/delta_commit.o \
+	src/export/lake/lake_sql.o \
 	src/export/finish/names.o \
 	src/export/finish/own_file.o \
 	src/export/finish/prune.o \

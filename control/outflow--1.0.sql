@@ -573,6 +573,8 @@ CREATE TABLE outflow.source (
 	columns pg_catalog.text[],				-- null for all
 	filter pg_catalog.text,
 	definition pg_catalog.text,			-- JSON: its columns, when the plan was made
+	table_schema pg_catalog.text,			-- of a lake table: as its log has them
+	comment pg_catalog.text,				-- of a lake table: the table's
 	manifest pg_catalog.text,				-- its manifest's sum, "method:hex", when done
 	PRIMARY KEY (job, source)
 );
@@ -601,6 +603,7 @@ CREATE TABLE outflow.part (
 	lsn pg_catalog.pg_lsn,
 	stamp pg_catalog.text,					-- null: may never be carried
 	reason pg_catalog.text,				-- why not, or why it was exported again
+	statistics pg_catalog.text,			-- what a lake table's log says of it
 	location pg_catalog.text,				-- the directory with the file; null for the job's
 	attempts int NOT NULL DEFAULT 0,
 	error pg_catalog.text,
@@ -1122,9 +1125,10 @@ DECLARE
 BEGIN
 	FOR exported IN SELECT * FROM outflow_internal.restore_manifests(restore_script.job)
 	LOOP
-		IF exported.manifest->>'format' = 'parquet' THEN
+		IF exported.manifest->>'format' IN ('parquet', 'delta') THEN
 			RAISE feature_not_supported USING
-				MESSAGE = 'COPY cannot load format "parquet"',
+				MESSAGE = pg_catalog.format('COPY cannot load format "%s"',
+					exported.manifest->>'format'),
 				HINT = 'DuckDB can, with its extension for PostgreSQL.';
 		ELSIF exported.manifest ? 'encrypt_to' THEN
 			RAISE feature_not_supported USING
@@ -1158,6 +1162,22 @@ CREATE FUNCTION outflow.prune(prefix pg_catalog.text, keep int)
 RETURNS TABLE (job bigint, destination pg_catalog.text)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_prune';
+
+-- lake tables: exports with a table format, of which each is a version
+CREATE FUNCTION outflow.lake_versions(destination pg_catalog.text)
+RETURNS TABLE (version bigint, committed pg_catalog.timestamptz,
+	operation pg_catalog.text, writer pg_catalog.text, job bigint,
+	snapshot pg_catalog.text, lsn pg_catalog.pg_lsn, rows bigint,
+	files_added bigint, files_removed bigint)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_lake_versions';
+
+-- removes files that no version has had for so long
+CREATE FUNCTION outflow.lake_vacuum(destination pg_catalog.text,
+	retention pg_catalog.interval DEFAULT '7 days')
+RETURNS TABLE (file pg_catalog.text, bytes bigint)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_lake_vacuum';
 
 CREATE FUNCTION outflow.verify(job bigint)
 RETURNS TABLE (part int, file pg_catalog.text, status pg_catalog.text,

@@ -279,6 +279,9 @@ typedef struct RowHost
 	/* facts for formats whose files describe themselves: name, value, ...;
 	 * read in close(), so that the last may be added as late as then */
 	List *metadata;
+	/* if given, what a table format's log says of the file's values: set by
+	 * close(), and NULL if it says nothing */
+	char **statistics;
 	/* if given, what the encoder of an earlier part of the same table learned
 	 * of it, which saves the next one time: NULL or what close() put there, in
 	 * learned_context */
@@ -332,6 +335,14 @@ typedef struct RowFormat
 	void (*close)(RowEncoder *encoder, ByteBuffer *out);
 	/* what reads the rows back, in the current context */
 	RowCounter *(*counter)(const RowFormatOptions *options);
+
+	/*
+	 * Of the files of lake tables, which are known by their log: the table's
+	 * schema as the log has it, in ASCII.  comments are those of the shape's
+	 * columns, each or NULL.  NULL for other formats.
+	 */
+	char *(*table_schema)(RowShape *shape, const RowFormatOptions *options,
+						  const char *const *comments);
 } RowFormat;
 
 extern const RowFormat row_format_csv;
@@ -339,6 +350,7 @@ extern const RowFormat row_format_text;
 extern const RowFormat row_format_binary;
 extern const RowFormat row_format_jsonl;
 extern const RowFormat row_format_parquet;
+extern const RowFormat row_format_delta;
 
 /* Never NULL: an unknown name is an ERROR that hints the valid ones. */
 extern const RowFormat *row_format_find(const char *name);

@@ -264,10 +264,37 @@ base_argument(FunctionCallInfo fcinfo)
 	return base;
 }
 
+/* A version goes on from the last one that this database made there. */
+static void
+set_table_base(Job *job)
+{
+	if (job->base != 0 || job->options.base_is_last)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("format \"%s\" takes no base", job->format),
+				 errdetail("A version goes on from the last one that was made "
+						   "in the same place.")));
+	if (job->encrypt_to != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("format \"%s\" cannot be encrypted", job->format)));
+	if (job->options.carry == CARRY_REFERENCE)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("format \"%s\" takes no option \"carry\"",
+							   job->format)));
+	job->location = destination_locate(job);
+	job->base = job_find_base(job);
+}
+
 /* The same by its place and tables, for whoever can't ask for a number. */
 static void
 set_last_base(Job *job)
 {
+	if (job_makes_tables(job))
+	{
+		set_table_base(job);
+		return;
+	}
 	if (!job->options.base_is_last)
 		return;
 	if (job->base != 0)

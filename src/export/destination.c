@@ -13,6 +13,7 @@
 #include "export/job/job.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
+#include "export/lake/lake.h"
 #include "option.h"
 #include "sink/s3/s3.h"
 #include "sink/server.h"
@@ -251,6 +252,23 @@ check_strangers(Destination *root, const char *folder, const Job *job,
 			 errdetail("In directory \"%s\": %s.", directory, names.data)));
 }
 
+/* Each folder has a lake table, or is empty. */
+static void
+check_tables(Destination *root, const Job *job)
+{
+	ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (source->folder[0])
+			destination_check_unclaimed(root, source->folder, job);
+		lake_check_folder(root, job, source);
+	}
+}
+
 void
 destination_check_empty(Destination *root, const Job *job, bool tell)
 {
@@ -258,6 +276,11 @@ destination_check_empty(Destination *root, const Job *job, bool tell)
 	ListCell *cell;
 
 	destination_check_unclaimed(root, "", job);
+	if (job_makes_tables(job))
+	{
+		check_tables(root, job);
+		return;
+	}
 	if (files != NIL && !job->options.overwrite)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_FILE),

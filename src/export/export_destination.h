@@ -37,7 +37,8 @@ extern void destination_check_unreferenced(const Job *job);
 /* Refuses a folder ("" for the top) where another one's files are staged. */
 extern void destination_check_unclaimed(Destination *root, const char *folder,
 										const Job *job);
-/* Refuses a directory that holds anything else; tell: warns of what stays. */
+/* Refuses a directory that holds anything else, lake tables that aren't the
+ * job's included; tell: warns of what stays. */
 extern void destination_check_empty(Destination *root, const Job *job,
 									bool tell);
 

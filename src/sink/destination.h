@@ -163,6 +163,10 @@ struct DestinationDriver
 	/* Writes a small final file at once: whole, and durable. */
 	void (*put)(Destination *to, const char *key, const char *data, size_t len,
 				bool replace);
+	/* The same unless something has the key, which stays: false then.  Of
+	 * several writers, wherever they are, one gets it. */
+	bool (*put_new)(Destination *to, const char *key, const char *data,
+					size_t len);
 	/* A List of DestinationEntry in the folder ("" for the top) by name, but
 	 * the job's own staging area; NIL also if there is no such folder. */
 	List *(*list)(Destination *to, const char *folder, int *error);

@@ -27,7 +27,8 @@ foreach my $file (glob "$FindBin::RealBin/../../src/*.c $FindBin::RealBin/../../
 {
 	$named{$_} = 1 foreach slurp_file($file) =~ /FAILPOINT\("([^"]+)"\)/g;
 }
-is_deeply([ sort map { s/:.*//r } @first, @resumed ], [ sort keys %named ], 'every failpoint is in the list');
+# those of lake tables: delta_kills.pl
+is_deeply([ sort map { s/:.*//r } @first, @resumed ], [ sort grep { !/^lake-/ } keys %named ], 'every failpoint is in the list');
 
 my $node = new_outflow_node('failpoints');
 my $export = new_export_dir();

@@ -38,3 +38,33 @@ need_readers() {
 		pyspark chdb pyarrow pandas
 	export OUTFLOW_READERS=$installed_python
 }
+
+# need_lake: sets OUTFLOW_LAKE, a Python with readers of lake tables; DuckDB is of
+# the version that its extension is packaged for
+need_lake() {
+	[ -z "${OUTFLOW_LAKE:-}" ] || return 0
+	install_python tmp_lake "deltalake, polars, duckdb_extension_delta, pyarrow.parquet" \
+		deltalake polars pyarrow duckdb==1.5.5 duckdb-extension-delta==1.5.5
+	export OUTFLOW_LAKE=$installed_python
+}
+
+# need_delta_spark: sets OUTFLOW_DELTA_SPARK, a Python with the Spark that Delta's
+# jars are made for, and OUTFLOW_SPARK_JARS, where those are
+need_delta_spark() {
+	local jars=$project/tmp_delta_jars
+
+	[ -z "${OUTFLOW_DELTA_SPARK:-}" ] || return 0
+	"$project/test/deps" default-jdk-headless:javac maven:mvn
+	install_python tmp_delta_spark "pyspark, pyarrow" pyspark==4.0.1 pyarrow pandas
+	if [ ! -e "$jars/complete" ]; then
+		rm -rf "$jars"
+		mvn --quiet --batch-mode --file "$project/test/interop/delta/pom.xml" \
+			dependency:copy-dependencies -DoutputDirectory="$jars/lib" -DincludeScope=runtime
+		touch "$jars/complete"
+	fi
+	if ! as_user test -r "$jars/lib"; then
+		cp -a "$jars" "$work/delta_jars"
+		jars=$work/delta_jars
+	fi
+	export OUTFLOW_DELTA_SPARK=$installed_python OUTFLOW_SPARK_JARS=$jars/lib
+}

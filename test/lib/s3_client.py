@@ -8,6 +8,7 @@ environment names: S3_ENDPOINT, S3_KEY, S3_SECRET, S3_BUCKET.
 	parts PREFIX       those of all part files below it, in turn
 	head KEY           what it is beside them, as JSON
 	put KEY TEXT       an object
+	save PREFIX DIR    copies all objects below it into files
 	begin KEY          an upload that nobody ends; its id
 	delete KEY
 	iam                makes moto ask for signatures: prints a key and its secret
@@ -56,6 +57,12 @@ def main(command, *arguments):
     elif command == "uploads":
         for item in s3.list_multipart_uploads(Bucket=bucket).get("Uploads") or []:
             print(item["Key"])
+    elif command == "save":
+        prefix, directory = arguments
+        for item in pages(s3, bucket, prefix):
+            path = os.path.join(directory, item["Key"][len(prefix):])
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            s3.download_file(bucket, item["Key"], path)
     elif command in ("cat", "parts"):
         keys = arguments
         if command == "parts":

@@ -85,6 +85,13 @@ INSERT INTO wanted VALUES
 		'TABLE(step text, ok boolean, detail text, fix text)'),
 	('forget', 'job bigint', 'void'),
 	('heartbeat', '', 'pg_lsn'),
+	('lake_vacuum', 'destination text,'
+		' retention interval DEFAULT ''7 days''::interval',
+		'TABLE(file text, bytes bigint)'),
+	('lake_versions', 'destination text', 'TABLE(version bigint,'
+		' committed timestamp with time zone, operation text, writer text,'
+		' job bigint, snapshot text, lsn pg_lsn, rows bigint,'
+		' files_added bigint, files_removed bigint)'),
 	('preflight', '', 'TABLE(item text, ok boolean, detail text, fix text)'),
 	('prune', 'prefix text, keep integer',
 		'TABLE(job bigint, destination text)'),

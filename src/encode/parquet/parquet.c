@@ -46,6 +46,18 @@ struct RowEncoder
 	const RowHost		 *host;
 };
 
+const RowHost *
+parquet_host(const RowEncoder *encoder)
+{
+	return encoder->host;
+}
+
+const ParquetWriter *
+parquet_writer(const RowEncoder *encoder)
+{
+	return &encoder->writer;
+}
+
 static void
 parquet_check(const RowFormatOptions *options)
 {
@@ -196,40 +208,76 @@ append_file_bytes(RowEncoder *encoder, const char *data, size_t len,
 	}
 }
 
-static RowEncoder *
-parquet_open(RowShape *shape, const RowFormatOptions *options,
-			 const RowHost *host, ByteBuffer *out)
+void
+parquet_map_columns(ParquetWriter *writer, RowShape *shape,
+					const RowFormatOptions *options)
 {
-	RowEncoder	  *encoder = palloc0_object(RowEncoder);
-	ParquetWriter *writer = &encoder->writer;
-
 	if (shape->ncolumns == 0)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("format \"parquet\" needs a column, and \"%s\" "
 							   "has none",
 							   shape->name)));
 	writer->shape = shape;
-	writer->place = host->place;
-	writer->context = CurrentMemoryContext;
-	/* small blocks, since the limit is about what the context has taken */
-	writer->group_context = AllocSetContextCreate(
-		CurrentMemoryContext, "outflow row group", 0, 8 * 1024, 512 * 1024);
 	writer->ncolumns = shape->ncolumns;
 	writer->columns = palloc0(sizeof(ParquetColumn) * shape->ncolumns);
 	for (int i = 0; i < shape->ncolumns; i++)
 		writer->columns[i].shape = &shape->columns[i];
 	parquet_options_apply(writer, options);
-	encoder->host = host;
-
 	schema_build(writer);
+}
+
+static RowEncoder *
+new_encoder(const RowHost *host)
+{
+	RowEncoder	  *encoder = palloc0_object(RowEncoder);
+	ParquetWriter *writer = &encoder->writer;
+
+	encoder->host = host;
+	writer->place = host->place;
+	writer->context = CurrentMemoryContext;
+	/* small blocks, since the limit is about what the context has taken */
+	writer->group_context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow row group", 0, 8 * 1024, 512 * 1024);
+	return encoder;
+}
+
+/* Once the columns are mapped. */
+static void
+begin_file(RowEncoder *encoder, const RowFormatOptions *options,
+		   ByteBuffer *out)
+{
+	ParquetWriter *writer = &encoder->writer;
+
 	batch_init(writer);
-	init_limits(writer, options, host);
+	init_limits(writer, options, encoder->host);
 	init_workspaces(writer);
 	init_codec(encoder, options->compression);
 	writer->footer = footer_new(writer->nleaves, writer->context);
-	writer->metadata = list_make2("outflow.columns", describe_columns(shape));
-	init_learned(writer, host);
+	init_learned(writer, encoder->host);
 	append_file_bytes(encoder, PARQUET_MAGIC, strlen(PARQUET_MAGIC), out);
+}
+
+static RowEncoder *
+parquet_open(RowShape *shape, const RowFormatOptions *options,
+			 const RowHost *host, ByteBuffer *out)
+{
+	RowEncoder *encoder = new_encoder(host);
+
+	parquet_map_columns(&encoder->writer, shape, options);
+	begin_file(encoder, options, out);
+	encoder->writer.metadata =
+		list_make2("outflow.columns", describe_columns(shape));
+	return encoder;
+}
+
+RowEncoder *
+parquet_open_tree(ParquetMapTree map, const RowFormatOptions *options,
+				  const RowHost *host, ByteBuffer *out)
+{
+	RowEncoder *encoder = new_encoder(host);
+
+	map(&encoder->writer);
+	begin_file(encoder, options, out);
 	return encoder;
 }
 
@@ -243,6 +291,8 @@ append_chunk(RowEncoder *encoder, ParquetLeaf *leaf, ByteBuffer *out)
 
 	footer_add_chunk(encoder->writer.footer, leaf, dictionary,
 					 encoder->writer.offset);
+	leaf->file_nulls += leaf->chunk_nulls;
+	bounds_merge(leaf->order, &leaf->file_bounds, &leaf->bounds);
 	if (dictionary)
 		append_file_bytes(encoder, dictionary->data, dictionary->size, out);
 	while (page)
@@ -308,12 +358,27 @@ end_pages(ParquetWriter *writer, bool all)
 	writer->page_due = false;
 }
 
+/* Whatever is full after a row is written. */
+static pg_attribute_always_inline void
+end_parquet_row(RowEncoder *encoder, ByteBuffer *out)
+{
+	ParquetWriter *writer = &encoder->writer;
+	bool		   all;
+
+	all = writer->group_rows % PAGE_ROWS == 0;
+	if (unlikely(writer->page_due || all))
+		end_pages(writer, all);
+	if (unlikely(writer->group_rows >= writer->group_max_rows ||
+				 MemoryContextMemAllocated(writer->group_context, false) >
+					 writer->group_bytes))
+		end_group(encoder, out);
+}
+
 static void
 parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 			ByteBuffer *out)
 {
 	ParquetWriter *writer = &encoder->writer;
-	bool		   all;
 
 	if (writer->group_rows == 0)
 		begin_group(writer);
@@ -322,13 +387,20 @@ parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 	writer->group_rows++;
 	if (writer->batch.nrows == writer->batch.max_rows)
 		batch_put(writer);
-	all = writer->group_rows % PAGE_ROWS == 0;
-	if (unlikely(writer->page_due || all))
-		end_pages(writer, all);
-	if (unlikely(writer->group_rows >= writer->group_max_rows ||
-				 MemoryContextMemAllocated(writer->group_context, false) >
-					 writer->group_bytes))
-		end_group(encoder, out);
+	end_parquet_row(encoder, out);
+}
+
+void
+parquet_put_tree(RowEncoder *encoder, ParquetPutTree put, void *arg,
+				 ByteBuffer *out)
+{
+	ParquetWriter *writer = &encoder->writer;
+
+	if (writer->group_rows == 0)
+		begin_group(writer);
+	put(writer, arg);
+	writer->group_rows++;
+	end_parquet_row(encoder, out);
 }
 
 static void

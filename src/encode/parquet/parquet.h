@@ -1,7 +1,7 @@
 /*
  * parquet.h
- *		What the files of the Parquet writer share; else only its fuzz target
- *		includes it.  parquet_leaf.h is its lower half.
+ *		What the files of the Parquet writer share; else only encode/delta and
+ *		its fuzz target include it.  parquet_leaf.h is its lower half.
  *
  * A row's values go into leaves: one leaf for each primitive column of the
  * file, nested ones included.  A leaf collects one page, pages make a column
@@ -52,6 +52,7 @@ typedef enum NodeKind
 	NODE_INT2,
 	NODE_INT4, /* oid as well */
 	NODE_INT8,
+	NODE_UINT4, /* as a signed number, which needs eight bytes */
 	NODE_FLOAT4,
 	NODE_FLOAT8,
 	NODE_DATE,
@@ -75,6 +76,7 @@ typedef enum LogicalType
 {
 	LOGICAL_NONE = 0,
 	LOGICAL_STRING = 1,
+	LOGICAL_MAP = 2,
 	LOGICAL_LIST = 3,
 	LOGICAL_DECIMAL = 5,
 	LOGICAL_DATE = 6,
@@ -115,7 +117,8 @@ typedef struct ParquetForm
 	{
 		FORM_DEFAULT,
 		FORM_STRING,
-		FORM_DECIMAL
+		FORM_DECIMAL,
+		FORM_LONG /* of an unsigned number: a signed one of 64 bits */
 	} kind;
 	int precision, scale; /* FORM_DECIMAL */
 } ParquetForm;
@@ -200,6 +203,28 @@ typedef struct ParquetWriter
 
 	struct ParquetFooter *footer;
 } ParquetWriter;
+
+/* ---- parquet.c ---- */
+
+/* Which columns and leaves there are, under the options, and no more. */
+extern void parquet_map_columns(ParquetWriter *writer, RowShape *shape,
+								const RowFormatOptions *options);
+
+/*
+ * A file that no table has: its columns are mapped, and its rows put into the
+ * leaves, by whoever writes it.  row() is not for it; close() is.
+ */
+typedef void (*ParquetMapTree)(ParquetWriter *writer);
+typedef void (*ParquetPutTree)(ParquetWriter *writer, void *arg);
+extern RowEncoder *parquet_open_tree(ParquetMapTree			 map,
+									 const RowFormatOptions *options,
+									 const RowHost *host, ByteBuffer *out);
+extern void		   parquet_put_tree(RowEncoder *encoder, ParquetPutTree put,
+									void *arg, ByteBuffer *out);
+
+extern const RowHost *parquet_host(const RowEncoder *encoder);
+/* What an encoder of this format has found; after its close(), too. */
+extern const ParquetWriter *parquet_writer(const RowEncoder *encoder);
 
 /* ---- parquet_primitive.c: what a leaf's type becomes */
 

@@ -220,6 +220,10 @@ typedef struct ParquetLeaf
 	int64		 chunk_nulls;
 	Bounds		 bounds;
 
+	/* the file, as far as its chunks are written */
+	Bounds file_bounds;
+	int64  file_nulls;
+
 	LeafLearned learned;
 } ParquetLeaf;
 

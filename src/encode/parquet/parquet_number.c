@@ -46,6 +46,9 @@ convert(NodeKind kind, Datum value, int64 *number)
 		case NODE_INT8:
 			*number = DatumGetInt64(value);
 			break;
+		case NODE_UINT4:
+			*number = DatumGetObjectId(value);
+			break;
 		case NODE_FLOAT4:
 			narrow = DatumGetFloat4(value);
 			memcpy(number, &narrow, sizeof(narrow));
@@ -104,6 +107,7 @@ is_number(const ParquetNode *node)
 		case NODE_INT2:
 		case NODE_INT4:
 		case NODE_INT8:
+		case NODE_UINT4:
 		case NODE_FLOAT4:
 		case NODE_FLOAT8:
 		case NODE_DATE:
@@ -226,6 +230,8 @@ collect_numbers(ParquetWriter *writer, const ParquetNode *node)
 			return collect(writer, node, NODE_INT4, sizeof(int32));
 		case NODE_INT8:
 			return collect(writer, node, NODE_INT8, sizeof(int64));
+		case NODE_UINT4:
+			return collect(writer, node, NODE_UINT4, sizeof(int64));
 		case NODE_FLOAT4:
 			return collect(writer, node, NODE_FLOAT4, sizeof(float4));
 		case NODE_FLOAT8:

@@ -18,13 +18,16 @@
 static const struct
 {
 	const char *name;
-	const char *types; /* those that become STRING, NULL-terminated names */
+	const char *types; /* those that become STRING */
+	const char *longs; /* and signed numbers of 64 bits */
 } profiles[] = {
 	/* no UUID, no time of day */
 	{"spark", "uuid time timetz"},
 	/* a JSON column takes objects only; a time of day becomes a date in 1970 */
 	{"clickhouse", "json jsonb hstore time timetz"},
 	{"duckdb", ""},
+	/* the types of Delta tables, whoever reads them */
+	{"delta", "uuid time timetz json jsonb hstore", "oid xid cid"},
 };
 
 /* ---- items: "name=value" */
@@ -240,8 +243,8 @@ set_form(ParquetWriter *writer, const char *item)
 
 /* ---- profile */
 
-static const char *
-profile_types(const char *name)
+static int
+find_profile(const char *name)
 {
 	StringInfoData names;
 
@@ -249,7 +252,7 @@ profile_types(const char *name)
 	for (int i = 0; i < lengthof(profiles); i++)
 	{
 		if (pg_strcasecmp(profiles[i].name, name) == 0)
-			return profiles[i].types;
+			return i;
 		appendStringInfo(&names, "%s\"%s\"", i > 0 ? ", " : "",
 						 profiles[i].name);
 	}
@@ -259,13 +262,21 @@ profile_types(const char *name)
 }
 
 static void
+add_type_forms(ParquetWriter *writer, const char *types, ParquetForm form)
+{
+	char *names = pstrdup(types ? types : "");
+
+	for (char *type = strtok(names, " "); type; type = strtok(NULL, " "))
+		add_type_form(writer, type, form);
+}
+
+static void
 set_profile(ParquetWriter *writer, const char *name)
 {
-	ParquetForm form = {FORM_STRING};
-	char	   *types = pstrdup(profile_types(name));
+	int i = find_profile(name);
 
-	for (char *type = strtok(types, " "); type; type = strtok(NULL, " "))
-		add_type_form(writer, type, form);
+	add_type_forms(writer, profiles[i].types, (ParquetForm){FORM_STRING});
+	add_type_forms(writer, profiles[i].longs, (ParquetForm){FORM_LONG});
 }
 
 /* ---- what the others call */
@@ -280,7 +291,7 @@ parquet_options_check(const RowFormatOptions *options)
 	foreach (lc, join_items(options->as))
 		(void) parse_form(lfirst(lc));
 	if (options->profile)
-		(void) profile_types(options->profile);
+		(void) find_profile(options->profile);
 }
 
 void

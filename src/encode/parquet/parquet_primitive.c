@@ -106,7 +106,11 @@ node_map_primitive(ParquetNode *node)
 			primitive_integer(node, NODE_INT4, 32, true);
 			break;
 		case KIND_OID:
-			primitive_integer(node, NODE_INT4, 32, false);
+			if (parquet_form_of(node->column, node->type).kind == FORM_LONG)
+				primitive_fixed(node, NODE_UINT4, PARQUET_INT64, ORDER_INT64,
+								sizeof(int64));
+			else
+				primitive_integer(node, NODE_INT4, 32, false);
 			break;
 		case KIND_INT8:
 			primitive_integer(node, NODE_INT8, 64, true);

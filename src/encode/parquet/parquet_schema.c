@@ -18,6 +18,7 @@ enum
 
 enum
 {
+	CONVERTED_MAP = 1,
 	CONVERTED_LIST = 3,
 	CONVERTED_TIME_MICROS = 8,
 	CONVERTED_TIMESTAMP_MICROS = 10,
@@ -36,6 +37,8 @@ converted_type(const ParquetNode *node)
 	{
 		case LOGICAL_STRING:
 			return 0;
+		case LOGICAL_MAP:
+			return CONVERTED_MAP;
 		case LOGICAL_LIST:
 			return CONVERTED_LIST;
 		case LOGICAL_DECIMAL:
@@ -114,7 +117,8 @@ schema_put_node(Thrift *thrift, const ParquetNode *node)
 		thrift_string(thrift, 4, node->name);
 	}
 	else
-		put_group_element(thrift, repetition, node->name, node->nchildren);
+		put_group_element(thrift, repetition, node->name,
+						  node->logical == LOGICAL_MAP ? 1 : node->nchildren);
 	if (converted >= 0)
 		thrift_i32(thrift, 6, converted);
 	if (node->logical == LOGICAL_DECIMAL)
@@ -131,6 +135,11 @@ schema_put_node(Thrift *thrift, const ParquetNode *node)
 	if (node->logical == LOGICAL_LIST)
 	{
 		put_group_element(thrift, REPEATED, "list", 1);
+		thrift_end(thrift);
+	}
+	if (node->logical == LOGICAL_MAP)
+	{
+		put_group_element(thrift, REPEATED, "key_value", node->nchildren);
 		thrift_end(thrift);
 	}
 	for (int i = 0; i < node->nchildren; i++)

@@ -292,6 +292,7 @@ value_put_node(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 		case NODE_INT2:
 		case NODE_INT4:
 		case NODE_INT8:
+		case NODE_UINT4:
 		case NODE_FLOAT4:
 		case NODE_FLOAT8:
 		case NODE_DATE:

@@ -16,6 +16,7 @@
 #include "export/job/part_table.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
+#include "export/lake/lake.h"
 #include "failpoint.h"
 
 /*
@@ -99,10 +100,8 @@ publish_part(Destination *root, const FinishedPart *part)
 							   root->path, part->file)));
 }
 
-/* A source's files, then the manifest that says that they are all there. */
 static void
-publish_source(const Job *job, const JobSource *source, const List *parts,
-			   Destination *root)
+publish_files(const List *parts, Destination *root, const char *folder)
 {
 	const ListCell *cell;
 
@@ -115,18 +114,62 @@ publish_source(const Job *job, const JobSource *source, const List *parts,
 			publish_part(root, part);
 		FAILPOINT("publish-part");
 	}
-	root->driver->sync(root, source->folder);
+	root->driver->sync(root, folder);
+}
+
+/* A source's files, then the manifest that says that they are all there. */
+static void
+publish_source(const Job *job, const JobSource *source, const List *parts,
+			   Destination *root)
+{
+	publish_files(parts, root, source->folder);
 	put_manifest(root, source->folder, job, source->number,
 				 manifest_build(job, source, parts));
+}
+
+/*
+ * Versions of lake tables: nothing of an export is seen before its table's
+ * version is committed.  Then it is done, whatever becomes of its files later.
+ */
+static void
+publish_versions(const Job *job, Destination *root, const List *parts)
+{
+	ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+
+		if (!lake_is_committed(root, job, source))
+			publish_files(parts_of_source(parts, source->number), root,
+						  source->folder);
+	}
+	root->driver->check_place(root);
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		lake_commit(root, job, source, parts_of_source(parts, source->number));
+	}
+	FAILPOINT("publish-clean");
+	root->driver->discard(root);
+	root->driver->sync(root, "");
 }
 
 void
 publish_job(const Job *job, Destination *root)
 {
 	List	 *parts = parts_load(job->id);
-	bool	  again = older_is_job(root, "", job);
+	bool	  again;
 	ListCell *cell;
 
+	if (job_makes_tables(job))
+	{
+		publish_versions(job, root, parts);
+		return;
+	}
+	again = older_is_job(root, "", job);
 	if (job->options.overwrite)
 		remove_older(job, root, parts);
 	foreach (cell, job->sources)
@@ -154,11 +197,36 @@ part_is_published(Destination *root, const FinishedPart *part)
 		   part_is_stored(root, DESTINATION_FINAL, part);
 }
 
+/* What a version names can't be taken back, nor be of another moment. */
+static void
+check_may_retreat(const Job *job, Destination *root)
+{
+	ListCell *cell;
+
+	foreach (cell, job_makes_tables(job) ? job->sources : NIL)
+	{
+		JobSource *source = lfirst(cell);
+
+		if (lake_is_committed(root, job, source))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("export job " INT64_FORMAT
+							" cannot begin anew after it committed a version "
+							"of table %s",
+							job->id, source->name),
+					 errdetail("Files of its other tables were removed or "
+							   "changed."),
+					 errhint("Forget the job and export again.")));
+	}
+}
+
 void
 publish_retreat(const Job *job, Destination *root)
 {
 	List	 *parts = parts_load(job->id);
 	ListCell *cell;
+
+	check_may_retreat(job, root);
 
 	foreach (cell, parts)
 	{
@@ -171,7 +239,8 @@ publish_retreat(const Job *job, Destination *root)
 	publish_undo(job, parts, root);
 }
 
-/* Nothing, where somebody else's manifest says that the files are theirs. */
+/* Nothing, where somebody else's manifest says that the files are theirs, or
+ * where the job has committed a version. */
 static void
 undo_source(const Job *job, const JobSource *source, const List *parts,
 			Destination *root)
@@ -181,6 +250,8 @@ undo_source(const Job *job, const JobSource *source, const List *parts,
 	const ListCell *cell;
 	uint64			size;
 
+	if (job_makes_tables(job) && lake_is_committed(root, job, source))
+		return;
 	if (older_is_job(root, folder, job))
 		(void) root->driver->remove(root, manifest);
 	else if (root->driver->stat(root, manifest, &size, NULL))

@@ -16,6 +16,7 @@
 #include "export/part/part_check.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
+#include "export/lake/lake.h"
 
 PG_FUNCTION_INFO_V1(outflow_verify);
 PGDLLEXPORT Datum outflow_verify(PG_FUNCTION_ARGS);
@@ -236,6 +237,27 @@ verify_folder(Report *out, const Job *job, Destination *root,
 					 parts_of_source(parts, source->number));
 }
 
+/* What makes the files a version of their table. */
+static void
+verify_versions(Report *out, const Job *job, Destination *root, Finding lost)
+{
+	static const Finding none = {
+		"missing", "The table's log has no version of this job."};
+	ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		char	  *key = root ? lake_version_key(root, job, source) : NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		report_file(out, key ? key : source->folder,
+					key	   ? finding_ok
+					: root ? none
+						   : lost);
+	}
+}
+
 /*
  * Files that a finished export must have, and those it must not have.  root is
  * NULL if the directory can't be read, for the reason that lost has.
@@ -247,6 +269,13 @@ verify_directory(Report *out, const Job *job, Destination *root, Finding lost,
 	bool	  many = destination_has_folders(job);
 	ListCell *cell;
 
+	/* other versions have files there, too */
+	if (job_makes_tables(job))
+	{
+		if (job->state == JOB_DONE)
+			verify_versions(out, job, root, lost);
+		return;
+	}
 	if (job->state == JOB_DONE)
 	{
 		JobSource *first = linitial(job->sources);

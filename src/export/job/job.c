@@ -77,6 +77,8 @@ static const RowField source_fields[] = {
 	{"columns", SOURCE_FIELD(TEXTS, columns), INSERTED, true},
 	{"filter", SOURCE_FIELD(TEXT, filter), INSERTED},
 	{"definition", SOURCE_FIELD(TEXT, definition), SELECTED},
+	{"table_schema", SOURCE_FIELD(TEXT, table_schema), SELECTED},
+	{"comment", SOURCE_FIELD(TEXT, comment), SELECTED},
 	{"manifest", SOURCE_FIELD(TEXT, manifest), SELECTED},
 };
 

@@ -32,11 +32,13 @@ typedef struct JobSource
 	int	  number;
 	Oid	  relid;
 	char *name;
-	char *folder;	  /* "" for none */
-	List *columns;	  /* of char *; NIL for all */
-	char *filter;	  /* NULL for none */
-	char *definition; /* its columns as JSON, once planned */
-	char *manifest;	  /* its manifest's sum as text, once published */
+	char *folder;		/* "" for none */
+	List *columns;		/* of char *; NIL for all */
+	char *filter;		/* NULL for none */
+	char *definition;	/* its columns as JSON, once planned */
+	char *table_schema; /* of a lake table: its columns as the log has them */
+	char *comment;		/* of a lake table: the table's, or NULL */
+	char *manifest;		/* its manifest's sum as text, once published */
 	void *learned; /* by encoders of its parts, for the next; never stored */
 } JobSource;
 
@@ -79,6 +81,13 @@ typedef struct Job
 	AgeRecipients		 *recipients; /* NULL for none */
 } Job;
 
+/* Whether it makes versions of lake tables, and no manifests. */
+static inline bool
+job_makes_tables(const Job *job)
+{
+	return job->row_format->table_schema != NULL;
+}
+
 /* NOTIFY, when the transaction commits. */
 extern void job_announce(int64 id, JobState state);
 
@@ -112,8 +121,8 @@ extern void job_set_slot(const Job *job, bool ready);
 /* What a plan decided. */
 extern void job_record_plan(int64 id, const char *snapshot, XLogRecPtr lsn,
 							int parts);
-extern void job_record_definition(int64 id, int source,
-								  const char *definition);
+/* definition, table_schema and comment of the source */
+extern void job_record_definition(const JobSource *source);
 /* The sum of a source's manifest, or with -1 of the one above. */
 extern void job_record_manifest(int64 id, int source, const char *checksum);
 extern void job_delete(int64 id);
@@ -126,6 +135,7 @@ extern int64 job_at_location(const char *location, int64 except, bool begun);
  * The owner's last finished job of the same format, in a directory beside this
  * one's, that has one of its tables; first of all one that has the same tables,
  * columns and filters.  0 for none.  It stays to the end of the transaction.
+ * Of one that makes lake tables: in this very directory.
  */
 extern int64 job_find_base(const Job *job);
 /* Keeps a job's record to the end of the transaction; false: there is none. */

@@ -83,11 +83,12 @@ source_texts(const Job *job)
 int64
 job_find_base(const Job *job)
 {
-	const Oid	types[] = {OIDOID, TEXTOID, TEXTOID, TEXTARRAYOID};
+	const Oid	types[] = {OIDOID, TEXTOID, TEXTOID, TEXTARRAYOID, BOOLOID};
 	const Datum values[] = {ObjectIdGetDatum(job->owner),
 							CStringGetTextDatum(job->format),
 							CStringGetTextDatum(job->location),
-							text_array_from_list(source_texts(job))};
+							text_array_from_list(source_texts(job)),
+							BoolGetDatum(job_makes_tables(job))};
 
 	return query_id(
 		"SELECT j.job FROM outflow.job AS j "
@@ -95,8 +96,9 @@ job_find_base(const Job *job)
 		"array_agg(format('%s %s %s', s.relation, s.columns, s.filter)) "
 		"AS texts FROM outflow.source AS s WHERE s.job = j.job) AS s "
 		"WHERE j.state = 'done' AND j.owner = $1 AND j.format = $2 "
-		"AND regexp_replace(j.location, '[^/]*$', '') "
-		"= regexp_replace($3, '[^/]*$', '') "
+		"AND CASE WHEN $5 THEN j.location = $3 "
+		"ELSE regexp_replace(j.location, '[^/]*$', '') "
+		"= regexp_replace($3, '[^/]*$', '') END "
 		"AND s.relations && (SELECT array_agg(split_part(t, ' ', 1)::oid) "
 		"FROM unnest($4) AS t) "
 		"ORDER BY s.texts @> $4 AND s.texts <@ $4 DESC, j.finished DESC, "

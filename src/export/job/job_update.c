@@ -143,17 +143,21 @@ job_record_plan(int64 id, const char *snapshot, XLogRecPtr lsn, int parts)
 }
 
 void
-job_record_definition(int64 id, int source, const char *definition)
+job_record_definition(const JobSource *source)
 {
-	const Oid	types[] = {INT8OID, INT4OID, TEXTOID};
-	const Datum values[] = {Int64GetDatum(id), Int32GetDatum(source),
-							CStringGetTextDatum(definition)};
-	JobAccess	access;
+	RowArguments arguments = {0};
+	JobAccess	 access;
 
+	row_argument(&arguments, INT8OID, Int64GetDatum(source->job));
+	row_argument(&arguments, INT4OID, Int32GetDatum(source->number));
+	row_text_argument(&arguments, source->definition);
+	row_text_argument(&arguments, source->table_schema);
+	row_text_argument(&arguments, source->comment);
 	job_access_begin(&access);
-	(void) job_query("UPDATE outflow.source SET definition = $3 "
+	(void) row_query("UPDATE outflow.source SET definition = $3, "
+					 "table_schema = $4, comment = $5 "
 					 "WHERE job = $1 AND source = $2",
-					 lengthof(types), types, values, NULL);
+					 &arguments);
 	job_access_end(&access);
 }
 

@@ -44,6 +44,7 @@ static const RowField part_fields[] = {
 	{"lsn", PART_FIELD(LSN, lsn), WRITTEN},
 	{"stamp", PART_FIELD(TEXT, stamp), RESULT},
 	{"reason", PART_FIELD(TEXT, reason), RESULT},
+	{"statistics", PART_FIELD(TEXT, statistics), RESULT},
 	{"location", PART_FIELD(TEXT, location), SELECTED},
 };
 
@@ -55,8 +56,11 @@ part_file(const Job *job, const PlannedPart *part)
 {
 	JobSource *source = list_nth(job->sources, part->source);
 
-	return psprintf("%s%spart-%06d.%s%s%s", source->folder,
+	/* in a lake table no job's files may have the names of another's */
+	return psprintf("%s%spart-%06d%s%s.%s%s%s", source->folder,
 					source->folder[0] ? "/" : "", part->number,
+					job_makes_tables(job) ? "-" : "",
+					job_makes_tables(job) ? job->uuid : "",
 					job->row_format->extension, job->compress->extension,
 					job->encrypt_to != NIL ? ".age" : "");
 }
@@ -225,7 +229,8 @@ part_checkpoint(const Job *job, const PlannedPart *part,
 		.snapshot = unconstify(char *, result->snapshot),
 		.lsn = result->lsn,
 		.stamp = result->stamp,
-		.reason = unconstify(char *, result->reason)};
+		.reason = unconstify(char *, result->reason),
+		.statistics = result->statistics};
 	RowArguments   arguments = {0};
 	StringInfoData sql;
 	JobAccess	   access;

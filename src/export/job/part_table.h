@@ -30,9 +30,10 @@ typedef struct PartResult
 	Meter		plain;
 	Meter		stored;
 	XLogRecPtr	lsn;
-	const char *snapshot; /* as text */
-	char	   *stamp;	  /* as text; NULL if it may never be carried */
-	const char *reason;	  /* why not, or why it was exported again */
+	const char *snapshot;	/* as text */
+	char	   *stamp;		/* as text; NULL if it may never be carried */
+	const char *reason;		/* why not, or why it was exported again */
+	char	   *statistics; /* of a lake table's file; NULL for none */
 } PartResult;
 
 /* A part as the table has it. */
@@ -47,12 +48,13 @@ typedef struct FinishedPart
 	int64		made_null;
 	int64		bytes;
 	int64		bytes_stored;
-	int64		crc32c;	  /* -1: not known */
-	Checksum	checksum; /* of the stored bytes */
-	char	   *stamp;	  /* NULL for none */
-	char	   *reason;	  /* why there is none, or NULL */
-	char	   *location; /* of the file; NULL: the job's destination */
-	XLogRecPtr	lsn;	  /* these two are only written */
+	int64		crc32c;		/* -1: not known */
+	Checksum	checksum;	/* of the stored bytes */
+	char	   *stamp;		/* NULL for none */
+	char	   *reason;		/* why there is none, or NULL */
+	char	   *statistics; /* what a lake table's log says of it, or NULL */
+	char	   *location;	/* of the file; NULL: the job's destination */
+	XLogRecPtr	lsn;		/* these two are only written */
 	char	   *snapshot;
 } FinishedPart;
 

@@ -32,6 +32,14 @@ row_argument(RowArguments *arguments, Oid type, Datum value)
 	arguments->nulls[arguments->count++] = false;
 }
 
+void
+row_text_argument(RowArguments *arguments, const char *text)
+{
+	row_argument(arguments, TEXTOID,
+				 text ? CStringGetTextDatum(text) : (Datum) 0);
+	arguments->nulls[arguments->count - 1] = text == NULL;
+}
+
 static Datum
 number_datum(const RowField *field, int64 number, Datum datum, bool *is_null)
 {

@@ -68,6 +68,8 @@ typedef struct RowArguments
 
 /* Adds one that is no field. */
 extern void row_argument(RowArguments *arguments, Oid type, Datum value);
+/* A text; NULL is null. */
+extern void row_text_argument(RowArguments *arguments, const char *text);
 /* Adds the row's fields with this use. */
 extern void row_arguments(RowArguments *arguments, const RowTable *table,
 						  int use, const void *row);

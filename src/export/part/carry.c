@@ -65,7 +65,8 @@ carry_check_base(const Job *job)
 	List	 *parts;
 	ListCell *cell;
 
-	if (job->base == 0)
+	/* who didn't name a base need not be told */
+	if (job->base == 0 || job_makes_tables(job))
 		return;
 	parts = parts_load(job->base);
 	foreach (cell, job->sources)
@@ -88,6 +89,9 @@ carry_check_base(const Job *job)
 bool
 carry_refers(const Job *job, const FinishedPart *candidate)
 {
+	/* a lake table's file stays where it is, version after version */
+	if (job_makes_tables(job))
+		return candidate->location != NULL;
 	/* what this very export replaces can't be referred to */
 	return job->options.carry == CARRY_REFERENCE && candidate->location &&
 		   strcmp(candidate->location, job->location) != 0;

@@ -65,6 +65,7 @@ open_chain(PartScan *scan)
 	scan->host.drain = part_drain_rows;
 	scan->host.drain_arg = scan;
 	scan->host.made_null = &result->made_null;
+	scan->host.statistics = &result->statistics;
 	scan->host.place = &scan->place;
 	scan->host.learned = &scan->source->learned;
 	scan->host.learned_context = GetMemoryChunkContext(scan->source);

@@ -5,6 +5,8 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "catalog/pg_class.h"
+#include "commands/comment.h"
 #include "miscadmin.h"
 #include "utils/rel.h"
 
@@ -62,8 +64,15 @@ record_definition(const Job *job, const JobSource *source)
 {
 	Relation  rel = table_open(source->relid, AccessShareLock);
 	RowShape *shape = source_shape(rel, source, job, CurrentMemoryContext);
+	JobSource planned = *source;
 
-	job_record_definition(job->id, source->number, plan_describe(shape));
+	planned.job = job->id;
+	planned.definition = plan_describe(shape);
+	planned.table_schema = source_table_schema(job, shape);
+	planned.comment = job_makes_tables(job)
+						  ? GetComment(source->relid, RelationRelationId, 0)
+						  : NULL;
+	job_record_definition(&planned);
 	row_shape_free(shape);
 	table_close(rel, NoLock);
 }

@@ -12,7 +12,9 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "commands/comment.h"
 #include "commands/defrem.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -324,6 +326,25 @@ source_shape(Relation rel, const JobSource *source, const Job *job,
 	return shape;
 }
 
+char *
+source_table_schema(const Job *job, RowShape *shape)
+{
+	const char **comments;
+
+	if (!job_makes_tables(job))
+		return NULL;
+	comments = palloc0(mul_size(sizeof(char *), shape->ncolumns));
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		char *comment = GetComment(shape->relid, RelationRelationId,
+								   shape->columns[i].attnum);
+
+		if (comment)
+			comments[i] = pg_server_to_any(comment, strlen(comment), PG_UTF8);
+	}
+	return job->row_format->table_schema(shape, &job->options.row, comments);
+}
+
 /* An encoder that is opened and thrown away says what a worker's would. */
 void
 sources_check_format(const Job *job)
@@ -337,12 +358,14 @@ sources_check_format(const Job *job)
 	{
 		JobSource *source = lfirst(cell);
 		Relation   rel = relation_open(source->relid, AccessShareLock);
+		RowShape  *shape = source_shape(rel, source, job, context);
 		ByteBuffer out;
 
 		CHECK_FOR_INTERRUPTS();
 		buffer_init(&out);
-		(void) job->row_format->open(source_shape(rel, source, job, context),
-									 &job->options.row, &(RowHost){0}, &out);
+		(void) job->row_format->open(shape, &job->options.row, &(RowHost){0},
+									 &out);
+		(void) source_table_schema(job, shape);
 		relation_close(rel, NoLock);
 		MemoryContextReset(context);
 	}

@@ -30,6 +30,8 @@ extern RowShape *source_shape(Relation rel, const JobSource *source,
 
 /* Errors if the job's format can't hold the sources, or its options don't fit. */
 extern void sources_check_format(const Job *job);
+/* Of lake tables: what the log says of the columns; NULL for other formats. */
+extern char *source_table_schema(const Job *job, RowShape *shape);
 
 /* ---- source_list.c: what a job of many tables exports */
 

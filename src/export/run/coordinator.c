@@ -28,6 +28,7 @@
 #include "export/part/part.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
+#include "export/lake/lake.h"
 #include "export/run/run.h"
 #include "export/run/launch.h"
 #include "export/run/worker_pool.h"
@@ -117,6 +118,9 @@ is_complete(Coordinator *coordinator)
 
 	if (job->parts_total < 0 || !handover_holds(job))
 		return false;
+	if (job->publishing && job_makes_tables(job) &&
+		lake_is_complete(coordinator->root, job))
+		return true;
 	parts = parts_load(job->id);
 	if (list_length(parts) != job->parts_total)
 		return false;

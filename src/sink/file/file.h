@@ -123,6 +123,9 @@ extern bool file_publish(FileRoot *root, const char *name, bool replace);
 /* Writes a small file under its final name at once: whole, and durable. */
 extern void file_put(FileRoot *root, const char *name, const char *data,
 					 size_t len, bool replace);
+/* The same, unless something has the name: false then, and it stays. */
+extern bool file_put_new(FileRoot *root, const char *name, const char *data,
+						 size_t len);
 /* False if it is not there.  Durable after file_root_sync(). */
 extern bool file_remove(FileRoot *root, FilePlace place, const char *name);
 /* Size of a regular file; false if there is none. */

@@ -293,6 +293,14 @@ file_destination_put(Destination *to, const char *key, const char *data,
 			 len, replace);
 }
 
+static bool
+file_destination_put_new(Destination *to, const char *key, const char *data,
+						 size_t len)
+{
+	return file_put_new(folder_of(to, key, FILE_ROOT_CREATE),
+						destination_name(key), data, len);
+}
+
 static List *
 file_destination_list(Destination *to, const char *folder, int *error)
 {
@@ -404,6 +412,7 @@ const DestinationDriver file_driver = {
 	.sweep = file_destination_sweep,
 	.discard = file_destination_discard,
 	.put = file_destination_put,
+	.put_new = file_destination_put_new,
 	.list = file_destination_list,
 	.stat = file_destination_stat,
 	.read = file_destination_read,

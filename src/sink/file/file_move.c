@@ -84,6 +84,11 @@ rename_into_free_name(FileRoot *root, const char *name)
 		return 0;
 	if (errno != EINVAL && errno != ENOSYS)
 		return -1;
+	/* NFS: a link is made once, whoever else tries */
+	if (linkat(temp, name, final, name, 0) == 0)
+		return unlinkat(temp, name, 0);
+	if (errno == EEXIST)
+		return -1;
 	if (fstatat(final, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 	{
 		errno = EEXIST;
@@ -134,6 +139,27 @@ file_put(FileRoot *root, const char *name, const char *data, size_t len,
 	sink_finish(file);
 	(void) file_publish(root, name, replace);
 	file_root_sync(root);
+}
+
+bool
+file_put_new(FileRoot *root, const char *name, const char *data, size_t len)
+{
+	Sink *file = file_new(root, name);
+
+	sink_write(file, data, len);
+	sink_finish(file);
+	if (rename_into_free_name(root, name) == 0)
+	{
+		file_root_sync(root);
+		return true;
+	}
+	if (errno != EEXIST)
+		ereport(ERROR, (errcode_for_file_access(),
+						errmsg("could not publish file \"%s\": %m",
+							   file_path(root, FILE_FINAL, name)),
+						file_space_hint()));
+	(void) unlinkat(file_directory(root, FILE_TEMP), name, 0);
+	return false;
 }
 
 /* What a hard link fails with where only a copy is possible. */

@@ -216,6 +216,26 @@ s3_put_file(Destination *to, const char *key, const char *data, size_t len,
 }
 
 static bool
+s3_put_new(Destination *to, const char *key, const char *data, size_t len)
+{
+	S3Store *store = s3_store_of(to);
+	char	 id[S3_ID_SIZE];
+
+	if (store->config.conditional == S3_CONDITIONAL_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("could not write %s, since nothing decides between "
+						"two writers",
+						s3_object_name(store, s3_full_key(to, key))),
+				 errdetail("The server's option \"conditional\" is "
+						   "\"none\"."),
+				 errhint("Set it to \"publish\", if the store knows "
+						 "conditional writes.")));
+	s3_new_id(id);
+	return s3_put(store, s3_full_key(to, key), data, len, id, true);
+}
+
+static bool
 s3_stat(Destination *to, const char *key, uint64 *size, int *error)
 {
 	S3Object object;
@@ -341,6 +361,7 @@ const DestinationDriver s3_driver = {
 	.sweep = s3_sweep,
 	.discard = s3_discard,
 	.put = s3_put_file,
+	.put_new = s3_put_new,
 	.list = s3_list_folder,
 	.stat = s3_stat,
 	.read = s3_read,

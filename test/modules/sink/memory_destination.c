@@ -475,6 +475,12 @@ memory_put(Destination *to, const char *key, const char *data, size_t len,
 }
 
 static bool
+memory_put_new(Destination *to, const char *key, const char *data, size_t len)
+{
+	return store_put(full_key(to, key), data, len, true);
+}
+
+static bool
 memory_stat(Destination *to, const char *key, uint64 *size, int *error)
 {
 	Object *object = store_get(full_key(to, key));
@@ -545,6 +551,7 @@ const DestinationDriver memory_driver = {
 	.sweep = memory_sweep,
 	.discard = memory_discard,
 	.put = memory_put,
+	.put_new = memory_put_new,
 	.list = memory_list,
 	.stat = memory_stat,
 	.read = memory_read,

@@ -1,0 +1,122 @@
+/*
+ * delta_checkpoint_file.c
+ *		Checkpoints of a Delta table's log, every ten versions.
+ *
+ * Readers begin at the one that _last_checkpoint names.  A version is there
+ * without it.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "encode/delta/delta_checkpoint.h"
+#include "export/lake/delta_log.h"
+#include "failpoint.h"
+
+#define VERSIONS_APART 10
+/* For so long others keep a file that was removed: Delta's own default. */
+#define REMOVED_KEPT_MS (INT64CONST(7) * 24 * 60 * 60 * 1000)
+/* Beyond this the log is read as it is. */
+#define MAX_ACTIONS_BYTES ((size_t) 256 * 1024 * 1024)
+
+/* The table's files, and those removed of late, once each. */
+static List *
+actions_of(const DeltaLog *log, int64 now)
+{
+	List		   *actions = list_make2(log->protocol, log->metadata);
+	HASHCTL			control = {.keysize = sizeof(((DeltaFile *) NULL)->path),
+							   .entrysize = sizeof(((DeltaFile *) NULL)->path),
+							   .hcxt = CurrentMemoryContext};
+	HTAB		   *seen = hash_create("outflow removed files", 256, &control,
+									   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	HASH_SEQ_STATUS files;
+	DeltaFile	   *file;
+	ListCell	   *cell;
+
+	foreach (cell, log->transactions)
+		actions = lappend(actions, lsecond((List *) lfirst(cell)));
+	hash_seq_init(&files, log->files);
+	while ((file = hash_seq_search(&files)) != NULL)
+		actions = lappend(actions, file->action);
+	for (int i = list_length(log->removed) - 1; i >= 0; i--)
+	{
+		DeltaRemoved *removed = list_nth(log->removed, i);
+		bool		  found;
+
+		CHECK_FOR_INTERRUPTS();
+		if (removed->timestamp < now - REMOVED_KEPT_MS ||
+			strlen(removed->path) >= sizeof(file->path) ||
+			hash_search(log->files, removed->path, HASH_FIND, NULL))
+			continue;
+		(void) hash_search(seen, removed->path, HASH_ENTER, &found);
+		if (!found)
+			actions = lappend(actions, removed->action);
+	}
+	return actions;
+}
+
+static size_t
+bytes_of(const List *actions)
+{
+	size_t			bytes = 0;
+	const ListCell *cell;
+
+	foreach (cell, actions)
+		bytes += strlen(lfirst(cell));
+	return bytes;
+}
+
+/* For ourselves, as it is needed in a hurry: with no Parquet to be read. */
+static void
+put_state(Destination *root, const char *folder, int64 version,
+		  const List *actions)
+{
+	size_t			len;
+	char		   *text = delta_log_get(root, folder, version, &len);
+	StringInfoData	state;
+	const ListCell *cell;
+
+	initStringInfo(&state);
+	appendStringInfo(&state, "{\"version\":" INT64_FORMAT ",\"crc32c\":%u}\n",
+					 version, delta_log_sum(text, len));
+	foreach (cell, actions)
+		appendStringInfo(&state, "%s\n", (char *) lfirst(cell));
+	root->driver->put(root, destination_key(folder, DELTA_STATE), state.data,
+					  state.len, true);
+}
+
+void
+delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
+{
+	DeltaLog  *log;
+	List	  *actions;
+	ByteBuffer file;
+	char	  *last;
+
+	if (version == 0 || version % VERSIONS_APART != 0)
+		return;
+	log = delta_log_read(root, folder, false);
+	/* somebody has gone on meanwhile, who may make their own */
+	if (log->last != version || log->protocol == NULL || log->metadata == NULL)
+		return;
+	actions = actions_of(log, delta_now());
+	if (bytes_of(actions) > MAX_ACTIONS_BYTES)
+		return;
+	buffer_init(&file);
+	delta_checkpoint(&file, actions);
+	FAILPOINT("lake-checkpoint");
+	root->driver->put(
+		root,
+		destination_key(folder, psprintf(DELTA_LOG_FOLDER
+										 "/%020lld.checkpoint.parquet",
+										 (long long) version)),
+		file.data, file.len, true);
+	FAILPOINT("lake-checkpointed");
+	last = psprintf("{\"version\":" INT64_FORMAT ",\"size\":%d}\n", version,
+					list_length(actions));
+	root->driver->put(
+		root, destination_key(folder, DELTA_LOG_FOLDER "/_last_checkpoint"),
+		last, strlen(last), true);
+	put_state(root, folder, version, actions);
+}

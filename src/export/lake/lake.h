@@ -1,0 +1,33 @@
+/*
+ * lake.h
+ *		Versions of a lake table: what an export commits instead of a manifest.
+ *
+ * A table is a folder with data files and a log.  Which files are the table is
+ * what its log says, so that a version is there at once, by one more file of
+ * the log, or not at all.  The log alone is believed, not the job tables: what
+ * it has and the job has not is removed, and the reverse is added.
+ */
+#ifndef OUTFLOW_LAKE_H
+#define OUTFLOW_LAKE_H
+
+#include "export/job/part_table.h"
+#include "sink/destination.h"
+
+/* ---- delta_commit.c */
+
+/* Errors unless the job may commit a version to what the source's folder has. */
+extern void lake_check_folder(Destination *root, const Job *job,
+							  const JobSource *source);
+/* The source's published files become a version; a no-op if they are one. */
+extern void lake_commit(Destination *root, const Job *job,
+						const JobSource *source, const List *parts);
+/* Whether the log of the source's folder has a version of this job. */
+extern bool lake_is_committed(Destination *root, const Job *job,
+							  const JobSource *source);
+/* The same of all sources. */
+extern bool lake_is_complete(Destination *root, const Job *job);
+/* The file of the log that is the job's version; NULL if there is none. */
+extern char *lake_version_key(Destination *root, const Job *job,
+							  const JobSource *source);
+
+#endif /* OUTFLOW_LAKE_H */
