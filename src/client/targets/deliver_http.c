@@ -407,7 +407,7 @@ is_hopeless(CURLcode code)
 }
 
 static void
-judge_answer(HttpTarget *self)
+answer_status(HttpTarget *self)
 {
 	long  status = 0;
 	char *why;
@@ -517,7 +517,7 @@ http_work(Target *target)
 				target->wake_at = self->timer_at;
 				return;
 			}
-			judge_answer(self);
+			answer_status(self);
 			if (self->done == self->nrecords)
 				finish_batch(self);
 		}

@@ -19,8 +19,8 @@
 #define CHANGE_ID 33 /* of a record's id: commit and change, not the index */
 
 static void
-take_member(ChangeMembers *members, const JsonValue *name,
-			const JsonValue *value)
+take_change_member(ChangeMembers *members, const JsonValue *name,
+				   const JsonValue *value)
 {
 	static const struct
 	{
@@ -54,7 +54,7 @@ postgres_read(PostgresApply *apply, const Record *record)
 		return CHANGE_NONE;
 	memset(members, 0, sizeof(*members));
 	while (json_next_member(&cursor, &name, &value))
-		take_member(members, &name, &value);
+		take_change_member(members, &name, &value);
 	if (record->kind == FRAME_SCHEMA)
 		return CHANGE_SCHEMA;
 	if (json_is(&members->op, "\"truncate\""))
