@@ -53,9 +53,9 @@ typedef struct S3Request
 	bool hides_errors;
 
 	HttpField parameters[S3_MAX_PARAMETERS];
-	int		   nparameters;
+	int		  nparameters;
 	HttpField headers[S3_MAX_HEADERS];
-	int		   nheaders;
+	int		  nheaders;
 
 	S3Result result;
 	int		 tries;
