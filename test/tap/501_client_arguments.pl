@@ -39,7 +39,7 @@ refused('an unknown kind', qr/no target "ftp:"|"ftp/, '--to', "ftp://user:$secre
 refused('a directory with a host', qr{"file://host/x" must be}, '--to', "file://user:$secret\@host/x");
 refused('a pair without a value', qr/--kafka-option takes NAME=VALUE/, '-X', "sasl.password:$secret", '--to', 'stdout:');
 refused('a pair with no name', qr/--option takes NAME=VALUE/, '-o', "=$secret", '--to', 'stdout:');
-refused('a connection string without quotes', qr/unexpected argument "password"/, '--to', 'stdout:', 'first', "password=$secret");
+refused('a connection string without quotes', qr/takes no argument "password"/, '--to', 'stdout:', "password=$secret", 'first');
 refused('one argument too many', qr/stream takes no argument "password"/, '--to', 'stdout:', "password=$secret");
 refused('a secret as configuration', qr{line 2 of "\Q$dir\E/config" is not name = value}, config("# mine\n$secret\n"));
 refused('an unknown name', qr/there is no option "password"/, config("password = $secret\n"));
