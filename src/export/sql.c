@@ -80,6 +80,7 @@ check_destination(Job *job)
 	root = destination_open(job, DESTINATION_PROBE);
 	if (root == NULL)
 		return;
+	destination_choose_form(job, root);
 	/* what is open can't be exchanged any more */
 	job->location = pstrdup(root->location);
 	destination_check_empty(root, job, true);

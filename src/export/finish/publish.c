@@ -119,6 +119,29 @@ publish_source(const Job *job, const JobSource *source, const List *parts,
 				 manifest_build(job, source, parts));
 }
 
+/* All of them at once; where that has been done, nothing. */
+static void
+publish_tables(const List *parts, Destination *root)
+{
+	List		   *keys = NIL;
+	const ListCell *cell;
+
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!part_is_stored(root, DESTINATION_STAGED, part))
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("part %d is not there as it was exported",
+								   part->plan.number),
+							errhint("Resume the job: it is exported again.")));
+		keys = lappend(keys, part->file);
+	}
+	root->driver->tables->publish(root, keys);
+	root->driver->discard(root);
+}
+
 void
 publish_job(const Job *job, Destination *root)
 {
@@ -126,6 +149,11 @@ publish_job(const Job *job, Destination *root)
 	bool	  again = older_is_job(root, "", job);
 	ListCell *cell;
 
+	if (root->driver->tables)
+	{
+		publish_tables(parts, root);
+		return;
+	}
 	if (job->options.overwrite)
 		remove_older(job, root, parts);
 	foreach (cell, job->sources)
@@ -159,6 +187,16 @@ publish_retreat(const Job *job, Destination *root)
 	List	 *parts = parts_load(job->id);
 	ListCell *cell;
 
+	if (root->driver->tables)
+	{
+		if (root->driver->tables->is_published(root))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the rows are in their tables already, and cannot "
+							"be exported once more"),
+					 errhint("Forget the job.")));
+		return;
+	}
 	foreach (cell, parts)
 	{
 		FinishedPart *part = lfirst(cell);
@@ -202,6 +240,14 @@ publish_undo(const Job *job, const List *parts, Destination *root)
 {
 	const ListCell *cell;
 
+	if (root->driver->tables)
+	{
+		if (root->driver->tables->is_published(root))
+			ereport(NOTICE, (errmsg("the rows stay in \"%s\"", root->path),
+							 errdetail("The export had come to its end "
+									   "there.")));
+		return;
+	}
 	if (older_is_job(root, "", job))
 	{
 		if (root->driver->remove(root, PUBLISH_SUCCESS))

@@ -16,7 +16,7 @@
 
 /* Options that decide where files go, not what is in them. */
 static const char *const options_without_effect[] = {
-	"base", "carry", "checksum", "mode", "overwrite", "publish"};
+	"base", "carry", "checksum", "create", "mode", "overwrite", "publish"};
 
 static void
 signature_append_item(StringInfo text, const char *item)

@@ -14,7 +14,7 @@
 
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "sink/s3/address.h"
+#include "sink/address.h"
 #include "sink/s3/curl_library.h"
 #include "sink/s3/http.h"
 #include "sink/stage.h"

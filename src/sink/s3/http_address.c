@@ -7,7 +7,7 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
-#include "sink/s3/address.h"
+#include "sink/address.h"
 #include "sink/s3/http.h"
 
 #define MAX_ADDRESSES 8

@@ -9,7 +9,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "sink/s3/address.h"
+#include "sink/address.h"
 #include "sink/s3/s3_request.h"
 #include "utils/array.h"
 #include "utils/builtins.h"

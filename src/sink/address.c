@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "sink/s3/address.h"
+#include "sink/address.h"
 
 typedef struct Range
 {
