@@ -147,6 +147,15 @@ check_arguments(const Job *job)
 {
 	const RowFormatOptions *row = &job->options.row;
 
+	if (strcmp(job->format, "csv") != 0 && strcmp(job->format, "text") != 0 &&
+		strcmp(job->format, "binary") != 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("format \"%s\" is not for exports to tables", job->format),
+			 errhint("Leave it out, and the rows go in binary form where "
+					 "both sides have the same; \"text\" and \"binary\" "
+					 "force one.")));
 	if (job->workers == 0)
 		refuse_argument("workers", "Set it to at least 1.");
 	if (job->base != 0)
@@ -167,15 +176,6 @@ check_arguments(const Job *job)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options of format \"csv\" are not for exports to "
 						"tables")));
-	if (strcmp(job->format, "csv") != 0 && strcmp(job->format, "text") != 0 &&
-		strcmp(job->format, "binary") != 0)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("format \"%s\" is not for exports to tables", job->format),
-			 errhint("Leave it out, and the rows go in binary form where "
-					 "both sides have the same; \"text\" and \"binary\" "
-					 "force one.")));
 }
 
 static void
@@ -204,7 +204,7 @@ refuse_table_options(const Job *job)
 void
 destination_choose_form(Job *job, Destination *root)
 {
-	const TableDriver *driver = root->driver->tables;
+	const TableDriver *driver = root ? root->driver->tables : NULL;
 	bool			   any = strcmp(job->format, "csv") == 0;
 	const char		  *fits;
 

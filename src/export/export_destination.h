@@ -45,7 +45,8 @@ extern void destination_check_empty(Destination *root, const Job *job,
 /* Tells an opened destination of the job's sources, which are locked. */
 extern void destination_set_tables(const Job *job, Destination *root);
 /* For a new job: refuses what is for files, or for tables, only; checks that
- * the targets take the rows, and chooses the job's format. */
+ * the targets take the rows, and chooses the job's format.  root is NULL for a
+ * place that is still to be made. */
 extern void destination_choose_form(Job *job, Destination *root);
 
 #endif /* OUTFLOW_EXPORT_DESTINATION_H */

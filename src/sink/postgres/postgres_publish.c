@@ -107,6 +107,48 @@ make_ready(PostgresDestination *self)
 		remote_command(self->remote, truncate.data);
 }
 
+/* ---- foreign keys between the targets that are checked at once */
+
+/* A list of references in turn: whose, and to which. */
+static List *
+find_references(PostgresDestination *self)
+{
+	Remote		  *remote = self->remote;
+	List		  *references = NIL;
+	StringInfoData oids;
+
+	initStringInfo(&oids);
+	for (int i = 0; i < self->ntargets; i++)
+		appendStringInfo(&oids, "%s%s", i > 0 ? "," : "{",
+						 self->targets[i].exists ? self->targets[i].oid : "0");
+	appendStringInfoChar(&oids, '}');
+	remote_run(remote,
+			   "SELECT a.n - 1, b.n - 1 FROM pg_constraint AS c "
+			   "JOIN unnest($1::oid[]) WITH ORDINALITY AS a (oid, n) "
+			   "ON a.oid = conrelid "
+			   "JOIN unnest($1::oid[]) WITH ORDINALITY AS b (oid, n) "
+			   "ON b.oid = confrelid "
+			   "WHERE contype = 'f' AND NOT condeferrable "
+			   "AND conrelid <> confrelid",
+			   1, (const char *const[]){oids.data});
+	for (int i = 0; i < remote_rows(remote); i++)
+		references = lappend_int(
+			lappend_int(references, atoi(remote_value(remote, i, 0))),
+			atoi(remote_value(remote, i, 1)));
+	return references;
+}
+
+/* Whether all that a table refers to has been moved. */
+static bool
+may_move(const List *references, int table, const bool *moved)
+{
+	for (int i = 0; i + 1 < list_length(references); i += 2)
+		if (list_nth_int(references, i) == table &&
+			!moved[list_nth_int(references, i + 1)])
+			return false;
+	return true;
+}
+
 /* A sequence of a table that was made here has given out no number yet. */
 static void
 move_sequences(PostgresDestination *self, const PostgresTarget *target)
@@ -157,6 +199,38 @@ move_rows(PostgresDestination *self, int table, const char *rows)
 		move_sequences(self, target);
 }
 
+/* What others refer to first; those that refer to each other can't be. */
+static void
+move_all(PostgresDestination *self, char **rows)
+{
+	List *references = find_references(self);
+	bool *moved = palloc0_array(bool, self->ntargets + 1);
+	int	  left = self->ntargets;
+
+	remote_command(self->remote, "SET CONSTRAINTS ALL DEFERRED");
+	while (left > 0)
+	{
+		int before = left;
+
+		for (int i = 0; i < self->ntargets; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (moved[i] || !may_move(references, i, moved))
+				continue;
+			move_rows(self, i, rows[i]);
+			moved[i] = true;
+			left--;
+		}
+		if (left == before)
+			ereport(ERROR,
+					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+					 errmsg("tables on server \"%s\" refer to each other",
+							self->remote->name),
+					 errhint("Make one of the foreign keys DEFERRABLE "
+							 "there.")));
+	}
+}
+
 void
 postgres_publish_rows(Destination *to, const List *keys)
 {
@@ -168,9 +242,7 @@ postgres_publish_rows(Destination *to, const List *keys)
 		remove_others(self, keys);
 		find_staged(self, keys, rows);
 		make_ready(self);
-		remote_command(self->remote, "SET CONSTRAINTS ALL DEFERRED");
-		for (int i = 0; i < self->ntargets; i++)
-			move_rows(self, i, rows[i]);
+		move_all(self, rows);
 		remote_run(self->remote,
 				   psprintf("UPDATE %s SET published = now() WHERE job = $1",
 							postgres_ledger(self, "job")),
