@@ -94,6 +94,7 @@ postgres_probe(Destination *to, const char *key)
 	Remote *remote = postgres_self(to)->remote;
 
 	postgres_connect(postgres_self(to));
+	postgres_check_ledger(postgres_self(to));
 	return psprintf("PostgreSQL %d.%d, as role \"%s\"%s",
 					remote->version / 10000, remote->version % 10000,
 					remote_clean(remote->user),

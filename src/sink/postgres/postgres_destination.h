@@ -16,7 +16,12 @@
 #include "sink/postgres/remote.h"
 
 #define POSTGRES_LOCATION "postgresql://"
-#define POSTGRES_PART	  "outflow part" /* the staging tables' own column */
+/* Classes of advisory locks there: to make tables, to run a job, to load a
+ * part. */
+#define POSTGRES_LOCK_MAKE "28521"
+#define POSTGRES_LOCK_JOB  "28522"
+#define POSTGRES_LOCK_PART "28523"
+#define POSTGRES_PART	   "outflow part" /* the staging tables' own column */
 
 /* A table that rows go to. */
 typedef struct PostgresTarget
@@ -79,6 +84,8 @@ extern void				postgres_discard(Destination *to);
 extern bool postgres_find(Destination *to, const char *key, uint64 *size,
 						  Checksum *sum);
 extern bool postgres_is_published(Destination *to);
+/* Errors unless there is a place for the ledger, or one can be made. */
+extern void postgres_check_ledger(PostgresDestination *self);
 /* A connection, with the job's lock if it was taken. */
 extern void postgres_connect(PostgresDestination *self);
 /* A transaction in which the job is ours; whether it was published. */

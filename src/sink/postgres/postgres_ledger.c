@@ -12,12 +12,19 @@
 
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
 #include "utils/memutils.h"
+#include "utils/wait_event.h"
 
 #include "sink/postgres/postgres_destination.h"
 
-/* Advisory locks of the other database: making the schema, and running a job. */
-#define LOCK_CLASS "28521"
+/*
+ * How long the lock of a job may be held by a connection that has ended here:
+ * the other server looks every other second.
+ */
+#define LOCK_TRIES	  50
+#define LOCK_PAUSE_MS 200
 
 char *
 postgres_ledger(PostgresDestination *self, const char *name)
@@ -85,6 +92,13 @@ check_may_create(Remote *remote)
 					 remote_identifier(remote, remote->user))));
 }
 
+void
+postgres_check_ledger(PostgresDestination *self)
+{
+	if (!ledger_exists(self->remote))
+		check_may_create(self->remote);
+}
+
 /* One process at a time: neither CREATE knows of another one's. */
 static void
 make_ledger(PostgresDestination *self)
@@ -92,7 +106,8 @@ make_ledger(PostgresDestination *self)
 	Remote *remote = self->remote;
 
 	remote_begin(remote);
-	remote_command(remote, "SELECT pg_advisory_xact_lock(" LOCK_CLASS ", 0)");
+	remote_command(remote,
+				   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_MAKE ", 0)");
 	if (!ledger_exists(remote))
 	{
 		check_may_create(remote);
@@ -124,10 +139,21 @@ lock_job(PostgresDestination *self)
 	uint64 hash =
 		hash_bytes_extended((unsigned char *) self->job, strlen(self->job), 0);
 
-	remote_command(self->remote,
-				   psprintf("SELECT pg_try_advisory_lock(" LOCK_CLASS ", %d)",
-							(int32) hash));
-	return remote_is_true(self->remote, 0, 0);
+	for (int tries = 0; tries < LOCK_TRIES; tries++)
+	{
+		remote_command(
+			self->remote,
+			psprintf("SELECT pg_try_advisory_lock(" POSTGRES_LOCK_JOB ", %d)",
+					 (int32) hash));
+		if (remote_is_true(self->remote, 0, 0))
+			return true;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOCK_PAUSE_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
 }
 
 void

@@ -89,6 +89,11 @@ remove_older_part(PostgresDestination *self, const char *number)
 {
 	const char *const values[] = {self->job, number};
 
+	/* one that lost its client may still be at its COMMIT */
+	remote_run(self->remote,
+			   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_PART
+			   ", hashtext($1 || ' ' || $2))",
+			   2, values);
 	remote_run(self->remote,
 			   psprintf("DELETE FROM %s WHERE job = $1 AND part = $2::int "
 						"RETURNING target",

@@ -371,6 +371,7 @@ postgres_check(Destination *to)
 	bool				 is_binary = true;
 
 	postgres_connect(self);
+	postgres_check_ledger(self);
 	for (int i = 0; i < self->ntargets; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -400,9 +401,10 @@ postgres_make_staging(PostgresDestination *self, int table)
 		"\"" POSTGRES_PART "\" int NOT NULL DEFAULT "
 		"pg_catalog.current_setting('outflow_staging.part')::pg_catalog.int4) "
 		"WITH (autovacuum_enabled = off)");
-	remote_begin(self->remote);
+	(void) postgres_begin(self, false);
 	/* one process at a time: neither CREATE knows of another one's */
-	remote_command(self->remote, "SELECT pg_advisory_xact_lock(28521, 1)");
+	remote_command(self->remote,
+				   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_MAKE ", 1)");
 	remote_command(self->remote, command.data);
 	remote_command(
 		self->remote,

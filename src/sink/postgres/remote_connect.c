@@ -240,12 +240,14 @@ pin_settings(Remote *remote)
 			   1, values);
 	remote_command(
 		remote,
-		"SELECT set_config(name, CASE name WHEN "
-		"'client_connection_check_interval' THEN '2s' ELSE '0' END, false) "
-		"FROM pg_settings WHERE name IN ('statement_timeout', "
-		"'lock_timeout', 'idle_in_transaction_session_timeout', "
-		"'idle_session_timeout', 'transaction_timeout', "
-		"'client_connection_check_interval')");
+		"SELECT set_config(s.name, v.value, false) FROM (VALUES "
+		"('statement_timeout', '0'), ('lock_timeout', '0'), "
+		"('idle_in_transaction_session_timeout', '0'), "
+		"('idle_session_timeout', '0'), ('transaction_timeout', '0'), "
+		"('client_connection_check_interval', '2s'), "
+		"('tcp_keepalives_idle', '60'), ('tcp_keepalives_interval', '10'), "
+		"('tcp_keepalives_count', '6')) AS v (name, value) "
+		"JOIN pg_settings AS s ON s.name = v.name");
 }
 
 static void
