@@ -127,6 +127,18 @@ static const ClientOption table[] = {
 	{"Kafka", 'X', "kafka-option", "NAME=VALUE", OPTION_PAIR,
 	 AT(kafka_options), NULL, NULL,
 	 "an option of librdkafka, such as security.protocol=ssl; repeatable"},
+	{"WebSocket", 0, "ws-spool", "DIRECTORY", OPTION_TEXT, AT(ws_spool), NULL,
+	 NULL, "keep the last transactions there, for clients that come back"},
+	{"WebSocket", 0, "ws-spool-bytes", "SIZE", OPTION_BYTES,
+	 AT(ws_spool_bytes), "256MB", NULL, "of so many bytes"},
+	{"WebSocket", 0, "ws-token-file", "FILE", OPTION_TEXT, AT(ws_token_file),
+	 NULL, NULL,
+	 "clients must know the token in the file's first line; needed unless "
+	 "HOST "
+	 "is this machine's own"},
+	{"WebSocket", 0, "ws-origin", "ORIGIN[,ORIGIN]...", OPTION_TEXT,
+	 AT(ws_origin), NULL, NULL,
+	 "pages from there may connect, too, such as https://app.example.com"},
 	{"Watching", 0, "metrics", "[HOST:]PORT", OPTION_TEXT, AT(metrics), NULL,
 	 NULL,
 	 "serve /metrics for Prometheus and /healthz; on 127.0.0.1 unless told "
@@ -164,7 +176,8 @@ static const char before_options[] =
 	"  http[s]://HOST/PATH  POST requests, acknowledged by their status\n"
 	"  kafka://HOST:PORT/PREFIX\n"
 	"                       topics PREFIX.SCHEMA.TABLE; format debezium by "
-	"default\n";
+	"default\n"
+	"  ws://HOST:PORT       a WebSocket server and a page, for browsers\n";
 
 static const char after_options[] =
 	"\n"
@@ -311,8 +324,8 @@ set_pair(const ClientOption *option, Pairs *pairs, const char *text)
 	char	   *name;
 
 	if (equals == NULL || equals == text)
-		client_exit(EXIT_USAGE, "--%s takes NAME=VALUE, not \"%s\"",
-					option->name, text);
+		client_exit(EXIT_USAGE, "--%s takes NAME=VALUE, not \"%.*s\"",
+					option->name, log_shown(text), text);
 	name = client_strndup(text, equals - text);
 	pairs_set(pairs, name, equals + 1);
 	free(name);
@@ -416,6 +429,7 @@ read_config(Settings *settings, bool given[], const char *path)
 	FILE  *file = fopen(path, "r");
 	char  *line = NULL;
 	size_t size = 0;
+	int	   number = 0;
 
 	if (file == NULL)
 		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
@@ -427,17 +441,21 @@ read_config(Settings *settings, bool given[], const char *path)
 		char			   *equals = strchr(text, '=');
 		const ClientOption *option;
 
+		number++;
 		if (*text == '\0' || *text == '#')
 			continue;
 		if (equals == NULL)
-			client_exit(EXIT_USAGE, "\"%s\" in \"%s\" is not name = value",
-						text, path);
+			client_exit(EXIT_USAGE, "line %d of \"%s\" is not name = value",
+						number, path);
 		*equals = '\0';
 		text = trimmed(text);
 		option = find_option(text, strlen(text));
 		set_once(settings, given, option, trimmed(equals + 1),
 				 !in_arguments[option - table]);
 	}
+	if (ferror(file))
+		client_exit(EXIT_USAGE, "could not read file \"%s\": %s", path,
+					strerror(errno));
 	free(line);
 	fclose(file);
 }
@@ -518,8 +536,8 @@ check_settings(Settings *settings, const char *command)
 		client_exit(EXIT_USAGE, "\"%s\" can't be the name of a slot",
 					settings->slot);
 	if (is_stream && settings->input)
-		client_exit(EXIT_USAGE, "stream takes no argument \"%s\"",
-					settings->input);
+		client_exit(EXIT_USAGE, "stream takes no argument \"%.*s\"",
+					log_shown(settings->input), settings->input);
 	if (!is_stream && settings->input == NULL)
 		client_exit(EXIT_USAGE, "replay needs a dead-letter file");
 	if (settings->ntargets == 0)
@@ -567,7 +585,8 @@ cli_read(Settings *settings, const char *command, int argc, char **argv)
 		else if (settings->input == NULL)
 			settings->input = client_strdup(argv[i++]);
 		else
-			client_exit(EXIT_USAGE, "unexpected argument \"%s\"", argv[i]);
+			client_exit(EXIT_USAGE, "unexpected argument \"%.*s\"",
+						log_shown(argv[i]), argv[i]);
 	}
 	if (config)
 		read_config(settings, given, config);

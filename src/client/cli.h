@@ -61,6 +61,10 @@ typedef struct Settings
 	long long kafka_partitions;
 	bool	  kafka_compact;
 	Pairs	  kafka_options;
+	char	 *ws_spool;
+	long long ws_spool_bytes;
+	char	 *ws_token_file;
+	char	 *ws_origin;
 	/* watching */
 	char *metrics;
 	char *log_format;

@@ -18,6 +18,11 @@
 #else
 #define KAFKA_TARGET NULL
 #endif
+#ifdef HAVE_WSLAY
+#define WS_TARGET &ws_target
+#else
+#define WS_TARGET NULL
+#endif
 
 static const struct
 {
@@ -29,6 +34,7 @@ static const struct
 	{"file", &file_target, NULL},
 	{"http https", HTTP_TARGET, "libcurl"},
 	{"kafka", KAFKA_TARGET, "librdkafka"},
+	{"ws", WS_TARGET, "libwslay"},
 };
 
 static bool

@@ -19,7 +19,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "sink/address.h"
+#include "sink/http/address.h"
 #include "sink/postgres/postgres_config.h"
 #include "sink/postgres/remote.h"
 #include "sink/server.h"

@@ -14,7 +14,7 @@
 #ifndef OUTFLOW_HTTP_H
 #define OUTFLOW_HTTP_H
 
-#include "sink/s3/sigv4.h"
+#include "sink/http/field.h"
 
 typedef struct HttpClient HttpClient;
 
@@ -55,7 +55,7 @@ typedef struct HttpRequest
 	/* set by the caller; all of it stays in place until the end */
 	const char		 *method;
 	const char		 *target; /* path and query, encoded */
-	const Sigv4Field *headers;
+	const HttpField *headers;
 	int				  nheaders;
 	const char		 *body;
 	size_t			  body_len;
@@ -76,6 +76,7 @@ typedef struct HttpRequest
 	void	   *addresses;
 	HttpText	taken;
 	bool		paused;
+	const char *refused; /* the kind of an address, if one was */
 } HttpRequest;
 
 /* Lives in the current memory context.  An error if there is no library. */
