@@ -18,7 +18,7 @@ use WarehouseTest;
 my $seed = $ENV{WAREHOUSE_SEED} || 4711;
 my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('source', conf => "restart_after_crash = on\n");
-my $warehouse = new_warehouse('warehouse');
+my $warehouse = new_warehouse('warehouse', "restart_after_crash = on\n");
 
 srand($seed);
 diag("WAREHOUSE_SEED=$seed");
@@ -92,8 +92,8 @@ foreach my $round (1 .. $rounds)
 	{
 		my $whom = int(rand(4));
 
-		sleep(rand(0.4));
-		my @pids = $whom < 2 ? victims($node, "backend_type ~ 'outflow export'") : victims($warehouse, "usename = 'loader'");
+		sleep(0.1 + rand(0.3));
+		my @pids = $whom < 2 ? victims($node, "backend_type ~ 'outflow'") : victims($warehouse, "usename = 'loader'");
 
 		kill($whom == 3 ? 'TERM' : 'KILL', $pids[ rand @pids ]) if @pids;
 		push @done, ('here', 'here', 'there', 'there, softly')[$whom] . (@pids ? '' : ' (nobody)');
