@@ -141,6 +141,7 @@ OBJS = \
 	src/export/plan/masks.o \
 	src/export/part/planned_scan.o \
 	src/export/destination.o \
+	src/export/destination_tables.o \
 	src/export/finish/ownership.o \
 	src/export/finish/older.o \
 	src/export/plan/plan.o \
@@ -213,7 +214,16 @@ OBJS = \
 	src/sink/s3/s3_probe.o \
 	src/sink/s3/s3_staged.o \
 	src/sink/s3/s3_destination.o \
-	src/sink/postgres/postgres_config.o
+	src/sink/postgres/postgres_config.o \
+	src/sink/postgres/remote.o \
+	src/sink/postgres/remote_error.o \
+	src/sink/postgres/remote_connect.o \
+	src/sink/postgres/postgres_place.o \
+	src/sink/postgres/postgres_ledger.o \
+	src/sink/postgres/postgres_target.o \
+	src/sink/postgres/postgres_part.o \
+	src/sink/postgres/postgres_publish.o \
+	src/sink/postgres/postgres_destination.o
 
 # the program pg_outflow, along the way of a record: it is asked for, received,
 # delivered.  A target whose library is missing here says so when it is used.

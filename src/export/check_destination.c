@@ -130,7 +130,9 @@ outflow_preflight_destination(PG_FUNCTION_ARGS)
 	destination_check_rights(job.destination);
 	to =
 		destination_open(&job, reach ? DESTINATION_PROBE : DESTINATION_CREATE);
-	if (reach)
+	if (to && to->driver->tables)
+		detail = reach ? to->driver->probe(to, "") : NULL;
+	else if (reach)
 	{
 		if (to)
 			to->driver->check_writable(to);

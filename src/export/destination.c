@@ -15,11 +15,13 @@
 #include "export/finish/finish.h"
 #include "export/lake/lake.h"
 #include "option.h"
+#include "sink/postgres/postgres_driver.h"
 #include "sink/s3/s3.h"
 #include "sink/server.h"
 
 /* One row for each kind of destination. */
-static const DestinationDriver *const drivers[] = {&file_driver, &s3_driver};
+static const DestinationDriver *const drivers[] = {&file_driver, &s3_driver,
+												   &postgres_driver};
 
 static const DestinationDriver *
 driver_of(const char *destination)
@@ -46,7 +48,9 @@ driver_of(const char *destination)
 					errhint("A directory of the server is written as "
 							"file:///absolute/path, a place in an S3 store as "
 							"server:prefix, with a server of foreign data "
-							"wrapper outflow_s3.")));
+							"wrapper outflow_s3, a table of another "
+							"PostgreSQL as server:schema.table, with one of "
+							"outflow_postgres.")));
 	return NULL; /* not reached */
 }
 
@@ -89,20 +93,31 @@ destination_open(const Job *job, DestinationMode mode)
 						settings_export_root(), mode, job->options.mode);
 }
 
-Destination *
-destination_open_known(const char *location, bool must_open)
+static const DestinationDriver *
+driver_of_location(const char *location)
 {
 	for (int i = 0; i < lengthof(drivers); i++)
 	{
 		const char *begin = drivers[i]->location;
 
 		if (strncmp(location, begin, strlen(begin)) == 0)
-			return drivers[i]->open(
-				location, NULL,
-				must_open ? DESTINATION_KNOWN : DESTINATION_TRY, 0);
+			return drivers[i];
 	}
 	elog(ERROR, "unknown kind of location \"%s\"", location);
 	return NULL; /* not reached */
+}
+
+Destination *
+destination_open_known(const char *location, bool must_open)
+{
+	return driver_of_location(location)->open(
+		location, NULL, must_open ? DESTINATION_KNOWN : DESTINATION_TRY, 0);
+}
+
+bool
+destination_keeps_tables(const char *location)
+{
+	return driver_of_location(location)->tables != NULL;
 }
 
 bool

@@ -28,8 +28,10 @@ extern Destination *destination_open(const Job *job, DestinationMode mode);
  */
 extern Destination *destination_open_known(const char *location,
 										   bool		   must_open);
-extern bool			destination_has_folders(const Job *job);
-extern bool			destination_is_folder(const Job *job, const char *name);
+/* Whether a location's rows are in tables. */
+extern bool destination_keeps_tables(const char *location);
+extern bool destination_has_folders(const Job *job);
+extern bool destination_is_folder(const Job *job, const char *name);
 /* Refuses a place that an unfinished job has, or with begun has begun to use */
 extern void destination_check_free(const Job *job, bool begun);
 /* Refuses to replace what parts of another job refer to. */
@@ -41,5 +43,14 @@ extern void destination_check_unclaimed(Destination *root, const char *folder,
  * job's included; tell: warns of what stays. */
 extern void destination_check_empty(Destination *root, const Job *job,
 									bool tell);
+
+/* ---- destination_tables.c: destinations that keep tables, else no-ops */
+
+/* Tells an opened destination of the job's sources, which are locked. */
+extern void destination_set_tables(const Job *job, Destination *root);
+/* For a new job: refuses what is for files, or for tables, only; checks that
+ * the targets take the rows, and chooses the job's format.  root is NULL for a
+ * place that is still to be made. */
+extern void destination_choose_form(Job *job, Destination *root);
 
 #endif /* OUTFLOW_EXPORT_DESTINATION_H */

@@ -22,6 +22,8 @@ typedef struct RawOptions
 	bool  header;
 	bool  overwrite;
 	bool  row_security;
+	bool  create;
+	int	  publish;
 	int	  base;
 	int	  carry;
 	char *checksum;
@@ -42,6 +44,9 @@ typedef struct RawOptions
 static const OptionChoice carry_modes[] = {
 	{"link", CARRY_LINK}, {"reference", CARRY_REFERENCE}, {NULL}};
 
+static const OptionChoice publish_modes[] = {
+	{"append", PUBLISH_APPEND}, {"replace", PUBLISH_REPLACE}, {NULL}};
+
 /* argument "base" has the others */
 static const OptionChoice bases[] = {{"last", true}, {NULL}};
 
@@ -51,6 +56,7 @@ static const OptionSpec table[] = {
 	{"carry", OPTION_ENUM, offsetof(RawOptions, carry), "link", 0, 0,
 	 carry_modes},
 	{"checksum", OPTION_STRING, offsetof(RawOptions, checksum), "xxh128"},
+	{"create", OPTION_BOOL, offsetof(RawOptions, create)},
 	{"delimiter", OPTION_STRING, offsetof(RawOptions, delimiter)},
 	{"encoding", OPTION_STRING, offsetof(RawOptions, encoding)},
 	{"escape", OPTION_STRING, offsetof(RawOptions, escape)},
@@ -62,6 +68,8 @@ static const OptionSpec table[] = {
 	{"null", OPTION_STRING, offsetof(RawOptions, null)},
 	{"overwrite", OPTION_BOOL, offsetof(RawOptions, overwrite)},
 	{"profile", OPTION_STRING, offsetof(RawOptions, profile)},
+	{"publish", OPTION_ENUM, offsetof(RawOptions, publish), NULL, 0, 0,
+	 publish_modes},
 	{"quote", OPTION_STRING, offsetof(RawOptions, quote)},
 	{"row_group_rows", OPTION_INT, offsetof(RawOptions, row_group_rows), NULL,
 	 1, PG_INT32_MAX},
@@ -210,6 +218,8 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->overwrite = raw.overwrite;
 	options->row_security = raw.row_security;
 	options->carry = raw.carry;
+	options->create = raw.create;
+	options->publish = raw.publish;
 	options->base_is_last = raw.base;
 	options->mode = mode_of(raw.mode);
 	options->mask_columns = raw.mask_columns;

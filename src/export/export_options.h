@@ -14,6 +14,14 @@ typedef enum CarryMode
 	CARRY_REFERENCE
 } CarryMode;
 
+/* What becomes of the rows that a table has, when an export's are there. */
+typedef enum PublishMode
+{
+	PUBLISH_UNSET, /* they stay */
+	PUBLISH_APPEND,
+	PUBLISH_REPLACE
+} PublishMode;
+
 typedef struct ExportOptions
 {
 	RowFormatOptions	  row; /* as the format takes them */
@@ -21,6 +29,8 @@ typedef struct ExportOptions
 	bool				  row_security; /* rows may be hidden */
 	bool				  base_is_last; /* see job_find_base() */
 	int					  carry;		/* CarryMode */
+	int					  publish;		/* PublishMode */
+	bool				  create;		/* tables that are missing */
 	int					  mode;			/* of files; 0 for what is usual */
 	char				 *mask_columns; /* as written; NULL for none */
 	List				 *masks;		/* the same as MaskRules */

@@ -78,6 +78,7 @@ check_destination(Job *job)
 	destination_check_free(job, false);
 	/* the job makes it, with its owner's rights and settings */
 	root = destination_open(job, DESTINATION_PROBE);
+	destination_choose_form(job, root);
 	if (root == NULL)
 		return;
 	/* what is open can't be exchanged any more */

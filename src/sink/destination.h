@@ -68,6 +68,60 @@ typedef enum DestinationClaim
 	CLAIM_FOREIGN  /* they have another token, or none */
 } DestinationClaim;
 
+/* A column whose values go to a table elsewhere. */
+typedef struct TableColumn
+{
+	char *name;
+	char *type;		 /* as CREATE TABLE takes it */
+	char *type_name; /* in pg_type, domains removed */
+	Oid	  base;		 /* the same type's */
+	bool  is_binary; /* it has a binary form */
+	bool  not_null;
+	bool  is_primary;
+	char  identity; /* attidentity, '\0' for none */
+} TableColumn;
+
+/* A table, in the order of its job's. */
+typedef struct TableSource
+{
+	char		*schema;
+	char		*name;
+	int			 ncolumns;
+	TableColumn *columns;
+} TableSource;
+
+typedef struct TableOptions
+{
+	const char *format; /* "binary" or "text"; NULL: whichever fits */
+	const char *encoding;
+	const ChecksumMethod *checksum;
+	bool replace; /* what the targets held goes when all rows are there */
+	bool create;  /* targets that are missing are made */
+} TableOptions;
+
+/*
+ * What a destination does that keeps rows in tables.  It has no files: a key is
+ * a part's name there, and what lists and reads files finds none.  A part and
+ * its sum are committed together; so are all parts, when they are published.
+ */
+typedef struct TableDriver
+{
+	/* Before all else that concerns tables: a List of TableSource. */
+	void (*set)(Destination *to, List *tables, const TableOptions *options);
+	/* Errors unless all rows could go there; the format that fits. */
+	const char *(*check)(Destination *to);
+	/* Which of the tables the parts that are made next belong to. */
+	void (*begin_table)(Destination *to, int table);
+	/* The size and the sum of a part as they were committed with its rows;
+	 * false if it is not there. */
+	bool (*find)(Destination *to, const char *key, uint64 *size,
+				 Checksum *sum);
+	bool (*is_published)(Destination *to);
+	/* All rows of these parts, and of no other, in one transaction; nothing if
+	 * that has been done. */
+	void (*publish)(Destination *to, const List *keys);
+} TableDriver;
+
 typedef struct DestinationEntry
 {
 	char  *name;
@@ -84,6 +138,8 @@ struct DestinationDriver
 	const char *wrapper;
 	/* What locations begin with, so that they tell whose they are. */
 	const char *location;
+	/* NULL: it keeps files. */
+	const TableDriver *tables;
 
 	/* ---- the place */
 

@@ -157,6 +157,29 @@ publish_versions(const Job *job, Destination *root, const List *parts)
 	root->driver->sync(root, "");
 }
 
+/* All of them at once; where that has been done, nothing. */
+static void
+publish_tables(const List *parts, Destination *root)
+{
+	List		   *keys = NIL;
+	const ListCell *cell;
+
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!part_is_stored(root, DESTINATION_STAGED, part))
+			ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+							errmsg("part %d is not there as it was exported",
+								   part->plan.number),
+							errhint("Resume the job: it is exported again.")));
+		keys = lappend(keys, part->file);
+	}
+	root->driver->tables->publish(root, keys);
+	root->driver->discard(root);
+}
+
 void
 publish_job(const Job *job, Destination *root)
 {
@@ -167,6 +190,11 @@ publish_job(const Job *job, Destination *root)
 	if (job_makes_tables(job))
 	{
 		publish_versions(job, root, parts);
+		return;
+	}
+	if (root->driver->tables)
+	{
+		publish_tables(parts, root);
 		return;
 	}
 	again = older_is_job(root, "", job);
@@ -227,7 +255,16 @@ publish_retreat(const Job *job, Destination *root)
 	ListCell *cell;
 
 	check_may_retreat(job, root);
-
+	if (root->driver->tables)
+	{
+		if (root->driver->tables->is_published(root))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the rows are in their tables already, and cannot "
+							"be exported once more"),
+					 errhint("Forget the job.")));
+		return;
+	}
 	foreach (cell, parts)
 	{
 		FinishedPart *part = lfirst(cell);
@@ -274,6 +311,14 @@ publish_undo(const Job *job, const List *parts, Destination *root)
 {
 	const ListCell *cell;
 
+	if (root->driver->tables)
+	{
+		if (root->driver->tables->is_published(root))
+			ereport(NOTICE, (errmsg("the rows stay in \"%s\"", root->path),
+							 errdetail("The export had come to its end "
+									   "there.")));
+		return;
+	}
 	if (older_is_job(root, "", job))
 	{
 		if (root->driver->remove(root, PUBLISH_SUCCESS))

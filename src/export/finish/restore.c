@@ -33,6 +33,13 @@ outflow_restore_manifests(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("export job " INT64_FORMAT " is not done", job->id)));
+	if (destination_keeps_tables(job->location))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("export job " INT64_FORMAT " has no files to restore "
+						"from",
+						job->id),
+				 errdetail("Its rows are in tables.")));
 	job_derive(job);
 	parts = parts_load(job->id);
 	InitMaterializedSRF(fcinfo, 0);

@@ -258,6 +258,19 @@ verify_versions(Report *out, const Job *job, Destination *root, Finding lost)
 	}
 }
 
+/* Whether what every part says of itself became the targets' rows. */
+static void
+verify_tables(Report *out, const Job *job, Destination *root)
+{
+	if (job->state == JOB_DONE)
+		report_file(out, root->path,
+					root->driver->tables->is_published(root)
+						? finding_ok
+						: (Finding){"missing",
+									"The record of its publication is not "
+									"there."});
+}
+
 /*
  * Files that a finished export must have, and those it must not have.  root is
  * NULL if the directory can't be read, for the reason that lost has.
@@ -274,6 +287,11 @@ verify_directory(Report *out, const Job *job, Destination *root, Finding lost,
 	{
 		if (job->state == JOB_DONE)
 			verify_versions(out, job, root, lost);
+		return;
+	}
+	if (root && root->driver->tables)
+	{
+		verify_tables(out, job, root);
 		return;
 	}
 	if (job->state == JOB_DONE)
@@ -316,8 +334,8 @@ outflow_verify(PG_FUNCTION_ARGS)
 	job_derive(job);
 	root = destination_open_known(job->location, false);
 	lost = finding_unreadable(errno);
-	/* a finished one has none of its own any more */
-	if (root && job->state != JOB_DONE)
+	/* a finished one has no files of its own any more */
+	if (root && (job->state != JOB_DONE || root->driver->tables))
 		(void) root->driver->claim(root, job->uuid, NULL, ACCESS_LOOK);
 	verify_parts(&out, job, root, lost, parts);
 	verify_directory(&out, job, root, lost, parts);

@@ -47,13 +47,15 @@ describe_part(PartScan *scan)
 static void
 open_chain(PartScan *scan)
 {
-	const Job  *job = scan->job;
-	PartResult *result = scan->result;
-	bool		encrypted = job->encrypt_to != NIL;
+	const Job	*job = scan->job;
+	PartResult	*result = scan->result;
+	bool		 encrypted = job->encrypt_to != NIL;
+	Destination *root = scan->context->root;
 
 	result->file = part_file(job, scan->part);
-	scan->chain = scan->context->root->driver->new_part(scan->context->root,
-														result->file);
+	if (root->driver->tables)
+		root->driver->tables->begin_table(root, scan->part->source);
+	scan->chain = root->driver->new_part(root, result->file);
 	scan->chain =
 		meter_new(scan->chain, &result->stored, false, job->options.checksum);
 	if (encrypted)

@@ -29,6 +29,38 @@ finding_of_sums(const Checksum *was, const Checksum *is)
 							  checksum_hex(was), checksum_hex(is))};
 }
 
+static Finding
+finding_of_size(const FinishedPart *part, uint64 size)
+{
+	if ((int64) size == part->bytes_stored)
+		return finding_ok;
+	return (Finding){"wrong size",
+					 psprintf(INT64_FORMAT
+							  " bytes were written, " UINT64_FORMAT
+							  " are there",
+							  part->bytes_stored, size)};
+}
+
+static bool
+is_ok(Finding finding)
+{
+	return strcmp(finding.status, finding_ok.status) == 0;
+}
+
+/* Rows in a table have the sum that was committed with them. */
+static Finding
+check_rows(Destination *root, const FinishedPart *part)
+{
+	uint64	 size;
+	Checksum sum;
+	Finding	 finding;
+
+	if (!root->driver->tables->find(root, part->file, &size, &sum))
+		return finding_unreadable(0);
+	finding = finding_of_size(part, size);
+	return is_ok(finding) ? finding_of_sums(&part->checksum, &sum) : finding;
+}
+
 /* The stored bytes: size and checksum. */
 static Finding
 check_stored(Destination *root, DestinationPlace place,
@@ -37,29 +69,22 @@ check_stored(Destination *root, DestinationPlace place,
 	Meter meter = {0};
 	Sink *chain =
 		meter_new(sink_null_new(), &meter, false, part->checksum.method);
-	int error;
+	int		error;
+	Finding finding;
 
+	if (root->driver->tables)
+		return check_rows(root, part);
 	if (!root->driver->read(root, place, part->file, chain, &error))
 		return finding_unreadable(error);
-	if ((int64) meter.bytes != part->bytes_stored)
-		return (Finding){"wrong size",
-						 psprintf(INT64_FORMAT
-								  " bytes were written, " UINT64_FORMAT
-								  " are there",
-								  part->bytes_stored, meter.bytes)};
-	return finding_of_sums(&part->checksum, &meter.checksum);
+	finding = finding_of_size(part, meter.bytes);
+	return is_ok(finding) ? finding_of_sums(&part->checksum, &meter.checksum)
+						  : finding;
 }
 
 Destination *
 part_open_location(const FinishedPart *part)
 {
 	return destination_open_known(part->location, false);
-}
-
-static bool
-is_ok(Finding finding)
-{
-	return strcmp(finding.status, finding_ok.status) == 0;
 }
 
 static Finding
@@ -77,7 +102,7 @@ check_part_in(const Job *job, Destination *root, const FinishedPart *part,
 		finding = check_stored(root, place, part);
 	}
 	/* a damaged file need not be unpacked */
-	if (content && is_ok(finding))
+	if (content && is_ok(finding) && root->driver->tables == NULL)
 		finding = content(job, root, place, part);
 	return finding;
 }

@@ -180,6 +180,7 @@ coordinator_prepare(void *arg)
 	old = begin_attempt(coordinator);
 	job_derive(job);
 	coordinator->root = destination_open(job, DESTINATION_CREATE);
+	destination_set_tables(job, coordinator->root);
 	/* directories may have been exchanged since the job was made */
 	if (strcmp(coordinator->root->location, job->location) != 0)
 	{

@@ -97,6 +97,7 @@ worker_prepare(ExportWorker *worker)
 							   worker->shared->job)));
 	job_derive(worker->job);
 	worker->root = destination_open(worker->job, DESTINATION_EXISTING);
+	destination_set_tables(worker->job, worker->root);
 	ownership_join(worker->job, worker->root);
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();

@@ -4,7 +4,7 @@
  *
  * A choice of libpq's connection options.  None of them is a text that libpq
  * takes apart further, and none reads the server's files or its own password,
- * but for superusers.  No driver uses such servers yet.
+ * but for superusers.
  */
 #include "postgres.h"
 
@@ -12,45 +12,11 @@
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "sink/postgres/postgres_config.h"
 #include "sink/server.h"
 
 PG_FUNCTION_INFO_V1(outflow_postgres_validator);
 extern PGDLLEXPORT Datum outflow_postgres_validator(PG_FUNCTION_ARGS);
-
-typedef enum SslMode
-{
-	SSL_DISABLE,
-	SSL_ALLOW,
-	SSL_PREFER,
-	SSL_REQUIRE,
-	SSL_VERIFY_CA,
-	SSL_VERIFY_FULL
-} SslMode;
-
-typedef struct PostgresConfig
-{
-	char *host;
-	char *hostaddr;
-	int	  port;
-	char *dbname;
-	int	  sslmode;
-	char *sslrootcert;
-	char *channel_binding;
-	int	  connect_timeout;
-	bool  keepalives;
-	int	  keepalives_idle;
-	int	  keepalives_interval;
-	int	  keepalives_count;
-	int	  tcp_user_timeout;
-	bool  allow_private;
-} PostgresConfig;
-
-typedef struct PostgresSecrets
-{
-	char *user;
-	char *password;
-	bool  password_required;
-} PostgresSecrets;
 
 static const OptionChoice ssl_modes[] = {
 	{"disable", SSL_DISABLE},
@@ -114,7 +80,7 @@ require(const char *name, const char *value)
 }
 
 static void
-check_server(void *values)
+postgres_check_server(void *values)
 {
 	PostgresConfig *config = values;
 
@@ -148,7 +114,7 @@ check_server(void *values)
 }
 
 static void
-check_mapping(void *values)
+postgres_check_mapping(void *values)
 {
 	PostgresSecrets *secrets = values;
 
@@ -157,14 +123,40 @@ check_mapping(void *values)
 		require("password", secrets->password);
 }
 
+const char *
+postgres_sslmode(const PostgresConfig *config)
+{
+	for (const OptionChoice *choice = ssl_modes; choice->name; choice++)
+		if (choice->value == config->sslmode)
+			return choice->name;
+	return NULL; /* not reached */
+}
+
+void
+postgres_config_read(const ForeignServer *server, PostgresConfig *config)
+{
+	memset(config, 0, sizeof(PostgresConfig));
+	options_parse(server_options, "server option", server->options, config);
+	postgres_check_server(config);
+}
+
+void
+postgres_secrets_read(const ForeignServer *server, PostgresSecrets *secrets)
+{
+	memset(secrets, 0, sizeof(PostgresSecrets));
+	options_parse(mapping_options, "user mapping option",
+				  server_secrets(server), secrets);
+	postgres_check_mapping(secrets);
+}
+
 Datum
 outflow_postgres_validator(PG_FUNCTION_ARGS)
 {
 	PostgresConfig		config = {0};
 	PostgresSecrets		secrets = {0};
 	const ServerOptions options = {
-		server_options, mapping_options, superuser_only, &config,
-		&secrets,		check_server,	 check_mapping};
+		server_options, mapping_options,	   superuser_only,		  &config,
+		&secrets,		postgres_check_server, postgres_check_mapping};
 
 	server_validate(&options, untransformRelOptions(PG_GETARG_DATUM(0)),
 					PG_GETARG_OID(1));

@@ -1,0 +1,227 @@
+/*
+ * destination_tables.c
+ *		Exports to destinations that keep rows in tables, and no files.
+ *
+ * Rows go there in COPY's text or binary format, whichever the targets take,
+ * under settings in which text loses nothing.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "export/export_destination.h"
+#include "export/plan/source.h"
+
+/* By name, as they are captured; see export_settings.c. */
+static const char *const lossless[] = {
+	"DateStyle",		  "ISO, MDY", "IntervalStyle", "postgres",
+	"TimeZone",			  "UTC",	  "bytea_output",  "hex",
+	"extra_float_digits", "1",		  "lc_monetary",   "C"};
+
+static bool
+has_binary_form(const TypeShape *type)
+{
+	if (kind_form(type->kind).binary == BINARY_SEND && !OidIsValid(type->send))
+		return false;
+	return type->element == NULL || OidIsValid(type->element->send);
+}
+
+static void
+table_column(TableColumn *column, const ColumnShape *shape, Relation rel)
+{
+	Form_pg_attribute attribute =
+		TupleDescAttr(RelationGetDescr(rel), shape->attnum - 1);
+	HeapTuple type =
+		SearchSysCache1(TYPEOID, ObjectIdGetDatum(shape->type.base));
+
+	if (!HeapTupleIsValid(type))
+		elog(ERROR, "cache lookup failed for type %u", shape->type.base);
+	column->name = pstrdup(shape->name);
+	column->type = format_type_extended(
+		attribute->atttypid, attribute->atttypmod,
+		FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+	column->type_name =
+		pstrdup(NameStr(((Form_pg_type) GETSTRUCT(type))->typname));
+	column->base = shape->type.base;
+	column->is_binary = has_binary_form(&shape->type);
+	column->not_null = shape->not_null;
+	column->is_primary = shape->is_primary;
+	column->identity = attribute->attidentity;
+	ReleaseSysCache(type);
+}
+
+/* A key that is not exported as a whole is none. */
+static void
+forget_partial_key(TableSource *table, Relation rel)
+{
+	int count = 0;
+
+	for (int i = 0; i < table->ncolumns; i++)
+		count += table->columns[i].is_primary;
+	if (count == bms_num_members(relation_primary_key(rel)))
+		return;
+	for (int i = 0; i < table->ncolumns; i++)
+		table->columns[i].is_primary = false;
+}
+
+static TableSource *
+table_source(const Job *job, const JobSource *source)
+{
+	TableSource *table = palloc0_object(TableSource);
+	Relation  rel = source_open(source->relid, source->name, source->columns,
+								job->options.row_security);
+	RowShape *shape =
+		source_shape(rel, source, job, CurrentMemoryContext);
+
+	table->schema = get_namespace_name(RelationGetNamespace(rel));
+	table->name = pstrdup(RelationGetRelationName(rel));
+	table->ncolumns = shape->ncolumns;
+	table->columns = palloc0_array(TableColumn, shape->ncolumns + 1);
+	for (int i = 0; i < shape->ncolumns; i++)
+		table_column(&table->columns[i], &shape->columns[i], rel);
+	forget_partial_key(table, rel);
+	row_shape_free(shape);
+	relation_close(rel, NoLock);
+	return table;
+}
+
+/* format: NULL for whichever fits */
+static void
+set_tables(const Job *job, Destination *root, const char *format)
+{
+	TableOptions options = {
+		.format = format,
+		.encoding = job->options.row.encoding == PG_SQL_ASCII
+						? NULL
+						: pg_encoding_to_char(job->options.row.encoding),
+		.checksum = job->options.checksum,
+		.replace = job->options.publish == PUBLISH_REPLACE,
+		.create = job->options.create};
+	List	 *tables = NIL;
+	ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		CHECK_FOR_INTERRUPTS();
+		tables = lappend(tables, table_source(job, lfirst(cell)));
+	}
+	root->driver->tables->set(root, tables, &options);
+}
+
+void
+destination_set_tables(const Job *job, Destination *root)
+{
+	if (root->driver->tables)
+		set_tables(job, root, job->format);
+}
+
+static void
+refuse_argument(const char *name, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("argument \"%s\" is not for exports to tables", name),
+			 errhint("%s", hint)));
+}
+
+static void
+refuse_option(const char *name, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("export option \"%s\" is not for exports to tables", name),
+			 errhint("%s", hint)));
+}
+
+/* What makes sense for files only. */
+static void
+check_arguments(const Job *job)
+{
+	const RowFormatOptions *row = &job->options.row;
+
+	if (strcmp(job->format, "csv") != 0 && strcmp(job->format, "text") != 0 &&
+		strcmp(job->format, "binary") != 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("format \"%s\" is not for exports to tables", job->format),
+			 errhint("Leave it out, and the rows go in binary form where "
+					 "both sides have the same; \"text\" and \"binary\" "
+					 "force one.")));
+	if (job->workers == 0)
+		refuse_argument("workers", "Set it to at least 1.");
+	if (job->base != 0)
+		refuse_argument("base", "Leave it out: all rows are exported.");
+	if (job->encrypt_to != NIL)
+		refuse_argument("encrypt_to", "The connection is encrypted.");
+	if (strcmp(job->compression, "none") != 0)
+		refuse_argument("compression", "Leave it out.");
+	if (job->options.overwrite)
+		refuse_option("overwrite",
+					  "To replace the rows that are there, use options => "
+					  "'{\"publish\": \"replace\"}'.");
+	if (job->options.mode != 0)
+		refuse_option("mode", "No files are made.");
+	if (row->header || row->delimiter || row->quote || row->escape ||
+		row->null || row->force_quote || row->force_quote_columns)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options of format \"csv\" are not for exports to "
+						"tables")));
+}
+
+static void
+pin_lossless(Job *job)
+{
+	job->settings = NIL;
+	for (int i = 0; i < lengthof(lossless); i++)
+		job->settings =
+			lappend(job->settings, unconstify(char *, lossless[i]));
+}
+
+static void
+refuse_table_options(const Job *job)
+{
+	const char *name = job->options.create					   ? "create"
+					   : job->options.publish != PUBLISH_UNSET ? "publish"
+															   : NULL;
+
+	if (name)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("export option \"%s\" is for exports to tables only",
+						name)));
+}
+
+void
+destination_choose_form(Job *job, Destination *root)
+{
+	const TableDriver *driver = root ? root->driver->tables : NULL;
+	bool			   any = strcmp(job->format, "csv") == 0;
+	const char		  *fits;
+
+	if (driver == NULL)
+	{
+		refuse_table_options(job);
+		return;
+	}
+	check_arguments(job);
+	set_tables(job, root, any ? NULL : job->format);
+	fits = driver->check(root);
+	if (strcmp(job->format, "binary") == 0 && strcmp(fits, "binary") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("not all columns can be sent in binary form"),
+						errhint("Leave \"format\" out.")));
+	if (any)
+		job->format = pstrdup(fits);
+	pin_lossless(job);
+	job_derive(job);
+}

@@ -1,0 +1,224 @@
+/*
+ * postgres_destination.c
+ *		The driver of "server:schema.table" for servers of outflow_postgres.
+ *
+ * It keeps no files, so most of what it is asked about files is "none".
+ */
+#include "postgres.h"
+
+#include <errno.h>
+
+#include "miscadmin.h"
+
+#include "sink/postgres/postgres_driver.h"
+#include "sink/postgres/postgres_destination.h"
+#include "sink/server.h"
+
+/* Each server has its own: USAGE. */
+static void
+postgres_nothing_checked(void)
+{
+}
+
+static void
+postgres_nothing(Destination *to)
+{
+}
+
+static char *
+postgres_locate(const char *place, const char *limit)
+{
+	PostgresPlace found;
+
+	postgres_place_find(place, &found);
+	return found.location;
+}
+
+static Destination *
+postgres_open(const char *place, const char *limit, DestinationMode mode,
+			  int permissions)
+{
+	PostgresDestination *self = palloc0_object(PostgresDestination);
+	PostgresPlace		 found;
+
+	if (mode != DESTINATION_KNOWN && mode != DESTINATION_TRY)
+		postgres_place_find(place, &found);
+	else if (!postgres_place_known(place, &found))
+	{
+		errno = ENOENT;
+		if (mode == DESTINATION_TRY)
+			return NULL;
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("no server that may be used leads to \"%s\"", place),
+				 errhint("Make one again, with USAGE for this role, and a "
+						 "user mapping.")));
+	}
+	self->base.driver = &postgres_driver;
+	self->base.path = found.name
+						  ? psprintf("%s:%s.%s", found.server->servername,
+									 found.schema, found.name)
+						  : psprintf("%s:", found.server->servername);
+	self->base.location = found.location;
+	self->schema = found.schema;
+	self->name = found.name;
+	self->remote = remote_new(found.server);
+	return &self->base;
+}
+
+/* The server may have been altered, or rights taken away. */
+static void
+postgres_check_place(Destination *to)
+{
+	Remote		  *remote = postgres_self(to)->remote;
+	ForeignServer *server =
+		GetForeignServerExtended(remote->server, FSV_MISSING_OK);
+
+	if (server == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("server \"%s\" does not exist any more",
+							   remote->name)));
+	(void) server_get(server->servername);
+}
+
+static char *
+postgres_check_free(Destination *to, const char *folder)
+{
+	return NULL;
+}
+
+/* Connects, with all that is checked then. */
+static char *
+postgres_probe(Destination *to, const char *key)
+{
+	Remote *remote = postgres_self(to)->remote;
+
+	postgres_connect(postgres_self(to));
+	postgres_check_ledger(postgres_self(to));
+	return psprintf("PostgreSQL %d.%d, as role \"%s\"%s",
+					remote->version / 10000, remote->version % 10000,
+					remote_clean(remote->user),
+					PQsslInUse(remote->conn) ? ", with TLS" : "");
+}
+
+static bool
+postgres_carry(Destination *to, const char *key, Destination *from,
+			   const char *from_key)
+{
+	return false;
+}
+
+static bool
+postgres_is_staged(Destination *to, const char *key)
+{
+	return false;
+}
+
+pg_noreturn static void
+no_files(const Destination *to)
+{
+	elog(ERROR, "\"%s\" keeps no files", to->path);
+}
+
+static bool
+postgres_publish_file(Destination *to, const char *key)
+{
+	no_files(to);
+}
+
+static void
+postgres_put(Destination *to, const char *key, const char *data, size_t len,
+			 bool replace)
+{
+	no_files(to);
+}
+
+static bool
+postgres_put_new(Destination *to, const char *key, const char *data,
+				 size_t len)
+{
+	no_files(to);
+	return false;
+}
+
+static List *
+postgres_list(Destination *to, const char *folder, int *error)
+{
+	return NIL;
+}
+
+static bool
+postgres_stat(Destination *to, const char *key, uint64 *size, int *error)
+{
+	if (error)
+		*error = 0;
+	return false;
+}
+
+static bool
+postgres_read(Destination *to, DestinationPlace place, const char *key,
+			  Sink *chain, int *error)
+{
+	if (error)
+		*error = 0;
+	return false;
+}
+
+static char *
+postgres_get(Destination *to, const char *key, size_t max, size_t *len)
+{
+	return NULL;
+}
+
+static bool
+postgres_remove(Destination *to, const char *key)
+{
+	return false;
+}
+
+static void
+postgres_sync(Destination *to, const char *folder)
+{
+}
+
+static const TableDriver postgres_tables = {
+	.set = postgres_set,
+	.check = postgres_check,
+	.begin_table = postgres_begin_table,
+	.find = postgres_find,
+	.is_published = postgres_is_published,
+	.publish = postgres_publish_rows,
+};
+
+const DestinationDriver postgres_driver = {
+	.wrapper = "outflow_postgres",
+	.location = POSTGRES_LOCATION,
+	.tables = &postgres_tables,
+	.parse = postgres_place_parse,
+	.check_rights = postgres_nothing_checked,
+	.locate = postgres_locate,
+	.open = postgres_open,
+	.check_writable = postgres_nothing,
+	.check_place = postgres_check_place,
+	.check_free = postgres_check_free,
+	.probe = postgres_probe,
+	.close = postgres_release,
+	.claim = postgres_claim,
+	.is_claimed = postgres_is_claimed,
+	.release = postgres_release,
+	.new_part = postgres_new_part,
+	.carry = postgres_carry,
+	.is_staged = postgres_is_staged,
+	.publish = postgres_publish_file,
+	.sweep = postgres_nothing,
+	.discard = postgres_discard,
+	.put = postgres_put,
+	.put_new = postgres_put_new,
+	.list = postgres_list,
+	.stat = postgres_stat,
+	.read = postgres_read,
+	.get = postgres_get,
+	.remove = postgres_remove,
+	.remove_place = postgres_nothing,
+	.sync = postgres_sync,
+};

@@ -1,0 +1,123 @@
+/*
+ * postgres_destination.h
+ *		A destination in another PostgreSQL, as the files of its driver see it.
+ *
+ * What is ours there lies in a schema of the mapped user, outflow_USER: table
+ * job has a row for each job, with its owner's token and the time of its
+ * publication, table part one for each part that was committed, with its sum.
+ * A job's rows wait in a staging table for each target, JOB_NUMBER, with their
+ * part's number in a column more.
+ */
+#ifndef OUTFLOW_POSTGRES_DESTINATION_H
+#define OUTFLOW_POSTGRES_DESTINATION_H
+
+#include "foreign/foreign.h"
+#include "sink/destination.h"
+#include "sink/postgres/remote.h"
+
+#define POSTGRES_LOCATION "postgresql://"
+/* Classes of advisory locks there: to make tables, to run a job, to load a
+ * part. */
+#define POSTGRES_LOCK_MAKE "28521"
+#define POSTGRES_LOCK_JOB  "28522"
+#define POSTGRES_LOCK_PART "28523"
+#define POSTGRES_PART	   "outflow part" /* the staging tables' own column */
+
+/* A table that rows go to. */
+typedef struct PostgresTarget
+{
+	const TableSource *source;
+	char			  *schema;
+	char			  *name;
+	/* from here on as it was when it was last looked at */
+	bool   exists;
+	char  *oid;		  /* as text */
+	char **types;	  /* of the staging table's columns */
+	bool   is_staged; /* its staging table is known to be there */
+} PostgresTarget;
+
+typedef struct PostgresDestination
+{
+	Destination		base;
+	Remote		   *remote;
+	char		   *schema; /* of the place; NULL: those of the sources */
+	char		   *name;
+	char		   *job; /* its uuid; NULL: nothing is claimed */
+	char		   *token;
+	bool			is_taken; /* the job's lock is asked for */
+	bool			is_binary;
+	int				table; /* of the parts that are made */
+	PostgresTarget *targets;
+	int				ntargets;
+	TableOptions	options;
+} PostgresDestination;
+
+static inline PostgresDestination *
+postgres_self(const Destination *to)
+{
+	return (PostgresDestination *) to;
+}
+
+/* ---- postgres_place.c */
+
+typedef struct PostgresPlace
+{
+	ForeignServer *server;
+	char		  *schema; /* NULL for none */
+	char		  *name;
+	char		  *location;
+} PostgresPlace;
+
+extern char *postgres_place_parse(const char *destination);
+extern void	 postgres_place_find(const char *place, PostgresPlace *found);
+/* The place of a location; false if no server that may be used leads there. */
+extern bool postgres_place_known(const char *location, PostgresPlace *found);
+
+/* ---- postgres_ledger.c: the job's rows there */
+
+extern DestinationClaim postgres_claim(Destination *to, const char *id,
+									   const char		*token,
+									   DestinationAccess access);
+extern bool				postgres_is_claimed(const Destination *to);
+extern void				postgres_release(Destination *to);
+extern void				postgres_discard(Destination *to);
+extern bool postgres_find(Destination *to, const char *key, uint64 *size,
+						  Checksum *sum);
+extern bool postgres_is_published(Destination *to);
+/* Errors unless there is a place for the ledger, or one can be made. */
+extern void postgres_check_ledger(PostgresDestination *self);
+/* A connection, with the job's lock if it was taken. */
+extern void postgres_connect(PostgresDestination *self);
+/* A transaction in which the job is ours; whether it was published. */
+extern bool postgres_begin(PostgresDestination *self, bool to_publish);
+/* The name of a ledger table, or with a number of a staging table. */
+extern char *postgres_ledger(PostgresDestination *self, const char *name);
+extern char *postgres_staging(PostgresDestination *self, int table);
+/* The number of "folder/part-000042.bin". */
+extern char *postgres_part_number(const char *key);
+
+/* ---- postgres_target.c: what rows have to fit */
+
+extern void		   postgres_set(Destination *to, List *tables,
+								const TableOptions *options);
+extern const char *postgres_check(Destination *to);
+/* Looks at one target; errors unless the rows fit. */
+extern void postgres_look(PostgresDestination *self, PostgresTarget *target,
+						  bool *is_binary);
+/* Its name, and its columns' between commas, for commands. */
+extern char *postgres_target_name(PostgresDestination  *self,
+								  const PostgresTarget *target);
+extern char *postgres_columns(PostgresDestination  *self,
+							  const PostgresTarget *target);
+/* Makes the staging table of a target, or the target itself. */
+extern void postgres_make_staging(PostgresDestination *self, int table);
+extern void postgres_make_target(PostgresDestination  *self,
+								 const PostgresTarget *target);
+
+/* ---- postgres_part.c, postgres_publish.c */
+
+extern void	 postgres_begin_table(Destination *to, int table);
+extern Sink *postgres_new_part(Destination *to, const char *key);
+extern void	 postgres_publish_rows(Destination *to, const List *keys);
+
+#endif /* OUTFLOW_POSTGRES_DESTINATION_H */

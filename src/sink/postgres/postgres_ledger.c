@@ -1,0 +1,341 @@
+/*
+ * postgres_ledger.c
+ *		A job's own rows in the other database: whose it is, which parts it has
+ *		committed, and whether it was published.
+ *
+ * The schema belongs to the mapped user alone.  A part's row is committed with
+ * the part's rows and has the sum of the bytes that they came in, so a record
+ * of ours that an earlier attempt left, with another sum, is never taken for
+ * the record of what is there.
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "sink/postgres/postgres_destination.h"
+
+/*
+ * How long the lock of a job may be held by a connection that has ended here:
+ * the other server looks every other second.
+ */
+#define LOCK_TRIES	  50
+#define LOCK_PAUSE_MS 200
+
+char *
+postgres_ledger(PostgresDestination *self, const char *name)
+{
+	return psprintf("%s.%s",
+					remote_identifier(self->remote, self->remote->ledger),
+					remote_identifier(self->remote, name));
+}
+
+char *
+postgres_staging(PostgresDestination *self, int table)
+{
+	return postgres_ledger(self, psprintf("%s_%d", self->job, table));
+}
+
+char *
+postgres_part_number(const char *key)
+{
+	const char *digits = strchr(destination_name(key), '-');
+
+	if (digits == NULL)
+		elog(ERROR, "\"%s\" is not a part's name", key);
+	return psprintf("%d", atoi(digits + 1));
+}
+
+/* Whether the schema is there; an error if it is somebody else's. */
+static bool
+ledger_exists(Remote *remote)
+{
+	const char *const values[] = {remote->ledger};
+
+	remote_run(remote,
+			   "SELECT pg_get_userbyid(nspowner) = current_user "
+			   "FROM pg_namespace WHERE nspname = $1",
+			   1, values);
+	if (remote_rows(remote) == 0)
+		return false;
+	if (!remote_is_true(remote, 0, 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("schema \"%s\" of server \"%s\" does not belong to "
+						"role \"%s\"",
+						remote->ledger, remote->name, remote->user),
+				 errdetail("Exports keep there what they have loaded."),
+				 errhint("Rename that schema, or use a mapping to another "
+						 "role.")));
+	return true;
+}
+
+static void
+check_may_create(Remote *remote)
+{
+	remote_command(
+		remote, "SELECT has_database_privilege(current_database(), 'CREATE'), "
+				"current_database()");
+	if (remote_is_true(remote, 0, 0))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" cannot create schema \"%s\" on server \"%s\"",
+					remote->user, remote->ledger, remote->name),
+			 errdetail("Exports keep there what they have loaded."),
+			 errhint("There, run CREATE SCHEMA %s AUTHORIZATION %s.",
+					 remote_identifier(remote, remote->ledger),
+					 remote_identifier(remote, remote->user))));
+}
+
+void
+postgres_check_ledger(PostgresDestination *self)
+{
+	if (!ledger_exists(self->remote))
+		check_may_create(self->remote);
+}
+
+/* One process at a time: neither CREATE knows of another one's. */
+static void
+make_ledger(PostgresDestination *self)
+{
+	Remote *remote = self->remote;
+
+	remote_begin(remote);
+	remote_command(remote,
+				   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_MAKE ", 0)");
+	if (!ledger_exists(remote))
+	{
+		check_may_create(remote);
+		remote_command(remote,
+					   psprintf("CREATE SCHEMA %s",
+								remote_identifier(remote, remote->ledger)));
+	}
+	remote_command(
+		remote,
+		psprintf("CREATE TABLE IF NOT EXISTS %s (job uuid PRIMARY KEY, "
+				 "token text NOT NULL, "
+				 "started timestamptz NOT NULL DEFAULT now(), "
+				 "published timestamptz)",
+				 postgres_ledger(self, "job")));
+	remote_command(
+		remote,
+		psprintf("CREATE TABLE IF NOT EXISTS %s (job uuid REFERENCES %s "
+				 "ON DELETE CASCADE, part int, target int NOT NULL, "
+				 "rows bigint NOT NULL, bytes bigint NOT NULL, "
+				 "checksum text NOT NULL, PRIMARY KEY (job, part))",
+				 postgres_ledger(self, "part"), postgres_ledger(self, "job")));
+	remote_commit(remote);
+}
+
+/* The job's lock: two servers with the same past may run it. */
+static bool
+lock_job(PostgresDestination *self)
+{
+	uint64 hash =
+		hash_bytes_extended((unsigned char *) self->job, strlen(self->job), 0);
+
+	for (int tries = 0; tries < LOCK_TRIES; tries++)
+	{
+		remote_command(
+			self->remote,
+			psprintf("SELECT pg_try_advisory_lock(" POSTGRES_LOCK_JOB ", %d)",
+					 (int32) hash));
+		if (remote_is_true(self->remote, 0, 0))
+			return true;
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 LOCK_PAUSE_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return false;
+}
+
+void
+postgres_connect(PostgresDestination *self)
+{
+	if (!remote_connect(self->remote) || !self->is_taken || lock_job(self))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+					errmsg("export \"%s\" on server \"%s\" is in use by "
+						   "another process",
+						   self->job, self->remote->name)));
+}
+
+static void
+claim_ids(PostgresDestination *self, const char *id, const char *token)
+{
+	MemoryContext context = GetMemoryChunkContext(self);
+
+	self->job = MemoryContextStrdup(context, id);
+	self->token = token ? MemoryContextStrdup(context, token) : NULL;
+}
+
+static DestinationClaim
+look_for_job(PostgresDestination *self, DestinationAccess access)
+{
+	const char *const values[] = {self->job, self->token};
+
+	if (!ledger_exists(self->remote))
+		return CLAIM_MISSING;
+	if (access == ACCESS_CREATE)
+		remote_run(self->remote,
+				   psprintf("INSERT INTO %s (job, token) VALUES ($1, $2) "
+							"ON CONFLICT DO NOTHING",
+							postgres_ledger(self, "job")),
+				   2, values);
+	remote_run(self->remote,
+			   psprintf("SELECT token = $2 FROM %s WHERE job = $1",
+						postgres_ledger(self, "job")),
+			   2, values);
+	if (remote_rows(self->remote) == 0)
+		return CLAIM_MISSING;
+	if (access != ACCESS_LOOK && !remote_is_true(self->remote, 0, 0))
+		return CLAIM_FOREIGN;
+	return CLAIM_GRANTED;
+}
+
+DestinationClaim
+postgres_claim(Destination *to, const char *id, const char *token,
+			   DestinationAccess access)
+{
+	PostgresDestination *self = postgres_self(to);
+	bool			 take = access == ACCESS_TAKE || access == ACCESS_CREATE;
+	DestinationClaim claim;
+
+	/* a lock that was had before goes with the connection */
+	if (self->is_taken)
+		remote_close(self->remote);
+	self->is_taken = false;
+	claim_ids(self, id, token);
+	postgres_connect(self);
+	if (access == ACCESS_CREATE)
+		make_ledger(self);
+	claim = look_for_job(self, access);
+	if (claim == CLAIM_GRANTED && take)
+	{
+		if (!lock_job(self))
+			claim = CLAIM_LOCKED;
+		else
+			self->is_taken = true;
+	}
+	if (claim == CLAIM_MISSING)
+		self->job = NULL;
+	return claim;
+}
+
+bool
+postgres_is_claimed(const Destination *to)
+{
+	return postgres_self(to)->job != NULL;
+}
+
+void
+postgres_release(Destination *to)
+{
+	remote_close(postgres_self(to)->remote);
+}
+
+bool
+postgres_begin(PostgresDestination *self, bool to_publish)
+{
+	const char *const values[] = {self->job, self->token};
+
+	if (self->job == NULL)
+		elog(ERROR, "nothing is claimed in \"%s\"", self->base.path);
+	postgres_connect(self);
+	remote_begin(self->remote);
+	remote_run(self->remote,
+			   psprintf("SELECT published IS NOT NULL FROM %s "
+						"WHERE job = $1 AND token = $2 FOR %s",
+						postgres_ledger(self, "job"),
+						to_publish ? "UPDATE" : "SHARE"),
+			   2, values);
+	if (remote_rows(self->remote) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("server \"%s\" does not know the export any more",
+						self->remote->name),
+				 errdetail("Its row in \"%s\".job was removed.",
+						   self->remote->ledger)));
+	return remote_is_true(self->remote, 0, 0);
+}
+
+/* Staging tables go; the record stays of what was published, as its proof. */
+void
+postgres_discard(Destination *to)
+{
+	PostgresDestination *self = postgres_self(to);
+	Remote				*remote = self->remote;
+	StringInfoData		 command;
+	bool				 published;
+
+	if (self->job == NULL)
+		return;
+	published = postgres_begin(self, true);
+	remote_run(remote,
+			   "SELECT relname FROM pg_class AS c "
+			   "JOIN pg_namespace AS n ON n.oid = relnamespace "
+			   "WHERE nspname = $1 AND relkind = 'r' "
+			   "AND starts_with(relname, $2 || '_')",
+			   2, (const char *const[]){remote->ledger, self->job});
+	initStringInfo(&command);
+	for (int i = 0; i < remote_rows(remote); i++)
+		appendStringInfo(&command, "%s %s", i == 0 ? "DROP TABLE" : ",",
+						 postgres_ledger(self, remote_value(remote, i, 0)));
+	if (command.len > 0)
+		remote_command(remote, command.data);
+	if (!published)
+		remote_run(remote,
+				   psprintf("DELETE FROM %s WHERE job = $1",
+							postgres_ledger(self, "job")),
+				   1, (const char *const[]){self->job});
+	remote_commit(remote);
+	remote_close(remote);
+	self->is_taken = false;
+	self->job = NULL;
+	for (int i = 0; i < self->ntargets; i++)
+		self->targets[i].is_staged = false;
+}
+
+bool
+postgres_find(Destination *to, const char *key, uint64 *size, Checksum *sum)
+{
+	PostgresDestination *self = postgres_self(to);
+	const char *const	 values[] = {self->job, postgres_part_number(key)};
+
+	if (self->job == NULL)
+		return false;
+	postgres_connect(self);
+	remote_run(self->remote,
+			   psprintf("SELECT bytes, checksum FROM %s "
+						"WHERE job = $1 AND part = $2::int",
+						postgres_ledger(self, "part")),
+			   2, values);
+	if (remote_rows(self->remote) == 0)
+		return false;
+	*size = strtou64(remote_value(self->remote, 0, 0), NULL, 10);
+	checksum_from_text(remote_value(self->remote, 0, 1), sum);
+	return true;
+}
+
+bool
+postgres_is_published(Destination *to)
+{
+	PostgresDestination *self = postgres_self(to);
+	const char *const	 values[] = {self->job};
+
+	if (self->job == NULL)
+		return false;
+	postgres_connect(self);
+	remote_run(self->remote,
+			   psprintf("SELECT published IS NOT NULL FROM %s WHERE job = $1",
+						postgres_ledger(self, "job")),
+			   1, values);
+	return remote_rows(self->remote) > 0 && remote_is_true(self->remote, 0, 0);
+}

@@ -1,0 +1,168 @@
+/*
+ * postgres_part.c
+ *		A part: rows that are copied into the staging table of their target, in
+ *		one transaction with the part's row in the ledger.
+ *
+ * When it is made again, what an earlier attempt has committed goes first, in
+ * the same transaction.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "failpoint.h"
+#include "sink/postgres/postgres_destination.h"
+#include "sink/stage.h"
+
+typedef struct PartSink
+{
+	Sink				 base;
+	PostgresDestination *to;
+	char				*number; /* of the part */
+	int					 table;
+	const Meter			*meter; /* of what was written */
+	bool				 is_open;
+} PartSink;
+
+void
+postgres_begin_table(Destination *to, int table)
+{
+	postgres_self(to)->table = table;
+}
+
+static void
+part_write(Sink *sink, const char *data, size_t len)
+{
+	remote_copy_data(((PartSink *) sink)->to->remote, data, len);
+}
+
+static void
+part_finish(Sink *sink)
+{
+	PartSink			*self = (PartSink *) sink;
+	PostgresDestination *to = self->to;
+	uint64				 rows = remote_copy_end(to->remote);
+	const char *const	 values[] = {to->job,
+									 self->number,
+									 psprintf("%d", self->table),
+									 psprintf(UINT64_FORMAT, rows),
+									 psprintf(UINT64_FORMAT, self->meter->bytes),
+									 checksum_to_text(&self->meter->checksum)};
+
+	remote_run(to->remote,
+			   psprintf("INSERT INTO %s (job, part, target, rows, bytes, "
+						"checksum) VALUES ($1, $2, $3, $4, $5, $6)",
+						postgres_ledger(to, "part")),
+			   lengthof(values), values);
+	FAILPOINT("remote-loaded");
+	remote_commit(to->remote);
+	self->is_open = false;
+	FAILPOINT("remote-committed");
+}
+
+/* An attempt that was given up: the connection is in the middle of it. */
+static void
+part_give_up(void *argument)
+{
+	PartSink *self = argument;
+
+	if (self->is_open)
+		remote_close(self->to->remote);
+	self->is_open = false;
+}
+
+static void
+part_cleanup(Sink *sink)
+{
+	part_give_up(sink);
+}
+
+static const SinkOps part_ops = {
+	.write = part_write,
+	.finish = part_finish,
+	.cleanup = part_cleanup,
+};
+
+/* What an earlier attempt has committed, maybe into another staging table. */
+static void
+remove_older_part(PostgresDestination *self, const char *number)
+{
+	const char *const values[] = {self->job, number};
+
+	/* one that lost its client may still be at its COMMIT */
+	remote_run(self->remote,
+			   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_PART
+			   ", hashtext($1 || ' ' || $2))",
+			   2, values);
+	remote_run(self->remote,
+			   psprintf("DELETE FROM %s WHERE job = $1 AND part = $2::int "
+						"RETURNING target",
+						postgres_ledger(self, "part")),
+			   2, values);
+	if (remote_rows(self->remote) == 0)
+		return;
+	remote_run(self->remote,
+			   psprintf("DELETE FROM %s "
+						"WHERE \"" POSTGRES_PART "\" = $1::int",
+						postgres_staging(
+							self, atoi(remote_value(self->remote, 0, 0)))),
+			   1, values + 1);
+}
+
+static void
+prepare_table(PostgresDestination *self)
+{
+	PostgresTarget *target = &self->targets[self->table];
+	bool			is_binary = true;
+
+	if (target->is_staged)
+		return;
+	postgres_connect(self);
+	postgres_look(self, target, &is_binary);
+	if (self->is_binary && !is_binary)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("table %s on server \"%s\" was altered since the job "
+					"began",
+					postgres_target_name(self, target), self->remote->name),
+			 errdetail("Its rows were to be sent in binary form."),
+			 errhint("Change it back, or forget the job and begin a new "
+					 "one.")));
+	postgres_make_staging(self, self->table);
+}
+
+Sink *
+postgres_new_part(Destination *to, const char *key)
+{
+	PostgresDestination *self = postgres_self(to);
+	PartSink			*part;
+	Meter				*meter = palloc0_object(Meter);
+	char				*number = postgres_part_number(key);
+
+	prepare_table(self);
+	if (postgres_begin(self, false))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the export was already published on server \"%s\"",
+						self->remote->name),
+				 errhint("Forget the job.")));
+	part = sink_stage_new(sizeof(PartSink), &part_ops, NULL);
+	part->to = self;
+	part->number = number;
+	part->table = self->table;
+	part->meter = meter;
+	part->is_open = true;
+	sink_guard(part_give_up, part);
+	remove_older_part(self, number);
+	remote_run(self->remote,
+			   "SELECT set_config('outflow_staging.part', $1, true)", 1,
+			   (const char *const[]){number});
+	remote_copy_begin(
+		self->remote,
+		psprintf("COPY %s (%s) FROM STDIN%s",
+				 postgres_staging(self, self->table),
+				 postgres_columns(self, &self->targets[self->table]),
+				 self->is_binary ? " (FORMAT binary)" : ""));
+	return meter_new(&part->base, meter, false, self->options.checksum);
+}

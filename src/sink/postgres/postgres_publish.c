@@ -1,0 +1,254 @@
+/*
+ * postgres_publish.c
+ *		All rows of an export into their targets, in one transaction.
+ *
+ * The job's row in the ledger says that it was done, in the same transaction:
+ * whoever lost the answer asks there.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+
+#include "failpoint.h"
+#include "sink/postgres/postgres_destination.h"
+
+/* "{1,2,3}" */
+static char *
+numbers_of(const List *keys)
+{
+	StringInfoData	text;
+	const ListCell *cell;
+
+	initStringInfo(&text);
+	appendStringInfoChar(&text, '{');
+	foreach (cell, keys)
+		appendStringInfo(&text, "%s%s", foreach_current_index(cell) ? "," : "",
+						 postgres_part_number(lfirst(cell)));
+	appendStringInfoChar(&text, '}');
+	return text.data;
+}
+
+/* Parts of an earlier plan that the last one does not have. */
+static void
+remove_others(PostgresDestination *self, const List *keys)
+{
+	const char *const values[] = {self->job, numbers_of(keys)};
+	List			 *tables = NIL;
+	ListCell		 *cell;
+
+	remote_run(self->remote,
+			   psprintf("WITH gone AS (DELETE FROM %s WHERE job = $1 "
+						"AND part <> ALL ($2::int[]) RETURNING target) "
+						"SELECT DISTINCT target FROM gone",
+						postgres_ledger(self, "part")),
+			   2, values);
+	for (int i = 0; i < remote_rows(self->remote); i++)
+		tables = lappend_int(tables, atoi(remote_value(self->remote, i, 0)));
+	foreach (cell, tables)
+		remote_run(self->remote,
+				   psprintf("DELETE FROM %s "
+							"WHERE \"" POSTGRES_PART "\" <> ALL ($1::int[])",
+							postgres_staging(self, lfirst_int(cell))),
+				   1, values + 1);
+}
+
+/* Which targets have rows waiting, and that every part is there. */
+static void
+find_staged(PostgresDestination *self, const List *keys, char **rows)
+{
+	Remote			 *remote = self->remote;
+	const char *const values[] = {self->job};
+	uint64			  parts = 0;
+
+	remote_run(remote,
+			   psprintf("SELECT target, sum(rows), count(*) FROM %s "
+						"WHERE job = $1 GROUP BY target",
+						postgres_ledger(self, "part")),
+			   1, values);
+	for (int i = 0; i < remote_rows(remote); i++)
+	{
+		int table = atoi(remote_value(remote, i, 0));
+
+		if (table >= 0 && table < self->ntargets)
+			rows[table] = remote_value(remote, i, 1);
+		parts += strtou64(remote_value(remote, i, 2), NULL, 10);
+	}
+	if (parts != list_length(keys))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("parts of the export are missing on server \"%s\"",
+						remote->name),
+				 errdetail(UINT64_FORMAT " of %d are there.", parts,
+						   list_length(keys)),
+				 errhint("Resume the job: it loads them again.")));
+}
+
+/* The targets as they are by now; those that are missing are made. */
+static void
+make_ready(PostgresDestination *self)
+{
+	StringInfoData truncate;
+
+	initStringInfo(&truncate);
+	for (int i = 0; i < self->ntargets; i++)
+	{
+		PostgresTarget *target = &self->targets[i];
+		bool			is_binary = true;
+
+		CHECK_FOR_INTERRUPTS();
+		postgres_look(self, target, &is_binary);
+		if (!target->exists)
+			postgres_make_target(self, target);
+		appendStringInfo(&truncate, "%s%s", i > 0 ? ", " : "TRUNCATE ",
+						 postgres_target_name(self, target));
+	}
+	if (self->options.replace)
+		remote_command(self->remote, truncate.data);
+}
+
+/* ---- foreign keys between the targets that are checked at once */
+
+/* A list of references in turn: whose, and to which. */
+static List *
+find_references(PostgresDestination *self)
+{
+	Remote		  *remote = self->remote;
+	List		  *references = NIL;
+	StringInfoData oids;
+
+	initStringInfo(&oids);
+	for (int i = 0; i < self->ntargets; i++)
+		appendStringInfo(&oids, "%s%s", i > 0 ? "," : "{",
+						 self->targets[i].exists ? self->targets[i].oid : "0");
+	appendStringInfoChar(&oids, '}');
+	remote_run(remote,
+			   "SELECT a.n - 1, b.n - 1 FROM pg_constraint AS c "
+			   "JOIN unnest($1::oid[]) WITH ORDINALITY AS a (oid, n) "
+			   "ON a.oid = conrelid "
+			   "JOIN unnest($1::oid[]) WITH ORDINALITY AS b (oid, n) "
+			   "ON b.oid = confrelid "
+			   "WHERE contype = 'f' AND NOT condeferrable "
+			   "AND conrelid <> confrelid",
+			   1, (const char *const[]){oids.data});
+	for (int i = 0; i < remote_rows(remote); i++)
+		references = lappend_int(
+			lappend_int(references, atoi(remote_value(remote, i, 0))),
+			atoi(remote_value(remote, i, 1)));
+	return references;
+}
+
+/* Whether all that a table refers to has been moved. */
+static bool
+may_move(const List *references, int table, const bool *moved)
+{
+	for (int i = 0; i + 1 < list_length(references); i += 2)
+		if (list_nth_int(references, i) == table &&
+			!moved[list_nth_int(references, i + 1)])
+			return false;
+	return true;
+}
+
+/* A sequence of a table that was made here has given out no number yet. */
+static void
+move_sequences(PostgresDestination *self, const PostgresTarget *target)
+{
+	char *name = postgres_target_name(self, target);
+
+	for (int i = 0; i < target->source->ncolumns; i++)
+	{
+		const TableColumn *column = &target->source->columns[i];
+		const char *const  values[] = {name, column->name};
+
+		if (column->identity == '\0')
+			continue;
+		remote_run(self->remote,
+				   psprintf("SELECT setval(pg_get_serial_sequence($1, $2), "
+							"max(%s)) FROM %s HAVING max(%s) > 0",
+							remote_identifier(self->remote, column->name),
+							name,
+							remote_identifier(self->remote, column->name)),
+				   2, values);
+	}
+}
+
+static void
+move_rows(PostgresDestination *self, int table, const char *rows)
+{
+	PostgresTarget *target = &self->targets[table];
+	char		   *columns = postgres_columns(self, target);
+	char		   *name = postgres_target_name(self, target);
+	char		   *moved;
+
+	if (rows == NULL || strcmp(rows, "0") == 0)
+		return;
+	remote_command(self->remote,
+				   psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE "
+							"SELECT %s FROM %s",
+							name, columns, columns,
+							postgres_staging(self, table)));
+	moved = psprintf(UINT64_FORMAT, remote_changed(self->remote));
+	if (strcmp(moved, rows) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("table %s on server \"%s\" took %s of %s rows", name,
+						self->remote->name, moved, rows),
+				 errhint("A trigger or rule there may have left out the "
+						 "others.")));
+	if (!target->exists)
+		move_sequences(self, target);
+}
+
+/* What others refer to first; those that refer to each other can't be. */
+static void
+move_all(PostgresDestination *self, char **rows)
+{
+	List *references = find_references(self);
+	bool *moved = palloc0_array(bool, self->ntargets + 1);
+	int	  left = self->ntargets;
+
+	remote_command(self->remote, "SET CONSTRAINTS ALL DEFERRED");
+	while (left > 0)
+	{
+		int before = left;
+
+		for (int i = 0; i < self->ntargets; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (moved[i] || !may_move(references, i, moved))
+				continue;
+			move_rows(self, i, rows[i]);
+			moved[i] = true;
+			left--;
+		}
+		if (left == before)
+			ereport(ERROR,
+					(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+					 errmsg("tables on server \"%s\" refer to each other",
+							self->remote->name),
+					 errhint("Make one of the foreign keys DEFERRABLE "
+							 "there.")));
+	}
+}
+
+void
+postgres_publish_rows(Destination *to, const List *keys)
+{
+	PostgresDestination *self = postgres_self(to);
+	char			   **rows = palloc0_array(char *, self->ntargets + 1);
+
+	if (!postgres_begin(self, true))
+	{
+		remove_others(self, keys);
+		find_staged(self, keys, rows);
+		make_ready(self);
+		move_all(self, rows);
+		remote_run(self->remote,
+				   psprintf("UPDATE %s SET published = now() WHERE job = $1",
+							postgres_ledger(self, "job")),
+				   1, (const char *const[]){self->job});
+		FAILPOINT("remote-published");
+	}
+	remote_commit(self->remote);
+	FAILPOINT("remote-publish-committed");
+}

@@ -1,0 +1,450 @@
+/*
+ * postgres_target.c
+ *		The tables that rows go to, and whether the rows fit.
+ *
+ * Columns are matched by name.  A column's type has to be the same, or one
+ * that every value of the source's can become.  All of that is looked at
+ * before the first row is sent, and again before a table's first part.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "parser/parse_coerce.h"
+#include "utils/memutils.h"
+
+#include "sink/postgres/postgres_destination.h"
+
+/* Types below are the same in every cluster. */
+#define FIRST_UNFIXED_TYPE 10000
+
+/* A column of a target, as the other server describes it. */
+typedef struct Described
+{
+	char *type; /* as CREATE TABLE takes it there */
+	Oid	  base; /* domains removed */
+	char *type_name;
+	bool  is_generated;
+	bool  is_needed; /* NOT NULL, and nothing but us gives it a value */
+} Described;
+
+char *
+postgres_target_name(PostgresDestination *self, const PostgresTarget *target)
+{
+	return psprintf("%s.%s", remote_identifier(self->remote, target->schema),
+					remote_identifier(self->remote, target->name));
+}
+
+char *
+postgres_columns(PostgresDestination *self, const PostgresTarget *target)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (int i = 0; i < target->source->ncolumns; i++)
+		appendStringInfo(
+			&text, "%s%s", i > 0 ? ", " : "",
+			remote_identifier(self->remote, target->source->columns[i].name));
+	return text.data;
+}
+
+void
+postgres_set(Destination *to, List *tables, const TableOptions *options)
+{
+	PostgresDestination *self = postgres_self(to);
+	MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(to));
+
+	if (self->name && list_length(tables) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("destination \"%s\" names one table, the export has "
+						"%d",
+						to->path, list_length(tables)),
+				 errhint("Write it as server: alone, and each table goes to "
+						 "the one of its own name.")));
+	self->options = *options;
+	self->ntargets = list_length(tables);
+	self->targets = palloc0(sizeof(PostgresTarget) * Max(self->ntargets, 1));
+	for (int i = 0; i < self->ntargets; i++)
+	{
+		PostgresTarget	  *target = &self->targets[i];
+		const TableSource *source = list_nth(tables, i);
+
+		target->source = source;
+		target->schema = self->name ? self->schema : source->schema;
+		target->name = self->name ? self->name : source->name;
+	}
+	self->is_binary =
+		options->format && strcmp(options->format, "binary") == 0;
+	self->remote->encoding = self->is_binary || options->encoding == NULL
+								 ? NULL
+								 : pstrdup(options->encoding);
+	MemoryContextSwitchTo(old);
+}
+
+/* ---- the target itself */
+
+/* Whether it is there, and may take rows. */
+static bool
+look_at_relation(PostgresDestination *self, PostgresTarget *target)
+{
+	Remote			 *remote = self->remote;
+	const char *const values[] = {target->schema, target->name};
+	char			 *name = postgres_target_name(self, target);
+	char			 *kind;
+
+	remote_run(remote,
+			   "SELECT c.oid, c.relkind, "
+			   "has_table_privilege(c.oid, 'INSERT'), "
+			   "has_table_privilege(c.oid, 'TRUNCATE'), "
+			   "c.relrowsecurity AND row_security_active(c.oid) "
+			   "FROM pg_class AS c JOIN pg_namespace AS n "
+			   "ON n.oid = c.relnamespace "
+			   "WHERE n.nspname = $1 AND c.relname = $2",
+			   2, values);
+	if (remote_rows(remote) == 0)
+		return false;
+	target->oid = remote_value(remote, 0, 0);
+	kind = remote_value(remote, 0, 1);
+	if (kind == NULL || (strcmp(kind, "r") != 0 && strcmp(kind, "p") != 0))
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("%s on server \"%s\" is not a table", name,
+							   remote->name)));
+	if (!remote_is_true(remote, 0, 2) ||
+		(self->options.replace && !remote_is_true(remote, 0, 3)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for table %s on server \"%s\"",
+						name, remote->name),
+				 errhint("There, run GRANT %s ON %s TO %s.",
+						 self->options.replace ? "INSERT, TRUNCATE" : "INSERT",
+						 name, remote_identifier(remote, remote->user))));
+	if (remote_is_true(remote, 0, 4))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("row-level security of table %s on server \"%s\" "
+						"applies to role \"%s\"",
+						name, remote->name, remote->user),
+				 errhint("Use the table's owner, or a role with BYPASSRLS.")));
+	return true;
+}
+
+static void
+report_missing(PostgresDestination *self, const PostgresTarget *target)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("table %s does not exist on server \"%s\"",
+					postgres_target_name(self, target), self->remote->name),
+			 errhint("Make it there, or let the export make it with "
+					 "options => '{\"create\": true}'.")));
+}
+
+/* For a table that the export makes: the types, and where it goes. */
+static void
+check_creatable(PostgresDestination *self, const PostgresTarget *target)
+{
+	Remote			 *remote = self->remote;
+	const char *const schema[] = {target->schema};
+
+	remote_run(remote,
+			   "SELECT has_schema_privilege(oid, 'CREATE') "
+			   "FROM pg_namespace WHERE nspname = $1",
+			   1, schema);
+	if (remote_rows(remote) == 0 || !remote_is_true(remote, 0, 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("table %s cannot be made on server \"%s\"",
+						postgres_target_name(self, target), remote->name),
+				 errhint("There, run CREATE SCHEMA IF NOT EXISTS %s and GRANT "
+						 "CREATE, USAGE ON SCHEMA %s TO %s.",
+						 remote_identifier(remote, target->schema),
+						 remote_identifier(remote, target->schema),
+						 remote_identifier(remote, remote->user))));
+	for (int i = 0; i < target->source->ncolumns; i++)
+	{
+		const TableColumn *column = &target->source->columns[i];
+		const char *const  type[] = {column->type};
+
+		remote_run(remote,
+				   "SELECT to_regtype(regexp_replace($1, "
+				   "'\\([0-9, -]+\\)', '')) IS NOT NULL",
+				   1, type);
+		if (!remote_is_true(remote, 0, 0))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("type %s of column \"%s\" does not exist on "
+							"server \"%s\"",
+							column->type, column->name, remote->name),
+					 errhint("Make it there before, with its extension if it "
+							 "has one.")));
+	}
+}
+
+/* ---- its columns */
+
+/* In the order of the source's columns; one that is missing has no type. */
+static Described *
+target_columns(PostgresDestination *self, PostgresTarget *target)
+{
+	Remote			  *remote = self->remote;
+	const TableSource *source = target->source;
+	Described		 *columns = palloc0_array(Described, source->ncolumns + 1);
+	const char *const values[] = {target->oid};
+
+	remote_run(
+		remote,
+		"SELECT a.attname, format_type(a.atttypid, a.atttypmod), b.oid, "
+		"b.typname, a.attgenerated <> '', "
+		"a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' "
+		"FROM pg_attribute AS a, LATERAL (WITH RECURSIVE d AS ("
+		"SELECT t.oid, t.typbasetype, t.typtype, t.typname "
+		"FROM pg_type AS t WHERE t.oid = a.atttypid UNION ALL "
+		"SELECT t.oid, t.typbasetype, t.typtype, t.typname "
+		"FROM d JOIN pg_type AS t ON t.oid = d.typbasetype "
+		"WHERE d.typtype = 'd') SELECT oid, typname FROM d "
+		"WHERE typtype <> 'd') AS b "
+		"WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped",
+		1, values);
+	for (int row = 0; row < remote_rows(remote); row++)
+	{
+		char	 *name = remote_value(remote, row, 0);
+		Described described = {
+			.type = remote_value(remote, row, 1),
+			.base = strtoul(remote_value(remote, row, 2), NULL, 10),
+			.type_name = remote_value(remote, row, 3),
+			.is_generated = remote_is_true(remote, row, 4),
+			.is_needed = remote_is_true(remote, row, 5)};
+		int at = 0;
+
+		while (at < source->ncolumns &&
+			   strcmp(source->columns[at].name, name) != 0)
+			at++;
+		if (at < source->ncolumns)
+			columns[at] = described;
+		else if (described.is_needed)
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("column \"%s\" of table %s on server \"%s\" would "
+							"be null",
+							remote_clean(name),
+							postgres_target_name(self, target), remote->name),
+					 errdetail("It is NOT NULL, has no default, and is not "
+							   "among the exported columns."),
+					 errhint("Give it a default there.")));
+	}
+	return columns;
+}
+
+static bool
+is_text(Oid type)
+{
+	return type == TEXTOID || type == VARCHAROID;
+}
+
+/* Names of objects, which are numbers in binary: they differ there. */
+static bool
+is_name_of_object(const char *type_name)
+{
+	return strncmp(type_name, "reg", 3) == 0 ||
+		   strncmp(type_name, "_reg", 4) == 0;
+}
+
+/* An empty vector is sent in a form that its own input refuses. */
+static bool
+is_oid_vector(const char *type_name)
+{
+	return strcmp(type_name, "int2vector") == 0 ||
+		   strcmp(type_name, "oidvector") == 0;
+}
+
+/* Whether the form is the same wherever the type is. */
+static bool
+has_one_form(const TableColumn *column)
+{
+	return column->is_binary && column->base < FIRST_UNFIXED_TYPE &&
+		   !is_name_of_object(column->type_name) &&
+		   !is_oid_vector(column->type_name);
+}
+
+typedef enum Fit
+{
+	FIT_NOT,
+	FIT_TEXT,
+	FIT_BINARY
+} Fit;
+
+static Fit
+fit_of(const TableColumn *column, const Described *there)
+{
+	bool is_fixed =
+		column->base < FIRST_UNFIXED_TYPE && there->base < FIRST_UNFIXED_TYPE;
+
+	if (is_fixed && column->base == there->base)
+		return has_one_form(column) ? FIT_BINARY : FIT_TEXT;
+	if (is_text(there->base))
+		return FIT_TEXT;
+	if (!is_fixed)
+		return strcmp(column->type_name, there->type_name) == 0 &&
+					   (column->base < FIRST_UNFIXED_TYPE) ==
+						   (there->base < FIRST_UNFIXED_TYPE)
+				   ? FIT_TEXT
+				   : FIT_NOT;
+	return !is_name_of_object(column->type_name) &&
+				   can_coerce_type(1, &column->base, &there->base,
+								   COERCION_IMPLICIT)
+			   ? FIT_TEXT
+			   : FIT_NOT;
+}
+
+static Fit
+check_column(PostgresDestination *self, const PostgresTarget *target,
+			 const TableColumn *column, const Described *there)
+{
+	char *name = postgres_target_name(self, target);
+	Fit	  fit;
+
+	if (there->type == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of table %s does not exist on server "
+						"\"%s\"",
+						column->name, name, self->remote->name),
+				 errhint("Add it there, or name the other columns in argument "
+						 "\"columns\".")));
+	if (there->is_generated)
+		ereport(ERROR,
+				(errcode(ERRCODE_GENERATED_ALWAYS),
+				 errmsg("column \"%s\" of table %s on server \"%s\" is a "
+						"generated column",
+						column->name, name, self->remote->name),
+				 errhint("Name the other columns in argument \"columns\".")));
+	fit = fit_of(column, there);
+	if (fit == FIT_NOT)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" of table %s on server \"%s\" has type "
+					"%s",
+					column->name, name, self->remote->name,
+					remote_clean(there->type)),
+			 errdetail("Not every %s can become one.", column->type),
+			 errhint("Change the column's type there to %s.", column->type)));
+	return fit;
+}
+
+void
+postgres_look(PostgresDestination *self, PostgresTarget *target,
+			  bool *is_binary)
+{
+	const TableSource *source = target->source;
+	Described		  *there;
+
+	target->types = palloc0_array(char *, source->ncolumns + 1);
+	target->exists = look_at_relation(self, target);
+	if (!target->exists)
+	{
+		if (!self->options.create)
+			report_missing(self, target);
+		check_creatable(self, target);
+		for (int i = 0; i < source->ncolumns; i++)
+		{
+			*is_binary &= has_one_form(&source->columns[i]);
+			target->types[i] = source->columns[i].type;
+		}
+		return;
+	}
+	there = target_columns(self, target);
+	for (int i = 0; i < source->ncolumns; i++)
+	{
+		*is_binary &= check_column(self, target, &source->columns[i],
+								   &there[i]) == FIT_BINARY;
+		target->types[i] = there[i].type;
+	}
+}
+
+const char *
+postgres_check(Destination *to)
+{
+	PostgresDestination *self = postgres_self(to);
+	bool				 is_binary = true;
+
+	postgres_connect(self);
+	postgres_check_ledger(self);
+	for (int i = 0; i < self->ntargets; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		postgres_look(self, &self->targets[i], &is_binary);
+	}
+	return is_binary ? "binary" : "text";
+}
+
+/* ---- what is made there */
+
+void
+postgres_make_staging(PostgresDestination *self, int table)
+{
+	PostgresTarget *target = &self->targets[table];
+	char		   *name = postgres_staging(self, table);
+	StringInfoData	command;
+
+	initStringInfo(&command);
+	appendStringInfo(&command, "CREATE TABLE IF NOT EXISTS %s (", name);
+	for (int i = 0; i < target->source->ncolumns; i++)
+		appendStringInfo(
+			&command, "%s %s, ",
+			remote_identifier(self->remote, target->source->columns[i].name),
+			target->types[i]);
+	appendStringInfo(
+		&command,
+		"\"" POSTGRES_PART "\" int NOT NULL DEFAULT "
+		"pg_catalog.current_setting('outflow_staging.part')::pg_catalog.int4) "
+		"WITH (autovacuum_enabled = off)");
+	(void) postgres_begin(self, false);
+	/* one process at a time: neither CREATE knows of another one's */
+	remote_command(self->remote,
+				   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_MAKE ", 1)");
+	remote_command(self->remote, command.data);
+	remote_command(
+		self->remote,
+		psprintf("CREATE INDEX IF NOT EXISTS %s ON %s USING brin "
+				 "(\"" POSTGRES_PART "\") WITH (pages_per_range = 32)",
+				 remote_identifier(self->remote,
+								   psprintf("%s_%d_part", self->job, table)),
+				 name));
+	remote_commit(self->remote);
+	target->is_staged = true;
+}
+
+/* Columns and their types, NOT NULL, identity and the primary key. */
+void
+postgres_make_target(PostgresDestination *self, const PostgresTarget *target)
+{
+	StringInfoData command;
+	StringInfoData key;
+
+	initStringInfo(&command);
+	initStringInfo(&key);
+	appendStringInfo(&command, "CREATE TABLE %s (",
+					 postgres_target_name(self, target));
+	for (int i = 0; i < target->source->ncolumns; i++)
+	{
+		const TableColumn *column = &target->source->columns[i];
+		char *name = remote_identifier(self->remote, column->name);
+
+		appendStringInfo(&command, "%s%s %s%s%s", i > 0 ? ", " : "", name,
+						 column->type, column->not_null ? " NOT NULL" : "",
+						 column->identity == 'a'
+							 ? " GENERATED ALWAYS AS IDENTITY"
+							 : (column->identity == 'd'
+									? " GENERATED BY DEFAULT AS IDENTITY"
+									: ""));
+		if (column->is_primary)
+			appendStringInfo(&key, "%s%s", key.len > 0 ? ", " : "", name);
+	}
+	if (key.len > 0)
+		appendStringInfo(&command, ", PRIMARY KEY (%s)", key.data);
+	appendStringInfoChar(&command, ')');
+	remote_command(self->remote, command.data);
+}

@@ -1,0 +1,233 @@
+/*
+ * remote.c
+ *		Commands and COPY over a connection to another PostgreSQL.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/wait_event.h"
+
+#include "sink/postgres/remote.h"
+#include "sink/stage.h"
+
+/* What is handed to libpq at once; it holds no more of it than that. */
+#define COPY_SLICE (64 * 1024)
+/* What a query of ours can return at most. */
+#define MAX_VALUE (1024 * 1024)
+
+void
+remote_wait(Remote *remote, int events)
+{
+	int happened =
+		WaitLatchOrSocket(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | events,
+						  PQsocket(remote->conn), -1, PG_WAIT_EXTENSION);
+
+	if (happened & WL_LATCH_SET)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* Sends what libpq holds; reads meanwhile, lest both sides wait. */
+static void
+remote_flush(Remote *remote)
+{
+	for (;;)
+	{
+		int left = PQflush(remote->conn);
+
+		if (left == 0)
+			return;
+		if (left < 0)
+			remote_lost(remote);
+		remote_wait(remote, WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE);
+		if (PQconsumeInput(remote->conn) == 0)
+			remote_lost(remote);
+	}
+}
+
+static PGresult *
+next_result(Remote *remote)
+{
+	while (PQisBusy(remote->conn))
+	{
+		remote_wait(remote, WL_SOCKET_READABLE);
+		if (PQconsumeInput(remote->conn) == 0)
+			remote_lost(remote);
+	}
+	return PQgetResult(remote->conn);
+}
+
+static void
+forget_result(Remote *remote)
+{
+	if (remote->result)
+		PQclear(remote->result);
+	remote->result = NULL;
+}
+
+/* Keeps the command's only result, once it is complete. */
+static void
+take_result(Remote *remote)
+{
+	PGresult *more;
+
+	forget_result(remote);
+	remote->result = next_result(remote);
+	if (remote->result == NULL)
+		remote_lost(remote);
+	switch (PQresultStatus(remote->result))
+	{
+		case PGRES_COMMAND_OK:
+		case PGRES_TUPLES_OK:
+			break;
+		case PGRES_COPY_IN:
+			return;
+		default:
+			remote_failed(remote, remote->result);
+	}
+	while ((more = next_result(remote)) != NULL)
+	{
+		bool failed = PQresultStatus(more) == PGRES_FATAL_ERROR;
+
+		if (failed)
+		{
+			forget_result(remote);
+			remote->result = more;
+			remote_failed(remote, more);
+		}
+		PQclear(more);
+	}
+}
+
+void
+remote_run(Remote *remote, const char *command, int count,
+		   const char *const *values)
+{
+	if (!PQsendQueryParams(remote->conn, command, count, NULL, values, NULL,
+						   NULL, 0))
+		remote_lost(remote);
+	remote_flush(remote);
+	take_result(remote);
+}
+
+void
+remote_command(Remote *remote, const char *command)
+{
+	remote_run(remote, command, 0, NULL);
+}
+
+uint64
+remote_changed(const Remote *remote)
+{
+	return strtou64(PQcmdTuples(remote->result), NULL, 10);
+}
+
+int
+remote_rows(const Remote *remote)
+{
+	return PQntuples(remote->result);
+}
+
+char *
+remote_value(const Remote *remote, int row, int column)
+{
+	if (row >= PQntuples(remote->result) ||
+		column >= PQnfields(remote->result) ||
+		PQgetlength(remote->result, row, column) > MAX_VALUE)
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("server \"%s\" answers otherwise than "
+							   "PostgreSQL does",
+							   remote->name)));
+	if (PQgetisnull(remote->result, row, column))
+		return NULL;
+	return pstrdup(PQgetvalue(remote->result, row, column));
+}
+
+bool
+remote_is_true(const Remote *remote, int row, int column)
+{
+	char *value = remote_value(remote, row, column);
+
+	return value && strcmp(value, "t") == 0;
+}
+
+void
+remote_commit(Remote *remote)
+{
+	remote_command(remote, "COMMIT");
+	/* of a transaction that had failed, it is a rollback */
+	if (strcmp(PQcmdStatus(remote->result), "COMMIT") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_ERROR),
+				 errmsg("server \"%s\" has not committed", remote->name)));
+}
+
+char *
+remote_identifier(Remote *remote, const char *name)
+{
+	char *quoted = PQescapeIdentifier(remote->conn, name, strlen(name));
+	char *copy;
+
+	if (quoted == NULL)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
+						errmsg("name cannot be sent to server \"%s\"",
+							   remote->name)));
+	copy = MemoryContextAllocExtended(CurrentMemoryContext, strlen(quoted) + 1,
+									  MCXT_ALLOC_NO_OOM);
+	if (copy)
+		memcpy(copy, quoted, strlen(quoted) + 1);
+	PQfreemem(quoted);
+	if (copy == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	return copy;
+}
+
+void
+remote_copy_begin(Remote *remote, const char *command)
+{
+	remote_command(remote, command);
+	if (PQresultStatus(remote->result) != PGRES_COPY_IN)
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("server \"%s\" does not begin to copy",
+							   remote->name)));
+}
+
+/* The remote has ended the COPY by itself: it says why. */
+pg_noreturn static void
+copy_refused(Remote *remote)
+{
+	if (PQstatus(remote->conn) == CONNECTION_OK)
+		take_result(remote);
+	remote_lost(remote);
+}
+
+void
+remote_copy_data(Remote *remote, const char *data, size_t len)
+{
+	while (len > 0)
+	{
+		int slice = (int) Min(len, COPY_SLICE);
+
+		if (PQputCopyData(remote->conn, data, slice) != 1)
+			copy_refused(remote);
+		remote_flush(remote);
+		CHECK_FOR_INTERRUPTS();
+		data += slice;
+		len -= slice;
+	}
+}
+
+uint64
+remote_copy_end(Remote *remote)
+{
+	if (PQputCopyEnd(remote->conn, NULL) != 1)
+		copy_refused(remote);
+	remote_flush(remote);
+	take_result(remote);
+	return remote_changed(remote);
+}

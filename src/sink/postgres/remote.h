@@ -1,0 +1,81 @@
+/*
+ * remote.h
+ *		A connection to another PostgreSQL, which is not trusted.
+ *
+ * All waits are on the process's latch, so that a cancel ends them.  What is
+ * sent and received lies in the connection; results are copied, so that an
+ * ERROR leaks none.  The connection ends with the memory context in which it
+ * was made, and when what it was doing is given up.
+ */
+#ifndef OUTFLOW_REMOTE_H
+#define OUTFLOW_REMOTE_H
+
+#include "foreign/foreign.h"
+#include "libpq-fe.h"
+#include "nodes/pg_list.h"
+
+#include "compat.h"
+
+typedef struct Remote
+{
+	PGconn *conn; /* NULL: not connected */
+	Oid		server;
+	char   *name;	  /* the server's, for messages */
+	char   *encoding; /* of the text that goes there; NULL: this database's */
+	int		version;  /* as server_version_num; once connected */
+	char   *user;	  /* whom the remote takes us for */
+	char   *ledger;	  /* the schema that holds what is ours; once connected */
+	PGresult *result; /* being read */
+	bool	  ready;  /* it was looked at, and may be used */
+} Remote;
+
+/* ---- remote_connect.c */
+
+/* Doesn't connect yet. */
+extern Remote *remote_new(const ForeignServer *server);
+/*
+ * Connects, unless there is a connection that waits for a command.  Secrets are
+ * read each time; true if the connection is a new one.
+ */
+extern bool remote_connect(Remote *remote);
+/* A transaction, in a connection that is made if there is none. */
+extern void remote_begin(Remote *remote);
+
+/* ---- remote.c */
+
+/* Waits for the socket (WL_SOCKET_READABLE, ...) or the latch. */
+extern void remote_wait(Remote *remote, int events);
+/*
+ * Runs a command, with text parameters, of which any may be NULL.  An error of
+ * the remote's is one here.
+ */
+extern void remote_run(Remote *remote, const char *command, int count,
+					   const char *const *values);
+/* The same of one without parameters. */
+extern void remote_command(Remote *remote, const char *command);
+/* How many rows the last command changed. */
+extern uint64 remote_changed(const Remote *remote);
+/* What the last command returned; NULL for null. */
+extern int	 remote_rows(const Remote *remote);
+extern char *remote_value(const Remote *remote, int row, int column);
+extern bool	 remote_is_true(const Remote *remote, int row, int column);
+
+extern void remote_commit(Remote *remote);
+
+extern char *remote_identifier(Remote *remote, const char *name);
+/* COPY ... FROM STDIN */
+extern void	  remote_copy_begin(Remote *remote, const char *command);
+extern void	  remote_copy_data(Remote *remote, const char *data, size_t len);
+extern uint64 remote_copy_end(Remote *remote); /* rows */
+
+/* ---- remote_error.c */
+
+/* Ends the connection, and with it whatever it was doing; never throws. */
+extern void remote_close(void *remote);
+/* Text of the remote's as it may be shown: cut, cleaned, in our encoding. */
+extern char *remote_clean(const char *text);
+/* What the connection says of itself, or of a result. */
+pg_noreturn extern void remote_lost(Remote *remote);
+pg_noreturn extern void remote_failed(Remote *remote, const PGresult *result);
+
+#endif /* OUTFLOW_REMOTE_H */

@@ -1,0 +1,332 @@
+/*
+ * remote_connect.c
+ *		Connects to another PostgreSQL, as postgres_fdw does, with less trust.
+ *
+ * Nothing of the server process's environment or home directory takes part: no
+ * password file, service, certificate or Kerberos ticket.  A host's address is
+ * looked at before anybody connects to it.
+ */
+#include "postgres.h"
+
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "sink/http/address.h"
+#include "sink/postgres/postgres_config.h"
+#include "sink/postgres/remote.h"
+#include "sink/server.h"
+#include "sink/stage.h"
+
+#define MAX_PARAMETERS 24
+#define MIN_VERSION	   120000
+
+typedef struct Parameters
+{
+	const char *names[MAX_PARAMETERS + 1];
+	const char *values[MAX_PARAMETERS + 1];
+	int			count;
+} Parameters;
+
+Remote *
+remote_new(const ForeignServer *server)
+{
+	Remote *remote = palloc0_object(Remote);
+
+	remote->server = server->serverid;
+	remote->name = pstrdup(server->servername);
+	sink_guard(remote_close, remote);
+	return remote;
+}
+
+static void
+add_parameter(Parameters *parameters, const char *name, const char *value)
+{
+	Assert(parameters->count < MAX_PARAMETERS);
+	if (value == NULL)
+		return;
+	parameters->names[parameters->count] = name;
+	parameters->values[parameters->count++] = value;
+}
+
+static void
+add_number(Parameters *parameters, const char *name, int value)
+{
+	add_parameter(parameters, name, psprintf("%d", value));
+}
+
+/* The first address that may be connected to. */
+static char *
+choose_address(const char *server, const PostgresConfig *config)
+{
+	struct addrinfo	 hints = {.ai_family = AF_UNSPEC,
+							  .ai_socktype = SOCK_STREAM,
+							  .ai_flags = AI_ADDRCONFIG};
+	const char		*host = config->hostaddr ? config->hostaddr : config->host;
+	struct addrinfo *found;
+	const char		*kind_name = NULL;
+	char			 text[NI_MAXHOST] = "";
+	int				 result = getaddrinfo(host, NULL, &hints, &found);
+
+	if (result != 0)
+		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+						errmsg("could not look up host \"%.100s\" of server "
+							   "\"%s\": %s",
+							   host, server, gai_strerror(result))));
+	for (struct addrinfo *at = found; at && text[0] == '\0'; at = at->ai_next)
+	{
+		AddressKind kind = address_kind(at->ai_addr);
+
+		if (!address_is_allowed(kind, config->allow_private))
+			kind_name = address_kind_name(kind);
+		else if (getnameinfo(at->ai_addr, at->ai_addrlen, text, sizeof(text),
+							 NULL, 0, NI_NUMERICHOST) != 0)
+			text[0] = '\0';
+	}
+	freeaddrinfo(found);
+	if (text[0] == '\0')
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 kind_name
+				 ? errmsg("host \"%.100s\" of server \"%s\" has %s "
+						  "address, which must not be connected to",
+						  host, server, kind_name)
+				 : errmsg("host \"%.100s\" of server \"%s\" has no address",
+						  host, server),
+			 errhint("A superuser can allow loopback and private addresses "
+					 "with the server's option allow_private.")));
+	return pstrdup(text);
+}
+
+static void
+add_place(Parameters *parameters, const Remote *remote,
+		  const PostgresConfig *config)
+{
+	bool is_socket = config->host[0] == '/' || config->host[0] == '@';
+
+	add_parameter(parameters, "host", config->host);
+	if (!is_socket)
+		add_parameter(parameters, "hostaddr",
+					  choose_address(remote->name, config));
+	add_number(parameters, "port", config->port);
+	add_parameter(parameters, "dbname", config->dbname);
+	add_parameter(parameters, "sslmode", postgres_sslmode(config));
+	add_parameter(parameters, "sslrootcert", config->sslrootcert);
+	add_parameter(parameters, "channel_binding", config->channel_binding);
+	add_number(parameters, "keepalives", config->keepalives);
+	add_number(parameters, "keepalives_idle", config->keepalives_idle);
+	add_number(parameters, "keepalives_interval", config->keepalives_interval);
+	add_number(parameters, "keepalives_count", config->keepalives_count);
+	add_number(parameters, "tcp_user_timeout", config->tcp_user_timeout);
+}
+
+static void
+add_identity(Parameters *parameters, const PostgresSecrets *secrets)
+{
+	add_parameter(parameters, "user", secrets->user);
+	/* an empty one would be looked for in the environment */
+	add_parameter(parameters, "password",
+				  secrets->password ? secrets->password : "");
+	add_parameter(parameters, "passfile", "/dev/null");
+	add_parameter(parameters, "gssencmode", "disable");
+	add_parameter(parameters, "sslcert", "/dev/null/none");
+	add_parameter(parameters, "options", "");
+	add_parameter(parameters, "target_session_attrs", "any");
+	add_parameter(parameters, "client_encoding", pg_encoding_to_char(PG_UTF8));
+	add_parameter(parameters, "fallback_application_name", "outflow");
+}
+
+/* Waits for as long as the server's option says. */
+static void
+remote_poll(Remote *remote, int timeout)
+{
+	TimestampTz end =
+		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout * 1000L);
+	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+
+	while (status != PGRES_POLLING_OK)
+	{
+		long rest =
+			TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		int events = status == PGRES_POLLING_READING ? WL_SOCKET_READABLE
+													 : WL_SOCKET_CONNECTED;
+		int happened;
+
+		if (status == PGRES_POLLING_FAILED || rest <= 0)
+			return;
+		happened = WaitLatchOrSocket(
+			MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | WL_TIMEOUT | events,
+			PQsocket(remote->conn), rest, PG_WAIT_EXTENSION);
+		if (happened & WL_LATCH_SET)
+		{
+			ResetLatch(MyLatch);
+			CHECK_FOR_INTERRUPTS();
+		}
+		if (happened & events)
+			status = PQconnectPoll(remote->conn);
+	}
+}
+
+static void
+ignore_notice(void *arg, const char *message)
+{
+}
+
+static void
+report_no_connection(Remote *remote)
+{
+	char *reason = remote_clean(PQerrorMessage(remote->conn));
+
+	remote_close(remote);
+	ereport(ERROR,
+			(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+			 errmsg("could not connect to server \"%s\"", remote->name),
+			 reason ? errdetail("It says: %s", reason)
+					: errdetail("It did not answer in time."),
+			 errhint("SELECT * FROM outflow.check_destination('%s:') tries "
+					 "it.",
+					 remote->name)));
+}
+
+/* Or this process's own rights would be lent to whoever asks. */
+static void
+check_password(Remote *remote, const PostgresSecrets *secrets)
+{
+	if (!secrets->password_required || PQconnectionUsedPassword(remote->conn))
+		return;
+	remote_close(remote);
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_S_R_E_PROHIBITED_SQL_STATEMENT_ATTEMPTED),
+		 errmsg("server \"%s\" lets us in without the password", remote->name),
+		 errdetail("So it trusts this machine, not the user mapping."),
+		 errhint("Make its pg_hba.conf ask for a password.  A superuser "
+				 "can set the user mapping's option password_required to "
+				 "false.")));
+}
+
+/*
+ * Settings of the remote role or database must not change what is sent, nor
+ * end it.  A remote process whose client is gone ends soon, whatever it waits
+ * for.
+ */
+static void
+pin_settings(Remote *remote)
+{
+	const char *encoding =
+		remote->encoding ? remote->encoding : GetDatabaseEncodingName();
+	const char *const values[] = {encoding};
+
+	remote_command(remote, "SELECT pg_catalog.set_config('search_path', "
+						   "'pg_catalog, pg_temp', false)");
+	remote_run(remote,
+			   "SELECT set_config('client_encoding', $1, false), "
+			   "set_config('datestyle', 'ISO, MDY', false), "
+			   "set_config('intervalstyle', 'postgres', false), "
+			   "set_config('timezone', 'UTC', false), "
+			   "set_config('lc_monetary', 'C', false), "
+			   "set_config('standard_conforming_strings', 'on', false), "
+			   "set_config('row_security', 'off', false), "
+			   "set_config('synchronous_commit', coalesce(nullif("
+			   "current_setting('synchronous_commit'), 'off'), 'on'), false)",
+			   1, values);
+	remote_command(
+		remote,
+		"SELECT set_config(s.name, v.value, false) FROM (VALUES "
+		"('statement_timeout', '0'), ('lock_timeout', '0'), "
+		"('idle_in_transaction_session_timeout', '0'), "
+		"('idle_session_timeout', '0'), ('transaction_timeout', '0'), "
+		"('client_connection_check_interval', '2s'), "
+		"('tcp_keepalives_idle', '60'), ('tcp_keepalives_interval', '10'), "
+		"('tcp_keepalives_count', '6')) AS v (name, value) "
+		"JOIN pg_settings AS s ON s.name = v.name");
+}
+
+static void
+look_at_remote(Remote *remote)
+{
+	MemoryContext context = GetMemoryChunkContext(remote);
+
+	remote->version = PQserverVersion(remote->conn);
+	if (remote->version < MIN_VERSION)
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("server \"%s\" is older than PostgreSQL 12",
+							   remote->name)));
+	remote_command(remote, "SELECT current_user, "
+						   "'outflow_' || left(current_user, 40), "
+						   "pg_is_in_recovery()");
+	remote->user = MemoryContextStrdup(context, remote_value(remote, 0, 0));
+	remote->ledger = MemoryContextStrdup(context, remote_value(remote, 0, 1));
+	if (remote_is_true(remote, 0, 2))
+		ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+						errmsg("server \"%s\" is in recovery", remote->name),
+						errdetail("It is a standby, which nothing can be "
+								  "written to."),
+						errhint("Connect to its primary.")));
+}
+
+static void
+connect_anew(Remote *remote)
+{
+	ForeignServer  *server = GetForeignServer(remote->server);
+	PostgresConfig	config;
+	PostgresSecrets secrets;
+	Parameters		parameters = {0};
+
+	(void) server_get(server->servername);
+	postgres_config_read(server, &config);
+	postgres_secrets_read(server, &secrets);
+	add_place(&parameters, remote, &config);
+	add_identity(&parameters, &secrets);
+	if (!AcquireExternalFD())
+		ereport(ERROR,
+				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
+				 errmsg("could not connect to server \"%s\"", remote->name),
+				 errdetail("There are too many open files.")));
+	remote->conn =
+		PQconnectStartParams(parameters.names, parameters.values, false);
+	if (remote->conn == NULL)
+	{
+		ReleaseExternalFD();
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	}
+	PQsetNoticeProcessor(remote->conn, ignore_notice, NULL);
+	if (PQstatus(remote->conn) != CONNECTION_BAD)
+		remote_poll(remote, config.connect_timeout);
+	if (PQstatus(remote->conn) != CONNECTION_OK ||
+		PQsetnonblocking(remote->conn, 1) != 0)
+		report_no_connection(remote);
+	check_password(remote, &secrets);
+	if (secrets.password)
+		explicit_bzero(secrets.password, strlen(secrets.password));
+	pin_settings(remote);
+	look_at_remote(remote);
+	remote->ready = true;
+}
+
+bool
+remote_connect(Remote *remote)
+{
+	if (remote->ready && PQstatus(remote->conn) == CONNECTION_OK &&
+		PQtransactionStatus(remote->conn) == PQTRANS_IDLE)
+		return false;
+	remote_close(remote);
+	connect_anew(remote);
+	return true;
+}
+
+void
+remote_begin(Remote *remote)
+{
+	(void) remote_connect(remote);
+	remote_command(remote, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE");
+}
