@@ -222,6 +222,7 @@ CLIENT_OBJS = \
 	src/client/targets/http_form.o \
 	src/client/targets/http_signature.o \
 	src/client/targets/deliver_http.o \
+	src/client/targets/facts.o \
 	src/client/targets/kafka_record.o \
 	src/client/targets/kafka_exactly.o \
 	src/client/targets/kafka_producer.o \
