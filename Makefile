@@ -227,6 +227,8 @@ CLIENT_OBJS = \
 	src/client/targets/kafka_exactly.o \
 	src/client/targets/kafka_producer.o \
 	src/client/targets/deliver_kafka.o \
+	src/client/targets/mqtt_message.o \
+	src/client/targets/deliver_mqtt.o \
 	src/client/target_table.o \
 	src/client/delivery.o \
 	src/client/metrics.o \
@@ -243,6 +245,10 @@ endif
 ifneq ($(call has_header,librdkafka/rdkafka.h),)
 CLIENT_DEFINES += -DHAVE_RDKAFKA
 CLIENT_LIBS += -lrdkafka
+endif
+ifneq ($(call has_header,mosquitto.h),)
+CLIENT_DEFINES += -DHAVE_MOSQUITTO
+CLIENT_LIBS += -lmosquitto
 endif
 
 VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
@@ -421,7 +427,7 @@ check-clang:
 		-Wno-ignored-optimization-argument -Wno-ignored-attributes")
 	@rm -f $(addprefix tmp_build/clang/,pg_outflow $(CLIENT_OBJS))
 	@$(MAKE) -s -C tmp_build/clang has_header= pg_outflow
-	@for url in http://localhost kafka://localhost; do \
+	@for url in http://localhost kafka://localhost mqtt://localhost; do \
 		tmp_build/clang/pg_outflow stream -d "" -S slot --to $$url 2>&1 | \
 			grep -q 'built without' || exit; done
 

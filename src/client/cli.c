@@ -127,6 +127,33 @@ static const ClientOption table[] = {
 	{"Kafka", 'X', "kafka-option", "NAME=VALUE", OPTION_PAIR,
 	 AT(kafka_options), NULL, NULL,
 	 "an option of librdkafka, such as security.protocol=ssl; repeatable"},
+	{"MQTT", 0, "mqtt-topic", "TEMPLATE", OPTION_TEXT, AT(mqtt_topic),
+	 "{prefix}/{schema}/{table}", NULL,
+	 "topics, of {prefix}, {slot}, {op}, {schema}, {table} and {key}"},
+	{"MQTT", 0, "mqtt-qos", "1|2", OPTION_NUMBER, AT(mqtt_qos), "1", NULL,
+	 "quality of service"},
+	{"MQTT", 0, "mqtt-inflight", "N", OPTION_NUMBER, AT(mqtt_inflight), "1000",
+	 NULL,
+	 "messages under way, at most; and never more than the broker takes"},
+	{"MQTT", 0, "mqtt-client-id", "NAME", OPTION_TEXT, AT(mqtt_client_id),
+	 NULL, NULL, "client identifier, instead of one of system and slot"},
+	{"MQTT", 0, "mqtt-session-expiry", "TIME", OPTION_TIME,
+	 AT(mqtt_session_ms), "1h", NULL,
+	 "with QoS 2: the broker remembers that long what was under way when the "
+	 "connection was lost, so that it is not doubled; 0: not at all"},
+	{"MQTT", 0, "mqtt-rows", NULL, OPTION_FLAG, AT(mqtt_rows), NULL, NULL,
+	 "keep the last state of each row as a retained message, in "
+	 "PREFIX/SCHEMA/TABLE/row/KEY"},
+	{"MQTT", 0, "mqtt-unmatched", "POLICY", OPTION_TEXT, AT(mqtt_unmatched),
+	 "accept", "|accept|reject|",
+	 "a message that nobody has subscribed to: accept it as delivered, or "
+	 "reject it"},
+	{"MQTT", 0, "mqtt-ca", "FILE", OPTION_TEXT, AT(mqtt_ca), NULL, NULL,
+	 "certificates to trust instead of the system's"},
+	{"MQTT", 0, "mqtt-cert", "FILE", OPTION_TEXT, AT(mqtt_cert), NULL, NULL,
+	 "our certificate"},
+	{"MQTT", 0, "mqtt-key", "FILE", OPTION_TEXT, AT(mqtt_key), NULL, NULL,
+	 "its key"},
 	{"Watching", 0, "metrics", "[HOST:]PORT", OPTION_TEXT, AT(metrics), NULL,
 	 NULL,
 	 "serve /metrics for Prometheus and /healthz; on 127.0.0.1 unless told "
@@ -164,7 +191,9 @@ static const char before_options[] =
 	"  http[s]://HOST/PATH  POST requests, acknowledged by their status\n"
 	"  kafka://HOST:PORT/PREFIX\n"
 	"                       topics PREFIX.SCHEMA.TABLE; format debezium by "
-	"default\n";
+	"default\n"
+	"  mqtt[s]://HOST[:PORT]/PREFIX\n"
+	"                       topics PREFIX/SCHEMA/TABLE, QoS 1 or 2\n";
 
 static const char after_options[] =
 	"\n"

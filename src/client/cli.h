@@ -61,6 +61,16 @@ typedef struct Settings
 	long long kafka_partitions;
 	bool	  kafka_compact;
 	Pairs	  kafka_options;
+	char	 *mqtt_topic;
+	long long mqtt_qos;
+	long long mqtt_inflight;
+	char	 *mqtt_client_id;
+	long long mqtt_session_ms;
+	bool	  mqtt_rows;
+	char	 *mqtt_unmatched;
+	char	 *mqtt_ca;
+	char	 *mqtt_cert;
+	char	 *mqtt_key;
 	/* watching */
 	char *metrics;
 	char *log_format;

@@ -18,6 +18,11 @@
 #else
 #define KAFKA_TARGET NULL
 #endif
+#ifdef HAVE_MOSQUITTO
+#define MQTT_TARGET &mqtt_target
+#else
+#define MQTT_TARGET NULL
+#endif
 
 static const struct
 {
@@ -29,6 +34,7 @@ static const struct
 	{"file", &file_target, NULL},
 	{"http https", HTTP_TARGET, "libcurl"},
 	{"kafka", KAFKA_TARGET, "librdkafka"},
+	{"mqtt mqtts", MQTT_TARGET, "libmosquitto"},
 };
 
 static bool

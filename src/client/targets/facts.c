@@ -30,7 +30,7 @@ key_memory_new(void)
 }
 
 static KeyColumns *
-find_columns(KeyMemory *memory, const char *table)
+find_columns(const KeyMemory *memory, const char *table)
 {
 	size_t i;
 
@@ -110,6 +110,22 @@ find_key(Facts *facts, KeyMemory *memory, const char *table,
 	if (entry && entry->columns &&
 		json_find(record->data, record->length - 1, "new", &value))
 		key_of_row(&facts->key, entry->columns, &value);
+}
+
+void
+facts_row_key(const Facts *facts, const KeyMemory *memory,
+			  const Record *record, Bytes *key)
+{
+	char *name = client_format("%s.%s", facts->schema ? facts->schema : "",
+							   facts->table ? facts->table : "");
+	const KeyColumns *entry = find_columns(memory, name);
+	JsonValue		  row;
+
+	mem_reset(key);
+	if (entry && entry->columns &&
+		json_find(record->data, record->length - 1, "new", &row))
+		key_of_row(key, entry->columns, &row);
+	free(name);
 }
 
 void

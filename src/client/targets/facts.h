@@ -30,6 +30,14 @@ extern KeyMemory		*key_memory_new(void);
 extern void facts_read(Facts *facts, KeyMemory *memory, const Target *target,
 					   const Record *record);
 
+/*
+ * The key of a record's new row, of format json; length 0: there is no row, or
+ * the columns are not known.  Unlike the key of the record it is the one after
+ * an update.
+ */
+extern void facts_row_key(const Facts *facts, const KeyMemory *memory,
+						  const Record *record, Bytes *key);
+
 /* Is it a change of a table? */
 extern bool facts_of_table(const Facts *facts, const Record *record);
 

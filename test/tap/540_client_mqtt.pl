@@ -1,0 +1,172 @@
+# Promise: an MQTT subscriber sees every change, the changes of a row in order,
+# whatever is killed: the client, the broker or PostgreSQL; what comes again has
+# the same id and is the same.  No position is confirmed before each message up to
+# it was acknowledged, and never is more under way, or a packet larger, than the
+# broker allows: a proxy sees that on the wire.
+use strict;
+use warnings;
+
+use ClientTest;
+use FindBin;
+use IPC::Run ();
+use JSON::PP ();
+use MqttTest;
+use OutflowTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+
+my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
+my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $json = JSON::PP->new->utf8;
+my $place = new_export_dir();
+my $broker = MqttTest->new('max_inflight_messages 0')->start;
+
+client_setup($node);
+
+sub write_to
+{
+	my ($name, $text) = @_;
+
+	open(my $file, '>', "$place/$name.new") or die;
+	print $file $text;
+	close($file);
+	rename("$place/$name.new", "$place/$name") or die;
+	return;
+}
+
+sub start_proxy
+{
+	unlink "$place/ready";
+	my $proxy = IPC::Run::start(
+		[ 'python3', "$FindBin::RealBin/../lib/mqtt_proxy.py", $place, $broker->{port},
+			$node->host . '/.s.PGSQL.' . $node->port ],
+		'<', \undef, '>>', "$log.proxy", '2>>', "$log.proxy");
+
+	wait_for_line("$place/ready", qr/yes/);
+	return $proxy;
+}
+
+my $proxy = start_proxy();
+my $through = slurp_file("$place/server_port");
+my $url = '--to=mqtt://127.0.0.1:' . slurp_file("$place/mqtt_port");
+my $direct = "--to=mqtt://127.0.0.1:$broker->{port}";
+
+# both ways, to PostgreSQL and to the broker, lead through the proxy
+sub proxied_client
+{
+	my ($slot, @more) = @_;
+
+	return IPC::Run::start(
+		[ 'pg_outflow', 'stream', '-d',
+			"host=127.0.0.1 port=$through dbname=postgres sslmode=disable gssencmode=disable",
+			'-S', $slot, @more ],
+		'<', \undef, '>>', "$log.out", '2>>', $log);
+}
+
+# drain(SLOT, TARGET...): until all is confirmed
+sub drain
+{
+	my ($slot, @target) = @_;
+	my $end = current_lsn($node);
+	my $client = proxied_client($slot, @target);
+
+	wait_until($node,
+		"SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = '$slot'",
+		"$slot: everything confirmed");
+	is(stop_client($client), 0, "$slot: a clean stop");
+	return;
+}
+
+# seen(VIEWER, SLOT): the records of the table that it has seen, each once, after
+# the last one of the slot came
+sub seen
+{
+	my ($viewer, $what) = @_;
+	my ($again, $differ, %seen, @lines) = (0, 0);
+
+	$node->safe_psql('postgres', "SELECT pg_logical_emit_message(true, 'test', 'the end of $what')");
+	run_client($node, $what, "$direct/shop", '--endpos=' . current_lsn($node));
+	MqttTest::wait_for($viewer, qr/the end of $what/);
+	foreach my $message (MqttTest::messages($viewer))
+	{
+		next if $message->{topic} ne 'shop/public/t';
+		my $id = $message->{properties}{'user-properties'}{id};
+
+		if (!defined $seen{$id}) { push @lines, $message->{payload}; $seen{$id} = $message->{payload}; }
+		else { $again++; $differ++ if $seen{$id} ne $message->{payload}; }
+	}
+	is($differ, 0, "$what: what comes again is the same");
+	cmp_ok(scalar(@lines), '>', 100, "$what: " . @lines . " records, $again again");
+	return ($again, @lines);
+}
+
+# at least once: everything is killed
+my $viewer = $broker->subscribe('shop/#');
+create_slot($node, 'once');
+srand(4711);
+foreach my $round (1 .. $rounds)
+{
+	write_to('faults', "$round 10 10");
+	my $writer = start_writer($node, 40);
+	my $client = proxied_client('once', "$url/shop");
+
+	Time::HiRes::sleep(0.3 + rand(1));
+	if ($round % 5 == 0)
+	{
+		$node->stop('immediate');
+		$node->start;
+	}
+	if ($round % 3 == 0)
+	{
+		$broker->reached($viewer);
+		$broker->kill;
+		Time::HiRes::sleep(rand(0.5));
+		$broker->start;
+		Time::HiRes::sleep(rand(1));
+	}
+	kill_client($client);
+	$writer->finish;
+}
+write_to('faults', '0 0 0');
+drain('once', "$url/shop");
+my (undef, @lines) = seen($viewer, 'once');
+check_once('once, without repetitions', @lines);
+is(replay_records(@lines), table_rows($node), 'once: they give the table');
+
+# QoS 2: while the client lives, lost connections double nothing
+$node->safe_psql('postgres', 'TRUNCATE t');
+create_slot($node, 'twice');
+$viewer = $broker->subscribe('shop/#');
+write_to('faults', '11 20 20');
+my $writer = start_writer($node, 60);
+my $client = proxied_client('twice', "$url/shop", '--mqtt-qos=2');
+Time::HiRes::sleep(1);
+$broker->stop;
+$broker->start;
+$writer->finish;
+my $end = current_lsn($node);
+wait_until($node,
+	"SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'twice'",
+	'twice: everything confirmed');
+is(stop_client($client), 0, 'twice: a clean stop');
+my $again;
+($again, @lines) = seen($viewer, 'twice');
+is($again, 0, 'twice: nothing comes again');
+check_once('twice', @lines);
+is(replay_records(@lines), table_rows($node), 'twice: they give the table');
+ok(!-e "$place/violations", 'nothing was confirmed before it was acknowledged, no limit passed')
+  or diag(slurp_file("$place/violations"));
+ok(-s "$place/confirmed", 'positions were seen on the wire');
+my ($message) = grep { $_->{topic} eq 'shop/public/t' } MqttTest::messages($viewer);
+is($message->{properties}{'content-type'}, 'application/json', 'the content type');
+my $properties = $message->{properties}{'user-properties'};
+is($json->decode($message->{payload})->{id}, $properties->{id}, 'the property id');
+is(substr($properties->{id}, 0, 16), $properties->{lsn}, 'the property lsn');
+is($json->decode($message->{payload})->{op}, $properties->{op}, 'the property op');
+
+$proxy->signal('KILL');
+$proxy->finish;
+$broker->kill;
+done_testing();
