@@ -81,7 +81,21 @@ sub subscribe
 	# a clean end writes the session down
 	$self->stop;
 	$self->start;
-	return $self->reached({ process => $process, file => $file, topics => $topics });
+	my $viewer = { process => $process, file => $file, topics => $topics, name => $name };
+	push @{ $self->{subscribed} }, $viewer;
+	return $self->reached($viewer);
+}
+
+# unsubscribe(VIEWER): its session ends, too
+sub unsubscribe
+{
+	my ($self, $viewer) = @_;
+
+	$viewer->{process}->signal('KILL');
+	$viewer->{process}->finish;
+	IPC::Run::run([ 'mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-p', $self->{port}, '-i', $viewer->{name},
+			'-t', 'nothing', '-E' ], '>', '/dev/null') or die 'could not connect';
+	return;
 }
 
 # reached(VIEWER): it is connected and has all that was published before
@@ -120,6 +134,13 @@ sub wait_for
 	return;
 }
 
-sub DESTROY { $_[0]->kill; return; }
+sub DESTROY
+{
+	my ($self) = @_;
+
+	$_->{process}->kill_kill(grace => 0) foreach @{ $self->{subscribed} };
+	$self->kill;
+	return;
+}
 
 1;

@@ -27,6 +27,7 @@ place = Place(sys.argv[1])
 broker_port = int(sys.argv[2])
 check = WireCheck(place, sys.argv[3])
 dice = random.Random()
+published = {}  # packet identifier -> its last PUBLISH, which sessions outlive
 
 
 def varint(data, at):
@@ -51,7 +52,7 @@ async def read_packet(reader):
 class Connection:
     def __init__(self, reader, writer, up_reader, up_writer):
         self.ends = ((reader, up_writer, self.from_client), (up_reader, writer, self.from_broker))
-        self.under_way = {}
+        self.under_way = set()
         self.receive_maximum = 65535
         self.packet_size = 1 << 28
         faults = place.read('faults', '0 0 0').split()
@@ -66,7 +67,8 @@ class Connection:
             length = int.from_bytes(packet[start:start + 2], 'big')
             topic = packet[start + 2:start + 2 + length]
             mid = int.from_bytes(packet[start + 2 + length:start + 4 + length], 'big')
-            self.under_way[mid] = (topic, packet)
+            published[mid] = (topic, packet)
+            self.under_way.add(mid)
             if len(self.under_way) > self.receive_maximum:
                 self.wrong(f'{len(self.under_way)} are under way, of {self.receive_maximum}')
             if len(packet) > self.packet_size:
@@ -97,16 +99,16 @@ class Connection:
             self.limits(packet, start + 2)
         if kind in (PUBACK, PUBREC, PUBCOMP):
             mid = int.from_bytes(packet[start:start + 2], 'big')
-            topic, published = self.under_way.get(mid, (b'', b''))
+            topic, message = published.get(mid, (b'', b''))
             reason = packet[start + 2] if len(packet) > start + 2 else 0
             chosen = place.read('reason', '').split(' ', 1)
             if kind == PUBACK and len(chosen) == 2 and re.search(chosen[1].strip().encode(), topic):
                 reason = int(chosen[0], 0)
                 packet = bytes([packet[0], 3]) + mid.to_bytes(2, 'big') + bytes([reason])
             if kind != PUBREC or reason >= 128:
-                self.under_way.pop(mid, None)
+                self.under_way.discard(mid)
             if kind != PUBREC and reason < 128:
-                check.answered(published)
+                check.answered(message)
         return packet
 
     async def pump(self, reader, writer, look):

@@ -38,9 +38,11 @@ sub write_to
 
 sub start_proxy
 {
+	my ($before) = @_;
+
 	unlink "$place/ready";
 	my $proxy = IPC::Run::start(
-		[ 'python3', "$FindBin::RealBin/../lib/mqtt_proxy.py", $place, $broker->{port},
+		[ 'python3', "$FindBin::RealBin/../lib/mqtt_proxy.py", $place, $before->{port},
 			$node->host . '/.s.PGSQL.' . $node->port ],
 		'<', \undef, '>>', "$log.proxy", '2>>', "$log.proxy");
 
@@ -48,7 +50,17 @@ sub start_proxy
 	return $proxy;
 }
 
-my $proxy = start_proxy();
+my $proxy;
+
+sub kill_proxy
+{
+	$proxy->signal('KILL');
+	$proxy->finish;
+	return;
+}
+END { kill_proxy() if $proxy; }
+
+$proxy = start_proxy($broker);
 my $through = slurp_file("$place/server_port");
 my $url = '--to=mqtt://127.0.0.1:' . slurp_file("$place/mqtt_port");
 my $direct = "--to=mqtt://127.0.0.1:$broker->{port}";
@@ -139,12 +151,10 @@ is(replay_records(@lines), table_rows($node), 'once: they give the table');
 $node->safe_psql('postgres', 'TRUNCATE t');
 create_slot($node, 'twice');
 $viewer = $broker->subscribe('shop/#');
-write_to('faults', '11 20 20');
+write_to('faults', '11 5 5');
 my $writer = start_writer($node, 60);
-my $client = proxied_client('twice', "$url/shop", '--mqtt-qos=2');
+my $client = proxied_client('twice', "$url/shop", '--mqtt-qos=2', '--mqtt-inflight=50');
 Time::HiRes::sleep(1);
-$broker->stop;
-$broker->start;
 $writer->finish;
 my $end = current_lsn($node);
 wait_until($node,
@@ -166,7 +176,81 @@ is($json->decode($message->{payload})->{id}, $properties->{id}, 'the property id
 is(substr($properties->{id}, 0, 16), $properties->{lsn}, 'the property lsn');
 is($json->decode($message->{payload})->{op}, $properties->{op}, 'the property op');
 
-$proxy->signal('KILL');
-$proxy->finish;
+kill_proxy();
 $broker->kill;
+
+# limits of a broker are kept before it must complain
+my $strict = MqttTest->new('max_inflight_messages 3', 'max_packet_size 5000', 'retain_available false')->start;
+$proxy = start_proxy($strict);
+$url = '--to=mqtt://127.0.0.1:' . slurp_file("$place/mqtt_port");
+$viewer = $strict->subscribe('#');
+$node->safe_psql('postgres', 'TRUNCATE t');
+create_slot($node, 'strict');
+$node->safe_psql('postgres', "INSERT INTO t SELECT i, i FROM generate_series(1, 200) AS i;
+	INSERT INTO t VALUES (201, 1, repeat('y', 5000)), (202, 1, '')");
+
+sub deliver
+{
+	my ($slot, @target) = @_;
+	my ($code, undef, $err) = run_client($node, $slot, @target, '--endpos=' . current_lsn($node));
+
+	return ($code, $err);
+}
+
+sub refused
+{
+	my ($what, $expected, $pattern, @target) = @_;
+	my ($code, $err) = deliver('strict', @target);
+
+	is($code, $expected, "$what: exit code");
+	like($err, $pattern, "$what: the reason");
+	return;
+}
+
+refused('a record that is too large', 7, qr/rejected record \S+: a packet of \d+ bytes is too large: at most 5000/, "$url/shop");
+my $dead = "$place/dead";
+my ($code, $err) = deliver('strict', "$url/shop", '--on-reject=dead-letter', "--dead-letter=$dead");
+is($code, 0, 'or goes into a file') or diag($err);
+is($json->decode(slurp_file($dead))->{record}{new}{id}, 201, 'that record alone');
+MqttTest::wait_for($viewer, qr/\\"id\\":202/);
+my %delivered = map { ($json->decode($_->{payload})->{new}{id} // '' => 1) }
+  grep { $_->{topic} eq 'shop/public/t' } MqttTest::messages($viewer);
+is(scalar(grep { /\d/ } keys %delivered), 201, 'its neighbours were delivered');
+ok(!-e "$place/violations", 'limits were kept') or diag(slurp_file("$place/violations"));
+
+# what the broker says of a message
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (203, 1)');
+write_to('reason', '0x99 public');
+refused('a message that the broker refuses', 7, qr/rejected record \S+: Payload format invalid/, "$url/shop");
+write_to('reason', '0x87 public');
+refused('a topic that is not allowed', 6, qr{topic "shop/public/t": Not authorized}, "$url/shop");
+write_to('reason', '0x97 public');
+my $client_log = "$log.busy";
+$client = start_client($node, 'strict', $client_log, "$url/shop");
+wait_for_line($client_log, qr/Quota exceeded; connecting again/);
+write_to('reason', '');
+MqttTest::wait_for($viewer, qr/\\"id\\":203/);
+$end = current_lsn($node);
+wait_until($node,
+	"SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'strict'",
+	'a broker that is busy is waited for');
+is(stop_client($client), 0, 'a clean stop');
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (204, 1)');
+refused('no retained messages', 6, qr/retains no messages/, "$url/shop", '--mqtt-rows');
+# the viewer's topics are all of them
+$strict->unsubscribe($viewer);
+refused('nobody has subscribed', 7, qr/rejected record \S+: No matching subscribers/, "$url/shop", '--mqtt-unmatched=reject');
+($code, $err) = deliver('strict', "$url/shop");
+is($code, 0, 'which is accepted otherwise') or diag($err);
+kill_proxy();
+$strict->kill;
+
+# URLs and options
+refused('no prefix', 2, qr{must be mqtt://HOST}, '--to=mqtt://127.0.0.1');
+refused('a wildcard', 2, qr{must be mqtt://HOST}, '--to=mqtt://127.0.0.1/a/%23');
+refused('no port', 2, qr{must be mqtts://HOST}, '--to=mqtts://127.0.0.1:x/a');
+refused('QoS 0', 2, qr/--mqtt-qos is 1 or 2/, "$url/shop", '--mqtt-qos=0');
+refused('a bad template', 2, qr/knows \{prefix\}.*not "\{tabel\}"/, "$url/shop", '--mqtt-topic={prefix}/{tabel}');
+refused('rows of Debezium', 2, qr/needs the format json/, "$url/shop", '--mqtt-rows', '-o', 'format=debezium');
+
 done_testing();
