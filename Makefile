@@ -204,6 +204,8 @@ CLIENT_OBJS = \
 	src/client/disk.o \
 	src/client/loop.o \
 	src/client/notify.o \
+	src/client/cli_table.o \
+	src/client/cli_help.o \
 	src/client/cli.o \
 	src/client/url.o \
 	src/client/position.o \
@@ -228,6 +230,7 @@ CLIENT_OBJS = \
 	src/client/targets/kafka_producer.o \
 	src/client/targets/deliver_kafka.o \
 	src/client/targets/mqtt_message.o \
+	src/client/targets/mqtt_connection.o \
 	src/client/targets/deliver_mqtt.o \
 	src/client/target_table.o \
 	src/client/delivery.o \

@@ -1,8 +1,7 @@
 /*
  * cli.c
- *		The table of options: arguments, the lines of a configuration file and
- *		the help all come from it.  Most of the file is that table, which is the
- *		program's manual too.
+ *		Reads arguments and the lines of a configuration file, by the table of
+ *		options.
  */
 #include "client/cli.h"
 
@@ -14,251 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli_table.h"
 #include "client/log.h"
 #include "client/memory.h"
-
-typedef enum OptionType
-{
-	OPTION_TEXT,
-	OPTION_FLAG,
-	OPTION_NUMBER,
-	OPTION_BYTES, /* 64MB */
-	OPTION_TIME,  /* 1500ms, 10s, 5min; stored as ms */
-	OPTION_PAIR,  /* NAME=VALUE, repeatable */
-	OPTION_TARGET,
-} OptionType;
-
-typedef struct ClientOption
-{
-	const char *section; /* the first of one starts it in the help */
-	char		letter;	 /* 0: none */
-	const char *name;
-	const char *argument; /* in the help; NULL for a flag */
-	OptionType	type;
-	size_t		offset;
-	const char *preset;	 /* NULL: none */
-	const char *choices; /* |a|b|, or NULL */
-	const char *help;
-} ClientOption;
-
-#define AT(member) offsetof(Settings, member)
-
-static const ClientOption table[] = {
-	{"Source", 'd', "dbname", "CONNINFO", OPTION_TEXT, AT(conninfo), NULL,
-	 NULL,
-	 "libpq connection string or URI of the database; passwords belong into "
-	 "~/.pgpass or a service file"},
-	{"Source", 'S', "slot", "NAME", OPTION_TEXT, AT(slot), NULL, NULL,
-	 "the logical replication slot"},
-	{"Source", 0, "create-slot", NULL, OPTION_FLAG, AT(create_slot), NULL,
-	 NULL, "create the slot if it does not exist"},
-	{"Source", 0, "failover", NULL, OPTION_FLAG, AT(failover), NULL, NULL,
-	 "with --create-slot: a slot that standbys keep in step (PostgreSQL 17)"},
-	{"Source", 'P', "plugin", "NAME", OPTION_TEXT, AT(plugin), "outflow", NULL,
-	 "the slot's output plugin"},
-	{"Source", 'o', "option", "NAME=VALUE", OPTION_PAIR, AT(options), NULL,
-	 NULL, "an option of the output plugin; repeatable"},
-	{"Source", 0, "after-job", "N", OPTION_NUMBER, AT(after_job), "0", NULL,
-	 "pass over the transactions that export job N has exported"},
-	{"Source", 0, "endpos", "LSN", OPTION_TEXT, AT(endpos_text), NULL, NULL,
-	 "stop once everything up to there is delivered"},
-	{"Source", 0, "state", "FILE", OPTION_TEXT, AT(state), NULL, NULL,
-	 "remember system, timeline, slot and confirmed position there, and "
-	 "refuse "
-	 "another slot than last time"},
-	{"Delivery", 0, "to", "URL", OPTION_TARGET, AT(targets), NULL, NULL,
-	 "a target; repeatable. Confirmed is what all of them have"},
-	{"Delivery", 0, "batch-bytes", "SIZE", OPTION_BYTES, AT(batch_bytes), "-1",
-	 NULL, "records of about that size go together; 0: each one alone"},
-	{"Delivery", 0, "linger", "TIME", OPTION_TIME, AT(linger_ms), "-1", NULL,
-	 "wait that long for a batch to fill"},
-	{"Delivery", 0, "queue-bytes", "SIZE", OPTION_BYTES, AT(queue_bytes),
-	 "64MB", NULL,
-	 "stop reading the slot while that much waits for acknowledgement"},
-	{"Delivery", 0, "status-interval", "TIME", OPTION_TIME, AT(status_ms),
-	 "10s", NULL,
-	 "tell the server our position at least that often; a third of its "
-	 "wal_sender_timeout if that is less"},
-	{"Delivery", 0, "stop-timeout", "TIME", OPTION_TIME, AT(stop_ms), "30s",
-	 NULL, "when told to stop, wait that long for acknowledgements"},
-	{"Delivery", 0, "on-reject", "POLICY", OPTION_TEXT, AT(on_reject), "stop",
-	 "|stop|dead-letter|",
-	 "what becomes of a record that a target refuses: stop, or dead-letter"},
-	{"Delivery", 0, "dead-letter", "FILE", OPTION_TEXT, AT(dead_letter), NULL,
-	 NULL,
-	 "the file of rejected records, with reason and id; pg_outflow replay "
-	 "sends them again"},
-	{"Files", 0, "file-rotate-bytes", "SIZE", OPTION_BYTES,
-	 AT(file_rotate_bytes), "128MB", NULL,
-	 "hand a file over once it is as large"},
-	{"Files", 0, "file-rotate-age", "TIME", OPTION_TIME, AT(file_rotate_ms),
-	 "5min", NULL, "hand a file over once it is as old; 0: never"},
-	{"Files", 0, "file-compression", "METHOD", OPTION_TEXT,
-	 AT(file_compression), "none", NULL, "none, zstd or zstd:LEVEL"},
-	{"HTTP", 0, "http-profile", "NAME", OPTION_TEXT, AT(http_profile), "json",
-	 "|json|ndjson|cloudevents|nifi|",
-	 "the form of requests: json, ndjson, cloudevents or nifi"},
-	{"HTTP", 0, "http-secret-file", "FILE", OPTION_TEXT, AT(http_secret_file),
-	 NULL, NULL, "sign requests with the secret in the file's first line"},
-	{"HTTP", 0, "http-header-file", "FILE", OPTION_TEXT, AT(http_header_file),
-	 NULL, NULL,
-	 "further header lines, such as \"Authorization: Bearer ...\""},
-	{"HTTP", 0, "http-timeout", "TIME", OPTION_TIME, AT(http_timeout_ms),
-	 "30s", NULL, "a request without an answer by then is sent again"},
-	{"HTTP", 0, "http-ca", "FILE", OPTION_TEXT, AT(http_ca), NULL, NULL,
-	 "certificates to trust instead of the system's"},
-	{"HTTP", 0, "http-cert", "FILE", OPTION_TEXT, AT(http_cert), NULL, NULL,
-	 "our certificate"},
-	{"HTTP", 0, "http-key", "FILE", OPTION_TEXT, AT(http_key), NULL, NULL,
-	 "its key"},
-	{"Kafka", 0, "kafka-topic", "NAME", OPTION_TEXT, AT(kafka_topic), NULL,
-	 NULL, "one topic for all, instead of PREFIX.SCHEMA.TABLE"},
-	{"Kafka", 0, "kafka-tombstones", "on|off", OPTION_FLAG,
-	 AT(kafka_tombstones), "on", NULL,
-	 "after a delete, a message with its key and no value, for compaction"},
-	{"Kafka", 0, "exactly-once", NULL, OPTION_FLAG, AT(kafka_exactly_once),
-	 NULL, NULL,
-	 "records and position in one Kafka transaction: readers of committed "
-	 "messages see each record once"},
-	{"Kafka", 0, "kafka-partitions", "N", OPTION_NUMBER, AT(kafka_partitions),
-	 "0", NULL, "create topics that are missing, with so many; 0: don't"},
-	{"Kafka", 0, "kafka-compact", NULL, OPTION_FLAG, AT(kafka_compact), NULL,
-	 NULL, "create them compacted"},
-	{"Kafka", 'X', "kafka-option", "NAME=VALUE", OPTION_PAIR,
-	 AT(kafka_options), NULL, NULL,
-	 "an option of librdkafka, such as security.protocol=ssl; repeatable"},
-	{"MQTT", 0, "mqtt-topic", "TEMPLATE", OPTION_TEXT, AT(mqtt_topic),
-	 "{prefix}/{schema}/{table}", NULL,
-	 "topics, of {prefix}, {slot}, {op}, {schema}, {table} and {key}"},
-	{"MQTT", 0, "mqtt-qos", "1|2", OPTION_NUMBER, AT(mqtt_qos), "1", NULL,
-	 "quality of service"},
-	{"MQTT", 0, "mqtt-inflight", "N", OPTION_NUMBER, AT(mqtt_inflight), "1000",
-	 NULL,
-	 "messages under way, at most; and never more than the broker takes"},
-	{"MQTT", 0, "mqtt-client-id", "NAME", OPTION_TEXT, AT(mqtt_client_id),
-	 NULL, NULL, "client identifier, instead of one of system and slot"},
-	{"MQTT", 0, "mqtt-session-expiry", "TIME", OPTION_TIME,
-	 AT(mqtt_session_ms), "1h", NULL,
-	 "with QoS 2: the broker remembers that long what was under way when the "
-	 "connection was lost, so that it is not doubled; 0: not at all"},
-	{"MQTT", 0, "mqtt-rows", NULL, OPTION_FLAG, AT(mqtt_rows), NULL, NULL,
-	 "keep the last state of each row as a retained message, in "
-	 "PREFIX/SCHEMA/TABLE/row/KEY"},
-	{"MQTT", 0, "mqtt-unmatched", "POLICY", OPTION_TEXT, AT(mqtt_unmatched),
-	 "accept", "|accept|reject|",
-	 "a message that nobody has subscribed to: accept it as delivered, or "
-	 "reject it"},
-	{"MQTT", 0, "mqtt-ca", "FILE", OPTION_TEXT, AT(mqtt_ca), NULL, NULL,
-	 "certificates to trust instead of the system's"},
-	{"MQTT", 0, "mqtt-cert", "FILE", OPTION_TEXT, AT(mqtt_cert), NULL, NULL,
-	 "our certificate"},
-	{"MQTT", 0, "mqtt-key", "FILE", OPTION_TEXT, AT(mqtt_key), NULL, NULL,
-	 "its key"},
-	{"Watching", 0, "metrics", "[HOST:]PORT", OPTION_TEXT, AT(metrics), NULL,
-	 NULL,
-	 "serve /metrics for Prometheus and /healthz; on 127.0.0.1 unless told "
-	 "otherwise"},
-	{"Watching", 0, "log-format", "FORMAT", OPTION_TEXT, AT(log_format),
-	 "text", "|text|json|", "text or json"},
-	{"Watching", 0, "log-level", "LEVEL", OPTION_TEXT, AT(log_level), "info",
-	 "|debug|info|warning|error|", "debug, info, warning or error"},
-};
-
-#define NOPTIONS (sizeof(table) / sizeof(table[0]))
-
-static const char before_options[] =
-	"pg_outflow delivers the changes of a PostgreSQL database.\n"
-	"\n"
-	"Usage:\n"
-	"  pg_outflow stream -d CONNINFO -S SLOT --to URL [OPTION]...\n"
-	"  pg_outflow replay --to URL [OPTION]... FILE\n"
-	"  pg_outflow --help | --version\n"
-	"\n"
-	"stream reads a logical replication slot of the plugin outflow and "
-	"delivers\n"
-	"each record to every target, at least once and in order.  A transaction "
-	"is\n"
-	"confirmed to PostgreSQL once every target has acknowledged all of it, "
-	"so\n"
-	"whatever is killed, nothing is lost; what was not acknowledged comes "
-	"again,\n"
-	"with the same id.  replay sends a dead-letter file again.\n"
-	"\n"
-	"Targets:\n"
-	"  stdout:              a record a line\n"
-	"  file:///DIRECTORY    files that appear whole, each record exactly "
-	"once\n"
-	"  http[s]://HOST/PATH  POST requests, acknowledged by their status\n"
-	"  kafka://HOST:PORT/PREFIX\n"
-	"                       topics PREFIX.SCHEMA.TABLE; format debezium by "
-	"default\n"
-	"  mqtt[s]://HOST[:PORT]/PREFIX\n"
-	"                       topics PREFIX/SCHEMA/TABLE, QoS 1 or 2\n";
-
-static const char after_options[] =
-	"\n"
-	"Configuration file (-c, --config FILE): lines \"name = value\", with the "
-	"long\n"
-	"names from above; # starts a comment.  Arguments come before it; to, "
-	"option\n"
-	"and such may repeat.\n"
-	"\n"
-	"Exit codes:\n"
-	"  0  stopped as told, everything received is acknowledged\n"
-	"  1  the machine: memory, disk, or a bug\n"
-	"  2  arguments or configuration\n"
-	"  3  PostgreSQL refuses for good: login, rights, plugin, its options\n"
-	"  4  the slot is gone or invalidated\n"
-	"  5  another system, timeline or slot than last time\n"
-	"  6  a target refuses for good: login, address, rights\n"
-	"  7  a target rejected a record, and --on-reject is stop\n"
-	"  8  stopped as told, but a target did not acknowledge in time\n"
-	"All else is waited for: servers and targets that are down, a slot in "
-	"use.\n";
-
-/* Texts of the help, broken at blanks. */
-static void
-print_wrapped(const char *text, int indent)
-{
-	while (strlen(text) + indent > 79)
-	{
-		int end = 79 - indent;
-
-		while (end > 0 && text[end] != ' ')
-			end--;
-		printf("%.*s\n%*s", end, text, indent, "");
-		text += end + 1;
-	}
-	puts(text);
-}
-
-void
-cli_help(void)
-{
-	const char *section = "";
-	size_t		i;
-
-	fputs(before_options, stdout);
-	for (i = 0; i < NOPTIONS; i++)
-	{
-		const ClientOption *option = &table[i];
-
-		if (strcmp(section, option->section) != 0)
-			printf("\n%s:\n", option->section);
-		section = option->section;
-		if (option->letter)
-			printf("  -%c, ", option->letter);
-		else
-			fputs("      ", stdout);
-		printf("--%s%s%s\n          ", option->name,
-			   option->argument ? "=" : "",
-			   option->argument ? option->argument : "");
-		print_wrapped(option->help, 10);
-		if (option->preset && strcmp(option->preset, "-1") != 0)
-			printf("          (%s)\n", option->preset);
-	}
-	fputs(after_options, stdout);
-}
 
 const char *
 pairs_find(const Pairs *pairs, const char *name)
@@ -396,10 +153,10 @@ find_option(const char *name, size_t length)
 {
 	size_t i;
 
-	for (i = 0; i < NOPTIONS; i++)
-		if (strlen(table[i].name) == length &&
-			strncmp(table[i].name, name, length) == 0)
-			return &table[i];
+	for (i = 0; i < cli_noptions; i++)
+		if (strlen(cli_table[i].name) == length &&
+			strncmp(cli_table[i].name, name, length) == 0)
+			return &cli_table[i];
 	client_exit(
 		EXIT_USAGE,
 		"there is no option \"%.*s\"; \"pg_outflow --help\" lists them",
@@ -411,7 +168,7 @@ static void
 set_once(Settings *settings, bool given[], const ClientOption *option,
 		 const char *text, bool overrules)
 {
-	size_t i = option - table;
+	size_t i = option - cli_table;
 	bool   repeats =
 		option->type == OPTION_PAIR || option->type == OPTION_TARGET;
 
@@ -441,7 +198,7 @@ trimmed(char *text)
 static void
 read_config(Settings *settings, bool given[], const char *path)
 {
-	bool   in_arguments[NOPTIONS];
+	bool   in_arguments[MAX_OPTIONS];
 	FILE  *file = fopen(path, "r");
 	char  *line = NULL;
 	size_t size = 0;
@@ -465,7 +222,7 @@ read_config(Settings *settings, bool given[], const char *path)
 		text = trimmed(text);
 		option = find_option(text, strlen(text));
 		set_once(settings, given, option, trimmed(equals + 1),
-				 !in_arguments[option - table]);
+				 !in_arguments[option - cli_table]);
 	}
 	free(line);
 	fclose(file);
@@ -483,9 +240,9 @@ read_argument(Settings *settings, bool given[], char **config, char **argv)
 
 	if (argument[1] != '-')
 	{
-		for (i = 0; i < NOPTIONS; i++)
-			if (table[i].letter == argument[1])
-				option = &table[i];
+		for (i = 0; i < cli_noptions; i++)
+			if (cli_table[i].letter == argument[1])
+				option = &cli_table[i];
 		is_config = argument[1] == 'c';
 		if (argument[2])
 			value = argument + 2;
@@ -525,11 +282,11 @@ set_presets(Settings *settings)
 {
 	size_t i;
 
-	for (i = 0; i < NOPTIONS; i++)
-		if (table[i].preset && strcmp(table[i].preset, "-1") == 0)
-			*(long long *) ((char *) settings + table[i].offset) = -1;
-		else if (table[i].preset)
-			set_option(settings, &table[i], table[i].preset);
+	for (i = 0; i < cli_noptions; i++)
+		if (cli_table[i].preset && strcmp(cli_table[i].preset, "-1") == 0)
+			*(long long *) ((char *) settings + cli_table[i].offset) = -1;
+		else if (cli_table[i].preset)
+			set_option(settings, &cli_table[i], cli_table[i].preset);
 }
 
 static void
@@ -579,7 +336,7 @@ log_level(const char *name)
 void
 cli_read(Settings *settings, const char *command, int argc, char **argv)
 {
-	bool  given[NOPTIONS] = {false};
+	bool  given[MAX_OPTIONS] = {false};
 	char *config = NULL;
 	int	  i = 0;
 

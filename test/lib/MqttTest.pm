@@ -138,7 +138,7 @@ sub DESTROY
 {
 	my ($self) = @_;
 
-	$_->{process}->kill_kill(grace => 0) foreach @{ $self->{subscribed} };
+	$_->{process}->kill_kill(grace => 0) foreach @{ $self->{subscribed} || [] };
 	$self->kill;
 	return;
 }

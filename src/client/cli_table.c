@@ -1,0 +1,135 @@
+/*
+ * cli_table.c
+ *		The table of options: arguments, the lines of a configuration file and
+ *		the help all come from it.
+ */
+#include "client/cli_table.h"
+
+#include "client/cli.h"
+
+#define AT(member) offsetof(Settings, member)
+
+const ClientOption cli_table[] = {
+	{"Source", 'd', "dbname", "CONNINFO", OPTION_TEXT, AT(conninfo), NULL,
+	 NULL,
+	 "libpq connection string or URI of the database; passwords belong into "
+	 "~/.pgpass or a service file"},
+	{"Source", 'S', "slot", "NAME", OPTION_TEXT, AT(slot), NULL, NULL,
+	 "the logical replication slot"},
+	{"Source", 0, "create-slot", NULL, OPTION_FLAG, AT(create_slot), NULL,
+	 NULL, "create the slot if it does not exist"},
+	{"Source", 0, "failover", NULL, OPTION_FLAG, AT(failover), NULL, NULL,
+	 "with --create-slot: a slot that standbys keep in step (PostgreSQL 17)"},
+	{"Source", 'P', "plugin", "NAME", OPTION_TEXT, AT(plugin), "outflow", NULL,
+	 "the slot's output plugin"},
+	{"Source", 'o', "option", "NAME=VALUE", OPTION_PAIR, AT(options), NULL,
+	 NULL, "an option of the output plugin; repeatable"},
+	{"Source", 0, "after-job", "N", OPTION_NUMBER, AT(after_job), "0", NULL,
+	 "pass over the transactions that export job N has exported"},
+	{"Source", 0, "endpos", "LSN", OPTION_TEXT, AT(endpos_text), NULL, NULL,
+	 "stop once everything up to there is delivered"},
+	{"Source", 0, "state", "FILE", OPTION_TEXT, AT(state), NULL, NULL,
+	 "remember system, timeline, slot and confirmed position there, and "
+	 "refuse "
+	 "another slot than last time"},
+	{"Delivery", 0, "to", "URL", OPTION_TARGET, AT(targets), NULL, NULL,
+	 "a target; repeatable. Confirmed is what all of them have"},
+	{"Delivery", 0, "batch-bytes", "SIZE", OPTION_BYTES, AT(batch_bytes), "-1",
+	 NULL, "records of about that size go together; 0: each one alone"},
+	{"Delivery", 0, "linger", "TIME", OPTION_TIME, AT(linger_ms), "-1", NULL,
+	 "wait that long for a batch to fill"},
+	{"Delivery", 0, "queue-bytes", "SIZE", OPTION_BYTES, AT(queue_bytes),
+	 "64MB", NULL,
+	 "stop reading the slot while that much waits for acknowledgement"},
+	{"Delivery", 0, "status-interval", "TIME", OPTION_TIME, AT(status_ms),
+	 "10s", NULL,
+	 "tell the server our position at least that often; a third of its "
+	 "wal_sender_timeout if that is less"},
+	{"Delivery", 0, "stop-timeout", "TIME", OPTION_TIME, AT(stop_ms), "30s",
+	 NULL, "when told to stop, wait that long for acknowledgements"},
+	{"Delivery", 0, "on-reject", "POLICY", OPTION_TEXT, AT(on_reject), "stop",
+	 "|stop|dead-letter|",
+	 "what becomes of a record that a target refuses: stop, or dead-letter"},
+	{"Delivery", 0, "dead-letter", "FILE", OPTION_TEXT, AT(dead_letter), NULL,
+	 NULL,
+	 "the file of rejected records, with reason and id; pg_outflow replay "
+	 "sends them again"},
+	{"Files", 0, "file-rotate-bytes", "SIZE", OPTION_BYTES,
+	 AT(file_rotate_bytes), "128MB", NULL,
+	 "hand a file over once it is as large"},
+	{"Files", 0, "file-rotate-age", "TIME", OPTION_TIME, AT(file_rotate_ms),
+	 "5min", NULL, "hand a file over once it is as old; 0: never"},
+	{"Files", 0, "file-compression", "METHOD", OPTION_TEXT,
+	 AT(file_compression), "none", NULL, "none, zstd or zstd:LEVEL"},
+	{"HTTP", 0, "http-profile", "NAME", OPTION_TEXT, AT(http_profile), "json",
+	 "|json|ndjson|cloudevents|nifi|",
+	 "the form of requests: json, ndjson, cloudevents or nifi"},
+	{"HTTP", 0, "http-secret-file", "FILE", OPTION_TEXT, AT(http_secret_file),
+	 NULL, NULL, "sign requests with the secret in the file's first line"},
+	{"HTTP", 0, "http-header-file", "FILE", OPTION_TEXT, AT(http_header_file),
+	 NULL, NULL,
+	 "further header lines, such as \"Authorization: Bearer ...\""},
+	{"HTTP", 0, "http-timeout", "TIME", OPTION_TIME, AT(http_timeout_ms),
+	 "30s", NULL, "a request without an answer by then is sent again"},
+	{"HTTP", 0, "http-ca", "FILE", OPTION_TEXT, AT(http_ca), NULL, NULL,
+	 "certificates to trust instead of the system's"},
+	{"HTTP", 0, "http-cert", "FILE", OPTION_TEXT, AT(http_cert), NULL, NULL,
+	 "our certificate"},
+	{"HTTP", 0, "http-key", "FILE", OPTION_TEXT, AT(http_key), NULL, NULL,
+	 "its key"},
+	{"Kafka", 0, "kafka-topic", "NAME", OPTION_TEXT, AT(kafka_topic), NULL,
+	 NULL, "one topic for all, instead of PREFIX.SCHEMA.TABLE"},
+	{"Kafka", 0, "kafka-tombstones", "on|off", OPTION_FLAG,
+	 AT(kafka_tombstones), "on", NULL,
+	 "after a delete, a message with its key and no value, for compaction"},
+	{"Kafka", 0, "exactly-once", NULL, OPTION_FLAG, AT(kafka_exactly_once),
+	 NULL, NULL,
+	 "records and position in one Kafka transaction: readers of committed "
+	 "messages see each record once"},
+	{"Kafka", 0, "kafka-partitions", "N", OPTION_NUMBER, AT(kafka_partitions),
+	 "0", NULL, "create topics that are missing, with so many; 0: don't"},
+	{"Kafka", 0, "kafka-compact", NULL, OPTION_FLAG, AT(kafka_compact), NULL,
+	 NULL, "create them compacted"},
+	{"Kafka", 'X', "kafka-option", "NAME=VALUE", OPTION_PAIR,
+	 AT(kafka_options), NULL, NULL,
+	 "an option of librdkafka, such as security.protocol=ssl; repeatable"},
+	{"MQTT", 0, "mqtt-topic", "TEMPLATE", OPTION_TEXT, AT(mqtt_topic),
+	 "{prefix}/{schema}/{table}", NULL,
+	 "topics, of {prefix}, {slot}, {op}, {schema}, {table} and {key}"},
+	{"MQTT", 0, "mqtt-qos", "1|2", OPTION_NUMBER, AT(mqtt_qos), "1", NULL,
+	 "quality of service"},
+	{"MQTT", 0, "mqtt-inflight", "N", OPTION_NUMBER, AT(mqtt_inflight), "1000",
+	 NULL,
+	 "messages under way, at most; and never more than the broker takes"},
+	{"MQTT", 0, "mqtt-client-id", "NAME", OPTION_TEXT, AT(mqtt_client_id),
+	 NULL, NULL, "client identifier, instead of one of system and slot"},
+	{"MQTT", 0, "mqtt-session-expiry", "TIME", OPTION_TIME,
+	 AT(mqtt_session_ms), "1h", NULL,
+	 "with QoS 2: the broker remembers that long what was under way when the "
+	 "connection was lost, so that it is not doubled; 0: not at all"},
+	{"MQTT", 0, "mqtt-rows", NULL, OPTION_FLAG, AT(mqtt_rows), NULL, NULL,
+	 "keep the last state of each row as a retained message, in "
+	 "PREFIX/SCHEMA/TABLE/row/KEY"},
+	{"MQTT", 0, "mqtt-unmatched", "POLICY", OPTION_TEXT, AT(mqtt_unmatched),
+	 "accept", "|accept|reject|",
+	 "a message that nobody has subscribed to: accept it as delivered, or "
+	 "reject it"},
+	{"MQTT", 0, "mqtt-ca", "FILE", OPTION_TEXT, AT(mqtt_ca), NULL, NULL,
+	 "certificates to trust instead of the system's"},
+	{"MQTT", 0, "mqtt-cert", "FILE", OPTION_TEXT, AT(mqtt_cert), NULL, NULL,
+	 "our certificate"},
+	{"MQTT", 0, "mqtt-key", "FILE", OPTION_TEXT, AT(mqtt_key), NULL, NULL,
+	 "its key"},
+	{"Watching", 0, "metrics", "[HOST:]PORT", OPTION_TEXT, AT(metrics), NULL,
+	 NULL,
+	 "serve /metrics for Prometheus and /healthz; on 127.0.0.1 unless told "
+	 "otherwise"},
+	{"Watching", 0, "log-format", "FORMAT", OPTION_TEXT, AT(log_format),
+	 "text", "|text|json|", "text or json"},
+	{"Watching", 0, "log-level", "LEVEL", OPTION_TEXT, AT(log_level), "info",
+	 "|debug|info|warning|error|", "debug, info, warning or error"},
+};
+
+const size_t cli_noptions = sizeof(cli_table) / sizeof(cli_table[0]);
+_Static_assert(sizeof(cli_table) / sizeof(cli_table[0]) <= MAX_OPTIONS,
+			   "MAX_OPTIONS is too small");
