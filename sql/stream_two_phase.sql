@@ -82,8 +82,8 @@ BEGIN;
 INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(3000, 5000) AS g;
 PREPARE TRANSACTION 'stream_nine';
 ROLLBACK PREPARED 'stream_nine';
--- one that is rolled back before it is read has no changes; from 18 on it is not streamed either, but arrives between begin_prepare and prepare
-SELECT replace(data::json->>'op', 'stream_prepare', 'prepare'), data::json->>'gid', data::json->>'changes' FROM consume('stream_two_phase', 'streaming', 'on') WHERE data ~ 'gid|abort' AND data !~ 'begin_prepare' ORDER BY n;
+-- one that is rolled back before it is read: a server that streams it up to its PREPARE (before 18) has that told, without changes; others tell its end alone
+SELECT data::json->>'op', data::json->>'gid' FROM consume('stream_two_phase', 'streaming', 'on') WHERE data ~ 'gid|abort' AND NOT (data ~ 'stream_prepare' AND data::json->>'changes' = '0') ORDER BY n;
 RESET logical_decoding_work_mem;
 
 -- format wal2json has no such records: whole transactions, at COMMIT PREPARED

@@ -1,5 +1,5 @@
 # Promise: with the profile "spark" Apache Spark, and with "clickhouse" ClickHouse,
-# opens every column of every type, finds all values and all rows with a NaN; and
+# reads an export's directory, opens every column of every type, finds all values and all rows with a NaN; and
 # parquet-java understands who wrote the file.
 use strict;
 use warnings;

@@ -105,8 +105,8 @@ sub race
 		sql("CALL outflow.resume($job)") if $code != 0;
 		$bad .= "$round: not what COPY writes\n"
 		  if join('', map { slurp_file("$there/$_") } grep { /^part-/ } files_below($there)) ne $copy;
-		$bad .= "$round: not verified\n"
-		  if sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)") ne 'ok';
+		my $faults = sql("SELECT concat_ws(' ', part, file, status, detail) FROM outflow.verify($job) WHERE status <> 'ok'");
+		$bad .= "$round: not verified: $faults\n" if $faults ne '';
 	}
 	diag("$what: $flips exchanges, $done of $rounds exports were done at once");
 	cmp_ok($flips, '>', $rounds, "$what: was exchanged");

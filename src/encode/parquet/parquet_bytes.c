@@ -7,8 +7,10 @@
  */
 #include "postgres.h"
 
-#include "encode/parquet/parquet_bits.h"
+#include "storage/shmem.h"
 #include "utils/memutils.h"
+
+#include "encode/parquet/parquet_bits.h"
 
 #define FIRST_SIZE	  128
 #define DOUBLING_SIZE (4 * 1024 * 1024)
