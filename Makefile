@@ -177,7 +177,7 @@ OBJS = \
 	src/sink/file/file_destination.o \
 	src/sink/server.o \
 	src/sink/s3/address.o \
-	src/sink/s3/sigv4.o \
+	src/aws/sigv4.o \
 	src/sink/s3/s3_config.o \
 	src/sink/s3/curl_library.o \
 	src/sink/s3/http_address.o \
@@ -221,6 +221,7 @@ CLIENT_OBJS = \
 	src/client/targets/stretch.o \
 	src/client/targets/deliver_stdout.o \
 	src/client/targets/deliver_file.o \
+	src/client/targets/curl_loop.o \
 	src/client/targets/http_form.o \
 	src/client/targets/http_signature.o \
 	src/client/targets/deliver_http.o \
@@ -232,18 +233,22 @@ CLIENT_OBJS = \
 	src/client/targets/mqtt_message.o \
 	src/client/targets/mqtt_connection.o \
 	src/client/targets/deliver_mqtt.o \
+	src/aws/sigv4.o \
+	src/client/targets/aws_credentials.o \
+	src/client/targets/kinesis_request.o \
+	src/client/targets/deliver_kinesis.o \
 	src/client/target_table.o \
 	src/client/delivery.o \
 	src/client/metrics.o \
 	src/client/run_stream.o \
 	src/client/replay.o \
 	src/client/pg_outflow.o
-CLIENT_LIBS = -L$(libdir) -lpq -lzstd -lz
+CLIENT_LIBS = -L$(libdir) -lpq -lzstd -lz -lcrypto
 has_header = $(wildcard $(addsuffix /$(1),/usr/include /usr/local/include \
 	/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)))
 ifneq ($(call has_header,curl/curl.h),)
 CLIENT_DEFINES += -DHAVE_LIBCURL
-CLIENT_LIBS += -lcurl -lcrypto
+CLIENT_LIBS += -lcurl
 endif
 ifneq ($(call has_header,librdkafka/rdkafka.h),)
 CLIENT_DEFINES += -DHAVE_RDKAFKA
@@ -288,7 +293,7 @@ ifneq ($(PGXS),)
 include $(PGXS)
 
 all: pg_outflow
-$(CLIENT_OBJS): CPPFLAGS += $(CLIENT_DEFINES)
+$(filter src/client/%,$(CLIENT_OBJS)): CPPFLAGS += $(CLIENT_DEFINES)
 pg_outflow: $(CLIENT_OBJS)
 	$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDFLAGS_EX) $(CLIENT_LIBS) -o $@
 
@@ -430,7 +435,8 @@ check-clang:
 		-Wno-ignored-optimization-argument -Wno-ignored-attributes")
 	@rm -f $(addprefix tmp_build/clang/,pg_outflow $(CLIENT_OBJS))
 	@$(MAKE) -s -C tmp_build/clang has_header= pg_outflow
-	@for url in http://localhost kafka://localhost mqtt://localhost; do \
+	@for url in http://localhost kafka://localhost mqtt://localhost \
+			kinesis://localhost; do \
 		tmp_build/clang/pg_outflow stream -d "" -S slot --to $$url 2>&1 | \
 			grep -q 'built without' || exit; done
 

@@ -71,6 +71,10 @@ typedef struct Settings
 	char	 *mqtt_ca;
 	char	 *mqtt_cert;
 	char	 *mqtt_key;
+	char	 *kinesis_endpoint;
+	long long kinesis_records;
+	long long kinesis_bytes;
+	long long kinesis_record_bytes;
 	/* watching */
 	char *metrics;
 	char *log_format;

@@ -35,7 +35,9 @@ static const char before_options[] =
 	"                       topics PREFIX.SCHEMA.TABLE; format debezium by "
 	"default\n"
 	"  mqtt[s]://HOST[:PORT]/PREFIX\n"
-	"                       topics PREFIX/SCHEMA/TABLE, QoS 1 or 2\n";
+	"                       topics PREFIX/SCHEMA/TABLE, QoS 1 or 2\n"
+	"  kinesis://REGION/STREAM\n"
+	"                       records of a stream, the order of each key kept\n";
 
 static const char after_options[] =
 	"\n"

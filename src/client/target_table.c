@@ -9,9 +9,11 @@
 #include "client/targets/targets.h"
 
 #ifdef HAVE_LIBCURL
-#define HTTP_TARGET &http_target
+#define HTTP_TARGET	   &http_target
+#define KINESIS_TARGET &kinesis_target
 #else
-#define HTTP_TARGET NULL
+#define HTTP_TARGET	   NULL
+#define KINESIS_TARGET NULL
 #endif
 #ifdef HAVE_RDKAFKA
 #define KAFKA_TARGET &kafka_target
@@ -35,6 +37,7 @@ static const struct
 	{"http https", HTTP_TARGET, "libcurl"},
 	{"kafka", KAFKA_TARGET, "librdkafka"},
 	{"mqtt mqtts", MQTT_TARGET, "libmosquitto"},
+	{"kinesis", KINESIS_TARGET, "libcurl"},
 };
 
 static bool

@@ -58,7 +58,7 @@ sub kill_proxy
 	$proxy->finish;
 	return;
 }
-END { kill_proxy() if $proxy; }
+END { local $?; kill_proxy() if $proxy; }
 
 $proxy = start_proxy($broker);
 my $through = slurp_file("$place/server_port");

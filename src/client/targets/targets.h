@@ -12,6 +12,7 @@ extern const TargetOps file_target;
 extern const TargetOps http_target;
 extern const TargetOps kafka_target;
 extern const TargetOps mqtt_target;
+extern const TargetOps kinesis_target;
 
 /*
  * A stretch of the queue that is written as it is: for targets whose form is a

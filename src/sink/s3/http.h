@@ -14,7 +14,7 @@
 #ifndef OUTFLOW_HTTP_H
 #define OUTFLOW_HTTP_H
 
-#include "sink/s3/sigv4.h"
+#include "aws/sigv4.h"
 
 typedef struct HttpClient HttpClient;
 
