@@ -20,6 +20,8 @@ use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Time::HiRes ();
 
+my @brokers;
+
 sub new
 {
 	my ($class, @lines) = @_;
@@ -29,6 +31,8 @@ sub new
 		port => $socket->sockport,
 		viewers => 0 }, $class;
 	my $user = getpwuid($>);
+
+	push @brokers, $self;
 
 	close($socket);
 	append_to_file("$self->{directory}/conf", join("\n",
@@ -134,13 +138,16 @@ sub wait_for
 	return;
 }
 
-sub DESTROY
+# not when they are destroyed: at the end of the program that is too late
+END
 {
-	my ($self) = @_;
+	local $?;
 
-	$_->{process}->kill_kill(grace => 0) foreach @{ $self->{subscribed} || [] };
-	$self->kill;
-	return;
+	foreach my $broker (@brokers)
+	{
+		$_->{process}->kill_kill(grace => 0) foreach @{ $broker->{subscribed} || [] };
+		$broker->kill;
+	}
 }
 
 1;

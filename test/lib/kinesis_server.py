@@ -101,23 +101,26 @@ def put(headers, body, request):
     if roll < faults[2]:
         return error(400, 'ProvisionedThroughputExceededException')
     roll -= faults[2]
+    fails = [roll < faults[1] and dice.randrange(2) for record in records]
+    codes = ('ProvisionedThroughputExceededException', 'InternalFailure')
     if upstream:
+        # it stores all, whatever is said
         status, text = ask_upstream(headers, body)
-        results = json.loads(text)['Records'] if status == 200 else []
+        if status != 200:
+            return status, text
+        stored = iter([result for result, failed in zip(json.loads(text)['Records'], fails) if not failed])
     else:
-        fails = [roll < faults[1] and dice.randrange(2) for record in records]
         stored = iter(store([record for record, failed in zip(records, fails) if not failed]))
-        codes = ('ProvisionedThroughputExceededException', 'InternalFailure')
-        results = [{'ErrorCode': dice.choice(codes), 'ErrorMessage': 'by the test'} if failed else next(stored)
-                   for failed in fails]
-        status, text = 200, json.dumps({'FailedRecordCount': sum(map(bool, fails)), 'Records': results})
+    results = [{'ErrorCode': dice.choice(codes), 'ErrorMessage': 'by the test'} if failed else next(stored)
+               for failed in fails]
+    text = json.dumps({'FailedRecordCount': sum(map(bool, fails)), 'Records': results})
     roll -= faults[1]
     if 0 <= roll < faults[3]:
         return None
     for record, result in zip(records, results):
         if 'ErrorCode' not in result:
             check.answered(base64.b64decode(record['Data']))
-    return status, text
+    return 200, text
 
 
 def describe(request):

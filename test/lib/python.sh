@@ -38,3 +38,11 @@ need_readers() {
 		pyspark chdb pyarrow pandas
 	export OUTFLOW_READERS=$installed_python
 }
+
+# need_kinesis: sets OUTFLOW_KINESIS, a Python with moto, which verifies signatures,
+# and boto3, which reads streams
+need_kinesis() {
+	[ -z "${OUTFLOW_KINESIS:-}" ] || return 0
+	install_python tmp_kinesis "boto3, moto" boto3 'moto[server,kinesis]==5.2.5'
+	export OUTFLOW_KINESIS=$installed_python
+}
