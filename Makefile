@@ -23,6 +23,8 @@ OBJS = \
 	src/position/xid.o \
 	src/position/snapshot_text.o \
 	src/encode/value/buffer.o \
+	src/encode/value/buffer_limit.o \
+	src/encode/value/buffer_write.o \
 	src/encode/value/text.o \
 	src/encode/value/numeric.o \
 	src/encode/value/datetime.o \
@@ -146,6 +148,7 @@ OBJS = \
 	src/export/run/waiter.o \
 	src/export/run/tell.o \
 	src/export/run/inline.o \
+	src/export/finish/names.o \
 	src/export/finish/own_file.o \
 	src/export/finish/prune.o \
 	src/export/finish/publish.o \
@@ -176,15 +179,16 @@ OBJS = \
 	src/sink/file/file_move.o \
 	src/sink/file/file_destination.o \
 	src/sink/server.o \
-	src/sink/s3/address.o \
+	src/sink/http/address.o \
 	src/aws/sigv4.o \
 	src/sink/s3/s3_config.o \
-	src/sink/s3/curl_library.o \
-	src/sink/s3/http_address.o \
-	src/sink/s3/http.o \
+	src/sink/http/curl_library.o \
+	src/sink/http/http_address.o \
+	src/sink/http/http.o \
 	src/sink/s3/s3_xml.o \
 	src/sink/s3/s3_store.o \
 	src/sink/s3/s3_request.o \
+	src/sink/s3/s3_list.o \
 	src/sink/s3/s3_object.o \
 	src/sink/s3/s3_download.o \
 	src/sink/s3/s3_upload.o \
@@ -237,8 +241,17 @@ CLIENT_OBJS = \
 	src/client/targets/aws_credentials.o \
 	src/client/targets/kinesis_request.o \
 	src/client/targets/deliver_kinesis.o \
+	src/client/targets/ws_spool.o \
+	src/client/targets/ws_http.o \
+	src/client/targets/ws_message.o \
+	src/client/targets/ws_page.o \
+	src/client/targets/ws_reader.o \
+	src/client/targets/ws_session.o \
+	src/client/targets/ws_database.o \
+	src/client/targets/deliver_ws.o \
 	src/client/target_table.o \
 	src/client/delivery.o \
+	src/client/listen.o \
 	src/client/metrics.o \
 	src/client/run_stream.o \
 	src/client/replay.o \
@@ -258,6 +271,14 @@ ifneq ($(call has_header,mosquitto.h),)
 CLIENT_DEFINES += -DHAVE_MOSQUITTO
 CLIENT_LIBS += -lmosquitto
 endif
+
+ifneq ($(call has_header,wslay/wslay.h),)
+CLIENT_DEFINES += -DHAVE_WSLAY
+CLIENT_LIBS += -lwslay
+endif
+# the page's files as C texts
+CLIENT_PAGE = $(patsubst $(home)/%,%.inc,$(wildcard $(home)/src/client/page/*.html \
+	$(home)/src/client/page/*.css $(home)/src/client/page/*.js))
 
 VERSION_OF_CONTROL = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 	$(home)/control/outflow.control)
@@ -281,7 +302,7 @@ ISOLATION = $(notdir $(basename $(sort \
 	$(wildcard $(home)/test/isolation/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=$(srcdir)/test/isolation --load-extension=outflow
 
-EXTRA_CLEAN = tmp_check tmp_build pg_outflow $(CLIENT_OBJS) test/modules/*/*.o test/modules/*/*.so
+EXTRA_CLEAN = tmp_check tmp_build pg_outflow $(CLIENT_OBJS) $(CLIENT_PAGE) test/modules/*/*.o test/modules/*/*.so
 
 # no query inlines our functions, so there is no bitcode to build
 override with_llvm = no
@@ -294,6 +315,11 @@ include $(PGXS)
 
 all: pg_outflow
 $(filter src/client/%,$(CLIENT_OBJS)): CPPFLAGS += $(CLIENT_DEFINES)
+src/client/targets/ws_page.o: CPPFLAGS += -Isrc
+src/client/targets/ws_page.o: $(CLIENT_PAGE)
+$(CLIENT_PAGE): %.inc: %
+	@mkdir -p $(@D)
+	sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' $< >$@
 pg_outflow: $(CLIENT_OBJS)
 	$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDFLAGS_EX) $(CLIENT_LIBS) -o $@
 
@@ -343,7 +369,7 @@ all install install-wal2json installdirs uninstall clean installcheck:
 		"\"make deps\" installs Debian's" >&2; exit 1
 endif
 
-src/sink/s3/http.o: | say-without-curl
+src/sink/http/http.o: | say-without-curl
 say-without-curl:
 	@message="$(NO_CURL)"; [ -z "$$message" ] || echo "warning: $$message" >&2
 .PHONY: say-without-curl
@@ -436,7 +462,7 @@ check-clang:
 	@rm -f $(addprefix tmp_build/clang/,pg_outflow $(CLIENT_OBJS))
 	@$(MAKE) -s -C tmp_build/clang has_header= pg_outflow
 	@for url in http://localhost kafka://localhost mqtt://localhost \
-			kinesis://localhost; do \
+			kinesis://localhost ws://localhost:1; do \
 		tmp_build/clang/pg_outflow stream -d "" -S slot --to $$url 2>&1 | \
 			grep -q 'built without' || exit; done
 

@@ -686,30 +686,17 @@ AS $$
 	) AS lines
 $$;
 
--- whether the server lets a background worker connect as the role: limits count
--- sessions, not workers, and are kept to when there are as many
+-- whether the server lets a background worker connect as the role; limits on
+-- connections are for sessions only
 CREATE FUNCTION outflow_internal.job_can_connect(role pg_catalog.oid) RETURNS boolean
-LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT EXISTS (
 		SELECT FROM pg_catalog.pg_roles AS r
-		JOIN pg_catalog.pg_database AS d
-			ON d.datname = pg_catalog.current_database()
-		CROSS JOIN LATERAL (
-			SELECT pg_catalog.count(*) FILTER (WHERE a.usesysid = r.oid)
-					AS of_role,
-				pg_catalog.count(*) FILTER (WHERE a.datid = d.oid)
-					AS of_database
-			FROM pg_catalog.pg_stat_activity AS a
-			WHERE a.backend_type = 'client backend'
-		) AS sessions
 		WHERE r.oid = role AND r.rolcanlogin
-		AND pg_catalog.has_database_privilege(r.oid, d.oid, 'CONNECT')
-		AND (r.rolsuper
-			OR (r.rolconnlimit < 0 OR sessions.of_role <= r.rolconnlimit)
-			AND (d.datconnlimit < 0
-				OR sessions.of_database <= d.datconnlimit)))
+		AND pg_catalog.has_database_privilege(r.oid,
+			pg_catalog.current_database(), 'CONNECT'))
 $$;
 
 CREATE VIEW outflow.jobs WITH (security_barrier) AS

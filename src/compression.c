@@ -107,3 +107,11 @@ compression_parse(const char *text, bool pages)
 					 "in \"zstd:7\".",
 					 list_methods(pages))));
 }
+
+char *
+compression_text(const Compression *compression)
+{
+	return compression->has_level
+			   ? psprintf("%s:%d", compression->name, compression->level)
+			   : pstrdup(compression->name);
+}

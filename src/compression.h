@@ -32,5 +32,7 @@ typedef struct Compression
  * methods that whole files don't.
  */
 extern Compression compression_parse(const char *text, bool pages);
+/* One text for all ways to write it; a level that was named stays. */
+extern char *compression_text(const Compression *compression);
 
 #endif /* OUTFLOW_COMPRESSION_H */

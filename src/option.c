@@ -79,6 +79,18 @@ option_find_secret(const char *text, size_t len)
 	return NULL;
 }
 
+void
+option_refuse_secret(const char *argument, const char *text, size_t len)
+{
+	if (option_find_secret(text, len))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("argument \"%s\" holds an age identity", argument),
+			 errdetail("It is a secret key, which the server must never see."),
+			 errhidestmt(true), errhidecontext(true)));
+}
+
 char *
 option_shown(const char *value)
 {

@@ -67,5 +67,8 @@ extern char *option_shown(const char *value);
 
 /* Where a text holds an age identity, which is a secret; NULL if nowhere. */
 extern const char *option_find_secret(const char *text, size_t len);
+/* An ERROR if there is one, which keeps it out of the log. */
+extern void option_refuse_secret(const char *argument, const char *text,
+								 size_t len);
 
 #endif /* OUTFLOW_OPTION_H */

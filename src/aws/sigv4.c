@@ -93,7 +93,7 @@ sigv4_encode_path(const char *path, char *out, size_t size)
 
 /* Sorts the numbers of fields by name, then by value; there are few. */
 static void
-sort_fields(const Sigv4Field *fields, int count, int *order)
+sort_fields(const HttpField *fields, int count, int *order)
 {
 	for (int i = 0; i < count; i++)
 	{
@@ -101,8 +101,8 @@ sort_fields(const Sigv4Field *fields, int count, int *order)
 
 		for (; at > 0; at--)
 		{
-			const Sigv4Field *before = &fields[order[at - 1]];
-			int				  by_name = strcmp(before->name, fields[i].name);
+			const HttpField *before = &fields[order[at - 1]];
+			int				 by_name = strcmp(before->name, fields[i].name);
 
 			if (by_name < 0 ||
 				(by_name == 0 && strcmp(before->value, fields[i].value) <= 0))
@@ -114,7 +114,7 @@ sort_fields(const Sigv4Field *fields, int count, int *order)
 }
 
 bool
-sigv4_encode_query(const Sigv4Field *parameters, int count, char *out,
+sigv4_encode_query(const HttpField *parameters, int count, char *out,
 				   size_t size)
 {
 	int	 order[SIGV4_MAX_FIELDS];
@@ -204,7 +204,7 @@ hash_headers(EVP_MD_CTX *hash, const Sigv4Request *request, const int *order)
 {
 	for (int i = 0; i < request->nheaders; i++)
 	{
-		const Sigv4Field *header = &request->headers[order[i]];
+		const HttpField *header = &request->headers[order[i]];
 
 		if (!hash_string(hash, header->name) || !hash_string(hash, ":") ||
 			!sigv4_hash_value(hash, header->value) || !hash_string(hash, "\n"))

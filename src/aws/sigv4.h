@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <time.h>
 
+#include "sink/http/field.h"
+
 #define SIGV4_MAX_FIELDS 40
 #define SIGV4_HASH_SIZE	 65 /* hexadecimal, with a NUL */
 #define SIGV4_TIME_SIZE	 17 /* 20130524T000000Z, with a NUL */
@@ -24,31 +26,24 @@
 /* of len bytes, encoded, with a NUL */
 #define SIGV4_ENCODED_SIZE(len) ((len) *3 + 1)
 
-/* A header, whose name is in lower case, or a parameter of a query. */
-typedef struct Sigv4Field
-{
-	const char *name;
-	const char *value;
-} Sigv4Field;
-
 typedef struct Sigv4Request
 {
-	const char		 *method;
-	const char		 *path;	 /* by sigv4_encode_path */
-	const char		 *query; /* by sigv4_encode_query */
-	const Sigv4Field *headers;
-	int				  nheaders;
-	const char		 *payload_hash;
-	const char		 *time; /* by sigv4_time */
-	const char		 *region;
-	const char		 *service;
-	const char		 *key_id;
-	const char		 *secret;
+	const char		*method;
+	const char		*path;	/* by sigv4_encode_path */
+	const char		*query; /* by sigv4_encode_query */
+	const HttpField *headers;
+	int				 nheaders;
+	const char		*payload_hash;
+	const char		*time; /* by sigv4_time */
+	const char		*region;
+	const char		*service;
+	const char		*key_id;
+	const char		*secret;
 } Sigv4Request;
 
 /* The forms that are signed and sent.  False: it does not fit. */
 extern bool sigv4_encode_path(const char *path, char *out, size_t size);
-extern bool sigv4_encode_query(const Sigv4Field *parameters, int count,
+extern bool sigv4_encode_query(const HttpField *parameters, int count,
 							   char *out, size_t size);
 
 /* x-amz-date, and what x-amz-content-sha256 says of the body */

@@ -97,8 +97,8 @@ set_pair(const ClientOption *option, Pairs *pairs, const char *text)
 	char	   *name;
 
 	if (equals == NULL || equals == text)
-		client_exit(EXIT_USAGE, "--%s takes NAME=VALUE, not \"%s\"",
-					option->name, text);
+		client_exit(EXIT_USAGE, "--%s takes NAME=VALUE, not \"%.*s\"",
+					option->name, log_shown(text), text);
 	name = client_strndup(text, equals - text);
 	pairs_set(pairs, name, equals + 1);
 	free(name);
@@ -202,6 +202,7 @@ read_config(Settings *settings, bool given[], const char *path)
 	FILE  *file = fopen(path, "r");
 	char  *line = NULL;
 	size_t size = 0;
+	int	   number = 0;
 
 	if (file == NULL)
 		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
@@ -213,17 +214,21 @@ read_config(Settings *settings, bool given[], const char *path)
 		char			   *equals = strchr(text, '=');
 		const ClientOption *option;
 
+		number++;
 		if (*text == '\0' || *text == '#')
 			continue;
 		if (equals == NULL)
-			client_exit(EXIT_USAGE, "\"%s\" in \"%s\" is not name = value",
-						text, path);
+			client_exit(EXIT_USAGE, "line %d of \"%s\" is not name = value",
+						number, path);
 		*equals = '\0';
 		text = trimmed(text);
 		option = find_option(text, strlen(text));
 		set_once(settings, given, option, trimmed(equals + 1),
 				 !in_arguments[option - cli_table]);
 	}
+	if (ferror(file))
+		client_exit(EXIT_USAGE, "could not read file \"%s\": %s", path,
+					strerror(errno));
 	free(line);
 	fclose(file);
 }
@@ -304,8 +309,8 @@ check_settings(Settings *settings, const char *command)
 		client_exit(EXIT_USAGE, "\"%s\" can't be the name of a slot",
 					settings->slot);
 	if (is_stream && settings->input)
-		client_exit(EXIT_USAGE, "stream takes no argument \"%s\"",
-					settings->input);
+		client_exit(EXIT_USAGE, "stream takes no argument \"%.*s\"",
+					log_shown(settings->input), settings->input);
 	if (!is_stream && settings->input == NULL)
 		client_exit(EXIT_USAGE, "replay needs a dead-letter file");
 	if (settings->ntargets == 0)
@@ -353,7 +358,8 @@ cli_read(Settings *settings, const char *command, int argc, char **argv)
 		else if (settings->input == NULL)
 			settings->input = client_strdup(argv[i++]);
 		else
-			client_exit(EXIT_USAGE, "unexpected argument \"%s\"", argv[i]);
+			client_exit(EXIT_USAGE, "unexpected argument \"%.*s\"",
+						log_shown(argv[i]), argv[i]);
 	}
 	if (config)
 		read_config(settings, given, config);

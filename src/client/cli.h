@@ -75,6 +75,10 @@ typedef struct Settings
 	long long kinesis_records;
 	long long kinesis_bytes;
 	long long kinesis_record_bytes;
+	char	 *ws_spool;
+	long long ws_spool_bytes;
+	char	 *ws_token_file;
+	char	 *ws_origin;
 	/* watching */
 	char *metrics;
 	char *log_format;

@@ -37,7 +37,8 @@ static const char before_options[] =
 	"  mqtt[s]://HOST[:PORT]/PREFIX\n"
 	"                       topics PREFIX/SCHEMA/TABLE, QoS 1 or 2\n"
 	"  kinesis://REGION/STREAM\n"
-	"                       records of a stream, the order of each key kept\n";
+	"                       records of a stream, the order of each key kept\n"
+	"  ws://HOST:PORT       a WebSocket server and a page, for browsers\n";
 
 static const char after_options[] =
 	"\n"

@@ -130,6 +130,18 @@ const ClientOption cli_table[] = {
 	{"Kinesis", 0, "kinesis-record-bytes", "SIZE", OPTION_BYTES,
 	 AT(kinesis_record_bytes), "-1", NULL,
 	 "bytes of a record, at most, instead of what the stream says"},
+	{"WebSocket", 0, "ws-spool", "DIRECTORY", OPTION_TEXT, AT(ws_spool), NULL,
+	 NULL, "keep the last transactions there, for clients that come back"},
+	{"WebSocket", 0, "ws-spool-bytes", "SIZE", OPTION_BYTES,
+	 AT(ws_spool_bytes), "256MB", NULL, "of so many bytes"},
+	{"WebSocket", 0, "ws-token-file", "FILE", OPTION_TEXT, AT(ws_token_file),
+	 NULL, NULL,
+	 "clients must know the token in the file's first line; needed unless "
+	 "HOST "
+	 "is this machine's own"},
+	{"WebSocket", 0, "ws-origin", "ORIGIN[,ORIGIN]...", OPTION_TEXT,
+	 AT(ws_origin), NULL, NULL,
+	 "pages from there may connect, too, such as https://app.example.com"},
 	{"Watching", 0, "metrics", "[HOST:]PORT", OPTION_TEXT, AT(metrics), NULL,
 	 NULL,
 	 "serve /metrics for Prometheus and /healthz; on 127.0.0.1 unless told "

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "client/clock.h"
@@ -112,4 +113,10 @@ client_exit(ExitCode code, const char *format, ...)
 	log_arguments(LOG_ERROR, format, arguments, 0);
 	va_end(arguments);
 	exit(code);
+}
+
+int
+log_shown(const char *argument)
+{
+	return (int) strcspn(argument, "=:@");
 }

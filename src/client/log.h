@@ -55,4 +55,10 @@ extern void log_limited(LogLimit *limit, LogLevel level, const char *format,
 extern void client_exit(ExitCode code, const char *format, ...)
 	__attribute__((format(printf, 2, 3), noreturn));
 
+/*
+ * How many bytes of an argument may be shown, with "%.*s": what comes before a
+ * value, a password or a path, all of which may be secrets.
+ */
+extern int log_shown(const char *argument);
+
 #endif

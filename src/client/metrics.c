@@ -8,7 +8,6 @@
 #include "client/metrics.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "client/json_scan.h"
+#include "client/listen.h"
 #include "client/loop.h"
 
 #define MAX_WATCHERS 16
@@ -294,45 +294,6 @@ accept_watcher(int fd, short events, void *argument)
 	loop_watch(client, POLLIN, watcher_ready, watcher);
 }
 
-static int
-listen_on(const char *address)
-{
-	const char		*colon = strrchr(address, ':');
-	char			*host = colon ? client_strndup(address, colon - address)
-								  : client_strdup("127.0.0.1");
-	const char		*port = colon ? colon + 1 : address;
-	struct addrinfo	 hints = {.ai_socktype = SOCK_STREAM,
-							  .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-	struct addrinfo *found;
-	int				 error;
-	int				 fd;
-	int				 on = 1;
-	size_t			 length = strlen(host);
-
-	/* [::1]:9187 */
-	if (length > 1 && host[0] == '[' && host[length - 1] == ']')
-	{
-		memmove(host, host + 1, length - 2);
-		host[length - 2] = '\0';
-	}
-	error = getaddrinfo(*host ? host : NULL, port, &hints, &found);
-	if (error)
-		client_exit(EXIT_USAGE, "\"%s\" is no address for --metrics: %s",
-					address, gai_strerror(error));
-	fd = socket(found->ai_family,
-				found->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
-				found->ai_protocol);
-	if (fd < 0 ||
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-		bind(fd, found->ai_addr, found->ai_addrlen) != 0 ||
-		listen(fd, MAX_WATCHERS) != 0)
-		client_exit(EXIT_USAGE, "could not listen on \"%s\": %s", address,
-					strerror(errno));
-	freeaddrinfo(found);
-	free(host);
-	return fd;
-}
-
 void
 metrics_open(const char *address, const Delivery *delivery,
 			 const Upstream *upstream)
@@ -346,5 +307,5 @@ metrics_open(const char *address, const Delivery *delivery,
 	started_us = clock_us_of_day();
 	for (i = 0; i < MAX_WATCHERS; i++)
 		watchers[i].fd = -1;
-	loop_watch(listen_on(address), POLLIN, accept_watcher, NULL);
+	loop_watch(listen_on(address, MAX_WATCHERS), POLLIN, accept_watcher, NULL);
 }

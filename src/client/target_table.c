@@ -25,6 +25,11 @@
 #else
 #define MQTT_TARGET NULL
 #endif
+#ifdef HAVE_WSLAY
+#define WS_TARGET &ws_target
+#else
+#define WS_TARGET NULL
+#endif
 
 static const struct
 {
@@ -38,6 +43,7 @@ static const struct
 	{"kafka", KAFKA_TARGET, "librdkafka"},
 	{"mqtt mqtts", MQTT_TARGET, "libmosquitto"},
 	{"kinesis", KINESIS_TARGET, "libcurl"},
+	{"ws", WS_TARGET, "libwslay"},
 };
 
 static bool

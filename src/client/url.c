@@ -62,7 +62,8 @@ url_parse(const char *text)
 
 	if (scheme == 0 || *rest != ':' ||
 		strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+-.") < scheme)
-		client_exit(EXIT_USAGE, "\"%s\" is no URL of a target", text);
+		client_exit(EXIT_USAGE, "\"%.*s\" is no URL of a target",
+					log_shown(text), text);
 	url->text = client_strdup(text);
 	url->scheme = client_strndup(text, scheme);
 	rest++;

@@ -61,31 +61,48 @@ typedef enum RecordForm
 	RECORD_BARE
 } RecordForm;
 
+/*
+ * What is to be known of a column of a change; with none of these it is there,
+ * and part of the key.
+ */
+typedef enum ColumnState
+{
+	COLUMN_UNCHANGED = 1 << 0, /* TOASTed, not in the WAL and not filled in */
+	COLUMN_OMITTED = 1 << 1,   /* left out, too large */
+	COLUMN_NOT_KEY = 1 << 2	   /* no part of what names the row */
+} ColumnState;
+
+/* Not in the new row. */
+#define COLUMN_LEFT_OUT (COLUMN_UNCHANGED | COLUMN_OMITTED)
+
 typedef struct RowChange
 {
 	ChangeOp	 op;
+	bool		 bare;		 /* RECORD_BARE */
+	bool		 old_is_key; /* only the identity's columns are set */
+	uint8		 used;	 /* the ColumnStates that count; others are garbage */
+	const uint8 *states; /* ColumnStates by column index; if any is used */
 	RowShape	*shape;
 	const char	*leaf_schema, *leaf_name; /* partition that changed, where the
 										   * shape is its root's; else NULL */
 	const Datum *new_values;			  /* NULL for DELETE */
 	const bool	*new_nulls;
-	const bool	*unchanged; /* by column index: TOASTed, not in the WAL and not
-							 * filled in; NULL when there is none */
-	const bool	*omitted;	/* by column index: left out, too large */
 	const Datum *old_values; /* NULL when the WAL has no old row or key */
 	const bool	*old_nulls;
-	bool		 old_is_key; /* only the identity's columns are set */
-	bool		 bare;		 /* RECORD_BARE */
-	const bool	*left_out;	 /* by column index: unchanged or omitted, and so
-							  * not in the new row; NULL when there is none */
 
-	/* What names the row, as it was before the change or as it was inserted:
-	 * the values, and by column index which ones are no part of the key.  NULL
-	 * when nothing does. */
+	/* What names the row, as it was before the change or as it was inserted,
+	 * in the columns that are not COLUMN_NOT_KEY.  NULL when nothing does. */
 	const Datum *key_values;
 	const bool	*key_nulls;
-	const bool	*key_skip;
 } RowChange;
+
+/* Whether the column is in one of these states. */
+static inline bool
+change_column_is(const RowChange *change, int column, uint8 states)
+{
+	states &= change->used;
+	return states != 0 && (change->states[column] & states) != 0;
+}
 
 /* A command that changed definitions, as a captured message tells. */
 typedef struct DdlChange
@@ -143,26 +160,26 @@ typedef struct ChangeFormat
 
 	/* Called once per shape, before its first use and after each rebuild. */
 	void (*prepare_shape)(RowShape *shape, const ChangeFormatOptions *options);
-	void (*transaction)(StringInfo out, const ChangeFormatOptions *options,
+	void (*transaction)(ByteBuffer *out, const ChangeFormatOptions *options,
 						TransactionEvent event, const ChangeTransaction *txn,
 						const ChangePosition *position, RecordForm form);
 	/* a relation's definition, before its first change and when it changed */
-	void (*schema)(StringInfo out, const ChangeFormatOptions *options,
+	void (*schema)(ByteBuffer *out, const ChangeFormatOptions *options,
 				   const ChangeTransaction *txn, const RowShape *shape,
 				   RecordForm form);
-	void (*row)(StringInfo out, const ChangeFormatOptions *options,
+	void (*row)(ByteBuffer *out, const ChangeFormatOptions *options,
 				const ChangeTransaction *txn, const ChangePosition *position,
 				const RowChange *change);
 	/* one value, not NULL, as row() would write it, so that it is measured */
-	void (*value)(StringInfo out, const ChangeFormatOptions *options,
+	void (*value)(ByteBuffer *out, const ChangeFormatOptions *options,
 				  RowShape *shape, int column, Datum value);
-	void (*truncate)(StringInfo out, const ChangeFormatOptions *options,
+	void (*truncate)(ByteBuffer *out, const ChangeFormatOptions *options,
 					 const ChangeTransaction *txn,
 					 const ChangePosition *position, const RowShape *shape,
 					 bool cascade, bool restart_identity);
 	/* outside of any transaction, txn's xid is invalid and its commit_lsn the
 	 * message's own */
-	void (*message)(StringInfo out, const ChangeFormatOptions *options,
+	void (*message)(ByteBuffer *out, const ChangeFormatOptions *options,
 					const ChangeTransaction *txn,
 					const ChangePosition	*position,
 					const MessageChange		*message);
@@ -180,7 +197,7 @@ typedef struct ShapeText
 
 /* Moves what is in scratch to the shape. */
 static inline ShapeText
-shape_text_take(RowShape *shape, StringInfo scratch)
+shape_text_take(RowShape *shape, ByteBuffer *scratch)
 {
 	ShapeText text;
 	char *data = (char *) MemoryContextAlloc(shape->context, scratch->len + 1);
@@ -188,12 +205,12 @@ shape_text_take(RowShape *shape, StringInfo scratch)
 	memcpy(data, scratch->data, scratch->len);
 	text.data = data;
 	text.len = scratch->len;
-	resetStringInfo(scratch);
+	buffer_clear(scratch);
 	return text;
 }
 
 static inline void
-shape_text_append(StringInfo out, const ShapeText *text)
+shape_text_append(ByteBuffer *out, const ShapeText *text)
 {
 	buffer_append(out, text->data, text->len);
 }

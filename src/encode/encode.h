@@ -3,133 +3,15 @@
  *		Row or change -> bytes in a buffer.
  *
  * One format a file; no I/O.  Encoders know neither WAL nor destinations.
- * Buffers are StringInfos, which end at 1 GB as PostgreSQL's own do.
  *
- * Long, as it is the one interface of all formats: buffers, values, rows of
- * files, and the inline appending that their inner loops need.
+ * Long, as it is the one interface of all formats: values, and rows of files.
  */
 #ifndef OUTFLOW_ENCODE_H
 #define OUTFLOW_ENCODE_H
 
-#include "lib/stringinfo.h"
+#include "encode/buffer.h"
 #include "row/row.h"
 #include "storage/itemptr.h"
-
-/* ---- buffers (buffer.c) */
-
-/* The most that is reserved at once where there is no bound to the input. */
-#define BUFFER_PIECE (64 * 1024)
-
-/*
- * A buffer that takes so many bytes and no more, and is "over" then.  Encoders
- * know it by the StringInfo that it begins with.
- */
-typedef struct LimitedBuffer
-{
-	StringInfoData data;
-	int			   start;	/* the limit counts from here */
-	Size		   limit;	/* what it may take */
-	Size		   keep;	/* what it holds of that, before it drops it */
-	Size		   dropped; /* bytes that were written and are gone */
-	bool		   over;
-} LimitedBuffer;
-
-/* The cursor of a buffer that is under a limit. */
-#define BUFFER_LIMITED (-1)
-
-static inline bool
-buffer_is_limited(const StringInfoData *out)
-{
-	return out->cursor == BUFFER_LIMITED;
-}
-
-/* Whether the limit is passed, and whatever else is written is lost. */
-static inline bool
-buffer_is_over(const StringInfoData *out)
-{
-	return buffer_is_limited(out) && ((const LimitedBuffer *) out)->over;
-}
-
-extern void buffer_enlarge(StringInfo out, Size n);
-
-/* Empties, and gives back what one large value had made of it. */
-extern void buffer_reset(StringInfo out);
-
-/*
- * From here on, the buffer takes no more than "limit" bytes and never fails
- * for want of room in them; it holds "keep" of them.  The end tells how many
- * were written, or more than the limit, and whether all of them fit.  Those
- * that fit are there, unless they were more than "keep".
- */
-extern void buffer_limit_begin(LimitedBuffer *buffer, Size limit, Size keep);
-extern bool buffer_limit_end(LimitedBuffer *buffer, Size *bytes);
-
-/* The largest limit that there is room for. */
-extern Size buffer_room(const LimitedBuffer *buffer);
-
-/* Puts what shall go to out under out's limit, if it has one. */
-extern void buffer_limit_like(LimitedBuffer		   *scratch,
-							  const StringInfoData *out);
-
-/* What out still takes before it is over. */
-extern Size buffer_left(const StringInfoData *out);
-
-/* What comes next is too large to be made: out is over, or an ERROR. */
-extern void buffer_give_up(StringInfo out);
-
-/*
- * Whether there is stack for one more level of nesting; if not, gives up.
- * check_stack_depth() for what is nested by its input.
- */
-extern bool buffer_may_recurse(StringInfo out);
-
-/*
- * Room for n more bytes; returns where to write them.  The caller then
- * advances with buffer_advance().
- */
-static inline char *
-buffer_reserve(StringInfo out, Size n)
-{
-	if (unlikely(out->len + n >= (Size) out->maxlen))
-		buffer_enlarge(out, n);
-	return out->data + out->len;
-}
-
-static inline void
-buffer_advance(StringInfo out, int n)
-{
-	out->len += n;
-}
-
-/* Where the caller of buffer_reserve() has written up to. */
-static inline void
-buffer_set_end(StringInfo out, const char *end)
-{
-	out->len = end - out->data;
-}
-
-extern void buffer_append_large(StringInfo out, const char *data, Size n);
-
-static inline void
-buffer_append(StringInfo out, const char *data, Size n)
-{
-	if (unlikely(n > BUFFER_PIECE))
-	{
-		buffer_append_large(out, data, n);
-		return;
-	}
-	memcpy(buffer_reserve(out, n), data, n);
-	out->len += n;
-}
-
-static inline void
-buffer_append_char(StringInfo out, char c)
-{
-	*buffer_reserve(out, 1) = c;
-	out->len++;
-}
-
-#define buffer_append_literal(out, s) buffer_append((out), (s), sizeof(s) - 1)
 
 /* ---- kinds of values (kind_form.c) */
 
@@ -177,9 +59,9 @@ extern int	text_int64(char *dst, int64 value);
 extern int	text_uint32(char *dst, uint32 value);
 extern int	text_float4(char *dst, float4 value); /* shortest form */
 extern int	text_float8(char *dst, float8 value);
-extern void text_numeric(StringInfo out, Datum value);
-extern void text_uuid(StringInfo out, Datum value);
-extern void text_hex(StringInfo out, const char *data, int len); /* no \x */
+extern void text_numeric(ByteBuffer *out, Datum value);
+extern void text_uuid(ByteBuffer *out, Datum value);
+extern void text_hex(ByteBuffer *out, const char *data, int len); /* no \x */
 
 /* A numeric's stored form, read in place (detoasted first if need be). */
 typedef enum NumericSpecial
@@ -234,7 +116,7 @@ extern int text_timestamptz_session(char *dst, int64 timestamp);
  * Whether the type's own output function can write a value that shall go to
  * out (output.c); if not, gives up.  Where out has no limit it is left to try.
  */
-extern bool output_fits(StringInfo out, TypeShape *type, Datum value);
+extern bool output_fits(ByteBuffer *out, TypeShape *type, Datum value);
 
 /* ---- the database's encoding (encoding.c); not UTF-8 and not SQL_ASCII */
 
@@ -272,26 +154,26 @@ typedef struct JsonStyle
 extern JsonStyle json_style_default(void);
 
 /* "..." from text in the database's encoding. */
-extern void json_string(StringInfo out, const JsonStyle *style,
+extern void json_string(ByteBuffer *out, const JsonStyle *style,
 						const char *data, int len);
 
 /* Text that is JSON already, on one line. */
-extern void json_text(StringInfo out, const JsonStyle *style, const char *data,
-					  int len);
+extern void json_text(ByteBuffer *out, const JsonStyle *style,
+					  const char *data, int len);
 
 /* jsonb; spaced as jsonb_out does unless the style is compact. */
-extern void text_jsonb(StringInfo out, const JsonStyle *style, Datum value);
+extern void text_jsonb(ByteBuffer *out, const JsonStyle *style, Datum value);
 
 /* The same within a string; by way of scratch, which is the caller's. */
-extern void json_jsonb_string(StringInfo out, const JsonStyle *style,
-							  Datum value, LimitedBuffer *scratch);
+extern void json_jsonb_string(ByteBuffer *out, const JsonStyle *style,
+							  Datum value, ByteBuffer *scratch);
 
 /* One value as native JSON; not for NULL. */
-extern void json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
-					   Datum value);
+extern void json_value(ByteBuffer *out, const JsonStyle *style,
+					   TypeShape *type, Datum value);
 
 /* "..." in base64 */
-extern void json_base64(StringInfo out, const char *data, int len);
+extern void json_base64(ByteBuffer *out, const char *data, int len);
 
 /*
  * Sets every label in the shape, nested ones too, to its escaped "name": and
@@ -300,11 +182,13 @@ extern void json_base64(StringInfo out, const char *data, int len);
 extern void json_prepare_shape(RowShape *shape, const JsonStyle *style);
 
 /*
- * {"a":1,...}: values[attnum - 1] of each column of a prepared shape.  skip,
- * where given, leaves out columns (by index into shape->columns).
+ * {"a":1,...}: values[attnum - 1] of each column of a prepared shape.  A
+ * column is left out if its states, by index into shape->columns, have a bit of
+ * skip; with a skip of 0 there need be no states.
  */
-extern void json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
-					 const Datum *values, const bool *nulls, const bool *skip);
+extern void json_row(ByteBuffer *out, const JsonStyle *style, RowShape *shape,
+					 const Datum *values, const bool *nulls,
+					 const uint8 *states, uint8 skip);
 
 /*
  * The relation's column that is being written, for messages about errors; set
@@ -322,10 +206,10 @@ extern const ColumnShape *current_column;
  */
 typedef struct TextValues
 {
-	bool		   iso_dates;		/* DateStyle is ISO */
-	bool		   shortest_floats; /* extra_float_digits > 0 */
-	bool		   hex_bytea;
-	StringInfoData scratch;
+	bool	   iso_dates;		/* DateStyle is ISO */
+	bool	   shortest_floats; /* extra_float_digits > 0 */
+	bool	   hex_bytea;
+	ByteBuffer scratch;
 } TextValues;
 
 extern void text_values_init(TextValues *values);
@@ -341,7 +225,7 @@ extern bool text_kind_is_plain(const TextValues *values, TypeKind kind);
  * it is of such a kind; else returns false and writes nothing.
  */
 extern bool text_value_plain(const TextValues *values, TypeShape *type,
-							 Datum value, StringInfo out);
+							 Datum value, ByteBuffer *out);
 
 static inline bool
 text_is_plain_char(char c)
@@ -355,7 +239,7 @@ extern const char *text_value(TextValues *values, TypeShape *type, Datum value,
 							  int *len);
 
 /* Converts what stands in out from start on from the database's encoding. */
-extern void text_transcode(StringInfo out, int start, int encoding);
+extern void text_transcode(ByteBuffer *out, size_t start, int encoding);
 
 /* ---- whole rows for exports */
 
@@ -400,7 +284,7 @@ typedef struct RowHost
 	MemoryContext learned_context;
 	/* if given, may be called inside of row() and close() to take bytes out of
 	 * the buffer, so that more than 1 GB can pass through it */
-	void (*drain)(void *arg, StringInfo out);
+	void (*drain)(void *arg, ByteBuffer *out);
 	void *drain_arg;
 } RowHost;
 
@@ -440,10 +324,10 @@ typedef struct RowFormat
 	/* Early and cheap: refuse options and types that this format can't do. */
 	void (*check)(const RowFormatOptions *options);
 	RowEncoder *(*open)(RowShape *shape, const RowFormatOptions *options,
-						const RowHost *host, StringInfo out);
+						const RowHost *host, ByteBuffer *out);
 	void (*row)(RowEncoder *encoder, const Datum *values, const bool *nulls,
-				StringInfo out);
-	void (*close)(RowEncoder *encoder, StringInfo out);
+				ByteBuffer *out);
+	void (*close)(RowEncoder *encoder, ByteBuffer *out);
 	/* what reads the rows back, in the current context */
 	RowCounter *(*counter)(const RowFormatOptions *options);
 } RowFormat;

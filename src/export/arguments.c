@@ -14,8 +14,8 @@
 #include "utils/jsonb.h"
 
 #include "compat.h"
+#include "compression.h"
 #include "export/arguments.h"
-#include "export/export_destination.h"
 #include "export/export_destination.h"
 #include "export/export_options.h"
 #include "export/export_settings.h"
@@ -124,14 +124,8 @@ arguments_refuse_secrets(FunctionCallInfo fcinfo)
 		if (!export_args[i].is_long || PG_ARGISNULL(i))
 			continue;
 		value = PG_GETARG_VARLENA_PP(i);
-		if (option_find_secret(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("argument \"%s\" holds an age identity",
-							export_args[i].name),
-					 errdetail("It is a secret key, which the server must "
-							   "never see."),
-					 errhidestmt(true), errhidecontext(true)));
+		option_refuse_secret(export_args[i].name, VARDATA_ANY(value),
+							 VARSIZE_ANY_EXHDR(value));
 	}
 }
 
@@ -218,10 +212,18 @@ arguments_set_publication(Job *job, FunctionCallInfo fcinfo)
 		sources_of_publication(job->publication, job->options.row_security);
 }
 
+/* As it is written down: a base's is compared with it. */
 static char *
-default_compression(const char *format)
+compression_argument(FunctionCallInfo fcinfo, const char *format)
 {
-	return row_format_find(format)->compresses_itself ? "zstd" : "none";
+	bool		pages = row_format_find(format)->compresses_itself;
+	Compression compression;
+
+	if (PG_ARGISNULL(ARG_COMPRESSION))
+		return pages ? "zstd" : "none";
+	compression =
+		compression_parse(text_argument(fcinfo, ARG_COMPRESSION), pages);
+	return compression_text(&compression);
 }
 
 static char *
@@ -313,9 +315,7 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	job->parts_total = -1;
 	job->destination = text_argument(fcinfo, ARG_DESTINATION);
 	job->format = text_argument(fcinfo, ARG_FORMAT);
-	job->compression = PG_ARGISNULL(ARG_COMPRESSION)
-						   ? default_compression(job->format)
-						   : text_argument(fcinfo, ARG_COMPRESSION);
+	job->compression = compression_argument(fcinfo, job->format);
 	job->encrypt_to = texts_argument(fcinfo, ARG_ENCRYPT_TO);
 	job->part_size =
 		export_size_parse("part_size", text_argument(fcinfo, ARG_PART_SIZE));

@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "export/export_destination.h"
+#include "option.h"
 
 PG_FUNCTION_INFO_V1(outflow_preflight_destination);
 PGDLLEXPORT Datum outflow_preflight_destination(PG_FUNCTION_ARGS);
@@ -119,6 +120,8 @@ outflow_preflight_destination(PG_FUNCTION_ARGS)
 	Destination *to;
 	char		*detail;
 
+	option_refuse_secret("destination", job.destination,
+						 strlen(job.destination));
 	/* anybody may call this, and what other names have is not a trial's */
 	if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0 ||
 		!destination_name_is_valid(name))

@@ -37,8 +37,11 @@ driver_of(const char *destination)
 		if (drivers[i]->wrapper && strcmp(drivers[i]->wrapper, wrapper) == 0)
 			return drivers[i];
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("unknown kind of destination \"%s\"",
-						   option_shown(destination)),
+					server_is_missing(destination)
+						? errmsg("server \"%s\" does not exist",
+								 server_name(destination))
+						: errmsg("unknown kind of destination \"%s\"",
+								 option_shown(destination)),
 					errhint("A directory of the server is written as "
 							"file:///absolute/path, a place in an S3 store as "
 							"server:prefix, with a server of foreign data "
@@ -152,8 +155,9 @@ destination_check_unreferenced(const Job *job)
 			 errhint("Export to another directory, or forget that job.")));
 }
 
-static void
-check_not_in_use(Destination *root, const char *folder, const Job *job)
+void
+destination_check_unclaimed(Destination *root, const char *folder,
+							const Job *job)
 {
 	char *other = root->driver->check_free(root, folder);
 
@@ -253,7 +257,7 @@ destination_check_empty(Destination *root, const Job *job, bool tell)
 	List	 *files = root->driver->list(root, "", NULL);
 	ListCell *cell;
 
-	check_not_in_use(root, "", job);
+	destination_check_unclaimed(root, "", job);
 	if (files != NIL && !job->options.overwrite)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_FILE),
@@ -273,7 +277,7 @@ destination_check_empty(Destination *root, const Job *job, bool tell)
 		JobSource *source = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		check_not_in_use(root, source->folder, job);
+		destination_check_unclaimed(root, source->folder, job);
 		check_strangers(root, source->folder, job, tell);
 	}
 }

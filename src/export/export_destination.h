@@ -34,6 +34,9 @@ extern bool			destination_is_folder(const Job *job, const char *name);
 extern void destination_check_free(const Job *job, bool begun);
 /* Refuses to replace what parts of another job refer to. */
 extern void destination_check_unreferenced(const Job *job);
+/* Refuses a folder ("" for the top) where another one's files are staged. */
+extern void destination_check_unclaimed(Destination *root, const char *folder,
+										const Job *job);
 /* Refuses a directory that holds anything else; tell: warns of what stays. */
 extern void destination_check_empty(Destination *root, const Job *job,
 									bool tell);

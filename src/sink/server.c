@@ -81,6 +81,16 @@ server_wrapper(const char *destination)
 	return server ? wrapper_of(server) : NULL;
 }
 
+bool
+server_is_missing(const char *destination)
+{
+	char *name = server_name(destination);
+
+	return name && name[0] && strlen(name) < NAMEDATALEN &&
+		   strncmp(server_path(destination), "//", 2) != 0 &&
+		   GetForeignServerByName(name, true) == NULL;
+}
+
 static bool
 may_use(const ForeignServer *server)
 {

@@ -23,6 +23,8 @@ extern const char *server_path(const char *destination);
  * another extension's wrapper.
  */
 extern const char *server_wrapper(const char *destination);
+/* Whether it has the form of "server:path", but there is no such server. */
+extern bool server_is_missing(const char *destination);
 /* An error unless there is one and the current user may use it. */
 extern ForeignServer *server_get(const char *name);
 /* Those of a wrapper that the current user may use (ForeignServer *), by oid. */

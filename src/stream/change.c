@@ -59,21 +59,8 @@ warn_missing_identity(StreamSession *session, StreamRelation *rel)
 static void
 set_omitted(StreamSession *session, StreamRelation *rel, RowChange *row)
 {
-	int i;
-
-	if (!oversize_find(session, rel, row))
-		return;
-	for (i = 0; i < rel->shape->ncolumns; i++)
-	{
-		rel->left_out[i] =
-			rel->omitted[i] || (row->unchanged && row->unchanged[i]);
-		rel->key_left_out[i] =
-			rel->omitted[i] || (row->key_skip && row->key_skip[i]);
-	}
-	row->omitted = rel->omitted;
-	row->left_out = rel->left_out;
-	if (row->key_values)
-		row->key_skip = rel->key_left_out;
+	if (oversize_find(session, rel, row))
+		row->used |= COLUMN_OMITTED;
 }
 
 /* What a record has beside the values that are measured: names and the like. */
@@ -83,8 +70,8 @@ set_omitted(StreamSession *session, StreamRelation *rel, RowChange *row)
 static bool
 try_row(StreamSession *session, const RowChange *row, Size limit)
 {
-	StringInfo out = writer_begin(session);
-	Size	   bytes;
+	ByteBuffer *out = writer_begin(session);
+	Size		bytes;
 
 	buffer_limit_begin(&session->batch, limit, limit);
 	session->format->row(out, &session->format_options, &session->txn,
@@ -131,15 +118,15 @@ key_is_changed(const RowChange *row)
 	const RowShape *shape = row->shape;
 	int				i;
 
-	if (row->op != CHANGE_UPDATE || row->key_values == row->new_values ||
-		row->key_skip == NULL)
+	if (row->op != CHANGE_UPDATE || row->key_values == NULL ||
+		row->key_values == row->new_values)
 		return false;
 	for (i = 0; i < shape->ncolumns; i++)
 	{
 		const TypeShape *type = &shape->columns[i].type;
 		int				 at = shape->columns[i].attnum - 1;
 
-		if (row->key_skip[i] || (row->left_out && row->left_out[i]))
+		if (change_column_is(row, i, COLUMN_NOT_KEY | COLUMN_LEFT_OUT))
 			continue;
 		if (row->key_nulls[at] != row->new_nulls[at] ||
 			(!row->new_nulls[at] &&

@@ -44,7 +44,7 @@ typedef struct Message
 } Message;
 
 static void
-write_form(StreamSession *session, StringInfo out, RecordForm form,
+write_form(StreamSession *session, ByteBuffer *out, RecordForm form,
 		   const void *what)
 {
 	const Message *message = what;

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "commands/defrem.h"
+#include "lib/stringinfo.h"
 
 #include "option.h"
 #include "stream/stream.h"

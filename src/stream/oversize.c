@@ -31,18 +31,18 @@ static int64
 measure(StreamSession *session, RowShape *shape, int column, Datum value)
 {
 	MemoryContext context, old;
-	LimitedBuffer scratch;
+	ByteBuffer	  scratch;
 	Size		  size;
 
 	context =
 		AllocSetContextCreate(CurrentMemoryContext, "outflow stream measure",
 							  ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	initStringInfo(&scratch.data);
+	buffer_init(&scratch);
 	buffer_limit_begin(&scratch, session->options.max_value_bytes,
 					   MAX_KEPT_SCRATCH);
-	session->format->value(&scratch.data, &session->format_options, shape,
-						   column, value);
+	session->format->value(&scratch, &session->format_options, shape, column,
+						   value);
 	if (!buffer_limit_end(&scratch, &size))
 		size = Max((int64) size, session->options.max_value_bytes + 1);
 	MemoryContextSwitchTo(old);
@@ -126,14 +126,15 @@ column_size(StreamSession *session, StreamRelation *rel,
 	ColumnSize size = {0, 0};
 
 	if (change->new_values && !change->new_nulls[att] &&
-		!(change->unchanged && change->unchanged[column]))
+		!change_column_is(change, column, COLUMN_UNCHANGED))
 		add_size_of(&size, session, shape, column, change->new_values[att],
 					exact);
 	if (change->old_values && !change->old_nulls[att])
 		add_size_of(&size, session, shape, column, change->old_values[att],
 					exact);
 	/* the key is written once more */
-	if (change->key_skip && !change->key_skip[column])
+	if (change->key_values &&
+		!change_column_is(change, column, COLUMN_NOT_KEY))
 		size.total += size.largest;
 	return size;
 }
@@ -143,7 +144,7 @@ omit(StreamSession *session, StreamRelation *rel, int column, ColumnSize *size,
 	 int64 *total)
 {
 	report_column(session, rel, column, size->largest);
-	rel->omitted[column] = true;
+	rel->states[column] |= COLUMN_OMITTED;
 	*total -= size->total;
 	size->total = 0;
 }
@@ -158,9 +159,9 @@ find_exactly(StreamSession *session, StreamRelation *rel,
 	bool		any = false;
 	int			k;
 
-	memset(rel->omitted, 0, sizeof(bool) * rel->shape->ncolumns);
 	for (k = 0; k < rel->nvarlena; k++)
 	{
+		rel->states[rel->varlena[k]] &= ~COLUMN_OMITTED;
 		sizes[k] = column_size(session, rel, change, rel->varlena[k], true);
 		total += sizes[k].total;
 		if (sizes[k].largest > session->options.max_value_bytes)

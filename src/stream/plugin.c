@@ -78,8 +78,8 @@ stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 	set_format(session, stream_options_parse(NameStr(ctx->slot->data.plugin),
 											 ctx->output_plugin_options,
 											 &session->options));
-	initStringInfo(&session->batch.data);
-	initStringInfo(&session->message);
+	buffer_init(&session->batch);
+	buffer_init(&session->message);
 	session->can_queue = send_queue_is_possible(ctx);
 	relation_cache_open(session);
 	ctx->output_plugin_private = session;

@@ -18,8 +18,8 @@ static bool
 try_form(StreamSession *session, Size limit, RecordWriter writer,
 		 RecordForm form, const void *what)
 {
-	StringInfo out = writer_begin(session);
-	Size	   bytes;
+	ByteBuffer *out = writer_begin(session);
+	Size		bytes;
 
 	buffer_limit_begin(&session->batch, limit, limit);
 	writer(session, out, form, what);

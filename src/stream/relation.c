@@ -45,7 +45,7 @@ typedef struct Definition
 } Definition;
 
 static void
-write_definition(StreamSession *session, StringInfo out, RecordForm form,
+write_definition(StreamSession *session, ByteBuffer *out, RecordForm form,
 				 const void *what)
 {
 	const Definition *definition = what;
@@ -73,20 +73,19 @@ report_definition(StreamSession *session, const StreamRelation *rel,
 static void
 announce(StreamSession *session, StreamRelation *rel)
 {
-	StringInfo out = &session->batch.data;
-	int64	   limit = record_limit(&session->options);
-	uint64	  *last = last_definition(session, rel->as->relid, rel->as);
-	Definition definition = {rel->shape, session->txn};
-	RecordForm form;
-	uint64	   hash;
+	ByteBuffer *out = &session->batch;
+	int64		limit = record_limit(&session->options);
+	uint64	   *last = last_definition(session, rel->as->relid, rel->as);
+	Definition	definition = {rel->shape, session->txn};
+	RecordForm	form;
+	uint64		hash;
 
 	definition.txn.in_progress = false;
 	form = record_write(session, limit, write_definition, &definition);
-	hash =
-		hash_bytes_extended((unsigned char *) out->data + session->batch.start,
-							out->len - session->batch.start, 0);
+	hash = hash_bytes_extended((unsigned char *) out->data + out->start,
+							   out->len - out->start, 0);
 	if (hash == *last)
-		out->len = session->batch.start; /* nothing new */
+		out->len = out->start; /* nothing new */
 	else
 	{
 		if (session->streamed)

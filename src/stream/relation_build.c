@@ -230,19 +230,19 @@ own_attnum(const StreamRelation *rel, const ColumnShape *column)
 }
 
 /*
- * Which columns don't belong to the key.  It is the changed relation's, and
- * under REPLICA IDENTITY FULL its primary key.  Without one it is the whole old
- * row, which needs to be written once only.  Half a key, the rest of which is
- * filtered away, would name the wrong rows.
+ * Marks the columns that don't belong to the key.  That is the changed
+ * relation's, and under REPLICA IDENTITY FULL its primary key.  Without one it
+ * is the whole old row, which needs to be written once only.  Half a key, the
+ * rest of which is filtered away, would name the wrong rows.
  */
-static bool *
+static void
 find_key(StreamSession *session, StreamRelation *rel, RowShape *shape,
 		 Relation relation)
 {
-	bool	  *skip = palloc0(sizeof(bool) * Max(shape->ncolumns, 1));
 	bool	   full = rel->identity == REPLICA_IDENTITY_FULL;
 	Bitmapset *key = full ? relation_primary_key(relation)
 						  : relation_identity_key(relation);
+	bool	   whole = key == NULL && full && !session->options.include_old;
 	int		   missing = bms_num_members(key);
 	int		   i;
 
@@ -252,18 +252,12 @@ find_key(StreamSession *session, StreamRelation *rel, RowShape *shape,
 		int bit = own_attnum(rel, &shape->columns[i]) -
 				  FirstLowInvalidHeapAttributeNumber;
 
-		skip[i] = !bms_is_member(bit, key);
-		if (!skip[i])
+		if (bms_is_member(bit, key))
 			missing--;
+		else if (!whole)
+			rel->states[i] = COLUMN_NOT_KEY;
 	}
-	if (missing > 0)
-		return NULL;
-	if (key != NULL)
-		return skip;
-	if (!full || session->options.include_old)
-		return NULL;
-	memset(skip, 0, sizeof(bool) * shape->ncolumns);
-	return skip;
+	rel->has_key = whole || (key != NULL && missing == 0);
 }
 
 /* Sets all that hangs on the shape, in the shape's context. */
@@ -274,14 +268,11 @@ set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape,
 	int natts = shape->desc->natts;
 	int i;
 
-	rel->old_values =
-		palloc0((sizeof(Datum) + sizeof(int) + sizeof(bool) * 5) * natts);
+	rel->old_values = palloc0(
+		(sizeof(Datum) + sizeof(int) + sizeof(bool) + sizeof(uint8)) * natts);
 	rel->varlena = (int *) (rel->old_values + natts);
 	rel->old_nulls = (bool *) (rel->varlena + natts);
-	rel->unchanged = rel->old_nulls + natts;
-	rel->omitted = rel->unchanged + natts;
-	rel->left_out = rel->omitted + natts;
-	rel->key_left_out = rel->left_out + natts;
+	rel->states = (uint8 *) (rel->old_nulls + natts);
 	rel->nvarlena = 0;
 	for (i = 0; i < shape->ncolumns; i++)
 		if (shape->columns[i].type.len == -1)
@@ -290,7 +281,7 @@ set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape,
 					? map_leaf(shape, decision->relation)
 					: NULL;
 	rel->identity = decision->relation->rd_rel->relreplident;
-	rel->key_skip = find_key(session, rel, shape, decision->relation);
+	find_key(session, rel, shape, decision->relation);
 	rel->filters = NULL;
 	if (session->options.publication_names != NIL)
 		rel->filters =

@@ -150,7 +150,7 @@ row_filters_apply(RowFilters *filters, RowChange *row)
 	{
 		row->op = CHANGE_DELETE;
 		row->new_values = NULL;
-		row->unchanged = row->left_out = NULL;
+		row->used &= ~COLUMN_UNCHANGED;
 	}
 	return old_passes || new_passes;
 }

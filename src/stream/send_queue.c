@@ -53,15 +53,15 @@ bool
 send_queue_put(StreamSession *session, const char *data, int len,
 			   XLogRecPtr lsn)
 {
-	StringInfo message = &session->message;
-	char	  *dst;
+	ByteBuffer *message = &session->message;
+	char	   *dst;
 
 	if (!session->can_queue || session->queued + len > MAX_QUEUED)
 	{
 		session->queued = 0;
 		return false;
 	}
-	resetStringInfo(message);
+	buffer_clear(message);
 	dst = buffer_reserve(message, HEADER_BYTES);
 	*dst++ = 'w';
 	dst = put_uint64(dst, lsn);

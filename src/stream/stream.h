@@ -77,6 +77,7 @@ typedef struct StreamRelation
 	bool   schema_due;	 /* look at the definition before a change */
 	char   identity;	 /* relreplident of the relation itself */
 	bool   has_identity; /* updates and deletes can be told apart */
+	bool   has_key;		 /* columns name a row */
 	bool   has_leaves;	 /* partitions appear under this one's name */
 	bool   expendable;	 /* about to be thrown away */
 	uint64 generation;	 /* of the cache, when this was built */
@@ -97,12 +98,9 @@ typedef struct StreamRelation
 	/* workspaces, owned by the shape's context as the filters and the map */
 	Datum *old_values; /* for the old tuple */
 	bool  *old_nulls;
-	bool  *unchanged; /* these by column index */
-	bool  *omitted;
-	bool  *left_out;	 /* unchanged or omitted */
-	bool  *key_skip;	 /* columns that don't name a row; NULL without key */
-	bool  *key_left_out; /* the same, and omitted ones */
-	int	   nvarlena;	 /* columns that may be TOASTed or large */
+	uint8 *states;	 /* ColumnStates by column index; COLUMN_NOT_KEY stays, the
+					   * others are of the last change that used them */
+	int	   nvarlena; /* columns that may be TOASTed or large */
 	int	  *varlena;
 } StreamRelation;
 
@@ -178,15 +176,15 @@ struct StreamSession
 	int64 tuple_bytes;
 
 	/* writer.c */
-	LimitedBuffer batch;		/* records not yet handed to the server */
-	int			  record_start; /* where the current record begins */
-	XLogRecPtr	  record_lsn;	/* of the last record before it */
-	int			  unreported;	/* changes since progress was reported */
+	ByteBuffer batch;		 /* records not yet handed to the server */
+	int		   record_start; /* where the current record begins */
+	XLogRecPtr record_lsn;	 /* of the last record before it */
+	int		   unreported;	 /* changes since progress was reported */
 
 	/* send_queue.c */
-	bool		   can_queue; /* messages go to a connection */
-	int			   queued;	  /* bytes that wait in its buffer, at most */
-	StringInfoData message;
+	bool	   can_queue; /* messages go to a connection */
+	int		   queued;	  /* bytes that wait in its buffer, at most */
+	ByteBuffer message;
 };
 
 static inline StreamSession *
@@ -307,13 +305,13 @@ extern void change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 extern bool oversize_expected(StreamSession *session, StreamRelation *rel,
 							  const RowChange *change);
 
-/* Measures: marks the values that must stay out in rel->omitted; true if any. */
+/* Measures: gives values that must stay out COLUMN_OMITTED; true if any. */
 extern bool oversize_find(StreamSession *session, StreamRelation *rel,
 						  const RowChange *change);
 
 /* ---- record.c */
 
-typedef void (*RecordWriter)(StreamSession *session, StringInfo out,
+typedef void (*RecordWriter)(StreamSession *session, ByteBuffer *out,
 							 RecordForm form, const void *what);
 
 /*
@@ -347,8 +345,8 @@ extern bool record_is_skipped(StreamSession		   *session,
 /* ---- writer.c */
 
 /* Where to append one record; writer_end() takes it. */
-extern StringInfo writer_begin(StreamSession *session);
-extern void		  writer_end(StreamSession *session);
+extern ByteBuffer *writer_begin(StreamSession *session);
+extern void		   writer_end(StreamSession *session);
 
 /* Hands over what is waiting, under the LSN that the callback was called for. */
 extern void writer_flush(StreamSession *session);

@@ -50,7 +50,7 @@ typedef struct Event
 } Event;
 
 static void
-write_event(StreamSession *session, StringInfo out, RecordForm form,
+write_event(StreamSession *session, ByteBuffer *out, RecordForm form,
 			const void *what)
 {
 	const Event *event = what;

@@ -69,17 +69,17 @@ resolve_unchanged(StreamRelation *rel, bool has_old)
 		int i = rel->varlena[k];
 		int att = shape->columns[i].attnum - 1;
 
-		rel->unchanged[i] =
-			is_unchanged_toast(shape->values[att], shape->nulls[att]);
-		if (!rel->unchanged[i])
+		rel->states[i] &= ~COLUMN_UNCHANGED;
+		if (!is_unchanged_toast(shape->values[att], shape->nulls[att]))
 			continue;
 		if (has_old && !rel->old_nulls[att] &&
 			!is_unchanged_toast(rel->old_values[att], false))
-		{
 			shape->values[att] = rel->old_values[att];
-			rel->unchanged[i] = false;
+		else
+		{
+			rel->states[i] |= COLUMN_UNCHANGED;
+			any = true;
 		}
-		any |= rel->unchanged[i];
 	}
 	return any;
 }
@@ -88,7 +88,7 @@ resolve_unchanged(StreamRelation *rel, bool has_old)
 static void
 set_key(StreamRelation *rel, RowChange *row)
 {
-	if (rel->key_skip == NULL)
+	if (!rel->has_key)
 		return;
 	if (row->old_values && row->op != CHANGE_INSERT)
 	{
@@ -101,7 +101,7 @@ set_key(StreamRelation *rel, RowChange *row)
 		row->key_nulls = row->new_nulls;
 	}
 	if (row->key_values)
-		row->key_skip = rel->key_skip;
+		row->used |= COLUMN_NOT_KEY;
 }
 
 bool
@@ -114,6 +114,7 @@ tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 	HeapTuple old_tuple = change_old_tuple(change);
 
 	row->shape = shape;
+	row->states = rel->states;
 	if (rel->leaf)
 	{
 		row->leaf_schema = rel->leaf->schema;
@@ -137,7 +138,7 @@ tuple_read(StreamSession *session, StreamRelation *rel, Relation relation,
 		if (HeapTupleHasExternal(new_tuple) &&
 			!session->options.traits.keep_unchanged &&
 			resolve_unchanged(rel, row->old_values != NULL))
-			row->left_out = row->unchanged = rel->unchanged;
+			row->used |= COLUMN_UNCHANGED;
 	}
 	if (rel->filters && !row_filters_apply(rel->filters, row))
 		return false;

@@ -32,15 +32,15 @@
 #define CHANGES_PER_REPORT 100
 
 static void
-shrink_buffer(StringInfo buffer, MemoryContext context, int64 wanted)
+writer_shrink_message(LogicalDecodingContext *ctx, size_t keep)
 {
 	MemoryContext old;
 
-	if (buffer->maxlen <= Max(MAX_KEPT_BUFFER, wanted * 2))
+	if ((size_t) ctx->out->maxlen <= keep)
 		return;
-	old = MemoryContextSwitchTo(context);
-	pfree(buffer->data);
-	initStringInfo(buffer);
+	old = MemoryContextSwitchTo(ctx->context);
+	pfree(ctx->out->data);
+	initStringInfo(ctx->out);
 	MemoryContextSwitchTo(old);
 }
 
@@ -49,31 +49,32 @@ static void
 write_through_server(StreamSession *session, XLogRecPtr lsn)
 {
 	LogicalDecodingContext *ctx = session->ctx;
-	StringInfo				batch = &session->batch.data;
+	ByteBuffer			   *batch = &session->batch;
 	XLogRecPtr				location = ctx->write_location;
+	size_t					keep =
+		Max(MAX_KEPT_BUFFER, (size_t) session->options.batch_bytes * 2);
 
 	ctx->write_location = lsn;
 	OutputPluginPrepareWrite(ctx, true);
-	buffer_append(ctx->out, batch->data, batch->len);
-	resetStringInfo(batch);
-	shrink_buffer(batch, session->context, session->options.batch_bytes);
+	appendBinaryStringInfo(ctx->out, batch->data, (int) batch->len);
+	buffer_reset_to(batch, keep);
 	OutputPluginWrite(ctx, true);
 	ctx->write_location = location;
-	shrink_buffer(ctx->out, ctx->context, session->options.batch_bytes);
+	writer_shrink_message(ctx, keep);
 	session->unreported = 0;
 }
 
 static void
 hand_over(StreamSession *session, XLogRecPtr lsn)
 {
-	StringInfo batch = &session->batch.data;
+	ByteBuffer *batch = &session->batch;
 
 	batch->len = session->record_start;
 	if (batch->len == 0)
 		return;
 	session->record_start = 0;
 	if (send_queue_put(session, batch->data, batch->len, lsn))
-		resetStringInfo(batch);
+		buffer_clear(batch);
 	else
 		write_through_server(session, lsn);
 }
@@ -102,15 +103,15 @@ is_full(const StreamSession *session)
  * where decoding goes on after an error (an in-progress transaction that was
  * aborted), writer_begin() of the next record drops it.
  */
-StringInfo
+ByteBuffer *
 writer_begin(StreamSession *session)
 {
-	StringInfo batch = &session->batch.data;
+	ByteBuffer *batch = &session->batch;
 
 	if (is_full(session))
 		writer_make_room(session);
 	batch->len = session->record_start;
-	batch->cursor = 0; /* no limit of a record before this one */
+	buffer_limit_forget(batch); /* of a record before this one */
 	if (batch->len > 0 && !session->options.traits.one_record)
 		buffer_append_char(batch, '\n');
 	return batch;
@@ -119,15 +120,15 @@ writer_begin(StreamSession *session)
 void
 writer_end(StreamSession *session)
 {
-	StringInfo batch = &session->batch.data;
-	bool	   joined = session->options.traits.one_record;
-	int		   separator = session->record_start > 0 && !joined ? 1 : 0;
+	ByteBuffer *batch = &session->batch;
+	bool		joined = session->options.traits.one_record;
+	int			separator = session->record_start > 0 && !joined ? 1 : 0;
 
 	if (batch->len == session->record_start + separator)
 		batch->len = session->record_start; /* the format wrote nothing */
 	else
 		session->record_lsn = session->ctx->write_location;
-	batch->data[batch->len] = '\0';
+	(void) buffer_text(batch);
 	session->record_start = batch->len;
 }
 

@@ -32,7 +32,7 @@ static const FuzzTarget *const targets[] = {
 	&fuzz_numeric, &fuzz_number, &fuzz_datetime, &fuzz_json_string, &fuzz_json,
 	&fuzz_option,  &fuzz_row,	 &fuzz_change,	 &fuzz_parquet};
 
-StringInfoData fuzz_out;
+ByteBuffer fuzz_out;
 
 static const FuzzTarget *target;
 static MemoryContext	 input_context;
@@ -127,29 +127,30 @@ fuzz_stored_form(FuzzInput *in, Datum value)
 }
 
 /*
- * Stands in for the server's function of that name in our code.  The last
- * byte, which StringInfo keeps for a terminator, is not there.
+ * Stands in for buffer_grow(): fuzz_out grows by what is asked for, without the
+ * byte that buffers keep after their last.
  */
-extern void fuzz_enlargeStringInfo(StringInfo out, int needed);
+extern void __real_buffer_grow(ByteBuffer *out, size_t n);
+extern void __wrap_buffer_grow(ByteBuffer *out, size_t n);
 
 void
-fuzz_enlargeStringInfo(StringInfo out, int needed)
+__wrap_buffer_grow(ByteBuffer *out, size_t n)
 {
 	char *data;
 
 	if (out != &fuzz_out)
 	{
-		enlargeStringInfo(out, needed);
+		__real_buffer_grow(out, n);
 		return;
 	}
-	if (needed < 0 || needed >= MaxAllocSize - out->len)
+	if (n >= MaxAllocSize - out->len)
 		elog(ERROR, "buffer would pass 1 GB");
-	data = malloc(out->len + needed);
+	data = malloc(out->len + n);
 	if (out->len > 0)
 		memcpy(data, out->data, out->len);
 	free(out->data);
 	out->data = data;
-	out->maxlen = out->len + needed + 1;
+	out->cap = out->len + n + 1;
 }
 
 static void
@@ -186,7 +187,7 @@ fuzz_expect(const char *what, const char *bytes, int len)
 	if (fuzz_out.len != len ||
 		(len > 0 && memcmp(fuzz_out.data, bytes, len) != 0))
 		fuzz_fail("%s: expected\n%.*s\nbut got\n%.*s", what, len, bytes,
-				  fuzz_out.len, fuzz_out.data);
+				  (int) fuzz_out.len, fuzz_out.data);
 	empty_out();
 }
 

@@ -44,7 +44,7 @@ extern void *fuzz_exact(const void *data, size_t size);
 extern Datum fuzz_stored_form(FuzzInput *in, Datum value);
 
 /* Grows by exactly what is reserved: a byte written beyond is a finding. */
-extern StringInfoData fuzz_out;
+extern ByteBuffer fuzz_out;
 
 /* ---- verdicts */
 

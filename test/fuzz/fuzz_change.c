@@ -48,7 +48,7 @@ static const char *const wal2json_choices[][2] = {
 static Oid				   table_oid;
 static StreamOptions	   options;
 static ChangeFormatOptions format_options;
-static StringInfoData	   whole;
+static ByteBuffer		   whole;
 
 static void
 init(void)
@@ -133,7 +133,8 @@ static void
 take_record(const char *what)
 {
 	if (options.traits.one_record)
-		appendBinaryStringInfo(&whole, fuzz_out.data, fuzz_out.len);
+		buffer_append(&whole, fuzz_out.len > 0 ? fuzz_out.data : "",
+					  fuzz_out.len);
 	else if (fuzz_out.len > 0)
 		(void) check_json(fuzz_out.data, fuzz_out.len, what);
 	fuzz_expect(what, fuzz_out.data, fuzz_out.len);
@@ -173,8 +174,7 @@ typedef struct Record
 } Record;
 
 static void
-write_limited(const Record *record, LimitedBuffer *buffer, Size limit,
-			  Size keep)
+write_limited(const Record *record, ByteBuffer *buffer, Size limit, Size keep)
 {
 	buffer_limit_begin(buffer, limit, keep);
 	if (record->row)
@@ -192,17 +192,17 @@ write_limited(const Record *record, LimitedBuffer *buffer, Size limit,
 static void
 check_limits(FuzzInput *in, const Record *record)
 {
-	Size		  whole = fuzz_out.len;
-	Size		  limit = fuzz_below(in, 2) ? whole + fuzz_below(in, 3) - 1
-											: fuzz_bits(in, 2) % (whole + 1);
-	LimitedBuffer buffer;
-	Size		  size;
-	bool		  fits;
+	Size	   whole = fuzz_out.len;
+	Size	   limit = fuzz_below(in, 2) ? whole + fuzz_below(in, 3) - 1
+										 : fuzz_bits(in, 2) % (whole + 1);
+	ByteBuffer buffer;
+	Size	   size;
+	bool	   fits;
 
 	if (whole == 0)
 		return;
-	initStringInfo(&buffer.data);
-	appendStringInfoString(&buffer.data, "before");
+	buffer_init(&buffer);
+	buffer_append_string(&buffer, "before");
 	write_limited(record, &buffer, limit, limit);
 	fits = buffer_limit_end(&buffer, &size);
 	if (fits != (whole <= limit))
@@ -211,11 +211,11 @@ check_limits(FuzzInput *in, const Record *record)
 	/* format debezium tells the time */
 	if (fits && (size != whole ||
 				 (!options.traits.connect_values &&
-				  memcmp(buffer.data.data + 6, fuzz_out.data, whole) != 0)))
+				  memcmp(buffer.data + 6, fuzz_out.data, whole) != 0)))
 		fuzz_fail("under a limit it is another record");
-	if (memcmp(buffer.data.data, "before", 6) != 0)
+	if (memcmp(buffer.data, "before", 6) != 0)
 		fuzz_fail("what stood before is gone");
-	resetStringInfo(&buffer.data);
+	buffer_clear(&buffer);
 	write_limited(record, &buffer, whole, fuzz_below(in, 256));
 	if (!buffer_limit_end(&buffer, &size) || size != whole)
 		fuzz_fail("%zu bytes are measured as %zu", whole, size);
@@ -229,29 +229,23 @@ write_row(FuzzInput *in, const ChangeFormat *format,
 {
 	static Datum values[MAX_COLUMNS], old_values[MAX_COLUMNS];
 	static bool	 nulls[MAX_COLUMNS], old_nulls[MAX_COLUMNS];
-	static bool	 unchanged[MAX_COLUMNS], omitted[MAX_COLUMNS],
-		left_out[MAX_COLUMNS], key_skip[MAX_COLUMNS];
-	RowChange change = {.op = fuzz_below(in, 3), .shape = shape};
-	int		  extras = fuzz_bits(in, 1);
+	static uint8 states[MAX_COLUMNS];
+	RowChange	 change = {
+		   .op = fuzz_below(in, 3), .shape = shape, .states = states};
+	int extras = fuzz_bits(in, 1);
 
 	read_values(in, shape, values, nulls);
 	read_values(in, shape, old_values, old_nulls);
-	read_flags(in, unchanged, shape->ncolumns);
-	read_flags(in, omitted, shape->ncolumns);
-	read_flags(in, key_skip, shape->ncolumns);
+	for (int i = 0; i < shape->ncolumns; i++)
+		states[i] = fuzz_bits(in, 1);
 	if (change.op != CHANGE_DELETE)
 	{
 		change.new_values = values;
 		change.new_nulls = nulls;
-		change.unchanged = extras & 1 ? unchanged : NULL;
+		change.used |= extras & 1 ? COLUMN_UNCHANGED : 0;
 	}
-	change.omitted = extras & 2 ? omitted : NULL;
+	change.used |= extras & 2 ? COLUMN_OMITTED : 0;
 	change.bare = fuzz_below(in, 16) == 0;
-	for (int i = 0; i < shape->ncolumns; i++)
-		left_out[i] = (change.unchanged && unchanged[i]) ||
-					  (change.omitted && omitted[i]);
-	if (change.unchanged || change.omitted)
-		change.left_out = left_out;
 	if (change.op != CHANGE_INSERT && (extras & 4))
 	{
 		change.old_values = old_values;
@@ -262,7 +256,7 @@ write_row(FuzzInput *in, const ChangeFormat *format,
 	{
 		change.key_values = change.old_values ? old_values : change.new_values;
 		change.key_nulls = change.old_values ? old_nulls : change.new_nulls;
-		change.key_skip = change.key_values ? key_skip : NULL;
+		change.used |= change.key_values ? COLUMN_NOT_KEY : 0;
 	}
 	if (extras & 32)
 	{
@@ -313,15 +307,15 @@ static void
 check_id_order(FuzzInput *in, const ChangeTransaction *txn,
 			   ChangePosition position)
 {
-	uint32		   index = (uint32) fuzz_bits(in, 4) >> fuzz_below(in, 32);
-	StringInfoData ids[2];
+	uint32	   index = (uint32) fuzz_bits(in, 4) >> fuzz_below(in, 32);
+	ByteBuffer ids[2];
 
 	position.index = Min(index, PG_UINT32_MAX - 1);
 	for (int i = 0; i < 2; i++)
 	{
-		initStringInfo(&ids[i]);
+		buffer_init(&ids[i]);
 		json_append_id(&ids[i], txn, &position);
-		appendStringInfoChar(&ids[i], '\0');
+		buffer_append_char(&ids[i], '\0');
 		position.index++;
 	}
 	if (strcmp(ids[0].data, ids[1].data) >= 0)
@@ -345,7 +339,7 @@ run(FuzzInput *in)
 							 .gid = fuzz_below(in, 2) ? "g\"id\\" : NULL};
 	ChangePosition	  position = {.lsn = fuzz_bits(in, 8)};
 
-	initStringInfo(&whole);
+	buffer_init(&whole);
 	if (!options.traits.session_settings)
 		(void) settings_pin_canonical(CurrentMemoryContext);
 	fuzz_must_succeed(true);

@@ -45,17 +45,17 @@ read_back(void)
 }
 
 static void
-append_raw(StringInfo text, unsigned char byte)
+append_raw(ByteBuffer *text, unsigned char byte)
 {
 	unsigned char utf8[MAX_MULTIBYTE_CHAR_LEN + 1] = {0};
 
 	unicode_to_utf8(0xEF00 + byte, utf8);
-	appendStringInfoString(text, (char *) utf8);
+	buffer_append_string(text, (char *) utf8);
 }
 
 /* One character, in UTF-8, or its bytes by the rule for those. */
 static int
-append_character(StringInfo text, int encoding, const char *data, int len)
+append_character(ByteBuffer *text, int encoding, const char *data, int len)
 {
 	int	 char_len = pg_encoding_mblen(encoding, data);
 	Oid	 procedure;
@@ -64,14 +64,14 @@ append_character(StringInfo text, int encoding, const char *data, int len)
 
 	if (!IS_HIGHBIT_SET(*data))
 	{
-		appendStringInfoChar(text, *data);
+		buffer_append_char(text, *data);
 		return 1;
 	}
 	if (char_len > len || !pg_verify_mbstr(encoding, data, char_len, true))
 		char_len = 1;
 	else if (encoding == PG_UTF8)
 	{
-		appendBinaryStringInfo(text, data, char_len);
+		buffer_append(text, data, char_len);
 		return char_len;
 	}
 	else
@@ -83,7 +83,7 @@ append_character(StringInfo text, int encoding, const char *data, int len)
 				(unsigned char *) utf8, sizeof(utf8), true);
 	}
 	if (taken == char_len)
-		appendStringInfoString(text, utf8);
+		buffer_append_string(text, utf8);
 	else
 		for (int i = 0; i < char_len; i++)
 			append_raw(text, data[i]);
@@ -92,7 +92,7 @@ append_character(StringInfo text, int encoding, const char *data, int len)
 
 /* SQL_ASCII: UTF-8 where it is, but for the characters that stand for bytes */
 static int
-append_of_no_encoding(StringInfo text, const char *data, int len)
+append_of_no_encoding(ByteBuffer *text, const char *data, int len)
 {
 	int char_len = pg_encoding_mblen(PG_UTF8, data);
 
@@ -102,7 +102,7 @@ append_of_no_encoding(StringInfo text, const char *data, int len)
 
 		if (code < 0xEF80 || code > 0xEFFF)
 		{
-			appendBinaryStringInfo(text, data, char_len);
+			buffer_append(text, data, char_len);
 			return char_len;
 		}
 	}
@@ -113,17 +113,17 @@ append_of_no_encoding(StringInfo text, const char *data, int len)
 static void
 run(FuzzInput *in)
 {
-	int			   encoding = encodings[fuzz_below(in, lengthof(encodings))];
-	JsonStyle	   style = {.ascii = encoding != PG_UTF8 || fuzz_below(in, 2)};
-	StringInfoData expected;
-	text		  *got;
-	char		  *data;
-	int			   len;
+	int		   encoding = encodings[fuzz_below(in, lengthof(encodings))];
+	JsonStyle  style = {.ascii = encoding != PG_UTF8 || fuzz_below(in, 2)};
+	ByteBuffer expected;
+	text	  *got;
+	char	  *data;
+	int		   len;
 
 	data = fuzz_rest(in, &len);
 	if (memchr(data, '\0', len) || !pg_verify_mbstr(encoding, data, len, true))
 		return;
-	initStringInfo(&expected);
+	buffer_init(&expected);
 	for (int i = 0; i < len;)
 		i += encoding == PG_SQL_ASCII && IS_HIGHBIT_SET(data[i])
 				 ? append_of_no_encoding(&expected, data + i, len - i)
@@ -142,7 +142,7 @@ run(FuzzInput *in)
 				  text_to_cstring(got));
 	for (int i = 0; style.ascii && i < fuzz_out.len; i++)
 		if (IS_HIGHBIT_SET(fuzz_out.data[i]))
-			fuzz_fail("not ASCII: %.*s", fuzz_out.len, fuzz_out.data);
+			fuzz_fail("not ASCII: %.*s", (int) fuzz_out.len, fuzz_out.data);
 }
 
 const FuzzTarget fuzz_json_string = {"json_string", init, run};

@@ -47,8 +47,8 @@ typedef struct Pool
 	bool  nulls[MAX_POOL][MAX_COLUMNS];
 } Pool;
 
-static Oid			  table_oid;
-static StringInfoData file;
+static Oid		  table_oid;
+static ByteBuffer file;
 
 static void
 init(void)
@@ -274,9 +274,9 @@ choose_limits(FuzzInput *in, ParquetWriter *writer, FileLimits *limits)
 /* ---- rows */
 
 static void
-take_bytes(void *arg, StringInfo out)
+take_bytes(void *arg, ByteBuffer *out)
 {
-	appendBinaryStringInfo(&file, out->data, out->len);
+	buffer_append(&file, out->data, out->len);
 	out->len = 0;
 }
 
@@ -490,7 +490,7 @@ write_part(FuzzInput *in, RowShape *shape, const Pool *pool,
 	RowEncoder	*encoder;
 	int			 max_levels;
 
-	resetStringInfo(&file);
+	buffer_clear(&file);
 	fuzz_must_succeed(true);
 	expected = expect_begin(shape, policies);
 	encoder = row_format_parquet.open(shape, options, host, &fuzz_out);
@@ -552,7 +552,7 @@ run(FuzzInput *in)
 	Pool *pool = palloc(sizeof(Pool));
 
 	read_steps(in, pool);
-	initStringInfo(&file);
+	buffer_init(&file);
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
 		TypeShape *type = &shape->columns[i].type;

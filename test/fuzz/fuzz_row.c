@@ -80,7 +80,7 @@ out_text(ColumnShape *column, Datum value)
 }
 
 static void
-reference_csv_value(StringInfo out, const RowFormatOptions *options,
+reference_csv_value(ByteBuffer *out, const RowFormatOptions *options,
 					const char *text, bool single)
 {
 	bool quoted = options->force_quote || strcmp(text, options->null) == 0 ||
@@ -91,21 +91,21 @@ reference_csv_value(StringInfo out, const RowFormatOptions *options,
 				  *p == '\n' || *p == '\r';
 	if (!quoted)
 	{
-		appendStringInfoString(out, text);
+		buffer_append_string(out, text);
 		return;
 	}
-	appendStringInfoChar(out, options->quote);
+	buffer_append_char(out, options->quote);
 	for (const char *p = text; *p; p++)
 	{
 		if (*p == options->quote || *p == options->escape)
-			appendStringInfoChar(out, options->escape);
-		appendStringInfoChar(out, *p);
+			buffer_append_char(out, options->escape);
+		buffer_append_char(out, *p);
 	}
-	appendStringInfoChar(out, options->quote);
+	buffer_append_char(out, options->quote);
 }
 
 static void
-reference_text_value(StringInfo out, const RowFormatOptions *options,
+reference_text_value(ByteBuffer *out, const RowFormatOptions *options,
 					 const char *text)
 {
 	static const char control[] = "\b\f\n\r\t\v";
@@ -116,16 +116,16 @@ reference_text_value(StringInfo out, const RowFormatOptions *options,
 		const char *found = strchr(control, *p);
 
 		if (found)
-			appendStringInfo(out, "\\%c", letters[found - control]);
+			buffer_printf(out, "\\%c", letters[found - control]);
 		else if (*p == '\\' || *p == options->delimiter)
-			appendStringInfo(out, "\\%c", *p);
+			buffer_printf(out, "\\%c", *p);
 		else
-			appendStringInfoChar(out, *p);
+			buffer_append_char(out, *p);
 	}
 }
 
 static void
-reference_binary_value(StringInfo out, ColumnShape *column, Datum value)
+reference_binary_value(ByteBuffer *out, ColumnShape *column, Datum value)
 {
 	Oid	   send;
 	bool   varlena;
@@ -135,12 +135,12 @@ reference_binary_value(StringInfo out, ColumnShape *column, Datum value)
 	getTypeBinaryOutputInfo(column->type.oid, &send, &varlena);
 	sent = OidSendFunctionCall(send, value);
 	size = pg_hton32(VARSIZE(sent) - VARHDRSZ);
-	appendBinaryStringInfo(out, (char *) &size, sizeof(size));
-	appendBinaryStringInfo(out, VARDATA(sent), VARSIZE(sent) - VARHDRSZ);
+	buffer_append(out, (char *) &size, sizeof(size));
+	buffer_append(out, VARDATA(sent), VARSIZE(sent) - VARHDRSZ);
 }
 
 static void
-reference_row(StringInfo out, const RowFormat *format,
+reference_row(ByteBuffer *out, const RowFormat *format,
 			  const RowFormatOptions *options, RowShape *shape, Datum *values,
 			  bool *nulls)
 {
@@ -148,20 +148,20 @@ reference_row(StringInfo out, const RowFormat *format,
 	uint16 count = pg_hton16(shape->ncolumns);
 
 	if (binary)
-		appendBinaryStringInfo(out, (char *) &count, sizeof(count));
+		buffer_append(out, (char *) &count, sizeof(count));
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
 		ColumnShape *column = &shape->columns[i];
 		int			 attribute = column->attnum - 1;
 
 		if (i > 0 && !binary)
-			appendStringInfoChar(out, options->delimiter);
+			buffer_append_char(out, options->delimiter);
 		if (nulls[attribute])
 		{
 			if (binary)
-				appendBinaryStringInfo(out, "\377\377\377\377", 4);
+				buffer_append(out, "\377\377\377\377", 4);
 			else
-				appendStringInfoString(out, options->null);
+				buffer_append_string(out, options->null);
 		}
 		else if (binary)
 			reference_binary_value(out, column, values[attribute]);
@@ -174,7 +174,7 @@ reference_row(StringInfo out, const RowFormat *format,
 								 out_text(column, values[attribute]));
 	}
 	if (!binary)
-		appendStringInfoChar(out, '\n');
+		buffer_append_char(out, '\n');
 }
 
 /* What COPY allows; the defaults spelled out for the reference. */
@@ -217,14 +217,14 @@ run_copy_format(FuzzInput *in, const RowFormat *format, RowShape *shape,
 	RowFormatOptions options = {0};
 	RowFormatOptions given;
 	RowEncoder		*encoder;
-	StringInfoData	 expected;
+	ByteBuffer		 expected;
 
 	if (format != &row_format_binary)
 	{
 		choose_options(in, format, &options);
 		change_settings(in);
 	}
-	initStringInfo(&expected);
+	buffer_init(&expected);
 	reference_row(&expected, format, &options, shape, values, nulls);
 	given = options;
 	if (format == &row_format_text)

@@ -76,10 +76,10 @@ sub new_sink_node
 	return $node;
 }
 
-# add_sink_functions(NODE): the same on a node that there is
+# add_sink_functions(NODE, DATABASE): the same on a node that there is
 sub add_sink_functions
 {
-	my ($node) = @_;
+	my ($node, $database) = @_;
 	my $module = "$FindBin::RealBin/../modules/sink/sink_test.so";
 	my $sql = 'CREATE SCHEMA sink;';
 
@@ -91,7 +91,7 @@ sub add_sink_functions
 		$sql .= "CREATE FUNCTION sink.$sql_name($arguments) RETURNS $result"
 		  . " LANGUAGE c AS '$module', '$c_name';";
 	}
-	$node->safe_psql('postgres', $sql);
+	$node->safe_psql($database // 'postgres', $sql);
 	return;
 }
 

@@ -183,8 +183,7 @@ is($node->safe_psql('postgres', "SELECT outflow.forget($orphan)"), '', '... is f
 $node->append_conf('postgresql.conf', 'outflow.max_jobs = 1');
 $node->reload;
 my $session = $node->background_psql('postgres', extra_params => [ '-U', 'alice' ]);
-foreach my $loss ($losses[1], $losses[2],
-	[ 'ALTER ROLE alice CONNECTION LIMIT 0', 'ALTER ROLE alice CONNECTION LIMIT -1' ])
+foreach my $loss ($losses[1], $losses[2])
 {
 	my ($take, $give) = @$loss;
 
@@ -207,6 +206,18 @@ foreach my $loss ($losses[1], $losses[2],
 	wait_until($node, "SELECT j.state = 'done' FROM (SELECT outflow.run_queue()) AS q"
 		  . " CROSS JOIN outflow.jobs AS j WHERE j.job = $first", "job $first");
 }
+
+# a limit on connections is one on sessions
+$node->safe_psql('postgres', 'ALTER ROLE alice CONNECTION LIMIT 0');
+hold_publications($node);
+my $running = start('postgres');
+wait_until($node, $held, 'the job is held');
+my $limited = start('alice');
+is($node->safe_psql('postgres', "SELECT waiting_for ~ 'max_jobs' FROM outflow.jobs WHERE job = $limited"),
+	't', 'a job of a role at its limit waits for the other one only');
+release_exports($node);
+$node->safe_psql('postgres', 'DROP TRIGGER hold ON outflow.job');
+wait_for_state($limited, 'done');
 $session->quit;
 $node->stop;
 done_testing();

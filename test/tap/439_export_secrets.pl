@@ -70,6 +70,12 @@ foreach my $argument ("format => '$key'", "compression => '$key'", "part_size =>
 }
 hidden("CALL outflow.export('t', '$key')", 'the destination is a secret');
 hidden("CALL outflow.export('t', 'file:///$key')", '... or has one');
+hidden("SELECT outflow.prune('$key', 1)", 'a place to prune is a secret');
+hidden("SELECT outflow.prune('file:///$key', 1)", '... or has one');
+hidden("SELECT outflow.prune('file:///$key', 1)", '... by who may not prune', 'eve');
+hidden("SELECT outflow_internal.preflight_destination('file:///$key', 'reach', '_outflow_check_')", 'a place to try has one');
+like($node->safe_psql('postgres', "SELECT detail FROM outflow.check_destination('$key')"),
+	qr/^argument "destination" holds an age identity/, '... and that is told');
 # what only looks like one may be exported
 is($node->safe_psql('postgres', "CALL outflow.export('t', 'file://$dir/age-plugin-x',"
 		  . q{ filter => 'i::text <> ''AGE-SECRET-KEY-''')}) =~ /^\d+$/, 1,

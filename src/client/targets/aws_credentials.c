@@ -206,7 +206,7 @@ metadata_url(const char *path, const char *more)
 }
 
 static void
-ask(AwsCredentials *self)
+ask_for_keys(AwsCredentials *self)
 {
 	free(self->url);
 	curl_slist_free_all(self->headers);
@@ -252,7 +252,7 @@ read_expiration(const Bytes *answer)
 }
 
 static bool
-read_answer(AwsCredentials *self)
+keys_read_answer(AwsCredentials *self)
 {
 	const Bytes *answer = &self->curl.answer;
 	char *key_id = json_find_text(answer->data, answer->length, "AccessKeyId");
@@ -280,7 +280,7 @@ answer_line(const AwsCredentials *self)
 
 /* False if it is no answer of that kind. */
 static bool
-take_answer(AwsCredentials *self)
+keys_take_answer(AwsCredentials *self)
 {
 	long status = 0;
 
@@ -302,7 +302,7 @@ take_answer(AwsCredentials *self)
 		self->role = answer_line(self);
 		self->source = AWS_METADATA_KEYS;
 	}
-	else if (!read_answer(self))
+	else if (!keys_read_answer(self))
 		mem_add(&self->failure, "the answer has no keys");
 	return self->failure.length == 0;
 }
@@ -349,11 +349,11 @@ aws_credentials_ready(AwsCredentials *self)
 		{
 			if (self->attempt > 0 && clock_ms() < self->retry_at)
 				break;
-			ask(self);
+			ask_for_keys(self);
 		}
 		if (!curl_loop_ended(&self->curl))
 			break;
-		if (!take_answer(self))
+		if (!keys_take_answer(self))
 		{
 			/* a token that is refused is asked for again */
 			if (self->source != AWS_CONTAINER)

@@ -109,7 +109,7 @@ file_open(const Url *url, const Settings *settings)
 
 	if (url->host || url->path == NULL || url->path[0] != '/')
 		client_exit(EXIT_USAGE, "\"%s\" must be file:///absolute/directory",
-					url->text);
+					url->display);
 	self->directory = client_strdup(url->path);
 	if (stat(self->directory, &status) != 0 || !S_ISDIR(status.st_mode))
 		client_exit(EXIT_TARGET, "there is no directory \"%s\"",
@@ -272,6 +272,10 @@ file_resume(Target *target, const Identity *identity)
 		size_t length = strlen(file->state.file);
 		size_t suffix = strlen(self->suffix);
 
+		if (strchr(file->state.file, '/'))
+			client_exit(EXIT_IDENTITY,
+						"\"%s\" names a file outside of its directory",
+						file->path);
 		if (length < suffix || strrchr(file->state.file, '-') == NULL ||
 			strcmp(file->state.file + length - suffix, self->suffix) != 0)
 			client_exit(EXIT_USAGE,

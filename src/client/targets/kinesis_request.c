@@ -93,7 +93,7 @@ kinesis_headers(struct curl_slist *headers, const AwsCredentials *credentials,
 	char		 now[SIGV4_TIME_SIZE];
 	char		 hash[SIGV4_HASH_SIZE];
 	char		 authorization[1024];
-	Sigv4Field	 fields[5];
+	HttpField	 fields[5];
 	Sigv4Request request = {
 		.method = "POST",
 		.path = "/",
@@ -109,13 +109,13 @@ kinesis_headers(struct curl_slist *headers, const AwsCredentials *credentials,
 	int i;
 
 	snprintf(target, sizeof(target), TARGET "%s", operation);
-	fields[request.nheaders++] = (Sigv4Field){"host", host_of(endpoint)};
-	fields[request.nheaders++] = (Sigv4Field){"content-type", CONTENT_TYPE};
-	fields[request.nheaders++] = (Sigv4Field){"x-amz-date", now};
-	fields[request.nheaders++] = (Sigv4Field){"x-amz-target", target};
+	fields[request.nheaders++] = (HttpField){"host", host_of(endpoint)};
+	fields[request.nheaders++] = (HttpField){"content-type", CONTENT_TYPE};
+	fields[request.nheaders++] = (HttpField){"x-amz-date", now};
+	fields[request.nheaders++] = (HttpField){"x-amz-target", target};
 	if (credentials->session_token)
 		fields[request.nheaders++] =
-			(Sigv4Field){"x-amz-security-token", credentials->session_token};
+			(HttpField){"x-amz-security-token", credentials->session_token};
 	if (!sigv4_time(clock_us_of_day() / 1000000, now) ||
 		!sigv4_hash(body->data, body->length, hash) ||
 		!sigv4_sign(&request, authorization, sizeof(authorization)))

@@ -13,6 +13,7 @@ extern const TargetOps http_target;
 extern const TargetOps kafka_target;
 extern const TargetOps mqtt_target;
 extern const TargetOps kinesis_target;
+extern const TargetOps ws_target;
 
 /*
  * A stretch of the queue that is written as it is: for targets whose form is a

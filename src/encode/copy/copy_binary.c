@@ -36,7 +36,7 @@ struct RowEncoder
 };
 
 static inline void
-append_int16(StringInfo out, int16 value)
+append_int16(ByteBuffer *out, int16 value)
 {
 	uint16 net = pg_hton16((uint16) value);
 
@@ -44,7 +44,7 @@ append_int16(StringInfo out, int16 value)
 }
 
 static inline void
-append_int32(StringInfo out, int32 value)
+append_int32(ByteBuffer *out, int32 value)
 {
 	uint32 net = pg_hton32((uint32) value);
 
@@ -52,7 +52,7 @@ append_int32(StringInfo out, int32 value)
 }
 
 static inline void
-append_int64(StringInfo out, int64 value)
+append_int64(ByteBuffer *out, int64 value)
 {
 	uint64 net = pg_hton64((uint64) value);
 
@@ -60,14 +60,14 @@ append_int64(StringInfo out, int64 value)
 }
 
 static void
-append_bytes(StringInfo out, const char *data, int len)
+append_bytes(ByteBuffer *out, const char *data, int len)
 {
 	append_int32(out, len);
 	buffer_append(out, data, len);
 }
 
 static void
-append_varlena(StringInfo out, Datum value)
+append_varlena(ByteBuffer *out, Datum value)
 {
 	struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
 
@@ -76,7 +76,7 @@ append_varlena(StringInfo out, Datum value)
 
 /* As numeric_send: special values keep their stored sign word and scale. */
 static void
-append_numeric(StringInfo out, Datum value)
+append_numeric(ByteBuffer *out, Datum value)
 {
 	NumericView view;
 	uint16		sign;
@@ -110,9 +110,9 @@ append_numeric(StringInfo out, Datum value)
 
 /* A version byte, then text, as jsonb_send. */
 static void
-binary_append_jsonb(StringInfo out, Datum value)
+binary_append_jsonb(ByteBuffer *out, Datum value)
 {
-	int	   start = out->len;
+	size_t start = out->len;
 	uint32 net;
 
 	append_int32(out, 0);
@@ -123,7 +123,7 @@ binary_append_jsonb(StringInfo out, Datum value)
 }
 
 static void
-append_timetz(StringInfo out, Datum value)
+append_timetz(ByteBuffer *out, Datum value)
 {
 	const TimeTzADT *time = DatumGetTimeTzADTP(value);
 
@@ -133,7 +133,7 @@ append_timetz(StringInfo out, Datum value)
 }
 
 static void
-binary_append_value(StringInfo out, TypeShape *type, BinaryColumn *column,
+binary_append_value(ByteBuffer *out, TypeShape *type, BinaryColumn *column,
 					Datum value)
 {
 	const char *text;
@@ -196,7 +196,7 @@ binary_check(const RowFormatOptions *options)
 
 static RowEncoder *
 binary_open(RowShape *shape, const RowFormatOptions *options,
-			const RowHost *host, StringInfo out)
+			const RowHost *host, ByteBuffer *out)
 {
 	RowEncoder *encoder = palloc0_object(RowEncoder);
 
@@ -227,7 +227,7 @@ binary_open(RowShape *shape, const RowFormatOptions *options,
 
 static void
 binary_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
-		   StringInfo out)
+		   ByteBuffer *out)
 {
 	RowShape *shape = encoder->shape;
 
@@ -248,7 +248,7 @@ binary_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 }
 
 static void
-binary_close(RowEncoder *encoder, StringInfo out)
+binary_close(RowEncoder *encoder, ByteBuffer *out)
 {
 	append_int16(out, -1);
 }

@@ -72,7 +72,7 @@ text_copy_escaped(const RowEncoder *encoder, char *dst, const char *data,
 /* In pieces, so that room for the worst case costs little. */
 static void
 text_append_text(const RowEncoder *encoder, const char *data, int len,
-				 StringInfo out)
+				 ByteBuffer *out)
 {
 	const int piece_size = 64 * 1024;
 
@@ -90,7 +90,7 @@ text_append_text(const RowEncoder *encoder, const char *data, int len,
 
 /* Ends a line that began at start. */
 static void
-text_end_line(const RowEncoder *encoder, int start, StringInfo out)
+text_end_line(const RowEncoder *encoder, size_t start, ByteBuffer *out)
 {
 	buffer_append_char(out, '\n');
 	if (encoder->options.encoding >= 0)
@@ -98,9 +98,9 @@ text_end_line(const RowEncoder *encoder, int start, StringInfo out)
 }
 
 static void
-text_append_header(const RowEncoder *encoder, StringInfo out)
+text_append_header(const RowEncoder *encoder, ByteBuffer *out)
 {
-	int start = out->len;
+	size_t start = out->len;
 
 	for (int i = 0; i < encoder->shape->ncolumns; i++)
 	{
@@ -127,7 +127,7 @@ init_escapes(char *escapes, char delimiter)
 
 static RowEncoder *
 text_open(RowShape *shape, const RowFormatOptions *options,
-		  const RowHost *host, StringInfo out)
+		  const RowHost *host, ByteBuffer *out)
 {
 	RowEncoder *encoder = palloc0_object(RowEncoder);
 
@@ -150,10 +150,10 @@ text_open(RowShape *shape, const RowFormatOptions *options,
 
 static void
 text_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
-		 StringInfo out)
+		 ByteBuffer *out)
 {
 	RowShape *shape = encoder->shape;
-	int		  start = out->len;
+	size_t	  start = out->len;
 
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
@@ -181,7 +181,7 @@ text_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 }
 
 static void
-text_close(RowEncoder *encoder, StringInfo out)
+text_close(RowEncoder *encoder, ByteBuffer *out)
 {
 }
 

@@ -50,7 +50,7 @@ never_quoted(const RowEncoder *encoder)
 /* Appends text, unless something in it has to be quoted. */
 static bool
 append_clean(const RowEncoder *encoder, const char *data, int len,
-			 StringInfo out)
+			 ByteBuffer *out)
 {
 	const RowFormatOptions *options = &encoder->options;
 	char				   *dst = buffer_reserve(out, len + CHUNK_SIZE);
@@ -99,7 +99,7 @@ csv_copy_escaped(char *dst, const char *data, int len, char quote, char escape)
 /* A quoted value, in pieces, so that room for the worst case costs little. */
 static void
 csv_append_quoted(const RowEncoder *encoder, const char *data, int len,
-				  StringInfo out)
+				  ByteBuffer *out)
 {
 	const int piece_size = 64 * 1024;
 
@@ -120,7 +120,7 @@ csv_append_quoted(const RowEncoder *encoder, const char *data, int len,
 
 static void
 csv_append_text(const RowEncoder *encoder, const char *data, int len,
-				bool forced, StringInfo out)
+				bool forced, ByteBuffer *out)
 {
 	bool quoted = forced ||
 				  (len == encoder->null_len &&
@@ -137,9 +137,9 @@ csv_append_text(const RowEncoder *encoder, const char *data, int len,
  * once.  False, and nothing is written, for one without.
  */
 static bool
-csv_append_jsonb(const RowEncoder *encoder, Datum value, StringInfo out)
+csv_append_jsonb(const RowEncoder *encoder, Datum value, ByteBuffer *out)
 {
-	int start = out->len;
+	size_t start = out->len;
 
 	if (!encoder->usual_quotes)
 		return false;
@@ -156,7 +156,7 @@ csv_append_jsonb(const RowEncoder *encoder, Datum value, StringInfo out)
 
 static void
 csv_append_value(RowEncoder *encoder, TypeShape *type, Datum value,
-				 bool forced, StringInfo out)
+				 bool forced, ByteBuffer *out)
 {
 	const char *text;
 	int			len;
@@ -169,7 +169,7 @@ csv_append_value(RowEncoder *encoder, TypeShape *type, Datum value,
 
 /* Ends a line that began at start. */
 static void
-csv_end_line(const RowEncoder *encoder, int start, StringInfo out)
+csv_end_line(const RowEncoder *encoder, size_t start, ByteBuffer *out)
 {
 	buffer_append_char(out, '\n');
 	if (encoder->options.encoding >= 0)
@@ -178,9 +178,9 @@ csv_end_line(const RowEncoder *encoder, int start, StringInfo out)
 
 /* Names are quoted by the same rule, but force_quote is for values. */
 static void
-csv_append_header(RowEncoder *encoder, StringInfo out)
+csv_append_header(RowEncoder *encoder, ByteBuffer *out)
 {
-	int start = out->len;
+	size_t start = out->len;
 
 	for (int i = 0; i < encoder->shape->ncolumns; i++)
 	{
@@ -222,7 +222,7 @@ forced_columns(const RowShape *shape, const RowFormatOptions *options)
 
 static RowEncoder *
 csv_open(RowShape *shape, const RowFormatOptions *options, const RowHost *host,
-		 StringInfo out)
+		 ByteBuffer *out)
 {
 	RowEncoder *encoder = palloc0_object(RowEncoder);
 	bool		direct;
@@ -258,10 +258,10 @@ csv_open(RowShape *shape, const RowFormatOptions *options, const RowHost *host,
 
 static void
 csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
-		StringInfo out)
+		ByteBuffer *out)
 {
 	RowShape *shape = encoder->shape;
-	int		  start = out->len;
+	size_t	  start = out->len;
 
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
@@ -284,7 +284,7 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 }
 
 static void
-csv_close(RowEncoder *encoder, StringInfo out)
+csv_close(RowEncoder *encoder, ByteBuffer *out)
 {
 }
 

@@ -32,7 +32,7 @@ typedef struct DebeziumShape
 
 /* What stands for a value that is not in the WAL. */
 static void
-render_placeholder(StringInfo out, const TypeShape *type)
+render_placeholder(ByteBuffer *out, const TypeShape *type)
 {
 	const char *p;
 	const char *comma = "";
@@ -43,25 +43,25 @@ render_placeholder(StringInfo out, const TypeShape *type)
 			json_base64(out, PLACEHOLDER, strlen(PLACEHOLDER));
 			break;
 		case KIND_HSTORE:
-			appendStringInfoString(out, "\"{\\\"" PLACEHOLDER
-										"\\\":\\\"" PLACEHOLDER "\\\"}\"");
+			buffer_append_string(out, "\"{\\\"" PLACEHOLDER
+									  "\\\":\\\"" PLACEHOLDER "\\\"}\"");
 			break;
 		case KIND_ARRAY:
-			appendStringInfoChar(out, '[');
+			buffer_append_char(out, '[');
 			if (type->element->kind == KIND_INT4 ||
 				type->element->kind == KIND_INT8)
 			{
 				for (p = PLACEHOLDER; *p; p++)
 				{
-					appendStringInfo(out, "%s%d", comma, *p);
+					buffer_printf(out, "%s%d", comma, *p);
 					comma = ",";
 				}
 			}
 			else if (type->element->kind == KIND_UUID)
-				appendStringInfoString(out, "\"" PLACEHOLDER_UUID "\"");
+				buffer_append_string(out, "\"" PLACEHOLDER_UUID "\"");
 			else
-				appendStringInfoString(out, "\"" PLACEHOLDER "\"");
-			appendStringInfoChar(out, ']');
+				buffer_append_string(out, "\"" PLACEHOLDER "\"");
+			buffer_append_char(out, ']');
 			break;
 		case KIND_BOOL:
 		case KIND_INT2:
@@ -85,7 +85,7 @@ render_placeholder(StringInfo out, const TypeShape *type)
 		case KIND_VECTOR:
 		case KIND_COMPOSITE:
 		case KIND_OTHER:
-			appendStringInfoString(out, "\"" PLACEHOLDER "\"");
+			buffer_append_string(out, "\"" PLACEHOLDER "\"");
 			break;
 	}
 }
@@ -94,14 +94,14 @@ static void
 debezium_prepare(RowShape *shape, const ChangeFormatOptions *options)
 {
 	DebeziumShape *prepared;
-	StringInfoData scratch;
+	ByteBuffer	   scratch;
 	int			   i;
 
 	json_prepare_shape(shape, &options->style);
 	prepared = MemoryContextAllocZero(shape->context,
 									  offsetof(DebeziumShape, absent) +
 										  sizeof(ShapeText) * shape->ncolumns);
-	initStringInfo(&scratch);
+	buffer_init(&scratch);
 	json_append_table(&scratch, &options->style, shape->schema, shape->name);
 	prepared->table = shape_text_take(shape, &scratch);
 	for (i = 0; i < shape->ncolumns; i++)
@@ -109,12 +109,12 @@ debezium_prepare(RowShape *shape, const ChangeFormatOptions *options)
 		render_placeholder(&scratch, &shape->columns[i].type);
 		prepared->absent[i] = shape_text_take(shape, &scratch);
 	}
-	pfree(scratch.data);
+	buffer_free(&scratch);
 	shape->prepared = prepared;
 }
 
 static void
-debezium_schema(StringInfo out, const ChangeFormatOptions *options,
+debezium_schema(ByteBuffer *out, const ChangeFormatOptions *options,
 				const ChangeTransaction *txn, const RowShape *shape,
 				RecordForm form)
 {
@@ -122,7 +122,7 @@ debezium_schema(StringInfo out, const ChangeFormatOptions *options,
 
 /* A row with placeholders for what is unchanged, without what is omitted. */
 static void
-append_patched_row(StringInfo out, const JsonStyle *style,
+append_patched_row(ByteBuffer *out, const JsonStyle *style,
 				   const RowChange *change)
 {
 	RowShape	  *shape = change->shape;
@@ -136,14 +136,14 @@ append_patched_row(StringInfo out, const JsonStyle *style,
 		ColumnShape *column = &shape->columns[i];
 		int			 at = column->attnum - 1;
 
-		if (change->omitted && change->omitted[i])
+		if (change_column_is(change, i, COLUMN_OMITTED))
 			continue;
 		if (!first)
 			buffer_append_char(out, ',');
 		first = false;
 		buffer_append(out, shape->labels[i].text, shape->labels[i].len);
 		current_column = column;
-		if (change->unchanged && change->unchanged[i])
+		if (change_column_is(change, i, COLUMN_UNCHANGED))
 			shape_text_append(out, &prepared->absent[i]);
 		else if (change->new_nulls[at])
 			buffer_append_literal(out, "null");
@@ -155,20 +155,21 @@ append_patched_row(StringInfo out, const JsonStyle *style,
 }
 
 static void
-debezium_append_key(StringInfo out, const JsonStyle *style,
+debezium_append_key(ByteBuffer *out, const JsonStyle *style,
 					const RowChange *change)
 {
 	buffer_append_literal(out, ",\"key\":");
 	if (change->key_values)
 		json_row(out, style, change->shape, change->key_values,
-				 change->key_nulls, change->key_skip);
+				 change->key_nulls, change->states,
+				 change->used & (COLUMN_NOT_KEY | COLUMN_OMITTED));
 	else
 		buffer_append_literal(out, "null");
 }
 
 /* With a key alone, the other columns are null. */
 static void
-append_before(StringInfo out, const ChangeFormatOptions *options,
+append_before(ByteBuffer *out, const ChangeFormatOptions *options,
 			  const RowChange *change)
 {
 	bool wanted = change->op == CHANGE_DELETE ||
@@ -177,27 +178,28 @@ append_before(StringInfo out, const ChangeFormatOptions *options,
 	buffer_append_literal(out, ",\"before\":");
 	if (change->old_values && wanted)
 		json_row(out, &options->style, change->shape, change->old_values,
-				 change->old_nulls, change->omitted);
+				 change->old_nulls, change->states,
+				 change->used & COLUMN_OMITTED);
 	else
 		buffer_append_literal(out, "null");
 }
 
 static void
-append_after(StringInfo out, const ChangeFormatOptions *options,
+append_after(ByteBuffer *out, const ChangeFormatOptions *options,
 			 const RowChange *change)
 {
 	buffer_append_literal(out, ",\"after\":");
 	if (change->new_values == NULL)
 		buffer_append_literal(out, "null");
-	else if (change->left_out)
+	else if (change->used & COLUMN_LEFT_OUT)
 		append_patched_row(out, &options->style, change);
 	else
 		json_row(out, &options->style, change->shape, change->new_values,
-				 change->new_nulls, NULL);
+				 change->new_nulls, NULL, 0);
 }
 
 static void
-append_tail(StringInfo out, Debezium *debezium, const ChangeTransaction *txn,
+append_tail(ByteBuffer *out, Debezium *debezium, const ChangeTransaction *txn,
 			const RowShape *shape, char op)
 {
 	buffer_append_literal(out, ",\"op\":\" \"");
@@ -207,7 +209,7 @@ append_tail(StringInfo out, Debezium *debezium, const ChangeTransaction *txn,
 }
 
 static void
-debezium_row(StringInfo out, const ChangeFormatOptions *options,
+debezium_row(ByteBuffer *out, const ChangeFormatOptions *options,
 			 const ChangeTransaction *txn, const ChangePosition *position,
 			 const RowChange *change)
 {
@@ -231,16 +233,17 @@ debezium_row(StringInfo out, const ChangeFormatOptions *options,
 	append_tail(out, debezium, txn, change->shape, ops[change->op]);
 	if (change->bare)
 		buffer_append_literal(out, ",\"omitted\":true");
-	else if (change->omitted)
+	else if (change->used & COLUMN_OMITTED)
 	{
 		buffer_append_literal(out, ",\"omitted\":");
-		json_append_column_names(out, change->shape, change->omitted);
+		json_append_column_names(out, change->shape, change->states,
+								 COLUMN_OMITTED);
 	}
 	buffer_append_char(out, '}');
 }
 
 static void
-debezium_truncate(StringInfo out, const ChangeFormatOptions *options,
+debezium_truncate(ByteBuffer *out, const ChangeFormatOptions *options,
 				  const ChangeTransaction *txn, const ChangePosition *position,
 				  const RowShape *shape, bool cascade, bool restart_identity)
 {
@@ -257,7 +260,7 @@ debezium_truncate(StringInfo out, const ChangeFormatOptions *options,
 }
 
 static void
-append_message_key(StringInfo out, const ChangeFormatOptions *options,
+append_message_key(ByteBuffer *out, const ChangeFormatOptions *options,
 				   const MessageChange *message)
 {
 	if (message->form == RECORD_BARE)
@@ -272,7 +275,7 @@ append_message_key(StringInfo out, const ChangeFormatOptions *options,
 
 /* A message belongs to no table; its key is its prefix. */
 static void
-debezium_message(StringInfo out, const ChangeFormatOptions *options,
+debezium_message(ByteBuffer *out, const ChangeFormatOptions *options,
 				 const ChangeTransaction *txn, const ChangePosition *position,
 				 const MessageChange *message)
 {

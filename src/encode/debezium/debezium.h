@@ -17,12 +17,12 @@ typedef struct Debezium
 	bool		transaction_metadata;
 
 	/* the transaction that all below is of */
-	TransactionId  xid;
-	XLogRecPtr	   commit_lsn;
-	StringInfoData source; /* "source":{ up to the change's LSN */
-	StringInfoData middle; /* from after the table's name up to the LSN */
-	HTAB		  *counts; /* of events, by relation */
-	List		  *order;  /* its entries, in the order of first events */
+	TransactionId xid;
+	XLogRecPtr	  commit_lsn;
+	ByteBuffer	  source; /* "source":{ up to the change's LSN */
+	ByteBuffer	  middle; /* from after the table's name up to the LSN */
+	HTAB		 *counts; /* of events, by relation */
+	List		 *order;  /* its entries, in the order of first events */
 } Debezium;
 
 static inline Debezium *
@@ -41,21 +41,21 @@ extern void debezium_enter(Debezium *debezium, const JsonStyle *style,
 						   const ChangeTransaction *txn);
 
 /* ,"source":{..}; "table" is ,"schema":..,"table":.. */
-extern void debezium_source(StringInfo out, const Debezium *debezium,
+extern void debezium_source(ByteBuffer *out, const Debezium *debezium,
 							const ChangePosition *position,
 							const ShapeText		 *table);
 
 /* ,"ts_ms":..,"ts_us":..,"ts_ns":.. */
-extern void debezium_times(StringInfo out, TimestampTz time);
+extern void debezium_times(ByteBuffer *out, TimestampTz time);
 
 /* ,"transaction":null or its number within the transaction */
-extern void debezium_number(StringInfo out, Debezium *debezium,
+extern void debezium_number(ByteBuffer *out, Debezium *debezium,
 							const ChangeTransaction *txn,
 							const RowShape			*shape);
 
 /* Records of where a transaction begins and ends. */
 extern void
-debezium_transaction(StringInfo out, const ChangeFormatOptions *options,
+debezium_transaction(ByteBuffer *out, const ChangeFormatOptions *options,
 					 TransactionEvent event, const ChangeTransaction *txn,
 					 const ChangePosition *position, RecordForm form);
 

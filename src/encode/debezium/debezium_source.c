@@ -55,14 +55,14 @@ create_counts(Debezium *debezium)
 void
 debezium_init(Debezium *debezium)
 {
-	initStringInfo(&debezium->source);
-	initStringInfo(&debezium->middle);
+	buffer_init(&debezium->source);
+	buffer_init(&debezium->middle);
 	if (debezium->transaction_metadata)
 		create_counts(debezium);
 }
 
 void
-debezium_times(StringInfo out, TimestampTz time)
+debezium_times(ByteBuffer *out, TimestampTz time)
 {
 	char *start = buffer_reserve(out, 128);
 	char *dst = start;
@@ -85,9 +85,9 @@ static void
 render_source(Debezium *debezium, const JsonStyle *style,
 			  const ChangeTransaction *txn)
 {
-	StringInfo out = &debezium->source;
+	ByteBuffer *out = &debezium->source;
 
-	resetStringInfo(out);
+	buffer_clear(out);
 	buffer_append_literal(
 		out, ",\"source\":{\"version\":\"1.0\",\"connector\":\"postgresql\"");
 	buffer_append_literal(out, ",\"name\":");
@@ -100,7 +100,7 @@ render_source(Debezium *debezium, const JsonStyle *style,
 	buffer_append_literal(out, "\\\",\\\"");
 
 	out = &debezium->middle;
-	resetStringInfo(out);
+	buffer_clear(out);
 	buffer_append_literal(out, ",\"txId\":");
 	if (TransactionIdIsValid(txn->xid))
 		json_append_uint(out, txn->xid);
@@ -128,7 +128,7 @@ debezium_enter(Debezium *debezium, const JsonStyle *style,
 }
 
 void
-debezium_source(StringInfo out, const Debezium *debezium,
+debezium_source(ByteBuffer *out, const Debezium *debezium,
 				const ChangePosition *position, const ShapeText *table)
 {
 	char lsn[MAX_NUMBER_TEXT];
@@ -145,7 +145,7 @@ debezium_source(StringInfo out, const Debezium *debezium,
 
 /* "id":"xid:LSN", the same in all of a transaction */
 static void
-append_transaction_id(StringInfo out, const ChangeTransaction *txn)
+append_transaction_id(ByteBuffer *out, const ChangeTransaction *txn)
 {
 	buffer_append_literal(out, "\"id\":\"");
 	json_append_uint(out, txn->xid);
@@ -167,14 +167,13 @@ count_event(Debezium *debezium, const RowShape *shape, uint64 change)
 		MemoryContext old =
 			MemoryContextSwitchTo(GetMemoryChunkContext(debezium));
 		const JsonStyle style = json_style_default();
-		StringInfoData	name;
+		ByteBuffer		name;
 		char		   *plain = psprintf("%s.%s", shape->schema, shape->name);
 
 		entry->count = entry->last = 0;
-		initStringInfo(&name);
+		buffer_init(&name);
 		json_append_string(&name, &style, plain);
-		buffer_append_char(&name, '\0');
-		entry->name = name.data;
+		entry->name = buffer_text(&name);
 		debezium->order = lappend(debezium->order, entry);
 		pfree(plain);
 		MemoryContextSwitchTo(old);
@@ -186,7 +185,7 @@ count_event(Debezium *debezium, const RowShape *shape, uint64 change)
 }
 
 void
-debezium_number(StringInfo out, Debezium *debezium,
+debezium_number(ByteBuffer *out, Debezium *debezium,
 				const ChangeTransaction *txn, const RowShape *shape)
 {
 	uint64 order;
@@ -207,7 +206,7 @@ debezium_number(StringInfo out, Debezium *debezium,
 }
 
 static void
-append_counts(StringInfo out, const Debezium *debezium)
+append_counts(ByteBuffer *out, const Debezium *debezium)
 {
 	const char *comma = "";
 	ListCell   *lc;
@@ -229,7 +228,7 @@ append_counts(StringInfo out, const Debezium *debezium)
 }
 
 void
-debezium_transaction(StringInfo out, const ChangeFormatOptions *options,
+debezium_transaction(ByteBuffer *out, const ChangeFormatOptions *options,
 					 TransactionEvent event, const ChangeTransaction *txn,
 					 const ChangePosition *position, RecordForm form)
 {

@@ -16,20 +16,20 @@
 static void
 json_prepare(RowShape *shape, const ChangeFormatOptions *options)
 {
-	ShapeText	  *table;
-	StringInfoData scratch;
+	ShapeText *table;
+	ByteBuffer scratch;
 
-	initStringInfo(&scratch);
+	buffer_init(&scratch);
 	json_append_table(&scratch, &options->style, shape->schema, shape->name);
 	table = MemoryContextAlloc(shape->context, sizeof(ShapeText));
 	*table = shape_text_take(shape, &scratch);
 	shape->prepared = table;
-	pfree(scratch.data);
+	buffer_free(&scratch);
 	json_prepare_shape(shape, &options->style);
 }
 
 static void
-append_change_head(StringInfo out, const ChangeTransaction *txn,
+append_change_head(ByteBuffer *out, const ChangeTransaction *txn,
 				   const ChangePosition *position, const RowShape *shape)
 {
 	json_append_id(out, txn, position);
@@ -38,7 +38,7 @@ append_change_head(StringInfo out, const ChangeTransaction *txn,
 }
 
 static void
-json_change_row(StringInfo out, const ChangeFormatOptions *options,
+json_change_row(ByteBuffer *out, const ChangeFormatOptions *options,
 				const ChangeTransaction *txn, const ChangePosition *position,
 				const RowChange *change)
 {
@@ -75,35 +75,36 @@ json_change_row(StringInfo out, const ChangeFormatOptions *options,
 	{
 		buffer_append_literal(out, ",\"key\":");
 		json_row(out, style, shape, change->key_values, change->key_nulls,
-				 change->key_skip);
+				 change->states,
+				 change->used & (COLUMN_NOT_KEY | COLUMN_OMITTED));
 	}
 	if (change->new_values)
 	{
 		buffer_append_literal(out, ",\"new\":");
 		json_row(out, style, shape, change->new_values, change->new_nulls,
-				 change->left_out);
+				 change->states, change->used & COLUMN_LEFT_OUT);
 	}
 	if (change->old_values && !change->old_is_key && options->include_old)
 	{
 		buffer_append_literal(out, ",\"old\":");
 		json_row(out, style, shape, change->old_values, change->old_nulls,
-				 change->omitted);
+				 change->states, change->used & COLUMN_OMITTED);
 	}
-	if (change->unchanged)
+	if (change->used & COLUMN_UNCHANGED)
 	{
 		buffer_append_literal(out, ",\"unchanged\":");
-		json_append_column_names(out, shape, change->unchanged);
+		json_append_column_names(out, shape, change->states, COLUMN_UNCHANGED);
 	}
-	if (change->omitted)
+	if (change->used & COLUMN_OMITTED)
 	{
 		buffer_append_literal(out, ",\"omitted\":");
-		json_append_column_names(out, shape, change->omitted);
+		json_append_column_names(out, shape, change->states, COLUMN_OMITTED);
 	}
 	buffer_append_char(out, '}');
 }
 
 static void
-json_truncate(StringInfo out, const ChangeFormatOptions *options,
+json_truncate(ByteBuffer *out, const ChangeFormatOptions *options,
 			  const ChangeTransaction *txn, const ChangePosition *position,
 			  const RowShape *shape, bool cascade, bool restart_identity)
 {
@@ -118,7 +119,7 @@ json_truncate(StringInfo out, const ChangeFormatOptions *options,
 
 /* Content that is text in the database's encoding is written as text. */
 static void
-append_content(StringInfo out, const JsonStyle *style,
+append_content(ByteBuffer *out, const JsonStyle *style,
 			   const MessageChange *message)
 {
 	bool is_text = pg_verify_mbstr(
@@ -138,7 +139,7 @@ append_content(StringInfo out, const JsonStyle *style,
 
 /* {"op":"ddl",...}: a message of ours that tells of a command */
 static void
-append_ddl(StringInfo out, const JsonStyle *style,
+append_ddl(ByteBuffer *out, const JsonStyle *style,
 		   const MessageChange *message)
 {
 	const DdlChange *ddl = message->ddl;
@@ -173,7 +174,7 @@ append_ddl(StringInfo out, const JsonStyle *style,
 }
 
 static void
-json_message(StringInfo out, const ChangeFormatOptions *options,
+json_message(ByteBuffer *out, const ChangeFormatOptions *options,
 			 const ChangeTransaction *txn, const ChangePosition *position,
 			 const MessageChange *message)
 {

@@ -7,12 +7,12 @@
 
 #include "encode/value/json_part.h"
 
-extern void change_json_schema(StringInfo				  out,
+extern void change_json_schema(ByteBuffer				 *out,
 							   const ChangeFormatOptions *options,
 							   const ChangeTransaction	 *txn,
 							   const RowShape *shape, RecordForm form);
 extern void
-change_json_transaction(StringInfo out, const ChangeFormatOptions *options,
+change_json_transaction(ByteBuffer *out, const ChangeFormatOptions *options,
 						TransactionEvent event, const ChangeTransaction *txn,
 						const ChangePosition *position, RecordForm form);
 

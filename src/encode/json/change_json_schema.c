@@ -15,7 +15,7 @@
 
 /* ["a","b"] */
 static void
-append_strings(StringInfo out, const JsonStyle *style, List *strings)
+append_strings(ByteBuffer *out, const JsonStyle *style, List *strings)
 {
 	ListCell *lc;
 
@@ -32,7 +32,8 @@ append_strings(StringInfo out, const JsonStyle *style, List *strings)
 }
 
 static void
-append_type_name(StringInfo out, const JsonStyle *style, const TypeShape *type)
+append_type_name(ByteBuffer *out, const JsonStyle *style,
+				 const TypeShape *type)
 {
 	char *name = type_shape_name(type);
 
@@ -41,7 +42,7 @@ append_type_name(StringInfo out, const JsonStyle *style, const TypeShape *type)
 }
 
 static void
-json_append_fields(StringInfo out, const JsonStyle *style,
+json_append_fields(ByteBuffer *out, const JsonStyle *style,
 				   const RowShape *fields)
 {
 	int i;
@@ -64,7 +65,7 @@ json_append_fields(StringInfo out, const JsonStyle *style,
 
 /* What a reader can't know of a type by its name. */
 static void
-append_type_details(StringInfo out, const JsonStyle *style,
+append_type_details(ByteBuffer *out, const JsonStyle *style,
 					const TypeShape *type, RecordForm form)
 {
 	TypeShape base = *type;
@@ -92,7 +93,7 @@ append_type_details(StringInfo out, const JsonStyle *style,
 }
 
 static void
-append_default(StringInfo out, const JsonStyle *style, const RowShape *shape,
+append_default(ByteBuffer *out, const JsonStyle *style, const RowShape *shape,
 			   const ColumnShape *column)
 {
 	bool  left_out = false;
@@ -109,7 +110,7 @@ append_default(StringInfo out, const JsonStyle *style, const RowShape *shape,
 }
 
 static void
-json_append_column(StringInfo out, const JsonStyle *style,
+json_append_column(ByteBuffer *out, const JsonStyle *style,
 				   const RowShape *shape, const ColumnShape *column,
 				   RecordForm form)
 {
@@ -160,20 +161,20 @@ identity_name(char identity)
 
 /* Names of the identity's or, else, of the primary key's columns. */
 static void
-json_append_key(StringInfo out, const RowShape *shape, bool primary)
+json_append_key(ByteBuffer *out, const RowShape *shape, bool primary)
 {
-	bool *marked = palloc(sizeof(bool) * Max(shape->ncolumns, 1));
-	int	  i;
+	uint8 *marked = palloc(Max(shape->ncolumns, 1));
+	int	   i;
 
 	for (i = 0; i < shape->ncolumns; i++)
 		marked[i] =
 			primary ? shape->columns[i].is_primary : shape->columns[i].is_key;
-	json_append_column_names(out, shape, marked);
+	json_append_column_names(out, shape, marked, true);
 	pfree(marked);
 }
 
 void
-change_json_schema(StringInfo out, const ChangeFormatOptions *options,
+change_json_schema(ByteBuffer *out, const ChangeFormatOptions *options,
 				   const ChangeTransaction *txn, const RowShape *shape,
 				   RecordForm form)
 {

@@ -45,14 +45,14 @@ static const struct
 };
 
 static void
-append_lsn_member(StringInfo out, const char *name, XLogRecPtr lsn)
+append_lsn_member(ByteBuffer *out, const char *name, XLogRecPtr lsn)
 {
 	buffer_append(out, name, strlen(name));
 	json_append_lsn(out, lsn);
 }
 
 static void
-append_origin(StringInfo out, const JsonStyle *style,
+append_origin(ByteBuffer *out, const JsonStyle *style,
 			  const ChangeTransaction *txn)
 {
 	if (txn->origin_name == NULL)
@@ -63,7 +63,7 @@ append_origin(StringInfo out, const JsonStyle *style,
 }
 
 void
-change_json_transaction(StringInfo out, const ChangeFormatOptions *options,
+change_json_transaction(ByteBuffer *out, const ChangeFormatOptions *options,
 						TransactionEvent event, const ChangeTransaction *txn,
 						const ChangePosition *position, RecordForm form)
 {

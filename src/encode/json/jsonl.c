@@ -24,7 +24,7 @@ jsonl_check(const RowFormatOptions *options)
 
 static RowEncoder *
 jsonl_open(RowShape *shape, const RowFormatOptions *options,
-		   const RowHost *host, StringInfo out)
+		   const RowHost *host, ByteBuffer *out)
 {
 	RowEncoder *encoder = palloc0_object(RowEncoder);
 
@@ -36,14 +36,14 @@ jsonl_open(RowShape *shape, const RowFormatOptions *options,
 
 static void
 jsonl_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
-		  StringInfo out)
+		  ByteBuffer *out)
 {
-	json_row(out, &encoder->style, encoder->shape, values, nulls, NULL);
+	json_row(out, &encoder->style, encoder->shape, values, nulls, NULL, 0);
 	buffer_append_char(out, '\n');
 }
 
 static void
-jsonl_close(RowEncoder *encoder, StringInfo out)
+jsonl_close(RowEncoder *encoder, ByteBuffer *out)
 {
 }
 

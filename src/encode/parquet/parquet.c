@@ -110,7 +110,7 @@ init_workspaces(ParquetWriter *writer)
 	bytes_init(&writer->trial, writer->context);
 	bytes_init(&writer->header, writer->context);
 	text_values_init(&writer->text);
-	initStringInfo(&writer->json);
+	buffer_init(&writer->json);
 	writer->verify = GetDatabaseEncoding() == PG_SQL_ASCII;
 	writer->to_utf8 = GetDatabaseEncoding() != PG_UTF8;
 }
@@ -156,10 +156,10 @@ keep_learned(ParquetWriter *writer, const RowHost *host)
 static char *
 describe_columns(const RowShape *shape)
 {
-	JsonStyle	   style = json_style_default();
-	StringInfoData json;
+	JsonStyle  style = json_style_default();
+	ByteBuffer json;
 
-	initStringInfo(&json);
+	buffer_init(&json);
 	buffer_append_char(&json, '[');
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
@@ -181,7 +181,7 @@ describe_columns(const RowShape *shape)
 
 static void
 append_file_bytes(RowEncoder *encoder, const char *data, size_t len,
-				  StringInfo out)
+				  ByteBuffer *out)
 {
 	encoder->writer.offset += len;
 	while (len > 0)
@@ -198,7 +198,7 @@ append_file_bytes(RowEncoder *encoder, const char *data, size_t len,
 
 static RowEncoder *
 parquet_open(RowShape *shape, const RowFormatOptions *options,
-			 const RowHost *host, StringInfo out)
+			 const RowHost *host, ByteBuffer *out)
 {
 	RowEncoder	  *encoder = palloc0_object(RowEncoder);
 	ParquetWriter *writer = &encoder->writer;
@@ -236,7 +236,7 @@ parquet_open(RowShape *shape, const RowFormatOptions *options,
 /* ---- rows ---- */
 
 static void
-append_chunk(RowEncoder *encoder, ParquetLeaf *leaf, StringInfo out)
+append_chunk(RowEncoder *encoder, ParquetLeaf *leaf, ByteBuffer *out)
 {
 	ParquetPage *dictionary = leaf_dictionary_page(leaf);
 	ParquetPage *page = leaf->pages;
@@ -275,7 +275,7 @@ begin_group(ParquetWriter *writer)
 }
 
 static void
-end_group(RowEncoder *encoder, StringInfo out)
+end_group(RowEncoder *encoder, ByteBuffer *out)
 {
 	ParquetWriter *writer = &encoder->writer;
 	MemoryContext  old = MemoryContextSwitchTo(writer->context);
@@ -310,7 +310,7 @@ end_pages(ParquetWriter *writer, bool all)
 
 static void
 parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
-			StringInfo out)
+			ByteBuffer *out)
 {
 	ParquetWriter *writer = &encoder->writer;
 	bool		   all;
@@ -332,7 +332,7 @@ parquet_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 }
 
 static void
-parquet_close(RowEncoder *encoder, StringInfo out)
+parquet_close(RowEncoder *encoder, ByteBuffer *out)
 {
 	ParquetWriter *writer = &encoder->writer;
 	Bytes		   footer;

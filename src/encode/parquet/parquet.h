@@ -176,15 +176,15 @@ typedef struct ParquetWriter
 	void			   *codec_state;
 
 	/* workspaces */
-	RleEncoder	   indexer;
-	Bytes		   page;	   /* a page's body, put together */
-	Bytes		   compressed; /* the same, compressed */
-	Bytes		   trial;	   /* or compressed at another level */
-	Bytes		   header;
-	TextValues	   text;
-	StringInfoData json;
-	bool		   to_utf8; /* the server's encoding is another */
-	bool		   verify;	/* and the server doesn't know which */
+	RleEncoder indexer;
+	Bytes	   page;	   /* a page's body, put together */
+	Bytes	   compressed; /* the same, compressed */
+	Bytes	   trial;	   /* or compressed at another level */
+	Bytes	   header;
+	TextValues text;
+	ByteBuffer json;
+	bool	   to_utf8; /* the server's encoding is another */
+	bool	   verify;	/* and the server doesn't know which */
 
 	/* limits */
 	size_t page_bytes;

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
+
 #include <ctype.h>
 
 #include "encode/parquet/parquet.h"

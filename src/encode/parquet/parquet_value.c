@@ -137,7 +137,7 @@ put_json_of(ParquetWriter *writer, ParquetNode *node, Datum value, int rep)
 {
 	JsonStyle style = json_style_default();
 
-	resetStringInfo(&writer->json);
+	buffer_clear(&writer->json);
 	json_value(&writer->json, &style, node->type, value);
 	leaf_put_bytes(node->leaf, rep, writer->json.data, writer->json.len);
 }

@@ -24,7 +24,7 @@
 const ColumnShape *current_column = NULL;
 
 static void
-json_numeric(StringInfo out, const JsonStyle *style, Datum value)
+json_numeric(ByteBuffer *out, const JsonStyle *style, Datum value)
 {
 	bool quoted = style->numbers_as_string || numeric_is_special(value);
 
@@ -145,7 +145,7 @@ typedef struct ArrayWalk
 } ArrayWalk;
 
 static void
-json_array_dimension(StringInfo out, const JsonStyle *style, ArrayWalk *walk,
+json_array_dimension(ByteBuffer *out, const JsonStyle *style, ArrayWalk *walk,
 					 int dimension)
 {
 	TypeShape *element = walk->element;
@@ -178,7 +178,7 @@ json_array_dimension(StringInfo out, const JsonStyle *style, ArrayWalk *walk,
 }
 
 static void
-json_array(StringInfo out, const JsonStyle *style, TypeShape *type,
+json_array(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 		   Datum value)
 {
 	ArrayType *array = DatumGetArrayTypeP(value);
@@ -195,7 +195,7 @@ json_array(StringInfo out, const JsonStyle *style, TypeShape *type,
 }
 
 static void
-json_composite(StringInfo out, const JsonStyle *style, TypeShape *type,
+json_composite(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 			   Datum value)
 {
 	HeapTupleHeader header = DatumGetHeapTupleHeader(value);
@@ -207,11 +207,11 @@ json_composite(StringInfo out, const JsonStyle *style, TypeShape *type,
 		return;
 	ItemPointerSetInvalid(&tuple.t_self);
 	heap_deform_tuple(&tuple, fields->desc, fields->values, fields->nulls);
-	json_row(out, style, fields, fields->values, fields->nulls, NULL);
+	json_row(out, style, fields, fields->values, fields->nulls, NULL, 0);
 }
 
 static void
-json_packed_text(StringInfo out, const JsonStyle *style, Datum value)
+json_packed_text(ByteBuffer *out, const JsonStyle *style, Datum value)
 {
 	struct varlena *text = PG_DETOAST_DATUM_PACKED(value);
 
@@ -220,7 +220,7 @@ json_packed_text(StringInfo out, const JsonStyle *style, Datum value)
 
 /* All other kinds. */
 static void
-append_other(StringInfo out, const JsonStyle *style, TypeShape *type,
+append_other(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 			 Datum value)
 {
 	switch (type->kind)
@@ -272,7 +272,7 @@ append_other(StringInfo out, const JsonStyle *style, TypeShape *type,
 }
 
 void
-json_value(StringInfo out, const JsonStyle *style, TypeShape *type,
+json_value(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 		   Datum value)
 {
 	char *end = put_scalar(buffer_reserve(out, MAX_SCALAR_TEXT), style,
@@ -299,15 +299,15 @@ json_prepare_shape(RowShape *shape, const JsonStyle *style)
 {
 	ColumnLabel *labels = MemoryContextAlloc(
 		shape->context, sizeof(ColumnLabel) * shape->ncolumns);
-	StringInfoData texts;
-	char		  *text;
-	int			   i;
+	ByteBuffer texts;
+	char	  *text;
+	int		   i;
 
-	initStringInfo(&texts);
+	buffer_init(&texts);
 	for (i = 0; i < shape->ncolumns; i++)
 	{
 		ColumnShape *column = &shape->columns[i];
-		int			 start = texts.len;
+		size_t		 start = texts.len;
 
 		json_string(&texts, style, column->name, strlen(column->name));
 		buffer_append_char(&texts, ':');
@@ -327,7 +327,7 @@ json_prepare_shape(RowShape *shape, const JsonStyle *style)
 		text += TYPEALIGN(LABEL_STEP, labels[i].len);
 	}
 	shape->labels = labels;
-	pfree(texts.data);
+	buffer_free(&texts);
 }
 
 /* Copies the padding, too: most labels are one step. */
@@ -342,8 +342,9 @@ put_label(char *dst, const ColumnLabel *label)
 }
 
 void
-json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
-		 const Datum *values, const bool *nulls, const bool *skip)
+json_row(ByteBuffer *out, const JsonStyle *style, RowShape *shape,
+		 const Datum *values, const bool *nulls, const uint8 *states,
+		 uint8 skip)
 {
 	bool is_relation = shape->identity != 0;
 	char separator = '{';
@@ -357,7 +358,7 @@ json_row(StringInfo out, const JsonStyle *style, RowShape *shape,
 		if (is_relation)
 			current_column = &shape->columns[i];
 
-		if (skip && skip[i])
+		if (skip && (states[i] & skip))
 			continue;
 		dst =
 			buffer_reserve(out, 1 + label->len + LABEL_STEP + MAX_SCALAR_TEXT);

@@ -15,7 +15,7 @@
 #define BASE64_PIECE (BUFFER_PIECE / 4 * 3)
 
 void
-json_base64(StringInfo out, const char *data, int len)
+json_base64(ByteBuffer *out, const char *data, int len)
 {
 	buffer_append_char(out, '"');
 	while (len > 0 && !buffer_is_over(out))
@@ -34,7 +34,7 @@ json_base64(StringInfo out, const char *data, int len)
 }
 
 void
-json_bytea(StringInfo out, const JsonStyle *style, Datum value)
+json_bytea(ByteBuffer *out, const JsonStyle *style, Datum value)
 {
 	struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
 
@@ -49,34 +49,33 @@ json_bytea(StringInfo out, const JsonStyle *style, Datum value)
 }
 
 void
-json_jsonb_string(StringInfo out, const JsonStyle *style, Datum value,
-				  LimitedBuffer *scratch)
+json_jsonb_string(ByteBuffer *out, const JsonStyle *style, Datum value,
+				  ByteBuffer *scratch)
 {
 	const JsonStyle raw = {.compact = style->compact};
-	StringInfo		text = &scratch->data;
-	Size			size;
+	size_t			size;
 
-	buffer_reset(text);
+	buffer_reset(scratch);
 	buffer_limit_like(scratch, out);
-	text_jsonb(text, &raw, value);
-	if (buffer_is_limited(text) && !buffer_limit_end(scratch, &size))
+	text_jsonb(scratch, &raw, value);
+	if (buffer_is_limited(scratch) && !buffer_limit_end(scratch, &size))
 		buffer_give_up(out);
 	else
-		json_string(out, style, text->data, text->len);
+		json_string(out, style, scratch->data, scratch->len);
 }
 
 static void
-json_quoted_jsonb(StringInfo out, const JsonStyle *style, Datum value)
+json_quoted_jsonb(ByteBuffer *out, const JsonStyle *style, Datum value)
 {
-	LimitedBuffer scratch;
+	ByteBuffer scratch;
 
-	initStringInfo(&scratch.data);
+	buffer_init(&scratch);
 	json_jsonb_string(out, style, value, &scratch);
-	pfree(scratch.data.data);
+	buffer_free(&scratch);
 }
 
 void
-json_document(StringInfo out, const JsonStyle *style, TypeShape *type,
+json_document(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 			  Datum value)
 {
 	struct varlena *json;
@@ -103,7 +102,7 @@ json_document(StringInfo out, const JsonStyle *style, TypeShape *type,
 }
 
 void
-json_text_value(StringInfo out, const JsonStyle *style, TypeShape *type,
+json_text_value(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 				Datum value)
 {
 	const char *text;

@@ -8,12 +8,12 @@
 #include "encode/encode.h"
 
 /* A string of the style's: hex as PostgreSQL has it, or base64. */
-extern void json_bytea(StringInfo out, const JsonStyle *style, Datum value);
+extern void json_bytea(ByteBuffer *out, const JsonStyle *style, Datum value);
 /* Types that are documents: as they are, or as a string of their text. */
-extern void json_document(StringInfo out, const JsonStyle *style,
+extern void json_document(ByteBuffer *out, const JsonStyle *style,
 						  TypeShape *type, Datum value);
 /* Kinds whose text is a string of PostgreSQL's. */
-extern void json_text_value(StringInfo out, const JsonStyle *style,
+extern void json_text_value(ByteBuffer *out, const JsonStyle *style,
 							TypeShape *type, Datum value);
 
 #endif /* OUTFLOW_JSON_DOCUMENT_H */

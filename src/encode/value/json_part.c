@@ -55,7 +55,7 @@ put_index(char *dst, uint32 index)
 
 /* "0/1A2B400", with so many digits at least in the lower half */
 void
-json_append_lsn_digits(StringInfo out, XLogRecPtr lsn, int low_digits)
+json_append_lsn_digits(ByteBuffer *out, XLogRecPtr lsn, int low_digits)
 {
 	char  digits[17];
 	char *p = digits;
@@ -75,26 +75,26 @@ json_append_lsn_digits(StringInfo out, XLogRecPtr lsn, int low_digits)
 
 /* the same on every server */
 void
-json_append_lsn(StringInfo out, XLogRecPtr lsn)
+json_append_lsn(ByteBuffer *out, XLogRecPtr lsn)
 {
 	json_append_lsn_digits(out, lsn, 1);
 }
 
 void
-json_append_uint(StringInfo out, uint64 value)
+json_append_uint(ByteBuffer *out, uint64 value)
 {
 	buffer_advance(
 		out, text_int64(buffer_reserve(out, MAX_NUMBER_TEXT), (int64) value));
 }
 
 void
-json_append_string(StringInfo out, const JsonStyle *style, const char *text)
+json_append_string(ByteBuffer *out, const JsonStyle *style, const char *text)
 {
 	json_string(out, style, text, strlen(text));
 }
 
 void
-json_append_bool(StringInfo out, bool value)
+json_append_bool(ByteBuffer *out, bool value)
 {
 	if (value)
 		buffer_append_literal(out, "true");
@@ -103,7 +103,7 @@ json_append_bool(StringInfo out, bool value)
 }
 
 void
-json_append_time(StringInfo out, TimestampTz time)
+json_append_time(ByteBuffer *out, TimestampTz time)
 {
 	char *dst = buffer_reserve(out, MAX_DATETIME_TEXT + 2);
 	int	  len;
@@ -116,8 +116,8 @@ json_append_time(StringInfo out, TimestampTz time)
 
 /* ["a","b"] of the columns that are marked */
 void
-json_append_column_names(StringInfo out, const RowShape *shape,
-						 const bool *marked)
+json_append_column_names(ByteBuffer *out, const RowShape *shape,
+						 const uint8 *states, uint8 wanted)
 {
 	bool first = true;
 	int	 i;
@@ -127,7 +127,7 @@ json_append_column_names(StringInfo out, const RowShape *shape,
 	{
 		const ColumnLabel *label = &shape->labels[i];
 
-		if (!marked[i])
+		if (!(states[i] & wanted))
 			continue;
 		if (!first)
 			buffer_append_char(out, ',');
@@ -139,7 +139,7 @@ json_append_column_names(StringInfo out, const RowShape *shape,
 }
 
 void
-json_part_value(StringInfo out, const ChangeFormatOptions *options,
+json_part_value(ByteBuffer *out, const ChangeFormatOptions *options,
 				RowShape *shape, int column, Datum value)
 {
 	json_value(out, &options->style, &shape->columns[column].type, value);
@@ -147,7 +147,7 @@ json_part_value(StringInfo out, const ChangeFormatOptions *options,
 
 /* "id":"COMMIT/CHANGE/INDEX" */
 void
-json_append_id(StringInfo out, const ChangeTransaction *txn,
+json_append_id(ByteBuffer *out, const ChangeTransaction *txn,
 			   const ChangePosition *position)
 {
 	char *start = buffer_reserve(out, 64);
@@ -171,7 +171,7 @@ json_append_id(StringInfo out, const ChangeTransaction *txn,
 }
 
 void
-json_append_xid(StringInfo out, const ChangeTransaction *txn,
+json_append_xid(ByteBuffer *out, const ChangeTransaction *txn,
 				const ChangePosition *position)
 {
 	buffer_append_literal(out, ",\"xid\":");
@@ -185,7 +185,7 @@ json_append_xid(StringInfo out, const ChangeTransaction *txn,
 
 /* ,"schema":"s","table":"t" */
 void
-json_append_table(StringInfo out, const JsonStyle *style, const char *schema,
+json_append_table(ByteBuffer *out, const JsonStyle *style, const char *schema,
 				  const char *table)
 {
 	buffer_append_literal(out, ",\"schema\":");

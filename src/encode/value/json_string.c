@@ -72,7 +72,7 @@ write_unicode_escape(char *dst, uint32 code)
 }
 
 static void
-append_code_point(StringInfo out, pg_wchar code)
+append_code_point(ByteBuffer *out, pg_wchar code)
 {
 	char *start = buffer_reserve(out, 12);
 	char *dst = start;
@@ -89,7 +89,7 @@ append_code_point(StringInfo out, pg_wchar code)
 }
 
 static void
-append_escape(StringInfo out, unsigned char c)
+append_escape(ByteBuffer *out, unsigned char c)
 {
 	if (escapes[c] == 'u')
 		append_code_point(out, c);
@@ -105,7 +105,7 @@ append_escape(StringInfo out, unsigned char c)
 
 /* Bytes without a meaning, by the rule of the file's top. */
 static void
-append_raw(StringInfo out, const char *data, int len)
+append_raw(ByteBuffer *out, const char *data, int len)
 {
 	for (int i = 0; i < len; i++)
 		append_code_point(out, RAW_BYTE_BASE + (unsigned char) data[i]);
@@ -126,7 +126,7 @@ utf8_char(const char *data, int len, pg_wchar *code)
 
 /* Both take the character at data, or more; return the number of bytes. */
 static int
-append_utf8(StringInfo out, const char *data, int len)
+append_utf8(ByteBuffer *out, const char *data, int len)
 {
 	pg_wchar code = 0;
 	int		 char_len = utf8_char(data, len, &code);
@@ -144,7 +144,7 @@ append_utf8(StringInfo out, const char *data, int len)
 }
 
 static int
-append_converted(StringInfo out, const char *data, int len)
+append_converted(ByteBuffer *out, const char *data, int len)
 {
 	char  utf8[MAX_TO_UTF8 * MAX_CONVERSION_GROWTH + 1];
 	char *p = utf8;
@@ -187,7 +187,7 @@ beyond_ascii_span(const char *data, int len)
  * is JSON itself, in which characters beyond ASCII stand in strings only.
  */
 static void
-append_ascii(StringInfo out, const char *data, int len, bool quoted)
+append_ascii(ByteBuffer *out, const char *data, int len, bool quoted)
 {
 	bool is_utf8 = GetDatabaseEncoding() == PG_UTF8 ||
 				   GetDatabaseEncoding() == PG_SQL_ASCII;
@@ -218,7 +218,7 @@ append_ascii(StringInfo out, const char *data, int len, bool quoted)
 
 /* A string's own quote; two where the text stands between quotes itself. */
 static inline void
-append_quote(StringInfo out, const JsonStyle *style)
+append_quote(ByteBuffer *out, const JsonStyle *style)
 {
 	memcpy(buffer_reserve(out, 2), "\"\"", 2);
 	buffer_advance(out, style->double_quotes ? 2 : 1);
@@ -229,7 +229,7 @@ append_quote(StringInfo out, const JsonStyle *style)
  * how many bytes stand before the first such one.
  */
 static inline int
-copy_clean(StringInfo out, const char *data, int len)
+copy_clean(ByteBuffer *out, const char *data, int len)
 {
 	char *dst = buffer_reserve(out, len + CHUNK_SIZE);
 	int	  done = 0;
@@ -253,7 +253,7 @@ copy_clean(StringInfo out, const char *data, int len)
 }
 
 static void
-append_utf8_string(StringInfo out, const JsonStyle *style, const char *data,
+append_utf8_string(ByteBuffer *out, const JsonStyle *style, const char *data,
 				   int len)
 {
 	while (len > 0)
@@ -277,7 +277,7 @@ append_utf8_string(StringInfo out, const JsonStyle *style, const char *data,
 }
 
 void
-json_string(StringInfo out, const JsonStyle *style, const char *data, int len)
+json_string(ByteBuffer *out, const JsonStyle *style, const char *data, int len)
 {
 	append_quote(out, style);
 	if (style->ascii)
@@ -289,7 +289,7 @@ json_string(StringInfo out, const JsonStyle *style, const char *data, int len)
 
 /* Line ends in JSON can only be white space between tokens. */
 static void
-append_one_line(StringInfo out, const char *data, int len)
+append_one_line(ByteBuffer *out, const char *data, int len)
 {
 	char *dst = buffer_reserve(out, len);
 	char *end = dst + len;
@@ -304,7 +304,7 @@ append_one_line(StringInfo out, const char *data, int len)
 }
 
 void
-json_text(StringInfo out, const JsonStyle *style, const char *data, int len)
+json_text(ByteBuffer *out, const JsonStyle *style, const char *data, int len)
 {
 	if (style->ascii)
 	{

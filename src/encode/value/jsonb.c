@@ -25,7 +25,7 @@ typedef struct ChildWalk
 	uint32			offset;
 } ChildWalk;
 
-static void append_container(StringInfo out, const JsonStyle *style,
+static void append_container(ByteBuffer *out, const JsonStyle *style,
 							 JsonbContainer *container);
 
 /* Data and length of the next child; returns its entry. */
@@ -45,7 +45,7 @@ next_child(ChildWalk *walk, char **data, int *len)
 }
 
 static inline void
-append_separator(StringInfo out, const JsonStyle *style, char separator)
+append_separator(ByteBuffer *out, const JsonStyle *style, char separator)
 {
 	char *dst = buffer_reserve(out, 2);
 
@@ -55,7 +55,7 @@ append_separator(StringInfo out, const JsonStyle *style, char separator)
 }
 
 static void
-append_child(StringInfo out, const JsonStyle *style, ChildWalk *walk)
+append_child(ByteBuffer *out, const JsonStyle *style, ChildWalk *walk)
 {
 	char  *data;
 	int	   len;
@@ -77,7 +77,7 @@ append_child(StringInfo out, const JsonStyle *style, ChildWalk *walk)
 }
 
 static void
-append_array(StringInfo out, const JsonStyle *style, JsonbContainer *array)
+append_array(ByteBuffer *out, const JsonStyle *style, JsonbContainer *array)
 {
 	int		  count = JsonContainerSize(array);
 	ChildWalk elements = {.container = array,
@@ -100,7 +100,7 @@ append_array(StringInfo out, const JsonStyle *style, JsonbContainer *array)
 }
 
 static void
-append_object(StringInfo out, const JsonStyle *style, JsonbContainer *object)
+append_object(ByteBuffer *out, const JsonStyle *style, JsonbContainer *object)
 {
 	int		  count = JsonContainerSize(object);
 	char	 *data = (char *) &object->children[count * 2];
@@ -127,7 +127,7 @@ append_object(StringInfo out, const JsonStyle *style, JsonbContainer *object)
 }
 
 static void
-append_container(StringInfo out, const JsonStyle *style,
+append_container(ByteBuffer *out, const JsonStyle *style,
 				 JsonbContainer *container)
 {
 	if (!buffer_may_recurse(out))
@@ -144,7 +144,7 @@ append_container(StringInfo out, const JsonStyle *style,
  * server's own way would allocate the copy.
  */
 void
-text_jsonb(StringInfo out, const JsonStyle *style, Datum value)
+text_jsonb(ByteBuffer *out, const JsonStyle *style, Datum value)
 {
 	struct varlena *stored = (struct varlena *) DatumGetPointer(value);
 	uint32			aligned[(VARATT_SHORT_MAX + 3) / sizeof(uint32)];

@@ -120,7 +120,7 @@ write_fraction(char *dst, const NumericView *view)
 }
 
 void
-text_numeric(StringInfo out, Datum value)
+text_numeric(ByteBuffer *out, Datum value)
 {
 	NumericView view;
 	char	   *start, *dst;

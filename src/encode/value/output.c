@@ -171,15 +171,15 @@ static TextSize
 size_of_jsonb(Walk *walk, Datum value)
 {
 	const JsonStyle raw = {.ascii = false};
-	LimitedBuffer	text;
+	ByteBuffer		text;
 	Size			bytes;
 
-	initStringInfo(&text.data);
+	buffer_init(&text);
 	buffer_limit_begin(&text, (Size) walk->limit, BUFFER_PIECE);
-	text_jsonb(&text.data, &raw, value);
+	text_jsonb(&text, &raw, value);
 	if (!buffer_limit_end(&text, &bytes))
 		walk->seen = get_float8_infinity();
-	pfree(text.data.data);
+	buffer_free(&text);
 	return (TextSize){bytes, bytes};
 }
 
@@ -368,7 +368,7 @@ size_of(Walk *walk, TypeShape *type, Datum value)
 }
 
 bool
-output_fits(StringInfo out, TypeShape *type, Datum value)
+output_fits(ByteBuffer *out, TypeShape *type, Datum value)
 {
 	Walk   walk;
 	double left;

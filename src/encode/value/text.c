@@ -129,7 +129,7 @@ text_float8(char *dst, float8 value)
 }
 
 void
-text_hex(StringInfo out, const char *data, int len)
+text_hex(ByteBuffer *out, const char *data, int len)
 {
 	while (len > 0 && !buffer_is_over(out))
 	{
@@ -150,7 +150,7 @@ text_hex(StringInfo out, const char *data, int len)
 }
 
 void
-text_uuid(StringInfo out, Datum value)
+text_uuid(ByteBuffer *out, Datum value)
 {
 	const pg_uuid_t *uuid = DatumGetUUIDP(value);
 	char			*dst = buffer_reserve(out, 36);

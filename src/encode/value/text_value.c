@@ -31,7 +31,7 @@ void
 text_values_init(TextValues *values)
 {
 	text_values_capture(values);
-	initStringInfo(&values->scratch);
+	buffer_init(&values->scratch);
 }
 
 bool
@@ -63,7 +63,7 @@ plain_datetime(char *dst, TypeKind kind, Datum value)
 
 bool
 text_value_plain(const TextValues *values, TypeShape *type, Datum value,
-				 StringInfo out)
+				 ByteBuffer *out)
 {
 	char *dst = buffer_reserve(out, MAX_DATETIME_TEXT);
 	int	  len = 0;
@@ -136,7 +136,7 @@ text_value_plain(const TextValues *values, TypeShape *type, Datum value,
 const char *
 text_value(TextValues *values, TypeShape *type, Datum value, int *len)
 {
-	StringInfo		scratch = &values->scratch;
+	ByteBuffer	   *scratch = &values->scratch;
 	struct varlena *bytes;
 	const char	   *text;
 
@@ -205,7 +205,7 @@ text_value(TextValues *values, TypeShape *type, Datum value, int *len)
 }
 
 void
-text_transcode(StringInfo out, int start, int encoding)
+text_transcode(ByteBuffer *out, size_t start, int encoding)
 {
 	char *text, *converted;
 

@@ -13,7 +13,7 @@
 #include "encode/wal2json/wal2json_v1.h"
 
 static void
-append_values(StringInfo out, Wal2json *wal2json, const V1Shape *shape,
+append_values(ByteBuffer *out, Wal2json *wal2json, const V1Shape *shape,
 			  const Datum *values, const bool *nulls)
 {
 	bool first = true;
@@ -36,7 +36,7 @@ append_values(StringInfo out, Wal2json *wal2json, const V1Shape *shape,
 }
 
 static void
-v1_append_columns(StringInfo out, Wal2json *wal2json, V1Shape *shape,
+v1_append_columns(ByteBuffer *out, Wal2json *wal2json, V1Shape *shape,
 				  const RowChange *change)
 {
 	const Datum *values = change->new_values;
@@ -60,7 +60,7 @@ v1_append_columns(StringInfo out, Wal2json *wal2json, V1Shape *shape,
 
 /* Keys that are null are left out. */
 static void
-append_keys(StringInfo out, Wal2json *wal2json, V1Shape *shape,
+append_keys(ByteBuffer *out, Wal2json *wal2json, V1Shape *shape,
 			const RowChange *change, const Datum *values, const bool *nulls)
 {
 	int npresent = 0;
@@ -84,7 +84,7 @@ append_keys(StringInfo out, Wal2json *wal2json, V1Shape *shape,
 
 /* What stands before an item of "change", which may be written twice. */
 static void
-begin_item(StringInfo out, Wal2json *wal2json, const ChangeTransaction *txn)
+begin_item(ByteBuffer *out, Wal2json *wal2json, const ChangeTransaction *txn)
 {
 	if (wal2json->pretty_print)
 	{
@@ -97,7 +97,7 @@ begin_item(StringInfo out, Wal2json *wal2json, const ChangeTransaction *txn)
 }
 
 static void
-v1_row(StringInfo out, const ChangeFormatOptions *options,
+v1_row(ByteBuffer *out, const ChangeFormatOptions *options,
 	   const ChangeTransaction *txn, const ChangePosition *position,
 	   const RowChange *change)
 {
@@ -134,7 +134,7 @@ v1_row(StringInfo out, const ChangeFormatOptions *options,
 }
 
 static void
-v1_value(StringInfo out, const ChangeFormatOptions *options, RowShape *shape,
+v1_value(ByteBuffer *out, const ChangeFormatOptions *options, RowShape *shape,
 		 int column, Datum value)
 {
 	const V1Shape *prepared = shape->prepared;
@@ -144,14 +144,14 @@ v1_value(StringInfo out, const ChangeFormatOptions *options, RowShape *shape,
 }
 
 static void
-v1_truncate(StringInfo out, const ChangeFormatOptions *options,
+v1_truncate(ByteBuffer *out, const ChangeFormatOptions *options,
 			const ChangeTransaction *txn, const ChangePosition *position,
 			const RowShape *shape, bool cascade, bool restart_identity)
 {
 }
 
 static void
-append_begin(StringInfo out, const Wal2json *wal2json,
+append_begin(ByteBuffer *out, const Wal2json *wal2json,
 			 const ChangeTransaction *txn)
 {
 	v1_append_layout(out, wal2json, "{\n");
@@ -183,7 +183,7 @@ append_begin(StringInfo out, const Wal2json *wal2json,
 }
 
 static void
-v1_transaction(StringInfo out, const ChangeFormatOptions *options,
+v1_transaction(ByteBuffer *out, const ChangeFormatOptions *options,
 			   TransactionEvent event, const ChangeTransaction *txn,
 			   const ChangePosition *position, RecordForm form)
 {
@@ -201,7 +201,7 @@ v1_transaction(StringInfo out, const ChangeFormatOptions *options,
 
 /* One outside of transactions is an object of its own. */
 static void
-v1_message(StringInfo out, const ChangeFormatOptions *options,
+v1_message(ByteBuffer *out, const ChangeFormatOptions *options,
 		   const ChangeTransaction *txn, const ChangePosition *position,
 		   const MessageChange *message)
 {

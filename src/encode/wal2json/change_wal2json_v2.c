@@ -31,19 +31,19 @@ typedef struct V2Shape
 
 /* ,{"name":..,"type":..,"typeoid":.. */
 static void
-render_names(StringInfo out, const Wal2json *wal2json,
+render_names(ByteBuffer *out, const Wal2json *wal2json,
 			 const Wal2jsonLabels *labels)
 {
-	appendStringInfo(out, ",{\"name\":%s", labels->name);
+	buffer_printf(out, ",{\"name\":%s", labels->name);
 	if (wal2json->include_types)
-		appendStringInfo(out, ",\"type\":%s", labels->type);
+		buffer_printf(out, ",\"type\":%s", labels->type);
 	if (wal2json->include_type_oids)
-		appendStringInfo(out, ",\"typeoid\":%u", labels->declared);
+		buffer_printf(out, ",\"typeoid\":%u", labels->declared);
 }
 
 static void
-v2_render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
-				 int i, V2Column *column)
+v2_render_column(ByteBuffer *scratch, const Wal2json *wal2json,
+				 RowShape *shape, int i, V2Column *column)
 {
 	ColumnShape	  *source = &shape->columns[i];
 	Wal2jsonLabels labels;
@@ -51,23 +51,23 @@ v2_render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 	wal2json_describe(wal2json, shape, i, &column->base, &labels);
 
 	render_names(scratch, wal2json, &labels);
-	appendStringInfoString(scratch, ",\"value\":");
+	buffer_append_string(scratch, ",\"value\":");
 	column->before = shape_text_take(shape, scratch);
 
 	if (wal2json->include_not_null)
-		appendStringInfo(scratch, ",\"optional\":%s",
-						 source->not_null ? "false" : "true");
+		buffer_printf(scratch, ",\"optional\":%s",
+					  source->not_null ? "false" : "true");
 	if (wal2json->include_column_positions)
-		appendStringInfo(scratch, ",\"position\":%d", source->attnum);
+		buffer_printf(scratch, ",\"position\":%d", source->attnum);
 	if (wal2json->include_default)
-		appendStringInfo(scratch, ",\"default\":%s", labels.default_value);
-	appendStringInfoChar(scratch, '}');
+		buffer_printf(scratch, ",\"default\":%s", labels.default_value);
+	buffer_append_char(scratch, '}');
 	column->after = shape_text_take(shape, scratch);
 
 	if (source->in_pkindex)
 	{
 		render_names(scratch, wal2json, &labels);
-		appendStringInfoChar(scratch, '}');
+		buffer_append_char(scratch, '}');
 	}
 	column->primary = shape_text_take(shape, scratch);
 }
@@ -75,27 +75,27 @@ v2_render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 static void
 v2_prepare_shape(RowShape *shape, const ChangeFormatOptions *options)
 {
-	Wal2json	  *wal2json = wal2json_of(options);
-	V2Shape		  *prepared;
-	StringInfoData scratch;
-	int			   i;
+	Wal2json  *wal2json = wal2json_of(options);
+	V2Shape	  *prepared;
+	ByteBuffer scratch;
+	int		   i;
 
 	prepared = MemoryContextAllocZero(shape->context,
 									  offsetof(V2Shape, columns) +
 										  sizeof(V2Column) * shape->ncolumns);
-	initStringInfo(&scratch);
+	buffer_init(&scratch);
 	if (wal2json->include_schemas)
 	{
-		appendStringInfoString(&scratch, ",\"schema\":");
+		buffer_append_string(&scratch, ",\"schema\":");
 		wal2json_string(&scratch, shape->schema);
 	}
-	appendStringInfoString(&scratch, ",\"table\":");
+	buffer_append_string(&scratch, ",\"table\":");
 	wal2json_string(&scratch, shape->name);
 	prepared->table = shape_text_take(shape, &scratch);
 	prepared->ncolumns = shape->ncolumns;
 	for (i = 0; i < shape->ncolumns; i++)
 		v2_render_column(&scratch, wal2json, shape, i, &prepared->columns[i]);
-	pfree(scratch.data);
+	buffer_free(&scratch);
 	shape->prepared = prepared;
 }
 
@@ -103,21 +103,21 @@ v2_prepare_shape(RowShape *shape, const ChangeFormatOptions *options)
 static void
 render_transaction(Wal2json *wal2json, const ChangeTransaction *txn)
 {
-	StringInfo out = &wal2json->transaction;
+	ByteBuffer *out = &wal2json->transaction;
 
-	resetStringInfo(out);
+	buffer_clear(out);
 	if (wal2json->include_xids)
-		appendStringInfo(out, ",\"xid\":%u", txn->xid);
+		buffer_printf(out, ",\"xid\":%u", txn->xid);
 	if (wal2json->include_timestamp)
-		appendStringInfo(out, ",\"timestamp\":\"%s\"",
-						 timestamptz_to_str(txn->time));
+		buffer_printf(out, ",\"timestamp\":\"%s\"",
+					  timestamptz_to_str(txn->time));
 	if (wal2json->include_origin)
-		appendStringInfo(out, ",\"origin\":%u", txn->origin);
+		buffer_printf(out, ",\"origin\":%u", txn->origin);
 }
 
 /* {"action":"?" and what goes with every record */
 static void
-append_head(StringInfo out, Wal2json *wal2json, char action, XLogRecPtr lsn)
+append_head(ByteBuffer *out, Wal2json *wal2json, char action, XLogRecPtr lsn)
 {
 	char *dst;
 
@@ -133,7 +133,7 @@ append_head(StringInfo out, Wal2json *wal2json, char action, XLogRecPtr lsn)
 }
 
 static void
-v2_transaction(StringInfo out, const ChangeFormatOptions *options,
+v2_transaction(ByteBuffer *out, const ChangeFormatOptions *options,
 			   TransactionEvent event, const ChangeTransaction *txn,
 			   const ChangePosition *position, RecordForm form)
 {
@@ -157,7 +157,7 @@ v2_transaction(StringInfo out, const ChangeFormatOptions *options,
 }
 
 static void
-v2_append_columns(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
+v2_append_columns(ByteBuffer *out, Wal2json *wal2json, const V2Shape *shape,
 				  const RowChange *change)
 {
 	const Datum *values = change->new_values;
@@ -182,7 +182,7 @@ v2_append_columns(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
 }
 
 static void
-v2_append_identity(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
+v2_append_identity(ByteBuffer *out, Wal2json *wal2json, const V2Shape *shape,
 				   const RowChange *change, const Datum *values,
 				   const bool *nulls)
 {
@@ -207,7 +207,7 @@ v2_append_identity(StringInfo out, Wal2json *wal2json, const V2Shape *shape,
 }
 
 static void
-append_primary(StringInfo out, const V2Shape *shape, const RowChange *change,
+append_primary(ByteBuffer *out, const V2Shape *shape, const RowChange *change,
 			   const Datum *values, const bool *nulls)
 {
 	int comma = 1;
@@ -229,7 +229,7 @@ append_primary(StringInfo out, const V2Shape *shape, const RowChange *change,
 }
 
 static void
-v2_row(StringInfo out, const ChangeFormatOptions *options,
+v2_row(ByteBuffer *out, const ChangeFormatOptions *options,
 	   const ChangeTransaction *txn, const ChangePosition *position,
 	   const RowChange *change)
 {
@@ -270,7 +270,7 @@ v2_row(StringInfo out, const ChangeFormatOptions *options,
 }
 
 static void
-v2_value(StringInfo out, const ChangeFormatOptions *options, RowShape *shape,
+v2_value(ByteBuffer *out, const ChangeFormatOptions *options, RowShape *shape,
 		 int column, Datum value)
 {
 	const V2Shape *prepared = shape->prepared;
@@ -280,7 +280,7 @@ v2_value(StringInfo out, const ChangeFormatOptions *options, RowShape *shape,
 }
 
 static void
-v2_truncate(StringInfo out, const ChangeFormatOptions *options,
+v2_truncate(ByteBuffer *out, const ChangeFormatOptions *options,
 			const ChangeTransaction *txn, const ChangePosition *position,
 			const RowShape *shape, bool cascade, bool restart_identity)
 {
@@ -293,7 +293,7 @@ v2_truncate(StringInfo out, const ChangeFormatOptions *options,
 
 /* A message outside of transactions comes with nulls in place of theirs. */
 static void
-append_head_alone(StringInfo out, const Wal2json *wal2json, XLogRecPtr lsn)
+append_head_alone(ByteBuffer *out, const Wal2json *wal2json, XLogRecPtr lsn)
 {
 	buffer_append_literal(out, "{\"action\":\"M\"");
 	if (wal2json->include_xids)
@@ -310,7 +310,7 @@ append_head_alone(StringInfo out, const Wal2json *wal2json, XLogRecPtr lsn)
 }
 
 static void
-v2_message(StringInfo out, const ChangeFormatOptions *options,
+v2_message(ByteBuffer *out, const ChangeFormatOptions *options,
 		   const ChangeTransaction *txn, const ChangePosition *position,
 		   const MessageChange *message)
 {

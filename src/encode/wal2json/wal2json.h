@@ -34,9 +34,9 @@ typedef struct Wal2json
 	bool pretty_print;	  /* version 1 */
 	bool write_in_chunks; /* version 1 */
 
-	TextValues	   values;
-	LimitedBuffer  document;	/* the text of a jsonb */
-	StringInfoData transaction; /* version 2: the transaction's members */
+	TextValues values;
+	ByteBuffer document;	/* the text of a jsonb */
+	ByteBuffer transaction; /* version 2: the transaction's members */
 } Wal2json;
 
 /* What the value of a column needs at each row. */
@@ -77,7 +77,7 @@ wal2json_is_absent(const Wal2jsonColumn *column, const RowChange *change,
 	if (!column->may_toast || nulls[column->at])
 		return false;
 	return VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(values[column->at])) ||
-		   (change->omitted && change->omitted[column->index]);
+		   change_column_is(change, column->index, COLUMN_OMITTED);
 }
 
 /* Fills the fields that are not options, in the current memory context. */
@@ -91,22 +91,23 @@ extern void wal2json_describe(const Wal2json *wal2json, RowShape *shape, int i,
 							  Wal2jsonColumn *column, Wal2jsonLabels *labels);
 
 /* A name or other text that is not a value. */
-extern void wal2json_string(StringInfo out, const char *text);
+extern void wal2json_string(ByteBuffer *out, const char *text);
 
 /* As this server shows it. */
 static inline void
-wal2json_lsn(StringInfo out, XLogRecPtr lsn)
+wal2json_lsn(ByteBuffer *out, XLogRecPtr lsn)
 {
 	json_append_lsn_digits(out, lsn, LSN_LOW_DIGITS);
 }
 
 /* Not for NULL. */
-extern void wal2json_value(StringInfo out, Wal2json *wal2json,
+extern void wal2json_value(ByteBuffer *out, Wal2json *wal2json,
 						   const Wal2jsonColumn *column, Datum value);
 
 static inline void
-wal2json_item(StringInfo out, Wal2json *wal2json, const Wal2jsonColumn *column,
-			  const Datum *values, const bool *nulls)
+wal2json_item(ByteBuffer *out, Wal2json *wal2json,
+			  const Wal2jsonColumn *column, const Datum *values,
+			  const bool *nulls)
 {
 	if (nulls[column->at])
 		buffer_append_literal(out, "null");
@@ -115,11 +116,11 @@ wal2json_item(StringInfo out, Wal2json *wal2json, const Wal2jsonColumn *column,
 }
 
 /* The prefix, and content up to its first zero byte; null if left out. */
-extern void wal2json_prefix(StringInfo out, const MessageChange *message);
-extern void wal2json_content(StringInfo out, const MessageChange *message);
+extern void wal2json_prefix(ByteBuffer *out, const MessageChange *message);
+extern void wal2json_content(ByteBuffer *out, const MessageChange *message);
 
 /* A format has no record of this sort. */
-extern void wal2json_no_schema(StringInfo				  out,
+extern void wal2json_no_schema(ByteBuffer				 *out,
 							   const ChangeFormatOptions *options,
 							   const ChangeTransaction	 *txn,
 							   const RowShape *shape, RecordForm form);

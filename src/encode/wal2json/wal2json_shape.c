@@ -46,12 +46,11 @@ is_json_string(const char *text)
 static char *
 string_literal(const char *text)
 {
-	StringInfoData literal;
+	ByteBuffer literal;
 
-	initStringInfo(&literal);
+	buffer_init(&literal);
 	wal2json_string(&literal, text);
-	buffer_append_char(&literal, '\0');
-	return literal.data;
+	return buffer_text(&literal);
 }
 
 static Form_pg_type

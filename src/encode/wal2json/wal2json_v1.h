@@ -40,11 +40,11 @@ typedef struct V1Shape
 } V1Shape;
 
 /* A layout shows tabs, newlines and spaces as pretty-print wants them. */
-extern void v1_append_layout(StringInfo out, const Wal2json *wal2json,
+extern void v1_append_layout(ByteBuffer *out, const Wal2json *wal2json,
 							 const char *layout);
 
 /* The lists, of the columns that are present, up to the values. */
-extern void v1_append_lists(StringInfo out, const Wal2json *wal2json,
+extern void v1_append_lists(ByteBuffer *out, const Wal2json *wal2json,
 							const V1Shape *shape, bool keys);
 
 extern void v1_prepare_shape(RowShape				   *shape,

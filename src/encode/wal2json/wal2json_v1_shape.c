@@ -22,7 +22,7 @@ static const char *const key_lists[NKEY_LISTS] = {
 };
 
 void
-v1_append_layout(StringInfo out, const Wal2json *wal2json, const char *layout)
+v1_append_layout(ByteBuffer *out, const Wal2json *wal2json, const char *layout)
 {
 	for (; *layout; layout++)
 	{
@@ -54,8 +54,8 @@ list_wanted(const Wal2json *wal2json, V1List list)
 }
 
 void
-v1_append_lists(StringInfo out, const Wal2json *wal2json, const V1Shape *shape,
-				bool keys)
+v1_append_lists(ByteBuffer *out, const Wal2json *wal2json,
+				const V1Shape *shape, bool keys)
 {
 	int	   nlists = keys ? NKEY_LISTS : NLISTS;
 	V1List list;
@@ -88,8 +88,8 @@ v1_append_lists(StringInfo out, const Wal2json *wal2json, const V1Shape *shape,
 }
 
 static void
-v1_render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
-				 int i, V1Column *column)
+v1_render_column(ByteBuffer *scratch, const Wal2json *wal2json,
+				 RowShape *shape, int i, V1Column *column)
 {
 	ColumnShape	  *source = &shape->columns[i];
 	ShapeText	  *items = column->items;
@@ -101,23 +101,23 @@ v1_render_column(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
 		labels.shown = labels.declared;
 	column->base.literal = type_declared_kind(labels.shown);
 
-	appendStringInfoString(scratch, labels.name);
+	buffer_append_string(scratch, labels.name);
 	items[LIST_NAMES] = shape_text_take(shape, scratch);
-	appendStringInfoString(scratch, labels.type);
+	buffer_append_string(scratch, labels.type);
 	items[LIST_TYPES] = shape_text_take(shape, scratch);
-	appendStringInfo(scratch, "%u", labels.shown);
+	buffer_printf(scratch, "%u", labels.shown);
 	items[LIST_TYPE_OIDS] = shape_text_take(shape, scratch);
-	appendStringInfo(scratch, "%d", source->attnum);
+	buffer_printf(scratch, "%d", source->attnum);
 	items[LIST_POSITIONS] = shape_text_take(shape, scratch);
-	appendStringInfoString(scratch, source->not_null ? "false" : "true");
+	buffer_append_string(scratch, source->not_null ? "false" : "true");
 	items[LIST_OPTIONALS] = shape_text_take(shape, scratch);
-	appendStringInfoString(scratch, labels.default_value);
+	buffer_append_string(scratch, labels.default_value);
 	items[LIST_DEFAULTS] = shape_text_take(shape, scratch);
 }
 
 /* Everything up to the table's name. */
 static ShapeText
-render_head(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
+render_head(ByteBuffer *scratch, const Wal2json *wal2json, RowShape *shape,
 			const char *kind)
 {
 	v1_append_layout(scratch, wal2json, "{\n");
@@ -146,7 +146,7 @@ has_primary(const RowShape *shape)
 }
 
 static ShapeText
-render_primary(StringInfo scratch, const Wal2json *wal2json, RowShape *shape,
+render_primary(ByteBuffer *scratch, const Wal2json *wal2json, RowShape *shape,
 			   V1Shape *prepared)
 {
 	static const char *const heads[] = {
@@ -186,10 +186,10 @@ v1_prepare_shape(RowShape *shape, const ChangeFormatOptions *options)
 		"\t\t\t\"kind\": \"update\",\n",
 		"\t\t\t\"kind\": \"delete\",\n",
 	};
-	Wal2json	  *wal2json = wal2json_of(options);
-	V1Shape		  *prepared;
-	StringInfoData scratch;
-	int			   i;
+	Wal2json  *wal2json = wal2json_of(options);
+	V1Shape	  *prepared;
+	ByteBuffer scratch;
+	int		   i;
 
 	prepared = MemoryContextAllocZero(shape->context,
 									  offsetof(V1Shape, columns_of) +
@@ -197,7 +197,7 @@ v1_prepare_shape(RowShape *shape, const ChangeFormatOptions *options)
 	prepared->ncolumns = shape->ncolumns;
 	prepared->present =
 		MemoryContextAllocZero(shape->context, shape->ncolumns + 1);
-	initStringInfo(&scratch);
+	buffer_init(&scratch);
 
 	for (i = 0; i < lengthof(kinds); i++)
 		prepared->head[i] = render_head(&scratch, wal2json, shape, kinds[i]);
@@ -218,6 +218,6 @@ v1_prepare_shape(RowShape *shape, const ChangeFormatOptions *options)
 	prepared->keys = shape_text_take(shape, &scratch);
 	prepared->primary = render_primary(&scratch, wal2json, shape, prepared);
 
-	pfree(scratch.data);
+	buffer_free(&scratch);
 	shape->prepared = prepared;
 }

@@ -23,8 +23,8 @@ void
 wal2json_init(Wal2json *wal2json)
 {
 	text_values_init(&wal2json->values);
-	initStringInfo(&wal2json->transaction);
-	initStringInfo(&wal2json->document.data);
+	buffer_init(&wal2json->transaction);
+	buffer_init(&wal2json->document);
 }
 
 void
@@ -34,15 +34,15 @@ wal2json_refresh(Wal2json *wal2json)
 }
 
 void
-wal2json_string(StringInfo out, const char *text)
+wal2json_string(ByteBuffer *out, const char *text)
 {
 	json_string(out, &raw_style, text, strlen(text));
 }
 
 /* The text of a value of any kind, as a string. */
 static void
-wal2json_append_quoted(StringInfo out, Wal2json *wal2json, ColumnShape *column,
-					   Datum value)
+wal2json_append_quoted(ByteBuffer *out, Wal2json *wal2json,
+					   ColumnShape *column, Datum value)
 {
 	TextValues *values = &wal2json->values;
 	TypeShape  *type = &column->type;
@@ -70,7 +70,8 @@ wal2json_append_quoted(StringInfo out, Wal2json *wal2json, ColumnShape *column,
 }
 
 static void
-append_number(StringInfo out, TextValues *values, TypeShape *type, Datum value)
+append_number(ByteBuffer *out, TextValues *values, TypeShape *type,
+			  Datum value)
 {
 	const char *text;
 	int			len;
@@ -82,7 +83,7 @@ append_number(StringInfo out, TextValues *values, TypeShape *type, Datum value)
 }
 
 static void
-append_hex(StringInfo out, Datum value)
+append_hex(ByteBuffer *out, Datum value)
 {
 	struct varlena *bytes = PG_DETOAST_DATUM_PACKED(value);
 
@@ -100,7 +101,7 @@ is_special(TypeKind kind, Datum value)
 }
 
 void
-wal2json_value(StringInfo out, Wal2json *wal2json,
+wal2json_value(ByteBuffer *out, Wal2json *wal2json,
 			   const Wal2jsonColumn *column, Datum value)
 {
 	switch (column->literal)
@@ -151,7 +152,7 @@ wal2json_value(StringInfo out, Wal2json *wal2json,
 }
 
 void
-wal2json_prefix(StringInfo out, const MessageChange *message)
+wal2json_prefix(ByteBuffer *out, const MessageChange *message)
 {
 	if (message->form == RECORD_BARE)
 		buffer_append_literal(out, "null");
@@ -164,12 +165,12 @@ wal2json_prefix(StringInfo out, const MessageChange *message)
  * are no characters become U+FFFD, so that the record stays JSON.
  */
 void
-wal2json_content(StringInfo out, const MessageChange *message)
+wal2json_content(ByteBuffer *out, const MessageChange *message)
 {
-	const char	  *p = message->content;
-	int			   len = strnlen(p, message->size);
-	int			   encoding = GetDatabaseEncoding();
-	StringInfoData part;
+	const char *p = message->content;
+	int			len = strnlen(p, message->size);
+	int			encoding = GetDatabaseEncoding();
+	ByteBuffer	part;
 
 	if (message->form != RECORD_WHOLE)
 	{
@@ -181,7 +182,7 @@ wal2json_content(StringInfo out, const MessageChange *message)
 		json_string(out, &raw_style, p, len);
 		return;
 	}
-	initStringInfo(&part);
+	buffer_init(&part);
 	buffer_append_char(out, '"');
 	while (len > 0 && !buffer_is_over(out))
 	{
@@ -189,7 +190,7 @@ wal2json_content(StringInfo out, const MessageChange *message)
 
 		if (n > 0)
 		{
-			resetStringInfo(&part);
+			buffer_clear(&part);
 			json_string(&part, &raw_style, p, n);
 			buffer_append(out, part.data + 1, part.len - 2);
 		}
@@ -202,11 +203,11 @@ wal2json_content(StringInfo out, const MessageChange *message)
 		len -= n;
 	}
 	buffer_append_char(out, '"');
-	pfree(part.data);
+	buffer_free(&part);
 }
 
 void
-wal2json_no_schema(StringInfo out, const ChangeFormatOptions *options,
+wal2json_no_schema(ByteBuffer *out, const ChangeFormatOptions *options,
 				   const ChangeTransaction *txn, const RowShape *shape,
 				   RecordForm form)
 {

@@ -20,15 +20,22 @@ extern void ownership_join(const Job *job, Destination *root);
 /* What a server has, and a copy of it does not, in a manifest's words. */
 extern char *ownership_server(void);
 
+/* ---- names.c */
+
+/* A List of char * that can be asked for one of them. */
+extern void names_sort(List *names);
+extern bool names_have(const List *names, const char *name);
+
 /* ---- own_file.c */
 
 /* Not a file of another export that a part refers to. */
 extern bool publish_is_own(const FinishedPart *part);
-/* Whether one of the parts has its own file of that name. */
-extern bool publish_is_part(const List *parts, const char *name);
-/* Whether an entry of a folder ("" for none) belongs to the export. */
+/* The names of the parts' own files, sorted. */
+extern List *publish_names(const List *parts);
+/* Whether an entry of a folder ("" for none), whose parts have those names,
+ * belongs to the export. */
 extern bool publish_is_ours(const Job *job, const char *folder,
-							const List *parts, const char *manifest,
+							const List *names, const char *manifest,
 							const DestinationEntry *entry);
 
 /* ---- publish.c */

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
-#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -24,7 +23,7 @@
 
 /* A string as JSON, in UTF-8 whatever the database's encoding is. */
 static void
-manifest_append_text(StringInfo out, const char *text)
+manifest_append_text(ByteBuffer *out, const char *text)
 {
 	JsonStyle style = json_style_default();
 
@@ -32,72 +31,71 @@ manifest_append_text(StringInfo out, const char *text)
 }
 
 static void
-append_member(StringInfo out, const char *name, const char *text)
+append_member(ByteBuffer *out, const char *name, const char *text)
 {
-	appendStringInfo(out, ",\n  \"%s\": ", name);
+	buffer_printf(out, ",\n  \"%s\": ", name);
 	if (text)
 		manifest_append_text(out, text);
 	else
-		appendStringInfoString(out, "null");
+		buffer_append_string(out, "null");
 }
 
 static void
-append_texts(StringInfo out, const List *texts)
+append_texts(ByteBuffer *out, const List *texts)
 {
 	ListCell *cell;
 
-	appendStringInfoChar(out, '[');
+	buffer_append_char(out, '[');
 	foreach (cell, texts)
 	{
 		if (foreach_current_index(cell) > 0)
-			appendStringInfoString(out, ", ");
+			buffer_append_string(out, ", ");
 		manifest_append_text(out, lfirst(cell));
 	}
-	appendStringInfoChar(out, ']');
+	buffer_append_char(out, ']');
 }
 
 static void
-append_part(StringInfo out, const FinishedPart *part)
+append_part(ByteBuffer *out, const FinishedPart *part)
 {
-	appendStringInfo(out, "{\"part\": %d, \"file\": ", part->plan.number);
+	buffer_printf(out, "{\"part\": %d, \"file\": ", part->plan.number);
 	/* as it is found from here */
 	manifest_append_text(out, part->location ? part_file_path(part)
 											 : destination_name(part->file));
-	appendStringInfoString(out, ", \"relation\": ");
+	buffer_append_string(out, ", \"relation\": ");
 	manifest_append_text(out, part->name);
-	appendStringInfo(
+	buffer_printf(
 		out,
 		", \"first_block\": %u, \"end_block\": %u, \"rows\": " INT64_FORMAT
 		", \"bytes\": " INT64_FORMAT ", \"bytes_stored\": " INT64_FORMAT,
 		part->plan.first_block, part->plan.end_block, part->rows, part->bytes,
 		part->bytes_stored);
 	if (part->crc32c >= 0)
-		appendStringInfo(out, ", \"crc32c\": \"%08x\"", (uint32) part->crc32c);
+		buffer_printf(out, ", \"crc32c\": \"%08x\"", (uint32) part->crc32c);
 	if (part->made_null > 0)
-		appendStringInfo(out, ", \"made_null\": " INT64_FORMAT,
-						 part->made_null);
-	appendStringInfo(out, ", \"%s\": \"%s\"}", part->checksum.method->name,
-					 checksum_hex(&part->checksum));
+		buffer_printf(out, ", \"made_null\": " INT64_FORMAT, part->made_null);
+	buffer_printf(out, ", \"%s\": \"%s\"}", part->checksum.method->name,
+				  checksum_hex(&part->checksum));
 }
 
 static void
-append_settings(StringInfo out, List *settings)
+append_settings(ByteBuffer *out, List *settings)
 {
-	appendStringInfoString(out, ",\n  \"settings\": {");
+	buffer_append_string(out, ",\n  \"settings\": {");
 	for (int i = 0; i + 1 < list_length(settings); i += 2)
 	{
 		if (i > 0)
-			appendStringInfoString(out, ", ");
+			buffer_append_string(out, ", ");
 		manifest_append_text(out, list_nth(settings, i));
-		appendStringInfoString(out, ": ");
+		buffer_append_string(out, ": ");
 		manifest_append_text(out, list_nth(settings, i + 1));
 	}
-	appendStringInfoChar(out, '}');
+	buffer_append_char(out, '}');
 }
 
 /* Sums, as members of an object: each after a comma and what separates. */
 static void
-append_totals(StringInfo out, const char *separator, const List *parts)
+append_totals(ByteBuffer *out, const char *separator, const List *parts)
 {
 	int64			rows = 0;
 	int64			bytes = 0;
@@ -114,64 +112,63 @@ append_totals(StringInfo out, const char *separator, const List *parts)
 		bytes_stored += part->bytes_stored;
 		made_null += part->made_null;
 	}
-	appendStringInfo(out,
-					 ",%s\"rows\": " INT64_FORMAT ",%s\"bytes\": " INT64_FORMAT
-					 ",%s\"bytes_stored\": " INT64_FORMAT,
-					 separator, rows, separator, bytes, separator,
-					 bytes_stored);
+	buffer_printf(out,
+				  ",%s\"rows\": " INT64_FORMAT ",%s\"bytes\": " INT64_FORMAT
+				  ",%s\"bytes_stored\": " INT64_FORMAT,
+				  separator, rows, separator, bytes, separator, bytes_stored);
 	if (made_null > 0)
-		appendStringInfo(out, ",%s\"made_null\": " INT64_FORMAT, separator,
-						 made_null);
+		buffer_printf(out, ",%s\"made_null\": " INT64_FORMAT, separator,
+					  made_null);
 }
 
 static void
-append_parts(StringInfo out, const List *parts)
+append_parts(ByteBuffer *out, const List *parts)
 {
 	const ListCell *cell;
 
-	appendStringInfoString(out, ",\n  \"parts\": [");
+	buffer_append_string(out, ",\n  \"parts\": [");
 	foreach (cell, parts)
 	{
 		CHECK_FOR_INTERRUPTS();
-		appendStringInfoString(
-			out, foreach_current_index(cell) > 0 ? ",\n    " : "\n    ");
+		buffer_append_string(out, foreach_current_index(cell) > 0 ? ",\n    "
+																  : "\n    ");
 		append_part(out, lfirst(cell));
 	}
-	appendStringInfoString(out, "\n  ]");
+	buffer_append_string(out, "\n  ]");
 }
 
 static void
-append_tables(StringInfo out, const Job *job, const List *parts)
+append_tables(ByteBuffer *out, const Job *job, const List *parts)
 {
 	const ListCell *cell;
 
-	appendStringInfoString(out, ",\n  \"tables\": [");
+	buffer_append_string(out, ",\n  \"tables\": [");
 	foreach (cell, job->sources)
 	{
 		const JobSource *source = lfirst(cell);
 		List			*own = parts_of_source(parts, source->number);
 
 		CHECK_FOR_INTERRUPTS();
-		appendStringInfoString(
-			out, foreach_current_index(cell) > 0 ? ",\n    " : "\n    ");
-		appendStringInfoString(out, "{\"source\": ");
+		buffer_append_string(out, foreach_current_index(cell) > 0 ? ",\n    "
+																  : "\n    ");
+		buffer_append_string(out, "{\"source\": ");
 		manifest_append_text(out, source->name);
-		appendStringInfoString(out, ", \"folder\": ");
+		buffer_append_string(out, ", \"folder\": ");
 		manifest_append_text(out, source->folder);
-		appendStringInfo(out, ", \"parts\": %d", list_length(own));
+		buffer_printf(out, ", \"parts\": %d", list_length(own));
 		append_totals(out, " ", own);
-		appendStringInfoChar(out, '}');
+		buffer_append_char(out, '}');
 		list_free(own);
 	}
-	appendStringInfoString(out, "\n  ]");
+	buffer_append_string(out, "\n  ]");
 }
 
 /* Which export this is. */
 static void
-manifest_append_identity(StringInfo out, const Job *job)
+manifest_append_identity(ByteBuffer *out, const Job *job)
 {
-	appendStringInfo(out, "{\n  \"version\": %d,\n  \"job\": " INT64_FORMAT,
-					 MANIFEST_VERSION, job->id);
+	buffer_printf(out, "{\n  \"version\": %d,\n  \"job\": " INT64_FORMAT,
+				  MANIFEST_VERSION, job->id);
 	append_member(out, "uuid", job->uuid);
 	append_member(out, "system_identifier",
 				  psprintf(UINT64_FORMAT, GetSystemIdentifier()));
@@ -184,13 +181,13 @@ manifest_append_identity(StringInfo out, const Job *job)
 
 /* How and when its files were written. */
 static void
-append_output(StringInfo out, const Job *job)
+append_output(ByteBuffer *out, const Job *job)
 {
 	append_member(out, "format", job->format);
 	append_member(out, "compression", job->compression);
 	if (job->encrypt_to)
 	{
-		appendStringInfoString(out, ",\n  \"encrypt_to\": ");
+		buffer_append_string(out, ",\n  \"encrypt_to\": ");
 		append_texts(out, job->encrypt_to);
 	}
 	append_member(out, "encoding",
@@ -198,7 +195,7 @@ append_output(StringInfo out, const Job *job)
 					  ? "UTF8"
 					  : pg_encoding_to_char(job->options.row.encoding));
 	append_settings(out, job->settings);
-	appendStringInfo(out, ",\n  \"options\": %s", job->options_json);
+	buffer_printf(out, ",\n  \"options\": %s", job->options_json);
 	append_member(out, "snapshot", job->snapshot);
 	append_member(out, "lsn", job->lsn);
 	if (job->slot)
@@ -209,32 +206,32 @@ append_output(StringInfo out, const Job *job)
 char *
 manifest_build(const Job *job, const JobSource *source, const List *parts)
 {
-	StringInfoData out;
+	ByteBuffer out;
 
-	initStringInfo(&out);
+	buffer_init(&out);
 	manifest_append_identity(&out, job);
 	append_member(&out, "source", source->name);
-	appendStringInfo(&out, ",\n  \"columns\": %s",
-					 source->definition ? source->definition : "[]");
+	buffer_printf(&out, ",\n  \"columns\": %s",
+				  source->definition ? source->definition : "[]");
 	if (source->filter)
 		append_member(&out, "filter", source->filter);
 	append_output(&out, job);
 	append_totals(&out, "\n  ", parts);
 	append_parts(&out, parts);
-	appendStringInfoString(&out, "\n}\n");
-	return out.data;
+	buffer_append_string(&out, "\n}\n");
+	return buffer_text(&out);
 }
 
 char *
 manifest_build_common(const Job *job, const List *parts)
 {
-	StringInfoData out;
+	ByteBuffer out;
 
-	initStringInfo(&out);
+	buffer_init(&out);
 	manifest_append_identity(&out, job);
 	append_output(&out, job);
 	append_totals(&out, "\n  ", parts);
 	append_tables(&out, job, parts);
-	appendStringInfoString(&out, "\n}\n");
-	return out.data;
+	buffer_append_string(&out, "\n}\n");
+	return buffer_text(&out);
 }

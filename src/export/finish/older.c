@@ -30,8 +30,8 @@ typedef struct OlderFile
 
 typedef struct OlderExport
 {
-	List *files;   /* of OlderFile * */
-	List *folders; /* of char * */
+	List *files;   /* of OlderFile *, by name */
+	List *folders; /* of char *, sorted */
 } OlderExport;
 
 /* What comes after a name in a line that manifest.c wrote; NULL for none. */
@@ -170,6 +170,13 @@ older_is_servers(Destination *root, const char *folder)
 	return manifest && is_this_servers(manifest);
 }
 
+static int
+older_compare(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((OlderFile *) lfirst(a))->name,
+				  ((OlderFile *) lfirst(b))->name);
+}
+
 /* NULL if the folder has no manifest that this server's database wrote. */
 static OlderExport *
 older_read(Destination *root, const char *folder)
@@ -187,35 +194,26 @@ older_read(Destination *root, const char *folder)
 		CHECK_FOR_INTERRUPTS();
 		read_line(older, line, end);
 	}
+	list_sort(older->files, older_compare);
+	names_sort(older->folders);
 	return older;
+}
+
+static int
+older_compare_key(const void *name, const void *cell)
+{
+	return strcmp(name, ((OlderFile *) lfirst((const ListCell *) cell))->name);
 }
 
 static const OlderFile *
 find_file(const OlderExport *older, const char *name)
 {
-	const ListCell *cell;
+	const ListCell *found = NULL;
 
-	foreach (cell, older->files)
-	{
-		OlderFile *file = lfirst(cell);
-
-		if (strcmp(file->name, name) == 0)
-			return file;
-	}
-	return NULL;
-}
-
-static bool
-has_folder(const OlderExport *older, const char *name)
-{
-	const ListCell *cell;
-
-	foreach (cell, older->folders)
-	{
-		if (strcmp(lfirst(cell), name) == 0)
-			return true;
-	}
-	return false;
+	if (older->files != NIL)
+		found = bsearch(name, older->files->elements, older->files->length,
+						sizeof(ListCell), older_compare_key);
+	return found ? lfirst(found) : NULL;
 }
 
 /* By its size; its sum is asked for before anything is removed. */
@@ -226,7 +224,7 @@ may_be_older(const OlderExport *older, const char *manifest,
 	const OlderFile *file;
 
 	if (entry->is_directory)
-		return has_folder(older, entry->name);
+		return names_have(older->folders, entry->name);
 	if (!entry->is_regular)
 		return false;
 	if (strcmp(entry->name, manifest) == 0)

@@ -14,24 +14,26 @@ publish_is_own(const FinishedPart *part)
 	return part->file && part->location == NULL;
 }
 
-bool
-publish_is_part(const List *parts, const char *name)
+List *
+publish_names(const List *parts)
 {
+	List		   *names = NIL;
 	const ListCell *cell;
 
 	foreach (cell, parts)
 	{
 		FinishedPart *part = lfirst(cell);
 
-		if (publish_is_own(part) &&
-			strcmp(destination_name(part->file), name) == 0)
-			return true;
+		if (publish_is_own(part))
+			names = lappend(names,
+							unconstify(char *, destination_name(part->file)));
 	}
-	return false;
+	names_sort(names);
+	return names;
 }
 
 bool
-publish_is_ours(const Job *job, const char *folder, const List *parts,
+publish_is_ours(const Job *job, const char *folder, const List *names,
 				const char *manifest, const DestinationEntry *entry)
 {
 	bool in_root = folder[0] == '\0';
@@ -42,5 +44,5 @@ publish_is_ours(const Job *job, const char *folder, const List *parts,
 		return true;
 	if (in_root && destination_has_folders(job))
 		return entry->is_directory && destination_is_folder(job, entry->name);
-	return publish_is_part(parts, entry->name);
+	return names_have(names, entry->name);
 }

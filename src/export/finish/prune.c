@@ -18,6 +18,7 @@
 #include "export/finish/finish.h"
 #include "export/job/job.h"
 #include "export/job/job_access.h"
+#include "option.h"
 
 PG_FUNCTION_INFO_V1(outflow_prune);
 PGDLLEXPORT Datum outflow_prune(PG_FUNCTION_ARGS);
@@ -136,6 +137,7 @@ outflow_prune(PG_FUNCTION_ARGS)
 	List	 *jobs;
 	ListCell *cell;
 
+	option_refuse_secret("prefix", prefix, strlen(prefix));
 	job_check_may_write("prune");
 	rights_check_server();
 	if (keep < 1)

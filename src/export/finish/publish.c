@@ -26,6 +26,7 @@ static void
 check_names(Destination *root, const char *folder, const List *parts)
 {
 	List		   *strangers = older_strangers(root, folder);
+	List		   *names = publish_names(parts);
 	const ListCell *cell;
 
 	foreach (cell, strangers)
@@ -34,7 +35,7 @@ check_names(Destination *root, const char *folder, const List *parts)
 		char *key = destination_key(folder, name);
 
 		CHECK_FOR_INTERRUPTS();
-		if (publish_is_part(parts, name) && root->driver->is_staged(root, key))
+		if (names_have(names, name) && root->driver->is_staged(root, key))
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_FILE),
 					 errmsg("file \"%s/%s\" already exists", root->path, key),

@@ -208,6 +208,7 @@ verify_left_over(Report *out, const Job *job, Destination *root,
 				 const char *folder, const List *parts)
 {
 	const char *manifest = destination_name(older_manifest(root, folder));
+	List	   *names = publish_names(parts);
 	int			error;
 	ListCell   *cell;
 
@@ -216,7 +217,7 @@ verify_left_over(Report *out, const Job *job, Destination *root,
 		DestinationEntry *entry = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!publish_is_ours(job, folder, parts, manifest, entry))
+		if (!publish_is_ours(job, folder, names, manifest, entry))
 			report_file(
 				out, destination_key(folder, entry->name),
 				(Finding){"left over", "It is not part of this export."});

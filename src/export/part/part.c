@@ -58,7 +58,7 @@ open_chain(PartScan *scan)
 		scan->chain = age_new(scan->chain, job->recipients);
 	scan->chain = job->compress->compressor(scan->chain, job->compress_level);
 	scan->chain = meter_new(scan->chain, &result->plain, !encrypted, NULL);
-	initStringInfo(&scan->out);
+	buffer_init(&scan->out);
 	scan->host.memory = (int64) part_memory_kb * 1024;
 	scan->host.drain = part_drain_rows;
 	scan->host.drain_arg = scan;

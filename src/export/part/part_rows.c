@@ -25,12 +25,12 @@
 #define PROGRESS_ROWS 1024
 
 void
-part_drain_rows(void *arg, StringInfo out)
+part_drain_rows(void *arg, ByteBuffer *out)
 {
 	PartScan *scan = arg;
 
 	sink_write(scan->chain, out->data, out->len);
-	resetStringInfo(out);
+	buffer_clear(out);
 }
 
 void
@@ -65,13 +65,7 @@ void
 part_flush_rows(PartScan *scan)
 {
 	sink_write(scan->chain, scan->out.data, scan->out.len);
-	if (scan->out.maxlen > KEEP_SIZE)
-	{
-		pfree(scan->out.data);
-		initStringInfo(&scan->out);
-	}
-	else
-		resetStringInfo(&scan->out);
+	buffer_reset_to(&scan->out, KEEP_SIZE);
 	show_progress(scan);
 	part_spend_stored(scan);
 }

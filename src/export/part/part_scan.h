@@ -26,7 +26,7 @@ typedef struct PartScan
 	ItemPointerData	   place;	 /* of the row at hand, in the leaf */
 	Sink			  *chain;
 	RowHost			   host; /* what the encoder is told of this part */
-	StringInfoData	   out;
+	ByteBuffer		   out;
 	MemoryContext	   row_context;
 	TupleTableSlot	  *slot;   /* of the leaf */
 	TupleTableSlot	  *mapped; /* of the root, if it is laid out otherwise */
@@ -50,7 +50,7 @@ extern void part_close_encoder(PartScan *scan);
 /* Hands what is encoded to the chain. */
 extern void part_flush_rows(PartScan *scan);
 /* The same for a format whose rows may pass 1 GB, inside of its row(). */
-extern void part_drain_rows(void *arg, StringInfo out);
+extern void part_drain_rows(void *arg, ByteBuffer *out);
 /* Waits as long as outflow.rate_limit wants for what was stored since. */
 extern void part_spend_stored(PartScan *scan);
 

@@ -14,7 +14,7 @@
 #include "export/plan/plan.h"
 
 static void
-describe_text(StringInfo out, const char *text)
+describe_text(ByteBuffer *out, const char *text)
 {
 	JsonStyle style = json_style_default();
 
@@ -24,23 +24,23 @@ describe_text(StringInfo out, const char *text)
 char *
 plan_describe(RowShape *shape)
 {
-	StringInfoData out;
+	ByteBuffer out;
 
-	initStringInfo(&out);
-	appendStringInfoChar(&out, '[');
+	buffer_init(&out);
+	buffer_append_char(&out, '[');
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
 		ColumnShape *column = &shape->columns[i];
 
-		appendStringInfoString(&out, i > 0 ? ", {\"name\": " : "{\"name\": ");
+		buffer_append_string(&out, i > 0 ? ", {\"name\": " : "{\"name\": ");
 		describe_text(&out, column->name);
-		appendStringInfoString(&out, ", \"type\": ");
+		buffer_append_string(&out, ", \"type\": ");
 		describe_text(&out, type_shape_name(&column->type));
-		appendStringInfo(&out, ", \"nullable\": %s}",
-						 column->not_null ? "false" : "true");
+		buffer_printf(&out, ", \"nullable\": %s}",
+					  column->not_null ? "false" : "true");
 	}
-	appendStringInfoChar(&out, ']');
-	return out.data;
+	buffer_append_char(&out, ']');
+	return buffer_text(&out);
 }
 
 static void

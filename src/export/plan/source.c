@@ -332,12 +332,12 @@ sources_check_format(const Job *job)
 
 	foreach (cell, job->sources)
 	{
-		JobSource	  *source = lfirst(cell);
-		Relation	   rel = relation_open(source->relid, AccessShareLock);
-		StringInfoData out;
+		JobSource *source = lfirst(cell);
+		Relation   rel = relation_open(source->relid, AccessShareLock);
+		ByteBuffer out;
 
 		CHECK_FOR_INTERRUPTS();
-		initStringInfo(&out);
+		buffer_init(&out);
 		(void) job->row_format->open(
 			source_shape(rel, source, job->row_format, context),
 			&job->options.row, &(RowHost){0}, &out);

@@ -194,6 +194,8 @@ coordinator_prepare(void *arg)
 		destination_check_empty(coordinator->root, job, false);
 		if (!kept)
 			(void) ownership_open(job, coordinator->root, true);
+		/* of two that found it free at once, one at least sees the other */
+		destination_check_unclaimed(coordinator->root, "", job);
 		job_set_publishing(job->id, false);
 		coordinator->candidates = carry_candidates(job);
 	}

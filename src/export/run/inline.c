@@ -135,12 +135,10 @@ run_inline(Job *job)
 
 	files.root = destination_open(job, DESTINATION_CREATE);
 	destination_check_empty(files.root, job, false);
-	/* no cancel between making the hidden directory and seeing to its end */
-	HOLD_INTERRUPTS();
-	(void) ownership_open(job, files.root, true);
 	PG_ENSURE_ERROR_CLEANUP(inline_remove_files, PointerGetDatum(&files));
 	{
-		RESUME_INTERRUPTS();
+		(void) ownership_open(job, files.root, true);
+		destination_check_unclaimed(files.root, "", job);
 		export_all(job, plan, files.root);
 		UnregisterSnapshot(plan->snapshot);
 		publish_and_commit(job, &files);

@@ -30,7 +30,7 @@ s3_locate(const char *place, const char *limit)
 }
 
 static bool
-stop_at_first(void *arg, const char *key, uint64 size)
+stop_at_first(void *arg, const S3Listed *found)
 {
 	*(bool *) arg = true;
 	return false;
@@ -92,13 +92,8 @@ static void
 s3_check_place(Destination *to)
 {
 	S3Store		  *store = s3_store_of(to);
-	ForeignServer *server =
-		GetForeignServerExtended(store->server, FSV_MISSING_OK);
+	ForeignServer *server = s3_store_server(store);
 
-	if (server == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("server \"%s\" does not exist any more",
-							   store->name)));
 	(void) server_get(server->servername);
 	if (strcmp(s3_place_location(server, s3_self(to)->prefix), to->location) !=
 		0)
@@ -117,21 +112,21 @@ typedef struct Entries
 } Entries;
 
 static bool
-take_entry(void *arg, const char *key, uint64 size)
+take_entry(void *arg, const S3Listed *found)
 {
 	Entries			 *entries = arg;
-	const char		 *name = key + entries->prefix_len;
+	const char		 *name = found->key + entries->prefix_len;
 	size_t			  len = strcspn(name, "/");
 	DestinationEntry *entry;
 
 	/* some programs make an object for a folder itself */
-	if (strlen(key) <= entries->prefix_len || len == 0)
+	if (len == 0)
 		return true;
 	entry = palloc0_object(DestinationEntry);
 	entry->name = pnstrdup(name, len);
 	entry->is_directory = name[len] == '/';
 	entry->is_regular = !entry->is_directory;
-	entry->size = entry->is_regular ? size : 0;
+	entry->size = entry->is_regular ? found->size : 0;
 	if (entries->staging == NULL || strcmp(entry->name, entries->staging) != 0)
 		entries->list = lappend(entries->list, entry);
 	return true;

@@ -41,17 +41,35 @@ extern bool s3_head(S3Store *store, const char *key, S3Object *object,
 extern bool s3_put(S3Store *store, const char *key, const char *data,
 				   size_t len, const char *id, bool if_new);
 extern void s3_delete(S3Store *store, const char *key);
-/* The next pages of keys are asked for as long as take returns true. */
-typedef bool (*S3TakeKey)(void *arg, const char *key, uint64 size);
-/* delimiter: "/" for a folder's entries, NULL for all keys below the prefix. */
-extern bool s3_list(S3Store *store, const char *prefix, const char *delimiter,
-					S3TakeKey take, void *arg, int *error);
 /* Adds the headers that every new object gets, and its id. */
 extern void s3_object_headers(S3Request *request, const char *id);
 /* The checksum of a body that the store verifies, as the server's option says */
 extern void s3_checksum_header(S3Request *request);
 /* "crc32c", ...: the element and header of the checksum; NULL for none */
 extern const char *s3_checksum_element(const S3Store *store);
+
+/* ---- s3_list.c: what is below a prefix */
+
+/* Gone when the function that takes it returns. */
+typedef struct S3Listed
+{
+	const char *key;
+	uint64		size;
+	const char *upload; /* the id of what is on its way; NULL for an object */
+} S3Listed;
+
+/* The next pages are asked for as long as it returns true. */
+typedef bool (*S3TakeListed)(void *arg, const S3Listed *found);
+/*
+ * All of them begin with the prefix.  delimiter: "/" for a folder's entries,
+ * NULL for all keys.  False and *error, if there is one, for a store that can't
+ * be asked; what it answers amiss is an ERROR.
+ */
+extern bool s3_list(S3Store *store, const char *prefix, const char *delimiter,
+					S3TakeListed take, void *arg, int *error);
+/* None, of a store that can't tell. */
+extern void s3_list_uploads(S3Store *store, const char *prefix,
+							S3TakeListed take, void *arg);
 
 /* ---- s3_probe.c */
 

@@ -1,6 +1,6 @@
 /*
  * s3_object.c
- *		Small requests about single objects, and lists of keys.
+ *		Small requests about single objects.
  */
 #include "postgres.h"
 
@@ -128,15 +128,15 @@ s3_head(S3Store *store, const char *key, S3Object *object, int *error)
 	if (error)
 		*error = 0;
 	memset(object, 0, sizeof(S3Object));
-	if (result == S3_NOT_FOUND)
-		return false;
-	if (result != S3_OK && error)
+	if (result != S3_OK)
 	{
-		*error = s3_errno(request);
+		if (error)
+			*error = s3_errno(request);
+		else if (result != S3_NOT_FOUND)
+			s3_throw(request, "look at");
+		s3_end(request);
 		return false;
 	}
-	if (result != S3_OK)
-		s3_throw(request, "look at");
 	object->size = number_of(http_header(&request->http, "content-length"));
 	object->etag = http_header(&request->http, "etag");
 	id = http_header(&request->http, S3_ID_HEADER);
@@ -189,79 +189,4 @@ s3_delete(S3Store *store, const char *key)
 	if (s3_run(request) != S3_OK && request->result != S3_NOT_FOUND)
 		s3_throw(request, "remove");
 	s3_end(request);
-}
-
-/* ---- lists */
-
-typedef struct Listing
-{
-	S3TakeKey take;
-	void	 *arg;
-	bool	  encoded;
-	bool	  wanted; /* there is more to take */
-} Listing;
-
-static void
-take_names(Listing *listing, const char *xml, size_t len, const char *element,
-		   const char *name)
-{
-	const char *at = xml;
-	const char *inner;
-	size_t		inner_len;
-
-	while (listing->wanted &&
-		   (inner = s3_xml_next(&at, xml + len, element, &inner_len)) != NULL)
-	{
-		char *key = s3_xml_text(inner, inner_len, name);
-		char *size = s3_xml_text(inner, inner_len, "Size");
-
-		CHECK_FOR_INTERRUPTS();
-		if (key && listing->encoded)
-			key = s3_url_decode(key);
-		if (key)
-			listing->wanted = listing->take(
-				listing->arg, pg_any_to_server(key, strlen(key), PG_UTF8),
-				number_of(size));
-	}
-}
-
-bool
-s3_list(S3Store *store, const char *prefix, const char *delimiter,
-		S3TakeKey take, void *arg, int *error)
-{
-	Listing listing = {take, arg, false, true};
-	char   *next = NULL;
-
-	do
-	{
-		S3Request  *request = s3_request_new(store, "GET", NULL);
-		const char *xml;
-		size_t		len;
-
-		s3_parameter(request, "list-type", "2");
-		s3_parameter(request, "encoding-type", "url");
-		s3_parameter(request, "prefix",
-					 pg_server_to_any(prefix, strlen(prefix), PG_UTF8));
-		if (delimiter)
-			s3_parameter(request, "delimiter", delimiter);
-		if (next)
-			s3_parameter(request, "continuation-token", next);
-		if (s3_run(request) != S3_OK)
-		{
-			if (error == NULL)
-				s3_throw(request, "list");
-			*error = s3_errno(request);
-			return false;
-		}
-		xml = request->http.answer.data;
-		len = request->http.answer.len;
-		listing.encoded = s3_xml_text(xml, len, "EncodingType") != NULL;
-		take_names(&listing, xml, len, "Contents", "Key");
-		take_names(&listing, xml, len, "CommonPrefixes", "Prefix");
-		next = s3_xml_text(xml, len, "NextContinuationToken");
-		s3_end(request);
-	} while (next && listing.wanted);
-	if (error)
-		*error = 0;
-	return true;
 }

@@ -128,7 +128,7 @@ s3_parameter(S3Request *request, const char *name, const char *value)
 	if (request->nparameters == S3_MAX_PARAMETERS)
 		elog(ERROR, "too many parameters");
 	request->parameters[request->nparameters++] =
-		(Sigv4Field){name, MemoryContextStrdup(request->context, value)};
+		(HttpField){name, MemoryContextStrdup(request->context, value)};
 }
 
 void
@@ -137,7 +137,7 @@ s3_header(S3Request *request, const char *name, const char *value)
 	if (request->nheaders == S3_MAX_HEADERS)
 		elog(ERROR, "too many headers");
 	request->headers[request->nheaders++] =
-		(Sigv4Field){name, MemoryContextStrdup(request->context, value)};
+		(HttpField){name, MemoryContextStrdup(request->context, value)};
 }
 
 void
@@ -206,7 +206,7 @@ s3_request_sign(S3Request *request)
 	S3Store		*store = request->store;
 	char		*query;
 	int			 n = request->nheaders;
-	Sigv4Field	*sent = request->sent;
+	HttpField	*sent = request->sent;
 	Sigv4Request form;
 
 	make_target(request, &query);
@@ -214,13 +214,13 @@ s3_request_sign(S3Request *request)
 		hash_payload(request);
 	if (!sigv4_time(time(NULL), request->time))
 		elog(ERROR, "could not tell the time");
-	memcpy(sent, request->headers, n * sizeof(Sigv4Field));
-	sent[n++] = (Sigv4Field){"host", store->host_header};
-	sent[n++] = (Sigv4Field){"x-amz-content-sha256", request->payload_hash};
-	sent[n++] = (Sigv4Field){"x-amz-date", request->time};
+	memcpy(sent, request->headers, n * sizeof(HttpField));
+	sent[n++] = (HttpField){"host", store->host_header};
+	sent[n++] = (HttpField){"x-amz-content-sha256", request->payload_hash};
+	sent[n++] = (HttpField){"x-amz-date", request->time};
 	if (store->secrets.session_token)
 		sent[n++] =
-			(Sigv4Field){"x-amz-security-token", store->secrets.session_token};
+			(HttpField){"x-amz-security-token", store->secrets.session_token};
 	form = (Sigv4Request){
 		.method = request->method,
 		.path = request->target,
@@ -239,7 +239,7 @@ s3_request_sign(S3Request *request)
 		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
 						errmsg("could not sign a request to server \"%s\"",
 							   store->name)));
-	sent[n++] = (Sigv4Field){"authorization", request->authorization};
+	sent[n++] = (HttpField){"authorization", request->authorization};
 	request->http.nheaders = n;
 	if (*query)
 		query[-1] = '?';
@@ -268,9 +268,8 @@ s3_end(S3Request *request)
 	MemoryContextDelete(request->context);
 }
 
-/* What another machine says, as a message may show it. */
-static char *
-shown(const char *text)
+char *
+s3_shown(const char *text)
 {
 	char *copy = pnstrdup(text, SHOWN_LENGTH);
 
@@ -307,7 +306,7 @@ fail(S3Request *request, const char *code, const char *message)
 	char			  *date;
 
 	request->result = S3_FAILED;
-	request->code = shown(code);
+	request->code = s3_shown(code);
 	if (error == NULL)
 		error = find_error(code_of_status(http->status));
 	request->sqlstate = error ? error->sqlstate : ERRCODE_FDW_ERROR;
@@ -315,17 +314,17 @@ fail(S3Request *request, const char *code, const char *message)
 	request->hint = error && error->hint ? pstrdup(error->hint) : NULL;
 	request->reason = psprintf(
 		"The store answered %d%s%s%s%s.", http->status, code[0] ? " " : "",
-		request->code, message ? ": " : "", message ? shown(message) : "");
+		request->code, message ? ": " : "", message ? s3_shown(message) : "");
 	region = s3_xml_text(http->answer.data, http->answer.len, "Region");
 	if (region == NULL)
 		region = http_header(http, "x-amz-bucket-region");
 	if (region && request->sqlstate == ERRCODE_INVALID_PARAMETER_VALUE)
 		request->reason = psprintf("%s The bucket's region is \"%s\".",
-								   request->reason, shown(region));
+								   request->reason, s3_shown(region));
 	date = http_header(http, "date");
 	if (date && strcmp(request->code, "RequestTimeTooSkewed") == 0)
 		request->reason =
-			psprintf("%s Its time is %s.", request->reason, shown(date));
+			psprintf("%s Its time is %s.", request->reason, s3_shown(date));
 }
 
 static void
@@ -341,7 +340,7 @@ fail_without_answer(S3Request *request)
 							: ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION;
 	request->reason =
 		psprintf("There was no answer: %s.",
-				 http->error[0] ? shown(http->error) : "unknown");
+				 http->error[0] ? s3_shown(http->error) : "unknown");
 	request->hint =
 		request->may_pass
 			? NULL

@@ -8,7 +8,8 @@
 
 #include "compat.h"
 #include "lib/stringinfo.h"
-#include "sink/s3/http.h"
+#include "sink/http/http.h"
+#include "aws/sigv4.h"
 #include "sink/s3/s3_config.h"
 
 /* A server, and one session with its store. */
@@ -51,10 +52,10 @@ typedef struct S3Request
 	/* the answer's body may name an error although the status is 200 */
 	bool hides_errors;
 
-	Sigv4Field parameters[S3_MAX_PARAMETERS];
-	int		   nparameters;
-	Sigv4Field headers[S3_MAX_HEADERS];
-	int		   nheaders;
+	HttpField parameters[S3_MAX_PARAMETERS];
+	int		  nparameters;
+	HttpField headers[S3_MAX_HEADERS];
+	int		  nheaders;
 
 	S3Result result;
 	int		 tries;
@@ -70,13 +71,15 @@ typedef struct S3Request
 	char		payload_hash[SIGV4_HASH_SIZE];
 	char		authorization[2048];
 	char		time[SIGV4_TIME_SIZE];
-	Sigv4Field	sent[S3_MAX_HEADERS + 8];
+	HttpField	sent[S3_MAX_HEADERS + 8];
 } S3Request;
 
 /* ---- s3_store.c */
 
 /* Lives in the current memory context, with the user's own secrets. */
 extern S3Store *s3_store_open(const ForeignServer *server);
+/* The server as it is by now; an ERROR if it was dropped. */
+extern ForeignServer *s3_store_server(const S3Store *store);
 /* Reads the secrets again: they may have been exchanged. */
 extern void s3_store_refresh(S3Store *store);
 /* The same once in a while. */
@@ -110,6 +113,8 @@ pg_noreturn extern void s3_throw(const S3Request *request, const char *what);
 extern void s3_must(S3Request *request, const char *what);
 /* As the errno that is nearest to why it failed. */
 extern int s3_errno(const S3Request *request);
+/* What another machine says, as messages may show it. */
+extern char *s3_shown(const char *text);
 /* How messages name an object. */
 extern char *s3_object_name(const S3Store *store, const char *key);
 
@@ -123,6 +128,6 @@ extern char *s3_xml_text(const char *xml, size_t len, const char *name);
  */
 extern const char *s3_xml_next(const char **at, const char *end,
 							   const char *name, size_t *len);
-extern char		  *s3_url_decode(const char *text);
+extern char		  *s3_url_decode(const char *text, bool plus_is_space);
 
 #endif /* OUTFLOW_S3_REQUEST_H */

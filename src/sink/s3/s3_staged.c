@@ -104,7 +104,16 @@ s3_new_part(Destination *to, const char *key)
 	return s3_upload_new(s3_store_of(to), s3_staged_key(to, key));
 }
 
-/* Through this process: another store's, or one with other rights. */
+/* One key has to be allowed to read the one and write the other. */
+static bool
+can_copy(const S3Store *to, const S3Store *from)
+{
+	return strcmp(to->config.host, from->config.host) == 0 &&
+		   to->config.port == from->config.port &&
+		   strcmp(to->secrets.key_id, from->secrets.key_id) == 0;
+}
+
+/* Through this process. */
 static void
 carry_bytes(Destination *to, const char *staged, Destination *from,
 			const char *from_key)
@@ -122,23 +131,22 @@ bool
 s3_carry(Destination *to, const char *key, Destination *from,
 		 const char *from_key)
 {
-	char		   *staged = s3_staged_key(to, key);
-	char		   *original = s3_full_key(from, from_key);
-	const S3Config *config = &s3_store_of(from)->config;
-	S3Object		object;
-	S3Object		there;
+	char	*staged = s3_staged_key(to, key);
+	char	*original = s3_full_key(from, from_key);
+	S3Object object;
+	S3Object there;
 
 	if (!s3_head(s3_store_of(from), original, &object, NULL))
 		return false;
 	if (object.id[0] && s3_head(s3_store_of(to), staged, &there, NULL) &&
 		strcmp(there.id, object.id) == 0)
 		return true;
-	if (strcmp(s3_store_of(to)->config.host, config->host) != 0 ||
-		s3_store_of(to)->config.port != config->port || object.id[0] == '\0')
+	if (object.id[0] == '\0' || !can_copy(s3_store_of(to), s3_store_of(from)))
 		carry_bytes(to, staged, from, from_key);
 	else
-		(void) s3_copy(s3_store_of(to), staged, config->bucket, original,
-					   &object, false);
+		(void) s3_copy(s3_store_of(to), staged,
+					   s3_store_of(from)->config.bucket, original, &object,
+					   false);
 	return true;
 }
 
@@ -193,11 +201,11 @@ s3_sweep(Destination *to)
 }
 
 static bool
-take_key(void *arg, const char *key, uint64 size)
+take_key(void *arg, const S3Listed *found)
 {
 	List **keys = arg;
 
-	*keys = lappend(*keys, pstrdup(key));
+	*keys = lappend(*keys, pstrdup(found->key));
 	return true;
 }
 

@@ -53,6 +53,20 @@ s3_store_open(const ForeignServer *server)
 	return store;
 }
 
+ForeignServer *
+s3_store_server(const S3Store *store)
+{
+	ForeignServer *server;
+
+	AcceptInvalidationMessages();
+	server = GetForeignServerExtended(store->server, FSV_MISSING_OK);
+	if (server == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("server \"%s\" does not exist any more",
+							   store->name)));
+	return server;
+}
+
 void
 s3_store_refresh(S3Store *store)
 {
@@ -62,8 +76,7 @@ s3_store_refresh(S3Store *store)
 
 	if (!IsTransactionState())
 		return;
-	AcceptInvalidationMessages();
-	server = GetForeignServer(store->server);
+	server = s3_store_server(store);
 	MemoryContextSwitchTo(store->context);
 	s3_secrets_read(server, &secrets);
 	s3_secrets_forget(&store->secrets);

@@ -82,6 +82,7 @@ s3_upload_complete(S3Store *store, const char *key, const char *upload,
 								   "</CompleteMultipartUpload>",
 							  parts);
 	S3Object   object;
+	bool	   is_there;
 
 	request->hides_errors = true;
 	request->patience = PATIENCE;
@@ -102,13 +103,14 @@ s3_upload_complete(S3Store *store, const char *key, const char *upload,
 	 * Another answer may be that to a second try: the first one's was lost.
 	 * What is there then has the upload's id.
 	 */
-	if (s3_head(store, key, &object, NULL) && strcmp(object.id, id) == 0)
-		return true;
-	if (request->result == S3_EXISTS)
+	is_there =
+		s3_head(store, key, &object, NULL) && strcmp(object.id, id) == 0;
+	if (!is_there && request->result == S3_EXISTS)
 		s3_upload_abort(store, key, upload);
-	if (request->result == S3_FAILED)
+	if (!is_there && request->result == S3_FAILED)
 		s3_throw(request, "complete the upload of");
-	return false;
+	s3_end(request);
+	return is_there;
 }
 
 void
@@ -124,66 +126,26 @@ s3_upload_abort(S3Store *store, const char *key, const char *upload)
 	s3_end(request);
 }
 
-/* A page of the list. */
-static void
-sweep_page(S3Store *store, const char *xml, size_t len)
+/* Nobody but the job itself, which is dead, begins uploads below its prefix. */
+static bool
+sweep_upload(void *arg, const S3Listed *found)
 {
-	const char *at = xml;
-	const char *inner;
-	size_t		inner_len;
-	bool		encoded = s3_xml_text(xml, len, "EncodingType") != NULL;
+	S3Request *request;
 
-	while ((inner = s3_xml_next(&at, xml + len, "Upload", &inner_len)) != NULL)
-	{
-		char *key = s3_xml_text(inner, inner_len, "Key");
-		char *upload = s3_xml_text(inner, inner_len, "UploadId");
-
-		CHECK_FOR_INTERRUPTS();
-		if (key && encoded)
-			key = s3_url_decode(key);
-		if (key && upload)
-			s3_upload_abort(store, key, upload);
-	}
+	if (found->upload == NULL)
+		return true;
+	request = s3_request_new(arg, "DELETE", found->key);
+	s3_parameter(request, "uploadId", found->upload);
+	if (s3_run(request) != S3_OK && request->result != S3_NOT_FOUND)
+		s3_throw(request, "end an upload of");
+	s3_end(request);
+	return true;
 }
 
 void
 s3_upload_sweep(S3Store *store, const char *prefix)
 {
-	char *key_marker = NULL;
-	char *upload_marker = NULL;
-
-	do
-	{
-		S3Request  *request = s3_request_new(store, "GET", NULL);
-		const char *xml;
-		size_t		len;
-
-		s3_parameter(request, "uploads", "");
-		s3_parameter(request, "encoding-type", "url");
-		s3_parameter(request, "prefix", prefix);
-		if (key_marker)
-			s3_parameter(request, "key-marker", key_marker);
-		if (upload_marker)
-			s3_parameter(request, "upload-id-marker", upload_marker);
-		/* a store that can't tell has none that are left for long */
-		if (s3_run(request) == S3_NOT_FOUND ||
-			(request->result == S3_FAILED && request->http.status == 501))
-			break;
-		if (request->result != S3_OK)
-			s3_throw(request, "list the uploads to");
-		xml = request->http.answer.data;
-		len = request->http.answer.len;
-		sweep_page(store, xml, len);
-		key_marker = NULL;
-		if (xml && memmem(xml, len, ">true</IsTruncated>", 19))
-		{
-			key_marker = s3_xml_text(xml, len, "NextKeyMarker");
-			upload_marker = s3_xml_text(xml, len, "NextUploadIdMarker");
-			if (key_marker && s3_xml_text(xml, len, "EncodingType"))
-				key_marker = s3_url_decode(key_marker);
-		}
-		s3_end(request);
-	} while (key_marker && key_marker[0]);
+	s3_list_uploads(store, prefix, sweep_upload, store);
 }
 
 /* ---- the chain's end */
@@ -376,9 +338,13 @@ upload_finish(Sink *sink)
 		s3_delete(self->store, self->key);
 	if (self->upload)
 		end_upload(self);
-	else
-		(void) s3_put(self->store, self->key, self->filling->data,
-					  self->filling->len, self->id, false);
+	else if (!s3_put(self->store, self->key, self->filling->data,
+					 self->filling->len, self->id, false))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("could not write %s",
+						s3_object_name(self->store, self->key)),
+				 errdetail("Somebody else writes it at the same time.")));
 	MemoryContextSwitchTo(caller);
 }
 

@@ -129,7 +129,7 @@ hex_digit(char c)
 }
 
 char *
-s3_url_decode(const char *text)
+s3_url_decode(const char *text, bool plus_is_space)
 {
 	StringInfoData plain;
 
@@ -143,7 +143,8 @@ s3_url_decode(const char *text)
 			text += 2;
 		}
 		else
-			appendStringInfoChar(&plain, *text == '+' ? ' ' : *text);
+			appendStringInfoChar(&plain,
+								 *text == '+' && plus_is_space ? ' ' : *text);
 	}
 	return plain.data;
 }

@@ -9,7 +9,7 @@
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
-#include "sink/s3/address.h"
+#include "sink/http/address.h"
 #include "sink/s3/s3_request.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -26,7 +26,7 @@ extern PGDLLEXPORT Datum s3_xml(PG_FUNCTION_ARGS);
 
 /* Names and values, in turn. */
 static int
-fields_of(Datum array, Sigv4Field *fields)
+fields_of(Datum array, HttpField *fields)
 {
 	Datum *items;
 	int	   count;
@@ -34,7 +34,7 @@ fields_of(Datum array, Sigv4Field *fields)
 	deconstruct_array(DatumGetArrayTypeP(array), TEXTOID, -1, false,
 					  TYPALIGN_INT, &items, NULL, &count);
 	for (int i = 0; i < count / 2; i++)
-		fields[i] = (Sigv4Field){TextDatumGetCString(items[2 * i]),
+		fields[i] = (HttpField){TextDatumGetCString(items[2 * i]),
 								 TextDatumGetCString(items[2 * i + 1])};
 	return count / 2;
 }
@@ -46,8 +46,8 @@ fields_of(Datum array, Sigv4Field *fields)
 Datum
 s3_sign(PG_FUNCTION_ARGS)
 {
-	Sigv4Field	 parameters[SIGV4_MAX_FIELDS];
-	Sigv4Field	 headers[SIGV4_MAX_FIELDS];
+	HttpField	 parameters[SIGV4_MAX_FIELDS];
+	HttpField	 headers[SIGV4_MAX_FIELDS];
 	char		 path[4096];
 	char		 query[4096];
 	char		 hash[SIGV4_HASH_SIZE];

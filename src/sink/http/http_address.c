@@ -7,8 +7,8 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
-#include "sink/s3/address.h"
-#include "sink/s3/http.h"
+#include "sink/http/address.h"
+#include "sink/http/http.h"
 
 #define MAX_ADDRESSES 8
 

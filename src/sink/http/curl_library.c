@@ -13,7 +13,7 @@
 
 #if __has_include(<curl/curl.h>)
 
-#include "sink/s3/curl_library.h"
+#include "sink/http/curl_library.h"
 
 #define LIBRARY "libcurl.so.4"
 

@@ -14,9 +14,9 @@
 
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "sink/s3/address.h"
-#include "sink/s3/curl_library.h"
-#include "sink/s3/http.h"
+#include "sink/http/address.h"
+#include "sink/http/curl_library.h"
+#include "sink/http/http.h"
 #include "sink/stage.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
@@ -141,10 +141,7 @@ open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 
 	if (!address_is_allowed(kind, request->client->place.allow_private))
 	{
-		snprintf(request->error, HTTP_MAX_ERROR,
-				 "%s address must not be connected to",
-				 address_kind_name(kind));
-		request->outcome = HTTP_REFUSED;
+		request->refused = address_kind_name(kind);
 		return CURL_SOCKET_BAD;
 	}
 	if (!AcquireExternalFD())
@@ -304,7 +301,7 @@ add_headers(HttpRequest *request)
 
 	for (int i = 0; i < request->nheaders; i++)
 	{
-		const Sigv4Field *header = &request->headers[i];
+		const HttpField *header = &request->headers[i];
 		/* a header without a value has a semicolon there */
 		char *line = header->value[0]
 						 ? psprintf("%s: %s", header->name, header->value)
@@ -407,6 +404,7 @@ http_start(HttpRequest *request)
 	request->status = 0;
 	request->error[0] = '\0';
 	request->paused = false;
+	request->refused = NULL;
 	request->answer.max = MAX_ANSWER;
 	request->answer_headers.max = MAX_HEADERS;
 	if (!resolve(client, request))
@@ -453,10 +451,15 @@ end_of_transfer(HttpRequest *request, CURLcode code)
 
 	(void) curl->easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
 	request->status = status;
-	if (request->outcome == HTTP_RUNNING)
-		request->outcome = code == CURLE_OK	   ? HTTP_ANSWERED
-						   : is_hopeless(code) ? HTTP_REFUSED
-											   : HTTP_NO_ANSWER;
+	if (code != CURLE_OK && request->refused)
+	{
+		snprintf(request->error, HTTP_MAX_ERROR,
+				 "%s address must not be connected to", request->refused);
+		code = CURLE_FAILED_INIT;
+	}
+	request->outcome = code == CURLE_OK	   ? HTTP_ANSWERED
+					   : is_hopeless(code) ? HTTP_REFUSED
+										   : HTTP_NO_ANSWER;
 	/* the buffer of the other's errors is empty for some */
 	if (code != CURLE_OK && request->error[0] == '\0')
 		strlcpy(request->error, curl->easy_strerror(code), HTTP_MAX_ERROR);
@@ -521,7 +524,7 @@ http_header(const HttpRequest *request, const char *name)
 
 #else
 
-#include "sink/s3/http.h"
+#include "sink/http/http.h"
 
 HttpClient *
 http_client_new(const HttpPlace *place)

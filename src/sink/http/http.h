@@ -14,7 +14,7 @@
 #ifndef OUTFLOW_HTTP_H
 #define OUTFLOW_HTTP_H
 
-#include "aws/sigv4.h"
+#include "sink/http/field.h"
 
 typedef struct HttpClient HttpClient;
 
@@ -53,15 +53,15 @@ typedef struct HttpText
 typedef struct HttpRequest
 {
 	/* set by the caller; all of it stays in place until the end */
-	const char		 *method;
-	const char		 *target; /* path and query, encoded */
-	const Sigv4Field *headers;
-	int				  nheaders;
-	const char		 *body;
-	size_t			  body_len;
-	int				  patience; /* times the place's stall_timeout; 0 is 1 */
-	int				  max_seconds; /* for all of it; 0: no limit */
-	bool			  streams;	   /* the body of a 2xx goes to http_take() */
+	const char		*method;
+	const char		*target; /* path and query, encoded */
+	const HttpField *headers;
+	int				 nheaders;
+	const char		*body;
+	size_t			 body_len;
+	int				 patience;	  /* times the place's stall_timeout; 0 is 1 */
+	int				 max_seconds; /* for all of it; 0: no limit */
+	bool			 streams;	  /* the body of a 2xx goes to http_take() */
 
 	HttpOutcome outcome;
 	int			status;
@@ -76,6 +76,7 @@ typedef struct HttpRequest
 	void	   *addresses;
 	HttpText	taken;
 	bool		paused;
+	const char *refused; /* the kind of an address, if one was */
 } HttpRequest;
 
 /* Lives in the current memory context.  An error if there is no library. */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "sink/s3/address.h"
+#include "sink/http/address.h"
 
 typedef struct Range
 {
@@ -40,9 +40,13 @@ static const Range ranges4[] = {
 };
 
 static const Range ranges6[] = {
-	{{0xfd, 0, 0x0e, 0xc2, [15] = 0x54}, 128, ADDRESS_METADATA},
+	/* Amazon, Google, Oracle, Scaleway */
 	{{0xfd, 0, 0x0e, 0xc2}, 32, ADDRESS_METADATA},
-	{{0xfd, 0x20, 0, 0xce, [15] = 0x54}, 128, ADDRESS_METADATA},
+	{{0xfd, 0x20, 0, 0xce, [14] = 0x02, [15] = 0x54}, 128, ADDRESS_METADATA},
+	{{0xfd, 0, 0, 0xc1, [12] = 0xa9, [13] = 0xfe, [14] = 0xa9, [15] = 0xfe},
+	 128,
+	 ADDRESS_METADATA},
+	{{0xfd, 0, 0, 0x42, [15] = 0x42}, 128, ADDRESS_METADATA},
 	{{[15] = 1}, 128, ADDRESS_LOOPBACK},
 	{{0xfe, 0x80}, 10, ADDRESS_LINK_LOCAL},
 	{{0xfc}, 7, ADDRESS_PRIVATE},

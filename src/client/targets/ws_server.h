@@ -1,0 +1,109 @@
+/*
+ * ws_server.h
+ *		The WebSocket server: connections, what they ask for by HTTP, and the
+ *		sessions that they become.
+ */
+#ifndef CLIENT_WS_SERVER_H
+#define CLIENT_WS_SERVER_H
+
+#include "client/memory.h"
+#include "client/target.h"
+#include "client/targets/ws_spool.h"
+
+/* The limits that every client meets; README.md tells them. */
+#define WS_MAX_CLIENTS 1000
+#define WS_MAX_REQUEST 8192	   /* bytes of an HTTP request's head */
+#define WS_MAX_MESSAGE 65536   /* bytes that a client may send at once */
+#define WS_MAX_RECORD  1048576 /* a longer one is told by its id */
+#define WS_FRAME_BYTES 65536   /* of records that go in one message */
+#define WS_WINDOW	   1048576 /* bytes not acknowledged, unless asked */
+#define WS_MAX_WINDOW  16777216
+#define WS_HELLO_MS	   10000 /* to ask for something */
+#define WS_PING_MS	   25000
+#define WS_SILENT_MS   60000 /* without a sign of life */
+#define WS_SLOW_MS	   60000 /* without an acknowledgement, when one is due */
+
+/* Close codes of ours. */
+#define WS_CLOSE_UNASKED 4001 /* it never subscribed */
+#define WS_CLOSE_TOKEN	 4003 /* the wrong token, or none */
+#define WS_CLOSE_SLOW	 4008 /* too slow: it may resume */
+
+/* ws_message.c: what goes in a message of records. */
+typedef struct WsFilter
+{
+	char **patterns; /* SCHEMA.TABLE with * and ?; none: everything */
+	int	   npatterns;
+} WsFilter;
+
+extern bool ws_filter_parse(WsFilter *filter, const char *json, size_t length);
+extern void ws_filter_free(WsFilter *filter);
+extern bool ws_filter_wants(const WsFilter *filter, const char *record,
+							size_t length);
+extern void ws_append_large(Bytes *out, const char *start, size_t known,
+							uint64_t length);
+
+/*
+ * ws_reader.c: where a client reads.  next() appends the records of one message,
+ * with commas between them; false: the place is gone.  Nothing may have come
+ * although there is more, when the client doesn't want it.
+ */
+typedef struct WsReader
+{
+	WsFilter   filter;
+	SpoolPlace place;
+	Bytes	   lines;	 /* read from there, and not taken */
+	Lsn		   position; /* all that ends up to here was taken */
+	bool	   inside;	 /* a part of a transaction after that, too */
+} WsReader;
+
+extern bool ws_reader_next(WsReader *reader, Spool *spool, Bytes *records,
+						   bool *has_more);
+
+/* After that position, if the spool has all from there; or at its end. */
+extern bool ws_reader_seek(WsReader *reader, Spool *spool, Lsn after);
+extern Lsn	ws_reader_seek_end(WsReader *reader, Spool *spool);
+extern void ws_reader_free(WsReader *reader);
+
+typedef struct WsServer
+{
+	Spool	   *spool;
+	const char *token;	 /* that clients must know; NULL: none */
+	const char *origins; /* allowed besides our own, by commas; or NULL */
+	const char *epoch;	 /* SYSTEM:TIMELINE:SLOT */
+	const char *slot;
+	/* what a client that watches is told */
+	void (*status)(void *argument, Bytes *json);
+	void *argument;
+} WsServer;
+
+typedef struct WsSession WsSession;
+
+/*
+ * ws_http.c: judges a request's head, which ends with an empty line.  Appends
+ * the answer; true if the connection is a WebSocket from now on.
+ */
+extern bool ws_http_answer(const WsServer *server, const char *head,
+						   Bytes *answer);
+
+/* ws_session.c: a new session on that socket; its owner watches the socket. */
+extern WsSession *ws_session_new(WsServer *server, int fd);
+
+/* Reads what has come, when the socket can be read. */
+extern void ws_session_read(WsSession *session);
+
+/* Sends what is there to be sent, as far as the socket takes it. */
+extern void ws_session_work(WsSession *session, long long now);
+
+/* What it waits for: POLLIN, POLLOUT; 0: it has ended. */
+extern short ws_session_events(const WsSession *session);
+
+/* It wants to be told the status. */
+extern bool ws_session_watches(const WsSession *session);
+
+/* When it must be looked at again. */
+extern long long ws_session_wake_at(const WsSession *session);
+
+/* Says goodbye, as far as that is possible at once, and frees it. */
+extern void ws_session_free(WsSession *session, int code, const char *reason);
+
+#endif

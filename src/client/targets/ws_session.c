@@ -1,0 +1,532 @@
+/*
+ * ws_session.c
+ *		One client: from its request to its end.
+ *
+ * A client asks for the page or becomes a WebSocket, whose frames libwslay
+ * reads and writes.  It subscribes to tables, from now or after a position.
+ * Records go out only as far as it has acknowledged the bytes before, so that
+ * neither its memory nor ours grows; at most one message waits in a session.
+ * A client never holds anything back but itself: what it reads is the spool.
+ */
+#ifdef HAVE_WSLAY
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <wslay/wslay.h>
+
+#include "client/json_scan.h"
+#include "client/targets/ws_server.h"
+
+#define LEAVING_MS 2000
+
+typedef enum WsPhase
+{
+	WS_REQUEST, /* of HTTP */
+	WS_ANSWER,	/* it is sent, and then the connection ends */
+	WS_OPEN,
+	WS_LEAVING, /* all is said: until the client has read it, and goes */
+	WS_ENDED,
+} WsPhase;
+
+struct WsSession
+{
+	WsServer			   *server;
+	int						fd;
+	WsPhase					phase;
+	Bytes					request;
+	Bytes					answer;
+	size_t					sent; /* of it */
+	wslay_event_context_ptr ws;
+	long long				opened_at;
+	long long				heard_at;
+	long long				pinged_at;
+	long long				left_at;
+
+	bool	  subscribed;
+	bool	  watching; /* is told the status */
+	long long status_at;
+	WsReader  reader;
+	Lsn		  told; /* position that the client knows */
+	uint64_t  window;
+	uint64_t  bytes; /* of records, sent */
+	uint64_t  acknowledged;
+	long long due_at; /* since when an acknowledgement is missing; 0 */
+};
+
+static ssize_t
+session_receive(wslay_event_context_ptr ws, uint8_t *data, size_t length,
+				int flags, void *argument)
+{
+	WsSession *self = argument;
+	ssize_t	   n;
+
+	(void) flags;
+	do
+		n = recv(self->fd, data, length, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n > 0)
+	{
+		self->heard_at = clock_ms();
+		return n;
+	}
+	wslay_event_set_error(ws, n < 0 && errno == EAGAIN
+								  ? WSLAY_ERR_WOULDBLOCK
+								  : WSLAY_ERR_CALLBACK_FAILURE);
+	return -1;
+}
+
+static ssize_t
+session_send(wslay_event_context_ptr ws, const uint8_t *data, size_t length,
+			 int flags, void *argument)
+{
+	WsSession *self = argument;
+	ssize_t	   n;
+
+	(void) flags;
+	do
+		n = send(self->fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n >= 0)
+		return n;
+	wslay_event_set_error(ws, errno == EAGAIN ? WSLAY_ERR_WOULDBLOCK
+											  : WSLAY_ERR_CALLBACK_FAILURE);
+	return -1;
+}
+
+static void
+queue_text(WsSession *self, const Bytes *text)
+{
+	struct wslay_event_msg message = {
+		WSLAY_TEXT_FRAME, (const uint8_t *) text->data, text->length};
+
+	if (wslay_event_queue_msg(self->ws, &message) == WSLAY_ERR_NOMEM)
+		client_exit(EXIT_FAILED, "out of memory");
+}
+
+static void
+queue_close(WsSession *self, int code, const char *reason)
+{
+	wslay_event_queue_close(self->ws, code, (const uint8_t *) reason,
+							strlen(reason));
+}
+
+/* Takes the same time wherever they differ. */
+static bool
+same_token(const char *token, const char *given)
+{
+	size_t	 length = strlen(token);
+	size_t	 other = strlen(given);
+	unsigned difference = length != other;
+	size_t	 i;
+
+	for (i = 0; i < length; i++)
+		difference |= token[i] ^ given[other ? i % other : 0];
+	return difference == 0;
+}
+
+static bool
+token_allows(const WsSession *self, const char *text, size_t length)
+{
+	char *given;
+	bool  allows;
+
+	if (self->server->token == NULL)
+		return true;
+	given = json_find_text(text, length, "token");
+	allows = given && same_token(self->server->token, given);
+	free(given);
+	return allows;
+}
+
+/* Where it begins, and whether that is where it wanted to. */
+static void
+seek_and_reply(WsSession *self, const char *text, size_t length)
+{
+	Spool *spool = self->server->spool;
+	char  *after = json_find_text(text, length, "after");
+	char  *epoch = json_find_text(text, length, "epoch");
+	Bytes  reply = {0};
+	Lsn	   lsn = 0;
+	bool   wanted = after != NULL;
+	bool   recovered =
+		wanted && lsn_parse(after, &lsn) &&
+		(epoch == NULL || strcmp(epoch, self->server->epoch) == 0) &&
+		ws_reader_seek(&self->reader, spool, lsn);
+
+	if (!recovered)
+		lsn = ws_reader_seek_end(&self->reader, spool);
+	self->told = lsn;
+	mem_add(&reply, "{\"type\":\"subscribed\",\"epoch\":");
+	json_append_text(&reply, self->server->epoch);
+	mem_format(&reply,
+			   ",\"position\":\"" LSN_FORMAT "\",\"oldest\":\"" LSN_FORMAT
+			   "\",\"head\":\"" LSN_FORMAT
+			   "\",\"recovered\":%s,\"refetch\":%s,\"window\":%llu}",
+			   LSN_ARGS(lsn), LSN_ARGS(spool_oldest(spool)),
+			   LSN_ARGS(spool_head(spool)), recovered ? "true" : "false",
+			   wanted && !recovered ? "true" : "false",
+			   (unsigned long long) self->window);
+	queue_text(self, &reply);
+	mem_free(&reply);
+	free(after);
+	free(epoch);
+}
+
+static void
+subscribe(WsSession *self, const char *text, size_t length)
+{
+	JsonValue tables;
+	long long window = WS_WINDOW;
+
+	if (!token_allows(self, text, length))
+	{
+		queue_close(self, WS_CLOSE_TOKEN, "the token is missing or wrong");
+		return;
+	}
+	ws_filter_free(&self->reader.filter);
+	if (json_find(text, length, "tables", &tables) &&
+		!json_is(&tables, "null") &&
+		!ws_filter_parse(&self->reader.filter, tables.data, tables.length))
+	{
+		queue_close(self, WSLAY_CODE_POLICY_VIOLATION,
+					"\"tables\" is an array of patterns like \"public.*\"");
+		return;
+	}
+	json_find_number(text, length, "window", &window);
+	self->window = window < 1				? 1
+				   : window > WS_MAX_WINDOW ? WS_MAX_WINDOW
+											: window;
+	self->bytes = self->acknowledged = 0;
+	self->due_at = 0;
+	seek_and_reply(self, text, length);
+	self->subscribed = true;
+}
+
+static void
+acknowledge(WsSession *self, const char *text, size_t length)
+{
+	long long bytes;
+
+	if (!json_find_number(text, length, "bytes", &bytes) ||
+		bytes < (long long) self->acknowledged ||
+		bytes > (long long) self->bytes)
+		queue_close(self, WSLAY_CODE_POLICY_VIOLATION,
+					"\"bytes\" of an ack counts what was received");
+	else
+	{
+		self->acknowledged = bytes;
+		self->due_at = 0;
+	}
+}
+
+static void
+session_message(wslay_event_context_ptr					  ws,
+				const struct wslay_event_on_msg_recv_arg *message,
+				void									 *argument)
+{
+	WsSession  *self = argument;
+	const char *text = (const char *) message->msg;
+	char	   *type;
+
+	(void) ws;
+	if (wslay_is_ctrl_frame(message->opcode))
+		return;
+	type = message->opcode == WSLAY_TEXT_FRAME
+			   ? json_find_text(text, message->msg_length, "type")
+			   : NULL;
+	if (type && strcmp(type, "subscribe") == 0)
+		subscribe(self, text, message->msg_length);
+	else if (type && self->subscribed && strcmp(type, "ack") == 0)
+		acknowledge(self, text, message->msg_length);
+	else if (type && self->subscribed && strcmp(type, "watch") == 0)
+		self->watching = true;
+	else
+		queue_close(self, WSLAY_CODE_POLICY_VIOLATION,
+					"the first message is {\"type\":\"subscribe\"}, later "
+					"ones are \"ack\" and \"watch\"");
+	free(type);
+}
+
+static void
+open_websocket(WsSession *self)
+{
+	static const struct wslay_event_callbacks callbacks = {
+		.recv_callback = session_receive,
+		.send_callback = session_send,
+		.on_msg_recv_callback = session_message,
+	};
+
+	if (wslay_event_context_server_init(&self->ws, &callbacks, self) != 0)
+		client_exit(EXIT_FAILED, "out of memory");
+	wslay_event_config_set_max_recv_msg_length(self->ws, WS_MAX_MESSAGE);
+	self->phase = WS_OPEN;
+}
+
+WsSession *
+ws_session_new(WsServer *server, int fd)
+{
+	WsSession *self = client_alloc(sizeof(WsSession));
+
+	self->server = server;
+	self->fd = fd;
+	self->opened_at = self->heard_at = self->pinged_at = clock_ms();
+	return self;
+}
+
+static void
+read_request(WsSession *self)
+{
+	char	buffer[2048];
+	ssize_t n = recv(self->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0 || self->request.length + n > WS_MAX_REQUEST)
+	{
+		self->phase = WS_ENDED;
+		return;
+	}
+	/* a client speaks only after our answer */
+	mem_append(&self->request, buffer, n);
+	if (memchr(self->request.data, '\0', self->request.length))
+		self->phase = WS_ENDED;
+	else if (strstr(self->request.data, "\r\n\r\n"))
+	{
+		bool is_websocket =
+			ws_http_answer(self->server, self->request.data, &self->answer);
+
+		self->phase = WS_ANSWER;
+		if (is_websocket)
+			open_websocket(self);
+	}
+}
+
+void
+ws_session_read(WsSession *self)
+{
+	if (self->phase == WS_REQUEST)
+		read_request(self);
+	else if (self->phase == WS_OPEN && wslay_event_want_read(self->ws) &&
+			 wslay_event_recv(self->ws) != 0)
+		self->phase = WS_ENDED;
+	else if (self->phase == WS_ANSWER || self->phase == WS_LEAVING)
+	{
+		char	none[4096];
+		ssize_t n = recv(self->fd, none, sizeof(none), MSG_DONTWAIT);
+
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+			self->phase = WS_ENDED;
+	}
+}
+
+/*
+ * Closing while something of the client's is unread would reset the connection,
+ * and our last words would be lost.
+ */
+static void
+leave(WsSession *self, long long now)
+{
+	shutdown(self->fd, SHUT_WR);
+	self->phase = WS_LEAVING;
+	self->left_at = now;
+}
+
+/* False: there is nothing to send, or the client's place is gone. */
+static bool
+send_records(WsSession *self)
+{
+	WsReader *reader = &self->reader;
+	Bytes	  records = {0};
+	Bytes	  message = {0};
+	bool	  has_more;
+
+	if (!ws_reader_next(reader, self->server->spool, &records, &has_more))
+		queue_close(self, WS_CLOSE_SLOW,
+					"too slow: the spool has gone on without this client");
+	/* positions alone are told when nothing else comes */
+	else if (records.length > 0 ||
+			 (!has_more && reader->position != self->told))
+	{
+		self->bytes += records.length;
+		mem_format(
+			&message,
+			"{\"type\":\"records\",\"bytes\":%llu,\"position\":\"" LSN_FORMAT
+			"\",\"whole\":%s,\"records\":[",
+			(unsigned long long) self->bytes, LSN_ARGS(reader->position),
+			reader->inside ? "false" : "true");
+		mem_append(&message, records.data ? records.data : "", records.length);
+		mem_add(&message, "]}");
+		queue_text(self, &message);
+		self->told = reader->position;
+	}
+	mem_free(&records);
+	mem_free(&message);
+	return has_more;
+}
+
+static bool
+window_is_full(WsSession *self, long long now)
+{
+	if (self->bytes - self->acknowledged < self->window)
+		return false;
+	if (self->due_at == 0)
+		self->due_at = now;
+	return true;
+}
+
+static void
+keep_alive(WsSession *self, long long now)
+{
+	static const struct wslay_event_msg ping = {WSLAY_PING, NULL, 0};
+
+	if (now - self->heard_at > WS_SILENT_MS)
+		self->phase = WS_ENDED;
+	else if (!self->subscribed && now - self->opened_at > WS_HELLO_MS)
+		queue_close(self, WS_CLOSE_UNASKED, "nothing was subscribed to");
+	else if (self->due_at && now - self->due_at > WS_SLOW_MS)
+		queue_close(self, WS_CLOSE_SLOW, "too slow: no acknowledgement came");
+	else if (now - self->pinged_at > WS_PING_MS)
+	{
+		self->pinged_at = now;
+		wslay_event_queue_msg(self->ws, &ping);
+	}
+}
+
+static void
+send_status(WsSession *self, long long now)
+{
+	Bytes status = {0};
+
+	if (!self->watching || now < self->status_at)
+		return;
+	self->status_at = now + 1000;
+	self->server->status(self->server->argument, &status);
+	queue_text(self, &status);
+	mem_free(&status);
+}
+
+static void
+work_open(WsSession *self, long long now)
+{
+	keep_alive(self, now);
+	while (self->phase == WS_OPEN)
+	{
+		if (wslay_event_want_write(self->ws) &&
+			wslay_event_send(self->ws) != 0)
+			self->phase = WS_ENDED;
+		/* one message at a time waits for the socket */
+		if (self->phase != WS_OPEN ||
+			wslay_event_get_queued_msg_count(self->ws) > 0 ||
+			wslay_event_get_close_sent(self->ws))
+			break;
+		send_status(self, now);
+		if ((!self->subscribed || window_is_full(self, now) ||
+			 !send_records(self)) &&
+			wslay_event_get_queued_msg_count(self->ws) == 0)
+			break;
+	}
+	if (self->phase == WS_OPEN && !wslay_event_want_read(self->ws) &&
+		!wslay_event_want_write(self->ws))
+		leave(self, now);
+}
+
+static bool
+send_http(WsSession *self)
+{
+	while (self->sent < self->answer.length)
+	{
+		ssize_t n = send(self->fd, self->answer.data + self->sent,
+						 self->answer.length - self->sent,
+						 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return false;
+		if (n <= 0)
+		{
+			self->phase = WS_ENDED;
+			return false;
+		}
+		self->sent += n;
+	}
+	return true;
+}
+
+void
+ws_session_work(WsSession *self, long long now)
+{
+	if ((self->phase == WS_REQUEST || self->phase == WS_ANSWER) &&
+		now - self->opened_at > WS_HELLO_MS)
+		self->phase = WS_ENDED;
+	if (self->phase == WS_LEAVING && now - self->left_at >= LEAVING_MS)
+		self->phase = WS_ENDED;
+	if (self->phase == WS_ANSWER && send_http(self))
+		leave(self, now);
+	else if (self->phase == WS_OPEN && send_http(self))
+		work_open(self, now);
+}
+
+short
+ws_session_events(const WsSession *self)
+{
+	switch (self->phase)
+	{
+		case WS_REQUEST:
+		case WS_LEAVING:
+			return POLLIN;
+		case WS_ANSWER:
+			return POLLOUT;
+		case WS_OPEN:
+			return POLLIN | (self->sent < self->answer.length ||
+									 wslay_event_want_write(self->ws)
+								 ? POLLOUT
+								 : 0);
+		case WS_ENDED:
+			break;
+	}
+	return 0;
+}
+
+bool
+ws_session_watches(const WsSession *self)
+{
+	return self->watching;
+}
+
+long long
+ws_session_wake_at(const WsSession *self)
+{
+	long long at = self->pinged_at + WS_PING_MS;
+
+	if (self->phase == WS_LEAVING)
+		return self->left_at + LEAVING_MS;
+	if (self->phase != WS_OPEN || !self->subscribed)
+		return self->opened_at + WS_HELLO_MS + 1;
+	if (self->watching && self->status_at < at)
+		at = self->status_at;
+	if (self->due_at && self->due_at + WS_SLOW_MS < at)
+		at = self->due_at + WS_SLOW_MS;
+	return at + 1;
+}
+
+void
+ws_session_free(WsSession *self, int code, const char *reason)
+{
+	if (self->phase == WS_OPEN && code)
+	{
+		queue_close(self, code, reason);
+		wslay_event_send(self->ws);
+	}
+	if (self->ws)
+		wslay_event_context_free(self->ws);
+	close(self->fd);
+	ws_reader_free(&self->reader);
+	mem_free(&self->request);
+	mem_free(&self->answer);
+	free(self);
+}
+
+#endif /* HAVE_WSLAY */

@@ -1,0 +1,519 @@
+/*
+ * ws_spool.c
+ *		The segments of the spool.
+ *
+ * The state file remembers the last segment, how much of it is synced, and the
+ * position there.  Of what was written after that, whole transactions are kept,
+ * as their checksums tell, and the rest is cut off: it comes again from the
+ * slot.  A transaction larger than the whole spool isn't kept:
+ * clients that need it must fetch the tables anew.
+ */
+#include "client/targets/ws_spool.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "client/disk.h"
+#include "client/log.h"
+#include "client/memory.h"
+
+#define SEGMENTS   16 /* of about that share of the limit */
+#define SCAN_BYTES (64 * 1024)
+#define SUFFIX	   ".spool"
+
+typedef struct Segment
+{
+	uint64_t number; /* counts up within this run */
+	Lsn		 start;
+	int		 fd;
+	uint64_t size; /* up to the end of its last whole transaction */
+} Segment;
+
+struct Spool
+{
+	char	  *directory;
+	StateFile *state;
+	uint64_t   limit;
+	Segment	  *segments; /* oldest first; the last one is written */
+	size_t	   nsegments;
+	uint64_t   next_number;
+	uint64_t   bytes; /* of all segments */
+	uint64_t written; /* of the transaction under way, after the last's size */
+	uint32_t checksum;	  /* of its lines */
+	bool	 is_dropping; /* it is too large to be kept */
+	Lsn		 head;
+};
+
+static char *
+segment_path(const Spool *spool, Lsn start)
+{
+	return client_format("%s/%s-%016llX" SUFFIX, spool->directory,
+						 spool->state->state.identity.slot,
+						 (unsigned long long) start);
+}
+
+static void
+spool_failed(const Spool *spool, const char *what)
+{
+	client_exit(errno == ENOSPC || errno == EDQUOT ? EXIT_FAILED : EXIT_TARGET,
+				"could not %s in \"%s\": %s", what, spool->directory,
+				strerror(errno));
+}
+
+static Segment *
+last_segment(const Spool *spool)
+{
+	return &spool->segments[spool->nsegments - 1];
+}
+
+static void
+add_segment(Spool *spool, Lsn start, int fd, uint64_t size)
+{
+	spool->segments = client_realloc(spool->segments,
+									 (spool->nsegments + 1) * sizeof(Segment));
+	spool->segments[spool->nsegments++] =
+		(Segment){spool->next_number++, start, fd, size};
+	spool->bytes += size;
+}
+
+static void
+remove_segment(Spool *spool, size_t i)
+{
+	Segment *segment = &spool->segments[i];
+	char	*path = segment_path(spool, segment->start);
+
+	if (unlink(path) != 0 && errno != ENOENT)
+		spool_failed(spool, "remove a segment");
+	close(segment->fd);
+	spool->bytes -= segment->size;
+	spool->nsegments--;
+	memmove(segment, segment + 1, (spool->nsegments - i) * sizeof(Segment));
+	free(path);
+}
+
+/* What is remembered before the file exists is never taken for another's. */
+static void
+remember_segment(Spool *spool)
+{
+	SlotState *state = &spool->state->state;
+
+	state->position = spool->head;
+	state->bytes = spool->nsegments ? last_segment(spool)->size : 0;
+	snprintf(state->file, STATE_FILE_NAME, "%016llX",
+			 (unsigned long long) (spool->nsegments
+									   ? last_segment(spool)->start
+									   : spool->head));
+	state_write(spool->state);
+}
+
+static void
+create_segment(Spool *spool)
+{
+	char *path = segment_path(spool, spool->head);
+	int	  fd =
+		open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	/* of all but the last, every byte is trusted after a crash */
+	if (spool->nsegments > 0 && fdatasync(last_segment(spool)->fd) != 0)
+		spool_failed(spool, "sync a segment");
+	if (fd < 0)
+		spool_failed(spool, "create a segment");
+	add_segment(spool, spool->head, fd, 0);
+	disk_sync_directory(spool->directory);
+	remember_segment(spool);
+	free(path);
+}
+
+/* The start that a name of ours has; false if it is another's file. */
+static bool
+parse_name(const Spool *spool, const char *name, Lsn *start)
+{
+	size_t slot = strlen(spool->state->state.identity.slot);
+	char  *end;
+
+	if (strncmp(name, spool->state->state.identity.slot, slot) != 0 ||
+		name[slot] != '-' || strlen(name) != slot + 17 + strlen(SUFFIX))
+		return false;
+	*start = strtoull(name + slot + 1, &end, 16);
+	return strcmp(end, SUFFIX) == 0;
+}
+
+static int
+compare_starts(const void *a, const void *b)
+{
+	Lsn x = *(const Lsn *) a;
+	Lsn y = *(const Lsn *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Starts of the segments that lie there, in order. */
+static Lsn *
+list_starts(const Spool *spool, size_t *count)
+{
+	DIR			  *dir = opendir(spool->directory);
+	struct dirent *entry;
+	Lsn			  *starts = NULL;
+	Lsn			   start;
+
+	if (dir == NULL)
+		spool_failed(spool, "list files");
+	*count = 0;
+	while ((entry = readdir(dir)) != NULL)
+		if (parse_name(spool, entry->d_name, &start))
+		{
+			starts = client_realloc(starts, (*count + 1) * sizeof(Lsn));
+			starts[(*count)++] = start;
+		}
+	closedir(dir);
+	qsort(starts, *count, sizeof(Lsn), compare_starts);
+	return starts;
+}
+
+/* The end and the checksum in a line "#LSN CHECKSUM"; false if it is none. */
+static bool
+parse_trailer(const char *line, Lsn *end, uint32_t *checksum)
+{
+	const char *rest;
+	int			length;
+
+	return line[0] == '#' && lsn_read(line + 1, end, &rest) &&
+		   sscanf(rest, " %8x%n", checksum, &length) == 1 &&
+		   rest[length] == '\0';
+}
+
+/*
+ * Transactions that were written after the last sync are there unless the
+ * machine crashed, and clients have seen them: those that are whole are kept.
+ * Returns where they end.
+ */
+static uint64_t
+find_whole(Spool *spool, int fd, uint64_t offset)
+{
+	FILE	*file = fdopen(dup(fd), "r");
+	char	*line = NULL;
+	size_t	 size = 0;
+	ssize_t	 length;
+	uint64_t whole = offset;
+	uint32_t checksum = crc32(0, NULL, 0);
+
+	if (file == NULL || fseeko(file, offset, SEEK_SET) != 0)
+		spool_failed(spool, "read a segment");
+	while ((length = getline(&line, &size, file)) > 0 &&
+		   line[length - 1] == '\n')
+	{
+		uint32_t expected;
+		Lsn		 end;
+
+		offset += length;
+		line[length - 1] = '\0';
+		if (!parse_trailer(line, &end, &expected))
+		{
+			line[length - 1] = '\n';
+			checksum = crc32(checksum, (const Bytef *) line, length);
+			continue;
+		}
+		if (expected != checksum || end <= spool->head)
+			break;
+		checksum = crc32(0, NULL, 0);
+		spool->head = end;
+		whole = offset;
+	}
+	free(line);
+	fclose(file);
+	return whole;
+}
+
+static void
+reopen_segment(Spool *spool, Lsn start, bool is_last)
+{
+	char	   *path = segment_path(spool, start);
+	int			fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) != 0)
+		spool_failed(spool, "open a segment");
+	if (is_last)
+	{
+		uint64_t bytes = spool->state->state.bytes;
+
+		if ((uint64_t) status.st_size < bytes)
+			client_exit(EXIT_IDENTITY,
+						"\"%s\" has lost what was acknowledged: remove the "
+						"spool's files, and clients fetch anew",
+						path);
+		bytes = find_whole(spool, fd, bytes);
+		if (ftruncate(fd, bytes) != 0 || fdatasync(fd) != 0)
+			spool_failed(spool, "cut a segment");
+		status.st_size = bytes;
+	}
+	add_segment(spool, start, fd, status.st_size);
+	free(path);
+}
+
+Spool *
+spool_open(const char *directory, uint64_t limit, StateFile *state)
+{
+	Spool *spool = client_alloc(sizeof(Spool));
+	Lsn	   last = strtoull(state->state.file, NULL, 16);
+	Lsn	  *starts;
+	size_t count;
+	size_t i;
+
+	spool->directory = client_strdup(directory);
+	spool->limit = limit;
+	spool->state = state;
+	spool->head = state->state.position;
+	starts = list_starts(spool, &count);
+	for (i = 0; i < count; i++)
+	{
+		if (state->state.file[0] && starts[i] <= last)
+			reopen_segment(spool, starts[i], starts[i] == last);
+		else
+		{
+			char *path = segment_path(spool, starts[i]);
+
+			/* begun and not remembered: it comes again */
+			unlink(path);
+			free(path);
+		}
+	}
+	free(starts);
+	state->state.position = spool->head;
+	/* without the one that was written last there is a gap */
+	if (spool->nsegments > 0 && last_segment(spool)->start != last)
+		while (spool->nsegments > 0)
+			remove_segment(spool, 0);
+	return spool;
+}
+
+void
+spool_begin_at(Spool *spool, Lsn start)
+{
+	if (spool->head == 0)
+		spool->head = start;
+}
+
+/* The oldest go, but never the one that is written. */
+static void
+evict(Spool *spool)
+{
+	while (spool->nsegments > 1 &&
+		   spool->bytes + spool->written > spool->limit)
+		remove_segment(spool, 0);
+	/* one transaction alone is too large */
+	if (spool->written > spool->limit)
+	{
+		log_message(LOG_WARNING,
+					"a transaction is larger than the spool and is not kept: "
+					"clients fetch anew");
+		spool->is_dropping = true;
+		spool->written = 0;
+		spool->checksum = crc32(0, NULL, 0);
+		if (ftruncate(last_segment(spool)->fd, last_segment(spool)->size) != 0)
+			spool_failed(spool, "cut a segment");
+	}
+}
+
+void
+spool_append(Spool *spool, const char *data, size_t length)
+{
+	Segment *segment;
+
+	if (spool->is_dropping)
+		return;
+	if (spool->nsegments == 0 ||
+		(spool->written == 0 &&
+		 last_segment(spool)->size > spool->limit / SEGMENTS))
+		create_segment(spool);
+	segment = last_segment(spool);
+	if (lseek(segment->fd, segment->size + spool->written, SEEK_SET) < 0 ||
+		!disk_write(segment->fd, data, length))
+		spool_failed(spool, "write");
+	spool->written += length;
+	spool->checksum = crc32(spool->checksum, (const Bytef *) data, length);
+	evict(spool);
+}
+
+void
+spool_end_transaction(Spool *spool, Lsn end)
+{
+	char trailer[48];
+
+	if (spool->is_dropping)
+	{
+		/* nobody may believe to have it */
+		while (spool->nsegments > 0)
+			remove_segment(spool, 0);
+		spool->head = end;
+		spool->is_dropping = false;
+		create_segment(spool);
+		return;
+	}
+	snprintf(trailer, sizeof(trailer), "#" LSN_FORMAT " %08x\n", LSN_ARGS(end),
+			 (unsigned) spool->checksum);
+	spool_append(spool, trailer, strlen(trailer));
+	if (spool->is_dropping)
+	{
+		spool_end_transaction(spool, end);
+		return;
+	}
+	last_segment(spool)->size += spool->written;
+	spool->bytes += spool->written;
+	spool->written = 0;
+	spool->checksum = crc32(0, NULL, 0);
+	spool->head = end;
+}
+
+void
+spool_sync(Spool *spool)
+{
+	if (spool->nsegments > 0 && fdatasync(last_segment(spool)->fd) != 0)
+		spool_failed(spool, "sync a segment");
+	remember_segment(spool);
+}
+
+Lsn
+spool_oldest(const Spool *spool)
+{
+	return spool->nsegments ? spool->segments[0].start : spool->head;
+}
+
+Lsn
+spool_head(const Spool *spool)
+{
+	return spool->head;
+}
+
+SpoolPlace
+spool_end(const Spool *spool)
+{
+	if (spool->nsegments == 0)
+		return (SpoolPlace){spool->next_number, 0};
+	return (SpoolPlace){last_segment(spool)->number,
+						last_segment(spool)->size};
+}
+
+static Segment *
+find_segment(Spool *spool, uint64_t number)
+{
+	uint64_t first;
+
+	if (spool->nsegments == 0)
+		return NULL;
+	first = spool->segments[0].number;
+	if (number < first || number - first >= spool->nsegments)
+		return NULL;
+	return &spool->segments[number - first];
+}
+
+/* Looks through trailers for the last one that is not after the position. */
+static uint64_t
+scan_segment(Spool *spool, const Segment *segment, Lsn after)
+{
+	SpoolPlace place = {segment->number, 0};
+	uint64_t   found = 0;
+	char	  *chunk = client_alloc(SCAN_BYTES);
+	char	   line[48];
+	size_t	   length = 0; /* of the line so far */
+	uint64_t   base = 0;
+	ssize_t	   n;
+
+	while (place.segment == segment->number &&
+		   (n = spool_read(spool, &place, chunk, SCAN_BYTES)) > 0)
+	{
+		ssize_t i;
+
+		for (i = 0; i < n; i++)
+		{
+			Lsn		 end;
+			uint32_t checksum;
+
+			if (chunk[i] != '\n')
+			{
+				if (length < sizeof(line) - 1)
+					line[length] = chunk[i];
+				length++;
+				continue;
+			}
+			line[length < sizeof(line) ? length : sizeof(line) - 1] = '\0';
+			if (length < sizeof(line) && parse_trailer(line, &end, &checksum))
+			{
+				if (end > after)
+				{
+					free(chunk);
+					return found;
+				}
+				found = base + i + 1;
+			}
+			length = 0;
+		}
+		base += n;
+	}
+	free(chunk);
+	return found;
+}
+
+bool
+spool_find(Spool *spool, Lsn after, SpoolPlace *place)
+{
+	size_t i;
+
+	if (after < spool_oldest(spool) || after > spool->head)
+		return false;
+	*place = spool_end(spool);
+	if (after == spool->head)
+		return true;
+	for (i = spool->nsegments; i-- > 0;)
+		if (spool->segments[i].start <= after)
+		{
+			*place =
+				(SpoolPlace){spool->segments[i].number,
+							 scan_segment(spool, &spool->segments[i], after)};
+			return true;
+		}
+	return false;
+}
+
+ssize_t
+spool_read(Spool *spool, SpoolPlace *place, char *data, size_t size)
+{
+	for (;;)
+	{
+		Segment *segment = find_segment(spool, place->segment);
+		ssize_t	 n;
+
+		if (segment == NULL)
+			return place->segment == spool->next_number ? 0 : -1;
+		if (place->offset >= segment->size)
+		{
+			if (segment == last_segment(spool))
+				return 0;
+			*place = (SpoolPlace){place->segment + 1, 0};
+			continue;
+		}
+		if (size > segment->size - place->offset)
+			size = segment->size - place->offset;
+		n = pread(segment->fd, data, size, place->offset);
+		if (n <= 0)
+			spool_failed(spool, "read a segment");
+		place->offset += n;
+		return n;
+	}
+}
+
+void
+spool_close(Spool *spool)
+{
+	while (spool->nsegments > 0)
+		close(spool->segments[--spool->nsegments].fd);
+	free(spool->segments);
+	free(spool->directory);
+	free(spool);
+}

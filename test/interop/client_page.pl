@@ -1,0 +1,76 @@
+# Promise: in a real browser the page shows changes as they come, can be searched and
+# paused by keyboard, goes on after a reload and after a kill of pg_outflow without a
+# gap, takes values for text only, and a slow tab holds up nobody.
+use strict;
+use warnings;
+
+use ClientTest;
+use FindBin;
+use IO::Socket::INET;
+use IPC::Run ();
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+
+die "NODE_PATH is not set: run this test by test/run\n" unless $ENV{NODE_PATH};
+die "CHROMIUM is not set: run this test by test/run\n" unless $ENV{CHROMIUM};
+
+my $node = new_outflow_node('main');
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/client_page";
+my $place = new_export_dir();
+my $port = PostgreSQL::Test::Cluster::get_free_port();
+
+$node->safe_psql('postgres', 'CREATE TABLE notes (id serial PRIMARY KEY, body text); CREATE TABLE keyless (a int)');
+create_slot($node, 'page');
+mkdir "$place/spool";
+
+sub start_page
+{
+	my $client = start_client($node, 'page', $log, "--to=ws://127.0.0.1:$port", "--ws-spool=$place/spool");
+
+	foreach (1 .. 300)
+	{
+		return $client if IO::Socket::INET->new("127.0.0.1:$port");
+		Time::HiRes::sleep(0.1);
+	}
+	die 'nobody listens';
+}
+
+my $client = start_page();
+my ($in, $out, $err) = ('', '', '');
+my $browser = IPC::Run::start(
+	[ 'node', "$FindBin::RealBin/client_page/look.js", $ENV{CHROMIUM}, "http://127.0.0.1:$port/", $place ],
+	'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout(240));
+
+while (1)
+{
+	my $running = eval { $browser->pump; 1; };
+
+	while ($out =~ s/^(.*)\n//)
+	{
+		my $line = $1;
+
+		if ($line =~ /^(not )?ok (.*)/) { ok(!$1, $2); }
+		elsif ($line =~ /^do insert (.*)/)
+		{
+			$node->safe_psql('postgres', "INSERT INTO notes (body) VALUES (\$\$$1\$\$)");
+			$in .= "\n";
+		}
+		elsif ($line eq 'do restart')
+		{
+			kill_client($client);
+			$client = start_page();
+			$in .= "\n";
+		}
+		else { note($line); }
+	}
+	last unless $running;
+}
+eval { $browser->finish; };
+is($err, '', 'the browser says nothing else');
+ok(-s "$place/phone.png" && -s "$place/desk.png", 'pictures were taken');
+is(stop_client($client), 0, 'a clean stop');
+
+done_testing();

@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+"""s3_fake.py DIRECTORY: an S3 store that may lie.
+
+It keeps objects of one bucket in memory, checks no signature, and knows no more
+than outflow asks of a store.  Its port is written into DIRECTORY/port.  Each
+line of DIRECTORY/faults, read at each request, is a way to behave:
+
+	list-all              lists leave the prefix out of account, those of uploads, too
+	plain-plus            names in lists have "+" for itself, although they are encoded
+	empty-token           the last page of a list has an empty continuation token
+	same-token            every page is the first one, and more is said to follow
+	no-token              there is more, but not where
+	many N                lists of keys have N more, a thousand on a page
+	abort-503             uploads are not ended at the first request for it
+	hide TEXT             lists leave out keys with that text, until a job has made its claim
+	etag TEXT             of parts of uploads
+	answer STATUS BODY    the answer to everything
+	endless               answers to GET have no end
+	trickle               answers are a byte a second, without an end
+	hang [METHOD]         there is no answer, or none to that method
+
+DIRECTORY/log gets a line for each request: its method, and its target.
+"""
+import http.server
+import itertools
+import os
+import re
+import sys
+import threading
+import time
+import urllib.parse
+from xml.sax.saxutils import escape
+
+directory = sys.argv[1]
+objects = {}  # key -> (content, headers that come back)
+uploads = {}  # id -> (key, headers, {number: content})
+ids = itertools.count(1)
+aborted = set()
+claims = []
+lock = threading.RLock()
+PAGE = 3
+
+
+def faults():
+    try:
+        with open(directory + "/faults") as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        lines = []
+    return {line.split(" ")[0]: line.partition(" ")[2] for line in lines if line}
+
+
+def encoded(name, how):
+    return urllib.parse.quote(name, safe="/+" if "plain-plus" in how else "/").replace("%20", "+" if "plain-plus" not in how else "%20")
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *arguments):
+        pass
+
+    def answer(self, status, body=b"", headers={}):
+        if isinstance(body, str):
+            body = body.encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", headers.get("Content-Length", str(len(body))))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def error(self, status, code):
+        self.answer(status, f"<Error><Code>{code}</Code><Message>by the fake</Message></Error>")
+
+    def do_any(self):
+        how = faults()
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        path, _, query = self.path.partition("?")
+        self.query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+        key = urllib.parse.unquote(path).split("/", 2)[2]
+        with lock, open(directory + "/log", "a") as log:
+            log.write(f"{self.command} {self.path}\n")
+        if how.get("hang") in ("", self.command):
+            time.sleep(1000)
+        if "answer" in how:
+            status, _, text = how["answer"].partition(" ")
+            return self.answer(int(status), text)
+        if "endless" in how and self.command == "GET" or "trickle" in how:
+            return self.go_on(1 if "trickle" in how else 65536)
+        with lock:
+            kept = {name: value for name, value in self.headers.items() if name.lower().startswith("x-amz-meta-")}
+            getattr(self, "on_" + self.command)(key, body, kept, how)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_any
+
+    def go_on(self, size):
+        self.send_response(200)
+        self.send_header("Content-Length", "9999999999999")
+        self.end_headers()
+        while True:
+            self.wfile.write(b"x" * size)
+            if size == 1:
+                time.sleep(1)
+
+    def on_HEAD(self, key, body, kept, how):
+        if key not in objects:
+            return self.answer(404)
+        content, headers = objects[key]
+        self.answer(200, content, {**headers, "ETag": f'"{hash(content)}"'})
+
+    def on_GET(self, key, body, kept, how):
+        if key == "" and "uploads" in self.query:
+            return self.list_uploads(how)
+        if key == "":
+            return self.list_keys(how)
+        if key not in objects:
+            return self.error(404, "NoSuchKey")
+        self.on_HEAD(key, body, kept, how)
+
+    def list_keys(self, how):
+        prefix, delimiter = self.query["prefix"], self.query.get("delimiter")
+        names = {}
+        for key in sorted(objects):
+            if not key.startswith(prefix) and "list-all" not in how:
+                continue
+            if "hide" in how and how["hide"] in key and not claims:
+                continue
+            rest = key[len(prefix):]
+            if delimiter and delimiter in rest:
+                names[prefix + rest.split(delimiter)[0] + delimiter] = None
+            else:
+                names[key] = len(objects[key][0])
+        for number in range(int(how.get("many", 0))):
+            names[f"{prefix}{number:06}"] = 1
+        after = self.query.get("continuation-token", "")
+        names = [(key, size) for key, size in names.items() if key > after or "same-token" in how]
+        size = 1000 if "many" in how else PAGE
+        page, more = names[:size], len(names) > size
+        xml = "<ListBucketResult><EncodingType>url</EncodingType>"
+        for key, size in page:
+            name = escape(encoded(key, how))
+            xml += f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" if size is None \
+                else f"<Contents><Key>{name}</Key><Size>{size}</Size></Contents>"
+        if "same-token" in how:
+            more, token = True, "same"
+        elif "no-token" in how:
+            more, token = True, None
+        else:
+            token = page[-1][0] if more else "" if "empty-token" in how else None
+        xml += f"<IsTruncated>{'true' if more else 'false'}</IsTruncated>"
+        if token is not None:
+            xml += f"<NextContinuationToken>{escape(token)}</NextContinuationToken>"
+        self.answer(200, xml + "</ListBucketResult>")
+
+    def list_uploads(self, how):
+        xml = "<ListMultipartUploadsResult><EncodingType>url</EncodingType>"
+        found = [(key, number) for number, (key, _, _) in uploads.items()
+                 if key.startswith(self.query["prefix"]) or "list-all" in how]
+        for key, number in found:
+            xml += f"<Upload><Key>{escape(encoded(key, how))}</Key><UploadId>{number}</UploadId></Upload>"
+        if "same-token" in how:
+            xml += "<IsTruncated>true</IsTruncated><NextKeyMarker>same</NextKeyMarker>"
+        self.answer(200, xml + "</ListMultipartUploadsResult>")
+
+    def on_PUT(self, key, body, kept, how):
+        source = self.headers.get("x-amz-copy-source")
+        if "uploadId" in self.query:
+            uploads[self.query["uploadId"]][2][int(self.query["partNumber"])] = body
+            return self.answer(200, "", {"ETag": how.get("etag", '"part"')})
+        if self.headers.get("If-None-Match") and key in objects:
+            return self.error(412, "PreconditionFailed")
+        if source:
+            objects[key] = objects[urllib.parse.unquote(source).split("/", 2)[2]]
+            return self.answer(200, "<CopyObjectResult><ETag>x</ETag></CopyObjectResult>")
+        objects[key] = (body, kept)
+        if key.endswith("/_owner") and "hide" in how:
+            claims.append(key)
+        self.answer(200, "", {"ETag": '"whole"'})
+
+    def on_POST(self, key, body, kept, how):
+        if "uploads" in self.query:
+            number = str(next(ids))
+            uploads[number] = (key, kept, {})
+            return self.answer(200, f"<R><UploadId>{number}</UploadId></R>")
+        if self.query["uploadId"] not in uploads:
+            return self.error(404, "NoSuchUpload")
+        _, headers, parts = uploads.pop(self.query["uploadId"])
+        objects[key] = (b"".join(parts[number] for number in sorted(parts)), headers)
+        self.answer(200, "<R><ETag>x</ETag></R>")
+
+    def on_DELETE(self, key, body, kept, how):
+        number = self.query.get("uploadId")
+        if number is None:
+            objects.pop(key, None)
+            return self.answer(204)
+        if "abort-503" in how and number not in aborted:
+            aborted.add(number)
+            return self.error(503, "SlowDown")
+        if uploads.pop(number, None) is None:
+            return self.error(404, "NoSuchUpload")
+        self.answer(204)
+
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+server.daemon_threads = True
+with open(directory + "/port.new", "w") as file:
+    file.write(str(server.server_address[1]))
+os.rename(directory + "/port.new", directory + "/port")
+server.serve_forever()

@@ -1,0 +1,239 @@
+# Promise: a WebSocket client that comes back goes on without a gap and without
+# repetitions, whatever is killed; when that can't be, it is told to fetch anew.
+# No client holds the slot, however slow or hostile, and pages of other origins
+# stay out.
+use strict;
+use warnings;
+
+use ClientTest;
+use FindBin;
+use IO::Socket::INET;
+use IPC::Run ();
+use JSON::PP ();
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+
+die "OUTFLOW_PYTHON is not set: run this test by test/run\n" unless $ENV{OUTFLOW_PYTHON};
+
+my $rounds = $ENV{OUTFLOW_ROUNDS} || 6;
+my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/client_ws";
+my $json = JSON::PP->new->latin1;
+my $place = new_export_dir();
+my $port = PostgreSQL::Test::Cluster::get_free_port();
+my $url = "ws://127.0.0.1:$port";
+my $seed = $ENV{SEED} || time;
+
+srand($seed);
+note("SEED=$seed");
+client_setup($node);
+delete @ENV{qw(TOKEN ORIGIN)};
+
+sub python { return ($ENV{OUTFLOW_PYTHON}, "$FindBin::RealBin/../lib/ws_client.py", @_); }
+
+sub start_ws
+{
+	my ($slot, @more) = @_;
+
+	mkdir "$place/$slot";
+	my $client = start_client($node, $slot, $log, "--to=$url", "--ws-spool=$place/$slot",
+		'-o', 'include_transactions=off', @more);
+
+	foreach (1 .. 300)
+	{
+		return $client if ask('GET / HTTP/1.1');
+		Time::HiRes::sleep(0.1);
+	}
+	die 'nobody listens';
+}
+
+# ask(LINES...): the answer to a request
+sub ask
+{
+	my (@lines) = @_;
+	my $socket = IO::Socket::INET->new("127.0.0.1:$port") or return;
+
+	push @lines, "Host: 127.0.0.1:$port" unless grep { /^Host/ } @lines;
+	print $socket join("\r\n", @lines, '', '');
+	my $answer = join('', <$socket>);
+	return $answer;
+}
+
+# talk(COMMAND...): what a client prints
+sub talk
+{
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ python($url, @_) ], '<', \undef, '>', \$out, '2>', \$err,
+		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	diag($err) if $err;
+	return $out;
+}
+
+sub wait_confirmed
+{
+	my ($slot, $end) = @_;
+
+	return wait_until($node,
+		"SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = '$slot'",
+		"slot $slot is confirmed");
+}
+
+# ---- kills ----
+
+create_slot($node, 'ws');
+my $follower;
+my $client = start_ws('ws');
+$follower = IPC::Run::start([ python($url, 'follow', "$place/seen") ], '<', \undef, '>>', "$log.out", '2>>', "$log.py");
+foreach (1 .. 300) { last if -s "$place/seen.position"; Time::HiRes::sleep(0.1); }
+foreach my $round (1 .. $rounds)
+{
+	my $writer = start_writer($node, 60);
+
+	Time::HiRes::sleep(0.2 + rand(1));
+	if ($round % 3 == 0)
+	{
+		$node->stop('immediate');
+		$node->start;
+	}
+	kill_client($client);
+	Time::HiRes::sleep(rand(0.3));
+	$client = start_ws('ws');
+	$writer->finish;
+}
+my $end = current_lsn($node);
+wait_confirmed('ws', $end);
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (-1, 0)');
+foreach (1 .. 600) { last if slurp_file("$place/seen") =~ /"new":\{"id":-1,/; Time::HiRes::sleep(0.1); }
+my @lines = split(/\n/, slurp_file("$place/seen"));
+check_once('kills', @lines);
+is(replay_records(@lines), table_rows($node), 'they give the table');
+ok(!-e "$place/seen.refetch", 'and nothing had to be fetched anew');
+$follower->signal('KILL');
+$follower->finish;
+
+# ---- resuming ----
+
+my ($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (-2, 0)');
+$node->safe_psql('postgres', 'BEGIN; INSERT INTO t VALUES (-3, 0); INSERT INTO t VALUES (-4, 0); COMMIT');
+wait_confirmed('ws', current_lsn($node));
+my $answer = talk('read', 2, qq({"type":"subscribe","after":"$before"}));
+like($answer, qr/"recovered":true,"refetch":false/, 'resumed');
+is(join(' ', $answer =~ /"new":\{"id":(-\d)/g), '-2 -3 -4', '... with what came meanwhile');
+my ($epoch) = $answer =~ /"epoch":"([^"]*)"/;
+like($epoch, qr/^\d+:1:ws$/, 'an epoch');
+like(talk('read', 1, qq({"type":"subscribe","after":"$before","epoch":"0:1:ws"})),
+	qr/"recovered":false,"refetch":true/, 'a position of another system is not resumed');
+like(talk('read', 1, '{"type":"subscribe","after":"FFFFFF/0"}'), qr/"refetch":true/, '... nor one that is to come');
+unlike(talk('read', 1, qq({"type":"subscribe","after":"$before","tables":["public.o*"]})),
+	qr/"op"/, 'a filter by table');
+like(talk('read', 1, qq({"type":"subscribe","after":"$before","tables":["pub*.?"]})),
+	qr/"id":-2/, '... by a pattern');
+
+# ---- windows, and clients that are too slow ----
+
+my $all = length(talk('read', 3, '{"type":"subscribe","after":"0/0"}'));
+ok($all > 0, 'a subscriber of everything');
+$client->signal('TERM');
+$client->finish;
+is($client->result(0), 0, 'a clean stop');
+$client = start_ws('ws', '--ws-spool-bytes=1MB');
+($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
+my $slow = '';
+my $reader = IPC::Run::start([ python($url, 'read', 30, qq({"type":"subscribe","window":1000,"after":"$before"})) ],
+	'<', \undef, '>', \$slow, '2>>', "$log.py");
+foreach (1 .. 100) { last if $slow =~ /subscribed/; $reader->pump_nb; Time::HiRes::sleep(0.1); }
+foreach my $i (1 .. 5)
+{
+	$node->safe_psql('postgres',
+		"INSERT INTO t SELECT 100000 * $i + g, 0, repeat('y', 200) FROM generate_series(1, 2000) AS g");
+}
+wait_confirmed('ws', current_lsn($node));
+pass('a client that acknowledges nothing holds up nobody');
+my $spooled = 0;
+$spooled += -s $_ foreach glob("$place/ws/*.spool");
+cmp_ok($spooled, '<', 2 * 1024 * 1024, 'the spool is bounded');
+$reader->pump_nb;
+cmp_ok(length($slow), '<', 200_000, 'nor is it sent more than its window and one message');
+like(talk('read', 1, qq({"type":"subscribe","after":"$before"})),
+	qr/"recovered":false,"refetch":true/, 'who comes too late is told to fetch anew');
+$reader->kill_kill;
+
+# a transaction that is larger than the spool
+($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
+$node->safe_psql('postgres',
+	"INSERT INTO t SELECT 1000000 + g, 0, repeat('z', 200) FROM generate_series(1, 10000) AS g");
+wait_confirmed('ws', current_lsn($node));
+like(talk('read', 1, qq({"type":"subscribe","after":"$before"})),
+	qr/"refetch":true/, 'a transaction that is larger than the spool must be fetched');
+($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
+
+# ---- large records ----
+
+$node->safe_psql('postgres', "INSERT INTO t VALUES (-5, 0, repeat('w', 1200000)), (-6, 0, 'after')");
+stop_client($client);
+$client = start_ws('ws', '--ws-spool-bytes=8MB');
+wait_confirmed('ws', current_lsn($node));
+$answer = talk('read', 2, qq({"type":"subscribe","after":"$before","window":16000000}));
+like($answer, qr/\{"op":"insert","id":"[^"]*","schema":"public","table":"t","too_large":1200\d\d\d\}/,
+	'a record of more than 1 MB is told by its id');
+like($answer, qr/"filler":"after"/, '... and what follows it is whole');
+cmp_ok(length($answer), '<', 10000, '... without it');
+
+# ---- hostile clients ----
+
+like(talk('raw', 'subscribe'), qr/"recovered":false,"refetch":false.*open/s, 'a subscriber');
+like(talk('raw', '{"type":"ack","bytes":1}'), qr/closed 1008/, 'an ack before anything');
+like(talk('raw', 'subscribe', '{"type":"ack","bytes":99999999}'), qr/closed 1008/, '... of what was not sent');
+like(talk('raw', 'subscribe', '{"type":"ack","bytes":-1}'), qr/closed 1008/, '... of less than nothing');
+like(talk('raw', 'hex:00ff'), qr/closed 1008/, 'binary');
+like(talk('raw', 'utf8:'), qr/closed 1007/, 'no UTF-8');
+like(talk('raw', 'big:200'), qr/closed 1009/, 'a message that is too large');
+like(talk('raw', '[' x 50000), qr/closed 1008/, 'deep JSON');
+like(talk('raw', '{"type":"subscribe","tables":[' . '"a",' x 200 . '"a"]}'), qr/closed 1008/, 'too many patterns');
+like(talk('raw', '{"type":"subscribe","tables":{"a":1}}'), qr/closed 1008/, 'patterns that are none');
+{
+	local $ENV{ORIGIN} = 'https://evil.example.com';
+	is(talk('raw', 'subscribe'), "refused 403\n", 'a page of another origin');
+	$ENV{ORIGIN} = "http://127.0.0.1:$port";
+	like(talk('raw', 'subscribe'), qr/subscribed/, '... and our own');
+}
+like(ask('GET / HTTP/1.1', 'Host: rebound.example.com'), qr/^HTTP\/1.1 403/, 'a name that was pointed here');
+like(ask('GET / HTTP/1.1'), qr/^HTTP\/1.1 200.*Content-Security-Policy: default-src 'none'/s, 'the page');
+like(ask('GET /outflow.js HTTP/1.1'), qr/export class Outflow/, '... and its library');
+like(ask('GET /../../etc/passwd HTTP/1.1'), qr/^HTTP\/1.1 404/, 'no other file');
+like(ask('POST / HTTP/1.1'), qr/^HTTP\/1.1 405/, 'no other method');
+is(ask('GET / HTTP/1.1', 'X: ' . 'x' x 20000) // '', '', 'a head without end');
+like(ask('GET / HTTP/1.1', 'Upgrade: websocket', 'Connection: Upgrade'), qr/^HTTP\/1.1 400/, 'no handshake');
+is(stop_client($client), 0, 'it is still there');
+
+# ---- tokens and addresses ----
+
+my ($code, undef, $err) = run_client($node, 'ws', '--to=ws://0.0.0.0:1', "--ws-spool=$place/ws");
+is($code, 2, 'other machines');
+like($err, qr/--ws-token-file/, '... need a token');
+($code, undef, $err) = run_client($node, 'ws', "--to=$url");
+like($err, qr/needs --ws-spool/, 'a spool is needed');
+($code, undef, $err) = run_client($node, 'ws', "--to=$url", "--ws-spool=$place/ws", '-o', 'format=debezium');
+like($err, qr/format json only/, 'one format');
+append_to_file("$place/token", "0123456789abcdefXYZ\n");
+chmod(0644, "$place/token");
+($code, undef, $err) = run_client($node, 'ws', "--to=$url", "--ws-spool=$place/ws", "--ws-token-file=$place/token");
+like($err, qr/its mode must be 0600/, 'a token that all may read');
+chmod(0600, "$place/token");
+$client = start_ws('ws', "--ws-token-file=$place/token");
+like(talk('raw', 'subscribe'), qr/closed 4003/, 'no token');
+{
+	local $ENV{TOKEN} = '0123456789abcdefXYA';
+	like(talk('raw', 'subscribe'), qr/closed 4003/, 'a wrong one');
+	$ENV{TOKEN} = '0123456789abcdefXYZ';
+	like(talk('raw', 'subscribe'), qr/"subscribed"/, 'the right one');
+}
+stop_client($client);
+unlike(slurp_file($log), qr/0123456789abcdef/, 'it is in no log');
+
+done_testing();
