@@ -197,7 +197,7 @@ OBJS = \
 	src/sink/file/file_destination.o \
 	src/sink/server.o \
 	src/sink/http/address.o \
-	src/sink/s3/sigv4.o \
+	src/aws/sigv4.o \
 	src/sink/s3/s3_config.o \
 	src/sink/http/curl_library.o \
 	src/sink/http/http_address.o \
@@ -253,9 +253,11 @@ CLIENT_OBJS = \
 	src/client/targets/stretch.o \
 	src/client/targets/deliver_stdout.o \
 	src/client/targets/deliver_file.o \
+	src/client/targets/curl_loop.o \
 	src/client/targets/http_form.o \
 	src/client/targets/http_signature.o \
 	src/client/targets/deliver_http.o \
+	src/client/targets/facts.o \
 	src/client/targets/kafka_record.o \
 	src/client/targets/kafka_exactly.o \
 	src/client/targets/kafka_producer.o \
@@ -267,6 +269,13 @@ CLIENT_OBJS = \
 	src/client/targets/postgres_apply.o \
 	src/client/targets/postgres_answer.o \
 	src/client/targets/deliver_postgres.o \
+	src/client/targets/mqtt_message.o \
+	src/client/targets/mqtt_connection.o \
+	src/client/targets/deliver_mqtt.o \
+	src/aws/sigv4.o \
+	src/client/targets/aws_credentials.o \
+	src/client/targets/kinesis_request.o \
+	src/client/targets/deliver_kinesis.o \
 	src/client/targets/ws_spool.o \
 	src/client/targets/ws_http.o \
 	src/client/targets/ws_message.o \
@@ -303,6 +312,10 @@ endif
 ifneq ($(call has_header,librdkafka/rdkafka.h),)
 CLIENT_DEFINES += -DHAVE_RDKAFKA
 CLIENT_LIBS += -lrdkafka
+endif
+ifneq ($(call has_header,mosquitto.h),)
+CLIENT_DEFINES += -DHAVE_MOSQUITTO
+CLIENT_LIBS += -lmosquitto
 endif
 
 ifneq ($(call has_header,wslay/wslay.h),)
@@ -347,7 +360,7 @@ ifneq ($(PGXS),)
 include $(PGXS)
 
 all: pg_outflow
-$(CLIENT_OBJS): CPPFLAGS += $(CLIENT_DEFINES)
+$(filter src/client/%,$(CLIENT_OBJS)): CPPFLAGS += $(CLIENT_DEFINES)
 src/client/targets/ws_page.o: CPPFLAGS += -Isrc
 src/client/targets/ws_page.o: $(CLIENT_PAGE)
 $(CLIENT_PAGE): %.inc: %
@@ -494,7 +507,8 @@ check-clang:
 		-Wno-ignored-optimization-argument -Wno-ignored-attributes")
 	@rm -f $(addprefix tmp_build/clang/,pg_outflow $(CLIENT_OBJS))
 	@$(MAKE) -s -C tmp_build/clang has_header= pg_outflow
-	@for url in http://localhost kafka://localhost ws://localhost:1; do \
+	@for url in http://localhost kafka://localhost mqtt://localhost \
+			kinesis://localhost ws://localhost:1; do \
 		tmp_build/clang/pg_outflow stream -d "" -S slot --to $$url 2>&1 | \
 			grep -q 'built without' || exit; done
 

@@ -18,6 +18,10 @@ static const char targets_help[] =
 	"  kafka://HOST:PORT/PREFIX\n"
 	"                       topics PREFIX.SCHEMA.TABLE; format debezium by "
 	"default\n"
+	"  mqtt[s]://HOST[:PORT]/PREFIX\n"
+	"                       topics PREFIX/SCHEMA/TABLE, QoS 1 or 2\n"
+	"  kinesis://REGION/STREAM\n"
+	"                       records of a stream, the order of each key kept\n"
 	"  postgresql://[USER@]HOST[:PORT]/DATABASE\n"
 	"                       tables that are kept equal, exactly once\n"
 	"  ws://HOST:PORT       a WebSocket server and a page, for browsers\n";

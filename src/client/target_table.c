@@ -9,14 +9,21 @@
 #include "client/targets/targets.h"
 
 #ifdef HAVE_LIBCURL
-#define HTTP_TARGET &http_target
+#define HTTP_TARGET	   &http_target
+#define KINESIS_TARGET &kinesis_target
 #else
-#define HTTP_TARGET NULL
+#define HTTP_TARGET	   NULL
+#define KINESIS_TARGET NULL
 #endif
 #ifdef HAVE_RDKAFKA
 #define KAFKA_TARGET &kafka_target
 #else
 #define KAFKA_TARGET NULL
+#endif
+#ifdef HAVE_MOSQUITTO
+#define MQTT_TARGET &mqtt_target
+#else
+#define MQTT_TARGET NULL
 #endif
 #ifdef HAVE_WSLAY
 #define WS_TARGET &ws_target
@@ -35,6 +42,8 @@ static const struct
 	{"http https", HTTP_TARGET, "libcurl"},
 	{"kafka", KAFKA_TARGET, "librdkafka"},
 	{"postgresql postgres", &postgres_target, NULL},
+	{"mqtt mqtts", MQTT_TARGET, "libmosquitto"},
+	{"kinesis", KINESIS_TARGET, "libcurl"},
 	{"ws", WS_TARGET, "libwslay"},
 };
 

@@ -68,3 +68,11 @@ need_delta_spark() {
 	fi
 	export OUTFLOW_DELTA_SPARK=$installed_python OUTFLOW_SPARK_JARS=$jars/lib
 }
+
+# need_kinesis: sets OUTFLOW_KINESIS, a Python with moto, which verifies signatures,
+# and boto3, which reads streams
+need_kinesis() {
+	[ -z "${OUTFLOW_KINESIS:-}" ] || return 0
+	install_python tmp_kinesis "boto3, moto" boto3 'moto[server,kinesis]==5.2.5'
+	export OUTFLOW_KINESIS=$installed_python
+}

@@ -18,9 +18,7 @@
  */
 #ifdef HAVE_LIBCURL
 
-#include <curl/curl.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +26,8 @@
 
 #include "client/json_scan.h"
 #include "client/disk.h"
-#include "client/loop.h"
 #include "client/memory.h"
+#include "client/targets/curl_loop.h"
 #include "client/targets/http_form.h"
 #include "client/targets/http_signature.h"
 #include "client/targets/targets.h"
@@ -43,8 +41,7 @@ typedef struct HttpTarget
 	Target			   base;
 	const char		  *url;
 	const HttpForm	  *form;
-	CURLM			  *multi;
-	CURL			  *easy;
+	CurlLoop		   curl;
 	struct curl_slist *own_headers; /* of --http-header-file */
 	struct curl_slist *headers;		/* of the request under way */
 	Bytes			   secret;		/* of signatures; length 0: none */
@@ -59,70 +56,10 @@ typedef struct HttpTarget
 	bool	  alone; /* one by one: the batch was rejected */
 	long long since; /* the first of them was read */
 
-	bool	  is_sending;
-	bool	  ended; /* the answer is there, or it failed */
-	CURLcode  outcome;
 	unsigned  attempt;
 	long long retry_at;
-	long long timer_at; /* of libcurl */
 	Bytes	  body;
-	Bytes	  answer;
 } HttpTarget;
-
-static void
-http_ready(int fd, short events, void *argument)
-{
-	HttpTarget *self = argument;
-	int			mask = 0;
-	int			running;
-
-	if (events & POLLIN)
-		mask |= CURL_CSELECT_IN;
-	if (events & POLLOUT)
-		mask |= CURL_CSELECT_OUT;
-	if (events & (POLLERR | POLLHUP | POLLNVAL))
-		mask |= CURL_CSELECT_ERR;
-	curl_multi_socket_action(self->multi, fd, mask, &running);
-}
-
-static int
-http_socket(CURL *easy, curl_socket_t fd, int what, void *argument,
-			void *unused)
-{
-	HttpTarget *self = argument;
-
-	(void) easy;
-	(void) unused;
-	if (what == CURL_POLL_REMOVE)
-		loop_forget(fd);
-	else
-		loop_watch(fd,
-				   (what & CURL_POLL_IN ? POLLIN : 0) |
-					   (what & CURL_POLL_OUT ? POLLOUT : 0),
-				   http_ready, self);
-	return 0;
-}
-
-static int
-http_timer(CURLM *multi, long ms, void *argument)
-{
-	HttpTarget *self = argument;
-
-	(void) multi;
-	self->timer_at = ms < 0 ? NEVER : clock_ms() + ms;
-	return 0;
-}
-
-static size_t
-http_answer(char *data, size_t size, size_t count, void *argument)
-{
-	HttpTarget *self = argument;
-	size_t		length = size * count;
-	size_t		room = MAX_ANSWER - self->answer.length;
-
-	mem_append(&self->answer, data, length < room ? length : room);
-	return length;
-}
 
 static void
 read_headers(HttpTarget *self, const char *path)
@@ -156,25 +93,26 @@ set_url(HttpTarget *self, const Url *url)
 	if (url->host == NULL)
 		client_exit(EXIT_USAGE, "\"%s\" names no host", url->display);
 	if (url->user)
-		curl_easy_setopt(self->easy, CURLOPT_USERNAME, url->user);
+		curl_easy_setopt(self->curl.easy, CURLOPT_USERNAME, url->user);
 	if (url->password)
-		curl_easy_setopt(self->easy, CURLOPT_PASSWORD, url->password);
+		curl_easy_setopt(self->curl.easy, CURLOPT_PASSWORD, url->password);
 	at = url->user ? strchr(url->text, '@') : NULL;
 	/* as it was written: what the path escapes must stay so */
 	self->url = at ? client_format("%s://%s", url->scheme, at + 1)
 				   : client_strdup(url->text);
-	curl_easy_setopt(self->easy, CURLOPT_URL, self->url);
+	curl_easy_setopt(self->curl.easy, CURLOPT_URL, self->url);
 }
 
 static void
 set_tls(HttpTarget *self, const Settings *settings)
 {
 	if (settings->http_ca)
-		curl_easy_setopt(self->easy, CURLOPT_CAINFO, settings->http_ca);
+		curl_easy_setopt(self->curl.easy, CURLOPT_CAINFO, settings->http_ca);
 	if (settings->http_cert)
-		curl_easy_setopt(self->easy, CURLOPT_SSLCERT, settings->http_cert);
+		curl_easy_setopt(self->curl.easy, CURLOPT_SSLCERT,
+						 settings->http_cert);
 	if (settings->http_key)
-		curl_easy_setopt(self->easy, CURLOPT_SSLKEY, settings->http_key);
+		curl_easy_setopt(self->curl.easy, CURLOPT_SSLKEY, settings->http_key);
 }
 
 static Target *
@@ -182,21 +120,9 @@ http_open(const Url *url, const Settings *settings)
 {
 	HttpTarget *self = client_alloc(sizeof(HttpTarget));
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 ||
-		(self->multi = curl_multi_init()) == NULL ||
-		(self->easy = curl_easy_init()) == NULL)
-		client_exit(EXIT_FAILED, "could not initialize libcurl");
-	curl_multi_setopt(self->multi, CURLMOPT_SOCKETFUNCTION, http_socket);
-	curl_multi_setopt(self->multi, CURLMOPT_SOCKETDATA, self);
-	curl_multi_setopt(self->multi, CURLMOPT_TIMERFUNCTION, http_timer);
-	curl_multi_setopt(self->multi, CURLMOPT_TIMERDATA, self);
-	curl_easy_setopt(self->easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(self->easy, CURLOPT_POST, 1L);
-	curl_easy_setopt(self->easy, CURLOPT_USERAGENT,
-					 "pg_outflow/" OUTFLOW_VERSION);
-	curl_easy_setopt(self->easy, CURLOPT_WRITEFUNCTION, http_answer);
-	curl_easy_setopt(self->easy, CURLOPT_WRITEDATA, self);
-	curl_easy_setopt(self->easy, CURLOPT_TIMEOUT_MS,
+	curl_loop_open(&self->curl, MAX_ANSWER);
+	curl_easy_setopt(self->curl.easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(self->curl.easy, CURLOPT_TIMEOUT_MS,
 					 (long) settings->http_timeout_ms);
 	set_url(self, url);
 	set_tls(self, settings);
@@ -205,7 +131,6 @@ http_open(const Url *url, const Settings *settings)
 		self->secret = http_read_secret(settings->http_secret_file);
 	if (settings->http_header_file)
 		read_headers(self, settings->http_header_file);
-	self->timer_at = NEVER;
 	return &self->base;
 }
 
@@ -310,16 +235,11 @@ http_send(HttpTarget *self)
 {
 	build_body(self);
 	build_headers(self);
-	mem_reset(&self->answer);
-	mem_add(&self->answer, "");
-	curl_easy_setopt(self->easy, CURLOPT_HTTPHEADER, self->headers);
-	curl_easy_setopt(self->easy, CURLOPT_POSTFIELDS, self->body.data);
-	curl_easy_setopt(self->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+	curl_easy_setopt(self->curl.easy, CURLOPT_HTTPHEADER, self->headers);
+	curl_easy_setopt(self->curl.easy, CURLOPT_POSTFIELDS, self->body.data);
+	curl_easy_setopt(self->curl.easy, CURLOPT_POSTFIELDSIZE_LARGE,
 					 (curl_off_t) self->body.length);
-	self->is_sending = true;
-	self->ended = false;
-	if (curl_multi_add_handle(self->multi, self->easy) != CURLM_OK)
-		client_exit(EXIT_FAILED, "libcurl takes no request");
+	curl_loop_send(&self->curl);
 }
 
 static bool
@@ -372,7 +292,7 @@ request_rejected(HttpTarget *self, long status)
 		self->done = 0;
 		return;
 	}
-	reason = client_format("status %ld: %s", status, self->answer.data);
+	reason = client_format("status %ld: %s", status, self->curl.answer.data);
 	target_rejected(&self->base, &self->records[self->done], reason);
 	free(reason);
 	self->attempt = 0;
@@ -385,7 +305,7 @@ request_again(HttpTarget *self, const char *why)
 	curl_off_t after = 0;
 	long long  pause = target_backoff(++self->attempt);
 
-	curl_easy_getinfo(self->easy, CURLINFO_RETRY_AFTER, &after);
+	curl_easy_getinfo(self->curl.easy, CURLINFO_RETRY_AFTER, &after);
 	if (after > MAX_RETRY_AFTER)
 		after = MAX_RETRY_AFTER;
 	if (after * 1000 > pause)
@@ -396,29 +316,19 @@ request_again(HttpTarget *self, const char *why)
 				"%s: %s; the request is sent again", self->base.name, why);
 }
 
-/* Errors of libcurl that no waiting mends. */
-static bool
-is_hopeless(CURLcode code)
-{
-	return code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ||
-		   code == CURLE_PEER_FAILED_VERIFICATION ||
-		   code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CACERT_BADFILE ||
-		   code == CURLE_SSL_CIPHER;
-}
-
 static void
 answer_status(HttpTarget *self)
 {
 	long  status = 0;
 	char *why;
 
-	curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (self->outcome != CURLE_OK)
+	curl_easy_getinfo(self->curl.easy, CURLINFO_RESPONSE_CODE, &status);
+	if (self->curl.outcome != CURLE_OK)
 	{
-		if (is_hopeless(self->outcome))
+		if (curl_loop_is_hopeless(self->curl.outcome))
 			client_exit(EXIT_TARGET, "%s: %s", self->base.name,
-						curl_easy_strerror(self->outcome));
-		request_again(self, curl_easy_strerror(self->outcome));
+						curl_easy_strerror(self->curl.outcome));
+		request_again(self, curl_easy_strerror(self->curl.outcome));
 		return;
 	}
 	if (status >= 200 && status < 300)
@@ -433,34 +343,7 @@ answer_status(HttpTarget *self)
 	}
 	else
 		client_exit(EXIT_TARGET, "%s answers with status %ld: %s",
-					self->base.name, status, self->answer.data);
-}
-
-/* Lets libcurl work; true once the request under way has ended. */
-static bool
-request_ended(HttpTarget *self)
-{
-	CURLMsg *message;
-	int		 left;
-	int		 running;
-
-	if (clock_ms() >= self->timer_at)
-	{
-		self->timer_at = NEVER;
-		curl_multi_socket_action(self->multi, CURL_SOCKET_TIMEOUT, 0,
-								 &running);
-	}
-	while ((message = curl_multi_info_read(self->multi, &left)) != NULL)
-		if (message->msg == CURLMSG_DONE)
-		{
-			self->ended = true;
-			self->outcome = message->data.result;
-		}
-	if (!self->ended)
-		return false;
-	self->is_sending = false;
-	curl_multi_remove_handle(self->multi, self->easy);
-	return true;
+					self->base.name, status, self->curl.answer.data);
 }
 
 static void
@@ -510,11 +393,11 @@ http_work(Target *target)
 	target->wake_at = NEVER;
 	for (;;)
 	{
-		if (self->is_sending)
+		if (self->curl.is_sending)
 		{
-			if (!request_ended(self))
+			if (!curl_loop_ended(&self->curl))
 			{
-				target->wake_at = self->timer_at;
+				target->wake_at = self->curl.timer_at;
 				return;
 			}
 			answer_status(self);
@@ -539,10 +422,7 @@ http_close(Target *target)
 {
 	HttpTarget *self = (HttpTarget *) target;
 
-	if (self->is_sending)
-		curl_multi_remove_handle(self->multi, self->easy);
-	curl_easy_cleanup(self->easy);
-	curl_multi_cleanup(self->multi);
+	curl_loop_close(&self->curl);
 	curl_slist_free_all(self->headers);
 	curl_slist_free_all(self->own_headers);
 }
@@ -551,7 +431,7 @@ http_close(Target *target)
 static bool
 http_probe(const Url *url, const Settings *settings, char **why)
 {
-	CURL	*easy = ((HttpTarget *) http_open(url, settings))->easy;
+	CURL	*easy = ((HttpTarget *) http_open(url, settings))->curl.easy;
 	char	 error[CURL_ERROR_SIZE] = "";
 	CURLcode code;
 

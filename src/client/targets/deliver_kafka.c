@@ -53,7 +53,7 @@ kafka_open(const Url *url, const Settings *settings)
 	self->url = url;
 	self->settings = settings;
 	self->prefix = client_strdup(url->path + 1);
-	self->keys = kafka_keys_new();
+	self->keys = key_memory_new();
 	if (pipe2(self->wake, O_CLOEXEC | O_NONBLOCK) != 0)
 		client_exit(EXIT_FAILED, "could not create pipe: %s", strerror(errno));
 	loop_watch(self->wake[0], POLLIN, kafka_awake, self);
@@ -67,15 +67,16 @@ static rd_kafka_resp_err_t
 produce(KafkaTarget *self, const char *value, size_t length, void *opaque)
 {
 	const KafkaRecord *record = &self->record;
+	const Facts		  *facts = &record->facts;
 
 	return rd_kafka_producev(
 		self->producer, RD_KAFKA_V_TOPIC(record->topic.data),
-		RD_KAFKA_V_KEY(record->key.length ? record->key.data : NULL,
-					   record->key.length),
+		RD_KAFKA_V_KEY(facts->key.length ? facts->key.data : NULL,
+					   facts->key.length),
 		RD_KAFKA_V_VALUE((void *) value, length), RD_KAFKA_V_OPAQUE(opaque),
-		RD_KAFKA_V_HEADER("id", record->id, -1),
-		RD_KAFKA_V_HEADER("lsn", record->lsn, -1),
-		RD_KAFKA_V_HEADER("op", record->op ? record->op : "", -1),
+		RD_KAFKA_V_HEADER("id", facts->id, -1),
+		RD_KAFKA_V_HEADER("lsn", facts->lsn, -1),
+		RD_KAFKA_V_HEADER("op", facts->op ? facts->op : "", -1),
 		RD_KAFKA_V_END);
 }
 

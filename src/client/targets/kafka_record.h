@@ -5,32 +5,21 @@
 #ifndef CLIENT_KAFKA_RECORD_H
 #define CLIENT_KAFKA_RECORD_H
 
-#include "client/memory.h"
-#include "client/target.h"
+#include "client/targets/facts.h"
 
 typedef struct KafkaRecord
 {
+	Facts facts;
 	Bytes topic;
-	Bytes key; /* length 0: none */
-	char *id;
-	char *op;
-	char  lsn[24];
 	bool  tombstone; /* a message without value follows */
 } KafkaRecord;
-
-/*
- * Key columns of tables, as schema records of format json tell them: its
- * inserts have no key of their own.
- */
-typedef struct KafkaKeys KafkaKeys;
-extern KafkaKeys		*kafka_keys_new(void);
 
 /*
  * Fills it for a record, using its buffers again.  Topics are PREFIX.SCHEMA.TABLE,
  * and PREFIX.transaction, .schema and .message for what belongs to no table, or
  * all the same one if fixed isn't NULL.
  */
-extern void kafka_record(KafkaRecord *result, KafkaKeys *keys,
+extern void kafka_record(KafkaRecord *result, KeyMemory *keys,
 						 const Target *target, const Record *record,
 						 const char *prefix, const char *fixed);
 

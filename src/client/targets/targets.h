@@ -12,6 +12,8 @@ extern const TargetOps file_target;
 extern const TargetOps http_target;
 extern const TargetOps kafka_target;
 extern const TargetOps postgres_target;
+extern const TargetOps mqtt_target;
+extern const TargetOps kinesis_target;
 extern const TargetOps ws_target;
 
 /*

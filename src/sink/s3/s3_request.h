@@ -9,7 +9,7 @@
 #include "compat.h"
 #include "lib/stringinfo.h"
 #include "sink/http/http.h"
-#include "sink/s3/sigv4.h"
+#include "aws/sigv4.h"
 #include "sink/s3/s3_config.h"
 
 /* A server, and one session with its store. */

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sink/s3/sigv4.h"
+#include "aws/sigv4.h"
 
 #define HASH_BYTES 32
 #define DATE_LEN   8 /* of a time's first part, the day */

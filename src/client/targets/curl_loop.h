@@ -1,0 +1,38 @@
+/*
+ * curl_loop.h
+ *		HTTP requests of a target, one at a time, by libcurl in our loop.
+ */
+#ifndef CLIENT_CURL_LOOP_H
+#define CLIENT_CURL_LOOP_H
+
+#include <curl/curl.h>
+
+#include "client/memory.h"
+#include "client/target.h"
+
+typedef struct CurlLoop
+{
+	CURLM	 *multi;
+	CURL	 *easy; /* whoever sends sets its options */
+	bool	  is_sending;
+	bool	  ended;
+	CURLcode  outcome;
+	long long timer_at; /* of libcurl */
+	Bytes	  answer;
+	size_t	  max_answer; /* bytes of it that are kept */
+} CurlLoop;
+
+extern void curl_loop_open(CurlLoop *loop, size_t max_answer);
+
+/* What is sent must stay until the request has ended. */
+extern void curl_loop_send(CurlLoop *loop);
+
+/* Lets libcurl work; true once the request under way has ended. */
+extern bool curl_loop_ended(CurlLoop *loop);
+
+extern void curl_loop_close(CurlLoop *loop);
+
+/* Errors of libcurl that no waiting mends. */
+extern bool curl_loop_is_hopeless(CURLcode code);
+
+#endif

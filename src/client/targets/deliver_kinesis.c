@@ -1,0 +1,517 @@
+/*
+ * deliver_kinesis.c
+ *		kinesis://REGION/STREAM: records of an Amazon Kinesis data stream, by
+ *		PutRecords, one request at a time.
+ *
+ * The order of a key is kept.  A request may fail for some of its records and
+ * not for those after them, so it has at most one record of a key; whatever
+ * follows of that key waits until that one is acknowledged.  Partition keys are
+ * hashes of the row's key, so that all changes of a row are in one shard.
+ */
+#ifdef HAVE_LIBCURL
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/json_scan.h"
+#include "client/targets/kinesis_request.h"
+#include "client/targets/targets.h"
+
+#define MAX_ANSWER	  (1024 * 1024) /* 500 results fit */
+#define RECORD_BYTES  (1024 * 1024) /* of streams that don't say */
+#define TIMEOUT_MS	  30000L
+#define LOOK_AHEAD	  4 /* requests' worth of records are held */
+#define KEY_BYTES	  (KINESIS_KEY_SIZE - 1)
+#define STREAM_SYMBOL "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define REGION_SYMBOL "abcdefghijklmnopqrstuvwxyz0123456789-"
+
+typedef enum EntryState
+{
+	ENTRY_WAITING,
+	ENTRY_SENT,
+	ENTRY_DONE,
+} EntryState;
+
+typedef struct KinesisEntry
+{
+	Record	   record;
+	EntryState state;
+	char	   key[KINESIS_KEY_SIZE];
+} KinesisEntry;
+
+typedef enum KinesisPhase
+{
+	KINESIS_UNUSED,		/* whose changes will come is not known yet */
+	KINESIS_DESCRIBING, /* asking what the stream takes */
+	KINESIS_READY,
+} KinesisPhase;
+
+typedef struct KinesisTarget
+{
+	Target			   base;
+	const char		  *region;
+	const char		  *stream;
+	char			  *endpoint;
+	AwsCredentials	   credentials;
+	CurlLoop		   curl;
+	struct curl_slist *headers;
+	Bytes			   body;
+	KinesisPhase	   phase;
+	size_t			   max_records;
+	size_t			   max_bytes;
+	size_t			   max_record;
+
+	/* what is not acknowledged, in order, a ring */
+	KinesisEntry *entries;
+	size_t		  allocated; /* also the most that are held */
+	size_t		  first;
+	size_t		  count;
+	size_t		  bytes;
+	long long	  since; /* there has been something */
+
+	KinesisEntry **sent; /* of the request under way */
+	size_t		   nsent;
+	size_t		   alone; /* so many go one by one, to find who is rejected */
+	const char	 **busy;  /* keys of a request that is built: a hash table */
+	size_t		   nbusy; /* its size, a power of two */
+
+	unsigned   attempt;
+	long long  retry_at;
+	KeyMemory *keys;
+	Facts	   facts;
+} KinesisTarget;
+
+static KinesisEntry *
+kinesis_entry_at(KinesisTarget *self, size_t i)
+{
+	return &self->entries[(self->first + i) % self->allocated];
+}
+
+static size_t
+record_size(const Record *record)
+{
+	return record->length - 1 + KEY_BYTES;
+}
+
+static void
+kinesis_send_again(KinesisTarget *self, const char *why)
+{
+	self->retry_at = clock_ms() + target_backoff(++self->attempt);
+	self->base.counts.retries++;
+	log_limited(&self->base.limit, LOG_WARNING,
+				"%s: %s; what it concerns is sent again", self->base.name,
+				why);
+}
+
+static void
+entry_done(KinesisTarget *self, KinesisEntry *entry)
+{
+	entry->state = ENTRY_DONE;
+	target_taken(&self->base, entry->record.number, entry->record.number);
+}
+
+static void
+shift_done(KinesisTarget *self)
+{
+	while (self->count > 0 && kinesis_entry_at(self, 0)->state == ENTRY_DONE)
+	{
+		self->bytes -= record_size(&kinesis_entry_at(self, 0)->record);
+		self->first = (self->first + 1) % self->allocated;
+		self->count--;
+	}
+}
+
+/* A key of the table of busy ones, as it is or newly entered; true: it was. */
+static bool
+key_is_busy(KinesisTarget *self, const char *key)
+{
+	char   digits[9];
+	size_t i;
+
+	memcpy(digits, key, 8);
+	digits[8] = '\0';
+	for (i = strtoul(digits, NULL, 16);; i++)
+	{
+		const char **slot = &self->busy[i & (self->nbusy - 1)];
+
+		if (*slot == NULL)
+		{
+			*slot = key;
+			return false;
+		}
+		if (strcmp(*slot, key) == 0)
+			return true;
+	}
+}
+
+static void
+start_request(KinesisTarget *self, const char *operation)
+{
+	self->headers =
+		kinesis_headers(self->headers, &self->credentials, self->endpoint,
+						self->region, operation, &self->body);
+	curl_easy_setopt(self->curl.easy, CURLOPT_HTTPHEADER, self->headers);
+	curl_easy_setopt(self->curl.easy, CURLOPT_POSTFIELDS, self->body.data);
+	curl_easy_setopt(self->curl.easy, CURLOPT_POSTFIELDSIZE_LARGE,
+					 (curl_off_t) self->body.length);
+	curl_loop_send(&self->curl);
+}
+
+static void
+ask_for_stream(KinesisTarget *self)
+{
+	mem_reset(&self->body);
+	mem_add(&self->body, "{\"StreamName\":");
+	json_append_text(&self->body, self->stream);
+	mem_add(&self->body, "}");
+	start_request(self, "DescribeStreamSummary");
+}
+
+/* False if there is nothing to send. */
+static bool
+put_records(KinesisTarget *self)
+{
+	size_t most = self->alone ? 1 : self->max_records;
+	size_t bytes = 0;
+	size_t i;
+
+	self->nsent = 0;
+	memset(self->busy, 0, self->nbusy * sizeof(*self->busy));
+	kinesis_begin(&self->body, self->stream);
+	for (i = 0; i < self->count && self->nsent < most; i++)
+	{
+		KinesisEntry *entry = kinesis_entry_at(self, i);
+
+		if (entry->state == ENTRY_DONE || key_is_busy(self, entry->key))
+			continue;
+		bytes += record_size(&entry->record);
+		if (self->nsent > 0 && bytes > self->max_bytes)
+			break;
+		kinesis_append(&self->body, &entry->record, entry->key);
+		entry->state = ENTRY_SENT;
+		self->sent[self->nsent++] = entry;
+	}
+	if (self->nsent == 0)
+		return false;
+	kinesis_end(&self->body);
+	start_request(self, "PutRecords");
+	return true;
+}
+
+static void
+reject_entry(KinesisTarget *self, KinesisEntry *entry, const char *reason)
+{
+	target_rejected(&self->base, &entry->record, reason);
+	entry_done(self, entry);
+}
+
+/* The answer to PutRecords: a result for each record, in order. */
+static void
+judge_results(KinesisTarget *self)
+{
+	const char *place = NULL;
+	char	   *failure = NULL;
+	size_t		taken = 0;
+	size_t		i;
+
+	for (i = 0; i < self->nsent; i++)
+	{
+		KinesisEntry *entry = self->sent[i];
+		char		 *code = kinesis_next_result(&self->curl.answer, &place);
+
+		switch (code ? kinesis_verdict(code) : KINESIS_AGAIN)
+		{
+			case KINESIS_TAKEN:
+				self->base.counts.records++;
+				self->base.counts.bytes += entry->record.length;
+				entry_done(self, entry);
+				taken++;
+				break;
+			case KINESIS_REJECTED:
+				reject_entry(self, entry, code);
+				break;
+			case KINESIS_REFUSED:
+				client_exit(EXIT_TARGET, "%s: %s", self->base.name, code);
+			default:
+				free(failure);
+				failure = client_strdup(code ? code : "no result");
+		}
+		free(code);
+	}
+	self->base.counts.requests++;
+	if (taken > 0 || failure == NULL)
+		self->attempt = 0;
+	if (failure)
+		kinesis_send_again(self, failure);
+	free(failure);
+}
+
+static void
+kinesis_request_rejected(KinesisTarget *self)
+{
+	self->attempt = 0;
+	if (self->nsent > 1)
+		self->alone = self->nsent + 1; /* this one counts, too */
+	else
+		reject_entry(self, self->sent[0], self->curl.answer.data);
+}
+
+/* What the stream takes; it may be older than that limit, or not tell us. */
+static void
+judge_description(KinesisTarget *self, KinesisVerdict verdict)
+{
+	JsonValue summary;
+	long long kilobytes = RECORD_BYTES / 1024;
+
+	if (verdict == KINESIS_TAKEN &&
+		json_find(self->curl.answer.data, self->curl.answer.length,
+				  "StreamDescriptionSummary", &summary))
+		json_find_number(summary.data, summary.length, "MaxRecordSizeInKiB",
+						 &kilobytes);
+	if (verdict == KINESIS_REFUSED &&
+		!strstr(self->curl.answer.data, "AccessDenied") &&
+		!strstr(self->curl.answer.data, "UnknownOperation"))
+		client_exit(EXIT_TARGET, "%s: %s", self->base.name,
+					self->curl.answer.data);
+	if (self->base.settings->kinesis_record_bytes < 0)
+		self->max_record = kilobytes * 1024;
+	if (self->max_record > self->max_bytes)
+		self->max_record = self->max_bytes;
+	log_message(LOG_INFO, "%s takes records of %zu bytes at most",
+				self->base.name, self->max_record);
+	self->attempt = 0;
+	self->phase = KINESIS_READY;
+}
+
+static void
+keys_expired(KinesisTarget *self)
+{
+	if (self->credentials.source < AWS_CONTAINER)
+		client_exit(EXIT_TARGET, "%s: the keys have expired", self->base.name);
+	aws_credentials_expired(&self->credentials);
+	kinesis_send_again(self, "the keys have expired");
+}
+
+static void
+judge_request(KinesisTarget *self)
+{
+	const Bytes	  *answer = &self->curl.answer;
+	KinesisVerdict verdict;
+	long		   status = 0;
+	size_t		   i;
+
+	curl_easy_getinfo(self->curl.easy, CURLINFO_RESPONSE_CODE, &status);
+	verdict = self->curl.outcome == CURLE_OK
+				  ? kinesis_request_verdict(status, answer)
+				  : KINESIS_AGAIN;
+	if (curl_loop_is_hopeless(self->curl.outcome))
+		client_exit(EXIT_TARGET, "%s: %s", self->base.name,
+					curl_easy_strerror(self->curl.outcome));
+	for (i = 0; i < self->nsent; i++)
+		self->sent[i]->state = ENTRY_WAITING;
+	if (verdict == KINESIS_EXPIRED)
+		keys_expired(self);
+	else if (verdict == KINESIS_AGAIN)
+		kinesis_send_again(self, self->curl.outcome != CURLE_OK
+									 ? curl_easy_strerror(self->curl.outcome)
+									 : answer->data);
+	else if (self->phase == KINESIS_DESCRIBING)
+		judge_description(self, verdict);
+	else if (verdict == KINESIS_REFUSED)
+		client_exit(EXIT_TARGET, "%s: status %ld: %s", self->base.name, status,
+					answer->data);
+	else
+	{
+		if (verdict == KINESIS_TAKEN)
+			judge_results(self);
+		else
+			kinesis_request_rejected(self);
+		if (self->alone > 0 && self->attempt == 0)
+			self->alone--;
+	}
+	shift_done(self);
+}
+
+static void
+kinesis_take(KinesisTarget *self, const Record *record)
+{
+	KinesisEntry *entry;
+	char		 *reason;
+
+	if (record_size(record) > self->max_record)
+	{
+		reason = client_format("%zu bytes are too large: at most %zu",
+							   record_size(record), self->max_record);
+		target_rejected(&self->base, record, reason);
+		free(reason);
+		return;
+	}
+	facts_read(&self->facts, self->keys, &self->base, record);
+	if (self->count == 0)
+		self->since = clock_ms();
+	entry = kinesis_entry_at(self, self->count++);
+	entry->record = *record;
+	entry->state = ENTRY_WAITING;
+	kinesis_partition_key(&self->facts, record, entry->key);
+	self->bytes += record_size(record);
+}
+
+static void
+fill_ring(KinesisTarget *self)
+{
+	Record record;
+
+	while (self->count < self->allocated &&
+		   self->bytes < LOOK_AHEAD * self->max_bytes &&
+		   target_next(&self->base, &record))
+	{
+		if (record.wanted)
+			kinesis_take(self, &record);
+		else
+			target_taken(&self->base, record.number, record.number);
+	}
+}
+
+/* Starts the next request, if it is time; false: there is none. */
+static bool
+next_request(KinesisTarget *self)
+{
+	if (self->attempt > 0 && clock_ms() < self->retry_at)
+	{
+		self->base.wake_at = self->retry_at;
+		return false;
+	}
+	if (!aws_credentials_ready(&self->credentials))
+	{
+		self->base.wake_at = aws_credentials_wake_at(&self->credentials);
+		if (self->credentials.failure.length > 0)
+			log_limited(&self->base.limit, LOG_WARNING,
+						"%s: no keys: %s; asking again", self->base.name,
+						self->credentials.failure.data);
+		return false;
+	}
+	if (self->phase == KINESIS_DESCRIBING)
+	{
+		ask_for_stream(self);
+		return true;
+	}
+	fill_ring(self);
+	if (self->count > 0 && self->count < self->max_records &&
+		self->bytes < self->max_bytes && !self->base.draining &&
+		clock_ms() < self->since + target_linger(&self->base, 0))
+	{
+		self->base.wake_at = self->since + target_linger(&self->base, 0);
+		return false;
+	}
+	return put_records(self);
+}
+
+static void
+kinesis_work(Target *target)
+{
+	KinesisTarget *self = (KinesisTarget *) target;
+
+	target->wake_at = NEVER;
+	if (self->phase == KINESIS_UNUSED)
+		return;
+	for (;;)
+	{
+		if (self->curl.is_sending)
+		{
+			if (!curl_loop_ended(&self->curl))
+			{
+				target->wake_at = self->curl.timer_at;
+				return;
+			}
+			judge_request(self);
+		}
+		if (!next_request(self))
+			return;
+	}
+}
+
+static bool
+is_name(const char *text, const char *symbols, size_t most)
+{
+	return *text && strlen(text) <= most &&
+		   strspn(text, symbols) == strlen(text);
+}
+
+static void
+check_options(const Settings *settings)
+{
+	const char *schemas = pairs_find(&settings->options, "include_schemas");
+
+	if (settings->kinesis_records < 1 || settings->kinesis_bytes < 1)
+		client_exit(EXIT_USAGE,
+					"--kinesis-records and --kinesis-bytes must be positive");
+	if (schemas && strcmp(schemas, "on") != 0)
+		client_exit(EXIT_USAGE,
+					"pg_outflow can't deliver to kinesis: with -o "
+					"include_schemas=%s: it finds keys by schema records",
+					schemas);
+}
+
+static Target *
+kinesis_open(const Url *url, const Settings *settings)
+{
+	KinesisTarget *self = client_alloc(sizeof(KinesisTarget));
+
+	if (url->host == NULL || !is_name(url->host, REGION_SYMBOL, 64) ||
+		url->path == NULL ||
+		!is_name(url->path + 1, STREAM_SYMBOL "0123456789_.-", 128))
+		client_exit(EXIT_USAGE, "\"%s\" must be kinesis://REGION/STREAM",
+					url->display);
+	check_options(settings);
+	self->region = url->host;
+	self->stream = url->path + 1;
+	self->endpoint =
+		settings->kinesis_endpoint
+			? client_strdup(settings->kinesis_endpoint)
+			: client_format("https://kinesis.%s.amazonaws.com%s", url->host,
+							strncmp(url->host, "cn-", 3) == 0 ? ".cn" : "");
+	self->max_bytes = settings->kinesis_bytes;
+	self->max_records =
+		settings->batch_bytes == 0 ? 1 : settings->kinesis_records;
+	self->max_record = settings->kinesis_record_bytes;
+	self->allocated = LOOK_AHEAD * self->max_records;
+	self->entries = client_alloc(self->allocated * sizeof(KinesisEntry));
+	self->sent = client_alloc(self->max_records * sizeof(*self->sent));
+	for (self->nbusy = 64; self->nbusy < 4 * self->allocated;)
+		self->nbusy *= 2;
+	self->busy = client_alloc(self->nbusy * sizeof(*self->busy));
+	self->keys = key_memory_new();
+	aws_credentials_open(&self->credentials);
+	curl_loop_open(&self->curl, MAX_ANSWER);
+	curl_easy_setopt(self->curl.easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(self->curl.easy, CURLOPT_URL, self->endpoint);
+	curl_easy_setopt(self->curl.easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
+	return &self->base;
+}
+
+static void
+kinesis_resume(Target *target, const Identity *identity)
+{
+	(void) identity;
+	((KinesisTarget *) target)->phase = KINESIS_DESCRIBING;
+}
+
+static void
+kinesis_close(Target *target)
+{
+	KinesisTarget *self = (KinesisTarget *) target;
+
+	curl_loop_close(&self->curl);
+	curl_slist_free_all(self->headers);
+	aws_credentials_close(&self->credentials);
+}
+
+const TargetOps kinesis_target = {
+	.open = kinesis_open,
+	.resume = kinesis_resume,
+	.work = kinesis_work,
+	.remember = target_remember_nothing,
+	.close = kinesis_close,
+};
+
+#endif /* HAVE_LIBCURL */

@@ -1,0 +1,47 @@
+/*
+ * facts.h
+ *		What a record is about: its table, its key, what happened; for targets
+ *		that address records by it.
+ */
+#ifndef CLIENT_FACTS_H
+#define CLIENT_FACTS_H
+
+#include "client/json_scan.h"
+#include "client/memory.h"
+#include "client/target.h"
+
+/* Texts are NULL where the record has none. */
+typedef struct Facts
+{
+	char *id; /* target_record_id() */
+	char *op;
+	char *schema;
+	char *table;
+	char  lsn[24]; /* of the commit, as the id has it; or empty */
+	Bytes key;	   /* a JSON object; length 0: none */
+	bool  is_delete;
+} Facts;
+
+/* Key columns of tables, as schema records of format json tell them. */
+typedef struct KeyMemory KeyMemory;
+extern KeyMemory		*key_memory_new(void);
+
+/* Fills it for the next record, using its buffers again. */
+extern void facts_read(Facts *facts, KeyMemory *memory, const Target *target,
+					   const Record *record);
+
+/*
+ * The key of a record's new row, of format json; length 0: there is no row, or
+ * the columns are not known.  Unlike the key of the record it is the one after
+ * an update.
+ */
+extern void facts_row_key(const Facts *facts, const KeyMemory *memory,
+						  const Record *record, Bytes *key);
+
+/* Is it a change of a table? */
+extern bool facts_of_table(const Facts *facts, const Record *record);
+
+/* What those that aren't are called: transaction, schema, message. */
+extern const char *facts_kind(const Record *record);
+
+#endif

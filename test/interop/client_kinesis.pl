@@ -1,0 +1,94 @@
+# Promise: a Kinesis server that verifies signatures takes what pg_outflow sends, and
+# whoever reads its shards finds every change, the changes of a row in order, whatever
+# is killed and however requests fail.
+use strict;
+use warnings;
+
+use ClientTest;
+use FindBin;
+use IO::Socket::INET;
+use IPC::Run ();
+use JSON::PP ();
+use OutflowTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+
+my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
+my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $json = JSON::PP->new->utf8;
+my $place = new_export_dir();
+my @moto = ($ENV{OUTFLOW_KINESIS}, "$FindBin::RealBin/../lib/kinesis_moto.py");
+my $moto_port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)->sockport;
+my $moto = IPC::Run::start([ @moto, $moto_port ], '<', \undef, '>', "$place/keys", '2>>', "$log.moto");
+my $proxy;
+
+END { local $?; $_->kill_kill(grace => 0) foreach grep { $_ } $moto, $proxy; }
+
+client_setup($node);
+wait_for_line("$place/keys", qr/\S+ \S+/);
+my ($key, $secret) = split(/\s+/, slurp_file("$place/keys"));
+delete $ENV{$_} foreach grep { /^AWS_/ } keys %ENV;
+$ENV{AWS_ACCESS_KEY_ID} = $key;
+$ENV{AWS_SECRET_ACCESS_KEY} = $secret;
+append_to_file("$place/faults", '4711 20 10 5 5');
+$proxy = IPC::Run::start(
+	[ 'python3', "$FindBin::RealBin/../lib/kinesis_server.py", $place, $node->host . '/.s.PGSQL.' . $node->port, $moto_port ],
+	'<', \undef, '>>', "$log.proxy", '2>>', "$log.proxy");
+wait_for_line("$place/ready", qr/yes/);
+my @target = ('--to=kinesis://eu-north-1/shop', '--kinesis-endpoint=http://127.0.0.1:' . slurp_file("$place/kinesis_port"));
+
+create_slot($node, 'slot');
+srand(4711);
+foreach my $round (1 .. $rounds)
+{
+	my $writer = start_writer($node, 20);
+	my $client = start_client($node, 'slot', $log, @target);
+
+	Time::HiRes::sleep(0.5 + rand(1));
+	if ($round % 5 == 0)
+	{
+		$node->stop('immediate');
+		$node->start;
+	}
+	kill_client($client);
+	$writer->finish;
+}
+my ($code, undef, $err) = run_client($node, 'slot', @target, '--endpos=' . current_lsn($node));
+is($code, 0, 'comes to the end') or diag($err);
+my ($out) = run_command([ @moto, $moto_port, $key, $secret ]);
+my (%seen, %last, %shard, %rows, $differ, $back, $elsewhere, $again);
+foreach my $line (split(/\n/, $out))
+{
+	my $stored = $json->decode($line);
+	my $record = JSON::PP->new->decode($stored->{data});
+
+	next if $record->{op} !~ /^(insert|update|delete)$/;
+	my $id = $record->{key}{id} // $record->{new}{id};
+	$elsewhere++ if ($shard{$id} //= $stored->{shard}) ne $stored->{shard};
+	if (defined $seen{ $record->{id} })
+	{
+		$again++;
+		$differ++ if $seen{ $record->{id} } ne $stored->{data};
+		next;
+	}
+	$seen{ $record->{id} } = $stored->{data};
+	$back++ if $record->{id} lt ($last{$id} // '');
+	$last{$id} = $record->{id};
+	if ($record->{op} eq 'delete') { delete $rows{$id}; }
+	else { $rows{$id} = $record->{new}{n}; }
+}
+cmp_ok(scalar(keys %seen), '>', 100, scalar(keys %seen) . ' records, ' . ($again // 0) . ' again');
+is($differ, undef, 'what comes again is the same');
+is($back, undef, 'the changes of a row come in order');
+is($elsewhere, undef, 'and all of them in one shard');
+is(join("\n", map { "$_|$rows{$_}" } sort { $a <=> $b } keys %rows), table_rows($node), 'they give the table');
+ok(!-e "$place/violations", 'no key was twice in a request') or diag(slurp_file("$place/violations"));
+
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (9000, 1)');
+$ENV{AWS_SECRET_ACCESS_KEY} = 'wrong';
+($code, undef, $err) = run_client($node, 'slot', @target, '--endpos=' . current_lsn($node));
+is($code, 6, 'a wrong secret: exit code');
+like($err, qr/InvalidSignatureException|SignatureDoesNotMatch/, 'a wrong secret: the reason');
+done_testing();

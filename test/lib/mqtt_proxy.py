@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""mqtt_proxy.py DIRECTORY BROKER_PORT SERVER_SOCKET: what lies between the client
+and its broker, and may fail.
+
+It listens on the port that it writes into DIRECTORY/mqtt_port.  A record counts
+as answered (wire_check.py) once its PUBACK or PUBCOMP was passed on, or would
+have been.  Seen packets are checked, and what is wrong goes to
+DIRECTORY/violations: more under way than the CONNACK's Receive Maximum, a larger
+packet than its Maximum Packet Size.
+
+DIRECTORY/faults, "SEED CUT LOSE", is read when a connection begins: how often in
+10,000 packets it cuts the connection before a packet, and passes a packet on and
+then cuts it.  DIRECTORY/reason, "CODE PATTERN", changes the reason code of
+PUBACKs of messages whose topic matches.
+"""
+import asyncio
+import random
+import re
+import sys
+
+from wire_check import Place, WireCheck
+
+CONNACK, PUBLISH, PUBACK, PUBREC, PUBCOMP = 2, 3, 4, 5, 7
+RECEIVE_MAXIMUM, MAXIMUM_PACKET_SIZE = 0x21, 0x27
+
+place = Place(sys.argv[1])
+broker_port = int(sys.argv[2])
+check = WireCheck(place, sys.argv[3])
+dice = random.Random()
+published = {}  # packet identifier -> its last PUBLISH, which sessions outlive
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            return value, at
+
+
+async def read_packet(reader):
+    packet = await reader.readexactly(2)
+    while packet[-1] & 128:
+        packet += await reader.readexactly(1)
+    length, _ = varint(packet, 1)
+    return packet + await reader.readexactly(length)
+
+
+class Connection:
+    def __init__(self, reader, writer, up_reader, up_writer):
+        self.ends = ((reader, up_writer, self.from_client), (up_reader, writer, self.from_broker))
+        self.under_way = set()
+        self.receive_maximum = 65535
+        self.packet_size = 1 << 28
+        faults = place.read('faults', '0 0 0').split()
+        self.cut, self.lose = int(faults[1]), int(faults[2])
+
+    def wrong(self, text):
+        place.append('violations', text + '\n')
+
+    def from_client(self, packet):
+        kind, start = packet[0] >> 4, varint(packet, 1)[1]
+        if kind == PUBLISH:
+            length = int.from_bytes(packet[start:start + 2], 'big')
+            topic = packet[start + 2:start + 2 + length]
+            mid = int.from_bytes(packet[start + 2 + length:start + 4 + length], 'big')
+            published[mid] = (topic, packet)
+            self.under_way.add(mid)
+            if len(self.under_way) > self.receive_maximum:
+                self.wrong(f'{len(self.under_way)} are under way, of {self.receive_maximum}')
+            if len(packet) > self.packet_size:
+                self.wrong(f'a packet of {len(packet)} bytes')
+        return packet
+
+    def limits(self, packet, at):
+        end = varint(packet, at)
+        at = end[1]
+        end = at + end[0]
+        while at < end:
+            name = packet[at]
+            at += 1
+            size = {0x11: 4, 0x27: 4, 0x21: 2, 0x22: 2, 0x13: 2, 0x24: 1, 0x25: 1,
+                    0x28: 1, 0x29: 1, 0x2A: 1}.get(name)
+            if size is None:
+                size = 2 + int.from_bytes(packet[at:at + 2], 'big')
+            value = int.from_bytes(packet[at:at + size], 'big')
+            if name == RECEIVE_MAXIMUM:
+                self.receive_maximum = value
+            if name == MAXIMUM_PACKET_SIZE:
+                self.packet_size = value
+            at += size
+
+    def from_broker(self, packet):
+        kind, start = packet[0] >> 4, varint(packet, 1)[1]
+        if kind == CONNACK:
+            self.limits(packet, start + 2)
+        if kind in (PUBACK, PUBREC, PUBCOMP):
+            mid = int.from_bytes(packet[start:start + 2], 'big')
+            topic, message = published.get(mid, (b'', b''))
+            reason = packet[start + 2] if len(packet) > start + 2 else 0
+            chosen = place.read('reason', '').split(' ', 1)
+            if kind == PUBACK and len(chosen) == 2 and re.search(chosen[1].strip().encode(), topic):
+                reason = int(chosen[0], 0)
+                packet = bytes([packet[0], 3]) + mid.to_bytes(2, 'big') + bytes([reason])
+            if kind != PUBREC or reason >= 128:
+                self.under_way.discard(mid)
+            if kind != PUBREC and reason < 128:
+                check.answered(message)
+        return packet
+
+    async def pump(self, reader, writer, look):
+        while True:
+            packet = await read_packet(reader)
+            if dice.randrange(10000) < self.cut:
+                return
+            writer.write(look(packet))
+            await writer.drain()
+            if dice.randrange(10000) < self.lose:
+                return
+
+    async def run(self):
+        tasks = [asyncio.create_task(self.pump(*end)) for end in self.ends]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for end in self.ends:
+            end[1].close()
+
+
+async def serve(reader, writer):
+    try:
+        up = await asyncio.open_connection('127.0.0.1', broker_port)
+    except OSError:
+        writer.close()
+        return
+    await Connection(reader, writer, *up).run()
+
+
+async def main():
+    dice.seed(place.read('faults', '0').split()[0])
+    server = await asyncio.start_server(serve, '127.0.0.1', int(place.read('mqtt_port', '0')))
+    place.write('mqtt_port', str(server.sockets[0].getsockname()[1]))
+    await check.start()
+    place.write('ready', 'yes')
+    await asyncio.Event().wait()
+
+asyncio.run(main())

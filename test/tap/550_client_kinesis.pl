@@ -1,0 +1,219 @@
+# Promise: a Kinesis stream gets every change, the changes of a row in order,
+# through partial failures, throttling, lost answers, and whatever is killed; what
+# comes again has the same id and is the same.  A request never has a key twice.
+# No position is confirmed before each record up to it was answered.  Keys are found
+# where Amazon's own clients look for them.
+use strict;
+use warnings;
+
+use ClientTest;
+use FindBin;
+use IPC::Run ();
+use JSON::PP ();
+use OutflowTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+
+my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
+my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $json = JSON::PP->new->utf8;
+my $place = new_export_dir();
+my $server;
+
+client_setup($node);
+delete $ENV{$_} foreach grep { /^AWS_/ } keys %ENV;
+$ENV{HOME} = $place;
+my %keys = (AWS_ACCESS_KEY_ID => 'AKID', AWS_SECRET_ACCESS_KEY => 'SECRET');
+
+sub write_to
+{
+	my ($name, $text) = @_;
+
+	open(my $file, '>', "$place/$name.new") or die;
+	print $file $text;
+	close($file);
+	rename("$place/$name.new", "$place/$name") or die;
+	return;
+}
+
+sub kill_server
+{
+	return if !$server;
+	$server->signal('KILL');
+	$server->finish;
+	undef $server;
+	return;
+}
+END { local $?; kill_server(); }
+
+# start_server(FAULTS): again, if it is there
+sub start_server
+{
+	my ($faults) = @_;
+
+	kill_server();
+	write_to('faults', $faults);
+	unlink "$place/ready";
+	$server = IPC::Run::start(
+		[ 'python3', "$FindBin::RealBin/../lib/kinesis_server.py", $place, $node->host . '/.s.PGSQL.' . $node->port ],
+		'<', \undef, '>>', "$log.server", '2>>', "$log.server");
+	wait_for_line("$place/ready", qr/yes/);
+	return;
+}
+
+start_server('0 0 0 0 0');
+my $through = slurp_file("$place/server_port");
+my $port = slurp_file("$place/kinesis_port");
+my @target = ('--to=kinesis://eu-north-1/shop', "--kinesis-endpoint=http://127.0.0.1:$port");
+
+sub proxied_client
+{
+	my (@more) = @_;
+	local @ENV{ keys %keys } = values %keys;
+
+	return IPC::Run::start(
+		[ 'pg_outflow', 'stream', '-d',
+			"host=127.0.0.1 port=$through dbname=postgres sslmode=disable gssencmode=disable",
+			'-S', 'slot', @target, @more ],
+		'<', \undef, '>>', "$log.out", '2>>', $log);
+}
+
+create_slot($node, 'slot');
+srand(4711);
+foreach my $round (1 .. $rounds)
+{
+	start_server("$round 20 10 5 5");
+	my $writer = start_writer($node, 40);
+	my $client = proxied_client($round % 2 ? () : '--kinesis-records=20');
+
+	Time::HiRes::sleep(0.3 + rand(1));
+	if ($round % 5 == 0)
+	{
+		$node->stop('immediate');
+		$node->start;
+	}
+	kill_client($client);
+	$writer->finish;
+}
+start_server('99 20 0 5 0');
+my $end = current_lsn($node);
+my $client = proxied_client();
+wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
+	'everything confirmed');
+is(stop_client($client), 0, 'a clean stop');
+ok(!-e "$place/violations", 'nothing was confirmed before it was answered, no key was twice in a request')
+  or diag(slurp_file("$place/violations"));
+ok(-s "$place/confirmed", 'positions were seen on the wire');
+
+# each key by itself, in the order in which its records were stored
+my (%seen, %last, %key_of, %rows, $differ, $back, $elsewhere, $again);
+foreach my $line (split(/\n/, slurp_file("$place/stored")))
+{
+	my $stored = $json->decode($line);
+	my $record = JSON::PP->new->decode($stored->{data});
+
+	next if $record->{op} !~ /^(insert|update|delete)$/;
+	my $id = $record->{key}{id} // $record->{new}{id};
+	$elsewhere++ if ($key_of{$id} //= $stored->{key}) ne $stored->{key};
+	if (defined $seen{ $record->{id} })
+	{
+		$again++;
+		$differ++ if $seen{ $record->{id} } ne $stored->{data};
+		next;
+	}
+	$seen{ $record->{id} } = $stored->{data};
+	$back++ if $record->{id} lt ($last{$id} // '');
+	$last{$id} = $record->{id};
+	if ($record->{op} eq 'delete') { delete $rows{$id}; }
+	else { $rows{$id} = $record->{new}{n}; }
+}
+cmp_ok(scalar(keys %seen), '>', 100, scalar(keys %seen) . " records, $again again");
+is($differ, undef, 'what comes again is the same');
+is($back, undef, 'the changes of a row come in order');
+is($elsewhere, undef, 'and all of them with one partition key');
+is(join("\n", map { "$_|$rows{$_}" } sort { $a <=> $b } keys %rows), table_rows($node), 'they give the table');
+cmp_ok((sort { $b <=> $a } split(/\n/, slurp_file("$place/requests")))[0], '>', 50, 'records go together');
+
+# what the stream does not take
+start_server('0 0 0 0 0');
+$node->safe_psql('postgres', 'TRUNCATE t');
+
+# deliver(ARGUMENT...): exit code and messages
+sub deliver
+{
+	my (@more) = @_;
+	local @ENV{ keys %keys } = values %keys;
+	my ($code, undef, $err) = run_client($node, 'slot', @target, '--endpos=' . current_lsn($node), @more);
+
+	return ($code, $err);
+}
+
+sub refused
+{
+	my ($what, $expected, $pattern, @more) = @_;
+	my ($code, $err) = deliver(@more);
+
+	is($code, $expected, "$what: exit code");
+	like($err, $pattern, "$what: the reason");
+	return;
+}
+
+write_to('kilobytes', '4');
+$node->safe_psql('postgres', "INSERT INTO t VALUES (1, 1, ''), (2, 1, repeat('y', 5000)), (3, 1, '')");
+refused('a record that is too large', 7, qr/rejected record \S+: \d+ bytes are too large: at most 4096/);
+my ($code, $err) = deliver('--on-reject=dead-letter', "--dead-letter=$place/dead");
+is($code, 0, 'or goes into a file') or diag($err);
+is($json->decode(slurp_file("$place/dead"))->{record}{new}{id}, 2, 'that record alone');
+unlink "$place/kilobytes", "$place/dead";
+$node->safe_psql('postgres', "INSERT INTO t VALUES (4, 1, ''), (5, 1, 'poison'), (6, 1, '')");
+write_to('answer', '400 ValidationException poison');
+refused('a record that is refused', 7, qr/rejected record \S+: .*ValidationException/);
+($code, $err) = deliver('--on-reject=dead-letter', "--dead-letter=$place/dead");
+is($code, 0, 'or goes into a file') or diag($err);
+is($json->decode(slurp_file("$place/dead"))->{record}{new}{id}, 5, 'that record alone');
+my $stored = slurp_file("$place/stored");
+ok((!grep { $stored !~ /\\"new\\":\{\\"id\\":$_,/ } 1, 3, 4, 6), 'its neighbours were delivered');
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (7, 1)');
+write_to('answer', '400 AccessDeniedException id');
+refused('no right', 6, qr/AccessDeniedException/);
+write_to('answer', '');
+refused('no such stream', 6, qr/ResourceNotFoundException/, '--to=kinesis://eu-north-1/other');
+refused('no stream', 2, qr{must be kinesis://REGION/STREAM}, '--to=kinesis://eu-north-1');
+refused('no schema records', 2, qr/finds keys by schema records/, '-o', 'include_schemas=off');
+
+# keys
+sub with_keys
+{
+	my ($what, %environment) = @_;
+
+	%keys = %environment;
+	$node->safe_psql('postgres', 'UPDATE t SET n = n + 1 WHERE id = 7');
+	my ($exit, $said) = deliver();
+	is($exit, 0, "keys of $what") or diag($said);
+	return;
+}
+
+%keys = (AWS_ACCESS_KEY_ID => 'AKID', AWS_SECRET_ACCESS_KEY => 'wrong');
+refused('a wrong secret', 6, qr/InvalidSignatureException/);
+%keys = (AWS_EC2_METADATA_DISABLED => 'true');
+refused('no keys', 2, qr/there are no keys/);
+mkdir "$place/.aws";
+append_to_file("$place/.aws/credentials",
+	"# mine\n[other]\naws_access_key_id=x\n[default]\naws_access_key_id = AKID \naws_secret_access_key=SECRET\n");
+with_keys('the profile file');
+append_to_file("$place/profiles", "[shop]\naws_secret_access_key = SECRET\naws_access_key_id = AKID\naws_session_token = abc\n");
+write_to('token', 'abc');
+with_keys('a profile', AWS_SHARED_CREDENTIALS_FILE => "$place/profiles", AWS_PROFILE => 'shop');
+%keys = (AWS_PROFILE => 'missing');
+refused('no such profile', 2, qr/no keys of the profile "missing"/);
+unlink "$place/.aws/credentials";
+with_keys('the container', AWS_CONTAINER_CREDENTIALS_FULL_URI => "http://127.0.0.1:$port/container",
+	AWS_CONTAINER_AUTHORIZATION_TOKEN => 'of-the-container');
+write_to('metadata', '');
+with_keys('the instance', AWS_EC2_METADATA_SERVICE_ENDPOINT => "http://127.0.0.1:$port");
+is(slurp_file("$place/metadata"),
+	"PUT /latest/api/token\nGET /latest/meta-data/iam/security-credentials/\nGET /latest/meta-data/iam/security-credentials/the-role\n",
+	'its metadata, version 2');
+done_testing();
