@@ -78,8 +78,7 @@ table_source(const Job *job, const JobSource *source)
 	TableSource *table = palloc0_object(TableSource);
 	Relation  rel = source_open(source->relid, source->name, source->columns,
 								job->options.row_security);
-	RowShape *shape =
-		source_shape(rel, source, job, CurrentMemoryContext);
+	RowShape *shape = source_shape(rel, source, job, CurrentMemoryContext);
 
 	table->schema = get_namespace_name(RelationGetNamespace(rel));
 	table->name = pstrdup(RelationGetRelationName(rel));
