@@ -174,9 +174,9 @@ like(talk('read', 1, qq({"type":"subscribe","after":"$before"})),
 
 # ---- large records ----
 
-$node->safe_psql('postgres', "INSERT INTO t VALUES (-5, 0, repeat('w', 1200000)), (-6, 0, 'after')");
 stop_client($client);
 $client = start_ws('ws', '--ws-spool-bytes=8MB');
+$node->safe_psql('postgres', "INSERT INTO t VALUES (-5, 0, repeat('w', 1200000)), (-6, 0, 'after')");
 wait_confirmed('ws', current_lsn($node));
 $answer = talk('read', 2, qq({"type":"subscribe","after":"$before","window":16000000}));
 like($answer, qr/\{"op":"insert","id":"[^"]*","schema":"public","table":"t","too_large":1200\d\d\d\}/,
