@@ -16,17 +16,11 @@ extern void mask_row(const RowShape *shape, Datum *values, bool *nulls,
 					 bool may_fetch);
 
 /*
- * While clear values are looked at otherwise, by row filters: whatever is
- * reported then names the table alone.  mask_reports_end() ends it; an error
- * does, too.
+ * For looks at clear values by row filters: whatever is reported meanwhile
+ * names the table alone.
  */
-typedef struct MaskReports
-{
-	ErrorContextCallback errors;
-} MaskReports;
-
-extern void mask_reports_begin(MaskReports *reports, const RowShape *shape);
-extern void mask_reports_end(MaskReports *reports);
+extern bool mask_hide_reports(const RowShape *shape, bool (*look)(void *arg),
+							  void			 *arg);
 
 /* Tells keys apart and nothing else of them; in hexadecimal. */
 extern char *mask_key_fingerprint(const MaskKey *key);

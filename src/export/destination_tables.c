@@ -19,6 +19,7 @@
 
 #include "export/export_destination.h"
 #include "export/plan/source.h"
+#include "row/mask.h"
 
 /* By name, as they are captured; see export_settings.c. */
 static const char *const lossless[] = {
@@ -55,7 +56,16 @@ table_column(TableColumn *column, const ColumnShape *shape, Relation rel)
 	column->not_null = shape->not_null;
 	column->is_primary = shape->is_primary;
 	column->identity = attribute->attidentity;
+	column->typmod = attribute->atttypmod;
+	(void) getBaseTypeAndTypmod(attribute->atttypid, &column->typmod);
 	ReleaseSysCache(type);
+	if (shape->mask == NULL)
+		return;
+	/* a mask's value, where it is one, is text */
+	column->identity = '\0';
+	column->typmod = -1;
+	if (shape->mask->method != MASK_NULL)
+		column->type = pstrdup("pg_catalog.text");
 }
 
 /* A key that is not exported as a whole is none. */

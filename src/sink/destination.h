@@ -75,6 +75,7 @@ typedef struct TableColumn
 	char *type;		 /* as CREATE TABLE takes it */
 	char *type_name; /* in pg_type, domains removed */
 	Oid	  base;		 /* the same type's */
+	int32 typmod;	 /* of it; -1: none */
 	bool  is_binary; /* it has a binary form */
 	bool  not_null;
 	bool  is_primary;

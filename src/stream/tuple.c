@@ -133,18 +133,26 @@ mask_change(StreamRelation *rel, RowChange *row)
 	row->used = (row->used & ~COLUMN_UNCHANGED) | used;
 }
 
+typedef struct FilterLook
+{
+	StreamRelation *rel;
+	RowChange	   *row;
+} FilterLook;
+
+static bool
+ask_filters(void *arg)
+{
+	FilterLook *look = arg;
+
+	return row_filters_apply(look->rel->filters, look->row);
+}
+
 static bool
 passes_filters(StreamRelation *rel, RowChange *row)
 {
-	MaskReports reports;
-	bool		passes;
-
 	if (likely(rel->shape->nmasks == 0))
 		return row_filters_apply(rel->filters, row);
-	mask_reports_begin(&reports, rel->shape);
-	passes = row_filters_apply(rel->filters, row);
-	mask_reports_end(&reports);
-	return passes;
+	return mask_hide_reports(rel->shape, ask_filters, &(FilterLook){rel, row});
 }
 
 bool

@@ -136,5 +136,15 @@ foreach my $call ('lake_versions', 'lake_vacuum')
 }
 like((run_sql("SELECT * FROM outflow.lake_versions('file://$dir/both')"))[1], qr/there is no lake table/, 'what is no table');
 
+# a table that has got another name, and so another folder
+$node->safe_psql('postgres', 'CREATE SCHEMA s; CREATE TABLE s.a AS SELECT i AS id FROM generate_series(1, 500) i');
+is((run_sql("CALL outflow.export_schema('s', 'file://$dir/names', format => 'delta')"))[0], 0, 'a schema');
+$node->safe_psql('postgres', 'ALTER TABLE s.a RENAME TO b');
+is((run_sql("CALL outflow.export_schema('s', 'file://$dir/names', format => 'delta')"))[0], 0, '... with a table renamed');
+ok(-e "$dir/names/s.b/$_->{path}", 'its version names files of its folder') foreach @{ delta_version("$dir/names/s.b", 0)->{add} };
+is((run_sql("CALL outflow.export('s.b', 'file://$dir/alone', format => 'delta')"))[0], 0, 'a table alone');
+is((run_sql("CALL outflow.export_tables('{s.b}', 'file://$dir/alone', format => 'delta')"))[0], 0, '... and among many, in the same place');
+ok(-e "$dir/alone/s.b/$_->{path}", 'has files of its own folder, too') foreach @{ delta_version("$dir/alone/s.b", 0)->{add} };
+
 $node->stop;
 done_testing();

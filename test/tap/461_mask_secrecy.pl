@@ -162,6 +162,13 @@ $fails = said("CALL outflow.export_publication('failing', 'file://$dir/failing',
 like($fails, qr/could not apply a row filter of table "public.fails"/, '... in an export, too');
 unlike($fails, $canary, '... and tells nothing');
 unlike(said('SELECT * FROM outflow.jobs; SELECT * FROM outflow.parts'), $canary, '... nor does its job');
+
+# one whose error tells of the value in its context
+$node->safe_psql('postgres', q{ALTER PUBLICATION failing SET TABLE fails WHERE (jsonb_in(textout(mail)) ? 'a')});
+$node->safe_psql('postgres', q(UPDATE fails SET mail = '{canary' WHERE id = 2));
+$fails = said("SELECT data FROM pg_logical_slot_peek_changes('fails', NULL, NULL, 'publication_names', 'failing', 'mask_columns', 'public.fails.mail=hash')");
+like($fails, qr/ERROR:  could not apply a row filter of table "public.fails"/, 'a filter that parses');
+unlike($fails, $canary, '... tells nothing either');
 $node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('fails'); DROP TABLE fails;
 	SELECT count(*) FROM pg_logical_slot_get_changes('feed', NULL, NULL, 'actions', 'truncate')});
 

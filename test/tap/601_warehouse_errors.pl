@@ -56,6 +56,16 @@ refused(q{'t', 'warehouse:public.t', format => 'binary'}, qr/not all columns can
 refused(q{'t', 'warehouse:public.t', compression => 'gzip'}, qr/"compression" is not for exports to tables/, 'compression');
 refused(q{'t', 'warehouse:public.t', options => '{"overwrite": true}'}, qr/"publish": "replace"/, 'overwrite');
 refused(q{'t', 'file:///tmp/nowhere', options => '{"publish": "append"}'}, qr/"publish" is for exports to tables only/, 'files have no rows to append');
+# types that take every row and not every digit
+$node->safe_psql('postgres', q{CREATE TABLE digits (n numeric, m numeric(10, 3)[], d int8, at timestamp(3), t text, iv interval)});
+foreach my $column ('n numeric(10, 2)', 'm numeric(10, 2)[]', 'd float8', 'at timestamp(0)', 't name', 'iv interval day to hour')
+{
+	my ($name) = $column =~ /^(\w+)/;
+
+	there("DROP TABLE IF EXISTS digits; CREATE TABLE digits ($column); GRANT ALL ON digits TO loader");
+	refused(qq{'digits', 'warehouse:public.digits', columns => '{$name}'}, qr/column "$name" of table "public"\."digits".* has type/, "$column would lose digits");
+}
+there('DROP TABLE digits');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM outflow.jobs'), 0, 'none of them left a job');
 is(there('SELECT count(*) FROM t'), '0', 'nor a row');
 is(there("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'outflow%'"), '0', 'nor a schema');
@@ -74,6 +84,12 @@ $node->safe_psql('postgres', 'SELECT outflow.forget(max(job)) FROM outflow.jobs'
 is(leftovers($warehouse), '', 'until the job is forgotten');
 is(there('SELECT count(*), count(published) FROM outflow_loader.job'), '1|1', 'with its record');
 there('DROP TRIGGER skip ON t');
+
+# a record that its owner has spoilt
+there('TRUNCATE t');
+my $spoilt = $node->safe_psql('postgres', q{CALL outflow.export('t', 'warehouse:public.t')});
+there('ALTER TABLE outflow_loader.part ALTER bytes DROP NOT NULL; UPDATE outflow_loader.part SET bytes = NULL');
+like(($node->psql('postgres', "SELECT * FROM outflow.verify($spoilt)"))[2], qr/server "warehouse" answers otherwise than PostgreSQL does/, 'a null that cannot be');
 
 # ---- who may
 $node->safe_psql('postgres', 'CREATE ROLE plain LOGIN; GRANT SELECT ON t TO plain');

@@ -92,4 +92,19 @@ is($warehouse->safe_psql('postgres', q{SELECT count(*) FROM shop.customers WHERE
 # ---- a filter and a list of columns
 $node->safe_psql('postgres', q{CALL outflow.export('shop.customers', 'warehouse:public.some', columns => '{name}', filter => 'id < 11', options => '{"create": true}')});
 is($warehouse->safe_psql('postgres', 'SELECT count(*) FROM public.some'), '10', 'a filter and columns');
+# ---- masked
+$node->safe_psql('postgres', q{CREATE TABLE masked (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int, b bigint);
+	INSERT INTO masked (n, b) VALUES (123456, 1234567890)});
+$warehouse->safe_psql('postgres', 'GRANT CREATE ON SCHEMA public TO loader');
+$node->safe_psql('postgres', q{CALL outflow.export('masked', 'warehouse:public.masked',
+	options => '{"create": true, "mask_columns": "*.masked.n=truncate:4,*.masked.b=redact,*.masked.id=null"}', columns => '{n,b}')});
+is($warehouse->safe_psql('postgres', 'SELECT n, b, pg_typeof(n) FROM masked'), '1234|***|text', 'masks are text there');
+
+# ---- what inherits from a table is no part of it
+$node->safe_psql('postgres', 'CREATE TABLE parent (id int); INSERT INTO parent VALUES (1)');
+$warehouse->safe_psql('postgres', 'CREATE TABLE parent (id int); CREATE TABLE child () INHERITS (parent); INSERT INTO child VALUES (9);
+	GRANT ALL ON parent, child TO loader');
+$node->safe_psql('postgres', q{CALL outflow.export('parent', 'warehouse:public.parent', options => '{"publish": "replace"}')});
+is($warehouse->safe_psql('postgres', 'SELECT tableoid::regclass, id FROM parent ORDER BY 2'), "parent|1\nchild|9", 'and is not replaced');
+
 done_testing();

@@ -47,19 +47,51 @@ mask_filter_context(void *arg)
 	errhint("Try the filter in a query of the table.");
 }
 
-void
-mask_reports_begin(MaskReports *reports, const RowShape *shape)
+/*
+ * Ends a PG_CATCH: what was caught is replaced as a whole, context included,
+ * which callbacks can only add to.  Its SQLSTATE stays, by which the server
+ * knows a transaction that was rolled back meanwhile.
+ */
+static int
+forget_error(MemoryContext context)
 {
-	reports->errors.callback = mask_filter_context;
-	reports->errors.arg = unconstify(RowShape *, shape);
-	reports->errors.previous = error_context_stack;
-	error_context_stack = &reports->errors;
+	int code;
+
+	MemoryContextSwitchTo(context);
+	code = geterrcode();
+	if (!is_interruption())
+		FlushErrorState();
+	return code;
 }
 
-void
-mask_reports_end(MaskReports *reports)
+bool
+mask_hide_reports(const RowShape *shape, bool (*look)(void *arg), void *arg)
 {
-	error_context_stack = reports->errors.previous;
+	MemoryContext		 context = CurrentMemoryContext;
+	ErrorContextCallback reports = {
+		.callback = mask_filter_context,
+		.arg = unconstify(RowShape *, shape),
+		.previous = error_context_stack,
+	};
+	bool found = false;
+
+	error_context_stack = &reports;
+	PG_TRY();
+	{
+		found = look(arg);
+	}
+	PG_CATCH();
+	{
+		int code = forget_error(context);
+
+		if (ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION)
+			PG_RE_THROW();
+		error_context_stack = &reports;
+		ereport(ERROR, (errcode(code)));
+	}
+	PG_END_TRY();
+	error_context_stack = reports.previous;
+	return found;
 }
 
 /*
@@ -86,6 +118,29 @@ needs_output_function(TypeKind kind)
 		   kind == KIND_HSTORE || kind == KIND_VECTOR || kind == KIND_OTHER;
 }
 
+/* The error that replaces another gets its text by mask_error_context(). */
+static char *
+call_output(TypeShape *type, Datum value)
+{
+	MemoryContext context = CurrentMemoryContext;
+	char *volatile text = NULL;
+
+	PG_TRY();
+	{
+		text = OutputFunctionCall(&type->output, value);
+	}
+	PG_CATCH();
+	{
+		int code = forget_error(context);
+
+		if (ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION)
+			PG_RE_THROW();
+		ereport(ERROR, (errcode(code)));
+	}
+	PG_END_TRY();
+	return text;
+}
+
 /* Of values that may grow; "out" is limited. */
 static bool
 write_large(ByteBuffer *out, TypeShape *type, Datum value)
@@ -106,7 +161,7 @@ write_large(ByteBuffer *out, TypeShape *type, Datum value)
 	{
 		if (!settings_are_canonical())
 			pinned = settings_pin_canonical(CurrentMemoryContext);
-		text = OutputFunctionCall(&type->output, value);
+		text = call_output(type, value);
 		buffer_append(out, text, strlen(text));
 		if (pinned)
 			settings_unpin(pinned);

@@ -164,6 +164,16 @@ judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 	return trouble;
 }
 
+/* A table's log names files of its own folder only. */
+static bool
+is_of_folder(const char *file, const char *other)
+{
+	size_t folder = destination_name(file) - file;
+
+	return folder == (size_t) (destination_name(other) - other) &&
+		   strncmp(file, other, folder) == 0;
+}
+
 const char *
 carry_keep(const PartContext *context, const PlannedPart *part,
 		   const FinishedPart *candidate)
@@ -184,7 +194,9 @@ carry_keep(const PartContext *context, const PlannedPart *part,
 		return trouble;
 	kept.file = part_file(job, part);
 	if (carry_refers(job, candidate))
-		holds = is_referable(candidate);
+		holds = (!job_makes_tables(job) ||
+				 is_of_folder(candidate->file, kept.file)) &&
+				is_referable(candidate);
 	else
 		holds = fetch_file(candidate, context->root, kept.file) &&
 				part_is_stored(context->root, DESTINATION_STAGED, &kept);

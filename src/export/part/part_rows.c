@@ -88,21 +88,23 @@ part_open_filter(PartScan *scan)
 }
 
 static bool
+ask_filter(void *arg)
+{
+	PartScan *scan = arg;
+
+	return ExecQual(scan->filter, scan->filter_context);
+}
+
+static bool
 passes_filter(PartScan *scan, TupleTableSlot *slot)
 {
-	MaskReports reports;
-	bool		passes;
-
 	if (scan->filter == NULL)
 		return true;
 	scan->filter_context->ecxt_scantuple = slot;
 	ResetExprContext(scan->filter_context);
 	if (likely(scan->shape->nmasks == 0))
-		return ExecQual(scan->filter, scan->filter_context);
-	mask_reports_begin(&reports, scan->shape);
-	passes = ExecQual(scan->filter, scan->filter_context);
-	mask_reports_end(&reports);
-	return passes;
+		return ask_filter(scan);
+	return mask_hide_reports(scan->shape, ask_filter, scan);
 }
 
 static void

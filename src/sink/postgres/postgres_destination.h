@@ -31,9 +31,10 @@ typedef struct PostgresTarget
 	char			  *name;
 	/* from here on as it was when it was last looked at */
 	bool   exists;
-	char  *oid;		  /* as text */
-	char **types;	  /* of the staging table's columns */
-	bool   is_staged; /* its staging table is known to be there */
+	char  *oid;			 /* as text */
+	bool   has_children; /* that are a part of it */
+	char **types;		 /* of the staging table's columns */
+	bool   is_staged;	 /* its staging table is known to be there */
 } PostgresTarget;
 
 typedef struct PostgresDestination

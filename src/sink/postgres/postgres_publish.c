@@ -100,7 +100,9 @@ make_ready(PostgresDestination *self)
 		postgres_look(self, target, &is_binary);
 		if (!target->exists)
 			postgres_make_target(self, target);
-		appendStringInfo(&truncate, "%s%s", i > 0 ? ", " : "TRUNCATE ",
+		/* what inherits from a table is no part of it */
+		appendStringInfo(&truncate, "%s%s%s", i > 0 ? ", " : "TRUNCATE ",
+						 target->has_children ? "" : "ONLY ",
 						 postgres_target_name(self, target));
 	}
 	if (self->options.replace)
@@ -132,9 +134,15 @@ find_references(PostgresDestination *self)
 			   "AND conrelid <> confrelid",
 			   1, (const char *const[]){oids.data});
 	for (int i = 0; i < remote_rows(remote); i++)
-		references = lappend_int(
-			lappend_int(references, atoi(remote_value(remote, i, 0))),
-			atoi(remote_value(remote, i, 1)));
+	{
+		int table = atoi(remote_value(remote, i, 0));
+		int other = atoi(remote_value(remote, i, 1));
+
+		if (table < 0 || table >= self->ntargets || other < 0 ||
+			other >= self->ntargets)
+			remote_distrusted(remote);
+		references = lappend_int(lappend_int(references, table), other);
+	}
 	return references;
 }
 

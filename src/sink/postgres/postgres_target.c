@@ -27,6 +27,7 @@ typedef struct Described
 	char *type_name;
 	bool  is_generated;
 	bool  is_needed; /* NOT NULL, and nothing but us gives it a value */
+	int32 typmod;
 } Described;
 
 char *
@@ -107,10 +108,11 @@ look_at_relation(PostgresDestination *self, PostgresTarget *target)
 		return false;
 	target->oid = remote_value(remote, 0, 0);
 	kind = remote_value(remote, 0, 1);
-	if (kind == NULL || (strcmp(kind, "r") != 0 && strcmp(kind, "p") != 0))
+	if (strcmp(kind, "r") != 0 && strcmp(kind, "p") != 0)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("%s on server \"%s\" is not a table", name,
 							   remote->name)));
+	target->has_children = strcmp(kind, "p") == 0;
 	if (!remote_is_true(remote, 0, 2) ||
 		(self->options.replace && !remote_is_true(remote, 0, 3)))
 		ereport(ERROR,
@@ -197,13 +199,16 @@ target_columns(PostgresDestination *self, PostgresTarget *target)
 		remote,
 		"SELECT a.attname, format_type(a.atttypid, a.atttypmod), b.oid, "
 		"b.typname, a.attgenerated <> '', "
-		"a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' "
+		"a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', "
+		"CASE WHEN a.atttypmod <> -1 THEN a.atttypmod ELSE b.typmod END "
 		"FROM pg_attribute AS a, LATERAL (WITH RECURSIVE d AS ("
-		"SELECT t.oid, t.typbasetype, t.typtype, t.typname "
+		"SELECT t.oid, t.typbasetype, t.typtype, t.typname, t.typtypmod, "
+		"-1 AS typmod "
 		"FROM pg_type AS t WHERE t.oid = a.atttypid UNION ALL "
-		"SELECT t.oid, t.typbasetype, t.typtype, t.typname "
+		"SELECT t.oid, t.typbasetype, t.typtype, t.typname, t.typtypmod, "
+		"CASE WHEN d.typtypmod <> -1 THEN d.typtypmod ELSE d.typmod END "
 		"FROM d JOIN pg_type AS t ON t.oid = d.typbasetype "
-		"WHERE d.typtype = 'd') SELECT oid, typname FROM d "
+		"WHERE d.typtype = 'd') SELECT oid, typname, typmod FROM d "
 		"WHERE typtype <> 'd') AS b "
 		"WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped",
 		1, values);
@@ -215,7 +220,8 @@ target_columns(PostgresDestination *self, PostgresTarget *target)
 			.base = strtoul(remote_value(remote, row, 2), NULL, 10),
 			.type_name = remote_value(remote, row, 3),
 			.is_generated = remote_is_true(remote, row, 4),
-			.is_needed = remote_is_true(remote, row, 5)};
+			.is_needed = remote_is_true(remote, row, 5),
+			.typmod = atoi(remote_value(remote, row, 6))};
 		int at = 0;
 
 		while (at < source->ncolumns &&
@@ -275,6 +281,56 @@ typedef enum Fit
 	FIT_BINARY
 } Fit;
 
+/* Digits after the point; of all that it has, if none are named. */
+static int
+scale_of(int32 typmod)
+{
+	return (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
+}
+
+/* Whether the same type, limited there otherwise, would round silently. */
+static bool
+is_rounded(Oid type, int32 from, int32 there)
+{
+	Oid element = get_element_type(type);
+
+	if (there == -1 || there == from)
+		return false;
+	switch (OidIsValid(element) ? element : type)
+	{
+		case NUMERICOID:
+			return from == -1 || scale_of(there) < scale_of(from);
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return there < (from == -1 ? MAX_TIMESTAMP_PRECISION : from);
+		case INTERVALOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Casts that PostgreSQL makes by itself, though digits may get lost. */
+static bool
+is_inexact(Oid from, Oid there)
+{
+	switch (there)
+	{
+		case NAMEOID:
+			return true;
+		case FLOAT4OID:
+			return from != INT2OID;
+		case FLOAT8OID:
+			return from != INT2OID && from != INT4OID && from != FLOAT4OID;
+		case NUMERICOID:
+			return from == FLOAT4OID || from == FLOAT8OID;
+		default:
+			return false;
+	}
+}
+
 static Fit
 fit_of(const TableColumn *column, const Described *there)
 {
@@ -282,7 +338,11 @@ fit_of(const TableColumn *column, const Described *there)
 		column->base < FIRST_UNFIXED_TYPE && there->base < FIRST_UNFIXED_TYPE;
 
 	if (is_fixed && column->base == there->base)
+	{
+		if (is_rounded(column->base, column->typmod, there->typmod))
+			return FIT_NOT;
 		return has_one_form(column) ? FIT_BINARY : FIT_TEXT;
+	}
 	if (is_text(there->base))
 		return FIT_TEXT;
 	if (!is_fixed)
@@ -292,6 +352,7 @@ fit_of(const TableColumn *column, const Described *there)
 				   ? FIT_TEXT
 				   : FIT_NOT;
 	return !is_name_of_object(column->type_name) &&
+				   !is_inexact(column->base, there->base) &&
 				   can_coerce_type(1, &column->base, &there->base,
 								   COERCION_IMPLICIT)
 			   ? FIT_TEXT

@@ -132,27 +132,37 @@ remote_rows(const Remote *remote)
 	return PQntuples(remote->result);
 }
 
+void
+remote_distrusted(const Remote *remote)
+{
+	ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+					errmsg("server \"%s\" answers otherwise than "
+						   "PostgreSQL does",
+						   remote->name)));
+}
+
+static bool
+has_value(const Remote *remote, int row, int column)
+{
+	return row < PQntuples(remote->result) &&
+		   column < PQnfields(remote->result) &&
+		   !PQgetisnull(remote->result, row, column);
+}
+
 char *
 remote_value(const Remote *remote, int row, int column)
 {
-	if (row >= PQntuples(remote->result) ||
-		column >= PQnfields(remote->result) ||
+	if (!has_value(remote, row, column) ||
 		PQgetlength(remote->result, row, column) > MAX_VALUE)
-		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
-						errmsg("server \"%s\" answers otherwise than "
-							   "PostgreSQL does",
-							   remote->name)));
-	if (PQgetisnull(remote->result, row, column))
-		return NULL;
+		remote_distrusted(remote);
 	return pstrdup(PQgetvalue(remote->result, row, column));
 }
 
 bool
 remote_is_true(const Remote *remote, int row, int column)
 {
-	char *value = remote_value(remote, row, column);
-
-	return value && strcmp(value, "t") == 0;
+	return has_value(remote, row, column) &&
+		   strcmp(remote_value(remote, row, column), "t") == 0;
 }
 
 void

@@ -55,10 +55,12 @@ extern void remote_run(Remote *remote, const char *command, int count,
 extern void remote_command(Remote *remote, const char *command);
 /* How many rows the last command changed. */
 extern uint64 remote_changed(const Remote *remote);
-/* What the last command returned; NULL for null. */
+/* What the last command returned; none of our queries asks for nulls. */
 extern int	 remote_rows(const Remote *remote);
 extern char *remote_value(const Remote *remote, int row, int column);
-extern bool	 remote_is_true(const Remote *remote, int row, int column);
+/* It answers what PostgreSQL would not. */
+extern void remote_distrusted(const Remote *remote) pg_attribute_noreturn();
+extern bool remote_is_true(const Remote *remote, int row, int column);
 
 extern void remote_commit(Remote *remote);
 

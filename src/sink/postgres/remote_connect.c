@@ -241,6 +241,7 @@ pin_settings(Remote *remote)
 	remote_command(
 		remote,
 		"SELECT set_config(s.name, v.value, false) FROM (VALUES "
+		"('array_nulls', 'on'), ('xmloption', 'content'), "
 		"('statement_timeout', '0'), ('lock_timeout', '0'), "
 		"('idle_in_transaction_session_timeout', '0'), "
 		"('idle_session_timeout', '0'), ('transaction_timeout', '0'), "
