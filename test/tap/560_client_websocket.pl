@@ -196,6 +196,27 @@ like(talk('raw', 'big:200'), qr/closed 1009/, 'a message that is too large');
 like(talk('raw', '[' x 50000), qr/closed 1008/, 'deep JSON');
 like(talk('raw', '{"type":"subscribe","tables":[' . '"a",' x 200 . '"a"]}'), qr/closed 1008/, 'too many patterns');
 like(talk('raw', '{"type":"subscribe","tables":{"a":1}}'), qr/closed 1008/, 'patterns that are none');
+like(talk('raw', 'subscribe', 'subscribe'), qr/closed 1008/, 'a second subscription');
+{
+	# pings without end, by somebody who reads none of the answers
+	my $flood = IO::Socket::INET->new("127.0.0.1:$port");
+	my ($sent, $until) = (0, time + 4);
+
+	print $flood join("\r\n", 'GET / HTTP/1.1', "Host: 127.0.0.1:$port", 'Upgrade: websocket', 'Connection: Upgrade',
+		'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13', '', '');
+	$flood->flush;
+	sysread($flood, my $handshake, 1000);
+	$flood->blocking(0);
+	while (time < $until && $sent < 64 * 1024 * 1024)
+	{
+		my $n = syswrite($flood, "\x89\x80\0\0\0\0" x 10000);
+
+		$sent += $n // 0;
+		Time::HiRes::sleep(0.01) unless $n;
+	}
+	like(talk('raw', 'subscribe'), qr/"subscribed"/, 'a flood of pings holds up nobody');
+	cmp_ok($sent, '<', 64 * 1024 * 1024, '... and is not read to its end');
+}
 {
 	local $ENV{ORIGIN} = 'https://evil.example.com';
 	is(talk('raw', 'subscribe'), "refused 403\n", 'a page of another origin');

@@ -22,6 +22,21 @@
 
 #define MQTT_MAX_PACKET 268435455
 
+/*
+ * All messages of a record are out of the way.  They share its memory, which is
+ * let go only now.
+ */
+static void
+end_record(MqttTarget *self, const Record *record)
+{
+	if (self->rejection)
+		target_rejected(&self->base, record, self->rejection);
+	else
+		target_taken(&self->base, record->number, record->number);
+	free(self->rejection);
+	self->rejection = NULL;
+}
+
 /* One is out of the way, with all of them before it. */
 static void
 shift_acknowledged(MqttTarget *self)
@@ -30,9 +45,13 @@ shift_acknowledged(MqttTarget *self)
 	{
 		MqttMessage *message = mqtt_message_at(self, 0);
 
+		if (message->rejected && self->rejection == NULL)
+		{
+			self->rejection = message->rejected;
+			message->rejected = NULL;
+		}
 		if (message->last)
-			target_taken(&self->base, message->record.number,
-						 message->record.number);
+			end_record(self, &message->record);
 		mqtt_message_free(message);
 		self->first = (self->first + 1) % self->allocated;
 		self->count--;
@@ -44,7 +63,7 @@ shift_acknowledged(MqttTarget *self)
 static void
 reject(MqttTarget *self, MqttMessage *message, const char *reason)
 {
-	target_rejected(&self->base, &message->record, reason);
+	message->rejected = client_strdup(reason);
 	message->acknowledged = true;
 	self->acknowledged++;
 }

@@ -63,13 +63,14 @@ send_position(PostgresTarget *self)
 	char		   *to = client_format(LSN_FORMAT, LSN_ARGS(self->reaches));
 	const char	   *values[] = {identity->system_id, identity->slot, from, to};
 
-	if (PQsendQueryParams(self->session.conn,
+	postgres_expect(
+		&self->session,
+		PQsendQueryParams(self->session.conn,
 						  "UPDATE outflow_client.position"
 						  " SET lsn = $4, changed = now()"
 						  " WHERE system_id = $1 AND slot = $2 AND lsn = $3",
-						  4, NULL, values, NULL, NULL, 0))
-		postgres_expect(&self->session,
-						(PostgresAnswer){.kind = ANSWER_POSITION});
+						  4, NULL, values, NULL, NULL, 0),
+		(PostgresAnswer){.kind = ANSWER_POSITION});
 	free(from);
 	free(to);
 }
@@ -227,6 +228,12 @@ begin_session(PostgresTarget *self)
 {
 	Target *target = &self->base;
 
+	if (self->session.of_slot && self->session.position < self->position)
+		client_exit(EXIT_IDENTITY,
+					"%s has lost what it had committed: it is at " LSN_FORMAT
+					", and was at " LSN_FORMAT,
+					target->name, LSN_ARGS(self->session.position),
+					LSN_ARGS(self->position));
 	if (self->released && self->session.position <= self->released)
 		client_restart("%s: the session ended amid a transaction that is "
 					   "larger than --queue-bytes",

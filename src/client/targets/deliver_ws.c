@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@
 #define WRITE_AT_ONCE 65536
 #define WORK_AT_ONCE  (4 * 1024 * 1024) /* then clients get a turn */
 #define GOING_AWAY	  1001
+#define OTHER_FILES	  128
 
 typedef struct WsClient
 {
@@ -43,6 +45,7 @@ typedef struct WsTarget
 	int			fd; /* listens */
 	WsClient	clients[WS_MAX_CLIENTS];
 	int			nclients;
+	int			most_clients;
 	WsDatabase *database; /* for the page */
 
 	Bytes	  lines; /* of the transaction under way, not yet written */
@@ -72,11 +75,11 @@ accept_client(int fd, short events, void *argument)
 	(void) events;
 	if (client < 0)
 		return;
-	if (self->nclients == WS_MAX_CLIENTS)
+	if (self->nclients == self->most_clients)
 	{
 		log_limited(&self->base.limit, LOG_WARNING,
 					"%s: there are %d clients, and no more are served",
-					self->base.name, WS_MAX_CLIENTS);
+					self->base.name, self->most_clients);
 		close(client);
 		return;
 	}
@@ -185,6 +188,26 @@ read_token(const char *path)
 	return client_strdup(line);
 }
 
+/* As many as there are descriptors for, besides those that all else needs. */
+static int
+find_most_clients(void)
+{
+	struct rlimit files;
+	rlim_t		  wanted = WS_MAX_CLIENTS + OTHER_FILES;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		client_exit(EXIT_FAILED, "could not read the limit on files: %s",
+					strerror(errno));
+	if (files.rlim_cur < wanted)
+	{
+		files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
+		(void) setrlimit(RLIMIT_NOFILE, &files);
+	}
+	if (files.rlim_cur >= wanted)
+		return WS_MAX_CLIENTS;
+	return files.rlim_cur > OTHER_FILES + 1 ? files.rlim_cur - OTHER_FILES : 1;
+}
+
 static bool
 is_loopback(const char *host)
 {
@@ -234,6 +257,7 @@ ws_open(const Url *url, const Settings *settings)
 	self->base.state = state_open(path);
 	free(path);
 	self->database = ws_database_new(settings->conninfo, settings->slot);
+	self->most_clients = find_most_clients();
 	self->fd = listen_on(url->host, 128);
 	self->sync_at = NEVER;
 	return &self->base;

@@ -53,6 +53,7 @@ typedef struct MqttTarget
 	size_t		 count;
 	size_t		 sent;
 	size_t		 acknowledged; /* among those sent */
+	char		*rejection;	   /* of a message of the first record; NULL */
 
 	KeyMemory *keys;
 	Facts	   facts;

@@ -264,6 +264,7 @@ mqtt_message_free(MqttMessage *message)
 	free(message->topic);
 	free(message->id);
 	free(message->op);
+	free(message->rejected);
 }
 
 #endif /* HAVE_MOSQUITTO */

@@ -25,6 +25,7 @@ typedef struct MqttMessage
 	bool		last;	/* of its record */
 	int			mid;	/* packet identifier */
 	bool		acknowledged;
+	char	   *rejected; /* why the broker, or we, refuse it; NULL */
 } MqttMessage;
 
 /* What follows from a reason code (section 2.4). */

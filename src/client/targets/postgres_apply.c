@@ -164,11 +164,11 @@ send_statement(PostgresApply *apply, const PostgresStatement *statement,
 		apply->parameters[i] = apply->offsets[i] == SIZE_MAX
 								   ? NULL
 								   : apply->values.data + apply->offsets[i];
-	if (PQsendQueryPrepared(apply->session->conn, statement->name, n,
-							apply->parameters, NULL, NULL, 0))
-		postgres_expect(
-			apply->session,
-			(PostgresAnswer){.kind = ANSWER_CHANGE, .number = record->number});
+	postgres_expect(
+		apply->session,
+		PQsendQueryPrepared(apply->session->conn, statement->name, n,
+							apply->parameters, NULL, NULL, 0),
+		(PostgresAnswer){.kind = ANSWER_CHANGE, .number = record->number});
 }
 
 /*

@@ -333,21 +333,27 @@ postgres_session_flush(PostgresSession *session)
 /* ---- the pipeline */
 
 void
-postgres_expect(PostgresSession *session, PostgresAnswer answer)
+postgres_expect(PostgresSession *session, int sent, PostgresAnswer answer)
 {
-	mem_append(&session->expected, &answer, sizeof(answer));
+	if (sent)
+		mem_append(&session->expected, &answer, sizeof(answer));
+	else if (PQstatus(session->conn) == CONNECTION_OK)
+		client_exit(EXIT_FAILED, "%s: %s", session->name,
+					PQerrorMessage(session->conn));
 }
 
 void
 postgres_send(PostgresSession *session, const char *sql, PostgresAnswer answer)
 {
-	if (PQsendQueryParams(session->conn, sql, 0, NULL, NULL, NULL, NULL, 0))
-		postgres_expect(session, answer);
+	postgres_expect(
+		session,
+		PQsendQueryParams(session->conn, sql, 0, NULL, NULL, NULL, NULL, 0),
+		answer);
 }
 
 void
 postgres_send_sync(PostgresSession *session)
 {
-	if (PQpipelineSync(session->conn))
-		postgres_expect(session, (PostgresAnswer){.kind = ANSWER_SYNC});
+	postgres_expect(session, PQpipelineSync(session->conn),
+					(PostgresAnswer){.kind = ANSWER_SYNC});
 }

@@ -86,8 +86,9 @@ extern bool postgres_session_flush(PostgresSession *session);
 
 extern void postgres_session_close(PostgresSession *session);
 
-/* The last command sent has that answer. */
-extern void postgres_expect(PostgresSession *session, PostgresAnswer answer);
+/* That answer is to come, to a command that was sent, or else there is no room. */
+extern void postgres_expect(PostgresSession *session, int sent,
+							PostgresAnswer answer);
 
 /* A command without parameters. */
 extern void postgres_send(PostgresSession *session, const char *sql,

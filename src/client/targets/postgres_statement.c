@@ -199,9 +199,10 @@ prepare_statement(PostgresStatement *statement, StatementText *text,
 												: text->find[i - text->nset]]
 					   .type;
 	log_message(LOG_DEBUG, "%s: preparing %s", session->name, text->sql.data);
-	if (PQsendPrepare(session->conn, statement->name, text->sql.data, n,
-					  types))
-		postgres_expect(session, (PostgresAnswer){.kind = ANSWER_NOTHING});
+	postgres_expect(session,
+					PQsendPrepare(session->conn, statement->name,
+								  text->sql.data, n, types),
+					(PostgresAnswer){.kind = ANSWER_NOTHING});
 	free(types);
 }
 

@@ -108,14 +108,14 @@ postgres_table_ask(PostgresTable *table, PostgresSession *session)
 	char	   *table_name = json_unquoted(&name);
 	const char *values[] = {schema_name, table_name};
 
-	if (PQsendQueryParams(session->conn, columns_query, 2, NULL, values, NULL,
-						  NULL, 0))
-		postgres_expect(
-			session, (PostgresAnswer){.kind = ANSWER_COLUMNS, .table = table});
-	if (PQsendQueryParams(session->conn, indexes_query, 2, NULL, values, NULL,
-						  NULL, 0))
-		postgres_expect(
-			session, (PostgresAnswer){.kind = ANSWER_INDEXES, .table = table});
+	postgres_expect(session,
+					PQsendQueryParams(session->conn, columns_query, 2, NULL,
+									  values, NULL, NULL, 0),
+					(PostgresAnswer){.kind = ANSWER_COLUMNS, .table = table});
+	postgres_expect(session,
+					PQsendQueryParams(session->conn, indexes_query, 2, NULL,
+									  values, NULL, NULL, 0),
+					(PostgresAnswer){.kind = ANSWER_INDEXES, .table = table});
 	PQsendFlushRequest(session->conn);
 	table->is_asked = true;
 	free(schema_name);

@@ -21,7 +21,9 @@
 #include "client/json_scan.h"
 #include "client/targets/ws_server.h"
 
-#define LEAVING_MS 2000
+#define LEAVING_MS	  2000
+#define MAX_QUEUED	  16 /* messages, pongs among them */
+#define READS_AT_ONCE 16 /* of the spool */
 
 typedef enum WsPhase
 {
@@ -44,7 +46,10 @@ struct WsSession
 	long long				opened_at;
 	long long				heard_at;
 	long long				pinged_at;
-	long long				left_at;
+	long long				left_at; /* since when it is told to go; 0 */
+
+	bool may_read;
+	bool has_more; /* in the spool, and nothing waits to be sent */
 
 	bool	  subscribed;
 	bool	  watching; /* is told the status */
@@ -65,6 +70,13 @@ session_receive(wslay_event_context_ptr ws, uint8_t *data, size_t length,
 	ssize_t	   n;
 
 	(void) flags;
+	/* once a turn: whoever never stops talking is not the only one */
+	if (!self->may_read)
+	{
+		wslay_event_set_error(ws, WSLAY_ERR_WOULDBLOCK);
+		return -1;
+	}
+	self->may_read = false;
 	do
 		n = recv(self->fd, data, length, MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
@@ -112,6 +124,8 @@ queue_close(WsSession *self, int code, const char *reason)
 {
 	wslay_event_queue_close(self->ws, code, (const uint8_t *) reason,
 							strlen(reason));
+	if (self->left_at == 0)
+		self->left_at = clock_ms();
 }
 
 /* Takes the same time wherever they differ. */
@@ -238,7 +252,7 @@ session_message(wslay_event_context_ptr					  ws,
 	type = message->opcode == WSLAY_TEXT_FRAME
 			   ? json_find_text(text, message->msg_length, "type")
 			   : NULL;
-	if (type && strcmp(type, "subscribe") == 0)
+	if (type && !self->subscribed && strcmp(type, "subscribe") == 0)
 		subscribe(self, text, message->msg_length);
 	else if (type && self->subscribed && strcmp(type, "ack") == 0)
 		acknowledge(self, text, message->msg_length);
@@ -305,9 +319,19 @@ read_request(WsSession *self)
 	}
 }
 
+/* It doesn't even read what answers to its messages. */
+static bool
+is_clogged(const WsSession *self)
+{
+	return wslay_event_get_queued_msg_count(self->ws) > MAX_QUEUED;
+}
+
 void
 ws_session_read(WsSession *self)
 {
+	self->may_read = true;
+	if (self->phase == WS_OPEN && is_clogged(self))
+		return;
 	if (self->phase == WS_REQUEST)
 		read_request(self);
 	else if (self->phase == WS_OPEN && wslay_event_want_read(self->ws) &&
@@ -383,8 +407,11 @@ keep_alive(WsSession *self, long long now)
 {
 	static const struct wslay_event_msg ping = {WSLAY_PING, NULL, 0};
 
-	if (now - self->heard_at > WS_SILENT_MS)
+	if (now - self->heard_at > WS_SILENT_MS ||
+		(self->left_at && now - self->left_at > WS_HELLO_MS))
 		self->phase = WS_ENDED;
+	else if (self->left_at)
+		return;
 	else if (!self->subscribed && now - self->opened_at > WS_HELLO_MS)
 		queue_close(self, WS_CLOSE_UNASKED, "nothing was subscribed to");
 	else if (self->due_at && now - self->due_at > WS_SLOW_MS)
@@ -412,7 +439,10 @@ send_status(WsSession *self, long long now)
 static void
 work_open(WsSession *self, long long now)
 {
+	int reads = 0;
+
 	keep_alive(self, now);
+	self->has_more = false;
 	while (self->phase == WS_OPEN)
 	{
 		if (wslay_event_want_write(self->ws) &&
@@ -428,6 +458,12 @@ work_open(WsSession *self, long long now)
 			 !send_records(self)) &&
 			wslay_event_get_queued_msg_count(self->ws) == 0)
 			break;
+		/* of a spool full of what it doesn't want, some at a time */
+		if (++reads == READS_AT_ONCE)
+		{
+			self->has_more = true;
+			break;
+		}
 	}
 	if (self->phase == WS_OPEN && !wslay_event_want_read(self->ws) &&
 		!wslay_event_want_write(self->ws))
@@ -480,10 +516,11 @@ ws_session_events(const WsSession *self)
 		case WS_ANSWER:
 			return POLLOUT;
 		case WS_OPEN:
-			return POLLIN | (self->sent < self->answer.length ||
-									 wslay_event_want_write(self->ws)
-								 ? POLLOUT
-								 : 0);
+			return (is_clogged(self) ? 0 : POLLIN) |
+				   (self->sent < self->answer.length ||
+							wslay_event_want_write(self->ws)
+						? POLLOUT
+						: 0);
 		case WS_ENDED:
 			break;
 	}
@@ -503,10 +540,17 @@ ws_session_wake_at(const WsSession *self)
 
 	if (self->phase == WS_LEAVING)
 		return self->left_at + LEAVING_MS;
+	if (self->phase == WS_OPEN && self->left_at)
+		return self->left_at + WS_HELLO_MS + 1;
 	if (self->phase != WS_OPEN || !self->subscribed)
 		return self->opened_at + WS_HELLO_MS + 1;
-	if (self->watching && self->status_at < at)
-		at = self->status_at;
+	if (wslay_event_get_queued_msg_count(self->ws) == 0)
+	{
+		if (self->has_more)
+			return 0;
+		if (self->watching && self->status_at < at)
+			at = self->status_at;
+	}
 	if (self->due_at && self->due_at + WS_SLOW_MS < at)
 		at = self->due_at + WS_SLOW_MS;
 	return at + 1;
