@@ -296,39 +296,25 @@ is_rounded(Oid type, int32 from, int32 there)
 
 	if (there == -1 || there == from)
 		return false;
-	switch (OidIsValid(element) ? element : type)
-	{
-		case NUMERICOID:
-			return from == -1 || scale_of(there) < scale_of(from);
-		case TIMEOID:
-		case TIMETZOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-			return there < (from == -1 ? MAX_TIMESTAMP_PRECISION : from);
-		case INTERVALOID:
-			return true;
-		default:
-			return false;
-	}
+	if (OidIsValid(element))
+		type = element;
+	if (type == NUMERICOID)
+		return from == -1 || scale_of(there) < scale_of(from);
+	if (type == TIMEOID || type == TIMETZOID || type == TIMESTAMPOID ||
+		type == TIMESTAMPTZOID)
+		return there < (from == -1 ? MAX_TIMESTAMP_PRECISION : from);
+	return type == INTERVALOID;
 }
 
 /* Casts that PostgreSQL makes by itself, though digits may get lost. */
 static bool
 is_inexact(Oid from, Oid there)
 {
-	switch (there)
-	{
-		case NAMEOID:
-			return true;
-		case FLOAT4OID:
-			return from != INT2OID;
-		case FLOAT8OID:
-			return from != INT2OID && from != INT4OID && from != FLOAT4OID;
-		case NUMERICOID:
-			return from == FLOAT4OID || from == FLOAT8OID;
-		default:
-			return false;
-	}
+	if (there == FLOAT4OID)
+		return from != INT2OID;
+	if (there == FLOAT8OID)
+		return from != INT2OID && from != INT4OID && from != FLOAT4OID;
+	return there == NAMEOID;
 }
 
 static Fit
