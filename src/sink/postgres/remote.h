@@ -59,7 +59,7 @@ extern uint64 remote_changed(const Remote *remote);
 extern int	 remote_rows(const Remote *remote);
 extern char *remote_value(const Remote *remote, int row, int column);
 /* It answers what PostgreSQL would not. */
-extern void remote_distrusted(const Remote *remote) pg_attribute_noreturn();
+pg_noreturn extern void remote_distrusted(const Remote *remote);
 extern bool remote_is_true(const Remote *remote, int row, int column);
 
 extern void remote_commit(Remote *remote);
