@@ -73,7 +73,8 @@ sub all_are
 
 	versions_are('plain', $lake, $dir, [ ($last > 3 ? $last - 3 : 0) .. $last ], "$name: the versions are what they were");
 	is_deeply([ sort keys %named ], [ delta_files($lake) ], "$name: each file is a version's");
-	is_deeply([ grep { /outflow/ } files_below($lake) ], [], "$name: nothing is left over");
+	# but what spares the next job the reading of the log
+	is_deeply([ grep { /outflow/ && $_ ne '_delta_log/_outflow_state' } files_below($lake) ], [], "$name: nothing is left over");
 	return;
 }
 
