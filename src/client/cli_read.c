@@ -1,6 +1,9 @@
 /*
  * cli_read.c
  *		Reads arguments, then the file of --config, by the table of options.
+ *
+ * One reader for each type of value, the two ways that they come by, and what
+ * must hold between them afterwards: all that can be wrong with what was typed.
  */
 #include <ctype.h>
 #include <errno.h>

@@ -70,3 +70,20 @@ disk_read_line(FILE *file, const char *path, char **line, size_t *size)
 					strerror(errno));
 	return length;
 }
+
+char *
+disk_read_secret(const char *path)
+{
+	FILE   *file = fopen(path, "re");
+	char   *line = NULL;
+	size_t	size = 0;
+	ssize_t length = file ? getline(&line, &size, file) : -1;
+
+	while (length > 0 && strchr("\r\n", line[length - 1]))
+		line[--length] = '\0';
+	if (length <= 0)
+		client_exit(EXIT_USAGE, "could not read a secret from \"%s\": %s",
+					path, file ? "it is empty" : strerror(errno));
+	fclose(file);
+	return line;
+}

@@ -23,4 +23,7 @@ extern void disk_sync_parent(const char *path);
 extern ssize_t disk_read_line(FILE *file, const char *path, char **line,
 							  size_t *size);
 
+/* What the first line holds, a new text; ends the program if that is nothing. */
+extern char *disk_read_secret(const char *path);
+
 #endif

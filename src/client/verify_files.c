@@ -6,6 +6,9 @@
  * below a directory that is open, and no link is followed; a path elsewhere is
  * followed only beneath the directory that the user named for it, component by
  * component.  Nothing but regular files is read.
+ *
+ * It is long as there is much that can be wrong: names, sizes, sums, totals, and
+ * what is there beside; each is one short check.
  */
 #include "client/verify_files.h"
 

@@ -230,3 +230,15 @@ server_validate(const ServerOptions *options, List *elements, Oid catalog)
 						linitial_node(DefElem, elements)->defname),
 				 errhint("Options are those of servers and user mappings.")));
 }
+
+void
+server_place_lost(const char *place, DestinationMode mode)
+{
+	if (mode != DESTINATION_TRY)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("no server that may be used leads to \"%s\"", place),
+				 errhint("Make one again, with USAGE for this role, and a "
+						 "user mapping.")));
+	errno = ENOENT;
+}

@@ -13,6 +13,7 @@
 #include "foreign/foreign.h"
 
 #include "option.h"
+#include "sink/destination.h"
 
 /* What comes before the first colon, and after it; NULL if there is none. */
 extern char		  *server_name(const char *destination);
@@ -32,6 +33,12 @@ extern List *server_list(const char *wrapper);
 extern bool	 server_has_secrets(const ForeignServer *server);
 /* The options of the current user's mapping, or of everybody's. */
 extern List *server_secrets(const ForeignServer *server);
+
+/*
+ * A place to which none of them leads: an error, or with DESTINATION_TRY errno
+ * alone.
+ */
+extern void server_place_lost(const char *place, DestinationMode mode);
 
 /* What one wrapper's options are, for its validator. */
 typedef struct ServerOptions

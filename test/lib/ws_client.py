@@ -5,6 +5,8 @@ follow FILE        subscribes, comes back after every cut where it was, and appe
 raw MESSAGE...     sends messages (bytes after "hex:", text of N kB after "big:"), prints
                    answers and the close code
 read SECONDS JSON  subscribes by JSON, acknowledges nothing, prints what comes
+crowd N            that many clients at once: how many have subscribed, and how many of them
+                   got a record then
 """
 import asyncio
 import json
@@ -86,4 +88,21 @@ async def read(url, seconds, text):
         await closing(socket, float(seconds))
 
 
-asyncio.run({'follow': follow, 'raw': raw, 'read': read}[sys.argv[2]](sys.argv[1], *sys.argv[3:]))
+async def crowd(url, count):
+    sockets = []
+    for _ in range(int(count)):
+        socket = await websockets.connect(url, max_size=None, ping_interval=None)
+        await socket.send(subscribe())
+        await socket.recv()
+        sockets.append(socket)
+    print('subscribed', len(sockets), flush=True)
+
+    async def gets_a_record(socket):
+        while not json.loads(await socket.recv()).get('records'):
+            pass
+        return True
+
+    print('received', sum(await asyncio.gather(*map(gets_a_record, sockets))))
+
+
+asyncio.run({'crowd': crowd, 'follow': follow, 'raw': raw, 'read': read}[sys.argv[2]](sys.argv[1], *sys.argv[3:]))

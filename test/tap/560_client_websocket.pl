@@ -133,6 +133,10 @@ unlike(talk('read', 1, qq({"type":"subscribe","after":"$before","tables":["publi
 	qr/"op"/, 'a filter by table');
 like(talk('read', 1, qq({"type":"subscribe","after":"$before","tables":["pub*.?"]})),
 	qr/"id":-2/, '... by a pattern');
+like(talk('read', 1, qq({"type":"subscribe","after":"$before","tables":["*.\\\\t"]})),
+	qr/"id":-2/, '... with what a backslash takes literally');
+unlike(talk('read', 1, qq({"type":"subscribe","after":"$before","tables":["pub*.\\\\?"]})),
+	qr/"op"/, '... such as ?');
 
 # ---- windows, and clients that are too slow ----
 
@@ -194,8 +198,9 @@ like(talk('raw', 'hex:00ff'), qr/closed 1008/, 'binary');
 like(talk('raw', 'utf8:'), qr/closed 1007/, 'no UTF-8');
 like(talk('raw', 'big:200'), qr/closed 1009/, 'a message that is too large');
 like(talk('raw', '[' x 50000), qr/closed 1008/, 'deep JSON');
-like(talk('raw', '{"type":"subscribe","tables":[' . '"a",' x 200 . '"a"]}'), qr/closed 1008/, 'too many patterns');
+like(talk('raw', '{"type":"subscribe","tables":[' . '"a.a",' x 200 . '"a.a"]}'), qr/closed 1008/, 'too many patterns');
 like(talk('raw', '{"type":"subscribe","tables":{"a":1}}'), qr/closed 1008/, 'patterns that are none');
+like(talk('raw', '{"type":"subscribe","tables":["t"]}'), qr/closed 1008/, '... without a schema');
 like(talk('raw', 'subscribe', 'subscribe'), qr/closed 1008/, 'a second subscription');
 {
 	# pings without end, by somebody who reads none of the answers
@@ -231,6 +236,19 @@ like(ask('POST / HTTP/1.1'), qr/^HTTP\/1.1 405/, 'no other method');
 is(ask('GET / HTTP/1.1', 'X: ' . 'x' x 20000) // '', '', 'a head without end');
 like(ask('GET / HTTP/1.1', 'Upgrade: websocket', 'Connection: Upgrade'), qr/^HTTP\/1.1 400/, 'no handshake');
 is(stop_client($client), 0, 'it is still there');
+
+# ---- many clients ----
+
+$client = start_ws('ws');
+my ($crowd, $crowd_err) = ('', '');
+my $many = IPC::Run::start([ python($url, 'crowd', 1000) ], '<', \undef, '>', \$crowd, '2>', \$crowd_err,
+	IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+$many->pump until $crowd =~ /^subscribed \d+\n/m;
+like($crowd, qr/^subscribed 1000$/m, 'a thousand clients');
+$node->safe_psql('postgres', "INSERT INTO t VALUES (-7, 0, 'to all')");
+$many->finish;
+like($crowd, qr/^received 1000$/m, '... all get a change') or diag($crowd_err);
+is(stop_client($client), 0, '... and are let go');
 
 # ---- tokens and addresses ----
 

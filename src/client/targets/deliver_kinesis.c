@@ -7,6 +7,9 @@
  * not for those after them, so it has at most one record of a key; whatever
  * follows of that key waits until that one is acknowledged.  Partition keys are
  * hashes of the row's key, so that all changes of a row are in one shard.
+ *
+ * The states of the one request, from its records to what became of each, are all
+ * here: their order is what keeps that of a key.
  */
 #ifdef HAVE_LIBCURL
 

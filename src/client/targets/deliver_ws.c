@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/disk.h"
 #include "client/json_scan.h"
 #include "client/listen.h"
 #include "client/loop.h"
@@ -57,12 +58,9 @@ typedef struct WsTarget
 static void
 client_ready(int fd, short events, void *argument)
 {
-	WsTarget *self = argument;
-	int		  i;
-
-	for (i = 0; i < self->nclients; i++)
-		if (self->clients[i].fd == fd && events & (POLLIN | POLLHUP | POLLERR))
-			ws_session_read(self->clients[i].session);
+	(void) fd;
+	if (events & (POLLIN | POLLHUP | POLLERR))
+		ws_session_read(argument);
 }
 
 static void
@@ -85,7 +83,7 @@ accept_client(int fd, short events, void *argument)
 	}
 	self->nclients++;
 	*place = (WsClient){ws_session_new(&self->server, client), client, POLLIN};
-	loop_watch(client, POLLIN, client_ready, self);
+	loop_watch(client, POLLIN, client_ready, place->session);
 }
 
 static void
@@ -124,7 +122,7 @@ work_clients(WsTarget *self)
 			continue;
 		}
 		if (events != client->events)
-			loop_watch(client->fd, events, client_ready, self);
+			loop_watch(client->fd, events, client_ready, client->session);
 		client->events = events;
 		at = ws_session_wake_at(client->session);
 		if (at < wake_at)
@@ -164,28 +162,23 @@ append_status(void *argument, Bytes *json)
 	mem_add(json, "}");
 }
 
-/* The first line of a file that nobody else reads. */
+/* Of a file that nobody else reads. */
 static char *
 read_token(const char *path)
 {
-	FILE	   *file = fopen(path, "re");
+	char	   *token = disk_read_secret(path);
 	struct stat status;
-	char		line[512];
 
-	if (file == NULL || fstat(fileno(file), &status) != 0 ||
-		fgets(line, sizeof(line), file) == NULL)
-		client_exit(EXIT_USAGE, "could not read a token from \"%s\"", path);
-	if (status.st_mode & (S_IRWXG | S_IRWXO) & ~S_IRGRP)
+	if (stat(path, &status) == 0 &&
+		(status.st_mode & (S_IRWXG | S_IRWXO) & ~S_IRGRP))
 		client_exit(EXIT_USAGE,
 					"others may read or write \"%s\": its mode must be 0600 "
 					"or 0640",
 					path);
-	fclose(file);
-	line[strcspn(line, "\r\n")] = '\0';
-	if (strlen(line) < 16)
+	if (strlen(token) < 16)
 		client_exit(EXIT_USAGE, "the token in \"%s\" is shorter than 16 bytes",
 					path);
-	return client_strdup(line);
+	return token;
 }
 
 /* As many as there are descriptors for, besides those that all else needs. */

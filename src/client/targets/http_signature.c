@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "client/disk.h"
 #include "client/log.h"
 
 #define ENCODED_START "whsec_"
@@ -43,22 +44,13 @@ decode_secret(Bytes *secret, const char *path)
 Bytes
 http_read_secret(const char *path)
 {
-	FILE   *file = fopen(path, "r");
-	char   *line = NULL;
-	size_t	size = 0;
-	ssize_t length = file ? getline(&line, &size, file) : -1;
-	Bytes	secret = {0};
+	char *line = disk_read_secret(path);
+	Bytes secret = {0};
 
-	while (length > 0 && strchr("\r\n", line[length - 1]))
-		length--;
-	if (length <= 0)
-		client_exit(EXIT_USAGE, "could not read a secret from \"%s\": %s",
-					path, file ? "it is empty" : strerror(errno));
-	mem_append(&secret, line, length);
+	mem_add(&secret, line);
 	if (strncmp(secret.data, ENCODED_START, strlen(ENCODED_START)) == 0)
 		decode_secret(&secret, path);
 	free(line);
-	fclose(file);
 	return secret;
 }
 

@@ -5,6 +5,9 @@
  * With QoS 2 the session outlives its connection: libmosquitto goes on with the
  * packet identifiers that the broker knows.  A session begins by wiping what the
  * broker may have of an earlier one, whose identifiers nobody knows any more.
+ *
+ * One connection's life, as states that the event loop moves on: they are not
+ * parted, as each may end in a reconnect.
  */
 #ifdef HAVE_MOSQUITTO
 

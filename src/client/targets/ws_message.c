@@ -13,7 +13,22 @@
 #define MAX_PATTERNS 100
 #define MAX_PATTERN	 256
 
-/* With * for any characters and ? for one; each star is tried once a place. */
+/* How long the character is, in UTF-8. */
+static size_t
+character_length(const char *text)
+{
+	size_t length = *text != '\0';
+
+	while (length > 0 && (text[length] & 0xc0) == 0x80)
+		length++;
+	return length;
+}
+
+/*
+ * As the plugin's option tables has it: * stands for any characters, ? for one,
+ * and a backslash takes the next one literally.  Each star is tried once a
+ * place.
+ */
 static bool
 pattern_matches(const char *pattern, const char *text)
 {
@@ -22,14 +37,21 @@ pattern_matches(const char *pattern, const char *text)
 
 	while (*text)
 	{
+		const char *literal = pattern + (*pattern == '\\' && pattern[1]);
+
 		if (*pattern == '*')
 		{
 			star = ++pattern;
 			retry = text;
 		}
-		else if (*pattern == '?' || *pattern == *text)
+		else if (*pattern == '?')
 		{
 			pattern++;
+			text += character_length(text);
+		}
+		else if (*literal == *text)
+		{
+			pattern = literal + 1;
 			text++;
 		}
 		else if (star)
@@ -44,6 +66,28 @@ pattern_matches(const char *pattern, const char *text)
 	return *pattern == '\0';
 }
 
+/* Cuts "schema.table" at its one dot, those after a backslash apart. */
+static bool
+split_pattern(WsPattern *pattern)
+{
+	char *p;
+
+	pattern->table = NULL;
+	for (p = pattern->schema; *p; p++)
+	{
+		if (*p == '\\' && p[1])
+			p++;
+		else if (*p == '.' && pattern->table)
+			return false;
+		else if (*p == '.')
+		{
+			*p = '\0';
+			pattern->table = p + 1;
+		}
+	}
+	return pattern->table != NULL;
+}
+
 /* An array of strings; false if it is something else. */
 bool
 ws_filter_parse(WsFilter *filter, const char *json, size_t length)
@@ -55,7 +99,8 @@ ws_filter_parse(WsFilter *filter, const char *json, size_t length)
 		return false;
 	for (;;)
 	{
-		JsonValue value;
+		JsonValue  value;
+		WsPattern *pattern;
 
 		while (p < end && strchr(" \t\r\n,", *p))
 			p++;
@@ -66,11 +111,14 @@ ws_filter_parse(WsFilter *filter, const char *json, size_t length)
 			filter->npatterns == MAX_PATTERNS)
 			return false;
 		filter->patterns = client_realloc(
-			filter->patterns, (filter->npatterns + 1) * sizeof(char *));
-		filter->patterns[filter->npatterns] = json_unquoted(&value);
-		if (filter->patterns[filter->npatterns] == NULL)
+			filter->patterns, (filter->npatterns + 1) * sizeof(WsPattern));
+		pattern = &filter->patterns[filter->npatterns];
+		pattern->schema = json_unquoted(&value);
+		if (pattern->schema == NULL)
 			return false;
 		filter->npatterns++;
+		if (!split_pattern(pattern))
+			return false;
 		p += value.length;
 	}
 }
@@ -79,7 +127,7 @@ void
 ws_filter_free(WsFilter *filter)
 {
 	while (filter->npatterns > 0)
-		free(filter->patterns[--filter->npatterns]);
+		free(filter->patterns[--filter->npatterns].schema);
 	free(filter->patterns);
 	filter->patterns = NULL;
 }
@@ -90,7 +138,6 @@ ws_filter_wants(const WsFilter *filter, const char *record, size_t length)
 {
 	char *schema;
 	char *table;
-	char *name;
 	bool  wants = false;
 	int	  i;
 
@@ -98,13 +145,9 @@ ws_filter_wants(const WsFilter *filter, const char *record, size_t length)
 		return true;
 	schema = json_find_text(record, length, "schema");
 	table = json_find_text(record, length, "table");
-	if (schema && table)
-	{
-		name = client_format("%s.%s", schema, table);
-		for (i = 0; i < filter->npatterns && !wants; i++)
-			wants = pattern_matches(filter->patterns[i], name);
-		free(name);
-	}
+	for (i = 0; schema && table && i < filter->npatterns && !wants; i++)
+		wants = pattern_matches(filter->patterns[i].schema, schema) &&
+				pattern_matches(filter->patterns[i].table, table);
 	free(schema);
 	free(table);
 	return wants;

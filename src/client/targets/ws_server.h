@@ -29,10 +29,16 @@
 #define WS_CLOSE_SLOW	 4008 /* too slow: it may resume */
 
 /* ws_message.c: what goes in a message of records. */
+typedef struct WsPattern
+{
+	char *schema; /* with * and ? */
+	char *table;  /* in the same memory */
+} WsPattern;
+
 typedef struct WsFilter
 {
-	char **patterns; /* SCHEMA.TABLE with * and ?; none: everything */
-	int	   npatterns;
+	WsPattern *patterns; /* none: everything */
+	int		   npatterns;
 } WsFilter;
 
 extern bool ws_filter_parse(WsFilter *filter, const char *json, size_t length);

@@ -7,6 +7,9 @@
  * Records go out only as far as it has acknowledged the bytes before, so that
  * neither its memory nor ours grows; at most one message waits in a session.
  * A client never holds anything back but itself: what it reads is the spool.
+ *
+ * All states of a client are here, as what bounds each of them, in bytes, in turns
+ * and in time, is one rule: nobody costs more than its share.
  */
 #ifdef HAVE_WSLAY
 

@@ -5,8 +5,11 @@
  * The state file remembers the last segment, how much of it is synced, and the
  * position there.  Of what was written after that, whole transactions are kept,
  * as their checksums tell, and the rest is cut off: it comes again from the
- * slot.  A transaction larger than the whole spool isn't kept:
- * clients that need it must fetch the tables anew.
+ * slot.  A transaction larger than the whole spool isn't kept: clients that need it
+ * must fetch the tables anew.
+ *
+ * Writing, reading and what a crash leaves are here together: each relies on the
+ * order in which the others touch the disk.
  */
 #include "client/targets/ws_spool.h"
 
@@ -116,8 +119,9 @@ static void
 create_segment(Spool *spool)
 {
 	char *path = segment_path(spool, spool->head);
-	int	  fd =
-		open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int	  fd = open(
+		  path, O_RDWR | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+		  0600);
 
 	/* of all but the last, every byte is trusted after a crash */
 	if (spool->nsegments > 0 && fdatasync(last_segment(spool)->fd) != 0)
@@ -234,7 +238,7 @@ static void
 reopen_segment(Spool *spool, Lsn start, bool is_last)
 {
 	char	   *path = segment_path(spool, start);
-	int			fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int			fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
 	struct stat status;
 
 	if (fd < 0 || fstat(fd, &status) != 0)
@@ -324,17 +328,13 @@ evict(Spool *spool)
 void
 spool_append(Spool *spool, const char *data, size_t length)
 {
-	Segment *segment;
-
 	if (spool->is_dropping)
 		return;
 	if (spool->nsegments == 0 ||
 		(spool->written == 0 &&
 		 last_segment(spool)->size > spool->limit / SEGMENTS))
 		create_segment(spool);
-	segment = last_segment(spool);
-	if (lseek(segment->fd, segment->size + spool->written, SEEK_SET) < 0 ||
-		!disk_write(segment->fd, data, length))
+	if (!disk_write(last_segment(spool)->fd, data, length))
 		spool_failed(spool, "write");
 	spool->written += length;
 	spool->checksum = crc32(spool->checksum, (const Bytef *) data, length);

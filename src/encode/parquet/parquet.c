@@ -8,6 +8,9 @@
  * readers can work on several at once and skip what they don't need.  One row
  * is never split: a row of many large values needs room for all of them in
  * compressed form, and for the largest as it is.
+ *
+ * All members of the format are here, from a file's first byte to its footer:
+ * they share its state, and format delta builds on them.
  */
 #include "postgres.h"
 

@@ -25,11 +25,7 @@ static List *
 actions_of(const DeltaLog *log, int64 now)
 {
 	List		   *actions = list_make2(log->protocol, log->metadata);
-	HASHCTL			control = {.keysize = sizeof(((DeltaFile *) NULL)->path),
-							   .entrysize = sizeof(((DeltaFile *) NULL)->path),
-							   .hcxt = CurrentMemoryContext};
-	HTAB		   *seen = hash_create("outflow removed files", 256, &control,
-									   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	HTAB		   *seen = delta_path_set();
 	HASH_SEQ_STATUS files;
 	DeltaFile	   *file;
 	ListCell	   *cell;

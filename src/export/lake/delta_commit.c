@@ -5,6 +5,8 @@
  * A version is one new file of the log, and whoever writes it first has it.  It
  * says what the table is from then on: files that the job carried are in the log
  * already, those that it wrote are added, all others are removed.
+ *
+ * Each action of the version is written here, as they must agree with each other.
  */
 #include "postgres.h"
 
@@ -215,11 +217,7 @@ put_remove(Commit *commit, const DeltaFile *file)
 static void
 put_files(Commit *commit)
 {
-	HASHCTL control = {.keysize = sizeof(((DeltaFile *) NULL)->path),
-					   .entrysize = sizeof(((DeltaFile *) NULL)->path),
-					   .hcxt = CurrentMemoryContext};
-	HTAB   *kept = hash_create("outflow files of a version", 256, &control,
-							   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	HTAB		   *kept = delta_path_set();
 	HASH_SEQ_STATUS files;
 	DeltaFile	   *file;
 	ListCell	   *cell;

@@ -356,3 +356,14 @@ delta_log_of_job(const DeltaLog *log, const char *uuid)
 	}
 	return NULL;
 }
+
+HTAB *
+delta_path_set(void)
+{
+	HASHCTL control = {.keysize = sizeof(((DeltaFile *) NULL)->path),
+					   .entrysize = sizeof(((DeltaFile *) NULL)->path),
+					   .hcxt = CurrentMemoryContext};
+
+	return hash_create("outflow paths", 256, &control,
+					   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}

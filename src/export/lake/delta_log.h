@@ -122,4 +122,7 @@ extern Jsonb *delta_json_object(Jsonb *in, const char *name);
 extern char	 *delta_json_text(Jsonb *in, const char *name);
 extern int64  delta_json_int(Jsonb *in, const char *name);
 
+/* An empty set of paths as the log has them, in the current context. */
+extern HTAB *delta_path_set(void);
+
 #endif /* OUTFLOW_DELTA_LOG_H */

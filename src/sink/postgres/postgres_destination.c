@@ -45,14 +45,8 @@ postgres_open(const char *place, const char *limit, DestinationMode mode,
 		postgres_place_find(place, &found);
 	else if (!postgres_place_known(place, &found))
 	{
-		errno = ENOENT;
-		if (mode == DESTINATION_TRY)
-			return NULL;
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("no server that may be used leads to \"%s\"", place),
-				 errhint("Make one again, with USAGE for this role, and a "
-						 "user mapping.")));
+		server_place_lost(place, mode);
+		return NULL;
 	}
 	self->base.driver = &postgres_driver;
 	self->base.path = found.name

@@ -59,14 +59,8 @@ s3_open(const char *place, const char *limit, DestinationMode mode,
 		s3_place_find(place, &found);
 	else if (!s3_place_known(place, &found))
 	{
-		errno = ENOENT;
-		if (mode == DESTINATION_TRY)
-			return NULL;
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("no server that may be used leads to \"%s\"", place),
-				 errhint("Make one again, with USAGE for this role, and a "
-						 "user mapping.")));
+		server_place_lost(place, mode);
+		return NULL;
 	}
 	self->base.driver = &s3_driver;
 	self->store = s3_store_open(found.server);
