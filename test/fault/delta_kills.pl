@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use IPC::Run ();
 use DeltaTest;
+use FailpointTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -21,48 +22,11 @@ my $node = new_outflow_node('kills', conf => "autovacuum = off\n",
 my $dir = new_export_dir();
 my $lake = "$dir/t";
 
-if (!$node->safe_psql('postgres', q{LOAD 'outflow'; SELECT count(*) FROM pg_settings WHERE name = 'outflow.failpoint'}))
-{
-	BAIL_OUT('the library has no failpoints: use make test-fault');
-}
+need_failpoints($node);
 $node->safe_psql('postgres', <<'EOC');
 CREATE TABLE t AS SELECT i AS id, repeat('f', 90) AS note FROM generate_series(1, 4000) i;
 CREATE TABLE u AS SELECT i AS id FROM generate_series(1, 10) i;
 EOC
-
-# arm(POINT, ACTION): in the middle of the name may be ":N"
-sub arm
-{
-	my ($point, $action) = @_;
-	my ($name, $count) = split(/:/, $point);
-	my $value = join(':', $name, $action, $count || 1);
-
-	$node->safe_psql('postgres', "LOAD 'outflow'; ALTER SYSTEM SET outflow.failpoint = '$value'");
-	$node->reload;
-	$node->poll_query_until('postgres', "SELECT current_setting('outflow.failpoint', true) = '$value'");
-	return;
-}
-
-# call(SQL): what it says, whether the server survives it or not
-sub call
-{
-	my ($sql) = @_;
-	my ($out, $err) = ('', '');
-
-	local $ENV{PGOPTIONS} = '-c client_min_messages=warning';
-	IPC::Run::run([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $sql ],
-		'<', \undef, '>', \$out, '2>', \$err);
-	return $err;
-}
-
-# revive(): the server runs again, with no failpoint armed
-sub revive
-{
-	$node->stop('immediate', fail_ok => 1);
-	$node->adjust_conf('postgresql.auto.conf', 'outflow.failpoint', "''");
-	$node->start;
-	return;
-}
 
 # all_are(NAME): every version is what it was, and every file some version's
 sub all_are
@@ -82,7 +46,7 @@ sub all_are
 my $export = "CALL outflow.export('t', 'file://$lake', format => 'delta', part_size => '64kB')";
 my $round = 0;
 
-is(call($export), '', 'the first version');
+is(call($node, $export), '', 'the first version');
 keep_rows($node, 'id, note) FROM t', "$dir/0");
 foreach my $workers (', workers => 1', ', workers => 0')
 {
@@ -100,14 +64,14 @@ foreach my $workers (', workers => 1', ', workers => 0')
 			while ($point =~ /checkpoint/ && $point =~ /^lake/ && (delta_last($lake) + 1) % 10)
 			{
 				keep_rows($node, 'id, note) FROM t', "$dir/" . (delta_last($lake) + 1));
-				call($export);
+				call($node, $export);
 			}
 			$last = delta_last($lake);
 			$node->safe_psql('postgres', "UPDATE t SET note = '$round' || note WHERE id IN ($round, 2000 + $round)");
 			keep_rows($node, 'id, note) FROM t', "$dir/" . ($last + 1));
-			arm($point, $action);
-			isnt(call($export =~ s/\)$/$workers)/r), '', "$name: it ends");
-			revive();
+			arm($node, $point, $action);
+			isnt(call($node, $export =~ s/\)$/$workers)/r), '', "$name: it ends");
+			revive($node);
 			my $now = delta_last($lake);
 			my ($job, $state) = split(/\|/, $node->safe_psql('postgres', 'SELECT job, state FROM outflow.jobs ORDER BY job DESC LIMIT 1'));
 
@@ -115,16 +79,16 @@ foreach my $workers (', workers => 1', ', workers => 0')
 			versions_are('plain', $lake, $dir, [ $last .. $now ], "$name: which is whole");
 			if ($state ne 'done' && $round % 2)
 			{
-				is(call("CALL outflow.resume($job)"), '', "$name: resumed");
+				is(call($node, "CALL outflow.resume($job)"), '', "$name: resumed");
 				is(delta_last($lake), $last + 1, "$name: one version of the job");
 				is( $node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"),
 					'ok', "$name: which stands verification");
 			}
 			else
 			{
-				call("SELECT outflow.forget($job)") if $state ne 'done';
+				call($node, "SELECT outflow.forget($job)") if $state ne 'done';
 				keep_rows($node, 'id, note) FROM t', "$dir/" . ($now + 1)) if $now > $last;
-				is(call($export), '', "$name: exported again");
+				is(call($node, $export), '', "$name: exported again");
 				is(delta_last($lake), $now + 1, "$name: as another version");
 			}
 			all_are($name);
@@ -137,7 +101,7 @@ foreach my $workers (', workers => 1', ', workers => 0')
 	my $last = delta_last($lake);
 	my $winner = sprintf('%s/_delta_log/%020d.json', $lake, $last + 1);
 
-	arm('lake-commit', 'sleep');
+	arm($node, 'lake-commit', 'sleep');
 	my ($session, $said) = start_psql($node, $export);
 	wait_until($node, "SELECT publishing FROM outflow.job WHERE job = (SELECT max(job) FROM outflow.job)", 'the publication');
 	sleep(10);
@@ -145,7 +109,7 @@ foreach my $workers (', workers => 1', ', workers => 0')
 	$session->finish;
 	like($$said, qr/another writer has committed version .*Operation "MERGE" of "Other\/1" has made it/s, 'a lost race names the winner');
 	is(delta_last($lake), $last + 1, 'whose version stays');
-	revive();
+	revive($node);
 	$node->safe_psql('postgres', 'SELECT outflow.forget(max(job)) FROM outflow.jobs');
 	unlink($winner);
 	all_are('after a lost race');
@@ -156,13 +120,13 @@ foreach my $again (0, 1)
 {
 	my $both = "CALL outflow.export_tables(ARRAY['t', 'u']::regclass[], 'file://$dir/both', format => 'delta')";
 
-	arm('lake-committed', 'crash');
-	call($both);
-	revive();
+	arm($node, 'lake-committed', 'crash');
+	call($node, $both);
+	revive($node);
 	is(delta_last("$dir/both/public.t"), $again, 'one table has a version');
 	is(delta_last("$dir/both/public.u"), $again - 1, 'and the other none yet');
 	$node->safe_psql('postgres', 'UPDATE u SET id = id + 1; DELETE FROM t WHERE id > 3000');
-	is(call('CALL outflow.resume(' . $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs') . ')'), '', 'resumed');
+	is(call($node, 'CALL outflow.resume(' . $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs') . ')'), '', 'resumed');
 	is(delta_last("$dir/both/public.u"), $again, 'both have it');
 	is_deeply(
 		[ map { delta_version("$dir/both/public.$_", $again)->{commitInfo}[0]{outflow}{snapshot} } qw(t t) ],

@@ -8,6 +8,7 @@ use warnings;
 use File::Path qw(remove_tree);
 use FindBin;
 use IPC::Run ();
+use FailpointTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -36,48 +37,9 @@ my $node = new_outflow_node('failpoints');
 my $export = new_export_dir();
 my $last = 0;
 
-if (!$node->safe_psql('postgres', q{LOAD 'outflow'; SELECT count(*) FROM pg_settings WHERE name = 'outflow.failpoint'}))
-{
-	BAIL_OUT('the library has no failpoints: use make test-fault');
-}
+need_failpoints($node);
 $node->safe_psql('postgres',
 	q{CREATE TABLE t AS SELECT i, repeat('f', 90) AS note FROM generate_series(1, 8000) i; VACUUM t});
-
-# arm(POINT, ACTION): in the middle of the name may be ":N"
-sub arm
-{
-	my ($point, $action) = @_;
-	my ($name, $count) = split(/:/, $point);
-	my $value = $name eq '' ? '' : join(':', $name, $action, $count || 1);
-
-	$node->safe_psql('postgres', "LOAD 'outflow'; ALTER SYSTEM SET outflow.failpoint = '$value'");
-	$node->reload;
-	$node->poll_query_until('postgres',
-		"SELECT current_setting('outflow.failpoint', true) = '$value'");
-	return;
-}
-
-# call(SQL): what it says, whether the server survives it or not
-sub call
-{
-	my ($sql) = @_;
-	my ($out, $err) = ('', '');
-
-	local $ENV{PGOPTIONS} = '-c client_min_messages=warning';
-	IPC::Run::run(
-		[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $sql ],
-		'<', \undef, '>', \$out, '2>', \$err);
-	return $err;
-}
-
-# revive(): the server runs again, with no failpoint armed
-sub revive
-{
-	$node->stop('immediate', fail_ok => 1);
-	$node->adjust_conf('postgresql.auto.conf', 'outflow.failpoint', "''");
-	$node->start;
-	return;
-}
 
 sub is_exact
 {
@@ -104,20 +66,20 @@ foreach my $action ('crash', 'error')
 		my $job;
 		my $err;
 
-		arm($resumed ? 'checkpoint-commit:5' : $point, $resumed ? 'crash' : $action);
-		$err = call("CALL outflow.export('t', 'file://$directory', part_size => '64kB'$slot)");
-		revive();
+		arm($node, $resumed ? 'checkpoint-commit:5' : $point, $resumed ? 'crash' : $action);
+		$err = call($node, "CALL outflow.export('t', 'file://$directory', part_size => '64kB'$slot)");
+		revive($node);
 		$job = $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs');
 		if ($resumed)
 		{
-			arm($point, $action);
-			$err = call("CALL outflow.resume($job)");
-			revive();
+			arm($node, $point, $action);
+			$err = call($node, "CALL outflow.resume($job)");
+			revive($node);
 		}
 		ok( $err ne '' && $node->safe_psql('postgres',
 				"SELECT state IN ('interrupted', 'failed') FROM outflow.jobs WHERE job = $job") eq 't',
 			"$name: the failpoint is hit");
-		is(call("CALL outflow.resume($job)"), '', "$name: resume ends");
+		is(call($node, "CALL outflow.resume($job)"), '', "$name: resume ends");
 		is_exact($job, $directory, $name);
 		is( $node->safe_psql('postgres', "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 's$last'"),
 			$slot ? '1' : '0', "$name: the slot is there if asked for");
@@ -160,9 +122,9 @@ foreach my $action ('crash', 'error')
 			my $name = "many tables, $point $action" . ($damage ? ', damaged' : '');
 			my $job;
 
-			arm($point, $action);
-			call("CALL outflow.${many}'file://$directory', part_size => '64kB')");
-			revive();
+			arm($node, $point, $action);
+			call($node, "CALL outflow.${many}'file://$directory', part_size => '64kB')");
+			revive($node);
 			$job = $node->safe_psql('postgres',
 				"SELECT job FROM outflow.jobs WHERE destination = 'file://$directory' AND state IN ('interrupted', 'failed')");
 			isnt($job, '', "$name: the failpoint is hit");
@@ -176,11 +138,11 @@ foreach my $action ('crash', 'error')
 			# published to the end: nothing but the job's row proves it ours
 			if ($damage && $point eq 'done-commit')
 			{
-				like(call("CALL outflow.resume($job)"), qr/is not empty/,
+				like(call($node, "CALL outflow.resume($job)"), qr/is not empty/,
 					"$name: resume leaves a damaged export to its owner");
 				remove_tree($directory);
 			}
-			is(call("CALL outflow.resume($job)"), '', "$name: resume ends");
+			is(call($node, "CALL outflow.resume($job)"), '', "$name: resume ends");
 			are_exact($job, $directory, $name);
 		}
 	}
@@ -191,10 +153,10 @@ foreach my $point (qw(publish-part:2 publish-part:17 publish-success))
 {
 	my $directory = "$export/e" . ++$last;
 
-	arm($point, 'error');
-	isnt(call("CALL outflow.${many}'file://$directory', part_size => '64kB', workers => 0)"),
+	arm($node, $point, 'error');
+	isnt(call($node, "CALL outflow.${many}'file://$directory', part_size => '64kB', workers => 0)"),
 		'', "in the session, $point: the failpoint is hit");
-	revive();
+	revive($node);
 	opendir(my $handle, $directory) or die "could not open directory \"$directory\": $!";
 	is_deeply([ grep { !/^\.\.?$/ } readdir($handle) ], [], "in the session, $point: nothing is left over");
 	closedir($handle);

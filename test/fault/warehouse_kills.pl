@@ -8,6 +8,7 @@ use warnings;
 
 use FindBin;
 use IPC::Run ();
+use FailpointTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -20,24 +21,13 @@ my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('source', conf => "restart_after_crash = on\n");
 my $warehouse = new_warehouse('warehouse', "restart_after_crash = on\n");
 
+need_failpoints($node);
 srand($seed);
 diag("WAREHOUSE_SEED=$seed");
 $node->safe_psql('postgres', warehouse_sql($warehouse));
 $node->safe_psql('postgres', q{CREATE TABLE t AS SELECT i AS id, repeat('r', i % 100) AS note FROM generate_series(1, 12000) i;
 	CREATE TABLE u AS SELECT i AS id FROM generate_series(1, 3000) i; VACUUM t, u});
 $warehouse->safe_psql('postgres', 'CREATE TABLE t (id int, note text); CREATE TABLE u (id int); GRANT INSERT, TRUNCATE ON t, u TO loader');
-
-# call(SQL): what it says, whether the server survives it or not
-sub call
-{
-	my ($sql) = @_;
-	my $err = '';
-
-	local $ENV{PGOPTIONS} = '-c client_min_messages=warning';
-
-	IPC::Run::run([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $sql ], '<', \undef, '>', \my $out, '2>', \$err);
-	return $err;
-}
 
 sub export { return "CALL outflow.export_tables('{t,u}', 'warehouse:', part_size => '100kB', options => '{\"publish\": \"$_[0]\"}')"; }
 
@@ -56,21 +46,15 @@ foreach my $action ('crash', 'error')
 	foreach my $point ('remote-loaded:2', 'remote-committed:2', 'checkpoint-commit:2', 'checkpoint-committed:2',
 		'remote-published', 'remote-publish-committed', 'done-commit')
 	{
-		my ($name, $count) = split(/:/, $point);
-
 		$warehouse->safe_psql('postgres', 'TRUNCATE t, u');
-		$node->safe_psql('postgres', "LOAD 'outflow'; ALTER SYSTEM SET outflow.failpoint = '$name:$action:" . ($count || 1) . "'");
-		$node->reload;
-		$node->poll_query_until('postgres', "SELECT current_setting('outflow.failpoint', true) LIKE '$name:%'");
-		isnt(call(export('append')), '', "$point $action: the failpoint is hit");
-		$node->stop('immediate', fail_ok => 1);
-		$node->adjust_conf('postgresql.auto.conf', 'outflow.failpoint', "''");
-		$node->start;
+		arm($node, $point, $action);
+		isnt(call($node, export('append')), '', "$point $action: the failpoint is hit");
+		revive($node);
 		my $job = $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs');
 		# whatever was loaded under an older snapshot has to be loaded again
 		$node->safe_psql('postgres', q{UPDATE t SET note = note || '!' WHERE id = 100; DELETE FROM t WHERE id = (SELECT max(id) FROM t)})
-		  if $name !~ /publish|done/;
-		is(call("CALL outflow.resume($job)"), '', "$point $action: resume ends");
+		  if $point !~ /publish|done/;
+		is(call($node, "CALL outflow.resume($job)"), '', "$point $action: resume ends");
 		ends_well($job, "$point $action");
 	}
 }
@@ -105,7 +89,7 @@ foreach my $round (1 .. $rounds)
 	foreach my $try (1 .. 5)
 	{
 		last if $node->safe_psql('postgres', "SELECT state FROM outflow.jobs WHERE job = $job") eq 'done';
-		call("CALL outflow.resume($job)");
+		call($node, "CALL outflow.resume($job)");
 	}
 	ends_well($job, "round $round, killed " . join(', ', @done));
 }

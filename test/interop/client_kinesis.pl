@@ -33,10 +33,7 @@ delete $ENV{$_} foreach grep { /^AWS_/ } keys %ENV;
 $ENV{AWS_ACCESS_KEY_ID} = $key;
 $ENV{AWS_SECRET_ACCESS_KEY} = $secret;
 append_to_file("$place/faults", '4711 20 10 5 5');
-$proxy = IPC::Run::start(
-	[ 'python3', "$FindBin::RealBin/../lib/kinesis_server.py", $place, $node->host . '/.s.PGSQL.' . $node->port, $moto_port ],
-	'<', \undef, '>>', "$log.proxy", '2>>', "$log.proxy");
-wait_for_line("$place/ready", qr/yes/);
+$proxy = start_peer('kinesis_server.py', $place, "$log.proxy", $node->host . '/.s.PGSQL.' . $node->port, $moto_port);
 my @target = ('--to=kinesis://eu-north-1/shop', '--kinesis-endpoint=http://127.0.0.1:' . slurp_file("$place/kinesis_port"));
 
 create_slot($node, 'slot');
@@ -58,32 +55,7 @@ foreach my $round (1 .. $rounds)
 my ($code, undef, $err) = run_client($node, 'slot', @target, '--endpos=' . current_lsn($node));
 is($code, 0, 'comes to the end') or diag($err);
 my ($out) = run_command([ @moto, $moto_port, $key, $secret ]);
-my (%seen, %last, %shard, %rows, $differ, $back, $elsewhere, $again);
-foreach my $line (split(/\n/, $out))
-{
-	my $stored = $json->decode($line);
-	my $record = JSON::PP->new->decode($stored->{data});
-
-	next if $record->{op} !~ /^(insert|update|delete)$/;
-	my $id = $record->{key}{id} // $record->{new}{id};
-	$elsewhere++ if ($shard{$id} //= $stored->{shard}) ne $stored->{shard};
-	if (defined $seen{ $record->{id} })
-	{
-		$again++;
-		$differ++ if $seen{ $record->{id} } ne $stored->{data};
-		next;
-	}
-	$seen{ $record->{id} } = $stored->{data};
-	$back++ if $record->{id} lt ($last{$id} // '');
-	$last{$id} = $record->{id};
-	if ($record->{op} eq 'delete') { delete $rows{$id}; }
-	else { $rows{$id} = $record->{new}{n}; }
-}
-cmp_ok(scalar(keys %seen), '>', 100, scalar(keys %seen) . ' records, ' . ($again // 0) . ' again');
-is($differ, undef, 'what comes again is the same');
-is($back, undef, 'the changes of a row come in order');
-is($elsewhere, undef, 'and all of them in one shard');
-is(join("\n", map { "$_|$rows{$_}" } sort { $a <=> $b } keys %rows), table_rows($node), 'they give the table');
+check_stored($node, 'shard', map { $json->decode($_) } split(/\n/, $out));
 ok(!-e "$place/violations", 'no key was twice in a request') or diag(slurp_file("$place/violations"));
 
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (9000, 1)');

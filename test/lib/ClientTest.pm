@@ -9,6 +9,7 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use File::Basename qw(dirname);
 use IPC::Run ();
 use JSON::PP ();
 use OutflowTest;
@@ -29,6 +30,9 @@ our @EXPORT = qw(
   replay_records
   check_once
   table_rows
+  write_to
+  start_peer
+  check_stored
 );
 
 my $json = JSON::PP->new->utf8;
@@ -183,6 +187,67 @@ sub check_once
 		$last = $id;
 	}
 	is("$again again, $back back", '0 again, 0 back', "$what: each record once, in order");
+	return;
+}
+
+# write_to(PLACE, NAME, TEXT): whole, for a peer that may be reading it
+sub write_to
+{
+	my ($place, $name, $text) = @_;
+
+	open(my $file, '>', "$place/$name.new") or die;
+	print $file $text;
+	close($file);
+	rename("$place/$name.new", "$place/$name") or die;
+	return;
+}
+
+# start_peer(PROGRAM, PLACE, LOG, ARGUMENT...): a program of test/lib, once it is
+# ready
+sub start_peer
+{
+	my ($program, $place, $log, @more) = @_;
+
+	unlink "$place/ready";
+	my $peer = IPC::Run::start([ 'python3', dirname(__FILE__) . "/$program", $place, @more ],
+		'<', \undef, '>>', $log, '2>>', $log);
+
+	wait_for_line("$place/ready", qr/yes/);
+	return $peer;
+}
+
+# check_stored(NODE, GROUP, STORED...): what a stream has stored of the table t, in
+# its order, each with data, a record, and with what all of a row's must share
+sub check_stored
+{
+	my ($node, $group, @stored) = @_;
+	my (%seen, %last, %group_of, %rows, $differ, $back, $elsewhere);
+	my $again = 0;
+
+	foreach my $stored (@stored)
+	{
+		my $record = JSON::PP->new->decode($stored->{data});
+
+		next if $record->{op} !~ /^(insert|update|delete)$/;
+		my $id = $record->{key}{id} // $record->{new}{id};
+		$elsewhere++ if ($group_of{$id} //= $stored->{$group}) ne $stored->{$group};
+		if (defined $seen{ $record->{id} })
+		{
+			$again++;
+			$differ++ if $seen{ $record->{id} } ne $stored->{data};
+			next;
+		}
+		$seen{ $record->{id} } = $stored->{data};
+		$back++ if $record->{id} lt ($last{$id} // '');
+		$last{$id} = $record->{id};
+		if ($record->{op} eq 'delete') { delete $rows{$id}; }
+		else { $rows{$id} = $record->{new}{n}; }
+	}
+	cmp_ok(scalar(keys %seen), '>', 100, scalar(keys %seen) . " records, $again again");
+	is($differ, undef, 'what comes again is the same');
+	is($back, undef, 'the changes of a row come in order');
+	is($elsewhere, undef, "and all of them with one $group");
+	is(join("\n", map { "$_|$rows{$_}" } sort { $a <=> $b } keys %rows), table_rows($node), 'they give the table');
 	return;
 }
 

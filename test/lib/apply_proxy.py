@@ -7,86 +7,42 @@ Passes connections on from the ports that it writes into DIRECTORY/source_port
 and DIRECTORY/target_port.  Whenever the client confirms a position to the source,
 each change of a row before it that came from there must be in a transaction
 that the target has committed: by the position that was written in it, and by the
-target's answer to COMMIT, or by the position that it tells a new session.  What was not goes to DIRECTORY/violations.  The last
-confirmed position is in DIRECTORY/confirmed.
+target's answer to COMMIT, or by the position that it tells a new session.  What
+was not goes to DIRECTORY/violations.  The last confirmed position is in
+DIRECTORY/confirmed.
 
 DIRECTORY/faults says how often out of 100 COMMITs the connection breaks before
 the target has it, and after, before its answer is heard: "10 10".
 """
 import asyncio
-import os
 import random
 import re
 import struct
 import sys
 
-directory, source_socket, target_socket = sys.argv[1:4]
+from wire_check import Cut, Place, pump
+
+place = Place(sys.argv[1])
+source_socket, target_socket = sys.argv[2:4]
 CHANGE = re.compile(rb'"op":"(?:insert|update|delete|truncate)","id":"([0-9A-F]{16})/')
 latest = []  # commit LSNs of changes that came, not known to be committed
 committed = 0
 
 
-def read(name, default):
-    try:
-        with open(os.path.join(directory, name)) as file:
-            return file.read()
-    except FileNotFoundError:
-        return default
-
-
-def write(name, text, mode='w'):
-    path = os.path.join(directory, name)
-    if mode == 'w':
-        with open(path + '.new', 'w') as file:
-            file.write(text)
-        os.rename(path + '.new', path)
-    else:
-        with open(path, mode) as file:
-            file.write(text)
-
-
-class Cut(Exception):
-    pass
-
-
-async def pump(reader, writer, has_startup, look):
-    """Passes messages on, each after it was looked at."""
-    buffer = b''
-    try:
-        while data := await reader.read(65536):
-            buffer += data
-            while True:
-                start = 0 if has_startup else 1
-                if len(buffer) < start + 4:
-                    break
-                size = start + struct.unpack('>I', buffer[start:start + 4])[0]
-                if len(buffer) < size:
-                    break
-                if not has_startup:
-                    await look(buffer[:1], buffer[5:size])
-                has_startup = False
-                writer.write(buffer[:size])
-                buffer = buffer[size:]
-            await writer.drain()
-    except (ConnectionError, asyncio.CancelledError, Cut):
-        pass
-    writer.close()
-
-
-async def from_source(kind, payload):
+def from_source(kind, payload):
     if kind == b'd' and payload[:1] == b'w':
         latest.extend(int(commit, 16) for commit in CHANGE.findall(payload))
 
 
-async def to_source(kind, payload):
+def to_source(kind, payload):
     global latest
     if kind == b'd' and payload[:1] == b'r':
         confirmed = struct.unpack('>Q', payload[9:17])[0]
         latest = [lsn for lsn in latest if lsn >= committed]
         early = [lsn for lsn in latest if lsn < confirmed]
         if early:
-            write('violations', f'{confirmed:X} confirmed, the target has {committed:X}: {early[:5]}\n', 'a')
-        write('confirmed', str(confirmed))
+            place.append('violations', f'{confirmed:X} confirmed, the target has {committed:X}: {early[:5]}\n')
+        place.write('confirmed', str(confirmed))
 
 
 def bound_values(payload):
@@ -120,12 +76,12 @@ class TargetSession:
         for writer in self.writers:
             writer.close()
 
-    async def to_target(self, kind, payload):
+    def to_target(self, kind, payload):
         if kind == b'P':
             self.asks_position = False
             self.is_position = b'UPDATE outflow_client.position' in payload
             if payload.split(b'\0')[1] == b'COMMIT':
-                before, after = map(int, read('faults', '0 0').split())
+                before, after = map(int, place.read('faults', '0 0').split())
                 dice = random.randrange(100)
                 if dice < before:
                     self.cut()
@@ -137,7 +93,7 @@ class TargetSession:
         elif kind == b'Q':
             self.asks_position = b'SELECT lsn FROM outflow_client.position' in payload
 
-    async def from_target(self, kind, payload):
+    def from_target(self, kind, payload):
         global committed
         if kind == b'D' and self.asks_position:
             committed = max(committed, lsn_of(payload[6:]))
@@ -171,8 +127,8 @@ async def serve_target(reader, writer):
 async def main():
     for name, serve in (('source', serve_source), ('target', serve_target)):
         server = await asyncio.start_server(serve, '127.0.0.1', 0)
-        write(name + '_port', str(server.sockets[0].getsockname()[1]))
-    write('ready', 'yes')
+        place.write(name + '_port', str(server.sockets[0].getsockname()[1]))
+    place.write('ready', 'yes')
     await asyncio.Event().wait()
 
 asyncio.run(main())

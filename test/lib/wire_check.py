@@ -39,6 +39,34 @@ class Place:
             file.write(text)
 
 
+class Cut(Exception):
+    """Ends both ways of a connection, by whoever looks at its messages."""
+
+
+async def pump(reader, writer, has_startup, look):
+    """Passes messages on, each after look(kind, contents) has seen it."""
+    buffer = b''
+    try:
+        while data := await reader.read(65536):
+            buffer += data
+            while True:
+                start = 0 if has_startup else 1
+                if len(buffer) < start + 4:
+                    break
+                size = start + struct.unpack('>I', buffer[start:start + 4])[0]
+                if len(buffer) < size:
+                    break
+                if not has_startup:
+                    look(buffer[:1], buffer[5:size])
+                has_startup = False
+                writer.write(buffer[:size])
+                buffer = buffer[size:]
+            await writer.drain()
+    except (ConnectionError, asyncio.CancelledError, Cut):
+        pass
+    writer.close()
+
+
 class WireCheck:
     def __init__(self, place, server_socket):
         self.place = place
@@ -49,13 +77,13 @@ class WireCheck:
         for commit, rest in RECORD_ID.findall(body):
             self.pending.pop(commit + b'/' + rest, None)
 
-    def look_at_server(self, payload):
-        if payload[:1] == b'w':
+    def look_at_server(self, kind, payload):
+        if kind == b'd' and payload[:1] == b'w':
             for commit, rest in RECORD_ID.findall(payload):
                 self.pending[commit + b'/' + rest] = int(commit, 16)
 
-    def look_at_client(self, payload):
-        if payload[:1] != b'r':
+    def look_at_client(self, kind, payload):
+        if kind != b'd' or payload[:1] != b'r':
             return
         confirmed = struct.unpack('>Q', payload[9:17])[0]
         early = [i for i, commit in self.pending.items() if commit < confirmed]
@@ -63,37 +91,14 @@ class WireCheck:
             self.place.append('violations', f'{confirmed:X} confirmed, open are {early[:5]}\n')
         self.place.write('confirmed', str(confirmed))
 
-    async def pump(self, reader, writer, has_startup, look):
-        """Passes messages on, and shows the contents of CopyData ones."""
-        buffer = b''
-        try:
-            while data := await reader.read(65536):
-                buffer += data
-                while True:
-                    start = 0 if has_startup else 1
-                    if len(buffer) < start + 4:
-                        break
-                    size = start + struct.unpack('>I', buffer[start:start + 4])[0]
-                    if len(buffer) < size:
-                        break
-                    if not has_startup and buffer[:1] == b'd':
-                        look(buffer[5:size])
-                    has_startup = False
-                    writer.write(buffer[:size])
-                    buffer = buffer[size:]
-                await writer.drain()
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        writer.close()
-
     async def serve_proxy(self, reader, writer):
         try:
             up_reader, up_writer = await asyncio.open_unix_connection(self.server_socket)
         except OSError:
             writer.close()
             return
-        await asyncio.gather(self.pump(reader, up_writer, True, self.look_at_client),
-                             self.pump(up_reader, writer, False, self.look_at_server))
+        await asyncio.gather(pump(reader, up_writer, True, self.look_at_client),
+                             pump(up_reader, writer, False, self.look_at_server))
 
     async def start(self):
         proxy = await asyncio.start_server(self.serve_proxy, '127.0.0.1',

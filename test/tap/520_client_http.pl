@@ -26,25 +26,7 @@ client_setup($node);
 
 sub start_receiver
 {
-	unlink "$place/ready";
-	my $receiver = IPC::Run::start(
-		[ 'python3', "$FindBin::RealBin/../lib/http_receiver.py", $place,
-			$node->host . '/.s.PGSQL.' . $node->port ],
-		'<', \undef, '>>', "$log.receiver", '2>>', "$log.receiver");
-
-	wait_for_line("$place/ready", qr/yes/);
-	return $receiver;
-}
-
-sub write_to
-{
-	my ($name, $text) = @_;
-
-	open(my $file, '>', "$place/$name.new") or die;
-	print $file $text;
-	close($file);
-	rename("$place/$name.new", "$place/$name") or die;
-	return;
+	return start_peer('http_receiver.py', $place, "$log.receiver", $node->host . '/.s.PGSQL.' . $node->port);
 }
 
 sub requests { return map { $json->decode($_) } split(/\n/, slurp_file("$place/log")); }
@@ -88,7 +70,7 @@ sub proxied_client
 }
 
 create_slot($node, 'hook');
-write_to('faults', '10 5 5 20');
+write_to($place, 'faults', '10 5 5 20');
 srand(4711);
 foreach my $round (1 .. $rounds)
 {
@@ -111,7 +93,7 @@ foreach my $round (1 .. $rounds)
 	kill_client($client);
 	$writer->finish;
 }
-write_to('faults', '0 0 0 0');
+write_to($place, 'faults', '0 0 0 0');
 my $end = current_lsn($node);
 my $client = proxied_client('--batch-bytes=10kB');
 wait_until($node,
@@ -126,7 +108,7 @@ check_once('kills, without repetitions', @lines);
 is(replay_records(@lines), table_rows($node), 'they give the table');
 
 # each form, with a signature
-sub fresh_log { write_to('log', ''); $receiver->signal('KILL'); $receiver->finish; $receiver = start_receiver(); return; }
+sub fresh_log { write_to($place, 'log', ''); $receiver->signal('KILL'); $receiver->finish; $receiver = start_receiver(); return; }
 
 sub deliver
 {
@@ -189,7 +171,7 @@ is($json->decode($contents[-1][1])->{new}{id}, 5, 'FlowFiles: content');
 # what a target does not take
 fresh_log();
 $node->safe_psql('postgres', q{INSERT INTO t VALUES (6, 1, 'good'), (7, 1, 'poison'), (8, 1, 'good')});
-write_to('status', '422 poison');
+write_to($place, 'status', '422 poison');
 ($code, $err) = deliver();
 is($code, 7, 'a rejected record stops it');
 like($err, qr{rejected record [0-9A-F/]+: status 422: said}, 'and is named');
@@ -202,7 +184,7 @@ is($dead[0]{id}, $dead[0]{record}{id}, 'and its id');
 my ($bodies) = join("\n", map { $_->{status} == 200 ? $_->{body} : () } requests());
 ok($bodies =~ /"id":6,/ && $bodies =~ /"id":8,/ && $bodies !~ /poison/, 'its neighbours were delivered');
 
-write_to('status', '');
+write_to($place, 'status', '');
 fresh_log();
 my ($out, $replay_err) = run_command(
 	[ 'pg_outflow', 'replay', "--to=http://127.0.0.1:$port/hook", '--batch-bytes=0', "$place/dead" ]);
@@ -212,15 +194,15 @@ is_deeply($json->decode($again[0]{body}), $dead[0]{record}, 'as it was');
 like($again[0]{headers}{'idempotency-key'}, qr{/\Q$dead[0]{id}\E$}, 'by its id');
 
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (9, 1)');
-write_to('status', '401 .');
+write_to($place, 'status', '401 .');
 ($code, $err) = deliver();
 is($code, 6, 'a target that refuses for good');
 like($err, qr/answers with status 401/, 'and says so');
-write_to('status', '429 .');
+write_to($place, 'status', '429 .');
 fresh_log();
 $client = start_client($node, 'hook', $log, "--to=http://127.0.0.1:$port/hook");
 wait_for_line("$place/log", qr/"status": 429.*"status": 429/s);
-write_to('status', '');
+write_to($place, 'status', '');
 wait_for_line("$place/log", qr/"status": 200/);
 is(stop_client($client), 0, 'one that is busy is waited for');
 my %keys = map { $_->{headers}{'idempotency-key'} => 1 } requests();

@@ -35,21 +35,7 @@ CREATE FUNCTION at_once(rows int) RETURNS void LANGUAGE sql AS $$
 $$;
 EOC
 
-sub write_to
-{
-	my ($name, $text) = @_;
-
-	append_to_file("$place/$name.new", $text);
-	rename("$place/$name.new", "$place/$name") or die;
-	return;
-}
-
-my $proxy = IPC::Run::start(
-	[ 'python3', "$FindBin::RealBin/../lib/apply_proxy.py", $place, map { $_->host . '/.s.PGSQL.' . $_->port } $source, $target ],
-	'<', \undef, '>>', "$log.proxy", '2>>', "$log.proxy");
-
-wait_for_line("$place/ready", qr/yes/);
-
+my $proxy = start_peer('apply_proxy.py', $place, "$log.proxy", map { $_->host . '/.s.PGSQL.' . $_->port } $source, $target);
 my ($source_port, $target_port) = map { slurp_file("$place/${_}_port") } qw(source target);
 my $off = 'sslmode=disable&gssencmode=disable';
 
@@ -66,7 +52,7 @@ sub client
 my $values = OutflowValues->new($seed);
 my @ways = ([], ['--batch-bytes=0'], [ '--queue-bytes=100kB', '--log-level=debug' ], ['--linger=50ms']);
 
-write_to('faults', '15 15');
+write_to($place, 'faults', '15 15');
 foreach my $round (1 .. $rounds)
 {
 	my $script = "$log.$round.sql";
@@ -85,9 +71,11 @@ foreach my $round (1 .. $rounds)
 	kill_client($client);
 	$writer->finish;
 }
-write_to('faults', '0 0');
-my $end = current_lsn($source);
+write_to($place, 'faults', '0 0');
 my $client = client();
+# something that only this one can confirm
+$source->safe_psql('postgres', q{SELECT pg_logical_emit_message(true, 'test', 'last')});
+my $end = current_lsn($source);
 
 wait_until($source, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'feed'", 'everything confirmed');
 is(stop_client($client), 0, 'a clean stop');

@@ -27,17 +27,6 @@ delete $ENV{$_} foreach grep { /^AWS_/ } keys %ENV;
 $ENV{HOME} = $place;
 my %keys = (AWS_ACCESS_KEY_ID => 'AKID', AWS_SECRET_ACCESS_KEY => 'SECRET');
 
-sub write_to
-{
-	my ($name, $text) = @_;
-
-	open(my $file, '>', "$place/$name.new") or die;
-	print $file $text;
-	close($file);
-	rename("$place/$name.new", "$place/$name") or die;
-	return;
-}
-
 sub kill_server
 {
 	return if !$server;
@@ -54,12 +43,8 @@ sub start_server
 	my ($faults) = @_;
 
 	kill_server();
-	write_to('faults', $faults);
-	unlink "$place/ready";
-	$server = IPC::Run::start(
-		[ 'python3', "$FindBin::RealBin/../lib/kinesis_server.py", $place, $node->host . '/.s.PGSQL.' . $node->port ],
-		'<', \undef, '>>', "$log.server", '2>>', "$log.server");
-	wait_for_line("$place/ready", qr/yes/);
+	write_to($place, 'faults', $faults);
+	$server = start_peer('kinesis_server.py', $place, "$log.server", $node->host . '/.s.PGSQL.' . $node->port);
 	return;
 }
 
@@ -108,32 +93,7 @@ ok(!-e "$place/violations", 'nothing was confirmed before it was answered, no ke
 ok(-s "$place/confirmed", 'positions were seen on the wire');
 
 # each key by itself, in the order in which its records were stored
-my (%seen, %last, %key_of, %rows, $differ, $back, $elsewhere, $again);
-foreach my $line (split(/\n/, slurp_file("$place/stored")))
-{
-	my $stored = $json->decode($line);
-	my $record = JSON::PP->new->decode($stored->{data});
-
-	next if $record->{op} !~ /^(insert|update|delete)$/;
-	my $id = $record->{key}{id} // $record->{new}{id};
-	$elsewhere++ if ($key_of{$id} //= $stored->{key}) ne $stored->{key};
-	if (defined $seen{ $record->{id} })
-	{
-		$again++;
-		$differ++ if $seen{ $record->{id} } ne $stored->{data};
-		next;
-	}
-	$seen{ $record->{id} } = $stored->{data};
-	$back++ if $record->{id} lt ($last{$id} // '');
-	$last{$id} = $record->{id};
-	if ($record->{op} eq 'delete') { delete $rows{$id}; }
-	else { $rows{$id} = $record->{new}{n}; }
-}
-cmp_ok(scalar(keys %seen), '>', 100, scalar(keys %seen) . " records, $again again");
-is($differ, undef, 'what comes again is the same');
-is($back, undef, 'the changes of a row come in order');
-is($elsewhere, undef, 'and all of them with one partition key');
-is(join("\n", map { "$_|$rows{$_}" } sort { $a <=> $b } keys %rows), table_rows($node), 'they give the table');
+check_stored($node, 'key', map { $json->decode($_) } split(/\n/, slurp_file("$place/stored")));
 cmp_ok((sort { $b <=> $a } split(/\n/, slurp_file("$place/requests")))[0], '>', 50, 'records go together');
 
 # what the stream does not take
@@ -160,7 +120,7 @@ sub refused
 	return;
 }
 
-write_to('kilobytes', '4');
+write_to($place, 'kilobytes', '4');
 $node->safe_psql('postgres', "INSERT INTO t VALUES (1, 1, ''), (2, 1, repeat('y', 5000)), (3, 1, '')");
 refused('a record that is too large', 7, qr/rejected record \S+: \d+ bytes are too large: at most 4096/);
 my ($code, $err) = deliver('--on-reject=dead-letter', "--dead-letter=$place/dead");
@@ -168,7 +128,7 @@ is($code, 0, 'or goes into a file') or diag($err);
 is($json->decode(slurp_file("$place/dead"))->{record}{new}{id}, 2, 'that record alone');
 unlink "$place/kilobytes", "$place/dead";
 $node->safe_psql('postgres', "INSERT INTO t VALUES (4, 1, ''), (5, 1, 'poison'), (6, 1, '')");
-write_to('answer', '400 ValidationException poison');
+write_to($place, 'answer', '400 ValidationException poison');
 refused('a record that is refused', 7, qr/rejected record \S+: .*ValidationException/);
 ($code, $err) = deliver('--on-reject=dead-letter', "--dead-letter=$place/dead");
 is($code, 0, 'or goes into a file') or diag($err);
@@ -176,9 +136,9 @@ is($json->decode(slurp_file("$place/dead"))->{record}{new}{id}, 5, 'that record 
 my $stored = slurp_file("$place/stored");
 ok((!grep { $stored !~ /\\"new\\":\{\\"id\\":$_,/ } 1, 3, 4, 6), 'its neighbours were delivered');
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (7, 1)');
-write_to('answer', '400 AccessDeniedException id');
+write_to($place, 'answer', '400 AccessDeniedException id');
 refused('no right', 6, qr/AccessDeniedException/);
-write_to('answer', '');
+write_to($place, 'answer', '');
 refused('no such stream', 6, qr/ResourceNotFoundException/, '--to=kinesis://eu-north-1/other');
 refused('no stream', 2, qr{must be kinesis://REGION/STREAM}, '--to=kinesis://eu-north-1');
 refused('no schema records', 2, qr/finds keys by schema records/, '-o', 'include_schemas=off');
@@ -204,14 +164,14 @@ append_to_file("$place/.aws/credentials",
 	"# mine\n[other]\naws_access_key_id=x\n[default]\naws_access_key_id = AKID \naws_secret_access_key=SECRET\n");
 with_keys('the profile file');
 append_to_file("$place/profiles", "[shop]\naws_secret_access_key = SECRET\naws_access_key_id = AKID\naws_session_token = abc\n");
-write_to('token', 'abc');
+write_to($place, 'token', 'abc');
 with_keys('a profile', AWS_SHARED_CREDENTIALS_FILE => "$place/profiles", AWS_PROFILE => 'shop');
 %keys = (AWS_PROFILE => 'missing');
 refused('no such profile', 2, qr/no keys of the profile "missing"/);
 unlink "$place/.aws/credentials";
 with_keys('the container', AWS_CONTAINER_CREDENTIALS_FULL_URI => "http://127.0.0.1:$port/container",
 	AWS_CONTAINER_AUTHORIZATION_TOKEN => 'of-the-container');
-write_to('metadata', '');
+write_to($place, 'metadata', '');
 with_keys('the instance', AWS_EC2_METADATA_SERVICE_ENDPOINT => "http://127.0.0.1:$port");
 is(slurp_file("$place/metadata"),
 	"PUT /latest/api/token\nGET /latest/meta-data/iam/security-credentials/\nGET /latest/meta-data/iam/security-credentials/the-role\n",

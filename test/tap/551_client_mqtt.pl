@@ -25,29 +25,11 @@ my $broker = MqttTest->new('max_inflight_messages 0')->start;
 
 client_setup($node);
 
-sub write_to
-{
-	my ($name, $text) = @_;
-
-	open(my $file, '>', "$place/$name.new") or die;
-	print $file $text;
-	close($file);
-	rename("$place/$name.new", "$place/$name") or die;
-	return;
-}
-
 sub start_proxy
 {
 	my ($before) = @_;
 
-	unlink "$place/ready";
-	my $proxy = IPC::Run::start(
-		[ 'python3', "$FindBin::RealBin/../lib/mqtt_proxy.py", $place, $before->{port},
-			$node->host . '/.s.PGSQL.' . $node->port ],
-		'<', \undef, '>>', "$log.proxy", '2>>', "$log.proxy");
-
-	wait_for_line("$place/ready", qr/yes/);
-	return $proxy;
+	return start_peer('mqtt_proxy.py', $place, "$log.proxy", $before->{port}, $node->host . '/.s.PGSQL.' . $node->port);
 }
 
 my $proxy;
@@ -120,7 +102,7 @@ create_slot($node, 'once');
 srand(4711);
 foreach my $round (1 .. $rounds)
 {
-	write_to('faults', "$round 10 10");
+	write_to($place, 'faults', "$round 10 10");
 	my $writer = start_writer($node, 40);
 	my $client = proxied_client('once', "$url/shop");
 
@@ -141,7 +123,7 @@ foreach my $round (1 .. $rounds)
 	kill_client($client);
 	$writer->finish;
 }
-write_to('faults', '0 0 0');
+write_to($place, 'faults', '0 0 0');
 drain('once', "$url/shop");
 my (undef, @lines) = seen($viewer, 'once');
 check_once('once, without repetitions', @lines);
@@ -151,7 +133,7 @@ is(replay_records(@lines), table_rows($node), 'once: they give the table');
 $node->safe_psql('postgres', 'TRUNCATE t');
 create_slot($node, 'twice');
 $viewer = $broker->subscribe('shop/#');
-write_to('faults', '11 5 5');
+write_to($place, 'faults', '11 5 5');
 my $writer = start_writer($node, 60);
 my $client = proxied_client('twice', "$url/shop", '--mqtt-qos=2', '--mqtt-inflight=50');
 Time::HiRes::sleep(1);
@@ -220,15 +202,15 @@ ok(!-e "$place/violations", 'limits were kept') or diag(slurp_file("$place/viola
 
 # what the broker says of a message
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (203, 1)');
-write_to('reason', '0x99 public');
+write_to($place, 'reason', '0x99 public');
 refused('a message that the broker refuses', 7, qr/rejected record \S+: Payload format invalid/, "$url/shop");
-write_to('reason', '0x87 public');
+write_to($place, 'reason', '0x87 public');
 refused('a topic that is not allowed', 6, qr{topic "shop/public/t": Not authorized}, "$url/shop");
-write_to('reason', '0x97 public');
+write_to($place, 'reason', '0x97 public');
 my $client_log = "$log.busy";
 $client = start_client($node, 'strict', $client_log, "$url/shop");
 wait_for_line($client_log, qr/Quota exceeded; connecting again/);
-write_to('reason', '');
+write_to($place, 'reason', '');
 MqttTest::wait_for($viewer, qr/\\"id\\":203/);
 $end = current_lsn($node);
 wait_until($node,
