@@ -213,8 +213,9 @@ hold_publications($node);
 my $running = start('postgres');
 wait_until($node, $held, 'the job is held');
 my $limited = start('alice');
-is($node->safe_psql('postgres', "SELECT waiting_for ~ 'max_jobs' FROM outflow.jobs WHERE job = $limited"),
-	't', 'a job of a role at its limit waits for the other one only');
+# which its coordinator finds once it has started
+wait_until($node, "SELECT waiting_for ~ 'max_jobs' FROM outflow.jobs WHERE job = $limited",
+	'a job of a role at its limit waits for the other one only');
 release_exports($node);
 $node->safe_psql('postgres', 'DROP TRIGGER hold ON outflow.job');
 wait_for_state($limited, 'done');
