@@ -4,17 +4,12 @@
  */
 #include "postgres.h"
 
-#include <signal.h>
-
 #include "access/xlog.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
-#include "storage/proc.h"
-#include "storage/procarray.h"
 #include "utils/builtins.h"
 
-#include "compat.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "export/job/job.h"
@@ -36,22 +31,13 @@ PGDLLEXPORT Datum outflow_cancel(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_forget(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_job_state(PG_FUNCTION_ARGS);
 
-/* Whether the lock's holder is a call at work, and not the job itself. */
-static bool
-is_call(int pid)
-{
-	PGPROC *proc = pid ? BackendPidGetProc(pid) : NULL;
-
-	return proc && !proc_is_background_worker(proc);
-}
-
 /* The job's lock is not to be had. */
 static void
 report_busy(int64 id)
 {
 	int pid = job_holder(id);
 
-	if (is_call(pid))
+	if (job_is_held_by_call(pid))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("export job " INT64_FORMAT
@@ -137,11 +123,9 @@ outflow_cancel(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(true);
 	}
 	pid = job_holder(id);
-	if (pid != MyProcPid && is_call(pid))
+	if (pid != MyProcPid && job_is_held_by_call(pid))
 		report_busy(id);
-	if (pid == 0 || pid == MyProcPid)
-		PG_RETURN_BOOL(false);
-	PG_RETURN_BOOL(kill(pid, SIGTERM) == 0);
+	PG_RETURN_BOOL(job_terminate(id));
 }
 
 /*
@@ -193,10 +177,7 @@ outflow_forget(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/*
- * What a row's state means now.  The row may be older than the lock's state,
- * so a "running" one without its lock is read again.
- */
+/* What a row's state means now. */
 Datum
 outflow_job_state(PG_FUNCTION_ARGS)
 {
@@ -207,10 +188,8 @@ outflow_job_state(PG_FUNCTION_ARGS)
 	if (strcmp(text_to_cstring(PG_GETARG_TEXT_PP(1)), running) != 0 ||
 		RecoveryInProgress() || job_is_live(id))
 		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
-	job = job_load(id, false);
+	job = job_load_now(id);
 	if (job == NULL)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
-	if (job->state == JOB_RUNNING)
-		job->state = JOB_INTERRUPTED;
 	PG_RETURN_TEXT_P(cstring_to_text(job_state_names[job->state]));
 }

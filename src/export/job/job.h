@@ -195,6 +195,12 @@ extern bool job_is_live(int64 id);
 extern void job_lock_submission(void);
 /* The process that holds the job's lock, or 0. */
 extern int job_holder(int64 id);
+/* Whether that is a call at work, and not the job itself. */
+extern bool job_is_held_by_call(int pid);
+/* Tells the job's coordinator to end, whoever started it; false: there is none. */
+extern bool job_terminate(int64 id);
+/* A job as it stands: one that was running and that nobody runs is interrupted. */
+extern Job *job_load_now(int64 id);
 /* To the end of the process, or the first ERROR: DROP EXTENSION waits for us. */
 extern void job_lock_tables(void);
 /*

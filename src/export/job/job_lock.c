@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_extension.h"
@@ -18,7 +20,10 @@
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 
+#include "compat.h"
 #include "export/job/job.h"
 #include "export/job/job_access.h"
 
@@ -130,6 +135,36 @@ job_holder(int64 id)
 			return lock->pid;
 	}
 	return 0;
+}
+
+bool
+job_is_held_by_call(int pid)
+{
+	PGPROC *proc = pid ? BackendPidGetProc(pid) : NULL;
+
+	return proc && !proc_is_background_worker(proc);
+}
+
+bool
+job_terminate(int64 id)
+{
+	int pid = job_holder(id);
+
+	return pid != 0 && !job_is_held_by_call(pid) && kill(pid, SIGTERM) == 0;
+}
+
+Job *
+job_load_now(int64 id)
+{
+	Job *job = job_load(id, false);
+
+	if (job == NULL || job->state != JOB_RUNNING || job_is_live(id))
+		return job;
+	/* the row that was read may be older than what the lock says */
+	job = job_load(id, false);
+	if (job && job->state == JOB_RUNNING)
+		job->state = JOB_INTERRUPTED;
+	return job;
 }
 
 static const struct

@@ -15,6 +15,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "compat.h"
@@ -24,8 +25,9 @@
 #include "export/run/tell.h"
 
 #define POLL_MS 1000
-/* How long a cancelled CALL waits for its job to stop. */
+/* How long a cancelled CALL waits for its job to stop, and how often it looks. */
 #define STOP_PATIENCE_MS 10000
+#define STOP_POLL_MS	 20
 /* Coordinators that end without a word: the role can't connect, say. */
 #define MAX_SILENT_ENDS 3
 
@@ -34,7 +36,8 @@ typedef struct Waiter
 	int64					id;
 	MemoryContext			context;
 	MemoryContext			look_context; /* reset after each look */
-	BackgroundWorkerHandle *handle;		  /* NULL while the job is queued */
+	BackgroundWorkerHandle *handle;		  /* of our coordinator, which may not
+										   * be the one that runs the job */
 	int						silent_ends;
 	Told					told;
 } Waiter;
@@ -65,53 +68,76 @@ has_stopped(Waiter *waiter)
 		   GetBackgroundWorkerPid(waiter->handle, &pid) == BGWH_STOPPED;
 }
 
-/* A job that nobody has begun would otherwise begin when nobody expects it. */
-static void
+/*
+ * Whether nobody runs the job any more.  One that nobody has begun is withdrawn
+ * with it: it would begin when nobody expects it.
+ */
+static bool
 withdraw_job(Waiter *waiter)
 {
+	bool ended = has_stopped(waiter) && job_lock_exclude(waiter->id);
 	Job *job;
 
-	if (job_lock_exclude(waiter->id) && job_try_lock_row(waiter->id))
+	if (ended && job_try_lock_row(waiter->id))
 	{
 		job = job_load(waiter->id, false);
 		if (job && job->state == JOB_QUEUED)
 			job_set_state(waiter->id, JOB_INTERRUPTED, NULL);
 	}
 	SPI_commit();
+	return ended;
 }
 
-static bool
-is_done(int64 id)
+/* Ends the job, whoever started the coordinator that runs it, or is about to. */
+static void
+end_job(Waiter *waiter)
 {
-	Job *job = job_try_lock_tables() ? job_load(id, false) : NULL;
-	bool done = job && job->state == JOB_DONE;
+	TimestampTz begun = GetCurrentTimestamp();
+
+	do
+	{
+		if (waiter->handle)
+			TerminateBackgroundWorker(waiter->handle);
+		(void) job_terminate(waiter->id);
+		if (withdraw_job(waiter))
+			return;
+		wait_a_moment(STOP_POLL_MS);
+	} while (!TimestampDifferenceExceeds(begun, GetCurrentTimestamp(),
+										 STOP_PATIENCE_MS));
+}
+
+/* What became of the job; when its row can't be read, what must have become. */
+static JobState
+state_now(int64 id)
+{
+	Job		*job = job_try_lock_tables() ? job_load_now(id) : NULL;
+	JobState state = job ? job->state : JOB_INTERRUPTED;
 
 	SPI_commit();
-	return done;
+	return state;
 }
 
 /* The statement was cancelled: the job ends first, then the statement. */
 static void
 stop_job(Waiter *waiter)
 {
-	bool done;
+	JobState state;
 
 	HOLD_INTERRUPTS();
-	if (waiter->handle)
-	{
-		TerminateBackgroundWorker(waiter->handle);
-		for (int waited = 0; waited < STOP_PATIENCE_MS && !has_stopped(waiter);
-			 waited += 20)
-			wait_a_moment(20);
-	}
-	/* it may have ended before it saw the job */
-	if (has_stopped(waiter))
-		withdraw_job(waiter);
-	done = is_done(waiter->id);
+	end_job(waiter);
+	state = state_now(waiter->id);
 	RESUME_INTERRUPTS();
-	if (done)
+	if (state == JOB_DONE)
 		QueryCancelPending = false; /* too late: it has come to its end */
-	else if (ProcDiePending == 0)
+	else if (ProcDiePending)
+		return;
+	else if (state == JOB_QUEUED || state == JOB_RUNNING)
+		ereport(NOTICE,
+				(errmsg("export job " INT64_FORMAT " goes on", waiter->id),
+				 errdetail("It could not be stopped yet."),
+				 errhint("SELECT outflow.cancel(" INT64_FORMAT ") stops it.",
+						 waiter->id)));
+	else
 		ereport(
 			NOTICE,
 			(errmsg("export job " INT64_FORMAT " is interrupted", waiter->id),
@@ -148,13 +174,14 @@ start_coordinator(Waiter *waiter, const Job *job)
 							"a free background worker (max_worker_processes)");
 }
 
-/* A coordinator has ended, and its job is still queued. */
+/* Our coordinator has ended, and the job is still queued. */
 static void
 handle_requeued(Waiter *waiter, const Job *job)
 {
 	JobError error;
 
-	if (job->waiting_for)
+	/* somebody else's may be about to begin */
+	if (job->waiting_for || job_is_live(job->id))
 	{
 		waiter->silent_ends = 0;
 		return;
@@ -172,7 +199,7 @@ static bool
 waiter_judge(Waiter *waiter)
 {
 	bool stopped = waiter->handle && has_stopped(waiter);
-	Job *job = job_load(waiter->id, false);
+	Job *job = job_load_now(waiter->id);
 
 	if (job == NULL)
 		ereport(ERROR,
@@ -184,15 +211,15 @@ waiter_judge(Waiter *waiter)
 		tell_result(job->id);
 		return true;
 	}
-	if (job->state == JOB_FAILED || job->state == JOB_INTERRUPTED ||
-		(job->state == JOB_RUNNING && stopped))
+	if (job->state == JOB_FAILED || job->state == JOB_INTERRUPTED)
 	{
 		waiter->handle = NULL;
 		tell_failure(job);
 	}
 	if (stopped)
 	{
-		handle_requeued(waiter, job);
+		if (job->state == JOB_QUEUED)
+			handle_requeued(waiter, job);
 		waiter->handle = NULL;
 	}
 	else if (job->state == JOB_QUEUED && waiter->handle == NULL)
