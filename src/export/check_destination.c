@@ -11,6 +11,7 @@
 
 #include "compat.h"
 #include "export/export_destination.h"
+#include "export/job/job_access.h"
 #include "option.h"
 
 PG_FUNCTION_INFO_V1(outflow_preflight_destination);
@@ -20,6 +21,13 @@ PGDLLEXPORT Datum outflow_preflight_destination(PG_FUNCTION_ARGS);
 #define NAME_PREFIX "_outflow_check_"
 #define CONTENT		"outflow: a trial, which may be removed\n"
 
+/* What the first step of the last trial made, for the last one to remove. */
+static struct
+{
+	char name[DESTINATION_NAME_MAX + 1];
+	int	 made;
+} trial;
+
 pg_noreturn static void
 report_failure(const char *message, const char *hint)
 {
@@ -27,10 +35,16 @@ report_failure(const char *message, const char *hint)
 					errhint("%s", hint)));
 }
 
-/* Whole at once, as a manifest: through the temporary directory of a job that
- * nobody has. */
-static char *
-step_write(Destination *to, const char *name)
+static void
+remove_what_was_made(Destination *to)
+{
+	if (to->made > 0)
+		to->driver->remove_place(to);
+}
+
+/* Through the temporary directory of a job that nobody has. */
+static void
+put_trial(Destination *to, const char *name)
 {
 	const DestinationDriver *driver = to->driver;
 	char *id = psprintf("check-%s", name + strlen(NAME_PREFIX));
@@ -47,6 +61,24 @@ step_write(Destination *to, const char *name)
 		driver->discard(to);
 	}
 	PG_END_TRY();
+}
+
+/* Whole at once, as a manifest. */
+static char *
+step_write(Destination *to, const char *name)
+{
+	PG_TRY();
+	{
+		put_trial(to, name);
+	}
+	PG_CATCH();
+	{
+		remove_what_was_made(to);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	strlcpy(trial.name, name, sizeof(trial.name));
+	trial.made = to->made;
 	return psprintf("a file \"%s\" of %zu bytes", name, strlen(CONTENT));
 }
 
@@ -82,11 +114,19 @@ step_read(Destination *to, const char *name)
 static char *
 step_remove(Destination *to, const char *name)
 {
+	bool again;
+
 	(void) to->driver->remove(to, name);
 	to->driver->sync(to, "");
-	return to->driver->remove(to, name)
-			   ? pstrdup("removed at the second try only")
-			   : pstrdup("removed, and gone");
+	again = to->driver->remove(to, name);
+	if (strcmp(trial.name, name) == 0)
+	{
+		to->made = trial.made;
+		remove_what_was_made(to);
+		trial.name[0] = '\0';
+	}
+	return pstrdup(again ? "removed at the second try only"
+						 : "removed, and gone");
 }
 
 static char *
@@ -128,6 +168,8 @@ outflow_preflight_destination(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
 						errmsg("invalid name \"%s\" for a trial", name)));
 	destination_check_rights(job.destination);
+	if (!reach)
+		job_check_may_write("check_destination");
 	to =
 		destination_open(&job, reach ? DESTINATION_PROBE : DESTINATION_CREATE);
 	if (to && to->driver->tables)

@@ -32,6 +32,7 @@ typedef struct Destination
 	const DestinationDriver *driver;
 	const char				*path; /* as messages name it */
 	const char *location;		   /* as locate does, but of what is open */
+	int			made; /* by open: the place and what it lies in, that many */
 } Destination;
 
 typedef enum DestinationMode
@@ -242,7 +243,8 @@ struct DestinationDriver
 	 */
 	bool (*remove)(Destination *to, const char *key);
 	/* Removes the place itself, durably, if it holds nothing and is no more than
-	 * a place; nothing can be done there afterwards. */
+	 * a place, and of what it lies in as much as to->made says; nothing can be
+	 * done there afterwards. */
 	void (*remove_place)(Destination *to);
 	/* Makes publications and removals in the folder durable. */
 	void (*sync)(Destination *to, const char *folder);

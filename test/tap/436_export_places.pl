@@ -113,7 +113,7 @@ foreach my $path ("$dir/a", "$dir/tried/deep")
 		'reach t, write t, list t, read t, remove t', "a place is tried: $path");
 }
 is(names_in("$dir/a"), $before, 'and an export there stays as it was');
-is(names_in("$dir/tried/deep"), '', 'nothing stays of the trial but its directory');
+ok(!-e "$dir/tried", 'nothing stays of the trial');
 foreach my $path ($socket, "$log/x", "$data/x", "$dir/.ssh/x", "$dir/to-log/x", 'relative', "$dir/a/../b", '/dev/null')
 {
 	unlike(sql("SET ROLE writer; SELECT string_agg(concat(step, ' ', ok), ', ')"

@@ -47,8 +47,8 @@ extern FileRoot *file_root_open(const char *path, const char *export_root,
 extern FileRoot *file_root_subdir(FileRoot *parent, const char *name,
 								  int flags);
 /* Removes the directory itself, durably, unless it holds something or is not
- * where it was. */
-extern void file_root_remove(FileRoot *root);
+ * where it was; then in the same way what it lies in, up to so many levels. */
+extern void file_root_remove(FileRoot *root, int levels);
 /* False if it is not there or holds something. */
 extern bool file_root_remove_subdir(FileRoot *parent, const char *name);
 /*

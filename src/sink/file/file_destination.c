@@ -78,6 +78,7 @@ file_destination_open(const char *place, const char *limit,
 	self->base.driver = &file_driver;
 	self->base.path = file_root_path(root);
 	self->base.location = file_real_path(root->dir->fd, self->base.path);
+	self->base.made = root->made;
 	self->root = root;
 	return &self->base;
 }
@@ -377,7 +378,7 @@ static void
 file_destination_remove_place(Destination *to)
 {
 	forget_folder((FileDestination *) to);
-	file_root_remove(root_of(to));
+	file_root_remove(root_of(to), to->made);
 }
 
 static void

@@ -25,6 +25,7 @@ struct FileRoot
 {
 	char   *path;	   /* as messages name it */
 	mode_t	file_mode; /* of what is made in it */
+	int		made;	   /* of the path, when it was opened */
 	FileFd *dir;
 	FileFd *temp;	   /* NULL or closed: no temporary directory is open */
 	char   *temp_name; /* its name in dir */

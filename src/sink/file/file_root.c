@@ -66,11 +66,11 @@ open_failed(int parent, const char *name, const char *path)
 
 /*
  * Opens one component of a path.  Returns NULL if it is not there and flags
- * allow that; *made turns true once a component had to be made.
+ * allow that; *made counts components that had to be made.
  */
 static FileFd *
 open_component(int parent, const char *name, const char *path, int open_flags,
-			   int flags, mode_t file_mode, bool *made)
+			   int flags, mode_t file_mode, int *made)
 {
 	FileFd *file = file_fd_open(parent, name, open_flags | O_DIRECTORY);
 
@@ -88,11 +88,11 @@ open_component(int parent, const char *name, const char *path, int open_flags,
 		}
 		if (flags & FILE_ROOT_CREATE)
 		{
-			if (!*made)
+			if (*made == 0)
 				file_refuse_server_directory(parent, path, true,
 											 flags & FILE_ROOT_HIDDEN);
 			make_directory(parent, name, path, file_mode);
-			*made = true;
+			(*made)++;
 			file = file_fd_open(parent, name,
 								open_flags | O_DIRECTORY | O_NOFOLLOW);
 		}
@@ -167,9 +167,10 @@ file_root_open(const char *path, const char *export_root, int flags,
 	List   *components = path_components(path, "directory");
 	int		count = list_length(components);
 	int		trusted;
-	bool	made = false;
+	int		made = 0;
 	FileFd *at = open_top(components, path, export_root, &trusted);
 	bool	confined = trusted > 0;
+	FileRoot *root;
 
 	/* what lies above an export root is its setter's choice */
 	if (confined)
@@ -188,7 +189,7 @@ file_root_open(const char *path, const char *export_root, int flags,
 		/* links above the export are the administrator's own */
 		next = open_component(at->fd, name, path_join(components, i + 1),
 							  (last ? O_RDONLY : O_PATH) |
-								  (last || confined || made ? O_NOFOLLOW : 0),
+								  (last || confined || made > 0 ? O_NOFOLLOW : 0),
 							  flags, file_mode, &made);
 		if (next == NULL)
 		{
@@ -207,7 +208,9 @@ file_root_open(const char *path, const char *export_root, int flags,
 	path = path_join(components, count);
 	file_refuse_server_directory(at->fd, path, false,
 								 flags & FILE_ROOT_HIDDEN);
-	return root_new(path, at, file_mode);
+	root = root_new(path, at, file_mode);
+	root->made = made;
+	return root;
 }
 
 char *
@@ -245,7 +248,7 @@ FileRoot *
 file_root_subdir(FileRoot *parent, const char *name, int flags)
 {
 	char	 *path = psprintf("%s/%s", parent->path, name);
-	bool	  made = false;
+	int		  made = 0;
 	FileRoot *root;
 	FileFd	 *dir;
 
@@ -279,31 +282,58 @@ file_root_remove_subdir(FileRoot *parent, const char *name)
 	return false;
 }
 
-void
-file_root_remove(FileRoot *root)
+/*
+ * Removes an empty directory from its parent, which is returned; NULL if it stays,
+ * since it holds something, or something else has its name.
+ */
+static FileFd *
+remove_empty(FileFd *directory, const char *path)
 {
-	FileFd *parent = file_fd_open(root->dir->fd, "..", O_RDONLY | O_DIRECTORY);
-	const char *name = strrchr(root->path, '/') + 1;
+	FileFd *parent = file_fd_open(directory->fd, "..", O_RDONLY | O_DIRECTORY);
+	const char *name = strrchr(path, '/') + 1;
 	struct stat opened;
 	struct stat named;
 
 	if (!file_fd_is_open(parent))
-		ereport(ERROR, (errcode_for_file_access(),
-						errmsg("could not open the parent of \"%s\": %m",
-							   root->path)));
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not open the parent of \"%s\": %m", path)));
 	/* what has been put in its place since is none of ours */
-	if (fstat(root->dir->fd, &opened) == 0 &&
+	if (fstat(directory->fd, &opened) == 0 &&
 		fstatat(parent->fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 		opened.st_dev == named.st_dev && opened.st_ino == named.st_ino)
 	{
 		if (unlinkat(parent->fd, name, AT_REMOVEDIR) == 0)
-			file_sync_directory(parent->fd, root->path);
-		else if (errno != ENOTEMPTY && errno != EEXIST)
+		{
+			file_sync_directory(parent->fd, path);
+			return parent;
+		}
+		if (errno != ENOTEMPTY && errno != EEXIST)
 			ereport(ERROR, (errcode_for_file_access(),
 							errmsg("could not remove directory \"%s\": %m",
-								   root->path)));
+								   path)));
 	}
 	(void) file_fd_close(parent);
+	return NULL;
+}
+
+void
+file_root_remove(FileRoot *root, int levels)
+{
+	char   *path = pstrdup(root->path);
+	FileFd *at = remove_empty(root->dir, path);
+
+	while (at)
+	{
+		FileFd *parent = NULL;
+
+		*strrchr(path, '/') = '\0';
+		if (--levels > 0)
+			parent = remove_empty(at, path);
+		(void) file_fd_close(at);
+		at = parent;
+	}
+	pfree(path);
 }
 
 void

@@ -1,0 +1,50 @@
+# Promise: check_destination leaves nothing behind, removes nothing that is not
+# its own, and writes nothing where nothing may be written.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('leaves');
+my $dir = new_export_dir();
+
+# steps(PLACE, BEFORE): which went well
+sub steps
+{
+	my ($place, $before) = @_;
+
+	return $node->safe_psql('postgres', ($before // '')
+		  . "SELECT string_agg(concat(step, ' ', ok), ', ') FROM outflow.check_destination('file://$place')");
+}
+
+my $fine = 'reach t, write t, list t, read t, remove t';
+
+is(steps("$dir/a/b/c"), $fine, 'directories that are not there: the trial is fine');
+ok(!-e "$dir/a", 'directories that are not there: none is left');
+
+mkdir "$dir/here" or die;
+is(steps("$dir/here"), $fine, 'an empty directory: the trial is fine');
+ok(-d "$dir/here", 'an empty directory: it stays');
+is(steps("$dir/here/below/it"), $fine, 'below an empty directory: the trial is fine');
+is(join(' ', files_below("$dir/here")), '', 'below an empty directory: nothing is left');
+ok(-d "$dir/here" && !-e "$dir/here/below", 'below an empty directory: which stays');
+
+# somebody else uses what the trial made
+$node->safe_psql('postgres', <<"EOS");
+SELECT outflow_internal.preflight_destination('file://$dir/shared/deep', 'write', '_outflow_check_1');
+\\! touch $dir/shared/other
+SELECT outflow_internal.preflight_destination('file://$dir/shared/deep', 'remove', '_outflow_check_1');
+EOS
+is(join(' ', files_below("$dir/shared")), 'other', 'a directory that is in use by now stays');
+ok(!-e "$dir/shared/deep", '... with all that the trial did not make');
+mkdir "$dir/mine" or die;
+$node->safe_psql('postgres', "SELECT outflow_internal.preflight_destination('file://$dir/mine', 'remove', '_outflow_check_2')");
+ok(-d "$dir/mine", 'nobody removes by it what a trial did not make');
+
+is(steps("$dir/read/only", "SET default_transaction_read_only = on; "), 'reach t, write f', 'a read-only transaction: nothing is written');
+ok(!-e "$dir/read", 'a read-only transaction: and nothing is made');
+
+done_testing();
