@@ -1,0 +1,79 @@
+# Promise: what restore_script prints runs, and restores what the files have,
+# whatever was left out or masked of keys, identities, sequences and generated
+# columns.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('shapes', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ]);
+my $dir = new_export_dir();
+my $number = 0;
+
+# restores(NAME, COLUMNS, INSERT, ARGUMENTS, WHAT, EXPECTED): the rows, or what a query of the restored table t gives
+sub restores
+{
+	my ($name, $columns, $insert, $arguments, $what, $expected) = @_;
+	my $database = 'd' . ++$number;
+
+	$node->safe_psql('postgres', "DROP TABLE IF EXISTS t; CREATE TABLE t ($columns); INSERT INTO t $insert");
+	my $job = $node->safe_psql('postgres', "CALL outflow.export('t', 'file://$dir/$number'$arguments)");
+	my $script = $node->safe_psql('postgres', "SELECT outflow.restore_script($job)");
+	$expected //= $node->safe_psql('postgres', 'SELECT * FROM t');
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+
+	my ($status, $out, $err) = $node->psql($database, $script, on_error_stop => 1);
+	is($status, 0, "$name: the script runs") or diag($err);
+	is($node->safe_psql($database, $what // 'SELECT * FROM t'), $expected, "$name: restored");
+	return;
+}
+
+sub mask { return q(, options => '{"mask_columns": "*.*.) . "$_[0]=$_[1]" . q("}'); }
+
+my $key = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'p' AND conrelid = 't'::regclass";
+my $made = 'id int, n int, m int GENERATED ALWAYS AS (n + 1) STORED';
+my $one = '(id, n) VALUES (1, 1)';
+my $generated = "SELECT t.*, a.attgenerated FROM t, pg_attribute AS a WHERE attrelid = 't'::regclass AND attname = 'm'";
+
+restores('a key that includes what is not exported', 'id int, note text, x int, PRIMARY KEY (id) INCLUDE (note, x) DEFERRABLE INITIALLY DEFERRED',
+	"VALUES (1, 'a', 2)", ", columns => '{id,x}'", $key, 'PRIMARY KEY (id) INCLUDE (x) DEFERRABLE INITIALLY DEFERRED');
+restores('a key that includes nothing that is exported', 'id int, note text, PRIMARY KEY (id) INCLUDE (note)',
+	"VALUES (1, 'a')", ", columns => '{id}'", $key, 'PRIMARY KEY (id)');
+restores('a key that includes what is exported', 'id int, note text, PRIMARY KEY (id) INCLUDE (note)', "VALUES (1, 'a')", '', $key,
+	'PRIMARY KEY (id) INCLUDE (note)');
+restores('a key of which half is exported', 'id int, no int, PRIMARY KEY (id, no)', 'VALUES (1, 2)', ", columns => '{id}'", $key, '');
+restores('a key beside a mask', 'id int PRIMARY KEY, n int', 'VALUES (1, 2)', mask('n', 'redact'), $key, 'PRIMARY KEY (id)');
+restores('quoted names in a key', q{"a""b\\c" int, "x y" text, n int, PRIMARY KEY ("a""b\\c") INCLUDE ("x y", n)}, "VALUES (1, 'y', 3)",
+	q{, columns => ARRAY['a"b\\c', 'x y']}, 'SELECT * FROM t', '1|y');
+restores('a key that a collation is in', 'a text COLLATE "C" PRIMARY KEY', "VALUES ('y')", '');
+
+foreach my $method ('redact', 'null', 'truncate:1')
+{
+	my $masked = { redact => '***|1', null => '|1', 'truncate:1' => '7|1' }->{$method};
+
+	restores("an identity, $method", 'id bigint GENERATED ALWAYS AS IDENTITY (START 70) PRIMARY KEY, n int', '(n) VALUES (1)', mask('id', $method),
+		undef, $masked);
+	restores("a serial, $method", 'id serial PRIMARY KEY, n int', '(id, n) VALUES (70, 1)', mask('id', $method), undef, $masked);
+}
+restores('a smallserial', 'id smallserial, n int', '(n) VALUES (1)', '');
+restores('a sequence that goes down', 'id int GENERATED ALWAYS AS IDENTITY (INCREMENT -1), n int', '(n) VALUES (1)', '');
+
+foreach my $format ('csv', 'text', 'binary', 'jsonl')
+{
+	my $as = ", format => '$format'";
+
+	restores("a generated column, $format", $made, $one, $as, $generated, '1|1|2|s');
+	restores("a generated column of a masked one, $format", $made, $one, $as . mask('n', 'redact'), undef, $format eq 'jsonl' ? '1|***|2' : '1|***');
+	restores("a generated column that is masked, $format", $made, $one, $as . mask('m', 'redact'), undef, $format eq 'jsonl' ? '1|1|***' : '1|1|2');
+	restores("a generated column of one that is not exported, $format", $made, $one, "$as, columns => '{id}'", undef, '1');
+	restores("a generated column by name, $format", $made, $one, "$as, columns => '{id,n,m}'", undef, '1|1|2');
+	restores("a generated column by name, without its source, $format", $made, $one, "$as, columns => '{id,m}'", $generated, '1|2|');
+	restores("a generated column first, $format", 'm int GENERATED ALWAYS AS (n + 1) STORED, n int, o int', '(n, o) VALUES (1, 3)',
+		"$as, columns => '{o,m,n}'", 'SELECT o, m, n FROM t', '3|2|1');
+	restores("a generated column of one of two, $format", "$made, other int", $one, "$as, columns => '{id,n}'", $generated, '1|1|2|s');
+}
+
+done_testing();
