@@ -572,6 +572,7 @@ CREATE TABLE outflow.source (
 	folder pg_catalog.text NOT NULL,		-- below the destination; empty for one table
 	columns pg_catalog.text[],				-- null for all
 	filter pg_catalog.text,
+	masks pg_catalog.text[],				-- "attnum=method", whatever becomes of the names
 	definition pg_catalog.text,			-- JSON: its columns, when the plan was made
 	table_schema pg_catalog.text,			-- of a lake table: as its log has them
 	comment pg_catalog.text,				-- of a lake table: the table's

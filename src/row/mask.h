@@ -10,6 +10,9 @@
  *
  * A shape is masked once, when it is built, and has the masks' types from then
  * on; encode/mask_value.h masks the values of its rows.
+ *
+ * Names change.  Who reads a table more than once for one purpose keeps what was
+ * masked at first, by attribute number, and gives it back as kept masks.
  */
 #ifndef OUTFLOW_MASK_H
 #define OUTFLOW_MASK_H
@@ -44,9 +47,18 @@ typedef struct ColumnMask
 typedef struct MaskRule
 {
 	struct NamePattern *column;
+	AttrNumber			attnum; /* of a kept mask, which has no column */
 	MaskMethod			method;
 	int					length;
 } MaskRule;
+
+/* Whose masks a relation's columns get, in this order. */
+typedef struct MaskRules
+{
+	List *setting; /* of MaskRule *, as all of them */
+	List *kept;
+	List *own;
+} MaskRules;
 
 /*
  * Reads a list of rules in the current context.  Returns what is wrong with
@@ -58,7 +70,10 @@ extern const char *mask_rules_read(const char *text, List **rules);
 extern List *mask_rules_parse(const char *what, const char *name,
 							  const char *text);
 /* The method as its users write it. */
-extern char *mask_method_text(const ColumnMask *mask);
+extern char *mask_method_text(MaskMethod method, int length);
+/* A mask to be kept, and such texts (char *) as rules. */
+extern char *mask_keep(AttrNumber attnum, const MaskRule *rule);
+extern List *mask_kept_read(const List *texts);
 
 /* ---- settings (mask_setting.c) */
 
@@ -73,11 +88,14 @@ extern void mask_check_key(const List *rules);
 /* ---- shapes (mask_shape.c) */
 
 /*
- * Masks what the setting and these rules say of a shape.  relids are the
- * relations whose rules count, with their ancestors'.
+ * Masks what the setting, kept masks and these rules say of a shape.  relids
+ * are the relations whose rules count, with their ancestors'.
  */
 extern void row_shape_mask(RowShape *shape, const List *relids,
-						   const List *rules);
+						   const List *kept, const List *rules);
+/* The masks (char *, to be kept) of all columns that a row has. */
+extern List *mask_columns_of(TupleDesc desc, const List *relids,
+							 const List *rules);
 
 /* Whether the setting masks this column. */
 extern bool mask_setting_covers(const List *relids, const char *column);

@@ -89,9 +89,36 @@ mask_rules_parse(const char *what, const char *name, const char *text)
 }
 
 char *
-mask_method_text(const ColumnMask *mask)
+mask_method_text(MaskMethod method, int length)
 {
-	if (mask->method == MASK_TRUNCATE)
-		return psprintf("%s:%d", methods[mask->method], mask->length);
-	return pstrdup(methods[mask->method]);
+	if (method == MASK_TRUNCATE)
+		return psprintf("%s:%d", methods[method], length);
+	return pstrdup(methods[method]);
+}
+
+char *
+mask_keep(AttrNumber attnum, const MaskRule *rule)
+{
+	return psprintf("%d=%s", attnum,
+					mask_method_text(rule->method, rule->length));
+}
+
+List *
+mask_kept_read(const List *texts)
+{
+	const ListCell *cell;
+	List		   *kept = NIL;
+
+	foreach (cell, texts)
+	{
+		MaskRule   *rule = palloc0(sizeof(MaskRule));
+		const char *text = lfirst(cell);
+		const char *equals = strchr(text, '=');
+
+		if (equals == NULL || !read_method(equals + 1, rule))
+			elog(ERROR, "invalid mask \"%s\"", text);
+		rule->attnum = atoi(text);
+		kept = lappend(kept, rule);
+	}
+	return kept;
 }

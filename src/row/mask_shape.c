@@ -68,6 +68,25 @@ find_rule(const List *rules, const List *relids, const char *column)
 	return NULL;
 }
 
+/* As those of the setting are before all others, nobody can take one back. */
+static const MaskRule *
+decide(const MaskRules *rules, const List *relids, Form_pg_attribute attribute)
+{
+	const char	   *name = NameStr(attribute->attname);
+	const MaskRule *rule = find_rule(rules->setting, relids, name);
+	const ListCell *cell;
+
+	if (rule)
+		return rule;
+	foreach (cell, rules->kept)
+	{
+		rule = lfirst(cell);
+		if (rule->attnum == attribute->attnum)
+			return rule;
+	}
+	return find_rule(rules->own, relids, name);
+}
+
 bool
 mask_setting_covers(const List *relids, const char *column)
 {
@@ -128,20 +147,30 @@ drop_blurred_keys(RowShape *shape)
 }
 
 void
-row_shape_mask(RowShape *shape, const List *relids, const List *rules)
+row_shape_mask(RowShape *shape, const List *relids, const List *kept,
+			   const List *rules)
 {
-	List		 *own;
-	MemoryContext old;
+	MaskRules masks = {.kept = unconstify(List *, kept),
+					   .own = unconstify(List *, rules)};
 
-	(void) mask_rules_read(mask_setting(), &own);
-	if (own == NIL && rules == NIL)
+	(void) mask_rules_read(mask_setting(), &masks.setting);
+	if (masks.setting == NIL && kept == NIL && rules == NIL)
 		return;
 	relids = mask_relations(relids);
-	own = list_concat_copy(own, rules);
-	for (int i = 0; i < shape->ncolumns; i++)
+	/* filters and policies see what the row leaves out, and errors tell of it */
+	for (int i = 0; i < shape->desc->natts && !shape->is_secret; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(shape->desc, i);
+
+		shape->is_secret = !attribute->attisdropped &&
+						   decide(&masks, relids, attribute) != NULL;
+	}
+	for (int i = 0; shape->is_secret && i < shape->ncolumns; i++)
 	{
 		ColumnShape	   *column = &shape->columns[i];
-		const MaskRule *rule = find_rule(own, relids, column->name);
+		const MaskRule *rule = decide(
+			&masks, relids, TupleDescAttr(shape->desc, column->attnum - 1));
+		MemoryContext old;
 
 		if (rule == NULL)
 			continue;
@@ -151,4 +180,27 @@ row_shape_mask(RowShape *shape, const List *relids, const List *rules)
 	}
 	if (shape->nmasks > 0)
 		drop_blurred_keys(shape);
+}
+
+List *
+mask_columns_of(TupleDesc desc, const List *relids, const List *rules)
+{
+	MaskRules masks = {.own = unconstify(List *, rules)};
+	List	 *found = NIL;
+
+	(void) mask_rules_read(mask_setting(), &masks.setting);
+	if (masks.setting == NIL && rules == NIL)
+		return NIL;
+	relids = mask_relations(relids);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		const MaskRule	 *rule = NULL;
+
+		if (!attribute->attisdropped)
+			rule = decide(&masks, relids, attribute);
+		if (rule)
+			found = lappend(found, mask_keep(attribute->attnum, rule));
+	}
+	return found;
 }

@@ -109,6 +109,7 @@ typedef struct RowShape
 {
 	int			 ncolumns;
 	int			 nmasks;   /* columns that have one */
+	bool		 is_secret; /* the table has some, if only left out ones */
 	char		 identity; /* relreplident; 0 for a composite type */
 	bool		 has_key;  /* some column is_key, or identity is FULL */
 	ColumnShape *columns;

@@ -306,7 +306,7 @@ set_masks(StreamSession *session, RowShape *shape, const Decision *decision)
 									  RelationGetRelid(decision->relation));
 	ListCell *lc;
 
-	row_shape_mask(shape, relids, session->options.masks);
+	row_shape_mask(shape, relids, NIL, session->options.masks);
 	if (session->options.masks == NIL && mask_setting()[0] == '\0')
 		return;
 	foreach (lc, mask_relations(relids))

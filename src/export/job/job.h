@@ -35,6 +35,7 @@ typedef struct JobSource
 	char *folder;		/* "" for none */
 	List *columns;		/* of char *; NIL for all */
 	char *filter;		/* NULL for none */
+	List *masks;		/* char *, kept from the beginning: see row/mask.h */
 	char *definition;	/* its columns as JSON, once planned */
 	char *table_schema; /* of a lake table: its columns as the log has them */
 	char *comment;		/* of a lake table: the table's, or NULL */

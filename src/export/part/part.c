@@ -80,7 +80,9 @@ open_chain(PartScan *scan)
 static void
 check_masks(PartScan *scan)
 {
-	if (scan->shape->nmasks > 0 && scan->source->definition &&
+	bool masked = scan->shape->nmasks > 0 || scan->source->masks != NIL;
+
+	if (masked && scan->source->definition &&
 		strcmp(plan_describe(scan->shape), scan->source->definition) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

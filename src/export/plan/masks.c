@@ -29,12 +29,40 @@ relations_of(Relation rel)
 	return find_all_inheritors(relid, NoLock, NULL);
 }
 
-void
-masks_set(RowShape *shape, Relation rel, const Job *job)
+/* Its values may be in a column of another name by now. */
+static void
+check_kept(const List *kept, Relation rel)
 {
-	if (job->options.masks == NIL && mask_setting()[0] == '\0')
+	const ListCell *cell;
+
+	foreach (cell, kept)
+	{
+		AttrNumber attnum = ((MaskRule *) lfirst(cell))->attnum;
+
+		if (attnum > RelationGetDescr(rel)->natts ||
+			TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attisdropped)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("a masked column of table \"%s\" was dropped since "
+							"the export began",
+							RelationGetRelationName(rel)),
+					 errdetail("Its values may be in another column, which is "
+							   "not masked."),
+					 errhint("Forget the job, and export again with masks for "
+							 "the columns that the table has now.")));
+	}
+}
+
+void
+masks_set(RowShape *shape, Relation rel, const JobSource *source,
+		  const Job *job)
+{
+	List *kept = mask_kept_read(source->masks);
+
+	if (job->options.masks == NIL && kept == NIL && mask_setting()[0] == '\0')
 		return;
-	row_shape_mask(shape, relations_of(rel), job->options.masks);
+	check_kept(kept, rel);
+	row_shape_mask(shape, relations_of(rel), kept, job->options.masks);
 }
 
 static bool
@@ -94,6 +122,24 @@ with_masks(const char *options, const char *text)
 	return JsonbToCString(NULL, &DatumGetJsonbP(merged)->root, 0);
 }
 
+/* Whatever is renamed, detached or altered before the job's end. */
+static void
+keep_masks(const Job *job)
+{
+	ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		Relation   rel = relation_open(source->relid, NoLock);
+
+		CHECK_FOR_INTERRUPTS();
+		source->masks = mask_columns_of(RelationGetDescr(rel),
+										relations_of(rel), job->options.masks);
+		relation_close(rel, NoLock);
+	}
+}
+
 void
 masks_begin(Job *job)
 {
@@ -110,6 +156,8 @@ masks_begin(Job *job)
 					   own ? psprintf("%s,%s", setting, own) : setting);
 		job_derive(job);
 	}
+	if (job->options.masks != NIL)
+		keep_masks(job);
 	mask_check_key(job->options.masks);
 }
 

@@ -10,14 +10,16 @@
 #include "utils/relcache.h"
 
 /*
- * A new job keeps the setting's rules with its own, so that its workers and
- * resumes have them whatever they are set to.  Errors when one of its own is
+ * A new job keeps the setting's rules with its own, and which columns they mask,
+ * so that its workers and resumes have them whatever they are set to, and
+ * whatever table and columns are called by then.  Errors when one of its own is
  * for no column, or the key is missing.
  */
 extern void masks_begin(Job *job);
 
-/* Gives a source's shape its masks. */
-extern void masks_set(RowShape *shape, Relation rel, const Job *job);
+/* Gives a source's shape its masks.  Errors when a column that had one is gone. */
+extern void masks_set(RowShape *shape, Relation rel, const JobSource *source,
+					  const Job *job);
 
 /*
  * Errors if a filter of the current user's would tell of clear values that

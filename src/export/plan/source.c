@@ -322,7 +322,7 @@ source_shape(Relation rel, const JobSource *source, const Job *job,
 	RowShape	*shape = row_shape_build(rel, choose_column, &choice, parent);
 
 	order_columns(shape, source->columns);
-	masks_set(shape, rel, job);
+	masks_set(shape, rel, source, job);
 	return shape;
 }
 
