@@ -737,11 +737,19 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 				ELSE coalesce(j.waiting_for, 'its start') END
 		WHEN s.state OPERATOR(pg_catalog.=) 'running'
 			THEN (SELECT pg_catalog.string_agg(w.line, '; ')
-				FROM (VALUES (j.waiting_for), (outflow_internal.job_waiting_for(j.job)))
-					AS w (line))
+				-- before another try it has the error's message
+				FROM (VALUES (CASE WHEN o.owned THEN j.waiting_for
+						ELSE pg_catalog.split_part(j.waiting_for, ' after: ', 1) END),
+					(outflow_internal.job_waiting_for(j.job))) AS w (line))
 		END AS waiting_for,
-	-- on one line, since there is nobody to whom the rest could be told
-	CASE WHEN s.state OPERATOR(pg_catalog.=) 'interrupted'
+	-- on one line, since there is nobody to whom the rest could be told; messages
+	-- may hold values of tables that only the owner may read
+	CASE WHEN NOT o.owned THEN
+			CASE WHEN j.error IS NOT NULL OR (w.fault IS NOT NULL
+					AND s.state OPERATOR(pg_catalog.=) 'interrupted') THEN
+				coalesce('SQLSTATE ' OPERATOR(pg_catalog.||) j.error_code,
+					'<insufficient privilege>') END
+		WHEN s.state OPERATOR(pg_catalog.=) 'interrupted'
 			AND w.fault IS NOT NULL THEN
 			pg_catalog.concat(coalesce(j.error, 'the export was interrupted'),
 				' (', w.fault, ')')
@@ -752,6 +760,7 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 	j.started, j.finished, p.made_null
 FROM outflow.job AS j
 CROSS JOIN LATERAL (SELECT outflow_internal.job_state(j.job, j.state) AS state) AS s
+CROSS JOIN LATERAL (SELECT pg_catalog.pg_has_role(j.owner, 'USAGE') AS owned) AS o
 CROSS JOIN LATERAL (
 	SELECT pg_catalog.count(*) FILTER (WHERE q.done)::int AS parts_done,
 		pg_catalog.count(*) FILTER (WHERE q.carried)::int AS parts_carried,
@@ -785,7 +794,7 @@ CROSS JOIN LATERAL (SELECT pg_catalog.date_part('epoch',
 CROSS JOIN LATERAL (SELECT coalesce(CASE WHEN pg_catalog.starts_with(
 	j.waiting_for, 'the next try of ') THEN pg_catalog.concat('it waited for ',
 		j.waiting_for) END, p.error) AS fault) AS w
-WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')
+WHERE o.owned
 OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 
 CREATE VIEW outflow.parts WITH (security_barrier) AS
@@ -794,7 +803,9 @@ SELECT p.job, p.part, p.state, p.name AS relation, p.first_block,
 		THEN p.end_block OPERATOR(pg_catalog.-) 1 END AS last_block,
 	CASE WHEN p.file IS NOT NULL
 		THEN pg_catalog.concat_ws('/', p.location, p.file) END AS file,
-	p.rows, p.bytes, p.bytes_stored, p.snapshot, p.lsn, p.attempts, p.error
+	p.rows, p.bytes, p.bytes_stored, p.snapshot, p.lsn, p.attempts,
+	CASE WHEN p.error IS NULL OR pg_catalog.pg_has_role(j.owner, 'USAGE') THEN p.error
+		ELSE '<insufficient privilege>' END AS error
 FROM outflow.part AS p
 JOIN outflow.job AS j ON j.job OPERATOR(pg_catalog.=) p.job
 WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')

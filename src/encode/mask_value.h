@@ -16,11 +16,12 @@ extern void mask_row(const RowShape *shape, Datum *values, bool *nulls,
 					 bool may_fetch);
 
 /*
- * For looks at clear values by row filters: whatever is reported meanwhile
- * names the table alone.
+ * For looks at clear values by row filters and policies: whatever is reported
+ * meanwhile names the table alone.  But while *shown, which NULL never is, look
+ * does something else, whose reports stay as they are.
  */
-extern bool mask_hide_reports(const RowShape *shape, bool (*look)(void *arg),
-							  void			 *arg);
+extern bool mask_hide_reports(const RowShape *shape, const volatile bool *shown,
+							  bool (*look)(void *arg), void *arg);
 
 /* Tells keys apart and nothing else of them; in hexadecimal. */
 extern char *mask_key_fingerprint(const MaskKey *key);

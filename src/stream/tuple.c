@@ -150,9 +150,10 @@ ask_filters(void *arg)
 static bool
 passes_filters(StreamRelation *rel, RowChange *row)
 {
-	if (likely(rel->shape->nmasks == 0))
+	if (likely(!rel->shape->is_secret))
 		return row_filters_apply(rel->filters, row);
-	return mask_hide_reports(rel->shape, ask_filters, &(FilterLook){rel, row});
+	return mask_hide_reports(rel->shape, NULL, ask_filters,
+							 &(FilterLook){rel, row});
 }
 
 bool

@@ -33,15 +33,27 @@ is_interruption(void)
 	return ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_OPERATOR_INTERVENTION;
 }
 
+typedef struct HiddenLook
+{
+	const RowShape		*shape;
+	const volatile bool *shown; /* NULL: never */
+} HiddenLook;
+
+static bool
+is_shown(const HiddenLook *hidden)
+{
+	return hidden->shown && *hidden->shown;
+}
+
 static void
 mask_filter_context(void *arg)
 {
-	const RowShape *shape = arg;
+	const HiddenLook *hidden = arg;
 
-	if (is_interruption())
+	if (is_interruption() || is_shown(hidden))
 		return;
-	errmsg("could not apply a row filter of table \"%s.%s\"", shape->schema,
-		   shape->name);
+	errmsg("could not apply a row filter of table \"%s.%s\"",
+		   hidden->shape->schema, hidden->shape->name);
 	errdetail("The table has masked columns, so what was reported is not "
 			  "shown.");
 	errhint("Try the filter in a query of the table.");
@@ -65,12 +77,14 @@ forget_error(MemoryContext context)
 }
 
 bool
-mask_hide_reports(const RowShape *shape, bool (*look)(void *arg), void *arg)
+mask_hide_reports(const RowShape *shape, const volatile bool *shown,
+				  bool (*look)(void *arg), void *arg)
 {
 	MemoryContext		 context = CurrentMemoryContext;
+	HiddenLook			 hidden = {shape, shown};
 	ErrorContextCallback reports = {
 		.callback = mask_filter_context,
-		.arg = unconstify(RowShape *, shape),
+		.arg = &hidden,
 		.previous = error_context_stack,
 	};
 	bool found = false;
@@ -82,8 +96,11 @@ mask_hide_reports(const RowShape *shape, bool (*look)(void *arg), void *arg)
 	}
 	PG_CATCH();
 	{
-		int code = forget_error(context);
+		int code;
 
+		if (is_shown(&hidden))
+			PG_RE_THROW();
+		code = forget_error(context);
 		if (ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION)
 			PG_RE_THROW();
 		error_context_stack = &reports;

@@ -102,9 +102,9 @@ passes_filter(PartScan *scan, TupleTableSlot *slot)
 		return true;
 	scan->filter_context->ecxt_scantuple = slot;
 	ResetExprContext(scan->filter_context);
-	if (likely(scan->shape->nmasks == 0))
+	if (likely(!scan->shape->is_secret))
 		return ask_filter(scan);
-	return mask_hide_reports(scan->shape, ask_filter, scan);
+	return mask_hide_reports(scan->shape, NULL, ask_filter, scan);
 }
 
 static void

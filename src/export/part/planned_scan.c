@@ -26,6 +26,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "encode/mask_value.h"
 #include "export/job/job.h"
 #include "export/job/part_table.h"
 #include "export/plan/source.h"
@@ -34,9 +35,10 @@
 
 typedef struct RowReceiver
 {
-	DestReceiver base;
-	PlannedRow	 row;
-	void		*arg;
+	DestReceiver  base;
+	PlannedRow	  row;
+	void		 *arg;
+	volatile bool at_row; /* it has passed all that may hide it */
 } RowReceiver;
 
 static bool
@@ -45,7 +47,9 @@ receive_row(TupleTableSlot *slot, DestReceiver *self)
 	RowReceiver *receiver = (RowReceiver *) self;
 
 	slot_getallattrs(slot);
+	receiver->at_row = true;
 	receiver->row(receiver->arg, slot);
+	receiver->at_row = false;
 	return true;
 }
 
@@ -192,18 +196,30 @@ retarget(Query *query, Relation root, Relation leaf)
 	return query;
 }
 
-static void
-run(PlannedStmt *plan, const char *sql, Snapshot snapshot,
-	DestReceiver *receiver)
+typedef struct PlannedRun
 {
-	QueryDesc *desc = CreateQueryDesc(plan, sql, snapshot, InvalidSnapshot,
-									  receiver, NULL, NULL, 0);
+	Query		*query;
+	const char	*sql;
+	Snapshot	 snapshot;
+	RowReceiver *receiver;
+} PlannedRun;
+
+/* The planner computes what it can of policies and filters, too. */
+static bool
+run(void *arg)
+{
+	PlannedRun *run = arg;
+	QueryDesc  *desc =
+		CreateQueryDesc(plan_query(run->query, run->sql), run->sql,
+						run->snapshot, InvalidSnapshot, &run->receiver->base,
+						NULL, NULL, 0);
 
 	ExecutorStart(desc, 0);
 	executor_run(desc);
 	ExecutorFinish(desc);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
+	return true;
 }
 
 void
@@ -218,6 +234,7 @@ planned_scan(const JobSource *source, Relation root, Relation leaf,
 							 .mydest = DestNone},
 							row,
 							arg};
+	PlannedRun	planned;
 	int			nestlevel = NewGUCNestLevel();
 	char	   *sql = query_text(source, root, shape, part);
 	Query	   *query;
@@ -228,7 +245,11 @@ planned_scan(const JobSource *source, Relation root, Relation leaf,
 	query = analyze(sql, root);
 	if (leaf != root)
 		query = retarget(query, root, leaf);
-	run(plan_query(query, sql), sql, snapshot, &receiver.base);
+	planned = (PlannedRun){query, sql, snapshot, &receiver};
+	if (shape->is_secret)
+		(void) mask_hide_reports(shape, &receiver.at_row, run, &planned);
+	else
+		(void) run(&planned);
 	AtEOXact_GUC(false, nestlevel);
 }
 
