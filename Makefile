@@ -153,6 +153,7 @@ OBJS = \
 	src/export/run/shared.o \
 	src/export/run/part_run.o \
 	src/export/run/worker.o \
+	src/export/run/worker_process.o \
 	src/export/run/coordinator.o \
 	src/export/run/worker_pool.o \
 	src/export/run/queue.o \
@@ -336,9 +337,9 @@ PG_CFLAGS = -Werror=switch
 ifdef FAILPOINTS
 PG_CPPFLAGS += -DOUTFLOW_FAILPOINTS
 endif
-# libcurl is loaded when an S3 destination is first used, and not linked
+# libcurl is loaded when a destination is first reached over HTTP, and not linked
 NO_CURL = $(shell echo '\#include <curl/curl.h>' | $(CC) -E - >/dev/null 2>&1 || \
-	echo 'libcurl has no headers here (libcurl4-openssl-dev): S3 destinations will be refused')
+	echo 'libcurl has no headers here (libcurl4-openssl-dev): destinations over HTTP, such as S3, will be refused')
 SHLIB_LINK = -ldl $(libpq) -lz -lzstd -llz4 -lsnappy -lxxhash -lcrypto
 
 # installcheck: against the running server that PGHOST and PGPORT name

@@ -4,7 +4,17 @@
  *		to do it with.
  *
  * A target is one file in targets/ with one static const TargetOps, all members
- * required but one, and one row in target_table.c.  Its struct begins with a Target.
+ * required but one.  Its struct begins with a Target.  A new one touches:
+ *
+ *		targets/deliver_X.c		the target
+ *		targets/targets.h		its TargetOps
+ *		target_table.c			its row: schemes of URLs, library
+ *		cli.h, cli.c			its options, if it has any
+ *		cli_help.c				its URL
+ *		Makefile				its objects in CLIENT_OBJS; has_header for a library
+ *		test/deps				that library, and its peer
+ *		README.md				the URL, what is delivered, each option
+ *		test/tap/55x			with the real peer, or one that lies
  *
  * Whenever something has happened, work() is called.  It takes records with
  * target_next(), in order, as many as it likes, and tells with target_taken()

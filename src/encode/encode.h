@@ -238,8 +238,7 @@ extern void text_transcode(ByteBuffer *out, size_t start, int encoding);
 
 /* ---- whole rows for exports */
 
-/* What the caller may choose; a format refuses what it doesn't know. */
-/* What the user asked for. */
+/* What the user asked for; a format refuses what it doesn't know. */
 typedef struct RowFormatOptions
 {
 	bool		header;	   /* csv, text */

@@ -20,7 +20,8 @@ extern void mask_row(const RowShape *shape, Datum *values, bool *nulls,
  * meanwhile names the table alone.  But while *shown, which NULL never is, look
  * does something else, whose reports stay as they are.
  */
-extern bool mask_hide_reports(const RowShape *shape, const volatile bool *shown,
+extern bool mask_hide_reports(const RowShape	  *shape,
+							  const volatile bool *shown,
 							  bool (*look)(void *arg), void *arg);
 
 /* Tells keys apart and nothing else of them; in hexadecimal. */

@@ -170,8 +170,10 @@ outflow_preflight_destination(PG_FUNCTION_ARGS)
 	destination_check_rights(job.destination);
 	if (!reach)
 		job_check_may_write("check_destination");
-	to =
-		destination_open(&job, reach ? DESTINATION_PROBE : DESTINATION_CREATE);
+	to = destination_open(&job, reach ? DESTINATION_PROBE
+								: strcmp(step, "write") == 0
+									? DESTINATION_CREATE
+									: DESTINATION_EXISTING);
 	if (to && to->driver->tables)
 		detail = reach ? to->driver->probe(to, "") : NULL;
 	else if (reach)

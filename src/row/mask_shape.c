@@ -70,7 +70,8 @@ find_rule(const List *rules, const List *relids, const char *column)
 
 /* As those of the setting are before all others, nobody can take one back. */
 static const MaskRule *
-decide(const MaskRules *rules, const List *relids, Form_pg_attribute attribute)
+choose_rule(const MaskRules *rules, const List *relids,
+			Form_pg_attribute attribute)
 {
 	const char	   *name = NameStr(attribute->attname);
 	const MaskRule *rule = find_rule(rules->setting, relids, name);
@@ -163,12 +164,12 @@ row_shape_mask(RowShape *shape, const List *relids, const List *kept,
 		Form_pg_attribute attribute = TupleDescAttr(shape->desc, i);
 
 		shape->is_secret = !attribute->attisdropped &&
-						   decide(&masks, relids, attribute) != NULL;
+						   choose_rule(&masks, relids, attribute) != NULL;
 	}
 	for (int i = 0; shape->is_secret && i < shape->ncolumns; i++)
 	{
 		ColumnShape	   *column = &shape->columns[i];
-		const MaskRule *rule = decide(
+		const MaskRule *rule = choose_rule(
 			&masks, relids, TupleDescAttr(shape->desc, column->attnum - 1));
 		MemoryContext old;
 
@@ -198,7 +199,7 @@ mask_columns_of(TupleDesc desc, const List *relids, const List *rules)
 		const MaskRule	 *rule = NULL;
 
 		if (!attribute->attisdropped)
-			rule = decide(&masks, relids, attribute);
+			rule = choose_rule(&masks, relids, attribute);
 		if (rule)
 			found = lappend(found, mask_keep(attribute->attnum, rule));
 	}

@@ -108,10 +108,10 @@ typedef struct ColumnLabel
 typedef struct RowShape
 {
 	int			 ncolumns;
-	int			 nmasks;   /* columns that have one */
+	int			 nmasks;	/* columns that have one */
 	bool		 is_secret; /* the table has some, if only left out ones */
-	char		 identity; /* relreplident; 0 for a composite type */
-	bool		 has_key;  /* some column is_key, or identity is FULL */
+	char		 identity;	/* relreplident; 0 for a composite type */
+	bool		 has_key;	/* some column is_key, or identity is FULL */
 	ColumnShape *columns;
 	ColumnLabel *labels; /* of all columns, once an encoder has set them */
 	/* that is being written, for messages about errors; NULL: none */

@@ -40,7 +40,7 @@ typedef struct HiddenLook
 } HiddenLook;
 
 static bool
-is_shown(const HiddenLook *hidden)
+look_is_shown(const HiddenLook *hidden)
 {
 	return hidden->shown && *hidden->shown;
 }
@@ -50,7 +50,7 @@ mask_filter_context(void *arg)
 {
 	const HiddenLook *hidden = arg;
 
-	if (is_interruption() || is_shown(hidden))
+	if (is_interruption() || look_is_shown(hidden))
 		return;
 	errmsg("could not apply a row filter of table \"%s.%s\"",
 		   hidden->shape->schema, hidden->shape->name);
@@ -78,7 +78,7 @@ forget_error(MemoryContext context)
 
 bool
 mask_hide_reports(const RowShape *shape, const volatile bool *shown,
-				  bool (*look)(void *arg), void *arg)
+				  bool (*look)(void *arg), void				 *arg)
 {
 	MemoryContext		 context = CurrentMemoryContext;
 	HiddenLook			 hidden = {shape, shown};
@@ -98,7 +98,7 @@ mask_hide_reports(const RowShape *shape, const volatile bool *shown,
 	{
 		int code;
 
-		if (is_shown(&hidden))
+		if (look_is_shown(&hidden))
 			PG_RE_THROW();
 		code = forget_error(context);
 		if (ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION)

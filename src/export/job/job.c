@@ -156,6 +156,20 @@ job_load(int64 id, bool for_update)
 }
 
 Job *
+job_load_now(int64 id)
+{
+	Job *job = job_load(id, false);
+
+	if (job == NULL || job->state != JOB_RUNNING || job_is_live(id))
+		return job;
+	/* the row that was read may be older than what the lock says */
+	job = job_load(id, false);
+	if (job && job->state == JOB_RUNNING)
+		job->state = JOB_INTERRUPTED;
+	return job;
+}
+
+Job *
 job_load_own(int64 id, bool for_update)
 {
 	Job *job = job_load(id, for_update);

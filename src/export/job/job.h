@@ -105,7 +105,9 @@ extern PinnedSettings *settings_pin_job(const Job *job);
 extern int64 job_insert(Job *job);
 /* NULL if there is none.  for_update locks the row. */
 extern Job *job_load(int64 id, bool for_update);
-/* The same, with an error if it is missing or not the caller's. */
+/* A job as it stands: one that was running and that nobody runs is interrupted. */
+extern Job *job_load_now(int64 id);
+/* The same as job_load, with an error if it is missing or not the caller's. */
 extern Job *job_load_own(int64 id, bool for_update);
 /* Writes a state, its times and error, and announces it. */
 extern void job_set_state(int64 id, JobState state, const JobError *error);
@@ -200,8 +202,6 @@ extern int job_holder(int64 id);
 extern bool job_is_held_by_call(int pid);
 /* Tells the job's coordinator to end, whoever started it; false: there is none. */
 extern bool job_terminate(int64 id);
-/* A job as it stands: one that was running and that nobody runs is interrupted. */
-extern Job *job_load_now(int64 id);
 /* To the end of the process, or the first ERROR: DROP EXTENSION waits for us. */
 extern void job_lock_tables(void);
 /*

@@ -153,20 +153,6 @@ job_terminate(int64 id)
 	return pid != 0 && !job_is_held_by_call(pid) && kill(pid, SIGTERM) == 0;
 }
 
-Job *
-job_load_now(int64 id)
-{
-	Job *job = job_load(id, false);
-
-	if (job == NULL || job->state != JOB_RUNNING || job_is_live(id))
-		return job;
-	/* the row that was read may be older than what the lock says */
-	job = job_load(id, false);
-	if (job && job->state == JOB_RUNNING)
-		job->state = JOB_INTERRUPTED;
-	return job;
-}
-
 static const struct
 {
 	const char *name;

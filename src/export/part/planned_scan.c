@@ -209,10 +209,9 @@ static bool
 run(void *arg)
 {
 	PlannedRun *run = arg;
-	QueryDesc  *desc =
-		CreateQueryDesc(plan_query(run->query, run->sql), run->sql,
-						run->snapshot, InvalidSnapshot, &run->receiver->base,
-						NULL, NULL, 0);
+	QueryDesc  *desc = CreateQueryDesc(plan_query(run->query, run->sql),
+									   run->sql, run->snapshot, InvalidSnapshot,
+									   &run->receiver->base, NULL, NULL, 0);
 
 	ExecutorStart(desc, 0);
 	executor_run(desc);

@@ -41,15 +41,15 @@ check_kept(const List *kept, Relation rel)
 
 		if (attnum > RelationGetDescr(rel)->natts ||
 			TupleDescAttr(RelationGetDescr(rel), attnum - 1)->attisdropped)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("a masked column of table \"%s\" was dropped since "
-							"the export began",
-							RelationGetRelationName(rel)),
-					 errdetail("Its values may be in another column, which is "
-							   "not masked."),
-					 errhint("Forget the job, and export again with masks for "
-							 "the columns that the table has now.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("a masked column of table \"%s\" was dropped since "
+						"the export began",
+						RelationGetRelationName(rel)),
+				 errdetail("Its values may be in another column, which is "
+						   "not masked."),
+				 errhint("Mask columns that the table has now.")));
 	}
 }
 

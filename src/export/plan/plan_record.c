@@ -28,7 +28,8 @@ describe_text(ByteBuffer *out, const char *text)
 static void
 describe_mask(ByteBuffer *out, const ColumnMask *mask)
 {
-	buffer_printf(out, ", \"mask\": \"%s\"", mask_method_text(mask->method, mask->length));
+	buffer_printf(out, ", \"mask\": \"%s\"",
+				  mask_method_text(mask->method, mask->length));
 	if (mask->key)
 		buffer_printf(out, ", \"mask_key\": \"%.16s\"",
 					  mask_key_fingerprint(mask->key));

@@ -71,7 +71,7 @@ restart_reading(void)
 
 /* All of it is one transaction. */
 static void
-inline_stay(void *arg)
+inline_no_transaction(void *arg)
 {
 }
 
@@ -94,7 +94,8 @@ static void
 export_all(Job *job, ExportPlan *plan, Destination *root)
 {
 	static const PartTransactions transactions = {
-		inline_stay, inline_stay, inline_begin_reading, inline_end_reading};
+		inline_no_transaction, inline_no_transaction, inline_begin_reading,
+		inline_end_reading};
 	Throttle	throttle;
 	bool		never = false;
 	PartContext context = {.job = job,

@@ -50,7 +50,7 @@ never(int code)
 }
 
 static void
-record(void *arg)
+write_retry(void *arg)
 {
 	RetryRecord *record = arg;
 	const Retry *retry = record->retry;
@@ -65,7 +65,7 @@ record(void *arg)
 }
 
 static void
-record_nothing(void *arg)
+retry_nothing(void *arg)
 {
 }
 
@@ -75,7 +75,7 @@ record_if_possible(RetryRecord *todo)
 {
 	JobError ignored;
 
-	(void) guarded_run(record, record_nothing, todo, &ignored);
+	(void) guarded_run(write_retry, retry_nothing, todo, &ignored);
 }
 
 void

@@ -38,6 +38,11 @@ extern int queue_start_next(int most, bool patient);
 /* Errors if the role has as many queued jobs as one may have. */
 extern void queue_check_room(Oid owner);
 
+/* ---- worker_process.c */
+
+/* Once, at the beginning of a worker's process. */
+extern void worker_process_begin(void);
+
 /* ---- waiter.c, inline.c */
 
 extern void wait_for_job(int64 id);

@@ -4,7 +4,7 @@
  *
  * The coordinator makes the first segment before it starts its workers, and a
  * second one with the plan when there is a plan.  Everything here is written
- * once, or atomic.
+ * once, or atomic, or guarded by error_claimed and error_ready.
  */
 #ifndef OUTFLOW_SHARED_H
 #define OUTFLOW_SHARED_H
@@ -51,13 +51,15 @@ typedef struct JobShared
 	volatile bool coordinator_gone; /* so are its locks and its snapshot */
 
 	pg_atomic_uint32 phase;
-	dsm_handle		 plan; /* set before PHASE_PLANNED */
-	pg_atomic_uint32 recorder;
+	dsm_handle		 plan;	   /* set before PHASE_PLANNED */
+	pg_atomic_uint32 recorder; /* 1 once a worker is to record the plan */
 	pg_atomic_uint32 next_part;
 	pg_atomic_uint32 parts_done;
 	Throttle		 throttle;
 
-	pg_atomic_uint32 error_claimed; /* the first error is the job's */
+	/* the first error is the job's: written by whoever claims it, and read by
+	 * others once it is ready */
+	pg_atomic_uint32 error_claimed;
 	pg_atomic_uint32 error_ready;
 	int				 failed_part; /* or -1 */
 	JobError		 error;

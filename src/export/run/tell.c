@@ -102,7 +102,8 @@ tell_is_final(const JobError *error)
 		   class == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
 		   class == ERRCODE_FEATURE_NOT_SUPPORTED ||
 		   class == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
-		   error->code == ERRCODE_UNDEFINED_TABLE;
+		   error->code == ERRCODE_UNDEFINED_TABLE ||
+		   error->code == ERRCODE_UNDEFINED_COLUMN;
 }
 
 static char *

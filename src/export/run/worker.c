@@ -9,13 +9,8 @@
  */
 #include "postgres.h"
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "optimizer/planner.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -33,15 +28,9 @@
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "export/run/run.h"
-#include "compat.h"
 #include "export/run/part_run.h"
 #include "export/run/shared.h"
 #include "failpoint.h"
-
-/* Blocks up to this size come from memory that was freed before. */
-#define KEPT_BLOCK_SIZE (4 * 1024 * 1024)
-/* What is kept of it at most. */
-#define KEPT_FREE_SIZE (64 * 1024 * 1024)
 
 typedef struct ExportWorker
 {
@@ -132,7 +121,8 @@ record_plan(ExportWorker *worker)
 	shared_set_phase(worker->shared, PHASE_EXPORTING);
 }
 
-/* Which may be another worker's: what all parts must be like. */
+/* Takes over the definitions that the recording worker wrote: parts are checked
+ * against them. */
 static void
 read_definitions(ExportWorker *worker)
 {
@@ -247,45 +237,6 @@ work(void *arg)
 	}
 }
 
-static planner_hook_type next_planner = NULL;
-
-static PlannedStmt *
-plan_serially(Query *query, const char *text, int options,
-			  ParamListInfo parameters PLANNER_EXPLAIN_PARAMETER)
-{
-	planner_hook_type plan = next_planner ? next_planner : standard_planner;
-
-	return plan(query, text, options & ~CURSOR_OPT_PARALLEL_OK,
-				parameters PLANNER_EXPLAIN_ARGUMENT);
-}
-
-/*
- * A parallel query makes its process the leader of a lock group, which a member
- * of another one can't be: both groups would be broken, and the slots of their
- * processes lost to the server.  Policies and filters call functions, which may
- * set what they like; so the planner itself does without.
- */
-static void
-forbid_parallel_queries(void)
-{
-	next_planner = planner_hook;
-	planner_hook = plan_serially;
-}
-
-/*
- * A part, and a row group of Parquet, is many blocks that are freed together
- * and needed again at once.  Without this the C library would give them back
- * and the kernel clear every page of them anew.
- */
-static void
-keep_freed_memory(void)
-{
-#ifdef __GLIBC__
-	(void) mallopt(M_MMAP_THRESHOLD, KEPT_BLOCK_SIZE);
-	(void) mallopt(M_TRIM_THRESHOLD, KEPT_FREE_SIZE);
-#endif
-}
-
 void
 outflow_worker_main(Datum arg)
 {
@@ -301,8 +252,7 @@ outflow_worker_main(Datum arg)
 	segment = shared_attach(DatumGetUInt32(arg));
 	if (segment == NULL)
 		return;
-	keep_freed_memory();
-	forbid_parallel_queries();
+	worker_process_begin();
 	worker.context = AllocSetContextCreate(
 		TopMemoryContext, "outflow export worker", ALLOCSET_DEFAULT_SIZES);
 	worker.shared = dsm_segment_address(segment);

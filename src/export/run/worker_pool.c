@@ -10,6 +10,7 @@
 #include "storage/lmgr.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #include "export/run/launch.h"
@@ -18,6 +19,7 @@
 
 /* How long workers may take to see that the job stops by themselves. */
 #define STOP_PATIENCE_MS 2000
+#define STOP_POLL_MS	 10
 
 int
 worker_pool_start(WorkerPool *pool, const Job *job)
@@ -101,6 +103,29 @@ worker_pool_wait(const WorkerPool *pool, int nparts)
 	}
 }
 
+/* Of a worker that has been told to stop; one that takes too long is ended. */
+static void
+await_worker(BackgroundWorkerHandle *worker)
+{
+	TimestampTz begun = GetCurrentTimestamp();
+	bool		terminated = false;
+	pid_t		pid;
+
+	while (GetBackgroundWorkerPid(worker, &pid) != BGWH_STOPPED)
+	{
+		if (!terminated && TimestampDifferenceExceeds(
+							   begun, GetCurrentTimestamp(), STOP_PATIENCE_MS))
+		{
+			TerminateBackgroundWorker(worker);
+			terminated = true;
+		}
+		(void) WaitLatch(MyLatch,
+						 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 STOP_POLL_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
+}
+
 void
 worker_pool_stop(WorkerPool *pool)
 {
@@ -109,24 +134,7 @@ worker_pool_stop(WorkerPool *pool)
 	pool->shared->stop = true;
 	shared_wake_workers(pool->shared);
 	for (int i = 0; i < pool->nworkers; i++)
-	{
-		int waited = 0;
-
-		for (;;)
-		{
-			pid_t pid;
-
-			if (GetBackgroundWorkerPid(pool->workers[i], &pid) == BGWH_STOPPED)
-				break;
-			if (waited == STOP_PATIENCE_MS)
-				TerminateBackgroundWorker(pool->workers[i]);
-			(void) WaitLatch(MyLatch,
-							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 10, PG_WAIT_EXTENSION);
-			ResetLatch(MyLatch);
-			waited += 10;
-		}
-	}
+		await_worker(pool->workers[i]);
 }
 
 void

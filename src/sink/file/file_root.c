@@ -164,12 +164,12 @@ FileRoot *
 file_root_open(const char *path, const char *export_root, int flags,
 			   mode_t file_mode)
 {
-	List   *components = path_components(path, "directory");
-	int		count = list_length(components);
-	int		trusted;
-	int		made = 0;
-	FileFd *at = open_top(components, path, export_root, &trusted);
-	bool	confined = trusted > 0;
+	List	 *components = path_components(path, "directory");
+	int		  count = list_length(components);
+	int		  trusted;
+	int		  made = 0;
+	FileFd	 *at = open_top(components, path, export_root, &trusted);
+	bool	  confined = trusted > 0;
 	FileRoot *root;
 
 	/* what lies above an export root is its setter's choice */
@@ -187,10 +187,11 @@ file_root_open(const char *path, const char *export_root, int flags,
 		FileFd *next;
 
 		/* links above the export are the administrator's own */
-		next = open_component(at->fd, name, path_join(components, i + 1),
-							  (last ? O_RDONLY : O_PATH) |
-								  (last || confined || made > 0 ? O_NOFOLLOW : 0),
-							  flags, file_mode, &made);
+		next =
+			open_component(at->fd, name, path_join(components, i + 1),
+						   (last ? O_RDONLY : O_PATH) |
+							   (last || confined || made > 0 ? O_NOFOLLOW : 0),
+						   flags, file_mode, &made);
 		if (next == NULL)
 		{
 			int save_errno = errno;
@@ -309,9 +310,9 @@ remove_empty(FileFd *directory, const char *path)
 			return parent;
 		}
 		if (errno != ENOTEMPTY && errno != EEXIST)
-			ereport(ERROR, (errcode_for_file_access(),
-							errmsg("could not remove directory \"%s\": %m",
-								   path)));
+			ereport(ERROR,
+					(errcode_for_file_access(),
+					 errmsg("could not remove directory \"%s\": %m", path)));
 	}
 	(void) file_fd_close(parent);
 	return NULL;

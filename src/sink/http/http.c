@@ -531,7 +531,8 @@ http_client_new(const HttpPlace *place)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("S3 destinations are not supported by this build"),
+			 errmsg("destinations that are reached over HTTP, such as S3, are "
+					"not supported by this build"),
 			 errdetail("It was made without libcurl's headers."),
 			 errhint("Build it again with Debian's libcurl4-openssl-dev.")));
 	return NULL; /* not reached */
