@@ -37,14 +37,15 @@ sub started_by_another
 	my ($session, $said) = start_psql($node, "CALL outflow.export('t', 'file://$dir/$name', part_size => '1MB')");
 	wait_until($node, "SELECT count(*) = 1 FROM outflow.jobs WHERE state = 'queued' AND waiting_for ~ 'max_jobs'", 'the CALL\'s job');
 	my $job = sql("SELECT job FROM outflow.jobs WHERE state = 'queued'");
-	# between two of its looks, when no coordinator of its own is there
+	# between two of its looks, where it holds no lock, and when no coordinator of its own is there
 	my $call = sql("SELECT pid FROM pg_stat_activity WHERE query ~ '^CALL'");
+	my $waits = "SELECT wait_event = 'Extension' AND @{[coordinators($job)]} = 0 FROM pg_stat_activity WHERE pid = $call";
 	foreach my $try (1 .. 1000)
 	{
+		wait_until($node, $waits, 'the CALL between its looks');
 		kill('STOP', $call);
-		last if sql("SELECT wait_event = 'Extension' AND @{[coordinators($job)]} = 0 FROM pg_stat_activity WHERE pid = $call") eq 't';
+		last if sql($waits) eq 't';
 		kill('CONT', $call);
-		Time::HiRes::sleep(0.02);
 	}
 	lock_row($job);
 	sql("SELECT outflow.cancel($first)");
