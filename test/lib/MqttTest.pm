@@ -30,30 +30,56 @@ sub new
 		directory => File::Temp::tempdir('outflow_mqtt_XXXXXX', TMPDIR => 1, CLEANUP => 1),
 		port => $socket->sockport,
 		viewers => 0 }, $class;
-	my $user = getpwuid($>);
 
 	push @brokers, $self;
-
 	close($socket);
+	$self->configure(@lines);
+	return $self;
+}
+
+# what another broker has in its own way: the configuration, the command, and what
+# makes it write a new session down
+
+sub configure
+{
+	my ($self, @lines) = @_;
+	my $user = getpwuid($>);
+
 	append_to_file("$self->{directory}/conf", join("\n",
 		"listener $self->{port} 127.0.0.1", "user $user",
 		'persistence true', "persistence_location $self->{directory}/",
 		'autosave_interval 0', 'max_queued_messages 0', (grep { /anonymous/ } @lines) ? () : 'allow_anonymous true', @lines, ''));
-	return $self;
+	return;
+}
+
+sub command
+{
+	my ($self) = @_;
+
+	return ('/usr/sbin/mosquitto', '-c', "$self->{directory}/conf");
+}
+
+sub settle
+{
+	my ($self) = @_;
+
+	$self->stop;
+	$self->start;
+	return;
 }
 
 sub start
 {
 	my ($self) = @_;
 
-	$self->{process} = IPC::Run::start([ '/usr/sbin/mosquitto', '-c', "$self->{directory}/conf" ],
+	$self->{process} = IPC::Run::start([ $self->command ],
 		'<', \undef, '>>', "$self->{directory}/log", '2>>', "$self->{directory}/log");
 	foreach my $try (1 .. 600)
 	{
 		return $self if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port});
 		Time::HiRes::sleep(0.05);
 	}
-	die 'mosquitto does not start: ' . slurp_file("$self->{directory}/log");
+	die 'the broker does not start: ' . slurp_file("$self->{directory}/log");
 }
 
 sub end
@@ -82,9 +108,7 @@ sub subscribe
 		'<', \undef, '>>', $file, '2>>', "$file.err");
 
 	wait_for_line($file, qr/received SUBACK/);
-	# a clean end writes the session down
-	$self->stop;
-	$self->start;
+	$self->settle;
 	my $viewer = { process => $process, file => $file, topics => $topics, name => $name };
 	push @{ $self->{subscribed} }, $viewer;
 	return $self->reached($viewer);
