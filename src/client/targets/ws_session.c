@@ -362,13 +362,32 @@ leave(WsSession *self, long long now)
 	self->left_at = now;
 }
 
+/* Some, or with none only where the client is. */
+static void
+queue_records(WsSession *self, const Bytes *records)
+{
+	const WsReader *reader = &self->reader;
+	Bytes			message = {0};
+
+	self->bytes += records->length;
+	mem_format(&message,
+			   "{\"type\":\"records\",\"bytes\":%llu,\"position\":\"" LSN_FORMAT
+			   "\",\"whole\":%s,\"records\":[",
+			   (unsigned long long) self->bytes, LSN_ARGS(reader->position),
+			   reader->inside ? "false" : "true");
+	mem_append(&message, records->data ? records->data : "", records->length);
+	mem_add(&message, "]}");
+	queue_text(self, &message);
+	self->told = reader->position;
+	mem_free(&message);
+}
+
 /* False: there is nothing to send, or the client's place is gone. */
 static bool
 send_records(WsSession *self)
 {
 	WsReader *reader = &self->reader;
 	Bytes	  records = {0};
-	Bytes	  message = {0};
 	bool	  has_more;
 
 	if (!ws_reader_next(reader, self->server->spool, &records, &has_more))
@@ -377,21 +396,8 @@ send_records(WsSession *self)
 	/* positions alone are told when nothing else comes */
 	else if (records.length > 0 ||
 			 (!has_more && reader->position != self->told))
-	{
-		self->bytes += records.length;
-		mem_format(
-			&message,
-			"{\"type\":\"records\",\"bytes\":%llu,\"position\":\"" LSN_FORMAT
-			"\",\"whole\":%s,\"records\":[",
-			(unsigned long long) self->bytes, LSN_ARGS(reader->position),
-			reader->inside ? "false" : "true");
-		mem_append(&message, records.data ? records.data : "", records.length);
-		mem_add(&message, "]}");
-		queue_text(self, &message);
-		self->told = reader->position;
-	}
+		queue_records(self, &records);
 	mem_free(&records);
-	mem_free(&message);
 	return has_more;
 }
 
@@ -405,11 +411,25 @@ window_is_full(WsSession *self, long long now)
 	return true;
 }
 
+/*
+ * A ping asks for a sign of life.  A page isn't told of it, and needs one, too:
+ * of a network that is gone its browser may say nothing.
+ */
+static void
+send_ping(WsSession *self, long long now)
+{
+	static const struct wslay_event_msg ping = {WSLAY_PING, NULL, 0};
+	static const Bytes					none;
+
+	self->pinged_at = now;
+	wslay_event_queue_msg(self->ws, &ping);
+	if (self->subscribed && !is_clogged(self))
+		queue_records(self, &none);
+}
+
 static void
 keep_alive(WsSession *self, long long now)
 {
-	static const struct wslay_event_msg ping = {WSLAY_PING, NULL, 0};
-
 	if (now - self->heard_at > WS_SILENT_MS ||
 		(self->left_at && now - self->left_at > WS_HELLO_MS))
 		self->phase = WS_ENDED;
@@ -420,10 +440,7 @@ keep_alive(WsSession *self, long long now)
 	else if (self->due_at && now - self->due_at > WS_SLOW_MS)
 		queue_close(self, WS_CLOSE_SLOW, "too slow: no acknowledgement came");
 	else if (now - self->pinged_at > WS_PING_MS)
-	{
-		self->pinged_at = now;
-		wslay_event_queue_msg(self->ws, &ping);
-	}
+		send_ping(self, now);
 }
 
 static void
