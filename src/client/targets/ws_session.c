@@ -14,6 +14,8 @@
 #ifdef HAVE_WSLAY
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,11 +101,11 @@ session_send(wslay_event_context_ptr ws, const uint8_t *data, size_t length,
 			 int flags, void *argument)
 {
 	WsSession *self = argument;
+	int		   more = flags & WSLAY_MSG_MORE ? MSG_MORE : 0;
 	ssize_t	   n;
 
-	(void) flags;
 	do
-		n = send(self->fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = send(self->fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL | more);
 	while (n < 0 && errno == EINTR);
 	if (n >= 0)
 		return n;
@@ -287,7 +289,10 @@ WsSession *
 ws_session_new(WsServer *server, int fd)
 {
 	WsSession *self = client_alloc(sizeof(WsSession));
+	int		   on = 1;
 
+	/* nothing waits for the answer to what went before */
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	self->server = server;
 	self->fd = fd;
 	self->opened_at = self->heard_at = self->pinged_at = clock_ms();
@@ -370,11 +375,12 @@ queue_records(WsSession *self, const Bytes *records)
 	Bytes			message = {0};
 
 	self->bytes += records->length;
-	mem_format(&message,
-			   "{\"type\":\"records\",\"bytes\":%llu,\"position\":\"" LSN_FORMAT
-			   "\",\"whole\":%s,\"records\":[",
-			   (unsigned long long) self->bytes, LSN_ARGS(reader->position),
-			   reader->inside ? "false" : "true");
+	mem_format(
+		&message,
+		"{\"type\":\"records\",\"bytes\":%llu,\"position\":\"" LSN_FORMAT
+		"\",\"whole\":%s,\"records\":[",
+		(unsigned long long) self->bytes, LSN_ARGS(reader->position),
+		reader->inside ? "false" : "true");
 	mem_append(&message, records->data ? records->data : "", records->length);
 	mem_add(&message, "]}");
 	queue_text(self, &message);
