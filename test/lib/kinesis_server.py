@@ -13,7 +13,9 @@ DIRECTORY/faults, "SEED PARTIAL THROTTLED LOST BROKEN", read when it starts, say
 how often out of 100 PutRecords some of its records fail, all of it does, the
 answer is lost, or nothing is done and the connection ends.
 DIRECTORY/answer, "STATUS CODE PATTERN", answers so to requests with a record
-that matches.
+that matches.  DIRECTORY/shards, "FIRST COUNT", is how many shards there are, each
+with the same share of the hashes, and the number of the first one.
+DIRECTORY/operations has a line for each request but PutRecords.
 """
 import asyncio
 import base64
@@ -57,6 +59,31 @@ def error(status, code):
     return status, json.dumps({'__type': 'com.amazon#' + code, 'message': 'by the test'})
 
 
+def shards():
+    first, count = map(int, place.read('shards', '0 2').split())
+    share = 2 ** 128 // count
+    return [{'ShardId': f'shardId-{first + i:012}', 'SequenceNumberRange': {'StartingSequenceNumber': '0'},
+             'HashKeyRange': {'StartingHashKey': str(i * share),
+                              'EndingHashKey': str((i + 1) * share - 1 if i < count - 1 else 2 ** 128 - 1)}}
+            for i in range(count)]
+
+
+def shard_of(key):
+    number = int(hashlib.md5(key.encode()).hexdigest(), 16)
+    return next(shard['ShardId'] for shard in shards() if number <= int(shard['HashKeyRange']['EndingHashKey']))
+
+
+def list_shards(request):
+    """In pages of three."""
+    if len(request) != 1:
+        return error(400, 'InvalidArgumentException')
+    start = int(request.get('NextToken', '0'))
+    page = {'Shards': shards()[start:start + 3]}
+    if len(shards()) > start + 3:
+        page['NextToken'] = str(start + 3)
+    return 200, json.dumps(page)
+
+
 def store(records):
     """The results of records that are put."""
     global number
@@ -65,7 +92,7 @@ def store(records):
         number += 1
         place.append('stored', json.dumps(
             {'key': record['PartitionKey'], 'data': base64.b64decode(record['Data']).decode()}) + '\n')
-        results.append({'SequenceNumber': str(number), 'ShardId': 'shardId-000000000000'})
+        results.append({'SequenceNumber': str(number), 'ShardId': shard_of(record['PartitionKey'])})
     return results
 
 
@@ -113,6 +140,9 @@ def put(headers, body, request):
         stored = iter(store([record for record, failed in zip(records, fails) if not failed]))
     results = [{'ErrorCode': dice.choice(codes), 'ErrorMessage': 'by the test'} if failed else next(stored)
                for failed in fails]
+    for record, result in zip(records, results):
+        if 'ShardId' in result:
+            place.append('shards_of', f"{result['ShardId']} {record['PartitionKey']}\n")
     text = json.dumps({'FailedRecordCount': sum(map(bool, fails)), 'Records': results})
     roll -= faults[1]
     if 0 <= roll < faults[3]:
@@ -155,6 +185,11 @@ def answer_to(method, path, headers, body):
         return error(400, 'InvalidSignatureException')
     if operation == 'PutRecords':
         return put(headers, body, json.loads(body))
+    place.append('operations', operation + '\n')
+    if place.read('forbidden', '').strip() == operation:
+        return error(400, 'AccessDeniedException')
+    if operation == 'ListShards' and not upstream:
+        return list_shards(json.loads(body))
     return ask_upstream(headers, body) if upstream else describe(json.loads(body))
 
 

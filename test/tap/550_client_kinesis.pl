@@ -120,6 +120,41 @@ sub refused
 	return;
 }
 
+# shards: those that its owner, or Amazon, makes of it
+like(slurp_file($log), qr/has 2 shards/, 'shards are known');
+unlike(slurp_file($log), qr/was resharded/, '... and the hash of a key says which takes it');
+like(slurp_file($log), qr/(ProvisionedThroughputExceededException|InternalFailure) by shardId-00000000000[01], of 2 shards/,
+	'the shard that fails is named');
+my $listed = () = slurp_file($log) =~ /has 2 shards/g;
+$client = proxied_client();
+foreach (1 .. 300)
+{
+	last if (() = slurp_file($log) =~ /has 2 shards/g) > $listed;
+	Time::HiRes::sleep(0.1);
+}
+write_to($place, 'shards', '2 7');
+foreach (1 .. 300)
+{
+	$node->safe_psql('postgres', 'CALL work(1)');
+	last if slurp_file($log) =~ /has 7 shards/;
+	Time::HiRes::sleep(0.1);
+}
+like(slurp_file($log), qr/was resharded: shardId-00000000000[2-8] has taken what was of shardId-00000000000[01]/,
+	'a stream that is resharded is noticed');
+like(slurp_file($log), qr/has 7 shards/, '... and asked for its shards, in pages');
+is(stop_client($client), 0, '... and the stream goes on');
+write_to($place, 'operations', '');
+foreach my $operation (qw(ListShards DescribeStreamSummary))
+{
+	write_to($place, 'forbidden', $operation);
+	$node->safe_psql('postgres', 'INSERT INTO t VALUES (0, 1) ON CONFLICT (id) DO UPDATE SET n = t.n + 1');
+	my ($code, $err) = deliver();
+	is($code, 0, "without the right to $operation") or diag($err);
+	like($err, qr/takes records of 1048576 bytes/, '... records may have 1 MiB');
+}
+write_to($place, 'forbidden', '');
+$node->safe_psql('postgres', 'TRUNCATE t');
+
 write_to($place, 'kilobytes', '4');
 $node->safe_psql('postgres', "INSERT INTO t VALUES (1, 1, ''), (2, 1, repeat('y', 5000)), (3, 1, '')");
 refused('a record that is too large', 7, qr/rejected record \S+: \d+ bytes are too large: at most 4096/);
