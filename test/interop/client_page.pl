@@ -23,6 +23,7 @@ my $log = "${PostgreSQL::Test::Utils::tmp_check}/client_page";
 my $place = new_export_dir();
 my $pictures = "${PostgreSQL::Test::Utils::tmp_check}/log";
 my $port = PostgreSQL::Test::Cluster::get_free_port();
+my $other_port = PostgreSQL::Test::Cluster::get_free_port();
 
 $node->safe_psql('postgres', 'CREATE TABLE notes (id serial PRIMARY KEY, body text); CREATE TABLE keyless (a int);
 	CREATE TABLE numbers (n numeric PRIMARY KEY, big bigint); CREATE TABLE many (id int PRIMARY KEY)');
@@ -31,7 +32,8 @@ mkdir "$place/spool";
 
 sub start_page
 {
-	my $client = start_client($node, 'page', $log, "--to=ws://127.0.0.1:$port", "--ws-spool=$place/spool");
+	my $client = start_client($node, 'page', $log, "--to=ws://127.0.0.1:$port", "--ws-spool=$place/spool",
+		"--ws-origin=http://127.0.0.1:$other_port");
 
 	foreach (1 .. 300)
 	{
@@ -42,9 +44,13 @@ sub start_page
 }
 
 my $client = start_page();
+# the example of README.md, as the page of another server
+append_to_file("$place/example.html",
+	readme_block('html', 'outflow.js', '127.0.0.1:8088', "127.0.0.1:$port", 'public.orders', 'public.many'));
 my ($in, $out, $err) = ('', '', '');
 my $browser = IPC::Run::start(
-	[ 'node', "$FindBin::RealBin/client_page/look.js", $ENV{CHROMIUM}, "http://127.0.0.1:$port/", $pictures ],
+	[ 'node', "$FindBin::RealBin/client_page/look.js", $ENV{CHROMIUM}, "http://127.0.0.1:$port/", $pictures,
+		"$place/example.html", $other_port ],
 	'<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout(600));
 
 while (1)

@@ -15,6 +15,7 @@ answer is lost, or nothing is done and the connection ends.
 DIRECTORY/answer, "STATUS CODE PATTERN", answers so to requests with a record
 that matches.  DIRECTORY/shards, "FIRST COUNT", is how many shards there are, each
 with the same share of the hashes, and the number of the first one.
+DIRECTORY/metadata_status, if it is there, is what the instance's metadata answers.
 DIRECTORY/operations has a line for each request but PutRecords.
 """
 import asyncio
@@ -140,9 +141,6 @@ def put(headers, body, request):
         stored = iter(store([record for record, failed in zip(records, fails) if not failed]))
     results = [{'ErrorCode': dice.choice(codes), 'ErrorMessage': 'by the test'} if failed else next(stored)
                for failed in fails]
-    for record, result in zip(records, results):
-        if 'ShardId' in result:
-            place.append('shards_of', f"{result['ShardId']} {record['PartitionKey']}\n")
     text = json.dumps({'FailedRecordCount': sum(map(bool, fails)), 'Records': results})
     roll -= faults[1]
     if 0 <= roll < faults[3]:
@@ -163,6 +161,8 @@ def describe(request):
 
 def metadata(method, path, headers):
     place.append('metadata', f'{method} {path}\n')
+    if place.read('metadata_status', ''):
+        return int(place.read('metadata_status', '')), ''
     if method == 'PUT' and path == '/latest/api/token':
         return 200, 'token-of-the-instance'
     if path == '/container':

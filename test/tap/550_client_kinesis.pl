@@ -10,6 +10,7 @@ use ClientTest;
 use FindBin;
 use IPC::Run ();
 use JSON::PP ();
+use POSIX ();
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -120,6 +121,18 @@ sub refused
 	return;
 }
 
+# the example of README.md
+{
+	my $example = join(' && ', readme_command('export AWS_ACCESS_KEY_ID', 'KEY_ID=...', 'KEY_ID=AKID', 'ACCESS_KEY=...', 'ACCESS_KEY=SECRET'),
+		'exec ' . readme_command('pg_outflow stream -d dbname=shop -S orders --to kinesis:', 'dbname=shop',
+			"'" . $node->connstr('postgres') . "'", '-S orders', '-S slot') . " $target[1]");
+	my $stream = IPC::Run::start([ 'bash', '-c', $example ], '<', \undef, '>>', "$log.example", '2>&1');
+
+	$node->safe_psql('postgres', 'INSERT INTO t VALUES (8000, 1)');
+	wait_for_line("$place/stored", qr/\\"new\\":\{\\"id\\":8000,/);
+	is(stop_client($stream), 0, "README.md's example delivers");
+}
+
 # shards: those that its owner, or Amazon, makes of it
 like(slurp_file($log), qr/has 2 shards/, 'shards are known');
 unlike(slurp_file($log), qr/was resharded/, '... and the hash of a key says which takes it');
@@ -211,4 +224,30 @@ with_keys('the instance', AWS_EC2_METADATA_SERVICE_ENDPOINT => "http://127.0.0.1
 is(slurp_file("$place/metadata"),
 	"PUT /latest/api/token\nGET /latest/meta-data/iam/security-credentials/\nGET /latest/meta-data/iam/security-credentials/the-role\n",
 	'its metadata, version 2');
+
+append_to_file("$place/container_token", "of-the-container\n");
+with_keys('the container, by a file', AWS_CONTAINER_CREDENTIALS_FULL_URI => "http://127.0.0.1:$port/container",
+	AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE => "$place/container_token");
+
+# metadata that fails is asked again, never without a token; keys that end are renewed
+%keys = (AWS_EC2_METADATA_SERVICE_ENDPOINT => "http://127.0.0.1:$port");
+write_to($place, 'metadata', '');
+write_to($place, 'metadata_status', '503');
+write_to($place, 'expiration', POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(time + 120)));
+$client = proxied_client();
+wait_for_line($log, qr/no keys: status 503; asking again/);
+is(join('', grep { !/^PUT/ } split(/^/, slurp_file("$place/metadata"))), '', 'no token, no other question');
+unlink "$place/metadata_status";
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (8001, 1)');
+wait_for_line("$place/stored", qr/\\"new\\":\{\\"id\\":8001,/);
+$end = current_lsn($node);
+wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
+	'metadata that failed is asked again');
+# from now on the service takes only what the metadata says now
+write_to($place, 'token', 'def');
+write_to($place, 'expiration', '2099-01-01T00:00:00Z');
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (8002, 1)');
+wait_for_line("$place/stored", qr/\\"new\\":\{\\"id\\":8002,/);
+pass('keys are renewed before they end');
+is(stop_client($client), 0, 'a clean stop');
 done_testing();

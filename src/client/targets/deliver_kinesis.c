@@ -26,8 +26,8 @@
 #define MAX_ANSWER	  (1024 * 1024) /* 500 results fit */
 #define RECORD_BYTES  (1024 * 1024) /* of streams that don't say */
 #define TIMEOUT_MS	  30000L
-#define LOOK_AHEAD	  4 /* requests' worth of records are held */
-#define LISTING_MS	  5000  /* shards are not asked for more often */
+#define LOOK_AHEAD	  4	   /* requests' worth of records are held */
+#define LISTING_MS	  5000 /* shards are not asked for more often */
 #define KEY_BYTES	  (KINESIS_KEY_SIZE - 1)
 #define STREAM_SYMBOL "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define REGION_SYMBOL "abcdefghijklmnopqrstuvwxyz0123456789-"

@@ -72,8 +72,8 @@ add_shard(KinesisShards *self, const JsonValue *shard)
 	added.id = json_find_text(shard->data, shard->length, "ShardId");
 	if (added.id == NULL)
 		return;
-	self->shards = client_realloc(self->shards, (self->count + 1) *
-													sizeof(KinesisShard));
+	self->shards =
+		client_realloc(self->shards, (self->count + 1) * sizeof(KinesisShard));
 	self->shards[self->count++] = added;
 }
 
@@ -108,9 +108,8 @@ kinesis_shards_find(const KinesisShards *self, const char *partition_key)
 	size_t		  i;
 
 	/* there are systems without MD5 */
-	if (self->count == 0 ||
-		!EVP_Digest(partition_key, strlen(partition_key), hash, &length,
-					EVP_md5(), NULL))
+	if (self->count == 0 || !EVP_Digest(partition_key, strlen(partition_key),
+										hash, &length, EVP_md5(), NULL))
 		return NULL;
 	for (i = 0; i < self->count; i++)
 		if (memcmp(hash, self->shards[i].first, KINESIS_HASH_BYTES) >= 0 &&

@@ -3,10 +3,11 @@
  *		One client: from its request to its end.
  *
  * A client asks for the page or becomes a WebSocket, whose frames libwslay
- * reads and writes.  It subscribes to tables, from now or after a position.
- * Records go out only as far as it has acknowledged the bytes before, so that
- * neither its memory nor ours grows; at most one message waits in a session.
- * A client never holds anything back but itself: what it reads is the spool.
+ * reads and writes; it does nothing else, and so fits the loop that is here,
+ * where libwebsockets would bring its own.  A client subscribes to tables, from
+ * now or after a position.  Records go out only as far as it has acknowledged
+ * the bytes before, so that neither its memory nor ours grows.  It never holds
+ * anything back but itself: what it reads is the spool.
  *
  * All states of a client are here, as what bounds each of them, in bytes, in turns
  * and in time, is one rule: nobody costs more than its share.
@@ -417,10 +418,7 @@ window_is_full(WsSession *self, long long now)
 	return true;
 }
 
-/*
- * A ping asks for a sign of life.  A page isn't told of it, and needs one, too:
- * of a network that is gone its browser may say nothing.
- */
+/* A page isn't told of pings, and of a lost network its browser says nothing. */
 static void
 send_ping(WsSession *self, long long now)
 {

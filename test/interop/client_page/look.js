@@ -1,10 +1,12 @@
-// look.js CHROMIUM URL DIRECTORY: a person's view of the page.  Prints "ready" and then
+// look.js CHROMIUM URL DIRECTORY EXAMPLE PORT: a person's view of the page.  Prints "ready" and then
 // one line for each check, "ok" or "not ok"; answers on stdin say that the test has done
 // what it was asked for by a line "do ...".
+const fs = require('fs');
+const http = require('http');
 const net = require('net');
 const { chromium } = require('playwright-core');
 const lines = require('readline').createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const [, , executablePath, server, directory] = process.argv;
+const [, , executablePath, server, directory, example, examplePort] = process.argv;
 
 const check = (what, ok) => console.log(`${ok ? 'ok' : 'not ok'} ${what}`);
 async function ask(what) {
@@ -127,6 +129,25 @@ between.lose = () => between.pairs.forEach((pair) => { pair.lost = true; });
 	check('what handlers get is in order and once, through cuts',
 		JSON.stringify(await other.evaluate(() => window.bodies)) === JSON.stringify(Array.from({ length: 100 }, (_, i) => i + 1)));
 	await other.close();
+
+	// a page of one's own, on another server
+	http.createServer((request, response) => {
+		response.setHeader('Content-Type', 'text/html');
+		response.end(fs.readFileSync(example));
+	}).listen(Number(examplePort), '127.0.0.1');
+	const own = await context.newPage();
+	const logged = [];
+	own.on('console', (message) => logged.push(message.text()));
+	const subscribed = own.waitForEvent('websocket').then((socket) => socket.waitForEvent('framereceived'));
+	await own.goto(`http://127.0.0.1:${examplePort}/`);
+	await subscribed;
+	const told = own.waitForEvent('console', { predicate: (message) => message.text().startsWith('insert') });
+	await ask('sql INSERT INTO many VALUES (1000)');
+	await told.catch(() => {});
+	check("README.md's example logs a change", logged.some((text) => text === 'insert {id: 1000}'));
+	if (!logged.some((text) => text === 'insert {id: 1000}'))
+		console.log(`# ${logged.join('; ')}`);
+	await own.close();
 
 	// a network that is gone without a word, while the machine sleeps
 	await page.locator('#state-text', { hasText: 'live' }).waitFor();
