@@ -41,5 +41,44 @@ $ledger->drain('twice', $client);
 my ($again) = $ledger->seen('twice', $viewer);
 is($again, 0, 'twice: nothing comes again');
 $ledger->checked;
+$ledger->end;
+$broker->kill;
+
+# restarts($BROKER, HOW): QoS 2 while the broker ends so; how much came again
+sub restarts
+{
+	my ($restarted, $how) = @_;
+	my $slot = lc(ref $restarted) . "_$how";
+
+	$node->safe_psql('postgres', 'TRUNCATE t');
+	create_slot($node, $slot);
+	$ledger = MqttLedger->new($node, $place, "$log.$slot", $restarted);
+	$viewer = $restarted->subscribe_paho('shop/#');
+	$ledger->faults(0, 0, 0);
+	$client = $ledger->client($slot, '--mqtt-qos=2', '--mqtt-inflight=50');
+	foreach my $round (1 .. 4)
+	{
+		$writer = start_writer($node, 60);
+		Time::HiRes::sleep(0.5 + rand(1));
+		$restarted->$how;
+		$restarted->start;
+		$writer->finish;
+	}
+	$ledger->drain($slot, $client);
+	($again) = $ledger->seen($slot, $viewer);
+	$ledger->end;
+	unlike(slurp_file("$log.$slot"), qr/lost the session/, "$slot: the session is kept") if $how eq 'stop';
+	return $again;
+}
+
+# ... nor a broker that restarts and has kept the session; of one that is killed some
+# may come again
+foreach my $restarted (MqttTest->new('max_inflight_messages 0'), HivemqTest->new)
+{
+	$restarted->start;
+	is(restarts($restarted, 'stop'), 0, ref($restarted) . ': nothing comes again');
+	restarts($restarted, 'kill');
+	$restarted->kill;
+}
 
 done_testing();

@@ -26,7 +26,7 @@ my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $other_port = PostgreSQL::Test::Cluster::get_free_port();
 
 $node->safe_psql('postgres', 'CREATE TABLE notes (id serial PRIMARY KEY, body text); CREATE TABLE keyless (a int);
-	CREATE TABLE numbers (n numeric PRIMARY KEY, big bigint); CREATE TABLE many (id int PRIMARY KEY)');
+	CREATE TABLE numbers (n numeric PRIMARY KEY, big bigint, doc jsonb); CREATE TABLE many (id int PRIMARY KEY)');
 create_slot($node, 'page');
 mkdir "$place/spool";
 

@@ -12,6 +12,7 @@ package MqttTest;
 use strict;
 use warnings;
 
+use File::Basename qw(dirname);
 use File::Temp ();
 use IO::Socket::INET;
 use IPC::Run ();

@@ -32,9 +32,11 @@ need_kafka() {
 	export OUTFLOW_KAFKA=$installed_jars
 }
 
-# need_hivemq: sets OUTFLOW_HIVEMQ, the directory of the jars
+# need_hivemq: sets OUTFLOW_HIVEMQ, the directory of the jars, and OUTFLOW_PAHO, a
+# Python with a subscriber of its own
 need_hivemq() {
 	[ -z "${OUTFLOW_HIVEMQ:-}" ] || return 0
 	need_jars hivemq
-	export OUTFLOW_HIVEMQ=$installed_jars
+	install_python tmp_paho paho.mqtt.client paho-mqtt==2.1.0
+	export OUTFLOW_HIVEMQ=$installed_jars OUTFLOW_PAHO=$installed_python
 }

@@ -22,10 +22,11 @@
  *
  * Options: tables (patterns), token, position and epoch (to go on after a
  * reload: keep those of the object), window (bytes under way), exact (numbers
- * that JavaScript would change, such as 2.70 and 9007199254740993, come as text,
- * in browsers that can tell), onrecord, onposition(position), onrefetch(info),
- * onstatus(status), onstate(state), one of "connecting", "open", "waiting" and
- * "closed", with a reason.
+ * that JavaScript would change, such as 2.70 and 9007199254740993, come as
+ * JSON.rawJSON, which JSON.stringify writes as they were, in browsers that have
+ * it), onrecord, onposition(position), onrefetch(info), onstatus(status),
+ * onstate(state), one of "connecting", "open", "waiting" and "closed", with a
+ * reason.
  */
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15000;
@@ -34,8 +35,8 @@ const CHECK = 10000;
 /* after these nothing gets better by trying again */
 const FINAL_CODES = [1008, 4001, 4003];
 
-const exactly = (key, value, context) =>
-	typeof value === 'number' && context && String(value) !== context.source ? context.source : value;
+const exactly = JSON.rawJSON && ((key, value, context) =>
+	typeof value === 'number' && String(value) !== context.source ? JSON.rawJSON(context.source) : value);
 
 export class Outflow {
 	constructor(url, options = {}) {

@@ -80,8 +80,8 @@ between.lose = () => between.pairs.forEach((pair) => { pair.lost = true; });
 	check('a change is opened by keyboard',
 		await page.locator('#changes li.open-row', { hasText: 'second' }).locator('.about').isVisible());
 	await page.keyboard.press('Escape');
-	await ask('sql INSERT INTO numbers VALUES (1.50, 9007199254740993)');
-	check('numbers are those of the database', await shows(page, '1.50') && await shows(page, '9007199254740993'));
+	await ask("sql INSERT INTO numbers VALUES (1.50, 9007199254740993, '[2.10, \"2.10\"]')");
+	check('numbers are those of the database', await shows(page, 'n1.50big9007199254740993doc[2.10,"2.10"]'));
 
 	await page.goto('about:blank');
 	await ask('insert third');
