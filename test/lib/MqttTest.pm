@@ -102,11 +102,27 @@ sub subscribe
 {
 	my ($self, $topics, @options) = @_;
 	my $name = 'viewer' . ++$self->{viewers};
+
+	return $self->view($name, $topics, 'stdbuf', '-oL', 'mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-p', $self->{port},
+		'-i', $name, '-c', '-x', '3600', '-D', 'connect', 'receive-maximum', '65535', '-q', '2', '-d', '-t', $topics,
+		'-F', 'message %j', @options);
+}
+
+# subscribe_paho(TOPICS): the same by another library
+sub subscribe_paho
+{
+	my ($self, $topics) = @_;
+	my $name = 'viewer' . ++$self->{viewers};
+
+	return $self->view($name, $topics, $ENV{OUTFLOW_PAHO}, dirname(__FILE__) . '/mqtt_viewer.py', $self->{port}, $name, $topics);
+}
+
+# view(NAME, TOPICS, COMMAND...): what the command prints, once it has subscribed
+sub view
+{
+	my ($self, $name, $topics, @command) = @_;
 	my $file = "$self->{directory}/$name";
-	my $process = IPC::Run::start(
-		[ 'stdbuf', '-oL', 'mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-p', $self->{port}, '-i', $name, '-c',
-			'-x', '3600', '-D', 'connect', 'receive-maximum', '65535', '-q', '2', '-d', '-t', $topics, '-F', 'message %j', @options ],
-		'<', \undef, '>>', $file, '2>>', "$file.err");
+	my $process = IPC::Run::start([@command], '<', \undef, '>>', $file, '2>>', "$file.err");
 
 	wait_for_line($file, qr/received SUBACK/);
 	$self->settle;

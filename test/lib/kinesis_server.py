@@ -7,7 +7,7 @@ UPSTREAM_PORT a real server there stores records, otherwise the file
 DIRECTORY/stored does, a JSON object a line, and signatures are verified here,
 with the key AKID/SECRET.  A record counts as answered (wire_check.py) once its
 result was sent.  What a request must not be goes to DIRECTORY/violations: a key
-twice, more than 500 records, more than 5 MiB.
+twice, more than 500 records, more than 5 MiB, or 10 where records may be large.
 
 DIRECTORY/faults, "SEED PARTIAL THROTTLED LOST BROKEN", read when it starts, says
 how often out of 100 PutRecords some of its records fail, all of it does, the
@@ -51,9 +51,7 @@ def signature_is_right(headers, body):
     key = b'AWS4SECRET'
     for part in (date, region, service, 'aws4_request', to_sign):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    token = place.read('token', '')
-    return (key_id == 'AKID' and key.hex() == words['Signature'] and service == 'kinesis'
-            and headers.get('x-amz-security-token', '') == token)
+    return key_id == 'AKID' and key.hex() == words['Signature'] and service == 'kinesis'
 
 
 def error(status, code):
@@ -110,7 +108,8 @@ def look_at(records):
     size = sum(len(base64.b64decode(record['Data'])) + len(record['PartitionKey']) for record in records)
     if len(set(keys)) < len(keys):
         place.append('violations', f'{len(keys)} records of {len(set(keys))} keys\n')
-    if len(records) > 500 or size > 5 << 20:
+    most = 10 << 20 if int(place.read('kilobytes', '1024')) > 1024 else 5 << 20
+    if len(records) > 500 or size > most:
         place.append('violations', f'{len(records)} records, {size} bytes\n')
 
 
@@ -183,6 +182,8 @@ def answer_to(method, path, headers, body):
     operation = headers['x-amz-target'].split('.')[1]
     if not upstream and not signature_is_right(headers, body):
         return error(400, 'InvalidSignatureException')
+    if not upstream and headers.get('x-amz-security-token', '') != place.read('token', ''):
+        return error(400, 'ExpiredTokenException')
     if operation == 'PutRecords':
         return put(headers, body, json.loads(body))
     place.append('operations', operation + '\n')

@@ -1,9 +1,9 @@
 """mqtt_viewer.py PORT NAME TOPICS: a subscriber of QoS 2 that is no libmosquitto, and
 prints messages as MqttTest.pm reads them.
 
-libmosquitto 2.0 as a subscriber gives a message out twice that comes again because
-the broker has restarted in the middle of it, and later an old one in place of another
-with the same packet identifier.
+libmosquitto 2.0 as a subscriber queues a message a second time that a restarted
+broker sends again, and then gives out old ones in place of others with the same packet
+identifier.
 """
 import json
 import sys

@@ -174,7 +174,14 @@ refused('a record that is too large', 7, qr/rejected record \S+: \d+ bytes are t
 my ($code, $err) = deliver('--on-reject=dead-letter', "--dead-letter=$place/dead");
 is($code, 0, 'or goes into a file') or diag($err);
 is($json->decode(slurp_file("$place/dead"))->{record}{new}{id}, 2, 'that record alone');
-unlink "$place/kilobytes", "$place/dead";
+unlink "$place/dead";
+write_to($place, 'kilobytes', '10240');
+$node->safe_psql('postgres', "INSERT INTO t VALUES (8003, 1, repeat('y', 2000000)), (8004, 1, repeat('z', 8000000))");
+refused('a record larger than a request', 7, qr/rejected record \S+: 8\d+ bytes are too large: at most 5242880/);
+($code, $err) = deliver('--kinesis-bytes=10MB');
+is($code, 0, 'records of 10 MiB, where the stream takes them') or diag($err);
+ok(!-e "$place/violations", '... in requests that are no larger') or diag(slurp_file("$place/violations"));
+unlink "$place/kilobytes";
 $node->safe_psql('postgres', "INSERT INTO t VALUES (4, 1, ''), (5, 1, 'poison'), (6, 1, '')");
 write_to($place, 'answer', '400 ValidationException poison');
 refused('a record that is refused', 7, qr/rejected record \S+: .*ValidationException/);
@@ -229,7 +236,7 @@ append_to_file("$place/container_token", "of-the-container\n");
 with_keys('the container, by a file', AWS_CONTAINER_CREDENTIALS_FULL_URI => "http://127.0.0.1:$port/container",
 	AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE => "$place/container_token");
 
-# metadata that fails is asked again, never without a token; keys that end are renewed
+# metadata that fails is asked again, never without a token; keys that end are replaced
 %keys = (AWS_EC2_METADATA_SERVICE_ENDPOINT => "http://127.0.0.1:$port");
 write_to($place, 'metadata', '');
 write_to($place, 'metadata_status', '503');
@@ -243,11 +250,11 @@ wait_for_line("$place/stored", qr/\\"new\\":\{\\"id\\":8001,/);
 $end = current_lsn($node);
 wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
 	'metadata that failed is asked again');
-# from now on the service takes only what the metadata says now
+# from now on the service takes only what the metadata says now, as after their end
 write_to($place, 'token', 'def');
 write_to($place, 'expiration', '2099-01-01T00:00:00Z');
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (8002, 1)');
 wait_for_line("$place/stored", qr/\\"new\\":\{\\"id\\":8002,/);
-pass('keys are renewed before they end');
+pass('keys that have ended are replaced');
 is(stop_client($client), 0, 'a clean stop');
 done_testing();

@@ -189,7 +189,7 @@ function bytes_text(bytes) {
 }
 
 const count_text = (count) => Math.round(count).toLocaleString('en');
-const seconds_text = (seconds) => seconds < 0.05 ? 'none' : `${seconds.toFixed(1)} s`;
+const seconds_text = (seconds) => seconds < 0.05 ? '0 s' : `${seconds.toFixed(1)} s`;
 
 /* How each is written, and what fills its chart at least: little is to look little. */
 const kinds = {
@@ -235,7 +235,8 @@ function figure(id, value, missed) {
 	samples.push(...Array(missed).fill(null), value);
 	samples.splice(0, samples.length - SAMPLES);
 	$(id).textContent = kinds[id].text(value);
-	$(`${id}-peak`).textContent = `peak ${kinds[id].text(Math.max(...samples))}`;
+	const peak = Math.max(...samples);
+	$(`${id}-peak`).textContent = peak > 0 ? `peak ${kinds[id].text(peak)}` : '';
 	if (!document.hidden)
 		draw_chart(id);
 }
