@@ -277,6 +277,7 @@ CLIENT_OBJS = \
 	src/aws/sigv4.o \
 	src/client/targets/aws_credentials.o \
 	src/client/targets/kinesis_request.o \
+	src/client/targets/kinesis_shards.o \
 	src/client/targets/deliver_kinesis.o \
 	src/client/targets/ws_spool.o \
 	src/client/targets/ws_http.o \

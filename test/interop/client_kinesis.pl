@@ -52,7 +52,7 @@ foreach my $round (1 .. $rounds)
 	kill_client($client);
 	$writer->finish;
 }
-my ($code, undef, $err) = run_client($node, 'slot', @target, '--endpos=' . current_lsn($node));
+my ($code, undef, $err) = run_client($node, 'slot', @target, '--stop-timeout=10min', '--endpos=' . current_lsn($node));
 is($code, 0, 'comes to the end') or diag($err);
 my ($out) = run_command([ @moto, $moto_port, $key, $secret ]);
 check_stored($node, 'shard', map { $json->decode($_) } split(/\n/, $out));

@@ -33,6 +33,8 @@ our @EXPORT = qw(
   write_to
   start_peer
   check_stored
+  readme_command
+  readme_block
 );
 
 my $json = JSON::PP->new->utf8;
@@ -188,6 +190,42 @@ sub check_once
 	}
 	is("$again again, $back back", '0 again, 0 back', "$what: each record once, in order");
 	return;
+}
+
+sub readme
+{
+	return slurp_file(dirname(__FILE__) . '/../../README.md');
+}
+
+# replaced(TEXT, WHAT, BY...): each of them must be there
+sub replaced
+{
+	my ($text, @replace) = @_;
+
+	while (my ($what, $by) = splice(@replace, 0, 2))
+	{
+		$text =~ s/\Q$what\E/$by/g or die "README.md's example has no \"$what\": $text";
+	}
+	return $text;
+}
+
+# readme_command(START, WHAT, BY...): the command of README.md that begins so, with
+# addresses of this test
+sub readme_command
+{
+	my ($start, @replace) = @_;
+
+	readme() =~ /^\$ (\Q$start\E.*)$/m or die "README.md has no command \"$start\"";
+	return replaced($1, @replace);
+}
+
+# readme_block(LANGUAGE, WORD, WHAT, BY...): its block of code with that word
+sub readme_block
+{
+	my ($language, $word, @replace) = @_;
+	my ($block) = grep { /\Q$word\E/ } readme() =~ /^```$language\n(.*?)^```/msg;
+
+	return replaced($block // die("README.md has no such block"), @replace);
 }
 
 # write_to(PLACE, NAME, TEXT): whole, for a peer that may be reading it

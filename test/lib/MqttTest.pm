@@ -12,6 +12,7 @@ package MqttTest;
 use strict;
 use warnings;
 
+use File::Basename qw(dirname);
 use File::Temp ();
 use IO::Socket::INET;
 use IPC::Run ();
@@ -30,30 +31,56 @@ sub new
 		directory => File::Temp::tempdir('outflow_mqtt_XXXXXX', TMPDIR => 1, CLEANUP => 1),
 		port => $socket->sockport,
 		viewers => 0 }, $class;
-	my $user = getpwuid($>);
 
 	push @brokers, $self;
-
 	close($socket);
+	$self->configure(@lines);
+	return $self;
+}
+
+# what another broker has in its own way: the configuration, the command, and what
+# makes it write a new session down
+
+sub configure
+{
+	my ($self, @lines) = @_;
+	my $user = getpwuid($>);
+
 	append_to_file("$self->{directory}/conf", join("\n",
 		"listener $self->{port} 127.0.0.1", "user $user",
 		'persistence true', "persistence_location $self->{directory}/",
 		'autosave_interval 0', 'max_queued_messages 0', (grep { /anonymous/ } @lines) ? () : 'allow_anonymous true', @lines, ''));
-	return $self;
+	return;
+}
+
+sub command
+{
+	my ($self) = @_;
+
+	return ('/usr/sbin/mosquitto', '-c', "$self->{directory}/conf");
+}
+
+sub settle
+{
+	my ($self) = @_;
+
+	$self->stop;
+	$self->start;
+	return;
 }
 
 sub start
 {
 	my ($self) = @_;
 
-	$self->{process} = IPC::Run::start([ '/usr/sbin/mosquitto', '-c', "$self->{directory}/conf" ],
+	$self->{process} = IPC::Run::start([ $self->command ],
 		'<', \undef, '>>', "$self->{directory}/log", '2>>', "$self->{directory}/log");
 	foreach my $try (1 .. 600)
 	{
 		return $self if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port});
 		Time::HiRes::sleep(0.05);
 	}
-	die 'mosquitto does not start: ' . slurp_file("$self->{directory}/log");
+	die 'the broker does not start: ' . slurp_file("$self->{directory}/log");
 }
 
 sub end
@@ -75,16 +102,30 @@ sub subscribe
 {
 	my ($self, $topics, @options) = @_;
 	my $name = 'viewer' . ++$self->{viewers};
+
+	return $self->view($name, $topics, 'stdbuf', '-oL', 'mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-p', $self->{port},
+		'-i', $name, '-c', '-x', '3600', '-D', 'connect', 'receive-maximum', '65535', '-q', '2', '-d', '-t', $topics,
+		'-F', 'message %j', @options);
+}
+
+# subscribe_paho(TOPICS): the same by another library
+sub subscribe_paho
+{
+	my ($self, $topics) = @_;
+	my $name = 'viewer' . ++$self->{viewers};
+
+	return $self->view($name, $topics, $ENV{OUTFLOW_PAHO}, dirname(__FILE__) . '/mqtt_viewer.py', $self->{port}, $name, $topics);
+}
+
+# view(NAME, TOPICS, COMMAND...): what the command prints, once it has subscribed
+sub view
+{
+	my ($self, $name, $topics, @command) = @_;
 	my $file = "$self->{directory}/$name";
-	my $process = IPC::Run::start(
-		[ 'stdbuf', '-oL', 'mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-p', $self->{port}, '-i', $name, '-c',
-			'-x', '3600', '-D', 'connect', 'receive-maximum', '65535', '-q', '2', '-d', '-t', $topics, '-F', 'message %j', @options ],
-		'<', \undef, '>>', $file, '2>>', "$file.err");
+	my $process = IPC::Run::start([@command], '<', \undef, '>>', $file, '2>>', "$file.err");
 
 	wait_for_line($file, qr/received SUBACK/);
-	# a clean end writes the session down
-	$self->stop;
-	$self->start;
+	$self->settle;
 	my $viewer = { process => $process, file => $file, topics => $topics, name => $name };
 	push @{ $self->{subscribed} }, $viewer;
 	return $self->reached($viewer);

@@ -67,12 +67,13 @@ clean_work_dir() {
 # programs are copied and the rest are links.
 private_server() {
 	local root=$work/postgresql prefix directory entry
-	local pkglibdir sharedir
+	local pkglibdir sharedir headers
 
 	pkglibdir=$("$PG_CONFIG" --pkglibdir)
 	sharedir=$("$PG_CONFIG" --sharedir)
+	headers=$("$PG_CONFIG" --includedir-server)
 	prefix=$bindir
-	for directory in "$pkglibdir" "$sharedir"; do
+	for directory in "$pkglibdir" "$sharedir" "$headers"; do
 		while [[ $directory/ != "$prefix"/* ]]; do
 			prefix=${prefix%/*}
 		done
@@ -90,6 +91,8 @@ private_server() {
 			esac
 		done
 	done
+	mkdir -p "$(dirname "$(place "$headers")")"
+	ln -s "$headers" "$(place "$headers")"
 	bindir=$(place "$bindir")
 	PATH=$bindir:$PATH
 	make --no-print-directory -s -C "${BUILD:-$project}" install \

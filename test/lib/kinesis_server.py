@@ -7,13 +7,16 @@ UPSTREAM_PORT a real server there stores records, otherwise the file
 DIRECTORY/stored does, a JSON object a line, and signatures are verified here,
 with the key AKID/SECRET.  A record counts as answered (wire_check.py) once its
 result was sent.  What a request must not be goes to DIRECTORY/violations: a key
-twice, more than 500 records, more than 5 MiB.
+twice, more than 500 records, more than 5 MiB, or 10 where records may be large.
 
 DIRECTORY/faults, "SEED PARTIAL THROTTLED LOST BROKEN", read when it starts, says
 how often out of 100 PutRecords some of its records fail, all of it does, the
 answer is lost, or nothing is done and the connection ends.
 DIRECTORY/answer, "STATUS CODE PATTERN", answers so to requests with a record
-that matches.
+that matches.  DIRECTORY/shards, "FIRST COUNT", is how many shards there are, each
+with the same share of the hashes, and the number of the first one.
+DIRECTORY/metadata_status, if it is there, is what the instance's metadata answers.
+DIRECTORY/operations has a line for each request but PutRecords.
 """
 import asyncio
 import base64
@@ -48,13 +51,36 @@ def signature_is_right(headers, body):
     key = b'AWS4SECRET'
     for part in (date, region, service, 'aws4_request', to_sign):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    token = place.read('token', '')
-    return (key_id == 'AKID' and key.hex() == words['Signature'] and service == 'kinesis'
-            and headers.get('x-amz-security-token', '') == token)
+    return key_id == 'AKID' and key.hex() == words['Signature'] and service == 'kinesis'
 
 
 def error(status, code):
     return status, json.dumps({'__type': 'com.amazon#' + code, 'message': 'by the test'})
+
+
+def shards():
+    first, count = map(int, place.read('shards', '0 2').split())
+    share = 2 ** 128 // count
+    return [{'ShardId': f'shardId-{first + i:012}', 'SequenceNumberRange': {'StartingSequenceNumber': '0'},
+             'HashKeyRange': {'StartingHashKey': str(i * share),
+                              'EndingHashKey': str((i + 1) * share - 1 if i < count - 1 else 2 ** 128 - 1)}}
+            for i in range(count)]
+
+
+def shard_of(key):
+    number = int(hashlib.md5(key.encode()).hexdigest(), 16)
+    return next(shard['ShardId'] for shard in shards() if number <= int(shard['HashKeyRange']['EndingHashKey']))
+
+
+def list_shards(request):
+    """In pages of three."""
+    if len(request) != 1:
+        return error(400, 'InvalidArgumentException')
+    start = int(request.get('NextToken', '0'))
+    page = {'Shards': shards()[start:start + 3]}
+    if len(shards()) > start + 3:
+        page['NextToken'] = str(start + 3)
+    return 200, json.dumps(page)
 
 
 def store(records):
@@ -65,7 +91,7 @@ def store(records):
         number += 1
         place.append('stored', json.dumps(
             {'key': record['PartitionKey'], 'data': base64.b64decode(record['Data']).decode()}) + '\n')
-        results.append({'SequenceNumber': str(number), 'ShardId': 'shardId-000000000000'})
+        results.append({'SequenceNumber': str(number), 'ShardId': shard_of(record['PartitionKey'])})
     return results
 
 
@@ -82,7 +108,8 @@ def look_at(records):
     size = sum(len(base64.b64decode(record['Data'])) + len(record['PartitionKey']) for record in records)
     if len(set(keys)) < len(keys):
         place.append('violations', f'{len(keys)} records of {len(set(keys))} keys\n')
-    if len(records) > 500 or size > 5 << 20:
+    most = 10 << 20 if int(place.read('kilobytes', '1024')) > 1024 else 5 << 20
+    if len(records) > 500 or size > most:
         place.append('violations', f'{len(records)} records, {size} bytes\n')
 
 
@@ -133,6 +160,8 @@ def describe(request):
 
 def metadata(method, path, headers):
     place.append('metadata', f'{method} {path}\n')
+    if place.read('metadata_status', ''):
+        return int(place.read('metadata_status', '')), ''
     if method == 'PUT' and path == '/latest/api/token':
         return 200, 'token-of-the-instance'
     if path == '/container':
@@ -153,8 +182,15 @@ def answer_to(method, path, headers, body):
     operation = headers['x-amz-target'].split('.')[1]
     if not upstream and not signature_is_right(headers, body):
         return error(400, 'InvalidSignatureException')
+    if not upstream and headers.get('x-amz-security-token', '') != place.read('token', ''):
+        return error(400, 'ExpiredTokenException')
     if operation == 'PutRecords':
         return put(headers, body, json.loads(body))
+    place.append('operations', operation + '\n')
+    if place.read('forbidden', '').strip() == operation:
+        return error(400, 'AccessDeniedException')
+    if operation == 'ListShards' and not upstream:
+        return list_shards(json.loads(body))
     return ask_upstream(headers, body) if upstream else describe(json.loads(body))
 
 

@@ -3,7 +3,7 @@
 # npm gets them by name into tmp_node/ of the project, once; they are used from
 # there, or from a copy where the servers' user can't read it.
 
-node_packages="pg-logical-replication playwright-core"
+node_packages="pg-logical-replication playwright-core kinesalite@3.3.3"
 
 # need_node: sets NODE_PATH
 need_node() {

@@ -76,3 +76,11 @@ need_kinesis() {
 	install_python tmp_kinesis "boto3, moto" boto3 'moto[server,kinesis]==5.2.5'
 	export OUTFLOW_KINESIS=$installed_python
 }
+
+# need_autobahn: sets OUTFLOW_AUTOBAHN, a Python with the cases of the Autobahn test
+# suite and a program that runs them
+need_autobahn() {
+	[ -z "${OUTFLOW_AUTOBAHN:-}" ] || return 0
+	install_python tmp_autobahn kosoku kosoku==0.1.0
+	export OUTFLOW_AUTOBAHN=$installed_python
+}

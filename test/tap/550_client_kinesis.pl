@@ -10,6 +10,7 @@ use ClientTest;
 use FindBin;
 use IPC::Run ();
 use JSON::PP ();
+use POSIX ();
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -120,13 +121,67 @@ sub refused
 	return;
 }
 
+# the example of README.md
+{
+	my $example = join(' && ', readme_command('export AWS_ACCESS_KEY_ID', 'KEY_ID=...', 'KEY_ID=AKID', 'ACCESS_KEY=...', 'ACCESS_KEY=SECRET'),
+		'exec ' . readme_command('pg_outflow stream -d dbname=shop -S orders --to kinesis:', 'dbname=shop',
+			"'" . $node->connstr('postgres') . "'", '-S orders', '-S slot') . " $target[1]");
+	my $stream = IPC::Run::start([ 'bash', '-c', $example ], '<', \undef, '>>', "$log.example", '2>&1');
+
+	$node->safe_psql('postgres', 'INSERT INTO t VALUES (8000, 1)');
+	wait_for_line("$place/stored", qr/\\"new\\":\{\\"id\\":8000,/);
+	is(stop_client($stream), 0, "README.md's example delivers");
+}
+
+# shards: those that its owner, or Amazon, makes of it
+like(slurp_file($log), qr/has 2 shards/, 'shards are known');
+unlike(slurp_file($log), qr/was resharded/, '... and the hash of a key says which takes it');
+like(slurp_file($log), qr/(ProvisionedThroughputExceededException|InternalFailure) by shardId-00000000000[01], of 2 shards/,
+	'the shard that fails is named');
+my $listed = () = slurp_file($log) =~ /has 2 shards/g;
+$client = proxied_client();
+foreach (1 .. 300)
+{
+	last if (() = slurp_file($log) =~ /has 2 shards/g) > $listed;
+	Time::HiRes::sleep(0.1);
+}
+write_to($place, 'shards', '2 7');
+foreach (1 .. 300)
+{
+	$node->safe_psql('postgres', 'CALL work(1)');
+	last if slurp_file($log) =~ /has 7 shards/;
+	Time::HiRes::sleep(0.1);
+}
+like(slurp_file($log), qr/was resharded: shardId-00000000000[2-8] has taken what was of shardId-00000000000[01]/,
+	'a stream that is resharded is noticed');
+like(slurp_file($log), qr/has 7 shards/, '... and asked for its shards, in pages');
+is(stop_client($client), 0, '... and the stream goes on');
+write_to($place, 'operations', '');
+foreach my $operation (qw(ListShards DescribeStreamSummary))
+{
+	write_to($place, 'forbidden', $operation);
+	$node->safe_psql('postgres', 'INSERT INTO t VALUES (0, 1) ON CONFLICT (id) DO UPDATE SET n = t.n + 1');
+	my ($code, $err) = deliver();
+	is($code, 0, "without the right to $operation") or diag($err);
+	like($err, qr/takes records of 1048576 bytes/, '... records may have 1 MiB');
+}
+write_to($place, 'forbidden', '');
+$node->safe_psql('postgres', 'TRUNCATE t');
+
 write_to($place, 'kilobytes', '4');
 $node->safe_psql('postgres', "INSERT INTO t VALUES (1, 1, ''), (2, 1, repeat('y', 5000)), (3, 1, '')");
 refused('a record that is too large', 7, qr/rejected record \S+: \d+ bytes are too large: at most 4096/);
 my ($code, $err) = deliver('--on-reject=dead-letter', "--dead-letter=$place/dead");
 is($code, 0, 'or goes into a file') or diag($err);
 is($json->decode(slurp_file("$place/dead"))->{record}{new}{id}, 2, 'that record alone');
-unlink "$place/kilobytes", "$place/dead";
+unlink "$place/dead";
+write_to($place, 'kilobytes', '10240');
+$node->safe_psql('postgres', "INSERT INTO t VALUES (8003, 1, repeat('y', 2000000)), (8004, 1, repeat('z', 8000000))");
+refused('a record larger than a request', 7, qr/rejected record \S+: 8\d+ bytes are too large: at most 5242880/);
+($code, $err) = deliver('--kinesis-bytes=10MB');
+is($code, 0, 'records of 10 MiB, where the stream takes them') or diag($err);
+ok(!-e "$place/violations", '... in requests that are no larger') or diag(slurp_file("$place/violations"));
+unlink "$place/kilobytes";
 $node->safe_psql('postgres', "INSERT INTO t VALUES (4, 1, ''), (5, 1, 'poison'), (6, 1, '')");
 write_to($place, 'answer', '400 ValidationException poison');
 refused('a record that is refused', 7, qr/rejected record \S+: .*ValidationException/);
@@ -176,4 +231,30 @@ with_keys('the instance', AWS_EC2_METADATA_SERVICE_ENDPOINT => "http://127.0.0.1
 is(slurp_file("$place/metadata"),
 	"PUT /latest/api/token\nGET /latest/meta-data/iam/security-credentials/\nGET /latest/meta-data/iam/security-credentials/the-role\n",
 	'its metadata, version 2');
+
+append_to_file("$place/container_token", "of-the-container\n");
+with_keys('the container, by a file', AWS_CONTAINER_CREDENTIALS_FULL_URI => "http://127.0.0.1:$port/container",
+	AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE => "$place/container_token");
+
+# metadata that fails is asked again, never without a token; keys that end are replaced
+%keys = (AWS_EC2_METADATA_SERVICE_ENDPOINT => "http://127.0.0.1:$port");
+write_to($place, 'metadata', '');
+write_to($place, 'metadata_status', '503');
+write_to($place, 'expiration', POSIX::strftime('%Y-%m-%dT%H:%M:%SZ', gmtime(time + 120)));
+$client = proxied_client();
+wait_for_line($log, qr/no keys: status 503; asking again/);
+is(join('', grep { !/^PUT/ } split(/^/, slurp_file("$place/metadata"))), '', 'no token, no other question');
+unlink "$place/metadata_status";
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (8001, 1)');
+wait_for_line("$place/stored", qr/\\"new\\":\{\\"id\\":8001,/);
+$end = current_lsn($node);
+wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
+	'metadata that failed is asked again');
+# from now on the service takes only what the metadata says now, as after their end
+write_to($place, 'token', 'def');
+write_to($place, 'expiration', '2099-01-01T00:00:00Z');
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (8002, 1)');
+wait_for_line("$place/stored", qr/\\"new\\":\{\\"id\\":8002,/);
+pass('keys that have ended are replaced');
+is(stop_client($client), 0, 'a clean stop');
 done_testing();

@@ -230,7 +230,7 @@ like(talk('raw', 'subscribe', 'subscribe'), qr/closed 1008/, 'a second subscript
 }
 like(ask('GET / HTTP/1.1', 'Host: rebound.example.com'), qr/^HTTP\/1.1 403/, 'a name that was pointed here');
 like(ask('GET / HTTP/1.1'), qr/^HTTP\/1.1 200.*Content-Security-Policy: default-src 'none'/s, 'the page');
-like(ask('GET /outflow.js HTTP/1.1'), qr/export class Outflow/, '... and its library');
+like(ask('GET /outflow.js HTTP/1.1'), qr/Access-Control-Allow-Origin: \*.*export class Outflow/s, '... and its library');
 like(ask('GET /../../etc/passwd HTTP/1.1'), qr/^HTTP\/1.1 404/, 'no other file');
 like(ask('POST / HTTP/1.1'), qr/^HTTP\/1.1 405/, 'no other method');
 is(ask('GET / HTTP/1.1', 'X: ' . 'x' x 20000) // '', '', 'a head without end');
@@ -249,6 +249,19 @@ $node->safe_psql('postgres', "INSERT INTO t VALUES (-7, 0, 'to all')");
 $many->finish;
 like($crowd, qr/^received 1000$/m, '... all get a change') or diag($crowd_err);
 is(stop_client($client), 0, '... and are let go');
+
+# ---- the example of README.md ----
+
+{
+	my $example = readme_command('pg_outflow stream -d dbname=shop -S orders --to ws:', 'dbname=shop',
+		"'" . $node->connstr('postgres') . "'", '-S orders', '-S ws', '127.0.0.1:8088', "127.0.0.1:$port",
+		'/var/spool/outflow', "$place/ws");
+	my $stream = IPC::Run::start([ 'bash', '-c', "exec $example" ], '<', \undef, '>>', "$log.example", '2>&1');
+
+	foreach (1 .. 300) { last if ask('GET / HTTP/1.1'); Time::HiRes::sleep(0.1); }
+	like(talk('raw', 'subscribe'), qr/"subscribed"/, "README.md's example serves");
+	is(stop_client($stream), 0, '... and stops');
+}
 
 # ---- tokens and addresses ----
 

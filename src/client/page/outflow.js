@@ -16,15 +16,27 @@
  * A record is acknowledged once onrecord has returned, or what it returned has
  * resolved: that is the back-pressure.
  *
+ * A connection that says nothing is given up: of a machine that slept, or of a
+ * network that is gone, a browser may never be told, and the server says
+ * something every 25 s.
+ *
  * Options: tables (patterns), token, position and epoch (to go on after a
- * reload: keep those of the object), window (bytes under way), onrecord,
- * onposition(position), onrefetch(info), onstatus(status), onstate(state), one
- * of "connecting", "open", "waiting" and "closed", with a reason.
+ * reload: keep those of the object), window (bytes under way), exact (numbers
+ * that JavaScript would change, such as 2.70 and 9007199254740993, come as
+ * JSON.rawJSON, which JSON.stringify writes as they were, in browsers that have
+ * it), onrecord, onposition(position), onrefetch(info), onstatus(status),
+ * onstate(state), one of "connecting", "open", "waiting" and "closed", with a
+ * reason.
  */
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15000;
+const SILENCE = 60000;
+const CHECK = 10000;
 /* after these nothing gets better by trying again */
 const FINAL_CODES = [1008, 4001, 4003];
+
+const exactly = JSON.rawJSON && ((key, value, context) =>
+	typeof value === 'number' && String(value) !== context.source ? JSON.rawJSON(context.source) : value);
 
 export class Outflow {
 	constructor(url, options = {}) {
@@ -35,6 +47,10 @@ export class Outflow {
 		this.last = null;	/* id of the last record that was handed on */
 		this.pause = FIRST_PAUSE;
 		this.closed = false;
+		/* one message after the other, though handlers may wait, and a connection end */
+		this.work = Promise.resolve();
+		this.watch = setInterval(() => this.check(), CHECK);
+		globalThis.addEventListener?.('online', () => this.retry());
 		this.connect();
 	}
 
@@ -42,35 +58,52 @@ export class Outflow {
 		this.tell('connecting');
 		const socket = new WebSocket(this.url);
 		this.socket = socket;
-		/* one message after the other, though handlers may wait */
-		let work = Promise.resolve();
-		socket.onopen = () => this.send({
+		this.heard = Date.now();
+		socket.onopen = () => this.send(socket, {
 			type: 'subscribe', tables: this.options.tables, token: this.options.token,
 			window: this.options.window, epoch: this.epoch ?? undefined, after: this.position ?? undefined,
 		});
 		socket.onmessage = (event) => {
-			work = work.then(() => this.socket === socket && this.take(JSON.parse(event.data)))
+			this.heard = Date.now();
+			this.work = this.work.then(() => this.socket === socket && this.take(socket, this.parse(event.data)))
 				.catch((error) => { console.error(error); socket.close(4000, 'a handler failed'); });
 		};
-		socket.onclose = (event) => {
-			if (this.socket !== socket)
-				return;
-			if (this.closed || FINAL_CODES.includes(event.code)) {
-				this.closed = true;
-				this.tell('closed', event.reason);
-				return;
-			}
-			const pause = this.pause * (0.5 + Math.random() / 2);
-			this.tell('waiting', event.reason);
-			this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
-			this.timer = setTimeout(() => this.connect(), pause);
-		};
+		socket.onclose = (event) => this.socket === socket && this.lose(event.code, event.reason);
 	}
 
-	async take(message) {
+	parse(text) {
+		return JSON.parse(text, this.options.exact && text.startsWith('{"type":"records"') ? exactly : undefined);
+	}
+
+	lose(code, reason) {
+		this.socket = null;
+		if (this.closed || FINAL_CODES.includes(code)) {
+			this.end();
+			this.tell('closed', reason);
+			return;
+		}
+		this.tell('waiting', reason);
+		this.timer = setTimeout(() => this.connect(), this.pause * (0.5 + Math.random() / 2));
+		this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
+	}
+
+	/* Its end may never be told, so that isn't waited for. */
+	check() {
+		const socket = this.socket;
+		if (!socket || Date.now() - this.heard < SILENCE)
+			return;
+		this.socket = null;
+		socket.close();
+		this.lose(0, 'nothing was heard for a minute');
+	}
+
+	/* Handlers wait, and meanwhile the connection may be another one. */
+	async take(socket, message) {
 		if (message.type === 'subscribed') {
 			if (message.refetch)
 				await this.options.onrefetch?.(message);
+			if (this.socket !== socket)
+				return;
 			if (!message.recovered)
 				this.last = null;
 			this.epoch = message.epoch;
@@ -78,7 +111,7 @@ export class Outflow {
 			this.pause = FIRST_PAUSE;
 			this.tell('open');
 			if (this.options.onstatus)
-				this.send({ type: 'watch' });
+				this.send(socket, { type: 'watch' });
 		} else if (message.type === 'status')
 			this.options.onstatus?.(message);
 		else if (message.type === 'records') {
@@ -88,16 +121,18 @@ export class Outflow {
 					continue;
 				await this.options.onrecord?.(record);
 				this.last = record.id ?? this.last;
+				if (this.socket !== socket)
+					return;
 			}
 			this.position = message.position;
 			this.options.onposition?.(message.position);
-			this.send({ type: 'ack', bytes: message.bytes });
+			this.send(socket, { type: 'ack', bytes: message.bytes });
 		}
 	}
 
-	send(message) {
-		if (this.socket.readyState === WebSocket.OPEN)
-			this.socket.send(JSON.stringify(message));
+	send(socket, message) {
+		if (socket.readyState === WebSocket.OPEN)
+			socket.send(JSON.stringify(message));
 	}
 
 	tell(state, reason = '') {
@@ -106,15 +141,21 @@ export class Outflow {
 
 	/* Connects now instead of after the pause. */
 	retry() {
-		if (this.closed || this.socket.readyState === WebSocket.OPEN)
+		this.check();
+		if (this.closed || this.socket)
 			return;
 		clearTimeout(this.timer);
 		this.connect();
 	}
 
-	close() {
+	end() {
 		this.closed = true;
 		clearTimeout(this.timer);
-		this.socket.close(1000);
+		clearInterval(this.watch);
+	}
+
+	close() {
+		this.end();
+		this.socket?.close(1000);
 	}
 }

@@ -6,7 +6,9 @@
  * The order of a key is kept.  A request may fail for some of its records and
  * not for those after them, so it has at most one record of a key; whatever
  * follows of that key waits until that one is acknowledged.  Partition keys are
- * hashes of the row's key, so that all changes of a row are in one shard.
+ * hashes of the row's key, so that all changes of a row are in one shard.  When
+ * the stream is resharded, what follows goes to a child of that shard, which is
+ * read after it: so that nothing here depends on which shard takes what.
  *
  * The states of the one request, from its records to what became of each, are all
  * here: their order is what keeps that of a key.
@@ -18,12 +20,14 @@
 
 #include "client/json_scan.h"
 #include "client/targets/kinesis_request.h"
+#include "client/targets/kinesis_shards.h"
 #include "client/targets/targets.h"
 
 #define MAX_ANSWER	  (1024 * 1024) /* 500 results fit */
 #define RECORD_BYTES  (1024 * 1024) /* of streams that don't say */
 #define TIMEOUT_MS	  30000L
-#define LOOK_AHEAD	  4 /* requests' worth of records are held */
+#define LOOK_AHEAD	  4	   /* requests' worth of records are held */
+#define LISTING_MS	  5000 /* shards are not asked for more often */
 #define KEY_BYTES	  (KINESIS_KEY_SIZE - 1)
 #define STREAM_SYMBOL "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define REGION_SYMBOL "abcdefghijklmnopqrstuvwxyz0123456789-"
@@ -46,6 +50,7 @@ typedef enum KinesisPhase
 {
 	KINESIS_UNUSED,		/* whose changes will come is not known yet */
 	KINESIS_DESCRIBING, /* asking what the stream takes */
+	KINESIS_LISTING,	/* ... and for its shards */
 	KINESIS_READY,
 } KinesisPhase;
 
@@ -63,6 +68,9 @@ typedef struct KinesisTarget
 	size_t			   max_records;
 	size_t			   max_bytes;
 	size_t			   max_record;
+	KinesisShards	   shards;
+	KinesisShards	   listing; /* those of an answer that has more to come */
+	long long		   listed_at;
 
 	/* what is not acknowledged, in order, a ring */
 	KinesisEntry *entries;
@@ -170,6 +178,14 @@ ask_for_stream(KinesisTarget *self)
 	start_request(self, "DescribeStreamSummary");
 }
 
+static void
+ask_for_shards(KinesisTarget *self)
+{
+	self->nsent = 0;
+	kinesis_shards_ask(&self->listing, &self->body, self->stream);
+	start_request(self, "ListShards");
+}
+
 /* False if there is nothing to send. */
 static bool
 put_records(KinesisTarget *self)
@@ -208,6 +224,35 @@ reject_entry(KinesisTarget *self, KinesisEntry *entry, const char *reason)
 	entry_done(self, entry);
 }
 
+/* It was taken, by another shard than its key has been of: ask which there are. */
+static void
+compare_shard(KinesisTarget *self, const KinesisEntry *entry,
+			  const char *shard)
+{
+	const char *foreseen = kinesis_shards_find(&self->shards, entry->key);
+
+	if (shard == NULL || foreseen == NULL || strcmp(shard, foreseen) == 0 ||
+		clock_ms() < self->listed_at + LISTING_MS)
+		return;
+	log_message(LOG_INFO, "%s was resharded: %s has taken what was of %s",
+				self->base.name, shard, foreseen);
+	self->phase = KINESIS_LISTING;
+}
+
+/* A new text, with the shard that is too hot. */
+static char *
+describe_failure(const KinesisTarget *self, const KinesisEntry *entry,
+				 const char *code)
+{
+	const char *shard = kinesis_shards_find(&self->shards, entry->key);
+
+	if (code == NULL)
+		return client_strdup("no result");
+	return shard ? client_format("%s by %s, of %zu shards", code, shard,
+								 self->shards.count)
+				 : client_strdup(code);
+}
+
 /* The answer to PutRecords: a result for each record, in order. */
 static void
 judge_results(KinesisTarget *self)
@@ -220,13 +265,15 @@ judge_results(KinesisTarget *self)
 	for (i = 0; i < self->nsent; i++)
 	{
 		KinesisEntry *entry = self->sent[i];
-		char		 *code = kinesis_next_result(&self->curl.answer, &place);
+		char		 *shard;
+		char *code = kinesis_next_result(&self->curl.answer, &place, &shard);
 
 		switch (code ? kinesis_verdict(code) : KINESIS_AGAIN)
 		{
 			case KINESIS_TAKEN:
 				self->base.counts.records++;
 				self->base.counts.bytes += entry->record.length;
+				compare_shard(self, entry, shard);
 				entry_done(self, entry);
 				taken++;
 				break;
@@ -237,9 +284,10 @@ judge_results(KinesisTarget *self)
 				client_exit(EXIT_TARGET, "%s: %s", self->base.name, code);
 			default:
 				free(failure);
-				failure = client_strdup(code ? code : "no result");
+				failure = describe_failure(self, entry, code);
 		}
 		free(code);
+		free(shard);
 	}
 	self->base.counts.requests++;
 	if (taken > 0 || failure == NULL)
@@ -283,7 +331,29 @@ judge_description(KinesisTarget *self, KinesisVerdict verdict)
 	log_message(LOG_INFO, "%s takes records of %zu bytes at most",
 				self->base.name, self->max_record);
 	self->attempt = 0;
+	self->phase = KINESIS_LISTING;
+}
+
+/* Whoever may not know the shards, or just can't, goes on with what is known. */
+static void
+judge_listing(KinesisTarget *self, KinesisVerdict verdict)
+{
+	bool taken = verdict == KINESIS_TAKEN;
+
+	self->attempt = 0;
+	if (taken && kinesis_shards_take(&self->listing, &self->curl.answer))
+		return;
 	self->phase = KINESIS_READY;
+	self->listed_at = clock_ms();
+	if (taken && self->listing.count > 0)
+	{
+		kinesis_shards_forget(&self->shards);
+		self->shards = self->listing;
+		self->listing = (KinesisShards){0};
+		log_message(LOG_INFO, "%s has %zu shards", self->base.name,
+					self->shards.count);
+	}
+	kinesis_shards_forget(&self->listing);
 }
 
 static void
@@ -314,6 +384,8 @@ judge_request(KinesisTarget *self)
 		self->sent[i]->state = ENTRY_WAITING;
 	if (verdict == KINESIS_EXPIRED)
 		keys_expired(self);
+	else if (self->phase == KINESIS_LISTING)
+		judge_listing(self, verdict);
 	else if (verdict == KINESIS_AGAIN)
 		kinesis_send_again(self, self->curl.outcome != CURLE_OK
 									 ? curl_easy_strerror(self->curl.outcome)
@@ -396,6 +468,11 @@ next_request(KinesisTarget *self)
 	if (self->phase == KINESIS_DESCRIBING)
 	{
 		ask_for_stream(self);
+		return true;
+	}
+	if (self->phase == KINESIS_LISTING)
+	{
+		ask_for_shards(self);
 		return true;
 	}
 	fill_ring(self);
@@ -505,6 +582,8 @@ kinesis_close(Target *target)
 	KinesisTarget *self = (KinesisTarget *) target;
 
 	curl_loop_close(&self->curl);
+	kinesis_shards_forget(&self->shards);
+	kinesis_shards_forget(&self->listing);
 	curl_slist_free_all(self->headers);
 	aws_credentials_close(&self->credentials);
 }

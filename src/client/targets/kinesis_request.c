@@ -187,34 +187,47 @@ kinesis_request_verdict(long status, const Bytes *answer)
 	return verdict == KINESIS_TAKEN ? KINESIS_REFUSED : verdict;
 }
 
-char *
-kinesis_next_result(const Bytes *answer, const char **place)
+bool
+kinesis_next_member(const Bytes *answer, const char *name, const char **place,
+					JsonValue *member)
 {
 	const char *end = answer->data + answer->length;
 	const char *p = *place;
 	JsonValue	list;
-	JsonValue	sequence;
-	size_t		length;
-	char	   *code;
 
 	if (p == NULL)
 	{
-		if (!json_find(answer->data, answer->length, "Records", &list) ||
+		if (!json_find(answer->data, answer->length, name, &list) ||
 			list.data[0] != '[')
-			return NULL;
+			return false;
 		p = list.data + 1;
 	}
 	while (p < end && strchr(", \t\r\n", *p))
 		p++;
-	if (p >= end || *p != '{' || (length = json_value_length(p, end)) == 0)
+	if (p >= end || *p != '{')
+		return false;
+	*member = (JsonValue){p, json_value_length(p, end)};
+	*place = p + member->length;
+	return member->length > 0;
+}
+
+char *
+kinesis_next_result(const Bytes *answer, const char **place, char **shard)
+{
+	JsonValue result;
+	JsonValue sequence;
+	char	 *code;
+
+	*shard = NULL;
+	if (!kinesis_next_member(answer, "Records", place, &result))
 		return NULL;
-	*place = p + length;
-	code = json_find_text(p, length, "ErrorCode");
+	code = json_find_text(result.data, result.length, "ErrorCode");
 	if (code)
 		return code;
-	return json_find(p, length, "SequenceNumber", &sequence)
-			   ? client_strdup("")
-			   : NULL;
+	if (!json_find(result.data, result.length, "SequenceNumber", &sequence))
+		return NULL;
+	*shard = json_find_text(result.data, result.length, "ShardId");
+	return client_strdup("");
 }
 
 #endif /* HAVE_LIBCURL */

@@ -6,6 +6,7 @@
 #ifndef CLIENT_KINESIS_REQUEST_H
 #define CLIENT_KINESIS_REQUEST_H
 
+#include "client/json_scan.h"
 #include "client/targets/aws_credentials.h"
 #include "client/targets/facts.h"
 
@@ -46,10 +47,17 @@ extern KinesisVerdict kinesis_request_verdict(long		   status,
 											  const Bytes *answer);
 
 /*
- * The next member of the answer's list Records: its error code, "" if it was
- * taken; a new text.  *place begins with NULL.  NULL: there is none, or the
- * answer isn't understood.
+ * The next object of a list in an answer.  *place begins with NULL.  False:
+ * there is none, or the answer isn't understood.
  */
-extern char *kinesis_next_result(const Bytes *answer, const char **place);
+extern bool kinesis_next_member(const Bytes *answer, const char *name,
+								const char **place, JsonValue *member);
+
+/*
+ * The next member of the answer's list Records: its error code, "" if it was
+ * taken, and by which shard, if that is told; new texts.  NULL: as above.
+ */
+extern char *kinesis_next_result(const Bytes *answer, const char **place,
+								 char **shard);
 
 #endif

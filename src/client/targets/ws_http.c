@@ -145,8 +145,8 @@ answer_page(Bytes *answer, const WsPage *page, const char *host, bool is_head)
 			   "script-src 'self'; style-src 'self'; img-src data:; "
 			   "connect-src 'self' ws://%s wss://%s; base-uri 'none'; "
 			   "form-action 'none'; frame-ancestors 'none'\r\n"
-			   "Connection: close\r\n\r\n",
-			   page->type, strlen(page->text), host, host);
+			   "%sConnection: close\r\n\r\n",
+			   page->type, strlen(page->text), host, host, page->headers);
 	if (!is_head)
 		mem_add(answer, page->text);
 }

@@ -23,12 +23,15 @@ static const char outflow_js[] =
 
 #define JAVASCRIPT "text/javascript; charset=utf-8"
 
+/* A module is given to pages of other origins only if its server says so. */
+#define FOR_ALL "Access-Control-Allow-Origin: *\r\n"
+
 const WsPage ws_pages[] = {
-	{"/", "text/html; charset=utf-8", index_html},
-	{"/page.css", "text/css; charset=utf-8", page_css},
-	{"/page.js", JAVASCRIPT, page_js},
-	{"/outflow.js", JAVASCRIPT, outflow_js},
-	{NULL, NULL, NULL},
+	{"/", "text/html; charset=utf-8", index_html, ""},
+	{"/page.css", "text/css; charset=utf-8", page_css, ""},
+	{"/page.js", JAVASCRIPT, page_js, ""},
+	{"/outflow.js", JAVASCRIPT, outflow_js, FOR_ALL},
+	{NULL, NULL, NULL, NULL},
 };
 
 #endif /* HAVE_WSLAY */

@@ -10,6 +10,7 @@ typedef struct WsPage
 	const char *path; /* NULL after the last one */
 	const char *type;
 	const char *text;
+	const char *headers; /* more of them, each with its line's end */
 } WsPage;
 
 extern const WsPage ws_pages[];

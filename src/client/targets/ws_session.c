@@ -3,10 +3,11 @@
  *		One client: from its request to its end.
  *
  * A client asks for the page or becomes a WebSocket, whose frames libwslay
- * reads and writes.  It subscribes to tables, from now or after a position.
- * Records go out only as far as it has acknowledged the bytes before, so that
- * neither its memory nor ours grows; at most one message waits in a session.
- * A client never holds anything back but itself: what it reads is the spool.
+ * reads and writes; it does nothing else, and so fits the loop that is here,
+ * where libwebsockets would bring its own.  A client subscribes to tables, from
+ * now or after a position.  Records go out only as far as it has acknowledged
+ * the bytes before, so that neither its memory nor ours grows.  It never holds
+ * anything back but itself: what it reads is the spool.
  *
  * All states of a client are here, as what bounds each of them, in bytes, in turns
  * and in time, is one rule: nobody costs more than its share.
@@ -14,6 +15,8 @@
 #ifdef HAVE_WSLAY
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,11 +102,11 @@ session_send(wslay_event_context_ptr ws, const uint8_t *data, size_t length,
 			 int flags, void *argument)
 {
 	WsSession *self = argument;
+	int		   more = flags & WSLAY_MSG_MORE ? MSG_MORE : 0;
 	ssize_t	   n;
 
-	(void) flags;
 	do
-		n = send(self->fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = send(self->fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL | more);
 	while (n < 0 && errno == EINTR);
 	if (n >= 0)
 		return n;
@@ -287,7 +290,10 @@ WsSession *
 ws_session_new(WsServer *server, int fd)
 {
 	WsSession *self = client_alloc(sizeof(WsSession));
+	int		   on = 1;
 
+	/* nothing waits for the answer to what went before */
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	self->server = server;
 	self->fd = fd;
 	self->opened_at = self->heard_at = self->pinged_at = clock_ms();
@@ -362,13 +368,33 @@ leave(WsSession *self, long long now)
 	self->left_at = now;
 }
 
+/* Some, or with none only where the client is. */
+static void
+queue_records(WsSession *self, const Bytes *records)
+{
+	const WsReader *reader = &self->reader;
+	Bytes			message = {0};
+
+	self->bytes += records->length;
+	mem_format(
+		&message,
+		"{\"type\":\"records\",\"bytes\":%llu,\"position\":\"" LSN_FORMAT
+		"\",\"whole\":%s,\"records\":[",
+		(unsigned long long) self->bytes, LSN_ARGS(reader->position),
+		reader->inside ? "false" : "true");
+	mem_append(&message, records->data ? records->data : "", records->length);
+	mem_add(&message, "]}");
+	queue_text(self, &message);
+	self->told = reader->position;
+	mem_free(&message);
+}
+
 /* False: there is nothing to send, or the client's place is gone. */
 static bool
 send_records(WsSession *self)
 {
 	WsReader *reader = &self->reader;
 	Bytes	  records = {0};
-	Bytes	  message = {0};
 	bool	  has_more;
 
 	if (!ws_reader_next(reader, self->server->spool, &records, &has_more))
@@ -377,21 +403,8 @@ send_records(WsSession *self)
 	/* positions alone are told when nothing else comes */
 	else if (records.length > 0 ||
 			 (!has_more && reader->position != self->told))
-	{
-		self->bytes += records.length;
-		mem_format(
-			&message,
-			"{\"type\":\"records\",\"bytes\":%llu,\"position\":\"" LSN_FORMAT
-			"\",\"whole\":%s,\"records\":[",
-			(unsigned long long) self->bytes, LSN_ARGS(reader->position),
-			reader->inside ? "false" : "true");
-		mem_append(&message, records.data ? records.data : "", records.length);
-		mem_add(&message, "]}");
-		queue_text(self, &message);
-		self->told = reader->position;
-	}
+		queue_records(self, &records);
 	mem_free(&records);
-	mem_free(&message);
 	return has_more;
 }
 
@@ -405,11 +418,22 @@ window_is_full(WsSession *self, long long now)
 	return true;
 }
 
+/* A page isn't told of pings, and of a lost network its browser says nothing. */
+static void
+send_ping(WsSession *self, long long now)
+{
+	static const struct wslay_event_msg ping = {WSLAY_PING, NULL, 0};
+	static const Bytes					none;
+
+	self->pinged_at = now;
+	wslay_event_queue_msg(self->ws, &ping);
+	if (self->subscribed && !is_clogged(self))
+		queue_records(self, &none);
+}
+
 static void
 keep_alive(WsSession *self, long long now)
 {
-	static const struct wslay_event_msg ping = {WSLAY_PING, NULL, 0};
-
 	if (now - self->heard_at > WS_SILENT_MS ||
 		(self->left_at && now - self->left_at > WS_HELLO_MS))
 		self->phase = WS_ENDED;
@@ -420,10 +444,7 @@ keep_alive(WsSession *self, long long now)
 	else if (self->due_at && now - self->due_at > WS_SLOW_MS)
 		queue_close(self, WS_CLOSE_SLOW, "too slow: no acknowledgement came");
 	else if (now - self->pinged_at > WS_PING_MS)
-	{
-		self->pinged_at = now;
-		wslay_event_queue_msg(self->ws, &ping);
-	}
+		send_ping(self, now);
 }
 
 static void

@@ -1,0 +1,42 @@
+# jars.sh: sourced by test/run: servers that are Java's, by Maven.
+#
+# Maven gets each by name, as test/interop/NAME/pom.xml has it, into tmp_NAME/ of
+# the project, once; they are used from there, or from a copy where the servers'
+# user can't read it.
+
+# need_jars NAME: sets installed_jars, the directory of its jars
+need_jars() {
+	local home=$project/tmp_$1 source=$project/test/interop/$1
+
+	"$project/test/deps" default-jdk-headless:javac maven:mvn
+	if [ ! -e "$home/complete" ] ||
+		[ -n "$(find "$source" -newer "$home/complete")" ]; then
+		echo "getting the jars of $1"
+		rm -rf "$home"
+		mvn --quiet --batch-mode --file "$source/pom.xml" \
+			dependency:copy-dependencies -DoutputDirectory="$home/lib" -DincludeScope=runtime
+		touch "$home/complete"
+	fi
+	if ! as_user test -r "$home/lib"; then
+		cp -a "$home" "$work/$1"
+		home=$work/$1
+	fi
+	installed_jars=$home/lib
+}
+
+# need_kafka: sets OUTFLOW_KAFKA, the directory of the jars
+need_kafka() {
+	[ -z "${OUTFLOW_KAFKA:-}" ] || return 0
+	"$project/test/deps" kcat
+	need_jars kafka
+	export OUTFLOW_KAFKA=$installed_jars
+}
+
+# need_hivemq: sets OUTFLOW_HIVEMQ, the directory of the jars, and OUTFLOW_PAHO, a
+# Python with a subscriber of its own
+need_hivemq() {
+	[ -z "${OUTFLOW_HIVEMQ:-}" ] || return 0
+	need_jars hivemq
+	install_python tmp_paho paho.mqtt.client paho-mqtt==2.1.0
+	export OUTFLOW_HIVEMQ=$installed_jars OUTFLOW_PAHO=$installed_python
+}
