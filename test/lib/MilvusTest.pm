@@ -26,12 +26,14 @@ our @EXPORT = qw(
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
-# docs_setup(NODE): a table docs, and a procedure that changes it
+# docs_setup(NODE, DOCUMENTS): a table docs, and a procedure that changes it; documents are
+# those JSON texts
 sub docs_setup
 {
-	my ($node) = @_;
+	my ($node, @documents) = @_;
+	my $documents = join(', ', map { "'$_'" } @documents);
 
-	$node->safe_psql('postgres', <<'EOC');
+	$node->safe_psql('postgres', <<'EOC' =~ s/DOCUMENTS/$documents/r);
 CREATE TABLE docs (id bigint PRIMARY KEY, n int NOT NULL, title text, price numeric(10,2), tags text[],
 	doc jsonb, embedding real[]);
 ALTER TABLE docs ALTER embedding SET STORAGE EXTERNAL;
@@ -39,7 +41,7 @@ CREATE SEQUENCE docs_tick;
 CREATE FUNCTION new_embedding() RETURNS real[] LANGUAGE sql VOLATILE AS
 	'SELECT array_agg((random() * 2 - 1)::real) FROM generate_series(1, 600)';
 CREATE FUNCTION new_doc() RETURNS jsonb LANGUAGE sql VOLATILE AS $$
-	SELECT (ARRAY['"text"', '{"a": [1, {"b": "\"x\""}]}', '[1, 2.5]', '17', 'true', NULL]::jsonb[])[1 + (random() * 5)::int] $$;
+	SELECT (ARRAY[DOCUMENTS, NULL]::jsonb[])[1 + (random() * 6)::int] $$;
 CREATE PROCEDURE work_docs(transactions int) LANGUAGE plpgsql AS $$
 DECLARE
 	k bigint;

@@ -44,43 +44,48 @@ class Failure(Exception):
 
 
 class Check(WireCheck):
-    """Rows have no ids of records: a change is known by its key and its n."""
+    """Rows have no ids of records: what a change did to a key is known by its n."""
 
     def look_at_server(self, kind, payload):
         if kind != b'd' or payload[:1] != b'w':
             return
         for line in payload[25:].split(b'\n'):
             record = json.loads(line) if line.startswith(b'{"op":"') else {}
-            if record.get('op') in ('insert', 'update', 'delete'):
-                old, new = record.get('key'), record.get('new')
-                self.pending[record['id']] = (
-                    int(record['id'][:16], 16), old and str(old['id']), new and str(new['id']), new and new['n'])
+            if record.get('op') not in ('insert', 'update', 'delete'):
+                continue
+            old, new = record.get('key'), record.get('new')
+            if old and (not new or new['id'] != old['id']):
+                self.expect(record, old, None)
+            if new:
+                self.expect(record, new, new['n'])
+
+    def expect(self, record, row, n):
+        self.pending[record['id'], str(row['id'])] = (int(record['id'][:16], 16), n)
 
     def look_at_client(self, kind, payload):
         if kind != b'd' or payload[:1] != b'r':
             return
         confirmed = struct.unpack('>Q', payload[9:17])[0]
-        early = [i for i, change in self.pending.items() if change[0] < confirmed]
+        early = [place for place, (lsn, _) in self.pending.items() if lsn < confirmed]
         if early:
             self.place.append('violations', f'{confirmed:X} confirmed, open are {early[:5]}\n')
         self.place.write('confirmed', str(confirmed))
 
-    def settle(self, key, is_last):
-        """Changes of a row are answered with the last of them that is_last knows."""
-        ids = [i for i, change in self.pending.items() if key in change[1:3]]
-        known = [i for i in ids if is_last(self.pending[i])]
-        for i in ids[:ids.index(known[-1]) + 1] if known else []:
-            del self.pending[i]
+    def answered_row(self, key, n):
+        """And all that came to that key before; n is None for a delete."""
+        places = [place for place in self.pending if place[1] == key]
+        known = [i for i, place in enumerate(places) if self.pending[place][1] == n]
+        for place in places[:known[-1] + 1] if known else []:
+            del self.pending[place]
 
     def put(self, rows):
         for row in rows:
             if 'n' in row:
-                self.settle(str(row['id']), lambda change: change[3] == row['n'])
+                self.answered_row(str(row['id']), row['n'])
 
     def deleted(self, keys):
         for key in keys:
-            # deleted, or changed into another key
-            self.settle(key, lambda change: change[2] != key and change[1] == key)
+            self.answered_row(key, None)
 
 
 check = Check(place, sys.argv[2])
@@ -155,6 +160,10 @@ def read_rows(collection, request):
     return rows
 
 
+def to_json(value):
+    return json.dumps(value, default=lambda data: base64.b64encode(data).decode())
+
+
 # ---- engines
 
 def key_of(collection):
@@ -182,8 +191,7 @@ class Memory:
         self.rows.setdefault(name, {})[key] = row
 
     def write(self, changes):
-        place.append('rows', ''.join(json.dumps(change, default=lambda data: base64.b64encode(data).decode()) + '\n'
-                                     for change in changes))
+        place.append('rows', ''.join(to_json(change) + '\n' for change in changes))
         for change in changes:
             self.set(*change)
 
@@ -232,6 +240,10 @@ class Milvus:
             if self.client is None:
                 self.client = pymilvus.MilvusClient(f'http://127.0.0.1:{self.port}', timeout=5)
             return getattr(self.client, name)(*arguments, timeout=5, **options)
+        except pymilvus.exceptions.ParamError as error:
+            raise Failure(1804, error.message)
+        except pymilvus.exceptions.DataNotMatchException as error:
+            raise Failure(1804, error.message)
         except pymilvus.exceptions.MilvusException as error:
             if error.code in (0, 2) or 'connect' in str(error) or 'UNAVAILABLE' in str(error):
                 self.client = None
@@ -256,6 +268,9 @@ class Milvus:
                 'enableDynamicField': described['enable_dynamic_field']}
 
     def put(self, name, collection, rows, partial):
+        documents = [field['name'] for field in collection['fields'] if field['type'] == 'JSON']
+        rows = [dict(row, **{key: json.dumps(row[key]) for key in documents if row.get(key) is not None})
+                for row in rows]
         self.call('upsert', name, rows, **({'partial_update': True} if partial else {}))
 
     def query(self, name, collection, text):
@@ -300,8 +315,7 @@ def carry_out(path, request):
     if operation == 'entities/delete':
         keys = keys_of_filter(request['filter'])
         engine.delete(name, collection, request['filter'])
-        return {}, lambda: check.deleted(keys if keys is not None else
-                                         {k for change in check.pending.values() for k in change[1:3] if k})
+        return {}, lambda: check.deleted(keys) if keys is not None else check.pending.clear()
     if operation != 'entities/upsert':
         return None, None
     if place.read('old', ''):
@@ -340,7 +354,7 @@ async def answer_to(path, headers, body):
         return 404, '404 page not found', None
     if 0 <= roll < faults[3]:
         return None
-    text = json.dumps({'code': 0, 'cost': 0, 'data': data})
+    text = to_json({'code': 0, 'cost': 0, 'data': data})
     if 0 <= roll - faults[3] < faults[4]:
         return 200, text[:-3], None
     return 200, text, answered

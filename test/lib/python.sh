@@ -76,3 +76,12 @@ need_kinesis() {
 	install_python tmp_kinesis "boto3, moto" boto3 'moto[server,kinesis]==5.2.5'
 	export OUTFLOW_KINESIS=$installed_python
 }
+
+# need_milvus: sets OUTFLOW_MILVUS, the directory of milvus-lite's programs, with a
+# Python that has its client
+need_milvus() {
+	[ -z "${OUTFLOW_MILVUS:-}" ] || return 0
+	install_python tmp_milvus "pymilvus, milvus_lite, pandas, ml_dtypes" \
+		milvus-lite==3.2.2 pymilvus==3.0.2 pyarrow pandas ml_dtypes
+	export OUTFLOW_MILVUS=${installed_python%/python}
+}
