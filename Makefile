@@ -53,6 +53,7 @@ OBJS = \
 	src/encode/parquet/parquet.o \
 	src/encode/parquet/parquet_option.o \
 	src/encode/parquet/parquet_form.o \
+	src/encode/parquet/parquet_milvus.o \
 	src/encode/parquet/parquet_node.o \
 	src/encode/parquet/parquet_primitive.o \
 	src/encode/parquet/parquet_schema.o \
