@@ -81,7 +81,16 @@ need_kinesis() {
 # Python that has its client
 need_milvus() {
 	[ -z "${OUTFLOW_MILVUS:-}" ] || return 0
-	install_python tmp_milvus "pymilvus, milvus_lite, pandas, ml_dtypes" \
-		milvus-lite==3.2.2 pymilvus==3.0.2 pyarrow pandas ml_dtypes
+	install_python tmp_milvus "pymilvus, milvus_lite" \
+		milvus-lite==3.2.2 pymilvus==3.0.2
 	export OUTFLOW_MILVUS=${installed_python%/python}
+}
+
+# need_milvus_server: sets OUTFLOW_MILVUS_SERVER, a Python with a whole Milvus, of Go
+# and C++, beside it
+need_milvus_server() {
+	[ -z "${OUTFLOW_MILVUS_SERVER:-}" ] || return 0
+	install_python tmp_milvus_server "pymilvus.bulk_writer, milvus, pyarrow.parquet" \
+		milvus==2.3.5 'pymilvus[bulk_writer]==3.0.2' pyarrow
+	export OUTFLOW_MILVUS_SERVER=$installed_python
 }
