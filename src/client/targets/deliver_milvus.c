@@ -151,8 +151,8 @@ send_operations(MilvusTarget *self)
 	if (self->nplaces_allocated < self->batch.count)
 	{
 		self->nplaces_allocated = self->batch.allocated;
-		self->places = client_realloc(
-			self->places, self->nplaces_allocated * sizeof(size_t));
+		self->places = client_realloc(self->places, self->nplaces_allocated *
+														sizeof(size_t));
 	}
 	path = milvus_build_request(&self->body, self->database, &self->batch,
 								first, self->places, &self->nplaces);
@@ -174,8 +174,8 @@ milvus_send_again(MilvusTarget *self, const char *why)
 static void
 wait_for_row(MilvusTarget *self, const MilvusOperation *operation)
 {
-	self->waiting = client_realloc(
-		self->waiting, (self->nwaiting + 1) * sizeof(MilvusWaiting));
+	self->waiting = client_realloc(self->waiting, (self->nwaiting + 1) *
+													  sizeof(MilvusWaiting));
 	self->waiting[self->nwaiting++] = (MilvusWaiting){
 		.record = self->records[self->done],
 		.table = operation->table,
@@ -224,11 +224,11 @@ reject_waiting(MilvusTarget *self)
 {
 	const MilvusWaiting *waiting = &self->waiting[0];
 	char				*reason = client_format(
-		   "the WAL has only a part of the row, and collection \"%s\" has "
-						   "no row %s: load the table first, or ALTER TABLE %s REPLICA "
-						   "IDENTITY FULL (%s)",
-		   waiting->table->collection, waiting->key, waiting->table->display,
-		   waiting->reason);
+					   "the WAL has only a part of the row, and collection \"%s\" has "
+									  "no row %s: load the table first, or ALTER TABLE %s REPLICA "
+									  "IDENTITY FULL (%s)",
+					   waiting->table->collection, waiting->key, waiting->table->display,
+					   waiting->reason);
 
 	target_rejected(&self->base, &waiting->record, reason);
 	free(reason);
@@ -341,9 +341,9 @@ fill_with(MilvusTarget *self, Record *record)
 	milvus_read_record(&parts, record);
 	if (record->wanted &&
 		(record->kind == FRAME_CHANGE || record->kind == FRAME_SCHEMA))
-		table = milvus_table(&self->tables,
-							 self->base.settings->milvus_collection,
-							 &parts.schema, &parts.table, &self->base);
+		table =
+			milvus_table(&self->tables, self->base.settings->milvus_collection,
+						 &parts.schema, &parts.table, &self->base);
 	if (table == NULL)
 	{
 		milvus_take(self, record);
@@ -417,9 +417,8 @@ load_next_record(MilvusTarget *self)
 		milvus_read_record(&parts, record);
 		count = milvus_read_change(
 			operations,
-			milvus_table(&self->tables,
-						 self->base.settings->milvus_collection, &parts.schema,
-						 &parts.table, &self->base),
+			milvus_table(&self->tables, self->base.settings->milvus_collection,
+						 &parts.schema, &parts.table, &self->base),
 			&parts, self->has_partial, &reason);
 		for (i = 0; i < count; i++)
 			milvus_add(&self->batch, &operations[i]);
@@ -570,10 +569,10 @@ judge_answer(MilvusTarget *self)
 	else
 		reason = client_strdup(curl_easy_strerror(self->curl.outcome));
 	if (verdict == MILVUS_UNCLEAR)
-		verdict = self->request == MILVUS_WRITE &&
-						  ++self->unclear >= UNCLEAR_TIMES
-					  ? MILVUS_REJECTED
-					  : MILVUS_AGAIN;
+		verdict =
+			self->request == MILVUS_WRITE && ++self->unclear >= UNCLEAR_TIMES
+				? MILVUS_REJECTED
+				: MILVUS_AGAIN;
 	if (verdict == MILVUS_AGAIN)
 		milvus_send_again(self, reason);
 	else if (self->request == MILVUS_ASK_PARTIAL)
@@ -627,8 +626,7 @@ milvus_next_request(MilvusTarget *self)
 		if (self->is_complete || self->to_describe)
 			return milvus_next_request(self);
 		if (self->nrecords > 0)
-			self->base.wake_at =
-				self->since + target_linger(&self->base, 0);
+			self->base.wake_at = self->since + target_linger(&self->base, 0);
 		return false;
 	}
 	return true;

@@ -41,12 +41,12 @@ typedef struct MilvusTable
 	char			   *name;
 	char			   *display; /* for messages */
 	char			   *collection;
-	Bytes				definition; /* its schema record; length 0: none came */
-	bool				is_described;
-	bool				takes_dynamic;
-	MilvusField		   *fields;
-	size_t				nfields;
-	size_t				key; /* the primary key's place in fields */
+	Bytes		 definition; /* its schema record; length 0: none came */
+	bool		 is_described;
+	bool		 takes_dynamic;
+	MilvusField *fields;
+	size_t		 nfields;
+	size_t		 key; /* the primary key's place in fields */
 } MilvusTable;
 
 /* What Milvus is to do with a row. */
@@ -66,7 +66,7 @@ typedef struct MilvusOperation
 	char	   **values; /* by field, as the request has them; NULL: none */
 	size_t		 nvalues;
 	bool		 is_done;
-	size_t		 next; /* of the same hash: its place in the batch, from 1; 0 */
+	size_t next; /* of the same hash: its place in the batch, from 1; 0 */
 } MilvusOperation;
 
 /* Operations of which no two are of the same row, except after milvus_conflicts(). */
@@ -84,7 +84,7 @@ typedef struct MilvusBatch
 extern bool milvus_template_is_valid(const char *text);
 
 /* The table that a record names, found or new; NULL if it names none. */
-extern MilvusTable *milvus_table(MilvusTable **tables, const char *template,
+extern MilvusTable *milvus_table(MilvusTable	**tables, const char *template,
 								 const JsonValue *schema,
 								 const JsonValue *name, const Target *target);
 
@@ -129,7 +129,7 @@ extern int milvus_read_change(MilvusOperation *operations, MilvusTable *table,
 extern void milvus_free_operation(MilvusOperation *operation);
 
 /* Could it not be one with what the batch has of its row? */
-extern bool milvus_conflicts(MilvusBatch			*batch,
+extern bool milvus_conflicts(MilvusBatch		   *batch,
 							 const MilvusOperation *operation);
 
 /* Adds it, or makes it one with the operation of the same row. */

@@ -24,12 +24,9 @@ milvus_read_record(MilvusRecord *parts, const Record *record)
 		const char *name;
 		JsonValue  *value;
 	} members[] = {
-		{"\"op\"", &parts->op},
-		{"\"schema\"", &parts->schema},
-		{"\"table\"", &parts->table},
-		{"\"key\"", &parts->key},
-		{"\"new\"", &parts->row},
-		{"\"unchanged\"", &parts->unchanged},
+		{"\"op\"", &parts->op},			  {"\"schema\"", &parts->schema},
+		{"\"table\"", &parts->table},	  {"\"key\"", &parts->key},
+		{"\"new\"", &parts->row},		  {"\"unchanged\"", &parts->unchanged},
 		{"\"omitted\"", &parts->omitted},
 	};
 	JsonCursor cursor = json_members(record->data, record->length - 1);
@@ -76,14 +73,13 @@ key_text(const MilvusTable *table, const JsonValue *object)
 	JsonValue value;
 
 	if (object->data == NULL ||
-		!json_find(object->data, object->length, table->fields[table->key].name,
-				   &value) ||
+		!json_find(object->data, object->length,
+				   table->fields[table->key].name, &value) ||
 		json_is(&value, "null"))
 		return NULL;
 	if (table->fields[table->key].form == MILVUS_TEXT)
-		return value.data[0] == '"'
-				   ? json_unquoted(&value)
-				   : client_strndup(value.data, value.length);
+		return value.data[0] == '"' ? json_unquoted(&value)
+									: client_strndup(value.data, value.length);
 	/* numbers=string */
 	if (value.data[0] == '"' && value.length >= 2)
 		value = (JsonValue){value.data + 1, value.length - 2};
@@ -173,14 +169,13 @@ check_row(const MilvusTable *table, const MilvusRecord *parts,
 							 table->fields[table->key].name);
 	if (parts->omitted.data)
 		return client_format("values were omitted as too large: %.*s",
-							 (int) parts->omitted.length,
-							 parts->omitted.data);
+							 (int) parts->omitted.length, parts->omitted.data);
 	if (!is_whole && old_key && strcmp(old_key, key) != 0)
-		return client_format(
-			"its key changed, and the WAL has no value of %.*s: ALTER TABLE %s "
-			"REPLICA IDENTITY FULL",
-			(int) parts->unchanged.length, parts->unchanged.data,
-			table->display);
+		return client_format("its key changed, and the WAL has no value of "
+							 "%.*s: ALTER TABLE %s "
+							 "REPLICA IDENTITY FULL",
+							 (int) parts->unchanged.length,
+							 parts->unchanged.data, table->display);
 	if (!is_whole && !has_partial)
 		return client_format(
 			"the WAL has no value of %.*s, and the server knows no partial "
@@ -247,8 +242,7 @@ hash_of(const MilvusOperation *operation)
 static MilvusOperation *
 find_same_row(const MilvusBatch *batch, const MilvusOperation *operation)
 {
-	size_t place =
-		batch->buckets ? batch->buckets[hash_of(operation)] : 0;
+	size_t place = batch->buckets ? batch->buckets[hash_of(operation)] : 0;
 
 	while (place > 0)
 	{
@@ -309,9 +303,8 @@ milvus_add(MilvusBatch *batch, MilvusOperation *operation)
 		if (batch->count == batch->allocated)
 		{
 			batch->allocated = batch->allocated ? batch->allocated * 2 : 64;
-			batch->operations =
-				client_realloc(batch->operations,
-							   batch->allocated * sizeof(MilvusOperation));
+			batch->operations = client_realloc(
+				batch->operations, batch->allocated * sizeof(MilvusOperation));
 		}
 		bucket = &batch->buckets[hash_of(operation)];
 		batch->operations[batch->count] = *operation;

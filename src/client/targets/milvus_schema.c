@@ -115,7 +115,7 @@ check_alone(const MilvusTable *tables, const MilvusTable *table,
 }
 
 MilvusTable *
-milvus_table(MilvusTable **tables, const char *template,
+milvus_table(MilvusTable	**tables, const char *template,
 			 const JsonValue *schema, const JsonValue *name,
 			 const Target *target)
 {
@@ -176,8 +176,7 @@ next_element(const char **place, const char *end, JsonValue *element)
 	while (p < end && strchr("[, \t\r\n", *p))
 		p++;
 	element->data = p;
-	element->length =
-		p < end && *p != ']' ? json_value_length(p, end) : 0;
+	element->length = p < end && *p != ']' ? json_value_length(p, end) : 0;
 	*place = p + element->length;
 	return element->length > 0;
 }
@@ -213,8 +212,8 @@ add_field(MilvusTable *table, char *name, char *type)
 {
 	MilvusField *field;
 
-	table->fields = client_realloc(
-		table->fields, (table->nfields + 1) * sizeof(MilvusField));
+	table->fields = client_realloc(table->fields,
+								   (table->nfields + 1) * sizeof(MilvusField));
 	field = &table->fields[table->nfields++];
 	*field = (MilvusField){.name = name, .type = type};
 	return field;
@@ -224,23 +223,23 @@ static void
 read_field(MilvusTable *table, const JsonValue *description,
 		   const Target *target)
 {
-	char		*name = json_find_text(description->data, description->length,
-									   "name");
-	char		*type = json_find_text(description->data, description->length,
-									   "type");
+	char *name =
+		json_find_text(description->data, description->length, "name");
+	char *type =
+		json_find_text(description->data, description->length, "type");
 	MilvusField *field;
 	JsonValue	 preset;
 	int			 i;
 
 	if (name == NULL || type == NULL)
 		client_exit(EXIT_TARGET, "%s: a field of collection \"%s\" is %.*s",
-					target->name, table->collection,
-					(int) description->length, description->data);
+					target->name, table->collection, (int) description->length,
+					description->data);
 	field = add_field(table, name, type);
 	i = find_type(type);
 	field->form = i < 0 ? MILVUS_AS_IS : types[i].form;
-	field->element = json_find_text(description->data, description->length,
-									"elementType");
+	field->element =
+		json_find_text(description->data, description->length, "elementType");
 	field->dimensions = read_dimensions(description);
 	field->is_made = is_true(description, "isFunctionOutput");
 	field->is_nullable = is_true(description, "nullable") ||
@@ -385,8 +384,7 @@ type_fits(const MilvusField *field, const char *type)
 }
 
 static void
-check_column(MilvusTable *table, const JsonValue *column,
-			 const Target *target)
+check_column(MilvusTable *table, const JsonValue *column, const Target *target)
 {
 	JsonValue	 label;
 	char		*type = json_find_text(column->data, column->length, "type");
@@ -410,15 +408,15 @@ check_column(MilvusTable *table, const JsonValue *column,
 	field->has_column = true;
 	plain = plain_type(type, &modifier);
 	if (!field->is_dynamic && !type_fits(field, plain))
-		client_exit(EXIT_TARGET,
-					"%s: field \"%s\" of collection \"%s\" is %s%s%s, which "
-					"can't hold all of column %s.%.*s, %s: make the collection "
-					"with a fitting field, or leave the column out with -o "
-					"exclude_columns=",
-					target->name, field->name, table->collection, field->type,
-					field->element ? " of " : "",
-					field->element ? field->element : "", table->display,
-					(int) label.length, label.data, type);
+		client_exit(
+			EXIT_TARGET,
+			"%s: field \"%s\" of collection \"%s\" is %s%s%s, which "
+			"can't hold all of column %s.%.*s, %s: make the collection "
+			"with a fitting field, or leave the column out with -o "
+			"exclude_columns=",
+			target->name, field->name, table->collection, field->type,
+			field->element ? " of " : "", field->element ? field->element : "",
+			table->display, (int) label.length, label.data, type);
 	if (field->dimensions > 0 && modifier > 0 &&
 		(field->form == MILVUS_VECTOR || field->form == MILVUS_BITS ||
 		 field->form == MILVUS_SPARSE) &&
@@ -477,7 +475,8 @@ check_identity(const MilvusTable *table, bool has_partial,
 			EXIT_TARGET,
 			"%s: the key of table %s is %s and not %s, the primary key of "
 			"collection \"%s\"; for a key of several columns, generate one "
-			"(GENERATED ALWAYS AS (...) STORED) with a unique index that is the "
+			"(GENERATED ALWAYS AS (...) STORED) with a unique index that is "
+			"the "
 			"REPLICA IDENTITY",
 			target->name, table->display,
 			listed.length > 2 ? listed.data : "missing", expected.data,

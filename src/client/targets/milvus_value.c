@@ -65,9 +65,8 @@ append_bits(Bytes *out, const JsonValue *value)
 	{
 		mem_add(out, "\"");
 		mem_reserve(out, nbytes / 3 * 4 + 8);
-		out->length +=
-			EVP_EncodeBlock((unsigned char *) out->data + out->length, bytes,
-							(int) nbytes);
+		out->length += EVP_EncodeBlock(
+			(unsigned char *) out->data + out->length, bytes, (int) nbytes);
 		mem_add(out, "\"");
 	}
 	free(bytes);

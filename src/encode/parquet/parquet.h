@@ -187,8 +187,8 @@ typedef struct ParquetWriter
 	Bytes	   header;
 	TextValues text;
 	ByteBuffer json;
-	bool	   to_utf8; /* the server's encoding is another */
-	bool	   verify;	/* and the server doesn't know which */
+	bool	   to_utf8;	   /* the server's encoding is another */
+	bool	   verify;	   /* and the server doesn't know which */
 	bool	   for_milvus; /* by the profile */
 
 	/* limits */

@@ -20,8 +20,8 @@ is_field_name(const char *name)
 {
 	for (const char *p = name; *p; p++)
 	{
-		bool is_letter = (*p >= 'a' && *p <= 'z') ||
-						 (*p >= 'A' && *p <= 'Z') || *p == '_';
+		bool is_letter =
+			(*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_';
 
 		if (!is_letter && (p == name || *p < '0' || *p > '9'))
 			return false;
