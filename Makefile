@@ -277,10 +277,12 @@ CLIENT_OBJS = \
 	src/client/targets/aws_credentials.o \
 	src/client/targets/kinesis_request.o \
 	src/client/targets/deliver_kinesis.o \
+	src/client/targets/milvus_table.o \
 	src/client/targets/milvus_schema.o \
 	src/client/targets/milvus_value.o \
 	src/client/targets/milvus_change.o \
 	src/client/targets/milvus_request.o \
+	src/client/targets/milvus_batch.o \
 	src/client/targets/deliver_milvus.o \
 	src/client/targets/ws_spool.o \
 	src/client/targets/ws_http.o \

@@ -91,6 +91,6 @@ need_milvus() {
 need_milvus_server() {
 	[ -z "${OUTFLOW_MILVUS_SERVER:-}" ] || return 0
 	install_python tmp_milvus_server "pymilvus.bulk_writer, milvus, pyarrow.parquet" \
-		milvus==2.3.5 'pymilvus[bulk_writer]==3.0.2' pyarrow
+		milvus==2.3.5 'pymilvus[bulk-writer]==3.0.2' pyarrow
 	export OUTFLOW_MILVUS_SERVER=$installed_python
 }

@@ -9,10 +9,7 @@
  * to where it had been, which gives the same collection.
  *
  * When Milvus rejects a request, the batch's records are sent one by one, in their
- * order, to find which of them it means.  A partial update of a row that isn't there
- * is no such record yet: after a crash, the row may have been deleted by what came
- * later and comes again.  It waits for that, until everything that could have been
- * sent before has come.
+ * order, to find which of them it means.
  *
  * The states of the one request, from its batch to its answer, are all here.
  */
@@ -24,73 +21,12 @@
 #include <string.h>
 
 #include "client/disk.h"
-#include "client/targets/curl_loop.h"
-#include "client/targets/milvus.h"
+#include "client/targets/milvus_target.h"
 #include "client/targets/targets.h"
 
-#define BATCH_BYTES	  (1024 * 1024)
 #define MAX_ANSWER	  (64 * 1024 * 1024) /* the keys of a batch, in most */
-#define MAX_WAITING	  10000
-#define UNCLEAR_TIMES 5 /* then it is a rejection */
+#define UNCLEAR_TIMES 5					 /* then it is a rejection */
 #define DEFAULT_PORT  "19530"
-
-typedef enum MilvusRequest
-{
-	MILVUS_ASK_PARTIAL, /* does the server know partial updates? */
-	MILVUS_ASK_COLLECTION,
-	MILVUS_ASK_ROW, /* is it there? */
-	MILVUS_WRITE,
-} MilvusRequest;
-
-/* A partial update of a row that wasn't there. */
-typedef struct MilvusWaiting
-{
-	Record		 record;
-	MilvusTable *table;
-	char		*key;
-	char		*reason; /* Milvus's */
-} MilvusWaiting;
-
-typedef struct MilvusTarget
-{
-	Target			   base;
-	char			  *address; /* http://HOST:PORT */
-	const char		  *database;
-	CurlLoop		   curl;
-	struct curl_slist *headers;
-	Bytes			   body;
-	bool			   is_active; /* records will come */
-	bool			   has_asked;
-	bool			   has_partial;
-	Lsn				   horizon; /* whatever was sent before is older */
-	MilvusTable		  *tables;
-	MilvusTable		  *to_describe;
-
-	Record	 *records; /* of the batch */
-	size_t	  nrecords;
-	size_t	  allocated;
-	size_t	  bytes;
-	uint64_t  first; /* numbers that the batch spans, also of what is not */
-	uint64_t  last;	 /* delivered; 0: none */
-	long long since;
-	bool	  is_complete; /* it is being sent */
-	bool	  alone;	   /* one by one */
-	size_t	  done;		   /* so many of them */
-
-	MilvusBatch	  batch;
-	MilvusRequest request;
-	size_t		 *places; /* operations of the request */
-	size_t		  nplaces;
-	size_t		  nplaces_allocated;
-	char		 *rejection; /* of the row that is asked for */
-
-	MilvusWaiting *waiting; /* by their numbers */
-	size_t		   nwaiting;
-
-	unsigned  attempt;
-	unsigned  unclear;
-	long long retry_at;
-} MilvusTarget;
 
 /* ---- requests */
 
@@ -169,294 +105,6 @@ milvus_send_again(MilvusTarget *self, const char *why)
 				"%s: %s; the request is sent again", self->base.name, why);
 }
 
-/* ---- rows that aren't there */
-
-static void
-wait_for_row(MilvusTarget *self, const MilvusOperation *operation)
-{
-	self->waiting = client_realloc(self->waiting, (self->nwaiting + 1) *
-													  sizeof(MilvusWaiting));
-	self->waiting[self->nwaiting++] = (MilvusWaiting){
-		.record = self->records[self->done],
-		.table = operation->table,
-		.key = client_strdup(operation->key),
-		.reason = self->rejection,
-	};
-	self->rejection = NULL;
-}
-
-static void
-forget_waiting(MilvusTarget *self, size_t i)
-{
-	free(self->waiting[i].key);
-	free(self->waiting[i].reason);
-	self->nwaiting--;
-	memmove(self->waiting + i, self->waiting + i + 1,
-			(self->nwaiting - i) * sizeof(MilvusWaiting));
-}
-
-/* The whole row was put or deleted: updates before that don't matter. */
-static void
-settle_waiting(MilvusTarget *self, const MilvusOperation *operation)
-{
-	size_t i = 0;
-
-	while (i < self->nwaiting)
-	{
-		const MilvusWaiting *waiting = &self->waiting[i];
-
-		if (waiting->table == operation->table &&
-			operation->kind != MILVUS_PARTIAL &&
-			(operation->kind == MILVUS_TRUNCATE ||
-			 strcmp(waiting->key, operation->key) == 0))
-		{
-			target_taken(&self->base, waiting->record.number,
-						 waiting->record.number);
-			forget_waiting(self, i);
-		}
-		else
-			i++;
-	}
-}
-
-static void
-reject_waiting(MilvusTarget *self)
-{
-	const MilvusWaiting *waiting = &self->waiting[0];
-	char				*reason = client_format(
-					   "the WAL has only a part of the row, and collection \"%s\" has "
-									  "no row %s: load the table first, or ALTER TABLE %s REPLICA "
-									  "IDENTITY FULL (%s)",
-					   waiting->table->collection, waiting->key, waiting->table->display,
-					   waiting->reason);
-
-	target_rejected(&self->base, &waiting->record, reason);
-	free(reason);
-	forget_waiting(self, 0);
-}
-
-/* Is nothing to come any more that an earlier run may have sent? */
-static bool
-has_passed_horizon(MilvusTarget *self)
-{
-	const Place *place = &self->base.place;
-	Lsn			 reached = place->commit_lsn ? place->commit_lsn : place->end;
-
-	return reached > self->horizon ||
-		   (!target_has_more(&self->base) &&
-			ledger_received_lsn(self->base.ledger) >= self->horizon);
-}
-
-static void
-judge_waiting(MilvusTarget *self)
-{
-	size_t most = (size_t) self->base.settings->queue_bytes;
-
-	while (self->nwaiting > 0 &&
-		   (self->nwaiting > MAX_WAITING ||
-			self->base.backlog->bytes >= most || has_passed_horizon(self)))
-		reject_waiting(self);
-}
-
-/* ---- the batch */
-
-/* Everything up to its end is dealt with, but for what waits. */
-static void
-milvus_finish_batch(MilvusTarget *self)
-{
-	uint64_t from = self->first;
-	size_t	 i;
-
-	for (i = 0; i < self->nwaiting; i++)
-	{
-		uint64_t number = self->waiting[i].record.number;
-
-		if (number < from)
-			continue;
-		if (number > from)
-			target_taken(&self->base, from, number - 1);
-		from = number + 1;
-	}
-	if (from <= self->last)
-		target_taken(&self->base, from, self->last);
-	milvus_clear(&self->batch);
-	self->nrecords = self->bytes = self->done = 0;
-	self->first = self->last = 0;
-	self->is_complete = self->alone = false;
-}
-
-static void
-milvus_take(MilvusTarget *self, Record *record)
-{
-	target_next(&self->base, record);
-	if (self->last == 0)
-		self->first = record->number;
-	self->last = record->number;
-}
-
-static void
-milvus_keep(MilvusTarget *self, Record *record, MilvusOperation *operations,
-			int count)
-{
-	int i;
-
-	milvus_take(self, record);
-	if (self->nrecords == self->allocated)
-	{
-		self->allocated = self->allocated ? self->allocated * 2 : 64;
-		self->records =
-			client_realloc(self->records, self->allocated * sizeof(Record));
-	}
-	if (self->nrecords == 0)
-		self->since = clock_ms();
-	self->records[self->nrecords++] = *record;
-	self->bytes += record->length;
-	for (i = 0; i < count; i++)
-		milvus_add(&self->batch, &operations[i]);
-}
-
-/* A schema record: the collection is looked at anew before rows follow. */
-static void
-take_definition(MilvusTarget *self, MilvusTable *table, Record *record)
-{
-	milvus_take(self, record);
-	mem_reset(&table->definition);
-	mem_append(&table->definition, record->data, record->length - 1);
-	self->to_describe = table;
-}
-
-/*
- * Takes a record into the batch.  False: it can't be in it, or is nothing that
- * others may follow in it.
- */
-static bool
-fill_with(MilvusTarget *self, Record *record)
-{
-	MilvusOperation operations[2];
-	MilvusRecord	parts;
-	MilvusTable	   *table = NULL;
-	char		   *reason = NULL;
-	int				count;
-
-	milvus_read_record(&parts, record);
-	if (record->wanted &&
-		(record->kind == FRAME_CHANGE || record->kind == FRAME_SCHEMA))
-		table =
-			milvus_table(&self->tables, self->base.settings->milvus_collection,
-						 &parts.schema, &parts.table, &self->base);
-	if (table == NULL)
-	{
-		milvus_take(self, record);
-		return true;
-	}
-	if (record->kind == FRAME_SCHEMA || !table->is_described)
-	{
-		if (self->nrecords > 0)
-			return false;
-		if (record->kind == FRAME_SCHEMA)
-			take_definition(self, table, record);
-		self->to_describe = table;
-		return false;
-	}
-	if (json_is(&parts.op, "\"truncate\"") && self->nrecords > 0)
-		return false;
-	count = milvus_read_change(operations, table, &parts, self->has_partial,
-							   &reason);
-	if (count < 0)
-	{
-		milvus_take(self, record);
-		target_rejected(&self->base, record, reason);
-		free(reason);
-		return true;
-	}
-	if (milvus_conflicts(&self->batch, &operations[0]))
-	{
-		milvus_free_operation(&operations[0]);
-		return false;
-	}
-	milvus_keep(self, record, operations, count);
-	return operations[0].kind != MILVUS_TRUNCATE;
-}
-
-/* Reads from the queue; true when the batch should go. */
-static bool
-milvus_fill_batch(MilvusTarget *self)
-{
-	size_t most = target_batch_bytes(&self->base, BATCH_BYTES);
-	bool   is_full = false;
-	Record record;
-
-	while (!is_full && self->to_describe == NULL &&
-		   target_peek(&self->base, &record))
-		is_full = !fill_with(self, &record) ||
-				  (self->nrecords > 0 && self->bytes >= most);
-	if (self->nrecords == 0)
-	{
-		if (self->last > 0)
-			milvus_finish_batch(self);
-		return false;
-	}
-	return is_full || self->base.draining ||
-		   clock_ms() >= self->since + target_linger(&self->base, 0);
-}
-
-/* One by one: the operations of the next record. */
-static void
-load_next_record(MilvusTarget *self)
-{
-	milvus_clear(&self->batch);
-	while (self->done < self->nrecords)
-	{
-		const Record   *record = &self->records[self->done];
-		MilvusOperation operations[2];
-		MilvusRecord	parts;
-		char		   *reason = NULL;
-		int				count;
-		int				i;
-
-		milvus_read_record(&parts, record);
-		count = milvus_read_change(
-			operations,
-			milvus_table(&self->tables, self->base.settings->milvus_collection,
-						 &parts.schema, &parts.table, &self->base),
-			&parts, self->has_partial, &reason);
-		for (i = 0; i < count; i++)
-			milvus_add(&self->batch, &operations[i]);
-		if (count > 0)
-			return;
-		target_rejected(&self->base, record, reason);
-		free(reason);
-		self->done++;
-	}
-}
-
-static void
-milvus_delivered(MilvusTarget *self, size_t first, size_t end)
-{
-	self->base.counts.records += end - first;
-	for (; first < end; first++)
-		self->base.counts.bytes += self->records[first].length;
-}
-
-/* All operations are done: of the batch, or of its record whose turn it was. */
-static void
-operations_done(MilvusTarget *self)
-{
-	size_t i;
-
-	for (i = 0; self->nwaiting > 0 && i < self->batch.count; i++)
-		settle_waiting(self, &self->batch.operations[i]);
-	if (!self->alone)
-	{
-		milvus_delivered(self, 0, self->nrecords);
-		milvus_finish_batch(self);
-		return;
-	}
-	milvus_delivered(self, self->done, self->done + 1);
-	self->done++;
-	load_next_record(self);
-}
-
 /* ---- answers */
 
 static void
@@ -464,7 +112,7 @@ reject_this(MilvusTarget *self, const char *reason)
 {
 	target_rejected(&self->base, &self->records[self->done], reason);
 	self->done++;
-	load_next_record(self);
+	milvus_load_record(self);
 }
 
 static void
@@ -476,7 +124,7 @@ operations_rejected(MilvusTarget *self, const char *reason)
 		self->alone = true;
 		if (self->nrecords > 1)
 		{
-			load_next_record(self);
+			milvus_load_record(self);
 			return;
 		}
 	}
@@ -491,9 +139,9 @@ judge_row(MilvusTarget *self)
 {
 	if (milvus_row_is_missing(&self->curl.answer))
 	{
-		wait_for_row(self, &self->batch.operations[self->places[0]]);
+		milvus_wait_for_row(self, &self->batch.operations[self->places[0]]);
 		self->done++;
-		load_next_record(self);
+		milvus_load_record(self);
 	}
 	else
 	{
@@ -554,7 +202,7 @@ judge_partial(MilvusTarget *self, MilvusVerdict verdict, const char *reason)
 }
 
 static void
-judge_answer(MilvusTarget *self)
+judge_milvus_answer(MilvusTarget *self)
 {
 	MilvusVerdict verdict = MILVUS_AGAIN;
 	char		 *reason = NULL;
@@ -614,14 +262,14 @@ milvus_next_request(MilvusTarget *self)
 		while (self->is_complete && !send_operations(self))
 		{
 			if (self->done < self->nrecords)
-				operations_done(self);
+				milvus_operations_done(self);
 			if (self->nrecords > 0 && self->done == self->nrecords)
 				milvus_finish_batch(self);
 		}
 		if (self->curl.is_sending)
 			return true;
 		if (self->nrecords == 0)
-			judge_waiting(self);
+			milvus_judge_waiting(self);
 		self->is_complete = milvus_fill_batch(self);
 		if (self->is_complete || self->to_describe)
 			return milvus_next_request(self);
@@ -649,7 +297,7 @@ milvus_work(Target *target)
 				target->wake_at = self->curl.timer_at;
 				return;
 			}
-			judge_answer(self);
+			judge_milvus_answer(self);
 		}
 	} while (milvus_next_request(self));
 }
@@ -670,7 +318,7 @@ milvus_resume(Target *target, const Identity *identity)
 
 /* The first line of the file, or what the URL has. */
 static char *
-read_token(const Url *url, const char *path)
+read_milvus_token(const Url *url, const char *path)
 {
 	FILE  *file;
 	char  *line = NULL;
@@ -695,7 +343,7 @@ read_token(const Url *url, const char *path)
 static void
 set_headers(MilvusTarget *self, const Url *url, const Settings *settings)
 {
-	char *token = read_token(url, settings->milvus_token_file);
+	char *token = read_milvus_token(url, settings->milvus_token_file);
 	char *line;
 
 	if (settings->http_header_file)

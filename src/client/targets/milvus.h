@@ -78,7 +78,7 @@ typedef struct MilvusBatch
 	size_t			*buckets; /* places from 1 */
 } MilvusBatch;
 
-/* ---- milvus_schema.c */
+/* ---- milvus_table.c */
 
 /* A template of --milvus-collection may be used. */
 extern bool milvus_template_is_valid(const char *text);
@@ -88,13 +88,18 @@ extern MilvusTable *milvus_table(MilvusTable	**tables, const char *template,
 								 const JsonValue *schema,
 								 const JsonValue *name, const Target *target);
 
+/* The field of that name in a record, or a new dynamic one, or -1. */
+extern int milvus_field(MilvusTable *table, const JsonValue *name);
+
+extern MilvusField *milvus_add_field(MilvusTable *table, char *name,
+									 char *type);
+
+/* ---- milvus_schema.c */
+
 /* What the answer to collections/describe says; ends the program if no row of
  * the table could be kept there. */
 extern void milvus_described(MilvusTable *table, const Bytes *answer,
 							 bool has_partial, const Target *target);
-
-/* The field of that name in a record, or a new dynamic one, or -1. */
-extern int milvus_field(MilvusTable *table, const JsonValue *name);
 
 /* ---- milvus_value.c */
 

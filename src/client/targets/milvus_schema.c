@@ -50,101 +50,6 @@ static const struct
 
 #define NTYPES ((int) (sizeof(types) / sizeof(types[0])))
 
-/* ---- the table, and the collection's name */
-
-bool
-milvus_template_is_valid(const char *text)
-{
-	const char *p = text;
-
-	while ((p = strpbrk(p, "{}")) != NULL)
-	{
-		if (strncmp(p, "{schema}", 8) != 0 && strncmp(p, "{table}", 7) != 0)
-			return false;
-		p = strchr(p, '}') + 1;
-	}
-	return *text != '\0';
-}
-
-/* What no name of a collection may have becomes an underscore. */
-static void
-append_name(Bytes *out, const char *text)
-{
-	for (; *text; text++)
-	{
-		bool is_letter = (*text >= 'a' && *text <= 'z') ||
-						 (*text >= 'A' && *text <= 'Z') || *text == '_';
-		bool is_digit = *text >= '0' && *text <= '9' && out->length > 0;
-
-		mem_append(out, is_letter || is_digit ? text : "_", 1);
-	}
-}
-
-static char *
-collection_name(const char *template, const MilvusTable *table)
-{
-	Bytes		name = {0};
-	const char *p = template;
-
-	while (*p)
-	{
-		size_t plain = strcspn(p, "{");
-
-		mem_append(&name, p, plain);
-		p += plain;
-		if (*p == '\0')
-			break;
-		append_name(&name, p[1] == 's' ? table->schema : table->name);
-		p = strchr(p, '}') + 1;
-	}
-	return name.data;
-}
-
-static void
-check_alone(const MilvusTable *tables, const MilvusTable *table,
-			const Target *target)
-{
-	for (; tables; tables = tables->next)
-		if (strcmp(tables->collection, table->collection) == 0)
-			client_exit(EXIT_TARGET,
-						"%s: tables %s and %s would share collection \"%s\"; "
-						"tell them apart by --milvus-collection, or let a "
-						"publication publish partitions via their root",
-						target->name, tables->display, table->display,
-						table->collection);
-}
-
-MilvusTable *
-milvus_table(MilvusTable	**tables, const char *template,
-			 const JsonValue *schema, const JsonValue *name,
-			 const Target *target)
-{
-	char		*schema_text = schema->data ? json_unquoted(schema) : NULL;
-	char		*name_text = name->data ? json_unquoted(name) : NULL;
-	MilvusTable *table = NULL;
-
-	if (schema_text && name_text)
-		for (table = *tables; table; table = table->next)
-			if (strcmp(table->schema, schema_text) == 0 &&
-				strcmp(table->name, name_text) == 0)
-				break;
-	if (table == NULL && schema_text && name_text)
-	{
-		table = client_alloc(sizeof(MilvusTable));
-		table->schema = schema_text;
-		table->name = name_text;
-		table->display = client_format("%s.%s", schema_text, name_text);
-		table->collection = collection_name(template, table);
-		check_alone(*tables, table, target);
-		table->next = *tables;
-		*tables = table;
-		return table;
-	}
-	free(schema_text);
-	free(name_text);
-	return table;
-}
-
 /* ---- fields, as the server describes them */
 
 static int
@@ -207,18 +112,6 @@ read_dimensions(const JsonValue *field)
 	return dimensions;
 }
 
-static MilvusField *
-add_field(MilvusTable *table, char *name, char *type)
-{
-	MilvusField *field;
-
-	table->fields = client_realloc(table->fields,
-								   (table->nfields + 1) * sizeof(MilvusField));
-	field = &table->fields[table->nfields++];
-	*field = (MilvusField){.name = name, .type = type};
-	return field;
-}
-
 static void
 read_field(MilvusTable *table, const JsonValue *description,
 		   const Target *target)
@@ -235,7 +128,7 @@ read_field(MilvusTable *table, const JsonValue *description,
 		client_exit(EXIT_TARGET, "%s: a field of collection \"%s\" is %.*s",
 					target->name, table->collection, (int) description->length,
 					description->data);
-	field = add_field(table, name, type);
+	field = milvus_add_field(table, name, type);
 	i = find_type(type);
 	field->form = i < 0 ? MILVUS_AS_IS : types[i].form;
 	field->element =
@@ -300,27 +193,6 @@ forget_fields(MilvusTable *table)
 	table->takes_dynamic = false;
 }
 
-int
-milvus_field(MilvusTable *table, const JsonValue *name)
-{
-	char  *text = json_unquoted(name);
-	size_t i;
-
-	for (i = 0; text && i < table->nfields; i++)
-		if (strcmp(table->fields[i].name, text) == 0)
-		{
-			free(text);
-			return (int) i;
-		}
-	if (text == NULL || !table->takes_dynamic)
-	{
-		free(text);
-		return -1;
-	}
-	add_field(table, text, client_strdup("dynamic"))->is_dynamic = true;
-	return (int) table->nfields - 1;
-}
-
 /* ---- against the table's columns */
 
 /*
@@ -350,7 +222,7 @@ plain_type(const char *type, long long *modifier)
 }
 
 static bool
-is_listed(const char *list, const char *type)
+names_type(const char *list, const char *type)
 {
 	char *word = client_format(" %s ", type);
 	bool  found = strstr(list, word) != NULL;
@@ -370,15 +242,15 @@ type_fits(const MilvusField *field, const char *type)
 	if (i < 0)
 		return false;
 	if (strcmp(field->type, "Array") != 0)
-		return types[i].columns == NULL || is_listed(types[i].columns, type);
+		return types[i].columns == NULL || names_type(types[i].columns, type);
 	i = field->element ? find_type(field->element) : -1;
 	if (i < 0 || length < 3 || strcmp(type + length - 2, "[]") != 0)
 		return false;
 	if (types[i].columns == NULL)
-		return is_listed(
+		return names_type(
 			" text[] character_varying[] character[] uuid[] name[] ", type);
 	element = client_strndup(type, length - 2);
-	fits = is_listed(types[i].columns, element);
+	fits = names_type(types[i].columns, element);
 	free(element);
 	return fits;
 }
