@@ -53,6 +53,7 @@ OBJS = \
 	src/encode/parquet/parquet.o \
 	src/encode/parquet/parquet_option.o \
 	src/encode/parquet/parquet_form.o \
+	src/encode/parquet/parquet_milvus.o \
 	src/encode/parquet/parquet_node.o \
 	src/encode/parquet/parquet_primitive.o \
 	src/encode/parquet/parquet_schema.o \
@@ -279,6 +280,13 @@ CLIENT_OBJS = \
 	src/client/targets/kinesis_request.o \
 	src/client/targets/kinesis_shards.o \
 	src/client/targets/deliver_kinesis.o \
+	src/client/targets/milvus_table.o \
+	src/client/targets/milvus_schema.o \
+	src/client/targets/milvus_value.o \
+	src/client/targets/milvus_change.o \
+	src/client/targets/milvus_request.o \
+	src/client/targets/milvus_batch.o \
+	src/client/targets/deliver_milvus.o \
 	src/client/targets/ws_spool.o \
 	src/client/targets/ws_http.o \
 	src/client/targets/ws_message.o \
@@ -511,7 +519,7 @@ check-clang:
 	@rm -f $(addprefix tmp_build/clang/,pg_outflow $(CLIENT_OBJS))
 	@$(MAKE) -s -C tmp_build/clang has_header= pg_outflow
 	@for url in http://localhost kafka://localhost mqtt://localhost \
-			kinesis://localhost ws://localhost:1; do \
+			kinesis://localhost milvus://localhost ws://localhost:1; do \
 		tmp_build/clang/pg_outflow stream -d "" -S slot --to $$url 2>&1 | \
 			grep -q 'built without' || exit; done
 

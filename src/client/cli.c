@@ -175,6 +175,14 @@ const ClientOption cli_options[] = {
 	{"Kinesis", 0, "kinesis-record-bytes", "SIZE", OPTION_BYTES,
 	 AT(kinesis_record_bytes), "-1", NULL,
 	 "bytes of a record, at most, instead of what the stream says"},
+	{"Milvus", 0, "milvus-collection", "TEMPLATE", OPTION_TEXT,
+	 AT(milvus_collection), "{table}", NULL,
+	 "collections of the tables, of {schema} and {table}"},
+	{"Milvus", 0, "milvus-token-file", "FILE", OPTION_TEXT,
+	 AT(milvus_token_file), NULL, NULL,
+	 "the token, or USER:PASSWORD, in the file's first line; TLS, time-out "
+	 "and headers are those of --http-ca, -cert, -key, -timeout and "
+	 "-header-file"},
 	{"WebSocket", 0, "ws-spool", "DIRECTORY", OPTION_TEXT, AT(ws_spool), NULL,
 	 NULL, "keep the last transactions there, for clients that come back"},
 	{"WebSocket", 0, "ws-spool-bytes", "SIZE", OPTION_BYTES,

@@ -98,6 +98,8 @@ typedef struct Settings
 	long long kinesis_records;
 	long long kinesis_bytes;
 	long long kinesis_record_bytes;
+	char	 *milvus_collection;
+	char	 *milvus_token_file;
 	char	 *ws_spool;
 	long long ws_spool_bytes;
 	char	 *ws_token_file;

@@ -22,6 +22,9 @@ static const char targets_help[] =
 	"                       topics PREFIX/SCHEMA/TABLE, QoS 1 or 2\n"
 	"  kinesis://REGION/STREAM\n"
 	"                       records of a stream, the order of each key kept\n"
+	"  milvus[s]://[USER:PASSWORD@]HOST[:PORT][/DATABASE]\n"
+	"                       rows of collections, put and deleted by their "
+	"keys\n"
 	"  postgresql://[USER@]HOST[:PORT]/DATABASE\n"
 	"                       tables that are kept equal, exactly once\n"
 	"  ws://HOST:PORT       a WebSocket server and a page, for browsers\n";

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "client/lsn.h"
+
 #define IDENTITY_TEXT 64 /* a system identifier, a slot's name */
 
 typedef struct Identity
@@ -14,6 +16,7 @@ typedef struct Identity
 	char	 system_id[IDENTITY_TEXT];
 	uint32_t timeline;
 	char	 slot[IDENTITY_TEXT];
+	Lsn		 head; /* the end of its WAL when the client began; 0: unknown */
 } Identity;
 
 #endif

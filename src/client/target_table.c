@@ -11,9 +11,11 @@
 #ifdef HAVE_LIBCURL
 #define HTTP_TARGET	   &http_target
 #define KINESIS_TARGET &kinesis_target
+#define MILVUS_TARGET  &milvus_target
 #else
 #define HTTP_TARGET	   NULL
 #define KINESIS_TARGET NULL
+#define MILVUS_TARGET  NULL
 #endif
 #ifdef HAVE_RDKAFKA
 #define KAFKA_TARGET &kafka_target
@@ -44,6 +46,7 @@ static const struct
 	{"postgresql postgres", &postgres_target, NULL},
 	{"mqtt mqtts", MQTT_TARGET, "libmosquitto"},
 	{"kinesis", KINESIS_TARGET, "libcurl"},
+	{"milvus milvuss", MILVUS_TARGET, "libcurl"},
 	{"ws", WS_TARGET, "libwslay"},
 };
 

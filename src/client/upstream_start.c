@@ -73,6 +73,7 @@ answer_system(Upstream *upstream, PGresult *result)
 	Identity   *known = &upstream->identity;
 	const char *system_id = field(result, 0);
 	const char *timeline = field(result, 1);
+	const char *head = field(result, 2);
 
 	if (system_id == NULL || timeline == NULL)
 		client_exit(EXIT_SERVER, "unexpected answer to IDENTIFY_SYSTEM");
@@ -86,6 +87,8 @@ answer_system(Upstream *upstream, PGresult *result)
 	if (upstream->is_known)
 		return;
 	known->timeline = upstream->timeline;
+	if (head == NULL || !lsn_parse(head, &known->head))
+		known->head = 0;
 	check_states(upstream);
 }
 

@@ -84,3 +84,21 @@ need_autobahn() {
 	install_python tmp_autobahn kosoku kosoku==0.1.0
 	export OUTFLOW_AUTOBAHN=$installed_python
 }
+
+# need_milvus: sets OUTFLOW_MILVUS, the directory of milvus-lite's programs, with a
+# Python that has its client
+need_milvus() {
+	[ -z "${OUTFLOW_MILVUS:-}" ] || return 0
+	install_python tmp_milvus "pymilvus, milvus_lite" \
+		milvus-lite==3.2.2 pymilvus==3.0.2
+	export OUTFLOW_MILVUS=${installed_python%/python}
+}
+
+# need_milvus_server: sets OUTFLOW_MILVUS_SERVER, a Python with a whole Milvus, of Go
+# and C++, beside it
+need_milvus_server() {
+	[ -z "${OUTFLOW_MILVUS_SERVER:-}" ] || return 0
+	install_python tmp_milvus_server "pymilvus.bulk_writer, milvus, pyarrow.parquet" \
+		milvus==2.3.5 'pymilvus[bulk-writer]==3.0.2' pyarrow
+	export OUTFLOW_MILVUS_SERVER=$installed_python
+}

@@ -26,23 +26,25 @@ INSERT INTO forms SELECT g, md5(g::text)::uuid, ARRAY[md5(g::text)::uuid, NULL],
 INSERT INTO forms (id, u) VALUES (100, '00000000-0000-0000-0000-000000000000');
 EOS
 
-# types(OPTIONS, DIRECTORY): the logical types of a file's leaves, by path
+# types(OPTIONS, TABLE): the logical types of a file's leaves, by path, and the directory
 sub types
 {
-	my ($options) = @_;
-	my $directory = export_parquet($node, 'forms',
+	my ($options, $table) = @_;
+	my $directory = export_parquet($node, $table // 'forms',
 		arguments => qq{workers => 0, options => '$options'});
 	my $facts = parquet_facts($node, "$directory/part-000000.parquet");
 
 	return ($facts->{logical}, $directory);
 }
 
-# refused(OPTIONS, PATTERN, NAME): a table, before a job is made
+# refused(OPTIONS, PATTERN, NAME, TABLE): before a job is made
 sub refused
 {
-	my ($options, $pattern, $name) = @_;
+	my ($options, $pattern, $name, $table) = @_;
+
+	$table //= 'forms';
 	my (undef, undef, $err) = $node->psql('postgres',
-		"CALL outflow.export('forms', 'file://" . new_export_dir()
+		"CALL outflow.export('$table', 'file://" . new_export_dir()
 		  . "/x', format => 'parquet', workers => 0, options => '$options')");
 
 	like($err, $pattern, $name);
@@ -78,7 +80,18 @@ is($types->{$_}, 'STRING', "clickhouse: $_ is a text") foreach qw(j js hs t z);
 ($types, $directory) = types('{"profile": "duckdb"}');
 is_deeply($types, (types('{}'))[0], 'duckdb reads everything as it is');
 
+$node->safe_psql('postgres', q{CREATE TABLE flat AS SELECT 1 AS id, u, us, n, t, z, j, js, hs, oid '7' AS o, '{}'::int[] AS i,
+	date '2026-01-01' AS d, now() AS at FROM forms});
+($types, $directory) = types('{"profile": "milvus"}', 'flat');
+is($types->{$_}, 'STRING', "milvus: $_ is a text") foreach qw(u us.list.element n t z j js hs d at);
+is($types->{o}, 'NONE', 'milvus: an oid is a signed number, without an unsigned type');
+
 # ---- what can't be is an error
+refused('{"profile": "milvus"}', qr/profile "milvus" cannot export column "h" of type .*"h=string"/s, 'milvus: composites');
+$node->safe_psql('postgres', 'CREATE TABLE odd AS SELECT 1 AS id, 2 AS "no field"; CREATE TABLE grid (id int, g int[][])');
+refused('{"profile": "milvus"}', qr/cannot export column "no field".*letters, digits and underscores/s, 'milvus: names', 'odd');
+refused('{"profile": "milvus"}', qr/cannot export column "g" of type integer\[\].*"g=string"/s, 'milvus: more dimensions', 'grid');
+refused('{"profile": "milvus", "as": "u=default"}', qr/cannot export column "u" of type uuid/, 'milvus: a form that it does not take', 'flat');
 refused('{"as": "zz=string"}', qr/column or type in option "as" does not exist: "zz=string"/, 'no such column or type');
 refused('{"as": "u=decimal(10,2)"}', qr/cannot do "u=decimal\(10,2\)".*not uuid/s, 'a uuid is no decimal');
 refused('{"as": "uuid=decimal(10,2)"}', qr/cannot do "uuid=decimal\(10,2\)"/, 'nor is the type');

@@ -6,8 +6,13 @@
 
 #include "client/targets/curl_loop.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "client/disk.h"
 #include "client/loop.h"
 
 static void
@@ -81,6 +86,45 @@ curl_loop_open(CurlLoop *loop, size_t max_answer)
 					 "pg_outflow/" OUTFLOW_VERSION);
 	curl_easy_setopt(loop->easy, CURLOPT_WRITEFUNCTION, loop_answer);
 	curl_easy_setopt(loop->easy, CURLOPT_WRITEDATA, loop);
+}
+
+void
+curl_loop_set_http(CurlLoop *loop, const Settings *settings)
+{
+	curl_easy_setopt(loop->easy, CURLOPT_POST, 1L);
+	curl_easy_setopt(loop->easy, CURLOPT_TIMEOUT_MS,
+					 (long) settings->http_timeout_ms);
+	if (settings->http_ca)
+		curl_easy_setopt(loop->easy, CURLOPT_CAINFO, settings->http_ca);
+	if (settings->http_cert)
+		curl_easy_setopt(loop->easy, CURLOPT_SSLCERT, settings->http_cert);
+	if (settings->http_key)
+		curl_easy_setopt(loop->easy, CURLOPT_SSLKEY, settings->http_key);
+}
+
+struct curl_slist *
+curl_read_headers(const char *path)
+{
+	struct curl_slist *headers = NULL;
+	FILE			  *file = fopen(path, "r");
+	char			  *line = NULL;
+	size_t			   size = 0;
+
+	if (file == NULL)
+		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
+					strerror(errno));
+	while (disk_read_line(file, path, &line, &size) > 0)
+	{
+		line[strcspn(line, "\r\n")] = '\0';
+		if (*line == '\0' || *line == '#')
+			continue;
+		if (strchr(line, ':') == NULL)
+			client_exit(EXIT_USAGE, "a line of \"%s\" is no header", path);
+		headers = curl_slist_append(headers, line);
+	}
+	free(line);
+	fclose(file);
+	return headers;
 }
 
 void

@@ -24,6 +24,12 @@ typedef struct CurlLoop
 
 extern void curl_loop_open(CurlLoop *loop, size_t max_answer);
 
+/* POST requests, with the time-out and the TLS of the options http-... */
+extern void curl_loop_set_http(CurlLoop *loop, const Settings *settings);
+
+/* The header lines in a file; those that begin with # are comments. */
+extern struct curl_slist *curl_read_headers(const char *path);
+
 /* What is sent must stay until the request has ended. */
 extern void curl_loop_send(CurlLoop *loop);
 

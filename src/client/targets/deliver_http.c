@@ -18,14 +18,12 @@
  */
 #ifdef HAVE_LIBCURL
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "client/json_scan.h"
-#include "client/disk.h"
 #include "client/memory.h"
 #include "client/targets/curl_loop.h"
 #include "client/targets/http_form.h"
@@ -61,29 +59,6 @@ typedef struct HttpTarget
 	Bytes	  body;
 } HttpTarget;
 
-static void
-read_headers(HttpTarget *self, const char *path)
-{
-	FILE  *file = fopen(path, "r");
-	char  *line = NULL;
-	size_t size = 0;
-
-	if (file == NULL)
-		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
-					strerror(errno));
-	while (disk_read_line(file, path, &line, &size) > 0)
-	{
-		line[strcspn(line, "\r\n")] = '\0';
-		if (*line == '\0' || *line == '#')
-			continue;
-		if (strchr(line, ':') == NULL)
-			client_exit(EXIT_USAGE, "a line of \"%s\" is no header", path);
-		self->own_headers = curl_slist_append(self->own_headers, line);
-	}
-	free(line);
-	fclose(file);
-}
-
 /* The URL as libcurl gets it: user and password go another way. */
 static void
 set_url(HttpTarget *self, const Url *url)
@@ -103,34 +78,19 @@ set_url(HttpTarget *self, const Url *url)
 	curl_easy_setopt(self->curl.easy, CURLOPT_URL, self->url);
 }
 
-static void
-set_tls(HttpTarget *self, const Settings *settings)
-{
-	if (settings->http_ca)
-		curl_easy_setopt(self->curl.easy, CURLOPT_CAINFO, settings->http_ca);
-	if (settings->http_cert)
-		curl_easy_setopt(self->curl.easy, CURLOPT_SSLCERT,
-						 settings->http_cert);
-	if (settings->http_key)
-		curl_easy_setopt(self->curl.easy, CURLOPT_SSLKEY, settings->http_key);
-}
-
 static Target *
 http_open(const Url *url, const Settings *settings)
 {
 	HttpTarget *self = client_alloc(sizeof(HttpTarget));
 
 	curl_loop_open(&self->curl, MAX_ANSWER);
-	curl_easy_setopt(self->curl.easy, CURLOPT_POST, 1L);
-	curl_easy_setopt(self->curl.easy, CURLOPT_TIMEOUT_MS,
-					 (long) settings->http_timeout_ms);
+	curl_loop_set_http(&self->curl, settings);
 	set_url(self, url);
-	set_tls(self, settings);
 	self->form = http_form(settings->http_profile);
 	if (settings->http_secret_file)
 		self->secret = http_read_secret(settings->http_secret_file);
 	if (settings->http_header_file)
-		read_headers(self, settings->http_header_file);
+		self->own_headers = curl_read_headers(settings->http_header_file);
 	return &self->base;
 }
 

@@ -15,6 +15,7 @@ extern const TargetOps postgres_target;
 extern const TargetOps mqtt_target;
 extern const TargetOps kinesis_target;
 extern const TargetOps ws_target;
+extern const TargetOps milvus_target;
 
 /*
  * A stretch of the queue that is written as it is: for targets whose form is a

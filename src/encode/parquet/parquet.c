@@ -23,6 +23,8 @@
 
 #define DEFAULT_MEMORY	   (INT64CONST(64) * 1024 * 1024)
 #define DEFAULT_GROUP_ROWS 122880
+/* as its own writer does, for readers that hold a row group in memory */
+#define MILVUS_GROUP_BYTES (32 * 1024 * 1024)
 #define PAGE_ROWS		   20480
 #define MIN_PAGE_BYTES	   4096
 #define MAX_PAGE_BYTES	   (1024 * 1024)
@@ -109,6 +111,8 @@ init_limits(ParquetWriter *writer, const RowFormatOptions *options,
 	int64 share;
 
 	writer->group_bytes = memory / 2;
+	if (writer->for_milvus)
+		writer->group_bytes = Min(writer->group_bytes, MILVUS_GROUP_BYTES);
 	writer->group_max_rows =
 		options->group_rows > 0 ? options->group_rows : DEFAULT_GROUP_ROWS;
 	share = (int64) writer->group_bytes / writer->nleaves / 4;
@@ -227,6 +231,8 @@ parquet_map_columns(ParquetWriter *writer, RowShape *shape,
 		writer->columns[i].shape = &shape->columns[i];
 	parquet_options_apply(writer, options);
 	schema_build(writer);
+	if (writer->for_milvus)
+		parquet_check_milvus(writer);
 }
 
 static RowEncoder *
@@ -339,6 +345,8 @@ end_group(RowEncoder *encoder, ByteBuffer *out)
 	for (int i = 0; i < writer->nleaves; i++)
 		append_chunk(encoder, &writer->leaves[i], out);
 	footer_end_group(writer->footer, writer->group_rows);
+	if (writer->for_milvus)
+		parquet_check_milvus_size(writer);
 	writer->rows += writer->group_rows;
 	writer->group_rows = 0;
 	writer->page_due = false;

@@ -12,6 +12,7 @@
  *	parquet.c			 the format's entry points, row groups
  *	parquet_option.c	 what options say of columns and types
  *	parquet_form.c		 what a type becomes under them
+ *	parquet_milvus.c	 what Milvus takes of it
  *	parquet_node.c		 types -> nodes and leaves
  *	parquet_primitive.c	 what a leaf's type becomes
  *	parquet_schema.c	 nodes -> the schema in the file
@@ -186,8 +187,9 @@ typedef struct ParquetWriter
 	Bytes	   header;
 	TextValues text;
 	ByteBuffer json;
-	bool	   to_utf8; /* the server's encoding is another */
-	bool	   verify;	/* and the server doesn't know which */
+	bool	   to_utf8;	   /* the server's encoding is another */
+	bool	   verify;	   /* and the server doesn't know which */
+	bool	   for_milvus; /* by the profile */
 
 	/* limits */
 	size_t page_bytes;
@@ -244,6 +246,13 @@ extern void parquet_options_check(const RowFormatOptions *options);
 /* Before the schema is built; what can't be done for a column is an error. */
 extern void parquet_options_apply(ParquetWriter			 *writer,
 								  const RowFormatOptions *options);
+
+/* ---- parquet_milvus.c: what Milvus's bulk import takes ---- */
+
+/* Of the columns, after the schema is built; what it can't take is an error. */
+extern void parquet_check_milvus(const ParquetWriter *writer);
+/* Of the file so far. */
+extern void parquet_check_milvus_size(const ParquetWriter *writer);
 
 /* ---- parquet_form.c: what a type becomes under its column's options ---- */
 

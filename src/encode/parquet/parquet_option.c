@@ -26,6 +26,10 @@ static const struct
 	/* a JSON column takes objects only; a time of day becomes a date in 1970 */
 	{"clickhouse", "json jsonb hstore time timetz"},
 	{"duckdb", ""},
+	/* neither those nor dates, times, decimals and JSON; parquet_milvus.c */
+	{"milvus",
+	 "uuid date time timetz timestamp timestamptz json jsonb hstore numeric",
+	 "oid xid cid"},
 	/* the types of Delta tables, whoever reads them */
 	{"delta", "uuid time timetz json jsonb hstore", "oid xid cid"},
 };
@@ -275,6 +279,7 @@ set_profile(ParquetWriter *writer, const char *name)
 {
 	int i = find_profile(name);
 
+	writer->for_milvus = strcmp(profiles[i].name, "milvus") == 0;
 	add_type_forms(writer, profiles[i].types, (ParquetForm){FORM_STRING});
 	add_type_forms(writer, profiles[i].longs, (ParquetForm){FORM_LONG});
 }
