@@ -112,30 +112,32 @@ fits_precision(Oid from, int32 typmod, int32 there)
 	return there >= (typmod < 0 ? MAX_TIMESTAMP_PRECISION : typmod);
 }
 
+static bool
+has_precision(Oid type)
+{
+	return type == TIMEOID || type == TIMETZOID || type == TIMESTAMPOID ||
+		   type == TIMESTAMPTZOID;
+}
+
+static bool
+has_length(Oid type)
+{
+	return type == VARCHAROID || type == BPCHAROID || type == VARBITOID;
+}
+
 /* Of types that a widening, or nothing, lies between. */
 static bool
 fits_limits(Oid from, int32 typmod, Oid to, int32 there)
 {
-	switch (to)
-	{
-		case NUMERICOID:
-			return fits_numeric(from, typmod, there);
-		case TIMEOID:
-		case TIMETZOID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-			return fits_precision(from, typmod, there);
-		case INTERVALOID:
-			return there < 0 || (from == to && typmod == there);
-		case BITOID:
-			return typmod == there;
-		case VARBITOID:
-		case VARCHAROID:
-		case BPCHAROID:
-			return length_of(from, typmod) <= length_of(to, there);
-		default:
-			return there < 0 || typmod == there;
-	}
+	if (to == NUMERICOID)
+		return fits_numeric(from, typmod, there);
+	if (has_precision(to))
+		return fits_precision(from, typmod, there);
+	if (has_length(to))
+		return length_of(from, typmod) <= length_of(to, there);
+	if (to == BITOID)
+		return typmod == there;
+	return there < 0 || (from == to && typmod == there);
 }
 
 /* ---- types */
