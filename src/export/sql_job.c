@@ -21,6 +21,7 @@
 #include "export/job/job_access.h"
 #include "export/job/part_table.h"
 #include "export/plan/plan.h"
+#include "export/plan/query.h"
 #include "export/run/launch.h"
 #include "export/run/run.h"
 #include "export/sql.h"
@@ -71,6 +72,15 @@ requeue(int64 id)
 {
 	Job *job = job_load_own(id, false);
 
+	if (job_is_query(job) && job->state != JOB_DONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("export job " INT64_FORMAT " cannot be resumed", id),
+				 errdetail("It exports a query, which can only be run again "
+						   "from its start."),
+				 errhint("SELECT outflow.forget(" INT64_FORMAT
+						 "), then CALL outflow.export_query again.",
+						 id)));
 	rights_check_server();
 	destination_check_rights(job->destination);
 	rights_check_owner(job->owner);
@@ -137,10 +147,13 @@ outflow_cancel(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(true);
 	}
 	pid = job_holder(id);
-	if (pid != MyProcPid && is_call(pid))
-		report_busy(id);
 	if (pid == 0 || pid == MyProcPid)
 		PG_RETURN_BOOL(false);
+	/* the session in CALL is the job; its statement ends, and it lives on */
+	if (job_is_query(job) && job->state == JOB_RUNNING)
+		PG_RETURN_BOOL(kill(pid, SIGINT) == 0);
+	if (is_call(pid))
+		report_busy(id);
 	PG_RETURN_BOOL(kill(pid, SIGTERM) == 0);
 }
 

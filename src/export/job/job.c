@@ -76,6 +76,7 @@ static const RowField source_fields[] = {
 	{"folder", SOURCE_FIELD(TEXT, folder), INSERTED},
 	{"columns", SOURCE_FIELD(TEXTS, columns), INSERTED, true},
 	{"filter", SOURCE_FIELD(TEXT, filter), INSERTED},
+	{"query", SOURCE_FIELD(TEXT, query), INSERTED},
 	{"definition", SOURCE_FIELD(TEXT, definition), SELECTED},
 	{"table_schema", SOURCE_FIELD(TEXT, table_schema), SELECTED},
 	{"comment", SOURCE_FIELD(TEXT, comment), SELECTED},

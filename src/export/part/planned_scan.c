@@ -228,7 +228,7 @@ planned_scan(const JobSource *source, Relation root, Relation leaf,
 	query = analyze(sql, root);
 	if (leaf != root)
 		query = retarget(query, root, leaf);
-	run(plan_query(query, sql), sql, snapshot, &receiver.base);
+	run(plan_query(query, sql, 0), sql, snapshot, &receiver.base);
 	AtEOXact_GUC(false, nestlevel);
 }
 
@@ -237,7 +237,7 @@ static void
 check_query(Query *query, const char *sql)
 {
 	QueryDesc *desc =
-		CreateQueryDesc(plan_query(query, sql), sql, GetActiveSnapshot(),
+		CreateQueryDesc(plan_query(query, sql, 0), sql, GetActiveSnapshot(),
 						InvalidSnapshot, None_Receiver, NULL, NULL, 0);
 
 	ExecutorStart(desc, EXEC_FLAG_EXPLAIN_ONLY);

@@ -38,9 +38,11 @@ extern int queue_start_next(int most, bool patient);
 /* Errors if the role has as many queued jobs as one may have. */
 extern void queue_check_room(Oid owner);
 
-/* ---- waiter.c, inline.c */
+/* ---- waiter.c, inline.c, query_run.c */
 
 extern void wait_for_job(int64 id);
 extern void run_inline(Job *job);
+/* A job of a query, which query_check() has found to read these relations. */
+extern void run_query(Job *job, const List *relations);
 
 #endif /* OUTFLOW_RUN_H */
