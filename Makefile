@@ -150,6 +150,8 @@ OBJS = \
 	src/export/part/throttle.o \
 	src/export/part/part.o \
 	src/export/part/part_rows.o \
+	src/export/part/query_rows.o \
+	src/export/plan/query.o \
 	src/export/run/launch.o \
 	src/export/run/shared.o \
 	src/export/run/part_run.o \
@@ -162,6 +164,7 @@ OBJS = \
 	src/export/run/waiter.o \
 	src/export/run/tell.o \
 	src/export/run/inline.o \
+	src/export/run/query_run.o \
 	src/export/lake/delta_json.o \
 	src/export/lake/delta_log.o \
 	src/export/lake/delta_checkpoint_file.o \

@@ -573,6 +573,7 @@ CREATE TABLE outflow.source (
 	columns pg_catalog.text[],				-- null for all
 	filter pg_catalog.text,
 	masks pg_catalog.text[],				-- "attnum=method", whatever becomes of the names
+	query pg_catalog.text,				-- in place of a table; null for none
 	definition pg_catalog.text,			-- JSON: its columns, when the plan was made
 	table_schema pg_catalog.text,			-- of a lake table: as its log has them
 	comment pg_catalog.text,				-- of a lake table: the table's
@@ -703,6 +704,23 @@ AS $$
 			pg_catalog.current_database(), 'CONNECT'))
 $$;
 
+-- how far a session is that runs a job itself
+CREATE FUNCTION outflow_internal.job_session_progress(job bigint,
+	OUT rows bigint, OUT bytes bigint)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT p.tuples_processed, p.bytes_processed
+	FROM pg_catalog.pg_locks AS l
+	JOIN pg_catalog.pg_stat_progress_copy AS p USING (pid)
+	WHERE l.locktype = 'advisory' AND l.objsubid = 28518 AND l.granted
+	AND l.mode = 'ExclusiveLock'
+	AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d
+		WHERE d.datname = pg_catalog.current_database())
+	AND l.classid::bigint << 32 | l.objid::bigint = job
+$$;
+
 CREATE VIEW outflow.jobs WITH (security_barrier) AS
 SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 	-- all of many tables would be a text that nobody reads
@@ -720,9 +738,11 @@ SELECT j.job, s.state, pg_catalog.pg_get_userbyid(j.owner) AS owner,
 		AS source,
 	j.destination, j.format, j.parts_total,
 	p.parts_done, p.parts_carried, p.parts_redone,
-	p.rows, p.bytes, p.bytes_stored,
+	p.rows OPERATOR(pg_catalog.+) l.rows AS rows,
+	p.bytes OPERATOR(pg_catalog.+) l.bytes AS bytes, p.bytes_stored,
 	CASE WHEN r.seconds OPERATOR(pg_catalog.>) 0
-		THEN (p.bytes_written OPERATOR(pg_catalog./) r.seconds)::bigint END
+		THEN ((p.bytes_written OPERATOR(pg_catalog.+) l.bytes)
+			OPERATOR(pg_catalog./) r.seconds)::bigint END
 		AS rate,
 	CASE WHEN s.state OPERATOR(pg_catalog.=) 'running'
 		AND p.blocks_done OPERATOR(pg_catalog.>) 0
@@ -787,6 +807,15 @@ CROSS JOIN LATERAL (
 		FROM outflow.part AS t WHERE t.job OPERATOR(pg_catalog.=) j.job
 	) AS q
 ) AS p
+-- a query's parts are recorded together, when the last one is written
+CROSS JOIN LATERAL (
+	SELECT coalesce(pg_catalog.sum(q.rows), 0)::bigint AS rows,
+		coalesce(pg_catalog.sum(q.bytes), 0)::bigint AS bytes
+	FROM outflow_internal.job_session_progress(CASE
+		WHEN s.state OPERATOR(pg_catalog.=) 'running'
+		AND j.workers OPERATOR(pg_catalog.=) 0
+		AND j.parts_total IS NULL THEN j.job END) AS q
+) AS l
 CROSS JOIN LATERAL (SELECT pg_catalog.date_part('epoch',
 	coalesce(j.finished, pg_catalog.clock_timestamp())
 	OPERATOR(pg_catalog.-) j.started) AS seconds) AS r
@@ -831,6 +860,18 @@ CREATE PROCEDURE outflow.export(
 	options pg_catalog.jsonb DEFAULT '{}',
 	INOUT job bigint DEFAULT NULL)
 LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export';
+
+-- the rows of a query, which runs in the calling session
+CREATE PROCEDURE outflow.export_query(
+	query pg_catalog.text,
+	destination pg_catalog.text,
+	format pg_catalog.text DEFAULT 'csv',
+	compression pg_catalog.text DEFAULT NULL,
+	encrypt_to pg_catalog.text[] DEFAULT NULL,
+	part_size pg_catalog.text DEFAULT '128MB',
+	options pg_catalog.jsonb DEFAULT '{}',
+	INOUT job bigint DEFAULT NULL)
+LANGUAGE c AS 'MODULE_PATHNAME', 'outflow_export_query';
 
 -- many tables as one job: a folder for each, one snapshot, one slot
 CREATE PROCEDURE outflow.export_tables(

@@ -90,6 +90,14 @@
 #define query_rights(query, table) (table)
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define CHECK_PERMS_PARAMETERS List *tables, List *rights, bool report
+#define CHECK_PERMS_ARGUMENTS  tables, rights, report
+#else
+#define CHECK_PERMS_PARAMETERS List *tables, bool report
+#define CHECK_PERMS_ARGUMENTS  tables, report
+#endif
+
 /* 16: rights on most kinds of objects are looked up in one place */
 #if PG_VERSION_NUM >= 160000
 #define database_allows_connect(database, role)                               \
@@ -221,11 +229,13 @@ parse_lsn(const char *text, XLogRecPtr *lsn)
 
 /* 19: planning may be explained */
 #if PG_VERSION_NUM >= 190000
-#define plan_query(query, sql)	  pg_plan_query(query, sql, 0, NULL, NULL)
+#define plan_query(query, sql, options)                                       \
+	pg_plan_query(query, sql, options, NULL, NULL)
 #define PLANNER_EXPLAIN_PARAMETER , struct ExplainState *explain
 #define PLANNER_EXPLAIN_ARGUMENT  , explain
 #else
-#define plan_query(query, sql) pg_plan_query(query, sql, 0, NULL)
+#define plan_query(query, sql, options)                                       \
+	pg_plan_query(query, sql, options, NULL)
 #define PLANNER_EXPLAIN_PARAMETER
 #define PLANNER_EXPLAIN_ARGUMENT
 #endif

@@ -238,6 +238,31 @@ extern void text_transcode(ByteBuffer *out, size_t start, int encoding);
 
 /* ---- whole rows for exports */
 
+/*
+ * Where a row lies; of rows that lie nowhere, which one it is, from 1 on.  No
+ * offset in a block is as large as that of a number.
+ */
+#define PLACE_IS_NUMBER ((OffsetNumber) 0x8000)
+
+static inline void
+place_set_number(ItemPointerData *place, uint64 number)
+{
+	ItemPointerSet(place, (BlockNumber) number,
+				   PLACE_IS_NUMBER | ((OffsetNumber) (number >> 32)));
+}
+
+/* 0 for a place in a table. */
+static inline uint64
+place_number(const ItemPointerData *place)
+{
+	OffsetNumber offset = ItemPointerGetOffsetNumberNoCheck(place);
+
+	if ((offset & PLACE_IS_NUMBER) == 0)
+		return 0;
+	return (uint64) (offset & ~PLACE_IS_NUMBER) << 32 |
+		   ItemPointerGetBlockNumberNoCheck(place);
+}
+
 /* What the user asked for; a format refuses what it doesn't know. */
 typedef struct RowFormatOptions
 {

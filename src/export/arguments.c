@@ -24,6 +24,7 @@
 #include "export/part/part.h"
 #include "export/plan/masks.h"
 #include "export/plan/plan.h"
+#include "export/plan/query.h"
 #include "export/plan/source.h"
 #include "option.h"
 
@@ -93,6 +94,26 @@ arguments_of_many(FunctionCallInfo fcinfo)
 	return arguments;
 }
 
+FunctionCallInfo
+arguments_of_query(FunctionCallInfo fcinfo)
+{
+	static const int given[] = {
+		ARG_SOURCE,		ARG_DESTINATION, ARG_FORMAT, ARG_COMPRESSION,
+		ARG_ENCRYPT_TO, ARG_PART_SIZE,	 ARG_OPTIONS};
+	FunctionCallInfo arguments = palloc0(SizeForFunctionCallInfo(EXPORT_ARGS));
+
+	InitFunctionCallInfoData(*arguments, fcinfo->flinfo, EXPORT_ARGS,
+							 fcinfo->fncollation, fcinfo->context,
+							 fcinfo->resultinfo);
+	for (int i = 0; i < EXPORT_ARGS; i++)
+		arguments->args[i].isnull = true;
+	for (int i = 0; i < lengthof(given); i++)
+		arguments->args[given[i]] = fcinfo->args[i];
+	arguments->args[ARG_WORKERS].value = Int32GetDatum(0);
+	arguments->args[ARG_WORKERS].isnull = false;
+	return arguments;
+}
+
 /* Recipients that are none may be secrets of any form. */
 static void
 check_recipients(ArrayType *array)
@@ -113,6 +134,17 @@ check_recipients(ArrayType *array)
 	}
 }
 
+static void
+refuse_secret(FunctionCallInfo fcinfo, int number, const char *name)
+{
+	struct varlena *value;
+
+	if (PG_ARGISNULL(number))
+		return;
+	value = PG_GETARG_VARLENA_PP(number);
+	option_refuse_secret(name, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+}
+
 void
 arguments_refuse_secrets(FunctionCallInfo fcinfo)
 {
@@ -120,21 +152,20 @@ arguments_refuse_secrets(FunctionCallInfo fcinfo)
 		check_recipients(PG_GETARG_ARRAYTYPE_P(ARG_ENCRYPT_TO));
 	for (int i = 0; i < EXPORT_ARGS; i++)
 	{
-		struct varlena *value;
-
-		if (!export_args[i].is_long || PG_ARGISNULL(i))
-			continue;
-		value = PG_GETARG_VARLENA_PP(i);
-		option_refuse_secret(export_args[i].name, VARDATA_ANY(value),
-							 VARSIZE_ANY_EXHDR(value));
+		if (export_args[i].is_long)
+			refuse_secret(fcinfo, i, export_args[i].name);
 	}
 }
 
-static char *
-text_argument(FunctionCallInfo fcinfo, int number)
+void
+arguments_refuse_secret_query(FunctionCallInfo fcinfo)
 {
-	const char *name = export_args[number].name;
+	refuse_secret(fcinfo, ARG_SOURCE, "query");
+}
 
+static char *
+named_text(FunctionCallInfo fcinfo, int number, const char *name)
+{
 	if (PG_ARGISNULL(number))
 		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 						errmsg("argument \"%s\" must not be null", name)));
@@ -143,6 +174,12 @@ text_argument(FunctionCallInfo fcinfo, int number)
 						errmsg("argument \"%s\" is longer than %d bytes", name,
 							   MAX_TEXT_ARGUMENT)));
 	return text_to_cstring(PG_GETARG_TEXT_PP(number));
+}
+
+static char *
+text_argument(FunctionCallInfo fcinfo, int number)
+{
+	return named_text(fcinfo, number, export_args[number].name);
 }
 
 static List *
@@ -332,8 +369,9 @@ check_reads(const Job *job)
 	}
 }
 
-Job *
-job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
+/* All but what it exports. */
+static Job *
+job_without_sources(FunctionCallInfo fcinfo)
 {
 	Job *job = palloc0_object(Job);
 
@@ -360,6 +398,14 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 			: JsonbToCString(NULL, &PG_GETARG_JSONB_P(ARG_OPTIONS)->root, 0);
 	job->settings = settings_capture();
 	job_derive(job);
+	return job;
+}
+
+Job *
+job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
+{
+	Job *job = job_without_sources(fcinfo);
+
 	set_sources(job, fcinfo);
 	masks_begin(job);
 	check_reads(job);
@@ -367,5 +413,54 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	plan_check_part_size(job);
 	set_last_base(job);
 	carry_check_base(job);
+	return job;
+}
+
+static void
+refuse_for_query(const char *what, const char *detail, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					errmsg("%s is not for exports of a query", what),
+					errdetail("%s", detail), errhint("%s", hint)));
+}
+
+/* What needs a table, whose blocks can be told apart and looked at again. */
+static void
+check_query_options(const Job *job)
+{
+	const ExportOptions *options = &job->options;
+
+	if (job_makes_tables(job))
+		refuse_for_query(psprintf("format \"%s\"", job->format),
+						 "A version of a lake table says which parts of a "
+						 "table have changed, and a query's have no blocks.",
+						 "Use \"parquet\", or export a materialized view.");
+	if (options->base_is_last || options->carry == CARRY_REFERENCE)
+		refuse_for_query(options->base_is_last ? "option \"base\""
+											   : "option \"carry\"",
+						 "Nothing proves that a part of a query's result is "
+						 "still the same.",
+						 "Leave it out: all rows are exported.");
+	if (options->row_security)
+		refuse_for_query("option \"row_security\"",
+						 "A query has the rows that the same SELECT has: with "
+						 "the setting row_security, those that policies "
+						 "leave, and without it an error.",
+						 "Leave it out.");
+	if (options->mask_columns)
+		refuse_for_query("option \"mask_columns\"",
+						 "It is for columns of tables.",
+						 "Mask values in the query itself.");
+}
+
+Job *
+job_from_query(FunctionCallInfo fcinfo, List **relations)
+{
+	Job *job = job_without_sources(fcinfo);
+
+	check_query_options(job);
+	job->sources =
+		list_make1(query_source_new(named_text(fcinfo, ARG_SOURCE, "query")));
+	*relations = query_check(job);
 	return job;
 }

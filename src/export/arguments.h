@@ -14,6 +14,9 @@
  */
 extern FunctionCallInfo arguments_of_many(FunctionCallInfo fcinfo);
 
+/* The same for outflow.export_query(), whose first one is text. */
+extern FunctionCallInfo arguments_of_query(FunctionCallInfo fcinfo);
+
 /* Sets job->sources by the first argument: a table, tables, a schema, a
  * publication. */
 typedef void (*SetSources)(Job *job, FunctionCallInfo fcinfo);
@@ -27,9 +30,13 @@ extern void arguments_set_publication(Job *job, FunctionCallInfo fcinfo);
  * statement out of the server's log: so it comes before any other error.
  */
 extern void arguments_refuse_secrets(FunctionCallInfo fcinfo);
+extern void arguments_refuse_secret_query(FunctionCallInfo fcinfo);
 
 /* A job that is checked as far as it can be without its destination. */
 extern Job *job_from_arguments(FunctionCallInfo fcinfo,
 							   SetSources		set_sources);
+
+/* The same for a query; also the relations that it reads. */
+extern Job *job_from_query(FunctionCallInfo fcinfo, List **relations);
 
 #endif /* OUTFLOW_ARGUMENTS_H */

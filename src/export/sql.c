@@ -15,12 +15,14 @@
 #include "export/export_destination.h"
 #include "export/job/job.h"
 #include "export/job/job_access.h"
+#include "export/plan/query.h"
 #include "export/run/launch.h"
 #include "export/run/run.h"
 #include "export/sql.h"
 
 PG_FUNCTION_INFO_V1(outflow_export);
 PG_FUNCTION_INFO_V1(outflow_export_start);
+PG_FUNCTION_INFO_V1(outflow_export_query);
 PG_FUNCTION_INFO_V1(outflow_export_tables);
 PG_FUNCTION_INFO_V1(outflow_export_tables_start);
 PG_FUNCTION_INFO_V1(outflow_export_schema);
@@ -29,6 +31,7 @@ PG_FUNCTION_INFO_V1(outflow_export_publication);
 PG_FUNCTION_INFO_V1(outflow_export_publication_start);
 PGDLLEXPORT Datum outflow_export(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_start(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_export_query(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_tables(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_tables_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_export_schema(PG_FUNCTION_ARGS);
@@ -43,6 +46,14 @@ sql_require_nonatomic(FunctionCallInfo fcinfo, const char *name,
 	if (fcinfo->context && IsA(fcinfo->context, CallContext) &&
 		!castNode(CallContext, fcinfo->context)->atomic)
 		return;
+	if (start == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("CALL outflow.%s cannot run inside a transaction "
+						"block",
+						name),
+				 errdetail("Its record is committed before the export "
+						   "begins, and once more when it has ended.")));
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
@@ -75,6 +86,11 @@ check_destination(Job *job)
 
 	destination_check_rights(job->destination);
 	job->location = destination_locate(job);
+	if (job_is_query(job) && destination_keeps_tables(job->location))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot export a query to a table"),
+						errhint("Export it to files, or make a table or a "
+								"materialized view of it and export that.")));
 	destination_check_free(job, false);
 	/* the job makes it, with its owner's rights and settings */
 	root = destination_open(job, DESTINATION_PROBE);
@@ -166,6 +182,30 @@ outflow_export_start(PG_FUNCTION_ARGS)
 {
 	job_check_may_write("export_start");
 	PG_RETURN_INT64(export_later(fcinfo, arguments_set_source));
+}
+
+Datum
+outflow_export_query(PG_FUNCTION_ARGS)
+{
+	FunctionCallInfo arguments = arguments_of_query(fcinfo);
+	List			*relations;
+	Job				*job;
+	int64			 id;
+
+	arguments_refuse_secrets(arguments);
+	arguments_refuse_secret_query(arguments);
+	job_check_may_write("export_query");
+	sql_require_nonatomic(fcinfo, "export_query", NULL);
+	check_caller();
+	rights_check_server();
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	job = job_from_query(arguments, &relations);
+	check_destination(job);
+	run_query(job, relations);
+	id = job->id;
+	SPI_finish();
+	return return_job(fcinfo, id);
 }
 
 Datum

@@ -9,7 +9,7 @@
 
 /*
  * A procedure that waits must be able to end transactions; within one, users
- * are told to call start instead of name.
+ * are told to call start instead of name; NULL: nothing else does the same.
  */
 extern void sql_require_nonatomic(FunctionCallInfo fcinfo, const char *name,
 								  const char *start);

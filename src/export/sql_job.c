@@ -16,6 +16,7 @@
 #include "export/job/job_access.h"
 #include "export/job/part_table.h"
 #include "export/plan/plan.h"
+#include "export/plan/query.h"
 #include "export/run/launch.h"
 #include "export/run/run.h"
 #include "export/sql.h"
@@ -57,6 +58,15 @@ requeue(int64 id)
 {
 	Job *job = job_load_own(id, false);
 
+	if (job_is_query(job) && job->state != JOB_DONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("export job " INT64_FORMAT " cannot be resumed", id),
+				 errdetail("It exports a query, which can only be run again "
+						   "from its start."),
+				 errhint("SELECT outflow.forget(" INT64_FORMAT
+						 "), then CALL outflow.export_query again.",
+						 id)));
 	rights_check_server();
 	destination_check_rights(job->destination);
 	rights_check_owner(job->owner);
@@ -123,6 +133,10 @@ outflow_cancel(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(true);
 	}
 	pid = job_holder(id);
+	/* the session in CALL is the job; its statement ends, and it lives on */
+	if (pid != 0 && pid != MyProcPid && job_is_query(job) &&
+		job->state == JOB_RUNNING)
+		PG_RETURN_BOOL(kill(pid, SIGINT) == 0);
 	if (pid != MyProcPid && job_is_held_by_call(pid))
 		report_busy(id);
 	PG_RETURN_BOOL(job_terminate(id));

@@ -136,6 +136,9 @@ typedef bool (*ColumnFilter)(Form_pg_attribute attr, void *arg);
 extern RowShape *row_shape_build(Relation rel, ColumnFilter filter, void *arg,
 								 MemoryContext parent);
 extern void		 row_shape_free(RowShape *shape);
+/* The same for rows that are no relation's; name is for messages. */
+extern RowShape *row_shape_of_result(TupleDesc desc, const char *name,
+									 MemoryContext parent);
 
 /* The type as users write it: format_type of oid and typmod. */
 extern char *type_shape_name(const TypeShape *type);

@@ -8,10 +8,11 @@
 #include "row/row.h"
 
 /*
- * A shape for rows of this relation, without columns yet, in the current
- * context.  All that is looked at for each row is in one piece of memory.
+ * A shape for rows of this relation, or of none, without columns yet, in the
+ * current context.  All that is looked at for each row is in one piece of
+ * memory.
  */
-extern RowShape *row_shape_new(Relation rel);
+extern RowShape *row_shape_new(Oid relid, TupleDesc desc);
 
 /*
  * Fills shape->columns from shape->desc, in the current context.  What the

@@ -103,7 +103,8 @@ row_shape_build(Relation rel, ColumnFilter filter, void *arg,
 	MemoryContext context = GenerationContextCreate(
 		CurrentMemoryContext, "outflow row shape", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	RowShape	 *shape = row_shape_new(rel);
+	RowShape	 *shape =
+		row_shape_new(RelationGetRelid(rel), RelationGetDescr(rel));
 
 	shape->schema = get_namespace_name(RelationGetNamespace(rel));
 	if (shape->schema == NULL)
@@ -118,6 +119,21 @@ row_shape_build(Relation rel, ColumnFilter filter, void *arg,
 	/* until here an error frees the half-built shape with the caller's
 	 * context */
 	MemoryContextSetParent(context, parent);
+	return shape;
+}
+
+RowShape *
+row_shape_of_result(TupleDesc desc, const char *name, MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "outflow row shape",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	RowShape	 *shape = row_shape_new(InvalidOid, desc);
+
+	shape->schema = "";
+	shape->name = pstrdup(name);
+	row_shape_columns(shape, NULL, NULL);
+	MemoryContextSwitchTo(old);
 	return shape;
 }
 

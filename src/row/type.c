@@ -231,16 +231,16 @@ trim_constraints(TupleDesc desc)
 }
 
 RowShape *
-row_shape_new(Relation rel)
+row_shape_new(Oid relid, TupleDesc desc)
 {
-	int		  natts = RelationGetNumberOfAttributes(rel);
+	int		  natts = desc->natts;
 	RowShape *shape =
 		palloc0(sizeof(RowShape) +
 				(sizeof(ColumnShape) + sizeof(Datum) + sizeof(bool)) * natts);
 
 	shape->context = CurrentMemoryContext;
-	shape->relid = RelationGetRelid(rel);
-	shape->desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+	shape->relid = relid;
+	shape->desc = CreateTupleDescCopyConstr(desc);
 	trim_constraints(shape->desc);
 	shape->values = (Datum *) (shape + 1);
 	shape->columns = (ColumnShape *) (shape->values + natts);
@@ -288,7 +288,7 @@ shape_of_composite(Oid type)
 
 	if (!RelationIsValid(rel))
 		elog(ERROR, "could not open relation with OID %u", relid);
-	shape = row_shape_new(rel);
+	shape = row_shape_new(relid, RelationGetDescr(rel));
 	RelationClose(rel);
 	shape->schema = "";
 	shape->name = "";

@@ -21,8 +21,8 @@ my @first = qw(
   publish-success publish-clean done-commit slot-named slot-made
 );
 my @resumed = qw(part-carried:2);
-# those that warehouse_kills.pl comes to
-my @elsewhere = qw(remote-loaded remote-committed remote-published remote-publish-committed);
+# those that query_kills.pl and warehouse_kills.pl come to
+my @elsewhere = qw(query-written remote-loaded remote-committed remote-published remote-publish-committed);
 
 # the sources have no failpoint that isn't among them
 my %named;

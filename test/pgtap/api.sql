@@ -47,6 +47,13 @@ INSERT INTO wanted VALUES
 		' workers integer DEFAULT 2, base bigint DEFAULT NULL::bigint,'
 		' slot name DEFAULT NULL::name,'
 		' options jsonb DEFAULT ''{}''::jsonb', 'bigint'),
+	('export_query', 'IN query text, IN destination text,'
+		' IN format text DEFAULT ''csv''::text,'
+		' IN compression text DEFAULT NULL::text,'
+		' IN encrypt_to text[] DEFAULT NULL::text[],'
+		' IN part_size text DEFAULT ''128MB''::text,'
+		' IN options jsonb DEFAULT ''{}''::jsonb,'
+		' INOUT job bigint DEFAULT NULL::bigint', NULL),
 	('export_schema', 'IN schema regnamespace, IN destination text,'
 		' IN format text DEFAULT ''csv''::text,'
 		' IN compression text DEFAULT NULL::text,'

@@ -9,6 +9,19 @@
 
 #include "encode/parquet/parquet.h"
 
+static int
+detail_of_row(const ItemPointerData *place, const char *what)
+{
+	if (place == NULL)
+		return errdetail("A row has %s.", what);
+	if (place_number(place) > 0)
+		return errdetail("Row " UINT64_FORMAT " has %s.", place_number(place),
+						 what);
+	return errdetail("The row with ctid (%u,%u) has %s.",
+					 ItemPointerGetBlockNumberNoCheck(place),
+					 ItemPointerGetOffsetNumberNoCheck(place), what);
+}
+
 void
 parquet_unholdable(const ParquetNode *node, const ItemPointerData *place,
 				   const char *what)
@@ -27,10 +40,7 @@ parquet_unholdable(const ParquetNode *node, const ItemPointerData *place,
 		ERROR,
 		(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 		 errmsg("column \"%s\" has a value that Parquet cannot hold", name),
-		 place ? errdetail("The row with ctid (%u,%u) has %s.",
-						   ItemPointerGetBlockNumberNoCheck(place),
-						   ItemPointerGetOffsetNumberNoCheck(place), what)
-			   : errdetail("A row has %s.", what),
+		 detail_of_row(place, what),
 		 is_text ? errhint("Set the option \"lossy\" to \"null\", for "
 						   "all columns or as \"%s=null\".",
 						   name)

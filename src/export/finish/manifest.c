@@ -215,6 +215,8 @@ manifest_build(const Job *job, const JobSource *source, const List *parts)
 				  source->definition ? source->definition : "[]");
 	if (source->filter)
 		append_member(&out, "filter", source->filter);
+	if (source->query)
+		append_member(&out, "query", source->query);
 	append_output(&out, job);
 	append_totals(&out, "\n  ", parts);
 	append_parts(&out, parts);

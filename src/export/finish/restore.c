@@ -13,6 +13,7 @@
 
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
+#include "export/plan/query.h"
 
 PG_FUNCTION_INFO_V1(outflow_restore_manifests);
 PGDLLEXPORT Datum outflow_restore_manifests(PG_FUNCTION_ARGS);
@@ -40,6 +41,12 @@ outflow_restore_manifests(PG_FUNCTION_ARGS)
 						"from",
 						job->id),
 				 errdetail("Its rows are in tables.")));
+	if (job_is_query(job))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("export job " INT64_FORMAT " has no table to restore",
+						job->id),
+				 errdetail("It exported a query.")));
 	job_derive(job);
 	parts = parts_load(job->id);
 	InitMaterializedSRF(fcinfo, 0);

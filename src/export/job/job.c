@@ -77,6 +77,7 @@ static const RowField source_fields[] = {
 	{"columns", SOURCE_FIELD(TEXTS, columns), INSERTED, true},
 	{"filter", SOURCE_FIELD(TEXT, filter), INSERTED},
 	{"masks", SOURCE_FIELD(TEXTS, masks), INSERTED, true},
+	{"query", SOURCE_FIELD(TEXT, query), INSERTED},
 	{"definition", SOURCE_FIELD(TEXT, definition), SELECTED},
 	{"table_schema", SOURCE_FIELD(TEXT, table_schema), SELECTED},
 	{"comment", SOURCE_FIELD(TEXT, comment), SELECTED},

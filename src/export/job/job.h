@@ -36,6 +36,7 @@ typedef struct JobSource
 	List *columns;		/* of char *; NIL for all */
 	char *filter;		/* NULL for none */
 	List *masks;		/* char *, kept from the beginning: see row/mask.h */
+	char *query;		/* in place of a relation; NULL for none */
 	char *definition;	/* its columns as JSON, once planned */
 	char *table_schema; /* of a lake table: its columns as the log has them */
 	char *comment;		/* of a lake table: the table's, or NULL */
@@ -184,6 +185,8 @@ extern void rights_check_running(Oid owner);
 /* ---- job_lock.c: whoever runs a job holds its lock, to the end of the process */
 
 extern bool job_lock_hold(int64 id);
+/* Before the end of the process, when the job has ended. */
+extern void job_lock_release(int64 id);
 /* A worker's share of its coordinator's lock: no other one may begin. */
 extern void job_lock_share(int64 id);
 /* To the end of the transaction: keeps the job from being run. */

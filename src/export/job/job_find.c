@@ -133,7 +133,7 @@ job_count_running(int64 except)
 	int64 *ids;
 
 	ids = query_ids("SELECT job FROM outflow.job "
-					"WHERE state = 'running'",
+					"WHERE state = 'running' AND workers > 0",
 					0, NULL, NULL, &count);
 	for (int i = 0; i < count; i++)
 	{

@@ -71,6 +71,15 @@ job_lock_hold(int64 id)
 }
 
 void
+job_lock_release(int64 id)
+{
+	LOCKTAG tag;
+
+	set_tag(&tag, id);
+	(void) LockRelease(&tag, ExclusiveLock, true);
+}
+
+void
 job_lock_share(int64 id)
 {
 	LOCKTAG tag;

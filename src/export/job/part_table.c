@@ -129,7 +129,11 @@ insert_part(const Job *job, const PlannedPart *part, SPIPlanPtr plan)
 {
 	RowArguments arguments = {0};
 
-	insert_arguments(&arguments, job, part, relation_full_name(part->relid));
+	JobSource *source = list_nth(job->sources, part->source);
+
+	insert_arguments(&arguments, job, part,
+					 source->query ? source->name
+								   : relation_full_name(part->relid));
 	if (SPI_execute_plan(plan, arguments.values, NULL, false, 0) !=
 		SPI_OK_INSERT)
 		elog(ERROR, "could not insert part %d", part->number);

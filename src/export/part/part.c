@@ -43,9 +43,8 @@ describe_part(PartScan *scan)
 			 unconstify(char *, scan->result->snapshot));
 }
 
-/* Builds the chain from its end and opens the encoder in front of it. */
-static void
-open_chain(PartScan *scan)
+void
+part_open_chain(PartScan *scan)
 {
 	const Job	*job = scan->job;
 	PartResult	*result = scan->result;
@@ -74,6 +73,19 @@ open_chain(PartScan *scan)
 	describe_part(scan);
 	scan->encoder = job->row_format->open(scan->shape, &job->options.row,
 										  &scan->host, &scan->out);
+}
+
+void
+part_close_chain(PartScan *scan)
+{
+	add_fact(scan, "outflow.lsn",
+			 psprintf("%X/%X", LSN_FORMAT_ARGS(scan->result->lsn)));
+	part_close_encoder(scan);
+	part_flush_rows(scan);
+	sink_finish(scan->chain);
+	/* what compression and encryption had held back */
+	part_spend_stored(scan);
+	sink_cleanup(scan->chain);
 }
 
 /* All parts of a run are masked alike: a setting may change under it. */
@@ -200,17 +212,10 @@ part_export(const PartContext *context, const PlannedPart *part,
 
 	begin_stamp(&scan);
 	part_open_filter(&scan);
-	open_chain(&scan);
+	part_open_chain(&scan);
 	part_export_rows(&scan);
 	end_stamp(&scan);
-	add_fact(&scan, "outflow.lsn",
-			 psprintf("%X/%X", LSN_FORMAT_ARGS(result->lsn)));
-	part_close_encoder(&scan);
-	part_flush_rows(&scan);
-	sink_finish(scan.chain);
-	/* what compression and encryption had held back */
-	part_spend_stored(&scan);
-	sink_cleanup(scan.chain);
+	part_close_chain(&scan);
 
 	pgstat_progress_end_command();
 	close_relations(&scan);

@@ -47,9 +47,10 @@ static void
 show_progress(PartScan *scan)
 {
 	pgstat_progress_update_param(PROGRESS_COPY_BYTES_PROCESSED,
-								 (int64) scan->result->plain.bytes);
+								 scan->bytes_before +
+									 (int64) scan->result->plain.bytes);
 	pgstat_progress_update_param(PROGRESS_COPY_TUPLES_PROCESSED,
-								 scan->result->rows);
+								 scan->rows_before + scan->result->rows);
 }
 
 void
@@ -116,6 +117,18 @@ check_stop(PartScan *scan)
 						errmsg("export job is stopping")));
 }
 
+static void
+numbered_row_error_context(PartScan *scan)
+{
+	uint64 number = place_number(&scan->place);
+
+	if (scan->shape->current)
+		errcontext("column \"%s\" of the query, row " UINT64_FORMAT,
+				   scan->shape->current->name, number);
+	else
+		errcontext("query, row " UINT64_FORMAT, number);
+}
+
 /* Puts names around an error of an output function, a format or a filter. */
 static void
 row_error_context(void *arg)
@@ -124,7 +137,9 @@ row_error_context(void *arg)
 	BlockNumber	 block = ItemPointerGetBlockNumberNoCheck(&scan->place);
 	OffsetNumber offset = ItemPointerGetOffsetNumberNoCheck(&scan->place);
 
-	if (scan->shape->current)
+	if (scan->leaf == NULL)
+		numbered_row_error_context(scan);
+	else if (scan->shape->current)
 		errcontext("column \"%s\" of table %s, row with ctid (%u,%u)",
 				   scan->shape->current->name, scan->leaf_name, block, offset);
 	else if (scan->encoding)
@@ -204,20 +219,26 @@ count_row(PartScan *scan)
 		show_progress(scan);
 }
 
+void
+part_export_row(PartScan *scan, const ItemPointerData *place,
+				TupleTableSlot *slot)
+{
+	ErrorContextCallback errors;
+
+	check_stop(scan);
+	begin_row(scan, place, &errors);
+	encode_row(scan, slot);
+	end_row(&errors);
+	count_row(scan);
+}
+
 static void
 export_planned_row(void *arg, TupleTableSlot *slot)
 {
-	ErrorContextCallback errors;
-	ItemPointer			 place;
-
-	check_stop(arg);
 	/* what it has selected after the columns */
-	place = (ItemPointer) DatumGetPointer(
-		slot->tts_values[slot->tts_tupleDescriptor->natts - 1]);
-	begin_row(arg, place, &errors);
-	encode_row(arg, slot);
-	end_row(&errors);
-	count_row(arg);
+	Datum place = slot->tts_values[slot->tts_tupleDescriptor->natts - 1];
+
+	part_export_row(arg, (ItemPointer) DatumGetPointer(place), slot);
 }
 
 static void

@@ -37,13 +37,23 @@ typedef struct PartScan
 	int				   last_attribute; /* that is exported */
 	Stamp			   stamp;
 	Digest			   digest;
-	uint64			   stored; /* bytes that the throttle knows of */
+	uint64			   stored;		/* bytes that the throttle knows of */
+	int64			   rows_before; /* of the query's other parts, for those */
+	int64			   bytes_before; /* who watch its progress */
 	PartResult		  *result;
 } PartScan;
+
+/* Builds the chain from its end and opens the encoder in front of it. */
+extern void part_open_chain(PartScan *scan);
+/* The file's end; the result's lsn is known. */
+extern void part_close_chain(PartScan *scan);
 
 extern void part_open_filter(PartScan *scan);
 extern void part_begin_progress(Oid relid);
 extern void part_export_rows(PartScan *scan);
+/* One row that comes from a plan; its slot is laid out like the shape. */
+extern void part_export_row(PartScan *scan, const ItemPointerData *place,
+							TupleTableSlot *slot);
 
 /* What the encoder held back. */
 extern void part_close_encoder(PartScan *scan);

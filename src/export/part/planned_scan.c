@@ -209,7 +209,7 @@ static bool
 run(void *arg)
 {
 	PlannedRun *run = arg;
-	QueryDesc  *desc = CreateQueryDesc(plan_query(run->query, run->sql),
+	QueryDesc  *desc = CreateQueryDesc(plan_query(run->query, run->sql, 0),
 									   run->sql, run->snapshot, InvalidSnapshot,
 									   &run->receiver->base, NULL, NULL, 0);
 
@@ -257,7 +257,7 @@ static void
 check_query(Query *query, const char *sql)
 {
 	QueryDesc *desc =
-		CreateQueryDesc(plan_query(query, sql), sql, GetActiveSnapshot(),
+		CreateQueryDesc(plan_query(query, sql, 0), sql, GetActiveSnapshot(),
 						InvalidSnapshot, None_Receiver, NULL, NULL, 0);
 
 	ExecutorStart(desc, EXEC_FLAG_EXPLAIN_ONLY);

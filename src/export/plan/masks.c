@@ -161,6 +161,26 @@ masks_begin(Job *job)
 	mask_check_key(job->options.masks);
 }
 
+bool
+masks_cover(Oid relid)
+{
+	Relation  rel = relation_open(relid, NoLock);
+	TupleDesc desc = RelationGetDescr(rel);
+	List	 *relids = relations_of(rel);
+	bool	  found = false;
+
+	for (int i = 0; i < desc->natts && !found; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		CHECK_FOR_INTERRUPTS();
+		found = !attribute->attisdropped &&
+				mask_setting_covers(relids, NameStr(attribute->attname));
+	}
+	relation_close(rel, NoLock);
+	return found;
+}
+
 void
 masks_check_filter(Node *filter, Relation rel, const Job *job)
 {

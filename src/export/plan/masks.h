@@ -21,6 +21,9 @@ extern void masks_begin(Job *job);
 extern void masks_set(RowShape *shape, Relation rel, const JobSource *source,
 					  const Job *job);
 
+/* Whether the setting masks a column of the relation. */
+extern bool masks_cover(Oid relid);
+
 /*
  * Errors if a filter of the current user's would tell of clear values that
  * the setting masks.  A publication's filter is the table owner's choice.

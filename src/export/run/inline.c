@@ -20,19 +20,12 @@
 #include "export/job/part_table.h"
 #include "export/part/part.h"
 #include "export/plan/plan.h"
+#include "export/run/inline.h"
 #include "export/run/part_run.h"
 #include "export/run/run.h"
 #include "export/run/tell.h"
 
-typedef struct InlineFiles
-{
-	const Job	*job;
-	Destination *root;
-	List		*publishing; /* parts that may have their final names by now */
-} InlineFiles;
-
-/* All or nothing: an error takes back what was published already. */
-static void
+void
 inline_remove_files(int code, Datum arg)
 {
 	InlineFiles *files = (InlineFiles *) DatumGetPointer(arg);
@@ -42,22 +35,23 @@ inline_remove_files(int code, Datum arg)
 	files->root->driver->discard(files->root);
 }
 
-/*
- * Publication and commit are one step, which a cancel comes before or too late
- * for: it must not report an export as cancelled that is there.
- */
-static void
-publish_and_commit(Job *job, InlineFiles *files)
+void
+inline_publish(InlineFiles *files)
 {
-	Job *planned = job_load(job->id, false);
+	int64 id = files->job->id;
+	Job	 *planned = job_load(id, false);
 
-	destination_check_running(job);
+	destination_check_running(files->job);
 	HOLD_INTERRUPTS();
 	job_derive(planned);
-	files->publishing = parts_load(job->id);
+	files->publishing = parts_load(id);
 	publish_job(planned, files->root);
-	job_set_state(job->id, JOB_DONE, NULL);
-	SPI_commit();
+	job_set_state(id, JOB_DONE, NULL);
+}
+
+void
+inline_published(InlineFiles *files)
+{
 	files->publishing = NIL;
 	QueryCancelPending = false;
 	RESUME_INTERRUPTS();
@@ -142,7 +136,9 @@ run_inline(Job *job)
 		destination_check_unclaimed(files.root, "", job);
 		export_all(job, plan, files.root);
 		UnregisterSnapshot(plan->snapshot);
-		publish_and_commit(job, &files);
+		inline_publish(&files);
+		SPI_commit();
+		inline_published(&files);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(inline_remove_files, PointerGetDatum(&files));
 	files.root->driver->close(files.root);

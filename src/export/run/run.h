@@ -43,9 +43,11 @@ extern void queue_check_room(Oid owner);
 /* Once, at the beginning of a worker's process. */
 extern void worker_process_begin(void);
 
-/* ---- waiter.c, inline.c */
+/* ---- waiter.c, inline.c, query_run.c */
 
 extern void wait_for_job(int64 id);
 extern void run_inline(Job *job);
+/* A job of a query, which query_check() has found to read these relations. */
+extern void run_query(Job *job, const List *relations);
 
 #endif /* OUTFLOW_RUN_H */

@@ -1,0 +1,33 @@
+/*
+ * inline.h
+ *		What jobs in the calling session have in common.
+ */
+#ifndef OUTFLOW_INLINE_H
+#define OUTFLOW_INLINE_H
+
+#include "export/job/job.h"
+#include "sink/destination.h"
+
+typedef struct InlineFiles
+{
+	const Job	*job;
+	Destination *root;
+	List		*publishing; /* parts that may have their final names by now */
+} InlineFiles;
+
+/*
+ * For PG_ENSURE_ERROR_CLEANUP: all or nothing, an error takes back what was
+ * published already.
+ */
+extern void inline_remove_files(int code, Datum arg);
+
+/*
+ * Publishes the job, and holds interrupts: publication and commit are one step,
+ * which a cancel comes before or too late for.  It must not report an export as
+ * cancelled that is there.
+ */
+extern void inline_publish(InlineFiles *files);
+/* The transaction has committed. */
+extern void inline_published(InlineFiles *files);
+
+#endif /* OUTFLOW_INLINE_H */

@@ -1,0 +1,241 @@
+/*
+ * query_run.c
+ *		A job that exports a query, in the calling session.
+ *
+ * Its record is committed before the query begins, so that others see it run,
+ * and can cancel it.  The query runs in one transaction, under one snapshot;
+ * a second one publishes the files.  An error leaves neither files nor record.
+ * What a kill leaves is an interrupted job, which forget() removes: a query
+ * can't be taken up where it was left.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
+#include "export/job/job.h"
+#include "export/job/part_table.h"
+#include "export/part/query_rows.h"
+#include "export/plan/query.h"
+#include "export/run/inline.h"
+#include "export/run/run.h"
+#include "export/run/tell.h"
+#include "failpoint.h"
+
+typedef struct QueryJob
+{
+	Job			 *job;
+	const List	 *relations;
+	InlineFiles	  files;
+	bool		  recorded; /* the record is committed */
+	bool		  locked;
+	bool		  in_step;
+	MemoryContext memory;
+	ResourceOwner owner;
+} QueryJob;
+
+/*
+ * Whatever can fail is a step: a subtransaction, whose end leaves a transaction
+ * in which the record can be removed.
+ */
+static void
+query_step(QueryJob *run, void (*body)(QueryJob *run))
+{
+	run->owner = CurrentResourceOwner;
+	BeginInternalSubTransaction(NULL);
+	run->in_step = true;
+	MemoryContextSwitchTo(run->memory);
+	body(run);
+	ReleaseCurrentSubTransaction();
+	run->in_step = false;
+	MemoryContextSwitchTo(run->memory);
+	CurrentResourceOwner = run->owner;
+}
+
+/* Functions of the query that ask again get the same answers. */
+static void
+read_one_moment(void)
+{
+	if (XactIsoLevel < XACT_REPEATABLE_READ)
+		(void) set_config_option("transaction_isolation", "repeatable read",
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
+								 true, 0, false);
+}
+
+/*
+ * Locks before the snapshot, which could see a table empty that was rewritten
+ * in between.
+ */
+static void
+begin_step(QueryJob *run)
+{
+	const ListCell *cell;
+
+	foreach (cell, run->relations)
+		LockRelationOid(lfirst_oid(cell), AccessShareLock);
+	run->files.root = destination_open(run->job, DESTINATION_CREATE);
+	destination_check_empty(run->files.root, run->job, false);
+}
+
+static void
+record_parts(const Job *job, const QueryParts *parts, const char *snapshot,
+			 XLogRecPtr lsn)
+{
+	JobSource	 planned = *(JobSource *) linitial(job->sources);
+	int			 count = list_length(parts->parts);
+	PlannedPart *plans = palloc_array(PlannedPart, count);
+	ListCell	*cell;
+
+	foreach (cell, parts->parts)
+		plans[foreach_current_index(cell)] =
+			((QueryPart *) lfirst(cell))->plan;
+	parts_record(job, plans, count);
+	foreach (cell, parts->parts)
+	{
+		QueryPart *part = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		part_checkpoint(job, &part->plan, &part->result);
+	}
+	job_record_plan(job->id, snapshot, lsn, count);
+	planned.job = job->id;
+	planned.definition = parts->definition;
+	job_record_definition(&planned);
+	job_set_publishing(job->id, true);
+}
+
+static void
+write_step(QueryJob *run)
+{
+	Job		   *job = run->job;
+	Throttle	throttle;
+	bool		never = false;
+	QueryParts	parts = {0};
+	XLogRecPtr	lsn;
+	char	   *text;
+	PartContext context = {.job = job,
+						   .root = run->files.root,
+						   .throttle = &throttle,
+						   .stop = &never};
+
+	(void) ownership_open(job, run->files.root, true);
+	destination_check_unclaimed(run->files.root, "", job);
+	throttle_init(&throttle);
+	context.snapshot = query_begin_reading(&text, &lsn);
+	context.snapshot_text = text;
+	query_export(&context, &parts);
+	PopActiveSnapshot();
+	destination_check_running(job);
+	record_parts(job, &parts, text, lsn);
+}
+
+static void
+publish_step(QueryJob *run)
+{
+	inline_publish(&run->files);
+}
+
+static void
+write_and_publish(QueryJob *run)
+{
+	query_step(run, begin_step);
+	PG_ENSURE_ERROR_CLEANUP(inline_remove_files, PointerGetDatum(&run->files));
+	{
+		query_step(run, write_step);
+		SPI_commit();
+		FAILPOINT("query-written");
+		query_step(run, publish_step);
+		SPI_commit();
+		inline_published(&run->files);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(inline_remove_files,
+								PointerGetDatum(&run->files));
+	run->files.root->driver->close(run->files.root);
+}
+
+/* Others see it from now on. */
+static void
+record_running(QueryJob *run)
+{
+	Job *job = run->job;
+
+	job_insert(job);
+	if (!job_lock_hold(job->id))
+		elog(ERROR, "could not lock export job " INT64_FORMAT, job->id);
+	run->locked = true;
+	job_set_state(job->id, JOB_RUNNING, NULL);
+	SPI_commit();
+	run->recorded = true;
+}
+
+/* The error goes on once the record is gone. */
+static ErrorData *
+remove_record(QueryJob *run)
+{
+	ErrorData *error;
+
+	MemoryContextSwitchTo(run->memory);
+	error = CopyErrorData();
+	FlushErrorState();
+	HOLD_INTERRUPTS();
+	if (run->in_step)
+	{
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(run->memory);
+		CurrentResourceOwner = run->owner;
+	}
+	job_delete(run->job->id);
+	SPI_commit();
+	RESUME_INTERRUPTS();
+	return error;
+}
+
+/* All or nothing, but a record that is committed. */
+static void
+run_recorded(QueryJob *run)
+{
+	PG_TRY();
+	{
+		record_running(run);
+		read_one_moment();
+		write_and_publish(run);
+	}
+	PG_CATCH();
+	{
+		if (!run->recorded)
+			PG_RE_THROW();
+		ReThrowError(remove_record(run));
+	}
+	PG_END_TRY();
+}
+
+void
+run_query(Job *job, const List *relations)
+{
+	QueryJob *run = palloc0_object(QueryJob);
+
+	run->job = job;
+	run->relations = relations;
+	run->files.job = job;
+	run->memory = CurrentMemoryContext;
+	PG_TRY();
+	{
+		run_recorded(run);
+	}
+	PG_FINALLY();
+	{
+		if (run->locked)
+			job_lock_release(job->id);
+	}
+	PG_END_TRY();
+	tell_result(job->id);
+}
