@@ -115,7 +115,7 @@ sub content
 }
 
 # requests(): what was asked of it
-sub requests { return slurp_file("$_[0]{dir}/log"); }
+sub requests { return -e "$_[0]{dir}/log" ? slurp_file("$_[0]{dir}/log") : ''; }
 
 # asked(PATTERN): how often that was, since the last forget_requests()
 sub asked

@@ -4,6 +4,7 @@ environment names: S3_ENDPOINT, S3_KEY, S3_SECRET, S3_BUCKET.
 	make-bucket        makes it
 	list [PREFIX]      "size key" of each object
 	uploads            the keys of unfinished multipart uploads
+	upload-ids         the same, each with its id
 	cat KEY            an object's bytes
 	parts PREFIX       those of all part files below it, in turn
 	audit PREFIX       the keys and unfinished uploads below it, and the SHA-256 of
@@ -14,6 +15,7 @@ environment names: S3_ENDPOINT, S3_KEY, S3_SECRET, S3_BUCKET.
 	save PREFIX DIR    copies all objects below it into files
 	begin KEY          an upload that nobody ends; its id
 	delete KEY
+	rotate             exchanges moto's key: prints the new one and its secret
 	iam                makes moto ask for signatures: prints a key and its secret
 """
 import hashlib
@@ -51,6 +53,12 @@ def main(command, *arguments):
         iam.put_user_policy(UserName="test", PolicyName="all", PolicyDocument=json.dumps(policy))
         print(key["AccessKeyId"], key["SecretAccessKey"])
         return
+    if command == "rotate":
+        iam = client("iam")
+        key = iam.create_access_key(UserName="test")["AccessKey"]
+        iam.delete_access_key(UserName="test", AccessKeyId=os.environ["S3_KEY"])
+        print(key["AccessKeyId"], key["SecretAccessKey"])
+        return
     s3 = client("s3")
     bucket = os.environ["S3_BUCKET"]
     if command == "make-bucket":
@@ -61,6 +69,9 @@ def main(command, *arguments):
     elif command == "uploads":
         for item in s3.list_multipart_uploads(Bucket=bucket).get("Uploads") or []:
             print(item["Key"])
+    elif command == "upload-ids":
+        for item in s3.list_multipart_uploads(Bucket=bucket).get("Uploads") or []:
+            print(item["Key"], item["UploadId"])
     elif command == "save":
         prefix, directory = arguments
         for item in pages(s3, bucket, prefix):

@@ -25,7 +25,7 @@ cmp_ok($chunks, '>', 4, 'several chunks');
 
 sub rate
 {
-	sql("ALTER SYSTEM SET outflow.rate_limit = '$_[0]'");
+	sql("LOAD 'outflow'; ALTER SYSTEM SET outflow.rate_limit = '$_[0]'");
 	$node->reload;
 	return;
 }
@@ -42,7 +42,6 @@ sub broken_off
 	rate('8MB');
 	my $job = sql("SELECT outflow.export_start('large', '$server:$prefix', part_size => '1GB', workers => 1" . ($options // '') . ')');
 	wait_for_line("$store->{dir}/log", qr{^PUT \S*/$prefix/\S*partNumber=3}m);
-	rate('0');
 	if ($how eq 'kill')
 	{
 		kill 'KILL', sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'outflow worker'") || die 'no worker';
@@ -53,6 +52,7 @@ sub broken_off
 		sql("SELECT outflow.cancel($job)");
 	}
 	wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $job", 'the end of a job');
+	rate('0');
 	return $job;
 }
 
@@ -145,7 +145,7 @@ $job = broken_off('lost', 'crc32c', 'kill');
 $store->faults();
 resumed('lost', $job, 'a lost chunk', 1);
 is(sent('lost', 2), 3, 'it is sent until it is there');
-sql("ALTER SYSTEM SET outflow.retries = 3");
+sql("LOAD 'outflow'; ALTER SYSTEM SET outflow.retries = 3");
 $node->reload;
 $store->faults('skip-part 2');
 $job = sql("SELECT outflow.export_start('large', 'crc32c:retried', part_size => '1GB', workers => 1)");
