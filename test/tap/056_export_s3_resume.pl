@@ -123,9 +123,9 @@ resumed('unchecked', broken_off('unchecked', 'unchecked', 'kill'), 'checked by n
 
 # The checksum is another one by now
 $job = broken_off('exchanged', 'crc32c', 'kill');
-sql("ALTER SERVER crc32c OPTIONS (ADD checksum 'sha256')");
+sql("ALTER SERVER crc32c OPTIONS (SET checksum 'sha256')");
 resumed('exchanged', $job, 'another checksum', 2);
-sql("ALTER SERVER crc32c OPTIONS (DROP checksum)");
+sql("ALTER SERVER crc32c OPTIONS (SET checksum 'crc32c')");
 
 # The end of an upload whose answer is another one's
 $job = broken_off('late', 'crc32c', 'kill');

@@ -194,7 +194,7 @@ send_chunk(Upload *self, Chunk *chunk)
 		s3_end(request);
 		return;
 	}
-	if (number <= self->left.count)
+	if (number <= self->left.count && self->left.parts[number - 1].etag)
 		self->upload.is_same = false;
 	chunk->number = number;
 	chunk->request = request;
