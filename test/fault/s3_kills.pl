@@ -18,7 +18,8 @@ use Time::HiRes qw(sleep);
 
 my $seed = $ENV{S3_SEED} || 4711;
 my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
-my $node = new_outflow_node('s3', conf => "restart_after_crash = on\noutflow.retries = 1\nautovacuum = off\n");
+my $node = new_outflow_node('s3', conf => "restart_after_crash = on\noutflow.retries = 1\nautovacuum = off\n"
+	  . "shared_preload_libraries = 'outflow'\noutflow.rate_limit = '8MB'\n");
 my $store = start_s3('versitygw');
 my @whom = ('worker', 'coordinator', 'server', 'store');
 my %killed = map { $_ => 0 } @whom;
@@ -62,10 +63,16 @@ sub kill_one
 	}
 	else
 	{
-		my $pids = try_sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'outflow $whom' ORDER BY random() LIMIT 1");
+		my $pid = '';
 
-		return 0 unless $pids =~ /^\d+$/;
-		kill 'KILL', $pids;
+		foreach my $try (1 .. 10)
+		{
+			$pid = try_sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'outflow $whom' ORDER BY random() LIMIT 1");
+			last if $pid;
+			sleep(0.05);
+		}
+		return 0 unless $pid =~ /^\d+$/;
+		kill 'KILL', $pid;
 	}
 	$killed{$whom}++;
 	return 1;
@@ -99,7 +106,7 @@ foreach my $round (1 .. $rounds)
 	{
 		my $whom = $whom[ ($round + $kill) % @whom ];
 
-		sleep(rand(0.8));
+		sleep(rand(1.2));
 		push @done, $whom . (kill_one($whom) ? '' : ' (gone)');
 		# by now or later
 		if (rand() < 0.5)

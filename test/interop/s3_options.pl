@@ -106,7 +106,10 @@ foreach my $checksum (qw(crc32c crc64nvme sha256 md5 none))
 	is_whole($hosted, 'large', "$checksum/carried", "checksum $checksum, carried by ranges");
 	sql("CALL outflow.export('orders', 'lake:$checksum/orders', part_size => '100kB')");
 	is_whole($hosted, 'orders', "$checksum/orders", "checksum $checksum, many removals");
-	my $head = json(s3_client($hosted, 'head', "$checksum/large/part-000000.csv"));
+	sql("ALTER SERVER lake OPTIONS (DROP max_copy_size)");
+	sql("CALL outflow.export('large', 'lake:$checksum/whole', part_size => '1GB')");
+	is_whole($hosted, 'large', "$checksum/whole", "checksum $checksum, copied by one request");
+	my $head = json(s3_client($hosted, 'head', "$checksum/whole/part-000000.csv"));
 
 	ok($head->{'Checksum' . uc $checksum}, "checksum $checksum is the object's") if $checksum =~ /crc|sha/;
 	is($head->{ChecksumType}, 'FULL_OBJECT', 'and that of its whole') if $checksum eq 'crc64nvme';

@@ -83,9 +83,6 @@ copy_range(S3Store *store, const char *key, const char *upload, int number,
 	uint64		size = range_size(store);
 	uint64		first = size * (number - 1);
 	uint64		last = Min(first + size, object->size) - 1;
-	const char *element = s3_checksum_element(store);
-	const char *xml;
-	size_t		len;
 	char	   *part;
 
 	s3_parameter(request, "partNumber", psprintf("%d", number));
@@ -97,10 +94,10 @@ copy_range(S3Store *store, const char *key, const char *upload, int number,
 	request->patience = PATIENCE;
 	if (s3_run(request) != S3_OK)
 		s3_throw(request, psprintf("copy object \"%s\" to", from));
-	xml = request->http.answer.data;
-	len = request->http.answer.len;
-	part = s3_part_xml(request, number, s3_xml_text(xml, len, "ETag"),
-					   element ? s3_xml_text(xml, len, element) : NULL);
+	part = s3_part_xml(request, number,
+					   s3_xml_text(request->http.answer.data,
+								   request->http.answer.len, "ETag"),
+					   NULL);
 	s3_end(request);
 	return part;
 }
@@ -142,7 +139,8 @@ copy_ranges(S3Store *store, const char *key, const char *bucket,
 	bool		   done;
 
 	strlcpy(upload.object_id, object->id, S3_ID_SIZE);
-	upload.id = s3_upload_begin(store, key, object->id);
+	/* some stores give the whole's checksum for that of a range */
+	upload.id = s3_upload_begin(store, key, object->id, false);
 	if (record)
 		remember(store, record, &upload);
 	initStringInfo(&parts);

@@ -121,7 +121,9 @@ typedef struct S3Multipart
 	uint64 crc64; /* of all parts, where that is the checksum; 0: unknown */
 } S3Multipart;
 
-extern char *s3_upload_begin(S3Store *store, const char *key, const char *id);
+/* sums: of parts and of the whole, as the server's option says */
+extern char *s3_upload_begin(S3Store *store, const char *key, const char *id,
+							 bool sums);
 /* What the end of an upload says of a part; sum may be NULL. */
 extern char *s3_part_xml(const S3Request *request, int number,
 						 const char *etag, const char *sum);

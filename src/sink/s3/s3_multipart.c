@@ -16,10 +16,10 @@
 #define PATIENCE 10
 
 char *
-s3_upload_begin(S3Store *store, const char *key, const char *id)
+s3_upload_begin(S3Store *store, const char *key, const char *id, bool sums)
 {
 	S3Request  *request = s3_request_new(store, "POST", key);
-	const char *checksum = s3_checksum_element(store);
+	const char *checksum = sums ? s3_checksum_element(store) : NULL;
 	char	   *upload;
 
 	s3_parameter(request, "uploads", "");
@@ -27,7 +27,7 @@ s3_upload_begin(S3Store *store, const char *key, const char *id)
 	if (checksum)
 		s3_header(request, "x-amz-checksum-algorithm",
 				  checksum + strlen("Checksum"));
-	if (store->config.checksum == S3_CRC64NVME)
+	if (checksum && store->config.checksum == S3_CRC64NVME)
 		s3_header(request, "x-amz-checksum-type", "FULL_OBJECT");
 	s3_must(request, "begin an upload of");
 	upload = s3_xml_text(request->http.answer.data, request->http.answer.len,
@@ -92,10 +92,11 @@ s3_upload_complete(const S3Multipart *upload, const char *parts, bool if_new)
 	request->patience = PATIENCE;
 	s3_parameter(request, "uploadId", upload->id);
 	s3_header(request, "content-type", "application/xml");
-	if (store->config.checksum == S3_CRC64NVME)
-		s3_header(request, "x-amz-checksum-type", "FULL_OBJECT");
 	if (upload->crc64)
+	{
+		s3_header(request, "x-amz-checksum-type", "FULL_OBJECT");
 		s3_crc64_header(request, upload->crc64);
+	}
 	if ((if_new && store->config.conditional != S3_CONDITIONAL_NONE) ||
 		store->config.conditional == S3_CONDITIONAL_ALL)
 		s3_header(request, "if-none-match", "*");

@@ -102,7 +102,7 @@ begin_upload(Upload *self)
 	{
 		s3_new_id(upload->object_id);
 		upload->id =
-			s3_upload_begin(upload->store, upload->key, upload->object_id);
+			s3_upload_begin(upload->store, upload->key, upload->object_id, true);
 		return;
 	}
 	/* an older object must not be taken for this upload's, when it ends */
