@@ -19,7 +19,7 @@ use Time::HiRes qw(sleep);
 my $seed = $ENV{S3_SEED} || 4711;
 my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('s3', conf => "restart_after_crash = on\noutflow.retries = 1\nautovacuum = off\n"
-	  . "shared_preload_libraries = 'outflow'\noutflow.rate_limit = '8MB'\n");
+	  . "shared_preload_libraries = 'outflow'\noutflow.rate_limit = '4MB'\n");
 my $store = start_s3('versitygw');
 my @whom = ('worker', 'coordinator', 'server', 'store');
 my %killed = map { $_ => 0 } @whom;
@@ -106,18 +106,18 @@ foreach my $round (1 .. $rounds)
 	{
 		my $whom = $whom[ ($round + $kill) % @whom ];
 
-		sleep(rand(1.2));
-		push @done, $whom . (kill_one($whom) ? '' : ' (gone)');
-		# by now or later
-		if (rand() < 0.5)
+		if ($kill > 1 && rand() < 0.7)
 		{
-			if (state($job) ne 'done' && rand() < 0.4)
+			last if state($job) eq 'done';
+			if (rand() < 0.4)
 			{
 				sql("UPDATE large SET payload = reverse(payload) WHERE id = 1 + $round % 400");
 				push @moments, rows_now();
 			}
-			try_sql("SELECT outflow.resume_start($job)") if rand() < 0.7;
+			try_sql("SELECT outflow.resume_start($job)");
 		}
+		sleep(rand(0.8));
+		push @done, $whom . (kill_one($whom) ? '' : ' (gone)');
 	}
 	foreach my $try (1 .. 6)
 	{

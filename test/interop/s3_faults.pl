@@ -132,22 +132,23 @@ sub between
 	my ($prefix, $do, $pattern, $undo) = @_;
 
 	hold_exports($node, 1);
-	my $job = sql("SELECT outflow.export_start('orders', 'lake:$prefix', part_size => '1MB', workers => 1)");
+	my ($session, $said) = start_psql($node, "CALL outflow.export('orders', 'lake:$prefix', part_size => '1MB', workers => 1)");
 	wait_until($node, "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted)", 'the part that is held');
 	$do->();
 	release_exports($node);
-	wait_until($node, "SELECT state NOT IN ('queued', 'running') FROM outflow.jobs WHERE job = $job", 'the end of a job');
-	like(sql("SELECT state || ' ' || error FROM outflow.jobs WHERE job = $job"), $pattern, "$prefix: the job fails");
+	$session->finish;
+	like($$said, $pattern, "$prefix: the job fails");
 	$undo->();
-	sql("CALL outflow.resume($job)");
+	is(sql('SELECT state FROM outflow.jobs ORDER BY job DESC LIMIT 1'), 'failed', "$prefix: and says so");
+	sql('CALL outflow.resume(' . sql('SELECT max(job) FROM outflow.jobs') . ')');
 	is_whole('orders', $prefix, "$prefix: resumed");
 	return;
 }
-between('storm', sub { set_faults($proxy, 'always 503') }, qr/^failed could not .*503 SlowDown/s, sub { set_faults($proxy, '') });
-between('skew', sub { append_to_file("$machine/clock", -86400) }, qr/^failed could not .*RequestTimeTooSkewed/s, sub { unlink "$machine/clock" });
+between('storm', sub { set_faults($proxy, 'always 503') }, qr/failed: could not .*503 SlowDown/s, sub { set_faults($proxy, '') });
+between('skew', sub { append_to_file("$machine/clock", -86400) }, qr/failed: could not .*RequestTimeTooSkewed.*Set this machine's clock/s, sub { unlink "$machine/clock" });
 between('vanished', sub { rename "$store->{dir}/data/lake", "$store->{dir}/lake" or die $! },
-	qr/^failed could not .*NoSuchBucket/s, sub { rename "$store->{dir}/lake", "$store->{dir}/data/lake" or die $! });
-between('stopped', sub { kill_s3($store) }, qr/^failed could not .*(There was no answer|The store answered)/s, sub { restart_s3($store) });
+	qr/failed: could not .*NoSuchBucket.*Make the bucket/s, sub { rename "$store->{dir}/lake", "$store->{dir}/data/lake" or die $! });
+between('stopped', sub { kill_s3($store) }, qr/failed: could not .*There was no answer/s, sub { restart_s3($store) });
 
 # A kilobyte a second: a stall ends, and what goes on can be told to end
 set_faults($proxy, 'always slow');

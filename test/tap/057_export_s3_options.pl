@@ -43,7 +43,8 @@ sub server
 {
 	my ($name, %options) = @_;
 
-	sql($store->server_sql($name, %options));
+	# as slow as the machine may be
+	sql($store->server_sql($name, stall_timeout => 120, %options));
 	return;
 }
 

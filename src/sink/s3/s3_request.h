@@ -12,6 +12,16 @@
 #include "aws/sigv4.h"
 #include "sink/s3/s3_config.h"
 
+/* What an upload collects in; the next one has it then. */
+#define S3_BUFFERS 3
+
+typedef struct S3Buffer
+{
+	char  *data;
+	size_t size;
+	bool   is_taken;
+} S3Buffer;
+
 /* A server, and one session with its store. */
 typedef struct S3Store
 {
@@ -21,6 +31,7 @@ typedef struct S3Store
 	S3Secrets	  secrets; /* as they were last read */
 	HttpClient	 *http;
 	char		 *host_header;
+	S3Buffer	  buffers[S3_BUFFERS];
 	MemoryContext context;
 } S3Store;
 

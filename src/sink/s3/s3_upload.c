@@ -15,15 +15,13 @@
 #include "sink/stage.h"
 #include "utils/memutils.h"
 
-#define IN_FLIGHT 2
-#define BUFFERS	  (IN_FLIGHT + 1)
 
 typedef struct Chunk
 {
 	int		   number; /* from 1; 0: the buffer is free */
-	char	  *data;
+	S3Buffer  *buffer;
 	size_t	   len;
-	size_t	   size;
+	size_t	   size; /* when it is full */
 	S3Request *request;
 } Chunk;
 
@@ -34,7 +32,7 @@ typedef struct Upload
 	S3Left		  left;
 	uint64		  bytes;
 	int			  count;
-	Chunk		  chunks[BUFFERS];
+	Chunk		  chunks[S3_BUFFERS];
 	Chunk		 *filling;
 	char		**parts; /* by number: XML */
 	int			  room;
@@ -58,21 +56,54 @@ chunk_size(const Upload *self, int number)
 	return Min(size, (size_t) 1024 * 1024 * 1024 * 5);
 }
 
+/* One of the store's that no other upload has, or a new one. */
+static S3Buffer *
+take_buffer(Upload *self)
+{
+	S3Store *store = self->upload.store;
+
+	for (int i = 0; i < S3_BUFFERS; i++)
+		if (!store->buffers[i].is_taken)
+			return &store->buffers[i];
+	return MemoryContextAllocZero(self->context, sizeof(S3Buffer));
+}
+
 static void
 get_buffer(Upload *self, Chunk *chunk)
 {
-	size_t size = chunk_size(self, self->count + 1);
+	S3Buffer *buffer;
 
-	if (chunk->size < size)
+	if (chunk->buffer == NULL)
+		chunk->buffer = take_buffer(self);
+	buffer = chunk->buffer;
+	buffer->is_taken = true;
+	chunk->size = chunk_size(self, self->count + 1);
+	if (buffer->size < chunk->size)
 	{
-		if (chunk->data)
-			pfree(chunk->data);
-		chunk->data = NULL;
-		chunk->data = MemoryContextAllocHuge(self->context, size);
-		chunk->size = size;
+		if (buffer->data)
+			pfree(buffer->data);
+		buffer->data = NULL;
+		buffer->size = 0;
+		buffer->data = MemoryContextAllocHuge(self->upload.store->context,
+											  chunk->size);
+		buffer->size = chunk->size;
 	}
 	chunk->len = 0;
 	self->filling = chunk;
+}
+
+/* However the upload ends; its requests have ended before. */
+static void
+give_buffers_back(void *arg)
+{
+	Upload *self = arg;
+
+	for (int i = 0; i < S3_BUFFERS; i++)
+	{
+		if (self->chunks[i].buffer)
+			self->chunks[i].buffer->is_taken = false;
+		self->chunks[i].buffer = NULL;
+	}
 }
 
 /* When it has arrived; waits for that. */
@@ -186,7 +217,7 @@ send_chunk(Upload *self, Chunk *chunk)
 	request = s3_request_new(self->upload.store, "PUT", self->upload.key);
 	s3_parameter(request, "partNumber", psprintf("%d", number));
 	s3_parameter(request, "uploadId", self->upload.id);
-	s3_body(request, chunk->data, chunk->len);
+	s3_body(request, chunk->buffer->data, chunk->len);
 	s3_header(request, "content-type", "application/octet-stream");
 	add_checksum(self, request);
 	if (has_arrived(self, request, number))
@@ -207,7 +238,7 @@ next_chunk(Upload *self)
 {
 	Chunk *oldest = NULL;
 
-	for (int i = 0; i < BUFFERS; i++)
+	for (int i = 0; i < S3_BUFFERS; i++)
 	{
 		Chunk *chunk = &self->chunks[i];
 
@@ -235,7 +266,7 @@ upload_write(Sink *sink, const char *data, size_t len)
 		size_t slice =
 			Min(Min(len, chunk->size - chunk->len), (size_t) SINK_SLICE_SIZE);
 
-		memcpy(chunk->data + chunk->len, data, slice);
+		memcpy(chunk->buffer->data + chunk->len, data, slice);
 		chunk->len += slice;
 		self->bytes += slice;
 		data += slice;
@@ -261,7 +292,7 @@ end_upload(Upload *self)
 	StringInfoData parts;
 
 	send_chunk(self, self->filling);
-	for (int i = 0; i < BUFFERS; i++)
+	for (int i = 0; i < S3_BUFFERS; i++)
 		if (self->chunks[i].number != 0)
 			end_chunk(self, &self->chunks[i]);
 	initStringInfo(&parts);
@@ -292,7 +323,7 @@ upload_finish(Sink *sink)
 		s3_delete(self->upload.store, self->upload.key);
 	if (self->upload.id)
 		end_upload(self);
-	else if (!s3_put(self->upload.store, self->upload.key, self->filling->data,
+	else if (!s3_put(self->upload.store, self->upload.key, self->filling->buffer->data,
 					 self->filling->len, id, false))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
@@ -309,13 +340,14 @@ upload_cleanup(Sink *sink)
 	const char *upload = self->upload.id;
 
 	self->upload.id = NULL;
-	for (int i = 0; i < BUFFERS; i++)
+	for (int i = 0; i < S3_BUFFERS; i++)
 	{
 		if (self->chunks[i].request)
 			s3_end(self->chunks[i].request);
 		self->chunks[i].request = NULL;
 		self->chunks[i].number = 0;
 	}
+	give_buffers_back(self);
 	if (upload == NULL)
 		return;
 	/* what is left after a failure is swept away later */
@@ -338,6 +370,7 @@ s3_upload_new(S3Store *store, const char *key)
 	self->upload.store = store;
 	self->context = CurrentMemoryContext;
 	self->upload.key = pstrdup(key);
+	sink_guard(give_buffers_back, self);
 	get_buffer(self, &self->chunks[0]);
 	return &self->base;
 }
