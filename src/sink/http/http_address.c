@@ -61,8 +61,8 @@ http_addresses(const HttpPlace *place, char *error, bool *refused)
 							  .ai_flags = AI_ADDRCONFIG};
 	struct addrinfo *found;
 	char			*list;
-	int				 result = getaddrinfo(name_to_look_up(place->host), NULL,
-										  &hints, &found);
+	int				 result =
+		getaddrinfo(name_to_look_up(place->host), NULL, &hints, &found);
 
 	*refused = false;
 	if (result != 0)

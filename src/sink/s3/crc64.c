@@ -34,7 +34,7 @@ make_tables(void)
 
 /* The next eight bytes, whatever this machine's order of them is. */
 static uint64_t
-read_word(const unsigned char *at)
+crc64_word(const unsigned char *at)
 {
 	uint64_t word;
 
@@ -55,7 +55,7 @@ crc64nvme(uint64_t crc, const void *data, size_t len)
 	crc = ~crc;
 	for (; len >= 8; len -= 8, at += 8)
 	{
-		crc ^= read_word(at);
+		crc ^= crc64_word(at);
 		crc = tables[7][crc & 0xff] ^ tables[6][(crc >> 8) & 0xff] ^
 			  tables[5][(crc >> 16) & 0xff] ^ tables[4][(crc >> 24) & 0xff] ^
 			  tables[3][(crc >> 32) & 0xff] ^ tables[2][(crc >> 40) & 0xff] ^

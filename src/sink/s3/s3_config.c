@@ -28,12 +28,8 @@ static const OptionChoice styles[] = {
 };
 
 static const OptionChoice checksums[] = {
-	{"crc32c", S3_CRC32C},
-	{"crc64nvme", S3_CRC64NVME},
-	{"sha256", S3_SHA256},
-	{"md5", S3_MD5},
-	{"none", S3_NO_CHECKSUM},
-	{NULL, 0},
+	{"crc32c", S3_CRC32C}, {"crc64nvme", S3_CRC64NVME}, {"sha256", S3_SHA256},
+	{"md5", S3_MD5},	   {"none", S3_NO_CHECKSUM},	{NULL, 0},
 };
 
 static const OptionChoice conditionals[] = {

@@ -79,11 +79,11 @@ static char *
 copy_range(S3Store *store, const char *key, const char *upload, int number,
 		   const char *bucket, const char *from, const S3Object *object)
 {
-	S3Request  *request = s3_request_new(store, "PUT", key);
-	uint64		size = range_size(store);
-	uint64		first = size * (number - 1);
-	uint64		last = Min(first + size, object->size) - 1;
-	char	   *part;
+	S3Request *request = s3_request_new(store, "PUT", key);
+	uint64	   size = range_size(store);
+	uint64	   first = size * (number - 1);
+	uint64	   last = Min(first + size, object->size) - 1;
+	char	  *part;
 
 	s3_parameter(request, "partNumber", psprintf("%d", number));
 	s3_parameter(request, "uploadId", upload);
@@ -119,7 +119,7 @@ s3_copy_forget(S3Store *store, const char *record)
 
 /* The upload's id, and its key in front of it. */
 static void
-remember(S3Store *store, const char *record, const S3Multipart *upload)
+record_upload(S3Store *store, const char *record, const S3Multipart *upload)
 {
 	char *text = psprintf("%s\n%s", upload->key, upload->id);
 	char  id[S3_ID_SIZE];
@@ -142,13 +142,13 @@ copy_ranges(S3Store *store, const char *key, const char *bucket,
 	/* some stores give the whole's checksum for that of a range */
 	upload.id = s3_upload_begin(store, key, object->id, false);
 	if (record)
-		remember(store, record, &upload);
+		record_upload(store, record, &upload);
 	initStringInfo(&parts);
 	for (int number = 1; range_size(store) * (number - 1) < object->size;
 		 number++)
-		appendStringInfoString(&parts, copy_range(store, key, upload.id,
-												  number, bucket, from,
-												  object));
+		appendStringInfoString(
+			&parts,
+			copy_range(store, key, upload.id, number, bucket, from, object));
 	done = s3_upload_complete(&upload, parts.data, if_new);
 	if (record)
 		s3_delete(store, record);

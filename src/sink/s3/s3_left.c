@@ -31,14 +31,13 @@ take_upload(void *arg, const S3Listed *found)
 }
 
 static void
-add_part(S3Left *left, int number, const S3Arrived *part)
+add_arrived(S3Left *left, int number, const S3Arrived *part)
 {
 	if (number > left->count)
 	{
-		left->parts =
-			left->parts
-				? repalloc(left->parts, number * sizeof(S3Arrived))
-				: palloc(number * sizeof(S3Arrived));
+		left->parts = left->parts
+						  ? repalloc(left->parts, number * sizeof(S3Arrived))
+						  : palloc(number * sizeof(S3Arrived));
 		memset(left->parts + left->count, 0,
 			   (number - left->count) * sizeof(S3Arrived));
 		left->count = number;
@@ -70,7 +69,7 @@ take_parts(const char *xml, size_t len, const char *element, S3Left *left)
 		if (n < 1 || n > S3_MAX_PARTS || part.etag == NULL)
 			continue;
 		useful |= part.sum != NULL;
-		add_part(left, n, &part);
+		add_arrived(left, n, &part);
 	}
 	return useful;
 }

@@ -47,8 +47,7 @@ s3_part_xml(const S3Request *request, int number, const char *etag,
 {
 	const char *element = s3_checksum_element(request->store);
 
-	if (etag == NULL || strpbrk(etag, "<>&") ||
-		(sum && strpbrk(sum, "<>&")))
+	if (etag == NULL || strpbrk(etag, "<>&") || (sum && strpbrk(sum, "<>&")))
 		ereport(ERROR, (errcode(ERRCODE_FDW_REPLY_HANDLE),
 						errmsg("could not write %s",
 							   s3_object_name(request->store, request->key)),
@@ -66,7 +65,7 @@ s3_part_xml(const S3Request *request, int number, const char *etag,
  * nothing else.
  */
 static bool
-is_complete(const S3Multipart *upload)
+has_become_object(const S3Multipart *upload)
 {
 	S3Object object;
 
@@ -102,7 +101,7 @@ s3_upload_complete(const S3Multipart *upload, const char *parts, bool if_new)
 		s3_header(request, "if-none-match", "*");
 	s3_body(request, xml, strlen(xml));
 	(void) s3_run(request);
-	is_there = request->result == S3_OK || is_complete(upload);
+	is_there = request->result == S3_OK || has_become_object(upload);
 	if (!is_there && request->result == S3_EXISTS)
 		s3_upload_abort(store, upload->key, upload->id);
 	if (!is_there && request->result == S3_FAILED)

@@ -445,8 +445,7 @@ is_worth_another(S3Request *request)
 		return false;
 	/* its secrets may have been exchanged while it was on its way */
 	return request->may_pass ||
-		   (request->sqlstate ==
-				ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION &&
+		   (request->sqlstate == ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION &&
 			s3_store_refresh(request->store));
 }
 

@@ -59,7 +59,7 @@ typedef struct S3Request
 	bool		  streams;
 	int			  patience;
 	int			  max_seconds; /* for all of it; 0: no limit */
-	bool		  only_once;   /* with the secrets at hand, and without an ERROR */
+	bool only_once; /* with the secrets at hand, and without an ERROR */
 	/* the answer's body may name an error although the status is 200 */
 	bool hides_errors;
 

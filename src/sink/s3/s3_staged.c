@@ -17,7 +17,7 @@
 #include "sink/s3/s3_destination.h"
 #include "utils/memutils.h"
 
-#define OWNER	  "_owner"
+#define OWNER "_owner"
 /* Of an upload that copies a part to its key: this, and the part's name. */
 #define RECORD	  "_copy-"
 #define OWNER_MAX 4096
@@ -188,9 +188,9 @@ s3_publish(Destination *to, const char *key)
 						errmsg("could not publish %s: it is not there",
 							   s3_object_name(store, final_key))));
 	if (is_taken ||
-		!s3_copy(store, final_key, store->config.bucket, from, &staged, true,
-				 s3_staged_key(to, psprintf(RECORD "%s",
-											destination_name(key)))))
+		!s3_copy(
+			store, final_key, store->config.bucket, from, &staged, true,
+			s3_staged_key(to, psprintf(RECORD "%s", destination_name(key)))))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_FILE),
 						errmsg("%s already exists",
 							   s3_object_name(store, final_key))));

@@ -64,7 +64,7 @@ s3_store_server(const S3Store *store)
 }
 
 static bool
-is_same(const char *a, const char *b)
+is_same_text(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
@@ -83,9 +83,9 @@ s3_store_refresh(S3Store *store)
 	MemoryContextSwitchTo(store->context);
 	s3_secrets_read(server, &secrets);
 	MemoryContextSwitchTo(caller);
-	same = is_same(secrets.key_id, store->secrets.key_id) &&
-		   is_same(secrets.secret, store->secrets.secret) &&
-		   is_same(secrets.session_token, store->secrets.session_token);
+	same = is_same_text(secrets.key_id, store->secrets.key_id) &&
+		   is_same_text(secrets.secret, store->secrets.secret) &&
+		   is_same_text(secrets.session_token, store->secrets.session_token);
 	s3_secrets_forget(&store->secrets);
 	store->secrets = secrets;
 	return !same;

@@ -15,7 +15,6 @@
 #include "sink/stage.h"
 #include "utils/memutils.h"
 
-
 typedef struct Chunk
 {
 	int		   number; /* from 1; 0: the buffer is free */
@@ -71,11 +70,14 @@ take_buffer(Upload *self)
 static void
 get_buffer(Upload *self, Chunk *chunk)
 {
+	S3Store	 *store = self->upload.store;
 	S3Buffer *buffer;
+	bool	  stays;
 
 	if (chunk->buffer == NULL)
 		chunk->buffer = take_buffer(self);
 	buffer = chunk->buffer;
+	stays = buffer >= store->buffers && buffer < store->buffers + S3_BUFFERS;
 	buffer->is_taken = true;
 	chunk->size = chunk_size(self, self->count + 1);
 	if (buffer->size < chunk->size)
@@ -84,8 +86,8 @@ get_buffer(Upload *self, Chunk *chunk)
 			pfree(buffer->data);
 		buffer->data = NULL;
 		buffer->size = 0;
-		buffer->data = MemoryContextAllocHuge(self->upload.store->context,
-											  chunk->size);
+		buffer->data = MemoryContextAllocHuge(
+			stays ? store->context : self->context, chunk->size);
 		buffer->size = chunk->size;
 	}
 	chunk->len = 0;
@@ -114,10 +116,9 @@ end_chunk(Upload *self, Chunk *chunk)
 
 	if (s3_wait(request) != S3_OK)
 		s3_throw(request, "write");
-	self->parts[chunk->number - 1] =
-		s3_part_xml(request, chunk->number,
-					http_header(&request->http, "etag"),
-					s3_checksum_sent(request));
+	self->parts[chunk->number - 1] = s3_part_xml(
+		request, chunk->number, http_header(&request->http, "etag"),
+		s3_checksum_sent(request));
 	s3_end(request);
 	chunk->request = NULL;
 	chunk->number = 0;
@@ -132,8 +133,8 @@ begin_upload(Upload *self)
 	if (!s3_left_find(upload->store, upload->key, &self->left))
 	{
 		s3_new_id(upload->object_id);
-		upload->id =
-			s3_upload_begin(upload->store, upload->key, upload->object_id, true);
+		upload->id = s3_upload_begin(upload->store, upload->key,
+									 upload->object_id, true);
 		return;
 	}
 	/* an older object must not be taken for this upload's, when it ends */
@@ -147,13 +148,12 @@ check_room(const Upload *self)
 {
 	if (self->count == S3_MAX_PARTS ||
 		self->bytes > (uint64) self->upload.store->config.max_object_size)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("%s becomes too large",
-					s3_object_name(self->upload.store, self->upload.key)),
-			 errhint("Use a smaller part_size, or a larger chunk_size of "
-					 "the server.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%s becomes too large",
+						s3_object_name(self->upload.store, self->upload.key)),
+				 errhint("Use a smaller part_size, or a larger chunk_size of "
+						 "the server.")));
 }
 
 /* The number of the next chunk. */
@@ -323,8 +323,9 @@ upload_finish(Sink *sink)
 		s3_delete(self->upload.store, self->upload.key);
 	if (self->upload.id)
 		end_upload(self);
-	else if (!s3_put(self->upload.store, self->upload.key, self->filling->buffer->data,
-					 self->filling->len, id, false))
+	else if (!s3_put(self->upload.store, self->upload.key,
+					 self->filling->buffer->data, self->filling->len, id,
+					 false))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("could not write %s",
