@@ -33,16 +33,13 @@ take_upload(void *arg, const S3Listed *found)
 static void
 add_arrived(S3Left *left, int number, const S3Arrived *part)
 {
-	if (number > left->count)
-	{
-		left->parts = left->parts
-						  ? repalloc(left->parts, number * sizeof(S3Arrived))
-						  : palloc(number * sizeof(S3Arrived));
-		memset(left->parts + left->count, 0,
-			   (number - left->count) * sizeof(S3Arrived));
-		left->count = number;
-	}
+	Size size = number * sizeof(S3Arrived);
+
+	left->parts = left->parts ? repalloc(left->parts, size) : palloc(size);
+	memset(left->parts + left->count, 0,
+		   (number - left->count) * sizeof(S3Arrived));
 	left->parts[number - 1] = *part;
+	left->count = number;
 }
 
 /* Parts of a page; whether one has a checksum that can be compared. */
@@ -57,17 +54,22 @@ take_parts(const char *xml, size_t len, const char *element, S3Left *left)
 	while ((inner = s3_xml_next(&at, xml + len, "Part", &inner_len)) != NULL)
 	{
 		char	 *number = s3_xml_text(inner, inner_len, "PartNumber");
-		char	 *size = s3_xml_text(inner, inner_len, "Size");
-		S3Arrived part = {
+		int		  n = number ? atoi(number) : 0;
+		char	 *size;
+		S3Arrived part;
+
+		CHECK_FOR_INTERRUPTS();
+		if (number)
+			pfree(number);
+		/* they are in order, so that a list that lies takes no memory */
+		if (n <= left->count || n > S3_MAX_PARTS)
+			continue;
+		size = s3_xml_text(inner, inner_len, "Size");
+		part = (S3Arrived){
 			.size = size ? strtou64(size, NULL, 10) : 0,
 			.etag = s3_xml_text(inner, inner_len, "ETag"),
 			.sum = s3_xml_text(inner, inner_len, element),
 		};
-		int n = number ? atoi(number) : 0;
-
-		CHECK_FOR_INTERRUPTS();
-		if (n < 1 || n > S3_MAX_PARTS || part.etag == NULL)
-			continue;
 		useful |= part.sum != NULL;
 		add_arrived(left, n, &part);
 	}
@@ -108,7 +110,8 @@ list_parts(S3Store *store, const char *key, S3Left *left)
 		truncated = s3_xml_text(xml, len, "IsTruncated");
 		next = s3_xml_text(xml, len, "NextPartNumberMarker");
 		more = truncated && strcmp(truncated, "true") == 0 && next &&
-			   atoi(next) > (from ? atoi(from) : 0);
+			   atoi(next) > (from ? atoi(from) : 0) &&
+			   atoi(next) < S3_MAX_PARTS;
 		from = next;
 		s3_end(request);
 	}

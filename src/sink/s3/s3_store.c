@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "sink/s3/s3_request.h"
 #include "sink/stage.h"
+#include "storage/ipc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
@@ -77,7 +78,8 @@ s3_store_refresh(S3Store *store)
 	S3Secrets	   secrets;
 	bool		   same;
 
-	if (!IsTransactionState())
+	/* at a process's end, what is left is cleaned up with what is known */
+	if (!IsTransactionState() || proc_exit_inprogress)
 		return false;
 	server = s3_store_server(store);
 	MemoryContextSwitchTo(store->context);
