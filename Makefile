@@ -211,8 +211,12 @@ OBJS = \
 	src/sink/s3/s3_store.o \
 	src/sink/s3/s3_request.o \
 	src/sink/s3/s3_list.o \
+	src/sink/s3/crc64.o \
+	src/sink/s3/s3_checksum.o \
 	src/sink/s3/s3_object.o \
 	src/sink/s3/s3_download.o \
+	src/sink/s3/s3_multipart.o \
+	src/sink/s3/s3_left.o \
 	src/sink/s3/s3_upload.o \
 	src/sink/s3/s3_copy.o \
 	src/sink/s3/s3_place.o \

@@ -211,7 +211,8 @@ struct DestinationDriver
 	 * check.  Durable after sync.
 	 */
 	bool (*publish)(Destination *to, const char *key);
-	/* Removes what killed attempts left; no other may be running. */
+	/* Removes what killed attempts left, but for what the next one goes on
+	 * with; no other may be running. */
 	void (*sweep)(Destination *to);
 	/* Removes all that is staged, and the claim; fine if there is none. */
 	void (*discard)(Destination *to);

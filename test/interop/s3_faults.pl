@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use FindBin;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -12,7 +13,14 @@ use S3Test;
 use Test::More;
 use Time::HiRes qw(sleep);
 
-my $node = new_outflow_node('s3', conf => "restart_after_crash = on\noutflow.retries = 2\n");
+my $machine = PostgreSQL::Test::Utils::tempdir();
+my $node;
+{
+	local $ENV{LD_PRELOAD} = "$FindBin::RealBin/../modules/machine/machine_preload.so";
+	local $ENV{MACHINE} = $machine;
+
+	$node = new_outflow_node('s3', conf => "restart_after_crash = on\noutflow.retries = 2\n");
+}
 my $store = start_s3('versitygw');
 my $proxy = start_proxy($store);
 my $rounds = $ENV{OUTFLOW_ROUNDS} // 6;
@@ -113,6 +121,45 @@ set_faults($proxy, 'always 503');
 like(error_of("CALL outflow.export('orders', 'lake:x')"), qr/503 SlowDown.*HINT:  The store asks for fewer/s, 'a storm of 503');
 set_faults($proxy, '');
 
+append_to_file("$machine/clock", 86400);
+like(error_of("CALL outflow.export('orders', 'lake:x')"), qr/RequestTimeTooSkewed.*HINT:  Set this machine's clock/s, 'a clock that is a day fast');
+unlink "$machine/clock";
+
+# between(PREFIX, DO, PATTERN, UNDO): that fails the job in its middle, and it goes
+# on later
+sub between
+{
+	my ($prefix, $do, $pattern, $undo) = @_;
+
+	hold_exports($node, 1);
+	my ($session, $said) = start_psql($node, "CALL outflow.export('orders', 'lake:$prefix', part_size => '1MB', workers => 1)");
+	wait_until($node, "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted)", 'the part that is held');
+	$do->();
+	release_exports($node);
+	$session->finish;
+	like($$said, $pattern, "$prefix: the job fails");
+	$undo->();
+	is(sql('SELECT state FROM outflow.jobs ORDER BY job DESC LIMIT 1'), 'failed', "$prefix: and says so");
+	sql('CALL outflow.resume(' . sql('SELECT max(job) FROM outflow.jobs') . ')');
+	is_whole('orders', $prefix, "$prefix: resumed");
+	return;
+}
+between('storm', sub { set_faults($proxy, 'always 503') }, qr/failed: could not .*503 SlowDown/s, sub { set_faults($proxy, '') });
+between('skew', sub { append_to_file("$machine/clock", -86400) }, qr/failed: could not .*RequestTimeTooSkewed.*Set this machine's clock/s, sub { unlink "$machine/clock" });
+between('vanished', sub { rename "$store->{dir}/data/lake", "$store->{dir}/lake" or die $! },
+	qr/failed: could not .*NoSuchBucket.*Make the bucket/s, sub { rename "$store->{dir}/lake", "$store->{dir}/data/lake" or die $! });
+between('stopped', sub { kill_s3($store) }, qr/failed: could not .*There was no answer/s, sub { restart_s3($store) });
+
+# A kilobyte a second: a stall ends, and what goes on can be told to end
+set_faults($proxy, 'always slow');
+my $slow = sql("SELECT outflow.export_start('large', 'lake:slow', part_size => '1GB', workers => 1)");
+wait_for_line("$proxy->{dir}/log", qr{^slow PUT /lake/slow/}m);
+sql("SELECT outflow.cancel($slow)");
+wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $slow", 'the end of a slow job');
+set_faults($proxy, '');
+sql("CALL outflow.resume($slow)");
+is_whole('large', 'slow', 'a slow store that became faster');
+
 sub try_server
 {
 	my ($name, %options) = @_;
@@ -162,6 +209,14 @@ sub tls_error
 like(tls_error($secure), qr/There was no answer: .*certificate.*HINT:  Check the server's options endpoint and ca_file/s, 'an unknown authority');
 my $elsewhere = { %$secure, endpoint => $secure->{endpoint} =~ s/localhost/127.0.0.1/r };
 like(tls_error($elsewhere, ca_file => "$tls/ca.pem"), qr/There was no answer: SSL.*127\.0\.0\.1/s, 'a certificate of another host');
+
+openssl('x509', '-req', '-in', "$tls/store.csr", '-CA', "$tls/ca.pem", '-CAkey', "$tls/ca.key", '-CAcreateserial',
+	'-days', -1, '-extfile', "$tls/ext", '-out', "$tls/expired.pem");
+my $expired = start_s3('versitygw', bare => 1, tls => [ "$tls/expired.pem", "$tls/store.key" ]);
+like(tls_error($expired, ca_file => "$tls/ca.pem"), qr/There was no answer: .*certificate has expired.*HINT:  Check/s, 'a certificate that has expired');
+sql(s3_server_sql('lapsed', $expired, ca_file => "$tls/ca.pem", retries => 0));
+is(sql("SELECT ok || detail FROM outflow.check_destination('lapsed:x') WHERE NOT ok") =~ /certificate has expired/, 1, 'the check says so, too');
+stop_s3($expired);
 
 # Rights
 sql("CREATE ROLE someone LOGIN; GRANT SELECT ON orders TO someone; GRANT USAGE ON SCHEMA outflow TO someone");
@@ -213,8 +268,15 @@ $pid = sql('SELECT pg_backend_pid()');
 kill 'KILL', worker_pid() || die 'no worker';
 $node->poll_query_until('postgres', 'SELECT true') or die;
 isnt(s3_client($store, 'uploads'), '', 'the killed one leaves an upload');
+my ($upload) = s3_client($store, 'upload-ids') =~ m{^killed/\S+ (\S+)}m;
 limit('0');
+set_faults($proxy, 'always note');
 isnt(until_done($job), 'never', 'a killed export is resumed');
+set_faults($proxy, '');
+my $noted = slurp_file("$proxy->{dir}/log");
+unlike($noted, qr{^note POST /lake/killed/\S+\?uploads}m, 'it begins no other upload');
+like($noted, qr{^note POST /lake/killed/\S+uploadId=\Q$upload\E}m, 'but ends the one that was left');
+unlike($noted, qr{^note PUT /lake/killed/\S+partNumber=1&}m, 'and sends nothing that is there');
 is_whole('large', 'killed', 'killed');
 
 # Cancelled, and forgotten: neither objects nor uploads stay, a stranger's do

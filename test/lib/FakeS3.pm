@@ -7,6 +7,7 @@ use warnings;
 use Exporter qw(import);
 use FindBin;
 use IPC::Run ();
+use JSON::PP ();
 use PostgreSQL::Test::Utils;
 use Time::HiRes ();
 
@@ -114,6 +115,31 @@ sub content
 }
 
 # requests(): what was asked of it
-sub requests { return slurp_file("$_[0]{dir}/log"); }
+sub requests { return -e "$_[0]{dir}/log" ? slurp_file("$_[0]{dir}/log") : ''; }
+
+# asked(PATTERN): how often that was, since the last forget_requests()
+sub asked
+{
+	my ($self, $pattern) = @_;
+
+	return scalar(grep { /$pattern/ } split(/\n/, substr($self->requests, $self->{seen} // 0)));
+}
+
+sub forget_requests
+{
+	my ($self) = @_;
+
+	$self->{seen} = length($self->requests);
+	return;
+}
+
+# headers(PATTERN): of objects with such a key, as a list of hashes
+sub headers
+{
+	my ($self, $pattern) = @_;
+	my @objects = map { JSON::PP::decode_json($_) } split(/\n/, slurp_file("$self->{dir}/headers"));
+
+	return map { $_->[1] } grep { $_->[0] =~ /$pattern/ } @objects;
+}
 
 1;

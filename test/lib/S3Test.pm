@@ -17,7 +17,7 @@ use Time::HiRes qw(sleep);
 # a store that hangs is found out sooner
 $ENV{PG_TEST_TIMEOUT_DEFAULT} //= 100;
 
-our @EXPORT = qw(start_s3 stop_s3 s3_client s3_server_sql start_proxy set_faults);
+our @EXPORT = qw(start_s3 stop_s3 kill_s3 restart_s3 s3_client s3_server_sql start_proxy set_faults);
 
 my %starters = (
 	versitygw => \&start_versitygw,
@@ -32,7 +32,7 @@ sub tool
 }
 
 # start_s3(KIND, tls => [CERTIFICATE, KEY]): a store with an empty bucket "lake";
-# its endpoint, key, secret
+# its endpoint, key, secret; with bare => 1 none, and nobody has asked it yet
 sub start_s3
 {
 	my ($kind, %with) = @_;
@@ -40,6 +40,7 @@ sub start_s3
 
 	$starters{$kind}->($store);
 	wait_for_port($store);
+	return $store if $store->{bare};
 	(@$store{qw(key secret)}) = split(/ /, s3_client($store, 'iam')) if $kind eq 'moto';
 	foreach my $try (1 .. 100)
 	{
@@ -55,6 +56,7 @@ sub launch
 	my ($store, $environment, @command) = @_;
 	my $log = "$store->{dir}/log";
 
+	$store->{launched} = [ $environment, @command ];
 	local %ENV = (%ENV, %$environment);
 	$store->{process} = IPC::Run::start(\@command, '<', \'', '>', $log, '2>', "$log.err",
 		init => sub { setpgrp(0, 0); chdir $store->{dir}; });
@@ -77,6 +79,7 @@ sub wait_for_port
 	die "$store->{kind} does not start: " . slurp_file("$store->{dir}/log.err");
 }
 
+# with domain => NAME, buckets may be in the host's name, before that
 sub start_versitygw
 {
 	my ($store) = @_;
@@ -87,6 +90,7 @@ sub start_versitygw
 	$store->{endpoint} = "https://localhost:$port" if $store->{tls};
 	launch($store, { ROOT_ACCESS_KEY => $store->{key}, ROOT_SECRET_KEY => $store->{secret} },
 		tool('versitygw'), '--port', "127.0.0.1:$port", '--region', 'us-east-1',
+		($store->{domain} ? ('--virtual-domain', "$store->{domain}:$port") : ()),
 		($store->{tls} ? ('--cert', $store->{tls}[0], '--key', $store->{tls}[1]) : ()), 'posix',
 		'--versioning-dir', "$store->{dir}/versions", "$store->{dir}/data");
 	return;
@@ -150,6 +154,25 @@ sub stop_s3
 	return unless $store->{process};
 	$store->{process}->kill_kill(grace => 3);
 	delete $store->{process};
+	return;
+}
+
+# kill_s3(STORE): as a crash does; restart_s3 has it back with what it holds
+sub kill_s3
+{
+	my ($store) = @_;
+
+	$store->{process}->signal('KILL');
+	eval { $store->{process}->finish };
+	return;
+}
+
+sub restart_s3
+{
+	my ($store) = @_;
+
+	launch($store, @{ $store->{launched} });
+	wait_for_port($store);
 	return;
 }
 

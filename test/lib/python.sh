@@ -39,12 +39,13 @@ need_readers() {
 	export OUTFLOW_READERS=$installed_python
 }
 
-# need_lake: sets OUTFLOW_LAKE, a Python with readers of lake tables; DuckDB is of
-# the version that its extension is packaged for
+# need_lake: sets OUTFLOW_LAKE, a Python with readers of lakes; DuckDB is of
+# the version that its extensions are packaged for
 need_lake() {
 	[ -z "${OUTFLOW_LAKE:-}" ] || return 0
-	install_python tmp_lake "deltalake, polars, duckdb_extension_delta, pyarrow.parquet" \
-		deltalake polars pyarrow duckdb==1.5.5 duckdb-extension-delta==1.5.5
+	install_python tmp_lake "deltalake, polars, duckdb_extension_delta, duckdb_extension_httpfs, pyarrow.parquet" \
+		deltalake polars pyarrow duckdb==1.5.5 duckdb-extension-delta==1.5.5 \
+		duckdb-extension-httpfs==1.5.5
 	export OUTFLOW_LAKE=$installed_python
 }
 

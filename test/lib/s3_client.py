@@ -4,15 +4,21 @@ environment names: S3_ENDPOINT, S3_KEY, S3_SECRET, S3_BUCKET.
 	make-bucket        makes it
 	list [PREFIX]      "size key" of each object
 	uploads            the keys of unfinished multipart uploads
+	upload-ids         the same, each with its id
 	cat KEY            an object's bytes
 	parts PREFIX       those of all part files below it, in turn
+	audit PREFIX       the keys and unfinished uploads below it, and the SHA-256 of
+	                   the sorted lines of part files, as JSON
 	head KEY           what it is beside them, as JSON
+	tags KEY           its tags, as JSON
 	put KEY TEXT       an object
 	save PREFIX DIR    copies all objects below it into files
 	begin KEY          an upload that nobody ends; its id
 	delete KEY
+	rotate             exchanges moto's key: prints the new one and its secret
 	iam                makes moto ask for signatures: prints a key and its secret
 """
+import hashlib
 import json
 import os
 import sys
@@ -47,6 +53,12 @@ def main(command, *arguments):
         iam.put_user_policy(UserName="test", PolicyName="all", PolicyDocument=json.dumps(policy))
         print(key["AccessKeyId"], key["SecretAccessKey"])
         return
+    if command == "rotate":
+        iam = client("iam")
+        key = iam.create_access_key(UserName="test")["AccessKey"]
+        iam.delete_access_key(UserName="test", AccessKeyId=os.environ["S3_KEY"])
+        print(key["AccessKeyId"], key["SecretAccessKey"])
+        return
     s3 = client("s3")
     bucket = os.environ["S3_BUCKET"]
     if command == "make-bucket":
@@ -57,6 +69,9 @@ def main(command, *arguments):
     elif command == "uploads":
         for item in s3.list_multipart_uploads(Bucket=bucket).get("Uploads") or []:
             print(item["Key"])
+    elif command == "upload-ids":
+        for item in s3.list_multipart_uploads(Bucket=bucket).get("Uploads") or []:
+            print(item["Key"], item["UploadId"])
     elif command == "save":
         prefix, directory = arguments
         for item in pages(s3, bucket, prefix):
@@ -71,6 +86,20 @@ def main(command, *arguments):
         for key in keys:
             for piece in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(1 << 20):
                 sys.stdout.buffer.write(piece)
+    elif command == "audit":
+        keys = [item["Key"] for item in pages(s3, bucket, arguments[0])]
+        lines = []
+        for key in keys:
+            if "/part-" in key:
+                lines += s3.get_object(Bucket=bucket, Key=key)["Body"].read().splitlines()
+        uploads = s3.list_multipart_uploads(Bucket=bucket, Prefix=arguments[0]).get("Uploads") or []
+        print(json.dumps({
+            "keys": keys,
+            "uploads": [item["Key"] for item in uploads],
+            "lines": hashlib.sha256(b"\n".join(sorted(lines))).hexdigest(),
+        }))
+    elif command == "tags":
+        print(json.dumps(s3.get_object_tagging(Bucket=bucket, Key=arguments[0])["TagSet"]))
     elif command == "head":
         answer = s3.head_object(Bucket=bucket, Key=arguments[0], ChecksumMode="ENABLED")
         answer.pop("ResponseMetadata")

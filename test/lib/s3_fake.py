@@ -14,28 +14,39 @@ line of DIRECTORY/faults, read at each request, is a way to behave:
 	abort-503             uploads are not ended at the first request for it
 	hide TEXT             lists leave out keys with that text, until a job has made its claim
 	etag TEXT             of parts of uploads
+	plain-parts           lists of an upload's parts have no checksums
+	no-parts              there are none at all: 501
+	no-bulk               objects are removed one by one only: 501
+	keep TEXT             removals of many leave those with that text
+	insist                whatever may replace an object is refused, copies of whole objects, too
+	racing N              the next N writes of objects or ends of uploads are answered 409
+	skip-part N           that part is taken and forgotten
+	late-end              uploads are ended, and then said not to be there
 	answer STATUS BODY    the answer to everything
 	endless               answers to GET have no end
 	trickle               answers are a byte a second, without an end
-	hang [METHOD]         there is no answer, or none to that method
+	hang [METHOD]         there is no answer, or none to that method, or to a "copy"
 
 DIRECTORY/log gets a line for each request: its method, and its target.
+DIRECTORY/headers gets one for each object that is begun: its key, and its headers.
 """
 import http.server
 import itertools
+import json
 import os
 import re
 import sys
 import threading
 import time
 import urllib.parse
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 directory = sys.argv[1]
 objects = {}  # key -> (content, headers that come back)
 uploads = {}  # id -> (key, headers, {number: content})
 ids = itertools.count(1)
 aborted = set()
+raced = []
 claims = []
 lock = threading.RLock()
 PAGE = 3
@@ -80,10 +91,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(length)
         path, _, query = self.path.partition("?")
         self.query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
-        key = urllib.parse.unquote(path).split("/", 2)[2]
+        # the bucket is in the path, or in the host's name
+        key = urllib.parse.unquote(path).lstrip("/") if self.headers.get("Host", "").startswith("lake.") \
+            else urllib.parse.unquote(path).split("/", 2)[2]
         with lock, open(directory + "/log", "a") as log:
-            log.write(f"{self.command} {self.path}\n")
-        if how.get("hang") in ("", self.command):
+            log.write(f"{self.command} {self.path}{' copy' if 'x-amz-copy-source' in self.headers else ''}\n")
+        if how.get("hang") in ("", self.command) or how.get("hang") == "copy" and "x-amz-copy-source" in self.headers:
             time.sleep(1000)
         if "answer" in how:
             status, _, text = how["answer"].partition(" ")
@@ -92,6 +105,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.go_on(1 if "trickle" in how else 65536)
         with lock:
             kept = {name: value for name, value in self.headers.items() if name.lower().startswith("x-amz-meta-")}
+            if "partNumber" not in self.query and (self.command == "PUT" or "uploads" in self.query):
+                with open(directory + "/headers", "a") as file:
+                    file.write(json.dumps([key, {name.lower(): value for name, value in self.headers.items()}], sort_keys=True) + "\n")
             getattr(self, "on_" + self.command)(key, body, kept, how)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_any
@@ -116,6 +132,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.list_uploads(how)
         if key == "":
             return self.list_keys(how)
+        if "uploadId" in self.query:
+            return self.list_parts(how)
         if key not in objects:
             return self.error(404, "NoSuchKey")
         self.on_HEAD(key, body, kept, how)
@@ -165,30 +183,105 @@ class Handler(http.server.BaseHTTPRequestHandler):
             xml += "<IsTruncated>true</IsTruncated><NextKeyMarker>same</NextKeyMarker>"
         self.answer(200, xml + "</ListMultipartUploadsResult>")
 
+    def list_parts(self, how):
+        if "no-parts" in how:
+            return self.error(501, "NotImplemented")
+        if self.query["uploadId"] not in uploads:
+            return self.error(404, "NoSuchUpload")
+        parts = uploads[self.query["uploadId"]][2]
+        after = int(self.query.get("part-number-marker") or 0)
+        numbers = [number for number in sorted(parts) if number > after]
+        page = numbers[:PAGE]
+        xml = "<ListPartsResult>"
+        for number in page:
+            content, sums = parts[number]
+            xml += f"<Part><PartNumber>{number}</PartNumber><Size>{len(content)}</Size><ETag>&quot;part{number}&quot;</ETag>"
+            if "plain-parts" not in how:
+                xml += "".join(f"<{name}>{value}</{name}>" for name, value in sums.items())
+            xml += "</Part>"
+        more = len(numbers) > PAGE
+        xml += f"<IsTruncated>{'true' if more else 'false'}</IsTruncated>"
+        if more:
+            xml += f"<NextPartNumberMarker>{page[-1]}</NextPartNumberMarker>"
+        self.answer(200, xml + "</ListPartsResult>")
+
+    def refuses(self, how):
+        """What comes before an object is written, or an upload ends"""
+        if "insist" in how and "If-None-Match" not in self.headers:
+            self.error(403, "AccessDenied")
+            return True
+        if len(raced) < int(how.get("racing", 0)):
+            raced.append(self.path)
+            self.error(409, "ConditionalRequestConflict")
+            return True
+        return False
+
+    def copied(self, source):
+        content, kept = objects[urllib.parse.unquote(source).split("/", 2)[2]]
+        if "x-amz-copy-source-range" in self.headers:
+            first, last = self.headers["x-amz-copy-source-range"].removeprefix("bytes=").split("-")
+            content = content[int(first):int(last) + 1]
+        return content, kept
+
     def on_PUT(self, key, body, kept, how):
         source = self.headers.get("x-amz-copy-source")
         if "uploadId" in self.query:
-            uploads[self.query["uploadId"]][2][int(self.query["partNumber"])] = body
-            return self.answer(200, "", {"ETag": how.get("etag", '"part"')})
+            number = int(self.query["partNumber"])
+            sums = {"Checksum" + name.lower().removeprefix("x-amz-checksum-").upper(): value
+                    for name, value in self.headers.items() if name.lower().startswith("x-amz-checksum-")}
+            if how.get("skip-part") != str(number):
+                uploads[self.query["uploadId"]][2][number] = (self.copied(source)[0] if source else body, sums)
+            if source:
+                return self.answer(200, f"<CopyPartResult><ETag>part{number}</ETag></CopyPartResult>")
+            return self.answer(200, "", {"ETag": how.get("etag", f'"part{number}"')})
+        if source and "insist" in how:
+            return self.error(403, "AccessDenied")
+        if self.refuses(how):
+            return None
         if self.headers.get("If-None-Match") and key in objects:
             return self.error(412, "PreconditionFailed")
         if source:
-            objects[key] = objects[urllib.parse.unquote(source).split("/", 2)[2]]
+            objects[key] = self.copied(source)
             return self.answer(200, "<CopyObjectResult><ETag>x</ETag></CopyObjectResult>")
         objects[key] = (body, kept)
         if key.endswith("/_owner") and "hide" in how:
             claims.append(key)
         self.answer(200, "", {"ETag": '"whole"'})
 
+    def delete_all(self, body, how):
+        if "no-bulk" in how:
+            return self.error(501, "NotImplemented")
+        if not any(name.lower() == "content-md5" or name.lower().startswith("x-amz-checksum-") for name in self.headers):
+            return self.error(400, "InvalidRequest")
+        errors = ""
+        for name in re.findall(r"<Key>(.*?)</Key>", body.decode()):
+            if "keep" in how and how["keep"] in name:
+                errors += f"<Error><Key>{name}</Key><Code>AccessDenied</Code></Error>"
+            else:
+                objects.pop(unescape(name), None)
+        self.answer(200, f"<DeleteResult>{errors}</DeleteResult>")
+
     def on_POST(self, key, body, kept, how):
+        if "delete" in self.query:
+            return self.delete_all(body, how)
         if "uploads" in self.query:
             number = str(next(ids))
             uploads[number] = (key, kept, {})
             return self.answer(200, f"<R><UploadId>{number}</UploadId></R>")
         if self.query["uploadId"] not in uploads:
             return self.error(404, "NoSuchUpload")
-        _, headers, parts = uploads.pop(self.query["uploadId"])
-        objects[key] = (b"".join(parts[number] for number in sorted(parts)), headers)
+        if self.refuses(how):
+            return None
+        if "If-None-Match" in self.headers and key in objects:
+            return self.error(412, "PreconditionFailed")
+        _, headers, parts = uploads[self.query["uploadId"]]
+        wanted = [int(number) for number in re.findall(r"<PartNumber>(\d+)</PartNumber>", body.decode())]
+        if any(number not in parts for number in wanted) or wanted != list(range(1, len(wanted) + 1)):
+            return self.error(400, "InvalidPart")
+        del uploads[self.query["uploadId"]]
+        objects[key] = (b"".join(parts[number][0] for number in wanted), headers)
+        if "late-end" in how:
+            return self.error(404, "NoSuchUpload")
         self.answer(200, "<R><ETag>x</ETag></R>")
 
     def on_DELETE(self, key, body, kept, how):

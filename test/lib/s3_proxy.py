@@ -10,7 +10,9 @@ nothing, or a line "SEED PROBABILITY", or "always FAULT".  Faults:
 	cut-request  the connection ends in the middle of the request
 	cut-answer   the connection ends in the middle of the answer
 	delay        a third of a second
+	slow         a kilobyte a second, in both directions
 	error-200    an error in an answer that began as a success, not done
+	note         nothing, but the log has the request with its parameters
 	skewed       the client's clock is wrong, it says
 	bucket       there is no such bucket, any more
 
@@ -83,12 +85,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             fault = None
         if fault:
             with lock, open(directory + "/log", "a") as file:
-                file.write(f"{fault} {self.command} {self.path.split('?')[0]}\n")
+                path = self.path if fault == "note" else self.path.split("?")[0]
+                file.write(f"{fault} {self.command} {path}\n")
         length = int(self.headers.get("Content-Length") or 0)
         if fault == "cut-request":
             self.rfile.read(length // 2)
             return self.end()
-        body = self.rfile.read(length)
+        body = b"".join(self.slowly(length)) if fault == "slow" else self.rfile.read(length)
         if fault in ("503", "error-200", "skewed", "bucket"):
             return self.answer_error(fault)
         if fault == "delay":
@@ -113,7 +116,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if fault == "cut-answer":
             self.wfile.write(content[: len(content) // 2])
             return self.end()
-        self.wfile.write(content)
+        for at in range(0, len(content), 1024) if fault == "slow" else []:
+            self.wfile.write(content[at: at + 1024])
+            time.sleep(1)
+        if fault != "slow":
+            self.wfile.write(content)
+
+    def slowly(self, length):
+        while length > 0:
+            piece = self.rfile.read(min(length, 1024))
+            if not piece:
+                return
+            length -= len(piece)
+            time.sleep(1)
+            yield piece
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = handle_any
 

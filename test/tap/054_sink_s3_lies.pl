@@ -67,7 +67,7 @@ $store->faults('empty-token');
 is(destination('lake:mine', 'list', 'a'), $all, 'whose last one ends with an empty token');
 $store->faults('same-token');
 like(destination('lake:mine', 'list', 'a'), qr/could not list bucket .*The store's list does not go on/s, 'the same page again and again');
-like(destination('lake:mine', 'sweep'), qr/could not list .*The store's list does not go on/s, 'of uploads, too');
+like(destination('lake:mine', 'discard'), qr/could not list .*The store's list does not go on/s, 'of uploads, too');
 $store->faults('no-token');
 like(destination('lake:mine', 'list', 'a'), qr/could not list bucket .*The store's list does not go on/s, 'a page that is said not to be the last');
 $store->faults();
@@ -99,7 +99,7 @@ sub leave_upload
 }
 leave_upload('mine');
 $store->faults('abort-503');
-is(destination('lake:mine', 'sweep'), 'done', 'swept');
+is(destination('lake:mine', 'discard'), 'false', 'ended');
 is($store->uploads, 'other/data', 'also where the store turns a request away once');
 $store->faults();
 
@@ -121,7 +121,7 @@ $node->safe_psql('postgres', "CREATE DATABASE latin TEMPLATE template0 ENCODING 
 $node->safe_psql('latin', "CREATE EXTENSION outflow; " . $store->server_sql('lake'));
 add_sink_functions($node, 'latin');
 leave_upload('caf%C3%A9');
-is($node->safe_psql('latin', q{SET client_encoding = 'UTF8'; SELECT sink.do(U&'lake:caf\00E9', 'sweep', '', '')}), 'done', 'swept in LATIN1');
+is($node->safe_psql('latin', q{SET client_encoding = 'UTF8'; SELECT sink.do(U&'lake:caf\00E9', 'discard', '', '')}), 'false', 'ended in LATIN1');
 is($store->uploads, 'other/data', 'where keys are UTF-8 all the same');
 
 $node->stop;

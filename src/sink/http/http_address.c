@@ -40,6 +40,19 @@ list_allowed(const HttpPlace *place, const struct addrinfo *found, char *error)
 	return list;
 }
 
+/* Names below it are this machine, too, whatever resolvers know: RFC 6761 */
+static const char *
+name_to_look_up(const char *host)
+{
+	static const char local[] = ".localhost";
+	size_t			  len = strlen(host);
+
+	return len > strlen(local) &&
+				   strcmp(host + len - strlen(local), local) == 0
+			   ? "localhost"
+			   : host;
+}
+
 char *
 http_addresses(const HttpPlace *place, char *error, bool *refused)
 {
@@ -48,7 +61,8 @@ http_addresses(const HttpPlace *place, char *error, bool *refused)
 							  .ai_flags = AI_ADDRCONFIG};
 	struct addrinfo *found;
 	char			*list;
-	int				 result = getaddrinfo(place->host, NULL, &hints, &found);
+	int				 result =
+		getaddrinfo(name_to_look_up(place->host), NULL, &hints, &found);
 
 	*refused = false;
 	if (result != 0)

@@ -28,11 +28,8 @@ static const OptionChoice styles[] = {
 };
 
 static const OptionChoice checksums[] = {
-	{"crc32c", S3_CRC32C},
-	{"sha256", S3_SHA256},
-	{"md5", S3_MD5},
-	{"none", S3_NO_CHECKSUM},
-	{NULL, 0},
+	{"crc32c", S3_CRC32C}, {"crc64nvme", S3_CRC64NVME}, {"sha256", S3_SHA256},
+	{"md5", S3_MD5},	   {"none", S3_NO_CHECKSUM},	{NULL, 0},
 };
 
 static const OptionChoice conditionals[] = {
@@ -72,6 +69,8 @@ static const OptionSpec server_options[] = {
 	{"equal_chunks", OPTION_BOOL, FIELD(equal_chunks)},
 	{"max_object_size", OPTION_SIZE, FIELD(max_object_size), "5TB", 5 * MB,
 	 49 * TB},
+	{"max_copy_size", OPTION_SIZE, FIELD(max_copy_size), "5GB", 5 * MB,
+	 5 * 1024 * MB},
 	{"connect_timeout", OPTION_INT, FIELD(connect_timeout), "10", 1, 600},
 	{"stall_timeout", OPTION_INT, FIELD(stall_timeout), "60", 1, 3600},
 	{"retries", OPTION_INT, FIELD(retries), "5", 0, 100},

@@ -10,6 +10,7 @@
 typedef enum S3Checksum
 {
 	S3_CRC32C,
+	S3_CRC64NVME,
 	S3_SHA256,
 	S3_MD5,
 	S3_NO_CHECKSUM
@@ -56,6 +57,7 @@ typedef struct S3Config
 	int64 chunk_size;
 	bool  equal_chunks;
 	int64 max_object_size;
+	int64 max_copy_size;
 	int	  connect_timeout; /* seconds */
 	int	  stall_timeout;
 	int	  retries;

@@ -3,7 +3,9 @@
  *		Copies that the store makes itself.
  *
  * CopyObject takes objects of up to 5 GB, and knows no condition.  Larger ones,
- * and buckets that insist on conditions, get a multipart upload of ranges.
+ * and buckets that insist on conditions, get a multipart upload of ranges.  If
+ * that is for a key that does not say whose it is, the job's own prefix gets a
+ * record of it before its first range, so that it can be ended later.
  */
 #include "postgres.h"
 
@@ -12,10 +14,9 @@
 #include "miscadmin.h"
 #include "sink/s3/s3_internal.h"
 
-#define GB (INT64CONST(1024) * 1024 * 1024)
-/* CopyObject's limit, and the size of the ranges of what is larger. */
-#define COPY_MAX   (5 * GB)
-#define RANGE_SIZE GB
+/* Ranges are no longer than this. */
+#define RANGE_MAX  (INT64CONST(1024) * 1024 * 1024)
+#define RECORD_MAX 4096
 /* The store reads and writes all of it before it answers. */
 #define PATIENCE 10
 
@@ -67,19 +68,22 @@ copy_whole(S3Store *store, const char *key, const char *bucket,
 	return true;
 }
 
+static uint64
+range_size(const S3Store *store)
+{
+	return Min(RANGE_MAX, store->config.max_copy_size);
+}
+
 /* One range, as part number; its XML. */
 static char *
 copy_range(S3Store *store, const char *key, const char *upload, int number,
 		   const char *bucket, const char *from, const S3Object *object)
 {
-	S3Request  *request = s3_request_new(store, "PUT", key);
-	uint64		first = (uint64) RANGE_SIZE * (number - 1);
-	uint64		last = Min(first + RANGE_SIZE, object->size) - 1;
-	const char *element = s3_checksum_element(store);
-	const char *xml;
-	size_t		len;
-	char	   *etag;
-	char	   *sum;
+	S3Request *request = s3_request_new(store, "PUT", key);
+	uint64	   size = range_size(store);
+	uint64	   first = size * (number - 1);
+	uint64	   last = Min(first + size, object->size) - 1;
+	char	  *part;
 
 	s3_parameter(request, "partNumber", psprintf("%d", number));
 	s3_parameter(request, "uploadId", upload);
@@ -90,48 +94,81 @@ copy_range(S3Store *store, const char *key, const char *upload, int number,
 	request->patience = PATIENCE;
 	if (s3_run(request) != S3_OK)
 		s3_throw(request, psprintf("copy object \"%s\" to", from));
-	xml = request->http.answer.data;
-	len = request->http.answer.len;
-	etag = s3_xml_text(xml, len, "ETag");
-	if (etag == NULL || strpbrk(etag, "<>&"))
-		s3_throw(request, psprintf("copy object \"%s\" to", from));
-	sum = element ? s3_xml_text(xml, len, element) : NULL;
+	part = s3_part_xml(request, number,
+					   s3_xml_text(request->http.answer.data,
+								   request->http.answer.len, "ETag"),
+					   NULL);
 	s3_end(request);
-	return psprintf(
-		"<Part>%s<ETag>%s</ETag><PartNumber>%d</PartNumber></Part>",
-		sum ? psprintf("<%s>%s</%s>", element, sum, element) : "", etag,
-		number);
+	return part;
+}
+
+void
+s3_copy_forget(S3Store *store, const char *record)
+{
+	size_t len;
+	char  *upload = s3_download_text(store, record, RECORD_MAX, &len);
+	char  *key;
+
+	if (upload == NULL)
+		return;
+	key = strsep(&upload, "\n");
+	if (upload)
+		s3_upload_remove(store, key, upload);
+	s3_delete(store, record);
+}
+
+/* The upload's id, and its key in front of it. */
+static void
+record_upload(S3Store *store, const char *record, const S3Multipart *upload)
+{
+	char *text = psprintf("%s\n%s", upload->key, upload->id);
+	char  id[S3_ID_SIZE];
+
+	s3_copy_forget(store, record);
+	s3_new_id(id);
+	(void) s3_put(store, record, text, strlen(text), id, false);
 }
 
 static bool
 copy_ranges(S3Store *store, const char *key, const char *bucket,
-			const char *from, const S3Object *object, bool if_new)
+			const char *from, const S3Object *object, bool if_new,
+			const char *record)
 {
-	char		  *upload = s3_upload_begin(store, key, object->id);
+	S3Multipart	   upload = {.store = store, .key = key};
 	StringInfoData parts;
+	bool		   done;
 
+	strlcpy(upload.object_id, object->id, S3_ID_SIZE);
+	/* some stores give the whole's checksum for that of a range */
+	upload.id = s3_upload_begin(store, key, object->id, false);
+	if (record)
+		record_upload(store, record, &upload);
 	initStringInfo(&parts);
-	for (int number = 1; (uint64) RANGE_SIZE * (number - 1) < object->size;
+	for (int number = 1; range_size(store) * (number - 1) < object->size;
 		 number++)
-		appendStringInfoString(&parts, copy_range(store, key, upload, number,
-												  bucket, from, object));
-	return s3_upload_complete(store, key, upload, parts.data, object->id,
-							  if_new);
+		appendStringInfoString(
+			&parts,
+			copy_range(store, key, upload.id, number, bucket, from, object));
+	done = s3_upload_complete(&upload, parts.data, if_new);
+	if (record)
+		s3_delete(store, record);
+	return done;
 }
 
 bool
 s3_copy(S3Store *store, const char *key, const char *from_bucket,
-		const char *from, const S3Object *object, bool if_new)
+		const char *from, const S3Object *object, bool if_new,
+		const char *record)
 {
 	bool insists = store->config.conditional == S3_CONDITIONAL_ALL;
 
-	s3_store_refresh(store);
 	if (insists && !if_new)
 		s3_delete(store, key);
 	/* an empty object has no range */
 	if (object->size == 0)
 		return s3_put(store, key, "", 0, object->id, if_new);
-	if (object->size > COPY_MAX || insists)
-		return copy_ranges(store, key, from_bucket, from, object, if_new);
+	if (object->size > (uint64) store->config.max_copy_size || insists)
+		return copy_ranges(store, key, from_bucket, from, object, if_new,
+						   record);
 	return copy_whole(store, key, from_bucket, from, object);
 }

@@ -95,7 +95,7 @@ s3_check_place(Destination *to)
 						errmsg("server \"%s\" leads to another place by now",
 							   store->name),
 						errdetail("It was \"%s\".", to->location)));
-	s3_store_refresh(store);
+	(void) s3_store_refresh(store);
 }
 
 typedef struct Entries
@@ -250,50 +250,10 @@ s3_read(Destination *to, DestinationPlace place, const char *key, Sink *chain,
 					   chain, error);
 }
 
-/* A chain's end that keeps what it gets, up to a limit. */
-typedef struct GetSink
-{
-	Sink		   base;
-	StringInfoData text;
-	size_t		   max;
-	char		  *name;
-} GetSink;
-
-static void
-get_write(Sink *sink, const char *data, size_t len)
-{
-	GetSink *self = (GetSink *) sink;
-
-	if (len > self->max - self->text.len)
-		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						errmsg("%s is longer than %zu bytes", self->name,
-							   self->max)));
-	appendBinaryStringInfo(&self->text, data, len);
-}
-
-static void
-get_nothing(Sink *sink)
-{
-}
-
-static const SinkOps get_ops = {
-	.write = get_write,
-	.finish = get_nothing,
-	.cleanup = get_nothing,
-};
-
 static char *
 s3_get(Destination *to, const char *key, size_t max, size_t *len)
 {
-	GetSink *sink = sink_stage_new(sizeof(GetSink), &get_ops, NULL);
-
-	initStringInfo(&sink->text);
-	sink->max = max;
-	sink->name = s3_object_name(s3_store_of(to), s3_full_key(to, key));
-	if (!s3_download(s3_store_of(to), s3_full_key(to, key), &sink->base, NULL))
-		return NULL;
-	*len = sink->text.len;
-	return sink->text.data;
+	return s3_download_text(s3_store_of(to), s3_full_key(to, key), max, len);
 }
 
 /*
@@ -352,7 +312,7 @@ const DestinationDriver s3_driver = {
 	.carry = s3_carry,
 	.is_staged = s3_is_staged,
 	.publish = s3_publish,
-	.sweep = s3_sweep,
+	.sweep = s3_nothing, /* uploads that were left go on */
 	.discard = s3_discard,
 	.put = s3_put_file,
 	.put_new = s3_put_new,

@@ -7,8 +7,10 @@
  */
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "sink/s3/s3_internal.h"
+#include "sink/stage.h"
 
 #define PAUSE_MS 500
 
@@ -25,7 +27,6 @@ s3_download_begin(Download *self, const char *key)
 {
 	S3Request *request = s3_request_new(self->store, "GET", key);
 
-	s3_store_refresh_old(self->store);
 	request->streams = true;
 	if (self->taken > 0)
 	{
@@ -100,4 +101,52 @@ s3_download(S3Store *store, const char *key, Sink *chain, int *error)
 	}
 	sink_finish(chain);
 	return true;
+}
+
+/* ---- small objects */
+
+/* A chain's end that keeps what it gets, up to a limit. */
+typedef struct GetSink
+{
+	Sink		   base;
+	StringInfoData text;
+	size_t		   max;
+	char		  *name;
+} GetSink;
+
+static void
+get_write(Sink *sink, const char *data, size_t len)
+{
+	GetSink *self = (GetSink *) sink;
+
+	if (len > self->max - self->text.len)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("%s is longer than %zu bytes", self->name,
+							   self->max)));
+	appendBinaryStringInfo(&self->text, data, len);
+}
+
+static void
+get_nothing(Sink *sink)
+{
+}
+
+static const SinkOps get_ops = {
+	.write = get_write,
+	.finish = get_nothing,
+	.cleanup = get_nothing,
+};
+
+char *
+s3_download_text(S3Store *store, const char *key, size_t max, size_t *len)
+{
+	GetSink *sink = sink_stage_new(sizeof(GetSink), &get_ops, NULL);
+
+	initStringInfo(&sink->text);
+	sink->max = max;
+	sink->name = s3_object_name(store, key);
+	if (!s3_download(store, key, &sink->base, NULL))
+		return NULL;
+	*len = sink->text.len;
+	return sink->text.data;
 }

@@ -43,9 +43,18 @@ extern bool s3_put(S3Store *store, const char *key, const char *data,
 extern void s3_delete(S3Store *store, const char *key);
 /* Adds the headers that every new object gets, and its id. */
 extern void s3_object_headers(S3Request *request, const char *id);
+/* Up to a thousand by one request; those that are not there are fine. */
+extern void s3_delete_all(S3Store *store, List *keys);
+
+/* ---- s3_checksum.c */
+
 /* The checksum of a body that the store verifies, as the server's option says */
 extern void s3_checksum_header(S3Request *request);
-/* "crc32c", ...: the element and header of the checksum; NULL for none */
+extern void s3_crc64_header(S3Request *request, uint64 crc);
+extern void s3_md5_header(S3Request *request);
+/* What such a header says, NULL for none. */
+extern const char *s3_checksum_sent(const S3Request *request);
+/* "ChecksumCRC32C", ...: the element of XML that has it; NULL for none */
 extern const char *s3_checksum_element(const S3Store *store);
 
 /* ---- s3_list.c: what is below a prefix */
@@ -85,24 +94,71 @@ extern char *s3_probe_checksum(S3Store *store, const char *key);
 extern bool s3_download(S3Store *store, const char *key, Sink *chain,
 						int *error);
 
-/* ---- s3_upload.c: multipart uploads */
+/* A small object with a NUL after it; NULL if there is none, an error if it is
+ * longer than max. */
+extern char *s3_download_text(S3Store *store, const char *key, size_t max,
+							  size_t *len);
+
+/* ---- s3_upload.c */
 
 /* A chain's end: an object of that key, once it is finished. */
 extern Sink *s3_upload_new(S3Store *store, const char *key);
 
-extern char *s3_upload_begin(S3Store *store, const char *key, const char *id);
+/* ---- s3_multipart.c: uploads of several parts */
+
+#define S3_MAX_PARTS 10000
+
+typedef struct S3Multipart
+{
+	S3Store	   *store;
+	const char *key;
+	const char *id;
+	/* of the object; "": an earlier attempt has begun the upload */
+	char object_id[S3_ID_SIZE];
+	/* and whatever it has sent is what has been sent now */
+	bool   is_same;
+	uint64 size;
+	uint64 crc64; /* of all parts, where that is the checksum; 0: unknown */
+} S3Multipart;
+
+/* sums: of parts and of the whole, as the server's option says */
+extern char *s3_upload_begin(S3Store *store, const char *key, const char *id,
+							 bool sums);
+/* What the end of an upload says of a part; sum may be NULL. */
+extern char *s3_part_xml(const S3Request *request, int number,
+						 const char *etag, const char *sum);
 /*
  * Ends an upload; parts is the XML of its parts.  False if if_new and the key
- * is taken by an object with another id, or if the upload is gone.
+ * is taken by another object, or if the upload is gone.
  */
-extern bool s3_upload_complete(S3Store *store, const char *key,
-							   const char *upload, const char *parts,
-							   const char *id, bool if_new);
+extern bool s3_upload_complete(const S3Multipart *upload, const char *parts,
+							   bool if_new);
 /* One try, and no ERROR. */
 extern void s3_upload_abort(S3Store *store, const char *key,
 							const char *upload);
-/* Aborts all uploads of keys below the prefix. */
+/* Ends one, or all of keys below the prefix; those that are gone are fine. */
+extern void s3_upload_remove(S3Store *store, const char *key,
+							 const char *upload);
 extern void s3_upload_sweep(S3Store *store, const char *prefix);
+
+/* ---- s3_left.c: uploads that earlier attempts left */
+
+typedef struct S3Arrived
+{
+	uint64 size;
+	char  *etag; /* NULL: it has not arrived */
+	char  *sum;
+} S3Arrived;
+
+typedef struct S3Left
+{
+	char	  *upload;
+	int		   count;
+	S3Arrived *parts; /* by number, from 1 */
+} S3Left;
+
+/* False if there is none for just that key that is of any use. */
+extern bool s3_left_find(S3Store *store, const char *key, S3Left *left);
 
 /* ---- s3_copy.c */
 
@@ -110,8 +166,14 @@ extern void s3_upload_sweep(S3Store *store, const char *prefix);
  * Copies within the store; the copy has the original's id.  Whatever has the
  * key is replaced, but with if_new another object's copy is refused: false.
  * An ERROR if from is not there.
+ *
+ * record: the key of an object that remembers an upload that a copy takes, NULL
+ * if the key says whose it is.
  */
 extern bool s3_copy(S3Store *store, const char *key, const char *from_bucket,
-					const char *from, const S3Object *object, bool if_new);
+					const char *from, const S3Object *object, bool if_new,
+					const char *record);
+/* Ends the upload of which a record is left. */
+extern void s3_copy_forget(S3Store *store, const char *record);
 
 #endif /* OUTFLOW_S3_INTERNAL_H */

@@ -4,14 +4,10 @@
  */
 #include "postgres.h"
 
-#include <openssl/evp.h>
-
-#include "common/base64.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "port/pg_bswap.h"
-#include "port/pg_crc32c.h"
 #include "sink/s3/s3_internal.h"
+#include "utils/xml.h"
 
 void
 s3_new_id(char *id)
@@ -43,73 +39,6 @@ s3_object_headers(S3Request *request, const char *id)
 	if (config->kms_key_id)
 		s3_header(request, "x-amz-server-side-encryption-aws-kms-key-id",
 				  config->kms_key_id);
-}
-
-const char *
-s3_checksum_element(const S3Store *store)
-{
-	switch ((S3Checksum) store->config.checksum)
-	{
-		case S3_CRC32C:
-			return "ChecksumCRC32C";
-		case S3_SHA256:
-			return "ChecksumSHA256";
-		case S3_MD5:
-		case S3_NO_CHECKSUM:
-			break;
-	}
-	return NULL;
-}
-
-static void
-sum_header(S3Request *request, const char *name, const void *sum, int len)
-{
-	char text[128];
-	int	 used = base64_encode(sum, len, text, sizeof(text) - 1);
-
-	if (used < 0)
-		elog(ERROR, "could not encode a checksum");
-	text[used] = '\0';
-	s3_header(request, name, text);
-}
-
-static void
-digest_header(S3Request *request, const char *name, const EVP_MD *method)
-{
-	unsigned char sum[EVP_MAX_MD_SIZE];
-	unsigned int  len;
-
-	if (EVP_Digest(request->body, request->body_len, sum, &len, method,
-				   NULL) != 1)
-		ereport(ERROR, (errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
-						errmsg("could not compute a checksum")));
-	sum_header(request, name, sum, len);
-}
-
-void
-s3_checksum_header(S3Request *request)
-{
-	const char *body = request->body ? request->body : "";
-	pg_crc32c	crc;
-
-	switch ((S3Checksum) request->store->config.checksum)
-	{
-		case S3_CRC32C:
-			INIT_CRC32C(crc);
-			COMP_CRC32C(crc, body, request->body_len);
-			FIN_CRC32C(crc);
-			crc = pg_hton32(crc);
-			sum_header(request, "x-amz-checksum-crc32c", &crc, sizeof(crc));
-			break;
-		case S3_SHA256:
-			digest_header(request, "x-amz-checksum-sha256", EVP_sha256());
-			break;
-		case S3_MD5:
-			digest_header(request, "content-md5", EVP_md5());
-			break;
-		case S3_NO_CHECKSUM:
-			break;
-	}
 }
 
 static uint64
@@ -153,7 +82,6 @@ s3_put(S3Store *store, const char *key, const char *data, size_t len,
 	S3Request *request = s3_request_new(store, "PUT", key);
 	S3Object   object;
 
-	s3_store_refresh(store);
 	s3_body(request, data, len);
 	s3_object_headers(request, id);
 	s3_checksum_header(request);
@@ -189,4 +117,90 @@ s3_delete(S3Store *store, const char *key)
 	if (s3_run(request) != S3_OK && request->result != S3_NOT_FOUND)
 		s3_throw(request, "remove");
 	s3_end(request);
+}
+
+/* ---- many at once */
+
+/* So many keys a request takes. */
+#define DELETE_MAX 1000
+
+static char *
+delete_xml(const List *keys, int first)
+{
+	StringInfoData xml;
+
+	initStringInfo(&xml);
+	appendStringInfoString(&xml, "<Delete xmlns=\"http://s3.amazonaws.com/doc/"
+								 "2006-03-01/\"><Quiet>true</Quiet>");
+	for (int i = first; i < list_length(keys) && i < first + DELETE_MAX; i++)
+	{
+		char *key = list_nth(keys, i);
+
+		key = pg_server_to_any(key, strlen(key), PG_UTF8);
+		appendStringInfo(&xml, "<Object><Key>%s</Key></Object>",
+						 escape_xml(key));
+	}
+	appendStringInfoString(&xml, "</Delete>");
+	return xml.data;
+}
+
+/* Says which one stays, and why. */
+static void
+check_deleted(const S3Request *request)
+{
+	const char *at = request->http.answer.data;
+	const char *end = at + request->http.answer.len;
+	const char *inner;
+	size_t		len;
+
+	while (at && (inner = s3_xml_next(&at, end, "Error", &len)) != NULL)
+	{
+		char *code = s3_xml_text(inner, len, "Code");
+		char *key = s3_xml_text(inner, len, "Key");
+
+		if (code && strcmp(code, "NoSuchKey") == 0)
+			continue;
+		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
+						errmsg("could not remove %s",
+							   s3_object_name(request->store,
+											  key ? s3_shown(key) : "?")),
+						errdetail("The store answered %s.",
+								  code ? s3_shown(code) : "without a code")));
+	}
+}
+
+/* False if the store knows no such request. */
+static bool
+delete_thousand(S3Store *store, const List *keys, int first)
+{
+	S3Request *request = s3_request_new(store, "POST", NULL);
+	char	  *xml = delete_xml(keys, first);
+	bool	   done;
+
+	s3_parameter(request, "delete", "");
+	s3_header(request, "content-type", "application/xml");
+	s3_body(request, xml, strlen(xml));
+	s3_checksum_header(request);
+	/* this request needs one */
+	if (store->config.checksum == S3_NO_CHECKSUM)
+		s3_md5_header(request);
+	done = s3_run(request) == S3_OK;
+	if (done)
+		check_deleted(request);
+	else if (request->result == S3_FAILED && request->may_pass)
+		s3_throw(request, "remove objects of");
+	s3_end(request);
+	return done;
+}
+
+void
+s3_delete_all(S3Store *store, List *keys)
+{
+	for (int i = 0; i < list_length(keys); i += DELETE_MAX)
+	{
+		if (list_length(keys) > 1 && delete_thousand(store, keys, i))
+			continue;
+		for (int j = i; j < list_length(keys) && j < i + DELETE_MAX; j++)
+			s3_delete(store, list_nth(keys, j));
+	}
 }

@@ -28,7 +28,7 @@ put_wrong(S3Store *store, const char *key)
 	s3_checksum_header(request);
 	request->body = "wrong";
 	/* it is expected, and no accident on the way */
-	request->tries = store->config.retries;
+	request->only_once = true;
 	result = s3_run(request);
 	if (result == S3_FAILED && request->http.outcome != HTTP_ANSWERED)
 		s3_throw(request, "write");

@@ -39,8 +39,8 @@ typedef struct S3Error
 	"ones."
 #define HINT_RIGHTS                                                           \
 	"The key needs s3:PutObject, s3:GetObject, s3:DeleteObject, "             \
-	"s3:ListBucket, s3:AbortMultipartUpload and "                             \
-	"s3:ListBucketMultipartUploads, on the bucket and what is in it."
+	"s3:ListBucket, s3:ListMultipartUploadParts, s3:AbortMultipartUpload "    \
+	"and s3:ListBucketMultipartUploads, on the bucket and what is in it."
 #define HINT_REGION                                                           \
 	"Set the server's options region and endpoint to the bucket's."
 #define HINT_OPTIONS                                                          \
@@ -76,6 +76,8 @@ static const S3Error errors[] = {
 	{"InternalError", ERRCODE_CONNECTION_FAILURE, true, NULL},
 	{"ServiceUnavailable", ERRCODE_CONNECTION_FAILURE, true, NULL},
 	{"OperationAborted", ERRCODE_CONNECTION_FAILURE, true, NULL},
+	/* a part that was sent long ago has arrived after its successor */
+	{"InvalidPart", ERRCODE_CONNECTION_FAILURE, false, NULL},
 	{"BadDigest", ERRCODE_DATA_CORRUPTED, true, NULL},
 	{"XAmzContentSHA256Mismatch", ERRCODE_DATA_CORRUPTED, true, NULL},
 	{"NotImplemented", ERRCODE_FEATURE_NOT_SUPPORTED, false, HINT_OPTIONS},
@@ -248,6 +250,8 @@ s3_request_sign(S3Request *request)
 void
 s3_start(S3Request *request)
 {
+	if (!request->only_once)
+		(void) s3_store_refresh(request->store);
 	s3_request_sign(request);
 	request->result = S3_RUNNING;
 	request->tries++;
@@ -384,6 +388,7 @@ s3_request_judge(S3Request *request)
 		if (http->status == 409)
 		{
 			request->result = S3_CONFLICT;
+			request->sqlstate = ERRCODE_CONNECTION_FAILURE;
 			request->may_pass = true;
 		}
 	}
@@ -428,6 +433,22 @@ wait_before(int tries)
 								Min(most, MAX_WAIT_MS));
 }
 
+/* Whether a request that failed is to be made once more. */
+static bool
+is_worth_another(S3Request *request)
+{
+	/* of a stream, some may have been taken */
+	if ((request->result != S3_FAILED && request->result != S3_CONFLICT) ||
+		request->streams || request->only_once ||
+		request->tries > request->store->config.retries ||
+		(request->result == S3_CONFLICT && request->hides_errors))
+		return false;
+	/* its secrets may have been exchanged while it was on its way */
+	return request->may_pass ||
+		   (request->sqlstate == ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION &&
+			s3_store_refresh(request->store));
+}
+
 S3Result
 s3_wait(S3Request *request)
 {
@@ -440,11 +461,7 @@ s3_wait(S3Request *request)
 		if (has_stream(request))
 			return S3_RUNNING;
 		s3_request_judge(request);
-		/* of a stream, some may have been taken */
-		if ((request->result != S3_FAILED && request->result != S3_CONFLICT) ||
-			!request->may_pass || request->streams ||
-			(request->result == S3_CONFLICT && request->hides_errors) ||
-			request->tries > store->config.retries)
+		if (!is_worth_another(request))
 			return request->result;
 		s3_pause(store, wait_before(request->tries));
 		s3_start(request);

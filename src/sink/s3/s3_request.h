@@ -12,6 +12,16 @@
 #include "aws/sigv4.h"
 #include "sink/s3/s3_config.h"
 
+/* What an upload collects in; the next one has it then. */
+#define S3_BUFFERS 3
+
+typedef struct S3Buffer
+{
+	char  *data;
+	size_t size;
+	bool   is_taken;
+} S3Buffer;
+
 /* A server, and one session with its store. */
 typedef struct S3Store
 {
@@ -19,9 +29,9 @@ typedef struct S3Store
 	char		 *name; /* of the server */
 	S3Config	  config;
 	S3Secrets	  secrets; /* as they were last read */
-	int64		  secrets_at;
 	HttpClient	 *http;
 	char		 *host_header;
+	S3Buffer	  buffers[S3_BUFFERS];
 	MemoryContext context;
 } S3Store;
 
@@ -49,6 +59,7 @@ typedef struct S3Request
 	bool		  streams;
 	int			  patience;
 	int			  max_seconds; /* for all of it; 0: no limit */
+	bool only_once; /* with the secrets at hand, and without an ERROR */
 	/* the answer's body may name an error although the status is 200 */
 	bool hides_errors;
 
@@ -80,10 +91,8 @@ typedef struct S3Request
 extern S3Store *s3_store_open(const ForeignServer *server);
 /* The server as it is by now; an ERROR if it was dropped. */
 extern ForeignServer *s3_store_server(const S3Store *store);
-/* Reads the secrets again: they may have been exchanged. */
-extern void s3_store_refresh(S3Store *store);
-/* The same once in a while. */
-extern void s3_store_refresh_old(S3Store *store);
+/* Reads the secrets again; whether they have been exchanged. */
+extern bool s3_store_refresh(S3Store *store);
 
 /* ---- s3_request.c */
 
@@ -97,7 +106,7 @@ extern void s3_header(S3Request *request, const char *name, const char *value);
 extern void s3_body(S3Request *request, const char *data, size_t len);
 
 /*
- * Begins; s3_wait goes on to the end, and tries again if need be.  S3_RUNNING
+ * Begins, with the secrets as they are by now; s3_wait goes on to the end, and tries again if need be.  S3_RUNNING
  * is only an answer for what streams: http_take() has bytes.
  */
 extern void		s3_start(S3Request *request);

@@ -17,7 +17,9 @@
 #include "sink/s3/s3_destination.h"
 #include "utils/memutils.h"
 
-#define OWNER	  "_owner"
+#define OWNER "_owner"
+/* Of an upload that copies a part to its key: this, and the part's name. */
+#define RECORD	  "_copy-"
 #define OWNER_MAX 4096
 /* SQL's advisory locks use the classes 1 and 2, jobs the two before this. */
 #define STAGING_LOCK_CLASS 28520
@@ -146,7 +148,7 @@ s3_carry(Destination *to, const char *key, Destination *from,
 	else
 		(void) s3_copy(s3_store_of(to), staged,
 					   s3_store_of(from)->config.bucket, original, &object,
-					   false);
+					   false, NULL);
 	return true;
 }
 
@@ -186,18 +188,13 @@ s3_publish(Destination *to, const char *key)
 						errmsg("could not publish %s: it is not there",
 							   s3_object_name(store, final_key))));
 	if (is_taken ||
-		!s3_copy(store, final_key, store->config.bucket, from, &staged, true))
+		!s3_copy(
+			store, final_key, store->config.bucket, from, &staged, true,
+			s3_staged_key(to, psprintf(RECORD "%s", destination_name(key)))))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_FILE),
 						errmsg("%s already exists",
 							   s3_object_name(store, final_key))));
 	return true;
-}
-
-void
-s3_sweep(Destination *to)
-{
-	if (s3_is_claimed(to))
-		s3_upload_sweep(s3_store_of(to), s3_staged_key(to, ""));
 }
 
 static bool
@@ -215,18 +212,27 @@ s3_discard(Destination *to)
 {
 	S3Destination *self = s3_self(to);
 	char		  *owner;
+	char		  *record;
 	List		  *keys = NIL;
 	ListCell	  *cell;
 
 	if (!s3_is_claimed(to))
 		return;
-	s3_sweep(to);
+	s3_upload_sweep(self->store, s3_staged_key(to, ""));
 	owner = s3_staged_key(to, OWNER);
+	record = s3_staged_key(to, RECORD);
 	(void) s3_list(self->store, s3_staged_key(to, ""), NULL, take_key, &keys,
 				   NULL);
 	foreach (cell, keys)
-		if (strcmp(lfirst(cell), owner) != 0)
-			s3_delete(self->store, lfirst(cell));
+	{
+		char *key = lfirst(cell);
+
+		if (strncmp(key, record, strlen(record)) == 0)
+			s3_copy_forget(self->store, key);
+		if (strcmp(key, owner) == 0)
+			keys = foreach_delete_current(keys, cell);
+	}
+	s3_delete_all(self->store, keys);
 	s3_delete(self->store, owner);
 	s3_unlock(self);
 	self->staging = NULL;

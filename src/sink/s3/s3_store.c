@@ -7,12 +7,9 @@
 #include "access/xact.h"
 #include "sink/s3/s3_request.h"
 #include "sink/stage.h"
+#include "storage/ipc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
-
-/* Secrets of requests that only look are as old as this at most. */
-#define OLD_SECRETS_US (60 * INT64CONST(1000000))
 
 static void
 forget_secrets(void *arg)
@@ -33,7 +30,7 @@ s3_store_open(const ForeignServer *server)
 	store->name = pstrdup(server->servername);
 	sink_guard(forget_secrets, store);
 	s3_config_read(server, config);
-	s3_store_refresh(store);
+	(void) s3_store_refresh(store);
 	place = (HttpPlace){
 		.https = config->https,
 		.host = config->path_style
@@ -67,27 +64,31 @@ s3_store_server(const S3Store *store)
 	return server;
 }
 
-void
+static bool
+is_same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool
 s3_store_refresh(S3Store *store)
 {
 	MemoryContext  caller = CurrentMemoryContext;
 	ForeignServer *server;
 	S3Secrets	   secrets;
+	bool		   same;
 
-	if (!IsTransactionState())
-		return;
+	/* at a process's end, what is left is cleaned up with what is known */
+	if (!IsTransactionState() || proc_exit_inprogress)
+		return false;
 	server = s3_store_server(store);
 	MemoryContextSwitchTo(store->context);
 	s3_secrets_read(server, &secrets);
+	MemoryContextSwitchTo(caller);
+	same = is_same_text(secrets.key_id, store->secrets.key_id) &&
+		   is_same_text(secrets.secret, store->secrets.secret) &&
+		   is_same_text(secrets.session_token, store->secrets.session_token);
 	s3_secrets_forget(&store->secrets);
 	store->secrets = secrets;
-	store->secrets_at = GetCurrentTimestamp();
-	MemoryContextSwitchTo(caller);
-}
-
-void
-s3_store_refresh_old(S3Store *store)
-{
-	if (GetCurrentTimestamp() - store->secrets_at > OLD_SECRETS_US)
-		s3_store_refresh(store);
+	return !same;
 }

@@ -1,0 +1,92 @@
+/*
+ * machine_preload.c
+ *		getaddrinfo() and time(), as files in the directory MACHINE say.
+ *
+ * MACHINE/names has lines "name address"; other names are the system's to look
+ * up.  Each answer adds a line to MACHINE/names.log.  MACHINE/clock is how many
+ * seconds the clock is fast.
+ */
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef int (*Resolver)(const char *, const char *, const struct addrinfo *,
+						struct addrinfo **);
+
+static FILE *
+machine_open(const char *name, const char *mode)
+{
+	char		path[1024];
+	const char *directory = getenv("MACHINE");
+
+	if (directory == NULL)
+		return NULL;
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	return fopen(path, mode);
+}
+
+/* What the file has for the name, in address; 0 for nothing. */
+static int
+find_address(const char *name, char *address)
+{
+	FILE *file = machine_open("names", "r");
+	char  line[256];
+	int	  found = 0;
+
+	while (file && !found && fgets(line, sizeof(line), file))
+	{
+		char known[128];
+
+		found = sscanf(line, "%127s %127s", known, address) == 2 &&
+				strcmp(known, name) == 0;
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static void
+log_answer(const char *name, const char *address)
+{
+	FILE *file = machine_open("names.log", "a");
+
+	if (file == NULL)
+		return;
+	fprintf(file, "%s %s\n", name, address);
+	fclose(file);
+}
+
+__attribute__((visibility("default"))) int
+getaddrinfo(const char *name, const char *service,
+			const struct addrinfo *hints, struct addrinfo **found)
+{
+	Resolver real = (Resolver) dlsym(RTLD_NEXT, "getaddrinfo");
+	char	 address[128];
+
+	if (name == NULL || !find_address(name, address))
+		return real(name, service, hints, found);
+	log_answer(name, address);
+	return real(address, service, hints, found);
+}
+
+__attribute__((visibility("default"))) time_t
+time(time_t *result)
+{
+	struct timespec now;
+	FILE		   *file = machine_open("clock", "r");
+	long			fast = 0;
+
+	(void) clock_gettime(CLOCK_REALTIME, &now);
+	if (file)
+	{
+		if (fscanf(file, "%ld", &fast) != 1)
+			fast = 0;
+		fclose(file);
+	}
+	if (result)
+		*result = now.tv_sec + fast;
+	return now.tv_sec + fast;
+}
