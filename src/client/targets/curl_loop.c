@@ -129,6 +129,12 @@ curl_loop_close(CurlLoop *loop)
 	curl_multi_cleanup(loop->multi);
 }
 
+RetryReason
+curl_loop_retry_reason(CURLcode code)
+{
+	return code == CURLE_OPERATION_TIMEDOUT ? RETRY_TIMEOUT : RETRY_CONNECTION;
+}
+
 bool
 curl_loop_is_hopeless(CURLcode code)
 {

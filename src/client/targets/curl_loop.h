@@ -32,6 +32,9 @@ extern bool curl_loop_ended(CurlLoop *loop);
 
 extern void curl_loop_close(CurlLoop *loop);
 
+/* What the others are, when the request is sent again. */
+extern RetryReason curl_loop_retry_reason(CURLcode code);
+
 /* Errors of libcurl that no waiting mends. */
 extern bool curl_loop_is_hopeless(CURLcode code);
 

@@ -114,7 +114,7 @@ send_record(KafkaTarget *self, const Record *record)
 static void
 renew_producer(KafkaTarget *self)
 {
-	self->base.counts.retries++;
+	self->base.counts.retries[RETRY_TIMEOUT]++;
 	log_limited(&self->base.limit, LOG_WARNING,
 				"%s: a transaction is in doubt: asking what became of it",
 				self->base.name);

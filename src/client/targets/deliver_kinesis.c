@@ -96,11 +96,20 @@ record_size(const Record *record)
 	return record->length - 1 + KEY_BYTES;
 }
 
+/* ProvisionedThroughputExceededException, ThrottlingException and the like */
+static RetryReason
+answer_reason(const char *answer)
+{
+	return strstr(answer, "Throttl") || strstr(answer, "Exceeded")
+			   ? RETRY_THROTTLED
+			   : RETRY_ERROR;
+}
+
 static void
-kinesis_send_again(KinesisTarget *self, const char *why)
+kinesis_send_again(KinesisTarget *self, RetryReason reason, const char *why)
 {
 	self->retry_at = clock_ms() + target_backoff(++self->attempt);
-	self->base.counts.retries++;
+	self->base.counts.retries[reason]++;
 	log_limited(&self->base.limit, LOG_WARNING,
 				"%s: %s; what it concerns is sent again", self->base.name,
 				why);
@@ -245,7 +254,7 @@ judge_results(KinesisTarget *self)
 	if (taken > 0 || failure == NULL)
 		self->attempt = 0;
 	if (failure)
-		kinesis_send_again(self, failure);
+		kinesis_send_again(self, answer_reason(failure), failure);
 	free(failure);
 }
 
@@ -292,7 +301,7 @@ keys_expired(KinesisTarget *self)
 	if (self->credentials.source < AWS_CONTAINER)
 		client_exit(EXIT_TARGET, "%s: the keys have expired", self->base.name);
 	aws_credentials_expired(&self->credentials);
-	kinesis_send_again(self, "the keys have expired");
+	kinesis_send_again(self, RETRY_ERROR, "the keys have expired");
 }
 
 static void
@@ -315,9 +324,15 @@ judge_request(KinesisTarget *self)
 	if (verdict == KINESIS_EXPIRED)
 		keys_expired(self);
 	else if (verdict == KINESIS_AGAIN)
-		kinesis_send_again(self, self->curl.outcome != CURLE_OK
-									 ? curl_easy_strerror(self->curl.outcome)
-									 : answer->data);
+	{
+		bool answered = self->curl.outcome == CURLE_OK;
+
+		kinesis_send_again(
+			self,
+			answered ? answer_reason(answer->data)
+					 : curl_loop_retry_reason(self->curl.outcome),
+			answered ? answer->data : curl_easy_strerror(self->curl.outcome));
+	}
 	else if (self->phase == KINESIS_DESCRIBING)
 		judge_description(self, verdict);
 	else if (verdict == KINESIS_REFUSED)

@@ -96,7 +96,7 @@ judge_message(MqttTarget *self, MqttMessage *message, int reason)
 						message->topic, why);
 		default:
 			/* what follows it must not pass it */
-			mqtt_lost(self, true, why);
+			mqtt_lost(self, true, mqtt_retry_reason(reason), why);
 	}
 }
 

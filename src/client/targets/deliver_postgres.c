@@ -241,10 +241,7 @@ begin_session(PostgresTarget *self)
 	self->position = target->position = self->session.position;
 	self->released = 0;
 	if (self->is_open)
-	{
-		target->counts.retries++;
 		postgres_start_again(self);
-	}
 	self->await = AWAIT_NOTHING;
 	postgres_apply_reset(&self->apply);
 }
@@ -269,7 +266,10 @@ postgres_work(Target *target)
 {
 	PostgresTarget *self = (PostgresTarget *) target;
 
-	if (!self->is_resumed || !session_step(self))
+	if (!self->is_resumed)
+		return;
+	target->counts.retries[RETRY_CONNECTION] = self->session.losses;
+	if (!session_step(self))
 		return;
 	target->wake_at = NEVER;
 	postgres_read_answers(self);

@@ -153,9 +153,7 @@ append_status(void *argument, Bytes *json)
 			   ",\"unconfirmed_bytes\":%llu,\"waiting_seconds\":%.3f,"
 			   "\"records\":%llu,\"bytes\":%llu,\"clients\":%d",
 			   (unsigned long long) (received - confirmed),
-			   target->waiting_since
-				   ? (clock_ms() - target->waiting_since) / 1000.0
-				   : 0.0,
+			   target_waits_seconds(target),
 			   (unsigned long long) target->counts.records,
 			   (unsigned long long) target->counts.bytes, self->nclients);
 	ws_database_append(self->database, json);

@@ -141,6 +141,7 @@ postgres_session_lost(PostgresSession *session, const char *why)
 	char	 *message = pq_message(why);
 	long long pause = target_backoff(++session->attempt);
 
+	session->losses++;
 	log_limited(&session->limit, LOG_WARNING, "%s: %s; trying again",
 				session->name, message);
 	free(message);

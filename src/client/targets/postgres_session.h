@@ -61,6 +61,7 @@ typedef struct PostgresSession
 	bool		 ready; /* there was an event */
 	long long	 retry_at;
 	unsigned	 attempt;
+	uint64_t	 losses; /* counted */
 	LogLimit	 limit;
 	size_t		 step;
 	bool		 has_schema; /* outflow_client */
