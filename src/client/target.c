@@ -11,6 +11,15 @@
 #include "client/dead_letter.h"
 #include "client/memory.h"
 
+void
+target_begin_probe(Target *target, const Url *url, const Settings *settings)
+{
+	target->name = url->display;
+	target->settings = settings;
+	target->wake_at = NEVER;
+	target->backlog = client_alloc(sizeof(Backlog));
+}
+
 /*
  * Transactions that a target has by its own memory are noted as taken and not
  * shown to it; a begin record tells which commit will end one.

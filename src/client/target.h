@@ -114,6 +114,10 @@ struct Target
 	LogLimit	 limit; /* of its warnings */
 };
 
+/* For a probe, what target_open() else sets, and an empty queue. */
+extern void target_begin_probe(Target *target, const Url *url,
+							   const Settings *settings);
+
 /* The next record to deliver, or only to note (wanted is false). */
 extern bool target_next(Target *target, Record *record);
 

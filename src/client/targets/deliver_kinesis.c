@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "client/json_scan.h"
+#include "client/loop.h"
 #include "client/targets/kinesis_request.h"
 #include "client/targets/targets.h"
 
@@ -524,12 +525,39 @@ kinesis_close(Target *target)
 	aws_credentials_close(&self->credentials);
 }
 
+/* Keys, and the stream's description: what a stream begins with. */
+static bool
+kinesis_probe(const Url *url, const Settings *settings, char **why)
+{
+	KinesisTarget *self = (KinesisTarget *) kinesis_open(url, settings);
+
+	target_begin_probe(&self->base, url, settings);
+	self->phase = KINESIS_DESCRIBING;
+	for (;;)
+	{
+		kinesis_work(&self->base);
+		if (self->phase == KINESIS_READY)
+			return true;
+		if (self->attempt > 0 || self->credentials.failure.length > 0)
+			break;
+		loop_wait(self->base.wake_at);
+	}
+	if (self->attempt == 0)
+		*why = client_format("no keys: %s", self->credentials.failure.data);
+	else
+		*why = client_strdup(self->curl.outcome == CURLE_OK
+								 ? self->curl.answer.data
+								 : curl_easy_strerror(self->curl.outcome));
+	return false;
+}
+
 const TargetOps kinesis_target = {
 	.open = kinesis_open,
 	.resume = kinesis_resume,
 	.work = kinesis_work,
 	.remember = target_remember_nothing,
 	.close = kinesis_close,
+	.probe = kinesis_probe,
 };
 
 #endif /* HAVE_LIBCURL */

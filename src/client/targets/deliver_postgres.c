@@ -335,10 +335,30 @@ postgres_close(Target *target)
 	postgres_session_close(&((PostgresTarget *) target)->session);
 }
 
+/* Login and rights; tables come later.  What is wrong ends the program. */
+static bool
+postgres_probe(const Url *url, const Settings *settings, char **why)
+{
+	PostgresSession session = {.is_probe = true};
+
+	(void) settings;
+	(void) why;
+	postgres_session_open(&session, url);
+	while (session.phase != SESSION_READY)
+	{
+		postgres_session_work(&session);
+		if (session.phase != SESSION_READY)
+			loop_wait(session.retry_at);
+	}
+	postgres_session_close(&session);
+	return true;
+}
+
 const TargetOps postgres_target = {
 	.open = postgres_open,
 	.resume = postgres_resume,
 	.work = postgres_work,
 	.remember = target_remember_nothing,
 	.close = postgres_close,
+	.probe = postgres_probe,
 };

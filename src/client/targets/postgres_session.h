@@ -54,6 +54,7 @@ typedef struct PostgresSession
 	const Url  *url;
 	Identity	identity; /* whose changes are applied */
 	bool		of_slot;  /* else they have no position: they are replayed */
+	bool		is_probe; /* nothing is applied or made, only asked */
 
 	SessionPhase phase;
 	PGconn		*conn;
