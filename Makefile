@@ -505,6 +505,11 @@ test-valgrind-client:
 	@$(TEST_READY)
 	@TESTS='$(TESTS)' OUTFLOW_ROUNDS=$${OUTFLOW_ROUNDS:-3} test/run valgrind-client
 
+# A stream for SOAK_SECONDS, whose memory must be flat
+soak:
+	@$(TEST_READY)
+	@test/run soak
+
 # Which lines of src/ the suites reach: tmp_build/coverage/lines.txt
 coverage:
 	@$(TEST_READY)
@@ -596,6 +601,7 @@ help:
 	@echo "test-valgrind   the SQL tests on a server under valgrind"
 	@echo "test-sanitize   the SQL tests with sanitizers and assertions"
 	@echo "test-sanitize-client, test-valgrind-client  the same of the program pg_outflow"
+	@echo "soak            stream for SOAK_SECONDS (1800), and watch the memory"
 	@echo "coverage        which lines of src/ the suites reach"
 	@echo "check-clang     build with clang, warnings as errors"
 	@echo "test-fuzz       encoders and option parser under libFuzzer; TESTS=, FUZZ_SECONDS="
@@ -606,5 +612,5 @@ help:
 	@echo "indent          format the C sources"
 
 .PHONY: installcheck-needs install-client uninstall-client install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
-	test-fault test-modules test-valgrind test-valgrind-client test-sanitize test-sanitize-client test-matrix test-fuzz \
+	test-fault test-modules test-valgrind test-valgrind-client test-sanitize test-sanitize-client soak test-matrix test-fuzz \
 	coverage check-clang bench $(BENCHES) deb test-deb dist check-style indent help

@@ -3,7 +3,8 @@
 # Maven gets it by name into tmp_kafka/ of the project, once; it is used from
 # there, or from a copy where the servers' user can't read it.
 
-# need_kafka: sets OUTFLOW_KAFKA, the directory of the jars
+# need_kafka: sets OUTFLOW_KAFKA, the directory of the jars, and OUTFLOW_RDKAFKA, one
+# with a librdkafka newer than Debian's, of PyPI's confluent-kafka
 need_kafka() {
 	local home=$project/tmp_kafka source=$project/test/interop/kafka
 
@@ -22,4 +23,9 @@ need_kafka() {
 		home=$work/kafka
 	fi
 	export OUTFLOW_KAFKA=$home/lib
+	install_python tmp_kafka_python confluent_kafka confluent-kafka==2.16.1
+	as_user mkdir -p "$work/rdkafka"
+	cp "${installed_python%/bin/*}"/lib/python*/site-packages/confluent_kafka.libs/librdkafka-*.so.1 \
+		"$work/rdkafka/librdkafka.so.1"
+	export OUTFLOW_RDKAFKA=$work/rdkafka
 }

@@ -345,7 +345,9 @@ kafka_probe(const Url *url, const Settings *settings, char **why)
 		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
 		{
 			free(*why);
-			*why = client_strdup(rd_kafka_event_error_string(event));
+			*why = client_format(
+				"%s%s", rd_kafka_event_error_string(event),
+				kafka_login_hint(rd_kafka_event_error_string(event)));
 		}
 		rd_kafka_event_destroy(event);
 	}

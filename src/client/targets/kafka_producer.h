@@ -65,6 +65,9 @@ extern bool kafka_topic_is_ready(KafkaTarget *self, const char *topic);
 extern bool kafka_is_record_error(rd_kafka_resp_err_t error);
 
 /* All is refused, for good: ends the program. */
+/* What a failed login may come from; "" if nothing is known. */
+extern const char *kafka_login_hint(const char *reason);
+
 extern void kafka_refused(KafkaTarget *self, rd_kafka_resp_err_t error,
 						  const char *topic);
 
