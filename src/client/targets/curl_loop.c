@@ -81,11 +81,13 @@ curl_loop_open(CurlLoop *loop, size_t max_answer)
 					 "pg_outflow/" OUTFLOW_VERSION);
 	curl_easy_setopt(loop->easy, CURLOPT_WRITEFUNCTION, loop_answer);
 	curl_easy_setopt(loop->easy, CURLOPT_WRITEDATA, loop);
+	curl_easy_setopt(loop->easy, CURLOPT_ERRORBUFFER, loop->error);
 }
 
 void
 curl_loop_send(CurlLoop *loop)
 {
+	loop->error[0] = '\0';
 	mem_reset(&loop->answer);
 	mem_add(&loop->answer, "");
 	loop->is_sending = true;
@@ -118,6 +120,12 @@ curl_loop_ended(CurlLoop *loop)
 	loop->is_sending = false;
 	curl_multi_remove_handle(loop->multi, loop->easy);
 	return true;
+}
+
+const char *
+curl_loop_error(const CurlLoop *loop)
+{
+	return loop->error[0] ? loop->error : curl_easy_strerror(loop->outcome);
 }
 
 void

@@ -335,9 +335,9 @@ answer_status(HttpTarget *self)
 	{
 		if (curl_loop_is_hopeless(self->curl.outcome))
 			client_exit(EXIT_TARGET, "%s: %s", self->base.name,
-						curl_easy_strerror(self->curl.outcome));
+						curl_loop_error(&self->curl));
 		request_again(self, curl_loop_retry_reason(self->curl.outcome),
-					  curl_easy_strerror(self->curl.outcome));
+					  curl_loop_error(&self->curl));
 		return;
 	}
 	if (status >= 200 && status < 300)

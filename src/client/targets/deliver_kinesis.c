@@ -319,7 +319,7 @@ judge_request(KinesisTarget *self)
 				  : KINESIS_AGAIN;
 	if (curl_loop_is_hopeless(self->curl.outcome))
 		client_exit(EXIT_TARGET, "%s: %s", self->base.name,
-					curl_easy_strerror(self->curl.outcome));
+					curl_loop_error(&self->curl));
 	for (i = 0; i < self->nsent; i++)
 		self->sent[i]->state = ENTRY_WAITING;
 	if (verdict == KINESIS_EXPIRED)
@@ -332,7 +332,7 @@ judge_request(KinesisTarget *self)
 			self,
 			answered ? answer_reason(answer->data)
 					 : curl_loop_retry_reason(self->curl.outcome),
-			answered ? answer->data : curl_easy_strerror(self->curl.outcome));
+			answered ? answer->data : curl_loop_error(&self->curl));
 	}
 	else if (self->phase == KINESIS_DESCRIBING)
 		judge_description(self, verdict);
@@ -547,7 +547,7 @@ kinesis_probe(const Url *url, const Settings *settings, char **why)
 	else
 		*why = client_strdup(self->curl.outcome == CURLE_OK
 								 ? self->curl.answer.data
-								 : curl_easy_strerror(self->curl.outcome));
+								 : curl_loop_error(&self->curl));
 	return false;
 }
 
