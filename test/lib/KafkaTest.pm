@@ -8,6 +8,7 @@
 # to the user me with the password "secret@word" (SCRAM-SHA-512, PLAIN).
 # KafkaTest->new(proxy => PORT) also listens at behind(), and tells who comes there
 # that it is at PORT: so all requests go through a proxy that listens on PORT.
+# KafkaTest->new(auto_create => 1) makes topics that are written to.
 package KafkaTest;
 
 use strict;
@@ -41,6 +42,7 @@ sub new
 	my $controller = free_port();
 	my @format = ('--standalone');
 	my ($listeners, $advertised, $more) = ('', '', '');
+	my $create = $options{auto_create} ? 'true' : 'false';
 
 	if ($options{cert})
 	{
@@ -84,7 +86,7 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
-auto.create.topics.enable=false
+auto.create.topics.enable=$create
 log.cleaner.dedupe.buffer.size=16777216
 $more
 EOC

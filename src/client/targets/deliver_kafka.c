@@ -115,7 +115,7 @@ static void
 renew_producer(KafkaTarget *self)
 {
 	self->base.counts.retries[RETRY_TIMEOUT]++;
-	log_limited(&self->base.limit, LOG_WARNING,
+	log_limited(&self->doubt_limit, LOG_WARNING,
 				"%s: a transaction is in doubt: asking what became of it",
 				self->base.name);
 	kafka_close_producer(self);

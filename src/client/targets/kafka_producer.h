@@ -46,6 +46,7 @@ typedef struct KafkaTarget
 	bool			is_open;
 	size_t			bytes; /* in it */
 	long long		commit_at;
+	LogLimit		doubt_limit;
 } KafkaTarget;
 
 extern void kafka_open_producer(KafkaTarget *self);
