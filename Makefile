@@ -495,7 +495,8 @@ test-sanitize:
 test-sanitize-client:
 	@$(TEST_READY)
 	@$(call BUILD_KIND,sanitize-client,COPT="-O1 -g -fno-omit-frame-pointer \
-		-fsanitize=address -fsanitize=undefined",pg_outflow)
+		-fsanitize=address -fsanitize=undefined \
+		-fno-sanitize-recover=undefined",pg_outflow)
 	@TESTS='$(TESTS)' CLIENT=$(CURDIR)/tmp_build/sanitize-client/pg_outflow \
 		test/run sanitize-client
 
