@@ -32,8 +32,8 @@ my @ways = (
 	[ 'file: pg_outflow stdout:', "@outflow --endpos=$ENV{ENDPOS} --to=stdout: >$out/file" ],
 	[ 'file: pg_outflow file:', "mkdir $out/file && exec @outflow --endpos=$ENV{ENDPOS} --to=file://$out/file --file-rotate-bytes=1GB" ],
 	[ 'kafka: pg_recvlogical | kcat', "@recvlogical -o format=debezium @batched --endpos=$ENV{ENDPOS} --file=- | kcat -b $kafka -P -t TOPIC -X acks=all -z lz4" ],
-	[ 'kafka: pg_outflow', "@outflow --endpos=$ENV{ENDPOS} --to=kafka://$kafka/x --kafka-topic=TOPIC --kafka-partitions=1" ],
-	[ 'kafka: pg_outflow, exactly once', "@outflow --endpos=$ENV{ENDPOS} --to=kafka://$kafka/x --kafka-topic=TOPIC --kafka-partitions=1 --exactly-once" ]);
+	[ 'kafka: pg_outflow', "@outflow --endpos=$ENV{ENDPOS} --to=kafka://$kafka/TOPIC --kafka-topic=TOPIC --kafka-partitions=1" ],
+	[ 'kafka: pg_outflow, exactly once', "@outflow --endpos=$ENV{ENDPOS} --to=kafka://$kafka/TOPIC --kafka-topic=TOPIC --kafka-partitions=1 --exactly-once" ]);
 @ways = grep { $_->[0] =~ /$ENV{ONLY}/ } @ways;
 
 sub sql
@@ -80,7 +80,7 @@ sub measure
 
 	remove_tree("$out/file");
 	unlink("$out/file");
-	$command =~ s/TOPIC/$topic/;
+	$command =~ s/TOPIC/$topic/g;
 	sql("SELECT pg_copy_logical_replication_slot('bench', 'run')");
 	my ($user, $system) = (times)[ 2, 3 ];
 	my $start = time;
