@@ -153,7 +153,7 @@ target_waits_seconds(const Target *target)
 void
 target_rejected(Target *target, const Record *record, const char *reason)
 {
-	char *id = target->format->id(record->data, record->length);
+	char *id = target_record_id(target, record);
 
 	target->counts.rejected++;
 	if (!dead_letter_write(target->name, id, reason, record->data,
