@@ -439,7 +439,9 @@ say-without-curl:
 .PHONY: say-without-curl
 
 # Debian's PGXS does not track headers
-$(OBJS) $(CLIENT_OBJS): $(wildcard $(home)/src/*.h $(home)/src/*/*.h $(home)/src/*/*/*.h)
+HEADERS = $(wildcard $(home)/src/*.h $(home)/src/*/*.h $(home)/src/*/*/*.h)
+$(OBJS): $(filter-out $(home)/src/client/%,$(HEADERS))
+$(CLIENT_OBJS): $(filter $(home)/src/client/% $(home)/src/aws/%,$(HEADERS))
 ifneq ($(home),.)
 $(shell mkdir -p $(sort $(dir $(OBJS) $(CLIENT_OBJS))))
 endif
@@ -474,10 +476,11 @@ $(SUITES):
 	@$(TEST_READY)
 	@TESTS='$(TESTS)' test/run $(@:test-%=%)
 
-# A build of another kind, from a copy of the sources: tmp_build/KIND
+# A build of another kind, from a copy of the sources: tmp_build/KIND, with these
+# variables, of all or of this target
 BUILD_KIND = mkdir -p tmp_build/$(1) && \
 	tar -c --exclude='*.o' Makefile control src | tar -x -C tmp_build/$(1) && \
-	$(MAKE) -s -j $$(nproc) -C tmp_build/$(1) all $(2)
+	$(MAKE) -s -j $$(nproc) -C tmp_build/$(1) $(or $(3),all) $(2)
 
 # Long: failpoints compiled in, a hundred rounds where a test takes ten
 test-fault:
@@ -504,6 +507,27 @@ test-sanitize:
 	@$(call BUILD_KIND,sanitize,COPT="-O1 -g -DUSE_ASSERT_CHECKING \
 		-fsanitize=address -fsanitize=undefined -fno-sanitize=alignment")
 	@TESTS='$(TESTS)' BUILD=$(CURDIR)/tmp_build/sanitize test/run sanitize
+
+# The tests of the client with these sanitizers in the client; the server is the
+# usual one
+test-sanitize-client:
+	@$(TEST_READY)
+	@$(call BUILD_KIND,sanitize-client,COPT="-O1 -g -fno-omit-frame-pointer \
+		-fsanitize=address -fsanitize=undefined \
+		-fno-sanitize-recover=undefined",pg_outflow)
+	@TESTS='$(TESTS)' CLIENT=$(CURDIR)/tmp_build/sanitize-client/pg_outflow \
+		test/run sanitize-client
+
+# and a few of them with the client under valgrind
+test-valgrind-client:
+	@command -v valgrind >/dev/null || test/deps valgrind
+	@$(TEST_READY)
+	@TESTS='$(TESTS)' OUTFLOW_ROUNDS=$${OUTFLOW_ROUNDS:-3} test/run valgrind-client
+
+# A stream for SOAK_SECONDS, whose memory must be flat
+soak:
+	@$(TEST_READY)
+	@test/run soak
 
 # Which lines of src/ the suites reach: tmp_build/coverage/lines.txt
 coverage:
@@ -595,6 +619,8 @@ help:
 	@echo "test-matrix     the suites on PostgreSQL 17, 18 and 19, in a Debian of their own"
 	@echo "test-valgrind   the SQL tests on a server under valgrind"
 	@echo "test-sanitize   the SQL tests with sanitizers and assertions"
+	@echo "test-sanitize-client, test-valgrind-client  the same of the program pg_outflow"
+	@echo "soak            stream for SOAK_SECONDS (1800), and watch the memory"
 	@echo "coverage        which lines of src/ the suites reach"
 	@echo "check-clang     build with clang, warnings as errors"
 	@echo "test-fuzz       encoders and option parser under libFuzzer; TESTS=, FUZZ_SECONDS="
@@ -605,5 +631,5 @@ help:
 	@echo "indent          format the C sources"
 
 .PHONY: installcheck-needs install-client uninstall-client install-name install-wal2json uninstall-names ready deps test-deps demo test $(SUITES) \
-	test-fault test-modules test-valgrind test-sanitize test-matrix test-fuzz \
+	test-fault test-modules test-valgrind test-valgrind-client test-sanitize test-sanitize-client soak test-matrix test-fuzz \
 	coverage check-clang bench $(BENCHES) deb test-deb dist check-style indent help

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "client/clock.h"
 #include "client/memory.h"
 
 typedef struct Place
@@ -24,10 +25,11 @@ struct Message
 	char	*data;
 	size_t	 size;
 	void (*release)(void *);
-	uint64_t first; /* number of its first record */
-	size_t	 nplaces;
-	size_t	 allocated;
-	Place	*places;
+	uint64_t  first; /* number of its first record */
+	long long received_at;
+	size_t	  nplaces;
+	size_t	  allocated;
+	Place	 *places;
 };
 
 void
@@ -39,6 +41,7 @@ backlog_open(Backlog *backlog, char *data, size_t size,
 	message->data = data;
 	message->size = size;
 	message->release = release ? release : free;
+	message->received_at = clock_ms();
 	if (backlog->last)
 		backlog->last->next = message;
 	else
@@ -104,6 +107,18 @@ void
 backlog_advance(Cursor *cursor)
 {
 	cursor->record++;
+}
+
+long long
+backlog_waiting_since(const Backlog *backlog, uint64_t number)
+{
+	const Message *message;
+
+	for (message = backlog->first; message; message = message->next)
+		if (message->nplaces > 0 &&
+			message->first + message->nplaces - 1 > number)
+			return message->received_at;
+	return 0;
 }
 
 static void

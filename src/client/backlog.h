@@ -58,6 +58,10 @@ extern bool backlog_peek(const Backlog *backlog, Cursor *cursor,
 						 Record *record);
 extern void backlog_advance(Cursor *cursor);
 
+/* When the first record after that number was received, of clock_ms(); 0: none. */
+extern long long backlog_waiting_since(const Backlog *backlog,
+									   uint64_t		  number);
+
 /*
  * Frees messages of which all records up to that number are acknowledged.  The
  * cursors have passed those.

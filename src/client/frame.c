@@ -8,8 +8,10 @@
  */
 #include "client/frame.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "client/json_scan.h"
 
@@ -26,6 +28,32 @@ json_begin_lsn(const char *data, size_t length)
 	return lsn;
 }
 
+/* "ts":"2026-11-22T06:00:00.123456Z" */
+static long long
+json_begin_time(const char *data, size_t length)
+{
+	char	 *text = json_find_text(data, length, "ts");
+	struct tm day = {0};
+	long	  micros = 0;
+	int		  digits = 0;
+	int		  end = 0;
+	long long seconds = 0;
+
+	if (text && sscanf(text, "%d-%d-%dT%d:%d:%d%n", &day.tm_year, &day.tm_mon,
+					   &day.tm_mday, &day.tm_hour, &day.tm_min, &day.tm_sec,
+					   &end) == 6)
+	{
+		if (sscanf(text + end, ".%6ld%n", &micros, &digits) == 1)
+			for (; digits < 7; digits++)
+				micros *= 10;
+		day.tm_year -= 1900;
+		day.tm_mon--;
+		seconds = timegm(&day);
+	}
+	free(text);
+	return seconds > 0 ? seconds * 1000000 + micros : 0;
+}
+
 /* "id":"726:22740344", the transaction's and the LSN in decimal */
 static Lsn
 debezium_begin_lsn(const char *data, size_t length)
@@ -36,6 +64,16 @@ debezium_begin_lsn(const char *data, size_t length)
 
 	free(text);
 	return lsn;
+}
+
+/* "ts_ms":1764363600123 */
+static long long
+debezium_begin_time(const char *data, size_t length)
+{
+	long long milliseconds = 0;
+
+	json_find_number(data, length, "ts_ms", &milliseconds);
+	return milliseconds * 1000;
 }
 
 static char *
@@ -53,6 +91,7 @@ static const FrameFormat formats[] = {
 		.commit = "{\"op\":\"commit\"",
 		.schema = "{\"op\":\"schema\"",
 		.commit_lsn = json_begin_lsn,
+		.committed_us = json_begin_time,
 		.id = json_record_id,
 	},
 	{
@@ -63,6 +102,7 @@ static const FrameFormat formats[] = {
 		.commit = "{\"status\":\"END\"",
 		.schema = NULL,
 		.commit_lsn = debezium_begin_lsn,
+		.committed_us = debezium_begin_time,
 		.id = json_record_id,
 	},
 };

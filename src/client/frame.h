@@ -30,6 +30,8 @@ typedef struct FrameFormat
 	const char *schema; /* NULL: there are none */
 	/* the commit LSN in a begin record */
 	Lsn (*commit_lsn)(const char *data, size_t length);
+	/* and when that was, in microseconds since 1970; 0 if it doesn't say */
+	long long (*committed_us)(const char *data, size_t length);
 	/* the id of a record, a new text; NULL if it has none */
 	char *(*id)(const char *data, size_t length);
 } FrameFormat;

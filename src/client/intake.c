@@ -54,6 +54,18 @@ begin_transaction(Intake *intake, const Record *record)
 		intake->ended = true;
 }
 
+static void
+read_begin(Intake *intake, Record *record)
+{
+	const FrameFormat *format = intake->format;
+	long long		   committed_us =
+		format->committed_us(record->data, record->length - 1);
+
+	record->lsn = format->commit_lsn(record->data, record->length - 1);
+	if (committed_us > 0)
+		intake->committed_us = committed_us;
+}
+
 /* One record; lsn is that of the message if the record is its last, else 0. */
 static void
 take_record(Intake *intake, Record *record, Lsn lsn)
@@ -65,8 +77,7 @@ take_record(Intake *intake, Record *record, Lsn lsn)
 	record->wanted = intake->deliver_framing || record->kind == FRAME_CHANGE ||
 					 record->kind == FRAME_SCHEMA;
 	if (record->kind == FRAME_BEGIN)
-		record->lsn =
-			intake->format->commit_lsn(record->data, record->length - 1);
+		read_begin(intake, record);
 	if (interrupted)
 		check_again(intake, record->kind, record->lsn);
 	else if (record->kind == FRAME_BEGIN)
@@ -90,19 +101,21 @@ take_record(Intake *intake, Record *record, Lsn lsn)
 		return;
 	intake->in_transaction = false;
 	intake->nrecords = 0;
-	ledger_mark(intake->ledger, lsn);
+	ledger_mark(intake->ledger, lsn, intake->committed_us);
 	if (intake->endpos != 0 && lsn >= intake->endpos)
 		intake->ended = true;
 }
 
 void
 intake_message(Intake *intake, char *start, char *data, size_t length, Lsn lsn,
-			   void (*release)(void *))
+			   long long sent_us, void (*release)(void *))
 {
 	char *end = data + length;
 	char *p = data;
 
 	intake->bytes += length;
+	if (!intake->in_transaction)
+		intake->committed_us = sent_us;
 	*end++ = '\n';
 	backlog_open(intake->backlog, start, end - start, release);
 	while (p < end && !intake->ended)
@@ -116,13 +129,13 @@ intake_message(Intake *intake, char *start, char *data, size_t length, Lsn lsn,
 }
 
 void
-intake_keepalive(Intake *intake, Lsn lsn)
+intake_keepalive(Intake *intake, Lsn lsn, long long sent_us)
 {
 	bool interrupted = !intake->in_transaction && intake->nrecords > 0;
 
 	if (intake->in_transaction || interrupted)
 		return;
-	ledger_mark(intake->ledger, lsn);
+	ledger_mark(intake->ledger, lsn, sent_us);
 	if (intake->endpos != 0 && lsn >= intake->endpos)
 		intake->ended = true;
 }

@@ -17,24 +17,27 @@ typedef struct Intake
 	Ledger			  *ledger;
 	Backlog			  *backlog;
 
-	bool	 in_transaction;
-	Lsn		 commit_lsn; /* of the transaction */
-	uint64_t nrecords;	 /* of it, those of schemas apart */
-	uint64_t to_skip;	 /* of it, received before the connection was lost */
-	bool	 ended;		 /* endpos was reached */
-	uint64_t bytes;		 /* received */
-	uint64_t transactions;
+	bool	  in_transaction;
+	Lsn		  commit_lsn;	/* of the transaction */
+	long long committed_us; /* when that was, or the last one */
+	uint64_t  nrecords;		/* of it, those of schemas apart */
+	uint64_t  to_skip; /* of it, received before the connection was lost */
+	bool	  ended;   /* endpos was reached */
+	uint64_t  bytes;   /* received */
+	uint64_t  transactions;
 } Intake;
 
 /*
  * A message of records, of which data becomes the queue's; the byte after the
- * last one is writable.  Release frees it.
+ * last one is writable.  Release frees it.  The server sent it at that time,
+ * which stands for the commit's where the records don't tell.
  */
 extern void intake_message(Intake *intake, char *start, char *data,
-						   size_t length, Lsn lsn, void (*release)(void *));
+						   size_t length, Lsn lsn, long long sent_us,
+						   void (*release)(void *));
 
 /* The server is at that position and has sent everything before it. */
-extern void intake_keepalive(Intake *intake, Lsn lsn);
+extern void intake_keepalive(Intake *intake, Lsn lsn, long long sent_us);
 
 /*
  * The connection was lost.  The next one starts after the last mark: of a

@@ -95,12 +95,6 @@ target_requests(const Target *target)
 }
 
 static double
-target_retries(const Target *target)
-{
-	return target->counts.retries;
-}
-
-static double
 target_rejected_count(const Target *target)
 {
 	return target->counts.rejected;
@@ -114,11 +108,55 @@ target_unacknowledged(const Target *target)
 }
 
 static double
-target_age(const Target *target)
+target_delivered(const Target *target)
 {
-	return target->waiting_since
-			   ? (clock_ms() - target->waiting_since) / 1000.0
-			   : 0;
+	return ledger_delivered_lsn(target->ledger, target->number);
+}
+
+static double
+target_lag_bytes(const Target *target)
+{
+	return ledger_received_lsn(target->ledger) -
+		   ledger_delivered_lsn(target->ledger, target->number);
+}
+
+/* Since the commit of the oldest transaction of which it lacks something. */
+static double
+target_lag(const Target *target)
+{
+	long long since = ledger_lacks_since(target->ledger, target->number);
+	long long lag;
+
+	/* the one that is being received */
+	if (since == 0 && target_unacknowledged(target) > 0)
+		since = source->intake->committed_us;
+	lag = since ? clock_us_of_day() - since : 0;
+	return lag > 0 ? lag / 1e6 : 0;
+}
+
+static void
+add_retries(Bytes *out)
+{
+	static const char *const reasons[] = {
+		[RETRY_CONNECTION] = "connection",
+		[RETRY_TIMEOUT] = "timeout",
+		[RETRY_THROTTLED] = "throttled",
+		[RETRY_ERROR] = "error",
+	};
+	int i;
+	int reason;
+
+	add_head(out, "target_retries_total", "counter",
+			 "Attempts that failed and were made again, by reason.");
+	for (i = 0; i < watched->ntargets; i++)
+		for (reason = 0; reason < RETRY_REASONS; reason++)
+		{
+			mem_add(out, "pg_outflow_target_retries_total{target=");
+			json_append_text(out, watched->targets[i]->name);
+			mem_format(out, ",reason=\"%s\"} %llu\n", reasons[reason],
+					   (unsigned long long) watched->targets[i]
+						   ->counts.retries[reason]);
+		}
 }
 
 static void
@@ -141,6 +179,10 @@ write_metrics(Bytes *out)
 	add_value(out, "unconfirmed_bytes", "gauge",
 			  "WAL between the received and the confirmed position.",
 			  received - confirmed);
+	add_value(out, "receive_lag_seconds", "gauge",
+			  "For how long there may be commits that were not received; 0 "
+			  "while the server has nothing left to send.",
+			  upstream_lag_us(source) / 1e6);
 	add_value(out, "received_bytes_total", "counter",
 			  "Bytes of records received.", source->intake->bytes);
 	add_value(out, "received_transactions_total", "counter",
@@ -160,18 +202,27 @@ write_metrics(Bytes *out)
 	add_targets(out, "target_requests_total", "counter",
 				"Requests, syncs or transactions of the target.",
 				target_requests);
-	add_targets(out, "target_retries_total", "counter",
-				"Attempts that failed and were made again.", target_retries);
+	add_retries(out);
 	add_targets(out, "target_rejected_total", "counter",
 				"Records that the target rejected.", target_rejected_count);
 	add_targets(out, "target_unacknowledged_records", "gauge",
 				"Records received that the target has not acknowledged.",
 				target_unacknowledged);
 	add_targets(out, "target_unacknowledged_seconds", "gauge",
-				"For how long the oldest of them waits.", target_age);
+				"For how long the oldest of them waits.",
+				target_waits_seconds);
+	add_targets(out, "target_delivered_lsn", "gauge",
+				"The target has everything that ends before it.",
+				target_delivered);
+	add_targets(out, "target_lag_bytes", "gauge",
+				"WAL between the received position and the target's.",
+				target_lag_bytes);
+	add_targets(out, "target_lag_seconds", "gauge",
+				"Age of the oldest commit received that the target lacks.",
+				target_lag);
 }
 
-/* Healthy is a stream that runs, whose targets acknowledge. */
+/* Healthy is a slot that is streamed; a target that is away has its own figures. */
 static bool
 write_health(Bytes *out)
 {

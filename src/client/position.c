@@ -15,8 +15,9 @@
 
 typedef struct Mark
 {
-	uint64_t records; /* received before it */
-	Lsn		 lsn;
+	uint64_t  records; /* received before it */
+	Lsn		  lsn;
+	long long committed_us;
 } Mark;
 
 typedef struct Taken
@@ -123,7 +124,7 @@ grow_marks(Ledger *ledger)
 }
 
 void
-ledger_mark(Ledger *ledger, Lsn lsn)
+ledger_mark(Ledger *ledger, Lsn lsn, long long committed_us)
 {
 	Mark *last;
 
@@ -143,7 +144,7 @@ ledger_mark(Ledger *ledger, Lsn lsn)
 	if (ledger->nmarks == ledger->marks_size)
 		grow_marks(ledger);
 	*mark_at(ledger, ledger->first_mark + ledger->nmarks) =
-		(Mark){ledger->received, lsn};
+		(Mark){ledger->received, lsn, committed_us};
 	ledger->nmarks++;
 	confirm_marks(ledger);
 }
@@ -273,4 +274,44 @@ uint64_t
 ledger_prefix(const Ledger *ledger, int target)
 {
 	return ledger->targets[target].prefix;
+}
+
+/* How many of the open marks a target has reached: they are sorted. */
+static size_t
+marks_reached(const Ledger *ledger, int target)
+{
+	uint64_t prefix = ledger->targets[target].prefix;
+	size_t	 low = 0;
+	size_t	 high = ledger->nmarks;
+
+	while (low < high)
+	{
+		size_t middle = low + (high - low) / 2;
+
+		if (mark_at(ledger, ledger->first_mark + middle)->records <= prefix)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+Lsn
+ledger_delivered_lsn(const Ledger *ledger, int target)
+{
+	size_t reached = marks_reached(ledger, target);
+
+	return reached == 0
+			   ? ledger->confirmed
+			   : mark_at(ledger, ledger->first_mark + reached - 1)->lsn;
+}
+
+long long
+ledger_lacks_since(const Ledger *ledger, int target)
+{
+	size_t reached = marks_reached(ledger, target);
+
+	return reached == ledger->nmarks
+			   ? 0
+			   : mark_at(ledger, ledger->first_mark + reached)->committed_us;
 }

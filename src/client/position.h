@@ -11,7 +11,7 @@
  * nothing is lost, and never an earlier one, so that WAL isn't held for nothing.
  *
  * Memory: a bit per target for each record that is received and not yet
- * acknowledged, and 16 bytes per open mark; queues bound both.
+ * acknowledged, and 24 bytes per open mark; queues bound both.
  */
 #ifndef CLIENT_POSITION_H
 #define CLIENT_POSITION_H
@@ -28,9 +28,10 @@ extern uint64_t ledger_received(Ledger *ledger);
 
 /*
  * All that ends before the LSN has been received.  One that is not later than
- * the mark before is ignored: keepalives may tell old news.
+ * the mark before is ignored: keepalives may tell old news.  The time is that
+ * of the commit, in microseconds since 1970, for who wants to know the lag.
  */
-extern void ledger_mark(Ledger *ledger, Lsn lsn);
+extern void ledger_mark(Ledger *ledger, Lsn lsn, long long committed_us);
 
 /*
  * The target has these records for good.  Telling it twice is allowed, telling
@@ -48,6 +49,13 @@ extern Lsn ledger_received_lsn(const Ledger *ledger);
 /* The number of the last record received, and up to which a target has all. */
 extern uint64_t ledger_last(const Ledger *ledger);
 extern uint64_t ledger_prefix(const Ledger *ledger, int target);
+
+/*
+ * Up to which LSN a target has everything, and when the first transaction that
+ * it lacks was committed: 0 if it lacks none that has been received as a whole.
+ */
+extern Lsn		 ledger_delivered_lsn(const Ledger *ledger, int target);
+extern long long ledger_lacks_since(const Ledger *ledger, int target);
 
 /* The least of all targets. */
 extern uint64_t ledger_common_prefix(const Ledger *ledger);

@@ -40,7 +40,7 @@ queue_record(Delivery *delivery, const JsonValue *value)
 	record.lsn = record.number; /* they grow, which is all that is asked */
 	backlog_open(&delivery->backlog, data, record.length, NULL);
 	backlog_add(&delivery->backlog, &record);
-	ledger_mark(delivery->ledger, record.lsn);
+	ledger_mark(delivery->ledger, record.lsn, clock_us_of_day());
 }
 
 /* The next line; false at the end of the file. */

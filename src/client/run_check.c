@@ -76,12 +76,16 @@ read_all(int fd, Bytes *said)
 }
 
 static void
-tell_target(const char *item, int status, const char *said)
+tell_target(const char *name, int status, const char *said)
 {
 	static const char prefix[] = "pg_outflow: error: ";
+	char			 *item = client_format("target %s", name);
 
 	if (strncmp(said, prefix, sizeof(prefix) - 1) == 0)
 		said += sizeof(prefix) - 1;
+	if (strncmp(said, name, strlen(name)) == 0 &&
+		strncmp(said + strlen(name), ": ", 2) == 0)
+		said += strlen(name) + 2;
 	if (WIFSIGNALED(status))
 		tell_line(VERDICT_NOT, item,
 				  WTERMSIG(status) == SIGALRM ? "no answer within 30 seconds"
@@ -94,12 +98,12 @@ tell_target(const char *item, int status, const char *said)
 				  NULL);
 	else
 		tell_line(VERDICT_NOT, item, said, NULL);
+	free(item);
 }
 
 static void
 check_one_target(const char *text, const Settings *settings)
 {
-	char *item = client_format("target %s", url_parse(text)->display);
 	Bytes said = {0};
 	int	  pipes[2];
 	int	  status = 0;
@@ -123,9 +127,8 @@ check_one_target(const char *text, const Settings *settings)
 	read_all(pipes[0], &said);
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
-	tell_target(item, status, said.data);
+	tell_target(url_parse(text)->display, status, said.data);
 	mem_free(&said);
-	free(item);
 }
 
 ExitCode

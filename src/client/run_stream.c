@@ -75,7 +75,7 @@ choose_start(Upstream *upstream)
 		if (least == 0 || position < least)
 			least = position;
 	}
-	ledger_mark(delivery->ledger, least);
+	ledger_mark(delivery->ledger, least, clock_us_of_day());
 	remember(stream, least);
 	return least;
 }
@@ -196,6 +196,7 @@ stream_open(Stream *stream, const Settings *settings,
 	upstream->choose_start = choose_start;
 	upstream->choose_argument = stream;
 	upstream->fd = -1;
+	upstream->current_us = clock_us_of_day();
 }
 
 static ExitCode

@@ -11,6 +11,15 @@
 #include "client/dead_letter.h"
 #include "client/memory.h"
 
+void
+target_begin_probe(Target *target, const Url *url, const Settings *settings)
+{
+	target->name = url->display;
+	target->settings = settings;
+	target->wake_at = NEVER;
+	target->backlog = client_alloc(sizeof(Backlog));
+}
+
 /*
  * Transactions that a target has by its own memory are noted as taken and not
  * shown to it; a begin record tells which commit will end one.
@@ -115,8 +124,6 @@ target_next(Target *target, Record *record)
 	if (!target_peek(target, record))
 		return false;
 	pass_record(target, record);
-	if (target->waiting_since == 0)
-		target->waiting_since = clock_ms();
 	return true;
 }
 
@@ -131,12 +138,16 @@ target_has_more(Target *target)
 void
 target_taken(Target *target, uint64_t first, uint64_t last)
 {
-	Record next;
-
 	ledger_taken(target->ledger, target->number, first, last - first + 1);
-	/* nothing that was taken from the queue is open any more */
-	target->waiting_since =
-		backlog_peek(target->backlog, &target->cursor, &next) ? clock_ms() : 0;
+}
+
+double
+target_waits_seconds(const Target *target)
+{
+	long long since = backlog_waiting_since(
+		target->backlog, ledger_prefix(target->ledger, target->number));
+
+	return since ? (clock_ms() - since) / 1000.0 : 0;
 }
 
 void

@@ -83,13 +83,23 @@ typedef struct Place
 	uint64_t records;
 } Place;
 
+/* Why something is tried again. */
+typedef enum RetryReason
+{
+	RETRY_CONNECTION, /* not reached, or cut off */
+	RETRY_TIMEOUT,	  /* no answer in time */
+	RETRY_THROTTLED,  /* it asks for patience */
+	RETRY_ERROR,	  /* it says that it failed */
+	RETRY_REASONS,
+} RetryReason;
+
 /* Counted for --metrics. */
 typedef struct TargetCounts
 {
 	uint64_t records;  /* delivered */
 	uint64_t bytes;	   /* of them */
 	uint64_t requests; /* or flushes, or transactions */
-	uint64_t retries;
+	uint64_t retries[RETRY_REASONS];
 	uint64_t rejected;
 } TargetCounts;
 
@@ -110,10 +120,13 @@ struct Target
 	Place		 place;		   /* after the last record it took */
 	bool		 draining;	   /* deliver now, wait for nothing more */
 	long long	 wake_at;	   /* of clock_ms(); NEVER */
-	long long	 waiting_since; /* has taken what isn't acknowledged; 0 */
 	TargetCounts counts;
 	LogLimit	 limit; /* of its warnings */
 };
+
+/* For a probe, what target_open() else sets, and an empty queue. */
+extern void target_begin_probe(Target *target, const Url *url,
+							   const Settings *settings);
 
 /* The next record to deliver, or only to note (wanted is false). */
 extern bool target_next(Target *target, Record *record);
@@ -148,6 +161,9 @@ extern void target_taken(Target *target, uint64_t first, uint64_t last);
  */
 extern void target_rejected(Target *target, const Record *record,
 							const char *reason);
+
+/* For how long the oldest record waits that it has not acknowledged. */
+extern double target_waits_seconds(const Target *target);
 
 /* The pause before that attempt, from 1: growing, random, at most 30 s. */
 extern long long target_backoff(unsigned attempt);

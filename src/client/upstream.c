@@ -70,6 +70,7 @@ upstream_lost(Upstream *upstream, const char *why)
 	if (upstream->phase == UPSTREAM_STREAMING)
 		upstream->reconnects++;
 	upstream_disconnect(upstream);
+	upstream->caught_up = upstream->has_asked = false;
 	intake_restart(upstream->intake);
 	upstream->phase = UPSTREAM_DOWN;
 	upstream->retry_at = clock_ms() + pause;
@@ -238,6 +239,37 @@ write_uint64(char *p, uint64_t value)
 	return p;
 }
 
+static long long
+read_time_us(const char *p)
+{
+	return (long long) read_uint64(p) + POSTGRES_EPOCH_US;
+}
+
+/*
+ * A keepalive that nobody asked for, and that asks for nothing, says that the
+ * server waits for WAL.  One that answers us may come from amid WAL in which
+ * there is nothing for this slot, unless it is where the last one was.
+ */
+static void
+note_keepalive(Upstream *upstream, Lsn lsn, long long sent_us, bool asks)
+{
+	bool is_idle = upstream->has_asked ? lsn == upstream->heard_lsn : !asks;
+
+	upstream->has_asked = false;
+	upstream->heard_lsn = lsn;
+	upstream->caught_up = is_idle && !upstream->intake->in_transaction;
+	if (upstream->caught_up && sent_us > upstream->current_us)
+		upstream->current_us = sent_us;
+}
+
+long long
+upstream_lag_us(const Upstream *upstream)
+{
+	long long lag = clock_us_of_day() - upstream->current_us;
+
+	return upstream->caught_up || lag < 0 ? 0 : lag;
+}
+
 /* What the server sent: records, or where it is.  Takes the buffer over. */
 static void
 upstream_take(Upstream *upstream, char *buffer, int length)
@@ -247,13 +279,20 @@ upstream_take(Upstream *upstream, char *buffer, int length)
 	{
 		intake_message(upstream->intake, buffer, buffer + WAL_HEADER,
 					   length - WAL_HEADER, read_uint64(buffer + 1),
-					   PQfreemem);
+					   read_time_us(buffer + 17), PQfreemem);
+		upstream->caught_up = false;
+		if (upstream->intake->committed_us > upstream->current_us)
+			upstream->current_us = upstream->intake->committed_us;
 		upstream->attempt = 0;
 		return;
 	}
 	if (buffer[0] == 'k' && length >= 18)
 	{
-		intake_keepalive(upstream->intake, read_uint64(buffer + 1));
+		Lsn		  lsn = read_uint64(buffer + 1);
+		long long sent_us = read_time_us(buffer + 9);
+
+		intake_keepalive(upstream->intake, lsn, sent_us);
+		note_keepalive(upstream, lsn, sent_us, buffer[17]);
 		if (buffer[17])
 			upstream->reply_wanted = true;
 		upstream->attempt = 0;
@@ -348,6 +387,7 @@ upstream_feedback(Upstream *upstream, Lsn received, Lsn confirmed,
 	upstream->last_sent = clock_ms();
 	upstream->sent_confirmed = confirmed;
 	upstream->reply_wanted = false;
+	upstream->has_asked |= want_reply;
 	return true;
 }
 

@@ -69,6 +69,12 @@ struct Upstream
 	bool	  reply_wanted;
 	Lsn		  sent_confirmed;
 	uint64_t  reconnects;
+
+	/* how old what we have is: see upstream_lag_us() */
+	bool	  caught_up;
+	bool	  has_asked;
+	Lsn		  heard_lsn; /* of the last keepalive */
+	long long current_us;
 };
 
 /* Does what can be done now, and says until when it may rest. */
@@ -84,6 +90,12 @@ extern bool upstream_feedback(Upstream *upstream, Lsn received, Lsn confirmed,
 
 /* The connection is of no use: another one, later. */
 extern void upstream_lost(Upstream *upstream, const char *why);
+
+/*
+ * For how long there may be commits that have not been received: 0 while the
+ * server says that it has nothing left to send.
+ */
+extern long long upstream_lag_us(const Upstream *upstream);
 
 /* Says goodbye; the phase becomes UPSTREAM_ENDED. */
 extern void upstream_end(Upstream *upstream);

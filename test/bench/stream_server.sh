@@ -7,10 +7,11 @@ sql() { psql -XqAt -v ON_ERROR_STOP=1 "$@"; }
 # writes nothing, starts a server that knows it and its peers
 start_stream_server() {
 	make_work_dir "$1"
-	private_server
-	start_cluster "$work/server"
+	# before the copy of the server, which has no headers, is the one in PATH
 	cp -R "$project/test/modules/null_plugin" "$work/plugin"
 	make -s -C "$work/plugin" clean all >/dev/null
+	private_server
+	start_cluster "$work/server"
 
 	sql -c "ALTER SYSTEM SET shared_buffers = '512MB'" \
 		-c "ALTER SYSTEM SET max_wal_size = '32GB'" \

@@ -3,6 +3,12 @@
 #	my $broker = KafkaTest->new;       # needs OUTFLOW_KAFKA, its jars
 #	$broker->start; $broker->kill;     # the data stay
 #	my @messages = $broker->messages('topic', 'isolation.level=read_committed');
+#
+# KafkaTest->new(key => FILE, cert => FILE) also listens with TLS, at secure_address(),
+# to the user me with the password "secret@word" (SCRAM-SHA-512, PLAIN).
+# KafkaTest->new(proxy => PORT) also listens at behind(), and tells who comes there
+# that it is at PORT: so all requests go through a proxy that listens on PORT.
+# KafkaTest->new(auto_create => 1) makes topics that are written to.
 package KafkaTest;
 
 use strict;
@@ -29,11 +35,36 @@ sub java
 
 sub new
 {
-	my ($class) = @_;
+	my ($class, %options) = @_;
 	my $self = bless {
 		directory => File::Temp::tempdir('outflow_kafka_XXXXXX', TMPDIR => 1, CLEANUP => 1),
 		port => free_port() }, $class;
 	my $controller = free_port();
+	my @format = ('--standalone');
+	my ($listeners, $advertised, $more) = ('', '', '');
+	my $create = $options{auto_create} ? 'true' : 'false';
+
+	if ($options{cert})
+	{
+		$self->{secure} = free_port();
+		$listeners .= ",SECURE://127.0.0.1:$self->{secure}";
+		$advertised .= ",SECURE://127.0.0.1:$self->{secure}";
+		write_keystore($self, $options{key}, $options{cert});
+		push @format, '--add-scram', 'SCRAM-SHA-512=[name=me,password=secret@word]';
+		$more .= <<"EOC";
+ssl.keystore.type=PEM
+ssl.keystore.location=$self->{directory}/keystore
+sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+listener.name.secure.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.secure.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_me="secret\@word";
+EOC
+	}
+	if ($options{proxy})
+	{
+		$self->{behind} = free_port();
+		$listeners .= ",PROXIED://127.0.0.1:$self->{behind}";
+		$advertised .= ",PROXIED://127.0.0.1:$options{proxy}";
+	}
 	my $conf = "$self->{directory}/server.properties";
 	my $id = '';
 
@@ -41,8 +72,10 @@ sub new
 	print $file <<"EOC";
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:$self->{port},CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$self->{port}
+listeners=PLAINTEXT://127.0.0.1:$self->{port},CONTROLLER://127.0.0.1:$controller$listeners
+advertised.listeners=PLAINTEXT://127.0.0.1:$self->{port}$advertised
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT,SECURE:SASL_SSL
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers=127.0.0.1:$controller
 log.dirs=$self->{directory}/data
@@ -53,18 +86,30 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
-auto.create.topics.enable=false
+auto.create.topics.enable=$create
 log.cleaner.dedupe.buffer.size=16777216
+$more
 EOC
 	close($file);
 	IPC::Run::run([ java('kafka.tools.StorageTool', 'random-uuid') ], '>', \$id, '2>', '/dev/null') or die;
 	chomp $id;
-	IPC::Run::run([ java('kafka.tools.StorageTool', 'format', '--standalone', '-t', $id, '-c', $conf) ],
+	IPC::Run::run([ java('kafka.tools.StorageTool', 'format', @format, '-t', $id, '-c', $conf) ],
 		'>', "$self->{directory}/format", '2>&1') or die;
 	return $self;
 }
 
+# Java wants key and certificate in one file
+sub write_keystore
+{
+	my ($self, @parts) = @_;
+
+	append_to_file("$self->{directory}/keystore", slurp_file($_)) foreach @parts;
+	return;
+}
+
 sub address { return "127.0.0.1:$_[0]{port}"; }
+sub secure_address { return "127.0.0.1:$_[0]{secure}"; }
+sub behind { return $_[0]{behind}; }
 
 sub start
 {

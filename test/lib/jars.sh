@@ -24,12 +24,18 @@ need_jars() {
 	installed_jars=$home/lib
 }
 
-# need_kafka: sets OUTFLOW_KAFKA, the directory of the jars
+# need_kafka: sets OUTFLOW_KAFKA, the directory of the jars, and OUTFLOW_RDKAFKA, one
+# with a librdkafka newer than Debian's, of PyPI's confluent-kafka
 need_kafka() {
 	[ -z "${OUTFLOW_KAFKA:-}" ] || return 0
 	"$project/test/deps" kcat
 	need_jars kafka
 	export OUTFLOW_KAFKA=$installed_jars
+	install_python tmp_kafka_python confluent_kafka confluent-kafka==2.16.1
+	as_user mkdir -p "$work/rdkafka"
+	cp "${installed_python%/bin/*}"/lib/python*/site-packages/confluent_kafka.libs/librdkafka-*.so.1 \
+		"$work/rdkafka/librdkafka.so.1"
+	export OUTFLOW_RDKAFKA=$work/rdkafka
 }
 
 # need_hivemq: sets OUTFLOW_HIVEMQ, the directory of the jars, and OUTFLOW_PAHO, a

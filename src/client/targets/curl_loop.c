@@ -86,6 +86,7 @@ curl_loop_open(CurlLoop *loop, size_t max_answer)
 					 "pg_outflow/" OUTFLOW_VERSION);
 	curl_easy_setopt(loop->easy, CURLOPT_WRITEFUNCTION, loop_answer);
 	curl_easy_setopt(loop->easy, CURLOPT_WRITEDATA, loop);
+	curl_easy_setopt(loop->easy, CURLOPT_ERRORBUFFER, loop->error);
 }
 
 void
@@ -130,6 +131,7 @@ curl_read_headers(const char *path)
 void
 curl_loop_send(CurlLoop *loop)
 {
+	loop->error[0] = '\0';
 	mem_reset(&loop->answer);
 	mem_add(&loop->answer, "");
 	loop->is_sending = true;
@@ -164,6 +166,12 @@ curl_loop_ended(CurlLoop *loop)
 	return true;
 }
 
+const char *
+curl_loop_error(const CurlLoop *loop)
+{
+	return loop->error[0] ? loop->error : curl_easy_strerror(loop->outcome);
+}
+
 void
 curl_loop_close(CurlLoop *loop)
 {
@@ -171,6 +179,12 @@ curl_loop_close(CurlLoop *loop)
 		curl_multi_remove_handle(loop->multi, loop->easy);
 	curl_easy_cleanup(loop->easy);
 	curl_multi_cleanup(loop->multi);
+}
+
+RetryReason
+curl_loop_retry_reason(CURLcode code)
+{
+	return code == CURLE_OPERATION_TIMEDOUT ? RETRY_TIMEOUT : RETRY_CONNECTION;
 }
 
 bool

@@ -20,6 +20,7 @@ typedef struct CurlLoop
 	long long timer_at; /* of libcurl */
 	Bytes	  answer;
 	size_t	  max_answer; /* bytes of it that are kept */
+	char	  error[CURL_ERROR_SIZE];
 } CurlLoop;
 
 extern void curl_loop_open(CurlLoop *loop, size_t max_answer);
@@ -36,7 +37,13 @@ extern void curl_loop_send(CurlLoop *loop);
 /* Lets libcurl work; true once the request under way has ended. */
 extern bool curl_loop_ended(CurlLoop *loop);
 
+/* Why the request failed, in libcurl's words. */
+extern const char *curl_loop_error(const CurlLoop *loop);
+
 extern void curl_loop_close(CurlLoop *loop);
+
+/* What the others are, when the request is sent again. */
+extern RetryReason curl_loop_retry_reason(CURLcode code);
 
 /* Errors of libcurl that no waiting mends. */
 extern bool curl_loop_is_hopeless(CURLcode code);

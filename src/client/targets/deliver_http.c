@@ -215,6 +215,14 @@ may_mend(long status)
 	return status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
+static RetryReason
+status_retry_reason(long status)
+{
+	return status == 408 || status == 504	? RETRY_TIMEOUT
+		   : status == 429 || status == 503 ? RETRY_THROTTLED
+											: RETRY_ERROR;
+}
+
 /* The request was taken. */
 static void
 request_taken(HttpTarget *self)
@@ -260,7 +268,7 @@ request_rejected(HttpTarget *self, long status)
 }
 
 static void
-request_again(HttpTarget *self, const char *why)
+request_again(HttpTarget *self, RetryReason reason, const char *why)
 {
 	curl_off_t after = 0;
 	long long  pause = target_backoff(++self->attempt);
@@ -271,7 +279,7 @@ request_again(HttpTarget *self, const char *why)
 	if (after * 1000 > pause)
 		pause = after * 1000 + random() % 1000;
 	self->retry_at = clock_ms() + pause;
-	self->base.counts.retries++;
+	self->base.counts.retries[reason]++;
 	log_limited(&self->base.limit, LOG_WARNING,
 				"%s: %s; the request is sent again", self->base.name, why);
 }
@@ -287,8 +295,9 @@ answer_status(HttpTarget *self)
 	{
 		if (curl_loop_is_hopeless(self->curl.outcome))
 			client_exit(EXIT_TARGET, "%s: %s", self->base.name,
-						curl_easy_strerror(self->curl.outcome));
-		request_again(self, curl_easy_strerror(self->curl.outcome));
+						curl_loop_error(&self->curl));
+		request_again(self, curl_loop_retry_reason(self->curl.outcome),
+					  curl_loop_error(&self->curl));
 		return;
 	}
 	if (status >= 200 && status < 300)
@@ -298,7 +307,7 @@ answer_status(HttpTarget *self)
 	else if (may_mend(status))
 	{
 		why = client_format("status %ld", status);
-		request_again(self, why);
+		request_again(self, status_retry_reason(status), why);
 		free(why);
 	}
 	else

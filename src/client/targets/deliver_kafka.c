@@ -116,8 +116,8 @@ send_record(KafkaTarget *self, const Record *record)
 static void
 renew_producer(KafkaTarget *self)
 {
-	self->base.counts.retries++;
-	log_limited(&self->base.limit, LOG_WARNING,
+	self->base.counts.retries[RETRY_TIMEOUT]++;
+	log_limited(&self->doubt_limit, LOG_WARNING,
 				"%s: a transaction is in doubt: asking what became of it",
 				self->base.name);
 	kafka_close_producer(self);
@@ -348,7 +348,9 @@ kafka_probe(const Url *url, const Settings *settings, char **why)
 		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
 		{
 			free(*why);
-			*why = client_strdup(rd_kafka_event_error_string(event));
+			*why = client_format(
+				"%s%s", rd_kafka_event_error_string(event),
+				kafka_login_hint(rd_kafka_event_error_string(event)));
 		}
 		rd_kafka_event_destroy(event);
 	}

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "client/json_scan.h"
+#include "client/loop.h"
 #include "client/targets/kinesis_request.h"
 #include "client/targets/kinesis_shards.h"
 #include "client/targets/targets.h"
@@ -104,11 +105,20 @@ record_size(const Record *record)
 	return record->length - 1 + KEY_BYTES;
 }
 
+/* ProvisionedThroughputExceededException, ThrottlingException and the like */
+static RetryReason
+answer_reason(const char *answer)
+{
+	return strstr(answer, "Throttl") || strstr(answer, "Exceeded")
+			   ? RETRY_THROTTLED
+			   : RETRY_ERROR;
+}
+
 static void
-kinesis_send_again(KinesisTarget *self, const char *why)
+kinesis_send_again(KinesisTarget *self, RetryReason reason, const char *why)
 {
 	self->retry_at = clock_ms() + target_backoff(++self->attempt);
-	self->base.counts.retries++;
+	self->base.counts.retries[reason]++;
 	log_limited(&self->base.limit, LOG_WARNING,
 				"%s: %s; what it concerns is sent again", self->base.name,
 				why);
@@ -293,7 +303,7 @@ judge_results(KinesisTarget *self)
 	if (taken > 0 || failure == NULL)
 		self->attempt = 0;
 	if (failure)
-		kinesis_send_again(self, failure);
+		kinesis_send_again(self, answer_reason(failure), failure);
 	free(failure);
 }
 
@@ -362,7 +372,7 @@ keys_expired(KinesisTarget *self)
 	if (self->credentials.source < AWS_CONTAINER)
 		client_exit(EXIT_TARGET, "%s: the keys have expired", self->base.name);
 	aws_credentials_expired(&self->credentials);
-	kinesis_send_again(self, "the keys have expired");
+	kinesis_send_again(self, RETRY_ERROR, "the keys have expired");
 }
 
 static void
@@ -379,7 +389,7 @@ judge_request(KinesisTarget *self)
 				  : KINESIS_AGAIN;
 	if (curl_loop_is_hopeless(self->curl.outcome))
 		client_exit(EXIT_TARGET, "%s: %s", self->base.name,
-					curl_easy_strerror(self->curl.outcome));
+					curl_loop_error(&self->curl));
 	for (i = 0; i < self->nsent; i++)
 		self->sent[i]->state = ENTRY_WAITING;
 	if (verdict == KINESIS_EXPIRED)
@@ -387,9 +397,15 @@ judge_request(KinesisTarget *self)
 	else if (self->phase == KINESIS_LISTING)
 		judge_listing(self, verdict);
 	else if (verdict == KINESIS_AGAIN)
-		kinesis_send_again(self, self->curl.outcome != CURLE_OK
-									 ? curl_easy_strerror(self->curl.outcome)
-									 : answer->data);
+	{
+		bool answered = self->curl.outcome == CURLE_OK;
+
+		kinesis_send_again(
+			self,
+			answered ? answer_reason(answer->data)
+					 : curl_loop_retry_reason(self->curl.outcome),
+			answered ? answer->data : curl_loop_error(&self->curl));
+	}
 	else if (self->phase == KINESIS_DESCRIBING)
 		judge_description(self, verdict);
 	else if (verdict == KINESIS_REFUSED)
@@ -588,12 +604,39 @@ kinesis_close(Target *target)
 	aws_credentials_close(&self->credentials);
 }
 
+/* Keys, and the stream's description: what a stream begins with. */
+static bool
+kinesis_probe(const Url *url, const Settings *settings, char **why)
+{
+	KinesisTarget *self = (KinesisTarget *) kinesis_open(url, settings);
+
+	target_begin_probe(&self->base, url, settings);
+	self->phase = KINESIS_DESCRIBING;
+	for (;;)
+	{
+		kinesis_work(&self->base);
+		if (self->phase == KINESIS_READY)
+			return true;
+		if (self->attempt > 0 || self->credentials.failure.length > 0)
+			break;
+		loop_wait(self->base.wake_at);
+	}
+	if (self->attempt == 0)
+		*why = client_format("no keys: %s", self->credentials.failure.data);
+	else
+		*why = client_strdup(self->curl.outcome == CURLE_OK
+								 ? self->curl.answer.data
+								 : curl_loop_error(&self->curl));
+	return false;
+}
+
 const TargetOps kinesis_target = {
 	.open = kinesis_open,
 	.resume = kinesis_resume,
 	.work = kinesis_work,
 	.remember = target_remember_nothing,
 	.close = kinesis_close,
+	.probe = kinesis_probe,
 };
 
 #endif /* HAVE_LIBCURL */

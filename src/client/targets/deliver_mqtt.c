@@ -16,7 +16,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "client/loop.h"
 #include "client/targets/mqtt_connection.h"
 #include "client/targets/targets.h"
 
@@ -96,7 +98,7 @@ judge_message(MqttTarget *self, MqttMessage *message, int reason)
 						message->topic, why);
 		default:
 			/* what follows it must not pass it */
-			mqtt_lost(self, true, why);
+			mqtt_lost(self, true, mqtt_retry_reason(reason), why);
 	}
 }
 
@@ -346,12 +348,37 @@ mqtt_close(Target *target)
 	mqtt_connection_close((MqttTarget *) target);
 }
 
+/* Connection, TLS and login, as somebody else: a session is left to its owner. */
+static bool
+mqtt_probe(const Url *url, const Settings *settings, char **why)
+{
+	MqttTarget *self = (MqttTarget *) mqtt_open(url, settings);
+
+	target_begin_probe(&self->base, url, settings);
+	self->client_id = client_format("outflow-check-%ld", (long) getpid());
+	self->keeps = false;
+	self->phase = MQTT_WAITING;
+	for (;;)
+	{
+		mqtt_connection_work(self);
+		if (self->phase == MQTT_READY || self->lost.length > 0)
+			break;
+		mqtt_connection_settle(self);
+		loop_wait(self->next_at);
+	}
+	if (self->phase != MQTT_READY)
+		*why = client_strdup(self->lost.data);
+	mqtt_connection_close(self);
+	return *why == NULL;
+}
+
 const TargetOps mqtt_target = {
 	.open = mqtt_open,
 	.resume = mqtt_resume,
 	.work = mqtt_work,
 	.remember = target_remember_nothing,
 	.close = mqtt_close,
+	.probe = mqtt_probe,
 };
 
 #endif /* HAVE_MOSQUITTO */

@@ -241,10 +241,7 @@ begin_session(PostgresTarget *self)
 	self->position = target->position = self->session.position;
 	self->released = 0;
 	if (self->is_open)
-	{
-		target->counts.retries++;
 		postgres_start_again(self);
-	}
 	self->await = AWAIT_NOTHING;
 	postgres_apply_reset(&self->apply);
 }
@@ -269,7 +266,10 @@ postgres_work(Target *target)
 {
 	PostgresTarget *self = (PostgresTarget *) target;
 
-	if (!self->is_resumed || !session_step(self))
+	if (!self->is_resumed)
+		return;
+	target->counts.retries[RETRY_CONNECTION] = self->session.losses;
+	if (!session_step(self))
 		return;
 	target->wake_at = NEVER;
 	postgres_read_answers(self);
@@ -335,10 +335,30 @@ postgres_close(Target *target)
 	postgres_session_close(&((PostgresTarget *) target)->session);
 }
 
+/* Login and rights; tables come later.  What is wrong ends the program. */
+static bool
+postgres_probe(const Url *url, const Settings *settings, char **why)
+{
+	PostgresSession session = {.is_probe = true};
+
+	(void) settings;
+	(void) why;
+	postgres_session_open(&session, url);
+	while (session.phase != SESSION_READY)
+	{
+		postgres_session_work(&session);
+		if (session.phase != SESSION_READY)
+			loop_wait(session.retry_at);
+	}
+	postgres_session_close(&session);
+	return true;
+}
+
 const TargetOps postgres_target = {
 	.open = postgres_open,
 	.resume = postgres_resume,
 	.work = postgres_work,
 	.remember = target_remember_nothing,
 	.close = postgres_close,
+	.probe = postgres_probe,
 };

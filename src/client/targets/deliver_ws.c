@@ -153,9 +153,7 @@ append_status(void *argument, Bytes *json)
 			   ",\"unconfirmed_bytes\":%llu,\"waiting_seconds\":%.3f,"
 			   "\"records\":%llu,\"bytes\":%llu,\"clients\":%d",
 			   (unsigned long long) (received - confirmed),
-			   target->waiting_since
-				   ? (clock_ms() - target->waiting_since) / 1000.0
-				   : 0.0,
+			   target_waits_seconds(target),
 			   (unsigned long long) target->counts.records,
 			   (unsigned long long) target->counts.bytes, self->nclients);
 	ws_database_append(self->database, json);
@@ -221,13 +219,12 @@ check_address(const Url *url, const WsServer *server)
 					url->display);
 }
 
-static Target *
-ws_open(const Url *url, const Settings *settings)
+/* Ends the program if something is wrong. */
+static void
+check_arguments(const Url *url, const Settings *settings, WsServer *server)
 {
-	WsTarget   *self = client_alloc(sizeof(WsTarget));
 	const char *format = pairs_find(&settings->options, "format");
 	struct stat status;
-	char	   *path;
 
 	if (settings->slot == NULL || (format && strcmp(format, "json") != 0))
 		client_exit(EXIT_USAGE, "%s delivers streams in format json only",
@@ -240,8 +237,17 @@ ws_open(const Url *url, const Settings *settings)
 	if (settings->ws_spool_bytes < WS_MAX_RECORD)
 		client_exit(EXIT_USAGE, "--ws-spool-bytes must be at least 1MB");
 	if (settings->ws_token_file)
-		self->server.token = read_token(settings->ws_token_file);
-	check_address(url, &self->server);
+		server->token = read_token(settings->ws_token_file);
+	check_address(url, server);
+}
+
+static Target *
+ws_open(const Url *url, const Settings *settings)
+{
+	WsTarget *self = client_alloc(sizeof(WsTarget));
+	char	 *path;
+
+	check_arguments(url, settings, &self->server);
 	self->server.origins = settings->ws_origin;
 	self->server.slot = settings->slot;
 	self->server.status = append_status;
@@ -369,12 +375,28 @@ ws_close(Target *target)
 	state_close(target->state);
 }
 
+/* Its own side only: a spool that can be written to, a port that is free. */
+static bool
+ws_probe(const Url *url, const Settings *settings, char **why)
+{
+	WsServer server = {0};
+
+	check_arguments(url, settings, &server);
+	if (access(settings->ws_spool, W_OK | X_OK) != 0)
+		*why = client_format("cannot write to directory \"%s\": %s",
+							 settings->ws_spool, strerror(errno));
+	else
+		close(listen_on(url->host, 1));
+	return *why == NULL;
+}
+
 const TargetOps ws_target = {
 	.open = ws_open,
 	.resume = ws_resume,
 	.work = ws_work,
 	.remember = ws_remember,
 	.close = ws_close,
+	.probe = ws_probe,
 };
 
 #endif /* HAVE_WSLAY */

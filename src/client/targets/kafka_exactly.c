@@ -233,6 +233,9 @@ kafka_exactly_commit(KafkaExactly *exactly, rd_kafka_t *producer,
 			   rd_kafka_commit_transaction(producer, STEP_MS), &failed))
 		return failed ? KAFKA_DOUBTFUL : KAFKA_PENDING;
 	exactly->in_commit = false;
+	/* a connection that was lost meanwhile has been told before */
+	while (rd_kafka_poll(producer, 0) > 0)
+		;
 	if (exactly->doubtful || clock_ms() - exactly->commit_began > DOUBT_MS)
 		return KAFKA_DOUBTFUL;
 	return KAFKA_DONE;

@@ -105,6 +105,40 @@ kafka_report(rd_kafka_t *producer, const rd_kafka_message_t *message,
 		kafka_refused(self, message->err, rd_kafka_topic_name(message->rkt));
 }
 
+static RetryReason
+retry_reason(int error)
+{
+	switch (error)
+	{
+		case RD_KAFKA_RESP_ERR__TRANSPORT:
+		case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+		case RD_KAFKA_RESP_ERR__RESOLVE:
+			return RETRY_CONNECTION;
+		case RD_KAFKA_RESP_ERR__TIMED_OUT:
+		case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
+		case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
+			return RETRY_TIMEOUT;
+		case RD_KAFKA_RESP_ERR_THROTTLING_QUOTA_EXCEEDED:
+			return RETRY_THROTTLED;
+		default:
+			return RETRY_ERROR;
+	}
+}
+
+/*
+ * Before 2.6.1 librdkafka wrote a nonce that is none of RFC 5802's, which Kafka 4
+ * takes for a wrong password.
+ */
+const char *
+kafka_login_hint(const char *reason)
+{
+	return rd_kafka_version() < 0x02060100 && strstr(reason, "SCRAM")
+			   ? "; unless the password is wrong, it is librdkafka: before "
+				 "2.6.1 it cannot log in by SCRAM to Kafka 4, but by -X "
+				 "sasl.mechanism=PLAIN"
+			   : "";
+}
+
 static void
 kafka_error(rd_kafka_t *producer, int error, const char *reason,
 			void *argument)
@@ -129,9 +163,10 @@ kafka_error(rd_kafka_t *producer, int error, const char *reason,
 		case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
 		case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
 		case RD_KAFKA_RESP_ERR__SSL:
-			client_exit(EXIT_TARGET, "%s: %s", self->base.name, reason);
+			client_exit(EXIT_TARGET, "%s: %s%s", self->base.name, reason,
+						kafka_login_hint(reason));
 		default:
-			self->base.counts.retries++;
+			self->base.counts.retries[retry_reason(error)]++;
 			log_limited(&self->base.limit, LOG_WARNING, "%s: %s",
 						self->base.name, reason);
 	}

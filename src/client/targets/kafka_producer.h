@@ -47,6 +47,7 @@ typedef struct KafkaTarget
 	bool			is_open;
 	size_t			bytes; /* in it */
 	long long		commit_at;
+	LogLimit		doubt_limit;
 } KafkaTarget;
 
 extern void kafka_open_producer(KafkaTarget *self);
@@ -66,6 +67,9 @@ extern bool kafka_topic_is_ready(KafkaTarget *self, const char *topic);
 extern bool kafka_is_record_error(rd_kafka_resp_err_t error);
 
 /* All is refused, for good: ends the program. */
+/* What a failed login may come from; "" if nothing is known. */
+extern const char *kafka_login_hint(const char *reason);
+
 extern void kafka_refused(KafkaTarget *self, rd_kafka_resp_err_t error,
 						  const char *topic);
 

@@ -32,10 +32,13 @@
 #define NO_KEEPALIVE_S 1 /* see store_properties() */
 
 void
-mqtt_lost(MqttTarget *self, bool restart, const char *why)
+mqtt_lost(MqttTarget *self, bool restart, RetryReason reason, const char *why)
 {
 	if (self->lost.length == 0)
+	{
 		mem_add(&self->lost, why);
+		self->lost_reason = reason;
+	}
 	self->restart |= restart;
 }
 
@@ -53,7 +56,7 @@ judge_connection(MqttTarget *self, const char *what, int reason)
 		client_exit(EXIT_TARGET, "%s: %s: %s%s", self->base.name, what,
 					mosquitto_reason_string(reason), hint);
 	why = client_format("%s: %s", what, mosquitto_reason_string(reason));
-	mqtt_lost(self, false, why);
+	mqtt_lost(self, false, mqtt_retry_reason(reason), why);
 	free(why);
 }
 
@@ -101,14 +104,15 @@ on_connect(struct mosquitto *client, void *argument, int reason, int flags,
 	if (self->phase == MQTT_WIPING)
 	{
 		self->is_wiped = true;
-		mqtt_lost(self, false, "wiped");
+		mqtt_lost(self, false, RETRY_CONNECTION, "wiped");
 		return;
 	}
 	read_limits(self, properties);
 	/* bit 0: the broker has the session */
 	if (self->has_session && !(flags & 1))
 	{
-		mqtt_lost(self, true, "the broker has lost the session");
+		mqtt_lost(self, true, RETRY_CONNECTION,
+				  "the broker has lost the session");
 		return;
 	}
 	self->has_session = self->keeps;
@@ -130,7 +134,7 @@ on_disconnect(struct mosquitto *client, void *argument, int reason,
 	if (reason >= 0x80)
 		judge_connection(self, "the broker disconnects", reason);
 	else
-		mqtt_lost(self, false, mosquitto_strerror(reason));
+		mqtt_lost(self, false, RETRY_CONNECTION, mosquitto_strerror(reason));
 }
 
 static void
@@ -235,7 +239,7 @@ void
 mqtt_check(MqttTarget *self, int result)
 {
 	if (result != MOSQ_ERR_SUCCESS && result != MOSQ_ERR_CONN_PENDING)
-		mqtt_lost(self, false,
+		mqtt_lost(self, false, RETRY_CONNECTION,
 				  result == MOSQ_ERR_ERRNO ? strerror(errno)
 										   : mosquitto_strerror(result));
 }
@@ -251,7 +255,7 @@ mqtt_ready(int fd, short events, void *argument)
 	if (self->phase != MQTT_READY && (events & (POLLERR | POLLHUP)))
 	{
 		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
-		mqtt_lost(self, false,
+		mqtt_lost(self, false, RETRY_CONNECTION,
 				  error ? strerror(error) : "the connection was refused");
 	}
 	if (self->lost.length == 0)
@@ -313,7 +317,7 @@ end_connection(MqttTarget *self)
 	else
 	{
 		pause = target_backoff(++self->attempt);
-		self->base.counts.retries++;
+		self->base.counts.retries[self->lost_reason]++;
 		log_limited(&self->base.limit, LOG_WARNING, "%s: %s; connecting again",
 					self->base.name, self->lost.data);
 		if (self->restart || !self->has_session)
@@ -336,7 +340,7 @@ mqtt_connection_work(MqttTarget *self)
 	if (self->phase == MQTT_WAITING)
 		mqtt_connect(self);
 	else if (self->phase != MQTT_READY)
-		mqtt_lost(self, false, "the broker doesn't answer");
+		mqtt_lost(self, false, RETRY_TIMEOUT, "the broker doesn't answer");
 	else
 	{
 		mqtt_check(self, mosquitto_loop_misc(self->client));

@@ -36,6 +36,7 @@ typedef struct MqttTarget
 	int				  fd;		   /* watched; -1 */
 	unsigned		  attempt;
 	long long		  next_at; /* to connect, to give up, to look after it */
+	RetryReason		  lost_reason;
 	Bytes			  lost;	   /* why the connection is; empty: it isn't */
 	bool			  restart; /* ... and the session with it */
 
@@ -84,7 +85,8 @@ extern void mqtt_connection_close(MqttTarget *self);
  * With restart all that was sent and not acknowledged is sent again, in another
  * session.
  */
-extern void mqtt_lost(MqttTarget *self, bool restart, const char *why);
+extern void mqtt_lost(MqttTarget *self, bool restart, RetryReason reason,
+					  const char *why);
 
 /* Anything but success of libmosquitto is a lost connection. */
 extern void mqtt_check(MqttTarget *self, int result);

@@ -47,6 +47,24 @@ mqtt_verdict(int reason)
 	}
 }
 
+RetryReason
+mqtt_retry_reason(int reason)
+{
+	switch (reason)
+	{
+		case MQTT_RC_SERVER_BUSY:
+		case MQTT_RC_RECEIVE_MAXIMUM_EXCEEDED:
+		case MQTT_RC_MESSAGE_RATE_TOO_HIGH:
+		case MQTT_RC_QUOTA_EXCEEDED:
+		case MQTT_RC_CONNECTION_RATE_EXCEEDED:
+			return RETRY_THROTTLED;
+		case MQTT_RC_KEEP_ALIVE_TIMEOUT:
+			return RETRY_TIMEOUT;
+		default:
+			return RETRY_ERROR;
+	}
+}
+
 static const char *const placeholders[] = {
 	"prefix", "slot", "op", "schema", "table", "key",
 };

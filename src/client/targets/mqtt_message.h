@@ -39,6 +39,9 @@ typedef enum MqttVerdict
 } MqttVerdict;
 extern MqttVerdict mqtt_verdict(int reason);
 
+/* What one that may mend counts as. */
+extern RetryReason mqtt_retry_reason(int reason);
+
 /* Of --mqtt-topic; ends the program if the template is none. */
 typedef struct MqttTopics
 {

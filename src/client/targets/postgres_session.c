@@ -141,6 +141,9 @@ postgres_session_lost(PostgresSession *session, const char *why)
 	char	 *message = pq_message(why);
 	long long pause = target_backoff(++session->attempt);
 
+	if (session->is_probe)
+		client_exit(EXIT_TARGET, "%s", message);
+	session->losses++;
 	log_limited(&session->limit, LOG_WARNING, "%s: %s; trying again",
 				session->name, message);
 	free(message);

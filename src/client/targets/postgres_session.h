@@ -54,6 +54,7 @@ typedef struct PostgresSession
 	const Url  *url;
 	Identity	identity; /* whose changes are applied */
 	bool		of_slot;  /* else they have no position: they are replayed */
+	bool		is_probe; /* nothing is applied or made, only asked */
 
 	SessionPhase phase;
 	PGconn		*conn;
@@ -61,6 +62,7 @@ typedef struct PostgresSession
 	bool		 ready; /* there was an event */
 	long long	 retry_at;
 	unsigned	 attempt;
+	uint64_t	 losses; /* counted */
 	LogLimit	 limit;
 	size_t		 step;
 	bool		 has_schema; /* outflow_client */

@@ -43,9 +43,18 @@ static const char settings[] =
 	"SELECT set_config('synchronous_commit', 'on', false)"
 	" WHERE current_setting('synchronous_commit') = 'off'";
 
+/* When a step is taken: a position is only needed for a slot. */
+typedef enum StepUse
+{
+	STEP_ALWAYS,
+	STEP_OF_SLOT,
+	STEP_OF_SLOT_OR_PROBE,
+	STEP_OF_PROBE,
+} StepUse;
+
 typedef struct SessionStep
 {
-	bool of_slot; /* only needed for a position */
+	StepUse use;
 	/* false: not needed */
 	bool (*ask)(PostgresSession *session, Bytes *question);
 	void (*answer)(PostgresSession *session, PGresult *result);
@@ -174,12 +183,53 @@ start_answer_position(PostgresSession *session, PGresult *result)
 					session->name);
 }
 
+/* What the steps of a slot would fail of. */
+static bool
+start_ask_rights(PostgresSession *session, Bytes *question)
+{
+	(void) session;
+	mem_add(question,
+			"SELECT pg_is_in_recovery(), CASE"
+			" WHEN t IS NOT NULL THEN has_table_privilege(t, 'SELECT')"
+			"  AND has_table_privilege(t, 'INSERT')"
+			"  AND has_table_privilege(t, 'UPDATE')"
+			" WHEN n IS NOT NULL THEN has_schema_privilege(n, 'CREATE')"
+			" ELSE has_database_privilege(current_database(), 'CREATE') END"
+			" FROM (SELECT to_regclass('outflow_client.position') AS t,"
+			" to_regnamespace('outflow_client') AS n) AS place");
+	return true;
+}
+
+static void
+start_answer_rights(PostgresSession *session, PGresult *result)
+{
+	if (PQntuples(result) != 1)
+		return;
+	if (PQgetvalue(result, 0, 0)[0] == 't')
+		client_exit(EXIT_TARGET, "%s: it is a standby: promote it first",
+					session->name);
+	if (PQgetvalue(result, 0, 1)[0] != 't')
+		client_exit(EXIT_TARGET,
+					"%s: the role cannot keep its position in "
+					"outflow_client.position: grant CREATE on the database, "
+					"or make it the owner of that schema",
+					session->name);
+}
+
+static bool
+is_used(const PostgresSession *session, StepUse use)
+{
+	return use == STEP_ALWAYS || (session->of_slot && use != STEP_OF_PROBE) ||
+		   (session->is_probe && use != STEP_OF_SLOT);
+}
+
 static const SessionStep steps[] = {
-	{false, start_ask_settings, start_answer_nothing},
-	{true, start_ask_owner, start_answer_owner},
-	{true, start_ask_creation, start_answer_nothing},
-	{true, start_ask_lock, start_answer_lock},
-	{true, start_ask_position, start_answer_position},
+	{STEP_ALWAYS, start_ask_settings, start_answer_nothing},
+	{STEP_OF_SLOT_OR_PROBE, start_ask_owner, start_answer_owner},
+	{STEP_OF_PROBE, start_ask_rights, start_answer_rights},
+	{STEP_OF_SLOT, start_ask_creation, start_answer_nothing},
+	{STEP_OF_SLOT, start_ask_lock, start_answer_lock},
+	{STEP_OF_SLOT, start_ask_position, start_answer_position},
 };
 
 bool
@@ -190,8 +240,7 @@ postgres_ask(PostgresSession *session, Bytes *question)
 		const SessionStep *step = &steps[session->step];
 
 		mem_reset(question);
-		if ((session->of_slot || !step->of_slot) &&
-			step->ask(session, question))
+		if (is_used(session, step->use) && step->ask(session, question))
 			return true;
 	}
 	return false;

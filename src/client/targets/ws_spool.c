@@ -176,7 +176,8 @@ list_starts(const Spool *spool, size_t *count)
 			starts[(*count)++] = start;
 		}
 	closedir(dir);
-	qsort(starts, *count, sizeof(Lsn), compare_starts);
+	if (*count > 0)
+		qsort(starts, *count, sizeof(Lsn), compare_starts);
 	return starts;
 }
 

@@ -84,7 +84,7 @@ mark(Lsn lsn)
 {
 	Lsn last = history.nmarks ? history.mark_lsn[history.nmarks - 1] : 0;
 
-	ledger_mark(history.ledger, lsn);
+	ledger_mark(history.ledger, lsn, lsn);
 	if (lsn <= last)
 		return;
 	history.mark_records[history.nmarks] = history.nrecords;
@@ -144,11 +144,45 @@ acknowledge(void)
 		history.taken[t][i] = 1;
 }
 
+/* What is told of each target alone; marks have their LSN for a time. */
+static int
+check_target(int step, int t)
+{
+	Lsn delivered = 0;
+	Lsn lacks = 0;
+	int record = 0;
+	int m;
+
+	while (record < history.nrecords && history.taken[t][record + 1])
+		record++;
+	for (m = 0; m < history.nmarks && history.mark_records[m] <= record; m++)
+		delivered = history.mark_lsn[m];
+	if (m < history.nmarks)
+		lacks = history.mark_lsn[m];
+	if (strcmp(mutant, "lag") == 0 && m + 1 < history.nmarks)
+		lacks = history.mark_lsn[m + 1];
+	if (delivered == ledger_delivered_lsn(history.ledger, t) &&
+		lacks == (Lsn) ledger_lacks_since(history.ledger, t))
+		return 1;
+	printf("step %d: target %d has %llu and lacks %llu, and should %llu, "
+		   "%llu\n",
+		   step, t,
+		   (unsigned long long) ledger_delivered_lsn(history.ledger, t),
+		   (unsigned long long) ledger_lacks_since(history.ledger, t),
+		   (unsigned long long) delivered, (unsigned long long) lacks);
+	return 0;
+}
+
 static int
 check(int step)
 {
 	Lsn expected = model_confirmed();
 	Lsn got = ledger_confirmed(history.ledger);
+	int t;
+
+	for (t = 0; t < history.ntargets; t++)
+		if (!check_target(step, t))
+			return 0;
 
 	if (expected == got)
 		return 1;
