@@ -15,6 +15,7 @@ static const RowFormat *const row_formats[] = {&row_format_csv,
 											   &row_format_jsonl,
 											   &row_format_parquet,
 											   &row_format_delta,
+											   &row_format_iceberg,
 											   NULL};
 
 const RowFormat *

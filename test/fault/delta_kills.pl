@@ -8,8 +8,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use IPC::Run ();
-use DeltaTest;
 use FailpointTest;
+use LakeTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -32,11 +32,11 @@ EOC
 sub all_are
 {
 	my ($name) = @_;
-	my $last = delta_last($lake);
+	my $last = lake_last($lake);
 	my %named = map { $_->{path} => 1 } map { @{ delta_version($lake, $_)->{add} } } 0 .. $last;
 
 	versions_are('plain', $lake, $dir, [ ($last > 3 ? $last - 3 : 0) .. $last ], "$name: the versions are what they were");
-	is_deeply([ sort keys %named ], [ delta_files($lake) ], "$name: each file is a version's");
+	is_deeply([ sort keys %named ], [ lake_files($lake) ], "$name: each file is a version's");
 	# but what spares the next job the reading of the log
 	is_deeply([ grep { /outflow/ && $_ ne '_delta_log/_outflow_state' } files_below($lake) ], [], "$name: nothing is left over");
 	return;
@@ -61,18 +61,18 @@ foreach my $workers (', workers => 1', ', workers => 0')
 			next if $workers =~ /0/ && ($point =~ /committed:|plan-commit|part-carried|done-commit/ || $action eq 'crash');
 			$round++;
 			# a tenth version comes next
-			while ($point =~ /checkpoint/ && $point =~ /^lake/ && (delta_last($lake) + 1) % 10)
+			while ($point =~ /checkpoint/ && $point =~ /^lake/ && (lake_last($lake) + 1) % 10)
 			{
-				keep_rows($node, 'id, note) FROM t', "$dir/" . (delta_last($lake) + 1));
+				keep_rows($node, 'id, note) FROM t', "$dir/" . (lake_last($lake) + 1));
 				call($node, $export);
 			}
-			$last = delta_last($lake);
+			$last = lake_last($lake);
 			$node->safe_psql('postgres', "UPDATE t SET note = '$round' || note WHERE id IN ($round, 2000 + $round)");
 			keep_rows($node, 'id, note) FROM t', "$dir/" . ($last + 1));
 			arm($node, $point, $action);
 			isnt(call($node, $export =~ s/\)$/$workers)/r), '', "$name: it ends");
 			revive($node);
-			my $now = delta_last($lake);
+			my $now = lake_last($lake);
 			my ($job, $state) = split(/\|/, $node->safe_psql('postgres', 'SELECT job, state FROM outflow.jobs ORDER BY job DESC LIMIT 1'));
 
 			ok($now == $last || $now == $last + 1, "$name: at most one more version");
@@ -80,7 +80,7 @@ foreach my $workers (', workers => 1', ', workers => 0')
 			if ($state ne 'done' && $round % 2)
 			{
 				is(call($node, "CALL outflow.resume($job)"), '', "$name: resumed");
-				is(delta_last($lake), $last + 1, "$name: one version of the job");
+				is(lake_last($lake), $last + 1, "$name: one version of the job");
 				is( $node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"),
 					'ok', "$name: which stands verification");
 			}
@@ -89,7 +89,7 @@ foreach my $workers (', workers => 1', ', workers => 0')
 				call($node, "SELECT outflow.forget($job)") if $state ne 'done';
 				keep_rows($node, 'id, note) FROM t', "$dir/" . ($now + 1)) if $now > $last;
 				is(call($node, $export), '', "$name: exported again");
-				is(delta_last($lake), $now + 1, "$name: as another version");
+				is(lake_last($lake), $now + 1, "$name: as another version");
 			}
 			all_are($name);
 		}
@@ -98,7 +98,7 @@ foreach my $workers (', workers => 1', ', workers => 0')
 
 # another writer between the look at the log and the commit: one of them has it
 {
-	my $last = delta_last($lake);
+	my $last = lake_last($lake);
 	my $winner = sprintf('%s/_delta_log/%020d.json', $lake, $last + 1);
 
 	arm($node, 'lake-commit', 'sleep');
@@ -108,7 +108,7 @@ foreach my $workers (', workers => 1', ', workers => 0')
 	append_to_file($winner, qq({"commitInfo":{"timestamp":1,"operation":"MERGE","engineInfo":"Other/1"}}\n{"remove":{"path":"x","dataChange":true}}\n));
 	$session->finish;
 	like($$said, qr/another writer has committed version .*Operation "MERGE" of "Other\/1" has made it/s, 'a lost race names the winner');
-	is(delta_last($lake), $last + 1, 'whose version stays');
+	is(lake_last($lake), $last + 1, 'whose version stays');
 	revive($node);
 	$node->safe_psql('postgres', 'SELECT outflow.forget(max(job)) FROM outflow.jobs');
 	unlink($winner);
@@ -123,11 +123,11 @@ foreach my $again (0, 1)
 	arm($node, 'lake-committed', 'crash');
 	call($node, $both);
 	revive($node);
-	is(delta_last("$dir/both/public.t"), $again, 'one table has a version');
-	is(delta_last("$dir/both/public.u"), $again - 1, 'and the other none yet');
+	is(lake_last("$dir/both/public.t"), $again, 'one table has a version');
+	is(lake_last("$dir/both/public.u"), $again - 1, 'and the other none yet');
 	$node->safe_psql('postgres', 'UPDATE u SET id = id + 1; DELETE FROM t WHERE id > 3000');
 	is(call($node, 'CALL outflow.resume(' . $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs') . ')'), '', 'resumed');
-	is(delta_last("$dir/both/public.u"), $again, 'both have it');
+	is(lake_last("$dir/both/public.u"), $again, 'both have it');
 	is_deeply(
 		[ map { delta_version("$dir/both/public.$_", $again)->{commitInfo}[0]{outflow}{snapshot} } qw(t t) ],
 		[ map { delta_version("$dir/both/public.$_", $again)->{commitInfo}[0]{outflow}{snapshot} } qw(u u) ],

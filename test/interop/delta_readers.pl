@@ -6,7 +6,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use DeltaTest;
+use LakeTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -72,7 +72,7 @@ foreach my $version (0 .. 24)
 		"CALL outflow.export('things', 'file://$lake', format => 'delta', part_size => '64kB')");
 	keep_rows($node, join(', ', @columns) . ') FROM things', "$dir/$version");
 }
-is(delta_last($lake), 24, 'as many versions as exports');
+is(lake_last($lake), 24, 'as many versions as exports');
 my $spark = $ENV{OUTFLOW_DELTA_SPARK} // die "OUTFLOW_DELTA_SPARK is not set: run this test by test/run\n";
 versions_are('spark', $lake, $dir, [ 0 .. 24 ], 'spark reads all versions', $spark);
 versions_are($_, $lake, $dir, [ 0 .. 24 ], "$_ reads all versions", $_ eq 'plain' ? undef : $python)

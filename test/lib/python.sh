@@ -24,8 +24,8 @@ install_python() {
 # need_python: sets OUTFLOW_PYTHON
 need_python() {
 	[ -z "${OUTFLOW_PYTHON:-}" ] || return 0
-	install_python tmp_python "duckdb, pyarrow.parquet, pandas, polars, datafusion, psycopg2, websockets" \
-		duckdb pyarrow pandas polars datafusion psycopg2-binary websockets
+	install_python tmp_python "duckdb, pyarrow.parquet, pandas, polars, datafusion, psycopg2, websockets, fastavro" \
+		duckdb pyarrow pandas polars datafusion psycopg2-binary websockets fastavro
 	export OUTFLOW_PYTHON=$installed_python
 }
 

@@ -6,9 +6,10 @@
 
 #include "miscadmin.h"
 
-#include "compat.h"
 #include "encode/delta/delta.h"
+#include "encode/lake/lake_file.h"
 
+#define TABLE "a Delta"
 /* What Spark and others refuse in a name of a table without column mapping. */
 #define REFUSED_IN_NAMES " ,;{}()\n\t="
 
@@ -29,31 +30,6 @@ check_name(const ParquetNode *node)
 					 "materialized view that names it otherwise.")));
 }
 
-/* Readers of Delta tell names apart by more than case. */
-static void
-check_apart(const ParquetNode *node, const ParquetNode *other)
-{
-	if (pg_strcasecmp(node->name, other->name) != 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_DUPLICATE_COLUMN),
-			 errmsg("column \"%s\" cannot be in a Delta table",
-					node->column->shape->name),
-			 errdetail("Its name, or that of a part of it, differs from "
-					   "another one in the case of letters only.")));
-}
-
-/* An option has undone what the profile does. */
-pg_noreturn static void
-refuse_type(const ParquetNode *node)
-{
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("option \"as\" cannot do that to column \"%s\"",
-						   node->column->shape->name),
-					errdetail("A Delta table has no such type; it becomes a "
-							  "string there.")));
-}
-
 static const char *
 primitive_type(const ParquetNode *node)
 {
@@ -65,7 +41,7 @@ primitive_type(const ParquetNode *node)
 			return "short";
 		case NODE_INT4:
 			if (node->logical == LOGICAL_INTEGER && !node->is_signed)
-				refuse_type(node);
+				lake_refuse_type(TABLE, node);
 			return "integer";
 		case NODE_INT8:
 		case NODE_UINT4:
@@ -88,12 +64,12 @@ primitive_type(const ParquetNode *node)
 		case NODE_TEXT_OF:
 		case NODE_JSON_OF:
 			if (node->logical != LOGICAL_STRING)
-				refuse_type(node);
+				lake_refuse_type(TABLE, node);
 			return "string";
 		case NODE_TIME:
 		case NODE_TIMETZ:
 		case NODE_UUID:
-			refuse_type(node);
+			lake_refuse_type(TABLE, node);
 		case NODE_LIST:
 		case NODE_VECTOR:
 		case NODE_GROUP:
@@ -108,7 +84,7 @@ delta_put_field(StringInfo out, const ParquetNode *node, const char *comment)
 {
 	check_name(node);
 	appendStringInfoString(out, "{\"name\":");
-	delta_text(out, node->name, strlen(node->name));
+	lake_text(out, node->name, strlen(node->name));
 	appendStringInfoString(out, ",\"type\":");
 	delta_put_type(out, node);
 	appendStringInfo(out, ",\"nullable\":%s,\"metadata\":{",
@@ -116,7 +92,7 @@ delta_put_field(StringInfo out, const ParquetNode *node, const char *comment)
 	if (comment)
 	{
 		appendStringInfoString(out, "\"comment\":");
-		delta_text(out, comment, strlen(comment));
+		lake_text(out, comment, strlen(comment));
 	}
 	appendStringInfoString(out, "}}");
 }
@@ -128,7 +104,7 @@ delta_put_group(StringInfo out, const ParquetNode *node)
 	for (int i = 0; i < node->nchildren; i++)
 	{
 		for (int j = 0; j < i; j++)
-			check_apart(&node->children[i], &node->children[j]);
+			lake_check_apart(TABLE, &node->children[i], &node->children[j]);
 		if (i > 0)
 			appendStringInfoChar(out, ',');
 		delta_put_field(out, &node->children[i], NULL);
@@ -161,7 +137,7 @@ delta_schema(StringInfo out, const ParquetWriter *writer,
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (int j = 0; j < i; j++)
-			check_apart(&writer->columns[i].node, &writer->columns[j].node);
+			lake_check_apart(TABLE, &writer->columns[i].node, &writer->columns[j].node);
 		if (i > 0)
 			appendStringInfoChar(out, ',');
 		delta_put_field(out, &writer->columns[i].node, comments[i]);

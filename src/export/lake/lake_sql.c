@@ -19,30 +19,35 @@
 #include "export/export_destination.h"
 #include "export/job/job.h"
 #include "export/job/job_access.h"
-#include "export/lake/delta_log.h"
 #include "export/lake/lake.h"
+#include "export/lake/lake_table.h"
 
 PG_FUNCTION_INFO_V1(outflow_lake_versions);
 PG_FUNCTION_INFO_V1(outflow_lake_vacuum);
 PGDLLEXPORT Datum outflow_lake_versions(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_lake_vacuum(PG_FUNCTION_ARGS);
 
-#define EPOCH_USECS ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
-
-static Destination *
-open_table(Job *job, DeltaLog **log)
+typedef struct OpenTable
 {
-	Destination *root;
+	Destination		 *root;
+	const LakeFormat *format;
+	LakeTable		 *table;
+} OpenTable;
+
+static OpenTable
+open_table(Job *job)
+{
+	OpenTable open;
 
 	destination_check_kind(job->destination);
 	destination_check_rights(job->destination);
-	root = destination_open(job, DESTINATION_EXISTING);
-	*log = delta_log_read(root, "", true);
-	if ((*log)->last < 0)
+	open.root = destination_open(job, DESTINATION_EXISTING);
+	open.format = lake_find(open.root, &open.table);
+	if (open.format == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("there is no lake table in \"%s\"",
 							   job->destination)));
-	return root;
+	return open;
 }
 
 /* Sets the value, or null for none. */
@@ -54,13 +59,13 @@ set_text(Datum *values, bool *nulls, int column, const char *text)
 }
 
 static void
-put_version(ReturnSetInfo *result, const DeltaVersion *version)
+put_version(ReturnSetInfo *result, const LakeVersion *version)
 {
 	Datum values[10];
 	bool  nulls[10] = {false};
 
 	values[0] = Int64GetDatum(version->version);
-	values[1] = TimestampTzGetDatum(version->timestamp * 1000 - EPOCH_USECS);
+	values[1] = TimestampTzGetDatum(lake_timestamp(version->timestamp));
 	nulls[1] = version->timestamp == 0;
 	set_text(values, nulls, 2, version->operation);
 	set_text(values, nulls, 3, version->engine);
@@ -83,18 +88,17 @@ Datum
 outflow_lake_versions(PG_FUNCTION_ARGS)
 {
 	Job			 job = {.destination = text_to_cstring(PG_GETARG_TEXT_PP(0))};
-	DeltaLog	*log;
-	Destination *root;
-	ListCell	*cell;
+	OpenTable open;
+	ListCell *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	root = open_table(&job, &log);
-	foreach (cell, log->versions)
+	open = open_table(&job);
+	foreach (cell, open.table->versions)
 	{
 		CHECK_FOR_INTERRUPTS();
 		put_version((ReturnSetInfo *) fcinfo->resultinfo, lfirst(cell));
 	}
-	root->driver->close(root);
+	open.root->driver->close(open.root);
 	return (Datum) 0;
 }
 
@@ -116,41 +120,26 @@ lock_table(const Job *job, const Destination *root)
 					   : errdetail("Another call is at it.")));
 }
 
-/* "part-000012-UUID.parquet" of a version that this database committed */
-static bool
-is_of_this_database(const DeltaLog *log, const char *path)
+static void
+put_removed(void *arg, const char *file, int64 bytes)
 {
-	const char *uuid = path + strcspn(path, "0123456789");
-	ListCell   *cell;
+	ReturnSetInfo *result = arg;
+	Datum		   values[2] = {CStringGetTextDatum(file),
+								Int64GetDatum(bytes)};
+	bool		   nulls[2] = {false};
 
-	uuid += strspn(uuid, "0123456789");
-	if (strncmp(path, "part-", 5) != 0 || *uuid++ != '-' ||
-		!destination_name_is_valid(path))
-		return false;
-	foreach (cell, log->versions)
-	{
-		DeltaVersion *version = lfirst(cell);
-
-		if (version->uuid && delta_is_of_this_database(version) &&
-			strncmp(uuid, version->uuid, strlen(version->uuid)) == 0 &&
-			strcmp(uuid + strlen(version->uuid), ".parquet") == 0)
-			return true;
-	}
-	return false;
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
 /* outflow.lake_vacuum(destination, retention): the files that were removed */
 Datum
 outflow_lake_vacuum(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Job			 job = {.destination = text_to_cstring(PG_GETARG_TEXT_PP(0))};
 	TimestampTz	 limit = DatumGetTimestampTz(DirectFunctionCall2(
 		 timestamptz_mi_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
 		 PG_GETARG_DATUM(1)));
-	DeltaLog	*log;
-	Destination *root;
-	ListCell	*cell;
+	OpenTable	 open;
 
 	job_check_may_write("lake_vacuum");
 	rights_check_server();
@@ -159,26 +148,11 @@ outflow_lake_vacuum(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"retention\" must not be negative")));
 	InitMaterializedSRF(fcinfo, 0);
-	root = open_table(&job, &log);
-	lock_table(&job, root);
-	foreach (cell, log->removed)
-	{
-		DeltaRemoved *removed = lfirst(cell);
-		Datum		  values[2];
-		bool		  nulls[2] = {false};
-
-		CHECK_FOR_INTERRUPTS();
-		if (removed->timestamp * 1000 - EPOCH_USECS >= limit ||
-			hash_search(log->files, removed->path, HASH_FIND, NULL) ||
-			!is_of_this_database(log, removed->path) ||
-			!root->driver->remove(root, removed->path))
-			continue;
-		values[0] = CStringGetTextDatum(removed->path);
-		values[1] = Int64GetDatum(removed->size);
-		tuplestore_putvalues(result->setResult, result->setDesc, values,
-							 nulls);
-	}
-	root->driver->sync(root, "");
-	root->driver->close(root);
+	open = open_table(&job);
+	lock_table(&job, open.root);
+	open.format->vacuum(open.root, open.table, lake_milliseconds(limit),
+						put_removed, fcinfo->resultinfo);
+	open.root->driver->sync(open.root, "");
+	open.root->driver->close(open.root);
 	return (Datum) 0;
 }

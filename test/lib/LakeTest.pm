@@ -1,7 +1,7 @@
-# DeltaTest.pm: what the tests of Delta tables share.
+# LakeTest.pm: what the tests of lake tables share.
 #
 # The oracle is the table itself, kept aside as JSON when a version was made.
-package DeltaTest;
+package LakeTest;
 
 use strict;
 use warnings;
@@ -17,21 +17,41 @@ use Test::More;
 our @EXPORT = qw(
   delta_version
   delta_actions
-  delta_files
-  delta_last
+  iceberg_metadata
+  iceberg_snapshot
+  lake_files
+  lake_last
   keep_rows
   versions_are
 );
 
-my $check = dirname(__FILE__) . '/delta/check_table.py';
+my $checks = dirname(__FILE__) . '/lake';
 
-# delta_last(TABLE): the number of its last version
-sub delta_last
+# lake_last(TABLE): the number of its last version, from 0 on; -1 for none
+sub lake_last
 {
 	my ($table) = @_;
 	my @versions = map { /(\d{20})\.json$/ ? $1 + 0 : () } glob("$table/_delta_log/*.json");
 
+	return iceberg_metadata($table)->{'last-sequence-number'} - 1 if glob("$table/metadata/v*.json");
 	return @versions ? (sort { $b <=> $a } @versions)[0] : -1;
+}
+
+# iceberg_metadata(TABLE): the last one, decoded
+sub iceberg_metadata
+{
+	my ($table) = @_;
+	my @numbers = map { m{/v(\d+)\.metadata\.json$} ? $1 : () } glob("$table/metadata/v*.json");
+
+	return JSON::PP::decode_json(slurp_file("$table/metadata/v" . (sort { $b <=> $a } @numbers)[0] . '.metadata.json'));
+}
+
+# iceberg_snapshot(TABLE, VERSION): as the metadata has it, of versions from 0 on
+sub iceberg_snapshot
+{
+	my ($table, $version) = @_;
+
+	return (grep { $_->{'sequence-number'} == $version + 1 } @{ iceberg_metadata($table)->{snapshots} })[0];
 }
 
 # delta_actions(TABLE, VERSION): its actions, decoded
@@ -58,8 +78,8 @@ sub delta_version
 	return \%found;
 }
 
-# delta_files(TABLE): the data files in its directory
-sub delta_files
+# lake_files(TABLE): the data files in its directory
+sub lake_files
 {
 	my ($table) = @_;
 
@@ -85,7 +105,8 @@ sub versions_are
 
 	$python //= $ENV{OUTFLOW_PYTHON}
 	  // die "OUTFLOW_PYTHON is not set: run this test by test/run\n";
-	IPC::Run::run([ $python, $check, $reader, $table, map { "$_=$directory/$_" } @$versions ],
+	my $check = -e "$table/_delta_log" ? 'check_delta.py' : 'check_iceberg.py';
+	IPC::Run::run([ $python, "$checks/$check", $reader, $table, map { "$_=$directory/$_" } @$versions ],
 		'>', \$out, '2>', \$err);
 	chomp $out;
 	is($out eq '' ? $err : $out, 'ok', $name);
