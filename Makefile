@@ -369,8 +369,7 @@ override with_llvm = no
 
 # Without pg_config there are only the targets that install it
 PG_CONFIG ?= pg_config
-PGXS := $(if $(wildcard $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)/postgres.h), \
-	$(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null)))
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 ifneq ($(PGXS),)
 include $(PGXS)
 

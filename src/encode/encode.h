@@ -192,13 +192,6 @@ extern void json_row(ByteBuffer *out, const JsonStyle *style, RowShape *shape,
 					 const Datum *values, const bool *nulls,
 					 const uint8 *states, uint8 skip);
 
-/*
- * The relation's column that is being written, for messages about errors; set
- * by json_row() and by whoever writes columns in other ways.  NULL: none.  An
- * error leaves it as it is.
- */
-extern const ColumnShape *current_column;
-
 /* ---- PostgreSQL's text of any value (text_value.c), for csv and text */
 
 /*

@@ -107,12 +107,14 @@ typedef struct ColumnLabel
  */
 typedef struct RowShape
 {
-	int			  ncolumns;
-	int			  nmasks;	/* columns that have one */
-	char		  identity; /* relreplident; 0 for a composite type */
-	bool		  has_key;	/* some column is_key, or identity is FULL */
-	ColumnShape	 *columns;
-	ColumnLabel	 *labels; /* of all columns, once an encoder has set them */
+	int			 ncolumns;
+	int			 nmasks;   /* columns that have one */
+	char		 identity; /* relreplident; 0 for a composite type */
+	bool		 has_key;  /* some column is_key, or identity is FULL */
+	ColumnShape *columns;
+	ColumnLabel *labels; /* of all columns, once an encoder has set them */
+	/* that is being written, for messages about errors; NULL: none */
+	const ColumnShape *current;
 	Datum		 *values; /* workspace of desc->natts entries for deforming */
 	bool		 *nulls;
 	void		 *prepared; /* what a format keeps for this shape */

@@ -21,7 +21,7 @@ change_error_context(void *arg)
 {
 	StreamSession		 *session = arg;
 	const RowShape		 *shape = session->last ? session->last->shape : NULL;
-	const ColumnShape	 *column = current_column;
+	const ColumnShape	 *column = shape ? shape->current : NULL;
 	const ChangePosition *at = &session->position;
 
 	if (shape == NULL)
@@ -209,7 +209,6 @@ typedef struct ChangeScope
 static inline void
 enter_change(StreamSession *session, ChangeScope *scope)
 {
-	current_column = NULL;
 	scope->errors.callback = change_error_context;
 	scope->errors.arg = session;
 	scope->errors.previous = error_context_stack;

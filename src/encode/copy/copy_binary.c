@@ -237,14 +237,14 @@ binary_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		ColumnShape *column = &shape->columns[i];
 		int			 attribute = column->attnum - 1;
 
-		current_column = column;
+		shape->current = column;
 		if (nulls[attribute])
 			append_int32(out, -1);
 		else
 			binary_append_value(out, &column->type, &encoder->columns[i],
 								values[attribute]);
 	}
-	current_column = NULL;
+	shape->current = NULL;
 }
 
 static void

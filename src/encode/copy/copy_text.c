@@ -160,7 +160,7 @@ text_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		ColumnShape *column = &shape->columns[i];
 		int			 attribute = column->attnum - 1;
 
-		current_column = column;
+		shape->current = column;
 		if (i > 0)
 			buffer_append_char(out, encoder->options.delimiter);
 		if (nulls[attribute])
@@ -176,7 +176,7 @@ text_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 			text_append_text(encoder, text, len, out);
 		}
 	}
-	current_column = NULL;
+	shape->current = NULL;
 	text_end_line(encoder, start, out);
 }
 

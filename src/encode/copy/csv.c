@@ -268,7 +268,7 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		ColumnShape *column = &shape->columns[i];
 		int			 attribute = column->attnum - 1;
 
-		current_column = column;
+		shape->current = column;
 		if (i > 0)
 			buffer_append_char(out, encoder->options.delimiter);
 		if (nulls[attribute])
@@ -279,7 +279,7 @@ csv_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 			csv_append_value(encoder, &column->type, values[attribute],
 							 encoder->forced[i], out);
 	}
-	current_column = NULL;
+	shape->current = NULL;
 	csv_end_line(encoder, start, out);
 }
 

@@ -142,7 +142,7 @@ append_patched_row(ByteBuffer *out, const JsonStyle *style,
 			buffer_append_char(out, ',');
 		first = false;
 		buffer_append(out, shape->labels[i].text, shape->labels[i].len);
-		current_column = column;
+		shape->current = column;
 		if (change_column_is(change, i, COLUMN_UNCHANGED))
 			shape_text_append(out, &prepared->absent[i]);
 		else if (change->new_nulls[at])
@@ -150,7 +150,7 @@ append_patched_row(ByteBuffer *out, const JsonStyle *style,
 		else
 			json_value(out, style, &column->type, change->new_values[at]);
 	}
-	current_column = NULL;
+	shape->current = NULL;
 	buffer_append_char(out, '}');
 }
 

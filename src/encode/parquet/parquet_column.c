@@ -87,11 +87,13 @@ leaf_put_null(ParquetLeaf *leaf, int rep, int def)
 static void
 fill_page(ParquetLeaf *leaf, size_t n)
 {
+	const ColumnShape *column = leaf->writer->shape->current;
+
 	if (leaf->values.len + n > PAGE_LIMIT)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("value of column \"%s\" is too large for Parquet",
-						current_column ? current_column->name : ""),
+						column ? column->name : ""),
 				 errdetail("The elements of a list can take %d MB.",
 						   (int) (PAGE_LIMIT / (1024 * 1024)))));
 	leaf->writer->page_due = true;

@@ -367,7 +367,7 @@ parquet_put_row(ParquetWriter *writer, const Datum *values, const bool *nulls)
 	{
 		ParquetNode *node = writer->direct[i];
 
-		current_column = node->column->shape;
+		writer->shape->current = node->column->shape;
 		if (!nulls[node->attno])
 			value_put_node(writer, node, values[node->attno], 0);
 		else if (likely(node->optional))
@@ -377,5 +377,5 @@ parquet_put_row(ParquetWriter *writer, const Datum *values, const bool *nulls)
 		if (unlikely(writer->page_due))
 			end_full_pages(writer, node);
 	}
-	current_column = NULL;
+	writer->shape->current = NULL;
 }

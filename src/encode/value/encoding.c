@@ -18,7 +18,10 @@
 
 #include "encode/encode.h"
 
-/* fn_oid is invalid where the server has no conversion (MULE_INTERNAL). */
+/*
+ * The process's, since its database has one encoding.  fn_oid is invalid where
+ * the server has no conversion (MULE_INTERNAL).
+ */
 static FmgrInfo to_utf8;
 static int		prepared_encoding = -1;
 

@@ -21,8 +21,6 @@
 #include "encode/encode.h"
 #include "encode/value/json_document.h"
 
-const ColumnShape *current_column = NULL;
-
 static void
 json_numeric(ByteBuffer *out, const JsonStyle *style, Datum value)
 {
@@ -354,7 +352,6 @@ json_row(ByteBuffer *out, const JsonStyle *style, RowShape *shape,
 		 const Datum *values, const bool *nulls, const uint8 *states,
 		 uint8 skip)
 {
-	bool is_relation = shape->identity != 0;
 	char separator = '{';
 
 	for (int i = 0; i < shape->ncolumns && !buffer_is_over(out); i++)
@@ -363,9 +360,7 @@ json_row(ByteBuffer *out, const JsonStyle *style, RowShape *shape,
 		int				   attribute = label->attnum - 1;
 		char			  *dst, *end;
 
-		if (is_relation)
-			current_column = &shape->columns[i];
-
+		shape->current = &shape->columns[i];
 		if (skip && (states[i] & skip))
 			continue;
 		dst =
@@ -390,6 +385,5 @@ json_row(ByteBuffer *out, const JsonStyle *style, RowShape *shape,
 	if (separator == '{')
 		buffer_append_char(out, '{');
 	buffer_append_char(out, '}');
-	if (is_relation)
-		current_column = NULL;
+	shape->current = NULL;
 }

@@ -42,12 +42,12 @@ typedef struct Wal2json
 /* What the value of a column needs at each row. */
 typedef struct Wal2jsonColumn
 {
-	ColumnShape *source;
-	int			 index;		/* of the column in its shape */
-	int			 at;		/* index into the row's values */
-	TypeKind	 literal;	/* written bare; KIND_OTHER: quoted text */
-	bool		 is_key;	/* belongs to the old row's identity */
-	bool		 may_toast; /* look whether the value is in the WAL */
+	RowShape *shape;
+	int		  index;	 /* of the column in the shape */
+	int		  at;		 /* index into the row's values */
+	TypeKind  literal;	 /* written bare; KIND_OTHER: quoted text */
+	bool	  is_key;	 /* belongs to the old row's identity */
+	bool	  may_toast; /* look whether the value is in the WAL */
 } Wal2jsonColumn;
 
 /* What is printed of a column besides its value; the texts are JSON. */

@@ -130,7 +130,7 @@ wal2json_describe(const Wal2json *wal2json, RowShape *shape, int i,
 	int32			  typmod;
 	Oid				  shown = shown_type(wal2json, attr, &typmod);
 
-	column->source = source;
+	column->shape = shape;
 	column->index = i;
 	column->at = source->attnum - 1;
 	column->literal = type_declared_kind(attr->atttypid);

@@ -39,13 +39,19 @@ wal2json_string(ByteBuffer *out, const char *text)
 	json_string(out, &raw_style, text, strlen(text));
 }
 
+static inline TypeShape *
+wal2json_type(const Wal2jsonColumn *column)
+{
+	return &column->shape->columns[column->index].type;
+}
+
 /* The text of a value of any kind, as a string. */
 static void
 wal2json_append_quoted(ByteBuffer *out, Wal2json *wal2json,
-					   ColumnShape *column, Datum value)
+					   const Wal2jsonColumn *column, Datum value)
 {
 	TextValues *values = &wal2json->values;
-	TypeShape  *type = &column->type;
+	TypeShape  *type = wal2json_type(column);
 	const char *text;
 	int			len;
 
@@ -58,7 +64,7 @@ wal2json_append_quoted(ByteBuffer *out, Wal2json *wal2json,
 		return;
 	}
 	out->len--;
-	current_column = column;
+	column->shape->current = &column->shape->columns[column->index];
 	if (type->kind == KIND_JSONB)
 		json_jsonb_string(out, &raw_style, value, &wal2json->document);
 	else if (output_fits(out, type, value))
@@ -66,7 +72,7 @@ wal2json_append_quoted(ByteBuffer *out, Wal2json *wal2json,
 		text = text_value(values, type, value, &len);
 		json_string(out, &raw_style, text, len);
 	}
-	current_column = NULL;
+	column->shape->current = NULL;
 }
 
 static void
@@ -120,11 +126,11 @@ wal2json_value(ByteBuffer *out, Wal2json *wal2json,
 		case KIND_FLOAT8:
 		case KIND_NUMERIC:
 			if (wal2json->numbers_as_string)
-				wal2json_append_quoted(out, wal2json, column->source, value);
+				wal2json_append_quoted(out, wal2json, column, value);
 			else if (is_special(column->literal, value))
 				buffer_append_literal(out, "null");
 			else
-				append_number(out, &wal2json->values, &column->source->type,
+				append_number(out, &wal2json->values, wal2json_type(column),
 							  value);
 			break;
 		case KIND_BYTEA:
@@ -146,7 +152,7 @@ wal2json_value(ByteBuffer *out, Wal2json *wal2json,
 		case KIND_ARRAY:
 		case KIND_COMPOSITE:
 		case KIND_OTHER:
-			wal2json_append_quoted(out, wal2json, column->source, value);
+			wal2json_append_quoted(out, wal2json, column, value);
 			break;
 	}
 }

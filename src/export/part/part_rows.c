@@ -124,9 +124,9 @@ row_error_context(void *arg)
 	BlockNumber	 block = ItemPointerGetBlockNumberNoCheck(&scan->place);
 	OffsetNumber offset = ItemPointerGetOffsetNumberNoCheck(&scan->place);
 
-	if (current_column)
+	if (scan->shape->current)
 		errcontext("column \"%s\" of table %s, row with ctid (%u,%u)",
-				   current_column->name, scan->leaf_name, block, offset);
+				   scan->shape->current->name, scan->leaf_name, block, offset);
 	else if (scan->encoding)
 		/* it may be at rows that it held back */
 		errcontext("table %s, part %d", scan->leaf_name, scan->part->number);
@@ -139,7 +139,6 @@ static void
 begin_row(PartScan *scan, const ItemPointerData *place,
 		  ErrorContextCallback *errors)
 {
-	current_column = NULL;
 	scan->encoding = false;
 	scan->place = *place;
 	errors->callback = row_error_context;
