@@ -17,7 +17,10 @@ use Test::More;
 our @EXPORT = qw(
   delta_version
   delta_actions
+  iceberg_files
+  iceberg_manifests
   iceberg_metadata
+  iceberg_number
   iceberg_snapshot
   lake_files
   lake_last
@@ -32,8 +35,9 @@ sub lake_last
 {
 	my ($table) = @_;
 	my @versions = map { /(\d{20})\.json$/ ? $1 + 0 : () } glob("$table/_delta_log/*.json");
+	my @metadata = glob("$table/metadata/v*.json");
 
-	return iceberg_metadata($table)->{'last-sequence-number'} - 1 if glob("$table/metadata/v*.json");
+	return iceberg_metadata($table)->{'last-sequence-number'} - 1 if @metadata;
 	return @versions ? (sort { $b <=> $a } @versions)[0] : -1;
 }
 
@@ -44,6 +48,52 @@ sub iceberg_metadata
 	my @numbers = map { m{/v(\d+)\.metadata\.json$} ? $1 : () } glob("$table/metadata/v*.json");
 
 	return JSON::PP::decode_json(slurp_file("$table/metadata/v" . (sort { $b <=> $a } @numbers)[0] . '.metadata.json'));
+}
+
+# iceberg_number(TABLE): of its last metadata
+sub iceberg_number
+{
+	my ($table) = @_;
+
+	return (sort { $b <=> $a } map { m{/v(\d+)\.metadata\.json$} ? $1 : () } glob("$table/metadata/v*.json"))[0];
+}
+
+# avro(FILE, WHAT...): fields of its records, one a line
+sub avro
+{
+	my ($file, @what) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ $ENV{OUTFLOW_PYTHON}, '-c', <<'EOP', $file, @what ], '>', \$out, '2>', \$err) or die $err;
+import fastavro, sys
+for record in fastavro.reader(open(sys.argv[1], 'rb')):
+    value = record
+    if record.get('status') == 2:
+        continue
+    for name in sys.argv[2:]:
+        value = value[name]
+    print(value)
+EOP
+	return split(/\n/, $out);
+}
+
+# iceberg_files(TABLE, VERSION): the URIs of the files that it has
+sub iceberg_files
+{
+	my ($table, $version) = @_;
+	my $list = iceberg_snapshot($table, $version)->{'manifest-list'};
+
+	return map { avro(s{^file://}{}r, 'data_file', 'file_path') } avro($list =~ s{^file://}{}r, 'manifest_path');
+}
+
+# iceberg_manifests(TABLE): the names of all manifests and lists that versions have
+sub iceberg_manifests
+{
+	my ($table) = @_;
+	my @lists = map { $_->{'manifest-list'} } @{ iceberg_metadata($table)->{snapshots} };
+	my %names = map { m{([^/]+)$} ? ($1 => 1) : () } @lists, map { avro(s{^file://}{}r, 'manifest_path') } @lists;
+
+	return keys %names;
 }
 
 # iceberg_snapshot(TABLE, VERSION): as the metadata has it, of versions from 0 on

@@ -122,7 +122,7 @@ pop @columns;
 version(5, 'a dropped column and wider ones');
 $node->safe_psql('postgres', 'TRUNCATE orders');
 version(6, 'a truncation');
-is(summary(6, 'operation'), 'delete', 'which only deletes');
+is(summary(6, 'total-records'), 0, 'which leaves no row');
 is(lake_last($lake) + 1, scalar @{ iceberg_metadata($lake)->{snapshots} }, 'all versions are there');
 $node->safe_psql('postgres', "ALTER TABLE orders ALTER n TYPE text USING n::text");
 my ($status, $said) = export('orders', $lake);
@@ -176,7 +176,7 @@ is($node->safe_psql('postgres', "SELECT count(*) FROM outflow.lake_vacuum('file:
 my @gone = split(/\n/, $node->safe_psql('postgres', "SELECT file FROM outflow.lake_vacuum('file://$vacuumed', interval '0')"));
 cmp_ok(scalar @gone, '>', 10, 'files of older versions go');
 is_deeply([ sort @gone ], [ sort grep { $_ ne 'metadata/v5.metadata.json' && !-e "$vacuumed/$_" } keys %before ], '... as it tells');
-is($node->safe_psql('postgres', "SELECT count(*) FROM outflow.lake_vacuum('file://$vacuumed', interval '0')"), '0', 'once');
+is($node->safe_psql('postgres', "SELECT file FROM outflow.lake_vacuum('file://$vacuumed', interval '0')"), 'metadata/v4.metadata.json', 'once, but for the metadata that the vacuum has replaced');
 is(scalar @{ iceberg_metadata($vacuumed)->{snapshots} }, 1, 'the last version stays');
 rename("$dir/103", "$dir/3x");
 rename("$dir/3", "$dir/3-orders");

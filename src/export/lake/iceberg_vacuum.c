@@ -152,6 +152,25 @@ find_needed(Vacuum *vacuum)
 	}
 }
 
+static void
+put_expiry(Vacuum *vacuum, const char *metadata)
+{
+	IcebergTable *table = vacuum->table;
+	const char	 *folder = table->table.folder;
+
+	if (!vacuum->root->driver->put_new(
+			vacuum->root, iceberg_metadata_key(folder, table->table.last + 1),
+			metadata, strlen(metadata)))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("another writer has changed the Iceberg table "
+							   "in \"%s\"",
+							   lake_path_of_folder(vacuum->root, folder)),
+						errhint("Try again.")));
+	table->table.last++;
+	FAILPOINT("lake-expired");
+	iceberg_settle(vacuum->root, folder, table->table.last);
+}
+
 /* Without the snapshots, and without the metadata that goes. */
 static void
 commit_expiry(Vacuum *vacuum)
@@ -166,17 +185,20 @@ commit_expiry(Vacuum *vacuum)
 	char		 *metadata = iceberg_metadata_next(table, &change);
 	const char	 *folder = table->table.folder;
 
-	if (!vacuum->root->driver->put_new(
-			vacuum->root, iceberg_metadata_key(folder, table->table.last + 1),
-			metadata, strlen(metadata)))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("another writer has changed the Iceberg table "
-							   "in \"%s\"",
-							   lake_path_of_folder(vacuum->root, folder)),
-						errhint("Try again.")));
-	table->table.last++;
-	FAILPOINT("lake-expired");
-	iceberg_settle(vacuum->root, folder, table->table.last);
+	if (!lake_claim(vacuum->root))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another vacuum is at the Iceberg table in \"%s\"",
+						lake_path_of_folder(vacuum->root, folder))));
+	PG_TRY();
+	{
+		put_expiry(vacuum, metadata);
+	}
+	PG_FINALLY();
+	{
+		vacuum->root->driver->discard(vacuum->root);
+	}
+	PG_END_TRY();
 }
 
 /* ---- files */

@@ -129,6 +129,26 @@ lake_undo(Destination *root, const Job *job, const JobSource *source)
 	lake_format_of(job)->undo(root, job, source);
 }
 
+/* ---- what is done to a table by no job */
+
+#define LAKE_CLAIM "lake-vacuum"
+
+bool
+lake_claim(Destination *root)
+{
+	return root->driver->claim(root, LAKE_CLAIM, LAKE_CLAIM, ACCESS_CREATE) ==
+		   CLAIM_GRANTED;
+}
+
+void
+lake_sweep(Destination *root)
+{
+	if (!root->driver->is_claimed(root) &&
+		root->driver->claim(root, LAKE_CLAIM, LAKE_CLAIM, ACCESS_TAKE) ==
+			CLAIM_GRANTED)
+		root->driver->discard(root);
+}
+
 /* ---- the commit */
 
 /* The first that was not there before. */

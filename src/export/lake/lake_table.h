@@ -87,6 +87,10 @@ extern const LakeFormat lake_format_iceberg;
 /* Whichever format's table is at the top; NULL: none is. */
 extern const LakeFormat *lake_find(Destination *root, LakeTable **table);
 
+/* Files may be written by no job, until they are discarded; false: another one
+ * is at that. */
+extern bool lake_claim(Destination *root);
+
 /* ---- lake_version.c */
 
 /* "outflow/SYSTEM/DATABASE/TABLE": the source, as long as it lives. */

@@ -147,7 +147,7 @@ def read_spark(table, version):
     if not SPARK:
         jars = os.environ['OUTFLOW_SPARK_JARS']
         SPARK.append(SparkSession.builder.master('local[2]')
-                     .config('spark.jars', ','.join(f'{jars}/{jar}' for jar in os.listdir(jars) if 'scala-library' not in jar))
+                     .config('spark.jars', ','.join(f'{jars}/{jar}' for jar in os.listdir(jars) if 'scala-library' not in jar and 'iceberg' not in jar))
                      .config('spark.sql.extensions', 'io.delta.sql.DeltaSparkSessionExtension')
                      .config('spark.sql.catalog.spark_catalog', 'org.apache.spark.sql.delta.catalog.DeltaCatalog')
                      .config('spark.sql.session.timeZone', 'UTC').config('spark.ui.enabled', 'false')
