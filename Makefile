@@ -167,6 +167,7 @@ OBJS = \
 	src/export/run/tell.o \
 	src/export/run/inline.o \
 	src/export/lake/lake.o \
+	src/export/lake/lake_claim.o \
 	src/export/lake/lake_version.o \
 	src/export/lake/lake_json.o \
 	src/export/lake/iceberg_metadata.o \

@@ -67,6 +67,7 @@ foreach my $version (0 .. 24)
 
 			$next += 100;
 			$change =~ s/RENAME c /RENAME $columns[7] /;
+			$change =~ s/note, c, at/note, $columns[7], at/;
 			$node->safe_psql('postgres', sprintf($change, $next, 60));
 			$columns[7] = "c$next" if $change =~ /RENAME/;
 			push @columns, "extra$next" if $change =~ /extra/;

@@ -137,7 +137,8 @@ delta_schema(StringInfo out, const ParquetWriter *writer,
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (int j = 0; j < i; j++)
-			lake_check_apart(TABLE, &writer->columns[i].node, &writer->columns[j].node);
+			lake_check_apart(TABLE, &writer->columns[i].node,
+							 &writer->columns[j].node);
 		if (i > 0)
 			appendStringInfoChar(out, ',');
 		delta_put_field(out, &writer->columns[i].node, comments[i]);

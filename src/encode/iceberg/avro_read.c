@@ -10,10 +10,11 @@
 pg_noreturn static void
 refuse_file(const char *name)
 {
-	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-					errmsg("file \"%s\" is damaged, or not of outflow's making",
-						   name),
-					errhint("Export to another directory.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_DATA_CORRUPTED),
+		 errmsg("file \"%s\" is damaged, or not of outflow's making", name),
+		 errhint("Export to another directory.")));
 }
 
 int64
@@ -69,7 +70,7 @@ take_sync(AvroReader *reader)
 }
 
 static bool
-is_text(const char *data, size_t len, const char *text)
+is_word(const char *data, size_t len, const char *text)
 {
 	return len == strlen(text) && memcmp(data, text, len) == 0;
 }
@@ -95,10 +96,10 @@ avro_open(AvroFile *file, const char *name, const char *data, size_t len,
 			const char *key = avro_get_bytes(reader, &name_len);
 			const char *value = avro_get_bytes(reader, &value_len);
 
-			if (is_text(key, name_len, "avro.schema"))
-				is_ours = is_text(value, value_len, schema);
-			else if (is_text(key, name_len, "avro.codec") &&
-					 !is_text(value, value_len, "null"))
+			if (is_word(key, name_len, "avro.schema"))
+				is_ours = is_word(value, value_len, schema);
+			else if (is_word(key, name_len, "avro.codec") &&
+					 !is_word(value, value_len, "null"))
 				refuse_file(name);
 		}
 	}

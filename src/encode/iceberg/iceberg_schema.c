@@ -71,8 +71,8 @@ iceberg_put_field(StringInfo out, const ParquetNode *node, const char *comment)
 {
 	appendStringInfo(out, "{\"id\":%d,\"name\":", node->field_id);
 	lake_text(out, node->name, strlen(node->name));
-	appendStringInfo(out, ",\"required\":%s,\"type\":",
-					 node->optional ? "false" : "true");
+	appendStringInfo(
+		out, ",\"required\":%s,\"type\":", node->optional ? "false" : "true");
 	iceberg_put_type(out, node);
 	if (comment)
 	{
@@ -105,7 +105,8 @@ iceberg_put_type(StringInfo out, const ParquetNode *node)
 		iceberg_put_group(out, node);
 	else if (node->kind == NODE_LIST || node->kind == NODE_VECTOR)
 	{
-		appendStringInfo(out, "{\"type\":\"list\",\"element-id\":%d,\"element\":",
+		appendStringInfo(out,
+						 "{\"type\":\"list\",\"element-id\":%d,\"element\":",
 						 node->children[0].field_id);
 		iceberg_put_type(out, &node->children[0]);
 		appendStringInfoString(out, ",\"element-required\":false}");

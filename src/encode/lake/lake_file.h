@@ -20,9 +20,9 @@ extern RowEncoder *lake_file_open(const char *format, RowShape *shape,
 extern void		   lake_file_row(RowEncoder *encoder, const Datum *values,
 								 const bool *nulls, ByteBuffer *out);
 /* describe: what the table says of the file's values. */
-extern void lake_file_close(RowEncoder *encoder, ByteBuffer *out,
-							void (*describe)(StringInfo			  out,
-											 const ParquetWriter *writer));
+extern void		   lake_file_close(RowEncoder *encoder, ByteBuffer *out,
+								   void (*describe)(StringInfo			 out,
+												const ParquetWriter *writer));
 extern RowCounter *lake_file_counter(const RowFormatOptions *options);
 
 /* The columns that files of the shape have, and no file. */

@@ -20,7 +20,7 @@
 /* Readers keep the last numbers for themselves. */
 #define FIRST_ID_WITHIN 10000
 #define LAST_ID			2147480000
-#define MAX_LEVELS 1000 /* nobody nests deeper, and readers recurse */
+#define MAX_LEVELS		1000 /* nobody nests deeper, and readers recurse */
 
 /* What a schema is built from, and the leaf that comes next. */
 typedef struct Builder
@@ -186,8 +186,7 @@ build_group(Builder *builder, ParquetNode *node)
 
 		child->name = name_in_utf8(fields->columns[i].name);
 		child->attno = fields->columns[i].attnum - 1;
-		child->field_id =
-			id_within(builder, node, fields->columns[i].attnum);
+		child->field_id = id_within(builder, node, fields->columns[i].attnum);
 		child->optional = true;
 		child->column = node->column;
 		child->rep = node->rep;

@@ -19,9 +19,9 @@ static const struct
 {
 	const char *name;
 	const char *types; /* those that become STRING */
-	const char *longs;	  /* and signed numbers of 64 bits */
-	const char *plain;	  /* and numbers with no more than a physical type */
-	bool		ids_within; /* of what nests, each part has a field id as well */
+	const char *longs; /* and signed numbers of 64 bits */
+	const char *plain; /* and numbers with no more than a physical type */
+	bool ids_within;   /* of what nests, each part has a field id as well */
 } profiles[] = {
 	/* no UUID, no time of day */
 	{"spark", "uuid time timetz"},

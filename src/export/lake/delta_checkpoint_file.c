@@ -94,7 +94,8 @@ delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 		return;
 	log = delta_log_read(root, folder, false);
 	/* somebody has gone on meanwhile, who may make their own */
-	if (log->table.last != version || log->protocol == NULL || log->metadata == NULL)
+	if (log->table.last != version || log->protocol == NULL ||
+		log->metadata == NULL)
 		return;
 	actions = actions_of(log, lake_now());
 	if (bytes_of(actions) > MAX_ACTIONS_BYTES)

@@ -84,8 +84,8 @@ put_files(Commit *commit)
 		CHECK_FOR_INTERRUPTS();
 		commit->rows += part->rows;
 		(void) hash_search(kept, lake_name_of_part(part), HASH_ENTER, NULL);
-		if (!hash_search(commit->log->files, lake_name_of_part(part), HASH_FIND,
-						 NULL))
+		if (!hash_search(commit->log->files, lake_name_of_part(part),
+						 HASH_FIND, NULL))
 			put_add(commit, part);
 	}
 	hash_seq_init(&files, commit->log->files);
@@ -116,8 +116,8 @@ put_info(Commit *commit)
 		"\",\"numRemovedFiles\":\"" INT64_FORMAT "\"},\"userMetadata\":",
 		job->uuid, commit->added, commit->added_bytes, commit->removed);
 	lake_json_put_text(out, psprintf("export job " INT64_FORMAT
-								  ", snapshot %s, lsn %s",
-								  job->id, job->snapshot, job->lsn));
+									 ", snapshot %s, lsn %s",
+									 job->id, job->snapshot, job->lsn));
 	appendStringInfo(out,
 					 ",\"outflow\":{\"job\":" INT64_FORMAT
 					 ",\"uuid\":\"%s\",\"source\":",
@@ -151,9 +151,9 @@ put_protocol(Commit *commit)
 static bool
 is_described(const Commit *commit)
 {
-	const DeltaLog	   *log = commit->log;
+	const DeltaLog	  *log = commit->log;
 	const LakeVersion *last = lake_last_change(&log->table);
-	const char		   *comment = commit->source->comment;
+	const char		  *comment = commit->source->comment;
 
 	/* another writer's may have settings and partitions */
 	return last && lake_is_outflows(last) && log->schema && log->id &&
@@ -173,7 +173,7 @@ put_metadata(Commit *commit)
 	/* the first job's uuid is the table's */
 	appendStringInfoString(out, "{\"metaData\":{\"id\":");
 	lake_json_put_text(out,
-					commit->log->id ? commit->log->id : commit->job->uuid);
+					   commit->log->id ? commit->log->id : commit->job->uuid);
 	appendStringInfoString(out, ",\"name\":");
 	lake_json_put_text(out, source->name);
 	if (source->comment)
@@ -230,9 +230,9 @@ delta_commit(Destination *root, LakeTable *table, const Job *job,
 	build(&commit);
 	FAILPOINT("lake-commit");
 	table->last++;
-	return root->driver->put_new(
-		root, delta_log_key(source->folder, table->last),
-		commit.actions.data, commit.actions.len);
+	return root->driver->put_new(root,
+								 delta_log_key(source->folder, table->last),
+								 commit.actions.data, commit.actions.len);
 }
 
 /* All that a commit leaves is its version. */

@@ -85,8 +85,7 @@ take_transaction(DeltaLog *log, LakeVersion *version, Jsonb *txn,
 
 	if (app == NULL)
 		return;
-	if (version->app == NULL ||
-		strncmp(app, LAKE_APP, strlen(LAKE_APP)) == 0)
+	if (version->app == NULL || strncmp(app, LAKE_APP, strlen(LAKE_APP)) == 0)
 		version->app = app;
 	foreach (cell, log->transactions)
 	{
@@ -218,11 +217,12 @@ static void
 read_version(DeltaLog *log, Destination *root, int64 number)
 {
 	LakeVersion *version = palloc0_object(LakeVersion);
-	size_t		  len;
-	char		 *text = delta_log_get(root, log->table.folder, number, &len);
+	size_t		 len;
+	char		*text = delta_log_get(root, log->table.folder, number, &len);
 
 	version->version = number;
-	read_lines(log, version, delta_log_key(log->table.folder, number), text, len);
+	read_lines(log, version, delta_log_key(log->table.folder, number), text,
+			   len);
 	log->table.versions = lappend(log->table.versions, version);
 	log->table.last = number;
 	pfree(text);

@@ -38,16 +38,16 @@ typedef struct DeltaRemoved
 
 typedef struct DeltaLog
 {
-	LakeTable	table;
-	int64		first; /* the first version that was read by itself */
-	HTAB	   *files;	  /* of DeltaFile, by path */
-	List	   *removed;  /* of DeltaRemoved *, oldest first */
-	char	   *metadata; /* the last action of these, as lines */
-	char	   *protocol;
-	char	   *schema; /* schemaString of metadata */
-	char	   *id;		/* and these of it */
-	char	   *comment;
-	List	   *transactions; /* the last "txn" line of each appId */
+	LakeTable table;
+	int64	  first;	/* the first version that was read by itself */
+	HTAB	 *files;	/* of DeltaFile, by path */
+	List	 *removed;	/* of DeltaRemoved *, oldest first */
+	char	 *metadata; /* the last action of these, as lines */
+	char	 *protocol;
+	char	 *schema; /* schemaString of metadata */
+	char	 *id;	  /* and these of it */
+	char	 *comment;
+	List	 *transactions; /* the last "txn" line of each appId */
 } DeltaLog;
 
 /*

@@ -53,9 +53,8 @@ snapshot_of_job(const Job *job)
 static const IcebergVersion *
 find_parent(const IcebergTable *table)
 {
-	IcebergVersion *last = table->table.versions
-							   ? llast(table->table.versions)
-							   : NULL;
+	IcebergVersion *last =
+		table->table.versions ? llast(table->table.versions) : NULL;
 
 	if (last == NULL || last->version.version != table->current ||
 		!lake_is_outflows(&last->version))
@@ -96,10 +95,9 @@ put_parts(IcebergCommit *commit)
 	{
 		FinishedPart *part = lfirst(cell);
 		const char	 *name = lake_name_of_part(part);
-		char *path = commit->root->driver->uri(commit->root,
-											   destination_key(folder, name));
-		IcebergFile *file =
-			hash_search(commit->files, name, HASH_FIND, NULL);
+		char		 *path = commit->root->driver->uri(commit->root,
+													   destination_key(folder, name));
+		IcebergFile	 *file = hash_search(commit->files, name, HASH_FIND, NULL);
 
 		CHECK_FOR_INTERRUPTS();
 		/* a table that was moved has its files in another place by now */
@@ -172,13 +170,13 @@ operation_of(const IcebergCommit *commit)
 }
 
 static void
-put_number(StringInfo out, const char *name, int64 value)
+put_total(StringInfo out, const char *name, int64 value)
 {
 	appendStringInfo(out, ",\"%s\":\"" INT64_FORMAT "\"", name, value);
 }
 
 static void
-put_string(StringInfo out, const char *name, const char *value)
+put_fact(StringInfo out, const char *name, const char *value)
 {
 	appendStringInfo(out, ",\"%s\":", name);
 	lake_json_put_text(out, value);
@@ -197,26 +195,26 @@ put_summary(StringInfo out, const IcebergCommit *commit)
 	const JobSource *source = commit->change.source;
 
 	appendStringInfo(out, "{\"operation\":\"%s\"", operation_of(commit));
-	put_number(out, "added-data-files", commit->counts[ICEBERG_ADDED]);
-	put_number(out, "added-records", commit->rows[ICEBERG_ADDED]);
-	put_number(out, "added-files-size", commit->sizes[ICEBERG_ADDED]);
-	put_number(out, "deleted-data-files", commit->counts[ICEBERG_DELETED]);
-	put_number(out, "deleted-records", commit->rows[ICEBERG_DELETED]);
-	put_number(out, "removed-files-size", commit->sizes[ICEBERG_DELETED]);
-	put_number(out, "total-data-files", total(commit->counts));
-	put_number(out, "total-records", total(commit->rows));
-	put_number(out, "total-files-size", total(commit->sizes));
-	put_number(out, "total-delete-files", 0);
-	put_number(out, "total-position-deletes", 0);
-	put_number(out, "total-equality-deletes", 0);
-	put_string(out, "engine-name", "outflow");
-	put_string(out, "engine-version", OUTFLOW_VERSION);
-	put_string(out, "outflow.app", lake_app_of_source(source));
-	put_string(out, "outflow.uuid", job->uuid);
-	put_number(out, "outflow.job", job->id);
-	put_string(out, "outflow.source", source->name);
-	put_string(out, "outflow.snapshot", job->snapshot);
-	put_string(out, "outflow.lsn", job->lsn);
+	put_total(out, "added-data-files", commit->counts[ICEBERG_ADDED]);
+	put_total(out, "added-records", commit->rows[ICEBERG_ADDED]);
+	put_total(out, "added-files-size", commit->sizes[ICEBERG_ADDED]);
+	put_total(out, "deleted-data-files", commit->counts[ICEBERG_DELETED]);
+	put_total(out, "deleted-records", commit->rows[ICEBERG_DELETED]);
+	put_total(out, "removed-files-size", commit->sizes[ICEBERG_DELETED]);
+	put_total(out, "total-data-files", total(commit->counts));
+	put_total(out, "total-records", total(commit->rows));
+	put_total(out, "total-files-size", total(commit->sizes));
+	put_total(out, "total-delete-files", 0);
+	put_total(out, "total-position-deletes", 0);
+	put_total(out, "total-equality-deletes", 0);
+	put_fact(out, "engine-name", "outflow");
+	put_fact(out, "engine-version", OUTFLOW_VERSION);
+	put_fact(out, "outflow.app", lake_app_of_source(source));
+	put_fact(out, "outflow.uuid", job->uuid);
+	put_total(out, "outflow.job", job->id);
+	put_fact(out, "outflow.source", source->name);
+	put_fact(out, "outflow.snapshot", job->snapshot);
+	put_fact(out, "outflow.lsn", job->lsn);
 	appendStringInfoChar(out, '}');
 }
 
@@ -232,12 +230,11 @@ build_snapshot(IcebergCommit *commit, const char *list)
 	if (table->current != ICEBERG_NONE)
 		appendStringInfo(&out, ",\"parent-snapshot-id\":" INT64_FORMAT,
 						 table->current);
-	appendStringInfo(&out,
-					 ",\"sequence-number\":" INT64_FORMAT
-					 ",\"timestamp-ms\":" INT64_FORMAT
-					 ",\"schema-id\":" INT64_FORMAT ",\"manifest-list\":",
-					 table->sequence + 1, commit->change.now,
-					 commit->change.schema_id);
+	appendStringInfo(
+		&out,
+		",\"sequence-number\":" INT64_FORMAT ",\"timestamp-ms\":" INT64_FORMAT
+		",\"schema-id\":" INT64_FORMAT ",\"manifest-list\":",
+		table->sequence + 1, commit->change.now, commit->change.schema_id);
 	lake_json_put_text(&out, list);
 	appendStringInfoString(&out, ",\"summary\":");
 	put_summary(&out, commit);
@@ -280,12 +277,12 @@ iceberg_commit(Destination *root, LakeTable *lake, const Job *job,
 	char		 *metadata;
 
 	iceberg_evolve(table, &commit.change);
-	commit.files = iceberg_files(root, lake->folder, commit.parent,
-								 &commit.manifests);
-	commit.writer = iceberg_writer_new(
-		root, lake->folder, job->uuid, schema_of(&commit),
-		commit.change.schema_id, commit.change.snapshot_id, table->current,
-		table->sequence + 1);
+	commit.files =
+		iceberg_files(root, lake->folder, commit.parent, &commit.manifests);
+	commit.writer =
+		iceberg_writer_new(root, lake->folder, job->uuid, schema_of(&commit),
+						   commit.change.schema_id, commit.change.snapshot_id,
+						   table->current, table->sequence + 1);
 	put_parts(&commit);
 	put_lost(&commit);
 	put_kept_files(&commit);

@@ -90,7 +90,7 @@ type_fits(Jsonb *old_field, const char *old_name, Jsonb *new_field,
 {
 	Jsonb *old = lake_json_object(old_field, old_name);
 	Jsonb *new = lake_json_object(new_field, new_name);
-	char  *kind;
+	char *kind;
 
 	check_stack_depth();
 	if (old == NULL || new == NULL)
@@ -132,18 +132,17 @@ check_field(Jsonb *before, Jsonb *field)
 
 /* What was null, or not there, in some version stays so for readers. */
 static void
-put_field(StringInfo out, Jsonb *before, Jsonb *field)
+put_schema_field(StringInfo out, Jsonb *before, Jsonb *field)
 {
-	bool  required = lake_json_is_true(field, "required") &&
-					 (before == NULL || lake_json_is_true(before, "required"));
+	bool required = lake_json_is_true(field, "required") &&
+					(before == NULL || lake_json_is_true(before, "required"));
 	char *doc = lake_json_any(field, "doc");
 
-	appendStringInfo(out,
-					 "{\"id\":" INT64_FORMAT
-					 ",\"name\":%s,\"required\":%s,\"type\":%s",
-					 lake_json_int(field, "id"), lake_json_any(field, "name"),
-					 required ? "true" : "false",
-					 lake_json_any(field, "type"));
+	appendStringInfo(
+		out,
+		"{\"id\":" INT64_FORMAT ",\"name\":%s,\"required\":%s,\"type\":%s",
+		lake_json_int(field, "id"), lake_json_any(field, "name"),
+		required ? "true" : "false", lake_json_any(field, "type"));
 	if (doc)
 		appendStringInfo(out, ",\"doc\":%s", doc);
 	appendStringInfoChar(out, '}');
@@ -171,7 +170,8 @@ schema_after(Jsonb *before, Jsonb *now)
 		if (known)
 			check_field(known, field);
 		appendStringInfoString(&out, comma);
-		put_field(&out, before && known == NULL ? absent : known, field);
+		put_schema_field(&out, before && known == NULL ? absent : known,
+						 field);
 		comma = ",";
 	}
 	appendStringInfoString(&out, "]}");
@@ -250,9 +250,8 @@ iceberg_evolve(const IcebergTable *table, IcebergChange *change)
 	change->schema_id = id_of_schema(table, after, &found);
 	if (found)
 		change->schema = NULL;
-	change->last_column =
-		Max(last_id_in(after),
-			lake_json_int(table->metadata, "last-column-id"));
+	change->last_column = Max(
+		last_id_in(after), lake_json_int(table->metadata, "last-column-id"));
 }
 
 char *

@@ -25,53 +25,58 @@
 /* "field-id" says what a value is; only the optional ones are left out that we
  * know nothing of. */
 #define MAP_SCHEMA(name, id, key, value, type)                                \
-	"{\"name\":\"" name "\",\"type\":[\"null\",{\"type\":\"array\","            \
-	"\"items\":{\"type\":\"record\",\"name\":\"k" key "_v" value               \
-	"\",\"fields\":[{\"name\":\"key\",\"type\":\"int\",\"field-id\":" key        \
-	"},{\"name\":\"value\",\"type\":\"" type "\",\"field-id\":" value            \
+	"{\"name\":\"" name "\",\"type\":[\"null\",{\"type\":\"array\","          \
+	"\"items\":{\"type\":\"record\",\"name\":\"k" key "_v" value              \
+	"\",\"fields\":[{\"name\":\"key\",\"type\":\"int\",\"field-id\":" key     \
+	"},{\"name\":\"value\",\"type\":\"" type "\",\"field-id\":" value         \
 	"}]},\"logicalType\":\"map\"}],\"default\":null,\"field-id\":" id "}"
 #define FIELD_SCHEMA(name, id, type)                                          \
 	"{\"name\":\"" name "\",\"type\":\"" type "\",\"field-id\":" id "}"
 #define OPTIONAL_SCHEMA(name, id, type)                                       \
-	"{\"name\":\"" name "\",\"type\":[\"null\",\"" type                         \
+	"{\"name\":\"" name "\",\"type\":[\"null\",\"" type                       \
 	"\"],\"default\":null,\"field-id\":" id "}"
 
 static const char manifest_schema[] =
-	"{\"type\":\"record\",\"name\":\"manifest_entry\",\"fields\":["
-	FIELD_SCHEMA("status", "0", "int") ","
-	OPTIONAL_SCHEMA("snapshot_id", "1", "long") ","
-	OPTIONAL_SCHEMA("sequence_number", "3", "long") ","
-	OPTIONAL_SCHEMA("file_sequence_number", "4", "long") ","
-	"{\"name\":\"data_file\",\"type\":{\"type\":\"record\",\"name\":\"r2\","
-	"\"fields\":["
-	FIELD_SCHEMA("content", "134", "int") ","
-	FIELD_SCHEMA("file_path", "100", "string") ","
-	FIELD_SCHEMA("file_format", "101", "string") ","
-	"{\"name\":\"partition\",\"type\":{\"type\":\"record\",\"name\":\"r102\","
-	"\"fields\":[]},\"field-id\":102},"
-	FIELD_SCHEMA("record_count", "103", "long") ","
-	FIELD_SCHEMA("file_size_in_bytes", "104", "long") ","
-	MAP_SCHEMA("value_counts", "109", "119", "120", "long") ","
-	MAP_SCHEMA("null_value_counts", "110", "121", "122", "long") ","
-	MAP_SCHEMA("lower_bounds", "125", "126", "127", "bytes") ","
-	MAP_SCHEMA("upper_bounds", "128", "129", "130", "bytes")
-	"]},\"field-id\":2}]}";
+	"{\"type\":\"record\",\"name\":\"manifest_entry\",\"fields\":"
+	"[" FIELD_SCHEMA("status", "0", "int") "," OPTIONAL_SCHEMA("snapshot_id", "1", "long") "," OPTIONAL_SCHEMA("sequence_number", "3", "long") "," OPTIONAL_SCHEMA(
+		"file_sequence_number", "4",
+		"long") ","
+				"{\"name\":\"data_file\",\"type\":{\"type\":\"record\","
+				"\"name\":\"r2\","
+				"\"fields\":[" FIELD_SCHEMA("content", "134", "int") "," FIELD_SCHEMA("file_path", "100", "string") "," FIELD_SCHEMA(
+					"file_format", "101",
+					"string") ","
+							  "{\"name\":\"partition\",\"type\":{"
+							  "\"type\":\"record\",\"name\":\"r102\","
+							  "\"fields\":[]},\"field-id\":102}"
+							  "," FIELD_SCHEMA("record_count", "103", "long") "," FIELD_SCHEMA("file_size_in_bytes", "104", "long") "," MAP_SCHEMA(
+								  "value_counts", "109", "119", "120",
+								  "long") "," MAP_SCHEMA("null_value_"
+														 "counts",
+														 "110", "121", "122",
+														 "long") "," MAP_SCHEMA("lower_bounds",
+																				"125",
+																				"126",
+																				"127",
+																				"bytes") "," MAP_SCHEMA("upper_bounds",
+																										"128",
+																										"129",
+																										"130",
+																										"bytes") "]},\"field-id\":2}]}";
 
-static const char list_schema[] =
-	"{\"type\":\"record\",\"name\":\"manifest_file\",\"fields\":["
-	FIELD_SCHEMA("manifest_path", "500", "string") ","
-	FIELD_SCHEMA("manifest_length", "501", "long") ","
-	FIELD_SCHEMA("partition_spec_id", "502", "int") ","
-	FIELD_SCHEMA("content", "517", "int") ","
-	FIELD_SCHEMA("sequence_number", "515", "long") ","
-	FIELD_SCHEMA("min_sequence_number", "516", "long") ","
-	FIELD_SCHEMA("added_snapshot_id", "503", "long") ","
-	FIELD_SCHEMA("added_files_count", "504", "int") ","
-	FIELD_SCHEMA("existing_files_count", "505", "int") ","
-	FIELD_SCHEMA("deleted_files_count", "506", "int") ","
-	FIELD_SCHEMA("added_rows_count", "512", "long") ","
-	FIELD_SCHEMA("existing_rows_count", "513", "long") ","
-	FIELD_SCHEMA("deleted_rows_count", "514", "long") "]}";
+static const char
+	list_schema[] =
+		"{\"type\":\"record\",\"name\":\"manifest_file\",\"fields\":"
+		"[" FIELD_SCHEMA(
+			"manifest_path", "500",
+			"string") "," FIELD_SCHEMA("manifest_length", "501",
+									   "long") "," FIELD_SCHEMA("partition_"
+																"spec_id",
+																"502",
+																"int") "," FIELD_SCHEMA("content",
+																						"517", "int") "," FIELD_SCHEMA("sequence_number", "515", "long") "," FIELD_SCHEMA("min_sequence_number", "516", "long") "," FIELD_SCHEMA("added_snapshot_id", "503", "long") "," FIELD_SCHEMA("added_files_count", "504", "int") "," FIELD_SCHEMA("existing_files_count", "505", "int") "," FIELD_SCHEMA("deleted_files_count", "506", "int") "," FIELD_SCHEMA("added_rows_count", "512",
+																																																																																																													   "long") "," FIELD_SCHEMA("existing_rows_count",
+																																																																																																																				"513", "long") "," FIELD_SCHEMA("deleted_rows_count", "514", "long") "]}";
 
 /* In the order of the list's schema. */
 static const IcebergStatus statuses_of_list[] = {
@@ -94,7 +99,7 @@ get_file(Destination *root, const char *folder, const char *uri, size_t *len)
 }
 
 static IcebergManifest *
-get_manifest(AvroReader *reader)
+read_manifest(AvroReader *reader)
 {
 	IcebergManifest *manifest = palloc0_object(IcebergManifest);
 
@@ -126,7 +131,7 @@ get_manifests(Destination *root, const char *folder, const char *uri)
 	while ((count = avro_next_block(&file, &values)) > 0)
 	{
 		for (; count > 0; count--)
-			manifests = lappend(manifests, get_manifest(&values));
+			manifests = lappend(manifests, read_manifest(&values));
 	}
 	return manifests;
 }
@@ -215,16 +220,16 @@ HTAB *
 iceberg_files(Destination *root, const char *folder,
 			  const IcebergVersion *version, List **manifests)
 {
-	HASHCTL	  control = {.keysize = sizeof(((IcebergFile *) NULL)->name),
-						 .entrysize = sizeof(IcebergFile),
-						 .hcxt = CurrentMemoryContext};
-	HTAB	 *files = hash_create("outflow files of an Iceberg table", 256,
-								  &control,
-								  HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	HASHCTL control = {.keysize = sizeof(((IcebergFile *) NULL)->name),
+					   .entrysize = sizeof(IcebergFile),
+					   .hcxt = CurrentMemoryContext};
+	HTAB   *files =
+		hash_create("outflow files of an Iceberg table", 256, &control,
+					HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	ListCell *cell;
 
-	*manifests = version ? get_manifests(root, folder, version->manifest_list)
-						 : NIL;
+	*manifests =
+		version ? get_manifests(root, folder, version->manifest_list) : NIL;
 	foreach (cell, *manifests)
 		get_entries(files, root, folder, lfirst(cell));
 	return files;
@@ -264,15 +269,15 @@ iceberg_writer_new(Destination *root, const char *folder, const char *uuid,
 	IcebergWriter *writer = palloc0_object(IcebergWriter);
 	int			   digits = 0;
 
-	*writer = (IcebergWriter){.root = root,
-							  .folder = folder,
-							  .uuid = uuid,
-							  .schema = pg_server_to_any(
-								  schema, strlen(schema), PG_UTF8),
-							  .schema_id = schema_id,
-							  .snapshot = snapshot,
-							  .parent = parent,
-							  .sequence = sequence};
+	*writer = (IcebergWriter){
+		.root = root,
+		.folder = folder,
+		.uuid = uuid,
+		.schema = pg_server_to_any(schema, strlen(schema), PG_UTF8),
+		.schema_id = schema_id,
+		.snapshot = snapshot,
+		.parent = parent,
+		.sequence = sequence};
 	/* it must only be unlikely in what else a file holds */
 	for (const char *c = uuid; *c && digits < AVRO_SYNC_SIZE; c++)
 	{
@@ -294,13 +299,12 @@ manifest_metadata(const IcebergWriter *writer)
 		list_make4(pstrdup("schema"), writer->schema, pstrdup("schema-id"),
 				   psprintf(INT64_FORMAT, writer->schema_id));
 
-	metadata = list_concat(metadata,
-						   list_make4(pstrdup("partition-spec"), pstrdup("[]"),
-									  pstrdup("partition-spec-id"),
-									  pstrdup("0")));
-	return list_concat(metadata, list_make4(pstrdup("format-version"),
-											pstrdup("2"), pstrdup("content"),
-											pstrdup("data")));
+	metadata = list_concat(
+		metadata, list_make4(pstrdup("partition-spec"), pstrdup("[]"),
+							 pstrdup("partition-spec-id"), pstrdup("0")));
+	return list_concat(metadata,
+					   list_make4(pstrdup("format-version"), pstrdup("2"),
+								  pstrdup("content"), pstrdup("data")));
 }
 
 static void
@@ -352,9 +356,9 @@ end_manifest(IcebergWriter *writer)
 	manifest->length = (int64) writer->file.len;
 	manifest->sequence = writer->sequence;
 	manifest->snapshot = writer->snapshot;
-	manifest->path =
-		put_file(writer, psprintf("%s-m%d.avro", writer->uuid, writer->written++),
-				 &writer->file);
+	manifest->path = put_file(
+		writer, psprintf("%s-m%d.avro", writer->uuid, writer->written++),
+		&writer->file);
 	list_manifest(writer, manifest);
 	buffer_clear(&writer->file);
 	*manifest = (IcebergManifest){0};
@@ -381,8 +385,8 @@ iceberg_put_file(IcebergWriter *writer, const IcebergFile *file,
 	CHECK_FOR_INTERRUPTS();
 	if (writer->file.len == 0)
 	{
-		avro_put_head(&writer->file, manifest_schema, manifest_metadata(writer),
-					  writer->sync);
+		avro_put_head(&writer->file, manifest_schema,
+					  manifest_metadata(writer), writer->sync);
 		manifest->min_sequence = sequence;
 	}
 	avro_put_long(out, status);
@@ -421,12 +425,11 @@ iceberg_writer_finish(IcebergWriter *writer)
 		pstrdup("snapshot-id"), psprintf(INT64_FORMAT, writer->snapshot),
 		pstrdup("sequence-number"), psprintf(INT64_FORMAT, writer->sequence));
 	metadata = list_concat(
-		metadata,
-		list_make4(pstrdup("parent-snapshot-id"),
-				   writer->parent == ICEBERG_NONE
-					   ? pstrdup("null")
-					   : psprintf(INT64_FORMAT, writer->parent),
-				   pstrdup("format-version"), pstrdup("2")));
+		metadata, list_make4(pstrdup("parent-snapshot-id"),
+							 writer->parent == ICEBERG_NONE
+								 ? pstrdup("null")
+								 : psprintf(INT64_FORMAT, writer->parent),
+							 pstrdup("format-version"), pstrdup("2")));
 	buffer_init(&file);
 	avro_put_head(&file, list_schema, metadata, writer->sync);
 	avro_put_block(&file, writer->list_count, &writer->list, writer->sync);
@@ -455,8 +458,8 @@ iceberg_entry_of_part(const char *path, const FinishedPart *part, size_t *len)
 	avro_put_long(&out, part->rows);
 	avro_put_long(&out, part->bytes_stored);
 	for (; hex[0] && hex[1]; hex += 2)
-		buffer_append_char(&out, (char) (digit_of(hex[0]) * 16 +
-										 digit_of(hex[1])));
+		buffer_append_char(&out,
+						   (char) (digit_of(hex[0]) * 16 + digit_of(hex[1])));
 	*len = out.len;
 	return out.data;
 }

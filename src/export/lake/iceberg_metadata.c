@@ -46,7 +46,8 @@ iceberg_number_of_name(const char *name)
 static bool
 is_other_metadata(const char *name)
 {
-	return (strstr(name, METADATA_SUFFIX) || strstr(name, ".metadata.json.gz") ||
+	return (strstr(name, METADATA_SUFFIX) ||
+			strstr(name, ".metadata.json.gz") ||
 			strstr(name, ".gz.metadata.json")) &&
 		   iceberg_number_of_name(name) < 0;
 }
@@ -130,7 +131,7 @@ is_partitioned(Jsonb *metadata)
 }
 
 static void
-take_metadata(IcebergTable *table)
+take_facts(IcebergTable *table)
 {
 	Jsonb *metadata = table->metadata;
 	int64  current = lake_json_int(metadata, "current-snapshot-id");
@@ -177,7 +178,7 @@ iceberg_read_version(Destination *root, const char *folder, int64 number)
 	place.previous = error_context_stack;
 	error_context_stack = &place;
 	table->metadata = lake_json_parse(text, len);
-	take_metadata(table);
+	take_facts(table);
 	error_context_stack = place.previous;
 	table->table.last = number;
 	return table;
@@ -191,9 +192,8 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 	int64		  last = -1;
 	ListCell	 *cell;
 
-	foreach (cell,
-			 root->driver->list(root, destination_key(folder, ICEBERG_FOLDER),
-								NULL))
+	foreach (cell, root->driver->list(
+					   root, destination_key(folder, ICEBERG_FOLDER), NULL))
 	{
 		DestinationEntry *entry = lfirst(cell);
 

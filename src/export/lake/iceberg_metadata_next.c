@@ -23,14 +23,26 @@ typedef struct Next
 } Next;
 
 /* What is written anew; the rest is taken over. */
-static const char *const written_members[] = {
-	"format-version",  "table-uuid",	  "location",
-	"last-sequence-number", "last-updated-ms", "last-column-id",
-	"schemas",		   "current-schema-id",	   "partition-specs",
-	"default-spec-id", "last-partition-id",	   "sort-orders",
-	"default-sort-order-id", "properties",	   "current-snapshot-id",
-	"refs",			   "snapshots",			   "snapshot-log",
-	"metadata-log",	   "schema"};
+static const char *const written_members[] = {"format-version",
+											  "table-uuid",
+											  "location",
+											  "last-sequence-number",
+											  "last-updated-ms",
+											  "last-column-id",
+											  "schemas",
+											  "current-schema-id",
+											  "partition-specs",
+											  "default-spec-id",
+											  "last-partition-id",
+											  "sort-orders",
+											  "default-sort-order-id",
+											  "properties",
+											  "current-snapshot-id",
+											  "refs",
+											  "snapshots",
+											  "snapshot-log",
+											  "metadata-log",
+											  "schema"};
 
 static void
 put_name(Next *next, const char *name)
@@ -129,12 +141,11 @@ logged_metadata(const Next *next)
 static void
 put_refs(Next *next)
 {
-	Jsonb		 *refs = lake_json_object(next->table->metadata, "refs");
+	Jsonb		  *refs = lake_json_object(next->table->metadata, "refs");
 	JsonbIterator *it;
-	JsonbValue	  key;
-	int64		  main_snapshot = next->change->snapshot
-									  ? next->change->snapshot_id
-									  : next->table->current;
+	JsonbValue	   key;
+	int64 main_snapshot = next->change->snapshot ? next->change->snapshot_id
+												 : next->table->current;
 	JsonbIteratorToken token;
 
 	put_name(next, "refs");
@@ -166,10 +177,10 @@ put_refs(Next *next)
 static void
 put_properties(Next *next)
 {
-	Jsonb	   *properties = lake_json_object(next->table->metadata, "properties");
-	const char *comment = next->change->source ? next->change->source->comment
-											   : NULL;
-	char	   *kept = NULL;
+	Jsonb *properties = lake_json_object(next->table->metadata, "properties");
+	const char *comment =
+		next->change->source ? next->change->source->comment : NULL;
+	char *kept = NULL;
 
 	if (next->change->source == NULL)
 	{
@@ -178,9 +189,9 @@ put_properties(Next *next)
 	}
 	if (properties)
 	{
-		properties = DatumGetJsonbP(DirectFunctionCall2(
-			jsonb_delete, JsonbPGetDatum(properties),
-			CStringGetTextDatum("comment")));
+		properties = DatumGetJsonbP(
+			DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(properties),
+								CStringGetTextDatum("comment")));
 		if (JB_ROOT_COUNT(properties) > 0)
 			kept = text_of(properties);
 	}
@@ -244,9 +255,9 @@ put_schemas(Next *next)
 	put_int(next, "last-column-id", change->last_column);
 	put_objects(next, "schemas",
 				lake_json_objects(next->table->metadata, "schemas"),
-				change->schema ? iceberg_schema_with_id(change->schema,
-														change->schema_id)
-							   : NULL);
+				change->schema
+					? iceberg_schema_with_id(change->schema, change->schema_id)
+					: NULL);
 	put_int(next, "current-schema-id", change->schema_id);
 }
 
@@ -281,9 +292,9 @@ this_in_log(const IcebergTable *table)
 	appendStringInfo(&entry,
 					 "{\"timestamp-ms\":" INT64_FORMAT ",\"metadata-file\":",
 					 table->updated);
-	lake_json_put_text(&entry, psprintf("%s/%s", table->location,
-										iceberg_metadata_key(
-											"", table->table.last)));
+	lake_json_put_text(&entry,
+					   psprintf("%s/%s", table->location,
+								iceberg_metadata_key("", table->table.last)));
 	appendStringInfoChar(&entry, '}');
 	return entry.data;
 }

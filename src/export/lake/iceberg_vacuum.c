@@ -109,8 +109,8 @@ find_known(Vacuum *vacuum)
 			LakeVersion *version = lfirst(other);
 
 			if (version->uuid &&
-				!lake_version_of_job(
-					&(LakeTable){.versions = vacuum->known}, version->uuid))
+				!lake_version_of_job(&(LakeTable){.versions = vacuum->known},
+									 version->uuid))
 				vacuum->known = lappend(vacuum->known, version);
 		}
 	}
@@ -138,9 +138,8 @@ find_needed(Vacuum *vacuum)
 		HASH_SEQ_STATUS files;
 		IcebergFile	   *file;
 		ListCell	   *manifest;
-		HTAB		   *found =
-			iceberg_files(vacuum->root, vacuum->table->table.folder, version,
-						  &manifests);
+		HTAB *found = iceberg_files(vacuum->root, vacuum->table->table.folder,
+									version, &manifests);
 
 		need(vacuum, version->manifest_list);
 		foreach (manifest, manifests)
@@ -182,8 +181,8 @@ commit_expiry(Vacuum *vacuum)
 		.last_column = lake_json_int(table->metadata, "last-column-id"),
 		.expired = vacuum->expired,
 		.oldest = vacuum->limit};
-	char		 *metadata = iceberg_metadata_next(table, &change);
-	const char	 *folder = table->table.folder;
+	char	   *metadata = iceberg_metadata_next(table, &change);
+	const char *folder = table->table.folder;
 
 	if (!lake_claim(vacuum->root))
 		ereport(ERROR,
@@ -274,7 +273,7 @@ remove_metadata(Vacuum *vacuum)
 {
 	const char *folder = vacuum->table->table.folder;
 	List	   *entries = vacuum->root->driver->list(
-		 vacuum->root, destination_key(folder, ICEBERG_FOLDER), NULL);
+			  vacuum->root, destination_key(folder, ICEBERG_FOLDER), NULL);
 	List	 *old = NIL;
 	ListCell *cell;
 

@@ -79,14 +79,14 @@ lake_check_folder(Destination *root, const Job *job, const JobSource *source)
 		return;
 	files = root->driver->list(root, source->folder, NULL);
 	if (files != NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_FILE),
-				 errmsg("\"%s\" is not empty, and no %s table",
-						lake_path_of_folder(root, source->folder),
-						format->name),
-				 errdetail("It holds \"%s\".",
-						   ((DestinationEntry *) linitial(files))->name),
-				 errhint("Choose an empty directory.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DUPLICATE_FILE),
+			 errmsg("\"%s\" is not empty, and no %s table",
+					lake_path_of_folder(root, source->folder), format->name),
+			 errdetail("It holds \"%s\".",
+					   ((DestinationEntry *) linitial(files))->name),
+			 errhint("Choose an empty directory.")));
 }
 
 /* ---- whether a version is there */
@@ -129,26 +129,6 @@ lake_undo(Destination *root, const Job *job, const JobSource *source)
 	lake_format_of(job)->undo(root, job, source);
 }
 
-/* ---- what is done to a table by no job */
-
-#define LAKE_CLAIM "lake-vacuum"
-
-bool
-lake_claim(Destination *root)
-{
-	return root->driver->claim(root, LAKE_CLAIM, LAKE_CLAIM, ACCESS_CREATE) ==
-		   CLAIM_GRANTED;
-}
-
-void
-lake_sweep(Destination *root)
-{
-	if (!root->driver->is_claimed(root) &&
-		root->driver->claim(root, LAKE_CLAIM, LAKE_CLAIM, ACCESS_TAKE) ==
-			CLAIM_GRANTED)
-		root->driver->discard(root);
-}
-
 /* ---- the commit */
 
 /* The first that was not there before. */
@@ -185,17 +165,17 @@ check_winner(const LakeFormat *format, Destination *root, const Job *job,
 	if (lake_version_of_job(now, job->uuid))
 		return;
 	if (winner)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("another writer has committed version " INT64_FORMAT
-							   " of the %s table in \"%s\"",
-							   winner->version, format->name, path),
-						errdetail("%s", lake_describe_version(winner)),
-						errhint("Let one writer at a time have a table.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg("another writer has changed the %s table in \"%s\"",
-					format->name, path),
-			 errhint("Let one writer at a time have a table.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another writer has committed version " INT64_FORMAT
+						" of the %s table in \"%s\"",
+						winner->version, format->name, path),
+				 errdetail("%s", lake_describe_version(winner)),
+				 errhint("Let one writer at a time have a table.")));
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+					errmsg("another writer has changed the %s table in \"%s\"",
+						   format->name, path),
+					errhint("Let one writer at a time have a table.")));
 }
 
 void

@@ -21,8 +21,6 @@ extern void lake_check_folder(Destination *root, const Job *job,
 /* The source's published files become a version; a no-op if they are one. */
 extern void lake_commit(Destination *root, const Job *job,
 						const JobSource *source, const List *parts);
-/* Removes what a vacuum has left that was killed. */
-extern void lake_sweep(Destination *root);
 /* Whether the log of the source's folder has a version of this job. */
 extern bool lake_is_committed(Destination *root, const Job *job,
 							  const JobSource *source);
@@ -34,5 +32,10 @@ extern void lake_undo(Destination *root, const Job *job,
 /* The file of the log that is the job's version; NULL if there is none. */
 extern char *lake_version_key(Destination *root, const Job *job,
 							  const JobSource *source);
+
+/* ---- lake_claim.c */
+
+/* Removes what a vacuum has left that was killed. */
+extern void lake_sweep(Destination *root);
 
 #endif /* OUTFLOW_LAKE_H */

@@ -87,7 +87,7 @@ put_version(ReturnSetInfo *result, const LakeVersion *version)
 Datum
 outflow_lake_versions(PG_FUNCTION_ARGS)
 {
-	Job			 job = {.destination = text_to_cstring(PG_GETARG_TEXT_PP(0))};
+	Job		  job = {.destination = text_to_cstring(PG_GETARG_TEXT_PP(0))};
 	OpenTable open;
 	ListCell *cell;
 
@@ -124,9 +124,8 @@ static void
 put_removed(void *arg, const char *file, int64 bytes)
 {
 	ReturnSetInfo *result = arg;
-	Datum		   values[2] = {CStringGetTextDatum(file),
-								Int64GetDatum(bytes)};
-	bool		   nulls[2] = {false};
+	Datum values[2] = {CStringGetTextDatum(file), Int64GetDatum(bytes)};
+	bool  nulls[2] = {false};
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
@@ -135,11 +134,11 @@ put_removed(void *arg, const char *file, int64 bytes)
 Datum
 outflow_lake_vacuum(PG_FUNCTION_ARGS)
 {
-	Job			 job = {.destination = text_to_cstring(PG_GETARG_TEXT_PP(0))};
-	TimestampTz	 limit = DatumGetTimestampTz(DirectFunctionCall2(
-		 timestamptz_mi_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
-		 PG_GETARG_DATUM(1)));
-	OpenTable	 open;
+	Job			job = {.destination = text_to_cstring(PG_GETARG_TEXT_PP(0))};
+	TimestampTz limit = DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_mi_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
+		PG_GETARG_DATUM(1)));
+	OpenTable	open;
 
 	job_check_may_write("lake_vacuum");
 	rights_check_server();

@@ -4,6 +4,7 @@
  *
  *	lake.c			whose a table is; a version of it
  *	lake_version.c	what is known of a version
+ *	lake_claim.c	who may write to it without a job
  *	lake_json.c		members of JSON objects
  *	lake_sql.c		what users ask of a table
  *	delta_*.c, iceberg_*.c	a format each
@@ -44,8 +45,8 @@ typedef struct LakeVersion
 typedef struct LakeTable
 {
 	const char *folder;
-	int64		last;	  /* the number of its last commit; -1: no table */
-	List	   *versions; /* of LakeVersion *, oldest first */
+	int64		last;		/* the number of its last commit; -1: no table */
+	List	   *versions;	/* of LakeVersion *, oldest first */
 	bool		is_foreign; /* has features that our versions don't */
 } LakeTable;
 
@@ -87,6 +88,8 @@ extern const LakeFormat lake_format_iceberg;
 /* Whichever format's table is at the top; NULL: none is. */
 extern const LakeFormat *lake_find(Destination *root, LakeTable **table);
 
+/* ---- lake_claim.c */
+
 /* Files may be written by no job, until they are discarded; false: another one
  * is at that. */
 extern bool lake_claim(Destination *root);
@@ -107,16 +110,16 @@ extern const LakeVersion *lake_version_of_job(const LakeTable *table,
 											  const char	  *uuid);
 /* Whether the name is that of a data file which a job of this database wrote
  * for one of these versions. */
-extern bool lake_file_is_ours(const List *versions, const char *name);
+extern bool	 lake_file_is_ours(const List *versions, const char *name);
 extern char *lake_path_of_folder(const Destination *root, const char *folder);
 /* The file of a part, whose folder is the table's. */
 extern const char *lake_name_of_part(const FinishedPart *part);
 /* An empty set of names of files, in the current context. */
 extern HTAB *lake_path_set(void);
 /* Milliseconds since 1970. */
-extern int64 lake_now(void);
+extern int64	   lake_now(void);
 extern TimestampTz lake_timestamp(int64 milliseconds);
-extern int64 lake_milliseconds(TimestampTz timestamp);
+extern int64	   lake_milliseconds(TimestampTz timestamp);
 
 /* ---- lake_json.c */
 

@@ -13,14 +13,22 @@ import struct
 from lake_rows import Wrong, check, order, rows_of
 
 
+PLACES = {}
+
+
 def metadata_of(table):
-    """The last one, which the hint names, too."""
+    """The last one: the hint's, or where that ended early the next, as Hadoop's
+    catalog looks for it."""
     with open(f'{table}/metadata/version-hint.text', encoding='ascii') as hint:
         number = int(hint.read())
     if os.path.exists(metadata_path(table, number + 1)):
-        raise Wrong(f'version-hint.text says {number}, which is not the last one')
+        number += 1
+    if os.path.exists(metadata_path(table, number + 1)):
+        raise Wrong(f'version-hint.text is more than one behind {number + 1}')
     with open(metadata_path(table, number), encoding='utf-8') as file:
-        return json.load(file)
+        metadata = json.load(file)
+    PLACES[metadata['location']] = table
+    return metadata
 
 
 def metadata_path(table, number):
@@ -35,6 +43,10 @@ def snapshot_of(table, version):
 
 
 def path_of(uri):
+    """Of a table that was saved from a store, where it is now."""
+    for location, table in PLACES.items():
+        if uri.startswith('s3://') and (uri + '/').startswith(location + '/'):
+            return os.path.realpath(table) + uri[len(location):]
     if not uri.startswith('file:///'):
         raise Wrong(f'{uri} is no file')
     return uri[len('file://'):]

@@ -530,7 +530,7 @@ memory_remove(Destination *to, const char *key)
 }
 
 static char *
-memory_uri(const Destination *to, const char *key)
+memory_uri(Destination *to, const char *key)
 {
 	return psprintf("memory://%s", key);
 }
