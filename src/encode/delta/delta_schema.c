@@ -100,11 +100,12 @@ delta_put_field(StringInfo out, const ParquetNode *node, const char *comment)
 static void
 delta_put_group(StringInfo out, const ParquetNode *node)
 {
+	char **folded = palloc_array(char *, node->nchildren);
+
 	appendStringInfoString(out, "{\"type\":\"struct\",\"fields\":[");
 	for (int i = 0; i < node->nchildren; i++)
 	{
-		for (int j = 0; j < i; j++)
-			lake_check_apart(TABLE, &node->children[i], &node->children[j]);
+		lake_check_apart(TABLE, folded, i, &node->children[i]);
 		if (i > 0)
 			appendStringInfoChar(out, ',');
 		delta_put_field(out, &node->children[i], NULL);
@@ -132,13 +133,13 @@ void
 delta_schema(StringInfo out, const ParquetWriter *writer,
 			 const char *const *comments)
 {
+	char **folded = palloc_array(char *, writer->ncolumns);
+
 	appendStringInfoString(out, "{\"type\":\"struct\",\"fields\":[");
 	for (int i = 0; i < writer->ncolumns; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		for (int j = 0; j < i; j++)
-			lake_check_apart(TABLE, &writer->columns[i].node,
-							 &writer->columns[j].node);
+		lake_check_apart(TABLE, folded, i, &writer->columns[i].node);
 		if (i > 0)
 			appendStringInfoChar(out, ',');
 		delta_put_field(out, &writer->columns[i].node, comments[i]);

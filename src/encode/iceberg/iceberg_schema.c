@@ -85,11 +85,12 @@ iceberg_put_field(StringInfo out, const ParquetNode *node, const char *comment)
 static void
 iceberg_put_group(StringInfo out, const ParquetNode *node)
 {
+	char **folded = palloc_array(char *, node->nchildren);
+
 	appendStringInfoString(out, "{\"type\":\"struct\",\"fields\":[");
 	for (int i = 0; i < node->nchildren; i++)
 	{
-		for (int j = 0; j < i; j++)
-			lake_check_apart(TABLE, &node->children[i], &node->children[j]);
+		lake_check_apart(TABLE, folded, i, &node->children[i]);
 		if (i > 0)
 			appendStringInfoChar(out, ',');
 		iceberg_put_field(out, &node->children[i], NULL);
@@ -142,6 +143,7 @@ void
 iceberg_schema(StringInfo out, const ParquetWriter *writer,
 			   const char *const *comments)
 {
+	char  **folded = palloc_array(char *, writer->ncolumns);
 	HASHCTL control = {.keysize = sizeof(int),
 					   .entrysize = sizeof(int),
 					   .hcxt = CurrentMemoryContext};
@@ -153,9 +155,7 @@ iceberg_schema(StringInfo out, const ParquetWriter *writer,
 	{
 		CHECK_FOR_INTERRUPTS();
 		check_ids(ids, &writer->columns[i].node);
-		for (int j = 0; j < i; j++)
-			lake_check_apart(TABLE, &writer->columns[i].node,
-							 &writer->columns[j].node);
+		lake_check_apart(TABLE, folded, i, &writer->columns[i].node);
 		if (i > 0)
 			appendStringInfoChar(out, ',');
 		iceberg_put_field(out, &writer->columns[i].node, comments[i]);

@@ -4,7 +4,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
 #include "lib/stringinfo.h"
+#include "utils/formatting.h"
 
 #include "encode/lake/lake_file.h"
 
@@ -78,18 +81,35 @@ lake_file_columns(const char *format, RowShape *shape,
 	return writer;
 }
 
-void
-lake_check_apart(const char *table, const ParquetNode *node,
-				 const ParquetNode *other)
+/* As readers do, whatever letters the database knows. */
+static char *
+fold_case(const char *name)
 {
-	if (pg_strcasecmp(node->name, other->name) != 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_DUPLICATE_COLUMN),
-			 errmsg("column \"%s\" cannot be in %s table",
-					node->column->shape->name, table),
-			 errdetail("Its name, or that of a part of it, differs from "
-					   "another one in the case of letters only.")));
+	List *unicode =
+		list_make2(makeString("pg_catalog"), makeString("und-x-icu"));
+	Oid collation = get_collation_oid(unicode, true);
+
+	return str_tolower(name, strlen(name),
+					   OidIsValid(collation) ? collation
+											 : DEFAULT_COLLATION_OID);
+}
+
+void
+lake_check_apart(const char *table, char **folded, int i,
+				 const ParquetNode *node)
+{
+	folded[i] = fold_case(node->name);
+	for (int j = 0; j < i; j++)
+	{
+		if (strcmp(folded[i], folded[j]) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("column \"%s\" cannot be in %s table",
+							node->column->shape->name, table),
+					 errdetail("Its name, or that of a part of it, differs "
+							   "from another one in the case of letters "
+							   "only.")));
+	}
 }
 
 void

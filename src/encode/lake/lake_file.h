@@ -29,10 +29,12 @@ extern RowCounter *lake_file_counter(const RowFormatOptions *options);
 extern ParquetWriter *lake_file_columns(const char *format, RowShape *shape,
 										const RowFormatOptions *options);
 
-/* Errors if two names differ in the case of letters only, which readers of
- * tables, called so, don't tell apart. */
-extern void lake_check_apart(const char *table, const ParquetNode *node,
-							 const ParquetNode *other);
+/*
+ * Errors if the name differs from those before in the case of letters only, which
+ * readers of tables, called so, don't tell apart.  Sets folded[i].
+ */
+extern void lake_check_apart(const char *table, char **folded, int i,
+							 const ParquetNode *node);
 /* An option has undone what the profile does. */
 pg_noreturn extern void lake_refuse_type(const char		   *table,
 										 const ParquetNode *node);

@@ -253,21 +253,26 @@ delta_key(const LakeTable *table, const LakeVersion *version)
 	return delta_log_key(table->folder, version->version);
 }
 
+/* A file's newest removal counts, since others may have restored an older
+ * version. */
 static void
 delta_vacuum(Destination *root, LakeTable *table, int64 limit, LakeTold tell,
 			 void *arg)
 {
 	DeltaLog *log = (DeltaLog *) table;
-	ListCell *cell;
+	HTAB	 *seen = lake_path_set();
 
-	foreach (cell, log->removed)
+	for (int i = list_length(log->removed) - 1; i >= 0; i--)
 	{
-		DeltaRemoved *removed = lfirst(cell);
+		DeltaRemoved *removed = list_nth(log->removed, i);
+		bool		  found;
 
 		CHECK_FOR_INTERRUPTS();
-		if (removed->timestamp < limit &&
+		if (!lake_file_is_ours(table->versions, removed->path))
+			continue;
+		(void) hash_search(seen, removed->path, HASH_ENTER, &found);
+		if (!found && removed->timestamp < limit &&
 			!hash_search(log->files, removed->path, HASH_FIND, NULL) &&
-			lake_file_is_ours(table->versions, removed->path) &&
 			root->driver->remove(root, removed->path))
 			tell(arg, removed->path, removed->size);
 	}

@@ -37,8 +37,8 @@ version_of_name(const char *name)
 }
 
 static void
-take_file(DeltaLog *log, const char *path, Jsonb *add, const char *line,
-		  size_t len)
+take_file(DeltaLog *log, const LakeVersion *version, const char *path,
+		  Jsonb *add, const char *line, size_t len)
 {
 	DeltaFile *file;
 
@@ -50,16 +50,23 @@ take_file(DeltaLog *log, const char *path, Jsonb *add, const char *line,
 		log->table.is_foreign = true;
 	file = hash_search(log->files, path, HASH_ENTER, NULL);
 	file->size = lake_json_int(add, "size");
+	file->version = version->version;
 	file->action = pnstrdup(line, len);
 }
 
+/*
+ * The actions of a version have no order: a path that it removes and adds is
+ * in the table, with another deletion vector.
+ */
 static void
-take_removed(DeltaLog *log, const char *path, Jsonb *remove, const char *line,
-			 size_t len)
+take_removed(DeltaLog *log, const LakeVersion *version, const char *path,
+			 Jsonb *remove, const char *line, size_t len)
 {
 	DeltaRemoved *removed = palloc_object(DeltaRemoved);
+	DeltaFile	 *file = hash_search(log->files, path, HASH_FIND, NULL);
 
-	(void) hash_search(log->files, path, HASH_REMOVE, NULL);
+	if (file && file->version != version->version)
+		(void) hash_search(log->files, path, HASH_REMOVE, NULL);
 	removed->path = pstrdup(path);
 	removed->timestamp = lake_json_int(remove, "deletionTimestamp");
 	removed->size = lake_json_int(remove, "size");
@@ -128,14 +135,14 @@ take_action(DeltaLog *log, LakeVersion *version, const char *line, size_t len)
 	if ((found = lake_json_object(action, "add")) != NULL &&
 		(path = lake_json_text(found, "path")) != NULL)
 	{
-		take_file(log, path, found, line, len);
+		take_file(log, version, path, found, line, len);
 		version->added++;
 		version->changes = true;
 	}
 	else if ((found = lake_json_object(action, "remove")) != NULL &&
 			 (path = lake_json_text(found, "path")) != NULL)
 	{
-		take_removed(log, path, found, line, len);
+		take_removed(log, version, path, found, line, len);
 		version->removed++;
 		version->changes = true;
 	}
@@ -213,16 +220,32 @@ read_lines(DeltaLog *log, LakeVersion *version, char *key, char *text,
 	error_context_stack = place.previous;
 }
 
+/* Removals from this one on that say no time: they came with the version. */
+static void
+date_removals(DeltaLog *log, int from, const LakeVersion *version)
+{
+	for (int i = from; i < list_length(log->removed); i++)
+	{
+		DeltaRemoved *removed = list_nth(log->removed, i);
+
+		if (removed->timestamp == 0)
+			removed->timestamp =
+				version->timestamp ? version->timestamp : lake_now();
+	}
+}
+
 static void
 read_version(DeltaLog *log, Destination *root, int64 number)
 {
 	LakeVersion *version = palloc0_object(LakeVersion);
 	size_t		 len;
 	char		*text = delta_log_get(root, log->table.folder, number, &len);
+	int			 removed = list_length(log->removed);
 
 	version->version = number;
 	read_lines(log, version, delta_log_key(log->table.folder, number), text,
 			   len);
+	date_removals(log, removed, version);
 	log->table.versions = lappend(log->table.versions, version);
 	log->table.last = number;
 	pfree(text);
@@ -235,14 +258,16 @@ read_version(DeltaLog *log, Destination *root, int64 number)
 static int64
 read_state(DeltaLog *log, Destination *root, int64 last)
 {
-	char  *key = destination_key(log->table.folder, DELTA_STATE);
-	size_t len;
-	size_t version_len;
-	char  *text = root->driver->get(root, key, VERSION_MAX_SIZE, &len);
-	char  *first = text ? memchr(text, '\n', len) : NULL;
-	char  *commit;
-	int64  version;
-	Jsonb *state;
+	char		*key = destination_key(log->table.folder, DELTA_STATE);
+	size_t		 len;
+	size_t		 version_len;
+	char		*text = root->driver->get(root, key, VERSION_MAX_SIZE, &len);
+	char		*first = text ? memchr(text, '\n', len) : NULL;
+	char		*commit;
+	int64		 version;
+	Jsonb		*state;
+	LakeVersion *before = palloc0_object(LakeVersion);
+	int			 removed = list_length(log->removed);
 
 	if (first == NULL)
 		return -1;
@@ -254,8 +279,9 @@ read_state(DeltaLog *log, Destination *root, int64 last)
 	if (lake_json_int(state, "crc32c") != delta_log_sum(commit, version_len))
 		return -1;
 	first++;
-	read_lines(log, palloc0_object(LakeVersion), key, first,
-			   text + len - first);
+	before->version = -1;
+	read_lines(log, before, key, first, text + len - first);
+	date_removals(log, removed, before);
 	return version;
 }
 

@@ -24,14 +24,15 @@ typedef struct DeltaFile
 {
 	char  path[LAKE_PATH_MAX]; /* as the log has it: the key */
 	int64 size;
-	char *action; /* the whole line */
+	int64 version; /* that added it */
+	char *action;  /* the whole line */
 } DeltaFile;
 
 /* One that it had. */
 typedef struct DeltaRemoved
 {
 	char *path;
-	int64 timestamp; /* of the removal */
+	int64 timestamp; /* of the removal; when nothing tells it, now */
 	int64 size;
 	char *action;
 } DeltaRemoved;

@@ -309,13 +309,6 @@ iceberg_vacuum(Destination *root, LakeTable *lake, int64 limit, LakeTold tell,
 					 .tell = tell,
 					 .arg = arg};
 
-	if (lake->is_foreign)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the Iceberg table has features that exports do not "
-						"write"),
-				 errhint("Expire its versions with the programs that write to "
-						 "it.")));
 	find_known(&vacuum);
 	sort_snapshots(&vacuum);
 	find_needed(&vacuum);

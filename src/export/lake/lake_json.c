@@ -1,5 +1,5 @@
 /*
- * delta_json.c
+ * lake_json.c
  *		What lake tables say in JSON: its members, and texts.
  */
 #include "postgres.h"

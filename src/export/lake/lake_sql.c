@@ -27,6 +27,22 @@ PG_FUNCTION_INFO_V1(outflow_lake_vacuum);
 PGDLLEXPORT Datum outflow_lake_versions(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_lake_vacuum(PG_FUNCTION_ARGS);
 
+/* Nobody else may be at it, nor begin before this transaction ends. */
+static void
+lock_table(const Job *job, const Destination *root)
+{
+	int64 other = job_at_location(root->location, 0, false);
+
+	if (other != 0 || !job_lock_location(root->location))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("destination \"%s\" is in use", job->destination),
+				 other ? errdetail("Export job " INT64_FORMAT
+								   " is not done with it.",
+								   other)
+					   : errdetail("Another call is at it.")));
+}
+
 typedef struct OpenTable
 {
 	Destination		 *root;
@@ -35,13 +51,16 @@ typedef struct OpenTable
 } OpenTable;
 
 static OpenTable
-open_table(Job *job)
+open_table(Job *job, bool to_change)
 {
 	OpenTable open;
 
 	destination_check_kind(job->destination);
 	destination_check_rights(job->destination);
 	open.root = destination_open(job, DESTINATION_EXISTING);
+	/* before it is read: what is to change may not change meanwhile */
+	if (to_change)
+		lock_table(job, open.root);
 	open.format = lake_find(open.root, &open.table);
 	if (open.format == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -92,7 +111,7 @@ outflow_lake_versions(PG_FUNCTION_ARGS)
 	ListCell *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	open = open_table(&job);
+	open = open_table(&job, false);
 	foreach (cell, open.table->versions)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -103,22 +122,6 @@ outflow_lake_versions(PG_FUNCTION_ARGS)
 }
 
 /* ---- vacuum */
-
-/* Nobody else may be at it, nor begin before this transaction ends. */
-static void
-lock_table(const Job *job, const Destination *root)
-{
-	int64 other = job_at_location(root->location, 0, false);
-
-	if (other != 0 || !job_lock_location(root->location))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("destination \"%s\" is in use", job->destination),
-				 other ? errdetail("Export job " INT64_FORMAT
-								   " is not done with it.",
-								   other)
-					   : errdetail("Another call is at it.")));
-}
 
 static void
 put_removed(void *arg, const char *file, int64 bytes)
@@ -147,8 +150,14 @@ outflow_lake_vacuum(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"retention\" must not be negative")));
 	InitMaterializedSRF(fcinfo, 0);
-	open = open_table(&job);
-	lock_table(&job, open.root);
+	open = open_table(&job, true);
+	if (open.table->is_foreign)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the %s table in \"%s\" has features that exports "
+						"do not write",
+						open.format->name, job.destination),
+				 errhint("Use the vacuum of what has written to it since.")));
 	open.format->vacuum(open.root, open.table, lake_milliseconds(limit),
 						put_removed, fcinfo->resultinfo);
 	open.root->driver->sync(open.root, "");

@@ -62,6 +62,14 @@ add_number(Parameters *parameters, const char *name, int value)
 	add_parameter(parameters, name, psprintf("%d", value));
 }
 
+/* 0 is the system's own, which libpq would ask the system to set to 0. */
+static void
+add_limit(Parameters *parameters, const char *name, int value)
+{
+	if (value != 0)
+		add_number(parameters, name, value);
+}
+
 /* The first address that may be connected to. */
 static char *
 choose_address(const char *server, const PostgresConfig *config)
@@ -122,10 +130,10 @@ add_place(Parameters *parameters, const Remote *remote,
 	add_parameter(parameters, "sslrootcert", config->sslrootcert);
 	add_parameter(parameters, "channel_binding", config->channel_binding);
 	add_number(parameters, "keepalives", config->keepalives);
-	add_number(parameters, "keepalives_idle", config->keepalives_idle);
-	add_number(parameters, "keepalives_interval", config->keepalives_interval);
-	add_number(parameters, "keepalives_count", config->keepalives_count);
-	add_number(parameters, "tcp_user_timeout", config->tcp_user_timeout);
+	add_limit(parameters, "keepalives_idle", config->keepalives_idle);
+	add_limit(parameters, "keepalives_interval", config->keepalives_interval);
+	add_limit(parameters, "keepalives_count", config->keepalives_count);
+	add_limit(parameters, "tcp_user_timeout", config->tcp_user_timeout);
 }
 
 static void
@@ -171,7 +179,11 @@ remote_poll(Remote *remote, int timeout)
 			CHECK_FOR_INTERRUPTS();
 		}
 		if (happened & events)
+		{
+			remote_before_read(remote);
 			status = PQconnectPoll(remote->conn);
+			remote_after_read(remote);
+		}
 	}
 }
 
@@ -234,6 +246,7 @@ pin_settings(Remote *remote)
 			   "set_config('timezone', 'UTC', false), "
 			   "set_config('lc_monetary', 'C', false), "
 			   "set_config('standard_conforming_strings', 'on', false), "
+			   "set_config('client_min_messages', 'error', false), "
 			   "set_config('row_security', 'off', false), "
 			   "set_config('synchronous_commit', coalesce(nullif("
 			   "current_setting('synchronous_commit'), 'off'), 'on'), false)",
@@ -300,6 +313,8 @@ connect_anew(Remote *remote)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
+	remote->waiting = 0;
+	remote->received = 0;
 	PQsetNoticeProcessor(remote->conn, ignore_notice, NULL);
 	if (PQstatus(remote->conn) != CONNECTION_BAD)
 		remote_poll(remote, config.connect_timeout);
