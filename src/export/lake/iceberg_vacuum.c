@@ -157,6 +157,8 @@ put_expiry(Vacuum *vacuum, const char *metadata)
 	IcebergTable *table = vacuum->table;
 	const char	 *folder = table->table.folder;
 
+	if (vacuum->expired == NIL)
+		return;
 	if (!vacuum->root->driver->put_new(
 			vacuum->root, iceberg_metadata_key(folder, table->table.last + 1),
 			metadata, strlen(metadata)))
@@ -167,7 +169,6 @@ put_expiry(Vacuum *vacuum, const char *metadata)
 						errhint("Try again.")));
 	table->table.last++;
 	FAILPOINT("lake-expired");
-	iceberg_settle(vacuum->root, folder, table->table.last);
 }
 
 /* Without the snapshots, and without the metadata that goes. */
@@ -192,6 +193,8 @@ commit_expiry(Vacuum *vacuum)
 	PG_TRY();
 	{
 		put_expiry(vacuum, metadata);
+		/* that may be what an earlier vacuum, or job, had no time for */
+		iceberg_settle(vacuum->root, table->table.folder, table->table.last);
 	}
 	PG_FINALLY();
 	{
@@ -312,8 +315,7 @@ iceberg_vacuum(Destination *root, LakeTable *lake, int64 limit, LakeTold tell,
 	find_known(&vacuum);
 	sort_snapshots(&vacuum);
 	find_needed(&vacuum);
-	if (vacuum.expired != NIL)
-		commit_expiry(&vacuum);
+	commit_expiry(&vacuum);
 	remove_data(&vacuum);
 	remove_metadata(&vacuum);
 }
