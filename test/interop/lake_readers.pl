@@ -1,5 +1,5 @@
 # Promise: delta-rs, polars, DuckDB and Spark read every version of a Delta table,
-# pyiceberg, polars, DuckDB, ClickHouse and Spark every one of an Iceberg table, as
+# pyiceberg, polars, DuckDB and Spark every one of an Iceberg table, as
 # what the table was when it was exported, over a random chain of changes.
 use strict;
 use warnings;
@@ -78,7 +78,7 @@ foreach my $version (0 .. 24)
 }
 my $spark = $ENV{OUTFLOW_LAKE_SPARK} // die "OUTFLOW_LAKE_SPARK is not set: run this test by test/run\n";
 my %python = (plain => undef, spark => $spark);
-my %readers = (delta => [qw(plain spark deltalake polars duckdb)], iceberg => [qw(plain spark pyiceberg polars duckdb clickhouse)]);
+my %readers = (delta => [qw(plain spark deltalake polars duckdb)], iceberg => [qw(plain spark pyiceberg polars duckdb)]);
 foreach my $format (sort keys %lake)
 {
 	is(lake_last($lake{$format}), 24, "$format: as many versions as exports");

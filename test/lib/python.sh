@@ -43,9 +43,9 @@ need_readers() {
 # the version that its extension is packaged for
 need_lake() {
 	[ -z "${OUTFLOW_LAKE:-}" ] || return 0
-	install_python tmp_lake "deltalake, polars, duckdb_extension_delta, duckdb_extension_iceberg, pyiceberg, chdb, pyarrow.parquet" \
+	install_python tmp_lake "deltalake, polars, duckdb_extension_delta, duckdb_extension_iceberg, pyiceberg, pyarrow.parquet" \
 		deltalake polars pyarrow duckdb==1.5.5 duckdb-extension-delta==1.5.5 \
-		duckdb-extension-avro==1.5.5 duckdb-extension-iceberg==1.5.5 'pyiceberg[pyarrow]' chdb
+		duckdb-extension-avro==1.5.5 duckdb-extension-iceberg==1.5.5 'pyiceberg[pyarrow]'
 	export OUTFLOW_LAKE=$installed_python
 }
 

@@ -304,8 +304,14 @@ def read_pyiceberg(table, version):
 
 def read_polars(table, version):
     import polars
-    return rows_of(polars.scan_iceberg(last_path(table), reader_override='native',
-                                       snapshot_id=snapshot_of(table, version)['snapshot-id']).collect().to_arrow())
+    import uuid
+    snapshot = snapshot_of(table, version)
+    frame = polars.scan_iceberg(last_path(table), reader_override='native', snapshot_id=snapshot['snapshot-id']).collect()
+    # it has no such type, and shows the bytes
+    schema, = [s for s in metadata_of(table)['schemas'] if s['schema-id'] == snapshot['schema-id']]
+    uuids = [i for i, field in enumerate(schema['fields']) if field['type'] == 'uuid']
+    return [[str(uuid.UUID(value[2:])) if i in uuids and value else value for i, value in enumerate(row)]
+            for row in rows_of(frame.to_arrow())]
 
 
 DUCKDB = []
@@ -323,14 +329,6 @@ def read_duckdb(table, version):
         DUCKDB[0].execute("SET TimeZone = 'UTC'")
     return rows_of(DUCKDB[0].sql(
         f"FROM iceberg_scan('{table}', snapshot_from_id => {snapshot_of(table, version)['snapshot-id']})").to_arrow_table())
-
-
-def read_clickhouse(table, version):
-    import chdb
-    import pyarrow
-    data = chdb.query(f"SELECT * FROM icebergLocal('{table}') SETTINGS "
-                      f"iceberg_snapshot_id = {snapshot_of(table, version)['snapshot-id']}", 'Arrow').bytes()
-    return rows_of(pyarrow.ipc.open_file(data).read_all())
 
 
 SPARK = []
