@@ -74,11 +74,17 @@ OBJS = \
 	src/encode/parquet/parquet_thrift.o \
 	src/encode/parquet/parquet_rle.o \
 	src/encode/parquet/parquet_bytes.o \
+	src/encode/lake/lake_file.o \
+	src/encode/lake/lake_text.o \
 	src/encode/delta/delta.o \
-	src/encode/delta/delta_text.o \
 	src/encode/delta/delta_schema.o \
 	src/encode/delta/delta_statistics.o \
 	src/encode/delta/delta_checkpoint.o \
+	src/encode/iceberg/avro.o \
+	src/encode/iceberg/avro_read.o \
+	src/encode/iceberg/iceberg.o \
+	src/encode/iceberg/iceberg_schema.o \
+	src/encode/iceberg/iceberg_statistics.o \
 	src/encode/json/change_json.o \
 	src/encode/json/change_json_schema.o \
 	src/encode/json/change_json_transaction.o \
@@ -165,7 +171,16 @@ OBJS = \
 	src/export/run/tell.o \
 	src/export/run/inline.o \
 	src/export/run/query_run.o \
-	src/export/lake/delta_json.o \
+	src/export/lake/lake.o \
+	src/export/lake/lake_claim.o \
+	src/export/lake/lake_version.o \
+	src/export/lake/lake_json.o \
+	src/export/lake/iceberg_metadata.o \
+	src/export/lake/iceberg_metadata_next.o \
+	src/export/lake/iceberg_evolve.o \
+	src/export/lake/iceberg_manifest.o \
+	src/export/lake/iceberg_commit.o \
+	src/export/lake/iceberg_vacuum.o \
 	src/export/lake/delta_log.o \
 	src/export/lake/delta_checkpoint_file.o \
 	src/export/lake/delta_commit.o \

@@ -1220,7 +1220,7 @@ DECLARE
 BEGIN
 	FOR exported IN SELECT * FROM outflow_internal.restore_manifests(restore_script.job)
 	LOOP
-		IF exported.manifest->>'format' IN ('parquet', 'delta') THEN
+		IF exported.manifest->>'format' IN ('parquet', 'delta', 'iceberg') THEN
 			RAISE feature_not_supported USING
 				MESSAGE = pg_catalog.format('COPY cannot load format "%s"',
 					exported.manifest->>'format'),

@@ -368,6 +368,7 @@ extern const RowFormat row_format_binary;
 extern const RowFormat row_format_jsonl;
 extern const RowFormat row_format_parquet;
 extern const RowFormat row_format_delta;
+extern const RowFormat row_format_iceberg;
 
 /* Never NULL: an unknown name is an ERROR that hints the valid ones. */
 extern const RowFormat *row_format_find(const char *name);

@@ -9,13 +9,11 @@
 #include "encode/encode.h"
 #include "option.h"
 
-static const RowFormat *const row_formats[] = {&row_format_csv,
-											   &row_format_text,
-											   &row_format_binary,
-											   &row_format_jsonl,
-											   &row_format_parquet,
-											   &row_format_delta,
-											   NULL};
+static const RowFormat *const row_formats[] = {
+	&row_format_csv,	 &row_format_text,
+	&row_format_binary,	 &row_format_jsonl,
+	&row_format_parquet, &row_format_delta,
+	&row_format_iceberg, NULL};
 
 const RowFormat *
 row_format_find(const char *name)

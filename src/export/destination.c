@@ -290,6 +290,8 @@ destination_check_empty(Destination *root, const Job *job, bool tell)
 	List	 *files = root->driver->list(root, "", NULL);
 	ListCell *cell;
 
+	if (job_makes_tables(job))
+		lake_sweep(root);
 	destination_check_unclaimed(root, "", job);
 	if (job_makes_tables(job))
 	{

@@ -166,6 +166,9 @@ struct DestinationDriver
 	void (*check_writable)(Destination *to);
 	/* An error if it is not any more what its path names. */
 	void (*check_place)(Destination *to);
+	/* What other programs call a file, "" for the place itself: a URI, of which
+	 * no character is escaped; NULL where there are no files. */
+	char *(*uri)(Destination *to, const char *key);
 	/*
 	 * NULL if no other job has staged files for the folder ("" for the top),
 	 * or their name.

@@ -30,7 +30,7 @@ foreach my $file (glob "$FindBin::RealBin/../../src/*.c $FindBin::RealBin/../../
 {
 	$named{$_} = 1 foreach slurp_file($file) =~ /FAILPOINT\("([^"]+)"\)/g;
 }
-# those of lake tables: delta_kills.pl
+# those of lake tables: lake_kills.pl
 is_deeply([ sort map { s/:.*//r } @first, @resumed, @elsewhere ], [ sort grep { !/^lake-/ } keys %named ], 'every failpoint is in the list');
 
 my $node = new_outflow_node('failpoints');

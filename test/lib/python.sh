@@ -24,8 +24,8 @@ install_python() {
 # need_python: sets OUTFLOW_PYTHON
 need_python() {
 	[ -z "${OUTFLOW_PYTHON:-}" ] || return 0
-	install_python tmp_python "duckdb, pyarrow.parquet, pandas, polars, datafusion, psycopg2, websockets" \
-		duckdb pyarrow pandas polars datafusion psycopg2-binary websockets
+	install_python tmp_python "duckdb, pyarrow.parquet, pandas, polars, datafusion, psycopg2, websockets, fastavro" \
+		duckdb pyarrow pandas polars datafusion psycopg2-binary websockets fastavro
 	export OUTFLOW_PYTHON=$installed_python
 }
 
@@ -43,31 +43,32 @@ need_readers() {
 # the version that its extensions are packaged for
 need_lake() {
 	[ -z "${OUTFLOW_LAKE:-}" ] || return 0
-	install_python tmp_lake "deltalake, polars, duckdb_extension_delta, duckdb_extension_httpfs, pyarrow.parquet" \
+	install_python tmp_lake "deltalake, polars, duckdb_extension_delta, duckdb_extension_iceberg, duckdb_extension_httpfs, pyiceberg, pyarrow.parquet" \
 		deltalake polars pyarrow duckdb==1.5.5 duckdb-extension-delta==1.5.5 \
-		duckdb-extension-httpfs==1.5.5
+		duckdb-extension-avro==1.5.5 duckdb-extension-iceberg==1.5.5 \
+		duckdb-extension-httpfs==1.5.5 'pyiceberg[pyarrow]'
 	export OUTFLOW_LAKE=$installed_python
 }
 
-# need_delta_spark: sets OUTFLOW_DELTA_SPARK, a Python with the Spark that Delta's
-# jars are made for, and OUTFLOW_SPARK_JARS, where those are
-need_delta_spark() {
-	local jars=$project/tmp_delta_jars
+# need_lake_spark: sets OUTFLOW_LAKE_SPARK, a Python with the Spark that the
+# jars of Delta and Iceberg are made for, and OUTFLOW_SPARK_JARS, where those are
+need_lake_spark() {
+	local jars=$project/tmp_lake_jars
 
-	[ -z "${OUTFLOW_DELTA_SPARK:-}" ] || return 0
+	[ -z "${OUTFLOW_LAKE_SPARK:-}" ] || return 0
 	"$project/test/deps" default-jdk-headless:javac maven:mvn
-	install_python tmp_delta_spark "pyspark, pyarrow" pyspark==4.0.1 pyarrow pandas
+	install_python tmp_lake_spark "pyspark, pyarrow" pyspark==4.0.1 pyarrow pandas
 	if [ ! -e "$jars/complete" ]; then
 		rm -rf "$jars"
-		mvn --quiet --batch-mode --file "$project/test/interop/delta/pom.xml" \
+		mvn --quiet --batch-mode --file "$project/test/interop/lake/pom.xml" \
 			dependency:copy-dependencies -DoutputDirectory="$jars/lib" -DincludeScope=runtime
 		touch "$jars/complete"
 	fi
 	if ! as_user test -r "$jars/lib"; then
-		cp -a "$jars" "$work/delta_jars"
-		jars=$work/delta_jars
+		cp -a "$jars" "$work/lake_jars"
+		jars=$work/lake_jars
 	fi
-	export OUTFLOW_DELTA_SPARK=$installed_python OUTFLOW_SPARK_JARS=$jars/lib
+	export OUTFLOW_LAKE_SPARK=$installed_python OUTFLOW_SPARK_JARS=$jars/lib
 }
 
 # need_kinesis: sets OUTFLOW_KINESIS, a Python with moto, which verifies signatures,

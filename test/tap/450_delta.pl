@@ -6,7 +6,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use DeltaTest;
+use LakeTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -40,7 +40,7 @@ sub version
 	my ($status, $said) = export('orders', $lake);
 
 	is($status, 0, "$name: exported") or diag($said);
-	is(delta_last($lake), $number, "$name is version $number");
+	is(lake_last($lake), $number, "$name is version $number");
 	keep_rows($node, join(', ', @columns) . ') FROM orders', "$dir/$number");
 	versions_are('plain', $lake, $dir, [ 0 .. $number ], "after $name, all versions are what they were");
 	return $said;
@@ -61,7 +61,7 @@ version(0, 'a first export');
 my $first = delta_version($lake, 0);
 my $parts = @{ $first->{add} };
 cmp_ok($parts, '>', 5, 'there are several files');
-is_deeply([ delta_files($lake) ], [ sort map { $_->{path} } @{ $first->{add} } ], 'all of them are in the log');
+is_deeply([ lake_files($lake) ], [ sort map { $_->{path} } @{ $first->{add} } ], 'all of them are in the log');
 my $metadata = $first->{metaData}[0];
 my $schema = JSON::PP::decode_json($metadata->{schemaString});
 is($metadata->{description}, 'what was ordered', 'the table has its comment');
@@ -83,7 +83,7 @@ my $second = delta_version($lake, 1);
 cmp_ok(scalar @{ $second->{add} }, '<=', 2, 'few files are written anew');
 cmp_ok(scalar @{ $second->{remove} }, '<=', 2, 'in place of few');
 ok(!$second->{metaData} && !$second->{protocol}, 'and nothing else is said again');
-is(scalar delta_files($lake), $parts + @{ $second->{add} }, 'no file of before is touched or copied');
+is(scalar lake_files($lake), $parts + @{ $second->{add} }, 'no file of before is touched or copied');
 is($second->{txn}[0]{appId}, $first->{txn}[0]{appId}, 'both are of one writer');
 
 version(2, 'nothing');

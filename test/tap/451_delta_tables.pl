@@ -6,7 +6,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use DeltaTest;
+use LakeTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -52,7 +52,7 @@ EOC
 foreach my $version (0, 1)
 {
 	is((run_sql("CALL outflow.export_publication('shop', 'file://$dir/both', format => 'delta')"))[0], 0, 'a publication');
-	is_deeply([ map { delta_last("$dir/both/public.$_") } qw(t u) ], [ $version, $version ], 'each table has a version');
+	is_deeply([ map { lake_last("$dir/both/public.$_") } qw(t u) ], [ $version, $version ], 'each table has a version');
 	is_deeply([ map { delta_version("$dir/both/public.$_", $version)->{commitInfo}[0]{outflow}{snapshot} } qw(t t) ],
 		[ map { delta_version("$dir/both/public.$_", $version)->{commitInfo}[0]{outflow}{snapshot} } qw(u u) ],
 		'of one snapshot');
@@ -68,7 +68,7 @@ is((export('t', $lake))[0], 0, 'a table');
 $node->safe_psql('postgres', "UPDATE t SET note = 'x' WHERE id = 1");
 is((export('t', $lake))[0], 0, 'and a version more');
 my $added = map { @{ $_->{add} } } delta_version($lake, 0);
-is(versions(), "0|3|2000|$added|0|t\n1|4|2000|1|1|t", 'lake_versions tells them') or diag(join(' ', delta_files($lake)));
+is(versions(), "0|3|2000|$added|0|t\n1|4|2000|1|1|t", 'lake_versions tells them') or diag(join(' ', lake_files($lake)));
 is( $node->safe_psql('postgres', "SELECT count(*) FROM outflow.lake_versions('file://$lake') AS v JOIN outflow.jobs AS j USING (job, snapshot, lsn)"),
 	'2', 'with the snapshots and positions of the jobs');
 is($node->safe_psql('postgres', 'SELECT DISTINCT status FROM generate_series(3, 4) AS j, outflow.verify(j)'),
@@ -110,12 +110,12 @@ $session->finish;
 wait_until($node, "SELECT state = 'failed' FROM outflow.jobs WHERE job = (SELECT max(job) FROM outflow.jobs)", 'the job ends');
 like($node->safe_psql('postgres', 'SELECT error FROM outflow.jobs WHERE job = (SELECT max(job) FROM outflow.jobs)'),
 	qr/version 4 of the Delta table in ".*" is not of an export of table public\.t/, 'the foreign version is named');
-is(delta_last($lake), 4, 'and stays the last one');
-my @before = delta_files($lake);
+is(lake_last($lake), 4, 'and stays the last one');
+my @before = lake_files($lake);
 $node->safe_psql('postgres', 'SELECT outflow.forget(max(job)) FROM outflow.jobs');
 isnt(scalar(@before), 0, 'there are files');
 is_deeply([ sort map { $_->{path} } map { @{ delta_version($lake, $_)->{add} } } 0 .. 3 ],
-	[ sort(delta_files($lake), $old) ], 'forget leaves the files of versions, and no others');
+	[ sort(lake_files($lake), $old) ], 'forget leaves the files of versions, and no others');
 my ($status, $said) = export('t', $lake);
 like($said, qr/Operation "OPTIMIZE" of "Other\/1" has made it/, 'the next call says whose it is');
 ($status, $said) = export('t', $lake, q(options => '{"overwrite": true}'));

@@ -6,7 +6,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use DeltaTest;
+use LakeTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -27,7 +27,7 @@ sub version
 		"CALL outflow.export('t', 'file://$lake', format => 'delta', part_size => '16kB', workers => 0)",
 		stdout => \$out, stderr => \$err);
 	return $err if $status;
-	keep_rows($node, 'id) FROM t', "$dir/" . delta_last($lake));
+	keep_rows($node, 'id) FROM t', "$dir/" . lake_last($lake));
 	return '';
 }
 
@@ -50,7 +50,7 @@ is_deeply(\%kept, \%files, 'the state has the files of its version');
 
 unlink(map { sprintf('%s/_delta_log/%020d.json', $lake, $_) } 0 .. 9);
 is(version(), '', 'a version more, without the first ten');
-is(delta_last($lake), 12, 'is the next one');
+is(lake_last($lake), 12, 'is the next one');
 
 foreach my $version (map { delta_version($lake, $_) } 11, 12)
 {

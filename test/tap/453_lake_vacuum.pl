@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 use JSON::PP;
+use LakeTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;

@@ -9,85 +9,48 @@
 #include "postgres.h"
 
 #include "encode/delta/delta.h"
+#include "encode/lake/lake_file.h"
 
-static RowFormatOptions
-with_profile(const RowFormatOptions *options)
-{
-	RowFormatOptions own = *options;
-
-	own.profile = "delta";
-	return own;
-}
+#define FORMAT "delta"
 
 static void
 delta_check(const RowFormatOptions *options)
 {
-	if (options->profile)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("format \"delta\" takes no option \"profile\""),
-				 errdetail("It has types of its own, whoever reads them.")));
-	row_format_parquet.check(options);
+	lake_file_check(FORMAT, options);
 }
 
 static RowEncoder *
 delta_open(RowShape *shape, const RowFormatOptions *options,
 		   const RowHost *host, ByteBuffer *out)
 {
-	RowFormatOptions own = with_profile(options);
-
-	return row_format_parquet.open(shape, &own, host, out);
-}
-
-static void
-delta_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
-		  ByteBuffer *out)
-{
-	row_format_parquet.row(encoder, values, nulls, out);
+	return lake_file_open(FORMAT, shape, options, host, out);
 }
 
 static void
 delta_close(RowEncoder *encoder, ByteBuffer *out)
 {
-	const RowHost *host = parquet_host(encoder);
-	StringInfoData statistics;
-
-	row_format_parquet.close(encoder, out);
-	if (host->statistics == NULL)
-		return;
-	initStringInfo(&statistics);
-	delta_statistics(&statistics, parquet_writer(encoder));
-	*host->statistics = statistics.data;
-}
-
-static RowCounter *
-delta_counter(const RowFormatOptions *options)
-{
-	return row_format_parquet.counter(options);
+	lake_file_close(encoder, out, delta_statistics);
 }
 
 static char *
 delta_table_schema(RowShape *shape, const RowFormatOptions *options,
 				   const char *const *comments)
 {
-	RowFormatOptions own = with_profile(options);
-	ParquetWriter	 writer = {.context = CurrentMemoryContext};
-	StringInfoData	 schema;
+	StringInfoData schema;
 
-	parquet_map_columns(&writer, shape, &own);
 	initStringInfo(&schema);
-	delta_schema(&schema, &writer, comments);
+	delta_schema(&schema, lake_file_columns(FORMAT, shape, options), comments);
 	return schema.data;
 }
 
-const RowFormat row_format_delta = {.name = "delta",
+const RowFormat row_format_delta = {.name = FORMAT,
 									.extension = "parquet",
 									.compresses_itself = true,
 									.maps_types = true,
 									.canonical_settings = true,
 									.check = delta_check,
 									.open = delta_open,
-									.row = delta_row,
+									.row = lake_file_row,
 									.close = delta_close,
-									.counter = delta_counter,
+									.counter = lake_file_counter,
 									.table_schema = delta_table_schema};

@@ -8,7 +8,7 @@
 #ifndef OUTFLOW_DELTA_H
 #define OUTFLOW_DELTA_H
 
-#include "encode/delta/delta_text.h"
+#include "encode/lake/lake_text.h"
 #include "encode/parquet/parquet.h"
 
 /* ---- delta_schema.c */

@@ -4,14 +4,12 @@
  */
 #include "postgres.h"
 
-#include "catalog/namespace.h"
-#include "catalog/pg_collation.h"
 #include "miscadmin.h"
-#include "utils/formatting.h"
 
-#include "compat.h"
 #include "encode/delta/delta.h"
+#include "encode/lake/lake_file.h"
 
+#define TABLE "a Delta"
 /* What Spark and others refuse in a name of a table without column mapping. */
 #define REFUSED_IN_NAMES " ,;{}()\n\t="
 
@@ -32,48 +30,6 @@ check_name(const ParquetNode *node)
 					 "materialized view that names it otherwise.")));
 }
 
-/* As readers of Delta do, whatever letters the database knows. */
-static char *
-fold_case(const char *name)
-{
-	List *unicode =
-		list_make2(makeString("pg_catalog"), makeString("und-x-icu"));
-	Oid collation = get_collation_oid(unicode, true);
-
-	return str_tolower(name, strlen(name),
-					   OidIsValid(collation) ? collation
-											 : DEFAULT_COLLATION_OID);
-}
-
-/* Readers of Delta tell names apart by more than case.  Sets folded[i]. */
-static void
-check_apart(char **folded, int i, const ParquetNode *node)
-{
-	folded[i] = fold_case(node->name);
-	for (int j = 0; j < i; j++)
-	{
-		if (strcmp(folded[i], folded[j]) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_COLUMN),
-					 errmsg("column \"%s\" cannot be in a Delta table",
-							node->column->shape->name),
-					 errdetail("Its name, or that of a part of it, differs "
-							   "from another one in the case of letters "
-							   "only.")));
-	}
-}
-
-/* An option has undone what the profile does. */
-pg_noreturn static void
-refuse_type(const ParquetNode *node)
-{
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("option \"as\" cannot do that to column \"%s\"",
-						   node->column->shape->name),
-					errdetail("A Delta table has no such type; it becomes a "
-							  "string there.")));
-}
-
 static const char *
 primitive_type(const ParquetNode *node)
 {
@@ -85,7 +41,7 @@ primitive_type(const ParquetNode *node)
 			return "short";
 		case NODE_INT4:
 			if (node->logical == LOGICAL_INTEGER && !node->is_signed)
-				refuse_type(node);
+				lake_refuse_type(TABLE, node);
 			return "integer";
 		case NODE_INT8:
 		case NODE_UINT4:
@@ -108,12 +64,12 @@ primitive_type(const ParquetNode *node)
 		case NODE_TEXT_OF:
 		case NODE_JSON_OF:
 			if (node->logical != LOGICAL_STRING)
-				refuse_type(node);
+				lake_refuse_type(TABLE, node);
 			return "string";
 		case NODE_TIME:
 		case NODE_TIMETZ:
 		case NODE_UUID:
-			refuse_type(node);
+			lake_refuse_type(TABLE, node);
 		case NODE_LIST:
 		case NODE_VECTOR:
 		case NODE_GROUP:
@@ -128,7 +84,7 @@ delta_put_field(StringInfo out, const ParquetNode *node, const char *comment)
 {
 	check_name(node);
 	appendStringInfoString(out, "{\"name\":");
-	delta_text(out, node->name, strlen(node->name));
+	lake_text(out, node->name, strlen(node->name));
 	appendStringInfoString(out, ",\"type\":");
 	delta_put_type(out, node);
 	appendStringInfo(out, ",\"nullable\":%s,\"metadata\":{",
@@ -136,7 +92,7 @@ delta_put_field(StringInfo out, const ParquetNode *node, const char *comment)
 	if (comment)
 	{
 		appendStringInfoString(out, "\"comment\":");
-		delta_text(out, comment, strlen(comment));
+		lake_text(out, comment, strlen(comment));
 	}
 	appendStringInfoString(out, "}}");
 }
@@ -149,7 +105,7 @@ delta_put_group(StringInfo out, const ParquetNode *node)
 	appendStringInfoString(out, "{\"type\":\"struct\",\"fields\":[");
 	for (int i = 0; i < node->nchildren; i++)
 	{
-		check_apart(folded, i, &node->children[i]);
+		lake_check_apart(TABLE, folded, i, &node->children[i]);
 		if (i > 0)
 			appendStringInfoChar(out, ',');
 		delta_put_field(out, &node->children[i], NULL);
@@ -183,7 +139,7 @@ delta_schema(StringInfo out, const ParquetWriter *writer,
 	for (int i = 0; i < writer->ncolumns; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		check_apart(folded, i, &writer->columns[i].node);
+		lake_check_apart(TABLE, folded, i, &writer->columns[i].node);
 		if (i > 0)
 			appendStringInfoChar(out, ',');
 		delta_put_field(out, &writer->columns[i].node, comments[i]);

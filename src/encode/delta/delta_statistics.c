@@ -189,7 +189,7 @@ stat_put_bound(StringInfo out, const ParquetNode *node, bool is_max)
 		case NODE_TEXT:
 		case NODE_TEXT_OF:
 		case NODE_JSON_OF:
-			delta_text(out, bound->data, bound->len);
+			lake_text(out, bound->data, bound->len);
 			return true;
 		case NODE_BOOL:
 		case NODE_BYTEA:
@@ -247,7 +247,7 @@ stat_put_fact(StringInfo out, const ParquetNode *node, Fact fact, bool comma,
 		return false;
 	if (comma)
 		appendStringInfoChar(out, ',');
-	delta_text(out, node->name, strlen(node->name));
+	lake_text(out, node->name, strlen(node->name));
 	appendStringInfoChar(out, ':');
 	if (node->kind != NODE_GROUP)
 	{

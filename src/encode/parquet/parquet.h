@@ -1,6 +1,6 @@
 /*
  * parquet.h
- *		What the files of the Parquet writer share; else only encode/delta and
+ *		What the files of the Parquet writer share; else only lake tables and
  *		its fuzz target include it.  parquet_leaf.h is its lower half.
  *
  * A row's values go into leaves: one leaf for each primitive column of the
@@ -119,7 +119,8 @@ typedef struct ParquetForm
 		FORM_DEFAULT,
 		FORM_STRING,
 		FORM_DECIMAL,
-		FORM_LONG /* of an unsigned number: a signed one of 64 bits */
+		FORM_LONG, /* of an unsigned number: a signed one of 64 bits */
+		FORM_PLAIN /* of a small number: as its physical type alone has it */
 	} kind;
 	int precision, scale; /* FORM_DECIMAL */
 } ParquetForm;
@@ -168,6 +169,7 @@ typedef struct ParquetWriter
 	int			   ncolumns;
 	ParquetColumn *columns;
 	List		  *type_forms; /* TypeForm, those of a profile too */
+	bool		   ids_within; /* what nests has field ids, too */
 	int			   ndirect;	   /* columns that are put row by row */
 	ParquetNode	 **direct;
 	RowBatch	   batch; /* the others */

@@ -10,13 +10,17 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/shmem.h"
 
 #include "encode/parquet/parquet.h"
 
-#define MAX_LEVELS 1000 /* nobody nests deeper, and readers recurse */
+/* Readers keep the last numbers for themselves. */
+#define FIRST_ID_WITHIN 10000
+#define LAST_ID			2147480000
+#define MAX_LEVELS		1000 /* nobody nests deeper, and readers recurse */
 
 /* What a schema is built from, and the leaf that comes next. */
 typedef struct Builder
@@ -81,6 +85,22 @@ name_in_utf8(const char *name)
 	return pg_server_to_any(name, strlen(name), PG_UTF8);
 }
 
+/*
+ * What nests has ids of its own where readers go by them: numbers beyond those of
+ * columns, that follow from the way to it by number, and so stay when others are
+ * added, dropped or renamed.
+ */
+static int
+id_within(const Builder *builder, const ParquetNode *parent, int number)
+{
+	uint32 hash;
+
+	if (!builder->writer->ids_within)
+		return 0;
+	hash = murmurhash32(hash_combine(parent->field_id, number));
+	return FIRST_ID_WITHIN + (int) (hash % (LAST_ID - FIRST_ID_WITHIN));
+}
+
 static void build_node(Builder *builder, ParquetNode *node);
 
 static void
@@ -123,6 +143,7 @@ build_list(Builder *builder, ParquetNode *node, NodeKind kind, int ndims,
 	element->name = "element";
 	element->optional = true;
 	element->column = node->column;
+	element->field_id = id_within(builder, node, 0);
 	element->rep = node->rep;
 	element->type = element_type;
 	element->ndims = ndims - 1;
@@ -165,6 +186,7 @@ build_group(Builder *builder, ParquetNode *node)
 
 		child->name = name_in_utf8(fields->columns[i].name);
 		child->attno = fields->columns[i].attnum - 1;
+		child->field_id = id_within(builder, node, fields->columns[i].attnum);
 		child->optional = true;
 		child->column = node->column;
 		child->rep = node->rep;

@@ -20,6 +20,8 @@ static const struct
 	const char *name;
 	const char *types; /* those that become STRING */
 	const char *longs; /* and signed numbers of 64 bits */
+	const char *plain; /* and numbers with no more than a physical type */
+	bool ids_within;   /* of what nests, each part has a field id as well */
 } profiles[] = {
 	/* no UUID, no time of day */
 	{"spark", "uuid time timetz"},
@@ -32,6 +34,8 @@ static const struct
 	 "oid xid cid"},
 	/* the types of Delta tables, whoever reads them */
 	{"delta", "uuid time timetz json jsonb hstore", "oid xid cid"},
+	/* and of Iceberg tables; Spark cannot open one that has a time of day */
+	{"iceberg", "time timetz json jsonb hstore", "oid xid cid", "int2", true},
 };
 
 /* ---- items: "name=value" */
@@ -282,6 +286,8 @@ set_profile(ParquetWriter *writer, const char *name)
 	writer->for_milvus = strcmp(profiles[i].name, "milvus") == 0;
 	add_type_forms(writer, profiles[i].types, (ParquetForm){FORM_STRING});
 	add_type_forms(writer, profiles[i].longs, (ParquetForm){FORM_LONG});
+	add_type_forms(writer, profiles[i].plain, (ParquetForm){FORM_PLAIN});
+	writer->ids_within = profiles[i].ids_within;
 }
 
 /* ---- what the others call */

@@ -100,7 +100,12 @@ node_map_primitive(ParquetNode *node)
 			primitive_fixed(node, NODE_BOOL, PARQUET_BOOLEAN, ORDER_BOOL, 1);
 			break;
 		case KIND_INT2:
-			primitive_integer(node, NODE_INT2, 16, true);
+			primitive_integer(node, NODE_INT2,
+							  parquet_form_of(node->column, node->type).kind ==
+									  FORM_PLAIN
+								  ? 32
+								  : 16,
+							  true);
 			break;
 		case KIND_INT4:
 			primitive_integer(node, NODE_INT4, 32, true);

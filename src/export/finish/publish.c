@@ -301,6 +301,8 @@ undo_source(const Job *job, const JobSource *source, const List *parts,
 		if (publish_is_own(part) && part_is_published(root, part))
 			(void) root->driver->remove(root, part->file);
 	}
+	if (job_makes_tables(job))
+		lake_undo(root, job, source);
 	root->driver->sync(root, folder);
 	if (folder[0])
 		(void) root->driver->remove(root, psprintf("%s/", folder));

@@ -25,7 +25,7 @@ static List *
 actions_of(const DeltaLog *log, int64 now)
 {
 	List		   *actions = list_make2(log->protocol, log->metadata);
-	HTAB		   *seen = delta_path_set();
+	HTAB		   *seen = lake_path_set();
 	HASH_SEQ_STATUS files;
 	DeltaFile	   *file;
 	ListCell	   *cell;
@@ -94,9 +94,10 @@ delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 		return;
 	log = delta_log_read(root, folder, false);
 	/* somebody has gone on meanwhile, who may make their own */
-	if (log->last != version || log->protocol == NULL || log->metadata == NULL)
+	if (log->table.last != version || log->protocol == NULL ||
+		log->metadata == NULL)
 		return;
-	actions = actions_of(log, delta_now());
+	actions = actions_of(log, lake_now());
 	if (bytes_of(actions) > MAX_ACTIONS_BYTES)
 		return;
 	buffer_init(&file);

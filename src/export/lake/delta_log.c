@@ -12,7 +12,6 @@
 #include "port/pg_crc32c.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 #include "export/lake/delta_log.h"
 
@@ -27,14 +26,6 @@ delta_log_key(const char *folder, int64 version)
 											(long long) version));
 }
 
-int64
-delta_now(void)
-{
-	return (GetCurrentTimestamp() +
-			(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) /
-		   1000;
-}
-
 /* -1: it is no version's. */
 static int64
 version_of_name(const char *name)
@@ -46,7 +37,7 @@ version_of_name(const char *name)
 }
 
 static void
-take_file(DeltaLog *log, const DeltaVersion *version, const char *path,
+take_file(DeltaLog *log, const LakeVersion *version, const char *path,
 		  Jsonb *add, const char *line, size_t len)
 {
 	DeltaFile *file;
@@ -55,10 +46,10 @@ take_file(DeltaLog *log, const DeltaVersion *version, const char *path,
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("the log of a Delta table names a file whose "
 							   "name is too long")));
-	if (delta_json_object(add, "deletionVector"))
-		log->is_foreign = true;
+	if (lake_json_object(add, "deletionVector"))
+		log->table.is_foreign = true;
 	file = hash_search(log->files, path, HASH_ENTER, NULL);
-	file->size = delta_json_int(add, "size");
+	file->size = lake_json_int(add, "size");
 	file->version = version->version;
 	file->action = pnstrdup(line, len);
 }
@@ -68,7 +59,7 @@ take_file(DeltaLog *log, const DeltaVersion *version, const char *path,
  * in the table, with another deletion vector.
  */
 static void
-take_removed(DeltaLog *log, const DeltaVersion *version, const char *path,
+take_removed(DeltaLog *log, const LakeVersion *version, const char *path,
 			 Jsonb *remove, const char *line, size_t len)
 {
 	DeltaRemoved *removed = palloc_object(DeltaRemoved);
@@ -77,8 +68,8 @@ take_removed(DeltaLog *log, const DeltaVersion *version, const char *path,
 	if (file && file->version != version->version)
 		(void) hash_search(log->files, path, HASH_REMOVE, NULL);
 	removed->path = pstrdup(path);
-	removed->timestamp = delta_json_int(remove, "deletionTimestamp");
-	removed->size = delta_json_int(remove, "size");
+	removed->timestamp = lake_json_int(remove, "deletionTimestamp");
+	removed->size = lake_json_int(remove, "size");
 	removed->action = pnstrdup(line, len);
 	log->removed = lappend(log->removed, removed);
 }
@@ -87,22 +78,21 @@ static void
 take_metadata(DeltaLog *log, Jsonb *metadata, const char *line, size_t len)
 {
 	log->metadata = pnstrdup(line, len);
-	log->schema = delta_json_text(metadata, "schemaString");
-	log->id = delta_json_text(metadata, "id");
-	log->comment = delta_json_text(metadata, "description");
+	log->schema = lake_json_text(metadata, "schemaString");
+	log->id = lake_json_text(metadata, "id");
+	log->comment = lake_json_text(metadata, "description");
 }
 
 static void
-take_transaction(DeltaLog *log, DeltaVersion *version, Jsonb *txn,
+take_transaction(DeltaLog *log, LakeVersion *version, Jsonb *txn,
 				 const char *line, size_t len)
 {
-	char	 *app = delta_json_text(txn, "appId");
+	char	 *app = lake_json_text(txn, "appId");
 	ListCell *cell;
 
 	if (app == NULL)
 		return;
-	if (version->app == NULL ||
-		strncmp(app, DELTA_APP, strlen(DELTA_APP)) == 0)
+	if (version->app == NULL || strncmp(app, LAKE_APP, strlen(LAKE_APP)) == 0)
 		version->app = app;
 	foreach (cell, log->transactions)
 	{
@@ -118,57 +108,57 @@ take_transaction(DeltaLog *log, DeltaVersion *version, Jsonb *txn,
 }
 
 static void
-take_info(DeltaVersion *version, Jsonb *info)
+take_info(LakeVersion *version, Jsonb *info)
 {
-	Jsonb *ours = delta_json_object(info, "outflow");
+	Jsonb *ours = lake_json_object(info, "outflow");
 
-	version->timestamp = delta_json_int(info, "timestamp");
-	version->operation = delta_json_text(info, "operation");
-	version->engine = delta_json_text(info, "engineInfo");
+	version->timestamp = lake_json_int(info, "timestamp");
+	version->operation = lake_json_text(info, "operation");
+	version->engine = lake_json_text(info, "engineInfo");
 	if (ours == NULL)
 		return;
-	version->uuid = delta_json_text(ours, "uuid");
-	version->job = delta_json_int(ours, "job");
-	version->source = delta_json_text(ours, "source");
-	version->snapshot = delta_json_text(ours, "snapshot");
-	version->lsn = delta_json_text(ours, "lsn");
-	version->rows = delta_json_int(ours, "rows");
+	version->uuid = lake_json_text(ours, "uuid");
+	version->job = lake_json_int(ours, "job");
+	version->source = lake_json_text(ours, "source");
+	version->snapshot = lake_json_text(ours, "snapshot");
+	version->lsn = lake_json_text(ours, "lsn");
+	version->rows = lake_json_int(ours, "rows");
 }
 
 static void
-take_action(DeltaLog *log, DeltaVersion *version, const char *line, size_t len)
+take_action(DeltaLog *log, LakeVersion *version, const char *line, size_t len)
 {
-	Jsonb *action = delta_json_parse(line, len);
+	Jsonb *action = lake_json_parse(line, len);
 	Jsonb *found;
 	char  *path;
 
-	if ((found = delta_json_object(action, "add")) != NULL &&
-		(path = delta_json_text(found, "path")) != NULL)
+	if ((found = lake_json_object(action, "add")) != NULL &&
+		(path = lake_json_text(found, "path")) != NULL)
 	{
 		take_file(log, version, path, found, line, len);
 		version->added++;
 		version->changes = true;
 	}
-	else if ((found = delta_json_object(action, "remove")) != NULL &&
-			 (path = delta_json_text(found, "path")) != NULL)
+	else if ((found = lake_json_object(action, "remove")) != NULL &&
+			 (path = lake_json_text(found, "path")) != NULL)
 	{
 		take_removed(log, version, path, found, line, len);
 		version->removed++;
 		version->changes = true;
 	}
-	else if ((found = delta_json_object(action, "metaData")) != NULL)
+	else if ((found = lake_json_object(action, "metaData")) != NULL)
 	{
 		take_metadata(log, found, line, len);
 		version->changes = true;
 	}
-	else if ((found = delta_json_object(action, "protocol")) != NULL)
+	else if ((found = lake_json_object(action, "protocol")) != NULL)
 	{
 		log->protocol = pnstrdup(line, len);
 		version->changes = true;
 	}
-	else if ((found = delta_json_object(action, "txn")) != NULL)
+	else if ((found = lake_json_object(action, "txn")) != NULL)
 		take_transaction(log, version, found, line, len);
-	else if ((found = delta_json_object(action, "commitInfo")) != NULL)
+	else if ((found = lake_json_object(action, "commitInfo")) != NULL)
 		take_info(version, found);
 	pfree(action);
 }
@@ -208,7 +198,7 @@ delta_log_get(Destination *root, const char *folder, int64 version,
 
 /* Each line is an action. */
 static void
-read_lines(DeltaLog *log, DeltaVersion *version, char *key, char *text,
+read_lines(DeltaLog *log, LakeVersion *version, char *key, char *text,
 		   size_t len)
 {
 	ErrorContextCallback place = {.callback = report_log_place, .arg = key};
@@ -232,7 +222,7 @@ read_lines(DeltaLog *log, DeltaVersion *version, char *key, char *text,
 
 /* Removals from this one on that say no time: they came with the version. */
 static void
-date_removals(DeltaLog *log, int from, const DeltaVersion *version)
+date_removals(DeltaLog *log, int from, const LakeVersion *version)
 {
 	for (int i = from; i < list_length(log->removed); i++)
 	{
@@ -240,23 +230,24 @@ date_removals(DeltaLog *log, int from, const DeltaVersion *version)
 
 		if (removed->timestamp == 0)
 			removed->timestamp =
-				version->timestamp ? version->timestamp : delta_now();
+				version->timestamp ? version->timestamp : lake_now();
 	}
 }
 
 static void
 read_version(DeltaLog *log, Destination *root, int64 number)
 {
-	DeltaVersion *version = palloc0_object(DeltaVersion);
-	size_t		  len;
-	char		 *text = delta_log_get(root, log->folder, number, &len);
-	int			  removed = list_length(log->removed);
+	LakeVersion *version = palloc0_object(LakeVersion);
+	size_t		 len;
+	char		*text = delta_log_get(root, log->table.folder, number, &len);
+	int			 removed = list_length(log->removed);
 
 	version->version = number;
-	read_lines(log, version, delta_log_key(log->folder, number), text, len);
+	read_lines(log, version, delta_log_key(log->table.folder, number), text,
+			   len);
 	date_removals(log, removed, version);
-	log->versions = lappend(log->versions, version);
-	log->last = number;
+	log->table.versions = lappend(log->table.versions, version);
+	log->table.last = number;
 	pfree(text);
 }
 
@@ -267,25 +258,25 @@ read_version(DeltaLog *log, Destination *root, int64 number)
 static int64
 read_state(DeltaLog *log, Destination *root, int64 last)
 {
-	char		 *key = destination_key(log->folder, DELTA_STATE);
-	size_t		  len;
-	size_t		  version_len;
-	char		 *text = root->driver->get(root, key, VERSION_MAX_SIZE, &len);
-	char		 *first = text ? memchr(text, '\n', len) : NULL;
-	char		 *commit;
-	int64		  version;
-	Jsonb		 *state;
-	DeltaVersion *before = palloc0_object(DeltaVersion);
-	int			  removed = list_length(log->removed);
+	char		*key = destination_key(log->table.folder, DELTA_STATE);
+	size_t		 len;
+	size_t		 version_len;
+	char		*text = root->driver->get(root, key, VERSION_MAX_SIZE, &len);
+	char		*first = text ? memchr(text, '\n', len) : NULL;
+	char		*commit;
+	int64		 version;
+	Jsonb		*state;
+	LakeVersion *before = palloc0_object(LakeVersion);
+	int			 removed = list_length(log->removed);
 
 	if (first == NULL)
 		return -1;
-	state = delta_json_parse(text, first - text);
-	version = delta_json_int(state, "version");
+	state = lake_json_parse(text, first - text);
+	version = lake_json_int(state, "version");
 	if (version > last)
 		return -1;
-	commit = delta_log_get(root, log->folder, version, &version_len);
-	if (delta_json_int(state, "crc32c") != delta_log_sum(commit, version_len))
+	commit = delta_log_get(root, log->table.folder, version, &version_len);
+	if (lake_json_int(state, "crc32c") != delta_log_sum(commit, version_len))
 		return -1;
 	first++;
 	before->version = -1;
@@ -329,8 +320,8 @@ delta_log_read(Destination *root, const char *folder, bool whole)
 	int64	  first;
 	int64	  last = find_versions(root, folder, &first);
 
-	log->folder = folder;
-	log->last = -1;
+	log->table.folder = folder;
+	log->table.last = -1;
 	log->files = hash_create("outflow files of a Delta table", 256, &control,
 							 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	if (last >= 0 && (!whole || first > 0))
@@ -351,45 +342,6 @@ delta_log_read(Destination *root, const char *folder, bool whole)
 		read_version(log, root, version);
 	if (log->protocol && strcmp(log->protocol, DELTA_PROTOCOL) != 0 &&
 		strcmp(log->protocol, DELTA_PROTOCOL_NTZ) != 0)
-		log->is_foreign = true;
+		log->table.is_foreign = true;
 	return log;
-}
-
-const DeltaVersion *
-delta_log_last_change(const DeltaLog *log)
-{
-	for (int i = list_length(log->versions) - 1; i >= 0; i--)
-	{
-		DeltaVersion *version = list_nth(log->versions, i);
-
-		if (version->changes || version->uuid)
-			return version;
-	}
-	return NULL;
-}
-
-const DeltaVersion *
-delta_log_of_job(const DeltaLog *log, const char *uuid)
-{
-	ListCell *cell;
-
-	foreach (cell, log->versions)
-	{
-		DeltaVersion *version = lfirst(cell);
-
-		if (version->uuid && strcmp(version->uuid, uuid) == 0)
-			return version;
-	}
-	return NULL;
-}
-
-HTAB *
-delta_path_set(void)
-{
-	HASHCTL control = {.keysize = sizeof(((DeltaFile *) NULL)->path),
-					   .entrysize = sizeof(((DeltaFile *) NULL)->path),
-					   .hcxt = CurrentMemoryContext};
-
-	return hash_create("outflow paths", 256, &control,
-					   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 }

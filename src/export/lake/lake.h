@@ -2,10 +2,10 @@
  * lake.h
  *		Versions of a lake table: what an export commits instead of a manifest.
  *
- * A table is a folder with data files and a log.  Which files are the table is
- * what its log says, so that a version is there at once, by one more file of
- * the log, or not at all.  The log alone is believed, not the job tables: what
- * it has and the job has not is removed, and the reverse is added.
+ * A table is a folder with data files and what says which of them it is: a log,
+ * or metadata.  A version is there at once, by one more file of that, or not at
+ * all.  That alone is believed, not the job tables: what it has and the job has
+ * not is removed, and the reverse is added.
  */
 #ifndef OUTFLOW_LAKE_H
 #define OUTFLOW_LAKE_H
@@ -13,7 +13,7 @@
 #include "export/job/part_table.h"
 #include "sink/destination.h"
 
-/* ---- delta_commit.c */
+/* ---- lake.c */
 
 /* Errors unless the job may commit a version to what the source's folder has. */
 extern void lake_check_folder(Destination *root, const Job *job,
@@ -26,8 +26,16 @@ extern bool lake_is_committed(Destination *root, const Job *job,
 							  const JobSource *source);
 /* The same of all sources. */
 extern bool lake_is_complete(Destination *root, const Job *job);
+/* Removes what the job has left beside its files, and no version has. */
+extern void lake_undo(Destination *root, const Job *job,
+					  const JobSource *source);
 /* The file of the log that is the job's version; NULL if there is none. */
 extern char *lake_version_key(Destination *root, const Job *job,
 							  const JobSource *source);
+
+/* ---- lake_claim.c */
+
+/* Removes what a vacuum has left that was killed. */
+extern void lake_sweep(Destination *root);
 
 #endif /* OUTFLOW_LAKE_H */

@@ -391,6 +391,13 @@ file_destination_sync(Destination *to, const char *folder)
 		file_root_sync(at);
 }
 
+/* Paths are taken as they are, as Hadoop's are. */
+static char *
+file_destination_uri(Destination *to, const char *key)
+{
+	return psprintf("file://%s%s%s", to->location, key[0] ? "/" : "", key);
+}
+
 const DestinationDriver file_driver = {
 	.scheme = "file://",
 	.location = "/",
@@ -400,6 +407,7 @@ const DestinationDriver file_driver = {
 	.open = file_destination_open,
 	.check_writable = file_destination_check_writable,
 	.check_place = file_destination_check_place,
+	.uri = file_destination_uri,
 	.check_free = file_destination_check_free,
 	.probe = file_destination_probe,
 	.close = file_destination_close,

@@ -184,6 +184,12 @@ static const TableDriver postgres_tables = {
 	.publish = postgres_publish_rows,
 };
 
+static char *
+postgres_uri(Destination *to, const char *key)
+{
+	return NULL;
+}
+
 const DestinationDriver postgres_driver = {
 	.wrapper = "outflow_postgres",
 	.location = POSTGRES_LOCATION,
@@ -194,6 +200,7 @@ const DestinationDriver postgres_driver = {
 	.open = postgres_open,
 	.check_writable = postgres_nothing,
 	.check_place = postgres_check_place,
+	.uri = postgres_uri,
 	.check_free = postgres_check_free,
 	.probe = postgres_probe,
 	.close = postgres_release,

@@ -293,6 +293,19 @@ s3_sync(Destination *to, const char *folder)
 {
 }
 
+static char *
+s3_uri(Destination *to, const char *key)
+{
+	char *full = s3_full_key(to, key);
+	int	  len = (int) strlen(full);
+
+	/* the place has no slash at its end */
+	if (len > 0 && full[len - 1] == '/')
+		len--;
+	return psprintf("s3://%s%s%.*s", s3_store_of(to)->config.bucket,
+					len > 0 ? "/" : "", len, full);
+}
+
 const DestinationDriver s3_driver = {
 	.wrapper = "outflow_s3",
 	.location = S3_LOCATION,
@@ -302,6 +315,7 @@ const DestinationDriver s3_driver = {
 	.open = s3_open,
 	.check_writable = s3_nothing,
 	.check_place = s3_check_place,
+	.uri = s3_uri,
 	.check_free = s3_check_free,
 	.probe = s3_probe,
 	.close = s3_release,

@@ -529,6 +529,12 @@ memory_remove(Destination *to, const char *key)
 	return store_delete(full_key(to, key));
 }
 
+static char *
+memory_uri(Destination *to, const char *key)
+{
+	return psprintf("memory://%s", key);
+}
+
 const DestinationDriver memory_driver = {
 	.scheme = "memory://",
 	.location = "",
@@ -538,6 +544,7 @@ const DestinationDriver memory_driver = {
 	.open = memory_open,
 	.check_writable = memory_nothing,
 	.check_place = memory_nothing,
+	.uri = memory_uri,
 	.check_free = memory_check_free,
 	.probe = memory_probe,
 	.close = memory_release,

@@ -1,15 +1,15 @@
 /*
- * delta_text.c
+ * lake_text.c
  *		JSON strings in ASCII.
  */
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
 
-#include "encode/delta/delta_text.h"
+#include "encode/lake/lake_text.h"
 
 static void
-delta_append_escape(StringInfo out, pg_wchar c)
+lake_append_escape(StringInfo out, pg_wchar c)
 {
 	if (c <= 0xFFFF)
 		appendStringInfo(out, "\\u%04x", (unsigned int) c);
@@ -20,7 +20,7 @@ delta_append_escape(StringInfo out, pg_wchar c)
 }
 
 void
-delta_text(StringInfo out, const char *utf8, size_t len)
+lake_text(StringInfo out, const char *utf8, size_t len)
 {
 	const unsigned char *at = (const unsigned char *) utf8;
 	const unsigned char *end = at + len;
@@ -34,7 +34,7 @@ delta_text(StringInfo out, const char *utf8, size_t len)
 			appendStringInfoChar(out, (char) *at++);
 		else if (at + pg_utf_mblen(at) <= end)
 		{
-			delta_append_escape(out, utf8_to_unicode(at));
+			lake_append_escape(out, utf8_to_unicode(at));
 			at += pg_utf_mblen(at);
 		}
 		else

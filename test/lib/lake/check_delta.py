@@ -1,4 +1,4 @@
-"""check_table.py READER TABLE VERSION=EXPECTED...: versions of a Delta table
+"""check_delta.py READER TABLE VERSION=EXPECTED...: versions of a Delta table
 
 READER is "plain", which follows the log itself and holds every statistic
 against the values, or the name of a library.  EXPECTED has a JSON array a row.
@@ -7,45 +7,9 @@ import datetime
 import decimal
 import json
 import os
-import sys
 from urllib.parse import unquote
 
-
-def canonical(value):
-    """What JSON of PostgreSQL's says of the same value."""
-    if isinstance(value, decimal.Decimal):
-        return format(value, 'f')
-    if isinstance(value, datetime.datetime):
-        if value.tzinfo:
-            value = value.astimezone(datetime.timezone.utc)
-        return value.strftime('%Y-%m-%dT%H:%M:%S.%f').rjust(26, '0')
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    if isinstance(value, (bytes, bytearray)):
-        return '\\x' + bytes(value).hex()
-    if isinstance(value, float):
-        if value != value:
-            return 'NaN'
-        if value in (float('inf'), float('-inf')):
-            return 'Infinity' if value > 0 else '-Infinity'
-        return value
-    if hasattr(value, 'asDict'):
-        value = value.asDict()
-    if isinstance(value, dict):
-        return {name: canonical(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple)) or type(value).__name__ in ('ndarray', 'Series'):
-        return [canonical(part) for part in value]
-    return value
-
-
-def rows_of(table):
-    """Of an Arrow table."""
-    columns = [column.to_pylist() for column in table.columns]
-    return [canonical(list(row)) for row in zip(*columns)] if columns else []
-
-
-class Wrong(Exception):
-    pass
+from lake_rows import Wrong, check, order, rows_of
 
 
 # ---- the log, by itself
@@ -105,10 +69,6 @@ def bound(field, text):
     if field in ('timestamp', 'timestamp_ntz'):
         return datetime.datetime.fromisoformat(text.replace('Z', '+00:00'))
     return text
-
-
-def order(value):
-    return value.encode() if isinstance(value, str) else value
 
 
 def check_facts(path, fields, stats, columns, rows):
@@ -187,7 +147,7 @@ def read_spark(table, version):
     if not SPARK:
         jars = os.environ['OUTFLOW_SPARK_JARS']
         SPARK.append(SparkSession.builder.master('local[2]')
-                     .config('spark.jars', ','.join(f'{jars}/{jar}' for jar in os.listdir(jars) if 'scala-library' not in jar))
+                     .config('spark.jars', ','.join(f'{jars}/{jar}' for jar in os.listdir(jars) if 'scala-library' not in jar and 'iceberg' not in jar))
                      .config('spark.sql.extensions', 'io.delta.sql.DeltaSparkSessionExtension')
                      .config('spark.sql.catalog.spark_catalog', 'org.apache.spark.sql.delta.catalog.DeltaCatalog')
                      .config('spark.sql.session.timeZone', 'UTC').config('spark.ui.enabled', 'false')
@@ -197,33 +157,4 @@ def read_spark(table, version):
     return rows_of(SPARK[0].read.format('delta').option('versionAsOf', version).load(table).toArrow())
 
 
-def difference(rows, expected):
-    """None, or what differs."""
-    with open(expected, encoding='utf-8') as file:
-        wanted = [json.loads(line) for line in file if line.strip()]
-    key = lambda row: json.dumps(row, sort_keys=True)
-    rows.sort(key=key)
-    wanted.sort(key=key)
-    if rows == wanted:
-        return None
-    for left, right in zip(rows, wanted):
-        if left != right:
-            return f'{len(rows)} rows of {len(wanted)}, {key(left)} instead of {key(right)}'
-    return f'{len(rows)} rows instead of {len(wanted)}'
-
-
-def main():
-    reader, table, *versions = sys.argv[1:]
-    for item in versions:
-        version, expected = item.split('=', 1)
-        try:
-            wrong = difference(globals()[f'read_{reader}'](table, int(version)), expected)
-        except Wrong as found:
-            wrong = str(found)
-        if wrong:
-            print(f'version {version}: {wrong}')
-            return
-    print('ok')
-
-
-main()
+check(globals())

@@ -1,23 +1,23 @@
-# Promise: delta-rs, polars, DuckDB and Spark read every version of a Delta table
-# as what the table was when it was exported, over a random chain of changes,
-# checkpoints included; and find the rows that PostgreSQL finds.
+# Promise: delta-rs, polars, DuckDB and Spark read every version of a Delta table,
+# pyiceberg, polars, DuckDB and Spark every one of an Iceberg table, as
+# what the table was when it was exported, over a random chain of changes.
 use strict;
 use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use DeltaTest;
+use LakeTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $python = $ENV{OUTFLOW_LAKE} // die "OUTFLOW_LAKE is not set: run this test by test/run\n";
-my $seed = $ENV{DELTA_SEED} // int(rand(1e6));
+my $seed = $ENV{LAKE_SEED} // int(rand(1e6));
 my $node = new_outflow_node('readers', conf => "autovacuum = off\n",
 	init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ]);
 my $dir = new_export_dir();
-my $lake = "$dir/things";
+my %lake = map { $_ => "$dir/$_/things" } qw(delta iceberg);
 my @columns = ('id', 'small', 'n', 'amount::text', 'big::text', 'free::text', 'note', 'c',
 	q{to_char(at, 'YYYY-MM-DD"T"HH24:MI:SS.US')}, q{to_char(local, 'YYYY-MM-DD"T"HH24:MI:SS.US')},
 	'doc::text', 'j::text', 'u', 'tags', 'f', 'r', 'day', 'ok', 't::text', 'span::text', 'o::bigint', 'm', 'pair', 'dec::text[]',
@@ -42,6 +42,8 @@ my @change = (
 	'VACUUM things /* %d */',
 	'VACUUM (FULL) things /* %d */',
 	'TRUNCATE things /* %d */',
+	'ALTER TABLE things ALTER r TYPE float8, ALTER small TYPE int /* %d */',
+	'ALTER TABLE things RENAME c TO c%d',
 	'ALTER TABLE things ADD extra%d int DEFAULT 7');
 
 $node->safe_psql('postgres', <<'EOC');
@@ -52,7 +54,7 @@ CREATE TABLE things (id bigint, small int2 NOT NULL, n int, amount numeric(12,2)
 	ok boolean, t time, span interval, o oid, m mood, pair pair, dec numeric(9,3)[], b bytea);
 EOC
 $node->safe_psql('postgres', sprintf($insert, 0, 2999));
-diag("DELTA_SEED=$seed");
+diag("LAKE_SEED=$seed");
 srand($seed);
 my $next = 10000;
 foreach my $version (0 .. 24)
@@ -64,24 +66,30 @@ foreach my $version (0 .. 24)
 			my $change = $change[ int(rand(@change)) ];
 
 			$next += 100;
+			$change =~ s/RENAME c /RENAME $columns[7] /;
+			$change =~ s/note, c, at/note, $columns[7], at/;
 			$node->safe_psql('postgres', sprintf($change, $next, 60));
+			$columns[7] = "c$next" if $change =~ /RENAME/;
 			push @columns, "extra$next" if $change =~ /extra/;
 		}
 	}
-	$node->safe_psql('postgres',
-		"CALL outflow.export('things', 'file://$lake', format => 'delta', part_size => '64kB')");
+	$node->safe_psql('postgres', "CALL outflow.export('things', 'file://$lake{$_}', format => '$_', part_size => '64kB')") foreach (keys %lake);
 	keep_rows($node, join(', ', @columns) . ') FROM things', "$dir/$version");
 }
-is(delta_last($lake), 24, 'as many versions as exports');
-my $spark = $ENV{OUTFLOW_DELTA_SPARK} // die "OUTFLOW_DELTA_SPARK is not set: run this test by test/run\n";
-versions_are('spark', $lake, $dir, [ 0 .. 24 ], 'spark reads all versions', $spark);
-versions_are($_, $lake, $dir, [ 0 .. 24 ], "$_ reads all versions", $_ eq 'plain' ? undef : $python)
-  foreach (qw(plain deltalake polars duckdb));
+my $spark = $ENV{OUTFLOW_LAKE_SPARK} // die "OUTFLOW_LAKE_SPARK is not set: run this test by test/run\n";
+my %python = (plain => undef, spark => $spark);
+my %readers = (delta => [qw(plain spark deltalake polars duckdb)], iceberg => [qw(plain spark pyiceberg polars duckdb)]);
+foreach my $format (sort keys %lake)
+{
+	is(lake_last($lake{$format}), 24, "$format: as many versions as exports");
+	versions_are($_, $lake{$format}, $dir, [ 0 .. 24 ], "$format: $_ reads all versions", exists $python{$_} ? $python{$_} : $python)
+	  foreach (@{ $readers{$format} });
+}
 
 # the log without what the last checkpoint has
-ok(-e sprintf('%s/_delta_log/%020d.checkpoint.parquet', $lake, $_), "version $_ has a checkpoint") foreach (10, 20);
-unlink(map { sprintf('%s/_delta_log/%020d.json', $lake, $_) } 0 .. 19);
-versions_are($_, $lake, $dir, [ 20 .. 24 ], "$_ reads the checkpoint", $python) foreach (qw(deltalake polars duckdb));
+ok(-e sprintf('%s/_delta_log/%020d.checkpoint.parquet', $lake{delta}, $_), "version $_ has a checkpoint") foreach (10, 20);
+unlink(map { sprintf('%s/_delta_log/%020d.json', $lake{delta}, $_) } 0 .. 19);
+versions_are($_, $lake{delta}, $dir, [ 20 .. 24 ], "$_ reads the checkpoint", $python) foreach (qw(deltalake polars duckdb));
 
 $node->stop;
 done_testing();

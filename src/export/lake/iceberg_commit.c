@@ -1,0 +1,335 @@
+/*
+ * iceberg_commit.c
+ *		A snapshot of an Iceberg table, from the parts of a job.
+ *
+ * Its manifests and their list come first, under names of the job, where nobody
+ * looks for them.  Then metadata of the next number names the list, and whoever
+ * writes that first has the version.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+
+#include "export/lake/iceberg_table.h"
+#include "failpoint.h"
+
+/* More than that, and all manifests are written anew, together. */
+#define MANIFESTS_KEPT 50
+
+typedef struct IcebergCommit
+{
+	Destination			 *root;
+	const IcebergTable	 *table;
+	const IcebergVersion *parent; /* NULL: none whose files are known */
+	IcebergChange		  change;
+	const List			 *parts;
+	HTAB				 *files;	 /* that the parent has */
+	List				 *manifests; /* of the parent */
+	IcebergWriter		 *writer;
+	int64				  sizes[3]; /* by status: of files, their rows */
+	int64				  counts[3];
+	int64				  rows[3];
+} IcebergCommit;
+
+/* As random as the job's uuid is, and the same at each try. */
+static int64
+snapshot_of_job(const Job *job)
+{
+	uint64 id = 0;
+	int	   digits = 0;
+
+	for (const char *c = job->uuid; *c && digits < 16; c++)
+	{
+		if (*c == '-')
+			continue;
+		id = id * 16 + (uint64) (*c <= '9' ? *c - '0' : *c - 'a' + 10);
+		digits++;
+	}
+	return (int64) (id & PG_INT64_MAX);
+}
+
+/* The snapshot that the table is, if its manifests are ours. */
+static const IcebergVersion *
+find_parent(const IcebergTable *table)
+{
+	IcebergVersion *last =
+		table->table.versions ? llast(table->table.versions) : NULL;
+
+	if (last == NULL || last->version.version != table->current ||
+		!lake_is_outflows(&last->version))
+		return NULL;
+	return last;
+}
+
+/* ---- files */
+
+static void
+put_and_count(IcebergCommit *commit, const IcebergFile *file,
+			  IcebergStatus status)
+{
+	commit->counts[status]++;
+	commit->rows[status] += file->rows;
+	commit->sizes[status] += file->size;
+	if (status != ICEBERG_EXISTING)
+		iceberg_put_file(commit->writer, file, status);
+}
+
+static void
+put_new_file(IcebergCommit *commit, const char *path, const FinishedPart *part)
+{
+	IcebergFile file = {.rows = part->rows, .size = part->bytes_stored};
+
+	file.entry = iceberg_entry_of_part(path, part, &file.entry_len);
+	put_and_count(commit, &file, ICEBERG_ADDED);
+	pfree(file.entry);
+}
+
+static void
+put_parts(IcebergCommit *commit)
+{
+	const char	   *folder = commit->table->table.folder;
+	const ListCell *cell;
+
+	foreach (cell, commit->parts)
+	{
+		FinishedPart *part = lfirst(cell);
+		const char	 *name = lake_name_of_part(part);
+		char		 *path = commit->root->driver->uri(commit->root,
+													   destination_key(folder, name));
+		IcebergFile	 *file = hash_search(commit->files, name, HASH_FIND, NULL);
+
+		CHECK_FOR_INTERRUPTS();
+		/* a table that was moved has its files in another place by now */
+		if (file && strcmp(file->path, path) == 0)
+			file->kept = true;
+		else
+			put_new_file(commit, path, part);
+		pfree(path);
+	}
+}
+
+static void
+put_lost(IcebergCommit *commit)
+{
+	HASH_SEQ_STATUS files;
+	IcebergFile	   *file;
+
+	hash_seq_init(&files, commit->files);
+	while ((file = hash_seq_search(&files)) != NULL)
+	{
+		if (file->kept)
+			put_and_count(commit, file, ICEBERG_EXISTING);
+		else
+		{
+			file->manifest->lost++;
+			put_and_count(commit, file, ICEBERG_DELETED);
+		}
+	}
+}
+
+static bool
+stays(const IcebergCommit *commit, const IcebergManifest *manifest)
+{
+	return manifest->lost == 0 &&
+		   manifest->files[ICEBERG_EXISTING] + manifest->files[ICEBERG_ADDED] >
+			   0 &&
+		   list_length(commit->manifests) <= MANIFESTS_KEPT;
+}
+
+/* Manifests of which nothing is lost stay, what stays of the others is written
+ * anew. */
+static void
+put_kept_files(IcebergCommit *commit)
+{
+	HASH_SEQ_STATUS files;
+	IcebergFile	   *file;
+	ListCell	   *cell;
+
+	foreach (cell, commit->manifests)
+	{
+		if (stays(commit, lfirst(cell)))
+			iceberg_keep_manifest(commit->writer, lfirst(cell));
+	}
+	hash_seq_init(&files, commit->files);
+	while ((file = hash_seq_search(&files)) != NULL)
+	{
+		if (file->kept && !stays(commit, file->manifest))
+			iceberg_put_file(commit->writer, file, ICEBERG_EXISTING);
+	}
+}
+
+/* ---- the snapshot */
+
+static const char *
+operation_of(const IcebergCommit *commit)
+{
+	if (commit->counts[ICEBERG_DELETED] == 0)
+		return "append";
+	return commit->counts[ICEBERG_ADDED] == 0 ? "delete" : "overwrite";
+}
+
+static void
+put_total(StringInfo out, const char *name, int64 value)
+{
+	appendStringInfo(out, ",\"%s\":\"" INT64_FORMAT "\"", name, value);
+}
+
+static void
+put_fact(StringInfo out, const char *name, const char *value)
+{
+	appendStringInfo(out, ",\"%s\":", name);
+	lake_json_put_text(out, value);
+}
+
+static int64
+total(const int64 *by_status)
+{
+	return by_status[ICEBERG_EXISTING] + by_status[ICEBERG_ADDED];
+}
+
+static void
+put_summary(StringInfo out, const IcebergCommit *commit)
+{
+	const Job		*job = commit->change.job;
+	const JobSource *source = commit->change.source;
+
+	appendStringInfo(out, "{\"operation\":\"%s\"", operation_of(commit));
+	put_total(out, "added-data-files", commit->counts[ICEBERG_ADDED]);
+	put_total(out, "added-records", commit->rows[ICEBERG_ADDED]);
+	put_total(out, "added-files-size", commit->sizes[ICEBERG_ADDED]);
+	put_total(out, "deleted-data-files", commit->counts[ICEBERG_DELETED]);
+	put_total(out, "deleted-records", commit->rows[ICEBERG_DELETED]);
+	put_total(out, "removed-files-size", commit->sizes[ICEBERG_DELETED]);
+	put_total(out, "total-data-files", total(commit->counts));
+	put_total(out, "total-records", total(commit->rows));
+	put_total(out, "total-files-size", total(commit->sizes));
+	put_total(out, "total-delete-files", 0);
+	put_total(out, "total-position-deletes", 0);
+	put_total(out, "total-equality-deletes", 0);
+	put_fact(out, "engine-name", "outflow");
+	put_fact(out, "engine-version", OUTFLOW_VERSION);
+	put_fact(out, "outflow.app", lake_app_of_source(source));
+	put_fact(out, "outflow.uuid", job->uuid);
+	put_total(out, "outflow.job", job->id);
+	put_fact(out, "outflow.source", source->name);
+	put_fact(out, "outflow.snapshot", job->snapshot);
+	put_fact(out, "outflow.lsn", job->lsn);
+	appendStringInfoChar(out, '}');
+}
+
+static void
+build_snapshot(IcebergCommit *commit, const char *list)
+{
+	const IcebergTable *table = commit->table;
+	StringInfoData		out;
+
+	initStringInfo(&out);
+	appendStringInfo(&out, "{\"snapshot-id\":" INT64_FORMAT,
+					 commit->change.snapshot_id);
+	if (table->current != ICEBERG_NONE)
+		appendStringInfo(&out, ",\"parent-snapshot-id\":" INT64_FORMAT,
+						 table->current);
+	appendStringInfo(
+		&out,
+		",\"sequence-number\":" INT64_FORMAT ",\"timestamp-ms\":" INT64_FORMAT
+		",\"schema-id\":" INT64_FORMAT ",\"manifest-list\":",
+		table->sequence + 1, commit->change.now, commit->change.schema_id);
+	lake_json_put_text(&out, list);
+	appendStringInfoString(&out, ",\"summary\":");
+	put_summary(&out, commit);
+	appendStringInfoChar(&out, '}');
+	commit->change.snapshot = out.data;
+}
+
+/* The schema of the snapshot, old or new, as manifests have it. */
+static char *
+schema_of(const IcebergCommit *commit)
+{
+	const IcebergChange *change = &commit->change;
+	ListCell			*cell;
+
+	if (change->schema)
+		return iceberg_schema_with_id(change->schema, change->schema_id);
+	foreach (cell, lake_json_objects(commit->table->metadata, "schemas"))
+	{
+		Jsonb *schema = lfirst(cell);
+
+		if (lake_json_int(schema, "schema-id") == change->schema_id)
+			return JsonbToCString(NULL, &schema->root, VARSIZE(schema));
+	}
+	elog(ERROR, "schema " INT64_FORMAT " is not there", change->schema_id);
+}
+
+static bool
+iceberg_commit(Destination *root, LakeTable *lake, const Job *job,
+			   const JobSource *source, const List *parts)
+{
+	IcebergTable *table = (IcebergTable *) lake;
+	IcebergCommit commit = {.root = root,
+							.table = table,
+							.parent = find_parent(table),
+							.change = {.job = job,
+									   .source = source,
+									   .now = Max(lake_now(), table->updated),
+									   .snapshot_id = snapshot_of_job(job)},
+							.parts = parts};
+	char		 *metadata;
+
+	iceberg_evolve(table, &commit.change);
+	commit.files =
+		iceberg_files(root, lake->folder, commit.parent, &commit.manifests);
+	commit.writer =
+		iceberg_writer_new(root, lake->folder, job->uuid, schema_of(&commit),
+						   commit.change.schema_id, commit.change.snapshot_id,
+						   table->current, table->sequence + 1);
+	put_parts(&commit);
+	put_lost(&commit);
+	put_kept_files(&commit);
+	build_snapshot(&commit, iceberg_writer_finish(commit.writer));
+	metadata = iceberg_metadata_next(table, &commit.change);
+	FAILPOINT("lake-commit");
+	/* the first is v1, not v0 */
+	lake->last = Max(lake->last, 0) + 1;
+	return root->driver->put_new(
+		root, iceberg_metadata_key(lake->folder, lake->last), metadata,
+		strlen(metadata));
+}
+
+/* Manifests have the job's uuid in their names. */
+static void
+iceberg_undo(Destination *root, const Job *job, const JobSource *source)
+{
+	char	 *folder = destination_key(source->folder, ICEBERG_FOLDER);
+	ListCell *cell;
+
+	foreach (cell, root->driver->list(root, folder, NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (strstr(entry->name, job->uuid))
+			(void) root->driver->remove(
+				root, iceberg_key(source->folder, entry->name));
+	}
+	root->driver->sync(root, folder);
+	/* only an empty one goes */
+	(void) root->driver->remove(root, psprintf("%s/", folder));
+}
+
+static char *
+iceberg_version_key(const LakeTable *table, const LakeVersion *version)
+{
+	return iceberg_key(
+		table->folder,
+		destination_name(((const IcebergVersion *) version)->manifest_list));
+}
+
+const LakeFormat lake_format_iceberg = {.name = "Iceberg",
+										.files = &row_format_iceberg,
+										.read = iceberg_read,
+										.commit = iceberg_commit,
+										.settle = iceberg_settle,
+										.undo = iceberg_undo,
+										.key = iceberg_version_key,
+										.vacuum = iceberg_vacuum};

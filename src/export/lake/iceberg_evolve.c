@@ -1,0 +1,261 @@
+/*
+ * iceberg_evolve.c
+ *		How an Iceberg table's schema follows that of its source.
+ *
+ * A column is known by its field id, whatever it is called.  It may come, go, be
+ * renamed, and become wider.  All files of a version have that version's types;
+ * but readers also look from one version at another's files.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+
+#include "export/lake/iceberg_table.h"
+
+static bool type_fits(Jsonb *old_field, const char *old_name, Jsonb *new_field,
+					  const char *new_name);
+
+/* The schema that the table has; NULL for none. */
+static Jsonb *
+current_schema(const IcebergTable *table)
+{
+	int64	  id = lake_json_int(table->metadata, "current-schema-id");
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(table->metadata, "schemas"))
+	{
+		if (lake_json_int(lfirst(cell), "schema-id") == id)
+			return lfirst(cell);
+	}
+	return NULL;
+}
+
+static Jsonb *
+field_of_id(Jsonb *type, int64 id)
+{
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(type, "fields"))
+	{
+		if (lake_json_int(lfirst(cell), "id") == id)
+			return lfirst(cell);
+	}
+	return NULL;
+}
+
+/* ---- what a type may become */
+
+static bool
+decimal_fits(const char *old, const char *new)
+{
+	int old_precision, old_scale, new_precision, new_scale;
+
+	return sscanf(old, "decimal( %d , %d )", &old_precision, &old_scale) ==
+			   2 &&
+		   sscanf(new, "decimal( %d , %d )", &new_precision, &new_scale) ==
+			   2 &&
+		   old_scale == new_scale && old_precision <= new_precision;
+}
+
+static bool
+primitive_fits(const char *old, const char *new)
+{
+	return strcmp(old, new) == 0 ||
+		   (strcmp(old, "int") == 0 && strcmp(new, "long") == 0) ||
+		   (strcmp(old, "float") == 0 && strcmp(new, "double") == 0) ||
+		   decimal_fits(old, new);
+}
+
+static bool
+group_fits(Jsonb *old, Jsonb *new)
+{
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(new, "fields"))
+	{
+		Jsonb *field = lfirst(cell);
+		Jsonb *before = field_of_id(old, lake_json_int(field, "id"));
+
+		CHECK_FOR_INTERRUPTS();
+		if (before && !type_fits(before, "type", field, "type"))
+			return false;
+	}
+	return true;
+}
+
+static bool
+type_fits(Jsonb *old_field, const char *old_name, Jsonb *new_field,
+		  const char *new_name)
+{
+	Jsonb *old = lake_json_object(old_field, old_name);
+	Jsonb *new = lake_json_object(new_field, new_name);
+	char *kind;
+
+	check_stack_depth();
+	if (old == NULL || new == NULL)
+	{
+		char *old_type = lake_json_text(old_field, old_name);
+		char *new_type = lake_json_text(new_field, new_name);
+
+		return old_type && new_type && primitive_fits(old_type, new_type);
+	}
+	kind = lake_json_text(old, "type");
+	if (kind == NULL || strcmp(kind, lake_json_text(new, "type")) != 0)
+		return false;
+	if (strcmp(kind, "list") == 0)
+		return lake_json_int(old, "element-id") ==
+				   lake_json_int(new, "element-id") &&
+			   type_fits(old, "element", new, "element");
+	return group_fits(old, new);
+}
+
+/* ---- the source's schema, for a table that is there */
+
+static void
+check_field(Jsonb *before, Jsonb *field)
+{
+	if (type_fits(before, "type", field, "type"))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" of the Iceberg table cannot become what it "
+					"is now",
+					lake_json_text(field, "name")),
+			 errdetail("It is %s there, and would be %s.",
+					   lake_json_any(before, "type"),
+					   lake_json_any(field, "type")),
+			 errhint("Export to another directory, add a column for it, or "
+					 "replace what the table holds with options => "
+					 "'{\"overwrite\": true}'.")));
+}
+
+/* What was null, or not there, in some version stays so for readers. */
+static void
+put_schema_field(StringInfo out, Jsonb *before, Jsonb *field)
+{
+	bool required = lake_json_is_true(field, "required") &&
+					(before == NULL || lake_json_is_true(before, "required"));
+	char *doc = lake_json_any(field, "doc");
+
+	appendStringInfo(
+		out,
+		"{\"id\":" INT64_FORMAT ",\"name\":%s,\"required\":%s,\"type\":%s",
+		lake_json_int(field, "id"), lake_json_any(field, "name"),
+		required ? "true" : "false", lake_json_any(field, "type"));
+	if (doc)
+		appendStringInfo(out, ",\"doc\":%s", doc);
+	appendStringInfoChar(out, '}');
+}
+
+/* before: what the table has; NULL: nothing that readers need. */
+static char *
+schema_after(Jsonb *before, Jsonb *now)
+{
+	/* a column that comes later is not in the files of before */
+	Jsonb		  *absent = lake_json_parse("{}", 2);
+	StringInfoData out;
+	ListCell	  *cell;
+	const char	  *comma = "";
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, "{\"type\":\"struct\",\"fields\":[");
+	foreach (cell, lake_json_objects(now, "fields"))
+	{
+		Jsonb *field = lfirst(cell);
+		Jsonb *known =
+			before ? field_of_id(before, lake_json_int(field, "id")) : NULL;
+
+		CHECK_FOR_INTERRUPTS();
+		if (known)
+			check_field(known, field);
+		appendStringInfoString(&out, comma);
+		put_schema_field(&out, before && known == NULL ? absent : known,
+						 field);
+		comma = ",";
+	}
+	appendStringInfoString(&out, "]}");
+	return out.data;
+}
+
+/* ---- ids */
+
+static int64
+last_id_in(Jsonb *type)
+{
+	int64	  last = lake_json_int(type, "element-id");
+	Jsonb	 *element = lake_json_object(type, "element");
+	ListCell *cell;
+
+	check_stack_depth();
+	if (element)
+		last = Max(last, last_id_in(element));
+	foreach (cell, lake_json_objects(type, "fields"))
+	{
+		Jsonb *field = lfirst(cell);
+		Jsonb *nested = lake_json_object(field, "type");
+
+		last = Max(last, lake_json_int(field, "id"));
+		if (nested)
+			last = Max(last, last_id_in(nested));
+	}
+	return last;
+}
+
+/* The id of a schema that says the same, or one that is free. */
+static int64
+id_of_schema(const IcebergTable *table, Jsonb *schema, bool *found)
+{
+	char	 *fields = lake_json_any(schema, "fields");
+	int64	  next = 0;
+	ListCell *cell;
+
+	*found = false;
+	foreach (cell, lake_json_objects(table->metadata, "schemas"))
+	{
+		Jsonb *other = lfirst(cell);
+		int64  id = lake_json_int(other, "schema-id");
+
+		if (strcmp(lake_json_any(other, "fields"), fields) == 0)
+		{
+			*found = true;
+			return id;
+		}
+		next = Max(next, id + 1);
+	}
+	return next;
+}
+
+static Jsonb *
+parse_server_json(const char *text)
+{
+	char *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
+
+	return lake_json_parse(utf8, strlen(utf8));
+}
+
+void
+iceberg_evolve(const IcebergTable *table, IcebergChange *change)
+{
+	Jsonb *before = current_schema(table);
+	Jsonb *now = parse_server_json(change->source->table_schema);
+	bool   found;
+	Jsonb *after;
+
+	/* no version of before is asked for together with what comes */
+	if (change->job->options.overwrite || table->table.versions == NIL)
+		before = NULL;
+	change->schema = schema_after(before, now);
+	after = parse_server_json(change->schema);
+	change->schema_id = id_of_schema(table, after, &found);
+	if (found)
+		change->schema = NULL;
+	change->last_column = Max(
+		last_id_in(after), lake_json_int(table->metadata, "last-column-id"));
+}
+
+char *
+iceberg_schema_with_id(const char *schema, int64 id)
+{
+	return psprintf("{\"schema-id\":" INT64_FORMAT ",%s", id, schema + 1);
+}

@@ -1,0 +1,234 @@
+/*
+ * iceberg_metadata.c
+ *		Reads the metadata of an Iceberg table.
+ *
+ * The last of metadata/vN.metadata.json is the table, whatever version-hint.text
+ * says: that only spares readers the listing of names.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "export/lake/iceberg_table.h"
+#include "failpoint.h"
+
+#define METADATA_SUFFIX ".metadata.json"
+#define VERSION_HINT	"version-hint.text"
+/* So many of before are kept; the table is known by the last one alone. */
+#define METADATA_KEPT 100
+
+char *
+iceberg_key(const char *folder, const char *name)
+{
+	return destination_key(folder, psprintf(ICEBERG_FOLDER "/%s", name));
+}
+
+char *
+iceberg_metadata_key(const char *folder, int64 number)
+{
+	return iceberg_key(folder,
+					   psprintf("v" INT64_FORMAT METADATA_SUFFIX, number));
+}
+
+int64
+iceberg_number_of_name(const char *name)
+{
+	char *rest;
+	int64 number;
+
+	if (name[0] != 'v' || name[1] < '0' || name[1] > '9')
+		return -1;
+	number = strtoll(name + 1, &rest, 10);
+	return strcmp(rest, METADATA_SUFFIX) == 0 ? number : -1;
+}
+
+/* The metadata of another kind of catalog, or one that is compressed. */
+static bool
+is_other_metadata(const char *name)
+{
+	return (strstr(name, METADATA_SUFFIX) ||
+			strstr(name, ".metadata.json.gz") ||
+			strstr(name, ".gz.metadata.json")) &&
+		   iceberg_number_of_name(name) < 0;
+}
+
+/* ---- snapshots */
+
+/* All values of a summary are strings. */
+static int64
+summary_int(Jsonb *summary, const char *name)
+{
+	char *text = lake_json_text(summary, name);
+
+	return text ? strtoll(text, NULL, 10) : 0;
+}
+
+static IcebergVersion *
+take_snapshot(Jsonb *snapshot)
+{
+	IcebergVersion *taken = palloc0_object(IcebergVersion);
+	LakeVersion	   *version = &taken->version;
+	Jsonb		   *summary = lake_json_object(snapshot, "summary");
+
+	taken->json = JsonbToCString(NULL, &snapshot->root, VARSIZE(snapshot));
+	taken->manifest_list = lake_json_text(snapshot, "manifest-list");
+	version->version = lake_json_int(snapshot, "snapshot-id");
+	version->timestamp = lake_json_int(snapshot, "timestamp-ms");
+	version->changes = true;
+	version->operation = lake_json_text(summary, "operation");
+	version->engine = lake_json_text(summary, "engine-name");
+	version->app = lake_json_text(summary, "outflow.app");
+	version->added = summary_int(summary, "added-data-files");
+	version->removed = summary_int(summary, "deleted-data-files");
+	if (version->app == NULL)
+		return taken;
+	version->uuid = lake_json_text(summary, "outflow.uuid");
+	version->job = summary_int(summary, "outflow.job");
+	version->source = lake_json_text(summary, "outflow.source");
+	version->snapshot = lake_json_text(summary, "outflow.snapshot");
+	version->lsn = lake_json_text(summary, "outflow.lsn");
+	version->rows = summary_int(summary, "total-records");
+	return taken;
+}
+
+/* In the order in which they were made; the one that the table is comes last. */
+static void
+take_snapshots(IcebergTable *table)
+{
+	IcebergVersion *current = NULL;
+	ListCell	   *cell;
+
+	foreach (cell, lake_json_objects(table->metadata, "snapshots"))
+	{
+		IcebergVersion *version = take_snapshot(lfirst(cell));
+
+		CHECK_FOR_INTERRUPTS();
+		if (version->version.version == table->current)
+			current = version;
+		else
+			table->table.versions = lappend(table->table.versions, version);
+	}
+	if (current)
+		table->table.versions = lappend(table->table.versions, current);
+}
+
+/* ---- metadata */
+
+static bool
+is_partitioned(Jsonb *metadata)
+{
+	int64	  spec = lake_json_int(metadata, "default-spec-id");
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(metadata, "partition-specs"))
+	{
+		Jsonb *found = lfirst(cell);
+
+		if (lake_json_int(found, "spec-id") == spec)
+			return lake_json_objects(found, "fields") != NIL;
+	}
+	return spec != 0;
+}
+
+static void
+take_facts(IcebergTable *table)
+{
+	Jsonb *metadata = table->metadata;
+	int64  current = lake_json_int(metadata, "current-snapshot-id");
+
+	table->current = current > 0 ? current : ICEBERG_NONE;
+	table->sequence = lake_json_int(metadata, "last-sequence-number");
+	table->updated = lake_json_int(metadata, "last-updated-ms");
+	if (lake_json_int(metadata, "format-version") != 2 ||
+		is_partitioned(metadata))
+		table->table.is_foreign = true;
+	take_snapshots(table);
+}
+
+static void
+report_metadata_place(void *arg)
+{
+	errcontext("metadata of an Iceberg table, \"%s\"", (char *) arg);
+}
+
+static IcebergTable *
+new_table(Destination *root, const char *folder)
+{
+	IcebergTable *table = palloc0_object(IcebergTable);
+
+	table->table.folder = folder;
+	table->table.last = -1;
+	table->current = ICEBERG_NONE;
+	table->location = root->driver->uri(root, folder);
+	return table;
+}
+
+IcebergTable *
+iceberg_read_version(Destination *root, const char *folder, int64 number)
+{
+	char				*key = iceberg_metadata_key(folder, number);
+	ErrorContextCallback place = {.callback = report_metadata_place,
+								  .arg = key};
+	IcebergTable		*table = new_table(root, folder);
+	size_t				 len;
+	char *text = root->driver->get(root, key, ICEBERG_FILE_MAX, &len);
+
+	if (text == NULL)
+		return NULL;
+	place.previous = error_context_stack;
+	error_context_stack = &place;
+	table->metadata = lake_json_parse(text, len);
+	take_facts(table);
+	error_context_stack = place.previous;
+	table->table.last = number;
+	return table;
+}
+
+LakeTable *
+iceberg_read(Destination *root, const char *folder, bool whole)
+{
+	IcebergTable *table;
+	bool		  others = false;
+	int64		  last = -1;
+	ListCell	 *cell;
+
+	foreach (cell, root->driver->list(
+					   root, destination_key(folder, ICEBERG_FOLDER), NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		last = Max(last, iceberg_number_of_name(entry->name));
+		others |= is_other_metadata(entry->name);
+	}
+	table = last >= 0 ? iceberg_read_version(root, folder, last)
+					  : new_table(root, folder);
+	if (table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("file \"%s\" has just been removed",
+						destination_key(root->path,
+										iceberg_metadata_key(folder, last)))));
+	if (others)
+	{
+		table->table.last = Max(last, 0);
+		table->table.is_foreign = true;
+	}
+	return &table->table;
+}
+
+/* ---- what readers find it by */
+
+void
+iceberg_settle(Destination *root, const char *folder, int64 last)
+{
+	char *hint = psprintf(INT64_FORMAT, last);
+
+	FAILPOINT("lake-settle");
+	root->driver->put(root, iceberg_key(folder, VERSION_HINT), hint,
+					  strlen(hint), true);
+	/* one more each time */
+	if (last > METADATA_KEPT)
+		(void) root->driver->remove(
+			root, iceberg_metadata_key(folder, last - METADATA_KEPT));
+}

@@ -1,0 +1,330 @@
+/*
+ * iceberg_metadata_next.c
+ *		The metadata that follows on another one, or on none.
+ *
+ * What exports know nothing of is taken over as it is.
+ */
+#include "postgres.h"
+
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "export/lake/iceberg_table.h"
+
+/* That readers can go back to, and that settling leaves. */
+#define METADATA_LOGGED 99
+
+typedef struct Next
+{
+	const IcebergTable	*table;
+	const IcebergChange *change;
+	StringInfoData		 out;
+} Next;
+
+/* What is written anew; the rest is taken over. */
+static const char *const written_members[] = {"format-version",
+											  "table-uuid",
+											  "location",
+											  "last-sequence-number",
+											  "last-updated-ms",
+											  "last-column-id",
+											  "schemas",
+											  "current-schema-id",
+											  "partition-specs",
+											  "default-spec-id",
+											  "last-partition-id",
+											  "sort-orders",
+											  "default-sort-order-id",
+											  "properties",
+											  "current-snapshot-id",
+											  "refs",
+											  "snapshots",
+											  "snapshot-log",
+											  "metadata-log",
+											  "schema"};
+
+static void
+put_name(Next *next, const char *name)
+{
+	appendStringInfo(&next->out, ",\"%s\":", name);
+}
+
+static void
+put_int(Next *next, const char *name, int64 value)
+{
+	put_name(next, name);
+	appendStringInfo(&next->out, INT64_FORMAT, value);
+}
+
+/* As it was, or what a new table has. */
+static void
+put_kept(Next *next, const char *name, const char *otherwise)
+{
+	char *kept = lake_json_any(next->table->metadata, name);
+
+	put_name(next, name);
+	appendStringInfoString(&next->out, kept ? kept : otherwise);
+}
+
+static bool
+is_expired(const Next *next, int64 snapshot)
+{
+	ListCell *cell;
+
+	foreach (cell, next->change->expired)
+	{
+		IcebergVersion *version = lfirst(cell);
+
+		if (version->version.version == snapshot)
+			return true;
+	}
+	return false;
+}
+
+static char *
+text_of(Jsonb *json)
+{
+	return JsonbToCString(NULL, &json->root, VARSIZE(json));
+}
+
+/* The objects of an array, and one more; NULL for none. */
+static void
+put_objects(Next *next, const char *name, const List *objects,
+			const char *last)
+{
+	const ListCell *cell;
+	const char	   *comma = "";
+
+	put_name(next, name);
+	appendStringInfoChar(&next->out, '[');
+	foreach (cell, objects)
+	{
+		CHECK_FOR_INTERRUPTS();
+		appendStringInfo(&next->out, "%s%s", comma, text_of(lfirst(cell)));
+		comma = ",";
+	}
+	if (last)
+		appendStringInfo(&next->out, "%s%s", comma, last);
+	appendStringInfoChar(&next->out, ']');
+}
+
+/* Of those that name a snapshot, those whose snapshot stays. */
+static List *
+not_expired(const Next *next, const char *name)
+{
+	List	 *kept = NIL;
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(next->table->metadata, name))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!is_expired(next, lake_json_int(lfirst(cell), "snapshot-id")))
+			kept = lappend(kept, lfirst(cell));
+	}
+	return kept;
+}
+
+static List *
+logged_metadata(const Next *next)
+{
+	List *logged = lake_json_objects(next->table->metadata, "metadata-log");
+
+	while (list_length(logged) >= METADATA_LOGGED ||
+		   (logged != NIL && lake_json_int(linitial(logged), "timestamp-ms") <
+								 next->change->oldest))
+		logged = list_delete_first(logged);
+	return logged;
+}
+
+/* "main" is the snapshot that the table is; others are of no concern. */
+static void
+put_refs(Next *next)
+{
+	Jsonb		  *refs = lake_json_object(next->table->metadata, "refs");
+	JsonbIterator *it;
+	JsonbValue	   key;
+	int64 main_snapshot = next->change->snapshot ? next->change->snapshot_id
+												 : next->table->current;
+	JsonbIteratorToken token;
+
+	put_name(next, "refs");
+	appendStringInfo(&next->out,
+					 "{\"main\":{\"snapshot-id\":" INT64_FORMAT
+					 ",\"type\":\"branch\"}",
+					 main_snapshot);
+	if (refs)
+	{
+		it = JsonbIteratorInit(&refs->root);
+		while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+		{
+			char *name;
+
+			if (token != WJB_KEY)
+				continue;
+			name = pnstrdup(key.val.string.val, key.val.string.len);
+			if (strcmp(name, "main") == 0)
+				continue;
+			appendStringInfoChar(&next->out, ',');
+			lake_json_put_text(&next->out, name);
+			appendStringInfo(&next->out, ":%s", lake_json_any(refs, name));
+		}
+	}
+	appendStringInfoChar(&next->out, '}');
+}
+
+/* The table's comment is one of them. */
+static void
+put_properties(Next *next)
+{
+	Jsonb *properties = lake_json_object(next->table->metadata, "properties");
+	const char *comment =
+		next->change->source ? next->change->source->comment : NULL;
+	char *kept = NULL;
+
+	if (next->change->source == NULL)
+	{
+		put_kept(next, "properties", "{}");
+		return;
+	}
+	if (properties)
+	{
+		properties = DatumGetJsonbP(
+			DirectFunctionCall2(jsonb_delete, JsonbPGetDatum(properties),
+								CStringGetTextDatum("comment")));
+		if (JB_ROOT_COUNT(properties) > 0)
+			kept = text_of(properties);
+	}
+	put_name(next, "properties");
+	appendStringInfoChar(&next->out, '{');
+	if (comment)
+	{
+		appendStringInfoString(&next->out, "\"comment\":");
+		lake_json_put_text(&next->out, comment);
+	}
+	/* without its braces */
+	if (kept)
+		appendStringInfo(&next->out, "%s%.*s", comment ? "," : "",
+						 (int) strlen(kept) - 2, kept + 1);
+	appendStringInfoChar(&next->out, '}');
+}
+
+static bool
+is_written(const char *name)
+{
+	for (int i = 0; i < lengthof(written_members); i++)
+	{
+		if (strcmp(written_members[i], name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+put_others(Next *next)
+{
+	JsonbIterator	  *it;
+	JsonbIteratorToken token;
+	JsonbValue		   key;
+
+	if (next->table->metadata == NULL)
+		return;
+	it = JsonbIteratorInit(&next->table->metadata->root);
+	/* the object's begin, then keys and values, each whole */
+	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+	{
+		char *name;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(key.val.string.val, key.val.string.len);
+		if (is_written(name))
+			continue;
+		appendStringInfoChar(&next->out, ',');
+		lake_json_put_text(&next->out, name);
+		appendStringInfo(&next->out, ":%s",
+						 lake_json_any(next->table->metadata, name));
+	}
+}
+
+static void
+put_schemas(Next *next)
+{
+	const IcebergChange *change = next->change;
+
+	put_int(next, "last-column-id", change->last_column);
+	put_objects(next, "schemas",
+				lake_json_objects(next->table->metadata, "schemas"),
+				change->schema
+					? iceberg_schema_with_id(change->schema, change->schema_id)
+					: NULL);
+	put_int(next, "current-schema-id", change->schema_id);
+}
+
+static void
+put_snapshots(Next *next)
+{
+	const IcebergChange *change = next->change;
+	const IcebergTable	*table = next->table;
+
+	put_int(next, "current-snapshot-id",
+			change->snapshot ? change->snapshot_id : table->current);
+	put_refs(next);
+	put_objects(next, "snapshots", not_expired(next, "snapshots"),
+				change->snapshot);
+	put_objects(next, "snapshot-log", not_expired(next, "snapshot-log"),
+				change->snapshot
+					? psprintf("{\"timestamp-ms\":" INT64_FORMAT
+							   ",\"snapshot-id\":" INT64_FORMAT "}",
+							   change->now, change->snapshot_id)
+					: NULL);
+}
+
+/* Where readers find the metadata of before. */
+static char *
+this_in_log(const IcebergTable *table)
+{
+	StringInfoData entry;
+
+	if (table->metadata == NULL)
+		return NULL;
+	initStringInfo(&entry);
+	appendStringInfo(&entry,
+					 "{\"timestamp-ms\":" INT64_FORMAT ",\"metadata-file\":",
+					 table->updated);
+	lake_json_put_text(&entry,
+					   psprintf("%s/%s", table->location,
+								iceberg_metadata_key("", table->table.last)));
+	appendStringInfoChar(&entry, '}');
+	return entry.data;
+}
+
+char *
+iceberg_metadata_next(const IcebergTable *table, const IcebergChange *change)
+{
+	Next next = {.table = table, .change = change};
+
+	initStringInfo(&next.out);
+	appendStringInfoString(&next.out, "{\"format-version\":2");
+	/* the first job's uuid is the table's */
+	put_kept(&next, "table-uuid",
+			 change->job ? psprintf("\"%s\"", change->job->uuid) : "null");
+	put_name(&next, "location");
+	lake_json_put_text(&next.out, table->location);
+	put_int(&next, "last-sequence-number",
+			table->sequence + (change->snapshot != NULL));
+	put_int(&next, "last-updated-ms", change->now);
+	put_schemas(&next);
+	put_kept(&next, "partition-specs", "[{\"spec-id\":0,\"fields\":[]}]");
+	put_kept(&next, "default-spec-id", "0");
+	put_kept(&next, "last-partition-id", "999");
+	put_kept(&next, "sort-orders", "[{\"order-id\":0,\"fields\":[]}]");
+	put_kept(&next, "default-sort-order-id", "0");
+	put_properties(&next);
+	put_snapshots(&next);
+	put_objects(&next, "metadata-log", logged_metadata(&next),
+				this_in_log(table));
+	put_others(&next);
+	appendStringInfoString(&next.out, "}\n");
+	return pg_server_to_any(next.out.data, next.out.len, PG_UTF8);
+}

@@ -1,0 +1,159 @@
+/*
+ * iceberg_table.h
+ *		An Iceberg table's metadata and manifests, as they are kept.
+ *
+ * Iceberg Table Spec, version 2: "Snapshots", "Manifests", "Manifest Lists" and
+ * "Table Metadata"; "File System Tables" says how one writer wins.
+ *
+ *	iceberg_metadata.c		metadata/vN.metadata.json, read
+ *	iceberg_metadata_next.c	the next one, made of it
+ *	iceberg_evolve.c		how its schema may change
+ *	iceberg_manifest.c		manifests and their lists, read and written
+ *	iceberg_commit.c		a job's snapshot
+ *	iceberg_vacuum.c		snapshots that nobody needs any more
+ */
+#ifndef OUTFLOW_ICEBERG_TABLE_H
+#define OUTFLOW_ICEBERG_TABLE_H
+
+#include "export/lake/lake_table.h"
+
+#define ICEBERG_FOLDER "metadata"
+/* Of the metadata, of manifests and their lists. */
+#define ICEBERG_FILE_MAX ((size_t) 1024 * 1024 * 1024)
+#define ICEBERG_NONE	 INT64CONST(-1)
+
+/* A snapshot. */
+typedef struct IcebergVersion
+{
+	LakeVersion version;
+	char	   *manifest_list; /* its URI */
+	char	   *json;		   /* as the metadata has it */
+} IcebergVersion;
+
+typedef struct IcebergTable
+{
+	LakeTable	table;
+	Jsonb	   *metadata; /* NULL: there is no table */
+	int64		current;  /* the snapshot that the table is, or ICEBERG_NONE */
+	int64		sequence; /* the last number */
+	int64		updated;  /* milliseconds since 1970 */
+	const char *location; /* URI of the table's folder, as it is reached now */
+} IcebergTable;
+
+/* A manifest, as a list has it. */
+typedef struct IcebergManifest
+{
+	char *path;
+	int64 length;
+	int64 spec;
+	int64 content;
+	int64 sequence;
+	int64 min_sequence;
+	int64 snapshot;
+	int64 files[3]; /* that are EXISTING, ADDED, DELETED in it */
+	int64 rows[3];
+	/* not kept: of its files that the table has, those that it loses */
+	int64 lost;
+} IcebergManifest;
+
+typedef enum IcebergStatus
+{
+	ICEBERG_EXISTING = 0,
+	ICEBERG_ADDED = 1,
+	ICEBERG_DELETED = 2
+} IcebergStatus;
+
+/* A file that the table has. */
+typedef struct IcebergFile
+{
+	char			 name[DESTINATION_NAME_MAX + 1]; /* the key */
+	IcebergManifest *manifest;
+	char			*path;
+	int64			 rows;
+	int64			 size;
+	int64			 snapshot; /* that added it */
+	int64			 sequence;
+	int64			 file_sequence;
+	char			*entry; /* all that is said of it, in Avro */
+	size_t			 entry_len;
+	bool			 kept;
+} IcebergFile;
+
+/* ---- iceberg_metadata.c */
+
+extern LakeTable *iceberg_read(Destination *root, const char *folder,
+							   bool whole);
+/* Of one file; NULL if it is not there. */
+extern IcebergTable *iceberg_read_version(Destination *root,
+										  const char *folder, int64 number);
+/* "folder/metadata/name" */
+extern char *iceberg_key(const char *folder, const char *name);
+/* "folder/metadata/v12.metadata.json" */
+extern char *iceberg_metadata_key(const char *folder, int64 number);
+/* The number of a metadata file; -1: the name is not of one. */
+extern int64 iceberg_number_of_name(const char *name);
+/* The name that readers find the last number by. */
+extern void iceberg_settle(Destination *root, const char *folder, int64 last);
+
+/* ---- iceberg_metadata_next.c */
+
+/* What becomes another in it. */
+typedef struct IcebergChange
+{
+	const Job		*job; /* NULL: of no job */
+	const JobSource *source;
+	int64			 now;
+	char			*schema;	  /* NULL: no other than the current one */
+	int64			 schema_id;	  /* of the new snapshot */
+	int64			 last_column; /* the greatest field id */
+	char			*snapshot;	  /* as JSON; NULL: no new one */
+	int64			 snapshot_id;
+	List			*expired; /* of IcebergVersion * */
+	int64			 oldest;  /* metadata older than that is not named */
+} IcebergChange;
+
+/* The next metadata's text in UTF-8. */
+extern char *iceberg_metadata_next(const IcebergTable  *table,
+								   const IcebergChange *change);
+
+/* ---- iceberg_evolve.c */
+
+/*
+ * Sets the change's schema, its id and last column, from what the source has by
+ * now; an ERROR where readers of older versions could not go on.
+ */
+extern void iceberg_evolve(const IcebergTable *table, IcebergChange *change);
+/* The current schema, in ASCII or in the server's encoding. */
+extern char *iceberg_schema_with_id(const char *schema, int64 id);
+
+/* ---- iceberg_manifest.c */
+
+/* The files that a snapshot has, by name, and its manifests. */
+extern HTAB *iceberg_files(Destination *root, const char *folder,
+						   const IcebergVersion *version, List **manifests);
+
+/* Manifests of a snapshot that is being made. */
+typedef struct IcebergWriter IcebergWriter;
+
+extern IcebergWriter *iceberg_writer_new(Destination *root, const char *folder,
+										 const char *uuid, const char *schema,
+										 int64 schema_id, int64 snapshot,
+										 int64 parent, int64 sequence);
+/* A file that the table keeps or loses, or gets. */
+extern void iceberg_put_file(IcebergWriter *writer, const IcebergFile *file,
+							 IcebergStatus status);
+/* A manifest that stays as it is. */
+extern void iceberg_keep_manifest(IcebergWriter			*writer,
+								  const IcebergManifest *manifest);
+/* Writes the list; its URI. */
+extern char *iceberg_writer_finish(IcebergWriter *writer);
+/* What a manifest says of a part's file. */
+extern char *iceberg_entry_of_part(const char *path, const FinishedPart *part,
+								   size_t *len);
+
+/* ---- iceberg_vacuum.c */
+
+extern void iceberg_vacuum(Destination *root, LakeTable *table, int64 limit,
+						   LakeTold tell, void *arg);
+
+#endif /* OUTFLOW_ICEBERG_TABLE_H */

@@ -1,0 +1,321 @@
+/*
+ * iceberg_vacuum.c
+ *		Snapshots of an Iceberg table that nobody needs any more, and their files.
+ *
+ * Metadata without the snapshots comes first, then files go that no snapshot
+ * has, the metadata of before last.  Where that ends early, it is what tells the
+ * next vacuum whose the files are that are left.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "export/lake/iceberg_table.h"
+#include "failpoint.h"
+
+typedef struct Vacuum
+{
+	Destination	 *root;
+	IcebergTable *table;
+	int64		  limit;
+	LakeTold	  tell;
+	void		 *arg;
+	List		 *known;   /* of LakeVersion *: all that metadata speaks of */
+	List		 *kept;	   /* of IcebergVersion * */
+	List		 *expired; /* of IcebergVersion * */
+	HTAB		 *needed;  /* names of files that those that are kept have */
+} Vacuum;
+
+/* Branches and tags are others' to end. */
+static bool
+is_referred_to(const IcebergTable *table, int64 snapshot)
+{
+	Jsonb			  *refs = lake_json_object(table->metadata, "refs");
+	JsonbIterator	  *it;
+	JsonbValue		   key;
+	JsonbIteratorToken token;
+
+	if (refs == NULL)
+		return false;
+	it = JsonbIteratorInit(&refs->root);
+	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+	{
+		char *name;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(key.val.string.val, key.val.string.len);
+		if (lake_json_int(lake_json_object(refs, name), "snapshot-id") ==
+			snapshot)
+			return true;
+	}
+	return false;
+}
+
+/* A snapshot is needed until the next one has been there for so long. */
+static void
+sort_snapshots(Vacuum *vacuum)
+{
+	List *versions = vacuum->table->table.versions;
+
+	for (int i = 0; i < list_length(versions); i++)
+	{
+		IcebergVersion *version = list_nth(versions, i);
+		bool			last = i == list_length(versions) - 1;
+		LakeVersion	   *next = last ? NULL : list_nth(versions, i + 1);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!last && next->timestamp < vacuum->limit &&
+			lake_is_of_this_database(&version->version) &&
+			!is_referred_to(vacuum->table, version->version.version))
+			vacuum->expired = lappend(vacuum->expired, version);
+		else if (!lake_is_outflows(&version->version))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("version " INT64_FORMAT
+							" of the Iceberg table is not of an export",
+							version->version.version),
+					 errdetail("Which files it has is not known."),
+					 errhint("Expire it with the programs that write to the "
+							 "table.")));
+		else
+			vacuum->kept = lappend(vacuum->kept, version);
+	}
+}
+
+/* Whatever a vacuum that was killed has left, too. */
+static void
+find_known(Vacuum *vacuum)
+{
+	const char *folder = vacuum->table->table.folder;
+	ListCell   *cell;
+
+	vacuum->known = list_copy(vacuum->table->table.versions);
+	foreach (cell,
+			 vacuum->root->driver->list(
+				 vacuum->root, destination_key(folder, ICEBERG_FOLDER), NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+		int64			  number = iceberg_number_of_name(entry->name);
+		IcebergTable	 *older;
+		ListCell		 *other;
+
+		CHECK_FOR_INTERRUPTS();
+		if (number < 0 || number >= vacuum->table->table.last)
+			continue;
+		older = iceberg_read_version(vacuum->root, folder, number);
+		foreach (other, older ? older->table.versions : NIL)
+		{
+			LakeVersion *version = lfirst(other);
+
+			if (version->uuid &&
+				!lake_version_of_job(&(LakeTable){.versions = vacuum->known},
+									 version->uuid))
+				vacuum->known = lappend(vacuum->known, version);
+		}
+	}
+}
+
+static void
+need(Vacuum *vacuum, const char *uri)
+{
+	char name[LAKE_PATH_MAX];
+
+	strlcpy(name, destination_name(uri), sizeof(name));
+	(void) hash_search(vacuum->needed, name, HASH_ENTER, NULL);
+}
+
+static void
+find_needed(Vacuum *vacuum)
+{
+	ListCell *cell;
+
+	vacuum->needed = lake_path_set();
+	foreach (cell, vacuum->kept)
+	{
+		IcebergVersion *version = lfirst(cell);
+		List		   *manifests;
+		HASH_SEQ_STATUS files;
+		IcebergFile	   *file;
+		ListCell	   *manifest;
+		HTAB *found = iceberg_files(vacuum->root, vacuum->table->table.folder,
+									version, &manifests);
+
+		need(vacuum, version->manifest_list);
+		foreach (manifest, manifests)
+			need(vacuum, ((IcebergManifest *) lfirst(manifest))->path);
+		hash_seq_init(&files, found);
+		while ((file = hash_seq_search(&files)) != NULL)
+			need(vacuum, file->name);
+		hash_destroy(found);
+	}
+}
+
+static void
+put_expiry(Vacuum *vacuum, const char *metadata)
+{
+	IcebergTable *table = vacuum->table;
+	const char	 *folder = table->table.folder;
+
+	if (vacuum->expired == NIL)
+		return;
+	if (!vacuum->root->driver->put_new(
+			vacuum->root, iceberg_metadata_key(folder, table->table.last + 1),
+			metadata, strlen(metadata)))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("another writer has changed the Iceberg table "
+							   "in \"%s\"",
+							   lake_path_of_folder(vacuum->root, folder)),
+						errhint("Try again.")));
+	table->table.last++;
+	FAILPOINT("lake-expired");
+}
+
+/* Without the snapshots, and without the metadata that goes. */
+static void
+commit_expiry(Vacuum *vacuum)
+{
+	IcebergTable *table = vacuum->table;
+	IcebergChange change = {
+		.now = Max(lake_now(), table->updated),
+		.schema_id = lake_json_int(table->metadata, "current-schema-id"),
+		.last_column = lake_json_int(table->metadata, "last-column-id"),
+		.expired = vacuum->expired,
+		.oldest = vacuum->limit};
+	char	   *metadata = iceberg_metadata_next(table, &change);
+	const char *folder = table->table.folder;
+
+	if (!lake_claim(vacuum->root))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another vacuum is at the Iceberg table in \"%s\"",
+						lake_path_of_folder(vacuum->root, folder))));
+	PG_TRY();
+	{
+		put_expiry(vacuum, metadata);
+		/* that may be what an earlier vacuum, or job, had no time for */
+		iceberg_settle(vacuum->root, table->table.folder, table->table.last);
+	}
+	PG_FINALLY();
+	{
+		vacuum->root->driver->discard(vacuum->root);
+	}
+	PG_END_TRY();
+}
+
+/* ---- files */
+
+static void
+remove_file(Vacuum *vacuum, const char *key, uint64 size)
+{
+	if (vacuum->root->driver->remove(vacuum->root, key))
+		vacuum->tell(vacuum->arg, key, (int64) size);
+	FAILPOINT("lake-vacuum");
+}
+
+static bool
+is_needed(const Vacuum *vacuum, const char *name)
+{
+	return strlen(name) < LAKE_PATH_MAX &&
+		   hash_search(vacuum->needed, name, HASH_FIND, NULL);
+}
+
+static void
+remove_data(Vacuum *vacuum)
+{
+	const char *folder = vacuum->table->table.folder;
+	ListCell   *cell;
+
+	foreach (cell, vacuum->root->driver->list(vacuum->root, folder, NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (entry->is_regular && !is_needed(vacuum, entry->name) &&
+			lake_file_is_ours(vacuum->known, entry->name))
+			remove_file(vacuum, destination_key(folder, entry->name),
+						entry->size);
+	}
+}
+
+/* "UUID-m0.avro" and "snap-ID-UUID.avro" of a job of this database */
+static bool
+is_our_manifest(const Vacuum *vacuum, const char *name)
+{
+	size_t	  len = strlen(name);
+	ListCell *cell;
+
+	if (len < 5 || strcmp(name + len - 5, ".avro") != 0)
+		return false;
+	foreach (cell, vacuum->known)
+	{
+		LakeVersion *version = lfirst(cell);
+
+		if (version->uuid && lake_is_of_this_database(version) &&
+			strstr(name, version->uuid))
+			return true;
+	}
+	return false;
+}
+
+/* Whether the next metadata, by which it is older, is so old. */
+static bool
+is_old_metadata(const Vacuum *vacuum, int64 number)
+{
+	IcebergTable *next;
+
+	if (number < 0 || number >= vacuum->table->table.last)
+		return false;
+	next = iceberg_read_version(vacuum->root, vacuum->table->table.folder,
+								number + 1);
+	return next && next->updated < vacuum->limit;
+}
+
+static void
+remove_metadata(Vacuum *vacuum)
+{
+	const char *folder = vacuum->table->table.folder;
+	List	   *entries = vacuum->root->driver->list(
+			  vacuum->root, destination_key(folder, ICEBERG_FOLDER), NULL);
+	List	 *old = NIL;
+	ListCell *cell;
+
+	foreach (cell, entries)
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_needed(vacuum, entry->name) &&
+			is_our_manifest(vacuum, entry->name))
+			remove_file(vacuum, iceberg_key(folder, entry->name), entry->size);
+		else if (is_old_metadata(vacuum, iceberg_number_of_name(entry->name)))
+			old = lappend(old, entry);
+	}
+	vacuum->root->driver->sync(vacuum->root, folder);
+	vacuum->root->driver->sync(vacuum->root,
+							   destination_key(folder, ICEBERG_FOLDER));
+	foreach (cell, old)
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		remove_file(vacuum, iceberg_key(folder, entry->name), entry->size);
+	}
+}
+
+void
+iceberg_vacuum(Destination *root, LakeTable *lake, int64 limit, LakeTold tell,
+			   void *arg)
+{
+	Vacuum vacuum = {.root = root,
+					 .table = (IcebergTable *) lake,
+					 .limit = limit,
+					 .tell = tell,
+					 .arg = arg};
+
+	find_known(&vacuum);
+	sort_snapshots(&vacuum);
+	find_needed(&vacuum);
+	commit_expiry(&vacuum);
+	remove_data(&vacuum);
+	remove_metadata(&vacuum);
+}

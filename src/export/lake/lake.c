@@ -1,0 +1,199 @@
+/*
+ * lake.c
+ *		Whose a lake table is, and a job's version of it, in any format.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "export/lake/lake.h"
+#include "export/lake/lake_table.h"
+#include "failpoint.h"
+
+static const LakeFormat *const lake_formats[] = {&lake_format_delta,
+												 &lake_format_iceberg};
+
+static const LakeFormat *
+lake_format_of(const Job *job)
+{
+	for (int i = 0; i < lengthof(lake_formats); i++)
+	{
+		if (lake_formats[i]->files == job->row_format)
+			return lake_formats[i];
+	}
+	elog(ERROR, "format \"%s\" makes no tables", job->format);
+}
+
+const LakeFormat *
+lake_find(Destination *root, LakeTable **table)
+{
+	for (int i = 0; i < lengthof(lake_formats); i++)
+	{
+		*table = lake_formats[i]->read(root, "", true);
+		if ((*table)->last >= 0)
+			return lake_formats[i];
+	}
+	return NULL;
+}
+
+/* ---- whose the table is */
+
+static void
+check_table(const LakeFormat *format, const Destination *root, const Job *job,
+			const JobSource *source, const LakeTable *table)
+{
+	const LakeVersion *last = lake_last_change(table);
+	char			  *path = lake_path_of_folder(root, source->folder);
+
+	if (table->last >= 0 && table->is_foreign)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the %s table in \"%s\" has features that exports "
+						"do not write",
+						format->name, path),
+				 errhint("Export to another directory.")));
+	if (last == NULL || job->options.overwrite)
+		return;
+	if (!lake_is_outflows(last) ||
+		strcmp(last->app, lake_app_of_source(source)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_FILE),
+				 errmsg("version " INT64_FORMAT
+						" of the %s table in \"%s\" is not of an export of "
+						"table %s",
+						last->version, format->name, path, source->name),
+				 errdetail("%s", lake_describe_version(last)),
+				 errhint("Choose another directory, or replace what the table "
+						 "holds with options => '{\"overwrite\": true}'.")));
+}
+
+void
+lake_check_folder(Destination *root, const Job *job, const JobSource *source)
+{
+	const LakeFormat *format = lake_format_of(job);
+	LakeTable		 *table = format->read(root, source->folder, false);
+	List			 *files;
+
+	check_table(format, root, job, source, table);
+	if (table->last >= 0)
+		return;
+	files = root->driver->list(root, source->folder, NULL);
+	if (files != NIL)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DUPLICATE_FILE),
+			 errmsg("\"%s\" is not empty, and no %s table",
+					lake_path_of_folder(root, source->folder), format->name),
+			 errdetail("It holds \"%s\".",
+					   ((DestinationEntry *) linitial(files))->name),
+			 errhint("Choose an empty directory.")));
+}
+
+/* ---- whether a version is there */
+
+bool
+lake_is_committed(Destination *root, const Job *job, const JobSource *source)
+{
+	return lake_version_of_job(
+			   lake_format_of(job)->read(root, source->folder, false),
+			   job->uuid) != NULL;
+}
+
+char *
+lake_version_key(Destination *root, const Job *job, const JobSource *source)
+{
+	const LakeFormat  *format = lake_format_of(job);
+	LakeTable		  *table = format->read(root, source->folder, true);
+	const LakeVersion *version = lake_version_of_job(table, job->uuid);
+
+	return version ? format->key(table, version) : NULL;
+}
+
+bool
+lake_is_complete(Destination *root, const Job *job)
+{
+	ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!lake_is_committed(root, job, lfirst(cell)))
+			return false;
+	}
+	return true;
+}
+
+void
+lake_undo(Destination *root, const Job *job, const JobSource *source)
+{
+	lake_format_of(job)->undo(root, job, source);
+}
+
+/* ---- the commit */
+
+/* The first that was not there before. */
+static const LakeVersion *
+first_new_version(const LakeTable *now, const LakeTable *before)
+{
+	ListCell *cell;
+	ListCell *other;
+
+	foreach (cell, now->versions)
+	{
+		LakeVersion *version = lfirst(cell);
+		bool		 known = false;
+
+		CHECK_FOR_INTERRUPTS();
+		foreach (other, before->versions)
+			known |=
+				((LakeVersion *) lfirst(other))->version == version->version;
+		if (!known)
+			return version;
+	}
+	return NULL;
+}
+
+/* Another writer was first, unless it was an earlier try of ours. */
+static void
+check_winner(const LakeFormat *format, Destination *root, const Job *job,
+			 const JobSource *source, const LakeTable *before)
+{
+	LakeTable		  *now = format->read(root, source->folder, false);
+	const LakeVersion *winner = first_new_version(now, before);
+	char			  *path = lake_path_of_folder(root, source->folder);
+
+	if (lake_version_of_job(now, job->uuid))
+		return;
+	if (winner)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another writer has committed version " INT64_FORMAT
+						" of the %s table in \"%s\"",
+						winner->version, format->name, path),
+				 errdetail("%s", lake_describe_version(winner)),
+				 errhint("Let one writer at a time have a table.")));
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+					errmsg("another writer has changed the %s table in \"%s\"",
+						   format->name, path),
+					errhint("Let one writer at a time have a table.")));
+}
+
+void
+lake_commit(Destination *root, const Job *job, const JobSource *source,
+			const List *parts)
+{
+	const LakeFormat *format = lake_format_of(job);
+	LakeTable		 *table = format->read(root, source->folder, false);
+
+	/* by an earlier try, which may have ended there */
+	if (lake_version_of_job(table, job->uuid))
+	{
+		format->settle(root, source->folder, table->last);
+		return;
+	}
+	check_table(format, root, job, source, table);
+	if (!format->commit(root, table, job, source, parts))
+		check_winner(format, root, job, source, table);
+	FAILPOINT("lake-committed");
+	format->settle(root, source->folder, table->last);
+}

@@ -1,0 +1,117 @@
+/*
+ * lake_json.c
+ *		What lake tables say in JSON: its members, and texts.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
+
+#include "encode/lake/lake_text.h"
+#include "export/lake/lake_table.h"
+
+Jsonb *
+lake_json_parse(const char *text_utf8, size_t len)
+{
+	char *utf8 = pnstrdup(text_utf8, len);
+	char *text = pg_any_to_server(utf8, len, PG_UTF8);
+
+	return DatumGetJsonbP(
+		DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+}
+
+static JsonbValue *
+member_of_json(Jsonb *in, const char *name)
+{
+	if (in == NULL || !JB_ROOT_IS_OBJECT(in))
+		return NULL;
+	return getKeyJsonValueFromContainer(&in->root, name, strlen(name), NULL);
+}
+
+Jsonb *
+lake_json_object(Jsonb *in, const char *name)
+{
+	JsonbValue *value = member_of_json(in, name);
+
+	if (value == NULL || value->type != jbvBinary ||
+		!JsonContainerIsObject(value->val.binary.data))
+		return NULL;
+	return JsonbValueToJsonb(value);
+}
+
+char *
+lake_json_text(Jsonb *in, const char *name)
+{
+	JsonbValue *value = member_of_json(in, name);
+
+	if (value == NULL || value->type != jbvString)
+		return NULL;
+	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+int64
+lake_json_int(Jsonb *in, const char *name)
+{
+	JsonbValue *value = member_of_json(in, name);
+
+	if (value == NULL || value->type != jbvNumeric)
+		return 0;
+	return DatumGetInt64(DirectFunctionCall1(
+		numeric_int8, NumericGetDatum(value->val.numeric)));
+}
+
+bool
+lake_json_is_true(Jsonb *in, const char *name)
+{
+	JsonbValue *value = member_of_json(in, name);
+
+	return value && value->type == jbvBool && value->val.boolean;
+}
+
+List *
+lake_json_objects(Jsonb *in, const char *name)
+{
+	JsonbValue *value = member_of_json(in, name);
+	List	   *objects = NIL;
+	uint32		count;
+
+	if (value == NULL || value->type != jbvBinary ||
+		!JsonContainerIsArray(value->val.binary.data))
+		return NIL;
+	count = JsonContainerSize(value->val.binary.data);
+	for (uint32 i = 0; i < count; i++)
+	{
+		JsonbValue *item =
+			getIthJsonbValueFromContainer(value->val.binary.data, i);
+
+		CHECK_FOR_INTERRUPTS();
+		if (item->type == jbvBinary &&
+			JsonContainerIsObject(item->val.binary.data))
+			objects = lappend(objects, JsonbValueToJsonb(item));
+	}
+	return objects;
+}
+
+char *
+lake_json_any(Jsonb *in, const char *name)
+{
+	JsonbValue *value = member_of_json(in, name);
+	Jsonb	   *json;
+
+	if (value == NULL)
+		return NULL;
+	json = JsonbValueToJsonb(value);
+	return JsonbToCString(NULL, &json->root, VARSIZE(json));
+}
+
+void
+lake_json_put_text(StringInfo out, const char *text)
+{
+	char *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
+
+	lake_text(out, utf8, strlen(utf8));
+}

@@ -1,0 +1,143 @@
+/*
+ * lake_table.h
+ *		What tables of all lake formats have in common, and how they differ.
+ *
+ *	lake.c			whose a table is; a version of it
+ *	lake_version.c	what is known of a version
+ *	lake_claim.c	who may write to it without a job
+ *	lake_json.c		members of JSON objects
+ *	lake_sql.c		what users ask of a table
+ *	delta_*.c, iceberg_*.c	a format each
+ */
+#ifndef OUTFLOW_LAKE_TABLE_H
+#define OUTFLOW_LAKE_TABLE_H
+
+#include "datatype/timestamp.h"
+#include "export/job/part_table.h"
+#include "nodes/pg_list.h"
+#include "sink/destination.h"
+#include "utils/hsearch.h"
+#include "utils/jsonb.h"
+
+/* What names us in a table begins with; what follows names the source. */
+#define LAKE_APP "outflow/"
+
+/* A commit. */
+typedef struct LakeVersion
+{
+	int64 version;	 /* as readers of the format ask for it */
+	int64 timestamp; /* milliseconds since 1970 */
+	char *operation; /* these are NULL where the commit says nothing */
+	char *engine;
+	char *app;	/* LAKE_APP, and the source of an export */
+	char *uuid; /* of our job */
+	int64 job;	/* 0: none of ours */
+	char *source;
+	char *snapshot;
+	char *lsn;
+	int64 rows;
+	int64 added;
+	int64 removed;
+	bool  changes; /* the table; not only what is said of it */
+} LakeVersion;
+
+/* Formats add their own members after these. */
+typedef struct LakeTable
+{
+	const char *folder;
+	int64		last;		/* the number of its last commit; -1: no table */
+	List	   *versions;	/* of LakeVersion *, oldest first */
+	bool		is_foreign; /* has features that our versions don't */
+} LakeTable;
+
+/* A file that a vacuum has removed. */
+typedef void (*LakeTold)(void *arg, const char *file, int64 bytes);
+
+typedef struct LakeFormat
+{
+	const char		*name; /* as people write it */
+	const RowFormat *files;
+
+	/*
+	 * whole: with all that is known of older versions.  Memory is the current
+	 * context's.  What can't be known any more is an ERROR.
+	 */
+	LakeTable *(*read)(Destination *root, const char *folder, bool whole);
+	/*
+	 * The source's published files become the next version, whose number last
+	 * is then.  False: another writer has made that since the table was read.
+	 */
+	bool (*commit)(Destination *root, LakeTable *table, const Job *job,
+				   const JobSource *source, const List *parts);
+	/* What readers find sooner a version by, that is there without it. */
+	void (*settle)(Destination *root, const char *folder, int64 last);
+	/* What a job has left that has no version and will have none. */
+	void (*undo)(Destination *root, const Job *job, const JobSource *source);
+	/* The file that is this version. */
+	char *(*key)(const LakeTable *table, const LakeVersion *version);
+	/* Removes what no version has had since that time, in milliseconds. */
+	void (*vacuum)(Destination *root, LakeTable *table, int64 limit,
+				   LakeTold tell, void *arg);
+} LakeFormat;
+
+extern const LakeFormat lake_format_delta;
+extern const LakeFormat lake_format_iceberg;
+
+/* ---- lake.c */
+
+/* Whichever format's table is at the top; NULL: none is. */
+extern const LakeFormat *lake_find(Destination *root, LakeTable **table);
+
+/* ---- lake_claim.c */
+
+/* Files may be written by no job, until they are discarded; false: another one
+ * is at that. */
+extern bool lake_claim(Destination *root);
+
+/* ---- lake_version.c */
+
+/* "outflow/SYSTEM/DATABASE/TABLE": the source, as long as it lives. */
+extern char *lake_app_of_source(const JobSource *source);
+extern bool	 lake_is_outflows(const LakeVersion *version);
+/* Whether a job of this very database has committed it. */
+extern bool lake_is_of_this_database(const LakeVersion *version);
+/* Who has made it, as a sentence. */
+extern char *lake_describe_version(const LakeVersion *version);
+/* The newest version that changed the table; NULL for none. */
+extern const LakeVersion *lake_last_change(const LakeTable *table);
+/* The job's version, or NULL. */
+extern const LakeVersion *lake_version_of_job(const LakeTable *table,
+											  const char	  *uuid);
+/* Whether the name is that of a data file which a job of this database wrote
+ * for one of these versions. */
+extern bool	 lake_file_is_ours(const List *versions, const char *name);
+extern char *lake_path_of_folder(const Destination *root, const char *folder);
+/* The file of a part, whose folder is the table's. */
+extern const char *lake_name_of_part(const FinishedPart *part);
+/* An empty set of names of files, in the current context. */
+extern HTAB *lake_path_set(void);
+/* Milliseconds since 1970. */
+extern int64	   lake_now(void);
+extern TimestampTz lake_timestamp(int64 milliseconds);
+extern int64	   lake_milliseconds(TimestampTz timestamp);
+
+/* ---- lake_json.c */
+
+/* From UTF-8. */
+extern Jsonb *lake_json_parse(const char *text, size_t len);
+/* NULL where there is none, or it is of another type. */
+extern Jsonb *lake_json_object(Jsonb *in, const char *name);
+extern char	 *lake_json_text(Jsonb *in, const char *name);
+extern int64  lake_json_int(Jsonb *in, const char *name);
+extern bool	  lake_json_is_true(Jsonb *in, const char *name);
+/* Its objects, a List of Jsonb *. */
+extern List *lake_json_objects(Jsonb *in, const char *name);
+/* The text of any member; NULL where there is none. */
+extern char *lake_json_any(Jsonb *in, const char *name);
+/* From the server's encoding, "..." in ASCII. */
+extern void lake_json_put_text(StringInfo out, const char *text);
+
+/* The path of a file may be so long. */
+#define LAKE_PATH_MAX (DESTINATION_NAME_MAX * 4)
+
+#endif /* OUTFLOW_LAKE_TABLE_H */

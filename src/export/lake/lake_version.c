@@ -1,0 +1,147 @@
+/*
+ * lake_version.c
+ *		What is known of a version of a lake table: who made it, and when.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "utils/timestamp.h"
+
+#include "export/lake/lake_table.h"
+
+#define EPOCH_USECS ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+/* What this database's begin with. */
+static char *
+app_of_database(void)
+{
+	return psprintf(LAKE_APP UINT64_FORMAT "/%u/", GetSystemIdentifier(),
+					MyDatabaseId);
+}
+
+char *
+lake_app_of_source(const JobSource *source)
+{
+	return psprintf("%s%u", app_of_database(), source->relid);
+}
+
+bool
+lake_is_of_this_database(const LakeVersion *version)
+{
+	char *begin = app_of_database();
+
+	return version->app && strncmp(version->app, begin, strlen(begin)) == 0;
+}
+
+bool
+lake_is_outflows(const LakeVersion *version)
+{
+	return version->app &&
+		   strncmp(version->app, LAKE_APP, strlen(LAKE_APP)) == 0;
+}
+
+char *
+lake_describe_version(const LakeVersion *version)
+{
+	if (version->job != 0)
+		return psprintf("It is of export job " INT64_FORMAT
+						" of another database or table, \"%s\".",
+						version->job, version->source);
+	return psprintf("Operation \"%s\" of \"%s\" has made it.",
+					version->operation ? version->operation : "unknown",
+					version->engine ? version->engine : "an unknown writer");
+}
+
+const LakeVersion *
+lake_last_change(const LakeTable *table)
+{
+	for (int i = list_length(table->versions) - 1; i >= 0; i--)
+	{
+		LakeVersion *version = list_nth(table->versions, i);
+
+		if (version->changes || version->uuid)
+			return version;
+	}
+	return NULL;
+}
+
+const LakeVersion *
+lake_version_of_job(const LakeTable *table, const char *uuid)
+{
+	ListCell *cell;
+
+	foreach (cell, table->versions)
+	{
+		LakeVersion *version = lfirst(cell);
+
+		if (version->uuid && strcmp(version->uuid, uuid) == 0)
+			return version;
+	}
+	return NULL;
+}
+
+/* "part-000012-UUID.parquet" */
+bool
+lake_file_is_ours(const List *versions, const char *name)
+{
+	const char	   *uuid = name + strcspn(name, "0123456789");
+	const ListCell *cell;
+
+	uuid += strspn(uuid, "0123456789");
+	if (strncmp(name, "part-", 5) != 0 || *uuid++ != '-' ||
+		!destination_name_is_valid(name))
+		return false;
+	foreach (cell, versions)
+	{
+		LakeVersion *version = lfirst(cell);
+
+		if (version->uuid && lake_is_of_this_database(version) &&
+			strncmp(uuid, version->uuid, strlen(version->uuid)) == 0 &&
+			strcmp(uuid + strlen(version->uuid), ".parquet") == 0)
+			return true;
+	}
+	return false;
+}
+
+char *
+lake_path_of_folder(const Destination *root, const char *folder)
+{
+	return folder[0] ? psprintf("%s/%s", root->path, folder)
+					 : pstrdup(root->path);
+}
+
+const char *
+lake_name_of_part(const FinishedPart *part)
+{
+	return destination_name(part->file);
+}
+
+HTAB *
+lake_path_set(void)
+{
+	HASHCTL control = {.keysize = LAKE_PATH_MAX,
+					   .entrysize = LAKE_PATH_MAX,
+					   .hcxt = CurrentMemoryContext};
+
+	return hash_create("outflow paths", 256, &control,
+					   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+int64
+lake_now(void)
+{
+	return lake_milliseconds(GetCurrentTimestamp());
+}
+
+TimestampTz
+lake_timestamp(int64 milliseconds)
+{
+	return milliseconds * 1000 - EPOCH_USECS;
+}
+
+int64
+lake_milliseconds(TimestampTz timestamp)
+{
+	return (timestamp + EPOCH_USECS) / 1000;
+}

@@ -1,0 +1,166 @@
+# LakeTest.pm: what the tests of lake tables share.
+#
+# The oracle is the table itself, kept aside as JSON when a version was made.
+package LakeTest;
+
+use strict;
+use warnings;
+
+use Exporter qw(import);
+use File::Basename qw(dirname);
+use IPC::Run ();
+use JSON::PP ();
+use OutflowTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(
+  delta_version
+  delta_actions
+  iceberg_files
+  iceberg_manifests
+  iceberg_metadata
+  iceberg_number
+  iceberg_snapshot
+  lake_files
+  lake_last
+  keep_rows
+  versions_are
+);
+
+my $checks = dirname(__FILE__) . '/lake';
+
+# lake_last(TABLE): the number of its last version, from 0 on; -1 for none
+sub lake_last
+{
+	my ($table) = @_;
+	my @versions = map { /(\d{20})\.json$/ ? $1 + 0 : () } glob("$table/_delta_log/*.json");
+	my @metadata = glob("$table/metadata/v*.json");
+
+	return iceberg_metadata($table)->{'last-sequence-number'} - 1 if @metadata;
+	return @versions ? (sort { $b <=> $a } @versions)[0] : -1;
+}
+
+# iceberg_metadata(TABLE): the last one, decoded
+sub iceberg_metadata
+{
+	my ($table) = @_;
+	my @numbers = map { m{/v(\d+)\.metadata\.json$} ? $1 : () } glob("$table/metadata/v*.json");
+
+	return JSON::PP::decode_json(slurp_file("$table/metadata/v" . (sort { $b <=> $a } @numbers)[0] . '.metadata.json'));
+}
+
+# iceberg_number(TABLE): of its last metadata
+sub iceberg_number
+{
+	my ($table) = @_;
+
+	return (sort { $b <=> $a } map { m{/v(\d+)\.metadata\.json$} ? $1 : () } glob("$table/metadata/v*.json"))[0];
+}
+
+# avro(FILE, WHAT...): fields of its records, one a line
+sub avro
+{
+	my ($file, @what) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ $ENV{OUTFLOW_PYTHON}, '-c', <<'EOP', $file, @what ], '>', \$out, '2>', \$err) or die $err;
+import fastavro, sys
+for record in fastavro.reader(open(sys.argv[1], 'rb')):
+    value = record
+    if record.get('status') == 2:
+        continue
+    for name in sys.argv[2:]:
+        value = value[name]
+    print(value)
+EOP
+	return split(/\n/, $out);
+}
+
+# iceberg_files(TABLE, VERSION): the URIs of the files that it has
+sub iceberg_files
+{
+	my ($table, $version) = @_;
+	my $list = iceberg_snapshot($table, $version)->{'manifest-list'};
+
+	return map { avro(s{^file://}{}r, 'data_file', 'file_path') } avro($list =~ s{^file://}{}r, 'manifest_path');
+}
+
+# iceberg_manifests(TABLE): the names of all manifests and lists that versions have
+sub iceberg_manifests
+{
+	my ($table) = @_;
+	my @lists = map { $_->{'manifest-list'} } @{ iceberg_metadata($table)->{snapshots} };
+	my %names = map { m{([^/]+)$} ? ($1 => 1) : () } @lists, map { avro(s{^file://}{}r, 'manifest_path') } @lists;
+
+	return keys %names;
+}
+
+# iceberg_snapshot(TABLE, VERSION): as the metadata has it, of versions from 0 on
+sub iceberg_snapshot
+{
+	my ($table, $version) = @_;
+
+	return (grep { $_->{'sequence-number'} == $version + 1 } @{ iceberg_metadata($table)->{snapshots} })[0];
+}
+
+# delta_actions(TABLE, VERSION): its actions, decoded
+sub delta_actions
+{
+	my ($table, $version) = @_;
+
+	return map { JSON::PP::decode_json($_) }
+	  split(/\n/, slurp_file(sprintf('%s/_delta_log/%020d.json', $table, $version)));
+}
+
+# delta_version(TABLE, VERSION): {add => [...], remove => [...], ...}
+sub delta_version
+{
+	my ($table, $version) = @_;
+	my %found = (add => [], remove => []);
+
+	foreach my $action (delta_actions($table, $version))
+	{
+		my ($kind) = keys %$action;
+
+		push @{ $found{$kind} }, $action->{$kind};
+	}
+	return \%found;
+}
+
+# lake_files(TABLE): the data files in its directory
+sub lake_files
+{
+	my ($table) = @_;
+
+	return grep { /\.parquet$/ && !m{^_delta_log/} } files_below($table);
+}
+
+# keep_rows(NODE, QUERY, FILE): each row of it a JSON array of its columns
+sub keep_rows
+{
+	my ($node, $query, $file) = @_;
+
+	append_to_file($file,
+		$node->safe_psql('postgres', "SET TimeZone = UTC; SET IntervalStyle = postgres; SELECT json_build_array($query") . "\n");
+	return;
+}
+
+# versions_are(READER, TABLE, DIRECTORY, [VERSION...], NAME, PYTHON): each is what
+# the file of its number there has
+sub versions_are
+{
+	my ($reader, $table, $directory, $versions, $name, $python) = @_;
+	my ($out, $err) = ('', '');
+
+	$python //= $ENV{OUTFLOW_PYTHON}
+	  // die "OUTFLOW_PYTHON is not set: run this test by test/run\n";
+	my $check = -e "$table/_delta_log" ? 'check_delta.py' : 'check_iceberg.py';
+	IPC::Run::run([ $python, "$checks/$check", $reader, $table, map { "$_=$directory/$_" } @$versions ],
+		'>', \$out, '2>', \$err);
+	chomp $out;
+	is($out eq '' ? $err : $out, 'ok', $name);
+	return;
+}
+
+1;
