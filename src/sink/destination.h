@@ -98,6 +98,7 @@ typedef struct TableOptions
 	const ChecksumMethod *checksum;
 	bool replace; /* what the targets held goes when all rows are there */
 	bool create;  /* targets that are missing are made */
+	bool sequences; /* those of the targets go on behind the rows */
 } TableOptions;
 
 /*

@@ -62,6 +62,14 @@ add_number(Parameters *parameters, const char *name, int value)
 	add_parameter(parameters, name, psprintf("%d", value));
 }
 
+/* 0 is the system's own, which libpq would try to set as a number. */
+static void
+add_limit(Parameters *parameters, const char *name, int value)
+{
+	if (value > 0)
+		add_number(parameters, name, value);
+}
+
 /* The first address that may be connected to. */
 static char *
 choose_address(const char *server, const PostgresConfig *config)
@@ -122,10 +130,10 @@ add_place(Parameters *parameters, const Remote *remote,
 	add_parameter(parameters, "sslrootcert", config->sslrootcert);
 	add_parameter(parameters, "channel_binding", config->channel_binding);
 	add_number(parameters, "keepalives", config->keepalives);
-	add_number(parameters, "keepalives_idle", config->keepalives_idle);
-	add_number(parameters, "keepalives_interval", config->keepalives_interval);
-	add_number(parameters, "keepalives_count", config->keepalives_count);
-	add_number(parameters, "tcp_user_timeout", config->tcp_user_timeout);
+	add_limit(parameters, "keepalives_idle", config->keepalives_idle);
+	add_limit(parameters, "keepalives_interval", config->keepalives_interval);
+	add_limit(parameters, "keepalives_count", config->keepalives_count);
+	add_limit(parameters, "tcp_user_timeout", config->tcp_user_timeout);
 }
 
 static void
