@@ -229,19 +229,21 @@ outflow_job_slot(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("export job " INT64_FORMAT " is not done", id)));
 	if (job->slot == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("export job " INT64_FORMAT " has no replication slot",
-						id),
-				 errhint("Export with the argument \"slot\".")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("export job " INT64_FORMAT " has no replication slot", id),
+			 errhint("Export with the argument \"slot\".")));
 	if (!handover_holds(job))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("replication slot \"%s\" is not as export job "
-						INT64_FORMAT " left it",
-						job->slot, id),
-				 errdetail("It was dropped, has lost its WAL, or has been "
-						   "consumed from since.")));
-	PG_RETURN_NAME(DatumGetName(
-		DirectFunctionCall1(namein, CStringGetDatum(job->slot))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg(
+				 "replication slot \"%s\" is not as export job " INT64_FORMAT
+				 " left it",
+				 job->slot, id),
+			 errdetail("It was dropped, has lost its WAL, or has been "
+					   "consumed from since.")));
+	PG_RETURN_NAME(
+		DatumGetName(DirectFunctionCall1(namein, CStringGetDatum(job->slot))));
 }

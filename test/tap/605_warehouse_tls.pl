@@ -77,7 +77,6 @@ make_certificate('named', 'ours', 'elsewhere.example.com', 2);
 make_certificate('foreign', 'theirs', 'localhost', 2);
 make_certificate('expired', 'ours', 'localhost', -1);
 
-append_to_file($warehouse->data_dir . '/pg_hba.conf', "hostssl all loader 127.0.0.1/32 scram-sha-256\n");
 $warehouse->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\nssl = on\nlog_connections = on\n");
 $node->safe_psql('postgres', 'CREATE TABLE t AS SELECT 1 AS id');
 $warehouse->safe_psql('postgres', 'CREATE TABLE t (id int); GRANT INSERT, TRUNCATE ON t TO loader');

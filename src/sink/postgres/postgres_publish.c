@@ -167,21 +167,22 @@ move_sequence(PostgresDestination *self, int table, const char *column)
 	char *name = postgres_target_name(self, &self->targets[table]);
 	char *quoted = remote_identifier(self->remote, column);
 
-	remote_run(self->remote,
-			   psprintf("SELECT setval(s.seqrelid, n.value) "
-						"FROM pg_sequence AS s, "
-						"(SELECT max(%s), min(%s) FROM %s) AS t, "
-						"LATERAL (SELECT CASE WHEN s.seqincrement > 0 "
-						"THEN t.max ELSE t.min END, "
-						"pg_sequence_last_value(s.seqrelid)) AS n (value, last) "
-						"WHERE s.seqrelid = "
-						"pg_get_serial_sequence($1, $2)::regclass "
-						"AND n.value BETWEEN s.seqmin AND s.seqmax "
-						"AND CASE WHEN n.last IS NULL THEN true "
-						"WHEN s.seqincrement > 0 THEN n.value > n.last "
-						"ELSE n.value < n.last END",
-						quoted, quoted, postgres_staging(self, table)),
-			   2, (const char *const[]){name, column});
+	remote_run(
+		self->remote,
+		psprintf("SELECT setval(s.seqrelid, n.value) "
+				 "FROM pg_sequence AS s, "
+				 "(SELECT max(%s), min(%s) FROM %s) AS t, "
+				 "LATERAL (SELECT CASE WHEN s.seqincrement > 0 "
+				 "THEN t.max ELSE t.min END, "
+				 "pg_sequence_last_value(s.seqrelid)) AS n (value, last) "
+				 "WHERE s.seqrelid = "
+				 "pg_get_serial_sequence($1, $2)::regclass "
+				 "AND n.value BETWEEN s.seqmin AND s.seqmax "
+				 "AND CASE WHEN n.last IS NULL THEN true "
+				 "WHEN s.seqincrement > 0 THEN n.value > n.last "
+				 "ELSE n.value < n.last END",
+				 quoted, quoted, postgres_staging(self, table)),
+		2, (const char *const[]){name, column});
 }
 
 /* Those of a table's own columns, if they count in whole numbers. */
