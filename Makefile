@@ -220,6 +220,7 @@ OBJS = \
 	src/sink/postgres/remote_connect.o \
 	src/sink/postgres/postgres_place.o \
 	src/sink/postgres/postgres_ledger.o \
+	src/sink/postgres/postgres_fit.o \
 	src/sink/postgres/postgres_target.o \
 	src/sink/postgres/postgres_part.o \
 	src/sink/postgres/postgres_publish.o \

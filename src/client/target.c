@@ -142,7 +142,7 @@ target_taken(Target *target, uint64_t first, uint64_t last)
 void
 target_rejected(Target *target, const Record *record, const char *reason)
 {
-	char *id = target->format->id(record->data, record->length);
+	char *id = target_record_id(target, record);
 
 	target->counts.rejected++;
 	if (!dead_letter_write(target->name, id, reason, record->data,

@@ -48,6 +48,7 @@ typedef struct FileTarget
 	uint64_t  size;					 /* written */
 	bool	  at_end;	  /* of a transaction, with the last byte written */
 	bool	  open_frame; /* zstd is within a frame */
+	bool	  holds_back; /* zstd may have bytes that aren't written yet */
 	bool	  whole_open; /* it was so at whole_size */
 	long long opened_at;
 
@@ -193,7 +194,7 @@ no_file(FileTarget *self)
 	state->file[0] = '\0';
 	state->bytes = 0;
 	state->finishing = state->open_frame = false;
-	self->whole_open = false;
+	self->whole_open = self->holds_back = false;
 }
 
 /* What a crash left behind what is remembered goes; an open frame is ended. */
@@ -337,6 +338,7 @@ write_compressed(FileTarget *self, const char *data, size_t length,
 		self->size += out.pos;
 	} while (how == ZSTD_e_continue ? in.pos < in.size : left > 0);
 	self->open_frame = how != ZSTD_e_end;
+	self->holds_back = how == ZSTD_e_continue;
 }
 
 static void
@@ -359,7 +361,7 @@ write_bytes(FileTarget *self, const char *data, size_t length)
 static void
 settle_end(FileTarget *self)
 {
-	if (self->zstd && self->unsynced > 0)
+	if (self->zstd && self->holds_back)
 		write_compressed(self, "", 0, ZSTD_e_flush);
 	self->whole_size = self->size;
 	self->whole_open = self->open_frame;

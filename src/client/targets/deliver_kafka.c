@@ -93,16 +93,18 @@ send_record(KafkaTarget *self, const Record *record)
 		return false;
 	tombstone =
 		self->record.tombstone && self->base.settings->kafka_tombstones;
-	/* both or none: so there is room for two */
-	error = produce(self, record->data, record->length - 1,
-					kafka_opaque(record->number, tombstone));
+	if (self->owes_tombstone)
+		error = RD_KAFKA_RESP_ERR_NO_ERROR;
+	else
+		error = produce(self, record->data, record->length - 1,
+						kafka_opaque(record->number, tombstone));
+	if (error == 0 && tombstone)
+	{
+		error = produce(self, NULL, 0, kafka_opaque(record->number, false));
+		self->owes_tombstone = error == RD_KAFKA_RESP_ERR__QUEUE_FULL;
+	}
 	if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		return false;
-	if (error == 0 && tombstone)
-		while ((error = produce(self, NULL, 0,
-								kafka_opaque(record->number, false))) ==
-			   RD_KAFKA_RESP_ERR__QUEUE_FULL)
-			rd_kafka_poll(self->producer, 10);
 	if (kafka_is_record_error(error))
 		target_rejected(&self->base, record, rd_kafka_err2str(error));
 	else if (error)
@@ -128,7 +130,7 @@ renew_producer(KafkaTarget *self)
 	if (self->is_creating)
 		free(self->topics[--self->ntopics]);
 	self->phase = KAFKA_PREPARING;
-	self->is_open = self->is_creating = false;
+	self->is_open = self->is_creating = self->owes_tombstone = false;
 	self->last = 0;
 	self->bytes = 0;
 }
@@ -254,7 +256,8 @@ fill_transaction(KafkaTarget *self)
 		target->counts.records += record.wanted;
 		target->counts.bytes += record.wanted ? record.length : 0;
 	}
-	return self->is_open && self->last > 0 &&
+	/* a record's messages are in one transaction */
+	return self->is_open && self->last > 0 && !self->owes_tombstone &&
 		   (self->bytes >= most || target->draining ||
 			clock_ms() >= self->commit_at);
 }

@@ -89,7 +89,7 @@ kafka_report(rd_kafka_t *producer, const rd_kafka_message_t *message,
 			 message->err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
 		kafka_exactly_doubt(self->exactly); /* its transaction will fail */
 	else if (self->exactly && kafka_is_record_error(message->err))
-		client_exit(EXIT_REJECTED, "%s rejected record %s: %s",
+		client_exit(EXIT_REJECTED, "%s rejected a record of topic %s: %s",
 					self->base.name, rd_kafka_topic_name(message->rkt),
 					rd_kafka_err2str(message->err));
 	else if (kafka_is_record_error(message->err) && message->payload)

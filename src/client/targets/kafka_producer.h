@@ -34,6 +34,7 @@ typedef struct KafkaTarget
 	size_t			  ntopics;
 	char			**topics;
 	bool			  is_creating; /* the last of them */
+	bool owes_tombstone; /* of the next record, which is sent otherwise */
 
 	/* exactly once; NULL: at least once */
 	KafkaExactly   *exactly;

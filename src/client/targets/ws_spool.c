@@ -123,11 +123,11 @@ create_segment(Spool *spool)
 		  path, O_RDWR | O_APPEND | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 		  0600);
 
+	if (fd < 0)
+		spool_failed(spool, "create a segment");
 	/* of all but the last, every byte is trusted after a crash */
 	if (spool->nsegments > 0 && fdatasync(last_segment(spool)->fd) != 0)
 		spool_failed(spool, "sync a segment");
-	if (fd < 0)
-		spool_failed(spool, "create a segment");
 	add_segment(spool, spool->head, fd, 0);
 	disk_sync_directory(spool->directory);
 	remember_segment(spool);

@@ -4,7 +4,10 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "catalog/pg_collation.h"
 #include "miscadmin.h"
+#include "utils/formatting.h"
 
 #include "compat.h"
 #include "encode/delta/delta.h"
@@ -29,18 +32,35 @@ check_name(const ParquetNode *node)
 					 "materialized view that names it otherwise.")));
 }
 
-/* Readers of Delta tell names apart by more than case. */
-static void
-check_apart(const ParquetNode *node, const ParquetNode *other)
+/* As readers of Delta do, whatever letters the database knows. */
+static char *
+fold_case(const char *name)
 {
-	if (pg_strcasecmp(node->name, other->name) != 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_DUPLICATE_COLUMN),
-			 errmsg("column \"%s\" cannot be in a Delta table",
-					node->column->shape->name),
-			 errdetail("Its name, or that of a part of it, differs from "
-					   "another one in the case of letters only.")));
+	List *unicode =
+		list_make2(makeString("pg_catalog"), makeString("und-x-icu"));
+	Oid collation = get_collation_oid(unicode, true);
+
+	return str_tolower(name, strlen(name),
+					   OidIsValid(collation) ? collation
+											 : DEFAULT_COLLATION_OID);
+}
+
+/* Readers of Delta tell names apart by more than case.  Sets folded[i]. */
+static void
+check_apart(char **folded, int i, const ParquetNode *node)
+{
+	folded[i] = fold_case(node->name);
+	for (int j = 0; j < i; j++)
+	{
+		if (strcmp(folded[i], folded[j]) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("column \"%s\" cannot be in a Delta table",
+							node->column->shape->name),
+					 errdetail("Its name, or that of a part of it, differs "
+							   "from another one in the case of letters "
+							   "only.")));
+	}
 }
 
 /* An option has undone what the profile does. */
@@ -124,11 +144,12 @@ delta_put_field(StringInfo out, const ParquetNode *node, const char *comment)
 static void
 delta_put_group(StringInfo out, const ParquetNode *node)
 {
+	char **folded = palloc_array(char *, node->nchildren);
+
 	appendStringInfoString(out, "{\"type\":\"struct\",\"fields\":[");
 	for (int i = 0; i < node->nchildren; i++)
 	{
-		for (int j = 0; j < i; j++)
-			check_apart(&node->children[i], &node->children[j]);
+		check_apart(folded, i, &node->children[i]);
 		if (i > 0)
 			appendStringInfoChar(out, ',');
 		delta_put_field(out, &node->children[i], NULL);
@@ -156,12 +177,13 @@ void
 delta_schema(StringInfo out, const ParquetWriter *writer,
 			 const char *const *comments)
 {
+	char **folded = palloc_array(char *, writer->ncolumns);
+
 	appendStringInfoString(out, "{\"type\":\"struct\",\"fields\":[");
 	for (int i = 0; i < writer->ncolumns; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		for (int j = 0; j < i; j++)
-			check_apart(&writer->columns[i].node, &writer->columns[j].node);
+		check_apart(folded, i, &writer->columns[i].node);
 		if (i > 0)
 			appendStringInfoChar(out, ',');
 		delta_put_field(out, &writer->columns[i].node, comments[i]);

@@ -46,8 +46,8 @@ version_of_name(const char *name)
 }
 
 static void
-take_file(DeltaLog *log, const char *path, Jsonb *add, const char *line,
-		  size_t len)
+take_file(DeltaLog *log, const DeltaVersion *version, const char *path,
+		  Jsonb *add, const char *line, size_t len)
 {
 	DeltaFile *file;
 
@@ -59,16 +59,23 @@ take_file(DeltaLog *log, const char *path, Jsonb *add, const char *line,
 		log->is_foreign = true;
 	file = hash_search(log->files, path, HASH_ENTER, NULL);
 	file->size = delta_json_int(add, "size");
+	file->version = version->version;
 	file->action = pnstrdup(line, len);
 }
 
+/*
+ * The actions of a version have no order: a path that it removes and adds is
+ * in the table, with another deletion vector.
+ */
 static void
-take_removed(DeltaLog *log, const char *path, Jsonb *remove, const char *line,
-			 size_t len)
+take_removed(DeltaLog *log, const DeltaVersion *version, const char *path,
+			 Jsonb *remove, const char *line, size_t len)
 {
 	DeltaRemoved *removed = palloc_object(DeltaRemoved);
+	DeltaFile	 *file = hash_search(log->files, path, HASH_FIND, NULL);
 
-	(void) hash_search(log->files, path, HASH_REMOVE, NULL);
+	if (file && file->version != version->version)
+		(void) hash_search(log->files, path, HASH_REMOVE, NULL);
 	removed->path = pstrdup(path);
 	removed->timestamp = delta_json_int(remove, "deletionTimestamp");
 	removed->size = delta_json_int(remove, "size");
@@ -138,14 +145,14 @@ take_action(DeltaLog *log, DeltaVersion *version, const char *line, size_t len)
 	if ((found = delta_json_object(action, "add")) != NULL &&
 		(path = delta_json_text(found, "path")) != NULL)
 	{
-		take_file(log, path, found, line, len);
+		take_file(log, version, path, found, line, len);
 		version->added++;
 		version->changes = true;
 	}
 	else if ((found = delta_json_object(action, "remove")) != NULL &&
 			 (path = delta_json_text(found, "path")) != NULL)
 	{
-		take_removed(log, path, found, line, len);
+		take_removed(log, version, path, found, line, len);
 		version->removed++;
 		version->changes = true;
 	}
@@ -223,15 +230,31 @@ read_lines(DeltaLog *log, DeltaVersion *version, char *key, char *text,
 	error_context_stack = place.previous;
 }
 
+/* Removals from this one on that say no time: they came with the version. */
+static void
+date_removals(DeltaLog *log, int from, const DeltaVersion *version)
+{
+	for (int i = from; i < list_length(log->removed); i++)
+	{
+		DeltaRemoved *removed = list_nth(log->removed, i);
+
+		if (removed->timestamp == 0)
+			removed->timestamp =
+				version->timestamp ? version->timestamp : delta_now();
+	}
+}
+
 static void
 read_version(DeltaLog *log, Destination *root, int64 number)
 {
 	DeltaVersion *version = palloc0_object(DeltaVersion);
 	size_t		  len;
 	char		 *text = delta_log_get(root, log->folder, number, &len);
+	int			  removed = list_length(log->removed);
 
 	version->version = number;
 	read_lines(log, version, delta_log_key(log->folder, number), text, len);
+	date_removals(log, removed, version);
 	log->versions = lappend(log->versions, version);
 	log->last = number;
 	pfree(text);
@@ -244,14 +267,16 @@ read_version(DeltaLog *log, Destination *root, int64 number)
 static int64
 read_state(DeltaLog *log, Destination *root, int64 last)
 {
-	char  *key = destination_key(log->folder, DELTA_STATE);
-	size_t len;
-	size_t version_len;
-	char  *text = root->driver->get(root, key, VERSION_MAX_SIZE, &len);
-	char  *first = text ? memchr(text, '\n', len) : NULL;
-	char  *commit;
-	int64  version;
-	Jsonb *state;
+	char		 *key = destination_key(log->folder, DELTA_STATE);
+	size_t		  len;
+	size_t		  version_len;
+	char		 *text = root->driver->get(root, key, VERSION_MAX_SIZE, &len);
+	char		 *first = text ? memchr(text, '\n', len) : NULL;
+	char		 *commit;
+	int64		  version;
+	Jsonb		 *state;
+	DeltaVersion *before = palloc0_object(DeltaVersion);
+	int			  removed = list_length(log->removed);
 
 	if (first == NULL)
 		return -1;
@@ -263,8 +288,9 @@ read_state(DeltaLog *log, Destination *root, int64 last)
 	if (delta_json_int(state, "crc32c") != delta_log_sum(commit, version_len))
 		return -1;
 	first++;
-	read_lines(log, palloc0_object(DeltaVersion), key, first,
-			   text + len - first);
+	before->version = -1;
+	read_lines(log, before, key, first, text + len - first);
+	date_removals(log, removed, before);
 	return version;
 }
 

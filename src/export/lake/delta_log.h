@@ -48,14 +48,15 @@ typedef struct DeltaFile
 {
 	char  path[DESTINATION_NAME_MAX * 4]; /* as the log has it: the key */
 	int64 size;
-	char *action; /* the whole line */
+	int64 version; /* that added it */
+	char *action;  /* the whole line */
 } DeltaFile;
 
 /* One that it had. */
 typedef struct DeltaRemoved
 {
 	char *path;
-	int64 timestamp; /* of the removal */
+	int64 timestamp; /* of the removal; when nothing tells it, now */
 	int64 size;
 	char *action;
 } DeltaRemoved;

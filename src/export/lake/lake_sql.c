@@ -30,19 +30,23 @@ PGDLLEXPORT Datum outflow_lake_vacuum(PG_FUNCTION_ARGS);
 #define EPOCH_USECS ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 static Destination *
-open_table(Job *job, DeltaLog **log)
+open_directory(const Job *job)
 {
-	Destination *root;
-
 	destination_check_kind(job->destination);
 	destination_check_rights(job->destination);
-	root = destination_open(job, DESTINATION_EXISTING);
-	*log = delta_log_read(root, "", true);
-	if ((*log)->last < 0)
+	return destination_open(job, DESTINATION_EXISTING);
+}
+
+static DeltaLog *
+read_table(const Job *job, Destination *root)
+{
+	DeltaLog *log = delta_log_read(root, "", true);
+
+	if (log->last < 0)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("there is no lake table in \"%s\"",
 							   job->destination)));
-	return root;
+	return log;
 }
 
 /* Sets the value, or null for none. */
@@ -88,7 +92,8 @@ outflow_lake_versions(PG_FUNCTION_ARGS)
 	ListCell	*cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	root = open_table(&job, &log);
+	root = open_directory(&job);
+	log = read_table(&job, root);
 	foreach (cell, log->versions)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -139,18 +144,48 @@ is_of_this_database(const DeltaLog *log, const char *path)
 	return false;
 }
 
+/*
+ * Removes what the table had before the limit only.  A file's newest removal
+ * counts, since others may have restored an older version.
+ */
+static void
+remove_older_than(TimestampTz limit, const DeltaLog *log, Destination *root,
+				  ReturnSetInfo *result)
+{
+	HTAB *seen = delta_path_set();
+
+	for (int i = list_length(log->removed) - 1; i >= 0; i--)
+	{
+		DeltaRemoved *removed = list_nth(log->removed, i);
+		Datum		  values[2];
+		bool		  nulls[2] = {false};
+		bool		  found;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!is_of_this_database(log, removed->path))
+			continue;
+		(void) hash_search(seen, removed->path, HASH_ENTER, &found);
+		if (found || removed->timestamp * 1000 - EPOCH_USECS >= limit ||
+			hash_search(log->files, removed->path, HASH_FIND, NULL) ||
+			!root->driver->remove(root, removed->path))
+			continue;
+		values[0] = CStringGetTextDatum(removed->path);
+		values[1] = Int64GetDatum(removed->size);
+		tuplestore_putvalues(result->setResult, result->setDesc, values,
+							 nulls);
+	}
+}
+
 /* outflow.lake_vacuum(destination, retention): the files that were removed */
 Datum
 outflow_lake_vacuum(PG_FUNCTION_ARGS)
 {
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Job			 job = {.destination = text_to_cstring(PG_GETARG_TEXT_PP(0))};
 	TimestampTz	 limit = DatumGetTimestampTz(DirectFunctionCall2(
 		 timestamptz_mi_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
 		 PG_GETARG_DATUM(1)));
 	DeltaLog	*log;
 	Destination *root;
-	ListCell	*cell;
 
 	job_check_may_write("lake_vacuum");
 	rights_check_server();
@@ -159,25 +194,17 @@ outflow_lake_vacuum(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"retention\" must not be negative")));
 	InitMaterializedSRF(fcinfo, 0);
-	root = open_table(&job, &log);
+	root = open_directory(&job);
 	lock_table(&job, root);
-	foreach (cell, log->removed)
-	{
-		DeltaRemoved *removed = lfirst(cell);
-		Datum		  values[2];
-		bool		  nulls[2] = {false};
-
-		CHECK_FOR_INTERRUPTS();
-		if (removed->timestamp * 1000 - EPOCH_USECS >= limit ||
-			hash_search(log->files, removed->path, HASH_FIND, NULL) ||
-			!is_of_this_database(log, removed->path) ||
-			!root->driver->remove(root, removed->path))
-			continue;
-		values[0] = CStringGetTextDatum(removed->path);
-		values[1] = Int64GetDatum(removed->size);
-		tuplestore_putvalues(result->setResult, result->setDesc, values,
-							 nulls);
-	}
+	log = read_table(&job, root);
+	if (log->is_foreign)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the Delta table in \"%s\" has features that exports "
+						"do not write",
+						job.destination),
+				 errhint("Use the vacuum of what has written to it since.")));
+	remove_older_than(limit, log, root, (ReturnSetInfo *) fcinfo->resultinfo);
 	root->driver->sync(root, "");
 	root->driver->close(root);
 	return (Datum) 0;

@@ -115,6 +115,21 @@ extern void postgres_make_staging(PostgresDestination *self, int table);
 extern void postgres_make_target(PostgresDestination  *self,
 								 const PostgresTarget *target);
 
+/* ---- postgres_fit.c: whether every value can become one there */
+
+typedef enum PostgresFit
+{
+	FIT_NOT,
+	FIT_TEXT,
+	FIT_BINARY
+} PostgresFit;
+
+/* The type there without its domains, by number and name. */
+extern PostgresFit postgres_fit(const TableColumn *column, Oid to,
+								const char *to_name, int32 typmod);
+/* Whether the binary form is the same wherever the type is. */
+extern bool postgres_has_one_form(const TableColumn *column);
+
 /* ---- postgres_part.c, postgres_publish.c */
 
 extern void	 postgres_begin_table(Destination *to, int table);

@@ -8,16 +8,11 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "parser/parse_coerce.h"
 #include "utils/memutils.h"
 
 #include "sink/postgres/postgres_destination.h"
-
-/* Types below are the same in every cluster. */
-#define FIRST_UNFIXED_TYPE 10000
 
 /* A column of a target, as the other server describes it. */
 typedef struct Described
@@ -243,114 +238,12 @@ target_columns(PostgresDestination *self, PostgresTarget *target)
 	return columns;
 }
 
-static bool
-is_text(Oid type)
-{
-	return type == TEXTOID || type == VARCHAROID;
-}
-
-/* Names of objects, which are numbers in binary: they differ there. */
-static bool
-is_name_of_object(const char *type_name)
-{
-	return strncmp(type_name, "reg", 3) == 0 ||
-		   strncmp(type_name, "_reg", 4) == 0;
-}
-
-/* An empty vector is sent in a form that its own input refuses. */
-static bool
-is_oid_vector(const char *type_name)
-{
-	return strcmp(type_name, "int2vector") == 0 ||
-		   strcmp(type_name, "oidvector") == 0;
-}
-
-/* Whether the form is the same wherever the type is. */
-static bool
-has_one_form(const TableColumn *column)
-{
-	return column->is_binary && column->base < FIRST_UNFIXED_TYPE &&
-		   !is_name_of_object(column->type_name) &&
-		   !is_oid_vector(column->type_name);
-}
-
-typedef enum Fit
-{
-	FIT_NOT,
-	FIT_TEXT,
-	FIT_BINARY
-} Fit;
-
-/* Digits after the point; of all that it has, if none are named. */
-static int
-scale_of(int32 typmod)
-{
-	return (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
-}
-
-/* Whether the same type, limited there otherwise, would round silently. */
-static bool
-is_rounded(Oid type, int32 from, int32 there)
-{
-	Oid element = get_element_type(type);
-
-	if (there == -1 || there == from)
-		return false;
-	if (OidIsValid(element))
-		type = element;
-	if (type == NUMERICOID)
-		return from == -1 || scale_of(there) < scale_of(from);
-	if (type == TIMEOID || type == TIMETZOID || type == TIMESTAMPOID ||
-		type == TIMESTAMPTZOID)
-		return there < (from == -1 ? MAX_TIMESTAMP_PRECISION : from);
-	return type == INTERVALOID;
-}
-
-/* Casts that PostgreSQL makes by itself, though digits may get lost. */
-static bool
-is_inexact(Oid from, Oid there)
-{
-	if (there == FLOAT4OID)
-		return from != INT2OID;
-	if (there == FLOAT8OID)
-		return from != INT2OID && from != INT4OID && from != FLOAT4OID;
-	return there == NAMEOID;
-}
-
-static Fit
-fit_of(const TableColumn *column, const Described *there)
-{
-	bool is_fixed =
-		column->base < FIRST_UNFIXED_TYPE && there->base < FIRST_UNFIXED_TYPE;
-
-	if (is_fixed && column->base == there->base)
-	{
-		if (is_rounded(column->base, column->typmod, there->typmod))
-			return FIT_NOT;
-		return has_one_form(column) ? FIT_BINARY : FIT_TEXT;
-	}
-	if (is_text(there->base))
-		return FIT_TEXT;
-	if (!is_fixed)
-		return strcmp(column->type_name, there->type_name) == 0 &&
-					   (column->base < FIRST_UNFIXED_TYPE) ==
-						   (there->base < FIRST_UNFIXED_TYPE)
-				   ? FIT_TEXT
-				   : FIT_NOT;
-	return !is_name_of_object(column->type_name) &&
-				   !is_inexact(column->base, there->base) &&
-				   can_coerce_type(1, &column->base, &there->base,
-								   COERCION_IMPLICIT)
-			   ? FIT_TEXT
-			   : FIT_NOT;
-}
-
-static Fit
+static PostgresFit
 check_column(PostgresDestination *self, const PostgresTarget *target,
 			 const TableColumn *column, const Described *there)
 {
-	char *name = postgres_target_name(self, target);
-	Fit	  fit;
+	char	   *name = postgres_target_name(self, target);
+	PostgresFit fit;
 
 	if (there->type == NULL)
 		ereport(ERROR,
@@ -367,7 +260,7 @@ check_column(PostgresDestination *self, const PostgresTarget *target,
 						"generated column",
 						column->name, name, self->remote->name),
 				 errhint("Name the other columns in argument \"columns\".")));
-	fit = fit_of(column, there);
+	fit = postgres_fit(column, there->base, there->type_name, there->typmod);
 	if (fit == FIT_NOT)
 		ereport(
 			ERROR,
@@ -397,7 +290,7 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 		check_creatable(self, target);
 		for (int i = 0; i < source->ncolumns; i++)
 		{
-			*is_binary &= has_one_form(&source->columns[i]);
+			*is_binary &= postgres_has_one_form(&source->columns[i]);
 			target->types[i] = source->columns[i].type;
 		}
 		return;

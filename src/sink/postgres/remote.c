@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <sys/ioctl.h>
+
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -14,8 +16,9 @@
 
 /* What is handed to libpq at once; it holds no more of it than that. */
 #define COPY_SLICE (64 * 1024)
-/* What a query of ours can return at most. */
-#define MAX_VALUE (1024 * 1024)
+/* What a query of ours can return at most: a value, and all there is. */
+#define MAX_VALUE  (1024 * 1024)
+#define MAX_ANSWER (64 * 1024 * 1024)
 
 void
 remote_wait(Remote *remote, int events)
@@ -31,6 +34,40 @@ remote_wait(Remote *remote, int events)
 	}
 }
 
+/* 0 where the system doesn't say. */
+static int
+bytes_to_read(const Remote *remote)
+{
+	int bytes;
+
+	return ioctl(PQsocket(remote->conn), FIONREAD, &bytes) == 0 ? bytes : 0;
+}
+
+void
+remote_before_read(Remote *remote)
+{
+	remote->received += Max(bytes_to_read(remote) - remote->waiting, 0);
+	if (remote->received <= MAX_ANSWER)
+		return;
+	remote_close(remote);
+	remote_distrusted(remote);
+}
+
+void
+remote_after_read(Remote *remote)
+{
+	remote->waiting = bytes_to_read(remote);
+}
+
+static void
+remote_read(Remote *remote)
+{
+	remote_before_read(remote);
+	if (PQconsumeInput(remote->conn) == 0)
+		remote_lost(remote);
+	remote_after_read(remote);
+}
+
 /* Sends what libpq holds; reads meanwhile, lest both sides wait. */
 static void
 remote_flush(Remote *remote)
@@ -44,8 +81,7 @@ remote_flush(Remote *remote)
 		if (left < 0)
 			remote_lost(remote);
 		remote_wait(remote, WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE);
-		if (PQconsumeInput(remote->conn) == 0)
-			remote_lost(remote);
+		remote_read(remote);
 	}
 }
 
@@ -55,8 +91,7 @@ next_result(Remote *remote)
 	while (PQisBusy(remote->conn))
 	{
 		remote_wait(remote, WL_SOCKET_READABLE);
-		if (PQconsumeInput(remote->conn) == 0)
-			remote_lost(remote);
+		remote_read(remote);
 	}
 	return PQgetResult(remote->conn);
 }
@@ -64,6 +99,11 @@ next_result(Remote *remote)
 static void
 forget_result(Remote *remote)
 {
+	PGnotify *notify;
+
+	/* nobody has asked for any */
+	while ((notify = PQnotifies(remote->conn)) != NULL)
+		PQfreemem(notify);
 	if (remote->result)
 		PQclear(remote->result);
 	remote->result = NULL;
@@ -107,6 +147,7 @@ void
 remote_run(Remote *remote, const char *command, int count,
 		   const char *const *values)
 {
+	remote->received = 0;
 	if (!PQsendQueryParams(remote->conn, command, count, NULL, values, NULL,
 						   NULL, 0))
 		remote_lost(remote);

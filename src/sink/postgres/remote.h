@@ -26,6 +26,8 @@ typedef struct Remote
 	char   *user;	  /* whom the remote takes us for */
 	char   *ledger;	  /* the schema that holds what is ours; once connected */
 	PGresult *result; /* being read */
+	int		  waiting;	/* bytes of the socket's that were left unread */
+	int64	  received; /* bytes of the answer, about */
 	bool	  ready;  /* it was looked at, and may be used */
 } Remote;
 
@@ -45,6 +47,12 @@ extern void remote_begin(Remote *remote);
 
 /* Waits for the socket (WL_SOCKET_READABLE, ...) or the latch. */
 extern void remote_wait(Remote *remote, int events);
+/*
+ * Around each read of the socket: counts what has come since the last one, and
+ * gives up a remote that answers without end, for libpq keeps it all.
+ */
+extern void remote_before_read(Remote *remote);
+extern void remote_after_read(Remote *remote);
 /*
  * Runs a command, with text parameters, of which any may be NULL.  An error of
  * the remote's is one here.

@@ -62,11 +62,11 @@ add_number(Parameters *parameters, const char *name, int value)
 	add_parameter(parameters, name, psprintf("%d", value));
 }
 
-/* 0 is the system's own, which libpq would try to set as a number. */
+/* 0 is the system's own, which libpq would ask the system to set to 0. */
 static void
 add_limit(Parameters *parameters, const char *name, int value)
 {
-	if (value > 0)
+	if (value != 0)
 		add_number(parameters, name, value);
 }
 
@@ -179,7 +179,11 @@ remote_poll(Remote *remote, int timeout)
 			CHECK_FOR_INTERRUPTS();
 		}
 		if (happened & events)
+		{
+			remote_before_read(remote);
 			status = PQconnectPoll(remote->conn);
+			remote_after_read(remote);
+		}
 	}
 }
 
@@ -242,6 +246,7 @@ pin_settings(Remote *remote)
 			   "set_config('timezone', 'UTC', false), "
 			   "set_config('lc_monetary', 'C', false), "
 			   "set_config('standard_conforming_strings', 'on', false), "
+			   "set_config('client_min_messages', 'error', false), "
 			   "set_config('row_security', 'off', false), "
 			   "set_config('synchronous_commit', coalesce(nullif("
 			   "current_setting('synchronous_commit'), 'off'), 'on'), false)",
@@ -308,6 +313,8 @@ connect_anew(Remote *remote)
 		ereport(ERROR,
 				(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	}
+	remote->waiting = 0;
+	remote->received = 0;
 	PQsetNoticeProcessor(remote->conn, ignore_notice, NULL);
 	if (PQstatus(remote->conn) != CONNECTION_BAD)
 		remote_poll(remote, config.connect_timeout);

@@ -1,0 +1,251 @@
+/*
+ * postgres_fit.c
+ *		Whether every value of a column can become one of another column, the
+ *		same one.
+ *
+ * A cast that PostgreSQL makes by itself doesn't suffice: it rounds, and cuts
+ * off spaces, without a word.  So the pairs of types are listed here, and what
+ * limits them (length, scale, precision) is compared.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+
+#include "sink/postgres/postgres_destination.h"
+
+/* Types below are the same in every cluster. */
+#define FIRST_UNFIXED_TYPE 10000
+#define UNLIMITED		   PG_INT32_MAX
+
+/* What each value of the first is a value of the second, too. */
+static const struct
+{
+	Oid from;
+	Oid to;
+} widenings[] = {
+	{INT2OID, INT4OID},
+	{INT2OID, INT8OID},
+	{INT4OID, INT8OID},
+	{INT2OID, NUMERICOID},
+	{INT4OID, NUMERICOID},
+	{INT8OID, NUMERICOID},
+	{INT2OID, FLOAT4OID},
+	{INT2OID, FLOAT8OID},
+	{INT4OID, FLOAT8OID},
+	{FLOAT4OID, FLOAT8OID},
+	{DATEOID, TIMESTAMPOID},
+	{DATEOID, TIMESTAMPTZOID},
+	{TIMESTAMPOID, TIMESTAMPTZOID},
+	{TIMEOID, TIMETZOID},
+	{TIMEOID, INTERVALOID},
+	{CIDROID, INETOID},
+	{MACADDROID, MACADDR8OID},
+	{BITOID, VARBITOID},
+};
+
+/* Their text neither begins nor ends with a space. */
+static const Oid spaceless[] = {
+	BOOLOID,   INT2OID,		INT4OID,	  INT8OID,		  OIDOID,
+	FLOAT4OID, FLOAT8OID,	NUMERICOID,	  DATEOID,		  TIMEOID,
+	TIMETZOID, INTERVALOID, TIMESTAMPOID, TIMESTAMPTZOID, UUIDOID,
+	BYTEAOID,  INETOID,		CIDROID,	  MACADDROID,	  MACADDR8OID,
+};
+
+/* ---- limits */
+
+/* Characters of a text type, or bits. */
+static int
+length_of(Oid type, int32 typmod)
+{
+	if (type == NAMEOID)
+		return NAMEDATALEN - 1;
+	if (typmod < 0)
+		return UNLIMITED;
+	return type == BITOID || type == VARBITOID ? typmod : typmod - VARHDRSZ;
+}
+
+/* Digits after the point. */
+static int
+scale_of(int32 typmod)
+{
+	return (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
+}
+
+/* Digits before it. */
+static int
+integer_digits_of(int32 typmod)
+{
+	return (((typmod - VARHDRSZ) >> 16) & 0xffff) - scale_of(typmod);
+}
+
+static bool
+fits_numeric(Oid from, int32 typmod, int32 there)
+{
+	int digits = UNLIMITED;
+	int scale = 0;
+
+	if (there < 0)
+		return true;
+	if (from == INT2OID)
+		digits = 5;
+	else if (from == INT4OID)
+		digits = 10;
+	else if (from == INT8OID)
+		digits = 19;
+	else if (typmod < 0)
+		return false;
+	else
+	{
+		digits = integer_digits_of(typmod);
+		scale = scale_of(typmod);
+	}
+	return scale_of(there) >= scale && integer_digits_of(there) >= digits;
+}
+
+static bool
+fits_precision(Oid from, int32 typmod, int32 there)
+{
+	if (there < 0 || from == DATEOID)
+		return true;
+	return there >= (typmod < 0 ? MAX_TIMESTAMP_PRECISION : typmod);
+}
+
+/* Of types that a widening, or nothing, lies between. */
+static bool
+fits_limits(Oid from, int32 typmod, Oid to, int32 there)
+{
+	switch (to)
+	{
+		case NUMERICOID:
+			return fits_numeric(from, typmod, there);
+		case TIMEOID:
+		case TIMETZOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return fits_precision(from, typmod, there);
+		case INTERVALOID:
+			return there < 0 || (from == to && typmod == there);
+		case BITOID:
+			return typmod == there;
+		case VARBITOID:
+		case VARCHAROID:
+		case BPCHAROID:
+			return length_of(from, typmod) <= length_of(to, there);
+		default:
+			return there < 0 || typmod == there;
+	}
+}
+
+/* ---- types */
+
+static bool
+is_widened(Oid from, Oid to)
+{
+	for (int i = 0; i < lengthof(widenings); i++)
+	{
+		if (widenings[i].from == from && widenings[i].to == to)
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_any_text(Oid type)
+{
+	return type == TEXTOID || type == VARCHAROID || type == BPCHAROID ||
+		   type == NAMEOID;
+}
+
+/* An input function cuts off spaces that are beyond the limit. */
+static bool
+fits_text(Oid from, int32 typmod, int32 there)
+{
+	if (there < 0)
+		return true;
+	if (is_any_text(from))
+		return length_of(from, typmod) <= length_of(VARCHAROID, there);
+	for (int i = 0; i < lengthof(spaceless); i++)
+	{
+		if (spaceless[i] == from)
+			return true;
+	}
+	return false;
+}
+
+static bool
+fits_scalar(Oid from, int32 typmod, Oid to, int32 there)
+{
+	if (from == to || is_widened(from, to))
+		return fits_limits(from, typmod, to, there);
+	if (to == TEXTOID || to == VARCHAROID)
+		return fits_text(from, typmod, there);
+	return false;
+}
+
+/* Not any element: what parts those of some types is no comma. */
+static bool
+fits_element(Oid from, int32 typmod, Oid to, int32 there)
+{
+	if (is_any_text(to) && !is_any_text(from))
+		return false;
+	return fits_scalar(from, typmod, to, there);
+}
+
+/* Names of objects, which are numbers in binary: they differ there. */
+static bool
+is_name_of_object(const char *type_name)
+{
+	return strncmp(type_name, "reg", 3) == 0 ||
+		   strncmp(type_name, "_reg", 4) == 0;
+}
+
+/* An empty vector is sent in a form that its own input refuses. */
+static bool
+is_oid_vector(const char *type_name)
+{
+	return strcmp(type_name, "int2vector") == 0 ||
+		   strcmp(type_name, "oidvector") == 0;
+}
+
+bool
+postgres_has_one_form(const TableColumn *column)
+{
+	return column->is_binary && column->base < FIRST_UNFIXED_TYPE &&
+		   !is_name_of_object(column->type_name) &&
+		   !is_oid_vector(column->type_name);
+}
+
+/* A type of one's own is known by its name. */
+static PostgresFit
+fit_of_own(const TableColumn *column, Oid to, const char *to_name)
+{
+	bool both = column->base >= FIRST_UNFIXED_TYPE && to >= FIRST_UNFIXED_TYPE;
+
+	return both && strcmp(column->type_name, to_name) == 0 ? FIT_TEXT
+														   : FIT_NOT;
+}
+
+PostgresFit
+postgres_fit(const TableColumn *column, Oid to, const char *to_name,
+			 int32 typmod)
+{
+	Oid from = column->base;
+	Oid element = get_element_type(from);
+	Oid to_element =
+		to < FIRST_UNFIXED_TYPE ? get_element_type(to) : InvalidOid;
+	bool fits;
+
+	if (from != to && (to == TEXTOID || to == VARCHAROID))
+		return fits_text(from, column->typmod, typmod) ? FIT_TEXT : FIT_NOT;
+	if (from >= FIRST_UNFIXED_TYPE || to >= FIRST_UNFIXED_TYPE)
+		return fit_of_own(column, to, to_name);
+	if (OidIsValid(element) && OidIsValid(to_element))
+		fits = fits_element(element, column->typmod, to_element, typmod);
+	else
+		fits = fits_scalar(from, column->typmod, to, typmod);
+	if (!fits)
+		return FIT_NOT;
+	return from == to && postgres_has_one_form(column) ? FIT_BINARY : FIT_TEXT;
+}

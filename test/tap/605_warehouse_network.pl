@@ -1,0 +1,57 @@
+# Promise: another PostgreSQL is reached over TCP with a server's default
+# options, and one that answers without end is given up before its answer fills
+# the memory.
+use strict;
+use warnings;
+
+use ClientTest;
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use WarehouseTest;
+
+my $dir = new_export_dir();
+my $node = new_outflow_node('source');
+my $warehouse = new_warehouse('warehouse', "listen_addresses = '127.0.0.1'\n");
+
+append_to_file($warehouse->data_dir . '/pg_hba.conf', "host all loader 127.0.0.1/32 scram-sha-256\n");
+$warehouse->reload;
+
+# server(NAME, PORT): over TCP; each with a database of that name
+sub server
+{
+	my ($name, $port) = @_;
+
+	$node->safe_psql('postgres', <<"EOC");
+CREATE SERVER $name FOREIGN DATA WRAPPER outflow_postgres OPTIONS
+	(host '127.0.0.1', port '$port', dbname 'postgres', allow_private 'true', sslmode 'disable');
+CREATE USER MAPPING FOR CURRENT_USER SERVER $name OPTIONS (user 'loader', password '$secret', password_required 'false');
+EOC
+	return;
+}
+
+$node->safe_psql('postgres', 'CREATE TABLE t AS SELECT i FROM generate_series(1, 1000) AS i');
+server('near', $warehouse->port);
+is($node->safe_psql('postgres', q{SELECT string_agg(step || ': ' || detail, '; ') FROM outflow.check_destination('near:') WHERE NOT ok}),
+	'', 'a check over TCP');
+$node->safe_psql('postgres', q{CALL outflow.export('t', 'near:public.t', options => '{"create": true}')});
+same_rows($node, $warehouse, 't', 'over TCP');
+
+# rows that are many, and one that never ends
+foreach my $size (1_000_000, 2_000_000_000)
+{
+	my $place = "$dir/$size";
+
+	mkdir $place or die;
+	my $peer = start_peer('pg_flood.py', $place, "$place/log", $size);
+	server("flood$size", slurp_file("$place/port") + 0);
+	my $answer = $node->safe_psql('postgres', qq{SELECT string_agg(detail, '; ') FROM outflow.check_destination('flood$size:')});
+	like($answer, qr/answers otherwise than PostgreSQL does/, "rows of $size bytes without end");
+	$peer->finish;
+	cmp_ok(slurp_file("$place/sent"), '<', 1 << 30, '... which it could not get rid of');
+}
+
+$node->stop;
+$warehouse->stop;
+done_testing();

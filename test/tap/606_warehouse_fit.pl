@@ -1,0 +1,105 @@
+# Promise: a value arrives in another PostgreSQL as it is, whatever type its
+# column has there, or the export is refused when it is called.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use WarehouseTest;
+
+my $seed = $ENV{OUTFLOW_SEED} || time();
+my $node = new_outflow_node('source', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ]);
+my $warehouse = new_warehouse('warehouse');
+
+note("OUTFLOW_SEED=$seed");
+srand($seed);
+$node->safe_psql('postgres', warehouse_sql($warehouse));
+
+# values that a narrower type would round, cut or refuse
+my %values = (
+	text => [ "'abc   '", "'ab '", "''", "'   '", "'1'" ],
+	'varchar(10)' => [ "'abc   '", "'ab '", "'abcdefghij'" ],
+	'varchar' => [ "'ab    '", "'x'" ],
+	'char(6)' => [ "'abc'", "'abcdef'" ],
+	name => [ "'x'", "'abcd'", "'ab '" ],
+	'"char"' => [ "'a'" ],
+	smallint => [ '-32768', '3' ],
+	int => [ '123', '-2147483648', '16777217' ],
+	bigint => [ '150', '-1', '9223372036854775807', '9007199254740993' ],
+	oid => [ '4294967295' ],
+	numeric => [ '1.23456', '1e30' ],
+	'numeric(6,3)' => [ '123.456' ],
+	real => [ '0.1', '1e38' ],
+	'double precision' => [ '0.1', '1e300' ],
+	date => [ "'2026-01-01'" ],
+	time => [ "'00:00:00.75'" ],
+	'time(3)' => [ "'00:00:00.755'" ],
+	timetz => [ "'00:00:00.75+03'" ],
+	timestamp => [ "'2026-01-01 00:00:00.75'" ],
+	'timestamptz' => [ "'2026-01-01 00:00:00.755555+00'" ],
+	interval => [ "'1 day 02:00:00.25'" ],
+	bool => [ 'true' ],
+	'bit(3)' => [ "B'101'" ],
+	'bit varying(5)' => [ "B'10101'" ],
+	cidr => [ "'10.0.0.0/8'" ],
+	inet => [ "'10.0.0.1/8'" ],
+	json => [ q{'{"a":1,"a":2}  '} ],
+	jsonb => [ q{'{"a": 1}'} ],
+	uuid => [ "'00000000-0000-0000-0000-000000000001'" ],
+	'varchar(10)[]' => [ "ARRAY['abc   ']" ],
+	'text[]' => [ "ARRAY['abc   ', 'a,b']" ],
+	'int[]' => [ 'ARRAY[123, -1]' ],
+	'box[]' => [ "ARRAY['(1,1),(0,0)'::box, '(2,2),(0,0)']" ],
+	'numeric[]' => [ 'ARRAY[1.255]' ]);
+my @from = sort keys %values;
+my @to = (@from, 'varchar(3)', 'char(5)', 'char(3)', 'varchar(63)', 'numeric(5,-2)', 'numeric(10,-2)', 'numeric(10,0)',
+	'numeric(6,2)', 'timestamptz(0)', 'timestamp(0)', 'timetz(0)', 'interval(0)', 'interval day', 'varbit(2)', 'bit(2)',
+	'varchar(3)[]', 'numeric(5,1)[]', 'bigint[]', 'regclass', 'citext', 'xml');
+
+# pairs that once lost something, and as many others
+my @pairs = map { [ split / > / ] } ('text > varchar(3)', 'varchar(10) > varchar(3)', 'varchar > varchar(3)',
+	'text > char(5)', 'varchar(10) > char(5)', 'timestamp > timestamptz(0)', 'time > interval(0)', 'time > timetz(0)',
+	'int > numeric(5,-2)', 'bigint > numeric(10,-2)', 'varchar(10)[] > varchar(3)[]', 'bigint > oid', 'bit(3) > varbit(2)',
+	'name > varchar(3)', 'json > varchar(3)', 'box[] > text[]', 'numeric(6,3) > numeric(6,2)');
+push @pairs, [ $from[rand @from], $to[rand @to] ] foreach (1 .. 40);
+# what must not be refused
+my %fits = map { $_ => 1 } ('int > bigint', 'int > numeric', 'varchar(10) > text', 'int > text', 'varchar(10) > varchar(63)',
+	'int[] > bigint[]', 'bit(3) > bit varying(5)', 'date > timestamp', 'name > varchar(63)', 'varchar(10)[] > text[]',
+	'time > interval', 'cidr > inet', 'numeric(6,3) > numeric', 'time(3) > time', 'char(6) > text');
+push @pairs, map { [ split / > / ] } sort keys %fits;
+
+my ($count, $refused, $arrived) = (0, 0, 0);
+foreach my $pair (@pairs)
+{
+	my ($from, $to) = @$pair;
+	my $table = 't' . ++$count;
+	my @rows = @{ $values{$from} };
+
+	next if $warehouse->psql('postgres', "CREATE TABLE $table (n int, a $to); GRANT INSERT ON $table TO loader", stderr => \my $none);
+	$node->safe_psql('postgres', "CREATE TABLE $table (n int, a $from); INSERT INTO $table VALUES "
+		  . join(', ', map { "($_, ($rows[$_])::$from)" } 0 .. $#rows));
+	my ($code, $out, $err) = $node->psql('postgres', "CALL outflow.export('$table', 'warehouse:public.$table')");
+	if ($code)
+	{
+		ok(!$fits{"$from > $to"}, "$from > $to need not be refused") or diag($err) if $fits{"$from > $to"};
+		# a number's text may be too long, which no type tells
+		like($err, qr/has type .*\n.*Not every .* can become one|value too long/, "$from > $to: refused");
+		$refused++;
+		next;
+	}
+	# as it is, and as it was
+	my $there = $to eq $from || $to =~ /^(?:text|varchar)/ ? 'a::text' : "(a::$from)::text";
+	is($warehouse->safe_psql('postgres', "SET timezone = 'UTC'; SELECT '[' || $there || ']' FROM $table ORDER BY n"),
+		$node->safe_psql('postgres', "SET timezone = 'UTC'; SELECT '[' || "
+			  . ($from =~ /^char/ && $to =~ /text|varchar/ ? "format('%s', a)" : 'a::text') . " || ']' FROM $table ORDER BY n"),
+		"$from > $to: as it was");
+	$arrived++;
+}
+cmp_ok($refused, '>', 10, 'some are refused');
+cmp_ok($arrived, '>=', scalar(keys %fits), 'and some arrive');
+
+$node->stop;
+$warehouse->stop;
+done_testing();
