@@ -89,10 +89,15 @@ subscription_ends('subscribed');
 
 # ---- both servers are killed: in the export, before the subscription and in it
 $writers = start_writers($node, $script => 1);
+# held between COPY and COMMIT of a part
+my ($holder) = start_psql($warehouse, 'BEGIN; LOCK TABLE outflow_loader.part IN EXCLUSIVE MODE; SELECT pg_sleep(600)');
+$warehouse->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 'outflow_loader.part'::regclass AND granted AND mode = 'ExclusiveLock'});
 my $call = start_call($node, sprintf($export, 'second'));
-$node->poll_query_until('postgres', "SELECT parts_done >= 2 FROM outflow.jobs WHERE slot = 'second'");
+$warehouse->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = 'loader' AND wait_event_type = 'Lock'});
 $node->stop('immediate');
 $call->finish;
+$warehouse->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND pid <> pg_backend_pid()});
+$holder->finish;
 $writers->kill_kill;
 $node->start;
 $writers = start_writers($node, $script => 1);
