@@ -1252,6 +1252,76 @@ BEGIN
 END
 $$;
 
+-- the slot of the caller's finished job, if nobody has consumed from it
+CREATE FUNCTION outflow_internal.job_slot(job bigint) RETURNS name
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'outflow_job_slot';
+
+-- Makes the slot that a subscription goes on from after a job: of the plugin
+-- pgoutput, at the position where what is before was exported and what is after
+-- was not.  A subscription has no "after_snapshot", so there must be one.  The
+-- slot gets its name when it is there; until then it goes with this session.
+CREATE FUNCTION outflow.subscription_slot(job bigint, slot name)
+RETURNS pg_catalog.pg_lsn
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	own name := outflow_internal.job_slot(subscription_slot.job);
+	passing name := pg_catalog.format('outflow_subscription_%s',
+		pg_catalog.pg_backend_pid());
+	exported pg_catalog.text;
+	seen_until pg_catalog.pg_lsn;
+	last pg_catalog.pg_lsn;		-- end of the last transaction that was exported
+	next pg_catalog.pg_lsn;		-- the first one that was not
+BEGIN
+	SELECT j.snapshot, j.lsn INTO STRICT exported, seen_until
+	FROM outflow.jobs AS j WHERE j.job = subscription_slot.job;
+	WITH late AS MATERIALIZED (
+		SELECT (s.data::pg_catalog.jsonb->>'end_lsn')::pg_catalog.pg_lsn AS lsn
+		FROM pg_catalog.pg_logical_slot_peek_changes(own,
+			seen_until, NULL, 'after_snapshot', exported, 'messages', 'off',
+			'include_schemas', 'off') AS s
+		WHERE s.data LIKE '{"op":"commit",%'
+	), ended AS MATERIALIZED (
+		SELECT (s.data::pg_catalog.jsonb->>'end_lsn')::pg_catalog.pg_lsn AS lsn,
+			(s.data::pg_catalog.jsonb->>'commit_lsn')
+			::pg_catalog.pg_lsn AS commit_lsn
+		FROM pg_catalog.pg_logical_slot_peek_changes(own,
+			seen_until, NULL, 'messages', 'off', 'include_schemas', 'off') AS s
+		WHERE s.data LIKE '{"op":"commit",%'
+	)
+	SELECT max(e.lsn) FILTER (WHERE e.lsn NOT IN (SELECT l.lsn FROM late AS l)),
+		min(e.commit_lsn) FILTER (WHERE e.lsn IN (SELECT l.lsn FROM late AS l))
+	INTO last, next
+	FROM ended AS e;
+	IF next < last THEN
+		RAISE object_not_in_prerequisite_state USING
+			MESSAGE = pg_catalog.format('export job %s has no position in WAL'
+				' that a subscription can start from', subscription_slot.job),
+			DETAIL = pg_catalog.format('It holds a transaction that committed'
+				' at %s, and not one that committed at %s: that one waited for'
+				' a standby.', last, next),
+			HINT = 'Export again, or stream with pg_outflow.';
+	END IF;
+
+	PERFORM pg_catalog.pg_drop_replication_slot(s.slot_name)
+	FROM pg_catalog.pg_replication_slots AS s
+	WHERE s.slot_name = passing AND s.temporary;
+	PERFORM pg_catalog.pg_copy_logical_replication_slot(own, passing, true,
+		'pgoutput');
+	IF last IS NOT NULL THEN
+		PERFORM pg_catalog.pg_replication_slot_advance(passing, last);
+	END IF;
+	PERFORM pg_catalog.pg_copy_logical_replication_slot(passing,
+		subscription_slot.slot, false, 'pgoutput');
+	PERFORM pg_catalog.pg_drop_replication_slot(passing);
+	RETURN (SELECT s.confirmed_flush_lsn
+		FROM pg_catalog.pg_replication_slots AS s
+		WHERE s.slot_name = subscription_slot.slot);
+END
+$$;
+
 -- removes the caller's finished exports but each owner's newest, and returns which
 CREATE FUNCTION outflow.prune(prefix pg_catalog.text, keep int)
 RETURNS TABLE (job bigint, destination pg_catalog.text)

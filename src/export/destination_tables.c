@@ -113,7 +113,8 @@ set_tables(const Job *job, Destination *root, const char *format)
 						: pg_encoding_to_char(job->options.row.encoding),
 		.checksum = job->options.checksum,
 		.replace = job->options.publish == PUBLISH_REPLACE,
-		.create = job->options.create};
+		.create = job->options.create,
+		.sequences = job->options.sequences};
 	List	 *tables = NIL;
 	ListCell *cell;
 
@@ -200,6 +201,7 @@ static void
 refuse_table_options(const Job *job)
 {
 	const char *name = job->options.create					   ? "create"
+					   : job->options.sequences				   ? "sequences"
 					   : job->options.publish != PUBLISH_UNSET ? "publish"
 															   : NULL;
 

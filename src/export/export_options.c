@@ -23,6 +23,7 @@ typedef struct RawOptions
 	bool  overwrite;
 	bool  row_security;
 	bool  create;
+	bool  sequences;
 	int	  publish;
 	int	  base;
 	int	  carry;
@@ -74,6 +75,7 @@ static const OptionSpec table[] = {
 	{"row_group_rows", OPTION_INT, offsetof(RawOptions, row_group_rows), NULL,
 	 1, PG_INT32_MAX},
 	{"row_security", OPTION_BOOL, offsetof(RawOptions, row_security)},
+	{"sequences", OPTION_BOOL, offsetof(RawOptions, sequences)},
 	{NULL}};
 
 static char *
@@ -219,6 +221,7 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->row_security = raw.row_security;
 	options->carry = raw.carry;
 	options->create = raw.create;
+	options->sequences = raw.sequences;
 	options->publish = raw.publish;
 	options->base_is_last = raw.base;
 	options->mode = mode_of(raw.mode);

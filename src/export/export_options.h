@@ -31,6 +31,7 @@ typedef struct ExportOptions
 	int					  carry;		/* CarryMode */
 	int					  publish;		/* PublishMode */
 	bool				  create;		/* tables that are missing */
+	bool				  sequences;	/* go on behind the rows */
 	int					  mode;			/* of files; 0 for what is usual */
 	char				 *mask_columns; /* as written; NULL for none */
 	List				 *masks;		/* the same as MaskRules */

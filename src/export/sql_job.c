@@ -26,11 +26,13 @@ PG_FUNCTION_INFO_V1(outflow_resume_start);
 PG_FUNCTION_INFO_V1(outflow_cancel);
 PG_FUNCTION_INFO_V1(outflow_forget);
 PG_FUNCTION_INFO_V1(outflow_job_state);
+PG_FUNCTION_INFO_V1(outflow_job_slot);
 PGDLLEXPORT Datum outflow_resume(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_resume_start(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_cancel(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_forget(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum outflow_job_state(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum outflow_job_slot(PG_FUNCTION_ARGS);
 
 /* The job's lock is not to be had. */
 static void
@@ -206,4 +208,35 @@ outflow_job_state(PG_FUNCTION_ARGS)
 	if (job == NULL)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
 	PG_RETURN_TEXT_P(cstring_to_text(job_state_names[job->state]));
+}
+
+/* The slot of the caller's finished job, as the job left it. */
+Datum
+outflow_job_slot(PG_FUNCTION_ARGS)
+{
+	int64 id = PG_GETARG_INT64(0);
+	Job	 *job = job_load_own(id, false);
+
+	if (job->state != JOB_DONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("export job " INT64_FORMAT " is not done", id)));
+	if (job->slot == NULL)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("export job " INT64_FORMAT " has no replication slot", id),
+			 errhint("Export with the argument \"slot\".")));
+	if (!handover_holds(job))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg(
+				 "replication slot \"%s\" is not as export job " INT64_FORMAT
+				 " left it",
+				 job->slot, id),
+			 errdetail("It was dropped, has lost its WAL, or has been "
+					   "consumed from since.")));
+	PG_RETURN_NAME(
+		DatumGetName(DirectFunctionCall1(namein, CStringGetDatum(job->slot))));
 }

@@ -97,8 +97,9 @@ typedef struct TableOptions
 	const char *format; /* "binary" or "text"; NULL: whichever fits */
 	const char *encoding;
 	const ChecksumMethod *checksum;
-	bool replace; /* what the targets held goes when all rows are there */
-	bool create;  /* targets that are missing are made */
+	bool replace;	/* what the targets held goes when all rows are there */
+	bool create;	/* targets that are missing are made */
+	bool sequences; /* those of the targets go on behind the rows */
 } TableOptions;
 
 /*

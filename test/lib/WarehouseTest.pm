@@ -26,7 +26,7 @@ sub new_warehouse
 	my $hba = $node->data_dir . '/pg_hba.conf';
 	my $rules = slurp_file($hba);
 	unlink $hba;
-	append_to_file($hba, "local all loader scram-sha-256\n$rules");
+	append_to_file($hba, "local all loader scram-sha-256\nhost all loader all scram-sha-256\n$rules");
 	$node->start;
 	$node->safe_psql('postgres', <<"EOC");
 CREATE ROLE loader LOGIN PASSWORD '$secret';

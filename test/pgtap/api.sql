@@ -106,6 +106,7 @@ INSERT INTO wanted VALUES
 	('resume', 'IN job bigint', NULL),
 	('resume_start', 'job bigint', 'bigint'),
 	('run_queue', '', 'integer'),
+	('subscription_slot', 'job bigint, slot name', 'pg_lsn'),
 	('verify', 'job bigint',
 		'TABLE(part integer, file text, status text, detail text)');
 

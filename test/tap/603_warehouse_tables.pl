@@ -73,6 +73,28 @@ same_rows($node, $warehouse, 'o', 'replaced: orders', 'shop.orders');
 same_rows($node, $warehouse, 'l', 'replaced: lines', 'shop."order Line"');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'shop'}), '1', 'the slot is there to go on from');
 
+# ---- sequences of tables that are there
+$node->safe_psql('postgres', 'CREATE TABLE counted (id int PRIMARY KEY, down int, other text); INSERT INTO counted SELECT i, -i, i FROM generate_series(1, 30) i');
+$warehouse->safe_psql('postgres', <<'EOC');
+CREATE SEQUENCE downwards AS int INCREMENT BY -1;
+CREATE TABLE counted (id serial PRIMARY KEY, down int DEFAULT nextval('downwards'), other text);
+CREATE SEQUENCE texts;
+ALTER SEQUENCE texts OWNED BY counted.other;
+ALTER SEQUENCE downwards OWNED BY counted.down;
+GRANT INSERT, TRUNCATE ON counted TO loader;
+EOC
+my $replace = q{CALL outflow.export('counted', 'warehouse:public.counted', options => '{"publish": "replace"%s}')};
+$node->safe_psql('postgres', sprintf($replace, ''));
+is($warehouse->safe_psql('postgres', q{SELECT nextval('counted_id_seq'), nextval('downwards')}), '1|-1', 'sequences stay where they are');
+my (undef, undef, $why) = $node->psql('postgres', sprintf($replace, ', "sequences": true'));
+like($why, qr/permission denied for sequence/, 'a sequence that may not be moved');
+$warehouse->safe_psql('postgres', 'GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA public TO loader');
+$node->safe_psql('postgres', 'CALL outflow.resume(' . $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs') . ')');
+is($warehouse->safe_psql('postgres', q{SELECT nextval('counted_id_seq'), nextval('downwards'), nextval('texts')}), '31|-31|1', 'but on request they go on behind the rows');
+$warehouse->safe_psql('postgres', q{SELECT setval('counted_id_seq', 900), setval('downwards', -900)});
+$node->safe_psql('postgres', sprintf($replace, ', "sequences": true'));
+is($warehouse->safe_psql('postgres', q{SELECT nextval('counted_id_seq'), nextval('downwards')}), '901|-901', 'and never back');
+
 # ---- all or none
 $node->safe_psql('postgres', q{UPDATE shop.customers SET name = 'new'; INSERT INTO shop.tree VALUES (999, 1)});
 $warehouse->safe_psql('postgres', 'ALTER TABLE shop.tree ADD CHECK (id <> 999)');

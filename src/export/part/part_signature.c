@@ -18,6 +18,7 @@
 /* Options that decide where files go, not what is in them. */
 static const char *const options_without_effect[] = {
 	"base", "carry", "checksum", "create", "mode", "overwrite", "publish",
+	"sequences",
 	/* what they make of a table is told with its columns */
 	"mask_columns"};
 

@@ -157,27 +157,56 @@ may_move(const List *references, int table, const bool *moved)
 	return true;
 }
 
-/* A sequence of a table that was made here has given out no number yet. */
+/*
+ * Behind the rows that come, never back: what was there before may be further
+ * along.  The values are those of the staging table, which is ours to read.
+ */
 static void
-move_sequences(PostgresDestination *self, const PostgresTarget *target)
+move_sequence(PostgresDestination *self, int table, const char *column)
 {
-	char *name = postgres_target_name(self, target);
+	char *name = postgres_target_name(self, &self->targets[table]);
+	char *quoted = remote_identifier(self->remote, column);
 
-	for (int i = 0; i < target->source->ncolumns; i++)
-	{
-		const TableColumn *column = &target->source->columns[i];
-		const char *const  values[] = {name, column->name};
+	remote_run(
+		self->remote,
+		psprintf("SELECT setval(s.seqrelid, n.value) "
+				 "FROM pg_sequence AS s, "
+				 "(SELECT max(%s), min(%s) FROM %s) AS t, "
+				 "LATERAL (SELECT CASE WHEN s.seqincrement > 0 "
+				 "THEN t.max ELSE t.min END, "
+				 "pg_sequence_last_value(s.seqrelid)) AS n (value, last) "
+				 "WHERE s.seqrelid = "
+				 "pg_get_serial_sequence($1, $2)::regclass "
+				 "AND n.value BETWEEN s.seqmin AND s.seqmax "
+				 "AND CASE WHEN n.last IS NULL THEN true "
+				 "WHEN s.seqincrement > 0 THEN n.value > n.last "
+				 "ELSE n.value < n.last END",
+				 quoted, quoted, postgres_staging(self, table)),
+		2, (const char *const[]){name, column});
+}
 
-		if (column->identity == '\0')
-			continue;
-		remote_run(self->remote,
-				   psprintf("SELECT setval(pg_get_serial_sequence($1, $2), "
-							"max(%s)) FROM %s HAVING max(%s) > 0",
-							remote_identifier(self->remote, column->name),
-							name,
-							remote_identifier(self->remote, column->name)),
-				   2, values);
-	}
+/* Those of a table's own columns, if they count in whole numbers. */
+static void
+move_sequences(PostgresDestination *self, int table)
+{
+	const PostgresTarget *target = &self->targets[table];
+	const char *const	  values[] = {postgres_target_name(self, target)};
+	List				 *counted = NIL;
+	ListCell			 *cell;
+
+	remote_run(self->remote,
+			   "SELECT attname FROM pg_attribute "
+			   "WHERE attrelid = $1::text::regclass AND attnum > 0 "
+			   "AND NOT attisdropped AND atttypid IN "
+			   "('int2'::regtype, 'int4'::regtype, 'int8'::regtype) "
+			   "AND pg_get_serial_sequence($1, attname::text) IS NOT NULL",
+			   1, values);
+	for (int i = 0; i < remote_rows(self->remote); i++)
+		counted = lappend(counted, remote_value(self->remote, i, 0));
+	foreach (cell, counted)
+		for (int i = 0; i < target->source->ncolumns; i++)
+			if (strcmp(target->source->columns[i].name, lfirst(cell)) == 0)
+				move_sequence(self, table, lfirst(cell));
 }
 
 static void
@@ -203,8 +232,8 @@ move_rows(PostgresDestination *self, int table, const char *rows)
 						self->remote->name, moved, rows),
 				 errhint("A trigger or rule there may have left out the "
 						 "others.")));
-	if (!target->exists)
-		move_sequences(self, target);
+	if (!target->exists || self->options.sequences)
+		move_sequences(self, table);
 }
 
 /* What others refer to first; those that refer to each other can't be. */
