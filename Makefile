@@ -301,6 +301,7 @@ CLIENT_OBJS = \
 	src/client/targets/aws_credentials.o \
 	src/client/targets/kinesis_request.o \
 	src/client/targets/kinesis_shards.o \
+	src/client/targets/kinesis_open.o \
 	src/client/targets/deliver_kinesis.o \
 	src/client/targets/milvus_table.o \
 	src/client/targets/milvus_schema.o \

@@ -21,77 +21,12 @@
 #include "client/json_scan.h"
 #include "client/loop.h"
 #include "client/targets/kinesis_request.h"
-#include "client/targets/kinesis_shards.h"
+#include "client/targets/kinesis_target.h"
 #include "client/targets/targets.h"
 
-#define MAX_ANSWER	  (1024 * 1024) /* 500 results fit */
-#define RECORD_BYTES  (1024 * 1024) /* of streams that don't say */
-#define TIMEOUT_MS	  30000L
-#define LOOK_AHEAD	  4	   /* requests' worth of records are held */
-#define LISTING_MS	  5000 /* shards are not asked for more often */
-#define KEY_BYTES	  (KINESIS_KEY_SIZE - 1)
-#define STREAM_SYMBOL "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-#define REGION_SYMBOL "abcdefghijklmnopqrstuvwxyz0123456789-"
-
-typedef enum EntryState
-{
-	ENTRY_WAITING,
-	ENTRY_SENT,
-	ENTRY_DONE,
-} EntryState;
-
-typedef struct KinesisEntry
-{
-	Record	   record;
-	EntryState state;
-	char	   key[KINESIS_KEY_SIZE];
-} KinesisEntry;
-
-typedef enum KinesisPhase
-{
-	KINESIS_UNUSED,		/* whose changes will come is not known yet */
-	KINESIS_DESCRIBING, /* asking what the stream takes */
-	KINESIS_LISTING,	/* ... and for its shards */
-	KINESIS_READY,
-} KinesisPhase;
-
-typedef struct KinesisTarget
-{
-	Target			   base;
-	const char		  *region;
-	const char		  *stream;
-	char			  *endpoint;
-	AwsCredentials	   credentials;
-	CurlLoop		   curl;
-	struct curl_slist *headers;
-	Bytes			   body;
-	KinesisPhase	   phase;
-	size_t			   max_records;
-	size_t			   max_bytes;
-	size_t			   max_record;
-	KinesisShards	   shards;
-	KinesisShards	   listing; /* those of an answer that has more to come */
-	long long		   listed_at;
-
-	/* what is not acknowledged, in order, a ring */
-	KinesisEntry *entries;
-	size_t		  allocated; /* also the most that are held */
-	size_t		  first;
-	size_t		  count;
-	size_t		  bytes;
-	long long	  since; /* there has been something */
-
-	KinesisEntry **sent; /* of the request under way */
-	size_t		   nsent;
-	size_t		   alone; /* so many go one by one, to find who is rejected */
-	const char	 **busy;  /* keys of a request that is built: a hash table */
-	size_t		   nbusy; /* its size, a power of two */
-
-	unsigned   attempt;
-	long long  retry_at;
-	KeyMemory *keys;
-	Facts	   facts;
-} KinesisTarget;
+#define RECORD_BYTES (1024 * 1024) /* of streams that don't say */
+#define LISTING_MS	 5000		   /* shards are not asked for more often */
+#define KEY_BYTES	 (KINESIS_KEY_SIZE - 1)
 
 static KinesisEntry *
 kinesis_entry_at(KinesisTarget *self, size_t i)
@@ -453,7 +388,7 @@ fill_ring(KinesisTarget *self)
 	Record record;
 
 	while (self->count < self->allocated &&
-		   self->bytes < LOOK_AHEAD * self->max_bytes &&
+		   self->bytes < KINESIS_LOOK_AHEAD * self->max_bytes &&
 		   target_next(&self->base, &record))
 	{
 		if (record.wanted)
@@ -524,65 +459,6 @@ kinesis_work(Target *target)
 		if (!next_request(self))
 			return;
 	}
-}
-
-static bool
-is_name(const char *text, const char *symbols, size_t most)
-{
-	return *text && strlen(text) <= most &&
-		   strspn(text, symbols) == strlen(text);
-}
-
-static void
-check_options(const Settings *settings)
-{
-	const char *schemas = pairs_find(&settings->options, "include_schemas");
-
-	if (settings->kinesis_records < 1 || settings->kinesis_bytes < 1)
-		client_exit(EXIT_USAGE,
-					"--kinesis-records and --kinesis-bytes must be positive");
-	if (schemas && strcmp(schemas, "on") != 0)
-		client_exit(EXIT_USAGE,
-					"pg_outflow can't deliver to kinesis: with -o "
-					"include_schemas=%s: it finds keys by schema records",
-					schemas);
-}
-
-static Target *
-kinesis_open(const Url *url, const Settings *settings)
-{
-	KinesisTarget *self = client_alloc(sizeof(KinesisTarget));
-
-	if (url->host == NULL || !is_name(url->host, REGION_SYMBOL, 64) ||
-		url->path == NULL ||
-		!is_name(url->path + 1, STREAM_SYMBOL "0123456789_.-", 128))
-		client_exit(EXIT_USAGE, "\"%s\" must be kinesis://REGION/STREAM",
-					url->display);
-	check_options(settings);
-	self->region = url->host;
-	self->stream = url->path + 1;
-	self->endpoint =
-		settings->kinesis_endpoint
-			? client_strdup(settings->kinesis_endpoint)
-			: client_format("https://kinesis.%s.amazonaws.com%s", url->host,
-							strncmp(url->host, "cn-", 3) == 0 ? ".cn" : "");
-	self->max_bytes = settings->kinesis_bytes;
-	self->max_records =
-		settings->batch_bytes == 0 ? 1 : settings->kinesis_records;
-	self->max_record = settings->kinesis_record_bytes;
-	self->allocated = LOOK_AHEAD * self->max_records;
-	self->entries = client_alloc(self->allocated * sizeof(KinesisEntry));
-	self->sent = client_alloc(self->max_records * sizeof(*self->sent));
-	for (self->nbusy = 64; self->nbusy < 4 * self->allocated;)
-		self->nbusy *= 2;
-	self->busy = client_alloc(self->nbusy * sizeof(*self->busy));
-	self->keys = key_memory_new();
-	aws_credentials_open(&self->credentials);
-	curl_loop_open(&self->curl, MAX_ANSWER);
-	curl_easy_setopt(self->curl.easy, CURLOPT_POST, 1L);
-	curl_easy_setopt(self->curl.easy, CURLOPT_URL, self->endpoint);
-	curl_easy_setopt(self->curl.easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
-	return &self->base;
 }
 
 static void

@@ -97,10 +97,10 @@ send_operations(MilvusTarget *self)
 }
 
 static void
-milvus_send_again(MilvusTarget *self, const char *why)
+milvus_send_again(MilvusTarget *self, RetryReason reason, const char *why)
 {
 	self->retry_at = clock_ms() + target_backoff(++self->attempt);
-	self->base.counts.retries++;
+	self->base.counts.retries[reason]++;
 	log_limited(&self->base.limit, LOG_WARNING,
 				"%s: %s; the request is sent again", self->base.name, why);
 }
@@ -222,7 +222,12 @@ judge_milvus_answer(MilvusTarget *self)
 				? MILVUS_REJECTED
 				: MILVUS_AGAIN;
 	if (verdict == MILVUS_AGAIN)
-		milvus_send_again(self, reason);
+		milvus_send_again(self,
+						  self->curl.outcome != CURLE_OK
+							  ? curl_loop_retry_reason(self->curl.outcome)
+						  : status == 429 ? RETRY_THROTTLED
+										  : RETRY_ERROR,
+						  reason);
 	else if (self->request == MILVUS_ASK_PARTIAL)
 		judge_partial(self, verdict, reason);
 	else if (verdict == MILVUS_TAKEN)
