@@ -26,7 +26,7 @@ CREATE TYPE vector;
 CREATE FUNCTION vector_in(cstring) RETURNS vector AS '$module' LANGUAGE c STRICT;
 CREATE FUNCTION vector_out(vector) RETURNS cstring AS '$module' LANGUAGE c STRICT;
 CREATE TYPE vector (INPUT = vector_in, OUTPUT = vector_out, STORAGE = external);
-CREATE TABLE things AS SELECT g::bigint AS id, g AS i4, (g % 1000)::int2 AS i2, g::oid AS o, g % 3 = 0 AS b, g / 7::real AS f4,
+CREATE TABLE things AS SELECT g::bigint AS id, g AS i4, (g % 1000)::int2 AS i2, g::oid AS o, g % 3 = 0 AS b, (g / 7.0)::real AS f4,
 	g / 7::float8 AS f8, 'text ' || g AS t, md5(g::text)::uuid AS u, timestamptz '2026-01-01Z' + g * interval '1 h' AS at,
 	date '2026-01-01' + g AS d, g / 4.0 AS n, jsonb_build_object('g', g, 's', '"') AS j, ARRAY[g, -g] AS ints,
 	ARRAY['a' || g, 'b'] AS texts, ('[' || g || ',0.5,-' || g / 3.0 || ']')::vector AS v,
