@@ -4,7 +4,7 @@ Parquet files as they are; prints its rows, a JSON object a line.
 
 The collection's fields stand on standard input, as collections/describe shows them.
 The server listens on all addresses and ports of its own choice, so it lives in a network
-of its own: this must be started by "unshare --map-root-user --net --pid --fork --kill-child".
+of its own: this must be started by "unshare --map-root-user --net --mount --pid --fork --kill-child".
 With DIRECTORY = "-" nothing is started: the line that is printed says of what type Milvus's
 own writer (pymilvus.bulk_writer) makes each column, and of what type the file has it.
 """
@@ -86,6 +86,8 @@ def import_file(path):
 
 def run(directory, schema, files):
     subprocess.run(['ip', 'link', 'set', 'lo', 'up'], check=True)
+    # it keeps things in /run/milvus, or in /tmp/milvus, which may be somebody else's
+    subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', '/run'], check=True)
     subprocess.Popen([os.path.join(os.path.dirname(sys.executable), 'milvus-server'), '--data', directory,
                       '--proxy-port', str(PORT)], stdout=sys.stderr, stderr=sys.stderr)
     wait_for('a server', lambda: json.load(urllib.request.urlopen(
