@@ -1122,13 +1122,13 @@ RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE WHEN every_included THEN pg_catalog.pg_get_constraintdef(oid)
+	SELECT CASE WHEN every_included THEN pg_catalog.pg_get_constraintdef(self)
 		ELSE pg_catalog.concat('PRIMARY KEY (', keys, ')',
 			' INCLUDE (' || included || ')',
 			CASE WHEN condeferrable THEN ' DEFERRABLE' END,
 			CASE WHEN condeferred THEN ' INITIALLY DEFERRED' END) END
 	FROM (
-		SELECT k.oid, k.condeferrable, k.condeferred,
+		SELECT k.oid AS self, k.condeferrable, k.condeferred,
 			pg_catalog.bool_and(e.label IS NOT NULL)
 				FILTER (WHERE a.place > i.indnkeyatts) IS NOT FALSE AS every_included,
 			pg_catalog.bool_and(coalesce(e.mask, 'hash') = 'hash' AND e.label IS NOT NULL)
@@ -1253,7 +1253,7 @@ END
 $$;
 
 -- the slot of the caller's finished job, if nobody has consumed from it
-CREATE FUNCTION outflow_internal.job_slot(job bigint) RETURNS name
+CREATE FUNCTION outflow_internal.job_slot(job bigint) RETURNS pg_catalog.name
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_job_slot';
 
@@ -1261,14 +1261,14 @@ AS 'MODULE_PATHNAME', 'outflow_job_slot';
 -- pgoutput, at the position where what is before was exported and what is after
 -- was not.  A subscription has no "after_snapshot", so there must be one.  The
 -- slot gets its name when it is there; until then it goes with this session.
-CREATE FUNCTION outflow.subscription_slot(job bigint, slot name)
+CREATE FUNCTION outflow.subscription_slot(job bigint, slot pg_catalog.name)
 RETURNS pg_catalog.pg_lsn
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	own name := outflow_internal.job_slot(subscription_slot.job);
-	passing name := pg_catalog.format('outflow_subscription_%s',
+	own pg_catalog.name := outflow_internal.job_slot(subscription_slot.job);
+	passing pg_catalog.name := pg_catalog.format('outflow_subscription_%s',
 		pg_catalog.pg_backend_pid());
 	exported pg_catalog.text;
 	seen_until pg_catalog.pg_lsn;
@@ -1291,8 +1291,8 @@ BEGIN
 			seen_until, NULL, 'messages', 'off', 'include_schemas', 'off') AS s
 		WHERE s.data LIKE '{"op":"commit",%'
 	)
-	SELECT max(e.lsn) FILTER (WHERE e.lsn NOT IN (SELECT l.lsn FROM late AS l)),
-		min(e.commit_lsn) FILTER (WHERE e.lsn IN (SELECT l.lsn FROM late AS l))
+	SELECT pg_catalog.max(e.lsn) FILTER (WHERE e.lsn NOT IN (SELECT l.lsn FROM late AS l)),
+		pg_catalog.min(e.commit_lsn) FILTER (WHERE e.lsn IN (SELECT l.lsn FROM late AS l))
 	INTO last, next
 	FROM ended AS e;
 	IF next < last THEN

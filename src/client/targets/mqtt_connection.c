@@ -14,7 +14,9 @@
 #include "client/targets/mqtt_connection.h"
 
 #include <errno.h>
-#include <mqtt_protocol.h>
+#if LIBMOSQUITTO_VERSION_NUMBER < 2001000
+#include <mqtt_protocol.h> /* later part of the other */
+#endif
 #include <openssl/x509.h>
 #include <poll.h>
 #include <stdlib.h>

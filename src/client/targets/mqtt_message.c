@@ -9,7 +9,9 @@
 
 #include "client/targets/mqtt_message.h"
 
-#include <mqtt_protocol.h>
+#if LIBMOSQUITTO_VERSION_NUMBER < 2001000
+#include <mqtt_protocol.h> /* later part of the other */
+#endif
 #include <stdlib.h>
 #include <string.h>
 
