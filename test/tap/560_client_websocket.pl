@@ -124,6 +124,26 @@ wait_confirmed('ws', current_lsn($node));
 my $answer = talk('read', 2, qq({"type":"subscribe","after":"$before"}));
 like($answer, qr/"recovered":true,"refetch":false/, 'resumed');
 is(join(' ', $answer =~ /"new":\{"id":(-\d)/g), '-2 -3 -4', '... with what came meanwhile');
+
+# what was seen before it was synced stays, however often the client starts anew
+kill_client($client);
+$client = start_ws('ws', '--linger=60s');
+my ($unsynced) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (-1005, 0)');
+foreach (1 .. 30)
+{
+	$answer = talk('read', 1, qq({"type":"subscribe","after":"$unsynced"}));
+	last if $answer =~ /"id":-1005,/;
+}
+like($answer, qr/"id":-1005,/, 'a change that is not synced is sent');
+foreach (1 .. 2)
+{
+	kill_client($client);
+	$client = start_ws('ws', '--linger=60s');
+}
+like(talk('read', 2, qq({"type":"subscribe","after":"$unsynced"})), qr/"id":-1005,/, '... and is still there after two kills');
+kill_client($client);
+$client = start_ws('ws');
 my ($epoch) = $answer =~ /"epoch":"([^"]*)"/;
 like($epoch, qr/^\d+:1:ws$/, 'an epoch');
 like(talk('read', 1, qq({"type":"subscribe","after":"$before","epoch":"0:1:ws"})),

@@ -224,10 +224,11 @@ find_whole(Spool *spool, int fd, uint64_t offset)
 			checksum = crc32(checksum, (const Bytef *) line, length);
 			continue;
 		}
-		if (expected != checksum || end <= spool->head)
+		if (expected != checksum)
 			break;
 		checksum = crc32(0, NULL, 0);
-		spool->head = end;
+		if (end > spool->head)
+			spool->head = end;
 		whole = offset;
 	}
 	free(line);
@@ -257,6 +258,8 @@ reopen_segment(Spool *spool, Lsn start, bool is_last)
 		if (ftruncate(fd, bytes) != 0 || fdatasync(fd) != 0)
 			spool_failed(spool, "cut a segment");
 		status.st_size = bytes;
+		/* with the position that goes with it: see spool_open() */
+		spool->state->state.bytes = bytes;
 	}
 	add_segment(spool, start, fd, status.st_size);
 	free(path);

@@ -247,6 +247,19 @@ delta_read(Destination *root, const char *folder, bool whole)
 	return &delta_log_read(root, folder, whole)->table;
 }
 
+static bool
+delta_holds(Destination *root, const LakeTable *table, const char *uuid)
+{
+	HASH_SEQ_STATUS files;
+	DeltaFile	   *file;
+	bool			found = false;
+
+	hash_seq_init(&files, ((const DeltaLog *) table)->files);
+	while ((file = hash_seq_search(&files)) != NULL)
+		found |= strstr(file->path, uuid) != NULL;
+	return found;
+}
+
 static char *
 delta_key(const LakeTable *table, const LakeVersion *version)
 {
@@ -282,6 +295,7 @@ const LakeFormat lake_format_delta = {.name = "Delta",
 									  .files = &row_format_delta,
 									  .read = delta_read,
 									  .commit = delta_commit,
+									  .holds = delta_holds,
 									  .settle = delta_checkpoint_if_due,
 									  .undo = delta_undo,
 									  .key = delta_key,

@@ -317,6 +317,27 @@ iceberg_undo(Destination *root, const Job *job, const JobSource *source)
 	(void) root->driver->remove(root, psprintf("%s/", folder));
 }
 
+static bool
+iceberg_holds(Destination *root, const LakeTable *lake, const char *uuid)
+{
+	const IcebergTable *table = (const IcebergTable *) lake;
+	List			   *manifests;
+	ListCell		   *cell;
+	HASH_SEQ_STATUS		files;
+	IcebergFile		   *file;
+	bool				found = false;
+
+	if (table->current == ICEBERG_NONE)
+		return false;
+	hash_seq_init(&files, iceberg_files(root, lake->folder,
+										find_parent(table), &manifests));
+	while ((file = hash_seq_search(&files)) != NULL)
+		found |= strstr(file->name, uuid) != NULL;
+	foreach (cell, manifests)
+		found |= strstr(((IcebergManifest *) lfirst(cell))->path, uuid) != NULL;
+	return found;
+}
+
 static char *
 iceberg_version_key(const LakeTable *table, const LakeVersion *version)
 {
@@ -329,6 +350,7 @@ const LakeFormat lake_format_iceberg = {.name = "Iceberg",
 										.files = &row_format_iceberg,
 										.read = iceberg_read,
 										.commit = iceberg_commit,
+										.holds = iceberg_holds,
 										.settle = iceberg_settle,
 										.undo = iceberg_undo,
 										.key = iceberg_version_key,

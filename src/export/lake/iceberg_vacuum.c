@@ -52,7 +52,10 @@ is_referred_to(const IcebergTable *table, int64 snapshot)
 	return false;
 }
 
-/* A snapshot is needed until the next one has been there for so long. */
+/*
+ * A snapshot is needed until the next one has been there for so long; and for so
+ * long itself, since somebody may have gone back to an older one.
+ */
 static void
 sort_snapshots(Vacuum *vacuum)
 {
@@ -65,7 +68,8 @@ sort_snapshots(Vacuum *vacuum)
 		LakeVersion	   *next = last ? NULL : list_nth(versions, i + 1);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!last && next->timestamp < vacuum->limit &&
+		if (!last &&
+			Max(version->version.timestamp, next->timestamp) < vacuum->limit &&
 			lake_is_of_this_database(&version->version) &&
 			!is_referred_to(vacuum->table, version->version.version))
 			vacuum->expired = lappend(vacuum->expired, version);
@@ -312,6 +316,10 @@ iceberg_vacuum(Destination *root, LakeTable *lake, int64 limit, LakeTold tell,
 					 .tell = tell,
 					 .arg = arg};
 
+	if (vacuum.table->current == ICEBERG_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the Iceberg table has no current snapshot")));
 	find_known(&vacuum);
 	sort_snapshots(&vacuum);
 	find_needed(&vacuum);

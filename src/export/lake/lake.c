@@ -91,12 +91,22 @@ lake_check_folder(Destination *root, const Job *job, const JobSource *source)
 
 /* ---- whether a version is there */
 
+/* Its version may be told no more, by a log or metadata that others expired. */
+static bool
+has_version(const LakeFormat *format, Destination *root, const Job *job,
+			const LakeTable *table)
+{
+	return lake_version_of_job(table, job->uuid) ||
+		   format->holds(root, table, job->uuid);
+}
+
 bool
 lake_is_committed(Destination *root, const Job *job, const JobSource *source)
 {
-	return lake_version_of_job(
-			   lake_format_of(job)->read(root, source->folder, false),
-			   job->uuid) != NULL;
+	const LakeFormat *format = lake_format_of(job);
+
+	return has_version(format, root, job,
+					   format->read(root, source->folder, false));
 }
 
 char *
@@ -186,12 +196,13 @@ lake_commit(Destination *root, const Job *job, const JobSource *source,
 	LakeTable		 *table = format->read(root, source->folder, false);
 
 	/* by an earlier try, which may have ended there */
-	if (lake_version_of_job(table, job->uuid))
+	if (lake_version_of_job(table, job->uuid) == NULL)
+		check_table(format, root, job, source, table);
+	if (has_version(format, root, job, table))
 	{
 		format->settle(root, source->folder, table->last);
 		return;
 	}
-	check_table(format, root, job, source, table);
 	if (!format->commit(root, table, job, source, parts))
 		check_winner(format, root, job, source, table);
 	FAILPOINT("lake-committed");
