@@ -329,12 +329,13 @@ iceberg_holds(Destination *root, const LakeTable *lake, const char *uuid)
 
 	if (table->current == ICEBERG_NONE)
 		return false;
-	hash_seq_init(&files, iceberg_files(root, lake->folder,
-										find_parent(table), &manifests));
+	hash_seq_init(&files, iceberg_files(root, lake->folder, find_parent(table),
+										&manifests));
 	while ((file = hash_seq_search(&files)) != NULL)
 		found |= strstr(file->name, uuid) != NULL;
 	foreach (cell, manifests)
-		found |= strstr(((IcebergManifest *) lfirst(cell))->path, uuid) != NULL;
+		found |=
+			strstr(((IcebergManifest *) lfirst(cell))->path, uuid) != NULL;
 	return found;
 }
 

@@ -317,9 +317,8 @@ iceberg_vacuum(Destination *root, LakeTable *lake, int64 limit, LakeTold tell,
 					 .arg = arg};
 
 	if (vacuum.table->current == ICEBERG_NONE)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the Iceberg table has no current snapshot")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("the Iceberg table has no current snapshot")));
 	find_known(&vacuum);
 	sort_snapshots(&vacuum);
 	find_needed(&vacuum);
