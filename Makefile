@@ -158,6 +158,7 @@ OBJS = \
 	src/export/part/part_rows.o \
 	src/export/part/query_rows.o \
 	src/export/plan/query.o \
+	src/export/plan/query_guard.o \
 	src/export/run/launch.o \
 	src/export/run/shared.o \
 	src/export/run/part_run.o \
