@@ -159,6 +159,7 @@ OBJS = \
 	src/export/part/query_rows.o \
 	src/export/plan/query.o \
 	src/export/plan/query_guard.o \
+	src/export/plan/query_tables.o \
 	src/export/run/launch.o \
 	src/export/run/shared.o \
 	src/export/run/part_run.o \
@@ -171,6 +172,7 @@ OBJS = \
 	src/export/run/waiter.o \
 	src/export/run/tell.o \
 	src/export/run/inline.o \
+	src/export/run/call.o \
 	src/export/run/query_run.o \
 	src/export/lake/lake.o \
 	src/export/lake/lake_claim.o \

@@ -19,6 +19,7 @@
 
 #include "export/plan/query.h"
 #include "export/plan/query_guard.h"
+#include "export/plan/query_tables.h"
 #include "compat.h"
 #include "position/snapshot_text.h"
 #include "row/mask.h"
@@ -120,7 +121,7 @@ make_plan(const char *text)
 typedef struct QueryFacts
 {
 	TupleDesc desc;
-	List	 *relations;
+	List	 *tables;
 } QueryFacts;
 
 /* Begins it, which checks its rights, and reads nothing. */
@@ -135,7 +136,7 @@ learn_facts(const char *text, void *arg)
 
 	ExecutorStart(desc, EXEC_FLAG_EXPLAIN_ONLY);
 	facts->desc = CreateTupleDescCopy(desc->tupDesc);
-	facts->relations = list_copy(plan->relationOids);
+	facts->tables = query_tables_remember(plan->relationOids);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
 }
@@ -193,7 +194,7 @@ query_check(const Job *job)
 	query_run_guarded(job_query_text(job), learn_facts, &facts);
 	PopActiveSnapshot();
 	query_check_format(job, facts.desc);
-	return facts.relations;
+	return facts.tables;
 }
 
 Snapshot
