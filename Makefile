@@ -15,6 +15,7 @@ OBJS = \
 	src/option.o \
 	src/name_pattern.o \
 	src/limit.o \
+	src/session_lock.o \
 	src/compression.o \
 	src/failpoint.o \
 	src/row/type_name.o \

@@ -29,6 +29,7 @@
 #include "export/run/run.h"
 #include "export/run/tell.h"
 #include "failpoint.h"
+#include "session_lock.h"
 
 typedef struct QueryJob
 {
@@ -123,6 +124,7 @@ write_step(QueryJob *run)
 	(void) ownership_open(job, run->files.root, true);
 	destination_check_unclaimed(run->files.root, "", job);
 	throttle_init(&throttle);
+	session_locks_protect();
 	context.snapshot = query_begin_reading(&text, &lsn);
 	context.snapshot_text = text;
 	query_export(&context, &parts);
