@@ -397,6 +397,13 @@ PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 ifneq ($(PGXS),)
 include $(PGXS)
 
+# make would take what is there for what it should build here
+ifneq ($(realpath $(home)),$(CURDIR))
+ifneq ($(wildcard $(addprefix $(home)/,$(OBJS) $(CLIENT_OBJS))),)
+$(error $(home) has been built in; run "make clean" there, then build here)
+endif
+endif
+
 all: pg_outflow
 $(filter src/client/%,$(CLIENT_OBJS)): CPPFLAGS += $(CLIENT_DEFINES)
 src/client/targets/ws_page.o: CPPFLAGS += -Isrc
