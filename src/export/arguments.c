@@ -1,6 +1,9 @@
 /*
  * arguments.c
  *		What a call asks for: from the arguments of an export to a job.
+ *
+ * One short function for each argument; whatever can be known to be wrong at the
+ * call is refused here.
  */
 #include "postgres.h"
 
