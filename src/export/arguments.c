@@ -409,6 +409,12 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 {
 	Job *job = job_without_sources(fcinfo);
 
+	if (job->options.part_key)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("option \"part_key\" is for exports of a query alone"),
+				 errdetail("A table's parts are ranges of its blocks."),
+				 errhint("Use outflow.export_query() with an ORDER BY.")));
 	set_sources(job, fcinfo);
 	masks_begin(job);
 	check_reads(job);
