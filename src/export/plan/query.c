@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "export/plan/part_key.h"
 #include "export/plan/query.h"
 #include "export/plan/query_guard.h"
 #include "export/plan/query_tables.h"
@@ -194,6 +195,7 @@ query_check(const Job *job)
 	query_run_guarded(job_query_text(job), learn_facts, &facts);
 	PopActiveSnapshot();
 	query_check_format(job, facts.desc);
+	part_key_check(job, facts.desc);
 	return facts.tables;
 }
 
