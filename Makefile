@@ -311,10 +311,12 @@ CLIENT_OBJS = \
 	src/client/targets/milvus_batch.o \
 	src/client/targets/deliver_milvus.o \
 	src/client/targets/ws_spool.o \
+	src/client/targets/ws_spool_read.o \
 	src/client/targets/ws_http.o \
 	src/client/targets/ws_message.o \
 	src/client/targets/ws_page.o \
 	src/client/targets/ws_reader.o \
+	src/client/targets/ws_subscription.o \
 	src/client/targets/ws_session.o \
 	src/client/targets/ws_database.o \
 	src/client/targets/deliver_ws.o \
