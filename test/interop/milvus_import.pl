@@ -88,7 +88,7 @@ sub import_into
 	my ($what, $fields, @import) = @_;
 
 	IPC::Run::run(
-		[ 'unshare', '--map-root-user', '--net', '--mount', '--pid', '--fork', '--kill-child',
+		[ 'unshare', '--map-root-user', '--net', '--mount-proc', '--pid', '--fork', '--kill-child',
 			$ENV{OUTFLOW_MILVUS_SERVER}, $program, "$place/$what", @import ],
 		'<', \$json->encode($fields), '>', \$out, '2>', \$err)
 	  or die substr($err, -2000);
