@@ -287,7 +287,7 @@ keys_take_answer(AwsCredentials *self)
 	curl_easy_getinfo(self->curl.easy, CURLINFO_RESPONSE_CODE, &status);
 	mem_reset(&self->failure);
 	if (self->curl.outcome != CURLE_OK)
-		mem_add(&self->failure, curl_easy_strerror(self->curl.outcome));
+		mem_add(&self->failure, curl_loop_error(&self->curl));
 	else if (status != 200)
 		mem_format(&self->failure, "status %ld", status);
 	else if (self->source == AWS_METADATA_TOKEN)

@@ -211,11 +211,11 @@ judge_milvus_answer(MilvusTarget *self)
 	curl_easy_getinfo(self->curl.easy, CURLINFO_RESPONSE_CODE, &status);
 	if (curl_loop_is_hopeless(self->curl.outcome))
 		client_exit(EXIT_TARGET, "%s: %s", self->base.name,
-					curl_easy_strerror(self->curl.outcome));
+					curl_loop_error(&self->curl));
 	if (self->curl.outcome == CURLE_OK)
 		verdict = milvus_verdict(status, &self->curl.answer, &reason);
 	else
-		reason = client_strdup(curl_easy_strerror(self->curl.outcome));
+		reason = client_strdup(curl_loop_error(&self->curl));
 	if (verdict == MILVUS_UNCLEAR)
 		verdict =
 			self->request == MILVUS_WRITE && ++self->unclear >= UNCLEAR_TIMES
@@ -428,17 +428,16 @@ milvus_probe(const Url *url, const Settings *settings, char **why)
 	MilvusTarget *self = (MilvusTarget *) milvus_open(url, settings);
 	char		 *address = client_format("%s" MILVUS_LIST, self->address);
 	long		  status = 0;
-	CURLcode	  code;
 
 	milvus_begin_body(&self->body, self->database, NULL);
 	mem_add(&self->body, "}");
 	mem_add(&self->curl.answer, "");
 	curl_easy_setopt(self->curl.easy, CURLOPT_URL, address);
 	curl_easy_setopt(self->curl.easy, CURLOPT_POSTFIELDS, self->body.data);
-	code = curl_easy_perform(self->curl.easy);
-	if (code != CURLE_OK)
+	self->curl.outcome = curl_easy_perform(self->curl.easy);
+	if (self->curl.outcome != CURLE_OK)
 	{
-		*why = client_strdup(curl_easy_strerror(code));
+		*why = client_strdup(curl_loop_error(&self->curl));
 		return false;
 	}
 	curl_easy_getinfo(self->curl.easy, CURLINFO_RESPONSE_CODE, &status);
