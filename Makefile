@@ -298,6 +298,7 @@ CLIENT_OBJS = \
 	src/client/targets/mqtt_connection.o \
 	src/client/targets/deliver_mqtt.o \
 	src/aws/sigv4.o \
+	src/client/targets/aws_container.o \
 	src/client/targets/aws_credentials.o \
 	src/client/targets/kinesis_request.o \
 	src/client/targets/kinesis_shards.o \

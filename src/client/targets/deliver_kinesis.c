@@ -290,6 +290,10 @@ judge_listing(KinesisTarget *self, KinesisVerdict verdict)
 		return;
 	self->phase = KINESIS_READY;
 	self->listed_at = clock_ms();
+	if (taken && self->listing.next)
+		log_message(LOG_WARNING,
+					"%s has no end of shards: %zu of them are known",
+					self->base.name, self->listing.count);
 	if (taken && self->listing.count > 0)
 	{
 		kinesis_shards_forget(&self->shards);
