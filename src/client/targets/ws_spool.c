@@ -38,20 +38,6 @@ segment_path(const Spool *spool, Lsn start)
 						 (unsigned long long) start);
 }
 
-void
-spool_failed(const Spool *spool, const char *what)
-{
-	client_exit(errno == ENOSPC || errno == EDQUOT ? EXIT_FAILED : EXIT_TARGET,
-				"could not %s in \"%s\": %s", what, spool->directory,
-				strerror(errno));
-}
-
-Segment *
-spool_last_segment(const Spool *spool)
-{
-	return &spool->segments[spool->nsegments - 1];
-}
-
 static void
 add_segment(Spool *spool, Lsn start, int fd, uint64_t size)
 {

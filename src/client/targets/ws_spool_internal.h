@@ -30,8 +30,17 @@ struct Spool
 	Lsn		 head;
 };
 
-extern void		spool_failed(const Spool *spool, const char *what);
-extern Segment *spool_last_segment(const Spool *spool);
+/* The one that is written; there is one. */
+static inline Segment *
+spool_last_segment(const Spool *spool)
+{
+	return &spool->segments[spool->nsegments - 1];
+}
+
+/* ---- ws_spool_read.c */
+
+/* Ends the program. */
+extern void spool_failed(const Spool *spool, const char *what);
 
 /* The end and the checksum in a line "#LSN CHECKSUM"; false if it is none. */
 extern bool spool_parse_trailer(const char *line, Lsn *end,

@@ -4,15 +4,25 @@
  */
 #include "client/targets/ws_spool.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "client/log.h"
 #include "client/memory.h"
 #include "client/targets/ws_spool_internal.h"
 
 #define SCAN_BYTES (64 * 1024)
+
+void
+spool_failed(const Spool *spool, const char *what)
+{
+	client_exit(errno == ENOSPC || errno == EDQUOT ? EXIT_FAILED : EXIT_TARGET,
+				"could not %s in \"%s\": %s", what, spool->directory,
+				strerror(errno));
+}
 
 bool
 spool_parse_trailer(const char *line, Lsn *end, uint32_t *checksum)
