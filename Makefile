@@ -304,13 +304,16 @@ CLIENT_OBJS = \
 	src/client/targets/kinesis_request.o \
 	src/client/targets/kinesis_shards.o \
 	src/client/targets/kinesis_open.o \
+	src/client/targets/kinesis_ring.o \
 	src/client/targets/deliver_kinesis.o \
 	src/client/targets/milvus_table.o \
+	src/client/targets/milvus_type.o \
 	src/client/targets/milvus_schema.o \
 	src/client/targets/milvus_value.o \
 	src/client/targets/milvus_change.o \
 	src/client/targets/milvus_request.o \
 	src/client/targets/milvus_batch.o \
+	src/client/targets/milvus_open.o \
 	src/client/targets/deliver_milvus.o \
 	src/client/targets/ws_spool.o \
 	src/client/targets/ws_spool_read.o \
@@ -321,6 +324,7 @@ CLIENT_OBJS = \
 	src/client/targets/ws_subscription.o \
 	src/client/targets/ws_session.o \
 	src/client/targets/ws_database.o \
+	src/client/targets/ws_open.o \
 	src/client/targets/deliver_ws.o \
 	src/client/target_table.o \
 	src/client/delivery.o \

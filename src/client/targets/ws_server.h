@@ -125,6 +125,13 @@ extern bool ws_subscription_next(WsSubscription *self, Spool *spool,
 extern void ws_subscription_beat(WsSubscription *self, Bytes *message);
 extern void ws_subscription_free(WsSubscription *self);
 
+/* ws_open.c: the server's token; ends the program if an argument is wrong. */
+extern void ws_check_arguments(const Url *url, const Settings *settings,
+							   WsServer *server);
+
+/* As many as there are descriptors for, besides those that all else needs. */
+extern int ws_most_clients(void);
+
 typedef struct WsSession WsSession;
 
 /*
