@@ -7,6 +7,9 @@
  *
  *	iceberg_metadata.c		metadata/vN.metadata.json, read
  *	iceberg_metadata_next.c	the next one, made of it
+ *	iceberg_put.c			where it goes: a file, or a REST catalog
+ *	iceberg_rest.c			tables of a catalog, asked for and changed
+ *	iceberg_rest_change.c	a change, as a catalog takes it
  *	iceberg_evolve.c		how its schema may change
  *	iceberg_manifest.c		manifests and their lists, read and written
  *	iceberg_commit.c		a job's snapshot
@@ -86,6 +89,9 @@ extern LakeTable *iceberg_read(Destination *root, const char *folder,
 /* Of one file; NULL if it is not there. */
 extern IcebergTable *iceberg_read_version(Destination *root,
 										  const char *folder, int64 number);
+/* Of a file by its name. */
+extern IcebergTable *iceberg_read_file(Destination *root, const char *folder,
+									   const char *name);
 /* "folder/metadata/name" */
 extern char *iceberg_key(const char *folder, const char *name);
 /* "folder/metadata/v12.metadata.json" */
@@ -115,6 +121,28 @@ typedef struct IcebergChange
 /* The next metadata's text in UTF-8. */
 extern char *iceberg_metadata_next(const IcebergTable  *table,
 								   const IcebergChange *change);
+
+/* ---- iceberg_put.c */
+
+/* The change becomes the table's next metadata, whose number last is then.
+ * False: another one has. */
+extern bool iceberg_put_change(Destination *root, IcebergTable *table,
+							   const IcebergChange *change);
+
+/* ---- iceberg_rest.c */
+
+/* What the catalog has as the folder's table; NULL for none. */
+extern Jsonb *iceberg_rest_load(Destination *root, const char *folder);
+/* As iceberg_put_change(). */
+extern bool iceberg_rest_put(Destination *root, const IcebergTable *table,
+							 const IcebergChange *change);
+
+/* ---- iceberg_rest_change.c */
+
+/* The request's body, in UTF-8; uuid: a new table's, NULL if it is there. */
+extern char *iceberg_rest_change(Destination *root, const IcebergTable *table,
+								 const IcebergChange *change,
+								 const char			 *uuid);
 
 /* ---- iceberg_evolve.c */
 

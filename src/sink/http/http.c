@@ -405,7 +405,8 @@ http_start(HttpRequest *request)
 	request->error[0] = '\0';
 	request->paused = false;
 	request->refused = NULL;
-	request->answer.max = MAX_ANSWER;
+	request->answer.max =
+		request->max_answer ? request->max_answer : MAX_ANSWER;
 	request->answer_headers.max = MAX_HEADERS;
 	if (!resolve(client, request))
 		return;
