@@ -344,6 +344,7 @@ iceberg_version_key(const LakeTable *table, const LakeVersion *version)
 const LakeFormat lake_format_iceberg = {.name = "Iceberg",
 										.files = &row_format_iceberg,
 										.read = iceberg_read,
+										.check_schema = iceberg_check_schema,
 										.commit = iceberg_commit,
 										.holds = iceberg_holds,
 										.settle = iceberg_settle,

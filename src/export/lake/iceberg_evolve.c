@@ -272,6 +272,15 @@ iceberg_evolve(const IcebergTable *table, IcebergChange *change)
 		last_id_in(after), lake_json_int(table->metadata, "last-column-id"));
 }
 
+void
+iceberg_check_schema(const LakeTable *table, const Job *job,
+					 const JobSource *source)
+{
+	IcebergChange change = {.job = job, .source = source};
+
+	iceberg_evolve((const IcebergTable *) table, &change);
+}
+
 char *
 iceberg_schema_with_id(const char *schema, int64 id)
 {

@@ -10,7 +10,6 @@
 #include "miscadmin.h"
 
 #include "export/lake/iceberg_table.h"
-#include "export/lake/lake_catalog.h"
 #include "failpoint.h"
 
 #define METADATA_SUFFIX ".metadata.json"
@@ -223,7 +222,7 @@ read_from_catalog(Destination *root, const char *folder)
 {
 	IcebergTable *table = new_table(root, folder);
 
-	table->metadata = iceberg_rest_load(root, folder);
+	table->metadata = iceberg_rest_load(root->catalog, folder);
 	if (table->metadata == NULL)
 		return &table->table;
 	check_location(table, lake_catalog_name(root->catalog, folder));

@@ -12,7 +12,6 @@
 #include "miscadmin.h"
 
 #include "export/lake/iceberg_table.h"
-#include "export/lake/lake_catalog.h"
 #include "failpoint.h"
 
 /* ---- asking */
@@ -37,12 +36,11 @@ check_namespace(LakeCatalog *catalog)
 }
 
 Jsonb *
-iceberg_rest_load(Destination *root, const char *folder)
+iceberg_rest_load(LakeCatalog *catalog, const char *folder)
 {
-	LakeCatalog *catalog = root->catalog;
-	CatalogCall	 call = {.method = "GET",
-						 .path = lake_catalog_table_path(catalog, folder)};
-	Jsonb		*metadata;
+	CatalogCall call = {.method = "GET",
+						.path = lake_catalog_table_path(catalog, folder)};
+	Jsonb	   *metadata;
 
 	if (lake_catalog_call(catalog, &call) == CATALOG_MISSING)
 	{
@@ -62,6 +60,31 @@ iceberg_rest_load(Destination *root, const char *folder)
 	return metadata;
 }
 
+void
+iceberg_rest_check_absent(const Job *job)
+{
+	LakeCatalog *catalog = lake_catalog_open(job);
+	ListCell	*cell;
+
+	foreach (cell, catalog ? job->sources : NIL)
+	{
+		JobSource *source = lfirst(cell);
+		Jsonb	  *metadata = iceberg_rest_load(catalog, source->folder);
+
+		CHECK_FOR_INTERRUPTS();
+		if (metadata)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("%s of the catalog is in another place",
+							table_shown(catalog, source->folder)),
+					 errdetail("It is in \"%s\"; there is nothing in \"%s\".",
+							   lake_json_text(metadata, "location"),
+							   job->destination),
+					 errhint("Export to that place, or choose another name in "
+							 "the catalog.")));
+	}
+}
+
 /* ---- a new table */
 
 /*
@@ -69,10 +92,9 @@ iceberg_rest_load(Destination *root, const char *folder)
  * the table's uuid, and may insist on another place.
  */
 static char *
-stage_table(Destination *root, const IcebergTable *table,
+stage_table(LakeCatalog *catalog, const IcebergTable *table,
 			const IcebergChange *change)
 {
-	LakeCatalog	  *catalog = root->catalog;
 	const char	  *folder = table->table.folder;
 	CatalogCall	   call = {.method = "POST"};
 	StringInfoData body;
@@ -164,20 +186,19 @@ throw_unknown(const LakeCatalog *catalog, CatalogCall *call,
 }
 
 bool
-iceberg_rest_put(Destination *root, const IcebergTable *table,
+iceberg_rest_put(LakeCatalog *catalog, const IcebergTable *table,
 				 const IcebergChange *change)
 {
-	LakeCatalog *catalog = root->catalog;
-	const char	*folder = table->table.folder;
-	char		*uuid = NULL;
-	CatalogCall	 call = {.method = "POST",
-						 .path = lake_catalog_table_path(catalog, folder),
-						 .only_once = true};
+	const char *folder = table->table.folder;
+	char	   *uuid = NULL;
+	CatalogCall call = {.method = "POST",
+						.path = lake_catalog_table_path(catalog, folder),
+						.only_once = true};
 
 	if (table->metadata == NULL &&
-		(uuid = stage_table(root, table, change)) == NULL)
+		(uuid = stage_table(catalog, table, change)) == NULL)
 		return false;
-	call.body = iceberg_rest_change(root, table, change, uuid);
+	call.body = iceberg_rest_change(catalog, table, change, uuid);
 	for (int tries = 1;; tries++)
 	{
 		Jsonb *now;
@@ -190,7 +211,7 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 			catalog_throw(
 				catalog->rest, &call,
 				psprintf("commit to %s", table_shown(catalog, folder)));
-		now = iceberg_rest_load(root, folder);
+		now = iceberg_rest_load(catalog, folder);
 		if (now && was_made(now, change))
 			return true;
 		if (call.result == CATALOG_CONFLICT || is_too_late(now, table))

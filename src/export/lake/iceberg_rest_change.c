@@ -9,7 +9,6 @@
 #include "miscadmin.h"
 
 #include "export/lake/iceberg_table.h"
-#include "export/lake/lake_catalog.h"
 
 /* A JSON array of objects that is being written. */
 typedef struct Items
@@ -20,7 +19,7 @@ typedef struct Items
 
 /* The first member of the next object: "type" or "action". */
 static void
-begin_item(Items *items, const char *member, const char *value)
+begin_object(Items *items, const char *member, const char *value)
 {
 	appendStringInfo(items->out, "%s{\"%s\":\"%s\"", items->comma, member,
 					 value);
@@ -47,7 +46,7 @@ put_member_json(Items *items, const char *name, const char *json)
 }
 
 static void
-end_item(Items *items)
+end_object(Items *items)
 {
 	appendStringInfoChar(items->out, '}');
 }
@@ -58,27 +57,27 @@ static void
 put_requirements(Items *items, const IcebergTable *table,
 				 const IcebergChange *change)
 {
-	begin_item(items, "type", "assert-table-uuid");
+	begin_object(items, "type", "assert-table-uuid");
 	put_member_text(items, "uuid",
 					lake_json_text(table->metadata, "table-uuid"));
-	end_item(items);
-	begin_item(items, "type", "assert-ref-snapshot-id");
+	end_object(items);
+	begin_object(items, "type", "assert-ref-snapshot-id");
 	put_member_text(items, "ref", "main");
 	if (table->current == ICEBERG_NONE)
 		put_member_json(items, "snapshot-id", "null");
 	else
 		put_member_int(items, "snapshot-id", table->current);
-	end_item(items);
+	end_object(items);
 	if (change->schema == NULL)
 		return;
-	begin_item(items, "type", "assert-current-schema-id");
+	begin_object(items, "type", "assert-current-schema-id");
 	put_member_int(items, "current-schema-id",
 				   lake_json_int(table->metadata, "current-schema-id"));
-	end_item(items);
-	begin_item(items, "type", "assert-last-assigned-field-id");
+	end_object(items);
+	begin_object(items, "type", "assert-last-assigned-field-id");
 	put_member_int(items, "last-assigned-field-id",
 				   lake_json_int(table->metadata, "last-column-id"));
-	end_item(items);
+	end_object(items);
 }
 
 /* ---- what becomes another */
@@ -87,33 +86,33 @@ put_requirements(Items *items, const IcebergTable *table,
 static void
 put_new_table(Items *items, const IcebergTable *table, const char *uuid)
 {
-	begin_item(items, "action", "assign-uuid");
+	begin_object(items, "action", "assign-uuid");
 	put_member_text(items, "uuid", uuid);
-	end_item(items);
-	begin_item(items, "action", "upgrade-format-version");
+	end_object(items);
+	begin_object(items, "action", "upgrade-format-version");
 	put_member_int(items, "format-version", 2);
-	end_item(items);
-	begin_item(items, "action", "set-location");
+	end_object(items);
+	begin_object(items, "action", "set-location");
 	put_member_text(items, "location", table->location);
-	end_item(items);
+	end_object(items);
 }
 
 /* -1 is what was added last. */
 static void
 put_new_layout(Items *items)
 {
-	begin_item(items, "action", "add-spec");
+	begin_object(items, "action", "add-spec");
 	put_member_json(items, "spec", "{\"spec-id\":0,\"fields\":[]}");
-	end_item(items);
-	begin_item(items, "action", "set-default-spec");
+	end_object(items);
+	begin_object(items, "action", "set-default-spec");
 	put_member_int(items, "spec-id", -1);
-	end_item(items);
-	begin_item(items, "action", "add-sort-order");
+	end_object(items);
+	begin_object(items, "action", "add-sort-order");
 	put_member_json(items, "sort-order", "{\"order-id\":0,\"fields\":[]}");
-	end_item(items);
-	begin_item(items, "action", "set-default-sort-order");
+	end_object(items);
+	begin_object(items, "action", "set-default-sort-order");
 	put_member_int(items, "sort-order-id", -1);
-	end_item(items);
+	end_object(items);
 }
 
 static void
@@ -122,20 +121,20 @@ put_schema(Items *items, const IcebergTable *table,
 {
 	if (change->schema)
 	{
-		begin_item(items, "action", "add-schema");
+		begin_object(items, "action", "add-schema");
 		put_member_json(
 			items, "schema",
 			iceberg_schema_with_id(change->schema, change->schema_id));
 		put_member_int(items, "last-column-id", change->last_column);
-		end_item(items);
+		end_object(items);
 	}
 	else if (lake_json_int(table->metadata, "current-schema-id") ==
 			 change->schema_id)
 		return;
-	begin_item(items, "action", "set-current-schema");
+	begin_object(items, "action", "set-current-schema");
 	put_member_int(items, "schema-id",
 				   change->schema ? -1 : change->schema_id);
-	end_item(items);
+	end_object(items);
 }
 
 /* The table's comment. */
@@ -149,31 +148,31 @@ put_comment(Items *items, const IcebergTable *table,
 
 	if (now && (before == NULL || strcmp(before, now) != 0))
 	{
-		begin_item(items, "action", "set-properties");
+		begin_object(items, "action", "set-properties");
 		appendStringInfoString(items->out, ",\"updates\":{\"comment\":");
 		lake_json_put_text(items->out, now);
 		appendStringInfoChar(items->out, '}');
-		end_item(items);
+		end_object(items);
 	}
 	else if (before && now == NULL)
 	{
-		begin_item(items, "action", "remove-properties");
+		begin_object(items, "action", "remove-properties");
 		put_member_json(items, "removals", "[\"comment\"]");
-		end_item(items);
+		end_object(items);
 	}
 }
 
 static void
 put_snapshot(Items *items, const IcebergChange *change)
 {
-	begin_item(items, "action", "add-snapshot");
+	begin_object(items, "action", "add-snapshot");
 	put_member_json(items, "snapshot", change->snapshot);
-	end_item(items);
-	begin_item(items, "action", "set-snapshot-ref");
+	end_object(items);
+	begin_object(items, "action", "set-snapshot-ref");
 	put_member_text(items, "ref-name", "main");
 	put_member_text(items, "type", "branch");
 	put_member_int(items, "snapshot-id", change->snapshot_id);
-	end_item(items);
+	end_object(items);
 }
 
 static void
@@ -182,7 +181,7 @@ put_expired(Items *items, const IcebergChange *change)
 	const char *comma = "";
 	ListCell   *cell;
 
-	begin_item(items, "action", "remove-snapshots");
+	begin_object(items, "action", "remove-snapshots");
 	appendStringInfoString(items->out, ",\"snapshot-ids\":[");
 	foreach (cell, change->expired)
 	{
@@ -194,7 +193,7 @@ put_expired(Items *items, const IcebergChange *change)
 		comma = ",";
 	}
 	appendStringInfoChar(items->out, ']');
-	end_item(items);
+	end_object(items);
 }
 
 static void
@@ -231,7 +230,7 @@ put_namespace(StringInfo out, const LakeCatalog *catalog)
 }
 
 char *
-iceberg_rest_change(Destination *root, const IcebergTable *table,
+iceberg_rest_change(const LakeCatalog *catalog, const IcebergTable *table,
 					const IcebergChange *change, const char *uuid)
 {
 	StringInfoData out;
@@ -240,15 +239,15 @@ iceberg_rest_change(Destination *root, const IcebergTable *table,
 
 	initStringInfo(&out);
 	appendStringInfoString(&out, "{\"identifier\":{");
-	put_namespace(&out, root->catalog);
+	put_namespace(&out, catalog);
 	appendStringInfoString(&out, ",\"name\":");
-	lake_json_put_text(
-		&out, lake_catalog_table_name(root->catalog, table->table.folder));
+	lake_json_put_text(&out,
+					   lake_catalog_table_name(catalog, table->table.folder));
 	appendStringInfoString(&out, "},\"requirements\":[");
 	if (uuid)
 	{
-		begin_item(&requirements, "type", "assert-create");
-		end_item(&requirements);
+		begin_object(&requirements, "type", "assert-create");
+		end_object(&requirements);
 	}
 	else
 		put_requirements(&requirements, table, change);

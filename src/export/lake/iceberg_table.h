@@ -18,6 +18,7 @@
 #ifndef OUTFLOW_ICEBERG_TABLE_H
 #define OUTFLOW_ICEBERG_TABLE_H
 
+#include "export/lake/lake_catalog.h"
 #include "export/lake/lake_table.h"
 
 #define ICEBERG_FOLDER "metadata"
@@ -131,16 +132,20 @@ extern bool iceberg_put_change(Destination *root, IcebergTable *table,
 
 /* ---- iceberg_rest.c */
 
+/* An ERROR if a catalog has a table of the job, for which nothing is there. */
+extern void iceberg_rest_check_absent(const Job *job);
+
 /* What the catalog has as the folder's table; NULL for none. */
-extern Jsonb *iceberg_rest_load(Destination *root, const char *folder);
+extern Jsonb *iceberg_rest_load(LakeCatalog *catalog, const char *folder);
 /* As iceberg_put_change(). */
-extern bool iceberg_rest_put(Destination *root, const IcebergTable *table,
+extern bool iceberg_rest_put(LakeCatalog *catalog, const IcebergTable *table,
 							 const IcebergChange *change);
 
 /* ---- iceberg_rest_change.c */
 
 /* The request's body, in UTF-8; uuid: a new table's, NULL if it is there. */
-extern char *iceberg_rest_change(Destination *root, const IcebergTable *table,
+extern char *iceberg_rest_change(const LakeCatalog	 *catalog,
+								 const IcebergTable	 *table,
 								 const IcebergChange *change,
 								 const char			 *uuid);
 
@@ -151,6 +156,9 @@ extern char *iceberg_rest_change(Destination *root, const IcebergTable *table,
  * now; an ERROR where readers of older versions could not go on.
  */
 extern void iceberg_evolve(const IcebergTable *table, IcebergChange *change);
+/* The same for a version that is still to come, and what it would be is let go. */
+extern void iceberg_check_schema(const LakeTable *table, const Job *job,
+								 const JobSource *source);
 /* The current schema, in ASCII or in the server's encoding. */
 extern char *iceberg_schema_with_id(const char *schema, int64 id);
 

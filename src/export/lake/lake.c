@@ -6,8 +6,8 @@
 
 #include "miscadmin.h"
 
+#include "export/lake/iceberg_table.h"
 #include "export/lake/lake.h"
-#include "export/lake/lake_catalog.h"
 #include "export/lake/lake_table.h"
 #include "failpoint.h"
 
@@ -82,6 +82,9 @@ lake_check_folder(Destination *root, const Job *job, const JobSource *source)
 	List			 *files;
 
 	check_table(format, root, job, source, table);
+	/* at the call, and since the job has planned */
+	if (source->table_schema)
+		format->check_schema(table, job, source);
 	if (table->last >= 0)
 		return;
 	files = root->driver->list(root, source->folder, NULL);
@@ -94,6 +97,13 @@ lake_check_folder(Destination *root, const Job *job, const JobSource *source)
 			 errdetail("It holds \"%s\".",
 					   ((DestinationEntry *) linitial(files))->name),
 			 errhint("Choose an empty directory.")));
+}
+
+void
+lake_check_new(const Job *job)
+{
+	if (job->options.catalog)
+		iceberg_rest_check_absent(job);
 }
 
 /* ---- whether a version is there */

@@ -11,12 +11,18 @@
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 
-#include "export/export_destination.h"
 #include "export/lake/lake_catalog.h"
 #include "export/lake/lake_table.h"
 #include "option.h"
 
 #define NAME_MAX_LENGTH 255
+
+/* A folder for each table, which has its own name in the catalog, too. */
+static bool
+has_folders(const Job *job)
+{
+	return ((JobSource *) linitial(job->sources))->folder[0] != '\0';
+}
 
 /* ---- what is written */
 
@@ -139,8 +145,8 @@ lake_catalog_check(const Job *job)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("export option \"catalog\" is for format "
 							   "\"iceberg\"")));
-	(void) names_of(text, !destination_has_folders(job));
-	if (destination_has_folders(job))
+	(void) names_of(text, !has_folders(job));
+	if (has_folders(job))
 		(void) tables_of(job);
 	(void) server_of(text);
 }
@@ -227,7 +233,7 @@ checked_prefix(const Catalog *rest, const char *prefix)
 
 /* What the catalog sets wins, then what the server says. */
 static char *
-prefix_of(LakeCatalog *catalog)
+catalog_prefix(LakeCatalog *catalog)
 {
 	Catalog		  *rest = catalog->rest;
 	CatalogCall	   call = {.method = "GET"};
@@ -255,37 +261,6 @@ prefix_of(LakeCatalog *catalog)
 	return prefix ? checked_prefix(rest, prefix) : NULL;
 }
 
-static LakeCatalog *
-open_catalog(const char *text, const ForeignServer *server)
-{
-	LakeCatalog *catalog = palloc0_object(LakeCatalog);
-	char		*prefix;
-
-	catalog->text = pstrdup(text);
-	catalog->rest = catalog_open(server);
-	log_in(catalog->rest);
-	prefix = prefix_of(catalog);
-	catalog->root = prefix ? psprintf("/v1/%s", prefix) : pstrdup("/v1");
-	return catalog;
-}
-
-/* A session lasts as long as the destination, or until its server is altered. */
-static bool
-attach(Destination *root, const char *text)
-{
-	ForeignServer *server = server_of(text);
-	MemoryContext  caller;
-
-	if (root->catalog && strcmp(root->catalog->text, text) == 0 &&
-		root->catalog->rest->server == server->serverid &&
-		equal(root->catalog->rest->options, server->options))
-		return false;
-	caller = MemoryContextSwitchTo(GetMemoryChunkContext(root));
-	root->catalog = open_catalog(text, server);
-	MemoryContextSwitchTo(caller);
-	return true;
-}
-
 /* The one table at the top, whose name is the last one. */
 static void
 set_only_table(LakeCatalog *catalog)
@@ -298,25 +273,45 @@ set_only_table(LakeCatalog *catalog)
 	catalog->namespace = list_delete_last(catalog->namespace);
 }
 
+LakeCatalog *
+lake_catalog_open(const Job *job)
+{
+	LakeCatalog *catalog;
+	char		*prefix;
+
+	if (job->options.catalog == NULL)
+		return NULL;
+	catalog = palloc0_object(LakeCatalog);
+	catalog->text = pstrdup(job->options.catalog);
+	catalog->namespace = names_of(catalog->text, !has_folders(job));
+	if (has_folders(job))
+		catalog->tables = tables_of(job);
+	else
+		set_only_table(catalog);
+	catalog->rest = catalog_open(server_of(catalog->text));
+	log_in(catalog->rest);
+	prefix = catalog_prefix(catalog);
+	catalog->root = prefix ? psprintf("/v1/%s", prefix) : pstrdup("/v1");
+	return catalog;
+}
+
 void
 lake_catalog_attach(Destination *root, const Job *job)
 {
-	const char	 *text = job->options.catalog;
-	bool		  many;
-	MemoryContext caller;
+	const char	  *text = job->options.catalog;
+	ForeignServer *server;
+	MemoryContext  caller;
 
 	if (text == NULL)
 		return;
-	many = destination_has_folders(job);
-	(void) names_of(text, !many);
-	if (!attach(root, text))
+	server = server_of(text);
+	/* it lasts as long as the destination, or until its server is altered */
+	if (root->catalog && strcmp(root->catalog->text, text) == 0 &&
+		root->catalog->rest->server == server->serverid &&
+		equal(root->catalog->rest->options, server->options))
 		return;
 	caller = MemoryContextSwitchTo(GetMemoryChunkContext(root));
-	root->catalog->namespace = names_of(text, !many);
-	if (many)
-		root->catalog->tables = tables_of(job);
-	else
-		set_only_table(root->catalog);
+	root->catalog = lake_catalog_open(job);
 	MemoryContextSwitchTo(caller);
 }
 

@@ -30,10 +30,10 @@ typedef struct LakeCatalog
 
 /* Errors unless the job's option "catalog", if any, can be right. */
 extern void lake_catalog_check(const Job *job);
-/*
- * The job's catalog becomes the destination's, and is open; a no-op for none.
- * Errors unless the current user may use it.
- */
+/* A session; NULL for a job without a catalog.  Errors unless the current user
+ * may use it. */
+extern LakeCatalog *lake_catalog_open(const Job *job);
+/* The same, for the destination, as long as that is open. */
 extern void lake_catalog_attach(Destination *root, const Job *job);
 /* The same of the one table at the top, "server:namespace.table". */
 extern void lake_catalog_attach_table(Destination *root, const char *text);

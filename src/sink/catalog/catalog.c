@@ -13,7 +13,7 @@
 #include "sink/stage.h"
 
 static void
-forget_session(void *arg)
+forget_catalog(void *arg)
 {
 	Catalog *catalog = arg;
 
@@ -44,7 +44,7 @@ catalog_open(const ForeignServer *server)
 	catalog->server = server->serverid;
 	catalog->name = pstrdup(server->servername);
 	catalog->options = copyObject(server->options);
-	sink_guard(forget_session, catalog);
+	sink_guard(forget_catalog, catalog);
 	catalog_config_read(server, &catalog->config);
 	catalog_secrets_read(server, &catalog->secrets);
 	catalog->http = client_of(&catalog->config, &catalog->config.place);
