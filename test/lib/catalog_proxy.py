@@ -7,8 +7,9 @@ each request, and the first line that fits counts.  Faults:
 
 	503, 401, ...   turned away before anything is done
 	lost            done, and the answer is lost
+	silent          done, the answer is lost, and all that follows turned away
 	late-500        done, and then called an error
-	hold            passed on when DIRECTORY/go is there
+	hold            passed on when DIRECTORY/go is there; DIRECTORY/held says so
 
 The file DIRECTORY/token, if any, has what every request but those for tokens must
 bring.  DIRECTORY/log gets a line "METHOD PATH STATUS" for each request.  Says which
@@ -26,6 +27,7 @@ import time
 upstream, directory = int(sys.argv[1]), sys.argv[2]
 lock = threading.Lock()
 used = {}
+silent = None
 
 
 def read(name):
@@ -37,14 +39,19 @@ def read(name):
 
 
 def fault_of(method, path):
+    global silent
     with lock:
+        now = os.stat(f"{directory}/faults").st_mtime_ns if os.path.exists(f"{directory}/faults") else 0
+        if silent == now:
+            return "503"
         lines = read("faults").splitlines()
         for number, line in enumerate(lines):
             words = line.split()
             times = int(words[3]) if len(words) > 3 else 1
-            key = (os.stat(f"{directory}/faults").st_mtime_ns, number)
+            key = (now, number)
             if words[0] == method and re.search(words[1], path) and used.get(key, 0) < times:
                 used[key] = used.get(key, 0) + 1
+                silent = now if words[2] == "silent" else silent
                 return words[2]
     return None
 
@@ -84,10 +91,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if token and not is_login and self.headers.get("Authorization") != f"Bearer {token}":
             self.say(401, b'{"error":{"message":"Not authorized","type":"NotAuthorizedException","code":401}}')
             return
+        if fault == "hold":
+            with open(f"{directory}/held", "a", encoding="utf-8") as held:
+                held.write(self.path + "\n")
         while fault == "hold" and not os.path.exists(f"{directory}/go"):
             time.sleep(0.02)
         status, data = self.pass_on(body)
-        if fault == "lost":
+        if fault in ("lost", "silent"):
             with lock, open(f"{directory}/log", "a", encoding="utf-8") as log:
                 log.write(f"{self.command} {self.path} lost {status}\n")
             self.close_connection = True

@@ -35,28 +35,39 @@ check_namespace(LakeCatalog *catalog)
 	catalog_throw(catalog->rest, &call, "find the namespace in the catalog");
 }
 
-Jsonb *
-iceberg_rest_load(LakeCatalog *catalog, const char *folder)
+/* False if the catalog does not say; *metadata is NULL for no table. */
+static bool
+ask_for_table(LakeCatalog *catalog, const char *folder, CatalogCall *call,
+			  Jsonb **metadata)
 {
-	CatalogCall call = {.method = "GET",
-						.path = lake_catalog_table_path(catalog, folder)};
-	Jsonb	   *metadata;
-
-	if (lake_catalog_call(catalog, &call) == CATALOG_MISSING)
-	{
-		check_namespace(catalog);
-		return NULL;
-	}
-	if (call.result != CATALOG_DONE)
-		catalog_throw(catalog->rest, &call,
-					  psprintf("load %s", table_shown(catalog, folder)));
-	metadata = lake_json_object(lake_json_parse(call.answer, call.answer_len),
-								"metadata");
-	if (metadata == NULL)
+	*call = (CatalogCall){.method = "GET",
+						  .path = lake_catalog_table_path(catalog, folder)};
+	*metadata = NULL;
+	if (lake_catalog_call(catalog, call) == CATALOG_MISSING)
+		return true;
+	if (call->result != CATALOG_DONE)
+		return false;
+	*metadata = lake_json_object(
+		lake_json_parse(call->answer, call->answer_len), "metadata");
+	if (*metadata == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
 				 errmsg("server \"%s\" told nothing of %s",
 						catalog->rest->name, table_shown(catalog, folder))));
+	return true;
+}
+
+Jsonb *
+iceberg_rest_load(LakeCatalog *catalog, const char *folder)
+{
+	CatalogCall call;
+	Jsonb	   *metadata;
+
+	if (!ask_for_table(catalog, folder, &call, &metadata))
+		catalog_throw(catalog->rest, &call,
+					  psprintf("load %s", table_shown(catalog, folder)));
+	if (metadata == NULL)
+		check_namespace(catalog);
 	return metadata;
 }
 
@@ -175,10 +186,18 @@ is_too_late(Jsonb *now, const IcebergTable *table)
 }
 
 pg_noreturn static void
+throw_refused(const LakeCatalog *catalog, const CatalogCall *call,
+			  const char *folder)
+{
+	catalog_throw(catalog->rest, call,
+				  psprintf("commit to %s", table_shown(catalog, folder)));
+}
+
+pg_noreturn static void
 throw_unknown(const LakeCatalog *catalog, CatalogCall *call,
 			  const char *folder)
 {
-	call->hint = "Nothing has been removed.  The job goes on by asking the "
+	call->hint = "Nothing has been removed.  Resume the job: it asks the "
 				 "catalog once more.";
 	catalog_throw(catalog->rest, call,
 				  psprintf("learn whether %s was changed",
@@ -201,19 +220,25 @@ iceberg_rest_put(LakeCatalog *catalog, const IcebergTable *table,
 	call.body = iceberg_rest_change(catalog, table, change, uuid);
 	for (int tries = 1;; tries++)
 	{
-		Jsonb *now;
+		bool		is_clear;
+		CatalogCall look;
+		Jsonb	   *now;
 
 		CHECK_FOR_INTERRUPTS();
 		FAILPOINT("lake-rest-commit");
 		if (lake_catalog_call(catalog, &call) == CATALOG_DONE)
 			return true;
-		if (call.result != CATALOG_CONFLICT && call.result != CATALOG_UNKNOWN)
-			catalog_throw(
-				catalog->rest, &call,
-				psprintf("commit to %s", table_shown(catalog, folder)));
-		now = iceberg_rest_load(catalog, folder);
+		is_clear =
+			call.result != CATALOG_CONFLICT && call.result != CATALOG_UNKNOWN;
+		/* of an earlier try it says nothing */
+		if (is_clear && tries == 1)
+			throw_refused(catalog, &call, folder);
+		if (!ask_for_table(catalog, folder, &look, &now))
+			throw_unknown(catalog, &look, folder);
 		if (now && was_made(now, change))
 			return true;
+		if (is_clear)
+			throw_refused(catalog, &call, folder);
 		if (call.result == CATALOG_CONFLICT || is_too_late(now, table))
 			return false;
 		if (tries > catalog->rest->config.retries)

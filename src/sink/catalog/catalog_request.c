@@ -207,6 +207,7 @@ catalog_try(Catalog *catalog, CatalogCall *call)
 	http->body = call->body;
 	http->body_len = call->body ? strlen(call->body) : 0;
 	http->max_answer = ANSWER_MAX;
+	http->only_once = call->only_once;
 	http_start(http);
 	while (http->outcome == HTTP_RUNNING)
 		http_poll(client, TICK_MS);

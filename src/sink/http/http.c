@@ -355,6 +355,7 @@ set_limits(HttpRequest *request)
 		(long) place->stall_timeout * Max(request->patience, 1));
 	SET(CURLOPT_TIMEOUT, (long) request->max_seconds);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_FRESH_CONNECT, request->only_once ? 1L : 0L);
 	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, request);
 	SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
