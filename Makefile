@@ -157,6 +157,7 @@ OBJS = \
 	src/export/part/part.o \
 	src/export/part/part_rows.o \
 	src/export/part/query_rows.o \
+	src/export/plan/part_key.o \
 	src/export/plan/query.o \
 	src/export/run/launch.o \
 	src/export/run/shared.o \

@@ -3,7 +3,8 @@
  *		What is asked before a slot is streamed, and what the answers mean.
  *
  * Each step is a question and what its answer does; one that isn't needed is
- * passed over.  Here is decided whether this is the same slot as last time.
+ * passed over.  Here is decided whether this is the same slot as last time: all
+ * questions stand in their order in one file.
  */
 #include "client/upstream.h"
 

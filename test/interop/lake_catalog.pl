@@ -117,7 +117,7 @@ next_version('an added, a renamed and wider columns');
 $table = $catalog->ask('GET', 'namespaces/shop/tables/things')->{metadata};
 is(scalar @{ $table->{schemas} }, 2, 'that is one schema more');
 is($table->{properties}{comment}, undef, 'the comment is gone');
-$node->safe_psql('postgres', 'DELETE FROM things WHERE id > 2000; VACUUM things; INSERT INTO things (id, n, pairs) SELECT i, 0, '{}' FROM generate_series(5001, 5100) i');
+$node->safe_psql('postgres', q(DELETE FROM things WHERE id > 2000; VACUUM things; INSERT INTO things (id, n, pairs) SELECT i, 0, '{}' FROM generate_series(5001, 5100) i));
 next_version('deletes, vacuum, inserts');
 
 # faults: each once, and the version is there once
