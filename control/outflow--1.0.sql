@@ -1330,18 +1330,10 @@ RETURNS TABLE (job bigint, destination pg_catalog.text)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_prune';
 
--- lake tables: exports with a table format, of which each is a version
-CREATE FUNCTION outflow.lake_versions(destination pg_catalog.text)
-RETURNS TABLE (version bigint, committed pg_catalog.timestamptz,
-	operation pg_catalog.text, writer pg_catalog.text, job bigint,
-	snapshot pg_catalog.text, lsn pg_catalog.pg_lsn, rows bigint,
-	files_added bigint, files_removed bigint)
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'outflow_lake_versions';
-
--- the same of a table in an Iceberg catalog, 'server:namespace.table'
+-- lake tables: exports with a table format, of which each is a version; catalog
+-- is 'server:namespace.table' of a table in an Iceberg catalog
 CREATE FUNCTION outflow.lake_versions(destination pg_catalog.text,
-	catalog pg_catalog.text)
+	catalog pg_catalog.text DEFAULT '')
 RETURNS TABLE (version bigint, committed pg_catalog.timestamptz,
 	operation pg_catalog.text, writer pg_catalog.text, job bigint,
 	snapshot pg_catalog.text, lsn pg_catalog.pg_lsn, rows bigint,
@@ -1351,13 +1343,8 @@ AS 'MODULE_PATHNAME', 'outflow_lake_versions';
 
 -- removes files that no version has had for so long
 CREATE FUNCTION outflow.lake_vacuum(destination pg_catalog.text,
-	retention pg_catalog.interval DEFAULT '7 days')
-RETURNS TABLE (file pg_catalog.text, bytes bigint)
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'outflow_lake_vacuum';
-
-CREATE FUNCTION outflow.lake_vacuum(destination pg_catalog.text,
-	retention pg_catalog.interval, catalog pg_catalog.text)
+	retention pg_catalog.interval DEFAULT '7 days',
+	catalog pg_catalog.text DEFAULT '')
 RETURNS TABLE (file pg_catalog.text, bytes bigint)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_lake_vacuum';

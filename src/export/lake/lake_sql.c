@@ -51,9 +51,9 @@ typedef struct OpenTable
 	LakeTable		 *table;
 } OpenTable;
 
-/* catalog: that the table is in, NULL for none */
+/* catalog: that the table is in, "" for none */
 static OpenTable
-open_table(Job *job, const char *catalog, bool to_change)
+open_table(Job *job, const text *catalog, bool to_change)
 {
 	OpenTable open;
 
@@ -63,8 +63,8 @@ open_table(Job *job, const char *catalog, bool to_change)
 	/* before it is read: what is to change may not change meanwhile */
 	if (to_change)
 		lock_table(job, open.root);
-	if (catalog)
-		lake_catalog_attach_table(open.root, catalog);
+	if (VARSIZE_ANY_EXHDR(catalog) > 0)
+		lake_catalog_attach_table(open.root, text_to_cstring(catalog));
 	open.format = lake_find(open.root, &open.table);
 	if (open.format == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -106,14 +106,7 @@ put_version(ReturnSetInfo *result, const LakeVersion *version)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-static char *
-catalog_argument(FunctionCallInfo fcinfo, int number)
-{
-	return PG_NARGS() > number ? text_to_cstring(PG_GETARG_TEXT_PP(number))
-							   : NULL;
-}
-
-/* outflow.lake_versions(destination [, catalog]) */
+/* outflow.lake_versions(destination, catalog) */
 Datum
 outflow_lake_versions(PG_FUNCTION_ARGS)
 {
@@ -122,7 +115,7 @@ outflow_lake_versions(PG_FUNCTION_ARGS)
 	ListCell *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	open = open_table(&job, catalog_argument(fcinfo, 1), false);
+	open = open_table(&job, PG_GETARG_TEXT_PP(1), false);
 	foreach (cell, open.table->versions)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -144,7 +137,7 @@ put_removed(void *arg, const char *file, int64 bytes)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* outflow.lake_vacuum(destination, retention [, catalog]): the files that were
+/* outflow.lake_vacuum(destination, retention, catalog): the files that were
  * removed */
 Datum
 outflow_lake_vacuum(PG_FUNCTION_ARGS)
@@ -162,7 +155,7 @@ outflow_lake_vacuum(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"retention\" must not be negative")));
 	InitMaterializedSRF(fcinfo, 0);
-	open = open_table(&job, catalog_argument(fcinfo, 2), true);
+	open = open_table(&job, PG_GETARG_TEXT_PP(2), true);
 	if (open.table->is_foreign)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
