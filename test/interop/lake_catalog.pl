@@ -229,6 +229,33 @@ foreach (1 .. 2)
 	'file://$dir/twice', format => 'iceberg', options => '{"catalog": "cat:a.b"}')});
 like($said, qr/two tables would be "narrow" in the catalog/, 'two of one name are refused');
 
+# two databases that make one table at the same moment, each in a place of its own
+$node->safe_psql('postgres', 'CREATE DATABASE second');
+$node->safe_psql('second', 'CREATE EXTENSION outflow; CREATE TABLE narrow AS SELECT 2::bigint AS id;'
+	  . $catalog->server_sql('cat', q{client_id 'second', client_secret 'x'}));
+$catalog->set('go');
+$catalog->set('held');
+$catalog->faults('POST /tables/raced$ hold 2');
+my @races = map {
+	[ start_psql($node, "CALL outflow.export('narrow', 'file://$dir/raced_$_', format => 'iceberg', options => '{\"catalog\": \"cat:shop.raced\"}')", $_) ]
+} qw(postgres second);
+wait_for_line("$catalog->{dir}/held", qr/raced.*raced/s);
+$catalog->set('go', '');
+$_->[0]->finish foreach @races;
+is(scalar(grep { ${ $_->[1] } !~ /ERROR/ } @races), 1, 'of two that make one table one has it');
+is(scalar(grep { ${ $_->[1] } =~ /table "shop\.raced" of the catalog is in another place.*It is in "file:.*raced_/s } @races),
+	1, 'and the other is told where it is');
+is(versions_in('shop', 'raced'), 1, 'it has one version');
+my $winner = ${ $races[0][1] } =~ /ERROR/ ? 'second' : 'postgres';
+keep_rows($node, 'id) FROM (SELECT ' . ($winner eq 'second' ? '2::bigint' : 'generate_series(1, 10)') . ') AS narrow (id)', "$dir/raced");
+mkdir "$dir/kept_raced";
+rename "$dir/raced", "$dir/kept_raced/0";
+{
+	local $ENV{LAKE_CATALOG} = "http://127.0.0.1:$catalog->{upstream} shop raced";
+
+	versions_are('plain', "$dir/raced_$winner", "$dir/kept_raced", [0], 'the winner\'s');
+}
+
 # whose it is, and with which token
 $catalog->set('token', 'T0KEN');
 $node->safe_psql('postgres', $catalog->server_sql('closed', q{token 'WRONG-CANARY'}) . 'CREATE ROLE nobody LOGIN; GRANT SELECT ON narrow TO nobody; '

@@ -12,7 +12,7 @@ import os
 import struct
 import urllib.request
 
-from lake_rows import Wrong, check, order, rows_of
+from lake_rows import Wrong, check, clickhouse_rows, order, rows_of
 
 
 PLACES = {}
@@ -348,6 +348,10 @@ def read_duckdb(table, version):
         DUCKDB[0].execute("SET TimeZone = 'UTC'")
     return rows_of(DUCKDB[0].sql(
         f"FROM iceberg_scan('{last_path(table) if CATALOG else table}', snapshot_from_id => {snapshot_of(table, version)['snapshot-id']})").to_arrow_table())
+
+
+def read_clickhouse(table, version):
+    return clickhouse_rows(f"icebergLocal('{table}')", f"iceberg_snapshot_id = {snapshot_of(table, version)['snapshot-id']}")
 
 
 SPARK = []
