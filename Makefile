@@ -179,6 +179,10 @@ OBJS = \
 	src/export/lake/iceberg_metadata.o \
 	src/export/lake/iceberg_metadata_next.o \
 	src/export/lake/iceberg_evolve.o \
+	src/export/lake/iceberg_put.o \
+	src/export/lake/iceberg_rest.o \
+	src/export/lake/iceberg_rest_change.o \
+	src/export/lake/lake_catalog.o \
 	src/export/lake/iceberg_manifest.o \
 	src/export/lake/iceberg_commit.o \
 	src/export/lake/iceberg_vacuum.o \
@@ -223,6 +227,10 @@ OBJS = \
 	src/sink/http/curl_library.o \
 	src/sink/http/http_address.o \
 	src/sink/http/http.o \
+	src/sink/http/endpoint.o \
+	src/sink/catalog/catalog.o \
+	src/sink/catalog/catalog_config.o \
+	src/sink/catalog/catalog_request.o \
 	src/sink/s3/s3_xml.o \
 	src/sink/s3/s3_store.o \
 	src/sink/s3/s3_request.o \

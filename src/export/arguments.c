@@ -24,6 +24,7 @@
 #include "export/export_settings.h"
 #include "export/job/job.h"
 #include "export/job/job_access.h"
+#include "export/lake/lake_catalog.h"
 #include "export/part/part.h"
 #include "export/plan/masks.h"
 #include "export/plan/plan.h"
@@ -419,6 +420,7 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	masks_begin(job);
 	check_reads(job);
 	sources_check_format(job);
+	lake_catalog_check(job);
 	plan_check_part_size(job);
 	set_last_base(job);
 	carry_check_base(job);
