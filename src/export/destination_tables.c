@@ -114,7 +114,9 @@ set_tables(const Job *job, Destination *root, const char *format)
 		.checksum = job->options.checksum,
 		.replace = job->options.publish == PUBLISH_REPLACE,
 		.create = job->options.create,
-		.sequences = job->options.sequences};
+		.sequences = job->options.sequences,
+		.direct = job->options.load == LOAD_DIRECT,
+		.keep = job->options.load == LOAD_KEPT};
 	List	 *tables = NIL;
 	ListCell *cell;
 
@@ -178,6 +180,14 @@ check_arguments(const Job *job)
 		refuse_option("overwrite",
 					  "To replace the rows that are there, use options => "
 					  "'{\"publish\": \"replace\"}'.");
+	if (job->options.load == LOAD_DIRECT &&
+		job->options.publish == PUBLISH_REPLACE)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("export options \"load\": \"direct\" and \"publish\": "
+					"\"replace\" exclude each other"),
+			 errdetail("Rows are loaded directly into empty tables only.")));
 	if (job->options.mode != 0)
 		refuse_option("mode", "No files are made.");
 	if (row->header || row->delimiter || row->quote || row->escape ||
@@ -203,6 +213,7 @@ refuse_table_options(const Job *job)
 	const char *name = job->options.create					   ? "create"
 					   : job->options.sequences				   ? "sequences"
 					   : job->options.publish != PUBLISH_UNSET ? "publish"
+					   : job->options.load != LOAD_UNSET	   ? "load"
 															   : NULL;
 
 	if (name)

@@ -181,6 +181,7 @@ static const TableDriver postgres_tables = {
 	.begin_table = postgres_begin_table,
 	.find = postgres_find,
 	.is_published = postgres_is_published,
+	.verify = postgres_verify,
 	.publish = postgres_publish_rows,
 };
 

@@ -4,9 +4,10 @@
  *
  * What is ours there lies in a schema of the mapped user, outflow_USER: table
  * job has a row for each job, with its owner's token and the time of its
- * publication, table part one for each part that was committed, with its sum.
+ * publication, table part one for each part that was committed, with its sum,
+ * and table target one for each table that rows of the job are in.
  * A job's rows wait in a staging table for each target, JOB_NUMBER, with their
- * part's number in a column more.
+ * part's number in a column more; or they are loaded directly.
  */
 #ifndef OUTFLOW_POSTGRES_DESTINATION_H
 #define OUTFLOW_POSTGRES_DESTINATION_H
@@ -23,6 +24,17 @@
 #define POSTGRES_LOCK_PART "28523"
 #define POSTGRES_PART	   "outflow part" /* the staging tables' own column */
 
+/* For formats: what queries call a relation c of schema n.  What inherits from a
+ * table is no part of it. */
+#define POSTGRES_RELATION                                                     \
+	"CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || "                      \
+	"format('%%I.%%I', nspname, relname)"
+/* What rows' xmin is compared with, as text, for a transaction's number; and
+ * whether that is short enough ago to be proof. */
+#define POSTGRES_XID "(xact %% 4294967296)::text"
+#define POSTGRES_IS_RECENT                                                    \
+	"xact > txid_snapshot_xmax(txid_current_snapshot()) - 2147483648"
+
 /* A table that rows go to. */
 typedef struct PostgresTarget
 {
@@ -34,7 +46,9 @@ typedef struct PostgresTarget
 	char  *oid;			 /* as text */
 	bool   has_children; /* that are a part of it */
 	char **types;		 /* of the staging table's columns */
-	bool   is_staged;	 /* its staging table is known to be there */
+	char **forms;		 /* of the columns as they are read back, casts */
+	bool   is_ready;	 /* rows may be sent, to it or its staging table */
+	bool   is_made;		 /* by this job */
 } PostgresTarget;
 
 typedef struct PostgresDestination
@@ -112,6 +126,8 @@ extern char *postgres_columns(PostgresDestination  *self,
 							  const PostgresTarget *target);
 /* Makes the staging table of a target, or the target itself. */
 extern void postgres_make_staging(PostgresDestination *self, int table);
+/* Writes down which table rows of the job are in. */
+extern void postgres_record_target(PostgresDestination *self, int table);
 extern void postgres_make_target(PostgresDestination  *self,
 								 const PostgresTarget *target);
 
@@ -127,13 +143,38 @@ typedef enum PostgresFit
 /* The type there without its domains, by number and name. */
 extern PostgresFit postgres_fit(const TableColumn *column, Oid to,
 								const char *to_name, int32 typmod);
+/* The cast, or "", that makes of such a value what it was before. */
+extern char *postgres_cast_back(const TableColumn *column, Oid to,
+								int32 typmod);
 /* Whether the binary form is the same wherever the type is. */
 extern bool postgres_has_one_form(const TableColumn *column);
 
+/* ---- postgres_direct.c: without staging tables */
+
+/* Errors unless all targets may be loaded so. */
+extern void postgres_check_direct(PostgresDestination *self);
+extern void postgres_begin_direct(PostgresDestination *self, int table);
+/* Of a relation by name, what these transactions wrote; how many rows. */
+extern uint64 postgres_remove_loaded(PostgresDestination *self,
+									 const char *relation, const char *xids);
+/* All that the job has loaded so, within a transaction. */
+extern void postgres_discard_direct(PostgresDestination *self);
+
+/* ---- postgres_verify.c */
+
+extern List *postgres_verify(Destination *to, bool full);
+
 /* ---- postgres_part.c, postgres_publish.c */
 
-extern void	 postgres_begin_table(Destination *to, int table);
+extern void postgres_begin_table(Destination *to, int table);
+/* The job's parts that a condition names, and their rows, within a
+ * transaction. */
+extern void	 postgres_remove_parts(PostgresDestination *self,
+								   const char		   *which);
 extern Sink *postgres_new_part(Destination *to, const char *key);
-extern void	 postgres_publish_rows(Destination *to, const List *keys);
+/* Errors if a target has left out some. */
+extern void postgres_check_taken(PostgresDestination *self, int table,
+								 uint64 taken, uint64 sent);
+extern void postgres_publish_rows(Destination *to, const List *keys);
 
 #endif /* OUTFLOW_POSTGRES_DESTINATION_H */

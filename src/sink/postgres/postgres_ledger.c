@@ -120,15 +120,25 @@ make_ledger(PostgresDestination *self)
 		psprintf("CREATE TABLE IF NOT EXISTS %s (job uuid PRIMARY KEY, "
 				 "token text NOT NULL, "
 				 "started timestamptz NOT NULL DEFAULT now(), "
-				 "published timestamptz)",
+				 "published timestamptz, xact bigint)",
 				 postgres_ledger(self, "job")));
 	remote_command(
 		remote,
 		psprintf("CREATE TABLE IF NOT EXISTS %s (job uuid REFERENCES %s "
 				 "ON DELETE CASCADE, part int, target int NOT NULL, "
 				 "rows bigint NOT NULL, bytes bigint NOT NULL, "
-				 "checksum text NOT NULL, PRIMARY KEY (job, part))",
+				 "checksum text NOT NULL, digest numeric NOT NULL, "
+				 "xact bigint, PRIMARY KEY (job, part))",
 				 postgres_ledger(self, "part"), postgres_ledger(self, "job")));
+	remote_command(
+		remote,
+		psprintf("CREATE TABLE IF NOT EXISTS %s (job uuid REFERENCES %s "
+				 "ON DELETE CASCADE, target int, relation oid NOT NULL, "
+				 "name text NOT NULL, made bool NOT NULL, "
+				 "form text NOT NULL, encoding text NOT NULL, "
+				 "list text NOT NULL, PRIMARY KEY (job, target))",
+				 postgres_ledger(self, "target"),
+				 postgres_ledger(self, "job")));
 	remote_commit(remote);
 }
 
@@ -266,7 +276,8 @@ postgres_begin(PostgresDestination *self, bool to_publish)
 	return remote_is_true(self->remote, 0, 0);
 }
 
-/* Staging tables go; the record stays of what was published, as its proof. */
+/* What is staged goes, and what was loaded directly; but of what was published
+ * the record stays, as its proof. */
 void
 postgres_discard(Destination *to)
 {
@@ -291,6 +302,8 @@ postgres_discard(Destination *to)
 	if (command.len > 0)
 		remote_command(remote, command.data);
 	if (!published)
+		postgres_discard_direct(self);
+	if (!published)
 		remote_run(remote,
 				   psprintf("DELETE FROM %s WHERE job = $1",
 							postgres_ledger(self, "job")),
@@ -300,7 +313,7 @@ postgres_discard(Destination *to)
 	self->is_taken = false;
 	self->job = NULL;
 	for (int i = 0; i < self->ntargets; i++)
-		self->targets[i].is_staged = false;
+		self->targets[i].is_ready = false;
 }
 
 bool

@@ -1,7 +1,7 @@
 /*
  * postgres_part.c
- *		A part: rows that are copied into the staging table of their target, in
- *		one transaction with the part's row in the ledger.
+ *		A part: rows that are copied into the staging table of their target, or
+ *		the target, in one transaction with the part's row in the ledger.
  *
  * When it is made again, what an earlier attempt has committed goes first, in
  * the same transaction.
@@ -12,6 +12,7 @@
 
 #include "failpoint.h"
 #include "sink/postgres/postgres_destination.h"
+#include "sink/postgres/row_digest.h"
 #include "sink/stage.h"
 
 typedef struct PartSink
@@ -21,6 +22,7 @@ typedef struct PartSink
 	char				*number; /* of the part */
 	int					 table;
 	const Meter			*meter; /* of what was written */
+	RowDigest			*digest;
 	bool				 is_open;
 } PartSink;
 
@@ -33,7 +35,10 @@ postgres_begin_table(Destination *to, int table)
 static void
 part_write(Sink *sink, const char *data, size_t len)
 {
-	remote_copy_data(((PartSink *) sink)->to->remote, data, len);
+	PartSink *self = (PartSink *) sink;
+
+	row_digest_add(self->digest, data, len);
+	remote_copy_data(self->to->remote, data, len);
 }
 
 static void
@@ -42,18 +47,23 @@ part_finish(Sink *sink)
 	PartSink			*self = (PartSink *) sink;
 	PostgresDestination *to = self->to;
 	uint64				 rows = remote_copy_end(to->remote);
-	const char *const	 values[] = {to->job,
-									 self->number,
-									 psprintf("%d", self->table),
-									 psprintf(UINT64_FORMAT, rows),
-									 psprintf(UINT64_FORMAT, self->meter->bytes),
-									 checksum_to_text(&self->meter->checksum)};
+	const char *const	 values[] = {
+		   to->job,
+		   self->number,
+		   psprintf("%d", self->table),
+		   psprintf(UINT64_FORMAT, rows),
+		   psprintf(UINT64_FORMAT, self->meter->bytes),
+		   checksum_to_text(&self->meter->checksum),
+		   psprintf(UINT64_FORMAT, row_digest_sum(self->digest))};
 
-	remote_run(to->remote,
-			   psprintf("INSERT INTO %s (job, part, target, rows, bytes, "
-						"checksum) VALUES ($1, $2, $3, $4, $5, $6)",
-						postgres_ledger(to, "part")),
-			   lengthof(values), values);
+	postgres_check_taken(to, self->table, rows, row_digest_rows(self->digest));
+	remote_run(
+		to->remote,
+		psprintf("INSERT INTO %s (job, part, target, rows, bytes, checksum, "
+				 "digest, xact) VALUES ($1, $2, $3, $4, $5, $6, $7, %s)",
+				 postgres_ledger(to, "part"),
+				 to->options.direct ? "txid_current()" : "NULL"),
+		lengthof(values), values);
 	FAILPOINT("remote-loaded");
 	remote_commit(to->remote);
 	self->is_open = false;
@@ -83,6 +93,91 @@ static const SinkOps part_ops = {
 	.cleanup = part_cleanup,
 };
 
+/* ---- what is there of parts that are made again, or are none any more */
+
+typedef struct RemovedParts
+{
+	int	   table;
+	char  *parts; /* "{1,2}" */
+	char  *xids;  /* "{}": they were staged */
+	uint64 rows;
+} RemovedParts;
+
+static void
+remove_staged(PostgresDestination *self, const RemovedParts *removed)
+{
+	remote_run(self->remote,
+			   psprintf("DELETE FROM %s "
+						"WHERE \"" POSTGRES_PART "\" = ANY ($1::int[])",
+						postgres_staging(self, removed->table)),
+			   1, (const char *const[]){removed->parts});
+}
+
+/* All of them or none: of others' doing there is no telling what it meant. */
+static void
+remove_direct(PostgresDestination *self, const RemovedParts *removed)
+{
+	Remote *remote = self->remote;
+	char   *relation = NULL;
+	uint64	count = 0;
+
+	remote_run(
+		remote,
+		psprintf("SELECT " POSTGRES_RELATION " FROM %s AS t "
+				 "JOIN pg_class AS c ON c.oid = t.relation "
+				 "JOIN pg_namespace AS n ON n.oid = relnamespace "
+				 "WHERE t.job = $1 AND t.target = $2::int",
+				 postgres_ledger(self, "target")),
+		2, (const char *const[]){self->job, psprintf("%d", removed->table)});
+	if (remote_rows(remote) > 0)
+	{
+		relation = remote_value(remote, 0, 0);
+		count = postgres_remove_loaded(self, relation, removed->xids);
+	}
+	if (count != removed->rows)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of the export were changed on server \"%s\"",
+						remote->name),
+				 errdetail("Of " UINT64_FORMAT " rows that have to be loaded "
+						   "again, " UINT64_FORMAT " are as they were.",
+						   removed->rows, count),
+				 errhint("Forget the job and begin a new one.")));
+}
+
+void
+postgres_remove_parts(PostgresDestination *self, const char *which)
+{
+	Remote	 *remote = self->remote;
+	List	 *gone = NIL;
+	ListCell *cell;
+
+	remote_run(remote,
+			   psprintf("WITH gone AS (DELETE FROM %s WHERE job = $1 AND %s "
+						"RETURNING *) SELECT target, array_agg(part), "
+						"coalesce(array_agg(" POSTGRES_XID ") "
+						"FILTER (WHERE " POSTGRES_IS_RECENT
+						"), '{}'), sum(rows) "
+						"FROM gone GROUP BY target",
+						postgres_ledger(self, "part"), which),
+			   1, (const char *const[]){self->job});
+	for (int i = 0; i < remote_rows(remote); i++)
+	{
+		RemovedParts *removed = palloc_object(RemovedParts);
+
+		removed->table = atoi(remote_value(remote, i, 0));
+		removed->parts = remote_value(remote, i, 1);
+		removed->xids = remote_value(remote, i, 2);
+		removed->rows = strtou64(remote_value(remote, i, 3), NULL, 10);
+		gone = lappend(gone, removed);
+	}
+	foreach (cell, gone)
+		if (self->options.direct)
+			remove_direct(self, lfirst(cell));
+		else
+			remove_staged(self, lfirst(cell));
+}
+
 /* What an earlier attempt has committed, maybe into another staging table. */
 static void
 remove_older_part(PostgresDestination *self, const char *number)
@@ -94,19 +189,7 @@ remove_older_part(PostgresDestination *self, const char *number)
 			   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_PART
 			   ", hashtext($1 || ' ' || $2))",
 			   2, values);
-	remote_run(self->remote,
-			   psprintf("DELETE FROM %s WHERE job = $1 AND part = $2::int "
-						"RETURNING target",
-						postgres_ledger(self, "part")),
-			   2, values);
-	if (remote_rows(self->remote) == 0)
-		return;
-	remote_run(self->remote,
-			   psprintf("DELETE FROM %s "
-						"WHERE \"" POSTGRES_PART "\" = $1::int",
-						postgres_staging(
-							self, atoi(remote_value(self->remote, 0, 0)))),
-			   1, values + 1);
+	postgres_remove_parts(self, psprintf("part = %s", number));
 }
 
 static void
@@ -115,7 +198,7 @@ prepare_table(PostgresDestination *self)
 	PostgresTarget *target = &self->targets[self->table];
 	bool			is_binary = true;
 
-	if (target->is_staged)
+	if (target->is_ready)
 		return;
 	postgres_connect(self);
 	postgres_look(self, target, &is_binary);
@@ -129,7 +212,10 @@ prepare_table(PostgresDestination *self)
 			 errdetail("Its rows were to be sent in binary form."),
 			 errhint("Change it back, or forget the job and begin a new "
 					 "one.")));
-	postgres_make_staging(self, self->table);
+	if (self->options.direct)
+		postgres_begin_direct(self, self->table);
+	else
+		postgres_make_staging(self, self->table);
 }
 
 Sink *
@@ -152,6 +238,7 @@ postgres_new_part(Destination *to, const char *key)
 	part->number = number;
 	part->table = self->table;
 	part->meter = meter;
+	part->digest = row_digest_new(self->is_binary);
 	part->is_open = true;
 	sink_guard(part_give_up, part);
 	remove_older_part(self, number);
@@ -161,7 +248,9 @@ postgres_new_part(Destination *to, const char *key)
 	remote_copy_begin(
 		self->remote,
 		psprintf("COPY %s (%s) FROM STDIN%s",
-				 postgres_staging(self, self->table),
+				 self->options.direct
+					 ? postgres_target_name(self, &self->targets[self->table])
+					 : postgres_staging(self, self->table),
 				 postgres_columns(self, &self->targets[self->table]),
 				 self->is_binary ? " (FORMAT binary)" : ""));
 	return meter_new(&part->base, meter, false, self->options.checksum);
