@@ -248,6 +248,7 @@ OBJS = \
 	src/sink/postgres/postgres_target.o \
 	src/sink/postgres/postgres_part.o \
 	src/sink/postgres/postgres_direct.o \
+	src/sink/postgres/postgres_kept.o \
 	src/sink/postgres/postgres_verify.o \
 	src/sink/postgres/row_digest.o \
 	src/sink/postgres/postgres_publish.o \

@@ -170,8 +170,6 @@ check_arguments(const Job *job)
 					 "force one.")));
 	if (job->workers == 0)
 		refuse_argument("workers", "Set it to at least 1.");
-	if (job->base != 0)
-		refuse_argument("base", "Leave it out: all rows are exported.");
 	if (job->encrypt_to != NIL)
 		refuse_argument("encrypt_to", "The connection is encrypted.");
 	if (strcmp(job->compression, "none") != 0)
@@ -196,6 +194,31 @@ check_arguments(const Job *job)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options of format \"csv\" are not for exports to "
 						"tables")));
+}
+
+/* An export whose staging tables are there still, for one that replaces rows. */
+static void
+check_base(Job *job)
+{
+	Job *base;
+
+	if (job->options.base_is_last)
+		job->base = job_find_base(job);
+	if (job->base == 0)
+		return;
+	base = job_load(job->base, false);
+	if (base == NULL)
+		return;
+	job_derive(base);
+	if (job->options.publish != PUBLISH_REPLACE)
+		refuse_argument("base", "It needs options => '{\"publish\": "
+								"\"replace\"}'.");
+	if (base->options.load == LOAD_KEPT)
+		return;
+	if (!job->options.base_is_last)
+		refuse_argument("base", "Only an export with options => '{\"load\": "
+								"\"kept\"}' to the same server can be one.");
+	job->base = 0;
 }
 
 static void
@@ -244,6 +267,7 @@ destination_choose_form(Job *job, Destination *root)
 						errhint("Leave \"format\" out.")));
 	if (any)
 		job->format = pstrdup(fits);
+	check_base(job);
 	pin_lossless(job);
 	job_derive(job);
 }

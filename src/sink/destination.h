@@ -136,6 +136,12 @@ typedef struct TableDriver
 	const char *(*check)(Destination *to);
 	/* Which of the tables the parts that are made next belong to. */
 	void (*begin_table)(Destination *to, int table);
+	/*
+	 * Takes over the rows of a part of another job, by its id, that has kept
+	 * them in the same place.  False: they are not there, or of other columns.
+	 */
+	bool (*carry)(Destination *to, const char *key, const char *id,
+				  const char *from_key);
 	/* The size and the sum of a part as they were committed with its rows;
 	 * false if it is not there. */
 	bool (*find)(Destination *to, const char *key, uint64 *size,

@@ -353,7 +353,7 @@ verify_directory(Report *out, const Job *job, Destination *root, Finding lost,
 
 /* What is elsewhere is read again on request only. */
 static bool
-is_full(const char *how, const Destination *root)
+reads_all(const char *how, const Destination *root)
 {
 	if (how == NULL)
 		return root == NULL || root->driver->wrapper == NULL;
@@ -389,7 +389,7 @@ outflow_verify(PG_FUNCTION_ARGS)
 	job_derive(job);
 	root = destination_open_known(job->location, false);
 	lost = finding_unreadable(errno);
-	full = is_full(how, root);
+	full = reads_all(how, root);
 	/* a finished one has no files of its own any more */
 	if (root && (job->state != JOB_DONE || root->driver->tables))
 		(void) root->driver->claim(root, job->uuid, NULL, ACCESS_LOOK);

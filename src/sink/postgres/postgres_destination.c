@@ -179,6 +179,7 @@ static const TableDriver postgres_tables = {
 	.set = postgres_set,
 	.check = postgres_check,
 	.begin_table = postgres_begin_table,
+	.carry = postgres_carry_rows,
 	.find = postgres_find,
 	.is_published = postgres_is_published,
 	.verify = postgres_verify,

@@ -160,6 +160,11 @@ extern uint64 postgres_remove_loaded(PostgresDestination *self,
 /* All that the job has loaded so, within a transaction. */
 extern void postgres_discard_direct(PostgresDestination *self);
 
+/* ---- postgres_kept.c */
+
+extern bool postgres_carry_rows(Destination *to, const char *key,
+								const char *id, const char *from_key);
+
 /* ---- postgres_verify.c */
 
 extern List *postgres_verify(Destination *to, bool full);
@@ -167,6 +172,10 @@ extern List *postgres_verify(Destination *to, bool full);
 /* ---- postgres_part.c, postgres_publish.c */
 
 extern void postgres_begin_table(Destination *to, int table);
+/* Before the first part of a table; in a transaction for a part, what an earlier
+ * attempt has left of it is gone. */
+extern void postgres_prepare_table(PostgresDestination *self);
+extern void postgres_begin_part(PostgresDestination *self, const char *number);
 /* The job's parts that a condition names, and their rows, within a
  * transaction. */
 extern void	 postgres_remove_parts(PostgresDestination *self,

@@ -17,8 +17,8 @@
 /* ---- what may be loaded so */
 
 static void
-refuse(PostgresDestination *self, const char *table, const char *detail,
-	   const char *hint)
+refuse_direct(PostgresDestination *self, const char *table, const char *detail,
+			  const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -34,7 +34,7 @@ refuse(PostgresDestination *self, const char *table, const char *detail,
 
 /* A part that is made again would fire triggers once more. */
 static void
-check_kind(PostgresDestination *self, const PostgresTarget *target)
+check_loadable(PostgresDestination *self, const PostgresTarget *target)
 {
 	Remote			 *remote = self->remote;
 	const char *const values[] = {target->oid};
@@ -50,11 +50,12 @@ check_kind(PostgresDestination *self, const PostgresTarget *target)
 			   "FROM pg_partition_tree($1::oid::regclass))",
 			   1, values);
 	if (!remote_is_true(remote, 0, 0))
-		refuse(self, name, "It, or a partition of it, is no heap.",
-			   HINT_STAGED);
+		refuse_direct(self, name, "It, or a partition of it, is no heap.",
+					  HINT_STAGED);
 	if (remote_is_true(remote, 0, 1))
-		refuse(self, name, "It, or a partition of it, has triggers or rules.",
-			   HINT_STAGED);
+		refuse_direct(self, name,
+					  "It, or a partition of it, has triggers or rules.",
+					  HINT_STAGED);
 }
 
 static void
@@ -66,8 +67,8 @@ check_empty(PostgresDestination *self, const PostgresTarget *target)
 				   psprintf("SELECT NOT EXISTS (SELECT FROM %s%s)",
 							target->has_children ? "" : "ONLY ", name));
 	if (!remote_is_true(self->remote, 0, 0))
-		refuse(self, name, "It has rows already.",
-			   "Empty it, or leave out the option \"load\".");
+		refuse_direct(self, name, "It has rows already.",
+					  "Empty it, or leave out the option \"load\".");
 }
 
 /* Parts of all tables come in no order. */
@@ -89,8 +90,9 @@ check_references(PostgresDestination *self)
 			   "AND confrelid = ANY ($1::oid[])",
 			   1, (const char *const[]){oids.data});
 	if (remote_rows(self->remote) > 0)
-		refuse(self, remote_clean(remote_value(self->remote, 0, 0)),
-			   "A foreign key refers to a table of the export.", HINT_STAGED);
+		refuse_direct(self, remote_clean(remote_value(self->remote, 0, 0)),
+					  "A foreign key refers to a table of the export.",
+					  HINT_STAGED);
 }
 
 void
@@ -101,7 +103,7 @@ postgres_check_direct(PostgresDestination *self)
 		CHECK_FOR_INTERRUPTS();
 		if (!self->targets[i].exists)
 			continue;
-		check_kind(self, &self->targets[i]);
+		check_loadable(self, &self->targets[i]);
 		check_empty(self, &self->targets[i]);
 	}
 	check_references(self);
@@ -158,7 +160,7 @@ postgres_begin_direct(PostgresDestination *self, int table)
 			postgres_look(self, target, &is_binary);
 			target->is_made = true;
 		}
-		check_kind(self, target);
+		check_loadable(self, target);
 		remote_command(self->remote,
 					   psprintf("LOCK TABLE %s%s IN SHARE ROW EXCLUSIVE MODE",
 								target->has_children ? "" : "ONLY ",

@@ -276,8 +276,10 @@ postgres_begin(PostgresDestination *self, bool to_publish)
 	return remote_is_true(self->remote, 0, 0);
 }
 
-/* What is staged goes, and what was loaded directly; but of what was published
- * the record stays, as its proof. */
+/*
+ * What is staged goes, and what was loaded directly; but of what was published
+ * the record stays, as its proof, and what is staged, if that is wanted.
+ */
 void
 postgres_discard(Destination *to)
 {
@@ -293,8 +295,11 @@ postgres_discard(Destination *to)
 			   "SELECT relname FROM pg_class AS c "
 			   "JOIN pg_namespace AS n ON n.oid = relnamespace "
 			   "WHERE nspname = $1 AND relkind = 'r' "
-			   "AND starts_with(relname, $2 || '_')",
-			   2, (const char *const[]){remote->ledger, self->job});
+			   "AND starts_with(relname, $2 || '_') AND NOT $3::bool",
+			   3,
+			   (const char *const[]){
+				   remote->ledger, self->job,
+				   published && self->options.keep ? "true" : "false"});
 	initStringInfo(&command);
 	for (int i = 0; i < remote_rows(remote); i++)
 		appendStringInfo(&command, "%s %s", i == 0 ? "DROP TABLE" : ",",

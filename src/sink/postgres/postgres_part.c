@@ -192,8 +192,8 @@ remove_older_part(PostgresDestination *self, const char *number)
 	postgres_remove_parts(self, psprintf("part = %s", number));
 }
 
-static void
-prepare_table(PostgresDestination *self)
+void
+postgres_prepare_table(PostgresDestination *self)
 {
 	PostgresTarget *target = &self->targets[self->table];
 	bool			is_binary = true;
@@ -218,6 +218,18 @@ prepare_table(PostgresDestination *self)
 		postgres_make_staging(self, self->table);
 }
 
+void
+postgres_begin_part(PostgresDestination *self, const char *number)
+{
+	if (postgres_begin(self, false))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the export was already published on server \"%s\"",
+						self->remote->name),
+				 errhint("Forget the job.")));
+	remove_older_part(self, number);
+}
+
 Sink *
 postgres_new_part(Destination *to, const char *key)
 {
@@ -226,13 +238,8 @@ postgres_new_part(Destination *to, const char *key)
 	Meter				*meter = palloc0_object(Meter);
 	char				*number = postgres_part_number(key);
 
-	prepare_table(self);
-	if (postgres_begin(self, false))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the export was already published on server \"%s\"",
-						self->remote->name),
-				 errhint("Forget the job.")));
+	postgres_prepare_table(self);
+	postgres_begin_part(self, number);
 	part = sink_stage_new(sizeof(PartSink), &part_ops, NULL);
 	part->to = self;
 	part->number = number;
@@ -241,7 +248,6 @@ postgres_new_part(Destination *to, const char *key)
 	part->digest = row_digest_new(self->is_binary);
 	part->is_open = true;
 	sink_guard(part_give_up, part);
-	remove_older_part(self, number);
 	remote_run(self->remote,
 			   "SELECT set_config('outflow_staging.part', $1, true)", 1,
 			   (const char *const[]){number});

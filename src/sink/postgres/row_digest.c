@@ -76,7 +76,7 @@ keep_beginning(RowDigest *self, const char *data, size_t len)
 }
 
 static void
-end_row(RowDigest *self, const char *data, size_t len)
+end_digest_row(RowDigest *self, const char *data, size_t len)
 {
 	if (self->is_split)
 	{
@@ -103,7 +103,7 @@ add_text(RowDigest *self, const char *data, size_t len)
 			keep_beginning(self, data, end - data);
 			return;
 		}
-		end_row(self, data, newline - data);
+		end_digest_row(self, data, newline - data);
 		data = newline + 1;
 	}
 }
@@ -173,7 +173,7 @@ add_binary(RowDigest *self, const char *data, size_t len)
 		self->left -= taken;
 		if (self->left > 0 || !go_on(self))
 			continue;
-		end_row(self, row, data - row);
+		end_digest_row(self, row, data - row);
 		row = data;
 	}
 	/* after the last row comes a mark, which is none */
