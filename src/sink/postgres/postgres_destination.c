@@ -81,6 +81,24 @@ postgres_check_free(Destination *to, const char *folder)
 	return NULL;
 }
 
+static const char *
+postgres_check(Destination *to)
+{
+	PostgresDestination *self = postgres_self(to);
+	bool				 is_binary = true;
+
+	postgres_connect(self);
+	postgres_check_ledger(self);
+	for (int i = 0; i < self->ntargets; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		postgres_look(self, &self->targets[i], &is_binary);
+	}
+	if (self->options.direct)
+		postgres_check_direct(self);
+	return is_binary ? "binary" : "text";
+}
+
 /* Connects, with all that is checked then. */
 static char *
 postgres_probe(Destination *to, const char *key)

@@ -95,7 +95,6 @@ extern DestinationClaim postgres_claim(Destination *to, const char *id,
 									   DestinationAccess access);
 extern bool				postgres_is_claimed(const Destination *to);
 extern void				postgres_release(Destination *to);
-extern void				postgres_discard(Destination *to);
 extern bool postgres_find(Destination *to, const char *key, uint64 *size,
 						  Checksum *sum);
 extern bool postgres_is_published(Destination *to);
@@ -113,9 +112,8 @@ extern char *postgres_part_number(const char *key);
 
 /* ---- postgres_target.c: what rows have to fit */
 
-extern void		   postgres_set(Destination *to, List *tables,
-								const TableOptions *options);
-extern const char *postgres_check(Destination *to);
+extern void postgres_set(Destination *to, List *tables,
+						 const TableOptions *options);
 /* Looks at one target; errors unless the rows fit. */
 extern void postgres_look(PostgresDestination *self, PostgresTarget *target,
 						  bool *is_binary);
@@ -130,6 +128,10 @@ extern void postgres_make_staging(PostgresDestination *self, int table);
 extern void postgres_record_target(PostgresDestination *self, int table);
 extern void postgres_make_target(PostgresDestination  *self,
 								 const PostgresTarget *target);
+
+/* Errors if a target has left out some. */
+extern void postgres_check_taken(PostgresDestination *self, int table,
+								 uint64 taken, uint64 sent);
 
 /* ---- postgres_fit.c: whether every value can become one there */
 
@@ -154,11 +156,13 @@ extern bool postgres_has_one_form(const TableColumn *column);
 /* Errors unless all targets may be loaded so. */
 extern void postgres_check_direct(PostgresDestination *self);
 extern void postgres_begin_direct(PostgresDestination *self, int table);
-/* Of a relation by name, what these transactions wrote; how many rows. */
-extern uint64 postgres_remove_loaded(PostgresDestination *self,
-									 const char *relation, const char *xids);
-/* All that the job has loaded so, within a transaction. */
-extern void postgres_discard_direct(PostgresDestination *self);
+/* ---- postgres_remove.c */
+
+/* The job's parts that a condition names, and their rows, within a
+ * transaction. */
+extern void postgres_remove_parts(PostgresDestination *self,
+								  const char		  *which);
+extern void postgres_discard(Destination *to);
 
 /* ---- postgres_kept.c */
 
@@ -176,14 +180,7 @@ extern void postgres_begin_table(Destination *to, int table);
  * attempt has left of it is gone. */
 extern void postgres_prepare_table(PostgresDestination *self);
 extern void postgres_begin_part(PostgresDestination *self, const char *number);
-/* The job's parts that a condition names, and their rows, within a
- * transaction. */
-extern void	 postgres_remove_parts(PostgresDestination *self,
-								   const char		   *which);
 extern Sink *postgres_new_part(Destination *to, const char *key);
-/* Errors if a target has left out some. */
-extern void postgres_check_taken(PostgresDestination *self, int table,
-								 uint64 taken, uint64 sent);
-extern void postgres_publish_rows(Destination *to, const List *keys);
+extern void	 postgres_publish_rows(Destination *to, const List *keys);
 
 #endif /* OUTFLOW_POSTGRES_DESTINATION_H */

@@ -188,21 +188,6 @@ move_sequences(PostgresDestination *self, int table)
 				move_sequence(self, table, lfirst(cell));
 }
 
-void
-postgres_check_taken(PostgresDestination *self, int table, uint64 taken,
-					 uint64 sent)
-{
-	if (taken != sent)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("table %s on server \"%s\" took " UINT64_FORMAT
-						" of " UINT64_FORMAT " rows",
-						postgres_target_name(self, &self->targets[table]),
-						self->remote->name, taken, sent),
-				 errhint("A trigger or rule there may have left out the "
-						 "others.")));
-}
-
 static void
 move_rows(PostgresDestination *self, int table, const char *rows)
 {

@@ -317,24 +317,6 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 	}
 }
 
-const char *
-postgres_check(Destination *to)
-{
-	PostgresDestination *self = postgres_self(to);
-	bool				 is_binary = true;
-
-	postgres_connect(self);
-	postgres_check_ledger(self);
-	for (int i = 0; i < self->ntargets; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		postgres_look(self, &self->targets[i], &is_binary);
-	}
-	if (self->options.direct)
-		postgres_check_direct(self);
-	return is_binary ? "binary" : "text";
-}
-
 /* ---- what is made there */
 
 void
@@ -433,4 +415,19 @@ postgres_record_target(PostgresDestination *self, int table)
 									 self->is_binary ? "binary" : "text",
 									 encoding, list.data, target->schema,
 									 target->name});
+}
+
+void
+postgres_check_taken(PostgresDestination *self, int table, uint64 taken,
+					 uint64 sent)
+{
+	if (taken != sent)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("table %s on server \"%s\" took " UINT64_FORMAT
+						" of " UINT64_FORMAT " rows",
+						postgres_target_name(self, &self->targets[table]),
+						self->remote->name, taken, sent),
+				 errhint("A trigger or rule there may have left out the "
+						 "others.")));
 }
