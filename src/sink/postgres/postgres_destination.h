@@ -104,6 +104,8 @@ extern void postgres_check_ledger(PostgresDestination *self);
 extern void postgres_connect(PostgresDestination *self);
 /* A transaction in which the job is ours; whether it was published. */
 extern bool postgres_begin(PostgresDestination *self, bool to_publish);
+/* The job's staging tables, within a transaction. */
+extern void postgres_drop_staging(PostgresDestination *self);
 /* The name of a ledger table, or with a number of a staging table. */
 extern char *postgres_ledger(PostgresDestination *self, const char *name);
 extern char *postgres_staging(PostgresDestination *self, int table);

@@ -186,6 +186,41 @@ claim_ids(PostgresDestination *self, const char *id, const char *token)
 	self->token = token ? MemoryContextStrdup(context, token) : NULL;
 }
 
+void
+postgres_drop_staging(PostgresDestination *self)
+{
+	Remote		  *remote = self->remote;
+	StringInfoData command;
+
+	remote_run(remote,
+			   "SELECT relname FROM pg_class AS c "
+			   "JOIN pg_namespace AS n ON n.oid = relnamespace "
+			   "WHERE nspname = $1 AND relkind = 'r' "
+			   "AND starts_with(relname, $2 || '_')",
+			   2, (const char *const[]){remote->ledger, self->job});
+	initStringInfo(&command);
+	for (int i = 0; i < remote_rows(remote); i++)
+		appendStringInfo(&command, "%s %s", i == 0 ? "DROP TABLE" : ",",
+						 postgres_ledger(self, remote_value(remote, i, 0)));
+	if (command.len > 0)
+		remote_command(remote, command.data);
+}
+
+/* Staging tables of a job whose row was lost are none whose rows we know. */
+static void
+add_job(PostgresDestination *self)
+{
+	remote_begin(self->remote);
+	remote_run(self->remote,
+			   psprintf("INSERT INTO %s (job, token) VALUES ($1, $2) "
+						"ON CONFLICT DO NOTHING",
+						postgres_ledger(self, "job")),
+			   2, (const char *const[]){self->job, self->token});
+	if (remote_changed(self->remote) > 0)
+		postgres_drop_staging(self);
+	remote_commit(self->remote);
+}
+
 static DestinationClaim
 look_for_job(PostgresDestination *self, DestinationAccess access)
 {
@@ -194,11 +229,7 @@ look_for_job(PostgresDestination *self, DestinationAccess access)
 	if (!ledger_exists(self->remote))
 		return CLAIM_MISSING;
 	if (access == ACCESS_CREATE)
-		remote_run(self->remote,
-				   psprintf("INSERT INTO %s (job, token) VALUES ($1, $2) "
-							"ON CONFLICT DO NOTHING",
-							postgres_ledger(self, "job")),
-				   2, values);
+		add_job(self);
 	remote_run(self->remote,
 			   psprintf("SELECT token = $2 FROM %s WHERE job = $1",
 						postgres_ledger(self, "job")),

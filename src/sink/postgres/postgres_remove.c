@@ -5,7 +5,6 @@
  */
 #include "postgres.h"
 
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 
 #include "sink/postgres/postgres_destination.h"
@@ -201,34 +200,21 @@ postgres_discard(Destination *to)
 {
 	PostgresDestination *self = postgres_self(to);
 	Remote				*remote = self->remote;
-	StringInfoData		 command;
 	bool				 published;
 
 	if (self->job == NULL)
 		return;
 	published = postgres_begin(self, true);
-	remote_run(remote,
-			   "SELECT relname FROM pg_class AS c "
-			   "JOIN pg_namespace AS n ON n.oid = relnamespace "
-			   "WHERE nspname = $1 AND relkind = 'r' "
-			   "AND starts_with(relname, $2 || '_') AND NOT $3::bool",
-			   3,
-			   (const char *const[]){
-				   remote->ledger, self->job,
-				   published && self->options.keep ? "true" : "false"});
-	initStringInfo(&command);
-	for (int i = 0; i < remote_rows(remote); i++)
-		appendStringInfo(&command, "%s %s", i == 0 ? "DROP TABLE" : ",",
-						 postgres_ledger(self, remote_value(remote, i, 0)));
-	if (command.len > 0)
-		remote_command(remote, command.data);
+	if (!published || !self->options.keep)
+		postgres_drop_staging(self);
 	if (!published)
+	{
 		discard_direct(self);
-	if (!published)
 		remote_run(remote,
 				   psprintf("DELETE FROM %s WHERE job = $1",
 							postgres_ledger(self, "job")),
 				   1, (const char *const[]){self->job});
+	}
 	remote_commit(remote);
 	remote_close(remote);
 	self->is_taken = false;
