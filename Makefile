@@ -255,7 +255,12 @@ OBJS = \
 	src/sink/postgres/postgres_ledger.o \
 	src/sink/postgres/postgres_fit.o \
 	src/sink/postgres/postgres_target.o \
+	src/sink/postgres/postgres_remove.o \
 	src/sink/postgres/postgres_part.o \
+	src/sink/postgres/postgres_direct.o \
+	src/sink/postgres/postgres_kept.o \
+	src/sink/postgres/postgres_verify.o \
+	src/sink/postgres/row_digest.o \
 	src/sink/postgres/postgres_publish.o \
 	src/sink/postgres/postgres_destination.o
 
