@@ -183,6 +183,10 @@ OBJS = \
 	src/export/lake/iceberg_metadata.o \
 	src/export/lake/iceberg_metadata_next.o \
 	src/export/lake/iceberg_evolve.o \
+	src/export/lake/iceberg_put.o \
+	src/export/lake/iceberg_rest.o \
+	src/export/lake/iceberg_rest_change.o \
+	src/export/lake/lake_catalog.o \
 	src/export/lake/iceberg_manifest.o \
 	src/export/lake/iceberg_commit.o \
 	src/export/lake/iceberg_vacuum.o \
@@ -227,6 +231,10 @@ OBJS = \
 	src/sink/http/curl_library.o \
 	src/sink/http/http_address.o \
 	src/sink/http/http.o \
+	src/sink/http/endpoint.o \
+	src/sink/catalog/catalog.o \
+	src/sink/catalog/catalog_config.o \
+	src/sink/catalog/catalog_request.o \
 	src/sink/s3/s3_xml.o \
 	src/sink/s3/s3_store.o \
 	src/sink/s3/s3_request.o \
@@ -251,7 +259,12 @@ OBJS = \
 	src/sink/postgres/postgres_ledger.o \
 	src/sink/postgres/postgres_fit.o \
 	src/sink/postgres/postgres_target.o \
+	src/sink/postgres/postgres_remove.o \
 	src/sink/postgres/postgres_part.o \
+	src/sink/postgres/postgres_direct.o \
+	src/sink/postgres/postgres_kept.o \
+	src/sink/postgres/postgres_verify.o \
+	src/sink/postgres/row_digest.o \
 	src/sink/postgres/postgres_publish.o \
 	src/sink/postgres/postgres_destination.o
 
@@ -303,25 +316,32 @@ CLIENT_OBJS = \
 	src/client/targets/mqtt_connection.o \
 	src/client/targets/deliver_mqtt.o \
 	src/aws/sigv4.o \
+	src/client/targets/aws_container.o \
 	src/client/targets/aws_credentials.o \
 	src/client/targets/kinesis_request.o \
 	src/client/targets/kinesis_shards.o \
 	src/client/targets/kinesis_open.o \
+	src/client/targets/kinesis_ring.o \
 	src/client/targets/deliver_kinesis.o \
 	src/client/targets/milvus_table.o \
+	src/client/targets/milvus_type.o \
 	src/client/targets/milvus_schema.o \
 	src/client/targets/milvus_value.o \
 	src/client/targets/milvus_change.o \
 	src/client/targets/milvus_request.o \
 	src/client/targets/milvus_batch.o \
+	src/client/targets/milvus_open.o \
 	src/client/targets/deliver_milvus.o \
 	src/client/targets/ws_spool.o \
+	src/client/targets/ws_spool_read.o \
 	src/client/targets/ws_http.o \
 	src/client/targets/ws_message.o \
 	src/client/targets/ws_page.o \
 	src/client/targets/ws_reader.o \
+	src/client/targets/ws_subscription.o \
 	src/client/targets/ws_session.o \
 	src/client/targets/ws_database.o \
+	src/client/targets/ws_open.o \
 	src/client/targets/deliver_ws.o \
 	src/client/target_table.o \
 	src/client/delivery.o \
