@@ -255,7 +255,12 @@ OBJS = \
 	src/sink/postgres/postgres_ledger.o \
 	src/sink/postgres/postgres_fit.o \
 	src/sink/postgres/postgres_target.o \
+	src/sink/postgres/postgres_remove.o \
 	src/sink/postgres/postgres_part.o \
+	src/sink/postgres/postgres_direct.o \
+	src/sink/postgres/postgres_kept.o \
+	src/sink/postgres/postgres_verify.o \
+	src/sink/postgres/row_digest.o \
 	src/sink/postgres/postgres_publish.o \
 	src/sink/postgres/postgres_destination.o
 
@@ -307,25 +312,32 @@ CLIENT_OBJS = \
 	src/client/targets/mqtt_connection.o \
 	src/client/targets/deliver_mqtt.o \
 	src/aws/sigv4.o \
+	src/client/targets/aws_container.o \
 	src/client/targets/aws_credentials.o \
 	src/client/targets/kinesis_request.o \
 	src/client/targets/kinesis_shards.o \
 	src/client/targets/kinesis_open.o \
+	src/client/targets/kinesis_ring.o \
 	src/client/targets/deliver_kinesis.o \
 	src/client/targets/milvus_table.o \
+	src/client/targets/milvus_type.o \
 	src/client/targets/milvus_schema.o \
 	src/client/targets/milvus_value.o \
 	src/client/targets/milvus_change.o \
 	src/client/targets/milvus_request.o \
 	src/client/targets/milvus_batch.o \
+	src/client/targets/milvus_open.o \
 	src/client/targets/deliver_milvus.o \
 	src/client/targets/ws_spool.o \
+	src/client/targets/ws_spool_read.o \
 	src/client/targets/ws_http.o \
 	src/client/targets/ws_message.o \
 	src/client/targets/ws_page.o \
 	src/client/targets/ws_reader.o \
+	src/client/targets/ws_subscription.o \
 	src/client/targets/ws_session.o \
 	src/client/targets/ws_database.o \
+	src/client/targets/ws_open.o \
 	src/client/targets/deliver_ws.o \
 	src/client/target_table.o \
 	src/client/delivery.o \
@@ -600,7 +612,7 @@ test-fuzz:
 # into tmp_build/deb; its files are in control/debian
 deb:
 	@test/deps && test/deps debhelper:dh dpkg-dev:dpkg-buildpackage fakeroot lintian \
-		postgresql-server-dev-all:pg_buildext
+		postgresql-server-dev-all:dh_make_pgxs
 	@rm -rf tmp_build/deb && mkdir -p tmp_build/deb/outflow
 	@$(TREE) | tar -x -C tmp_build/deb/outflow
 	@cd tmp_build/deb/outflow && cp -r control/debian . && \

@@ -1349,10 +1349,13 @@ RETURNS TABLE (file pg_catalog.text, bytes bigint)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_lake_vacuum';
 
-CREATE FUNCTION outflow.verify(job bigint)
+-- verify is 'quick' or 'full'; null: full for files of this server, quick for
+-- what is elsewhere
+CREATE FUNCTION outflow.verify(job bigint,
+	verify pg_catalog.text DEFAULT NULL)
 RETURNS TABLE (part int, file pg_catalog.text, status pg_catalog.text,
 	detail pg_catalog.text)
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_verify';
 
 -------------------------------------------------------------------------------

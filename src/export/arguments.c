@@ -344,6 +344,9 @@ set_last_base(Job *job)
 				 errmsg("argument \"base\" and option \"base\" exclude each "
 						"other")));
 	job->location = destination_locate(job);
+	/* the format in which rows go to tables is still to be chosen */
+	if (destination_keeps_tables(job->location))
+		return;
 	job->base = job_find_base(job);
 	if (job->base == 0)
 		ereport(

@@ -109,7 +109,7 @@ INSERT INTO wanted VALUES
 	('resume_start', 'job bigint', 'bigint'),
 	('run_queue', '', 'integer'),
 	('subscription_slot', 'job bigint, slot name', 'pg_lsn'),
-	('verify', 'job bigint',
+	('verify', 'job bigint, verify text DEFAULT NULL::text',
 		'TABLE(part integer, file text, status text, detail text)');
 
 SELECT t.line
