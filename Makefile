@@ -607,7 +607,7 @@ test-matrix:
 
 # measurements print a table; they are no tests and nothing depends on them
 BENCHES = $(patsubst test/bench/%,bench-%,$(wildcard $(addprefix \
-	test/bench/,stream stream_scale export public sink client)))
+	test/bench/,stream stream_scale export public lake sink client)))
 $(BENCHES):
 	@$(READY)
 	@test/bench/$(@:bench-%=%)
