@@ -93,6 +93,7 @@ sub begun
 # ---- the table is not what it was, nor may it be written to
 my @changes = (
 	[ 'ALTER TABLE t ALTER note TYPE varchar(99)', qr/column "note" of table "public"\."t" on server "warehouse" has type character varying\(99\)/, 'ALTER TABLE t ALTER note TYPE text' ],
+	[ 'ALTER TABLE t ALTER id TYPE bigint', qr/table "public"\."t" on server "warehouse" was altered since its rows were staged.*Column "id" had type integer, and has bigint now/s, 'ALTER TABLE t ALTER id TYPE int' ],
 	[ 'ALTER TABLE t RENAME note TO other', qr/column "note" of table "public"\."t" does not exist/, 'ALTER TABLE t RENAME other TO note' ],
 	[ 'ALTER TABLE t ADD more int NOT NULL', qr/column "more" of table .* would be null/, 'ALTER TABLE t DROP more' ],
 	[ 'ALTER TABLE t RENAME TO u', qr/table "public"\."t" does not exist on server "warehouse"/, 'ALTER TABLE u RENAME TO t' ],
@@ -100,7 +101,6 @@ my @changes = (
 	[ 'INSERT INTO t VALUES (77)', qr/duplicate key value violates unique constraint "t_pkey".*\(id\)=\(77\)/s, 'DELETE FROM t WHERE id = 77' ],
 	[ 'ALTER TABLE t ADD CHECK (id <> 77)', qr/violates check constraint/, 'ALTER TABLE t DROP CONSTRAINT t_id_check' ],
 	[ 'ALTER SCHEMA outflow_loader OWNER TO CURRENT_USER', qr/permission denied|does not belong to role "loader"/, 'ALTER SCHEMA outflow_loader OWNER TO loader' ],
-	[ 'DELETE FROM outflow_loader.job WHERE published IS NULL', qr/part 0 is not there as it was exported/, undef ],
 );
 
 foreach my $change (@changes)
@@ -115,9 +115,28 @@ foreach my $change (@changes)
 
 	is(here("SELECT state FROM outflow.jobs WHERE job = $job"), 'failed', "$do: the job fails");
 	like($$said, $pattern, "$do: a clear error");
-	there($undo) if defined $undo;
+	there($undo);
 	here("CALL outflow.resume($job)");
 	ends_well($job, $do);
+}
+
+# ---- nor is its record: whether it was published is then not known
+{
+	my ($call, $said) = begun('staged');
+
+	there('DELETE FROM outflow_loader.job WHERE published IS NULL');
+	release_exports($node);
+	$call->finish;
+	my $job = last_job();
+
+	like($$said, qr/part 0 is not there as it was exported/, 'no record there: a clear error');
+	like(($node->psql('postgres', "CALL outflow.resume($job)"))[2], qr/not known whether export job $job was published/, 'and nothing is published twice');
+	here("SELECT outflow.forget($job)");
+	there(q{DO $$DECLARE t text; BEGIN
+		FOR t IN SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname = 'outflow_loader' AND tablename ~ '_[0-9]+$' LOOP
+			EXECUTE 'DROP TABLE ' || t;
+		END LOOP;
+	END$$});
 }
 
 # ---- the table is locked: the export waits, and may be told to stop

@@ -60,6 +60,53 @@ find_staged(PostgresDestination *self, const List *keys, char **rows)
 				 errhint("Resume the job: it loads them again.")));
 }
 
+/* Nobody alters it any more, when what it is is looked at. */
+static void
+lock_target(PostgresDestination *self, PostgresTarget *target)
+{
+	bool is_binary = true;
+
+	postgres_look(self, target, &is_binary);
+	if (!target->exists)
+		return;
+	remote_command(self->remote,
+				   psprintf("LOCK TABLE %s%s IN ROW EXCLUSIVE MODE",
+							target->has_children ? "" : "ONLY ",
+							postgres_target_name(self, target)));
+	postgres_look(self, target, &is_binary);
+}
+
+/* What was staged has the types of before: it would be cast, or cut. */
+static void
+check_staged_types(PostgresDestination *self, int table)
+{
+	PostgresTarget *target = &self->targets[table];
+	Remote		   *remote = self->remote;
+
+	remote_run(remote,
+			   "SELECT attname, format_type(atttypid, atttypmod) "
+			   "FROM pg_attribute WHERE attrelid = to_regclass($1) "
+			   "AND attnum > 0 AND NOT attisdropped",
+			   1, (const char *const[]){postgres_staging(self, table)});
+	for (int i = 0; i < remote_rows(remote); i++)
+		for (int k = 0; k < target->source->ncolumns; k++)
+			if (strcmp(remote_value(remote, i, 0),
+					   target->source->columns[k].name) == 0 &&
+				strcmp(remote_value(remote, i, 1), target->types[k]) != 0)
+				ereport(
+					ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table %s on server \"%s\" was altered since "
+							"its rows were staged",
+							postgres_target_name(self, target), remote->name),
+					 errdetail("Column \"%s\" had type %s, and has %s "
+							   "now.",
+							   target->source->columns[k].name,
+							   remote_clean(remote_value(remote, i, 1)),
+							   remote_clean(target->types[k])),
+					 errhint("Forget the job and begin a new one.")));
+}
+
 /* The targets as they are by now; those that are missing are made. */
 static void
 make_ready(PostgresDestination *self)
@@ -70,10 +117,10 @@ make_ready(PostgresDestination *self)
 	for (int i = 0; i < self->ntargets; i++)
 	{
 		PostgresTarget *target = &self->targets[i];
-		bool			is_binary = true;
 
 		CHECK_FOR_INTERRUPTS();
-		postgres_look(self, target, &is_binary);
+		lock_target(self, target);
+		check_staged_types(self, i);
 		target->is_made = !target->exists;
 		if (target->is_made)
 			postgres_make_target(self, target);
