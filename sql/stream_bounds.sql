@@ -167,7 +167,7 @@ SELECT count(*) > 0 FROM consume('stream_bounds');
 CREATE TYPE changed AS (a int);
 CREATE DOMAIN many_changed AS changed[];
 CREATE TYPE changed_range AS RANGE (SUBTYPE = changed);
-CREATE TABLE defaults (id int PRIMARY KEY, small text[] DEFAULT '{a,b}', doc jsonb DEFAULT '{"a": [1.5, null]}', n numeric DEFAULT '1e100000',
+CREATE TABLE defaults (id int PRIMARY KEY, small text[] DEFAULT '{a,b}', doc jsonb DEFAULT '{"a": [1.5, null]}', n numeric DEFAULT '1e1000',
 	unset text DEFAULT (NULL::changed)::text, f date DEFAULT now()::date - 1, rows text DEFAULT ('(1)'::changed)::text, list text DEFAULT ('{"(1)"}'::many_changed)::text,
 	range text DEFAULT ('["(1)","(2)"]'::changed_range)::text, many numeric[] DEFAULT '{}');
 ALTER TYPE changed ALTER ATTRIBUTE a TYPE text;
@@ -180,7 +180,7 @@ FROM seen('format', 'wal2json', 'format-version', '2', 'include-default', 'on') 
 SELECT count(*) FROM seen('format', 'wal2json', 'format-version', '2', 'include-default', 'on', 'mask_columns', '*.defaults.small=redact') WHERE record ~ '\{a,b\}';
 SELECT left(d, 40) AS "default"
 FROM seen('format', 'wal2json', 'include-default', 'on') AS r, json_array_elements_text(r.record::json->'change'->0->'columndefaults') AS d;
-SELECT count(*) FROM seen('format', 'debezium');
+SELECT count(*) FROM peek('stream_bounds', 'format', 'debezium');
 SELECT count(*) > 0 FROM consume('stream_bounds');
 
 -- a value whose output function needs more stack than there is, alone and in others
@@ -204,22 +204,22 @@ BEGIN
 END $$;
 SELECT pg_column_size(part) < 2000 AS compressed FROM queries WHERE id = 6;
 SET max_stack_depth = '100kB';
-SELECT record::json->'new'->>'id' AS id, record::json->'omitted' AS omitted FROM seen('include_schemas', 'off');
-SELECT record::json->'new'->>'id' AS id, record::json->'omitted' AS omitted FROM seen('include_schemas', 'off', 'nested', 'text');
+SELECT data::json->'new'->>'id' AS id, data::json->'omitted' AS omitted FROM peek('stream_bounds', 'include_schemas', 'off') WHERE data ~ '"op":"insert"';
+SELECT data::json->'new'->>'id' AS id, data::json->'omitted' AS omitted FROM peek('stream_bounds', 'include_schemas', 'off', 'nested', 'text') WHERE data ~ '"op":"insert"';
 SELECT record FROM seen('include_schemas', 'off', 'mask_columns', 'stream_bounds.queries.a=truncate:5,*.queries.c=truncate:5') WHERE record ~ '"id":[123],';
-SELECT record::json->'after'->>'id' AS id, record::json->'omitted' AS omitted FROM seen('format', 'debezium');
-SELECT columns(record) FROM seen('format', 'wal2json', 'format-version', '2') WHERE record ~ '"I"';
-SELECT sum(json_array_length(record::json->'change')) FROM seen('format', 'wal2json');
+SELECT data::json->'after'->>'id' AS id, data::json->'omitted' AS omitted FROM peek('stream_bounds', 'format', 'debezium') WHERE data ~ '"op":"c"';
+SELECT columns(data) FROM peek('stream_bounds', 'format', 'wal2json', 'format-version', '2') WHERE data ~ '"action":"I"';
+SELECT sum(json_array_length(data::json->'change')) FROM peek('stream_bounds', 'format', 'wal2json');
 RESET max_stack_depth;
-SELECT record::json->'new'->>'id' AS id, record::json->'omitted' AS omitted FROM seen('include_schemas', 'off');
+SELECT data::json->'new'->>'id' AS id, data::json->'omitted' AS omitted FROM peek('stream_bounds', 'include_schemas', 'off') WHERE data ~ '"op":"insert"';
 SELECT count(*) > 0 FROM consume('stream_bounds');
 DROP TABLE queries;
 
 -- nothing is left out by an estimate: a long jsonpath, and one of many numbers
 CREATE TABLE long (id int PRIMARY KEY, p jsonpath);
 INSERT INTO long VALUES (1, ('$."' || repeat('a', 20000) || '"')::jsonpath), (2, ('$[' || repeat('1,', 5000) || '1]')::jsonpath);
-SELECT record::json->'new'->>'id' AS id, length(record::json->'new'->>'p'), record::json->'omitted' AS omitted FROM seen('include_schemas', 'off');
-SELECT record::json->'after'->>'id' AS id, length(record::json->'after'->>'p'), record::json->'omitted' AS omitted FROM seen('format', 'debezium');
+SELECT data::json->'new'->>'id' AS id, length(data::json->'new'->>'p'), data::json->'omitted' AS omitted FROM peek('stream_bounds', 'include_schemas', 'off') WHERE data ~ '"op":"insert"';
+SELECT data::json->'after'->>'id' AS id, length(data::json->'after'->>'p'), data::json->'omitted' AS omitted FROM peek('stream_bounds', 'format', 'debezium') WHERE data ~ '"op":"c"';
 SELECT count(*) > 0 FROM consume('stream_bounds');
 
 SELECT pg_drop_replication_slot('stream_bounds');

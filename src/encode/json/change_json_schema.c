@@ -96,7 +96,7 @@ append_type_details(ByteBuffer *out, const JsonStyle *style,
 
 /* No columns occur in a default, so no relation needs to be locked. */
 static char *
-deparse_default(const char *stored)
+plain_default(const char *stored)
 {
 	return deparse_expression(stringToNode(stored), NIL, false, false);
 }
@@ -106,8 +106,7 @@ append_default(ByteBuffer *out, const JsonStyle *style, const RowShape *shape,
 			   const ColumnShape *column)
 {
 	bool  left_out = false;
-	char *expression =
-		column_default(shape, column, deparse_default, &left_out);
+	char *expression = column_default(shape, column, plain_default, &left_out);
 
 	if (expression)
 	{

@@ -94,7 +94,7 @@ may_lack_stack(TypeShape *type, Datum value)
 
 /* NULL: there is no room for it. */
 static char *
-call_output(TypeShape *type, Datum value)
+make_text(TypeShape *type, Datum value)
 {
 	OutputCall call = {type, value};
 
@@ -114,7 +114,7 @@ output_call(ByteBuffer *out, TypeShape *type, Datum value)
 
 	if (!buffer_is_limited(out))
 		return OutputFunctionCall(&type->output, value);
-	text = call_output(type, value);
+	text = make_text(type, value);
 	if (text == NULL)
 		buffer_give_up(out);
 	return text;
@@ -311,7 +311,7 @@ size_of_other(Walk *walk, TypeShape *type, Datum value)
 		least = size_of_numbers(value);
 	if (!type->is_whole && least <= walk->limit &&
 		least + stored * type->base_growth <= MAX_TEXT)
-		text = call_output(type, value);
+		text = make_text(type, value);
 	if (text)
 		return size_of_text(text, strlen(text));
 	walk->seen = get_float8_infinity();

@@ -106,7 +106,7 @@ type_name(const Wal2json *wal2json, Oid oid, int32 typmod)
 
 /* Without its relation, which the function would lock: it names no column. */
 static char *
-deparse_default(const char *stored)
+indented_default(const char *stored)
 {
 	return TextDatumGetCString(
 		DirectFunctionCall2(pg_get_expr, CStringGetTextDatum(stored),
@@ -117,7 +117,7 @@ static char *
 default_value(const RowShape *shape, const ColumnShape *column)
 {
 	bool  left_out = false;
-	char *shown = column_default(shape, column, deparse_default, &left_out);
+	char *shown = column_default(shape, column, indented_default, &left_out);
 
 	return shown && strlen(shown) <= MAX_SHOWN_DEFAULT ? string_literal(shown)
 													   : "null";
