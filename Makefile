@@ -35,6 +35,9 @@ OBJS = \
 	src/encode/value/numeric.o \
 	src/encode/value/datetime.o \
 	src/encode/value/output.o \
+	src/encode/value/growth.o \
+	src/encode/value/stack_guard.o \
+	src/encode/value/default.o \
 	src/encode/value/encoding.o \
 	src/encode/value/json.o \
 	src/encode/value/json_document.o \

@@ -162,6 +162,66 @@ SELECT record::json->'columns'->2->'default' FROM seen('format', 'wal2json', 'fo
 RESET max_stack_depth;
 SELECT count(*) > 0 FROM consume('stream_bounds');
 
+-- a default whose values have more text than is shown, or a type that has changed since, is left out
+-- alone; what is small, an array of such or null is shown
+CREATE TYPE changed AS (a int);
+CREATE DOMAIN many_changed AS changed[];
+CREATE TYPE changed_range AS RANGE (SUBTYPE = changed);
+CREATE TABLE defaults (id int PRIMARY KEY, small text[] DEFAULT '{a,b}', doc jsonb DEFAULT '{"a": [1.5, null]}', n numeric DEFAULT '1e1000',
+	unset text DEFAULT (NULL::changed)::text, f date DEFAULT now()::date - 1, rows text DEFAULT ('(1)'::changed)::text, list text DEFAULT ('{"(1)"}'::many_changed)::text,
+	range text DEFAULT ('["(1)","(2)"]'::changed_range)::text, many numeric[] DEFAULT '{}');
+ALTER TYPE changed ALTER ATTRIBUTE a TYPE text;
+DO $$ BEGIN EXECUTE format('ALTER TABLE defaults ALTER many SET DEFAULT %L', array_fill('1e131000'::numeric, ARRAY[300])); END $$;
+INSERT INTO defaults VALUES (1, '{}', '1', 1, NULL, '2000-01-01', 'a', 'b', 'c', '{}');
+SELECT left(c->>'name', 10) AS name, left(c->>'default', 40) AS "default", c->'omitted' AS omitted
+FROM seen() AS r, json_array_elements(r.record::json->'columns') AS c WHERE r.record ~ '"op":"schema"';
+SELECT left(c->>'name', 10) AS name, left(c->>'default', 40) AS "default"
+FROM seen('format', 'wal2json', 'format-version', '2', 'include-default', 'on') AS r, json_array_elements(r.record::json->'columns') AS c WHERE r.record ~ '"I"';
+SELECT count(*) FROM seen('format', 'wal2json', 'format-version', '2', 'include-default', 'on', 'mask_columns', '*.defaults.small=redact') WHERE record ~ '\{a,b\}';
+SELECT left(d, 40) AS "default"
+FROM seen('format', 'wal2json', 'include-default', 'on') AS r, json_array_elements_text(r.record::json->'change'->0->'columndefaults') AS d;
+SELECT count(*) FROM peek('stream_bounds', 'format', 'debezium');
+SELECT count(*) > 0 FROM consume('stream_bounds');
+
+-- a value whose output function needs more stack than there is, alone and in others
+CREATE TYPE query_part AS (q tsquery);
+CREATE TYPE query_range AS RANGE (SUBTYPE = tsquery);
+CREATE TYPE path_part AS (p jsonpath);
+CREATE TABLE queries (id int PRIMARY KEY, a tsquery[], c query_part, r query_range, p jsonpath, part path_part);
+DO $$
+DECLARE
+	q tsquery := 'a';
+BEGIN
+	INSERT INTO queries VALUES (1, ARRAY[q], ROW(q), query_range(q, NULL), '$', ROW('$'::jsonpath));
+	FOR i IN 1..3000 LOOP q := !! q; END LOOP;
+	INSERT INTO queries VALUES (2, ARRAY[q]);
+	INSERT INTO queries VALUES (3, NULL, ROW(q));
+	INSERT INTO queries VALUES (4, NULL, NULL, query_range(q, q, '[]'));
+	INSERT INTO queries VALUES (5, NULL, NULL, NULL, ('$' || repeat('.a', 3000))::jsonpath);
+	-- the path is compressed within the composite value
+	INSERT INTO queries SELECT 6, NULL, NULL, NULL, NULL, ROW(p)::path_part FROM queries WHERE id = 5;
+	INSERT INTO queries VALUES (7);
+END $$;
+SELECT pg_column_size(part) < 2000 AS compressed FROM queries WHERE id = 6;
+SET max_stack_depth = '100kB';
+SELECT data::json->'new'->>'id' AS id, data::json->'omitted' AS omitted FROM peek('stream_bounds', 'include_schemas', 'off') WHERE data ~ '"op":"insert"';
+SELECT data::json->'new'->>'id' AS id, data::json->'omitted' AS omitted FROM peek('stream_bounds', 'include_schemas', 'off', 'nested', 'text') WHERE data ~ '"op":"insert"';
+SELECT record FROM seen('include_schemas', 'off', 'mask_columns', 'stream_bounds.queries.a=truncate:5,*.queries.c=truncate:5') WHERE record ~ '"id":[123],';
+SELECT data::json->'after'->>'id' AS id, data::json->'omitted' AS omitted FROM peek('stream_bounds', 'format', 'debezium') WHERE data ~ '"op":"c"';
+SELECT columns(data) FROM peek('stream_bounds', 'format', 'wal2json', 'format-version', '2') WHERE data ~ '"action":"I"';
+SELECT sum(json_array_length(data::json->'change')) FROM peek('stream_bounds', 'format', 'wal2json');
+RESET max_stack_depth;
+SELECT data::json->'new'->>'id' AS id, data::json->'omitted' AS omitted FROM peek('stream_bounds', 'include_schemas', 'off') WHERE data ~ '"op":"insert"';
+SELECT count(*) > 0 FROM consume('stream_bounds');
+DROP TABLE queries;
+
+-- nothing is left out by an estimate: a long jsonpath, and one of many numbers
+CREATE TABLE long (id int PRIMARY KEY, p jsonpath);
+INSERT INTO long VALUES (1, ('$."' || repeat('a', 20000) || '"')::jsonpath), (2, ('$[' || repeat('1,', 5000) || '1]')::jsonpath);
+SELECT data::json->'new'->>'id' AS id, length(data::json->'new'->>'p'), data::json->'omitted' AS omitted FROM peek('stream_bounds', 'include_schemas', 'off') WHERE data ~ '"op":"insert"';
+SELECT data::json->'after'->>'id' AS id, length(data::json->'after'->>'p'), data::json->'omitted' AS omitted FROM peek('stream_bounds', 'format', 'debezium') WHERE data ~ '"op":"c"';
+SELECT count(*) > 0 FROM consume('stream_bounds');
+
 SELECT pg_drop_replication_slot('stream_bounds');
 SET client_min_messages = warning;
 DROP SCHEMA stream_bounds CASCADE;

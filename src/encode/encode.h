@@ -117,6 +117,17 @@ extern int text_timestamptz_session(char *dst, int64 timestamp);
  * out (output.c); if not, gives up.  Where out has no limit it is left to try.
  */
 extern bool output_fits(ByteBuffer *out, TypeShape *type, Datum value);
+/* Its text, if it fits; NULL if there is no room for it, and out gives up. */
+extern const char *output_call(ByteBuffer *out, TypeShape *type, Datum value);
+
+/*
+ * The expression of a column's default, written by the format's function;
+ * NULL without one, and for one that isn't shown, which is then told
+ * (default.c).
+ */
+typedef char *(*DefaultDeparse)(const char *stored);
+extern char *column_default(const RowShape *shape, const ColumnShape *column,
+							DefaultDeparse deparse, bool *left_out);
 
 /* ---- the database's encoding (encoding.c); not UTF-8 and not SQL_ASCII */
 
@@ -232,6 +243,9 @@ text_is_plain_char(char c)
 /* Text of any value, in the database's encoding; valid until the next call or the end of the row. */
 extern const char *text_value(TextValues *values, TypeShape *type, Datum value,
 							  int *len);
+/* The same, or NULL where the type's output function has to write it. */
+extern const char *text_value_own(TextValues *values, TypeShape *type,
+								  Datum value, int *len);
 
 /* Converts what stands in out from start on from the database's encoding. */
 extern void text_transcode(ByteBuffer *out, size_t start, int encoding);

@@ -66,10 +66,16 @@ typedef struct TypeShape
 					  * column's -1 */
 	Oid		 send;	 /* binary output function, or InvalidOid */
 	char	 typtype;
-	bool	 is_whole;		   /* has parts that are not followed */
-	uint16	 base_growth;	   /* KIND_OTHER without parts: what a stored byte
-						   * becomes in text at most */
-	double	 growth;		   /* the same of any kind; 0: not known yet */
+	bool	 is_whole; /* has parts that are not followed */
+	/* KIND_OTHER without parts */
+	uint8 base_growth;	/* what a stored byte becomes in text at most, but for
+						  * numbers */
+	bool  base_is_bits; /* it becomes that always */
+	bool  has_numbers;	/* a jsonpath, which has numerics in it */
+	bool  may_nest;		/* values may need any depth of stack */
+	/* of any kind, by encode/value/growth.c; 0: not known yet */
+	double growth;	/* the same, numbers included */
+	double nesting; /* bytes of values that may nest, unpacked; or none */
 	struct TypeShape *element; /* KIND_ARRAY; of a range its subtype, of a
 								 * multirange its range */
 	struct RowShape	 *fields;  /* KIND_COMPOSITE */
@@ -158,12 +164,9 @@ extern TypeKind type_declared_kind(Oid oid);
 extern List *enum_labels(const TypeShape *type);
 
 /*
- * The expression of a column's default as text; NULL without one, and for one
- * that is too long or too deep to be shown, which is then told.
+ * The stored form of a column's default or generation expression; NULL without
+ * one, and for a default that is too long to be shown, which is then told.
  */
-extern char *column_default(const RowShape *shape, const ColumnShape *column,
-							bool *left_out);
-/* The same in its stored form, generation expressions too. */
 extern const char *column_default_stored(const RowShape *shape,
 										 AttrNumber attnum, bool *left_out);
 
@@ -182,6 +185,8 @@ extern Bitmapset *relation_identity_key(Relation rel);
  * nested too deep, or has too many parts, is KIND_OTHER without parts.
  */
 extern void type_shape_init(TypeShape *shape, Oid oid, int32 typmod);
+/* The same of a type that is no relation's, which has all levels to itself. */
+extern TypeShape *type_shape_alone(Oid oid);
 
 /* Label of an enum value; looked up once per value. */
 extern const char *enum_label(TypeShape *type, Oid value);

@@ -8,12 +8,10 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "nodes/bitmapset.h"
-#include "nodes/nodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/ruleutils.h"
 
 #include "compat.h"
 #include "row/row_internal.h"
@@ -158,19 +156,4 @@ column_default_stored(const RowShape *shape, AttrNumber attnum, bool *left_out)
 			*left_out = true;
 	}
 	return stored;
-}
-
-char *
-column_default(const RowShape *shape, const ColumnShape *column,
-			   bool *left_out)
-{
-	const char *stored;
-
-	/* what hides a column's values hides the one that it begins with */
-	if (column->is_generated || column->mask)
-		return NULL;
-	stored = column_default_stored(shape, column->attnum, left_out);
-	/* no columns occur in a default, so no relation needs to be locked */
-	return stored ? deparse_expression(stringToNode(stored), NIL, false, false)
-				  : NULL;
 }

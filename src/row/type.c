@@ -9,13 +9,13 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/value.h"
 #include "parser/parse_func.h"
-#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -173,36 +173,7 @@ range_subtype(Oid range, char typtype)
 }
 
 /* Defaults whose stored form is longer than this are not shown. */
-#define MAX_DEFAULT (16 * 1024 * 1024)
-
-/*
- * Nor those that are nested so deep that showing them could need more than a
- * part of the stack.  An expression that its author's stack just held would
- * else stop a stream, which has a little less.
- */
-static bool
-is_too_deep(const char *stored)
-{
-	int most = max_stack_depth / 2; /* levels; that is in kilobytes */
-	int depth = 0;
-
-	for (const char *p = stored; *p != '\0' && depth <= most; p++)
-	{
-		if (*p == '\\' && p[1] != '\0')
-			p++; /* part of a name */
-		else if (*p == '{' || *p == '(')
-			depth++;
-		else if (*p == '}' || *p == ')')
-			depth--;
-	}
-	return depth > most;
-}
-
-static bool
-is_shown(const char *stored)
-{
-	return strlen(stored) <= MAX_DEFAULT && !is_too_deep(stored);
-}
+#define MAX_DEFAULT (4 * 1024 * 1024)
 
 /*
  * A shape stays as long as its relation is used: constraints, which nobody
@@ -223,7 +194,7 @@ trim_constraints(TupleDesc desc)
 		int at = constr->defval[i].adnum - 1;
 
 		if (TupleDescAttr(desc, at)->attgenerated != '\0' ||
-			is_shown(constr->defval[i].adbin))
+			strlen(constr->defval[i].adbin) <= MAX_DEFAULT)
 			continue;
 		pfree(constr->defval[i].adbin);
 		constr->defval[i].adbin = NULL;
@@ -333,23 +304,20 @@ init_structure(TypeShape *shape, Form_pg_type form)
 }
 
 /*
- * Of output functions whose text is the stored bytes, or nearly so.  A jsonpath
- * has numbers that take 24 bytes, and up to 147,500 characters as text.  Of all
- * others bit's writes most, a character for each bit.
+ * What is known of an output function.  The text of most is the stored bytes,
+ * or nearly so; of all others bit's writes most, a character for each bit.
+ *
+ * Two of the server's types have values that are nested, and so may those of
+ * any extension.
  */
-static uint16
-output_growth(Oid output)
+static void
+init_base(TypeShape *shape, Oid output)
 {
-	switch (output)
-	{
-		case F_TEXTOUT:
-		case F_XML_OUT:
-			return 1;
-		case F_JSONPATH_OUT:
-			return 8192;
-		default:
-			return 8;
-	}
+	shape->base_growth = output == F_TEXTOUT || output == F_XML_OUT ? 1 : 8;
+	shape->base_is_bits = output == F_BIT_OUT || output == F_VARBIT_OUT;
+	shape->has_numbers = output == F_JSONPATH_OUT;
+	shape->may_nest = output == F_JSONPATH_OUT || output == F_TSQUERYOUT ||
+					  output >= FirstNormalObjectId;
 }
 
 void
@@ -376,7 +344,7 @@ type_shape_init(TypeShape *shape, Oid oid, int32 typmod)
 	shape->align = form->typalign;
 	shape->send = form->typsend;
 	shape->typtype = form->typtype;
-	shape->base_growth = output_growth(form->typoutput);
+	init_base(shape, form->typoutput);
 	fmgr_info_cxt(form->typoutput, &shape->output, CurrentMemoryContext);
 
 	shape->kind = builtin_kind(shape->base);
@@ -388,4 +356,14 @@ type_shape_init(TypeShape *shape, Oid oid, int32 typmod)
 		levels--;
 	}
 	ReleaseSysCache(tuple);
+}
+
+TypeShape *
+type_shape_alone(Oid oid)
+{
+	TypeShape *shape = palloc_object(TypeShape);
+
+	levels = parts = 0;
+	type_shape_init(shape, oid, -1);
+	return shape;
 }

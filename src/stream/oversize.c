@@ -77,21 +77,26 @@ report_column(StreamSession *session, StreamRelation *rel, int column,
 	if (!error && rel->warned_oversize)
 		return;
 	rel->warned_oversize = true;
-	ereport(error ? ERROR : WARNING,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("value of column \"%s\" of table \"%s.%s\" is too large "
-					"for the stream",
-					shape->columns[column].name, shape->schema, shape->name),
-			 errdetail(
-				 "The change at %X/%X needs %s" INT64_FORMAT " bytes for it.",
-				 LSN_FORMAT_ARGS(session->position.lsn),
-				 size > session->options.max_value_bytes ? "more than " : "",
-				 Min(size, session->options.max_value_bytes)),
-			 error ? errhint("Raise \"max_value_bytes\" or "
-							 "\"max_record_bytes\", leave the value out with "
-							 "oversize 'omit', or pass the change over with "
-							 "\"skip_changes\".")
-				   : errhint("Such values are left out of the stream.")));
+	ereport(
+		error ? ERROR : WARNING,
+		(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+		 errmsg("value of column \"%s\" of table \"%s.%s\" is too large "
+				"for the stream",
+				shape->columns[column].name, shape->schema, shape->name),
+		 size > session->options.max_value_bytes
+			 ? errdetail("The change at %X/%X needs more than " INT64_FORMAT
+						 " bytes for it, or the server lacks the stack to "
+						 "write it.",
+						 LSN_FORMAT_ARGS(session->position.lsn),
+						 session->options.max_value_bytes)
+			 : errdetail("The change at %X/%X needs " INT64_FORMAT
+						 " bytes for it.",
+						 LSN_FORMAT_ARGS(session->position.lsn), size),
+		 error ? errhint("Raise \"max_value_bytes\" or "
+						 "\"max_record_bytes\", leave the value out with "
+						 "oversize 'omit', or pass the change over with "
+						 "\"skip_changes\".")
+			   : errhint("Such values are left out of the stream.")));
 }
 
 /* Larger of the column's new and old value, and both together. */

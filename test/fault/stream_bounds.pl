@@ -14,7 +14,8 @@ my $mb = 1_000_000;
 my %formats = (
 	json => {},
 	debezium => { format => 'debezium', messages => 'on' },
-	wal2json => { format => 'wal2json', 'format-version' => 2, max_value_bytes => '100MB' });
+	wal2json => { format => 'wal2json', 'format-version' => 2, 'include-default' => 'on',
+		max_value_bytes => '100MB' });
 
 $node->safe_psql('postgres', 'CREATE ROLE nobody_special LOGIN; CREATE SCHEMA theirs AUTHORIZATION nobody_special');
 create_slot($node, 'feed');
@@ -55,6 +56,14 @@ is($node->safe_psql('postgres', "SELECT count(*) FROM pg_logical_slot_peek_chang
 attack("DO \$\$ BEGIN EXECUTE format('CREATE TABLE d (id int PRIMARY KEY, v text DEFAULT %L)', repeat(chr(1), 50 * $mb)); END \$\$;"
 	. " INSERT INTO d VALUES (1, 'x')");
 survives('default of 50 MB', json => '"omitted":["default"]', debezium => '"table":"d"', wal2json => '"table":"d"');
+
+# values of a default that have 1 GB of text, and one of a type that has changed
+attack("DO \$\$ BEGIN EXECUTE format('CREATE TABLE g (id int PRIMARY KEY, n numeric[] DEFAULT %L)', '{' || repeat('1e131000,', 8300) || '1}'); END \$\$;"
+	. " INSERT INTO g VALUES (1, NULL)");
+survives('default of numbers', json => '"omitted":["default"]', debezium => '"table":"g"', wal2json => '"table":"g"');
+attack("CREATE TYPE changed AS (a int); CREATE TABLE h (id int PRIMARY KEY, v text DEFAULT ('(1)'::changed)::text);"
+	. " ALTER TYPE changed ALTER ATTRIBUTE a TYPE text; INSERT INTO h VALUES (1, 'x')");
+survives('default of a changed type', json => '"omitted":["default"]', debezium => '"table":"h"', wal2json => '"table":"h"');
 
 attack("DO \$\$ BEGIN EXECUTE 'CREATE TYPE many AS ENUM (' || (SELECT string_agg(quote_literal(rpad(g::text, 63, 'x')), ',') FROM generate_series(1, 10500) AS g) || ')';"
 	. " EXECUTE 'CREATE TABLE e (id int PRIMARY KEY,' || (SELECT string_agg('c' || g || ' many', ',') FROM generate_series(1, 1500) AS g) || ')'; END \$\$;"

@@ -10,6 +10,8 @@
 
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
+#include "nodes/nodes.h"
+#include "utils/ruleutils.h"
 
 #include "encode/json/change_json.h"
 
@@ -92,12 +94,19 @@ append_type_details(ByteBuffer *out, const JsonStyle *style,
 		json_append_fields(out, style, type->fields);
 }
 
+/* No columns occur in a default, so no relation needs to be locked. */
+static char *
+plain_default(const char *stored)
+{
+	return deparse_expression(stringToNode(stored), NIL, false, false);
+}
+
 static void
 append_default(ByteBuffer *out, const JsonStyle *style, const RowShape *shape,
 			   const ColumnShape *column)
 {
 	bool  left_out = false;
-	char *expression = column_default(shape, column, &left_out);
+	char *expression = column_default(shape, column, plain_default, &left_out);
 
 	if (expression)
 	{

@@ -105,15 +105,14 @@ void
 json_text_value(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 				Datum value)
 {
-	const char *text;
+	const char *text = NULL;
 
 	if (type->kind == KIND_NAME)
 		text = NameStr(*DatumGetName(value));
 	else if (type->kind == KIND_ENUM)
 		text = enum_label(type, DatumGetObjectId(value));
 	else if (output_fits(out, type, value))
-		text = OutputFunctionCall(&type->output, value);
-	else
-		return;
-	json_string(out, style, text, strlen(text));
+		text = output_call(out, type, value);
+	if (text)
+		json_string(out, style, text, strlen(text));
 }

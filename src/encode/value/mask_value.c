@@ -143,15 +143,15 @@ needs_output_function(TypeKind kind)
 }
 
 /* The error that replaces another gets its text by mask_error_context(). */
-static char *
-call_output(TypeShape *type, Datum value)
+static const char *
+call_output(ByteBuffer *out, TypeShape *type, Datum value)
 {
 	MemoryContext context = CurrentMemoryContext;
-	char *volatile text = NULL;
+	const char *volatile text = NULL;
 
 	PG_TRY();
 	{
-		text = OutputFunctionCall(&type->output, value);
+		text = output_call(out, type, value);
 	}
 	PG_CATCH();
 	{
@@ -171,7 +171,7 @@ write_large(ByteBuffer *out, TypeShape *type, Datum value)
 {
 	PinnedSettings *pinned = NULL;
 	struct varlena *bytes;
-	char		   *text;
+	const char	   *text;
 
 	if (type->kind == KIND_JSONB)
 		text_jsonb(out, &(JsonStyle){.ascii = false}, value);
@@ -185,8 +185,9 @@ write_large(ByteBuffer *out, TypeShape *type, Datum value)
 	{
 		if (!settings_are_canonical())
 			pinned = settings_pin_canonical(CurrentMemoryContext);
-		text = call_output(type, value);
-		buffer_append(out, text, strlen(text));
+		text = call_output(out, type, value);
+		if (text)
+			buffer_append(out, text, strlen(text));
 		if (pinned)
 			settings_unpin(pinned);
 	}

@@ -134,7 +134,7 @@ text_value_plain(const TextValues *values, TypeShape *type, Datum value,
 }
 
 const char *
-text_value(TextValues *values, TypeShape *type, Datum value, int *len)
+text_value_own(TextValues *values, TypeShape *type, Datum value, int *len)
 {
 	ByteBuffer	   *scratch = &values->scratch;
 	struct varlena *bytes;
@@ -199,8 +199,19 @@ text_value(TextValues *values, TypeShape *type, Datum value, int *len)
 			}
 			break;
 	}
-	text = OutputFunctionCall(&type->output, value);
-	*len = strlen(text);
+	return NULL;
+}
+
+const char *
+text_value(TextValues *values, TypeShape *type, Datum value, int *len)
+{
+	const char *text = text_value_own(values, type, value, len);
+
+	if (text == NULL)
+	{
+		text = OutputFunctionCall(&type->output, value);
+		*len = strlen(text);
+	}
 	return text;
 }
 

@@ -104,21 +104,23 @@ type_name(const Wal2json *wal2json, Oid oid, int32 typmod)
 /* Each record has all defaults in it: those that are longer are not shown. */
 #define MAX_SHOWN_DEFAULT (64 * 1024)
 
+/* Without its relation, which the function would lock: it names no column. */
 static char *
-default_value(const RowShape *shape, Form_pg_attribute attr)
+indented_default(const char *stored)
 {
-	bool		left_out = false;
-	const char *stored = NULL;
-	char	   *shown;
-
-	if (attr->atthasdef && attr->attgenerated == '\0')
-		stored = column_default_stored(shape, attr->attnum, &left_out);
-	if (stored == NULL)
-		return "null";
-	shown = TextDatumGetCString(
+	return TextDatumGetCString(
 		DirectFunctionCall2(pg_get_expr, CStringGetTextDatum(stored),
-							ObjectIdGetDatum(shape->relid)));
-	return strlen(shown) > MAX_SHOWN_DEFAULT ? "null" : string_literal(shown);
+							ObjectIdGetDatum(InvalidOid)));
+}
+
+static char *
+default_value(const RowShape *shape, const ColumnShape *column)
+{
+	bool  left_out = false;
+	char *shown = column_default(shape, column, indented_default, &left_out);
+
+	return shown && strlen(shown) <= MAX_SHOWN_DEFAULT ? string_literal(shown)
+													   : "null";
 }
 
 void
@@ -142,5 +144,5 @@ wal2json_describe(const Wal2json *wal2json, RowShape *shape, int i,
 	labels->declared = attr->atttypid;
 	labels->shown = shown;
 	labels->default_value =
-		wal2json->include_default ? default_value(shape, attr) : "null";
+		wal2json->include_default ? default_value(shape, source) : "null";
 }

@@ -69,8 +69,11 @@ wal2json_append_quoted(ByteBuffer *out, Wal2json *wal2json,
 		json_jsonb_string(out, &raw_style, value, &wal2json->document);
 	else if (output_fits(out, type, value))
 	{
-		text = text_value(values, type, value, &len);
-		json_string(out, &raw_style, text, len);
+		text = text_value_own(values, type, value, &len);
+		if (text == NULL && (text = output_call(out, type, value)))
+			len = strlen(text);
+		if (text)
+			json_string(out, &raw_style, text, len);
 	}
 	column->shape->current = NULL;
 }
