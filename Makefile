@@ -181,6 +181,7 @@ OBJS = \
 	src/export/run/query_run.o \
 	src/export/lake/lake.o \
 	src/export/lake/lake_claim.o \
+	src/export/lake/lake_carried.o \
 	src/export/lake/lake_version.o \
 	src/export/lake/lake_json.o \
 	src/export/lake/iceberg_metadata.o \
@@ -209,6 +210,7 @@ OBJS = \
 	src/export/sql.o \
 	src/export/sql_job.o \
 	src/sink/sink.o \
+	src/sink/patience.o \
 	src/sink/compress/compress.o \
 	src/sink/compress/gzip.o \
 	src/sink/compress/zstd.o \

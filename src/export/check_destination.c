@@ -8,11 +8,13 @@
 
 #include "fmgr.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "compat.h"
 #include "export/export_destination.h"
 #include "export/job/job_access.h"
 #include "option.h"
+#include "sink/patience.h"
 
 PG_FUNCTION_INFO_V1(outflow_preflight_destination);
 PGDLLEXPORT Datum outflow_preflight_destination(PG_FUNCTION_ARGS);
@@ -36,10 +38,20 @@ report_failure(const char *message, const char *hint)
 }
 
 static void
-remove_what_was_made(Destination *to)
+remove_what_was_made(void *arg)
 {
+	Destination *to = arg;
+
 	if (to->made > 0)
 		to->driver->remove_place(to);
+}
+
+static void
+discard_trial(void *arg)
+{
+	Destination *to = arg;
+
+	to->driver->discard(to);
 }
 
 /* Through the temporary directory of a job that nobody has. */
@@ -56,11 +68,13 @@ put_trial(Destination *to, const char *name)
 	{
 		driver->put(to, name, CONTENT, strlen(CONTENT), false);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		driver->discard(to);
+		MemoryContextSwitchTo(GetMemoryChunkContext(to));
+		patience_clean_up(discard_trial, to, to->path);
 	}
 	PG_END_TRY();
+	driver->discard(to);
 }
 
 /* Whole at once, as a manifest. */
@@ -73,8 +87,8 @@ step_write(Destination *to, const char *name)
 	}
 	PG_CATCH();
 	{
-		remove_what_was_made(to);
-		PG_RE_THROW();
+		MemoryContextSwitchTo(GetMemoryChunkContext(to));
+		patience_clean_up(remove_what_was_made, to, to->path);
 	}
 	PG_END_TRY();
 	strlcpy(trial.name, name, sizeof(trial.name));

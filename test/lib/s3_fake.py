@@ -25,7 +25,8 @@ line of DIRECTORY/faults, read at each request, is a way to behave:
 	answer STATUS BODY    the answer to everything
 	endless               answers to GET have no end
 	trickle               answers are a byte a second, without an end
-	hang [METHOD]         there is no answer, or none to that method, or to a "copy"
+	hang [METHOD [TEXT]]  there is no answer, or none to that method, or to a "copy"; if its target has that text
+	hold METHOD TEXT      the same, and what was asked for is done once this is no fault any more
 
 DIRECTORY/log gets a line for each request: its method, and its target.
 DIRECTORY/headers gets one for each object that is begun: its key, and its headers.
@@ -96,8 +97,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             else urllib.parse.unquote(path).split("/", 2)[2]
         with lock, open(directory + "/log", "a") as log:
             log.write(f"{self.command} {self.path}{' copy' if 'x-amz-copy-source' in self.headers else ''}\n")
-        if how.get("hang") in ("", self.command) or how.get("hang") == "copy" and "x-amz-copy-source" in self.headers:
+        if self.is_meant(how.get("hang")):
             time.sleep(1000)
+        while self.is_meant(faults().get("hold")):
+            time.sleep(0.05)
         if "answer" in how:
             status, _, text = how["answer"].partition(" ")
             return self.answer(int(status), text)
@@ -111,6 +114,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             getattr(self, "on_" + self.command)(key, body, kept, how)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_any
+
+    def is_meant(self, which):
+        if which is None:
+            return False
+        method, _, text = which.partition(" ")
+        return text in self.path and (method in ("", self.command) or method == "copy" and "x-amz-copy-source" in self.headers)
 
     def go_on(self, size):
         self.send_response(200)

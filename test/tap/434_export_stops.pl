@@ -211,6 +211,27 @@ is(join(' ', grep { !/^part-\d{6}\.csv$/ } files_below("$dir/extension")),
 	'_SUCCESS _manifest.json', 'DROP EXTENSION: was published, and left nothing over');
 wait_until_quiet('an extension');
 
+# a query's, too, from its record on
+sql('CREATE EXTENSION outflow');
+sql("BEGIN; SELECT pg_advisory_xact_lock(4713); PREPARE TRANSACTION 'query'");
+($session, $said) = start_psql($node, "CALL outflow.export_query('SELECT 1, pg_advisory_xact_lock_shared(4713)::text', 'file://$dir/query')");
+wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CALL%' AND wait_event = 'advisory')", 'the query');
+($drop, $dropped) = start_psql($node, 'DROP EXTENSION outflow CASCADE');
+wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'DROP%' AND (wait_event_type = 'Lock' OR state = 'idle'))"
+	  . " OR NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'outflow')", 'DROP EXTENSION');
+sql("ROLLBACK PREPARED 'query'");
+$_->finish foreach $session, $drop;
+unlike($$said, qr/ERROR/, 'DROP EXTENSION: an export of a query ends well');
+like($$dropped, qr/DROP EXTENSION/, 'DROP EXTENSION: and then it is done');
+ok(-e "$dir/query/_SUCCESS", 'DROP EXTENSION: the export of the query is there');
+
+# whose session holds nothing afterwards
+sql('CREATE EXTENSION outflow');
+is(sql("CALL outflow.export_query('SELECT 1', 'file://$dir/query2'); SELECT string_agg(mode, ' ') FROM pg_locks WHERE pid = pg_backend_pid()"
+		  . " AND (locktype = 'object' OR relation IN ('outflow.job'::regclass, 'outflow.source'::regclass, 'outflow.part'::regclass))") =~ s/^\d+\n//r,
+	'', 'an export of a query leaves no lock');
+sql('DROP EXTENSION outflow CASCADE');
+
 #
 # DROP DATABASE
 #

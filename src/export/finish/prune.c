@@ -131,11 +131,11 @@ prune_is_among_newest(List **owners, Oid owner, int keep)
 Datum
 outflow_prune(PG_FUNCTION_ARGS)
 {
-	char	 *prefix = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int		  keep = PG_GETARG_INT32(1);
-	List	 *owners = NIL;
-	List	 *jobs;
-	ListCell *cell;
+	char  *prefix = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int	   keep = PG_GETARG_INT32(1);
+	List  *owners = NIL;
+	int	   count;
+	int64 *ids;
 
 	option_refuse_secret("prefix", prefix, strlen(prefix));
 	job_check_may_write("prune");
@@ -146,11 +146,12 @@ outflow_prune(PG_FUNCTION_ARGS)
 	destination_check_kind(prefix);
 	destination_check_rights(prefix);
 	InitMaterializedSRF(fcinfo, 0);
-	jobs = job_list_finished(prefix);
-	foreach (cell, jobs)
+	ids = job_ids_finished(prefix, &count);
+	for (int i = 0; i < count; i++)
 	{
-		Job			*job = lfirst(cell);
-		Destination *root = destination_open_known(job->location, false);
+		Job			*job = job_load(ids[i], false);
+		Destination *root =
+			job ? destination_open_known(job->location, false) : NULL;
 
 		CHECK_FOR_INTERRUPTS();
 		if (root == NULL)

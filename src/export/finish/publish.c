@@ -18,6 +18,7 @@
 #include "export/finish/finish.h"
 #include "export/lake/lake.h"
 #include "failpoint.h"
+#include "sink/patience.h"
 
 /*
  * What a finished file's final name is taken by, unless that is the job's own
@@ -127,6 +128,16 @@ publish_source(const Job *job, const JobSource *source, const List *parts,
 				 manifest_build(job, source, parts));
 }
 
+/* What is staged; nobody waits for it any more. */
+static void
+discard(void *arg)
+{
+	Destination *root = arg;
+
+	root->driver->discard(root);
+	root->driver->sync(root, "");
+}
+
 /*
  * Versions of lake tables: nothing of an export is seen before its table's
  * version is committed.  Then it is done, whatever becomes of its files later.
@@ -134,27 +145,33 @@ publish_source(const Job *job, const JobSource *source, const List *parts,
 static void
 publish_versions(const Job *job, Destination *root, const List *parts)
 {
+	List *new = NIL;
 	ListCell *cell;
 
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);
 
-		if (!lake_is_committed(root, job, source))
-			publish_files(parts_of_source(parts, source->number), root,
-						  source->folder);
+		if (lake_is_committed(root, job, source))
+			continue;
+		publish_files(parts_of_source(parts, source->number), root,
+					  source->folder);
+		new = lappend(new, source);
 	}
 	root->driver->check_place(root);
+	patience_last_step();
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);
+		List	  *files = parts_of_source(parts, source->number);
 
 		CHECK_FOR_INTERRUPTS();
-		lake_commit(root, job, source, parts_of_source(parts, source->number));
+		if (list_member_ptr(new, source))
+			lake_check_carried(root, source, files);
+		lake_commit(root, job, source, files);
 	}
 	FAILPOINT("publish-clean");
-	root->driver->discard(root);
-	root->driver->sync(root, "");
+	patience_tidy(discard, root, root->path);
 }
 
 /* What the base has kept is needed no more: this job keeps its own. */
@@ -241,10 +258,10 @@ publish_job(const Job *job, Destination *root)
 		put_manifest(root, "", job, -1, manifest_build_common(job, parts));
 	FAILPOINT("publish-success");
 	root->driver->check_place(root);
+	patience_last_step();
 	root->driver->put(root, PUBLISH_SUCCESS, "", 0, again);
 	FAILPOINT("publish-clean");
-	root->driver->discard(root);
-	root->driver->sync(root, "");
+	patience_tidy(discard, root, root->path);
 }
 
 /* The part's finished file, under its final name, and nobody else's. */

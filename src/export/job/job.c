@@ -109,7 +109,8 @@ job_insert(Job *job)
 	JobAccess	  access;
 
 	/* or an INSERT would wait for the end of another transaction */
-	if (!job_lock_location(job->location))
+	if (!job_lock_location(job->location) ||
+		job_at_location(job->location, 0, false) != 0)
 		report_other_call(job);
 	job_access_begin(&access);
 	if (row_insert(&job_table, job,

@@ -146,8 +146,8 @@ extern int64 job_find_base(const Job *job);
 extern bool job_keep(int64 id);
 /* An unfinished job that may take parts of this one; 0 for none. */
 extern int64 job_based_on(int64 base);
-/* The caller's finished jobs (Job *) whose destinations begin so, newest first */
-extern List *job_list_finished(const char *prefix);
+/* The caller's finished jobs whose destinations begin so, newest first. */
+extern int64 *job_ids_finished(const char *prefix, int *count);
 /* A job with parts that refer to files there, or beneath; 0 for none. */
 extern int64 job_referring_to(const char *location, int64 except);
 typedef struct JobProgress
@@ -192,8 +192,9 @@ extern void job_lock_share(int64 id);
 /* To the end of the transaction: keeps the job from being run. */
 extern bool job_lock_exclude(int64 id);
 /*
- * To the end of the transaction: the only one that makes a job for this place.
- * False if another one is at it, which may take as long as it likes.
+ * To the end of the transaction: the only one at this place, what it lies in and
+ * what lies in it.  False if another one is, which may take as long as it likes.
+ * Jobs that are there already are asked for afterwards: job_at_location().
  */
 extern bool job_lock_location(const char *location);
 extern bool job_is_live(int64 id);
@@ -205,8 +206,10 @@ extern int job_holder(int64 id);
 extern bool job_is_held_by_call(int pid);
 /* Tells the job's coordinator to end, whoever started it; false: there is none. */
 extern bool job_terminate(int64 id);
-/* To the end of the process, or the first ERROR: DROP EXTENSION waits for us. */
+/* To the end of the process, or of a transaction that fails: DROP EXTENSION waits. */
 extern void job_lock_tables(void);
+/* Before that, where no ERROR came. */
+extern void job_unlock_tables(void);
 /*
  * For callers that cannot be interrupted: whether the tables, and the job's row, are at
  * once ours to write, to the end of the transaction.

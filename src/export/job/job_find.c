@@ -168,22 +168,16 @@ job_based_on(int64 base)
 					1, &type, &value);
 }
 
-List *
-job_list_finished(const char *prefix)
+int64 *
+job_ids_finished(const char *prefix, int *count)
 {
 	const Oid	types[] = {TEXTOID, OIDOID};
 	const Datum values[] = {CStringGetTextDatum(prefix),
 							ObjectIdGetDatum(GetUserId())};
-	List	   *jobs = NIL;
-	int			count;
-	int64	   *ids;
 
-	ids = query_ids("SELECT job FROM outflow.job "
-					"WHERE state = 'done' AND starts_with(destination, $1) "
-					"AND pg_has_role($2, owner, 'USAGE') "
-					"ORDER BY finished DESC, job DESC",
-					lengthof(types), types, values, &count);
-	for (int i = 0; i < count; i++)
-		jobs = lappend(jobs, job_load(ids[i], false));
-	return jobs;
+	return query_ids("SELECT job FROM outflow.job "
+					 "WHERE state = 'done' AND starts_with(destination, $1) "
+					 "AND pg_has_role($2, owner, 'USAGE') "
+					 "ORDER BY finished DESC, job DESC",
+					 lengthof(types), types, values, count);
 }

@@ -103,17 +103,30 @@ job_lock_exclude(int64 id)
 	return try_exclusive(id, false);
 }
 
-bool
-job_lock_location(const char *location)
+static bool
+lock_place(const char *location, size_t len, LOCKMODE mode)
 {
-	uint64	hash = hash_bytes_extended((const unsigned char *) location,
-									   strlen(location), 0);
+	uint64 hash =
+		hash_bytes_extended((const unsigned char *) location, (int) len, 0);
 	LOCKTAG tag;
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32),
 						 (uint32) hash, LOCATION_LOCK_CLASS);
-	return LockAcquire(&tag, ExclusiveLock, false, true) !=
-		   LOCKACQUIRE_NOT_AVAIL;
+	return LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* What it lies in is shared with others that do, so nobody has all of that. */
+bool
+job_lock_location(const char *location)
+{
+	for (const char *slash = strchr(location, '/'); slash;
+		 slash = strchr(slash + 1, '/'))
+	{
+		if (slash[1] != '\0' &&
+			!lock_place(location, slash - location, ShareLock))
+			return false;
+	}
+	return lock_place(location, strlen(location), ExclusiveLock);
 }
 
 bool
@@ -181,6 +194,13 @@ static const struct
 			  {"source", AccessShareLock},
 			  {"part", RowExclusiveLock}};
 
+static void
+set_extension_tag(LOCKTAG *tag)
+{
+	SET_LOCKTAG_OBJECT(*tag, MyDatabaseId, ExtensionRelationId,
+					   get_extension_oid("outflow", false), 0);
+}
+
 /*
  * DROP EXTENSION asks for the extension before anything else.  If it had to
  * wait for the tables, it would already hold what readers of the views need
@@ -191,8 +211,7 @@ lock_extension(void)
 {
 	LOCKTAG tag;
 
-	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId,
-					   get_extension_oid("outflow", false), 0);
+	set_extension_tag(&tag);
 	(void) LockAcquire(&tag, AccessShareLock, true, false);
 }
 
@@ -219,6 +238,21 @@ job_lock_tables(void)
 
 		LockRelationIdForSession(&id, tables[i].mode);
 	}
+}
+
+void
+job_unlock_tables(void)
+{
+	LOCKTAG tag;
+
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		LockRelId id = {job_table_oid(tables[i].name), MyDatabaseId};
+
+		UnlockRelationIdForSession(&id, tables[i].mode);
+	}
+	set_extension_tag(&tag);
+	(void) LockRelease(&tag, AccessShareLock, true);
 }
 
 bool

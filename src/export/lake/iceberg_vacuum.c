@@ -13,6 +13,7 @@
 
 #include "export/lake/iceberg_table.h"
 #include "failpoint.h"
+#include "sink/patience.h"
 
 typedef struct Vacuum
 {
@@ -212,6 +213,14 @@ put_expiry(Vacuum *vacuum, const IcebergChange *change)
 	FAILPOINT("lake-expired");
 }
 
+static void
+discard_claim(void *arg)
+{
+	Destination *root = arg;
+
+	root->driver->discard(root);
+}
+
 /* Without the snapshots, and without the metadata that goes. */
 static void
 commit_expiry(Vacuum *vacuum)
@@ -236,11 +245,13 @@ commit_expiry(Vacuum *vacuum)
 		/* that may be what an earlier vacuum, or job, had no time for */
 		iceberg_settle(vacuum->root, table->table.folder, table->table.last);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		vacuum->root->driver->discard(vacuum->root);
+		MemoryContextSwitchTo(GetMemoryChunkContext(vacuum->root));
+		patience_clean_up(discard_claim, vacuum->root, vacuum->root->path);
 	}
 	PG_END_TRY();
+	discard_claim(vacuum->root);
 }
 
 /* ---- files */

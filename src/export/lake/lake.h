@@ -35,6 +35,12 @@ extern void lake_undo(Destination *root, const Job *job,
 extern char *lake_version_key(Destination *root, const Job *job,
 							  const JobSource *source);
 
+/* ---- lake_carried.c */
+
+/* Errors unless the files that the source's next version keeps are there. */
+extern void lake_check_carried(Destination *root, const JobSource *source,
+							   const List *parts);
+
 /* ---- lake_claim.c */
 
 /* Removes what a vacuum has left that was killed. */

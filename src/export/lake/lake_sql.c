@@ -32,9 +32,10 @@ PGDLLEXPORT Datum outflow_lake_vacuum(PG_FUNCTION_ARGS);
 static void
 lock_table(const Job *job, const Destination *root)
 {
+	bool  locked = job_lock_location(root->location);
 	int64 other = job_at_location(root->location, 0, false);
 
-	if (other != 0 || !job_lock_location(root->location))
+	if (other != 0 || !locked)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("destination \"%s\" is in use", job->destination),

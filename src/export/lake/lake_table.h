@@ -5,6 +5,7 @@
  *	lake.c			whose a table is; a version of it
  *	lake_version.c	what is known of a version
  *	lake_claim.c	who may write to it without a job
+ *	lake_carried.c	files that the next version keeps
  *	lake_json.c		members of JSON objects
  *	lake_sql.c		what users ask of a table
  *	delta_*.c, iceberg_*.c	a format each

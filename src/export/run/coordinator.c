@@ -202,6 +202,11 @@ coordinator_prepare(void *arg)
 	if (strcmp(coordinator->root->location, job->location) != 0)
 	{
 		job->location = pstrdup(coordinator->root->location);
+		if (!job_lock_location(job->location))
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("destination \"%s\" is in use by another call",
+							job->destination)));
 		job_set_location(job->id, job->location);
 		destination_check_free(job, true);
 	}

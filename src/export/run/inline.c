@@ -24,26 +24,64 @@
 #include "export/run/part_run.h"
 #include "export/run/run.h"
 #include "export/run/tell.h"
+#include "sink/patience.h"
+
+static void
+take_back(void *arg)
+{
+	InlineFiles *files = arg;
+
+	if (files->publishing != NIL)
+		publish_undo(files->job, files->publishing, files->root);
+	files->root->driver->discard(files->root);
+	files->left = false;
+}
+
+/*
+ * A request whose answer did not come may still be done, and a version may name
+ * files then.
+ */
+static bool
+may_be_there(const InlineFiles *files, int code)
+{
+	return code == ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN ||
+		   (job_makes_tables(files->job) &&
+			ERRCODE_TO_CATEGORY(code) == ERRCODE_CONNECTION_EXCEPTION);
+}
 
 void
 inline_remove_files(int code, Datum arg)
 {
 	InlineFiles *files = (InlineFiles *) DatumGetPointer(arg);
+	bool		 in_last_step = patience_was_last_step();
 
-	if (files->publishing != NIL)
-		publish_undo(files->job, files->publishing, files->root);
-	files->root->driver->discard(files->root);
+	files->left = true;
+	if (proc_exit_inprogress)
+	{
+		if (!in_last_step)
+			patience_clean_up_at_exit(take_back, files);
+		return;
+	}
+	if (!in_last_step || !may_be_there(files, geterrcode()))
+	{
+		MemoryContextSwitchTo(GetMemoryChunkContext(files->root));
+		patience_clean_up(take_back, files, files->root->path);
+	}
+	ereport(WARNING,
+			(errmsg("files of an export that may be unfinished stay in \"%s\"",
+					files->root->path)));
 }
 
 void
 inline_publish(InlineFiles *files)
 {
 	int64 id = files->job->id;
-	Job	 *planned = job_load(id, false);
+	/* its lock is not to be waited for in the last step */
+	Job *planned = job_load(id, true);
 
 	destination_check_running(files->job);
-	HOLD_INTERRUPTS();
 	job_derive(planned);
+	patience_expect_last_step();
 	files->publishing = parts_load(id);
 	publish_job(planned, files->root);
 	job_set_state(id, JOB_DONE, NULL);
@@ -53,8 +91,7 @@ void
 inline_published(InlineFiles *files)
 {
 	files->publishing = NIL;
-	QueryCancelPending = false;
-	RESUME_INTERRUPTS();
+	patience_done();
 }
 
 /* All of it is one transaction. */
@@ -109,7 +146,7 @@ void
 run_inline(Job *job)
 {
 	ExportPlan *plan;
-	InlineFiles files = {job, NULL, NIL};
+	InlineFiles files = {.job = job};
 
 	/* a transaction of its own: locks before the snapshot */
 	call_commit();

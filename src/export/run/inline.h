@@ -13,18 +13,19 @@ typedef struct InlineFiles
 	const Job	*job;
 	Destination *root;
 	List		*publishing; /* parts that may have their final names by now */
+	bool		 left;		 /* not all was taken back */
 } InlineFiles;
 
 /*
  * For PG_ENSURE_ERROR_CLEANUP: all or nothing, an error takes back what was
- * published already.
+ * published already.  A place that doesn't answer in time keeps it: left.
  */
 extern void inline_remove_files(int code, Datum arg);
 
 /*
- * Publishes the job, and holds interrupts: publication and commit are one step,
- * which a cancel comes before or too late for.  It must not report an export as
- * cancelled that is there.
+ * Publishes the job.  Its last step holds interrupts: that and the commit are
+ * one, which a cancel comes before or too late for.  It must not report an export
+ * as cancelled that is there.
  */
 extern void inline_publish(InlineFiles *files);
 /* The transaction has committed. */

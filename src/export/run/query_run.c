@@ -5,8 +5,8 @@
  * Its record is committed before the query begins, so that others see it run,
  * and can cancel it.  The query runs in one transaction, under one snapshot;
  * a second one publishes the files.  An error leaves neither files nor record.
- * What a kill leaves is an interrupted job, which forget() removes: a query
- * can't be taken up where it was left.
+ * What a kill leaves, or a place that doesn't answer any more, is an interrupted
+ * job, which forget() removes: a query can't be taken up where it was left.
  */
 #include "postgres.h"
 
@@ -165,6 +165,9 @@ record_running(QueryJob *run)
 {
 	Job *job = run->job;
 
+	/* DROP EXTENSION may wait for what this transaction has read already */
+	call_commit();
+	job_lock_tables();
 	job_insert(job);
 	if (!job_lock_hold(job->id))
 		elog(ERROR, "could not lock export job " INT64_FORMAT, job->id);
@@ -191,9 +194,16 @@ remove_record(QueryJob *run)
 		CurrentResourceOwner = run->owner;
 	}
 	call_rollback_to_record();
-	job_delete(run->job->id);
+	if (!run->files.left)
+		job_delete(run->job->id);
 	call_commit_to_record();
 	RESUME_INTERRUPTS();
+	if (run->files.left)
+		ereport(NOTICE, (errmsg("export job " INT64_FORMAT " is interrupted",
+								run->job->id),
+						 errhint("SELECT outflow.forget(" INT64_FORMAT
+								 ") removes what it has left.",
+								 run->job->id)));
 	return error;
 }
 
@@ -228,6 +238,7 @@ run_query(Job *job, const List *tables)
 	PG_TRY();
 	{
 		run_recorded(run);
+		job_unlock_tables();
 	}
 	PG_FINALLY();
 	{

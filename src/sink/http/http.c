@@ -15,11 +15,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "miscadmin.h"
 #include "pgstat.h"
 #include "sink/http/address.h"
 #include "sink/http/curl_library.h"
 #include "sink/http/http.h"
+#include "sink/patience.h"
 #include "sink/stage.h"
 #include "storage/fd.h"
 #include "utils/memutils.h"
@@ -480,14 +480,14 @@ http_poll(HttpClient *client, int milliseconds)
 	CURLMsg			  *message;
 	int				   count;
 
-	CHECK_FOR_INTERRUPTS();
+	patience_check();
 	if (milliseconds > 0)
 	{
 		pgstat_report_wait_start(PG_WAIT_EXTENSION);
 		/* a signal ends it, so that interrupts are seen at once */
 		(void) curl->multi_poll(client->multi, NULL, 0, milliseconds, NULL);
 		pgstat_report_wait_end();
-		CHECK_FOR_INTERRUPTS();
+		patience_check();
 	}
 	(void) curl->multi_perform(client->multi, &count);
 	while ((message = curl->multi_info_read(client->multi, &count)) != NULL)

@@ -9,7 +9,8 @@
  * redirect, and takes nothing from its environment: no proxy, no .netrc.
  *
  * Nothing here throws while the library is at work.  What fails is the
- * outcome of a request; waiting checks for interrupts.
+ * outcome of a request; waiting checks for interrupts, and for the end of
+ * patience where they are held: see sink/patience.h.
  */
 #ifndef OUTFLOW_HTTP_H
 #define OUTFLOW_HTTP_H
