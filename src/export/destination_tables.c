@@ -9,13 +9,17 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
@@ -76,6 +80,48 @@ fields_of(Oid type)
 	return text.data;
 }
 
+/* A pg_catalog of another server has no objects of our own, nor our tables. */
+static bool
+is_own_function(Oid function, void *context)
+{
+	return function >= FirstUnpinnedObjectId;
+}
+
+static bool
+has_own_objects(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, NextValueExpr) || IsA(node, CoerceToDomain) ||
+		check_functions_in_node(node, is_own_function, context))
+		return true;
+	if (IsA(node, Const) || IsA(node, RelabelType) || IsA(node, CoerceViaIO))
+	{
+		Oid type = exprType(node);
+
+		/* the name of an object, as nextval has */
+		if (type >= FirstUnpinnedObjectId || type == REGCLASSOID ||
+			get_element_type(type) == REGCLASSOID)
+			return true;
+	}
+	return expression_tree_walker(node, has_own_objects, context);
+}
+
+static char *
+portable_default(Relation rel, AttrNumber attnum)
+{
+	Form_pg_attribute attribute =
+		TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	Node *value;
+
+	if (!attribute->atthasdef || attribute->attgenerated)
+		return NULL;
+	value = build_column_default(rel, attnum);
+	if (value == NULL || has_own_objects(value, NULL))
+		return NULL;
+	return deparse_expression(value, NIL, false, false);
+}
+
 static void
 table_column(TableColumn *column, const ColumnShape *shape, Relation rel)
 {
@@ -93,12 +139,14 @@ table_column(TableColumn *column, const ColumnShape *shape, Relation rel)
 	column->not_null = shape->not_null;
 	column->is_primary = shape->is_primary;
 	column->identity = attribute->attidentity;
+	column->default_value = portable_default(rel, shape->attnum);
 	column->typmod = attribute->atttypmod;
 	(void) getBaseTypeAndTypmod(attribute->atttypid, &column->typmod);
 	if (shape->mask == NULL)
 		return;
 	/* a mask's value, where it is one, is text */
 	column->identity = '\0';
+	column->default_value = NULL;
 	column->typmod = -1;
 	if (shape->mask->method != MASK_NULL)
 		column->type = pstrdup("pg_catalog.text");

@@ -82,6 +82,8 @@ typedef struct TableColumn
 	bool  not_null;
 	bool  is_primary;
 	char  identity; /* attidentity, '\0' for none */
+	/* its default, if that is one everywhere; NULL for none */
+	char *default_value;
 } TableColumn;
 
 /* A table, in the order of its job's. */

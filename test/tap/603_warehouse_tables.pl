@@ -126,6 +126,17 @@ $node->safe_psql('postgres', q{CALL outflow.export('masked', 'warehouse:public.m
 	options => '{"create": true, "mask_columns": "*.masked.n=truncate:4,*.masked.b=redact,*.masked.id=null"}', columns => '{n,b}')});
 is($warehouse->safe_psql('postgres', 'SELECT n, b, pg_typeof(n) FROM masked'), '1234|***|text', 'masks are text there');
 
+# ---- defaults that are ones everywhere
+$node->safe_psql('postgres', q{CREATE FUNCTION own() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE mood AS ENUM ('good');
+	CREATE TABLE defaults (a int DEFAULT 7, b text NOT NULL DEFAULT upper('it''s') || '!', c timestamptz DEFAULT now(), d serial, e int DEFAULT own(),
+		f int DEFAULT 1 + 2, g date DEFAULT CURRENT_DATE, h numeric(4,1) DEFAULT 1.25, i text DEFAULT 'defaults'::regclass::text,
+		j int GENERATED ALWAYS AS (1) STORED, k jsonb DEFAULT '{}', l int[] DEFAULT '{1,2}'); INSERT INTO defaults DEFAULT VALUES});
+$node->safe_psql('postgres', q{CALL outflow.export('defaults', 'warehouse:', options => '{"create": true}')});
+is($warehouse->safe_psql('postgres', q{SELECT string_agg(attname || ': ' || pg_get_expr(adbin, adrelid), '; ' ORDER BY attnum)
+	FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum WHERE adrelid = 'defaults'::regclass}),
+	q{a: 7; b: (upper('it''s'::text) || '!'::text); c: now(); f: (1 + 2); g: CURRENT_DATE; h: 1.25; k: '{}'::jsonb; l: '{1,2}'::integer[]},
+	'defaults without objects of this database are made there');
+
 # ---- what inherits from a table is no part of it
 $node->safe_psql('postgres', 'CREATE TABLE parent (id int); INSERT INTO parent VALUES (1)');
 $warehouse->safe_psql('postgres', 'CREATE TABLE parent (id int); CREATE TABLE child () INHERITS (parent); INSERT INTO child VALUES (9);

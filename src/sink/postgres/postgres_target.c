@@ -365,7 +365,7 @@ postgres_make_staging(PostgresDestination *self, int table)
 	target->is_ready = true;
 }
 
-/* Columns and their types, NOT NULL, identity and the primary key. */
+/* Columns and their types, NOT NULL, defaults, identity and the primary key. */
 void
 postgres_make_target(PostgresDestination *self, const PostgresTarget *target)
 {
@@ -381,8 +381,11 @@ postgres_make_target(PostgresDestination *self, const PostgresTarget *target)
 		const TableColumn *column = &target->source->columns[i];
 		char *name = remote_identifier(self->remote, column->name);
 
-		appendStringInfo(&command, "%s%s %s%s%s", i > 0 ? ", " : "", name,
-						 column->type, column->not_null ? " NOT NULL" : "",
+		appendStringInfo(&command, "%s%s %s%s%s%s%s", i > 0 ? ", " : "", name,
+						 column->type,
+						 column->default_value ? " DEFAULT " : "",
+						 column->default_value ? column->default_value : "",
+						 column->not_null ? " NOT NULL" : "",
 						 column->identity == 'a'
 							 ? " GENERATED ALWAYS AS IDENTITY"
 							 : (column->identity == 'd'
