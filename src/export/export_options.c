@@ -28,6 +28,7 @@ typedef struct RawOptions
 	int	  load;
 	int	  base;
 	int	  carry;
+	char *catalog;
 	char *checksum;
 	char *delimiter;
 	char *quote;
@@ -63,6 +64,7 @@ static const OptionSpec table[] = {
 	{"base", OPTION_ENUM, offsetof(RawOptions, base), NULL, 0, 0, bases},
 	{"carry", OPTION_ENUM, offsetof(RawOptions, carry), "link", 0, 0,
 	 carry_modes},
+	{"catalog", OPTION_STRING, offsetof(RawOptions, catalog)},
 	{"checksum", OPTION_STRING, offsetof(RawOptions, checksum), "xxh128"},
 	{"create", OPTION_BOOL, offsetof(RawOptions, create)},
 	{"delimiter", OPTION_STRING, offsetof(RawOptions, delimiter)},
@@ -229,6 +231,7 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->overwrite = raw.overwrite;
 	options->row_security = raw.row_security;
 	options->carry = raw.carry;
+	options->catalog = raw.catalog;
 	options->create = raw.create;
 	options->sequences = raw.sequences;
 	options->publish = raw.publish;

@@ -43,6 +43,7 @@ typedef struct ExportOptions
 	bool				  create;		/* tables that are missing */
 	bool				  sequences;	/* go on behind the rows */
 	int					  mode;			/* of files; 0 for what is usual */
+	char				 *catalog;		/* of lake tables; NULL for none */
 	List				 *part_key;		/* of a query's columns, char * */
 	char				 *mask_columns; /* as written; NULL for none */
 	List				 *masks;		/* the same as MaskRules */

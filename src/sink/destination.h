@@ -33,6 +33,8 @@ typedef struct Destination
 	const char				*path; /* as messages name it */
 	const char *location;		   /* as locate does, but of what is open */
 	int			made; /* by open: the place and what it lies in, that many */
+	/* what keeps its lake tables, if not their folders; NULL for none */
+	struct LakeCatalog *catalog;
 } Destination;
 
 typedef enum DestinationMode
