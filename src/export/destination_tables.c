@@ -9,13 +9,19 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 #include "utils/syscache.h"
+#include "utils/typcache.h"
 
 #include "export/export_destination.h"
 #include "export/plan/source.h"
@@ -35,34 +41,112 @@ has_binary_form(const TypeShape *type)
 	return type->element == NULL || OidIsValid(type->element->send);
 }
 
+static char *
+type_name_of(Oid type)
+{
+	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	char	 *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for type %u", type);
+	name = pstrdup(NameStr(((Form_pg_type) GETSTRUCT(tuple))->typname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/* What a row type is made of, dropped fields apart; "" if it is none. */
+static char *
+fields_of(Oid type)
+{
+	Oid			   element = get_element_type(type);
+	StringInfoData text;
+	TupleDesc	   desc;
+
+	initStringInfo(&text);
+	if (OidIsValid(element))
+		type = element;
+	if (get_typtype(type) != TYPTYPE_COMPOSITE)
+		return text.data;
+	desc = lookup_rowtype_tupdesc(type, -1);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute field = TupleDescAttr(desc, i);
+
+		if (!field->attisdropped)
+			appendStringInfo(&text, "%s%s %d", text.len > 0 ? ", " : "",
+							 type_name_of(field->atttypid), field->atttypmod);
+	}
+	ReleaseTupleDesc(desc);
+	return text.data;
+}
+
+/* A pg_catalog of another server has no objects of our own, nor our tables. */
+static bool
+is_own_function(Oid function, void *context)
+{
+	return function >= FirstUnpinnedObjectId;
+}
+
+static bool
+has_own_objects(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, NextValueExpr) || IsA(node, CoerceToDomain) ||
+		check_functions_in_node(node, is_own_function, context))
+		return true;
+	if (IsA(node, Const) || IsA(node, RelabelType) || IsA(node, CoerceViaIO))
+	{
+		Oid type = exprType(node);
+
+		/* the name of an object, as nextval has */
+		if (type >= FirstUnpinnedObjectId || type == REGCLASSOID ||
+			get_element_type(type) == REGCLASSOID)
+			return true;
+	}
+	return expression_tree_walker(node, has_own_objects, context);
+}
+
+static char *
+portable_default(Relation rel, AttrNumber attnum)
+{
+	Form_pg_attribute attribute =
+		TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	Node *value;
+
+	if (!attribute->atthasdef || attribute->attgenerated)
+		return NULL;
+	value = build_column_default(rel, attnum);
+	if (value == NULL || has_own_objects(value, NULL))
+		return NULL;
+	return deparse_expression(value, NIL, false, false);
+}
+
 static void
 table_column(TableColumn *column, const ColumnShape *shape, Relation rel)
 {
 	Form_pg_attribute attribute =
 		TupleDescAttr(RelationGetDescr(rel), shape->attnum - 1);
-	HeapTuple type =
-		SearchSysCache1(TYPEOID, ObjectIdGetDatum(shape->type.base));
 
-	if (!HeapTupleIsValid(type))
-		elog(ERROR, "cache lookup failed for type %u", shape->type.base);
 	column->name = pstrdup(shape->name);
 	column->type = format_type_extended(
 		attribute->atttypid, attribute->atttypmod,
 		FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-	column->type_name =
-		pstrdup(NameStr(((Form_pg_type) GETSTRUCT(type))->typname));
+	column->type_name = type_name_of(shape->type.base);
+	column->fields = fields_of(shape->type.base);
 	column->base = shape->type.base;
 	column->is_binary = has_binary_form(&shape->type);
 	column->not_null = shape->not_null;
 	column->is_primary = shape->is_primary;
 	column->identity = attribute->attidentity;
+	column->default_value = portable_default(rel, shape->attnum);
 	column->typmod = attribute->atttypmod;
 	(void) getBaseTypeAndTypmod(attribute->atttypid, &column->typmod);
-	ReleaseSysCache(type);
 	if (shape->mask == NULL)
 		return;
 	/* a mask's value, where it is one, is text */
 	column->identity = '\0';
+	column->default_value = NULL;
 	column->typmod = -1;
 	if (shape->mask->method != MASK_NULL)
 		column->type = pstrdup("pg_catalog.text");

@@ -77,12 +77,15 @@ typedef struct TableColumn
 	char *name;
 	char *type;		 /* as CREATE TABLE takes it */
 	char *type_name; /* in pg_type, domains removed */
+	char *fields;	 /* of a row type, or of an array's: "type typmod, ..." */
 	Oid	  base;		 /* the same type's */
 	int32 typmod;	 /* of it; -1: none */
 	bool  is_binary; /* it has a binary form */
 	bool  not_null;
 	bool  is_primary;
 	char  identity; /* attidentity, '\0' for none */
+	/* its default, if that is one everywhere; NULL for none */
+	char *default_value;
 } TableColumn;
 
 /* A table, in the order of its job's. */

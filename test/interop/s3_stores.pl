@@ -105,10 +105,10 @@ foreach my $kind (qw(versitygw seaweedfs moto))
 	is(not_ok_in($job, 'quick'), 'all ok', "$kind: verified without reading");
 	my $damaged = sql("SELECT file FROM outflow.parts WHERE job = $job ORDER BY part LIMIT 1");
 	my $size = sql("SELECT bytes_stored FROM outflow.parts WHERE job = $job ORDER BY part LIMIT 1");
-	s3_client($store, 'put-crc32c', "damaged/$damaged", 'x' x $size);
+	s3_client($store, 'put-crc32c', "damaged/$damaged", $size);
 	like(not_ok_in($job), qr/^\Q$damaged\E wrong checksum xxh128 was/, "$kind: other bytes are noticed");
 	like(not_ok_in($job, 'quick'), qr/^\Q$damaged\E wrong checksum crc32c was/, "$kind: as the store's own checksum says, without reading")
-	  if $kind ne 'seaweedfs';
+	  if $kind eq 'versitygw';
 	s3_client($store, 'put', "damaged/$damaged", 'x');
 	like(not_ok_in($job, 'quick'), qr/^\Q$damaged\E wrong size/, "$kind: another size is noticed without reading");
 

@@ -12,7 +12,7 @@ environment names: S3_ENDPOINT, S3_KEY, S3_SECRET, S3_BUCKET.
 	head KEY           what it is beside them, as JSON
 	tags KEY           its tags, as JSON
 	put KEY TEXT       an object
-	put-crc32c KEY TEXT  one whose CRC-32C the store is told
+	put-crc32c KEY SIZE  one of so many bytes, whose CRC-32C the store is told
 	save PREFIX DIR    copies all objects below it into files
 	begin KEY          an upload that nobody ends; its id
 	delete KEY
@@ -118,7 +118,7 @@ def main(command, *arguments):
     elif command == "put":
         s3.put_object(Bucket=bucket, Key=arguments[0], Body=arguments[1].encode())
     elif command == "put-crc32c":
-        body = arguments[1].encode()
+        body = b"x" * int(arguments[1])
         s3.put_object(Bucket=bucket, Key=arguments[0], Body=body, ChecksumCRC32C=crc32c(body))
     elif command == "begin":
         print(s3.create_multipart_upload(Bucket=bucket, Key=arguments[0])["UploadId"])

@@ -88,6 +88,10 @@ $node->safe_psql('postgres', sprintf($replace, ''));
 is($warehouse->safe_psql('postgres', q{SELECT nextval('counted_id_seq'), nextval('downwards')}), '1|-1', 'sequences stay where they are');
 my (undef, undef, $why) = $node->psql('postgres', sprintf($replace, ', "sequences": true'));
 like($why, qr/permission denied for sequence/, 'a sequence that may not be moved');
+$warehouse->safe_psql('postgres', q{SELECT setval('counted_id_seq', 500); GRANT UPDATE ON ALL SEQUENCES IN SCHEMA public TO loader});
+(undef, undef, $why) = $node->psql('postgres', 'CALL outflow.resume(' . $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs') . ')');
+like($why, qr/permission denied for sequence of column "id" .*grant USAGE and UPDATE/s, 'nor one of which it is not known where it is');
+is($warehouse->safe_psql('postgres', q{SELECT setval('counted_id_seq', 1), last_value > 499 FROM counted_id_seq}), '1|t', 'which stays there');
 $warehouse->safe_psql('postgres', 'GRANT USAGE, UPDATE ON ALL SEQUENCES IN SCHEMA public TO loader');
 $node->safe_psql('postgres', 'CALL outflow.resume(' . $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs') . ')');
 is($warehouse->safe_psql('postgres', q{SELECT nextval('counted_id_seq'), nextval('downwards'), nextval('texts')}), '31|-31|1', 'but on request they go on behind the rows');
@@ -121,6 +125,17 @@ $warehouse->safe_psql('postgres', 'GRANT CREATE ON SCHEMA public TO loader');
 $node->safe_psql('postgres', q{CALL outflow.export('masked', 'warehouse:public.masked',
 	options => '{"create": true, "mask_columns": "*.masked.n=truncate:4,*.masked.b=redact,*.masked.id=null"}', columns => '{n,b}')});
 is($warehouse->safe_psql('postgres', 'SELECT n, b, pg_typeof(n) FROM masked'), '1234|***|text', 'masks are text there');
+
+# ---- defaults that are ones everywhere
+$node->safe_psql('postgres', q{CREATE FUNCTION own() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE mood AS ENUM ('good');
+	CREATE TABLE defaults (a int DEFAULT 7, b text NOT NULL DEFAULT upper('it''s') || '!', c timestamptz DEFAULT now(), d serial, e int DEFAULT own(),
+		f int DEFAULT 1 + 2, g date DEFAULT CURRENT_DATE, h numeric(4,1) DEFAULT 1.25, i text DEFAULT 'defaults'::regclass::text,
+		j int GENERATED ALWAYS AS (1) STORED, k jsonb DEFAULT '{}', l int[] DEFAULT '{1,2}'); INSERT INTO defaults DEFAULT VALUES});
+$node->safe_psql('postgres', q{CALL outflow.export('defaults', 'warehouse:', options => '{"create": true}')});
+is($warehouse->safe_psql('postgres', q{SELECT string_agg(attname || ': ' || pg_get_expr(adbin, adrelid), '; ' ORDER BY attnum)
+	FROM pg_attrdef JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum WHERE adrelid = 'defaults'::regclass}),
+	q{a: 7; b: (upper('it''s'::text) || '!'::text); c: now(); f: (1 + 2); g: CURRENT_DATE; h: 1.25; k: '{}'::jsonb; l: '{1,2}'::integer[]},
+	'defaults without objects of this database are made there');
 
 # ---- what inherits from a table is no part of it
 $node->safe_psql('postgres', 'CREATE TABLE parent (id int); INSERT INTO parent VALUES (1)');

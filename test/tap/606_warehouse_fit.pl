@@ -34,7 +34,7 @@ my %values = (
 	real => [ '0.1', '1e38' ],
 	'double precision' => [ '0.1', '1e300' ],
 	date => [ "'2026-01-01'" ],
-	time => [ "'00:00:00.75'" ],
+	time => [ "'00:00:00.75'", "'24:00'" ],
 	'time(3)' => [ "'00:00:00.755'" ],
 	timetz => [ "'00:00:00.75+03'" ],
 	timestamp => [ "'2026-01-01 00:00:00.75'" ],
@@ -77,7 +77,7 @@ foreach my $pair (@pairs)
 	my $table = 't' . ++$count;
 	my @rows = @{ $values{$from} };
 
-	next if $warehouse->psql('postgres', "CREATE TABLE $table (n int, a $to); GRANT INSERT ON $table TO loader", stderr => \my $none);
+	next if $warehouse->psql('postgres', "CREATE TABLE $table (n int, a $to); GRANT INSERT, SELECT ON $table TO loader", stderr => \my $none);
 	$node->safe_psql('postgres', "CREATE TABLE $table (n int, a $from); INSERT INTO $table VALUES "
 		  . join(', ', map { "($_, ($rows[$_])::$from)" } 0 .. $#rows));
 	my ($code, $out, $err) = $node->psql('postgres', "CALL outflow.export('$table', 'warehouse:public.$table')");
@@ -90,13 +90,33 @@ foreach my $pair (@pairs)
 		next;
 	}
 	# as it is, and as it was
-	my $there = $to eq $from || $to =~ /^(?:text|varchar)/ ? 'a::text' : "(a::$from)::text";
+	my $there = $to eq $from || $to =~ /^(?:text|varchar)/ ? 'a::text' : $to eq 'interval' ? "(a::text::$from)::text" : "(a::$from)::text";
 	is($warehouse->safe_psql('postgres', "SET timezone = 'UTC'; SELECT '[' || $there || ']' FROM $table ORDER BY n"),
 		$node->safe_psql('postgres', "SET timezone = 'UTC'; SELECT '[' || "
 			  . ($to =~ /^(?:text|varchar)/ ? "format('%s', a)" : 'a::text') . " || ']' FROM $table ORDER BY n"),
 		"$from > $to: as it was");
+	is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify((SELECT max(job) FROM outflow.jobs), 'full')}),
+		'ok', "$from > $to: and is read back as it was sent");
 	$arrived++;
 }
+# row types of one name are the same if what they are made of is
+my %row = ('int, n numeric(10,2)' => 'r', 'int, n numeric(10,2), t text' => 'more', 'int, n numeric(10,1)' => 'shorter', 'smallint, n numeric(10,2)' => 'narrower');
+
+$node->safe_psql('postgres', q{CREATE TYPE r AS (i int, n numeric(10,2)); CREATE TABLE rows (n int, a r, b r[]);
+	INSERT INTO rows VALUES (1, (1, 1.25), ARRAY[(2, 3.75)::r, NULL])});
+foreach my $fields (sort keys %row)
+{
+	$warehouse->safe_psql('postgres', "DROP TYPE IF EXISTS r CASCADE; DROP TABLE IF EXISTS rows; CREATE TYPE r AS (i $fields);
+		CREATE TABLE rows (n int, a r, b r[]); GRANT INSERT, SELECT ON rows TO loader");
+	foreach my $columns ('{n,a}', '{n,b}')
+	{
+		my ($code, $out, $err) = $node->psql('postgres', "CALL outflow.export('rows', 'warehouse:public.rows', columns => '$columns')");
+
+		is($err, '', "a row of the same fields, $columns") if $row{$fields} eq 'r';
+		like($err, qr/has type public\.r.*Not every public\.r/s, "a row of other fields ($row{$fields}), $columns") if $row{$fields} ne 'r';
+	}
+}
+
 cmp_ok($refused, '>', 10, 'some are refused');
 cmp_ok($arrived, '>=', scalar(keys %fits), 'and some arrive');
 

@@ -147,9 +147,11 @@ typedef enum PostgresFit
 	FIT_BINARY
 } PostgresFit;
 
-/* The type there without its domains, by number and name. */
+/* The type there without its domains, by number and name, and what it has of
+ * fields. */
 extern PostgresFit postgres_fit(const TableColumn *column, Oid to,
-								const char *to_name, int32 typmod);
+								const char *to_name, const char *to_fields,
+								int32 typmod);
 /* The cast, or "", that makes of such a value what it was before. */
 extern char *postgres_cast_back(const TableColumn *column, Oid to,
 								int32 typmod);

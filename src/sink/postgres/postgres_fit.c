@@ -211,19 +211,22 @@ postgres_has_one_form(const TableColumn *column)
 		   !is_oid_vector(column->type_name);
 }
 
-/* A type of one's own is known by its name. */
+/* A type of one's own is known by its name, a row type by its fields too. */
 static PostgresFit
-fit_of_own(const TableColumn *column, Oid to, const char *to_name)
+fit_of_own(const TableColumn *column, Oid to, const char *to_name,
+		   const char *to_fields)
 {
 	bool both = column->base >= FIRST_UNFIXED_TYPE && to >= FIRST_UNFIXED_TYPE;
 
-	return both && strcmp(column->type_name, to_name) == 0 ? FIT_TEXT
-														   : FIT_NOT;
+	return both && strcmp(column->type_name, to_name) == 0 &&
+				   strcmp(column->fields, to_fields) == 0
+			   ? FIT_TEXT
+			   : FIT_NOT;
 }
 
 PostgresFit
 postgres_fit(const TableColumn *column, Oid to, const char *to_name,
-			 int32 typmod)
+			 const char *to_fields, int32 typmod)
 {
 	Oid from = column->base;
 	Oid element = get_element_type(from);
@@ -234,7 +237,7 @@ postgres_fit(const TableColumn *column, Oid to, const char *to_name,
 	if (from != to && (to == TEXTOID || to == VARCHAROID))
 		return fits_text(from, column->typmod, typmod) ? FIT_TEXT : FIT_NOT;
 	if (from >= FIRST_UNFIXED_TYPE || to >= FIRST_UNFIXED_TYPE)
-		return fit_of_own(column, to, to_name);
+		return fit_of_own(column, to, to_name, to_fields);
 	if (OidIsValid(element) && OidIsValid(to_element))
 		fits = fits_element(element, column->typmod, to_element, typmod);
 	else

@@ -221,14 +221,27 @@ move_sequences(PostgresDestination *self, int table)
 	ListCell			 *cell;
 
 	remote_run(self->remote,
-			   "SELECT attname FROM pg_attribute "
+			   "SELECT attname, has_sequence_privilege("
+			   "pg_get_serial_sequence($1, attname::text), 'USAGE, SELECT') "
+			   "FROM pg_attribute "
 			   "WHERE attrelid = $1::text::regclass AND attnum > 0 "
 			   "AND NOT attisdropped AND atttypid IN "
 			   "('int2'::regtype, 'int4'::regtype, 'int8'::regtype) "
 			   "AND pg_get_serial_sequence($1, attname::text) IS NOT NULL",
 			   1, values);
 	for (int i = 0; i < remote_rows(self->remote); i++)
+	{
+		/* where it is by now would look like nowhere */
+		if (!remote_is_true(self->remote, i, 1))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied for sequence of column \"%s\" "
+							"of table %s on server \"%s\"",
+							remote_clean(remote_value(self->remote, i, 0)),
+							values[0], self->remote->name),
+					 errhint("There, grant USAGE and UPDATE on it.")));
 		counted = lappend(counted, remote_value(self->remote, i, 0));
+	}
 	foreach (cell, counted)
 		for (int i = 0; i < target->source->ncolumns; i++)
 			if (strcmp(target->source->columns[i].name, lfirst(cell)) == 0)

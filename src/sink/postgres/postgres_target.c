@@ -22,6 +22,7 @@ typedef struct Described
 	char *type; /* as CREATE TABLE takes it there */
 	Oid	  base; /* domains removed */
 	char *type_name;
+	char *fields;
 	bool  is_generated;
 	bool  is_needed; /* NOT NULL, and nothing but us gives it a value */
 	int32 typmod;
@@ -215,7 +216,15 @@ target_columns(PostgresDestination *self, PostgresTarget *target)
 		"SELECT a.attname, format_type(a.atttypid, a.atttypmod), b.oid, "
 		"b.typname, a.attgenerated <> '', "
 		"a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', "
-		"CASE WHEN a.atttypmod <> -1 THEN a.atttypmod ELSE b.typmod END "
+		"CASE WHEN a.atttypmod <> -1 THEN a.atttypmod ELSE b.typmod END, "
+		"coalesce((SELECT string_agg(format('%s %s', t.typname, f.atttypmod), "
+		"', ' ORDER BY f.attnum) FROM pg_type AS r "
+		"JOIN pg_attribute AS f ON f.attrelid = r.typrelid "
+		"JOIN pg_type AS t ON t.oid = f.atttypid WHERE r.typtype = 'c' "
+		"AND f.attnum > 0 AND NOT f.attisdropped AND r.oid IN (b.oid, "
+		"(SELECT typelem FROM pg_type WHERE oid = b.oid AND typlen = -1))), "
+		"'')"
+		" "
 		"FROM pg_attribute AS a, LATERAL (WITH RECURSIVE d AS ("
 		"SELECT t.oid, t.typbasetype, t.typtype, t.typname, t.typtypmod, "
 		"-1 AS typmod "
@@ -236,7 +245,8 @@ target_columns(PostgresDestination *self, PostgresTarget *target)
 			.type_name = remote_value(remote, row, 3),
 			.is_generated = remote_is_true(remote, row, 4),
 			.is_needed = remote_is_true(remote, row, 5),
-			.typmod = atoi(remote_value(remote, row, 6))};
+			.typmod = atoi(remote_value(remote, row, 6)),
+			.fields = remote_value(remote, row, 7)};
 		int at = 0;
 
 		while (at < source->ncolumns &&
@@ -280,7 +290,8 @@ check_column(PostgresDestination *self, const PostgresTarget *target,
 						"generated column",
 						column->name, name, self->remote->name),
 				 errhint("Name the other columns in argument \"columns\".")));
-	fit = postgres_fit(column, there->base, there->type_name, there->typmod);
+	fit = postgres_fit(column, there->base, there->type_name, there->fields,
+					   there->typmod);
 	if (fit == FIT_NOT)
 		ereport(
 			ERROR,
@@ -365,7 +376,7 @@ postgres_make_staging(PostgresDestination *self, int table)
 	target->is_ready = true;
 }
 
-/* Columns and their types, NOT NULL, identity and the primary key. */
+/* Columns and their types, NOT NULL, defaults, identity and the primary key. */
 void
 postgres_make_target(PostgresDestination *self, const PostgresTarget *target)
 {
@@ -381,8 +392,11 @@ postgres_make_target(PostgresDestination *self, const PostgresTarget *target)
 		const TableColumn *column = &target->source->columns[i];
 		char *name = remote_identifier(self->remote, column->name);
 
-		appendStringInfo(&command, "%s%s %s%s%s", i > 0 ? ", " : "", name,
-						 column->type, column->not_null ? " NOT NULL" : "",
+		appendStringInfo(&command, "%s%s %s%s%s%s%s", i > 0 ? ", " : "", name,
+						 column->type,
+						 column->default_value ? " DEFAULT " : "",
+						 column->default_value ? column->default_value : "",
+						 column->not_null ? " NOT NULL" : "",
 						 column->identity == 'a'
 							 ? " GENERATED ALWAYS AS IDENTITY"
 							 : (column->identity == 'd'

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include <malloc.h>
 #include <sys/ioctl.h>
 
 #include "miscadmin.h"
@@ -45,11 +46,26 @@ bytes_to_read(const Remote *remote)
 	return ioctl(PQsocket(remote->conn), FIONREAD, &bytes) == 0 ? bytes : 0;
 }
 
+/* What the process has allocated by malloc(), as libpq does. */
+static int64
+allocated(void)
+{
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+	struct mallinfo2 info = mallinfo2();
+
+	return (int64) (info.uordblks + info.hblkhd);
+#else
+	return 0;
+#endif
+}
+
 void
 remote_before_read(Remote *remote)
 {
 	remote->received += Max(bytes_to_read(remote) - remote->waiting, 0);
-	if (remote->received <= remote->expected)
+	/* libpq doubles what it has */
+	if (remote->received <= remote->expected &&
+		allocated() - remote->memory <= 3 * remote->expected)
 		return;
 	remote_close(remote);
 	remote_distrusted(remote);
@@ -82,6 +98,7 @@ remote_flush(Remote *remote)
 			return;
 		if (left < 0)
 			remote_lost(remote);
+		remote->memory = allocated();
 		remote_wait(remote, WL_SOCKET_READABLE | WL_SOCKET_WRITEABLE);
 		remote_read(remote);
 	}
@@ -90,6 +107,7 @@ remote_flush(Remote *remote)
 static PGresult *
 next_result(Remote *remote)
 {
+	remote->memory = allocated();
 	while (PQisBusy(remote->conn))
 	{
 		remote_wait(remote, WL_SOCKET_READABLE);
@@ -293,6 +311,7 @@ next_data(Remote *remote, int *len)
 {
 	char *data = NULL;
 
+	remote->memory = allocated();
 	while ((*len = PQgetCopyData(remote->conn, &data, 1)) == 0)
 	{
 		remote_wait(remote, WL_SOCKET_READABLE);

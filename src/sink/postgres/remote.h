@@ -32,6 +32,7 @@ typedef struct Remote
 	int		  waiting;	/* bytes of the socket's that were left unread */
 	int64	  received; /* bytes of the answer, about */
 	int64	  expected; /* at most */
+	int64	  memory;	/* of the process, before it answered */
 	bool	  ready;	/* it was looked at, and may be used */
 } Remote;
 
@@ -53,7 +54,9 @@ extern void remote_begin(Remote *remote);
 extern void remote_wait(Remote *remote, int events);
 /*
  * Around each read of the socket: counts what has come since the last one, and
- * gives up a remote that answers without end, for libpq keeps it all.
+ * gives up a remote that answers without end, for libpq keeps it all; and one
+ * that announces a message of more than it should answer at all, for which libpq
+ * has made room by now and would read all that comes at once.
  */
 extern void remote_before_read(Remote *remote);
 extern void remote_after_read(Remote *remote);

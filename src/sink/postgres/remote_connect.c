@@ -316,6 +316,8 @@ connect_anew(Remote *remote)
 	remote->waiting = 0;
 	remote->received = 0;
 	remote->expected = REMOTE_MAX_ANSWER;
+	/* libpq lets nobody send much before a password is right */
+	remote->memory = PG_INT64_MAX / 2;
 	PQsetNoticeProcessor(remote->conn, ignore_notice, NULL);
 	if (PQstatus(remote->conn) != CONNECTION_BAD)
 		remote_poll(remote, config.connect_timeout);
