@@ -179,6 +179,10 @@ OBJS = \
 	src/export/lake/iceberg_metadata.o \
 	src/export/lake/iceberg_metadata_next.o \
 	src/export/lake/iceberg_evolve.o \
+	src/export/lake/iceberg_put.o \
+	src/export/lake/iceberg_rest.o \
+	src/export/lake/iceberg_rest_change.o \
+	src/export/lake/lake_catalog.o \
 	src/export/lake/iceberg_manifest.o \
 	src/export/lake/iceberg_commit.o \
 	src/export/lake/iceberg_vacuum.o \
@@ -223,6 +227,10 @@ OBJS = \
 	src/sink/http/curl_library.o \
 	src/sink/http/http_address.o \
 	src/sink/http/http.o \
+	src/sink/http/endpoint.o \
+	src/sink/catalog/catalog.o \
+	src/sink/catalog/catalog_config.o \
+	src/sink/catalog/catalog_request.o \
 	src/sink/s3/s3_xml.o \
 	src/sink/s3/s3_store.o \
 	src/sink/s3/s3_request.o \
@@ -247,7 +255,12 @@ OBJS = \
 	src/sink/postgres/postgres_ledger.o \
 	src/sink/postgres/postgres_fit.o \
 	src/sink/postgres/postgres_target.o \
+	src/sink/postgres/postgres_remove.o \
 	src/sink/postgres/postgres_part.o \
+	src/sink/postgres/postgres_direct.o \
+	src/sink/postgres/postgres_kept.o \
+	src/sink/postgres/postgres_verify.o \
+	src/sink/postgres/row_digest.o \
 	src/sink/postgres/postgres_publish.o \
 	src/sink/postgres/postgres_destination.o
 
@@ -599,7 +612,7 @@ test-fuzz:
 # into tmp_build/deb; its files are in control/debian
 deb:
 	@test/deps && test/deps debhelper:dh dpkg-dev:dpkg-buildpackage fakeroot lintian \
-		postgresql-server-dev-all:pg_buildext
+		postgresql-server-dev-all:dh_make_pgxs
 	@rm -rf tmp_build/deb && mkdir -p tmp_build/deb/outflow
 	@$(TREE) | tar -x -C tmp_build/deb/outflow
 	@cd tmp_build/deb/outflow && cp -r control/debian . && \

@@ -15,6 +15,7 @@
 #include "export/export_destination.h"
 #include "export/job/job.h"
 #include "export/job/job_access.h"
+#include "export/lake/lake.h"
 #include "export/plan/query.h"
 #include "export/run/launch.h"
 #include "export/run/run.h"
@@ -96,7 +97,10 @@ check_destination(Job *job)
 	root = destination_open(job, DESTINATION_PROBE);
 	destination_choose_form(job, root);
 	if (root == NULL)
+	{
+		lake_check_new(job);
 		return;
+	}
 	/* what is open can't be exchanged any more */
 	job->location = pstrdup(root->location);
 	destination_check_empty(root, job, true);

@@ -155,7 +155,10 @@ sql_remove_files(Job *job)
 	Destination *root;
 
 	if (job->state == JOB_DONE)
+	{
+		publish_release(job);
 		return;
+	}
 	job_derive(job);
 	root = destination_open_known(job->location, true);
 	if (root == NULL)

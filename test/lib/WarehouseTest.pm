@@ -79,7 +79,7 @@ sub leftovers
 
 	return $warehouse->safe_psql('postgres',
 		q{SELECT relname FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'outflow_loader')
-		AND relkind = 'r' AND relname NOT IN ('job', 'part') ORDER BY 1});
+		AND relkind = 'r' AND relname NOT IN ('job', 'part', 'target') ORDER BY 1});
 }
 
 1;

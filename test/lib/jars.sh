@@ -46,3 +46,10 @@ need_hivemq() {
 	install_python tmp_paho paho.mqtt.client paho-mqtt==2.1.0
 	export OUTFLOW_HIVEMQ=$installed_jars OUTFLOW_PAHO=$installed_python
 }
+
+# need_catalog: sets OUTFLOW_CATALOG, the directory of the jars
+need_catalog() {
+	[ -z "${OUTFLOW_CATALOG:-}" ] || return 0
+	need_jars iceberg_rest
+	export OUTFLOW_CATALOG=$installed_jars
+}

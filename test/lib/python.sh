@@ -50,6 +50,13 @@ need_lake() {
 	export OUTFLOW_LAKE=$installed_python
 }
 
+# need_lake_clickhouse: sets OUTFLOW_LAKE_CLICKHOUSE, a Python with ClickHouse
+need_lake_clickhouse() {
+	[ -z "${OUTFLOW_LAKE_CLICKHOUSE:-}" ] || return 0
+	install_python tmp_chdb "chdb, pyarrow" chdb pyarrow pandas
+	export OUTFLOW_LAKE_CLICKHOUSE=$installed_python
+}
+
 # need_lake_spark: sets OUTFLOW_LAKE_SPARK, a Python with the Spark that the
 # jars of Delta and Iceberg are made for, and OUTFLOW_SPARK_JARS, where those are
 need_lake_spark() {
