@@ -217,7 +217,7 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM outflow.jobs'), $jobs, 'ne
 
 # many tables, each under its own name
 $catalog->make_namespace('a', 'b');
-$node->safe_psql('postgres', 'CREATE SCHEMA other; CREATE TABLE other.narrow (); CREATE TABLE other."odd /.name" AS SELECT 1 AS id');
+$node->safe_psql('postgres', 'CREATE SCHEMA other; CREATE TABLE other.narrow (id int); CREATE TABLE other."odd /.name" AS SELECT 1 AS id');
 foreach (1 .. 2)
 {
 	$node->safe_psql('postgres', qq{CALL outflow.export_tables(ARRAY['narrow', 'other."odd /.name"']::regclass[],

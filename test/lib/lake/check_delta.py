@@ -140,7 +140,9 @@ def read_duckdb(table, version):
 
 
 def read_clickhouse(table, version):
-    return clickhouse_rows(f"deltaLakeLocal('{table}')", f'delta_lake_snapshot_version = {version}')
+    schema = json.loads(replay(table, version)[1]['metaData']['schemaString'])
+    return clickhouse_rows(f"deltaLakeLocal('{table}')", f'delta_lake_snapshot_version = {version}',
+                           [field['name'] for field in schema['fields'] if field['type'] == 'binary'])
 
 
 SPARK = []

@@ -351,7 +351,10 @@ def read_duckdb(table, version):
 
 
 def read_clickhouse(table, version):
-    return clickhouse_rows(f"icebergLocal('{table}')", f"iceberg_snapshot_id = {snapshot_of(table, version)['snapshot-id']}")
+    snapshot = snapshot_of(table, version)
+    schema, = [s for s in metadata_of(table)['schemas'] if s['schema-id'] == snapshot['schema-id']]
+    return clickhouse_rows(f"icebergLocal('{table}')", f"iceberg_snapshot_id = {snapshot['snapshot-id']}",
+                           [field['name'] for field in schema['fields'] if field['type'] == 'binary'])
 
 
 SPARK = []
