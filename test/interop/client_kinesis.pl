@@ -49,6 +49,7 @@ foreach my $round (1 .. $rounds)
 		$node->stop('immediate');
 		$node->start;
 	}
+	catch_up($node, 'slot', $round);
 	kill_client($client);
 	$writer->finish;
 }

@@ -50,6 +50,7 @@ foreach my $round (1 .. $rounds)
 	my ($out, $err) = run_command([ @boto, 'reshard', $round ]);
 	is($err, '', "round $round: resharded");
 	Time::HiRes::sleep(rand(1));
+	catch_up($node, 'slot', $round);
 	kill_client($client);
 	$writer->finish;
 }

@@ -24,6 +24,7 @@ our @EXPORT = qw(
   stop_client
   run_client
   start_writer
+  catch_up
   current_lsn
   confirmed_lsn
   lsn_number
@@ -124,6 +125,19 @@ sub start_writer
 
 	my ($session) = start_psql($node, "CALL work($transactions)");
 	return $session;
+}
+
+# catch_up(NODE, SLOT, ROUND): in every tenth round, until all is confirmed, so that no
+# number of kills leaves more than the changes of ten
+sub catch_up
+{
+	my ($node, $slot, $round) = @_;
+	my $end = current_lsn($node);
+
+	wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = '$slot'",
+		"round $round confirmed")
+	  if $round % 10 == 0;
+	return;
 }
 
 sub current_lsn

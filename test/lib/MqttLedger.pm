@@ -92,6 +92,7 @@ sub kills
 			$self->{broker}->start;
 			Time::HiRes::sleep(rand(1));
 		}
+		catch_up($node, $slot, $round);
 		kill_client($client);
 		$writer->finish;
 	}

@@ -71,7 +71,7 @@ srand(4711);
 foreach my $round (1 .. $rounds)
 {
 	start_server("$round 20 10 5 5");
-	my $writer = start_writer($node, 40);
+	my $writer = start_writer($node, 15);
 	my $client = proxied_client($round % 2 ? () : '--kinesis-records=20');
 
 	Time::HiRes::sleep(0.3 + rand(1));
@@ -80,6 +80,7 @@ foreach my $round (1 .. $rounds)
 		$node->stop('immediate');
 		$node->start;
 	}
+	catch_up($node, 'slot', $round);
 	kill_client($client);
 	$writer->finish;
 }
