@@ -15,6 +15,7 @@ OBJS = \
 	src/option.o \
 	src/name_pattern.o \
 	src/limit.o \
+	src/session_lock.o \
 	src/compression.o \
 	src/failpoint.o \
 	src/row/type_name.o \
@@ -159,6 +160,8 @@ OBJS = \
 	src/export/part/query_rows.o \
 	src/export/plan/part_key.o \
 	src/export/plan/query.o \
+	src/export/plan/query_guard.o \
+	src/export/plan/query_tables.o \
 	src/export/run/launch.o \
 	src/export/run/shared.o \
 	src/export/run/part_run.o \
@@ -171,6 +174,7 @@ OBJS = \
 	src/export/run/waiter.o \
 	src/export/run/tell.o \
 	src/export/run/inline.o \
+	src/export/run/call.o \
 	src/export/run/query_run.o \
 	src/export/lake/lake.o \
 	src/export/lake/lake_claim.o \
@@ -413,6 +417,13 @@ PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 ifneq ($(PGXS),)
 include $(PGXS)
+
+# make would take what is there for what it should build here
+ifneq ($(realpath $(home)),$(CURDIR))
+ifneq ($(wildcard $(addprefix $(home)/,$(OBJS) $(CLIENT_OBJS))),)
+$(error $(home) has been built in; run "make clean" there, then build here)
+endif
+endif
 
 all: pg_outflow
 $(filter src/client/%,$(CLIENT_OBJS)): CPPFLAGS += $(CLIENT_DEFINES)

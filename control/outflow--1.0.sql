@@ -601,6 +601,7 @@ CREATE TABLE outflow.part (
 	bytes bigint,
 	bytes_stored bigint,
 	crc32c bigint,				-- of the plain bytes
+	crc32c_stored bigint,		-- of the stored bytes, as stores may tell it
 	checksum pg_catalog.text,	-- of the stored bytes, "method:hex"
 	made_null bigint,			-- values that the format can't hold
 	snapshot pg_catalog.text,

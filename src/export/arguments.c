@@ -468,13 +468,13 @@ check_query_options(const Job *job)
 }
 
 Job *
-job_from_query(FunctionCallInfo fcinfo, List **relations)
+job_from_query(FunctionCallInfo fcinfo, List **tables)
 {
 	Job *job = job_without_sources(fcinfo);
 
 	check_query_options(job);
 	job->sources =
 		list_make1(query_source_new(named_text(fcinfo, ARG_SOURCE, "query")));
-	*relations = query_check(job);
+	*tables = query_check(job);
 	return job;
 }

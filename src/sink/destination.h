@@ -165,6 +165,13 @@ typedef struct DestinationEntry
 	bool   is_directory;
 } DestinationEntry;
 
+typedef struct DestinationLook
+{
+	uint64	  size;
+	bool	  has_crc;
+	pg_crc32c crc;
+} DestinationLook;
+
 struct DestinationDriver
 {
 	/* What a user's destination begins with; or NULL, and it is "server:..." */
@@ -265,6 +272,10 @@ struct DestinationDriver
 	/* A List of DestinationEntry in the folder ("" for the top) by name, but
 	 * the job's own staging area; NIL also if there is no such folder. */
 	List *(*list)(Destination *to, const char *folder, int *error);
+	/* The same as stat, and the sum of a file's bytes if the place tells it
+	 * without reading them. */
+	bool (*look)(Destination *to, const char *key, DestinationLook *look,
+				 int *error);
 	/* The size of a file; false if there is none. */
 	bool (*stat)(Destination *to, const char *key, uint64 *size, int *error);
 	/* Sends a file's bytes through a chain, up to its finish; false if there

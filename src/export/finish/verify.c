@@ -131,8 +131,11 @@ verify_report(Report *report, int part, const char *file, Finding finding)
 /* root is NULL if the directory can't be read, for the reason that lost has. */
 static void
 verify_parts(Report *out, const Job *job, Destination *root, Finding lost,
-			 const List *parts)
+			 const List *parts, bool full)
 {
+	/* what is staged is never looked at only, nor are rows here */
+	bool quick =
+		!full && job->state == JOB_DONE && !(root && root->driver->tables);
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow verify part", ALLOCSET_DEFAULT_SIZES);
 	ListCell *cell;
@@ -147,9 +150,9 @@ verify_parts(Report *out, const Job *job, Destination *root, Finding lost,
 			continue;
 		old = MemoryContextSwitchTo(context);
 		verify_report(out, part->plan.number, part_file_path(part),
-					  root || part->location
-						  ? part_check(job, root, part, check_plain)
-						  : lost);
+					  root == NULL && part->location == NULL ? lost
+					  : quick ? part_look(root, part)
+							  : part_check(job, root, part, check_plain));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
@@ -393,7 +396,7 @@ outflow_verify(PG_FUNCTION_ARGS)
 	/* a finished one has no files of its own any more */
 	if (root && (job->state != JOB_DONE || root->driver->tables))
 		(void) root->driver->claim(root, job->uuid, NULL, ACCESS_LOOK);
-	verify_parts(&out, job, root, lost, parts);
+	verify_parts(&out, job, root, lost, parts, full);
 	verify_directory(&out, job, root, lost, parts, full);
 	if (root)
 		root->driver->close(root);

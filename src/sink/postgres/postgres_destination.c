@@ -168,6 +168,14 @@ postgres_stat(Destination *to, const char *key, uint64 *size, int *error)
 }
 
 static bool
+postgres_look_at_file(Destination *to, const char *key, DestinationLook *look,
+					  int *error)
+{
+	look->has_crc = false;
+	return postgres_stat(to, key, &look->size, error);
+}
+
+static bool
 postgres_read(Destination *to, DestinationPlace place, const char *key,
 			  Sink *chain, int *error)
 {
@@ -236,6 +244,7 @@ const DestinationDriver postgres_driver = {
 	.put = postgres_put,
 	.put_new = postgres_put_new,
 	.list = postgres_list,
+	.look = postgres_look_at_file,
 	.stat = postgres_stat,
 	.read = postgres_read,
 	.get = postgres_get,

@@ -198,10 +198,13 @@ between.lose = () => between.pairs.forEach((pair) => { pair.lost = true; });
 	const lifecycle = await context.newCDPSession(page);
 	await lifecycle.send('Page.setWebLifecycleState', { state: 'frozen' });
 	await ask("sql INSERT INTO notes (body) SELECT 'frozen ' || n || repeat(' zzz', 2000) FROM generate_series(1, 400) AS n");
+	await ask('sql ALTER TABLE keyless REPLICA IDENTITY FULL; ALTER TABLE exported REPLICA IDENTITY FULL');
 	await ask('wait frozen');
 	await lifecycle.send('Page.setWebLifecycleState', { state: 'active' });
 	check('a tab that was frozen goes on', await shows(page, 'frozen 400'));
 	check('... without a gap', await page.locator('#notice').isHidden());
+	check('advice that was followed is gone',
+		await page.locator('#advice-section').waitFor({ state: 'hidden', timeout: 20000 }).then(() => true, () => false));
 
 	await ask('restart');
 	await ask('insert fifth');
