@@ -16,7 +16,7 @@ use Test::More;
 
 my $readers = $ENV{OUTFLOW_LAKE} // die "OUTFLOW_LAKE is not set: run this test by test/run\n";
 my $spark = $ENV{OUTFLOW_LAKE_SPARK} // die "OUTFLOW_LAKE_SPARK is not set: run this test by test/run\n";
-my $catalog = start_catalog();
+my $catalog = start_catalog($ENV{OUTFLOW_CATALOG} // die "OUTFLOW_CATALOG is not set: run this test by test/run\n");
 my $node = new_outflow_node('catalog', conf => "autovacuum = off\noutflow.retries = 0\n",
 	init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ]);
 my $dir = new_export_dir();

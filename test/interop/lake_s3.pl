@@ -5,6 +5,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
+use CatalogTest;
 use LakeTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
@@ -87,11 +88,38 @@ EOC
 	return;
 }
 
+# table_of_catalog(KIND, STORE, CATALOG): with files in the store
+sub table_of_catalog
+{
+	my ($kind, $store, $catalog) = @_;
+	my $dir = new_export_dir();
+
+	local $ENV{LAKE_CATALOG} = "http://127.0.0.1:$catalog->{upstream} $kind t";
+	$catalog->make_namespace($kind);
+	$node->safe_psql('postgres', s3_server_sql('lake', $store, retries => 2, stall_timeout => 20) . $catalog->server_sql('cat', q{token 'T'})
+		  . "CREATE TABLE t AS SELECT i AS id, repeat('n', 90) AS note FROM generate_series(1, 3000) i");
+	foreach my $version (0 .. 2)
+	{
+		keep_rows($node, 'id, note) FROM t', "$dir/$version");
+		$catalog->faults("POST /tables/t\$ lost");
+		$node->safe_psql('postgres', qq(CALL outflow.export('t', 'lake:catalog/t', format => 'iceberg', part_size => '64kB',
+			options => '{"catalog": "cat:$kind.t"}')));
+		s3_client($store, 'save', 'catalog/t/', "$dir/copy$version");
+		versions_are('plain', "$dir/copy$version", $dir, [ 0 .. $version ], "$kind: version $version of a catalog's table and those before");
+		$node->safe_psql('postgres', "UPDATE t SET note = '$version' WHERE id = $version + 1");
+	}
+	$node->safe_psql('postgres', 'DROP SERVER lake CASCADE; DROP SERVER cat CASCADE; DROP TABLE t');
+	return;
+}
+
+my $catalog = start_catalog();
+
 foreach my $kind (qw(versitygw seaweedfs))
 {
 	my $store = start_s3($kind);
 
 	tables_in($kind, $store, $_) foreach (qw(delta iceberg));
+	table_of_catalog($kind, $store, $catalog);
 	stop_s3($store);
 }
 

@@ -1,6 +1,5 @@
-# CatalogTest.pm: Apache Iceberg's REST catalog on loopback, behind a proxy that
-# fails when it is told to: see catalog_proxy.py.  OUTFLOW_CATALOG is the directory
-# of its jars.
+# CatalogTest.pm: an Iceberg REST catalog on loopback, behind a proxy that fails when
+# it is told to: see catalog_proxy.py.
 package CatalogTest;
 
 use strict;
@@ -15,8 +14,6 @@ use PostgreSQL::Test::Utils;
 use Time::HiRes ();
 
 our @EXPORT = qw(start_catalog);
-
-die "OUTFLOW_CATALOG is not set: run this test by test/run\n" unless $ENV{OUTFLOW_CATALOG};
 
 my @running;
 
@@ -35,14 +32,17 @@ sub begin
 	die "$command[0] does not start: " . slurp_file("$out.err");
 }
 
-# start_catalog(): one without namespaces
+# start_catalog(JARS): one without namespaces: Apache Iceberg's own, of the directory
+# of its jars, or without that one that lies when it is told to, catalog_fake.py
 sub start_catalog
 {
+	my ($jars) = @_;
+	my @fake = ('python3', "$FindBin::RealBin/../lib/catalog_fake.py");
 	my $self = bless { dir => PostgreSQL::Test::Utils::tempdir(), processes => [] }, __PACKAGE__;
 
 	push @running, $self;
-	$self->{upstream} = begin($self, 'java', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
-		'-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-cp', "$ENV{OUTFLOW_CATALOG}/*",
+	$self->{upstream} = !$jars ? begin($self, @fake, $self->{dir}) : begin($self, 'java', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
+		'-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-cp', "$jars/*",
 		"$FindBin::RealBin/iceberg_rest/RestCatalog.java", $self->{dir});
 	$self->{port} = begin($self, 'python3', "$FindBin::RealBin/../lib/catalog_proxy.py", $self->{upstream}, $self->{dir});
 	return $self;

@@ -12,7 +12,6 @@
 #include "miscadmin.h"
 
 #include "export/lake/iceberg_table.h"
-#include "failpoint.h"
 
 /* ---- asking */
 
@@ -225,7 +224,6 @@ iceberg_rest_put(LakeCatalog *catalog, const IcebergTable *table,
 		Jsonb	   *now;
 
 		CHECK_FOR_INTERRUPTS();
-		FAILPOINT("lake-rest-commit");
 		if (lake_catalog_call(catalog, &call) == CATALOG_DONE)
 			return true;
 		is_clear =

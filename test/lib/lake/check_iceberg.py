@@ -29,7 +29,9 @@ def metadata_of(table):
     """The last one: the hint's, or where that ended early the next, as Hadoop's
     catalog looks for it."""
     if CATALOG:
-        return from_catalog()['metadata']
+        metadata = from_catalog()['metadata']
+        PLACES[metadata['location']] = table
+        return metadata
     with open(f'{table}/metadata/version-hint.text', encoding='ascii') as hint:
         number = int(hint.read())
     if os.path.exists(metadata_path(table, number + 1)):

@@ -1,0 +1,128 @@
+# Promise: versions of Iceberg tables go to a REST catalog once, whatever it answers;
+# nothing that it says leads requests elsewhere, and what it can't mean is an error.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use CatalogTest;
+use LakeTest;
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $catalog = start_catalog();
+my $node = new_outflow_node('catalog', conf => "autovacuum = off\noutflow.retries = 0\n");
+my $dir = new_export_dir();
+my $lake = "$dir/t";
+my ($oldest, $version) = (0, -1);
+
+$ENV{LAKE_CATALOG} = "http://127.0.0.1:$catalog->{upstream} shop t";
+$catalog->make_namespace('shop');
+$node->safe_psql('postgres', $catalog->server_sql('cat', q{client_id 'outflow', client_secret 'CANARY'}, retries => 1)
+	  . "CREATE TABLE t AS SELECT i AS id, (i / 8.0)::numeric(9,3) AS n, repeat('n', 90) AS note FROM generate_series(1, 3000) i");
+
+# export(DIRECTORY, NAME, ARGUMENTS): status, and what it says
+sub export
+{
+	my ($directory, $name, $arguments) = @_;
+	my ($out, $err);
+	my $status = $node->psql('postgres',
+		"CALL outflow.export('t', 'file://$directory', format => 'iceberg', part_size => '64kB',"
+		  . qq( options => '{"catalog": "$name"}') . ($arguments ? ", $arguments" : '') . ')',
+		stdout => \$out, stderr => \$err);
+
+	return ($status, "$out$err");
+}
+
+# next_version(NAME, ARGUMENTS)
+sub next_version
+{
+	my ($name, $arguments) = @_;
+
+	$node->safe_psql('postgres', "UPDATE t SET note = '$name' WHERE id = 1");
+	$version++;
+	keep_rows($node, 'id, n::text, note) FROM t', "$dir/$version");
+	my ($status, $said) = export($lake, 'cat:shop.t', $arguments);
+	is($status, 0, "$name: exported") or diag($said);
+	versions_are('plain', $lake, $dir, [ $oldest .. $version ], "$name: all versions are what they were");
+	return;
+}
+
+# lie(JSON, PATTERN, NAME): what an export says to that, at the call
+sub lie
+{
+	my ($json, $pattern, $name) = @_;
+	my $jobs = $node->safe_psql('postgres', 'SELECT count(*) FROM outflow.jobs');
+
+	$catalog->set('lies', $json);
+	like((export($lake, 'cat:shop.t'))[1], $pattern, $name);
+	$catalog->set('lies');
+	is($node->safe_psql('postgres', 'SELECT count(*) FROM outflow.jobs'), $jobs, "$name: no job is left");
+	return;
+}
+
+# the first version
+$catalog->set('lies', qq({"location": "file://$dir/other"}));
+like((export($lake, 'cat:shop.t'))[1], qr/the catalog would have table "shop\.t" in another place.*"file:.*other"/s, 'a catalog that insists on its own place');
+$catalog->set('lies');
+$node->safe_psql('postgres', 'SELECT outflow.forget(job) FROM outflow.jobs');
+is_deeply([ grep { /parquet|avro/ } files_below($dir) ], [], 'and nothing is left');
+$catalog->faults('POST /tables/t$ lost');
+next_version('a first version whose answer was lost');
+$catalog->faults('POST /tables/t$ late-500');
+next_version('without workers', 'workers => 0');
+foreach my $fault (qw(lost late-500 503 409 429 401))
+{
+	$catalog->faults("POST /tables/t\$ $fault");
+	next_version($fault);
+}
+is(scalar(() = $catalog->snapshots('shop', 't')), $version + 1, 'each version is there once');
+
+# what is unknown stays so, and stays there
+$catalog->faults('POST /tables/t$ silent');
+$node->safe_psql('postgres', q(UPDATE t SET note = 'silence'));
+like((export($lake, 'cat:shop.t'))[1], qr/could not learn whether table "shop\.t" was changed.*Resume the job/s, 'silence');
+like(($node->psql('postgres', 'SELECT outflow.forget(max(job)) FROM outflow.jobs'))[2], qr/could not/, '... which is not forgotten');
+$catalog->faults();
+$version++;
+keep_rows($node, 'id, n::text, note) FROM t', "$dir/$version");
+my $job = $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs');
+$node->safe_psql('postgres', "CALL outflow.resume($job)");
+versions_are('plain', $lake, $dir, [ 0 .. $version ], '... and is there once when it is known');
+is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"), 'ok', '... which stands verification');
+
+# what a catalog can't mean, or leads elsewhere
+lie('{"config": {"overrides": {"prefix": "../../admin"}}}', qr/has a prefix that cannot be used/, 'a prefix that leads elsewhere');
+lie('{"config": {"overrides": {"uri": "http://127.0.0.1:1/", "prefix": "a b?c"}}, "answer": ["^/v1/a%20b%3Fc/", "{}"]}',
+	qr/told nothing of table "shop\.t"/, 'another uri is not asked, and a prefix is encoded');
+lie('{"answer": ["/config", "<html>"]}', qr/invalid input syntax for type json/, 'no JSON');
+lie('{"answer": ["/oauth/tokens", "{\"access_token\": \"a\\\\r\\\\nX: y\"}"]}', qr/gave no token that can be used/, 'a token that is none');
+lie('{"moved": ["/tables/t$", "http://127.0.0.1:1/"]}', qr/could not load table "shop\.t".*answered 307/s, 'a redirection');
+lie('{"answer": ["/tables/t$", "{\"metadata\": {\"format-version\": 3, \"location\": \"file://' . $lake . '\", \"current-snapshot-id\": -1}}"]}',
+	qr/has features that exports do not write/, 'another format version');
+lie('{"answer": ["/tables/t$", "{\"metadata\": {\"format-version\": 2, \"location\": \"file:///elsewhere\"}}"]}',
+	qr/table "shop\.t" of the catalog is in another place/, 'a table elsewhere');
+foreach my $uri ('http://169.254.169.254', 'http://metadata.google.internal')
+{
+	$node->safe_psql('postgres', "ALTER SERVER cat OPTIONS (SET uri '$uri', SET retries '0', ADD connect_timeout '1')");
+	like((export($lake, 'cat:shop.t'))[1], qr/could not get a token.*(must not be connected to|could not look up host)/s, "$uri is never connected to");
+	$node->safe_psql('postgres', "ALTER SERVER cat OPTIONS (SET uri 'http://127.0.0.1:$catalog->{port}', SET retries '1', DROP connect_timeout)");
+}
+$node->safe_psql('postgres', 'ALTER SERVER cat OPTIONS (DROP allow_private, SET uri \'https://127.0.0.1:1\')');
+like((export($lake, 'cat:shop.t'))[1], qr/loopback address.*must not be connected to|a loopback address must not/s, 'nor without allow_private a loopback address');
+$node->safe_psql('postgres', "ALTER SERVER cat OPTIONS (ADD allow_private 'on', SET uri 'http://127.0.0.1:$catalog->{port}')");
+
+# room
+my $files = lake_files($lake);
+$node->safe_psql('postgres', "SELECT * FROM outflow.lake_vacuum('file://$lake', interval '0', 'cat:shop.t')");
+cmp_ok(scalar(() = lake_files($lake)), '<', $files, 'a vacuum removes files');
+is($node->safe_psql('postgres', "SELECT count(*) FROM outflow.lake_versions('file://$lake', 'cat:shop.t')"), 1, 'and leaves a version');
+versions_are('plain', $lake, $dir, [$version], 'which needs nothing of the others');
+$oldest = $version;
+next_version('the next one');
+unlike(slurp_file($node->logfile) =~ s/.*(USER MAPPING|CREATE SERVER).*//gr, qr/CANARY/, 'no secret is in the log');
+
+$node->stop;
+done_testing();
