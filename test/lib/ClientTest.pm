@@ -20,15 +20,18 @@ use Time::HiRes ();
 our @EXPORT = qw(
   client_setup
   start_client
+  start_proxied_client
   kill_client
   stop_client
   run_client
   start_writer
   current_lsn
   confirmed_lsn
+  wait_confirmed
   lsn_number
   replay_records
   check_once
+  delivered_lines
   table_rows
   write_to
   start_peer
@@ -86,6 +89,19 @@ sub start_client
 	return IPC::Run::start([ arguments($node, $slot, @more) ], '<', \undef, '>>', "$log.out", '2>>', $log);
 }
 
+# start_proxied_client(PLACE, SLOT, LOG, ARGUMENT...): through the proxy before PostgreSQL
+# that is at PLACE
+sub start_proxied_client
+{
+	my ($place, $slot, $log, @more) = @_;
+
+	return IPC::Run::start(
+		[ 'pg_outflow', 'stream', '-d',
+			'host=127.0.0.1 port=' . slurp_file("$place/server_port") . ' dbname=postgres sslmode=disable gssencmode=disable',
+			'-S', $slot, @more ],
+		'<', \undef, '>>', "$log.out", '2>>', $log);
+}
+
 sub kill_client
 {
 	my ($client) = @_;
@@ -141,6 +157,15 @@ sub confirmed_lsn
 		"SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '$slot'");
 }
 
+# wait_confirmed(NODE, SLOT, LSN)
+sub wait_confirmed
+{
+	my ($node, $slot, $lsn) = @_;
+
+	return wait_until($node, "SELECT confirmed_flush_lsn >= '$lsn' FROM pg_replication_slots WHERE slot_name = '$slot'",
+		"slot $slot is confirmed to $lsn");
+}
+
 sub lsn_number
 {
 	my ($lsn) = @_;
@@ -190,6 +215,26 @@ sub check_once
 	}
 	is("$again again, $back back", '0 again, 0 back', "$what: each record once, in order");
 	return;
+}
+
+# delivered_lines(DIRECTORY): of the files that have their names, in the order of those
+sub delivered_lines
+{
+	my ($directory) = @_;
+	my @files = grep { !m{/\.} && !/^\./ } files_below($directory);
+	my @lines;
+
+	foreach my $file (@files)
+	{
+		my $text = '';
+
+		IPC::Run::run([ $file =~ /zst$/ ? ('zstd', '-dcq') : 'cat', "$directory/$file" ], '>', \$text)
+		  or die "could not read $file";
+		die "$file ends within a line" if $text ne '' && $text !~ /\n\z/;
+		die "$file ends within a transaction" if $text !~ /^\{"op":"commit"[^\n]*\n\z/m;
+		push @lines, split(/\n/, $text);
+	}
+	return @lines;
 }
 
 sub readme

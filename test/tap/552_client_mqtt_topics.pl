@@ -110,8 +110,7 @@ my $client = start_client($node, 'slot', "$log.down", @tls);
 wait_for_line("$log.down", qr{refused; connecting again});
 $safe->start;
 my $end = current_lsn($node);
-wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
-	'a broker that was down at the start');
+wait_confirmed($node, 'slot', $end);
 is(stop_client($client), 0, 'it is waited for');
 
 # the example of README.md, TLS apart

@@ -8,15 +8,13 @@ use warnings;
 
 use ClientTest;
 use File::Basename qw(dirname);
-use IPC::Run ();
 use JSON::PP ();
+use KillRounds;
 use MilvusTest;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes ();
 
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('main', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ],
 	conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
@@ -52,28 +50,13 @@ sub set_collections { write_to($place, 'collections', $json->encode({@_})); retu
 set_collections(docs => { fields => docs_fields() });
 start_server('0 0 0 0 0');
 create_slot($node, 'slot');
-srand(4711);
-foreach my $round (1 .. $rounds)
-{
-	start_server("$round 15 10 5 5");
-	my $writer = start_docs_writer($node, 30);
-	my $client = proxied_milvus_client($place, $log, $round % 2 ? () : '--batch-bytes=20kB');
-
-	Time::HiRes::sleep(0.3 + rand(1));
-	if ($round % 5 == 0)
-	{
-		$node->stop('immediate');
-		$node->start;
-	}
-	kill_client($client);
-	$writer->finish;
-}
+kill_rounds(
+	$node,
+	before => sub { start_server("$_[0] 15 10 5 5") },
+	writer => sub { start_docs_writer($node, 30) },
+	client => sub { proxied_milvus_client($place, $log, $_[0] % 2 ? () : '--batch-bytes=20kB') });
 start_server('99 20 0 5 5');
-my $end = current_lsn($node);
-my $client = proxied_milvus_client($place, $log);
-wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
-	'everything confirmed');
-is(stop_client($client), 0, 'a clean stop');
+finish_kills($node, 'slot', proxied_milvus_client($place, $log));
 ok(!-e "$place/violations", 'nothing was confirmed before it was answered, no row was twice in a request')
   or diag(slurp_file("$place/violations"));
 ok(-s "$place/confirmed", 'positions were seen on the wire');
@@ -129,7 +112,7 @@ accepted('rows to begin with');
 $node->safe_psql('postgres', 'UPDATE docs SET n = 2 WHERE id = 1');
 write_to($place, 'log', '');
 my $to = '--to=milvus://127.0.0.1:' . slurp_file("$place/milvus_port");
-$client = start_client($node, 'slot', $log, $to, '--status-interval=1h');
+my $client = start_client($node, 'slot', $log, $to, '--status-interval=1h');
 wait_for_line("$place/log", qr/partialUpdate": true/);
 $node->safe_psql('postgres', 'DELETE FROM docs WHERE id = 1');
 wait_for_line("$place/log", qr/"filter": "id in \[1\]"/);

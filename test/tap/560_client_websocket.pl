@@ -10,6 +10,7 @@ use FindBin;
 use IO::Socket::INET;
 use IPC::Run ();
 use JSON::PP ();
+use KillRounds;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -18,7 +19,6 @@ use Time::HiRes ();
 
 die "OUTFLOW_PYTHON is not set: run this test by test/run\n" unless $ENV{OUTFLOW_PYTHON};
 
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 6;
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client_ws";
 my $json = JSON::PP->new->latin1;
@@ -73,15 +73,6 @@ sub talk
 	return $out;
 }
 
-sub wait_confirmed
-{
-	my ($slot, $end) = @_;
-
-	return wait_until($node,
-		"SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = '$slot'",
-		"slot $slot is confirmed");
-}
-
 # ---- kills ----
 
 create_slot($node, 'ws');
@@ -89,23 +80,13 @@ my $follower;
 my $client = start_ws('ws');
 $follower = IPC::Run::start([ python($url, 'follow', "$place/seen") ], '<', \undef, '>>', "$log.out", '2>>', "$log.py");
 foreach (1 .. 300) { last if -s "$place/seen.position"; Time::HiRes::sleep(0.1); }
-foreach my $round (1 .. $rounds)
-{
-	my $writer = start_writer($node, 60);
-
-	Time::HiRes::sleep(0.2 + rand(1));
-	if ($round % 3 == 0)
-	{
-		$node->stop('immediate');
-		$node->start;
-	}
-	kill_client($client);
-	Time::HiRes::sleep(rand(0.3));
-	$client = start_ws('ws');
-	$writer->finish;
-}
-my $end = current_lsn($node);
-wait_confirmed('ws', $end);
+kill_rounds(
+	$node,
+	transactions => 60, wait => [ 0.2, 1 ], server_every => 3,
+	# it is there from the beginning, so that the one who follows finds it
+	client => sub { return $_[0] == 1 ? $client : start_ws('ws'); });
+$client = start_ws('ws');
+wait_confirmed($node, 'ws', current_lsn($node));
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (-1, 0)');
 foreach (1 .. 600) { last if slurp_file("$place/seen") =~ /"new":\{"id":-1,/; Time::HiRes::sleep(0.1); }
 my @lines = split(/\n/, slurp_file("$place/seen"));
@@ -120,7 +101,7 @@ $follower->finish;
 my ($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (-2, 0)');
 $node->safe_psql('postgres', 'BEGIN; INSERT INTO t VALUES (-3, 0); INSERT INTO t VALUES (-4, 0); COMMIT');
-wait_confirmed('ws', current_lsn($node));
+wait_confirmed($node, 'ws', current_lsn($node));
 my $answer = talk('read', 2, qq({"type":"subscribe","after":"$before"}));
 like($answer, qr/"recovered":true,"refetch":false/, 'resumed');
 is(join(' ', $answer =~ /"new":\{"id":(-\d)/g), '-2 -3 -4', '... with what came meanwhile');
@@ -176,7 +157,7 @@ foreach my $i (1 .. 5)
 	$node->safe_psql('postgres',
 		"INSERT INTO t SELECT 100000 * $i + g, 0, repeat('y', 200) FROM generate_series(1, 2000) AS g");
 }
-wait_confirmed('ws', current_lsn($node));
+wait_confirmed($node, 'ws', current_lsn($node));
 pass('a client that acknowledges nothing holds up nobody');
 my $spooled = 0;
 $spooled += -s $_ foreach glob("$place/ws/*.spool");
@@ -191,7 +172,7 @@ $reader->kill_kill;
 ($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
 $node->safe_psql('postgres',
 	"INSERT INTO t SELECT 1000000 + g, 0, repeat('z', 200) FROM generate_series(1, 10000) AS g");
-wait_confirmed('ws', current_lsn($node));
+wait_confirmed($node, 'ws', current_lsn($node));
 like(talk('read', 1, qq({"type":"subscribe","after":"$before"})),
 	qr/"refetch":true/, 'a transaction that is larger than the spool must be fetched');
 ($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
@@ -201,7 +182,7 @@ like(talk('read', 1, qq({"type":"subscribe","after":"$before"})),
 stop_client($client);
 $client = start_ws('ws', '--ws-spool-bytes=8MB');
 $node->safe_psql('postgres', "INSERT INTO t VALUES (-5, 0, repeat('w', 1200000)), (-6, 0, 'after')");
-wait_confirmed('ws', current_lsn($node));
+wait_confirmed($node, 'ws', current_lsn($node));
 $answer = talk('read', 2, qq({"type":"subscribe","after":"$before","window":16000000}));
 like($answer, qr/\{"op":"insert","id":"[^"]*","schema":"public","table":"t","too_large":1200\d\d\d\}/,
 	'a record of more than 1 MB is told by its id');
