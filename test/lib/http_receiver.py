@@ -28,6 +28,8 @@ from wire_check import Place, WireCheck
 place = Place(sys.argv[1])
 check = WireCheck(place, sys.argv[2]) if len(sys.argv) > 2 else None
 log = open(place.path('log'), 'a')
+# a line that a kill has torn was not answered
+log.truncate(place.read('log', '').rfind('\n') + 1)
 behind = int(sys.argv[3]) if len(sys.argv) > 3 else None
 
 
