@@ -150,5 +150,30 @@ like(slurp_file($dead), qr/"id":\{?"?[0-9A-F\/]+"?,"record":\{"id"/, 'the dead l
 $node->safe_psql('postgres', "INSERT INTO t VALUES (9002, 1)");
 refused('no such topic', 6, qr/create it/, "$url/missing");
 refused('an option that guarantees depend on', 2, qr/not among those/, "$url/shop", '-X', 'enable.idempotence=false');
+
+# the examples of README.md; kcat, as it stands, reads what the first one delivers
+{
+	my $place = new_export_dir();
+	my $receiver = start_peer('http_receiver.py', $place, "$log.receiver");
+
+	create_slot($node, 'example');
+	$node->safe_psql('postgres', 'INSERT INTO t VALUES (9100, 1)');
+	my $client = start_readme_command($node, "$log.example", 'pg_outflow stream -d dbname=shop -S orders --to kafka:', '-S orders', '-S example',
+		'broker:9092', $broker->address, '--exactly-once', '--exactly-once --kafka-partitions 1');
+	wait_confirmed($node, 'example', current_lsn($node));
+	is(stop_client($client), 0, "README.md's example delivers") or diag(slurp_file("$log.example"));
+	my ($out) = run_command([ 'bash', '-c', readme_command('kcat', 'broker:9092', $broker->address, 'public.orders', 'public.t') . ' -e -q' ]);
+	like($out, qr/"after":\{"id":9100,/, 'which kcat reads as it shows');
+	create_slot($node, 'both');
+	$node->safe_psql('postgres', 'INSERT INTO t VALUES (9101, 1)');
+	$client = start_readme_command($node, "$log.example", 'pg_outflow stream -d dbname=shop -S orders --to https://hooks.example.com/orders --to kafka:', '-S orders', '-S both',
+		'broker:9092/shop', $broker->address . '/shop --kafka-partitions 1', 'https://hooks.example.com', 'http://127.0.0.1:' . slurp_file("$place/http_port"));
+	wait_for_line("$place/log", qr/\\"id\\":9101,/);
+	wait_confirmed($node, 'both', current_lsn($node));
+	is(stop_client($client), 0, 'its example of two targets, too') or diag(slurp_file("$log.example"));
+	($out) = run_command([ 'kcat', '-b', $broker->address, '-C', '-t', 'shop.public.t', '-o', 'beginning', '-e', '-q' ]);
+	like($out, qr/"id":9101,/, '... to both');
+	$receiver->kill_kill(grace => 0);
+}
 $broker->kill;
 done_testing();

@@ -37,6 +37,7 @@ our @EXPORT = qw(
   start_peer
   check_stored
   readme_command
+  start_readme_command
   readme_block
 );
 
@@ -262,6 +263,15 @@ sub readme_command
 
 	readme() =~ /^\$ (\Q$start\E.*)$/m or die "README.md has no command \"$start\"";
 	return replaced($1, @replace);
+}
+
+# start_readme_command(NODE, LOG, START, WHAT, BY...): one that streams from dbname=shop
+sub start_readme_command
+{
+	my ($node, $log, $start, @replace) = @_;
+	my $command = readme_command($start, 'dbname=shop', "'" . $node->connstr('postgres') . "'", @replace);
+
+	return IPC::Run::start([ 'bash', '-c', "exec $command" ], '<', \undef, '>>', $log, '2>&1');
 }
 
 # readme_block(LANGUAGE, WORD, WHAT, BY...): its block of code with that word

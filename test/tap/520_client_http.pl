@@ -180,6 +180,15 @@ wait_for_line("$place/log", qr/"status": 200/);
 is(stop_client($client), 0, 'one that is busy is waited for');
 my %keys = map { $_->{headers}{'idempotency-key'} => 1 } requests();
 is(scalar(keys %keys), 1, 'and gets the same key again');
+
+# the example of README.md, TLS apart
+fresh_log();
+my $example = start_readme_command($node, "$log.example", 'pg_outflow stream -d dbname=shop -S orders --to https://hooks.example.com/orders --http-secret',
+	'-S orders', '-S hook', 'https://hooks.example.com', "http://127.0.0.1:$port", '/etc/pg_outflow/secret', "$place/secret");
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (10, 1)');
+wait_for_line("$place/log", qr/\\"new\\":\{\\"id\\":10,/);
+is(stop_client($example), 0, "README.md's example delivers") or diag(slurp_file("$log.example"));
+ok((requests())[-1]{headers}{'webhook-signature'}, 'and signs');
 $receiver->signal('KILL');
 $receiver->finish;
 done_testing();

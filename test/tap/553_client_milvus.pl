@@ -261,6 +261,16 @@ my $kind = $kinds{"a \"b\"\n\x{e9}]"};
 is_deeply([ @$kind{qw(b i big more dated)} ], [ 'gQI=', [ 1, -2 ], '9223372036854775807', { x => [1] }, '2026-01-02' ], 'their values');
 is(join(' ', map { sprintf('%.9g', $_) } @{ $kind->{v} }), '1 2.5 -1.00000001e-07', 'a vector of pgvector');
 
+# The example of README.md.
+set_collections(docs => { fields => docs_fields() });
+my $example = start_readme_command($node, "$log.example", 'pg_outflow stream -d dbname=shop -S docs', '-S docs', '-S example',
+	'milvus://milvus:19530', 'milvus://127.0.0.1:' . slurp_file("$place/milvus_port"));
+wait_for_line("$log.example", qr/streaming slot "example"/);
+$node->safe_psql('postgres', sprintf($insert, '7000, 7000'));
+wait_confirmed($node, 'example', current_lsn($node));
+is(stop_client($example), 0, "README.md's example delivers");
+like(doc_ids(), qr/\b7000\b/, 'the row');
+
 # Arguments.
 refused('a bad template', 2, qr/may have \{schema\} and \{table\} in it/, '--milvus-collection={tbl}');
 refused('another format', 2, qr/in format json only/, '-o', 'format=debezium');

@@ -254,10 +254,8 @@ is(stop_client($client), 0, '... and are let go');
 # ---- the example of README.md ----
 
 {
-	my $example = readme_command('pg_outflow stream -d dbname=shop -S orders --to ws:', 'dbname=shop',
-		"'" . $node->connstr('postgres') . "'", '-S orders', '-S ws', '127.0.0.1:8088', "127.0.0.1:$port",
-		'/var/spool/outflow', "$place/ws");
-	my $stream = IPC::Run::start([ 'bash', '-c', "exec $example" ], '<', \undef, '>>', "$log.example", '2>&1');
+	my $stream = start_readme_command($node, "$log.example", 'pg_outflow stream -d dbname=shop -S orders --to ws:', '-S orders', '-S ws',
+		'127.0.0.1:8088', "127.0.0.1:$port", '/var/spool/outflow', "$place/ws");
 
 	foreach (1 .. 300) { last if ask('GET / HTTP/1.1'); Time::HiRes::sleep(0.1); }
 	like(talk('raw', 'subscribe'), qr/"subscribed"/, "README.md's example serves");
