@@ -14,6 +14,7 @@ use KillRounds;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Socket ();
 use Test::More;
 use Time::HiRes ();
 
@@ -211,6 +212,8 @@ like(talk('raw', 'subscribe', 'subscribe'), qr/closed 1008/, 'a second subscript
 	print $flood join("\r\n", 'GET / HTTP/1.1', "Host: 127.0.0.1:$port", 'Upgrade: websocket', 'Connection: Upgrade',
 		'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13', '', '');
 	$flood->flush;
+	# else the kernel would take all of them
+	setsockopt($flood, Socket::SOL_SOCKET(), Socket::SO_RCVBUF(), pack('i', 65536)) or die;
 	sysread($flood, my $handshake, 1000);
 	$flood->blocking(0);
 	while (time < $until && $sent < 64 * 1024 * 1024)
