@@ -157,6 +157,7 @@ OBJS = \
 	src/export/part/part.o \
 	src/export/part/part_rows.o \
 	src/export/part/query_rows.o \
+	src/export/plan/part_key.o \
 	src/export/plan/query.o \
 	src/export/run/launch.o \
 	src/export/run/shared.o \
@@ -591,7 +592,7 @@ test-fuzz:
 # into tmp_build/deb; its files are in control/debian
 deb:
 	@test/deps && test/deps debhelper:dh dpkg-dev:dpkg-buildpackage fakeroot lintian \
-		postgresql-server-dev-all:pg_buildext
+		postgresql-server-dev-all:dh_make_pgxs
 	@rm -rf tmp_build/deb && mkdir -p tmp_build/deb/outflow
 	@$(TREE) | tar -x -C tmp_build/deb/outflow
 	@cd tmp_build/deb/outflow && cp -r control/debian . && \

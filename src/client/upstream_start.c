@@ -3,7 +3,8 @@
  *		What is asked before a slot is streamed, and what the answers mean.
  *
  * Each step is a question and what its answer does; one that isn't needed is
- * passed over.  Here is decided whether this is the same slot as last time.
+ * passed over.  Here is decided whether this is the same slot as last time: all
+ * questions stand in their order in one file.
  */
 #include "client/upstream.h"
 
@@ -183,13 +184,15 @@ answer_timeout(Upstream *upstream, PGresult *result)
 static bool
 ask_slot(Upstream *upstream, Bytes *question)
 {
-	mem_add(question,
-			"SELECT slot_type, plugin, database, wal_status,"
-			" confirmed_flush_lsn,"
-			" pg_catalog.to_json(s) OPERATOR(pg_catalog.->>)"
-			" 'invalidation_reason', pg_catalog.current_database(), active_pid"
-			" FROM pg_catalog.pg_replication_slots AS s"
-			" WHERE slot_name OPERATOR(pg_catalog.=) ");
+	mem_add(
+		question,
+		"SELECT slot_type, plugin, database, wal_status,"
+		" confirmed_flush_lsn,"
+		" pg_catalog.to_json(s) OPERATOR(pg_catalog.->>)"
+		" 'invalidation_reason', pg_catalog.current_database(), active_pid,"
+		" two_phase"
+		" FROM pg_catalog.pg_replication_slots AS s"
+		" WHERE slot_name OPERATOR(pg_catalog.=) ");
 	append_quoted(upstream, question, upstream->settings->slot, false);
 	return true;
 }
@@ -223,6 +226,12 @@ check_slot_kind(const Upstream *upstream, PGresult *result)
 		client_exit(EXIT_SERVER,
 					"slot \"%s\" is of database \"%s\", and this is \"%s\"",
 					slot, database, here);
+	if (field(result, 8) && field(result, 8)[0] == 't')
+		client_exit(EXIT_SERVER,
+					"slot \"%s\" was made with two_phase: what it sends at "
+					"PREPARE TRANSACTION may be rolled back, and what was "
+					"delivered cannot be taken back. Use a slot without it",
+					slot);
 }
 
 static void

@@ -1,6 +1,9 @@
 /*
  * arguments.c
  *		What a call asks for: from the arguments of an export to a job.
+ *
+ * One short function for each argument; whatever can be known to be wrong at the
+ * call is refused here.
  */
 #include "postgres.h"
 
@@ -406,6 +409,12 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 {
 	Job *job = job_without_sources(fcinfo);
 
+	if (job->options.part_key)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("option \"part_key\" is for exports of a query alone"),
+				 errdetail("A table's parts are ranges of its blocks."),
+				 errhint("Use outflow.export_query() with an ORDER BY.")));
 	set_sources(job, fcinfo);
 	masks_begin(job);
 	check_reads(job);

@@ -37,6 +37,7 @@ typedef struct RawOptions
 	List *lossy;
 	List *as;
 	char *profile;
+	List *part_key;
 	char *mode;
 	char *mask_columns;
 	int	  row_group_rows;
@@ -68,6 +69,7 @@ static const OptionSpec table[] = {
 	{"mode", OPTION_STRING, offsetof(RawOptions, mode)},
 	{"null", OPTION_STRING, offsetof(RawOptions, null)},
 	{"overwrite", OPTION_BOOL, offsetof(RawOptions, overwrite)},
+	{"part_key", OPTION_LIST, offsetof(RawOptions, part_key)},
 	{"profile", OPTION_STRING, offsetof(RawOptions, profile)},
 	{"publish", OPTION_ENUM, offsetof(RawOptions, publish), NULL, 0, 0,
 	 publish_modes},
@@ -225,6 +227,7 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->publish = raw.publish;
 	options->base_is_last = raw.base;
 	options->mode = mode_of(raw.mode);
+	options->part_key = raw.part_key;
 	options->mask_columns = raw.mask_columns;
 	options->masks =
 		mask_rules_parse(OPTION_KIND, "mask_columns", raw.mask_columns);

@@ -33,6 +33,7 @@ typedef struct ExportOptions
 	bool				  create;		/* tables that are missing */
 	bool				  sequences;	/* go on behind the rows */
 	int					  mode;			/* of files; 0 for what is usual */
+	List				 *part_key;		/* of a query's columns, char * */
 	char				 *mask_columns; /* as written; NULL for none */
 	List				 *masks;		/* the same as MaskRules */
 	const ChecksumMethod *checksum;		/* of the stored bytes */

@@ -79,6 +79,13 @@ foreach my $case (
 
 	like(error_of(call($path)), $why, "refused: $path");
 	like(error_of(call($path, '{"overwrite": true}')), $why, "refused with overwrite: $path");
+	foreach my $other (
+		"SELECT * FROM outflow.lake_versions('file://$path')",
+		"SELECT * FROM outflow.lake_vacuum('file://$path')",
+		call("$dir/based", qq({"base": "file://$path"})))
+	{
+		like(error_of($other), qr/ERROR:  (42501|42704|22023|42809|58P01|02000)/, "nor does it read there: $other");
+	}
 }
 is(names_in($socket) =~ /(^| )x( |$)/, '', 'nothing is made beside the sockets');
 is(names_in("$dir/.ssh"), '', 'nor in a hidden directory');

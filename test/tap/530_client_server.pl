@@ -54,6 +54,9 @@ ends('no right', 3, qr/REPLICATION/, 'stream', '-d', $node->connstr('postgres') 
 ends('no such role', 3, qr/role "nobody" does not exist/, 'stream', '-d', $node->connstr('postgres') . ' user=nobody', '-S', 'feed', @to);
 ends('another database', 3, qr/slot "feed" is of database "postgres"/, 'stream', '-d', $node->connstr('other'), '-S', 'feed', @to);
 ends('another plugin', 3, qr/is of plugin "test_decoding"/, 'stream', @here, '-S', 'foreign', @to);
+$node->safe_psql('postgres', "SELECT pg_create_logical_replication_slot('prepared', 'outflow', false, true)");
+ends('a slot of prepared transactions', 3, qr/slot "prepared" was made with two_phase/, 'stream', @here, '-S', 'prepared', @to);
+$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('prepared')");
 ends('no slot', 4, qr/--create-slot creates it/, 'stream', @here, '-S', 'absent', @to);
 ends('a slot of its own', 0, qr/created slot "own"/, 'stream', @here, '-S', 'own', @to, '--create-slot');
 

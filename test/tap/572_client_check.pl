@@ -34,6 +34,7 @@ CREATE DATABASE other;
 SELECT pg_create_logical_replication_slot('foreign', 'test_decoding');
 EOC
 create_slot($node, 'feed');
+$node->safe_psql('postgres', "SELECT pg_create_logical_replication_slot('prepared', 'outflow', false, true)");
 
 my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5) or die;
 my $port = $listener->sockport;
@@ -57,6 +58,7 @@ foreach my $case (
 	[ 'a right', qr/^NOT  role: lacks.*\n     -> ALTER ROLE plain REPLICATION;$/m, '-d', $node->connstr('postgres') . ' user=plain' ],
 	[ 'a right, tried', qr/^NOT  replication connection: /m, '-d', $node->connstr('postgres') . ' user=plain' ],
 	[ 'a slot', qr/^NOT  slot absent: does not exist\n     -> .*--create-slot/m, @here, '-S', 'absent' ],
+	[ 'a slot of prepared transactions', qr/^NOT  slot prepared: .*two_phase\n     -> a slot without two_phase/m, @here, '-S', 'prepared' ],
 	[ 'the plugin', qr/^NOT  slot foreign: plugin test_decoding,.*\n     -> .*with the plugin outflow/m, @here, '-S', 'foreign' ],
 	[ 'its database', qr/^NOT  slot feed: .*of database postgres/m, '-d', $node->connstr('other'), '-S', 'feed' ],
 	[ 'a publication', qr/^NOT  publication nobody: does not exist\n     -> CREATE PUBLICATION nobody FOR/m, @here, '-o', 'publication_names=good, nobody' ],

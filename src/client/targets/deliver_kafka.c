@@ -135,6 +135,18 @@ renew_producer(KafkaTarget *self)
 	self->bytes = 0;
 }
 
+/* There is no topic of positions.  One that was just made may take a moment. */
+static void
+ask_for_offsets(KafkaTarget *self)
+{
+	const char *topic = kafka_exactly_topic(self->exactly);
+
+	if (self->creation_error)
+		kafka_refused(self, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, topic);
+	if (self->ntopics == 0)
+		kafka_add_topic(self, topic);
+}
+
 /* A producer that has just been made: a step.  True once it is ready. */
 static bool
 prepare_step(KafkaTarget *self)
@@ -150,6 +162,8 @@ prepare_step(KafkaTarget *self)
 									  kafka_client_conf, self, &found);
 	if (outcome == KAFKA_DOUBTFUL)
 		renew_producer(self);
+	if (outcome == KAFKA_MISSING)
+		ask_for_offsets(self);
 	if (outcome != KAFKA_DONE)
 	{
 		target->wake_at = clock_ms() + STEP_MS;
@@ -171,16 +185,12 @@ static void
 kafka_resume(Target *target, const Identity *identity)
 {
 	KafkaTarget *self = (KafkaTarget *) target;
-	char		*topic;
 
 	if (!self->settings->kafka_exactly_once)
 		return;
 	self->exactly = kafka_exactly_new(self->prefix, identity);
 	self->phase = KAFKA_PREPARING;
 	kafka_open_producer(self);
-	topic = client_format("%s.offsets", self->prefix);
-	kafka_add_topic(self, topic);
-	free(topic);
 	while (!prepare_step(self))
 	{
 		rd_kafka_poll(self->producer, 0);
@@ -203,6 +213,7 @@ commit_step(KafkaTarget *self)
 		kafka_exactly_commit(self->exactly, self->producer, &target->place))
 	{
 		case KAFKA_PENDING:
+		case KAFKA_MISSING:
 			target->wake_at = clock_ms() + STEP_MS;
 			return false;
 		case KAFKA_DOUBTFUL:

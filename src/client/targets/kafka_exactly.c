@@ -52,6 +52,12 @@ kafka_exactly_id(const KafkaExactly *exactly)
 	return exactly->id;
 }
 
+const char *
+kafka_exactly_topic(const KafkaExactly *exactly)
+{
+	return exactly->topic;
+}
+
 /* True if it is done; false to call again.  Ends the program if it never can. */
 static bool
 judge(const char *what, rd_kafka_error_t *error, bool *failed)
@@ -129,26 +135,35 @@ read_position(KafkaExactly *exactly, const rd_kafka_message_t *message)
 	free(commit);
 }
 
-/* True at the end of the topic. */
-static bool
+bool
+kafka_is_missing_topic(rd_kafka_resp_err_t error)
+{
+	return error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+		   error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
+
+/* Done at the end of the topic. */
+static KafkaOutcome
 read_on(KafkaExactly *exactly)
 {
 	rd_kafka_message_t *message;
-	bool				ended = false;
+	KafkaOutcome		outcome = KAFKA_PENDING;
 
-	while (!ended &&
+	while (outcome != KAFKA_DONE &&
 		   (message = rd_kafka_consumer_poll(exactly->consumer, STEP_MS)))
 	{
 		if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-			ended = true;
+			outcome = KAFKA_DONE;
 		else if (message->err == 0)
 			read_position(exactly, message);
+		else if (kafka_is_missing_topic(message->err))
+			outcome = KAFKA_MISSING;
 		else if (message->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
 			client_exit(EXIT_TARGET, "topic \"%s\": %s", exactly->topic,
 						rd_kafka_err2str(message->err));
 		rd_kafka_message_destroy(message);
 	}
-	return ended;
+	return outcome;
 }
 
 static void
@@ -167,7 +182,8 @@ kafka_exactly_ready(KafkaExactly *exactly, rd_kafka_t				*producer,
 					rd_kafka_conf_t *(*consumer_conf)(void *), void *argument,
 					Place *place)
 {
-	bool failed = false;
+	bool		 failed = false;
+	KafkaOutcome outcome;
 
 	if (!exactly->initialized)
 	{
@@ -176,13 +192,14 @@ kafka_exactly_ready(KafkaExactly *exactly, rd_kafka_t				*producer,
 			return failed ? KAFKA_DOUBTFUL : KAFKA_PENDING;
 		/* nobody else adds to the topic from here on */
 		exactly->initialized = true;
-		begin_reading(exactly, consumer_conf(argument));
 	}
-	if (!read_on(exactly))
-		return KAFKA_PENDING;
-	end_reading(exactly);
+	if (exactly->consumer == NULL)
+		begin_reading(exactly, consumer_conf(argument));
+	outcome = read_on(exactly);
+	if (outcome != KAFKA_PENDING)
+		end_reading(exactly);
 	*place = exactly->found;
-	return KAFKA_DONE;
+	return outcome;
 }
 
 bool

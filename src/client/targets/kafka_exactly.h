@@ -29,10 +29,14 @@ extern KafkaExactly *kafka_exactly_new(const char	  *prefix,
 /* Of the producer: the option that names it. */
 extern const char *kafka_exactly_id(const KafkaExactly *exactly);
 
+/* Of the positions. */
+extern const char *kafka_exactly_topic(const KafkaExactly *exactly);
+
 typedef enum KafkaOutcome
 {
 	KAFKA_PENDING, /* ask again */
 	KAFKA_DONE,
+	KAFKA_MISSING,	/* there is no topic of positions (yet) */
 	KAFKA_DOUBTFUL, /* committed or not: a new producer must find out */
 } KafkaOutcome;
 
@@ -44,6 +48,9 @@ extern KafkaOutcome
 kafka_exactly_ready(KafkaExactly *exactly, rd_kafka_t				*producer,
 					rd_kafka_conf_t *(*consumer_conf)(void *), void *argument,
 					Place *place);
+
+/* Whether an error says that the topic does not exist. */
+extern bool kafka_is_missing_topic(rd_kafka_resp_err_t error);
 
 extern bool kafka_exactly_begin(KafkaExactly *exactly, rd_kafka_t *producer);
 

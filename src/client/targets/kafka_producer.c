@@ -48,11 +48,15 @@ kafka_refused(KafkaTarget *self, rd_kafka_resp_err_t error, const char *topic)
 {
 	const char *hint = "";
 
-	if (error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
-		error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-		hint = ": create it, or have it created by --kafka-partitions";
-	client_exit(EXIT_TARGET, "%s: topic \"%s\": %s%s", self->base.name, topic,
-				rd_kafka_err2str(error), hint);
+	if (kafka_is_missing_topic(error))
+		hint = self->creation_error
+				   ? ": create it, as the brokers did not have it created: "
+				   : ": create it, or have it created by --kafka-partitions";
+	client_exit(EXIT_TARGET, "%s: topic \"%s\": %s%s%s", self->base.name,
+				topic, rd_kafka_err2str(error), hint,
+				self->creation_error && hint[0]
+					? rd_kafka_err2str(self->creation_error)
+					: "");
 }
 
 /*
@@ -85,8 +89,7 @@ kafka_report(rd_kafka_t *producer, const rd_kafka_message_t *message,
 		target_taken(&self->base, number, number);
 	}
 	else if (self->exactly && !kafka_is_record_error(message->err) &&
-			 message->err != RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC &&
-			 message->err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+			 !kafka_is_missing_topic(message->err))
 		kafka_exactly_doubt(self->exactly); /* its transaction will fail */
 	else if (self->exactly && kafka_is_record_error(message->err))
 		client_exit(EXIT_REJECTED, "%s rejected a record of topic %s: %s",
@@ -279,6 +282,17 @@ create_topic(KafkaTarget *self, const char *topic)
 	self->is_creating = true;
 }
 
+/* It may be there all the same: its absence would tell. */
+static bool
+may_not_create(rd_kafka_resp_err_t error)
+{
+	return error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+		   error == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
+		   error == RD_KAFKA_RESP_ERR_POLICY_VIOLATION ||
+		   error == RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION ||
+		   error == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
+}
+
 /* The answer to create_topic(), if it has come. */
 void
 kafka_take_answer(KafkaTarget *self)
@@ -309,6 +323,12 @@ kafka_take_answer(KafkaTarget *self)
 			 error == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT ||
 			 error == RD_KAFKA_RESP_ERR_NOT_CONTROLLER)
 		create_topic(self, topic);
+	else if (may_not_create(error))
+	{
+		log_message(LOG_WARNING, "%s: topic \"%s\" cannot be created: %s",
+					self->base.name, topic, rd_kafka_err2str(error));
+		self->creation_error = error;
+	}
 	else if (error != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
 		kafka_refused(self, error, topic);
 }

@@ -34,6 +34,8 @@ typedef struct KafkaTarget
 	size_t			  ntopics;
 	char			**topics;
 	bool			  is_creating; /* the last of them */
+	rd_kafka_resp_err_t
+		 creation_error; /* why one may have to be there already */
 	bool owes_tombstone; /* of the next record, which is sent otherwise */
 
 	/* exactly once; NULL: at least once */
@@ -66,10 +68,10 @@ extern bool kafka_topic_is_ready(KafkaTarget *self, const char *topic);
 /* Errors that concern a record, and only that one. */
 extern bool kafka_is_record_error(rd_kafka_resp_err_t error);
 
-/* All is refused, for good: ends the program. */
 /* What a failed login may come from; "" if nothing is known. */
 extern const char *kafka_login_hint(const char *reason);
 
+/* All is refused, for good: ends the program. */
 extern void kafka_refused(KafkaTarget *self, rd_kafka_resp_err_t error,
 						  const char *topic);
 

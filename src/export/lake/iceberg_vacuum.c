@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 #include "export/lake/iceberg_table.h"
 #include "failpoint.h"
@@ -130,29 +131,42 @@ need(Vacuum *vacuum, const char *uri)
 }
 
 static void
+need_files_of(Vacuum *vacuum, IcebergVersion *version)
+{
+	List		   *manifests;
+	HASH_SEQ_STATUS files;
+	IcebergFile	   *file;
+	ListCell	   *manifest;
+	HTAB *found = iceberg_files(vacuum->root, vacuum->table->table.folder,
+								version, &manifests);
+
+	need(vacuum, version->manifest_list);
+	foreach (manifest, manifests)
+		need(vacuum, ((IcebergManifest *) lfirst(manifest))->path);
+	hash_seq_init(&files, found);
+	while ((file = hash_seq_search(&files)) != NULL)
+		need(vacuum, file->name);
+	hash_destroy(found);
+}
+
+/* One version's manifests at a time are in memory. */
+static void
 find_needed(Vacuum *vacuum)
 {
+	MemoryContext versions = CurrentMemoryContext;
+	MemoryContext one =
+		AllocSetContextCreate(versions, "version", ALLOCSET_DEFAULT_SIZES);
 	ListCell *cell;
 
 	vacuum->needed = lake_path_set();
 	foreach (cell, vacuum->kept)
 	{
-		IcebergVersion *version = lfirst(cell);
-		List		   *manifests;
-		HASH_SEQ_STATUS files;
-		IcebergFile	   *file;
-		ListCell	   *manifest;
-		HTAB *found = iceberg_files(vacuum->root, vacuum->table->table.folder,
-									version, &manifests);
-
-		need(vacuum, version->manifest_list);
-		foreach (manifest, manifests)
-			need(vacuum, ((IcebergManifest *) lfirst(manifest))->path);
-		hash_seq_init(&files, found);
-		while ((file = hash_seq_search(&files)) != NULL)
-			need(vacuum, file->name);
-		hash_destroy(found);
+		MemoryContextSwitchTo(one);
+		need_files_of(vacuum, lfirst(cell));
+		MemoryContextSwitchTo(versions);
+		MemoryContextReset(one);
 	}
+	MemoryContextDelete(one);
 }
 
 static void

@@ -17,6 +17,7 @@
 #include "export/export_destination.h"
 #include "export/part/part_scan.h"
 #include "export/part/query_rows.h"
+#include "export/plan/part_key.h"
 #include "export/plan/plan.h"
 #include "export/plan/query.h"
 
@@ -45,6 +46,7 @@ typedef struct QueryExport
 	int64			   batch_bytes;
 	MemoryContext	   part_memory; /* the open part's */
 	PartScan		  *scan;		/* NULL: none is open */
+	PartKey			  *key;			/* NULL: rows may be parted anywhere */
 	bool			   reading;		/* the query, and not encoding its rows */
 } QueryExport;
 
@@ -117,6 +119,8 @@ end_part(QueryExport *export)
 	export->scan = NULL;
 	/* and what an encoder learned for the next one is elsewhere */
 	MemoryContextReset(export->part_memory);
+	if (export->key)
+		part_key_forget(export->key);
 }
 
 /* What is written and what waits to be. */
@@ -127,19 +131,33 @@ part_is_full(const PartScan *scan)
 		   scan->job->part_size;
 }
 
+/* What belongs to the row that has filled it goes there, too. */
+static bool
+row_begins_part(QueryExport *export)
+{
+	return export->scan == NULL ||
+		   (part_is_full(export->scan) &&
+			!(export->key && part_key_matches(export->key, export->slot)));
+}
+
 static void
 export_row(QueryExport *export, MinimalTuple tuple)
 {
 	ItemPointerData place;
 
-	if (export->scan && part_is_full(export->scan))
-		end_part(export);
-	if (export->scan == NULL)
-		begin_part(export);
 	ExecStoreMinimalTuple(tuple, export->slot, false);
 	slot_getallattrs(export->slot);
+	if (row_begins_part(export))
+	{
+		if (export->scan)
+			end_part(export);
+		begin_part(export);
+	}
 	place_set_number(&place, ++export->rows);
 	part_export_row(export->scan, &place, export->slot);
+	if (export->key && !part_key_is_kept(export->key) &&
+		part_is_full(export->scan))
+		part_key_keep(export->key, export->slot);
 }
 
 /* last: no more rows come; there is a file even if none came. */
@@ -175,6 +193,7 @@ collect_startup(DestReceiver *self, int operation, TupleDesc desc)
 
 	export->desc = CreateTupleDescCopy(desc);
 	export->slot = MakeSingleTupleTableSlot(export->desc, &TTSOpsMinimalTuple);
+	export->key = part_key_new(export->context->job, export->desc);
 	MemoryContextSwitchTo(old);
 }
 

@@ -26,6 +26,7 @@
 #include "utils/snapmgr.h"
 
 #include "export/plan/masks.h"
+#include "export/plan/part_key.h"
 #include "export/plan/query.h"
 #include "compat.h"
 #include "position/snapshot_text.h"
@@ -249,6 +250,7 @@ query_check(const Job *job)
 	run_guarded(job_query_text(job), learn_facts, &facts);
 	PopActiveSnapshot();
 	query_check_format(job, facts.desc);
+	part_key_check(job, facts.desc);
 	return facts.relations;
 }
 

@@ -6,6 +6,8 @@
  * below the descriptor that the walk ends with.  Names below it are single
  * components opened with O_NOFOLLOW, so there is nothing that a link, a ".."
  * or a directory swapped in later could lead elsewhere, on any kernel.
+ *
+ * All ways into a directory are here, so that none leaves out a check.
  */
 #include "postgres.h"
 

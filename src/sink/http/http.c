@@ -4,6 +4,9 @@
  *
  * Much of it tells libcurl what not to do by itself: to resolve names, follow
  * redirects, use proxies, read files, or start threads.
+ *
+ * One request's life is all here, with what frees it at each of its ends: libcurl
+ * calls back in the midst of it.
  */
 #include "postgres.h"
 

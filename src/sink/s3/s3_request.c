@@ -3,7 +3,7 @@
  *		One request to an S3 store, from its signature to what became of it.
  *
  * What is tried again, and what is told of what failed, is decided here for all
- * requests.
+ * requests: so signature, answer and the next try are in one place.
  */
 #include "postgres.h"
 

@@ -1,0 +1,140 @@
+# Promise: records reach Kafka's topics with key, headers and tombstones, in the
+# order of each key, and are confirmed only when the brokers have them, whatever
+# those say meanwhile.  Exactly once, records and position are in one transaction.
+# The broker is librdkafka's own: test/interop/client_kafka has a real one.
+use strict;
+use warnings;
+
+use ClientTest;
+use JSON::PP ();
+use KafkaMock;
+use OutflowTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# errors of Kafka's protocol, and the requests that they answer
+my ($NOT_LEADER, $TIMED_OUT, $TOO_LARGE, $LOADING, $UNAUTHORIZED) = (6, 7, 10, 14, 29);
+my ($PRODUCE, $INIT_PRODUCER, $ADD_PARTITIONS, $END_TRANSACTION) = (0, 22, 24, 26);
+
+my $node = new_outflow_node('main', conf => "wal_sender_timeout = 10s\n");
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $json = JSON::PP->new;
+my $broker = KafkaMock->new;
+my $url = '--to=kafka://' . $broker->address;
+
+client_setup($node);
+
+# deliver(SLOT, TRANSACTIONS, ARGUMENT...): exit code and log of a client that
+# delivers them
+sub deliver
+{
+	my ($slot, $transactions, @more) = @_;
+
+	$node->safe_psql('postgres', "CALL work($transactions)");
+	my ($code, undef, $err) = run_client($node, $slot, @more, '--endpos=' . current_lsn($node));
+	return ($code, $err);
+}
+
+# rows(MESSAGES): what the keys of a topic end with
+sub rows
+{
+	my %rows;
+
+	foreach my $message (@_)
+	{
+		my $id = $json->decode($message->{key})->{id};
+		my $value = defined $message->{value} ? $json->decode($message->{value}) : undef;
+
+		if (!$value || $value->{op} eq 'd') { delete $rows{$id}; }
+		else { $rows{$id} = $value->{after}{n}; }
+	}
+	return join("\n", map { "$_|$rows{$_}" } sort { $a <=> $b } keys %rows);
+}
+
+sub check_topic
+{
+	my ($what, $topic) = @_;
+	my @messages = $broker->messages($topic);
+	my %ids;
+
+	is(rows(@messages), table_rows($node), "$what: the topic gives the table");
+	$ids{ $_->{headers}{id} }++ foreach grep { defined $_->{value} } @messages;
+	is_deeply([ grep { $ids{$_} > 1 } keys %ids ], [], "$what: each record once");
+	return @messages;
+}
+
+# one after the other
+$broker->tell('topic shop.public.t 3');
+create_slot($node, 'once');
+$node->safe_psql('postgres', "INSERT INTO t VALUES (6000, 1), (6001, 2); DELETE FROM t WHERE id = 6000");
+my ($code, $err) = deliver('once', 12, "$url/shop");
+is($code, 0, 'comes to the end') or diag($err);
+my @messages = check_topic('at once', 'shop.public.t');
+my ($tombstone) = grep { !defined $_->{value} } @messages;
+ok($tombstone, 'a delete is followed by a tombstone');
+is(join(' ', sort keys %{ $tombstone->{headers} }), 'id lsn op', 'headers of each');
+my %partitions = map { ("$_->{key} $_->{partition}" => 1) } @messages;
+my %keys = map { ($_->{key} => 1) } @messages;
+is(scalar(keys %partitions), scalar(keys %keys), 'a key is in one partition');
+is(confirmed_lsn($node, 'once') ge '0/1', 1, 'which is confirmed');
+
+# what passes is waited for; nothing is lost, nothing comes twice
+$broker->tell("errors $PRODUCE $NOT_LEADER 2");
+$broker->tell("errors $PRODUCE $TIMED_OUT 2");
+($code, $err) = deliver('once', 6, "$url/shop");
+is($code, 0, 'a leader that moves is waited for') or diag($err);
+check_topic('after errors that pass', 'shop.public.t');
+
+# another target for a while
+$broker->tell('down');
+my $client = start_client($node, 'once', $log, "$url/shop");
+$node->safe_psql('postgres', 'CALL work(6)');
+wait_for_line($log, qr/trying again|brokers are down|onnect/i);
+$broker->tell('up');
+wait_until($node, "SELECT confirmed_flush_lsn >= '" . current_lsn($node) . "' FROM pg_replication_slots WHERE slot_name = 'once'", 'all is confirmed');
+is(stop_client($client), 0, 'a broker that was down is waited for');
+check_topic('after a broker was down', 'shop.public.t');
+
+# one record is rejected, and the rest goes on
+my $letters = "${PostgreSQL::Test::Utils::tmp_check}/letters";
+$node->safe_psql('postgres', "INSERT INTO t VALUES (-1, 1, 'x')");
+$broker->tell("errors $PRODUCE $TOO_LARGE 1");
+($code, $err) = run_client($node, 'once', "$url/shop", '--endpos=' . current_lsn($node));
+is($code, 7, 'a rejected record stops the stream') or diag($err);
+$broker->tell("errors $PRODUCE $TOO_LARGE 1");
+($code, undef, $err) = run_client($node, 'once', "$url/shop", '--on-reject=dead-letter', "--dead-letter=$letters",
+	'--endpos=' . current_lsn($node));
+is($code, 0, 'or goes to the dead letters') or diag($err);
+like(slurp_file($letters), qr/"reason":".*too large/i, 'with its reason');
+
+# what cannot be mended by waiting
+$node->safe_psql('postgres', 'DELETE FROM t WHERE id = -1');
+($code, undef, $err) = run_client($node, 'once', "$url/shop", '--kafka-topic=none', '--kafka-option=nonsense=1', '--endpos=0/1');
+is($code, 2, 'an option that may not be set') or diag($err);
+like($err, qr/--kafka-option nonsense is not among those that may be set/, 'is named');
+
+# exactly once: topics that are there need not be created
+$broker->tell('topic exact.offsets 1');
+$broker->tell('topic exact.public.t 3');
+$node->safe_psql('postgres', 'TRUNCATE t');
+create_slot($node, 'exactly');
+my @exactly = ("$url/exact", '--exactly-once', '--batch-bytes=4kB', '-o', 'tables=public.t');
+($code, $err) = deliver('exactly', 10, @exactly);
+is($code, 0, 'exactly once: comes to the end') or diag($err);
+check_topic('exactly once', 'exact.public.t');
+my ($position) = map { $json->decode($_->{value}) } reverse $broker->messages('exact.offsets');
+ok($position && $position->{position} =~ m{^[0-9A-F]+/[0-9A-F]+$}, 'the position is in its topic');
+
+# it goes on from there, though the slot's position is older
+$broker->tell("errors $INIT_PRODUCER $LOADING 2");
+$broker->tell("errors $ADD_PARTITIONS $LOADING 1");
+($code, $err) = deliver('exactly', 5, @exactly);
+is($code, 0, 'exactly once: a coordinator that loads is waited for') or diag($err);
+check_topic('exactly once, again', 'exact.public.t');
+
+# check looks at the brokers
+my ($found, $told) = ('', '');
+IPC::Run::run([ 'pg_outflow', 'check', '-d', $node->connstr('postgres'), '-S', 'exactly', "$url/exact" ], '<', \undef, '>', \$found, '2>', \$told);
+like($found, qr{^ok   target kafka://}m, 'check reaches the broker');
+
+done_testing();
