@@ -26,6 +26,7 @@ struct KafkaExactly
 	char	   *id;
 	bool		initialized;
 	rd_kafka_t *consumer; /* of the topic, while it is read */
+	bool		missing;  /* it is not there, as brokers said */
 	Place		found;
 
 	bool	  in_commit;
@@ -149,6 +150,7 @@ read_on(KafkaExactly *exactly)
 	rd_kafka_message_t *message;
 	KafkaOutcome		outcome = KAFKA_PENDING;
 
+	exactly->missing = false;
 	while (outcome != KAFKA_DONE &&
 		   (message = rd_kafka_consumer_poll(exactly->consumer, STEP_MS)))
 	{
@@ -163,6 +165,8 @@ read_on(KafkaExactly *exactly)
 						rd_kafka_err2str(message->err));
 		rd_kafka_message_destroy(message);
 	}
+	if (exactly->missing)
+		outcome = KAFKA_MISSING;
 	return outcome;
 }
 
@@ -256,6 +260,12 @@ kafka_exactly_commit(KafkaExactly *exactly, rd_kafka_t *producer,
 	if (exactly->doubtful || clock_ms() - exactly->commit_began > DOUBT_MS)
 		return KAFKA_DOUBTFUL;
 	return KAFKA_DONE;
+}
+
+void
+kafka_exactly_missing(KafkaExactly *exactly)
+{
+	exactly->missing = true;
 }
 
 void

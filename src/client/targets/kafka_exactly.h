@@ -59,6 +59,9 @@ extern KafkaOutcome kafka_exactly_commit(KafkaExactly *exactly,
 										 rd_kafka_t	  *producer,
 										 const Place  *place);
 
+/* The reader of positions was told that their topic isn't there. */
+extern void kafka_exactly_missing(KafkaExactly *exactly);
+
 /* An error came by: a commit under way is in doubt. */
 extern void kafka_exactly_doubt(KafkaExactly *exactly);
 
