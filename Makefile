@@ -15,6 +15,7 @@ OBJS = \
 	src/option.o \
 	src/name_pattern.o \
 	src/limit.o \
+	src/session_lock.o \
 	src/compression.o \
 	src/failpoint.o \
 	src/row/type_name.o \
@@ -159,6 +160,8 @@ OBJS = \
 	src/export/part/query_rows.o \
 	src/export/plan/part_key.o \
 	src/export/plan/query.o \
+	src/export/plan/query_guard.o \
+	src/export/plan/query_tables.o \
 	src/export/run/launch.o \
 	src/export/run/shared.o \
 	src/export/run/part_run.o \
@@ -171,6 +174,7 @@ OBJS = \
 	src/export/run/waiter.o \
 	src/export/run/tell.o \
 	src/export/run/inline.o \
+	src/export/run/call.o \
 	src/export/run/query_run.o \
 	src/export/lake/lake.o \
 	src/export/lake/lake_claim.o \
@@ -179,6 +183,10 @@ OBJS = \
 	src/export/lake/iceberg_metadata.o \
 	src/export/lake/iceberg_metadata_next.o \
 	src/export/lake/iceberg_evolve.o \
+	src/export/lake/iceberg_put.o \
+	src/export/lake/iceberg_rest.o \
+	src/export/lake/iceberg_rest_change.o \
+	src/export/lake/lake_catalog.o \
 	src/export/lake/iceberg_manifest.o \
 	src/export/lake/iceberg_commit.o \
 	src/export/lake/iceberg_vacuum.o \
@@ -223,6 +231,10 @@ OBJS = \
 	src/sink/http/curl_library.o \
 	src/sink/http/http_address.o \
 	src/sink/http/http.o \
+	src/sink/http/endpoint.o \
+	src/sink/catalog/catalog.o \
+	src/sink/catalog/catalog_config.o \
+	src/sink/catalog/catalog_request.o \
 	src/sink/s3/s3_xml.o \
 	src/sink/s3/s3_store.o \
 	src/sink/s3/s3_request.o \
@@ -247,7 +259,12 @@ OBJS = \
 	src/sink/postgres/postgres_ledger.o \
 	src/sink/postgres/postgres_fit.o \
 	src/sink/postgres/postgres_target.o \
+	src/sink/postgres/postgres_remove.o \
 	src/sink/postgres/postgres_part.o \
+	src/sink/postgres/postgres_direct.o \
+	src/sink/postgres/postgres_kept.o \
+	src/sink/postgres/postgres_verify.o \
+	src/sink/postgres/row_digest.o \
 	src/sink/postgres/postgres_publish.o \
 	src/sink/postgres/postgres_destination.o
 
@@ -299,25 +316,32 @@ CLIENT_OBJS = \
 	src/client/targets/mqtt_connection.o \
 	src/client/targets/deliver_mqtt.o \
 	src/aws/sigv4.o \
+	src/client/targets/aws_container.o \
 	src/client/targets/aws_credentials.o \
 	src/client/targets/kinesis_request.o \
 	src/client/targets/kinesis_shards.o \
 	src/client/targets/kinesis_open.o \
+	src/client/targets/kinesis_ring.o \
 	src/client/targets/deliver_kinesis.o \
 	src/client/targets/milvus_table.o \
+	src/client/targets/milvus_type.o \
 	src/client/targets/milvus_schema.o \
 	src/client/targets/milvus_value.o \
 	src/client/targets/milvus_change.o \
 	src/client/targets/milvus_request.o \
 	src/client/targets/milvus_batch.o \
+	src/client/targets/milvus_open.o \
 	src/client/targets/deliver_milvus.o \
 	src/client/targets/ws_spool.o \
+	src/client/targets/ws_spool_read.o \
 	src/client/targets/ws_http.o \
 	src/client/targets/ws_message.o \
 	src/client/targets/ws_page.o \
 	src/client/targets/ws_reader.o \
+	src/client/targets/ws_subscription.o \
 	src/client/targets/ws_session.o \
 	src/client/targets/ws_database.o \
+	src/client/targets/ws_open.o \
 	src/client/targets/deliver_ws.o \
 	src/client/target_table.o \
 	src/client/delivery.o \
@@ -393,6 +417,13 @@ PG_CONFIG ?= pg_config
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 ifneq ($(PGXS),)
 include $(PGXS)
+
+# make would take what is there for what it should build here
+ifneq ($(realpath $(home)),$(CURDIR))
+ifneq ($(wildcard $(addprefix $(home)/,$(OBJS) $(CLIENT_OBJS))),)
+$(error $(home) has been built in; run "make clean" there, then build here)
+endif
+endif
 
 all: pg_outflow
 $(filter src/client/%,$(CLIENT_OBJS)): CPPFLAGS += $(CLIENT_DEFINES)
@@ -576,7 +607,7 @@ test-matrix:
 
 # measurements print a table; they are no tests and nothing depends on them
 BENCHES = $(patsubst test/bench/%,bench-%,$(wildcard $(addprefix \
-	test/bench/,stream stream_scale export public sink client)))
+	test/bench/,stream stream_scale export public lake sink client)))
 $(BENCHES):
 	@$(READY)
 	@test/bench/$(@:bench-%=%)

@@ -387,7 +387,9 @@ AS $$
 				'a destination names a server by what comes before its first colon, and file is no server'
 			WHEN NOT r.usable THEN pg_catalog.format('role %I may not use it', current_user)
 			WHEN NOT r.mapped THEN pg_catalog.format('role %I has no user mapping for it', current_user)
-			ELSE pg_catalog.format('a destination of wrapper %I', w.fdwname) END,
+			ELSE pg_catalog.format(CASE w.fdwvalidator
+				WHEN 'outflow_internal.iceberg_validator'::pg_catalog.regproc THEN 'a catalog of wrapper %I'
+				ELSE 'a destination of wrapper %I' END, w.fdwname) END,
 		CASE WHEN NOT r.well_named THEN
 				pg_catalog.format('ALTER SERVER %I RENAME TO ...;', s.srvname)
 			WHEN NOT r.usable THEN
@@ -599,6 +601,7 @@ CREATE TABLE outflow.part (
 	bytes bigint,
 	bytes_stored bigint,
 	crc32c bigint,				-- of the plain bytes
+	crc32c_stored bigint,		-- of the stored bytes, as stores may tell it
 	checksum pg_catalog.text,	-- of the stored bytes, "method:hex"
 	made_null bigint,			-- values that the format can't hold
 	snapshot pg_catalog.text,
@@ -1328,8 +1331,10 @@ RETURNS TABLE (job bigint, destination pg_catalog.text)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_prune';
 
--- lake tables: exports with a table format, of which each is a version
-CREATE FUNCTION outflow.lake_versions(destination pg_catalog.text)
+-- lake tables: exports with a table format, of which each is a version; catalog
+-- is 'server:namespace.table' of a table in an Iceberg catalog
+CREATE FUNCTION outflow.lake_versions(destination pg_catalog.text,
+	catalog pg_catalog.text DEFAULT '')
 RETURNS TABLE (version bigint, committed pg_catalog.timestamptz,
 	operation pg_catalog.text, writer pg_catalog.text, job bigint,
 	snapshot pg_catalog.text, lsn pg_catalog.pg_lsn, rows bigint,
@@ -1339,15 +1344,19 @@ AS 'MODULE_PATHNAME', 'outflow_lake_versions';
 
 -- removes files that no version has had for so long
 CREATE FUNCTION outflow.lake_vacuum(destination pg_catalog.text,
-	retention pg_catalog.interval DEFAULT '7 days')
+	retention pg_catalog.interval DEFAULT '7 days',
+	catalog pg_catalog.text DEFAULT '')
 RETURNS TABLE (file pg_catalog.text, bytes bigint)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_lake_vacuum';
 
-CREATE FUNCTION outflow.verify(job bigint)
+-- verify is 'quick' or 'full'; null: full for files of this server, quick for
+-- what is elsewhere
+CREATE FUNCTION outflow.verify(job bigint,
+	verify pg_catalog.text DEFAULT NULL)
 RETURNS TABLE (part int, file pg_catalog.text, status pg_catalog.text,
 	detail pg_catalog.text)
-LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_verify';
 
 -------------------------------------------------------------------------------
@@ -1364,12 +1373,22 @@ CREATE FUNCTION outflow_internal.postgres_validator(options pg_catalog.text[],
 RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'outflow_postgres_validator';
 
+CREATE FUNCTION outflow_internal.iceberg_validator(options pg_catalog.text[],
+	catalog pg_catalog.oid)
+RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'outflow_iceberg_validator';
+
 -- the server calls them, whoever it is for
 REVOKE ALL ON FUNCTION outflow_internal.s3_validator(pg_catalog.text[], pg_catalog.oid),
+	outflow_internal.iceberg_validator(pg_catalog.text[], pg_catalog.oid),
 	outflow_internal.postgres_validator(pg_catalog.text[], pg_catalog.oid) FROM PUBLIC;
 
 CREATE FOREIGN DATA WRAPPER outflow_s3
 	NO HANDLER VALIDATOR outflow_internal.s3_validator;
+
+-- no destination: the catalog that says which version a table is
+CREATE FOREIGN DATA WRAPPER outflow_iceberg
+	NO HANDLER VALIDATOR outflow_internal.iceberg_validator;
 
 CREATE FOREIGN DATA WRAPPER outflow_postgres
 	NO HANDLER VALIDATOR outflow_internal.postgres_validator;

@@ -43,9 +43,9 @@ FROM (SELECT pg_read_file(:'dir' || '/iceberg/metadata/' || name)::jsonb AS meta
 
 -- what they cannot hold
 CREATE TABLE times (t time);
-CALL outflow.export('times', 'file://' || :'dir' || '/delta-times', format => 'delta');
+CALL outflow.export('times', 'file://' || :'dir' || '/delta-times', format => 'delta') \gset
 CREATE TABLE zones (t timetz);
-CALL outflow.export('zones', 'file://' || :'dir' || '/iceberg2', format => 'iceberg');
+CALL outflow.export('zones', 'file://' || :'dir' || '/iceberg2', format => 'iceberg') \gset
 CREATE TYPE same AS (a int, "A" int);
 CREATE TABLE twice (p same);
 CALL outflow.export('twice', 'file://' || :'dir' || '/delta2', format => 'delta');

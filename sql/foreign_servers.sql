@@ -54,6 +54,19 @@ SELECT try_server('postgres', o) FROM unnest(ARRAY[
 	$$host 'db', dbname 'shop', channel_binding 'x'$$,
 	$$host 'db.example.org', dbname 'shop', port '5433', sslmode 'require', connect_timeout '5'$$]) o;
 DROP SERVER tried;
+SELECT try_server('iceberg', o) FROM unnest(ARRAY[
+	$$warehouse 'x'$$, $$uri 'catalog.example.org'$$, $$uri 'http://host'$$, $$uri 'https://user:pw@host/x'$$,
+	$$uri 'https://host/a/../b'$$, $$uri 'https://host/a?b=c'$$, $$uri 'https://host:0/x'$$, $$uri E'https://host/a\nb'$$,
+	$$uri 'https://host', oauth2_uri 'ftp://host'$$, $$uri 'https://host', prefix ''$$,
+	$$uri 'https://host', warehouse E'a\r\nb'$$, $$uri 'https://host', ca_file 'ca.pem'$$,
+	$$uri 'https://host', token 'hunter2'$$, $$uri 'https://host', bucket 'x'$$,
+	$$uri 'https://[::1]:8181/api/catalog/', warehouse 'main', prefix 'p', scope 'all', oauth2_uri 'https://login.example.org/token',
+	retries '3', connect_timeout '5', stall_timeout '30'$$]) o;
+SELECT o || E'\n' || try(format('CREATE USER MAPPING FOR PUBLIC SERVER tried OPTIONS (%s)', o)) FROM unnest(ARRAY[
+	$$client_id 'x'$$, $$client_secret 'hunter2'$$, $$token 'hunter2', client_id 'x', client_secret 'y'$$,
+	$$token 'hunter 2'$$, $$token ''$$, $$token 'hunter2', uri 'https://other'$$,
+	$$client_id 'x', client_secret 'hunter2'$$]) o;
+DROP SERVER tried CASCADE;
 
 -- mappings: nothing of their values is shown
 CREATE SERVER lake FOREIGN DATA WRAPPER outflow_s3 OPTIONS (bucket 'lake');

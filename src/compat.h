@@ -90,6 +90,17 @@
 #define query_rights(query, table) (table)
 #endif
 
+/* the columns that a table of a plan is read for; of an heir nobody asks */
+#if PG_VERSION_NUM >= 160000
+#define table_read_columns(table, rights)                                     \
+	((table)->perminfoindex > 0 ? list_nth_node(RTEPermissionInfo, rights,    \
+												(table)->perminfoindex - 1)   \
+									  ->selectedCols                          \
+								: NULL)
+#else
+#define table_read_columns(table, rights) ((table)->selectedCols)
+#endif
+
 #if PG_VERSION_NUM >= 160000
 #define CHECK_PERMS_PARAMETERS List *tables, List *rights, bool report
 #define CHECK_PERMS_ARGUMENTS  tables, rights, report

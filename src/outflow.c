@@ -10,6 +10,7 @@
 
 #include "compat.h"
 #include "export/export.h"
+#include "export/plan/query_guard.h"
 #include "failpoint.h"
 #include "limit.h"
 #include "row/mask.h"
@@ -30,6 +31,7 @@ _PG_init(void)
 	limits_after_definition();
 	export_register_launcher();
 	ddl_capture_init();
+	query_guard_init();
 #ifdef OUTFLOW_FAILPOINTS
 	failpoint_define_setting();
 #endif

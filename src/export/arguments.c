@@ -24,6 +24,7 @@
 #include "export/export_settings.h"
 #include "export/job/job.h"
 #include "export/job/job_access.h"
+#include "export/lake/lake_catalog.h"
 #include "export/part/part.h"
 #include "export/plan/masks.h"
 #include "export/plan/plan.h"
@@ -343,6 +344,9 @@ set_last_base(Job *job)
 				 errmsg("argument \"base\" and option \"base\" exclude each "
 						"other")));
 	job->location = destination_locate(job);
+	/* the format in which rows go to tables is still to be chosen */
+	if (destination_keeps_tables(job->location))
+		return;
 	job->base = job_find_base(job);
 	if (job->base == 0)
 		ereport(
@@ -419,6 +423,7 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	masks_begin(job);
 	check_reads(job);
 	sources_check_format(job);
+	lake_catalog_check(job);
 	plan_check_part_size(job);
 	set_last_base(job);
 	carry_check_base(job);
@@ -463,13 +468,13 @@ check_query_options(const Job *job)
 }
 
 Job *
-job_from_query(FunctionCallInfo fcinfo, List **relations)
+job_from_query(FunctionCallInfo fcinfo, List **tables)
 {
 	Job *job = job_without_sources(fcinfo);
 
 	check_query_options(job);
 	job->sources =
 		list_make1(query_source_new(named_text(fcinfo, ARG_SOURCE, "query")));
-	*relations = query_check(job);
+	*tables = query_check(job);
 	return job;
 }

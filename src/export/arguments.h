@@ -36,7 +36,7 @@ extern void arguments_refuse_secret_query(FunctionCallInfo fcinfo);
 extern Job *job_from_arguments(FunctionCallInfo fcinfo,
 							   SetSources		set_sources);
 
-/* The same for a query; also the relations that it reads. */
-extern Job *job_from_query(FunctionCallInfo fcinfo, List **relations);
+/* The same for a query; also what it reads: see query_check(). */
+extern Job *job_from_query(FunctionCallInfo fcinfo, List **tables);
 
 #endif /* OUTFLOW_ARGUMENTS_H */

@@ -114,7 +114,9 @@ set_tables(const Job *job, Destination *root, const char *format)
 		.checksum = job->options.checksum,
 		.replace = job->options.publish == PUBLISH_REPLACE,
 		.create = job->options.create,
-		.sequences = job->options.sequences};
+		.sequences = job->options.sequences,
+		.direct = job->options.load == LOAD_DIRECT,
+		.keep = job->options.load == LOAD_KEPT};
 	List	 *tables = NIL;
 	ListCell *cell;
 
@@ -168,8 +170,6 @@ check_arguments(const Job *job)
 					 "force one.")));
 	if (job->workers == 0)
 		refuse_argument("workers", "Set it to at least 1.");
-	if (job->base != 0)
-		refuse_argument("base", "Leave it out: all rows are exported.");
 	if (job->encrypt_to != NIL)
 		refuse_argument("encrypt_to", "The connection is encrypted.");
 	if (strcmp(job->compression, "none") != 0)
@@ -178,6 +178,14 @@ check_arguments(const Job *job)
 		refuse_option("overwrite",
 					  "To replace the rows that are there, use options => "
 					  "'{\"publish\": \"replace\"}'.");
+	if (job->options.load == LOAD_DIRECT &&
+		job->options.publish == PUBLISH_REPLACE)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("export options \"load\": \"direct\" and \"publish\": "
+					"\"replace\" exclude each other"),
+			 errdetail("Rows are loaded directly into empty tables only.")));
 	if (job->options.mode != 0)
 		refuse_option("mode", "No files are made.");
 	if (row->header || row->delimiter || row->quote || row->escape ||
@@ -186,6 +194,31 @@ check_arguments(const Job *job)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("options of format \"csv\" are not for exports to "
 						"tables")));
+}
+
+/* An export whose staging tables are there still, for one that replaces rows. */
+static void
+check_base(Job *job)
+{
+	Job *base;
+
+	if (job->options.base_is_last)
+		job->base = job_find_base(job);
+	if (job->base == 0)
+		return;
+	base = job_load(job->base, false);
+	if (base == NULL)
+		return;
+	job_derive(base);
+	if (job->options.publish != PUBLISH_REPLACE)
+		refuse_argument("base", "It needs options => '{\"publish\": "
+								"\"replace\"}'.");
+	if (base->options.load == LOAD_KEPT)
+		return;
+	if (!job->options.base_is_last)
+		refuse_argument("base", "Only an export with options => '{\"load\": "
+								"\"kept\"}' to the same server can be one.");
+	job->base = 0;
 }
 
 static void
@@ -203,6 +236,7 @@ refuse_table_options(const Job *job)
 	const char *name = job->options.create					   ? "create"
 					   : job->options.sequences				   ? "sequences"
 					   : job->options.publish != PUBLISH_UNSET ? "publish"
+					   : job->options.load != LOAD_UNSET	   ? "load"
 															   : NULL;
 
 	if (name)
@@ -233,6 +267,7 @@ destination_choose_form(Job *job, Destination *root)
 						errhint("Leave \"format\" out.")));
 	if (any)
 		job->format = pstrdup(fits);
+	check_base(job);
 	pin_lossless(job);
 	job_derive(job);
 }

@@ -25,8 +25,10 @@ typedef struct RawOptions
 	bool  create;
 	bool  sequences;
 	int	  publish;
+	int	  load;
 	int	  base;
 	int	  carry;
+	char *catalog;
 	char *checksum;
 	char *delimiter;
 	char *quote;
@@ -49,6 +51,11 @@ static const OptionChoice carry_modes[] = {
 static const OptionChoice publish_modes[] = {
 	{"append", PUBLISH_APPEND}, {"replace", PUBLISH_REPLACE}, {NULL}};
 
+static const OptionChoice load_modes[] = {{"staged", LOAD_STAGED},
+										  {"direct", LOAD_DIRECT},
+										  {"kept", LOAD_KEPT},
+										  {NULL}};
+
 /* argument "base" has the others */
 static const OptionChoice bases[] = {{"last", true}, {NULL}};
 
@@ -57,6 +64,7 @@ static const OptionSpec table[] = {
 	{"base", OPTION_ENUM, offsetof(RawOptions, base), NULL, 0, 0, bases},
 	{"carry", OPTION_ENUM, offsetof(RawOptions, carry), "link", 0, 0,
 	 carry_modes},
+	{"catalog", OPTION_STRING, offsetof(RawOptions, catalog)},
 	{"checksum", OPTION_STRING, offsetof(RawOptions, checksum), "xxh128"},
 	{"create", OPTION_BOOL, offsetof(RawOptions, create)},
 	{"delimiter", OPTION_STRING, offsetof(RawOptions, delimiter)},
@@ -64,6 +72,7 @@ static const OptionSpec table[] = {
 	{"escape", OPTION_STRING, offsetof(RawOptions, escape)},
 	{"force_quote", OPTION_STRING, offsetof(RawOptions, force_quote)},
 	{"header", OPTION_BOOL, offsetof(RawOptions, header)},
+	{"load", OPTION_ENUM, offsetof(RawOptions, load), NULL, 0, 0, load_modes},
 	{"lossy", OPTION_LIST, offsetof(RawOptions, lossy)},
 	{"mask_columns", OPTION_STRING, offsetof(RawOptions, mask_columns)},
 	{"mode", OPTION_STRING, offsetof(RawOptions, mode)},
@@ -222,9 +231,11 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->overwrite = raw.overwrite;
 	options->row_security = raw.row_security;
 	options->carry = raw.carry;
+	options->catalog = raw.catalog;
 	options->create = raw.create;
 	options->sequences = raw.sequences;
 	options->publish = raw.publish;
+	options->load = raw.load;
 	options->base_is_last = raw.base;
 	options->mode = mode_of(raw.mode);
 	options->part_key = raw.part_key;

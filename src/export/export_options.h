@@ -22,6 +22,15 @@ typedef enum PublishMode
 	PUBLISH_REPLACE
 } PublishMode;
 
+/* How rows get into tables. */
+typedef enum LoadMode
+{
+	LOAD_UNSET, /* all at once, in the end */
+	LOAD_STAGED,
+	LOAD_DIRECT, /* part by part */
+	LOAD_KEPT	 /* staged, and what was staged stays for a later export */
+} LoadMode;
+
 typedef struct ExportOptions
 {
 	RowFormatOptions	  row; /* as the format takes them */
@@ -30,9 +39,11 @@ typedef struct ExportOptions
 	bool				  base_is_last; /* see job_find_base() */
 	int					  carry;		/* CarryMode */
 	int					  publish;		/* PublishMode */
+	int					  load;			/* LoadMode */
 	bool				  create;		/* tables that are missing */
 	bool				  sequences;	/* go on behind the rows */
 	int					  mode;			/* of files; 0 for what is usual */
+	char				 *catalog;		/* of lake tables; NULL for none */
 	List				 *part_key;		/* of a query's columns, char * */
 	char				 *mask_columns; /* as written; NULL for none */
 	List				 *masks;		/* the same as MaskRules */

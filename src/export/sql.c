@@ -15,7 +15,9 @@
 #include "export/export_destination.h"
 #include "export/job/job.h"
 #include "export/job/job_access.h"
+#include "export/lake/lake.h"
 #include "export/plan/query.h"
+#include "export/run/call.h"
 #include "export/run/launch.h"
 #include "export/run/run.h"
 #include "export/sql.h"
@@ -96,7 +98,10 @@ check_destination(Job *job)
 	root = destination_open(job, DESTINATION_PROBE);
 	destination_choose_form(job, root);
 	if (root == NULL)
+	{
+		lake_check_new(job);
 		return;
+	}
 	/* what is open can't be exchanged any more */
 	job->location = pstrdup(root->location);
 	destination_check_empty(root, job, true);
@@ -130,8 +135,7 @@ export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
 	sql_require_nonatomic(fcinfo, name, start);
 	check_caller();
 	rights_check_server();
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	call_connect();
 	job = job_from_arguments(fcinfo, set_sources);
 	if (job->workers > 0)
 		launch_check_room();
@@ -141,7 +145,7 @@ export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
 	else
 	{
 		job_insert(job);
-		SPI_commit();
+		call_commit_to_record();
 		wait_for_job(job->id);
 	}
 	id = job->id;
@@ -188,7 +192,7 @@ Datum
 outflow_export_query(PG_FUNCTION_ARGS)
 {
 	FunctionCallInfo arguments = arguments_of_query(fcinfo);
-	List			*relations;
+	List			*tables;
 	Job				*job;
 	int64			 id;
 
@@ -198,11 +202,10 @@ outflow_export_query(PG_FUNCTION_ARGS)
 	sql_require_nonatomic(fcinfo, "export_query", NULL);
 	check_caller();
 	rights_check_server();
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
-	job = job_from_query(arguments, &relations);
+	call_connect();
+	job = job_from_query(arguments, &tables);
 	check_destination(job);
-	run_query(job, relations);
+	run_query(job, tables);
 	id = job->id;
 	SPI_finish();
 	return return_job(fcinfo, id);

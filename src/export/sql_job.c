@@ -17,6 +17,7 @@
 #include "export/job/part_table.h"
 #include "export/plan/plan.h"
 #include "export/plan/query.h"
+#include "export/run/call.h"
 #include "export/run/launch.h"
 #include "export/run/run.h"
 #include "export/sql.h"
@@ -96,10 +97,9 @@ outflow_resume(PG_FUNCTION_ARGS)
 	id = PG_GETARG_INT64(0);
 	job_check_may_write("resume");
 	sql_require_nonatomic(fcinfo, "resume", "resume_start");
-	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
-		elog(ERROR, "SPI_connect failed");
+	call_connect();
 	(void) requeue(id);
-	SPI_commit();
+	call_commit_to_record();
 	wait_for_job(id);
 	SPI_finish();
 	PG_RETURN_VOID();
@@ -155,7 +155,10 @@ sql_remove_files(Job *job)
 	Destination *root;
 
 	if (job->state == JOB_DONE)
+	{
+		publish_release(job);
 		return;
+	}
 	job_derive(job);
 	root = destination_open_known(job->location, true);
 	if (root == NULL)

@@ -33,6 +33,8 @@ typedef struct Destination
 	const char				*path; /* as messages name it */
 	const char *location;		   /* as locate does, but of what is open */
 	int			made; /* by open: the place and what it lies in, that many */
+	/* what keeps its lake tables, if not their folders; NULL for none */
+	struct LakeCatalog *catalog;
 } Destination;
 
 typedef enum DestinationMode
@@ -100,7 +102,28 @@ typedef struct TableOptions
 	bool replace;	/* what the targets held goes when all rows are there */
 	bool create;	/* targets that are missing are made */
 	bool sequences; /* those of the targets go on behind the rows */
+	bool direct;	/* rows are seen as they come, in targets that are empty */
+	bool keep;		/* what a later export can carry over stays there */
 } TableOptions;
+
+typedef enum TableState
+{
+	TABLE_SOUND,
+	TABLE_MISSING,
+	TABLE_OTHER_COUNT,	 /* of the rows that were written */
+	TABLE_OTHER_CONTENT, /* as many rows, and not the same */
+	TABLE_UNREADABLE	 /* the rows can't be looked at; detail says why */
+} TableState;
+
+/* What became of a table's rows. */
+typedef struct TableFinding
+{
+	char	  *table;
+	TableState state;
+	uint64	   written; /* rows */
+	uint64	   found;
+	char	  *detail;
+} TableFinding;
 
 /*
  * What a destination does that keeps rows in tables.  It has no files: a key is
@@ -115,11 +138,20 @@ typedef struct TableDriver
 	const char *(*check)(Destination *to);
 	/* Which of the tables the parts that are made next belong to. */
 	void (*begin_table)(Destination *to, int table);
+	/*
+	 * Takes over the rows of a part of another job, by its id, that has kept
+	 * them in the same place.  False: they are not there, or of other columns.
+	 */
+	bool (*carry)(Destination *to, const char *key, const char *id,
+				  const char *from_key);
 	/* The size and the sum of a part as they were committed with its rows;
 	 * false if it is not there. */
 	bool (*find)(Destination *to, const char *key, uint64 *size,
 				 Checksum *sum);
 	bool (*is_published)(Destination *to);
+	/* A List of TableFinding, of a published export: counts rows, and with
+	 * full reads each of them. */
+	List *(*verify)(Destination *to, bool full);
 	/* All rows of these parts, and of no other, in one transaction; nothing if
 	 * that has been done. */
 	void (*publish)(Destination *to, const List *keys);
@@ -132,6 +164,13 @@ typedef struct DestinationEntry
 	bool   is_regular; /* no folder, link or special file */
 	bool   is_directory;
 } DestinationEntry;
+
+typedef struct DestinationLook
+{
+	uint64	  size;
+	bool	  has_crc;
+	pg_crc32c crc;
+} DestinationLook;
 
 struct DestinationDriver
 {
@@ -233,6 +272,10 @@ struct DestinationDriver
 	/* A List of DestinationEntry in the folder ("" for the top) by name, but
 	 * the job's own staging area; NIL also if there is no such folder. */
 	List *(*list)(Destination *to, const char *folder, int *error);
+	/* The same as stat, and the sum of a file's bytes if the place tells it
+	 * without reading them. */
+	bool (*look)(Destination *to, const char *key, DestinationLook *look,
+				 int *error);
 	/* The size of a file; false if there is none. */
 	bool (*stat)(Destination *to, const char *key, uint64 *size, int *error);
 	/* Sends a file's bytes through a chain, up to its finish; false if there

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <openssl/crypto.h>
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -31,6 +33,7 @@ static const struct
 } known[] = {
 	{"outflow_s3", "s3_validator"},
 	{"outflow_postgres", "postgres_validator"},
+	{"outflow_iceberg", "iceberg_validator"},
 };
 
 char *
@@ -159,6 +162,56 @@ server_secrets(const ForeignServer *server)
 						 quote_identifier(server->servername))));
 	return GetUserMapping(user, server->serverid)->options;
 }
+
+/* ---- values */
+
+void
+server_refuse_value(const char *name, const char *value, const char *hint)
+{
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("invalid value for server option \"%s\": \"%s\"",
+						   name, option_shown(value)),
+					errhint("%s", hint)));
+}
+
+static bool
+is_printable(const char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			return false;
+	return true;
+}
+
+void
+server_check_printable(const char *name, const char *value)
+{
+	if (value && (value[0] == '\0' || !is_printable(value)))
+		server_refuse_value(name, value, "Use printable ASCII characters.");
+}
+
+void
+server_check_secret(const char *name, const char *value)
+{
+	if (value && (value[0] == '\0' || !is_printable(value) ||
+				  strchr(value, ' ') || strlen(value) > 8192))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for user mapping option \"%s\"", name),
+				 errhint("It must be printable ASCII without spaces.")));
+}
+
+void
+server_forget_secret(char **secret)
+{
+	if (*secret == NULL)
+		return;
+	OPENSSL_cleanse(*secret, strlen(*secret));
+	pfree(*secret);
+	*secret = NULL;
+}
+
+/* ---- validators */
 
 /* An option that has the wrong place is told where it belongs. */
 static void

@@ -12,6 +12,7 @@
 
 #include "foreign/foreign.h"
 
+#include "compat.h"
 #include "option.h"
 #include "sink/destination.h"
 
@@ -33,6 +34,16 @@ extern List *server_list(const char *wrapper);
 extern bool	 server_has_secrets(const ForeignServer *server);
 /* The options of the current user's mapping, or of everybody's. */
 extern List *server_secrets(const ForeignServer *server);
+
+/* An error that says which value is wrong; for what checks a server's options. */
+pg_noreturn extern void
+server_refuse_value(const char *name, const char *value, const char *hint);
+/* Printable ASCII: what can be a header's value. */
+extern void server_check_printable(const char *name, const char *value);
+/* The same of a user mapping, without spaces; nothing of it is shown. */
+extern void server_check_secret(const char *name, const char *value);
+/* Overwrites and frees it. */
+extern void server_forget_secret(char **secret);
 
 /*
  * A place to which none of them leads: an error, or with DESTINATION_TRY errno

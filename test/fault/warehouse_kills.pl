@@ -27,9 +27,9 @@ diag("WAREHOUSE_SEED=$seed");
 $node->safe_psql('postgres', warehouse_sql($warehouse));
 $node->safe_psql('postgres', q{CREATE TABLE t AS SELECT i AS id, repeat('r', i % 100) AS note FROM generate_series(1, 12000) i;
 	CREATE TABLE u AS SELECT i AS id FROM generate_series(1, 3000) i; VACUUM t, u});
-$warehouse->safe_psql('postgres', 'CREATE TABLE t (id int, note text); CREATE TABLE u (id int); GRANT INSERT, TRUNCATE ON t, u TO loader');
+$warehouse->safe_psql('postgres', 'CREATE TABLE t (id int, note text); CREATE TABLE u (id int); GRANT INSERT, SELECT, DELETE, TRUNCATE ON t, u TO loader');
 
-sub export { return "CALL outflow.export_tables('{t,u}', 'warehouse:', part_size => '100kB', options => '{\"publish\": \"$_[0]\"}')"; }
+sub export { return "CALL outflow.export_tables('{t,u}', 'warehouse:', part_size => '100kB', options => '{\"load\": \"$_[0]\"}')"; }
 
 sub ends_well
 {
@@ -37,25 +37,27 @@ sub ends_well
 
 	same_rows($node, $warehouse, $_, "$name: $_") foreach ('t', 'u');
 	is(leftovers($warehouse), '', "$name: nothing is left over");
-	is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"), 'ok', "$name: verify finds it well");
+	is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job, 'full')"), 'ok', "$name: verify finds it well");
 	return;
 }
 
-foreach my $action ('crash', 'error')
+foreach my $case ([ 'staged', 'crash' ], [ 'staged', 'error' ], [ 'direct', 'crash' ])
 {
+	my ($load, $action) = @$case;
+
 	foreach my $point ('remote-loaded:2', 'remote-committed:2', 'checkpoint-commit:2', 'checkpoint-committed:2',
 		'remote-published', 'remote-publish-committed', 'done-commit')
 	{
 		$warehouse->safe_psql('postgres', 'TRUNCATE t, u');
 		arm($node, $point, $action);
-		isnt(call($node, export('append')), '', "$point $action: the failpoint is hit");
+		isnt(call($node, export($load)), '', "$load, $point $action: the failpoint is hit");
 		revive($node);
 		my $job = $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs');
 		# whatever was loaded under an older snapshot has to be loaded again
 		$node->safe_psql('postgres', q{UPDATE t SET note = note || '!' WHERE id = 100; DELETE FROM t WHERE id = (SELECT max(id) FROM t)})
 		  if $point !~ /publish|done/;
-		is(call($node, "CALL outflow.resume($job)"), '', "$point $action: resume ends");
-		ends_well($job, "$point $action");
+		is(call($node, "CALL outflow.resume($job)"), '', "$load, $point $action: resume ends");
+		ends_well($job, "$load, $point $action");
 	}
 }
 
@@ -69,14 +71,24 @@ foreach my $round (1 .. $rounds)
 {
 	$warehouse->safe_psql('postgres', 'TRUNCATE t, u');
 	my ($out, $err) = ('', '');
-	my $call = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', export('append') ], '<', \undef, '>', \$out, '2>', \$err);
+	my $load = ('staged', 'direct')[ rand 2 ];
+	my $call = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', export($load) ], '<', \undef, '>', \$out, '2>', \$err);
 	my @done;
 
 	foreach my $kill (1 .. 1 + int(rand(3)))
 	{
-		my $whom = int(rand(4));
+		my $whom = int(rand(6));
 
 		sleep(0.1 + rand(0.3));
+		if ($whom >= 4)
+		{
+			my $server = $whom == 4 ? $node : $warehouse;
+
+			$server->stop('immediate');
+			$server->start;
+			push @done, ('this server', 'the other server')[ $whom - 4 ];
+			next;
+		}
 		my @pids = $whom < 2 ? victims($node, "backend_type ~ 'outflow'") : victims($warehouse, "usename = 'loader'");
 
 		kill($whom == 3 ? 'TERM' : 'KILL', $pids[ rand @pids ]) if @pids;
@@ -91,6 +103,6 @@ foreach my $round (1 .. $rounds)
 		last if $node->safe_psql('postgres', "SELECT state FROM outflow.jobs WHERE job = $job") eq 'done';
 		call($node, "CALL outflow.resume($job)");
 	}
-	ends_well($job, "round $round, killed " . join(', ', @done));
+	ends_well($job, "round $round, $load, killed " . join(', ', @done));
 }
 done_testing();

@@ -26,7 +26,8 @@ my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $other_port = PostgreSQL::Test::Cluster::get_free_port();
 
 $node->safe_psql('postgres', 'CREATE TABLE notes (id serial PRIMARY KEY, body text); CREATE TABLE keyless (a int);
-	CREATE TABLE numbers (n numeric PRIMARY KEY, big bigint, doc jsonb); CREATE TABLE many (id int PRIMARY KEY)');
+	CREATE TABLE numbers (n numeric PRIMARY KEY, big bigint, doc jsonb); CREATE TABLE many (id int PRIMARY KEY);
+	CREATE TABLE exported AS SELECT generate_series(1, 100000) AS id');
 create_slot($node, 'page');
 mkdir "$place/spool";
 
@@ -41,6 +42,24 @@ sub start_page
 		Time::HiRes::sleep(0.1);
 	}
 	die 'nobody listens';
+}
+
+sub show_scene
+{
+	$node->safe_psql('postgres', <<'EOC');
+CREATE TABLE customers (id int PRIMARY KEY, name text, city text, since date);
+CREATE TABLE orders (id serial PRIMARY KEY, customer int, amount numeric(10,2), state text, tags text[], doc jsonb, placed timestamptz);
+ALTER TABLE orders REPLICA IDENTITY FULL;
+INSERT INTO customers SELECT n, (ARRAY['Åsa Lind', 'Noor Ali', 'Jo Park'])[n], (ARRAY['Umeå', 'Delft', 'Busan'])[n], date '2025-01-01' + n
+	FROM generate_series(1, 3) AS n;
+INSERT INTO orders (customer, amount, state, tags, doc, placed) SELECT 1 + n % 3, n * 12.5, 'new', ARRAY['web', 'gift'],
+	jsonb_build_object('lines', n, 'note', 'Please ring twice, the bell of the back door is quiet'), '2026-11-28 10:00Z' FROM generate_series(1, 14) AS n;
+UPDATE orders SET state = 'paid', doc = NULL WHERE id % 4 = 0;
+DELETE FROM orders WHERE id % 6 = 1;
+SELECT pg_logical_emit_message(true, 'audit', 'orders were checked');
+TRUNCATE numbers;
+EOC
+	return;
 }
 
 my $client = start_page();
@@ -72,6 +91,24 @@ while (1)
 			$node->safe_psql('postgres', $1);
 			$in .= "\n";
 		}
+		elsif ($line eq 'do export')
+		{
+			hold_exports($node, 3);
+			$node->safe_psql('postgres',
+				"SELECT outflow.export_start('exported', 'file://$place/export', part_size => '256kB', workers => 1)");
+			$in .= "\n";
+		}
+		elsif ($line eq 'do release')
+		{
+			release_exports($node);
+			$in .= "\n";
+		}
+		# something to look at
+		elsif ($line eq 'do scene')
+		{
+			show_scene();
+			$in .= "\n";
+		}
 		# the server has waited a minute for the tab
 		elsif ($line eq 'do wait frozen')
 		{
@@ -90,7 +127,7 @@ while (1)
 }
 eval { $browser->finish; };
 is($err, '', 'the browser says nothing else');
-ok(-s "$pictures/$_.png", "a picture: $_") foreach qw(phone phone-light desk desk-dark);
+ok(-s "$pictures/$_.png", "a picture: $_") foreach qw(phone phone-light desk desk-dark export);
 is(stop_client($client), 0, 'a clean stop');
 
 done_testing();

@@ -1,5 +1,5 @@
-# Promise: delta-rs, polars, DuckDB and Spark read every version of a Delta table,
-# pyiceberg, polars, DuckDB and Spark every one of an Iceberg table, as
+# Promise: delta-rs, polars, DuckDB, ClickHouse and Spark read every version of a Delta table,
+# pyiceberg, polars, DuckDB, ClickHouse and Spark every one of an Iceberg table, as
 # what the table was when it was exported, over a random chain of changes.
 use strict;
 use warnings;
@@ -77,8 +77,11 @@ foreach my $version (0 .. 24)
 	keep_rows($node, join(', ', @columns) . ') FROM things', "$dir/$version");
 }
 my $spark = $ENV{OUTFLOW_LAKE_SPARK} // die "OUTFLOW_LAKE_SPARK is not set: run this test by test/run\n";
-my %python = (plain => undef, spark => $spark);
-my %readers = (delta => [qw(plain spark deltalake polars duckdb)], iceberg => [qw(plain spark pyiceberg polars duckdb)]);
+my $clickhouse = $ENV{OUTFLOW_LAKE_CLICKHOUSE} // die "OUTFLOW_LAKE_CLICKHOUSE is not set: run this test by test/run\n";
+my %python = (plain => undef, spark => $spark, clickhouse => $clickhouse);
+my %readers = (
+	delta => [qw(plain spark deltalake polars duckdb clickhouse)],
+	iceberg => [qw(plain spark pyiceberg polars duckdb clickhouse)]);
 foreach my $format (sort keys %lake)
 {
 	is(lake_last($lake{$format}), 24, "$format: as many versions as exports");

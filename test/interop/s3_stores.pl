@@ -47,10 +47,11 @@ sub lines_of_table
 
 sub not_ok_in
 {
-	my ($job) = @_;
+	my ($job, $how) = @_;
 
+	$how //= 'full';
 	return sql("SELECT coalesce(string_agg(concat_ws(' ', file, status, detail), '; '), 'all ok')"
-		  . " FROM outflow.verify($job) WHERE status <> 'ok'");
+		  . " FROM outflow.verify($job, '$how') WHERE status <> 'ok'");
 }
 
 foreach my $kind (qw(versitygw seaweedfs moto))
@@ -98,6 +99,18 @@ foreach my $kind (qw(versitygw seaweedfs moto))
 	sql("CALL outflow.export('large', 'lake:a/orders', options => '{\"overwrite\": true}')");
 	ok(lines_of($store, 'a/orders/') eq lines_of_table('large'), "$kind: but replaced when asked to");
 	is(s3_client($store, 'cat', 'a/orders/stranger'), 'x', "$kind: a stranger's object stays");
+
+	# what is still there, and is not what was written
+	$job = sql("CALL outflow.export('orders', 'lake:damaged', part_size => '1MB', compression => 'zstd')");
+	is(not_ok_in($job, 'quick'), 'all ok', "$kind: verified without reading");
+	my $damaged = sql("SELECT file FROM outflow.parts WHERE job = $job ORDER BY part LIMIT 1");
+	my $size = sql("SELECT bytes_stored FROM outflow.parts WHERE job = $job ORDER BY part LIMIT 1");
+	s3_client($store, 'put-crc32c', "damaged/$damaged", 'x' x $size);
+	like(not_ok_in($job), qr/^\Q$damaged\E wrong checksum xxh128 was/, "$kind: other bytes are noticed");
+	like(not_ok_in($job, 'quick'), qr/^\Q$damaged\E wrong checksum crc32c was/, "$kind: as the store's own checksum says, without reading")
+	  if $kind ne 'seaweedfs';
+	s3_client($store, 'put', "damaged/$damaged", 'x');
+	like(not_ok_in($job, 'quick'), qr/^\Q$damaged\E wrong size/, "$kind: another size is noticed without reading");
 
 	# many tables
 	$job = sql("CALL outflow.export_publication('shop', 'lake:shop', part_size => '1MB', workers => 2)");

@@ -15,13 +15,16 @@ our @EXPORT = qw(new_warehouse warehouse_sql same_rows leftovers $secret);
 
 our $secret = 'canary-7f3a91';
 
-# new_warehouse(NAME, SETTINGS): a running node with a role and nothing else
+# new_warehouse(NAME, SETTINGS, INSTALL PATH): a running node with a role and
+# nothing else; with a path it is of another version
 sub new_warehouse
 {
-	my ($name, $conf) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my ($name, $conf, $path) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name, $path ? (install_path => $path) : ());
 
 	$node->init(allows_streaming => 'logical');
+	# which not every version knows
+	$node->adjust_conf('postgresql.conf', 'output_plugin_libraries', undef) if $path;
 	$node->append_conf('postgresql.conf', $conf) if defined $conf;
 	my $hba = $node->data_dir . '/pg_hba.conf';
 	my $rules = slurp_file($hba);
@@ -79,7 +82,7 @@ sub leftovers
 
 	return $warehouse->safe_psql('postgres',
 		q{SELECT relname FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'outflow_loader')
-		AND relkind = 'r' AND relname NOT IN ('job', 'part') ORDER BY 1});
+		AND relkind = 'r' AND relname NOT IN ('job', 'part', 'target') ORDER BY 1});
 }
 
 1;

@@ -69,3 +69,10 @@ need_nifi() {
 		-d "$work/listen" "$work/project/test/interop/nifi/Listen.java"
 	export OUTFLOW_NIFI="$java -cp $work/listen:$installed_jars/*"
 }
+
+# need_catalog: sets OUTFLOW_CATALOG, the directory of the jars
+need_catalog() {
+	[ -z "${OUTFLOW_CATALOG:-}" ] || return 0
+	need_jars iceberg_rest
+	export OUTFLOW_CATALOG=$installed_jars
+}

@@ -13,7 +13,9 @@ DIRECTORY/faults, "SEED PARTIAL THROTTLED LOST BROKEN", read when it starts, say
 how often out of 100 PutRecords some of its records fail, all of it does, the
 answer is lost, or nothing is done and the connection ends.
 DIRECTORY/answer, "STATUS CODE PATTERN", answers so to requests with a record
-that matches.  DIRECTORY/shards, "FIRST COUNT", is how many shards there are, each
+that matches.  With DIRECTORY/throughput each shard takes so many records a second,
+as one of Kinesis takes 1,000, and refuses the others.  With DIRECTORY/endless the pages of ListShards
+never end.  DIRECTORY/shards, "FIRST COUNT", is how many shards there are, each
 with the same share of the hashes, and the number of the first one.
 DIRECTORY/metadata_status, if it is there, is what the instance's metadata answers.
 DIRECTORY/operations has a line for each request but PutRecords.
@@ -27,6 +29,7 @@ import json
 import random
 import re
 import sys
+import time
 
 from wire_check import Place, WireCheck
 
@@ -36,6 +39,7 @@ upstream = int(sys.argv[3]) if len(sys.argv) > 3 else None
 faults = [int(word) for word in place.read('faults', '0 0 0 0 0').split()]
 dice = random.Random(faults[0])
 number = 0
+used = {}
 ROLE = '/latest/meta-data/iam/security-credentials/'
 
 
@@ -77,10 +81,28 @@ def list_shards(request):
     if len(request) != 1:
         return error(400, 'InvalidArgumentException')
     start = int(request.get('NextToken', '0'))
+    if place.read('endless', ''):
+        return 200, json.dumps({'Shards': [], 'NextToken': str(start + 1)})
     page = {'Shards': shards()[start:start + 3]}
     if len(shards()) > start + 3:
         page['NextToken'] = str(start + 3)
     return 200, json.dumps(page)
+
+
+def throttled(records):
+    """Which of them their shards don't take."""
+    most = int(place.read('throughput', '0'))
+    second = int(time.monotonic())
+    if most == 0:
+        return [False for record in records]
+    refused = []
+    for record in records:
+        shard = shard_of(record['PartitionKey'])
+        since, count = used.get(shard, (second, 0))
+        count = count if since == second else 0
+        refused.append(count >= most)
+        used[shard] = second, count + (count < most)
+    return refused
 
 
 def store(records):
@@ -130,6 +152,9 @@ def put(headers, body, request):
     roll -= faults[2]
     fails = [roll < faults[1] and dice.randrange(2) for record in records]
     codes = ('ProvisionedThroughputExceededException', 'InternalFailure')
+    if place.read('throughput', ''):
+        fails = throttled(records)
+        codes = codes[:1]
     if upstream:
         # it stores all, whatever is said
         status, text = ask_upstream(headers, body)

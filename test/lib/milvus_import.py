@@ -4,7 +4,8 @@ Parquet files as they are; prints its rows, a JSON object a line.
 
 The collection's fields stand on standard input, as collections/describe shows them.
 The server listens on all addresses and ports of its own choice, so it lives in a network
-of its own: this must be started by "unshare --map-root-user --net --mount --pid --fork --kill-child".
+of its own: this must be started by "unshare --map-root-user --net --mount-proc --pid --fork --kill-child".
+In a /proc of other processes it doesn't find its own memory, and loads nothing.
 With DIRECTORY = "-" nothing is started: the line that is printed says of what type Milvus's
 own writer (pymilvus.bulk_writer) makes each column, and of what type the file has it.
 """
@@ -60,14 +61,15 @@ def compare_types(schema, path):
 
 
 def wait_for(what, ready):
+    error = None
     for _ in range(600):
         try:
             if ready():
                 return
-        except Exception:
-            pass
+        except Exception as failure:
+            error = failure
         time.sleep(0.2)
-    sys.exit(f'not seen: {what}')
+    sys.exit(f'not seen: {what}, {error}')
 
 
 def import_file(path):

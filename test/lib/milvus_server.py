@@ -24,6 +24,7 @@ import base64
 import json
 import random
 import re
+import ssl
 import struct
 import sys
 
@@ -338,7 +339,7 @@ async def answer_to(path, headers, body):
     writes = path.endswith(('/upsert', '/delete')) and ('data' in request or 'filter' in request)
     chosen = place.read('answer', '').split(' ', 2)
     if writes and len(chosen) == 3 and re.search(chosen[2].strip(), body.decode()):
-        return error(int(chosen[1]), 'by the test', int(chosen[0]))
+        return error(int(chosen[1]), place.read('message', 'by the test'), int(chosen[0]))
     roll = dice.randrange(100) if writes else 100
     if roll < faults[1]:
         return error(dice.choice((1, 2, 8, 65535, 503)), 'by the test')
@@ -381,7 +382,7 @@ async def serve(reader, writer):
             if answer[2]:
                 answer[2]()
             await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
+    except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
         pass
     writer.close()
 
@@ -389,6 +390,14 @@ async def serve(reader, writer):
 async def main():
     server = await asyncio.start_server(serve, '127.0.0.1', int(place.read('milvus_port', '0')), limit=1 << 26)
     place.write('milvus_port', str(server.sockets[0].getsockname()[1]))
+    if place.read('tls.cert', ''):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(place.path('tls.cert'), place.path('tls.key'))
+        if place.read('clients.cert', ''):
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(place.path('clients.cert'))
+        by_tls = await asyncio.start_server(serve, '127.0.0.1', 0, limit=1 << 26, ssl=context)
+        place.write('milvus_tls_port', str(by_tls.sockets[0].getsockname()[1]))
     await check.start()
     place.write('ready', 'yes')
     await asyncio.Event().wait()

@@ -11,7 +11,8 @@ packet than its Maximum Packet Size.
 DIRECTORY/faults, "SEED CUT LOSE", is read when a connection begins: how often in
 10,000 packets it cuts the connection before a packet, and passes a packet on and
 then cuts it.  DIRECTORY/reason, "CODE PATTERN", changes the reason code of
-PUBACKs of messages whose topic matches.
+PUBACKs of messages whose topic matches.  With DIRECTORY/forget no CONNACK says that the
+broker has the session.
 """
 import asyncio
 import random
@@ -97,6 +98,8 @@ class Connection:
         kind, start = packet[0] >> 4, varint(packet, 1)[1]
         if kind == CONNACK:
             self.limits(packet, start + 2)
+            if place.read('forget', ''):
+                packet = packet[:start] + bytes([packet[start] & ~1]) + packet[start + 1:]
         if kind in (PUBACK, PUBREC, PUBCOMP):
             mid = int.from_bytes(packet[start:start + 2], 'big')
             topic, message = published.get(mid, (b'', b''))

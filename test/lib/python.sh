@@ -50,6 +50,13 @@ need_lake() {
 	export OUTFLOW_LAKE=$installed_python
 }
 
+# need_lake_clickhouse: sets OUTFLOW_LAKE_CLICKHOUSE, a Python with ClickHouse
+need_lake_clickhouse() {
+	[ -z "${OUTFLOW_LAKE_CLICKHOUSE:-}" ] || return 0
+	install_python tmp_chdb "chdb, pyarrow" chdb pyarrow pandas
+	export OUTFLOW_LAKE_CLICKHOUSE=$installed_python
+}
+
 # need_lake_spark: sets OUTFLOW_LAKE_SPARK, a Python with the Spark that the
 # jars of Delta and Iceberg are made for, and OUTFLOW_SPARK_JARS, where those are
 need_lake_spark() {
@@ -103,4 +110,14 @@ need_milvus_server() {
 	install_python tmp_milvus_server "pymilvus.bulk_writer, milvus, pyarrow.parquet" \
 		milvus==2.3.5 'pymilvus[bulk-writer]==3.0.2' pyarrow
 	export OUTFLOW_MILVUS_SERVER=$installed_python
+}
+
+# need_other_postgres: sets OUTFLOW_OTHER_BINDIR, unless it is set: the programs of a
+# PostgreSQL of another major version, here the 16 that PyPI's pgserver brings
+need_other_postgres() {
+	[ -z "${OUTFLOW_OTHER_BINDIR:-}" ] || return 0
+	install_python tmp_other_postgres pgserver pgserver
+	OUTFLOW_OTHER_BINDIR=$("$installed_python" -c \
+		'import os, pgserver; print(os.path.dirname(pgserver.__file__))')/pginstall/bin
+	export OUTFLOW_OTHER_BINDIR
 }

@@ -12,12 +12,14 @@ environment names: S3_ENDPOINT, S3_KEY, S3_SECRET, S3_BUCKET.
 	head KEY           what it is beside them, as JSON
 	tags KEY           its tags, as JSON
 	put KEY TEXT       an object
+	put-crc32c KEY TEXT  one whose CRC-32C the store is told
 	save PREFIX DIR    copies all objects below it into files
 	begin KEY          an upload that nobody ends; its id
 	delete KEY
 	rotate             exchanges moto's key: prints the new one and its secret
 	iam                makes moto ask for signatures: prints a key and its secret
 """
+import base64
 import hashlib
 import json
 import os
@@ -25,6 +27,15 @@ import sys
 
 import boto3
 from botocore.config import Config
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return base64.b64encode((crc ^ 0xFFFFFFFF).to_bytes(4, "big")).decode()
 
 
 def client(service):
@@ -106,6 +117,9 @@ def main(command, *arguments):
         print(json.dumps(answer, default=str))
     elif command == "put":
         s3.put_object(Bucket=bucket, Key=arguments[0], Body=arguments[1].encode())
+    elif command == "put-crc32c":
+        body = arguments[1].encode()
+        s3.put_object(Bucket=bucket, Key=arguments[0], Body=body, ChecksumCRC32C=crc32c(body))
     elif command == "begin":
         print(s3.create_multipart_upload(Bucket=bucket, Key=arguments[0])["UploadId"])
     elif command == "delete":

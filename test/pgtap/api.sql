@@ -93,9 +93,11 @@ INSERT INTO wanted VALUES
 	('forget', 'job bigint', 'void'),
 	('heartbeat', '', 'pg_lsn'),
 	('lake_vacuum', 'destination text,'
-		' retention interval DEFAULT ''7 days''::interval',
+		' retention interval DEFAULT ''7 days''::interval,'
+		' catalog text DEFAULT ''''::text',
 		'TABLE(file text, bytes bigint)'),
-	('lake_versions', 'destination text', 'TABLE(version bigint,'
+	('lake_versions', 'destination text, catalog text DEFAULT ''''::text',
+		'TABLE(version bigint,'
 		' committed timestamp with time zone, operation text, writer text,'
 		' job bigint, snapshot text, lsn pg_lsn, rows bigint,'
 		' files_added bigint, files_removed bigint)'),
@@ -107,7 +109,7 @@ INSERT INTO wanted VALUES
 	('resume_start', 'job bigint', 'bigint'),
 	('run_queue', '', 'integer'),
 	('subscription_slot', 'job bigint, slot name', 'pg_lsn'),
-	('verify', 'job bigint',
+	('verify', 'job bigint, verify text DEFAULT NULL::text',
 		'TABLE(part integer, file text, status text, detail text)');
 
 SELECT t.line

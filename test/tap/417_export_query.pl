@@ -189,6 +189,14 @@ CREATE VIEW through_view AS SELECT upper(t) AS t FROM many;
 CREATE FUNCTION in_sql() RETURNS SETOF text STABLE LANGUAGE sql AS 'SELECT t FROM many';
 CREATE FUNCTION in_plpgsql() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT max(t) FROM many); END';
 CREATE FUNCTION constant() RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT max(t) FROM many); END';
+CREATE FUNCTION in_catalog() RETURNS TABLE (stxdmcv pg_mcv_list) LANGUAGE plpgsql
+	AS 'BEGIN RETURN QUERY SELECT s.stxdmcv FROM pg_statistic_ext_data AS s; END';
+CREATE FUNCTION one(sought int) RETURNS text STABLE PARALLEL SAFE LANGUAGE plpgsql
+	AS 'BEGIN RETURN (SELECT t FROM many WHERE id = sought); END';
+CREATE TABLE numbers AS SELECT id FROM generate_series(1, 20000) AS id;
+ANALYZE numbers;
+CREATE FUNCTION by_workers() RETURNS SETOF text STABLE LANGUAGE plpgsql
+	AS 'BEGIN RETURN QUERY SELECT one(id) FROM numbers WHERE id < 5; END';
 CREATE TABLE split (id int, secret text) PARTITION BY LIST (id);
 CREATE TABLE split_1 PARTITION OF split DEFAULT;
 INSERT INTO split VALUES (1, 'hush');
@@ -200,8 +208,22 @@ foreach my $query ('SELECT t FROM many', 'SELECT id FROM many', 'TABLE through_v
 {
 	fails(call_of($query, 'masked'), qr/cannot export a query that reads table public\.(many|split|split_1)/, "masked: $query");
 }
+# what else of the server's own holds values, or what makes them
+foreach my $query (q{SELECT most_common_vals FROM pg_stats WHERE tablename = 'many'}, 'SELECT count(*) FROM pg_stats_ext',
+	'SELECT stavalues1 FROM pg_statistic', 'SELECT stxdmcv FROM pg_statistic_ext_data', 'SELECT stxdmcv FROM in_catalog()',
+	'SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef', 'SELECT attmissingval FROM pg_attribute', 'SELECT a FROM pg_attribute AS a',
+	'SELECT chunk_data FROM ' . sql(q{SELECT reltoastrelid::regclass FROM pg_class WHERE relname = 'many'}))
+{
+	fails(call_of($query, 'masked'), qr/cannot export a query that reads table pg_(catalog|toast)\.pg_.*HINT:/s, "masked: $query");
+}
+# functions, whose parallel workers read for them: with plans made before, and whatever the cost
+my $workers = 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;'
+  . ' SET parallel_leader_participation = off;';
+fails("$workers SELECT count(*) FROM by_workers(); " . call_of('SELECT * FROM by_workers()', 'masked'),
+	qr/cannot export a query that reads table public\.many/, 'masked: what parallel workers read');
 is(-d "$dir/masked" ? join(' ', files_below("$dir/masked")) : '', '', 'and no file is made');
 sql(call_of('SELECT id FROM wide', 'unmasked'));
+sql(call_of('SELECT attname FROM pg_attribute', 'catalog'));
 set_masks('');
 
 # ---- while it runs: the query stops at its row 5000 as long as another session has the lock

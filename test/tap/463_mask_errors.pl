@@ -76,6 +76,15 @@ foreach my $arguments ('', ", columns => '{id}'", ', workers => 0', ", columns =
 	unlike($said, $secret, "a policy$arguments: and tells nothing");
 }
 
+# one that passes, and says something on its way
+sql(<<'EOS');
+CREATE FUNCTION tells(salary int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'it is %', salary; RETURN true; END $$;
+ALTER POLICY p ON people USING (tells(salary));
+EOS
+my $noticed = said("CALL outflow.export('people', 'file://$dir/noticed', options => '{\"row_security\": true}', workers => 0)", 'exporter');
+like($noticed, qr/NOTICE:  a row filter of table "public.people" has something to report/, 'a policy that says something');
+unlike($noticed, qr/$secret|could not/, '... tells nothing, and nothing went wrong');
+
 # what comes after the policies still says what it is
 sql('ALTER POLICY p ON people USING (true)');
 my $later = said("CALL outflow.export('people', 'file://$dir/later', format => 'csv', options => '{\"row_security\": true, \"encoding\": \"LATIN1\"}')", 'exporter');

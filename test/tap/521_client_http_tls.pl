@@ -10,45 +10,21 @@ use IPC::Run ();
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TlsTest;
 
 my $node = new_outflow_node('main');
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
 my $place = new_export_dir();
 
-sub openssl { IPC::Run::run([ 'openssl', @_ ], '>', '/dev/null', '2>', "$log.openssl") or die slurp_file("$log.openssl"); return; }
-
-my @key = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes');
-
-# authority(NAME)
-sub authority
-{
-	my ($name) = @_;
-
-	openssl('req', '-x509', @key, '-subj', "/CN=$name", '-days', '2', '-keyout', "$place/$name.key", '-out', "$place/$name.cert");
-	return;
-}
-
-# certificate(NAME, AUTHORITY, HOST, OPTION...)
-sub certificate
-{
-	my ($name, $authority, $host, @options) = @_;
-
-	openssl('req', '-new', @key, '-subj', "/CN=$name", '-keyout', "$place/$name.key", '-out', "$place/$name.csr");
-	append_to_file("$place/$name.ext", "subjectAltName=$host\n");
-	openssl('x509', '-req', '-in', "$place/$name.csr", '-CA', "$place/$authority.cert", '-CAkey', "$place/$authority.key",
-		'-set_serial', int(rand(1e9)), '-extfile', "$place/$name.ext", '-out', "$place/$name.cert", @options);
-	return;
-}
-
-authority($_) foreach qw(trusted unknown clients);
+new_authority($place, $_) foreach qw(trusted unknown clients);
 my $here = 'IP:127.0.0.1,DNS:localhost';
-certificate('right', 'trusted', $here, '-days', 2);
-certificate('elsewhere', 'trusted', 'DNS:hooks.example.com', '-days', 2);
-certificate('old', 'trusted', $here, '-days', -1);
-certificate('stranger', 'unknown', $here, '-days', 2);
-certificate('right_asks', 'trusted', $here, '-days', 2);
-certificate('pg_outflow', 'clients', 'DNS:nobody', '-days', 2);
-certificate('intruder', 'unknown', 'DNS:nobody', '-days', 2);
+new_certificate($place, 'right', 'trusted', $here, '-days', 2);
+new_certificate($place, 'elsewhere', 'trusted', 'DNS:hooks.example.com', '-days', 2);
+new_certificate($place, 'old', 'trusted', $here, '-days', -1);
+new_certificate($place, 'stranger', 'unknown', $here, '-days', 2);
+new_certificate($place, 'right_asks', 'trusted', $here, '-days', 2);
+new_certificate($place, 'pg_outflow', 'clients', 'DNS:nobody', '-days', 2);
+new_certificate($place, 'intruder', 'unknown', 'DNS:nobody', '-days', 2);
 append_to_file("$place/names", 'right elsewhere old stranger right_asks');
 append_to_file("$place/log", '');
 my $receiver = start_peer('tls_receiver.py', $place, "$log.receiver");

@@ -134,6 +134,41 @@ like(slurp_file($log), qr/was resharded: shardId-00000000000[2-8] has taken what
 	'a stream that is resharded is noticed');
 like(slurp_file($log), qr/has 7 shards/, '... and asked for its shards, in pages');
 is(stop_client($client), 0, '... and the stream goes on');
+
+# too few shards
+{
+	my $throttled = () = slurp_file($log) =~ /ProvisionedThroughputExceededException by shardId-000000000007, of 1 shards/g;
+
+	$node->safe_psql('postgres', 'TRUNCATE t');
+	is((deliver())[0], 0, 'a table that is empty again');
+	write_to($place, 'stored', '');
+	write_to($place, 'shards', '7 1');
+	write_to($place, 'throughput', '300');
+	$client = proxied_client();
+	$node->safe_psql('postgres', 'CALL work(20); INSERT INTO t SELECT 6000 + n, 0 FROM generate_series(1, 1000) AS n');
+	$end = current_lsn($node);
+	wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
+		'a stream with too few shards gets everything');
+	is(stop_client($client), 0, '... in the end');
+	cmp_ok((() = slurp_file($log) =~ /ProvisionedThroughputExceededException by shardId-000000000007, of 1 shards/g), '>', $throttled,
+		'... and the log says which shard it waits for');
+	unlink "$place/throughput";
+	check_stored($node, 'key', map { $json->decode($_) } split(/\n/, slurp_file("$place/stored")));
+	ok(!-e "$place/violations", '... in order') or diag(slurp_file("$place/violations"));
+}
+
+# an endpoint whose list of shards has no end
+write_to($place, 'operations', '');
+write_to($place, 'endless', 'yes');
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (0, 1) ON CONFLICT (id) DO UPDATE SET n = t.n + 1');
+{
+	my ($exit, $said) = deliver();
+	is($exit, 0, 'a list of shards without an end') or diag($said);
+	like($said, qr/has no end of shards: 0 of them are known/, '... is said');
+	is((() = slurp_file("$place/operations") =~ /ListShards/g), 1000, '... and given up');
+}
+unlink "$place/endless";
+write_to($place, 'shards', '0 2');
 write_to($place, 'operations', '');
 foreach my $operation (qw(ListShards DescribeStreamSummary))
 {
@@ -213,6 +248,37 @@ is(slurp_file("$place/metadata"),
 append_to_file("$place/container_token", "of-the-container\n");
 with_keys('the container, by a file', AWS_CONTAINER_CREDENTIALS_FULL_URI => "http://127.0.0.1:$port/container",
 	AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE => "$place/container_token");
+
+# ... by a path, which is one of the container service's address alone
+mkdir "$place/machine";
+append_to_file("$place/machine/routes", "169.254.170.2 80 127.0.0.1 $port\n169.254.170.23 80 127.0.0.1 $port\n");
+my %elsewhere = (LD_PRELOAD => "$FindBin::RealBin/../modules/machine/machine_preload.so", MACHINE => "$place/machine",
+	AWS_CONTAINER_AUTHORIZATION_TOKEN => 'of-the-container');
+with_keys('the container, by a relative URI', %elsewhere, AWS_CONTAINER_CREDENTIALS_RELATIVE_URI => '/container',
+	AWS_CONTAINER_CREDENTIALS_FULL_URI => 'http://127.0.0.1:1/nobody');
+with_keys("the container, at $_", %elsewhere, AWS_CONTAINER_CREDENTIALS_FULL_URI => "http://$_/container")
+  foreach qw(169.254.170.2 169.254.170.23), "127.0.0.1:$port", "localhost:$port";
+foreach my $bad (qw(http://keys.example.com/ http://127.example.com/ http://10.0.0.1/ http://169.254.170.2@keys.example.com/
+	http://[2001:db8::1]/ ftp://localhost/ file:///etc/passwd nonsense))
+{
+	%keys = (AWS_CONTAINER_CREDENTIALS_FULL_URI => $bad);
+	refused("the container, at $bad", 2, qr/AWS_CONTAINER_CREDENTIALS_FULL_URI must be an https URL/);
+}
+%keys = (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI => '@keys.example.com/');
+refused('a relative URI that is none', 2, qr/must begin with a slash/);
+%keys = (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI => '/container', AWS_CONTAINER_AUTHORIZATION_TOKEN => "a\r\nb: c");
+refused('a token of two lines', 2, qr/AWS_CONTAINER_AUTHORIZATION_TOKEN must be one line/);
+%keys = (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI => '/container', AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE => "$place/missing");
+refused('no token file', 2, qr/could not open file/);
+
+# by https it may be anywhere
+{
+	%keys = (AWS_CONTAINER_CREDENTIALS_FULL_URI => 'https://keys.invalid/container');
+	$node->safe_psql('postgres', 'UPDATE t SET n = n + 1 WHERE id = 7');
+	my ($exit, $said) = deliver('--stop-timeout=1s');
+	is($exit, 8, 'a container that is asked by https: exit code');
+	like($said, qr/no keys: .*keys.invalid.*; asking again/, '... it is asked');
+}
 
 # metadata that fails is asked again, never without a token; keys that end are replaced
 %keys = (AWS_EC2_METADATA_SERVICE_ENDPOINT => "http://127.0.0.1:$port");

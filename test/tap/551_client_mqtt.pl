@@ -1,7 +1,7 @@
 # Promise: an MQTT subscriber sees every change, the changes of a row in order,
 # whatever is killed: the client, the broker or PostgreSQL; what comes again has
 # the same id and is the same.  No position is confirmed before each message up to
-# it was acknowledged, and never is more under way, or a packet larger, than the
+# it was acknowledged, also by a broker that drops its session, and never is more under way, or a packet larger, than the
 # broker allows: a proxy sees that on the wire.
 use strict;
 use warnings;
@@ -51,6 +51,22 @@ my $properties = $message->{properties}{'user-properties'};
 is($json->decode($message->{payload})->{id}, $properties->{id}, 'the property id');
 is(substr($properties->{id}, 0, 16), $properties->{lsn}, 'the property lsn');
 is($json->decode($message->{payload})->{op}, $properties->{op}, 'the property op');
+
+
+# a broker that has forgotten the session of QoS 2: what it had not acknowledged comes again
+$node->safe_psql('postgres', 'TRUNCATE t');
+create_slot($node, 'forgotten');
+$viewer = $broker->subscribe('shop/#');
+$ledger->faults(21, 10, 10);
+write_to($place, 'forget', 'yes');
+$client = $ledger->client('forgotten', '--mqtt-qos=2', '--mqtt-inflight=50');
+$writer = start_writer($node, 60);
+$writer->finish;
+wait_for_line($log, qr/has lost the session: what it had not acknowledged is sent again/);
+unlink "$place/forget";
+$ledger->drain('forgotten', $client);
+$ledger->seen('forgotten', $viewer);
+$ledger->checked;
 
 $ledger->end;
 $broker->kill;
@@ -116,6 +132,12 @@ refused('nobody has subscribed', 7, qr/rejected record \S+: No matching subscrib
 is($code, 0, 'which is accepted otherwise') or diag($err);
 $ledger->end;
 $strict->kill;
+
+my $low = MqttTest->new('max_qos 1')->start;
+refused('no QoS 2', 6, qr/takes no more than QoS 1/, "--to=mqtt://127.0.0.1:$low->{port}/shop", '--mqtt-qos=2');
+($code, $err) = deliver('strict', "--to=mqtt://127.0.0.1:$low->{port}/shop");
+is($code, 0, 'but QoS 1') or diag($err);
+$low->kill;
 
 # URLs and options
 refused('no prefix', 2, qr{must be mqtt://HOST}, '--to=mqtt://127.0.0.1');

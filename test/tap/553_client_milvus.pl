@@ -1,7 +1,7 @@
 # Promise: a collection of Milvus becomes what the table is, also embeddings that the WAL
 # doesn't have, through errors in answers of status 200, refusals, lost and cut answers,
 # and whatever is killed.  A request never has a row twice.  No position is confirmed before
-# each change up to it was answered.  A collection that rows don't fit in is named with the
+# each change up to it was answered.  Its certificate alone is trusted, by TLS.  A collection that rows don't fit in is named with the
 # way out before anything is sent.
 use strict;
 use warnings;
@@ -14,6 +14,7 @@ use MilvusTest;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TlsTest;
 
 my $node = new_outflow_node('main', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ],
 	conf => "wal_sender_timeout = 5s\n");
@@ -182,6 +183,76 @@ wait_for_line($log, qr/code 101: by the test; the request is sent again/);
 write_to($place, 'answer', '');
 is(stop_client($client), 0, 'what may mend itself is waited for');
 check_docs('after that', $node, $place);
+
+# Errors without a code of their own: those of values are rejected at once, others after five tries.
+$node->safe_psql('postgres', "UPDATE docs SET title = 'shorter'");
+sub tries { return scalar(() = slurp_file("$place/log") =~ /"answer": "\{\\"code\\": $_[0]/g); }
+foreach my $message ("value 'NaN' is not a number or infinity", 'unsorted or same indices in sparse float vector',
+	'the length(5) of float data should divide the dim(3)')
+{
+	write_to($place, 'answer', '200 65535 shorter');
+	write_to($place, 'message', $message);
+	write_to($place, 'log', '');
+	refused("65535: $message", 7, qr/rejected record \S+: code 65535: \Q$message\E/, '--batch-bytes=1');
+	is(tries(65535), 1, '... at once');
+}
+foreach my $code (65535, 1001)
+{
+	write_to($place, 'answer', "200 $code shorter");
+	write_to($place, 'message', 'something went wrong');
+	write_to($place, 'log', '');
+	refused("$code: something", 7, qr/rejected record \S+: code $code: something went wrong/, '--batch-bytes=1');
+	is(tries($code), 5, '... after five tries');
+}
+write_to($place, 'answer', '');
+unlink "$place/message";
+accepted('when it has passed');
+check_docs('after errors without a code', $node, $place);
+
+# TLS.
+{
+	my $here = 'IP:127.0.0.1,DNS:localhost';
+
+	new_authority($place, $_) foreach qw(trusted unknown);
+	new_certificate($place, 'tls', 'trusted', $here, '-days', 2);
+	start_server('0 0 0 0 0');
+	my $by_tls = '--to=milvuss://127.0.0.1:' . slurp_file("$place/milvus_tls_port");
+	my @ca = ("--http-ca=$place/trusted.cert");
+	my @ours = ("--http-cert=$place/pg_outflow.cert", "--http-key=$place/pg_outflow.key");
+	my $refused_tls = sub {
+		my ($what, $pattern, @arguments) = @_;
+		my ($exit, undef, $said) = run_client($node, 'slot', @arguments, '--endpos=' . current_lsn($node));
+
+		is($exit, 6, "TLS: $what: exit code");
+		like($said, $pattern, "TLS: $what: the reason");
+	};
+
+	write_to($place, 'log', '');
+	$node->safe_psql('postgres', 'UPDATE docs SET n = n + 1');
+	$refused_tls->('an authority that is not trusted', qr/issuer certificate|self.signed/i, $by_tls, "--http-ca=$place/unknown.cert");
+	$refused_tls->('none that is named', qr/issuer certificate|self.signed/i, $by_tls);
+	my $name = $by_tls =~ s/127.0.0.1/[::ffff:127.0.0.1]/r;
+	$refused_tls->('another name', qr/no alternative certificate subject name/i, $name, @ca);
+	is(slurp_file("$place/log"), '', 'TLS: nothing was sent');
+	($code, undef, $err) = run_client($node, 'slot', $by_tls, @ca, '--endpos=' . current_lsn($node));
+	is($code, 0, 'TLS: a certificate of our authority') or diag($err);
+	check_docs('TLS', $node, $place);
+
+	# a Milvus that wants a certificate of ours
+	new_authority($place, 'clients');
+	new_certificate($place, 'pg_outflow', 'clients', 'DNS:nobody', '-days', 2);
+	start_server('0 0 0 0 0');
+	$by_tls = '--to=milvuss://127.0.0.1:' . slurp_file("$place/milvus_tls_port");
+	$node->safe_psql('postgres', 'UPDATE docs SET n = n + 1');
+	($code, undef, $err) = run_client($node, 'slot', $by_tls, @ca, @ours, '--endpos=' . current_lsn($node));
+	is($code, 0, 'TLS: a certificate of ours') or diag($err);
+	check_docs('TLS on both sides', $node, $place);
+	like(join('', run_command([ 'pg_outflow', 'check', '-d', $node->connstr('postgres'), '-S', 'slot', $by_tls, @ca, @ours ])),
+		qr{ok   target milvuss://}, 'TLS: check finds it right');
+	like(join('', run_command([ 'pg_outflow', 'check', '-d', $node->connstr('postgres'), '-S', 'slot', $by_tls, @ca ])),
+		qr{NOT  target milvuss://}, 'TLS: and notices what is missing');
+	$to = '--to=milvus://127.0.0.1:' . slurp_file("$place/milvus_port");
+}
 
 # The login.
 write_to($place, 'token', "root:Milvus\n");

@@ -140,6 +140,63 @@ like(talk('read', 1, qq({"type":"subscribe","after":"$before","tables":["*.\\\\t
 unlike(talk('read', 1, qq({"type":"subscribe","after":"$before","tables":["pub*.\\\\?"]})),
 	qr/"op"/, '... such as ?');
 
+# ---- the last changes, for who is new ----
+
+sub ids { return join(' ', $_[0] =~ /"new":\{"id":(-?\d+)/g); }
+
+foreach my $i (11 .. 14)
+{
+	$node->safe_psql('postgres', "INSERT INTO t VALUES (-$i, 0); CREATE TABLE IF NOT EXISTS others (id int); INSERT INTO others VALUES ($i)");
+}
+wait_confirmed('ws', current_lsn($node));
+{
+	my ($seen, $errors) = ('', '');
+	my $new = IPC::Run::start([ python($url, 'read', 4, '{"type":"subscribe","recent":3,"tables":["public.t"]}') ],
+		'<', \undef, '>', \$seen, '2>', \$errors, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+
+	$new->pump until $seen =~ /subscribed/;
+	$node->safe_psql('postgres', 'INSERT INTO t VALUES (-15, 0)');
+	$new->finish;
+	is(ids($seen), '-12 -13 -14 -15', 'the last changes of a table, and then those that come');
+	like($seen, qr/"recovered":false,"refetch":false/, '... which no position asked for');
+	my ($from) = $seen =~ /"position":"([^"]*)"/;
+	is(ids(talk('read', 1, qq({"type":"subscribe","after":"$from","tables":["public.t"]}))), '-12 -13 -14 -15',
+		'... after the position that is told');
+	my ($now) = $seen =~ /.*"position":"([^"]*)"/s;
+	my $again = talk('read', 1, qq({"type":"subscribe","after":"$now","recent":2,"tables":["public.t"]}));
+	like($again, qr/"recovered":true/, 'a position');
+	is(ids($again), '-14 -15', '... and the last changes before it');
+	is(ids(talk('read', 1, qq({"type":"subscribe","after":"$from","recent":1,"tables":["public.t"]}))), '-12 -13 -14 -15',
+		'... or all after it, if they are more');
+	is(ids(talk('read', 1, qq({"type":"subscribe","recent":$_}))), '', "recent: $_") foreach ('0', '-1', '"x"', 'null', '[9]');
+}
+# of a transaction that is larger than what is looked through, in segments that are small
+$node->safe_psql('postgres',
+	"INSERT INTO t SELECT 2000000 + g, 0, repeat('x', 200) FROM generate_series(1, 20000) AS g");
+wait_confirmed('ws', current_lsn($node));
+$answer = talk('read', 2, '{"type":"subscribe","recent":3,"window":16000000}');
+is(ids($answer), '2019998 2019999 2020000', 'the last changes of a large transaction');
+{
+	my ($from) = $answer =~ /"position":"([^"]*)"/;
+
+	like(talk('read', 3, qq({"type":"subscribe","after":"$from","window":16000000})), qr/"new":\{"id":2000001,/,
+		'... whose position is before it');
+}
+stop_client($client);
+$client = start_ws('ws', '--ws-spool-bytes=1MB');
+foreach my $i (0 .. 9)
+{
+	$node->safe_psql('postgres',
+		"INSERT INTO t SELECT 3000000 + $i * 100 + g, 0, repeat('x', 200) FROM generate_series(1, 100) AS g");
+}
+wait_confirmed('ws', current_lsn($node));
+is(ids(talk('read', 2, '{"type":"subscribe","recent":950,"window":16000000}')), join(' ', 3000051 .. 3001000),
+	'the last changes from several segments');
+is(ids(talk('read', 2, '{"type":"subscribe","recent":99999999,"window":16000000}')), join(' ', 3000001 .. 3001000),
+	'... of which there are at most 1000');
+stop_client($client);
+$client = start_ws('ws');
+
 # ---- windows, and clients that are too slow ----
 
 my $all = length(talk('read', 3, '{"type":"subscribe","after":"0/0"}'));

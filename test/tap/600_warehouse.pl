@@ -15,6 +15,15 @@ my $warehouse = new_warehouse('warehouse');
 
 $node->safe_psql('postgres', warehouse_sql($warehouse));
 
+# fully_verified(WHAT): every row of the last export is read back
+sub fully_verified
+{
+	my ($what) = @_;
+
+	is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify((SELECT max(job) FROM outflow.jobs), 'full')}), 'ok', "$what: verified");
+	return;
+}
+
 # ---- one table, several parts, appended
 my $orders = 'CREATE TABLE orders (id int PRIMARY KEY, amount numeric(12,2), note text NOT NULL, at timestamptz)';
 $node->safe_psql('postgres', "$orders; INSERT INTO orders SELECT i, i * 1.5, repeat('n', i % 90), "
@@ -23,7 +32,9 @@ $warehouse->safe_psql('postgres', "$orders; GRANT INSERT, TRUNCATE ON orders TO 
 my $job = $node->safe_psql('postgres',
 	q{CALL outflow.export('public.orders', 'warehouse:public.orders', part_size => '200kB')});
 
+$warehouse->safe_psql('postgres', 'GRANT SELECT ON orders TO loader');
 same_rows($node, $warehouse, 'orders', 'a table');
+fully_verified('a table, in binary form');
 is(leftovers($warehouse), '', 'no staging table is left');
 is($node->safe_psql('postgres', "SELECT state, format, rows, parts_total > 3 FROM outflow.jobs WHERE job = $job"),
 	'done|binary|20000|t', 'the job is done, and was sent in binary form');
@@ -61,6 +72,7 @@ foreach my $format ('csv', 'text')
 	$node->safe_psql('postgres',
 		qq{CALL outflow.export('kinds', 'warehouse:public."made by $format"', format => '$format', options => '{"create": true}')});
 	same_rows($node, $warehouse, 'kinds', "every type, $format", qq{"made by $format"});
+	fully_verified("every type, $format");
 }
 
 # ---- what can go in binary form does, whatever the session's settings
@@ -72,6 +84,7 @@ SET DateStyle = 'German'; SET IntervalStyle = 'sql_standard'; SET extra_float_di
 CALL outflow.export('plain', 'warehouse:', options => '{"create": true}');
 CALL outflow.export('plain', 'warehouse:public.as_text', format => 'text', options => '{"create": true}');
 EOC
+fully_verified('text under other settings');
 same_rows($node, $warehouse, 'plain', 'binary form');
 same_rows($node, $warehouse, 'plain', 'text under other settings', 'as_text');
 is($node->safe_psql('postgres', "SELECT format FROM outflow.jobs ORDER BY job DESC LIMIT 2"), "text\nbinary", 'formats');

@@ -21,12 +21,13 @@
  * something every 25 s.
  *
  * Options: tables (patterns), token, position and epoch (to go on after a
- * reload: keep those of the object), window (bytes under way), exact (numbers
+ * reload: keep those of the object), recent (begin at least so many changes before
+ * now, as far as the server has them at hand), window (bytes under way), exact (numbers
  * that JavaScript would change, such as 2.70 and 9007199254740993, come as
  * JSON.rawJSON, which JSON.stringify writes as they were, in browsers that have
  * it), onrecord, onposition(position), onrefetch(info), onstatus(status),
  * onstate(state), one of "connecting", "open", "waiting" and "closed", with a
- * reason.
+ * reason.  isOld(record) tells changes of before the connection from live ones.
  */
 const FIRST_PAUSE = 500;
 const LONGEST_PAUSE = 15000;
@@ -44,6 +45,8 @@ export class Outflow {
 		this.options = options;
 		this.position = options.position ?? null;
 		this.epoch = options.epoch ?? null;
+		this.recent = options.recent;
+		this.head = '';		/* of the server's changes when it connected, as ids have it */
 		this.last = null;	/* id of the last record that was handed on */
 		this.pause = FIRST_PAUSE;
 		this.closed = false;
@@ -62,6 +65,7 @@ export class Outflow {
 		socket.onopen = () => this.send(socket, {
 			type: 'subscribe', tables: this.options.tables, token: this.options.token,
 			window: this.options.window, epoch: this.epoch ?? undefined, after: this.position ?? undefined,
+			recent: this.recent,
 		});
 		socket.onmessage = (event) => {
 			this.heard = Date.now();
@@ -108,6 +112,8 @@ export class Outflow {
 				this.last = null;
 			this.epoch = message.epoch;
 			this.position = message.position;
+			this.head = message.head.split('/').map((half) => half.padStart(8, '0')).join('');
+			this.recent = undefined;
 			this.pause = FIRST_PAUSE;
 			this.tell('open');
 			if (this.options.onstatus)
@@ -137,6 +143,11 @@ export class Outflow {
 
 	tell(state, reason = '') {
 		this.options.onstate?.(state, reason);
+	}
+
+	/* An id begins with where its transaction's commit stands, before its end. */
+	isOld(record) {
+		return Boolean(record.id && record.id < this.head);
 	}
 
 	/* Connects now instead of after the pause. */

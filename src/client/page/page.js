@@ -44,21 +44,23 @@ function value_text(value) {
 	return text.length > VALUE ? `${text.slice(0, VALUE)}…` : text;
 }
 
-/* What a change shows: names and texts of values, and which of them it changed. */
+/* What a change shows: names and texts of values, and what those were that it changed. */
 function values_of(record) {
 	if (record.too_large)
 		return [{ name: '', text: `${record.too_large} bytes: too large to be shown` }];
-	const row = record.new ?? record.key ?? record.old;
+	if (record.op === 'truncate')
+		return [{ name: '', text: 'all rows' }];
+	const row = record.new ?? record.old ?? record.key;
 	if (!row)
 		return [{ name: '', text: value_text(record.content ?? record.command ?? '') }];
+	const old = (record.new && (record.old ?? record.key)) ?? {};
 	const values = [];
 	let room = VALUES;
 	for (const [name, value] of Object.entries(row)) {
 		const text = value_text(value);
-		const old = record.new && record.old;
-		values.push({ name, text, is_null: value === null,
-			changed: Boolean(old && name in old && JSON.stringify(old[name]) !== JSON.stringify(value)) });
-		room -= name.length + text.length;
+		const was = name in old && JSON.stringify(old[name]) !== JSON.stringify(value) ? value_text(old[name]) : undefined;
+		values.push({ name, text, was, is_null: value === null });
+		room -= name.length + text.length + (was?.length ?? 0);
 		if (room < 0) {
 			values.push({ name: '', text: '…' });
 			break;
@@ -76,9 +78,11 @@ function keep(record) {
 		committed = null;
 	if (record.op === 'schema' || record.op === 'begin' || record.op === 'commit')
 		return;
-	received++;
+	const is_old = outflow.isOld(record);
+	if (!is_old)
+		received++;
 	const item = { number: ++taken, op: record.op, name: name_of(record), values: values_of(record),
-		time: committed ?? new Date(), about: [record.xid && `transaction ${record.xid}`, record.id].filter(Boolean).join('  ') };
+		time: committed ?? (is_old ? null : new Date()), about: [record.xid && `transaction ${record.xid}`, record.id].filter(Boolean).join('  ') };
 	kept.push(item);
 	if (kept.length > KEPT)
 		kept.splice(0, kept.length - KEPT);
@@ -89,19 +93,32 @@ function keep(record) {
 	}
 }
 
+const today = () => new Date().toDateString();
+
+/* Of what was there before, it may not be known. */
+function time_of(item) {
+	const text = item.time?.toLocaleTimeString('en-GB') ?? '';
+	const day = item.time?.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' });
+	const time = element('time', item.time && item.time.toDateString() !== today() ? `${day} ${text.slice(0, 5)}` : text, 'time');
+	time.title = item.time?.toLocaleString() ?? '';
+	return time;
+}
+
 function row_of(item) {
 	const row = element('li', '', item.op);
 	const values = element('span', '', 'values');
 	row.tabIndex = -1;
 	for (const value of item.values) {
-		const pair = element('span', '', value.changed ? 'changed' : '');
+		const pair = element('span', '', value.was === undefined ? '' : 'changed');
 		if (value.name)
 			pair.append(element('b', value.name));
+		if (value.was !== undefined)
+			pair.append(element('s', value.was), ' ');
 		pair.append(value.is_null ? element('i', 'null') : value.text);
 		values.append(pair);
 	}
 	values.append(element('span', item.about, 'about'));
-	row.append(element('time', item.time.toLocaleTimeString('en-GB'), 'time'), element('span', item.op, 'op'),
+	row.append(time_of(item), element('span', item.op, 'op'),
 		element('span', item.name, 'name'), values);
 	return row;
 }
@@ -109,7 +126,7 @@ function row_of(item) {
 /* What is searched: all that a row shows. */
 function search_text(item) {
 	item.search = item.search ?? [item.op, item.name,
-		...item.values.map((value) => `${value.name} ${value.text}`)].join(' ').toLowerCase();
+		...item.values.map((value) => `${value.name} ${value.was ?? ''} ${value.text}`)].join(' ').toLowerCase();
 	return item.search;
 }
 
@@ -345,6 +362,7 @@ function connect() {
 		token: sessionStorage.getItem('token') ?? undefined,
 		position: sessionStorage.getItem('position') ?? undefined,
 		epoch: sessionStorage.getItem('epoch') ?? undefined,
+		recent: KEPT,
 		exact: true,
 		onrecord: keep,
 		onstatus: show_status,

@@ -6,7 +6,6 @@
 
 #include "client/targets/aws_credentials.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,23 +13,14 @@
 #include <time.h>
 
 #include "client/json_scan.h"
+#include "client/targets/aws_container.h"
 
-#define MAX_ANSWER	   (64 * 1024)
-#define TIMEOUT_MS	   5000L
-#define TOKEN_TTL	   "21600" /* seconds */
-#define RENEW_S		   300	   /* before they expire */
-#define CONTAINER_HOST "http://169.254.170.2"
-#define METADATA_HOST  "http://169.254.169.254"
-#define METADATA_KEYS  "/latest/meta-data/iam/security-credentials/"
-
-/* NULL if it is not set, or empty. */
-static const char *
-environment(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? value : NULL;
-}
+#define MAX_ANSWER	  (64 * 1024)
+#define TIMEOUT_MS	  5000L
+#define TOKEN_TTL	  "21600" /* seconds */
+#define RENEW_S		  300	  /* before they expire */
+#define METADATA_HOST "http://169.254.169.254"
+#define METADATA_KEYS "/latest/meta-data/iam/security-credentials/"
 
 static long long
 seconds_of_day(void)
@@ -54,23 +44,24 @@ set_keys(AwsCredentials *self, const char *key_id, const char *secret,
 static bool
 read_environment(AwsCredentials *self)
 {
-	const char *key_id = environment("AWS_ACCESS_KEY_ID");
-	const char *secret = environment("AWS_SECRET_ACCESS_KEY");
+	const char *key_id = aws_environment("AWS_ACCESS_KEY_ID");
+	const char *secret = aws_environment("AWS_SECRET_ACCESS_KEY");
 
 	if (key_id == NULL)
 		return false;
 	if (secret == NULL)
 		client_exit(EXIT_USAGE, "AWS_ACCESS_KEY_ID is set, but "
 								"AWS_SECRET_ACCESS_KEY is not");
-	set_keys(self, key_id, secret, environment("AWS_SESSION_TOKEN"), NEVER);
+	set_keys(self, key_id, secret, aws_environment("AWS_SESSION_TOKEN"),
+			 NEVER);
 	return true;
 }
 
 static FILE *
 open_profiles(void)
 {
-	const char *path = environment("AWS_SHARED_CREDENTIALS_FILE");
-	const char *home = environment("HOME");
+	const char *path = aws_environment("AWS_SHARED_CREDENTIALS_FILE");
+	const char *home = aws_environment("HOME");
 	char	   *own;
 	FILE	   *file;
 
@@ -122,7 +113,7 @@ read_profile(AwsCredentials *self)
 		"aws_secret_access_key",
 		"aws_session_token",
 	};
-	const char *profile = environment("AWS_PROFILE");
+	const char *profile = aws_environment("AWS_PROFILE");
 	char	   *values[3] = {NULL, NULL, NULL};
 	FILE	   *file = open_profiles();
 	char	   *line = NULL;
@@ -160,47 +151,10 @@ add_request_header(AwsCredentials *self, const char *name, const char *value)
 	free(line);
 }
 
-/* The token that a container's endpoint wants to see; a file of it may change. */
-static void
-add_container_token(AwsCredentials *self)
-{
-	const char *token = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
-	const char *path = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-	FILE	   *file = path ? fopen(path, "r") : NULL;
-	char	   *line = NULL;
-	size_t		size = 0;
-
-	if (path && file == NULL)
-		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
-					strerror(errno));
-	if (file && getline(&line, &size, file) > 0)
-	{
-		line[strcspn(line, "\r\n")] = '\0';
-		token = line;
-	}
-	if (token)
-		add_request_header(self, "Authorization", token);
-	free(line);
-	if (file)
-		fclose(file);
-}
-
-static char *
-container_url(void)
-{
-	const char *relative =
-		environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
-	const char *full = environment("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-
-	if (relative)
-		return client_format("%s%s", CONTAINER_HOST, relative);
-	return full ? client_strdup(full) : NULL;
-}
-
 static char *
 metadata_url(const char *path, const char *more)
 {
-	const char *host = environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+	const char *host = aws_environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
 
 	return client_format("%s%s%s", host ? host : METADATA_HOST, path, more);
 }
@@ -213,8 +167,12 @@ ask_for_keys(AwsCredentials *self)
 	self->headers = NULL;
 	if (self->source == AWS_CONTAINER)
 	{
-		self->url = container_url();
-		add_container_token(self);
+		char *token = aws_container_token();
+
+		self->url = aws_container_url();
+		if (token)
+			add_request_header(self, "Authorization", token);
+		free(token);
 	}
 	else if (self->source == AWS_METADATA_TOKEN)
 	{
@@ -287,7 +245,7 @@ keys_take_answer(AwsCredentials *self)
 	curl_easy_getinfo(self->curl.easy, CURLINFO_RESPONSE_CODE, &status);
 	mem_reset(&self->failure);
 	if (self->curl.outcome != CURLE_OK)
-		mem_add(&self->failure, curl_easy_strerror(self->curl.outcome));
+		mem_add(&self->failure, curl_loop_error(&self->curl));
 	else if (status != 200)
 		mem_format(&self->failure, "status %ld", status);
 	else if (self->source == AWS_METADATA_TOKEN)
@@ -310,15 +268,16 @@ keys_take_answer(AwsCredentials *self)
 void
 aws_credentials_open(AwsCredentials *self)
 {
-	char *container = container_url();
+	char *container = aws_container_url();
 
+	aws_container_check_token();
 	if (read_environment(self))
 		self->source = AWS_ENVIRONMENT;
 	else if (read_profile(self))
 		self->source = AWS_PROFILE_FILE;
 	else
 	{
-		const char *disabled = environment("AWS_EC2_METADATA_DISABLED");
+		const char *disabled = aws_environment("AWS_EC2_METADATA_DISABLED");
 
 		self->source = container ? AWS_CONTAINER : AWS_METADATA_TOKEN;
 		if (!container && disabled && strcasecmp(disabled, "true") == 0)

@@ -26,19 +26,6 @@
 
 #define RECORD_BYTES (1024 * 1024) /* of streams that don't say */
 #define LISTING_MS	 5000		   /* shards are not asked for more often */
-#define KEY_BYTES	 (KINESIS_KEY_SIZE - 1)
-
-static KinesisEntry *
-kinesis_entry_at(KinesisTarget *self, size_t i)
-{
-	return &self->entries[(self->first + i) % self->allocated];
-}
-
-static size_t
-record_size(const Record *record)
-{
-	return record->length - 1 + KEY_BYTES;
-}
 
 /* ProvisionedThroughputExceededException, ThrottlingException and the like */
 static RetryReason
@@ -57,47 +44,6 @@ kinesis_send_again(KinesisTarget *self, RetryReason reason, const char *why)
 	log_limited(&self->base.limit, LOG_WARNING,
 				"%s: %s; what it concerns is sent again", self->base.name,
 				why);
-}
-
-static void
-entry_done(KinesisTarget *self, KinesisEntry *entry)
-{
-	entry->state = ENTRY_DONE;
-	target_taken(&self->base, entry->record.number, entry->record.number);
-}
-
-static void
-shift_done(KinesisTarget *self)
-{
-	while (self->count > 0 && kinesis_entry_at(self, 0)->state == ENTRY_DONE)
-	{
-		self->bytes -= record_size(&kinesis_entry_at(self, 0)->record);
-		self->first = (self->first + 1) % self->allocated;
-		self->count--;
-	}
-}
-
-/* A key of the table of busy ones, as it is or newly entered; true: it was. */
-static bool
-key_is_busy(KinesisTarget *self, const char *key)
-{
-	char   digits[9];
-	size_t i;
-
-	memcpy(digits, key, 8);
-	digits[8] = '\0';
-	for (i = strtoul(digits, NULL, 16);; i++)
-	{
-		const char **slot = &self->busy[i & (self->nbusy - 1)];
-
-		if (*slot == NULL)
-		{
-			*slot = key;
-			return false;
-		}
-		if (strcmp(*slot, key) == 0)
-			return true;
-	}
 }
 
 static void
@@ -129,44 +75,6 @@ ask_for_shards(KinesisTarget *self)
 	self->nsent = 0;
 	kinesis_shards_ask(&self->listing, &self->body, self->stream);
 	start_request(self, "ListShards");
-}
-
-/* False if there is nothing to send. */
-static bool
-put_records(KinesisTarget *self)
-{
-	size_t most = self->alone ? 1 : self->max_records;
-	size_t bytes = 0;
-	size_t i;
-
-	self->nsent = 0;
-	memset(self->busy, 0, self->nbusy * sizeof(*self->busy));
-	kinesis_begin(&self->body, self->stream);
-	for (i = 0; i < self->count && self->nsent < most; i++)
-	{
-		KinesisEntry *entry = kinesis_entry_at(self, i);
-
-		if (entry->state == ENTRY_DONE || key_is_busy(self, entry->key))
-			continue;
-		bytes += record_size(&entry->record);
-		if (self->nsent > 0 && bytes > self->max_bytes)
-			break;
-		kinesis_append(&self->body, &entry->record, entry->key);
-		entry->state = ENTRY_SENT;
-		self->sent[self->nsent++] = entry;
-	}
-	if (self->nsent == 0)
-		return false;
-	kinesis_end(&self->body);
-	start_request(self, "PutRecords");
-	return true;
-}
-
-static void
-reject_entry(KinesisTarget *self, KinesisEntry *entry, const char *reason)
-{
-	target_rejected(&self->base, &entry->record, reason);
-	entry_done(self, entry);
 }
 
 /* It was taken, by another shard than its key has been of: ask which there are. */
@@ -219,11 +127,11 @@ judge_results(KinesisTarget *self)
 				self->base.counts.records++;
 				self->base.counts.bytes += entry->record.length;
 				compare_shard(self, entry, shard);
-				entry_done(self, entry);
+				kinesis_done(self, entry);
 				taken++;
 				break;
 			case KINESIS_REJECTED:
-				reject_entry(self, entry, code);
+				kinesis_reject(self, entry, code);
 				break;
 			case KINESIS_REFUSED:
 				client_exit(EXIT_TARGET, "%s: %s", self->base.name, code);
@@ -249,7 +157,7 @@ kinesis_request_rejected(KinesisTarget *self)
 	if (self->nsent > 1)
 		self->alone = self->nsent + 1; /* this one counts, too */
 	else
-		reject_entry(self, self->sent[0], self->curl.answer.data);
+		kinesis_reject(self, self->sent[0], self->curl.answer.data);
 }
 
 /* What the stream takes; it may be older than that limit, or not tell us. */
@@ -290,6 +198,10 @@ judge_listing(KinesisTarget *self, KinesisVerdict verdict)
 		return;
 	self->phase = KINESIS_READY;
 	self->listed_at = clock_ms();
+	if (taken && self->listing.next)
+		log_message(LOG_WARNING,
+					"%s has no end of shards: %zu of them are known",
+					self->base.name, self->listing.count);
 	if (taken && self->listing.count > 0)
 	{
 		kinesis_shards_forget(&self->shards);
@@ -355,47 +267,7 @@ judge_request(KinesisTarget *self)
 		if (self->alone > 0 && self->attempt == 0)
 			self->alone--;
 	}
-	shift_done(self);
-}
-
-static void
-kinesis_take(KinesisTarget *self, const Record *record)
-{
-	KinesisEntry *entry;
-	char		 *reason;
-
-	if (record_size(record) > self->max_record)
-	{
-		reason = client_format("%zu bytes are too large: at most %zu",
-							   record_size(record), self->max_record);
-		target_rejected(&self->base, record, reason);
-		free(reason);
-		return;
-	}
-	facts_read(&self->facts, self->keys, &self->base, record);
-	if (self->count == 0)
-		self->since = clock_ms();
-	entry = kinesis_entry_at(self, self->count++);
-	entry->record = *record;
-	entry->state = ENTRY_WAITING;
-	kinesis_partition_key(&self->facts, record, entry->key);
-	self->bytes += record_size(record);
-}
-
-static void
-fill_ring(KinesisTarget *self)
-{
-	Record record;
-
-	while (self->count < self->allocated &&
-		   self->bytes < KINESIS_LOOK_AHEAD * self->max_bytes &&
-		   target_next(&self->base, &record))
-	{
-		if (record.wanted)
-			kinesis_take(self, &record);
-		else
-			target_taken(&self->base, record.number, record.number);
-	}
+	kinesis_shift(self);
 }
 
 /* Starts the next request, if it is time; false: there is none. */
@@ -426,7 +298,7 @@ next_request(KinesisTarget *self)
 		ask_for_shards(self);
 		return true;
 	}
-	fill_ring(self);
+	kinesis_fill(self);
 	if (self->count > 0 && self->count < self->max_records &&
 		self->bytes < self->max_bytes && !self->base.draining &&
 		clock_ms() < self->since + target_linger(&self->base, 0))
@@ -434,7 +306,10 @@ next_request(KinesisTarget *self)
 		self->base.wake_at = self->since + target_linger(&self->base, 0);
 		return false;
 	}
-	return put_records(self);
+	if (!kinesis_build_request(self))
+		return false;
+	start_request(self, "PutRecords");
+	return true;
 }
 
 static void

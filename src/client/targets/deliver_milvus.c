@@ -15,18 +15,13 @@
  */
 #ifdef HAVE_LIBCURL
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/disk.h"
 #include "client/targets/milvus_target.h"
 #include "client/targets/targets.h"
 
-#define MAX_ANSWER	  (64 * 1024 * 1024) /* the keys of a batch, in most */
-#define UNCLEAR_TIMES 5					 /* then it is a rejection */
-#define DEFAULT_PORT  "19530"
+#define UNCLEAR_TIMES 5 /* then it is a rejection */
 
 /* ---- requests */
 
@@ -211,11 +206,11 @@ judge_milvus_answer(MilvusTarget *self)
 	curl_easy_getinfo(self->curl.easy, CURLINFO_RESPONSE_CODE, &status);
 	if (curl_loop_is_hopeless(self->curl.outcome))
 		client_exit(EXIT_TARGET, "%s: %s", self->base.name,
-					curl_easy_strerror(self->curl.outcome));
+					curl_loop_error(&self->curl));
 	if (self->curl.outcome == CURLE_OK)
 		verdict = milvus_verdict(status, &self->curl.answer, &reason);
 	else
-		reason = client_strdup(curl_easy_strerror(self->curl.outcome));
+		reason = client_strdup(curl_loop_error(&self->curl));
 	if (verdict == MILVUS_UNCLEAR)
 		verdict =
 			self->request == MILVUS_WRITE && ++self->unclear >= UNCLEAR_TIMES
@@ -319,99 +314,6 @@ milvus_resume(Target *target, const Identity *identity)
 		self->horizon = endpos;
 }
 
-/* ---- opening */
-
-/* The first line of the file, or what the URL has. */
-static char *
-read_milvus_token(const Url *url, const char *path)
-{
-	FILE  *file;
-	char  *line = NULL;
-	size_t size = 0;
-
-	if (path == NULL)
-		return url->user ? client_format("%s%s%s", url->user,
-										 url->password ? ":" : "",
-										 url->password ? url->password : "")
-						 : NULL;
-	file = fopen(path, "r");
-	if (file == NULL)
-		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
-					strerror(errno));
-	if (disk_read_line(file, path, &line, &size) <= 0)
-		client_exit(EXIT_USAGE, "file \"%s\" is empty", path);
-	line[strcspn(line, "\r\n")] = '\0';
-	fclose(file);
-	return line;
-}
-
-static void
-set_headers(MilvusTarget *self, const Url *url, const Settings *settings)
-{
-	char *token = read_milvus_token(url, settings->milvus_token_file);
-	char *line;
-
-	if (settings->http_header_file)
-		self->headers = curl_read_headers(settings->http_header_file);
-	self->headers = curl_slist_append(self->headers, "Expect:");
-	self->headers =
-		curl_slist_append(self->headers, "Content-Type: application/json");
-	if (token)
-	{
-		line = client_format("Authorization: Bearer %s", token);
-		self->headers = curl_slist_append(self->headers, line);
-		free(line);
-	}
-	free(token);
-	curl_easy_setopt(self->curl.easy, CURLOPT_HTTPHEADER, self->headers);
-}
-
-static void
-check_milvus_options(const Url *url, const Settings *settings)
-{
-	const Pairs *options = &settings->options;
-	const char	*format = pairs_find(options, "format");
-	const char	*schemas = pairs_find(options, "include_schemas");
-	const char	*nested = pairs_find(options, "nested");
-
-	if (url->host == NULL || (url->path && strchr(url->path + 1, '/')))
-		client_exit(EXIT_USAGE,
-					"\"%s\" must be milvus://HOST[:PORT][/DATABASE]",
-					url->display);
-	if (format && strcmp(format, "json") != 0)
-		client_exit(EXIT_USAGE, "%s takes streams in format json only",
-					url->display);
-	if ((schemas && strcmp(schemas, "on") != 0) ||
-		(nested && strcmp(nested, "text") == 0))
-		client_exit(EXIT_USAGE,
-					"%s needs schema records (include_schemas=on) and nested "
-					"values (nested=json)",
-					url->display);
-	if (!milvus_template_is_valid(settings->milvus_collection))
-		client_exit(EXIT_USAGE,
-					"--milvus-collection may have {schema} and {table} in it, "
-					"not what \"%s\" has",
-					settings->milvus_collection);
-}
-
-static Target *
-milvus_open(const Url *url, const Settings *settings)
-{
-	MilvusTarget *self = client_alloc(sizeof(MilvusTarget));
-	const char	 *bracket = url->host ? strrchr(url->host, ']') : NULL;
-
-	check_milvus_options(url, settings);
-	self->address = client_format(
-		"%s://%s%s", strcmp(url->scheme, "milvuss") == 0 ? "https" : "http",
-		url->host,
-		strchr(bracket ? bracket : url->host, ':') ? "" : ":" DEFAULT_PORT);
-	self->database = url->path && url->path[1] ? url->path + 1 : "default";
-	curl_loop_open(&self->curl, MAX_ANSWER);
-	curl_loop_set_http(&self->curl, settings);
-	set_headers(self, url, settings);
-	return &self->base;
-}
-
 static void
 milvus_close(Target *target)
 {
@@ -428,17 +330,16 @@ milvus_probe(const Url *url, const Settings *settings, char **why)
 	MilvusTarget *self = (MilvusTarget *) milvus_open(url, settings);
 	char		 *address = client_format("%s" MILVUS_LIST, self->address);
 	long		  status = 0;
-	CURLcode	  code;
 
 	milvus_begin_body(&self->body, self->database, NULL);
 	mem_add(&self->body, "}");
 	mem_add(&self->curl.answer, "");
 	curl_easy_setopt(self->curl.easy, CURLOPT_URL, address);
 	curl_easy_setopt(self->curl.easy, CURLOPT_POSTFIELDS, self->body.data);
-	code = curl_easy_perform(self->curl.easy);
-	if (code != CURLE_OK)
+	self->curl.outcome = curl_easy_perform(self->curl.easy);
+	if (self->curl.outcome != CURLE_OK)
 	{
-		*why = client_strdup(curl_easy_strerror(code));
+		*why = client_strdup(curl_loop_error(&self->curl));
 		return false;
 	}
 	curl_easy_getinfo(self->curl.easy, CURLINFO_RESPONSE_CODE, &status);

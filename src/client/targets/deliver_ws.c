@@ -8,16 +8,12 @@
 #ifdef HAVE_WSLAY
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/disk.h"
 #include "client/json_scan.h"
 #include "client/listen.h"
 #include "client/loop.h"
@@ -30,7 +26,6 @@
 #define WRITE_AT_ONCE 65536
 #define WORK_AT_ONCE  (4 * 1024 * 1024) /* then clients get a turn */
 #define GOING_AWAY	  1001
-#define OTHER_FILES	  128
 
 typedef struct WsClient
 {
@@ -160,94 +155,13 @@ append_status(void *argument, Bytes *json)
 	mem_add(json, "}");
 }
 
-/* Of a file that nobody else reads. */
-static char *
-read_token(const char *path)
-{
-	char	   *token = disk_read_secret(path);
-	struct stat status;
-
-	if (stat(path, &status) == 0 &&
-		(status.st_mode & (S_IRWXG | S_IRWXO) & ~S_IRGRP))
-		client_exit(EXIT_USAGE,
-					"others may read or write \"%s\": its mode must be 0600 "
-					"or 0640",
-					path);
-	if (strlen(token) < 16)
-		client_exit(EXIT_USAGE, "the token in \"%s\" is shorter than 16 bytes",
-					path);
-	return token;
-}
-
-/* As many as there are descriptors for, besides those that all else needs. */
-static int
-find_most_clients(void)
-{
-	struct rlimit files;
-	rlim_t		  wanted = WS_MAX_CLIENTS + OTHER_FILES;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
-		client_exit(EXIT_FAILED, "could not read the limit on files: %s",
-					strerror(errno));
-	if (files.rlim_cur < wanted)
-	{
-		files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
-		(void) setrlimit(RLIMIT_NOFILE, &files);
-	}
-	if (files.rlim_cur >= wanted)
-		return WS_MAX_CLIENTS;
-	return files.rlim_cur > OTHER_FILES + 1 ? files.rlim_cur - OTHER_FILES : 1;
-}
-
-static bool
-is_loopback(const char *host)
-{
-	return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 ||
-		   strncmp(host, "localhost:", 10) == 0;
-}
-
-static void
-check_address(const Url *url, const WsServer *server)
-{
-	if (url->host == NULL || strrchr(url->host, ':') == NULL ||
-		(url->path && strcmp(url->path, "/") != 0) || url->user)
-		client_exit(EXIT_USAGE, "\"%s\" must be ws://HOST:PORT", url->display);
-	if (!is_loopback(url->host) && server->token == NULL)
-		client_exit(EXIT_USAGE,
-					"%s can be reached from other machines: it needs "
-					"--ws-token-file",
-					url->display);
-}
-
-/* Ends the program if something is wrong. */
-static void
-check_arguments(const Url *url, const Settings *settings, WsServer *server)
-{
-	const char *format = pairs_find(&settings->options, "format");
-	struct stat status;
-
-	if (settings->slot == NULL || (format && strcmp(format, "json") != 0))
-		client_exit(EXIT_USAGE, "%s delivers streams in format json only",
-					url->display);
-	if (settings->ws_spool == NULL)
-		client_exit(EXIT_USAGE, "%s needs --ws-spool DIRECTORY", url->display);
-	if (stat(settings->ws_spool, &status) != 0 || !S_ISDIR(status.st_mode))
-		client_exit(EXIT_TARGET, "there is no directory \"%s\"",
-					settings->ws_spool);
-	if (settings->ws_spool_bytes < WS_MAX_RECORD)
-		client_exit(EXIT_USAGE, "--ws-spool-bytes must be at least 1MB");
-	if (settings->ws_token_file)
-		server->token = read_token(settings->ws_token_file);
-	check_address(url, server);
-}
-
 static Target *
 ws_open(const Url *url, const Settings *settings)
 {
 	WsTarget *self = client_alloc(sizeof(WsTarget));
 	char	 *path;
 
-	check_arguments(url, settings, &self->server);
+	ws_check_arguments(url, settings, &self->server);
 	self->server.origins = settings->ws_origin;
 	self->server.slot = settings->slot;
 	self->server.status = append_status;
@@ -256,7 +170,7 @@ ws_open(const Url *url, const Settings *settings)
 	self->base.state = state_open(path);
 	free(path);
 	self->database = ws_database_new(settings->conninfo, settings->slot);
-	self->most_clients = find_most_clients();
+	self->most_clients = ws_most_clients();
 	self->fd = listen_on(url->host, 128);
 	self->sync_at = NEVER;
 	return &self->base;
@@ -381,7 +295,7 @@ ws_probe(const Url *url, const Settings *settings, char **why)
 {
 	WsServer server = {0};
 
-	check_arguments(url, settings, &server);
+	ws_check_arguments(url, settings, &server);
 	if (access(settings->ws_spool, W_OK | X_OK) != 0)
 		*why = client_format("cannot write to directory \"%s\": %s",
 							 settings->ws_spool, strerror(errno));

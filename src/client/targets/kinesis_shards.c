@@ -15,6 +15,7 @@
 #include "client/targets/kinesis_request.h"
 
 #define MAX_SHARDS 100000
+#define MAX_PAGES  1000 /* of 1000 shards each, unless something is wrong */
 
 void
 kinesis_shards_ask(const KinesisShards *self, Bytes *body, const char *stream)
@@ -87,7 +88,8 @@ kinesis_shards_take(KinesisShards *self, const Bytes *answer)
 		add_shard(self, &shard);
 	free(self->next);
 	self->next = json_find_text(answer->data, answer->length, "NextToken");
-	return self->next != NULL && self->count < MAX_SHARDS;
+	return self->next != NULL && self->count < MAX_SHARDS &&
+		   ++self->pages < MAX_PAGES;
 }
 
 void

@@ -26,13 +26,14 @@ typedef struct KinesisShards
 	KinesisShard *shards;
 	size_t		  count; /* 0: they are not known */
 	char		 *next;	 /* where ListShards goes on; NULL: it is at its end */
+	unsigned	  pages; /* that had more after them */
 } KinesisShards;
 
 /* The body of a ListShards request: the first one, or what follows. */
 extern void kinesis_shards_ask(const KinesisShards *shards, Bytes *body,
 							   const char *stream);
 
-/* Takes its answer; true if there is more to ask for. */
+/* Takes its answer; true if there is more to ask for, within reason. */
 extern bool kinesis_shards_take(KinesisShards *shards, const Bytes *answer);
 
 extern void kinesis_shards_forget(KinesisShards *shards);

@@ -77,4 +77,20 @@ typedef struct KinesisTarget
 /* Checks the options, and reaches nothing yet (kinesis_open.c). */
 extern Target *kinesis_open(const Url *url, const Settings *settings);
 
+/* ---- kinesis_ring.c */
+
+/* Takes records from the queue as long as there is room. */
+extern void kinesis_fill(KinesisTarget *self);
+
+/* The body of the next PutRecords and what it sends; false: there is nothing. */
+extern bool kinesis_build_request(KinesisTarget *self);
+
+/* A record is acknowledged, or rejected. */
+extern void kinesis_done(KinesisTarget *self, KinesisEntry *entry);
+extern void kinesis_reject(KinesisTarget *self, KinesisEntry *entry,
+						   const char *reason);
+
+/* Makes room: the first ones that are done go. */
+extern void kinesis_shift(KinesisTarget *self);
+
 #endif /* CLIENT_KINESIS_TARGET_H */

@@ -94,6 +94,19 @@ extern int milvus_field(MilvusTable *table, const JsonValue *name);
 extern MilvusField *milvus_add_field(MilvusTable *table, char *name,
 									 char *type);
 
+/* ---- milvus_type.c */
+
+extern MilvusForm milvus_type_form(const char *type);
+
+/*
+ * A column's type as the tables there have it: without schema and modifier, and
+ * with no blank inside.  The modifier, or -1, is told as well.
+ */
+extern char *milvus_plain_type(const char *type, long long *modifier);
+
+/* Every value of such a column can be kept in that field. */
+extern bool milvus_type_fits(const MilvusField *field, const char *type);
+
 /* ---- milvus_schema.c */
 
 /* What the answer to collections/describe says; ends the program if no row of

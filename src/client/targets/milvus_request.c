@@ -24,6 +24,7 @@ static const struct
 	{10, 10, MILVUS_REFUSED},	   /* unimplemented */
 	{100, 100, MILVUS_REFUSED},	   /* no such collection */
 	{800, 802, MILVUS_REFUSED},	   /* no such database */
+	{1001, 1001, MILVUS_UNCLEAR},  /* input and output, or a geometry */
 	{1100, 1102, MILVUS_REJECTED}, /* parameters */
 	{1400, 1401, MILVUS_REFUSED},  /* login, rights */
 	{1700, 1701, MILVUS_REJECTED}, /* fields */
@@ -33,11 +34,23 @@ static const struct
 	{65535, 65535, MILVUS_UNCLEAR},
 };
 
+/* What errors without a code of their own say when a row's values are to blame. */
+static const char *const of_values[] = {
+	"is not a number or infinity",
+	"in sparse float vector",
+	"should divide the dim",
+	"is not aligned to",
+};
+
 static MilvusVerdict
-code_verdict(long long code)
+code_verdict(long long code, const char *message)
 {
 	size_t i;
 
+	for (i = 0; code == 65535 && i < sizeof(of_values) / sizeof(of_values[0]);
+		 i++)
+		if (strstr(message, of_values[i]))
+			return MILVUS_REJECTED;
 	for (i = 0; i < sizeof(verdicts) / sizeof(verdicts[0]); i++)
 		if (code >= verdicts[i].first && code <= verdicts[i].last)
 			return verdicts[i].verdict;
@@ -74,16 +87,18 @@ milvus_verdict(long status, const Bytes *answer, char **reason)
 										: "");
 		return status_verdict(status);
 	}
-	verdict = code_verdict(code);
+	message = code == 0
+				  ? NULL
+				  : json_find_text(answer->data, answer->length, "message");
+	verdict = code_verdict(code, message ? message : "");
 	/* a proxy before it may say what the code doesn't */
 	if (status != 200 && verdict == MILVUS_TAKEN)
 		verdict = status_verdict(status);
 	if (status == 401 || status == 403)
 		verdict = MILVUS_REFUSED;
-	if (verdict == MILVUS_TAKEN)
-		return verdict;
-	message = json_find_text(answer->data, answer->length, "message");
-	*reason = client_format("code %lld: %.300s", code, message ? message : "");
+	if (verdict != MILVUS_TAKEN)
+		*reason =
+			client_format("code %lld: %.300s", code, message ? message : "");
 	free(message);
 	return verdict;
 }

@@ -14,54 +14,7 @@
 
 #include "client/targets/milvus.h"
 
-/* Types of PostgreSQL whose values a field takes as they are. */
-static const struct
-{
-	const char *field;
-	const char *columns; /* each between blanks; NULL: all, as texts or JSON */
-	MilvusForm	form;
-} types[] = {
-	{"Bool", " boolean ", MILVUS_AS_IS},
-	{"Int8", "", MILVUS_AS_IS},
-	{"Int16", " smallint ", MILVUS_AS_IS},
-	{"Int32", " smallint integer ", MILVUS_AS_IS},
-	{"Int64", " smallint integer bigint oid ", MILVUS_AS_IS},
-	{"Float", " smallint real ", MILVUS_AS_IS},
-	{"Double", " smallint integer real double_precision numeric ",
-	 MILVUS_AS_IS},
-	{"VarChar", NULL, MILVUS_TEXT},
-	{"String", NULL, MILVUS_TEXT},
-	{"Text", NULL, MILVUS_TEXT},
-	{"JSON", NULL, MILVUS_JSON},
-	{"Geometry", " text character_varying ", MILVUS_TEXT},
-	{"Timestamptz", " timestamp_with_time_zone text ", MILVUS_TEXT},
-	{"FloatVector", " vector halfvec real[] double_precision[] numeric[] ",
-	 MILVUS_VECTOR},
-	{"Float16Vector", " vector halfvec real[] double_precision[] numeric[] ",
-	 MILVUS_VECTOR},
-	{"BFloat16Vector", " vector halfvec real[] double_precision[] numeric[] ",
-	 MILVUS_VECTOR},
-	{"Int8Vector", " smallint[] integer[] ", MILVUS_VECTOR},
-	{"BinaryVector", " bit ", MILVUS_BITS},
-	{"SparseFloatVector", " sparsevec ", MILVUS_SPARSE},
-	/* by their elements */
-	{"Array", "", MILVUS_AS_IS},
-};
-
-#define NTYPES ((int) (sizeof(types) / sizeof(types[0])))
-
 /* ---- fields, as the server describes them */
-
-static int
-find_type(const char *field)
-{
-	int i;
-
-	for (i = 0; i < NTYPES; i++)
-		if (strcmp(types[i].field, field) == 0)
-			return i;
-	return -1;
-}
 
 static bool
 is_true(const JsonValue *object, const char *member)
@@ -122,15 +75,13 @@ read_field(MilvusTable *table, const JsonValue *description,
 		json_find_text(description->data, description->length, "type");
 	MilvusField *field;
 	JsonValue	 preset;
-	int			 i;
 
 	if (name == NULL || type == NULL)
 		client_exit(EXIT_TARGET, "%s: a field of collection \"%s\" is %.*s",
 					target->name, table->collection, (int) description->length,
 					description->data);
 	field = milvus_add_field(table, name, type);
-	i = find_type(type);
-	field->form = i < 0 ? MILVUS_AS_IS : types[i].form;
+	field->form = milvus_type_form(type);
 	field->element =
 		json_find_text(description->data, description->length, "elementType");
 	field->dimensions = read_dimensions(description);
@@ -195,66 +146,6 @@ forget_fields(MilvusTable *table)
 
 /* ---- against the table's columns */
 
-/*
- * A column's type as the table above has it: without schema and modifier, and
- * with no blank inside.  The modifier, or -1, is told as well.
- */
-static char *
-plain_type(const char *type, long long *modifier)
-{
-	const char *quote = strrchr(type, '"');
-	const char *dot = strchr(quote ? quote : type, '.');
-	char	   *plain = client_strdup(dot ? dot + 1 : type);
-	char	   *open = strchr(plain, '(');
-	char	   *close = open ? strchr(open, ')') : NULL;
-	char	   *p;
-
-	*modifier = -1;
-	if (close)
-	{
-		*modifier = strtoll(open + 1, NULL, 10);
-		memmove(open, close + 1, strlen(close + 1) + 1);
-	}
-	for (p = plain; *p; p++)
-		if (*p == ' ')
-			*p = '_';
-	return plain;
-}
-
-static bool
-names_type(const char *list, const char *type)
-{
-	char *word = client_format(" %s ", type);
-	bool  found = strstr(list, word) != NULL;
-
-	free(word);
-	return found;
-}
-
-static bool
-type_fits(const MilvusField *field, const char *type)
-{
-	int	   i = find_type(field->type);
-	size_t length = strlen(type);
-	char  *element;
-	bool   fits;
-
-	if (i < 0)
-		return false;
-	if (strcmp(field->type, "Array") != 0)
-		return types[i].columns == NULL || names_type(types[i].columns, type);
-	i = field->element ? find_type(field->element) : -1;
-	if (i < 0 || length < 3 || strcmp(type + length - 2, "[]") != 0)
-		return false;
-	if (types[i].columns == NULL)
-		return names_type(
-			" text[] character_varying[] character[] uuid[] name[] ", type);
-	element = client_strndup(type, length - 2);
-	fits = names_type(types[i].columns, element);
-	free(element);
-	return fits;
-}
-
 static void
 check_column(MilvusTable *table, const JsonValue *column, const Target *target)
 {
@@ -278,8 +169,8 @@ check_column(MilvusTable *table, const JsonValue *column, const Target *target)
 					label.data, type, table->display);
 	field = &table->fields[i];
 	field->has_column = true;
-	plain = plain_type(type, &modifier);
-	if (!field->is_dynamic && !type_fits(field, plain))
+	plain = milvus_plain_type(type, &modifier);
+	if (!field->is_dynamic && !milvus_type_fits(field, plain))
 		client_exit(
 			EXIT_TARGET,
 			"%s: field \"%s\" of collection \"%s\" is %s%s%s, which "

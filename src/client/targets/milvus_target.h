@@ -1,6 +1,6 @@
 /*
  * milvus_target.h
- *		The state of a target milvus://, for the two files that move it: the
+ *		The state of a target milvus://, for the files that make and move it: the
  *		requests (deliver_milvus.c) and the batch (milvus_batch.c).
  */
 #ifndef CLIENT_MILVUS_TARGET_H
@@ -66,6 +66,9 @@ typedef struct MilvusTarget
 	unsigned  unclear;
 	long long retry_at;
 } MilvusTarget;
+
+/* Checks the options, and reaches nothing yet (milvus_open.c). */
+extern Target *milvus_open(const Url *url, const Settings *settings);
 
 /* ---- milvus_batch.c */
 

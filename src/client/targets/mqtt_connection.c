@@ -113,6 +113,10 @@ on_connect(struct mosquitto *client, void *argument, int reason, int flags,
 	/* bit 0: the broker has the session */
 	if (self->has_session && !(flags & 1))
 	{
+		log_message(LOG_WARNING,
+					"%s has lost the session: what it had not acknowledged "
+					"is sent again",
+					self->base.name);
 		mqtt_lost(self, true, RETRY_CONNECTION,
 				  "the broker has lost the session");
 		return;

@@ -20,7 +20,8 @@
 #define ASK_MS		 2000
 #define PREFLIGHT_MS 60000 /* it looks at every table */
 #define RETRY_MS	 10000
-#define TIMEOUT_MS	 "10000"
+#define TIMEOUT_MS	 "10000" /* the server's */
+#define PATIENCE_MS	 20000	 /* ours: it may be gone without a word */
 
 /* $1: the slot, $2: with preflight */
 #define SLOT_LAG                                                              \
@@ -37,12 +38,13 @@ static const char slot_only[] =
 static const char everything[] = SLOT_LAG
 	", 'jobs', (SELECT pg_catalog.json_agg(j ORDER BY j.job DESC) FROM "
 	"(SELECT o.job, o.source, o.state, o.parts_total, o.parts_done, o.rate, "
-	"pg_catalog.justify_hours(o.eta)::pg_catalog.text AS eta, o.waiting_for, "
+	"pg_catalog.date_trunc('second', pg_catalog.justify_hours(o.eta))::"
+	"pg_catalog.text AS eta, o.waiting_for, "
 	"o.error FROM outflow.jobs AS o WHERE o.state OPERATOR(pg_catalog.=) "
 	"ANY ('{queued,running}') OR o.finished OPERATOR(pg_catalog.>) "
 	"(pg_catalog.now() OPERATOR(pg_catalog.-) interval '10 minutes') "
 	"ORDER BY o.job DESC LIMIT 10) AS j)), CASE WHEN $2::pg_catalog.bool THEN "
-	"(SELECT pg_catalog.json_agg(p) FROM "
+	"(SELECT COALESCE(pg_catalog.json_agg(p), '[]') FROM "
 	"(SELECT f.item, f.detail, f.fix FROM outflow.preflight() AS f WHERE NOT "
 	"f.ok LIMIT 20) AS p) END";
 
@@ -56,6 +58,7 @@ struct WsDatabase
 	bool		lacks_extension;
 	int			fd;
 	long long	ask_at;
+	long long	asked_at; /* or began to connect */
 	long long	preflight_at;
 	Bytes		answer;	   /* the first column of the last answer */
 	Bytes		preflight; /* the second, of the last that had one */
@@ -171,6 +174,7 @@ database_connect(WsDatabase *self)
 							" -c default_transaction_read_only=on",
 							NULL};
 
+	self->asked_at = clock_ms();
 	self->conn = PQconnectStartParams(keys, values, 1);
 	if (self->conn == NULL || PQstatus(self->conn) == CONNECTION_BAD)
 		database_disconnect(self);
@@ -195,6 +199,7 @@ ask(WsDatabase *self, long long now)
 	else
 	{
 		self->asking = true;
+		self->asked_at = now;
 		self->ask_at = now + ASK_MS;
 		while (PQflush(self->conn) > 0)
 			if (!PQconsumeInput(self->conn))
@@ -213,6 +218,13 @@ ws_database_new(const char *conninfo, const char *slot)
 	return self;
 }
 
+/* It is to say something, and has not. */
+static bool
+is_waiting(const WsDatabase *self)
+{
+	return self->asking || (self->conn && !self->connected);
+}
+
 long long
 ws_database_work(WsDatabase *self, bool is_watched)
 {
@@ -225,6 +237,8 @@ ws_database_work(WsDatabase *self, bool is_watched)
 		self->ask_at = self->preflight_at = 0;
 		return NEVER;
 	}
+	if (is_waiting(self) && now - self->asked_at > PATIENCE_MS)
+		database_disconnect(self);
 	if (now >= self->ask_at && !self->asking)
 	{
 		if (self->conn == NULL)
@@ -232,8 +246,7 @@ ws_database_work(WsDatabase *self, bool is_watched)
 		else if (self->connected)
 			ask(self, now);
 	}
-	return self->asking || (self->conn && !self->connected) ? NEVER
-															: self->ask_at;
+	return is_waiting(self) ? self->asked_at + PATIENCE_MS + 1 : self->ask_at;
 }
 
 void

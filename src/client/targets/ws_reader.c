@@ -4,9 +4,36 @@
  */
 #ifdef HAVE_WSLAY
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "client/json_scan.h"
 #include "client/targets/ws_server.h"
+
+/* Where a client may begin. */
+typedef struct Start
+{
+	SpoolPlace place;
+	Lsn		   position; /* that all before it belongs to */
+	bool	   inside;	 /* a transaction */
+} Start;
+
+/* The last changes that were found, of which the first is where to begin. */
+typedef struct Recent
+{
+	Start *starts; /* a ring */
+	int	   count;
+	size_t found;
+	Start  next;   /* where the next change's begins */
+	bool   is_cut; /* the first line is a part of one */
+} Recent;
+
+static bool
+is_before(SpoolPlace a, SpoolPlace b)
+{
+	return a.segment != b.segment ? a.segment < b.segment
+								  : a.offset < b.offset;
+}
 
 /* Until the first line is whole, or known to be too long. */
 static bool
@@ -47,6 +74,13 @@ skip_line(WsReader *self, Spool *spool, uint64_t length)
 		length += n;
 	}
 	return length;
+}
+
+static void
+drop_front(Bytes *lines, size_t length)
+{
+	memmove(lines->data, lines->data + length, lines->length - length);
+	lines->length -= length;
 }
 
 /* One line into the message. */
@@ -104,11 +138,7 @@ take_lines(WsReader *self, Spool *spool, Bytes *records)
 	if (used == 0)
 		take_large(self, spool, records);
 	else
-	{
-		memmove(self->lines.data, self->lines.data + used,
-				self->lines.length - used);
-		self->lines.length -= used;
-	}
+		drop_front(&self->lines, used);
 }
 
 bool
@@ -135,14 +165,95 @@ ws_reader_seek(WsReader *self, Spool *spool, Lsn after)
 	return true;
 }
 
-Lsn
+void
 ws_reader_seek_end(WsReader *self, Spool *spool)
 {
 	self->place = spool_end(spool);
 	self->position = spool_head(spool);
 	self->inside = false;
 	mem_reset(&self->lines);
-	return self->position;
+}
+
+/*
+ * A line, and the place behind it.  Changes count, which have an id; with the
+ * first of a transaction come the lines before it, such as its "begin".
+ */
+static void
+look_at_line(const WsReader *self, Recent *recent, const char *line,
+			 size_t length, SpoolPlace behind)
+{
+	JsonValue	id;
+	Lsn			end;
+	const char *rest;
+
+	if (*line == '#' && lsn_read(line + 1, &end, &rest))
+		recent->next = (Start){behind, end, false};
+	else if (recent->is_cut)
+	{
+		recent->next = (Start){behind, recent->next.position, true};
+		recent->is_cut = false;
+	}
+	else if (json_find(line, length, "id", &id) &&
+			 ws_filter_wants(&self->filter, line, length))
+	{
+		recent->starts[recent->found++ % recent->count] = recent->next;
+		recent->next = (Start){behind, recent->next.position, true};
+	}
+}
+
+/* Those that are whole; what is left ends at that place. */
+static void
+look_at_lines(const WsReader *self, Recent *recent, Bytes *lines,
+			  SpoolPlace place)
+{
+	size_t used = 0;
+	char  *newline;
+
+	while ((newline = memchr(lines->data + used, '\n',
+							 lines->length - used)) != NULL)
+	{
+		const char *line = lines->data + used;
+		SpoolPlace	behind = place;
+
+		used = newline + 1 - lines->data;
+		behind.offset -= lines->length - used;
+		look_at_line(self, recent, line, newline - line, behind);
+	}
+	drop_front(lines, used);
+}
+
+void
+ws_reader_seek_recent(WsReader *self, Spool *spool, int count)
+{
+	Recent	   recent = {.count = count};
+	SpoolPlace place;
+	Bytes	   lines = {0};
+	char	   chunk[16384];
+	ssize_t	   n;
+	Start	   start;
+
+	recent.starts = client_alloc(count * sizeof(Start));
+	recent.next.position = spool_tail(spool, WS_RECENT_BYTES, &place);
+	recent.next.place = place;
+	recent.is_cut = place.offset > 0;
+	/* no line goes from one segment into the next */
+	while ((n = spool_read(spool, &place, chunk, sizeof(chunk))) > 0)
+	{
+		mem_append(&lines, chunk, n);
+		look_at_lines(self, &recent, &lines, place);
+	}
+	start =
+		recent
+			.starts[recent.found < (size_t) count ? 0 : recent.found % count];
+	if (recent.found > 0 && is_before(start.place, self->place))
+	{
+		self->place = start.place;
+		self->position = start.position;
+		self->inside = start.inside;
+		mem_reset(&self->lines);
+	}
+	mem_free(&lines);
+	free(recent.starts);
 }
 
 void

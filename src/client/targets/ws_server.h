@@ -11,17 +11,19 @@
 #include "client/targets/ws_spool.h"
 
 /* The limits that every client meets; README.md tells them. */
-#define WS_MAX_CLIENTS 1000
-#define WS_MAX_REQUEST 8192	   /* bytes of an HTTP request's head */
-#define WS_MAX_MESSAGE 65536   /* bytes that a client may send at once */
-#define WS_MAX_RECORD  1048576 /* a longer one is told by its id */
-#define WS_FRAME_BYTES 65536   /* of records that go in one message */
-#define WS_WINDOW	   1048576 /* bytes not acknowledged, unless asked */
-#define WS_MAX_WINDOW  16777216
-#define WS_HELLO_MS	   10000 /* to ask for something */
-#define WS_PING_MS	   25000
-#define WS_SILENT_MS   60000 /* without a sign of life */
-#define WS_SLOW_MS	   60000 /* without an acknowledgement, when one is due */
+#define WS_MAX_CLIENTS	1000
+#define WS_MAX_REQUEST	8192	/* bytes of an HTTP request's head */
+#define WS_MAX_MESSAGE	65536	/* bytes that a client may send at once */
+#define WS_MAX_RECORD	1048576 /* a longer one is told by its id */
+#define WS_FRAME_BYTES	65536	/* of records that go in one message */
+#define WS_WINDOW		1048576 /* bytes not acknowledged, unless asked */
+#define WS_MAX_WINDOW	16777216
+#define WS_MAX_RECENT	1000	/* changes from before, for who is new */
+#define WS_RECENT_BYTES 1048576 /* at the spool's end, where they are */
+#define WS_HELLO_MS		10000	/* to ask for something */
+#define WS_PING_MS		25000
+#define WS_SILENT_MS	60000 /* without a sign of life */
+#define WS_SLOW_MS		60000 /* without an acknowledgement, when one is due */
 
 /* Close codes of ours. */
 #define WS_CLOSE_UNASKED 4001 /* it never subscribed */
@@ -67,7 +69,10 @@ extern bool ws_reader_next(WsReader *reader, Spool *spool, Bytes *records,
 
 /* After that position, if the spool has all from there; or at its end. */
 extern bool ws_reader_seek(WsReader *reader, Spool *spool, Lsn after);
-extern Lsn	ws_reader_seek_end(WsReader *reader, Spool *spool);
+extern void ws_reader_seek_end(WsReader *reader, Spool *spool);
+
+/* Back to so many changes before the end, unless it is there already. */
+extern void ws_reader_seek_recent(WsReader *reader, Spool *spool, int count);
 extern void ws_reader_free(WsReader *reader);
 
 typedef struct WsServer
@@ -81,6 +86,51 @@ typedef struct WsServer
 	void (*status)(void *argument, Bytes *json);
 	void *argument;
 } WsServer;
+
+/*
+ * ws_subscription.c: what a client wants and has acknowledged.  It knows messages,
+ * and no socket.
+ */
+typedef struct WsSubscription
+{
+	bool	  subscribed;
+	bool	  watching; /* is told the status */
+	WsReader  reader;
+	Lsn		  told; /* position that the client knows */
+	uint64_t  window;
+	uint64_t  bytes; /* of records, sent */
+	uint64_t  acknowledged;
+	long long due_at; /* since when an acknowledgement is missing; 0 */
+} WsSubscription;
+
+/*
+ * Takes a client's message, and appends what it is answered.  Returns 0, or the
+ * code to close with, and why.
+ */
+extern int ws_subscription_take(WsSubscription *self, const WsServer *server,
+								const char *text, size_t length, Bytes *reply,
+								const char **why);
+
+/* It has been sent as much as it may, which began at some time up to now. */
+extern bool ws_subscription_is_full(WsSubscription *self, long long now);
+
+/*
+ * Appends the next message of records, if there are any and the position is news.
+ * False: the client's place is gone.
+ */
+extern bool ws_subscription_next(WsSubscription *self, Spool *spool,
+								 Bytes *message, bool *has_more);
+
+/* Appends a message without records. */
+extern void ws_subscription_beat(WsSubscription *self, Bytes *message);
+extern void ws_subscription_free(WsSubscription *self);
+
+/* ws_open.c: the server's token; ends the program if an argument is wrong. */
+extern void ws_check_arguments(const Url *url, const Settings *settings,
+							   WsServer *server);
+
+/* As many as there are descriptors for, besides those that all else needs. */
+extern int ws_most_clients(void);
 
 typedef struct WsSession WsSession;
 

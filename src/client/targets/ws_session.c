@@ -4,10 +4,8 @@
  *
  * A client asks for the page or becomes a WebSocket, whose frames libwslay
  * reads and writes; it does nothing else, and so fits the loop that is here,
- * where libwebsockets would bring its own.  A client subscribes to tables, from
- * now or after a position.  Records go out only as far as it has acknowledged
- * the bytes before, so that neither its memory nor ours grows.  It never holds
- * anything back but itself: what it reads is the spool.
+ * where libwebsockets would bring its own.  It never holds anything back but
+ * itself: what it reads is the spool.
  *
  * All states of a client are here, as what bounds each of them, in bytes, in turns
  * and in time, is one rule: nobody costs more than its share.
@@ -57,15 +55,8 @@ struct WsSession
 	bool may_read;
 	bool has_more; /* in the spool, and nothing waits to be sent */
 
-	bool	  subscribed;
-	bool	  watching; /* is told the status */
-	long long status_at;
-	WsReader  reader;
-	Lsn		  told; /* position that the client knows */
-	uint64_t  window;
-	uint64_t  bytes; /* of records, sent */
-	uint64_t  acknowledged;
-	long long due_at; /* since when an acknowledgement is missing; 0 */
+	long long	   status_at;
+	WsSubscription subscription;
 };
 
 static ssize_t
@@ -134,115 +125,6 @@ queue_close(WsSession *self, int code, const char *reason)
 		self->left_at = clock_ms();
 }
 
-/* Takes the same time wherever they differ. */
-static bool
-same_token(const char *token, const char *given)
-{
-	size_t	 length = strlen(token);
-	size_t	 other = strlen(given);
-	unsigned difference = length != other;
-	size_t	 i;
-
-	for (i = 0; i < length; i++)
-		difference |= token[i] ^ given[other ? i % other : 0];
-	return difference == 0;
-}
-
-static bool
-token_allows(const WsSession *self, const char *text, size_t length)
-{
-	char *given;
-	bool  allows;
-
-	if (self->server->token == NULL)
-		return true;
-	given = json_find_text(text, length, "token");
-	allows = given && same_token(self->server->token, given);
-	free(given);
-	return allows;
-}
-
-/* Where it begins, and whether that is where it wanted to. */
-static void
-seek_and_reply(WsSession *self, const char *text, size_t length)
-{
-	Spool *spool = self->server->spool;
-	char  *after = json_find_text(text, length, "after");
-	char  *epoch = json_find_text(text, length, "epoch");
-	Bytes  reply = {0};
-	Lsn	   lsn = 0;
-	bool   wanted = after != NULL;
-	bool   recovered =
-		wanted && lsn_parse(after, &lsn) &&
-		(epoch == NULL || strcmp(epoch, self->server->epoch) == 0) &&
-		ws_reader_seek(&self->reader, spool, lsn);
-
-	if (!recovered)
-		lsn = ws_reader_seek_end(&self->reader, spool);
-	self->told = lsn;
-	mem_add(&reply, "{\"type\":\"subscribed\",\"epoch\":");
-	json_append_text(&reply, self->server->epoch);
-	mem_format(&reply,
-			   ",\"position\":\"" LSN_FORMAT "\",\"oldest\":\"" LSN_FORMAT
-			   "\",\"head\":\"" LSN_FORMAT
-			   "\",\"recovered\":%s,\"refetch\":%s,\"window\":%llu}",
-			   LSN_ARGS(lsn), LSN_ARGS(spool_oldest(spool)),
-			   LSN_ARGS(spool_head(spool)), recovered ? "true" : "false",
-			   wanted && !recovered ? "true" : "false",
-			   (unsigned long long) self->window);
-	queue_text(self, &reply);
-	mem_free(&reply);
-	free(after);
-	free(epoch);
-}
-
-static void
-subscribe(WsSession *self, const char *text, size_t length)
-{
-	JsonValue tables;
-	long long window = WS_WINDOW;
-
-	if (!token_allows(self, text, length))
-	{
-		queue_close(self, WS_CLOSE_TOKEN, "the token is missing or wrong");
-		return;
-	}
-	ws_filter_free(&self->reader.filter);
-	if (json_find(text, length, "tables", &tables) &&
-		!json_is(&tables, "null") &&
-		!ws_filter_parse(&self->reader.filter, tables.data, tables.length))
-	{
-		queue_close(self, WSLAY_CODE_POLICY_VIOLATION,
-					"\"tables\" is an array of patterns like \"public.*\"");
-		return;
-	}
-	json_find_number(text, length, "window", &window);
-	self->window = window < 1				? 1
-				   : window > WS_MAX_WINDOW ? WS_MAX_WINDOW
-											: window;
-	self->bytes = self->acknowledged = 0;
-	self->due_at = 0;
-	seek_and_reply(self, text, length);
-	self->subscribed = true;
-}
-
-static void
-acknowledge(WsSession *self, const char *text, size_t length)
-{
-	long long bytes;
-
-	if (!json_find_number(text, length, "bytes", &bytes) ||
-		bytes < (long long) self->acknowledged ||
-		bytes > (long long) self->bytes)
-		queue_close(self, WSLAY_CODE_POLICY_VIOLATION,
-					"\"bytes\" of an ack counts what was received");
-	else
-	{
-		self->acknowledged = bytes;
-		self->due_at = 0;
-	}
-}
-
 static void
 session_message(wslay_event_context_ptr					  ws,
 				const struct wslay_event_on_msg_recv_arg *message,
@@ -250,25 +132,22 @@ session_message(wslay_event_context_ptr					  ws,
 {
 	WsSession  *self = argument;
 	const char *text = (const char *) message->msg;
-	char	   *type;
+	const char *why;
+	Bytes		reply = {0};
+	int			code;
 
 	(void) ws;
 	if (wslay_is_ctrl_frame(message->opcode))
 		return;
-	type = message->opcode == WSLAY_TEXT_FRAME
-			   ? json_find_text(text, message->msg_length, "type")
-			   : NULL;
-	if (type && !self->subscribed && strcmp(type, "subscribe") == 0)
-		subscribe(self, text, message->msg_length);
-	else if (type && self->subscribed && strcmp(type, "ack") == 0)
-		acknowledge(self, text, message->msg_length);
-	else if (type && self->subscribed && strcmp(type, "watch") == 0)
-		self->watching = true;
-	else
-		queue_close(self, WSLAY_CODE_POLICY_VIOLATION,
-					"the first message is {\"type\":\"subscribe\"}, later "
-					"ones are \"ack\" and \"watch\"");
-	free(type);
+	code = ws_subscription_take(
+		&self->subscription, self->server, text,
+		message->opcode == WSLAY_TEXT_FRAME ? message->msg_length : 0, &reply,
+		&why);
+	if (code)
+		queue_close(self, code, why);
+	else if (reply.length > 0)
+		queue_text(self, &reply);
+	mem_free(&reply);
 }
 
 static void
@@ -368,54 +247,21 @@ leave(WsSession *self, long long now)
 	self->left_at = now;
 }
 
-/* Some, or with none only where the client is. */
-static void
-queue_records(WsSession *self, const Bytes *records)
-{
-	const WsReader *reader = &self->reader;
-	Bytes			message = {0};
-
-	self->bytes += records->length;
-	mem_format(
-		&message,
-		"{\"type\":\"records\",\"bytes\":%llu,\"position\":\"" LSN_FORMAT
-		"\",\"whole\":%s,\"records\":[",
-		(unsigned long long) self->bytes, LSN_ARGS(reader->position),
-		reader->inside ? "false" : "true");
-	mem_append(&message, records->data ? records->data : "", records->length);
-	mem_add(&message, "]}");
-	queue_text(self, &message);
-	self->told = reader->position;
-	mem_free(&message);
-}
-
 /* False: there is nothing to send, or the client's place is gone. */
 static bool
 send_records(WsSession *self)
 {
-	WsReader *reader = &self->reader;
-	Bytes	  records = {0};
-	bool	  has_more;
+	Bytes message = {0};
+	bool  has_more;
 
-	if (!ws_reader_next(reader, self->server->spool, &records, &has_more))
+	if (!ws_subscription_next(&self->subscription, self->server->spool,
+							  &message, &has_more))
 		queue_close(self, WS_CLOSE_SLOW,
 					"too slow: the spool has gone on without this client");
-	/* positions alone are told when nothing else comes */
-	else if (records.length > 0 ||
-			 (!has_more && reader->position != self->told))
-		queue_records(self, &records);
-	mem_free(&records);
+	else if (message.length > 0)
+		queue_text(self, &message);
+	mem_free(&message);
 	return has_more;
-}
-
-static bool
-window_is_full(WsSession *self, long long now)
-{
-	if (self->bytes - self->acknowledged < self->window)
-		return false;
-	if (self->due_at == 0)
-		self->due_at = now;
-	return true;
 }
 
 /* A page isn't told of pings, and of a lost network its browser says nothing. */
@@ -423,12 +269,15 @@ static void
 send_ping(WsSession *self, long long now)
 {
 	static const struct wslay_event_msg ping = {WSLAY_PING, NULL, 0};
-	static const Bytes					none;
+	Bytes								message = {0};
 
 	self->pinged_at = now;
 	wslay_event_queue_msg(self->ws, &ping);
-	if (self->subscribed && !is_clogged(self))
-		queue_records(self, &none);
+	if (!self->subscription.subscribed || is_clogged(self))
+		return;
+	ws_subscription_beat(&self->subscription, &message);
+	queue_text(self, &message);
+	mem_free(&message);
 }
 
 static void
@@ -439,9 +288,11 @@ keep_alive(WsSession *self, long long now)
 		self->phase = WS_ENDED;
 	else if (self->left_at)
 		return;
-	else if (!self->subscribed && now - self->opened_at > WS_HELLO_MS)
+	else if (!self->subscription.subscribed &&
+			 now - self->opened_at > WS_HELLO_MS)
 		queue_close(self, WS_CLOSE_UNASKED, "nothing was subscribed to");
-	else if (self->due_at && now - self->due_at > WS_SLOW_MS)
+	else if (self->subscription.due_at &&
+			 now - self->subscription.due_at > WS_SLOW_MS)
 		queue_close(self, WS_CLOSE_SLOW, "too slow: no acknowledgement came");
 	else if (now - self->pinged_at > WS_PING_MS)
 		send_ping(self, now);
@@ -452,7 +303,7 @@ send_status(WsSession *self, long long now)
 {
 	Bytes status = {0};
 
-	if (!self->watching || now < self->status_at)
+	if (!self->subscription.watching || now < self->status_at)
 		return;
 	self->status_at = now + 1000;
 	self->server->status(self->server->argument, &status);
@@ -478,7 +329,8 @@ work_open(WsSession *self, long long now)
 			wslay_event_get_close_sent(self->ws))
 			break;
 		send_status(self, now);
-		if ((!self->subscribed || window_is_full(self, now) ||
+		if ((!self->subscription.subscribed ||
+			 ws_subscription_is_full(&self->subscription, now) ||
 			 !send_records(self)) &&
 			wslay_event_get_queued_msg_count(self->ws) == 0)
 			break;
@@ -554,7 +406,7 @@ ws_session_events(const WsSession *self)
 bool
 ws_session_watches(const WsSession *self)
 {
-	return self->watching;
+	return self->subscription.watching;
 }
 
 long long
@@ -566,17 +418,18 @@ ws_session_wake_at(const WsSession *self)
 		return self->left_at + LEAVING_MS;
 	if (self->phase == WS_OPEN && self->left_at)
 		return self->left_at + WS_HELLO_MS + 1;
-	if (self->phase != WS_OPEN || !self->subscribed)
+	if (self->phase != WS_OPEN || !self->subscription.subscribed)
 		return self->opened_at + WS_HELLO_MS + 1;
 	if (wslay_event_get_queued_msg_count(self->ws) == 0)
 	{
 		if (self->has_more)
 			return 0;
-		if (self->watching && self->status_at < at)
+		if (self->subscription.watching && self->status_at < at)
 			at = self->status_at;
 	}
-	if (self->due_at && self->due_at + WS_SLOW_MS < at)
-		at = self->due_at + WS_SLOW_MS;
+	if (self->subscription.due_at &&
+		self->subscription.due_at + WS_SLOW_MS < at)
+		at = self->subscription.due_at + WS_SLOW_MS;
 	return at + 1;
 }
 
@@ -591,7 +444,7 @@ ws_session_free(WsSession *self, int code, const char *reason)
 	if (self->ws)
 		wslay_event_context_free(self->ws);
 	close(self->fd);
-	ws_reader_free(&self->reader);
+	ws_subscription_free(&self->subscription);
 	mem_free(&self->request);
 	mem_free(&self->answer);
 	free(self);

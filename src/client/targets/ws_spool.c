@@ -8,8 +8,8 @@
  * slot.  A transaction larger than the whole spool isn't kept: clients that need it
  * must fetch the tables anew.
  *
- * Writing, reading and what a crash leaves are here together: each relies on the
- * order in which the others touch the disk.
+ * Writing and what a crash leaves are here together: each relies on the order in
+ * which the other touches the disk.
  */
 #include "client/targets/ws_spool.h"
 
@@ -25,33 +25,10 @@
 #include "client/disk.h"
 #include "client/log.h"
 #include "client/memory.h"
+#include "client/targets/ws_spool_internal.h"
 
-#define SEGMENTS   16 /* of about that share of the limit */
-#define SCAN_BYTES (64 * 1024)
-#define SUFFIX	   ".spool"
-
-typedef struct Segment
-{
-	uint64_t number; /* counts up within this run */
-	Lsn		 start;
-	int		 fd;
-	uint64_t size; /* up to the end of its last whole transaction */
-} Segment;
-
-struct Spool
-{
-	char	  *directory;
-	StateFile *state;
-	uint64_t   limit;
-	Segment	  *segments; /* oldest first; the last one is written */
-	size_t	   nsegments;
-	uint64_t   next_number;
-	uint64_t   bytes; /* of all segments */
-	uint64_t written; /* of the transaction under way, after the last's size */
-	uint32_t checksum;	  /* of its lines */
-	bool	 is_dropping; /* it is too large to be kept */
-	Lsn		 head;
-};
+#define SEGMENTS 16 /* of about that share of the limit */
+#define SUFFIX	 ".spool"
 
 static char *
 segment_path(const Spool *spool, Lsn start)
@@ -59,20 +36,6 @@ segment_path(const Spool *spool, Lsn start)
 	return client_format("%s/%s-%016llX" SUFFIX, spool->directory,
 						 spool->state->state.identity.slot,
 						 (unsigned long long) start);
-}
-
-static void
-spool_failed(const Spool *spool, const char *what)
-{
-	client_exit(errno == ENOSPC || errno == EDQUOT ? EXIT_FAILED : EXIT_TARGET,
-				"could not %s in \"%s\": %s", what, spool->directory,
-				strerror(errno));
-}
-
-static Segment *
-last_segment(const Spool *spool)
-{
-	return &spool->segments[spool->nsegments - 1];
 }
 
 static void
@@ -107,10 +70,10 @@ remember_segment(Spool *spool)
 	SlotState *state = &spool->state->state;
 
 	state->position = spool->head;
-	state->bytes = spool->nsegments ? last_segment(spool)->size : 0;
+	state->bytes = spool->nsegments ? spool_last_segment(spool)->size : 0;
 	snprintf(state->file, STATE_FILE_NAME, "%016llX",
 			 (unsigned long long) (spool->nsegments
-									   ? last_segment(spool)->start
+									   ? spool_last_segment(spool)->start
 									   : spool->head));
 	state_write(spool->state);
 }
@@ -126,7 +89,7 @@ create_segment(Spool *spool)
 	if (fd < 0)
 		spool_failed(spool, "create a segment");
 	/* of all but the last, every byte is trusted after a crash */
-	if (spool->nsegments > 0 && fdatasync(last_segment(spool)->fd) != 0)
+	if (spool->nsegments > 0 && fdatasync(spool_last_segment(spool)->fd) != 0)
 		spool_failed(spool, "sync a segment");
 	add_segment(spool, spool->head, fd, 0);
 	disk_sync_directory(spool->directory);
@@ -181,18 +144,6 @@ list_starts(const Spool *spool, size_t *count)
 	return starts;
 }
 
-/* The end and the checksum in a line "#LSN CHECKSUM"; false if it is none. */
-static bool
-parse_trailer(const char *line, Lsn *end, uint32_t *checksum)
-{
-	const char *rest;
-	int			length;
-
-	return line[0] == '#' && lsn_read(line + 1, end, &rest) &&
-		   sscanf(rest, " %8x%n", checksum, &length) == 1 &&
-		   rest[length] == '\0';
-}
-
 /*
  * Transactions that were written after the last sync are there unless the
  * machine crashed, and clients have seen them: those that are whole are kept.
@@ -218,7 +169,7 @@ find_whole(Spool *spool, int fd, uint64_t offset)
 
 		offset += length;
 		line[length - 1] = '\0';
-		if (!parse_trailer(line, &end, &expected))
+		if (!spool_parse_trailer(line, &end, &expected))
 		{
 			line[length - 1] = '\n';
 			checksum = crc32(checksum, (const Bytef *) line, length);
@@ -295,7 +246,7 @@ spool_open(const char *directory, uint64_t limit, StateFile *state)
 	free(starts);
 	state->state.position = spool->head;
 	/* without the one that was written last there is a gap */
-	if (spool->nsegments > 0 && last_segment(spool)->start != last)
+	if (spool->nsegments > 0 && spool_last_segment(spool)->start != last)
 		while (spool->nsegments > 0)
 			remove_segment(spool, 0);
 	return spool;
@@ -324,7 +275,8 @@ evict(Spool *spool)
 		spool->is_dropping = true;
 		spool->written = 0;
 		spool->checksum = crc32(0, NULL, 0);
-		if (ftruncate(last_segment(spool)->fd, last_segment(spool)->size) != 0)
+		if (ftruncate(spool_last_segment(spool)->fd,
+					  spool_last_segment(spool)->size) != 0)
 			spool_failed(spool, "cut a segment");
 	}
 }
@@ -336,9 +288,9 @@ spool_append(Spool *spool, const char *data, size_t length)
 		return;
 	if (spool->nsegments == 0 ||
 		(spool->written == 0 &&
-		 last_segment(spool)->size > spool->limit / SEGMENTS))
+		 spool_last_segment(spool)->size > spool->limit / SEGMENTS))
 		create_segment(spool);
-	if (!disk_write(last_segment(spool)->fd, data, length))
+	if (!disk_write(spool_last_segment(spool)->fd, data, length))
 		spool_failed(spool, "write");
 	spool->written += length;
 	spool->checksum = crc32(spool->checksum, (const Bytef *) data, length);
@@ -368,7 +320,7 @@ spool_end_transaction(Spool *spool, Lsn end)
 		spool_end_transaction(spool, end);
 		return;
 	}
-	last_segment(spool)->size += spool->written;
+	spool_last_segment(spool)->size += spool->written;
 	spool->bytes += spool->written;
 	spool->written = 0;
 	spool->checksum = crc32(0, NULL, 0);
@@ -378,138 +330,9 @@ spool_end_transaction(Spool *spool, Lsn end)
 void
 spool_sync(Spool *spool)
 {
-	if (spool->nsegments > 0 && fdatasync(last_segment(spool)->fd) != 0)
+	if (spool->nsegments > 0 && fdatasync(spool_last_segment(spool)->fd) != 0)
 		spool_failed(spool, "sync a segment");
 	remember_segment(spool);
-}
-
-Lsn
-spool_oldest(const Spool *spool)
-{
-	return spool->nsegments ? spool->segments[0].start : spool->head;
-}
-
-Lsn
-spool_head(const Spool *spool)
-{
-	return spool->head;
-}
-
-SpoolPlace
-spool_end(const Spool *spool)
-{
-	if (spool->nsegments == 0)
-		return (SpoolPlace){spool->next_number, 0};
-	return (SpoolPlace){last_segment(spool)->number,
-						last_segment(spool)->size};
-}
-
-static Segment *
-find_segment(Spool *spool, uint64_t number)
-{
-	uint64_t first;
-
-	if (spool->nsegments == 0)
-		return NULL;
-	first = spool->segments[0].number;
-	if (number < first || number - first >= spool->nsegments)
-		return NULL;
-	return &spool->segments[number - first];
-}
-
-/* Looks through trailers for the last one that is not after the position. */
-static uint64_t
-scan_segment(Spool *spool, const Segment *segment, Lsn after)
-{
-	SpoolPlace place = {segment->number, 0};
-	uint64_t   found = 0;
-	char	  *chunk = client_alloc(SCAN_BYTES);
-	char	   line[48];
-	size_t	   length = 0; /* of the line so far */
-	uint64_t   base = 0;
-	ssize_t	   n;
-
-	while (place.segment == segment->number &&
-		   (n = spool_read(spool, &place, chunk, SCAN_BYTES)) > 0)
-	{
-		ssize_t i;
-
-		for (i = 0; i < n; i++)
-		{
-			Lsn		 end;
-			uint32_t checksum;
-
-			if (chunk[i] != '\n')
-			{
-				if (length < sizeof(line) - 1)
-					line[length] = chunk[i];
-				length++;
-				continue;
-			}
-			line[length < sizeof(line) ? length : sizeof(line) - 1] = '\0';
-			if (length < sizeof(line) && parse_trailer(line, &end, &checksum))
-			{
-				if (end > after)
-				{
-					free(chunk);
-					return found;
-				}
-				found = base + i + 1;
-			}
-			length = 0;
-		}
-		base += n;
-	}
-	free(chunk);
-	return found;
-}
-
-bool
-spool_find(Spool *spool, Lsn after, SpoolPlace *place)
-{
-	size_t i;
-
-	if (after < spool_oldest(spool) || after > spool->head)
-		return false;
-	*place = spool_end(spool);
-	if (after == spool->head)
-		return true;
-	for (i = spool->nsegments; i-- > 0;)
-		if (spool->segments[i].start <= after)
-		{
-			*place =
-				(SpoolPlace){spool->segments[i].number,
-							 scan_segment(spool, &spool->segments[i], after)};
-			return true;
-		}
-	return false;
-}
-
-ssize_t
-spool_read(Spool *spool, SpoolPlace *place, char *data, size_t size)
-{
-	for (;;)
-	{
-		Segment *segment = find_segment(spool, place->segment);
-		ssize_t	 n;
-
-		if (segment == NULL)
-			return place->segment == spool->next_number ? 0 : -1;
-		if (place->offset >= segment->size)
-		{
-			if (segment == last_segment(spool))
-				return 0;
-			*place = (SpoolPlace){place->segment + 1, 0};
-			continue;
-		}
-		if (size > segment->size - place->offset)
-			size = segment->size - place->offset;
-		n = pread(segment->fd, data, size, place->offset);
-		if (n <= 0)
-			spool_failed(spool, "read a segment");
-		place->offset += n;
-		return n;
-	}
 }
 
 void

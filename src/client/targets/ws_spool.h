@@ -58,6 +58,12 @@ extern bool spool_find(Spool *spool, Lsn after, SpoolPlace *place);
 extern SpoolPlace spool_end(const Spool *spool);
 
 /*
+ * The place of the last so many bytes, mostly within a line, or of all; returns
+ * the position before its segment.
+ */
+extern Lsn spool_tail(const Spool *spool, uint64_t bytes, SpoolPlace *place);
+
+/*
  * Reads whole transactions' bytes from there, at most size; 0: there are none
  * yet; -1: the place is gone.  Moves on to the next segment by itself.
  */

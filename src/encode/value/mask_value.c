@@ -36,7 +36,8 @@ is_interruption(void)
 typedef struct HiddenLook
 {
 	const RowShape		*shape;
-	const volatile bool *shown; /* NULL: never */
+	const volatile bool *shown;	 /* NULL: never */
+	bool				 failed; /* what is reported is the ERROR */
 } HiddenLook;
 
 static bool
@@ -52,8 +53,13 @@ mask_filter_context(void *arg)
 
 	if (is_interruption() || look_is_shown(hidden))
 		return;
-	errmsg("could not apply a row filter of table \"%s.%s\"",
-		   hidden->shape->schema, hidden->shape->name);
+	/* a NOTICE, or an ERROR that is about to be replaced */
+	if (!hidden->failed)
+		errmsg("a row filter of table \"%s.%s\" has something to report",
+			   hidden->shape->schema, hidden->shape->name);
+	else
+		errmsg("could not apply a row filter of table \"%s.%s\"",
+			   hidden->shape->schema, hidden->shape->name);
 	errdetail("The table has masked columns, so what was reported is not "
 			  "shown.");
 	errhint("Try the filter in a query of the table.");
@@ -104,6 +110,7 @@ mask_hide_reports(const RowShape *shape, const volatile bool *shown,
 		if (ERRCODE_TO_CATEGORY(code) == ERRCODE_OPERATOR_INTERVENTION)
 			PG_RE_THROW();
 		error_context_stack = &reports;
+		hidden.failed = true;
 		ereport(ERROR, (errcode(code)));
 	}
 	PG_END_TRY();

@@ -16,6 +16,8 @@
  */
 extern bool ownership_open(const Job *job, Destination *root, bool create);
 /* The same for a process whose coordinator has taken it. */
+/* Whether they are, and free. */
+extern bool ownership_try(const Job *job, Destination *root);
 extern void ownership_join(const Job *job, Destination *root);
 /* What a server has, and a copy of it does not, in a manifest's words. */
 extern char *ownership_server(void);
@@ -42,6 +44,8 @@ extern bool publish_is_ours(const Job *job, const char *folder,
 
 extern void publish_job(const Job *job, Destination *root);
 /* Removes what an unfinished publication has already named. */
+/* Of a finished job, what was kept for a later one. */
+extern void publish_release(Job *job);
 extern void publish_undo(const Job *job, const List *parts, Destination *root);
 /* The same, but the parts are kept for another attempt. */
 extern void publish_retreat(const Job *job, Destination *root);

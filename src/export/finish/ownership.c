@@ -85,6 +85,13 @@ ownership_open(const Job *job, Destination *root, bool create)
 	return true;
 }
 
+bool
+ownership_try(const Job *job, Destination *root)
+{
+	return root->driver->claim(root, job->uuid, job_token(job), ACCESS_TAKE) ==
+		   CLAIM_GRANTED;
+}
+
 void
 ownership_join(const Job *job, Destination *root)
 {

@@ -157,9 +157,38 @@ publish_versions(const Job *job, Destination *root, const List *parts)
 	root->driver->sync(root, "");
 }
 
+/* What the base has kept is needed no more: this job keeps its own. */
+static void
+release_base(const Job *job)
+{
+	Job *base = job->base && job->options.load == LOAD_KEPT
+					? job_load(job->base, false)
+					: NULL;
+
+	if (base)
+		publish_release(base);
+}
+
+void
+publish_release(Job *job)
+{
+	Destination *root;
+
+	job_derive(job);
+	if (job->options.load != LOAD_KEPT ||
+		!destination_keeps_tables(job->location))
+		return;
+	root = destination_open_known(job->location, false);
+	if (root == NULL)
+		return;
+	if (ownership_try(job, root))
+		root->driver->discard(root);
+	root->driver->close(root);
+}
+
 /* All of them at once; where that has been done, nothing. */
 static void
-publish_tables(const List *parts, Destination *root)
+publish_tables(const Job *job, const List *parts, Destination *root)
 {
 	List		   *keys = NIL;
 	const ListCell *cell;
@@ -178,6 +207,7 @@ publish_tables(const List *parts, Destination *root)
 	}
 	root->driver->tables->publish(root, keys);
 	root->driver->discard(root);
+	release_base(job);
 }
 
 void
@@ -194,7 +224,7 @@ publish_job(const Job *job, Destination *root)
 	}
 	if (root->driver->tables)
 	{
-		publish_tables(parts, root);
+		publish_tables(job, parts, root);
 		return;
 	}
 	again = older_is_job(root, "", job);

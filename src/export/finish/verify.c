@@ -131,8 +131,11 @@ verify_report(Report *report, int part, const char *file, Finding finding)
 /* root is NULL if the directory can't be read, for the reason that lost has. */
 static void
 verify_parts(Report *out, const Job *job, Destination *root, Finding lost,
-			 const List *parts)
+			 const List *parts, bool full)
 {
+	/* what is staged is never looked at only, nor are rows here */
+	bool quick =
+		!full && job->state == JOB_DONE && !(root && root->driver->tables);
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow verify part", ALLOCSET_DEFAULT_SIZES);
 	ListCell *cell;
@@ -147,9 +150,9 @@ verify_parts(Report *out, const Job *job, Destination *root, Finding lost,
 			continue;
 		old = MemoryContextSwitchTo(context);
 		verify_report(out, part->plan.number, part_file_path(part),
-					  root || part->location
-						  ? part_check(job, root, part, check_plain)
-						  : lost);
+					  root == NULL && part->location == NULL ? lost
+					  : quick ? part_look(root, part)
+							  : part_check(job, root, part, check_plain));
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(context);
 	}
@@ -258,17 +261,51 @@ verify_versions(Report *out, const Job *job, Destination *root, Finding lost)
 	}
 }
 
+static Finding
+finding_of_table(const TableFinding *table)
+{
+	switch (table->state)
+	{
+		case TABLE_MISSING:
+			return (Finding){"missing", NULL};
+		case TABLE_UNREADABLE:
+			return (Finding){"unreadable", table->detail};
+		case TABLE_OTHER_CONTENT:
+			return (Finding){"wrong content",
+							 "There are as many rows as were written, but not "
+							 "the same."};
+		case TABLE_OTHER_COUNT:
+			return (Finding){"wrong rows",
+							 psprintf(UINT64_FORMAT
+									  " rows were written, " UINT64_FORMAT
+									  " are there as they were",
+									  table->written, table->found)};
+		case TABLE_SOUND:
+			break;
+	}
+	return (Finding){"ok", table->detail};
+}
+
 /* Whether what every part says of itself became the targets' rows. */
 static void
-verify_tables(Report *out, const Job *job, Destination *root)
+verify_tables(Report *out, const Job *job, Destination *root, bool full)
 {
-	if (job->state == JOB_DONE)
-		report_file(out, root->path,
-					root->driver->tables->is_published(root)
-						? finding_ok
-						: (Finding){"missing",
-									"The record of its publication is not "
-									"there."});
+	const ListCell *cell;
+
+	if (job->state != JOB_DONE)
+		return;
+	report_file(out, root->path,
+				root->driver->tables->is_published(root)
+					? finding_ok
+					: (Finding){"missing",
+								"The record of its publication is not "
+								"there."});
+	foreach (cell, root->driver->tables->verify(root, full))
+	{
+		const TableFinding *table = lfirst(cell);
+
+		report_file(out, table->table, finding_of_table(table));
+	}
 }
 
 /*
@@ -277,7 +314,7 @@ verify_tables(Report *out, const Job *job, Destination *root)
  */
 static void
 verify_directory(Report *out, const Job *job, Destination *root, Finding lost,
-				 const List *parts)
+				 const List *parts, bool full)
 {
 	bool	  many = destination_has_folders(job);
 	ListCell *cell;
@@ -291,7 +328,7 @@ verify_directory(Report *out, const Job *job, Destination *root, Finding lost,
 	}
 	if (root && root->driver->tables)
 	{
-		verify_tables(out, job, root);
+		verify_tables(out, job, root, full);
 		return;
 	}
 	if (job->state == JOB_DONE)
@@ -317,28 +354,50 @@ verify_directory(Report *out, const Job *job, Destination *root, Finding lost,
 	}
 }
 
+/* What is elsewhere is read again on request only. */
+static bool
+reads_all(const char *how, const Destination *root)
+{
+	if (how == NULL)
+		return root == NULL || root->driver->wrapper == NULL;
+	if (strcmp(how, "full") != 0 && strcmp(how, "quick") != 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid value for argument \"verify\": "
+							   "\"%.100s\"",
+							   how),
+						errhint("Valid values are quick and full.")));
+	return strcmp(how, "full") == 0;
+}
+
 Datum
 outflow_verify(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	Job			  *job = job_load_own(PG_GETARG_INT64(0), false);
-	List		  *parts = parts_load(job->id);
-	Destination	  *root;
-	Report		   out;
-	Finding		   lost;
+	char *how = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
+	Job	 *job;
+	List *parts;
+	Destination *root;
+	Report		 out;
+	Finding		 lost;
+	bool		 full;
 
 	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0))
+		return (Datum) 0;
+	job = job_load_own(PG_GETARG_INT64(0), false);
+	parts = parts_load(job->id);
 	out.store = result->setResult;
 	out.desc = result->setDesc;
 
 	job_derive(job);
 	root = destination_open_known(job->location, false);
 	lost = finding_unreadable(errno);
+	full = reads_all(how, root);
 	/* a finished one has no files of its own any more */
 	if (root && (job->state != JOB_DONE || root->driver->tables))
 		(void) root->driver->claim(root, job->uuid, NULL, ACCESS_LOOK);
-	verify_parts(&out, job, root, lost, parts);
-	verify_directory(&out, job, root, lost, parts);
+	verify_parts(&out, job, root, lost, parts, full);
+	verify_directory(&out, job, root, lost, parts, full);
 	if (root)
 		root->driver->close(root);
 	return (Datum) 0;

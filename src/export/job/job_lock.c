@@ -3,8 +3,8 @@
  *		Who runs a job holds its lock until the process ends, however it ends.
  *
  * So a job that its row calls running, and whose lock is free, was
- * interrupted.  The locks are advisory ones of a class of their own, out of
- * reach of SQL's advisory lock functions.
+ * interrupted.  The locks are advisory ones of a class of their own, which no
+ * SQL function takes; session_lock.h keeps one from ending them.
  */
 #include "postgres.h"
 
@@ -26,6 +26,7 @@
 #include "compat.h"
 #include "export/job/job.h"
 #include "export/job/job_access.h"
+#include "session_lock.h"
 
 /* SQL's functions use the classes 1 and 2; the views know this one. */
 #define JOB_LOCK_CLASS 28518
@@ -48,6 +49,15 @@ set_tag(LOCKTAG *tag, int64 id)
 }
 
 static bool
+try_once(const LOCKTAG *tag, bool for_session)
+{
+	if (for_session)
+		return session_lock_try(tag, ExclusiveLock);
+	return LockAcquire(tag, ExclusiveLock, false, true) !=
+		   LOCKACQUIRE_NOT_AVAIL;
+}
+
+static bool
 try_exclusive(int64 id, bool for_session)
 {
 	LOCKTAG tag;
@@ -55,8 +65,7 @@ try_exclusive(int64 id, bool for_session)
 	set_tag(&tag, id);
 	for (int i = 0; i < TRIES; i++)
 	{
-		if (LockAcquire(&tag, ExclusiveLock, for_session, true) !=
-			LOCKACQUIRE_NOT_AVAIL)
+		if (try_once(&tag, for_session))
 			return true;
 		CHECK_FOR_INTERRUPTS();
 		pg_usleep(TRY_PAUSE_USEC);
@@ -76,7 +85,7 @@ job_lock_release(int64 id)
 	LOCKTAG tag;
 
 	set_tag(&tag, id);
-	(void) LockRelease(&tag, ExclusiveLock, true);
+	session_lock_release(&tag);
 }
 
 void
@@ -85,7 +94,7 @@ job_lock_share(int64 id)
 	LOCKTAG tag;
 
 	set_tag(&tag, id);
-	(void) LockAcquire(&tag, ShareLock, true, false);
+	(void) session_lock_acquire(&tag, ShareLock);
 }
 
 bool
@@ -113,7 +122,9 @@ job_is_live(int64 id)
 	LOCKTAG tag;
 
 	set_tag(&tag, id);
-	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	/* who holds a lock could have it once more */
+	if (session_lock_is_held(&tag) ||
+		LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		return true;
 	(void) LockRelease(&tag, ShareLock, false);
 	return false;

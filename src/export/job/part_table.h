@@ -48,10 +48,11 @@ typedef struct FinishedPart
 	int64		made_null;
 	int64		bytes;
 	int64		bytes_stored;
-	int64		crc32c;		/* -1: not known */
-	Checksum	checksum;	/* of the stored bytes */
-	char	   *stamp;		/* NULL for none */
-	char	   *reason;		/* why there is none, or NULL */
+	int64		crc32c;		   /* -1: not known */
+	int64		crc32c_stored; /* the same of the stored bytes */
+	Checksum	checksum;	   /* of the stored bytes */
+	char	   *stamp;		   /* NULL for none */
+	char	   *reason;		   /* why there is none, or NULL */
 	char	   *statistics; /* what a lake table's log says of it, or NULL */
 	char	   *location;	/* of the file; NULL: the job's destination */
 	XLogRecPtr	lsn;		/* these two are only written */

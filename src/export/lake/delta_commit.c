@@ -291,9 +291,17 @@ delta_vacuum(Destination *root, LakeTable *table, int64 limit, LakeTold tell,
 	}
 }
 
+/* A version has the schema of all its files, whatever older ones have. */
+static void
+delta_check_schema(const LakeTable *table, const Job *job,
+				   const JobSource *source)
+{
+}
+
 const LakeFormat lake_format_delta = {.name = "Delta",
 									  .files = &row_format_delta,
 									  .read = delta_read,
+									  .check_schema = delta_check_schema,
 									  .commit = delta_commit,
 									  .holds = delta_holds,
 									  .settle = delta_checkpoint_if_due,

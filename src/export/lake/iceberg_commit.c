@@ -274,7 +274,6 @@ iceberg_commit(Destination *root, LakeTable *lake, const Job *job,
 									   .now = Max(lake_now(), table->updated),
 									   .snapshot_id = snapshot_of_job(job)},
 							.parts = parts};
-	char		 *metadata;
 
 	iceberg_evolve(table, &commit.change);
 	commit.files =
@@ -287,13 +286,8 @@ iceberg_commit(Destination *root, LakeTable *lake, const Job *job,
 	put_lost(&commit);
 	put_kept_files(&commit);
 	build_snapshot(&commit, iceberg_writer_finish(commit.writer));
-	metadata = iceberg_metadata_next(table, &commit.change);
 	FAILPOINT("lake-commit");
-	/* the first is v1, not v0 */
-	lake->last = Max(lake->last, 0) + 1;
-	return root->driver->put_new(
-		root, iceberg_metadata_key(lake->folder, lake->last), metadata,
-		strlen(metadata));
+	return iceberg_put_change(root, table, &commit.change);
 }
 
 /* Manifests have the job's uuid in their names. */
@@ -350,6 +344,7 @@ iceberg_version_key(const LakeTable *table, const LakeVersion *version)
 const LakeFormat lake_format_iceberg = {.name = "Iceberg",
 										.files = &row_format_iceberg,
 										.read = iceberg_read,
+										.check_schema = iceberg_check_schema,
 										.commit = iceberg_commit,
 										.holds = iceberg_holds,
 										.settle = iceberg_settle,

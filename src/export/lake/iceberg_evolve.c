@@ -202,11 +202,29 @@ last_id_in(Jsonb *type)
 	return last;
 }
 
+/* Other writers have "decimal(9, 2)". */
+static char *
+fields_to_compare(Jsonb *schema)
+{
+	char *fields = lake_json_any(schema, "fields");
+	char *to = fields;
+
+	for (char *from = fields; from && *from; from++)
+	{
+		if (*from == ' ' && from > fields && from[-1] == ',')
+			continue;
+		*to++ = *from;
+	}
+	if (to)
+		*to = '\0';
+	return fields ? fields : pstrdup("");
+}
+
 /* The id of a schema that says the same, or one that is free. */
 static int64
 id_of_schema(const IcebergTable *table, Jsonb *schema, bool *found)
 {
-	char	 *fields = lake_json_any(schema, "fields");
+	char	 *fields = fields_to_compare(schema);
 	int64	  next = 0;
 	ListCell *cell;
 
@@ -216,7 +234,7 @@ id_of_schema(const IcebergTable *table, Jsonb *schema, bool *found)
 		Jsonb *other = lfirst(cell);
 		int64  id = lake_json_int(other, "schema-id");
 
-		if (strcmp(lake_json_any(other, "fields"), fields) == 0)
+		if (strcmp(fields_to_compare(other), fields) == 0)
 		{
 			*found = true;
 			return id;
@@ -252,6 +270,15 @@ iceberg_evolve(const IcebergTable *table, IcebergChange *change)
 		change->schema = NULL;
 	change->last_column = Max(
 		last_id_in(after), lake_json_int(table->metadata, "last-column-id"));
+}
+
+void
+iceberg_check_schema(const LakeTable *table, const Job *job,
+					 const JobSource *source)
+{
+	IcebergChange change = {.job = job, .source = source};
+
+	iceberg_evolve((const IcebergTable *) table, &change);
 }
 
 char *

@@ -164,9 +164,9 @@ new_table(Destination *root, const char *folder)
 }
 
 IcebergTable *
-iceberg_read_version(Destination *root, const char *folder, int64 number)
+iceberg_read_file(Destination *root, const char *folder, const char *name)
 {
-	char				*key = iceberg_metadata_key(folder, number);
+	char				*key = iceberg_key(folder, name);
 	ErrorContextCallback place = {.callback = report_metadata_place,
 								  .arg = key};
 	IcebergTable		*table = new_table(root, folder);
@@ -180,8 +180,55 @@ iceberg_read_version(Destination *root, const char *folder, int64 number)
 	table->metadata = lake_json_parse(text, len);
 	take_facts(table);
 	error_context_stack = place.previous;
-	table->table.last = number;
 	return table;
+}
+
+IcebergTable *
+iceberg_read_version(Destination *root, const char *folder, int64 number)
+{
+	char		 *key = iceberg_metadata_key(folder, number);
+	IcebergTable *table =
+		iceberg_read_file(root, folder, destination_name(key));
+
+	if (table)
+		table->table.last = number;
+	return table;
+}
+
+/* ---- the table */
+
+static void
+check_location(const IcebergTable *table, const char *name)
+{
+	char  *location = lake_json_text(table->metadata, "location");
+	size_t len = location ? strlen(location) : 0;
+
+	while (len > 0 && location[len - 1] == '/')
+		location[--len] = '\0';
+	if (location == NULL || strcmp(location, table->location) != 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("table \"%s\" of the catalog is in another place", name),
+			 errdetail("It is in \"%s\", not in \"%s\".",
+					   location ? location : "", table->location),
+			 errhint("Export to that place, or choose another name in "
+					 "the catalog.")));
+}
+
+/* The number of a version is that of its snapshot. */
+static LakeTable *
+read_from_catalog(Destination *root, const char *folder)
+{
+	IcebergTable *table = new_table(root, folder);
+
+	table->metadata = iceberg_rest_load(root->catalog, folder);
+	if (table->metadata == NULL)
+		return &table->table;
+	check_location(table, lake_catalog_name(root->catalog, folder));
+	take_facts(table);
+	table->table.last = table->sequence;
+	return &table->table;
 }
 
 LakeTable *
@@ -192,6 +239,8 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 	int64		  last = -1;
 	ListCell	 *cell;
 
+	if (root->catalog)
+		return read_from_catalog(root, folder);
 	foreach (cell, root->driver->list(
 					   root, destination_key(folder, ICEBERG_FOLDER), NULL))
 	{
@@ -225,6 +274,9 @@ iceberg_settle(Destination *root, const char *folder, int64 last)
 	char *hint = psprintf(INT64_FORMAT, last);
 
 	FAILPOINT("lake-settle");
+	/* the rest is the catalog's business */
+	if (root->catalog)
+		return;
 	root->driver->put(root, iceberg_key(folder, VERSION_HINT), hint,
 					  strlen(hint), true);
 	/* one more each time */

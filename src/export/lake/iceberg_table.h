@@ -7,6 +7,9 @@
  *
  *	iceberg_metadata.c		metadata/vN.metadata.json, read
  *	iceberg_metadata_next.c	the next one, made of it
+ *	iceberg_put.c			where it goes: a file, or a REST catalog
+ *	iceberg_rest.c			tables of a catalog, asked for and changed
+ *	iceberg_rest_change.c	a change, as a catalog takes it
  *	iceberg_evolve.c		how its schema may change
  *	iceberg_manifest.c		manifests and their lists, read and written
  *	iceberg_commit.c		a job's snapshot
@@ -15,6 +18,7 @@
 #ifndef OUTFLOW_ICEBERG_TABLE_H
 #define OUTFLOW_ICEBERG_TABLE_H
 
+#include "export/lake/lake_catalog.h"
 #include "export/lake/lake_table.h"
 
 #define ICEBERG_FOLDER "metadata"
@@ -86,6 +90,9 @@ extern LakeTable *iceberg_read(Destination *root, const char *folder,
 /* Of one file; NULL if it is not there. */
 extern IcebergTable *iceberg_read_version(Destination *root,
 										  const char *folder, int64 number);
+/* Of a file by its name. */
+extern IcebergTable *iceberg_read_file(Destination *root, const char *folder,
+									   const char *name);
 /* "folder/metadata/name" */
 extern char *iceberg_key(const char *folder, const char *name);
 /* "folder/metadata/v12.metadata.json" */
@@ -116,6 +123,32 @@ typedef struct IcebergChange
 extern char *iceberg_metadata_next(const IcebergTable  *table,
 								   const IcebergChange *change);
 
+/* ---- iceberg_put.c */
+
+/* The change becomes the table's next metadata, whose number last is then.
+ * False: another one has. */
+extern bool iceberg_put_change(Destination *root, IcebergTable *table,
+							   const IcebergChange *change);
+
+/* ---- iceberg_rest.c */
+
+/* An ERROR if a catalog has a table of the job, for which nothing is there. */
+extern void iceberg_rest_check_absent(const Job *job);
+
+/* What the catalog has as the folder's table; NULL for none. */
+extern Jsonb *iceberg_rest_load(LakeCatalog *catalog, const char *folder);
+/* As iceberg_put_change(). */
+extern bool iceberg_rest_put(LakeCatalog *catalog, const IcebergTable *table,
+							 const IcebergChange *change);
+
+/* ---- iceberg_rest_change.c */
+
+/* The request's body, in UTF-8; uuid: a new table's, NULL if it is there. */
+extern char *iceberg_rest_change(const LakeCatalog	 *catalog,
+								 const IcebergTable	 *table,
+								 const IcebergChange *change,
+								 const char			 *uuid);
+
 /* ---- iceberg_evolve.c */
 
 /*
@@ -123,6 +156,9 @@ extern char *iceberg_metadata_next(const IcebergTable  *table,
  * now; an ERROR where readers of older versions could not go on.
  */
 extern void iceberg_evolve(const IcebergTable *table, IcebergChange *change);
+/* The same for a version that is still to come, and what it would be is let go. */
+extern void iceberg_check_schema(const LakeTable *table, const Job *job,
+								 const JobSource *source);
 /* The current schema, in ASCII or in the server's encoding. */
 extern char *iceberg_schema_with_id(const char *schema, int64 id);
 

@@ -88,27 +88,53 @@ sort_snapshots(Vacuum *vacuum)
 	}
 }
 
+/* Names of the metadata of before that is still there. */
+static List *
+older_metadata(const Vacuum *vacuum)
+{
+	const IcebergTable *table = vacuum->table;
+	List			   *names = NIL;
+	ListCell		   *cell;
+
+	foreach (cell,
+			 vacuum->root->driver->list(
+				 vacuum->root,
+				 destination_key(table->table.folder, ICEBERG_FOLDER), NULL))
+	{
+		char *name = ((DestinationEntry *) lfirst(cell))->name;
+		int64 number = iceberg_number_of_name(name);
+
+		if (number >= 0 && number < table->table.last)
+			names = lappend(names, name);
+	}
+	/* a catalog's have names of its own */
+	foreach (cell, vacuum->root->catalog
+					   ? lake_json_objects(table->metadata, "metadata-log")
+					   : NIL)
+	{
+		char	   *uri = lake_json_text(lfirst(cell), "metadata-file");
+		const char *name = uri ? destination_name(uri) : "";
+
+		if (destination_name_is_valid(name) && !strstr(name, ".gz"))
+			names = lappend(names, pstrdup(name));
+	}
+	return names;
+}
+
 /* Whatever a vacuum that was killed has left, too. */
 static void
 find_known(Vacuum *vacuum)
 {
-	const char *folder = vacuum->table->table.folder;
-	ListCell   *cell;
+	ListCell *cell;
 
 	vacuum->known = list_copy(vacuum->table->table.versions);
-	foreach (cell,
-			 vacuum->root->driver->list(
-				 vacuum->root, destination_key(folder, ICEBERG_FOLDER), NULL))
+	foreach (cell, older_metadata(vacuum))
 	{
-		DestinationEntry *entry = lfirst(cell);
-		int64			  number = iceberg_number_of_name(entry->name);
-		IcebergTable	 *older;
-		ListCell		 *other;
+		IcebergTable *older = iceberg_read_file(
+			vacuum->root, vacuum->table->table.folder, lfirst(cell));
+		ListCell *other;
 
 		CHECK_FOR_INTERRUPTS();
-		if (number < 0 || number >= vacuum->table->table.last)
-			continue;
-		older = iceberg_read_version(vacuum->root, folder, number);
 		foreach (other, older ? older->table.versions : NIL)
 		{
 			LakeVersion *version = lfirst(other);
@@ -170,22 +196,19 @@ find_needed(Vacuum *vacuum)
 }
 
 static void
-put_expiry(Vacuum *vacuum, const char *metadata)
+put_expiry(Vacuum *vacuum, const IcebergChange *change)
 {
 	IcebergTable *table = vacuum->table;
-	const char	 *folder = table->table.folder;
 
 	if (vacuum->expired == NIL)
 		return;
-	if (!vacuum->root->driver->put_new(
-			vacuum->root, iceberg_metadata_key(folder, table->table.last + 1),
-			metadata, strlen(metadata)))
+	if (!iceberg_put_change(vacuum->root, table, change))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
 						errmsg("another writer has changed the Iceberg table "
 							   "in \"%s\"",
-							   lake_path_of_folder(vacuum->root, folder)),
+							   lake_path_of_folder(vacuum->root,
+												   table->table.folder)),
 						errhint("Try again.")));
-	table->table.last++;
 	FAILPOINT("lake-expired");
 }
 
@@ -200,17 +223,16 @@ commit_expiry(Vacuum *vacuum)
 		.last_column = lake_json_int(table->metadata, "last-column-id"),
 		.expired = vacuum->expired,
 		.oldest = vacuum->limit};
-	char	   *metadata = iceberg_metadata_next(table, &change);
-	const char *folder = table->table.folder;
 
 	if (!lake_claim(vacuum->root))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("another vacuum is at the Iceberg table in \"%s\"",
-						lake_path_of_folder(vacuum->root, folder))));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("another vacuum is at the Iceberg table in \"%s\"",
+					lake_path_of_folder(vacuum->root, table->table.folder))));
 	PG_TRY();
 	{
-		put_expiry(vacuum, metadata);
+		put_expiry(vacuum, &change);
 		/* that may be what an earlier vacuum, or job, had no time for */
 		iceberg_settle(vacuum->root, table->table.folder, table->table.last);
 	}

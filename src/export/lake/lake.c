@@ -6,16 +6,23 @@
 
 #include "miscadmin.h"
 
+#include "export/lake/iceberg_table.h"
 #include "export/lake/lake.h"
 #include "export/lake/lake_table.h"
 #include "failpoint.h"
 
+/* How often a version goes on from what another writer has made meanwhile, as
+ * long as that holds the same. */
+#define COMMIT_TRIES 5
+
 static const LakeFormat *const lake_formats[] = {&lake_format_delta,
 												 &lake_format_iceberg};
 
+/* Also opens the catalog that the job's tables are in. */
 static const LakeFormat *
-lake_format_of(const Job *job)
+lake_format_of(Destination *root, const Job *job)
 {
+	lake_catalog_attach(root, job);
 	for (int i = 0; i < lengthof(lake_formats); i++)
 	{
 		if (lake_formats[i]->files == job->row_format)
@@ -70,11 +77,14 @@ check_table(const LakeFormat *format, const Destination *root, const Job *job,
 void
 lake_check_folder(Destination *root, const Job *job, const JobSource *source)
 {
-	const LakeFormat *format = lake_format_of(job);
+	const LakeFormat *format = lake_format_of(root, job);
 	LakeTable		 *table = format->read(root, source->folder, false);
 	List			 *files;
 
 	check_table(format, root, job, source, table);
+	/* at the call, and since the job has planned */
+	if (source->table_schema)
+		format->check_schema(table, job, source);
 	if (table->last >= 0)
 		return;
 	files = root->driver->list(root, source->folder, NULL);
@@ -87,6 +97,13 @@ lake_check_folder(Destination *root, const Job *job, const JobSource *source)
 			 errdetail("It holds \"%s\".",
 					   ((DestinationEntry *) linitial(files))->name),
 			 errhint("Choose an empty directory.")));
+}
+
+void
+lake_check_new(const Job *job)
+{
+	if (job->options.catalog)
+		iceberg_rest_check_absent(job);
 }
 
 /* ---- whether a version is there */
@@ -103,7 +120,7 @@ has_version(const LakeFormat *format, Destination *root, const Job *job,
 bool
 lake_is_committed(Destination *root, const Job *job, const JobSource *source)
 {
-	const LakeFormat *format = lake_format_of(job);
+	const LakeFormat *format = lake_format_of(root, job);
 
 	return has_version(format, root, job,
 					   format->read(root, source->folder, false));
@@ -112,7 +129,7 @@ lake_is_committed(Destination *root, const Job *job, const JobSource *source)
 char *
 lake_version_key(Destination *root, const Job *job, const JobSource *source)
 {
-	const LakeFormat  *format = lake_format_of(job);
+	const LakeFormat  *format = lake_format_of(root, job);
 	LakeTable		  *table = format->read(root, source->folder, true);
 	const LakeVersion *version = lake_version_of_job(table, job->uuid);
 
@@ -136,12 +153,12 @@ lake_is_complete(Destination *root, const Job *job)
 void
 lake_undo(Destination *root, const Job *job, const JobSource *source)
 {
-	lake_format_of(job)->undo(root, job, source);
+	lake_format_of(root, job)->undo(root, job, source);
 }
 
 /* ---- the commit */
 
-/* The first that was not there before. */
+/* The first change that was not there before. */
 static const LakeVersion *
 first_new_version(const LakeTable *now, const LakeTable *before)
 {
@@ -157,54 +174,70 @@ first_new_version(const LakeTable *now, const LakeTable *before)
 		foreach (other, before->versions)
 			known |=
 				((LakeVersion *) lfirst(other))->version == version->version;
-		if (!known)
+		if (!known && (version->changes || version->uuid))
 			return version;
 	}
 	return NULL;
 }
 
-/* Another writer was first, unless it was an earlier try of ours. */
+/* Another writer was first: an ERROR if the table holds something else by now,
+ * and that is not an earlier try of ours. */
 static void
 check_winner(const LakeFormat *format, Destination *root, const Job *job,
 			 const JobSource *source, const LakeTable *before)
 {
 	LakeTable		  *now = format->read(root, source->folder, false);
 	const LakeVersion *winner = first_new_version(now, before);
-	char			  *path = lake_path_of_folder(root, source->folder);
 
-	if (lake_version_of_job(now, job->uuid))
+	if (winner == NULL || lake_version_of_job(now, job->uuid))
 		return;
-	if (winner)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("another writer has committed version " INT64_FORMAT
-						" of the %s table in \"%s\"",
-						winner->version, format->name, path),
-				 errdetail("%s", lake_describe_version(winner)),
-				 errhint("Let one writer at a time have a table.")));
 	ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-					errmsg("another writer has changed the %s table in \"%s\"",
-						   format->name, path),
+					errmsg("another writer has committed version " INT64_FORMAT
+						   " of the %s table in \"%s\"",
+						   winner->version, format->name,
+						   lake_path_of_folder(root, source->folder)),
+					errdetail("%s", lake_describe_version(winner)),
 					errhint("Let one writer at a time have a table.")));
+}
+
+/* Onto the table as it is; false: it was another one meanwhile. */
+static bool
+try_commit(const LakeFormat *format, Destination *root, const Job *job,
+		   const JobSource *source, const List *parts)
+{
+	LakeTable *table = format->read(root, source->folder, false);
+
+	/* by an earlier try, which may have ended there */
+	if (lake_version_of_job(table, job->uuid) == NULL)
+		check_table(format, root, job, source, table);
+	if (!has_version(format, root, job, table))
+	{
+		if (!format->commit(root, table, job, source, parts))
+		{
+			check_winner(format, root, job, source, table);
+			return false;
+		}
+		FAILPOINT("lake-committed");
+	}
+	format->settle(root, source->folder, table->last);
+	return true;
 }
 
 void
 lake_commit(Destination *root, const Job *job, const JobSource *source,
 			const List *parts)
 {
-	const LakeFormat *format = lake_format_of(job);
-	LakeTable		 *table = format->read(root, source->folder, false);
+	const LakeFormat *format = lake_format_of(root, job);
 
-	/* by an earlier try, which may have ended there */
-	if (lake_version_of_job(table, job->uuid) == NULL)
-		check_table(format, root, job, source, table);
-	if (has_version(format, root, job, table))
+	for (int tries = 0; tries < COMMIT_TRIES; tries++)
 	{
-		format->settle(root, source->folder, table->last);
-		return;
+		CHECK_FOR_INTERRUPTS();
+		if (try_commit(format, root, job, source, parts))
+			return;
 	}
-	if (!format->commit(root, table, job, source, parts))
-		check_winner(format, root, job, source, table);
-	FAILPOINT("lake-committed");
-	format->settle(root, source->folder, table->last);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("other writers keep changing the %s table in \"%s\"",
+					format->name, lake_path_of_folder(root, source->folder)),
+			 errhint("Let one writer at a time have a table.")));
 }

@@ -18,6 +18,8 @@
 /* Errors unless the job may commit a version to what the source's folder has. */
 extern void lake_check_folder(Destination *root, const Job *job,
 							  const JobSource *source);
+/* The same for a place that is still to be made. */
+extern void lake_check_new(const Job *job);
 /* The source's published files become a version; a no-op if they are one. */
 extern void lake_commit(Destination *root, const Job *job,
 						const JobSource *source, const List *parts);

@@ -20,6 +20,7 @@
 #include "export/job/job.h"
 #include "export/job/job_access.h"
 #include "export/lake/lake.h"
+#include "export/lake/lake_catalog.h"
 #include "export/lake/lake_table.h"
 
 PG_FUNCTION_INFO_V1(outflow_lake_versions);
@@ -50,8 +51,9 @@ typedef struct OpenTable
 	LakeTable		 *table;
 } OpenTable;
 
+/* catalog: that the table is in, "" for none */
 static OpenTable
-open_table(Job *job, bool to_change)
+open_table(Job *job, const text *catalog, bool to_change)
 {
 	OpenTable open;
 
@@ -61,6 +63,8 @@ open_table(Job *job, bool to_change)
 	/* before it is read: what is to change may not change meanwhile */
 	if (to_change)
 		lock_table(job, open.root);
+	if (VARSIZE_ANY_EXHDR(catalog) > 0)
+		lake_catalog_attach_table(open.root, text_to_cstring(catalog));
 	open.format = lake_find(open.root, &open.table);
 	if (open.format == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -102,7 +106,7 @@ put_version(ReturnSetInfo *result, const LakeVersion *version)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* outflow.lake_versions(destination) */
+/* outflow.lake_versions(destination, catalog) */
 Datum
 outflow_lake_versions(PG_FUNCTION_ARGS)
 {
@@ -111,7 +115,7 @@ outflow_lake_versions(PG_FUNCTION_ARGS)
 	ListCell *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	open = open_table(&job, false);
+	open = open_table(&job, PG_GETARG_TEXT_PP(1), false);
 	foreach (cell, open.table->versions)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -133,7 +137,8 @@ put_removed(void *arg, const char *file, int64 bytes)
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* outflow.lake_vacuum(destination, retention): the files that were removed */
+/* outflow.lake_vacuum(destination, retention, catalog): the files that were
+ * removed */
 Datum
 outflow_lake_vacuum(PG_FUNCTION_ARGS)
 {
@@ -150,7 +155,7 @@ outflow_lake_vacuum(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"retention\" must not be negative")));
 	InitMaterializedSRF(fcinfo, 0);
-	open = open_table(&job, true);
+	open = open_table(&job, PG_GETARG_TEXT_PP(2), true);
 	if (open.table->is_foreign)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -63,6 +63,9 @@ typedef struct LakeFormat
 	 * context's.  What can't be known any more is an ERROR.
 	 */
 	LakeTable *(*read)(Destination *root, const char *folder, bool whole);
+	/* An error unless the table may have the columns that the source has. */
+	void (*check_schema)(const LakeTable *table, const Job *job,
+						 const JobSource *source);
 	/*
 	 * The source's published files become the next version, whose number last
 	 * is then.  False: another writer has made that since the table was read.

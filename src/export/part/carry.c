@@ -110,15 +110,32 @@ is_referable(const FinishedPart *candidate)
 	return stored;
 }
 
+/* The same where there are rows: those of the base, if it has kept them. */
+static bool
+fetch_rows(const Job *job, const PlannedPart *part,
+		   const FinishedPart *candidate, Destination *root, const char *file)
+{
+	const TableDriver *driver = root->driver->tables;
+	Job				  *base = job_load(job->base, false);
+
+	if (base == NULL)
+		return false;
+	driver->begin_table(root, part->source);
+	return driver->carry(root, file, base->uuid, candidate->file);
+}
+
 /* Puts the candidate's file where the part's belongs, if it is elsewhere. */
 static bool
-fetch_file(const FinishedPart *candidate, Destination *root, const char *file)
+fetch_file(const Job *job, const PlannedPart *part,
+		   const FinishedPart *candidate, Destination *root, const char *file)
 {
 	Destination *from;
 	bool		 found;
 
 	if (candidate->location == NULL)
 		return strcmp(candidate->file, file) == 0;
+	if (root->driver->tables)
+		return fetch_rows(job, part, candidate, root, file);
 	from = part_open_location(candidate);
 	if (from == NULL)
 		return false;
@@ -198,7 +215,7 @@ carry_keep(const PartContext *context, const PlannedPart *part,
 				 is_of_folder(candidate->file, kept.file)) &&
 				is_referable(candidate);
 	else
-		holds = fetch_file(candidate, context->root, kept.file) &&
+		holds = fetch_file(job, part, candidate, context->root, kept.file) &&
 				part_is_stored(context->root, DESTINATION_STAGED, &kept);
 	return holds ? NULL : "its file is missing or was changed";
 }

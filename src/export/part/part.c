@@ -56,7 +56,7 @@ part_open_chain(PartScan *scan)
 		root->driver->tables->begin_table(root, scan->part->source);
 	scan->chain = root->driver->new_part(root, result->file);
 	scan->chain =
-		meter_new(scan->chain, &result->stored, false, job->options.checksum);
+		meter_new(scan->chain, &result->stored, true, job->options.checksum);
 	if (encrypted)
 		scan->chain = age_new(scan->chain, job->recipients);
 	scan->chain = job->compress->compressor(scan->chain, job->compress_level);

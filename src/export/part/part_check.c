@@ -124,6 +124,40 @@ part_check(const Job *job, Destination *root, const FinishedPart *part,
 	return finding;
 }
 
+static Finding
+look_in(Destination *root, const FinishedPart *part)
+{
+	DestinationLook look = {0};
+	int				error;
+	Finding			finding;
+
+	if (!root->driver->look(root, part->file, &look, &error))
+		return finding_unreadable(error);
+	finding = finding_of_size(part, look.size);
+	if (is_ok(finding) && look.has_crc && part->crc32c_stored >= 0 &&
+		part->crc32c_stored != (int64) look.crc)
+		return (Finding){"wrong checksum",
+						 psprintf("crc32c was %08x, is %08x",
+								  (uint32) part->crc32c_stored, look.crc)};
+	return finding;
+}
+
+Finding
+part_look(Destination *root, const FinishedPart *part)
+{
+	Destination *other;
+	Finding		 finding;
+
+	if (part->location == NULL)
+		return look_in(root, part);
+	other = part_open_location(part);
+	if (other == NULL)
+		return finding_unreadable(errno);
+	finding = look_in(other, part);
+	other->driver->close(other);
+	return finding;
+}
+
 bool
 part_is_stored(Destination *root, DestinationPlace place,
 			   const FinishedPart *part)

@@ -28,6 +28,9 @@ typedef Finding (*PartContentCheck)(const Job *job, Destination *root,
 /* content may be NULL.  The file may be in another export's directory. */
 extern Finding part_check(const Job *job, Destination *root,
 						  const FinishedPart *part, PartContentCheck content);
+/* The same of a published file, without reading it: by its size, and by its sum
+ * where the place tells that. */
+extern Finding part_look(Destination *root, const FinishedPart *part);
 /* Whether the file is the one that was written, byte for byte. */
 extern bool part_is_stored(Destination *root, DestinationPlace place,
 						   const FinishedPart *part);

@@ -3,18 +3,10 @@
  *		What a query must be for its rows to be exported, and its execution.
  *
  * It is one statement that reads, in the calling session: names, rights,
- * policies and settings are those that the same SELECT would have there.  It
- * runs as in a read-only transaction, so that what its functions try to write
- * is an error.
- *
- * A masked column's values could leave in any expression, so no table that
- * has one may be read, whether the query names it, or a view or a function
- * does: each plan that is begun meanwhile is looked at, where the server
- * checks its rights.
+ * policies and settings are those that the same SELECT would have there.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "access/xlog.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -25,11 +17,13 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "export/plan/masks.h"
 #include "export/plan/part_key.h"
 #include "export/plan/query.h"
+#include "export/plan/query_guard.h"
+#include "export/plan/query_tables.h"
 #include "compat.h"
 #include "position/snapshot_text.h"
+#include "row/mask.h"
 
 JobSource *
 query_source_new(char *text)
@@ -117,56 +111,7 @@ query_analyze(const char *text)
 
 /* ---- while it is planned and run ---- */
 
-static ExecutorCheckPerms_hook_type previous_check;
-
-static bool
-check_read_tables(CHECK_PERMS_PARAMETERS)
-{
-	ListCell *cell;
-
-	foreach (cell, tables)
-	{
-		RangeTblEntry *table = lfirst_node(RangeTblEntry, cell);
-
-		if (OidIsValid(table->relid) && masks_cover(table->relid))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("cannot export a query that reads table %s",
-							relation_full_name(table->relid)),
-					 errdetail("It has masked columns, whose values a query "
-							   "could show in another form."),
-					 errhint("Export the table itself.")));
-	}
-	return previous_check ? previous_check(CHECK_PERMS_ARGUMENTS) : true;
-}
-
-typedef void (*GuardedQuery)(const char *text, void *arg);
-
-/* An ERROR ends read-only with its (sub)transaction, as the server does. */
-static void
-run_guarded(const char *text, GuardedQuery body, void *arg)
-{
-	bool was_read_only = XactReadOnly;
-	bool masks = mask_setting()[0] != '\0';
-
-	previous_check = ExecutorCheckPerms_hook;
-	if (masks)
-		ExecutorCheckPerms_hook = check_read_tables;
-	PG_TRY();
-	{
-		XactReadOnly = true;
-		body(text, arg);
-		XactReadOnly = was_read_only;
-	}
-	PG_FINALLY();
-	{
-		if (masks)
-			ExecutorCheckPerms_hook = previous_check;
-	}
-	PG_END_TRY();
-}
-
-/* Parallel workers would not look at what their functions read. */
+/* See query_guard.c: with masks it would have no workers. */
 static PlannedStmt *
 make_plan(const char *text)
 {
@@ -177,7 +122,7 @@ make_plan(const char *text)
 typedef struct QueryFacts
 {
 	TupleDesc desc;
-	List	 *relations;
+	List	 *tables;
 } QueryFacts;
 
 /* Begins it, which checks its rights, and reads nothing. */
@@ -192,7 +137,7 @@ learn_facts(const char *text, void *arg)
 
 	ExecutorStart(desc, EXEC_FLAG_EXPLAIN_ONLY);
 	facts->desc = CreateTupleDescCopy(desc->tupDesc);
-	facts->relations = list_copy(plan->relationOids);
+	facts->tables = query_tables_remember(plan->relationOids);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
 }
@@ -247,11 +192,11 @@ query_check(const Job *job)
 	QueryFacts facts;
 
 	PushActiveSnapshot(GetTransactionSnapshot());
-	run_guarded(job_query_text(job), learn_facts, &facts);
+	query_run_guarded(job_query_text(job), learn_facts, &facts);
 	PopActiveSnapshot();
 	query_check_format(job, facts.desc);
 	part_key_check(job, facts.desc);
-	return facts.relations;
+	return facts.tables;
 }
 
 Snapshot
@@ -289,5 +234,5 @@ query_run(const Job *job, Snapshot snapshot, DestReceiver *receiver)
 {
 	QueryRun run = {snapshot, receiver};
 
-	run_guarded(job_query_text(job), run_plan, &run);
+	query_run_guarded(job_query_text(job), run_plan, &run);
 }

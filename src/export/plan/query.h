@@ -23,7 +23,7 @@ extern JobSource *query_source_new(char *text);
 
 /*
  * Errors if the caller may not run the query, or the job's format can't hold
- * its rows.  Returns the OIDs of the relations that it reads, all locked.
+ * its rows.  Returns what it reads, for query_tables_lock().
  */
 extern List *query_check(const Job *job);
 

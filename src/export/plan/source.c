@@ -360,12 +360,16 @@ sources_check_format(const Job *job)
 		Relation   rel = relation_open(source->relid, AccessShareLock);
 		RowShape  *shape = source_shape(rel, source, job, context);
 		ByteBuffer out;
+		char	  *schema;
 
 		CHECK_FOR_INTERRUPTS();
 		buffer_init(&out);
 		(void) job->row_format->open(shape, &job->options.row, &(RowHost){0},
 									 &out);
-		(void) source_table_schema(job, shape);
+		schema = source_table_schema(job, shape);
+		/* a lake table is asked whether it may have that */
+		source->table_schema =
+			schema ? MemoryContextStrdup(old, schema) : NULL;
 		relation_close(rel, NoLock);
 		MemoryContextReset(context);
 	}

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/memutils.h"
@@ -20,6 +19,7 @@
 #include "export/job/part_table.h"
 #include "export/part/part.h"
 #include "export/plan/plan.h"
+#include "export/run/call.h"
 #include "export/run/inline.h"
 #include "export/run/part_run.h"
 #include "export/run/run.h"
@@ -55,12 +55,6 @@ inline_published(InlineFiles *files)
 	files->publishing = NIL;
 	QueryCancelPending = false;
 	RESUME_INTERRUPTS();
-}
-
-static void
-restart_reading(void)
-{
-	SPI_commit();
 }
 
 /* All of it is one transaction. */
@@ -118,8 +112,8 @@ run_inline(Job *job)
 	InlineFiles files = {job, NULL, NIL};
 
 	/* a transaction of its own: locks before the snapshot */
-	SPI_commit();
-	plan = plan_make(job, carry_candidates(job), restart_reading,
+	call_commit();
+	plan = plan_make(job, carry_candidates(job), call_commit,
 					 CurrentMemoryContext);
 
 	job_insert(job);
@@ -137,7 +131,7 @@ run_inline(Job *job)
 		export_all(job, plan, files.root);
 		UnregisterSnapshot(plan->snapshot);
 		inline_publish(&files);
-		SPI_commit();
+		call_commit_to_record();
 		inline_published(&files);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(inline_remove_files, PointerGetDatum(&files));

@@ -12,6 +12,7 @@
 #include "export/part/part.h"
 #include "export/run/part_run.h"
 #include "failpoint.h"
+#include "session_lock.h"
 
 /* Whether the candidate's file stays, instead of a new one. */
 static bool
@@ -58,6 +59,7 @@ part_run(PartContext *context, const PlannedPart *part, MemoryContext memory,
 	}
 
 	context->snapshot = transactions->begin_reading(arg);
+	session_locks_protect();
 	old = MemoryContextSwitchTo(memory);
 	carried = keep_or_export(context, part, candidate, &result);
 	MemoryContextSwitchTo(old);

@@ -11,11 +11,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
-#include "storage/lmgr.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -26,17 +23,20 @@
 #include "export/job/part_table.h"
 #include "export/part/query_rows.h"
 #include "export/plan/query.h"
+#include "export/plan/query_tables.h"
+#include "export/run/call.h"
 #include "export/run/inline.h"
 #include "export/run/run.h"
 #include "export/run/tell.h"
 #include "failpoint.h"
+#include "session_lock.h"
 
 typedef struct QueryJob
 {
 	Job			 *job;
-	const List	 *relations;
+	const List	 *tables;
 	InlineFiles	  files;
-	bool		  recorded; /* the record is committed */
+	bool		  recorded; /* the record may be committed */
 	bool		  locked;
 	bool		  in_step;
 	MemoryContext memory;
@@ -45,7 +45,7 @@ typedef struct QueryJob
 
 /*
  * Whatever can fail is a step: a subtransaction, whose end leaves a transaction
- * in which the record can be removed.
+ * that can be rolled back in here.
  */
 static void
 query_step(QueryJob *run, void (*body)(QueryJob *run))
@@ -65,10 +65,7 @@ query_step(QueryJob *run, void (*body)(QueryJob *run))
 static void
 read_one_moment(void)
 {
-	if (XactIsoLevel < XACT_REPEATABLE_READ)
-		(void) set_config_option("transaction_isolation", "repeatable read",
-								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL,
-								 true, 0, false);
+	XactIsoLevel = Max(XactIsoLevel, XACT_REPEATABLE_READ);
 }
 
 /*
@@ -78,10 +75,7 @@ read_one_moment(void)
 static void
 begin_step(QueryJob *run)
 {
-	const ListCell *cell;
-
-	foreach (cell, run->relations)
-		LockRelationOid(lfirst_oid(cell), AccessShareLock);
+	query_tables_lock(run->tables);
 	run->files.root = destination_open(run->job, DESTINATION_CREATE);
 	destination_check_empty(run->files.root, run->job, false);
 }
@@ -130,6 +124,7 @@ write_step(QueryJob *run)
 	(void) ownership_open(job, run->files.root, true);
 	destination_check_unclaimed(run->files.root, "", job);
 	throttle_init(&throttle);
+	session_locks_protect();
 	context.snapshot = query_begin_reading(&text, &lsn);
 	context.snapshot_text = text;
 	query_export(&context, &parts);
@@ -151,10 +146,12 @@ write_and_publish(QueryJob *run)
 	PG_ENSURE_ERROR_CLEANUP(inline_remove_files, PointerGetDatum(&run->files));
 	{
 		query_step(run, write_step);
-		SPI_commit();
+		call_commit();
+		/* as a serializable one it could fail for reasons that are not its own */
+		XactIsoLevel = XACT_READ_COMMITTED;
 		FAILPOINT("query-written");
 		query_step(run, publish_step);
-		SPI_commit();
+		call_commit_to_record();
 		inline_published(&run->files);
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(inline_remove_files,
@@ -173,11 +170,11 @@ record_running(QueryJob *run)
 		elog(ERROR, "could not lock export job " INT64_FORMAT, job->id);
 	run->locked = true;
 	job_set_state(job->id, JOB_RUNNING, NULL);
-	SPI_commit();
 	run->recorded = true;
+	call_commit();
 }
 
-/* The error goes on once the record is gone. */
+/* The error goes on once the record is gone, whatever is left of a transaction. */
 static ErrorData *
 remove_record(QueryJob *run)
 {
@@ -193,8 +190,9 @@ remove_record(QueryJob *run)
 		MemoryContextSwitchTo(run->memory);
 		CurrentResourceOwner = run->owner;
 	}
+	call_rollback_to_record();
 	job_delete(run->job->id);
-	SPI_commit();
+	call_commit_to_record();
 	RESUME_INTERRUPTS();
 	return error;
 }
@@ -219,12 +217,12 @@ run_recorded(QueryJob *run)
 }
 
 void
-run_query(Job *job, const List *relations)
+run_query(Job *job, const List *tables)
 {
 	QueryJob *run = palloc0_object(QueryJob);
 
 	run->job = job;
-	run->relations = relations;
+	run->tables = tables;
 	run->files.job = job;
 	run->memory = CurrentMemoryContext;
 	PG_TRY();

@@ -47,7 +47,7 @@ extern void worker_process_begin(void);
 
 extern void wait_for_job(int64 id);
 extern void run_inline(Job *job);
-/* A job of a query, which query_check() has found to read these relations. */
-extern void run_query(Job *job, const List *relations);
+/* A job of a query, and what query_check() has found it to read. */
+extern void run_query(Job *job, const List *tables);
 
 #endif /* OUTFLOW_RUN_H */

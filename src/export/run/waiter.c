@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "storage/ipc.h"
@@ -20,6 +19,7 @@
 
 #include "compat.h"
 #include "export/job/job.h"
+#include "export/run/call.h"
 #include "export/run/launch.h"
 #include "export/run/run.h"
 #include "export/run/tell.h"
@@ -84,7 +84,7 @@ withdraw_job(Waiter *waiter)
 		if (job && job->state == JOB_QUEUED)
 			job_set_state(waiter->id, JOB_INTERRUPTED, NULL);
 	}
-	SPI_commit();
+	call_commit_to_record();
 	return ended;
 }
 
@@ -113,7 +113,7 @@ state_now(int64 id)
 	Job		*job = job_try_lock_tables() ? job_load_now(id) : NULL;
 	JobState state = job ? job->state : JOB_INTERRUPTED;
 
-	SPI_commit();
+	call_commit_to_record();
 	return state;
 }
 
@@ -246,7 +246,7 @@ look(Waiter *waiter)
 
 	HOLD_INTERRUPTS();
 	done = job_try_lock_tables() && waiter_judge(waiter);
-	SPI_commit();
+	call_commit_to_record();
 	RESUME_INTERRUPTS();
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(waiter->look_context);

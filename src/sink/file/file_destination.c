@@ -329,6 +329,14 @@ file_destination_stat(Destination *to, const char *key, uint64 *size,
 }
 
 static bool
+file_destination_look(Destination *to, const char *key, DestinationLook *look,
+					  int *error)
+{
+	look->has_crc = false;
+	return file_destination_stat(to, key, &look->size, error);
+}
+
+static bool
 file_destination_read(Destination *to, DestinationPlace place, const char *key,
 					  Sink *chain, int *error)
 {
@@ -423,6 +431,7 @@ const DestinationDriver file_driver = {
 	.put = file_destination_put,
 	.put_new = file_destination_put_new,
 	.list = file_destination_list,
+	.look = file_destination_look,
 	.stat = file_destination_stat,
 	.read = file_destination_read,
 	.get = file_destination_get,

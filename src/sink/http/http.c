@@ -358,6 +358,7 @@ set_limits(HttpRequest *request)
 		(long) place->stall_timeout * Max(request->patience, 1));
 	SET(CURLOPT_TIMEOUT, (long) request->max_seconds);
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
+	SET(CURLOPT_FRESH_CONNECT, request->only_once ? 1L : 0L);
 	SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, request);
 	SET(CURLOPT_CLOSESOCKETFUNCTION, close_socket);
@@ -408,7 +409,8 @@ http_start(HttpRequest *request)
 	request->error[0] = '\0';
 	request->paused = false;
 	request->refused = NULL;
-	request->answer.max = MAX_ANSWER;
+	request->answer.max =
+		request->max_answer ? request->max_answer : MAX_ANSWER;
 	request->answer_headers.max = MAX_HEADERS;
 	if (!resolve(client, request))
 		return;

@@ -61,7 +61,10 @@ typedef struct HttpRequest
 	size_t			 body_len;
 	int				 patience;	  /* times the place's stall_timeout; 0 is 1 */
 	int				 max_seconds; /* for all of it; 0: no limit */
-	bool			 streams;	  /* the body of a 2xx goes to http_take() */
+	size_t			 max_answer;  /* longer ones are none; 0: what is usual */
+	/* the library itself sends again what a connection that was kept has lost */
+	bool only_once;
+	bool streams; /* the body of a 2xx goes to http_take() */
 
 	HttpOutcome outcome;
 	int			status;

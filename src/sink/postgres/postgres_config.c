@@ -63,15 +63,6 @@ static const char *const superuser_only[] = {"allow_private", "sslrootcert",
 											 "password_required", NULL};
 
 static void
-refuse(const char *name, const char *value, const char *hint)
-{
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("invalid value for server option \"%s\": \"%s\"",
-						   name, option_shown(value)),
-					errhint("%s", hint)));
-}
-
-static void
 require(const char *name, const char *value)
 {
 	if (value == NULL || value[0] == '\0')
@@ -87,30 +78,33 @@ postgres_check_server(void *values)
 	require("host", config->host);
 	require("dbname", config->dbname);
 	if (strchr(config->host, ','))
-		refuse("host", config->host, "Name one host.");
+		server_refuse_value("host", config->host, "Name one host.");
 	if ((config->host[0] == '/' || config->host[0] == '@') &&
 		!config->allow_private)
-		refuse("host", config->host,
-			   "A socket of this machine needs the option allow_private, "
-			   "which only a superuser may set.");
+		server_refuse_value(
+			"host", config->host,
+			"A socket of this machine needs the option allow_private, "
+			"which only a superuser may set.");
 	if (config->hostaddr && strchr(config->hostaddr, ','))
-		refuse("hostaddr", config->hostaddr, "Give one address.");
+		server_refuse_value("hostaddr", config->hostaddr, "Give one address.");
 	/* libpq would take it for a connection string */
 	if (strchr(config->dbname, '=') ||
 		strncmp(config->dbname, "postgres://", 11) == 0 ||
 		strncmp(config->dbname, "postgresql://", 13) == 0)
-		refuse("dbname", config->dbname,
-			   "Use the name of a database, no connection string.");
+		server_refuse_value(
+			"dbname", config->dbname,
+			"Use the name of a database, no connection string.");
 	if (config->sslrootcert && config->sslrootcert[0] != '/' &&
 		strcmp(config->sslrootcert, "system") != 0)
-		refuse("sslrootcert", config->sslrootcert,
-			   "Use the absolute path of a file, or \"system\".");
+		server_refuse_value("sslrootcert", config->sslrootcert,
+							"Use the absolute path of a file, or \"system\".");
 	if (config->channel_binding &&
 		strcmp(config->channel_binding, "disable") != 0 &&
 		strcmp(config->channel_binding, "prefer") != 0 &&
 		strcmp(config->channel_binding, "require") != 0)
-		refuse("channel_binding", config->channel_binding,
-			   "Valid values are: \"disable\", \"prefer\", \"require\".");
+		server_refuse_value(
+			"channel_binding", config->channel_binding,
+			"Valid values are: \"disable\", \"prefer\", \"require\".");
 }
 
 static void

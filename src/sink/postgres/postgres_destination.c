@@ -81,6 +81,24 @@ postgres_check_free(Destination *to, const char *folder)
 	return NULL;
 }
 
+static const char *
+postgres_check(Destination *to)
+{
+	PostgresDestination *self = postgres_self(to);
+	bool				 is_binary = true;
+
+	postgres_connect(self);
+	postgres_check_ledger(self);
+	for (int i = 0; i < self->ntargets; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		postgres_look(self, &self->targets[i], &is_binary);
+	}
+	if (self->options.direct)
+		postgres_check_direct(self);
+	return is_binary ? "binary" : "text";
+}
+
 /* Connects, with all that is checked then. */
 static char *
 postgres_probe(Destination *to, const char *key)
@@ -150,6 +168,14 @@ postgres_stat(Destination *to, const char *key, uint64 *size, int *error)
 }
 
 static bool
+postgres_look_at_file(Destination *to, const char *key, DestinationLook *look,
+					  int *error)
+{
+	look->has_crc = false;
+	return postgres_stat(to, key, &look->size, error);
+}
+
+static bool
 postgres_read(Destination *to, DestinationPlace place, const char *key,
 			  Sink *chain, int *error)
 {
@@ -179,8 +205,10 @@ static const TableDriver postgres_tables = {
 	.set = postgres_set,
 	.check = postgres_check,
 	.begin_table = postgres_begin_table,
+	.carry = postgres_carry_rows,
 	.find = postgres_find,
 	.is_published = postgres_is_published,
+	.verify = postgres_verify,
 	.publish = postgres_publish_rows,
 };
 
@@ -216,6 +244,7 @@ const DestinationDriver postgres_driver = {
 	.put = postgres_put,
 	.put_new = postgres_put_new,
 	.list = postgres_list,
+	.look = postgres_look_at_file,
 	.stat = postgres_stat,
 	.read = postgres_read,
 	.get = postgres_get,

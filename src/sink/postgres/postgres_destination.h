@@ -4,9 +4,10 @@
  *
  * What is ours there lies in a schema of the mapped user, outflow_USER: table
  * job has a row for each job, with its owner's token and the time of its
- * publication, table part one for each part that was committed, with its sum.
+ * publication, table part one for each part that was committed, with its sum,
+ * and table target one for each table that rows of the job are in.
  * A job's rows wait in a staging table for each target, JOB_NUMBER, with their
- * part's number in a column more.
+ * part's number in a column more; or they are loaded directly.
  */
 #ifndef OUTFLOW_POSTGRES_DESTINATION_H
 #define OUTFLOW_POSTGRES_DESTINATION_H
@@ -23,6 +24,17 @@
 #define POSTGRES_LOCK_PART "28523"
 #define POSTGRES_PART	   "outflow part" /* the staging tables' own column */
 
+/* For formats: what queries call a relation c of schema n.  What inherits from a
+ * table is no part of it. */
+#define POSTGRES_RELATION                                                     \
+	"CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || "                      \
+	"format('%%I.%%I', nspname, relname)"
+/* What rows' xmin is compared with, as text, for a transaction's number; and
+ * whether that is short enough ago to be proof. */
+#define POSTGRES_XID "(xact %% 4294967296)::text"
+#define POSTGRES_IS_RECENT                                                    \
+	"xact > txid_snapshot_xmax(txid_current_snapshot()) - 2147483648"
+
 /* A table that rows go to. */
 typedef struct PostgresTarget
 {
@@ -34,7 +46,9 @@ typedef struct PostgresTarget
 	char  *oid;			 /* as text */
 	bool   has_children; /* that are a part of it */
 	char **types;		 /* of the staging table's columns */
-	bool   is_staged;	 /* its staging table is known to be there */
+	char **forms;		 /* of the columns as they are read back, casts */
+	bool   is_ready;	 /* rows may be sent, to it or its staging table */
+	bool   is_made;		 /* by this job */
 } PostgresTarget;
 
 typedef struct PostgresDestination
@@ -81,7 +95,6 @@ extern DestinationClaim postgres_claim(Destination *to, const char *id,
 									   DestinationAccess access);
 extern bool				postgres_is_claimed(const Destination *to);
 extern void				postgres_release(Destination *to);
-extern void				postgres_discard(Destination *to);
 extern bool postgres_find(Destination *to, const char *key, uint64 *size,
 						  Checksum *sum);
 extern bool postgres_is_published(Destination *to);
@@ -91,6 +104,8 @@ extern void postgres_check_ledger(PostgresDestination *self);
 extern void postgres_connect(PostgresDestination *self);
 /* A transaction in which the job is ours; whether it was published. */
 extern bool postgres_begin(PostgresDestination *self, bool to_publish);
+/* The job's staging tables, within a transaction. */
+extern void postgres_drop_staging(PostgresDestination *self);
 /* The name of a ledger table, or with a number of a staging table. */
 extern char *postgres_ledger(PostgresDestination *self, const char *name);
 extern char *postgres_staging(PostgresDestination *self, int table);
@@ -99,9 +114,8 @@ extern char *postgres_part_number(const char *key);
 
 /* ---- postgres_target.c: what rows have to fit */
 
-extern void		   postgres_set(Destination *to, List *tables,
-								const TableOptions *options);
-extern const char *postgres_check(Destination *to);
+extern void postgres_set(Destination *to, List *tables,
+						 const TableOptions *options);
 /* Looks at one target; errors unless the rows fit. */
 extern void postgres_look(PostgresDestination *self, PostgresTarget *target,
 						  bool *is_binary);
@@ -112,8 +126,14 @@ extern char *postgres_columns(PostgresDestination  *self,
 							  const PostgresTarget *target);
 /* Makes the staging table of a target, or the target itself. */
 extern void postgres_make_staging(PostgresDestination *self, int table);
+/* Writes down which table rows of the job are in. */
+extern void postgres_record_target(PostgresDestination *self, int table);
 extern void postgres_make_target(PostgresDestination  *self,
 								 const PostgresTarget *target);
+
+/* Errors if a target has left out some. */
+extern void postgres_check_taken(PostgresDestination *self, int table,
+								 uint64 taken, uint64 sent);
 
 /* ---- postgres_fit.c: whether every value can become one there */
 
@@ -127,12 +147,41 @@ typedef enum PostgresFit
 /* The type there without its domains, by number and name. */
 extern PostgresFit postgres_fit(const TableColumn *column, Oid to,
 								const char *to_name, int32 typmod);
+/* The cast, or "", that makes of such a value what it was before. */
+extern char *postgres_cast_back(const TableColumn *column, Oid to,
+								int32 typmod);
 /* Whether the binary form is the same wherever the type is. */
 extern bool postgres_has_one_form(const TableColumn *column);
 
+/* ---- postgres_direct.c: without staging tables */
+
+/* Errors unless all targets may be loaded so. */
+extern void postgres_check_direct(PostgresDestination *self);
+extern void postgres_begin_direct(PostgresDestination *self, int table);
+/* ---- postgres_remove.c */
+
+/* The job's parts that a condition names, and their rows, within a
+ * transaction. */
+extern void postgres_remove_parts(PostgresDestination *self,
+								  const char		  *which);
+extern void postgres_discard(Destination *to);
+
+/* ---- postgres_kept.c */
+
+extern bool postgres_carry_rows(Destination *to, const char *key,
+								const char *id, const char *from_key);
+
+/* ---- postgres_verify.c */
+
+extern List *postgres_verify(Destination *to, bool full);
+
 /* ---- postgres_part.c, postgres_publish.c */
 
-extern void	 postgres_begin_table(Destination *to, int table);
+extern void postgres_begin_table(Destination *to, int table);
+/* Before the first part of a table; in a transaction for a part, what an earlier
+ * attempt has left of it is gone. */
+extern void postgres_prepare_table(PostgresDestination *self);
+extern void postgres_begin_part(PostgresDestination *self, const char *number);
 extern Sink *postgres_new_part(Destination *to, const char *key);
 extern void	 postgres_publish_rows(Destination *to, const List *keys);
 

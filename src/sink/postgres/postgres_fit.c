@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
@@ -241,4 +242,22 @@ postgres_fit(const TableColumn *column, Oid to, const char *to_name,
 	if (!fits)
 		return FIT_NOT;
 	return from == to && postgres_has_one_form(column) ? FIT_BINARY : FIT_TEXT;
+}
+
+char *
+postgres_cast_back(const TableColumn *column, Oid to, int32 typmod)
+{
+	Oid from = column->base;
+
+	if ((from == to && typmod == column->typmod) ||
+		from >= FIRST_UNFIXED_TYPE || to >= FIRST_UNFIXED_TYPE ||
+		(from != to && (to == TEXTOID || to == VARCHAROID)))
+		return "";
+	/* 24:00 is a time, and as an interval not one that is cast to it */
+	return psprintf("%s::%s",
+					from == TIMEOID && to == INTERVALOID ? "::pg_catalog.text"
+														 : "",
+					format_type_extended(from, column->typmod,
+										 FORMAT_TYPE_TYPEMOD_GIVEN |
+											 FORMAT_TYPE_FORCE_QUALIFY));
 }

@@ -120,15 +120,25 @@ make_ledger(PostgresDestination *self)
 		psprintf("CREATE TABLE IF NOT EXISTS %s (job uuid PRIMARY KEY, "
 				 "token text NOT NULL, "
 				 "started timestamptz NOT NULL DEFAULT now(), "
-				 "published timestamptz)",
+				 "published timestamptz, xact bigint)",
 				 postgres_ledger(self, "job")));
 	remote_command(
 		remote,
 		psprintf("CREATE TABLE IF NOT EXISTS %s (job uuid REFERENCES %s "
 				 "ON DELETE CASCADE, part int, target int NOT NULL, "
 				 "rows bigint NOT NULL, bytes bigint NOT NULL, "
-				 "checksum text NOT NULL, PRIMARY KEY (job, part))",
+				 "checksum text NOT NULL, digest numeric NOT NULL, "
+				 "xact bigint, PRIMARY KEY (job, part))",
 				 postgres_ledger(self, "part"), postgres_ledger(self, "job")));
+	remote_command(
+		remote,
+		psprintf("CREATE TABLE IF NOT EXISTS %s (job uuid REFERENCES %s "
+				 "ON DELETE CASCADE, target int, relation oid NOT NULL, "
+				 "name text NOT NULL, made bool NOT NULL, "
+				 "form text NOT NULL, encoding text NOT NULL, "
+				 "list text NOT NULL, PRIMARY KEY (job, target))",
+				 postgres_ledger(self, "target"),
+				 postgres_ledger(self, "job")));
 	remote_commit(remote);
 }
 
@@ -176,6 +186,41 @@ claim_ids(PostgresDestination *self, const char *id, const char *token)
 	self->token = token ? MemoryContextStrdup(context, token) : NULL;
 }
 
+void
+postgres_drop_staging(PostgresDestination *self)
+{
+	Remote		  *remote = self->remote;
+	StringInfoData command;
+
+	remote_run(remote,
+			   "SELECT relname FROM pg_class AS c "
+			   "JOIN pg_namespace AS n ON n.oid = relnamespace "
+			   "WHERE nspname = $1 AND relkind = 'r' "
+			   "AND starts_with(relname, $2 || '_')",
+			   2, (const char *const[]){remote->ledger, self->job});
+	initStringInfo(&command);
+	for (int i = 0; i < remote_rows(remote); i++)
+		appendStringInfo(&command, "%s %s", i == 0 ? "DROP TABLE" : ",",
+						 postgres_ledger(self, remote_value(remote, i, 0)));
+	if (command.len > 0)
+		remote_command(remote, command.data);
+}
+
+/* Staging tables of a job whose row was lost are none whose rows we know. */
+static void
+add_job(PostgresDestination *self)
+{
+	remote_begin(self->remote);
+	remote_run(self->remote,
+			   psprintf("INSERT INTO %s (job, token) VALUES ($1, $2) "
+						"ON CONFLICT DO NOTHING",
+						postgres_ledger(self, "job")),
+			   2, (const char *const[]){self->job, self->token});
+	if (remote_changed(self->remote) > 0)
+		postgres_drop_staging(self);
+	remote_commit(self->remote);
+}
+
 static DestinationClaim
 look_for_job(PostgresDestination *self, DestinationAccess access)
 {
@@ -184,11 +229,7 @@ look_for_job(PostgresDestination *self, DestinationAccess access)
 	if (!ledger_exists(self->remote))
 		return CLAIM_MISSING;
 	if (access == ACCESS_CREATE)
-		remote_run(self->remote,
-				   psprintf("INSERT INTO %s (job, token) VALUES ($1, $2) "
-							"ON CONFLICT DO NOTHING",
-							postgres_ledger(self, "job")),
-				   2, values);
+		add_job(self);
 	remote_run(self->remote,
 			   psprintf("SELECT token = $2 FROM %s WHERE job = $1",
 						postgres_ledger(self, "job")),
@@ -264,43 +305,6 @@ postgres_begin(PostgresDestination *self, bool to_publish)
 				 errdetail("Its row in \"%s\".job was removed.",
 						   self->remote->ledger)));
 	return remote_is_true(self->remote, 0, 0);
-}
-
-/* Staging tables go; the record stays of what was published, as its proof. */
-void
-postgres_discard(Destination *to)
-{
-	PostgresDestination *self = postgres_self(to);
-	Remote				*remote = self->remote;
-	StringInfoData		 command;
-	bool				 published;
-
-	if (self->job == NULL)
-		return;
-	published = postgres_begin(self, true);
-	remote_run(remote,
-			   "SELECT relname FROM pg_class AS c "
-			   "JOIN pg_namespace AS n ON n.oid = relnamespace "
-			   "WHERE nspname = $1 AND relkind = 'r' "
-			   "AND starts_with(relname, $2 || '_')",
-			   2, (const char *const[]){remote->ledger, self->job});
-	initStringInfo(&command);
-	for (int i = 0; i < remote_rows(remote); i++)
-		appendStringInfo(&command, "%s %s", i == 0 ? "DROP TABLE" : ",",
-						 postgres_ledger(self, remote_value(remote, i, 0)));
-	if (command.len > 0)
-		remote_command(remote, command.data);
-	if (!published)
-		remote_run(remote,
-				   psprintf("DELETE FROM %s WHERE job = $1",
-							postgres_ledger(self, "job")),
-				   1, (const char *const[]){self->job});
-	remote_commit(remote);
-	remote_close(remote);
-	self->is_taken = false;
-	self->job = NULL;
-	for (int i = 0; i < self->ntargets; i++)
-		self->targets[i].is_staged = false;
 }
 
 bool

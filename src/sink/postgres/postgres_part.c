@@ -1,7 +1,7 @@
 /*
  * postgres_part.c
- *		A part: rows that are copied into the staging table of their target, in
- *		one transaction with the part's row in the ledger.
+ *		A part: rows that are copied into the staging table of their target, or
+ *		the target, in one transaction with the part's row in the ledger.
  *
  * When it is made again, what an earlier attempt has committed goes first, in
  * the same transaction.
@@ -12,6 +12,7 @@
 
 #include "failpoint.h"
 #include "sink/postgres/postgres_destination.h"
+#include "sink/postgres/row_digest.h"
 #include "sink/stage.h"
 
 typedef struct PartSink
@@ -21,6 +22,7 @@ typedef struct PartSink
 	char				*number; /* of the part */
 	int					 table;
 	const Meter			*meter; /* of what was written */
+	RowDigest			*digest;
 	bool				 is_open;
 } PartSink;
 
@@ -33,7 +35,10 @@ postgres_begin_table(Destination *to, int table)
 static void
 part_write(Sink *sink, const char *data, size_t len)
 {
-	remote_copy_data(((PartSink *) sink)->to->remote, data, len);
+	PartSink *self = (PartSink *) sink;
+
+	row_digest_add(self->digest, data, len);
+	remote_copy_data(self->to->remote, data, len);
 }
 
 static void
@@ -42,18 +47,23 @@ part_finish(Sink *sink)
 	PartSink			*self = (PartSink *) sink;
 	PostgresDestination *to = self->to;
 	uint64				 rows = remote_copy_end(to->remote);
-	const char *const	 values[] = {to->job,
-									 self->number,
-									 psprintf("%d", self->table),
-									 psprintf(UINT64_FORMAT, rows),
-									 psprintf(UINT64_FORMAT, self->meter->bytes),
-									 checksum_to_text(&self->meter->checksum)};
+	const char *const	 values[] = {
+		   to->job,
+		   self->number,
+		   psprintf("%d", self->table),
+		   psprintf(UINT64_FORMAT, rows),
+		   psprintf(UINT64_FORMAT, self->meter->bytes),
+		   checksum_to_text(&self->meter->checksum),
+		   psprintf(UINT64_FORMAT, row_digest_sum(self->digest))};
 
-	remote_run(to->remote,
-			   psprintf("INSERT INTO %s (job, part, target, rows, bytes, "
-						"checksum) VALUES ($1, $2, $3, $4, $5, $6)",
-						postgres_ledger(to, "part")),
-			   lengthof(values), values);
+	postgres_check_taken(to, self->table, rows, row_digest_rows(self->digest));
+	remote_run(
+		to->remote,
+		psprintf("INSERT INTO %s (job, part, target, rows, bytes, checksum, "
+				 "digest, xact) VALUES ($1, $2, $3, $4, $5, $6, $7, %s)",
+				 postgres_ledger(to, "part"),
+				 to->options.direct ? "txid_current()" : "NULL"),
+		lengthof(values), values);
 	FAILPOINT("remote-loaded");
 	remote_commit(to->remote);
 	self->is_open = false;
@@ -94,28 +104,16 @@ remove_older_part(PostgresDestination *self, const char *number)
 			   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_PART
 			   ", hashtext($1 || ' ' || $2))",
 			   2, values);
-	remote_run(self->remote,
-			   psprintf("DELETE FROM %s WHERE job = $1 AND part = $2::int "
-						"RETURNING target",
-						postgres_ledger(self, "part")),
-			   2, values);
-	if (remote_rows(self->remote) == 0)
-		return;
-	remote_run(self->remote,
-			   psprintf("DELETE FROM %s "
-						"WHERE \"" POSTGRES_PART "\" = $1::int",
-						postgres_staging(
-							self, atoi(remote_value(self->remote, 0, 0)))),
-			   1, values + 1);
+	postgres_remove_parts(self, psprintf("part = %s", number));
 }
 
-static void
-prepare_table(PostgresDestination *self)
+void
+postgres_prepare_table(PostgresDestination *self)
 {
 	PostgresTarget *target = &self->targets[self->table];
 	bool			is_binary = true;
 
-	if (target->is_staged)
+	if (target->is_ready)
 		return;
 	postgres_connect(self);
 	postgres_look(self, target, &is_binary);
@@ -129,7 +127,22 @@ prepare_table(PostgresDestination *self)
 			 errdetail("Its rows were to be sent in binary form."),
 			 errhint("Change it back, or forget the job and begin a new "
 					 "one.")));
-	postgres_make_staging(self, self->table);
+	if (self->options.direct)
+		postgres_begin_direct(self, self->table);
+	else
+		postgres_make_staging(self, self->table);
+}
+
+void
+postgres_begin_part(PostgresDestination *self, const char *number)
+{
+	if (postgres_begin(self, false))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the export was already published on server \"%s\"",
+						self->remote->name),
+				 errhint("Forget the job.")));
+	remove_older_part(self, number);
 }
 
 Sink *
@@ -140,28 +153,25 @@ postgres_new_part(Destination *to, const char *key)
 	Meter				*meter = palloc0_object(Meter);
 	char				*number = postgres_part_number(key);
 
-	prepare_table(self);
-	if (postgres_begin(self, false))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the export was already published on server \"%s\"",
-						self->remote->name),
-				 errhint("Forget the job.")));
+	postgres_prepare_table(self);
+	postgres_begin_part(self, number);
 	part = sink_stage_new(sizeof(PartSink), &part_ops, NULL);
 	part->to = self;
 	part->number = number;
 	part->table = self->table;
 	part->meter = meter;
+	part->digest = row_digest_new(self->is_binary);
 	part->is_open = true;
 	sink_guard(part_give_up, part);
-	remove_older_part(self, number);
 	remote_run(self->remote,
 			   "SELECT set_config('outflow_staging.part', $1, true)", 1,
 			   (const char *const[]){number});
 	remote_copy_begin(
 		self->remote,
 		psprintf("COPY %s (%s) FROM STDIN%s",
-				 postgres_staging(self, self->table),
+				 self->options.direct
+					 ? postgres_target_name(self, &self->targets[self->table])
+					 : postgres_staging(self, self->table),
 				 postgres_columns(self, &self->targets[self->table]),
 				 self->is_binary ? " (FORMAT binary)" : ""));
 	return meter_new(&part->base, meter, false, self->options.checksum);

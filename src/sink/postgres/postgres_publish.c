@@ -29,30 +29,6 @@ numbers_of(const List *keys)
 	return text.data;
 }
 
-/* Parts of an earlier plan that the last one does not have. */
-static void
-remove_others(PostgresDestination *self, const List *keys)
-{
-	const char *const values[] = {self->job, numbers_of(keys)};
-	List			 *tables = NIL;
-	ListCell		 *cell;
-
-	remote_run(self->remote,
-			   psprintf("WITH gone AS (DELETE FROM %s WHERE job = $1 "
-						"AND part <> ALL ($2::int[]) RETURNING target) "
-						"SELECT DISTINCT target FROM gone",
-						postgres_ledger(self, "part")),
-			   2, values);
-	for (int i = 0; i < remote_rows(self->remote); i++)
-		tables = lappend_int(tables, atoi(remote_value(self->remote, i, 0)));
-	foreach (cell, tables)
-		remote_run(self->remote,
-				   psprintf("DELETE FROM %s "
-							"WHERE \"" POSTGRES_PART "\" <> ALL ($1::int[])",
-							postgres_staging(self, lfirst_int(cell))),
-				   1, values + 1);
-}
-
 /* Which targets have rows waiting, and that every part is there. */
 static void
 find_staged(PostgresDestination *self, const List *keys, char **rows)
@@ -98,8 +74,10 @@ make_ready(PostgresDestination *self)
 
 		CHECK_FOR_INTERRUPTS();
 		postgres_look(self, target, &is_binary);
-		if (!target->exists)
+		target->is_made = !target->exists;
+		if (target->is_made)
 			postgres_make_target(self, target);
+		postgres_record_target(self, i);
 		/* what inherits from a table is no part of it */
 		appendStringInfo(&truncate, "%s%s%s", i > 0 ? ", " : "TRUNCATE ",
 						 target->has_children ? "" : "ONLY ",
@@ -159,13 +137,14 @@ may_move(const List *references, int table, const bool *moved)
 
 /*
  * Behind the rows that come, never back: what was there before may be further
- * along.  The values are those of the staging table, which is ours to read.
+ * along.  The values are those of the rows where they are ours to read.
  */
 static void
 move_sequence(PostgresDestination *self, int table, const char *column)
 {
 	char *name = postgres_target_name(self, &self->targets[table]);
 	char *quoted = remote_identifier(self->remote, column);
+	char *rows = self->options.direct ? name : postgres_staging(self, table);
 
 	remote_run(
 		self->remote,
@@ -181,7 +160,7 @@ move_sequence(PostgresDestination *self, int table, const char *column)
 				 "AND CASE WHEN n.last IS NULL THEN true "
 				 "WHEN s.seqincrement > 0 THEN n.value > n.last "
 				 "ELSE n.value < n.last END",
-				 quoted, quoted, postgres_staging(self, table)),
+				 quoted, quoted, rows),
 		2, (const char *const[]){name, column});
 }
 
@@ -215,7 +194,6 @@ move_rows(PostgresDestination *self, int table, const char *rows)
 	PostgresTarget *target = &self->targets[table];
 	char		   *columns = postgres_columns(self, target);
 	char		   *name = postgres_target_name(self, target);
-	char		   *moved;
 
 	if (rows == NULL || strcmp(rows, "0") == 0)
 		return;
@@ -224,15 +202,9 @@ move_rows(PostgresDestination *self, int table, const char *rows)
 							"SELECT %s FROM %s",
 							name, columns, columns,
 							postgres_staging(self, table)));
-	moved = psprintf(UINT64_FORMAT, remote_changed(self->remote));
-	if (strcmp(moved, rows) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-				 errmsg("table %s on server \"%s\" took %s of %s rows", name,
-						self->remote->name, moved, rows),
-				 errhint("A trigger or rule there may have left out the "
-						 "others.")));
-	if (!target->exists || self->options.sequences)
+	postgres_check_taken(self, table, remote_changed(self->remote),
+						 strtou64(rows, NULL, 10));
+	if (target->is_made || self->options.sequences)
 		move_sequences(self, table);
 }
 
@@ -268,20 +240,53 @@ move_all(PostgresDestination *self, char **rows)
 	}
 }
 
+/* Tables without a row, or that another process has loaded. */
+static void
+begin_others(PostgresDestination *self)
+{
+	for (int i = 0; i < self->ntargets; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!self->targets[i].is_ready)
+			postgres_begin_direct(self, i);
+	}
+}
+
+/* All rows are where they belong. */
+static void
+end_direct(PostgresDestination *self)
+{
+	for (int i = 0; i < self->ntargets; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (self->targets[i].is_made || self->options.sequences)
+			move_sequences(self, i);
+	}
+}
+
 void
 postgres_publish_rows(Destination *to, const List *keys)
 {
 	PostgresDestination *self = postgres_self(to);
 	char			   **rows = palloc0_array(char *, self->ntargets + 1);
 
+	if (self->options.direct && !postgres_is_published(to))
+		begin_others(self);
 	if (!postgres_begin(self, true))
 	{
-		remove_others(self, keys);
+		postgres_remove_parts(
+			self, psprintf("part <> ALL ('%s'::int[])", numbers_of(keys)));
 		find_staged(self, keys, rows);
-		make_ready(self);
-		move_all(self, rows);
+		if (self->options.direct)
+			end_direct(self);
+		else
+		{
+			make_ready(self);
+			move_all(self, rows);
+		}
 		remote_run(self->remote,
-				   psprintf("UPDATE %s SET published = now() WHERE job = $1",
+				   psprintf("UPDATE %s SET published = now(), "
+							"xact = txid_current() WHERE job = $1",
 							postgres_ledger(self, "job")),
 				   1, (const char *const[]){self->job});
 		FAILPOINT("remote-published");

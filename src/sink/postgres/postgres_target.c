@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -81,24 +82,34 @@ postgres_set(Destination *to, List *tables, const TableOptions *options)
 
 /* ---- the target itself */
 
+/* What the export has to be granted on it. */
+static const char *
+rights_needed(const PostgresDestination *self)
+{
+	if (self->options.direct)
+		return "INSERT, SELECT, DELETE";
+	return self->options.replace ? "INSERT, TRUNCATE" : "INSERT";
+}
+
 /* Whether it is there, and may take rows. */
 static bool
 look_at_relation(PostgresDestination *self, PostgresTarget *target)
 {
 	Remote			 *remote = self->remote;
-	const char *const values[] = {target->schema, target->name};
+	const char		 *rights = rights_needed(self);
+	const char *const values[] = {target->schema, target->name, rights};
 	char			 *name = postgres_target_name(self, target);
 	char			 *kind;
 
 	remote_run(remote,
-			   "SELECT c.oid, c.relkind, "
-			   "has_table_privilege(c.oid, 'INSERT'), "
-			   "has_table_privilege(c.oid, 'TRUNCATE'), "
+			   "SELECT c.oid, c.relkind, (SELECT bool_and("
+			   "has_table_privilege(c.oid, r)) "
+			   "FROM regexp_split_to_table($3, ', ') AS r), "
 			   "c.relrowsecurity AND row_security_active(c.oid) "
 			   "FROM pg_class AS c JOIN pg_namespace AS n "
 			   "ON n.oid = c.relnamespace "
 			   "WHERE n.nspname = $1 AND c.relname = $2",
-			   2, values);
+			   3, values);
 	if (remote_rows(remote) == 0)
 		return false;
 	target->oid = remote_value(remote, 0, 0);
@@ -108,16 +119,14 @@ look_at_relation(PostgresDestination *self, PostgresTarget *target)
 						errmsg("%s on server \"%s\" is not a table", name,
 							   remote->name)));
 	target->has_children = strcmp(kind, "p") == 0;
-	if (!remote_is_true(remote, 0, 2) ||
-		(self->options.replace && !remote_is_true(remote, 0, 3)))
+	if (!remote_is_true(remote, 0, 2))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for table %s on server \"%s\"",
 						name, remote->name),
-				 errhint("There, run GRANT %s ON %s TO %s.",
-						 self->options.replace ? "INSERT, TRUNCATE" : "INSERT",
-						 name, remote_identifier(remote, remote->user))));
-	if (remote_is_true(remote, 0, 4))
+				 errhint("There, run GRANT %s ON %s TO %s.", rights, name,
+						 remote_identifier(remote, remote->user))));
+	if (remote_is_true(remote, 0, 3))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("row-level security of table %s on server \"%s\" "
@@ -282,6 +291,7 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 	Described		  *there;
 
 	target->types = palloc0_array(char *, source->ncolumns + 1);
+	target->forms = palloc0_array(char *, source->ncolumns + 1);
 	target->exists = look_at_relation(self, target);
 	if (!target->exists)
 	{
@@ -292,6 +302,7 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 		{
 			*is_binary &= postgres_has_one_form(&source->columns[i]);
 			target->types[i] = source->columns[i].type;
+			target->forms[i] = "";
 		}
 		return;
 	}
@@ -301,23 +312,9 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 		*is_binary &= check_column(self, target, &source->columns[i],
 								   &there[i]) == FIT_BINARY;
 		target->types[i] = there[i].type;
+		target->forms[i] = postgres_cast_back(&source->columns[i],
+											  there[i].base, there[i].typmod);
 	}
-}
-
-const char *
-postgres_check(Destination *to)
-{
-	PostgresDestination *self = postgres_self(to);
-	bool				 is_binary = true;
-
-	postgres_connect(self);
-	postgres_check_ledger(self);
-	for (int i = 0; i < self->ntargets; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		postgres_look(self, &self->targets[i], &is_binary);
-	}
-	return is_binary ? "binary" : "text";
 }
 
 /* ---- what is made there */
@@ -354,7 +351,7 @@ postgres_make_staging(PostgresDestination *self, int table)
 								   psprintf("%s_%d_part", self->job, table)),
 				 name));
 	remote_commit(self->remote);
-	target->is_staged = true;
+	target->is_ready = true;
 }
 
 /* Columns and their types, NOT NULL, identity and the primary key. */
@@ -387,4 +384,50 @@ postgres_make_target(PostgresDestination *self, const PostgresTarget *target)
 		appendStringInfo(&command, ", PRIMARY KEY (%s)", key.data);
 	appendStringInfoChar(&command, ')');
 	remote_command(self->remote, command.data);
+}
+
+void
+postgres_record_target(PostgresDestination *self, int table)
+{
+	const PostgresTarget *target = &self->targets[table];
+	Remote				 *remote = self->remote;
+	const char			 *encoding =
+		  remote->encoding ? remote->encoding : GetDatabaseEncodingName();
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < target->source->ncolumns; i++)
+		appendStringInfo(
+			&list, "%s%s%s", i > 0 ? ", " : "",
+			remote_identifier(remote, target->source->columns[i].name),
+			target->forms[i]);
+	remote_run(remote,
+			   psprintf("INSERT INTO %s SELECT $1, $2::int, c.oid, "
+						"format('%%I.%%I', nspname, relname), $3::bool, $4, "
+						"$5, $6 FROM pg_class AS c JOIN pg_namespace AS n "
+						"ON n.oid = relnamespace "
+						"WHERE nspname = $7 AND relname = $8 "
+						"ON CONFLICT DO NOTHING",
+						postgres_ledger(self, "target")),
+			   8,
+			   (const char *const[]){self->job, psprintf("%d", table),
+									 target->is_made ? "true" : "false",
+									 self->is_binary ? "binary" : "text",
+									 encoding, list.data, target->schema,
+									 target->name});
+}
+
+void
+postgres_check_taken(PostgresDestination *self, int table, uint64 taken,
+					 uint64 sent)
+{
+	if (taken != sent)
+		ereport(ERROR,
+				(errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
+				 errmsg("table %s on server \"%s\" took " UINT64_FORMAT
+						" of " UINT64_FORMAT " rows",
+						postgres_target_name(self, &self->targets[table]),
+						self->remote->name, taken, sent),
+				 errhint("A trigger or rule there may have left out the "
+						 "others.")));
 }

@@ -16,9 +16,11 @@
 
 /* What is handed to libpq at once; it holds no more of it than that. */
 #define COPY_SLICE (64 * 1024)
-/* What a query of ours can return at most: a value, and all there is. */
-#define MAX_VALUE  (1024 * 1024)
-#define MAX_ANSWER (64 * 1024 * 1024)
+/* What a query of ours can return at most as a value. */
+#define MAX_VALUE (1024 * 1024)
+/* A row in COPY's data: what PostgreSQL allocates at most, and what comes with
+ * it. */
+#define MAX_ROW (MaxAllocSize + (int64) REMOTE_MAX_ANSWER)
 
 void
 remote_wait(Remote *remote, int events)
@@ -47,7 +49,7 @@ void
 remote_before_read(Remote *remote)
 {
 	remote->received += Max(bytes_to_read(remote) - remote->waiting, 0);
-	if (remote->received <= MAX_ANSWER)
+	if (remote->received <= remote->expected)
 		return;
 	remote_close(remote);
 	remote_distrusted(remote);
@@ -125,6 +127,7 @@ take_result(Remote *remote)
 		case PGRES_TUPLES_OK:
 			break;
 		case PGRES_COPY_IN:
+		case PGRES_COPY_OUT:
 			return;
 		default:
 			remote_failed(remote, remote->result);
@@ -148,6 +151,7 @@ remote_run(Remote *remote, const char *command, int count,
 		   const char *const *values)
 {
 	remote->received = 0;
+	remote->expected = REMOTE_MAX_ANSWER;
 	if (!PQsendQueryParams(remote->conn, command, count, NULL, values, NULL,
 						   NULL, 0))
 		remote_lost(remote);
@@ -281,4 +285,42 @@ remote_copy_end(Remote *remote)
 	remote_flush(remote);
 	take_result(remote);
 	return remote_changed(remote);
+}
+
+/* A message of COPY's data, to be freed; NULL after the last one. */
+static char *
+next_data(Remote *remote, int *len)
+{
+	char *data = NULL;
+
+	while ((*len = PQgetCopyData(remote->conn, &data, 1)) == 0)
+	{
+		remote_wait(remote, WL_SOCKET_READABLE);
+		remote_read(remote);
+	}
+	return *len > 0 ? data : NULL;
+}
+
+void
+remote_copy_out(Remote *remote, const char *command,
+				void (*take)(void *argument, const char *data, size_t len),
+				void *argument)
+{
+	char *data;
+	int	  len;
+
+	remote_command(remote, command);
+	if (PQresultStatus(remote->result) != PGRES_COPY_OUT)
+		remote_distrusted(remote);
+	remote->expected = MAX_ROW;
+	while ((data = next_data(remote, &len)) != NULL)
+	{
+		take(argument, data, len);
+		PQfreemem(data);
+		remote->received = 0;
+		CHECK_FOR_INTERRUPTS();
+	}
+	if (len == -2)
+		remote_lost(remote);
+	take_result(remote);
 }

@@ -16,6 +16,9 @@
 
 #include "compat.h"
 
+/* What a query of ours can return at most, in bytes. */
+#define REMOTE_MAX_ANSWER (64 * 1024 * 1024)
+
 typedef struct Remote
 {
 	PGconn *conn; /* NULL: not connected */
@@ -28,6 +31,7 @@ typedef struct Remote
 	PGresult *result;  /* being read */
 	int		  waiting; /* bytes of the socket's that were left unread */
 	int64	  received; /* bytes of the answer, about */
+	int64	  expected; /* at most */
 	bool	  ready;	/* it was looked at, and may be used */
 } Remote;
 
@@ -77,6 +81,11 @@ extern char *remote_identifier(Remote *remote, const char *name);
 extern void	  remote_copy_begin(Remote *remote, const char *command);
 extern void	  remote_copy_data(Remote *remote, const char *data, size_t len);
 extern uint64 remote_copy_end(Remote *remote); /* rows */
+/* COPY ... TO STDOUT: hands on each message; take must not throw. */
+extern void remote_copy_out(Remote *remote, const char *command,
+							void (*take)(void *argument, const char *data,
+										 size_t len),
+							void *argument);
 
 /* ---- remote_error.c */
 

@@ -245,6 +245,8 @@ pin_settings(Remote *remote)
 			   "set_config('intervalstyle', 'postgres', false), "
 			   "set_config('timezone', 'UTC', false), "
 			   "set_config('lc_monetary', 'C', false), "
+			   "set_config('extra_float_digits', '1', false), "
+			   "set_config('bytea_output', 'hex', false), "
 			   "set_config('standard_conforming_strings', 'on', false), "
 			   "set_config('client_min_messages', 'error', false), "
 			   "set_config('row_security', 'off', false), "
@@ -315,6 +317,7 @@ connect_anew(Remote *remote)
 	}
 	remote->waiting = 0;
 	remote->received = 0;
+	remote->expected = REMOTE_MAX_ANSWER;
 	PQsetNoticeProcessor(remote->conn, ignore_notice, NULL);
 	if (PQstatus(remote->conn) != CONNECTION_BAD)
 		remote_poll(remote, config.connect_timeout);

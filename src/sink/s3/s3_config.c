@@ -7,13 +7,11 @@
  */
 #include "postgres.h"
 
-#include <ctype.h>
-#include <openssl/crypto.h>
-
 #include "access/reloptions.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 
+#include "sink/http/endpoint.h"
 #include "sink/s3/s3_config.h"
 
 PG_FUNCTION_INFO_V1(outflow_s3_validator);
@@ -87,32 +85,6 @@ static const OptionSpec mapping_options[] = {
 /* They reach what others must not: the server's own networks and files. */
 static const char *const superuser_only[] = {"allow_private", "ca_file", NULL};
 
-static void
-s3_config_refuse(const char *name, const char *value, const char *hint)
-{
-	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("invalid value for server option \"%s\": \"%s\"",
-						   name, option_shown(value)),
-					errhint("%s", hint)));
-}
-
-/* Printable ASCII: what can be a header's value. */
-static bool
-is_printable(const char *text)
-{
-	for (; *text; text++)
-		if (*text < ' ' || *text > '~')
-			return false;
-	return true;
-}
-
-static void
-check_printable(const char *name, const char *value)
-{
-	if (value && (value[0] == '\0' || !is_printable(value)))
-		s3_config_refuse(name, value, "Use printable ASCII characters.");
-}
-
 static bool
 consists_of(const char *text, const char *others)
 {
@@ -136,7 +108,7 @@ check_bucket(const char *bucket)
 	if (len < 3 || len > 63 || !consists_of(bucket, "-.") ||
 		strchr("-.", bucket[0]) || strchr("-.", bucket[len - 1]) ||
 		strstr(bucket, ".."))
-		s3_config_refuse(
+		server_refuse_value(
 			"bucket", bucket,
 			"A bucket's name has 3 to 63 lower-case letters, digits, "
 			"hyphens and dots.");
@@ -150,51 +122,16 @@ s3_config_ends_with(const char *text, const char *end)
 	return len >= strlen(end) && strcmp(text + len - strlen(end), end) == 0;
 }
 
-static bool
-parse_port(const char *text, int *port)
-{
-	char *end;
-	long  number = strtol(text, &end, 10);
-
-	*port = number;
-	return isdigit((unsigned char) text[0]) && *end == '\0' && number > 0 &&
-		   number < 65536;
-}
-
-/* https://host[:port], nothing else; an IPv6 address is in brackets. */
 static void
 derive_endpoint(S3Config *config)
 {
-	static const char hint[] =
-		"Write it as https://host or https://host:port, without a path.";
-	char *rest = config->endpoint;
-	char *colon;
+	HttpEndpoint endpoint;
 
-	if (strchr(rest, '@'))
-		s3_config_refuse("endpoint", "(not shown)", hint);
-	if (strncmp(rest, "https://", 8) == 0)
-		config->https = true;
-	else if (strncmp(rest, "http://", 7) != 0)
-		s3_config_refuse("endpoint", config->endpoint, hint);
-	if (!config->https && !config->allow_private)
-		s3_config_refuse(
-			"endpoint", config->endpoint,
-			"Plain http needs the option allow_private, which only a "
-			"superuser may set.");
-	config->host = pstrdup(rest + (config->https ? 8 : 7));
-	config->port = config->https ? 443 : 80;
-	if (s3_config_ends_with(config->host, "/"))
-		config->host[strlen(config->host) - 1] = '\0';
-	rest = config->host[0] == '[' ? strchr(config->host, ']') : config->host;
-	colon = rest ? strchr(rest, ':') : NULL;
-	if (colon)
-		*colon = '\0';
-	for (char *c = config->host; *c; c++)
-		*c = pg_ascii_tolower(*c);
-	if (rest == NULL || config->host[0] == '\0' ||
-		strlen(config->host) > 253 || !consists_of(config->host, "-.[]:") ||
-		(colon && !parse_port(colon + 1, &config->port)))
-		s3_config_refuse("endpoint", config->endpoint, hint);
+	http_endpoint_parse("endpoint", config->endpoint, false,
+						config->allow_private, &endpoint);
+	config->https = endpoint.https;
+	config->host = endpoint.host;
+	config->port = endpoint.port;
 }
 
 static void
@@ -205,7 +142,7 @@ s3_config_check_server(void *values)
 	check_bucket(config->bucket);
 	if (config->region[0] == '\0' || strlen(config->region) > 63 ||
 		!consists_of(config->region, "-"))
-		s3_config_refuse(
+		server_refuse_value(
 			"region", config->region,
 			"A region is a name like \"eu-central-1\"; stores that have "
 			"none take \"us-east-1\" or \"auto\".");
@@ -224,38 +161,32 @@ s3_config_check_server(void *values)
 	if (!config->path_style &&
 		(config->host[0] == '[' ||
 		 strspn(config->host, "0123456789.") == strlen(config->host)))
-		s3_config_refuse("path_style", "off",
-						 "An address can't have the bucket's name "
-						 "before it: use path_style 'on'.");
-	check_printable("storage_class", config->storage_class);
-	check_printable("kms_key_id", config->kms_key_id);
-	check_printable("tags", config->tags);
-	check_printable("content_type", config->content_type);
+		server_refuse_value("path_style", "off",
+							"An address can't have the bucket's name "
+							"before it: use path_style 'on'.");
+	server_check_printable("storage_class", config->storage_class);
+	server_check_printable("kms_key_id", config->kms_key_id);
+	server_check_printable("tags", config->tags);
+	server_check_printable("content_type", config->content_type);
 	if (config->kms_key_id && config->encryption != S3_ENCRYPTION_KMS)
-		s3_config_refuse("kms_key_id", config->kms_key_id,
-						 "It goes with encryption 'kms'.");
+		server_refuse_value("kms_key_id", config->kms_key_id,
+							"It goes with encryption 'kms'.");
 	if (config->ca_file && config->ca_file[0] != '/')
-		s3_config_refuse(
+		server_refuse_value(
 			"ca_file", config->ca_file,
 			"Use the absolute path of a file of CA certificates.");
 }
 
-/* Nothing of a value is shown: all of them may be secrets. */
 static void
-check_secret(const char *name, const char *value, bool required)
+require_secret(const char *name, const char *value)
 {
-	if (value == NULL && required)
+	if (value == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("user mapping option \"%s\" is missing", name),
 				 errhint("Give access_key_id and secret_access_key, and for "
 						 "temporary credentials session_token.")));
-	if (value && (value[0] == '\0' || !is_printable(value) ||
-				  strchr(value, ' ') || strlen(value) > 8192))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for user mapping option \"%s\"", name),
-				 errhint("It must be printable ASCII without spaces.")));
+	server_check_secret(name, value);
 }
 
 static void
@@ -263,9 +194,9 @@ s3_config_check_mapping(void *values)
 {
 	S3Secrets *secrets = values;
 
-	check_secret("access_key_id", secrets->key_id, true);
-	check_secret("secret_access_key", secrets->secret, true);
-	check_secret("session_token", secrets->session_token, false);
+	require_secret("access_key_id", secrets->key_id);
+	require_secret("secret_access_key", secrets->secret);
+	server_check_secret("session_token", secrets->session_token);
 	if (strlen(secrets->key_id) > 128 || strlen(secrets->secret) > 256)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("access key is too long")));
@@ -288,22 +219,12 @@ s3_secrets_read(const ForeignServer *server, S3Secrets *secrets)
 	s3_config_check_mapping(secrets);
 }
 
-static void
-s3_config_forget(char **secret)
-{
-	if (*secret == NULL)
-		return;
-	OPENSSL_cleanse(*secret, strlen(*secret));
-	pfree(*secret);
-	*secret = NULL;
-}
-
 void
 s3_secrets_forget(S3Secrets *secrets)
 {
-	s3_config_forget(&secrets->key_id);
-	s3_config_forget(&secrets->secret);
-	s3_config_forget(&secrets->session_token);
+	server_forget_secret(&secrets->key_id);
+	server_forget_secret(&secrets->secret);
+	server_forget_secret(&secrets->session_token);
 }
 
 Datum

@@ -241,6 +241,19 @@ s3_stat(Destination *to, const char *key, uint64 *size, int *error)
 }
 
 static bool
+s3_look(Destination *to, const char *key, DestinationLook *look, int *error)
+{
+	S3Object object;
+
+	if (!s3_head_sum(s3_store_of(to), s3_full_key(to, key), &object, error))
+		return false;
+	look->size = object.size;
+	look->has_crc = object.has_crc32c;
+	look->crc = object.crc32c;
+	return true;
+}
+
+static bool
 s3_read(Destination *to, DestinationPlace place, const char *key, Sink *chain,
 		int *error)
 {
@@ -331,6 +344,7 @@ const DestinationDriver s3_driver = {
 	.put = s3_put_file,
 	.put_new = s3_put_new,
 	.list = s3_list_folder,
+	.look = s3_look,
 	.stat = s3_stat,
 	.read = s3_read,
 	.get = s3_get,

@@ -23,6 +23,8 @@ typedef struct S3Object
 	uint64 size;
 	char   id[S3_ID_SIZE]; /* "" if it is not one of ours */
 	char  *etag;
+	bool   has_crc32c; /* of the whole, if that was asked for and is told */
+	uint32 crc32c;
 } S3Object;
 
 /* ---- s3_object.c: one object at a time */
@@ -34,6 +36,9 @@ extern void s3_new_id(char *id);
  */
 extern bool s3_head(S3Store *store, const char *key, S3Object *object,
 					int *error);
+/* The same, and asks for the object's checksum. */
+extern bool s3_head_sum(S3Store *store, const char *key, S3Object *object,
+						int *error);
 /*
  * Writes it, with the id.  False if if_new and the key is taken by an object
  * with another id.

@@ -4,8 +4,10 @@
  */
 #include "postgres.h"
 
+#include "common/base64.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "port/pg_bswap.h"
 #include "sink/s3/s3_internal.h"
 #include "utils/xml.h"
 
@@ -47,13 +49,33 @@ number_of(const char *text)
 	return text ? strtou64(text, NULL, 10) : 0;
 }
 
-bool
-s3_head(S3Store *store, const char *key, S3Object *object, int *error)
+/* One that is made of its chunks' sums, "sum-number", is not that of its bytes. */
+static void
+read_sum(const S3Request *request, S3Object *object)
+{
+	const char *sum = http_header(&request->http, "x-amz-checksum-crc32c");
+	const char *type = http_header(&request->http, "x-amz-checksum-type");
+	uint32		crc;
+
+	if (sum == NULL || strlen(sum) != 8 ||
+		(type && strcmp(type, "FULL_OBJECT") != 0) ||
+		pg_b64_decode(sum, 8, (void *) &crc, sizeof(crc)) != sizeof(crc))
+		return;
+	object->has_crc32c = true;
+	object->crc32c = pg_ntoh32(crc);
+}
+
+static bool
+look_at_object(S3Store *store, const char *key, S3Object *object, int *error,
+			   bool with_sum)
 {
 	S3Request *request = s3_request_new(store, "HEAD", key);
-	S3Result   result = s3_run(request);
+	S3Result   result;
 	char	  *id;
 
+	if (with_sum)
+		s3_header(request, "x-amz-checksum-mode", "ENABLED");
+	result = s3_run(request);
 	if (error)
 		*error = 0;
 	memset(object, 0, sizeof(S3Object));
@@ -71,8 +93,22 @@ s3_head(S3Store *store, const char *key, S3Object *object, int *error)
 	id = http_header(&request->http, S3_ID_HEADER);
 	if (id && strlen(id) == S3_ID_SIZE - 1)
 		strlcpy(object->id, id, S3_ID_SIZE);
+	if (with_sum)
+		read_sum(request, object);
 	s3_end(request);
 	return true;
+}
+
+bool
+s3_head(S3Store *store, const char *key, S3Object *object, int *error)
+{
+	return look_at_object(store, key, object, error, false);
+}
+
+bool
+s3_head_sum(S3Store *store, const char *key, S3Object *object, int *error)
+{
+	return look_at_object(store, key, object, error, true);
 }
 
 bool

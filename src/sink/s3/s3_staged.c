@@ -14,6 +14,7 @@
 
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "session_lock.h"
 #include "sink/s3/s3_destination.h"
 #include "utils/memutils.h"
 
@@ -30,7 +31,7 @@ s3_unlock(void *arg)
 	S3Destination *self = arg;
 
 	if (self->is_locked)
-		(void) LockRelease(&self->lock, ExclusiveLock, true);
+		session_lock_release(&self->lock);
 	self->is_locked = false;
 }
 
@@ -44,18 +45,14 @@ s3_release(Destination *to)
 static bool
 lock_staging(S3Destination *self)
 {
-	char			 *name = s3_staged_key(&self->base, "");
-	uint64			  hash;
-	LockAcquireResult result;
+	char  *name = s3_staged_key(&self->base, "");
+	uint64 hash;
 
 	name = psprintf("%s %s", self->base.location, name);
 	hash = hash_bytes_extended((unsigned char *) name, strlen(name), 0);
 	SET_LOCKTAG_ADVISORY(self->lock, MyDatabaseId, (uint32) (hash >> 32),
 						 (uint32) hash, STAGING_LOCK_CLASS);
-	result = LockAcquire(&self->lock, ExclusiveLock, true, true);
-	if (result == LOCKACQUIRE_ALREADY_HELD)
-		(void) LockRelease(&self->lock, ExclusiveLock, true);
-	self->is_locked = result == LOCKACQUIRE_OK;
+	self->is_locked = session_lock_try(&self->lock, ExclusiveLock);
 	return self->is_locked;
 }
 

@@ -16,6 +16,10 @@ async function ask(what) {
 const shows = (page, text) => page.locator('#changes li', { hasText: text }).first()
 	.waitFor({ timeout: 20000 }).then(() => true, () => false);
 
+/* The notes that it lists, newest first. */
+const notes = (page) => page.locator('#changes li', { hasText: 'public.notes' })
+	.evaluateAll((rows) => rows.map((row) => row.querySelector('.values span:nth-child(2)').lastChild.textContent));
+
 /* What lies between browser and server: it can cut connections, or lose them unnoticed. */
 const between = { pairs: new Set() };
 between.server = net.createServer((near) => {
@@ -89,6 +93,37 @@ between.lose = () => between.pairs.forEach((pair) => { pair.lost = true; });
 	check('what came while the page was away', await shows(page, 'third'));
 	check('... without a gap', await page.locator('#notice').isHidden());
 	check('... and once', await page.locator('#changes li', { hasText: 'third' }).count() === 1);
+	check('... with what came before, each once', JSON.stringify(await notes(page)) === JSON.stringify(['third', 'while reading', 'second', 'first']));
+
+	// somebody else opens it
+	const stranger = await (await browser.newContext({ viewport: { width: 1440, height: 900 } })).newPage();
+	await stranger.goto(url);
+	check('a page that opens shows the last changes', await shows(stranger, 'first'));
+	await stranger.locator('#rate', { hasText: /\d/ }).waitFor();
+	check('... not as if they came now', await stranger.locator('#rate').textContent() === '0');
+	check('... with their times', await stranger.evaluate(() => [...document.querySelectorAll('#changes time')]
+		.every((time) => /^\d\d:\d\d:\d\d$/.test(time.textContent))));
+	await ask('insert for both');
+	check('... and goes on', await shows(stranger, 'for both'));
+	check('... without a gap or a double',
+		JSON.stringify(await notes(stranger)) === JSON.stringify(['for both', 'third', 'while reading', 'second', 'first']));
+
+	// exports
+	await ask('export');
+	await stranger.locator('#exports progress').waitFor();
+	check('a running export has a bar', await stranger.locator('#exports progress').evaluate((bar) => bar.value > 0 && bar.value < bar.max));
+	check('... and says how far it is', /\d+ of \d+ parts/.test(await stranger.locator('#exports').textContent()));
+	await stranger.screenshot({ path: `${directory}/export.png` });
+	await ask('release');
+	check('... until it is done', await stranger.locator('#exports .done').waitFor().then(() => true, () => false));
+	await stranger.close();
+
+	const tomorrow = await (await browser.newContext()).newPage();
+	await tomorrow.clock.install({ time: Date.now() + 86400000 });
+	await tomorrow.goto(url);
+	await shows(tomorrow, 'first');
+	check('what came on another day says so', /^\d+ \w+ \d\d:\d\d$/.test(await tomorrow.locator('#changes time').first().textContent()));
+	await tomorrow.close();
 
 	await ask('insert <img src=x onerror=alert(1)>');
 	check('values are text', await shows(page, '<img src=x onerror=alert(1)>'));
@@ -163,10 +198,13 @@ between.lose = () => between.pairs.forEach((pair) => { pair.lost = true; });
 	const lifecycle = await context.newCDPSession(page);
 	await lifecycle.send('Page.setWebLifecycleState', { state: 'frozen' });
 	await ask("sql INSERT INTO notes (body) SELECT 'frozen ' || n || repeat(' zzz', 2000) FROM generate_series(1, 400) AS n");
+	await ask('sql ALTER TABLE keyless REPLICA IDENTITY FULL; ALTER TABLE exported REPLICA IDENTITY FULL');
 	await ask('wait frozen');
 	await lifecycle.send('Page.setWebLifecycleState', { state: 'active' });
 	check('a tab that was frozen goes on', await shows(page, 'frozen 400'));
 	check('... without a gap', await page.locator('#notice').isHidden());
+	check('advice that was followed is gone',
+		await page.locator('#advice-section').waitFor({ state: 'hidden', timeout: 20000 }).then(() => true, () => false));
 
 	await ask('restart');
 	await ask('insert fifth');
@@ -175,10 +213,13 @@ between.lose = () => between.pairs.forEach((pair) => { pair.lost = true; });
 	if (errors.length)
 		console.log(`# ${errors.join('; ')}`);
 
+	await ask('scene');
 	for (const [name, width, colorScheme] of [['desk', 1440, 'light'], ['desk-dark', 1440, 'dark'], ['phone-light', 390, 'light']]) {
 		const picture = await browser.newPage({ viewport: { width, height: 900 }, colorScheme });
 		await picture.goto(url);
 		await picture.waitForTimeout(2500);
+		check(`${name}: what an update changed, and what it was`, await shows(picture, 'statenew paid'));
+		check(`${name}: what a delete took`, await shows(picture, 'deletepublic.ordersid13customer'));
 		await picture.screenshot({ path: `${directory}/${name}.png` });
 	}
 	await browser.close();

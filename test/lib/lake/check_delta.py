@@ -9,7 +9,7 @@ import json
 import os
 from urllib.parse import unquote
 
-from lake_rows import Wrong, check, order, rows_of
+from lake_rows import Wrong, check, clickhouse_rows, order, rows_of
 
 
 # ---- the log, by itself
@@ -137,6 +137,12 @@ def read_duckdb(table, version):
     folder = os.path.dirname(duckdb_extension_delta.__file__) + '/extensions/v' + duckdb.__version__
     db.execute(f"SET TimeZone = 'UTC'; LOAD '{folder}/delta.duckdb_extension'")
     return rows_of(db.sql(f"FROM delta_scan('{table}', version => {version})").to_arrow_table())
+
+
+def read_clickhouse(table, version):
+    schema = json.loads(replay(table, version)[1]['metaData']['schemaString'])
+    return clickhouse_rows(f"deltaLakeLocal('{table}')", f'delta_lake_snapshot_version = {version}',
+                           [field['name'] for field in schema['fields'] if field['type'] == 'binary'])
 
 
 SPARK = []

@@ -3,22 +3,33 @@
 VERSION counts snapshots from 0 on.  READER is "plain", which follows metadata and
 manifests itself, with an Avro library alone, and holds all they say against each
 other and against the files; or it is the name of a library.  EXPECTED has a JSON
-array a row.  Says "ok", or what differs."""
+array a row.  Says "ok", or what differs.  With LAKE_CATALOG="URI NAMESPACE TABLE" in
+the environment a REST catalog says what the table is."""
 import datetime
 import decimal
 import json
 import os
 import struct
+import urllib.request
 
-from lake_rows import Wrong, check, order, rows_of
+from lake_rows import Wrong, check, clickhouse_rows, order, rows_of
 
 
 PLACES = {}
+CATALOG = os.environ.get('LAKE_CATALOG', '').split()
+
+
+def from_catalog():
+    uri, namespace, name = CATALOG
+    with urllib.request.urlopen(f'{uri}/v1/namespaces/{namespace}/tables/{name}') as answer:
+        return json.load(answer)
 
 
 def metadata_of(table):
     """The last one: the hint's, or where that ended early the next, as Hadoop's
     catalog looks for it."""
+    if CATALOG:
+        return from_catalog()['metadata']
     with open(f'{table}/metadata/version-hint.text', encoding='ascii') as hint:
         number = int(hint.read())
     if os.path.exists(metadata_path(table, number + 1)):
@@ -180,6 +191,7 @@ def check_field(path, name, number, kind, column):
     if (column.metadata or {}).get(b'PARQUET:field_id') != str(number).encode() or name not in (None, column.name):
         raise Wrong(f'{path}: {name} of id {number} is {column}, {column.metadata}')
     if isinstance(kind, str):
+        kind = kind.replace(' ', '')
         wanted = kind.replace('decimal(', 'decimal128(').replace(',', ', ') if kind.startswith('decimal') else ARROW[kind]
         if wanted != str(column.type):
             raise Wrong(f'{path}: {name} is {column.type}, not {kind}')
@@ -292,13 +304,20 @@ def read_plain(table, version):
 # ---- libraries
 
 def last_path(table):
+    if CATALOG:
+        return from_catalog()['metadata-location'].removeprefix('file://')
     with open(f'{table}/metadata/version-hint.text', encoding='ascii') as hint:
         return metadata_path(table, int(hint.read()))
 
 
 def read_pyiceberg(table, version):
+    from pyiceberg.catalog import load_catalog
     from pyiceberg.table import StaticTable
-    return rows_of(StaticTable.from_metadata(last_path(table)).scan(
+    if CATALOG:
+        found = load_catalog('lake', type='rest', uri=CATALOG[0]).load_table((CATALOG[1], CATALOG[2]))
+    else:
+        found = StaticTable.from_metadata(last_path(table))
+    return rows_of(found.scan(
         snapshot_id=snapshot_of(table, version)['snapshot-id']).to_arrow())
 
 
@@ -328,7 +347,14 @@ def read_duckdb(table, version):
             DUCKDB[0].execute(f"LOAD '{folder}/{module.__name__.split('_')[-1]}.duckdb_extension'")
         DUCKDB[0].execute("SET TimeZone = 'UTC'")
     return rows_of(DUCKDB[0].sql(
-        f"FROM iceberg_scan('{table}', snapshot_from_id => {snapshot_of(table, version)['snapshot-id']})").to_arrow_table())
+        f"FROM iceberg_scan('{last_path(table) if CATALOG else table}', snapshot_from_id => {snapshot_of(table, version)['snapshot-id']})").to_arrow_table())
+
+
+def read_clickhouse(table, version):
+    snapshot = snapshot_of(table, version)
+    schema, = [s for s in metadata_of(table)['schemas'] if s['schema-id'] == snapshot['schema-id']]
+    return clickhouse_rows(f"icebergLocal('{table}')", f"iceberg_snapshot_id = {snapshot['snapshot-id']}",
+                           [field['name'] for field in schema['fields'] if field['type'] == 'binary'])
 
 
 SPARK = []
@@ -342,13 +368,14 @@ def read_spark(table, version):
                      .config('spark.jars', ','.join(f'{jars}/{jar}' for jar in os.listdir(jars) if 'iceberg' in jar))
                      .config('spark.sql.extensions', 'org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions')
                      .config('spark.sql.catalog.lake', 'org.apache.iceberg.spark.SparkCatalog')
-                     .config('spark.sql.catalog.lake.type', 'hadoop')
+                     .config('spark.sql.catalog.lake.type', 'rest' if CATALOG else 'hadoop')
+                     .config('spark.sql.catalog.lake.uri', CATALOG[0] if CATALOG else '')
                      .config('spark.sql.catalog.lake.warehouse', os.path.dirname(os.path.dirname(table)))
                      .config('spark.sql.session.timeZone', 'UTC').config('spark.ui.enabled', 'false')
                      .config('spark.driver.host', '127.0.0.1').config('spark.driver.bindAddress', '127.0.0.1')
                      .getOrCreate())
         SPARK[0].sparkContext.setLogLevel('ERROR')
-    name = '`' + '`.`'.join(table.split('/')[-2:]) + '`'
+    name = '`' + '`.`'.join(CATALOG[1:] or table.split('/')[-2:]) + '`'
     return rows_of(SPARK[0].sql(
         f"SELECT * FROM lake.{name} VERSION AS OF {snapshot_of(table, version)['snapshot-id']}").toArrow())
 

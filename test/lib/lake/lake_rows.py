@@ -2,6 +2,7 @@
 import datetime
 import decimal
 import json
+import os
 import sys
 import uuid
 
@@ -41,6 +42,28 @@ def rows_of(table):
     """Of an Arrow table."""
     columns = [column.to_pylist() for column in table.columns]
     return [canonical(list(row)) for row in zip(*columns)] if columns else []
+
+
+def decoded(value):
+    if isinstance(value, bytes):
+        return value.decode('utf-8')
+    if isinstance(value, dict):
+        value = {name: decoded(part) for name, part in value.items()}
+        # there are no null structs, but structs of nulls
+        return None if set(value.values()) == {None} else value
+    return [decoded(part) for part in value] if isinstance(value, list) else value
+
+
+def clickhouse_rows(source, settings, binary):
+    """Of a table function; a string may be any bytes there, binary names those that are."""
+    import chdb
+    # it reads nothing that is not below
+    os.chdir('/')
+    table = chdb.query(f"SELECT * FROM {source} SETTINGS {settings}, session_timezone = 'UTC', "
+                       'output_format_arrow_string_as_string = 0', 'ArrowTable')
+    columns = [column.to_pylist() if name in binary else decoded(column.to_pylist())
+               for name, column in zip(table.column_names, table.columns)]
+    return [canonical(list(row)) for row in zip(*columns)]
 
 
 class Wrong(Exception):

@@ -1,6 +1,7 @@
 /*
  * disk_preload.c
- *		write(), pwrite(), fsync() and mkdirat() below the directory that DISK_ROOT names.
+ *		write(), pwrite(), pwritev(), posix_fallocate(), fsync() and mkdirat() below
+ *		the directory that DISK_ROOT names.
  *
  * While the file DISK_ROOT.full exists, there is no room for files and new
  * directories whose name holds the text in it.  With a number of bytes after
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define MAX_PATH 4096
@@ -139,6 +141,41 @@ pwrite(int fd, const void *data, size_t len, off_t offset)
 	if (real == NULL)
 		real = dlsym(RTLD_NEXT, "pwrite");
 	return has_room(fd, &len) ? real(fd, data, len, offset) : -1;
+}
+
+/* All or nothing: with these the server makes its tables longer. */
+static int
+has_room_for_all(int fd, size_t len)
+{
+	size_t left = len;
+
+	if (has_room(fd, &left) && left == len)
+		return 1;
+	errno = ENOSPC;
+	return 0;
+}
+
+EXPORTED ssize_t
+pwritev(int fd, const struct iovec *pieces, int count, off_t offset)
+{
+	static ssize_t (*real)(int, const struct iovec *, int, off_t);
+	size_t len = 0;
+
+	if (real == NULL)
+		real = dlsym(RTLD_NEXT, "pwritev");
+	for (int i = 0; i < count; i++)
+		len += pieces[i].iov_len;
+	return has_room_for_all(fd, len) ? real(fd, pieces, count, offset) : -1;
+}
+
+EXPORTED int
+posix_fallocate(int fd, off_t offset, off_t len)
+{
+	static int (*real)(int, off_t, off_t);
+
+	if (real == NULL)
+		real = dlsym(RTLD_NEXT, "posix_fallocate");
+	return has_room_for_all(fd, len) ? real(fd, offset, len) : ENOSPC;
 }
 
 /* Takes a byte, so that each place where the disk is full can be one of these. */

@@ -1,16 +1,18 @@
 /*
  * machine_preload.c
- *		getaddrinfo() and time(), as files in the directory MACHINE say.
+ *		getaddrinfo(), connect() and time(), as files in the directory MACHINE say.
  *
  * MACHINE/names has lines "name address"; other names are the system's to look
  * up.  Each answer adds a line to MACHINE/names.log.  MACHINE/clock is how many
  * seconds the clock is fast.
  */
+#include <arpa/inet.h>
 #include <dlfcn.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 typedef int (*Resolver)(const char *, const char *, const struct addrinfo *,
@@ -70,6 +72,38 @@ getaddrinfo(const char *name, const char *service,
 		return real(name, service, hints, found);
 	log_answer(name, address);
 	return real(address, service, hints, found);
+}
+
+__attribute__((visibility("default"))) int
+connect(int fd, const struct sockaddr *address, socklen_t length)
+{
+	int (*real)(int, const struct sockaddr *, socklen_t) =
+		(int (*)(int, const struct sockaddr *, socklen_t)) dlsym(RTLD_NEXT,
+																 "connect");
+	struct sockaddr_in there;
+	FILE			  *file;
+	char			   from[64];
+	char			   to[64];
+	char			   name[64];
+	int				   from_port;
+	int				   to_port;
+
+	if (address->sa_family != AF_INET ||
+		(file = machine_open("routes", "r")) == NULL)
+		return real(fd, address, length);
+	memcpy(&there, address, sizeof(there));
+	inet_ntop(AF_INET, &there.sin_addr, name, sizeof(name));
+	while (fscanf(file, "%63s %d %63s %d", from, &from_port, to, &to_port) ==
+		   4)
+		if (strcmp(from, name) == 0 &&
+			ntohs(((const struct sockaddr_in *) address)->sin_port) ==
+				from_port)
+		{
+			inet_pton(AF_INET, to, &there.sin_addr);
+			there.sin_port = htons(to_port);
+		}
+	fclose(file);
+	return real(fd, (const struct sockaddr *) &there, sizeof(there));
 }
 
 __attribute__((visibility("default"))) time_t

@@ -493,6 +493,14 @@ memory_stat(Destination *to, const char *key, uint64 *size, int *error)
 }
 
 static bool
+memory_look(Destination *to, const char *key, DestinationLook *look,
+			int *error)
+{
+	look->has_crc = false;
+	return memory_stat(to, key, &look->size, error);
+}
+
+static bool
 memory_read(Destination *to, DestinationPlace place, const char *key,
 			Sink *chain, int *error)
 {
@@ -560,6 +568,7 @@ const DestinationDriver memory_driver = {
 	.put = memory_put,
 	.put_new = memory_put_new,
 	.list = memory_list,
+	.look = memory_look,
 	.stat = memory_stat,
 	.read = memory_read,
 	.get = memory_get,

@@ -1,0 +1,88 @@
+/*
+ * query_tables.c
+ *		What a query reads, before and after the end of a transaction.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "export/plan/query_tables.h"
+#include "row/row.h"
+
+typedef struct QueryTable
+{
+	Oid			relid;
+	const char *name;
+	bool		has_rows; /* if they may go with the transaction */
+} QueryTable;
+
+static bool
+has_temporary_rows(Oid relid)
+{
+	Relation rel = relation_open(relid, NoLock);
+	bool	 found = rel->rd_islocaltemp &&
+				 RELKIND_HAS_TABLE_AM(rel->rd_rel->relkind) &&
+				 RelationGetNumberOfBlocks(rel) > 0;
+
+	relation_close(rel, NoLock);
+	return found;
+}
+
+List *
+query_tables_remember(const List *relids)
+{
+	List		   *tables = NIL;
+	const ListCell *cell;
+
+	foreach (cell, relids)
+	{
+		QueryTable *table = palloc_object(QueryTable);
+
+		CHECK_FOR_INTERRUPTS();
+		table->relid = lfirst_oid(cell);
+		table->name = relation_full_name(table->relid);
+		table->has_rows = has_temporary_rows(table->relid);
+		tables = lappend(tables, table);
+	}
+	return tables;
+}
+
+static void
+report_table_lost(const QueryTable *table, bool is_gone)
+{
+	const char *action = is_gone ? "DROP" : "DELETE ROWS";
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 is_gone ? errmsg("table %s was dropped before the query ran",
+							  table->name)
+					 : errmsg("table %s lost its rows before the query ran",
+							  table->name),
+			 errdetail("CALL outflow.export_query first commits the "
+					   "transaction that it is called in, which has this "
+					   "effect on tables that are ON COMMIT %s.",
+					   action),
+			 errhint("Create the table with ON COMMIT PRESERVE ROWS.")));
+}
+
+void
+query_tables_lock(const List *tables)
+{
+	const ListCell *cell;
+
+	foreach (cell, tables)
+	{
+		const QueryTable *table = lfirst(cell);
+
+		LockRelationOid(table->relid, AccessShareLock);
+		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table->relid)))
+			report_table_lost(table, true);
+		if (table->has_rows && !has_temporary_rows(table->relid))
+			report_table_lost(table, false);
+	}
+}

@@ -1,0 +1,224 @@
+/*
+ * postgres_remove.c
+ *		What a job has written and takes back: parts that are made again, and
+ *		all of it where the job has ended, or is forgotten.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "sink/postgres/postgres_destination.h"
+
+/* Of a relation by name, what these transactions wrote; how many rows. */
+static uint64
+remove_loaded(PostgresDestination *self, const char *relation,
+			  const char *xids)
+{
+	remote_run(
+		self->remote,
+		psprintf("DELETE FROM %s WHERE xmin = ANY ($1::xid[])", relation), 1,
+		(const char *const[]){xids});
+	return remote_changed(self->remote);
+}
+
+/* ---- parts that are made again, or are none any more */
+
+typedef struct RemovedParts
+{
+	int	   table;
+	char  *parts; /* "{1,2}" */
+	char  *xids;  /* "{}": they were staged */
+	uint64 rows;
+} RemovedParts;
+
+static void
+remove_staged(PostgresDestination *self, const RemovedParts *removed)
+{
+	remote_run(self->remote,
+			   psprintf("DELETE FROM %s "
+						"WHERE \"" POSTGRES_PART "\" = ANY ($1::int[])",
+						postgres_staging(self, removed->table)),
+			   1, (const char *const[]){removed->parts});
+}
+
+/* All of them or none: of others' doing there is no telling what it meant. */
+static void
+remove_direct(PostgresDestination *self, const RemovedParts *removed)
+{
+	Remote *remote = self->remote;
+	char   *relation = NULL;
+	uint64	count = 0;
+
+	remote_run(
+		remote,
+		psprintf("SELECT " POSTGRES_RELATION " FROM %s AS t "
+				 "JOIN pg_class AS c ON c.oid = t.relation "
+				 "JOIN pg_namespace AS n ON n.oid = relnamespace "
+				 "WHERE t.job = $1 AND t.target = $2::int",
+				 postgres_ledger(self, "target")),
+		2, (const char *const[]){self->job, psprintf("%d", removed->table)});
+	if (remote_rows(remote) > 0)
+	{
+		relation = remote_value(remote, 0, 0);
+		count = remove_loaded(self, relation, removed->xids);
+	}
+	if (count != removed->rows)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of the export were changed on server \"%s\"",
+						remote->name),
+				 errdetail("Of " UINT64_FORMAT " rows that have to be loaded "
+						   "again, " UINT64_FORMAT " are as they were.",
+						   removed->rows, count),
+				 errhint("Forget the job and begin a new one.")));
+}
+
+void
+postgres_remove_parts(PostgresDestination *self, const char *which)
+{
+	Remote	 *remote = self->remote;
+	List	 *gone = NIL;
+	ListCell *cell;
+
+	remote_run(remote,
+			   psprintf("WITH gone AS (DELETE FROM %s WHERE job = $1 AND %s "
+						"RETURNING *) SELECT target, array_agg(part), "
+						"coalesce(array_agg(" POSTGRES_XID ") "
+						"FILTER (WHERE " POSTGRES_IS_RECENT
+						"), '{}'), sum(rows) "
+						"FROM gone GROUP BY target",
+						postgres_ledger(self, "part"), which),
+			   1, (const char *const[]){self->job});
+	for (int i = 0; i < remote_rows(remote); i++)
+	{
+		RemovedParts *removed = palloc_object(RemovedParts);
+
+		removed->table = atoi(remote_value(remote, i, 0));
+		removed->parts = remote_value(remote, i, 1);
+		removed->xids = remote_value(remote, i, 2);
+		removed->rows = strtou64(remote_value(remote, i, 3), NULL, 10);
+		gone = lappend(gone, removed);
+	}
+	foreach (cell, gone)
+		if (self->options.direct)
+			remove_direct(self, lfirst(cell));
+		else
+			remove_staged(self, lfirst(cell));
+}
+
+/* ---- all of it */
+
+/* A table that the job has made goes with its rows, if others have none. */
+static void
+drop_made(PostgresDestination *self, const char *relation)
+{
+	Remote *remote = self->remote;
+
+	remote_command(
+		remote, psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE", relation));
+	remote_command(remote,
+				   psprintf("SELECT EXISTS (SELECT FROM %s)", relation));
+	if (remote_is_true(remote, 0, 0))
+		return;
+	/* a name of one's own that begins so is quoted */
+	if (strncmp(relation, "ONLY ", 5) == 0)
+		relation += 5;
+	remote_command(remote, psprintf("DROP TABLE %s", relation));
+}
+
+typedef struct Loaded
+{
+	char  *relation; /* its name by now */
+	bool   is_made;
+	char  *xids;
+	uint64 rows;
+} Loaded;
+
+static List *
+find_loaded(PostgresDestination *self)
+{
+	Remote *remote = self->remote;
+	List   *found = NIL;
+
+	remote_run(remote,
+			   psprintf("SELECT " POSTGRES_RELATION ", t.made, "
+						"coalesce(array_agg(" POSTGRES_XID ") "
+						"FILTER (WHERE " POSTGRES_IS_RECENT "), '{}'), "
+						"coalesce(sum(rows), 0) FROM %s AS t "
+						"JOIN pg_class AS c ON c.oid = t.relation "
+						"JOIN pg_namespace AS n ON n.oid = relnamespace "
+						"LEFT JOIN %s AS p ON p.job = t.job "
+						"AND p.target = t.target WHERE t.job = $1 "
+						"GROUP BY c.oid, nspname, relname, relkind, t.made",
+						postgres_ledger(self, "target"),
+						postgres_ledger(self, "part")),
+			   1, (const char *const[]){self->job});
+	for (int i = 0; i < remote_rows(remote); i++)
+	{
+		Loaded *loaded = palloc_object(Loaded);
+
+		loaded->relation = remote_value(remote, i, 0);
+		loaded->is_made = remote_is_true(remote, i, 1);
+		loaded->xids = remote_value(remote, i, 2);
+		loaded->rows = strtou64(remote_value(remote, i, 3), NULL, 10);
+		found = lappend(found, loaded);
+	}
+	return found;
+}
+
+static void
+discard_direct(PostgresDestination *self)
+{
+	List	 *found = find_loaded(self);
+	ListCell *cell;
+
+	foreach (cell, found)
+	{
+		Loaded *loaded = lfirst(cell);
+		uint64	removed = remove_loaded(self, loaded->relation, loaded->xids);
+
+		if (removed != loaded->rows)
+			ereport(NOTICE, (errmsg("rows stay in table %s on server \"%s\"",
+									remote_clean(loaded->relation),
+									self->remote->name),
+							 errdetail("Of " UINT64_FORMAT
+									   " rows that were loaded, " UINT64_FORMAT
+									   " were changed or removed there "
+									   "since.",
+									   loaded->rows, loaded->rows - removed)));
+		if (loaded->is_made)
+			drop_made(self, loaded->relation);
+	}
+}
+
+/*
+ * What is staged goes, and what was loaded directly; but of what was published
+ * the record stays, as its proof, and what is staged, if that is wanted.
+ */
+void
+postgres_discard(Destination *to)
+{
+	PostgresDestination *self = postgres_self(to);
+	Remote				*remote = self->remote;
+	bool				 published;
+
+	if (self->job == NULL)
+		return;
+	published = postgres_begin(self, true);
+	if (!published || !self->options.keep)
+		postgres_drop_staging(self);
+	if (!published)
+	{
+		discard_direct(self);
+		remote_run(remote,
+				   psprintf("DELETE FROM %s WHERE job = $1",
+							postgres_ledger(self, "job")),
+				   1, (const char *const[]){self->job});
+	}
+	remote_commit(remote);
+	remote_close(remote);
+	self->is_taken = false;
+	self->job = NULL;
+	for (int i = 0; i < self->ntargets; i++)
+		self->targets[i].is_ready = false;
+}

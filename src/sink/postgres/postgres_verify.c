@@ -1,0 +1,180 @@
+/*
+ * postgres_verify.c
+ *		Whether the rows of a published export are still there, and the same.
+ *
+ * They are known by their xmin: that of the publication, or of the transaction
+ * that loaded a part directly.  So others' rows in the same table are passed
+ * over, and rows that were changed are missing.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "sink/postgres/postgres_destination.h"
+#include "sink/postgres/row_digest.h"
+
+/* A target as the ledger has it. */
+typedef struct Published
+{
+	char  *relation; /* its name; NULL: it is gone */
+	char  *name;	 /* as it was called */
+	bool   is_binary;
+	char  *encoding;
+	char  *list; /* what reads its rows in the form in which they were sent */
+	char  *xids; /* "" if they are too long ago */
+	uint64 rows;
+	char  *digest;
+	bool   is_readable; /* by us */
+	bool   has_xmin;
+} Published;
+
+static List *
+find_published(PostgresDestination *self)
+{
+	Remote *remote = self->remote;
+	List   *found = NIL;
+
+	remote_run(
+		remote,
+		psprintf(
+			"SELECT CASE WHEN n.oid IS NULL THEN '' ELSE " POSTGRES_RELATION
+			" END, t.name, "
+			"t.form = 'binary', t.encoding, t.list, coalesce((SELECT "
+			"array_agg(" POSTGRES_XID ") FILTER (WHERE xact IS NOT NULL) "
+			"FROM (SELECT j.xact UNION "
+			"SELECT xact FROM %2$s WHERE job = j.job "
+			"AND target = t.target) AS x "
+			"HAVING bool_and(" POSTGRES_IS_RECENT "))::text, ''), "
+			"p.rows, p.digest, coalesce("
+			"has_table_privilege(c.oid, 'SELECT') "
+			"AND NOT row_security_active(c.oid), false), NOT EXISTS (SELECT "
+			"FROM pg_class WHERE oid IN (SELECT c.oid UNION ALL SELECT relid "
+			"FROM pg_partition_tree(c.oid::regclass)) "
+			"AND relkind <> 'p' AND relam <> 2) FROM %3$s AS j "
+			"JOIN %1$s AS t ON t.job = j.job "
+			"LEFT JOIN pg_class AS c ON c.oid = t.relation "
+			"LEFT JOIN pg_namespace AS n ON n.oid = relnamespace, "
+			"LATERAL (SELECT coalesce(sum(rows), 0), coalesce(sum(digest), 0) "
+			"%% 18446744073709551616 FROM %2$s "
+			"WHERE job = j.job AND target = t.target) AS p (rows, digest) "
+			"WHERE j.job = $1 AND j.published IS NOT NULL ORDER BY t.target",
+			postgres_ledger(self, "target"), postgres_ledger(self, "part"),
+			postgres_ledger(self, "job")),
+		1, (const char *const[]){self->job});
+	for (int i = 0; i < remote_rows(remote); i++)
+	{
+		Published *table = palloc0_object(Published);
+
+		table->relation = remote_value(remote, i, 0);
+		if (table->relation[0] == '\0')
+			table->relation = NULL;
+		table->name = remote_value(remote, i, 1);
+		table->is_binary = remote_is_true(remote, i, 2);
+		table->encoding = remote_value(remote, i, 3);
+		table->list = remote_value(remote, i, 4);
+		table->xids = remote_value(remote, i, 5);
+		table->rows = strtou64(remote_value(remote, i, 6), NULL, 10);
+		table->digest = remote_value(remote, i, 7);
+		table->is_readable = remote_is_true(remote, i, 8);
+		table->has_xmin = remote_is_true(remote, i, 9);
+		found = lappend(found, table);
+	}
+	return found;
+}
+
+/* Why the rows can't be told from others, or NULL. */
+static char *
+what_hides_rows(const Published *table)
+{
+	if (!table->is_readable)
+		return "It says that its rows may not be read: GRANT SELECT there.";
+	if (!table->has_xmin)
+		return "It, or a partition of it, is no heap.";
+	if (table->xids[0] == '\0')
+		return "They were written too many transactions ago.";
+	return NULL;
+}
+
+static uint64
+count_rows(PostgresDestination *self, const Published *table)
+{
+	remote_run(self->remote,
+			   psprintf("SELECT count(*) FROM %s WHERE xmin = ANY ($1::xid[])",
+						table->relation),
+			   1, (const char *const[]){table->xids});
+	return strtou64(remote_value(self->remote, 0, 0), NULL, 10);
+}
+
+/* Reads each row, and sums as it was done when they were sent. */
+static TableState
+compare_rows(PostgresDestination *self, const Published *table, uint64 *found)
+{
+	RowDigest *digest = row_digest_new(table->is_binary);
+
+	remote_run(self->remote, "SELECT set_config('client_encoding', $1, false)",
+			   1, (const char *const[]){table->encoding});
+	/* COPY takes no parameters; these are digits, braces and commas */
+	if (strspn(table->xids, "{0123456789,}") != strlen(table->xids))
+		remote_distrusted(self->remote);
+	remote_copy_out(
+		self->remote,
+		psprintf("COPY (SELECT %s FROM %s WHERE xmin = ANY ('%s'::xid[])) "
+				 "TO STDOUT%s",
+				 table->list, table->relation, table->xids,
+				 table->is_binary ? " (FORMAT binary)" : ""),
+		row_digest_add, digest);
+	*found = row_digest_rows(digest);
+	if (*found != table->rows)
+		return TABLE_OTHER_COUNT;
+	return strcmp(table->digest,
+				  psprintf(UINT64_FORMAT, row_digest_sum(digest))) == 0
+			   ? TABLE_SOUND
+			   : TABLE_OTHER_CONTENT;
+}
+
+static TableFinding *
+verify_table(PostgresDestination *self, const Published *table, bool full)
+{
+	TableFinding *finding = palloc0_object(TableFinding);
+
+	finding->table =
+		psprintf("%s:%s", self->remote->name, remote_clean(table->name));
+	finding->written = table->rows;
+	if (table->relation == NULL)
+	{
+		finding->state = TABLE_MISSING;
+		return finding;
+	}
+	finding->detail = what_hides_rows(table);
+	if (finding->detail)
+		finding->state = full ? TABLE_UNREADABLE : TABLE_SOUND;
+	else if (full)
+		finding->state = compare_rows(self, table, &finding->found);
+	else
+	{
+		finding->found = count_rows(self, table);
+		finding->state =
+			finding->found == table->rows ? TABLE_SOUND : TABLE_OTHER_COUNT;
+	}
+	return finding;
+}
+
+List *
+postgres_verify(Destination *to, bool full)
+{
+	PostgresDestination *self = postgres_self(to);
+	List				*findings = NIL;
+	List				*tables;
+	ListCell			*cell;
+
+	if (self->job == NULL)
+		return NIL;
+	postgres_connect(self);
+	tables = find_published(self);
+	foreach (cell, tables)
+	{
+		CHECK_FOR_INTERRUPTS();
+		findings = lappend(findings, verify_table(self, lfirst(cell), full));
+	}
+	return findings;
+}

@@ -1,0 +1,132 @@
+# Promise: a query that is exported means what it meant where CALL stands, though
+# CALL ends that transaction: settings of the transaction alone stay, and what does
+# not is refused.  Whatever the query does to its session, or the server to its
+# transaction, an error tells its cause and leaves neither files nor a record.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('transactions', init => [ auth_extra => [ '--create-role', 'reader' ] ]);
+my $dir = new_export_dir();
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# said(SQL): what goes wrong
+sub said
+{
+	my (undef, undef, $err) = $node->psql('postgres', $_[0]);
+
+	return $err;
+}
+
+# call_of(QUERY, NAME): the CALL that exports it there
+sub call_of
+{
+	my ($query, $name) = @_;
+
+	return 'CALL outflow.export_query($q$' . $query . "\$q\$, 'file://$dir/$name', job => job)";
+}
+
+# block(STATEMENTS): a DO block of them
+sub block { return "DO \$\$ DECLARE job bigint; BEGIN $_[0]; END \$\$;"; }
+
+# nothing_of(NAME, WHAT): no file there, and no job
+sub nothing_of
+{
+	my ($name, $what) = @_;
+
+	is(-d "$dir/$name" ? join(' ', files_below("$dir/$name")) : '', '', "$what: no file");
+	is(sql("SELECT string_agg(state, ' ') FROM outflow.jobs WHERE destination = 'file://$dir/$name'"), '', "$what: no record");
+	return;
+}
+
+sql(<<'EOS');
+CREATE ROLE reader LOGIN;
+GRANT pg_write_server_files TO reader;
+CREATE SCHEMA other;
+GRANT USAGE ON SCHEMA other TO reader;
+CREATE TABLE other.place AS SELECT 'other' AS here, timestamptz '2026-01-01 00:00Z' AS at;
+CREATE TABLE place AS SELECT 'public' AS here, timestamptz '2026-01-01 00:00Z' AS at;
+GRANT SELECT ON other.place TO reader;
+CREATE FUNCTION look() RETURNS text LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT here FROM place); END';
+CREATE TABLE tenants (id int, tenant text);
+INSERT INTO tenants VALUES (1, 'a'), (2, 'b');
+ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own ON tenants USING (tenant = current_setting('app.tenant', true));
+GRANT SELECT ON tenants TO reader;
+EOS
+
+# ---- settings
+
+my $query = q{SELECT here, look(), at, at::text AS t, current_setting('TimeZone'), current_setting('app.tenant', true), current_user FROM place};
+sql(block("SET LOCAL search_path = other, public; SET LOCAL TimeZone = 'Asia/Tokyo'; SET LOCAL app.tenant = 'a'; SET LOCAL ROLE reader; "
+	  . call_of($query, 'local')));
+is(exported_parts("$dir/local"),
+	"other,other,2026-01-01 09:00:00+09,2026-01-01 09:00:00+09,Asia/Tokyo,a,reader\n", 'settings of the transaction are the query\'s');
+sql('CREATE PROCEDURE through() LANGUAGE plpgsql AS $$ DECLARE job bigint; BEGIN SET LOCAL TimeZone = \'Asia/Tokyo\'; '
+	  . call_of(q{SELECT current_setting('TimeZone')}, 'procedure') . '; END $$; CALL through()');
+is(exported_parts("$dir/procedure"), "Asia/Tokyo\n", '... in a procedure, too');
+is(sql(block("SET LOCAL search_path = other; PERFORM set_config('app.tenant', 'b', false); " . call_of('SELECT here FROM place', 'after'))
+	  . q{SELECT current_setting('search_path'), current_setting('app.tenant'), current_user = session_user}),
+	'"$user", public|b|t', 'afterwards the session has its own');
+sql(block("SET LOCAL ROLE reader; SET LOCAL app.tenant = 'b'; CALL outflow.export('public.tenants', 'file://$dir/inline', workers => 0, "
+	  . q{options => '{"row_security": true}', job => job)}));
+is(exported_parts("$dir/inline"), "2,b\n", 'policies have them in an export without workers');
+
+# ---- rows and tables of the transaction
+
+like(said('CREATE TEMP TABLE scratch (id int) ON COMMIT DELETE ROWS; ' . block('INSERT INTO scratch VALUES (1); ' . call_of('TABLE scratch', 'scratch'))),
+	qr/table pg_temp\S*\.scratch lost its rows.*HINT:.*ON COMMIT PRESERVE ROWS/s, 'rows that end with the transaction');
+nothing_of('scratch', 'they');
+like(said(block(q{CREATE TEMP TABLE place ON COMMIT DROP AS SELECT 'temporary' AS here; } . call_of('SELECT here FROM place', 'dropped'))),
+	qr/table pg_temp\S*\.place was dropped.*HINT:.*ON COMMIT PRESERVE ROWS/s, 'a table that ends with it');
+nothing_of('dropped', 'it');
+sql(block(q{CREATE TEMP TABLE place AS SELECT 'temporary' AS here; } . call_of('SELECT here FROM place', 'kept')));
+is(exported_parts("$dir/kept"), "temporary\n", 'one that does not is read');
+sql('CREATE TEMP TABLE scratch (id int) ON COMMIT DELETE ROWS; ' . block(call_of('TABLE scratch', 'empty')));
+is(exported_parts("$dir/empty"), '', 'and so is one that is empty anyway');
+
+# ---- transactions that cannot write
+
+sql(<<'EOS');
+CREATE FUNCTION forbid(fail bool) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM set_config('default_transaction_read_only', 'on', false);
+	IF fail THEN
+		RAISE division_by_zero;
+	END IF;
+	RETURN 1;
+END $$;
+EOS
+like(said(block(call_of('SELECT forbid(true)', 'forbidden'))), qr/ERROR:  division_by_zero/, 'a query that forbids writing and fails');
+nothing_of('forbidden', 'it');
+is(said(block(call_of('SELECT forbid(false)', 'allowed'))), '', 'one that forbids writing');
+is(exported_parts("$dir/allowed"), "1\n", '... is exported');
+is(said(block(q{PERFORM set_config('default_transaction_read_only', 'on', false); } . call_of('SELECT 1', 'before'))), '', 'forbidden before');
+is(exported_parts("$dir/before"), "1\n", '... it is exported');
+
+# Serializable transactions: the export reads what one writes that commits first,
+# and another one reads the export's record before it is written.
+sql('CREATE TABLE read AS SELECT 1 AS id');
+my $holder = $node->background_psql('postgres');
+my $watcher = $node->background_psql('postgres');
+$holder->query_safe('SELECT pg_advisory_lock(1)');
+my ($session, $failed) = start_psql($node, block(q{PERFORM set_config('default_transaction_isolation', 'serializable', false); }
+	  . call_of('SELECT id, pg_advisory_lock_shared(1) FROM read', 'serial')));
+wait_until($node, "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted)", 'the query waits');
+sql('BEGIN ISOLATION LEVEL SERIALIZABLE; UPDATE read SET id = 2; COMMIT');
+$watcher->query_safe('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT count(*) FROM outflow.jobs');
+$holder->query_safe('SELECT pg_advisory_unlock(1)');
+$session->finish;
+$watcher->query_safe('COMMIT');
+like($$failed, qr/ERROR:  could not serialize access/, 'a serialization failure is told');
+nothing_of('serial', 'a serialization failure');
+sql("SET default_transaction_isolation = 'serializable'; " . block(call_of('SELECT id FROM read', 'serial')));
+is(exported_parts("$dir/serial"), "2\n", 'and another try is exported');
+
+$_->quit foreach ($holder, $watcher);
+done_testing();
