@@ -146,9 +146,7 @@ is(stop_client($client), 0, '... and the stream goes on');
 	write_to($place, 'throughput', '300');
 	$client = proxied_client();
 	$node->safe_psql('postgres', 'CALL work(20); INSERT INTO t SELECT 6000 + n, 0 FROM generate_series(1, 1000) AS n');
-	$end = current_lsn($node);
-	wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
-		'a stream with too few shards gets everything');
+	wait_confirmed($node, 'slot', current_lsn($node));
 	is(stop_client($client), 0, '... in the end');
 	cmp_ok((() = slurp_file($log) =~ /ProvisionedThroughputExceededException by shardId-000000000007, of 1 shards/g), '>', $throttled,
 		'... and the log says which shard it waits for');
