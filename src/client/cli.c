@@ -84,7 +84,7 @@ const ClientOption cli_options[] = {
 	{"Delivery", 0, "linger", "TIME", OPTION_TIME, AT(linger_ms), "-1", NULL,
 	 "wait that long for a batch to fill"},
 	{"Delivery", 0, "queue-bytes", "SIZE", OPTION_BYTES, AT(queue_bytes),
-	 "64MB", NULL,
+	 "16MB", NULL,
 	 "stop reading the slot while that much waits for acknowledgement"},
 	{"Delivery", 0, "status-interval", "TIME", OPTION_TIME, AT(status_ms),
 	 "10s", NULL,

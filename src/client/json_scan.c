@@ -81,7 +81,8 @@ json_value_length(const char *data, const char *end)
 	else if (*p == '{' || *p == '[')
 		p = skip_nested(p, end);
 	else
-		while (p < end && !strchr(",}] \t\r\n", *p))
+		while (p < end && *p != ',' && *p != '}' && *p != ']' &&
+			   (unsigned char) *p > ' ')
 			p++;
 	return p ? p - data : 0;
 }

@@ -25,7 +25,8 @@ my @batched = ('-o', 'batch_bytes=65536');
 my @recvlogical = qw(pg_recvlogical --dbname=postgres --start --no-loop --slot=run);
 my @outflow = qw(pg_outflow stream -d dbname=postgres -S run --log-level=warning);
 
-# name, command, where a shell takes it; of a topic if it is named like that
+# name, command, where a shell takes it; of a topic if it is named like that; the slot
+# whose copy it reads, if it isn't outflow's
 my @ways = (
 	[ 'file: pg_recvlogical', "@recvlogical --endpos=$ENV{ENDPOS} --file=$out/file" ],
 	[ 'file: pg_recvlogical, 64 kB', "@recvlogical @batched --endpos=$ENV{ENDPOS} --file=$out/file" ],
@@ -33,7 +34,8 @@ my @ways = (
 	[ 'file: pg_outflow file:', "mkdir $out/file && exec @outflow --endpos=$ENV{ENDPOS} --to=file://$out/file --file-rotate-bytes=1GB" ],
 	[ 'kafka: pg_recvlogical | kcat', "@recvlogical -o format=debezium @batched --endpos=$ENV{ENDPOS} --file=- | kcat -b $kafka -P -t TOPIC -X acks=all -z lz4" ],
 	[ 'kafka: pg_outflow', "@outflow --endpos=$ENV{ENDPOS} --to=kafka://$kafka/TOPIC --kafka-topic=TOPIC --kafka-partitions=1" ],
-	[ 'kafka: pg_outflow, exactly once', "@outflow --endpos=$ENV{ENDPOS} --to=kafka://$kafka/TOPIC --kafka-topic=TOPIC --kafka-partitions=1 --exactly-once" ]);
+	[ 'kafka: pg_outflow, exactly once', "@outflow --endpos=$ENV{ENDPOS} --to=kafka://$kafka/TOPIC --kafka-topic=TOPIC --kafka-partitions=1 --exactly-once" ],
+	[ 'kafka: Debezium\'s engine', "java -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp '$ENV{ENGINE}' Engine $ENV{PGPORT} run $kafka TOPIC $ENV{ROWS}", 'bench_pgoutput' ]);
 @ways = grep { $_->[0] =~ /$ENV{ONLY}/ } @ways;
 
 sub sql
@@ -74,14 +76,14 @@ my $topics = 0;
 # one run: seconds, CPU seconds and memory of the client
 sub measure
 {
-	my ($name, $command) = @{ $_[0] };
+	my ($name, $command, $slot) = @{ $_[0] };
 	my $topic = 'bench' . ++$topics;
 	my $memory = 0;
 
 	remove_tree("$out/file");
 	unlink("$out/file");
 	$command =~ s/TOPIC/$topic/g;
-	sql("SELECT pg_copy_logical_replication_slot('bench', 'run')");
+	sql('SELECT pg_copy_logical_replication_slot(' . ($slot ? "'$slot'" : "'bench'") . ", 'run')");
 	my ($user, $system) = (times)[ 2, 3 ];
 	my $start = time;
 	my $client = fork() // die;

@@ -8,19 +8,19 @@ use warnings;
 use ClientTest;
 use JSON::PP ();
 use KafkaTest;
+use KillRounds;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes ();
 
 # OUTFLOW_KAFKA has Kafka's jars
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
 my $json = JSON::PP->new;
 my $broker = KafkaTest->new->start;
 
 client_setup($node);
+ledger_setup($node);
 
 # rows(MESSAGES): what the keys of a topic end with
 sub rows
@@ -62,42 +62,28 @@ sub torture
 {
 	my ($slot, @target) = @_;
 
-	$node->safe_psql('postgres', 'DELETE FROM t');
+	ledger_clear($node);
 	create_slot($node, $slot);
-	srand(4711);
-	foreach my $round (1 .. $rounds)
-	{
-		my $writer = start_writer($node, 40);
-		my $client = start_client($node, $slot, $log, @target);
-
-		Time::HiRes::sleep(0.5 + rand(1.5));
-		if ($round % 5 == 0)
-		{
-			$node->stop('immediate');
-			$node->start;
-		}
-		if ($round % 4 == 0)
-		{
-			$broker->kill;
-			$broker->start;
-			Time::HiRes::sleep(rand(1));
-		}
-		kill_client($client);
-		$writer->finish;
-	}
+	kill_rounds(
+		$node,
+		wait => [ 0.5, 1.5 ], target_every => 4,
+		client => sub { start_client($node, $slot, $log, @target) },
+		target => sub { $broker->kill; $broker->start; });
 	my ($code, undef, $err) = run_client($node, $slot, @target, '--endpos=' . current_lsn($node));
 	is($code, 0, "$slot: comes to the end") or diag($err);
 	return;
 }
 
 my $url = '--to=kafka://' . $broker->address;
+my @only_t = ('-o', 'tables=public.t');
 
-torture('once', "$url/shop", '--kafka-partitions=3');
+torture('once', "$url/shop", @only_t, '--kafka-partitions=3');
 my @messages = $broker->messages('shop.public.t');
 my ($again, $differ) = repeated(@messages);
 cmp_ok(scalar(@messages), '>', 100, 'once: ' . @messages . " messages, $again of them again");
 is($differ, 0, 'once: what comes again is the same');
 is(rows(@messages), table_rows($node), 'once: the topic gives the table');
+check_ledger('once', $node, map { change_of_debezium($_->{headers}{id}, $_->{value}) } grep { defined $_->{value} } @messages);
 my ($tombstone) = grep { !defined $_->{value} } @messages;
 ok($tombstone, 'once: a delete is followed by a tombstone');
 is(join(' ', sort keys %{ $tombstone->{headers} }), 'id lsn op', 'once: headers');
@@ -108,13 +94,15 @@ my %keys = map { ($_->{key} => 1) } @messages;
 is(scalar(keys %partition), scalar(keys %keys), 'once: a key is in one partition');
 
 # exactly once: a Kafka transaction has records and position
-torture('exactly', "$url/exact", '--kafka-partitions=3', '--exactly-once', '--batch-bytes=20kB');
+torture('exactly', "$url/exact", @only_t, '--kafka-partitions=3', '--exactly-once', '--batch-bytes=20kB');
 @messages = $broker->messages('exact.public.t', 'isolation.level=read_committed');
 ($again, $differ) = repeated(@messages);
 my $all = () = $broker->messages('exact.public.t', 'isolation.level=read_uncommitted');
 cmp_ok(scalar(@messages), '>', 100, 'exactly: ' . @messages . " messages of $all that were sent");
 is($again, 0, 'exactly: none comes again');
 is(rows(@messages), table_rows($node), 'exactly: the topic gives the table');
+check_ledger('exactly', $node, map { change_of_debezium($_->{headers}{id}, $_->{value}) } grep { defined $_->{value} } @messages);
+$node->safe_psql('postgres', 'DROP TRIGGER keep ON t');
 my %position = map { ($_->{key} => $json->decode($_->{value})) } $broker->messages('exact.offsets', 'isolation.level=read_committed');
 is(scalar(keys %position), 1, 'exactly: the position is in its topic');
 
@@ -132,9 +120,7 @@ $node->safe_psql('postgres', "SELECT pg_terminate_backend(active_pid) FROM pg_re
 wait_for_line("$log.second", qr/streaming slot "fenced"/);
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (9000, 1)');
 my $known = current_lsn($node);
-wait_until($node,
-	"SELECT confirmed_flush_lsn >= '$known' FROM pg_replication_slots WHERE slot_name = 'fenced'",
-	'the second client delivers');
+wait_confirmed($node, 'fenced', $known);
 is(stop_client($second), 0, 'the second client stops');
 $first->signal('CONT');
 $first->finish;
@@ -164,5 +150,30 @@ like(slurp_file($dead), qr/"id":\{?"?[0-9A-F\/]+"?,"record":\{"id"/, 'the dead l
 $node->safe_psql('postgres', "INSERT INTO t VALUES (9002, 1)");
 refused('no such topic', 6, qr/create it/, "$url/missing");
 refused('an option that guarantees depend on', 2, qr/not among those/, "$url/shop", '-X', 'enable.idempotence=false');
+
+# the examples of README.md; kcat, as it stands, reads what the first one delivers
+{
+	my $place = new_export_dir();
+	my $receiver = start_peer('http_receiver.py', $place, "$log.receiver");
+
+	create_slot($node, 'example');
+	$node->safe_psql('postgres', 'INSERT INTO t VALUES (9100, 1)');
+	my $client = start_readme_command($node, "$log.example", 'pg_outflow stream -d dbname=shop -S orders --to kafka:', '-S orders', '-S example',
+		'broker:9092', $broker->address, '--exactly-once', '--exactly-once --kafka-partitions 1');
+	wait_confirmed($node, 'example', current_lsn($node));
+	is(stop_client($client), 0, "README.md's example delivers") or diag(slurp_file("$log.example"));
+	my ($out) = run_command([ 'bash', '-c', readme_command('kcat', 'broker:9092', $broker->address, 'public.orders', 'public.t') . ' -e -q' ]);
+	like($out, qr/"after":\{"id":9100,/, 'which kcat reads as it shows');
+	create_slot($node, 'both');
+	$node->safe_psql('postgres', 'INSERT INTO t VALUES (9101, 1)');
+	$client = start_readme_command($node, "$log.example", 'pg_outflow stream -d dbname=shop -S orders --to https://hooks.example.com/orders --to kafka:', '-S orders', '-S both',
+		'broker:9092/shop', $broker->address . '/shop --kafka-partitions 1', 'https://hooks.example.com', 'http://127.0.0.1:' . slurp_file("$place/http_port"));
+	wait_for_line("$place/log", qr/\\"id\\":9101,/);
+	wait_confirmed($node, 'both', current_lsn($node));
+	is(stop_client($client), 0, 'its example of two targets, too') or diag(slurp_file("$log.example"));
+	($out) = run_command([ 'kcat', '-b', $broker->address, '-C', '-t', 'shop.public.t', '-o', 'beginning', '-e', '-q' ]);
+	like($out, qr/"id":9101,/, '... to both');
+	$receiver->kill_kill(grace => 0);
+}
 $broker->kill;
 done_testing();

@@ -107,7 +107,7 @@ $writer->finish;
 wait_for_line("$place/late", qr/stalled/);
 $node->safe_psql('postgres', 'CALL work(50)');
 my $end = current_lsn($node);
-wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'feed'", 'all confirmed');
+wait_confirmed($node, 'feed', $end);
 is(stop_client($client), 0, 'stall: a clean stop');
 like(slurp_file("$log.stall"), qr/a transaction is in doubt/, 'stall: the client noticed');
 check_messages('stall');

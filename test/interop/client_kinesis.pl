@@ -9,12 +9,11 @@ use FindBin;
 use IO::Socket::INET;
 use IPC::Run ();
 use JSON::PP ();
+use KillRounds;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes ();
 
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
 my $json = JSON::PP->new->utf8;
@@ -37,22 +36,7 @@ $proxy = start_peer('kinesis_server.py', $place, "$log.proxy", $node->host . '/.
 my @target = ('--to=kinesis://eu-north-1/shop', '--kinesis-endpoint=http://127.0.0.1:' . slurp_file("$place/kinesis_port"));
 
 create_slot($node, 'slot');
-srand(4711);
-foreach my $round (1 .. $rounds)
-{
-	my $writer = start_writer($node, 20);
-	my $client = start_client($node, 'slot', $log, @target);
-
-	Time::HiRes::sleep(0.5 + rand(1));
-	if ($round % 5 == 0)
-	{
-		$node->stop('immediate');
-		$node->start;
-	}
-	catch_up($node, 'slot', $round);
-	kill_client($client);
-	$writer->finish;
-}
+kill_rounds($node, slot => 'slot', transactions => 20, wait => [ 0.5, 1 ], client => sub { start_client($node, 'slot', $log, @target) });
 my ($code, undef, $err) = run_client($node, 'slot', @target, '--stop-timeout=10min', '--endpos=' . current_lsn($node));
 is($code, 0, 'comes to the end') or diag($err);
 my ($out) = run_command([ @moto, $moto_port, $key, $secret ]);

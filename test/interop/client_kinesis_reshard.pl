@@ -9,6 +9,7 @@ use FindBin;
 use IO::Socket::INET;
 use IPC::Run ();
 use JSON::PP ();
+use KillRounds;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -16,7 +17,6 @@ use Time::HiRes ();
 
 die "NODE_PATH is not set: run this test by test/run\n" unless $ENV{NODE_PATH};
 
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
 my $json = JSON::PP->new->utf8;
@@ -40,20 +40,16 @@ $proxy = start_peer('kinesis_server.py', $place, "$log.proxy", $node->host . '/.
 my @target = ('--to=kinesis://eu-north-1/shop', '--kinesis-endpoint=http://127.0.0.1:' . slurp_file("$place/kinesis_port"));
 
 create_slot($node, 'slot');
-srand(4711);
-foreach my $round (1 .. $rounds)
-{
-	my $writer = start_writer($node, 20);
-	my $client = start_client($node, 'slot', $log, @target);
-
-	Time::HiRes::sleep(0.5 + rand(1));
-	my ($out, $err) = run_command([ @boto, 'reshard', $round ]);
-	is($err, '', "round $round: resharded");
-	Time::HiRes::sleep(rand(1));
-	catch_up($node, 'slot', $round);
-	kill_client($client);
-	$writer->finish;
-}
+kill_rounds(
+	$node,
+	slot => 'slot',
+	transactions => 20, wait => [ 0.5, 1 ], server_every => 0, target_every => 1,
+	client => sub { start_client($node, 'slot', $log, @target) },
+	target => sub
+	{
+		my ($out, $err) = run_command([ @boto, 'reshard', $_[0] ]);
+		is($err, '', "round $_[0]: resharded");
+	});
 
 # one that lives through it, too
 my $client = start_client($node, 'slot', "$log.living", @target);
@@ -67,8 +63,7 @@ foreach my $round (1 .. 300)
 }
 like(slurp_file("$log.living"), qr/was resharded: shardId-\d+ has taken what was of shardId-\d+/, 'it is noticed');
 my $end = current_lsn($node);
-wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
-	'everything confirmed');
+wait_confirmed($node, 'slot', $end);
 is(stop_client($client), 0, 'a clean stop');
 
 my ($out) = run_command([@boto]);

@@ -13,15 +13,14 @@ use FindBin;
 use IO::Socket::INET;
 use IPC::Run ();
 use JSON::PP ();
+use KillRounds;
 use MilvusTest;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes ();
 
 die "OUTFLOW_MILVUS is not set: run this test by test/run\n" unless $ENV{OUTFLOW_MILVUS};
 
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('main', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ],
 	conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
@@ -66,35 +65,17 @@ sub start_milvus
 
 start_milvus('0 0 0 0 0');
 create_slot($node, 'slot');
-srand(4711);
-foreach my $round (1 .. $rounds)
-{
-	start_milvus("$round 5 5 5 5") if $round % 3 == 0;
-	my $writer = start_docs_writer($node, 20);
-	my $client = proxied_milvus_client($place, $log, $round % 2 ? () : '--batch-bytes=20kB');
-
-	Time::HiRes::sleep(0.5 + rand(1));
-	if ($round % 3 == 1)
-	{
-		# while something is under way
-		start_milvus("$round 0 0 5 0");
-		Time::HiRes::sleep(rand(1));
-	}
-	if ($round % 5 == 0)
-	{
-		$node->stop('immediate');
-		$node->start;
-	}
-	catch_up($node, 'slot', $round);
-	kill_client($client);
-	$writer->finish;
-}
+kill_rounds(
+	$node,
+	slot => 'slot',
+	wait => [ 0.5, 1 ],
+	before => sub { start_milvus("$_[0] 5 5 5 5") if $_[0] % 3 == 1 },
+	writer => sub { start_docs_writer($node, 20) },
+	client => sub { proxied_milvus_client($place, $log, $_[0] % 2 ? () : '--batch-bytes=20kB') },
+	# while something is under way
+	target => sub { start_milvus("$_[0] 0 0 5 0") });
 start_milvus('0 0 0 0 0');
-my $end = current_lsn($node);
-my $client = proxied_milvus_client($place, $log);
-wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
-	'everything confirmed');
-is(stop_client($client), 0, 'a clean stop');
+finish_kills($node, 'slot', proxied_milvus_client($place, $log));
 ok(!-e "$place/violations", 'nothing was confirmed before it was answered, no row was twice in a request')
   or diag(slurp_file("$place/violations"));
 check_docs('kills', $node, $place);

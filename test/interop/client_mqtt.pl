@@ -8,12 +8,12 @@ use warnings;
 use ClientTest;
 use HivemqTest;
 use MqttLedger;
+use KillRounds;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
 my $place = new_export_dir();
@@ -25,7 +25,7 @@ srand(4711);
 my $ledger = MqttLedger->new($node, $place, $log, $broker);
 my $viewer = $broker->subscribe('shop/#');
 create_slot($node, 'once');
-$ledger->kills('once', $viewer, $rounds);
+$ledger->kills('once', $viewer);
 $ledger->seen('once', $viewer);
 
 # QoS 2: while client and broker live, lost connections double nothing
@@ -37,7 +37,7 @@ my $writer = start_writer($node, 60);
 my $client = $ledger->client('twice', '--mqtt-qos=2');
 Time::HiRes::sleep(1);
 $writer->finish;
-$ledger->drain('twice', $client);
+finish_kills($node, 'twice', $client);
 my ($again) = $ledger->seen('twice', $viewer);
 is($again, 0, 'twice: nothing comes again');
 $ledger->checked;
@@ -63,7 +63,7 @@ sub restarts
 		$restarted->start;
 		$writer->finish;
 	}
-	$ledger->drain($slot, $client);
+	finish_kills($node, $slot, $client);
 	my ($repeated) = $ledger->seen($slot, $watching);
 	unlike(slurp_file("$log.$slot"), qr/lost the session/, "$slot: the session is kept");
 	$ledger->end;

@@ -20,21 +20,24 @@ use Time::HiRes ();
 our @EXPORT = qw(
   client_setup
   start_client
+  start_proxied_client
   kill_client
   stop_client
   run_client
   start_writer
-  catch_up
   current_lsn
   confirmed_lsn
+  wait_confirmed
   lsn_number
   replay_records
   check_once
+  delivered_lines
   table_rows
   write_to
   start_peer
   check_stored
   readme_command
+  start_readme_command
   readme_block
 );
 
@@ -87,6 +90,19 @@ sub start_client
 	return IPC::Run::start([ arguments($node, $slot, @more) ], '<', \undef, '>>', "$log.out", '2>>', $log);
 }
 
+# start_proxied_client(PLACE, SLOT, LOG, ARGUMENT...): through the proxy before PostgreSQL
+# that is at PLACE
+sub start_proxied_client
+{
+	my ($place, $slot, $log, @more) = @_;
+
+	return IPC::Run::start(
+		[ 'pg_outflow', 'stream', '-d',
+			'host=127.0.0.1 port=' . slurp_file("$place/server_port") . ' dbname=postgres sslmode=disable gssencmode=disable',
+			'-S', $slot, @more ],
+		'<', \undef, '>>', "$log.out", '2>>', $log);
+}
+
 sub kill_client
 {
 	my ($client) = @_;
@@ -127,19 +143,6 @@ sub start_writer
 	return $session;
 }
 
-# catch_up(NODE, SLOT, ROUND): in every tenth round, until all is confirmed, so that no
-# number of kills leaves more than the changes of ten
-sub catch_up
-{
-	my ($node, $slot, $round) = @_;
-	my $end = current_lsn($node);
-
-	wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = '$slot'",
-		"round $round confirmed")
-	  if $round % 10 == 0;
-	return;
-}
-
 sub current_lsn
 {
 	my ($node) = @_;
@@ -153,6 +156,15 @@ sub confirmed_lsn
 
 	return $node->safe_psql('postgres',
 		"SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '$slot'");
+}
+
+# wait_confirmed(NODE, SLOT, LSN)
+sub wait_confirmed
+{
+	my ($node, $slot, $lsn) = @_;
+
+	return wait_until($node, "SELECT confirmed_flush_lsn >= '$lsn' FROM pg_replication_slots WHERE slot_name = '$slot'",
+		"slot $slot is confirmed to $lsn");
 }
 
 sub lsn_number
@@ -206,6 +218,26 @@ sub check_once
 	return;
 }
 
+# delivered_lines(DIRECTORY): of the files that have their names, in the order of those
+sub delivered_lines
+{
+	my ($directory) = @_;
+	my @files = grep { !m{/\.} && !/^\./ } files_below($directory);
+	my @lines;
+
+	foreach my $file (@files)
+	{
+		my $text = '';
+
+		IPC::Run::run([ $file =~ /zst$/ ? ('zstd', '-dcq') : 'cat', "$directory/$file" ], '>', \$text)
+		  or die "could not read $file";
+		die "$file ends within a line" if $text ne '' && $text !~ /\n\z/;
+		die "$file ends within a transaction" if $text !~ /^\{"op":"commit"[^\n]*\n\z/m;
+		push @lines, split(/\n/, $text);
+	}
+	return @lines;
+}
+
 sub readme
 {
 	return slurp_file(dirname(__FILE__) . '/../../README.md');
@@ -231,6 +263,15 @@ sub readme_command
 
 	readme() =~ /^\$ (\Q$start\E.*)$/m or die "README.md has no command \"$start\"";
 	return replaced($1, @replace);
+}
+
+# start_readme_command(NODE, LOG, START, WHAT, BY...): one that streams from dbname=shop
+sub start_readme_command
+{
+	my ($node, $log, $start, @replace) = @_;
+	my $command = readme_command($start, 'dbname=shop', "'" . $node->connstr('postgres') . "'", @replace);
+
+	return IPC::Run::start([ 'bash', '-c', "exec $command" ], '<', \undef, '>>', $log, '2>&1');
 }
 
 # readme_block(LANGUAGE, WORD, WHAT, BY...): its block of code with that word

@@ -17,7 +17,6 @@ use warnings;
 use File::Temp ();
 use IO::Socket::INET;
 use IPC::Run ();
-use JSON::PP ();
 use PostgreSQL::Test::Utils;
 use Time::HiRes ();
 
@@ -142,23 +141,24 @@ sub messages
 {
 	my ($self, $topic, @options) = @_;
 	my ($out, $err) = ('', '');
-	my $json = JSON::PP->new->utf8;
 
-	IPC::Run::run([ 'kcat', '-b', $self->address, '-C', '-t', $topic, '-o', 'beginning', '-e', '-q', '-J',
-			map { ('-X', $_) } @options ], '>', \$out, '2>', \$err) or die $err;
+	IPC::Run::run([ 'kcat', '-b', $self->address, '-C', '-t', $topic, '-o', 'beginning', '-e', '-q',
+			'-f', '%p\t%o\t%h\t%K\t%k\t%S\t%s\n', map { ('-X', $_) } @options ], '>', \$out, '2>', \$err) or die $err;
 	my @messages;
 
+	utf8::decode($out);
 	foreach my $line (split(/\n/, $out))
 	{
-		my $message = $json->decode($line);
+		my ($partition, $offset, $headers, $key_size, $key, $size, $value) = split(/\t/, $line, 7);
 
 		push @messages,
 		  {
-			partition => $message->{partition},
-			offset => $message->{offset},
-			key => $message->{key},
-			value => $message->{payload},
-			headers => { @{ $message->{headers} || [] } } };
+			partition => $partition,
+			offset => $offset,
+			key => $key_size < 0 ? undef : $key,
+			# none, where an empty one has length 0
+			value => $size < 0 ? undef : $value,
+			headers => { map { split(/=/, $_, 2) } split(/,/, $headers) } };
 	}
 	return sort { $a->{partition} <=> $b->{partition} || $a->{offset} <=> $b->{offset} } @messages;
 }

@@ -107,11 +107,7 @@ sub proxied_milvus_client
 {
 	my ($place, $log, @more) = @_;
 
-	return IPC::Run::start(
-		[ 'pg_outflow', 'stream', '-d',
-			'host=127.0.0.1 port=' . slurp_file("$place/server_port") . ' dbname=postgres sslmode=disable gssencmode=disable',
-			'-S', 'slot', '--to=milvus://127.0.0.1:' . slurp_file("$place/milvus_port"), @more ],
-		'<', \undef, '>>', "$log.out", '2>>', $log);
+	return start_proxied_client($place, 'slot', $log, '--to=milvus://127.0.0.1:' . slurp_file("$place/milvus_port"), @more);
 }
 
 # call_milvus(PLACE, OPERATION, REQUEST): the data of the answer

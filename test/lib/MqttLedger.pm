@@ -2,7 +2,7 @@
 # all that takes part, and what a subscriber has seen of it.
 #
 #	my $ledger = MqttLedger->new($node, $place, $log, $broker);
-#	$ledger->kills('slot', $viewer, 10);
+#	$ledger->kills('slot', $viewer);
 #	my ($again, @lines) = $ledger->seen('slot', $viewer);
 package MqttLedger;
 
@@ -10,7 +10,7 @@ use strict;
 use warnings;
 
 use ClientTest;
-use IPC::Run ();
+use KillRounds;
 use MqttTest;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
@@ -26,7 +26,6 @@ sub new
 
 	$self->{proxy} = start_peer('mqtt_proxy.py', $place, "$log.proxy", $broker->{port},
 		$node->host . '/.s.PGSQL.' . $node->port);
-	$self->{server_port} = slurp_file("$place/server_port");
 	$self->{url} = '--to=mqtt://127.0.0.1:' . slurp_file("$place/mqtt_port") . '/shop';
 	push @ledgers, $self;
 	return $self;
@@ -58,59 +57,31 @@ sub client
 {
 	my ($self, $slot, @more) = @_;
 
-	return IPC::Run::start(
-		[ 'pg_outflow', 'stream', '-d',
-			"host=127.0.0.1 port=$self->{server_port} dbname=postgres sslmode=disable gssencmode=disable",
-			'-S', $slot, $self->{url}, @more ],
-		'<', \undef, '>>', "$self->{log}.out", '2>>', $self->{log});
+	return start_proxied_client($self->{place}, $slot, $self->{log}, $self->{url}, @more);
 }
 
-# kills(SLOT, VIEWER, ROUNDS): of the client, of PostgreSQL, and of the broker, while
+# kills(SLOT, VIEWER): of the client, of PostgreSQL, and of the broker, while
 # the table changes and connections break
 sub kills
 {
-	my ($self, $slot, $viewer, $rounds) = @_;
+	my ($self, $slot, $viewer) = @_;
 	my $node = $self->{node};
 
-	foreach my $round (1 .. $rounds)
-	{
-		$self->faults($round, 10, 10);
-		my $writer = start_writer($node, 40);
-		my $client = $self->client($slot);
-
-		Time::HiRes::sleep(0.3 + rand(1));
-		if ($round % 5 == 0)
-		{
-			$node->stop('immediate');
-			$node->start;
-		}
-		if ($round % 3 == 0)
+	kill_rounds(
+		$node,
+		slot => $slot,
+		before => sub { $self->faults($_[0], 10, 10) },
+		client => sub { $self->client($slot) },
+		target => sub
 		{
 			$self->{broker}->reached($viewer);
 			$self->{broker}->kill;
 			Time::HiRes::sleep(rand(0.5));
 			$self->{broker}->start;
-			Time::HiRes::sleep(rand(1));
-		}
-		catch_up($node, $slot, $round);
-		kill_client($client);
-		$writer->finish;
-	}
+			Time::HiRes::sleep(rand(0.5));
+		});
 	$self->faults(0, 0, 0);
-	$self->drain($slot, $self->client($slot));
-	return;
-}
-
-# drain(SLOT, CLIENT): until all is confirmed, and a clean stop
-sub drain
-{
-	my ($self, $slot, $client) = @_;
-	my $end = current_lsn($self->{node});
-
-	wait_until($self->{node},
-		"SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = '$slot'",
-		"$slot: everything confirmed");
-	is(stop_client($client), 0, "$slot: a clean stop");
+	finish_kills($node, $slot, $self->client($slot));
 	return;
 }
 

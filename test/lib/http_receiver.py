@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """http_receiver.py: a webhook and a wire check in one process.
 
-  http_receiver.py DIRECTORY [SERVER_SOCKET]
+  http_receiver.py DIRECTORY [SERVER_SOCKET [PORT]]
 
 Takes POST requests on the port that it writes into DIRECTORY/http_port, and
 appends what it took to DIRECTORY/log: a JSON object a request, with its headers
@@ -9,6 +9,8 @@ and body, once it is on disk and just before the answer goes out.
 
 With SERVER_SOCKET it is also a proxy to that PostgreSQL, on the port that it
 writes into DIRECTORY/server_port, and watches what is confirmed: wire_check.py.
+With PORT it takes nothing itself, but passes requests on to the HTTP server there;
+its faults are those of a network before that.
 
 DIRECTORY/faults, read at each request, says how often out of 100 requests it
 answers 503, hangs up before it has taken the request, hangs up after, and
@@ -26,6 +28,22 @@ from wire_check import Place, WireCheck
 place = Place(sys.argv[1])
 check = WireCheck(place, sys.argv[2]) if len(sys.argv) > 2 else None
 log = open(place.path('log'), 'a')
+# a line that a kill has torn was not answered
+log.truncate(place.read('log', '').rfind('\n') + 1)
+behind = int(sys.argv[3]) if len(sys.argv) > 3 else None
+
+
+async def pass_on(head, body):
+    """The status that the server behind answers with."""
+    reader, writer = await asyncio.open_connection('127.0.0.1', behind)
+    try:
+        writer.write(head.replace(b'\r\n', b'\r\nConnection: close\r\n', 1) + body)
+        answer = await reader.read()
+    finally:
+        writer.close()
+    if not answer.startswith(b'HTTP/1.1 '):
+        raise ConnectionError('no answer')
+    return answer[9:12].decode()
 
 
 async def one_request(reader, writer):
@@ -50,6 +68,8 @@ async def one_request(reader, writer):
     chosen = place.read('status', '').split(' ', 1)
     if len(chosen) == 2 and re.search(chosen[1].strip().encode(), body):
         status = chosen[0]
+    if behind:
+        status = await pass_on(head, body)
     log.write(json.dumps({'status': int(status), 'path': lines[0].split()[1],
                           'headers': headers,
                           'body': body.decode('latin-1')}) + '\n')

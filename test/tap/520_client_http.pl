@@ -7,22 +7,20 @@ use warnings;
 
 use ClientTest;
 use Digest::SHA qw(hmac_sha256);
-use FindBin;
-use IPC::Run ();
 use JSON::PP ();
+use KillRounds;
 use MIME::Base64 qw(encode_base64);
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes ();
 
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
 my $json = JSON::PP->new->latin1;
 my $place = new_export_dir();
 
 client_setup($node);
+ledger_setup($node);
 
 sub start_receiver
 {
@@ -53,8 +51,7 @@ sub records
 
 my $receiver = start_receiver();
 my $port = slurp_file("$place/http_port");
-my $through = slurp_file("$place/server_port");
-my @target = ("--to=http://127.0.0.1:$port/hook", '--http-profile=ndjson');
+my @target = ("--to=http://127.0.0.1:$port/hook", '--http-profile=ndjson', '-o', 'tables=public.t');
 # the proxy, by a connection string that comes later and so counts
 my @proxied = ('-o', 'include_transactions=off');
 
@@ -62,50 +59,26 @@ sub proxied_client
 {
 	my (@more) = @_;
 
-	return IPC::Run::start(
-		[ 'pg_outflow', 'stream', '-d',
-			"host=127.0.0.1 port=$through dbname=postgres sslmode=disable gssencmode=disable",
-			'-S', 'hook', @target, @more ],
-		'<', \undef, '>>', "$log.out", '2>>', $log);
+	return start_proxied_client($place, 'hook', $log, @target, @more);
 }
 
 create_slot($node, 'hook');
 write_to($place, 'faults', '10 5 5 20');
-srand(4711);
-foreach my $round (1 .. $rounds)
-{
-	my $writer = start_writer($node, 60);
-	my $client = proxied_client($round % 2 ? () : '--batch-bytes=500');
-
-	Time::HiRes::sleep(0.3 + rand(1));
-	if ($round % 5 == 0)
-	{
-		$node->stop('immediate');
-		$node->start;
-		Time::HiRes::sleep(rand(0.5));
-	}
-	if ($round % 3 == 0)
-	{
-		$receiver->signal('KILL');
-		$receiver->finish;
-		$receiver = start_receiver();
-	}
-	kill_client($client);
-	$writer->finish;
-}
+kill_rounds(
+	$node,
+	transactions => 60,
+	client => sub { proxied_client($_[0] % 2 ? () : '--batch-bytes=500') },
+	target => sub { $receiver->signal('KILL'); $receiver->finish; $receiver = start_receiver(); });
 write_to($place, 'faults', '0 0 0 0');
-my $end = current_lsn($node);
-my $client = proxied_client('--batch-bytes=10kB');
-wait_until($node,
-	"SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'hook'",
-	'everything confirmed');
-is(stop_client($client), 0, 'a clean stop');
+finish_kills($node, 'hook', proxied_client('--batch-bytes=10kB'));
 ok(!-e "$place/violations", 'nothing was confirmed before it was answered')
   or diag(slurp_file("$place/violations"));
 ok(-s "$place/confirmed", 'positions were seen on the wire');
 my @lines = records('kills', grep { $_->{status} == 200 } requests());
 check_once('kills, without repetitions', @lines);
 is(replay_records(@lines), table_rows($node), 'they give the table');
+check_ledger('kills', $node, map { change_of_json($_) } grep { $_ ne '' } map { split(/\n/, $_->{body}) } grep { $_->{status} == 200 } requests());
+$node->safe_psql('postgres', 'DROP TRIGGER keep ON t');
 
 # each form, with a signature
 sub fresh_log { write_to($place, 'log', ''); $receiver->signal('KILL'); $receiver->finish; $receiver = start_receiver(); return; }
@@ -200,13 +173,22 @@ is($code, 6, 'a target that refuses for good');
 like($err, qr/answers with status 401/, 'and says so');
 write_to($place, 'status', '429 .');
 fresh_log();
-$client = start_client($node, 'hook', $log, "--to=http://127.0.0.1:$port/hook");
+my $client = start_client($node, 'hook', $log, "--to=http://127.0.0.1:$port/hook");
 wait_for_line("$place/log", qr/"status": 429.*"status": 429/s);
 write_to($place, 'status', '');
 wait_for_line("$place/log", qr/"status": 200/);
 is(stop_client($client), 0, 'one that is busy is waited for');
 my %keys = map { $_->{headers}{'idempotency-key'} => 1 } requests();
 is(scalar(keys %keys), 1, 'and gets the same key again');
+
+# the example of README.md, TLS apart
+fresh_log();
+my $example = start_readme_command($node, "$log.example", 'pg_outflow stream -d dbname=shop -S orders --to https://hooks.example.com/orders --http-secret',
+	'-S orders', '-S hook', 'https://hooks.example.com', "http://127.0.0.1:$port", '/etc/pg_outflow/secret', "$place/secret");
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (10, 1)');
+wait_for_line("$place/log", qr/\\"new\\":\{\\"id\\":10,/);
+is(stop_client($example), 0, "README.md's example delivers") or diag(slurp_file("$log.example"));
+ok((requests())[-1]{headers}{'webhook-signature'}, 'and signs');
 $receiver->signal('KILL');
 $receiver->finish;
 done_testing();

@@ -123,7 +123,7 @@ like(slurp_file("$log.deaf"), qr/^\{"ts":"[^"]+","level":"info","message":"strea
 my ($code) = run_client($node, 'feed', '--to=stdout:', '--endpos=' . current_lsn($node));
 $client = start_client($node, 'feed', $log, '--to=stdout:');
 my $target = $node->safe_psql('other', 'CREATE TABLE noise AS SELECT generate_series(1, 1000); SELECT pg_current_wal_flush_lsn()');
-wait_until($node, "SELECT confirmed_flush_lsn >= '$target' FROM pg_replication_slots WHERE slot_name = 'feed'", 'a quiet slot moves on');
+wait_confirmed($node, 'feed', $target);
 pass('a quiet slot moves on');
 is(stop_client($client), 0, 'and stops');
 

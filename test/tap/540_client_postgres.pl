@@ -42,4 +42,17 @@ foreach my $batch ([], ['--batch-bytes=0'], ['--linger=200ms'], ['--queue-bytes=
 	unlike($errors, qr/syntax|does not exist|FATAL/, 'the workload is sound');
 	apply("@$batch" || 'as it is', @$batch);
 }
+
+# the example of README.md, by a role with the rights that it names
+my $set = server_major($target) < 15 ? 'ALTER ROLE apply SUPERUSER' : 'GRANT SET ON PARAMETER session_replication_role TO apply';
+
+$target->safe_psql('postgres', "CREATE ROLE apply LOGIN; $set; DROP SCHEMA outflow_client CASCADE; GRANT CREATE ON DATABASE postgres TO apply;"
+	  . ' GRANT USAGE ON SCHEMA r TO apply; GRANT ALL ON ALL TABLES IN SCHEMA r TO apply');
+$source->safe_psql('postgres', "INSERT INTO r.parent VALUES (777, 'by the example')");
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $client = start_readme_command($source, "$log.example", 'pg_outflow stream -d dbname=shop -S orders --to postgresql:',
+	'-S orders', '-S feed', 'postgresql://apply@new.example.com/shop', "'" . target_url($target, '&user=apply') . "'");
+wait_until($target, q{SELECT count(*) = 1 FROM r.parent WHERE v = 'by the example'}, "README.md's example");
+is(stop_client($client), 0, "README.md's example applies");
+check_replica($source, $target, 'what it applied');
 done_testing();

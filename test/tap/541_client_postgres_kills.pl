@@ -8,8 +8,8 @@ use strict;
 use warnings;
 
 use ClientTest;
-use FindBin;
 use IPC::Run ();
+use KillRounds;
 use OutflowTest;
 use OutflowValues;
 use PostgreSQL::Test::Cluster;
@@ -19,7 +19,6 @@ use Test::More;
 use Time::HiRes ();
 
 my $seed = $ENV{SEED} || 1 + time % 100000;
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $source = new_outflow_node('source', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ], conf => "wal_sender_timeout = 5s\n");
 my $target = new_target();
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
@@ -53,33 +52,27 @@ my $values = OutflowValues->new($seed);
 my @ways = ([], ['--batch-bytes=0'], [ '--queue-bytes=100kB', '--log-level=debug' ], ['--linger=50ms']);
 
 write_to($place, 'faults', '15 15');
-foreach my $round (1 .. $rounds)
-{
-	my $script = "$log.$round.sql";
-
-	append_to_file($script, random_transactions($values, 30) . 'SELECT at_once(' . int(rand(6000)) . ");\n" . random_transactions($values, 30));
-	my $writer = IPC::Run::start([ 'psql', '-X', '-q', '-d', $source->connstr('postgres'), '-f', $script ], '<', \undef, '>', \my $said, '2>', \my $errors);
-	my $client = client(@{ $ways[ $round % @ways ] });
-
-	Time::HiRes::sleep(0.3 + rand(1.5));
-	foreach my $node ($round % 3 == 0 ? $source : (), $round % 3 == 1 ? $target : ())
+kill_rounds(
+	$source,
+	seed => $seed, wait => [ 0.3, 1.5 ], server_every => 3,
+	writer => sub
 	{
-		$node->stop('immediate');
-		$node->start;
-		Time::HiRes::sleep(rand(1));
-	}
-	kill_client($client);
-	$writer->finish;
-}
+		my $script = "$log.$_[0].sql";
+
+		append_to_file($script, random_transactions($values, 30) . 'SELECT at_once(' . int(rand(6000)) . ");\n" . random_transactions($values, 30));
+		return IPC::Run::start([ 'psql', '-X', '-q', '-d', $source->connstr('postgres'), '-f', $script ], '<', \undef, '>', \my $said, '2>', \my $errors);
+	},
+	client => sub { client(@{ $ways[ $_[0] % @ways ] }) },
+	target => sub { $target->stop('immediate'); $target->start; });
 write_to($place, 'faults', '0 0');
 my $client = client();
 # something that only this one can confirm
 $source->safe_psql('postgres', q{SELECT pg_logical_emit_message(true, 'test', 'last')});
 my $end = current_lsn($source);
 
-wait_until($source, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'feed'", 'everything confirmed');
+wait_confirmed($source, 'feed', $end);
 is(stop_client($client), 0, 'a clean stop');
-check_replica($source, $target, "$rounds kills");
+check_replica($source, $target, 'kills');
 ok(!-e "$place/violations", 'nothing was confirmed before it was committed') or diag(slurp_file("$place/violations"));
 ok(-s "$place/confirmed", 'positions were seen on the wire');
 like(slurp_file($log), qr/trying again/, 'connections did break');
@@ -98,7 +91,7 @@ Time::HiRes::sleep(0.3);
 my $seen = $target->safe_psql('postgres', 'SELECT count(*) FROM r.many');
 $target->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'r.many'::regclass AND mode = 'RowExclusiveLock'});
 $end = current_lsn($source);
-wait_until($source, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'feed'", 'the large transaction confirmed');
+wait_confirmed($source, 'feed', $end);
 is($seen, '0', 'nothing of a large transaction is visible before its commit');
 is($target->safe_psql('postgres', 'SELECT count(*), min(id), max(id) FROM r.many'), '40000|1|40000', 'then all of it is');
 like(slurp_file($log), qr/starting over/, 'the client started over by itself');

@@ -119,7 +119,7 @@ wait_for_line("$log.away", qr/trying again/);
 here(q{INSERT INTO a VALUES (4, 'four')});
 $target->start;
 my $end = current_lsn($source);
-wait_until($source, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'feed'", 'it came back');
+wait_confirmed($source, 'feed', $end);
 same_rows('a', 'a target that was away');
 
 # one session a slot
@@ -145,7 +145,7 @@ wait_for_line("$log.block", qr/canceling statement due to user request; trying a
 there(q{SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'a'::regclass AND mode = 'AccessExclusiveLock'});
 $blocker->finish;
 $end = current_lsn($source);
-wait_until($source, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'feed'", 'it went on');
+wait_confirmed($source, 'feed', $end);
 is(stop_client($client), 0, 'a statement that somebody cancelled');
 same_rows('a', 'is sent again');
 

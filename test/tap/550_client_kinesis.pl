@@ -7,16 +7,15 @@ use strict;
 use warnings;
 
 use ClientTest;
-use FindBin;
 use IPC::Run ();
 use JSON::PP ();
+use KillRounds;
 use POSIX ();
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
 my $json = JSON::PP->new->utf8;
@@ -50,7 +49,6 @@ sub start_server
 }
 
 start_server('0 0 0 0 0');
-my $through = slurp_file("$place/server_port");
 my $port = slurp_file("$place/kinesis_port");
 my @target = ('--to=kinesis://eu-north-1/shop', "--kinesis-endpoint=http://127.0.0.1:$port");
 
@@ -59,37 +57,17 @@ sub proxied_client
 	my (@more) = @_;
 	local @ENV{ keys %keys } = values %keys;
 
-	return IPC::Run::start(
-		[ 'pg_outflow', 'stream', '-d',
-			"host=127.0.0.1 port=$through dbname=postgres sslmode=disable gssencmode=disable",
-			'-S', 'slot', @target, @more ],
-		'<', \undef, '>>', "$log.out", '2>>', $log);
+	return start_proxied_client($place, 'slot', $log, @target, @more);
 }
 
 create_slot($node, 'slot');
-srand(4711);
-foreach my $round (1 .. $rounds)
-{
-	start_server("$round 20 10 5 5");
-	my $writer = start_writer($node, 15);
-	my $client = proxied_client($round % 2 ? () : '--kinesis-records=20');
-
-	Time::HiRes::sleep(0.3 + rand(1));
-	if ($round % 5 == 0)
-	{
-		$node->stop('immediate');
-		$node->start;
-	}
-	catch_up($node, 'slot', $round);
-	kill_client($client);
-	$writer->finish;
-}
+kill_rounds(
+	$node,
+	slot => 'slot',
+	before => sub { start_server("$_[0] 20 10 5 5") },
+	client => sub { proxied_client($_[0] % 2 ? () : '--kinesis-records=20') });
 start_server('99 20 0 5 0');
-my $end = current_lsn($node);
-my $client = proxied_client();
-wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
-	'everything confirmed');
-is(stop_client($client), 0, 'a clean stop');
+finish_kills($node, 'slot', proxied_client());
 ok(!-e "$place/violations", 'nothing was confirmed before it was answered, no key was twice in a request')
   or diag(slurp_file("$place/violations"));
 ok(-s "$place/confirmed", 'positions were seen on the wire');
@@ -140,7 +118,7 @@ unlike(slurp_file($log), qr/was resharded/, '... and the hash of a key says whic
 like(slurp_file($log), qr/(ProvisionedThroughputExceededException|InternalFailure) by shardId-00000000000[01], of 2 shards/,
 	'the shard that fails is named');
 my $listed = () = slurp_file($log) =~ /has 2 shards/g;
-$client = proxied_client();
+my $client = proxied_client();
 foreach (1 .. 300)
 {
 	last if (() = slurp_file($log) =~ /has 2 shards/g) > $listed;
@@ -169,9 +147,7 @@ is(stop_client($client), 0, '... and the stream goes on');
 	write_to($place, 'throughput', '300');
 	$client = proxied_client();
 	$node->safe_psql('postgres', 'CALL work(20); INSERT INTO t SELECT 6000 + n, 0 FROM generate_series(1, 1000) AS n');
-	$end = current_lsn($node);
-	wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
-		'a stream with too few shards gets everything');
+	wait_confirmed($node, 'slot', current_lsn($node));
 	is(stop_client($client), 0, '... in the end');
 	cmp_ok((() = slurp_file($log) =~ /ProvisionedThroughputExceededException by shardId-000000000007, of 1 shards/g), '>', $throttled,
 		'... and the log says which shard it waits for');
@@ -314,9 +290,7 @@ is(join('', grep { !/^PUT/ } split(/^/, slurp_file("$place/metadata"))), '', 'no
 unlink "$place/metadata_status";
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (8001, 1)');
 wait_for_line("$place/stored", qr/\\"new\\":\{\\"id\\":8001,/);
-$end = current_lsn($node);
-wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
-	'metadata that failed is asked again');
+wait_confirmed($node, 'slot', current_lsn($node));
 # from now on the service takes only what the metadata says now, as after their end
 write_to($place, 'token', 'def');
 write_to($place, 'expiration', '2099-01-01T00:00:00Z');

@@ -8,6 +8,7 @@ use warnings;
 
 use ClientTest;
 use JSON::PP ();
+use KillRounds;
 use MqttLedger;
 use MqttTest;
 use OutflowTest;
@@ -15,7 +16,6 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
 my $json = JSON::PP->new->utf8;
@@ -29,7 +29,7 @@ srand(4711);
 my $ledger = MqttLedger->new($node, $place, $log, $broker);
 my $viewer = $broker->subscribe('shop/#');
 create_slot($node, 'once');
-$ledger->kills('once', $viewer, $rounds);
+$ledger->kills('once', $viewer);
 $ledger->seen('once', $viewer);
 
 # QoS 2: while the client lives, lost connections double nothing
@@ -41,7 +41,7 @@ my $writer = start_writer($node, 60);
 my $client = $ledger->client('twice', '--mqtt-qos=2', '--mqtt-inflight=50');
 Time::HiRes::sleep(1);
 $writer->finish;
-$ledger->drain('twice', $client);
+finish_kills($node, 'twice', $client);
 my ($again) = $ledger->seen('twice', $viewer);
 is($again, 0, 'twice: nothing comes again');
 $ledger->checked;
@@ -122,7 +122,7 @@ $client = start_client($node, 'strict', $client_log, $url);
 wait_for_line($client_log, qr/Quota exceeded; connecting again/);
 write_to($place, 'reason', '');
 MqttTest::wait_for($viewer, qr/\\"id\\":203/);
-$ledger->drain('strict', $client);
+finish_kills($node, 'strict', $client);
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (204, 1)');
 refused('no retained messages', 6, qr/retains no messages/, $url, '--mqtt-rows');
 # the viewer's topics are all of them

@@ -110,8 +110,7 @@ my $client = start_client($node, 'slot', "$log.down", @tls);
 wait_for_line("$log.down", qr{refused; connecting again});
 $safe->start;
 my $end = current_lsn($node);
-wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
-	'a broker that was down at the start');
+wait_confirmed($node, 'slot', $end);
 is(stop_client($client), 0, 'it is waited for');
 
 # the example of README.md, TLS apart
@@ -121,10 +120,8 @@ is(stop_client($client), 0, 'it is waited for');
 				"-h 127.0.0.1 -p $safe->{port} -u me -P 'secret word' --cafile $place/cert -d", 'public/orders', 'public/r') ],
 		'<', \undef, '>', $file, '2>&1');
 	wait_for_line($file, qr/received SUBACK/);
-	my $stream = IPC::Run::start([ 'bash', '-c', 'exec ' . readme_command('pg_outflow stream -d dbname=shop -S orders --to mqtts:',
-				'dbname=shop', "'" . $node->connstr('postgres') . "'", '-S orders', '-S slot',
-				'user:password@broker', "me:secret%20word\@127.0.0.1:$safe->{port}") . " --mqtt-ca $place/cert" ],
-		'<', \undef, '>>', "$log.example", '2>&1');
+	my $stream = start_readme_command($node, "$log.example", 'pg_outflow stream -d dbname=shop -S orders --to mqtts:', '-S orders', '-S slot',
+		'user:password@broker/shop', "me:secret%20word\@127.0.0.1:$safe->{port}/shop --mqtt-ca $place/cert");
 	$node->safe_psql('postgres', 'UPDATE r SET n = 2 WHERE id = 50');
 	wait_for_line($file, qr{^shop/public/r .*lsn:.*"op":"update"}m);
 	is(stop_client($stream), 0, "README.md's example delivers");

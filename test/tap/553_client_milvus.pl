@@ -8,16 +8,14 @@ use warnings;
 
 use ClientTest;
 use File::Basename qw(dirname);
-use IPC::Run ();
 use JSON::PP ();
+use KillRounds;
 use MilvusTest;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes ();
 use TlsTest;
 
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 10;
 my $node = new_outflow_node('main', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ],
 	conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
@@ -53,29 +51,14 @@ sub set_collections { write_to($place, 'collections', $json->encode({@_})); retu
 set_collections(docs => { fields => docs_fields() });
 start_server('0 0 0 0 0');
 create_slot($node, 'slot');
-srand(4711);
-foreach my $round (1 .. $rounds)
-{
-	start_server("$round 15 10 5 5");
-	my $writer = start_docs_writer($node, 30);
-	my $client = proxied_milvus_client($place, $log, $round % 2 ? () : '--batch-bytes=20kB');
-
-	Time::HiRes::sleep(0.3 + rand(1));
-	if ($round % 5 == 0)
-	{
-		$node->stop('immediate');
-		$node->start;
-	}
-	catch_up($node, 'slot', $round);
-	kill_client($client);
-	$writer->finish;
-}
+kill_rounds(
+	$node,
+	slot => 'slot',
+	before => sub { start_server("$_[0] 15 10 5 5") },
+	writer => sub { start_docs_writer($node, 30) },
+	client => sub { proxied_milvus_client($place, $log, $_[0] % 2 ? () : '--batch-bytes=20kB') });
 start_server('99 20 0 5 5');
-my $end = current_lsn($node);
-my $client = proxied_milvus_client($place, $log);
-wait_until($node, "SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = 'slot'",
-	'everything confirmed');
-is(stop_client($client), 0, 'a clean stop');
+finish_kills($node, 'slot', proxied_milvus_client($place, $log));
 ok(!-e "$place/violations", 'nothing was confirmed before it was answered, no row was twice in a request')
   or diag(slurp_file("$place/violations"));
 ok(-s "$place/confirmed", 'positions were seen on the wire');
@@ -131,7 +114,7 @@ accepted('rows to begin with');
 $node->safe_psql('postgres', 'UPDATE docs SET n = 2 WHERE id = 1');
 write_to($place, 'log', '');
 my $to = '--to=milvus://127.0.0.1:' . slurp_file("$place/milvus_port");
-$client = start_client($node, 'slot', $log, $to, '--status-interval=1h');
+my $client = start_client($node, 'slot', $log, $to, '--status-interval=1h');
 wait_for_line("$place/log", qr/partialUpdate": true/);
 $node->safe_psql('postgres', 'DELETE FROM docs WHERE id = 1');
 wait_for_line("$place/log", qr/"filter": "id in \[1\]"/);
@@ -349,6 +332,16 @@ is_deeply([ sort keys %kinds ], [ "a \"b\"\n\x{e9}]", 'other' ], 'keys of any te
 my $kind = $kinds{"a \"b\"\n\x{e9}]"};
 is_deeply([ @$kind{qw(b i big more dated)} ], [ 'gQI=', [ 1, -2 ], '9223372036854775807', { x => [1] }, '2026-01-02' ], 'their values');
 is(join(' ', map { sprintf('%.9g', $_) } @{ $kind->{v} }), '1 2.5 -1.00000001e-07', 'a vector of pgvector');
+
+# The example of README.md.
+set_collections(docs => { fields => docs_fields() });
+my $example = start_readme_command($node, "$log.example", 'pg_outflow stream -d dbname=shop -S docs', '-S docs', '-S example',
+	'milvus://milvus:19530', 'milvus://127.0.0.1:' . slurp_file("$place/milvus_port"));
+wait_for_line("$log.example", qr/streaming slot "example"/);
+$node->safe_psql('postgres', sprintf($insert, '7000, 7000'));
+wait_confirmed($node, 'example', current_lsn($node));
+is(stop_client($example), 0, "README.md's example delivers");
+like(doc_ids(), qr/\b7000\b/, 'the row');
 
 # Arguments.
 refused('a bad template', 2, qr/may have \{schema\} and \{table\} in it/, '--milvus-collection={tbl}');

@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # errors of Kafka's protocol, and the requests that they answer
-my ($NOT_LEADER, $TIMED_OUT, $TOO_LARGE, $LOADING, $UNAUTHORIZED) = (6, 7, 10, 14, 29);
+my ($NOT_LEADER, $TIMED_OUT, $TOO_LARGE, $LOADING, $UNAUTHORIZED, $OUT_OF_ORDER) = (6, 7, 10, 14, 29, 45);
 my ($PRODUCE, $INIT_PRODUCER, $ADD_PARTITIONS, $END_TRANSACTION) = (0, 22, 24, 26);
 
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 10s\n");
@@ -131,6 +131,14 @@ $broker->tell("errors $ADD_PARTITIONS $LOADING 1");
 ($code, $err) = deliver('exactly', 5, @exactly);
 is($code, 0, 'exactly once: a coordinator that loads is waited for') or diag($err);
 check_topic('exactly once, again', 'exact.public.t');
+
+# A transaction that fails while records are still added to it is begun again.  What this
+# broker has of it can't be told: it shows what was aborted, too.
+$node->safe_psql('postgres', 'INSERT INTO t SELECT id, 0 FROM generate_series(10000, 15000) AS id');
+$broker->tell("errors $PRODUCE $OUT_OF_ORDER 1");
+($code, undef, $err) = run_client($node, 'exactly', (grep { !/batch-bytes/ } @exactly), '--batch-bytes=100MB', '--endpos=' . current_lsn($node));
+is($code, 0, 'exactly once: a transaction that fails is begun again') or diag($err);
+like($err, qr/a transaction is in doubt/, '... as it says');
 
 # check looks at the brokers
 my ($found, $told) = ('', '');

@@ -10,15 +10,16 @@ use FindBin;
 use IO::Socket::INET;
 use IPC::Run ();
 use JSON::PP ();
+use KillRounds;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Socket ();
 use Test::More;
 use Time::HiRes ();
 
 die "OUTFLOW_PYTHON is not set: run this test by test/run\n" unless $ENV{OUTFLOW_PYTHON};
 
-my $rounds = $ENV{OUTFLOW_ROUNDS} || 6;
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/client_ws";
 my $json = JSON::PP->new->latin1;
@@ -73,15 +74,6 @@ sub talk
 	return $out;
 }
 
-sub wait_confirmed
-{
-	my ($slot, $end) = @_;
-
-	return wait_until($node,
-		"SELECT confirmed_flush_lsn >= '$end' FROM pg_replication_slots WHERE slot_name = '$slot'",
-		"slot $slot is confirmed");
-}
-
 # ---- kills ----
 
 create_slot($node, 'ws');
@@ -89,23 +81,13 @@ my $follower;
 my $client = start_ws('ws');
 $follower = IPC::Run::start([ python($url, 'follow', "$place/seen") ], '<', \undef, '>>', "$log.out", '2>>', "$log.py");
 foreach (1 .. 300) { last if -s "$place/seen.position"; Time::HiRes::sleep(0.1); }
-foreach my $round (1 .. $rounds)
-{
-	my $writer = start_writer($node, 60);
-
-	Time::HiRes::sleep(0.2 + rand(1));
-	if ($round % 3 == 0)
-	{
-		$node->stop('immediate');
-		$node->start;
-	}
-	kill_client($client);
-	Time::HiRes::sleep(rand(0.3));
-	$client = start_ws('ws');
-	$writer->finish;
-}
-my $end = current_lsn($node);
-wait_confirmed('ws', $end);
+kill_rounds(
+	$node,
+	transactions => 60, wait => [ 0.2, 1 ], server_every => 3,
+	# it is there from the beginning, so that the one who follows finds it
+	client => sub { return $_[0] == 1 ? $client : start_ws('ws'); });
+$client = start_ws('ws');
+wait_confirmed($node, 'ws', current_lsn($node));
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (-1, 0)');
 foreach (1 .. 600) { last if slurp_file("$place/seen") =~ /"new":\{"id":-1,/; Time::HiRes::sleep(0.1); }
 my @lines = split(/\n/, slurp_file("$place/seen"));
@@ -120,7 +102,7 @@ $follower->finish;
 my ($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (-2, 0)');
 $node->safe_psql('postgres', 'BEGIN; INSERT INTO t VALUES (-3, 0); INSERT INTO t VALUES (-4, 0); COMMIT');
-wait_confirmed('ws', current_lsn($node));
+wait_confirmed($node, 'ws', current_lsn($node));
 my $answer = talk('read', 2, qq({"type":"subscribe","after":"$before"}));
 like($answer, qr/"recovered":true,"refetch":false/, 'resumed');
 is(join(' ', $answer =~ /"new":\{"id":(-\d)/g), '-2 -3 -4', '... with what came meanwhile');
@@ -233,7 +215,7 @@ foreach my $i (1 .. 5)
 	$node->safe_psql('postgres',
 		"INSERT INTO t SELECT 100000 * $i + g, 0, repeat('y', 200) FROM generate_series(1, 2000) AS g");
 }
-wait_confirmed('ws', current_lsn($node));
+wait_confirmed($node, 'ws', current_lsn($node));
 pass('a client that acknowledges nothing holds up nobody');
 my $spooled = 0;
 $spooled += -s $_ foreach glob("$place/ws/*.spool");
@@ -248,7 +230,7 @@ $reader->kill_kill;
 ($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
 $node->safe_psql('postgres',
 	"INSERT INTO t SELECT 1000000 + g, 0, repeat('z', 200) FROM generate_series(1, 10000) AS g");
-wait_confirmed('ws', current_lsn($node));
+wait_confirmed($node, 'ws', current_lsn($node));
 like(talk('read', 1, qq({"type":"subscribe","after":"$before"})),
 	qr/"refetch":true/, 'a transaction that is larger than the spool must be fetched');
 ($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
@@ -258,7 +240,7 @@ like(talk('read', 1, qq({"type":"subscribe","after":"$before"})),
 stop_client($client);
 $client = start_ws('ws', '--ws-spool-bytes=8MB');
 $node->safe_psql('postgres', "INSERT INTO t VALUES (-5, 0, repeat('w', 1200000)), (-6, 0, 'after')");
-wait_confirmed('ws', current_lsn($node));
+wait_confirmed($node, 'ws', current_lsn($node));
 $answer = talk('read', 2, qq({"type":"subscribe","after":"$before","window":16000000}));
 like($answer, qr/\{"op":"insert","id":"[^"]*","schema":"public","table":"t","too_large":1200\d\d\d\}/,
 	'a record of more than 1 MB is told by its id');
@@ -287,6 +269,8 @@ like(talk('raw', 'subscribe', 'subscribe'), qr/closed 1008/, 'a second subscript
 	print $flood join("\r\n", 'GET / HTTP/1.1', "Host: 127.0.0.1:$port", 'Upgrade: websocket', 'Connection: Upgrade',
 		'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13', '', '');
 	$flood->flush;
+	# else the kernel would take all of them
+	setsockopt($flood, Socket::SOL_SOCKET(), Socket::SO_RCVBUF(), pack('i', 65536)) or die;
 	sysread($flood, my $handshake, 1000);
 	$flood->blocking(0);
 	while (time < $until && $sent < 64 * 1024 * 1024)
@@ -330,10 +314,8 @@ is(stop_client($client), 0, '... and are let go');
 # ---- the example of README.md ----
 
 {
-	my $example = readme_command('pg_outflow stream -d dbname=shop -S orders --to ws:', 'dbname=shop',
-		"'" . $node->connstr('postgres') . "'", '-S orders', '-S ws', '127.0.0.1:8088', "127.0.0.1:$port",
-		'/var/spool/outflow', "$place/ws");
-	my $stream = IPC::Run::start([ 'bash', '-c', "exec $example" ], '<', \undef, '>>', "$log.example", '2>&1');
+	my $stream = start_readme_command($node, "$log.example", 'pg_outflow stream -d dbname=shop -S orders --to ws:', '-S orders', '-S ws',
+		'127.0.0.1:8088', "127.0.0.1:$port", '/var/spool/outflow', "$place/ws");
 
 	foreach (1 .. 300) { last if ask('GET / HTTP/1.1'); Time::HiRes::sleep(0.1); }
 	like(talk('raw', 'subscribe'), qr/"subscribed"/, "README.md's example serves");

@@ -80,7 +80,30 @@ produce(KafkaTarget *self, const char *value, size_t length, void *opaque)
 		RD_KAFKA_V_END);
 }
 
-/* False if it must wait: the producer's queue is full, or the topic is new. */
+/* Another producer, which finds out what the one before has done. */
+static void
+renew_producer(KafkaTarget *self)
+{
+	self->base.counts.retries[RETRY_TIMEOUT]++;
+	log_limited(&self->doubt_limit, LOG_WARNING,
+				"%s: a transaction is in doubt: asking what became of it",
+				self->base.name);
+	kafka_close_producer(self);
+	kafka_exactly_reset(self->exactly);
+	kafka_open_producer(self);
+	/* back to where the open transaction began */
+	if (self->phase == KAFKA_READY && !self->is_open)
+		self->committed = self->base.place;
+	/* whether its creation was heard is unknown, too */
+	if (self->is_creating)
+		free(self->topics[--self->ntopics]);
+	self->phase = KAFKA_PREPARING;
+	self->is_open = self->is_creating = self->owes_tombstone = false;
+	self->last = 0;
+	self->bytes = 0;
+}
+
+/* False if it must wait: the producer's queue is full, the topic or the producer new. */
 static bool
 send_record(KafkaTarget *self, const Record *record)
 {
@@ -105,34 +128,16 @@ send_record(KafkaTarget *self, const Record *record)
 	}
 	if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		return false;
+	if (self->exactly && kafka_exactly_has_failed(self->producer, error))
+	{
+		renew_producer(self);
+		return false;
+	}
 	if (kafka_is_record_error(error))
 		target_rejected(&self->base, record, rd_kafka_err2str(error));
 	else if (error)
 		kafka_refused(self, error, self->record.topic.data);
 	return true;
-}
-
-/* Another producer, which finds out what the one before has done. */
-static void
-renew_producer(KafkaTarget *self)
-{
-	self->base.counts.retries[RETRY_TIMEOUT]++;
-	log_limited(&self->doubt_limit, LOG_WARNING,
-				"%s: a transaction is in doubt: asking what became of it",
-				self->base.name);
-	kafka_close_producer(self);
-	kafka_exactly_reset(self->exactly);
-	kafka_open_producer(self);
-	/* back to where the open transaction began */
-	if (self->phase == KAFKA_READY && !self->is_open)
-		self->committed = self->base.place;
-	/* whether its creation was heard is unknown, too */
-	if (self->is_creating)
-		free(self->topics[--self->ntopics]);
-	self->phase = KAFKA_PREPARING;
-	self->is_open = self->is_creating = self->owes_tombstone = false;
-	self->last = 0;
-	self->bytes = 0;
 }
 
 /* There is no topic of positions.  One that was just made may take a moment. */

@@ -7,9 +7,10 @@
  */
 #include "client/targets/facts.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define LSN_DIGITS 16
 
 typedef struct KeyColumns
 {
@@ -42,10 +43,9 @@ find_columns(const KeyMemory *memory, const char *table)
 
 /* A schema record: remember the key's columns. */
 static void
-learn_columns(KeyMemory *memory, const char *table, const Record *record)
+learn_columns(KeyMemory *memory, const char *table, const JsonValue *key)
 {
 	KeyColumns *entry = find_columns(memory, table);
-	JsonValue	key;
 
 	if (entry == NULL)
 	{
@@ -57,9 +57,8 @@ learn_columns(KeyMemory *memory, const char *table, const Record *record)
 	}
 	free(entry->columns);
 	entry->columns = NULL;
-	if (json_find(record->data, record->length - 1, "key", &key) &&
-		key.data[0] == '[')
-		entry->columns = client_strndup(key.data, key.length);
+	if (key->length > 0 && key->data[0] == '[')
+		entry->columns = client_strndup(key->data, key->length);
 }
 
 /* {"id":1,..} of the row, for the columns of a key. */
@@ -91,77 +90,175 @@ key_of_row(Bytes *out, const char *columns, const JsonValue *row)
 		mem_add(out, "}");
 }
 
-static void
-find_key(Facts *facts, KeyMemory *memory, const char *table,
-		 const Record *record)
+/* The members that tell. */
+enum
 {
-	JsonValue	value;
-	KeyColumns *entry;
+	ID,
+	OP,
+	KEY,
+	NEW,
+	SOURCE,
+	SCHEMA,
+	TABLE,
+	MEMBERS
+};
 
-	if (record->kind != FRAME_CHANGE)
-		return;
-	if (json_find(record->data, record->length - 1, "key", &value))
+static const char *const member_names[MEMBERS] = {
+	[ID] = "id",		 [OP] = "op",		  [KEY] = "key",	 [NEW] = "new",
+	[SOURCE] = "source", [SCHEMA] = "schema", [TABLE] = "table",
+};
+
+static JsonValue *
+member_place(JsonValue *members, const JsonValue *name)
+{
+	int i;
+
+	for (i = 0; i < MEMBERS; i++)
 	{
-		if (value.data[0] == '{')
-			mem_append(&facts->key, value.data, value.length);
+		const char *other = member_names[i];
+
+		if (name->data[1] == other[0] && name->data[2] == other[1] &&
+			name->length == strlen(other) + 2 &&
+			memcmp(name->data + 1, other, name->length - 2) == 0)
+			return &members[i];
+	}
+	return NULL;
+}
+
+/*
+ * All of them in one pass, which ends when two that are the last ones are found.
+ * What isn't there has length 0.
+ */
+static void
+find_members(JsonValue *members, const char *object, size_t length, int last,
+			 int other_last)
+{
+	JsonCursor cursor = json_members(object, length);
+	JsonValue  name;
+	JsonValue  value;
+
+	memset(members, 0, MEMBERS * sizeof(JsonValue));
+	while ((members[last].length == 0 || members[other_last].length == 0) &&
+		   json_next_member(&cursor, &name, &value))
+	{
+		JsonValue *place = member_place(members, &name);
+
+		if (place)
+			*place = value;
+	}
+}
+
+/* Of Debezium's format, the table is told in the member source. */
+static void
+find_all(JsonValue *members, const Record *record)
+{
+	JsonValue of_source[MEMBERS];
+
+	find_members(members, record->data, record->length - 1, SOURCE, OP);
+	if (members[SOURCE].length == 0 || members[SOURCE].data[0] != '{')
+		return;
+	find_members(of_source, members[SOURCE].data, members[SOURCE].length,
+				 SCHEMA, TABLE);
+	members[SCHEMA] = of_source[SCHEMA];
+	members[TABLE] = of_source[TABLE];
+}
+
+/* The text of a string, in a buffer; NULL if it is none. */
+static const char *
+keep_text(Bytes *buffer, const JsonValue *value)
+{
+	mem_reset(buffer);
+	mem_add(buffer, "");
+	return value->length && json_append_unquoted(buffer, value) ? buffer->data
+																: NULL;
+}
+
+static const char *
+keep_id(Facts *facts, const JsonValue *value, const Target *target,
+		const Record *record)
+{
+	const char *id = NULL;
+	char	   *made;
+
+	if (record->kind == FRAME_CHANGE)
+		id = keep_text(&facts->texts[0], value);
+	if (id == NULL)
+	{
+		made = target_record_id(target, record);
+		mem_reset(&facts->texts[0]);
+		mem_add(&facts->texts[0], made);
+		free(made);
+		id = facts->texts[0].data;
+	}
+	return id;
+}
+
+static const char *
+keep_name(Facts *facts)
+{
+	Bytes *name = &facts->texts[4];
+
+	mem_reset(name);
+	mem_add(name, facts->schema ? facts->schema : "");
+	mem_add(name, ".");
+	mem_add(name, facts->table ? facts->table : "");
+	return name->data;
+}
+
+static void
+find_key(Facts *facts, const KeyMemory *memory, const JsonValue *members)
+{
+	const KeyColumns *entry;
+
+	if (members[KEY].length > 0)
+	{
+		if (members[KEY].data[0] == '{')
+			mem_append(&facts->key, members[KEY].data, members[KEY].length);
 		return;
 	}
-	entry = find_columns(memory, table);
-	if (entry && entry->columns &&
-		json_find(record->data, record->length - 1, "new", &value))
-		key_of_row(&facts->key, entry->columns, &value);
+	if (members[NEW].length == 0)
+		return;
+	entry = find_columns(memory, facts->name);
+	if (entry && entry->columns)
+		key_of_row(&facts->key, entry->columns, &members[NEW]);
 }
 
 void
 facts_row_key(const Facts *facts, const KeyMemory *memory,
 			  const Record *record, Bytes *key)
 {
-	char *name = client_format("%s.%s", facts->schema ? facts->schema : "",
-							   facts->table ? facts->table : "");
-	const KeyColumns *entry = find_columns(memory, name);
+	const KeyColumns *entry = find_columns(memory, facts->name);
 	JsonValue		  row;
 
 	mem_reset(key);
 	if (entry && entry->columns &&
 		json_find(record->data, record->length - 1, "new", &row))
 		key_of_row(key, entry->columns, &row);
-	free(name);
 }
 
 void
 facts_read(Facts *facts, KeyMemory *memory, const Target *target,
 		   const Record *record)
 {
-	const char *data = record->data;
-	size_t		length = record->length - 1;
-	JsonValue	source;
-	char	   *name;
+	JsonValue members[MEMBERS];
 
-	mem_reset(&facts->key);
-	free(facts->id);
-	free(facts->op);
-	free(facts->schema);
-	free(facts->table);
-	facts->id = target_record_id(target, record);
-	facts->op = json_find_text(data, length, "op");
+	find_all(members, record);
+	facts->id = keep_id(facts, &members[ID], target, record);
+	facts->op = keep_text(&facts->texts[1], &members[OP]);
+	facts->schema = keep_text(&facts->texts[2], &members[SCHEMA]);
+	facts->table = keep_text(&facts->texts[3], &members[TABLE]);
+	facts->name = keep_name(facts);
 	/* the commit's, which the id begins with */
-	snprintf(facts->lsn, sizeof(facts->lsn), "%.16s",
-			 record->kind == FRAME_CHANGE ? facts->id : "");
-	if (json_find(data, length, "source", &source) && source.data[0] == '{')
-	{
-		data = source.data;
-		length = source.length;
-	}
-	facts->schema = json_find_text(data, length, "schema");
-	facts->table = json_find_text(data, length, "table");
-	name = client_format("%s.%s", facts->schema ? facts->schema : "",
-						 facts->table ? facts->table : "");
+	facts->lsn[0] = '\0';
+	if (record->kind == FRAME_CHANGE)
+		strncat(facts->lsn, facts->id, LSN_DIGITS);
 	if (record->kind == FRAME_SCHEMA)
-		learn_columns(memory, name, record);
-	find_key(facts, memory, name, record);
+		learn_columns(memory, facts->name, &members[KEY]);
+	mem_reset(&facts->key);
+	if (record->kind == FRAME_CHANGE)
+		find_key(facts, memory, members);
 	facts->is_delete = facts->op && (strcmp(facts->op, "d") == 0 ||
 									 strcmp(facts->op, "delete") == 0);
-	free(name);
 }
 
 const char *

@@ -13,13 +13,15 @@
 /* Texts are NULL where the record has none. */
 typedef struct Facts
 {
-	char *id; /* target_record_id() */
-	char *op;
-	char *schema;
-	char *table;
-	char  lsn[24]; /* of the commit, as the id has it; or empty */
-	Bytes key;	   /* a JSON object; length 0: none */
-	bool  is_delete;
+	const char *id; /* target_record_id() */
+	const char *op;
+	const char *schema;
+	const char *table;
+	const char *name;	 /* SCHEMA.TABLE, whatever is there of it */
+	char		lsn[24]; /* of the commit, as the id has it; or empty */
+	Bytes		key;	 /* a JSON object; length 0: none */
+	bool		is_delete;
+	Bytes		texts[5]; /* where the texts stand */
 } Facts;
 
 /* Key columns of tables, as schema records of format json tell them. */

@@ -26,6 +26,7 @@ struct KafkaExactly
 	char	   *id;
 	bool		initialized;
 	rd_kafka_t *consumer; /* of the topic, while it is read */
+	bool		missing;  /* it is not there, as brokers said */
 	Place		found;
 
 	bool	  in_commit;
@@ -58,6 +59,27 @@ kafka_exactly_topic(const KafkaExactly *exactly)
 	return exactly->topic;
 }
 
+static void
+exit_if_fenced(const char *what, rd_kafka_resp_err_t code)
+{
+	if (code == RD_KAFKA_RESP_ERR__FENCED ||
+		code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+		code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH)
+		client_exit(EXIT_TARGET,
+					"%s: another pg_outflow has taken this slot's place in "
+					"Kafka",
+					what);
+}
+
+bool
+kafka_exactly_has_failed(rd_kafka_t *producer, rd_kafka_resp_err_t error)
+{
+	if (error != RD_KAFKA_RESP_ERR__STATE && error != RD_KAFKA_RESP_ERR__FATAL)
+		return false;
+	exit_if_fenced("produce", rd_kafka_fatal_error(producer, NULL, 0));
+	return true;
+}
+
 /* True if it is done; false to call again.  Ends the program if it never can. */
 static bool
 judge(const char *what, rd_kafka_error_t *error, bool *failed)
@@ -69,13 +91,7 @@ judge(const char *what, rd_kafka_error_t *error, bool *failed)
 		return true;
 	code = rd_kafka_error_code(error);
 	retriable = rd_kafka_error_is_retriable(error);
-	if (code == RD_KAFKA_RESP_ERR__FENCED ||
-		code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
-		code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH)
-		client_exit(EXIT_TARGET,
-					"%s: another pg_outflow has taken this slot's place in "
-					"Kafka",
-					what);
+	exit_if_fenced(what, code);
 	if (code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED ||
 		code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
 		code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)
@@ -149,6 +165,7 @@ read_on(KafkaExactly *exactly)
 	rd_kafka_message_t *message;
 	KafkaOutcome		outcome = KAFKA_PENDING;
 
+	exactly->missing = false;
 	while (outcome != KAFKA_DONE &&
 		   (message = rd_kafka_consumer_poll(exactly->consumer, STEP_MS)))
 	{
@@ -163,6 +180,8 @@ read_on(KafkaExactly *exactly)
 						rd_kafka_err2str(message->err));
 		rd_kafka_message_destroy(message);
 	}
+	if (exactly->missing)
+		outcome = KAFKA_MISSING;
 	return outcome;
 }
 
@@ -212,7 +231,7 @@ kafka_exactly_begin(KafkaExactly *exactly, rd_kafka_t *producer)
 				 &failed);
 }
 
-static bool
+static rd_kafka_resp_err_t
 produce_position(KafkaExactly *exactly, rd_kafka_t *producer,
 				 const Place *place)
 {
@@ -228,21 +247,23 @@ produce_position(KafkaExactly *exactly, rd_kafka_t *producer,
 		RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
 
 	free(value);
-	return error == 0;
+	return error;
 }
 
 KafkaOutcome
 kafka_exactly_commit(KafkaExactly *exactly, rd_kafka_t *producer,
 					 const Place *place)
 {
-	bool failed = false;
+	bool				failed = false;
+	rd_kafka_resp_err_t error;
 
 	if (!exactly->in_commit)
 	{
+		error = produce_position(exactly, producer, place);
 		/* a full queue: once more when reports have come */
-		if (!produce_position(exactly, producer, place))
-			return rd_kafka_fatal_error(producer, NULL, 0) ? KAFKA_DOUBTFUL
-														   : KAFKA_PENDING;
+		if (error)
+			return kafka_exactly_has_failed(producer, error) ? KAFKA_DOUBTFUL
+															 : KAFKA_PENDING;
 		exactly->in_commit = true;
 		exactly->commit_began = clock_ms();
 	}
@@ -256,6 +277,12 @@ kafka_exactly_commit(KafkaExactly *exactly, rd_kafka_t *producer,
 	if (exactly->doubtful || clock_ms() - exactly->commit_began > DOUBT_MS)
 		return KAFKA_DOUBTFUL;
 	return KAFKA_DONE;
+}
+
+void
+kafka_exactly_missing(KafkaExactly *exactly)
+{
+	exactly->missing = true;
 }
 
 void

@@ -59,6 +59,16 @@ extern KafkaOutcome kafka_exactly_commit(KafkaExactly *exactly,
 										 rd_kafka_t	  *producer,
 										 const Place  *place);
 
+/*
+ * Whether an error of produce says that the open transaction has failed.  Ends the
+ * program if that is because another one has taken its place.
+ */
+extern bool kafka_exactly_has_failed(rd_kafka_t			*producer,
+									 rd_kafka_resp_err_t error);
+
+/* The reader of positions was told that their topic isn't there. */
+extern void kafka_exactly_missing(KafkaExactly *exactly);
+
 /* An error came by: a commit under way is in doubt. */
 extern void kafka_exactly_doubt(KafkaExactly *exactly);
 

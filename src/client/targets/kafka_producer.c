@@ -149,6 +149,12 @@ kafka_error(rd_kafka_t *producer, int error, const char *reason,
 	KafkaTarget *self = argument;
 	char		 text[512];
 
+	/* of a topic that is read; of others the delivery reports tell */
+	if (self->exactly && kafka_is_missing_topic(error))
+	{
+		kafka_exactly_missing(self->exactly);
+		return;
+	}
 	if (self->exactly)
 		kafka_exactly_doubt(self->exactly);
 	switch (error)
@@ -362,9 +368,12 @@ kafka_topic_is_ready(KafkaTarget *self, const char *topic)
 rd_kafka_conf_t *
 kafka_client_conf(void *argument)
 {
-	KafkaTarget *self = argument;
+	KafkaTarget		*self = argument;
+	rd_kafka_conf_t *conf = producer_conf(self, self->url, self->settings);
 
-	return producer_conf(self, self->url, self->settings);
+	/* else a topic that isn't there is waited for, for half a minute */
+	set_conf(conf, "topic.metadata.propagation.max.ms", "0");
+	return conf;
 }
 
 #endif /* HAVE_RDKAFKA */
