@@ -128,7 +128,7 @@ foreach my $round (1 .. $rounds)
 	my $audit = JSON::PP::decode_json(s3_client($store, 'audit', "$round/"));
 
 	is(state($job), 'done', "$title: done");
-	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"), 'ok', "$title: verified");
+	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job, 'full')"), 'ok', "$title: verified");
 	is_deeply(
 		[ grep { !m{^$round/(part-\d+\.csv|_SUCCESS|_manifest\.json)$} } @{ $audit->{keys} } ], [], "$title: no other object");
 	is_deeply($audit->{uploads}, [], "$title: no upload");

@@ -67,7 +67,7 @@ sub is_whole
 	ok($store->content("$prefix/") eq sql('COPY large TO STDOUT (FORMAT csv)') . "\n", "$title: whole");
 	is($store->keys("$prefix/.outflow"), '', "$title: nothing is staged any more");
 	is($store->uploads, '', "$title: no upload is left");
-	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"), 'ok', "$title: verified");
+	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job, 'full')"), 'ok', "$title: verified");
 	return;
 }
 

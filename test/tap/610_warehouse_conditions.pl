@@ -170,6 +170,21 @@ sub held_part
 	return ($call, $said);
 }
 
+# ---- the job's record is lost, and what was staged stays: nobody knows what that is
+{
+	my ($call, $said) = held_part('staged', 4);
+	my $job = last_job();
+
+	here("SELECT outflow.cancel($job)");
+	$call->finish;
+	wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $job", 'interrupted');
+	release_exports($node);
+	there('DELETE FROM outflow_loader.job WHERE published IS NULL');
+	isnt(leftovers($warehouse), '', 'a record that is lost: rows are staged');
+	here("CALL outflow.resume($job)");
+	ends_well($job, 'a record that is lost');
+}
+
 # ---- it dies between its COMMIT and our checkpoint, as do we
 foreach my $load ('staged', 'direct')
 {
