@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use ClientTest;
+use FindBin;
 use IPC::Run ();
 use JSON::PP ();
 use KillRounds;
