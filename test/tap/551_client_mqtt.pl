@@ -64,7 +64,7 @@ $writer = start_writer($node, 60);
 $writer->finish;
 wait_for_line($log, qr/has lost the session: what it had not acknowledged is sent again/);
 unlink "$place/forget";
-$ledger->drain('forgotten', $client);
+finish_kills($node, 'forgotten', $client);
 $ledger->seen('forgotten', $viewer);
 $ledger->checked;
 

@@ -148,7 +148,7 @@ foreach my $i (11 .. 14)
 {
 	$node->safe_psql('postgres', "INSERT INTO t VALUES (-$i, 0); CREATE TABLE IF NOT EXISTS others (id int); INSERT INTO others VALUES ($i)");
 }
-wait_confirmed('ws', current_lsn($node));
+wait_confirmed($node, 'ws', current_lsn($node));
 {
 	my ($seen, $errors) = ('', '');
 	my $new = IPC::Run::start([ python($url, 'read', 4, '{"type":"subscribe","recent":3,"tables":["public.t"]}') ],
@@ -173,7 +173,7 @@ wait_confirmed('ws', current_lsn($node));
 # of a transaction that is larger than what is looked through, in segments that are small
 $node->safe_psql('postgres',
 	"INSERT INTO t SELECT 2000000 + g, 0, repeat('x', 200) FROM generate_series(1, 20000) AS g");
-wait_confirmed('ws', current_lsn($node));
+wait_confirmed($node, 'ws', current_lsn($node));
 $answer = talk('read', 2, '{"type":"subscribe","recent":3,"window":16000000}');
 is(ids($answer), '2019998 2019999 2020000', 'the last changes of a large transaction');
 {
@@ -189,7 +189,7 @@ foreach my $i (0 .. 9)
 	$node->safe_psql('postgres',
 		"INSERT INTO t SELECT 3000000 + $i * 100 + g, 0, repeat('x', 200) FROM generate_series(1, 100) AS g");
 }
-wait_confirmed('ws', current_lsn($node));
+wait_confirmed($node, 'ws', current_lsn($node));
 is(ids(talk('read', 2, '{"type":"subscribe","recent":950,"window":16000000}')), join(' ', 3000051 .. 3001000),
 	'the last changes from several segments');
 is(ids(talk('read', 2, '{"type":"subscribe","recent":99999999,"window":16000000}')), join(' ', 3000001 .. 3001000),
