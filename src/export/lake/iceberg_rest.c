@@ -81,6 +81,7 @@ iceberg_rest_check_absent(const Job *job)
 	{
 		JobSource *source = lfirst(cell);
 		Jsonb	  *metadata = iceberg_rest_load(catalog, source->folder);
+		char	  *location = lake_json_text(metadata, "location");
 
 		CHECK_FOR_INTERRUPTS();
 		if (metadata)
@@ -89,8 +90,7 @@ iceberg_rest_check_absent(const Job *job)
 					 errmsg("%s of the catalog is in another place",
 							table_shown(catalog, source->folder)),
 					 errdetail("It is in \"%s\"; there is nothing in \"%s\".",
-							   lake_json_text(metadata, "location"),
-							   job->destination),
+							   location ? location : "", job->destination),
 					 errhint("Export to that place, or choose another name in "
 							 "the catalog.")));
 	}

@@ -30,7 +30,7 @@
 typedef struct IcebergVersion
 {
 	LakeVersion version;
-	char	   *manifest_list; /* its URI */
+	char	   *manifest_list; /* its URI; NULL: not of an export */
 	char	   *json;		   /* as the metadata has it */
 } IcebergVersion;
 

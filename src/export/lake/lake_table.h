@@ -133,8 +133,10 @@ extern Jsonb *lake_json_parse(const char *text, size_t len);
 /* NULL where there is none, or it is of another type. */
 extern Jsonb *lake_json_object(Jsonb *in, const char *name);
 extern char	 *lake_json_text(Jsonb *in, const char *name);
-extern int64  lake_json_int(Jsonb *in, const char *name);
-extern bool	  lake_json_is_true(Jsonb *in, const char *name);
+/* An ERROR where there is none: the table cannot be used without. */
+extern char *lake_json_need_text(Jsonb *in, const char *name);
+extern int64 lake_json_int(Jsonb *in, const char *name);
+extern bool	 lake_json_is_true(Jsonb *in, const char *name);
 /* Its objects, a List of Jsonb *. */
 extern List *lake_json_objects(Jsonb *in, const char *name);
 /* The text of any member; NULL where there is none. */
