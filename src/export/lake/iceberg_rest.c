@@ -47,8 +47,8 @@ ask_for_table(LakeCatalog *catalog, const char *folder, CatalogCall *call,
 		return true;
 	if (call->result != CATALOG_DONE)
 		return false;
-	*metadata = lake_json_object(
-		lake_json_parse(call->answer, call->answer_len), "metadata");
+	*metadata =
+		lake_json_object(lake_catalog_answer(catalog->rest, call), "metadata");
 	if (*metadata == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
@@ -126,7 +126,7 @@ stage_table(LakeCatalog *catalog, const IcebergTable *table,
 	if (call.result != CATALOG_DONE)
 		catalog_throw(catalog->rest, &call,
 					  psprintf("create %s", table_shown(catalog, folder)));
-	metadata = lake_json_object(lake_json_parse(call.answer, call.answer_len),
+	metadata = lake_json_object(lake_catalog_answer(catalog->rest, &call),
 								"metadata");
 	location = lake_json_text(metadata, "location");
 	if (location == NULL || strcmp(location, table->location) != 0)
