@@ -88,6 +88,23 @@ each_fails($lake, 'iceberg', qr/null character/, 'a zero');
 write_file("$lake/metadata/v1.metadata.json", $whole);
 like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg')"), qr/^\d+/, 'mended, it goes on');
 
+# another writer's snapshot, over one that is gone and may have been the job's
+$node->safe_psql('postgres', 'UPDATE t SET id = id + 1');
+hold_publications($node);
+my ($session, $heard) = start_psql($node, "CALL outflow.export('t', 'file://$lake', format => 'iceberg')");
+wait_until($node, "SELECT bool_and(state = 'done') FROM outflow.parts WHERE job = (SELECT max(job) FROM outflow.jobs)", 'all parts are there');
+$metadata = iceberg_metadata($lake);
+push @{ $metadata->{snapshots} },
+  { %{ $metadata->{snapshots}[-1] }, 'snapshot-id' => 77, 'parent-snapshot-id' => 999, 'sequence-number' => 9,
+	summary => { operation => 'append', 'engine-name' => 'Other' } };
+$metadata->{'current-snapshot-id'} = 77;
+write_file("$lake/metadata/v3.metadata.json", JSON::PP::encode_json($metadata));
+release_exports($node);
+$session->finish;
+my @there = grep { !/^\.outflow/ } files_below($lake);
+like(run_sql('SELECT outflow.forget(max(job)) FROM outflow.jobs'), qr/files of export job \d+ in ".*" stay/, 'forget says that files stay');
+is_deeply([ files_below($lake) ], \@there, 'and they do');
+
 $lake = "$dir/delta";
 like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'delta')"), qr/^\d+/, 'a Delta table');
 my $log = "$lake/_delta_log/00000000000000000000.json";

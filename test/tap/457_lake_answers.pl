@@ -63,7 +63,7 @@ sub export
 		  . ($arguments ? ", $arguments" : '') . ')');
 }
 
-my $process = IPC::Run::start([ 'python3', "$FindBin::RealBin/../lib/catalog_fake.py", $fake ], '<', \undef, '>', "$fake/out", '2>', "$fake/err");
+my $process = IPC::Run::start([ 'python3', "$FindBin::RealBin/../lib/catalog_canned.py", $fake ], '<', \undef, '>', "$fake/out", '2>', "$fake/err");
 END { my $status = $?; $process->kill_kill if $process; $? = $status; }
 foreach my $try (1 .. 600)
 {
@@ -135,6 +135,34 @@ foreach my $damage (
 	answers($config, $namespace, [ 'GET', 'tables/t$', 200, $damage->[0] ]);
 	like(export('cat'), $damage->[1], 'a table that is damaged');
 }
+
+unlink "$lake/metadata/file";
+rmdir $_ foreach ("$lake/metadata", $lake);
+like(export('cat', 'workers => 0'), qr/an export to a catalog needs workers/, 'a job is needed for what may be left');
+
+# a commit that nobody knows the end of
+my @new = ($config, $namespace, [ 'POST', 'tables$', 200, table() ]);
+answers(@new, [ 'POST', 'tables/t$', 504, '{}' ]);
+like(export('cat'), qr/could not commit to|could not learn whether/, 'no answer that says anything');
+my @there = files_below($lake);
+like(run_sql('SELECT outflow.forget(max(job)) FROM outflow.jobs'),
+	qr/not known yet whether export job \d+ has changed table "shop\.t".*try again/s, 'forget waits for what may still come');
+is_deeply([ files_below($lake) ], \@there, 'and removes nothing');
+my ($sent) = grep { /-sent\.avro$/ } @there;
+unlink "$lake/$sent";
+append_to_file("$lake/$sent", '1000');
+is(run_sql('SELECT outflow.forget(max(job)) FROM outflow.jobs'), '', 'later it does');
+is_deeply([ files_below($lake) ], [], 'with all files');
+answers(@new, [ 'POST', 'tables/t$', 400, '{}' ]);
+like(export('cat'), qr/could not commit to/, 'a refusal');
+is(run_sql('SELECT outflow.forget(max(job)) FROM outflow.jobs'), '', 'is known at once');
+is_deeply([ files_below($lake) ], [], 'and nothing is left of it');
+
+# a table that is there gets registered: none of its files is written anew
+unlike(run_sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg')"), qr/ERROR/, 'a table without a catalog');
+my $there = slurp_file("$lake/metadata/v1.metadata.json");
+answers($config, $namespace, [ 'GET', 'tables/t$', 200, qq({"metadata":$there}) ], [ 'POST', 'tables/t$', 200, '{}' ]);
+like(export('cat'), qr/1 parts carried over, 0 exported again/, 'which a catalog has from then on');
 
 $node->stop;
 done_testing();

@@ -71,6 +71,7 @@ take_snapshot(Jsonb *snapshot)
 	Jsonb		   *summary = lake_json_object(snapshot, "summary");
 
 	taken->json = JsonbToCString(NULL, &snapshot->root, VARSIZE(snapshot));
+	taken->parent = lake_json_int(snapshot, "parent-snapshot-id");
 	version->version = lake_json_int(snapshot, "snapshot-id");
 	version->timestamp = lake_json_int(snapshot, "timestamp-ms");
 	version->changes = true;

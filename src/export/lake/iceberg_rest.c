@@ -14,6 +14,9 @@
 #include "export/lake/iceberg_table.h"
 #include "failpoint.h"
 
+/* A catalog may be at a request for so long after nobody waits for it. */
+#define GRACE_MS INT64CONST(600000)
+
 /* ---- asking */
 
 static char *
@@ -204,15 +207,57 @@ throw_unknown(const LakeCatalog *catalog, CatalogCall *call,
 						   table_shown(catalog, folder)));
 }
 
+/* ---- whether a change is still on its way */
+
+/* A file of the job, which goes with its manifests. */
+static char *
+sent_key(const char *folder, const Job *job)
+{
+	return destination_key(
+		folder, psprintf(ICEBERG_FOLDER "/%s-sent.avro", job->uuid));
+}
+
+/* Durable before the request: a crash leaves it to whoever takes files back. */
+static void
+note_sent(Destination *root, const char *folder, const IcebergChange *change)
+{
+	char *now = psprintf(INT64_FORMAT, lake_now());
+
+	if (change->job)
+		root->driver->put(root, sent_key(folder, change->job), now,
+						  strlen(now), true);
+}
+
+static void
+note_ended(Destination *root, const char *folder, const IcebergChange *change)
+{
+	if (change->job)
+		(void) root->driver->remove(root, sent_key(folder, change->job));
+}
+
 bool
-iceberg_rest_put(LakeCatalog *catalog, const IcebergTable *table,
+iceberg_rest_is_pending(Destination *root, const char *folder, const Job *job)
+{
+	size_t len;
+	char  *sent = root->driver->get(root, sent_key(folder, job), 1000, &len);
+	int64  wait;
+
+	if (sent == NULL)
+		return false;
+	wait = GRACE_MS + 1000 * root->catalog->rest->config.stall_timeout;
+	return lake_now() < strtoll(pnstrdup(sent, len), NULL, 10) + wait;
+}
+
+bool
+iceberg_rest_put(Destination *root, const IcebergTable *table,
 				 const IcebergChange *change)
 {
-	const char *folder = table->table.folder;
-	char	   *uuid = NULL;
-	CatalogCall call = {.method = "POST",
-						.path = lake_catalog_table_path(catalog, folder),
-						.only_once = true};
+	LakeCatalog *catalog = root->catalog;
+	const char	*folder = table->table.folder;
+	char		*uuid = NULL;
+	CatalogCall	 call = {.method = "POST",
+						 .path = lake_catalog_table_path(catalog, folder),
+						 .only_once = true};
 
 	if (table->metadata == NULL &&
 		(uuid = stage_table(catalog, table, change)) == NULL)
@@ -226,23 +271,35 @@ iceberg_rest_put(LakeCatalog *catalog, const IcebergTable *table,
 
 		CHECK_FOR_INTERRUPTS();
 		FAILPOINT("lake-rest-commit");
+		note_sent(root, folder, change);
 		if (lake_catalog_call(catalog, &call) == CATALOG_DONE)
-			return true;
+			break;
 		is_clear =
 			call.result != CATALOG_CONFLICT && call.result != CATALOG_UNKNOWN;
 		/* of an earlier try it says nothing */
 		if (is_clear && tries == 1)
+		{
+			note_ended(root, folder, change);
 			throw_refused(catalog, &call, folder);
+		}
 		if (!ask_for_table(catalog, folder, &look, &now))
 			throw_unknown(catalog, &look, folder);
 		if (now && was_made(now, change))
-			return true;
+			break;
 		if (is_clear)
 			throw_refused(catalog, &call, folder);
-		if (call.result == CATALOG_CONFLICT || is_too_late(now, table))
+		if (is_too_late(now, table) ||
+			(call.result == CATALOG_CONFLICT && tries == 1))
+		{
+			note_ended(root, folder, change);
+			return false;
+		}
+		if (call.result == CATALOG_CONFLICT)
 			return false;
 		if (tries > catalog->rest->config.retries)
 			throw_unknown(catalog, &call, folder);
 		catalog_pause(catalog->rest, tries);
 	}
+	note_ended(root, folder, change);
+	return true;
 }

@@ -147,6 +147,11 @@ lake_catalog_check(const Job *job)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("export option \"catalog\" is for format "
 							   "\"iceberg\"")));
+	/* what is left of a commit with an unknown end needs a job */
+	if (job->workers == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("an export to a catalog needs workers"),
+						errhint("Set argument \"workers\" to at least 1.")));
 	(void) names_of(text, !has_folders(job));
 	if (has_folders(job))
 		(void) tables_of(job);

@@ -74,6 +74,8 @@ typedef struct LakeFormat
 				   const JobSource *source, const List *parts);
 	/* Whether the table, as it is, has files of the job, whoever committed them. */
 	bool (*holds)(Destination *root, const LakeTable *table, const char *uuid);
+	/* Whether that can't be told, since others have gone on; NULL: never. */
+	bool (*is_unreadable)(const LakeTable *table);
 	/* What readers find sooner a version by, that is there without it. */
 	void (*settle)(Destination *root, const char *folder, int64 last);
 	/* What a job has left that has no version and will have none. */

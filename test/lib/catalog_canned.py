@@ -1,4 +1,4 @@
-"""catalog_fake.py DIRECTORY: an Iceberg catalog that answers what it is told to.
+"""catalog_canned.py DIRECTORY: an Iceberg catalog that answers what it is told to.
 
 DIRECTORY/answers is a JSON array of [METHOD, PATTERN, STATUS, BODY], read for each
 request: the first one that fits its method and path counts.  {authorization} and
