@@ -158,11 +158,32 @@ like(export('cat'), qr/could not commit to/, 'a refusal');
 is(run_sql('SELECT outflow.forget(max(job)) FROM outflow.jobs'), '', 'is known at once');
 is_deeply([ files_below($lake) ], [], 'and nothing is left of it');
 
+# what is in the way of a new table, and a place that is written another way
+answers($config, $namespace, [ 'POST', 'tables$', 409, '{"error":{"message":"a view of that name","type":"AlreadyExists"}}' ]);
+like(export('cat'), qr/could not create table "shop\.t".*AlreadyExists: a view of that name/s, 'a conflict with something else');
+$node->safe_psql('postgres', 'SELECT outflow.forget(max(job)) FROM outflow.jobs');
+answers($config, $namespace, [ 'POST', 'tables$', 200, table('table-uuid' => undef) ]);
+like(export('cat'), qr/no text "table-uuid"/, 'a table without a uuid');
+$node->safe_psql('postgres', 'SELECT outflow.forget(max(job)) FROM outflow.jobs');
+answers($config, $namespace, [ 'POST', 'tables$', 200, table(location => "file://$lake/") ], [ 'POST', 'tables/t$', 200, '{}' ]);
+unlike(export('cat'), qr/ERROR/, 'a place with a slash at its end');
+$lake = "$dir/other";
+
 # a table that is there gets registered: none of its files is written anew
 unlike(run_sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg')"), qr/ERROR/, 'a table without a catalog');
 my $there = slurp_file("$lake/metadata/v1.metadata.json");
 answers($config, $namespace, [ 'GET', 'tables/t$', 200, qq({"metadata":$there}) ], [ 'POST', 'tables/t$', 200, '{}' ]);
 like(export('cat'), qr/1 parts carried over, 0 exported again/, 'which a catalog has from then on');
+
+# a vacuum that nobody knows the end of
+$node->safe_psql('postgres', "UPDATE t SET id = -id");
+$node->safe_psql('postgres', "CALL outflow.export('t', 'file://$lake', format => 'iceberg')");
+$there = slurp_file("$lake/metadata/v2.metadata.json");
+answers($config, $namespace, [ 'GET', 'tables/t$', 200, qq({"metadata":$there}) ], [ 'POST', 'tables/t$', 504, '{}' ]);
+@there = files_below($lake);
+like(run_sql("SELECT outflow.lake_vacuum('file://$lake', '0', 'cat:shop.t')"),
+	qr/could not learn whether.*No file has been removed\.  Try again later/s, 'it is to be tried again');
+is_deeply([ files_below($lake) ], \@there, 'and removes nothing');
 
 $node->stop;
 done_testing();

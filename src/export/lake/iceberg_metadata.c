@@ -213,18 +213,15 @@ iceberg_read_version(Destination *root, const char *folder, int64 number)
 static void
 check_location(const IcebergTable *table, const char *name)
 {
-	char  *location = lake_json_text(table->metadata, "location");
-	size_t len = location ? strlen(location) : 0;
+	char *location = iceberg_rest_location(table->metadata);
 
-	while (len > 0 && location[len - 1] == '/')
-		location[--len] = '\0';
-	if (location == NULL || strcmp(location, table->location) != 0)
+	if (strcmp(location, table->location) != 0)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("table \"%s\" of the catalog is in another place", name),
-			 errdetail("It is in \"%s\", not in \"%s\".",
-					   location ? location : "", table->location),
+			 errdetail("It is in \"%s\", not in \"%s\".", location,
+					   table->location),
 			 errhint("Export to that place, or choose another name in "
 					 "the catalog.")));
 }

@@ -38,6 +38,17 @@ check_namespace(LakeCatalog *catalog)
 	catalog_throw(catalog->rest, &call, "find the namespace in the catalog");
 }
 
+char *
+iceberg_rest_location(Jsonb *metadata)
+{
+	char  *location = lake_json_text(metadata, "location");
+	size_t len = location ? strlen(location) : 0;
+
+	while (len > 0 && location[len - 1] == '/')
+		location[--len] = '\0';
+	return location ? location : pstrdup("");
+}
+
 /* False if the catalog does not say; *metadata is NULL for no table. */
 static bool
 ask_for_table(LakeCatalog *catalog, const char *folder, CatalogCall *call,
@@ -84,22 +95,35 @@ iceberg_rest_check_absent(const Job *job)
 	{
 		JobSource *source = lfirst(cell);
 		Jsonb	  *metadata = iceberg_rest_load(catalog, source->folder);
-		char	  *location = lake_json_text(metadata, "location");
 
 		CHECK_FOR_INTERRUPTS();
 		if (metadata)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("%s of the catalog is in another place",
-							table_shown(catalog, source->folder)),
-					 errdetail("It is in \"%s\"; there is nothing in \"%s\".",
-							   location ? location : "", job->destination),
-					 errhint("Export to that place, or choose another name in "
-							 "the catalog.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s of the catalog is in another place",
+						table_shown(catalog, source->folder)),
+				 errdetail("It is in \"%s\"; there is nothing in \"%s\".",
+						   iceberg_rest_location(metadata), job->destination),
+				 errhint("Export to that place, or choose another name in "
+						 "the catalog.")));
 	}
 }
 
 /* ---- a new table */
+
+/*
+ * After a conflict: an ERROR unless the table is there by now, since then a view,
+ * or what lies in the same place, is in the way.
+ */
+static void
+check_conflict(LakeCatalog *catalog, const char *folder,
+			   const CatalogCall *conflict)
+{
+	if (iceberg_rest_load(catalog, folder) == NULL)
+		catalog_throw(catalog->rest, conflict,
+					  psprintf("create %s", table_shown(catalog, folder)));
+}
 
 /*
  * It is staged: nothing is there before its first version.  The catalog chooses
@@ -125,22 +149,25 @@ stage_table(LakeCatalog *catalog, const IcebergTable *table,
 	call.path = psprintf("%s/tables", lake_catalog_namespace_path(catalog));
 	call.body = pg_server_to_any(body.data, body.len, PG_UTF8);
 	if (lake_catalog_call(catalog, &call) == CATALOG_CONFLICT)
+	{
+		check_conflict(catalog, folder, &call);
 		return NULL;
+	}
 	if (call.result != CATALOG_DONE)
 		catalog_throw(catalog->rest, &call,
 					  psprintf("create %s", table_shown(catalog, folder)));
 	metadata = lake_json_object(lake_catalog_answer(catalog->rest, &call),
 								"metadata");
-	location = lake_json_text(metadata, "location");
-	if (location == NULL || strcmp(location, table->location) != 0)
+	location = iceberg_rest_location(metadata);
+	if (strcmp(location, table->location) != 0)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the catalog would have %s in another place",
 							   table_shown(catalog, folder)),
-						errdetail("That is \"%s\", not \"%s\".",
-								  location ? location : "", table->location),
+						errdetail("That is \"%s\", not \"%s\".", location,
+								  table->location),
 						errhint("Export to that place, or let the catalog's "
 								"namespace and warehouse have this one.")));
-	return lake_json_text(metadata, "table-uuid");
+	return lake_json_need_text(metadata, "table-uuid");
 }
 
 /* ---- what became of a change */
@@ -198,10 +225,11 @@ throw_refused(const LakeCatalog *catalog, const CatalogCall *call,
 
 pg_noreturn static void
 throw_unknown(const LakeCatalog *catalog, CatalogCall *call,
-			  const char *folder)
+			  const char *folder, const IcebergChange *change)
 {
-	call->hint = "Nothing has been removed.  Resume the job: it asks the "
-				 "catalog once more.";
+	call->hint = change->job ? "Nothing has been removed.  Resume the job: it "
+							   "asks the catalog once more."
+							 : "No file has been removed.  Try again later.";
 	catalog_throw(catalog->rest, call,
 				  psprintf("learn whether %s was changed",
 						   table_shown(catalog, folder)));
@@ -283,7 +311,7 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 			throw_refused(catalog, &call, folder);
 		}
 		if (!ask_for_table(catalog, folder, &look, &now))
-			throw_unknown(catalog, &look, folder);
+			throw_unknown(catalog, &look, folder, change);
 		if (now && was_made(now, change))
 			break;
 		if (is_clear)
@@ -297,7 +325,7 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 		if (call.result == CATALOG_CONFLICT)
 			return false;
 		if (tries > catalog->rest->config.retries)
-			throw_unknown(catalog, &call, folder);
+			throw_unknown(catalog, &call, folder, change);
 		catalog_pause(catalog->rest, tries);
 	}
 	note_ended(root, folder, change);

@@ -136,6 +136,8 @@ extern bool iceberg_put_change(Destination *root, IcebergTable *table,
 /* An ERROR if a catalog has a table of the job, for which nothing is there. */
 extern void iceberg_rest_check_absent(const Job *job);
 
+/* Where the table is, without a slash at its end; "" if it is not said. */
+extern char *iceberg_rest_location(Jsonb *metadata);
 /* What the catalog has as the folder's table; NULL for none. */
 extern Jsonb *iceberg_rest_load(LakeCatalog *catalog, const char *folder);
 /* As iceberg_put_change(). */
