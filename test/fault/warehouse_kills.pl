@@ -61,6 +61,23 @@ foreach my $case ([ 'staged', 'crash' ], [ 'staged', 'error' ], [ 'direct', 'cra
 	}
 }
 
+# whoever logs in there now has no record of a publication that may have been
+$warehouse->safe_psql('postgres', 'TRUNCATE t, u; CREATE ROLE loader2 LOGIN PASSWORD 'canary-7f3a91'; GRANT CREATE ON DATABASE postgres TO loader2; GRANT INSERT, SELECT ON t, u TO loader2');
+my $hba = $warehouse->data_dir . '/pg_hba.conf';
+my $rules = slurp_file($hba);
+unlink $hba;
+append_to_file($hba, "local all loader2 scram-sha-256\nhost all loader2 all scram-sha-256\n$rules");
+$warehouse->reload;
+arm($node, 'remote-publish-committed', 'crash');
+isnt(call($node, export('staged')), '', 'another login: the failpoint is hit');
+revive($node);
+my $unknown = $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs');
+$node->safe_psql('postgres', q{ALTER USER MAPPING FOR CURRENT_USER SERVER warehouse OPTIONS (SET user 'loader2')});
+like(call($node, "CALL outflow.resume($unknown)"), qr/not known whether export job \d+ was published/, 'another login: nothing is published again');
+$node->safe_psql('postgres', q{ALTER USER MAPPING FOR CURRENT_USER SERVER warehouse OPTIONS (SET user 'loader')});
+is(call($node, "CALL outflow.resume($unknown)"), '', 'the first login again: resume ends');
+ends_well($unknown, 'the first login again');
+
 sub victims
 {
 	my ($where, $what) = @_;

@@ -100,6 +100,26 @@ foreach my $pair (@pairs)
 cmp_ok($refused, '>', 10, 'some are refused');
 cmp_ok($arrived, '>=', scalar(keys %fits), 'and some arrive');
 
+# another encoding is that of rows, and not of names.  (Bytes of UTF-8, as the
+# test's file is none.)
+my $name = "gr\xc3\xb6\xc3\x9fe";
+my $there = PostgreSQL::Test::Cluster->new('there');
+$there->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
+$there->start;
+$there->safe_psql('postgres', "CREATE ROLE writer LOGIN PASSWORD 'canary-7f3a91'; GRANT CREATE ON DATABASE postgres TO writer; GRANT CREATE, USAGE ON SCHEMA public TO writer");
+my $hba = $there->data_dir . '/pg_hba.conf';
+my $rules = slurp_file($hba);
+unlink $hba;
+append_to_file($hba, "local all writer scram-sha-256\n$rules");
+$there->reload;
+$node->safe_psql('postgres', sprintf(q{CREATE SERVER named FOREIGN DATA WRAPPER outflow_postgres OPTIONS (host '%s', port '%s', dbname 'postgres', allow_private 'true');
+	CREATE USER MAPPING FOR CURRENT_USER SERVER named OPTIONS (user 'writer', password 'canary-7f3a91')}, $there->host, $there->port));
+$node->safe_psql('postgres', "SET client_encoding = UTF8; CREATE TABLE \"$name\" AS SELECT 1 AS \"$name\", '$name'::text AS note");
+$node->safe_psql('postgres', "SET client_encoding = UTF8; CALL outflow.export('\"$name\"', 'named:', format => 'text', options => '{\"encoding\": \"latin1\", \"create\": true}')");
+is($there->safe_psql('postgres', "SET client_encoding = UTF8; SELECT \"$name\", note FROM public.\"$name\""), "1|$name", 'names keep theirs when rows have another encoding');
+is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify((SELECT max(job) FROM outflow.jobs), 'full')"), 'ok', 'and verify finds both');
+
 $node->stop;
+$there->stop;
 $warehouse->stop;
 done_testing();

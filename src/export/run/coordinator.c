@@ -161,6 +161,23 @@ end_attempt(void *arg)
 	coordinator->attempt = NULL;
 }
 
+/* Tables don't tell whose rows they have: only the record does. */
+static void
+refuse_unknown_publication(const Job *job, const Destination *root)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("it is not known whether export job " INT64_FORMAT
+					" was published",
+					job->id),
+			 errdetail("It had begun to, and at \"%s\" there is no record "
+					   "of it for the role that logs in there now.",
+					   root->location),
+			 errhint("Let the role log in that did so before, and resume the "
+					 "job; or look at the tables, forget the job and begin a "
+					 "new one.")));
+}
+
 /*
  * Opens the destination and decides what is left of an earlier run: all of it
  * if only publication is missing, else what will prove to hold.
@@ -194,6 +211,8 @@ coordinator_prepare(void *arg)
 	if (!coordinator->complete)
 	{
 		/* without it, nothing that is there is known to be the job's */
+		if (job->publishing && !kept && coordinator->root->driver->tables)
+			refuse_unknown_publication(job, coordinator->root);
 		if (job->publishing && kept)
 			publish_retreat(job, coordinator->root);
 		destination_check_empty(coordinator->root, job, false);

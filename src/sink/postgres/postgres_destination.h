@@ -124,6 +124,9 @@ extern char *postgres_target_name(PostgresDestination  *self,
 								  const PostgresTarget *target);
 extern char *postgres_columns(PostgresDestination  *self,
 							  const PostgresTarget *target);
+
+/* Of COPY, after its direction: how rows are written; encoding NULL: usual. */
+extern char *postgres_copy_options(bool is_binary, const char *encoding);
 /* Makes the staging table of a target, or the target itself. */
 extern void postgres_make_staging(PostgresDestination *self, int table);
 /* Writes down which table rows of the job are in. */

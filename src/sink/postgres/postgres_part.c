@@ -168,11 +168,12 @@ postgres_new_part(Destination *to, const char *key)
 			   (const char *const[]){number});
 	remote_copy_begin(
 		self->remote,
-		psprintf("COPY %s (%s) FROM STDIN%s",
-				 self->options.direct
-					 ? postgres_target_name(self, &self->targets[self->table])
-					 : postgres_staging(self, self->table),
-				 postgres_columns(self, &self->targets[self->table]),
-				 self->is_binary ? " (FORMAT binary)" : ""));
+		psprintf(
+			"COPY %s (%s) FROM STDIN%s",
+			self->options.direct
+				? postgres_target_name(self, &self->targets[self->table])
+				: postgres_staging(self, self->table),
+			postgres_columns(self, &self->targets[self->table]),
+			postgres_copy_options(self->is_binary, self->remote->encoding)));
 	return meter_new(&part->base, meter, false, self->options.checksum);
 }

@@ -9,6 +9,30 @@
 
 #include "sink/postgres/postgres_destination.h"
 
+/*
+ * A table whose rows would go, or change, with those of the relation; NULL if
+ * there is none, and none can come before the transaction ends.
+ */
+static char *
+find_dependent(PostgresDestination *self, const char *relation,
+			   const char *oid)
+{
+	Remote *remote = self->remote;
+
+	remote_command(remote,
+				   psprintf("LOCK TABLE %s IN ROW EXCLUSIVE MODE", relation));
+	remote_run(remote,
+			   "SELECT format('%I.%I', nspname, relname) FROM pg_constraint "
+			   "JOIN pg_class AS c ON c.oid = conrelid "
+			   "JOIN pg_namespace AS n ON n.oid = relnamespace "
+			   "WHERE contype = 'f' AND confdeltype IN ('c', 'n', 'd') "
+			   "AND confrelid IN (SELECT $1::oid UNION ALL SELECT relid "
+			   "FROM pg_partition_tree($1::oid::regclass)) LIMIT 1",
+			   1, (const char *const[]){oid});
+	return remote_rows(remote) > 0 ? remote_clean(remote_value(remote, 0, 0))
+								   : NULL;
+}
+
 /* Of a relation by name, what these transactions wrote; how many rows. */
 static uint64
 remove_loaded(PostgresDestination *self, const char *relation,
@@ -47,11 +71,12 @@ remove_direct(PostgresDestination *self, const RemovedParts *removed)
 {
 	Remote *remote = self->remote;
 	char   *relation = NULL;
+	char   *dependent = NULL;
 	uint64	count = 0;
 
 	remote_run(
 		remote,
-		psprintf("SELECT " POSTGRES_RELATION " FROM %s AS t "
+		psprintf("SELECT " POSTGRES_RELATION ", c.oid FROM %s AS t "
 				 "JOIN pg_class AS c ON c.oid = t.relation "
 				 "JOIN pg_namespace AS n ON n.oid = relnamespace "
 				 "WHERE t.job = $1 AND t.target = $2::int",
@@ -60,6 +85,18 @@ remove_direct(PostgresDestination *self, const RemovedParts *removed)
 	if (remote_rows(remote) > 0)
 	{
 		relation = remote_value(remote, 0, 0);
+		dependent = find_dependent(self, relation, remote_value(remote, 0, 1));
+		if (dependent)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of table %s on server \"%s\" cannot be loaded "
+						"again",
+						remote_clean(relation), remote->name),
+				 errdetail("A foreign key of table %s would remove or change "
+						   "rows there with them.",
+						   dependent),
+				 errhint("Drop the foreign key, and resume the job.")));
 		count = remove_loaded(self, relation, removed->xids);
 	}
 	if (count != removed->rows)
@@ -129,6 +166,7 @@ drop_made(PostgresDestination *self, const char *relation)
 typedef struct Loaded
 {
 	char  *relation; /* its name by now */
+	char  *oid;
 	bool   is_made;
 	char  *xids;
 	uint64 rows;
@@ -144,7 +182,7 @@ find_loaded(PostgresDestination *self)
 			   psprintf("SELECT " POSTGRES_RELATION ", t.made, "
 						"coalesce(array_agg(" POSTGRES_XID ") "
 						"FILTER (WHERE " POSTGRES_IS_RECENT "), '{}'), "
-						"coalesce(sum(rows), 0) FROM %s AS t "
+						"coalesce(sum(rows), 0), c.oid FROM %s AS t "
 						"JOIN pg_class AS c ON c.oid = t.relation "
 						"JOIN pg_namespace AS n ON n.oid = relnamespace "
 						"LEFT JOIN %s AS p ON p.job = t.job "
@@ -161,9 +199,26 @@ find_loaded(PostgresDestination *self)
 		loaded->is_made = remote_is_true(remote, i, 1);
 		loaded->xids = remote_value(remote, i, 2);
 		loaded->rows = strtou64(remote_value(remote, i, 3), NULL, 10);
+		loaded->oid = remote_value(remote, i, 4);
 		found = lappend(found, loaded);
 	}
 	return found;
+}
+
+/* All of it stays where rows of others would go with it. */
+static bool
+tell_dependent(PostgresDestination *self, const Loaded *loaded)
+{
+	char *dependent = find_dependent(self, loaded->relation, loaded->oid);
+
+	if (dependent)
+		ereport(NOTICE,
+				(errmsg("rows stay in table %s on server \"%s\"",
+						remote_clean(loaded->relation), self->remote->name),
+				 errdetail("A foreign key of table %s would remove or change "
+						   "rows there with them.",
+						   dependent)));
+	return dependent != NULL;
 }
 
 static void
@@ -175,8 +230,11 @@ discard_direct(PostgresDestination *self)
 	foreach (cell, found)
 	{
 		Loaded *loaded = lfirst(cell);
-		uint64	removed = remove_loaded(self, loaded->relation, loaded->xids);
+		uint64	removed;
 
+		if (tell_dependent(self, loaded))
+			continue;
+		removed = remove_loaded(self, loaded->relation, loaded->xids);
 		if (removed != loaded->rows)
 			ereport(NOTICE, (errmsg("rows stay in table %s on server \"%s\"",
 									remote_clean(loaded->relation),

@@ -11,6 +11,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "sink/postgres/postgres_destination.h"
@@ -78,6 +79,16 @@ postgres_set(Destination *to, List *tables, const TableOptions *options)
 								 ? NULL
 								 : pstrdup(options->encoding);
 	MemoryContextSwitchTo(old);
+}
+
+char *
+postgres_copy_options(bool is_binary, const char *encoding)
+{
+	if (is_binary)
+		return " (FORMAT binary)";
+	if (encoding == NULL)
+		return "";
+	return psprintf(" (ENCODING %s)", quote_literal_cstr(encoding));
 }
 
 /* ---- the target itself */

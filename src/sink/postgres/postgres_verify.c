@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 
 #include "sink/postgres/postgres_destination.h"
@@ -111,17 +112,16 @@ compare_rows(PostgresDestination *self, const Published *table, uint64 *found)
 {
 	RowDigest *digest = row_digest_new(table->is_binary);
 
-	remote_run(self->remote, "SELECT set_config('client_encoding', $1, false)",
-			   1, (const char *const[]){table->encoding});
 	/* COPY takes no parameters; these are digits, braces and commas */
-	if (strspn(table->xids, "{0123456789,}") != strlen(table->xids))
+	if (strspn(table->xids, "{0123456789,}") != strlen(table->xids) ||
+		pg_char_to_encoding(table->encoding) < 0)
 		remote_distrusted(self->remote);
 	remote_copy_out(
 		self->remote,
 		psprintf("COPY (SELECT %s FROM %s WHERE xmin = ANY ('%s'::xid[])) "
 				 "TO STDOUT%s",
 				 table->list, table->relation, table->xids,
-				 table->is_binary ? " (FORMAT binary)" : ""),
+				 postgres_copy_options(table->is_binary, table->encoding)),
 		row_digest_add, digest);
 	*found = row_digest_rows(digest);
 	if (*found != table->rows)

@@ -23,13 +23,13 @@ typedef struct Remote
 {
 	PGconn *conn; /* NULL: not connected */
 	Oid		server;
-	char   *name;	   /* the server's, for messages */
-	char   *encoding;  /* of the text that goes there; NULL: this database's */
-	int		version;   /* as server_version_num; once connected */
-	char   *user;	   /* whom the remote takes us for */
-	char   *ledger;	   /* the schema that holds what is ours; once connected */
-	PGresult *result;  /* being read */
-	int		  waiting; /* bytes of the socket's that were left unread */
+	char   *name;	/* the server's, for messages */
+	char *encoding; /* of COPY's text; NULL: this database's, as of all else */
+	int	  version;	/* as server_version_num; once connected */
+	char *user;		/* whom the remote takes us for */
+	char *ledger;	/* the schema that holds what is ours; once connected */
+	PGresult *result;	/* being read */
+	int		  waiting;	/* bytes of the socket's that were left unread */
 	int64	  received; /* bytes of the answer, about */
 	int64	  expected; /* at most */
 	bool	  ready;	/* it was looked at, and may be used */

@@ -233,9 +233,7 @@ check_password(Remote *remote, const PostgresSecrets *secrets)
 static void
 pin_settings(Remote *remote)
 {
-	const char *encoding =
-		remote->encoding ? remote->encoding : GetDatabaseEncodingName();
-	const char *const values[] = {encoding};
+	const char *const values[] = {GetDatabaseEncodingName()};
 
 	remote_command(remote, "SELECT pg_catalog.set_config('search_path', "
 						   "'pg_catalog, pg_temp', false)");
