@@ -12,7 +12,6 @@
 #include "miscadmin.h"
 
 #include "export/lake/iceberg_table.h"
-#include "failpoint.h"
 
 /* A catalog may be at a request for so long after nobody waits for it. */
 #define GRACE_MS INT64CONST(600000)
@@ -298,7 +297,6 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 		Jsonb	   *now;
 
 		CHECK_FOR_INTERRUPTS();
-		FAILPOINT("lake-rest-commit");
 		note_sent(root, folder, change);
 		if (lake_catalog_call(catalog, &call) == CATALOG_DONE)
 			break;
