@@ -180,6 +180,7 @@ OBJS = \
 	src/export/run/call.o \
 	src/export/run/query_run.o \
 	src/export/lake/lake.o \
+	src/export/lake/lake_answer.o \
 	src/export/lake/lake_claim.o \
 	src/export/lake/lake_carried.o \
 	src/export/lake/lake_version.o \

@@ -72,7 +72,7 @@ is_deeply([ grep { /parquet|avro/ } files_below($dir) ], [], 'and nothing is lef
 $catalog->faults('POST /tables/t$ lost');
 next_version('a first version whose answer was lost');
 $catalog->faults('POST /tables/t$ late-500');
-next_version('without workers', 'workers => 0');
+next_version('late 500');
 foreach my $fault (qw(lost late-500 503 409 429 401))
 {
 	$catalog->faults("POST /tables/t\$ $fault");

@@ -282,7 +282,7 @@ check_may_retreat(const Job *job, Destination *root)
 	{
 		JobSource *source = lfirst(cell);
 
-		if (lake_is_committed(root, job, source))
+		if (lake_may_be_committed(root, job, source))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("export job " INT64_FORMAT
@@ -334,7 +334,7 @@ undo_source(const Job *job, const JobSource *source, const List *parts,
 	const ListCell *cell;
 	uint64			size;
 
-	if (job_makes_tables(job) && lake_is_committed(root, job, source))
+	if (job_makes_tables(job) && lake_may_be_committed(root, job, source))
 		return;
 	if (older_is_job(root, folder, job))
 		(void) root->driver->remove(root, manifest);

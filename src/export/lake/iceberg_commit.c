@@ -333,6 +333,47 @@ iceberg_holds(Destination *root, const LakeTable *lake, const char *uuid)
 	return found;
 }
 
+static const IcebergVersion *
+find_snapshot(const IcebergTable *table, int64 id)
+{
+	ListCell *cell;
+
+	foreach (cell, table->table.versions)
+	{
+		IcebergVersion *version = lfirst(cell);
+
+		if (version->version.version == id)
+			return version;
+	}
+	return NULL;
+}
+
+/*
+ * Others' manifests are not read.  Where each snapshot is there down to one of
+ * ours, or to the first, none that is gone can have brought files of a job.
+ */
+static bool
+iceberg_is_unreadable(const LakeTable *lake)
+{
+	const IcebergTable *table = (const IcebergTable *) lake;
+	int64				id = table->current;
+
+	for (int i = 0; i <= list_length(lake->versions); i++)
+	{
+		const IcebergVersion *version;
+
+		if (id <= 0)
+			return false;
+		version = find_snapshot(table, id);
+		if (version == NULL)
+			return true;
+		if (lake_is_outflows(&version->version))
+			return false;
+		id = version->parent;
+	}
+	return true;
+}
+
 static char *
 iceberg_version_key(const LakeTable *table, const LakeVersion *version)
 {
@@ -347,6 +388,7 @@ const LakeFormat lake_format_iceberg = {.name = "Iceberg",
 										.check_schema = iceberg_check_schema,
 										.commit = iceberg_commit,
 										.holds = iceberg_holds,
+										.is_unreadable = iceberg_is_unreadable,
 										.settle = iceberg_settle,
 										.undo = iceberg_undo,
 										.key = iceberg_version_key,

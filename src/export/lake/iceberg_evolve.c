@@ -115,6 +115,8 @@ type_fits(Jsonb *old_field, const char *old_name, Jsonb *new_field,
 static void
 check_field(Jsonb *before, Jsonb *field)
 {
+	char *type = lake_json_any(before, "type");
+
 	if (type_fits(before, "type", field, "type"))
 		return;
 	ereport(ERROR,
@@ -123,8 +125,7 @@ check_field(Jsonb *before, Jsonb *field)
 					"is now",
 					lake_json_text(field, "name")),
 			 errdetail("It is %s there, and would be %s.",
-					   lake_json_any(before, "type"),
-					   lake_json_any(field, "type")),
+					   type ? type : "nothing", lake_json_any(field, "type")),
 			 errhint("Export to another directory, add a column for it, or "
 					 "replace what the table holds with options => "
 					 "'{\"overwrite\": true}'.")));

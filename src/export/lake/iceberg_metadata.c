@@ -71,7 +71,7 @@ take_snapshot(Jsonb *snapshot)
 	Jsonb		   *summary = lake_json_object(snapshot, "summary");
 
 	taken->json = JsonbToCString(NULL, &snapshot->root, VARSIZE(snapshot));
-	taken->manifest_list = lake_json_text(snapshot, "manifest-list");
+	taken->parent = lake_json_int(snapshot, "parent-snapshot-id");
 	version->version = lake_json_int(snapshot, "snapshot-id");
 	version->timestamp = lake_json_int(snapshot, "timestamp-ms");
 	version->changes = true;
@@ -82,6 +82,8 @@ take_snapshot(Jsonb *snapshot)
 	version->removed = summary_int(summary, "deleted-data-files");
 	if (version->app == NULL)
 		return taken;
+	/* its files are looked for by that */
+	taken->manifest_list = lake_json_need_text(snapshot, "manifest-list");
 	version->uuid = lake_json_text(summary, "outflow.uuid");
 	version->job = summary_int(summary, "outflow.job");
 	version->source = lake_json_text(summary, "outflow.source");
@@ -110,6 +112,15 @@ take_snapshots(IcebergTable *table)
 	}
 	if (current)
 		table->table.versions = lappend(table->table.versions, current);
+	else if (table->current != ICEBERG_NONE)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("what is known of the table has no snapshot " INT64_FORMAT
+					", the current one",
+					table->current),
+			 errhint("Mend the table with what has written to it, or "
+					 "export to another directory.")));
 }
 
 /* ---- metadata */
@@ -142,6 +153,8 @@ take_facts(IcebergTable *table)
 	if (lake_json_int(metadata, "format-version") != 2 ||
 		is_partitioned(metadata))
 		table->table.is_foreign = true;
+	else
+		(void) lake_json_need_text(metadata, "table-uuid");
 	take_snapshots(table);
 }
 
@@ -200,18 +213,15 @@ iceberg_read_version(Destination *root, const char *folder, int64 number)
 static void
 check_location(const IcebergTable *table, const char *name)
 {
-	char  *location = lake_json_text(table->metadata, "location");
-	size_t len = location ? strlen(location) : 0;
+	char *location = iceberg_rest_location(table->metadata);
 
-	while (len > 0 && location[len - 1] == '/')
-		location[--len] = '\0';
-	if (location == NULL || strcmp(location, table->location) != 0)
+	if (strcmp(location, table->location) != 0)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("table \"%s\" of the catalog is in another place", name),
-			 errdetail("It is in \"%s\", not in \"%s\".",
-					   location ? location : "", table->location),
+			 errdetail("It is in \"%s\", not in \"%s\".", location,
+					   table->location),
 			 errhint("Export to that place, or choose another name in "
 					 "the catalog.")));
 }
@@ -220,13 +230,19 @@ check_location(const IcebergTable *table, const char *name)
 static LakeTable *
 read_from_catalog(Destination *root, const char *folder)
 {
-	IcebergTable *table = new_table(root, folder);
+	IcebergTable		*table = new_table(root, folder);
+	ErrorContextCallback place = {
+		.callback = report_metadata_place,
+		.arg = lake_catalog_name(root->catalog, folder)};
 
 	table->metadata = iceberg_rest_load(root->catalog, folder);
 	if (table->metadata == NULL)
 		return &table->table;
-	check_location(table, lake_catalog_name(root->catalog, folder));
+	check_location(table, place.arg);
+	place.previous = error_context_stack;
+	error_context_stack = &place;
 	take_facts(table);
+	error_context_stack = place.previous;
 	table->table.last = table->sequence;
 	return &table->table;
 }

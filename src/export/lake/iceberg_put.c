@@ -16,7 +16,7 @@ iceberg_put_change(Destination *root, IcebergTable *table,
 
 	if (root->catalog)
 	{
-		if (!iceberg_rest_put(root->catalog, table, change))
+		if (!iceberg_rest_put(root, table, change))
 			return false;
 		lake->last = table->sequence + (change->snapshot != NULL);
 		return true;

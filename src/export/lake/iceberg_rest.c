@@ -13,6 +13,9 @@
 
 #include "export/lake/iceberg_table.h"
 
+/* A catalog may be at a request for so long after nobody waits for it. */
+#define GRACE_MS INT64CONST(600000)
+
 /* ---- asking */
 
 static char *
@@ -34,6 +37,17 @@ check_namespace(LakeCatalog *catalog)
 	catalog_throw(catalog->rest, &call, "find the namespace in the catalog");
 }
 
+char *
+iceberg_rest_location(Jsonb *metadata)
+{
+	char  *location = lake_json_text(metadata, "location");
+	size_t len = location ? strlen(location) : 0;
+
+	while (len > 0 && location[len - 1] == '/')
+		location[--len] = '\0';
+	return location ? location : pstrdup("");
+}
+
 /* False if the catalog does not say; *metadata is NULL for no table. */
 static bool
 ask_for_table(LakeCatalog *catalog, const char *folder, CatalogCall *call,
@@ -46,8 +60,8 @@ ask_for_table(LakeCatalog *catalog, const char *folder, CatalogCall *call,
 		return true;
 	if (call->result != CATALOG_DONE)
 		return false;
-	*metadata = lake_json_object(
-		lake_json_parse(call->answer, call->answer_len), "metadata");
+	*metadata =
+		lake_json_object(lake_catalog_answer(catalog->rest, call), "metadata");
 	if (*metadata == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_ERROR),
@@ -83,19 +97,32 @@ iceberg_rest_check_absent(const Job *job)
 
 		CHECK_FOR_INTERRUPTS();
 		if (metadata)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("%s of the catalog is in another place",
-							table_shown(catalog, source->folder)),
-					 errdetail("It is in \"%s\"; there is nothing in \"%s\".",
-							   lake_json_text(metadata, "location"),
-							   job->destination),
-					 errhint("Export to that place, or choose another name in "
-							 "the catalog.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s of the catalog is in another place",
+						table_shown(catalog, source->folder)),
+				 errdetail("It is in \"%s\"; there is nothing in \"%s\".",
+						   iceberg_rest_location(metadata), job->destination),
+				 errhint("Export to that place, or choose another name in "
+						 "the catalog.")));
 	}
 }
 
 /* ---- a new table */
+
+/*
+ * After a conflict: an ERROR unless the table is there by now, since then a view,
+ * or what lies in the same place, is in the way.
+ */
+static void
+check_conflict(LakeCatalog *catalog, const char *folder,
+			   const CatalogCall *conflict)
+{
+	if (iceberg_rest_load(catalog, folder) == NULL)
+		catalog_throw(catalog->rest, conflict,
+					  psprintf("create %s", table_shown(catalog, folder)));
+}
 
 /*
  * It is staged: nothing is there before its first version.  The catalog chooses
@@ -121,22 +148,25 @@ stage_table(LakeCatalog *catalog, const IcebergTable *table,
 	call.path = psprintf("%s/tables", lake_catalog_namespace_path(catalog));
 	call.body = pg_server_to_any(body.data, body.len, PG_UTF8);
 	if (lake_catalog_call(catalog, &call) == CATALOG_CONFLICT)
+	{
+		check_conflict(catalog, folder, &call);
 		return NULL;
+	}
 	if (call.result != CATALOG_DONE)
 		catalog_throw(catalog->rest, &call,
 					  psprintf("create %s", table_shown(catalog, folder)));
-	metadata = lake_json_object(lake_json_parse(call.answer, call.answer_len),
+	metadata = lake_json_object(lake_catalog_answer(catalog->rest, &call),
 								"metadata");
-	location = lake_json_text(metadata, "location");
-	if (location == NULL || strcmp(location, table->location) != 0)
+	location = iceberg_rest_location(metadata);
+	if (strcmp(location, table->location) != 0)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the catalog would have %s in another place",
 							   table_shown(catalog, folder)),
-						errdetail("That is \"%s\", not \"%s\".",
-								  location ? location : "", table->location),
+						errdetail("That is \"%s\", not \"%s\".", location,
+								  table->location),
 						errhint("Export to that place, or let the catalog's "
 								"namespace and warehouse have this one.")));
-	return lake_json_text(metadata, "table-uuid");
+	return lake_json_need_text(metadata, "table-uuid");
 }
 
 /* ---- what became of a change */
@@ -194,24 +224,67 @@ throw_refused(const LakeCatalog *catalog, const CatalogCall *call,
 
 pg_noreturn static void
 throw_unknown(const LakeCatalog *catalog, CatalogCall *call,
-			  const char *folder)
+			  const char *folder, const IcebergChange *change)
 {
-	call->hint = "Nothing has been removed.  Resume the job: it asks the "
-				 "catalog once more.";
+	call->hint = change->job ? "Nothing has been removed.  Resume the job: it "
+							   "asks the catalog once more."
+							 : "No file has been removed.  Try again later.";
 	catalog_throw(catalog->rest, call,
 				  psprintf("learn whether %s was changed",
 						   table_shown(catalog, folder)));
 }
 
+/* ---- whether a change is still on its way */
+
+/* A file of the job, which goes with its manifests. */
+static char *
+sent_key(const char *folder, const Job *job)
+{
+	return destination_key(
+		folder, psprintf(ICEBERG_FOLDER "/%s-sent.avro", job->uuid));
+}
+
+/* Durable before the request: a crash leaves it to whoever takes files back. */
+static void
+note_sent(Destination *root, const char *folder, const IcebergChange *change)
+{
+	char *now = psprintf(INT64_FORMAT, lake_now());
+
+	if (change->job)
+		root->driver->put(root, sent_key(folder, change->job), now,
+						  strlen(now), true);
+}
+
+static void
+note_ended(Destination *root, const char *folder, const IcebergChange *change)
+{
+	if (change->job)
+		(void) root->driver->remove(root, sent_key(folder, change->job));
+}
+
 bool
-iceberg_rest_put(LakeCatalog *catalog, const IcebergTable *table,
+iceberg_rest_is_pending(Destination *root, const char *folder, const Job *job)
+{
+	size_t len;
+	char  *sent = root->driver->get(root, sent_key(folder, job), 1000, &len);
+	int64  wait;
+
+	if (sent == NULL)
+		return false;
+	wait = GRACE_MS + 1000 * root->catalog->rest->config.stall_timeout;
+	return lake_now() < strtoll(pnstrdup(sent, len), NULL, 10) + wait;
+}
+
+bool
+iceberg_rest_put(Destination *root, const IcebergTable *table,
 				 const IcebergChange *change)
 {
-	const char *folder = table->table.folder;
-	char	   *uuid = NULL;
-	CatalogCall call = {.method = "POST",
-						.path = lake_catalog_table_path(catalog, folder),
-						.only_once = true};
+	LakeCatalog *catalog = root->catalog;
+	const char	*folder = table->table.folder;
+	char		*uuid = NULL;
+	CatalogCall	 call = {.method = "POST",
+						 .path = lake_catalog_table_path(catalog, folder),
+						 .only_once = true};
 
 	if (table->metadata == NULL &&
 		(uuid = stage_table(catalog, table, change)) == NULL)
@@ -224,23 +297,35 @@ iceberg_rest_put(LakeCatalog *catalog, const IcebergTable *table,
 		Jsonb	   *now;
 
 		CHECK_FOR_INTERRUPTS();
+		note_sent(root, folder, change);
 		if (lake_catalog_call(catalog, &call) == CATALOG_DONE)
-			return true;
+			break;
 		is_clear =
 			call.result != CATALOG_CONFLICT && call.result != CATALOG_UNKNOWN;
 		/* of an earlier try it says nothing */
 		if (is_clear && tries == 1)
+		{
+			note_ended(root, folder, change);
 			throw_refused(catalog, &call, folder);
+		}
 		if (!ask_for_table(catalog, folder, &look, &now))
-			throw_unknown(catalog, &look, folder);
+			throw_unknown(catalog, &look, folder, change);
 		if (now && was_made(now, change))
-			return true;
+			break;
 		if (is_clear)
 			throw_refused(catalog, &call, folder);
-		if (call.result == CATALOG_CONFLICT || is_too_late(now, table))
+		if (is_too_late(now, table) ||
+			(call.result == CATALOG_CONFLICT && tries == 1))
+		{
+			note_ended(root, folder, change);
+			return false;
+		}
+		if (call.result == CATALOG_CONFLICT)
 			return false;
 		if (tries > catalog->rest->config.retries)
-			throw_unknown(catalog, &call, folder);
+			throw_unknown(catalog, &call, folder, change);
 		catalog_pause(catalog->rest, tries);
 	}
+	note_ended(root, folder, change);
+	return true;
 }

@@ -30,7 +30,8 @@
 typedef struct IcebergVersion
 {
 	LakeVersion version;
-	char	   *manifest_list; /* its URI */
+	char	   *manifest_list; /* its URI; NULL: not of an export */
+	int64		parent;		   /* 0: none */
 	char	   *json;		   /* as the metadata has it */
 } IcebergVersion;
 
@@ -135,11 +136,16 @@ extern bool iceberg_put_change(Destination *root, IcebergTable *table,
 /* An ERROR if a catalog has a table of the job, for which nothing is there. */
 extern void iceberg_rest_check_absent(const Job *job);
 
+/* Where the table is, without a slash at its end; "" if it is not said. */
+extern char *iceberg_rest_location(Jsonb *metadata);
 /* What the catalog has as the folder's table; NULL for none. */
 extern Jsonb *iceberg_rest_load(LakeCatalog *catalog, const char *folder);
 /* As iceberg_put_change(). */
-extern bool iceberg_rest_put(LakeCatalog *catalog, const IcebergTable *table,
+extern bool iceberg_rest_put(Destination *root, const IcebergTable *table,
 							 const IcebergChange *change);
+/* Whether a change of the job may still be made that nobody has seen yet. */
+extern bool iceberg_rest_is_pending(Destination *root, const char *folder,
+									const Job *job);
 
 /* ---- iceberg_rest_change.c */
 

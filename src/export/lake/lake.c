@@ -126,6 +126,36 @@ lake_is_committed(Destination *root, const Job *job, const JobSource *source)
 					   format->read(root, source->folder, false));
 }
 
+bool
+lake_may_be_committed(Destination *root, const Job *job,
+					  const JobSource *source)
+{
+	const LakeFormat *format = lake_format_of(root, job);
+	bool			  pending =
+		root->catalog && iceberg_rest_is_pending(root, source->folder, job);
+	LakeTable *table = format->read(root, source->folder, false);
+
+	if (has_version(format, root, job, table))
+		return true;
+	if (pending)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("it is not known yet whether export job " INT64_FORMAT
+					" has changed table \"%s\" of the catalog",
+					job->id, lake_catalog_name(root->catalog, source->folder)),
+			 errdetail("The catalog may still be at the last request."),
+			 errhint("Resume the job, or try again in some minutes.")));
+	if (format->is_unreadable == NULL || !format->is_unreadable(table))
+		return false;
+	ereport(NOTICE,
+			(errmsg("files of export job " INT64_FORMAT " in \"%s\" stay",
+					job->id, lake_path_of_folder(root, source->folder)),
+			 errdetail("Another program has changed the table since, and "
+					   "which files it has is not known.")));
+	return true;
+}
+
 char *
 lake_version_key(Destination *root, const Job *job, const JobSource *source)
 {

@@ -26,6 +26,10 @@ extern void lake_commit(Destination *root, const Job *job,
 /* Whether the log of the source's folder has a version of this job. */
 extern bool lake_is_committed(Destination *root, const Job *job,
 							  const JobSource *source);
+/* Whether its files have to stay, since it may be; an ERROR for now, where that
+ * is still to be decided. */
+extern bool lake_may_be_committed(Destination *root, const Job *job,
+								  const JobSource *source);
 /* The same of all sources. */
 extern bool lake_is_complete(Destination *root, const Job *job);
 /* Removes what the job has left beside its files, and no version has. */

@@ -79,7 +79,9 @@ server_of(const char *text)
 {
 	const char *wrapper = server_wrapper(text);
 
-	if (wrapper && strcmp(wrapper, "outflow_iceberg") != 0)
+	/* another wrapper's validator has not checked what its servers may reach */
+	if (!server_is_missing(text) &&
+		(wrapper == NULL || strcmp(wrapper, "outflow_iceberg") != 0))
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
@@ -145,6 +147,11 @@ lake_catalog_check(const Job *job)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("export option \"catalog\" is for format "
 							   "\"iceberg\"")));
+	/* what is left of a commit with an unknown end needs a job */
+	if (job->workers == 0)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("an export to a catalog needs workers"),
+						errhint("Set argument \"workers\" to at least 1.")));
 	(void) names_of(text, !has_folders(job));
 	if (has_folders(job))
 		(void) tables_of(job);
@@ -172,8 +179,7 @@ get_token(Catalog *rest)
 	if (catalog_call(rest, &call) != CATALOG_DONE)
 		catalog_throw(rest, &call, "get a token for the catalog");
 	server_forget_secret(&form.data);
-	token = lake_json_text(lake_json_parse(call.answer, call.answer_len),
-						   "access_token");
+	token = lake_json_text(lake_catalog_answer(rest, &call), "access_token");
 	server_forget_secret(&call.answer);
 	if (token == NULL || token[strcspn(token, " \r\n")] != '\0')
 		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
@@ -251,7 +257,7 @@ catalog_prefix(LakeCatalog *catalog)
 	call.path = path.data;
 	if (lake_catalog_call(catalog, &call) != CATALOG_DONE)
 		catalog_throw(rest, &call, "get the configuration of the catalog");
-	config = lake_json_parse(call.answer, call.answer_len);
+	config = lake_catalog_answer(rest, &call);
 	prefix = lake_json_text(lake_json_object(config, "overrides"), "prefix");
 	if (prefix == NULL)
 		prefix = rest->config.prefix;

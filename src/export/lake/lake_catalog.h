@@ -11,6 +11,7 @@
 #include "export/job/job.h"
 #include "sink/catalog/catalog.h"
 #include "sink/destination.h"
+#include "utils/jsonb.h"
 
 /* A folder, and what the catalog calls the table in it. */
 typedef struct LakeCatalogTable
@@ -48,5 +49,11 @@ extern const char *lake_catalog_table_name(const LakeCatalog *catalog,
 /* As catalog_call(), logged in. */
 extern CatalogResult lake_catalog_call(LakeCatalog *catalog,
 									   CatalogCall *call);
+
+/* ---- lake_answer.c */
+
+/* What a call has got; an ERROR if it is no JSON. */
+extern Jsonb *lake_catalog_answer(const Catalog		*rest,
+								  const CatalogCall *call);
 
 #endif /* OUTFLOW_LAKE_CATALOG_H */

@@ -17,9 +17,14 @@
 Jsonb *
 lake_json_parse(const char *text_utf8, size_t len)
 {
-	char *utf8 = pnstrdup(text_utf8, len);
-	char *text = pg_any_to_server(utf8, len, PG_UTF8);
+	char *text;
 
+	/* the text would end there, and its length would not be that */
+	if (memchr(text_utf8, '\0', len))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+						errmsg("invalid input syntax for type %s", "json"),
+						errdetail("The text has a null character.")));
+	text = pg_any_to_server(pnstrdup(text_utf8, len), (int) len, PG_UTF8);
 	return DatumGetJsonbP(
 		DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 }
@@ -51,6 +56,20 @@ lake_json_text(Jsonb *in, const char *name)
 	if (value == NULL || value->type != jbvString)
 		return NULL;
 	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+char *
+lake_json_need_text(Jsonb *in, const char *name)
+{
+	char *text = lake_json_text(in, name);
+
+	if (text == NULL || text[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("what is known of the table has no text \"%s\"", name),
+				 errhint("Mend the table with what has written to it, "
+						 "or export to another directory.")));
+	return text;
 }
 
 int64

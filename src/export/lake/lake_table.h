@@ -75,6 +75,8 @@ typedef struct LakeFormat
 				   const JobSource *source, const List *parts);
 	/* Whether the table, as it is, has files of the job, whoever committed them. */
 	bool (*holds)(Destination *root, const LakeTable *table, const char *uuid);
+	/* Whether that can't be told, since others have gone on; NULL: never. */
+	bool (*is_unreadable)(const LakeTable *table);
 	/* What readers find sooner a version by, that is there without it. */
 	void (*settle)(Destination *root, const char *folder, int64 last);
 	/* What a job has left that has no version and will have none. */
@@ -134,8 +136,10 @@ extern Jsonb *lake_json_parse(const char *text, size_t len);
 /* NULL where there is none, or it is of another type. */
 extern Jsonb *lake_json_object(Jsonb *in, const char *name);
 extern char	 *lake_json_text(Jsonb *in, const char *name);
-extern int64  lake_json_int(Jsonb *in, const char *name);
-extern bool	  lake_json_is_true(Jsonb *in, const char *name);
+/* An ERROR where there is none: the table cannot be used without. */
+extern char *lake_json_need_text(Jsonb *in, const char *name);
+extern int64 lake_json_int(Jsonb *in, const char *name);
+extern bool	 lake_json_is_true(Jsonb *in, const char *name);
 /* Its objects, a List of Jsonb *. */
 extern List *lake_json_objects(Jsonb *in, const char *name);
 /* The text of any member; NULL where there is none. */

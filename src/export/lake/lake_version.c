@@ -44,7 +44,7 @@ lake_is_outflows(const LakeVersion *version)
 char *
 lake_describe_version(const LakeVersion *version)
 {
-	if (version->job != 0)
+	if (version->job != 0 && version->source)
 		return psprintf("It is of export job " INT64_FORMAT
 						" of another database or table, \"%s\".",
 						version->job, version->source);

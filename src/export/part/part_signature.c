@@ -17,8 +17,8 @@
 
 /* Options that decide where files go, not what is in them. */
 static const char *const options_without_effect[] = {
-	"base", "carry", "checksum", "create", "load", "mode", "overwrite",
-	"publish", "sequences",
+	"base", "carry", "catalog", "checksum", "create", "load", "mode",
+	"overwrite", "publish", "sequences",
 	/* what they make of a table is told with its columns */
 	"mask_columns"};
 

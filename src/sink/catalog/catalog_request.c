@@ -46,13 +46,81 @@ catalog_shown(const char *text, size_t len)
 	return copy;
 }
 
+static void
+blank_text(char *in, const char *secret)
+{
+	size_t len = strlen(secret);
+
+	for (char *at = in; len > 0 && (at = strstr(at, secret)) != NULL;
+		 at += len)
+		memset(at, '*', len);
+}
+
+/* A catalog may repeat what it was sent, also as it was written in a form. */
+static void
+blank_secrets(char *in, const Catalog *catalog)
+{
+	const char *secrets[] = {catalog->token, catalog->secrets.token,
+							 catalog->secrets.client_secret};
+
+	for (int i = 0; i < lengthof(secrets); i++)
+	{
+		StringInfoData encoded;
+
+		if (secrets[i] == NULL)
+			continue;
+		blank_text(in, secrets[i]);
+		initStringInfo(&encoded);
+		catalog_encode(&encoded, secrets[i]);
+		blank_text(in, encoded.data);
+		server_forget_secret(&encoded.data);
+	}
+}
+
+/* The character that an escape of JSON stands for, and its length. */
+static char
+escaped(const char *escape, size_t *len)
+{
+	char  digits[5];
+	long  code;
+	char *end;
+
+	*len = 2;
+	if (escape[1] != 'u')
+		return strchr("bfnrt", escape[1]) ? ' ' : escape[1];
+	strlcpy(digits, escape + 2, sizeof(digits));
+	code = strtol(digits, &end, 16);
+	if (end != digits + 4)
+		return '?';
+	*len = 6;
+	return code >= ' ' && code <= '~' ? (char) code : '?';
+}
+
+static void
+unescape(char *text)
+{
+	char  *to = text;
+	size_t len;
+
+	for (const char *from = text; *from; from += len)
+	{
+		len = 1;
+		if (*from == '\\' && from[1])
+			*to++ = escaped(from, &len);
+		else
+			*to++ = *from;
+	}
+	*to = '\0';
+}
+
 /*
  * The text of a member of an answer that need not be JSON; NULL for none.  Good
  * enough to be shown.
  */
 static char *
-member_shown(const char *answer, const char *name)
+member_shown(const Catalog *catalog, const char *answer, const char *name)
 {
+	char	   *text;
 	const char *at = strstr(answer, psprintf("\"%s\"", name));
 	const char *end;
 
@@ -65,20 +133,23 @@ member_shown(const char *answer, const char *name)
 	for (end = at; *end && *end != '"'; end++)
 		if (*end == '\\' && end[1])
 			end++;
-	return catalog_shown(at, end - at);
+	text = pnstrdup(at, end - at);
+	unescape(text);
+	blank_secrets(text, catalog);
+	return catalog_shown(text, strlen(text));
 }
 
 static char *
-reason_of_status(int status, const char *answer)
+reason_of_status(const Catalog *catalog, int status, const char *answer)
 {
-	char *type = member_shown(answer, "type");
-	char *message = member_shown(answer, "message");
+	char *type = member_shown(catalog, answer, "type");
+	char *message = member_shown(catalog, answer, "message");
 
 	/* as OAuth2 has them */
 	if (type == NULL)
-		type = member_shown(answer, "error");
+		type = member_shown(catalog, answer, "error");
 	if (message == NULL)
-		message = member_shown(answer, "error_description");
+		message = member_shown(catalog, answer, "error_description");
 	return psprintf("The catalog answered %d%s%s%s%s.", status,
 					type ? " " : "", type ? type : "", message ? ": " : "",
 					message ? message : "");
@@ -140,7 +211,8 @@ judge_failure(CatalogCall *call, const HttpRequest *http)
 }
 
 static void
-catalog_judge(CatalogCall *call, const HttpRequest *http)
+catalog_judge(const Catalog *catalog, CatalogCall *call,
+			  const HttpRequest *http)
 {
 	call->answer =
 		pnstrdup(http->answer.data ? http->answer.data : "", http->answer.len);
@@ -162,7 +234,7 @@ catalog_judge(CatalogCall *call, const HttpRequest *http)
 		call->hint = HINT_SECRETS;
 	}
 	call->sqlstate = sqlstate_of_status(http->status);
-	call->reason = reason_of_status(http->status, call->answer);
+	call->reason = reason_of_status(catalog, http->status, call->answer);
 	if (call->result == CATALOG_UNAUTHORIZED)
 		call->hint = HINT_SECRETS;
 }
@@ -212,7 +284,7 @@ catalog_try(Catalog *catalog, CatalogCall *call)
 	while (http->outcome == HTTP_RUNNING)
 		http_poll(client, TICK_MS);
 	MemoryContextSwitchTo(caller);
-	catalog_judge(call, http);
+	catalog_judge(catalog, call, http);
 	MemoryContextDelete(context);
 }
 

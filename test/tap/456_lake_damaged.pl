@@ -1,0 +1,123 @@
+# Promise: metadata of a lake table that is damaged is an error that says what is
+# wrong, wherever it is read, and never more than that.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use JSON::PP ();
+use LakeTest;
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('damaged', conf => "autovacuum = off\n");
+my $dir = new_export_dir();
+
+$node->safe_psql('postgres', 'CREATE TABLE t AS SELECT i AS id FROM generate_series(1, 100) i');
+
+# run_sql(SQL): what it says
+sub run_sql
+{
+	my ($sql) = @_;
+	my ($out, $err);
+
+	$node->psql('postgres', $sql, stdout => \$out, stderr => \$err);
+	return "$out$err";
+}
+
+# write_file(FILE, TEXT): instead of what is there
+sub write_file
+{
+	my ($file, $text) = @_;
+
+	unlink $file;
+	append_to_file($file, $text);
+	return;
+}
+
+# each_fails(LAKE, FORMAT, TOLD, NAME): all that reads the table
+sub each_fails
+{
+	my ($lake, $format, $told, $name) = @_;
+
+	foreach my $sql (
+		"CALL outflow.export('t', 'file://$lake', format => '$format')",
+		"CALL outflow.export('t', 'file://$lake', format => '$format', workers => 0)",
+		"SELECT * FROM outflow.lake_versions('file://$lake')",
+		"SELECT * FROM outflow.lake_vacuum('file://$lake', interval '0')",
+		"SELECT status, detail FROM outflow.verify(1)")
+	{
+		my $said = run_sql($sql);
+
+		like($said, $told, "$name: " . substr($sql, 0, 40)) if $sql !~ /verify/;
+		unlike($said, qr/terminated abnormally|closed the connection/, "$name: the server lives");
+	}
+	return;
+}
+
+# change(MAKE): a text of the metadata, made of a copy of it
+sub change
+{
+	my ($make, $metadata) = @_;
+	my $copy = JSON::PP::decode_json(JSON::PP::encode_json($metadata));
+
+	$make->($copy);
+	return JSON::PP::encode_json($copy);
+}
+
+my $lake = "$dir/iceberg";
+like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg')"), qr/^\d+/, 'an Iceberg table');
+my $metadata = iceberg_metadata($lake);
+my $whole = JSON::PP::encode_json($metadata);
+foreach my $damage (
+	[ 'no uuid', sub { delete $_[0]{'table-uuid'} }, qr/has no text "table-uuid"/ ],
+	[ 'a uuid that is a number', sub { $_[0]{'table-uuid'} = 7 }, qr/has no text "table-uuid"/ ],
+	[ 'no manifest list', sub { delete $_[0]{snapshots}[0]{'manifest-list'} }, qr/has no text "manifest-list"/ ],
+	[ 'a null as manifest list', sub { $_[0]{snapshots}[0]{'manifest-list'} = undef }, qr/has no text "manifest-list"/ ],
+	[ 'no snapshots', sub { $_[0]{snapshots} = [] }, qr/has no snapshot \d+, the current one/ ])
+{
+	write_file("$lake/metadata/v1.metadata.json", change($damage->[1], $metadata));
+	each_fails($lake, 'iceberg', $damage->[2], $damage->[0]);
+}
+write_file("$lake/metadata/v1.metadata.json", "\0" x 3_000_000);
+each_fails($lake, 'iceberg', qr/invalid input syntax for type json.*null character.*v1\.metadata\.json/s, 'zeros');
+write_file("$lake/metadata/v1.metadata.json", "{\0" . ' ' x 3_000_000);
+each_fails($lake, 'iceberg', qr/null character/, 'a zero');
+write_file("$lake/metadata/v1.metadata.json", $whole);
+like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg')"), qr/^\d+/, 'mended, it goes on');
+
+# another writer's snapshot, over one that is gone and may have been the job's
+$node->safe_psql('postgres', 'UPDATE t SET id = id + 1');
+my $last = run_sql('SELECT max(job) FROM outflow.jobs');
+hold_publications($node);
+my ($session, $heard) = start_psql($node, "CALL outflow.export('t', 'file://$lake', format => 'iceberg')");
+wait_until($node, "SELECT bool_and(state = 'done') FROM outflow.parts WHERE job > $last", 'all parts are there');
+$metadata = iceberg_metadata($lake);
+push @{ $metadata->{snapshots} },
+  { %{ $metadata->{snapshots}[-1] }, 'snapshot-id' => 77, 'parent-snapshot-id' => 999, 'sequence-number' => 9,
+	summary => { operation => 'append', 'engine-name' => 'Other' } };
+$metadata->{'current-snapshot-id'} = 77;
+write_file("$lake/metadata/v3.metadata.json", JSON::PP::encode_json($metadata));
+release_exports($node);
+$session->finish;
+my @there = grep { !/^\.outflow/ } files_below($lake);
+like(run_sql('SELECT outflow.forget(max(job)) FROM outflow.jobs'), qr/files of export job \d+ in ".*" stay/, 'forget says that files stay');
+is_deeply([ files_below($lake) ], \@there, 'and they do');
+
+$lake = "$dir/delta";
+like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'delta')"), qr/^\d+/, 'a Delta table');
+my $log = "$lake/_delta_log/00000000000000000000.json";
+$whole = slurp_file($log);
+write_file($log, "\0" x 3_000_000);
+each_fails($lake, 'delta', qr/null character.*00000\.json/s, 'zeros in the log');
+write_file($log, $whole =~ s/\n/\n\0 \n/r);
+each_fails($lake, 'delta', qr/null character/, 'a zero in the log');
+write_file($log, $whole =~ s/"source":"[^"]*",//r);
+is(run_sql("SELECT count(*) FROM outflow.lake_versions('file://$lake')"), '1', 'a version that does not name its source');
+write_file($log, $whole);
+like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'delta')"), qr/^\d+/, 'mended, it goes on');
+
+$node->stop;
+done_testing();
