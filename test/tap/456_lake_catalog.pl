@@ -97,7 +97,7 @@ is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM ou
 lie('{"config": {"overrides": {"prefix": "../../admin"}}}', qr/has a prefix that cannot be used/, 'a prefix that leads elsewhere');
 lie('{"config": {"overrides": {"uri": "http://127.0.0.1:1/", "prefix": "a b?c"}}, "answer": ["^/v1/a%20b%3Fc/", "{}"]}',
 	qr/told nothing of table "shop\.t"/, 'another uri is not asked, and a prefix is encoded');
-lie('{"answer": ["/config", "<html>"]}', qr/invalid input syntax for type json/, 'no JSON');
+lie('{"answer": ["/config", "<html>"]}', qr/gave an answer that cannot be used.*It is not JSON/s, 'no JSON');
 lie('{"answer": ["/oauth/tokens", "{\"access_token\": \"a\\\\r\\\\nX: y\"}"]}', qr/gave no token that can be used/, 'a token that is none');
 lie('{"moved": ["/tables/t$", "http://127.0.0.1:1/"]}', qr/could not load table "shop\.t".*answered 307/s, 'a redirection');
 lie('{"answer": ["/tables/t$", "{\"metadata\": {\"format-version\": 3, \"location\": \"file://' . $lake . '\", \"current-snapshot-id\": -1}}"]}',
