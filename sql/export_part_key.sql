@@ -56,6 +56,8 @@ CALL split('SELECT customer FROM orders WHERE false', 'customer', '16kB');
 CALL outflow.export_query('SELECT id FROM orders', :'to', options => '{"part_key": "nonsense"}');
 CALL outflow.export_query('SELECT id, id FROM orders', :'to', options => '{"part_key": "id"}');
 CALL outflow.export_query('SELECT id, ''{}''::json AS j FROM orders', :'to', options => '{"part_key": "id,j"}');
+CREATE TABLE two (a text COLLATE "C", b text COLLATE "POSIX");
+CALL outflow.export_query('SELECT a || b AS k FROM two', :'to', options => '{"part_key": "k"}');
 CALL outflow.export('orders', :'to', options => '{"part_key": "id"}');
 SELECT count(*) FROM outflow.jobs WHERE destination = :'to';
 

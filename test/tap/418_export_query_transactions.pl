@@ -129,4 +129,38 @@ sql("SET default_transaction_isolation = 'serializable'; " . block(call_of('SELE
 is(exported_parts("$dir/serial"), "2\n", 'and another try is exported');
 
 $_->quit foreach ($holder, $watcher);
+# ---- what has the server do something of its own at a session's end ----
+
+sql(q{CREATE FUNCTION listens() RETURNS int LANGUAGE plpgsql AS 'BEGIN LISTEN somebody; RETURN 1; END';
+CREATE FUNCTION makes_temp(int) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN CREATE TEMP TABLE IF NOT EXISTS mine (a int); RETURN true; END$$;
+CREATE FUNCTION says_immutable(i int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$BEGIN RETURN public.makes_temp(i); END$$;
+CREATE TABLE few AS SELECT g AS id FROM generate_series(1, 10) AS g});
+foreach my $case (
+	[ 'a query that listens', 'listens', "CALL outflow.export_query('SELECT listens()', 'file://$dir/listens')", 1 ],
+	[ 'a filter that makes a temporary table', 'temp', "CALL outflow.export('few', 'file://$dir/temp', filter => 'says_immutable(id)', workers => 0)", 10 ])
+{
+	my ($what, $name, $call, $rows) = @$case;
+	my ($code, undef, $err) = $node->psql('postgres', $call);
+
+	is($code, 0, "$what: exported") or diag($err);
+	is(sql("SELECT state, rows FROM outflow.jobs WHERE destination = 'file://$dir/$name'"), "done|$rows", "$what: its record is there");
+	ok(-e "$dir/$name/_SUCCESS", "$what: and its files");
+}
+# a session that is ended in the midst of it
+foreach my $case (
+	[ 'a query that listens', 'ended-query', "CALL outflow.export_query('SELECT listens(), pg_sleep(600)', 'file://$dir/ended-query')" ],
+	[ 'a filter that makes a temporary table', 'ended-filter', "CALL outflow.export('few', 'file://$dir/ended-filter', filter => 'says_immutable(id) AND slow(id)', workers => 0)" ])
+{
+	my ($what, $name, $call) = @$case;
+
+	sql(q{CREATE OR REPLACE FUNCTION slow(int) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(600); RETURN true; END'});
+	my ($session) = start_psql($node, $call);
+	wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'", 'it is at it');
+	sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+	$session->finish;
+	is(sql("SELECT count(*) FROM outflow.jobs WHERE destination = 'file://$dir/$name' AND state = 'done'"), '0', "$what, ended: is not done");
+	ok(!-e "$dir/$name/_SUCCESS", "$what, ended: nor there");
+}
+unlike(slurp_file($node->logfile), qr/terminated by signal|is not the latest entry/, 'and nobody crashed');
+
 done_testing();

@@ -9,6 +9,7 @@
 
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
@@ -74,6 +75,14 @@ find_equality(KeyColumn *column, TupleDesc desc, MemoryContext context)
 						NameStr(attribute->attname)),
 				 errdetail("There is no equality operator for type %s.",
 						   format_type_be(attribute->atttypid))));
+	if (type_is_collatable(attribute->atttypid) &&
+		!OidIsValid(attribute->attcollation))
+		ereport(ERROR,
+				(errcode(ERRCODE_INDETERMINATE_COLLATION),
+				 errmsg("could not determine which collation to compare "
+						"column \"%s\" of option \"part_key\" by",
+						NameStr(attribute->attname)),
+				 errhint("Give it one with COLLATE.")));
 	fmgr_info_cxt(equal, &column->equal, context);
 }
 

@@ -49,11 +49,10 @@ may_be_there(const InlineFiles *files, int code)
 			ERRCODE_TO_CATEGORY(code) == ERRCODE_CONNECTION_EXCEPTION);
 }
 
-void
-inline_remove_files(int code, Datum arg)
+static void
+remove_files(InlineFiles *files)
 {
-	InlineFiles *files = (InlineFiles *) DatumGetPointer(arg);
-	bool		 in_last_step = patience_was_last_step();
+	bool in_last_step = patience_was_last_step();
 
 	files->left = true;
 	if (proc_exit_inprogress)
@@ -70,6 +69,51 @@ inline_remove_files(int code, Datum arg)
 	ereport(WARNING,
 			(errmsg("files of an export that may be unfinished stay in \"%s\"",
 					files->root->path)));
+}
+
+/* ---- all or nothing */
+
+static InlineFiles *unfinished; /* what the end of the process takes back */
+
+/*
+ * Whoever has ended the transaction before us has freed the files' memory, too:
+ * they stay, as after a kill.
+ */
+static void
+remove_at_exit(int code, Datum arg)
+{
+	InlineFiles *files = unfinished;
+
+	unfinished = NULL;
+	if (files && IsTransactionState())
+		remove_files(files);
+}
+
+/*
+ * Not PG_ENSURE_ERROR_CLEANUP: what the body runs of users' and commits may have
+ * the server register callbacks of its own, and those have to be the last ones.
+ */
+void
+inline_run(InlineFiles *files, void (*body)(void *arg), void *arg)
+{
+	static bool is_registered = false;
+
+	if (!is_registered)
+		before_shmem_exit(remove_at_exit, (Datum) 0);
+	is_registered = true;
+	unfinished = files;
+	PG_TRY();
+	{
+		body(arg);
+	}
+	PG_CATCH();
+	{
+		unfinished = NULL;
+		remove_files(files);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	unfinished = NULL;
 }
 
 void
@@ -142,11 +186,35 @@ export_all(Job *job, ExportPlan *plan, Destination *root)
 	}
 }
 
+typedef struct InlineJob
+{
+	Job		   *job;
+	ExportPlan *plan;
+	InlineFiles files;
+} InlineJob;
+
+static void
+write_and_publish(void *arg)
+{
+	InlineJob *run = arg;
+	Job		  *job = run->job;
+
+	(void) ownership_open(job, run->files.root, true);
+	destination_check_unclaimed(run->files.root, "", job);
+	export_all(job, run->plan, run->files.root);
+	UnregisterSnapshot(run->plan->snapshot);
+	inline_publish(&run->files);
+	/* as long as nobody can drop the tables that tell */
+	tell_result(job->id);
+	call_commit_to_record();
+	inline_published(&run->files);
+}
+
 void
 run_inline(Job *job)
 {
+	InlineJob  *run = palloc0_object(InlineJob);
 	ExportPlan *plan;
-	InlineFiles files = {.job = job};
 
 	/* a transaction of its own: locks before the snapshot */
 	call_commit();
@@ -159,19 +227,11 @@ run_inline(Job *job)
 	plan_record(job, plan->parts, plan->nparts, plan->snapshot_text,
 				plan->lsn);
 
-	files.root = destination_open(job, DESTINATION_CREATE);
-	destination_check_empty(files.root, job, false);
-	PG_ENSURE_ERROR_CLEANUP(inline_remove_files, PointerGetDatum(&files));
-	{
-		(void) ownership_open(job, files.root, true);
-		destination_check_unclaimed(files.root, "", job);
-		export_all(job, plan, files.root);
-		UnregisterSnapshot(plan->snapshot);
-		inline_publish(&files);
-		call_commit_to_record();
-		inline_published(&files);
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(inline_remove_files, PointerGetDatum(&files));
-	files.root->driver->close(files.root);
-	tell_result(job->id);
+	run->job = job;
+	run->files.job = job;
+	run->plan = plan;
+	run->files.root = destination_open(job, DESTINATION_CREATE);
+	destination_check_empty(run->files.root, job, false);
+	inline_run(&run->files, write_and_publish, run);
+	run->files.root->driver->close(run->files.root);
 }

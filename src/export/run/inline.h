@@ -17,10 +17,10 @@ typedef struct InlineFiles
 } InlineFiles;
 
 /*
- * For PG_ENSURE_ERROR_CLEANUP: all or nothing, an error takes back what was
- * published already.  A place that doesn't answer in time keeps it: left.
+ * All or nothing: an error of the body, or the end of the process, takes back what
+ * was published already.  A place that doesn't answer in time keeps it: left.
  */
-extern void inline_remove_files(int code, Datum arg);
+extern void inline_run(InlineFiles *files, void (*body)(void *arg), void *arg);
 
 /*
  * Publishes the job.  Its last step holds interrupts: that and the commit are

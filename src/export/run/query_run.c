@@ -12,7 +12,6 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "storage/ipc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -140,23 +139,18 @@ publish_step(QueryJob *run)
 }
 
 static void
-write_and_publish(QueryJob *run)
+write_and_publish(void *arg)
 {
-	query_step(run, begin_step);
-	PG_ENSURE_ERROR_CLEANUP(inline_remove_files, PointerGetDatum(&run->files));
-	{
-		query_step(run, write_step);
-		call_commit();
-		/* as a serializable one it could fail for reasons that are not its own */
-		XactIsoLevel = XACT_READ_COMMITTED;
-		FAILPOINT("query-written");
-		query_step(run, publish_step);
-		call_commit_to_record();
-		inline_published(&run->files);
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(inline_remove_files,
-								PointerGetDatum(&run->files));
-	run->files.root->driver->close(run->files.root);
+	QueryJob *run = arg;
+
+	query_step(run, write_step);
+	call_commit();
+	/* as a serializable one it could fail for reasons that are not its own */
+	XactIsoLevel = XACT_READ_COMMITTED;
+	FAILPOINT("query-written");
+	query_step(run, publish_step);
+	call_commit_to_record();
+	inline_published(&run->files);
 }
 
 /* Others see it from now on. */
@@ -215,7 +209,9 @@ run_recorded(QueryJob *run)
 	{
 		record_running(run);
 		read_one_moment();
-		write_and_publish(run);
+		query_step(run, begin_step);
+		inline_run(&run->files, write_and_publish, run);
+		run->files.root->driver->close(run->files.root);
 	}
 	PG_CATCH();
 	{
@@ -238,6 +234,8 @@ run_query(Job *job, const List *tables)
 	PG_TRY();
 	{
 		run_recorded(run);
+		/* DROP EXTENSION may be waiting */
+		tell_result(job->id);
 		job_unlock_tables();
 	}
 	PG_FINALLY();
@@ -246,5 +244,4 @@ run_query(Job *job, const List *tables)
 			job_lock_release(job->id);
 	}
 	PG_END_TRY();
-	tell_result(job->id);
 }
