@@ -159,16 +159,21 @@ publish_versions(const Job *job, Destination *root, const List *parts)
 		new = lappend(new, source);
 	}
 	root->driver->check_place(root);
+	/* of all tables before the first: after a version there is no way back */
+	foreach (cell, new)
+	{
+		JobSource *source = lfirst(cell);
+
+		lake_check_carried(root, source,
+						   parts_of_source(parts, source->number));
+	}
 	patience_last_step();
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);
-		List	  *files = parts_of_source(parts, source->number);
 
 		CHECK_FOR_INTERRUPTS();
-		if (list_member_ptr(new, source))
-			lake_check_carried(root, source, files);
-		lake_commit(root, job, source, files);
+		lake_commit(root, job, source, parts_of_source(parts, source->number));
 	}
 	FAILPOINT("publish-clean");
 	patience_tidy(discard, root, root->path);
