@@ -28,6 +28,7 @@ struct KafkaExactly
 	rd_kafka_t *consumer; /* of the topic, while it is read */
 	bool		missing;  /* it is not there, as brokers said */
 	Place		found;
+	int64_t end; /* where the topic ended once it was ours; -1: not known */
 
 	bool	  in_commit;
 	long long commit_began;
@@ -123,6 +124,7 @@ begin_reading(KafkaExactly *exactly, rd_kafka_conf_t *conf)
 		RD_KAFKA_OFFSET_BEGINNING;
 	rd_kafka_assign(exactly->consumer, list);
 	rd_kafka_topic_partition_list_destroy(list);
+	exactly->end = -1;
 	exactly->found = (Place){0};
 }
 
@@ -158,6 +160,23 @@ kafka_is_missing_topic(rd_kafka_resp_err_t error)
 		   error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 }
 
+/*
+ * Readers of what is committed are told of an end where another slot's open
+ * transaction begins.  Ours are all ended by now, and lie before the true one.
+ */
+static bool
+is_at_end(KafkaExactly *exactly, int64_t offset)
+{
+	int64_t low;
+	int64_t high;
+
+	if (exactly->end < 0 &&
+		rd_kafka_get_watermark_offsets(exactly->consumer, exactly->topic, 0,
+									   &low, &high) == 0)
+		exactly->end = high;
+	return offset >= exactly->end;
+}
+
 /* Done at the end of the topic. */
 static KafkaOutcome
 read_on(KafkaExactly *exactly)
@@ -170,7 +189,8 @@ read_on(KafkaExactly *exactly)
 		   (message = rd_kafka_consumer_poll(exactly->consumer, STEP_MS)))
 	{
 		if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
-			outcome = KAFKA_DONE;
+			outcome = is_at_end(exactly, message->offset) ? KAFKA_DONE
+														  : KAFKA_PENDING;
 		else if (message->err == 0)
 			read_position(exactly, message);
 		else if (kafka_is_missing_topic(message->err))
