@@ -120,7 +120,8 @@ make_ready(PostgresDestination *self)
 
 		CHECK_FOR_INTERRUPTS();
 		lock_target(self, target);
-		check_staged_types(self, i);
+		if (target->exists)
+			check_staged_types(self, i);
 		target->is_made = !target->exists;
 		if (target->is_made)
 			postgres_make_target(self, target);
