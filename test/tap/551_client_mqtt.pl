@@ -135,7 +135,7 @@ $strict->kill;
 
 my $low = MqttTest->new('max_qos 1')->start;
 # something to deliver: else the end is reached before the broker has said a word
-$node->safe_psql('postgres', 'INSERT INTO t VALUES (203, 1)');
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (205, 1)');
 refused('no QoS 2', 6, qr/takes no more than QoS 1/, "--to=mqtt://127.0.0.1:$low->{port}/shop", '--mqtt-qos=2');
 ($code, $err) = deliver('strict', "--to=mqtt://127.0.0.1:$low->{port}/shop");
 is($code, 0, 'but QoS 1') or diag($err);
