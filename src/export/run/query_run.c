@@ -139,7 +139,7 @@ publish_step(QueryJob *run)
 }
 
 static void
-write_and_publish(void *arg)
+write_and_publish_rows(void *arg)
 {
 	QueryJob *run = arg;
 
@@ -210,7 +210,7 @@ run_recorded(QueryJob *run)
 		record_running(run);
 		read_one_moment();
 		query_step(run, begin_step);
-		inline_run(&run->files, write_and_publish, run);
+		inline_run(&run->files, write_and_publish_rows, run);
 		run->files.root->driver->close(run->files.root);
 	}
 	PG_CATCH();
