@@ -21,7 +21,7 @@ typedef void (*PatienceBody)(void *arg);
 
 /* ---- the last step of an export */
 
-/* This session makes an export, and says itself whether it is there. */
+/* This process makes an export, and says itself whether it is there. */
 extern void patience_expect_last_step(void);
 /*
  * By the next request the export is there: from now on interrupts are held.

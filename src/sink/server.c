@@ -8,6 +8,7 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/reloptions.h"
 #include "access/table.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
@@ -201,6 +202,12 @@ server_check_secret(const char *name, const char *value)
 				 errhint("It must be printable ASCII without spaces.")));
 }
 
+bool
+server_is_same_secret(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
 void
 server_forget_secret(char **secret)
 {
@@ -257,24 +264,54 @@ check_superuser_only(const ServerOptions *options, const List *elements)
 	}
 }
 
-void
-server_validate(const ServerOptions *options, List *elements, Oid catalog)
+static void
+read_values(const OptionSpec *specs, const char *kind, List *elements,
+			size_t size, void *values)
 {
+	memset(values, 0, size);
+	options_parse(specs, kind, elements, values);
+}
+
+void
+server_read_options(const ServerOptions *options, const ForeignServer *server,
+					void *values)
+{
+	read_values(options->server, "server option", server->options,
+				options->server_size, values);
+	options->check_server(values);
+}
+
+void
+server_read_secrets(const ServerOptions *options, const ForeignServer *server,
+					void *values)
+{
+	read_values(options->mapping, "user mapping option",
+				server_secrets(server), options->mapping_size, values);
+	options->check_mapping(values);
+}
+
+Datum
+server_validate(const ServerOptions *options, FunctionCallInfo fcinfo)
+{
+	List *elements = untransformRelOptions(PG_GETARG_DATUM(0));
+	Oid	  catalog = PG_GETARG_OID(1);
+	void *values = palloc(Max(options->server_size, options->mapping_size));
+
 	if (catalog == ForeignServerRelationId)
 	{
 		check_places(options->mapping, "server", "user mapping", elements);
-		options_parse(options->server, "server option", elements,
-					  options->server_values);
+		read_values(options->server, "server option", elements,
+					options->server_size, values);
 		check_superuser_only(options, elements);
-		options->check_server(options->server_values);
+		options->check_server(values);
 	}
 	else if (catalog == UserMappingRelationId)
 	{
 		check_places(options->server, "user mapping", "server", elements);
-		options_parse(options->mapping, "user mapping option", elements,
-					  options->mapping_values);
+		read_values(options->mapping, "user mapping option", elements,
+					options->mapping_size, values);
 		check_superuser_only(options, elements);
-		options->check_mapping(options->mapping_values);
+		options->check_mapping(values);
 	}
 	else if (elements != NIL)
 		ereport(ERROR,
@@ -282,6 +319,7 @@ server_validate(const ServerOptions *options, List *elements, Oid catalog)
 				 errmsg("invalid option \"%s\"",
 						linitial_node(DefElem, elements)->defname),
 				 errhint("Options are those of servers and user mappings.")));
+	PG_RETURN_VOID();
 }
 
 void

@@ -10,6 +10,7 @@
 #ifndef OUTFLOW_SERVER_H
 #define OUTFLOW_SERVER_H
 
+#include "fmgr.h"
 #include "foreign/foreign.h"
 
 #include "compat.h"
@@ -42,6 +43,7 @@ server_refuse_value(const char *name, const char *value, const char *hint);
 extern void server_check_printable(const char *name, const char *value);
 /* The same of a user mapping, without spaces; nothing of it is shown. */
 extern void server_check_secret(const char *name, const char *value);
+extern bool server_is_same_secret(const char *a, const char *b);
 /* Overwrites and frees it. */
 extern void server_forget_secret(char **secret);
 
@@ -51,21 +53,27 @@ extern void server_forget_secret(char **secret);
  */
 extern void server_place_lost(const char *place, DestinationMode mode);
 
-/* What one wrapper's options are, for its validator. */
+/* What one wrapper's options are. */
 typedef struct ServerOptions
 {
-	const OptionSpec  *server;		   /* of the server */
-	const OptionSpec  *mapping;		   /* of the user mapping: secrets */
+	const OptionSpec *server;  /* of the server */
+	const OptionSpec *mapping; /* of the user mapping: secrets */
+	size_t server_size;		   /* of the struct that they are parsed into */
+	size_t mapping_size;
 	const char *const *superuser_only; /* ends with a NULL; of either */
-	void			  *server_values;  /* where they are parsed into */
-	void			  *mapping_values;
 	/* errors that concern more than one value's form */
 	void (*check_server)(void *values);
 	void (*check_mapping)(void *values);
 } ServerOptions;
 
-/* catalog: the oid that a validator is called with */
-extern void server_validate(const ServerOptions *options, List *elements,
-							Oid catalog);
+/* Into a struct of that size, checked; secrets are the current user's. */
+extern void server_read_options(const ServerOptions *options,
+								const ForeignServer *server, void *values);
+extern void server_read_secrets(const ServerOptions *options,
+								const ForeignServer *server, void *values);
+
+/* All that a validator does. */
+extern Datum server_validate(const ServerOptions *options,
+							 FunctionCallInfo	  fcinfo);
 
 #endif /* OUTFLOW_SERVER_H */

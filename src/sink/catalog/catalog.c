@@ -52,12 +52,6 @@ catalog_open(const ForeignServer *server)
 	return catalog;
 }
 
-static bool
-is_same_secret(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 bool
 catalog_refresh(Catalog *catalog)
 {
@@ -71,9 +65,10 @@ catalog_refresh(Catalog *catalog)
 	catalog_secrets_read(GetForeignServer(catalog->server), &secrets);
 	MemoryContextSwitchTo(caller);
 	same =
-		is_same_secret(secrets.token, catalog->secrets.token) &&
-		is_same_secret(secrets.client_id, catalog->secrets.client_id) &&
-		is_same_secret(secrets.client_secret, catalog->secrets.client_secret);
+		server_is_same_secret(secrets.token, catalog->secrets.token) &&
+		server_is_same_secret(secrets.client_id, catalog->secrets.client_id) &&
+		server_is_same_secret(secrets.client_secret,
+							  catalog->secrets.client_secret);
 	catalog_secrets_forget(&catalog->secrets);
 	catalog->secrets = secrets;
 	return !same;

@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "access/reloptions.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 
@@ -84,21 +83,24 @@ catalog_check_mapping(void *values)
 						 "nothing for a catalog that asks for nothing.")));
 }
 
+static const ServerOptions options = {.server = server_options,
+									  .mapping = mapping_options,
+									  .server_size = sizeof(CatalogConfig),
+									  .mapping_size = sizeof(CatalogSecrets),
+									  .superuser_only = superuser_only,
+									  .check_server = catalog_check_server,
+									  .check_mapping = catalog_check_mapping};
+
 void
 catalog_config_read(const ForeignServer *server, CatalogConfig *config)
 {
-	memset(config, 0, sizeof(CatalogConfig));
-	options_parse(server_options, "server option", server->options, config);
-	catalog_check_server(config);
+	server_read_options(&options, server, config);
 }
 
 void
 catalog_secrets_read(const ForeignServer *server, CatalogSecrets *secrets)
 {
-	memset(secrets, 0, sizeof(CatalogSecrets));
-	options_parse(mapping_options, "user mapping option",
-				  server_secrets(server), secrets);
-	catalog_check_mapping(secrets);
+	server_read_secrets(&options, server, secrets);
 }
 
 void
@@ -112,13 +114,5 @@ catalog_secrets_forget(CatalogSecrets *secrets)
 Datum
 outflow_iceberg_validator(PG_FUNCTION_ARGS)
 {
-	CatalogConfig		config = {0};
-	CatalogSecrets		secrets = {0};
-	const ServerOptions options = {
-		server_options, mapping_options,	  superuser_only,		&config,
-		&secrets,		catalog_check_server, catalog_check_mapping};
-
-	server_validate(&options, untransformRelOptions(PG_GETARG_DATUM(0)),
-					PG_GETARG_OID(1));
-	PG_RETURN_VOID();
+	return server_validate(&options, fcinfo);
 }

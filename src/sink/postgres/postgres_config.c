@@ -8,7 +8,6 @@
  */
 #include "postgres.h"
 
-#include "access/reloptions.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 
@@ -126,33 +125,28 @@ postgres_sslmode(const PostgresConfig *config)
 	return NULL; /* not reached */
 }
 
+static const ServerOptions options = {.server = server_options,
+									  .mapping = mapping_options,
+									  .server_size = sizeof(PostgresConfig),
+									  .mapping_size = sizeof(PostgresSecrets),
+									  .superuser_only = superuser_only,
+									  .check_server = postgres_check_server,
+									  .check_mapping = postgres_check_mapping};
+
 void
 postgres_config_read(const ForeignServer *server, PostgresConfig *config)
 {
-	memset(config, 0, sizeof(PostgresConfig));
-	options_parse(server_options, "server option", server->options, config);
-	postgres_check_server(config);
+	server_read_options(&options, server, config);
 }
 
 void
 postgres_secrets_read(const ForeignServer *server, PostgresSecrets *secrets)
 {
-	memset(secrets, 0, sizeof(PostgresSecrets));
-	options_parse(mapping_options, "user mapping option",
-				  server_secrets(server), secrets);
-	postgres_check_mapping(secrets);
+	server_read_secrets(&options, server, secrets);
 }
 
 Datum
 outflow_postgres_validator(PG_FUNCTION_ARGS)
 {
-	PostgresConfig		config = {0};
-	PostgresSecrets		secrets = {0};
-	const ServerOptions options = {
-		server_options, mapping_options,	   superuser_only,		  &config,
-		&secrets,		postgres_check_server, postgres_check_mapping};
-
-	server_validate(&options, untransformRelOptions(PG_GETARG_DATUM(0)),
-					PG_GETARG_OID(1));
-	PG_RETURN_VOID();
+	return server_validate(&options, fcinfo);
 }

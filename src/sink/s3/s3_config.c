@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "access/reloptions.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 
@@ -202,21 +201,25 @@ s3_config_check_mapping(void *values)
 						errmsg("access key is too long")));
 }
 
+static const ServerOptions options = {.server = server_options,
+									  .mapping = mapping_options,
+									  .server_size = sizeof(S3Config),
+									  .mapping_size = sizeof(S3Secrets),
+									  .superuser_only = superuser_only,
+									  .check_server = s3_config_check_server,
+									  .check_mapping =
+										  s3_config_check_mapping};
+
 void
 s3_config_read(const ForeignServer *server, S3Config *config)
 {
-	memset(config, 0, sizeof(S3Config));
-	options_parse(server_options, "server option", server->options, config);
-	s3_config_check_server(config);
+	server_read_options(&options, server, config);
 }
 
 void
 s3_secrets_read(const ForeignServer *server, S3Secrets *secrets)
 {
-	memset(secrets, 0, sizeof(S3Secrets));
-	options_parse(mapping_options, "user mapping option",
-				  server_secrets(server), secrets);
-	s3_config_check_mapping(secrets);
+	server_read_secrets(&options, server, secrets);
 }
 
 void
@@ -230,17 +233,5 @@ s3_secrets_forget(S3Secrets *secrets)
 Datum
 outflow_s3_validator(PG_FUNCTION_ARGS)
 {
-	S3Config			config = {0};
-	S3Secrets			secrets = {0};
-	const ServerOptions options = {server_options,
-								   mapping_options,
-								   superuser_only,
-								   &config,
-								   &secrets,
-								   s3_config_check_server,
-								   s3_config_check_mapping};
-
-	server_validate(&options, untransformRelOptions(PG_GETARG_DATUM(0)),
-					PG_GETARG_OID(1));
-	PG_RETURN_VOID();
+	return server_validate(&options, fcinfo);
 }

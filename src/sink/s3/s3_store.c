@@ -64,12 +64,6 @@ s3_store_server(const S3Store *store)
 	return server;
 }
 
-static bool
-is_same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
 bool
 s3_store_refresh(S3Store *store)
 {
@@ -85,9 +79,10 @@ s3_store_refresh(S3Store *store)
 	MemoryContextSwitchTo(store->context);
 	s3_secrets_read(server, &secrets);
 	MemoryContextSwitchTo(caller);
-	same = is_same_text(secrets.key_id, store->secrets.key_id) &&
-		   is_same_text(secrets.secret, store->secrets.secret) &&
-		   is_same_text(secrets.session_token, store->secrets.session_token);
+	same = server_is_same_secret(secrets.key_id, store->secrets.key_id) &&
+		   server_is_same_secret(secrets.secret, store->secrets.secret) &&
+		   server_is_same_secret(secrets.session_token,
+								 store->secrets.session_token);
 	s3_secrets_forget(&store->secrets);
 	store->secrets = secrets;
 	return !same;
