@@ -6,12 +6,15 @@ use strict;
 use warnings;
 
 use ClientTest;
+use FindBin;
+use IPC::Run ();
 use JSON::PP ();
 use KafkaTest;
 use KillRounds;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes ();
 
 # OUTFLOW_KAFKA has Kafka's jars
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
@@ -105,6 +108,34 @@ check_ledger('exactly', $node, map { change_of_debezium($_->{headers}{id}, $_->{
 $node->safe_psql('postgres', 'DROP TRIGGER keep ON t');
 my %position = map { ($_->{key} => $json->decode($_->{value})) } $broker->messages('exact.offsets', 'isolation.level=read_committed');
 is(scalar(keys %position), 1, 'exactly: the position is in its topic');
+
+# Another slot of the same prefix may have a transaction open in the topic of
+# positions: what lies after it is no less this slot's.
+{
+	my $place = new_export_dir();
+	my @again = ("$url/exact", @only_t, '--kafka-partitions=3', '--exactly-once');
+	my $client = start_client($node, 'exactly', "$log.open", @again);
+
+	wait_for_line("$log.open", qr/streaming slot "exactly"/);
+	my $holder = IPC::Run::start([ $ENV{OUTFLOW_KAFKA_PYTHON}, "$FindBin::RealBin/../lib/kafka_open.py", $place, $broker->address, 'exact.offsets' ],
+		'<', \undef, '>', '/dev/null', '2>>', "$log.holder");
+	wait_for_line("$place/ready", qr/yes/);
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT g, 1 FROM generate_series(8000, 8099) AS g');
+	wait_confirmed($node, 'exactly', current_lsn($node));
+	kill_client($client);
+	# the slot may be where it was: what Kafka has of it decides
+	$node->stop('immediate');
+	$node->start;
+	$client = start_client($node, 'exactly', "$log.open", @again);
+	# time enough to send again what is there
+	Time::HiRes::sleep(3);
+	$holder->signal('TERM');
+	$holder->finish;
+	$node->safe_psql('postgres', 'DELETE FROM t WHERE id >= 8000');
+	finish_kills($node, 'exactly', $client);
+	($again) = repeated($broker->messages('exact.public.t', 'isolation.level=read_committed'));
+	is($again, 0, 'an open transaction of somebody else hides nothing that is there');
+}
 
 # Another client of the same slot waits while the slot is in use.  Once it isn't,
 # though its client lives, the other one takes its place in Kafka as well, and the

@@ -25,7 +25,8 @@ need_jars() {
 }
 
 # need_kafka: sets OUTFLOW_KAFKA, the directory of the jars, and OUTFLOW_RDKAFKA, one
-# with a librdkafka newer than Debian's, of PyPI's confluent-kafka
+# with a librdkafka newer than Debian's, of PyPI's confluent-kafka, and
+# OUTFLOW_KAFKA_PYTHON, a Python that has that
 need_kafka() {
 	[ -z "${OUTFLOW_KAFKA:-}" ] || return 0
 	"$project/test/deps" kcat
@@ -35,7 +36,7 @@ need_kafka() {
 	as_user mkdir -p "$work/rdkafka"
 	cp "${installed_python%/bin/*}"/lib/python*/site-packages/confluent_kafka.libs/librdkafka-*.so.1 \
 		"$work/rdkafka/librdkafka.so.1"
-	export OUTFLOW_RDKAFKA=$work/rdkafka
+	export OUTFLOW_RDKAFKA=$work/rdkafka OUTFLOW_KAFKA_PYTHON=$installed_python
 }
 
 # need_hivemq: sets OUTFLOW_HIVEMQ, the directory of the jars, and OUTFLOW_PAHO, a
