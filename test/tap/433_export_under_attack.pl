@@ -242,29 +242,27 @@ sql("CALL outflow.export_tables('{t}', 'file://$dir/many', part_size => '128kB')
 sql("CALL outflow.export('t', 'file://$dir/many/more')");
 ok(exported_parts("$dir/many/public.t") eq table_as_csv($node, 't', $dir) && exported_parts("$dir/many/more") eq table_as_csv($node, 't', $dir), 'a finished one refuses nobody');
 
-# submitted at the same time: neither submission sees the other job
+# submitted at the same time: one of them is told at once
 hold_exports($node, FINISHED);
+sub in_one { return "SELECT outflow.export_start('t', 'file://$dir/$_[0]', part_size => '128kB', workers => 1, options => '{\"overwrite\": true}')"; }
 sql("BEGIN; SELECT pg_advisory_xact_lock(4713); PREPARE TRANSACTION 'start'");
-my @sessions = map {
-	my ($session) = start_psql($node, "BEGIN; SELECT outflow.export_start('t', 'file://$dir/$_', part_size => '128kB', workers => 1,"
-		  . " options => '{\"overwrite\": true}'); SELECT pg_advisory_xact_lock_shared(4713); COMMIT");
-	$session
-} 'race', 'race/public.t';
+my %sessions = map { $_ => [start_psql($node, "SELECT pg_advisory_lock_shared(4713); BEGIN; @{[in_one($_)]}; SELECT pg_advisory_xact_lock(4714); COMMIT")] } 'race', 'race/public.t';
 wait_until($node, "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4713 AND NOT granted", 'two submissions');
+sql("BEGIN; SELECT pg_advisory_xact_lock(4714); PREPARE TRANSACTION 'end'");
 sql("COMMIT PREPARED 'start'");
-$_->finish foreach @sessions;
-wait_until($node, "SELECT count(*) = 1 FROM outflow.jobs WHERE state = 'failed'", 'one of them to fail');
-my $loser = sql("SELECT job FROM outflow.jobs WHERE state = 'failed'");
-my ($winner, $place) = split(/\|/, sql("SELECT job, destination FROM outflow.jobs WHERE state = 'running'"));
-like(sql("SELECT error FROM outflow.jobs WHERE job = $loser"), qr/is in use by export job $winner$/, 'of two at once one begins');
+wait_until($node, "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 4714 AND NOT granted", 'one of them to be made');
+wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%lock_shared(4713)%' AND pid <> pg_backend_pid()", 'the other one to be refused');
+sql("COMMIT PREPARED 'end'");
+$_->[0]->finish foreach values %sessions;
+my ($winner, $place) = split(/\|/, sql("SELECT job, destination FROM outflow.jobs WHERE state IN ('queued', 'running')"));
+$place =~ s{.*/race}{race};
+my ($loser) = grep { $_ ne $place } keys %sessions;
+like(${ $sessions{$loser}->[1] }, qr/ERROR:  destination ".*" is in use by another call/, 'of two at once one begins');
 wait_for_part($winner);
-like(error_of("CALL outflow.resume($loser)"), in_use($winner), 'and the other one cannot yet');
+like(error_of(in_one($loser)), in_use($winner), 'and the other one cannot yet');
 release_exports($node);
 is(wait_for_end($winner), 'done', 'it is done');
-$place =~ s{.*/race}{race};
 ok(exported_parts("$dir/$place") eq table_as_csv($node, 't', $dir), 'and exact');
-wait_until_quiet();
-sql("SELECT outflow.forget($loser)");
 is(sql("SELECT count(*) FROM outflow.jobs WHERE state <> 'done'"), '0', 'no unfinished job is left');
 
 done_testing();
