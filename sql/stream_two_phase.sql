@@ -114,7 +114,7 @@ SELECT r->>'op', r->'new'->>'v', row_number() OVER (ORDER BY r->>'id' COLLATE "C
 SELECT DISTINCT (p.r->>'prepare_lsn')::pg_lsn < (c.r->>'commit_lsn')::pg_lsn, (substr(i.r->>'id', 1, 8) || '/' || substr(i.r->>'id', 9, 8))::pg_lsn = (c.r->>'commit_lsn')::pg_lsn
 FROM late AS p, late AS i, late AS c WHERE p.r->>'op' ~ 'prepare$' AND i.r->'new'->>'v' = 'early' AND c.r->>'op' = 'commit_prepared';
 SELECT pg_drop_replication_slot('stream_late');
--- origins: of one that is not wanted there is the second half alone, and of "none" nothing at all
+-- origins: of one that is not wanted there is the second half alone
 SELECT FROM pg_create_logical_replication_slot('stream_origin', 'outflow', false, true);
 SELECT pg_replication_origin_create('stream_two_phase') > 0;
 SELECT pg_replication_origin_session_setup('stream_two_phase');
@@ -125,7 +125,16 @@ COMMIT PREPARED 'stream_elsewhere';
 SELECT pg_replication_origin_session_reset();
 SELECT data::json->>'op', data::json->>'origin' FROM peek('stream_origin', 'origin', 'stream_two_phase', 'include_schemas', 'off') ORDER BY n;
 SELECT data::json->>'op', data::json->>'gid' FROM peek('stream_origin', 'origin', 'another') ORDER BY n;
-SELECT count(*) FROM peek('stream_origin', 'origin', 'none');
+SELECT data::json->>'op', data::json->>'gid' FROM peek('stream_origin', 'origin', 'none') ORDER BY n;
+SELECT count(*) FROM consume('stream_origin');
+-- nor does it matter where the one who ends it comes from
+BEGIN;
+INSERT INTO t VALUES (7001, 'from here');
+PREPARE TRANSACTION 'stream_here';
+SELECT pg_replication_origin_session_setup('stream_two_phase');
+COMMIT PREPARED 'stream_here';
+SELECT pg_replication_origin_session_reset();
+SELECT data::json->>'op' FROM peek('stream_origin', 'origin', 'none', 'include_schemas', 'off') ORDER BY n;
 SELECT pg_replication_origin_drop('stream_two_phase');
 SELECT pg_drop_replication_slot('stream_origin');
 

@@ -41,9 +41,10 @@ origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin)
 	/*
 	 * The end of a transaction of which pieces were streamed must come, so that
 	 * stream_abort can tell that they don't count: newer servers forget such a
-	 * transaction without a callback.
+	 * transaction without a callback.  So must the second phase of one whose
+	 * first was delivered.
 	 */
-	if (session->options.streaming &&
+	if ((session->options.streaming || ctx->twophase) &&
 		XLogRecGetRmid(ctx->reader) == RM_XACT_ID)
 		return false;
 	wanted = session->options.origin;

@@ -32,7 +32,7 @@ reason_to_stay(const Job *job, Destination *root)
 	if (!older_is_servers(root, ""))
 		return "A server with the same past has written it, such as the one "
 			   "that this one is a copy of.";
-	if (!job_lock_exclude(job->id) || !job_lock_location(job->location))
+	if (!job_lock_exclude(job->id))
 		return "Another call is at it.";
 	other = job_at_location(job->location, job->id, false);
 	if (other != 0)
@@ -68,13 +68,18 @@ prune_remove_export(const Job *job, Destination *root)
 static bool
 prune_job(int64 id, Destination *root)
 {
-	Job		   *job = job_load(id, true);
-	const char *reason;
+	Job		   *job = job_load(id, false);
+	const char *reason = "Another call is at it.";
 
+	/* first, or its row would be waited for as long as others refer to it */
+	if (job && job_lock_location(job->location))
+	{
+		job = job_load(id, true);
+		reason = job ? reason_to_stay(job, root) : NULL;
+	}
 	/* forgotten, or replaced, before we had it */
 	if (job == NULL || !older_is_job(root, "", job))
 		return false;
-	reason = reason_to_stay(job, root);
 	if (reason == NULL)
 		prune_remove_export(job, root);
 	else

@@ -47,12 +47,28 @@ check_names(Destination *root, const char *folder, const List *parts)
 	}
 }
 
+/* Or one that is being planned, and nobody sees yet, could refer to files. */
+static void
+lock_older(const Job *job)
+{
+	if (!job_lock_location(job->location))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("destination \"%s\" is in use by another call",
+						job->destination),
+				 errdetail("An export that is under way may refer to files "
+						   "that this one would replace."),
+				 errhint("Resume this job when that call has ended.")));
+}
+
 /* Takes away what the export replaces; a no-op when that has been done. */
 static void
 remove_older(const Job *job, Destination *root, const List *parts)
 {
 	const ListCell *cell;
 
+	if (job->options.overwrite)
+		lock_older(job);
 	destination_check_unreferenced(job);
 	foreach (cell, job->sources)
 	{

@@ -197,6 +197,12 @@ extern bool job_lock_exclude(int64 id);
  * Jobs that are there already are asked for afterwards: job_at_location().
  */
 extern bool job_lock_location(const char *location);
+
+/*
+ * So that nobody else locks it as above until the end of the transaction.
+ * Several can have it so; false if another call is at it.
+ */
+extern bool job_share_location(const char *location);
 extern bool job_is_live(int64 id);
 /* One at a time may start a job; to the end of the transaction. */
 extern void job_lock_submission(void);

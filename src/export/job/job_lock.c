@@ -116,8 +116,8 @@ lock_place(const char *location, size_t len, LOCKMODE mode)
 }
 
 /* What it lies in is shared with others that do, so nobody has all of that. */
-bool
-job_lock_location(const char *location)
+static bool
+lock_within(const char *location, LOCKMODE mode)
 {
 	for (const char *slash = strchr(location, '/'); slash;
 		 slash = strchr(slash + 1, '/'))
@@ -126,7 +126,19 @@ job_lock_location(const char *location)
 			!lock_place(location, slash - location, ShareLock))
 			return false;
 	}
-	return lock_place(location, strlen(location), ExclusiveLock);
+	return lock_place(location, strlen(location), mode);
+}
+
+bool
+job_lock_location(const char *location)
+{
+	return lock_within(location, ExclusiveLock);
+}
+
+bool
+job_share_location(const char *location)
+{
+	return lock_within(location, ShareLock);
 }
 
 bool

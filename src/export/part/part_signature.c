@@ -6,6 +6,7 @@
 #include "postgres.h"
 
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -38,6 +39,25 @@ signature_append_items(StringInfo text, const List *items)
 		signature_append_item(text, lfirst(cell));
 }
 
+/*
+ * As the shape has them, which is what is written: a field can be renamed while
+ * nobody can lock its type.
+ */
+static void
+append_field_names(StringInfo text, const TypeShape *type)
+{
+	check_stack_depth();
+	for (; type->element; type = type->element)
+		;
+	if (type->fields == NULL)
+		return;
+	for (int i = 0; i < type->fields->ncolumns; i++)
+	{
+		signature_append_item(text, type->fields->columns[i].name);
+		append_field_names(text, &type->fields->columns[i].type);
+	}
+}
+
 static char *
 effective_options(const Job *job)
 {
@@ -66,6 +86,8 @@ describe_output(const Job *job, const JobSource *source, RowShape *shape)
 	if (!job->row_format->canonical_settings)
 		signature_append_items(&text, job->settings);
 	signature_append_item(&text, plan_describe(shape));
+	for (int i = 0; i < shape->ncolumns; i++)
+		append_field_names(&text, &shape->columns[i].type);
 	signature_append_item(&text, source->filter ? source->filter : "");
 	return text.data;
 }

@@ -6,12 +6,14 @@
 
 #include "access/table.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
 #include "commands/comment.h"
 #include "miscadmin.h"
 #include "utils/rel.h"
 
 #include "encode/mask_value.h"
 #include "export/job/job.h"
+#include "export/job/job_access.h"
 #include "export/job/part_table.h"
 #include "export/plan/source.h"
 #include "export/plan/plan.h"
@@ -78,6 +80,36 @@ record_definition(const Job *job, const JobSource *source)
 	table_close(rel, NoLock);
 }
 
+/*
+ * What parts may refer to stays until others can see that they do: whoever
+ * replaces an export has its place to themselves.
+ */
+static void
+share_locations(const Job *job)
+{
+	const Oid	type = INT8OID;
+	const Datum value = Int64GetDatum(job->id);
+	JobAccess	access;
+	int			count;
+
+	job_access_begin(&access);
+	count = job_query("SELECT DISTINCT location FROM outflow.part "
+					  "WHERE job = $1 AND location <> '' ORDER BY 1",
+					  1, &type, &value, NULL);
+	for (int i = 0; i < count; i++)
+	{
+		char *location = job_field(i, 1);
+
+		if (!job_share_location(location))
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("\"%s\" is in use by another call", location),
+					 errdetail("Parts of this export refer to files there."),
+					 errhint("Try again when it has ended.")));
+	}
+	job_access_end(&access);
+}
+
 void
 plan_record(const Job *job, const PlannedPart *parts, int nparts,
 			const char *snapshot, XLogRecPtr lsn)
@@ -86,6 +118,8 @@ plan_record(const Job *job, const PlannedPart *parts, int nparts,
 	ListCell	   *cell;
 
 	parts_record(job, parts, nparts);
+	if (job->options.carry == CARRY_REFERENCE)
+		share_locations(job);
 	job_record_plan(job->id, snapshot, lsn, nparts);
 	/* names of types are told as the parts' signatures have them */
 	pinned = settings_pin_canonical(CurrentMemoryContext);

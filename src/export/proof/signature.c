@@ -14,13 +14,16 @@
 #include "access/htup_details.h"
 #include "access/tupdesc_details.h"
 #include "catalog/dependency.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -124,6 +127,25 @@ filter_has_fixed_operators(Oid type)
 		   OidIsValid(getExtensionOfObject(TypeRelationId, type));
 }
 
+/* Another version of a collation may order and compare otherwise. */
+static void
+filter_describe_collation(StringInfo out, Oid collation)
+{
+	bool  is_default = collation == DEFAULT_COLLATION_OID;
+	Datum version;
+	LOCAL_FCINFO(call, 1);
+
+	if (!OidIsValid(collation))
+		return;
+	InitFunctionCallInfoData(*call, NULL, 1, InvalidOid, NULL, NULL);
+	call->args[0].value =
+		ObjectIdGetDatum(is_default ? MyDatabaseId : collation);
+	call->args[0].isnull = false;
+	version = is_default ? pg_database_collation_actual_version(call)
+						 : pg_collation_actual_version(call);
+	description_append(out, call->isnull ? "" : TextDatumGetCString(version));
+}
+
 static bool
 filter_describe_node(Node *node, void *context)
 {
@@ -145,6 +167,8 @@ filter_describe_node(Node *node, void *context)
 								"the filter checks constraints of domain %s",
 								format_type_be(type));
 		describe_type(description, type);
+		filter_describe_collation(&description->text,
+								  exprInputCollation(node));
 	}
 	(void) check_functions_in_node(node, filter_describe_called, description);
 	return expression_tree_walker(node, filter_describe_node, context);

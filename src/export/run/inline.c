@@ -210,18 +210,31 @@ write_and_publish(void *arg)
 	inline_published(&run->files);
 }
 
+/*
+ * The locks come before the snapshot of the plan: under another isolation that
+ * would be the transaction's first one, by which the base was looked up.
+ */
+static void
+begin_planning(void)
+{
+	call_commit();
+	XactIsoLevel = XACT_READ_COMMITTED;
+}
+
 void
 run_inline(Job *job)
 {
 	InlineJob  *run = palloc0_object(InlineJob);
 	ExportPlan *plan;
 
-	/* a transaction of its own: locks before the snapshot */
-	call_commit();
-	plan = plan_make(job, carry_candidates(job), call_commit,
+	begin_planning();
+	plan = plan_make(job, carry_candidates(job), begin_planning,
 					 CurrentMemoryContext);
 
 	job_insert(job);
+	/* no other session sees yet that it is needed */
+	if (job->base != 0 && !job_keep(job->base))
+		(void) job_load_own(job->base, false);
 	(void) job_lock_exclude(job->id);
 	job_set_state(job->id, JOB_RUNNING, NULL);
 	plan_record(job, plan->parts, plan->nparts, plan->snapshot_text,

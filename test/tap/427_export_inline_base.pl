@@ -1,0 +1,124 @@
+# Promise: an export in the caller's own transaction (workers => 0) is exact under
+# any isolation, whatever is done to the table while it waits; and the files of
+# other exports that it refers to stay, though nobody else sees it yet.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('inline', conf => "autovacuum = off\n");
+my $dir = new_export_dir();
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub error_of
+{
+	my (undef, undef, $err) = $node->psql('postgres', $_[0]);
+
+	return $err;
+}
+
+sub verdicts { return sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($_[0])"); }
+
+sql('CREATE TABLE t AS SELECT g AS id, repeat(md5(g::text), 3) AS note FROM generate_series(1, 3000) AS g');
+
+#
+# A table that is rewritten while the export waits for it
+#
+foreach my $isolation ('read committed', 'repeatable read', 'serializable')
+{
+	foreach my $format ('csv', 'delta')
+	{
+		my $name = $isolation =~ s/ /_/r . "_$format";
+		my $base = sql("CALL outflow.export('t', 'file://$dir/$name', format => '$format')");
+		my $place = $format eq 'csv' ? "$dir/$name-next" : "$dir/$name";
+		my $holder = $node->background_psql('postgres');
+
+		$holder->query_safe("BEGIN; CREATE TEMP TABLE copy AS TABLE t; TRUNCATE t; INSERT INTO t SELECT id + 1, note FROM copy; DROP TABLE copy");
+		local $ENV{PGOPTIONS} = '-c default_transaction_isolation=' . $isolation =~ s/ /\\ /r;
+		my ($session, $said) = start_psql($node, "CALL outflow.export('t', 'file://$place', format => '$format', workers => 0" . ($format eq 'csv' ? ", base => $base)" : ')'));
+		delete $ENV{PGOPTIONS};
+		wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CALL%' AND wait_event_type = 'Lock')", $name);
+		$holder->query_safe('COMMIT');
+		$holder->quit;
+		$session->finish;
+		unlike($$said, qr/ERROR/, "$name: the export is done");
+		my $job = sql("SELECT max(job) FROM outflow.jobs WHERE destination = 'file://$place'");
+		is(sql("SELECT rows FROM outflow.jobs WHERE job = $job"), 3000, "$name: with all rows");
+		is(verdicts($job), 'ok', "$name: verified");
+		ok(exported_parts($place) eq table_as_csv($node, 't', $dir), "$name: equals COPY") if $format eq 'csv';
+	}
+}
+
+#
+# Others would remove what it refers to
+#
+my ($first, $second) = map { sql("CALL outflow.export('t', 'file://$dir/n$_', part_size => '64kB')") } 1, 2;
+my $parts = sql("SELECT parts_total FROM outflow.jobs WHERE job = $first");
+
+foreach my $attack ('prune', 'overwrite', 'overwrite by a job')
+{
+	my $name = $attack =~ s/ /_/gr;
+	my $replace = qq{'t', 'file://$dir/n1', workers => %d, options => '{"overwrite": true}'};
+
+	hold_exports($node, 3);
+	my ($session, $said) = start_psql($node, "CALL outflow.export('t', 'file://$dir/$name', workers => 0, part_size => '64kB', base => $first, "
+		  . q{options => '{"carry": "reference"}')});
+	wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CALL%' AND wait_event = 'advisory')", 'parts that refer');
+	if ($attack eq 'prune')
+	{
+		my ($code, $out, $err) = $node->psql('postgres', "SELECT job FROM outflow.prune('file://$dir/n', 1)");
+
+		is($out, '', 'prune removes nothing');
+		like($err, qr/export job $first stays\nDETAIL:  Another call is at it/, 'prune says why');
+	}
+	elsif ($attack eq 'overwrite')
+	{
+		like(error_of('CALL outflow.export(' . sprintf($replace, 0) . ')'), qr/in use by another call/, "$attack: is refused");
+	}
+	else
+	{
+		like(error_of('SELECT outflow.export_start(' . sprintf($replace, 1) . ')'), qr/in use by another call/, "$attack: is refused");
+	}
+	release_exports($node);
+	$session->finish;
+	unlike($$said, qr/ERROR/, "$attack: the export is done");
+	my $job = sql("SELECT max(job) FROM outflow.jobs WHERE destination = 'file://$dir/$name'");
+	is(sql("SELECT parts_carried FROM outflow.jobs WHERE job = $job"), $parts, "$attack: all parts were carried");
+	is(verdicts($job), 'ok', "$attack: and all files are there");
+	sql("SELECT outflow.forget($job)");
+}
+
+#
+# One that is about to replace them waits
+#
+sql(<<'EOS');
+CREATE FUNCTION waits(int) RETURNS bool IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock_shared(4713);
+	RETURN true;
+END $$;
+BEGIN;
+SELECT pg_advisory_xact_lock(4713);
+PREPARE TRANSACTION 'filter';
+EOS
+hold_publications($node);
+my $replacing = sql(qq{SELECT outflow.export_start('t', 'file://$dir/n1', part_size => '64kB', workers => 1, options => '{"overwrite": true}')});
+wait_until($node, "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 4712)", 'the publication');
+my ($session, $said) = start_psql($node, "CALL outflow.export('t', 'file://$dir/late', workers => 0, part_size => '64kB', base => $first, "
+	  . q{filter => 'waits(id)', options => '{"carry": "reference"}')});
+wait_until($node, "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 4713)", 'who may refer to files');
+release_exports($node);
+wait_until($node, "SELECT retries > 0 FROM outflow.jobs WHERE job = $replacing", 'another try');
+ok(-e "$dir/n1/part-000000.csv", 'the files are there, as long as others may refer to them');
+sql("ROLLBACK PREPARED 'filter'");
+$session->finish;
+unlike($$said, qr/ERROR/, 'which they do');
+wait_until($node, "SELECT state NOT IN ('queued', 'running') FROM outflow.jobs WHERE job = $replacing", 'its end');
+is(sql("SELECT state FROM outflow.jobs WHERE job = $replacing"), 'done', 'then they are replaced');
+is(verdicts("(SELECT max(job) FROM outflow.jobs WHERE destination = 'file://$dir/late')"), 'ok', 'and both exports are whole');
+
+done_testing();
