@@ -21,6 +21,14 @@ sub error_of
 	return $err;
 }
 
+sub waits_for
+{
+	my ($node, $query, $event) = @_;
+
+	wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '$query' AND wait_event = '$event')", "$query to wait");
+	return;
+}
+
 sub verdicts { return sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($_[0])"); }
 
 sql('CREATE TABLE t AS SELECT g AS id, repeat(md5(g::text), 3) AS note FROM generate_series(1, 3000) AS g');
@@ -35,16 +43,24 @@ foreach my $isolation ('read committed', 'repeatable read', 'serializable')
 		my $name = $isolation =~ s/ /_/r . "_$format";
 		my $base = sql("CALL outflow.export('t', 'file://$dir/$name', format => '$format')");
 		my $place = $format eq 'csv' ? "$dir/$name-next" : "$dir/$name";
+		my $options = $format eq 'csv' ? q(, options => '{"base": "last"}') : '';
 		my $holder = $node->background_psql('postgres');
 
-		$holder->query_safe("BEGIN; CREATE TEMP TABLE copy AS TABLE t; TRUNCATE t; INSERT INTO t SELECT id + 1, note FROM copy; DROP TABLE copy");
+		# the call has looked at the table, and the one who rewrites it is next
+		$holder->query_safe("BEGIN; SELECT FROM outflow.job WHERE job = $base FOR UPDATE");
+		sql("BEGIN; SELECT pg_advisory_xact_lock(4713); PREPARE TRANSACTION 'rewrite'");
 		local $ENV{PGOPTIONS} = '-c default_transaction_isolation=' . $isolation =~ s/ /\\ /r;
-		my ($session, $said) = start_psql($node, "CALL outflow.export('t', 'file://$place', format => '$format', workers => 0" . ($format eq 'csv' ? ", base => $base)" : ')'));
+		my ($session, $said) = start_psql($node, "CALL outflow.export('t', 'file://$place', format => '$format', workers => 0$options)");
 		delete $ENV{PGOPTIONS};
-		wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CALL%' AND wait_event_type = 'Lock')", $name);
+		waits_for($node, 'CALL%', 'transactionid');
+		my ($writer) = start_psql($node, "BEGIN; CREATE TEMP TABLE copy AS TABLE t; TRUNCATE t; INSERT INTO t SELECT id + 1, note FROM copy; "
+			  . 'SELECT pg_advisory_xact_lock_shared(4713); COMMIT');
+		waits_for($node, 'BEGIN; CREATE TEMP%', 'relation');
 		$holder->query_safe('COMMIT');
 		$holder->quit;
-		$session->finish;
+		waits_for($node, 'CALL%', 'relation');
+		sql("ROLLBACK PREPARED 'rewrite'");
+		$_->finish foreach $writer, $session;
 		unlike($$said, qr/ERROR/, "$name: the export is done");
 		my $job = sql("SELECT max(job) FROM outflow.jobs WHERE destination = 'file://$place'");
 		is(sql("SELECT rows FROM outflow.jobs WHERE job = $job"), 3000, "$name: with all rows");
