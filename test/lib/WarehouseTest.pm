@@ -53,17 +53,18 @@ CREATE USER MAPPING FOR CURRENT_USER SERVER warehouse OPTIONS (user 'loader', pa
 EOC
 }
 
-# same_rows(NODE, WAREHOUSE, TABLE, WHAT, OTHER TABLE): EXCEPT ALL both ways, by their text
+# same_rows(NODE, WAREHOUSE, TABLE, WHAT, OTHER TABLE, FORM): EXCEPT ALL both ways, by
+# their text, or what FORM makes of it
 sub same_rows
 {
-	my ($node, $warehouse, $table, $what, $there) = @_;
+	my ($node, $warehouse, $table, $what, $there, $form) = @_;
 	my %count;
 
 	foreach my $side ([ $node, $table, 1 ], [ $warehouse, $there || $table, -1 ])
 	{
 		my ($where, $name, $step) = @$side;
 
-		$count{$_} += $step
+		$count{ $form ? $form->($_) : $_ } += $step
 		  foreach split /\n/, $where->safe_psql('postgres',
 			"SET datestyle = 'ISO'; SET timezone = 'UTC'; SELECT encode(t::text::bytea, 'escape') FROM $name AS t"
 		  );
@@ -71,8 +72,17 @@ sub same_rows
 	my @different = grep { $count{$_} != 0 } sort keys %count;
 
 	is(scalar(@different), 0, "$what: the same rows")
-	  or diag(map { "$count{$_}: " . substr($_, 0, 300) . "\n" } @different[ 0 .. ($#different > 5 ? 5 : $#different) ]);
+	  or diag(map { "$count{$_}: " . substr($_, same_length(@different[ 0, 1 ]), 300) . "\n" } @different[ 0 .. ($#different > 5 ? 5 : $#different) ]);
 	return;
+}
+
+# same_length(TEXT, TEXT): of what both begin with, but for a few characters
+sub same_length
+{
+	my ($one, $other) = map { $_ // '' } @_;
+	my $same = length(("$one" ^ "$other") =~ s/^(\0*).*/$1/sr);
+
+	return $same > 50 && defined $_[1] ? $same - 50 : 0;
 }
 
 # leftovers(WAREHOUSE): staging tables there

@@ -46,7 +46,7 @@ typedef struct PostgresTarget
 	char  *oid;			 /* as text */
 	bool   has_children; /* that are a part of it */
 	char **types;		 /* of the staging table's columns */
-	char **forms;		 /* of the columns as they are read back, casts */
+	char **forms;		 /* of the columns as they are read back */
 	bool   is_ready;	 /* rows may be sent, to it or its staging table */
 	bool   is_made;		 /* by this job */
 } PostgresTarget;
@@ -152,9 +152,9 @@ typedef enum PostgresFit
 extern PostgresFit postgres_fit(const TableColumn *column, Oid to,
 								const char *to_name, const char *to_fields,
 								int32 typmod);
-/* The cast, or "", that makes of such a value what it was before. */
-extern char *postgres_cast_back(const TableColumn *column, Oid to,
-								int32 typmod);
+/* What reads such a value, by the quoted name of its column, as it was sent. */
+extern char *postgres_read_back(const TableColumn *column, const char *name,
+								Oid to, int32 typmod, bool is_binary);
 /* Whether the binary form is the same wherever the type is. */
 extern bool postgres_has_one_form(const TableColumn *column);
 
