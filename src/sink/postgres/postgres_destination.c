@@ -36,18 +36,15 @@ postgres_locate(const char *place, const char *limit)
 
 static Destination *
 postgres_open(const char *place, const char *limit, DestinationMode mode,
-			  int permissions)
+			  int permissions, const char *destination)
 {
 	PostgresDestination *self = palloc0_object(PostgresDestination);
 	PostgresPlace		 found;
 
 	if (mode != DESTINATION_KNOWN && mode != DESTINATION_TRY)
 		postgres_place_find(place, &found);
-	else if (!postgres_place_known(place, &found))
-	{
-		server_place_lost(place, mode);
+	else if (!postgres_place_known(place, destination, mode, &found))
 		return NULL;
-	}
 	self->base.driver = &postgres_driver;
 	self->base.path = found.name
 						  ? psprintf("%s:%s.%s", found.server->servername,

@@ -85,8 +85,13 @@ typedef struct PostgresPlace
 
 extern char *postgres_place_parse(const char *destination);
 extern void	 postgres_place_find(const char *place, PostgresPlace *found);
-/* The place of a location; false if no server that may be used leads there. */
-extern bool postgres_place_known(const char *location, PostgresPlace *found);
+/*
+ * The place of a location, by the server that a destination names, if that leads
+ * there, or any that does; an error, or in TRY mode false and errno, if there is
+ * none, or some are of different roles.
+ */
+extern bool postgres_place_known(const char *location, const char *destination,
+								 DestinationMode mode, PostgresPlace *found);
 
 /* ---- postgres_ledger.c: the job's rows there */
 
