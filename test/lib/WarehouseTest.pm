@@ -15,12 +15,12 @@ our @EXPORT = qw(new_warehouse warehouse_sql same_rows leftovers $secret);
 
 our $secret = 'canary-7f3a91';
 
-# new_warehouse(NAME, SETTINGS, INSTALL PATH): a running node with a role and
+# new_warehouse(NAME, SETTINGS, INSTALL PATH, PORT): a running node with a role and
 # nothing else; with a path it is of another version
 sub new_warehouse
 {
-	my ($name, $conf, $path) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name, $path ? (install_path => $path) : ());
+	my ($name, $conf, $path, $port) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name, $path ? (install_path => $path) : (), $port ? (port => $port) : ());
 
 	$node->init(allows_streaming => 'logical');
 	# which not every version knows

@@ -29,6 +29,13 @@
 #define POSTGRES_RELATION                                                     \
 	"CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || "                      \
 	"format('%%I.%%I', nspname, relname)"
+/* For a job's row, and a parameter that is this cluster: its numbers are another
+ * one's. */
+#define POSTGRES_IS_MOVED(parameter)                                          \
+	"cluster <> '' AND " parameter "::text NOT IN ('', cluster)"
+#define POSTGRES_MOVED                                                        \
+	"Their record is of another cluster, from which it came in a dump or by " \
+	"an upgrade."
 /* What rows' xmin is compared with, as text, for a transaction's number; and
  * whether that is short enough ago to be proof. */
 #define POSTGRES_XID "(xact %% 4294967296)::text"
@@ -61,7 +68,8 @@ typedef struct PostgresDestination
 	char		   *token;
 	bool			is_taken; /* the job's lock is asked for */
 	bool			is_binary;
-	int				table; /* of the parts that are made */
+	bool			is_moved; /* the job's record is of another cluster */
+	int				table;	  /* of the parts that are made */
 	PostgresTarget *targets;
 	int				ntargets;
 	TableOptions	options;
@@ -109,6 +117,11 @@ extern void postgres_check_ledger(PostgresDestination *self);
 extern void postgres_connect(PostgresDestination *self);
 /* A transaction in which the job is ours; whether it was published. */
 extern bool postgres_begin(PostgresDestination *self, bool to_publish);
+/* The same to load rows into it, which may have been published, or its record
+ * moved: errors. */
+extern void postgres_begin_loading(PostgresDestination *self);
+/* Errors if transactions have other numbers than those that have to be known. */
+extern void postgres_check_moved(PostgresDestination *self);
 /* The job's staging tables, within a transaction. */
 extern void postgres_drop_staging(PostgresDestination *self);
 /* The name of a ledger table, or with a number of a staging table. */
