@@ -134,6 +134,9 @@ extern char *postgres_part_number(const char *key);
 
 extern void postgres_set(Destination *to, List *tables,
 						 const TableOptions *options);
+/* Whether it is there; errors unless it may take rows. */
+extern bool postgres_find_target(PostgresDestination *self,
+								 PostgresTarget		 *target);
 /* Looks at one target; errors unless the rows fit. */
 extern void postgres_look(PostgresDestination *self, PostgresTarget *target,
 						  bool *is_binary);

@@ -74,6 +74,17 @@ ledger_exists(Remote *remote)
 	return true;
 }
 
+/* Its schema may have been made for the role, and nothing in it yet. */
+static bool
+ledger_has_tables(PostgresDestination *self)
+{
+	if (!ledger_exists(self->remote))
+		return false;
+	remote_run(self->remote, "SELECT to_regclass($1) IS NOT NULL", 1,
+			   (const char *const[]){postgres_ledger(self, "job")});
+	return remote_is_true(self->remote, 0, 0);
+}
+
 static void
 check_may_create(Remote *remote)
 {
@@ -229,7 +240,7 @@ look_for_job(PostgresDestination *self, DestinationAccess access)
 {
 	const char *const values[] = {self->job, self->token};
 
-	if (!ledger_exists(self->remote))
+	if (!ledger_has_tables(self))
 		return CLAIM_MISSING;
 	if (access == ACCESS_CREATE)
 		add_job(self);

@@ -103,9 +103,8 @@ rights_needed(const PostgresDestination *self)
 	return self->options.replace ? "INSERT, TRUNCATE" : "INSERT";
 }
 
-/* Whether it is there, and may take rows. */
-static bool
-look_at_relation(PostgresDestination *self, PostgresTarget *target)
+bool
+postgres_find_target(PostgresDestination *self, PostgresTarget *target)
 {
 	Remote			 *remote = self->remote;
 	const char		 *rights = rights_needed(self);
@@ -325,7 +324,7 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 
 	target->types = palloc0_array(char *, source->ncolumns + 1);
 	target->forms = palloc0_array(char *, source->ncolumns + 1);
-	target->exists = look_at_relation(self, target);
+	target->exists = postgres_find_target(self, target);
 	if (!target->exists)
 	{
 		if (!self->options.create)
