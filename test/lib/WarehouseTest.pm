@@ -32,6 +32,7 @@ sub new_warehouse
 	append_to_file($hba, "local all loader scram-sha-256\nhost all loader all scram-sha-256\n$rules");
 	$node->start;
 	$node->safe_psql('postgres', <<"EOC");
+SET password_encryption = 'scram-sha-256';
 CREATE ROLE loader LOGIN PASSWORD '$secret';
 GRANT CREATE ON DATABASE postgres TO loader;
 GRANT CREATE, USAGE ON SCHEMA public TO loader;

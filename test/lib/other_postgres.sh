@@ -1,7 +1,7 @@
 # other_postgres.sh: sourced by test/run: servers of other major versions.
 #
-# PyPI's pgserver brings 16.  17, 18 and 19 are Debian's, of trixie, sid and
-# experimental, without a root file system and its rights: apt works out what
+# PyPI's pgserver brings 16.  13, 17, 18 and 19 are Debian's, of bullseye, trixie,
+# sid and experimental, without a root file system and its rights: apt works out what
 # they need on a machine that has nothing yet, and their programs are then told
 # to use the C library and all others from there.
 
@@ -10,15 +10,15 @@ debian_archives() {
 	local home=$1 suite mirror keys=/usr/share/keyrings/debian-archive-keyring.gpg
 
 	[ ! -e "$home/complete" ] || return 0
-	echo "downloading PostgreSQL 17, 18 and 19"
+	echo "downloading PostgreSQL 13, 17, 18 and 19"
 	rm -rf "$home"
 	mkdir -p "$home"/{lists,archives}/partial
 	: >"$home/status"
 	. "$project/test/lib/chroot.sh"
-	for suite in trixie sid experimental; do
+	for suite in bullseye trixie sid experimental; do
 		echo "deb [signed-by=$keys] $mirror $suite main"
 	done >"$home/sources.list"
-	# from experimental and trixie comes only what is named
+	# from experimental comes only what is named, from old ones what nobody else has
 	cat >"$home/preferences" <<-END
 		Package: *
 		Pin: release a=experimental
@@ -31,6 +31,10 @@ debian_archives() {
 		Package: *
 		Pin: release n=trixie
 		Pin-Priority: 100
+
+		Package: *
+		Pin: release n=bullseye
+		Pin-Priority: 50
 	END
 	cat >"$home/apt.conf" <<-END
 		Dir::State "$home";
@@ -47,7 +51,7 @@ debian_archives() {
 		export APT_CONFIG=$home/apt.conf
 		apt-get -qq update
 		apt-get -qq --yes --download-only --no-install-recommends \
-			-o Debug::NoLocking=1 install locales postgresql-{17,18,19}
+			-o Debug::NoLocking=1 install locales postgresql-{13,17,18,19}
 	)
 	touch "$home/complete"
 }
@@ -61,11 +65,11 @@ debian_servers() {
 	debian_archives "$home"
 	"$project/test/deps" patchelf
 	mkdir -p "$root"
-	for archive in "$home"/archives/{lib,zlib,postgresql-{17,18,19},postgresql-client-}*.deb; do
+	for archive in "$home"/archives/{lib,zlib,postgresql-{13,17,18,19},postgresql-client-}*.deb; do
 		dpkg-deb --extract "$archive" "$root"
 	done
 	libraries=$root/usr/lib/$(gcc -print-multiarch)
-	for version in 17 18 19; do
+	for version in 13 17 18 19; do
 		find "$root/usr/lib/postgresql/$version/bin" -type f -exec \
 			patchelf --force-rpath --set-rpath "$libraries" \
 			--set-interpreter "$(echo "$libraries"/ld-linux-*)" {} \; 2>/dev/null

@@ -305,8 +305,8 @@ check_column(PostgresDestination *self, const PostgresTarget *target,
 }
 
 static void
-set_form(PostgresDestination *self, PostgresTarget *target, int at, Oid there,
-		 int32 typmod)
+set_read_form(PostgresDestination *self, PostgresTarget *target, int at,
+			  Oid there, int32 typmod)
 {
 	const TableColumn *column = &target->source->columns[at];
 
@@ -334,8 +334,8 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 		{
 			*is_binary &= postgres_has_one_form(&source->columns[i]);
 			target->types[i] = source->columns[i].type;
-			set_form(self, target, i, source->columns[i].base,
-					 source->columns[i].typmod);
+			set_read_form(self, target, i, source->columns[i].base,
+						  source->columns[i].typmod);
 		}
 		return;
 	}
@@ -345,7 +345,7 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 		*is_binary &= check_column(self, target, &source->columns[i],
 								   &there[i]) == FIT_BINARY;
 		target->types[i] = there[i].type;
-		set_form(self, target, i, there[i].base, there[i].typmod);
+		set_read_form(self, target, i, there[i].base, there[i].typmod);
 	}
 }
 
