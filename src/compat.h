@@ -32,6 +32,9 @@
 #define attribute_is_not_null(desc, i) (TupleDescAttr(desc, i)->attnotnull)
 #endif
 
+/* 19: the text of a pg_lsn has all eight digits of its second half */
+#define LSN_HAS_ALL_DIGITS (PG_VERSION_NUM >= 190000)
+
 /* 18: base64 reads bytes; before, it read characters */
 #define base64_encode(src, len, dst, dst_len)                                 \
 	pg_b64_encode((const void *) (src), len, dst, dst_len)

@@ -90,7 +90,7 @@ destination_open(const Job *job, DestinationMode mode)
 	const DestinationDriver *driver = driver_of(job->destination);
 
 	return driver->open(driver->parse(job->destination),
-						settings_export_root(), mode, job->options.mode);
+						settings_export_root(), mode, job->options.mode, NULL);
 }
 
 static const DestinationDriver *
@@ -107,11 +107,25 @@ driver_of_location(const char *location)
 	return NULL; /* not reached */
 }
 
-Destination *
-destination_open_known(const char *location, bool must_open)
+static Destination *
+open_location(const char *location, const char *destination,
+			  DestinationMode mode)
 {
-	return driver_of_location(location)->open(
-		location, NULL, must_open ? DESTINATION_KNOWN : DESTINATION_TRY, 0);
+	return driver_of_location(location)->open(location, NULL, mode, 0,
+											  destination);
+}
+
+Destination *
+destination_open_known(const Job *job, bool must_open)
+{
+	return open_location(job->location, job->destination,
+						 must_open ? DESTINATION_KNOWN : DESTINATION_TRY);
+}
+
+Destination *
+destination_open_location(const char *location)
+{
+	return open_location(location, NULL, DESTINATION_TRY);
 }
 
 bool

@@ -26,8 +26,9 @@ extern Destination *destination_open(const Job *job, DestinationMode mode);
  * Where a job has written before, whatever the settings allow by now; NULL if
  * it is not there, and with errno if it can't be opened but needn't be.
  */
-extern Destination *destination_open_known(const char *location,
-										   bool		   must_open);
+extern Destination *destination_open_known(const Job *job, bool must_open);
+/* The same of a place alone; it needn't be there. */
+extern Destination *destination_open_location(const char *location);
 /* Whether a location's rows are in tables. */
 extern bool destination_keeps_tables(const char *location);
 extern bool destination_has_folders(const Job *job);

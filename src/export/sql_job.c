@@ -160,7 +160,7 @@ sql_remove_files(Job *job)
 		return;
 	}
 	job_derive(job);
-	root = destination_open_known(job->location, true);
+	root = destination_open_known(job, true);
 	if (root == NULL)
 		return;
 	if (ownership_open(job, root, false))

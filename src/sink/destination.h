@@ -198,12 +198,14 @@ struct DestinationDriver
 	 */
 	char *(*locate)(const char *place, const char *limit);
 	/*
-	 * place is parse's result; in KNOWN and TRY mode, locate's.  permissions
-	 * are the mode that files made there get, or 0 for what is usual; a place
-	 * that has no such thing doesn't care.
+	 * place is parse's result; in KNOWN and TRY mode, locate's, and destination
+	 * what the user called it, or NULL: of several ways there it says which.
+	 * permissions are the mode that files made there get, or 0 for what is
+	 * usual; a place that has no such thing doesn't care.
 	 */
 	Destination *(*open)(const char *place, const char *limit,
-						 DestinationMode mode, int permissions);
+						 DestinationMode mode, int permissions,
+						 const char *destination);
 	/* An early error where nothing could be written; warns where nobody could
 	 * read what permissions let them. */
 	void (*check_writable)(Destination *to);

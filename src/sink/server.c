@@ -147,6 +147,38 @@ server_has_secrets(const ForeignServer *server)
 	return has_mapping(GetUserId(), server) || has_mapping(InvalidOid, server);
 }
 
+static bool
+is_at_or_below(const char *location, const char *top)
+{
+	size_t len = strlen(top);
+
+	return strncmp(location, top, len) == 0 &&
+		   (location[len] == '\0' || location[len] == '/');
+}
+
+List *
+server_leading_to(const char *wrapper, const char *location,
+				  const char *destination,
+				  char *(*its_location)(const ForeignServer *) )
+{
+	char	 *named = destination ? server_name(destination) : NULL;
+	List	 *found = NIL;
+	ListCell *cell;
+
+	foreach (cell, server_list(wrapper))
+	{
+		ForeignServer *server = lfirst(cell);
+
+		if (!server_has_secrets(server) ||
+			!is_at_or_below(location, its_location(server)))
+			continue;
+		if (named && strcmp(server->servername, named) == 0)
+			return list_make1(server);
+		found = lappend(found, server);
+	}
+	return found;
+}
+
 List *
 server_secrets(const ForeignServer *server)
 {

@@ -33,6 +33,13 @@ extern ForeignServer *server_get(const char *name);
 /* Those of a wrapper that the current user may use (ForeignServer *), by oid. */
 extern List *server_list(const char *wrapper);
 extern bool	 server_has_secrets(const ForeignServer *server);
+/*
+ * Those with secrets whose location is this one or above it; alone the one that
+ * a destination names, if it is among them (NULL: it names none).
+ */
+extern List *server_leading_to(const char *wrapper, const char *location,
+							   const char *destination,
+							   char *(*its_location)(const ForeignServer *) );
 /* The options of the current user's mapping, or of everybody's. */
 extern List *server_secrets(const ForeignServer *server);
 

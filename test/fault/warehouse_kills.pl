@@ -62,7 +62,8 @@ foreach my $case ([ 'staged', 'crash' ], [ 'staged', 'error' ], [ 'direct', 'cra
 }
 
 # whoever logs in there now has no record of a publication that may have been
-$warehouse->safe_psql('postgres', 'TRUNCATE t, u; CREATE ROLE loader2 LOGIN PASSWORD 'canary-7f3a91'; GRANT CREATE ON DATABASE postgres TO loader2; GRANT INSERT, SELECT ON t, u TO loader2');
+$warehouse->safe_psql('postgres', qq{TRUNCATE t, u; CREATE ROLE loader2 LOGIN PASSWORD '$secret';
+	GRANT CREATE ON DATABASE postgres TO loader2; GRANT INSERT, SELECT ON t, u TO loader2});
 my $hba = $warehouse->data_dir . '/pg_hba.conf';
 my $rules = slurp_file($hba);
 unlink $hba;

@@ -15,12 +15,12 @@ our @EXPORT = qw(new_warehouse warehouse_sql same_rows leftovers $secret);
 
 our $secret = 'canary-7f3a91';
 
-# new_warehouse(NAME, SETTINGS, INSTALL PATH): a running node with a role and
+# new_warehouse(NAME, SETTINGS, INSTALL PATH, PORT): a running node with a role and
 # nothing else; with a path it is of another version
 sub new_warehouse
 {
-	my ($name, $conf, $path) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name, $path ? (install_path => $path) : ());
+	my ($name, $conf, $path, $port) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name, $path ? (install_path => $path) : (), $port ? (port => $port) : ());
 
 	$node->init(allows_streaming => 'logical');
 	# which not every version knows
@@ -32,6 +32,7 @@ sub new_warehouse
 	append_to_file($hba, "local all loader scram-sha-256\nhost all loader all scram-sha-256\n$rules");
 	$node->start;
 	$node->safe_psql('postgres', <<"EOC");
+SET password_encryption = 'scram-sha-256';
 CREATE ROLE loader LOGIN PASSWORD '$secret';
 GRANT CREATE ON DATABASE postgres TO loader;
 GRANT CREATE, USAGE ON SCHEMA public TO loader;
@@ -53,17 +54,18 @@ CREATE USER MAPPING FOR CURRENT_USER SERVER warehouse OPTIONS (user 'loader', pa
 EOC
 }
 
-# same_rows(NODE, WAREHOUSE, TABLE, WHAT, OTHER TABLE): EXCEPT ALL both ways, by their text
+# same_rows(NODE, WAREHOUSE, TABLE, WHAT, OTHER TABLE, FORM): EXCEPT ALL both ways, by
+# their text, or what FORM makes of it
 sub same_rows
 {
-	my ($node, $warehouse, $table, $what, $there) = @_;
+	my ($node, $warehouse, $table, $what, $there, $form) = @_;
 	my %count;
 
 	foreach my $side ([ $node, $table, 1 ], [ $warehouse, $there || $table, -1 ])
 	{
 		my ($where, $name, $step) = @$side;
 
-		$count{$_} += $step
+		$count{ $form ? $form->($_) : $_ } += $step
 		  foreach split /\n/, $where->safe_psql('postgres',
 			"SET datestyle = 'ISO'; SET timezone = 'UTC'; SELECT encode(t::text::bytea, 'escape') FROM $name AS t"
 		  );
@@ -71,8 +73,17 @@ sub same_rows
 	my @different = grep { $count{$_} != 0 } sort keys %count;
 
 	is(scalar(@different), 0, "$what: the same rows")
-	  or diag(map { "$count{$_}: " . substr($_, 0, 300) . "\n" } @different[ 0 .. ($#different > 5 ? 5 : $#different) ]);
+	  or diag(map { "$count{$_}: " . substr($_, same_length(@different[ 0, 1 ]), 300) . "\n" } @different[ 0 .. ($#different > 5 ? 5 : $#different) ]);
 	return;
+}
+
+# same_length(TEXT, TEXT): of what both begin with, but for a few characters
+sub same_length
+{
+	my ($one, $other) = map { $_ // '' } @_;
+	my $same = length(("$one" ^ "$other") =~ s/^(\0*).*/$1/sr);
+
+	return $same > 50 && defined $_[1] ? $same - 50 : 0;
 }
 
 # leftovers(WAREHOUSE): staging tables there

@@ -111,13 +111,3 @@ need_milvus_server() {
 		milvus==2.3.5 'pymilvus[bulk-writer]==3.0.2' pyarrow
 	export OUTFLOW_MILVUS_SERVER=$installed_python
 }
-
-# need_other_postgres: sets OUTFLOW_OTHER_BINDIR, unless it is set: the programs of a
-# PostgreSQL of another major version, here the 16 that PyPI's pgserver brings
-need_other_postgres() {
-	[ -z "${OUTFLOW_OTHER_BINDIR:-}" ] || return 0
-	install_python tmp_other_postgres pgserver pgserver
-	OUTFLOW_OTHER_BINDIR=$("$installed_python" -c \
-		'import os, pgserver; print(os.path.dirname(pgserver.__file__))')/pginstall/bin
-	export OUTFLOW_OTHER_BINDIR
-}

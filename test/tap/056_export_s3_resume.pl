@@ -157,6 +157,13 @@ is_whole($job, 'retried', 'the next try of a part');
 is($store->asked(qr{^POST \S*/retried/\S*\?uploads}), 1, 'goes on with the same upload');
 cmp_ok($store->asked(qr{^POST \S*/retried/\S*uploadId=}), '>', 1, 'whose end had failed');
 
+# Encrypted, no byte is what it was before
+$job = broken_off('encrypted', 'crc32c', 'kill', q{, encrypt_to => '{age12pvz65k2e34qvxrtsqqg0drk7jr458uwg5jejdt6v0lynj7mwyqsf32xls}'});
+sql("CALL outflow.resume($job)");
+is(sent('encrypted', 1) . sent('encrypted', 3), '22', 'encrypted: all chunks are sent again');
+is(state($job) . $store->uploads, 'done', 'encrypted: done, and no upload is left');
+is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job, 'full')"), 'ok', 'encrypted: verified');
+
 # Forgotten instead
 $job = broken_off('forgotten', 'crc32c', 'cancel');
 sql("SELECT outflow.forget($job)");

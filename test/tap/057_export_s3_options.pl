@@ -83,6 +83,7 @@ cmp_ok(scalar(@copies), '>', 0, 'some are copies');
 is(scalar(grep { $_->{'x-amz-tagging-directive'} ne 'REPLACE' } @copies), 0, 'which get tags of their own');
 is(scalar(grep { !$_->{'x-amz-copy-source'} && $_->{'content-type'} ne 'text/csv' } @headers), 0, 'and the others their type');
 is_whole('large', 'options/again', 'carried');
+is(scalar(grep { $_->{'x-amz-security-token'} ne 'token-CANARY' } @headers), 0, 'the token of temporary credentials goes with all');
 server('sse', encryption => 's3');
 export('orders', 'sse:sse');
 is(scalar(grep { $_->{'x-amz-server-side-encryption'} ne 'AES256' || $_->{'x-amz-server-side-encryption-aws-kms-key-id'} } $store->headers(qr{^sse/})),
@@ -145,6 +146,14 @@ is(sql('SELECT state FROM outflow.jobs ORDER BY job DESC LIMIT 1'), 'failed', 'a
 $store->faults();
 resume_last();
 is_whole('orders', 'raced', 'that can be resumed');
+
+# What is larger than the store takes
+server('small', max_object_size => '6MB', chunk_size => '5MB');
+like(error_of("CALL outflow.export('large', 'small:limited', part_size => '1GB')"), qr/becomes too large.*Use a smaller part_size/s, 'a part that is too large');
+sql('SELECT outflow.forget(' . sql('SELECT max(job) FROM outflow.jobs') . ')');
+is($store->keys('limited') . $store->uploads, '', 'nothing of it stays');
+export('orders', 'small:limited');
+is_whole('orders', 'limited', 'a smaller one');
 
 # Removals: many at once, where the store knows how
 $store->forget_requests;

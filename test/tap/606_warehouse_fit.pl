@@ -52,11 +52,14 @@ my %values = (
 	'text[]' => [ "ARRAY['abc   ', 'a,b']" ],
 	'int[]' => [ 'ARRAY[123, -1]' ],
 	'box[]' => [ "ARRAY['(1,1),(0,0)'::box, '(2,2),(0,0)']" ],
+	'time[]' => [ "'{00:00:00.75,24:00}'", "'{{24:00,NULL}}'" ],
+	'pg_lsn' => [ "'0/0'", "'1/2A'", "'FFFFFFFF/1234567A'" ],
+	'pg_lsn[]' => [ "'{0/0,NULL,1/2A}'" ],
 	'numeric[]' => [ 'ARRAY[1.255]' ]);
 my @from = sort keys %values;
 my @to = (@from, 'varchar(3)', 'char(5)', 'char(3)', 'varchar(63)', 'numeric(5,-2)', 'numeric(10,-2)', 'numeric(10,0)',
 	'numeric(6,2)', 'timestamptz(0)', 'timestamp(0)', 'timetz(0)', 'interval(0)', 'interval day', 'varbit(2)', 'bit(2)',
-	'varchar(3)[]', 'numeric(5,1)[]', 'bigint[]', 'regclass', 'citext', 'xml');
+	'varchar(3)[]', 'numeric(5,1)[]', 'bigint[]', 'interval[]', 'regclass', 'citext', 'xml');
 
 # pairs that once lost something, and as many others
 my @pairs = map { [ split / > / ] } ('text > varchar(3)', 'varchar(10) > varchar(3)', 'varchar > varchar(3)',
@@ -67,7 +70,7 @@ push @pairs, [ $from[rand @from], $to[rand @to] ] foreach (1 .. 40);
 # what must not be refused
 my %fits = map { $_ => 1 } ('int > bigint', 'int > numeric', 'varchar(10) > text', 'int > text', 'varchar(10) > varchar(63)',
 	'int[] > bigint[]', 'bit(3) > bit varying(5)', 'date > timestamp', 'name > varchar(63)', 'varchar(10)[] > text[]',
-	'time > interval', 'cidr > inet', 'numeric(6,3) > numeric', 'time(3) > time', 'char(6) > text');
+	'time > interval', 'time[] > interval[]', 'pg_lsn > pg_lsn', 'pg_lsn[] > pg_lsn[]', 'cidr > inet', 'numeric(6,3) > numeric', 'time(3) > time', 'char(6) > text');
 push @pairs, map { [ split / > / ] } sort keys %fits;
 
 my ($count, $refused, $arrived) = (0, 0, 0);
@@ -90,7 +93,7 @@ foreach my $pair (@pairs)
 		next;
 	}
 	# as it is, and as it was
-	my $there = $to eq $from || $to =~ /^(?:text|varchar)/ ? 'a::text' : $to eq 'interval' ? "(a::text::$from)::text" : "(a::$from)::text";
+	my $there = $to eq $from || $to =~ /^(?:text|varchar)/ ? 'a::text' : $to =~ /^interval/ ? "(a::text::$from)::text" : "(a::$from)::text";
 	is($warehouse->safe_psql('postgres', "SET timezone = 'UTC'; SELECT '[' || $there || ']' FROM $table ORDER BY n"),
 		$node->safe_psql('postgres', "SET timezone = 'UTC'; SELECT '[' || "
 			  . ($to =~ /^(?:text|varchar)/ ? "format('%s', a)" : 'a::text') . " || ']' FROM $table ORDER BY n"),

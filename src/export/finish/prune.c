@@ -155,8 +155,7 @@ outflow_prune(PG_FUNCTION_ARGS)
 	for (int i = 0; i < count; i++)
 	{
 		Job			*job = job_load(ids[i], false);
-		Destination *root =
-			job ? destination_open_known(job->location, false) : NULL;
+		Destination *root = job ? destination_open_known(job, false) : NULL;
 
 		CHECK_FOR_INTERRUPTS();
 		if (root == NULL)

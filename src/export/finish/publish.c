@@ -216,7 +216,7 @@ publish_release(Job *job)
 	if (job->options.load != LOAD_KEPT ||
 		!destination_keeps_tables(job->location))
 		return;
-	root = destination_open_known(job->location, false);
+	root = destination_open_known(job, false);
 	if (root == NULL)
 		return;
 	if (ownership_try(job, root))

@@ -390,7 +390,7 @@ outflow_verify(PG_FUNCTION_ARGS)
 	out.desc = result->setDesc;
 
 	job_derive(job);
-	root = destination_open_known(job->location, false);
+	root = destination_open_known(job, false);
 	lost = finding_unreadable(errno);
 	full = reads_all(how, root);
 	/* a finished one has no files of its own any more */

@@ -84,7 +84,7 @@ check_stored(Destination *root, DestinationPlace place,
 Destination *
 part_open_location(const FinishedPart *part)
 {
-	return destination_open_known(part->location, false);
+	return destination_open_location(part->location);
 }
 
 static Finding

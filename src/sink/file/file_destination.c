@@ -57,7 +57,8 @@ file_destination_check_rights(void)
 
 static Destination *
 file_destination_open(const char *place, const char *limit,
-					  DestinationMode mode, int permissions)
+					  DestinationMode mode, int permissions,
+					  const char *destination)
 {
 	static const int flags[] = {
 		[DESTINATION_CREATE] = FILE_ROOT_CREATE,

@@ -36,18 +36,15 @@ postgres_locate(const char *place, const char *limit)
 
 static Destination *
 postgres_open(const char *place, const char *limit, DestinationMode mode,
-			  int permissions)
+			  int permissions, const char *destination)
 {
 	PostgresDestination *self = palloc0_object(PostgresDestination);
 	PostgresPlace		 found;
 
 	if (mode != DESTINATION_KNOWN && mode != DESTINATION_TRY)
 		postgres_place_find(place, &found);
-	else if (!postgres_place_known(place, &found))
-	{
-		server_place_lost(place, mode);
+	else if (!postgres_place_known(place, destination, mode, &found))
 		return NULL;
-	}
 	self->base.driver = &postgres_driver;
 	self->base.path = found.name
 						  ? psprintf("%s:%s.%s", found.server->servername,
@@ -99,18 +96,34 @@ postgres_check(Destination *to)
 	return is_binary ? "binary" : "text";
 }
 
+/* What of the table that the destination names; it may be made later. */
+static char *
+probe_table(PostgresDestination *self)
+{
+	PostgresTarget target = {.schema = self->schema, .name = self->name};
+	char		  *name;
+
+	if (self->name == NULL)
+		return "";
+	name = postgres_target_name(self, &target);
+	return postgres_find_target(self, &target)
+			   ? psprintf("; table %s is there", name)
+			   : psprintf("; there is no table %s", name);
+}
+
 /* Connects, with all that is checked then. */
 static char *
 postgres_probe(Destination *to, const char *key)
 {
-	Remote *remote = postgres_self(to)->remote;
+	PostgresDestination *self = postgres_self(to);
+	Remote				*remote = self->remote;
 
-	postgres_connect(postgres_self(to));
-	postgres_check_ledger(postgres_self(to));
-	return psprintf("PostgreSQL %d.%d, as role \"%s\"%s",
-					remote->version / 10000, remote->version % 10000,
-					remote_clean(remote->user),
-					PQsslInUse(remote->conn) ? ", with TLS" : "");
+	postgres_connect(self);
+	postgres_check_ledger(self);
+	return psprintf(
+		"PostgreSQL %d.%d, as role \"%s\"%s%s", remote->version / 10000,
+		remote->version % 10000, remote_clean(remote->user),
+		PQsslInUse(remote->conn) ? ", with TLS" : "", probe_table(self));
 }
 
 static bool

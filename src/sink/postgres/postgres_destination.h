@@ -29,6 +29,13 @@
 #define POSTGRES_RELATION                                                     \
 	"CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || "                      \
 	"format('%%I.%%I', nspname, relname)"
+/* For a job's row, and a parameter that is this cluster: its numbers are another
+ * one's. */
+#define POSTGRES_IS_MOVED(parameter)                                          \
+	"cluster <> '' AND " parameter "::text NOT IN ('', cluster)"
+#define POSTGRES_MOVED                                                        \
+	"Their record is of another cluster, from which it came in a dump or by " \
+	"an upgrade."
 /* What rows' xmin is compared with, as text, for a transaction's number; and
  * whether that is short enough ago to be proof. */
 #define POSTGRES_XID "(xact %% 4294967296)::text"
@@ -46,7 +53,7 @@ typedef struct PostgresTarget
 	char  *oid;			 /* as text */
 	bool   has_children; /* that are a part of it */
 	char **types;		 /* of the staging table's columns */
-	char **forms;		 /* of the columns as they are read back, casts */
+	char **forms;		 /* of the columns as they are read back */
 	bool   is_ready;	 /* rows may be sent, to it or its staging table */
 	bool   is_made;		 /* by this job */
 } PostgresTarget;
@@ -61,7 +68,8 @@ typedef struct PostgresDestination
 	char		   *token;
 	bool			is_taken; /* the job's lock is asked for */
 	bool			is_binary;
-	int				table; /* of the parts that are made */
+	bool			is_moved; /* the job's record is of another cluster */
+	int				table;	  /* of the parts that are made */
 	PostgresTarget *targets;
 	int				ntargets;
 	TableOptions	options;
@@ -85,8 +93,13 @@ typedef struct PostgresPlace
 
 extern char *postgres_place_parse(const char *destination);
 extern void	 postgres_place_find(const char *place, PostgresPlace *found);
-/* The place of a location; false if no server that may be used leads there. */
-extern bool postgres_place_known(const char *location, PostgresPlace *found);
+/*
+ * The place of a location, by the server that a destination names, if that leads
+ * there, or any that does; an error, or in TRY mode false and errno, if there is
+ * none, or some are of different roles.
+ */
+extern bool postgres_place_known(const char *location, const char *destination,
+								 DestinationMode mode, PostgresPlace *found);
 
 /* ---- postgres_ledger.c: the job's rows there */
 
@@ -104,6 +117,11 @@ extern void postgres_check_ledger(PostgresDestination *self);
 extern void postgres_connect(PostgresDestination *self);
 /* A transaction in which the job is ours; whether it was published. */
 extern bool postgres_begin(PostgresDestination *self, bool to_publish);
+/* The same to load rows into it, which may have been published, or its record
+ * moved: errors. */
+extern void postgres_begin_loading(PostgresDestination *self);
+/* Errors if transactions have other numbers than those that have to be known. */
+extern void postgres_check_moved(PostgresDestination *self);
 /* The job's staging tables, within a transaction. */
 extern void postgres_drop_staging(PostgresDestination *self);
 /* The name of a ledger table, or with a number of a staging table. */
@@ -116,6 +134,9 @@ extern char *postgres_part_number(const char *key);
 
 extern void postgres_set(Destination *to, List *tables,
 						 const TableOptions *options);
+/* Whether it is there; errors unless it may take rows. */
+extern bool postgres_find_target(PostgresDestination *self,
+								 PostgresTarget		 *target);
 /* Looks at one target; errors unless the rows fit. */
 extern void postgres_look(PostgresDestination *self, PostgresTarget *target,
 						  bool *is_binary);
@@ -152,9 +173,9 @@ typedef enum PostgresFit
 extern PostgresFit postgres_fit(const TableColumn *column, Oid to,
 								const char *to_name, const char *to_fields,
 								int32 typmod);
-/* The cast, or "", that makes of such a value what it was before. */
-extern char *postgres_cast_back(const TableColumn *column, Oid to,
-								int32 typmod);
+/* What reads such a value, by the quoted name of its column, as it was sent. */
+extern char *postgres_read_back(const TableColumn *column, const char *name,
+								Oid to, int32 typmod, bool is_binary);
 /* Whether the binary form is the same wherever the type is. */
 extern bool postgres_has_one_form(const TableColumn *column);
 

@@ -129,7 +129,7 @@ postgres_begin_direct(PostgresDestination *self, int table)
 	PostgresTarget *target = &self->targets[table];
 	bool			is_binary = true;
 
-	(void) postgres_begin(self, false);
+	postgres_begin_loading(self);
 	remote_command(self->remote,
 				   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_MAKE ", 1)");
 	postgres_look(self, target, &is_binary);

@@ -14,6 +14,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "sink/postgres/postgres_destination.h"
 
 /* Types below are the same in every cluster. */
@@ -247,19 +248,40 @@ postgres_fit(const TableColumn *column, Oid to, const char *to_name,
 	return from == to && postgres_has_one_form(column) ? FIT_BINARY : FIT_TEXT;
 }
 
-char *
-postgres_cast_back(const TableColumn *column, Oid to, int32 typmod)
+/*
+ * Its text as this server writes it, whatever the other one does: 0/1A, which is
+ * 0/0000001A from PostgreSQL 19 on.
+ */
+static char *
+read_lsn(const char *name)
 {
-	Oid from = column->base;
+	if (!LSN_HAS_ALL_DIGITS)
+		return psprintf("regexp_replace(%s::text, '/0+(?=[0-9A-F])', '/', "
+						"'g')",
+						name);
+	return psprintf("regexp_replace(regexp_replace(%s::text, "
+					"'/([0-9A-F]+)', '/0000000\\1', 'g'), "
+					"'/0*([0-9A-F]{8})(?![0-9A-F])', '/\\1', 'g')",
+					name);
+}
 
+char *
+postgres_read_back(const TableColumn *column, const char *name, Oid to,
+				   int32 typmod, bool is_binary)
+{
+	Oid	 from = column->base;
+	bool is_via_text = (from == TIMEOID && to == INTERVALOID) ||
+					   (from == TIMEARRAYOID && to == INTERVALARRAYOID);
+
+	if (from == to && (from == PG_LSNOID || from == PG_LSNARRAYOID) &&
+		!is_binary)
+		return read_lsn(name);
 	if ((from == to && typmod == column->typmod) ||
 		from >= FIRST_UNFIXED_TYPE || to >= FIRST_UNFIXED_TYPE ||
 		(from != to && (to == TEXTOID || to == VARCHAROID)))
-		return "";
+		return pstrdup(name);
 	/* 24:00 is a time, and as an interval not one that is cast to it */
-	return psprintf("%s::%s",
-					from == TIMEOID && to == INTERVALOID ? "::pg_catalog.text"
-														 : "",
+	return psprintf("%s%s::%s", name, is_via_text ? "::text" : "",
 					format_type_extended(from, column->typmod,
 										 FORMAT_TYPE_TYPEMOD_GIVEN |
 											 FORMAT_TYPE_FORCE_QUALIFY));

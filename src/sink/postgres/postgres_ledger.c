@@ -74,6 +74,17 @@ ledger_exists(Remote *remote)
 	return true;
 }
 
+/* Its schema may have been made for the role, and nothing in it yet. */
+static bool
+ledger_has_tables(PostgresDestination *self)
+{
+	if (!ledger_exists(self->remote))
+		return false;
+	remote_run(self->remote, "SELECT to_regclass($1) IS NOT NULL", 1,
+			   (const char *const[]){postgres_ledger(self, "job")});
+	return remote_is_true(self->remote, 0, 0);
+}
+
 static void
 check_may_create(Remote *remote)
 {
@@ -120,7 +131,8 @@ make_ledger(PostgresDestination *self)
 		psprintf("CREATE TABLE IF NOT EXISTS %s (job uuid PRIMARY KEY, "
 				 "token text NOT NULL, "
 				 "started timestamptz NOT NULL DEFAULT now(), "
-				 "published timestamptz, xact bigint)",
+				 "published timestamptz, xact bigint, "
+				 "cluster text NOT NULL)",
 				 postgres_ledger(self, "job")));
 	remote_command(
 		remote,
@@ -211,11 +223,13 @@ static void
 add_job(PostgresDestination *self)
 {
 	remote_begin(self->remote);
-	remote_run(self->remote,
-			   psprintf("INSERT INTO %s (job, token) VALUES ($1, $2) "
-						"ON CONFLICT DO NOTHING",
-						postgres_ledger(self, "job")),
-			   2, (const char *const[]){self->job, self->token});
+	remote_run(
+		self->remote,
+		psprintf("INSERT INTO %s (job, token, cluster) "
+				 "VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+				 postgres_ledger(self, "job")),
+		3,
+		(const char *const[]){self->job, self->token, self->remote->cluster});
 	if (remote_changed(self->remote) > 0)
 		postgres_drop_staging(self);
 	remote_commit(self->remote);
@@ -226,7 +240,7 @@ look_for_job(PostgresDestination *self, DestinationAccess access)
 {
 	const char *const values[] = {self->job, self->token};
 
-	if (!ledger_exists(self->remote))
+	if (!ledger_has_tables(self))
 		return CLAIM_MISSING;
 	if (access == ACCESS_CREATE)
 		add_job(self);
@@ -285,26 +299,54 @@ postgres_release(Destination *to)
 bool
 postgres_begin(PostgresDestination *self, bool to_publish)
 {
-	const char *const values[] = {self->job, self->token};
+	Remote *remote = self->remote;
 
 	if (self->job == NULL)
 		elog(ERROR, "nothing is claimed in \"%s\"", self->base.path);
 	postgres_connect(self);
-	remote_begin(self->remote);
-	remote_run(self->remote,
-			   psprintf("SELECT published IS NOT NULL FROM %s "
-						"WHERE job = $1 AND token = $2 FOR %s",
-						postgres_ledger(self, "job"),
-						to_publish ? "UPDATE" : "SHARE"),
-			   2, values);
+	remote_begin(remote);
+	remote_run(
+		remote,
+		psprintf("SELECT published IS NOT NULL, " POSTGRES_IS_MOVED(
+					 "$3") " FROM %s WHERE job = $1 AND token = $2 FOR %s",
+				 postgres_ledger(self, "job"),
+				 to_publish ? "UPDATE" : "SHARE"),
+		3, (const char *const[]){self->job, self->token, remote->cluster});
 	if (remote_rows(self->remote) != 1)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("server \"%s\" does not know the export any more",
+					remote->name),
+			 errdetail("Its row in \"%s\".job was removed.", remote->ledger)));
+	self->is_moved = remote_is_true(remote, 0, 1);
+	return remote_is_true(remote, 0, 0);
+}
+
+void
+postgres_begin_loading(PostgresDestination *self)
+{
+	if (postgres_begin(self, false))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("server \"%s\" does not know the export any more",
+				 errmsg("the export was already published on server \"%s\"",
 						self->remote->name),
-				 errdetail("Its row in \"%s\".job was removed.",
-						   self->remote->ledger)));
-	return remote_is_true(self->remote, 0, 0);
+				 errhint("Forget the job.")));
+	postgres_check_moved(self);
+}
+
+void
+postgres_check_moved(PostgresDestination *self)
+{
+	if (self->options.direct && self->is_moved)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("rows of the export on server \"%s\" cannot be told "
+						"from others",
+						self->remote->name),
+				 errdetail(POSTGRES_MOVED),
+				 errhint("Forget the job, empty its tables there and begin a "
+						 "new one.")));
 }
 
 bool

@@ -136,12 +136,7 @@ postgres_prepare_table(PostgresDestination *self)
 void
 postgres_begin_part(PostgresDestination *self, const char *number)
 {
-	if (postgres_begin(self, false))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the export was already published on server \"%s\"",
-						self->remote->name),
-				 errhint("Forget the job.")));
+	postgres_begin_loading(self);
 	remove_older_part(self, number);
 }
 

@@ -5,6 +5,8 @@
  */
 #include "postgres.h"
 
+#include <errno.h>
+
 #include "nodes/value.h"
 #include "utils/builtins.h"
 #include "utils/varlena.h"
@@ -79,26 +81,65 @@ postgres_place_find(const char *place, PostgresPlace *found)
 							   path[0] ? "/" : "", path);
 }
 
-bool
-postgres_place_known(const char *location, PostgresPlace *found)
+/* Whom a server takes the current user for. */
+static char *
+mapped_user(const ForeignServer *server)
 {
-	ListCell *cell;
+	PostgresSecrets secrets;
 
-	foreach (cell, server_list("outflow_postgres"))
+	postgres_secrets_read(server, &secrets);
+	if (secrets.password)
+		explicit_bzero(secrets.password, strlen(secrets.password));
+	return secrets.user;
+}
+
+/*
+ * What a job has there belongs to one role; by another one's ledger it would be
+ * taken for gone.
+ */
+static bool
+is_one_role(const List *servers, const char *location, const char *destination,
+			DestinationMode mode)
+{
+	const ForeignServer *first = linitial(servers);
+
+	for (int i = 1; i < list_length(servers); i++)
 	{
-		ForeignServer *server = lfirst(cell);
-		char		  *top = database_location(server);
-		size_t		   len = strlen(top);
+		const ForeignServer *other = list_nth(servers, i);
 
-		if (strncmp(location, top, len) != 0 ||
-			(location[len] != '\0' && location[len] != '/') ||
-			!server_has_secrets(server))
+		if (strcmp(mapped_user(first), mapped_user(other)) == 0)
 			continue;
-		found->server = server;
-		set_names(found, postgres_place_names(psprintf(
-							 ":%s", location + len + (location[len] == '/'))));
-		found->location = pstrdup(location);
-		return true;
+		ereport(mode == DESTINATION_TRY ? WARNING : ERROR,
+				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
+				 errmsg("servers \"%s\" and \"%s\" lead to \"%s\" by "
+						"different roles",
+						first->servername, other->servername, location),
+				 destination ? errhint("Give the right one the name that the "
+									   "job has for it, \"%s\".",
+									   server_name(destination))
+							 : 0));
+		errno = EINVAL;
+		return false;
 	}
-	return false;
+	return true;
+}
+
+bool
+postgres_place_known(const char *location, const char *destination,
+					 DestinationMode mode, PostgresPlace *found)
+{
+	List  *servers = server_leading_to("outflow_postgres", location,
+									   destination, database_location);
+	size_t len;
+
+	if (servers == NIL)
+		server_place_lost(location, mode);
+	if (servers == NIL || !is_one_role(servers, location, destination, mode))
+		return false;
+	found->server = linitial(servers);
+	len = strlen(database_location(found->server));
+	set_names(found, postgres_place_names(psprintf(
+						 ":%s", location + len + (location[len] == '/'))));
+	found->location = pstrdup(location);
+	return true;
 }

@@ -335,6 +335,7 @@ postgres_publish_rows(Destination *to, const List *keys)
 		begin_others(self);
 	if (!postgres_begin(self, true))
 	{
+		postgres_check_moved(self);
 		postgres_remove_parts(
 			self, psprintf("part <> ALL ('%s'::int[])", numbers_of(keys)));
 		find_staged(self, keys, rows);
@@ -347,9 +348,10 @@ postgres_publish_rows(Destination *to, const List *keys)
 		}
 		remote_run(self->remote,
 				   psprintf("UPDATE %s SET published = now(), "
-							"xact = txid_current() WHERE job = $1",
+							"xact = txid_current(), cluster = $2 "
+							"WHERE job = $1",
 							postgres_ledger(self, "job")),
-				   1, (const char *const[]){self->job});
+				   2, (const char *const[]){self->job, self->remote->cluster});
 		FAILPOINT("remote-published");
 	}
 	remote_commit(self->remote);

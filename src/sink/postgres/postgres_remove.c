@@ -221,12 +221,35 @@ tell_dependent(PostgresDestination *self, const Loaded *loaded)
 	return dependent != NULL;
 }
 
+/* No number of a transaction or a table says anything here. */
+static void
+tell_moved(PostgresDestination *self)
+{
+	Remote *remote = self->remote;
+
+	remote_run(remote,
+			   psprintf("SELECT name FROM %s WHERE job = $1 ORDER BY target",
+						postgres_ledger(self, "target")),
+			   1, (const char *const[]){self->job});
+	for (int i = 0; i < remote_rows(remote); i++)
+		ereport(NOTICE, (errmsg("rows stay in table %s on server \"%s\"",
+								remote_clean(remote_value(remote, i, 0)),
+								remote->name),
+						 errdetail(POSTGRES_MOVED)));
+}
+
 static void
 discard_direct(PostgresDestination *self)
 {
-	List	 *found = find_loaded(self);
+	List	 *found;
 	ListCell *cell;
 
+	if (self->is_moved)
+	{
+		tell_moved(self);
+		return;
+	}
+	found = find_loaded(self);
 	foreach (cell, found)
 	{
 		Loaded *loaded = lfirst(cell);

@@ -103,9 +103,8 @@ rights_needed(const PostgresDestination *self)
 	return self->options.replace ? "INSERT, TRUNCATE" : "INSERT";
 }
 
-/* Whether it is there, and may take rows. */
-static bool
-look_at_relation(PostgresDestination *self, PostgresTarget *target)
+bool
+postgres_find_target(PostgresDestination *self, PostgresTarget *target)
 {
 	Remote			 *remote = self->remote;
 	const char		 *rights = rights_needed(self);
@@ -305,6 +304,17 @@ check_column(PostgresDestination *self, const PostgresTarget *target,
 	return fit;
 }
 
+static void
+set_read_form(PostgresDestination *self, PostgresTarget *target, int at,
+			  Oid there, int32 typmod)
+{
+	const TableColumn *column = &target->source->columns[at];
+
+	target->forms[at] = postgres_read_back(
+		column, remote_identifier(self->remote, column->name), there, typmod,
+		self->is_binary);
+}
+
 void
 postgres_look(PostgresDestination *self, PostgresTarget *target,
 			  bool *is_binary)
@@ -314,7 +324,7 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 
 	target->types = palloc0_array(char *, source->ncolumns + 1);
 	target->forms = palloc0_array(char *, source->ncolumns + 1);
-	target->exists = look_at_relation(self, target);
+	target->exists = postgres_find_target(self, target);
 	if (!target->exists)
 	{
 		if (!self->options.create)
@@ -324,7 +334,8 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 		{
 			*is_binary &= postgres_has_one_form(&source->columns[i]);
 			target->types[i] = source->columns[i].type;
-			target->forms[i] = "";
+			set_read_form(self, target, i, source->columns[i].base,
+						  source->columns[i].typmod);
 		}
 		return;
 	}
@@ -334,8 +345,7 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 		*is_binary &= check_column(self, target, &source->columns[i],
 								   &there[i]) == FIT_BINARY;
 		target->types[i] = there[i].type;
-		target->forms[i] = postgres_cast_back(&source->columns[i],
-											  there[i].base, there[i].typmod);
+		set_read_form(self, target, i, there[i].base, there[i].typmod);
 	}
 }
 
@@ -422,10 +432,7 @@ postgres_record_target(PostgresDestination *self, int table)
 
 	initStringInfo(&list);
 	for (int i = 0; i < target->source->ncolumns; i++)
-		appendStringInfo(
-			&list, "%s%s%s", i > 0 ? ", " : "",
-			remote_identifier(remote, target->source->columns[i].name),
-			target->forms[i]);
+		appendStringInfo(&list, "%s%s", i > 0 ? ", " : "", target->forms[i]);
 	remote_run(remote,
 			   psprintf("INSERT INTO %s SELECT $1, $2::int, c.oid, "
 						"format('%%I.%%I', nspname, relname), $3::bool, $4, "

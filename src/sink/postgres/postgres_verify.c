@@ -27,6 +27,7 @@ typedef struct Published
 	char  *digest;
 	bool   is_readable; /* by us */
 	bool   has_xmin;
+	bool   is_moved; /* the record is of another cluster */
 } Published;
 
 static List *
@@ -51,17 +52,21 @@ find_published(PostgresDestination *self)
 			"AND NOT row_security_active(c.oid), false), NOT EXISTS (SELECT "
 			"FROM pg_class WHERE oid IN (SELECT c.oid UNION ALL SELECT relid "
 			"FROM pg_partition_tree(c.oid::regclass)) "
-			"AND relkind <> 'p' AND relam <> 2) FROM %3$s AS j "
-			"JOIN %1$s AS t ON t.job = j.job "
-			"LEFT JOIN pg_class AS c ON c.oid = t.relation "
-			"LEFT JOIN pg_namespace AS n ON n.oid = relnamespace, "
-			"LATERAL (SELECT coalesce(sum(rows), 0), coalesce(sum(digest), 0) "
-			"%% 18446744073709551616 FROM %2$s "
-			"WHERE job = j.job AND target = t.target) AS p (rows, digest) "
-			"WHERE j.job = $1 AND j.published IS NOT NULL ORDER BY t.target",
+			"AND relkind <> 'p' AND relam <> 2), " POSTGRES_IS_MOVED(
+				"$2") " FROM %3$s AS j "
+					  "JOIN %1$s AS t ON t.job = j.job "
+					  "LEFT JOIN pg_class AS c ON c.oid = t.relation "
+					  "LEFT JOIN pg_namespace AS n ON n.oid = relnamespace, "
+					  "LATERAL (SELECT coalesce(sum(rows), 0), "
+					  "coalesce(sum(digest), 0) "
+					  "%% 18446744073709551616 FROM %2$s "
+					  "WHERE job = j.job AND target = t.target) AS p (rows, "
+					  "digest) "
+					  "WHERE j.job = $1 AND j.published IS NOT NULL ORDER BY "
+					  "t.target",
 			postgres_ledger(self, "target"), postgres_ledger(self, "part"),
 			postgres_ledger(self, "job")),
-		1, (const char *const[]){self->job});
+		2, (const char *const[]){self->job, remote->cluster});
 	for (int i = 0; i < remote_rows(remote); i++)
 	{
 		Published *table = palloc0_object(Published);
@@ -78,6 +83,7 @@ find_published(PostgresDestination *self)
 		table->digest = remote_value(remote, i, 7);
 		table->is_readable = remote_is_true(remote, i, 8);
 		table->has_xmin = remote_is_true(remote, i, 9);
+		table->is_moved = remote_is_true(remote, i, 10);
 		found = lappend(found, table);
 	}
 	return found;
@@ -140,6 +146,12 @@ verify_table(PostgresDestination *self, const Published *table, bool full)
 	finding->table =
 		psprintf("%s:%s", self->remote->name, remote_clean(table->name));
 	finding->written = table->rows;
+	if (table->is_moved)
+	{
+		finding->state = TABLE_UNREADABLE;
+		finding->detail = POSTGRES_MOVED;
+		return finding;
+	}
 	if (table->relation == NULL)
 	{
 		finding->state = TABLE_MISSING;

@@ -28,6 +28,7 @@ typedef struct Remote
 	int	  version;	/* as server_version_num; once connected */
 	char *user;		/* whom the remote takes us for */
 	char *ledger;	/* the schema that holds what is ours; once connected */
+	char *cluster;	/* and database, whose numbers are its own; "": unknown */
 	PGresult *result;	/* being read */
 	int		  waiting;	/* bytes of the socket's that were left unread */
 	int64	  received; /* bytes of the answer, about */

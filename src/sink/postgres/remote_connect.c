@@ -264,6 +264,20 @@ pin_settings(Remote *remote)
 		"JOIN pg_settings AS s ON s.name = v.name");
 }
 
+/* Not everywhere may everybody ask. */
+static char *
+find_cluster(Remote *remote)
+{
+	remote_command(remote, "SELECT has_function_privilege("
+						   "'pg_control_system()', 'EXECUTE')");
+	if (!remote_is_true(remote, 0, 0))
+		return "";
+	remote_command(remote, "SELECT format('%s/%s', system_identifier, d.oid) "
+						   "FROM pg_control_system(), pg_database AS d "
+						   "WHERE datname = current_database()");
+	return remote_value(remote, 0, 0);
+}
+
 static void
 look_at_remote(Remote *remote)
 {
@@ -285,6 +299,7 @@ look_at_remote(Remote *remote)
 						errdetail("It is a standby, which nothing can be "
 								  "written to."),
 						errhint("Connect to its primary.")));
+	remote->cluster = MemoryContextStrdup(context, find_cluster(remote));
 }
 
 static void

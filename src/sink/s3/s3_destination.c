@@ -49,7 +49,7 @@ holds_something(Destination *to, int *error)
 
 static Destination *
 s3_open(const char *place, const char *limit, DestinationMode mode,
-		int permissions)
+		int permissions, const char *destination)
 {
 	S3Destination *self = palloc0_object(S3Destination);
 	S3Place		   found;
@@ -57,7 +57,7 @@ s3_open(const char *place, const char *limit, DestinationMode mode,
 
 	if (mode != DESTINATION_KNOWN && mode != DESTINATION_TRY)
 		s3_place_find(place, &found);
-	else if (!s3_place_known(place, &found))
+	else if (!s3_place_known(place, destination, &found))
 	{
 		server_place_lost(place, mode);
 		return NULL;

@@ -83,25 +83,24 @@ s3_place_find(const char *place, S3Place *found)
 	found->location = s3_place_location(found->server, found->prefix);
 }
 
-bool
-s3_place_known(const char *location, S3Place *found)
+static char *
+bucket_location(const ForeignServer *server)
 {
-	ListCell *cell;
+	return s3_place_location(server, "");
+}
 
-	foreach (cell, server_list("outflow_s3"))
-	{
-		ForeignServer *server = lfirst(cell);
-		char		  *top = s3_place_location(server, "");
-		size_t		   len = strlen(top);
+bool
+s3_place_known(const char *location, const char *destination, S3Place *found)
+{
+	List  *servers = server_leading_to("outflow_s3", location, destination,
+									   bucket_location);
+	size_t len;
 
-		if (strncmp(location, top, len) != 0 ||
-			(location[len] != '\0' && location[len] != '/') ||
-			!server_has_secrets(server))
-			continue;
-		found->server = server;
-		found->prefix = pstrdup(location + len + (location[len] == '/'));
-		found->location = pstrdup(location);
-		return true;
-	}
-	return false;
+	if (servers == NIL)
+		return false;
+	found->server = linitial(servers);
+	len = strlen(bucket_location(found->server));
+	found->prefix = pstrdup(location + len + (location[len] == '/'));
+	found->location = pstrdup(location);
+	return true;
 }

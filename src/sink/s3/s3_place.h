@@ -24,9 +24,10 @@ extern void s3_place_find(const char *place, S3Place *found);
 extern char *s3_place_location(const ForeignServer *server,
 							   const char		   *prefix);
 /*
- * The first server that leads to a location, and that the current user may use
- * and has secrets for; false if there is none.
+ * By the server that a destination names, if that leads to the location, or any
+ * that does; false if there is none.
  */
-extern bool s3_place_known(const char *location, S3Place *found);
+extern bool s3_place_known(const char *location, const char *destination,
+						   S3Place *found);
 
 #endif /* OUTFLOW_S3_PLACE_H */

@@ -38,7 +38,7 @@ open_place(const char *text, DestinationMode mode)
 
 			if (mode == DESTINATION_KNOWN || mode == DESTINATION_TRY)
 				place = drivers[i]->locate(place, NULL);
-			return drivers[i]->open(place, NULL, mode, 0);
+			return drivers[i]->open(place, NULL, mode, 0, NULL);
 		}
 	elog(ERROR, "no driver for \"%s\"", text);
 }

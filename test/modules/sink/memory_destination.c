@@ -181,7 +181,7 @@ memory_release(Destination *to)
 /* A bucket is there as soon as there is something in it. */
 static Destination *
 memory_open(const char *place, const char *limit, DestinationMode mode,
-			int permissions)
+			int permissions, const char *destination)
 {
 	MemoryDestination *self = palloc0_object(MemoryDestination);
 
