@@ -55,6 +55,7 @@ struct Upstream
 	size_t	  step;
 	Identity  identity;	 /* of the first connection */
 	bool	  is_known;	 /* there was one */
+	Lsn		  reached;	 /* by the target that was farthest then */
 	uint32_t  timeline;	 /* of this connection */
 	long long sender_ms; /* wal_sender_timeout */
 	bool	  slot_exists;
