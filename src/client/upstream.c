@@ -318,6 +318,16 @@ upstream_copy_ended(Upstream *upstream)
 	PQclear(result);
 }
 
+/* Even a part of a message is a sign of life: a large one may take long. */
+static void
+note_bytes(Upstream *upstream)
+{
+	struct pollfd in = {.fd = PQsocket(upstream->conn), .events = POLLIN};
+
+	if (poll(&in, 1, 0) > 0 && (in.revents & POLLIN))
+		upstream->last_received = clock_ms();
+}
+
 static void
 upstream_receive(Upstream *upstream)
 {
@@ -325,6 +335,7 @@ upstream_receive(Upstream *upstream)
 	char  *buffer;
 	int	   length;
 
+	note_bytes(upstream);
 	if (!PQconsumeInput(upstream->conn))
 	{
 		upstream_lost(upstream, PQerrorMessage(upstream->conn));
