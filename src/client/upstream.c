@@ -469,6 +469,10 @@ upstream_work(Upstream *upstream)
 		case UPSTREAM_PREPARING:
 			/* creating a slot waits for transactions, however long they run */
 			go_on_preparing(upstream);
+			if (upstream->phase == UPSTREAM_PREPARING &&
+				!upstream_may_take_long(upstream) &&
+				clock_ms() >= upstream->retry_at)
+				upstream_lost(upstream, "the server doesn't answer");
 			break;
 		case UPSTREAM_STREAMING:
 			upstream->retry_at = NEVER;
@@ -497,6 +501,9 @@ upstream_wake_at(const Upstream *upstream)
 		case UPSTREAM_STREAMING:
 		case UPSTREAM_ENDING:
 			return upstream->retry_at;
+		case UPSTREAM_PREPARING:
+			return upstream_may_take_long(upstream) ? NEVER
+													: upstream->retry_at;
 		default:
 			return NEVER;
 	}

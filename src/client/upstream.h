@@ -103,6 +103,8 @@ extern void upstream_end(Upstream *upstream);
 
 /* upstream_start.c: the next question, or false if it is all known. */
 extern bool upstream_ask(Upstream *upstream, Bytes *question);
+/* Its answer may wait for others, for ever. */
+extern bool upstream_may_take_long(const Upstream *upstream);
 extern void upstream_answer(Upstream *upstream, PGresult *result);
 extern void upstream_refused(Upstream *upstream, const char *sqlstate,
 							 const char *message);

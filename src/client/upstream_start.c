@@ -415,6 +415,12 @@ upstream_ask(Upstream *upstream, Bytes *question)
 	return false;
 }
 
+bool
+upstream_may_take_long(const Upstream *upstream)
+{
+	return steps[upstream->step].ask == ask_creation;
+}
+
 void
 upstream_answer(Upstream *upstream, PGresult *result)
 {

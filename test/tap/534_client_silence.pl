@@ -36,4 +36,14 @@ $client->finish;
 is($client->result(0), 0, 'a record that comes slowly arrives') or diag(slurp_file($log));
 unlike(slurp_file($log), qr/doesn't answer/, 'and nobody is given up meanwhile');
 write_to($place, 'rate', '0');
+
+# no answer to a question
+$log .= '.deaf';
+write_to($place, 'deaf', 'wal_sender_timeout');
+$client = start('--to=stdout:');
+wait_for_line($log, qr/streaming|the server doesn't answer; trying again/);
+like(slurp_file($log), qr/the server doesn't answer; trying again/, 'a question that is not answered is given up');
+unlink "$place/deaf";
+wait_for_line($log, qr/streaming/);
+is(stop_client($client), 0, 'and the next connection streams');
 done_testing();
