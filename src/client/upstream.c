@@ -14,6 +14,7 @@
 
 #include "client/clock.h"
 #include "client/loop.h"
+#include "client/pq_connect.h"
 #include "client/pq_error.h"
 #include "client/target.h"
 
@@ -79,10 +80,12 @@ upstream_lost(Upstream *upstream, const char *why)
 static void
 begin_connecting(Upstream *upstream)
 {
-	const char *keys[] = {"dbname", "replication", "fallback_application_name",
+	const char *keys[] = {PQ_PROBE_KEYS,	 "dbname",
+						  "replication",	 "fallback_application_name",
 						  "client_encoding", NULL};
-	const char *values[] = {upstream->settings->conninfo, "database",
-							"pg_outflow", "UTF8", NULL};
+	const char *values[] = {PQ_PROBE_VALUES, upstream->settings->conninfo,
+							"database",		 "pg_outflow",
+							"UTF8",			 NULL};
 
 	upstream->conn = PQconnectStartParams(keys, values, 1);
 	if (upstream->conn == NULL)

@@ -46,4 +46,24 @@ like(slurp_file($log), qr/the server doesn't answer; trying again/, 'a question 
 unlink "$place/deaf";
 wait_for_line($log, qr/streaming/);
 is(stop_client($client), 0, 'and the next connection streams');
+
+# probes of the source's connection and of the target's, by Linux's table of sockets: the
+# timer of an idle one, in hundredths of a second
+SKIP:
+{
+	skip 'there is no /proc/net/tcp', 1 if !-r '/proc/net/tcp';
+	my $remote = sprintf('0100007F:%04X', $port);
+	my @probed;
+
+	$node->safe_psql('postgres', 'CREATE DATABASE other');
+	$client = start("--to=postgresql://127.0.0.1:$port/other?sslmode=disable&gssencmode=disable");
+	foreach my $try (1 .. 600)
+	{
+		@probed = grep { hex($_) <= 3000 } slurp_file('/proc/net/tcp') =~ /: \w+:\w+ $remote 01 \w+:\w+ 02:(\w+) /g;
+		last if @probed == 2;
+		Time::HiRes::sleep(0.1);
+	}
+	is(scalar(@probed), 2, 'both connections are probed when nothing comes');
+	is(stop_client($client), 0, 'until they end');
+}
 done_testing();
