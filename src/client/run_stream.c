@@ -76,6 +76,7 @@ choose_start(Upstream *upstream)
 		Target *target = delivery->targets[i];
 		Lsn		position;
 
+		target->identity = upstream->identity;
 		target->ops->resume(target, &upstream->identity);
 		position = target->position > upstream->slot_lsn ? target->position
 														 : upstream->slot_lsn;
