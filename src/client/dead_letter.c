@@ -45,24 +45,31 @@ dead_letter_open(const char *path)
 }
 
 bool
-dead_letter_write(const char *target, const char *id, const char *reason,
-				  const char *record, size_t length)
+dead_letter_write(const DeadLetter *letter)
 {
-	Bytes line = {0};
+	const struct
+	{
+		const char *name;
+		const char *value;
+	} members[] = {
+		{"target", letter->target}, {"system", letter->system_id},
+		{"slot", letter->slot},		{"format", letter->format},
+		{"kind", letter->kind},		{"reason", letter->reason},
+		{"id", letter->id},
+	};
+	Bytes  line = {0};
+	size_t i;
 
 	if (file < 0)
 		return false;
-	mem_format(&line, "{\"ts\":%lld,\"target\":", clock_us_of_day());
-	json_append_text(&line, target);
-	mem_add(&line, ",\"reason\":");
-	json_append_text(&line, reason);
-	mem_add(&line, ",\"id\":");
-	if (id)
-		json_append_text(&line, id);
-	else
-		mem_add(&line, "null");
+	mem_format(&line, "{\"ts\":%lld", clock_us_of_day());
+	for (i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+	{
+		mem_format(&line, ",\"%s\":", members[i].name);
+		json_append_text(&line, members[i].value);
+	}
 	mem_add(&line, ",\"record\":");
-	mem_append(&line, record, length);
+	mem_append(&line, letter->record, letter->length);
 	mem_add(&line, "}\n");
 	if (!disk_write(file, line.data, line.length) || fdatasync(file) != 0)
 		client_exit(EXIT_FAILED, "could not write to file \"%s\": %s",

@@ -1,7 +1,8 @@
 /*
  * dead_letter.h
  *		The file of records that a target rejected: a JSON object a line, with
- *		the members target, reason, id, ts and record.
+ *		the members ts, target, system, slot, format, kind, reason, id and
+ *		record.
  */
 #ifndef CLIENT_DEAD_LETTER_H
 #define CLIENT_DEAD_LETTER_H
@@ -12,9 +13,20 @@
 /* NULL: rejected records end the program. */
 extern void dead_letter_open(const char *path);
 
+typedef struct DeadLetter
+{
+	const char *target;
+	const char *system_id; /* where the record is from */
+	const char *slot;
+	const char *format;
+	const char *kind;
+	const char *id;
+	const char *reason;
+	const char *record;
+	size_t		length;
+} DeadLetter;
+
 /* Durable once this returns; false if there is no such file. */
-extern bool dead_letter_write(const char *target, const char *id,
-							  const char *reason, const char *record,
-							  size_t length);
+extern bool dead_letter_write(const DeadLetter *letter);
 
 #endif

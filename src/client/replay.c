@@ -19,21 +19,45 @@
 #include "client/loop.h"
 #include "client/memory.h"
 
-/* The identity that these records had: where they are from is in their ids. */
+/* For who wants to know whom a run belongs to. */
 static const Identity replayed = {.system_id = "replay", .slot = "replay"};
 
-static void
-queue_record(Delivery *delivery, const JsonValue *value)
+typedef struct Replay
 {
-	char  *data = client_alloc(value->length + 1);
-	Record record = {
-		.data = data,
-		.length = value->length + 1,
-		.kind = FRAME_CHANGE,
-		.wanted = true,
-		.complete = true,
-		.number = ledger_received(delivery->ledger),
-	};
+	Delivery   *delivery;
+	FILE	   *file;
+	const char *path;
+	char	   *line;
+	size_t		size;
+	ssize_t		length; /* of the line that waits; 0: none */
+	int			number; /* of it */
+	bool		at_end;
+	char	   *target; /* of the first line */
+	bool		warned;
+} Replay;
+
+static char *
+member(const Replay *replay, const char *name, const char *otherwise)
+{
+	char *text = json_find_text(replay->line, replay->length, name);
+
+	return text ? text : client_strdup(otherwise);
+}
+
+static void
+queue_record(const Replay *replay, const JsonValue *value)
+{
+	Delivery *delivery = replay->delivery;
+	char	 *data = client_alloc(value->length + 1);
+	char	 *kind = member(replay, "kind", "");
+	Record	  record = {
+		   .data = data,
+		   .length = value->length + 1,
+		   .kind = target_kind_of(kind),
+		   .wanted = true,
+		   .complete = true,
+		   .number = ledger_received(delivery->ledger),
+	   };
 
 	memcpy(data, value->data, value->length);
 	data[value->length] = '\n';
@@ -41,30 +65,93 @@ queue_record(Delivery *delivery, const JsonValue *value)
 	backlog_open(&delivery->backlog, data, record.length, NULL);
 	backlog_add(&delivery->backlog, &record);
 	ledger_mark(delivery->ledger, record.lsn, clock_us_of_day());
+	free(kind);
 }
 
-/* The next line; false at the end of the file. */
+/*
+ * The records' names begin with whose they are.  False if those before must be
+ * delivered first, which are somebody else's.
+ */
 static bool
-read_line(Delivery *delivery, FILE *file, const char *path)
+set_origin(const Replay *replay)
 {
-	static char	 *line = NULL;
-	static size_t size = 0;
-	static int	  number = 0;
-	ssize_t		  length = disk_read_line(file, path, &line, &size);
-	JsonValue	  value;
+	Delivery		  *delivery = replay->delivery;
+	Identity		   origin = {0};
+	char			  *system_id = member(replay, "system", "replay");
+	char			  *slot = member(replay, "slot", "replay");
+	char			  *name = member(replay, "format", "json");
+	const FrameFormat *format = frame_format(name);
+	const Target	  *target = delivery->targets[0];
+	bool			   is_same;
+	int				   i;
 
-	if (length <= 0)
+	if (format == NULL)
+		client_exit(EXIT_USAGE,
+					"line %d of \"%s\" is of unknown format \"%s\"",
+					replay->number, replay->path, name);
+	snprintf(origin.system_id, IDENTITY_TEXT, "%s", system_id);
+	snprintf(origin.slot, IDENTITY_TEXT, "%s", slot);
+	free(system_id);
+	free(slot);
+	free(name);
+	is_same = target->format == format &&
+			  strcmp(target->identity.system_id, origin.system_id) == 0 &&
+			  strcmp(target->identity.slot, origin.slot) == 0;
+	if (is_same || !delivery_is_done(delivery))
+		return is_same;
+	for (i = 0; i < delivery->ntargets; i++)
 	{
-		free(line);
-		line = NULL;
-		return false;
+		delivery->targets[i]->identity = origin;
+		delivery->targets[i]->format = format;
 	}
-	number++;
-	if (json_find(line, length, "record", &value) && value.data[0] == '{')
-		queue_record(delivery, &value);
+	return true;
+}
+
+static void
+compare_target(Replay *replay)
+{
+	char *target = member(replay, "target", "");
+
+	if (replay->target == NULL)
+		replay->target = client_strdup(target);
+	else if (!replay->warned && strcmp(replay->target, target) != 0)
+	{
+		replay->warned = true;
+		log_message(LOG_WARNING,
+					"\"%s\" has records that \"%s\" rejected and, from line "
+					"%d on, of \"%s\": all of them are sent",
+					replay->path, replay->target, replay->number, target);
+	}
+	free(target);
+}
+
+/* The next line; false if it must wait, or at the end of the file. */
+static bool
+read_line(Replay *replay)
+{
+	JsonValue value;
+
+	if (replay->length == 0)
+	{
+		replay->length = disk_read_line(replay->file, replay->path,
+										&replay->line, &replay->size);
+		replay->at_end = replay->length <= 0;
+		replay->number++;
+	}
+	if (replay->at_end)
+		return false;
+	if (!json_find(replay->line, replay->length, "record", &value) ||
+		value.data[0] != '{')
+		log_message(LOG_WARNING, "line %d of \"%s\" has no record",
+					replay->number, replay->path);
+	else if (!set_origin(replay))
+		return false;
 	else
-		log_message(LOG_WARNING, "line %d of \"%s\" has no record", number,
-					path);
+	{
+		compare_target(replay);
+		queue_record(replay, &value);
+	}
+	replay->length = 0;
 	return true;
 }
 
@@ -81,43 +168,49 @@ check_target(const Target *target)
 ExitCode
 replay_run(const Settings *settings)
 {
-	const char *path = settings->arguments.items[0];
-	Delivery   *delivery;
-	FILE	   *file = fopen(path, "r");
-	bool		more = true;
-	long long	give_up_at = NEVER;
-	int			i;
+	Replay	  replay = {.path = settings->arguments.items[0]};
+	Delivery *delivery;
+	long long give_up_at = NEVER;
+	int		  i;
 
-	if (file == NULL)
-		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
+	replay.file = fopen(replay.path, "r");
+	if (replay.file == NULL)
+		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", replay.path,
 					strerror(errno));
 	loop_catch_signals();
 	delivery = delivery_open(settings, frame_format("json"));
+	replay.delivery = delivery;
 	for (i = 0; i < delivery->ntargets; i++)
 	{
 		check_target(delivery->targets[i]);
+		delivery->targets[i]->identity = replayed;
 		delivery->targets[i]->ops->resume(delivery->targets[i], &replayed);
 	}
-	while (more || !delivery_is_done(delivery))
+	while (!replay.at_end || !delivery_is_done(delivery))
 	{
-		while (more && !loop_stop_wanted() && delivery_has_room(delivery))
-			more = read_line(delivery, file, path);
+		while (!replay.at_end && !loop_stop_wanted() &&
+			   delivery_has_room(delivery) && read_line(&replay))
+			;
 		if (loop_stop_wanted() && give_up_at == NEVER)
 		{
-			more = false;
+			replay.at_end = true;
 			give_up_at = clock_ms() + settings->stop_ms;
 		}
-		if (!more)
+		if (replay.at_end)
 			delivery_drain(delivery);
 		delivery_work(delivery);
+		if (!replay.at_end && delivery_is_done(delivery))
+			continue;
 		if (!delivery_is_done(delivery) && clock_ms() < give_up_at)
 			loop_wait(delivery_wake_at(delivery));
-		else if (!more)
+		else if (replay.at_end)
 			break;
 	}
 	log_message(LOG_INFO, "sent %llu records again",
 				(unsigned long long) ledger_common_prefix(delivery->ledger));
-	fclose(file);
+	fclose(replay.file);
+	free(replay.line);
+	free(replay.target);
 	delivery_close(delivery);
 	return give_up_at == NEVER ? EXIT_OK : EXIT_UNFINISHED;
 }

@@ -32,13 +32,20 @@ typedef struct Stream
 	bool			stopping;
 } Stream;
 
-/* Never less than before: what was told may still be under way. */
+/*
+ * Never less than before: what was told may still be under way.  After a
+ * promotion within this run all memories go on in the new timeline.
+ */
 static void
 remember(Stream *stream, Lsn confirmed)
 {
+	const Upstream *upstream = &stream->upstream;
+	int				i;
+
+	for (i = 0; i < upstream->nstates; i++)
+		upstream->states[i]->state.identity = upstream->identity;
 	if (stream->state)
 	{
-		stream->state->state.identity = stream->upstream.identity;
 		if (confirmed > stream->state->state.confirmed)
 			stream->state->state.confirmed = confirmed;
 		state_write(stream->state);
@@ -69,11 +76,14 @@ choose_start(Upstream *upstream)
 		Target *target = delivery->targets[i];
 		Lsn		position;
 
+		target->identity = upstream->identity;
 		target->ops->resume(target, &upstream->identity);
 		position = target->position > upstream->slot_lsn ? target->position
 														 : upstream->slot_lsn;
 		if (least == 0 || position < least)
 			least = position;
+		if (target->position > upstream->reached)
+			upstream->reached = target->position;
 	}
 	ledger_mark(delivery->ledger, least, clock_us_of_day());
 	remember(stream, least);

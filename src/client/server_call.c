@@ -12,13 +12,16 @@
 #include "client/log.h"
 #include "client/loop.h"
 #include "client/memory.h"
+#include "client/pq_connect.h"
 
 PGconn *
 server_try(const char *conninfo, const char *replication, char **why)
 {
-	const char *keys[] = {"dbname", "fallback_application_name",
-						  "client_encoding", "replication", NULL};
-	const char *values[] = {conninfo, "pg_outflow", "UTF8", replication, NULL};
+	const char *keys[] = {
+		PQ_PROBE_KEYS,	   "dbname",	  "fallback_application_name",
+		"client_encoding", "replication", NULL};
+	const char *values[] = {PQ_PROBE_VALUES, conninfo,	  "pg_outflow",
+							"UTF8",			 replication, NULL};
 	PGconn	   *conn = PQconnectdbParams(keys, values, 1);
 
 	if (PQstatus(conn) == CONNECTION_OK)

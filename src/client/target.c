@@ -97,16 +97,34 @@ target_peek(Target *target, Record *record)
 	return false;
 }
 
+static const char *const kinds[] = {
+	[FRAME_CHANGE] = "record",
+	[FRAME_SCHEMA] = "schema",
+	[FRAME_BEGIN] = "begin",
+	[FRAME_COMMIT] = "commit",
+};
+
+const char *
+target_kind_name(FrameKind kind)
+{
+	return kinds[kind];
+}
+
+FrameKind
+target_kind_of(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(kinds[i], name) == 0)
+			return i;
+	return FRAME_CHANGE;
+}
+
 /* A checksum tells apart what has no position of its own. */
 char *
 target_record_id(const Target *target, const Record *record)
 {
-	static const char *const kinds[] = {
-		[FRAME_CHANGE] = "record",
-		[FRAME_SCHEMA] = "schema",
-		[FRAME_BEGIN] = "begin",
-		[FRAME_COMMIT] = "commit",
-	};
 	char *id = NULL;
 
 	if (record->kind == FRAME_CHANGE)
@@ -153,11 +171,21 @@ target_waits_seconds(const Target *target)
 void
 target_rejected(Target *target, const Record *record, const char *reason)
 {
-	char *id = target_record_id(target, record);
+	char			*id = target_record_id(target, record);
+	const DeadLetter letter = {
+		.target = target->name,
+		.system_id = target->identity.system_id,
+		.slot = target->identity.slot,
+		.format = target->format->name,
+		.kind = target_kind_name(record->kind),
+		.id = id,
+		.reason = reason,
+		.record = record->data,
+		.length = record->length - 1,
+	};
 
 	target->counts.rejected++;
-	if (!dead_letter_write(target->name, id, reason, record->data,
-						   record->length - 1))
+	if (!dead_letter_write(&letter))
 		client_exit(EXIT_REJECTED,
 					"%s rejected record %s: %s; with --on-reject dead-letter "
 					"such records go into a file",

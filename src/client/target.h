@@ -112,7 +112,8 @@ struct Target
 	Ledger			  *ledger;
 	Backlog			  *backlog;
 	const FrameFormat *format;
-	StateFile		  *state; /* of its own; NULL: it stores no position */
+	Identity		   identity; /* whose changes the records are */
+	StateFile		  *state;	 /* of its own; NULL: it stores no position */
 	Cursor			   cursor;
 	Lsn				   position; /* transactions up to here it has already */
 	Place		 has_part;	   /* and of one more, by its commit_lsn, a part */
@@ -150,6 +151,10 @@ extern bool target_has_more(Target *target);
  * it is and where.  A new text.
  */
 extern char *target_record_id(const Target *target, const Record *record);
+
+/* What dead letters call the kinds of records: "record" is any other. */
+extern const char *target_kind_name(FrameKind kind);
+extern FrameKind   target_kind_of(const char *name);
 
 /* Records first to last are safe. */
 extern void target_taken(Target *target, uint64_t first, uint64_t last);

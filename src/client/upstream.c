@@ -14,6 +14,7 @@
 
 #include "client/clock.h"
 #include "client/loop.h"
+#include "client/pq_connect.h"
 #include "client/pq_error.h"
 #include "client/target.h"
 
@@ -79,10 +80,12 @@ upstream_lost(Upstream *upstream, const char *why)
 static void
 begin_connecting(Upstream *upstream)
 {
-	const char *keys[] = {"dbname", "replication", "fallback_application_name",
+	const char *keys[] = {PQ_PROBE_KEYS,	 "dbname",
+						  "replication",	 "fallback_application_name",
 						  "client_encoding", NULL};
-	const char *values[] = {upstream->settings->conninfo, "database",
-							"pg_outflow", "UTF8", NULL};
+	const char *values[] = {PQ_PROBE_VALUES, upstream->settings->conninfo,
+							"database",		 "pg_outflow",
+							"UTF8",			 NULL};
 
 	upstream->conn = PQconnectStartParams(keys, values, 1);
 	if (upstream->conn == NULL)
@@ -318,6 +321,16 @@ upstream_copy_ended(Upstream *upstream)
 	PQclear(result);
 }
 
+/* Even a part of a message is a sign of life: a large one may take long. */
+static void
+note_bytes(Upstream *upstream)
+{
+	struct pollfd in = {.fd = PQsocket(upstream->conn), .events = POLLIN};
+
+	if (poll(&in, 1, 0) > 0 && (in.revents & POLLIN))
+		upstream->last_received = clock_ms();
+}
+
 static void
 upstream_receive(Upstream *upstream)
 {
@@ -325,6 +338,7 @@ upstream_receive(Upstream *upstream)
 	char  *buffer;
 	int	   length;
 
+	note_bytes(upstream);
 	if (!PQconsumeInput(upstream->conn))
 	{
 		upstream_lost(upstream, PQerrorMessage(upstream->conn));
@@ -458,6 +472,10 @@ upstream_work(Upstream *upstream)
 		case UPSTREAM_PREPARING:
 			/* creating a slot waits for transactions, however long they run */
 			go_on_preparing(upstream);
+			if (upstream->phase == UPSTREAM_PREPARING &&
+				!upstream_may_take_long(upstream) &&
+				clock_ms() >= upstream->retry_at)
+				upstream_lost(upstream, "the server doesn't answer");
 			break;
 		case UPSTREAM_STREAMING:
 			upstream->retry_at = NEVER;
@@ -486,6 +504,9 @@ upstream_wake_at(const Upstream *upstream)
 		case UPSTREAM_STREAMING:
 		case UPSTREAM_ENDING:
 			return upstream->retry_at;
+		case UPSTREAM_PREPARING:
+			return upstream_may_take_long(upstream) ? NEVER
+													: upstream->retry_at;
 		default:
 			return NEVER;
 	}

@@ -55,6 +55,7 @@ struct Upstream
 	size_t	  step;
 	Identity  identity;	 /* of the first connection */
 	bool	  is_known;	 /* there was one */
+	Lsn		  reached;	 /* by the target that was farthest then */
 	uint32_t  timeline;	 /* of this connection */
 	long long sender_ms; /* wal_sender_timeout */
 	bool	  slot_exists;
@@ -102,6 +103,8 @@ extern void upstream_end(Upstream *upstream);
 
 /* upstream_start.c: the next question, or false if it is all known. */
 extern bool upstream_ask(Upstream *upstream, Bytes *question);
+/* Its answer may wait for others, for ever. */
+extern bool upstream_may_take_long(const Upstream *upstream);
 extern void upstream_answer(Upstream *upstream, PGresult *result);
 extern void upstream_refused(Upstream *upstream, const char *sqlstate,
 							 const char *message);

@@ -52,7 +52,22 @@ ask_system(Upstream *upstream, Bytes *question)
 	return true;
 }
 
-/* What files remember must be of this system and slot, and of one timeline. */
+/*
+ * A server that has not seen the timeline which we have seen is an old primary,
+ * or a copy of one: its changes since then are of another history.
+ */
+static void
+check_timeline(const Upstream *upstream, uint32_t seen)
+{
+	if (seen > upstream->timeline)
+		client_exit(EXIT_IDENTITY,
+					"the server is on timeline %u, and timeline %u was "
+					"streamed before: what was delivered is not the server's "
+					"history",
+					upstream->timeline, seen);
+}
+
+/* What files remember must be of this system and slot, and no newer timeline. */
 static void
 check_states(Upstream *upstream)
 {
@@ -60,12 +75,16 @@ check_states(Upstream *upstream)
 	int		  i;
 
 	for (i = 0; i < upstream->nstates; i++)
-		if (upstream->states[i]->exists)
-		{
-			state_check(upstream->states[i], known);
-			if (upstream->states[i]->state.identity.timeline < known->timeline)
-				known->timeline = upstream->states[i]->state.identity.timeline;
-		}
+	{
+		const StateFile *file = upstream->states[i];
+
+		if (!file->exists)
+			continue;
+		state_check(file, known);
+		check_timeline(upstream, file->state.identity.timeline);
+		if (file->state.identity.timeline < known->timeline)
+			known->timeline = file->state.identity.timeline;
+	}
 }
 
 static void
@@ -86,7 +105,10 @@ answer_system(Upstream *upstream, PGresult *result)
 	snprintf(known->system_id, IDENTITY_TEXT, "%s", system_id);
 	snprintf(known->slot, IDENTITY_TEXT, "%s", upstream->settings->slot);
 	if (upstream->is_known)
+	{
+		check_timeline(upstream, known->timeline);
 		return;
+	}
 	known->timeline = upstream->timeline;
 	if (head == NULL || !lsn_parse(head, &known->head))
 		known->head = 0;
@@ -126,19 +148,14 @@ ask_history(Upstream *upstream, Bytes *question)
 /*
  * Each line of the history says until where an older timeline went.  What was
  * delivered before that is what the new timeline holds, too: a standby was
- * promoted, and nothing is missing.
+ * promoted, and nothing is missing.  Returns where it went.
  */
-static void
-answer_history(Upstream *upstream, PGresult *result)
+static Lsn
+check_history(const Upstream *upstream, const char *line, uint32_t old,
+			  Lsn known)
 {
-	const char *line = field(result, 1);
-	uint32_t	old = upstream->identity.timeline;
-	Lsn			received = ledger_received_lsn(upstream->intake->ledger);
-	Lsn			known = delivered(upstream);
-	Lsn			end = 0;
+	Lsn end = 0;
 
-	if (received > known)
-		known = received;
 	for (; line && *line;
 		 line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
 	{
@@ -155,6 +172,33 @@ answer_history(Upstream *upstream, PGresult *result)
 					" were received from that: what was delivered is not the "
 					"server's history",
 					upstream->timeline, old, LSN_ARGS(end), LSN_ARGS(known));
+	return end;
+}
+
+/* Each memory may be of a timeline of its own, and a target be ahead of it. */
+static void
+answer_history(Upstream *upstream, PGresult *result)
+{
+	const char *history = field(result, 1);
+	uint32_t	old = upstream->identity.timeline;
+	Lsn			known = ledger_received_lsn(upstream->intake->ledger);
+	Lsn			end;
+	int			i;
+
+	if (upstream->reached > known)
+		known = upstream->reached;
+	end = check_history(upstream, history, old, known);
+	for (i = 0; i < upstream->nstates; i++)
+	{
+		const SlotState *state = &upstream->states[i]->state;
+
+		if (upstream->states[i]->exists &&
+			state->identity.timeline != upstream->timeline)
+			check_history(upstream, history, state->identity.timeline,
+						  state->confirmed > state->position
+							  ? state->confirmed
+							  : state->position);
+	}
 	log_message(LOG_WARNING,
 				"the server went from timeline %u to %u at " LSN_FORMAT
 				", after all that was delivered: going on",
@@ -369,6 +413,12 @@ upstream_ask(Upstream *upstream, Bytes *question)
 			return true;
 	}
 	return false;
+}
+
+bool
+upstream_may_take_long(const Upstream *upstream)
+{
+	return steps[upstream->step].ask == ask_creation;
 }
 
 void

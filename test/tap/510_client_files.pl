@@ -104,4 +104,15 @@ create_slot($node, 'torn');
 refused('a slot made again', 5, qr/what lies between is missing/, 'torn', @target);
 refused('another compression', 2, qr/no value|none, zstd/, 'torn', @target, '--file-compression=lz4');
 refused('no directory', 6, qr/there is no directory/, 'torn', '--to=file:///nowhere/at/all');
+
+# Transactions that are larger than a batch, many of which come at once: each is written
+# when its turn comes, with nothing else to wake the client.
+$directory = new_export_dir();
+create_slot($node, 'small');
+$node->safe_psql('postgres', 'TRUNCATE t');
+$node->safe_psql('postgres', 'DO $$ BEGIN FOR i IN 1 .. 300 LOOP INSERT INTO t VALUES (i, i); COMMIT; END LOOP; END $$');
+($code, undef, $err) = run_client($node, 'small', "--to=file://$directory", '--batch-bytes=0', '--stop-timeout=60s',
+	'--endpos=' . current_lsn($node));
+is($code, 0, 'transactions that are larger than a batch') or diag($err);
+check_directory('small', $directory);
 done_testing();

@@ -156,6 +156,7 @@ is("$dead[0]{record}{new}{id} $dead[0]{reason}", '7 status 422: said', 'with its
 is($dead[0]{id}, $dead[0]{record}{id}, 'and its id');
 my ($bodies) = join("\n", map { $_->{status} == 200 ? $_->{body} : () } requests());
 ok($bodies =~ /"id":6,/ && $bodies =~ /"id":8,/ && $bodies !~ /poison/, 'its neighbours were delivered');
+my ($alone) = grep { $_->{status} == 422 } reverse requests();
 
 write_to($place, 'status', '');
 fresh_log();
@@ -164,7 +165,18 @@ my ($out, $replay_err) = run_command(
 like($replay_err, qr/sent 1 records again/, 'a dead letter is sent again');
 my @again = requests();
 is_deeply($json->decode($again[0]{body}), $dead[0]{record}, 'as it was');
-like($again[0]{headers}{'idempotency-key'}, qr{/\Q$dead[0]{id}\E$}, 'by its id');
+is($again[0]{headers}{'idempotency-key'}, $alone->{headers}{'idempotency-key'}, 'by its key');
+like($again[0]{headers}{'idempotency-key'}, qr{^\d+/\w+/\Q$dead[0]{id}\E$}, 'which is system, slot and id');
+
+# one that is of two slots, and that two targets have shared
+fresh_log();
+my $other = $json->encode({ %{ $dead[0] }, slot => 'other', target => 'elsewhere', kind => 'begin', record => { op => 'begin' } });
+append_to_file("$place/dead", "$other\n");
+($out, $replay_err) = run_command([ 'pg_outflow', 'replay', "--to=http://127.0.0.1:$port/hook", "$place/dead" ]);
+like($replay_err, qr/from line 2 on, of "elsewhere": all of them are sent.*sent 2 records again/s, 'of two targets: said');
+@again = requests();
+is($again[0]{headers}{'idempotency-key'}, $alone->{headers}{'idempotency-key'}, 'of two slots: the key of the first');
+like($again[1]{headers}{'idempotency-key'}, qr{^$dead[0]{system}/other/begin/[0-9a-f]{8}$}, 'and of the other');
 
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (9, 1)');
 write_to($place, 'status', '401 .');

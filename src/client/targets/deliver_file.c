@@ -469,6 +469,7 @@ file_work(Target *target)
 {
 	FileTarget *self = (FileTarget *) target;
 	size_t		batch = target_batch_bytes(target, 16 * 1024 * 1024);
+	bool		has_more = false;
 	Stretch		stretch;
 
 	while (target_next_stretch(target, WRITE_AT_ONCE, &stretch))
@@ -477,7 +478,10 @@ file_work(Target *target)
 		if (self->sync_at == NEVER)
 			self->sync_at = clock_ms() + target_linger(target, LINGER_MS);
 		if (self->unsynced >= batch)
+		{
+			has_more = target_has_more(target);
 			break;
+		}
 	}
 	if (self->last > 0 && (target->draining || self->unsynced >= batch ||
 						   clock_ms() >= self->sync_at))
@@ -488,6 +492,9 @@ file_work(Target *target)
 	if (self->fd >= 0 && target->settings->file_rotate_ms > 0 &&
 		self->opened_at + target->settings->file_rotate_ms < target->wake_at)
 		target->wake_at = self->opened_at + target->settings->file_rotate_ms;
+	/* nothing else would wake us for it */
+	if (has_more)
+		target->wake_at = 0;
 }
 
 static void

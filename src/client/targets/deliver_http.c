@@ -43,7 +43,6 @@ typedef struct HttpTarget
 	struct curl_slist *own_headers; /* of --http-header-file */
 	struct curl_slist *headers;		/* of the request under way */
 	Bytes			   secret;		/* of signatures; length 0: none */
-	Identity		   identity;
 
 	Record	 *records; /* of the batch: not yet acknowledged */
 	size_t	  nrecords;
@@ -94,12 +93,6 @@ http_open(const Url *url, const Settings *settings)
 	return &self->base;
 }
 
-static void
-http_resume(Target *target, const Identity *identity)
-{
-	((HttpTarget *) target)->identity = *identity;
-}
-
 /* The records of the next request: all, or the one whose turn it is. */
 static const Record *
 request_records(const HttpTarget *self, size_t *count)
@@ -123,7 +116,7 @@ build_body(HttpTarget *self)
 	{
 		if (i > 0)
 			mem_add(&self->body, self->form->separator);
-		self->form->append(&self->body, &self->base, &self->identity,
+		self->form->append(&self->body, &self->base, &self->base.identity,
 						   &records[i]);
 	}
 	if (is_batch)
@@ -138,9 +131,9 @@ request_key(const HttpTarget *self)
 	char		 *first = target_record_id(&self->base, &records[0]);
 	char		 *last =
 		count > 1 ? target_record_id(&self->base, &records[count - 1]) : NULL;
-	char *key = client_format("%s/%s/%s%s%s", self->identity.system_id,
-							  self->identity.slot, first, last ? ".." : "",
-							  last ? last : "");
+	char *key = client_format("%s/%s/%s%s%s", self->base.identity.system_id,
+							  self->base.identity.slot, first,
+							  last ? ".." : "", last ? last : "");
 
 	free(first);
 	free(last);
@@ -415,7 +408,7 @@ http_probe(const Url *url, const Settings *settings, char **why)
 
 const TargetOps http_target = {
 	.open = http_open,
-	.resume = http_resume,
+	.resume = target_resume_nothing,
 	.work = http_work,
 	.remember = target_remember_nothing,
 	.close = http_close,

@@ -62,7 +62,8 @@ judge_connection(MqttTarget *self, const char *what, int reason)
 	free(why);
 }
 
-static void
+/* False: nothing can be sent. */
+static bool
 read_limits(MqttTarget *self, const mosquitto_property *properties)
 {
 	uint16_t receive_maximum = MQTT_MAX_INFLIGHT;
@@ -85,10 +86,19 @@ read_limits(MqttTarget *self, const mosquitto_property *properties)
 		client_exit(EXIT_TARGET,
 					"%s retains no messages, as --mqtt-rows needs",
 					self->base.name);
+	/* MQTT forbids it, and we would wait for ever */
+	if (receive_maximum == 0)
+	{
+		mqtt_lost(self, false, RETRY_ERROR,
+				  "the broker allows no message under way (Receive Maximum "
+				  "is 0)");
+		return false;
+	}
 	self->window = self->base.settings->mqtt_inflight;
 	if (self->window > receive_maximum)
 		self->window = receive_maximum;
 	self->max_packet = max_packet ? max_packet : NO_LIMIT;
+	return true;
 }
 
 static void
@@ -109,7 +119,8 @@ on_connect(struct mosquitto *client, void *argument, int reason, int flags,
 		mqtt_lost(self, false, RETRY_CONNECTION, "wiped");
 		return;
 	}
-	read_limits(self, properties);
+	if (!read_limits(self, properties))
+		return;
 	/* bit 0: the broker has the session */
 	if (self->has_session && !(flags & 1))
 	{

@@ -10,6 +10,7 @@
 
 #include "client/clock.h"
 #include "client/loop.h"
+#include "client/pq_connect.h"
 #include "client/pq_error.h"
 #include "client/target.h"
 
@@ -185,10 +186,14 @@ session_connect_failed(PostgresSession *session)
 static void
 session_connect(PostgresSession *session)
 {
-	const char *keys[] = {"fallback_application_name", "dbname", "sslmode",
-						  "client_encoding", NULL};
-	const char *values[] = {"pg_outflow", session->url->text,
-							session_sslmode(session->url), "UTF8", NULL};
+	const char *keys[] = {PQ_PROBE_KEYS, "fallback_application_name", "dbname",
+						  "sslmode",	 "client_encoding",			  NULL};
+	const char *values[] = {PQ_PROBE_VALUES,
+							"pg_outflow",
+							session->url->text,
+							session_sslmode(session->url),
+							"UTF8",
+							NULL};
 
 	session->conn = PQconnectStartParams(keys, values, 1);
 	if (session->conn == NULL)

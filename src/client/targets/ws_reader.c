@@ -10,6 +10,8 @@
 #include "client/json_scan.h"
 #include "client/targets/ws_server.h"
 
+#define SKIP_AT_ONCE 65536 /* of a line that is too long */
+
 /* Where a client may begin. */
 typedef struct Start
 {
@@ -55,25 +57,34 @@ fill_lines(WsReader *self, Spool *spool)
 	return true;
 }
 
-/* Passes over the rest of a line that is too long; its whole length. */
-static uint64_t
-skip_line(WsReader *self, Spool *spool, uint64_t length)
+/*
+ * Passes over the rest of a line that is too long, some at a time, as it may be
+ * as large as the spool.  False if the spool has gone on.
+ */
+static bool
+skip_line(WsReader *self, Spool *spool, bool *at_end)
 {
 	char	chunk[16384];
-	ssize_t n;
+	size_t	passed = 0;
+	ssize_t n = 0;
 
-	while ((n = spool_read(spool, &self->place, chunk, sizeof(chunk))) > 0)
+	*at_end = false;
+	while (passed < SKIP_AT_ONCE &&
+		   (n = spool_read(spool, &self->place, chunk, sizeof(chunk))) > 0)
 	{
 		char *newline = memchr(chunk, '\n', n);
 
 		if (newline)
 		{
 			mem_append(&self->lines, newline + 1, chunk + n - newline - 1);
-			return length + (newline - chunk);
+			self->length += newline - chunk;
+			*at_end = true;
+			return true;
 		}
-		length += n;
+		self->length += n;
+		passed += n;
 	}
-	return length;
+	return n > 0;
 }
 
 static void
@@ -106,22 +117,35 @@ take_line(WsReader *self, Bytes *message, const char *line, size_t length)
 
 /* A line without end so far is longer than clients are sent. */
 static void
-take_large(WsReader *self, Spool *spool, Bytes *records)
+begin_large(WsReader *self)
 {
-	Bytes	 start = self->lines;
-	uint64_t length;
-
+	self->large = self->lines;
 	self->lines = (Bytes){0};
-	length = skip_line(self, spool, start.length);
+	self->length = self->large.length;
 	self->inside = true;
-	if (ws_filter_wants(&self->filter, start.data, start.length))
-		ws_append_large(records, start.data, start.length, length);
-	mem_free(&start);
+}
+
+static void
+end_large(WsReader *self, Bytes *records)
+{
+	const Bytes *start = &self->large;
+
+	if (ws_filter_wants(&self->filter, start->data, start->length))
+		ws_append_large(records, start->data, start->length, self->length);
+	mem_free(&self->large);
+}
+
+/* Whatever was read is forgotten. */
+static void
+reset_lines(WsReader *self)
+{
+	mem_reset(&self->lines);
+	mem_free(&self->large);
 }
 
 /* The records of the next message, of about WS_FRAME_BYTES. */
 static void
-take_lines(WsReader *self, Spool *spool, Bytes *records)
+take_lines(WsReader *self, Bytes *records)
 {
 	size_t used = 0;
 	char  *newline;
@@ -136,7 +160,7 @@ take_lines(WsReader *self, Spool *spool, Bytes *records)
 		used += length + 1;
 	}
 	if (used == 0)
-		take_large(self, spool, records);
+		begin_large(self);
 	else
 		drop_front(&self->lines, used);
 }
@@ -144,12 +168,24 @@ take_lines(WsReader *self, Spool *spool, Bytes *records)
 bool
 ws_reader_next(WsReader *self, Spool *spool, Bytes *records, bool *has_more)
 {
+	bool at_end;
+
 	*has_more = false;
-	if (!fill_lines(self, spool))
-		return false;
-	if (self->lines.length == 0)
-		return true;
-	take_lines(self, spool, records);
+	if (self->large.length > 0)
+	{
+		if (!skip_line(self, spool, &at_end))
+			return false;
+		if (at_end)
+			end_large(self, records);
+	}
+	else
+	{
+		if (!fill_lines(self, spool))
+			return false;
+		if (self->lines.length == 0)
+			return true;
+		take_lines(self, records);
+	}
 	*has_more = true;
 	return true;
 }
@@ -161,7 +197,7 @@ ws_reader_seek(WsReader *self, Spool *spool, Lsn after)
 		return false;
 	self->position = after;
 	self->inside = false;
-	mem_reset(&self->lines);
+	reset_lines(self);
 	return true;
 }
 
@@ -171,7 +207,7 @@ ws_reader_seek_end(WsReader *self, Spool *spool)
 	self->place = spool_end(spool);
 	self->position = spool_head(spool);
 	self->inside = false;
-	mem_reset(&self->lines);
+	reset_lines(self);
 }
 
 /*
@@ -250,7 +286,7 @@ ws_reader_seek_recent(WsReader *self, Spool *spool, int count)
 		self->place = start.place;
 		self->position = start.position;
 		self->inside = start.inside;
-		mem_reset(&self->lines);
+		reset_lines(self);
 	}
 	mem_free(&lines);
 	free(recent.starts);
@@ -261,6 +297,7 @@ ws_reader_free(WsReader *self)
 {
 	ws_filter_free(&self->filter);
 	mem_free(&self->lines);
+	mem_free(&self->large);
 }
 
 #endif /* HAVE_WSLAY */

@@ -62,6 +62,8 @@ typedef struct WsReader
 	Bytes	   lines;	 /* read from there, and not taken */
 	Lsn		   position; /* all that ends up to here was taken */
 	bool	   inside;	 /* a part of a transaction after that, too */
+	Bytes	   large;  /* the start of a line that is passed over; or empty */
+	uint64_t   length; /* of that line, so far */
 } WsReader;
 
 extern bool ws_reader_next(WsReader *reader, Spool *spool, Bytes *records,
