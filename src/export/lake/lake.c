@@ -249,6 +249,8 @@ try_commit(const LakeFormat *format, Destination *root, const Job *job,
 		}
 		FAILPOINT("lake-committed");
 	}
+	else if (root->catalog)
+		iceberg_rest_ended(root, source->folder, job);
 	format->settle(root, source->folder, table->last);
 	return true;
 }

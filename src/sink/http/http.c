@@ -12,6 +12,7 @@
 
 #if __has_include(<curl/curl.h>)
 
+#include <openssl/crypto.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -46,6 +47,31 @@ struct HttpClient
 
 /* ---- what arrives, in memory that no callback throws about */
 
+static void
+text_free(HttpText *text)
+{
+	if (text->secret && text->data)
+		OPENSSL_cleanse(text->data, text->len);
+	free(text->data);
+	text->data = NULL;
+	text->len = text->size = 0;
+}
+
+/* realloc() may leave a copy behind. */
+static char *
+text_grow(HttpText *text, size_t size)
+{
+	char *bigger = text->secret ? malloc(size) : realloc(text->data, size);
+
+	if (bigger && text->secret && text->data)
+	{
+		memcpy(bigger, text->data, text->len);
+		OPENSSL_cleanse(text->data, text->len);
+		free(text->data);
+	}
+	return bigger;
+}
+
 static bool
 text_add(HttpText *text, const char *data, size_t len)
 {
@@ -54,7 +80,7 @@ text_add(HttpText *text, const char *data, size_t len)
 	if (text->len + len + 1 > text->size)
 	{
 		size_t size = Max(text->size * 2, text->len + len + 1);
-		char  *bigger = realloc(text->data, size);
+		char  *bigger = text_grow(text, size);
 
 		if (bigger == NULL)
 			return false;
@@ -65,14 +91,6 @@ text_add(HttpText *text, const char *data, size_t len)
 	text->len += len;
 	text->data[text->len] = '\0';
 	return true;
-}
-
-static void
-text_free(HttpText *text)
-{
-	free(text->data);
-	text->data = NULL;
-	text->len = text->size = 0;
 }
 
 static size_t
@@ -234,6 +252,16 @@ http_client_new(const HttpPlace *place)
 	return client;
 }
 
+/* A token is among them. */
+static void
+wipe_headers(HttpRequest *request)
+{
+	struct curl_slist *line = request->header_list;
+
+	for (; line; line = line->next)
+		OPENSSL_cleanse(line->data, strlen(line->data));
+}
+
 /* Its part of the library: the answer stays. */
 static void
 release_easy(HttpRequest *request)
@@ -247,6 +275,7 @@ release_easy(HttpRequest *request)
 		curl->easy_cleanup(request->easy);
 	}
 	request->easy = NULL;
+	wipe_headers(request);
 	curl->slist_free_all(request->header_list);
 	curl->slist_free_all(request->addresses);
 	request->header_list = request->addresses = NULL;
@@ -312,6 +341,7 @@ add_headers(HttpRequest *request)
 
 		add_header(request, line);
 		has_type |= strcmp(header->name, "content-type") == 0;
+		OPENSSL_cleanse(line, strlen(line));
 		pfree(line);
 	}
 	if (!has_type)
@@ -411,6 +441,7 @@ http_start(HttpRequest *request)
 	request->refused = NULL;
 	request->answer.max =
 		request->max_answer ? request->max_answer : MAX_ANSWER;
+	request->answer.secret = request->secret;
 	request->answer_headers.max = MAX_HEADERS;
 	if (!resolve(client, request))
 		return;
