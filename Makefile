@@ -194,6 +194,7 @@ OBJS = \
 	src/export/lake/lake_catalog.o \
 	src/export/lake/iceberg_manifest.o \
 	src/export/lake/iceberg_commit.o \
+	src/export/lake/iceberg_refs.o \
 	src/export/lake/iceberg_vacuum.o \
 	src/export/lake/delta_log.o \
 	src/export/lake/delta_checkpoint_file.o \
