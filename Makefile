@@ -238,6 +238,7 @@ OBJS = \
 	src/sink/http/curl_library.o \
 	src/sink/http/http_address.o \
 	src/sink/http/http.o \
+	src/sink/http/http_text.o \
 	src/sink/http/endpoint.o \
 	src/sink/catalog/catalog.o \
 	src/sink/catalog/catalog_config.o \

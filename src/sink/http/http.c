@@ -45,53 +45,7 @@ struct HttpClient
 	TimestampTz resolved_at;
 };
 
-/* ---- what arrives, in memory that no callback throws about */
-
-static void
-text_free(HttpText *text)
-{
-	if (text->secret && text->data)
-		OPENSSL_cleanse(text->data, text->len);
-	free(text->data);
-	text->data = NULL;
-	text->len = text->size = 0;
-}
-
-/* realloc() may leave a copy behind. */
-static char *
-text_grow(HttpText *text, size_t size)
-{
-	char *bigger = text->secret ? malloc(size) : realloc(text->data, size);
-
-	if (bigger && text->secret && text->data)
-	{
-		memcpy(bigger, text->data, text->len);
-		OPENSSL_cleanse(text->data, text->len);
-		free(text->data);
-	}
-	return bigger;
-}
-
-static bool
-text_add(HttpText *text, const char *data, size_t len)
-{
-	if (len > text->max - text->len)
-		return false;
-	if (text->len + len + 1 > text->size)
-	{
-		size_t size = Max(text->size * 2, text->len + len + 1);
-		char  *bigger = text_grow(text, size);
-
-		if (bigger == NULL)
-			return false;
-		text->data = bigger;
-		text->size = size;
-	}
-	memcpy(text->data + text->len, data, len);
-	text->len += len;
-	text->data[text->len] = '\0';
-	return true;
-}
+/* ---- what arrives */
 
 static size_t
 take_header(char *data, size_t size, size_t count, void *arg)
@@ -100,8 +54,8 @@ take_header(char *data, size_t size, size_t count, void *arg)
 
 	/* those of a "100 Continue" before it don't count */
 	if (size * count > 5 && strncmp(data, "HTTP/", 5) == 0)
-		text_free(&request->answer_headers);
-	return text_add(&request->answer_headers, data, size * count)
+		http_text_free(&request->answer_headers);
+	return http_text_add(&request->answer_headers, data, size * count)
 			   ? size * count
 			   : 0;
 }
@@ -126,7 +80,7 @@ take_body(char *data, size_t size, size_t count, void *arg)
 			return CURL_WRITEFUNC_PAUSE;
 		}
 	}
-	return text_add(&request->answer, data, len) ? len : 0;
+	return http_text_add(&request->answer, data, len) ? len : 0;
 }
 
 const char *
@@ -287,9 +241,9 @@ release_request(void *arg)
 	HttpRequest *request = arg;
 
 	release_easy(request);
-	text_free(&request->answer_headers);
-	text_free(&request->answer);
-	text_free(&request->taken);
+	http_text_free(&request->answer_headers);
+	http_text_free(&request->answer);
+	http_text_free(&request->taken);
 }
 
 void

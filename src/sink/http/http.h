@@ -106,6 +106,12 @@ extern void http_end(HttpRequest *request);
  */
 extern const char *http_take(HttpRequest *request, size_t *len);
 
+/* ---- http_text.c */
+
+/* False: there is no memory for it, or it would be too long. */
+extern bool http_text_add(HttpText *text, const char *data, size_t len);
+extern void http_text_free(HttpText *text);
+
 /* ---- http_address.c */
 
 /*
