@@ -16,6 +16,7 @@ OBJS = \
 	src/name_pattern.o \
 	src/limit.o \
 	src/session_lock.o \
+	src/subtransaction.o \
 	src/compression.o \
 	src/failpoint.o \
 	src/row/type_name.o \

@@ -4,13 +4,12 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "sink/patience.h"
+#include "subtransaction.h"
 
 /* From when it is told to end. */
 #define PATIENCE_MS 3000
@@ -118,36 +117,16 @@ patience_was_last_step(void)
 void
 patience_tidy(PatienceBody body, void *arg, const char *where)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData *error;
 
 	if (step != STEP_LAST)
 	{
 		body(arg);
 		return;
 	}
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		body(arg);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData *error;
-
-		/* which the error has resumed */
-		HOLD_INTERRUPTS();
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+	error = subtransaction_try(body, arg);
+	if (error)
 		warn_of_rest(where, error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 }
 
 /* ---- clean-up */

@@ -49,4 +49,32 @@ foreach my $action ('crash', 'error')
 	}
 }
 
+# Between the end of what failed and the end of its record others remove the
+# extension, or are about to.
+foreach my $end ('COMMIT', 'ROLLBACK')
+{
+	my ($call, $said, $drop, $dropped);
+
+	arm($node, 'query-failed', 'sleep');
+	($call, $said) = start_psql($node, "CALL outflow.export_query('SELECT 1 / i FROM generate_series(-9000, 9000) i', 'file://$export/failed')");
+	wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CALL%' AND xact_start < clock_timestamp() - interval '1 s')", 'the failed query');
+	($drop, $dropped) = start_psql($node, "BEGIN; DROP EXTENSION outflow; SELECT pg_advisory_lock(7); SELECT pg_sleep(CASE '$end' WHEN 'COMMIT' THEN 0 ELSE 90 END); $end");
+	wait_until($node, $end eq 'COMMIT' ? "SELECT NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'outflow')"
+		: "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 7)", 'what removes the extension');
+	$_->finish foreach $call, $drop;
+	like($$said, qr/ERROR:  division by zero/, "$end of DROP EXTENSION: the query's own error shows");
+	revive($node);
+	if ($end eq 'COMMIT')
+	{
+		unlike($$said, qr/NOTICE/, "$end of DROP EXTENSION: there is nothing to tell");
+		sql('CREATE EXTENSION outflow');
+	}
+	else
+	{
+		like($$said, qr/NOTICE:  export job \d+ is interrupted\n.*forget\(\d+\)/, "$end of DROP EXTENSION: what to do is told");
+		sql("SELECT outflow.forget(job) FROM outflow.jobs WHERE state <> 'done'");
+	}
+	is(join(' ', files_below("$export/failed")), '', "$end of DROP EXTENSION: no file is left");
+}
+
 done_testing();

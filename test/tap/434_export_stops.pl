@@ -225,6 +225,20 @@ unlike($$said, qr/ERROR/, 'DROP EXTENSION: an export of a query ends well');
 like($$dropped, qr/DROP EXTENSION/, 'DROP EXTENSION: and then it is done');
 ok(-e "$dir/query/_SUCCESS", 'DROP EXTENSION: the export of the query is there');
 
+# and one that fails meanwhile tells why, and nobody waits for it
+sql('CREATE EXTENSION outflow');
+sql("BEGIN; SELECT pg_advisory_xact_lock(4713); PREPARE TRANSACTION 'query'");
+($session, $said) = start_psql($node, "CALL outflow.export_query('SELECT 1 / (length(pg_advisory_xact_lock_shared(4713)::text))', 'file://$dir/failing')");
+wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'CALL%' AND wait_event = 'advisory')", 'the failing query');
+($drop, $dropped) = start_psql($node, 'DROP EXTENSION outflow CASCADE');
+wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'DROP%' AND wait_event_type = 'Lock')", 'DROP EXTENSION beside it');
+sql("ROLLBACK PREPARED 'query'");
+$session->finish;
+$drop->finish;
+like($$said, qr/ERROR:  division by zero/, 'DROP EXTENSION: a query that fails tells its own error');
+like($$dropped, qr/DROP EXTENSION/, 'DROP EXTENSION: and it is done');
+is(join(' ', files_below("$dir/failing")), '', 'DROP EXTENSION: the failed query leaves nothing');
+
 # whose session holds nothing afterwards
 sql('CREATE EXTENSION outflow');
 is(sql("CALL outflow.export_query('SELECT 1', 'file://$dir/query2'); SELECT string_agg(mode, ' ') FROM pg_locks WHERE pid = pg_backend_pid()"

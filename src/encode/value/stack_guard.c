@@ -14,11 +14,9 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
-#include "compat.h"
 #include "encode/value/stack_guard.h"
+#include "subtransaction.h"
 
 /*
  * By the class of errors that tell of the server's limits.  Memory that is
@@ -38,35 +36,14 @@ is_limit(const ErrorData *error)
 bool
 stack_guarded(void (*call)(void *arg), void *arg)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	TransactionId decoded = CheckXidAlive;
-	ErrorData *volatile error = NULL;
+	ErrorData *error;
 
 	if (!IsTransactionState() || IsInParallelMode())
 	{
 		call(arg);
 		return true;
 	}
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		call(arg);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	/* the transaction in progress that is decoded: still the same one */
-	CheckXidAlive = decoded;
+	error = subtransaction_try(call, arg);
 	if (error == NULL)
 		return true;
 	if (!is_limit(error))

@@ -11,7 +11,9 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -29,6 +31,10 @@
 #include "export/run/tell.h"
 #include "failpoint.h"
 #include "session_lock.h"
+
+/* Interrupts are held while the record is removed. */
+#define DELETE_TRIES	  30
+#define DELETE_PAUSE_USEC 100000
 
 typedef struct QueryJob
 {
@@ -171,11 +177,34 @@ record_running(QueryJob *run)
 	call_commit();
 }
 
+/*
+ * Others may hold the tables for long: who removes the extension, say, which
+ * removes the record as well.  So it is given up after a while.
+ */
+static bool
+delete_record(const Job *job)
+{
+	for (int i = 0; i < DELETE_TRIES; i++)
+	{
+		AcceptInvalidationMessages();
+		if (!OidIsValid(get_extension_oid("outflow", true)))
+			return true;
+		if (job_try_lock_tables())
+		{
+			job_delete(job->id);
+			return true;
+		}
+		pg_usleep(DELETE_PAUSE_USEC);
+	}
+	return false;
+}
+
 /* The error goes on once the record is gone, whatever is left of a transaction. */
 static ErrorData *
 remove_record(QueryJob *run)
 {
 	ErrorData *error;
+	bool	   left;
 
 	MemoryContextSwitchTo(run->memory);
 	error = CopyErrorData();
@@ -188,11 +217,11 @@ remove_record(QueryJob *run)
 		CurrentResourceOwner = run->owner;
 	}
 	call_rollback_to_record();
-	if (!run->files.left)
-		job_delete(run->job->id);
+	FAILPOINT("query-failed");
+	left = run->files.left || !delete_record(run->job);
 	call_commit_to_record();
 	RESUME_INTERRUPTS();
-	if (run->files.left)
+	if (left)
 		ereport(NOTICE, (errmsg("export job " INT64_FORMAT " is interrupted",
 								run->job->id),
 						 errhint("SELECT outflow.forget(" INT64_FORMAT
