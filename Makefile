@@ -195,6 +195,7 @@ OBJS = \
 	src/export/lake/lake_catalog.o \
 	src/export/lake/iceberg_manifest.o \
 	src/export/lake/iceberg_commit.o \
+	src/export/lake/iceberg_refs.o \
 	src/export/lake/iceberg_vacuum.o \
 	src/export/lake/delta_log.o \
 	src/export/lake/delta_checkpoint_file.o \
@@ -238,6 +239,7 @@ OBJS = \
 	src/sink/http/curl_library.o \
 	src/sink/http/http_address.o \
 	src/sink/http/http.o \
+	src/sink/http/http_text.o \
 	src/sink/http/endpoint.o \
 	src/sink/catalog/catalog.o \
 	src/sink/catalog/catalog_config.o \

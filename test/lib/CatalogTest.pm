@@ -41,11 +41,43 @@ sub start_catalog
 	my $self = bless { dir => PostgreSQL::Test::Utils::tempdir(), processes => [] }, __PACKAGE__;
 
 	push @running, $self;
-	$self->{upstream} = !$jars ? begin($self, @fake, $self->{dir}) : begin($self, 'java', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
+	$self->{command} = !$jars ? [ @fake, $self->{dir} ] : [ 'java', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1',
 		'-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-cp', "$jars/*",
-		"$FindBin::RealBin/iceberg_rest/RestCatalog.java", $self->{dir});
-	$self->{port} = begin($self, 'python3', "$FindBin::RealBin/../lib/catalog_proxy.py", $self->{upstream}, $self->{dir});
+		"$FindBin::RealBin/../interop/iceberg_rest/RestCatalog.java", $self->{dir} ];
+	$self->begin_upstream;
+	$self->{port} = begin($self, 'python3', "$FindBin::RealBin/../lib/catalog_proxy.py", $self->{dir});
 	return $self;
+}
+
+# begin_upstream(): the catalog itself, on what it has kept
+sub begin_upstream
+{
+	my ($self) = @_;
+
+	$self->{upstream} = begin($self, @{ $self->{command} });
+	$self->{process} = $self->{processes}[-1];
+	$self->set('upstream', "$self->{upstream} " . $self->{process}{KIDS}[0]{PID});
+	return;
+}
+
+# revive(): it is there again, and nothing fails
+sub revive
+{
+	my ($self) = @_;
+
+	$self->set('go');
+	$self->faults();
+	$self->begin_upstream if !$self->lives;
+	return;
+}
+
+# lives(): whether the catalog has not been killed
+sub lives
+{
+	my ($self) = @_;
+	my $stat = "/proc/$self->{process}{KIDS}[0]{PID}/stat";
+
+	return -e $stat && slurp_file($stat) !~ /\) Z/;
 }
 
 END
@@ -109,6 +141,15 @@ sub ask
 		$body ? { content => JSON::PP::encode_json($body), headers => { 'content-type' => 'application/json' } } : {});
 
 	return $answer->{content} ? JSON::PP::decode_json($answer->{content}) : {};
+}
+
+# set_ref(NAMESPACE, TABLE, NAME, SNAPSHOT): a tag; the branch "main" if it has no name
+sub set_ref
+{
+	my ($self, $namespace, $table, $name, $snapshot, @updates) = @_;
+
+	return $self->ask('POST', "namespaces/$namespace/tables/$table", { requirements => [],
+		updates => [ @updates, { action => 'set-snapshot-ref', 'ref-name' => $name // 'main', type => $name ? 'tag' : 'branch', 'snapshot-id' => $snapshot } ] });
 }
 
 sub make_namespace

@@ -82,7 +82,8 @@ def add_snapshot(metadata, update):
 
 def set_ref(metadata, update):
     metadata["refs"][update["ref-name"]] = {"snapshot-id": update["snapshot-id"], "type": update["type"]}
-    metadata["current-snapshot-id"] = update["snapshot-id"]
+    if update["ref-name"] == "main":
+        metadata["current-snapshot-id"] = update["snapshot-id"]
 
 
 def remove_snapshots(metadata, update):
@@ -107,6 +108,7 @@ UPDATES = {
     "add-snapshot": add_snapshot,
     "set-snapshot-ref": set_ref,
     "remove-snapshots": remove_snapshots,
+    "remove-snapshot-ref": lambda m, u: m["refs"].pop(u["ref-name"], None),
 }
 
 

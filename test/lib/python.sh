@@ -65,7 +65,7 @@ need_lake_spark() {
 	[ -z "${OUTFLOW_LAKE_SPARK:-}" ] || return 0
 	"$project/test/deps" default-jdk-headless:javac maven:mvn
 	install_python tmp_lake_spark "pyspark, pyarrow" pyspark==4.0.1 pyarrow pandas
-	if [ ! -e "$jars/complete" ]; then
+	if [ ! -e "$jars/complete" ] || [ "$project/test/interop/lake/pom.xml" -nt "$jars/complete" ]; then
 		rm -rf "$jars"
 		mvn --quiet --batch-mode --file "$project/test/interop/lake/pom.xml" \
 			dependency:copy-dependencies -DoutputDirectory="$jars/lib" -DincludeScope=runtime

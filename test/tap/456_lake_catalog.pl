@@ -93,6 +93,38 @@ $node->safe_psql('postgres', "CALL outflow.resume($job)");
 versions_are('plain', $lake, $dir, [ 0 .. $version ], '... and is there once when it is known');
 is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"), 'ok', '... which stands verification');
 
+# what was called an error, and is done late: after another try, or before it
+foreach my $second ('', 'overtaken')
+{
+	my $name = $second ? 'a late commit before its second try' : 'a late commit after its second try';
+
+	$catalog->set('go');
+	$catalog->faults('POST /tables/t$ late', $second ? 'POST /tables/t$ overtaken' : ());
+	next_version($name);
+	$catalog->set('go', '');
+	wait_for_line("$catalog->{dir}/log", qr/ late /);
+	like(join(' ', $catalog->requests(qr/late|POST .*tables.t 409/)), $second ? qr/late 200.*409/ : qr/late 409/, "$name: the other was refused");
+	is(scalar(() = $catalog->snapshots('shop', 't')), $version + 1, "$name: one snapshot");
+}
+
+# a tag that is set while a version is on its way
+$catalog->set('go');
+$catalog->set('held');
+my @before = $catalog->snapshots('shop', 't');
+$catalog->faults('POST /tables/t$ hold');
+$node->safe_psql('postgres', q(UPDATE t SET note = 'tagged' WHERE id = 1));
+$version++;
+keep_rows($node, 'id, n::text, note) FROM t', "$dir/$version");
+my ($session, $told) = start_psql($node,
+	"CALL outflow.export('t', 'file://$lake', format => 'iceberg', part_size => '64kB', options => '{\"catalog\": \"cat:shop.t\"}')");
+wait_for_line("$catalog->{dir}/held", qr/./);
+$catalog->set_ref('shop', 't', 'kept', $before[2]{'snapshot-id'});
+$catalog->set('go', '');
+$session->finish;
+unlike($$told, qr/ERROR/, 'a tag that is set while a version is on its way') or diag($$told);
+is($catalog->ask('GET', 'namespaces/shop/tables/t')->{metadata}{refs}{kept}{'snapshot-id'}, $before[2]{'snapshot-id'}, 'stays');
+versions_are('plain', $lake, $dir, [ 0 .. $version ], 'with all versions');
+
 # what a catalog can't mean, or leads elsewhere
 lie('{"config": {"overrides": {"prefix": "../../admin"}}}', qr/has a prefix that cannot be used/, 'a prefix that leads elsewhere');
 lie('{"config": {"overrides": {"uri": "http://127.0.0.1:1/", "prefix": "a b?c"}}, "answer": ["^/v1/a%20b%3Fc/", "{}"]}',
@@ -118,10 +150,30 @@ $node->safe_psql('postgres', "ALTER SERVER cat OPTIONS (ADD allow_private 'on', 
 my $files = lake_files($lake);
 $node->safe_psql('postgres', "SELECT * FROM outflow.lake_vacuum('file://$lake', interval '0', 'cat:shop.t')");
 cmp_ok(scalar(() = lake_files($lake)), '<', $files, 'a vacuum removes files');
-is($node->safe_psql('postgres', "SELECT count(*) FROM outflow.lake_versions('file://$lake', 'cat:shop.t')"), 1, 'and leaves a version');
+is($node->safe_psql('postgres', "SELECT count(*) FROM outflow.lake_versions('file://$lake', 'cat:shop.t')"), 2, 'and leaves a version, and the one with a tag');
+versions_are('plain', $lake, $dir, [2], 'which is what it was');
+$catalog->ask('POST', 'namespaces/shop/tables/t', { requirements => [], updates => [ { action => 'remove-snapshot-ref', 'ref-name' => 'kept' } ] });
+$node->safe_psql('postgres', "SELECT * FROM outflow.lake_vacuum('file://$lake', interval '0', 'cat:shop.t')");
 versions_are('plain', $lake, $dir, [$version], 'which needs nothing of the others');
 $oldest = $version;
 next_version('the next one');
+
+# a commit whose answer was lost, onto which others have gone on before anybody asked
+$catalog->faults('POST /tables/t$ silent');
+$node->safe_psql('postgres', q(UPDATE t SET note = 'beneath'));
+like((export($lake, 'cat:shop.t'))[1], qr/could not learn whether/, 'another answer that was lost');
+$catalog->faults();
+@before = $catalog->snapshots('shop', 't');
+$catalog->set_ref('shop', 't', undef, 77, { action => 'add-snapshot', snapshot => {
+	'snapshot-id' => 77, 'parent-snapshot-id' => $before[-1]{'snapshot-id'}, 'sequence-number' => @before + 100, 'timestamp-ms' => time() * 1000,
+	'manifest-list' => 'file:///elsewhere', summary => { operation => 'append', 'engine-name' => 'Other' } } });
+$job = $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs');
+my @files = files_below($lake);
+$node->safe_psql('postgres', "CALL outflow.resume($job)");
+is($node->safe_psql('postgres', "SELECT state FROM outflow.jobs WHERE job = $job"), 'done', 'resumed: its version is found beneath another');
+is_deeply([ map { $_->{'snapshot-id'} } $catalog->snapshots('shop', 't') ], [ (map { $_->{'snapshot-id'} } @before), 77 ], 'and is there once');
+is_deeply([ grep { !m{-sent|^\.outflow} } @files ], [ files_below($lake) ], 'with all files');
+like((export($lake, 'cat:shop.t'))[1], qr/version 77 of the Iceberg table in .* is not of an export/, 'the next one is refused');
 unlike(slurp_file($node->logfile) =~ s/.*(USER MAPPING|CREATE SERVER).*//gr, qr/CANARY/, 'no secret is in the log');
 
 $node->stop;

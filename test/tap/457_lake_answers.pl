@@ -119,6 +119,22 @@ unlike(slurp_file($node->logfile), qr/(?:DETAIL|CONTEXT|ERROR|WARNING).*CANARY/,
 answers([ 'GET', 'config', 200, '<html>' ]);
 like(export('cat'), qr/server "cat" gave an answer that cannot be used/, 'a configuration that is none');
 
+# which of its catalogs: by the server's options, unless it insists on another
+$node->safe_psql('postgres', "ALTER SERVER login OPTIONS (ADD warehouse 'main one', ADD oauth2_uri 'http://127.0.0.1:$port/elsewhere/get', ADD scope 'all of it')");
+answers([ 'POST', '/elsewhere/get$', 400, '{"error":"invalid_scope","error_description":"{body}"}' ]);
+like(export('login'), qr/invalid_scope: .*scope=all%20of%20it/, 'a scope, and where tokens are given');
+foreach my $prefix (
+	[ '{"defaults":{"prefix":"default"}}', undef, 'default', 'the catalog\'s default prefix' ],
+	[ '{"defaults":{"prefix":"default"}}', 'mine', 'mine', 'the server\'s prefix' ],
+	[ '{"defaults":{"prefix":"default"},"overrides":{"prefix":"theirs"}}', 'mine', 'theirs', 'a prefix that the catalog insists on' ])
+{
+	$node->safe_psql('postgres', "ALTER SERVER login OPTIONS (ADD prefix '$prefix->[1]')") if $prefix->[1] && $prefix->[2] eq 'mine';
+	unlink "$fake/log";
+	answers([ 'POST', '/elsewhere/get$', 200, '{"access_token":"T"}' ], [ 'GET', '/v1/config', 200, $prefix->[0] ]);
+	export('login');
+	like(slurp_file("$fake/log"), qr{GET /v1/config\?warehouse=main%20one 200\nGET /v1/$prefix->[2]/namespaces/shop}, $prefix->[3]);
+}
+
 # tables that cannot be used, where something is
 mkdir $_ foreach ($lake, "$lake/metadata");
 append_to_file("$lake/metadata/file", "");

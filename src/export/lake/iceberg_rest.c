@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 
 #include "export/lake/iceberg_table.h"
+#include "failpoint.h"
 
 /* A catalog may be at a request for so long after nobody waits for it. */
 #define GRACE_MS INT64CONST(600000)
@@ -255,11 +256,17 @@ note_sent(Destination *root, const char *folder, const IcebergChange *change)
 						  strlen(now), true);
 }
 
+void
+iceberg_rest_ended(Destination *root, const char *folder, const Job *job)
+{
+	(void) root->driver->remove(root, sent_key(folder, job));
+}
+
 static void
 note_ended(Destination *root, const char *folder, const IcebergChange *change)
 {
 	if (change->job)
-		(void) root->driver->remove(root, sent_key(folder, change->job));
+		iceberg_rest_ended(root, folder, change->job);
 }
 
 bool
@@ -289,6 +296,7 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 	if (table->metadata == NULL &&
 		(uuid = stage_table(catalog, table, change)) == NULL)
 		return false;
+	FAILPOINT("catalog-staged");
 	call.body = iceberg_rest_change(catalog, table, change, uuid);
 	for (int tries = 1;; tries++)
 	{
@@ -298,7 +306,10 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 
 		CHECK_FOR_INTERRUPTS();
 		note_sent(root, folder, change);
-		if (lake_catalog_call(catalog, &call) == CATALOG_DONE)
+		FAILPOINT("catalog-noted");
+		(void) lake_catalog_call(catalog, &call);
+		FAILPOINT("catalog-answered");
+		if (call.result == CATALOG_DONE)
 			break;
 		is_clear =
 			call.result != CATALOG_CONFLICT && call.result != CATALOG_UNKNOWN;

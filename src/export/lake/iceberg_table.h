@@ -13,6 +13,7 @@
  *	iceberg_evolve.c		how its schema may change
  *	iceberg_manifest.c		manifests and their lists, read and written
  *	iceberg_commit.c		a job's snapshot
+ *	iceberg_refs.c			branches and tags
  *	iceberg_vacuum.c		snapshots that nobody needs any more
  */
 #ifndef OUTFLOW_ICEBERG_TABLE_H
@@ -146,6 +147,9 @@ extern bool iceberg_rest_put(Destination *root, const IcebergTable *table,
 /* Whether a change of the job may still be made that nobody has seen yet. */
 extern bool iceberg_rest_is_pending(Destination *root, const char *folder,
 									const Job *job);
+/* Nothing of the job is on its way any more. */
+extern void iceberg_rest_ended(Destination *root, const char *folder,
+							   const Job *job);
 
 /* ---- iceberg_rest_change.c */
 
@@ -192,6 +196,18 @@ extern char *iceberg_writer_finish(IcebergWriter *writer);
 /* What a manifest says of a part's file. */
 extern char *iceberg_entry_of_part(const char *path, const FinishedPart *part,
 								   size_t *len);
+
+/* ---- iceberg_refs.c */
+
+/* The name of a branch or tag of the snapshot; NULL for none. */
+extern char *iceberg_ref_to(Jsonb *metadata, int64 snapshot);
+/* Whether a catalog knows by now of one to a version that is to be expired. */
+extern bool iceberg_has_new_ref(Destination *root, const IcebergTable *table,
+								const List *expired);
+/* An ERROR if a catalog has dropped one with a version that was. */
+extern void iceberg_check_lost_refs(Destination		   *root,
+									const IcebergTable *table,
+									const List		   *expired);
 
 /* ---- iceberg_vacuum.c */
 

@@ -28,32 +28,6 @@ typedef struct Vacuum
 	HTAB		 *needed;  /* names of files that those that are kept have */
 } Vacuum;
 
-/* Branches and tags are others' to end. */
-static bool
-is_referred_to(const IcebergTable *table, int64 snapshot)
-{
-	Jsonb			  *refs = lake_json_object(table->metadata, "refs");
-	JsonbIterator	  *it;
-	JsonbValue		   key;
-	JsonbIteratorToken token;
-
-	if (refs == NULL)
-		return false;
-	it = JsonbIteratorInit(&refs->root);
-	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
-	{
-		char *name;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(key.val.string.val, key.val.string.len);
-		if (lake_json_int(lake_json_object(refs, name), "snapshot-id") ==
-			snapshot)
-			return true;
-	}
-	return false;
-}
-
 /*
  * A snapshot is needed until the next one has been there for so long; and for so
  * long itself, since somebody may have gone back to an older one.
@@ -73,7 +47,7 @@ sort_snapshots(Vacuum *vacuum)
 		if (!last &&
 			Max(version->version.timestamp, next->timestamp) < vacuum->limit &&
 			lake_is_of_this_database(&version->version) &&
-			!is_referred_to(vacuum->table, version->version.version))
+			!iceberg_ref_to(vacuum->table->metadata, version->version.version))
 			vacuum->expired = lappend(vacuum->expired, version);
 		else if (!lake_is_outflows(&version->version))
 			ereport(ERROR,
@@ -203,7 +177,8 @@ put_expiry(Vacuum *vacuum, const IcebergChange *change)
 
 	if (vacuum->expired == NIL)
 		return;
-	if (!iceberg_put_change(vacuum->root, table, change))
+	if (iceberg_has_new_ref(vacuum->root, table, vacuum->expired) ||
+		!iceberg_put_change(vacuum->root, table, change))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
 						errmsg("another writer has changed the Iceberg table "
 							   "in \"%s\"",
@@ -211,6 +186,7 @@ put_expiry(Vacuum *vacuum, const IcebergChange *change)
 												   table->table.folder)),
 						errhint("Try again.")));
 	FAILPOINT("lake-expired");
+	iceberg_check_lost_refs(vacuum->root, table, vacuum->expired);
 }
 
 static void

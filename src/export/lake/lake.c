@@ -136,7 +136,11 @@ lake_may_be_committed(Destination *root, const Job *job,
 	LakeTable *table = format->read(root, source->folder, false);
 
 	if (has_version(format, root, job, table))
+	{
+		if (root->catalog)
+			iceberg_rest_ended(root, source->folder, job);
 		return true;
+	}
 	if (pending)
 		ereport(
 			ERROR,
@@ -249,6 +253,8 @@ try_commit(const LakeFormat *format, Destination *root, const Job *job,
 		}
 		FAILPOINT("lake-committed");
 	}
+	else if (root->catalog)
+		iceberg_rest_ended(root, source->folder, job);
 	format->settle(root, source->folder, table->last);
 	return true;
 }

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include <openssl/crypto.h>
+
 #include "export/lake/lake_catalog.h"
 #include "export/lake/lake_table.h"
 
@@ -36,4 +38,20 @@ lake_catalog_answer(const Catalog *rest, const CatalogCall *call)
 				 errdetail("It is not JSON."),
 				 errhint("Check the server's options uri and oauth2_uri.")));
 	return answer;
+}
+
+/*
+ * A text of an answer that is secret: nothing else of it stays.  What the parser
+ * has let go on its way is beyond reach.
+ */
+char *
+lake_catalog_secret(const Catalog *rest, CatalogCall *call, const char *name)
+{
+	Jsonb *answer = lake_catalog_answer(rest, call);
+	char  *secret = lake_json_text(answer, name);
+
+	OPENSSL_cleanse(answer, VARSIZE(answer));
+	pfree(answer);
+	server_forget_secret(&call->answer);
+	return secret;
 }

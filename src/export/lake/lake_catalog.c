@@ -176,11 +176,11 @@ get_token(Catalog *rest)
 	appendStringInfoString(&form, "&scope=");
 	catalog_encode(&form, rest->config.scope);
 	call.body = form.data;
-	if (catalog_call(rest, &call) != CATALOG_DONE)
-		catalog_throw(rest, &call, "get a token for the catalog");
+	(void) catalog_call(rest, &call);
 	server_forget_secret(&form.data);
-	token = lake_json_text(lake_catalog_answer(rest, &call), "access_token");
-	server_forget_secret(&call.answer);
+	if (call.result != CATALOG_DONE)
+		catalog_throw(rest, &call, "get a token for the catalog");
+	token = lake_catalog_secret(rest, &call, "access_token");
 	if (token == NULL || token[strcspn(token, " \r\n")] != '\0')
 		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
 						errmsg("server \"%s\" gave no token that can be used",

@@ -55,5 +55,7 @@ extern CatalogResult lake_catalog_call(LakeCatalog *catalog,
 /* What a call has got; an ERROR if it is no JSON. */
 extern Jsonb *lake_catalog_answer(const Catalog		*rest,
 								  const CatalogCall *call);
+extern char	 *lake_catalog_secret(const Catalog *rest, CatalogCall *call,
+								  const char *name);
 
 #endif /* OUTFLOW_LAKE_CATALOG_H */

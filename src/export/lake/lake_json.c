@@ -13,20 +13,29 @@
 
 #include "encode/lake/lake_text.h"
 #include "export/lake/lake_table.h"
+#include "sink/server.h"
 
 Jsonb *
 lake_json_parse(const char *text_utf8, size_t len)
 {
-	char *text;
+	char  *copy;
+	char  *text;
+	Jsonb *json;
 
 	/* the text would end there, and its length would not be that */
 	if (memchr(text_utf8, '\0', len))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 						errmsg("invalid input syntax for type %s", "json"),
 						errdetail("The text has a null character.")));
-	text = pg_any_to_server(pnstrdup(text_utf8, len), (int) len, PG_UTF8);
-	return DatumGetJsonbP(
-		DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	copy = pnstrdup(text_utf8, len);
+	text = pg_any_to_server(copy, (int) len, PG_UTF8);
+	json =
+		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	/* there may be a token in it */
+	if (text != copy)
+		server_forget_secret(&text);
+	server_forget_secret(&copy);
+	return json;
 }
 
 static JsonbValue *

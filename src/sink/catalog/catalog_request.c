@@ -258,6 +258,7 @@ catalog_try(Catalog *catalog, CatalogCall *call)
 	MemoryContext caller = MemoryContextSwitchTo(context);
 	HttpRequest	 *http = palloc0_object(HttpRequest);
 	HttpField	  headers[4];
+	char		 *authorization = NULL;
 	int			  n = 0;
 
 	headers[n++] = (HttpField){
@@ -269,8 +270,10 @@ catalog_try(Catalog *catalog, CatalogCall *call)
 						call->is_login ? "application/x-www-form-urlencoded"
 									   : "application/json"};
 	if (catalog->token && !call->is_login)
-		headers[n++] = (HttpField){"authorization",
-								   psprintf("Bearer %s", catalog->token)};
+	{
+		authorization = psprintf("Bearer %s", catalog->token);
+		headers[n++] = (HttpField){"authorization", authorization};
+	}
 	http_request_init(client, http);
 	http->method = call->method;
 	http->target = target_of(catalog, call);
@@ -280,9 +283,11 @@ catalog_try(Catalog *catalog, CatalogCall *call)
 	http->body_len = call->body ? strlen(call->body) : 0;
 	http->max_answer = ANSWER_MAX;
 	http->only_once = call->only_once;
+	http->secret = call->is_login;
 	http_start(http);
 	while (http->outcome == HTTP_RUNNING)
 		http_poll(client, TICK_MS);
+	server_forget_secret(&authorization);
 	MemoryContextSwitchTo(caller);
 	catalog_judge(catalog, call, http);
 	MemoryContextDelete(context);

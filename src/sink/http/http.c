@@ -12,6 +12,7 @@
 
 #if __has_include(<curl/curl.h>)
 
+#include <openssl/crypto.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,36 +45,7 @@ struct HttpClient
 	TimestampTz resolved_at;
 };
 
-/* ---- what arrives, in memory that no callback throws about */
-
-static bool
-text_add(HttpText *text, const char *data, size_t len)
-{
-	if (len > text->max - text->len)
-		return false;
-	if (text->len + len + 1 > text->size)
-	{
-		size_t size = Max(text->size * 2, text->len + len + 1);
-		char  *bigger = realloc(text->data, size);
-
-		if (bigger == NULL)
-			return false;
-		text->data = bigger;
-		text->size = size;
-	}
-	memcpy(text->data + text->len, data, len);
-	text->len += len;
-	text->data[text->len] = '\0';
-	return true;
-}
-
-static void
-text_free(HttpText *text)
-{
-	free(text->data);
-	text->data = NULL;
-	text->len = text->size = 0;
-}
+/* ---- what arrives */
 
 static size_t
 take_header(char *data, size_t size, size_t count, void *arg)
@@ -82,8 +54,8 @@ take_header(char *data, size_t size, size_t count, void *arg)
 
 	/* those of a "100 Continue" before it don't count */
 	if (size * count > 5 && strncmp(data, "HTTP/", 5) == 0)
-		text_free(&request->answer_headers);
-	return text_add(&request->answer_headers, data, size * count)
+		http_text_free(&request->answer_headers);
+	return http_text_add(&request->answer_headers, data, size * count)
 			   ? size * count
 			   : 0;
 }
@@ -108,7 +80,7 @@ take_body(char *data, size_t size, size_t count, void *arg)
 			return CURL_WRITEFUNC_PAUSE;
 		}
 	}
-	return text_add(&request->answer, data, len) ? len : 0;
+	return http_text_add(&request->answer, data, len) ? len : 0;
 }
 
 const char *
@@ -234,6 +206,16 @@ http_client_new(const HttpPlace *place)
 	return client;
 }
 
+/* A token is among them. */
+static void
+wipe_headers(HttpRequest *request)
+{
+	struct curl_slist *line = request->header_list;
+
+	for (; line; line = line->next)
+		OPENSSL_cleanse(line->data, strlen(line->data));
+}
+
 /* Its part of the library: the answer stays. */
 static void
 release_easy(HttpRequest *request)
@@ -247,6 +229,7 @@ release_easy(HttpRequest *request)
 		curl->easy_cleanup(request->easy);
 	}
 	request->easy = NULL;
+	wipe_headers(request);
 	curl->slist_free_all(request->header_list);
 	curl->slist_free_all(request->addresses);
 	request->header_list = request->addresses = NULL;
@@ -258,9 +241,9 @@ release_request(void *arg)
 	HttpRequest *request = arg;
 
 	release_easy(request);
-	text_free(&request->answer_headers);
-	text_free(&request->answer);
-	text_free(&request->taken);
+	http_text_free(&request->answer_headers);
+	http_text_free(&request->answer);
+	http_text_free(&request->taken);
 }
 
 void
@@ -312,6 +295,7 @@ add_headers(HttpRequest *request)
 
 		add_header(request, line);
 		has_type |= strcmp(header->name, "content-type") == 0;
+		OPENSSL_cleanse(line, strlen(line));
 		pfree(line);
 	}
 	if (!has_type)
@@ -411,6 +395,7 @@ http_start(HttpRequest *request)
 	request->refused = NULL;
 	request->answer.max =
 		request->max_answer ? request->max_answer : MAX_ANSWER;
+	request->answer.secret = request->secret;
 	request->answer_headers.max = MAX_HEADERS;
 	if (!resolve(client, request))
 		return;

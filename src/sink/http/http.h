@@ -49,6 +49,7 @@ typedef struct HttpText
 	size_t len;
 	size_t size;
 	size_t max;
+	bool   secret; /* it leaves nothing in memory */
 } HttpText;
 
 typedef struct HttpRequest
@@ -66,6 +67,7 @@ typedef struct HttpRequest
 	/* the library itself sends again what a connection that was kept has lost */
 	bool only_once;
 	bool streams; /* the body of a 2xx goes to http_take() */
+	bool secret;  /* the answer is, and is wiped at its end */
 
 	HttpOutcome outcome;
 	int			status;
@@ -103,6 +105,12 @@ extern void http_end(HttpRequest *request);
  * if there is nothing yet.
  */
 extern const char *http_take(HttpRequest *request, size_t *len);
+
+/* ---- http_text.c */
+
+/* False: there is no memory for it, or it would be too long. */
+extern bool http_text_add(HttpText *text, const char *data, size_t len);
+extern void http_text_free(HttpText *text);
 
 /* ---- http_address.c */
 

@@ -1,0 +1,136 @@
+/*
+ * iceberg_refs.c
+ *		Branches and tags of an Iceberg table, which are others' to end.
+ *
+ * A catalog has no requirement that no ref is new, and takes refs along with the
+ * snapshot that they name.  So an expiry looks just before, and just after; what
+ * came in between is lost to the catalog, but no file is.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "export/lake/iceberg_table.h"
+
+/* The name of a ref to the snapshot; NULL for none. */
+char *
+iceberg_ref_to(Jsonb *metadata, int64 snapshot)
+{
+	Jsonb			  *refs = lake_json_object(metadata, "refs");
+	JsonbIterator	  *it;
+	JsonbValue		   key;
+	JsonbIteratorToken token;
+
+	if (refs == NULL)
+		return NULL;
+	it = JsonbIteratorInit(&refs->root);
+	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+	{
+		char *name;
+
+		if (token != WJB_KEY)
+			continue;
+		name = pnstrdup(key.val.string.val, key.val.string.len);
+		if (lake_json_int(lake_json_object(refs, name), "snapshot-id") ==
+			snapshot)
+			return name;
+	}
+	return NULL;
+}
+
+/* The same for any of the snapshots, which *version is then. */
+static char *
+ref_to_any(Jsonb *metadata, const List *expired, int64 *version)
+{
+	const ListCell *cell;
+
+	foreach (cell, expired)
+	{
+		char *name;
+
+		CHECK_FOR_INTERRUPTS();
+		*version = ((LakeVersion *) lfirst(cell))->version;
+		name = iceberg_ref_to(metadata, *version);
+		if (name)
+			return name;
+	}
+	return NULL;
+}
+
+bool
+iceberg_has_new_ref(Destination *root, const IcebergTable *table,
+					const List *expired)
+{
+	int64 version;
+
+	/* without a catalog, the next metadata file decides */
+	if (root->catalog == NULL)
+		return false;
+	return ref_to_any(iceberg_rest_load(root->catalog, table->table.folder),
+					  expired, &version) != NULL;
+}
+
+static bool
+is_logged(Jsonb *metadata, const char *file)
+{
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(metadata, "metadata-log"))
+	{
+		char *other = lake_json_text(lfirst(cell), "metadata-file");
+
+		if (other && strcmp(other, file) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+check_metadata(Destination *root, const IcebergTable *table, const char *file,
+			   const List *expired)
+{
+	const char	 *name = destination_name(file);
+	IcebergTable *before;
+	char		 *ref;
+	int64		  version;
+
+	if (!destination_name_is_valid(name) || strstr(name, ".gz"))
+		return;
+	before = iceberg_read_file(root, table->table.folder, name);
+	ref = before ? ref_to_any(before->metadata, expired, &version) : NULL;
+	if (ref)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("version " INT64_FORMAT
+					" of the Iceberg table in \"%s\" was named \"%s\" while "
+					"it was being expired",
+					version, lake_path_of_folder(root, table->table.folder),
+					ref),
+			 errdetail("The catalog has dropped both.  No file has been "
+					   "removed; metadata file \"%s\" has them.",
+					   name),
+			 errhint("To have them back, register the table anew with that "
+					 "file, before the next vacuum.")));
+}
+
+void
+iceberg_check_lost_refs(Destination *root, const IcebergTable *table,
+						const List *expired)
+{
+	Jsonb	 *now;
+	ListCell *cell;
+
+	if (root->catalog == NULL)
+		return;
+	now = iceberg_rest_load(root->catalog, table->table.folder);
+	/* all metadata that the table has been since it was read */
+	foreach (cell, lake_json_objects(now, "metadata-log"))
+	{
+		char *file = lake_json_text(lfirst(cell), "metadata-file");
+
+		CHECK_FOR_INTERRUPTS();
+		if (file && !is_logged(table->metadata, file))
+			check_metadata(root, table, file, expired);
+	}
+}
