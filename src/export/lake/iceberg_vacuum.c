@@ -54,24 +54,67 @@ is_referred_to(const IcebergTable *table, int64 snapshot)
 	return false;
 }
 
+/* Until when a snapshot was the table, as the log of snapshots has it. */
+typedef struct TableUntil
+{
+	int64 snapshot; /* the key */
+	int64 until;
+} TableUntil;
+
+/* The last time counts, since others may have gone back to it.  *begin: when the
+ * log begins. */
+static HTAB *
+read_snapshot_log(const IcebergTable *table, int64 *begin)
+{
+	HASHCTL		control = {.keysize = sizeof(int64),
+						   .entrysize = sizeof(TableUntil),
+						   .hcxt = CurrentMemoryContext};
+	HTAB	   *log = hash_create("outflow snapshot log", 256, &control,
+								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	TableUntil *last = NULL;
+	ListCell   *cell;
+
+	*begin = 0;
+	foreach (cell, lake_json_objects(table->metadata, "snapshot-log"))
+	{
+		int64 id = lake_json_int(lfirst(cell), "snapshot-id");
+		int64 time = lake_json_int(lfirst(cell), "timestamp-ms");
+
+		CHECK_FOR_INTERRUPTS();
+		if (last)
+			last->until = time;
+		else
+			*begin = time;
+		last = hash_search(log, &id, HASH_ENTER, NULL);
+		last->until = PG_INT64_MAX;
+	}
+	return log;
+}
+
 /*
- * A snapshot is needed until the next one has been there for so long; and for so
- * long itself, since somebody may have gone back to an older one.
+ * A snapshot is needed until it has not been the table for so long.  One that the
+ * log does not have was so before it begins, or never; then it and the next one
+ * have at least to be so old.
  */
 static void
 sort_snapshots(Vacuum *vacuum)
 {
 	List *versions = vacuum->table->table.versions;
+	int64 begin;
+	HTAB *log = read_snapshot_log(vacuum->table, &begin);
 
 	for (int i = 0; i < list_length(versions); i++)
 	{
 		IcebergVersion *version = list_nth(versions, i);
 		bool			last = i == list_length(versions) - 1;
 		LakeVersion	   *next = last ? NULL : list_nth(versions, i + 1);
+		TableUntil	   *logged =
+			hash_search(log, &version->version.version, HASH_FIND, NULL);
+		int64 until =
+			logged ? logged->until : Max(begin, next ? next->timestamp : 0);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!last &&
-			Max(version->version.timestamp, next->timestamp) < vacuum->limit &&
+		if (!last && Max(version->version.timestamp, until) < vacuum->limit &&
 			lake_is_of_this_database(&version->version) &&
 			!is_referred_to(vacuum->table, version->version.version))
 			vacuum->expired = lappend(vacuum->expired, version);
