@@ -24,7 +24,7 @@ lake_json_parse(const char *text_utf8, size_t len)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 						errmsg("invalid input syntax for type %s", "json"),
 						errdetail("The text has a null character.")));
-	text = pg_any_to_server(pnstrdup(text_utf8, len), (int) len, PG_UTF8);
+	text = lake_text_to_server(text_utf8, len);
 	return DatumGetJsonbP(
 		DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 }
