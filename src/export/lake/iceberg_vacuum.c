@@ -22,7 +22,7 @@ typedef struct Vacuum
 	int64		  limit;
 	LakeTold	  tell;
 	void		 *arg;
-	List		 *known;   /* of LakeVersion *: all that metadata speaks of */
+	HTAB		 *known;   /* uuids of our jobs that metadata speaks of */
 	List		 *kept;	   /* of IcebergVersion * */
 	List		 *expired; /* of IcebergVersion * */
 	HTAB		 *needed;  /* names of files that those that are kept have */
@@ -171,23 +171,15 @@ find_known(Vacuum *vacuum)
 {
 	ListCell *cell;
 
-	vacuum->known = list_copy(vacuum->table->table.versions);
+	vacuum->known = lake_uuid_set();
+	lake_take_uuids(vacuum->known, vacuum->table->table.versions);
 	foreach (cell, older_metadata(vacuum))
 	{
 		IcebergTable *older = iceberg_read_file(
 			vacuum->root, vacuum->table->table.folder, lfirst(cell));
-		ListCell *other;
 
-		CHECK_FOR_INTERRUPTS();
-		foreach (other, older ? older->table.versions : NIL)
-		{
-			LakeVersion *version = lfirst(other);
-
-			if (version->uuid &&
-				!lake_version_of_job(&(LakeTable){.versions = vacuum->known},
-									 version->uuid))
-				vacuum->known = lappend(vacuum->known, version);
-		}
+		if (older)
+			lake_take_uuids(vacuum->known, older->table.versions);
 	}
 }
 
@@ -336,20 +328,18 @@ remove_data(Vacuum *vacuum)
 static bool
 is_our_manifest(const Vacuum *vacuum, const char *name)
 {
-	size_t	  len = strlen(name);
-	ListCell *cell;
+	size_t		len = strlen(name);
+	const char *rest;
 
 	if (len < 5 || strcmp(name + len - 5, ".avro") != 0)
 		return false;
-	foreach (cell, vacuum->known)
+	if (strncmp(name, "snap-", 5) == 0)
 	{
-		LakeVersion *version = lfirst(cell);
-
-		if (version->uuid && lake_is_of_this_database(version) &&
-			strstr(name, version->uuid))
-			return true;
+		name += 5 + strspn(name + 5, "0123456789");
+		return *name == '-' && lake_has_uuid(vacuum->known, name + 1, &rest) &&
+			   strcmp(rest, ".avro") == 0;
 	}
-	return false;
+	return lake_has_uuid(vacuum->known, name, &rest) && *rest == '-';
 }
 
 /* Whether the next metadata, by which it is older, is so old. */
