@@ -23,6 +23,7 @@ typedef struct Vacuum
 	LakeTold	  tell;
 	void		 *arg;
 	HTAB		 *known;   /* uuids of our jobs that metadata speaks of */
+	HTAB		 *made;	   /* when each metadata file was */
 	List		 *kept;	   /* of IcebergVersion * */
 	List		 *expired; /* of IcebergVersion * */
 	HTAB		 *needed;  /* names of files that those that are kept have */
@@ -165,22 +166,55 @@ older_metadata(const Vacuum *vacuum)
 	return names;
 }
 
-/* Whatever a vacuum that was killed has left, too. */
+/* When the metadata of a number was made. */
+typedef struct MetadataMade
+{
+	int64 number; /* the key */
+	int64 made;
+} MetadataMade;
+
+static void
+take_metadata(Vacuum *vacuum, int64 number, const IcebergTable *table)
+{
+	MetadataMade *made = hash_search(vacuum->made, &number, HASH_ENTER, NULL);
+
+	made->made = table->updated;
+	lake_take_uuids(vacuum->known, table->table.versions);
+}
+
+/* Whatever a vacuum that was killed has left, too.  One file at a time is in
+ * memory. */
 static void
 find_known(Vacuum *vacuum)
 {
-	ListCell *cell;
+	HASHCTL		  control = {.keysize = sizeof(int64),
+							 .entrysize = sizeof(MetadataMade),
+							 .hcxt = CurrentMemoryContext};
+	MemoryContext all = CurrentMemoryContext;
+	MemoryContext one =
+		AllocSetContextCreate(all, "metadata", ALLOCSET_DEFAULT_SIZES);
+	const LakeTable *now = &vacuum->table->table;
+	ListCell		*cell;
 
 	vacuum->known = lake_uuid_set();
-	lake_take_uuids(vacuum->known, vacuum->table->table.versions);
+	vacuum->made = hash_create("outflow metadata", 128, &control,
+							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	/* a catalog numbers none */
+	take_metadata(vacuum, vacuum->root->catalog ? -1 : now->last,
+				  vacuum->table);
 	foreach (cell, older_metadata(vacuum))
 	{
-		IcebergTable *older = iceberg_read_file(
-			vacuum->root, vacuum->table->table.folder, lfirst(cell));
+		IcebergTable *older;
 
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(one);
+		older = iceberg_read_file(vacuum->root, now->folder, lfirst(cell));
 		if (older)
-			lake_take_uuids(vacuum->known, older->table.versions);
+			take_metadata(vacuum, iceberg_number_of_name(lfirst(cell)), older);
+		MemoryContextSwitchTo(all);
+		MemoryContextReset(one);
 	}
+	MemoryContextDelete(one);
 }
 
 static void
@@ -346,13 +380,14 @@ is_our_manifest(const Vacuum *vacuum, const char *name)
 static bool
 is_old_metadata(const Vacuum *vacuum, int64 number)
 {
-	IcebergTable *next;
+	MetadataMade *next;
+	int64		  after = number + 1;
 
+	/* what this vacuum has made is not */
 	if (number < 0 || number >= vacuum->table->table.last)
 		return false;
-	next = iceberg_read_version(vacuum->root, vacuum->table->table.folder,
-								number + 1);
-	return next && next->updated < vacuum->limit;
+	next = hash_search(vacuum->made, &after, HASH_FIND, NULL);
+	return next && next->made < vacuum->limit;
 }
 
 static void
