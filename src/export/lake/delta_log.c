@@ -130,7 +130,7 @@ take_action(DeltaLog *log, LakeVersion *version, const char *line, size_t len)
 {
 	Jsonb *action = lake_json_parse(line, len);
 	Jsonb *found;
-	char  *path;
+	char  *path = NULL;
 
 	if ((found = lake_json_object(action, "add")) != NULL &&
 		(path = lake_json_text(found, "path")) != NULL)
@@ -160,6 +160,11 @@ take_action(DeltaLog *log, LakeVersion *version, const char *line, size_t len)
 		take_transaction(log, version, found, line, len);
 	else if ((found = lake_json_object(action, "commitInfo")) != NULL)
 		take_info(version, found);
+	/* a log has many lines */
+	if (path)
+		pfree(path);
+	if (found)
+		pfree(found);
 	pfree(action);
 }
 
