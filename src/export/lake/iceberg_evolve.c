@@ -125,7 +125,8 @@ check_field(Jsonb *before, Jsonb *field)
 					"is now",
 					lake_json_text(field, "name")),
 			 errdetail("It is %s there, and would be %s.",
-					   type ? type : "nothing", lake_json_any(field, "type")),
+					   lake_shown(type ? type : "nothing"),
+					   lake_json_any(field, "type")),
 			 errhint("Export to another directory, add a column for it, or "
 					 "replace what the table holds with options => "
 					 "'{\"overwrite\": true}'.")));

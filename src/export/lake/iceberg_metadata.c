@@ -220,7 +220,7 @@ check_location(const IcebergTable *table, const char *name)
 			ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("table \"%s\" of the catalog is in another place", name),
-			 errdetail("It is in \"%s\", not in \"%s\".", location,
+			 errdetail("It is in \"%s\", not in \"%s\".", lake_shown(location),
 					   table->location),
 			 errhint("Export to that place, or choose another name in "
 					 "the catalog.")));

@@ -109,6 +109,8 @@ extern char *lake_app_of_source(const JobSource *source);
 extern bool	 lake_is_outflows(const LakeVersion *version);
 /* Whether a job of this very database has committed it. */
 extern bool lake_is_of_this_database(const LakeVersion *version);
+/* What another program wrote, as a message may show it: cut. */
+extern char *lake_shown(const char *text);
 /* Who has made it, as a sentence. */
 extern char *lake_describe_version(const LakeVersion *version);
 /* The newest version that changed the table; NULL for none. */
