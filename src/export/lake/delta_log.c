@@ -13,6 +13,7 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "export/lake/delta_log.h"
 
 /* What a version's file can be at most. */
