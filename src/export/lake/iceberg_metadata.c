@@ -197,7 +197,7 @@ iceberg_read_file(Destination *root, const char *folder, const char *name)
 }
 
 static IcebergTable *
-read_version(Destination *root, const char *folder, int64 number)
+read_numbered(Destination *root, const char *folder, int64 number)
 {
 	char		 *key = iceberg_metadata_key(folder, number);
 	IcebergTable *table =
@@ -266,8 +266,8 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 		last = Max(last, iceberg_number_of_name(entry->name));
 		others |= is_other_metadata(entry->name);
 	}
-	table =
-		last >= 0 ? read_version(root, folder, last) : new_table(root, folder);
+	table = last >= 0 ? read_numbered(root, folder, last)
+					  : new_table(root, folder);
 	if (table == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

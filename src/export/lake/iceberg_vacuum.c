@@ -174,7 +174,7 @@ typedef struct MetadataMade
 } MetadataMade;
 
 static void
-take_metadata(Vacuum *vacuum, int64 number, const IcebergTable *table)
+take_known(Vacuum *vacuum, int64 number, const IcebergTable *table)
 {
 	MetadataMade *made = hash_search(vacuum->made, &number, HASH_ENTER, NULL);
 
@@ -200,8 +200,7 @@ find_known(Vacuum *vacuum)
 	vacuum->made = hash_create("outflow metadata", 128, &control,
 							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	/* a catalog numbers none */
-	take_metadata(vacuum, vacuum->root->catalog ? -1 : now->last,
-				  vacuum->table);
+	take_known(vacuum, vacuum->root->catalog ? -1 : now->last, vacuum->table);
 	foreach (cell, older_metadata(vacuum))
 	{
 		IcebergTable *older;
@@ -210,7 +209,7 @@ find_known(Vacuum *vacuum)
 		MemoryContextSwitchTo(one);
 		older = iceberg_read_file(vacuum->root, now->folder, lfirst(cell));
 		if (older)
-			take_metadata(vacuum, iceberg_number_of_name(lfirst(cell)), older);
+			take_known(vacuum, iceberg_number_of_name(lfirst(cell)), older);
 		MemoryContextSwitchTo(all);
 		MemoryContextReset(one);
 	}
