@@ -18,6 +18,7 @@
 
 #include "encode/delta/delta.h"
 #include "encode/delta/delta_checkpoint.h"
+#include "encode/lake/lake_text.h"
 
 typedef enum FieldType
 {
@@ -310,7 +311,7 @@ delta_checkpoint(ByteBuffer *out, const List *actions)
 	foreach (cell, actions)
 	{
 		char  *line = lfirst(cell);
-		char  *text = pg_any_to_server(line, strlen(line), PG_UTF8);
+		char  *text = lake_text_to_server(line, strlen(line));
 		Jsonb *action = DatumGetJsonbP(
 			DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 

@@ -13,4 +13,7 @@
  */
 extern void lake_text(StringInfo out, const char *utf8, size_t len);
 
+/* JSON in the server's encoding, as jsonb_in() can read it. */
+extern char *lake_text_to_server(const char *utf8, size_t len);
+
 #endif /* OUTFLOW_LAKE_TEXT_H */

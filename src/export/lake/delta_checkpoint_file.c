@@ -115,5 +115,7 @@ delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 	root->driver->put(
 		root, destination_key(folder, DELTA_LOG_FOLDER "/_last_checkpoint"),
 		last, strlen(last), true);
-	put_state(root, folder, version, actions);
+	/* it has to tell whose the table is: whoever made its last change */
+	if (lake_last_change(&log->table) == llast(log->table.versions))
+		put_state(root, folder, version, actions);
 }

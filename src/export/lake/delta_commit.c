@@ -274,14 +274,16 @@ delta_vacuum(Destination *root, LakeTable *table, int64 limit, LakeTold tell,
 {
 	DeltaLog *log = (DeltaLog *) table;
 	HTAB	 *seen = lake_path_set();
+	HTAB	 *uuids = lake_uuid_set();
 
+	lake_take_uuids(uuids, table->versions);
 	for (int i = list_length(log->removed) - 1; i >= 0; i--)
 	{
 		DeltaRemoved *removed = list_nth(log->removed, i);
 		bool		  found;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!lake_file_is_ours(table->versions, removed->path))
+		if (!lake_file_is_ours(uuids, removed->path))
 			continue;
 		(void) hash_search(seen, removed->path, HASH_ENTER, &found);
 		if (!found && removed->timestamp < limit &&

@@ -13,6 +13,7 @@
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "export/lake/delta_log.h"
 
 /* What a version's file can be at most. */
@@ -130,7 +131,7 @@ take_action(DeltaLog *log, LakeVersion *version, const char *line, size_t len)
 {
 	Jsonb *action = lake_json_parse(line, len);
 	Jsonb *found;
-	char  *path;
+	char  *path = NULL;
 
 	if ((found = lake_json_object(action, "add")) != NULL &&
 		(path = lake_json_text(found, "path")) != NULL)
@@ -160,6 +161,11 @@ take_action(DeltaLog *log, LakeVersion *version, const char *line, size_t len)
 		take_transaction(log, version, found, line, len);
 	else if ((found = lake_json_object(action, "commitInfo")) != NULL)
 		take_info(version, found);
+	/* a log has many lines */
+	if (path)
+		pfree(path);
+	if (found)
+		pfree(found);
 	pfree(action);
 }
 
@@ -310,6 +316,21 @@ find_versions(Destination *root, const char *folder, int64 *first)
 	return next < 0 ? -1 : next - 1;
 }
 
+pg_noreturn static void
+throw_incomplete(const Destination *root, const char *folder, int64 first,
+				 int64 last)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the log of the Delta table in \"%s\" is not complete",
+					destination_key(root->path, folder)),
+			 errdetail("It lacks version " INT64_FORMAT ", and its last one "
+					   "is " INT64_FORMAT ".",
+					   first - 1, last),
+			 errhint("Something has cleaned it up.  Export to another "
+					 "directory.")));
+}
+
 DeltaLog *
 delta_log_read(Destination *root, const char *folder, bool whole)
 {
@@ -328,18 +349,16 @@ delta_log_read(Destination *root, const char *folder, bool whole)
 		log->first = read_state(log, root, last);
 	log->first = Max(log->first, 0);
 	if (last >= 0 && log->first < first)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("the log of the Delta table in \"%s\" is not complete",
-					destination_key(root->path, folder)),
-			 errdetail("It lacks version " INT64_FORMAT ", and its last one "
-					   "is " INT64_FORMAT ".",
-					   first - 1, last),
-			 errhint("Something has cleaned it up.  Export to another "
-					 "directory.")));
+		throw_incomplete(root, folder, first, last);
 	for (int64 version = log->first; version <= last; version++)
 		read_version(log, root, version);
+	/* such a state does not tell whose the table is */
+	if (log->first > 0 && lake_last_change(&log->table) == NULL)
+	{
+		if (first > 0)
+			throw_incomplete(root, folder, first, last);
+		return delta_log_read(root, folder, true);
+	}
 	if (log->protocol && strcmp(log->protocol, DELTA_PROTOCOL) != 0 &&
 		strcmp(log->protocol, DELTA_PROTOCOL_NTZ) != 0)
 		log->table.is_foreign = true;

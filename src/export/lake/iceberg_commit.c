@@ -161,9 +161,18 @@ put_kept_files(IcebergCommit *commit)
 
 /* ---- the snapshot */
 
+/* Another writer's files, which are not counted. */
+static bool
+replaces_unknown(const IcebergCommit *commit)
+{
+	return commit->parent == NULL && commit->table->current != ICEBERG_NONE;
+}
+
 static const char *
 operation_of(const IcebergCommit *commit)
 {
+	if (replaces_unknown(commit))
+		return "overwrite";
 	if (commit->counts[ICEBERG_DELETED] == 0)
 		return "append";
 	return commit->counts[ICEBERG_ADDED] == 0 ? "delete" : "overwrite";
@@ -198,9 +207,12 @@ put_summary(StringInfo out, const IcebergCommit *commit)
 	put_total(out, "added-data-files", commit->counts[ICEBERG_ADDED]);
 	put_total(out, "added-records", commit->rows[ICEBERG_ADDED]);
 	put_total(out, "added-files-size", commit->sizes[ICEBERG_ADDED]);
-	put_total(out, "deleted-data-files", commit->counts[ICEBERG_DELETED]);
-	put_total(out, "deleted-records", commit->rows[ICEBERG_DELETED]);
-	put_total(out, "removed-files-size", commit->sizes[ICEBERG_DELETED]);
+	if (!replaces_unknown(commit))
+	{
+		put_total(out, "deleted-data-files", commit->counts[ICEBERG_DELETED]);
+		put_total(out, "deleted-records", commit->rows[ICEBERG_DELETED]);
+		put_total(out, "removed-files-size", commit->sizes[ICEBERG_DELETED]);
+	}
 	put_total(out, "total-data-files", total(commit->counts));
 	put_total(out, "total-records", total(commit->rows));
 	put_total(out, "total-files-size", total(commit->sizes));

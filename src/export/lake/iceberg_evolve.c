@@ -125,7 +125,8 @@ check_field(Jsonb *before, Jsonb *field)
 					"is now",
 					lake_json_text(field, "name")),
 			 errdetail("It is %s there, and would be %s.",
-					   type ? type : "nothing", lake_json_any(field, "type")),
+					   lake_shown(type ? type : "nothing"),
+					   lake_json_any(field, "type")),
 			 errhint("Export to another directory, add a column for it, or "
 					 "replace what the table holds with options => "
 					 "'{\"overwrite\": true}'.")));
@@ -203,22 +204,48 @@ last_id_in(Jsonb *type)
 	return last;
 }
 
-/* Other writers have "decimal(9, 2)". */
+/* Whether the string that begins there, in a text of jsonb, is such a type. */
+static bool
+is_decimal(const char *text, const char *string)
+{
+	static const char *const keys[] = {"\"type\": ", "\"element\": "};
+
+	if (strncmp(string, "\"decimal(", 9) != 0)
+		return false;
+	for (int i = 0; i < lengthof(keys); i++)
+	{
+		size_t len = strlen(keys[i]);
+
+		if (string - text >= len && strncmp(string - len, keys[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Other writers have "decimal(9, 2)".  Names and comments are what they are. */
 static char *
 fields_to_compare(Jsonb *schema)
 {
-	char *fields = lake_json_any(schema, "fields");
+	char *kept = lake_json_any(schema, "fields");
+	char *fields = kept ? pstrdup(kept) : pstrdup("");
 	char *to = fields;
+	bool  in_string = false;
+	bool  in_decimal = false;
 
-	for (char *from = fields; from && *from; from++)
+	for (const char *from = kept; from && *from; from++)
 	{
-		if (*from == ' ' && from > fields && from[-1] == ',')
-			continue;
-		*to++ = *from;
+		if (*from == '"')
+		{
+			in_string = !in_string;
+			in_decimal = in_string && is_decimal(kept, from);
+		}
+		else if (in_string && *from == '\\')
+			*to++ = *from++;
+		if (!(in_decimal && *from == ' '))
+			*to++ = *from;
 	}
-	if (to)
-		*to = '\0';
-	return fields ? fields : pstrdup("");
+	*to = '\0';
+	return fields;
 }
 
 /* The id of a schema that says the same, or one that is free. */

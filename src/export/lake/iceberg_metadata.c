@@ -196,8 +196,8 @@ iceberg_read_file(Destination *root, const char *folder, const char *name)
 	return table;
 }
 
-IcebergTable *
-iceberg_read_version(Destination *root, const char *folder, int64 number)
+static IcebergTable *
+read_numbered(Destination *root, const char *folder, int64 number)
 {
 	char		 *key = iceberg_metadata_key(folder, number);
 	IcebergTable *table =
@@ -220,7 +220,7 @@ check_location(const IcebergTable *table, const char *name)
 			ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("table \"%s\" of the catalog is in another place", name),
-			 errdetail("It is in \"%s\", not in \"%s\".", location,
+			 errdetail("It is in \"%s\", not in \"%s\".", lake_shown(location),
 					   table->location),
 			 errhint("Export to that place, or choose another name in "
 					 "the catalog.")));
@@ -266,7 +266,7 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 		last = Max(last, iceberg_number_of_name(entry->name));
 		others |= is_other_metadata(entry->name);
 	}
-	table = last >= 0 ? iceberg_read_version(root, folder, last)
+	table = last >= 0 ? read_numbered(root, folder, last)
 					  : new_table(root, folder);
 	if (table == NULL)
 		ereport(ERROR,

@@ -98,15 +98,15 @@ iceberg_rest_check_absent(const Job *job)
 
 		CHECK_FOR_INTERRUPTS();
 		if (metadata)
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("%s of the catalog is in another place",
-						table_shown(catalog, source->folder)),
-				 errdetail("It is in \"%s\"; there is nothing in \"%s\".",
-						   iceberg_rest_location(metadata), job->destination),
-				 errhint("Export to that place, or choose another name in "
-						 "the catalog.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("%s of the catalog is in another place",
+							table_shown(catalog, source->folder)),
+					 errdetail("It is in \"%s\"; there is nothing in \"%s\".",
+							   lake_shown(iceberg_rest_location(metadata)),
+							   job->destination),
+					 errhint("Export to that place, or choose another name in "
+							 "the catalog.")));
 	}
 }
 
@@ -163,8 +163,8 @@ stage_table(LakeCatalog *catalog, const IcebergTable *table,
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the catalog would have %s in another place",
 							   table_shown(catalog, folder)),
-						errdetail("That is \"%s\", not \"%s\".", location,
-								  table->location),
+						errdetail("That is \"%s\", not \"%s\".",
+								  lake_shown(location), table->location),
 						errhint("Export to that place, or let the catalog's "
 								"namespace and warehouse have this one.")));
 	return lake_json_need_text(metadata, "table-uuid");

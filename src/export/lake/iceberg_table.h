@@ -89,10 +89,7 @@ typedef struct IcebergFile
 
 extern LakeTable *iceberg_read(Destination *root, const char *folder,
 							   bool whole);
-/* Of one file; NULL if it is not there. */
-extern IcebergTable *iceberg_read_version(Destination *root,
-										  const char *folder, int64 number);
-/* Of a file by its name. */
+/* Of a file by its name; NULL if it is not there. */
 extern IcebergTable *iceberg_read_file(Destination *root, const char *folder,
 									   const char *name);
 /* "folder/metadata/name" */

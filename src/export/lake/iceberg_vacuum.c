@@ -22,30 +22,74 @@ typedef struct Vacuum
 	int64		  limit;
 	LakeTold	  tell;
 	void		 *arg;
-	List		 *known;   /* of LakeVersion *: all that metadata speaks of */
+	HTAB		 *known;   /* uuids of our jobs that metadata speaks of */
+	HTAB		 *made;	   /* when each metadata file was */
 	List		 *kept;	   /* of IcebergVersion * */
 	List		 *expired; /* of IcebergVersion * */
 	HTAB		 *needed;  /* names of files that those that are kept have */
 } Vacuum;
 
+/* Until when a snapshot was the table, as the log of snapshots has it. */
+typedef struct TableUntil
+{
+	int64 snapshot; /* the key */
+	int64 until;
+} TableUntil;
+
+/* The last time counts, since others may have gone back to it.  *begin: when the
+ * log begins. */
+static HTAB *
+read_snapshot_log(const IcebergTable *table, int64 *begin)
+{
+	HASHCTL		control = {.keysize = sizeof(int64),
+						   .entrysize = sizeof(TableUntil),
+						   .hcxt = CurrentMemoryContext};
+	HTAB	   *log = hash_create("outflow snapshot log", 256, &control,
+								  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	TableUntil *last = NULL;
+	ListCell   *cell;
+
+	*begin = 0;
+	foreach (cell, lake_json_objects(table->metadata, "snapshot-log"))
+	{
+		int64 id = lake_json_int(lfirst(cell), "snapshot-id");
+		int64 time = lake_json_int(lfirst(cell), "timestamp-ms");
+
+		CHECK_FOR_INTERRUPTS();
+		if (last)
+			last->until = time;
+		else
+			*begin = time;
+		last = hash_search(log, &id, HASH_ENTER, NULL);
+		last->until = PG_INT64_MAX;
+	}
+	return log;
+}
+
 /*
- * A snapshot is needed until the next one has been there for so long; and for so
- * long itself, since somebody may have gone back to an older one.
+ * A snapshot is needed until it has not been the table for so long.  One that the
+ * log does not have was so before it begins, or never; then it and the next one
+ * have at least to be so old.
  */
 static void
 sort_snapshots(Vacuum *vacuum)
 {
 	List *versions = vacuum->table->table.versions;
+	int64 begin;
+	HTAB *log = read_snapshot_log(vacuum->table, &begin);
 
 	for (int i = 0; i < list_length(versions); i++)
 	{
 		IcebergVersion *version = list_nth(versions, i);
 		bool			last = i == list_length(versions) - 1;
 		LakeVersion	   *next = last ? NULL : list_nth(versions, i + 1);
+		TableUntil	   *logged =
+			hash_search(log, &version->version.version, HASH_FIND, NULL);
+		int64 until =
+			logged ? logged->until : Max(begin, next ? next->timestamp : 0);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!last &&
-			Max(version->version.timestamp, next->timestamp) < vacuum->limit &&
+		if (!last && Max(version->version.timestamp, until) < vacuum->limit &&
 			lake_is_of_this_database(&version->version) &&
 			!iceberg_ref_to(vacuum->table->metadata, version->version.version))
 			vacuum->expired = lappend(vacuum->expired, version);
@@ -96,30 +140,54 @@ older_metadata(const Vacuum *vacuum)
 	return names;
 }
 
-/* Whatever a vacuum that was killed has left, too. */
+/* When the metadata of a number was made. */
+typedef struct MetadataMade
+{
+	int64 number; /* the key */
+	int64 made;
+} MetadataMade;
+
+static void
+take_known(Vacuum *vacuum, int64 number, const IcebergTable *table)
+{
+	MetadataMade *made = hash_search(vacuum->made, &number, HASH_ENTER, NULL);
+
+	made->made = table->updated;
+	lake_take_uuids(vacuum->known, table->table.versions);
+}
+
+/* Whatever a vacuum that was killed has left, too.  One file at a time is in
+ * memory. */
 static void
 find_known(Vacuum *vacuum)
 {
-	ListCell *cell;
+	HASHCTL		  control = {.keysize = sizeof(int64),
+							 .entrysize = sizeof(MetadataMade),
+							 .hcxt = CurrentMemoryContext};
+	MemoryContext all = CurrentMemoryContext;
+	MemoryContext one =
+		AllocSetContextCreate(all, "metadata", ALLOCSET_DEFAULT_SIZES);
+	const LakeTable *now = &vacuum->table->table;
+	ListCell		*cell;
 
-	vacuum->known = list_copy(vacuum->table->table.versions);
+	vacuum->known = lake_uuid_set();
+	vacuum->made = hash_create("outflow metadata", 128, &control,
+							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	/* a catalog numbers none */
+	take_known(vacuum, vacuum->root->catalog ? -1 : now->last, vacuum->table);
 	foreach (cell, older_metadata(vacuum))
 	{
-		IcebergTable *older = iceberg_read_file(
-			vacuum->root, vacuum->table->table.folder, lfirst(cell));
-		ListCell *other;
+		IcebergTable *older;
 
 		CHECK_FOR_INTERRUPTS();
-		foreach (other, older ? older->table.versions : NIL)
-		{
-			LakeVersion *version = lfirst(other);
-
-			if (version->uuid &&
-				!lake_version_of_job(&(LakeTable){.versions = vacuum->known},
-									 version->uuid))
-				vacuum->known = lappend(vacuum->known, version);
-		}
+		MemoryContextSwitchTo(one);
+		older = iceberg_read_file(vacuum->root, now->folder, lfirst(cell));
+		if (older)
+			take_known(vacuum, iceberg_number_of_name(lfirst(cell)), older);
+		MemoryContextSwitchTo(all);
+		MemoryContextReset(one);
 	}
+	MemoryContextDelete(one);
 }
 
 static void
@@ -269,33 +337,32 @@ remove_data(Vacuum *vacuum)
 static bool
 is_our_manifest(const Vacuum *vacuum, const char *name)
 {
-	size_t	  len = strlen(name);
-	ListCell *cell;
+	size_t		len = strlen(name);
+	const char *rest;
 
 	if (len < 5 || strcmp(name + len - 5, ".avro") != 0)
 		return false;
-	foreach (cell, vacuum->known)
+	if (strncmp(name, "snap-", 5) == 0)
 	{
-		LakeVersion *version = lfirst(cell);
-
-		if (version->uuid && lake_is_of_this_database(version) &&
-			strstr(name, version->uuid))
-			return true;
+		name += 5 + strspn(name + 5, "0123456789");
+		return *name == '-' && lake_has_uuid(vacuum->known, name + 1, &rest) &&
+			   strcmp(rest, ".avro") == 0;
 	}
-	return false;
+	return lake_has_uuid(vacuum->known, name, &rest) && *rest == '-';
 }
 
 /* Whether the next metadata, by which it is older, is so old. */
 static bool
 is_old_metadata(const Vacuum *vacuum, int64 number)
 {
-	IcebergTable *next;
+	MetadataMade *next;
+	int64		  after = number + 1;
 
+	/* what this vacuum has made is not */
 	if (number < 0 || number >= vacuum->table->table.last)
 		return false;
-	next = iceberg_read_version(vacuum->root, vacuum->table->table.folder,
-								number + 1);
-	return next && next->updated < vacuum->limit;
+	next = hash_search(vacuum->made, &after, HASH_FIND, NULL);
+	return next && next->made < vacuum->limit;
 }
 
 static void

@@ -122,8 +122,9 @@ lake_is_committed(Destination *root, const Job *job, const JobSource *source)
 {
 	const LakeFormat *format = lake_format_of(root, job);
 
+	/* others may have gone on since an earlier attempt committed */
 	return has_version(format, root, job,
-					   format->read(root, source->folder, false));
+					   format->read(root, source->folder, job->publishing));
 }
 
 bool
@@ -133,7 +134,8 @@ lake_may_be_committed(Destination *root, const Job *job,
 	const LakeFormat *format = lake_format_of(root, job);
 	bool			  pending =
 		root->catalog && iceberg_rest_is_pending(root, source->folder, job);
-	LakeTable *table = format->read(root, source->folder, false);
+	/* older versions have files, too */
+	LakeTable *table = format->read(root, source->folder, true);
 
 	if (has_version(format, root, job, table))
 	{
@@ -239,7 +241,7 @@ static bool
 try_commit(const LakeFormat *format, Destination *root, const Job *job,
 		   const JobSource *source, const List *parts)
 {
-	LakeTable *table = format->read(root, source->folder, false);
+	LakeTable *table = format->read(root, source->folder, job->publishing);
 
 	/* by an earlier try, which may have ended there */
 	if (lake_version_of_job(table, job->uuid) == NULL)

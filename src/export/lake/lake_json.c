@@ -9,6 +9,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 
 #include "encode/lake/lake_text.h"
@@ -18,38 +19,44 @@
 Jsonb *
 lake_json_parse(const char *text_utf8, size_t len)
 {
-	char  *copy;
-	char  *text;
-	Jsonb *json;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext work;
+	char		 *text;
+	Jsonb		 *json;
 
 	/* the text would end there, and its length would not be that */
 	if (memchr(text_utf8, '\0', len))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 						errmsg("invalid input syntax for type %s", "json"),
 						errdetail("The text has a null character.")));
-	copy = pnstrdup(text_utf8, len);
-	text = pg_any_to_server(copy, (int) len, PG_UTF8);
+	/* all that it takes is several times what it becomes */
+	work = AllocSetContextCreate(caller, "JSON", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(work);
+	text = lake_text_to_server(text_utf8, len);
 	json =
 		DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+	MemoryContextSwitchTo(caller);
+	json = (Jsonb *) memcpy(palloc(VARSIZE(json)), json, VARSIZE(json));
 	/* there may be a token in it */
-	if (text != copy)
-		server_forget_secret(&text);
-	server_forget_secret(&copy);
+	server_forget_secret(&text);
+	MemoryContextDelete(work);
 	return json;
 }
 
+/* In the room; NULL where there is none. */
 static JsonbValue *
-member_of_json(Jsonb *in, const char *name)
+member_of_json(Jsonb *in, const char *name, JsonbValue *room)
 {
 	if (in == NULL || !JB_ROOT_IS_OBJECT(in))
 		return NULL;
-	return getKeyJsonValueFromContainer(&in->root, name, strlen(name), NULL);
+	return getKeyJsonValueFromContainer(&in->root, name, strlen(name), room);
 }
 
 Jsonb *
 lake_json_object(Jsonb *in, const char *name)
 {
-	JsonbValue *value = member_of_json(in, name);
+	JsonbValue	room;
+	JsonbValue *value = member_of_json(in, name, &room);
 
 	if (value == NULL || value->type != jbvBinary ||
 		!JsonContainerIsObject(value->val.binary.data))
@@ -60,7 +67,8 @@ lake_json_object(Jsonb *in, const char *name)
 char *
 lake_json_text(Jsonb *in, const char *name)
 {
-	JsonbValue *value = member_of_json(in, name);
+	JsonbValue	room;
+	JsonbValue *value = member_of_json(in, name, &room);
 
 	if (value == NULL || value->type != jbvString)
 		return NULL;
@@ -84,7 +92,8 @@ lake_json_need_text(Jsonb *in, const char *name)
 int64
 lake_json_int(Jsonb *in, const char *name)
 {
-	JsonbValue *value = member_of_json(in, name);
+	JsonbValue	room;
+	JsonbValue *value = member_of_json(in, name, &room);
 
 	if (value == NULL || value->type != jbvNumeric)
 		return 0;
@@ -95,7 +104,8 @@ lake_json_int(Jsonb *in, const char *name)
 bool
 lake_json_is_true(Jsonb *in, const char *name)
 {
-	JsonbValue *value = member_of_json(in, name);
+	JsonbValue	room;
+	JsonbValue *value = member_of_json(in, name, &room);
 
 	return value && value->type == jbvBool && value->val.boolean;
 }
@@ -103,7 +113,8 @@ lake_json_is_true(Jsonb *in, const char *name)
 List *
 lake_json_objects(Jsonb *in, const char *name)
 {
-	JsonbValue *value = member_of_json(in, name);
+	JsonbValue	room;
+	JsonbValue *value = member_of_json(in, name, &room);
 	List	   *objects = NIL;
 	uint32		count;
 
@@ -127,7 +138,8 @@ lake_json_objects(Jsonb *in, const char *name)
 char *
 lake_json_any(Jsonb *in, const char *name)
 {
-	JsonbValue *value = member_of_json(in, name);
+	JsonbValue	room;
+	JsonbValue *value = member_of_json(in, name, &room);
 	Jsonb	   *json;
 
 	if (value == NULL)

@@ -109,6 +109,8 @@ extern char *lake_app_of_source(const JobSource *source);
 extern bool	 lake_is_outflows(const LakeVersion *version);
 /* Whether a job of this very database has committed it. */
 extern bool lake_is_of_this_database(const LakeVersion *version);
+/* What another program wrote, as a message may show it: cut. */
+extern char *lake_shown(const char *text);
 /* Who has made it, as a sentence. */
 extern char *lake_describe_version(const LakeVersion *version);
 /* The newest version that changed the table; NULL for none. */
@@ -116,9 +118,14 @@ extern const LakeVersion *lake_last_change(const LakeTable *table);
 /* The job's version, or NULL. */
 extern const LakeVersion *lake_version_of_job(const LakeTable *table,
 											  const char	  *uuid);
-/* Whether the name is that of a data file which a job of this database wrote
- * for one of these versions. */
-extern bool	 lake_file_is_ours(const List *versions, const char *name);
+/* An empty set of uuids of jobs, in the current context. */
+extern HTAB *lake_uuid_set(void);
+/* Takes up those of jobs of this database that made one of the versions. */
+extern void lake_take_uuids(HTAB *uuids, const List *versions);
+/* Whether one of them stands there; *rest is what follows it. */
+extern bool lake_has_uuid(HTAB *uuids, const char *at, const char **rest);
+/* Whether the name is that of a data file of one of them. */
+extern bool	 lake_file_is_ours(HTAB *uuids, const char *name);
 extern char *lake_path_of_folder(const Destination *root, const char *folder);
 /* The file of a part, whose folder is the table's. */
 extern const char *lake_name_of_part(const FinishedPart *part);

@@ -5,12 +5,15 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "export/lake/lake_table.h"
 
-#define EPOCH_USECS ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+#define UUID_LENGTH	 36
+#define SHOWN_LENGTH 300
+#define EPOCH_USECS	 ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 /* What this database's begin with. */
 static char *
@@ -42,15 +45,26 @@ lake_is_outflows(const LakeVersion *version)
 }
 
 char *
+lake_shown(const char *text)
+{
+	int len = (int) strnlen(text, SHOWN_LENGTH + 1);
+
+	if (len <= SHOWN_LENGTH)
+		return pstrdup(text);
+	return psprintf("%.*s...", pg_mbcliplen(text, len, SHOWN_LENGTH), text);
+}
+
+char *
 lake_describe_version(const LakeVersion *version)
 {
 	if (version->job != 0 && version->source)
 		return psprintf("It is of export job " INT64_FORMAT
 						" of another database or table, \"%s\".",
-						version->job, version->source);
-	return psprintf("Operation \"%s\" of \"%s\" has made it.",
-					version->operation ? version->operation : "unknown",
-					version->engine ? version->engine : "an unknown writer");
+						version->job, lake_shown(version->source));
+	return psprintf(
+		"Operation \"%s\" of \"%s\" has made it.",
+		lake_shown(version->operation ? version->operation : "unknown"),
+		lake_shown(version->engine ? version->engine : "an unknown writer"));
 }
 
 const LakeVersion *
@@ -81,27 +95,57 @@ lake_version_of_job(const LakeTable *table, const char *uuid)
 	return NULL;
 }
 
-/* "part-000012-UUID.parquet" */
-bool
-lake_file_is_ours(const List *versions, const char *name)
+HTAB *
+lake_uuid_set(void)
 {
-	const char	   *uuid = name + strcspn(name, "0123456789");
+	HASHCTL control = {.keysize = UUID_LENGTH + 1,
+					   .entrysize = UUID_LENGTH + 1,
+					   .hcxt = CurrentMemoryContext};
+
+	return hash_create("outflow uuids", 256, &control,
+					   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+void
+lake_take_uuids(HTAB *uuids, const List *versions)
+{
+	char		   *begin = app_of_database();
 	const ListCell *cell;
 
-	uuid += strspn(uuid, "0123456789");
-	if (strncmp(name, "part-", 5) != 0 || *uuid++ != '-' ||
-		!destination_name_is_valid(name))
-		return false;
 	foreach (cell, versions)
 	{
 		LakeVersion *version = lfirst(cell);
 
-		if (version->uuid && lake_is_of_this_database(version) &&
-			strncmp(uuid, version->uuid, strlen(version->uuid)) == 0 &&
-			strcmp(uuid + strlen(version->uuid), ".parquet") == 0)
-			return true;
+		CHECK_FOR_INTERRUPTS();
+		if (version->uuid && strlen(version->uuid) == UUID_LENGTH &&
+			version->app && strncmp(version->app, begin, strlen(begin)) == 0)
+			(void) hash_search(uuids, version->uuid, HASH_ENTER, NULL);
 	}
-	return false;
+}
+
+bool
+lake_has_uuid(HTAB *uuids, const char *at, const char **rest)
+{
+	char uuid[UUID_LENGTH + 1];
+
+	if (strlen(at) < UUID_LENGTH)
+		return false;
+	strlcpy(uuid, at, sizeof(uuid));
+	*rest = at + UUID_LENGTH;
+	return hash_search(uuids, uuid, HASH_FIND, NULL) != NULL;
+}
+
+/* "part-000012-UUID.parquet" */
+bool
+lake_file_is_ours(HTAB *uuids, const char *name)
+{
+	const char *uuid = name + strcspn(name, "0123456789");
+	const char *rest;
+
+	uuid += strspn(uuid, "0123456789");
+	return strncmp(name, "part-", 5) == 0 && *uuid++ == '-' &&
+		   destination_name_is_valid(name) &&
+		   lake_has_uuid(uuids, uuid, &rest) && strcmp(rest, ".parquet") == 0;
 }
 
 char *

@@ -282,6 +282,8 @@ publish(void *arg)
 	StartTransactionCommand();
 	old = begin_attempt(coordinator);
 	job = job_load(coordinator->id, false);
+	/* what is asked is whether an earlier attempt has begun with it */
+	job->publishing = coordinator->job->publishing;
 	job_derive(job);
 	/* the locks may have been waited for */
 	destination_check_running(job);
