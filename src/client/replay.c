@@ -82,11 +82,12 @@ ExitCode
 replay_run(const Settings *settings)
 {
 	const char *path = settings->arguments.items[0];
-	Delivery   *delivery;
-	FILE	   *file = fopen(path, "r");
-	bool		more = true;
-	long long	give_up_at = NEVER;
-	int			i;
+	/* there is one a process, and what it has is not freed before the end */
+	static Delivery *delivery;
+	FILE			*file = fopen(path, "r");
+	bool			 more = true;
+	long long		 give_up_at = NEVER;
+	int				 i;
 
 	if (file == NULL)
 		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,

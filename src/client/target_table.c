@@ -79,6 +79,7 @@ find_target(const Url *url)
 							"this pg_outflow was built without %s and "
 							"delivers to no \"%s:\" URL",
 							table[i].library, url->scheme);
+			mem_free(&known);
 			return table[i].ops;
 		}
 		mem_format(&known, " %s", table[i].schemes);
@@ -95,6 +96,7 @@ target_open(const char *text, const Settings *settings)
 	Target			*target = ops->open(url, settings);
 
 	target->ops = ops;
+	target->url = url;
 	target->name = url->display;
 	target->settings = settings;
 	target->wake_at = NEVER;
