@@ -106,7 +106,11 @@ target_open(const char *text, const Settings *settings)
 bool
 target_can_probe(const char *text)
 {
-	return find_target(url_parse(text))->probe != NULL;
+	Url *url = url_parse(text);
+	bool can = find_target(url)->probe != NULL;
+
+	url_free(url);
+	return can;
 }
 
 bool
