@@ -6,7 +6,8 @@ Passes requests on from PORT to BROKER_PORT, and is the proxy before PostgreSQL
 (wire_check.py).  A record counts as answered once the broker's answer to its Produce
 request was passed on, without an error for its partition.  One that was sent with a
 transactional id counts once the broker has committed its transaction, whether the
-client heard of that or reads the position later.  Records must not be compressed.
+client heard of that or reads the position later.  A commit that the broker died over
+counts as done: only who reads the position can know.  Records must not be compressed.
 
 DIRECTORY/faults, "HOLD LOSE": each answer of those two kinds is held back for up to
 HOLD milliseconds, and so often out of 100 the connection is cut instead.
@@ -95,6 +96,10 @@ class KafkaWire(WireCheck):
                 self.count += 1
         self.place.write('answered', str(self.count))
 
+    def commit(self, ids):
+        self.committed.update(ids)
+        self.taken(ids)
+
     def request(self, frame):
         """What is to be known of a request when its answer comes."""
         key, version = struct.unpack('>hh', frame[4:8])
@@ -127,8 +132,7 @@ class KafkaWire(WireCheck):
             message.number('i')
             code = message.number('h')
             if code == OK:
-                self.committed.update(what)
-                self.taken(what)
+                self.commit(what)
             elif code in ASK_AGAIN:
                 self.open.setdefault(name, []).extend(what)
             return
@@ -199,6 +203,9 @@ class Connection:
                     await self.writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
+        for key, _, _, ids in self.waiting.values():
+            if key == END_TXN:
+                self.wire.commit(ids)
         self.writer.close()
 
 
