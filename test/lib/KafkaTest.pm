@@ -142,7 +142,9 @@ sub kill
 	my ($self) = @_;
 
 	return if !$self->{process};
-	$self->{process}->kill_kill(grace => 0) ;
+	# however long a machine with other work takes for that
+	$self->{process}->signal('KILL');
+	$self->{process}->finish;
 	delete $self->{process};
 	return;
 }
