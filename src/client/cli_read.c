@@ -103,6 +103,7 @@ set_text(const ClientOption *option, char **field, const char *text)
 	if (option->choices && !strstr(option->choices, framed))
 		client_exit(EXIT_USAGE, "--%s is %s, not \"%s\"", option->name,
 					option->help, text);
+	free(*field); /* a preset */
 	*field = client_strdup(text);
 	free(framed);
 }

@@ -168,10 +168,11 @@ check_target(const Target *target)
 ExitCode
 replay_run(const Settings *settings)
 {
-	Replay	  replay = {.path = settings->arguments.items[0]};
-	Delivery *delivery;
-	long long give_up_at = NEVER;
-	int		  i;
+	Replay replay = {.path = settings->arguments.items[0]};
+	/* there is one a process, and what it has is not freed before the end */
+	static Delivery *delivery;
+	long long		 give_up_at = NEVER;
+	int				 i;
 
 	replay.file = fopen(replay.path, "r");
 	if (replay.file == NULL)

@@ -105,6 +105,7 @@ static void
 check_one_target(const char *text, const Settings *settings)
 {
 	Bytes said = {0};
+	Url	 *url;
 	int	  pipes[2];
 	int	  status = 0;
 	pid_t child;
@@ -127,7 +128,9 @@ check_one_target(const char *text, const Settings *settings)
 	read_all(pipes[0], &said);
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		;
-	tell_target(url_parse(text)->display, status, said.data);
+	url = url_parse(text);
+	tell_target(url->display, status, said.data);
+	url_free(url);
 	mem_free(&said);
 }
 

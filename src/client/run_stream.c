@@ -232,10 +232,12 @@ earliest(long long a, long long b)
 ExitCode
 stream_run(const Settings *settings)
 {
-	PluginOptions options = plugin_options(settings);
-	Stream		  stream = {0};
-	bool		  was_streaming = false;
+	/* there is one a process, and what it has is not freed before the end */
+	static PluginOptions options;
+	static Stream		 stream;
+	bool				 was_streaming = false;
 
+	options = plugin_options(settings);
 	loop_catch_signals();
 	stream_open(&stream, settings, &options);
 	metrics_open(settings->metrics, stream.delivery, &stream.upstream);

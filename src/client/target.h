@@ -106,6 +106,7 @@ typedef struct TargetCounts
 struct Target
 {
 	const TargetOps	  *ops;
+	const Url		  *url;
 	const char		  *name; /* its URL, without secrets */
 	const Settings	  *settings;
 	int				   number; /* in the ledger */

@@ -79,6 +79,7 @@ find_target(const Url *url)
 							"this pg_outflow was built without %s and "
 							"delivers to no \"%s:\" URL",
 							table[i].library, url->scheme);
+			mem_free(&known);
 			return table[i].ops;
 		}
 		mem_format(&known, " %s", table[i].schemes);
@@ -95,6 +96,7 @@ target_open(const char *text, const Settings *settings)
 	Target			*target = ops->open(url, settings);
 
 	target->ops = ops;
+	target->url = url;
 	target->name = url->display;
 	target->settings = settings;
 	target->wake_at = NEVER;
@@ -104,7 +106,11 @@ target_open(const char *text, const Settings *settings)
 bool
 target_can_probe(const char *text)
 {
-	return find_target(url_parse(text))->probe != NULL;
+	Url *url = url_parse(text);
+	bool can = find_target(url)->probe != NULL;
+
+	url_free(url);
+	return can;
 }
 
 bool

@@ -83,3 +83,16 @@ url_parse(const char *text)
 		url->host ? url->host : "", url->path ? url->path : "");
 	return url;
 }
+
+void
+url_free(Url *url)
+{
+	free(url->text);
+	free(url->scheme);
+	free(url->user);
+	free(url->password);
+	free(url->host);
+	free(url->path);
+	free(url->display);
+	free(url);
+}

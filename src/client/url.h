@@ -19,5 +19,6 @@ typedef struct Url
 
 /* Ends the program if the text is no URL. */
 extern Url *url_parse(const char *text);
+extern void url_free(Url *url);
 
 #endif

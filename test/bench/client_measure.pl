@@ -146,7 +146,13 @@ sub latency
 		my $start = time;
 
 		print $psql "INSERT INTO ticks VALUES ($n);\n";
-		while (my $line = <$in>) { last if $line =~ /"n":$n\}/; }
+		my $line = '';
+		while ($line !~ /"n":$n\}/)
+		{
+			next if defined($line = <$in>);
+			kill('TERM', $delivers) if $delivers;
+			die "$name: its reader has ended";
+		}
 		push @times, (time - $start) * 1000 if $n > 20;
 		sleep(0.005);
 	}
@@ -168,7 +174,12 @@ if ($ENV{LATENCY})
 	latency('stdout: pg_recvlogical', "@recvlogical --file=-");
 	latency('stdout: pg_outflow', "@outflow --to=stdout:");
 	latency('kafka: pg_outflow', "kcat -b $kafka -C -t ticks -o beginning -u -q",
-		"@outflow --to=kafka://$kafka/x --kafka-topic=ticks --kafka-partitions=1 --linger=0");
+		"@outflow --to=kafka://$kafka/x --kafka-topic=ticks --kafka-partitions=1");
+	latency('kafka: pg_outflow, --linger=0', "kcat -b $kafka -C -t ticks0 -o beginning -u -q",
+		"@outflow --to=kafka://$kafka/x --kafka-topic=ticks0 --kafka-partitions=1 --linger=0");
+	my $port = KafkaTest::free_port();
+	mkdir("$out/spool") or die;
+	latency('ws: pg_outflow', "python3 '$ENV{WS_TAIL}' $port", "@outflow --to=ws://127.0.0.1:$port --ws-spool=$out/spool");
 }
 $broker->kill;
 exit(0);

@@ -85,9 +85,14 @@ sub kafka
 {
 	my ($slot, $isolation, @more) = @_;
 
-	$broker //= KafkaTest->new->start;
-	my @target = ('--to=kafka://' . $broker->address . "/$slot", '--kafka-partitions=3', @only_t, @more);
-	rounds($slot, sub { $broker->kill; $broker->start; }, sub { start_client($node, $slot, $log, @target, @_) });
+	$broker //= KafkaTest->new(proxy => KafkaTest::free_port())->start;
+	my $place = new_export_dir();
+	my $wire = $broker->start_wire($place, $node, "$log.wire");
+	my @target = ('--to=kafka://' . $broker->through_proxy . "/$slot", '--kafka-partitions=3', '-X', 'compression.type=none', @only_t, @more);
+	write_to($place, 'faults', '20 1');
+	rounds($slot, sub { $broker->kill; $broker->start; }, sub { start_proxied_client($place, $slot, $log, @target, @_) });
+	check_wire($slot, $place);
+	$wire->kill_kill(grace => 0);
 	return check_ledger($slot, $node, map { change_of_debezium($_->{headers}{id}, $_->{value}) }
 		  grep { defined $_->{value} } $broker->messages("$slot.public.t", "isolation.level=$isolation"));
 }

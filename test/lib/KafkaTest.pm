@@ -8,6 +8,7 @@
 # to the user me with the password "secret@word" (SCRAM-SHA-512, PLAIN).
 # KafkaTest->new(proxy => PORT) also listens at behind(), and tells who comes there
 # that it is at PORT: so all requests go through a proxy that listens on PORT.
+# start_wire() has such a proxy that watches what is confirmed.
 # KafkaTest->new(auto_create => 1) makes topics that are written to.
 package KafkaTest;
 
@@ -60,6 +61,7 @@ EOC
 	}
 	if ($options{proxy})
 	{
+		$self->{proxy} = $options{proxy};
 		$self->{behind} = free_port();
 		$listeners .= ",PROXIED://127.0.0.1:$self->{behind}";
 		$advertised .= ",PROXIED://127.0.0.1:$options{proxy}";
@@ -109,6 +111,16 @@ sub write_keystore
 sub address { return "127.0.0.1:$_[0]{port}"; }
 sub secure_address { return "127.0.0.1:$_[0]{secure}"; }
 sub behind { return $_[0]{behind}; }
+sub through_proxy { return "127.0.0.1:$_[0]{proxy}"; }
+
+# start_wire(PLACE, NODE, LOG): the proxy kafka_wire.py, at the port of "proxy", and
+# before the PostgreSQL of NODE
+sub start_wire
+{
+	my ($self, $place, $node, $log) = @_;
+
+	return ClientTest::start_peer('kafka_wire.py', $place, $log, $self->{proxy}, $self->{behind}, $node->host . '/.s.PGSQL.' . $node->port);
+}
 
 sub start
 {
@@ -130,7 +142,9 @@ sub kill
 	my ($self) = @_;
 
 	return if !$self->{process};
-	$self->{process}->kill_kill(grace => 0) ;
+	# however long a machine with other work takes for that
+	$self->{process}->signal('KILL');
+	$self->{process}->finish;
 	delete $self->{process};
 	return;
 }

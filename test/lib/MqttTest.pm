@@ -75,7 +75,8 @@ sub start
 
 	$self->{process} = IPC::Run::start([ $self->command ],
 		'<', \undef, '>>', "$self->{directory}/log", '2>>', "$self->{directory}/log");
-	foreach my $try (1 .. 600)
+	# HiveMQ takes its time where others compute
+	foreach my $try (1 .. 3600)
 	{
 		return $self if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port});
 		Time::HiRes::sleep(0.05);

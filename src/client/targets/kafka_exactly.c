@@ -3,7 +3,10 @@
  *		Transactions of Kafka, and the position in them.
  *
  * librdkafka's calls for transactions wait, and go on where they stood when they
- * are called again: here they are given a moment each time.
+ * are called again: here they are given a moment each time.  A commit is called
+ * once.  On a busy machine a second call may time out before librdkafka's own
+ * thread has taken it; librdkafka 2.0 then forgets that it commits, and aborts the
+ * process when the broker's answer comes.
  */
 #ifdef HAVE_RDKAFKA
 
@@ -16,8 +19,8 @@
 #include "client/memory.h"
 
 #define STEP_MS 20
-/* A commit that takes longer may have been sent again by librdkafka. */
-#define DOUBT_MS 5000
+/* A commit that takes longer is looked up by another producer. */
+#define COMMIT_MS 2000
 
 struct KafkaExactly
 {
@@ -30,9 +33,8 @@ struct KafkaExactly
 	Place		found;
 	int64_t end; /* where the topic ended once it was ours; -1: not known */
 
-	bool	  in_commit;
-	long long commit_began;
-	bool	  doubtful;
+	bool in_commit;
+	bool doubtful;
 };
 
 KafkaExactly *
@@ -285,18 +287,17 @@ kafka_exactly_commit(KafkaExactly *exactly, rd_kafka_t *producer,
 			return kafka_exactly_has_failed(producer, error) ? KAFKA_DOUBTFUL
 															 : KAFKA_PENDING;
 		exactly->in_commit = true;
-		exactly->commit_began = clock_ms();
 	}
+	if (rd_kafka_flush(producer, STEP_MS))
+		return KAFKA_PENDING;
 	if (!judge("commit_transaction",
-			   rd_kafka_commit_transaction(producer, STEP_MS), &failed))
-		return failed ? KAFKA_DOUBTFUL : KAFKA_PENDING;
+			   rd_kafka_commit_transaction(producer, COMMIT_MS), &failed))
+		return KAFKA_DOUBTFUL;
 	exactly->in_commit = false;
 	/* a connection that was lost meanwhile has been told before */
 	while (rd_kafka_poll(producer, 0) > 0)
 		;
-	if (exactly->doubtful || clock_ms() - exactly->commit_began > DOUBT_MS)
-		return KAFKA_DOUBTFUL;
-	return KAFKA_DONE;
+	return exactly->doubtful ? KAFKA_DOUBTFUL : KAFKA_DONE;
 }
 
 void
