@@ -309,6 +309,7 @@ CLIENT_OBJS = \
 	src/client/targets/deliver_http.o \
 	src/client/targets/facts.o \
 	src/client/targets/kafka_record.o \
+	src/client/targets/kafka_reject.o \
 	src/client/targets/kafka_exactly.o \
 	src/client/targets/kafka_producer.o \
 	src/client/targets/deliver_kafka.o \

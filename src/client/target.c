@@ -151,7 +151,7 @@ target_waits_seconds(const Target *target)
 }
 
 void
-target_rejected(Target *target, const Record *record, const char *reason)
+target_set_aside(Target *target, const Record *record, const char *reason)
 {
 	char *id = target_record_id(target, record);
 
@@ -166,6 +166,12 @@ target_rejected(Target *target, const Record *record, const char *reason)
 				"%s rejected record %s, which is now in \"%s\": %s",
 				target->name, id, target->settings->dead_letter, reason);
 	free(id);
+}
+
+void
+target_rejected(Target *target, const Record *record, const char *reason)
+{
+	target_set_aside(target, record, reason);
 	target_taken(target, record->number, record->number);
 }
 

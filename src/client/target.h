@@ -162,6 +162,10 @@ extern void target_taken(Target *target, uint64_t first, uint64_t last);
 extern void target_rejected(Target *target, const Record *record,
 							const char *reason);
 
+/* The same, but it is taken only together with others, by target_taken(). */
+extern void target_set_aside(Target *target, const Record *record,
+							 const char *reason);
+
 /* For how long the oldest record waits that it has not acknowledged. */
 extern double target_waits_seconds(const Target *target);
 

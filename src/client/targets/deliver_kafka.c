@@ -22,6 +22,7 @@
 
 #include "client/loop.h"
 #include "client/targets/kafka_producer.h"
+#include "client/targets/kafka_reject.h"
 #include "client/targets/targets.h"
 
 #define CLOSE_MS	1000
@@ -110,6 +111,8 @@ send_record(KafkaTarget *self, const Record *record)
 	bool				tombstone;
 	rd_kafka_resp_err_t error;
 
+	if (kafka_was_rejected(self, record))
+		return true;
 	kafka_record(&self->record, self->keys, &self->base, record, self->prefix,
 				 self->base.settings->kafka_topic);
 	if (!kafka_topic_is_ready(self, self->record.topic.data))
@@ -134,7 +137,7 @@ send_record(KafkaTarget *self, const Record *record)
 		return false;
 	}
 	if (kafka_is_record_error(error))
-		target_rejected(&self->base, record, rd_kafka_err2str(error));
+		kafka_reject(self, record, rd_kafka_err2str(error));
 	else if (error)
 		kafka_refused(self, error, self->record.topic.data);
 	return true;
@@ -234,6 +237,7 @@ commit_step(KafkaTarget *self)
 	target->counts.requests++;
 	target_taken(target, 1, self->last);
 	self->last = 0;
+	self->nrejected = 0;
 	return true;
 }
 

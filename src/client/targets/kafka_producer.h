@@ -48,6 +48,8 @@ typedef struct KafkaTarget
 	uint64_t		last;	   /* number up to which the open one reaches; 0 */
 	bool			is_open;
 	size_t			bytes; /* in it */
+	size_t			nrejected;
+	uint64_t	   *rejected; /* numbers of its records that are set aside */
 	long long		commit_at;
 	LogLimit		doubt_limit;
 } KafkaTarget;
