@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use ClientTest;
+use IPC::Run ();
 use KafkaMock;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
@@ -68,5 +69,12 @@ $broker->tell("errors $PRODUCE $OUT_OF_ORDER 1");
 $err = deliver('a transaction that fails', 'again', @exactly, '--batch-bytes=100MB');
 like($err, qr/a transaction is in doubt/, '... which it does');
 is_deeply(ids(letters('again')), [50], '... has its dead letter once');
+
+# Dead letters sent again have no position: another file of them would be taken for
+# what is there already.
+my $said = '';
+IPC::Run::run([ 'pg_outflow', 'replay', @exactly[ 0, 1 ], "$tmp/doubt" ], '<', \undef, '2>', \$said, IPC::Run::timeout(60));
+is($? >> 8, 2, 'replay --exactly-once: exit code');
+like($said, qr/--exactly-once keeps the position of a slot/, '... and the reason');
 
 done_testing();

@@ -196,6 +196,12 @@ kafka_resume(Target *target, const Identity *identity)
 
 	if (!self->settings->kafka_exactly_once)
 		return;
+	/* all files of them have the same numbers: a second one would be passed over */
+	if (identity->timeline == 0)
+		client_exit(EXIT_USAGE,
+					"%s: --exactly-once keeps the position of a slot, and "
+					"replayed records have none: replay them without it",
+					target->name);
 	self->exactly = kafka_exactly_new(self->prefix, identity);
 	self->phase = KAFKA_PREPARING;
 	kafka_open_producer(self);
