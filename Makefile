@@ -280,6 +280,7 @@ OBJS = \
 CLIENT_OBJS = \
 	src/client/memory.o \
 	src/client/json_scan.o \
+	src/client/key_memory.o \
 	src/client/log.o \
 	src/client/disk.o \
 	src/client/loop.o \

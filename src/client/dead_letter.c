@@ -46,7 +46,7 @@ dead_letter_open(const char *path)
 
 bool
 dead_letter_write(const char *target, const char *id, const char *reason,
-				  const char *record, size_t length)
+				  const char *key_columns, const char *record, size_t length)
 {
 	Bytes line = {0};
 
@@ -61,6 +61,8 @@ dead_letter_write(const char *target, const char *id, const char *reason,
 		json_append_text(&line, id);
 	else
 		mem_add(&line, "null");
+	if (key_columns)
+		mem_format(&line, ",\"key_columns\":%s", key_columns);
 	mem_add(&line, ",\"record\":");
 	mem_append(&line, record, length);
 	mem_add(&line, "}\n");

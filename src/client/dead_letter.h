@@ -1,7 +1,8 @@
 /*
  * dead_letter.h
  *		The file of records that a target rejected: a JSON object a line, with
- *		the members target, reason, id, ts and record.
+ *		the members ts, target, reason, id, key_columns where they are known, and
+ *		record.
  */
 #ifndef CLIENT_DEAD_LETTER_H
 #define CLIENT_DEAD_LETTER_H
@@ -14,7 +15,7 @@ extern void dead_letter_open(const char *path);
 
 /* Durable once this returns; false if there is no such file. */
 extern bool dead_letter_write(const char *target, const char *id,
-							  const char *reason, const char *record,
-							  size_t length);
+							  const char *reason, const char *key_columns,
+							  const char *record, size_t length);
 
 #endif

@@ -58,6 +58,9 @@ pass_record(Target *target, const Record *record)
 	Place *place = &target->place;
 
 	backlog_advance(&target->cursor);
+	if (record->kind == FRAME_SCHEMA)
+		key_memory_learn(target->keys, record,
+						 ledger_prefix(target->ledger, target->number));
 	if (record->kind == FRAME_BEGIN)
 	{
 		place->commit_lsn = record->lsn;
@@ -156,8 +159,9 @@ target_set_aside(Target *target, const Record *record, const char *reason)
 	char *id = target_record_id(target, record);
 
 	target->counts.rejected++;
-	if (!dead_letter_write(target->name, id, reason, record->data,
-						   record->length - 1))
+	if (!dead_letter_write(target->name, id, reason,
+						   key_memory_of_record(target->keys, record),
+						   record->data, record->length - 1))
 		client_exit(EXIT_REJECTED,
 					"%s rejected record %s: %s; with --on-reject dead-letter "
 					"such records go into a file",

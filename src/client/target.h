@@ -33,6 +33,7 @@
 #include "client/cli.h"
 #include "client/clock.h"
 #include "client/identity.h"
+#include "client/key_memory.h"
 #include "client/log.h"
 #include "client/position.h"
 #include "client/slot_state.h"
@@ -112,6 +113,7 @@ struct Target
 	Ledger			  *ledger;
 	Backlog			  *backlog;
 	const FrameFormat *format;
+	KeyMemory		  *keys;  /* of the records that it went past */
 	StateFile		  *state; /* of its own; NULL: it stores no position */
 	Cursor			   cursor;
 	Lsn				   position; /* transactions up to here it has already */

@@ -77,4 +77,42 @@ IPC::Run::run([ 'pg_outflow', 'replay', @exactly[ 0, 1 ], "$tmp/doubt" ], '<', \
 is($? >> 8, 2, 'replay --exactly-once: exit code');
 like($said, qr/--exactly-once keeps the position of a slot/, '... and the reason');
 
+# Format json names a table's key once a connection, before the first change: that is
+# passed over with what Kafka has already.  Without a key, an insert is in any partition.
+# keys(TOPIC): of its messages
+sub keys_of
+{
+	my ($topic) = @_;
+
+	return [ sort map { $_->{key} // 'none' } $broker->messages($topic) ];
+}
+
+$broker->tell("topic $_") foreach ('json.offsets 1', 'json.public.t 3', 'json.schema 1', 'late.offsets 1', 'late.public.t 3', 'late.schema 1', 'again.public.t 3');
+$node->safe_psql('postgres', 'TRUNCATE t');
+create_slot($node, $_) foreach ('json', 'wait');
+my @json = ('--exactly-once', '-o', 'format=json', '-o', 'tables=public.t', '--on-reject=dead-letter', "--dead-letter=$tmp/json");
+my $address = $broker->address;
+$node->safe_psql('postgres', "INSERT INTO t VALUES (1, 1)");
+is((run_client($node, 'json', "--to=kafka://$address/json", @json, '--endpos=' . current_lsn($node)))[0], 0, 'format json');
+# the other target has nothing yet, and so the stream begins where it does
+wait_until($node, "SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'json'", 'it has ended');
+$node->safe_psql('postgres', "SELECT pg_drop_replication_slot('json'); SELECT pg_copy_logical_replication_slot('wait', 'json')");
+$node->safe_psql('postgres', "INSERT INTO t VALUES (2, 1); INSERT INTO t VALUES (3, 1, $large)");
+my ($code, undef, $told) = run_client($node, 'json', "--to=kafka://$address/json", "--to=kafka://$address/late", @json, '--endpos=' . current_lsn($node));
+is($code, 0, '... to two targets, one of which has a part') or diag($told);
+is_deeply(keys_of('json.public.t'), [ '{"id":1}', '{"id":2}' ], '... which still knows the key');
+is_deeply(keys_of('late.public.t'), [ '{"id":1}', '{"id":2}' ], '... as does the other one');
+run_replay("--to=kafka://$address/again", '-X', 'message.max.bytes=4000000');
+is_deeply(keys_of('again.public.t'), [ '{"id":3}', '{"id":3}' ], 'and so do dead letters');
+
+sub run_replay
+{
+	my $err = '';
+
+	IPC::Run::run([ 'pg_outflow', 'replay', @_, "$tmp/json" ], '<', \undef, '2>', \$err, IPC::Run::timeout(60));
+	is($? >> 8, 0, 'which are sent again');
+	like($err, qr/sent 2 records again/, '... as many as there are');
+	return;
+}
+
 done_testing();

@@ -54,7 +54,6 @@ kafka_open(const Url *url, const Settings *settings)
 	self->url = url;
 	self->settings = settings;
 	self->prefix = client_strdup(url->path + 1);
-	self->keys = key_memory_new();
 	if (pipe2(self->wake, O_CLOEXEC | O_NONBLOCK) != 0)
 		client_exit(EXIT_FAILED, "could not create pipe: %s", strerror(errno));
 	loop_watch(self->wake[0], POLLIN, kafka_awake, self);
@@ -113,7 +112,7 @@ send_record(KafkaTarget *self, const Record *record)
 
 	if (kafka_was_rejected(self, record))
 		return true;
-	kafka_record(&self->record, self->keys, &self->base, record, self->prefix,
+	kafka_record(&self->record, &self->base, record, self->prefix,
 				 self->base.settings->kafka_topic);
 	if (!kafka_topic_is_ready(self, self->record.topic.data))
 		return false;

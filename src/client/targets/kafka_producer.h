@@ -26,7 +26,6 @@ typedef struct KafkaTarget
 	rd_kafka_t		 *producer;
 	rd_kafka_queue_t *reports;
 	int				  wake[2]; /* a pipe */
-	KeyMemory		 *keys;
 	KafkaRecord		  record;
 
 	/* topics that are known to exist, when they are created on request */
