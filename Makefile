@@ -282,6 +282,7 @@ OBJS = \
 CLIENT_OBJS = \
 	src/client/memory.o \
 	src/client/json_scan.o \
+	src/client/key_memory.o \
 	src/client/log.o \
 	src/client/disk.o \
 	src/client/loop.o \
@@ -311,6 +312,7 @@ CLIENT_OBJS = \
 	src/client/targets/deliver_http.o \
 	src/client/targets/facts.o \
 	src/client/targets/kafka_record.o \
+	src/client/targets/kafka_reject.o \
 	src/client/targets/kafka_exactly.o \
 	src/client/targets/kafka_producer.o \
 	src/client/targets/deliver_kafka.o \

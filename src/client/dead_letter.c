@@ -68,6 +68,8 @@ dead_letter_write(const DeadLetter *letter)
 		mem_format(&line, ",\"%s\":", members[i].name);
 		json_append_text(&line, members[i].value);
 	}
+	if (letter->key_columns)
+		mem_format(&line, ",\"key_columns\":%s", letter->key_columns);
 	mem_add(&line, ",\"record\":");
 	mem_append(&line, letter->record, letter->length);
 	mem_add(&line, "}\n");

@@ -1,7 +1,8 @@
 /*
  * dead_letter.h
  *		The file of records that a target rejected: a JSON object a line, with
- *		the members ts, target, system, slot, format, kind, reason, id and
+ *		the members ts, target, system, slot, format, kind, reason, id,
+ *		key_columns where they are known, and
  *		record.
  */
 #ifndef CLIENT_DEAD_LETTER_H
@@ -22,6 +23,7 @@ typedef struct DeadLetter
 	const char *kind;
 	const char *id;
 	const char *reason;
+	const char *key_columns; /* a JSON array, or NULL */
 	const char *record;
 	size_t		length;
 } DeadLetter;

@@ -32,6 +32,7 @@ typedef struct Replay
 	ssize_t		length; /* of the line that waits; 0: none */
 	int			number; /* of it */
 	bool		at_end;
+	uint64_t	records;
 	char	   *target; /* of the first line */
 	bool		warned;
 } Replay;
@@ -44,27 +45,65 @@ member(const Replay *replay, const char *name, const char *otherwise)
 	return text ? text : client_strdup(otherwise);
 }
 
+/* Takes the data over. */
 static void
-queue_record(const Replay *replay, const JsonValue *value)
+queue_data(Delivery *delivery, Bytes *bytes, FrameKind kind, bool wanted)
 {
-	Delivery *delivery = replay->delivery;
-	char	 *data = client_alloc(value->length + 1);
-	char	 *kind = member(replay, "kind", "");
-	Record	  record = {
-		   .data = data,
-		   .length = value->length + 1,
-		   .kind = target_kind_of(kind),
-		   .wanted = true,
-		   .complete = true,
-		   .number = ledger_received(delivery->ledger),
-	   };
+	char  *data = (mem_append(bytes, "\n", 1), bytes->data);
+	Record record = {
+		.data = data,
+		.length = bytes->length,
+		.kind = kind,
+		.wanted = wanted,
+		.complete = true,
+		.number = ledger_received(delivery->ledger),
+	};
 
-	memcpy(data, value->data, value->length);
-	data[value->length] = '\n';
 	record.lsn = record.number; /* they grow, which is all that is asked */
 	backlog_open(&delivery->backlog, data, record.length, NULL);
 	backlog_add(&delivery->backlog, &record);
 	ledger_mark(delivery->ledger, record.lsn, clock_us_of_day());
+}
+
+/*
+ * The key columns of its table go before it, as its schema record did in the stream:
+ * not to be delivered, but targets learn them.
+ */
+static void
+queue_key(Delivery *delivery, const JsonValue *value, const JsonValue *columns)
+{
+	static const char *const members[] = {"schema", "table"};
+	Bytes					 data = {0};
+	JsonValue				 found;
+	size_t					 i;
+
+	mem_add(&data, "{");
+	for (i = 0; i < 2; i++)
+	{
+		if (!json_find(value->data, value->length, members[i], &found))
+			continue;
+		mem_format(&data, "\"%s\":", members[i]);
+		mem_append(&data, found.data, found.length);
+		mem_add(&data, ",");
+	}
+	mem_add(&data, "\"key\":");
+	mem_append(&data, columns->data, columns->length);
+	mem_add(&data, "}");
+	queue_data(delivery, &data, FRAME_SCHEMA, false);
+}
+
+static void
+queue_record(Replay *replay, const JsonValue *value)
+{
+	char	 *kind = member(replay, "kind", "");
+	Bytes	  data = {0};
+	JsonValue columns;
+
+	if (json_find(replay->line, replay->length, "key_columns", &columns))
+		queue_key(replay->delivery, value, &columns);
+	mem_append(&data, value->data, value->length);
+	queue_data(replay->delivery, &data, target_kind_of(kind), true);
+	replay->records++;
 	free(kind);
 }
 
@@ -155,6 +194,24 @@ read_line(Replay *replay)
 	return true;
 }
 
+/* Those that not all targets have. */
+static uint64_t
+waiting_records(const Delivery *delivery)
+{
+	uint64_t prefix = ledger_common_prefix(delivery->ledger);
+	uint64_t waiting = 0;
+	Cursor	 cursor = {0};
+	Record	 record;
+
+	while (backlog_peek(&delivery->backlog, &cursor, &record))
+	{
+		if (record.wanted && record.number > prefix)
+			waiting++;
+		backlog_advance(&cursor);
+	}
+	return waiting;
+}
+
 static void
 check_target(const Target *target)
 {
@@ -207,8 +264,9 @@ replay_run(const Settings *settings)
 		else if (replay.at_end)
 			break;
 	}
-	log_message(LOG_INFO, "sent %llu records again",
-				(unsigned long long) ledger_common_prefix(delivery->ledger));
+	log_message(
+		LOG_INFO, "sent %llu records again",
+		(unsigned long long) (replay.records - waiting_records(delivery)));
 	fclose(replay.file);
 	free(replay.line);
 	free(replay.target);

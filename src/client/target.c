@@ -58,6 +58,9 @@ pass_record(Target *target, const Record *record)
 	Place *place = &target->place;
 
 	backlog_advance(&target->cursor);
+	if (record->kind == FRAME_SCHEMA)
+		key_memory_learn(target->keys, record,
+						 ledger_prefix(target->ledger, target->number));
 	if (record->kind == FRAME_BEGIN)
 	{
 		place->commit_lsn = record->lsn;
@@ -169,7 +172,7 @@ target_waits_seconds(const Target *target)
 }
 
 void
-target_rejected(Target *target, const Record *record, const char *reason)
+target_set_aside(Target *target, const Record *record, const char *reason)
 {
 	char			*id = target_record_id(target, record);
 	const DeadLetter letter = {
@@ -180,6 +183,7 @@ target_rejected(Target *target, const Record *record, const char *reason)
 		.kind = target_kind_name(record->kind),
 		.id = id,
 		.reason = reason,
+		.key_columns = key_memory_of_record(target->keys, record),
 		.record = record->data,
 		.length = record->length - 1,
 	};
@@ -194,6 +198,12 @@ target_rejected(Target *target, const Record *record, const char *reason)
 				"%s rejected record %s, which is now in \"%s\": %s",
 				target->name, id, target->settings->dead_letter, reason);
 	free(id);
+}
+
+void
+target_rejected(Target *target, const Record *record, const char *reason)
+{
+	target_set_aside(target, record, reason);
 	target_taken(target, record->number, record->number);
 }
 

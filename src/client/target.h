@@ -33,6 +33,7 @@
 #include "client/cli.h"
 #include "client/clock.h"
 #include "client/identity.h"
+#include "client/key_memory.h"
 #include "client/log.h"
 #include "client/position.h"
 #include "client/slot_state.h"
@@ -114,6 +115,7 @@ struct Target
 	Backlog			  *backlog;
 	const FrameFormat *format;
 	Identity		   identity; /* whose changes the records are */
+	KeyMemory		  *keys;	 /* of the records that it went past */
 	StateFile		  *state;	 /* of its own; NULL: it stores no position */
 	Cursor			   cursor;
 	Lsn				   position; /* transactions up to here it has already */
@@ -167,6 +169,10 @@ extern void target_taken(Target *target, uint64_t first, uint64_t last);
  */
 extern void target_rejected(Target *target, const Record *record,
 							const char *reason);
+
+/* The same, but it is taken only together with others, by target_taken(). */
+extern void target_set_aside(Target *target, const Record *record,
+							 const char *reason);
 
 /* For how long the oldest record waits that it has not acknowledged. */
 extern double target_waits_seconds(const Target *target);

@@ -99,6 +99,7 @@ target_open(const char *text, const Settings *settings)
 	target->url = url;
 	target->name = url->display;
 	target->settings = settings;
+	target->keys = key_memory_new();
 	target->wake_at = NEVER;
 	return target;
 }

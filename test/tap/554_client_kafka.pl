@@ -140,6 +140,10 @@ $broker->tell("errors $PRODUCE $OUT_OF_ORDER 1");
 is($code, 0, 'exactly once: a transaction that fails is begun again') or diag($err);
 like($err, qr/a transaction is in doubt/, '... as it says');
 
+# with any version of librdkafka, TLS is with the host that was named
+($code, undef, $err) = run_client($node, 'exactly', @exactly, '-X', 'debug=conf', '--log-level=debug', '--endpos=' . current_lsn($node));
+like($err, qr/ssl\.endpoint\.identification\.algorithm = https/, 'a certificate must be the host\'s');
+
 # check looks at the brokers
 my ($found, $told) = ('', '');
 IPC::Run::run([ 'pg_outflow', 'check', '-d', $node->connstr('postgres'), '-S', 'exactly', "$url/exact" ], '<', \undef, '>', \$found, '2>', \$told);

@@ -22,6 +22,7 @@
 
 #include "client/loop.h"
 #include "client/targets/kafka_producer.h"
+#include "client/targets/kafka_reject.h"
 #include "client/targets/targets.h"
 
 #define CLOSE_MS	1000
@@ -53,7 +54,6 @@ kafka_open(const Url *url, const Settings *settings)
 	self->url = url;
 	self->settings = settings;
 	self->prefix = client_strdup(url->path + 1);
-	self->keys = key_memory_new();
 	if (pipe2(self->wake, O_CLOEXEC | O_NONBLOCK) != 0)
 		client_exit(EXIT_FAILED, "could not create pipe: %s", strerror(errno));
 	loop_watch(self->wake[0], POLLIN, kafka_awake, self);
@@ -110,7 +110,9 @@ send_record(KafkaTarget *self, const Record *record)
 	bool				tombstone;
 	rd_kafka_resp_err_t error;
 
-	kafka_record(&self->record, self->keys, &self->base, record, self->prefix,
+	if (kafka_was_rejected(self, record))
+		return true;
+	kafka_record(&self->record, &self->base, record, self->prefix,
 				 self->base.settings->kafka_topic);
 	if (!kafka_topic_is_ready(self, self->record.topic.data))
 		return false;
@@ -134,7 +136,7 @@ send_record(KafkaTarget *self, const Record *record)
 		return false;
 	}
 	if (kafka_is_record_error(error))
-		target_rejected(&self->base, record, rd_kafka_err2str(error));
+		kafka_reject(self, record, rd_kafka_err2str(error));
 	else if (error)
 		kafka_refused(self, error, self->record.topic.data);
 	return true;
@@ -193,6 +195,12 @@ kafka_resume(Target *target, const Identity *identity)
 
 	if (!self->settings->kafka_exactly_once)
 		return;
+	/* all files of them have the same numbers: a second one would be passed over */
+	if (identity->timeline == 0)
+		client_exit(EXIT_USAGE,
+					"%s: --exactly-once keeps the position of a slot, and "
+					"replayed records have none: replay them without it",
+					target->name);
 	self->exactly = kafka_exactly_new(self->prefix, identity);
 	self->phase = KAFKA_PREPARING;
 	kafka_open_producer(self);
@@ -234,6 +242,7 @@ commit_step(KafkaTarget *self)
 	target->counts.requests++;
 	target_taken(target, 1, self->last);
 	self->last = 0;
+	self->nrejected = 0;
 	return true;
 }
 

@@ -164,7 +164,7 @@ add_rows(MqttTarget *self, const Record *record)
 	MqttMessage *message;
 	JsonValue	 row;
 
-	facts_row_key(facts, self->keys, record, &self->row_key);
+	facts_row_key(facts, &self->base, record, &self->row_key);
 	if (facts->key.length)
 		mqtt_row_topic(&self->topic, &self->topics, facts, &facts->key);
 	message = add_message(self, record);
@@ -198,7 +198,7 @@ mqtt_take_record(MqttTarget *self, const Record *record)
 {
 	MqttMessage *message;
 
-	facts_read(&self->facts, self->keys, &self->base, record);
+	facts_read(&self->facts, &self->base, record);
 	mqtt_topic(&self->topic, &self->topics, &self->facts, record);
 	message = add_message(self, record);
 	if (self->base.settings->mqtt_rows && facts_of_table(&self->facts, record))
@@ -322,7 +322,6 @@ mqtt_open(const Url *url, const Settings *settings)
 	/* libmosquitto doesn't pass the reason code of a PUBREC on */
 	if (self->qos == 2 && strcmp(settings->mqtt_unmatched, "reject") == 0)
 		client_exit(EXIT_USAGE, "--mqtt-unmatched=reject needs QoS 1");
-	self->keys = key_memory_new();
 	return &self->base;
 }
 

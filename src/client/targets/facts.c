@@ -3,7 +3,7 @@
  *		Reads what a record is about.
  *
  * Inserts of format json have no key of their own: it is made of the new row,
- * by the columns that the table's schema record named.
+ * by the columns that the table's schema record named (key_memory.h).
  */
 #include "client/targets/facts.h"
 
@@ -11,55 +11,6 @@
 #include <string.h>
 
 #define LSN_DIGITS 16
-
-typedef struct KeyColumns
-{
-	char *table;   /* SCHEMA.TABLE */
-	char *columns; /* ["id",..] */
-} KeyColumns;
-
-struct KeyMemory
-{
-	size_t		count;
-	KeyColumns *entries;
-};
-
-KeyMemory *
-key_memory_new(void)
-{
-	return client_alloc(sizeof(KeyMemory));
-}
-
-static KeyColumns *
-find_columns(const KeyMemory *memory, const char *table)
-{
-	size_t i;
-
-	for (i = 0; i < memory->count; i++)
-		if (strcmp(memory->entries[i].table, table) == 0)
-			return &memory->entries[i];
-	return NULL;
-}
-
-/* A schema record: remember the key's columns. */
-static void
-learn_columns(KeyMemory *memory, const char *table, const JsonValue *key)
-{
-	KeyColumns *entry = find_columns(memory, table);
-
-	if (entry == NULL)
-	{
-		memory->entries = client_realloc(
-			memory->entries, (memory->count + 1) * sizeof(KeyColumns));
-		entry = &memory->entries[memory->count++];
-		entry->table = client_strdup(table);
-		entry->columns = NULL;
-	}
-	free(entry->columns);
-	entry->columns = NULL;
-	if (key->length > 0 && key->data[0] == '[')
-		entry->columns = client_strndup(key->data, key->length);
-}
 
 /* {"id":1,..} of the row, for the columns of a key. */
 static void
@@ -206,9 +157,10 @@ keep_name(Facts *facts)
 }
 
 static void
-find_key(Facts *facts, const KeyMemory *memory, const JsonValue *members)
+find_key(Facts *facts, const Target *target, const Record *record,
+		 const JsonValue *members)
 {
-	const KeyColumns *entry;
+	const char *columns;
 
 	if (members[KEY].length > 0)
 	{
@@ -218,27 +170,26 @@ find_key(Facts *facts, const KeyMemory *memory, const JsonValue *members)
 	}
 	if (members[NEW].length == 0)
 		return;
-	entry = find_columns(memory, facts->name);
-	if (entry && entry->columns)
-		key_of_row(&facts->key, entry->columns, &members[NEW]);
+	columns = key_memory_columns(target->keys, facts->name, record->number);
+	if (columns)
+		key_of_row(&facts->key, columns, &members[NEW]);
 }
 
 void
-facts_row_key(const Facts *facts, const KeyMemory *memory,
-			  const Record *record, Bytes *key)
+facts_row_key(const Facts *facts, const Target *target, const Record *record,
+			  Bytes *key)
 {
-	const KeyColumns *entry = find_columns(memory, facts->name);
-	JsonValue		  row;
+	const char *columns =
+		key_memory_columns(target->keys, facts->name, record->number);
+	JsonValue row;
 
 	mem_reset(key);
-	if (entry && entry->columns &&
-		json_find(record->data, record->length - 1, "new", &row))
-		key_of_row(key, entry->columns, &row);
+	if (columns && json_find(record->data, record->length - 1, "new", &row))
+		key_of_row(key, columns, &row);
 }
 
 void
-facts_read(Facts *facts, KeyMemory *memory, const Target *target,
-		   const Record *record)
+facts_read(Facts *facts, const Target *target, const Record *record)
 {
 	JsonValue members[MEMBERS];
 
@@ -252,11 +203,9 @@ facts_read(Facts *facts, KeyMemory *memory, const Target *target,
 	facts->lsn[0] = '\0';
 	if (record->kind == FRAME_CHANGE)
 		strncat(facts->lsn, facts->id, LSN_DIGITS);
-	if (record->kind == FRAME_SCHEMA)
-		learn_columns(memory, facts->name, &members[KEY]);
 	mem_reset(&facts->key);
 	if (record->kind == FRAME_CHANGE)
-		find_key(facts, memory, members);
+		find_key(facts, target, record, members);
 	facts->is_delete = facts->op && (strcmp(facts->op, "d") == 0 ||
 									 strcmp(facts->op, "delete") == 0);
 }

@@ -24,12 +24,8 @@ typedef struct Facts
 	Bytes		texts[5]; /* where the texts stand */
 } Facts;
 
-/* Key columns of tables, as schema records of format json tell them. */
-typedef struct KeyMemory KeyMemory;
-extern KeyMemory		*key_memory_new(void);
-
-/* Fills it for the next record, using its buffers again. */
-extern void facts_read(Facts *facts, KeyMemory *memory, const Target *target,
+/* Fills it for a record, using its buffers again. */
+extern void facts_read(Facts *facts, const Target *target,
 					   const Record *record);
 
 /*
@@ -37,7 +33,7 @@ extern void facts_read(Facts *facts, KeyMemory *memory, const Target *target,
  * the columns are not known.  Unlike the key of the record it is the one after
  * an update.
  */
-extern void facts_row_key(const Facts *facts, const KeyMemory *memory,
+extern void facts_row_key(const Facts *facts, const Target *target,
 						  const Record *record, Bytes *key);
 
 /* Is it a change of a table? */

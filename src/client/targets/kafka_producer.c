@@ -212,6 +212,12 @@ producer_conf(KafkaTarget *self, const Url *url, const Settings *settings)
 	set_conf(conf, "log.queue", "true");
 	if (settings->batch_bytes == 0)
 		set_conf(conf, "batch.num.messages", "1");
+	/*
+	 * Before 2.0 librdkafka took any host whose certificate is trusted.  One that is
+	 * built without TLS refuses the option, and needs it not.
+	 */
+	rd_kafka_conf_set(conf, "ssl.endpoint.identification.algorithm", "https",
+					  NULL, 0);
 	if (url->user)
 	{
 		set_conf(conf, "sasl.username", url->user);

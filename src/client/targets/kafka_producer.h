@@ -26,7 +26,6 @@ typedef struct KafkaTarget
 	rd_kafka_t		 *producer;
 	rd_kafka_queue_t *reports;
 	int				  wake[2]; /* a pipe */
-	KeyMemory		 *keys;
 	KafkaRecord		  record;
 
 	/* topics that are known to exist, when they are created on request */
@@ -48,6 +47,8 @@ typedef struct KafkaTarget
 	uint64_t		last;	   /* number up to which the open one reaches; 0 */
 	bool			is_open;
 	size_t			bytes; /* in it */
+	size_t			nrejected;
+	uint64_t	   *rejected; /* numbers of its records that are set aside */
 	long long		commit_at;
 	LogLimit		doubt_limit;
 } KafkaTarget;

@@ -43,10 +43,10 @@ find_topic(KafkaRecord *result, const Record *record, const char *prefix)
 }
 
 void
-kafka_record(KafkaRecord *result, KeyMemory *keys, const Target *target,
-			 const Record *record, const char *prefix, const char *fixed)
+kafka_record(KafkaRecord *result, const Target *target, const Record *record,
+			 const char *prefix, const char *fixed)
 {
-	facts_read(&result->facts, keys, target, record);
+	facts_read(&result->facts, target, record);
 	mem_reset(&result->topic);
 	if (fixed)
 		mem_add(&result->topic, fixed);

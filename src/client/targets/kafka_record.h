@@ -19,8 +19,8 @@ typedef struct KafkaRecord
  * and PREFIX.transaction, .schema and .message for what belongs to no table, or
  * all the same one if fixed isn't NULL.
  */
-extern void kafka_record(KafkaRecord *result, KeyMemory *keys,
-						 const Target *target, const Record *record,
-						 const char *prefix, const char *fixed);
+extern void kafka_record(KafkaRecord *result, const Target *target,
+						 const Record *record, const char *prefix,
+						 const char *fixed);
 
 #endif

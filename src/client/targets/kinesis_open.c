@@ -65,7 +65,6 @@ kinesis_open(const Url *url, const Settings *settings)
 	for (self->nbusy = 64; self->nbusy < 4 * self->allocated;)
 		self->nbusy *= 2;
 	self->busy = client_alloc(self->nbusy * sizeof(*self->busy));
-	self->keys = key_memory_new();
 	aws_credentials_open(&self->credentials);
 	curl_loop_open(&self->curl, MAX_ANSWER);
 	curl_easy_setopt(self->curl.easy, CURLOPT_POST, 1L);

@@ -63,7 +63,7 @@ kinesis_take(KinesisTarget *self, const Record *record)
 		free(reason);
 		return;
 	}
-	facts_read(&self->facts, self->keys, &self->base, record);
+	facts_read(&self->facts, &self->base, record);
 	if (self->count == 0)
 		self->since = clock_ms();
 	entry = kinesis_entry_at(self, self->count++);

@@ -68,10 +68,9 @@ typedef struct KinesisTarget
 	const char	 **busy;  /* keys of a request that is built: a hash table */
 	size_t		   nbusy; /* its size, a power of two */
 
-	unsigned   attempt;
-	long long  retry_at;
-	KeyMemory *keys;
-	Facts	   facts;
+	unsigned  attempt;
+	long long retry_at;
+	Facts	  facts;
 } KinesisTarget;
 
 /* Checks the options, and reaches nothing yet (kinesis_open.c). */

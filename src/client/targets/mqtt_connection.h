@@ -56,10 +56,9 @@ typedef struct MqttTarget
 	size_t		 acknowledged; /* among those sent */
 	char		*rejection;	   /* of a message of the first record; NULL */
 
-	KeyMemory *keys;
-	Facts	   facts;
-	Bytes	   topic;
-	Bytes	   row_key;
+	Facts facts;
+	Bytes topic;
+	Bytes row_key;
 } MqttTarget;
 
 static inline MqttMessage *
