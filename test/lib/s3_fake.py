@@ -19,7 +19,7 @@ line of DIRECTORY/faults, read at each request, is a way to behave:
 	no-bulk               objects are removed one by one only: 501
 	keep TEXT             removals of many leave those with that text
 	insist                whatever may replace an object is refused, copies of whole objects, too
-	racing N              the next N writes of objects or ends of uploads are answered 409
+	racing N [TEXT]       the first N writes of objects or ends of uploads are answered 409, of targets with that text
 	skip-part N           that part is taken and forgotten
 	late-end              uploads are ended, and then said not to be there
 	answer STATUS BODY    the answer to everything
@@ -27,6 +27,7 @@ line of DIRECTORY/faults, read at each request, is a way to behave:
 	trickle               answers are a byte a second, without an end
 	hang [METHOD [TEXT]]  there is no answer, or none to that method, or to a "copy"; if its target has that text
 	hold METHOD TEXT      the same, and what was asked for is done once this is no fault any more
+	deny METHOD TEXT      what was asked for is answered 403
 
 DIRECTORY/log gets a line for each request: its method, and its target.
 DIRECTORY/headers gets one for each object that is begun: its key, and its headers.
@@ -101,6 +102,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(1000)
         while self.is_meant(faults().get("hold")):
             time.sleep(0.05)
+        if self.is_meant(how.get("deny")):
+            return self.error(403, "AccessDenied")
         if "answer" in how:
             status, _, text = how["answer"].partition(" ")
             return self.answer(int(status), text)
@@ -219,7 +222,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "insist" in how and "If-None-Match" not in self.headers:
             self.error(403, "AccessDenied")
             return True
-        if len(raced) < int(how.get("racing", 0)):
+        count, _, text = how.get("racing", "0").partition(" ")
+        if len(raced) < int(count) and text in self.path:
             raced.append(self.path)
             self.error(409, "ConditionalRequestConflict")
             return True

@@ -145,6 +145,13 @@ is(sql('SELECT state FROM outflow.jobs ORDER BY job DESC LIMIT 1'), 'failed', 'a
 $store->faults();
 resume_last();
 is_whole('orders', 'raced', 'that can be resumed');
+# and an upload that copies to a part's key is begun again; nothing exists there
+$store->faults('racing 10 /clash/part-');
+like(error_of("CALL outflow.export('large', 'ranges:clash', part_size => '1GB')"),
+	qr/could not complete the upload of object "clash\/part-\S+" .*409 ConditionalRequestConflict/s, 'a conflict at the end of a copy');
+$store->faults();
+resume_last();
+is_whole('large', 'clash', 'it is copied once more');
 
 # Removals: many at once, where the store knows how
 $store->forget_requests;

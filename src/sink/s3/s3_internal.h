@@ -133,8 +133,9 @@ extern char *s3_upload_begin(S3Store *store, const char *key, const char *id,
 extern char *s3_part_xml(const S3Request *request, int number,
 						 const char *etag, const char *sum);
 /*
- * Ends an upload; parts is the XML of its parts.  False if if_new and the key
- * is taken by another object, or if the upload is gone.
+ * Ends an upload; parts is the XML of its parts.  False if another object has
+ * the key and a condition kept it; an upload that is gone, or in conflict with
+ * what somebody else does, is an ERROR that may pass.
  */
 extern bool s3_upload_complete(const S3Multipart *upload, const char *parts,
 							   bool if_new);
