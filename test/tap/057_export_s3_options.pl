@@ -175,6 +175,13 @@ $store->faults();
 resume_last();
 is_whole('orders', 'kept', 'and goes later');
 
+# A list that can't be had: whether something is left over is not known
+$job = sql('SELECT max(job) FROM outflow.jobs');
+$store->faults('deny GET delimiter=');
+is(sql("SELECT part, status FROM outflow.verify($job) WHERE status <> 'ok'"), '|unreadable', 'verify tells what it could not list');
+$store->faults();
+is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"), 'ok', 'and is content when it can');
+
 # The bucket in the host's name, and whose addresses count
 server('host', endpoint => "http://localhost:$store->{port}", path_style => 'off');
 $store->forget_requests;
