@@ -179,7 +179,8 @@ publish_versions(const Job *job, Destination *root, const List *parts)
 	patience_tidy(discard, root, root->path);
 }
 
-/* What the base has kept is needed no more: this job keeps its own. */
+/* What the base has kept is needed no more, unless by another job: this one
+ * keeps its own, in the same database. */
 static void
 release_base(const Job *job)
 {
@@ -187,7 +188,8 @@ release_base(const Job *job)
 					? job_load(job->base, false)
 					: NULL;
 
-	if (base)
+	if (base && destination_shares(base, destination_database(job)) &&
+		job_based_on(base->id, job->id) == 0)
 		publish_release(base);
 }
 
