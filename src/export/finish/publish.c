@@ -92,8 +92,12 @@ put_manifest(Destination *root, const char *folder, const Job *job, int source,
 static void
 publish_part(Destination *root, const FinishedPart *part)
 {
+	DestinationLook written = {.size = (uint64) part->bytes_stored,
+							   .has_crc = part->crc32c_stored >= 0,
+							   .crc = (pg_crc32c) part->crc32c_stored};
+
 	/* what has its name already was moved there by an earlier attempt? */
-	if (!root->driver->publish(root, part->file) &&
+	if (!root->driver->publish(root, part->file, &written) &&
 		!part_is_stored(root, DESTINATION_FINAL, part))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_FILE),
 						errmsg("file \"%s/%s\" is not the one that the export "
