@@ -288,7 +288,7 @@ upload_write(Sink *sink, const char *data, size_t len)
 
 /* In a bucket that insists on conditions, what was in the way has been removed. */
 static void
-report_taken(const Upload *self)
+report_other_writer(const Upload *self)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_IN_USE),
@@ -313,7 +313,7 @@ end_upload(Upload *self)
 	self->upload.is_same &= self->count >= self->left.count;
 	self->upload.size = self->bytes;
 	if (!s3_upload_complete(&self->upload, parts.data, false))
-		report_taken(self);
+		report_other_writer(self);
 	self->upload.id = NULL;
 }
 
@@ -333,7 +333,7 @@ upload_finish(Sink *sink)
 	else if (!s3_put(self->upload.store, self->upload.key,
 					 self->filling->buffer->data, self->filling->len, id,
 					 false))
-		report_taken(self);
+		report_other_writer(self);
 	MemoryContextSwitchTo(caller);
 }
 
