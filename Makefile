@@ -264,6 +264,7 @@ OBJS = \
 	src/sink/postgres/remote.o \
 	src/sink/postgres/remote_error.o \
 	src/sink/postgres/remote_connect.o \
+	src/sink/postgres/remote_environment.o \
 	src/sink/postgres/postgres_place.o \
 	src/sink/postgres/postgres_ledger.o \
 	src/sink/postgres/postgres_fit.o \

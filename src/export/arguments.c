@@ -324,7 +324,7 @@ set_table_base(Job *job)
 						errmsg("format \"%s\" takes no option \"carry\"",
 							   job->format)));
 	job->location = destination_locate(job);
-	job->base = job_find_base(job);
+	job->base = job_find_base(job, NULL);
 }
 
 /* The same by its place and tables, for whoever can't ask for a number. */
@@ -347,7 +347,7 @@ set_last_base(Job *job)
 	/* the format in which rows go to tables is still to be chosen */
 	if (destination_keeps_tables(job->location))
 		return;
-	job->base = job_find_base(job);
+	job->base = job_find_base(job, NULL);
 	if (job->base == 0)
 		ereport(
 			NOTICE,

@@ -134,6 +134,33 @@ destination_keeps_tables(const char *location)
 	return driver_of_location(location)->tables != NULL;
 }
 
+char *
+destination_database(const Job *job)
+{
+	const DestinationDriver *driver = driver_of_location(job->location);
+	const char				*table;
+	size_t					 len = strlen(job->location);
+	size_t					 rest;
+
+	if (driver->tables == NULL)
+		return NULL;
+	table = server_path(driver->parse(job->destination));
+	rest = table[0] ? strlen(table) + 1 : 0;
+	/* neither a database's name nor a table's is free of slashes */
+	if (rest > 0 && rest < len && job->location[len - rest] == '/' &&
+		strcmp(job->location + len - rest + 1, table) == 0)
+		len -= rest;
+	return pnstrdup(job->location, len);
+}
+
+bool
+destination_shares(const Job *job, const char *database)
+{
+	char *own = destination_database(job);
+
+	return own && database && strcmp(own, database) == 0;
+}
+
 bool
 destination_is_folder(const Job *job, const char *name)
 {

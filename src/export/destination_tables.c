@@ -284,10 +284,11 @@ check_arguments(const Job *job)
 static void
 check_base(Job *job)
 {
-	Job *base;
+	char *database = destination_database(job);
+	Job	 *base;
 
 	if (job->options.base_is_last)
-		job->base = job_find_base(job);
+		job->base = job_find_base(job, database);
 	if (job->base == 0)
 		return;
 	base = job_load(job->base, false);
@@ -297,11 +298,12 @@ check_base(Job *job)
 	if (job->options.publish != PUBLISH_REPLACE)
 		refuse_argument("base", "It needs options => '{\"publish\": "
 								"\"replace\"}'.");
-	if (base->options.load == LOAD_KEPT)
+	if (base->options.load == LOAD_KEPT && destination_shares(base, database))
 		return;
 	if (!job->options.base_is_last)
 		refuse_argument("base", "Only an export with options => '{\"load\": "
-								"\"kept\"}' to the same server can be one.");
+								"\"kept\"}' to the same database can be "
+								"one.");
 	job->base = 0;
 }
 

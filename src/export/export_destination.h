@@ -31,6 +31,10 @@ extern Destination *destination_open_known(const Job *job, bool must_open);
 extern Destination *destination_open_location(const char *location);
 /* Whether a location's rows are in tables. */
 extern bool destination_keeps_tables(const char *location);
+/* The location of a job's database, if it keeps tables; or NULL. */
+extern char *destination_database(const Job *job);
+/* Whether the job's is that one. */
+extern bool destination_shares(const Job *job, const char *database);
 extern bool destination_has_folders(const Job *job);
 extern bool destination_is_folder(const Job *job, const char *name);
 /* Refuses a place that an unfinished job has, or with begun has begun to use */

@@ -257,8 +257,13 @@ struct DestinationDriver
 	 * error.  False if it is not staged any more and something has the key:
 	 * most likely an earlier attempt has published it, but the caller has to
 	 * check.  Durable after sync.
+	 *
+	 * written: what the caller knows of the file, or NULL.  Where a request
+	 * that was given up may still be carried out, what is staged must be that,
+	 * or it is an error.
 	 */
-	bool (*publish)(Destination *to, const char *key);
+	bool (*publish)(Destination *to, const char *key,
+					const DestinationLook *written);
 	/* Removes what killed attempts left, but for what the next one goes on
 	 * with; no other may be running. */
 	void (*sweep)(Destination *to);

@@ -75,7 +75,7 @@ sub s3
 import http.client, sys
 connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
 connection.request(sys.argv[2], sys.argv[3], sys.argv[4].encode())
-print(connection.getresponse().read().decode(), end="")
+print(connection.getresponse().read().decode(errors="backslashreplace"), end="")
 EOP
 
 	IPC::Run::run(\@command, '<', \undef, '>', \$out, '2>', \$err) or die $err;

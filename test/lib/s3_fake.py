@@ -19,7 +19,7 @@ line of DIRECTORY/faults, read at each request, is a way to behave:
 	no-bulk               objects are removed one by one only: 501
 	keep TEXT             removals of many leave those with that text
 	insist                whatever may replace an object is refused, copies of whole objects, too
-	racing N              the next N writes of objects or ends of uploads are answered 409
+	racing N [TEXT]       the first N writes of objects or ends of uploads are answered 409, of targets with that text
 	skip-part N           that part is taken and forgotten
 	late-end              uploads are ended, and then said not to be there
 	answer STATUS BODY    the answer to everything
@@ -27,6 +27,8 @@ line of DIRECTORY/faults, read at each request, is a way to behave:
 	trickle               answers are a byte a second, without an end
 	hang [METHOD [TEXT]]  there is no answer, or none to that method, or to a "copy"; if its target has that text
 	hold METHOD TEXT      the same, and what was asked for is done once this is no fault any more
+	late METHOD TEXT      the same of the first one only; the log then says "carried out"
+	deny METHOD TEXT      what was asked for is answered 403
 
 DIRECTORY/log gets a line for each request: its method, and its target.
 DIRECTORY/headers gets one for each object that is begun: its key, and its headers.
@@ -48,6 +50,7 @@ uploads = {}  # id -> (key, headers, {number: content})
 ids = itertools.count(1)
 aborted = set()
 raced = []
+delayed = []
 claims = []
 lock = threading.RLock()
 PAGE = 3
@@ -101,6 +104,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(1000)
         while self.is_meant(faults().get("hold")):
             time.sleep(0.05)
+        which = how.get("late")
+        with lock:
+            late = self.is_meant(which) and which not in delayed
+            if late:
+                delayed.append(which)
+        while late and "late" in faults():
+            time.sleep(0.05)
+        if self.is_meant(how.get("deny")):
+            return self.error(403, "AccessDenied")
         if "answer" in how:
             status, _, text = how["answer"].partition(" ")
             return self.answer(int(status), text)
@@ -111,7 +123,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if "partNumber" not in self.query and (self.command == "PUT" or "uploads" in self.query):
                 with open(directory + "/headers", "a") as file:
                     file.write(json.dumps([key, {name.lower(): value for name, value in self.headers.items()}], sort_keys=True) + "\n")
-            getattr(self, "on_" + self.command)(key, body, kept, how)
+            try:
+                getattr(self, "on_" + self.command)(key, body, kept, how)
+            finally:
+                if late:
+                    with open(directory + "/log", "a") as log:
+                        log.write(f"carried out {self.command} {self.path}\n")
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_any
 
@@ -219,7 +236,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "insist" in how and "If-None-Match" not in self.headers:
             self.error(403, "AccessDenied")
             return True
-        if len(raced) < int(how.get("racing", 0)):
+        count, _, text = how.get("racing", "0").partition(" ")
+        if len(raced) < int(count) and text in self.path:
             raced.append(self.path)
             self.error(409, "ConditionalRequestConflict")
             return True

@@ -146,6 +146,13 @@ is(sql('SELECT state FROM outflow.jobs ORDER BY job DESC LIMIT 1'), 'failed', 'a
 $store->faults();
 resume_last();
 is_whole('orders', 'raced', 'that can be resumed');
+# and an upload that copies to a part's key is begun again; nothing exists there
+$store->faults('racing 10 /clash/part-');
+like(error_of("CALL outflow.export('large', 'ranges:clash', part_size => '1GB')"),
+	qr/could not complete the upload of object "clash\/part-\S+" .*409 ConditionalRequestConflict/s, 'a conflict at the end of a copy');
+$store->faults();
+resume_last();
+is_whole('large', 'clash', 'it is copied once more');
 
 # What is larger than the store takes
 server('small', max_object_size => '6MB', chunk_size => '5MB');
@@ -176,6 +183,13 @@ like(error_of("CALL outflow.export('orders', 'patient:kept', part_size => '200kB
 $store->faults();
 resume_last();
 is_whole('orders', 'kept', 'and goes later');
+
+# A list that can't be had: whether something is left over is not known
+$job = sql('SELECT max(job) FROM outflow.jobs');
+$store->faults('deny GET delimiter=');
+is(sql("SELECT part, status FROM outflow.verify($job) WHERE status <> 'ok'"), '|unreadable', 'verify tells what it could not list');
+$store->faults();
+is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job)"), 'ok', 'and is content when it can');
 
 # The bucket in the host's name, and whose addresses count
 server('host', endpoint => "http://localhost:$store->{port}", path_style => 'off');

@@ -80,4 +80,32 @@ isnt(leftovers($warehouse), '', 'the next one is kept');
 here("SELECT outflow.forget($sixth)");
 is(leftovers($warehouse), '', 'until its job is forgotten');
 same_rows($node, $warehouse, 't', 'the rows stay');
+
+# ---- another database of that server has its own: neither is the other's base
+my $again = q{part_size => '100kB', options => '{"publish": "replace", "load": "kept", "create": true, "base": "last"}'};
+
+sub base { return here('SELECT coalesce(base, 0) FROM outflow.job ORDER BY job DESC LIMIT 1'); }
+
+$warehouse->safe_psql('postgres', 'CREATE DATABASE second; GRANT CREATE ON DATABASE second TO loader');
+$warehouse->safe_psql('second', 'GRANT CREATE, USAGE ON SCHEMA public TO loader');
+here(warehouse_sql($warehouse) =~ s/warehouse/second/gr =~ s/dbname 'postgres'/dbname 'second'/r);
+here('VACUUM t');
+there('DROP TABLE t');
+here("CALL outflow.export('t', '$_', $again)") foreach 'warehouse:', 'second:';
+is(base(), 0, 'the first one to the other database has no base');
+my $here = here('SELECT max(job) - 1 FROM outflow.jobs');
+refused(qq{'second:', base => $here, options => '{"publish": "replace", "load": "kept"}'}, qr/argument "base" is not for exports to tables.*to the same database/s, 'a base elsewhere');
+
+# a job that is not done needs the base that another one has used
+hold_exports($node, 0);
+($call) = start_psql($node, "CALL outflow.export('t', 'warehouse:public.waiting', workers => 1, $again)");
+wait_until($node, "SELECT EXISTS (SELECT FROM outflow.jobs WHERE job > $here + 1 AND state = 'running')", 'a job');
+my $waiting = here('SELECT max(job) FROM outflow.jobs');
+is(base(), $here, 'the last one of this database');
+here("SELECT outflow.cancel($waiting)");
+$call->finish;
+release_exports($node);
+here("CALL outflow.export('t', '$_', $again)") foreach 'warehouse:public.another', 'second:';
+here("CALL outflow.resume($waiting)");
+like(here("SELECT string_agg(parts_carried || '/' || parts_redone, ' ') FROM outflow.jobs WHERE job >= $waiting"), qr{^(\d+/0) \1 \1$}, 'all carry over all');
 done_testing();

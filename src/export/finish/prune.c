@@ -38,7 +38,7 @@ reason_to_stay(const Job *job, Destination *root)
 	if (other != 0)
 		return psprintf("Export job " INT64_FORMAT " has its directory.",
 						other);
-	other = job_based_on(job->id);
+	other = job_based_on(job->id, job->id);
 	if (other != 0)
 		return psprintf("It is the base of export job " INT64_FORMAT
 						", which is not done.",

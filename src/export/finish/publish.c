@@ -108,8 +108,12 @@ put_manifest(Destination *root, const char *folder, const Job *job, int source,
 static void
 publish_part(Destination *root, const FinishedPart *part)
 {
+	DestinationLook written = {.size = (uint64) part->bytes_stored,
+							   .has_crc = part->crc32c_stored >= 0,
+							   .crc = (pg_crc32c) part->crc32c_stored};
+
 	/* what has its name already was moved there by an earlier attempt? */
-	if (!root->driver->publish(root, part->file) &&
+	if (!root->driver->publish(root, part->file, &written) &&
 		!part_is_stored(root, DESTINATION_FINAL, part))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_FILE),
 						errmsg("file \"%s/%s\" is not the one that the export "
@@ -195,7 +199,8 @@ publish_versions(const Job *job, Destination *root, const List *parts)
 	patience_tidy(discard, root, root->path);
 }
 
-/* What the base has kept is needed no more: this job keeps its own. */
+/* What the base has kept is needed no more, unless by another job: this one
+ * keeps its own, in the same database. */
 static void
 release_base(const Job *job)
 {
@@ -203,7 +208,8 @@ release_base(const Job *job)
 					? job_load(job->base, false)
 					: NULL;
 
-	if (base)
+	if (base && destination_shares(base, destination_database(job)) &&
+		job_based_on(base->id, job->id) == 0)
 		publish_release(base);
 }
 

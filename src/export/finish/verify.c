@@ -213,10 +213,15 @@ verify_left_over(Report *out, const Job *job, Destination *root,
 {
 	const char *manifest = destination_name(older_manifest(root, folder));
 	List	   *names = publish_names(parts);
-	int			error;
+	int			error = 0;
+	List	   *entries = root->driver->list(root, folder, &error);
 	ListCell   *cell;
 
-	foreach (cell, root->driver->list(root, folder, &error))
+	/* nobody knows what is there; what should be has its own rows */
+	if (error != 0 && error != ENOENT && error != ENOTDIR)
+		report_file(out, folder[0] ? psprintf("%s/", folder) : root->path,
+					finding_unreadable(error));
+	foreach (cell, entries)
 	{
 		DestinationEntry *entry = lfirst(cell);
 

@@ -139,13 +139,14 @@ extern int64 job_at_location(const char *location, int64 except, bool begun);
  * The owner's last finished job of the same format, in a directory beside this
  * one's, that has one of its tables; first of all one that has the same tables,
  * columns and filters.  0 for none.  It stays to the end of the transaction.
- * Of one that makes lake tables: in this very directory.
+ * Of one that makes lake tables: in this very directory; of one to tables, in
+ * that database, by its location.
  */
-extern int64 job_find_base(const Job *job);
+extern int64 job_find_base(const Job *job, const char *database);
 /* Keeps a job's record to the end of the transaction; false: there is none. */
 extern bool job_keep(int64 id);
-/* An unfinished job that may take parts of this one; 0 for none. */
-extern int64 job_based_on(int64 base);
+/* Another unfinished job that may take parts of this one; 0 for none. */
+extern int64 job_based_on(int64 base, int64 except);
 /* The caller's finished jobs whose destinations begin so, newest first. */
 extern int64 *job_ids_finished(const char *prefix, int *count);
 /* A job with parts that refer to files there, or beneath; 0 for none. */

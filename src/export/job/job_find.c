@@ -81,14 +81,16 @@ source_texts(const Job *job)
 }
 
 int64
-job_find_base(const Job *job)
+job_find_base(const Job *job, const char *database)
 {
-	const Oid	types[] = {OIDOID, TEXTOID, TEXTOID, TEXTARRAYOID, BOOLOID};
+	const Oid	types[] = {OIDOID,		 TEXTOID, TEXTOID,
+						   TEXTARRAYOID, BOOLOID, TEXTOID};
 	const Datum values[] = {ObjectIdGetDatum(job->owner),
 							CStringGetTextDatum(job->format),
 							CStringGetTextDatum(job->location),
 							text_array_from_list(source_texts(job)),
-							BoolGetDatum(job_makes_tables(job))};
+							BoolGetDatum(job_makes_tables(job)),
+							CStringGetTextDatum(database ? database : "")};
 
 	return query_id(
 		"SELECT j.job FROM outflow.job AS j "
@@ -97,6 +99,8 @@ job_find_base(const Job *job)
 		"AS texts FROM outflow.source AS s WHERE s.job = j.job) AS s "
 		"WHERE j.state = 'done' AND j.owner = $1 AND j.format = $2 "
 		"AND CASE WHEN $5 THEN j.location = $3 "
+		"WHEN $6 <> '' THEN j.location = $6 "
+		"OR starts_with(j.location, $6 || '/') "
 		"ELSE regexp_replace(j.location, '[^/]*$', '') "
 		"= regexp_replace($3, '[^/]*$', '') END "
 		"AND s.relations && (SELECT array_agg(split_part(t, ' ', 1)::oid) "
@@ -157,15 +161,15 @@ job_keep(int64 id)
 }
 
 int64
-job_based_on(int64 base)
+job_based_on(int64 base, int64 except)
 {
-	const Oid	type = INT8OID;
-	const Datum value = Int64GetDatum(base);
+	const Oid	types[] = {INT8OID, INT8OID};
+	const Datum values[] = {Int64GetDatum(base), Int64GetDatum(except)};
 
 	return query_id("SELECT job FROM outflow.job "
-					"WHERE base = $1 AND state <> 'done' "
+					"WHERE base = $1 AND job <> $2 AND state <> 'done' "
 					"ORDER BY job LIMIT 1",
-					1, &type, &value);
+					lengthof(types), types, values);
 }
 
 int64 *

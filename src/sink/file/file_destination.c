@@ -268,7 +268,8 @@ file_destination_is_staged(Destination *to, const char *key)
 }
 
 static bool
-file_destination_publish(Destination *to, const char *key)
+file_destination_publish(Destination *to, const char *key,
+						 const DestinationLook *written)
 {
 	return file_publish(folder_of(to, key, FILE_ROOT_CREATE),
 						destination_name(key), false);

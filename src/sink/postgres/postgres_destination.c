@@ -146,7 +146,8 @@ no_files(const Destination *to)
 }
 
 static bool
-postgres_publish_file(Destination *to, const char *key)
+postgres_publish_file(Destination *to, const char *key,
+					  const DestinationLook *written)
 {
 	no_files(to);
 }

@@ -49,6 +49,12 @@ extern bool remote_connect(Remote *remote);
 /* A transaction, in a connection that is made if there is none. */
 extern void remote_begin(Remote *remote);
 
+/* ---- remote_environment.c */
+
+/* Around calls of libpq's that connect; returns what goes to the other. */
+extern char **remote_hide_environment(void);
+extern void	  remote_restore_environment(char **all);
+
 /* ---- remote.c */
 
 /* Waits for the socket (WL_SOCKET_READABLE, ...) or the latch. */

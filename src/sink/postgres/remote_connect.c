@@ -140,16 +140,36 @@ static void
 add_identity(Parameters *parameters, const PostgresSecrets *secrets)
 {
 	add_parameter(parameters, "user", secrets->user);
-	/* an empty one would be looked for in the environment */
-	add_parameter(parameters, "password",
-				  secrets->password ? secrets->password : "");
+	add_parameter(parameters, "password", secrets->password);
 	add_parameter(parameters, "passfile", "/dev/null");
 	add_parameter(parameters, "gssencmode", "disable");
+	/* nor is a ticket of this process's shown to a server that asks for one */
+	if (PQlibVersion() >= 160000)
+		add_parameter(parameters, "require_auth", "!gss,!sspi");
 	add_parameter(parameters, "sslcert", "/dev/null/none");
-	add_parameter(parameters, "options", "");
 	add_parameter(parameters, "target_session_attrs", "any");
 	add_parameter(parameters, "client_encoding", pg_encoding_to_char(PG_UTF8));
 	add_parameter(parameters, "fallback_application_name", "outflow");
+}
+
+static void
+remote_start(Remote *remote, const Parameters *parameters)
+{
+	char **all = remote_hide_environment();
+
+	remote->conn =
+		PQconnectStartParams(parameters->names, parameters->values, false);
+	remote_restore_environment(all);
+}
+
+static PostgresPollingStatusType
+remote_continue(Remote *remote)
+{
+	char					**all = remote_hide_environment();
+	PostgresPollingStatusType status = PQconnectPoll(remote->conn);
+
+	remote_restore_environment(all);
+	return status;
 }
 
 /* Waits for as long as the server's option says. */
@@ -181,7 +201,7 @@ remote_poll(Remote *remote, int timeout)
 		if (happened & events)
 		{
 			remote_before_read(remote);
-			status = PQconnectPoll(remote->conn);
+			status = remote_continue(remote);
 			remote_after_read(remote);
 		}
 	}
@@ -320,8 +340,7 @@ connect_anew(Remote *remote)
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
 				 errmsg("could not connect to server \"%s\"", remote->name),
 				 errdetail("There are too many open files.")));
-	remote->conn =
-		PQconnectStartParams(parameters.names, parameters.values, false);
+	remote_start(remote, &parameters);
 	if (remote->conn == NULL)
 	{
 		ReleaseExternalFD();

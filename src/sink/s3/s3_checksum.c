@@ -80,19 +80,27 @@ s3_md5_header(S3Request *request)
 	digest_header(request, "content-md5", EVP_md5());
 }
 
+uint32
+s3_sum(const char *data, size_t len)
+{
+	pg_crc32c crc;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, data, len);
+	FIN_CRC32C(crc);
+	return crc;
+}
+
 void
 s3_checksum_header(S3Request *request)
 {
 	const char *body = request->body ? request->body : "";
-	pg_crc32c	crc;
+	uint32		crc;
 
 	switch ((S3Checksum) request->store->config.checksum)
 	{
 		case S3_CRC32C:
-			INIT_CRC32C(crc);
-			COMP_CRC32C(crc, body, request->body_len);
-			FIN_CRC32C(crc);
-			crc = pg_hton32(crc);
+			crc = pg_hton32(s3_sum(body, request->body_len));
 			sum_header(request, "x-amz-checksum-crc32c", &crc, sizeof(crc));
 			break;
 		case S3_CRC64NVME:

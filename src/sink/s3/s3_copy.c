@@ -37,6 +37,18 @@ source_headers(S3Request *request, const char *bucket, const char *from,
 		s3_header(request, "x-amz-copy-source-if-match", object->etag);
 }
 
+/* Between the look at an object and its copy, another one may have come. */
+static void
+throw_copy(const S3Request *request, const char *from)
+{
+	if (request->result == S3_EXISTS)
+		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+						errmsg("could not copy %s",
+							   s3_object_name(request->store, from)),
+						errdetail("It was replaced at the same time.")));
+	s3_throw(request, psprintf("copy object \"%s\" to", from));
+}
+
 static bool
 copy_whole(S3Store *store, const char *key, const char *bucket,
 		   const char *from, const S3Object *object)
@@ -63,7 +75,7 @@ copy_whole(S3Store *store, const char *key, const char *bucket,
 		s3_header(request, "x-amz-server-side-encryption-aws-kms-key-id",
 				  config->kms_key_id);
 	if (s3_run(request) != S3_OK)
-		s3_throw(request, psprintf("copy object \"%s\" to", from));
+		throw_copy(request, from);
 	s3_end(request);
 	return true;
 }
@@ -93,7 +105,7 @@ copy_range(S3Store *store, const char *key, const char *upload, int number,
 	request->hides_errors = true;
 	request->patience = PATIENCE;
 	if (s3_run(request) != S3_OK)
-		s3_throw(request, psprintf("copy object \"%s\" to", from));
+		throw_copy(request, from);
 	part = s3_part_xml(request, number,
 					   s3_xml_text(request->http.answer.data,
 								   request->http.answer.len, "ETag"),

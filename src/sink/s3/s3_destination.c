@@ -191,6 +191,18 @@ s3_probe(Destination *to, const char *key)
 
 /* ---- final files */
 
+static bool
+is_sent(const S3Object *object, const char *data, size_t len)
+{
+	return object->size == len && object->has_sent_sum &&
+		   object->sent_sum == s3_sum(data, len);
+}
+
+/*
+ * A request that is carried out after it was given up must not replace what a
+ * later attempt has written.  So nothing is sent again, and what seems to be new
+ * is sent with that condition, also by who may replace it.
+ */
 static void
 s3_put_file(Destination *to, const char *key, const char *data, size_t len,
 			bool replace)
@@ -199,14 +211,18 @@ s3_put_file(Destination *to, const char *key, const char *data, size_t len,
 	char	*full = s3_full_key(to, key);
 	char	 id[S3_ID_SIZE];
 	S3Object object;
+	bool	 is_there = s3_head(store, full, &object, NULL);
 
+	if (is_there && replace && is_sent(&object, data, len))
+		return;
 	s3_new_id(id);
 	/* not every store knows conditions */
-	if ((!replace && s3_head(store, full, &object, NULL)) ||
-		!s3_put(store, full, data, len, id, !replace))
-		ereport(ERROR,
-				(errcode(ERRCODE_DUPLICATE_FILE),
-				 errmsg("%s already exists", s3_object_name(store, full))));
+	if (!(is_there && !replace) &&
+		(s3_put(store, full, data, len, id, !is_there) ||
+		 (replace && s3_put(store, full, data, len, id, false))))
+		return;
+	ereport(ERROR, (errcode(ERRCODE_DUPLICATE_FILE),
+					errmsg("%s already exists", s3_object_name(store, full))));
 }
 
 static bool

@@ -61,7 +61,8 @@ extern Sink *s3_new_part(Destination *to, const char *key);
 extern bool	 s3_carry(Destination *to, const char *key, Destination *from,
 					  const char *from_key);
 extern bool	 s3_is_staged(Destination *to, const char *key);
-extern bool	 s3_publish(Destination *to, const char *key);
+extern bool	 s3_publish(Destination *to, const char *key,
+						const DestinationLook *written);
 extern void	 s3_discard(Destination *to);
 
 #endif /* OUTFLOW_S3_DESTINATION_H */

@@ -7,6 +7,10 @@
  * is how an answer that got lost is made up for, and how a published file is
  * told from a stranger.  Neither an ETag nor a checksum would do: both depend
  * on how an object was uploaded, and stores differ.
+ *
+ * What is sent by one request has the sum of its bytes there, too.  A store may
+ * carry out a request long after it was given up: so what is at a key is told
+ * from what another attempt has sent there, whatever sums the store knows.
  */
 #ifndef OUTFLOW_S3_INTERNAL_H
 #define OUTFLOW_S3_INTERNAL_H
@@ -14,8 +18,9 @@
 #include "sink/destination.h"
 #include "sink/s3/s3_request.h"
 
-#define S3_ID_HEADER "x-amz-meta-outflow-id"
-#define S3_ID_SIZE	 33 /* hexadecimal, with a NUL */
+#define S3_ID_HEADER  "x-amz-meta-outflow-id"
+#define S3_ID_SIZE	  33 /* hexadecimal, with a NUL */
+#define S3_SUM_HEADER "x-amz-meta-outflow-crc32c"
 
 /* What HEAD tells of an object. */
 typedef struct S3Object
@@ -25,6 +30,8 @@ typedef struct S3Object
 	char  *etag;
 	bool   has_crc32c; /* of the whole, if that was asked for and is told */
 	uint32 crc32c;
+	bool   has_sent_sum; /* of what the request that made it has sent */
+	uint32 sent_sum;
 } S3Object;
 
 /* ---- s3_object.c: one object at a time */
@@ -57,6 +64,8 @@ extern void s3_delete_all(S3Store *store, List *keys);
 extern void s3_checksum_header(S3Request *request);
 extern void s3_crc64_header(S3Request *request, uint64 crc);
 extern void s3_md5_header(S3Request *request);
+/* Of bytes, as S3_SUM_HEADER has it. */
+extern uint32 s3_sum(const char *data, size_t len);
 /* What such a header says, NULL for none. */
 extern const char *s3_checksum_sent(const S3Request *request);
 /* "ChecksumCRC32C", ...: the element of XML that has it; NULL for none */
@@ -133,8 +142,9 @@ extern char *s3_upload_begin(S3Store *store, const char *key, const char *id,
 extern char *s3_part_xml(const S3Request *request, int number,
 						 const char *etag, const char *sum);
 /*
- * Ends an upload; parts is the XML of its parts.  False if if_new and the key
- * is taken by another object, or if the upload is gone.
+ * Ends an upload; parts is the XML of its parts.  False if another object has
+ * the key and a condition kept it; an upload that is gone, or in conflict with
+ * what somebody else does, is an ERROR that may pass.
  */
 extern bool s3_upload_complete(const S3Multipart *upload, const char *parts,
 							   bool if_new);
@@ -162,7 +172,10 @@ typedef struct S3Left
 	S3Arrived *parts; /* by number, from 1 */
 } S3Left;
 
-/* False if there is none for just that key that is of any use. */
+/*
+ * False if there is none for just that key that is of any use.  All others of
+ * it are gone then, so that none comes to its end later.
+ */
 extern bool s3_left_find(S3Store *store, const char *key, S3Left *left);
 
 /* ---- s3_copy.c */

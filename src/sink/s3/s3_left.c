@@ -16,17 +16,16 @@
 typedef struct Search
 {
 	const char *key;
-	char	   *upload;
+	List	   *uploads;
 } Search;
 
-/* Of several uploads the last one; the others go when the job ends. */
 static bool
 take_upload(void *arg, const S3Listed *found)
 {
 	Search *search = arg;
 
 	if (found->upload && strcmp(found->key, search->key) == 0)
-		search->upload = pstrdup(found->upload);
+		search->uploads = lappend(search->uploads, pstrdup(found->upload));
 	return true;
 }
 
@@ -124,15 +123,19 @@ s3_left_find(S3Store *store, const char *key, S3Left *left)
 	Search search = {.key = key};
 
 	memset(left, 0, sizeof(S3Left));
-	if (s3_checksum_element(store) == NULL)
-		return false;
 	s3_list_uploads(store, key, take_upload, &search);
-	if (search.upload == NULL)
+	/* of several, the last one goes on */
+	while (list_length(search.uploads) > 1)
+	{
+		s3_upload_remove(store, key, linitial(search.uploads));
+		search.uploads = list_delete_first(search.uploads);
+	}
+	if (search.uploads == NIL)
 		return false;
-	left->upload = search.upload;
-	if (list_parts(store, key, left))
+	left->upload = linitial(search.uploads);
+	if (s3_checksum_element(store) && list_parts(store, key, left))
 		return true;
-	s3_upload_remove(store, key, search.upload);
+	s3_upload_remove(store, key, left->upload);
 	memset(left, 0, sizeof(S3Left));
 	return false;
 }

@@ -76,6 +76,17 @@ has_become_object(const S3Multipart *upload)
 	return upload->is_same && object.id[0] && object.size == upload->size;
 }
 
+/* As what may pass: a new one can be begun. */
+static void
+report_gone(const S3Multipart *upload)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CONNECTION_FAILURE),
+			 errmsg("could not complete the upload of %s",
+					s3_object_name(upload->store, upload->key)),
+			 errdetail("The store does not know the upload any more.")));
+}
+
 bool
 s3_upload_complete(const S3Multipart *upload, const char *parts, bool if_new)
 {
@@ -86,6 +97,7 @@ s3_upload_complete(const S3Multipart *upload, const char *parts, bool if_new)
 								   "</CompleteMultipartUpload>",
 							  parts);
 	bool	   is_there;
+	bool	   is_taken;
 
 	request->hides_errors = true;
 	request->patience = PATIENCE;
@@ -102,9 +114,13 @@ s3_upload_complete(const S3Multipart *upload, const char *parts, bool if_new)
 	s3_body(request, xml, strlen(xml));
 	(void) s3_run(request);
 	is_there = request->result == S3_OK || has_become_object(upload);
-	if (!is_there && request->result == S3_EXISTS)
+	is_taken = !is_there && request->result == S3_EXISTS;
+	/* after a conflict it is of no use, and the next attempt begins a new one */
+	if (is_taken || (!is_there && request->result == S3_CONFLICT))
 		s3_upload_abort(store, upload->key, upload->id);
-	if (!is_there && request->result == S3_FAILED)
+	if (!is_there && request->result == S3_NOT_FOUND)
+		report_gone(upload);
+	if (!is_there && !is_taken)
 		s3_throw(request, "complete the upload of");
 	s3_end(request);
 	return is_there;

@@ -65,6 +65,17 @@ read_sum(const S3Request *request, S3Object *object)
 	object->crc32c = pg_ntoh32(crc);
 }
 
+static void
+read_sent_sum(const S3Request *request, S3Object *object)
+{
+	const char *sum = http_header(&request->http, S3_SUM_HEADER);
+
+	object->has_sent_sum =
+		sum && strlen(sum) == 8 && strspn(sum, "0123456789abcdef") == 8;
+	if (object->has_sent_sum)
+		object->sent_sum = (uint32) strtoul(sum, NULL, 16);
+}
+
 static bool
 look_at_object(S3Store *store, const char *key, S3Object *object, int *error,
 			   bool with_sum)
@@ -93,6 +104,7 @@ look_at_object(S3Store *store, const char *key, S3Object *object, int *error,
 	id = http_header(&request->http, S3_ID_HEADER);
 	if (id && strlen(id) == S3_ID_SIZE - 1)
 		strlcpy(object->id, id, S3_ID_SIZE);
+	read_sent_sum(request, object);
 	if (with_sum)
 		read_sum(request, object);
 	s3_end(request);
@@ -120,6 +132,7 @@ s3_put(S3Store *store, const char *key, const char *data, size_t len,
 
 	s3_body(request, data, len);
 	s3_object_headers(request, id);
+	s3_header(request, S3_SUM_HEADER, psprintf("%08x", s3_sum(data, len)));
 	s3_checksum_header(request);
 	if ((if_new && store->config.conditional != S3_CONDITIONAL_NONE) ||
 		store->config.conditional == S3_CONDITIONAL_ALL)

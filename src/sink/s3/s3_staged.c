@@ -167,8 +167,27 @@ s3_is_staged(Destination *to, const char *key)
 			 is_same(&staged, &final));
 }
 
+/* One that is made by several requests has no sum; s3_left.c ends those of
+ * earlier attempts. */
+static void
+check_written(const S3Store *store, const char *key, const S3Object *staged,
+			  const DestinationLook *written)
+{
+	if (written == NULL || (staged->size == written->size &&
+							(!staged->has_sent_sum || !written->has_crc ||
+							 staged->sent_sum == written->crc)))
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("%s is not as it was exported", s3_object_name(store, key)),
+		 errdetail("The store may have carried out a request that had been "
+				   "given up."),
+		 errhint("Resume the job: the part is exported again.")));
+}
+
 bool
-s3_publish(Destination *to, const char *key)
+s3_publish(Destination *to, const char *key, const DestinationLook *written)
 {
 	S3Store *store = s3_store_of(to);
 	char	*from = s3_staged_key(to, key);
@@ -184,6 +203,7 @@ s3_publish(Destination *to, const char *key)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FILE),
 						errmsg("could not publish %s: it is not there",
 							   s3_object_name(store, final_key))));
+	check_written(store, from, &staged, written);
 	if (is_taken ||
 		!s3_copy(
 			store, final_key, store->config.bucket, from, &staged, true,

@@ -286,6 +286,17 @@ upload_write(Sink *sink, const char *data, size_t len)
 	MemoryContextSwitchTo(caller);
 }
 
+/* In a bucket that insists on conditions, what was in the way has been removed. */
+static void
+report_other_writer(const Upload *self)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("could not write %s",
+					s3_object_name(self->upload.store, self->upload.key)),
+			 errdetail("Somebody else writes it at the same time.")));
+}
+
 static void
 end_upload(Upload *self)
 {
@@ -302,11 +313,7 @@ end_upload(Upload *self)
 	self->upload.is_same &= self->count >= self->left.count;
 	self->upload.size = self->bytes;
 	if (!s3_upload_complete(&self->upload, parts.data, false))
-		ereport(ERROR,
-				(errcode(ERRCODE_CONNECTION_FAILURE),
-				 errmsg("could not complete the upload of %s",
-						s3_object_name(self->upload.store, self->upload.key)),
-				 errdetail("The store does not know the upload any more.")));
+		report_other_writer(self);
 	self->upload.id = NULL;
 }
 
@@ -326,11 +333,7 @@ upload_finish(Sink *sink)
 	else if (!s3_put(self->upload.store, self->upload.key,
 					 self->filling->buffer->data, self->filling->len, id,
 					 false))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("could not write %s",
-						s3_object_name(self->upload.store, self->upload.key)),
-				 errdetail("Somebody else writes it at the same time.")));
+		report_other_writer(self);
 	MemoryContextSwitchTo(caller);
 }
 

@@ -165,7 +165,7 @@ do_inside(Destination *to, const char *op, const char *key, const char *data)
 	else if (strcmp(op, "read staged") == 0)
 		return read_text(to, DESTINATION_STAGED, key);
 	else if (strcmp(op, "publish") == 0)
-		return boolean(to->driver->publish(to, key));
+		return boolean(to->driver->publish(to, key, NULL));
 	else if (strcmp(op, "carry") == 0)
 	{
 		Destination *from = open_place(data, DESTINATION_KNOWN);
@@ -246,7 +246,7 @@ destination_flow(PG_FUNCTION_ARGS)
 			!driver->is_staged(to, keys[i]))
 			write_part(to, keys[i], keys[i], true);
 	for (int i = 0; i < lengthof(keys); i++)
-		(void) driver->publish(to, keys[i]);
+		(void) driver->publish(to, keys[i], NULL);
 	driver->sync(to, "a");
 	driver->sync(to, "b");
 	driver->put(to, "_SUCCESS", "", 0,

@@ -404,7 +404,8 @@ memory_is_staged(Destination *to, const char *key)
 }
 
 static bool
-memory_publish(Destination *to, const char *key)
+memory_publish(Destination *to, const char *key,
+			   const DestinationLook *written)
 {
 	char   *from = staged_key(to, key);
 	char   *final = full_key(to, key);
