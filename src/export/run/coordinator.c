@@ -137,7 +137,8 @@ is_complete(Coordinator *coordinator)
 		if (!part_is_intact(job, coordinator->root, lfirst(cell)))
 			return false;
 	}
-	return true;
+	return coordinator->root->driver->tables == NULL ||
+		   coordinator->root->driver->tables->is_current(coordinator->root);
 }
 
 static MemoryContext
@@ -253,11 +254,16 @@ coordinator_restart_reading(void)
 static void
 export_parts(Coordinator *coordinator)
 {
-	ExportPlan *plan;
+	ExportPlan	 *plan;
+	MemoryContext old;
 
 	begin_reading();
 	plan = plan_make(coordinator->job, coordinator->candidates,
 					 coordinator_restart_reading, coordinator->context);
+	/* as the workers see them, and as they stay: locks are held by now */
+	old = MemoryContextSwitchTo(coordinator->context);
+	destination_set_tables(coordinator->job, coordinator->root);
+	MemoryContextSwitchTo(old);
 	(void) shared_publish_plan(coordinator->pool.shared, plan);
 	worker_pool_wait(&coordinator->pool, plan->nparts);
 	UnregisterSnapshot(plan->snapshot);

@@ -127,8 +127,6 @@ extern char *postgres_columns(PostgresDestination  *self,
 
 /* Of COPY, after its direction: how rows are written; encoding NULL: usual. */
 extern char *postgres_copy_options(bool is_binary, const char *encoding);
-/* Makes the staging table of a target, or the target itself. */
-extern void postgres_make_staging(PostgresDestination *self, int table);
 /* Writes down which table rows of the job are in. */
 extern void postgres_record_target(PostgresDestination *self, int table);
 extern void postgres_make_target(PostgresDestination  *self,
@@ -137,6 +135,17 @@ extern void postgres_make_target(PostgresDestination  *self,
 /* Errors if a target has left out some. */
 extern void postgres_check_taken(PostgresDestination *self, int table,
 								 uint64 taken, uint64 sent);
+
+/* ---- postgres_staging.c */
+
+/* Makes the staging table of a target, in place of one for other columns. */
+extern void postgres_make_staging(PostgresDestination *self, int table);
+/* Errors unless what is staged is what goes to the target, just so. */
+extern void postgres_check_staged(PostgresDestination *self, int table);
+/* Whether two staging tables are there, and have the same columns. */
+extern bool postgres_has_same_columns(PostgresDestination *self,
+									  const char *one, const char *other);
+extern bool postgres_is_current(Destination *to);
 
 /* ---- postgres_fit.c: whether every value can become one there */
 

@@ -147,8 +147,9 @@ postgres_begin_direct(PostgresDestination *self, int table)
 								target->has_children ? "" : "ONLY ",
 								postgres_target_name(self, target)));
 		check_empty(self, target);
-		postgres_record_target(self, table);
 	}
+	/* its columns may be others than before, with all parts made again */
+	postgres_record_target(self, table);
 	remote_commit(self->remote);
 	target->is_ready = true;
 }
