@@ -270,6 +270,17 @@ export_parts(Coordinator *coordinator)
 	CommitTransactionCommand();
 }
 
+/* An earlier attempt may have removed it already, but for a record of tables. */
+static void
+reclaim(const Job *job, Destination *root)
+{
+	bool keeps_record = root->driver->tables != NULL;
+
+	if (!root->driver->is_claimed(root) &&
+		!ownership_open(job, root, !keeps_record) && keeps_record)
+		refuse_unknown_publication(job, root);
+}
+
 /* May be done again: an earlier attempt's steps are no-ops then. */
 static void
 publish(void *arg)
@@ -292,9 +303,7 @@ publish(void *arg)
 	/* the locks may have been waited for */
 	destination_check_running(job);
 	coordinator->root->driver->check_place(coordinator->root);
-	/* an earlier attempt may have removed it already */
-	if (!coordinator->root->driver->is_claimed(coordinator->root))
-		(void) ownership_open(job, coordinator->root, true);
+	reclaim(job, coordinator->root);
 	publish_job(job, coordinator->root);
 	MemoryContextSwitchTo(old);
 	job_set_state(coordinator->id, JOB_DONE, NULL);
