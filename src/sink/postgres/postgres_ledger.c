@@ -224,12 +224,23 @@ add_job(PostgresDestination *self)
 	remote_commit(self->remote);
 }
 
+/* A schema that was made by hand has no tables before the first export. */
+static bool
+has_records(PostgresDestination *self)
+{
+	if (!ledger_exists(self->remote))
+		return false;
+	remote_run(self->remote, "SELECT to_regclass($1) IS NOT NULL", 1,
+			   (const char *const[]){postgres_ledger(self, "job")});
+	return remote_is_true(self->remote, 0, 0);
+}
+
 static DestinationClaim
 look_for_job(PostgresDestination *self, DestinationAccess access)
 {
 	const char *const values[] = {self->job, self->token};
 
-	if (!ledger_exists(self->remote))
+	if (!has_records(self))
 		return CLAIM_MISSING;
 	if (access == ACCESS_CREATE)
 		add_job(self);
