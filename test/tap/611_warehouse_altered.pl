@@ -41,21 +41,33 @@ sub ends_well
 	return;
 }
 
-# stopped(OPTIONS, MORE): an export that ends after its second part
-sub stopped
+# begun(OPTIONS, MORE, SEEN): an export, until that is seen of it
+sub begun
 {
-	my ($options, $more) = @_;
+	my ($options, $more, $seen) = @_;
 	my $last = last_job();
-
-	hold_exports($node, 2);
 	my ($call, $said) = start_psql($node, "CALL outflow.export('t', 'warehouse:public.t', part_size => '100kB', workers => 1, options => '$options'$more)");
-	wait_until($node, "SELECT count(*) = 1 FROM outflow.jobs WHERE job > $last AND parts_done = 2", 'two parts');
-	my $job = last_job();
+
+	wait_until($node, "SELECT count(*) = 1 FROM outflow.jobs WHERE job > $last AND $seen", $seen);
+	return ($call, last_job());
+}
+
+sub cancelled
+{
+	my ($call, $job) = @_;
+
 	here("SELECT outflow.cancel($job)");
 	$call->finish;
 	wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $job", 'interrupted');
 	release_exports($node);
 	return $job;
+}
+
+# stopped(OPTIONS, MORE): it ends after its second part
+sub stopped
+{
+	hold_exports($node, 2);
+	return cancelled(begun(@_, 'parts_done = 2'));
 }
 
 # ---- parts are staged when it changes; all of them are then staged anew
@@ -86,18 +98,11 @@ foreach my $made ('', $table)
 {
 	foreach my $alter ('DROP note', 'ALTER amount TYPE numeric(10,4)', 'RENAME note TO remark')
 	{
-		my $last = last_job();
 		my $name = "$alter, " . ($made ? 'a table that is there' : 'a table to be made');
 
 		fresh($made);
 		hold_publications($node);
-		my ($call, $said) = start_psql($node, q{CALL outflow.export('t', 'warehouse:public.t', options => '{"create": true}')});
-		wait_until($node, "SELECT count(*) = 1 FROM outflow.jobs WHERE job > $last AND parts_done = parts_total", 'all parts');
-		my $job = last_job();
-		here("SELECT outflow.cancel($job)");
-		$call->finish;
-		wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $job", 'interrupted');
-		release_exports($node);
+		my $job = cancelled(begun('{"create": true}', '', 'parts_done = parts_total'));
 		here("ALTER TABLE t $alter");
 		there("ALTER TABLE t $alter") if $made;
 		$node->psql('postgres', "CALL outflow.resume($job)", stderr => \my $err);
@@ -130,5 +135,14 @@ foreach my $made ('', $table)
 	here('ALTER TABLE t ADD more int DEFAULT 7');
 	here("CALL outflow.resume($job)");
 	ends_well($job, 'a column that came, loaded directly');
+
+	# all of it is loaded by then, and stays as it was written
+	fresh($table);
+	hold_publications($node);
+	$job = cancelled(begun('{"load": "direct"}', '', 'parts_done = parts_total'));
+	here('ALTER TABLE t DROP note');
+	here("CALL outflow.resume($job)");
+	is(there(q{SELECT count(*) FROM t WHERE note = 'n'}), '6000', 'a column that went, loaded directly: its values are there');
+	is(here("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job, 'full')"), 'ok', 'and verify finds them');
 }
 done_testing();

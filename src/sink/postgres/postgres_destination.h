@@ -171,11 +171,13 @@ extern bool postgres_has_one_form(const TableColumn *column);
 
 /* Errors unless all targets may be loaded so. */
 extern void postgres_check_direct(PostgresDestination *self);
-extern void postgres_begin_direct(PostgresDestination *self, int table);
+/* Before a part is loaded, or else for a table that has none. */
+extern void postgres_begin_direct(PostgresDestination *self, int table,
+								  bool to_load);
 /* ---- postgres_remove.c */
 
-/* The job's parts that a condition names, and their rows, within a
- * transaction. */
+/* The job's parts that a condition names, and their rows, within a transaction.
+ * "%s" in it stands for a part's number. */
 extern void postgres_remove_parts(PostgresDestination *self,
 								  const char		  *which);
 extern void postgres_discard(Destination *to);

@@ -128,7 +128,7 @@ postgres_prepare_table(PostgresDestination *self)
 			 errhint("Change it back, or forget the job and begin a new "
 					 "one.")));
 	if (self->options.direct)
-		postgres_begin_direct(self, self->table);
+		postgres_begin_direct(self, self->table, true);
 	else
 		postgres_make_staging(self, self->table);
 }

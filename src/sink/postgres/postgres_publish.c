@@ -287,7 +287,7 @@ begin_others(PostgresDestination *self)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!self->targets[i].is_ready)
-			postgres_begin_direct(self, i);
+			postgres_begin_direct(self, i, false);
 	}
 }
 
