@@ -29,9 +29,9 @@
 #define POSTGRES_RELATION                                                     \
 	"CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || "                      \
 	"format('%%I.%%I', nspname, relname)"
-/* What rows' xmin is compared with, as text, for a transaction's number; and
- * whether that is short enough ago to be proof. */
-#define POSTGRES_XID "(xact %% 4294967296)::text"
+/* What rows' xmin is compared with for a transaction's number; and whether that
+ * is short enough ago to be proof. */
+#define POSTGRES_XID "(xact %% 4294967296)::text::xid"
 #define POSTGRES_IS_RECENT                                                    \
 	"xact > txid_snapshot_xmax(txid_current_snapshot()) - 2147483648"
 

@@ -104,7 +104,7 @@ remove_older_part(PostgresDestination *self, const char *number)
 			   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_PART
 			   ", hashtext($1 || ' ' || $2))",
 			   2, values);
-	postgres_remove_parts(self, psprintf("part = %s", number));
+	postgres_remove_parts(self, psprintf("%%s = %s", number));
 }
 
 void

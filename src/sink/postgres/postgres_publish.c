@@ -314,7 +314,9 @@ postgres_publish_rows(Destination *to, const List *keys)
 	if (!postgres_begin(self, true))
 	{
 		postgres_remove_parts(
-			self, psprintf("part <> ALL ('%s'::int[])", numbers_of(keys)));
+			self, psprintf("NOT EXISTS (SELECT FROM unnest('%s'::int[]) AS "
+						   "kept (number) WHERE kept.number = %%s)",
+						   numbers_of(keys)));
 		find_staged(self, keys, rows);
 		if (self->options.direct)
 			end_direct(self);
