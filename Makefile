@@ -269,6 +269,7 @@ OBJS = \
 	src/sink/postgres/postgres_ledger.o \
 	src/sink/postgres/postgres_fit.o \
 	src/sink/postgres/postgres_target.o \
+	src/sink/postgres/postgres_staging.o \
 	src/sink/postgres/postgres_remove.o \
 	src/sink/postgres/postgres_part.o \
 	src/sink/postgres/postgres_direct.o \

@@ -169,6 +169,12 @@ sql_remove_files(Job *job)
 			publish_undo(job, parts_load(job->id), root);
 		root->driver->discard(root);
 	}
+	else if (destination_keeps_tables(job->location))
+	{
+		/* before there was a plan, nothing was staged */
+		if (job->parts_total >= 0)
+			publish_tell_staged(job);
+	}
 	else if (job->publishing)
 		ereport(NOTICE, (errmsg("files in \"%s\" stay", job->location),
 						 errdetail("The job had finished there, or its hidden "

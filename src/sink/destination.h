@@ -152,6 +152,9 @@ typedef struct TableDriver
 	bool (*find)(Destination *to, const char *key, uint64 *size,
 				 Checksum *sum);
 	bool (*is_published)(Destination *to);
+	/* Whether what is there of the job has the columns of now; true if it was
+	 * published. */
+	bool (*is_current)(Destination *to);
 	/* A List of TableFinding, of a published export: counts rows, and with
 	 * full reads each of them. */
 	List *(*verify)(Destination *to, bool full);

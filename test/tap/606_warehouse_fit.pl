@@ -65,12 +65,14 @@ my @to = (@from, 'varchar(3)', 'char(5)', 'char(3)', 'varchar(63)', 'numeric(5,-
 my @pairs = map { [ split / > / ] } ('text > varchar(3)', 'varchar(10) > varchar(3)', 'varchar > varchar(3)',
 	'text > char(5)', 'varchar(10) > char(5)', 'timestamp > timestamptz(0)', 'time > interval(0)', 'time > timetz(0)',
 	'int > numeric(5,-2)', 'bigint > numeric(10,-2)', 'varchar(10)[] > varchar(3)[]', 'bigint > oid', 'bit(3) > varbit(2)',
-	'name > varchar(3)', 'json > varchar(3)', 'box[] > text[]', 'numeric(6,3) > numeric(6,2)');
+	'name > varchar(3)', 'json > varchar(3)', 'box[] > text[]', 'numeric(6,3) > numeric(6,2)',
+	'int > varchar(3)', 'bool > varchar(3)', 'uuid > varchar(10)', 'numeric(6,3) > varchar(3)', 'timestamp > varchar(10)');
 push @pairs, [ $from[rand @from], $to[rand @to] ] foreach (1 .. 40);
 # what must not be refused
 my %fits = map { $_ => 1 } ('int > bigint', 'int > numeric', 'varchar(10) > text', 'int > text', 'varchar(10) > varchar(63)',
 	'int[] > bigint[]', 'bit(3) > bit varying(5)', 'date > timestamp', 'name > varchar(63)', 'varchar(10)[] > text[]',
-	'time > interval', 'time[] > interval[]', 'pg_lsn > pg_lsn', 'pg_lsn[] > pg_lsn[]', 'cidr > inet', 'numeric(6,3) > numeric', 'time(3) > time', 'char(6) > text');
+	'bool > varchar(3)', 'uuid > varchar(63)', 'numeric(6,3) > varchar(10)', 'time(3) > varchar(63)', 'time > interval', 'time[] > interval[]',
+	'pg_lsn > pg_lsn', 'pg_lsn[] > pg_lsn[]', 'cidr > inet', 'numeric(6,3) > numeric', 'time(3) > time', 'char(6) > text');
 push @pairs, map { [ split / > / ] } sort keys %fits;
 
 my ($count, $refused, $arrived) = (0, 0, 0);
@@ -87,8 +89,7 @@ foreach my $pair (@pairs)
 	if ($code)
 	{
 		ok(!$fits{"$from > $to"}, "$from > $to need not be refused") or diag($err) if $fits{"$from > $to"};
-		# a number's text may be too long, which no type tells
-		like($err, qr/has type .*\n.*Not every .* can become one|value too long/, "$from > $to: refused");
+		like($err, qr/has type .*\n.*Not every .* can become one/, "$from > $to: refused");
 		$refused++;
 		next;
 	}

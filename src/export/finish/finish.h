@@ -43,9 +43,11 @@ extern bool publish_is_ours(const Job *job, const char *folder,
 /* ---- publish.c */
 
 extern void publish_job(const Job *job, Destination *root);
-/* Removes what an unfinished publication has already named. */
-/* Of a finished job, what was kept for a later one. */
+/* Of a finished job, removes what was kept for a later one. */
 extern void publish_release(Job *job);
+/* That they may be left over, and that nothing else will tell. */
+extern void publish_tell_staged(const Job *job);
+/* Removes what an unfinished publication has already named. */
 extern void publish_undo(const Job *job, const List *parts, Destination *root);
 /* The same, but the parts are kept for another attempt. */
 extern void publish_retreat(const Job *job, Destination *root);

@@ -76,7 +76,8 @@ ownership_open(const Job *job, Destination *root, bool create)
 		case CLAIM_LOCKED:
 			ereport(
 				ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
+				(errcode(root->driver->tables ? ERRCODE_LOCK_NOT_AVAILABLE
+											  : ERRCODE_OBJECT_IN_USE),
 				 errmsg("directory \"%s/.outflow-%s\" is in use by another "
 						"process",
 						root->path, job->uuid),

@@ -214,6 +214,19 @@ release_base(const Job *job)
 }
 
 void
+publish_tell_staged(const Job *job)
+{
+	ereport(NOTICE,
+			(errmsg("staging tables of export job " INT64_FORMAT
+					" may stay in \"%s\"",
+					job->id, job->location),
+			 errdetail("They are not within reach of the role that logs in "
+					   "there now, or in use."),
+			 errhint("There, drop the tables whose names begin with \"%s\".",
+					 job->uuid)));
+}
+
+void
 publish_release(Job *job)
 {
 	Destination *root;
@@ -224,9 +237,14 @@ publish_release(Job *job)
 		return;
 	root = destination_open_known(job, false);
 	if (root == NULL)
+	{
+		publish_tell_staged(job);
 		return;
+	}
 	if (ownership_try(job, root))
 		root->driver->discard(root);
+	else
+		publish_tell_staged(job);
 	root->driver->close(root);
 }
 

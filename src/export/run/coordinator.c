@@ -137,7 +137,8 @@ is_complete(Coordinator *coordinator)
 		if (!part_is_intact(job, coordinator->root, lfirst(cell)))
 			return false;
 	}
-	return true;
+	return coordinator->root->driver->tables == NULL ||
+		   coordinator->root->driver->tables->is_current(coordinator->root);
 }
 
 static MemoryContext
@@ -253,15 +254,31 @@ coordinator_restart_reading(void)
 static void
 export_parts(Coordinator *coordinator)
 {
-	ExportPlan *plan;
+	ExportPlan	 *plan;
+	MemoryContext old;
 
 	begin_reading();
 	plan = plan_make(coordinator->job, coordinator->candidates,
 					 coordinator_restart_reading, coordinator->context);
+	/* as the workers see them, and as they stay: locks are held by now */
+	old = MemoryContextSwitchTo(coordinator->context);
+	destination_set_tables(coordinator->job, coordinator->root);
+	MemoryContextSwitchTo(old);
 	(void) shared_publish_plan(coordinator->pool.shared, plan);
 	worker_pool_wait(&coordinator->pool, plan->nparts);
 	UnregisterSnapshot(plan->snapshot);
 	CommitTransactionCommand();
+}
+
+/* An earlier attempt may have removed it already, but for a record of tables. */
+static void
+reclaim(const Job *job, Destination *root)
+{
+	bool keeps_record = root->driver->tables != NULL;
+
+	if (!root->driver->is_claimed(root) &&
+		!ownership_open(job, root, !keeps_record) && keeps_record)
+		refuse_unknown_publication(job, root);
 }
 
 /* May be done again: an earlier attempt's steps are no-ops then. */
@@ -288,9 +305,7 @@ publish(void *arg)
 	/* the locks may have been waited for */
 	destination_check_running(job);
 	coordinator->root->driver->check_place(coordinator->root);
-	/* an earlier attempt may have removed it already */
-	if (!coordinator->root->driver->is_claimed(coordinator->root))
-		(void) ownership_open(job, coordinator->root, true);
+	reclaim(job, coordinator->root);
 	publish_job(job, coordinator->root);
 	MemoryContextSwitchTo(old);
 	job_set_state(coordinator->id, JOB_DONE, NULL);

@@ -222,6 +222,7 @@ static const TableDriver postgres_tables = {
 	.carry = postgres_carry_rows,
 	.find = postgres_find,
 	.is_published = postgres_is_published,
+	.is_current = postgres_is_current,
 	.verify = postgres_verify,
 	.publish = postgres_publish_rows,
 };

@@ -36,9 +36,9 @@
 #define POSTGRES_MOVED                                                        \
 	"Their record is of another cluster, from which it came in a dump or by " \
 	"an upgrade."
-/* What rows' xmin is compared with, as text, for a transaction's number; and
- * whether that is short enough ago to be proof. */
-#define POSTGRES_XID "(xact %% 4294967296)::text"
+/* What rows' xmin is compared with for a transaction's number; and whether that
+ * is short enough ago to be proof. */
+#define POSTGRES_XID "(xact %% 4294967296)::text::xid"
 #define POSTGRES_IS_RECENT                                                    \
 	"xact > txid_snapshot_xmax(txid_current_snapshot()) - 2147483648"
 
@@ -148,8 +148,6 @@ extern char *postgres_columns(PostgresDestination  *self,
 
 /* Of COPY, after its direction: how rows are written; encoding NULL: usual. */
 extern char *postgres_copy_options(bool is_binary, const char *encoding);
-/* Makes the staging table of a target, or the target itself. */
-extern void postgres_make_staging(PostgresDestination *self, int table);
 /* Writes down which table rows of the job are in. */
 extern void postgres_record_target(PostgresDestination *self, int table);
 extern void postgres_make_target(PostgresDestination  *self,
@@ -158,6 +156,17 @@ extern void postgres_make_target(PostgresDestination  *self,
 /* Errors if a target has left out some. */
 extern void postgres_check_taken(PostgresDestination *self, int table,
 								 uint64 taken, uint64 sent);
+
+/* ---- postgres_staging.c */
+
+/* Makes the staging table of a target, in place of one for other columns. */
+extern void postgres_make_staging(PostgresDestination *self, int table);
+/* Errors unless what is staged is what goes to the target, just so. */
+extern void postgres_check_staged(PostgresDestination *self, int table);
+/* Whether two staging tables are there, and have the same columns. */
+extern bool postgres_has_same_columns(PostgresDestination *self,
+									  const char *one, const char *other);
+extern bool postgres_is_current(Destination *to);
 
 /* ---- postgres_fit.c: whether every value can become one there */
 
@@ -183,11 +192,13 @@ extern bool postgres_has_one_form(const TableColumn *column);
 
 /* Errors unless all targets may be loaded so. */
 extern void postgres_check_direct(PostgresDestination *self);
-extern void postgres_begin_direct(PostgresDestination *self, int table);
+/* Before a part is loaded, or else for a table that has none. */
+extern void postgres_begin_direct(PostgresDestination *self, int table,
+								  bool to_load);
 /* ---- postgres_remove.c */
 
-/* The job's parts that a condition names, and their rows, within a
- * transaction. */
+/* The job's parts that a condition names, and their rows, within a transaction.
+ * "%s" in it stands for a part's number. */
 extern void postgres_remove_parts(PostgresDestination *self,
 								  const char		  *which);
 extern void postgres_discard(Destination *to);

@@ -124,7 +124,7 @@ was_begun(PostgresDestination *self, int table)
  * rows are the job's, or somebody else's who has come after it.
  */
 void
-postgres_begin_direct(PostgresDestination *self, int table)
+postgres_begin_direct(PostgresDestination *self, int table, bool to_load)
 {
 	PostgresTarget *target = &self->targets[table];
 	bool			is_binary = true;
@@ -149,6 +149,9 @@ postgres_begin_direct(PostgresDestination *self, int table)
 		check_empty(self, target);
 		postgres_record_target(self, table);
 	}
+	else if (to_load)
+		/* its columns may be others than before, and all parts are made again */
+		postgres_record_target(self, table);
 	remote_commit(self->remote);
 	target->is_ready = true;
 }

@@ -38,12 +38,35 @@ static const struct
 	{BITOID, VARBITOID},
 };
 
-/* Their text neither begins nor ends with a space. */
-static const Oid spaceless[] = {
-	BOOLOID,   INT2OID,		INT4OID,	  INT8OID,		  OIDOID,
-	FLOAT4OID, FLOAT8OID,	NUMERICOID,	  DATEOID,		  TIMEOID,
-	TIMETZOID, INTERVALOID, TIMESTAMPOID, TIMESTAMPTZOID, UUIDOID,
-	BYTEAOID,  INETOID,		CIDROID,	  MACADDROID,	  MACADDR8OID,
+/*
+ * Their text neither begins nor ends with a space; and how long it is at most,
+ * with all digits of a second after the point, under the settings in which
+ * rows are sent.
+ */
+static const struct
+{
+	Oid type;
+	int length;
+} spaceless[] = {
+	{BOOLOID, 1},		  /* t */
+	{INT2OID, 6},		  /* -32768 */
+	{INT4OID, 11},		  /* -2147483648 */
+	{INT8OID, 20},		  /* -9223372036854775808 */
+	{OIDOID, 10},		  /* 4294967295 */
+	{FLOAT4OID, 15},	  /* -1.17549435e-38 */
+	{FLOAT8OID, 24},	  /* -2.2250738585072014e-308 */
+	{DATEOID, 13},		  /* 5874897-12-31 */
+	{TIMEOID, 15},		  /* 23:59:59.999999 */
+	{TIMETZOID, 24},	  /* 23:59:59.999999-15:59:59 */
+	{TIMESTAMPOID, 29},	  /* 4713-01-01 23:59:59.999999 BC */
+	{TIMESTAMPTZOID, 32}, /* 4713-01-01 23:59:59.999999+00 BC */
+	/* -178956970 years -11 mons -2147483648 days -2562047788:00:54.775808 */
+	{INTERVALOID, 67},
+	{UUIDOID, 36},
+	{INETOID, 43}, /* eight groups of 4, and /127 */
+	{CIDROID, 43},
+	{MACADDROID, 17},
+	{MACADDR8OID, 23},
 };
 
 /* ---- limits */
@@ -146,6 +169,38 @@ is_widened(Oid from, Oid to)
 	return false;
 }
 
+/* Of a number with so many digits: its sign and its point too, or NaN. */
+static int
+numeric_length(int32 typmod)
+{
+	int scale = Max(scale_of(typmod), 0);
+
+	return Max(1 + Max(integer_digits_of(typmod), 1) +
+				   (scale > 0 ? 1 + scale : 0),
+			   (int) strlen("NaN"));
+}
+
+/* Of a type's text without spaces around it; UNLIMITED if it may have them. */
+static int
+spaceless_length(Oid type, int32 typmod)
+{
+	if (type == NUMERICOID)
+		return typmod < 0 ? UNLIMITED : numeric_length(typmod);
+	for (int i = 0; i < lengthof(spaceless); i++)
+	{
+		int unsaid;
+
+		if (spaceless[i].type != type)
+			continue;
+		if (!has_precision(type) || typmod < 0)
+			return spaceless[i].length;
+		unsaid = MAX_TIMESTAMP_PRECISION - typmod;
+		/* without a digit there is no point */
+		return spaceless[i].length - unsaid - (typmod == 0);
+	}
+	return UNLIMITED;
+}
+
 static bool
 is_any_text(Oid type)
 {
@@ -153,20 +208,18 @@ is_any_text(Oid type)
 		   type == NAMEOID;
 }
 
-/* An input function cuts off spaces that are beyond the limit. */
+/*
+ * An input function refuses what is longer than the limit, or cuts off spaces
+ * that are beyond it.
+ */
 static bool
 fits_text(Oid from, int32 typmod, int32 there)
 {
-	if (there < 0)
-		return true;
+	int limit = length_of(VARCHAROID, there);
+
 	if (is_any_text(from))
-		return length_of(from, typmod) <= length_of(VARCHAROID, there);
-	for (int i = 0; i < lengthof(spaceless); i++)
-	{
-		if (spaceless[i] == from)
-			return true;
-	}
-	return false;
+		return length_of(from, typmod) <= limit;
+	return spaceless_length(from, typmod) <= limit;
 }
 
 static bool

@@ -24,23 +24,6 @@ find_kept(PostgresDestination *self, const char *id, const char *number)
 			   : atoi(remote_value(self->remote, 0, 0));
 }
 
-/* Whether a staging table is there, and has the same columns as ours. */
-static bool
-has_same_columns(PostgresDestination *self, const char *kept, const char *own)
-{
-	remote_run(self->remote,
-			   "SELECT count(DISTINCT columns) = 1 AND count(*) = 2 "
-			   "FROM (SELECT array_agg(format('%s %s', attname, "
-			   "format_type(atttypid, atttypmod)) ORDER BY attname) "
-			   "FROM pg_class AS c JOIN pg_namespace AS n "
-			   "ON n.oid = relnamespace JOIN pg_attribute "
-			   "ON attrelid = c.oid AND attnum > 0 "
-			   "WHERE nspname = $1 AND relname IN ($2, $3) "
-			   "GROUP BY c.oid) AS t (columns)",
-			   3, (const char *const[]){self->remote->ledger, kept, own});
-	return remote_is_true(self->remote, 0, 0);
-}
-
 /* Whether as many rows have come as the ledger says. */
 static bool
 copy_rows(PostgresDestination *self, const char *kept, const char *number,
@@ -88,8 +71,8 @@ postgres_carry_rows(Destination *to, const char *key, const char *id,
 	table = find_kept(self, id, from_number);
 	kept = psprintf("%s_%d", id, table);
 	carried = table >= 0 &&
-			  has_same_columns(self, kept,
-							   psprintf("%s_%d", self->job, self->table)) &&
+			  postgres_has_same_columns(
+				  self, kept, psprintf("%s_%d", self->job, self->table)) &&
 			  copy_rows(self, kept, number, id, from_number);
 	if (carried)
 		remote_commit(self->remote);

@@ -21,7 +21,8 @@
 
 /*
  * How long the lock of a job may be held by a connection that has ended here:
- * the other server looks every other second.
+ * the other server looks every other second.  It takes longer where it was not
+ * told of that end; then the step is tried again.
  */
 #define LOCK_TRIES	  50
 #define LOCK_PAUSE_MS 200
@@ -183,7 +184,9 @@ postgres_connect(PostgresDestination *self)
 {
 	if (!remote_connect(self->remote) || !self->is_taken || lock_job(self))
 		return;
-	ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+	/* or the next one would find a connection, and not see that it lacks it */
+	remote_close(self->remote);
+	ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					errmsg("export \"%s\" on server \"%s\" is in use by "
 						   "another process",
 						   self->job, self->remote->name)));

@@ -104,7 +104,7 @@ remove_older_part(PostgresDestination *self, const char *number)
 			   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_PART
 			   ", hashtext($1 || ' ' || $2))",
 			   2, values);
-	postgres_remove_parts(self, psprintf("part = %s", number));
+	postgres_remove_parts(self, psprintf("%%s = %s", number));
 }
 
 void
@@ -128,7 +128,7 @@ postgres_prepare_table(PostgresDestination *self)
 			 errhint("Change it back, or forget the job and begin a new "
 					 "one.")));
 	if (self->options.direct)
-		postgres_begin_direct(self, self->table);
+		postgres_begin_direct(self, self->table, true);
 	else
 		postgres_make_staging(self, self->table);
 }

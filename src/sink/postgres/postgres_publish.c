@@ -60,6 +60,12 @@ find_staged(PostgresDestination *self, const List *keys, char **rows)
 				 errhint("Resume the job: it loads them again.")));
 }
 
+static bool
+has_rows(const char *rows)
+{
+	return rows && strcmp(rows, "0") != 0;
+}
+
 /* Nobody alters it any more, when what it is is looked at. */
 static void
 lock_target(PostgresDestination *self, PostgresTarget *target)
@@ -76,40 +82,9 @@ lock_target(PostgresDestination *self, PostgresTarget *target)
 	postgres_look(self, target, &is_binary);
 }
 
-/* What was staged has the types of before: it would be cast, or cut. */
-static void
-check_staged_types(PostgresDestination *self, int table)
-{
-	PostgresTarget *target = &self->targets[table];
-	Remote		   *remote = self->remote;
-
-	remote_run(remote,
-			   "SELECT attname, format_type(atttypid, atttypmod) "
-			   "FROM pg_attribute WHERE attrelid = to_regclass($1) "
-			   "AND attnum > 0 AND NOT attisdropped",
-			   1, (const char *const[]){postgres_staging(self, table)});
-	for (int i = 0; i < remote_rows(remote); i++)
-		for (int k = 0; k < target->source->ncolumns; k++)
-			if (strcmp(remote_value(remote, i, 0),
-					   target->source->columns[k].name) == 0 &&
-				strcmp(remote_value(remote, i, 1), target->types[k]) != 0)
-				ereport(
-					ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("table %s on server \"%s\" was altered since "
-							"its rows were staged",
-							postgres_target_name(self, target), remote->name),
-					 errdetail("Column \"%s\" had type %s, and has %s "
-							   "now.",
-							   target->source->columns[k].name,
-							   remote_clean(remote_value(remote, i, 1)),
-							   remote_clean(target->types[k])),
-					 errhint("Forget the job and begin a new one.")));
-}
-
 /* The targets as they are by now; those that are missing are made. */
 static void
-make_ready(PostgresDestination *self)
+make_ready(PostgresDestination *self, char **rows)
 {
 	StringInfoData truncate;
 
@@ -120,11 +95,14 @@ make_ready(PostgresDestination *self)
 
 		CHECK_FOR_INTERRUPTS();
 		lock_target(self, target);
-		if (target->exists)
-			check_staged_types(self, i);
 		target->is_made = !target->exists;
 		if (target->is_made)
+		{
 			postgres_make_target(self, target);
+			lock_target(self, target);
+		}
+		if (has_rows(rows[i]))
+			postgres_check_staged(self, i);
 		postgres_record_target(self, i);
 		/* what inherits from a table is no part of it */
 		appendStringInfo(&truncate, "%s%s%s", i > 0 ? ", " : "TRUNCATE ",
@@ -256,7 +234,7 @@ move_rows(PostgresDestination *self, int table, const char *rows)
 	char		   *columns = postgres_columns(self, target);
 	char		   *name = postgres_target_name(self, target);
 
-	if (rows == NULL || strcmp(rows, "0") == 0)
+	if (!has_rows(rows))
 		return;
 	remote_command(self->remote,
 				   psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE "
@@ -309,7 +287,7 @@ begin_others(PostgresDestination *self)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!self->targets[i].is_ready)
-			postgres_begin_direct(self, i);
+			postgres_begin_direct(self, i, false);
 	}
 }
 
@@ -337,13 +315,15 @@ postgres_publish_rows(Destination *to, const List *keys)
 	{
 		postgres_check_moved(self);
 		postgres_remove_parts(
-			self, psprintf("part <> ALL ('%s'::int[])", numbers_of(keys)));
+			self, psprintf("NOT EXISTS (SELECT FROM unnest('%s'::int[]) AS "
+						   "kept (number) WHERE kept.number = %%s)",
+						   numbers_of(keys)));
 		find_staged(self, keys, rows);
 		if (self->options.direct)
 			end_direct(self);
 		else
 		{
-			make_ready(self);
+			make_ready(self, rows);
 			move_all(self, rows);
 		}
 		remote_run(self->remote,

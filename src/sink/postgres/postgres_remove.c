@@ -33,15 +33,21 @@ find_dependent(PostgresDestination *self, const char *relation,
 								   : NULL;
 }
 
-/* Of a relation by name, what these transactions wrote; how many rows. */
+/*
+ * Of a relation by name, what the transactions wrote that have loaded a
+ * target's parts; how many rows.  They are found there: a list of them would be
+ * longer than any other answer.
+ */
 static uint64
-remove_loaded(PostgresDestination *self, const char *relation,
-			  const char *xids)
+remove_loaded(PostgresDestination *self, const char *relation, int table,
+			  const char *which)
 {
-	remote_run(
-		self->remote,
-		psprintf("DELETE FROM %s WHERE xmin = ANY ($1::xid[])", relation), 1,
-		(const char *const[]){xids});
+	remote_run(self->remote,
+			   psprintf("DELETE FROM %s WHERE xmin IN (SELECT " POSTGRES_XID
+						" FROM %s WHERE job = $1 AND target = $2::int "
+						"AND " POSTGRES_IS_RECENT " AND %s)",
+						relation, postgres_ledger(self, "part"), which),
+			   2, (const char *const[]){self->job, psprintf("%d", table)});
 	return remote_changed(self->remote);
 }
 
@@ -49,20 +55,27 @@ remove_loaded(PostgresDestination *self, const char *relation,
 
 typedef struct RemovedParts
 {
-	int	   table;
-	char  *parts; /* "{1,2}" */
-	char  *xids;  /* "{}": they were staged */
-	uint64 rows;
+	int			table;
+	uint64		rows;
+	const char *which; /* a condition, "%s" for a part's number */
 } RemovedParts;
+
+static char *
+condition_on(const RemovedParts *removed, const char *column)
+{
+	const char *place = strstr(removed->which, "%s");
+
+	return psprintf("%.*s%s%s", (int) (place - removed->which), removed->which,
+					column, place + 2);
+}
 
 static void
 remove_staged(PostgresDestination *self, const RemovedParts *removed)
 {
-	remote_run(self->remote,
-			   psprintf("DELETE FROM %s "
-						"WHERE \"" POSTGRES_PART "\" = ANY ($1::int[])",
-						postgres_staging(self, removed->table)),
-			   1, (const char *const[]){removed->parts});
+	remote_command(self->remote,
+				   psprintf("DELETE FROM %s WHERE %s",
+							postgres_staging(self, removed->table),
+							condition_on(removed, "\"" POSTGRES_PART "\"")));
 }
 
 /* All of them or none: of others' doing there is no telling what it meant. */
@@ -97,7 +110,8 @@ remove_direct(PostgresDestination *self, const RemovedParts *removed)
 						   "rows there with them.",
 						   dependent),
 				 errhint("Drop the foreign key, and resume the job.")));
-		count = remove_loaded(self, relation, removed->xids);
+		count = remove_loaded(self, relation, removed->table,
+							  condition_on(removed, "part"));
 	}
 	if (count != removed->rows)
 		ereport(ERROR,
@@ -114,26 +128,22 @@ void
 postgres_remove_parts(PostgresDestination *self, const char *which)
 {
 	Remote	 *remote = self->remote;
+	char	 *ours = condition_on(&(RemovedParts){.which = which}, "part");
 	List	 *gone = NIL;
 	ListCell *cell;
 
 	remote_run(remote,
-			   psprintf("WITH gone AS (DELETE FROM %s WHERE job = $1 AND %s "
-						"RETURNING *) SELECT target, array_agg(part), "
-						"coalesce(array_agg(" POSTGRES_XID ") "
-						"FILTER (WHERE " POSTGRES_IS_RECENT
-						"), '{}'), sum(rows) "
-						"FROM gone GROUP BY target",
-						postgres_ledger(self, "part"), which),
+			   psprintf("SELECT target, sum(rows) FROM %s WHERE job = $1 "
+						"AND %s GROUP BY target",
+						postgres_ledger(self, "part"), ours),
 			   1, (const char *const[]){self->job});
 	for (int i = 0; i < remote_rows(remote); i++)
 	{
 		RemovedParts *removed = palloc_object(RemovedParts);
 
 		removed->table = atoi(remote_value(remote, i, 0));
-		removed->parts = remote_value(remote, i, 1);
-		removed->xids = remote_value(remote, i, 2);
-		removed->rows = strtou64(remote_value(remote, i, 3), NULL, 10);
+		removed->rows = strtou64(remote_value(remote, i, 1), NULL, 10);
+		removed->which = which;
 		gone = lappend(gone, removed);
 	}
 	foreach (cell, gone)
@@ -141,6 +151,11 @@ postgres_remove_parts(PostgresDestination *self, const char *which)
 			remove_direct(self, lfirst(cell));
 		else
 			remove_staged(self, lfirst(cell));
+	if (gone != NIL)
+		remote_run(remote,
+				   psprintf("DELETE FROM %s WHERE job = $1 AND %s",
+							postgres_ledger(self, "part"), ours),
+				   1, (const char *const[]){self->job});
 }
 
 /* ---- all of it */
@@ -167,8 +182,8 @@ typedef struct Loaded
 {
 	char  *relation; /* its name by now */
 	char  *oid;
+	int	   table;
 	bool   is_made;
-	char  *xids;
 	uint64 rows;
 } Loaded;
 
@@ -179,15 +194,14 @@ find_loaded(PostgresDestination *self)
 	List   *found = NIL;
 
 	remote_run(remote,
-			   psprintf("SELECT " POSTGRES_RELATION ", t.made, "
-						"coalesce(array_agg(" POSTGRES_XID ") "
-						"FILTER (WHERE " POSTGRES_IS_RECENT "), '{}'), "
+			   psprintf("SELECT " POSTGRES_RELATION ", t.made, t.target, "
 						"coalesce(sum(rows), 0), c.oid FROM %s AS t "
 						"JOIN pg_class AS c ON c.oid = t.relation "
 						"JOIN pg_namespace AS n ON n.oid = relnamespace "
 						"LEFT JOIN %s AS p ON p.job = t.job "
 						"AND p.target = t.target WHERE t.job = $1 "
-						"GROUP BY c.oid, nspname, relname, relkind, t.made",
+						"GROUP BY c.oid, nspname, relname, relkind, t.made, "
+						"t.target",
 						postgres_ledger(self, "target"),
 						postgres_ledger(self, "part")),
 			   1, (const char *const[]){self->job});
@@ -197,7 +211,7 @@ find_loaded(PostgresDestination *self)
 
 		loaded->relation = remote_value(remote, i, 0);
 		loaded->is_made = remote_is_true(remote, i, 1);
-		loaded->xids = remote_value(remote, i, 2);
+		loaded->table = atoi(remote_value(remote, i, 2));
 		loaded->rows = strtou64(remote_value(remote, i, 3), NULL, 10);
 		loaded->oid = remote_value(remote, i, 4);
 		found = lappend(found, loaded);
@@ -257,7 +271,7 @@ discard_direct(PostgresDestination *self)
 
 		if (tell_dependent(self, loaded))
 			continue;
-		removed = remove_loaded(self, loaded->relation, loaded->xids);
+		removed = remove_loaded(self, loaded->relation, loaded->table, "true");
 		if (removed != loaded->rows)
 			ereport(NOTICE, (errmsg("rows stay in table %s on server \"%s\"",
 									remote_clean(loaded->relation),

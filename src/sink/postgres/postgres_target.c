@@ -351,41 +351,6 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 
 /* ---- what is made there */
 
-void
-postgres_make_staging(PostgresDestination *self, int table)
-{
-	PostgresTarget *target = &self->targets[table];
-	char		   *name = postgres_staging(self, table);
-	StringInfoData	command;
-
-	initStringInfo(&command);
-	appendStringInfo(&command, "CREATE TABLE IF NOT EXISTS %s (", name);
-	for (int i = 0; i < target->source->ncolumns; i++)
-		appendStringInfo(
-			&command, "%s %s, ",
-			remote_identifier(self->remote, target->source->columns[i].name),
-			target->types[i]);
-	appendStringInfo(
-		&command,
-		"\"" POSTGRES_PART "\" int NOT NULL DEFAULT "
-		"pg_catalog.current_setting('outflow_staging.part')::pg_catalog.int4) "
-		"WITH (autovacuum_enabled = off)");
-	(void) postgres_begin(self, false);
-	/* one process at a time: neither CREATE knows of another one's */
-	remote_command(self->remote,
-				   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_MAKE ", 1)");
-	remote_command(self->remote, command.data);
-	remote_command(
-		self->remote,
-		psprintf("CREATE INDEX IF NOT EXISTS %s ON %s USING brin "
-				 "(\"" POSTGRES_PART "\") WITH (pages_per_range = 32)",
-				 remote_identifier(self->remote,
-								   psprintf("%s_%d_part", self->job, table)),
-				 name));
-	remote_commit(self->remote);
-	target->is_ready = true;
-}
-
 /* Columns and their types, NOT NULL, defaults, identity and the primary key. */
 void
 postgres_make_target(PostgresDestination *self, const PostgresTarget *target)
@@ -439,7 +404,9 @@ postgres_record_target(PostgresDestination *self, int table)
 						"$5, $6 FROM pg_class AS c JOIN pg_namespace AS n "
 						"ON n.oid = relnamespace "
 						"WHERE nspname = $7 AND relname = $8 "
-						"ON CONFLICT DO NOTHING",
+						"ON CONFLICT (job, target) DO UPDATE SET "
+						"form = excluded.form, encoding = excluded.encoding, "
+						"list = excluded.list",
 						postgres_ledger(self, "target")),
 			   8,
 			   (const char *const[]){self->job, psprintf("%d", table),

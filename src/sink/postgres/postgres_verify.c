@@ -10,6 +10,7 @@
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 
 #include "sink/postgres/postgres_destination.h"
 #include "sink/postgres/row_digest.h"
@@ -22,7 +23,8 @@ typedef struct Published
 	bool   is_binary;
 	char  *encoding;
 	char  *list; /* what reads its rows in the form in which they were sent */
-	char  *xids; /* "" if they are too long ago */
+	int	   target;
+	bool   is_recent; /* they can be told from others' still */
 	uint64 rows;
 	char  *digest;
 	bool   is_readable; /* by us */
@@ -41,12 +43,11 @@ find_published(PostgresDestination *self)
 		psprintf(
 			"SELECT CASE WHEN n.oid IS NULL THEN '' ELSE " POSTGRES_RELATION
 			" END, t.name, "
-			"t.form = 'binary', t.encoding, t.list, coalesce((SELECT "
-			"array_agg(" POSTGRES_XID ") FILTER (WHERE xact IS NOT NULL) "
+			"t.form = 'binary', t.encoding, t.list, t.target, "
+			"coalesce((SELECT bool_and(" POSTGRES_IS_RECENT ") "
 			"FROM (SELECT j.xact UNION "
 			"SELECT xact FROM %2$s WHERE job = j.job "
-			"AND target = t.target) AS x "
-			"HAVING bool_and(" POSTGRES_IS_RECENT "))::text, ''), "
+			"AND target = t.target) AS x), false), "
 			"p.rows, p.digest, coalesce("
 			"has_table_privilege(c.oid, 'SELECT') "
 			"AND NOT row_security_active(c.oid), false), NOT EXISTS (SELECT "
@@ -78,12 +79,13 @@ find_published(PostgresDestination *self)
 		table->is_binary = remote_is_true(remote, i, 2);
 		table->encoding = remote_value(remote, i, 3);
 		table->list = remote_value(remote, i, 4);
-		table->xids = remote_value(remote, i, 5);
-		table->rows = strtou64(remote_value(remote, i, 6), NULL, 10);
-		table->digest = remote_value(remote, i, 7);
-		table->is_readable = remote_is_true(remote, i, 8);
-		table->has_xmin = remote_is_true(remote, i, 9);
-		table->is_moved = remote_is_true(remote, i, 10);
+		table->target = atoi(remote_value(remote, i, 5));
+		table->is_recent = remote_is_true(remote, i, 6);
+		table->rows = strtou64(remote_value(remote, i, 7), NULL, 10);
+		table->digest = remote_value(remote, i, 8);
+		table->is_readable = remote_is_true(remote, i, 9);
+		table->has_xmin = remote_is_true(remote, i, 10);
+		table->is_moved = remote_is_true(remote, i, 11);
 		found = lappend(found, table);
 	}
 	return found;
@@ -97,18 +99,30 @@ what_hides_rows(const Published *table)
 		return "It says that its rows may not be read: GRANT SELECT there.";
 	if (!table->has_xmin)
 		return "It, or a partition of it, is no heap.";
-	if (table->xids[0] == '\0')
+	if (!table->is_recent)
 		return "They were written too many transactions ago.";
 	return NULL;
+}
+
+/* "FROM ... WHERE ...": its rows that the export wrote.  COPY, too, takes that. */
+static char *
+rows_written(PostgresDestination *self, const Published *table)
+{
+	const char *job = quote_literal_cstr(self->job);
+
+	return psprintf("FROM %s WHERE xmin IN (SELECT " POSTGRES_XID
+					" FROM (SELECT xact FROM %s WHERE job = %s UNION "
+					"SELECT xact FROM %s WHERE job = %s AND target = %d) "
+					"AS written WHERE xact IS NOT NULL)",
+					table->relation, postgres_ledger(self, "job"), job,
+					postgres_ledger(self, "part"), job, table->target);
 }
 
 static uint64
 count_rows(PostgresDestination *self, const Published *table)
 {
-	remote_run(self->remote,
-			   psprintf("SELECT count(*) FROM %s WHERE xmin = ANY ($1::xid[])",
-						table->relation),
-			   1, (const char *const[]){table->xids});
+	remote_command(self->remote,
+				   psprintf("SELECT count(*) %s", rows_written(self, table)));
 	return strtou64(remote_value(self->remote, 0, 0), NULL, 10);
 }
 
@@ -118,15 +132,12 @@ compare_rows(PostgresDestination *self, const Published *table, uint64 *found)
 {
 	RowDigest *digest = row_digest_new(table->is_binary);
 
-	/* COPY takes no parameters; these are digits, braces and commas */
-	if (strspn(table->xids, "{0123456789,}") != strlen(table->xids) ||
-		pg_char_to_encoding(table->encoding) < 0)
+	if (pg_char_to_encoding(table->encoding) < 0)
 		remote_distrusted(self->remote);
 	remote_copy_out(
 		self->remote,
-		psprintf("COPY (SELECT %s FROM %s WHERE xmin = ANY ('%s'::xid[])) "
-				 "TO STDOUT%s",
-				 table->list, table->relation, table->xids,
+		psprintf("COPY (SELECT %s %s) TO STDOUT%s", table->list,
+				 rows_written(self, table),
 				 postgres_copy_options(table->is_binary, table->encoding)),
 		row_digest_add, digest);
 	*found = row_digest_rows(digest);
