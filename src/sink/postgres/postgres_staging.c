@@ -99,7 +99,7 @@ renew_staging(PostgresDestination *self, int table, const char *name,
 			remote, psprintf("DROP TABLE %s", postgres_ledger(self, wanted)));
 		return;
 	}
-	/* behind the last one that loads a part into it */
+	/* after the last one that loads a part into it */
 	remote_command(remote,
 				   psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE", old));
 	remote_run(remote,
