@@ -85,7 +85,7 @@ foreach my $case ([ 'manifest', '_manifest.json' ], [ 'success', '_SUCCESS' ])
 
 # what may replace something, as a lake table's manifests
 add_sink_functions($node);
-$store->faults('late PUT replaced');
+$store->faults('late PUT replaced/a/1');
 ($call) = start_psql($node, q{SELECT sink.do('lake:replaced', 'replace', 'a/1', 'first')});
 wait_for_request('^PUT \S*/replaced/a/1');
 sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%sink.do%' AND pid <> pg_backend_pid()");
