@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/silence";
 my $place = new_export_dir();
 my $node = new_outflow_node('main');
 my $proxy = start_peer('slow_proxy.py', $place, "$log.proxy", $node->host . '/.s.PGSQL.' . $node->port);
