@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/510_client_files";
 
 client_setup($node);
 ledger_setup($node);

@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/520_client_http";
 my $json = JSON::PP->new->latin1;
 my $place = new_export_dir();
 

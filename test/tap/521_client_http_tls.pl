@@ -13,7 +13,7 @@ use Test::More;
 use TlsTest;
 
 my $node = new_outflow_node('main');
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/521_client_http_tls";
 my $place = new_export_dir();
 
 new_authority($place, $_) foreach qw(trusted unknown clients);

@@ -16,7 +16,7 @@ use Time::HiRes ();
 
 my $node = new_outflow_node('main',
 	conf => "wal_sender_timeout = 2s\nmin_wal_size = 32MB\nmax_wal_size = 32MB\n");
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/530_client_server";
 
 client_setup($node);
 create_slot($node, 'feed');

@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes ();
 
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 6s\n");
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/531_client_metrics";
 my $place = new_export_dir();
 my $files = new_export_dir();
 

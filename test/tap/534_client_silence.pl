@@ -11,7 +11,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/silence";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/534_client_silence";
 my $place = new_export_dir();
 my $node = new_outflow_node('main');
 my $proxy = start_peer('slow_proxy.py', $place, "$log.proxy", $node->host . '/.s.PGSQL.' . $node->port);

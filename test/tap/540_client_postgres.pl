@@ -49,7 +49,7 @@ my $set = server_major($target) < 15 ? 'ALTER ROLE apply SUPERUSER' : 'GRANT SET
 $target->safe_psql('postgres', "CREATE ROLE apply LOGIN; $set; DROP SCHEMA outflow_client CASCADE; GRANT CREATE ON DATABASE postgres TO apply;"
 	  . ' GRANT USAGE ON SCHEMA r TO apply; GRANT ALL ON ALL TABLES IN SCHEMA r TO apply');
 $source->safe_psql('postgres', "INSERT INTO r.parent VALUES (777, 'by the example')");
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/540_client_postgres";
 my $client = start_readme_command($source, "$log.example", 'pg_outflow stream -d dbname=shop -S orders --to postgresql:',
 	'-S orders', '-S feed', 'postgresql://apply@new.example.com/shop', "'" . target_url($target, '&user=apply') . "'");
 wait_until($target, q{SELECT count(*) = 1 FROM r.parent WHERE v = 'by the example'}, "README.md's example");

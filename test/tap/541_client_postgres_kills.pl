@@ -21,7 +21,7 @@ use Time::HiRes ();
 my $seed = $ENV{SEED} || 1 + time % 100000;
 my $source = new_outflow_node('source', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ], conf => "wal_sender_timeout = 5s\n");
 my $target = new_target();
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/541_client_postgres_kills";
 my $place = new_export_dir();
 
 diag("SEED=$seed");

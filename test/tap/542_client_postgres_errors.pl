@@ -17,7 +17,7 @@ use Time::HiRes ();
 
 my $source = new_outflow_node('source');
 my $target = new_target();
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/542_client_postgres_errors";
 my $url = target_url($target);
 
 sub both { $_->safe_psql('postgres', $_[0]) foreach $source, $target; return; }

@@ -16,7 +16,7 @@ use Test::More;
 my $seed = $ENV{SEED} || 7;
 my $source = new_outflow_node('source', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ]);
 my $target = new_target();
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/543_client_postgres_handover";
 my $place = new_export_dir();
 my $values = OutflowValues->new($seed);
 

@@ -18,7 +18,7 @@ use Test::More;
 use Time::HiRes ();
 
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/550_client_kinesis";
 my $json = JSON::PP->new->utf8;
 my $place = new_export_dir();
 my $server;

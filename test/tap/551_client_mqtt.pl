@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes ();
 
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 5s\n");
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/551_client_mqtt";
 my $json = JSON::PP->new->utf8;
 my $place = new_export_dir();
 my $broker = MqttTest->new('max_inflight_messages 0')->start;

@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_outflow_node('main');
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/552_client_mqtt_topics";
 my $json = JSON::PP->new->utf8;
 my $place = new_export_dir();
 my $broker = MqttTest->new->start;

@@ -18,7 +18,7 @@ use TlsTest;
 
 my $node = new_outflow_node('main', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ],
 	conf => "wal_sender_timeout = 5s\n");
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/553_client_milvus";
 my $json = JSON::PP->new->utf8->canonical;
 my $place = new_export_dir();
 my $server;

@@ -17,7 +17,7 @@ my ($NOT_LEADER, $TIMED_OUT, $TOO_LARGE, $LOADING, $UNAUTHORIZED, $OUT_OF_ORDER)
 my ($PRODUCE, $INIT_PRODUCER, $ADD_PARTITIONS, $END_TRANSACTION) = (0, 22, 24, 26);
 
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 10s\n");
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/554_client_kafka";
 my $json = JSON::PP->new;
 my $broker = KafkaMock->new;
 my $url = '--to=kafka://' . $broker->address;

@@ -14,7 +14,7 @@ use ReplicaTest;
 use Test::More;
 
 my $node = new_outflow_node('main');
-my $log = "${PostgreSQL::Test::Utils::tmp_check}/client";
+my $log = "${PostgreSQL::Test::Utils::tmp_check}/573_client_check_targets";
 my $place = new_export_dir();
 my @here = ('-d', $node->connstr('postgres'), '-S', 'feed');
 
