@@ -19,7 +19,7 @@
 #include "client/loop.h"
 #include "client/memory.h"
 
-/* For who wants to know whom a run belongs to. */
+/* For whoever wants to know whose a run is. */
 static const Identity replayed = {.system_id = "replay", .slot = "replay"};
 
 typedef struct Replay

@@ -178,7 +178,7 @@ record_running(QueryJob *run)
 }
 
 /*
- * Others may hold the tables for long: who removes the extension, say, which
+ * Others may hold the tables for long: whoever removes the extension, say, which
  * removes the record as well.  So it is given up after a while.
  */
 static bool

@@ -18,7 +18,7 @@ http_text_free(HttpText *text)
 	text->len = text->size = 0;
 }
 
-/* realloc() may leave a copy behind. */
+/* realloc() may leave a copy. */
 static char *
 text_grow(HttpText *text, size_t size)
 {

@@ -201,7 +201,7 @@ is_sent(const S3Object *object, const char *data, size_t len)
 /*
  * A request that is carried out after it was given up must not replace what a
  * later attempt has written.  So nothing is sent again, and what seems to be new
- * is sent with that condition, also by who may replace it.
+ * is sent with that condition, also by whoever may replace it.
  */
 static void
 s3_put_file(Destination *to, const char *key, const char *data, size_t len,
