@@ -12,7 +12,7 @@ DIRECTORY/faults, "SEED CUT LOSE", is read when a connection begins: how often i
 10,000 packets it cuts the connection before a packet, and passes a packet on and
 then cuts it.  DIRECTORY/reason, "CODE PATTERN", changes the reason code of
 PUBACKs of messages whose topic matches.  With DIRECTORY/forget no CONNACK says that the
-broker has the session, with DIRECTORY/closed each says that nothing may be under way.
+broker has the session.
 """
 import asyncio
 import random
@@ -98,8 +98,6 @@ class Connection:
         kind, start = packet[0] >> 4, varint(packet, 1)[1]
         if kind == CONNACK:
             self.limits(packet, start + 2)
-            if place.read('closed', ''):
-                return bytes([packet[0], 6, *packet[start:start + 2], 3, RECEIVE_MAXIMUM, 0, 0])
             if place.read('forget', ''):
                 packet = packet[:start] + bytes([packet[start] & ~1]) + packet[start + 1:]
         if kind in (PUBACK, PUBREC, PUBCOMP):

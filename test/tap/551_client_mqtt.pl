@@ -123,15 +123,6 @@ wait_for_line($client_log, qr/Quota exceeded; connecting again/);
 write_to($place, 'reason', '');
 MqttTest::wait_for($viewer, qr/\\"id\\":203/);
 finish_kills($node, 'strict', $client);
-# or of how much may be under way: nothing
-$node->safe_psql('postgres', 'INSERT INTO t VALUES (206, 1)');
-write_to($place, 'closed', 'yes');
-$client_log = "$log.closed";
-$client = start_client($node, 'strict', $client_log, $url);
-wait_for_line($client_log, qr/Receive Maximum is 0\); connecting again/);
-unlink "$place/closed";
-MqttTest::wait_for($viewer, qr/\\"id\\":206/);
-finish_kills($node, 'strict', $client);
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (204, 1)');
 refused('no retained messages', 6, qr/retains no messages/, $url, '--mqtt-rows');
 # the viewer's topics are all of them
