@@ -143,7 +143,7 @@ my $state = "$log.state";
 is($code, 0, 'with a memory');
 ends('of another slot', 5, qr/is of slot "own", not of "feed"/, 'stream', @here, '-S', 'feed', @to, '--state', $state);
 $node->safe_psql('postgres', "INSERT INTO t VALUES (3, 3); SELECT pg_replication_slot_advance('own', pg_current_wal_flush_lsn())");
-ends('moved by somebody else', 5, qr/moved by somebody else.*remove \S*client\.state/, 'stream', @here, '-S', 'own', @to, '--state', $state);
+ends('moved by somebody else', 5, qr/moved by somebody else.*remove \S*\.state/, 'stream', @here, '-S', 'own', @to, '--state', $state);
 my $other = new_outflow_node('second');
 create_slot($other, 'own');
 ends('of another system', 5, qr/is of database system \d+, and this is system/, 'stream', '-d', $other->connstr('postgres'), '-S', 'own', @to, '--state', $state);
