@@ -2,8 +2,7 @@
  * dead_letter.h
  *		The file of records that a target rejected: a JSON object a line, with
  *		the members ts, target, system, slot, format, kind, reason, id,
- *		key_columns where they are known, and
- *		record.
+ *		key_columns where they are known, and record.
  */
 #ifndef CLIENT_DEAD_LETTER_H
 #define CLIENT_DEAD_LETTER_H

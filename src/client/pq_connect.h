@@ -3,9 +3,10 @@
  *		What all our connections to PostgreSQL begin with.
  *
  * A host that vanishes says nothing, and the system would ask after hours: we let
- * it ask soon.  While we wait for an answer, it is missed
- * after a minute; of what was sent and not received the system's own limit tells.  There is no TCP_USER_TIMEOUT, as that also ends connections
- * to a server that is alive and doesn't read, since it waits for a lock.
+ * it ask soon.  While we wait for an answer, it is missed after a minute; of what
+ * was sent and not received the system's own limit tells.  There is no
+ * TCP_USER_TIMEOUT, as that also ends connections to a server that is alive and
+ * doesn't read, since it waits for a lock.
  *
  * These stand before dbname, so what the user's connection string says is done.
  */

@@ -135,6 +135,17 @@ checksum_equal(const Checksum *a, const Checksum *b)
 		   memcmp(a->sum, b->sum, a->method->size) == 0;
 }
 
+pg_crc32c
+checksum_crc32c(const char *data, size_t len)
+{
+	pg_crc32c crc;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, data, len);
+	FIN_CRC32C(crc);
+	return crc;
+}
+
 char *
 checksum_to_text(const Checksum *checksum)
 {

@@ -93,7 +93,9 @@ extern bool checksum_equal(const Checksum *a, const Checksum *b);
 extern char *checksum_hex(const Checksum *checksum);
 /* "method:hex" */
 extern char *checksum_to_text(const Checksum *checksum);
-extern void	 checksum_from_text(const char *text, Checksum *checksum);
+/* CRC-32C of bytes that are all in memory. */
+extern pg_crc32c checksum_crc32c(const char *data, size_t len);
+extern void		 checksum_from_text(const char *text, Checksum *checksum);
 
 /* ---- meter.c: counts and sums what passes */
 typedef struct Meter

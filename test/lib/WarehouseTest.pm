@@ -7,11 +7,12 @@ use strict;
 use warnings;
 
 use Exporter qw(import);
+use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_warehouse warehouse_sql same_rows leftovers $secret);
+our @EXPORT = qw(new_warehouse warehouse_sql same_rows leftovers is_loaded cancel_held $secret);
 
 our $secret = 'canary-7f3a91';
 
@@ -94,6 +95,31 @@ sub leftovers
 	return $warehouse->safe_psql('postgres',
 		q{SELECT relname FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'outflow_loader')
 		AND relkind = 'r' AND relname NOT IN ('job', 'part', 'target') ORDER BY 1});
+}
+
+# is_loaded(NODE, WAREHOUSE, JOB, NAME, HOW...): all of table t is there, and nothing
+# else; verify says so, too
+sub is_loaded
+{
+	my ($node, $warehouse, $job, $name, @how) = @_;
+
+	same_rows($node, $warehouse, 't', $name);
+	my @passed = (
+		is(leftovers($warehouse), '', "$name: nothing is left over"),
+		map { is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job, '$_')"), 'ok', "$name: verify ($_) finds it well") } @how);
+	return !grep { !$_ } @passed;
+}
+
+# cancel_held(NODE, CALL, JOB): the job, whose call is held and ends so
+sub cancel_held
+{
+	my ($node, $call, $job) = @_;
+
+	$node->safe_psql('postgres', "SELECT outflow.cancel($job)");
+	$call->finish;
+	wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $job", 'interrupted');
+	release_exports($node);
+	return $job;
 }
 
 1;

@@ -32,15 +32,7 @@ sub here { return $node->safe_psql('postgres', shift); }
 sub there { return $warehouse->safe_psql('postgres', shift); }
 sub last_job { return here('SELECT coalesce(max(job), 0) FROM outflow.jobs'); }
 
-sub ends_well
-{
-	my ($job, $name) = @_;
-
-	same_rows($node, $warehouse, 't', $name);
-	is(leftovers($warehouse), '', "$name: nothing is left over");
-	is(here("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job, 'full')"), 'ok', "$name: verify finds it well");
-	return;
-}
+sub ends_well { return is_loaded($node, $warehouse, @_, 'full'); }
 
 # fails(SQL, PATTERN, NAME): the last job has failed with that, and says so
 sub fails

@@ -31,15 +31,7 @@ sub fresh
 	return;
 }
 
-sub ends_well
-{
-	my ($job, $name) = @_;
-
-	same_rows($node, $warehouse, 't', $name);
-	is(leftovers($warehouse), '', "$name: nothing is left over");
-	is(here("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job, 'full')"), 'ok', "$name: verify finds it well");
-	return;
-}
+sub ends_well { return is_loaded($node, $warehouse, @_, 'full'); }
 
 # begun(OPTIONS, MORE, SEEN): an export, until that is seen of it
 sub begun
@@ -52,22 +44,11 @@ sub begun
 	return ($call, last_job());
 }
 
-sub cancelled
-{
-	my ($call, $job) = @_;
-
-	here("SELECT outflow.cancel($job)");
-	$call->finish;
-	wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $job", 'interrupted');
-	release_exports($node);
-	return $job;
-}
-
 # stopped(OPTIONS, MORE): it ends after its second part
 sub stopped
 {
 	hold_exports($node, 2);
-	return cancelled(begun(@_, 'parts_done = 2'));
+	return cancel_held($node, begun(@_, 'parts_done = 2'));
 }
 
 # ---- parts are staged when it changes; all of them are then staged anew
@@ -102,7 +83,7 @@ foreach my $made ('', $table)
 
 		fresh($made);
 		hold_publications($node);
-		my $job = cancelled(begun('{"create": true}', '', 'parts_done = parts_total'));
+		my $job = cancel_held($node, begun('{"create": true}', '', 'parts_done = parts_total'));
 		here("ALTER TABLE t $alter");
 		there("ALTER TABLE t $alter") if $made;
 		$node->psql('postgres', "CALL outflow.resume($job)", stderr => \my $err);
@@ -139,7 +120,7 @@ foreach my $made ('', $table)
 	# all of it is loaded by then, and stays as it was written
 	fresh($table);
 	hold_publications($node);
-	$job = cancelled(begun('{"load": "direct"}', '', 'parts_done = parts_total'));
+	$job = cancel_held($node, begun('{"load": "direct"}', '', 'parts_done = parts_total'));
 	here('ALTER TABLE t DROP note');
 	here("CALL outflow.resume($job)");
 	is(there(q{SELECT count(*) FROM t WHERE note = 'n'}), '6000', 'a column that went, loaded directly: its values are there');

@@ -24,15 +24,7 @@ there('CREATE TABLE t (id int, note text); GRANT INSERT, SELECT, DELETE, TRUNCAT
 # which lets that role in without a password
 my $other = q{ALTER USER MAPPING FOR CURRENT_USER SERVER warehouse OPTIONS (SET user 'other', ADD password_required 'false')};
 
-sub ends_well
-{
-	my ($job, $name) = @_;
-
-	same_rows($node, $warehouse, 't', $name);
-	is(leftovers($warehouse), '', "$name: nothing is left over");
-	is(here("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job, '$_')"), 'ok', "$name: verify ($_) finds it well") foreach ('quick', 'full');
-	return;
-}
+sub ends_well { return is_loaded($node, $warehouse, @_, 'quick', 'full'); }
 
 # begun(LOAD, SEEN): until that is seen of it
 sub begun
@@ -46,23 +38,12 @@ sub begun
 	return ($call, last_job(), $said);
 }
 
-sub cancelled
-{
-	my ($call, $job) = @_;
-
-	here("SELECT outflow.cancel($job)");
-	$call->finish;
-	wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $job", 'interrupted');
-	release_exports($node);
-	return $job;
-}
-
 sub stopped
 {
 	my ($load) = @_;
 
 	hold_exports($node, 2);
-	return cancelled(begun($load, 'parts_done = 2'));
+	return cancel_held($node, begun($load, 'parts_done = 2'));
 }
 
 # so many that a list of their transactions would be larger than a megabyte
@@ -147,7 +128,7 @@ sub unlock
 	($call, $job) = begun('staged', 'parts_done = parts_total');
 	$key = there(q{SELECT objid::bigint - CASE WHEN objid::bigint > 2147483647 THEN 4294967296 ELSE 0 END FROM pg_locks WHERE classid = 28522});
 	$locker = lock($key);
-	cancelled($call, $job);
+	cancel_held($node, $call, $job);
 	($call, $said) = start_psql($node, "CALL outflow.resume($job)");
 	wait_until($node, "SELECT retries > 0 OR state = 'failed' FROM outflow.jobs WHERE job = $job", 'tried again');
 	unlock($locker);

@@ -62,8 +62,7 @@ judge_connection(MqttTarget *self, const char *what, int reason)
 	free(why);
 }
 
-/* False: nothing can be sent. */
-static bool
+static void
 read_limits(MqttTarget *self, const mosquitto_property *properties)
 {
 	uint16_t receive_maximum = MQTT_MAX_INFLIGHT;
@@ -86,19 +85,10 @@ read_limits(MqttTarget *self, const mosquitto_property *properties)
 		client_exit(EXIT_TARGET,
 					"%s retains no messages, as --mqtt-rows needs",
 					self->base.name);
-	/* MQTT forbids it, and we would wait for ever */
-	if (receive_maximum == 0)
-	{
-		mqtt_lost(self, false, RETRY_ERROR,
-				  "the broker allows no message under way (Receive Maximum "
-				  "is 0)");
-		return false;
-	}
 	self->window = self->base.settings->mqtt_inflight;
 	if (self->window > receive_maximum)
 		self->window = receive_maximum;
 	self->max_packet = max_packet ? max_packet : NO_LIMIT;
-	return true;
 }
 
 static void
@@ -119,8 +109,7 @@ on_connect(struct mosquitto *client, void *argument, int reason, int flags,
 		mqtt_lost(self, false, RETRY_CONNECTION, "wiped");
 		return;
 	}
-	if (!read_limits(self, properties))
-		return;
+	read_limits(self, properties);
 	/* bit 0: the broker has the session */
 	if (self->has_session && !(flags & 1))
 	{

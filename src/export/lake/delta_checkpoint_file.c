@@ -75,7 +75,7 @@ put_state(Destination *root, const char *folder, int64 version,
 
 	initStringInfo(&state);
 	appendStringInfo(&state, "{\"version\":" INT64_FORMAT ",\"crc32c\":%u}\n",
-					 version, delta_log_sum(text, len));
+					 version, checksum_crc32c(text, len));
 	foreach (cell, actions)
 		appendStringInfo(&state, "%s\n", (char *) lfirst(cell));
 	root->driver->put(root, destination_key(folder, DELTA_STATE), state.data,

@@ -9,7 +9,6 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "port/pg_crc32c.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
@@ -175,17 +174,6 @@ report_log_place(void *arg)
 	errcontext("log of a Delta table, \"%s\"", (char *) arg);
 }
 
-uint32
-delta_log_sum(const char *text, size_t len)
-{
-	pg_crc32c crc;
-
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, text, len);
-	FIN_CRC32C(crc);
-	return crc;
-}
-
 char *
 delta_log_get(Destination *root, const char *folder, int64 version,
 			  size_t *len)
@@ -282,7 +270,7 @@ read_state(DeltaLog *log, Destination *root, int64 last)
 	if (version > last)
 		return -1;
 	commit = delta_log_get(root, log->table.folder, version, &version_len);
-	if (lake_json_int(state, "crc32c") != delta_log_sum(commit, version_len))
+	if (lake_json_int(state, "crc32c") != checksum_crc32c(commit, version_len))
 		return -1;
 	first++;
 	before->version = -1;

@@ -65,10 +65,9 @@ typedef struct DeltaLog
  */
 extern DeltaLog *delta_log_read(Destination *root, const char *folder,
 								bool whole);
-/* The text of a version's file, and its sum. */
-extern char	 *delta_log_get(Destination *root, const char *folder,
-							int64 version, size_t *len);
-extern uint32 delta_log_sum(const char *text, size_t len);
+/* The text of a version's file. */
+extern char *delta_log_get(Destination *root, const char *folder,
+						   int64 version, size_t *len);
 /* "folder/_delta_log/00000000000000000012.json" */
 extern char *delta_log_key(const char *folder, int64 version);
 

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 
 #include "export/lake/iceberg_table.h"
+#include "option.h"
 
 static bool type_fits(Jsonb *old_field, const char *old_name, Jsonb *new_field,
 					  const char *new_name);
@@ -125,7 +126,7 @@ check_field(Jsonb *before, Jsonb *field)
 					"is now",
 					lake_json_text(field, "name")),
 			 errdetail("It is %s there, and would be %s.",
-					   lake_shown(type ? type : "nothing"),
+					   option_shown(type ? type : "nothing"),
 					   lake_json_any(field, "type")),
 			 errhint("Export to another directory, add a column for it, or "
 					 "replace what the table holds with options => "

@@ -11,6 +11,7 @@
 
 #include "export/lake/iceberg_table.h"
 #include "failpoint.h"
+#include "option.h"
 
 #define METADATA_SUFFIX ".metadata.json"
 #define VERSION_HINT	"version-hint.text"
@@ -220,8 +221,8 @@ check_location(const IcebergTable *table, const char *name)
 			ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("table \"%s\" of the catalog is in another place", name),
-			 errdetail("It is in \"%s\", not in \"%s\".", lake_shown(location),
-					   table->location),
+			 errdetail("It is in \"%s\", not in \"%s\".",
+					   option_shown(location), table->location),
 			 errhint("Export to that place, or choose another name in "
 					 "the catalog.")));
 }

@@ -137,39 +137,43 @@ logged_metadata(const Next *next)
 	return logged;
 }
 
+/* The members that are not written anew, as they are. */
+static void
+put_rest(Next *next, Jsonb *object, bool (*is_new)(const char *name))
+{
+	ListCell *cell;
+
+	foreach (cell, lake_json_names(object))
+	{
+		char *name = lfirst(cell);
+
+		if (is_new(name))
+			continue;
+		appendStringInfoChar(&next->out, ',');
+		lake_json_put_text(&next->out, name);
+		appendStringInfo(&next->out, ":%s", lake_json_any(object, name));
+	}
+}
+
+static bool
+is_main(const char *name)
+{
+	return strcmp(name, "main") == 0;
+}
+
 /* "main" is the snapshot that the table is; others are of no concern. */
 static void
 put_refs(Next *next)
 {
-	Jsonb		  *refs = lake_json_object(next->table->metadata, "refs");
-	JsonbIterator *it;
-	JsonbValue	   key;
 	int64 main_snapshot = next->change->snapshot ? next->change->snapshot_id
 												 : next->table->current;
-	JsonbIteratorToken token;
 
 	put_name(next, "refs");
 	appendStringInfo(&next->out,
 					 "{\"main\":{\"snapshot-id\":" INT64_FORMAT
 					 ",\"type\":\"branch\"}",
 					 main_snapshot);
-	if (refs)
-	{
-		it = JsonbIteratorInit(&refs->root);
-		while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
-		{
-			char *name;
-
-			if (token != WJB_KEY)
-				continue;
-			name = pnstrdup(key.val.string.val, key.val.string.len);
-			if (strcmp(name, "main") == 0)
-				continue;
-			appendStringInfoChar(&next->out, ',');
-			lake_json_put_text(&next->out, name);
-			appendStringInfo(&next->out, ":%s", lake_json_any(refs, name));
-		}
-	}
+	put_rest(next, lake_json_object(next->table->metadata, "refs"), is_main);
 	appendStringInfoChar(&next->out, '}');
 }
 
@@ -218,33 +222,6 @@ is_written(const char *name)
 			return true;
 	}
 	return false;
-}
-
-static void
-put_others(Next *next)
-{
-	JsonbIterator	  *it;
-	JsonbIteratorToken token;
-	JsonbValue		   key;
-
-	if (next->table->metadata == NULL)
-		return;
-	it = JsonbIteratorInit(&next->table->metadata->root);
-	/* the object's begin, then keys and values, each whole */
-	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
-	{
-		char *name;
-
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(key.val.string.val, key.val.string.len);
-		if (is_written(name))
-			continue;
-		appendStringInfoChar(&next->out, ',');
-		lake_json_put_text(&next->out, name);
-		appendStringInfo(&next->out, ":%s",
-						 lake_json_any(next->table->metadata, name));
-	}
 }
 
 static void
@@ -324,7 +301,7 @@ iceberg_metadata_next(const IcebergTable *table, const IcebergChange *change)
 	put_snapshots(&next);
 	put_objects(&next, "metadata-log", logged_metadata(&next),
 				this_in_log(table));
-	put_others(&next);
+	put_rest(&next, next.table->metadata, is_written);
 	appendStringInfoString(&next.out, "}\n");
 	return pg_server_to_any(next.out.data, next.out.len, PG_UTF8);
 }

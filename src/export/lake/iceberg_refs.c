@@ -16,21 +16,13 @@
 char *
 iceberg_ref_to(Jsonb *metadata, int64 snapshot)
 {
-	Jsonb			  *refs = lake_json_object(metadata, "refs");
-	JsonbIterator	  *it;
-	JsonbValue		   key;
-	JsonbIteratorToken token;
+	Jsonb	 *refs = lake_json_object(metadata, "refs");
+	ListCell *cell;
 
-	if (refs == NULL)
-		return NULL;
-	it = JsonbIteratorInit(&refs->root);
-	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+	foreach (cell, lake_json_names(refs))
 	{
-		char *name;
+		char *name = lfirst(cell);
 
-		if (token != WJB_KEY)
-			continue;
-		name = pnstrdup(key.val.string.val, key.val.string.len);
 		if (lake_json_int(lake_json_object(refs, name), "snapshot-id") ==
 			snapshot)
 			return name;

@@ -13,6 +13,7 @@
 
 #include "export/lake/iceberg_table.h"
 #include "failpoint.h"
+#include "option.h"
 
 /* A catalog may be at a request for so long after nobody waits for it. */
 #define GRACE_MS INT64CONST(600000)
@@ -103,7 +104,7 @@ iceberg_rest_check_absent(const Job *job)
 					 errmsg("%s of the catalog is in another place",
 							table_shown(catalog, source->folder)),
 					 errdetail("It is in \"%s\"; there is nothing in \"%s\".",
-							   lake_shown(iceberg_rest_location(metadata)),
+							   option_shown(iceberg_rest_location(metadata)),
 							   job->destination),
 					 errhint("Export to that place, or choose another name in "
 							 "the catalog.")));
@@ -164,7 +165,7 @@ stage_table(LakeCatalog *catalog, const IcebergTable *table,
 						errmsg("the catalog would have %s in another place",
 							   table_shown(catalog, folder)),
 						errdetail("That is \"%s\", not \"%s\".",
-								  lake_shown(location), table->location),
+								  option_shown(location), table->location),
 						errhint("Export to that place, or let the catalog's "
 								"namespace and warehouse have this one.")));
 	return lake_json_need_text(metadata, "table-uuid");

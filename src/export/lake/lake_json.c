@@ -135,6 +135,24 @@ lake_json_objects(Jsonb *in, const char *name)
 	return objects;
 }
 
+List *
+lake_json_names(Jsonb *object)
+{
+	List			  *names = NIL;
+	JsonbIterator	  *it;
+	JsonbValue		   key;
+	JsonbIteratorToken token;
+
+	if (object == NULL)
+		return NIL;
+	it = JsonbIteratorInit(&object->root);
+	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
+		if (token == WJB_KEY)
+			names = lappend(names,
+							pnstrdup(key.val.string.val, key.val.string.len));
+	return names;
+}
+
 char *
 lake_json_any(Jsonb *in, const char *name)
 {

@@ -109,8 +109,6 @@ extern char *lake_app_of_source(const JobSource *source);
 extern bool	 lake_is_outflows(const LakeVersion *version);
 /* Whether a job of this very database has committed it. */
 extern bool lake_is_of_this_database(const LakeVersion *version);
-/* What another program wrote, as a message may show it: cut. */
-extern char *lake_shown(const char *text);
 /* Who has made it, as a sentence. */
 extern char *lake_describe_version(const LakeVersion *version);
 /* The newest version that changed the table; NULL for none. */
@@ -151,6 +149,8 @@ extern bool	 lake_json_is_true(Jsonb *in, const char *name);
 extern List *lake_json_objects(Jsonb *in, const char *name);
 /* The text of any member; NULL where there is none. */
 extern char *lake_json_any(Jsonb *in, const char *name);
+/* Of an object (NULL: it has none), as texts. */
+extern List *lake_json_names(Jsonb *object);
 /* From the server's encoding, "..." in ASCII. */
 extern void lake_json_put_text(StringInfo out, const char *text);
 

@@ -5,15 +5,14 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/timestamp.h"
 
 #include "export/lake/lake_table.h"
+#include "option.h"
 
-#define UUID_LENGTH	 36
-#define SHOWN_LENGTH 300
-#define EPOCH_USECS	 ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+#define UUID_LENGTH 36
+#define EPOCH_USECS ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 /* What this database's begin with. */
 static char *
@@ -45,26 +44,16 @@ lake_is_outflows(const LakeVersion *version)
 }
 
 char *
-lake_shown(const char *text)
-{
-	int len = (int) strnlen(text, SHOWN_LENGTH + 1);
-
-	if (len <= SHOWN_LENGTH)
-		return pstrdup(text);
-	return psprintf("%.*s...", pg_mbcliplen(text, len, SHOWN_LENGTH), text);
-}
-
-char *
 lake_describe_version(const LakeVersion *version)
 {
 	if (version->job != 0 && version->source)
 		return psprintf("It is of export job " INT64_FORMAT
 						" of another database or table, \"%s\".",
-						version->job, lake_shown(version->source));
+						version->job, option_shown(version->source));
 	return psprintf(
 		"Operation \"%s\" of \"%s\" has made it.",
-		lake_shown(version->operation ? version->operation : "unknown"),
-		lake_shown(version->engine ? version->engine : "an unknown writer"));
+		option_shown(version->operation ? version->operation : "unknown"),
+		option_shown(version->engine ? version->engine : "an unknown writer"));
 }
 
 const LakeVersion *

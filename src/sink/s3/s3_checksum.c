@@ -11,7 +11,6 @@
 
 #include "common/base64.h"
 #include "port/pg_bswap.h"
-#include "port/pg_crc32c.h"
 #include "sink/s3/crc64.h"
 #include "sink/s3/s3_internal.h"
 
@@ -80,17 +79,6 @@ s3_md5_header(S3Request *request)
 	digest_header(request, "content-md5", EVP_md5());
 }
 
-uint32
-s3_sum(const char *data, size_t len)
-{
-	pg_crc32c crc;
-
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, data, len);
-	FIN_CRC32C(crc);
-	return crc;
-}
-
 void
 s3_checksum_header(S3Request *request)
 {
@@ -100,7 +88,7 @@ s3_checksum_header(S3Request *request)
 	switch ((S3Checksum) request->store->config.checksum)
 	{
 		case S3_CRC32C:
-			crc = pg_hton32(s3_sum(body, request->body_len));
+			crc = pg_hton32(checksum_crc32c(body, request->body_len));
 			sum_header(request, "x-amz-checksum-crc32c", &crc, sizeof(crc));
 			break;
 		case S3_CRC64NVME:

@@ -195,7 +195,7 @@ static bool
 is_sent(const S3Object *object, const char *data, size_t len)
 {
 	return object->size == len && object->has_sent_sum &&
-		   object->sent_sum == s3_sum(data, len);
+		   object->sent_sum == checksum_crc32c(data, len);
 }
 
 /*

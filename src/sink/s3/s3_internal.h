@@ -64,8 +64,6 @@ extern void s3_delete_all(S3Store *store, List *keys);
 extern void s3_checksum_header(S3Request *request);
 extern void s3_crc64_header(S3Request *request, uint64 crc);
 extern void s3_md5_header(S3Request *request);
-/* Of bytes, as S3_SUM_HEADER has it. */
-extern uint32 s3_sum(const char *data, size_t len);
 /* What such a header says, NULL for none. */
 extern const char *s3_checksum_sent(const S3Request *request);
 /* "ChecksumCRC32C", ...: the element of XML that has it; NULL for none */

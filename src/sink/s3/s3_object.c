@@ -132,7 +132,8 @@ s3_put(S3Store *store, const char *key, const char *data, size_t len,
 
 	s3_body(request, data, len);
 	s3_object_headers(request, id);
-	s3_header(request, S3_SUM_HEADER, psprintf("%08x", s3_sum(data, len)));
+	s3_header(request, S3_SUM_HEADER,
+			  psprintf("%08x", checksum_crc32c(data, len)));
 	s3_checksum_header(request);
 	if ((if_new && store->config.conditional != S3_CONDITIONAL_NONE) ||
 		store->config.conditional == S3_CONDITIONAL_ALL)
