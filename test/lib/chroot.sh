@@ -15,8 +15,8 @@ inside() {
 		mount -t tmpfs tmpfs "$1/dev/shm" &&
 		exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 			HOME=/root LANG=C TERM=dumb DEBIAN_FRONTEND=noninteractive \
-			TESTS="$3" PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
-			sh -c "$2"' sh "$1" "$2" "${TESTS:-}" </dev/null
+			TESTS="$3" JOBS="$4" PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
+			sh -c "$2"' sh "$1" "$2" "${TESTS:-}" "${JOBS:-}" </dev/null
 }
 
 # new_root SUITE ROOT PACKAGE,...: a fresh root file system
