@@ -61,6 +61,15 @@ there('CREATE SCHEMA "outflow_loader" AUTHORIZATION "loader"; TRUNCATE t');
 here(q{CALL outflow.export('t', 'warehouse:public.t')});
 same_rows($node, $warehouse, 't', 'a schema that was made for it');
 
+# ---- a date that no timestamp can hold
+here(q{CREATE TABLE dates (d date); INSERT INTO dates VALUES ('294276-12-31'), ('infinity')});
+there('CREATE TABLE dates (d timestamp); GRANT SELECT, INSERT ON dates TO loader');
+here(q{CALL outflow.export('dates', 'warehouse:')});
+is(there('SELECT string_agg(d::text, \',\' ORDER BY d) FROM dates'), '294276-12-31 00:00:00,infinity', 'the last dates of a timestamp');
+here(q{INSERT INTO dates VALUES ('294277-01-01')});
+like(error_of(q{CALL outflow.export('dates', 'warehouse:')}), qr/timestamp out of range/, 'a later date ends the export');
+is(there('SELECT count(*) FROM dates'), '2', 'and leaves no row there');
+
 # ---- what is for files
 foreach my $argument (q{encrypt_to => '{age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq}'}, q{options => '{"header": true}'}, q{options => '{"delimiter": ";"}'}, q{options => '{"mode": "0640"}'}, q{compression => 'zstd'})
 {
