@@ -69,6 +69,7 @@ is(there('SELECT string_agg(d::text, \',\' ORDER BY d) FROM dates'), '294276-12-
 here(q{INSERT INTO dates VALUES ('294277-01-01')});
 like(error_of(q{CALL outflow.export('dates', 'warehouse:')}), qr/timestamp out of range/, 'a later date ends the export');
 is(there('SELECT count(*) FROM dates'), '2', 'and leaves no row there');
+here('SELECT outflow.forget(max(job)) FROM outflow.jobs');
 
 # ---- what is for files
 foreach my $argument (q{encrypt_to => '{age1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqs3290gq}'}, q{options => '{"header": true}'}, q{options => '{"delimiter": ";"}'}, q{options => '{"mode": "0640"}'}, q{compression => 'zstd'})
