@@ -469,7 +469,6 @@ FROM pg_catalog.pg_replication_slots AS s,
 WHERE s.plugin OPERATOR(pg_catalog.=) ANY (ARRAY['outflow',
 	'$libdir/outflow', 'outflow_wal2json',
 	'$libdir/outflow_wal2json']::pg_catalog.name[]);
-GRANT SELECT ON outflow.slots TO PUBLIC;
 
 -- capture_ddl: event triggers write DDL into the WAL as logical messages
 CREATE FUNCTION outflow_internal.ddl_command_start() RETURNS pg_catalog.event_trigger
@@ -843,7 +842,6 @@ JOIN outflow.job AS j ON j.job OPERATOR(pg_catalog.=) p.job
 WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')
 OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 
-GRANT SELECT ON outflow.jobs, outflow.parts TO PUBLIC;
 
 -------------------------------------------------------------------------------
 -- Exports: what users call.  Each checks rights for itself.
@@ -1117,6 +1115,22 @@ AS $$
 			WHEN 'lz4' THEN 'lz4 -dcq' END AS tool) AS f
 $$;
 
+-- what DO runs to load text in another client_encoding than the session's
+CREATE FUNCTION outflow_internal.restore_copy_in_encoding(encoding pg_catalog.text,
+	command pg_catalog.text)
+RETURNS pg_catalog.text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT pg_catalog.format(
+		E'DECLARE mine text := current_setting(''client_encoding'');\n'
+		'BEGIN\n'
+		'  PERFORM set_config(''client_encoding'', %L, true);\n'
+		'  EXECUTE %L;\n'
+		'  PERFORM set_config(''client_encoding'', mine, true);\n'
+		'END', encoding, command)
+$$;
+
 -- The primary key, if its columns were all exported, and none with a mask under
 -- which rows share it; what it only includes may be missing.
 CREATE FUNCTION outflow_internal.restore_key(relation pg_catalog.oid,
@@ -1194,9 +1208,16 @@ AS $$
 				' FROM pg_temp.outflow_line AS l,'
 				' json_populate_record(NULL::%1$s, l.line::json) AS r;\n'
 				'TRUNCATE pg_temp.outflow_line;\n'
+			-- its text is in client_encoding, which this script may be in
+			WHEN 'binary' THEN
+				E'DO %5$L;\n'
 			ELSE E'COPY %1$s%2$s FROM %3$s;\n' END,
 			manifest->>'source', l.columns, outflow_internal.restore_copy_from(directory,
-				p.value->>'file', manifest), l.fields), '' ORDER BY p.ordinality)
+				p.value->>'file', manifest), l.fields,
+			outflow_internal.restore_copy_in_encoding(manifest->>'encoding',
+				pg_catalog.format('COPY %s%s FROM %s', manifest->>'source', l.columns,
+					outflow_internal.restore_copy_from(directory, p.value->>'file', manifest)))),
+			'' ORDER BY p.ordinality)
 		FROM loaded AS l, pg_catalog.jsonb_array_elements(manifest->'parts')
 			WITH ORDINALITY AS p), (
 		SELECT pg_catalog.string_agg(pg_catalog.format(
@@ -1433,26 +1454,41 @@ BEGIN
 END
 $$;
 
--- The tables are nobody's, whatever rights the default privileges of whoever
--- installs the extension have given away.
+-- The tables are nobody's, views are for reading, and what only the extension
+-- calls is not called by others, whatever rights the default privileges of whoever
+-- installs it have given away.
 DO $$
 DECLARE
 	given record;
 BEGIN
 	FOR given IN
-		SELECT DISTINCT c.relname, a.grantee
+		SELECT DISTINCT 'TABLE' AS kind,
+			pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, a.grantee
 		FROM pg_catalog.pg_class AS c
+		JOIN pg_catalog.pg_namespace AS n
+			ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 		CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS a
-		WHERE c.relnamespace OPERATOR(pg_catalog.=)
-			'outflow'::pg_catalog.regnamespace
-		AND (c.relkind OPERATOR(pg_catalog.=) 'r'
-			OR c.relkind OPERATOR(pg_catalog.=) 'S')
+		WHERE (n.nspname OPERATOR(pg_catalog.=) 'outflow'
+			OR n.nspname OPERATOR(pg_catalog.=) 'outflow_internal')
 		AND a.grantee OPERATOR(pg_catalog.<>) c.relowner
+		UNION ALL
+		SELECT DISTINCT 'ROUTINE', p.oid::pg_catalog.regprocedure::pg_catalog.text,
+			a.grantee
+		FROM pg_catalog.pg_proc AS p
+		JOIN pg_catalog.pg_namespace AS n
+			ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
+		CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) AS a
+		WHERE (n.nspname OPERATOR(pg_catalog.=) 'outflow'
+			OR n.nspname OPERATOR(pg_catalog.=) 'outflow_internal')
+		AND a.grantee OPERATOR(pg_catalog.<>) p.proowner
+		AND a.grantee OPERATOR(pg_catalog.<>) 0
 	LOOP
-		EXECUTE pg_catalog.format('REVOKE ALL ON outflow.%I FROM %s',
-			given.relname, CASE WHEN given.grantee OPERATOR(pg_catalog.=) 0
+		EXECUTE pg_catalog.format('REVOKE ALL ON %s %s FROM %s', given.kind,
+			given.name, CASE WHEN given.grantee OPERATOR(pg_catalog.=) 0
 				THEN 'PUBLIC' ELSE pg_catalog.quote_ident(
 					pg_catalog.pg_get_userbyid(given.grantee)) END);
 	END LOOP;
 END
 $$;
+
+GRANT SELECT ON outflow.slots, outflow.jobs, outflow.parts TO PUBLIC;

@@ -91,6 +91,14 @@ option_refuse_secret(const char *argument, const char *text, size_t len)
 			 errhidestmt(true), errhidecontext(true)));
 }
 
+const char *
+option_find_password(const char *text)
+{
+	const char *at = strstr(text, "://");
+
+	return at && strchr(at, '@') ? at + strlen("://") : NULL;
+}
+
 char *
 option_shown(const char *value)
 {
@@ -98,8 +106,11 @@ option_shown(const char *value)
 	int	  len = strnlen(value, SHOWN_VALUE_LENGTH + SECRET_LENGTH);
 	char *shown =
 		pnstrdup(value, pg_mbcliplen(value, len, SHOWN_VALUE_LENGTH));
-	const char *secret = option_find_secret(value, len);
+	const char *secret = option_find_password(value);
 
+	if (secret && secret <= value + strlen(shown))
+		return psprintf("%.*s(user and host)", (int) (secret - value), value);
+	secret = option_find_secret(value, len);
 	if (secret && secret < value + strlen(shown))
 		return psprintf("%.*s(secret key)", (int) (secret - value), value);
 	return len <= SHOWN_VALUE_LENGTH ? shown : psprintf("%s...", shown);

@@ -65,11 +65,13 @@ extern const OptionSpec *option_find(const OptionSpec *table,
 /* The items of an OPTION_LIST; what is wrong with it as a hint, or NULL. */
 extern const char *option_split_list(const char *value, List **items);
 
-/* The value as a message may show it: cut, and without a secret key. */
+/* The value as a message may show it: cut, without a secret key or a password. */
 extern char *option_shown(const char *value);
 
 /* Where a text holds an age identity, which is a secret; NULL if nowhere. */
 extern const char *option_find_secret(const char *text, size_t len);
+/* Where a URL names a user, maybe with a password; NULL if it doesn't. */
+extern const char *option_find_password(const char *text);
 /* An ERROR if there is one, which keeps it out of the log. */
 extern void option_refuse_secret(const char *argument, const char *text,
 								 size_t len);

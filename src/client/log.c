@@ -1,6 +1,6 @@
 /*
  * log.c
- *		Messages on stderr, a line each.
+ *		Messages on stderr, each a line and, after a tab, what follows it.
  */
 #include "client/log.h"
 
@@ -28,6 +28,23 @@ log_setup(LogLevel least, bool json)
 	as_json = json;
 }
 
+/*
+ * Part of it may be what a peer said, which is not to look like a message of ours
+ * nor to move a terminal's cursor.  As in PostgreSQL's log, a line that is none of
+ * a message's first begins with a tab.
+ */
+static void
+append_shown(Bytes *line, const char *text)
+{
+	for (; *text; text++)
+		if (*text == '\n')
+			mem_add(line, "\n\t");
+		else if (((unsigned char) *text < 0x20 && *text != '\t') || *text == 0x7f)
+			mem_format(line, "\\x%02x", (unsigned char) *text);
+		else
+			mem_append(line, text, 1);
+}
+
 static void
 log_write(LogLevel level, const char *text)
 {
@@ -47,9 +64,13 @@ log_write(LogLevel level, const char *text)
 		mem_add(&line, "}\n");
 	}
 	else
-		mem_format(&line, "pg_outflow: %s%s%s\n",
+	{
+		mem_format(&line, "pg_outflow: %s%s",
 				   level == LOG_INFO ? "" : level_names[level],
-				   level == LOG_INFO ? "" : ": ", text);
+				   level == LOG_INFO ? "" : ": ");
+		append_shown(&line, text);
+		mem_add(&line, "\n");
+	}
 	fwrite(line.data, 1, line.length, stderr);
 	fflush(stderr);
 	mem_free(&line);

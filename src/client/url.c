@@ -53,6 +53,51 @@ read_authority(Url *url, const char *start, size_t length)
 		url->host = percent_decoded(start, length);
 }
 
+/* Does something follow a colon that is no port?  Hosts may be several. */
+static bool
+has_odd_port(const char *hosts, size_t length)
+{
+	const char *colon = hosts;
+	const char *end = hosts + length;
+
+	/* an address in brackets has colons of its own */
+	if (length > 0 && *hosts == '[')
+		return false;
+	while ((colon = memchr(colon, ':', end - colon)) != NULL)
+	{
+		colon += 1 + strspn(colon + 1, "0123456789");
+		if (colon < end && *colon != ',')
+			return true;
+	}
+	return false;
+}
+
+/*
+ * An @, a / or a ? within a password would end it early, and the rest would be taken
+ * for a host or a path and shown in messages.  So a URL that can be read like that
+ * is refused: a second @ of the authority; or none there, but one in the path, or
+ * after a port that is none.
+ */
+static void
+check_delimiters(const Url *url, const char *authority, size_t length)
+{
+	const char *at = memchr(authority, '@', length);
+	const char *path = authority + length;
+	bool		is_refused;
+
+	if (at)
+		is_refused = memchr(at + 1, '@', path - at - 1) != NULL;
+	else
+		is_refused = length > 0 &&
+					 (memchr(path, '@', strcspn(path, "?")) ||
+					  (strchr(path, '@') && has_odd_port(authority, length)));
+	if (is_refused)
+		client_exit(EXIT_USAGE,
+					"in a %s: URL of --to, write an @, a / or a ? that belongs to "
+					"the user, the password or the path as %%40, %%2F or %%3F",
+					url->scheme);
+}
+
 Url *
 url_parse(const char *text)
 {
@@ -73,6 +118,7 @@ url_parse(const char *text)
 
 		rest += 2;
 		authority = strcspn(rest, "/?");
+		check_delimiters(url, rest, authority);
 		read_authority(url, rest, authority);
 		rest += authority;
 	}

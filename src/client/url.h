@@ -17,7 +17,7 @@ typedef struct Url
 	char *display; /* the URL without user and password, for messages */
 } Url;
 
-/* Ends the program if the text is no URL. */
+/* Ends the program if the text is no URL, or one in which a password can't be told. */
 extern Url *url_parse(const char *text);
 extern void url_free(Url *url);
 

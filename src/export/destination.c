@@ -40,6 +40,8 @@ driver_of(const char *destination)
 		if (drivers[i]->wrapper && strcmp(drivers[i]->wrapper, wrapper) == 0)
 			return drivers[i];
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errhidestmt(option_find_password(destination) != NULL),
+					errhidecontext(option_find_password(destination) != NULL),
 					server_is_missing(destination)
 						? errmsg("server \"%s\" does not exist",
 								 server_name(destination))

@@ -322,12 +322,23 @@ server_read_secrets(const ServerOptions *options, const ForeignServer *server,
 	options->check_mapping(values);
 }
 
+/* A statement with a wrong option may have right ones beside it that are secret. */
+static void
+hide_statement(void *arg)
+{
+	(void) arg;
+	errhidestmt(true);
+}
+
 Datum
 server_validate(const ServerOptions *options, FunctionCallInfo fcinfo)
 {
 	List *elements = untransformRelOptions(PG_GETARG_DATUM(0));
 	Oid	  catalog = PG_GETARG_OID(1);
 	void *values = palloc(Max(options->server_size, options->mapping_size));
+	ErrorContextCallback hidden = {error_context_stack, hide_statement, NULL};
+
+	error_context_stack = &hidden;
 
 	if (catalog == ForeignServerRelationId)
 	{
@@ -351,6 +362,7 @@ server_validate(const ServerOptions *options, FunctionCallInfo fcinfo)
 				 errmsg("invalid option \"%s\"",
 						linitial_node(DefElem, elements)->defname),
 				 errhint("Options are those of servers and user mappings.")));
+	error_context_stack = hidden.previous;
 	PG_RETURN_VOID();
 }
 

@@ -49,18 +49,24 @@ is($node->safe_psql('postgres', "SELECT rolsuper FROM pg_roles WHERE rolname = '
 $node->safe_psql('postgres', 'CREATE DATABASE app OWNER eve');
 $node->safe_psql('app', 'ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO eve;'
 	  . ' ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO PUBLIC;'
+	  . ' ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON ROUTINES TO eve;'
 	  . ' ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO eve;'
 	  . ' CREATE EXTENSION outflow');
 is( $node->safe_psql('app', q{
 	SELECT c.relname, a.grantee::regrole, a.privilege_type
 	FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS a
-	WHERE c.relnamespace = 'outflow'::regnamespace AND c.relkind IN ('r', 'S')
-	AND a.grantee <> c.relowner
+	WHERE c.relnamespace IN ('outflow'::regnamespace, 'outflow_internal'::regnamespace)
+	AND a.grantee <> c.relowner AND (c.relkind, a.grantee, a.privilege_type) <> ('v', 0, 'SELECT')
+UNION ALL
+	SELECT p.proname, a.grantee::regrole, a.privilege_type
+	FROM pg_proc AS p CROSS JOIN LATERAL aclexplode(p.proacl) AS a
+	WHERE p.pronamespace IN ('outflow'::regnamespace, 'outflow_internal'::regnamespace)
+	AND a.grantee NOT IN (0, p.proowner)
 UNION ALL
 	SELECT n.nspname, a.grantee::regrole, a.privilege_type
 	FROM pg_namespace AS n CROSS JOIN LATERAL aclexplode(n.nspacl) AS a
 	WHERE n.nspname ~ '^outflow' AND a.grantee <> n.nspowner AND a.privilege_type <> 'USAGE'}),
-	'', 'default privileges give nobody the job tables, nor a place in the schemas');
+	'', 'default privileges give nobody the job tables, more than reading of views, what is internal, nor a place in the schemas');
 is($node->safe_psql('app', "DROP EXTENSION outflow;
 		SELECT count(*) FROM pg_namespace WHERE nspname ~ '^outflow'"),
 	0, 'DROP EXTENSION takes the schemas along');

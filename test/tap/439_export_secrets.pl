@@ -76,6 +76,19 @@ hidden("SELECT outflow.prune('file:///$key', 1)", '... by who may not prune', 'e
 hidden("SELECT outflow_internal.preflight_destination('file:///$key', 'reach', '_outflow_check_')", 'a place to try has one');
 like($node->safe_psql('postgres', "SELECT detail FROM outflow.check_destination('$key')"),
 	qr/^argument "destination" holds an age identity/, '... and that is told');
+
+# ---- a password, as the client takes it in a URL, and as options that are refused
+my $url = "postgresql://user:$passphrase\@host/db";
+hidden("CALL outflow.export('t', '$url')", 'a password in a destination');
+hidden("SELECT outflow.prune('$url', 1)", '... in a place to prune');
+hidden("SELECT * FROM outflow.lake_versions('$url')", '... in a table of a lake');
+hidden("CREATE SERVER s FOREIGN DATA WRAPPER outflow_postgres OPTIONS (dbname '$url')", '... in an option of a server');
+hidden("CREATE SERVER s FOREIGN DATA WRAPPER outflow_s3 OPTIONS (secret_access_key '$passphrase')", 'a secret in the wrong place');
+$node->safe_psql('postgres', q{CREATE SERVER s FOREIGN DATA WRAPPER outflow_s3 OPTIONS (endpoint 'https://s3.invalid', bucket 'b', region 'r')});
+hidden("CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (access_key_id 'a', secret_access_keyy '$passphrase')", '... with a wrong name');
+hidden("CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (access_key_id 'a', secret_access_key E'$passphrase\\n')", '... with a wrong value');
+hidden("CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (secret_access_key '$passphrase', access_key_id '')", '... beside one');
+
 # what only looks like one may be exported
 is($node->safe_psql('postgres', "CALL outflow.export('t', 'file://$dir/age-plugin-x',"
 		  . q{ filter => 'i::text <> ''AGE-SECRET-KEY-''')}) =~ /^\d+$/, 1,

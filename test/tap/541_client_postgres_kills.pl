@@ -16,7 +16,6 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use ReplicaTest;
 use Test::More;
-use Time::HiRes ();
 
 my $seed = $ENV{SEED} || 1 + time % 100000;
 my $source = new_outflow_node('source', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ], conf => "wal_sender_timeout = 5s\n");
@@ -80,16 +79,26 @@ like(slurp_file($log), qr/trying again/, 'connections did break');
 # A transaction larger than the queue is applied as one: nobody sees a part of it,
 # also when the session ends amid it
 $source->safe_psql('postgres', 'CREATE TABLE r.many (id int PRIMARY KEY, v text)');
-$target->safe_psql('postgres', 'CREATE TABLE r.many (id int PRIMARY KEY, v text)');
+$target->safe_psql('postgres', <<'EOS');
+CREATE TABLE r.many (id int PRIMARY KEY, v text);
+CREATE FUNCTION r.hold() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock_shared(1);
+	RETURN NEW;
+END $$;
+CREATE TRIGGER hold BEFORE INSERT ON r.many FOR EACH ROW WHEN (NEW.id = 30000) EXECUTE FUNCTION r.hold();
+ALTER TABLE r.many ENABLE ALWAYS TRIGGER hold;
+EOS
 $source->safe_psql('postgres', q{INSERT INTO r.many SELECT g, repeat('x', 500) FROM generate_series(1, 40000) g});
-$client = client('--queue-bytes=1MB', '--log-level=debug');
-my $session = q{SELECT pid FROM pg_stat_activity WHERE state <> 'idle' AND query LIKE 'INSERT INTO "r"."many"%'};
+my $lock = $target->background_psql('postgres');
+my $waiting = q{FROM pg_locks WHERE locktype = 'advisory' AND NOT granted};
 
-wait_for_line($log, qr/preparing INSERT INTO "r"."many"/);
-wait_until($target, "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'r.many'::regclass AND mode = 'RowExclusiveLock')", 'rows being applied');
-Time::HiRes::sleep(0.3);
+$lock->query_safe('SELECT pg_advisory_lock(1)');
+$client = client('--queue-bytes=1MB', '--log-level=debug');
+wait_until($target, "SELECT count(*) > 0 $waiting", 'rows being applied');
 my $seen = $target->safe_psql('postgres', 'SELECT count(*) FROM r.many');
-$target->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_locks WHERE relation = 'r.many'::regclass AND mode = 'RowExclusiveLock'});
+$target->safe_psql('postgres', "SELECT pg_terminate_backend(pid) $waiting");
+$lock->quit;
 $end = current_lsn($source);
 wait_confirmed($source, 'feed', $end);
 is($seen, '0', 'nothing of a large transaction is visible before its commit');

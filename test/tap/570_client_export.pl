@@ -82,7 +82,7 @@ foreach my $case (
 # what the server refuses
 ($code, $out, $err) = outflow('export', @here, 't', "file://$place/all");
 is($code, 3, 'another export is there');
-like($err, qr/error: .*\n(?:DETAIL: .*\n)?HINT:  .*overwrite/, 'with its hint');
+like($err, qr/error: .*\n(?:\tDETAIL: .*\n)?\tHINT:  .*overwrite/, 'with its hint');
 is($out, '', 'and no number');
 ($code, $out, $err) = outflow('export', @here, 'nowhere', "file://$place/x");
 is($code, 3, 'no such table');

@@ -108,6 +108,31 @@ append_numeric(ByteBuffer *out, Datum value)
 		append_int16(out, numeric_digit(&view, i));
 }
 
+/*
+ * By the type's own function, which writes text in client_encoding: for this long
+ * that is the database's, which the other columns are in.
+ */
+static bytea *
+send_value(FmgrInfo *send, Datum value)
+{
+	int				client_encoding = pg_get_client_encoding();
+	bytea *volatile sent = NULL;
+
+	if (client_encoding == GetDatabaseEncoding())
+		return SendFunctionCall(send, value);
+	SetClientEncoding(GetDatabaseEncoding());
+	PG_TRY();
+	{
+		sent = SendFunctionCall(send, value);
+	}
+	PG_FINALLY();
+	{
+		SetClientEncoding(client_encoding);
+	}
+	PG_END_TRY();
+	return sent;
+}
+
 /* A version byte, then text, as jsonb_send. */
 static void
 binary_append_jsonb(ByteBuffer *out, Datum value)
@@ -182,7 +207,7 @@ binary_append_value(ByteBuffer *out, TypeShape *type, BinaryColumn *column,
 			append_bytes(out, text, strlen(text));
 			break;
 		case BINARY_SEND:
-			sent = SendFunctionCall(&column->send, value);
+			sent = send_value(&column->send, value);
 			append_bytes(out, VARDATA(sent), VARSIZE(sent) - VARHDRSZ);
 			break;
 	}

@@ -21,6 +21,16 @@
 
 #define MANIFEST_VERSION 1
 
+static const char *
+text_encoding(const Job *job)
+{
+	if (job->row_format == &row_format_binary)
+		return GetDatabaseEncodingName();
+	if (job->row_format->canonical_settings)
+		return "UTF8";
+	return pg_encoding_to_char(job->options.row.encoding);
+}
+
 /* A string as JSON, in UTF-8 whatever the database's encoding is. */
 static void
 manifest_append_text(ByteBuffer *out, const char *text)
@@ -190,10 +200,7 @@ append_output(ByteBuffer *out, const Job *job)
 		buffer_append_string(out, ",\n  \"encrypt_to\": ");
 		append_texts(out, job->encrypt_to);
 	}
-	append_member(out, "encoding",
-				  job->row_format->canonical_settings
-					  ? "UTF8"
-					  : pg_encoding_to_char(job->options.row.encoding));
+	append_member(out, "encoding", text_encoding(job));
 	append_settings(out, job->settings);
 	buffer_printf(out, ",\n  \"options\": %s", job->options_json);
 	append_member(out, "snapshot", job->snapshot);
