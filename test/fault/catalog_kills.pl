@@ -136,7 +136,7 @@ foreach my $first (1, 0)
 
 	foreach my $action ('crash', 'error')
 	{
-		foreach my $point (qw(publish-part lake-manifest catalog-staged lake-commit catalog-noted catalog-answered lake-committed
+		foreach my $point (qw(publish-part lake-manifest catalog-staged lake-commit lake-noted catalog-answered lake-committed
 			lake-settle publish-clean done-commit))
 		{
 			next if $point eq 'catalog-staged' && !$first;
