@@ -93,6 +93,23 @@ foreach my $format (qw(delta iceberg))
 	is_deeply([ notes($place) ], [], "$format: with what was kept of it");
 }
 
+# another writer is faster
+$store->faults();
+sql('UPDATE t SET id = id + 1');
+my $version = 'late_delta/_delta_log/' . sprintf('%020d', 2) . '.json';
+my $winner = qq({"commitInfo":{"operation":"MERGE","engineInfo":"Other/1"}}\n{"remove":{"path":"x","dataChange":true}}\n);
+$store->forget_requests;
+$store->faults("late PUT $version");
+my ($loser, $told) = start_psql($node, "CALL outflow.export('t', 'lake:late_delta', format => 'delta')");
+Time::HiRes::sleep(0.1) while !$store->asked(qr{^PUT \S*/\Q$version\E});
+$store->s3('PUT', $version, $winner);
+$store->faults();
+$loser->finish;
+like($$told, qr/another writer has committed version 2 of the Delta table in "lake:late_delta".*Operation "MERGE" of "Other\/1" has made it/s,
+	'who loses a race in a store is told who was first');
+is($store->s3('GET', $version), $winner, 'and leaves that');
+is(error_of('SELECT outflow.forget(max(job)) FROM outflow.jobs'), '', 'its job is forgotten at once');
+
 # a catalog, whose answers are to wait
 my $place = "$dir/t";
 $catalog->faults('POST /tables/t$ 429 4');
