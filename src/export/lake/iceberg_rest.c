@@ -251,8 +251,8 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 	CatalogCall	 call = {.method = "POST",
 						 .path = lake_catalog_table_path(catalog, folder),
 						 .only_once = true,
-						 .sending = lake_begin_sent(&sent, root, folder,
-													change->job)};
+						 .sending =
+							 lake_begin_sent(&sent, root, folder, change->job)};
 
 	if (table->metadata == NULL &&
 		(uuid = stage_table(catalog, table, change)) == NULL)

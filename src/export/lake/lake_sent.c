@@ -32,8 +32,8 @@ note_sent(void *arg, int seconds)
 		lake_end_sent(sent->root, sent->folder, sent->job);
 		return;
 	}
-	until = psprintf(INT64_FORMAT,
-					 lake_now() + INT64CONST(1000) * (GRACE_SECONDS + seconds));
+	until = psprintf(INT64_FORMAT, lake_now() + INT64CONST(1000) *
+													(GRACE_SECONDS + seconds));
 	sent->root->driver->put(sent->root, sent_key(sent->folder, sent->job),
 							until, strlen(until), true);
 	FAILPOINT("lake-noted");
