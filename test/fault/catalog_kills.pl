@@ -211,7 +211,8 @@ foreach my $fault (qw(die late-die lost 409 503 silent late))
 	is_deeply([ grep { /\.avro$/ } files_below($lake) ], [ sort map { "metadata/$_" } iceberg_manifests($lake) ], "vacuum $fault: its manifests, too");
 }
 
-# at random moments
+# at random moments, of tables that have all of their versions
+new_table();
 diag("OUTFLOW_SEED=$seed");
 srand($seed);
 foreach my $round (1 .. $ENV{OUTFLOW_ROUNDS} || 20)
