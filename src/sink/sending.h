@@ -9,12 +9,16 @@
 #ifndef OUTFLOW_SENDING_H
 #define OUTFLOW_SENDING_H
 
+/* Nothing is under way: it was done, or can't be done any more. */
+#define SENDING_OVER (-1)
+/* It was turned away at its first try, which says nothing of earlier requests
+ * for the same. */
+#define SENDING_REFUSED (-2)
+
 typedef struct Sending
 {
-	/*
-	 * Before each sending: in so many seconds it is given up, if nothing is
-	 * heard.  -1: it is known what became of it, nothing is under way.
-	 */
+	/* Before each sending: in so many seconds it is given up, if nothing is
+	 * heard; or one of the above. */
 	void (*tell)(void *arg, int seconds);
 	void *arg;
 } Sending;

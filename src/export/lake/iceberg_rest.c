@@ -234,10 +234,10 @@ throw_unknown(const LakeCatalog *catalog, CatalogCall *call,
 }
 
 static void
-note_ended(const CatalogCall *call)
+note_end(const CatalogCall *call, int how)
 {
 	if (call->sending)
-		call->sending->tell(call->sending->arg, -1);
+		call->sending->tell(call->sending->arg, how);
 }
 
 bool
@@ -275,7 +275,7 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 		/* of an earlier try it says nothing */
 		if (is_clear && tries == 1)
 		{
-			note_ended(&call);
+			note_end(&call, SENDING_REFUSED);
 			throw_refused(catalog, &call, folder);
 		}
 		if (!ask_for_table(catalog, folder, &look, &now))
@@ -287,7 +287,8 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 		if (is_too_late(now, table) ||
 			(call.result == CATALOG_CONFLICT && tries == 1))
 		{
-			note_ended(&call);
+			note_end(&call,
+					 is_too_late(now, table) ? SENDING_OVER : SENDING_REFUSED);
 			return false;
 		}
 		if (call.result == CATALOG_CONFLICT)
@@ -296,6 +297,6 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 			throw_unknown(catalog, &call, folder, change);
 		catalog_pause(catalog->rest, tries);
 	}
-	note_ended(&call);
+	note_end(&call, SENDING_OVER);
 	return true;
 }

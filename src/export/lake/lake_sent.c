@@ -24,14 +24,19 @@ sent_key(const char *folder, const Job *job)
 static void
 note_sent(void *arg, int seconds)
 {
-	const LakeSent *sent = arg;
-	char		   *until;
+	LakeSent *sent = arg;
+	char	 *until;
 
 	if (seconds < 0)
 	{
-		lake_end_sent(sent->root, sent->folder, sent->job);
+		if (seconds == SENDING_OVER || !sent->may_be_earlier)
+			lake_end_sent(sent->root, sent->folder, sent->job);
 		return;
 	}
+	if (!sent->is_noted)
+		sent->may_be_earlier =
+			lake_is_sent(sent->root, sent->folder, sent->job);
+	sent->is_noted = true;
 	until = psprintf(INT64_FORMAT, lake_now() + INT64CONST(1000) *
 													(GRACE_SECONDS + seconds));
 	sent->root->driver->put(sent->root, sent_key(sent->folder, sent->job),

@@ -111,6 +111,8 @@ typedef struct LakeSent
 	Destination *root;
 	const char	*folder;
 	const Job	*job;
+	bool		 is_noted;
+	bool		 may_be_earlier; /* by an attempt that was given up */
 	Sending		 sending;
 } LakeSent;
 

@@ -123,22 +123,30 @@ s3_head_sum(S3Store *store, const char *key, S3Object *object, int *error)
 	return look_at_object(store, key, object, error, true);
 }
 
-/*
- * Nothing of it can come any more: something has the key, or it was turned away
- * at the first try.
- */
+/* Turned away at the first try: nothing of it can come later. */
 static bool
-is_over(const S3Request *request)
+was_refused(const S3Request *request)
 {
 	const HttpRequest *http = &request->http;
 
+	return request->tries == 1 &&
+		   (http->outcome == HTTP_REFUSED ||
+			(http->outcome == HTTP_ANSWERED && http->status >= 400 &&
+			 http->status < 500 && http->status != 408));
+}
+
+static void
+tell_end(const S3Request *request)
+{
+	const Sending *sending = request->sending;
+
+	if (sending == NULL)
+		return;
+	/* something has the key */
 	if (request->result == S3_OK || request->result == S3_EXISTS)
-		return true;
-	if (request->tries > 1)
-		return false;
-	return http->outcome == HTTP_REFUSED ||
-		   (http->outcome == HTTP_ANSWERED && http->status >= 400 &&
-			http->status < 500 && http->status != 408);
+		sending->tell(sending->arg, SENDING_OVER);
+	else if (was_refused(request))
+		sending->tell(sending->arg, SENDING_REFUSED);
 }
 
 static bool
@@ -158,8 +166,7 @@ put_object(S3Store *store, const char *key, const char *data, size_t len,
 		s3_header(request, "if-none-match", "*");
 	request->sending = sending;
 	(void) s3_run(request);
-	if (sending && is_over(request))
-		sending->tell(sending->arg, -1);
+	tell_end(request);
 	if (request->result == S3_EXISTS)
 	{
 		/* an earlier try whose answer was lost? */
