@@ -183,6 +183,7 @@ OBJS = \
 	src/export/lake/lake.o \
 	src/export/lake/lake_answer.o \
 	src/export/lake/lake_claim.o \
+	src/export/lake/lake_sent.o \
 	src/export/lake/lake_carried.o \
 	src/export/lake/lake_version.o \
 	src/export/lake/lake_json.o \

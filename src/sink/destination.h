@@ -22,6 +22,7 @@
 #define OUTFLOW_DESTINATION_H
 
 #include "nodes/pg_list.h"
+#include "sink/sending.h"
 #include "sink/sink.h"
 
 typedef struct DestinationDriver DestinationDriver;
@@ -278,10 +279,13 @@ struct DestinationDriver
 	/* Writes a small final file at once: whole, and durable. */
 	void (*put)(Destination *to, const char *key, const char *data, size_t len,
 				bool replace);
-	/* The same unless something has the key, which stays: false then.  Of
-	 * several writers, wherever they are, one gets it. */
+	/*
+	 * The same unless something has the key, which stays: false then.  Of
+	 * several writers, wherever they are, one gets it.  sending (NULL: nobody)
+	 * is told if it may be there later although this has failed.
+	 */
 	bool (*put_new)(Destination *to, const char *key, const char *data,
-					size_t len);
+					size_t len, const Sending *sending);
 	/* A List of DestinationEntry in the folder ("" for the top) by name, but
 	 * the job's own staging area; NIL also if there is no such folder. */
 	List *(*list)(Destination *to, const char *folder, int *error);

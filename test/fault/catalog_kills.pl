@@ -136,7 +136,7 @@ foreach my $first (1, 0)
 
 	foreach my $action ('crash', 'error')
 	{
-		foreach my $point (qw(publish-part lake-manifest catalog-staged lake-commit catalog-noted catalog-answered lake-committed
+		foreach my $point (qw(publish-part lake-manifest catalog-staged lake-commit lake-noted catalog-answered lake-committed
 			lake-settle publish-clean done-commit))
 		{
 			next if $point eq 'catalog-staged' && !$first;
@@ -211,7 +211,8 @@ foreach my $fault (qw(die late-die lost 409 503 silent late))
 	is_deeply([ grep { /\.avro$/ } files_below($lake) ], [ sort map { "metadata/$_" } iceberg_manifests($lake) ], "vacuum $fault: its manifests, too");
 }
 
-# at random moments
+# at random moments, of tables that have all of their versions
+new_table();
 diag("OUTFLOW_SEED=$seed");
 srand($seed);
 foreach my $round (1 .. $ENV{OUTFLOW_ROUNDS} || 20)

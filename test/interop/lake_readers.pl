@@ -89,6 +89,14 @@ foreach my $format (sort keys %lake)
 	  foreach (@{ $readers{$format} });
 }
 
+# a time of day as such, which not every reader knows
+$node->safe_psql('postgres', "CREATE TABLE times AS SELECT i AS id, time '10:00' + i * interval '1 s' AS t FROM generate_series(1, 10) i");
+$node->safe_psql('postgres', qq(CALL outflow.export('times', 'file://$dir/iceberg/times', format => 'iceberg', options => '{"as": "time=default"}')));
+mkdir "$dir/times";
+keep_rows($node, 'id, t::text) FROM times', "$dir/times/0");
+versions_are($_, "$dir/iceberg/times", "$dir/times", [0], "$_ reads a time of day", $python) foreach (qw(pyiceberg duckdb));
+like(what_is_read('spark', "$dir/iceberg/times", "$dir/times", [0], $spark), qr/does not support time fields/, 'Spark does not');
+
 # the log without what the last checkpoint has
 ok(-e sprintf('%s/_delta_log/%020d.checkpoint.parquet', $lake{delta}, $_), "version $_ has a checkpoint") foreach (10, 20);
 unlink(map { sprintf('%s/_delta_log/%020d.json', $lake{delta}, $_) } 0 .. 19);

@@ -27,6 +27,7 @@ our @EXPORT = qw(
   lake_last
   keep_rows
   versions_are
+  what_is_read
 );
 
 my $checks = dirname(__FILE__) . '/lake';
@@ -158,11 +159,11 @@ sub keep_rows
 	return;
 }
 
-# versions_are(READER, TABLE, DIRECTORY, [VERSION...], NAME, PYTHON): each is what
-# the file of its number there has
-sub versions_are
+# what_is_read(READER, TABLE, DIRECTORY, [VERSION...], PYTHON): "ok", or what differs
+# from the files of their numbers there, or the reader's error
+sub what_is_read
 {
-	my ($reader, $table, $directory, $versions, $name, $python) = @_;
+	my ($reader, $table, $directory, $versions, $python) = @_;
 	my ($out, $err) = ('', '');
 
 	$python //= $ENV{OUTFLOW_PYTHON}
@@ -171,7 +172,15 @@ sub versions_are
 	IPC::Run::run([ $python, "$checks/$check", $reader, $table, map { "$_=$directory/$_" } @$versions ],
 		'>', \$out, '2>', \$err);
 	chomp $out;
-	is($out eq '' ? $err : $out, 'ok', $name);
+	return $out eq '' ? $err : $out;
+}
+
+# versions_are(READER, TABLE, DIRECTORY, [VERSION...], NAME, PYTHON)
+sub versions_are
+{
+	my ($reader, $table, $directory, $versions, $name, $python) = @_;
+
+	is(what_is_read($reader, $table, $directory, $versions, $python), 'ok', $name);
 	return;
 }
 

@@ -119,6 +119,7 @@ versions_are('plain', $lake, $dir, [ 5, 6, 7 ], 'then it is the other one, and i
 
 foreach my $wrong (
 	[ q(base => 1), qr/takes no base/ ],
+	[ q(encrypt_to => '{age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p}'), qr/cannot be encrypted/ ],
 	[ q(options => '{"profile": "spark"}'), qr/takes no option "profile"/ ],
 	[ q(options => '{"carry": "reference"}'), qr/takes no option "carry"/ ],
 	[ q(options => '{"as": "u=default"}'), qr/cannot do that to column "u"/ ])
@@ -129,6 +130,30 @@ foreach my $wrong (
 $node->safe_psql('postgres', 'CREATE TABLE named ("a b" int)');
 ($status, $out) = export('named', "$dir/wrong");
 like($out, qr/column "a b" cannot be in a Delta table/, 'refused: a name with a space');
+
+# a column that is renamed, or of another type, needs no mapping: all files are written anew
+my @changed = ('a', 'b');
+my @names;
+my $changed = "$dir/changed";
+mkdir "$dir/kept";
+$node->safe_psql('postgres', 'CREATE TABLE changed AS SELECT i AS a, i::text AS b FROM generate_series(1, 3000) i');
+foreach my $change ('', 'RENAME a TO "A1"', 'ALTER "A1" TYPE bigint', 'ALTER b TYPE int USING b::int')
+{
+	my $version = lake_last($changed) + 1;
+
+	$node->safe_psql('postgres', "ALTER TABLE changed $change") if $change;
+	$changed[0] = '"A1"' if $version;
+	($status, $out) = export('changed', $changed);
+	is($status, 0, "version $version: $change") or diag($out);
+	keep_rows($node, join(', ', @changed) . ') FROM changed', "$dir/kept/$version");
+	versions_are('plain', $changed, "$dir/kept", [ 0 .. $version ], 'which all versions stand');
+	is_deeply([ sort map { $_->{path} } @{ delta_version($changed, $version)->{remove} } ], [ sort @names ], 'and has none of the files of before');
+	@names = map { $_->{path} } @{ delta_version($changed, $version)->{add} };
+}
+is_deeply(delta_version($changed, 0)->{protocol}, [ { minReaderVersion => 1, minWriterVersion => 2 } ], 'any reader will do');
+$node->safe_psql('postgres', q(CREATE TABLE moments AS SELECT timestamp '2020-01-01 00:00' AS at));
+is((export('moments', "$dir/moments", q(options => '{"as": "timestamp=string"}')))[0], 0, 'a timestamp as a string');
+is_deeply(delta_version("$dir/moments", 0)->{protocol}, [ { minReaderVersion => 1, minWriterVersion => 2 } ], '... also then');
 
 $node->stop;
 done_testing();

@@ -146,6 +146,7 @@ append_to_file("$dir/catalog/metadata/00001-x.metadata.json", '{}');
 like((export('other', "$dir/catalog"))[1], qr/features that exports do not write/, 'nor the table of a catalog');
 foreach my $wrong (
 	[ q(base => 1), qr/takes no base/ ],
+	[ q(encrypt_to => '{age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p}'), qr/cannot be encrypted/ ],
 	[ q(options => '{"profile": "spark"}'), qr/takes no option "profile"/ ],
 	[ q(options => '{"as": "o=default"}'), qr/cannot do that to column "o"/ ])
 {

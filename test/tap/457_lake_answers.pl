@@ -164,7 +164,7 @@ my @there = files_below($lake);
 like(run_sql('SELECT outflow.forget(max(job)) FROM outflow.jobs'),
 	qr/not known yet whether export job \d+ has changed table "shop\.t".*try again/s, 'forget waits for what may still come');
 is_deeply([ files_below($lake) ], \@there, 'and removes nothing');
-my ($sent) = grep { /-sent\.avro$/ } @there;
+my ($sent) = grep { /^_outflow_sent_/ } @there;
 unlink "$lake/$sent";
 append_to_file("$lake/$sent", '1000');
 is(run_sql('SELECT outflow.forget(max(job)) FROM outflow.jobs'), '', 'later it does');

@@ -230,9 +230,9 @@ delta_commit(Destination *root, LakeTable *table, const Job *job,
 	build(&commit);
 	FAILPOINT("lake-commit");
 	table->last++;
-	return root->driver->put_new(root,
-								 delta_log_key(source->folder, table->last),
-								 commit.actions.data, commit.actions.len);
+	return lake_put_version(root, source->folder, job,
+							delta_log_key(source->folder, table->last),
+							commit.actions.data, commit.actions.len);
 }
 
 /* All that a commit leaves is its version. */

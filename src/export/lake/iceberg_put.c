@@ -24,7 +24,7 @@ iceberg_put_change(Destination *root, IcebergTable *table,
 	metadata = iceberg_metadata_next(table, change);
 	/* the first is v1, not v0 */
 	lake->last = Max(lake->last, 0) + 1;
-	return root->driver->put_new(
-		root, iceberg_metadata_key(lake->folder, lake->last), metadata,
-		strlen(metadata));
+	return lake_put_version(root, lake->folder, change->job,
+							iceberg_metadata_key(lake->folder, lake->last),
+							metadata, strlen(metadata));
 }

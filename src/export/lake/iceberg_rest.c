@@ -15,9 +15,6 @@
 #include "failpoint.h"
 #include "option.h"
 
-/* A catalog may be at a request for so long after nobody waits for it. */
-#define GRACE_MS INT64CONST(600000)
-
 /* ---- asking */
 
 static char *
@@ -236,51 +233,11 @@ throw_unknown(const LakeCatalog *catalog, CatalogCall *call,
 						   table_shown(catalog, folder)));
 }
 
-/* ---- whether a change is still on its way */
-
-/* A file of the job, which goes with its manifests. */
-static char *
-sent_key(const char *folder, const Job *job)
-{
-	return destination_key(
-		folder, psprintf(ICEBERG_FOLDER "/%s-sent.avro", job->uuid));
-}
-
-/* Durable before the request: a crash leaves it to whoever takes files back. */
 static void
-note_sent(Destination *root, const char *folder, const IcebergChange *change)
+note_end(const CatalogCall *call, int how)
 {
-	char *now = psprintf(INT64_FORMAT, lake_now());
-
-	if (change->job)
-		root->driver->put(root, sent_key(folder, change->job), now,
-						  strlen(now), true);
-}
-
-void
-iceberg_rest_ended(Destination *root, const char *folder, const Job *job)
-{
-	(void) root->driver->remove(root, sent_key(folder, job));
-}
-
-static void
-note_ended(Destination *root, const char *folder, const IcebergChange *change)
-{
-	if (change->job)
-		iceberg_rest_ended(root, folder, change->job);
-}
-
-bool
-iceberg_rest_is_pending(Destination *root, const char *folder, const Job *job)
-{
-	size_t len;
-	char  *sent = root->driver->get(root, sent_key(folder, job), 1000, &len);
-	int64  wait;
-
-	if (sent == NULL)
-		return false;
-	wait = GRACE_MS + 1000 * root->catalog->rest->config.stall_timeout;
-	return lake_now() < strtoll(pnstrdup(sent, len), NULL, 10) + wait;
+	if (call->sending)
+		call->sending->tell(call->sending->arg, how);
 }
 
 bool
@@ -290,9 +247,12 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 	LakeCatalog *catalog = root->catalog;
 	const char	*folder = table->table.folder;
 	char		*uuid = NULL;
+	LakeSent	 sent;
 	CatalogCall	 call = {.method = "POST",
 						 .path = lake_catalog_table_path(catalog, folder),
-						 .only_once = true};
+						 .only_once = true,
+						 .sending =
+							 lake_begin_sent(&sent, root, folder, change->job)};
 
 	if (table->metadata == NULL &&
 		(uuid = stage_table(catalog, table, change)) == NULL)
@@ -306,8 +266,6 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 		Jsonb	   *now;
 
 		CHECK_FOR_INTERRUPTS();
-		note_sent(root, folder, change);
-		FAILPOINT("catalog-noted");
 		(void) lake_catalog_call(catalog, &call);
 		FAILPOINT("catalog-answered");
 		if (call.result == CATALOG_DONE)
@@ -317,7 +275,7 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 		/* of an earlier try it says nothing */
 		if (is_clear && tries == 1)
 		{
-			note_ended(root, folder, change);
+			note_end(&call, SENDING_REFUSED);
 			throw_refused(catalog, &call, folder);
 		}
 		if (!ask_for_table(catalog, folder, &look, &now))
@@ -329,7 +287,8 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 		if (is_too_late(now, table) ||
 			(call.result == CATALOG_CONFLICT && tries == 1))
 		{
-			note_ended(root, folder, change);
+			note_end(&call,
+					 is_too_late(now, table) ? SENDING_OVER : SENDING_REFUSED);
 			return false;
 		}
 		if (call.result == CATALOG_CONFLICT)
@@ -338,6 +297,6 @@ iceberg_rest_put(Destination *root, const IcebergTable *table,
 			throw_unknown(catalog, &call, folder, change);
 		catalog_pause(catalog->rest, tries);
 	}
-	note_ended(root, folder, change);
+	note_end(&call, SENDING_OVER);
 	return true;
 }

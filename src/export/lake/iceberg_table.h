@@ -141,12 +141,6 @@ extern Jsonb *iceberg_rest_load(LakeCatalog *catalog, const char *folder);
 /* As iceberg_put_change(). */
 extern bool iceberg_rest_put(Destination *root, const IcebergTable *table,
 							 const IcebergChange *change);
-/* Whether a change of the job may still be made that nobody has seen yet. */
-extern bool iceberg_rest_is_pending(Destination *root, const char *folder,
-									const Job *job);
-/* Nothing of the job is on its way any more. */
-extern void iceberg_rest_ended(Destination *root, const char *folder,
-							   const Job *job);
 
 /* ---- iceberg_rest_change.c */
 

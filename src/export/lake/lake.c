@@ -127,31 +127,43 @@ lake_is_committed(Destination *root, const Job *job, const JobSource *source)
 					   format->read(root, source->folder, job->publishing));
 }
 
+pg_noreturn static void
+throw_pending(const LakeFormat *format, const Destination *root,
+			  const Job *job, const JobSource *source)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_IN_USE),
+		 root->catalog
+			 ? errmsg("it is not known yet whether export job " INT64_FORMAT
+					  " has changed table \"%s\" of the catalog",
+					  job->id,
+					  lake_catalog_name(root->catalog, source->folder))
+			 : errmsg("it is not known yet whether export job " INT64_FORMAT
+					  " has changed the %s table in \"%s\"",
+					  job->id, format->name,
+					  lake_path_of_folder(root, source->folder)),
+		 errdetail("The %s may still be at the last request.",
+				   root->catalog ? "catalog" : "store"),
+		 errhint("Resume the job, or try again in some minutes.")));
+}
+
 bool
 lake_may_be_committed(Destination *root, const Job *job,
 					  const JobSource *source)
 {
 	const LakeFormat *format = lake_format_of(root, job);
-	bool			  pending =
-		root->catalog && iceberg_rest_is_pending(root, source->folder, job);
+	bool			  pending = lake_is_sent(root, source->folder, job);
 	/* older versions have files, too */
 	LakeTable *table = format->read(root, source->folder, true);
 
 	if (has_version(format, root, job, table))
 	{
-		if (root->catalog)
-			iceberg_rest_ended(root, source->folder, job);
+		lake_end_sent(root, source->folder, job);
 		return true;
 	}
 	if (pending)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_IN_USE),
-			 errmsg("it is not known yet whether export job " INT64_FORMAT
-					" has changed table \"%s\" of the catalog",
-					job->id, lake_catalog_name(root->catalog, source->folder)),
-			 errdetail("The catalog may still be at the last request."),
-			 errhint("Resume the job, or try again in some minutes.")));
+		throw_pending(format, root, job, source);
 	if (format->is_unreadable == NULL || !format->is_unreadable(table))
 		return false;
 	ereport(NOTICE,
@@ -189,6 +201,7 @@ lake_is_complete(Destination *root, const Job *job)
 void
 lake_undo(Destination *root, const Job *job, const JobSource *source)
 {
+	lake_end_sent(root, source->folder, job);
 	lake_format_of(root, job)->undo(root, job, source);
 }
 
@@ -255,8 +268,8 @@ try_commit(const LakeFormat *format, Destination *root, const Job *job,
 		}
 		FAILPOINT("lake-committed");
 	}
-	else if (root->catalog)
-		iceberg_rest_ended(root, source->folder, job);
+	else
+		lake_end_sent(root, source->folder, job);
 	format->settle(root, source->folder, table->last);
 	return true;
 }

@@ -5,6 +5,7 @@
  *	lake.c			whose a table is; a version of it
  *	lake_version.c	what is known of a version
  *	lake_claim.c	who may write to it without a job
+ *	lake_sent.c		whether a version may still be on its way
  *	lake_carried.c	files that the next version keeps
  *	lake_json.c		members of JSON objects
  *	lake_sql.c		what users ask of a table
@@ -101,6 +102,34 @@ extern const LakeFormat *lake_find(Destination *root, LakeTable **table);
 /* Files may be written by no job, until they are discarded; false: another one
  * is at that. */
 extern bool lake_claim(Destination *root);
+
+/* ---- lake_sent.c */
+
+/* A job's version that is about to be sent; all of it stays in place. */
+typedef struct LakeSent
+{
+	Destination *root;
+	const char	*folder;
+	const Job	*job;
+	bool		 is_noted;
+	bool		 may_be_earlier; /* by an attempt that was given up */
+	Sending		 sending;
+} LakeSent;
+
+/* Whom to tell of its requests; NULL for a change of no job. */
+extern const Sending *lake_begin_sent(LakeSent *sent, Destination *root,
+									  const char *folder, const Job *job);
+/* Nothing of the job is on its way any more. */
+extern void lake_end_sent(Destination *root, const char *folder,
+						  const Job *job);
+/* Whether a version of the job may still come that nobody has seen yet. */
+extern bool lake_is_sent(Destination *root, const char *folder,
+						 const Job *job);
+/* By a file that must be new, which is then the version; false: another writer
+ * has it.  job: NULL for a change of none. */
+extern bool lake_put_version(Destination *root, const char *folder,
+							 const Job *job, const char *key, const char *data,
+							 size_t len);
 
 /* ---- lake_version.c */
 

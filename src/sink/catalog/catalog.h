@@ -10,6 +10,7 @@
 
 #include "sink/catalog/catalog_config.h"
 #include "sink/http/http.h"
+#include "sink/sending.h"
 
 typedef struct Catalog
 {
@@ -42,6 +43,7 @@ typedef struct CatalogCall
 	const char *body; /* JSON, or to get a token a form; NULL for none */
 	bool		is_login;
 	bool		only_once; /* whether it was done can't be seen from another */
+	const Sending *sending; /* is told of each try; NULL: nobody */
 
 	CatalogResult result;
 	char		 *answer; /* with a NUL after it; "" for none */

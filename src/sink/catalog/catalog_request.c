@@ -321,6 +321,10 @@ catalog_call(Catalog *catalog, CatalogCall *call)
 {
 	for (int tries = 1;; tries++)
 	{
+		if (call->sending)
+			call->sending->tell(call->sending->arg,
+								catalog->config.connect_timeout +
+									catalog->config.stall_timeout);
 		catalog_try(catalog, call);
 		if (tries > catalog->config.retries ||
 			!(was_turned_away(call) ||

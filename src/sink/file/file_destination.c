@@ -298,7 +298,7 @@ file_destination_put(Destination *to, const char *key, const char *data,
 
 static bool
 file_destination_put_new(Destination *to, const char *key, const char *data,
-						 size_t len)
+						 size_t len, const Sending *sending)
 {
 	return file_put_new(folder_of(to, key, FILE_ROOT_CREATE),
 						destination_name(key), data, len);

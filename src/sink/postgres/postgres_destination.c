@@ -161,7 +161,7 @@ postgres_put(Destination *to, const char *key, const char *data, size_t len,
 
 static bool
 postgres_put_new(Destination *to, const char *key, const char *data,
-				 size_t len)
+				 size_t len, const Sending *sending)
 {
 	no_files(to);
 	return false;

@@ -226,7 +226,8 @@ s3_put_file(Destination *to, const char *key, const char *data, size_t len,
 }
 
 static bool
-s3_put_new(Destination *to, const char *key, const char *data, size_t len)
+s3_put_new(Destination *to, const char *key, const char *data, size_t len,
+		   const Sending *sending)
 {
 	S3Store *store = s3_store_of(to);
 	char	 id[S3_ID_SIZE];
@@ -242,7 +243,7 @@ s3_put_new(Destination *to, const char *key, const char *data, size_t len)
 				 errhint("Set it to \"publish\", if the store knows "
 						 "conditional writes.")));
 	s3_new_id(id);
-	return s3_put(store, s3_full_key(to, key), data, len, id, true);
+	return s3_put_told(store, s3_full_key(to, key), data, len, id, sending);
 }
 
 static bool

@@ -52,6 +52,9 @@ extern bool s3_head_sum(S3Store *store, const char *key, S3Object *object,
  */
 extern bool s3_put(S3Store *store, const char *key, const char *data,
 				   size_t len, const char *id, bool if_new);
+/* The same if it is new; sending is told, or NULL. */
+extern bool s3_put_told(S3Store *store, const char *key, const char *data,
+						size_t len, const char *id, const Sending *sending);
 extern void s3_delete(S3Store *store, const char *key);
 /* Adds the headers that every new object gets, and its id. */
 extern void s3_object_headers(S3Request *request, const char *id);

@@ -123,9 +123,35 @@ s3_head_sum(S3Store *store, const char *key, S3Object *object, int *error)
 	return look_at_object(store, key, object, error, true);
 }
 
-bool
-s3_put(S3Store *store, const char *key, const char *data, size_t len,
-	   const char *id, bool if_new)
+/* Turned away at the first try: nothing of it can come later. */
+static bool
+was_refused(const S3Request *request)
+{
+	const HttpRequest *http = &request->http;
+
+	return request->tries == 1 &&
+		   (http->outcome == HTTP_REFUSED ||
+			(http->outcome == HTTP_ANSWERED && http->status >= 400 &&
+			 http->status < 500 && http->status != 408));
+}
+
+static void
+tell_end(const S3Request *request)
+{
+	const Sending *sending = request->sending;
+
+	if (sending == NULL)
+		return;
+	/* something has the key */
+	if (request->result == S3_OK || request->result == S3_EXISTS)
+		sending->tell(sending->arg, SENDING_OVER);
+	else if (was_refused(request))
+		sending->tell(sending->arg, SENDING_REFUSED);
+}
+
+static bool
+put_object(S3Store *store, const char *key, const char *data, size_t len,
+		   const char *id, bool if_new, const Sending *sending)
 {
 	S3Request *request = s3_request_new(store, "PUT", key);
 	S3Object   object;
@@ -138,7 +164,10 @@ s3_put(S3Store *store, const char *key, const char *data, size_t len,
 	if ((if_new && store->config.conditional != S3_CONDITIONAL_NONE) ||
 		store->config.conditional == S3_CONDITIONAL_ALL)
 		s3_header(request, "if-none-match", "*");
-	if (s3_run(request) == S3_EXISTS)
+	request->sending = sending;
+	(void) s3_run(request);
+	tell_end(request);
+	if (request->result == S3_EXISTS)
 	{
 		/* an earlier try whose answer was lost? */
 		bool ours =
@@ -148,7 +177,7 @@ s3_put(S3Store *store, const char *key, const char *data, size_t len,
 		{
 			/* a bucket that insists on conditions replaces nothing */
 			s3_delete(store, key);
-			return s3_put(store, key, data, len, id, true);
+			return put_object(store, key, data, len, id, true, sending);
 		}
 		s3_end(request);
 		return ours;
@@ -157,6 +186,20 @@ s3_put(S3Store *store, const char *key, const char *data, size_t len,
 		s3_throw(request, "write");
 	s3_end(request);
 	return true;
+}
+
+bool
+s3_put(S3Store *store, const char *key, const char *data, size_t len,
+	   const char *id, bool if_new)
+{
+	return put_object(store, key, data, len, id, if_new, NULL);
+}
+
+bool
+s3_put_told(S3Store *store, const char *key, const char *data, size_t len,
+			const char *id, const Sending *sending)
+{
+	return put_object(store, key, data, len, id, true, sending);
 }
 
 void

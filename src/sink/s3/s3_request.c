@@ -250,6 +250,12 @@ s3_request_sign(S3Request *request)
 void
 s3_start(S3Request *request)
 {
+	const S3Config *config = &request->store->config;
+
+	if (request->sending)
+		request->sending->tell(request->sending->arg,
+							   config->connect_timeout +
+								   config->stall_timeout);
 	if (!request->only_once)
 		(void) s3_store_refresh(request->store);
 	s3_request_sign(request);

@@ -9,6 +9,7 @@
 #include "compat.h"
 #include "lib/stringinfo.h"
 #include "sink/http/http.h"
+#include "sink/sending.h"
 #include "aws/sigv4.h"
 #include "sink/s3/s3_config.h"
 
@@ -62,6 +63,8 @@ typedef struct S3Request
 	bool only_once; /* with the secrets at hand, and without an ERROR */
 	/* the answer's body may name an error although the status is 200 */
 	bool hides_errors;
+	/* is told of each try; NULL: nobody */
+	const Sending *sending;
 
 	HttpField parameters[S3_MAX_PARAMETERS];
 	int		  nparameters;

@@ -320,7 +320,7 @@ def read_pyiceberg(table, version):
     if CATALOG:
         found = load_catalog('lake', type='rest', uri=CATALOG[0]).load_table((CATALOG[1], CATALOG[2]))
     else:
-        found = StaticTable.from_metadata(last_path(table))
+        found = StaticTable.from_metadata(table)
     return rows_of(found.scan(
         snapshot_id=snapshot_of(table, version)['snapshot-id']).to_arrow())
 

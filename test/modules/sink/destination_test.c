@@ -159,7 +159,8 @@ do_inside(Destination *to, const char *op, const char *key, const char *data)
 	else if (strcmp(op, "replace") == 0)
 		to->driver->put(to, key, data, strlen(data), true);
 	else if (strcmp(op, "put new") == 0)
-		return boolean(to->driver->put_new(to, key, data, strlen(data)));
+		return boolean(to->driver->put_new(to, key, data, strlen(data),
+										   NULL));
 	else if (strcmp(op, "staged") == 0)
 		return boolean(to->driver->is_staged(to, key));
 	else if (strcmp(op, "read staged") == 0)

@@ -476,7 +476,8 @@ memory_put(Destination *to, const char *key, const char *data, size_t len,
 }
 
 static bool
-memory_put_new(Destination *to, const char *key, const char *data, size_t len)
+memory_put_new(Destination *to, const char *key, const char *data, size_t len,
+			   const Sending *sending)
 {
 	return store_put(full_key(to, key), data, len, true);
 }
