@@ -250,9 +250,13 @@ s3_request_sign(S3Request *request)
 void
 s3_start(S3Request *request)
 {
+	MemoryContext caller;
+
 	if (!request->only_once)
 		(void) s3_store_refresh(request->store);
+	caller = MemoryContextSwitchTo(request->context);
 	s3_request_sign(request);
+	MemoryContextSwitchTo(caller);
 	request->result = S3_RUNNING;
 	request->tries++;
 	request->http.method = request->method;
@@ -452,7 +456,8 @@ is_worth_another(S3Request *request)
 S3Result
 s3_wait(S3Request *request)
 {
-	S3Store *store = request->store;
+	S3Store		 *store = request->store;
+	MemoryContext caller;
 
 	for (;;)
 	{
@@ -460,7 +465,10 @@ s3_wait(S3Request *request)
 			http_poll(store->http, TICK_MS);
 		if (has_stream(request))
 			return S3_RUNNING;
+		/* what it says goes with the request */
+		caller = MemoryContextSwitchTo(request->context);
 		s3_request_judge(request);
+		MemoryContextSwitchTo(caller);
 		if (!is_worth_another(request))
 			return request->result;
 		s3_pause(store, wait_before(request->tries));
