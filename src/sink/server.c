@@ -242,6 +242,16 @@ server_is_same_secret(const char *a, const char *b)
 }
 
 void
+server_blank_secret(char *in, const char *secret)
+{
+	size_t len = secret ? strlen(secret) : 0;
+
+	for (char *at = in; len > 0 && (at = strstr(at, secret)) != NULL;
+		 at += len)
+		memset(at, '*', len);
+}
+
+void
 server_forget_secret(char **secret)
 {
 	if (*secret == NULL)

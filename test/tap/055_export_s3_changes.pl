@@ -181,6 +181,8 @@ my %answers = (
 	'200 <ListBucketResult>' . '<Contents>' x 1000 => qr/is no list/,
 	'200 <ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>' => qr/does not go on/,
 	'403 <Error><Code>secret</Code><Message>' . 'x' x 5000 . '</Message></Error>' => qr/The store answered 403 secret: x{200}\./,
+	'403 <Error><Code>InvalidToken</Code><Message>Is token-CANARY or secret-CANARY right?</Message></Error>' =>
+	  qr/answered 403 InvalidToken: Is \*{12} or \*{13} right\?/,
 	'500 <!DOCTYPE l [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><Error><Code>&b;</Code></Error>' => qr/answered 500 &b;/,
 	'999 ' => qr/could not/);
 my $i = 0;
