@@ -363,7 +363,8 @@ postgres_publish_rows(Destination *to, const List *keys)
 							"xact = txid_current(), cluster = $2 "
 							"WHERE job = $1",
 							postgres_ledger(self, "job")),
-				   2, (const char *const[]){self->job, self->remote->cluster});
+				   2,
+				   (const char *const[]){self->job, postgres_cluster(self)});
 		FAILPOINT("remote-published");
 	}
 	remote_commit(self->remote);
