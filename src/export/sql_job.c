@@ -144,6 +144,26 @@ outflow_cancel(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(job_terminate(id));
 }
 
+/* A store may yet do what was the job's last step: readers would take it for an
+ * export without rows. */
+static void
+tell_late(const Job *job, Destination *root)
+{
+	const DestinationDriver *driver = root->driver;
+	uint64					 size;
+
+	if (driver->wrapper == NULL || driver->tables || job_makes_tables(job) ||
+		!older_is_job(root, "", job) ||
+		driver->stat(root, PUBLISH_SUCCESS, &size, NULL))
+		return;
+	ereport(NOTICE,
+			(errmsg("file \"%s\" may still appear in \"%s\"", PUBLISH_SUCCESS,
+					root->path),
+			 errdetail("The export may have sent it at last, and a store may "
+					   "carry out what nobody waits for any more."),
+			 errhint("Look there in some minutes, and remove it.")));
+}
+
 /*
  * The files first: a record without files is harmless, the reverse is not.
  * A finished job has none that are its own, and neither has one whose hidden
@@ -166,7 +186,10 @@ sql_remove_files(Job *job)
 	if (ownership_open(job, root, false))
 	{
 		if (job->publishing)
+		{
+			tell_late(job, root);
 			publish_undo(job, parts_load(job->id), root);
+		}
 		root->driver->discard(root);
 	}
 	else if (destination_keeps_tables(job->location))

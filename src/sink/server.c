@@ -19,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
@@ -241,6 +242,16 @@ server_is_same_secret(const char *a, const char *b)
 }
 
 void
+server_blank_secret(char *in, const char *secret)
+{
+	size_t len = secret ? strlen(secret) : 0;
+
+	for (char *at = in; len > 0 && (at = strstr(at, secret)) != NULL;
+		 at += len)
+		memset(at, '*', len);
+}
+
+void
 server_forget_secret(char **secret)
 {
 	if (*secret == NULL)
@@ -313,12 +324,35 @@ server_read_options(const ServerOptions *options, const ForeignServer *server,
 	options->check_server(values);
 }
 
+/* The values are copies; of the list they are from nothing is left. */
+static void
+forget_options(List *elements)
+{
+	ListCell *cell;
+
+	foreach (cell, elements)
+	{
+		Node *value = lfirst_node(DefElem, cell)->arg;
+
+		if (value && IsA(value, String))
+			OPENSSL_cleanse(strVal(value), strlen(strVal(value)));
+	}
+}
+
 void
 server_read_secrets(const ServerOptions *options, const ForeignServer *server,
 					void *values)
 {
-	read_values(options->mapping, "user mapping option",
-				server_secrets(server), options->mapping_size, values);
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow user mapping", ALLOCSET_SMALL_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	List		 *elements = server_secrets(server);
+
+	MemoryContextSwitchTo(caller);
+	read_values(options->mapping, "user mapping option", elements,
+				options->mapping_size, values);
+	forget_options(elements);
+	MemoryContextDelete(context);
 	options->check_mapping(values);
 }
 

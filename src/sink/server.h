@@ -51,6 +51,8 @@ extern void server_check_printable(const char *name, const char *value);
 /* The same of a user mapping, without spaces; nothing of it is shown. */
 extern void server_check_secret(const char *name, const char *value);
 extern bool server_is_same_secret(const char *a, const char *b);
+/* In what another machine says, which may repeat what it was sent; NULL: none. */
+extern void server_blank_secret(char *in, const char *secret);
 /* Overwrites and frees it. */
 extern void server_forget_secret(char **secret);
 

@@ -55,15 +55,17 @@ sub resume_as_worker
 	return $code == 0 ? 'done' : $err;
 }
 
-# stops(TITLE, CHANGE, PATTERN, BACK): that ends the job, and it goes on later
+# stops(TITLE, CHANGE, PATTERN, BACK, REFUSED): that ends the job, and it goes on
+# later; before that, resume is refused so, or isn't tried
 sub stops
 {
-	my ($title, $change, $pattern, $back) = @_;
+	my ($title, $change, $pattern, $back, $refused) = @_;
 	my $prefix = $title =~ s/\W/-/gr;
 	my $job = job_between($prefix, $change);
 
 	like(outcome($job), $pattern, "$title: the job fails");
 	is($store->keys("$prefix/part"), '', "$title: nothing is published");
+	like(resume_as_worker($job), $refused, "$title: it does not go on there") if $refused;
 	sql($back);
 	is(resume_as_worker($job), 'done', "$title: it goes on later");
 	is(() = $store->content("$prefix/") =~ /\n/g, $rows, "$title: and is whole");
@@ -82,10 +84,20 @@ stops('altered', "ALTER SERVER lake OPTIONS (SET bucket 'others')",
 	qr/^failed .*server "lake" leads to another place by now/, "ALTER SERVER lake OPTIONS (SET bucket 'lake')");
 stops('elsewhere', "ALTER SERVER lake OPTIONS (SET endpoint 'http://127.0.0.1:$other->{port}')",
 	qr/^failed .*server "lake" leads to another place by now/,
-	"ALTER SERVER lake OPTIONS (SET endpoint 'http://127.0.0.1:$store->{port}')");
+	"ALTER SERVER lake OPTIONS (SET endpoint 'http://127.0.0.1:$store->{port}')",
+	qr/server "lake" leads to another place by now.*DETAIL: .*\b$store->{port}\b.*HINT: .*back.*forget/s);
+is($other->keys(''), '', 'elsewhere: nothing was written there');
 stops('dropped', 'DROP SERVER lake CASCADE',
 	qr/^failed server "lake" does not exist/,
 	$store->server_sql('lake') . 'GRANT USAGE ON FOREIGN SERVER lake TO worker');
+
+# The same store by another name has what the job has left
+my $named = job_between('name', 'DROP USER MAPPING FOR PUBLIC SERVER lake');
+sql("$mapping; ALTER SERVER lake OPTIONS (SET endpoint 'http://localhost:$store->{port}')");
+is(resume_as_worker($named), 'done', 'another name of the same store: the job goes on');
+is(() = $store->content('name/') =~ /\n/g, $rows, 'and is whole');
+is($store->keys('name/.outflow'), '', 'and nothing is left');
+sql("ALTER SERVER lake OPTIONS (SET endpoint 'http://127.0.0.1:$store->{port}')");
 
 # Between two chunks of one part
 sub held_upload
@@ -169,6 +181,8 @@ my %answers = (
 	'200 <ListBucketResult>' . '<Contents>' x 1000 => qr/is no list/,
 	'200 <ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>' => qr/does not go on/,
 	'403 <Error><Code>secret</Code><Message>' . 'x' x 5000 . '</Message></Error>' => qr/The store answered 403 secret: x{200}\./,
+	'403 <Error><Code>InvalidToken</Code><Message>Is token-CANARY or secret-CANARY right?</Message></Error>' =>
+	  qr/answered 403 InvalidToken: Is \*{12} or \*{13} right\?/,
 	'500 <!DOCTYPE l [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><Error><Code>&b;</Code></Error>' => qr/answered 500 &b;/,
 	'999 ' => qr/could not/);
 my $i = 0;

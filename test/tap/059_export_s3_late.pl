@@ -1,5 +1,6 @@
 # Promise: what a store carries out long after it was given up replaces nothing
-# that a later attempt has written, or is found out before it is published.
+# that a later attempt has written, or is found out before it is published; and
+# whoever forgets an export is told of what may still come.
 use strict;
 use warnings;
 
@@ -82,6 +83,17 @@ foreach my $case ([ 'manifest', '_manifest.json' ], [ 'success', '_SUCCESS' ])
 	ok($store->s3('GET', key_of($place, $text)) eq $written, "$text stays as the second attempt wrote it");
 	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job, 'full')"), 'ok', "$place: verified");
 }
+
+# forgotten when it was sent, or long before; begun anew, when it has come (the store
+# delays a text once)
+my $forget = sub { return ($node->psql('postgres', "SELECT outflow.forget($_[0])"))[2]; };
+unlike($forget->(given_up('early', 'part-00000')), qr/NOTICE/, 'nothing is told of what nobody takes for an export');
+$job = given_up('forgotten', 'SUCCESS');
+like($forget->($job), qr/NOTICE:  file "_SUCCESS" may still appear in "lake:forgotten".*HINT: .*remove it/s, '_SUCCESS: forget tells that it may come');
+is($store->keys('forgotten'), '', 'it is not there yet, nor anything else');
+carry_out('forgotten', 'SUCCESS');
+is($store->keys('forgotten'), 'forgotten/_SUCCESS', 'it comes alone');
+like(($node->psql('postgres', q{CALL outflow.export('t', 'lake:forgotten')}))[2], qr/is not empty.*It holds "_SUCCESS"/s, 'and the next export there says so');
 
 # what may replace something, as a lake table's manifests
 add_sink_functions($node);

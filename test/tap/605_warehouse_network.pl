@@ -1,5 +1,5 @@
 # Promise: another PostgreSQL is reached over TCP with a server's default
-# options, and one that answers without end is given up before its answer fills
+# options, by whichever of its host's addresses answers, and one that answers without end is given up before its answer fills
 # the memory.
 use strict;
 use warnings;
@@ -8,6 +8,7 @@ use ClientTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Socket ();
 use Test::More;
 use WarehouseTest;
 
@@ -18,14 +19,15 @@ my $warehouse = new_warehouse('warehouse', "listen_addresses = '127.0.0.1'\n");
 append_to_file($warehouse->data_dir . '/pg_hba.conf', "host all loader 127.0.0.1/32 scram-sha-256\n");
 $warehouse->reload;
 
-# server(NAME, PORT): over TCP; each with a database of that name
+# server(NAME, PORT, HOST): over TCP
 sub server
 {
-	my ($name, $port) = @_;
+	my ($name, $port, $host) = @_;
 
+	$host //= '127.0.0.1';
 	$node->safe_psql('postgres', <<"EOC");
 CREATE SERVER $name FOREIGN DATA WRAPPER outflow_postgres OPTIONS
-	(host '127.0.0.1', port '$port', dbname 'postgres', allow_private 'true', sslmode 'disable');
+	(host '$host', port '$port', dbname 'postgres', allow_private 'true', sslmode 'disable');
 CREATE USER MAPPING FOR CURRENT_USER SERVER $name OPTIONS (user 'loader', password '$secret', password_required 'false');
 EOC
 	return;
@@ -37,6 +39,21 @@ is($node->safe_psql('postgres', q{SELECT string_agg(step || ': ' || detail, '; '
 	'', 'a check over TCP');
 $node->safe_psql('postgres', q{CALL outflow.export('t', 'near:public.t', options => '{"create": true}')});
 same_rows($node, $warehouse, 't', 'over TCP');
+
+# it listens on one of the addresses of a name, which another one may come before
+SKIP:
+{
+	my ($error, @found) = Socket::getaddrinfo('localhost', '', { socktype => Socket::SOCK_STREAM() });
+	my @addresses = map { (Socket::getnameinfo($_->{addr}, Socket::NI_NUMERICHOST()))[1] } @found;
+
+	skip 'localhost has one address', 1 if $error || @addresses < 2;
+	$warehouse->append_conf('postgresql.conf', "listen_addresses = '$addresses[1]'");
+	append_to_file($warehouse->data_dir . '/pg_hba.conf', "host all loader ::1/128 scram-sha-256\n");
+	$warehouse->restart;
+	server('named', $warehouse->port, 'localhost');
+	is($node->safe_psql('postgres', q{SELECT string_agg(step || ': ' || detail, '; ') FROM outflow.check_destination('named:') WHERE NOT ok}),
+		'', 'by the address that answers');
+}
 
 # rows without end, and a row so large that it would be
 foreach my $size (1_000_000, 1_500_000_000)

@@ -1,6 +1,6 @@
 # Promise: of several servers that lead to one database, each by a role of its own, a
 # job keeps to the one that it was given; where none is left that can be told from
-# another, it says so and touches nothing.
+# another, it says so and touches nothing.  Nor does it go on in another database.
 use strict;
 use warnings;
 
@@ -91,4 +91,26 @@ $failed = failed_job();
 here('ALTER SERVER warehouse RENAME TO renamed; DROP SERVER another CASCADE');
 here("SELECT outflow.forget($failed)");
 is(leftovers($warehouse), '', 'the only one that leads there has any name');
+
+# ---- it leads to another database by now
+my $other = new_warehouse('elsewhere');
+my ($host, $port) = ($warehouse->host, $warehouse->port);
+my ($other_host, $other_port) = ($other->host, $other->port);
+my $table = 'CREATE TABLE direct (id int); GRANT SELECT, INSERT, TRUNCATE, DELETE ON direct TO loader';
+$other->safe_psql('postgres', $table);
+there($table);
+here('ALTER SERVER renamed RENAME TO warehouse; CREATE TABLE direct AS SELECT * FROM t');
+hold_exports($node, 3);
+my ($call) = start_psql($node, q{CALL outflow.export('direct', 'warehouse:public.direct', part_size => '16kB', options => '{"load": "direct"}')});
+wait_until($node, q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}, 'the export waits');
+$failed = cancel_held($node, $call, here('SELECT max(job) FROM outflow.jobs'));
+cmp_ok(there('SELECT count(*) FROM direct'), '>', 0, 'some rows are loaded');
+here("ALTER SERVER warehouse OPTIONS (SET host '$other_host', SET port '$other_port')");
+($code, $out, $err) = $node->psql('postgres', "CALL outflow.resume($failed)");
+isnt($code, 0, 'a job does not go on in another database');
+like($err, qr/server "warehouse" leads to another place by now.*at "postgresql:\S+$port\/postgres\S*".*HINT: .*forget/s, 'and says where it was');
+is($other->safe_psql('postgres', 'SELECT count(*) FROM direct'), '0', 'which gets no rows');
+here(warehouse_sql($warehouse) =~ s/SERVER warehouse/SERVER back/gr);
+here("SELECT outflow.forget($failed)");
+is(there('SELECT count(*) FROM direct'), '0', 'by another server that leads there the rows go');
 done_testing();

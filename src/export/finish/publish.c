@@ -19,6 +19,7 @@
 #include "export/lake/lake.h"
 #include "failpoint.h"
 #include "sink/patience.h"
+#include "utils/memutils.h"
 
 /*
  * What a finished file's final name is taken by, unless that is the job's own
@@ -121,9 +122,19 @@ publish_part(Destination *root, const FinishedPart *part)
 							   root->path, part->file)));
 }
 
+/* There may be any number of them: what is needed for one goes before the next. */
+static MemoryContext
+begin_parts(void)
+{
+	return AllocSetContextCreate(CurrentMemoryContext, "outflow publish part",
+								 ALLOCSET_DEFAULT_SIZES);
+}
+
 static void
 publish_files(const List *parts, Destination *root, const char *folder)
 {
+	MemoryContext	context = begin_parts();
+	MemoryContext	caller = MemoryContextSwitchTo(context);
 	const ListCell *cell;
 
 	foreach (cell, parts)
@@ -133,8 +144,11 @@ publish_files(const List *parts, Destination *root, const char *folder)
 		CHECK_FOR_INTERRUPTS();
 		if (publish_is_own(part))
 			publish_part(root, part);
+		MemoryContextReset(context);
 		FAILPOINT("publish-part");
 	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
 	root->driver->sync(root, folder);
 }
 
@@ -376,6 +390,8 @@ undo_source(const Job *job, const JobSource *source, const List *parts,
 {
 	const char	   *folder = source->folder;
 	char		   *manifest = older_manifest(root, folder);
+	MemoryContext	context;
+	MemoryContext	caller;
 	const ListCell *cell;
 	uint64			size;
 
@@ -385,6 +401,8 @@ undo_source(const Job *job, const JobSource *source, const List *parts,
 		(void) root->driver->remove(root, manifest);
 	else if (root->driver->stat(root, manifest, &size, NULL))
 		return;
+	context = begin_parts();
+	caller = MemoryContextSwitchTo(context);
 	foreach (cell, parts)
 	{
 		FinishedPart *part = lfirst(cell);
@@ -392,7 +410,10 @@ undo_source(const Job *job, const JobSource *source, const List *parts,
 		CHECK_FOR_INTERRUPTS();
 		if (publish_is_own(part) && part_is_published(root, part))
 			(void) root->driver->remove(root, part->file);
+		MemoryContextReset(context);
 	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
 	if (job_makes_tables(job))
 		lake_undo(root, job, source);
 	root->driver->sync(root, folder);

@@ -33,6 +33,7 @@
 #include "export/run/launch.h"
 #include "export/run/worker_pool.h"
 #include "failpoint.h"
+#include "sink/server.h"
 
 /* How often one that is told to end tries to say how its job stands. */
 #define LAST_TRIES	  100
@@ -45,6 +46,7 @@ typedef struct Coordinator
 	MemoryContext attempt; /* of a step that is tried again; NULL for none */
 	Job			 *job;
 	Destination	 *root;
+	char		 *moved_from; /* where the job was before; NULL: here */
 	List		 *candidates; /* of an earlier run, or of the base */
 	bool		  prepared;	  /* root is more than an attempt's */
 	bool		  complete;	  /* only the publication is missing */
@@ -180,6 +182,56 @@ refuse_unknown_publication(const Job *job, const Destination *root)
 }
 
 /*
+ * Directories may have been exchanged since the job was made, and a server may
+ * have been altered.
+ */
+static void
+follow_place(Coordinator *coordinator)
+{
+	Job		   *job = coordinator->job;
+	const char *location = coordinator->root->location;
+
+	if (strcmp(location, job->location) != 0)
+	{
+		/* an attempt that fails takes back only what is written down */
+		coordinator->moved_from = job->location;
+		job->location = MemoryContextStrdup(coordinator->context, location);
+	}
+	if (coordinator->moved_from == NULL)
+		return;
+	if (!job_lock_location(job->location))
+		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+						errmsg("destination \"%s\" is in use by another call",
+							   job->destination)));
+	job_set_location(job->id, job->location);
+	destination_check_free(job, true);
+}
+
+/*
+ * Where a server leads by now may be the same place by another name: then what
+ * the job has left is there.  Otherwise it would stay where it was, and be
+ * nobody's.
+ */
+static void
+check_same_place(const Coordinator *coordinator, bool kept)
+{
+	const Job *job = coordinator->job;
+
+	if (coordinator->moved_from == NULL || kept ||
+		coordinator->root->driver->wrapper == NULL || job->parts_total < 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("server \"%s\" leads to another place by now",
+					server_name(job->destination)),
+			 errdetail("What export job " INT64_FORMAT " has written so far "
+					   "is at \"%s\".",
+					   job->id, coordinator->moved_from),
+			 errhint("Set the server's options back and resume the job; or "
+					 "make another server that leads there, and forget it.")));
+}
+
+/*
  * Opens the destination and decides what is left of an earlier run: all of it
  * if only publication is missing, else what will prove to hold.
  */
@@ -199,19 +251,9 @@ coordinator_prepare(void *arg)
 	job_derive(job);
 	coordinator->root = destination_open(job, DESTINATION_CREATE);
 	destination_set_tables(job, coordinator->root);
-	/* directories may have been exchanged since the job was made */
-	if (strcmp(coordinator->root->location, job->location) != 0)
-	{
-		job->location = pstrdup(coordinator->root->location);
-		if (!job_lock_location(job->location))
-			ereport(ERROR,
-					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					 errmsg("destination \"%s\" is in use by another call",
-							job->destination)));
-		job_set_location(job->id, job->location);
-		destination_check_free(job, true);
-	}
+	follow_place(coordinator);
 	kept = ownership_open(job, coordinator->root, false);
+	check_same_place(coordinator, kept);
 	coordinator->root->driver->sweep(coordinator->root);
 	coordinator->complete = is_complete(coordinator);
 	if (!coordinator->complete)

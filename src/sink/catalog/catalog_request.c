@@ -46,16 +46,6 @@ catalog_shown(const char *text, size_t len)
 	return copy;
 }
 
-static void
-blank_text(char *in, const char *secret)
-{
-	size_t len = strlen(secret);
-
-	for (char *at = in; len > 0 && (at = strstr(at, secret)) != NULL;
-		 at += len)
-		memset(at, '*', len);
-}
-
 /* A catalog may repeat what it was sent, also as it was written in a form. */
 static void
 blank_secrets(char *in, const Catalog *catalog)
@@ -69,10 +59,10 @@ blank_secrets(char *in, const Catalog *catalog)
 
 		if (secrets[i] == NULL)
 			continue;
-		blank_text(in, secrets[i]);
+		server_blank_secret(in, secrets[i]);
 		initStringInfo(&encoded);
 		catalog_encode(&encoded, secrets[i]);
-		blank_text(in, encoded.data);
+		server_blank_secret(in, encoded.data);
 		server_forget_secret(&encoded.data);
 	}
 }

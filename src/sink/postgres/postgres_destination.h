@@ -29,10 +29,15 @@
 #define POSTGRES_RELATION                                                     \
 	"CASE relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || "                      \
 	"format('%%I.%%I', nspname, relname)"
-/* For a job's row, and a parameter that is this cluster: its numbers are another
- * one's. */
+/*
+ * For a job's row, and a parameter that is postgres_cluster: its numbers are
+ * another one's.  Of what only one of the two knows, nothing is said.
+ */
 #define POSTGRES_IS_MOVED(parameter)                                          \
-	"cluster <> '' AND " parameter "::text NOT IN ('', cluster)"
+	"split_part(cluster, ' ', 1) <> split_part(" parameter "::text, ' ', 1) " \
+	"OR (split_part(cluster, ' ', 2) <> '' AND "                              \
+	"split_part(" parameter "::text, ' ', 2) NOT IN ('', "                    \
+	"split_part(cluster, ' ', 2)))"
 #define POSTGRES_MOVED                                                        \
 	"Their record is of another cluster, from which it came in a dump or by " \
 	"an upgrade."
@@ -113,6 +118,8 @@ extern bool postgres_find(Destination *to, const char *key, uint64 *size,
 extern bool postgres_is_published(Destination *to);
 /* Errors unless there is a place for the ledger, or one can be made. */
 extern void postgres_check_ledger(PostgresDestination *self);
+/* In which cluster the ledger is, which has to be there. */
+extern char *postgres_cluster(PostgresDestination *self);
 /* A connection, with the job's lock if it was taken. */
 extern void postgres_connect(PostgresDestination *self);
 /* A transaction in which the job is ours; whether it was published. */

@@ -221,18 +221,40 @@ postgres_drop_staging(PostgresDestination *self)
 		remote_command(remote, command.data);
 }
 
+/*
+ * The ledger's number and the transaction that has made it, which a dump or an
+ * upgrade change: everybody may read those.  Then what names the cluster, where
+ * the role may ask for it.
+ */
+char *
+postgres_cluster(PostgresDestination *self)
+{
+	Remote *remote = self->remote;
+
+	remote_run(
+		remote,
+		"SELECT format('%s/%s %s', attrelid, xmin, $2::text) "
+		"FROM pg_attribute "
+		"WHERE attrelid = to_regclass($1) AND attname = 'ctid'",
+		2,
+		(const char *const[]){postgres_ledger(self, "job"), remote->cluster});
+	/* what comes next says that there is none */
+	return remote_rows(remote) > 0 ? remote_value(remote, 0, 0) : "";
+}
+
 /* Staging tables of a job whose row was lost are none whose rows we know. */
 static void
 add_job(PostgresDestination *self)
 {
+	char *cluster;
+
 	remote_begin(self->remote);
-	remote_run(
-		self->remote,
-		psprintf("INSERT INTO %s (job, token, cluster) "
-				 "VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-				 postgres_ledger(self, "job")),
-		3,
-		(const char *const[]){self->job, self->token, self->remote->cluster});
+	cluster = postgres_cluster(self);
+	remote_run(self->remote,
+			   psprintf("INSERT INTO %s (job, token, cluster) "
+						"VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+						postgres_ledger(self, "job")),
+			   3, (const char *const[]){self->job, self->token, cluster});
 	if (remote_changed(self->remote) > 0)
 		postgres_drop_staging(self);
 	remote_commit(self->remote);
@@ -303,18 +325,20 @@ bool
 postgres_begin(PostgresDestination *self, bool to_publish)
 {
 	Remote *remote = self->remote;
+	char   *cluster;
 
 	if (self->job == NULL)
 		elog(ERROR, "nothing is claimed in \"%s\"", self->base.path);
 	postgres_connect(self);
 	remote_begin(remote);
+	cluster = postgres_cluster(self);
 	remote_run(
 		remote,
 		psprintf("SELECT published IS NOT NULL, " POSTGRES_IS_MOVED(
 					 "$3") " FROM %s WHERE job = $1 AND token = $2 FOR %s",
 				 postgres_ledger(self, "job"),
 				 to_publish ? "UPDATE" : "SHARE"),
-		3, (const char *const[]){self->job, self->token, remote->cluster});
+		3, (const char *const[]){self->job, self->token, cluster});
 	if (remote_rows(self->remote) != 1)
 		ereport(
 			ERROR,

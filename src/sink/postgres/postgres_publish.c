@@ -66,7 +66,10 @@ has_rows(const char *rows)
 	return rows && strcmp(rows, "0") != 0;
 }
 
-/* Nobody alters it any more, when what it is is looked at. */
+/*
+ * Nobody alters it any more, when what it is is looked at.  What is emptied later
+ * is locked as that needs it: of two that asked for more, both would wait.
+ */
 static void
 lock_target(PostgresDestination *self, PostgresTarget *target)
 {
@@ -76,10 +79,39 @@ lock_target(PostgresDestination *self, PostgresTarget *target)
 	if (!target->exists)
 		return;
 	remote_command(self->remote,
-				   psprintf("LOCK TABLE %s%s IN ROW EXCLUSIVE MODE",
+				   psprintf("LOCK TABLE %s%s IN %s MODE",
 							target->has_children ? "" : "ONLY ",
-							postgres_target_name(self, target)));
+							postgres_target_name(self, target),
+							self->options.replace ? "ACCESS EXCLUSIVE"
+												  : "ROW EXCLUSIVE"));
 	postgres_look(self, target, &is_binary);
+}
+
+static int
+compare_targets(const ListCell *a, const ListCell *b)
+{
+	const PostgresTarget *one = lfirst(a);
+	const PostgresTarget *other = lfirst(b);
+	int					  order = strcmp(one->schema, other->schema);
+
+	return order != 0 ? order : strcmp(one->name, other->name);
+}
+
+/* By name, so that of two jobs neither waits for what the other has first. */
+static void
+lock_targets(PostgresDestination *self)
+{
+	List	 *targets = NIL;
+	ListCell *cell;
+
+	for (int i = 0; i < self->ntargets; i++)
+		targets = lappend(targets, &self->targets[i]);
+	list_sort(targets, compare_targets);
+	foreach (cell, targets)
+	{
+		CHECK_FOR_INTERRUPTS();
+		lock_target(self, lfirst(cell));
+	}
 }
 
 /* The targets as they are by now; those that are missing are made. */
@@ -88,13 +120,13 @@ make_ready(PostgresDestination *self, char **rows)
 {
 	StringInfoData truncate;
 
+	lock_targets(self);
 	initStringInfo(&truncate);
 	for (int i = 0; i < self->ntargets; i++)
 	{
 		PostgresTarget *target = &self->targets[i];
 
 		CHECK_FOR_INTERRUPTS();
-		lock_target(self, target);
 		target->is_made = !target->exists;
 		if (target->is_made)
 		{
@@ -331,7 +363,8 @@ postgres_publish_rows(Destination *to, const List *keys)
 							"xact = txid_current(), cluster = $2 "
 							"WHERE job = $1",
 							postgres_ledger(self, "job")),
-				   2, (const char *const[]){self->job, self->remote->cluster});
+				   2,
+				   (const char *const[]){self->job, postgres_cluster(self)});
 		FAILPOINT("remote-published");
 	}
 	remote_commit(self->remote);

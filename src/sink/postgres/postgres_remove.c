@@ -9,6 +9,14 @@
 
 #include "sink/postgres/postgres_destination.h"
 
+/* A name that commands have, as it is in others, and in messages; a name of
+ * one's own that begins so is quoted. */
+static const char *
+table_name(const char *relation)
+{
+	return strncmp(relation, "ONLY ", 5) == 0 ? relation + 5 : relation;
+}
+
 /*
  * A table whose rows would go, or change, with those of the relation; NULL if
  * there is none, and none can come before the transaction ends.
@@ -105,7 +113,7 @@ remove_direct(PostgresDestination *self, const RemovedParts *removed)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("rows of table %s on server \"%s\" cannot be loaded "
 						"again",
-						remote_clean(relation), remote->name),
+						remote_clean(table_name(relation)), remote->name),
 				 errdetail("A foreign key of table %s would remove or change "
 						   "rows there with them.",
 						   dependent),
@@ -172,10 +180,7 @@ drop_made(PostgresDestination *self, const char *relation)
 				   psprintf("SELECT EXISTS (SELECT FROM %s)", relation));
 	if (remote_is_true(remote, 0, 0))
 		return;
-	/* a name of one's own that begins so is quoted */
-	if (strncmp(relation, "ONLY ", 5) == 0)
-		relation += 5;
-	remote_command(remote, psprintf("DROP TABLE %s", relation));
+	remote_command(remote, psprintf("DROP TABLE %s", table_name(relation)));
 }
 
 typedef struct Loaded
@@ -228,7 +233,8 @@ tell_dependent(PostgresDestination *self, const Loaded *loaded)
 	if (dependent)
 		ereport(NOTICE,
 				(errmsg("rows stay in table %s on server \"%s\"",
-						remote_clean(loaded->relation), self->remote->name),
+						remote_clean(table_name(loaded->relation)),
+						self->remote->name),
 				 errdetail("A foreign key of table %s would remove or change "
 						   "rows there with them.",
 						   dependent)));
@@ -274,7 +280,7 @@ discard_direct(PostgresDestination *self)
 		removed = remove_loaded(self, loaded->relation, loaded->table, "true");
 		if (removed != loaded->rows)
 			ereport(NOTICE, (errmsg("rows stay in table %s on server \"%s\"",
-									remote_clean(loaded->relation),
+									remote_clean(table_name(loaded->relation)),
 									self->remote->name),
 							 errdetail("Of " UINT64_FORMAT
 									   " rows that were loaded, " UINT64_FORMAT

@@ -36,6 +36,7 @@ static List *
 find_published(PostgresDestination *self)
 {
 	Remote *remote = self->remote;
+	char   *cluster = postgres_cluster(self);
 	List   *found = NIL;
 
 	remote_run(
@@ -67,7 +68,7 @@ find_published(PostgresDestination *self)
 					  "t.target",
 			postgres_ledger(self, "target"), postgres_ledger(self, "part"),
 			postgres_ledger(self, "job")),
-		2, (const char *const[]){self->job, remote->cluster});
+		2, (const char *const[]){self->job, cluster});
 	for (int i = 0; i < remote_rows(remote); i++)
 	{
 		Published *table = palloc0_object(Published);

@@ -27,6 +27,8 @@
 
 #define MAX_PARAMETERS 24
 #define MIN_VERSION	   120000
+/* Of a host. */
+#define MAX_ADDRESSES 8
 
 typedef struct Parameters
 {
@@ -70,9 +72,34 @@ add_limit(Parameters *parameters, const char *name, int value)
 		add_number(parameters, name, value);
 }
 
-/* The first address that may be connected to. */
+/* Those that may be connected to, between commas; and how many. */
 static char *
-choose_address(const char *server, const PostgresConfig *config)
+list_addresses(const struct addrinfo *at, bool allow_private, int *count,
+			   const char **kind_name)
+{
+	char *list = NULL;
+
+	for (; at && *count < MAX_ADDRESSES; at = at->ai_next)
+	{
+		AddressKind kind = address_kind(at->ai_addr);
+		char		text[NI_MAXHOST];
+
+		if (!address_is_allowed(kind, allow_private))
+		{
+			*kind_name = address_kind_name(kind);
+			continue;
+		}
+		if (getnameinfo(at->ai_addr, at->ai_addrlen, text, sizeof(text), NULL,
+						0, NI_NUMERICHOST) != 0)
+			continue;
+		list = list ? psprintf("%s,%s", list, text) : pstrdup(text);
+		(*count)++;
+	}
+	return list;
+}
+
+static char *
+find_addresses(const char *server, const PostgresConfig *config, int *count)
 {
 	struct addrinfo	 hints = {.ai_family = AF_UNSPEC,
 							  .ai_socktype = SOCK_STREAM,
@@ -80,7 +107,7 @@ choose_address(const char *server, const PostgresConfig *config)
 	const char		*host = config->hostaddr ? config->hostaddr : config->host;
 	struct addrinfo *found;
 	const char		*kind_name = NULL;
-	char			 text[NI_MAXHOST] = "";
+	char			*list;
 	int				 result = getaddrinfo(host, NULL, &hints, &found);
 
 	if (result != 0)
@@ -88,18 +115,9 @@ choose_address(const char *server, const PostgresConfig *config)
 						errmsg("could not look up host \"%.100s\" of server "
 							   "\"%s\": %s",
 							   host, server, gai_strerror(result))));
-	for (struct addrinfo *at = found; at && text[0] == '\0'; at = at->ai_next)
-	{
-		AddressKind kind = address_kind(at->ai_addr);
-
-		if (!address_is_allowed(kind, config->allow_private))
-			kind_name = address_kind_name(kind);
-		else if (getnameinfo(at->ai_addr, at->ai_addrlen, text, sizeof(text),
-							 NULL, 0, NI_NUMERICHOST) != 0)
-			text[0] = '\0';
-	}
+	list = list_addresses(found, config->allow_private, count, &kind_name);
 	freeaddrinfo(found);
-	if (text[0] == '\0')
+	if (list == NULL)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -111,7 +129,22 @@ choose_address(const char *server, const PostgresConfig *config)
 						  host, server),
 			 errhint("A superuser can allow loopback and private addresses "
 					 "with the server's option allow_private.")));
-	return pstrdup(text);
+	return list;
+}
+
+/* libpq tries them in turn; each has the host's name, which certificates have. */
+static void
+add_addresses(Parameters *parameters, const Remote *remote,
+			  const PostgresConfig *config)
+{
+	int	  count = 0;
+	char *addresses = find_addresses(remote->name, config, &count);
+	char *hosts = pstrdup(config->host);
+
+	while (--count > 0)
+		hosts = psprintf("%s,%s", hosts, config->host);
+	add_parameter(parameters, "host", hosts);
+	add_parameter(parameters, "hostaddr", addresses);
 }
 
 static void
@@ -120,10 +153,10 @@ add_place(Parameters *parameters, const Remote *remote,
 {
 	bool is_socket = config->host[0] == '/' || config->host[0] == '@';
 
-	add_parameter(parameters, "host", config->host);
-	if (!is_socket)
-		add_parameter(parameters, "hostaddr",
-					  choose_address(remote->name, config));
+	if (is_socket)
+		add_parameter(parameters, "host", config->host);
+	else
+		add_addresses(parameters, remote, config);
 	add_number(parameters, "port", config->port);
 	add_parameter(parameters, "dbname", config->dbname);
 	add_parameter(parameters, "sslmode", postgres_sslmode(config));

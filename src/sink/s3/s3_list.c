@@ -101,7 +101,8 @@ decode(const Listing *self, const char *name, bool encoded)
 	if (!begins_with(key, self->prefix))
 		distrust(self, psprintf("The store's list has \"%s\", which does not "
 								"begin with \"%s\".",
-								s3_shown(key), s3_shown(self->prefix)));
+								s3_shown(self->store, key),
+								s3_shown(self->store, self->prefix)));
 	return pg_any_to_server(key, strlen(key), PG_UTF8);
 }
 

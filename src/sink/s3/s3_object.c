@@ -253,12 +253,15 @@ check_deleted(const S3Request *request)
 
 		if (code && strcmp(code, "NoSuchKey") == 0)
 			continue;
-		ereport(ERROR, (errcode(ERRCODE_FDW_ERROR),
-						errmsg("could not remove %s",
-							   s3_object_name(request->store,
-											  key ? s3_shown(key) : "?")),
-						errdetail("The store answered %s.",
-								  code ? s3_shown(code) : "without a code")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FDW_ERROR),
+			 errmsg("could not remove %s",
+					s3_object_name(request->store,
+								   key ? s3_shown(request->store, key) : "?")),
+			 errdetail("The store answered %s.",
+					   code ? s3_shown(request->store, code)
+							: "without a code")));
 	}
 }
 

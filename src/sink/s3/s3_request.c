@@ -11,6 +11,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "sink/s3/s3_request.h"
+#include "sink/server.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -251,6 +252,7 @@ void
 s3_start(S3Request *request)
 {
 	const S3Config *config = &request->store->config;
+	MemoryContext	caller;
 
 	if (request->sending)
 		request->sending->tell(request->sending->arg,
@@ -258,7 +260,9 @@ s3_start(S3Request *request)
 								   config->stall_timeout);
 	if (!request->only_once)
 		(void) s3_store_refresh(request->store);
+	caller = MemoryContextSwitchTo(request->context);
 	s3_request_sign(request);
+	MemoryContextSwitchTo(caller);
 	request->result = S3_RUNNING;
 	request->tries++;
 	request->http.method = request->method;
@@ -278,11 +282,16 @@ s3_end(S3Request *request)
 	MemoryContextDelete(request->context);
 }
 
+/* A store, or what stands before it, may repeat what it was sent. */
 char *
-s3_shown(const char *text)
+s3_shown(const S3Store *store, const char *text)
 {
-	char *copy = pnstrdup(text, SHOWN_LENGTH);
+	char *copy = pstrdup(text);
 
+	server_blank_secret(copy, store->secrets.session_token);
+	server_blank_secret(copy, store->secrets.secret);
+	if (strlen(copy) > SHOWN_LENGTH)
+		copy[SHOWN_LENGTH] = '\0';
 	for (char *c = copy; *c; c++)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
@@ -316,25 +325,27 @@ fail(S3Request *request, const char *code, const char *message)
 	char			  *date;
 
 	request->result = S3_FAILED;
-	request->code = s3_shown(code);
+	request->code = s3_shown(request->store, code);
 	if (error == NULL)
 		error = find_error(code_of_status(http->status));
 	request->sqlstate = error ? error->sqlstate : ERRCODE_FDW_ERROR;
 	request->may_pass = error ? error->may_pass : http->status >= 500;
 	request->hint = error && error->hint ? pstrdup(error->hint) : NULL;
-	request->reason = psprintf(
-		"The store answered %d%s%s%s%s.", http->status, code[0] ? " " : "",
-		request->code, message ? ": " : "", message ? s3_shown(message) : "");
+	request->reason =
+		psprintf("The store answered %d%s%s%s%s.", http->status,
+				 code[0] ? " " : "", request->code, message ? ": " : "",
+				 message ? s3_shown(request->store, message) : "");
 	region = s3_xml_text(http->answer.data, http->answer.len, "Region");
 	if (region == NULL)
 		region = http_header(http, "x-amz-bucket-region");
 	if (region && request->sqlstate == ERRCODE_INVALID_PARAMETER_VALUE)
-		request->reason = psprintf("%s The bucket's region is \"%s\".",
-								   request->reason, s3_shown(region));
+		request->reason =
+			psprintf("%s The bucket's region is \"%s\".", request->reason,
+					 s3_shown(request->store, region));
 	date = http_header(http, "date");
 	if (date && strcmp(request->code, "RequestTimeTooSkewed") == 0)
-		request->reason =
-			psprintf("%s Its time is %s.", request->reason, s3_shown(date));
+		request->reason = psprintf("%s Its time is %s.", request->reason,
+								   s3_shown(request->store, date));
 }
 
 static void
@@ -348,9 +359,9 @@ fail_without_answer(S3Request *request)
 	request->sqlstate = request->may_pass
 							? ERRCODE_CONNECTION_FAILURE
 							: ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION;
-	request->reason =
-		psprintf("There was no answer: %s.",
-				 http->error[0] ? s3_shown(http->error) : "unknown");
+	request->reason = psprintf(
+		"There was no answer: %s.",
+		http->error[0] ? s3_shown(request->store, http->error) : "unknown");
 	request->hint =
 		request->may_pass
 			? NULL
@@ -458,7 +469,8 @@ is_worth_another(S3Request *request)
 S3Result
 s3_wait(S3Request *request)
 {
-	S3Store *store = request->store;
+	S3Store		 *store = request->store;
+	MemoryContext caller;
 
 	for (;;)
 	{
@@ -466,7 +478,10 @@ s3_wait(S3Request *request)
 			http_poll(store->http, TICK_MS);
 		if (has_stream(request))
 			return S3_RUNNING;
+		/* what it says goes with the request */
+		caller = MemoryContextSwitchTo(request->context);
 		s3_request_judge(request);
+		MemoryContextSwitchTo(caller);
 		if (!is_worth_another(request))
 			return request->result;
 		s3_pause(store, wait_before(request->tries));

@@ -125,8 +125,8 @@ pg_noreturn extern void s3_throw(const S3Request *request, const char *what);
 extern void s3_must(S3Request *request, const char *what);
 /* As the errno that is nearest to why it failed. */
 extern int s3_errno(const S3Request *request);
-/* What another machine says, as messages may show it. */
-extern char *s3_shown(const char *text);
+/* What another machine says, as messages may show it: without the secrets. */
+extern char *s3_shown(const S3Store *store, const char *text);
 /* How messages name an object. */
 extern char *s3_object_name(const S3Store *store, const char *key);
 

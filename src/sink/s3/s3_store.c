@@ -64,21 +64,35 @@ s3_store_server(const S3Store *store)
 	return server;
 }
 
+static char *
+keep(const S3Store *store, const char *secret)
+{
+	return secret ? MemoryContextStrdup(store->context, secret) : NULL;
+}
+
+/* Each request asks: what that takes must not stay until the job's end. */
 bool
 s3_store_refresh(S3Store *store)
 {
-	MemoryContext  caller = CurrentMemoryContext;
-	ForeignServer *server;
-	S3Secrets	   secrets;
-	bool		   same;
+	MemoryContext context;
+	MemoryContext caller;
+	S3Secrets	  read;
+	S3Secrets	  secrets;
+	bool		  same;
 
 	/* at a process's end, what is left is cleaned up with what is known */
 	if (!IsTransactionState() || proc_exit_inprogress)
 		return false;
-	server = s3_store_server(store);
-	MemoryContextSwitchTo(store->context);
-	s3_secrets_read(server, &secrets);
+	context = AllocSetContextCreate(CurrentMemoryContext, "outflow S3 secrets",
+									ALLOCSET_SMALL_SIZES);
+	caller = MemoryContextSwitchTo(context);
+	s3_secrets_read(s3_store_server(store), &read);
+	secrets = (S3Secrets){.key_id = keep(store, read.key_id),
+						  .secret = keep(store, read.secret),
+						  .session_token = keep(store, read.session_token)};
+	s3_secrets_forget(&read);
 	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
 	same = server_is_same_secret(secrets.key_id, store->secrets.key_id) &&
 		   server_is_same_secret(secrets.secret, store->secrets.secret) &&
 		   server_is_same_secret(secrets.session_token,
