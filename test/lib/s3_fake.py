@@ -94,6 +94,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         how = faults()
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
+        # whoever sent it is gone
+        if len(body) < length:
+            self.close_connection = True
+            return
         path, _, query = self.path.partition("?")
         self.query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
         # the bucket is in the path, or in the host's name
@@ -259,6 +263,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 with open(directory + "/log", "a") as log:
                     log.write(f"part {number} {len(body)}\n")
                 return self.answer(200, "", {"ETag": f'"part{number}"'})
+            if self.query["uploadId"] not in uploads:
+                return self.error(404, "NoSuchUpload")
             sums = {"Checksum" + name.lower().removeprefix("x-amz-checksum-").upper(): value
                     for name, value in self.headers.items() if name.lower().startswith("x-amz-checksum-")}
             if how.get("skip-part") != str(number):
