@@ -228,11 +228,11 @@ outflow_job_slot(PG_FUNCTION_ARGS)
 
 	/* which has not the primary's slots */
 	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("a standby does not have the slot of export job "
-						INT64_FORMAT, id),
-				 errhint("Call it on the primary server.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("a standby does not have the slot of export "
+							   "job " INT64_FORMAT,
+							   id),
+						errhint("Call it on the primary server.")));
 	if (job->state != JOB_DONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
