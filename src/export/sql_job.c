@@ -249,6 +249,13 @@ outflow_job_slot(PG_FUNCTION_ARGS)
 	int64 id = PG_GETARG_INT64(0);
 	Job	 *job = job_load_own(id, false);
 
+	/* which has not the primary's slots */
+	if (RecoveryInProgress())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("a standby does not have the slot of export "
+							   "job " INT64_FORMAT,
+							   id),
+						errhint("Call it on the primary server.")));
 	if (job->state != JOB_DONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -2,7 +2,8 @@
 # row once, also when it is killed, and a subscription there goes on from one.
 #
 # OUTFLOW_OTHER_BINDIRS has their programs, with colons between; without it they
-# are 16 of PyPI's pgserver, and Debian's 13, 17, 18 and 19.
+# are 12 and 14 of npm's embedded-postgres, 16 of PyPI's pgserver, and Debian's 13,
+# 17, 18 and 19.
 use strict;
 use warnings;
 
@@ -36,8 +37,9 @@ sub make_tables
 	my $values = OutflowValues->new(4711);
 	# some are built without libxml
 	my $has_xml = ($warehouse->psql('postgres', q{SELECT '<a/>'::xml}))[0] == 0;
-	# 14 brought multiranges, and numbers without end
-	my @types = grep { ($has_xml || !/xml/) && (major($warehouse) >= 14 || !/multirange|num/) } OutflowValues::types();
+	# 13 brought these, 14 multiranges, and numbers without end
+	my @types = grep { ($has_xml || !/xml/) && (major($warehouse) >= 13 || !/snapshot|xid8|regcollation/)
+		&& (major($warehouse) >= 14 || !/multirange|num/) } OutflowValues::types();
 	my $sql = 'CREATE TABLE kinds (' . join(', ', 'id int', map { "c$_ $types[$_]" } 0 .. $#types) . ");\n";
 
 	foreach my $row (1 .. 60)

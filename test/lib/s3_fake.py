@@ -21,6 +21,7 @@ line of DIRECTORY/faults, read at each request, is a way to behave:
 	insist                whatever may replace an object is refused, copies of whole objects, too
 	racing N [TEXT]       the first N writes of objects or ends of uploads are answered 409, of targets with that text
 	skip-part N           that part is taken and forgotten
+	sizes                 of parts of uploads the log gets "part", number and size, and nothing is kept
 	late-end              uploads are ended, and then said not to be there
 	answer STATUS BODY    the answer to everything
 	endless               answers to GET have no end
@@ -93,6 +94,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         how = faults()
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
+        # whoever sent it is gone
+        if len(body) < length:
+            self.close_connection = True
+            return
         path, _, query = self.path.partition("?")
         self.query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
         # the bucket is in the path, or in the host's name
@@ -254,6 +259,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         source = self.headers.get("x-amz-copy-source")
         if "uploadId" in self.query:
             number = int(self.query["partNumber"])
+            if "sizes" in how:
+                with open(directory + "/log", "a") as log:
+                    log.write(f"part {number} {len(body)}\n")
+                return self.answer(200, "", {"ETag": f'"part{number}"'})
+            if self.query["uploadId"] not in uploads:
+                return self.error(404, "NoSuchUpload")
             sums = {"Checksum" + name.lower().removeprefix("x-amz-checksum-").upper(): value
                     for name, value in self.headers.items() if name.lower().startswith("x-amz-checksum-")}
             if how.get("skip-part") != str(number):

@@ -157,6 +157,16 @@ is_whole($job, 'retried', 'the next try of a part');
 is($store->asked(qr{^POST \S*/retried/\S*\?uploads}), 1, 'goes on with the same upload');
 cmp_ok($store->asked(qr{^POST \S*/retried/\S*uploadId=}), '>', 1, 'whose end had failed');
 
+# An upload that a rule of the bucket ends
+$store->faults('hold PUT partNumber=4');
+$job = sql("SELECT outflow.export_start('large', 'crc32c:swept', part_size => '1GB', workers => 1)");
+wait_for_line("$store->{dir}/log", qr{^PUT \S*/swept/\S*partNumber=4}m);
+$store->s3('DELETE', $store->requests =~ m{^PUT /lake/(\S*swept/\S*?)\?partNumber=4&(uploadId=\d+)}m ? "$1?$2" : die);
+$store->faults();
+wait_until($node, "SELECT state NOT IN ('queued', 'running') FROM outflow.jobs WHERE job = $job", 'the end of a job');
+is_whole($job, 'swept', 'an upload that was ended by others');
+is($store->asked(qr{^POST \S*/swept/\S*\?uploads}), 2, 'is begun anew');
+
 # Encrypted, no byte is what it was before
 $job = broken_off('encrypted', 'crc32c', 'kill', q{, encrypt_to => '{age12pvz65k2e34qvxrtsqqg0drk7jr458uwg5jejdt6v0lynj7mwyqsf32xls}'});
 sql("CALL outflow.resume($job)");

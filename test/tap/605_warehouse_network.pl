@@ -1,6 +1,7 @@
 # Promise: another PostgreSQL is reached over TCP with a server's default
-# options, by whichever of its host's addresses answers, and one that answers without end is given up before its answer fills
-# the memory.
+# options, by whichever of its host's addresses answers, and one that answers
+# without end is given up before its answer fills the memory.  Only the proof of a
+# password is computed to its end.
 use strict;
 use warnings;
 
@@ -69,6 +70,19 @@ foreach my $size (1_000_000, 1_500_000_000)
 	cmp_ok(slurp_file("$place/sent"), '<', 256 << 20, '... which it could not get rid of');
 }
 
-$node->stop;
+# a password that takes libpq half an hour to prove
+my $proof = 'A' x 43 . '=';
+$warehouse->safe_psql('postgres', "UPDATE pg_authid SET rolpassword = 'SCRAM-SHA-256\$2147483647:c2FsdA==\$$proof:$proof' WHERE rolname = 'loader'");
+$node->safe_psql('postgres', q{ALTER SERVER near OPTIONS (ADD connect_timeout '2')});
+my ($call) = start_psql($node, q{SELECT 1 FROM outflow.check_destination('near:')});
+my $at_work = q{FROM pg_stat_activity WHERE query LIKE '%check_destination%' AND pid <> pg_backend_pid()};
+wait_until($node, "SELECT count(*) = 1 $at_work AND now() > query_start + '6 s'", 'the time for it is up');
+$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) $at_work");
+sleep(2);
+is($node->safe_psql('postgres', "SELECT count(*) $at_work"), '1', 'iterations without end: nothing ends it but the end of the server');
+# which kills who does not listen
+$node->stop('immediate');
+$call->finish;
+
 $warehouse->stop;
 done_testing();

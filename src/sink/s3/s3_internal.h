@@ -149,6 +149,8 @@ extern char *s3_part_xml(const S3Request *request, int number,
  */
 extern bool s3_upload_complete(const S3Multipart *upload, const char *parts,
 							   bool if_new);
+/* That ERROR: the store does not know the upload any more. */
+pg_noreturn extern void s3_upload_gone(const S3Multipart *upload);
 /* One try, and no ERROR. */
 extern void s3_upload_abort(S3Store *store, const char *key,
 							const char *upload);

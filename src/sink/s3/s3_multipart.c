@@ -77,8 +77,8 @@ has_become_object(const S3Multipart *upload)
 }
 
 /* As what may pass: a new one can be begun. */
-static void
-report_gone(const S3Multipart *upload)
+pg_noreturn void
+s3_upload_gone(const S3Multipart *upload)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_FAILURE),
@@ -119,7 +119,7 @@ s3_upload_complete(const S3Multipart *upload, const char *parts, bool if_new)
 	if (is_taken || (!is_there && request->result == S3_CONFLICT))
 		s3_upload_abort(store, upload->key, upload->id);
 	if (!is_there && request->result == S3_NOT_FOUND)
-		report_gone(upload);
+		s3_upload_gone(upload);
 	if (!is_there && !is_taken)
 		s3_throw(request, "complete the upload of");
 	s3_end(request);

@@ -114,7 +114,9 @@ end_chunk(Upload *self, Chunk *chunk)
 {
 	S3Request *request = chunk->request;
 
-	if (s3_wait(request) != S3_OK)
+	if (s3_wait(request) == S3_NOT_FOUND)
+		s3_upload_gone(&self->upload);
+	if (request->result != S3_OK)
 		s3_throw(request, "write");
 	self->parts[chunk->number - 1] = s3_part_xml(
 		request, chunk->number, http_header(&request->http, "etag"),
