@@ -66,6 +66,7 @@ sub restarts
 	finish_kills($node, $slot, $client);
 	my ($repeated) = $ledger->seen($slot, $watching);
 	unlike(slurp_file("$log.$slot"), qr/lost the session/, "$slot: the session is kept");
+	$ledger->checked;
 	$ledger->end;
 	$restarted->kill;
 	return $repeated;
