@@ -72,7 +72,7 @@ sub torture
 		wait => [ 0.5, 1.5 ], target_every => 4,
 		client => sub { start_client($node, $slot, $log, @target) },
 		target => sub { $broker->kill; $broker->start; });
-	my ($code, undef, $err) = run_client($node, $slot, @target, '--endpos=' . current_lsn($node));
+	my ($code, undef, $err) = run_client($node, $slot, @target, '--stop-timeout=10min', '--endpos=' . current_lsn($node));
 	is($code, 0, "$slot: comes to the end") or diag($err);
 	return;
 }
