@@ -1,6 +1,7 @@
 # Promise: where the broker takes smaller batches than the client makes, what is too
 # large by itself is rejected, by name, and nothing else is: neither the records beside it
-# nor a batch of many; at least once and exactly once, in order.
+# nor a batch of many; at least once and exactly once, in order.  A client that was stopped for
+# longer than a transaction of Kafka may take goes on, and loses and doubles nothing.
 use strict;
 use warnings;
 
@@ -10,12 +11,13 @@ use KafkaTest;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes ();
 
 # OUTFLOW_KAFKA has Kafka's jars
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 60s\n");
 my $json = JSON::PP->new;
 my $tmp = $PostgreSQL::Test::Utils::tmp_check;
-my $broker = KafkaTest->new(lines => ['message.max.bytes=20000'])->start;
+my $broker = KafkaTest->new(lines => [ 'message.max.bytes=20000', 'transaction.abort.timed.out.transaction.cleanup.interval.ms=1000' ])->start;
 
 client_setup($node);
 create_slot($node, $_) foreach qw(once exactly);
@@ -89,6 +91,33 @@ foreach my $slot (qw(once exactly))
 	# the program goes on, and batches fit
 	($code, undef, $err) = run_client($node, $slot, @target[ 0 .. $#target - 2 ], '--endpos=' . current_lsn($node));
 	is($code, 0, "$slot: afterwards all is well") or diag($err);
+}
+
+{
+	my $log = "$tmp/stopped";
+	my @target = ('--to=kafka://' . $broker->address . '/stopped', '--kafka-partitions=3', '--exactly-once', '-o', 'tables=public.t');
+
+	create_slot($node, 'stopped');
+	my $client = start_client($node, 'stopped', $log, @target, '--linger=15s');
+	wait_for_line($log, qr/streaming slot "stopped"/);
+	$node->safe_psql('postgres', 'INSERT INTO t VALUES (3001, 1), (3002, 1)');
+	foreach (1 .. 60)
+	{
+		# none of the topic is an error
+		last if eval { () = $broker->messages('stopped.public.t', 'isolation.level=read_uncommitted') };
+		Time::HiRes::sleep(0.2);
+	}
+	$client->signal('STOP');
+	is(scalar(() = $broker->messages('stopped.public.t', 'isolation.level=read_committed')), 0, 'stopped in an open transaction');
+	# librdkafka's transaction.timeout.ms is a minute
+	Time::HiRes::sleep(65);
+	$client->signal('CONT');
+	wait_for_line($log, qr/starting over|a transaction is in doubt/);
+	$node->safe_psql('postgres', 'UPDATE t SET n = 2 WHERE id BETWEEN 3001 AND 3002');
+	wait_confirmed($node, 'stopped', current_lsn($node));
+	is(stop_client($client), 0, '... it goes on');
+	is_deeply(changes($broker->messages('stopped.public.t', 'isolation.level=read_committed')), { map { ($_ => [qw(c1 u2)]) } 3001, 3002 },
+		'... and each record is there once');
 }
 $broker->kill;
 done_testing();

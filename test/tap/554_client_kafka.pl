@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # errors of Kafka's protocol, and the requests that they answer
-my ($NOT_LEADER, $TIMED_OUT, $TOO_LARGE, $LOADING, $UNAUTHORIZED, $OUT_OF_ORDER) = (6, 7, 10, 14, 29, 45);
+my ($NOT_LEADER, $TIMED_OUT, $TOO_LARGE, $LOADING, $UNAUTHORIZED, $OUT_OF_ORDER, $OLD_EPOCH) = (6, 7, 10, 14, 29, 45, 47);
 my ($PRODUCE, $INIT_PRODUCER, $ADD_PARTITIONS, $END_TRANSACTION) = (0, 22, 24, 26);
 
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 10s\n");
@@ -147,6 +147,13 @@ $broker->tell("errors $PRODUCE $OUT_OF_ORDER 1");
 ($code, undef, $err) = run_client($node, 'exactly', (grep { !/batch-bytes/ } @exactly), '--batch-bytes=100MB', '--endpos=' . current_lsn($node));
 is($code, 0, 'exactly once: a transaction that fails is begun again') or diag($err);
 like($err, qr/a transaction is in doubt/, '... as it says');
+
+# A producer that was fenced: whoever has the slot goes on.  This broker would take
+# what is late from the one before.
+$broker->tell("errors $PRODUCE $OLD_EPOCH 1");
+($code, $err) = deliver('exactly', 5, @exactly);
+is($code, 0, 'exactly once: a producer that was fenced') or diag($err);
+like($err, qr/Kafka has ended the transaction, .*: starting over/, '... starts over');
 
 # with any version of librdkafka, TLS is with the host that was named
 ($code, undef, $err) = run_client($node, 'exactly', @exactly, '-X', 'debug=conf', '--log-level=debug', '--endpos=' . current_lsn($node));
