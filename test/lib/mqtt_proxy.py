@@ -6,8 +6,8 @@ It listens on the port that it writes into DIRECTORY/mqtt_port.  A record counts
 as answered (wire_check.py) once its PUBACK or PUBCOMP was passed on, or would
 have been.  Seen packets are checked, and what is wrong goes to
 DIRECTORY/violations: more under way than the CONNACK's Receive Maximum, a larger
-packet than its Maximum Packet Size, a message of QoS 2 again after its PUBREL, in a
-session that the broker has kept.
+packet than its Maximum Packet Size, and, in a session that the broker has kept, a message
+of QoS 2 again after its PUBREL or with another packet identifier.
 
 DIRECTORY/faults, "SEED CUT LOSE", is read when a connection begins: how often in
 10,000 packets it cuts the connection before a packet, and passes a packet on and
@@ -20,7 +20,7 @@ import random
 import re
 import sys
 
-from wire_check import Place, WireCheck
+from wire_check import RECORD_ID, Place, WireCheck
 
 CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 2, 3, 4, 5, 6, 7
 RECEIVE_MAXIMUM, MAXIMUM_PACKET_SIZE = 0x21, 0x27
@@ -30,6 +30,7 @@ broker_port = int(sys.argv[2])
 check = WireCheck(place, sys.argv[3])
 dice = random.Random()
 published = {}  # packet identifier -> its last PUBLISH, which sessions outlive
+sent = {}  # record -> the packet identifier that it has with QoS 2
 released = {}  # packet identifier -> what was released and is not complete
 
 
@@ -71,6 +72,9 @@ class Connection:
             topic = packet[start + 2:start + 2 + length]
             mid = int.from_bytes(packet[start + 2 + length:start + 4 + length], 'big')
             published[mid] = (topic, packet)
+            record = RECORD_ID.search(packet)
+            if record and packet[0] & 4 and sent.setdefault(record.group(), mid) != mid:
+                self.wrong(f'message {mid} again, which was {sent[record.group()]}')
             if released.get(mid) == packet[1:]:
                 self.wrong(f'message {mid} again after its PUBREL')
             self.under_way.add(mid)
@@ -109,6 +113,7 @@ class Connection:
                 packet = packet[:start] + bytes([packet[start] & ~1]) + packet[start + 1:]
             if not packet[start] & 1:
                 released.clear()
+                sent.clear()
         if kind in (PUBACK, PUBREC, PUBCOMP):
             mid = int.from_bytes(packet[start:start + 2], 'big')
             topic, message = published.get(mid, (b'', b''))
