@@ -193,7 +193,7 @@ DECLARE
 	q tsquery := 'a';
 BEGIN
 	INSERT INTO queries VALUES (1, ARRAY[q], ROW(q), query_range(q, NULL), '$', ROW('$'::jsonpath));
-	FOR i IN 1..250 LOOP q := ts_rewrite(q, 'a', (repeat('!', 30) || 'a')::tsquery); END LOOP;
+	FOR i IN 1..60 LOOP q := ts_rewrite(q, 'a', (repeat('((', 15) || 'a' || repeat('|b)&c)', 15))::tsquery); END LOOP;
 	INSERT INTO queries VALUES (2, ARRAY[q]);
 	INSERT INTO queries VALUES (3, NULL, ROW(q));
 	INSERT INTO queries VALUES (4, NULL, NULL, query_range(q, q, '[]'));

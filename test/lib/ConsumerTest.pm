@@ -92,15 +92,16 @@ CREATE TABLE orders (id bigint PRIMARY KEY, amount numeric, tags text[]);
 SELECT pg_create_logical_replication_slot('orders', 'outflow');
 SELECT pg_create_logical_replication_slot('control', 'outflow');
 EOS
-	# a client that comes to a transaction's last row waits there while we hold
-	# the lock, after it has written the others
+	# a client that comes to the last row that a round inserts waits there while
+	# we hold the lock, after it has written the others
 	$target->safe_psql('postgres', <<'EOS');
 CREATE TABLE changes (id text COLLATE "C" PRIMARY KEY, record jsonb);
 CREATE SEQUENCE deliveries;
+CREATE TABLE last_row (id text);
 CREATE FUNCTION deliver() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM nextval('deliveries');
-	IF NEW.record -> 'new' ->> 'id' ~ '300$' THEN
+	IF NEW.record ->> 'op' = 'insert' AND NEW.record -> 'new' ->> 'id' = (SELECT id FROM last_row) THEN
 		PERFORM pg_advisory_xact_lock_shared(1);
 	END IF;
 	RETURN NEW;
@@ -115,6 +116,7 @@ EOS
 
 		$lock->query_safe('SELECT pg_advisory_lock(1)');
 		write_changes($source, $round);
+		$target->safe_psql('postgres', 'TRUNCATE last_row; INSERT INTO last_row VALUES (' . (1000 * $round + 300) . ')');
 		$start->();
 		$wait->($target,
 			"SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
