@@ -10,6 +10,7 @@
 # that it is at PORT: so all requests go through a proxy that listens on PORT.
 # start_wire() has such a proxy that watches what is confirmed.
 # KafkaTest->new(auto_create => 1) makes topics that are written to.
+# KafkaTest->new(lines => [ 'message.max.bytes=20000' ]) has these in its configuration.
 package KafkaTest;
 
 use strict;
@@ -41,7 +42,7 @@ sub new
 		port => free_port() }, $class;
 	my $controller = free_port();
 	my @format = ('--standalone');
-	my ($listeners, $advertised, $more) = ('', '', '');
+	my ($listeners, $advertised, $more) = ('', '', join("\n", @{ $options{lines} || [] }, ''));
 	my $create = $options{auto_create} ? 'true' : 'false';
 
 	if ($options{cert})

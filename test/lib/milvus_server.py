@@ -45,7 +45,14 @@ class Failure(Exception):
 
 
 class Check(WireCheck):
-    """Rows have no ids of records: what a change did to a key is known by its n."""
+    """Rows have no ids of records: what a change did to a key is known by its n.
+
+    What was answered outlives the server, in DIRECTORY/answered.
+    """
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        self.known = {tuple(json.loads(line)) for line in self.place.read('answered', '').splitlines()}
 
     def look_at_server(self, kind, payload):
         if kind != b'd' or payload[:1] != b'w':
@@ -61,7 +68,14 @@ class Check(WireCheck):
                 self.expect(record, new, new['n'])
 
     def expect(self, record, row, n):
-        self.pending[record['id'], str(row['id'])] = (int(record['id'][:16], 16), n)
+        if (record['id'], str(row['id'])) not in self.known:
+            self.pending[record['id'], str(row['id'])] = (int(record['id'][:16], 16), n)
+
+    def forget(self, places):
+        for place in places:
+            del self.pending[place]
+        self.known.update(places)
+        self.place.append('answered', ''.join(json.dumps(place) + '\n' for place in places))
 
     def look_at_client(self, kind, payload):
         if kind != b'd' or payload[:1] != b'r':
@@ -76,8 +90,7 @@ class Check(WireCheck):
         """And all that came to that key before; n is None for a delete."""
         places = [place for place in self.pending if place[1] == key]
         known = [i for i, place in enumerate(places) if self.pending[place][1] == n]
-        for place in places[:known[-1] + 1] if known else []:
-            del self.pending[place]
+        self.forget(places[:known[-1] + 1] if known else [])
 
     def put(self, rows):
         for row in rows:
@@ -316,7 +329,7 @@ def carry_out(path, request):
     if operation == 'entities/delete':
         keys = keys_of_filter(request['filter'])
         engine.delete(name, collection, request['filter'])
-        return {}, lambda: check.deleted(keys) if keys is not None else check.pending.clear()
+        return {}, lambda: check.deleted(keys) if keys is not None else check.forget(list(check.pending))
     if operation != 'entities/upsert':
         return None, None
     if place.read('old', ''):
@@ -378,9 +391,9 @@ async def serve(reader, writer):
             place.append('log', json.dumps({'path': path, 'status': answer[0], 'request': json.loads(body),
                                             'answer': answer[1][:300]}) + '\n')
             text = answer[1].encode()
-            writer.write(f'HTTP/1.1 {answer[0]} So\r\nContent-Length: {len(text)}\r\n\r\n'.encode() + text)
             if answer[2]:
                 answer[2]()
+            writer.write(f'HTTP/1.1 {answer[0]} So\r\nContent-Length: {len(text)}\r\n\r\n'.encode() + text)
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
         pass

@@ -6,7 +6,8 @@ It listens on the port that it writes into DIRECTORY/mqtt_port.  A record counts
 as answered (wire_check.py) once its PUBACK or PUBCOMP was passed on, or would
 have been.  Seen packets are checked, and what is wrong goes to
 DIRECTORY/violations: more under way than the CONNACK's Receive Maximum, a larger
-packet than its Maximum Packet Size.
+packet than its Maximum Packet Size, and, in a session that the broker has kept, a message
+of QoS 2 again after its PUBREL or with another packet identifier.
 
 DIRECTORY/faults, "SEED CUT LOSE", is read when a connection begins: how often in
 10,000 packets it cuts the connection before a packet, and passes a packet on and
@@ -19,9 +20,9 @@ import random
 import re
 import sys
 
-from wire_check import Place, WireCheck
+from wire_check import RECORD_ID, Place, WireCheck
 
-CONNACK, PUBLISH, PUBACK, PUBREC, PUBCOMP = 2, 3, 4, 5, 7
+CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 2, 3, 4, 5, 6, 7
 RECEIVE_MAXIMUM, MAXIMUM_PACKET_SIZE = 0x21, 0x27
 
 place = Place(sys.argv[1])
@@ -29,6 +30,8 @@ broker_port = int(sys.argv[2])
 check = WireCheck(place, sys.argv[3])
 dice = random.Random()
 published = {}  # packet identifier -> its last PUBLISH, which sessions outlive
+sent = {}  # record -> the packet identifier that it has with QoS 2
+released = {}  # packet identifier -> what was released and is not complete
 
 
 def varint(data, at):
@@ -69,11 +72,19 @@ class Connection:
             topic = packet[start + 2:start + 2 + length]
             mid = int.from_bytes(packet[start + 2 + length:start + 4 + length], 'big')
             published[mid] = (topic, packet)
+            record = RECORD_ID.search(packet)
+            if record and packet[0] & 4 and sent.setdefault(record.group(), mid) != mid:
+                self.wrong(f'message {mid} again, which was {sent[record.group()]}')
+            if released.get(mid) == packet[1:]:
+                self.wrong(f'message {mid} again after its PUBREL')
             self.under_way.add(mid)
             if len(self.under_way) > self.receive_maximum:
                 self.wrong(f'{len(self.under_way)} are under way, of {self.receive_maximum}')
             if len(packet) > self.packet_size:
                 self.wrong(f'a packet of {len(packet)} bytes')
+        if kind == PUBREL:
+            mid = int.from_bytes(packet[start:start + 2], 'big')
+            released[mid] = published.get(mid, (b'', b' '))[1][1:]
         return packet
 
     def limits(self, packet, at):
@@ -100,6 +111,9 @@ class Connection:
             self.limits(packet, start + 2)
             if place.read('forget', ''):
                 packet = packet[:start] + bytes([packet[start] & ~1]) + packet[start + 1:]
+            if not packet[start] & 1:
+                released.clear()
+                sent.clear()
         if kind in (PUBACK, PUBREC, PUBCOMP):
             mid = int.from_bytes(packet[start:start + 2], 'big')
             topic, message = published.get(mid, (b'', b''))
@@ -110,6 +124,8 @@ class Connection:
                 packet = bytes([packet[0], 3]) + mid.to_bytes(2, 'big') + bytes([reason])
             if kind != PUBREC or reason >= 128:
                 self.under_way.discard(mid)
+            if kind != PUBREC:
+                released.pop(mid, None)
             if kind != PUBREC and reason < 128:
                 check.answered(message)
         return packet

@@ -72,15 +72,20 @@ class WireCheck:
         self.place = place
         self.server_socket = server_socket
         self.pending = {}  # record id -> LSN of its commit
+        # What comes again to a client that has it, the beginning of a transaction that
+        # was cut off, it passes over.
+        self.known = set()
 
     def answered(self, body):
         for commit, rest in RECORD_ID.findall(body):
             self.pending.pop(commit + b'/' + rest, None)
+            self.known.add(commit + b'/' + rest)
 
     def look_at_server(self, kind, payload):
         if kind == b'd' and payload[:1] == b'w':
             for commit, rest in RECORD_ID.findall(payload):
-                self.pending[commit + b'/' + rest] = int(commit, 16)
+                if commit + b'/' + rest not in self.known:
+                    self.pending[commit + b'/' + rest] = int(commit, 16)
 
     def look_at_client(self, kind, payload):
         if kind != b'd' or payload[:1] != b'r':

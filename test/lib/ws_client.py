@@ -5,6 +5,7 @@ follow FILE        subscribes, comes back after every cut where it was, and appe
 raw MESSAGE...     sends messages (bytes after "hex:", text of N kB after "big:"), prints
                    answers and the close code
 read SECONDS JSON  subscribes by JSON, acknowledges nothing, prints what comes
+hold SECONDS       says nothing, prints what comes
 crowd N            that many clients at once: how many have subscribed, and how many of them
                    got a record then
 """
@@ -50,7 +51,7 @@ async def closing(socket, seconds):
     try:
         async with asyncio.timeout(seconds):
             async for text in socket:
-                print(text)
+                print(text, flush=True)
     except TimeoutError:
         print('open')
         return
@@ -88,6 +89,11 @@ async def read(url, seconds, text):
         await closing(socket, float(seconds))
 
 
+async def hold(url, seconds):
+    async with websockets.connect(url, max_size=None) as socket:
+        await closing(socket, float(seconds))
+
+
 async def crowd(url, count):
     sockets = []
     for _ in range(int(count)):
@@ -105,4 +111,4 @@ async def crowd(url, count):
     print('received', sum(await asyncio.gather(*map(gets_a_record, sockets))))
 
 
-asyncio.run({'crowd': crowd, 'follow': follow, 'raw': raw, 'read': read}[sys.argv[2]](sys.argv[1], *sys.argv[3:]))
+asyncio.run({'crowd': crowd, 'follow': follow, 'hold': hold, 'raw': raw, 'read': read}[sys.argv[2]](sys.argv[1], *sys.argv[3:]))

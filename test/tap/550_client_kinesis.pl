@@ -113,6 +113,36 @@ sub refused
 	is(stop_client($stream), 0, "README.md's example delivers");
 }
 
+# keys of partitions: a row's, that of its old key where that changes, and one for all of a
+# table without a key
+# partition_of(PATTERN): the keys of the records stored that match
+sub partition_of
+{
+	my ($pattern) = @_;
+	my %found = map { ($_->{key} => 1) } grep { $_->{data} =~ $pattern } map { $json->decode($_) } split(/\n/, slurp_file("$place/stored"));
+
+	return join(' ', sort keys %found);
+}
+$node->safe_psql('postgres', q{CREATE TABLE keyless (a int); INSERT INTO keyless VALUES (1), (2);
+	SELECT pg_logical_emit_message(true, 'p', g::text) FROM generate_series(1, 2) AS g; UPDATE t SET id = 8999, n = 77 WHERE id = 8000});
+write_to($place, 'requests', '');
+{
+	my ($exit, $said) = deliver('-o', 'include_transactions=off');
+
+	is($exit, 0, 'records without a key') or diag($said);
+}
+unlike(partition_of(qr/"table":"keyless".*"op":"insert"|"op":"insert".*"table":"keyless"/), qr/^$| /, 'a table without a key has one key of partitions');
+unlike(partition_of(qr/"op":"message"/), qr/^$| /, '... and so have messages');
+is(partition_of(qr/"new":\{"id":8999,/), partition_of(qr/"new":\{"id":8000,/), 'an update that changes the key has the old one');
+$node->safe_psql('postgres', 'UPDATE t SET id = 8000, n = 78 WHERE id = 8999');
+{
+	my ($exit, $said) = deliver('-o', 'format=debezium');
+
+	is($exit, 0, 'Debezium') or diag($said);
+}
+is(partition_of(qr/"op":"c"/), partition_of(qr/"new":\{"id":8000,/), '... of which the insert has the new key');
+isnt(partition_of(qr/"op":"d"/), partition_of(qr/"op":"c"/), '... and the delete the old one');
+
 # shards: those that its owner, or Amazon, makes of it
 like(slurp_file($log), qr/has 2 shards/, 'shards are known');
 unlike(slurp_file($log), qr/was resharded/, '... and the hash of a key says which takes it');

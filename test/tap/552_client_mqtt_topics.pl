@@ -65,6 +65,11 @@ is(join(' ', topics($viewer, $url, '--mqtt-topic={prefix}/all')), 'shop/all shop
 $node->safe_psql('postgres', q{INSERT INTO "a/b" VALUES ('3'); DELETE FROM "a/b" WHERE id = '3'});
 is(join(' ', topics($viewer, $url, '-o', 'format=debezium', '--mqtt-topic={prefix}/{table}/{key}')),
 	'shop/a%2Fb/3 shop/a%2Fb/3', 'of Debezium, too');
+$node->safe_psql('postgres', q{INSERT INTO "a/b" VALUES ('4')});
+is((deliver($url))[0], 0, 'records of no table');
+$broker->reached($viewer);
+my %of_no_table = map { ($_->{topic} => 1) } grep { ($_->{payload} // '') =~ /"op":"(begin|commit|schema)"/ } MqttTest::messages($viewer);
+ok($of_no_table{"shop/$_"}, "... have the topic shop/$_") foreach qw(transaction schema);
 
 # rows: what is retained is the table
 $node->safe_psql('postgres', <<'EOC');
@@ -91,6 +96,12 @@ is($code, 7, 'a row that the WAL has not all of is not retained');
 like($err, qr/need REPLICA IDENTITY FULL/, '... and the way out is named');
 ($code, $err) = deliver($url, '--mqtt-rows', '--on-reject=dead-letter', "--dead-letter=$place/dead");
 is($code, 0, '... or a dead letter is written') or diag($err);
+$node->safe_psql('postgres', "ALTER TABLE r REPLICA IDENTITY FULL; TRUNCATE r");
+($code, $err) = deliver($url, '--mqtt-rows');
+is($code, 7, 'a TRUNCATE is rejected where rows are retained');
+like($err, qr/a TRUNCATE leaves the rows retained/, '... and says why');
+($code, $err) = deliver($url);
+is($code, 0, '... and where not, it is a message') or diag($err);
 $broker->kill;
 
 # a broker with a password and TLS

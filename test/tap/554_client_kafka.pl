@@ -13,7 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # errors of Kafka's protocol, and the requests that they answer
-my ($NOT_LEADER, $TIMED_OUT, $TOO_LARGE, $LOADING, $UNAUTHORIZED, $OUT_OF_ORDER) = (6, 7, 10, 14, 29, 45);
+my ($NOT_LEADER, $TIMED_OUT, $TOO_LARGE, $LOADING, $UNAUTHORIZED, $OUT_OF_ORDER, $OLD_EPOCH) = (6, 7, 10, 14, 29, 45, 47);
 my ($PRODUCE, $INIT_PRODUCER, $ADD_PARTITIONS, $END_TRANSACTION) = (0, 22, 24, 26);
 
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 10s\n");
@@ -95,20 +95,28 @@ wait_until($node, "SELECT confirmed_flush_lsn >= '" . current_lsn($node) . "' FR
 is(stop_client($client), 0, 'a broker that was down is waited for');
 check_topic('after a broker was down', 'shop.public.t');
 
+# a batch is refused, and none of its records by itself
+$node->safe_psql('postgres', "INSERT INTO t VALUES (-1, 1, 'x'), (-2, 1, 'x')");
+$broker->tell("errors $PRODUCE $TOO_LARGE 1");
+($code, $err) = deliver('once', 6, "$url/shop");
+is($code, 0, 'a batch that is refused goes again, record by record') or diag($err);
+like($err, qr/a batch was refused: .*; its records go one by one/, '... as it says');
+is(rows($broker->messages('shop.public.t')), table_rows($node), '... and the topic gives the table');
+
 # one record is rejected, and the rest goes on
 my $letters = "${PostgreSQL::Test::Utils::tmp_check}/letters";
-$node->safe_psql('postgres', "INSERT INTO t VALUES (-1, 1, 'x')");
-$broker->tell("errors $PRODUCE $TOO_LARGE 1");
-($code, $err) = run_client($node, 'once', "$url/shop", '--endpos=' . current_lsn($node));
+$node->safe_psql('postgres', "INSERT INTO t VALUES (-3, 1, 'x')");
+$broker->tell("errors $PRODUCE $TOO_LARGE 2");
+($code, undef, $err) = run_client($node, 'once', "$url/shop", '--endpos=' . current_lsn($node));
 is($code, 7, 'a rejected record stops the stream') or diag($err);
-$broker->tell("errors $PRODUCE $TOO_LARGE 1");
+$broker->tell("errors $PRODUCE $TOO_LARGE 2");
 ($code, undef, $err) = run_client($node, 'once', "$url/shop", '--on-reject=dead-letter', "--dead-letter=$letters",
 	'--endpos=' . current_lsn($node));
 is($code, 0, 'or goes to the dead letters') or diag($err);
 like(slurp_file($letters), qr/"reason":".*too large/i, 'with its reason');
 
 # what cannot be mended by waiting
-$node->safe_psql('postgres', 'DELETE FROM t WHERE id = -1');
+$node->safe_psql('postgres', 'DELETE FROM t WHERE id < 0');
 ($code, undef, $err) = run_client($node, 'once', "$url/shop", '--kafka-topic=none', '--kafka-option=nonsense=1', '--endpos=0/1');
 is($code, 2, 'an option that may not be set') or diag($err);
 like($err, qr/--kafka-option nonsense is not among those that may be set/, 'is named');
@@ -139,6 +147,13 @@ $broker->tell("errors $PRODUCE $OUT_OF_ORDER 1");
 ($code, undef, $err) = run_client($node, 'exactly', (grep { !/batch-bytes/ } @exactly), '--batch-bytes=100MB', '--endpos=' . current_lsn($node));
 is($code, 0, 'exactly once: a transaction that fails is begun again') or diag($err);
 like($err, qr/a transaction is in doubt/, '... as it says');
+
+# A producer that was fenced: whoever has the slot goes on.  This broker would take
+# what is late from the one before.
+$broker->tell("errors $PRODUCE $OLD_EPOCH 1");
+($code, $err) = deliver('exactly', 5, @exactly);
+is($code, 0, 'exactly once: a producer that was fenced') or diag($err);
+like($err, qr/Kafka has ended the transaction, .*: starting over/, '... starts over');
 
 # with any version of librdkafka, TLS is with the host that was named
 ($code, undef, $err) = run_client($node, 'exactly', @exactly, '-X', 'debug=conf', '--log-level=debug', '--endpos=' . current_lsn($node));

@@ -298,6 +298,25 @@ is(ask('GET / HTTP/1.1', 'X: ' . 'x' x 20000) // '', '', 'a head without end');
 like(ask('GET / HTTP/1.1', 'Upgrade: websocket', 'Connection: Upgrade'), qr/^HTTP\/1.1 400/, 'no handshake');
 is(stop_client($client), 0, 'it is still there');
 
+# ---- signs of life ----
+
+$client = start_ws('ws', '--status-interval=1s');
+{
+	my %said = map { ($_ => '') } qw(silent idle);
+	my $errors = '';
+	my @limits = ('2>', \$errors, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+	my $silent = IPC::Run::start([ python($url, 'hold', 60) ], '<', \undef, '>', \$said{silent}, @limits);
+	my $idle = IPC::Run::start([ python($url, 'read', 120, '{"type":"subscribe"}') ], '<', \undef, '>', \$said{idle}, @limits);
+
+	$silent->finish;
+	like($said{silent}, qr/^closed 4001/m, 'who subscribes to nothing is let go');
+	$idle->pump until $said{idle} =~ m{"type":"records",.*"records":\[\]};
+	pass('who has nothing to read gets a sign of life');
+	is(stop_client($client), 0, 'a clean stop');
+	$idle->finish;
+	like($said{idle}, qr/^closed 1001/m, '... is told to all');
+}
+
 # ---- many clients ----
 
 $client = start_ws('ws');

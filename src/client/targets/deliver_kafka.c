@@ -80,7 +80,34 @@ produce(KafkaTarget *self, const char *value, size_t length, void *opaque)
 		RD_KAFKA_V_END);
 }
 
+static void
+make_anew(KafkaTarget *self)
+{
+	kafka_close_producer(self);
+	kafka_change_batches(self);
+	if (self->exactly)
+		kafka_exactly_reset(self->exactly);
+	kafka_open_producer(self);
+	/* whether its creation was heard is unknown, too */
+	if (self->is_creating)
+		free(self->topics[--self->ntopics]);
+	self->is_creating = self->owes_tombstone = false;
+}
+
 /* Another producer, which finds out what the one before has done. */
+static void
+begin_anew(KafkaTarget *self)
+{
+	make_anew(self);
+	/* back to where the open transaction began */
+	if (self->phase == KAFKA_READY && !self->is_open)
+		self->committed = self->base.place;
+	self->phase = KAFKA_PREPARING;
+	self->is_open = false;
+	self->last = 0;
+	self->bytes = 0;
+}
+
 static void
 renew_producer(KafkaTarget *self)
 {
@@ -88,19 +115,7 @@ renew_producer(KafkaTarget *self)
 	log_limited(&self->doubt_limit, LOG_WARNING,
 				"%s: a transaction is in doubt: asking what became of it",
 				self->base.name);
-	kafka_close_producer(self);
-	kafka_exactly_reset(self->exactly);
-	kafka_open_producer(self);
-	/* back to where the open transaction began */
-	if (self->phase == KAFKA_READY && !self->is_open)
-		self->committed = self->base.place;
-	/* whether its creation was heard is unknown, too */
-	if (self->is_creating)
-		free(self->topics[--self->ntopics]);
-	self->phase = KAFKA_PREPARING;
-	self->is_open = self->is_creating = self->owes_tombstone = false;
-	self->last = 0;
-	self->bytes = 0;
+	begin_anew(self);
 }
 
 /* False if it must wait: the producer's queue is full, the topic or the producer new. */
@@ -123,6 +138,8 @@ send_record(KafkaTarget *self, const Record *record)
 	else
 		error = produce(self, record->data, record->length - 1,
 						kafka_opaque(record->number, tombstone));
+	if (error == 0)
+		self->sent = record->number;
 	if (error == 0 && tombstone)
 	{
 		error = produce(self, NULL, 0, kafka_opaque(record->number, false));
@@ -137,6 +154,8 @@ send_record(KafkaTarget *self, const Record *record)
 	}
 	if (kafka_is_record_error(error))
 		kafka_reject(self, record, rd_kafka_err2str(error));
+	else if (!self->exactly && error == RD_KAFKA_RESP_ERR__FATAL)
+		return false; /* it has stopped: a delivery report tells why */
 	else if (error)
 		kafka_refused(self, error, self->record.topic.data);
 	return true;
@@ -243,6 +262,8 @@ commit_step(KafkaTarget *self)
 	target_taken(target, 1, self->last);
 	self->last = 0;
 	self->nrejected = 0;
+	if (kafka_may_join(self, ledger_prefix(target->ledger, target->number)))
+		begin_anew(self);
 	return true;
 }
 
@@ -294,6 +315,8 @@ exactly_work(KafkaTarget *self)
 
 	if (self->exactly == NULL)
 		return; /* not connected yet */
+	if (self->renews)
+		begin_anew(self);
 	if (self->phase == KAFKA_PREPARING && !prepare_step(self))
 		return;
 	if (self->is_creating)
@@ -311,6 +334,28 @@ exactly_work(KafkaTarget *self)
 												   : clock_ms() + STEP_MS;
 }
 
+/*
+ * Records go again, from the first that isn't acknowledged on.  What is under way is
+ * waited for: it must not arrive after them.
+ */
+static bool
+go_back(KafkaTarget *self)
+{
+	Target *target = &self->base;
+
+	rd_kafka_purge(self->producer,
+				   RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
+	if (rd_kafka_outq_len(self->producer) > 0)
+	{
+		target->wake_at = clock_ms() + STEP_MS;
+		return false;
+	}
+	target->wake_at = NEVER;
+	make_anew(self);
+	target_rewind(target, &target->place);
+	return true;
+}
+
 static void
 kafka_work(Target *target)
 {
@@ -325,10 +370,17 @@ kafka_work(Target *target)
 		exactly_work(self);
 		return;
 	}
+	if (self->renews && !go_back(self))
+		return;
+	if (kafka_may_join(self, ledger_prefix(target->ledger, target->number)))
+		make_anew(self);
 	if (self->is_creating)
 		kafka_take_answer(self);
 	while (target_peek(target, &record))
 	{
+		/* those that go alone are all that is under way */
+		if (self->alone_until > 0 && record.number > self->alone_until)
+			break;
 		if (record.wanted && !send_record(self, &record))
 			break;
 		target_next(target, &record);

@@ -17,6 +17,7 @@
 
 #include "client/json_scan.h"
 #include "client/memory.h"
+#include "client/restart.h"
 
 #define STEP_MS 20
 /* A commit that takes longer is looked up by another producer. */
@@ -62,16 +63,21 @@ kafka_exactly_topic(const KafkaExactly *exactly)
 	return exactly->topic;
 }
 
+/*
+ * Either another client has taken this one's place, or it was stopped for longer than
+ * a transaction may take, and the broker has ended that.  Who has the slot goes on:
+ * PostgreSQL gives it to one at a time.
+ */
 static void
-exit_if_fenced(const char *what, rd_kafka_resp_err_t code)
+start_over_if_fenced(const char *what, rd_kafka_resp_err_t code)
 {
 	if (code == RD_KAFKA_RESP_ERR__FENCED ||
 		code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
 		code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH)
-		client_exit(EXIT_TARGET,
-					"%s: another pg_outflow has taken this slot's place in "
-					"Kafka",
-					what);
+		client_restart(
+			"%s: Kafka has ended the transaction, for another pg_outflow or "
+			"because it took too long",
+			what);
 }
 
 bool
@@ -79,7 +85,7 @@ kafka_exactly_has_failed(rd_kafka_t *producer, rd_kafka_resp_err_t error)
 {
 	if (error != RD_KAFKA_RESP_ERR__STATE && error != RD_KAFKA_RESP_ERR__FATAL)
 		return false;
-	exit_if_fenced("produce", rd_kafka_fatal_error(producer, NULL, 0));
+	start_over_if_fenced("produce", rd_kafka_fatal_error(producer, NULL, 0));
 	return true;
 }
 
@@ -94,7 +100,7 @@ judge(const char *what, rd_kafka_error_t *error, bool *failed)
 		return true;
 	code = rd_kafka_error_code(error);
 	retriable = rd_kafka_error_is_retriable(error);
-	exit_if_fenced(what, code);
+	start_over_if_fenced(what, code);
 	if (code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED ||
 		code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
 		code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)

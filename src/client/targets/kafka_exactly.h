@@ -60,8 +60,8 @@ extern KafkaOutcome kafka_exactly_commit(KafkaExactly *exactly,
 										 const Place  *place);
 
 /*
- * Whether an error of produce says that the open transaction has failed.  Ends the
- * program if that is because another one has taken its place.
+ * Whether an error of produce says that the open transaction has failed.  Starts
+ * the program over if that is because the producer was fenced.
  */
 extern bool kafka_exactly_has_failed(rd_kafka_t			*producer,
 									 rd_kafka_resp_err_t error);

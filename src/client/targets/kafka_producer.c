@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "client/memory.h"
+#include "client/targets/kafka_reject.h"
 
 /* What passes through of librdkafka's configuration: nothing that guarantees
  * depend on. */
@@ -88,22 +89,23 @@ kafka_report(rd_kafka_t *producer, const rd_kafka_message_t *message,
 		self->base.counts.bytes += message->len;
 		target_taken(&self->base, number, number);
 	}
-	else if (self->exactly && !kafka_is_record_error(message->err) &&
-			 !kafka_is_missing_topic(message->err))
-		kafka_exactly_doubt(self->exactly); /* its transaction will fail */
-	else if (self->exactly && kafka_is_record_error(message->err))
-		client_exit(EXIT_REJECTED, "%s rejected a record of topic %s: %s",
-					self->base.name, rd_kafka_topic_name(message->rkt),
-					rd_kafka_err2str(message->err));
-	else if (kafka_is_record_error(message->err) && message->payload)
+	else if (kafka_is_record_error(message->err) &&
+			 (message->payload || self->batch_refused))
 	{
 		Record record = {.data = message->payload,
 						 .length = message->len + 1,
 						 .kind = FRAME_CHANGE,
 						 .number = number};
 
-		target_rejected(&self->base, &record, rd_kafka_err2str(message->err));
+		kafka_refused_batch(self, &record, message->err);
 	}
+	else if (self->batch_refused ||
+			 (!self->exactly &&
+			  message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE))
+		self->renews = true; /* what fails with another one goes again */
+	else if (self->exactly && !kafka_is_record_error(message->err) &&
+			 !kafka_is_missing_topic(message->err))
+		kafka_exactly_doubt(self->exactly); /* its transaction will fail */
 	else
 		kafka_refused(self, message->err, rd_kafka_topic_name(message->rkt));
 }
@@ -163,7 +165,10 @@ kafka_error(rd_kafka_t *producer, int error, const char *reason,
 			/* in transactions another producer finds out */
 			if (self->exactly)
 				break;
-			rd_kafka_fatal_error(producer, text, sizeof(text));
+			/* of what led to that the delivery report tells */
+			if (rd_kafka_fatal_error(producer, text, sizeof(text)) ==
+				RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE)
+				break;
 			client_exit(EXIT_FAILED,
 						"%s: the producer can't go on without doubling or "
 						"losing: %s; started again, it will",
@@ -210,8 +215,6 @@ producer_conf(KafkaTarget *self, const Url *url, const Settings *settings)
 	set_conf(conf, "compression.codec", "lz4");
 	set_conf(conf, "linger.ms", linger);
 	set_conf(conf, "log.queue", "true");
-	if (settings->batch_bytes == 0)
-		set_conf(conf, "batch.num.messages", "1");
 	/*
 	 * Before 2.0 librdkafka took any host whose certificate is trusted.  One that is
 	 * built without TLS refuses the option, and needs it not.
@@ -237,6 +240,7 @@ producer_conf(KafkaTarget *self, const Url *url, const Settings *settings)
 				 settings->kafka_options.values[i]);
 		free(name);
 	}
+	kafka_set_batches(self, conf);
 	rd_kafka_conf_set_opaque(conf, self);
 	rd_kafka_conf_set_dr_msg_cb(conf, kafka_report);
 	rd_kafka_conf_set_error_cb(conf, kafka_error);

@@ -37,6 +37,15 @@ typedef struct KafkaTarget
 		 creation_error; /* why one may have to be there already */
 	bool owes_tombstone; /* of the next record, which is sent otherwise */
 
+	/* kafka_reject.h */
+	uint64_t sent; /* number of the last record given to the producer */
+	uint64_t
+		 alone_until; /* up to that number each record goes alone; 0: none */
+	bool batch_refused;
+	bool renews; /* the producer must be made anew */
+	bool has_rejected;
+	int	 batch_size; /* of librdkafka, at most; 0: its own */
+
 	/* exactly once; NULL: at least once */
 	KafkaExactly   *exactly;
 	const Url	   *url;

@@ -11,10 +11,32 @@
 
 #include "client/targets/kafka_producer.h"
 
+/* The record is set aside, in transactions together with what goes with it. */
 extern void kafka_reject(KafkaTarget *self, const Record *record,
 						 const char *reason);
 
 /* In the open transaction, or one before it that failed? */
 extern bool kafka_was_rejected(const KafkaTarget *self, const Record *record);
+
+/*
+ * A broker refuses batches, not records: one that is too large for the topic takes
+ * those beside it along, and a batch may be too large as a whole.  So the
+ * producer is made anew, all that isn't acknowledged goes again, each record in a
+ * batch of its own, and what is refused then is rejected.
+ *
+ * Until then nothing may overtake what was refused.  In transactions they see to
+ * that; else the producer is told to stop at once when a batch fails for good.
+ */
+extern void kafka_refused_batch(KafkaTarget *self, const Record *record,
+								rd_kafka_resp_err_t error);
+
+/* The part of the configuration that this depends on. */
+extern void kafka_set_batches(KafkaTarget *self, rd_kafka_conf_t *conf);
+
+/* A producer will be made anew: its records go alone, or together again. */
+extern void kafka_change_batches(KafkaTarget *self);
+
+/* Records go together again once the last that had to go alone is acknowledged. */
+extern bool kafka_may_join(const KafkaTarget *self, uint64_t acknowledged);
 
 #endif
