@@ -95,6 +95,7 @@ begin_connecting(Upstream *upstream)
 	upstream->phase = UPSTREAM_CONNECTING;
 	upstream->retry_at = clock_ms() + CONNECT_MS;
 	upstream->step = 0;
+	upstream->outdated = NULL;
 	if (PQstatus(upstream->conn) != CONNECTION_BAD)
 		upstream_watch(upstream, POLLOUT);
 }
@@ -140,9 +141,10 @@ ask_next(Upstream *upstream)
 {
 	Bytes question = {0};
 
-	upstream->retry_at = clock_ms() + CONNECT_MS;
 	if (!upstream_ask(upstream, &question))
 		client_exit(EXIT_FAILED, "there is nothing to ask the server");
+	/* targets may have been waited for meanwhile */
+	upstream->retry_at = clock_ms() + CONNECT_MS;
 	log_message(LOG_DEBUG, "asking the server: %s", question.data);
 	if (!PQsendQuery(upstream->conn, question.data))
 		upstream_lost(upstream, PQerrorMessage(upstream->conn));
@@ -196,6 +198,11 @@ go_on_preparing(Upstream *upstream)
 		if (result == NULL && upstream->slot_user != 0)
 		{
 			slot_is_busy(upstream);
+			return;
+		}
+		if (result == NULL && upstream->outdated)
+		{
+			upstream_lost(upstream, upstream->outdated);
 			return;
 		}
 		if (result == NULL)

@@ -91,12 +91,13 @@ class TargetSession:
         elif kind == b'B' and self.is_position:
             self.position = lsn_of(bound_values(payload)[3])
         elif kind == b'Q':
-            self.asks_position = b'SELECT lsn FROM outflow_client.position' in payload
+            self.asks_position = b'SELECT lsn, timeline FROM outflow_client.position' in payload
 
     def from_target(self, kind, payload):
         global committed
         if kind == b'D' and self.asks_position:
-            committed = max(committed, lsn_of(payload[6:]))
+            size = struct.unpack('>i', payload[2:6])[0]
+            committed = max(committed, lsn_of(payload[6:6 + size]))
         elif kind == b'C' and payload == b'COMMIT\0':
             committed = max(committed, self.position)
             if self.deaf:
