@@ -62,6 +62,14 @@ struct Upstream
 	unsigned	  attempt;
 	LogLimit	  limit;
 
+	/* the stream of now, and the error that ended those before */
+	long long began;	  /* of clock_ms() */
+	Lsn		  began_at;	  /* what had been received, and the last record */
+	uint64_t  began_with; /* of it */
+	char	  failure[6]; /* a SQLSTATE */
+	Lsn		  failed_at;
+	unsigned  failures; /* in a row, the same at the same place */
+
 	/* what was found out, in this order */
 	size_t		step;
 	Identity	identity;	/* of the first connection */
@@ -139,5 +147,7 @@ extern bool upstream_may_take_long(const Upstream *upstream);
 extern void upstream_answer(Upstream *upstream, PGresult *result);
 extern void upstream_refused(Upstream *upstream, const char *sqlstate,
 							 const char *message);
+/* The same error again and again: ends the program if time can't mend it. */
+extern void upstream_fails_again(const char *sqlstate, const char *message);
 
 #endif

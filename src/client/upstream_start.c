@@ -493,6 +493,20 @@ static const struct
 	{"53400", EXIT_SERVER, ""},
 };
 
+/* And such as end a stream that had begun. */
+static const char *const failures[] = {"0A",	"22", "38",	   "39", "42",
+									   "53400", "54", "55000", "P0", "XX"};
+
+void
+upstream_fails_again(const char *sqlstate, const char *message)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
+		if (strncmp(sqlstate, failures[i], strlen(failures[i])) == 0)
+			client_exit(EXIT_SERVER, "the stream can't go on: %s", message);
+}
+
 void
 upstream_refused(Upstream *upstream, const char *sqlstate, const char *message)
 {
