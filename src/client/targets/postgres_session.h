@@ -115,5 +115,6 @@ typedef enum PostgresFault
 } PostgresFault;
 
 extern PostgresFault postgres_fault(const char *sqlstate);
+extern PostgresFault postgres_fault_of(const PGresult *result);
 
 #endif

@@ -42,7 +42,10 @@ static const char settings[] =
 	"SET plan_cache_mode = force_generic_plan;"
 	"SET jit = off;"
 	"SELECT set_config('synchronous_commit', 'on', false)"
-	" WHERE current_setting('synchronous_commit') = 'off'";
+	" WHERE current_setting('synchronous_commit') = 'off';"
+	/* of 17 and later */
+	"SELECT set_config(name, '0', false) FROM pg_settings"
+	" WHERE name = 'transaction_timeout'";
 
 /* When a step is taken: a position is only needed for a slot. */
 typedef enum StepUse
@@ -289,6 +292,7 @@ static const struct
 } faults[] = {
 	{"08", FAULT_PASSES},	 /* the connection */
 	{"25006", FAULT_PASSES}, /* a standby, until it is promoted */
+	{"25P0", FAULT_PASSES},	 /* timeouts of a transaction */
 	{"28", FAULT_STAYS},	 /* login */
 	{"3D", FAULT_STAYS},	 /* no such database */
 	{"3F", FAULT_STAYS},	 /* no such schema */
@@ -314,4 +318,18 @@ postgres_fault(const char *sqlstate)
 					strlen(faults[i].sqlstate)) == 0)
 			return faults[i].fault;
 	return FAULT_RECORD;
+}
+
+/* What ends the session is no verdict on what was under way. */
+PostgresFault
+postgres_fault_of(const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *severity =
+		PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+	PostgresFault fault = postgres_fault(sqlstate ? sqlstate : "08006");
+
+	return fault == FAULT_RECORD && severity && strcmp(severity, "ERROR") != 0
+			   ? FAULT_PASSES
+			   : fault;
 }
