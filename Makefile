@@ -303,6 +303,7 @@ CLIENT_OBJS = \
 	src/client/pq_error.o \
 	src/client/restart.o \
 	src/client/upstream_start.o \
+	src/client/upstream_targets.o \
 	src/client/upstream.o \
 	src/client/dead_letter.o \
 	src/client/target.o \

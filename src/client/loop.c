@@ -30,7 +30,7 @@ static int			  nwatches;
 static int			  allocated;
 
 static volatile sig_atomic_t stop_wanted; /* how often */
-static volatile sig_atomic_t reopen_wanted;
+static volatile sig_atomic_t hung_up;
 static int					 wake_pipe[2] = {-1, -1};
 
 static int
@@ -130,8 +130,8 @@ wake_up(int signal_number)
 	int saved = errno;
 
 	if (signal_number == SIGHUP)
-		reopen_wanted = 1;
-	else if (stop_wanted < 2)
+		hung_up = 1;
+	if (stop_wanted < 2)
 		stop_wanted++;
 	if (write(wake_pipe[1], "", 1) < 0)
 	{
@@ -176,10 +176,7 @@ loop_stop_wanted(void)
 }
 
 bool
-loop_reopen_wanted(void)
+loop_hung_up(void)
 {
-	bool wanted = reopen_wanted;
-
-	reopen_wanted = 0;
-	return wanted;
+	return hung_up;
 }

@@ -19,9 +19,12 @@ extern void loop_forget(int fd);
 /* Sleeps until something comes, at the latest at that time of clock_ms(). */
 extern void loop_wait(long long until);
 
-/* Catches SIGTERM, SIGINT and SIGHUP, which then end loop_wait(). */
+/*
+ * Catches SIGTERM, SIGINT and SIGHUP, which then end loop_wait().  A terminal that
+ * is gone wants a stop, too, unless SIGHUP was ignored before, as nohup does.
+ */
 extern void loop_catch_signals(void);
-extern int	loop_stop_wanted(void);	  /* 2: it was said again */
-extern bool loop_reopen_wanted(void); /* SIGHUP; true once for each */
+extern int	loop_stop_wanted(void); /* 2: it was said again */
+extern bool loop_hung_up(void);		/* SIGHUP was among that */
 
 #endif

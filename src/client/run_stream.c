@@ -44,6 +44,8 @@ remember(Stream *stream, Lsn confirmed)
 
 	for (i = 0; i < upstream->nstates; i++)
 		upstream->states[i]->state.identity = upstream->identity;
+	for (i = 0; i < stream->delivery->ntargets; i++)
+		stream->delivery->targets[i]->identity = upstream->identity;
 	if (stream->state)
 	{
 		if (confirmed > stream->state->state.confirmed)
@@ -53,10 +55,44 @@ remember(Stream *stream, Lsn confirmed)
 	delivery_remember(stream->delivery, confirmed);
 }
 
+/* Part of a transaction counts as all of it. */
+static Lsn
+target_reached(const Target *target)
+{
+	const Place *part = &target->has_part;
+
+	return part->records > 0 && part->commit_lsn >= target->position
+			   ? part->commit_lsn + 1
+			   : target->position;
+}
+
+/* Targets say what they have.  The upstream judges that before anything moves. */
+static void
+ask_targets(Upstream *upstream)
+{
+	Stream	 *stream = upstream->choose_argument;
+	Delivery *delivery = stream->delivery;
+	int		  i;
+
+	for (i = 0; i < delivery->ntargets; i++)
+	{
+		Target *target = delivery->targets[i];
+
+		target->identity = upstream->identity;
+		target->ops->resume(target, &upstream->identity);
+		if (target->stored_in && target_reached(target) != 0)
+			upstream->reached[upstream->nreached++] = (Reached){
+				.target = target->name,
+				.stored_in = target->stored_in,
+				.lsn = target_reached(target),
+				.timeline = target->reached_in,
+			};
+	}
+}
+
 /*
- * The slot is known.  The first time targets say what they have; if all of them
- * know, the stream starts after the least of that.  Later it starts after what
- * was received.
+ * The first time, if all targets know what they have, the stream starts after the
+ * least of that.  Later it starts after what was received.
  */
 static Lsn
 choose_start(Upstream *upstream)
@@ -73,17 +109,12 @@ choose_start(Upstream *upstream)
 	}
 	for (i = 0; i < delivery->ntargets; i++)
 	{
-		Target *target = delivery->targets[i];
-		Lsn		position;
+		Lsn position = delivery->targets[i]->position;
 
-		target->identity = upstream->identity;
-		target->ops->resume(target, &upstream->identity);
-		position = target->position > upstream->slot_lsn ? target->position
-														 : upstream->slot_lsn;
+		if (position < upstream->slot_lsn)
+			position = upstream->slot_lsn;
 		if (least == 0 || position < least)
 			least = position;
-		if (target->position > upstream->reached)
-			upstream->reached = target->position;
 	}
 	ledger_mark(delivery->ledger, least, clock_us_of_day());
 	remember(stream, least);
@@ -203,6 +234,7 @@ stream_open(Stream *stream, const Settings *settings,
 	upstream->settings = settings;
 	upstream->intake = &stream->intake;
 	upstream->plugin_options = options->text;
+	upstream->ask_targets = ask_targets;
 	upstream->choose_start = choose_start;
 	upstream->choose_argument = stream;
 	upstream->fd = -1;

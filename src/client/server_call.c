@@ -204,7 +204,7 @@ void
 call_work(ServerCall *call)
 {
 	int	 wanted = loop_stop_wanted();
-	bool is_hung_up = loop_reopen_wanted(); /* the terminal is gone */
+	bool is_hung_up = loop_hung_up();
 
 	if (call->ended)
 		return;

@@ -48,7 +48,8 @@ typedef struct TargetOps
 
 	/*
 	 * Before the first record: whose changes will come.  A target that stores
-	 * positions says here how far it is (target->position); others do nothing.
+	 * positions says here how far it is (target->position), since which timeline,
+	 * and where it stores that; others do nothing.
 	 */
 	void (*resume)(Target *target, const Identity *identity);
 
@@ -120,6 +121,8 @@ struct Target
 	Cursor			   cursor;
 	Lsn				   position; /* transactions up to here it has already */
 	Place		 has_part;	   /* and of one more, by its commit_lsn, a part */
+	uint32_t	 reached_in;   /* timeline in which it got there; 0: unknown */
+	const char	*stored_in;	   /* where it says so; NULL: it stores none */
 	bool		 passing_over; /* in the middle of one that it has */
 	Place		 place;		   /* after the last record it took */
 	bool		 draining;	   /* deliver now, wait for nothing more */

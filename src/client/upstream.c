@@ -24,6 +24,8 @@
 #define WAL_HEADER		  25 /* 'w', start, end, time */
 #define FEEDBACK_SIZE	  34
 #define READ_AT_ONCE	  (1024 * 1024)
+#define SAME_FAILURES	  3		/* that often it isn't chance */
+#define LONG_LIFE_MS	  30000 /* as long as the longest pause */
 
 static void
 upstream_ready(int fd, short events, void *argument)
@@ -64,12 +66,19 @@ void
 upstream_lost(Upstream *upstream, const char *why)
 {
 	char	 *message = pq_message(why);
-	long long pause = target_backoff(++upstream->attempt);
+	long long pause;
 
 	log_limited(&upstream->limit, LOG_WARNING, "%s; trying again", message);
 	free(message);
 	if (upstream->phase == UPSTREAM_STREAMING)
+	{
 		upstream->reconnects++;
+		/* it was idle, and not because it can't go on */
+		if (upstream->failures == 0 &&
+			clock_ms() - upstream->began >= LONG_LIFE_MS)
+			upstream->attempt = 0;
+	}
+	pause = target_backoff(++upstream->attempt);
 	upstream_disconnect(upstream);
 	upstream->caught_up = upstream->has_asked = false;
 	intake_restart(upstream->intake);
@@ -95,6 +104,7 @@ begin_connecting(Upstream *upstream)
 	upstream->phase = UPSTREAM_CONNECTING;
 	upstream->retry_at = clock_ms() + CONNECT_MS;
 	upstream->step = 0;
+	upstream->outdated = NULL;
 	if (PQstatus(upstream->conn) != CONNECTION_BAD)
 		upstream_watch(upstream, POLLOUT);
 }
@@ -140,9 +150,10 @@ ask_next(Upstream *upstream)
 {
 	Bytes question = {0};
 
-	upstream->retry_at = clock_ms() + CONNECT_MS;
 	if (!upstream_ask(upstream, &question))
 		client_exit(EXIT_FAILED, "there is nothing to ask the server");
+	/* targets may have been waited for meanwhile */
+	upstream->retry_at = clock_ms() + CONNECT_MS;
 	log_message(LOG_DEBUG, "asking the server: %s", question.data);
 	if (!PQsendQuery(upstream->conn, question.data))
 		upstream_lost(upstream, PQerrorMessage(upstream->conn));
@@ -159,6 +170,9 @@ begin_streaming(Upstream *upstream)
 					PQerrorMessage(upstream->conn));
 	upstream->phase = UPSTREAM_STREAMING;
 	upstream->last_received = upstream->last_sent = clock_ms();
+	upstream->began = clock_ms();
+	upstream->began_at = ledger_received_lsn(upstream->intake->ledger);
+	upstream->began_with = ledger_last(upstream->intake->ledger);
 	upstream->sent_confirmed = 0;
 	upstream->reply_wanted = false;
 	log_message(LOG_INFO, "streaming slot \"%s\" from " LSN_FORMAT,
@@ -196,6 +210,11 @@ go_on_preparing(Upstream *upstream)
 		if (result == NULL && upstream->slot_user != 0)
 		{
 			slot_is_busy(upstream);
+			return;
+		}
+		if (result == NULL && upstream->outdated)
+		{
+			upstream_lost(upstream, upstream->outdated);
 			return;
 		}
 		if (result == NULL)
@@ -273,6 +292,24 @@ upstream_lag_us(const Upstream *upstream)
 	return upstream->caught_up || lag < 0 ? 0 : lag;
 }
 
+/*
+ * What is only repeated is none: a stream that ends at the same place each time
+ * may bring that, and schemas, and the pauses must grow.  A large transaction on
+ * its way is some.
+ */
+static void
+note_progress(Upstream *upstream)
+{
+	const Ledger *ledger = upstream->intake->ledger;
+
+	if (ledger_received_lsn(ledger) > upstream->began_at)
+		upstream->failures = 0;
+	else if (upstream->failures > 0 ||
+			 ledger_last(ledger) == upstream->began_with)
+		return;
+	upstream->attempt = 0;
+}
+
 /* What the server sent: records, or where it is.  Takes the buffer over. */
 static void
 upstream_take(Upstream *upstream, char *buffer, int length)
@@ -286,7 +323,7 @@ upstream_take(Upstream *upstream, char *buffer, int length)
 		upstream->caught_up = false;
 		if (upstream->intake->committed_us > upstream->current_us)
 			upstream->current_us = upstream->intake->committed_us;
-		upstream->attempt = 0;
+		note_progress(upstream);
 		return;
 	}
 	if (buffer[0] == 'k' && length >= 18)
@@ -298,9 +335,37 @@ upstream_take(Upstream *upstream, char *buffer, int length)
 		note_keepalive(upstream, lsn, sent_us, buffer[17]);
 		if (buffer[17])
 			upstream->reply_wanted = true;
-		upstream->attempt = 0;
+		note_progress(upstream);
 	}
 	PQfreemem(buffer);
+}
+
+/*
+ * Decoding failed, say of a row that is too large.  The same error at the same
+ * place comes again for ever, unless it is of a sort that passes; what came before
+ * that place is delivered first.
+ */
+static void
+judge_failure(Upstream *upstream, const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	Ledger	   *ledger = upstream->intake->ledger;
+	Lsn			place = ledger_received_lsn(ledger);
+	char	   *message;
+
+	if (sqlstate == NULL)
+		sqlstate = "";
+	if (strcmp(sqlstate, upstream->failure) != 0 ||
+		place != upstream->failed_at)
+		upstream->failures = 0;
+	snprintf(upstream->failure, sizeof(upstream->failure), "%s", sqlstate);
+	upstream->failed_at = place;
+	if (++upstream->failures < SAME_FAILURES ||
+		ledger_confirmed(ledger) < place)
+		return;
+	message = pq_message(PQresultErrorMessage(result));
+	upstream_fails_again(sqlstate, message);
+	free(message);
 }
 
 static void
@@ -315,6 +380,8 @@ upstream_copy_ended(Upstream *upstream)
 		return;
 	}
 	result = PQgetResult(upstream->conn);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		judge_failure(upstream, result);
 	upstream_lost(upstream, PQresultStatus(result) == PGRES_COMMAND_OK
 								? "the server ended the stream"
 								: PQresultErrorMessage(result));

@@ -30,6 +30,15 @@ typedef enum UpstreamPhase
 	UPSTREAM_ENDED,
 } UpstreamPhase;
 
+/* What a target says of itself: it has changes up to there. */
+typedef struct Reached
+{
+	const char *target;
+	const char *stored_in; /* where it says so */
+	Lsn			lsn;
+	uint32_t	timeline; /* 0: unknown */
+} Reached;
+
 typedef struct Upstream Upstream;
 struct Upstream
 {
@@ -38,7 +47,9 @@ struct Upstream
 	const char	   *plugin_options; /* of START_REPLICATION, in parentheses */
 	int				nstates;		/* what is remembered, by us and targets */
 	StateFile	   *states[MAX_TARGETS + 1];
-	/* the slot is known: where should it start?  May end the program. */
+	/* the slot is known: how far are the targets?  Called once, may wait. */
+	void (*ask_targets)(Upstream *upstream);
+	/* and their positions are: where should it start? */
 	Lsn (*choose_start)(Upstream *upstream);
 	void *choose_argument;
 
@@ -51,19 +62,33 @@ struct Upstream
 	unsigned	  attempt;
 	LogLimit	  limit;
 
+	/* the stream of now, and the error that ended those before */
+	long long began;	  /* of clock_ms() */
+	Lsn		  began_at;	  /* what had been received, and the last record */
+	uint64_t  began_with; /* of it */
+	char	  failure[6]; /* a SQLSTATE */
+	Lsn		  failed_at;
+	unsigned  failures; /* in a row, the same at the same place */
+
 	/* what was found out, in this order */
-	size_t	  step;
-	Identity  identity;	 /* of the first connection */
-	bool	  is_known;	 /* there was one */
-	Lsn		  reached;	 /* by the target that was farthest then */
-	uint32_t  timeline;	 /* of this connection */
-	long long sender_ms; /* wal_sender_timeout */
-	bool	  slot_exists;
-	long	  slot_user;	/* process that streams it now, or 0 */
-	bool	  slot_created; /* by us */
-	Lsn		  slot_lsn;		/* confirmed_flush_lsn */
-	char	 *snapshot;		/* of --after-job */
-	Lsn		  start;
+	size_t		step;
+	Identity	identity;	/* of the first connection */
+	bool		is_known;	/* there was one */
+	uint32_t	remembered; /* the newest timeline in states; 0: none */
+	uint32_t	timeline;	/* of this connection */
+	uint32_t	left;		/* for that one, at fork; 0: it is the same */
+	Lsn			fork;
+	const char *outdated; /* why the connection must be another one; NULL */
+	bool		has_asked_targets;
+	int			nreached; /* what they said, at the first connection */
+	Reached		reached[MAX_TARGETS];
+	long long	sender_ms; /* wal_sender_timeout */
+	bool		slot_exists;
+	long		slot_user;	  /* process that streams it now, or 0 */
+	bool		slot_created; /* by us */
+	Lsn			slot_lsn;	  /* confirmed_flush_lsn */
+	char	   *snapshot;	  /* of --after-job */
+	Lsn			start;
 
 	long long last_received;
 	long long last_sent;
@@ -101,6 +126,20 @@ extern long long upstream_lag_us(const Upstream *upstream);
 /* Says goodbye; the phase becomes UPSTREAM_ENDED. */
 extern void upstream_end(Upstream *upstream);
 
+/*
+ * upstream_targets.c: where a timeline ends, by the history of a later one; 0: it
+ * is none of its ancestors.
+ */
+extern Lsn upstream_timeline_end(const char *history, uint32_t old);
+
+/* Whether a target's changes are of another timeline than the server's. */
+extern bool upstream_has_forks(const Upstream *upstream);
+
+/* They end the program if the server's history lacks what a target has. */
+extern void upstream_judge_forks(const Upstream *upstream,
+								 const char		*history);
+extern void upstream_judge_head(const Upstream *upstream, Lsn head);
+
 /* upstream_start.c: the next question, or false if it is all known. */
 extern bool upstream_ask(Upstream *upstream, Bytes *question);
 /* Its answer may wait for others, for ever. */
@@ -108,5 +147,7 @@ extern bool upstream_may_take_long(const Upstream *upstream);
 extern void upstream_answer(Upstream *upstream, PGresult *result);
 extern void upstream_refused(Upstream *upstream, const char *sqlstate,
 							 const char *message);
+/* The same error again and again: ends the program if time can't mend it. */
+extern void upstream_fails_again(const char *sqlstate, const char *message);
 
 #endif

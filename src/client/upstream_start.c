@@ -81,6 +81,8 @@ check_states(Upstream *upstream)
 		if (!file->exists)
 			continue;
 		state_check(file, known);
+		if (file->state.identity.timeline > upstream->remembered)
+			upstream->remembered = file->state.identity.timeline;
 		check_timeline(upstream, file->state.identity.timeline);
 		if (file->state.identity.timeline < known->timeline)
 			known->timeline = file->state.identity.timeline;
@@ -146,25 +148,15 @@ ask_history(Upstream *upstream, Bytes *question)
 }
 
 /*
- * Each line of the history says until where an older timeline went.  What was
- * delivered before that is what the new timeline holds, too: a standby was
- * promoted, and nothing is missing.  Returns where it went.
+ * What was delivered before the new timeline left the old one is what both hold:
+ * a standby was promoted, and nothing is missing.  Returns where that was.
  */
 static Lsn
-check_history(const Upstream *upstream, const char *line, uint32_t old,
+check_history(const Upstream *upstream, const char *history, uint32_t old,
 			  Lsn known)
 {
-	Lsn end = 0;
+	Lsn end = upstream_timeline_end(history, old);
 
-	for (; line && *line;
-		 line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL)
-	{
-		char *rest;
-
-		if (strtoul(line, &rest, 10) == old && rest != line &&
-			lsn_read(rest + strspn(rest, " \t"), &end, NULL))
-			break;
-	}
 	if (end == 0 || known > end)
 		client_exit(EXIT_IDENTITY,
 					"the server is on timeline %u, which left timeline %u "
@@ -185,8 +177,9 @@ answer_history(Upstream *upstream, PGresult *result)
 	Lsn			end;
 	int			i;
 
-	if (upstream->reached > known)
-		known = upstream->reached;
+	for (i = 0; upstream->is_known && i < upstream->nreached; i++)
+		if (upstream->reached[i].lsn > known)
+			known = upstream->reached[i].lsn;
 	end = check_history(upstream, history, old, known);
 	for (i = 0; i < upstream->nstates; i++)
 	{
@@ -199,10 +192,8 @@ answer_history(Upstream *upstream, PGresult *result)
 							  ? state->confirmed
 							  : state->position);
 	}
-	log_message(LOG_WARNING,
-				"the server went from timeline %u to %u at " LSN_FORMAT
-				", after all that was delivered: going on",
-				old, upstream->timeline, LSN_ARGS(end));
+	upstream->left = old;
+	upstream->fork = end;
 	upstream->identity.timeline = upstream->timeline;
 }
 
@@ -372,8 +363,59 @@ answer_snapshot(Upstream *upstream, PGresult *result)
 }
 
 static bool
+ask_forks(Upstream *upstream, Bytes *question)
+{
+	if (upstream->is_known)
+		return false;
+	if (!upstream->has_asked_targets)
+		upstream->ask_targets(upstream);
+	upstream->has_asked_targets = true;
+	if (!upstream_has_forks(upstream))
+		return false;
+	mem_format(question, "TIMELINE_HISTORY %u", upstream->timeline);
+	return true;
+}
+
+static void
+answer_forks(Upstream *upstream, PGresult *result)
+{
+	upstream_judge_forks(upstream, field(result, 1));
+}
+
+/* Targets may have been waited for: who was before us may have gone on. */
+static bool
+ask_head(Upstream *upstream, Bytes *question)
+{
+	if (upstream->is_known || upstream->nreached == 0)
+		return false;
+	return ask_system(upstream, question);
+}
+
+static void
+answer_head(Upstream *upstream, PGresult *result)
+{
+	const char *timeline = field(result, 1);
+	const char *text = field(result, 2);
+	Lsn			head = 0;
+
+	if (timeline == NULL || text == NULL || !lsn_parse(text, &head))
+		client_exit(EXIT_SERVER, "unexpected answer to IDENTIFY_SYSTEM");
+	if (strtoul(timeline, NULL, 10) != upstream->timeline)
+		upstream->outdated = "the server was promoted meanwhile";
+	else
+		upstream_judge_head(upstream, head);
+}
+
+static bool
 ask_start(Upstream *upstream, Bytes *question)
 {
+	if (upstream->left)
+		log_message(LOG_WARNING,
+					"the server went from timeline %u to %u at " LSN_FORMAT
+					", after all that was delivered: going on",
+					upstream->left, upstream->timeline,
+					LSN_ARGS(upstream->fork));
+	upstream->left = 0;
 	upstream->start = upstream->choose_start(upstream);
 	upstream->is_known = true;
 	mem_add(question, "START_REPLICATION SLOT ");
@@ -400,6 +442,7 @@ static const StartStep steps[] = {
 	{ask_system, answer_system},	 {ask_history, answer_history},
 	{ask_timeout, answer_timeout},	 {ask_slot, answer_slot},
 	{ask_creation, answer_creation}, {ask_snapshot, answer_snapshot},
+	{ask_forks, answer_forks},		 {ask_head, answer_head},
 	{ask_start, answer_start},
 };
 
@@ -449,6 +492,20 @@ static const struct
 	{"55000", EXIT_SERVER, ""},
 	{"53400", EXIT_SERVER, ""},
 };
+
+/* And such as end a stream that had begun. */
+static const char *const failures[] = {"0A",	"22", "38",	   "39", "42",
+									   "53400", "54", "55000", "P0", "XX"};
+
+void
+upstream_fails_again(const char *sqlstate, const char *message)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
+		if (strncmp(sqlstate, failures[i], strlen(failures[i])) == 0)
+			client_exit(EXIT_SERVER, "the stream can't go on: %s", message);
+}
 
 void
 upstream_refused(Upstream *upstream, const char *sqlstate, const char *message)

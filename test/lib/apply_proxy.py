@@ -12,7 +12,9 @@ was not goes to DIRECTORY/violations.  The last confirmed position is in
 DIRECTORY/confirmed.
 
 DIRECTORY/faults says how often out of 100 COMMITs the connection breaks before
-the target has it, and after, before its answer is heard: "10 10".
+the target has it, and after, before its answer is heard: "10 10".  DIRECTORY/fatal
+holds an SQLSTATE with which the target ends the session, once, at the next INSERT of
+a change, or with the word "start" behind it, at one before changes.
 """
 import asyncio
 import random
@@ -69,6 +71,7 @@ class TargetSession:
         self.is_position = False  # the next values are of the position
         self.position = 0
         self.asks_position = False
+        self.has_changes = False
         self.deaf = False
         self.writers = []
 
@@ -78,6 +81,7 @@ class TargetSession:
 
     def to_target(self, kind, payload):
         if kind == b'P':
+            self.has_changes = True
             self.asks_position = False
             self.is_position = b'UPDATE outflow_client.position' in payload
             if payload.split(b'\0')[1] == b'COMMIT':
@@ -91,12 +95,23 @@ class TargetSession:
         elif kind == b'B' and self.is_position:
             self.position = lsn_of(bound_values(payload)[3])
         elif kind == b'Q':
-            self.asks_position = b'SELECT lsn FROM outflow_client.position' in payload
+            self.asks_position = b'SELECT lsn, timeline FROM outflow_client.position' in payload
+
+    def end_session(self, sqlstate):
+        fields = f'SFATAL\0VFATAL\0C{sqlstate}\0Mterminating connection: {sqlstate}\0\0'.encode()
+        self.writers[0].write(b'E' + struct.pack('>I', 4 + len(fields)) + fields)
+        place.remove('fatal')
+        self.cut()
+        raise Cut()
 
     def from_target(self, kind, payload):
         global committed
+        if kind == b'C' and payload.startswith(b'INSERT') and (fatal := place.read('fatal', '').split()):
+            if self.has_changes == (len(fatal) == 1):
+                self.end_session(fatal[0])
         if kind == b'D' and self.asks_position:
-            committed = max(committed, lsn_of(payload[6:]))
+            size = struct.unpack('>i', payload[2:6])[0]
+            committed = max(committed, lsn_of(payload[6:6 + size]))
         elif kind == b'C' and payload == b'COMMIT\0':
             committed = max(committed, self.position)
             if self.deaf:

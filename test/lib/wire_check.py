@@ -34,6 +34,9 @@ class Place:
             file.write(text)
         os.rename(self.path(name) + '.new', self.path(name))
 
+    def remove(self, name):
+        os.unlink(self.path(name))
+
     def append(self, name, text):
         with open(self.path(name), 'a') as file:
             file.write(text)

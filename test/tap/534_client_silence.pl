@@ -64,6 +64,7 @@ SKIP:
 		Time::HiRes::sleep(0.1);
 	}
 	is(scalar(@probed), 2, 'both connections are probed when nothing comes');
+	wait_for_line($log, qr/has everything up to/);
 	is(stop_client($client), 0, 'until they end');
 }
 done_testing();

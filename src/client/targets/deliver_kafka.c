@@ -198,6 +198,7 @@ prepare_step(KafkaTarget *self)
 	/* what was in doubt is known now; the rest goes again */
 	target->position = found.end;
 	target->has_part = found;
+	target->reached_in = kafka_exactly_timeline(self->exactly);
 	if (!self->has_started)
 		self->committed.end = found.end; /* here the stream begins */
 	self->has_started = true;
@@ -220,7 +221,8 @@ kafka_resume(Target *target, const Identity *identity)
 					"%s: --exactly-once keeps the position of a slot, and "
 					"replayed records have none: replay them without it",
 					target->name);
-	self->exactly = kafka_exactly_new(self->prefix, identity);
+	self->exactly = kafka_exactly_new(self->prefix, &target->identity);
+	target->stored_in = kafka_exactly_topic(self->exactly);
 	self->phase = KAFKA_PREPARING;
 	kafka_open_producer(self);
 	while (!prepare_step(self))

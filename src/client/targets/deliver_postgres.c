@@ -61,16 +61,27 @@ send_position(PostgresTarget *self)
 	const Identity *identity = &self->session.identity;
 	char		   *from = client_format(LSN_FORMAT, LSN_ARGS(self->position));
 	char		   *to = client_format(LSN_FORMAT, LSN_ARGS(self->reaches));
-	const char	   *values[] = {identity->system_id, identity->slot, from, to};
+	/* of this one: it may have changed since the session began */
+	char	   *timeline = client_format("%u", self->base.identity.timeline);
+	const char *values[] = {identity->system_id, identity->slot, from, to,
+							timeline};
+	bool		has_timeline = self->session.has_timeline;
 
 	postgres_expect(
 		&self->session,
 		PQsendQueryParams(self->session.conn,
-						  "UPDATE outflow_client.position"
-						  " SET lsn = $4, changed = now()"
-						  " WHERE system_id = $1 AND slot = $2 AND lsn = $3",
-						  4, NULL, values, NULL, NULL, 0),
+						  has_timeline
+							  ? "UPDATE outflow_client.position"
+								" SET lsn = $4, changed = now(), timeline = $5"
+								" WHERE system_id = $1 AND slot = $2"
+								" AND lsn = $3"
+							  : "UPDATE outflow_client.position"
+								" SET lsn = $4, changed = now()"
+								" WHERE system_id = $1 AND slot = $2"
+								" AND lsn = $3",
+						  has_timeline ? 5 : 4, NULL, values, NULL, NULL, 0),
 		(PostgresAnswer){.kind = ANSWER_POSITION});
+	free(timeline);
 	free(from);
 	free(to);
 }
@@ -239,6 +250,7 @@ begin_session(PostgresTarget *self)
 					   "larger than --queue-bytes",
 					   target->name);
 	self->position = target->position = self->session.position;
+	target->reached_in = self->session.timeline;
 	self->released = 0;
 	if (self->is_open)
 		postgres_start_again(self);
@@ -316,6 +328,8 @@ postgres_resume(Target *target, const Identity *identity)
 	self->session.identity = *identity;
 	/* records that are replayed are of no timeline */
 	self->session.of_slot = identity->timeline != 0;
+	if (self->session.of_slot)
+		target->stored_in = "outflow_client.position";
 	while (!session_step(self))
 	{
 		if (loop_stop_wanted())

@@ -25,13 +25,16 @@
 
 struct KafkaExactly
 {
-	char	   *topic;
-	char	   *key;
-	char	   *id;
-	bool		initialized;
-	rd_kafka_t *consumer; /* of the topic, while it is read */
-	bool		missing;  /* it is not there, as brokers said */
-	Place		found;
+	char *topic;
+	char *key;
+	char *id;
+	/* the target's, whose timeline may change */
+	const Identity *identity;
+	bool			initialized;
+	rd_kafka_t	   *consumer; /* of the topic, while it is read */
+	bool			missing;  /* it is not there, as brokers said */
+	Place			found;
+	uint32_t		found_in; /* timeline of it; 0: unknown */
 	int64_t end; /* where the topic ended once it was ours; -1: not known */
 
 	bool in_commit;
@@ -43,6 +46,7 @@ kafka_exactly_new(const char *prefix, const Identity *identity)
 {
 	KafkaExactly *exactly = client_alloc(sizeof(KafkaExactly));
 
+	exactly->identity = identity;
 	exactly->topic = client_format("%s.offsets", prefix);
 	exactly->key = client_format("{\"system_id\":\"%s\",\"slot\":\"%s\"}",
 								 identity->system_id, identity->slot);
@@ -134,6 +138,7 @@ begin_reading(KafkaExactly *exactly, rd_kafka_conf_t *conf)
 	rd_kafka_topic_partition_list_destroy(list);
 	exactly->end = -1;
 	exactly->found = (Place){0};
+	exactly->found_in = 0;
 }
 
 static void
@@ -143,6 +148,7 @@ read_position(KafkaExactly *exactly, const rd_kafka_message_t *message)
 	char	   *position;
 	char	   *commit;
 	long long	records = 0;
+	long long	timeline = 0;
 
 	if (value == NULL || message->key_len != strlen(exactly->key) ||
 		memcmp(message->key, exactly->key, message->key_len) != 0)
@@ -157,6 +163,9 @@ read_position(KafkaExactly *exactly, const rd_kafka_message_t *message)
 		client_exit(EXIT_TARGET, "topic \"%s\" holds no position: %.*s",
 					exactly->topic, (int) message->len, value);
 	exactly->found.records = records;
+	exactly->found_in =
+		json_find_number(value, message->len, "timeline", &timeline) ? timeline
+																	 : 0;
 	free(position);
 	free(commit);
 }
@@ -224,6 +233,12 @@ end_reading(KafkaExactly *exactly)
 	exactly->consumer = NULL;
 }
 
+uint32_t
+kafka_exactly_timeline(const KafkaExactly *exactly)
+{
+	return exactly->found_in;
+}
+
 KafkaOutcome
 kafka_exactly_ready(KafkaExactly *exactly, rd_kafka_t				*producer,
 					rd_kafka_conf_t *(*consumer_conf)(void *), void *argument,
@@ -263,11 +278,11 @@ static rd_kafka_resp_err_t
 produce_position(KafkaExactly *exactly, rd_kafka_t *producer,
 				 const Place *place)
 {
-	char *value =
-		client_format("{\"position\":\"" LSN_FORMAT
-					  "\",\"commit_lsn\":\"" LSN_FORMAT "\",\"records\":%llu}",
-					  LSN_ARGS(place->end), LSN_ARGS(place->commit_lsn),
-					  (unsigned long long) place->records);
+	char *value = client_format(
+		"{\"position\":\"" LSN_FORMAT "\",\"commit_lsn\":\"" LSN_FORMAT
+		"\",\"records\":%llu,\"timeline\":%u}",
+		LSN_ARGS(place->end), LSN_ARGS(place->commit_lsn),
+		(unsigned long long) place->records, exactly->identity->timeline);
 	rd_kafka_resp_err_t error = rd_kafka_producev(
 		producer, RD_KAFKA_V_TOPIC(exactly->topic), RD_KAFKA_V_PARTITION(0),
 		RD_KAFKA_V_KEY(exactly->key, strlen(exactly->key)),

@@ -23,6 +23,7 @@
 
 typedef struct KafkaExactly KafkaExactly;
 
+/* The identity stays the caller's: positions are of the timeline it has then. */
 extern KafkaExactly *kafka_exactly_new(const char	  *prefix,
 									   const Identity *identity);
 
@@ -48,6 +49,9 @@ extern KafkaOutcome
 kafka_exactly_ready(KafkaExactly *exactly, rd_kafka_t				*producer,
 					rd_kafka_conf_t *(*consumer_conf)(void *), void *argument,
 					Place *place);
+
+/* In which timeline it got to that place; 0: unknown. */
+extern uint32_t kafka_exactly_timeline(const KafkaExactly *exactly);
 
 /* Whether an error says that the topic does not exist. */
 extern bool kafka_is_missing_topic(rd_kafka_resp_err_t error);

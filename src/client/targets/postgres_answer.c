@@ -77,10 +77,9 @@ static void
 take_error(PostgresTarget *self, const PostgresAnswer *answer,
 		   PGresult *result)
 {
-	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *primary = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
-	PostgresFault fault = postgres_fault(sqlstate ? sqlstate : "08006");
+	PostgresFault fault = postgres_fault_of(result);
 	char		 *message = client_format(
 				"%s%s%s", primary ? primary : PQresultErrorMessage(result),
 		detail ? ": " : "", detail ? detail : "");

@@ -154,8 +154,8 @@ postgres_session_lost(PostgresSession *session, const char *why)
 
 /* Ends the program if time can't mend it. */
 static void
-session_refused(PostgresSession *session, const char *sqlstate,
-				const char *message)
+session_refused(PostgresSession *session, PostgresFault fault,
+				const char *sqlstate, const char *message)
 {
 	const char *hint = "";
 
@@ -165,7 +165,7 @@ session_refused(PostgresSession *session, const char *sqlstate,
 					 "PARAMETER session_replication_role TO the role"
 				   : ". The role needs CREATE on the database, or a schema "
 					 "outflow_client of its own";
-	if (postgres_fault(sqlstate) != FAULT_PASSES)
+	if (fault != FAULT_PASSES)
 		client_exit(EXIT_TARGET, "%s: %s%s", session->name, message, hint);
 	postgres_session_lost(session, message);
 }
@@ -179,7 +179,8 @@ session_connect_failed(PostgresSession *session)
 	pq_find_sqlstate(message, sqlstate);
 	if (PQconnectionNeedsPassword(session->conn))
 		client_exit(EXIT_TARGET, "%s: %s", session->name, message);
-	session_refused(session, sqlstate[0] ? sqlstate : "08006", message);
+	session_refused(session, postgres_fault(sqlstate[0] ? sqlstate : "08006"),
+					sqlstate, message);
 	free(message);
 }
 
@@ -267,7 +268,8 @@ session_take_answer(PostgresSession *session, PGresult *result)
 	}
 	sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	message = pq_message(PQresultErrorMessage(result));
-	session_refused(session, sqlstate ? sqlstate : "08006", message);
+	session_refused(session, postgres_fault_of(result),
+					sqlstate ? sqlstate : "", message);
 	free(message);
 }
 

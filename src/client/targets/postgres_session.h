@@ -67,8 +67,11 @@ typedef struct PostgresSession
 	size_t		 step;
 	bool		 has_schema; /* outflow_client */
 	bool		 has_table;
-	bool		 is_taken; /* by another session */
-	Lsn			 position; /* found when it became ready; 0: none */
+	bool		 has_timeline; /* the table, in a column */
+	bool		 may_alter;	   /* it is ours, or as good as that */
+	bool		 is_taken;	   /* by another session */
+	Lsn			 position;	   /* found when it became ready; 0: none */
+	uint32_t	 timeline;	   /* and that of it; 0: unknown */
 
 	Bytes  expected; /* of PostgresAnswer: what the pipeline will bring */
 	size_t answered; /* of them */
@@ -112,5 +115,6 @@ typedef enum PostgresFault
 } PostgresFault;
 
 extern PostgresFault postgres_fault(const char *sqlstate);
+extern PostgresFault postgres_fault_of(const PGresult *result);
 
 #endif

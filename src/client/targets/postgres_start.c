@@ -5,6 +5,7 @@
  *
  * Each step is a question, in the order of a table.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/targets/postgres_session.h"
@@ -41,7 +42,10 @@ static const char settings[] =
 	"SET plan_cache_mode = force_generic_plan;"
 	"SET jit = off;"
 	"SELECT set_config('synchronous_commit', 'on', false)"
-	" WHERE current_setting('synchronous_commit') = 'off'";
+	" WHERE current_setting('synchronous_commit') = 'off';"
+	/* of 17 and later */
+	"SELECT set_config(name, '0', false) FROM pg_settings"
+	" WHERE name = 'transaction_timeout'";
 
 /* When a step is taken: a position is only needed for a slot. */
 typedef enum StepUse
@@ -102,7 +106,10 @@ start_ask_owner(PostgresSession *session, Bytes *question)
 {
 	(void) session;
 	mem_add(question,
-			"SELECT n.oid IS NOT NULL, c.oid IS NOT NULL, r.rolname"
+			"SELECT n.oid IS NOT NULL, c.oid IS NOT NULL, r.rolname,"
+			" EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid"
+			"  AND attname = 'timeline' AND NOT attisdropped),"
+			" pg_has_role(relowner, 'USAGE')"
 			" FROM (SELECT) AS one"
 			" LEFT JOIN pg_namespace AS n ON nspname = 'outflow_client'"
 			" LEFT JOIN pg_class AS c"
@@ -125,18 +132,35 @@ start_answer_owner(PostgresSession *session, PGresult *result)
 					session->name, PQgetvalue(result, 0, 2));
 	session->has_schema = PQgetvalue(result, 0, 0)[0] == 't';
 	session->has_table = PQgetvalue(result, 0, 1)[0] == 't';
+	session->has_timeline =
+		!session->has_table || PQgetvalue(result, 0, 3)[0] == 't';
+	session->may_alter = PQgetvalue(result, 0, 4)[0] == 't';
 }
 
+/*
+ * A table that was made without the timeline gets it from its owner; others do
+ * without.  Sessions of other slots aren't kept waiting behind one of them.
+ */
 static bool
 start_ask_creation(PostgresSession *session, Bytes *question)
 {
+	if (!session->has_timeline && session->may_alter)
+	{
+		session->has_timeline = true;
+		mem_add(question, "SET lock_timeout = '1s';"
+						  "ALTER TABLE outflow_client.position"
+						  " ADD COLUMN IF NOT EXISTS timeline bigint;"
+						  "SET lock_timeout = 0");
+		return true;
+	}
 	if (!session->has_schema)
 		mem_add(question, "CREATE SCHEMA outflow_client;");
 	if (!session->has_table)
 		mem_add(question,
 				"CREATE TABLE outflow_client.position (system_id text, slot "
-				"text, lsn pg_lsn NOT NULL, changed timestamptz NOT NULL "
-				"DEFAULT now(), PRIMARY KEY (system_id, slot))");
+				"text, lsn pg_lsn NOT NULL, timeline bigint, changed "
+				"timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (system_id, "
+				"slot))");
 	return !session->has_table;
 }
 
@@ -164,9 +188,11 @@ start_ask_position(PostgresSession *session, Bytes *question)
 			"INSERT INTO outflow_client.position (system_id, slot, lsn)"
 			" VALUES (");
 	session_append_slot(session, question);
-	mem_add(question, ", '0/0') ON CONFLICT DO NOTHING;"
-					  "SELECT lsn FROM outflow_client.position"
-					  " WHERE (system_id, slot) = (");
+	mem_format(question,
+			   ", '0/0') ON CONFLICT DO NOTHING;"
+			   "SELECT lsn, %s FROM outflow_client.position"
+			   " WHERE (system_id, slot) = (",
+			   session->has_timeline ? "timeline" : "NULL");
 	session_append_slot(session, question);
 	mem_add(question, ")");
 	return true;
@@ -181,6 +207,9 @@ start_answer_position(PostgresSession *session, PGresult *result)
 					"%s: outflow_client.position holds no "
 					"position",
 					session->name);
+	/* NULL is read as an empty text */
+	if (PQntuples(result) == 1)
+		session->timeline = strtoul(PQgetvalue(result, 0, 1), NULL, 10);
 }
 
 /* What the steps of a slot would fail of. */
@@ -263,6 +292,7 @@ static const struct
 } faults[] = {
 	{"08", FAULT_PASSES},	 /* the connection */
 	{"25006", FAULT_PASSES}, /* a standby, until it is promoted */
+	{"25P0", FAULT_PASSES},	 /* timeouts of a transaction */
 	{"28", FAULT_STAYS},	 /* login */
 	{"3D", FAULT_STAYS},	 /* no such database */
 	{"3F", FAULT_STAYS},	 /* no such schema */
@@ -288,4 +318,18 @@ postgres_fault(const char *sqlstate)
 					strlen(faults[i].sqlstate)) == 0)
 			return faults[i].fault;
 	return FAULT_RECORD;
+}
+
+/* What ends the session is no verdict on what was under way. */
+PostgresFault
+postgres_fault_of(const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *severity =
+		PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+	PostgresFault fault = postgres_fault(sqlstate ? sqlstate : "08006");
+
+	return fault == FAULT_RECORD && severity && strcmp(severity, "ERROR") != 0
+			   ? FAULT_PASSES
+			   : fault;
 }
