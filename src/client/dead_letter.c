@@ -44,6 +44,12 @@ dead_letter_open(const char *path)
 	disk_sync_parent(path);
 }
 
+int
+dead_letter_fd(void)
+{
+	return file;
+}
+
 bool
 dead_letter_write(const DeadLetter *letter)
 {

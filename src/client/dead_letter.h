@@ -13,6 +13,9 @@
 /* NULL: rejected records end the program. */
 extern void dead_letter_open(const char *path);
 
+/* Its descriptor, to look at; -1: there is no file. */
+extern int dead_letter_fd(void);
+
 typedef struct DeadLetter
 {
 	const char *target;
