@@ -248,6 +248,7 @@ replay_run(const Settings *settings)
 	/* there is one a process, and what it has is not freed before the end */
 	static Delivery *delivery;
 	long long		 give_up_at = NEVER;
+	long long		 wake_at;
 	int				 i;
 
 	replay.file = fopen(replay.path, "r");
@@ -280,8 +281,9 @@ replay_run(const Settings *settings)
 		delivery_work(delivery);
 		if (!replay.at_end && delivery_is_done(delivery))
 			continue;
+		wake_at = delivery_wake_at(delivery);
 		if (!delivery_is_done(delivery) && clock_ms() < give_up_at)
-			loop_wait(delivery_wake_at(delivery));
+			loop_wait(wake_at < give_up_at ? wake_at : give_up_at);
 		else if (replay.at_end)
 			break;
 	}

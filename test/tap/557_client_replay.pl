@@ -1,9 +1,10 @@
 # Promise: replay sends what is in a file when it begins, and nothing else: it never
-# reads what it writes.
+# reads what it writes; and it stops when it is told to, within --stop-timeout.
 use strict;
 use warnings;
 
 use ClientTest;
+use IO::Socket::INET;
 use IPC::Run ();
 use OutflowTest;
 use PostgreSQL::Test::Utils;
@@ -62,6 +63,25 @@ my $others = () = slurp_file("$tmp/others") =~ /\n/g;
 is($others, 40, '... each once');
 is(-s $file, $size, '... and the one that is read is as it was');
 
+# Told to stop while a target's next try is far away, it never sleeps beyond the limit.
 $receiver->signal('KILL');
 $receiver->finish;
+my $busy = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5) or die;
+my %calls = watch_calls("$tmp/calls");
+my $replay;
+{
+	local @ENV{ keys %calls } = values %calls;
+	$replay = IPC::Run::start([ 'pg_outflow', 'replay', letters("$tmp/letter", 1), '--to=http://127.0.0.1:' . $busy->sockport . '/hook', '--stop-timeout=1s' ],
+		'<', \undef, '2>', \$err);
+}
+my $connection = $busy->accept;
+while (defined(my $line = readline $connection)) { last if $line eq "\r\n"; }
+print $connection "HTTP/1.1 503 Busy\r\nRetry-After: 50\r\nContent-Length: 0\r\n\r\n";
+$connection->flush;
+wait_for_line("$tmp/calls", qr/^poll (?:5[01]|4\d)\d{3}$/m);
+$replay->signal('TERM');
+$replay->finish;
+is($replay->result(0), 8, 'replay is stopped: exit code');
+my @polls = slurp_file("$tmp/calls") =~ /^poll (\d+)$/mg;
+cmp_ok($polls[-1], '<=', 1000, "the last sleep was for $polls[-1] ms at most");
 done_testing();
