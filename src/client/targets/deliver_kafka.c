@@ -306,9 +306,13 @@ exactly_work(KafkaTarget *self)
 		if (!commit_step(self))
 			return;
 	}
-	target->wake_at = self->is_open				   ? self->commit_at
-					  : self->phase == KAFKA_READY ? NEVER
-												   : clock_ms() + STEP_MS;
+	/* past its time, a transaction waits for the topic of its record */
+	if (self->is_open && self->commit_at > clock_ms())
+		target->wake_at = self->commit_at;
+	else if (!self->is_open && self->phase == KAFKA_READY)
+		target->wake_at = NEVER;
+	else
+		target->wake_at = clock_ms() + STEP_MS;
 }
 
 static void
