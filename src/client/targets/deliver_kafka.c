@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/dead_letter.h"
 #include "client/loop.h"
 #include "client/targets/kafka_producer.h"
 #include "client/targets/kafka_reject.h"
@@ -222,6 +223,7 @@ commit_step(KafkaTarget *self)
 {
 	Target *target = &self->base;
 
+	dead_letter_sync();
 	switch (
 		kafka_exactly_commit(self->exactly, self->producer, &target->place))
 	{

@@ -6,7 +6,7 @@
  *		poll TIMEOUT	before it sleeps
  *		sync			an fdatasync() of the file that CALLS_FILE names
  *		write			a write() to it
- *		feedback		what is sent to PostgreSQL to confirm positions
+ *		feedback LSN	what is sent to PostgreSQL, with the confirmed position
  *
  * So that tests can count and order calls instead of taking times.
  */
@@ -104,12 +104,20 @@ write(int fd, const void *data, size_t length)
 ssize_t
 send(int fd, const void *data, size_t length, int flags)
 {
-	static SendCall call;
-	const char	   *bytes = data;
+	static SendCall		 call;
+	const unsigned char *bytes = data;
+	unsigned long long	 lsn = 0;
+	char				 line[64];
+	int					 i;
 
 	if (call == NULL)
 		call = (SendCall) dlsym(RTLD_NEXT, "send");
-	if (length > 5 && bytes[0] == 'd' && bytes[5] == 'r')
-		tell("feedback\n");
+	if (length > 21 && bytes[0] == 'd' && bytes[5] == 'r')
+	{
+		for (i = 14; i < 22; i++)
+			lsn = lsn << 8 | bytes[i];
+		snprintf(line, sizeof(line), "feedback %016llX\n", lsn);
+		tell(line);
+	}
 	return call(fd, data, length, flags);
 }
