@@ -6,6 +6,7 @@
  *		poll TIMEOUT	before it sleeps
  *		sync			an fdatasync() of the file that CALLS_FILE names
  *		write			a write() to it
+ *		read			a pread() of it
  *		feedback LSN	what is sent to PostgreSQL, with the confirmed position
  *
  * So that tests can count and order calls instead of taking times.
@@ -24,6 +25,7 @@
 typedef int (*PollCall)(struct pollfd *, nfds_t, int);
 typedef int (*SyncCall)(int);
 typedef ssize_t (*WriteCall)(int, const void *, size_t);
+typedef ssize_t (*ReadCall)(int, void *, size_t, off_t);
 typedef ssize_t (*SendCall)(int, const void *, size_t, int);
 
 static ssize_t
@@ -98,6 +100,18 @@ write(int fd, const void *data, size_t length)
 	if (is_watched(fd))
 		tell("write\n");
 	return next_write(fd, data, length);
+}
+
+ssize_t
+pread(int fd, void *data, size_t length, off_t offset)
+{
+	static ReadCall call;
+
+	if (call == NULL)
+		call = (ReadCall) dlsym(RTLD_NEXT, "pread");
+	if (is_watched(fd))
+		tell("read\n");
+	return call(fd, data, length, offset);
 }
 
 /* CopyData with a standby status update: only without TLS */
