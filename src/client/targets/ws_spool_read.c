@@ -79,8 +79,8 @@ add_mark(Segment *segment, SpoolMark mark)
 		i--;
 	if (i < segment->nmarks && segment->marks[i].offset == mark.offset)
 		return;
-	segment->marks = client_realloc(segment->marks, (segment->nmarks + 1) *
-														sizeof(SpoolMark));
+	segment->marks = client_realloc(segment->marks,
+									(segment->nmarks + 1) * sizeof(SpoolMark));
 	memmove(&segment->marks[i + 1], &segment->marks[i],
 			(segment->nmarks - i) * sizeof(SpoolMark));
 	segment->marks[i] = mark;
