@@ -16,6 +16,7 @@
 
 static const char *file_path;
 static int		   file = -1;
+static bool		   is_synced = true;
 
 /* A crash may have left half a line: it gets an end, so that the next is whole. */
 static void
@@ -42,6 +43,12 @@ dead_letter_open(const char *path)
 					strerror(errno));
 	end_last_line();
 	disk_sync_parent(path);
+}
+
+int
+dead_letter_fd(void)
+{
+	return file;
 }
 
 bool
@@ -73,9 +80,19 @@ dead_letter_write(const DeadLetter *letter)
 	mem_add(&line, ",\"record\":");
 	mem_append(&line, letter->record, letter->length);
 	mem_add(&line, "}\n");
-	if (!disk_write(file, line.data, line.length) || fdatasync(file) != 0)
+	if (!disk_write(file, line.data, line.length))
 		client_exit(EXIT_FAILED, "could not write to file \"%s\": %s",
 					file_path, strerror(errno));
+	is_synced = false;
 	mem_free(&line);
 	return true;
+}
+
+void
+dead_letter_sync(void)
+{
+	if (!is_synced && fdatasync(file) != 0)
+		client_exit(EXIT_FAILED, "could not sync file \"%s\": %s", file_path,
+					strerror(errno));
+	is_synced = true;
 }

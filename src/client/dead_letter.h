@@ -13,6 +13,9 @@
 /* NULL: rejected records end the program. */
 extern void dead_letter_open(const char *path);
 
+/* Its descriptor, to look at; -1: there is no file. */
+extern int dead_letter_fd(void);
+
 typedef struct DeadLetter
 {
 	const char *target;
@@ -27,7 +30,13 @@ typedef struct DeadLetter
 	size_t		length;
 } DeadLetter;
 
-/* Durable once this returns; false if there is no such file. */
+/* False if there is no such file. */
 extern bool dead_letter_write(const DeadLetter *letter);
+
+/*
+ * Makes what was written durable, for all letters at once: before a position that
+ * covers their records is stored or confirmed anywhere.
+ */
+extern void dead_letter_sync(void);
 
 #endif

@@ -97,6 +97,7 @@ delivery_close(Delivery *delivery)
 
 	for (i = 0; i < delivery->ntargets; i++)
 		delivery->targets[i]->ops->close(delivery->targets[i]);
+	dead_letter_sync();
 }
 
 char *

@@ -12,7 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "client/dead_letter.h"
 #include "client/delivery.h"
 #include "client/disk.h"
 #include "client/json_scan.h"
@@ -222,6 +225,22 @@ check_target(const Target *target)
 					target->name);
 }
 
+/* What grows while it is read has no end. */
+static void
+check_output(const Replay *replay, int fd, const char *what)
+{
+	struct stat in;
+	struct stat out;
+
+	if (fd >= 0 && fstat(fileno(replay->file), &in) == 0 &&
+		fstat(fd, &out) == 0 && S_ISREG(in.st_mode) &&
+		in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+		client_exit(EXIT_USAGE,
+					"\"%s\" is the file that is read, and %s as well: choose "
+					"another one",
+					replay->path, what);
+}
+
 ExitCode
 replay_run(const Settings *settings)
 {
@@ -229,6 +248,7 @@ replay_run(const Settings *settings)
 	/* there is one a process, and what it has is not freed before the end */
 	static Delivery *delivery;
 	long long		 give_up_at = NEVER;
+	long long		 wake_at;
 	int				 i;
 
 	replay.file = fopen(replay.path, "r");
@@ -238,6 +258,8 @@ replay_run(const Settings *settings)
 	loop_catch_signals();
 	delivery = delivery_open(settings, frame_format("json"));
 	replay.delivery = delivery;
+	check_output(&replay, dead_letter_fd(), "--dead-letter");
+	check_output(&replay, STDOUT_FILENO, "stdout");
 	for (i = 0; i < delivery->ntargets; i++)
 	{
 		check_target(delivery->targets[i]);
@@ -259,8 +281,9 @@ replay_run(const Settings *settings)
 		delivery_work(delivery);
 		if (!replay.at_end && delivery_is_done(delivery))
 			continue;
+		wake_at = delivery_wake_at(delivery);
 		if (!delivery_is_done(delivery) && clock_ms() < give_up_at)
-			loop_wait(delivery_wake_at(delivery));
+			loop_wait(wake_at < give_up_at ? wake_at : give_up_at);
 		else if (replay.at_end)
 			break;
 	}

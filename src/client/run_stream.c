@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 
+#include "client/dead_letter.h"
 #include "client/delivery.h"
 #include "client/intake.h"
 #include "client/loop.h"
@@ -42,6 +43,7 @@ remember(Stream *stream, Lsn confirmed)
 	const Upstream *upstream = &stream->upstream;
 	int				i;
 
+	dead_letter_sync();
 	for (i = 0; i < upstream->nstates; i++)
 		upstream->states[i]->state.identity = upstream->identity;
 	for (i = 0; i < stream->delivery->ntargets; i++)

@@ -167,8 +167,9 @@ extern void target_taken(Target *target, uint64_t first, uint64_t last);
 
 /*
  * The target refuses that record and would refuse it again.  With --on-reject
- * dead-letter it is written there, durably, and thereby taken; otherwise this
- * ends the program.
+ * dead-letter it is written there and thereby taken; otherwise this ends the
+ * program.  A target that stores a position at the other side calls
+ * dead_letter_sync() before: for the others that is done before feedback.
  */
 extern void target_rejected(Target *target, const Record *record,
 							const char *reason);

@@ -10,6 +10,7 @@ use warnings;
 
 use Exporter qw(import);
 use File::Basename qw(dirname);
+use FindBin;
 use IPC::Run ();
 use JSON::PP ();
 use OutflowTest;
@@ -34,6 +35,7 @@ our @EXPORT = qw(
   delivered_lines
   table_rows
   write_to
+  watch_calls
   start_peer
   check_stored
   readme_command
@@ -293,6 +295,17 @@ sub write_to
 	close($file);
 	rename("$place/$name.new", "$place/$name") or die;
 	return;
+}
+
+# watch_calls(LOG, FILE): the environment in which a program's calls are told in the log
+# (test/modules/calls), those for that file among them
+sub watch_calls
+{
+	my ($log, $file) = @_;
+	my $module = "$FindBin::RealBin/../modules/calls/calls_preload.so";
+
+	-f $module or die "$module is not built";
+	return (LD_PRELOAD => $module, CALLS => $log, CALLS_FILE => $file // '');
 }
 
 # start_peer(PROGRAM, PLACE, LOG, ARGUMENT...): a program of test/lib, once it is

@@ -14,6 +14,10 @@ DIRECTORY/faults, "SEED CUT LOSE", is read when a connection begins: how often i
 then cuts it.  DIRECTORY/reason, "CODE PATTERN", changes the reason code of
 PUBACKs of messages whose topic matches.  With DIRECTORY/forget no CONNACK says that the
 broker has the session.
+
+DIRECTORY/hold, "COUNT CODE PATTERN", holds the PUBACKs of messages that match until
+there are so many of them.  Then all go at once, the first with that reason code;
+CODE none leaves it out and cuts the connection after the others.
 """
 import asyncio
 import random
@@ -32,6 +36,7 @@ dice = random.Random()
 published = {}  # packet identifier -> its last PUBLISH, which sessions outlive
 sent = {}  # record -> the packet identifier that it has with QoS 2
 released = {}  # packet identifier -> what was released and is not complete
+held = []  # packet identifiers of the PUBACKs that wait
 
 
 def varint(data, at):
@@ -61,6 +66,7 @@ class Connection:
         self.packet_size = 1 << 28
         faults = place.read('faults', '0 0 0').split()
         self.cut, self.lose = int(faults[1]), int(faults[2])
+        self.is_over = False
 
     def wrong(self, text):
         place.append('violations', text + '\n')
@@ -105,6 +111,21 @@ class Connection:
                 self.packet_size = value
             at += size
 
+    def hold(self, mid, count, code):
+        """What goes to the client instead of that PUBACK."""
+        held.append(mid)
+        if len(held) < count:
+            return b''
+        place.write('hold', '')
+        first, *rest = [mid.to_bytes(2, 'big') for mid in held]
+        for mid in held[1:]:
+            check.answered(published[mid][1])
+        self.under_way.difference_update(held)
+        held.clear()
+        self.is_over = code == 'none'
+        answer = b'' if self.is_over else b'\x40\x03' + first + bytes([int(code, 0)])
+        return answer + b''.join(b'\x40\x02' + mid for mid in rest)
+
     def from_broker(self, packet):
         kind, start = packet[0] >> 4, varint(packet, 1)[1]
         if kind == CONNACK:
@@ -117,6 +138,9 @@ class Connection:
         if kind in (PUBACK, PUBREC, PUBCOMP):
             mid = int.from_bytes(packet[start:start + 2], 'big')
             topic, message = published.get(mid, (b'', b''))
+            wanted = place.read('hold', '').split(' ', 2)
+            if kind == PUBACK and len(wanted) == 3 and re.search(wanted[2].strip().encode(), message):
+                return self.hold(mid, int(wanted[0]), wanted[1])
             reason = packet[start + 2] if len(packet) > start + 2 else 0
             chosen = place.read('reason', '').split(' ', 1)
             if kind == PUBACK and len(chosen) == 2 and re.search(chosen[1].strip().encode(), topic):
@@ -137,7 +161,7 @@ class Connection:
                 return
             writer.write(look(packet))
             await writer.drain()
-            if dice.randrange(10000) < self.lose:
+            if self.is_over or dice.randrange(10000) < self.lose:
                 return
 
     async def run(self):

@@ -489,7 +489,9 @@ file_work(Target *target)
 	if (self->last == 0 && is_due(self))
 		finish_file(self);
 	target->wake_at = self->sync_at;
-	if (self->fd >= 0 && target->settings->file_rotate_ms > 0 &&
+	/* one that is not whole waits for records, or for its sync, however old */
+	if (self->last == 0 && is_whole(self) &&
+		target->settings->file_rotate_ms > 0 &&
 		self->opened_at + target->settings->file_rotate_ms < target->wake_at)
 		target->wake_at = self->opened_at + target->settings->file_rotate_ms;
 	/* nothing else would wake us for it */

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/dead_letter.h"
 #include "client/loop.h"
 #include "client/targets/kafka_producer.h"
 #include "client/targets/kafka_reject.h"
@@ -243,6 +244,7 @@ commit_step(KafkaTarget *self)
 {
 	Target *target = &self->base;
 
+	dead_letter_sync();
 	switch (
 		kafka_exactly_commit(self->exactly, self->producer, &target->place))
 	{
@@ -331,9 +333,13 @@ exactly_work(KafkaTarget *self)
 		if (!commit_step(self))
 			return;
 	}
-	target->wake_at = self->is_open				   ? self->commit_at
-					  : self->phase == KAFKA_READY ? NEVER
-												   : clock_ms() + STEP_MS;
+	/* past its time, a transaction waits for the topic of its record */
+	if (self->is_open && self->commit_at > clock_ms())
+		target->wake_at = self->commit_at;
+	else if (!self->is_open && self->phase == KAFKA_READY)
+		target->wake_at = NEVER;
+	else
+		target->wake_at = clock_ms() + STEP_MS;
 }
 
 /*

@@ -108,6 +108,9 @@ mqtt_acknowledged(MqttTarget *self, int mid, int reason)
 {
 	size_t i;
 
+	/* the one before must go again, and these after it */
+	if (self->restart)
+		return;
 	for (i = 0; i < self->sent; i++)
 	{
 		MqttMessage *message = mqtt_message_at(self, i);

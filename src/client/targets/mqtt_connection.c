@@ -281,12 +281,23 @@ destroy_client(MqttTarget *self)
 	self->client = NULL;
 }
 
-/* What was sent and not acknowledged goes again, in another session. */
+/*
+ * What was sent and not acknowledged goes again, in another session, and so does
+ * what the broker took after it: of a key the newest must come last.
+ */
 static void
 send_again(MqttTarget *self)
 {
+	size_t i;
+
 	destroy_client(self);
 	self->has_session = self->is_wiped = false;
+	for (i = 0; i < self->count; i++)
+	{
+		MqttMessage *message = mqtt_message_at(self, i);
+
+		message->acknowledged = message->rejected != NULL;
+	}
 	self->sent = self->acknowledged = 0;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/dead_letter.h"
 #include "client/targets/postgres_target.h"
 
 /* ---- what was sent failed */
@@ -60,6 +61,8 @@ postgres_is_rejected(PostgresTarget *self, const Record *record)
 	if (record->number == self->failed && !self->is_told)
 	{
 		target_rejected(&self->base, record, self->reason);
+		/* the target will commit a position after it */
+		dead_letter_sync();
 		self->is_told = true;
 		self->rejected = client_realloc(self->rejected, (self->nrejected + 1) *
 															sizeof(uint64_t));

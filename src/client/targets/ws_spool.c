@@ -44,7 +44,7 @@ add_segment(Spool *spool, Lsn start, int fd, uint64_t size)
 	spool->segments = client_realloc(spool->segments,
 									 (spool->nsegments + 1) * sizeof(Segment));
 	spool->segments[spool->nsegments++] =
-		(Segment){spool->next_number++, start, fd, size};
+		(Segment){spool->next_number++, start, fd, size, NULL, 0};
 	spool->bytes += size;
 }
 
@@ -57,6 +57,7 @@ remove_segment(Spool *spool, size_t i)
 	if (unlink(path) != 0 && errno != ENOENT)
 		spool_failed(spool, "remove a segment");
 	close(segment->fd);
+	free(segment->marks);
 	spool->bytes -= segment->size;
 	spool->nsegments--;
 	memmove(segment, segment + 1, (spool->nsegments - i) * sizeof(Segment));
@@ -339,7 +340,11 @@ void
 spool_close(Spool *spool)
 {
 	while (spool->nsegments > 0)
-		close(spool->segments[--spool->nsegments].fd);
+	{
+		close(spool_last_segment(spool)->fd);
+		free(spool_last_segment(spool)->marks);
+		spool->nsegments--;
+	}
 	free(spool->segments);
 	free(spool->directory);
 	free(spool);

@@ -7,12 +7,22 @@
 
 #include "client/targets/ws_spool.h"
 
+/* A transaction that a search has passed: it begins at offset. */
+typedef struct SpoolMark
+{
+	Lsn		 end;  /* of the one before */
+	Lsn		 next; /* its own end */
+	uint64_t offset;
+} SpoolMark;
+
 typedef struct Segment
 {
-	uint64_t number; /* counts up within this run */
-	Lsn		 start;
-	int		 fd;
-	uint64_t size; /* up to the end of its last whole transaction */
+	uint64_t   number; /* counts up within this run */
+	Lsn		   start;
+	int		   fd;
+	uint64_t   size;  /* up to the end of its last whole transaction */
+	SpoolMark *marks; /* in order; about one every 64 kB that was searched */
+	size_t	   nmarks;
 } Segment;
 
 struct Spool

@@ -69,18 +69,51 @@ find_segment(Spool *spool, uint64_t number)
 	return &spool->segments[number - first];
 }
 
+/* No search goes a long way that one before has gone. */
+static void
+add_mark(Segment *segment, SpoolMark mark)
+{
+	size_t i = segment->nmarks;
+
+	while (i > 0 && segment->marks[i - 1].offset >= mark.offset)
+		i--;
+	if (i < segment->nmarks && segment->marks[i].offset == mark.offset)
+		return;
+	segment->marks = client_realloc(segment->marks,
+									(segment->nmarks + 1) * sizeof(SpoolMark));
+	memmove(&segment->marks[i + 1], &segment->marks[i],
+			(segment->nmarks - i) * sizeof(SpoolMark));
+	segment->marks[i] = mark;
+	segment->nmarks++;
+}
+
+/* The last one that is not after the position, or the segment's start. */
+static SpoolMark
+find_mark(const Segment *segment, Lsn after)
+{
+	SpoolMark found = {segment->start, segment->start, 0};
+	size_t	  i;
+
+	for (i = 0; i < segment->nmarks && segment->marks[i].end <= after; i++)
+		found = segment->marks[i];
+	return found;
+}
+
 /* Looks through trailers for the last one that is not after the position. */
 static uint64_t
-scan_segment(Spool *spool, const Segment *segment, Lsn after)
+scan_segment(Spool *spool, Segment *segment, Lsn after)
 {
-	SpoolPlace place = {segment->number, 0};
-	uint64_t   found = 0;
+	SpoolMark  at = find_mark(segment, after);
+	SpoolPlace place = {segment->number, at.offset};
+	uint64_t   marked = at.offset;
 	char	  *chunk = client_alloc(SCAN_BYTES);
 	char	   line[48];
 	size_t	   length = 0; /* of the line so far */
-	uint64_t   base = 0;
+	uint64_t   base = at.offset;
 	ssize_t	   n;
 
+	if (after == at.end || after < at.next)
+		place.segment++; /* it is there */
 	while (place.segment == segment->number &&
 		   (n = spool_read(spool, &place, chunk, SCAN_BYTES)) > 0)
 	{
@@ -102,19 +135,25 @@ scan_segment(Spool *spool, const Segment *segment, Lsn after)
 			if (length < sizeof(line) &&
 				spool_parse_trailer(line, &end, &checksum))
 			{
+				at.next = end;
+				if (base + i + 1 - marked >= SCAN_BYTES)
+				{
+					add_mark(segment, at);
+					marked = at.offset;
+				}
 				if (end > after)
 				{
 					free(chunk);
-					return found;
+					return at.offset;
 				}
-				found = base + i + 1;
+				at = (SpoolMark){end, end, base + i + 1};
 			}
 			length = 0;
 		}
 		base += n;
 	}
 	free(chunk);
-	return found;
+	return at.offset;
 }
 
 bool
