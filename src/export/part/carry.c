@@ -174,8 +174,8 @@ judge(const PartContext *context, const PlannedPart *part,
 		Verdict verdict;
 
 		stamp_from_text(&stamp, candidate->stamp);
-		verdict = validity_check(&stamp, leaf, context->snapshot, &signature,
-								 NULL);
+		verdict =
+			validity_check(&stamp, leaf, context->snapshot, &signature, NULL);
 		if (!verdict_is_valid(verdict))
 			trouble = verdict_reason(verdict);
 	}

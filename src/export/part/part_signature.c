@@ -131,9 +131,9 @@ source_signature(const Job *job, const JobSource *source, RowShape *shape,
 	char *output = describe_output(job, source, shape);
 
 	if (source_hides_rows(root))
-		output = psprintf(
-			"%s %s", output,
-			signature_query_text(planned_query(source, root, shape)));
+		output =
+			psprintf("%s %s", output,
+					 signature_query_text(planned_query(source, root, shape)));
 	(void) signature_of(signature, root, columns_of_leaf(shape, root), filter,
 						output);
 }
@@ -144,8 +144,7 @@ sign_source(const Job *job, const JobSource *source, Signature *signature)
 	Relation  root = source_open(source->relid, source->name, source->columns,
 								 job->options.row_security);
 	RowShape *shape = source_shape(root, source, job, CurrentMemoryContext);
-	Node	 *filter =
-		source->filter ? filter_plan(source->filter, root) : NULL;
+	Node *filter = source->filter ? filter_plan(source->filter, root) : NULL;
 
 	source_signature(job, source, shape, root, filter, signature);
 	row_shape_free(shape);

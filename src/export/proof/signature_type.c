@@ -45,7 +45,7 @@ describe_function(Description *description, Oid function)
 {
 	static const AttrNumber sources[] = {
 		Anum_pg_proc_prosrc, Anum_pg_proc_probin, Anum_pg_proc_prosqlbody};
-	HeapTuple				tuple;
+	HeapTuple tuple;
 
 	appendStringInfo(&description->text, " function %u", function);
 	if (function < FirstNormalObjectId)
