@@ -127,6 +127,7 @@ OBJS = \
 	src/stream/writer.o \
 	src/export/proof/stamp.o \
 	src/export/proof/signature.o \
+	src/export/proof/signature_query.o \
 	src/export/proof/signature_type.o \
 	src/export/proof/digest.o \
 	src/export/proof/validity.o \

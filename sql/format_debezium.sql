@@ -126,6 +126,31 @@ FROM (
 		lead(xid) OVER (ORDER BY n) IS DISTINCT FROM xid AS is_last
 	FROM pg_logical_slot_peek_changes('format_debezium', NULL, NULL, 'format', 'debezium') WITH ORDINALITY AS c (lsn, xid, data, n)) c;
 
+-- a new key whose new row is too large when it is written: skip_changes passes over the half that the error names
+CREATE TABLE halves (id int PRIMARY KEY, v jsonb);
+ALTER TABLE halves ALTER v SET STORAGE PLAIN;
+INSERT INTO halves VALUES (1, NULL);
+UPDATE halves SET id = 2, v = to_jsonb(repeat(chr(1), 7000));
+UPDATE halves SET v = NULL;
+CREATE FUNCTION named() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	said text;
+BEGIN
+	PERFORM records('tables', 'dbz.halves', 'oversize', 'error', 'max_record_bytes', '46000', 'max_value_bytes', '46000');
+	RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS said = PG_EXCEPTION_CONTEXT;
+	RETURN substring(said FROM 'change ([0-9A-F/]+)');
+END $$;
+SELECT named() AS half, regexp_replace(named(), '/[^/]*$', '') AS lsn \gset
+SELECT split_part(:'half', '/', 3) AS index;
+SET client_min_messages = error;
+SELECT (ARRAY['half', 'first', 'both'])[n] AS skipped, r::json -> 'key' AS key, r::json ->> 'op' AS op
+FROM unnest(ARRAY[:'half', :'lsn' || '/0000', :'lsn']) WITH ORDINALITY AS u (c, n),
+	records('tables', 'dbz.halves', 'oversize', 'error', 'max_record_bytes', '46000', 'max_value_bytes', '46000', 'skip_changes', c) WITH ORDINALITY AS x (r, o)
+ORDER BY n, o;
+SET client_min_messages = warning;
+
 -- bad input
 SELECT * FROM records('no_such_option', 'x');
 \set VERBOSITY terse

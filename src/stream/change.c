@@ -142,9 +142,19 @@ key_is_changed(const RowChange *row)
 	return false;
 }
 
+/* Before anything is done for the change that may fail. */
+static inline bool
+is_skipped(StreamSession *session)
+{
+	return session->options.nskipped > 0 &&
+		   record_is_skipped(session, &session->position);
+}
+
 /*
  * As a delete and an insert, for consumers that file records by key.  Their
  * ids differ in the index, which no other tuple of an update's WAL record has.
+ * An error may come after the delete has gone out: skipping the insert's id
+ * passes over the insert alone.
  */
 static void
 write_key_change(StreamSession *session, StreamRelation *rel,
@@ -164,7 +174,8 @@ write_key_change(StreamSession *session, StreamRelation *rel,
 	come.key_values = come.new_values;
 	come.key_nulls = come.new_nulls;
 	session->position.index++;
-	write_record(session, rel, &come, measured);
+	if (!is_skipped(session))
+		write_record(session, rel, &come, measured);
 }
 
 static void
@@ -222,14 +233,6 @@ leave_change(StreamSession *session, ChangeScope *scope)
 	MemoryContextSwitchTo(scope->old);
 	MemoryContextReset(session->change_context);
 	error_context_stack = scope->errors.previous;
-}
-
-/* Before anything is done for the change that may fail. */
-static inline bool
-is_skipped(StreamSession *session)
-{
-	return session->options.nskipped > 0 &&
-		   record_is_skipped(session, &session->position);
 }
 
 static void

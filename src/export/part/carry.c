@@ -147,9 +147,10 @@ fetch_file(const Job *job, const PlannedPart *part,
 }
 
 static const char *
-judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
-	  Snapshot snapshot)
+judge(const PartContext *context, const PlannedPart *part,
+	  const FinishedPart *candidate)
 {
+	const Job  *job = context->job;
 	JobSource  *source = list_nth(job->sources, part->source);
 	Relation	rel = source_open(source->relid, source->name, source->columns,
 								  job->options.row_security);
@@ -166,12 +167,15 @@ judge(const Job *job, const PlannedPart *part, const FinishedPart *candidate,
 	if (source->filter)
 		filter = filter_plan(source->filter, rel);
 	trouble = part_signature(job, source, shape, leaf, filter, &signature);
+	part_check_definitions(context, source, shape, rel, leaf, filter,
+						   &signature);
 	if (trouble == NULL)
 	{
 		Verdict verdict;
 
 		stamp_from_text(&stamp, candidate->stamp);
-		verdict = validity_check(&stamp, leaf, snapshot, &signature, NULL);
+		verdict =
+			validity_check(&stamp, leaf, context->snapshot, &signature, NULL);
 		if (!verdict_is_valid(verdict))
 			trouble = verdict_reason(verdict);
 	}
@@ -206,7 +210,7 @@ carry_keep(const PartContext *context, const PlannedPart *part,
 	if (job->options.checksum == checksum_find("sha256") &&
 		candidate->checksum.method != job->options.checksum)
 		return "its file has no sha256";
-	trouble = judge(job, part, candidate, context->snapshot);
+	trouble = judge(context, part, candidate);
 	if (trouble)
 		return trouble;
 	kept.file = part_file(job, part);

@@ -145,8 +145,14 @@ open_relations(PartScan *scan)
 static const char *
 sign(PartScan *scan, Signature *signature)
 {
-	return part_signature(scan->job, scan->source, scan->shape, scan->leaf,
-						  scan->filter_tree, signature);
+	const char *reason =
+		part_signature(scan->job, scan->source, scan->shape, scan->leaf,
+					   scan->filter_tree, signature);
+
+	part_check_definitions(scan->context, scan->source, scan->shape,
+						   scan->root, scan->leaf, scan->filter_tree,
+						   signature);
+	return reason;
 }
 
 /* Before the scan, and before anything that is signed is looked up for it. */
@@ -167,12 +173,14 @@ static void
 end_stamp(PartScan *scan)
 {
 	PartResult *result = scan->result;
+	const char *reason;
 	Signature	signature;
 
 	/* types and functions can be redefined under the eyes of a scan */
 	AcceptInvalidationMessages();
+	reason = sign(scan, &signature);
 	if (result->reason == NULL)
-		result->reason = sign(scan, &signature);
+		result->reason = reason;
 	if (result->reason == NULL &&
 		memcmp(&signature, &scan->stamp.signature, sizeof(Signature)) != 0)
 		result->reason = "a definition was changed while the part was read";

@@ -22,6 +22,9 @@ typedef void (*PlannedRow)(void *arg, TupleTableSlot *slot);
 extern void planned_scan(const JobSource *source, Relation root, Relation leaf,
 						 const RowShape *shape, const PlannedPart *part,
 						 Snapshot snapshot, PlannedRow row, void *arg);
+/* What decides which rows those are: the policies, and the filter. */
+extern Query *planned_query(const JobSource *source, Relation root,
+							const RowShape *shape);
 /*
  * Where an extension audits reads or decides on them: lets it see this one, as
  * it would see a SELECT of the same columns, of the root and of the leaf.
@@ -41,16 +44,6 @@ extern void throttle_init(Throttle *throttle);
 extern void throttle_spend(Throttle *throttle, uint64 bytes,
 						   volatile bool *stop);
 
-/* ---- part_signature.c */
-
-/*
- * The signature of a leaf's part; or a reason why its output depends on more,
- * so that it may never be carried.  filter comes from filter_plan().
- */
-extern const char *part_signature(const Job *job, const JobSource *source,
-								  RowShape *shape, Relation leaf, Node *filter,
-								  Signature *signature);
-
 /* ---- part.c: exports one part */
 
 /* What all parts that a process exports have in common. */
@@ -62,10 +55,33 @@ typedef struct PartContext
 	const char	  *snapshot_text;
 	Throttle	  *throttle;
 	volatile bool *stop; /* an ERROR as soon as it is set */
+	/* of each source, from before the first part: see part_check_definitions */
+	const Signature *definitions;
 } PartContext;
 
 extern void part_export(const PartContext *context, const PlannedPart *part,
 						PartResult *result);
+
+/* ---- part_signature.c */
+
+/*
+ * The signature of a leaf's part; or a reason why its output depends on more,
+ * so that it may never be carried.  filter comes from filter_plan().
+ */
+extern const char *part_signature(const Job *job, const JobSource *source,
+								  RowShape *shape, Relation leaf, Node *filter,
+								  Signature *signature);
+/* Fills one signature for each of the job's sources, under its snapshot. */
+extern void part_sign_sources(const Job *job, Signature *definitions);
+/*
+ * Errors unless everything means what it meant when the sources were signed:
+ * all parts of a run are written alike, or none is kept.  signature is the
+ * leaf's part's, as it is now.
+ */
+extern void part_check_definitions(const PartContext *context,
+								   const JobSource *source, RowShape *shape,
+								   Relation root, Relation leaf, Node *filter,
+								   const Signature *signature);
 
 /* ---- carry.c: parts that were finished before, and may still hold */
 

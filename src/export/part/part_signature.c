@@ -5,16 +5,19 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "export/part/part.h"
 #include "export/plan/plan.h"
+#include "export/plan/source.h"
 
 /* Options that decide where files go, not what is in them. */
 static const char *const options_without_effect[] = {
@@ -109,8 +112,91 @@ const char *
 part_signature(const Job *job, const JobSource *source, RowShape *shape,
 			   Relation leaf, Node *filter, Signature *signature)
 {
-	if (job->options.row_security)
-		return "row security may hide rows";
-	return signature_of(signature, leaf, columns_of_leaf(shape, leaf), filter,
-						describe_output(job, source, shape));
+	const char *trouble =
+		signature_of(signature, leaf, columns_of_leaf(shape, leaf), filter,
+					 describe_output(job, source, shape));
+
+	return job->options.row_security ? "row security may hide rows" : trouble;
+}
+
+/*
+ * What all leaves have in common, and what may change under the locks of an
+ * export: enum labels, fields, functions.  Whether a part with it may ever be
+ * carried is another question.
+ */
+static void
+source_signature(const Job *job, const JobSource *source, RowShape *shape,
+				 Relation root, Node *filter, Signature *signature)
+{
+	char *output = describe_output(job, source, shape);
+
+	if (source_hides_rows(root))
+		output =
+			psprintf("%s %s", output,
+					 signature_query_text(planned_query(source, root, shape)));
+	(void) signature_of(signature, root, columns_of_leaf(shape, root), filter,
+						output);
+}
+
+static void
+sign_source(const Job *job, const JobSource *source, Signature *signature)
+{
+	Relation  root = source_open(source->relid, source->name, source->columns,
+								 job->options.row_security);
+	RowShape *shape = source_shape(root, source, job, CurrentMemoryContext);
+	Node *filter = source->filter ? filter_plan(source->filter, root) : NULL;
+
+	source_signature(job, source, shape, root, filter, signature);
+	row_shape_free(shape);
+	relation_close(root, NoLock);
+}
+
+void
+part_sign_sources(const Job *job, Signature *definitions)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow definitions", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext	old = MemoryContextSwitchTo(context);
+	PinnedSettings *pinned = settings_pin_job(job);
+	ListCell	   *cell;
+
+	foreach (cell, job->sources)
+	{
+		CHECK_FOR_INTERRUPTS();
+		sign_source(job, lfirst(cell),
+					&definitions[foreach_current_index(cell)]);
+		MemoryContextReset(context);
+	}
+	settings_unpin(pinned);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
+void
+part_check_definitions(const PartContext *context, const JobSource *source,
+					   RowShape *shape, Relation root, Relation leaf,
+					   Node *filter, const Signature *signature)
+{
+	const Signature *expected = &context->definitions[source->number];
+	Signature		 own;
+
+	/* where both are the same it need not be made twice */
+	if (RelationGetRelid(leaf) != RelationGetRelid(root) ||
+		source_hides_rows(root))
+	{
+		source_signature(context->job, source, shape, root, filter, &own);
+		signature = &own;
+	}
+	if (memcmp(signature, expected, sizeof(Signature)) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("definitions of table %s were changed while it is "
+						"exported",
+						source->name),
+				 errdetail("A type, or a function that decides which rows are "
+						   "exported, is not what it was."),
+				 context->job->workers > 0
+					 ? errhint("Resume the job: what was written before is "
+							   "exported again.")
+					 : errhint("Export it again.")));
 }

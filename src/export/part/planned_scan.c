@@ -221,6 +221,26 @@ run(void *arg)
 	return true;
 }
 
+/* Rows as the job's owner sees them, also for what the policies' functions read. */
+static void
+turn_row_security_on(void)
+{
+	(void) set_config_option("row_security", "on", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+Query *
+planned_query(const JobSource *source, Relation root, const RowShape *shape)
+{
+	int	   nestlevel = NewGUCNestLevel();
+	Query *query;
+
+	turn_row_security_on();
+	query = analyze(plain_query_text(source, root, shape), root);
+	AtEOXact_GUC(false, nestlevel);
+	return query;
+}
+
 void
 planned_scan(const JobSource *source, Relation root, Relation leaf,
 			 const RowShape *shape, const PlannedPart *part, Snapshot snapshot,
@@ -238,9 +258,7 @@ planned_scan(const JobSource *source, Relation root, Relation leaf,
 	char	   *sql = query_text(source, root, shape, part);
 	Query	   *query;
 
-	/* also for what the policies' functions read */
-	(void) set_config_option("row_security", "on", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	turn_row_security_on();
 	query = analyze(sql, root);
 	if (leaf != root)
 		query = retarget(query, root, leaf);
@@ -280,8 +298,7 @@ planned_check(const JobSource *source, Relation root, Relation leaf,
 	if (ExecutorCheckPerms_hook == NULL)
 		return;
 	nestlevel = NewGUCNestLevel();
-	(void) set_config_option("row_security", "on", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	turn_row_security_on();
 	sql = plain_query_text(source, root, shape);
 	check_query(analyze(sql, root), sql);
 	if (leaf != root)

@@ -379,6 +379,7 @@ plan_make(const Job *job, const List *earlier, void (*restart)(void),
 
 	plan->snapshot_text = snapshot_to_text(plan->snapshot);
 	plan->lsn = GetXLogInsertRecPtr();
+	plan->nsources = list_length(job->sources);
 	plan_parts(plan, job, earlier, leaves);
 	MemoryContextSwitchTo(old);
 	return plan;

@@ -15,6 +15,7 @@ typedef struct ExportPlan
 	Snapshot	 snapshot;
 	char		*snapshot_text;
 	XLogRecPtr	 lsn;
+	int			 nsources;
 	int			 nparts;
 	int			 room; /* for so many */
 	PlannedPart *parts;

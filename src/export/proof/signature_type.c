@@ -43,9 +43,9 @@ description_trouble(Description *description, const char *format,
 void
 describe_function(Description *description, Oid function)
 {
-	static const AttrNumber sources[] = {Anum_pg_proc_prosrc,
-										 Anum_pg_proc_probin};
-	HeapTuple				tuple;
+	static const AttrNumber sources[] = {
+		Anum_pg_proc_prosrc, Anum_pg_proc_probin, Anum_pg_proc_prosqlbody};
+	HeapTuple tuple;
 
 	appendStringInfo(&description->text, " function %u", function);
 	if (function < FirstNormalObjectId)

@@ -18,6 +18,7 @@
 #include "common/sha2.h"
 #include "nodes/bitmapset.h"
 #include "nodes/nodes.h"
+#include "nodes/parsenodes.h"
 #include "storage/block.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
@@ -100,5 +101,7 @@ extern bool digest_range(Digest *digest, Relation rel, BlockNumber first_block,
 extern const char *signature_of(Signature *signature, Relation rel,
 								const Bitmapset *columns, Node *filter,
 								const char *output);
+/* A query as a part of such text, to tell whether it means the same. */
+extern char *signature_query_text(Query *query);
 
 #endif /* OUTFLOW_STAMP_H */

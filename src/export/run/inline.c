@@ -24,6 +24,7 @@
 #include "export/run/part_run.h"
 #include "export/run/run.h"
 #include "export/run/tell.h"
+#include "session_lock.h"
 #include "sink/patience.h"
 
 static void
@@ -167,13 +168,19 @@ export_all(Job *job, ExportPlan *plan, Destination *root)
 		inline_end_reading};
 	Throttle	throttle;
 	bool		never = false;
+	Signature  *definitions = palloc_array(Signature, plan->nsources);
 	PartContext context = {.job = job,
 						   .root = root,
 						   .snapshot_text = plan->snapshot_text,
 						   .throttle = &throttle,
-						   .stop = &never};
+						   .stop = &never,
+						   .definitions = definitions};
 
 	throttle_init(&throttle);
+	(void) inline_begin_reading(plan);
+	session_locks_protect();
+	part_sign_sources(job, definitions);
+	inline_end_reading(plan);
 	for (int i = 0; i < plan->nparts; i++)
 	{
 		MemoryContext part_context =

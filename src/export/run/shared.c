@@ -67,12 +67,14 @@ shared_attach(dsm_handle handle)
 dsm_segment *
 shared_publish_plan(JobShared *shared, const ExportPlan *plan)
 {
-	Size		 text_size = strlen(plan->snapshot_text) + 1;
-	Size		 snapshot_size = EstimateSnapshotSpace(plan->snapshot);
-	Size		 parts_size = mul_size(plan->nparts, sizeof(PlannedPart));
-	Size		 snapshot = MAXALIGN(sizeof(SharedPlan));
-	Size		 parts = add_size(snapshot, MAXALIGN(snapshot_size));
-	Size		 text = add_size(parts, MAXALIGN(parts_size));
+	Size text_size = strlen(plan->snapshot_text) + 1;
+	Size snapshot_size = EstimateSnapshotSpace(plan->snapshot);
+	Size parts_size = mul_size(plan->nparts, sizeof(PlannedPart));
+	Size snapshot = MAXALIGN(sizeof(SharedPlan));
+	Size parts = add_size(snapshot, MAXALIGN(snapshot_size));
+	Size definitions = add_size(parts, MAXALIGN(parts_size));
+	Size text =
+		add_size(definitions, mul_size(plan->nsources, sizeof(Signature)));
 	dsm_segment *segment = dsm_create(add_size(text, text_size), 0);
 	SharedPlan	*copy = dsm_segment_address(segment);
 
@@ -80,6 +82,7 @@ shared_publish_plan(JobShared *shared, const ExportPlan *plan)
 	copy->lsn = plan->lsn;
 	copy->snapshot = snapshot;
 	copy->parts = parts;
+	copy->definitions = definitions;
 	copy->snapshot_text = text;
 	SerializeSnapshot(plan->snapshot, (char *) copy + snapshot);
 	memcpy((char *) copy + parts, plan->parts, parts_size);

@@ -68,7 +68,10 @@ typedef struct JobShared
 	SharedWorker workers[FLEXIBLE_ARRAY_MEMBER];
 } JobShared;
 
-/* The plan's segment: this, the serialized snapshot, its text, the parts. */
+/*
+ * The plan's segment: this, the serialized snapshot, its text, the parts, and the
+ * sources' definitions as the worker that records the plan has signed them.
+ */
 typedef struct SharedPlan
 {
 	int		   nparts;
@@ -76,6 +79,7 @@ typedef struct SharedPlan
 	Size	   snapshot; /* offsets within the segment */
 	Size	   snapshot_text;
 	Size	   parts;
+	Size	   definitions;
 } SharedPlan;
 
 static inline char *
@@ -94,6 +98,12 @@ static inline const PlannedPart *
 shared_parts(SharedPlan *plan)
 {
 	return (PlannedPart *) ((char *) plan + plan->parts);
+}
+
+static inline Signature *
+shared_definitions(SharedPlan *plan)
+{
+	return (Signature *) ((char *) plan + plan->definitions);
 }
 
 extern dsm_segment *shared_create(const Job *job, int nworkers);

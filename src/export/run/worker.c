@@ -31,6 +31,7 @@
 #include "export/run/part_run.h"
 #include "export/run/shared.h"
 #include "failpoint.h"
+#include "session_lock.h"
 
 typedef struct ExportWorker
 {
@@ -104,23 +105,6 @@ attach_plan(ExportWorker *worker)
 	worker->plan = dsm_segment_address(segment);
 }
 
-/* The coordinator can't write: its transaction is read-only to the end. */
-static void
-record_plan(ExportWorker *worker)
-{
-	SharedPlan *plan = worker->plan;
-	uint32		nobody = 0;
-
-	if (!pg_atomic_compare_exchange_u32(&worker->shared->recorder, &nobody, 1))
-		return;
-	StartTransactionCommand();
-	plan_record(worker->job, shared_parts(plan), plan->nparts,
-				shared_snapshot_text(plan), plan->lsn);
-	FAILPOINT("plan-commit");
-	CommitTransactionCommand();
-	shared_set_phase(worker->shared, PHASE_EXPORTING);
-}
-
 /* Takes over the definitions that the recording worker wrote: parts are checked
  * against them. */
 static void
@@ -183,6 +167,34 @@ worker_end_reading(void *arg)
 	CommitTransactionCommand();
 }
 
+/* Before the first part, and before the job's record says what its columns are. */
+static void
+sign_definitions(ExportWorker *worker)
+{
+	(void) worker_begin_reading(worker);
+	session_locks_protect();
+	part_sign_sources(worker->job, shared_definitions(worker->plan));
+	worker_end_reading(worker);
+}
+
+/* The coordinator can't write: its transaction is read-only to the end. */
+static void
+record_plan(ExportWorker *worker)
+{
+	SharedPlan *plan = worker->plan;
+	uint32		nobody = 0;
+
+	if (!pg_atomic_compare_exchange_u32(&worker->shared->recorder, &nobody, 1))
+		return;
+	sign_definitions(worker);
+	StartTransactionCommand();
+	plan_record(worker->job, shared_parts(plan), plan->nparts,
+				shared_snapshot_text(plan), plan->lsn);
+	FAILPOINT("plan-commit");
+	CommitTransactionCommand();
+	shared_set_phase(worker->shared, PHASE_EXPORTING);
+}
+
 static void
 export_part(void *arg)
 {
@@ -193,7 +205,8 @@ export_part(void *arg)
 							 .root = worker->root,
 							 .snapshot_text = shared_snapshot_text(worker->plan),
 							 .throttle = &worker->shared->throttle,
-							 .stop = &worker->shared->stop};
+							 .stop = &worker->shared->stop,
+							 .definitions = shared_definitions(worker->plan)};
 
 	worker->part_context = AllocSetContextCreate(
 		worker->context, "outflow export part", ALLOCSET_DEFAULT_SIZES);
