@@ -1123,7 +1123,7 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT pg_catalog.format(
-		E'DECLARE mine text := current_setting(''client_encoding'');\n'
+		E'DECLARE mine text DEFAULT current_setting(''client_encoding'');\n'
 		'BEGIN\n'
 		'  PERFORM set_config(''client_encoding'', %L, true);\n'
 		'  EXECUTE %L;\n'

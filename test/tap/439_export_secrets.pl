@@ -84,7 +84,7 @@ hidden("SELECT outflow.prune('$url', 1)", '... in a place to prune');
 hidden("SELECT * FROM outflow.lake_versions('$url')", '... in a table of a lake');
 hidden("CREATE SERVER s FOREIGN DATA WRAPPER outflow_postgres OPTIONS (dbname '$url')", '... in an option of a server');
 hidden("CREATE SERVER s FOREIGN DATA WRAPPER outflow_s3 OPTIONS (secret_access_key '$passphrase')", 'a secret in the wrong place');
-$node->safe_psql('postgres', q{CREATE SERVER s FOREIGN DATA WRAPPER outflow_s3 OPTIONS (endpoint 'https://s3.invalid', bucket 'b', region 'r')});
+$node->safe_psql('postgres', q{CREATE SERVER s FOREIGN DATA WRAPPER outflow_s3 OPTIONS (endpoint 'https://s3.invalid', bucket 'bucket', region 'r')});
 hidden("CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (access_key_id 'a', secret_access_keyy '$passphrase')", '... with a wrong name');
 hidden("CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (access_key_id 'a', secret_access_key E'$passphrase\\n')", '... with a wrong value');
 hidden("CREATE USER MAPPING FOR CURRENT_USER SERVER s OPTIONS (secret_access_key '$passphrase', access_key_id '')", '... beside one');
