@@ -39,7 +39,8 @@ append_shown(Bytes *line, const char *text)
 	for (; *text; text++)
 		if (*text == '\n')
 			mem_add(line, "\n\t");
-		else if (((unsigned char) *text < 0x20 && *text != '\t') || *text == 0x7f)
+		else if (((unsigned char) *text < 0x20 && *text != '\t') ||
+				 *text == 0x7f)
 			mem_format(line, "\\x%02x", (unsigned char) *text);
 		else
 			mem_append(line, text, 1);

@@ -92,10 +92,11 @@ check_delimiters(const Url *url, const char *authority, size_t length)
 					 (memchr(path, '@', strcspn(path, "?")) ||
 					  (strchr(path, '@') && has_odd_port(authority, length)));
 	if (is_refused)
-		client_exit(EXIT_USAGE,
-					"in a %s: URL of --to, write an @, a / or a ? that belongs to "
-					"the user, the password or the path as %%40, %%2F or %%3F",
-					url->scheme);
+		client_exit(
+			EXIT_USAGE,
+			"in a %s: URL of --to, write an @, a / or a ? that belongs to "
+			"the user, the password or the path as %%40, %%2F or %%3F",
+			url->scheme);
 }
 
 Url *

@@ -115,7 +115,7 @@ append_numeric(ByteBuffer *out, Datum value)
 static bytea *
 send_value(FmgrInfo *send, Datum value)
 {
-	int				client_encoding = pg_get_client_encoding();
+	int client_encoding = pg_get_client_encoding();
 	bytea *volatile sent = NULL;
 
 	if (client_encoding == GetDatabaseEncoding())
