@@ -1115,7 +1115,7 @@ AS $$
 			WHEN 'lz4' THEN 'lz4 -dcq' END AS tool) AS f
 $$;
 
--- what DO runs to load text in another client_encoding than the session's
+-- a block that loads text in another client_encoding than the session's
 CREATE FUNCTION outflow_internal.restore_copy_in_encoding(encoding pg_catalog.text,
 	command pg_catalog.text)
 RETURNS pg_catalog.text

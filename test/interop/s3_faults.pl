@@ -11,6 +11,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use S3Test;
 use Test::More;
+use TlsTest;
 use Time::HiRes qw(sleep);
 
 my $machine = PostgreSQL::Test::Utils::tempdir();
@@ -211,7 +212,7 @@ my $elsewhere = { %$secure, endpoint => $secure->{endpoint} =~ s/localhost/127.0
 like(tls_error($elsewhere, ca_file => "$tls/ca.pem"), qr/There was no answer: SSL.*127\.0\.0\.1/s, 'a certificate of another host');
 
 openssl('x509', '-req', '-in', "$tls/store.csr", '-CA', "$tls/ca.pem", '-CAkey', "$tls/ca.key", '-CAcreateserial',
-	'-days', -1, '-extfile', "$tls/ext", '-out', "$tls/expired.pem");
+	expired(), '-extfile', "$tls/ext", '-out', "$tls/expired.pem");
 my $expired = start_s3('versitygw', bare => 1, tls => [ "$tls/expired.pem", "$tls/store.key" ]);
 like(tls_error($expired, ca_file => "$tls/ca.pem"), qr/There was no answer: .*certificate has expired.*HINT:  Check/s, 'a certificate that has expired');
 sql(s3_server_sql('lapsed', $expired, ca_file => "$tls/ca.pem", retries => 0));

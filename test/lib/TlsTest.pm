@@ -9,7 +9,7 @@ use Exporter qw(import);
 use IPC::Run ();
 use PostgreSQL::Test::Utils;
 
-our @EXPORT = qw(new_authority new_certificate);
+our @EXPORT = qw(expired new_authority new_certificate);
 
 my @key = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes');
 
@@ -20,6 +20,15 @@ sub openssl
 
 	IPC::Run::run([ 'openssl', @arguments ], '>', '/dev/null', '2>', \$said) or die $said;
 	return;
+}
+
+# expired(): the options of a certificate that has ended.  Newer versions of openssl
+# take no days below zero, older ones no dates.
+sub expired
+{
+	my $help = `openssl x509 -help 2>&1`;
+
+	return $help =~ /-not_after/ ? ('-not_before', '20200101000000Z', '-not_after', '20200102000000Z') : ('-days', -1);
 }
 
 # new_authority(PLACE, NAME)

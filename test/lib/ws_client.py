@@ -5,6 +5,8 @@ follow FILE        subscribes, comes back after every cut where it was, and appe
 raw MESSAGE...     sends messages (bytes after "hex:", text of N kB after "big:"), prints
                    answers and the close code
 read SECONDS JSON  subscribes by JSON, acknowledges nothing, prints what comes
+quiet SECONDS JSON the same, until nothing more has come for so long after the answer
+until TEXT JSON    the same, until a message has that text
 hold SECONDS       says nothing, prints what comes
 crowd N            that many clients at once: how many have subscribed, and how many of them
                    got a record then
@@ -89,6 +91,28 @@ async def read(url, seconds, text):
         await closing(socket, float(seconds))
 
 
+async def quiet(url, seconds, text):
+    async with websockets.connect(url, max_size=None) as socket:
+        await socket.send(text)
+        try:
+            print(await socket.recv(), flush=True)
+            while True:
+                print(await asyncio.wait_for(socket.recv(), float(seconds)), flush=True)
+        except asyncio.TimeoutError:
+            print('open')
+        except websockets.exceptions.ConnectionClosed:
+            print('closed', socket.close_code, socket.close_reason)
+
+
+async def until(url, wanted, text):
+    async with websockets.connect(url, max_size=None) as socket:
+        await socket.send(text)
+        async for message in socket:
+            print(message, flush=True)
+            if wanted in message:
+                break
+
+
 async def hold(url, seconds):
     async with websockets.connect(url, max_size=None) as socket:
         await closing(socket, float(seconds))
@@ -111,4 +135,6 @@ async def crowd(url, count):
     print('received', sum(await asyncio.gather(*map(gets_a_record, sockets))))
 
 
-asyncio.run({'crowd': crowd, 'follow': follow, 'hold': hold, 'raw': raw, 'read': read}[sys.argv[2]](sys.argv[1], *sys.argv[3:]))
+asyncio.run({
+    'crowd': crowd, 'follow': follow, 'hold': hold, 'quiet': quiet, 'raw': raw, 'read': read, 'until': until,
+}[sys.argv[2]](sys.argv[1], *sys.argv[3:]))

@@ -20,7 +20,7 @@ new_authority($place, $_) foreach qw(trusted unknown clients);
 my $here = 'IP:127.0.0.1,DNS:localhost';
 new_certificate($place, 'right', 'trusted', $here, '-days', 2);
 new_certificate($place, 'elsewhere', 'trusted', 'DNS:hooks.example.com', '-days', 2);
-new_certificate($place, 'old', 'trusted', $here, '-days', -1);
+new_certificate($place, 'old', 'trusted', $here, expired());
 new_certificate($place, 'stranger', 'unknown', $here, '-days', 2);
 new_certificate($place, 'right_asks', 'trusted', $here, '-days', 2);
 new_certificate($place, 'pg_outflow', 'clients', 'DNS:nobody', '-days', 2);

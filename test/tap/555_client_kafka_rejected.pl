@@ -59,7 +59,9 @@ my $large = "repeat('y', 3000000)";
 $node->safe_psql('postgres', "BEGIN; INSERT INTO t VALUES (1, 1, $large); INSERT INTO t SELECT g, 1 FROM generate_series(2, 9) AS g; COMMIT");
 $broker->tell("errors $END_TRANSACTION $CUT_OFF 1");
 my $err = deliver('a commit in doubt', 'doubt', @exactly);
-like($err, qr/a transaction is in doubt/, '... which it is');
+# a newer library (2.14 does) may ask again by itself
+my ($version) = slurp_file('/usr/include/librdkafka/rdkafka.h') =~ /define RD_KAFKA_VERSION +(0x\w+)/;
+like($err, hex($version) < 0x02010000 ? qr/a transaction is in doubt/ : qr/--endpos is reached/, '... which it is, or the library knows');
 is_deeply(ids(letters('doubt')), [1], '... what is too large is a dead letter');
 is_deeply(ids(values_of('exact.public.t')), [ 2 .. 9 ], '... and all else arrives, once');
 

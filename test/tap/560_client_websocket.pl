@@ -99,22 +99,22 @@ $follower->finish;
 
 # ---- resuming ----
 
-my ($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
+my ($before) = talk('quiet', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (-2, 0)');
 $node->safe_psql('postgres', 'BEGIN; INSERT INTO t VALUES (-3, 0); INSERT INTO t VALUES (-4, 0); COMMIT');
 wait_confirmed($node, 'ws', current_lsn($node));
-my $answer = talk('read', 2, qq({"type":"subscribe","after":"$before"}));
+my $answer = talk('quiet', 2, qq({"type":"subscribe","after":"$before"}));
 like($answer, qr/"recovered":true,"refetch":false/, 'resumed');
 is(join(' ', $answer =~ /"new":\{"id":(-\d)/g), '-2 -3 -4', '... with what came meanwhile');
 
 # what was seen before it was synced stays, however often the client starts anew
 kill_client($client);
 $client = start_ws('ws', '--linger=60s');
-my ($unsynced) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
+my ($unsynced) = talk('quiet', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (-1005, 0)');
 foreach (1 .. 30)
 {
-	$answer = talk('read', 1, qq({"type":"subscribe","after":"$unsynced"}));
+	$answer = talk('quiet', 1, qq({"type":"subscribe","after":"$unsynced"}));
 	last if $answer =~ /"id":-1005,/;
 }
 like($answer, qr/"id":-1005,/, 'a change that is not synced is sent');
@@ -123,21 +123,21 @@ foreach (1 .. 2)
 	kill_client($client);
 	$client = start_ws('ws', '--linger=60s');
 }
-like(talk('read', 2, qq({"type":"subscribe","after":"$unsynced"})), qr/"id":-1005,/, '... and is still there after two kills');
+like(talk('quiet', 2, qq({"type":"subscribe","after":"$unsynced"})), qr/"id":-1005,/, '... and is still there after two kills');
 kill_client($client);
 $client = start_ws('ws');
 my ($epoch) = $answer =~ /"epoch":"([^"]*)"/;
 like($epoch, qr/^\d+:1:ws$/, 'an epoch');
-like(talk('read', 1, qq({"type":"subscribe","after":"$before","epoch":"0:1:ws"})),
+like(talk('quiet', 1, qq({"type":"subscribe","after":"$before","epoch":"0:1:ws"})),
 	qr/"recovered":false,"refetch":true/, 'a position of another system is not resumed');
-like(talk('read', 1, '{"type":"subscribe","after":"FFFFFF/0"}'), qr/"refetch":true/, '... nor one that is to come');
-unlike(talk('read', 1, qq({"type":"subscribe","after":"$before","tables":["public.o*"]})),
+like(talk('quiet', 1, '{"type":"subscribe","after":"FFFFFF/0"}'), qr/"refetch":true/, '... nor one that is to come');
+unlike(talk('quiet', 1, qq({"type":"subscribe","after":"$before","tables":["public.o*"]})),
 	qr/"op"/, 'a filter by table');
-like(talk('read', 1, qq({"type":"subscribe","after":"$before","tables":["pub*.?"]})),
+like(talk('quiet', 1, qq({"type":"subscribe","after":"$before","tables":["pub*.?"]})),
 	qr/"id":-2/, '... by a pattern');
-like(talk('read', 1, qq({"type":"subscribe","after":"$before","tables":["*.\\\\t"]})),
+like(talk('quiet', 1, qq({"type":"subscribe","after":"$before","tables":["*.\\\\t"]})),
 	qr/"id":-2/, '... with what a backslash takes literally');
-unlike(talk('read', 1, qq({"type":"subscribe","after":"$before","tables":["pub*.\\\\?"]})),
+unlike(talk('quiet', 1, qq({"type":"subscribe","after":"$before","tables":["pub*.\\\\?"]})),
 	qr/"op"/, '... such as ?');
 
 # ---- the last changes, for who is new ----
@@ -151,7 +151,7 @@ foreach my $i (11 .. 14)
 wait_confirmed($node, 'ws', current_lsn($node));
 {
 	my ($seen, $errors) = ('', '');
-	my $new = IPC::Run::start([ python($url, 'read', 4, '{"type":"subscribe","recent":3,"tables":["public.t"]}') ],
+	my $new = IPC::Run::start([ python($url, 'until', '"id":-15,', '{"type":"subscribe","recent":3,"tables":["public.t"]}') ],
 		'<', \undef, '>', \$seen, '2>', \$errors, IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 
 	$new->pump until $seen =~ /subscribed/;
@@ -160,26 +160,26 @@ wait_confirmed($node, 'ws', current_lsn($node));
 	is(ids($seen), '-12 -13 -14 -15', 'the last changes of a table, and then those that come');
 	like($seen, qr/"recovered":false,"refetch":false/, '... which no position asked for');
 	my ($from) = $seen =~ /"position":"([^"]*)"/;
-	is(ids(talk('read', 1, qq({"type":"subscribe","after":"$from","tables":["public.t"]}))), '-12 -13 -14 -15',
+	is(ids(talk('quiet', 1, qq({"type":"subscribe","after":"$from","tables":["public.t"]}))), '-12 -13 -14 -15',
 		'... after the position that is told');
 	my ($now) = $seen =~ /.*"position":"([^"]*)"/s;
-	my $again = talk('read', 1, qq({"type":"subscribe","after":"$now","recent":2,"tables":["public.t"]}));
+	my $again = talk('quiet', 1, qq({"type":"subscribe","after":"$now","recent":2,"tables":["public.t"]}));
 	like($again, qr/"recovered":true/, 'a position');
 	is(ids($again), '-14 -15', '... and the last changes before it');
-	is(ids(talk('read', 1, qq({"type":"subscribe","after":"$from","recent":1,"tables":["public.t"]}))), '-12 -13 -14 -15',
+	is(ids(talk('quiet', 1, qq({"type":"subscribe","after":"$from","recent":1,"tables":["public.t"]}))), '-12 -13 -14 -15',
 		'... or all after it, if they are more');
-	is(ids(talk('read', 1, qq({"type":"subscribe","recent":$_}))), '', "recent: $_") foreach ('0', '-1', '"x"', 'null', '[9]');
+	is(ids(talk('quiet', 1, qq({"type":"subscribe","recent":$_}))), '', "recent: $_") foreach ('0', '-1', '"x"', 'null', '[9]');
 }
 # of a transaction that is larger than what is looked through, in segments that are small
 $node->safe_psql('postgres',
 	"INSERT INTO t SELECT 2000000 + g, 0, repeat('x', 200) FROM generate_series(1, 20000) AS g");
 wait_confirmed($node, 'ws', current_lsn($node));
-$answer = talk('read', 2, '{"type":"subscribe","recent":3,"window":16000000}');
+$answer = talk('quiet', 2, '{"type":"subscribe","recent":3,"window":16000000}');
 is(ids($answer), '2019998 2019999 2020000', 'the last changes of a large transaction');
 {
 	my ($from) = $answer =~ /"position":"([^"]*)"/;
 
-	like(talk('read', 3, qq({"type":"subscribe","after":"$from","window":16000000})), qr/"new":\{"id":2000001,/,
+	like(talk('quiet', 3, qq({"type":"subscribe","after":"$from","window":16000000})), qr/"new":\{"id":2000001,/,
 		'... whose position is before it');
 }
 stop_client($client);
@@ -190,22 +190,22 @@ foreach my $i (0 .. 9)
 		"INSERT INTO t SELECT 3000000 + $i * 100 + g, 0, repeat('x', 200) FROM generate_series(1, 100) AS g");
 }
 wait_confirmed($node, 'ws', current_lsn($node));
-is(ids(talk('read', 2, '{"type":"subscribe","recent":950,"window":16000000}')), join(' ', 3000051 .. 3001000),
+is(ids(talk('quiet', 2, '{"type":"subscribe","recent":950,"window":16000000}')), join(' ', 3000051 .. 3001000),
 	'the last changes from several segments');
-is(ids(talk('read', 2, '{"type":"subscribe","recent":99999999,"window":16000000}')), join(' ', 3000001 .. 3001000),
+is(ids(talk('quiet', 2, '{"type":"subscribe","recent":99999999,"window":16000000}')), join(' ', 3000001 .. 3001000),
 	'... of which there are at most 1000');
 stop_client($client);
 $client = start_ws('ws');
 
 # ---- windows, and clients that are too slow ----
 
-my $all = length(talk('read', 3, '{"type":"subscribe","after":"0/0"}'));
+my $all = length(talk('quiet', 3, '{"type":"subscribe","after":"0/0"}'));
 ok($all > 0, 'a subscriber of everything');
 $client->signal('TERM');
 $client->finish;
 is($client->result(0), 0, 'a clean stop');
 $client = start_ws('ws', '--ws-spool-bytes=1MB');
-($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
+($before) = talk('quiet', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
 my $slow = '';
 my $reader = IPC::Run::start([ python($url, 'read', 30, qq({"type":"subscribe","window":1000,"after":"$before"})) ],
 	'<', \undef, '>', \$slow, '2>>', "$log.py");
@@ -222,18 +222,18 @@ $spooled += -s $_ foreach glob("$place/ws/*.spool");
 cmp_ok($spooled, '<', 2 * 1024 * 1024, 'the spool is bounded');
 $reader->pump_nb;
 cmp_ok(length($slow), '<', 200_000, 'nor is it sent more than its window and one message');
-like(talk('read', 1, qq({"type":"subscribe","after":"$before"})),
+like(talk('quiet', 1, qq({"type":"subscribe","after":"$before"})),
 	qr/"recovered":false,"refetch":true/, 'who comes too late is told to fetch anew');
 $reader->kill_kill;
 
 # a transaction that is larger than the spool
-($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
+($before) = talk('quiet', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
 $node->safe_psql('postgres',
 	"INSERT INTO t SELECT 1000000 + g, 0, repeat('z', 200) FROM generate_series(1, 10000) AS g");
 wait_confirmed($node, 'ws', current_lsn($node));
-like(talk('read', 1, qq({"type":"subscribe","after":"$before"})),
+like(talk('quiet', 1, qq({"type":"subscribe","after":"$before"})),
 	qr/"refetch":true/, 'a transaction that is larger than the spool must be fetched');
-($before) = talk('read', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
+($before) = talk('quiet', 1, '{"type":"subscribe"}') =~ /"position":"([^"]*)"/;
 
 # ---- large records ----
 
@@ -241,7 +241,7 @@ stop_client($client);
 $client = start_ws('ws', '--ws-spool-bytes=8MB');
 $node->safe_psql('postgres', "INSERT INTO t VALUES (-5, 0, repeat('w', 1200000)), (-6, 0, 'after')");
 wait_confirmed($node, 'ws', current_lsn($node));
-$answer = talk('read', 2, qq({"type":"subscribe","after":"$before","window":16000000}));
+$answer = talk('quiet', 2, qq({"type":"subscribe","after":"$before","window":16000000}));
 like($answer, qr/\{"op":"insert","id":"[^"]*","schema":"public","table":"t","too_large":1200\d\d\d\}/,
 	'a record of more than 1 MB is told by its id');
 like($answer, qr/"filler":"after"/, '... and what follows it is whole');

@@ -3,54 +3,23 @@
 use strict;
 use warnings;
 
-use IPC::Run ();
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TlsTest;
 use WarehouseTest;
 
 my $node = new_outflow_node('source');
 my $warehouse = new_warehouse('warehouse');
 my $place = PostgreSQL::Test::Utils::tempdir();
-my @key = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes');
-
-sub openssl
-{
-	my $said;
-
-	IPC::Run::run([ 'openssl', @_ ], '<', \undef, '>', \$said, '2>&1') or die "openssl @_: $said";
-	return;
-}
-
-# make_authority(NAME)
-sub make_authority
-{
-	my ($name) = @_;
-
-	openssl('req', '-x509', @key, '-days', '2', '-subj', "/CN=$name", '-keyout', "$place/$name.key", '-out', "$place/$name.crt");
-	return;
-}
-
-# make_certificate(NAME, AUTHORITY, HOST, DAYS)
-sub make_certificate
-{
-	my ($name, $authority, $host, $days) = @_;
-
-	append_to_file("$place/$name.ext", "subjectAltName=DNS:$host\n");
-	openssl('req', @key, '-subj', "/CN=$host", '-keyout', "$place/$name.key", '-out', "$place/$name.csr");
-	openssl('x509', '-req', '-in', "$place/$name.csr", '-CA', "$place/$authority.crt", '-CAkey', "$place/$authority.key",
-		'-CAcreateserial', '-days', $days, '-extfile', "$place/$name.ext", '-out', "$place/$name.crt");
-	chmod(0600, "$place/$name.key");
-	return;
-}
 
 # serve(NAME): the other server shows that certificate
 sub serve
 {
 	my ($name) = @_;
 
-	$warehouse->append_conf('postgresql.conf', "ssl_cert_file = '$place/$name.crt'\nssl_key_file = '$place/$name.key'\n");
+	$warehouse->append_conf('postgresql.conf', "ssl_cert_file = '$place/$name.cert'\nssl_key_file = '$place/$name.key'\n");
 	$warehouse->restart;
 	return;
 }
@@ -71,11 +40,11 @@ sub refused
 	return;
 }
 
-make_authority($_) foreach ('ours', 'theirs');
-make_certificate('right', 'ours', 'localhost', 2);
-make_certificate('named', 'ours', 'elsewhere.example.com', 2);
-make_certificate('foreign', 'theirs', 'localhost', 2);
-make_certificate('expired', 'ours', 'localhost', -1);
+new_authority($place, $_) foreach ('ours', 'theirs');
+new_certificate($place, 'right', 'ours', 'DNS:localhost', '-days', 2);
+new_certificate($place, 'named', 'ours', 'DNS:elsewhere.example.com', '-days', 2);
+new_certificate($place, 'foreign', 'theirs', 'DNS:localhost', '-days', 2);
+new_certificate($place, 'expired', 'ours', 'DNS:localhost', expired());
 
 $warehouse->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1'\nssl = on\nlog_connections = on\n");
 $node->safe_psql('postgres', 'CREATE TABLE t AS SELECT 1 AS id');
@@ -89,7 +58,7 @@ EOC
 
 serve('right');
 refused(qr/root certificate|certificate verify failed/, 'no authority is named');
-$node->safe_psql('postgres', "ALTER SERVER warehouse OPTIONS (ADD sslrootcert '$place/ours.crt')");
+$node->safe_psql('postgres', "ALTER SERVER warehouse OPTIONS (ADD sslrootcert '$place/ours.cert')");
 is(export(), '', 'the right certificate');
 is($warehouse->safe_psql('postgres', 'SELECT count(*) FROM t'), '1', 'the row is there');
 like(slurp_file($warehouse->logfile), qr/connection authorized: user=loader .*SSL enabled/, 'over TLS');
