@@ -114,23 +114,6 @@ patience_was_last_step(void)
 	return was_last;
 }
 
-void
-patience_tidy(PatienceBody body, void *arg, const char *where)
-{
-	ErrorData *error;
-
-	if (step != STEP_LAST)
-	{
-		body(arg);
-		return;
-	}
-	error = subtransaction_try(body, arg);
-	if (error)
-		warn_of_rest(where, error);
-}
-
-/* ---- clean-up */
-
 /* Whether somebody waits for the end. */
 static bool
 is_interrupt(int code)
@@ -138,6 +121,32 @@ is_interrupt(int code)
 	return code == ERRCODE_QUERY_CANCELED || code == ERRCODE_ADMIN_SHUTDOWN ||
 		   code == ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN;
 }
+
+void
+patience_tidy(PatienceBody body, void *arg, const char *where)
+{
+	if (step == STEP_LAST)
+		patience_try(body, arg, where);
+	else
+		body(arg);
+}
+
+void
+patience_try(PatienceBody body, void *arg, const char *where)
+{
+	ErrorData *error;
+
+	if (step == STEP_CLEAN_UP)
+		return;
+	error = subtransaction_try(body, arg);
+	if (error == NULL)
+		return;
+	if (step != STEP_LAST && is_interrupt(error->sqlerrcode))
+		ReThrowError(error);
+	warn_of_rest(where, error);
+}
+
+/* ---- clean-up */
 
 void
 patience_clean_up(PatienceBody body, void *arg, const char *where)

@@ -31,6 +31,11 @@ extern void patience_expect_last_step(void);
 extern void patience_last_step(void);
 /* What comes after it, and changes nothing: when it fails, that is a WARNING. */
 extern void patience_tidy(PatienceBody body, void *arg, const char *where);
+/*
+ * What changes nothing at any time: when it fails, that is a WARNING, but for a
+ * cancel.  Left out in a clean-up, where nothing can be tried.
+ */
+extern void patience_try(PatienceBody body, void *arg, const char *where);
 /* The export is there, and recorded: a cancel comes too late. */
 extern void patience_done(void);
 /* After an error: whether that was in the last step.  None is expected now. */

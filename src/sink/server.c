@@ -362,6 +362,8 @@ hide_statement(void *arg)
 {
 	(void) arg;
 	errhidestmt(true);
+	/* the same within a function */
+	errhidecontext(true);
 }
 
 Datum

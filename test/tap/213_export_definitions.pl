@@ -163,6 +163,14 @@ foreach my $workers (1, 0)
 	rename_back();
 }
 
+# ---- the settings of the session that exports many tables itself
+my @mine = ("TimeZone = 'Asia/Tokyo'", "DateStyle = 'German, DMY'", 'search_path = pg_temp, public');
+sql('CREATE TABLE many_' . $_ . ' AS SELECT now() AS at') foreach 1 .. 5;
+is($node->safe_psql('postgres', join('', map { "SET $_;" } @mine)
+		  . "CALL outflow.export_tables('{public.many_1,public.many_2,public.many_3,public.many_4,public.many_5}', 'file://$dir/many', workers => 0);"
+		  . 'SHOW TimeZone; SHOW DateStyle; SHOW search_path') =~ s/^\d+\n+//r,
+	"Asia/Tokyo\nGerman, DMY\npg_temp, public", 'settings are what they were after five tables');
+
 # ---- to another PostgreSQL: what is staged goes
 my $warehouse = new_warehouse('warehouse');
 

@@ -50,6 +50,22 @@ sql('CREATE TABLE t AS SELECT i AS id FROM generate_series(1, 100) i');
 sql($store->server_sql('lake', stall_timeout => 3600, retries => 0) . $store->server_sql('hasty', stall_timeout => 1, retries => 2)
 	  . $catalog->server_sql('cat', q{token 'T'}, retries => 5));
 
+# a note that may not be removed, or not now, takes nothing back
+foreach my $workers (0, 1)
+{
+	foreach my $format (qw(delta iceberg))
+	{
+		my $place = "kept_${format}_$workers";
+
+		$store->faults('deny DELETE _outflow_sent_');
+		my ($status, undef, $err) = $node->psql('postgres', "CALL outflow.export('t', 'lake:$place', format => '$format', workers => $workers)");
+		$store->faults();
+		is($status, 0, "$place: the export ends well") or diag($err);
+		is(sql("SELECT count(*) FROM outflow.lake_versions('lake:$place')"), 1, "$place: its version is there");
+		is(sql('SELECT state FROM outflow.jobs WHERE job = ' . last_job()), 'done', "$place: the job is done");
+	}
+}
+
 # a store
 foreach my $format (qw(delta iceberg))
 {

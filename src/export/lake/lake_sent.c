@@ -10,6 +10,7 @@
 
 #include "export/lake/lake_table.h"
 #include "failpoint.h"
+#include "sink/patience.h"
 
 /* So long they may be at a request that was given up. */
 #define GRACE_SECONDS 600
@@ -57,10 +58,21 @@ lake_begin_sent(LakeSent *sent, Destination *root, const char *folder,
 	return &sent->sending;
 }
 
+static void
+remove_note(void *arg)
+{
+	const LakeSent *sent = arg;
+
+	(void) sent->root->driver->remove(sent->root,
+									  sent_key(sent->folder, sent->job));
+}
+
 void
 lake_end_sent(Destination *root, const char *folder, const Job *job)
 {
-	(void) root->driver->remove(root, sent_key(folder, job));
+	LakeSent sent = {.root = root, .folder = folder, .job = job};
+
+	patience_try(remove_note, &sent, root->path);
 }
 
 bool

@@ -156,8 +156,8 @@ part_sign_sources(const Job *job, Signature *definitions)
 {
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow definitions", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext	old = MemoryContextSwitchTo(context);
 	PinnedSettings *pinned = settings_pin_job(job);
+	MemoryContext	old = MemoryContextSwitchTo(context);
 	ListCell	   *cell;
 
 	foreach (cell, job->sources)
@@ -167,9 +167,9 @@ part_sign_sources(const Job *job, Signature *definitions)
 					&definitions[foreach_current_index(cell)]);
 		MemoryContextReset(context);
 	}
-	settings_unpin(pinned);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+	settings_unpin(pinned);
 }
 
 void

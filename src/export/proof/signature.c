@@ -32,7 +32,7 @@
 #include "export/proof/stamp.h"
 
 /* Raised when the same tuples would be written as other bytes than before. */
-#define OUTPUT_VERSION 1
+#define OUTPUT_VERSION 2
 
 /* What a tuple that is older than its column shows in it. */
 static void
