@@ -178,8 +178,10 @@ sql("ALTER TYPE mood RENAME VALUE 'sad' TO 'blue'");
 is(sql('SELECT count(*) FROM pg_stat_progress_copy'), '1', 'the part is still being read');
 sql("ALTER SYSTEM SET outflow.rate_limit = 0");
 $node->reload;
-$node->poll_query_until('postgres', "SELECT state = 'done' FROM outflow.jobs WHERE job = $job");
-is(sql("SELECT stamp IS NULL, reason FROM outflow.part WHERE job = $job"),
-	't|a definition was changed while the part was read', 'such a part may not be carried');
+$node->poll_query_until('postgres', "SELECT state = 'failed' FROM outflow.jobs WHERE job = $job");
+like(sql("SELECT error FROM outflow.jobs WHERE job = $job"), qr/definitions of table public\.t were changed/, 'such a part is none');
+is(sql("SELECT count(*) FROM outflow.part WHERE job = $job AND stamp IS NOT NULL"), '0', 'and may not be carried');
+sql("CALL outflow.resume($job)");
+is(sql("SELECT state FROM outflow.jobs WHERE job = $job"), 'done', 'but is made anew');
 
 done_testing();
