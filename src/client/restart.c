@@ -5,13 +5,24 @@
 #include "client/restart.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "client/clock.h"
 #include "client/log.h"
 #include "client/loop.h"
 #include "client/memory.h"
+#include "client/notify.h"
+#include "client/target.h"
+
+/* What the program tells itself: how often it started over, and when last. */
+#define RESTARTS	 "PG_OUTFLOW_RESTARTS"
+#define LONG_LIFE_MS 60000 /* two of the longest pauses */
+#define LOOK_MS		 100
 
 static char **arguments;
 
@@ -21,18 +32,58 @@ restart_remember(char **argv)
 	arguments = argv;
 }
 
+/*
+ * Two clients of which each ends the other's transactions, one of an old primary
+ * and one of the new, would else do nothing but that.
+ */
+static unsigned
+count_restart(void)
+{
+	const char *text = getenv(RESTARTS);
+	unsigned	attempt = 0;
+	long long	at = 0;
+
+	if (text == NULL || sscanf(text, "%u %lld", &attempt, &at) != 2 ||
+		clock_ms() - at > LONG_LIFE_MS)
+		attempt = 0;
+	return attempt + 1;
+}
+
+/* Nothing is watched meanwhile: what would be done is of no use any more. */
+static void
+pause_for(long long pause)
+{
+	long long until = clock_ms() + pause;
+
+	while (clock_ms() < until && !loop_stop_wanted())
+	{
+		poll(NULL, 0, LOOK_MS);
+		notify_watchdog();
+	}
+}
+
 void
 client_restart(const char *format, ...)
 {
-	Bytes	why = {0};
-	va_list list;
+	Bytes	 why = {0};
+	va_list	 list;
+	unsigned attempt = count_restart();
+	char	*restarts;
 
 	va_start(list, format);
 	mem_vformat(&why, format, list);
 	va_end(list);
+	if (!loop_stop_wanted())
+	{
+		log_message(LOG_WARNING, "%s: starting over", why.data);
+		/* clients must not go in step */
+		srandom(getpid() ^ (unsigned) clock_us_of_day());
+		pause_for(target_backoff(attempt));
+	}
 	if (loop_stop_wanted())
 		client_exit(EXIT_UNFINISHED, "%s", why.data);
-	log_message(LOG_WARNING, "%s: starting over", why.data);
+	restarts = client_format("%u %lld", attempt, clock_ms());
+	setenv(RESTARTS, restarts, 1);
 	/* locks of files end with their descriptors */
 	close_range(STDERR_FILENO + 1, ~0U, 0);
 	execv("/proc/self/exe", arguments);

@@ -9,7 +9,7 @@
 /* The arguments that it was started with. */
 extern void restart_remember(char **argv);
 
-/* Says why, and starts over. */
+/* Says why, and starts over after a pause, which grows if that comes often. */
 extern void client_restart(const char *format, ...)
 	__attribute__((format(printf, 1, 2), noreturn));
 

@@ -167,13 +167,27 @@ check_history(const Upstream *upstream, const char *history, uint32_t old,
 	return end;
 }
 
+/*
+ * Part of a transaction counts as all of it: its records are queued, and would be
+ * stored as of the new timeline.
+ */
+static Lsn
+received(const Intake *intake)
+{
+	Lsn whole = ledger_received_lsn(intake->ledger);
+
+	return intake->nrecords > 0 && intake->commit_lsn >= whole
+			   ? intake->commit_lsn + 1
+			   : whole;
+}
+
 /* Each memory may be of a timeline of its own, and a target be ahead of it. */
 static void
 answer_history(Upstream *upstream, PGresult *result)
 {
 	const char *history = field(result, 1);
 	uint32_t	old = upstream->identity.timeline;
-	Lsn			known = ledger_received_lsn(upstream->intake->ledger);
+	Lsn			known = received(upstream->intake);
 	Lsn			end;
 	int			i;
 

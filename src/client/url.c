@@ -75,22 +75,21 @@ has_odd_port(const char *hosts, size_t length)
 /*
  * An @, a / or a ? within a password would end it early, and the rest would be taken
  * for a host or a path and shown in messages.  So a URL that can be read like that
- * is refused: a second @ of the authority; or none there, but one in the path, or
- * after a port that is none.
+ * is refused: an @ in the path, a second one of the authority, or one after a port
+ * that is none.
  */
 static void
 check_delimiters(const Url *url, const char *authority, size_t length)
 {
 	const char *at = memchr(authority, '@', length);
 	const char *path = authority + length;
-	bool		is_refused;
+	bool		is_refused =
+		length > 0 && memchr(path, '@', strcspn(path, "?")) != NULL;
 
 	if (at)
-		is_refused = memchr(at + 1, '@', path - at - 1) != NULL;
+		is_refused |= memchr(at + 1, '@', path - at - 1) != NULL;
 	else
-		is_refused = length > 0 &&
-					 (memchr(path, '@', strcspn(path, "?")) ||
-					  (strchr(path, '@') && has_odd_port(authority, length)));
+		is_refused |= strchr(path, '@') && has_odd_port(authority, length);
 	if (is_refused)
 		client_exit(
 			EXIT_USAGE,

@@ -38,7 +38,7 @@ refused('no URL at all', qr/is no URL of a target/, '--to', "/user=$secret");
 refused('an unknown kind', qr/no target "ftp:"|"ftp/, '--to', "ftp://user:$secret\@host/x");
 refused('a directory with a host', qr{"file://host/x" must be}, '--to', "file://user:$secret\@host/x");
 # a delimiter in a password would end it early
-foreach my $to ("kafka://user:$secret/x\@broker/p", "kafka://user/$secret:x\@broker/p", "kafka://user:x\@$secret\@broker/p", "milvus://root:12/$secret\@host/db", "mqtt://user:x\@$secret\@host/", "http://user:$secret/x\@host/", "ws://user:$secret?\@host", "postgresql://u:$secret/x\@host/db")
+foreach my $to ("kafka://user:$secret/x\@broker/p", "kafka://user/$secret:x\@broker/p", "kafka://user:x\@$secret\@broker/p", "milvus://root:12/$secret\@host/db", "mqtt://user:x\@$secret\@host/", "mqtt://user:x\@y/$secret\@host/t", "http://user:$secret/x\@host/", "ws://user:$secret?\@host", "postgresql://u:$secret/x\@host/db")
 {
 	refused("a delimiter in a password: $to", qr/URL of --to|\btarget\b|must be/, '--to', $to);
 }

@@ -126,6 +126,12 @@ is(there(q{SELECT string_agg(id::text, ' ' ORDER BY id) FROM t WHERE id < 100}),
 
 # ---- a table of positions that was made without the timeline
 there('ALTER TABLE outflow_client.position DROP COLUMN timeline');
+my $dump = $target->background_psql('postgres');
+$dump->query_safe('BEGIN; LOCK TABLE outflow_client.position IN ACCESS SHARE MODE');
+($code, undef, $err) = run($third);
+is($code, 0, 'a table without the column that somebody reads') or diag($err);
+like($err, qr/lock timeout; outflow_client\.position gets no timeline for now/, 'stays so');
+$dump->quit;
 $third->safe_psql('postgres', 'INSERT INTO t VALUES (6, 6)');
 ($code, $rows, $err) = run($third);
 is("$code: $rows", '0: 1 2 3 4 5 6', 'a table without the column') or diag($err);

@@ -268,8 +268,13 @@ session_take_answer(PostgresSession *session, PGresult *result)
 	}
 	sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	message = pq_message(PQresultErrorMessage(result));
-	session_refused(session, postgres_fault_of(result),
-					sqlstate ? sqlstate : "", message);
+	if (sqlstate && postgres_goes_on_after(session, sqlstate))
+		log_message(LOG_INFO,
+					"%s: %s; outflow_client.position gets no timeline for now",
+					session->name, message);
+	else
+		session_refused(session, postgres_fault_of(result),
+						sqlstate ? sqlstate : "", message);
 	free(message);
 }
 

@@ -106,6 +106,10 @@ extern void postgres_send_sync(PostgresSession *session);
 extern bool postgres_ask(PostgresSession *session, Bytes *question);
 extern void postgres_answer(PostgresSession *session, PGresult *result);
 
+/* Was it a question that may fail like that? */
+extern bool postgres_goes_on_after(PostgresSession *session,
+								   const char	   *sqlstate);
+
 /* What an error means. */
 typedef enum PostgresFault
 {

@@ -282,6 +282,23 @@ postgres_answer(PostgresSession *session, PGresult *result)
 }
 
 /*
+ * It is only added when nobody holds the table: a dump that runs for hours must not
+ * keep changes waiting.  The next session tries again.
+ */
+bool
+postgres_goes_on_after(PostgresSession *session, const char *sqlstate)
+{
+	bool is_altering =
+		steps[session->step].ask == start_ask_creation && session->has_table;
+
+	if (!is_altering ||
+		(strcmp(sqlstate, "55P03") != 0 && strcmp(sqlstate, "42501") != 0))
+		return false;
+	session->has_timeline = false;
+	return true;
+}
+
+/*
  * The first prefix of the SQLSTATE decides; the values are to blame for all
  * that isn't here.
  */
