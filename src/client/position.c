@@ -8,6 +8,8 @@
  */
 #include "client/position.h"
 
+#include <string.h>
+
 #include "client/log.h"
 #include "client/memory.h"
 
@@ -250,6 +252,15 @@ ledger_taken(Ledger *ledger, int target, uint64_t first, uint64_t count)
 	}
 	advance_prefix(taken);
 	confirm_marks(ledger);
+}
+
+void
+ledger_forget_beyond(Ledger *ledger, int target)
+{
+	Taken *taken = &ledger->targets[target];
+
+	memset(taken->bits, 0, taken->nbits / 8);
+	taken->beyond = 0;
 }
 
 Lsn

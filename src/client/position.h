@@ -40,6 +40,12 @@ extern void ledger_mark(Ledger *ledger, Lsn lsn, long long committed_us);
 extern void ledger_taken(Ledger *ledger, int target, uint64_t first,
 						 uint64_t count);
 
+/*
+ * What the target has beyond its prefix is sent to it again: it has that only once it
+ * has told so again.
+ */
+extern void ledger_forget_beyond(Ledger *ledger, int target);
+
 /* 0 before there is one. */
 extern Lsn ledger_confirmed(const Ledger *ledger);
 

@@ -1,7 +1,9 @@
 # Promise: where the broker takes smaller batches than the client makes, what is too
 # large by itself is rejected, by name, and nothing else is: neither the records beside it
 # nor a batch of many; at least once and exactly once, in order.  A client that was stopped for
-# longer than a transaction of Kafka may take goes on, and loses and doubles nothing.
+# longer than a transaction of Kafka may take goes on, and loses and doubles nothing.  At
+# least once, the last message of each row is the table's, whatever comes again, in the
+# topic whose batches are refused and in one beside it.
 use strict;
 use warnings;
 
@@ -27,15 +29,20 @@ create_slot($node, $_) foreach qw(once exactly);
 $node->safe_psql('postgres', <<'EOC');
 CREATE FUNCTION noise(size int) RETURNS text LANGUAGE sql VOLATILE AS
 	$$ SELECT string_agg(md5(random()::text), '') FROM generate_series(1, size / 32) $$;
+CREATE TABLE small (id int PRIMARY KEY, n int);
 BEGIN;
 INSERT INTO t SELECT g, 1, noise(200) FROM generate_series(1, 300) AS g;
 INSERT INTO t VALUES (1001, 1, noise(60000));
 UPDATE t SET n = 2 WHERE id <= 300;
+INSERT INTO small SELECT g, 1 FROM generate_series(1, 1000) AS g;
+UPDATE small SET n = 2;
 COMMIT;
 BEGIN;
 UPDATE t SET n = 3 WHERE id <= 150;
 INSERT INTO t VALUES (1002, 1, noise(30000)), (1003, 1, noise(200)), (1004, 1, noise(90000));
 UPDATE t SET n = 4 WHERE id <= 150;
+UPDATE small SET n = 3 WHERE id <= 500;
+UPDATE small SET n = 4 WHERE id <= 250;
 COMMIT;
 INSERT INTO t SELECT g, 1, noise(3000) FROM generate_series(2001, 2400) AS g;
 DELETE FROM t WHERE id BETWEEN 100 AND 120;
@@ -59,6 +66,15 @@ sub changes
 	return \%changes;
 }
 
+# last_of(MESSAGES): what each row ends with
+sub last_of
+{
+	my %last;
+
+	$last{ $json->decode($_->{key})->{id} } = defined $_->{value} ? $json->decode($_->{value})->{after}{n} : undef foreach @_;
+	return join("\n", map { "$_|$last{$_}" } sort { $a <=> $b } grep { defined $last{$_} } keys %last);
+}
+
 my %expected = ((map { ($_ => ['c1']) } 1003, 2001 .. 2400), 1002 => ['d']);
 foreach my $id (1 .. 300)
 {
@@ -67,7 +83,7 @@ foreach my $id (1 .. 300)
 
 foreach my $slot (qw(once exactly))
 {
-	my @target = ('--to=kafka://' . $broker->address . "/$slot", '--kafka-partitions=3', '-o', 'tables=public.t',
+	my @target = ('--to=kafka://' . $broker->address . "/$slot", '--kafka-partitions=3', '-o', 'tables=public.t,public.small',
 		$slot eq 'exactly' ? '--exactly-once' : (), "--endpos=$end", '--stop-timeout=10min');
 	my ($code, undef, $err) = run_client($node, $slot, @target);
 
@@ -86,6 +102,10 @@ foreach my $slot (qw(once exactly))
 		push @once, $message unless defined $message->{value} && $seen{ $message->{headers}{id} }++;
 	}
 	is_deeply(changes(@once), \%expected, "$slot: all others are there, in order");
+	is(last_of(@messages), $node->safe_psql('postgres', 'SELECT id, n FROM t WHERE id NOT IN (1001, 1004, 1005) ORDER BY 1'),
+		"$slot: the last of each row is the table's");
+	is(last_of($broker->messages("$slot.public.small", 'isolation.level=read_committed')),
+		$node->safe_psql('postgres', 'SELECT * FROM small ORDER BY 1'), "$slot: ... in a topic where all fits, too");
 	note("$slot: " . @messages . ' messages, ' . (@messages - @once) . ' of them again');
 	is(scalar(@messages), scalar(@once), "$slot: none comes again") if $slot eq 'exactly';
 	# the program goes on, and batches fit

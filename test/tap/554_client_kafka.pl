@@ -103,6 +103,43 @@ is($code, 0, 'a batch that is refused goes again, record by record') or diag($er
 like($err, qr/a batch was refused: .*; its records go one by one/, '... as it says');
 is(rows($broker->messages('shop.public.t')), table_rows($node), '... and the topic gives the table');
 
+# Another topic's records arrive while a batch is refused.  They go again, too, and all of
+# them do before records go together again: the last of each row stays the last.
+$broker->tell('topic shop.public.busy 1');
+$node->safe_psql('postgres', 'CREATE TABLE busy (id int PRIMARY KEY, n int)');
+$client = start_client($node, 'once', "$log.busy", "$url/shop");
+wait_for_line("$log.busy", qr/streaming slot "once"/);
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (-4, 1); INSERT INTO busy VALUES (0, 2)');
+wait_confirmed($node, 'once', current_lsn($node));
+$broker->tell('rtt 2000');
+$broker->tell("errors $PRODUCE $TOO_LARGE 1");
+$node->safe_psql('postgres', <<'EOC');
+INSERT INTO t VALUES (-5, 1);
+SELECT pg_sleep(0.3);
+BEGIN;
+INSERT INTO busy SELECT g, 1 FROM generate_series(1, 20) AS g;
+UPDATE busy SET n = 2;
+COMMIT;
+EOC
+wait_for_line("$log.busy", qr/a batch was refused/);
+$broker->tell('rtt 100');
+wait_confirmed($node, 'once', current_lsn($node));
+$broker->tell('rtt 0');
+is(stop_client($client), 0, 'a batch is refused while another topic is busy');
+my @busy = $broker->messages('shop.public.busy');
+cmp_ok(scalar(@busy), '>', 41, '... whose records go again');
+is(rows(@busy), join("\n", map { "$_|2" } 0 .. 20), '... and end as the table does');
+is(rows($broker->messages('shop.public.t')), table_rows($node), '... as does the topic whose batch it was');
+
+# a batch that is refused may be of a tombstone
+$node->safe_psql('postgres', 'DELETE FROM t WHERE id = -5');
+$broker->tell("errors $PRODUCE 0 1");
+$broker->tell("errors $PRODUCE $TOO_LARGE 1");
+($code, undef, $err) = run_client($node, 'once', "$url/shop", '-X', 'batch.num.messages=1', '--endpos=' . current_lsn($node));
+is($code, 0, 'a tombstone that is refused goes again') or diag($err);
+like($err, qr/a batch was refused/, '... alone');
+is(scalar(grep { $_->{key} eq '{"id":-5}' && !defined $_->{value} } $broker->messages('shop.public.t')), 1, '... and arrives');
+
 # one record is rejected, and the rest goes on
 my $letters = "${PostgreSQL::Test::Utils::tmp_check}/letters";
 $node->safe_psql('postgres', "INSERT INTO t VALUES (-3, 1, 'x')");

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # errors of Kafka's protocol (the first cuts the connection), and the requests
-my ($CUT_OFF, $OUT_OF_ORDER) = (-195, 45);
+my ($CUT_OFF, $TOO_LARGE, $OUT_OF_ORDER) = (-195, 10, 45);
 my ($PRODUCE, $END_TRANSACTION) = (0, 26);
 
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 10s\n");
@@ -23,15 +23,17 @@ my @exactly = ('--to=kafka://' . $broker->address . '/exact', '--exactly-once', 
 client_setup($node);
 create_slot($node, 'feed');
 
-# deliver(WHAT, LETTERS, ARGUMENT...): what a client says that delivers all there is
-sub deliver
+# deliver_from(SLOT, WHAT, LETTERS, ARGUMENT...): what a client says that delivers all there is
+sub deliver_from
 {
-	my ($what, $letters, @more) = @_;
-	my ($code, undef, $err) = run_client($node, 'feed', @more, "--dead-letter=$tmp/$letters", '--endpos=' . current_lsn($node));
+	my ($slot, $what, $letters, @more) = @_;
+	my ($code, undef, $err) = run_client($node, $slot, @more, "--dead-letter=$tmp/$letters", '--endpos=' . current_lsn($node));
 
 	is($code, 0, "$what: comes to the end") or diag($err);
 	return $err;
 }
+
+sub deliver { return deliver_from('feed', @_); }
 
 # ids(FILE OR MESSAGES): of the rows that it is about, each as often as it comes
 sub ids
@@ -71,6 +73,40 @@ $broker->tell("errors $PRODUCE $OUT_OF_ORDER 1");
 $err = deliver('a transaction that fails', 'again', @exactly, '--batch-bytes=100MB');
 like($err, qr/a transaction is in doubt/, '... which it does');
 is_deeply(ids(letters('again')), [50], '... has its dead letter once');
+
+# A batch is refused, and what was rejected beyond it comes again with it.
+$broker->tell("topic least.public.t 1");
+my @least = ('--to=kafka://' . $broker->address . '/least', '-o', 'tables=public.t', '--on-reject=dead-letter');
+create_slot($node, 'least');
+$node->safe_psql('postgres', "BEGIN; INSERT INTO t VALUES (60, 1, ''), (61, 1, $large), (62, 1, ''); COMMIT");
+$broker->tell("errors $PRODUCE $TOO_LARGE 1");
+$err = deliver_from('least', 'a record beyond a refused batch', 'beyond', @least);
+like($err, qr/a batch was refused/, '... which it is');
+is_deeply(ids(letters('beyond')), [61], '... has its dead letter once');
+is_deeply(ids(values_of('least.public.t')), [ 60, 62 ], '... and the others arrive');
+
+# Of a delete the tombstone alone is refused, or its value and the tombstone.
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (80, 1)');
+deliver('before deletes', 'before', @exactly);
+deliver_from('least', 'before deletes', 'before', @least);
+foreach my $refused (1, 2)
+{
+	my $id = 60 + 2 * ($refused - 1);
+
+	$node->safe_psql('postgres', "DELETE FROM t WHERE id = $id");
+	foreach my $slot (qw(least feed))
+	{
+		my $letters = "tombstone_${slot}_$refused";
+
+		$broker->tell("errors $PRODUCE 0 1") if $refused == 1;
+		$broker->tell("errors $PRODUCE $TOO_LARGE $refused");
+		deliver_from($slot, "$slot: $refused messages of a delete are refused", $letters, $slot eq 'feed' ? @exactly : @least, '--batch-bytes=0');
+		my @letters = -e "$tmp/$letters" ? map { /"before":\{"id":(\d+)/ } letters($letters) : ();
+		# in a transaction it may have been the position that was refused in its stead
+		my $most = $slot eq 'feed' && $refused == 1 ? '?' : '';
+		like("@letters", qr/^(?:$id)$most$/, '... which is a dead letter, once');
+	}
+}
 
 # Dead letters sent again have no position: another file of them would be taken for
 # what is there already.

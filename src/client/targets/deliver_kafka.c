@@ -127,7 +127,10 @@ send_record(KafkaTarget *self, const Record *record)
 	rd_kafka_resp_err_t error;
 
 	if (kafka_was_rejected(self, record))
+	{
+		self->owes_tombstone = false; /* it goes with its value */
 		return true;
+	}
 	kafka_record(&self->record, &self->base, record, self->prefix,
 				 self->base.settings->kafka_topic);
 	if (!kafka_topic_is_ready(self, self->record.topic.data))
@@ -344,7 +347,9 @@ exactly_work(KafkaTarget *self)
 
 /*
  * Records go again, from the first that isn't acknowledged on.  What is under way is
- * waited for: it must not arrive after them.
+ * waited for: it must not arrive after them.  Those beyond that are acknowledged go again,
+ * too.  They count once they have arrived again: before, none of their values may be freed,
+ * and an old one may be the last.
  */
 static bool
 go_back(KafkaTarget *self)
@@ -360,6 +365,7 @@ go_back(KafkaTarget *self)
 	}
 	target->wake_at = NEVER;
 	make_anew(self);
+	ledger_forget_beyond(target->ledger, target->number);
 	target_rewind(target, &target->place);
 	return true;
 }
@@ -392,7 +398,7 @@ kafka_work(Target *target)
 		if (record.wanted && !send_record(self, &record))
 			break;
 		target_next(target, &record);
-		if (!record.wanted)
+		if (!record.wanted || kafka_was_rejected(self, &record))
 			target_taken(target, record.number, record.number);
 	}
 }

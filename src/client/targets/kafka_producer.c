@@ -89,22 +89,13 @@ kafka_report(rd_kafka_t *producer, const rd_kafka_message_t *message,
 		self->base.counts.bytes += message->len;
 		target_taken(&self->base, number, number);
 	}
-	else if (kafka_is_record_error(message->err) &&
-			 (message->payload || self->batch_refused))
-	{
-		Record record = {.data = message->payload,
-						 .length = message->len + 1,
-						 .kind = FRAME_CHANGE,
-						 .number = number};
-
-		kafka_refused_batch(self, &record, message->err);
-	}
+	else if (kafka_is_record_error(message->err))
+		kafka_refused_batch(self, number, opaque & 1, message->err);
 	else if (self->batch_refused ||
 			 (!self->exactly &&
 			  message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE))
 		self->renews = true; /* what fails with another one goes again */
-	else if (self->exactly && !kafka_is_record_error(message->err) &&
-			 !kafka_is_missing_topic(message->err))
+	else if (self->exactly && !kafka_is_missing_topic(message->err))
 		kafka_exactly_doubt(self->exactly); /* its transaction will fail */
 	else
 		kafka_refused(self, message->err, rd_kafka_topic_name(message->rkt));

@@ -14,15 +14,25 @@
 #define BATCH_SIZE		 1000000 /* librdkafka's own */
 #define LEAST_BATCH_SIZE 1000
 
+/* What is up to the prefix doesn't come again. */
+static void
+forget_rejected(KafkaTarget *self)
+{
+	uint64_t prefix = ledger_prefix(self->base.ledger, self->base.number);
+	size_t	 kept = 0;
+	size_t	 i;
+
+	for (i = 0; i < self->nrejected; i++)
+		if (self->rejected[i] > prefix)
+			self->rejected[kept++] = self->rejected[i];
+	self->nrejected = kept;
+}
+
 void
 kafka_reject(KafkaTarget *self, const Record *record, const char *reason)
 {
-	if (self->exactly == NULL)
-	{
-		target_rejected(&self->base, record, reason);
-		return;
-	}
 	target_set_aside(&self->base, record, reason);
+	forget_rejected(self);
 	self->rejected = client_realloc(
 		self->rejected, (self->nrejected + 1) * sizeof(*self->rejected));
 	self->rejected[self->nrejected++] = record->number;
@@ -45,18 +55,46 @@ goes_alone(const KafkaTarget *self)
 	return self->settings->batch_bytes == 0 || self->alone_until > 0;
 }
 
+/* One that isn't taken yet. */
+static bool
+find_record(const KafkaTarget *self, uint64_t number, Record *record)
+{
+	Cursor cursor = {NULL, 0};
+
+	while (backlog_peek(self->base.backlog, &cursor, record))
+	{
+		if (record->number == number)
+			return true;
+		backlog_advance(&cursor);
+	}
+	return false;
+}
+
+static void
+refused_alone(KafkaTarget *self, uint64_t number, bool more,
+			  rd_kafka_resp_err_t error)
+{
+	Record record;
+
+	self->has_rejected = true;
+	if (find_record(self, number, &record) &&
+		!kafka_was_rejected(self, &record))
+		kafka_reject(self, &record, rd_kafka_err2str(error));
+	if (self->exactly)
+		self->renews = true; /* the transaction has failed by it */
+	else if (!more)
+		target_taken(&self->base, number, number);
+}
+
 void
-kafka_refused_batch(KafkaTarget *self, const Record *record,
+kafka_refused_batch(KafkaTarget *self, uint64_t number, bool more,
 					rd_kafka_resp_err_t error)
 {
 	if (self->batch_refused)
 		return;
 	if (goes_alone(self))
 	{
-		self->has_rejected = true;
-		kafka_reject(self, record, rd_kafka_err2str(error));
-		/* the transaction has failed by it */
-		self->renews = self->exactly != NULL;
+		refused_alone(self, number, more, error);
 		return;
 	}
 	self->batch_refused = self->renews = true;

@@ -2,20 +2,20 @@
  * kafka_reject.h
  *		Records that Kafka refuses.
  *
- * At least once, they are taken once they are dead letters.  Exactly once they
- * are taken with the transaction that they would be in, so that its position counts
- * them: until then they are remembered, as they may come by again.
+ * Exactly once, they are taken with the transaction that they would be in, so that
+ * its position counts them; at least once, when nothing of them is under way.  Until
+ * what is before them is taken, too, they are remembered, as they may come by again.
  */
 #ifndef CLIENT_KAFKA_REJECT_H
 #define CLIENT_KAFKA_REJECT_H
 
 #include "client/targets/kafka_producer.h"
 
-/* The record is set aside, in transactions together with what goes with it. */
+/* The record is set aside, and remembered; the caller has it taken. */
 extern void kafka_reject(KafkaTarget *self, const Record *record,
 						 const char *reason);
 
-/* In the open transaction, or one before it that failed? */
+/* Of those that may come by again: was it set aside? */
 extern bool kafka_was_rejected(const KafkaTarget *self, const Record *record);
 
 /*
@@ -26,8 +26,11 @@ extern bool kafka_was_rejected(const KafkaTarget *self, const Record *record);
  *
  * Until then nothing may overtake what was refused.  In transactions they see to
  * that; else the producer is told to stop at once when a batch fails for good.
+ *
+ * The number is that of the record of one refused message; it may have another one,
+ * after this one: its tombstone.  Of two that are refused alone the record is rejected once.
  */
-extern void kafka_refused_batch(KafkaTarget *self, const Record *record,
+extern void kafka_refused_batch(KafkaTarget *self, uint64_t number, bool more,
 								rd_kafka_resp_err_t error);
 
 /* The part of the configuration that this depends on. */

@@ -7,6 +7,8 @@
  *
  *	 topic NAME PARTITIONS		makes a topic
  *	 errors API CODE COUNT		the next requests of that API key fail so
+ *								(code 0: they don't)
+ *	 rtt MS						answers take that long
  *	 down, up					the broker goes, and comes again
  */
 #include <stdio.h>
@@ -31,6 +33,8 @@ obey(rd_kafka_mock_cluster_t *cluster, const char *line)
 			rd_kafka_mock_push_request_errors(cluster, api, 1, code);
 		return 0;
 	}
+	if (sscanf(line, "rtt %d", &count) == 1)
+		return rd_kafka_mock_broker_set_rtt(cluster, 1, count);
 	if (strcmp(line, "down\n") == 0)
 		return rd_kafka_mock_broker_set_down(cluster, 1);
 	if (strcmp(line, "up\n") == 0)
@@ -41,14 +45,14 @@ obey(rd_kafka_mock_cluster_t *cluster, const char *line)
 int
 main(void)
 {
-	char					 error[512];
-	char					 line[512];
-	rd_kafka_t				*client = rd_kafka_new(RD_KAFKA_PRODUCER,
-											   rd_kafka_conf_new(), error,
-											   sizeof(error));
+	char		error[512];
+	char		line[512];
+	rd_kafka_t *client = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(),
+									  error, sizeof(error));
 	rd_kafka_mock_cluster_t *cluster;
 
-	if (client == NULL || (cluster = rd_kafka_mock_cluster_new(client, 1)) == NULL)
+	if (client == NULL ||
+		(cluster = rd_kafka_mock_cluster_new(client, 1)) == NULL)
 	{
 		fprintf(stderr, "could not make a cluster\n");
 		return 1;

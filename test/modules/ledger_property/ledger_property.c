@@ -7,7 +7,8 @@
  *
  * A history has one to four targets, transactions of one record and of
  * thousands, keepalives new and old, and acknowledgements in any order, of one
- * record or many, some twice.  After each step the ledger must say exactly what
+ * record or many, some twice; and targets that are sent what is beyond their prefix
+ * again, and tell so again.  After each step the ledger must say exactly what
  * the model says: less would hold WAL for nothing, more would lose changes.
  *
  * MUTANT spoils the model, to show that a wrong ledger would be noticed.
@@ -144,6 +145,22 @@ acknowledge(void)
 		history.taken[t][i] = 1;
 }
 
+/* All beyond its prefix is sent to a target again. */
+static void
+forget(void)
+{
+	int t = below(history.ntargets, 0);
+	int record = 0;
+
+	ledger_forget_beyond(history.ledger, t);
+	if (strcmp(mutant, "kept") == 0)
+		return;
+	while (record < history.nrecords && history.taken[t][record + 1])
+		record++;
+	for (; record < history.nrecords; record++)
+		history.taken[t][record + 1] = 0;
+}
+
 /* What is told of each target alone; marks have their LSN for a time. */
 static int
 check_target(int step, int t)
@@ -226,7 +243,9 @@ run(unsigned seed)
 	{
 		int what = random() % 10;
 
-		if (what < 3)
+		if (random() % 20 == 0)
+			forget();
+		else if (what < 3)
 			receive();
 		else if (what < 4)
 			keepalive();
