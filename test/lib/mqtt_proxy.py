@@ -26,8 +26,8 @@ import sys
 
 from wire_check import RECORD_ID, Place, WireCheck
 
-CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 2, 3, 4, 5, 6, 7
-RECEIVE_MAXIMUM, MAXIMUM_PACKET_SIZE = 0x21, 0x27
+CONNECT, CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP = 1, 2, 3, 4, 5, 6, 7
+SESSION_EXPIRY, RECEIVE_MAXIMUM, MAXIMUM_PACKET_SIZE = 0x11, 0x21, 0x27
 
 place = Place(sys.argv[1])
 broker_port = int(sys.argv[2])
@@ -58,6 +58,23 @@ async def read_packet(reader):
     return packet + await reader.readexactly(length)
 
 
+def properties(packet, at):
+    """Those at that place, by their numbers; what is text or a pair as a number, too."""
+    found = {}
+    length, at = varint(packet, at)
+    end = at + length
+    while at < end:
+        name = packet[at]
+        at += 1
+        size = {0x11: 4, 0x27: 4, 0x21: 2, 0x22: 2, 0x13: 2, 0x24: 1, 0x25: 1,
+                0x28: 1, 0x29: 1, 0x2A: 1}.get(name)
+        if size is None:
+            size = 2 + int.from_bytes(packet[at:at + 2], 'big')
+        found[name] = int.from_bytes(packet[at:at + size], 'big')
+        at += size
+    return found
+
+
 class Connection:
     def __init__(self, reader, writer, up_reader, up_writer):
         self.ends = ((reader, up_writer, self.from_client), (up_reader, writer, self.from_broker))
@@ -73,6 +90,9 @@ class Connection:
 
     def from_client(self, packet):
         kind, start = packet[0] >> 4, varint(packet, 1)[1]
+        if kind == CONNECT:
+            # after the protocol's name, its version, flags and keepalive
+            place.write('session', str(properties(packet, start + 10).get(SESSION_EXPIRY, 0)))
         if kind == PUBLISH:
             length = int.from_bytes(packet[start:start + 2], 'big')
             topic = packet[start + 2:start + 2 + length]
@@ -94,22 +114,9 @@ class Connection:
         return packet
 
     def limits(self, packet, at):
-        end = varint(packet, at)
-        at = end[1]
-        end = at + end[0]
-        while at < end:
-            name = packet[at]
-            at += 1
-            size = {0x11: 4, 0x27: 4, 0x21: 2, 0x22: 2, 0x13: 2, 0x24: 1, 0x25: 1,
-                    0x28: 1, 0x29: 1, 0x2A: 1}.get(name)
-            if size is None:
-                size = 2 + int.from_bytes(packet[at:at + 2], 'big')
-            value = int.from_bytes(packet[at:at + size], 'big')
-            if name == RECEIVE_MAXIMUM:
-                self.receive_maximum = value
-            if name == MAXIMUM_PACKET_SIZE:
-                self.packet_size = value
-            at += size
+        said = properties(packet, at)
+        self.receive_maximum = said.get(RECEIVE_MAXIMUM, self.receive_maximum)
+        self.packet_size = said.get(MAXIMUM_PACKET_SIZE, self.packet_size)
 
     def hold(self, mid, count, code):
         """What goes to the client instead of that PUBACK."""

@@ -130,12 +130,23 @@ $strict->unsubscribe($viewer);
 refused('nobody has subscribed', 7, qr/rejected record \S+: No matching subscribers/, $url, '--mqtt-unmatched=reject');
 ($code, $err) = deliver('strict', $url);
 is($code, 0, 'which is accepted otherwise') or diag($err);
+
+# how long the broker keeps the session
+foreach ([0], [ 3600, '--mqtt-qos=2' ], [ 90, '--mqtt-qos=2', '--mqtt-session-expiry=90s' ], [ 0, '--mqtt-qos=2', '--mqtt-session-expiry=0' ])
+{
+	my ($seconds, @options) = @$_;
+
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT max(id) + 1, 1 FROM t');
+	($code, $err) = deliver('strict', $url, @options);
+	is($code, 0, "@options: delivered") or diag($err);
+	is(slurp_file("$place/session"), $seconds, '... in a session of so many seconds');
+}
 $ledger->end;
 $strict->kill;
 
 my $low = MqttTest->new('max_qos 1')->start;
 # something to deliver: else the end is reached before the broker has said a word
-$node->safe_psql('postgres', 'INSERT INTO t VALUES (205, 1)');
+$node->safe_psql('postgres', 'INSERT INTO t SELECT max(id) + 1, 1 FROM t');
 refused('no QoS 2', 6, qr/takes no more than QoS 1/, "--to=mqtt://127.0.0.1:$low->{port}/shop", '--mqtt-qos=2');
 ($code, $err) = deliver('strict', "--to=mqtt://127.0.0.1:$low->{port}/shop");
 is($code, 0, 'but QoS 1') or diag($err);
