@@ -140,6 +140,19 @@ is($code, 0, 'a tombstone that is refused goes again') or diag($err);
 like($err, qr/a batch was refused/, '... alone');
 is(scalar(grep { $_->{key} eq '{"id":-5}' && !defined $_->{value} } $broker->messages('shop.public.t')), 1, '... and arrives');
 
+# what arrives while another batch is refused doesn't count, least of all a tombstone for its value
+$node->safe_psql('postgres', 'INSERT INTO t VALUES (-6, 1)');
+($code, undef, $err) = run_client($node, 'once', "$url/shop", '--endpos=' . current_lsn($node));
+is($code, 0, 'a row') or diag($err);
+$node->safe_psql('postgres', 'DELETE FROM t WHERE id = -6');
+$broker->tell('rtt 500');
+$broker->tell("errors $PRODUCE $TOO_LARGE 1");
+($code, undef, $err) = run_client($node, 'once', "$url/shop", '-X', 'batch.num.messages=1', '--endpos=' . current_lsn($node));
+$broker->tell('rtt 0');
+is($code, 0, 'the value of a delete that is refused goes again') or diag($err);
+like($err, qr/a batch was refused/, '... as its tombstone does');
+cmp_ok(scalar(grep { $_->{key} eq '{"id":-6}' && defined $_->{value} } $broker->messages('shop.public.t')), '>=', 2, '... and arrives');
+
 # one record is rejected, and the rest goes on
 my $letters = "${PostgreSQL::Test::Utils::tmp_check}/letters";
 $node->safe_psql('postgres', "INSERT INTO t VALUES (-3, 1, 'x')");

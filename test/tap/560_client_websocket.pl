@@ -325,6 +325,8 @@ my $many = IPC::Run::start([ python($url, 'crowd', 1000) ], '<', \undef, '>', \$
 	IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 $many->pump until $crowd =~ /^subscribed \d+\n/m;
 like($crowd, qr/^subscribed 1000$/m, 'a thousand clients');
+my $late = IO::Socket::INET->new(PeerAddr => $url =~ s{^ws://}{}r, Timeout => $PostgreSQL::Test::Utils::timeout_default);
+is($late && sysread($late, my $byte, 1), 0, '... and none beyond');
 $node->safe_psql('postgres', "INSERT INTO t VALUES (-7, 0, 'to all')");
 $many->finish;
 like($crowd, qr/^received 1000$/m, '... all get a change') or diag($crowd_err);

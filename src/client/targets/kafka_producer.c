@@ -83,7 +83,8 @@ kafka_report(rd_kafka_t *producer, const rd_kafka_message_t *message,
 		return; /* the transaction tells */
 	if (message->err == 0)
 	{
-		if (opaque & 1)
+		/* before its tombstone, or on its way to go again */
+		if ((opaque & 1) || self->renews)
 			return;
 		self->base.counts.records++;
 		self->base.counts.bytes += message->len;

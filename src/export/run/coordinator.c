@@ -253,10 +253,9 @@ coordinator_prepare(void *arg)
 	destination_set_tables(job, coordinator->root);
 	follow_place(coordinator);
 	kept = ownership_open(job, coordinator->root, false);
-	coordinator->complete = is_complete(coordinator);
-	if (!coordinator->complete)
-		check_same_place(coordinator, kept);
+	check_same_place(coordinator, kept);
 	coordinator->root->driver->sweep(coordinator->root);
+	coordinator->complete = is_complete(coordinator);
 	if (!coordinator->complete)
 	{
 		/* without it, nothing that is there is known to be the job's */
