@@ -10,7 +10,7 @@ use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $tmp = $PostgreSQL::Test::Utils::tmp_check;
+my $tmp = PostgreSQL::Test::Utils::tempdir();
 my $node = new_outflow_node('main');
 my $directory = new_export_dir();
 my @target = ("--to=file://$directory", '--file-rotate-age=1s');

@@ -72,7 +72,7 @@ refused('the system\'s authorities', qr/issuer certificate|self.signed/i, url('r
 refused('an unknown authority', qr/issuer certificate|self.signed/i, url('stranger'), @ca);
 refused('another host', qr/no alternative certificate subject name/i, url('elsewhere'), @ca);
 refused('a certificate that has expired', qr/certificate has expired/i, url('old'), @ca);
-refused('a file that is not there', qr/certificate|CA|cert/i, url('right'), "--http-ca=$place/missing");
+refused('a file that is not there', qr/certificate|CA|cert|trust anchors/i, url('right'), "--http-ca=$place/missing");
 
 # certificates of ours
 my @ours = (@ca, "--http-cert=$place/pg_outflow.cert", "--http-key=$place/pg_outflow.key");

@@ -12,6 +12,8 @@ use Test::More;
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/537_client_hangup";
 my $node = new_outflow_node('main');
 
+# whoever runs the tests may have been started with nohup
+$SIG{HUP} = 'DEFAULT';
 client_setup($node);
 create_slot($node, 'feed');
 

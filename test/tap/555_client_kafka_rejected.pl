@@ -17,7 +17,7 @@ my ($PRODUCE, $END_TRANSACTION) = (0, 26);
 
 my $node = new_outflow_node('main', conf => "wal_sender_timeout = 10s\n");
 my $broker = KafkaMock->new('topic exact.offsets 1', 'topic exact.public.t 3');
-my $tmp = $PostgreSQL::Test::Utils::tmp_check;
+my $tmp = PostgreSQL::Test::Utils::tempdir();
 my @exactly = ('--to=kafka://' . $broker->address . '/exact', '--exactly-once', '-o', 'tables=public.t', '--on-reject=dead-letter');
 
 client_setup($node);

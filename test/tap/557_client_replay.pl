@@ -10,7 +10,7 @@ use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $tmp = $PostgreSQL::Test::Utils::tmp_check;
+my $tmp = PostgreSQL::Test::Utils::tempdir();
 my $place = new_export_dir();
 
 # letters(FILE, NUMBER): so many dead letters

@@ -9,7 +9,7 @@ use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $tmp = $PostgreSQL::Test::Utils::tmp_check;
+my $tmp = PostgreSQL::Test::Utils::tempdir();
 my $node = new_outflow_node('main');
 my $broker = MqttTest->new('max_packet_size 5000')->start;
 my $dead = "$tmp/558_dead";

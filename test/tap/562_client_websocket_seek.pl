@@ -15,7 +15,7 @@ use Time::HiRes ();
 
 die "OUTFLOW_PYTHON is not set: run this test by test/run\n" unless $ENV{OUTFLOW_PYTHON};
 
-my $tmp = $PostgreSQL::Test::Utils::tmp_check;
+my $tmp = PostgreSQL::Test::Utils::tempdir();
 my $node = new_outflow_node('main');
 my $place = new_export_dir();
 my $port = PostgreSQL::Test::Cluster::get_free_port();
