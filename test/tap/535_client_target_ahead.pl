@@ -63,7 +63,8 @@ $first->start;
 $first->safe_psql('postgres', 'INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1000, 9000) AS g; INSERT INTO t VALUES (2, 2)');
 ($code, $rows, $err) = run($first, "--state=$state");
 is("$code: $rows", '0: 1 2', 'the primary, whose standby is behind') or diag($err);
-my $reached = there('SELECT lsn FROM outflow_client.position');
+# as the client writes it: from 19 on the server writes more zeros
+my $reached = there('SELECT lsn FROM outflow_client.position') =~ s{/0+}{/}r;
 
 $first->stop;
 $second->promote;
@@ -130,7 +131,7 @@ my $dump = $target->background_psql('postgres');
 $dump->query_safe('BEGIN; LOCK TABLE outflow_client.position IN ACCESS SHARE MODE');
 ($code, undef, $err) = run($third);
 is($code, 0, 'a table without the column that somebody reads') or diag($err);
-like($err, qr/lock timeout; outflow_client\.position gets no timeline for now/, 'stays so');
+like($err, qr/lock timeout.*outflow_client\.position gets no timeline for now/s, 'stays so');
 $dump->quit;
 $third->safe_psql('postgres', 'INSERT INTO t VALUES (6, 6)');
 ($code, $rows, $err) = run($third);

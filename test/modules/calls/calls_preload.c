@@ -22,6 +22,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+extern int	   __poll_chk(struct pollfd *fds, nfds_t count, int timeout,
+						  size_t size);
+extern ssize_t __pread_chk(int fd, void *data, size_t length, off_t offset,
+						   size_t size);
+
 typedef int (*PollCall)(struct pollfd *, nfds_t, int);
 typedef int (*SyncCall)(int);
 typedef ssize_t (*WriteCall)(int, const void *, size_t);
@@ -82,6 +87,14 @@ poll(struct pollfd *fds, nfds_t count, int timeout)
 	return call(fds, count, timeout);
 }
 
+/* What a compiler that fortifies calls makes of them. */
+int
+__poll_chk(struct pollfd *fds, nfds_t count, int timeout, size_t size)
+{
+	(void) size;
+	return poll(fds, count, timeout);
+}
+
 int
 fdatasync(int fd)
 {
@@ -112,6 +125,13 @@ pread(int fd, void *data, size_t length, off_t offset)
 	if (is_watched(fd))
 		tell("read\n");
 	return call(fd, data, length, offset);
+}
+
+ssize_t
+__pread_chk(int fd, void *data, size_t length, off_t offset, size_t size)
+{
+	(void) size;
+	return pread(fd, data, length, offset);
 }
 
 /* CopyData with a standby status update: only without TLS */
