@@ -304,7 +304,8 @@ CLIENT_OBJS = \
 	src/client/pq_error.o \
 	src/client/restart.o \
 	src/client/upstream_start.o \
-	src/client/upstream_targets.o \
+	src/client/upstream_failures.o \
+	src/client/upstream_history.o \
 	src/client/upstream.o \
 	src/client/dead_letter.o \
 	src/client/target.o \

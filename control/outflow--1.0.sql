@@ -842,7 +842,6 @@ JOIN outflow.job AS j ON j.job OPERATOR(pg_catalog.=) p.job
 WHERE pg_catalog.pg_has_role(j.owner, 'USAGE')
 OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
 
-
 -------------------------------------------------------------------------------
 -- Exports: what users call.  Each checks rights for itself.
 
@@ -1212,14 +1211,13 @@ AS $$
 			WHEN 'binary' THEN
 				E'DO %5$L;\n'
 			ELSE E'COPY %1$s%2$s FROM %3$s;\n' END,
-			manifest->>'source', l.columns, outflow_internal.restore_copy_from(directory,
-				p.value->>'file', manifest), l.fields,
+			manifest->>'source', l.columns, f.copied, l.fields,
 			outflow_internal.restore_copy_in_encoding(manifest->>'encoding',
 				pg_catalog.format('COPY %s%s FROM %s', manifest->>'source', l.columns,
-					outflow_internal.restore_copy_from(directory, p.value->>'file', manifest)))),
-			'' ORDER BY p.ordinality)
+					f.copied))), '' ORDER BY p.ordinality)
 		FROM loaded AS l, pg_catalog.jsonb_array_elements(manifest->'parts')
-			WITH ORDINALITY AS p), (
+			WITH ORDINALITY AS p, LATERAL outflow_internal.restore_copy_from(
+				directory, p.value->>'file', manifest) AS f (copied)), (
 		SELECT pg_catalog.string_agg(pg_catalog.format(
 			E'SELECT setval(s.seqrelid, n.value) FROM pg_sequence AS s, (\n'
 			'  SELECT max(%2$I), min(%2$I) FROM %1$s) AS t,\n'
@@ -1462,26 +1460,21 @@ DECLARE
 	given record;
 BEGIN
 	FOR given IN
-		SELECT DISTINCT 'TABLE' AS kind,
-			pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, a.grantee
-		FROM pg_catalog.pg_class AS c
-		JOIN pg_catalog.pg_namespace AS n
-			ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
-		CROSS JOIN LATERAL pg_catalog.aclexplode(c.relacl) AS a
-		WHERE (n.nspname OPERATOR(pg_catalog.=) 'outflow'
-			OR n.nspname OPERATOR(pg_catalog.=) 'outflow_internal')
-		AND a.grantee OPERATOR(pg_catalog.<>) c.relowner
-		UNION ALL
-		SELECT DISTINCT 'ROUTINE', p.oid::pg_catalog.regprocedure::pg_catalog.text,
-			a.grantee
-		FROM pg_catalog.pg_proc AS p
-		JOIN pg_catalog.pg_namespace AS n
-			ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
-		CROSS JOIN LATERAL pg_catalog.aclexplode(p.proacl) AS a
-		WHERE (n.nspname OPERATOR(pg_catalog.=) 'outflow'
-			OR n.nspname OPERATOR(pg_catalog.=) 'outflow_internal')
-		AND a.grantee OPERATOR(pg_catalog.<>) p.proowner
-		AND a.grantee OPERATOR(pg_catalog.<>) 0
+		SELECT DISTINCT o.kind, o.name, a.grantee
+		FROM (SELECT 'TABLE', c.oid::pg_catalog.regclass::pg_catalog.text,
+				c.relnamespace, c.relowner, c.relacl
+			FROM pg_catalog.pg_class AS c
+			UNION ALL
+			SELECT 'ROUTINE', p.oid::pg_catalog.regprocedure::pg_catalog.text,
+				p.pronamespace, p.proowner, p.proacl
+			FROM pg_catalog.pg_proc AS p) AS o (kind, name, namespace, owner, acl)
+		CROSS JOIN LATERAL pg_catalog.aclexplode(o.acl) AS a
+		WHERE o.namespace OPERATOR(pg_catalog.=) ANY (ARRAY['outflow',
+			'outflow_internal']::pg_catalog.regnamespace[])
+		AND a.grantee OPERATOR(pg_catalog.<>) o.owner
+		-- functions are for everybody, unless the script has said otherwise
+		AND (a.grantee OPERATOR(pg_catalog.<>) 0
+			OR o.kind OPERATOR(pg_catalog.=) 'TABLE')
 	LOOP
 		EXECUTE pg_catalog.format('REVOKE ALL ON %s %s FROM %s', given.kind,
 			given.name, CASE WHEN given.grantee OPERATOR(pg_catalog.=) 0

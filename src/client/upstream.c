@@ -24,7 +24,6 @@
 #define WAL_HEADER		  25 /* 'w', start, end, time */
 #define FEEDBACK_SIZE	  34
 #define READ_AT_ONCE	  (1024 * 1024)
-#define SAME_FAILURES	  3		/* that often it isn't chance */
 #define LONG_LIFE_MS	  30000 /* as long as the longest pause */
 
 static void
@@ -292,24 +291,6 @@ upstream_lag_us(const Upstream *upstream)
 	return upstream->caught_up || lag < 0 ? 0 : lag;
 }
 
-/*
- * What is only repeated is none: a stream that ends at the same place each time
- * may bring that, and schemas, and the pauses must grow.  A large transaction on
- * its way is some.
- */
-static void
-note_progress(Upstream *upstream)
-{
-	const Ledger *ledger = upstream->intake->ledger;
-
-	if (ledger_received_lsn(ledger) > upstream->began_at)
-		upstream->failures = 0;
-	else if (upstream->failures > 0 ||
-			 ledger_last(ledger) == upstream->began_with)
-		return;
-	upstream->attempt = 0;
-}
-
 /* What the server sent: records, or where it is.  Takes the buffer over. */
 static void
 upstream_take(Upstream *upstream, char *buffer, int length)
@@ -323,7 +304,7 @@ upstream_take(Upstream *upstream, char *buffer, int length)
 		upstream->caught_up = false;
 		if (upstream->intake->committed_us > upstream->current_us)
 			upstream->current_us = upstream->intake->committed_us;
-		note_progress(upstream);
+		upstream_note_progress(upstream);
 		return;
 	}
 	if (buffer[0] == 'k' && length >= 18)
@@ -335,37 +316,9 @@ upstream_take(Upstream *upstream, char *buffer, int length)
 		note_keepalive(upstream, lsn, sent_us, buffer[17]);
 		if (buffer[17])
 			upstream->reply_wanted = true;
-		note_progress(upstream);
+		upstream_note_progress(upstream);
 	}
 	PQfreemem(buffer);
-}
-
-/*
- * Decoding failed, say of a row that is too large.  The same error at the same
- * place comes again for ever, unless it is of a sort that passes; what came before
- * that place is delivered first.
- */
-static void
-judge_failure(Upstream *upstream, const PGresult *result)
-{
-	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	Ledger	   *ledger = upstream->intake->ledger;
-	Lsn			place = ledger_received_lsn(ledger);
-	char	   *message;
-
-	if (sqlstate == NULL)
-		sqlstate = "";
-	if (strcmp(sqlstate, upstream->failure) != 0 ||
-		place != upstream->failed_at)
-		upstream->failures = 0;
-	snprintf(upstream->failure, sizeof(upstream->failure), "%s", sqlstate);
-	upstream->failed_at = place;
-	if (++upstream->failures < SAME_FAILURES ||
-		ledger_confirmed(ledger) < place)
-		return;
-	message = pq_message(PQresultErrorMessage(result));
-	upstream_fails_again(sqlstate, message);
-	free(message);
 }
 
 static void
@@ -381,7 +334,7 @@ upstream_copy_ended(Upstream *upstream)
 	}
 	result = PQgetResult(upstream->conn);
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
-		judge_failure(upstream, result);
+		upstream_judge_failure(upstream, result);
 	upstream_lost(upstream, PQresultStatus(result) == PGRES_COMMAND_OK
 								? "the server ended the stream"
 								: PQresultErrorMessage(result));

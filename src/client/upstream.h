@@ -127,18 +127,25 @@ extern long long upstream_lag_us(const Upstream *upstream);
 extern void upstream_end(Upstream *upstream);
 
 /*
- * upstream_targets.c: where a timeline ends, by the history of a later one; 0: it
- * is none of its ancestors.
+ * upstream_history.c: these end the program if what was delivered is not the
+ * server's history.  First by the newest timeline that was seen; by what state files
+ * remember; by the history of the server's timeline, if that is another one.
  */
-extern Lsn upstream_timeline_end(const char *history, uint32_t old);
+extern void upstream_judge_timeline(const Upstream *upstream, uint32_t seen);
+extern void upstream_judge_states(Upstream *upstream);
+extern void upstream_judge_history(Upstream *upstream, const char *history);
 
 /* Whether a target's changes are of another timeline than the server's. */
 extern bool upstream_has_forks(const Upstream *upstream);
-
-/* They end the program if the server's history lacks what a target has. */
+/* The same for what targets have; the head is the end of the server's WAL. */
 extern void upstream_judge_forks(const Upstream *upstream,
 								 const char		*history);
 extern void upstream_judge_head(const Upstream *upstream, Lsn head);
+
+/* upstream_failures.c: what came is more than the streams before this brought. */
+extern void upstream_note_progress(Upstream *upstream);
+/* The server ended the stream by an error. */
+extern void upstream_judge_failure(Upstream *upstream, const PGresult *result);
 
 /* upstream_start.c: the next question, or false if it is all known. */
 extern bool upstream_ask(Upstream *upstream, Bytes *question);

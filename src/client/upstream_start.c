@@ -52,43 +52,6 @@ ask_system(Upstream *upstream, Bytes *question)
 	return true;
 }
 
-/*
- * A server that has not seen the timeline which we have seen is an old primary,
- * or a copy of one: its changes since then are of another history.
- */
-static void
-check_timeline(const Upstream *upstream, uint32_t seen)
-{
-	if (seen > upstream->timeline)
-		client_exit(EXIT_IDENTITY,
-					"the server is on timeline %u, and timeline %u was "
-					"streamed before: what was delivered is not the server's "
-					"history",
-					upstream->timeline, seen);
-}
-
-/* What files remember must be of this system and slot, and no newer timeline. */
-static void
-check_states(Upstream *upstream)
-{
-	Identity *known = &upstream->identity;
-	int		  i;
-
-	for (i = 0; i < upstream->nstates; i++)
-	{
-		const StateFile *file = upstream->states[i];
-
-		if (!file->exists)
-			continue;
-		state_check(file, known);
-		if (file->state.identity.timeline > upstream->remembered)
-			upstream->remembered = file->state.identity.timeline;
-		check_timeline(upstream, file->state.identity.timeline);
-		if (file->state.identity.timeline < known->timeline)
-			known->timeline = file->state.identity.timeline;
-	}
-}
-
 static void
 answer_system(Upstream *upstream, PGresult *result)
 {
@@ -108,13 +71,13 @@ answer_system(Upstream *upstream, PGresult *result)
 	snprintf(known->slot, IDENTITY_TEXT, "%s", upstream->settings->slot);
 	if (upstream->is_known)
 	{
-		check_timeline(upstream, known->timeline);
+		upstream_judge_timeline(upstream, known->timeline);
 		return;
 	}
 	known->timeline = upstream->timeline;
 	if (head == NULL || !lsn_parse(head, &known->head))
 		known->head = 0;
-	check_states(upstream);
+	upstream_judge_states(upstream);
 }
 
 /*
@@ -147,68 +110,10 @@ ask_history(Upstream *upstream, Bytes *question)
 	return true;
 }
 
-/*
- * What was delivered before the new timeline left the old one is what both hold:
- * a standby was promoted, and nothing is missing.  Returns where that was.
- */
-static Lsn
-check_history(const Upstream *upstream, const char *history, uint32_t old,
-			  Lsn known)
-{
-	Lsn end = upstream_timeline_end(history, old);
-
-	if (end == 0 || known > end)
-		client_exit(EXIT_IDENTITY,
-					"the server is on timeline %u, which left timeline %u "
-					"at " LSN_FORMAT ", and changes up to " LSN_FORMAT
-					" were received from that: what was delivered is not the "
-					"server's history",
-					upstream->timeline, old, LSN_ARGS(end), LSN_ARGS(known));
-	return end;
-}
-
-/*
- * Part of a transaction counts as all of it: its records are queued, and would be
- * stored as of the new timeline.
- */
-static Lsn
-received(const Intake *intake)
-{
-	Lsn whole = ledger_received_lsn(intake->ledger);
-
-	return intake->nrecords > 0 && intake->commit_lsn >= whole
-			   ? intake->commit_lsn + 1
-			   : whole;
-}
-
-/* Each memory may be of a timeline of its own, and a target be ahead of it. */
 static void
 answer_history(Upstream *upstream, PGresult *result)
 {
-	const char *history = field(result, 1);
-	uint32_t	old = upstream->identity.timeline;
-	Lsn			known = received(upstream->intake);
-	Lsn			end;
-	int			i;
-
-	for (i = 0; upstream->is_known && i < upstream->nreached; i++)
-		if (upstream->reached[i].lsn > known)
-			known = upstream->reached[i].lsn;
-	end = check_history(upstream, history, old, known);
-	for (i = 0; i < upstream->nstates; i++)
-	{
-		const SlotState *state = &upstream->states[i]->state;
-
-		if (upstream->states[i]->exists &&
-			state->identity.timeline != upstream->timeline)
-			check_history(upstream, history, state->identity.timeline,
-						  state->confirmed > state->position
-							  ? state->confirmed
-							  : state->position);
-	}
-	upstream->left = old;
-	upstream->fork = end;
-	upstream->identity.timeline = upstream->timeline;
+	upstream_judge_history(upstream, field(result, 1));
 }
 
 static bool

@@ -28,6 +28,7 @@ our @EXPORT = qw(
   start_writer
   current_lsn
   confirmed_lsn
+  make_twin
   wait_confirmed
   lsn_number
   replay_records
@@ -354,6 +355,20 @@ sub check_stored
 	is($back, undef, 'the changes of a row come in order');
 	is($elsewhere, undef, "and all of them with one $group");
 	is(join("\n", map { "$_|$rows{$_}" } sort { $a <=> $b } keys %rows), table_rows($node), 'they give the table');
+	return;
+}
+
+# make_twin(NODE, TWIN): a standby, started, that has all of it, its slots included,
+# and gets nothing more; the node is stopped
+sub make_twin
+{
+	my ($node, $twin) = @_;
+
+	$node->stop;
+	$node->backup_fs_cold($twin->name);
+	$twin->init_from_backup($node, $twin->name);
+	$twin->set_standby_mode;
+	$twin->start;
 	return;
 }
 

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(new_warehouse warehouse_sql same_rows leftovers is_loaded cancel_held $secret);
+our @EXPORT = qw(new_warehouse moved_warehouse write_rows warehouse_sql same_rows leftovers is_loaded cancel_held $secret);
 
 our $secret = 'canary-7f3a91';
 
@@ -120,6 +120,30 @@ sub cancel_held
 	wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $job", 'interrupted');
 	release_exports($node);
 	return $job;
+}
+
+# write_rows(NODE, TABLE, NUMBER): each in a transaction of its own, so that they
+# have every number that another cluster's rows had
+sub write_rows
+{
+	my ($node, $table, $number) = @_;
+
+	$node->safe_psql('postgres', "DO \$\$ BEGIN FOR i IN 1..$number LOOP INSERT INTO $table VALUES (-i); COMMIT; END LOOP; END \$\$");
+	return;
+}
+
+# moved_warehouse(NODE, NAME): its dump, restored into a new cluster at its address
+sub moved_warehouse
+{
+	my ($old, $name) = @_;
+	my $dump = PostgreSQL::Test::Utils::tempdir() . '/dump.sql';
+	my $port = $old->port;
+
+	PostgreSQL::Test::Utils::system_or_bail('pg_dump', '-f', $dump, $old->connstr('postgres'));
+	$old->stop;
+	my $new = new_warehouse($name, '', undef, $port);
+	PostgreSQL::Test::Utils::system_or_bail('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $new->connstr('postgres'));
+	return $new;
 }
 
 1;

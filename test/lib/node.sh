@@ -5,20 +5,24 @@
 
 node_packages="pg-logical-replication playwright-core kinesalite@3.3.3"
 
+# npm_install DIRECTORY PACKAGES NAME: there, unless they are; the name is what is told
+npm_install() {
+	"$project/test/deps" nodejs:node npm
+	[ "$(cat "$1/complete" 2>/dev/null)" != "$2" ] || return 0
+	echo "installing $3"
+	rm -rf "$1"
+	mkdir "$1"
+	# shellcheck disable=SC2086
+	npm install --silent --no-audit --no-fund --prefix "$1" $2
+	echo "$2" >"$1/complete"
+}
+
 # need_node: sets NODE_PATH
 need_node() {
 	local home=$project/tmp_node
 
 	[ -z "${NODE_PATH:-}" ] || return 0
-	"$project/test/deps" nodejs:node npm
-	if [ "$(cat "$home/complete" 2>/dev/null)" != "$node_packages" ]; then
-		echo "installing $node_packages"
-		rm -rf "$home"
-		mkdir "$home"
-		# shellcheck disable=SC2086
-		npm install --silent --no-audit --no-fund --prefix "$home" $node_packages
-		echo "$node_packages" >"$home/complete"
-	fi
+	npm_install "$home" "$node_packages" "$node_packages"
 	if ! as_user test -r "$home/node_modules"; then
 		cp -a "$home" "$work/node"
 		home=$work/node

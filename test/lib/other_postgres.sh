@@ -84,15 +84,7 @@ embedded_servers() {
 	local from=@embedded-postgres/linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/') version
 	local packages="postgres-12@npm:$from@12.22.0-beta.15 postgres-14@npm:$from@14.23.0-beta.17"
 
-	"$project/test/deps" nodejs:node npm
-	if [ "$(cat "$home/complete" 2>/dev/null)" != "$packages" ]; then
-		echo "installing PostgreSQL 12 and 14"
-		rm -rf "$home"
-		mkdir "$home"
-		# shellcheck disable=SC2086
-		npm install --silent --no-audit --no-fund --prefix "$home" $packages
-		echo "$packages" >"$home/complete"
-	fi
+	npm_install "$home" "$packages" "PostgreSQL 12 and 14"
 	mkdir -p "$root"
 	for version in 12 14; do
 		cp -a "$home/node_modules/postgres-$version/native" "$root/$version"

@@ -32,12 +32,8 @@ my ($code, $rows, $err) = run($first, $state);
 is("$code: $rows", '0: 1', 'the primary') or diag($err);
 
 # a standby that has all of it, its slot included
-$first->stop;
-$first->backup_fs_cold('copy');
 my $second = PostgreSQL::Test::Cluster->new('second');
-$second->init_from_backup($first, 'copy');
-$second->set_standby_mode;
-$second->start;
+make_twin($first, $second);
 
 # the old primary goes on for a while, alone
 copy($state, "$state.behind") or die;

@@ -43,12 +43,8 @@ sub remembered
 
 my $client = start_either();
 wait_delivered($first);
-$first->stop;
 # as a standby that has all of it, its slot included
-$first->backup_fs_cold('copy');
-$second->init_from_backup($first, 'copy');
-$second->set_standby_mode;
-$second->start;
+make_twin($first, $second);
 $second->promote;
 $second->safe_psql('postgres', 'INSERT INTO t VALUES (2, 2)');
 wait_delivered($second);

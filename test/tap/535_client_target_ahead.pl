@@ -52,12 +52,8 @@ is("$code: $rows", '0: 1', 'the primary') or diag($err);
 is(there('SELECT timeline FROM outflow_client.position'), '1', 'the timeline is stored with the position');
 
 # a standby that has all of it, its slot included; the old primary goes on alone
-$first->stop;
-$first->backup_fs_cold('copy');
 my $second = PostgreSQL::Test::Cluster->new('second');
-$second->init_from_backup($first, 'copy');
-$second->set_standby_mode;
-$second->start;
+make_twin($first, $second);
 copy($state, "$state.behind") or die;
 $first->start;
 $first->safe_psql('postgres', 'INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1000, 9000) AS g; INSERT INTO t VALUES (2, 2)');
@@ -114,11 +110,7 @@ my $either = sprintf('host=%s,%s port=%d,%d dbname=postgres', map({ $_->host } $
 my $client = IPC::Run::start([ 'pg_outflow', 'stream', '-d', $either, '-S', 'feed', '--to', target_url($target) ],
 	'<', \undef, '>>', "$log.out", '2>>', $log);
 wait_confirmed($second, 'feed', current_lsn($second));
-$second->stop;
-$second->backup_fs_cold('copy2');
-$third->init_from_backup($second, 'copy2');
-$third->set_standby_mode;
-$third->start;
+make_twin($second, $third);
 $third->promote;
 $third->safe_psql('postgres', 'INSERT INTO t VALUES (5, 5)');
 wait_until($target, 'SELECT timeline = 3 FROM outflow_client.position', 'the timeline of a promotion within a run');

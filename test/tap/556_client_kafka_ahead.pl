@@ -40,12 +40,8 @@ is($code, 0, 'the primary') or diag($err);
 is(position()->{timeline}, 1, 'the timeline is in the position');
 
 # a standby that has all of it, its slot included; the old primary goes on alone
-$first->stop;
-$first->backup_fs_cold('copy');
 my $second = PostgreSQL::Test::Cluster->new('second');
-$second->init_from_backup($first, 'copy');
-$second->set_standby_mode;
-$second->start;
+make_twin($first, $second);
 $first->start;
 $first->safe_psql('postgres', 'INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1000, 4000) AS g');
 ($code, $err) = run($first);

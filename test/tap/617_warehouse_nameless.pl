@@ -12,23 +12,12 @@ use WarehouseTest;
 
 my $node = new_outflow_node('source', conf => "outflow.retries = 0\n");
 my $warehouse = new_warehouse('old');
-my $dump = "$ENV{TESTDATADIR}/nameless.sql";
 my $revoke = 'REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC';
 
 sub here { return $node->safe_psql('postgres', shift); }
 sub there { return $warehouse->safe_psql('postgres', shift); }
 sub last_job { return here('SELECT max(job) FROM outflow.jobs'); }
 sub status { return here("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($_[0], 'full')"); }
-
-# each in a transaction of its own, so that they have every number that the old
-# cluster's rows had
-sub write_rows
-{
-	my ($table, $count) = @_;
-
-	there("DO \$\$ BEGIN FOR i IN 1..$count LOOP INSERT INTO $table VALUES (-i); COMMIT; END LOOP; END \$\$");
-	return;
-}
 
 # loaded(): an unfinished export, some of whose rows are in its table
 sub loaded
@@ -45,7 +34,7 @@ here(warehouse_sql($warehouse));
 here("CREATE TABLE $_ AS SELECT i AS id FROM generate_series(1, 3000) i") foreach ('finished', 'direct');
 there("CREATE TABLE $_ (id int); GRANT SELECT, INSERT, TRUNCATE, DELETE ON $_ TO loader") foreach ('finished', 'direct');
 there('CREATE TABLE other (id int)');
-write_rows('other', 500);
+write_rows($warehouse, 'other', 500);
 there($revoke);
 
 # ---- where nothing has moved, all is as it was
@@ -60,14 +49,10 @@ there('TRUNCATE direct');
 $job = loaded();
 
 # ---- the new cluster has the old one's address
-PostgreSQL::Test::Utils::system_or_bail('pg_dump', '-f', $dump, $warehouse->connstr('postgres'));
 my $newest = there('SELECT max(xact) FROM outflow_loader.part');
-my $port = $warehouse->port;
-$warehouse->stop;
-$warehouse = new_warehouse('new', '', undef, $port);
-PostgreSQL::Test::Utils::system_or_bail('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $warehouse->connstr('postgres'));
+$warehouse = moved_warehouse($warehouse, 'new');
 cmp_ok(there('SELECT txid_current()'), '<', $newest - 100, 'its transactions have lower numbers');
-write_rows($_, 700) foreach ('direct', 'finished');
+write_rows($warehouse, $_, 700) foreach ('direct', 'finished');
 there($revoke);
 # by chance its tables have the same numbers
 there('UPDATE outflow_loader.target SET relation = name::regclass');

@@ -386,6 +386,7 @@ kafka_work(Target *target)
 	}
 	if (self->renews && !go_back(self))
 		return;
+	kafka_forget_rejected(self);
 	if (kafka_may_join(self, ledger_prefix(target->ledger, target->number)))
 		make_anew(self);
 	if (self->is_creating)

@@ -14,9 +14,8 @@
 #define BATCH_SIZE		 1000000 /* librdkafka's own */
 #define LEAST_BATCH_SIZE 1000
 
-/* What is up to the prefix doesn't come again. */
-static void
-forget_rejected(KafkaTarget *self)
+void
+kafka_forget_rejected(KafkaTarget *self)
 {
 	uint64_t prefix = ledger_prefix(self->base.ledger, self->base.number);
 	size_t	 kept = 0;
@@ -32,7 +31,6 @@ void
 kafka_reject(KafkaTarget *self, const Record *record, const char *reason)
 {
 	target_set_aside(&self->base, record, reason);
-	forget_rejected(self);
 	self->rejected = client_realloc(
 		self->rejected, (self->nrejected + 1) * sizeof(*self->rejected));
 	self->rejected[self->nrejected++] = record->number;

@@ -18,6 +18,9 @@ extern void kafka_reject(KafkaTarget *self, const Record *record,
 /* Of those that may come by again: was it set aside? */
 extern bool kafka_was_rejected(const KafkaTarget *self, const Record *record);
 
+/* What is up to the prefix doesn't come again. */
+extern void kafka_forget_rejected(KafkaTarget *self);
+
 /*
  * A broker refuses batches, not records: one that is too large for the topic takes
  * those beside it along, and a batch may be too large as a whole.  So the

@@ -1,6 +1,6 @@
 /*
- * upstream_targets.c
- *		Whether what targets have is the server's history.
+ * upstream_history.c
+ *		Whether what was delivered is the server's history.
  *
  * A target that stores its position may be ahead of every other memory: the client
  * died before it wrote its own, or has none.  What such a target has is passed
@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Each line of a history says until where an older timeline went. */
-Lsn
-upstream_timeline_end(const char *history, uint32_t old)
+/* Each line of a history says until where an older timeline went; 0: none does. */
+static Lsn
+timeline_end(const char *history, uint32_t old)
 {
 	const char *line = history;
 	Lsn			end = 0;
@@ -31,6 +31,110 @@ upstream_timeline_end(const char *history, uint32_t old)
 	}
 	return 0;
 }
+
+/* ---- what we received, and files remember */
+
+/*
+ * A server that has not seen the timeline which we have seen is an old primary,
+ * or a copy of one: its changes since then are of another history.
+ */
+void
+upstream_judge_timeline(const Upstream *upstream, uint32_t seen)
+{
+	if (seen > upstream->timeline)
+		client_exit(EXIT_IDENTITY,
+					"the server is on timeline %u, and timeline %u was "
+					"streamed before: what was delivered is not the server's "
+					"history",
+					upstream->timeline, seen);
+}
+
+/* What files remember must be of this system and slot, and no newer timeline. */
+void
+upstream_judge_states(Upstream *upstream)
+{
+	Identity *known = &upstream->identity;
+	int		  i;
+
+	for (i = 0; i < upstream->nstates; i++)
+	{
+		const StateFile *file = upstream->states[i];
+
+		if (!file->exists)
+			continue;
+		state_check(file, known);
+		if (file->state.identity.timeline > upstream->remembered)
+			upstream->remembered = file->state.identity.timeline;
+		upstream_judge_timeline(upstream, file->state.identity.timeline);
+		if (file->state.identity.timeline < known->timeline)
+			known->timeline = file->state.identity.timeline;
+	}
+}
+
+/*
+ * What was delivered before the new timeline left the old one is what both hold:
+ * a standby was promoted, and nothing is missing.  Returns where that was.
+ */
+static Lsn
+check_history(const Upstream *upstream, const char *history, uint32_t old,
+			  Lsn known)
+{
+	Lsn end = timeline_end(history, old);
+
+	if (end == 0 || known > end)
+		client_exit(EXIT_IDENTITY,
+					"the server is on timeline %u, which left timeline %u "
+					"at " LSN_FORMAT ", and changes up to " LSN_FORMAT
+					" were received from that: what was delivered is not the "
+					"server's history",
+					upstream->timeline, old, LSN_ARGS(end), LSN_ARGS(known));
+	return end;
+}
+
+/*
+ * Part of a transaction counts as all of it: its records are queued, and would be
+ * stored as of the new timeline.
+ */
+static Lsn
+received(const Intake *intake)
+{
+	Lsn whole = ledger_received_lsn(intake->ledger);
+
+	return intake->nrecords > 0 && intake->commit_lsn >= whole
+			   ? intake->commit_lsn + 1
+			   : whole;
+}
+
+/* Each memory may be of a timeline of its own, and a target be ahead of it. */
+void
+upstream_judge_history(Upstream *upstream, const char *history)
+{
+	uint32_t old = upstream->identity.timeline;
+	Lsn		 known = received(upstream->intake);
+	Lsn		 end;
+	int		 i;
+
+	for (i = 0; upstream->is_known && i < upstream->nreached; i++)
+		if (upstream->reached[i].lsn > known)
+			known = upstream->reached[i].lsn;
+	end = check_history(upstream, history, old, known);
+	for (i = 0; i < upstream->nstates; i++)
+	{
+		const SlotState *state = &upstream->states[i]->state;
+
+		if (upstream->states[i]->exists &&
+			state->identity.timeline != upstream->timeline)
+			check_history(upstream, history, state->identity.timeline,
+						  state->confirmed > state->position
+							  ? state->confirmed
+							  : state->position);
+	}
+	upstream->left = old;
+	upstream->fork = end;
+	upstream->identity.timeline = upstream->timeline;
+}
+
+/* ---- what targets have */
 
 /*
  * What was written without a timeline is of no newer one than a file remembers, as
@@ -96,7 +200,7 @@ upstream_judge_forks(const Upstream *upstream, const char *history)
 
 		if (timeline == 0 || timeline == upstream->timeline)
 			continue;
-		end = upstream_timeline_end(history, timeline);
+		end = timeline_end(history, timeline);
 		why = client_format("the server is on timeline %u, which left "
 							"timeline %u at",
 							upstream->timeline, timeline);
