@@ -65,20 +65,23 @@ pause_for(long long pause)
 void
 client_restart(const char *format, ...)
 {
-	Bytes	 why = {0};
-	va_list	 list;
-	unsigned attempt = count_restart();
-	char	*restarts;
+	Bytes	  why = {0};
+	va_list	  list;
+	unsigned  attempt = count_restart();
+	long long pause;
+	char	 *restarts;
 
 	va_start(list, format);
 	mem_vformat(&why, format, list);
 	va_end(list);
 	if (!loop_stop_wanted())
 	{
-		log_message(LOG_WARNING, "%s: starting over", why.data);
 		/* clients must not go in step */
 		srandom(getpid() ^ (unsigned) clock_us_of_day());
-		pause_for(target_backoff(attempt));
+		pause = target_backoff(attempt);
+		log_message(LOG_WARNING, "%s: starting over in %lld ms", why.data,
+					pause);
+		pause_for(pause);
 	}
 	if (loop_stop_wanted())
 		client_exit(EXIT_UNFINISHED, "%s", why.data);

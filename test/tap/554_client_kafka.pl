@@ -11,6 +11,7 @@ use KafkaMock;
 use OutflowTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes ();
 
 # errors of Kafka's protocol, and the requests that they answer
 my ($NOT_LEADER, $TIMED_OUT, $TOO_LARGE, $LOADING, $UNAUTHORIZED, $OUT_OF_ORDER, $OLD_EPOCH) = (6, 7, 10, 14, 29, 45, 47);
@@ -203,7 +204,17 @@ like($err, qr/a transaction is in doubt/, '... as it says');
 $broker->tell("errors $PRODUCE $OLD_EPOCH 1");
 ($code, $err) = deliver('exactly', 5, @exactly);
 is($code, 0, 'exactly once: a producer that was fenced') or diag($err);
-like($err, qr/Kafka has ended the transaction, .*: starting over/, '... starts over');
+my $over = qr/Kafka has ended the transaction, .*: starting over in (\d+) ms/;
+my ($pause) = $err =~ $over;
+cmp_ok($pause, '<=', 200, '... starts over');
+$broker->tell("errors $PRODUCE $OLD_EPOCH 1");
+{
+	# the fourth time in a row
+	local $ENV{PG_OUTFLOW_RESTARTS} = sprintf('3 %d', 1000 * Time::HiRes::clock_gettime(Time::HiRes::CLOCK_MONOTONIC()));
+	($code, $err) = deliver('exactly', 5, @exactly);
+}
+($pause) = $err =~ $over;
+cmp_ok($pause, '>=', 800, '... after a pause that grows');
 
 # with any version of librdkafka, TLS is with the host that was named
 ($code, undef, $err) = run_client($node, 'exactly', @exactly, '-X', 'debug=conf', '--log-level=debug', '--endpos=' . current_lsn($node));
