@@ -154,15 +154,6 @@
 #define executor_run(desc) ExecutorRun(desc, ForwardScanDirection, 0, true)
 #endif
 
-/* 19: every process tells its type; before, whether it is a worker */
-#if PG_VERSION_NUM >= 190000
-#define proc_is_background_worker(proc) ((proc)->backendType == B_BG_WORKER)
-#elif PG_VERSION_NUM >= 180000
-#define proc_is_background_worker(proc) (!(proc)->isRegularBackend)
-#else
-#define proc_is_background_worker(proc) ((proc)->isBackgroundWorker)
-#endif
-
 /* 18: whoever takes a slot says whether it may be lost */
 #if PG_VERSION_NUM >= 180000
 #define replication_slot_acquire(name, lost_ok)                               \

@@ -26,8 +26,9 @@ PGDLLEXPORT Datum outflow_preflight_destination(PG_FUNCTION_ARGS);
 /* What the first step of the last trial made, for the last one to remove. */
 static struct
 {
-	char name[DESTINATION_NAME_MAX + 1];
-	int	 made;
+	char  name[DESTINATION_NAME_MAX + 1];
+	char *location;
+	int	  made;
 } trial;
 
 pg_noreturn static void
@@ -91,6 +92,11 @@ step_write(Destination *to, const char *name)
 		patience_clean_up(remove_what_was_made, to, to->path);
 	}
 	PG_END_TRY();
+	trial.name[0] = '\0';
+	if (trial.location)
+		pfree(trial.location);
+	trial.location = NULL;
+	trial.location = MemoryContextStrdup(TopMemoryContext, to->location);
 	strlcpy(trial.name, name, sizeof(trial.name));
 	trial.made = to->made;
 	return psprintf("a file \"%s\" of %zu bytes", name, strlen(CONTENT));
@@ -133,7 +139,8 @@ step_remove(Destination *to, const char *name)
 	(void) to->driver->remove(to, name);
 	to->driver->sync(to, "");
 	again = to->driver->remove(to, name);
-	if (strcmp(trial.name, name) == 0)
+	if (strcmp(trial.name, name) == 0 &&
+		strcmp(trial.location, to->location) == 0)
 	{
 		to->made = trial.made;
 		remove_what_was_made(to);

@@ -39,9 +39,9 @@ PGDLLEXPORT Datum outflow_job_slot(PG_FUNCTION_ARGS);
 static void
 report_busy(int64 id)
 {
-	int pid = job_holder(id);
+	int pid = job_changer(id);
 
-	if (job_is_held_by_call(pid))
+	if (pid != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("export job " INT64_FORMAT
@@ -134,14 +134,16 @@ outflow_cancel(PG_FUNCTION_ARGS)
 		job_set_state(id, JOB_INTERRUPTED, NULL);
 		PG_RETURN_BOOL(true);
 	}
-	pid = job_holder(id);
-	/* the session in CALL is the job; its statement ends, and it lives on */
-	if (pid != 0 && pid != MyProcPid && job_is_query(job) &&
-		job->state == JOB_RUNNING)
-		PG_RETURN_BOOL(kill(pid, SIGINT) == 0);
-	if (pid != MyProcPid && job_is_held_by_call(pid))
+	pid = job_changer(id);
+	if (pid != 0 && pid != MyProcPid)
 		report_busy(id);
-	PG_RETURN_BOOL(job_terminate(id));
+	if (!job_is_query(job))
+		PG_RETURN_BOOL(job_terminate(id));
+	pid = job_runner(id);
+	if (pid == 0 || pid == MyProcPid || job->state != JOB_RUNNING)
+		PG_RETURN_BOOL(false);
+	/* the session in CALL is the job; its statement ends, and it lives on */
+	return DirectFunctionCall1(pg_cancel_backend, Int32GetDatum(pid));
 }
 
 /* A store may yet do what was the job's last step: readers would take it for an

@@ -227,4 +227,43 @@ $job = start('mark');
 ok(waits_until($job, "state = 'done' AND retries = 1"), 'no room for the last mark: it comes later');
 is_exact($job, 'mark', 'no room for the last mark');
 
+#
+# The extension and the job's record stay, whatever has failed
+#
+sub drop_waits
+{
+	my ($what) = @_;
+	my (undef, undef, $said) = $node->psql('postgres', "SET lock_timeout = '200ms'; DROP EXTENSION outflow CASCADE");
+
+	like($said, qr/lock timeout/, "$what: DROP EXTENSION waits");
+	return;
+}
+
+fill('.outflow-');
+$job = start('drop');
+ok(waits_until($job, "waiting_for LIKE '%the next try of preparation%'"), 'a preparation that has failed');
+drop_waits('between two tries of the preparation');
+hold_exports($node, 1);
+unlink "$disk.full";
+ok(waits_until($job, 'parts_done >= 1'), 'goes on');
+drop_waits('after a try of the preparation that failed');
+release_exports($node);
+ok(waits_until($job, "state = 'done'"), 'to its end');
+
+# but a superuser can remove the record
+my $started = sql('SELECT pg_postmaster_start_time()');
+my $from = -s $node->logfile;
+fill('manifest');
+$job = start('gone');
+ok(waits_until($job, "waiting_for LIKE '%the next try of publication%'"), 'a publication that has failed');
+drop_waits('between two tries of the publication');
+sql("DELETE FROM outflow.part WHERE job = $job; DELETE FROM outflow.source WHERE job = $job; DELETE FROM outflow.job WHERE job = $job");
+unlink "$disk.full";
+ok( $node->poll_query_until(
+		'postgres', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'outflow job $job%')"),
+	'a record that is gone ends the job');
+my $log = substr(slurp_file($node->logfile), $from);
+like($log, qr/export job $job does not exist any more/, '... with an error that says so');
+unlike($log, qr/terminated by signal|terminating any other/, '... and harms nobody');
+
 done_testing();

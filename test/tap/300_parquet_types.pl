@@ -241,6 +241,10 @@ INSERT INTO encoded VALUES (2, 'd\xc3\xa9j\xc3\xa0', '{\xc3\xa9}',
 	'{\"\xc3\xa9\": \"\xc3\xa0\"}')") unless $encoding eq 'EUC_JP';
 	check('encoded', database => $database);
 }
+$node->safe_psql('db_latin1', "SET client_encoding = 'UTF8'; CREATE TABLE \"\xc3\xa9t\xc3\xa9\" AS SELECT 1 AS id");
+my $summer = new_export_dir() . '/x';
+$node->safe_psql('db_latin1', "SET client_encoding = 'UTF8'; CALL outflow.export('\"\xc3\xa9t\xc3\xa9\"', 'file://$summer', format => 'parquet')");
+like(slurp_file("$summer/part-000000.parquet"), qr/outflow\.source.{1,8}public\."?\xc3\xa9t\xc3\xa9/s, 'a table\'s name, too, is in UTF-8');
 foreach my $format (qw(parquet jsonl))
 {
 	(undef, undef, $err) = $node->psql('db_latin1',

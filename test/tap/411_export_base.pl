@@ -318,4 +318,18 @@ like($other_err, qr/permission denied for export job $base/, 'another role\'s jo
 $node->psql('postgres', "CALL outflow.export('t', 'file://$export/other', base => 999)", stderr => \$other_err);
 like($other_err, qr/export job 999 does not exist/, 'and one must exist');
 
+# a base that is forgotten while the job waits for older transactions, to make its slot
+($base) = export('t');
+my $locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; SELECT pg_current_xact_id()');
+my $waiting = $node->safe_psql('postgres', "SELECT outflow.export_start('t', 'file://$export/forgotten', part_size => '100kB', slot => 'forgotten', base => $base)");
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'") or die;
+$node->safe_psql('postgres', "SELECT outflow.forget($base)");
+$locker->query_safe('COMMIT');
+$locker->quit;
+$node->poll_query_until('postgres', "SELECT state <> 'running' FROM outflow.jobs WHERE job = $waiting") or die;
+is($node->safe_psql('postgres', "SELECT state, parts_carried, error FROM outflow.jobs WHERE job = $waiting"),
+	'done|0|', 'a base that is forgotten in mid-job: all of it is exported anew');
+is_exact("$export/forgotten", 't', 'a base that is forgotten in mid-job');
+
 done_testing();

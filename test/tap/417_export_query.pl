@@ -283,6 +283,13 @@ go_on();
 wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $job", 'interrupted');
 is(join(' ', files_below("$dir/ended")), '', 'a session that ends leaves no file');
 fails("CALL outflow.resume($job)", qr/cannot be resumed.*HINT:.*forget\($job\)/s, 'what it leaves cannot be resumed');
+# cancel reaches who runs it, and not who has it in hand
+($session, $said) = start_psql($node, "SELECT outflow.forget($job); SELECT pg_sleep(600)");
+wait_until($node, "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'", 'another session forgets it');
+fails("SELECT outflow.cancel($job)", qr/is being changed by another call/, 'a session that changes it is not cancelled');
+sql("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'");
+$session->finish;
+is($$said =~ s/^.*ERROR: +//sr, "canceling statement due to user request\n", '... but by those who may');
 sql("SELECT outflow.forget($job)");
 
 ($session, $said) = begin_slow('killed');

@@ -137,6 +137,26 @@ release_exports($node);
 sql("LOAD 'outflow'; ALTER SYSTEM SET outflow.export_root = '$dir/elsewhere'");
 $node->reload;
 is(bad($open), '', 'and of one that is not finished');
+
+# one that is to replace an older export, whose files have the same names
+sql("LOAD 'outflow'; ALTER SYSTEM SET outflow.export_root = '$dir'");
+$node->reload;
+sql("CALL outflow.export('t', 'file://$dir/twice', part_size => '512kB')");
+sql("UPDATE t SET t = 'another'");
+hold_publications($node);
+my $twice = sql("SELECT outflow.export_start('t', 'file://$dir/twice', part_size => '512kB', options => '{\"overwrite\": true}')");
+wait_until($node, "SELECT parts_done = parts_total FROM outflow.jobs WHERE job = $twice", 'all parts');
+is(bad($twice), '', 'before it replaces an older export, its own parts are looked at');
+sql("SELECT outflow.cancel($twice)");
+wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $twice", 'the end');
+release_exports($node);
+my $moment = "SELECT snapshot FROM outflow.jobs WHERE job = $twice";
+my $taken = sql($moment);
+sql('UPDATE u SET id = 2');
+sql("CALL outflow.resume($twice)");
+is(sql($moment), $taken, 'resume only publishes them');
+is(bad($twice), '', 'as they are');
+
 sql("SELECT outflow.forget(job) FROM outflow.jobs");
 is(sql('SELECT count(*) FROM outflow.jobs'), 0, 'forget works there, too');
 is(join(' ', files_below("$dir/open")), '', 'and removes what was not finished');

@@ -44,6 +44,15 @@ mkdir "$dir/mine" or die;
 $node->safe_psql('postgres', "SELECT outflow_internal.preflight_destination('file://$dir/mine', 'remove', '_outflow_check_2')");
 ok(-d "$dir/mine", 'nobody removes by it what a trial did not make');
 
+# a trial of the same name, at another place
+mkdir "$dir/yours" or die;
+mkdir "$dir/yours/empty" or die;
+$node->safe_psql('postgres', <<"EOS");
+SELECT outflow_internal.preflight_destination('file://$dir/deep/and/deeper', 'write', '_outflow_check_3');
+SELECT outflow_internal.preflight_destination('file://$dir/yours/empty', 'remove', '_outflow_check_3');
+EOS
+ok(-d "$dir/yours/empty", 'nor at another place than the trial\'s');
+
 is(steps("$dir/read/only", "SET default_transaction_read_only = on; "), 'reach t, write f', 'a read-only transaction: nothing is written');
 ok(!-e "$dir/read", 'a read-only transaction: and nothing is made');
 

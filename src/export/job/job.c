@@ -158,6 +158,19 @@ job_load(int64 id, bool for_update)
 }
 
 Job *
+job_reload(const Job *job, bool for_update)
+{
+	Job *now = job_load(job->id, for_update);
+
+	if (now == NULL || strcmp(now->uuid, job->uuid) != 0)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("export job " INT64_FORMAT
+							   " does not exist any more",
+							   job->id)));
+	return now;
+}
+
+Job *
 job_load_now(int64 id)
 {
 	Job *job = job_load(id, false);

@@ -106,6 +106,11 @@ extern PinnedSettings *settings_pin_job(const Job *job);
 extern int64 job_insert(Job *job);
 /* NULL if there is none.  for_update locks the row. */
 extern Job *job_load(int64 id, bool for_update);
+/*
+ * What its row says by now, with an error if that is gone: a superuser can delete
+ * it, and an extension that is made anew numbers its jobs anew.
+ */
+extern Job *job_reload(const Job *job, bool for_update);
 /* A job as it stands: one that was running and that nobody runs is interrupted. */
 extern Job *job_load_now(int64 id);
 /* The same as job_load, with an error if it is missing or not the caller's. */
@@ -207,11 +212,10 @@ extern bool job_share_location(const char *location);
 extern bool job_is_live(int64 id);
 /* One at a time may start a job; to the end of the transaction. */
 extern void job_lock_submission(void);
-/* The process that holds the job's lock, or 0. */
-extern int job_holder(int64 id);
-/* Whether that is a call at work, and not the job itself. */
-extern bool job_is_held_by_call(int pid);
-/* Tells the job's coordinator to end, whoever started it; false: there is none. */
+/* The process that runs the job, and the one whose call changes it; 0: none. */
+extern int job_runner(int64 id);
+extern int job_changer(int64 id);
+/* Tells the coordinator of a job to end, whoever started it; false: there is none. */
 extern bool job_terminate(int64 id);
 /* To the end of the process, or of a transaction that fails: DROP EXTENSION waits. */
 extern void job_lock_tables(void);

@@ -41,6 +41,10 @@
 /* Job ids begin with 1. */
 #define SUBMISSION 0
 
+/* Either excludes both, and tells others who holds the lock. */
+#define RUN_MODE	ExclusiveLock
+#define CHANGE_MODE AccessExclusiveLock
+
 static void
 set_tag(LOCKTAG *tag, int64 id)
 {
@@ -49,23 +53,22 @@ set_tag(LOCKTAG *tag, int64 id)
 }
 
 static bool
-try_once(const LOCKTAG *tag, bool for_session)
+try_once(const LOCKTAG *tag, LOCKMODE mode)
 {
-	if (for_session)
-		return session_lock_try(tag, ExclusiveLock);
-	return LockAcquire(tag, ExclusiveLock, false, true) !=
-		   LOCKACQUIRE_NOT_AVAIL;
+	if (mode == RUN_MODE)
+		return session_lock_try(tag, mode);
+	return LockAcquire(tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 static bool
-try_exclusive(int64 id, bool for_session)
+try_exclusive(int64 id, LOCKMODE mode)
 {
 	LOCKTAG tag;
 
 	set_tag(&tag, id);
 	for (int i = 0; i < TRIES; i++)
 	{
-		if (try_once(&tag, for_session))
+		if (try_once(&tag, mode))
 			return true;
 		CHECK_FOR_INTERRUPTS();
 		pg_usleep(TRY_PAUSE_USEC);
@@ -76,7 +79,7 @@ try_exclusive(int64 id, bool for_session)
 bool
 job_lock_hold(int64 id)
 {
-	return try_exclusive(id, true);
+	return try_exclusive(id, RUN_MODE);
 }
 
 void
@@ -100,7 +103,7 @@ job_lock_share(int64 id)
 bool
 job_lock_exclude(int64 id)
 {
-	return try_exclusive(id, false);
+	return try_exclusive(id, CHANGE_MODE);
 }
 
 static bool
@@ -164,8 +167,9 @@ job_lock_submission(void)
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
-int
-job_holder(int64 id)
+/* The process that holds the job's lock in this mode, or 0. */
+static int
+lock_holder(int64 id, LOCKMODE mode)
 {
 	LockData *locks = GetLockStatusData();
 
@@ -176,26 +180,30 @@ job_holder(int64 id)
 
 		set_tag(&tag, id);
 		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0 &&
-			(lock->holdMask & LOCKBIT_ON(ExclusiveLock)) != 0)
+			(lock->holdMask & LOCKBIT_ON(mode)) != 0)
 			return lock->pid;
 	}
 	return 0;
 }
 
-bool
-job_is_held_by_call(int pid)
+int
+job_runner(int64 id)
 {
-	PGPROC *proc = pid ? BackendPidGetProc(pid) : NULL;
+	return lock_holder(id, RUN_MODE);
+}
 
-	return proc && !proc_is_background_worker(proc);
+int
+job_changer(int64 id)
+{
+	return lock_holder(id, CHANGE_MODE);
 }
 
 bool
 job_terminate(int64 id)
 {
-	int pid = job_holder(id);
+	int pid = job_runner(id);
 
-	return pid != 0 && !job_is_held_by_call(pid) && kill(pid, SIGTERM) == 0;
+	return pid != 0 && kill(pid, SIGTERM) == 0;
 }
 
 static const struct

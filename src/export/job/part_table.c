@@ -125,7 +125,8 @@ prepare_insert(bool from_base)
 	return plan;
 }
 
-static void
+/* False if the plan has nothing to insert. */
+static bool
 insert_part(const Job *job, const PlannedPart *part, SPIPlanPtr plan)
 {
 	RowArguments arguments = {0};
@@ -138,6 +139,7 @@ insert_part(const Job *job, const PlannedPart *part, SPIPlanPtr plan)
 	if (SPI_execute_plan(plan, arguments.values, NULL, false, 0) !=
 		SPI_OK_INSERT)
 		elog(ERROR, "could not insert part %d", part->number);
+	return SPI_processed > 0;
 }
 
 /*
@@ -200,10 +202,10 @@ parts_record(const Job *job, const PlannedPart *parts, int count)
 	for (int i = 0; i < count; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (parts[i].candidate < 0)
-			insert_part(job, &parts[i], insert);
-		else if (!own)
-			insert_part(job, &parts[i], insert_from_base);
+		/* own ones are there already; the base may be forgotten by now */
+		if (parts[i].candidate < 0 ||
+			(!own && !insert_part(job, &parts[i], insert_from_base)))
+			(void) insert_part(job, &parts[i], insert);
 		MemoryContextReset(row_context);
 	}
 	MemoryContextSwitchTo(old);

@@ -8,6 +8,7 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/tableam.h"
+#include "mb/pg_wchar.h"
 #include "pgstat.h"
 #include "utils/backend_progress.h"
 #include "utils/inval.h"
@@ -23,6 +24,7 @@
 #include "export/part/part.h"
 #include "export/part/part_scan.h"
 
+/* value is in UTF-8 */
 static void
 add_fact(PartScan *scan, char *name, char *value)
 {
@@ -34,10 +36,13 @@ add_fact(PartScan *scan, char *name, char *value)
 static void
 describe_part(PartScan *scan)
 {
+	const char *source = scan->source->name;
+
 	scan->host.metadata = NIL;
 	add_fact(scan, "outflow.job", psprintf(INT64_FORMAT, scan->job->id));
 	add_fact(scan, "outflow.uuid", scan->job->uuid);
-	add_fact(scan, "outflow.source", scan->source->name);
+	add_fact(scan, "outflow.source",
+			 pg_server_to_any(source, strlen(source), PG_UTF8));
 	add_fact(scan, "outflow.part", psprintf("%d", scan->part->number));
 	add_fact(scan, "outflow.snapshot",
 			 unconstify(char *, scan->result->snapshot));

@@ -92,13 +92,18 @@ check_part_in(const Job *job, Destination *root, const FinishedPart *part,
 			  PartContentCheck content)
 {
 	DestinationPlace place = DESTINATION_FINAL;
-	Finding			 finding = check_stored(root, place, part);
+	Finding			 finding = finding_unreadable(0);
 
-	/* before publication it is in the temporary directory */
-	if (part->location == NULL && strcmp(finding.status, "missing") == 0 &&
-		job->state != JOB_DONE && root->driver->is_claimed(root))
+	/* before publication, an older export may have a file of the same name */
+	if (part->location == NULL && job->state != JOB_DONE &&
+		root->driver->is_claimed(root))
 	{
 		place = DESTINATION_STAGED;
+		finding = check_stored(root, place, part);
+	}
+	if (strcmp(finding.status, "missing") == 0)
+	{
+		place = DESTINATION_FINAL;
 		finding = check_stored(root, place, part);
 	}
 	/* a damaged file need not be unpacked */

@@ -244,6 +244,9 @@ coordinator_prepare(void *arg)
 	bool		  kept;
 
 	StartTransactionCommand();
+	/* a try that failed has ended the locks */
+	job_lock_tables();
+	(void) job_reload(job, false);
 	/* the owner's rights, which may have been others at the submission */
 	rights_check_server();
 	destination_check_rights(job->destination);
@@ -335,12 +338,13 @@ publish(void *arg)
 	StartTransactionCommand();
 	destination_check_running(coordinator->job);
 	job_lock_tables();
+	(void) job_reload(coordinator->job, false);
 	job_set_publishing(coordinator->id, true);
 	CommitTransactionCommand();
 
 	StartTransactionCommand();
 	old = begin_attempt(coordinator);
-	job = job_load(coordinator->id, false);
+	job = job_reload(coordinator->job, false);
 	/* what is asked is whether an earlier attempt has begun with it */
 	job->publishing = coordinator->job->publishing;
 	job_derive(job);
@@ -399,18 +403,23 @@ coordinate_cleanup(void *arg)
 
 /*
  * Waits for whoever has locked the job's row, but not when it is time to end: it
- * says "running" then, which without a coordinator means "interrupted".
+ * says "running" then, which without a coordinator means "interrupted".  Nor for
+ * a row that is gone.
  */
 static bool
 reach_row(Coordinator *coordinator)
 {
+	bool gone;
+
 	for (int tries = 0;; tries++)
 	{
 		StartTransactionCommand();
 		if (job_try_lock_row(coordinator->id))
 			return true;
+		gone = job_try_lock_tables() &&
+			   job_load(coordinator->id, false) == NULL;
 		CommitTransactionCommand();
-		if (ProcDiePending && tries >= LAST_TRIES)
+		if (gone || (ProcDiePending && tries >= LAST_TRIES))
 			return false;
 		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LAST_PAUSE_MS,
 						 PG_WAIT_EXTENSION);

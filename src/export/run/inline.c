@@ -122,7 +122,7 @@ inline_publish(InlineFiles *files)
 {
 	int64 id = files->job->id;
 	/* its lock is not to be waited for in the last step */
-	Job *planned = job_load(id, true);
+	Job *planned = job_reload(files->job, true);
 
 	destination_check_running(files->job);
 	job_derive(planned);

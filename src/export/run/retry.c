@@ -56,6 +56,9 @@ write_retry(void *arg)
 	const Retry *retry = record->retry;
 
 	StartTransactionCommand();
+	/* the coordinator's, which ended with the try */
+	if (retry->part < 0)
+		job_lock_tables();
 	if (record->error)
 		job_set_retry(retry->job, retry->part, record->waiting_for,
 					  record->error);
