@@ -79,7 +79,6 @@ typedef struct TypeShape
 	struct TypeShape *element; /* KIND_ARRAY; of a range its subtype, of a
 								 * multirange its range */
 	struct RowShape	 *fields;  /* KIND_COMPOSITE */
-	struct enum_hash *labels;  /* KIND_ENUM: by OID, filled on demand */
 	FmgrInfo *to_json; /* KIND_HSTORE: the extension's hstore_to_json */
 	FmgrInfo  output;  /* text output function; fn_extra lives as long as the
 						* shape */
@@ -188,8 +187,8 @@ extern void type_shape_init(TypeShape *shape, Oid oid, int32 typmod);
 /* The same of a type that is no relation's, which has all levels to itself. */
 extern TypeShape *type_shape_alone(Oid oid);
 
-/* Label of an enum value; looked up once per value. */
-extern const char *enum_label(TypeShape *type, Oid value);
+/* Label of an enum value; looked up once per value, good until the next call. */
+extern const char *enum_label(Oid value);
 
 /*
  * Invalidation of shapes.  The callback is called with a relation's OID, or

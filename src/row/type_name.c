@@ -10,6 +10,7 @@
 #include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -80,15 +81,47 @@ type_name_exists(const char *name)
 	return result;
 }
 
-const char *
-enum_label(TypeShape *type, Oid value)
+/*
+ * Those of all enums, until one is renamed or they are too many: a table may have
+ * more columns of an enum, and the enum more labels, than fit into memory for each
+ * column.
+ */
+#define MAX_LABELS 32768
+
+static enum_hash *known_labels = NULL;
+static bool		  labels_stale;
+
+static void
+labels_changed(Datum arg, int cacheid, uint32 hash)
 {
-	EnumLabel *entry = NULL;
+	/* one may be in use */
+	labels_stale = true;
+}
+
+/* The server keeps such callbacks for the life of the process. */
+static void
+labels_create(void)
+{
+	known_labels = enum_create(
+		AllocSetContextCreate(TopMemoryContext, "outflow enum labels",
+							  ALLOCSET_DEFAULT_SIZES),
+		64, NULL);
+	CacheRegisterSyscacheCallback(ENUMOID, labels_changed, (Datum) 0);
+}
+
+const char *
+enum_label(Oid value)
+{
+	EnumLabel *entry;
 	HeapTuple  tuple;
 	bool	   found;
 
-	if (likely(type->labels))
-		entry = enum_lookup(type->labels, value);
+	if (unlikely(known_labels == NULL))
+		labels_create();
+	if (unlikely(labels_stale || known_labels->members >= MAX_LABELS))
+		enum_reset(known_labels);
+	labels_stale = false;
+	entry = enum_lookup(known_labels, value);
 	if (likely(entry))
 		return NameStr(entry->label);
 
@@ -96,10 +129,7 @@ enum_label(TypeShape *type, Oid value)
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 						errmsg("invalid internal value for enum: %u", value)));
-	/* most columns never see a value, or few */
-	if (type->labels == NULL)
-		type->labels = enum_create(type->output.fn_mcxt, 4, NULL);
-	entry = enum_insert(type->labels, value, &found);
+	entry = enum_insert(known_labels, value, &found);
 	entry->label = ((Form_pg_enum) GETSTRUCT(tuple))->enumlabel;
 	ReleaseSysCache(tuple);
 	return NameStr(entry->label);

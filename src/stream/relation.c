@@ -19,7 +19,10 @@ relation_find(StreamSession *session, Relation relation)
 	if (rel == NULL || rel->relid != relid)
 		session->last = rel = relation_entry(session, relid);
 	if (unlikely(!rel->valid || rel->generation != session->generation))
+	{
+		relation_cache_shed(session);
 		relation_build(session, rel, relation);
+	}
 	return rel;
 }
 

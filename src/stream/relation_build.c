@@ -365,9 +365,7 @@ relation_build(StreamSession *session, StreamRelation *rel, Relation relation)
 		rel->after = snapshot_of(session, decision.schema, decision.name);
 		MemoryContextSetParent(shape->context, session->context);
 	}
-	if (rel->shape)
-		row_shape_free(rel->shape);
-	rel->shape = shape;
+	relation_set_shape(session, rel, shape);
 	rel->actions = decision.actions;
 	if (shape && rel->filters == NULL)
 		rel->actions &= session->options.action_mask;

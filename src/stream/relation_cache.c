@@ -28,6 +28,12 @@
 /* So many marked entries keep what they hold. */
 #define MAX_STALE 256
 
+/*
+ * Beyond so many bytes all entries give back what they hold: whoever may create
+ * tables decides how many there are, and how large their types.
+ */
+#define MAX_SHAPES ((Size) 128 * 1024 * 1024)
+
 /* Entries stay where they are, since one points to another. */
 typedef struct RelationSlot
 {
@@ -142,6 +148,37 @@ relation_exists(Relation pg_class, Oid relid)
 	return found;
 }
 
+void
+relation_set_shape(StreamSession *session, StreamRelation *rel,
+				   RowShape *shape)
+{
+	Size size = shape ? MemoryContextMemAllocated(shape->context, true) : 0;
+
+	session->shapes_size += size - rel->shape_size;
+	rel->shape_size = size;
+	if (rel->shape)
+		row_shape_free(rel->shape);
+	rel->shape = shape;
+}
+
+/* Not while one is in use.  What consumers know of definitions stays. */
+void
+relation_cache_shed(StreamSession *session)
+{
+	relation_iterator iterator;
+	RelationSlot	 *slot;
+
+	if (likely(session->shapes_size <= MAX_SHAPES))
+		return;
+	relation_start_iterate(session->relations, &iterator);
+	while ((slot = relation_iterate(session->relations, &iterator)))
+	{
+		if (slot->rel->shape)
+			slot->rel->generation = 0; /* built again at its next use */
+		relation_set_shape(session, slot->rel, NULL);
+	}
+}
+
 /*
  * Marks the entries that may go, all of which can be made again: of those that
  * consumers know a definition of, only what is gone for good, lest they get it
@@ -163,9 +200,7 @@ find_expendable(StreamSession *session)
 		if (rel->valid)
 			continue;
 		CHECK_FOR_INTERRUPTS();
-		if (rel->shape)
-			row_shape_free(rel->shape);
-		rel->shape = NULL;
+		relation_set_shape(session, rel, NULL);
 		rel->expendable = (rel->schema_hash == 0 && !rel->warned_identity &&
 						   !rel->warned_oversize) ||
 						  !relation_exists(pg_class, rel->relid);

@@ -86,6 +86,7 @@ typedef struct StreamRelation
 	TransactionId
 			  schema_in; /* in-progress transaction that schema_due was for */
 	RowShape *shape;
+	Size	  shape_size; /* bytes, when it was built */
 	const ExportSnapshot *after; /* exported rows end here */
 	LeafMap	   *leaf;	 /* of a partition that appears as its ancestor */
 	RowFilters *filters; /* NULL: all rows */
@@ -147,6 +148,7 @@ struct StreamSession
 					* that lend their names */
 	uint64 generation;	  /* older relations are invalid */
 	int	   stale;		  /* relations marked since the cache was trimmed */
+	Size   shapes_size;	  /* of all shapes */
 	StreamRelation *last; /* the last one found */
 
 	/* publication.c */
@@ -200,6 +202,11 @@ extern void relation_cache_open(StreamSession *session);
 
 /* Gives back what marked entries hold; no entry is in use then. */
 extern void relation_cache_trim(StreamSession *session);
+/* The same for all entries, where they hold too much. */
+extern void relation_cache_shed(StreamSession *session);
+/* Frees the one before; NULL: none. */
+extern void relation_set_shape(StreamSession *session, StreamRelation *rel,
+							   RowShape *shape);
 
 /* A hash table by OID. */
 extern HTAB *relation_table(const char *name, Size entrysize,

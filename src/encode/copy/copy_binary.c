@@ -203,7 +203,7 @@ binary_append_value(ByteBuffer *out, TypeShape *type, BinaryColumn *column,
 			binary_append_jsonb(out, value);
 			break;
 		case BINARY_LABEL:
-			text = enum_label(type, DatumGetObjectId(value));
+			text = enum_label(DatumGetObjectId(value));
 			append_bytes(out, text, strlen(text));
 			break;
 		case BINARY_SEND:

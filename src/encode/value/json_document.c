@@ -110,7 +110,7 @@ json_text_value(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 	if (type->kind == KIND_NAME)
 		text = NameStr(*DatumGetName(value));
 	else if (type->kind == KIND_ENUM)
-		text = enum_label(type, DatumGetObjectId(value));
+		text = enum_label(DatumGetObjectId(value));
 	else if (output_fits(out, type, value))
 		text = output_call(out, type, value);
 	if (text)

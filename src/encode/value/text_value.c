@@ -169,7 +169,7 @@ text_value_own(TextValues *values, TypeShape *type, Datum value, int *len)
 			*len = strlen(text);
 			return text;
 		case KIND_ENUM:
-			text = enum_label(type, DatumGetObjectId(value));
+			text = enum_label(DatumGetObjectId(value));
 			*len = strlen(text);
 			return text;
 		case KIND_BOOL:
