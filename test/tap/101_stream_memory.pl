@@ -158,7 +158,42 @@ my $plain = $fill->('plain', '1', 1001);
 my $enums = $fill->('enums', q{''low''}, 1002);
 cmp_ok($enums - $plain, '<', 4 * $megabyte,
 	"800 columns of an enum take little: $plain bytes before, $enums after");
+
+# all labels of an enum, in all of many columns
+my $columns = join(', ', map { "c$_ mood500" } 1 .. 400);
+my $value = join(', ', ("v::mood500") x 400);
+$node->safe_psql('postgres', <<"SQL");
+DO \$\$ BEGIN EXECUTE (SELECT format('CREATE TYPE mood500 AS ENUM (%s)', string_agg(format('%L', 'label ' || i), ', ')) FROM generate_series(1, 500) AS i); END \$\$;
+CREATE TABLE wide (id int, $columns);
+INSERT INTO wide SELECT 0, $value FROM (VALUES ('label 1')) AS l (v);
+INSERT INTO t VALUES (1003, 'begin');
+SQL
+ok($received->(1003), 'a wide table\'s row has come');
+my $one = (held('enums'))[1];
+$node->safe_psql('postgres', <<"SQL");
+INSERT INTO wide SELECT i, $value FROM (SELECT i, 'label ' || i FROM generate_series(1, 500) AS i) AS l (i, v);
+INSERT INTO t VALUES (1004, 'end');
+SQL
+ok($received->(1004), 'all of its rows have come');
+my $all = (held('enums'))[1];
+cmp_ok($all - $one, '<', 8 * $megabyte, "500 labels in each of 400 columns take little: $one bytes before, $all after");
 leave('enums', $client, $file);
+
+# tables whose types have thousands of parts: 60 of them
+$node->safe_psql('postgres', 'CREATE TYPE level1 AS (' . join(', ', map { "a$_ int" } 1 .. 1600) . ');'
+	  . 'CREATE TYPE level2 AS (' . join(', ', map { "b$_ level1" } 1 .. 8) . ')');
+($client, $file, $received) = follow('parts', '-o', 'include_schemas=off');
+$node->safe_psql('postgres', <<'SQL');
+DO $$ BEGIN FOR i IN 1 .. 60 LOOP
+	EXECUTE format('CREATE TABLE parts_%s (c level2)', i);
+	EXECUTE format('INSERT INTO parts_%s VALUES (NULL)', i);
+END LOOP; END $$;
+INSERT INTO t VALUES (1005, 'end');
+SQL
+ok($received->(1005), 'changes of tables of large types have come');
+$all = (held('parts'))[1];
+cmp_ok($all, '<', 200 * $megabyte, "what 60 of them need is bounded: $all bytes");
+leave('parts', $client, $file);
 
 $node->stop;
 done_testing();
