@@ -34,6 +34,8 @@ measure(StreamSession *session, RowShape *shape, int column, Datum value)
 	ByteBuffer	  scratch;
 	Size		  size;
 
+	/* a client may take a long silence for the server's end */
+	writer_report(session);
 	context =
 		AllocSetContextCreate(CurrentMemoryContext, "outflow stream measure",
 							  ALLOCSET_DEFAULT_SIZES);

@@ -364,6 +364,8 @@ extern void writer_make_room(StreamSession *session);
 
 /* Keeps the connection alive while changes are passed over. */
 extern void writer_progress(StreamSession *session);
+/* The same in the middle of one that takes long. */
+extern void writer_report(StreamSession *session);
 
 /* ---- send_queue.c */
 

@@ -133,12 +133,18 @@ writer_end(StreamSession *session)
 }
 
 void
+writer_report(StreamSession *session)
+{
+	session->unreported = 0;
+	OutputPluginUpdateProgress(session->ctx, false);
+}
+
+void
 writer_progress(StreamSession *session)
 {
 	if (!PLUGIN_REPORTS_PROGRESS)
 		return;
 	if (++session->unreported < CHANGES_PER_REPORT)
 		return;
-	session->unreported = 0;
-	OutputPluginUpdateProgress(session->ctx, false);
+	writer_report(session);
 }

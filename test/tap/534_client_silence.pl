@@ -37,6 +37,23 @@ is($client->result(0), 0, 'a record that comes slowly arrives') or diag(slurp_fi
 unlike(slurp_file($log), qr/doesn't answer/, 'and nobody is given up meanwhile');
 write_to($place, 'rate', '0');
 
+# a row that the server measures for longer than that, value by value, and leaves out
+my @wide = map { "c$_" } 1 .. 48;
+$node->safe_psql('postgres', join('; ', 'CREATE TABLE wide (id int PRIMARY KEY, ' . join(', ', map { "$_ text" } @wide) . ')',
+	'INSERT INTO wide VALUES (1)'));
+$node->safe_psql('postgres', join('; ', map { "UPDATE wide SET $_ = repeat(chr(1), 20000000)" } @wide));
+$node->safe_psql('postgres', 'SELECT pg_replication_slot_advance(\'feed\', pg_current_wal_lsn())');
+$node->safe_psql('postgres', 'ALTER TABLE wide REPLICA IDENTITY FULL; UPDATE wide SET id = 2');
+$node->safe_psql('postgres', q{ALTER SYSTEM SET wal_sender_timeout = '6s'});
+$node->reload;
+$log .= '.wide';
+$client = start('--to=stdout:', '--endpos=' . current_lsn($node));
+$client->finish;
+is($client->result(0), 0, 'a row that takes long to measure arrives') or diag(slurp_file($log));
+unlike(slurp_file($log), qr/doesn't answer/, 'and nobody is given up meanwhile');
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET wal_sender_timeout');
+$node->reload;
+
 # no answer to a question
 $log .= '.deaf';
 write_to($place, 'deaf', 'wal_sender_timeout');

@@ -137,7 +137,8 @@ extern void job_record_manifest(int64 id, int source, const char *checksum);
 extern void job_delete(int64 id);
 /*
  * Another unfinished job whose directory is the same or lies one in the other;
- * 0 for none.  begun: only those that have begun to use it.
+ * 0 for none.  begun: only those that have begun to use it.  Those of others that
+ * have stopped have no more than their own: they can stay so for ever.
  */
 extern int64 job_at_location(const char *location, int64 except, bool begun);
 /*

@@ -43,15 +43,18 @@ query_id(const char *sql, int nargs, const Oid *types, const Datum *values)
 int64
 job_at_location(const char *location, int64 except, bool begun)
 {
-	const Oid	types[] = {TEXTOID, INT8OID, BOOLOID};
+	const Oid	types[] = {TEXTOID, INT8OID, BOOLOID, OIDOID};
 	const Datum values[] = {CStringGetTextDatum(location),
-							Int64GetDatum(except), BoolGetDatum(begun)};
+							Int64GetDatum(except), BoolGetDatum(begun),
+							ObjectIdGetDatum(GetUserId())};
 
 	return query_id(
 		"SELECT job FROM outflow.job "
 		"WHERE (location = $1 "
-		"OR starts_with(location, $1 || '/') "
+		"OR (starts_with(location, $1 || '/') "
 		"OR starts_with($1, location || '/')) "
+		"AND (state IN ('queued', 'running') "
+		"OR pg_has_role($4, owner, 'USAGE'))) "
 		"AND job <> $2 "
 		"AND state <> 'done' "
 		"AND (NOT $3 OR state = 'running' OR parts_total IS NOT NULL) "
