@@ -127,8 +127,8 @@ typedef struct StreamedTransaction
 typedef struct CapturedMessages
 {
 	XLogRecPtr *lsns;
-	int			count;
-	int			room;
+	Size		count;
+	Size		room;
 } CapturedMessages;
 
 struct StreamSession
