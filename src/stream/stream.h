@@ -72,19 +72,18 @@ typedef struct LeafMap
 typedef struct StreamRelation
 {
 	/* what every change needs */
-	Oid	   relid;
-	bool   valid;		 /* false: rebuild before the next use */
-	bool   schema_due;	 /* look at the definition before a change */
-	char   identity;	 /* relreplident of the relation itself */
-	bool   has_identity; /* updates and deletes can be told apart */
-	bool   key_masked;	 /* ... but for a mask */
-	bool   has_key;		 /* columns name a row */
-	bool   has_leaves;	 /* partitions appear under this one's name */
-	bool   expendable;	 /* about to be thrown away */
-	uint64 generation;	 /* of the cache, when this was built */
-	int	   actions;		 /* ACTION_ bits; 0: passed over, and no shape */
-	TransactionId
-			  schema_in; /* in-progress transaction that schema_due was for */
+	Oid		  relid;
+	bool	  valid;		/* false: rebuild before the next use */
+	bool	  schema_due;	/* look at the definition before a change */
+	char	  identity;		/* relreplident of the relation itself */
+	bool	  has_identity; /* updates and deletes can be told apart */
+	bool	  key_masked;	/* ... but for a mask */
+	bool	  has_key;		/* columns name a row */
+	bool	  has_leaves;	/* partitions appear under this one's name */
+	bool	  expendable;	/* about to be thrown away */
+	uint64	  generation;	/* of the cache, when this was built */
+	int		  actions;		/* ACTION_ bits; 0: passed over, and no shape */
+	uint64	  definition;	/* hash of its schema record; 0: not known */
 	RowShape *shape;
 	const ExportSnapshot *after; /* exported rows end here */
 	LeafMap	   *leaf;	 /* of a partition that appears as its ancestor */
@@ -92,9 +91,11 @@ typedef struct StreamRelation
 
 	/* the entry under whose name it appears, mostly this one */
 	struct StreamRelation *as;
-	uint64 schema_hash; /* of the last schema record, 0 for none */
-	bool   warned_identity;
-	bool   warned_oversize;
+	uint64		  schema_hash; /* of the last schema record, 0 for none */
+	uint64		  shown;	   /* of the last one in pieces, too: */
+	TransactionId shown_in; /* the transaction in progress that it was for */
+	bool		  warned_identity;
+	bool		  warned_oversize;
 
 	/* workspaces, owned by the shape's context as the filters and the map */
 	Datum *old_values; /* for the old tuple */
