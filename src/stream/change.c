@@ -126,7 +126,7 @@ write_record(StreamSession *session, StreamRelation *rel, RowChange *row,
 		set_omitted(session, rel, row);
 		write_measured(session, rel, row);
 	}
-	session->txn.changes++;
+	transaction_count(session, session->position.subxid);
 	writer_end(session);
 }
 
@@ -305,7 +305,7 @@ write_truncate(StreamSession *session, StreamRelation *rel,
 							  &session->txn, &session->position, rel->shape,
 							  change->data.truncate.cascade,
 							  change->data.truncate.restart_seqs);
-	session->txn.changes++;
+	transaction_count(session, session->position.subxid);
 	writer_end(session);
 }
 

@@ -113,6 +113,13 @@ typedef struct StreamedDefinition
 	uint64 hash;
 } StreamedDefinition;
 
+/* What a subtransaction of it has written so far. */
+typedef struct StreamedPart
+{
+	TransactionId subxid; /* hash key */
+	uint64		  changes;
+} StreamedPart;
+
 /* A transaction in progress, from one piece to the next. */
 typedef struct StreamedTransaction
 {
@@ -120,8 +127,11 @@ typedef struct StreamedTransaction
 	bool		   skipped;
 	bool		   emitted; /* the consumer knows of it */
 	uint64		   changes;
+	uint64		   undone; /* of these */
 	ChangePosition position;
 	HTAB		  *schemas; /* of StreamedDefinition */
+	HTAB		  *parts;	/* of StreamedPart; NULL: none yet */
+	StreamedPart  *part;	/* the last one found */
 } StreamedTransaction;
 
 /* LSNs of messages that capture wrote, ascending. */
@@ -276,6 +286,19 @@ extern void transaction_rollback_prepared(LogicalDecodingContext *ctx,
 
 /* Called before a transaction's first record. */
 extern void transaction_ensure_begun(StreamSession *session);
+
+/* One more change that a subtransaction wrote (streamed.c). */
+extern void streamed_count(StreamedTransaction *streamed,
+						   TransactionId		subxid);
+
+/* Counts a record with an id. */
+static inline void
+transaction_count(StreamSession *session, TransactionId subxid)
+{
+	session->txn.changes++;
+	if (unlikely(session->streamed && subxid != session->txn.xid))
+		streamed_count(session->streamed, subxid);
+}
 
 /* Moves to the change or message at lsn, before any filter. */
 extern void position_advance(StreamSession *session, XLogRecPtr lsn,
