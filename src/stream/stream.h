@@ -44,14 +44,14 @@ extern bool		   row_filters_apply(RowFilters *filters, RowChange *row);
 
 /* ---- the hand-over from an export (snapshot.c) */
 
-typedef struct ExportSnapshot ExportSnapshot;
+typedef struct JobSnapshot JobSnapshot;
 
 extern List *snapshots_parse(List *items);
 extern void	 snapshots_start(StreamSession *session);
 extern bool	 snapshots_have_all(StreamSession *session, TransactionId xid);
-extern bool	 snapshot_has(const ExportSnapshot *snapshot, TransactionId xid);
-extern const ExportSnapshot *
-snapshot_of(StreamSession *session, const char *schema, const char *table);
+extern bool	 snapshot_has(const JobSnapshot *snapshot, TransactionId xid);
+extern const JobSnapshot *snapshot_of(StreamSession *session,
+									  const char *schema, const char *table);
 
 /* ---- sessions */
 
@@ -85,9 +85,9 @@ typedef struct StreamRelation
 	int		  actions;		/* ACTION_ bits; 0: passed over, and no shape */
 	uint64	  definition;	/* hash of its schema record; 0: not known */
 	RowShape *shape;
-	const ExportSnapshot *after; /* exported rows end here */
-	LeafMap	   *leaf;	 /* of a partition that appears as its ancestor */
-	RowFilters *filters; /* NULL: all rows */
+	const JobSnapshot *after; /* exported rows end here */
+	LeafMap			  *leaf;  /* of a partition that appears as its ancestor */
+	RowFilters		  *filters; /* NULL: all rows */
 
 	/* the entry under whose name it appears, mostly this one */
 	struct StreamRelation *as;
@@ -132,6 +132,9 @@ typedef struct StreamedTransaction
 	HTAB		  *schemas; /* of StreamedDefinition */
 	HTAB		  *parts;	/* of StreamedPart; NULL: none yet */
 	StreamedPart  *part;	/* the last one found */
+	/* of the record at which the last piece began, mostly its end's */
+	ReplOriginId end_origin;
+	bool		 end_wanted;
 } StreamedTransaction;
 
 /* LSNs of messages that capture wrote, ascending. */
@@ -168,8 +171,7 @@ struct StreamSession
 
 	/* origin.c */
 	ReplOriginId record_origin; /* of the record at hand */
-	ReplOriginId named_origin;
-	char		*origin_name;	/* that one's */
+	char		*origin_name;	/* the transaction's */
 	bool		 origin_judged; /* in this transaction or piece of one: */
 	ReplOriginId judged_origin;
 	bool		 judged_wanted;
@@ -248,7 +250,8 @@ extern bool tuple_read(StreamSession *session, StreamRelation *rel,
 extern bool origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin);
 extern bool origin_is_wanted(StreamSession *session, ReplOriginId origin);
 extern bool origin_wrote_wanted(StreamSession *session, ReplOriginId origin);
-extern const char *origin_name(StreamSession *session, ReplOriginId origin);
+/* In the current memory context; NULL for none, and for one that is gone. */
+extern char *origin_name(ReplOriginId origin);
 
 /* ---- captured.c */
 

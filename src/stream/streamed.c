@@ -62,6 +62,8 @@ streamed_start(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	session->txn.changes = streamed->changes;
 	session->position = streamed->position;
 	session->origin_judged = false;
+	streamed->end_origin = XLogRecGetOrigin(ctx->reader);
+	streamed->end_wanted = origin_is_wanted(session, streamed->end_origin);
 	session->skipped = streamed->skipped;
 	session->begun = false;
 	session->streamed = streamed;
@@ -142,6 +144,21 @@ streamed_abort(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		forget(txn);
 }
 
+/*
+ * Whether the origin with which it ended is wanted.  That was found out when
+ * catalogs could be read as they were, unless it is another than the one that
+ * was at hand then.
+ */
+static bool
+end_is_wanted(StreamSession *session, const StreamedTransaction *streamed)
+{
+	ReplOriginId origin = XLogRecGetOrigin(session->ctx->reader);
+
+	if (origin == streamed->end_origin)
+		return streamed->end_wanted;
+	return origin_is_wanted(session, origin);
+}
+
 static void
 end_streamed(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 			 TransactionEvent event)
@@ -152,7 +169,7 @@ end_streamed(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	ChangeTransaction	 t;
 
 	/* until here, only the origins of its rows were known */
-	if (!origin_is_wanted(session, XLogRecGetOrigin(ctx->reader)))
+	if (!end_is_wanted(session, streamed))
 	{
 		OutputPluginUpdateProgress(ctx, silent);
 		streamed_abort(ctx, txn, txn->final_lsn);

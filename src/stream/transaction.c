@@ -72,6 +72,21 @@ transaction_write(StreamSession *session, TransactionEvent event,
 	writer_end(session);
 }
 
+/* The name is the transaction's: its rows may have other origins. */
+static void
+name_origin(StreamSession *session)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+
+	if (session->origin_name)
+		pfree(session->origin_name);
+	session->origin_name = NULL;
+	if (!session->skipped)
+		session->origin_name = origin_name(session->txn.origin);
+	session->txn.origin_name = session->origin_name;
+	MemoryContextSwitchTo(old);
+}
+
 static void
 begin(StreamSession *session, ReorderBufferTXN *txn)
 {
@@ -82,8 +97,7 @@ begin(StreamSession *session, ReorderBufferTXN *txn)
 	session->origin_judged = false;
 	session->position.lsn = InvalidXLogRecPtr;
 	session->position.index = 0;
-	if (!session->skipped)
-		session->txn.origin_name = origin_name(session, session->txn.origin);
+	name_origin(session);
 }
 
 void
