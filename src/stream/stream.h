@@ -273,20 +273,10 @@ extern void transaction_begin(LogicalDecodingContext *ctx,
 extern void transaction_commit(LogicalDecodingContext *ctx,
 							   ReorderBufferTXN *txn, XLogRecPtr commit_lsn);
 
-extern bool transaction_filter_prepare(LogicalDecodingContext *ctx,
-									   TransactionId xid, const char *gid);
 extern void transaction_begin_prepare(LogicalDecodingContext *ctx,
 									  ReorderBufferTXN		 *txn);
 extern void transaction_prepare(LogicalDecodingContext *ctx,
 								ReorderBufferTXN *txn, XLogRecPtr prepare_lsn);
-extern void transaction_commit_prepared(LogicalDecodingContext *ctx,
-										ReorderBufferTXN	   *txn,
-										XLogRecPtr				commit_lsn);
-extern void transaction_rollback_prepared(LogicalDecodingContext *ctx,
-										  ReorderBufferTXN		 *txn,
-										  XLogRecPtr  prepare_end_lsn,
-										  TimestampTz prepare_time);
-
 /* Called before a transaction's first record. */
 extern void transaction_ensure_begun(StreamSession *session);
 
@@ -306,6 +296,17 @@ transaction_count(StreamSession *session, TransactionId subxid)
 /* Moves to the change or message at lsn, before any filter. */
 extern void position_advance(StreamSession *session, XLogRecPtr lsn,
 							 TransactionId subxid);
+
+/* ---- prepared.c */
+
+extern bool prepared_filter(LogicalDecodingContext *ctx, TransactionId xid,
+							const char *gid);
+extern void prepared_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+							XLogRecPtr commit_lsn);
+extern void prepared_rollback(LogicalDecodingContext *ctx,
+							  ReorderBufferTXN		 *txn,
+							  XLogRecPtr			  prepare_end_lsn,
+							  TimestampTz			  prepare_time);
 
 /* ---- streamed.c */
 
