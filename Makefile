@@ -114,6 +114,7 @@ OBJS = \
 	src/stream/relation_cache.o \
 	src/stream/relation_build.o \
 	src/stream/transaction.o \
+	src/stream/prepared.o \
 	src/stream/streamed.o \
 	src/stream/tuple.o \
 	src/stream/change.o \

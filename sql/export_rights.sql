@@ -134,6 +134,22 @@ GRANT SELECT ON priced TO outflow_alice;
 CALL outflow.resume(:job);
 SELECT state, rows FROM outflow.jobs WHERE job = :job;
 
+-- a type whose schema is closed to the role, as with COPY
+RESET ROLE;
+CREATE SCHEMA export_closed;
+CREATE EXTENSION IF NOT EXISTS hstore SCHEMA public;
+ALTER EXTENSION hstore SET SCHEMA export_closed;
+CREATE TABLE stored (h export_closed.hstore);
+INSERT INTO stored VALUES ('a=>1');
+GRANT SELECT ON stored TO outflow_alice;
+SET ROLE outflow_alice;
+CALL outflow.export('stored', :'dir' || gen_random_uuid(), format => 'jsonl') \gset
+SELECT state, rows FROM outflow.jobs WHERE job = :job;
+RESET ROLE;
+DROP TABLE stored;
+ALTER EXTENSION hstore SET SCHEMA public;
+DROP SCHEMA export_closed;
+
 -- beneath the export root only
 SELECT set_config('outflow.export_root', :'builddir' || '/results', false)
 	IS NOT NULL AS set;

@@ -41,6 +41,31 @@ CREATE PUBLICATION mask_stream FOR TABLE named WHERE (id = 'secret');
 INSERT INTO named VALUES ('secret', 7), ('other', 8);
 SELECT * FROM masked('*.named.id=redact', 'publication_names', 'mask_stream', 'include_schemas', 'off');
 
+-- leaves of one root whose masks differ: each row comes under the definition that it follows
+CREATE TABLE root (id int PRIMARY KEY, secret int) PARTITION BY RANGE (id);
+CREATE TABLE leaf_a PARTITION OF root FOR VALUES FROM (0) TO (10);
+CREATE TABLE leaf_b PARTITION OF root FOR VALUES FROM (10) TO (20);
+CREATE TABLE leaf_c PARTITION OF root FOR VALUES FROM (20) TO (30);
+CREATE PUBLICATION mask_stream_root FOR TABLE root WITH (publish_via_partition_root);
+INSERT INTO root VALUES (1, 1), (11, 1), (21, 1), (2, 2);
+INSERT INTO root VALUES (3, 3), (12, 2), (22, 2), (13, 3);
+CREATE FUNCTION alternating(VARIADIC options text[]) RETURNS SETOF text LANGUAGE sql AS
+	$$SELECT coalesce(r->'columns'->1->>'type', r->>'op' || ' ' || (r->'new')::text) FROM (SELECT n, data::json AS r FROM
+		peek('mask_stream', VARIADIC options || '{publication_names, mask_stream_root, mask_columns, *.leaf_a.secret=redact}')) AS d
+	  WHERE r->>'op' IN ('schema', 'insert') ORDER BY n$$;
+SELECT * FROM alternating('include_old', 'on');
+SELECT * FROM alternating('include_schemas', 'off');
+-- in pieces, too
+SET logical_decoding_work_mem = '64kB';
+ALTER TABLE root DROP CONSTRAINT root_pkey;
+SELECT count(*) > 0 FROM consume('mask_stream');
+INSERT INTO root SELECT g / 200 % 3 * 10, g FROM generate_series(0, 2399) AS g;
+SELECT count(*) FILTER (WHERE r->>'op' = 'insert'), count(*) FILTER (WHERE r->>'op' = 'insert' AND (t = 'text') <> (r->'leaf'->>'table' = 'leaf_a'))
+FROM (SELECT r, (array_agg(r->'columns'->1->>'type') FILTER (WHERE r->>'op' = 'schema') OVER (ORDER BY n))[count(*) FILTER (WHERE r->>'op' = 'schema') OVER (ORDER BY n)] AS t
+	FROM (SELECT n, data::json AS r FROM peek('mask_stream', 'streaming', 'on', 'publication_names', 'mask_stream_root', 'mask_columns', '*.leaf_a.secret=redact')) AS d) AS d;
+RESET logical_decoding_work_mem;
+DROP PUBLICATION mask_stream_root;
+
 -- what is no mask
 \set VERBOSITY default
 CREATE FUNCTION refused(masks text) RETURNS text LANGUAGE plpgsql AS $$

@@ -66,6 +66,26 @@ SELECT what FROM summary() WHERE what ~ 'abort|commit';
 -- what remains is what the transaction did
 SELECT count(*) FROM r WHERE r->>'op' = 'insert' AND r->>'subxid' NOT IN (SELECT r->>'subxid' FROM r WHERE r->>'op' = 'stream_abort');
 SELECT count(DISTINCT r->>'subxid') FROM r WHERE r->>'op' = 'insert';
+-- and the end counts that, with what inner ones wrote, and messages
+SELECT r->>'changes' FROM r WHERE r->>'op' = 'stream_commit';
+SELECT count(*) > 0 FROM consume('stream_in_progress', 'streaming', 'on');
+BEGIN;
+INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(13000, 13999) AS g;
+SAVEPOINT a;
+INSERT INTO t SELECT g, repeat('a', 100) FROM generate_series(14000, 14499) AS g;
+SAVEPOINT b;
+SELECT pg_logical_emit_message(true, 'in', 'undone') IS NOT NULL;
+INSERT INTO t SELECT g, repeat('b', 100) FROM generate_series(14500, 14999) AS g;
+RELEASE b;
+INSERT INTO t SELECT g, repeat('a', 100) FROM generate_series(15000, 15499) AS g;
+ROLLBACK TO a;
+INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(16000, 16499) AS g;
+SELECT pg_logical_emit_message(true, 'in', 'kept') IS NOT NULL;
+COMMIT;
+SELECT load_them();
+SELECT r->>'changes' FROM r WHERE r->>'op' = 'stream_commit';
+SELECT count(*), (SELECT data::json->>'changes' FROM peek('stream_in_progress') WHERE data ~ '"op":"commit"')
+FROM r WHERE r->>'id' IS NOT NULL AND r->>'subxid' NOT IN (SELECT r->>'subxid' FROM r WHERE r->>'op' = 'stream_abort');
 SELECT count(*) > 0 FROM consume('stream_in_progress', 'streaming', 'on');
 
 -- a transaction that is undone as a whole

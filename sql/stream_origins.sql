@@ -102,6 +102,53 @@ WHERE r->>'op' IN ('stream_commit', 'stream_abort') OR ((r->'new'->>'id')::int >
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
 RESET logical_decoding_work_mem;
 SELECT pg_replication_origin_drop('stream_two');
+-- the begin record names the origin with which a transaction ends, whatever wrote its rows
+SELECT count(*) > 0 FROM pg_logical_slot_get_changes('stream_origins', NULL, NULL);
+SELECT pg_replication_origin_create('stream_a') > 0, pg_replication_origin_create('stream_c') > 0;
+BEGIN;
+SELECT pg_replication_origin_session_setup('stream_c');
+INSERT INTO t VALUES (31, 'by the other');
+SELECT pg_replication_origin_session_reset();
+SELECT pg_replication_origin_session_setup('stream_a');
+COMMIT;
+SELECT pg_replication_origin_session_reset();
+SELECT * FROM seen('origin', 'stream_a,stream_c');
+-- a message outside of transactions, too, has the name of its time
+SELECT pg_replication_origin_session_setup('stream_c');
+SELECT pg_logical_emit_message(false, 'loud', 'from c') > '0/0';
+INSERT INTO t VALUES (32, 'c');
+SELECT pg_replication_origin_session_reset();
+-- pieces, then rows that nobody wants and a message of another origin: the end counts as the pieces did
+SELECT pg_replication_origin_session_setup('stream_c');
+BEGIN;
+INSERT INTO t SELECT g, repeat('x', 500) FROM generate_series(4001, 4500) AS g;
+CREATE TABLE unwanted AS SELECT generate_series(1, 1000) AS id;
+SELECT pg_replication_origin_session_reset();
+SELECT pg_replication_origin_session_setup('stream_a');
+SELECT pg_logical_emit_message(false, 'loud', 'from a') > '0/0';
+SELECT pg_replication_origin_session_reset();
+SELECT pg_replication_origin_session_setup('stream_c');
+COMMIT;
+SELECT pg_replication_origin_session_reset();
+-- the server gives a free number to the next name: rows keep theirs
+SELECT pg_replication_origin_drop('stream_a'), pg_replication_origin_drop('stream_c');
+SELECT pg_replication_origin_create('stream_d') > 0, pg_replication_origin_create('stream_e') > 0;
+SELECT pg_replication_origin_session_setup('stream_e');
+INSERT INTO t VALUES (33, 'e');
+SELECT pg_replication_origin_session_reset();
+SELECT pg_replication_origin_session_setup('stream_d');
+INSERT INTO t VALUES (34, 'd');
+SELECT pg_replication_origin_session_reset();
+SELECT o AS origin, (SELECT string_agg(record, ' ' ORDER BY n) FROM seen('origin', o, 'tables', '*.t') WITH ORDINALITY AS s (record, n) WHERE record !~ '^(begin|[0-9]{4})')
+FROM unnest('{any,stream_a,stream_c,stream_d,stream_e}'::text[]) AS o;
+SET logical_decoding_work_mem = '64kB';
+SELECT o AS origin, s AS streaming, r->>'op' AS op, count(*)
+FROM unnest('{stream_c,stream_d}'::text[]) AS o, unnest('{off,on}'::text[]) AS s,
+	LATERAL (SELECT data::json AS r FROM peek('stream_origins', 'include_schemas', 'off', 'origin', o, 'streaming', s, 'messages', 'off', 'tables', '*.t')) AS d
+WHERE r->>'op' IN ('stream_commit', 'stream_abort') OR (r->'new'->>'id')::int > 4000
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+RESET logical_decoding_work_mem;
+SELECT pg_replication_origin_drop('stream_d'), pg_replication_origin_drop('stream_e');
 -- bad lists
 \set VERBOSITY terse
 SELECT * FROM seen('origin', '');

@@ -84,6 +84,16 @@ PREPARE TRANSACTION 'stream_nine';
 ROLLBACK PREPARED 'stream_nine';
 -- one that is rolled back before it is read: a server that streams it up to its PREPARE (before 18) has that told, without changes; others tell its end alone
 SELECT data::json->>'op', data::json->>'gid' FROM consume('stream_two_phase', 'streaming', 'on') WHERE data ~ 'gid|abort' AND NOT (data ~ 'stream_prepare' AND data::json->>'changes' = '0') ORDER BY n;
+-- one of which the server makes pieces after its PREPARE was passed over, for the sake of another transaction's memory: they are ended
+INSERT INTO t VALUES (5100, 'what is known of the table needs no catalog then');
+BEGIN;
+INSERT INTO t SELECT g, repeat('x', 300) FROM generate_series(5101, 5200) AS g;
+PREPARE TRANSACTION 'stream_nine';
+INSERT INTO t SELECT g, repeat('y', 10) FROM generate_series(5201, 5700) AS g;
+ROLLBACK PREPARED 'stream_nine';
+SELECT count(*) FROM (SELECT FROM (SELECT data::json AS r FROM peek('stream_two_phase', 'streaming', 'on')) AS d GROUP BY r->>'xid'
+	HAVING bool_or(r->>'op' = 'stream_start') AND NOT bool_or(r->>'op' IN ('stream_abort', 'stream_commit', 'stream_prepare'))) AS unended;
+SELECT data::json->>'gid' FROM consume('stream_two_phase', 'streaming', 'on') WHERE data ~ 'rollback_prepared';
 RESET logical_decoding_work_mem;
 
 -- format wal2json has no such records: whole transactions, at COMMIT PREPARED

@@ -14,8 +14,6 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "nodes/value.h"
-#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -125,24 +123,21 @@ is_c_function(Oid function, const char *name, char **probin)
 /*
  * hstore is an extension's type, so it has no fixed OID.  It is recognised by
  * the C function behind its output, and written by the same library's
- * conversion to JSON.
+ * conversion to JSON, which needs no right to look into its schema.
  */
 static bool
 init_hstore(TypeShape *shape, Form_pg_type form)
 {
-	char *namespace;
 	char *out_library, *json_library;
 	Oid	  to_json;
 
 	if (strcmp(NameStr(form->typname), "hstore") != 0 ||
 		!is_c_function(form->typoutput, "hstore_out", &out_library))
 		return false;
-	namespace = get_namespace_name(form->typnamespace);
-	if (namespace == NULL)
-		return false;
-	to_json = LookupFuncName(
-		list_make2(makeString(namespace), makeString("hstore_to_json")), 1,
-		&shape->base, true);
+	to_json = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+							  CStringGetDatum("hstore_to_json"),
+							  PointerGetDatum(buildoidvector(&shape->base, 1)),
+							  ObjectIdGetDatum(form->typnamespace));
 	if (!OidIsValid(to_json) ||
 		!is_c_function(to_json, "hstore_to_json", &json_library) ||
 		strcmp(out_library, json_library) != 0)

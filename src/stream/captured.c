@@ -26,12 +26,32 @@ forget_delivered(StreamSession *session)
 	CapturedMessages *captured = &session->captured;
 	ReorderBufferTXN *oldest =
 		ReorderBufferGetOldestTXN(session->ctx->reorder);
-	int kept = 0;
+	Size kept = 0;
 
-	for (int i = 0; i < captured->count; i++)
+	for (Size i = 0; i < captured->count; i++)
 		if (oldest && captured->lsns[i] >= oldest->first_lsn)
 			captured->lsns[kept++] = captured->lsns[i];
 	captured->count = kept;
+}
+
+/* Enlarges when less than half of it could be forgotten. */
+static void
+make_room(StreamSession *session)
+{
+	CapturedMessages *captured = &session->captured;
+
+	if (captured->count < captured->room)
+		return;
+	forget_delivered(session);
+	if (captured->count * 2 < captured->room)
+		return;
+	captured->room = Max(captured->room * 2, 64);
+	captured->lsns =
+		captured->lsns
+			? repalloc_huge(captured->lsns,
+							captured->room * sizeof(XLogRecPtr))
+			: MemoryContextAlloc(session->context,
+								 captured->room * sizeof(XLogRecPtr));
 }
 
 /* For the record at hand; LSNs come in their order. */
@@ -43,18 +63,7 @@ captured_note(StreamSession *session)
 
 	if (XLogRecGetRmid(record) != RM_LOGICALMSG_ID)
 		return false;
-	if (captured->count == captured->room)
-		forget_delivered(session);
-	if (captured->count * 2 >= captured->room)
-	{
-		captured->room = Max(captured->room * 2, 64);
-		captured->lsns =
-			captured->lsns
-				? repalloc_huge(captured->lsns,
-								captured->room * sizeof(XLogRecPtr))
-				: MemoryContextAlloc(session->context,
-									 captured->room * sizeof(XLogRecPtr));
-	}
+	make_room(session);
 	captured->lsns[captured->count++] = record->EndRecPtr;
 	return true;
 }
@@ -63,12 +72,12 @@ bool
 captured_has(const StreamSession *session, XLogRecPtr lsn)
 {
 	const CapturedMessages *captured = &session->captured;
-	int						low = 0;
-	int						high = captured->count;
+	Size					low = 0;
+	Size					high = captured->count;
 
 	while (low < high)
 	{
-		int middle = low + (high - low) / 2;
+		Size middle = low + (high - low) / 2;
 
 		if (captured->lsns[middle] == lsn)
 			return true;

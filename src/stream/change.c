@@ -61,11 +61,25 @@ warn_missing_identity(StreamSession *session, StreamRelation *rel)
 						   "REPLICA IDENTITY.")));
 }
 
+static bool
+key_is_whole(const RowChange *row)
+{
+	for (int i = 0; i < row->shape->ncolumns; i++)
+		if (change_column_is(row, i, COLUMN_OMITTED) &&
+			!change_column_is(row, i, COLUMN_NOT_KEY))
+			return false;
+	return true;
+}
+
+/* Half a key would name the wrong rows. */
 static void
 set_omitted(StreamSession *session, StreamRelation *rel, RowChange *row)
 {
-	if (oversize_find(session, rel, row))
-		row->used |= COLUMN_OMITTED;
+	if (!oversize_find(session, rel, row))
+		return;
+	row->used |= COLUMN_OMITTED;
+	if (!key_is_whole(row))
+		row->key_values = NULL;
 }
 
 /* What a record has beside the values that are measured: names and the like. */
@@ -112,7 +126,7 @@ write_record(StreamSession *session, StreamRelation *rel, RowChange *row,
 		set_omitted(session, rel, row);
 		write_measured(session, rel, row);
 	}
-	session->txn.changes++;
+	transaction_count(session, session->position.subxid);
 	writer_end(session);
 }
 
@@ -291,7 +305,7 @@ write_truncate(StreamSession *session, StreamRelation *rel,
 							  &session->txn, &session->position, rel->shape,
 							  change->data.truncate.cascade,
 							  change->data.truncate.restart_seqs);
-	session->txn.changes++;
+	transaction_count(session, session->position.subxid);
 	writer_end(session);
 }
 

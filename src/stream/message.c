@@ -185,7 +185,7 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	{
 		transaction_ensure_begun(session);
 		message_write(&message);
-		session->txn.changes++;
+		transaction_count(session, message.position.subxid);
 		return;
 	}
 	message_write(&message);

@@ -74,7 +74,7 @@ typedef struct StreamOptions
 	int	  nested;
 	bool  streaming;
 	bool  two_phase;
-	List *after_snapshot; /* of ExportSnapshot */
+	List *after_snapshot; /* of JobSnapshot */
 	int64 max_value_bytes;
 	int64 max_record_bytes;
 	int	  oversize;

@@ -13,10 +13,16 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/rmgr.h"
+#include "access/table.h"
 #include "access/xact.h"
 #include "access/xlogreader.h"
+#include "catalog/pg_replication_origin.h"
 #include "replication/origin.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "stream/stream.h"
@@ -52,56 +58,69 @@ origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin)
 		   origin != InvalidReplOriginId;
 }
 
-/* The name, in the current memory context; NULL if it is gone. */
+/*
+ * As catalogs are now, where nothing says how they were.  Not by the caches,
+ * which would keep it and tell it of transactions that are delivered next.
+ */
 static char *
-look_up(ReplOriginId origin)
+name_now(ReplOriginId origin)
+{
+	Relation	catalog;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *name = NULL;
+
+	catalog = table_open(ReplicationOriginRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_replication_origin_roident,
+				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(origin));
+	scan = systable_beginscan(catalog, ReplicationOriginIdentIndex, true, NULL,
+							  1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		name = text_to_cstring(
+			&((Form_pg_replication_origin) GETSTRUCT(tuple))->roname);
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return name;
+}
+
+/*
+ * Numbers are given to other names once they are free, so nobody may keep a
+ * name for longer than a transaction.
+ */
+char *
+origin_name(ReplOriginId origin)
 {
 	MemoryContext context = CurrentMemoryContext;
 	bool		  outside = !IsTransactionState();
 	char		 *name = NULL;
-	char		 *result = NULL;
-
-	if (outside)
-		StartTransactionCommand();
-	if (replorigin_by_oid(origin, true, &name) && name)
-		result = MemoryContextStrdup(context, name);
-	if (outside)
-	{
-		AbortCurrentTransaction();
-		MemoryContextSwitchTo(context);
-	}
-	return result;
-}
-
-/*
- * Name of the transaction's origin; NULL for a local one.  Needed twice at
- * most per transaction, it is kept until the next.
- */
-const char *
-origin_name(StreamSession *session, ReplOriginId origin)
-{
-	MemoryContext old;
 
 	if (origin == InvalidReplOriginId)
 		return NULL;
-	if (session->named_origin == origin && session->origin_name)
-		return session->origin_name;
-	if (session->origin_name)
-		pfree(session->origin_name);
-	session->origin_name = NULL;
-	session->named_origin = origin;
-	old = MemoryContextSwitchTo(session->context);
-	session->origin_name = look_up(origin);
-	MemoryContextSwitchTo(old);
-	return session->origin_name;
+	if (outside)
+		StartTransactionCommand();
+	if (HistoricSnapshotActive())
+		(void) replorigin_by_oid(origin, true, &name);
+	else
+		name = name_now(origin);
+	if (outside)
+	{
+		if (name)
+			name = MemoryContextStrdup(context, name);
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(context);
+	}
+	return name;
 }
 
 /* Whether option "origin" lets through what comes from this origin. */
 bool
 origin_is_wanted(StreamSession *session, ReplOriginId origin)
 {
-	const char *name = NULL;
-	ListCell   *lc;
+	char	 *name = NULL;
+	bool	  found = false;
+	ListCell *lc;
 
 	if (session->options.origin == NIL)
 		return true;
@@ -118,11 +137,12 @@ origin_is_wanted(StreamSession *session, ReplOriginId origin)
 			continue;
 		}
 		if (name == NULL)
-			name = origin_name(session, origin);
-		if (name && strcmp(wanted, name) == 0)
-			return true;
+			name = origin_name(origin);
+		found |= name && strcmp(wanted, name) == 0;
 	}
-	return false;
+	if (name)
+		pfree(name);
+	return found;
 }
 
 /* The same for a row, which mostly has the origin of the one before. */

@@ -121,11 +121,11 @@ stream_init_callbacks(OutputPluginCallbacks *cb)
 	cb->message_cb = change_message;
 	cb->filter_by_origin_cb = origin_filter;
 
-	cb->filter_prepare_cb = transaction_filter_prepare;
+	cb->filter_prepare_cb = prepared_filter;
 	cb->begin_prepare_cb = transaction_begin_prepare;
 	cb->prepare_cb = transaction_prepare;
-	cb->commit_prepared_cb = transaction_commit_prepared;
-	cb->rollback_prepared_cb = transaction_rollback_prepared;
+	cb->commit_prepared_cb = prepared_commit;
+	cb->rollback_prepared_cb = prepared_rollback;
 
 	cb->stream_start_cb = streamed_start;
 	cb->stream_stop_cb = streamed_stop;

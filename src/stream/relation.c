@@ -98,12 +98,13 @@ announce(StreamSession *session, StreamRelation *rel)
 			report_definition(session, rel, form);
 	}
 	writer_end(session);
-	*last = hash;
+	*last = rel->definition = hash;
 }
 
 /*
  * A definition is written again when its record would read differently, which
- * is found out once per rebuild, and once per transaction in progress.
+ * is found out once per rebuild, and once per transaction in progress.  Leaves
+ * of one root may have different ones, by their masks.
  */
 void
 relation_announce(StreamSession *session, StreamRelation *rel)
@@ -111,12 +112,14 @@ relation_announce(StreamSession *session, StreamRelation *rel)
 	TransactionId streamed =
 		session->streamed ? session->txn.xid : InvalidTransactionId;
 
-	if (likely(!rel->schema_due && rel->schema_in == streamed))
+	if (likely(!rel->schema_due && rel->as->shown == rel->definition &&
+			   rel->as->shown_in == streamed))
 		return;
 	if (session->options.include_schemas)
 		announce(session, rel);
 	rel->schema_due = false;
-	rel->schema_in = streamed;
+	rel->as->shown = rel->definition;
+	rel->as->shown_in = streamed;
 }
 
 /*

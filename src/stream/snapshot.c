@@ -22,7 +22,7 @@
 #include "position/xid.h"
 #include "stream/stream.h"
 
-struct ExportSnapshot
+struct JobSnapshot
 {
 	NamePattern *table; /* NULL: the snapshot of all other tables */
 	SnapshotIds	 ids;
@@ -43,12 +43,12 @@ report_syntax(const char *item)
 }
 
 /* [schema.table=]xmin:xmax:[xid] */
-static ExportSnapshot *
+static JobSnapshot *
 snapshot_option_read(const char *item)
 {
-	ExportSnapshot *snapshot = palloc0(sizeof(ExportSnapshot));
-	const char	   *text = item;
-	const char	   *equals = strrchr(item, '=');
+	JobSnapshot *snapshot = palloc0(sizeof(JobSnapshot));
+	const char	*text = item;
+	const char	*equals = strrchr(item, '=');
 
 	if (equals)
 	{
@@ -61,13 +61,13 @@ snapshot_option_read(const char *item)
 	return snapshot;
 }
 
-/* List of ExportSnapshot from the option's items. */
+/* List of JobSnapshot from the option's items. */
 List *
 snapshots_parse(List *items)
 {
-	List		   *snapshots = NIL;
-	ExportSnapshot *last = NULL;
-	ListCell	   *lc;
+	List		*snapshots = NIL;
+	JobSnapshot *last = NULL;
+	ListCell	*lc;
 
 	foreach (lc, items)
 	{
@@ -101,7 +101,7 @@ snapshots_start(StreamSession *session)
 
 	foreach (lc, session->options.after_snapshot)
 	{
-		ExportSnapshot *snapshot = lfirst(lc);
+		JobSnapshot *snapshot = lfirst(lc);
 
 		if (snapshot->ids.xmax > U64FromFullTransactionId(next))
 			ereport(ERROR,
@@ -126,21 +126,21 @@ snapshots_start(StreamSession *session)
 }
 
 static bool
-is_visible(const ExportSnapshot *snapshot, uint64 xid)
+is_visible(const JobSnapshot *snapshot, uint64 xid)
 {
 	return !snapshot->passed && snapshot_ids_visible(&snapshot->ids, xid);
 }
 
 /* The snapshot that counts for a table, or for all that is no table's. */
-const ExportSnapshot *
+const JobSnapshot *
 snapshot_of(StreamSession *session, const char *schema, const char *table)
 {
-	const ExportSnapshot *other = NULL;
-	ListCell			 *lc;
+	const JobSnapshot *other = NULL;
+	ListCell		  *lc;
 
 	foreach (lc, session->options.after_snapshot)
 	{
-		const ExportSnapshot *snapshot = lfirst(lc);
+		const JobSnapshot *snapshot = lfirst(lc);
 
 		if (snapshot->table == NULL)
 			other = snapshot;
@@ -153,7 +153,7 @@ snapshot_of(StreamSession *session, const char *schema, const char *table)
 
 /* Whether an export under this snapshot has what the transaction did. */
 bool
-snapshot_has(const ExportSnapshot *snapshot, TransactionId xid)
+snapshot_has(const JobSnapshot *snapshot, TransactionId xid)
 {
 	return snapshot && is_visible(snapshot, widen(xid));
 }
@@ -171,7 +171,7 @@ snapshots_have_all(StreamSession *session, TransactionId xid)
 	full = widen(xid);
 	foreach (lc, session->options.after_snapshot)
 	{
-		const ExportSnapshot *snapshot = lfirst(lc);
+		const JobSnapshot *snapshot = lfirst(lc);
 
 		if (!is_visible(snapshot, full))
 			return false;

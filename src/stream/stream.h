@@ -44,14 +44,14 @@ extern bool		   row_filters_apply(RowFilters *filters, RowChange *row);
 
 /* ---- the hand-over from an export (snapshot.c) */
 
-typedef struct ExportSnapshot ExportSnapshot;
+typedef struct JobSnapshot JobSnapshot;
 
 extern List *snapshots_parse(List *items);
 extern void	 snapshots_start(StreamSession *session);
 extern bool	 snapshots_have_all(StreamSession *session, TransactionId xid);
-extern bool	 snapshot_has(const ExportSnapshot *snapshot, TransactionId xid);
-extern const ExportSnapshot *
-snapshot_of(StreamSession *session, const char *schema, const char *table);
+extern bool	 snapshot_has(const JobSnapshot *snapshot, TransactionId xid);
+extern const JobSnapshot *snapshot_of(StreamSession *session,
+									  const char *schema, const char *table);
 
 /* ---- sessions */
 
@@ -72,30 +72,31 @@ typedef struct LeafMap
 typedef struct StreamRelation
 {
 	/* what every change needs */
-	Oid	   relid;
-	bool   valid;		 /* false: rebuild before the next use */
-	bool   schema_due;	 /* look at the definition before a change */
-	char   identity;	 /* relreplident of the relation itself */
-	bool   has_identity; /* updates and deletes can be told apart */
-	bool   key_masked;	 /* ... but for a mask */
-	bool   has_key;		 /* columns name a row */
-	bool   has_leaves;	 /* partitions appear under this one's name */
-	bool   expendable;	 /* about to be thrown away */
-	uint64 generation;	 /* of the cache, when this was built */
-	int	   actions;		 /* ACTION_ bits; 0: passed over, and no shape */
-	TransactionId
-			  schema_in; /* in-progress transaction that schema_due was for */
+	Oid		  relid;
+	bool	  valid;		/* false: rebuild before the next use */
+	bool	  schema_due;	/* look at the definition before a change */
+	char	  identity;		/* relreplident of the relation itself */
+	bool	  has_identity; /* updates and deletes can be told apart */
+	bool	  key_masked;	/* ... but for a mask */
+	bool	  has_key;		/* columns name a row */
+	bool	  has_leaves;	/* partitions appear under this one's name */
+	bool	  expendable;	/* about to be thrown away */
+	uint64	  generation;	/* of the cache, when this was built */
+	int		  actions;		/* ACTION_ bits; 0: passed over, and no shape */
+	uint64	  definition;	/* hash of its schema record; 0: not known */
 	RowShape *shape;
 	Size	  shape_size; /* bytes, when it was built */
-	const ExportSnapshot *after; /* exported rows end here */
-	LeafMap	   *leaf;	 /* of a partition that appears as its ancestor */
-	RowFilters *filters; /* NULL: all rows */
+	const JobSnapshot *after; /* exported rows end here */
+	LeafMap			  *leaf;  /* of a partition that appears as its ancestor */
+	RowFilters		  *filters; /* NULL: all rows */
 
 	/* the entry under whose name it appears, mostly this one */
 	struct StreamRelation *as;
-	uint64 schema_hash; /* of the last schema record, 0 for none */
-	bool   warned_identity;
-	bool   warned_oversize;
+	uint64		  schema_hash; /* of the last schema record, 0 for none */
+	uint64		  shown;	   /* of the last one in pieces, too: */
+	TransactionId shown_in; /* the transaction in progress that it was for */
+	bool		  warned_identity;
+	bool		  warned_oversize;
 
 	/* workspaces, owned by the shape's context as the filters and the map */
 	Datum *old_values; /* for the old tuple */
@@ -113,6 +114,13 @@ typedef struct StreamedDefinition
 	uint64 hash;
 } StreamedDefinition;
 
+/* What a subtransaction of it has written so far. */
+typedef struct StreamedPart
+{
+	TransactionId subxid; /* hash key */
+	uint64		  changes;
+} StreamedPart;
+
 /* A transaction in progress, from one piece to the next. */
 typedef struct StreamedTransaction
 {
@@ -120,16 +128,22 @@ typedef struct StreamedTransaction
 	bool		   skipped;
 	bool		   emitted; /* the consumer knows of it */
 	uint64		   changes;
+	uint64		   undone; /* of these */
 	ChangePosition position;
 	HTAB		  *schemas; /* of StreamedDefinition */
+	HTAB		  *parts;	/* of StreamedPart; NULL: none yet */
+	StreamedPart  *part;	/* the last one found */
+	/* of the record at which the last piece began, mostly its end's */
+	ReplOriginId end_origin;
+	bool		 end_wanted;
 } StreamedTransaction;
 
 /* LSNs of messages that capture wrote, ascending. */
 typedef struct CapturedMessages
 {
 	XLogRecPtr *lsns;
-	int			count;
-	int			room;
+	Size		count;
+	Size		room;
 } CapturedMessages;
 
 struct StreamSession
@@ -159,8 +173,7 @@ struct StreamSession
 
 	/* origin.c */
 	ReplOriginId record_origin; /* of the record at hand */
-	ReplOriginId named_origin;
-	char		*origin_name;	/* that one's */
+	char		*origin_name;	/* the transaction's */
 	bool		 origin_judged; /* in this transaction or piece of one: */
 	ReplOriginId judged_origin;
 	bool		 judged_wanted;
@@ -244,7 +257,8 @@ extern bool tuple_read(StreamSession *session, StreamRelation *rel,
 extern bool origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin);
 extern bool origin_is_wanted(StreamSession *session, ReplOriginId origin);
 extern bool origin_wrote_wanted(StreamSession *session, ReplOriginId origin);
-extern const char *origin_name(StreamSession *session, ReplOriginId origin);
+/* In the current memory context; NULL for none, and for one that is gone. */
+extern char *origin_name(ReplOriginId origin);
 
 /* ---- captured.c */
 
@@ -266,26 +280,40 @@ extern void transaction_begin(LogicalDecodingContext *ctx,
 extern void transaction_commit(LogicalDecodingContext *ctx,
 							   ReorderBufferTXN *txn, XLogRecPtr commit_lsn);
 
-extern bool transaction_filter_prepare(LogicalDecodingContext *ctx,
-									   TransactionId xid, const char *gid);
 extern void transaction_begin_prepare(LogicalDecodingContext *ctx,
 									  ReorderBufferTXN		 *txn);
 extern void transaction_prepare(LogicalDecodingContext *ctx,
 								ReorderBufferTXN *txn, XLogRecPtr prepare_lsn);
-extern void transaction_commit_prepared(LogicalDecodingContext *ctx,
-										ReorderBufferTXN	   *txn,
-										XLogRecPtr				commit_lsn);
-extern void transaction_rollback_prepared(LogicalDecodingContext *ctx,
-										  ReorderBufferTXN		 *txn,
-										  XLogRecPtr  prepare_end_lsn,
-										  TimestampTz prepare_time);
-
 /* Called before a transaction's first record. */
 extern void transaction_ensure_begun(StreamSession *session);
+
+/* One more change that a subtransaction wrote (streamed.c). */
+extern void streamed_count(StreamedTransaction *streamed,
+						   TransactionId		subxid);
+
+/* Counts a record with an id. */
+static inline void
+transaction_count(StreamSession *session, TransactionId subxid)
+{
+	session->txn.changes++;
+	if (unlikely(session->streamed && subxid != session->txn.xid))
+		streamed_count(session->streamed, subxid);
+}
 
 /* Moves to the change or message at lsn, before any filter. */
 extern void position_advance(StreamSession *session, XLogRecPtr lsn,
 							 TransactionId subxid);
+
+/* ---- prepared.c */
+
+extern bool prepared_filter(LogicalDecodingContext *ctx, TransactionId xid,
+							const char *gid);
+extern void prepared_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
+							XLogRecPtr commit_lsn);
+extern void prepared_rollback(LogicalDecodingContext *ctx,
+							  ReorderBufferTXN		 *txn,
+							  XLogRecPtr			  prepare_end_lsn,
+							  TimestampTz			  prepare_time);
 
 /* ---- streamed.c */
 

@@ -5,9 +5,9 @@
  * Each piece stands between stream_start and stream_stop, and several
  * transactions may take turns.  What must survive from one piece to the next
  * hangs on the server's entry for the transaction: the position (a piece may
- * end in the middle of a multi-insert), the count of changes, and which
- * definitions the consumer has seen in it.  Those are per transaction, since a
- * consumer drops all that it got of one that aborts.
+ * end in the middle of a multi-insert), the count of changes, also of each
+ * subtransaction, and which definitions the consumer has seen in it.  Those are
+ * per transaction, since a consumer drops all that it got of one that aborts.
  */
 #include "postgres.h"
 
@@ -62,6 +62,8 @@ streamed_start(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	session->txn.changes = streamed->changes;
 	session->position = streamed->position;
 	session->origin_judged = false;
+	streamed->end_origin = XLogRecGetOrigin(ctx->reader);
+	streamed->end_wanted = origin_is_wanted(session, streamed->end_origin);
 	session->skipped = streamed->skipped;
 	session->begun = false;
 	session->streamed = streamed;
@@ -90,6 +92,39 @@ streamed_stop(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 }
 
 void
+streamed_count(StreamedTransaction *streamed, TransactionId subxid)
+{
+	bool found;
+
+	if (streamed->part == NULL || streamed->part->subxid != subxid)
+	{
+		if (streamed->parts == NULL)
+			streamed->parts =
+				relation_table("outflow streamed subtransactions",
+							   sizeof(StreamedPart), streamed->context);
+		streamed->part =
+			hash_search(streamed->parts, &subxid, HASH_ENTER, &found);
+		if (!found)
+			streamed->part->changes = 0;
+	}
+	streamed->part->changes++;
+}
+
+/* The server calls for each subtransaction that goes, inner ones too. */
+static void
+forget_part(StreamedTransaction *streamed, TransactionId subxid)
+{
+	StreamedPart *part = NULL;
+
+	if (streamed->parts)
+		part = hash_search(streamed->parts, &subxid, HASH_FIND, NULL);
+	if (part == NULL)
+		return;
+	streamed->undone += part->changes;
+	part->changes = 0;
+}
+
+void
 streamed_abort(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 			   XLogRecPtr abort_lsn)
 {
@@ -103,8 +138,25 @@ streamed_abort(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		transaction_write(session, EVENT_STREAM_ABORT, &t, txn->xid);
 		writer_flush(session);
 	}
+	if (streamed)
+		forget_part(streamed, txn->xid);
 	if (top == txn)
 		forget(txn);
+}
+
+/*
+ * Whether the origin with which it ended is wanted.  That was found out when
+ * catalogs could be read as they were, unless it is another than the one that
+ * was at hand then.
+ */
+static bool
+end_is_wanted(StreamSession *session, const StreamedTransaction *streamed)
+{
+	ReplOriginId origin = XLogRecGetOrigin(session->ctx->reader);
+
+	if (origin == streamed->end_origin)
+		return streamed->end_wanted;
+	return origin_is_wanted(session, origin);
 }
 
 static void
@@ -117,7 +169,7 @@ end_streamed(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	ChangeTransaction	 t;
 
 	/* until here, only the origins of its rows were known */
-	if (!origin_is_wanted(session, XLogRecGetOrigin(ctx->reader)))
+	if (!end_is_wanted(session, streamed))
 	{
 		OutputPluginUpdateProgress(ctx, silent);
 		streamed_abort(ctx, txn, txn->final_lsn);
@@ -131,7 +183,7 @@ end_streamed(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (!silent)
 	{
 		transaction_describe(&t, txn);
-		t.changes = streamed->changes;
+		t.changes = streamed->changes - streamed->undone;
 		if (event == EVENT_STREAM_PREPARE)
 			t.time = rbtxn_prepare_time(txn);
 		transaction_write(session, event, &t, InvalidTransactionId);

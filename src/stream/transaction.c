@@ -10,9 +10,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
-#include "access/xact.h"
 #include "access/xlogreader.h"
-#include "storage/procarray.h"
 
 #include "compat.h"
 #include "stream/stream.h"
@@ -72,6 +70,21 @@ transaction_write(StreamSession *session, TransactionEvent event,
 	writer_end(session);
 }
 
+/* The name is the transaction's: its rows may have other origins. */
+static void
+name_origin(StreamSession *session)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+
+	if (session->origin_name)
+		pfree(session->origin_name);
+	session->origin_name = NULL;
+	if (!session->skipped)
+		session->origin_name = origin_name(session->txn.origin);
+	session->txn.origin_name = session->origin_name;
+	MemoryContextSwitchTo(old);
+}
+
 static void
 begin(StreamSession *session, ReorderBufferTXN *txn)
 {
@@ -82,8 +95,7 @@ begin(StreamSession *session, ReorderBufferTXN *txn)
 	session->origin_judged = false;
 	session->position.lsn = InvalidXLogRecPtr;
 	session->position.index = 0;
-	if (!session->skipped)
-		session->txn.origin_name = origin_name(session, session->txn.origin);
+	name_origin(session);
 }
 
 void
@@ -138,45 +150,6 @@ transaction_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
  * PREPARED instead, after what has come since; so must its ids sort.
  */
 
-/* Whether pieces of it were delivered, of which the consumer awaits the end. */
-static bool
-transaction_is_streamed(LogicalDecodingContext *ctx, TransactionId xid)
-{
-	dlist_iter iter;
-
-	dlist_foreach (iter, &ctx->reorder->toplevel_by_lsn)
-	{
-		const ReorderBufferTXN *txn =
-			dlist_container(ReorderBufferTXN, node, iter.cur);
-
-		if (txn->xid == xid)
-			return rbtxn_is_streamed(txn);
-	}
-	return false;
-}
-
-/*
- * Whether a transaction is not to be delivered at PREPARE.  The server asks
- * again at the second phase, where nothing is filtered: what an earlier session
- * delivered must be ended, and a consumer passes over the end of what it has
- * not seen.
- *
- * One that was rolled back before it is decoded may lack its catalog rows, which
- * nothing holds.  The server stops at the first one that it misses, for ever, if
- * it belongs to a savepoint: it looks whether the transaction was undone only
- * for changes of the top level.
- */
-bool
-transaction_filter_prepare(LogicalDecodingContext *ctx, TransactionId xid,
-						   const char *gid)
-{
-	if (XLogRecGetRmid(ctx->reader) != RM_XACT_ID ||
-		(XLogRecGetInfo(ctx->reader) & XLOG_XACT_OPMASK) != XLOG_XACT_PREPARE)
-		return false;
-	return !TransactionIdIsInProgress(xid) && !TransactionIdDidCommit(xid) &&
-		   !transaction_is_streamed(ctx, xid);
-}
-
 void
 transaction_begin_prepare(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
@@ -205,46 +178,6 @@ transaction_prepare(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	transaction_write(session, EVENT_PREPARE, &session->txn,
 					  InvalidTransactionId);
 	writer_flush(session);
-}
-
-/*
- * Written whatever the origin of the second phase, which may be another one
- * than that of the changes.
- */
-static void
-finish_prepared(StreamSession *session, TransactionEvent event,
-				const ChangeTransaction *t)
-{
-	bool skipped = snapshots_have_all(session, t->xid);
-
-	OutputPluginUpdateProgress(session->ctx, skipped);
-	if (skipped)
-		return;
-	transaction_write(session, event, t, InvalidTransactionId);
-	writer_flush(session);
-}
-
-void
-transaction_commit_prepared(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
-							XLogRecPtr commit_lsn)
-{
-	ChangeTransaction t;
-
-	transaction_describe(&t, txn);
-	finish_prepared(stream_session(ctx), EVENT_COMMIT_PREPARED, &t);
-}
-
-void
-transaction_rollback_prepared(LogicalDecodingContext *ctx,
-							  ReorderBufferTXN		 *txn,
-							  XLogRecPtr			  prepare_end_lsn,
-							  TimestampTz			  prepare_time)
-{
-	ChangeTransaction t;
-
-	transaction_describe(&t, txn);
-	t.prepare_end_lsn = prepare_end_lsn;
-	finish_prepared(stream_session(ctx), EVENT_ROLLBACK_PREPARED, &t);
 }
 
 /*

@@ -1,6 +1,6 @@
 # Promise: buffers that a large row made grow shrink again: after it, a
 # walsender that goes on streaming holds as little of our memory as before; and
-# so it does when thousands of tables have come and gone.  Columns of enums cost
+# so it does when thousands of tables, and commands, have come and gone.  Columns of enums cost
 # what is seen of them.
 use strict;
 use warnings;
@@ -131,6 +131,28 @@ foreach my $slot (sort keys %streams)
 	cmp_ok($all, '<', 4 * $megabyte, "$slot: nor of the server's: $all bytes more");
 	leave($slot, @{ $streams{$slot} }[ 0, 1 ]);
 }
+
+# commands that capture told of: where their messages stand is forgotten
+$node->safe_psql('postgres', 'SELECT outflow.capture_ddl(true)');
+my ($captured, $commands, $told) = follow('captured');
+my $tell = sub {
+	my ($times, $last) = @_;
+
+	$node->safe_psql('postgres', <<"SQL");
+DO \$\$ BEGIN FOR i IN 1 .. $times LOOP
+	COMMENT ON TABLE t IS 'told';
+	COMMIT;
+END LOOP; END \$\$;
+INSERT INTO t VALUES ($last, 'end');
+SQL
+	ok($told->($last), "$times commands have come");
+	return (held('captured'))[0];
+};
+my $early = $tell->(500, 910001);
+my $late = $tell->(10000, 910002);
+cmp_ok($late - $early, '<', 64 * 1024, "ten thousand commands leave nothing: $early bytes before, $late after");
+$node->safe_psql('postgres', 'SELECT outflow.capture_ddl(false)');
+leave('captured', $captured, $commands);
 
 # an enum's labels, of which most columns never see one
 $node->safe_psql('postgres', <<'SQL');

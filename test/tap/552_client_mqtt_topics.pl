@@ -65,6 +65,10 @@ is(join(' ', topics($viewer, $url, '--mqtt-topic={prefix}/all')), 'shop/all shop
 $node->safe_psql('postgres', q{INSERT INTO "a/b" VALUES ('3'); DELETE FROM "a/b" WHERE id = '3'});
 is(join(' ', topics($viewer, $url, '-o', 'format=debezium', '--mqtt-topic={prefix}/{table}/{key}')),
 	'shop/a%2Fb/3 shop/a%2Fb/3', 'of Debezium, too');
+$node->safe_psql('postgres', q{INSERT INTO "+#$" VALUES (2, repeat('long', 500)), (3, 'short'); UPDATE "+#$" SET a = 4 WHERE a = 2; DELETE FROM "+#$"});
+is(join(' ', topics($viewer, $url, '-o', 'max_value_bytes=1kB', '--mqtt-topic={prefix}/{table}/{op}/{key}')),
+	'shop/%2B%23%24/insert/ shop/%2B%23%24/insert/3,short shop/%2B%23%24/update/ shop/%2B%23%24/delete/3,short shop/%2B%23%24/delete/',
+	'half a key is none');
 $node->safe_psql('postgres', q{INSERT INTO "a/b" VALUES ('4')});
 is((deliver($url))[0], 0, 'records of no table');
 $broker->reached($viewer);

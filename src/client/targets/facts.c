@@ -12,7 +12,10 @@
 
 #define LSN_DIGITS 16
 
-/* {"id":1,..} of the row, for the columns of a key. */
+/*
+ * {"id":1,..} of the row, for the columns of a key.  Nothing where one of them
+ * isn't there: half a key would be that of other rows.
+ */
 static void
 key_of_row(Bytes *out, const char *columns, const JsonValue *row)
 {
@@ -24,15 +27,18 @@ key_of_row(Bytes *out, const char *columns, const JsonValue *row)
 		JsonValue name = {p, json_value_length(p, end)};
 		JsonValue value;
 		char	 *text = json_unquoted(&name);
+		bool found = text && json_find(row->data, row->length, text, &value);
 
-		if (text && json_find(row->data, row->length, text, &value))
-		{
-			mem_add(out, out->length ? "," : "{");
-			mem_append(out, name.data, name.length);
-			mem_add(out, ":");
-			mem_append(out, value.data, value.length);
-		}
 		free(text);
+		if (!found)
+		{
+			mem_reset(out);
+			return;
+		}
+		mem_add(out, out->length ? "," : "{");
+		mem_append(out, name.data, name.length);
+		mem_add(out, ":");
+		mem_append(out, value.data, value.length);
 		p += name.length;
 		if (*p == ',')
 			p++;

@@ -162,18 +162,20 @@ debezium_append_key(ByteBuffer *out, const JsonStyle *style,
 	if (change->key_values)
 		json_row(out, style, change->shape, change->key_values,
 				 change->key_nulls, change->states,
-				 change->used & (COLUMN_NOT_KEY | COLUMN_OMITTED));
+				 change->used & COLUMN_NOT_KEY);
 	else
 		buffer_append_literal(out, "null");
 }
 
-/* With a key alone, the other columns are null. */
+/* With a key alone, the other columns are null; half of one is nothing. */
 static void
 append_before(ByteBuffer *out, const ChangeFormatOptions *options,
 			  const RowChange *change)
 {
-	bool wanted = change->op == CHANGE_DELETE ||
-				  (options->include_old && !change->old_is_key);
+	bool wanted =
+		change->old_is_key
+			? change->op == CHANGE_DELETE && change->key_values != NULL
+			: change->op == CHANGE_DELETE || options->include_old;
 
 	buffer_append_literal(out, ",\"before\":");
 	if (change->old_values && wanted)

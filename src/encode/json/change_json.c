@@ -75,8 +75,7 @@ json_change_row(ByteBuffer *out, const ChangeFormatOptions *options,
 	{
 		buffer_append_literal(out, ",\"key\":");
 		json_row(out, style, shape, change->key_values, change->key_nulls,
-				 change->states,
-				 change->used & (COLUMN_NOT_KEY | COLUMN_OMITTED));
+				 change->states, change->used & COLUMN_NOT_KEY);
 	}
 	if (change->new_values)
 	{

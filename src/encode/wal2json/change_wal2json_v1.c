@@ -58,19 +58,20 @@ v1_append_columns(ByteBuffer *out, Wal2json *wal2json, V1Shape *shape,
 	buffer_append_char(out, ']');
 }
 
-/* Keys that are null are left out. */
+/* Keys that are null are left out; there are no values without a row. */
 static void
 append_keys(ByteBuffer *out, Wal2json *wal2json, V1Shape *shape,
 			const RowChange *change, const Datum *values, const bool *nulls)
 {
-	int npresent = 0;
-	int i;
+	bool nothing = values == NULL || wal2json_identity_is_cut(change);
+	int	 npresent = 0;
+	int	 i;
 
 	for (i = 0; i < shape->ncolumns; i++)
 	{
 		const Wal2jsonColumn *column = &shape->columns_of[i].base;
 
-		shape->present[i] = column->is_key && !nulls[column->at] &&
+		shape->present[i] = !nothing && column->is_key && !nulls[column->at] &&
 							!wal2json_is_absent(column, change, values, nulls);
 		npresent += shape->present[i] ? 1 : 0;
 	}

@@ -186,11 +186,12 @@ v2_append_identity(ByteBuffer *out, Wal2json *wal2json, const V2Shape *shape,
 				   const RowChange *change, const Datum *values,
 				   const bool *nulls)
 {
-	int comma = 1;
-	int i;
+	bool nothing = wal2json_identity_is_cut(change);
+	int	 comma = 1;
+	int	 i;
 
 	buffer_append_literal(out, ",\"identity\":[");
-	for (i = 0; i < shape->ncolumns; i++)
+	for (i = 0; i < shape->ncolumns && !nothing; i++)
 	{
 		const V2Column *column = &shape->columns[i];
 
@@ -206,15 +207,30 @@ v2_append_identity(ByteBuffer *out, Wal2json *wal2json, const V2Shape *shape,
 	buffer_append_char(out, ']');
 }
 
+/* Without values, or with too large ones, there is nothing to name. */
+static bool
+names_primary(const V2Shape *shape, const RowChange *change,
+			  const Datum *values)
+{
+	if (values == NULL || likely(!(change->used & COLUMN_OMITTED)))
+		return values != NULL;
+	for (int i = 0; i < shape->ncolumns; i++)
+		if (shape->columns[i].primary.len > 0 &&
+			change_column_is(change, i, COLUMN_OMITTED))
+			return false;
+	return true;
+}
+
 static void
 append_primary(ByteBuffer *out, const V2Shape *shape, const RowChange *change,
 			   const Datum *values, const bool *nulls)
 {
-	int comma = 1;
-	int i;
+	bool nothing = !names_primary(shape, change, values);
+	int	 comma = 1;
+	int	 i;
 
 	buffer_append_literal(out, ",\"pk\":[");
-	for (i = 0; i < shape->ncolumns; i++)
+	for (i = 0; i < shape->ncolumns && !nothing; i++)
 	{
 		const V2Column *column = &shape->columns[i];
 
@@ -260,11 +276,12 @@ v2_row(ByteBuffer *out, const ChangeFormatOptions *options,
 						   old_nulls);
 	if (wal2json->include_pk)
 	{
-		if (old_values)
-			append_primary(out, shape, change, old_values, old_nulls);
-		else
-			append_primary(out, shape, change, change->new_values,
-						   change->new_nulls);
+		if (old_values == NULL)
+		{
+			old_values = change->new_values;
+			old_nulls = change->new_nulls;
+		}
+		append_primary(out, shape, change, old_values, old_nulls);
 	}
 	buffer_append_char(out, '}');
 }

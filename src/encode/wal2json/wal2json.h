@@ -80,6 +80,12 @@ wal2json_is_absent(const Wal2jsonColumn *column, const RowChange *change,
 		   change_column_is(change, column->index, COLUMN_OMITTED);
 }
 
+/*
+ * Whether a part of what names the row is too large, so that the rest of it
+ * would name others, too: of the key, or without one of the whole old row.
+ */
+extern bool wal2json_identity_is_cut(const RowChange *change);
+
 /* Fills the fields that are not options, in the current memory context. */
 extern void wal2json_init(Wal2json *wal2json);
 

@@ -221,3 +221,22 @@ wal2json_no_schema(ByteBuffer *out, const ChangeFormatOptions *options,
 				   RecordForm form)
 {
 }
+
+bool
+wal2json_identity_is_cut(const RowChange *change)
+{
+	const RowShape *shape = change->shape;
+	bool			has_key = false;
+
+	if (likely(!(change->used & COLUMN_OMITTED)))
+		return false;
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		if (!shape->columns[i].is_key)
+			continue;
+		if (change_column_is(change, i, COLUMN_OMITTED))
+			return true;
+		has_key = true;
+	}
+	return !has_key;
+}
