@@ -203,6 +203,7 @@ OBJS = \
 	src/export/lake/delta_checkpoint_file.o \
 	src/export/lake/delta_commit.o \
 	src/export/lake/lake_sql.o \
+	src/export/finish/abandon.o \
 	src/export/finish/names.o \
 	src/export/finish/own_file.o \
 	src/export/finish/prune.o \
