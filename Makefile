@@ -261,6 +261,7 @@ OBJS = \
 	src/sink/s3/s3_copy.o \
 	src/sink/s3/s3_place.o \
 	src/sink/s3/s3_probe.o \
+	src/sink/s3/s3_record.o \
 	src/sink/s3/s3_staged.o \
 	src/sink/s3/s3_destination.o \
 	src/sink/postgres/postgres_config.o \
