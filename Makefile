@@ -266,6 +266,7 @@ OBJS = \
 	src/sink/s3/s3_destination.o \
 	src/sink/postgres/postgres_config.o \
 	src/sink/postgres/remote.o \
+	src/sink/postgres/remote_address.o \
 	src/sink/postgres/remote_error.o \
 	src/sink/postgres/remote_connect.o \
 	src/sink/postgres/remote_environment.o \

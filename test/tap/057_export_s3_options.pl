@@ -152,6 +152,15 @@ is(upload_ids(), "$used $stranger", 'killed: what it had begun is ended by forge
 is($store->keys('unknown'), '', 'and nothing stays');
 end_upload('unknown/part-000000.csv', $_) foreach ($used, $stranger);
 
+# Of a host's two addresses, the first says nothing: some of the time is the other's
+my $silent = hang_at('127.0.0.2', $store->{port});
+append_to_file($names, "two.test 127.0.0.2\ntwo.test 127.0.0.1\n");
+server('two', endpoint => "http://two.test:$store->{port}", path_style => 'on', connect_timeout => 6, retries => 0);
+export('orders', 'two:two');
+is_whole('orders', 'two', 'by the second address');
+unlink $names;
+undef $silent;
+
 # Buckets that insist on conditions, for all that is written
 server('strict', conditional => 'all');
 $store->faults('insist');
