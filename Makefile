@@ -204,6 +204,7 @@ OBJS = \
 	src/export/lake/delta_checkpoint_file.o \
 	src/export/lake/delta_commit.o \
 	src/export/lake/lake_sql.o \
+	src/export/finish/abandon.o \
 	src/export/finish/names.o \
 	src/export/finish/own_file.o \
 	src/export/finish/prune.o \
@@ -261,10 +262,12 @@ OBJS = \
 	src/sink/s3/s3_copy.o \
 	src/sink/s3/s3_place.o \
 	src/sink/s3/s3_probe.o \
+	src/sink/s3/s3_record.o \
 	src/sink/s3/s3_staged.o \
 	src/sink/s3/s3_destination.o \
 	src/sink/postgres/postgres_config.o \
 	src/sink/postgres/remote.o \
+	src/sink/postgres/remote_address.o \
 	src/sink/postgres/remote_error.o \
 	src/sink/postgres/remote_connect.o \
 	src/sink/postgres/remote_environment.o \

@@ -993,7 +993,8 @@ CREATE FUNCTION outflow.cancel(job bigint) RETURNS boolean
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_cancel';
 
-CREATE FUNCTION outflow.forget(job bigint) RETURNS pg_catalog.void
+CREATE FUNCTION outflow.forget(job bigint, abandon boolean DEFAULT false)
+RETURNS pg_catalog.void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_forget';
 

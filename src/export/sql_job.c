@@ -220,7 +220,10 @@ outflow_forget(PG_FUNCTION_ARGS)
 		report_busy(id);
 	job = job_load_own(id, true);
 	with_slot = handover_may_forget(job);
-	sql_remove_files(job);
+	if (PG_GETARG_BOOL(1))
+		publish_abandon(job);
+	else
+		sql_remove_files(job);
 	if (with_slot)
 		handover_forget(job);
 	job_delete(id);

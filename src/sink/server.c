@@ -410,6 +410,7 @@ server_place_lost(const char *place, DestinationMode mode)
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("no server that may be used leads to \"%s\"", place),
 				 errhint("Make one again, with USAGE for this role, and a "
-						 "user mapping.")));
+						 "user mapping; or forget the job with abandon => "
+						 "true, which leaves all that is there.")));
 	errno = ENOENT;
 }

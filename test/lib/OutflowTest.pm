@@ -15,6 +15,7 @@ use IPC::Run ();
 use JSON::PP ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Socket ();
 use Test::More;
 use Time::HiRes ();
 
@@ -31,6 +32,7 @@ our @EXPORT = qw(
   exported_parts
   hold_exports
   hold_publications
+  hang_at
   release_exports
   start_psql
   wait_until
@@ -277,6 +279,31 @@ sub hold_publications
 
 	hold($node, $database, 4712, 'outflow.job FOR EACH ROW WHEN (NEW.publishing AND NOT OLD.publishing)');
 	return;
+}
+
+# hang_at(ADDRESS, PORT): who connects there gets no answer at all, as long as what
+# this returns is kept: a queue that is full, since nobody takes anything from it
+sub hang_at
+{
+	my ($address, $port) = @_;
+	my $there = Socket::pack_sockaddr_in($port, Socket::inet_aton($address));
+	my @sockets;
+
+	foreach my $number (0 .. 4)
+	{
+		socket($sockets[$number], Socket::PF_INET(), Socket::SOCK_STREAM() | Socket::SOCK_NONBLOCK(), 0) or die $!;
+		if ($number == 0)
+		{
+			bind($sockets[0], $there) or die $!;
+			listen($sockets[0], 0) or die $!;
+		}
+		else
+		{
+			# may be done, or under way for ever
+			connect($sockets[$number], $there);
+		}
+	}
+	return \@sockets;
 }
 
 sub release_exports

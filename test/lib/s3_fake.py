@@ -29,9 +29,12 @@ line of DIRECTORY/faults, read at each request, is a way to behave:
 	hang [METHOD [TEXT]]  there is no answer, or none to that method, or to a "copy"; if its target has that text
 	hold METHOD TEXT      the same, and what was asked for is done once this is no fault any more
 	late METHOD TEXT      the same of the first one only; the log then says "carried out"
+	lose METHOD TEXT      what is asked for is done, and the first time there is no answer
+	clock N               its clock is N seconds ahead
 	deny METHOD TEXT      what was asked for is answered 403
 
-DIRECTORY/log gets a line for each request: its method, and its target.
+DIRECTORY/log gets a line for each request: its method, and its target; and one
+for each upload that is begun.
 DIRECTORY/headers gets one for each object that is begun: its key, and its headers.
 """
 import http.server
@@ -52,6 +55,8 @@ ids = itertools.count(1)
 aborted = set()
 raced = []
 delayed = []
+lost = []
+times = {}  # of objects by key, of uploads by id
 claims = []
 lock = threading.RLock()
 PAGE = 3
@@ -66,17 +71,25 @@ def faults():
     return {line.split(" ")[0]: line.partition(" ")[2] for line in lines if line}
 
 
+def now():
+    return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(time.time() + int(faults().get("clock", 0))))
+
+
 def encoded(name, how):
     return urllib.parse.quote(name, safe="/+" if "plain-plus" in how else "/").replace("%20", "+" if "plain-plus" not in how else "%20")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    loses = False
 
     def log_message(self, *arguments):
         pass
 
     def answer(self, status, body=b"", headers={}):
+        if self.loses:
+            self.close_connection = True
+            return
         if isinstance(body, str):
             body = body.encode()
         self.send_response(status)
@@ -116,6 +129,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 delayed.append(which)
         while late and "late" in faults():
             time.sleep(0.05)
+        which = how.get("lose")
+        with lock:
+            self.loses = self.is_meant(which) and which not in lost
+            if self.loses:
+                lost.append(which)
         if self.is_meant(how.get("deny")):
             return self.error(403, "AccessDenied")
         if "answer" in how:
@@ -192,7 +210,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for key, size in page:
             name = escape(encoded(key, how))
             xml += f"<CommonPrefixes><Prefix>{name}</Prefix></CommonPrefixes>" if size is None \
-                else f"<Contents><Key>{name}</Key><Size>{size}</Size></Contents>"
+                else f"<Contents><Key>{name}</Key><LastModified>{times.get(key, '')}</LastModified><Size>{size}</Size></Contents>"
         if "same-token" in how:
             more, token = True, "same"
         elif "no-token" in how:
@@ -209,7 +227,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         found = [(key, number) for number, (key, _, _) in uploads.items()
                  if key.startswith(self.query["prefix"]) or "list-all" in how]
         for key, number in found:
-            xml += f"<Upload><Key>{escape(encoded(key, how))}</Key><UploadId>{number}</UploadId></Upload>"
+            xml += f"<Upload><Key>{escape(encoded(key, how))}</Key><UploadId>{number}</UploadId><Initiated>{times[number]}</Initiated></Upload>"
         if "same-token" in how:
             xml += "<IsTruncated>true</IsTruncated><NextKeyMarker>same</NextKeyMarker>"
         self.answer(200, xml + "</ListMultipartUploadsResult>")
@@ -282,6 +300,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             objects[key] = self.copied(source)
             return self.answer(200, "<CopyObjectResult><ETag>x</ETag></CopyObjectResult>")
         objects[key] = (body, kept)
+        times[key] = now()
         if key.endswith("/_owner") and "hide" in how:
             claims.append(key)
         self.answer(200, "", {"ETag": '"whole"'})
@@ -305,6 +324,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "uploads" in self.query:
             number = str(next(ids))
             uploads[number] = (key, kept, {})
+            times[number] = now()
+            with open(directory + "/log", "a") as log:
+                log.write(f"begun {key}\n")
             return self.answer(200, f"<R><UploadId>{number}</UploadId></R>")
         if self.query["uploadId"] not in uploads:
             return self.error(404, "NoSuchUpload")

@@ -90,7 +90,7 @@ INSERT INTO wanted VALUES
 		' options jsonb DEFAULT ''{}''::jsonb', 'bigint'),
 	('check_destination', 'destination text',
 		'TABLE(step text, ok boolean, detail text, fix text)'),
-	('forget', 'job bigint', 'void'),
+	('forget', 'job bigint, abandon boolean DEFAULT false', 'void'),
 	('heartbeat', '', 'pg_lsn'),
 	('lake_vacuum', 'destination text,'
 		' retention interval DEFAULT ''7 days''::interval,'

@@ -118,6 +118,49 @@ like($store->uploads, qr{^killed/part-\S+$}, 'which is ended by forget, and nobo
 is($store->keys('killed'), '', 'and nothing stays');
 $store->s3('DELETE', "killed/part-000000.csv?uploadId=$stranger");
 
+# The beginning of such an upload has no answer: its id is never told
+sub begin_stranger { return ($store->s3('POST', "$_[0]?uploads") =~ /<UploadId>(\d+)</)[0]; }
+sub upload_ids { return join(' ', $store->s3('GET', '?uploads&prefix=') =~ m{<UploadId>(.*?)</UploadId>}g); }
+sub end_upload { return $store->s3('DELETE', "$_[0]?uploadId=$_[1]"); }
+$stranger = begin_stranger('lost/part-000000.csv');
+sleep(2);
+$store->forget_requests;
+$store->faults('lose POST lost/part-000000.csv?uploads');
+export('large', 'ranges:lost');
+$store->faults();
+is($store->asked(qr{^POST \S*/lost/part-000000\.csv\?uploads}), 2, 'no answer: it is begun once more');
+ok($store->content('lost/') eq sql('COPY large TO STDOUT (FORMAT csv)') . "\n", 'no answer: whole');
+is(upload_ids(), $stranger, 'no answer: the first one is ended, and nobody else\'s');
+end_upload('lost/part-000000.csv', $stranger);
+
+# nor to a process that is killed meanwhile
+$store->faults('hold POST unknown/part-000000.csv?uploads');
+$job = sql("SELECT outflow.export_start('large', 'ranges:unknown', part_size => '1GB', workers => 1)");
+wait_for_line("$store->{dir}/log", qr{^POST \S*/unknown/part-000000\.csv\?uploads}m);
+kill 'KILL', sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'outflow coordinator'") || die 'no coordinator';
+$node->poll_query_until('postgres', 'SELECT true') or die;
+wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $job", 'the end of a job');
+$store->faults();
+wait_for_line("$store->{dir}/log", qr{^begun unknown/part-000000\.csv$}m);
+my $used = begin_stranger('unknown/part-000000.csv');
+$store->s3('PUT', "unknown/part-000000.csv?partNumber=1&uploadId=$used", 'theirs');
+$store->faults('clock 1000');
+$stranger = begin_stranger('unknown/part-000000.csv');
+$store->faults();
+sql("SELECT outflow.forget($job)");
+is(upload_ids(), "$used $stranger", 'killed: what it had begun is ended by forget, but what has a part, or was begun later');
+is($store->keys('unknown'), '', 'and nothing stays');
+end_upload('unknown/part-000000.csv', $_) foreach ($used, $stranger);
+
+# Of a host's two addresses, the first says nothing: some of the time is the other's
+my $silent = hang_at('127.0.0.2', $store->{port});
+append_to_file($names, "two.test 127.0.0.2\ntwo.test 127.0.0.1\n");
+server('two', endpoint => "http://two.test:$store->{port}", path_style => 'on', connect_timeout => 6, retries => 0);
+export('orders', 'two:two');
+is_whole('orders', 'two', 'by the second address');
+unlink $names;
+undef $silent;
+
 # Buckets that insist on conditions, for all that is written
 server('strict', conditional => 'all');
 $store->faults('insist');

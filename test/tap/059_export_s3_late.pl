@@ -10,6 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use SinkTest;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $node = new_outflow_node('main', conf => "outflow.retries = 0\nautovacuum = off\n");
 my $store = start_fake_s3();
@@ -70,6 +71,24 @@ like($$said, qr/object "\S+part-000000\S+" of server "lake" is not as it was exp
 $node->psql('postgres', "CALL outflow.resume($job)");
 is($store->content('part/'), rows(), 'the job is resumed, and is whole');
 is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($job, 'full')"), 'ok', 'and verified');
+
+# the claim of its place, which comes after the second attempt has looked for one
+$job = given_up('claim', '_owner');
+$store->forget_requests;
+$store->faults('late PUT _owner', 'hold GET list-type=2');
+($call, $said) = start_psql($node, "CALL outflow.resume($job)");
+foreach my $try (1 .. 1000)
+{
+	last if $store->asked('^GET \S*list-type=2');
+	usleep(100_000);
+}
+$store->faults('hold GET list-type=2');
+wait_for_request('^carried out PUT \S*/claim/\S*_owner');
+$store->faults();
+$call->finish;
+unlike($$said, qr/ERROR/, 'a claim that comes late is not taken for another export\'s');
+is($store->content('claim/'), rows(), 'and the export is whole');
+is($store->keys('claim/.outflow'), '', 'with nothing left');
 
 # what has its final name at once
 foreach my $case ([ 'manifest', '_manifest.json' ], [ 'success', '_SUCCESS' ])

@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use ClientTest;
+use FindBin;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -14,7 +15,14 @@ use Test::More;
 use WarehouseTest;
 
 my $dir = new_export_dir();
-my $node = new_outflow_node('source');
+my $machine = PostgreSQL::Test::Utils::tempdir();
+my $node;
+{
+	local $ENV{LD_PRELOAD} = "$FindBin::RealBin/../modules/machine/machine_preload.so";
+	local $ENV{MACHINE} = $machine;
+
+	$node = new_outflow_node('source');
+}
 my $warehouse = new_warehouse('warehouse', "listen_addresses = '127.0.0.1'\n");
 
 append_to_file($warehouse->data_dir . '/pg_hba.conf', "host all loader 127.0.0.1/32 scram-sha-256\n");
@@ -40,6 +48,19 @@ is($node->safe_psql('postgres', q{SELECT string_agg(step || ': ' || detail, '; '
 	'', 'a check over TCP');
 $node->safe_psql('postgres', q{CALL outflow.export('t', 'near:public.t', options => '{"create": true}')});
 same_rows($node, $warehouse, 't', 'over TCP');
+
+# of two addresses, the first says nothing: the time is for each of them
+my $silent = hang_at('127.0.0.2', $warehouse->port);
+append_to_file("$machine/names", "two.test 127.0.0.2\ntwo.test 127.0.0.1\n");
+server('two', $warehouse->port, 'two.test');
+$node->safe_psql('postgres', q{ALTER SERVER two OPTIONS (ADD connect_timeout '3')});
+is($node->safe_psql('postgres', q{SELECT string_agg(step || ': ' || detail, '; ') FROM outflow.check_destination('two:') WHERE NOT ok}),
+	'', 'by the second address, where the first says nothing');
+append_to_file("$machine/names.new", "two.test 127.0.0.2\n");
+rename "$machine/names.new", "$machine/names" or die $!;
+like($node->safe_psql('postgres', q{SELECT string_agg(detail, '; ') FROM outflow.check_destination('two:') WHERE NOT ok}),
+	qr/could not connect to server "two"/, 'by none, where it is the only one');
+undef $silent;
 
 # it listens on one of the addresses of a name, which another one may come before
 SKIP:

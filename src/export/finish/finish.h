@@ -52,6 +52,11 @@ extern void publish_undo(const Job *job, const List *parts, Destination *root);
 /* The same, but the parts are kept for another attempt. */
 extern void publish_retreat(const Job *job, Destination *root);
 
+/* ---- abandon.c */
+
+/* Tells of what the job leaves at a place that is not asked any more. */
+extern void publish_abandon(Job *job);
+
 /* ---- manifest.c */
 
 extern char *manifest_build(const Job *job, const JobSource *source,

@@ -49,6 +49,15 @@ extern bool remote_connect(Remote *remote);
 /* A transaction, in a connection that is made if there is none. */
 extern void remote_begin(Remote *remote);
 
+/* ---- remote_address.c */
+
+struct PostgresConfig;
+/* Those of the host that may be connected to, between commas. */
+extern char *remote_addresses(const char *server,
+							  const struct PostgresConfig *config);
+/* What comes after that one; NULL for nothing.  The list is used up. */
+extern char *remote_addresses_after(char *addresses, const char *address);
+
 /* ---- remote_environment.c */
 
 /* Around calls of libpq's that connect; returns what goes to the other. */

@@ -3,13 +3,9 @@
  *		Connects to another PostgreSQL, as postgres_fdw does, with less trust.
  *
  * Nothing of the server process's environment or home directory takes part: no
- * password file, service, certificate or Kerberos ticket.  A host's address is
- * looked at before anybody connects to it.
+ * password file, service, certificate or Kerberos ticket.
  */
 #include "postgres.h"
-
-#include <netdb.h>
-#include <sys/socket.h>
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -19,7 +15,6 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
-#include "sink/http/address.h"
 #include "sink/postgres/postgres_config.h"
 #include "sink/postgres/remote.h"
 #include "sink/server.h"
@@ -27,8 +22,6 @@
 
 #define MAX_PARAMETERS 24
 #define MIN_VERSION	   120000
-/* Of a host. */
-#define MAX_ADDRESSES 8
 
 typedef struct Parameters
 {
@@ -72,91 +65,29 @@ add_limit(Parameters *parameters, const char *name, int value)
 		add_number(parameters, name, value);
 }
 
-/* Those that may be connected to, between commas; and how many. */
-static char *
-list_addresses(const struct addrinfo *at, bool allow_private, int *count,
-			   const char **kind_name)
-{
-	char *list = NULL;
-
-	for (; at && *count < MAX_ADDRESSES; at = at->ai_next)
-	{
-		AddressKind kind = address_kind(at->ai_addr);
-		char		text[NI_MAXHOST];
-
-		if (!address_is_allowed(kind, allow_private))
-		{
-			*kind_name = address_kind_name(kind);
-			continue;
-		}
-		if (getnameinfo(at->ai_addr, at->ai_addrlen, text, sizeof(text), NULL,
-						0, NI_NUMERICHOST) != 0)
-			continue;
-		list = list ? psprintf("%s,%s", list, text) : pstrdup(text);
-		(*count)++;
-	}
-	return list;
-}
-
-static char *
-find_addresses(const char *server, const PostgresConfig *config, int *count)
-{
-	struct addrinfo	 hints = {.ai_family = AF_UNSPEC,
-							  .ai_socktype = SOCK_STREAM,
-							  .ai_flags = AI_ADDRCONFIG};
-	const char		*host = config->hostaddr ? config->hostaddr : config->host;
-	struct addrinfo *found;
-	const char		*kind_name = NULL;
-	char			*list;
-	int				 result = getaddrinfo(host, NULL, &hints, &found);
-
-	if (result != 0)
-		ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
-						errmsg("could not look up host \"%.100s\" of server "
-							   "\"%s\": %s",
-							   host, server, gai_strerror(result))));
-	list = list_addresses(found, config->allow_private, count, &kind_name);
-	freeaddrinfo(found);
-	if (list == NULL)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 kind_name
-				 ? errmsg("host \"%.100s\" of server \"%s\" has %s "
-						  "address, which must not be connected to",
-						  host, server, kind_name)
-				 : errmsg("host \"%.100s\" of server \"%s\" has no address",
-						  host, server),
-			 errhint("A superuser can allow loopback and private addresses "
-					 "with the server's option allow_private.")));
-	return list;
-}
-
 /* libpq tries them in turn; each has the host's name, which certificates have. */
 static void
-add_addresses(Parameters *parameters, const Remote *remote,
-			  const PostgresConfig *config)
+add_addresses(Parameters *parameters, const PostgresConfig *config,
+			  const char *addresses)
 {
-	int	  count = 0;
-	char *addresses = find_addresses(remote->name, config, &count);
 	char *hosts = pstrdup(config->host);
 
-	while (--count > 0)
-		hosts = psprintf("%s,%s", hosts, config->host);
+	for (const char *c = addresses; *c; c++)
+		if (*c == ',')
+			hosts = psprintf("%s,%s", hosts, config->host);
 	add_parameter(parameters, "host", hosts);
 	add_parameter(parameters, "hostaddr", addresses);
 }
 
+/* addresses: NULL for a socket */
 static void
-add_place(Parameters *parameters, const Remote *remote,
-		  const PostgresConfig *config)
+add_place(Parameters *parameters, const PostgresConfig *config,
+		  const char *addresses)
 {
-	bool is_socket = config->host[0] == '/' || config->host[0] == '@';
-
-	if (is_socket)
-		add_parameter(parameters, "host", config->host);
+	if (addresses)
+		add_addresses(parameters, config, addresses);
 	else
-		add_addresses(parameters, remote, config);
+		add_parameter(parameters, "host", config->host);
 	add_number(parameters, "port", config->port);
 	add_parameter(parameters, "dbname", config->dbname);
 	add_parameter(parameters, "sslmode", postgres_sslmode(config));
@@ -205,24 +136,44 @@ remote_continue(Remote *remote)
 	return status;
 }
 
-/* Waits for as long as the server's option says. */
-static void
+/* Which of a host's addresses it is about; libpq goes from one to the next. */
+static char *
+present_address(const Remote *remote)
+{
+	const char *address = PQhostaddr(remote->conn);
+
+	return pstrdup(address ? address : "");
+}
+
+/*
+ * Waits for each address as long as the server's option says; that at which the
+ * time was up, or NULL.
+ */
+static char *
 remote_poll(Remote *remote, int timeout)
 {
-	TimestampTz end =
-		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), timeout * 1000L);
 	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+	char	   *address = NULL;
+	TimestampTz end = 0;
 
 	while (status != PGRES_POLLING_OK)
 	{
-		long rest =
-			TimestampDifferenceMilliseconds(GetCurrentTimestamp(), end);
+		TimestampTz now = GetCurrentTimestamp();
+		long		rest;
 		int events = status == PGRES_POLLING_READING ? WL_SOCKET_READABLE
 													 : WL_SOCKET_CONNECTED;
 		int happened;
 
-		if (status == PGRES_POLLING_FAILED || rest <= 0)
-			return;
+		if (status == PGRES_POLLING_FAILED)
+			return NULL;
+		if (address == NULL || strcmp(address, present_address(remote)) != 0)
+		{
+			address = present_address(remote);
+			end = TimestampTzPlusMilliseconds(now, timeout * 1000L);
+		}
+		rest = TimestampDifferenceMilliseconds(now, end);
+		if (rest <= 0)
+			return address;
 		happened = WaitLatchOrSocket(
 			MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | WL_TIMEOUT | events,
 			PQsocket(remote->conn), rest, PG_WAIT_EXTENSION);
@@ -238,6 +189,7 @@ remote_poll(Remote *remote, int timeout)
 			remote_after_read(remote);
 		}
 	}
+	return NULL;
 }
 
 static void
@@ -355,19 +307,15 @@ look_at_remote(Remote *remote)
 	remote->cluster = MemoryContextStrdup(context, find_cluster(remote));
 }
 
-static void
-connect_anew(Remote *remote)
+/* The address at which the time was up, or NULL. */
+static char *
+open_connection(Remote *remote, const PostgresConfig *config,
+				const PostgresSecrets *secrets, const char *addresses)
 {
-	ForeignServer  *server = GetForeignServer(remote->server);
-	PostgresConfig	config;
-	PostgresSecrets secrets;
-	Parameters		parameters = {0};
+	Parameters parameters = {0};
 
-	(void) server_get(server->servername);
-	postgres_config_read(server, &config);
-	postgres_secrets_read(server, &secrets);
-	add_place(&parameters, remote, &config);
-	add_identity(&parameters, &secrets);
+	add_place(&parameters, config, addresses);
+	add_identity(&parameters, secrets);
 	if (!AcquireExternalFD())
 		ereport(ERROR,
 				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
@@ -386,8 +334,37 @@ connect_anew(Remote *remote)
 	/* libpq lets nobody send much before a password is right */
 	remote->memory = PG_INT64_MAX / 2;
 	PQsetNoticeProcessor(remote->conn, ignore_notice, NULL);
-	if (PQstatus(remote->conn) != CONNECTION_BAD)
-		remote_poll(remote, config.connect_timeout);
+	return PQstatus(remote->conn) == CONNECTION_BAD
+			   ? NULL
+			   : remote_poll(remote, config->connect_timeout);
+}
+
+/* libpq tries one after the other, but where one says nothing it waits. */
+static void
+try_addresses(Remote *remote, const PostgresConfig *config,
+			  const PostgresSecrets *secrets)
+{
+	bool  is_socket = config->host[0] == '/' || config->host[0] == '@';
+	char *addresses = is_socket ? NULL : remote_addresses(remote->name, config);
+	char *silent;
+
+	while ((silent = open_connection(remote, config, secrets, addresses)) !=
+			   NULL &&
+		   (addresses = remote_addresses_after(addresses, silent)) != NULL)
+		remote_close(remote);
+}
+
+static void
+connect_anew(Remote *remote)
+{
+	ForeignServer  *server = GetForeignServer(remote->server);
+	PostgresConfig	config;
+	PostgresSecrets secrets;
+
+	(void) server_get(server->servername);
+	postgres_config_read(server, &config);
+	postgres_secrets_read(server, &secrets);
+	try_addresses(remote, &config, &secrets);
 	if (PQstatus(remote->conn) != CONNECTION_OK ||
 		PQsetnonblocking(remote->conn, 1) != 0)
 		report_no_connection(remote);

@@ -3,9 +3,8 @@
  *		Copies that the store makes itself.
  *
  * CopyObject takes objects of up to 5 GB, and knows no condition.  Larger ones,
- * and buckets that insist on conditions, get a multipart upload of ranges.  If
- * that is for a key that does not say whose it is, the job's own prefix gets a
- * record of it before its first range, so that it can be ended later.
+ * and buckets that insist on conditions, get a multipart upload of ranges: see
+ * s3_record.c for those whose key does not say whose it is.
  */
 #include "postgres.h"
 
@@ -16,7 +15,6 @@
 
 /* Ranges are no longer than this. */
 #define RANGE_MAX  (INT64CONST(1024) * 1024 * 1024)
-#define RECORD_MAX 4096
 /* The store reads and writes all of it before it answers. */
 #define PATIENCE 10
 
@@ -114,47 +112,23 @@ copy_range(S3Store *store, const char *key, const char *upload, int number,
 	return part;
 }
 
-void
-s3_copy_forget(S3Store *store, const char *record)
-{
-	size_t len;
-	char  *upload = s3_download_text(store, record, RECORD_MAX, &len);
-	char  *key;
-
-	if (upload == NULL)
-		return;
-	key = strsep(&upload, "\n");
-	if (upload)
-		s3_upload_remove(store, key, upload);
-	s3_delete(store, record);
-}
-
-/* The upload's id, and its key in front of it. */
-static void
-record_upload(S3Store *store, const char *record, const S3Multipart *upload)
-{
-	char *text = psprintf("%s\n%s", upload->key, upload->id);
-	char  id[S3_ID_SIZE];
-
-	s3_copy_forget(store, record);
-	s3_new_id(id);
-	(void) s3_put(store, record, text, strlen(text), id, false);
-}
-
 static bool
 copy_ranges(S3Store *store, const char *key, const char *bucket,
 			const char *from, const S3Object *object, bool if_new,
-			const char *record)
+			const S3Record *record)
 {
-	S3Multipart	   upload = {.store = store, .key = key};
+	S3Multipart	   upload = {
+		   .store = store, .key = key, .is_recorded = record != NULL};
 	StringInfoData parts;
 	bool		   done;
 
 	strlcpy(upload.object_id, object->id, S3_ID_SIZE);
-	/* some stores give the whole's checksum for that of a range */
-	upload.id = s3_upload_begin(store, key, object->id, false);
 	if (record)
-		record_upload(store, record, &upload);
+		s3_record_begin(store, record, key);
+	/* some stores give the whole's checksum for that of a range */
+	s3_upload_begin(&upload, object->id, false);
+	if (record)
+		s3_record_id(store, record, &upload);
 	initStringInfo(&parts);
 	for (int number = 1; range_size(store) * (number - 1) < object->size;
 		 number++)
@@ -163,14 +137,14 @@ copy_ranges(S3Store *store, const char *key, const char *bucket,
 			copy_range(store, key, upload.id, number, bucket, from, object));
 	done = s3_upload_complete(&upload, parts.data, if_new);
 	if (record)
-		s3_delete(store, record);
+		s3_record_end(store, record);
 	return done;
 }
 
 bool
 s3_copy(S3Store *store, const char *key, const char *from_bucket,
 		const char *from, const S3Object *object, bool if_new,
-		const char *record)
+		const S3Record *record)
 {
 	bool insists = store->config.conditional == S3_CONDITIONAL_ALL;
 

@@ -15,7 +15,8 @@ typedef struct S3Destination
 	Destination base;
 	S3Store	   *store;
 	char	   *prefix;	 /* "" for the bucket */
-	char	   *staging; /* ".outflow-id"; NULL: nothing is claimed */
+	char	   *staging; /* ".outflow-id", whatever is there of it; or NULL */
+	bool		is_claimed;
 	LOCKTAG		lock;
 	bool		is_locked;
 } S3Destination;
@@ -43,7 +44,7 @@ s3_full_key(const Destination *to, const char *key)
 static inline char *
 s3_staged_key(const Destination *to, const char *key)
 {
-	if (s3_self(to)->staging == NULL)
+	if (!s3_self(to)->is_claimed)
 		elog(ERROR, "nothing is claimed in \"%s\"", to->path);
 	return s3_full_key(
 		to, psprintf("%s/%s", s3_self(to)->staging, destination_name(key)));

@@ -80,6 +80,7 @@ typedef struct S3Listed
 	const char *key;
 	uint64		size;
 	const char *upload; /* the id of what is on its way; NULL for an object */
+	const char *time;	/* when that was begun, or this written; or NULL */
 } S3Listed;
 
 /* The next pages are asked for as long as it returns true. */
@@ -134,11 +135,13 @@ typedef struct S3Multipart
 	bool   is_same;
 	uint64 size;
 	uint64 crc64; /* of all parts, where that is the checksum; 0: unknown */
+	bool   is_recorded; /* and it has to be known whether it was begun again, */
+	bool   begun_again; /* after a try whose answer did not come */
 } S3Multipart;
 
-/* sums: of parts and of the whole, as the server's option says */
-extern char *s3_upload_begin(S3Store *store, const char *key, const char *id,
-							 bool sums);
+/* Fills in its id.  sums: of parts and of the whole, as the server's option says */
+extern void s3_upload_begin(S3Multipart *upload, const char *object_id,
+							bool sums);
 /* What the end of an upload says of a part; sum may be NULL. */
 extern char *s3_part_xml(const S3Request *request, int number,
 						 const char *etag, const char *sum);
@@ -180,6 +183,27 @@ typedef struct S3Left
  * it are gone then, so that none comes to its end later.
  */
 extern bool s3_left_find(S3Store *store, const char *key, S3Left *left);
+/* Whether an upload is known to have no part. */
+extern bool s3_left_is_empty(S3Store *store, const char *key,
+							 const char *upload);
+
+/* ---- s3_record.c */
+
+/* Keys of two objects that remember an upload. */
+typedef struct S3Record
+{
+	const char *begun;
+	const char *id;
+} S3Record;
+
+/* Before the upload is begun, when it is, and after its end. */
+extern void s3_record_begin(S3Store *store, const S3Record *record,
+							const char *key);
+extern void s3_record_id(S3Store *store, const S3Record *record,
+						 const S3Multipart *upload);
+extern void s3_record_end(S3Store *store, const S3Record *record);
+/* Ends the upload that a record tells of, and removes that. */
+extern void s3_record_forget(S3Store *store, const S3Record *record);
 
 /* ---- s3_copy.c */
 
@@ -188,13 +212,10 @@ extern bool s3_left_find(S3Store *store, const char *key, S3Left *left);
  * key is replaced, but with if_new another object's copy is refused: false.
  * An ERROR if from is not there.
  *
- * record: the key of an object that remembers an upload that a copy takes, NULL
- * if the key says whose it is.
+ * record: for the upload that a copy may take; NULL if the key says whose it is.
  */
 extern bool s3_copy(S3Store *store, const char *key, const char *from_bucket,
 					const char *from, const S3Object *object, bool if_new,
-					const char *record);
-/* Ends the upload of which a record is left. */
-extern void s3_copy_forget(S3Store *store, const char *record);
+					const S3Record *record);
 
 #endif /* OUTFLOW_S3_INTERNAL_H */

@@ -139,3 +139,28 @@ s3_left_find(S3Store *store, const char *key, S3Left *left)
 	memset(left, 0, sizeof(S3Left));
 	return false;
 }
+
+bool
+s3_left_is_empty(S3Store *store, const char *key, const char *upload)
+{
+	S3Request  *request = s3_request_new(store, "GET", key);
+	const char *at;
+	const char *list = NULL;
+	char	   *truncated;
+	size_t		len;
+	bool		is_empty = false;
+
+	s3_parameter(request, "uploadId", upload);
+	if (s3_run(request) == S3_OK && (at = request->http.answer.data) != NULL)
+		list = s3_xml_next(&at, at + request->http.answer.len,
+						   "ListPartsResult", &len);
+	if (list)
+	{
+		at = list;
+		truncated = s3_xml_text(list, len, "IsTruncated");
+		is_empty = s3_xml_next(&at, list + len, "Part", &len) == NULL &&
+				   !(truncated && strcmp(truncated, "true") == 0);
+	}
+	s3_end(request);
+	return is_empty;
+}

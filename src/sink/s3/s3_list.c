@@ -21,6 +21,7 @@ typedef struct ListKind
 	const char *value;
 	const char *root;
 	const char *element; /* of a member */
+	const char *time;	 /* in it */
 	/* the parameters that say where a page begins, and where an answer has
 	 * what they are for the next one */
 	const char *from[2];
@@ -32,6 +33,7 @@ static const ListKind objects = {
 	"2",
 	"ListBucketResult",
 	"Contents",
+	"LastModified",
 	{"continuation-token"},
 	{"NextContinuationToken"},
 };
@@ -41,6 +43,7 @@ static const ListKind uploads = {
 	"",
 	"ListMultipartUploadsResult",
 	"Upload",
+	"Initiated",
 	{"key-marker", "upload-id-marker"},
 	{"NextKeyMarker", "NextUploadIdMarker"},
 };
@@ -124,6 +127,7 @@ take_members(Listing *self, const char *xml, size_t len, const char *element,
 		S3Listed found = {
 			.size = size ? strtou64(size, NULL, 10) : 0,
 			.upload = s3_xml_text(inner, inner_len, "UploadId"),
+			.time = s3_xml_text(inner, inner_len, self->kind->time),
 		};
 
 		CHECK_FOR_INTERRUPTS();

@@ -15,30 +15,33 @@
 /* Whole objects are put together before there is an answer. */
 #define PATIENCE 10
 
-char *
-s3_upload_begin(S3Store *store, const char *key, const char *id, bool sums)
+void
+s3_upload_begin(S3Multipart *upload, const char *object_id, bool sums)
 {
-	S3Request  *request = s3_request_new(store, "POST", key);
+	S3Store	   *store = upload->store;
+	S3Request  *request = s3_request_new(store, "POST", upload->key);
 	const char *checksum = sums ? s3_checksum_element(store) : NULL;
-	char	   *upload;
+	char	   *id;
 
 	s3_parameter(request, "uploads", "");
-	s3_object_headers(request, id);
+	s3_object_headers(request, object_id);
 	if (checksum)
 		s3_header(request, "x-amz-checksum-algorithm",
 				  checksum + strlen("Checksum"));
 	if (checksum && store->config.checksum == S3_CRC64NVME)
 		s3_header(request, "x-amz-checksum-type", "FULL_OBJECT");
+	request->http.only_once = upload->is_recorded;
 	s3_must(request, "begin an upload of");
-	upload = s3_xml_text(request->http.answer.data, request->http.answer.len,
-						 "UploadId");
-	if (upload == NULL || upload[0] == '\0')
+	id = s3_xml_text(request->http.answer.data, request->http.answer.len,
+					 "UploadId");
+	if (id == NULL || id[0] == '\0')
 		ereport(ERROR, (errcode(ERRCODE_FDW_REPLY_HANDLE),
 						errmsg("could not begin an upload of %s",
-							   s3_object_name(store, key)),
+							   s3_object_name(store, upload->key)),
 						errdetail("The store's answer has no upload id.")));
+	upload->id = id;
+	upload->begun_again = request->tries > 1;
 	s3_end(request);
-	return upload;
 }
 
 char *

@@ -19,8 +19,9 @@
 #include "utils/memutils.h"
 
 #define OWNER "_owner"
-/* Of an upload that copies a part to its key: this, and the part's name. */
-#define RECORD	  "_copy-"
+/* Of an upload that copies a part to its key: these, and the part's name. */
+#define RECORD_BEGUN "_copy-"
+#define RECORD_ID	 "_upload-"
 #define OWNER_MAX 4096
 /* SQL's advisory locks use the classes 1 and 2, jobs the two before this. */
 #define STAGING_LOCK_CLASS 28520
@@ -70,11 +71,9 @@ s3_claim(Destination *to, const char *id, const char *token,
 										psprintf(S3_STAGING "%s", id));
 	id = psprintf("%s/%s", self->staging, OWNER);
 	owner = to->driver->get(to, id, OWNER_MAX, &len);
-	if (owner == NULL && access != ACCESS_CREATE)
-	{
-		self->staging = NULL;
+	self->is_claimed = owner != NULL || access == ACCESS_CREATE;
+	if (!self->is_claimed)
 		return CLAIM_MISSING;
-	}
 	if (access == ACCESS_LOOK)
 		return CLAIM_GRANTED;
 	if (owner == NULL)
@@ -94,7 +93,7 @@ s3_claim(Destination *to, const char *id, const char *token,
 bool
 s3_is_claimed(const Destination *to)
 {
-	return s3_self(to)->staging != NULL;
+	return s3_self(to)->is_claimed;
 }
 
 Sink *
@@ -186,6 +185,14 @@ check_written(const S3Store *store, const char *key, const S3Object *staged,
 		 errhint("Resume the job: the part is exported again.")));
 }
 
+static S3Record
+record_of(Destination *to, const char *name)
+{
+	return (S3Record){
+		.begun = s3_staged_key(to, psprintf(RECORD_BEGUN "%s", name)),
+		.id = s3_staged_key(to, psprintf(RECORD_ID "%s", name))};
+}
+
 bool
 s3_publish(Destination *to, const char *key, const DestinationLook *written)
 {
@@ -196,6 +203,7 @@ s3_publish(Destination *to, const char *key, const DestinationLook *written)
 	S3Object final;
 	bool	 is_there = s3_head(store, from, &staged, NULL);
 	bool	 is_taken = s3_head(store, final_key, &final, NULL);
+	S3Record record = record_of(to, destination_name(key));
 
 	if (is_taken && (!is_there || is_same(&staged, &final)))
 		return false;
@@ -204,10 +212,8 @@ s3_publish(Destination *to, const char *key, const DestinationLook *written)
 						errmsg("could not publish %s: it is not there",
 							   s3_object_name(store, final_key))));
 	check_written(store, from, &staged, written);
-	if (is_taken ||
-		!s3_copy(
-			store, final_key, store->config.bucket, from, &staged, true,
-			s3_staged_key(to, psprintf(RECORD "%s", destination_name(key)))))
+	if (is_taken || !s3_copy(store, final_key, store->config.bucket, from,
+							 &staged, true, &record))
 		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_FILE),
 						errmsg("%s already exists",
 							   s3_object_name(store, final_key))));
@@ -229,7 +235,7 @@ s3_discard(Destination *to)
 {
 	S3Destination *self = s3_self(to);
 	char		  *owner;
-	char		  *record;
+	char		  *begun;
 	List		  *keys = NIL;
 	ListCell	  *cell;
 
@@ -237,20 +243,24 @@ s3_discard(Destination *to)
 		return;
 	s3_upload_sweep(self->store, s3_staged_key(to, ""));
 	owner = s3_staged_key(to, OWNER);
-	record = s3_staged_key(to, RECORD);
+	begun = s3_staged_key(to, RECORD_BEGUN);
 	(void) s3_list(self->store, s3_staged_key(to, ""), NULL, take_key, &keys,
 				   NULL);
 	foreach (cell, keys)
 	{
 		char *key = lfirst(cell);
 
-		if (strncmp(key, record, strlen(record)) == 0)
-			s3_copy_forget(self->store, key);
+		if (strncmp(key, begun, strlen(begun)) == 0)
+		{
+			S3Record record = record_of(to, key + strlen(begun));
+
+			s3_record_forget(self->store, &record);
+		}
 		if (strcmp(key, owner) == 0)
 			keys = foreach_delete_current(keys, cell);
 	}
 	s3_delete_all(self->store, keys);
 	s3_delete(self->store, owner);
 	s3_unlock(self);
-	self->staging = NULL;
+	self->is_claimed = false;
 }

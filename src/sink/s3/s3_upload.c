@@ -135,8 +135,7 @@ begin_upload(Upload *self)
 	if (!s3_left_find(upload->store, upload->key, &self->left))
 	{
 		s3_new_id(upload->object_id);
-		upload->id = s3_upload_begin(upload->store, upload->key,
-									 upload->object_id, true);
+		s3_upload_begin(upload, upload->object_id, true);
 		return;
 	}
 	/* an older object must not be taken for this upload's, when it ends */

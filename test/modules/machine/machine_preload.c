@@ -2,8 +2,8 @@
  * machine_preload.c
  *		getaddrinfo(), connect() and time(), as files in the directory MACHINE say.
  *
- * MACHINE/names has lines "name address"; other names are the system's to look
- * up.  Each answer adds a line to MACHINE/names.log.  MACHINE/clock is how many
+ * MACHINE/names has lines "name address", of which a name may have several; other
+ * names are the system's to look up.  Each answer adds a line to MACHINE/names.log.  MACHINE/clock is how many
  * seconds the clock is fast.
  */
 #include <arpa/inet.h>
@@ -30,9 +30,9 @@ machine_open(const char *name, const char *mode)
 	return fopen(path, mode);
 }
 
-/* What the file has for the name, in address; 0 for nothing. */
+/* The number'th that the file has for the name, in address; 0 for none. */
 static int
-find_address(const char *name, char *address)
+find_address(const char *name, int number, char *address)
 {
 	FILE *file = machine_open("names", "r");
 	char  line[256];
@@ -43,7 +43,7 @@ find_address(const char *name, char *address)
 		char known[128];
 
 		found = sscanf(line, "%127s %127s", known, address) == 2 &&
-				strcmp(known, name) == 0;
+				strcmp(known, name) == 0 && number-- == 0;
 	}
 	if (file)
 		fclose(file);
@@ -67,11 +67,19 @@ getaddrinfo(const char *name, const char *service,
 {
 	Resolver real = (Resolver) dlsym(RTLD_NEXT, "getaddrinfo");
 	char	 address[128];
+	int		 result = 0;
 
-	if (name == NULL || !find_address(name, address))
+	if (name == NULL || !find_address(name, 0, address))
 		return real(name, service, hints, found);
-	log_answer(name, address);
-	return real(address, service, hints, found);
+	/* the C library's lists are freed one by one */
+	for (int i = 0; result == 0 && find_address(name, i, address); i++)
+	{
+		log_answer(name, address);
+		result = real(address, service, hints, found);
+		while (result == 0 && *found)
+			found = &(*found)->ai_next;
+	}
+	return result;
 }
 
 __attribute__((visibility("default"))) int
