@@ -319,6 +319,8 @@ CLIENT_OBJS = \
 	src/client/targets/facts.o \
 	src/client/targets/kafka_record.o \
 	src/client/targets/kafka_reject.o \
+	src/client/targets/kafka_send.o \
+	src/client/targets/kafka_transactions.o \
 	src/client/targets/kafka_exactly.o \
 	src/client/targets/kafka_producer.o \
 	src/client/targets/deliver_kafka.o \

@@ -11,6 +11,8 @@
 #include "client/targets/kafka_exactly.h"
 #include "client/targets/kafka_record.h"
 
+#define KAFKA_STEP_MS 10 /* between steps of what librdkafka does meanwhile */
+
 /* With --kafka-exactly-once: what the producer is at. */
 typedef enum KafkaPhase
 {
@@ -55,7 +57,8 @@ typedef struct KafkaTarget
 	Place			committed; /* where the open transaction of Kafka began */
 	uint64_t		last;	   /* number up to which the open one reaches; 0 */
 	bool			is_open;
-	size_t			bytes; /* in it */
+	bool			in_doubt; /* another producer is needed, which finds out */
+	size_t			bytes;	  /* in it */
 	size_t			nrejected;
 	uint64_t	   *rejected; /* numbers of its records that are set aside */
 	long long		commit_at;
