@@ -320,6 +320,7 @@ CLIENT_OBJS = \
 	src/client/targets/kafka_record.o \
 	src/client/targets/kafka_reject.o \
 	src/client/targets/kafka_send.o \
+	src/client/targets/kafka_topics.o \
 	src/client/targets/kafka_transactions.o \
 	src/client/targets/kafka_exactly.o \
 	src/client/targets/kafka_producer.o \

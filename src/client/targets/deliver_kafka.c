@@ -24,6 +24,7 @@
 #include "client/targets/kafka_producer.h"
 #include "client/targets/kafka_reject.h"
 #include "client/targets/kafka_send.h"
+#include "client/targets/kafka_topics.h"
 #include "client/targets/kafka_transactions.h"
 #include "client/targets/targets.h"
 

@@ -1,7 +1,6 @@
 /*
  * kafka_producer.h
- *		The producer of a Kafka target: its configuration, its reports and the
- *		topics it creates.
+ *		The producer of a Kafka target: its configuration and its reports.
  */
 #ifndef CLIENT_KAFKA_PRODUCER_H
 #define CLIENT_KAFKA_PRODUCER_H
@@ -70,13 +69,6 @@ extern void kafka_close_producer(KafkaTarget *self);
 
 /* Of a client of the same brokers; argument is the target. */
 extern rd_kafka_conf_t *kafka_client_conf(void *argument);
-
-/* Has a topic created; kafka_take_answer() ends that. */
-extern void kafka_add_topic(KafkaTarget *self, const char *topic);
-extern void kafka_take_answer(KafkaTarget *self);
-
-/* May messages go to that topic now? */
-extern bool kafka_topic_is_ready(KafkaTarget *self, const char *topic);
 
 /* Errors that concern a record, and only that one. */
 extern bool kafka_is_record_error(rd_kafka_resp_err_t error);

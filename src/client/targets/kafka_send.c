@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "client/targets/kafka_reject.h"
+#include "client/targets/kafka_topics.h"
 
 static rd_kafka_resp_err_t
 produce(KafkaTarget *self, const char *value, size_t length, void *opaque)

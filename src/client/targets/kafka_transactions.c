@@ -10,6 +10,7 @@
 #include "client/loop.h"
 #include "client/targets/kafka_reject.h"
 #include "client/targets/kafka_send.h"
+#include "client/targets/kafka_topics.h"
 
 #define BATCH_BYTES (1024 * 1024)
 #define LINGER_MS	50
