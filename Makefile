@@ -294,6 +294,7 @@ CLIENT_OBJS = \
 	src/client/cli.o \
 	src/client/cli_help.o \
 	src/client/cli_read.o \
+	src/client/cli_value.o \
 	src/client/url.o \
 	src/client/position.o \
 	src/client/slot_state.o \
@@ -377,6 +378,7 @@ CLIENT_OBJS = \
 	src/client/sum.o \
 	src/client/verify_report.o \
 	src/client/verify_files.o \
+	src/client/verify_open.o \
 	src/client/run_verify.o \
 	src/client/check_server.o \
 	src/client/run_check.o \
