@@ -153,6 +153,8 @@ is($old->result(0), 5, 'split: the old one ends');
 like(slurp_file("$log.old"), qr/Kafka has ended the transaction, for another pg_outflow.*timeline 2, and the server is on timeline 1/s,
 	'... fenced first, then told of the history that it lacks');
 $twin->safe_psql('postgres', 'CALL work(20)');
+wait_for_line("$log.new", qr/starting over.*streaming slot/s);
+is(slurp_file("/proc/$new->{KIDS}[0]{PID}/comm"), "pg_outflow\n", 'split: the new one starts over under its own name');
 finish_kills($twin, 'split', $new);
 check('split', $twin);
 is(join(' ', map { $_->{key} } grep { $_->{key} =~ /:700\d/ } committed('split.public.t')), '{"id":7002}', 'split: what only the old one had was never seen');
