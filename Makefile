@@ -298,6 +298,7 @@ CLIENT_OBJS = \
 	src/client/cli.o \
 	src/client/cli_help.o \
 	src/client/cli_read.o \
+	src/client/cli_value.o \
 	src/client/url.o \
 	src/client/position.o \
 	src/client/slot_state.o \
@@ -323,6 +324,9 @@ CLIENT_OBJS = \
 	src/client/targets/facts.o \
 	src/client/targets/kafka_record.o \
 	src/client/targets/kafka_reject.o \
+	src/client/targets/kafka_send.o \
+	src/client/targets/kafka_topics.o \
+	src/client/targets/kafka_transactions.o \
 	src/client/targets/kafka_exactly.o \
 	src/client/targets/kafka_producer.o \
 	src/client/targets/deliver_kafka.o \
@@ -378,6 +382,7 @@ CLIENT_OBJS = \
 	src/client/sum.o \
 	src/client/verify_report.o \
 	src/client/verify_files.o \
+	src/client/verify_open.o \
 	src/client/run_verify.o \
 	src/client/check_server.o \
 	src/client/run_check.o \

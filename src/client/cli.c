@@ -134,7 +134,7 @@ const ClientOption cli_options[] = {
 	{"Kafka", 0, "kafka-partitions", "N", OPTION_NUMBER, AT(kafka_partitions),
 	 "0", NULL, "create topics that are missing, with so many; 0: don't"},
 	{"Kafka", 0, "kafka-compact", NULL, OPTION_FLAG, AT(kafka_compact), NULL,
-	 NULL, "create them compacted"},
+	 NULL, "create them compacted, where messages have keys"},
 	{"Kafka", 'X', "kafka-option", "NAME=VALUE", OPTION_PAIR,
 	 AT(kafka_options), NULL, NULL,
 	 "an option of librdkafka, such as security.protocol=ssl; repeatable"},

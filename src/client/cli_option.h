@@ -53,6 +53,10 @@ extern const int		  cli_noptions;
 
 extern bool cli_option_is_of(const ClientOption *option, unsigned command);
 
+/* cli_value.c: what was typed, into the settings.  Ends the program if it is none. */
+extern void cli_set_option(Settings *settings, const ClientOption *option,
+						   const char *text);
+
 /* cli_help.c: what is said of a command. */
 typedef struct Manual
 {

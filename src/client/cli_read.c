@@ -1,9 +1,7 @@
 /*
  * cli_read.c
- *		Reads arguments, then the file of --config, by the table of options.
- *
- * One reader for each type of value, the two ways that they come by, and what
- * must hold between them afterwards: all that can be wrong with what was typed.
+ *		Reads arguments, then the file of --config, by the table of options: the two
+ *		ways that values come by, and what must hold between them afterwards.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -25,175 +23,6 @@ typedef struct CliReader
 	char	 *config; /* --config */
 	bool	  given[MAX_OPTIONS];
 } CliReader;
-
-void
-texts_add(Texts *texts, const char *text)
-{
-	texts->items = client_realloc(texts->items,
-								  (texts->count + 1) * sizeof(*texts->items));
-	texts->items[texts->count++] = client_strdup(text);
-}
-
-const char *
-pairs_find(const Pairs *pairs, const char *name)
-{
-	int i;
-
-	for (i = 0; i < pairs->count; i++)
-		if (strcmp(pairs->names[i], name) == 0)
-			return pairs->values[i];
-	return NULL;
-}
-
-void
-pairs_set(Pairs *pairs, const char *name, const char *value)
-{
-	if (pairs_find(pairs, name))
-		client_exit(EXIT_USAGE, "\"%s\" is given twice", name);
-	if (pairs->count == MAX_PAIRS)
-		client_exit(EXIT_USAGE, "there are more than %d options like \"%s\"",
-					MAX_PAIRS, name);
-	pairs->names[pairs->count] = client_strdup(name);
-	pairs->values[pairs->count++] = client_strdup(value);
-}
-
-typedef struct Unit
-{
-	const char *name;
-	long long	factor;
-} Unit;
-
-static const Unit byte_units[] = {{"", 1},
-								  {"B", 1},
-								  {"kB", 1024},
-								  {"MB", 1024 * 1024},
-								  {"GB", 1024 * 1024 * 1024LL},
-								  {NULL, 0}};
-/* a number alone is of milliseconds, as PostgreSQL has it */
-static const Unit time_units[] = {{"", 1},		  {"ms", 1},	  {"s", 1000},
-								  {"min", 60000}, {"h", 3600000}, {NULL, 0}};
-static const Unit no_units[] = {{"", 1}, {NULL, 0}};
-
-static long long
-read_number(const ClientOption *option, const char *text, const Unit *units)
-{
-	char	 *end;
-	long long number;
-
-	errno = 0;
-	number = strtoll(text, &end, 10);
-	if (end != text && errno == 0 && number >= 0)
-	{
-		while (*end == ' ')
-			end++;
-		for (; units->name; units++)
-			if (strcmp(units->name, end) == 0 &&
-				number <= LLONG_MAX / units->factor)
-				return number * units->factor;
-	}
-	client_exit(EXIT_USAGE, "\"%s\" is no value of --%s=%s", text,
-				option->name, option->argument);
-}
-
-static void
-set_text(const ClientOption *option, char **field, const char *text)
-{
-	char *framed = client_format("|%s|", text);
-
-	if (option->choices && !strstr(option->choices, framed))
-		client_exit(EXIT_USAGE, "--%s is %s, not \"%s\"", option->name,
-					option->help, text);
-	free(*field); /* a preset */
-	*field = client_strdup(text);
-	free(framed);
-}
-
-static void
-set_pair(const ClientOption *option, Pairs *pairs, const char *text)
-{
-	const char *equals = strchr(text, '=');
-	char	   *name;
-
-	if (equals == NULL || equals == text)
-		client_exit(EXIT_USAGE, "--%s takes NAME=VALUE, not \"%.*s\"",
-					option->name, log_shown(text), text);
-	name = client_strndup(text, equals - text);
-	pairs_set(pairs, name, equals + 1);
-	free(name);
-}
-
-/* Texts between commas; a backslash takes the next character as it is. */
-static void
-set_list(const ClientOption *option, Texts *texts, const char *text)
-{
-	Bytes item = {0};
-
-	for (;; text++)
-	{
-		if (*text == '\\' && text[1])
-			mem_append(&item, ++text, 1);
-		else if (*text && *text != ',')
-			mem_append(&item, text, 1);
-		else
-		{
-			if (item.length == 0)
-				client_exit(EXIT_USAGE, "--%s has an empty item",
-							option->name);
-			texts_add(texts, item.data);
-			mem_reset(&item);
-			if (*text == '\0')
-				break;
-		}
-	}
-	mem_free(&item);
-}
-
-static bool
-read_flag(const ClientOption *option, const char *text)
-{
-	if (text == NULL || strcmp(text, "on") == 0 || strcmp(text, "true") == 0)
-		return true;
-	if (strcmp(text, "off") == 0 || strcmp(text, "false") == 0)
-		return false;
-	client_exit(EXIT_USAGE, "%s is on or off, not \"%s\"", option->name, text);
-}
-
-static void
-set_option(Settings *settings, const ClientOption *option, const char *text)
-{
-	void *field = (char *) settings + option->offset;
-
-	switch (option->type)
-	{
-		case OPTION_TEXT:
-			set_text(option, field, text);
-			break;
-		case OPTION_FLAG:
-			*(bool *) field = read_flag(option, text);
-			break;
-		case OPTION_NUMBER:
-			*(long long *) field = read_number(option, text, no_units);
-			break;
-		case OPTION_BYTES:
-			*(long long *) field = read_number(option, text, byte_units);
-			break;
-		case OPTION_TIME:
-			*(long long *) field = read_number(option, text, time_units);
-			break;
-		case OPTION_PAIR:
-			set_pair(option, field, text);
-			break;
-		case OPTION_LIST:
-			set_list(option, field, text);
-			break;
-		case OPTION_TARGET:
-			if (settings->ntargets == MAX_TARGETS)
-				client_exit(EXIT_USAGE, "there are more than %d targets",
-							MAX_TARGETS);
-			settings->targets[settings->ntargets++] = client_strdup(text);
-			break;
-	}
-}
 
 /* One of this command, or else one of another; NULL: there is none. */
 static const ClientOption *
@@ -242,7 +71,7 @@ set_once(CliReader *reader, const ClientOption *option, const char *text,
 		client_exit(EXIT_USAGE, "--%s is given twice", option->name);
 	}
 	*given = true;
-	set_option(reader->settings, option, text);
+	cli_set_option(reader->settings, option, text);
 }
 
 static char *
@@ -359,7 +188,7 @@ set_presets(Settings *settings)
 		if (option->preset && strcmp(option->preset, "-1") == 0)
 			*(long long *) ((char *) settings + option->offset) = -1;
 		else if (option->preset)
-			set_option(settings, option, option->preset);
+			cli_set_option(settings, option, option->preset);
 	}
 }
 

@@ -8,14 +8,25 @@
 
 #include "client/memory.h"
 
+#define LOCATION "\nLOCATION:  "
+
 char *
 pq_message(const char *message)
 {
 	size_t length = strlen(message);
+	char  *text;
+	char  *p;
+	char  *rest;
 
 	while (length > 0 && message[length - 1] == '\n')
 		length--;
-	return client_strndup(message, length);
+	text = client_strndup(message, length);
+	while ((p = strstr(text, LOCATION)) != NULL)
+	{
+		rest = p + 1 + strcspn(p + 1, "\n");
+		memmove(p, rest, strlen(rest) + 1);
+	}
+	return text;
 }
 
 /* "FATAL:  28P01: password authentication failed": the five characters. */

@@ -5,7 +5,10 @@
 #ifndef CLIENT_PQ_ERROR_H
 #define CLIENT_PQ_ERROR_H
 
-/* Its message without the newline at the end; a new text. */
+/*
+ * Its message without the newline at the end, and without the lines of the server's
+ * source that verbosity "verbose" tells; a new text.
+ */
 extern char *pq_message(const char *message);
 
 /*

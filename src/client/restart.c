@@ -5,11 +5,13 @@
 #include "client/restart.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "client/clock.h"
@@ -30,6 +32,8 @@ void
 restart_remember(char **argv)
 {
 	arguments = argv;
+	/* else "ps" names one that started over by what it was started from */
+	prctl(PR_SET_NAME, "pg_outflow");
 }
 
 /*
@@ -89,6 +93,7 @@ client_restart(const char *format, ...)
 	setenv(RESTARTS, restarts, 1);
 	/* locks of files end with their descriptors */
 	close_range(STDERR_FILENO + 1, ~0U, 0);
-	execv("/proc/self/exe", arguments);
+	/* of the descriptor, as valgrind's /proc/self/exe is another one for execv() */
+	fexecve(open("/proc/self/exe", O_RDONLY | O_CLOEXEC), arguments, environ);
 	client_exit(EXIT_FAILED, "could not start over: %s", strerror(errno));
 }

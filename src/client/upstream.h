@@ -142,7 +142,10 @@ extern void upstream_judge_forks(const Upstream *upstream,
 								 const char		*history);
 extern void upstream_judge_head(const Upstream *upstream, Lsn head);
 
-/* upstream_failures.c: what came is more than the streams before this brought. */
+/* upstream_failures.c: the server refuses: ends the program if time can't mend it. */
+extern void upstream_refused(Upstream *upstream, const char *sqlstate,
+							 const char *message);
+/* What came is more than the streams before this brought. */
 extern void upstream_note_progress(Upstream *upstream);
 /* The server ended the stream by an error. */
 extern void upstream_judge_failure(Upstream *upstream, const PGresult *result);
@@ -152,9 +155,5 @@ extern bool upstream_ask(Upstream *upstream, Bytes *question);
 /* Its answer may wait for others, for ever. */
 extern bool upstream_may_take_long(const Upstream *upstream);
 extern void upstream_answer(Upstream *upstream, PGresult *result);
-extern void upstream_refused(Upstream *upstream, const char *sqlstate,
-							 const char *message);
-/* The same error again and again: ends the program if time can't mend it. */
-extern void upstream_fails_again(const char *sqlstate, const char *message);
 
 #endif

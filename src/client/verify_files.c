@@ -2,13 +2,8 @@
  * verify_files.c
  *		An export's files against its manifest, without a server.
  *
- * The manifest is as little trusted as the files.  A name in it is one component
- * below a directory that is open, and no link is followed; a path elsewhere is
- * followed only beneath the directory that the user named for it, component by
- * component.  Nothing but regular files is read.
- *
- * It is long as there is much that can be wrong: names, sizes, sums, totals, and
- * what is there beside; each is one short check.
+ * There is much that can be wrong: names, sizes, sums, totals, and what is there
+ * beside; each is one short check.
  */
 #include "client/verify_files.h"
 
@@ -27,6 +22,7 @@
 #include "client/manifest_read.h"
 #include "client/memory.h"
 #include "client/sum.h"
+#include "client/verify_open.h"
 
 #define MANIFEST "_manifest.json"
 #define SUCCESS	 "_SUCCESS"
@@ -49,84 +45,6 @@ typedef struct Level
 	bool		is_top;
 	Manifest	manifest;
 } Level;
-
-/* O_NONBLOCK, or a FIFO would be waited for; O_NOFOLLOW for the last part. */
-#define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY)
-
-static bool
-is_component(const char *name, size_t length)
-{
-	return length > 0 && memchr(name, '/', length) == NULL &&
-		   !(length == 1 && name[0] == '.') &&
-		   !(length == 2 && name[0] == '.' && name[1] == '.');
-}
-
-/* A regular file below an open directory, or -1: then *why says what it is. */
-static int
-open_file(int directory, const char *name, struct stat *state,
-		  const char **status, const char **why)
-{
-	int fd = openat(directory, name, OPEN_FLAGS);
-
-	*status = "unreadable";
-	if (fd < 0)
-	{
-		if (errno == ENOENT)
-			*status = "missing";
-		*why = errno == ELOOP ? "it is a symbolic link" : strerror(errno);
-		return -1;
-	}
-	if (fstat(fd, state) != 0 || !S_ISREG(state->st_mode))
-	{
-		*why = "it is no regular file";
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-/* Of a path below the directory of references. */
-static int
-open_reference(const Verify *verify, const char *path, struct stat *state,
-			   const char **status, const char **why)
-{
-	size_t length = verify->references ? strlen(verify->references) : 0;
-	int	   directory = -1;
-	int	   fd = -1;
-
-	*status = "not read";
-	if (length == 0 || strncmp(path, verify->references, length) != 0 ||
-		path[length] != '/')
-	{
-		*why = "it lies elsewhere: --references names the directory beneath "
-			   "which files may be read";
-		return -1;
-	}
-	directory = dup(verify->references_fd);
-	path += length + 1;
-	while (directory >= 0 && is_component(path, strcspn(path, "/")))
-	{
-		size_t end = strcspn(path, "/");
-		char  *name = client_strndup(path, end);
-		int	   next = -1;
-
-		if (path[end] == '\0')
-			fd = open_file(directory, name, state, status, why);
-		else if ((next = openat(directory, name, OPEN_FLAGS | O_DIRECTORY)) <
-				 0)
-			*why = strerror(errno);
-		close(directory);
-		free(name);
-		if (path[end] == '\0' || next < 0)
-			return fd;
-		directory = next;
-		path += end + 1;
-	}
-	if (directory >= 0)
-		close(directory);
-	*why = "it is no plain path";
-	return -1;
-}
 
 static void
 compare_sums(Verify *verify, const Level *level, const ManifestEntry *entry,
@@ -167,9 +85,10 @@ verify_part(Verify *verify, const Level *level, const ManifestEntry *entry)
 	int			fd = -1;
 
 	if (entry->name[0] == '/')
-		fd = open_reference(verify, entry->name, &state, &status, &why);
-	else if (is_component(entry->name, strlen(entry->name)))
-		fd = open_file(level->fd, entry->name, &state, &status, &why);
+		fd = verify_open_reference(verify->references, verify->references_fd,
+								   entry->name, &state, &status, &why);
+	else if (verify_is_component(entry->name, strlen(entry->name)))
+		fd = verify_open_file(level->fd, entry->name, &state, &status, &why);
 	if (fd < 0)
 	{
 		report_problem(verify->report, level->folder, entry->name, status,
@@ -193,9 +112,9 @@ read_manifest_file(Verify *verify, const Level *level, size_t *length)
 	const char *status;
 	const char *why;
 	struct stat state;
-	int			fd = open_file(level->fd, MANIFEST, &state, &status, &why);
-	char	   *data;
-	ssize_t		got = -1;
+	int		fd = verify_open_file(level->fd, MANIFEST, &state, &status, &why);
+	char   *data;
+	ssize_t got = -1;
 
 	*length = 0;
 	if (fd < 0)
@@ -303,8 +222,8 @@ check_totals(Verify *verify, const Level *level)
 static void
 check_left_over(Verify *verify, const Level *level, char *const *names)
 {
-	int			   fd = openat(level->fd, ".", OPEN_FLAGS | O_DIRECTORY);
-	DIR			  *directory = fd >= 0 ? fdopendir(fd) : NULL;
+	int	 fd = openat(level->fd, ".", VERIFY_OPEN_FLAGS | O_DIRECTORY);
+	DIR *directory = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *found;
 
 	if (directory == NULL)
@@ -314,7 +233,8 @@ check_left_over(Verify *verify, const Level *level, char *const *names)
 	{
 		const char *name = found->d_name;
 
-		if (is_component(name, strlen(name)) && strcmp(name, MANIFEST) != 0 &&
+		if (verify_is_component(name, strlen(name)) &&
+			strcmp(name, MANIFEST) != 0 &&
 			!(level->is_top && strcmp(name, SUCCESS) == 0) &&
 			bsearch(&name, names, level->manifest.count, sizeof(*names),
 					compare_names) == NULL)
@@ -333,7 +253,7 @@ check_success_file(Verify *verify, const Level *level)
 	const char *status;
 	const char *why;
 	struct stat state;
-	int			fd = open_file(level->fd, SUCCESS, &state, &status, &why);
+	int fd = verify_open_file(level->fd, SUCCESS, &state, &status, &why);
 
 	if (fd < 0)
 		report_problem(verify->report, level->folder, SUCCESS, status, "%s",
@@ -356,13 +276,13 @@ verify_table(Verify *verify, const Level *top, const ManifestEntry *entry)
 {
 	Level level = {.folder = entry->name};
 
-	if (!is_component(entry->name, strlen(entry->name)))
+	if (!verify_is_component(entry->name, strlen(entry->name)))
 	{
 		report_problem(verify->report, "", entry->name, "not read",
 					   "a manifest names folders of its own directory only");
 		return;
 	}
-	level.fd = openat(top->fd, entry->name, OPEN_FLAGS | O_DIRECTORY);
+	level.fd = openat(top->fd, entry->name, VERIFY_OPEN_FLAGS | O_DIRECTORY);
 	if (level.fd < 0)
 	{
 		report_problem(verify->report, "", entry->name,
@@ -406,18 +326,6 @@ verify_level(Verify *verify, Level *level)
 	free(names);
 }
 
-/* The user's own path may have links in it. */
-static int
-open_directory(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		client_exit(EXIT_USAGE, "could not open directory \"%s\": %s", path,
-					strerror(errno));
-	return fd;
-}
-
 /* Of the manifest's own name the directory; a new text. */
 static char *
 directory_of(const char *path)
@@ -442,7 +350,7 @@ verify_path(VerifyReport *report, const char *path, const char *references)
 	char  *beneath = references ? client_strdup(references) : NULL;
 	Verify verify = {.report = report, .references = beneath};
 	Level  level = {
-		 .fd = open_directory(directory), .folder = "", .is_top = true};
+		 .fd = verify_open_directory(directory), .folder = "", .is_top = true};
 
 	if (beneath)
 	{
@@ -450,7 +358,7 @@ verify_path(VerifyReport *report, const char *path, const char *references)
 
 		while (length > 1 && beneath[length - 1] == '/')
 			beneath[--length] = '\0';
-		verify.references_fd = open_directory(beneath);
+		verify.references_fd = verify_open_directory(beneath);
 	}
 	if (load_manifest(&verify, &level))
 		verify_level(&verify, &level);

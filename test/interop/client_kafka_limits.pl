@@ -121,14 +121,16 @@ foreach my $slot (qw(once exactly))
 	my $client = start_client($node, 'stopped', $log, @target, '--linger=15s');
 	wait_for_line($log, qr/streaming slot "stopped"/);
 	$node->safe_psql('postgres', 'INSERT INTO t VALUES (3001, 1), (3002, 1)');
+	my $sent = 0;
 	foreach (1 .. 60)
 	{
 		# none of the topic is an error
-		last if eval { () = $broker->messages('stopped.public.t', 'isolation.level=read_uncommitted') };
+		last if 2 == ($sent = () = eval { $broker->messages('stopped.public.t', 'isolation.level=read_uncommitted') });
 		Time::HiRes::sleep(0.2);
 	}
 	$client->signal('STOP');
-	is(scalar(() = $broker->messages('stopped.public.t', 'isolation.level=read_committed')), 0, 'stopped in an open transaction');
+	is($sent, 2, 'stopped once the broker has the records');
+	is(scalar(() = $broker->messages('stopped.public.t', 'isolation.level=read_committed')), 0, '... in an open transaction');
 	# librdkafka's transaction.timeout.ms is a minute
 	Time::HiRes::sleep(65);
 	$client->signal('CONT');

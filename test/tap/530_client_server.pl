@@ -33,6 +33,7 @@ sub ends
 		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	is($? >> 8, $expected, "$what: exit code") or diag($err);
 	like($out . $err, $pattern, "$what: the reason");
+	unlike($err, qr/LOCATION/, "$what: and nothing of the server's source");
 	return;
 }
 

@@ -220,6 +220,11 @@ cmp_ok($pause, '>=', 800, '... after a pause that grows');
 ($code, undef, $err) = run_client($node, 'exactly', @exactly, '-X', 'debug=conf', '--log-level=debug', '--endpos=' . current_lsn($node));
 like($err, qr/ssl\.endpoint\.identification\.algorithm = https/, 'a certificate must be the host\'s');
 
+# the broker would end each transaction before it is committed
+($code, undef, $err) = run_client($node, 'exactly', @exactly, '-X', 'transaction.timeout.ms=5000', '--linger=5s');
+is($code, 2, 'exactly once: transactions must end in their time');
+like($err, qr/--linger must be less than .*transaction\.timeout\.ms, which is 5000/, '... as it says');
+
 # check looks at the brokers
 my ($found, $told) = ('', '');
 IPC::Run::run([ 'pg_outflow', 'check', '-d', $node->connstr('postgres'), '-S', 'exactly', "$url/exact" ], '<', \undef, '>', \$found, '2>', \$told);

@@ -109,6 +109,12 @@ judge(const char *what, rd_kafka_error_t *error, bool *failed)
 		code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
 		code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE)
 		client_exit(EXIT_TARGET, "%s: %s", what, rd_kafka_error_string(error));
+	if (code == RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT)
+		client_exit(
+			EXIT_TARGET,
+			"%s: %s; the brokers' transaction.max.timeout.ms is smaller "
+			"than librdkafka's minute: use -X transaction.timeout.ms",
+			what, rd_kafka_error_string(error));
 	log_message(LOG_DEBUG, "%s: %s", what, rd_kafka_error_string(error));
 	rd_kafka_error_destroy(error);
 	*failed = !retriable;

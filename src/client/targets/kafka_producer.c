@@ -1,6 +1,6 @@
 /*
  * kafka_producer.c
- *		A producer of librdkafka, and what it tells.
+ *		A producer of librdkafka: how it is configured, and what it tells.
  */
 #ifdef HAVE_RDKAFKA
 
@@ -22,7 +22,8 @@ static const char allowed_options[] =
 	"ssl.endpoint.identification.algorithm|client.id|compression.codec|"
 	"compression.type|compression.level|batch.size|batch.num.messages|"
 	"message.max.bytes|queue.buffering.max.messages|socket.keepalive.enable|"
-	"broker.address.family|client.dns.lookup|debug|test.mock.num.brokers|";
+	"transaction.timeout.ms|broker.address.family|client.dns.lookup|debug|"
+	"test.mock.num.brokers|";
 
 static void
 set_conf(rd_kafka_conf_t *conf, const char *name, const char *value)
@@ -187,6 +188,21 @@ kafka_log(const rd_kafka_t *producer, int level, const char *facility,
 				text);
 }
 
+/* One that takes longer is ended by the broker, again and again. */
+static void
+check_linger(const Settings *settings, const rd_kafka_conf_t *conf)
+{
+	char   text[32] = "";
+	size_t size = sizeof(text);
+
+	rd_kafka_conf_get(conf, "transaction.timeout.ms", text, &size);
+	if (settings->kafka_exactly_once && settings->linger_ms >= atoll(text))
+		client_exit(EXIT_USAGE,
+					"--linger must be less than Kafka's "
+					"transaction.timeout.ms, which is %s",
+					text);
+}
+
 static rd_kafka_conf_t *
 producer_conf(KafkaTarget *self, const Url *url, const Settings *settings)
 {
@@ -194,9 +210,14 @@ producer_conf(KafkaTarget *self, const Url *url, const Settings *settings)
 	char			 linger[32];
 	int				 i;
 
-	/* librdkafka's own 5 ms make nothing faster, and an idle stream late */
+	/*
+	 * Messages wait while others are under way, and for nothing else: librdkafka's own 5 ms
+	 * make nothing faster, and an idle stream late.  With transactions it is they that wait.
+	 */
 	snprintf(linger, sizeof(linger), "%lld",
-			 settings->linger_ms >= 0 ? settings->linger_ms : 1LL);
+			 settings->linger_ms >= 0 && !settings->kafka_exactly_once
+				 ? settings->linger_ms
+				 : 0LL);
 	set_conf(conf, "bootstrap.servers", url->host);
 	set_conf(conf, "client.id", "pg_outflow");
 	set_conf(conf, "enable.idempotence", "true");
@@ -232,6 +253,7 @@ producer_conf(KafkaTarget *self, const Url *url, const Settings *settings)
 				 settings->kafka_options.values[i]);
 		free(name);
 	}
+	check_linger(settings, conf);
 	kafka_set_batches(self, conf);
 	rd_kafka_conf_set_opaque(conf, self);
 	rd_kafka_conf_set_dr_msg_cb(conf, kafka_report);
@@ -269,103 +291,6 @@ kafka_close_producer(KafkaTarget *self)
 	rd_kafka_destroy_flags(self->producer,
 						   RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	self->producer = NULL;
-}
-
-static void
-create_topic(KafkaTarget *self, const char *topic)
-{
-	const Settings *settings = self->settings;
-	bool is_offsets = self->exactly && self->phase == KAFKA_PREPARING;
-	rd_kafka_NewTopic_t *new_topic;
-	char				 error[512];
-
-	new_topic = rd_kafka_NewTopic_new(
-		topic, is_offsets ? 1 : (int) settings->kafka_partitions, -1, error,
-		sizeof(error));
-	if (new_topic == NULL)
-		client_exit(EXIT_TARGET, "topic \"%s\": %s", topic, error);
-	if (settings->kafka_compact || is_offsets)
-		rd_kafka_NewTopic_set_config(new_topic, "cleanup.policy", "compact");
-	rd_kafka_CreateTopics(self->producer, &new_topic, 1, NULL, self->answers);
-	rd_kafka_NewTopic_destroy(new_topic);
-	self->is_creating = true;
-}
-
-/* It may be there all the same: its absence would tell. */
-static bool
-may_not_create(rd_kafka_resp_err_t error)
-{
-	return error == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-		   error == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED ||
-		   error == RD_KAFKA_RESP_ERR_POLICY_VIOLATION ||
-		   error == RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION ||
-		   error == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
-}
-
-/* The answer to create_topic(), if it has come. */
-void
-kafka_take_answer(KafkaTarget *self)
-{
-	rd_kafka_event_t *event = rd_kafka_queue_poll(self->answers, 0);
-	const rd_kafka_CreateTopics_result_t *result;
-	const rd_kafka_topic_result_t		**topics;
-	const char		   *topic = self->topics[self->ntopics - 1];
-	size_t				count = 0;
-	rd_kafka_resp_err_t error;
-
-	if (event == NULL)
-		return;
-	error = rd_kafka_event_error(event);
-	result = rd_kafka_event_CreateTopics_result(event);
-	if (error == 0 && result)
-	{
-		topics = rd_kafka_CreateTopics_result_topics(result, &count);
-		if (count > 0)
-			error = rd_kafka_topic_result_error(topics[0]);
-	}
-	rd_kafka_event_destroy(event);
-	self->is_creating = false;
-	if (error == 0)
-		log_message(LOG_INFO, "created topic \"%s\"", topic);
-	else if (error == RD_KAFKA_RESP_ERR__TIMED_OUT ||
-			 error == RD_KAFKA_RESP_ERR__TRANSPORT ||
-			 error == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT ||
-			 error == RD_KAFKA_RESP_ERR_NOT_CONTROLLER)
-		create_topic(self, topic);
-	else if (may_not_create(error))
-	{
-		log_message(LOG_WARNING, "%s: topic \"%s\" cannot be created: %s",
-					self->base.name, topic, rd_kafka_err2str(error));
-		self->creation_error = error;
-	}
-	else if (error != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-		kafka_refused(self, error, topic);
-}
-
-void
-kafka_add_topic(KafkaTarget *self, const char *topic)
-{
-	self->topics =
-		client_realloc(self->topics, (self->ntopics + 1) * sizeof(char *));
-	self->topics[self->ntopics++] = client_strdup(topic);
-	create_topic(self, topic);
-}
-
-/* May messages go to that topic now? */
-bool
-kafka_topic_is_ready(KafkaTarget *self, const char *topic)
-{
-	size_t i;
-
-	if (self->base.settings->kafka_partitions == 0)
-		return true;
-	if (self->is_creating)
-		return false;
-	for (i = 0; i < self->ntopics; i++)
-		if (strcmp(self->topics[i], topic) == 0)
-			return true;
-	kafka_add_topic(self, topic);
-	return false;
 }
 
 rd_kafka_conf_t *

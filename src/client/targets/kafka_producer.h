@@ -1,7 +1,6 @@
 /*
  * kafka_producer.h
- *		The producer of a Kafka target: its configuration, its reports and the
- *		topics it creates.
+ *		The producer of a Kafka target: its configuration and its reports.
  */
 #ifndef CLIENT_KAFKA_PRODUCER_H
 #define CLIENT_KAFKA_PRODUCER_H
@@ -10,6 +9,8 @@
 
 #include "client/targets/kafka_exactly.h"
 #include "client/targets/kafka_record.h"
+
+#define KAFKA_STEP_MS 10 /* between steps of what librdkafka does meanwhile */
 
 /* With --kafka-exactly-once: what the producer is at. */
 typedef enum KafkaPhase
@@ -55,7 +56,8 @@ typedef struct KafkaTarget
 	Place			committed; /* where the open transaction of Kafka began */
 	uint64_t		last;	   /* number up to which the open one reaches; 0 */
 	bool			is_open;
-	size_t			bytes; /* in it */
+	bool			in_doubt; /* another producer is needed, which finds out */
+	size_t			bytes;	  /* in it */
 	size_t			nrejected;
 	uint64_t	   *rejected; /* numbers of its records that are set aside */
 	long long		commit_at;
@@ -67,13 +69,6 @@ extern void kafka_close_producer(KafkaTarget *self);
 
 /* Of a client of the same brokers; argument is the target. */
 extern rd_kafka_conf_t *kafka_client_conf(void *argument);
-
-/* Has a topic created; kafka_take_answer() ends that. */
-extern void kafka_add_topic(KafkaTarget *self, const char *topic);
-extern void kafka_take_answer(KafkaTarget *self);
-
-/* May messages go to that topic now? */
-extern bool kafka_topic_is_ready(KafkaTarget *self, const char *topic);
 
 /* Errors that concern a record, and only that one. */
 extern bool kafka_is_record_error(rd_kafka_resp_err_t error);
