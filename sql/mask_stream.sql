@@ -65,6 +65,7 @@ FROM (SELECT r, (array_agg(r->'columns'->1->>'type') FILTER (WHERE r->>'op' = 's
 	FROM (SELECT n, data::json AS r FROM peek('mask_stream', 'streaming', 'on', 'publication_names', 'mask_stream_root', 'mask_columns', '*.leaf_a.secret=redact')) AS d) AS d;
 RESET logical_decoding_work_mem;
 DROP PUBLICATION mask_stream_root;
+DROP TABLE root;
 
 -- what is no mask
 \set VERBOSITY default
