@@ -211,13 +211,13 @@ producer_conf(KafkaTarget *self, const Url *url, const Settings *settings)
 	int				 i;
 
 	/*
-	 * librdkafka's own 5 ms make nothing faster, and an idle stream late.  With
-	 * transactions it is they that wait.
+	 * Messages wait while others are under way, and for nothing else: librdkafka's own 5 ms
+	 * make nothing faster, and an idle stream late.  With transactions it is they that wait.
 	 */
 	snprintf(linger, sizeof(linger), "%lld",
 			 settings->linger_ms >= 0 && !settings->kafka_exactly_once
 				 ? settings->linger_ms
-				 : 1LL);
+				 : 0LL);
 	set_conf(conf, "bootstrap.servers", url->host);
 	set_conf(conf, "client.id", "pg_outflow");
 	set_conf(conf, "enable.idempotence", "true");
