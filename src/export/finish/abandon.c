@@ -19,7 +19,7 @@
 
 /* Those that may have their final names by now. */
 static void
-add_published(StringInfo left, const Job *job)
+add_names(StringInfo left, const Job *job)
 {
 	const ListCell *cell;
 	int				count = 0;
@@ -61,7 +61,7 @@ left_in_files(const Job *job)
 					 "unfinished uploads to there.",
 					 job->uuid);
 	if (job->publishing)
-		add_published(&left, job);
+		add_names(&left, job);
 	return left.data;
 }
 
@@ -72,8 +72,7 @@ publish_abandon(Job *job)
 
 	job_derive(job);
 	/* what is finished stays in any case */
-	if (job->state == JOB_DONE &&
-		!(tables && job->options.load == LOAD_KEPT))
+	if (job->state == JOB_DONE && !(tables && job->options.load == LOAD_KEPT))
 		return;
 	ereport(WARNING,
 			(errmsg("what export job " INT64_FORMAT

@@ -335,7 +335,11 @@ set_limits(HttpRequest *request)
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
 	if (place->ca_file)
+	{
 		SET(CURLOPT_CAINFO, place->ca_file);
+		/* nor the system's authorities beside these */
+		SET(CURLOPT_CAPATH, NULL);
+	}
 	SET(CURLOPT_CONNECTTIMEOUT, (long) place->connect_timeout);
 	SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
 	SET(CURLOPT_LOW_SPEED_TIME,

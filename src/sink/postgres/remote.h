@@ -53,7 +53,7 @@ extern void remote_begin(Remote *remote);
 
 struct PostgresConfig;
 /* Those of the host that may be connected to, between commas. */
-extern char *remote_addresses(const char *server,
+extern char *remote_addresses(const char				  *server,
 							  const struct PostgresConfig *config);
 /* What comes after that one; NULL for nothing.  The list is used up. */
 extern char *remote_addresses_after(char *addresses, const char *address);

@@ -153,8 +153,8 @@ static char *
 remote_poll(Remote *remote, int timeout)
 {
 	PostgresPollingStatusType status = PGRES_POLLING_WRITING;
-	char	   *address = NULL;
-	TimestampTz end = 0;
+	char					 *address = NULL;
+	TimestampTz				  end = 0;
 
 	while (status != PGRES_POLLING_OK)
 	{
@@ -345,7 +345,8 @@ try_addresses(Remote *remote, const PostgresConfig *config,
 			  const PostgresSecrets *secrets)
 {
 	bool  is_socket = config->host[0] == '/' || config->host[0] == '@';
-	char *addresses = is_socket ? NULL : remote_addresses(remote->name, config);
+	char *addresses =
+		is_socket ? NULL : remote_addresses(remote->name, config);
 	char *silent;
 
 	while ((silent = open_connection(remote, config, secrets, addresses)) !=

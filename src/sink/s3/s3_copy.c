@@ -14,7 +14,7 @@
 #include "sink/s3/s3_internal.h"
 
 /* Ranges are no longer than this. */
-#define RANGE_MAX  (INT64CONST(1024) * 1024 * 1024)
+#define RANGE_MAX (INT64CONST(1024) * 1024 * 1024)
 /* The store reads and writes all of it before it answers. */
 #define PATIENCE 10
 
@@ -117,8 +117,8 @@ copy_ranges(S3Store *store, const char *key, const char *bucket,
 			const char *from, const S3Object *object, bool if_new,
 			const S3Record *record)
 {
-	S3Multipart	   upload = {
-		   .store = store, .key = key, .is_recorded = record != NULL};
+	S3Multipart upload = {
+		.store = store, .key = key, .is_recorded = record != NULL};
 	StringInfoData parts;
 	bool		   done;
 

@@ -135,8 +135,8 @@ typedef struct S3Multipart
 	bool   is_same;
 	uint64 size;
 	uint64 crc64; /* of all parts, where that is the checksum; 0: unknown */
-	bool   is_recorded; /* and it has to be known whether it was begun again, */
-	bool   begun_again; /* after a try whose answer did not come */
+	bool is_recorded; /* and it has to be known whether it was begun again, */
+	bool begun_again; /* after a try whose answer did not come */
 } S3Multipart;
 
 /* Fills in its id.  sums: of parts and of the whole, as the server's option says */

@@ -42,8 +42,10 @@ read_seconds(const char *time, int64 *seconds)
 	if (time == NULL || sscanf(time, "%4d-%2d-%2dT%2d:%2d:%2d", &year, &month,
 							   &day, &hour, &minute, &second) != 6)
 		return false;
-	*seconds = ((date2j(year, month, day) * INT64CONST(24) + hour) * 60 +
-				minute) * 60 + second;
+	*seconds =
+		((date2j(year, month, day) * INT64CONST(24) + hour) * 60 + minute) *
+			60 +
+		second;
 	return true;
 }
 
@@ -59,7 +61,7 @@ take_record(void *arg, const S3Listed *found)
 
 /* Those of a key are listed in the order in which they were begun. */
 static bool
-take_upload(void *arg, const S3Listed *found)
+take_begun(void *arg, const S3Listed *found)
 {
 	Search *search = arg;
 	int64	begun;
@@ -87,10 +89,10 @@ sweep_begun(S3Store *store, const S3Record *record, const char *key,
 	if (!search.found)
 		return;
 	search.key = key;
-	search.last = search.first +
-				  (config->retries + 1) * (config->connect_timeout +
-										   config->stall_timeout + WAIT_SECONDS);
-	s3_list_uploads(store, key, take_upload, &search);
+	search.last = search.first + (config->retries + 1) *
+									 (config->connect_timeout +
+									  config->stall_timeout + WAIT_SECONDS);
+	s3_list_uploads(store, key, take_begun, &search);
 	foreach (cell, search.uploads)
 		if (s3_left_is_empty(store, key, lfirst(cell)))
 			s3_upload_remove(store, key, lfirst(cell));
@@ -130,8 +132,7 @@ s3_record_begin(S3Store *store, const S3Record *record, const char *key)
 }
 
 void
-s3_record_id(S3Store *store, const S3Record *record,
-			 const S3Multipart *upload)
+s3_record_id(S3Store *store, const S3Record *record, const S3Multipart *upload)
 {
 	if (upload->begun_again)
 		sweep_begun(store, record, upload->key, upload->id);

@@ -22,7 +22,7 @@
 /* Of an upload that copies a part to its key: these, and the part's name. */
 #define RECORD_BEGUN "_copy-"
 #define RECORD_ID	 "_upload-"
-#define OWNER_MAX 4096
+#define OWNER_MAX	 4096
 /* SQL's advisory locks use the classes 1 and 2, jobs the two before this. */
 #define STAGING_LOCK_CLASS 28520
 
@@ -188,9 +188,9 @@ check_written(const S3Store *store, const char *key, const S3Object *staged,
 static S3Record
 record_of(Destination *to, const char *name)
 {
-	return (S3Record){
-		.begun = s3_staged_key(to, psprintf(RECORD_BEGUN "%s", name)),
-		.id = s3_staged_key(to, psprintf(RECORD_ID "%s", name))};
+	return (S3Record){.begun =
+						  s3_staged_key(to, psprintf(RECORD_BEGUN "%s", name)),
+					  .id = s3_staged_key(to, psprintf(RECORD_ID "%s", name))};
 }
 
 bool
