@@ -95,5 +95,7 @@ client_restart(const char *format, ...)
 	close_range(STDERR_FILENO + 1, ~0U, 0);
 	/* of the descriptor, as valgrind's /proc/self/exe is another one for execv() */
 	fexecve(open("/proc/self/exe", O_RDONLY | O_CLOEXEC), arguments, environ);
+	/* and of the name, where nobody may read it */
+	execv("/proc/self/exe", arguments);
 	client_exit(EXIT_FAILED, "could not start over: %s", strerror(errno));
 }

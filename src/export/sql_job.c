@@ -143,7 +143,7 @@ outflow_cancel(PG_FUNCTION_ARGS)
 	if (pid == 0 || pid == MyProcPid || job->state != JOB_RUNNING)
 		PG_RETURN_BOOL(false);
 	/* the session in CALL is the job; its statement ends, and it lives on */
-	return DirectFunctionCall1(pg_cancel_backend, Int32GetDatum(pid));
+	PG_RETURN_BOOL(kill(pid, SIGINT) == 0);
 }
 
 /* A store may yet do what was the job's last step: readers would take it for an

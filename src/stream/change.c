@@ -185,7 +185,7 @@ write_key_change(StreamSession *session, StreamRelation *rel,
 	come.op = CHANGE_INSERT;
 	come.old_values = NULL;
 	come.old_nulls = NULL;
-	come.key_values = come.new_values;
+	come.key_values = row->key_values ? come.new_values : NULL;
 	come.key_nulls = come.new_nulls;
 	session->position.index++;
 	if (!is_skipped(session))
@@ -196,6 +196,7 @@ static void
 write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 {
 	bool measured;
+	bool to_split;
 
 	if (row->op != CHANGE_INSERT && !rel->has_identity)
 	{
@@ -203,12 +204,15 @@ write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 		if (session->options.traits.needs_identity)
 			return;
 	}
+	/* before the key is left out */
+	to_split =
+		session->options.traits.split_key_changes && key_is_changed(row);
 	measured = oversize_expected(session, rel, row);
 	if (measured)
 		set_omitted(session, rel, row);
 	transaction_ensure_begun(session);
 	relation_announce(session, rel);
-	if (session->options.traits.split_key_changes && key_is_changed(row))
+	if (to_split)
 		write_key_change(session, rel, row, measured);
 	else
 		write_record(session, rel, row, measured);

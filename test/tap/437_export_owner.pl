@@ -207,9 +207,9 @@ foreach my $loss ($losses[1], $losses[2])
 		  . " CROSS JOIN outflow.jobs AS j WHERE j.job = $first", "job $first");
 }
 
-# a job that has stopped keeps what lies beneath its directory from its own role, and not from others
+# a job that was stopped before it began keeps what lies beneath its directory from its own role, and not from others
 my ($stopped) = as_alice("BEGIN; SELECT outflow.export_start('t', 'file://$dir/above'); SELECT outflow.cancel(max(job)) FROM outflow.jobs; COMMIT");
-is($node->safe_psql('postgres', "SELECT state FROM outflow.job WHERE location = '$dir/above'"), 'interrupted', 'a job that has stopped');
+is($node->safe_psql('postgres', "SELECT state FROM outflow.job WHERE location = '$dir/above'"), 'interrupted', 'a job that was stopped before it began');
 my (undef, $said) = as_alice("CALL outflow.export('t', 'file://$dir/above/mine')");
 like($said, qr/is in use by export job \d+/, '... keeps its own role from exports beneath its directory');
 (undef, undef, $said) = $node->psql('postgres', "SET SESSION AUTHORIZATION bob; CALL outflow.export('t', 'file://$dir/above/his')");

@@ -157,16 +157,28 @@ job_load(int64 id, bool for_update)
 	return job;
 }
 
+static bool
+is_same(const Job *job, const Job *now)
+{
+	return now && strcmp(now->uuid, job->uuid) == 0;
+}
+
+bool
+job_is_there(const Job *job)
+{
+	return is_same(job, job_load(job->id, false));
+}
+
 Job *
 job_reload(const Job *job, bool for_update)
 {
 	Job *now = job_load(job->id, for_update);
 
-	if (now == NULL || strcmp(now->uuid, job->uuid) != 0)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("export job " INT64_FORMAT
-							   " does not exist any more",
-							   job->id)));
+	if (!is_same(job, now))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("export job " INT64_FORMAT " does not exist any more",
+						job->id)));
 	return now;
 }
 

@@ -111,6 +111,8 @@ extern Job *job_load(int64 id, bool for_update);
  * it, and an extension that is made anew numbers its jobs anew.
  */
 extern Job *job_reload(const Job *job, bool for_update);
+/* Whether its row is still there. */
+extern bool job_is_there(const Job *job);
 /* A job as it stands: one that was running and that nobody runs is interrupted. */
 extern Job *job_load_now(int64 id);
 /* The same as job_load, with an error if it is missing or not the caller's. */
@@ -138,7 +140,7 @@ extern void job_delete(int64 id);
 /*
  * Another unfinished job whose directory is the same or lies one in the other;
  * 0 for none.  begun: only those that have begun to use it.  Those of others that
- * have stopped have no more than their own: they can stay so for ever.
+ * were stopped before they began have no more than their own.
  */
 extern int64 job_at_location(const char *location, int64 except, bool begun);
 /*

@@ -53,7 +53,7 @@ job_at_location(const char *location, int64 except, bool begun)
 		"WHERE (location = $1 "
 		"OR (starts_with(location, $1 || '/') "
 		"OR starts_with($1, location || '/')) "
-		"AND (state IN ('queued', 'running') "
+		"AND (state IN ('queued', 'running') OR parts_total IS NOT NULL "
 		"OR pg_has_role($4, owner, 'USAGE'))) "
 		"AND job <> $2 "
 		"AND state <> 'done' "

@@ -378,7 +378,7 @@ coordinate(void *arg)
 		return;
 	coordinator->ran = true;
 	start_next();
-	retry_run(&(Retry){coordinator->id, -1, "preparation", NULL},
+	retry_run(&(Retry){coordinator->job, -1, "preparation", NULL},
 			  coordinator_prepare, end_attempt, coordinator);
 	if (!coordinator->complete)
 	{
@@ -386,7 +386,7 @@ coordinate(void *arg)
 		export_parts(coordinator);
 	}
 	worker_pool_stop(&coordinator->pool);
-	retry_run(&(Retry){coordinator->id, -1, "publication", NULL}, publish,
+	retry_run(&(Retry){coordinator->job, -1, "publication", NULL}, publish,
 			  end_attempt, coordinator);
 }
 
@@ -414,10 +414,9 @@ reach_row(Coordinator *coordinator)
 	for (int tries = 0;; tries++)
 	{
 		StartTransactionCommand();
-		if (job_try_lock_row(coordinator->id))
+		gone = job_try_lock_tables() && !job_is_there(coordinator->job);
+		if (!gone && job_try_lock_row(coordinator->id))
 			return true;
-		gone = job_try_lock_tables() &&
-			   job_load(coordinator->id, false) == NULL;
 		CommitTransactionCommand();
 		if (gone || (ProcDiePending && tries >= LAST_TRIES))
 			return false;

@@ -59,11 +59,12 @@ write_retry(void *arg)
 	/* the coordinator's, which ended with the try */
 	if (retry->part < 0)
 		job_lock_tables();
+	(void) job_reload(retry->job, false);
 	if (record->error)
-		job_set_retry(retry->job, retry->part, record->waiting_for,
+		job_set_retry(retry->job->id, retry->part, record->waiting_for,
 					  record->error);
 	else
-		job_end_waiting(retry->job, record->waiting_for);
+		job_end_waiting(retry->job->id, record->waiting_for);
 	CommitTransactionCommand();
 }
 

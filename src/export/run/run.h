@@ -11,7 +11,7 @@
 
 typedef struct Retry
 {
-	int64		   job;
+	const Job	  *job;
 	int			   part; /* -1: something else */
 	const char	  *step; /* what it is called; NULL for a part */
 	volatile bool *stop; /* ends the waiting; or NULL */

@@ -245,7 +245,7 @@ work(void *arg)
 			break;
 		worker->part = &shared_parts(worker->plan)[next];
 		retry_run(
-			&(Retry){shared->job, worker->part->number, NULL, &shared->stop},
+			&(Retry){worker->job, worker->part->number, NULL, &shared->stop},
 			export_part, work_cleanup, worker);
 	}
 }
