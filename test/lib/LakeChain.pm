@@ -462,8 +462,7 @@ sub killed
 	$self->kill_one($who);
 	$session->finish;
 	$self->restart;
-	# as the README says
-	rmtree($_) foreach $workers ? () : glob($self->place($format) . '/.outflow-*');
+	$self->clear($format) if !$workers;
 	my $came = $self->keep($format);
 	cmp_ok($came, '<=', 1, "$name: at most one version");
 	# finish() looks at all, but after what mends
@@ -484,6 +483,20 @@ sub killed
 	}
 	is(call($node, "SELECT outflow.forget($job)"), '', "$name: forgotten") if $is_open;
 	$self->exported($format, $workers, $name);
+	return;
+}
+
+# clear(FORMAT): what a call without workers leaves, of which no job knows
+sub clear
+{
+	my ($self, $format) = @_;
+	my $place = $self->place($format);
+
+	return if !-d $place;
+	my %named = map { $_ => 1 } files_of_versions($place);
+
+	rmtree($_) foreach glob("$place/.outflow-*");
+	unlink("$place/$_") foreach grep { !$named{$_} } lake_files($place);
 	return;
 }
 

@@ -153,7 +153,7 @@ sub delta_version
 sub files_of_versions
 {
 	my ($table) = @_;
-	my @versions = (0 .. lake_last($table));
+	my @versions = (0 .. lake_last($table)) or return;
 	my @paths = -e "$table/_delta_log" ? map { $_->{path} } map { @{ delta_version($table, $_)->{add} } } @versions
 	  : iceberg_files($table, @versions);
 	my %names = map { m{([^/]+)$} ? ($1 => 1) : () } @paths;
