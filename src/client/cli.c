@@ -32,7 +32,8 @@ const ClientOption cli_options[] = {
 	 "refuse "
 	 "another slot than last time"},
 	{"Export", 0, "format", "NAME", OPTION_TEXT, AT(format), NULL, NULL,
-	 "csv, text, binary, jsonl or parquet (csv)", .commands = IN_EXPORT},
+	 "csv, text, binary, jsonl, parquet, delta or iceberg (csv)",
+	 .commands = IN_EXPORT},
 	{"Export", 0, "compression", "METHOD", OPTION_TEXT, AT(compression), NULL,
 	 NULL, "none, gzip, zstd or lz4, each with :LEVEL if you like",
 	 .commands = IN_EXPORT},

@@ -18,6 +18,7 @@ use Test::More;
 our @EXPORT = qw(
   delta_version
   delta_actions
+  files_of_versions
   iceberg_files
   iceberg_manifests
   iceberg_metadata
@@ -25,6 +26,7 @@ our @EXPORT = qw(
   iceberg_snapshot
   lake_files
   lake_last
+  lake_rows
   keep_rows
   versions_are
   what_is_read
@@ -71,32 +73,38 @@ sub iceberg_number
 	return (sort { $b <=> $a } map { m{/v(\d+)\.metadata\.json$} ? $1 : () } glob("$table/metadata/v*.json"))[0];
 }
 
-# avro(FILE, WHAT...): fields of its records, one a line
+# avro([URI...], WHAT...): fields of the records of all these files, once each
 sub avro
 {
-	my ($file, @what) = @_;
+	my ($uris, @what) = @_;
 	my ($out, $err) = ('', '');
+	my @files = map { s{^file://}{}r } @$uris;
 
-	IPC::Run::run([ $ENV{OUTFLOW_PYTHON}, '-c', <<'EOP', $file, @what ], '>', \$out, '2>', \$err) or die $err;
+	IPC::Run::run([ $ENV{OUTFLOW_PYTHON}, '-c', <<'EOP', @what ], '<', \join("\n", @files), '>', \$out, '2>', \$err) or die $err;
 import fastavro, sys
-for record in fastavro.reader(open(sys.argv[1], 'rb')):
-    value = record
-    if record.get('status') == 2:
-        continue
-    for name in sys.argv[2:]:
-        value = value[name]
+found = {}
+for file in sys.stdin.read().splitlines():
+    for record in fastavro.reader(open(file, 'rb')):
+        value = record
+        if record.get('status') == 2:
+            continue
+        for name in sys.argv[1:]:
+            value = value[name]
+        found[value] = True
+for value in found:
     print(value)
 EOP
 	return split(/\n/, $out);
 }
 
-# iceberg_files(TABLE, VERSION): the URIs of the files that it has
+# iceberg_files(TABLE, VERSION...): the URIs of the files that it has, or that they have
 sub iceberg_files
 {
-	my ($table, $version) = @_;
-	my $list = iceberg_snapshot($table, $version)->{'manifest-list'};
+	my ($table, @versions) = @_;
+	my %wanted = map { $_ + 1 => 1 } @versions;
+	my @lists = map { $_->{'manifest-list'} } grep { $wanted{ $_->{'sequence-number'} } } @{ iceberg_metadata($table)->{snapshots} };
 
-	return map { avro(s{^file://}{}r, 'data_file', 'file_path') } avro($list =~ s{^file://}{}r, 'manifest_path');
+	return avro([ avro(\@lists, 'manifest_path') ], 'data_file', 'file_path');
 }
 
 # iceberg_manifests(TABLE): the names of all manifests and lists that versions have
@@ -104,7 +112,7 @@ sub iceberg_manifests
 {
 	my ($table) = @_;
 	my @lists = map { $_->{'manifest-list'} } @{ iceberg_metadata($table)->{snapshots} };
-	my %names = map { m{([^/]+)$} ? ($1 => 1) : () } @lists, map { avro(s{^file://}{}r, 'manifest_path') } @lists;
+	my %names = map { m{([^/]+)$} ? ($1 => 1) : () } @lists, avro(\@lists, 'manifest_path');
 
 	return keys %names;
 }
@@ -141,6 +149,18 @@ sub delta_version
 	return \%found;
 }
 
+# files_of_versions(TABLE): the names of those that its versions have, sorted
+sub files_of_versions
+{
+	my ($table) = @_;
+	my @versions = (0 .. lake_last($table)) or return;
+	my @paths = -e "$table/_delta_log" ? map { $_->{path} } map { @{ delta_version($table, $_)->{add} } } @versions
+	  : iceberg_files($table, @versions);
+	my %names = map { m{([^/]+)$} ? ($1 => 1) : () } @paths;
+
+	return sort keys %names;
+}
+
 # lake_files(TABLE): the data files in its directory
 sub lake_files
 {
@@ -159,20 +179,35 @@ sub keep_rows
 	return;
 }
 
-# what_is_read(READER, TABLE, DIRECTORY, [VERSION...], PYTHON): "ok", or what differs
-# from the files of their numbers there, or the reader's error
-sub what_is_read
+# checked(READER, TABLE, [VERSION...], PYTHON): what the program for the table says
+sub checked
 {
-	my ($reader, $table, $directory, $versions, $python) = @_;
+	my ($reader, $table, $versions, $python) = @_;
 	my ($out, $err) = ('', '');
 
 	$python //= $ENV{OUTFLOW_PYTHON}
 	  // die "OUTFLOW_PYTHON is not set: run this test by test/run\n";
 	my $check = -e "$table/_delta_log" ? 'check_delta.py' : 'check_iceberg.py';
-	IPC::Run::run([ $python, "$checks/$check", $reader, $table, map { "$_=$directory/$_" } @$versions ],
-		'>', \$out, '2>', \$err);
+	IPC::Run::run([ $python, "$checks/$check", $reader, $table, @$versions ], '>', \$out, '2>', \$err);
 	chomp $out;
 	return $out eq '' ? $err : $out;
+}
+
+# lake_rows(TABLE, VERSION): as the log or the metadata has them, each an array
+sub lake_rows
+{
+	my ($table, $version) = @_;
+
+	return map { JSON::PP::decode_json($_) } split(/\n/, checked('plain', $table, [$version]));
+}
+
+# what_is_read(READER, TABLE, DIRECTORY, [VERSION...], PYTHON): "ok", or what differs
+# from the files of their numbers there, or the reader's error
+sub what_is_read
+{
+	my ($reader, $table, $directory, $versions, $python) = @_;
+
+	return checked($reader, $table, [ map { "$_=$directory/$_" } @$versions ], $python);
 }
 
 # versions_are(READER, TABLE, DIRECTORY, [VERSION...], NAME, PYTHON)

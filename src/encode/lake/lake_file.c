@@ -108,7 +108,8 @@ lake_check_apart(const char *table, char **folded, int i,
 							node->column->shape->name, table),
 					 errdetail("Its name, or that of a part of it, differs "
 							   "from another one in the case of letters "
-							   "only.")));
+							   "only."),
+					 errhint("Rename it, or leave it out by \"columns\".")));
 	}
 }
 

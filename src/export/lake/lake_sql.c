@@ -42,7 +42,9 @@ lock_table(const Job *job, const Destination *root)
 				 other ? errdetail("Export job " INT64_FORMAT
 								   " is not done with it.",
 								   other)
-					   : errdetail("Another call is at it.")));
+					   : errdetail("Another call is at it."),
+				 other ? errhint("Finish that job, or cancel and forget it.")
+					   : 0));
 }
 
 typedef struct OpenTable

@@ -63,7 +63,11 @@ def clickhouse_rows(source, settings, binary):
                        'output_format_arrow_string_as_string = 0', 'ArrowTable')
     columns = [column.to_pylist() if name in binary else decoded(column.to_pylist())
                for name, column in zip(table.column_names, table.columns)]
-    return [canonical(list(row)) for row in zip(*columns)]
+    return Empty(canonical(list(row)) for row in zip(*columns))
+
+
+class Empty(list):
+    """Rows of a reader that has empty arrays for null ones."""
 
 
 class Wrong(Exception):
@@ -78,6 +82,9 @@ def difference(rows, expected):
     """None, or what differs."""
     with open(expected, encoding='utf-8') as file:
         wanted = [json.loads(line) for line in file if line.strip()]
+    if isinstance(rows, Empty):
+        arrays = {i for row in rows for i, value in enumerate(row) if isinstance(value, list)}
+        wanted = [[[] if value is None and i in arrays else value for i, value in enumerate(row)] for row in wanted]
     key = lambda row: json.dumps(row, sort_keys=True)
     rows.sort(key=key)
     wanted.sort(key=key)
@@ -90,10 +97,15 @@ def difference(rows, expected):
 
 
 def check(readers):
-    """readers: by name, functions of a table and a version; argv has the rest."""
+    """readers: by name, functions of a table and a version; argv has the rest.  A version
+    without EXPECTED is shown."""
     reader, table, *versions = sys.argv[1:]
     for item in versions:
-        version, expected = item.split('=', 1)
+        version, is_expected, expected = item.partition('=')
+        if not is_expected:
+            for row in readers[f'read_{reader}'](table, int(version)):
+                print(json.dumps(row))
+            return
         try:
             wrong = difference(readers[f'read_{reader}'](table, int(version)), expected)
         except Wrong as found:
