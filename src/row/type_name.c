@@ -102,10 +102,10 @@ labels_changed(Datum arg, int cacheid, uint32 hash)
 static void
 labels_create(void)
 {
-	known_labels = enum_create(
-		AllocSetContextCreate(TopMemoryContext, "outflow enum labels",
-							  ALLOCSET_DEFAULT_SIZES),
-		64, NULL);
+	known_labels = enum_create(AllocSetContextCreate(TopMemoryContext,
+													 "outflow enum labels",
+													 ALLOCSET_DEFAULT_SIZES),
+							   64, NULL);
 	CacheRegisterSyscacheCallback(ENUMOID, labels_changed, (Datum) 0);
 }
 

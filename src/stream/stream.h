@@ -85,7 +85,7 @@ typedef struct StreamRelation
 	int		  actions;		/* ACTION_ bits; 0: passed over, and no shape */
 	uint64	  definition;	/* hash of its schema record; 0: not known */
 	RowShape *shape;
-	Size	  shape_size; /* bytes, when it was built */
+	Size	  shape_size;	  /* bytes, when it was built */
 	const JobSnapshot *after; /* exported rows end here */
 	LeafMap			  *leaf;  /* of a partition that appears as its ancestor */
 	RowFilters		  *filters; /* NULL: all rows */

@@ -158,7 +158,7 @@ job_load(int64 id, bool for_update)
 }
 
 static bool
-is_same(const Job *job, const Job *now)
+is_same_job(const Job *job, const Job *now)
 {
 	return now && strcmp(now->uuid, job->uuid) == 0;
 }
@@ -166,7 +166,7 @@ is_same(const Job *job, const Job *now)
 bool
 job_is_there(const Job *job)
 {
-	return is_same(job, job_load(job->id, false));
+	return is_same_job(job, job_load(job->id, false));
 }
 
 Job *
@@ -174,7 +174,7 @@ job_reload(const Job *job, bool for_update)
 {
 	Job *now = job_load(job->id, for_update);
 
-	if (!is_same(job, now))
+	if (!is_same_job(job, now))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("export job " INT64_FORMAT " does not exist any more",
