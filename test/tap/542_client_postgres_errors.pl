@@ -218,6 +218,26 @@ here(q{INSERT INTO a VALUES (6, repeat('x', 3000))});
 ends('a value that was left out', 7, qr/values are omitted in it/, $url, '-o', 'max_value_bytes=2kB');
 ends('that it can take', 0, qr/streaming/, $url);
 
+# another machine is trusted by its certificate alone, unless the user says otherwise
+$target->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1,127.0.0.2'");
+$target->append_conf('pg_hba.conf', 'host all all 127.0.0.0/8 trust');
+$target->restart;
+my ($user, $port) = ($url =~ /user=(\w+)/ ? $1 : 'postgres', $target->port);
+foreach my $case ([ '127.0.0.1', '', 0 ], [ '127.0.0.2', '', 9, ], [ '127.0.0.2', '&sslmode=prefer', 0 ])
+{
+	my ($host, $more, $expected) = @$case;
+	my ($out, $said) = ('', '');
+
+	IPC::Run::run(
+		[
+			'pg_outflow', 'check', '-d', $source->connstr('postgres'), '-S', 'feed',
+			"--to=postgresql://$host:$port/postgres?user=$user&gssencmode=disable$more"
+		],
+		'<', \undef, '>', \$out, '2>', \$said);
+	like($out, $expected ? qr/^NOT  target postgresql:.*SSL/m : qr/^ok   target postgresql:/m, "$host$more: " . ($expected ? 'refused without TLS' : 'reached'))
+	  or diag($out . $said);
+}
+
 # tables that others refer to
 there('CREATE TABLE refers (id int REFERENCES other)');
 here('TRUNCATE other');
