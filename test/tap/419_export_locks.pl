@@ -91,7 +91,9 @@ foreach my $workers (1, 0)
 
 	($session, $said) = begin("CALL outflow.export('guarded', 'lake:guarded-$workers', workers => $workers, "
 		  . q{options => '{"row_security": true}')});
-	is(locks(), '28518 ExclusiveLock, ' . ($workers ? '28518 ShareLock, ' : '28519 ExclusiveLock, 28519 ShareLock, ') . '28520 ExclusiveLock', "$what: all locks");
+	is( locks(),
+		($workers ? '28518 ExclusiveLock, 28518 ShareLock' : '28518 AccessExclusiveLock, 28519 ExclusiveLock, 28519 ShareLock') . ', 28520 ExclusiveLock',
+		"$what: all locks");
 	ends($session, $said, "guarded-$workers", 'done');
 }
 
