@@ -52,7 +52,7 @@ my $id = uuid($job);
 $store->faults('answer 404 <Error><Code>NoSuchBucket</Code></Error>');
 fails("SELECT outflow.forget($job)", qr/NoSuchBucket/, 'a bucket that is gone: forget refuses');
 $store->forget_requests;
-abandoned($job, qr{WARNING:  what export job $job has left at "s3:[^"]*/lake/gone" stays there\nDETAIL:  All that is in "\.outflow-$id".* Published already, perhaps: "public\.t/part-000000\.csv".*"_manifest\.json"\.\nHINT: .*remove it}, 'a bucket that is gone');
+abandoned($job, qr{WARNING:  what export job $job has left at "s3:[^"]*/lake/gone" stays there\nDETAIL:  All that is in "\.outflow-$id".* Published already, perhaps: "public\.t/part-000000\.csv".*each "_manifest\.json" and "_SUCCESS"\.\nHINT: .*remove it}, 'a bucket that is gone');
 is($store->asked('.'), 0, 'the store was asked nothing');
 is(sql('SELECT count(*) FROM pg_replication_slots'), '0', 'the slot is here, and goes');
 $store->faults();

@@ -36,7 +36,8 @@ add_names(StringInfo left, const Job *job)
 		appendStringInfo(left, " %d more,", count - FILES_NAMED);
 	appendStringInfoString(left, job_makes_tables(job)
 									 ? " and the table's next version."
-									 : " and \"" PUBLISH_MANIFEST "\".");
+									 : " each \"" PUBLISH_MANIFEST
+									   "\" and \"" PUBLISH_SUCCESS "\".");
 }
 
 static const char *

@@ -140,7 +140,7 @@ extern void job_delete(int64 id);
 /*
  * Another unfinished job whose directory is the same or lies one in the other;
  * 0 for none.  begun: only those that have begun to use it.  Those of others that
- * were stopped before they began have no more than their own.
+ * were stopped before they were planned have no more than their own.
  */
 extern int64 job_at_location(const char *location, int64 except, bool begun);
 /*

@@ -101,7 +101,9 @@ check_part_in(const Job *job, Destination *root, const FinishedPart *part,
 		place = DESTINATION_STAGED;
 		finding = check_stored(root, place, part);
 	}
-	if (strcmp(finding.status, "missing") == 0)
+	if (strcmp(finding.status, "missing") == 0 &&
+		(part->location || job->state == JOB_DONE || job->publishing ||
+		 root->driver->tables))
 	{
 		place = DESTINATION_FINAL;
 		finding = check_stored(root, place, part);

@@ -191,7 +191,8 @@ delete_record(const Job *job)
 			return true;
 		if (job_try_lock_tables())
 		{
-			job_delete(job->id);
+			if (job_is_there(job))
+				job_delete(job->id);
 			return true;
 		}
 		pg_usleep(DELETE_PAUSE_USEC);
