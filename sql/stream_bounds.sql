@@ -170,7 +170,8 @@ CREATE TYPE changed_range AS RANGE (SUBTYPE = changed);
 CREATE TABLE defaults (id int PRIMARY KEY, small text[] DEFAULT '{a,b}', doc jsonb DEFAULT '{"a": [1.5, null]}', n numeric DEFAULT '1e1000',
 	unset text DEFAULT (NULL::changed)::text, f date DEFAULT now()::date - 1, rows text DEFAULT ('(1)'::changed)::text, list text DEFAULT ('{"(1)"}'::many_changed)::text,
 	range text DEFAULT ('["(1)","(2)"]'::changed_range)::text, many numeric[] DEFAULT '{}');
-ALTER TYPE changed ALTER ATTRIBUTE a TYPE text;
+-- newer minor releases refuse it
+DO $$ BEGIN ALTER TYPE changed ALTER ATTRIBUTE a TYPE text; EXCEPTION WHEN feature_not_supported THEN NULL; END $$;
 DO $$ BEGIN EXECUTE format('ALTER TABLE defaults ALTER many SET DEFAULT %L', array_fill('1e131000'::numeric, ARRAY[300])); END $$;
 INSERT INTO defaults VALUES (1, '{}', '1', 1, NULL, '2000-01-01', 'a', 'b', 'c', '{}');
 SELECT left(c->>'name', 10) AS name, left(c->>'default', 40) AS "default", c->'omitted' AS omitted
