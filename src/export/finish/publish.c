@@ -6,6 +6,9 @@
  * it is a no-op.  Readers who wait for _SUCCESS never see half an export: it
  * comes last, and goes first where an older export is replaced.  What is taken
  * back is proven to be the job's: by the manifest, and by each file's sum.
+ *
+ * The way there and the way back are here together, as each step of the one
+ * undoes, or passes over, what the other may have left.
  */
 #include "postgres.h"
 

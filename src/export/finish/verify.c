@@ -1,6 +1,9 @@
 /*
  * verify.c
  *		Re-reads what was written and compares it with the parts' rows.
+ *
+ * All that may lie at a destination is judged here, a row each: parts,
+ * manifests, marks, and what is nobody's.
  */
 #include "postgres.h"
 

@@ -5,6 +5,9 @@
  * Its manifests and their list come first, under names of the job, where nobody
  * looks for them.  Then metadata of the next number names the list, and whoever
  * writes that first has the version.
+ *
+ * What a commit writes, what is taken back of it, and how its version is found
+ * again are here together, as each must know what the others leave.
  */
 #include "postgres.h"
 
