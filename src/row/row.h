@@ -91,7 +91,7 @@ typedef struct ColumnShape
 	bool	   is_key;	   /* part of the replica identity */
 	bool	   is_primary; /* part of the primary key */
 	bool	   in_pkindex; /* the same, where 18 also knows deferrable ones */
-	bool	   is_generated; /* GENERATED ALWAYS AS ... STORED */
+	bool	   is_generated; /* GENERATED ALWAYS AS: that is no default */
 	TypeShape  type; /* of what is written: a mask's, where there is one */
 	char	  *name;
 	struct ColumnMask *mask; /* see row/mask.h; NULL: clear values */

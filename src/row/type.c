@@ -231,8 +231,7 @@ fill_columns(RowShape *shape, ColumnFilter filter, void *arg)
 		column->name = NameStr(attr->attname);
 		column->attnum = attr->attnum;
 		column->not_null = attribute_is_not_null(shape->desc, i);
-		column->is_generated =
-			attr->attgenerated == ATTRIBUTE_GENERATED_STORED;
+		column->is_generated = attr->attgenerated != '\0';
 		type_shape_init(&column->type, attr->atttypid, attr->atttypmod);
 	}
 }

@@ -75,7 +75,7 @@ my $session = $second->background_psql('postgres');
 $session->query_safe(q{BEGIN; INSERT INTO t SELECT g, g, repeat('x', 1000) FROM generate_series(1000, 40000) AS g});
 # writes what is before it
 $second->safe_psql('postgres', 'CREATE TABLE other ()');
-$second->wait_for_catchup($third, 'flush', current_lsn($second));
+wait_until($second, "SELECT count(*) = 1 FROM pg_stat_replication WHERE application_name = 'third' AND flush_lsn >= '" . current_lsn($second) . "'", 'the standby has it');
 $third->stop;
 $session->query_safe('COMMIT');
 wait_until($second, q{SELECT wait_event = 'WalSenderWriteData' FROM pg_stat_activity WHERE backend_type = 'walsender'}, 'the queue is full');

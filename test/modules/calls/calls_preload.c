@@ -22,6 +22,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* from PostgreSQL 16 on modules hide what isn't exported by name */
+#pragma GCC visibility push(default)
+
 extern int	   __poll_chk(struct pollfd *fds, nfds_t count, int timeout,
 						  size_t size);
 extern ssize_t __pread_chk(int fd, void *data, size_t length, off_t offset,
