@@ -71,6 +71,7 @@ OBJS = \
 	src/encode/parquet/parquet_dictionary.o \
 	src/encode/parquet/parquet_bound.o \
 	src/encode/parquet/parquet_byte_bound.o \
+	src/encode/parquet/parquet_sorted.o \
 	src/encode/parquet/parquet_page.o \
 	src/encode/parquet/parquet_codec.o \
 	src/encode/parquet/parquet_index.o \
