@@ -75,6 +75,7 @@ take_snapshot(Jsonb *snapshot)
 
 	taken->json = JsonbToCString(NULL, &snapshot->root, VARSIZE(snapshot));
 	taken->parent = lake_json_int(snapshot, "parent-snapshot-id");
+	taken->sort_order = summary_int(summary, "outflow.sort-order");
 	version->version = lake_json_int(snapshot, "snapshot-id");
 	version->timestamp = lake_json_int(snapshot, "timestamp-ms");
 	version->changes = true;
