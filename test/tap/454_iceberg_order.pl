@@ -196,6 +196,15 @@ sql('CREATE TABLE parts_b PARTITION OF parts DEFAULT; INSERT INTO parts SELECT i
 is(default_order('parts'), '1: 1', 'a partitioned table has the order of its key');
 is(marks(@files), '0 1', '... and partitions their files');
 is_exact('partitions', 1, @files);
+# in order in each row group, and in each page of one, but not from one to the next
+sql('CREATE TABLE in_groups (x int PRIMARY KEY); INSERT INTO in_groups SELECT (9 - i / 64) * 64 + i % 64 FROM generate_series(0, 639) i');
+is(marks(export('in_groups', '{"row_group_rows": 64}')), '0', 'not what is in order in each row group alone');
+sql('CREATE TABLE in_pages (x int PRIMARY KEY); INSERT INTO in_pages SELECT (2 - i / 20480) * 20480 + i % 20480 FROM generate_series(0, 61439) i');
+sql(call_of('in_pages') =~ s/64kB/64MB/r);
+is(marks(lake_orders("$dir/in_pages", 0)), '0', 'nor in each page');
+sql('TRUNCATE in_pages; INSERT INTO in_pages SELECT generate_series(0, 61439)');
+sql(call_of('in_pages') =~ s/64kB/64MB/r);
+is(marks(lake_orders("$dir/in_pages", 1)), '1', 'but what is in all of them');
 sql(q(CREATE TABLE bare AS SELECT i AS x FROM generate_series(1, 3000) i));
 is(marks(export('bare')), '0', 'without a key nothing is told');
 is(default_order('bare'), '0: ', '... nor declared');

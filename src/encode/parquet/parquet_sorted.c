@@ -21,8 +21,8 @@ struct ParquetSorting
 
 struct LeafSteps
 {
-	bool  has_last;
-	Bytes last;	 /* the value of the row before the page, PLAIN */
+	Bytes
+		last; /* the value of the row before the page, PLAIN; none at first */
 	Bytes steps; /* a sign for each row that is not decided on yet */
 };
 
@@ -123,12 +123,12 @@ sorting_take_page(ParquetLeaf *leaf)
 {
 	ParquetSorting *sorting = leaf->writer->sorting;
 	LeafSteps	   *steps = leaf->steps;
-	const char	   *before = steps->has_last ? steps->last.data : NULL;
+	const char	   *before = steps->last.len > 0 ? steps->last.data : NULL;
 	size_t			before_len = steps->last.len;
 	size_t			offset = 0;
 	char		   *step;
 
-	/* a null has no place: what there is of a key is not null */
+	/* a null has no place: what there is of a key is not null; no page is empty */
 	if (leaf->nvalues != leaf->nlevels)
 		sorting->is_sorted = false;
 	if (!sorting->is_sorted)
@@ -147,12 +147,8 @@ sorting_take_page(ParquetLeaf *leaf)
 	}
 	steps->steps.len += leaf->nvalues;
 	/* the page goes away, and so does its dictionary */
-	if (leaf->nvalues > 0 && before != steps->last.data)
-	{
-		steps->last.len = 0;
-		bytes_append(&steps->last, before, before_len);
-		steps->has_last = true;
-	}
+	steps->last.len = 0;
+	bytes_append(&steps->last, before, before_len);
 }
 
 /* The sign of the first leaf that has one. */
