@@ -116,7 +116,7 @@ foreach my $step (
 	[ 'CLUSTER things USING things_pkey', '1: 1', 1 ],
 	[ 'ALTER TABLE things DROP CONSTRAINT things_pkey', '0: ', 1 ],
 	[ 'ALTER TABLE things ADD PRIMARY KEY (day, id); CLUSTER things USING things_pkey', '2: 10,1', 2 ],
-	[ 'ALTER TABLE things DROP CONSTRAINT things_pkey, ADD PRIMARY KEY (id)', '1: 1', 2 ])
+	[ 'ALTER TABLE things DROP CONSTRAINT things_pkey, ADD PRIMARY KEY (id), ALTER day DROP NOT NULL', '1: 1', 2 ])
 {
 	my ($change, $order, $mark) = @$step;
 

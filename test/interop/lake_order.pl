@@ -15,6 +15,8 @@ use Test::More;
 
 my $python = $ENV{OUTFLOW_LAKE} // die "OUTFLOW_LAKE is not set: run this test by test/run\n";
 my $spark = $ENV{OUTFLOW_LAKE_SPARK} // die "OUTFLOW_LAKE_SPARK is not set: run this test by test/run\n";
+my $clickhouse = $ENV{OUTFLOW_LAKE_CLICKHOUSE} // die "OUTFLOW_LAKE_CLICKHOUSE is not set: run this test by test/run\n";
+my %python = (spark => $spark, clickhouse => $clickhouse);
 my $node = new_outflow_node('order', conf => "autovacuum = off\n", init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ]);
 my $dir = new_export_dir();
 my $lake = "$dir/lake/t";
@@ -38,7 +40,8 @@ sub are_read
 {
 	my @versions = @_;
 
-	versions_are($_, $lake, $dir, \@versions, "$_ reads versions @versions", $_ eq 'spark' ? $spark : $python) foreach (qw(pyiceberg polars duckdb spark));
+	versions_are($_, $lake, $dir, \@versions, "$_ reads versions @versions", $python{$_} // $python)
+	  foreach (qw(pyiceberg polars duckdb clickhouse spark));
 	return;
 }
 
