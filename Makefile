@@ -71,6 +71,7 @@ OBJS = \
 	src/encode/parquet/parquet_dictionary.o \
 	src/encode/parquet/parquet_bound.o \
 	src/encode/parquet/parquet_byte_bound.o \
+	src/encode/parquet/parquet_sorted.o \
 	src/encode/parquet/parquet_page.o \
 	src/encode/parquet/parquet_codec.o \
 	src/encode/parquet/parquet_index.o \
@@ -90,6 +91,7 @@ OBJS = \
 	src/encode/iceberg/iceberg.o \
 	src/encode/iceberg/iceberg_schema.o \
 	src/encode/iceberg/iceberg_statistics.o \
+	src/encode/iceberg/iceberg_key.o \
 	src/encode/json/change_json.o \
 	src/encode/json/change_json_schema.o \
 	src/encode/json/change_json_transaction.o \
@@ -192,6 +194,7 @@ OBJS = \
 	src/export/lake/iceberg_metadata.o \
 	src/export/lake/iceberg_metadata_next.o \
 	src/export/lake/iceberg_evolve.o \
+	src/export/lake/iceberg_order.o \
 	src/export/lake/iceberg_put.o \
 	src/export/lake/iceberg_rest.o \
 	src/export/lake/iceberg_rest_change.o \

@@ -170,6 +170,14 @@
 #define relation_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
 #endif
 
+/* 18: what is known of a collation is in one place */
+#if PG_VERSION_NUM >= 180000
+#define collation_is_c(collation)                                             \
+	(pg_newlocale_from_collation(collation)->collate_is_c)
+#else
+#define collation_is_c(collation) lc_collate_is_c(collation)
+#endif
+
 /* 18: attributes that exist only when read */
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL
 #define ATTRIBUTE_GENERATED_VIRTUAL 'v'

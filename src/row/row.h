@@ -89,6 +89,7 @@ typedef struct ColumnShape
 	AttrNumber attnum; /* values[attnum - 1] is this column's */
 	bool	   not_null;
 	bool	   is_key;	   /* part of the replica identity */
+	int		   key_place;  /* where in it, from 1 on; 0: nowhere */
 	bool	   is_primary; /* part of the primary key */
 	bool	   in_pkindex; /* the same, where 18 also knows deferrable ones */
 	bool	   is_generated; /* GENERATED ALWAYS AS: that is no default */

@@ -62,6 +62,30 @@ relation_identity_key(Relation rel)
 	return index_columns(RelationGetReplicaIndex(rel));
 }
 
+/* An index has its columns in an order of its own. */
+static void
+shape_key_places(RowShape *shape, Oid index)
+{
+	Relation rel;
+
+	if (!OidIsValid(index))
+		return;
+	rel = RelationIdGetRelation(index);
+	if (!RelationIsValid(rel))
+		elog(ERROR, "could not open index with OID %u", index);
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+
+		for (int k = 0; k < IndexRelationGetNumberOfKeyAttributes(rel); k++)
+		{
+			if (rel->rd_index->indkey.values[k] == column->attnum)
+				column->key_place = k + 1;
+		}
+	}
+	RelationClose(rel);
+}
+
 /*
  * Marks the columns of the primary key and of the replica identity.  Under
  * REPLICA IDENTITY FULL the key is the primary key, where there is one: the
@@ -71,11 +95,12 @@ static void
 shape_keys(RowShape *shape, Relation rel)
 {
 	Bitmapset *primary = relation_primary_key(rel);
-	Bitmapset *identity = relation_identity_key(rel);
 	Bitmapset *pkindex = index_columns(rel->rd_pkindex);
 
 	shape->identity = rel->rd_rel->relreplident;
 	shape->has_key = shape->identity == REPLICA_IDENTITY_FULL;
+	shape_key_places(shape, shape->has_key ? relation_primary_key_index(rel)
+										   : RelationGetReplicaIndex(rel));
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
 		ColumnShape *column = &shape->columns[i];
@@ -83,13 +108,10 @@ shape_keys(RowShape *shape, Relation rel)
 
 		column->is_primary = bms_is_member(bit, primary);
 		column->in_pkindex = bms_is_member(bit, pkindex);
-		column->is_key = shape->identity == REPLICA_IDENTITY_FULL
-							 ? column->is_primary
-							 : bms_is_member(bit, identity);
+		column->is_key = column->key_place > 0;
 		shape->has_key |= column->is_key;
 	}
 	bms_free(primary);
-	bms_free(identity);
 	bms_free(pkindex);
 }
 

@@ -109,6 +109,25 @@ my @snapshots = $catalog->snapshots('shop', 'things');
 cmp_ok($snapshots[1]{summary}{'added-data-files'}, '<=', 2, 'few files are written anew');
 is($snapshots[1]{summary}{'outflow.job'}, $node->safe_psql('postgres', 'SELECT max(job) FROM outflow.jobs'), 'it says which job made it');
 next_version('nothing');
+
+# what the key is, step by step: of which order the table is, and new files are
+foreach my $step (
+	[ 'ALTER TABLE things ADD PRIMARY KEY (id)', '1: 1', 0 ],
+	[ 'CLUSTER things USING things_pkey', '1: 1', 1 ],
+	[ 'ALTER TABLE things DROP CONSTRAINT things_pkey', '0: ', 1 ],
+	[ 'ALTER TABLE things ADD PRIMARY KEY (day, id); CLUSTER things USING things_pkey', '2: 10,1', 2 ],
+	[ 'ALTER TABLE things DROP CONSTRAINT things_pkey, ADD PRIMARY KEY (id)', '1: 1', 2 ])
+{
+	my ($change, $order, $mark) = @$step;
+
+	$node->safe_psql('postgres', $change);
+	next_version($change);
+	$table = $catalog->ask('GET', 'namespaces/shop/tables/things')->{metadata};
+	my ($default) = grep { $_->{'order-id'} == $table->{'default-sort-order-id'} } @{ $table->{'sort-orders'} };
+	is("$default->{'order-id'}: " . join(',', map { $_->{'source-id'} } @{ $default->{fields} }), $order, "$change: the order in the catalog");
+	is_deeply([ grep { $_ != $mark } map { $_->[1] } lake_orders($lake, $version) ], [], "$change: that of files");
+}
+$node->safe_psql('postgres', 'ALTER TABLE things ALTER day DROP NOT NULL');
 $node->safe_psql('postgres', "ALTER TABLE things RENAME note TO remark; ALTER TABLE things ADD more text NOT NULL DEFAULT 'new';"
 	  . " ALTER TABLE things ALTER n TYPE bigint, ALTER amount TYPE numeric(20,2); COMMENT ON TABLE things IS NULL");
 $columns[3] = 'remark';

@@ -26,6 +26,7 @@ our @EXPORT = qw(
   iceberg_snapshot
   lake_files
   lake_last
+  lake_orders
   lake_rows
   keep_rows
   versions_are
@@ -199,6 +200,16 @@ sub lake_rows
 	my ($table, $version) = @_;
 
 	return map { JSON::PP::decode_json($_) } split(/\n/, checked('plain', $table, [$version]));
+}
+
+# lake_orders(TABLE, VERSION): of an Iceberg table's files in turn, each an array: its
+# name, the sort order that it is told to be in, whether its rows are in the table's
+# default one, whether the version has added it
+sub lake_orders
+{
+	my ($table, $version) = @_;
+
+	return map { JSON::PP::decode_json($_) } split(/\n/, checked('orders', $table, [$version]));
 }
 
 # what_is_read(READER, TABLE, DIRECTORY, [VERSION...], PYTHON): "ok", or what differs

@@ -56,6 +56,8 @@ def check(requirement, metadata):
         holds = requirement["current-schema-id"] == metadata["current-schema-id"]
     elif kind == "assert-last-assigned-field-id":
         holds = requirement["last-assigned-field-id"] == metadata["last-column-id"]
+    elif kind == "assert-default-sort-order-id":
+        holds = requirement["default-sort-order-id"] == metadata["default-sort-order-id"]
     else:
         raise Refused(400, "BadRequestException", f"unknown requirement {kind}")
     if not holds:
@@ -68,6 +70,21 @@ def add_schema(metadata, update):
         raise Refused(400, "BadRequestException", "the schema's id is taken")
     metadata["schemas"].append(schema)
     metadata["last-column-id"] = max(metadata["last-column-id"], update["last-column-id"])
+
+
+def add_sort_order(metadata, update):
+    orders = metadata["sort-orders"]
+    if update["sort-order"]["fields"] not in [known["fields"] for known in orders]:
+        number = max(known["order-id"] for known in orders) + 1
+        orders.append({**update["sort-order"], "order-id": number})
+
+
+def set_default_sort_order(metadata, update):
+    orders = [known["order-id"] for known in metadata["sort-orders"]]
+    number = orders[-1] if update["sort-order-id"] == -1 else update["sort-order-id"]
+    if number not in orders:
+        raise Refused(400, "BadRequestException", f"there is no sort order {number}")
+    metadata["default-sort-order-id"] = number
 
 
 def add_snapshot(metadata, update):
@@ -101,8 +118,8 @@ UPDATES = {
         {"current-schema-id": m["schemas"][-1]["schema-id"] if u["schema-id"] == -1 else u["schema-id"]}),
     "add-spec": lambda m, u: None,
     "set-default-spec": lambda m, u: None,
-    "add-sort-order": lambda m, u: None,
-    "set-default-sort-order": lambda m, u: None,
+    "add-sort-order": add_sort_order,
+    "set-default-sort-order": set_default_sort_order,
     "set-properties": lambda m, u: m["properties"].update(u["updates"]),
     "remove-properties": lambda m, u: [m["properties"].pop(name, None) for name in u["removals"]],
     "add-snapshot": add_snapshot,

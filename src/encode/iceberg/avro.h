@@ -45,15 +45,17 @@ extern const char *avro_get_bytes(AvroReader *reader, size_t *len);
 /* A copy that has one. */
 extern char *avro_get_string(AvroReader *reader);
 
-/* A file of this very schema, without compression: its blocks in turn. */
+/* A file of one of these very schemas, without compression: its blocks in turn. */
 typedef struct AvroFile
 {
 	AvroReader	reader;
 	const char *sync;
+	int			schema; /* which of them it is */
 } AvroFile;
 
 extern void avro_open(AvroFile *file, const char *name, const char *data,
-					  size_t len, const char *schema);
+					  size_t len, const char *const *schemas,
+					  int schema_count);
 /* Its values' reader, and how many they are; 0 at the end. */
 extern int64 avro_next_block(AvroFile *file, AvroReader *values);
 

@@ -75,15 +75,27 @@ is_word(const char *data, size_t len, const char *text)
 	return len == strlen(text) && memcmp(data, text, len) == 0;
 }
 
+/* -1: it is none of them. */
+static int
+find_word(const char *data, size_t len, const char *const *words, int count)
+{
+	for (int i = 0; i < count; i++)
+	{
+		if (is_word(data, len, words[i]))
+			return i;
+	}
+	return -1;
+}
+
 void
 avro_open(AvroFile *file, const char *name, const char *data, size_t len,
-		  const char *schema)
+		  const char *const *schemas, int schema_count)
 {
 	AvroReader *reader = &file->reader;
-	bool		is_ours = false;
 	int64		count;
 
 	*reader = (AvroReader){data, data + len, name};
+	file->schema = -1;
 	if (len < 4 || memcmp(data, "Obj\1", 4) != 0)
 		refuse_file(name);
 	reader->at += 4;
@@ -97,13 +109,14 @@ avro_open(AvroFile *file, const char *name, const char *data, size_t len,
 			const char *value = avro_get_bytes(reader, &value_len);
 
 			if (is_word(key, name_len, "avro.schema"))
-				is_ours = is_word(value, value_len, schema);
+				file->schema =
+					find_word(value, value_len, schemas, schema_count);
 			else if (is_word(key, name_len, "avro.codec") &&
 					 !is_word(value, value_len, "null"))
 				refuse_file(name);
 		}
 	}
-	if (count < 0 || !is_ours)
+	if (count < 0 || file->schema < 0)
 		refuse_file(name);
 	file->sync = take_sync(reader);
 }

@@ -21,7 +21,12 @@ static RowEncoder *
 iceberg_open(RowShape *shape, const RowFormatOptions *options,
 			 const RowHost *host, ByteBuffer *out)
 {
-	return lake_file_open(FORMAT, shape, options, host, out);
+	RowEncoder *encoder = lake_file_open(FORMAT, shape, options, host, out);
+	List	   *key = iceberg_key_nodes(parquet_writer(encoder));
+
+	if (key != NIL)
+		parquet_watch_order(encoder, key);
+	return encoder;
 }
 
 static void

@@ -15,15 +15,26 @@
 
 /* ---- iceberg_schema.c */
 
-/* The table's columns: {"type":"struct",...}. */
+/*
+ * The table's columns: {"type":"struct",...}, and where its key gives an order
+ * "order":"1,3", the field ids.
+ */
 extern void iceberg_schema(StringInfo out, const ParquetWriter *writer,
 						   const char *const *comments);
+
+/* ---- iceberg_key.c */
+
+/* The columns of the table's key that give an order; List of ParquetNode *. */
+extern List *iceberg_key_nodes(const ParquetWriter *writer);
+/* Their field ids, "1,3". */
+extern void iceberg_put_order(StringInfo out, const List *nodes);
 
 /* ---- iceberg_statistics.c */
 
 /*
  * What values a file has, as a manifest's entry ends with it: the maps from
- * value_counts to upper_bounds, in Avro and then in hexadecimal.
+ * value_counts to upper_bounds, in Avro and then in hexadecimal.  If its rows
+ * are in the key's order, "/1,3" follows, the field ids.
  */
 extern void iceberg_statistics(StringInfo out, const ParquetWriter *writer);
 

@@ -144,6 +144,7 @@ iceberg_schema(StringInfo out, const ParquetWriter *writer,
 			   const char *const *comments)
 {
 	char  **folded = palloc_array(char *, writer->ncolumns);
+	List   *key = iceberg_key_nodes(writer);
 	HASHCTL control = {.keysize = sizeof(int),
 					   .entrysize = sizeof(int),
 					   .hcxt = CurrentMemoryContext};
@@ -160,6 +161,13 @@ iceberg_schema(StringInfo out, const ParquetWriter *writer,
 			appendStringInfoChar(out, ',');
 		iceberg_put_field(out, &writer->columns[i].node, comments[i]);
 	}
-	appendStringInfoString(out, "]}");
+	appendStringInfoChar(out, ']');
+	if (key != NIL)
+	{
+		appendStringInfoString(out, ",\"order\":\"");
+		iceberg_put_order(out, key);
+		appendStringInfoChar(out, '"');
+	}
+	appendStringInfoChar(out, '}');
 	hash_destroy(ids);
 }

@@ -182,4 +182,8 @@ iceberg_statistics(StringInfo out, const ParquetWriter *writer)
 	appendBinaryStringInfo(out, hex.data, (int) hex.len);
 	buffer_free(&hex);
 	buffer_free(&maps);
+	if (sorting_nodes(writer) == NIL)
+		return;
+	appendStringInfoChar(out, '/');
+	iceberg_put_order(out, sorting_nodes(writer));
 }

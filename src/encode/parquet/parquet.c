@@ -63,6 +63,12 @@ parquet_writer(const RowEncoder *encoder)
 	return &encoder->writer;
 }
 
+void
+parquet_watch_order(RowEncoder *encoder, const List *nodes)
+{
+	sorting_watch(&encoder->writer, nodes);
+}
+
 static void
 parquet_check(const RowFormatOptions *options)
 {
@@ -342,6 +348,7 @@ end_group(RowEncoder *encoder, ByteBuffer *out)
 	batch_put(writer);
 	for (int i = 0; i < writer->nleaves; i++)
 		leaf_end_page(&writer->leaves[i], writer->group_rows);
+	sorting_decide(writer);
 	for (int i = 0; i < writer->nleaves; i++)
 		append_chunk(encoder, &writer->leaves[i], out);
 	footer_end_group(writer->footer, writer->group_rows);
@@ -366,6 +373,8 @@ end_pages(ParquetWriter *writer, bool all)
 		if (all || leaf_page_is_full(leaf, writer->page_bytes))
 			leaf_end_page(leaf, writer->group_rows);
 	}
+	if (all)
+		sorting_decide(writer);
 	writer->page_due = false;
 }
 

@@ -24,6 +24,7 @@
  *	parquet_dictionary.c distinct values of a leaf
  *	parquet_bound.c		 least and greatest values
  *	parquet_byte_bound.c the same of byte strings
+ *	parquet_sorted.c	 whether rows are in the order of some columns
  *	parquet_page.c		 pages and column chunks
  *	parquet_codec.c		 compression of pages
  *	parquet_index.c		 page index
@@ -206,6 +207,8 @@ typedef struct ParquetWriter
 	bool  page_due;	  /* some leaf's page is full */
 
 	struct ParquetFooter *footer;
+
+	struct ParquetSorting *sorting; /* NULL: nobody asks for it */
 } ParquetWriter;
 
 /* ---- parquet.c ---- */
@@ -225,6 +228,10 @@ extern RowEncoder *parquet_open_tree(ParquetMapTree			 map,
 									 const RowHost *host, ByteBuffer *out);
 extern void		   parquet_put_tree(RowEncoder *encoder, ParquetPutTree put,
 									void *arg, ByteBuffer *out);
+
+/* Before the first row: sorting_nodes() is to tell whether the rows are in the
+ * order of these columns, List of ParquetNode *. */
+extern void parquet_watch_order(RowEncoder *encoder, const List *nodes);
 
 extern const RowHost *parquet_host(const RowEncoder *encoder);
 /* What an encoder of this format has found; after its close(), too. */
@@ -328,6 +335,18 @@ extern DecimalResult decimal_from_numeric(Datum value, int precision,
 /* Big-endian two's complement, as many bytes as precision needs. */
 extern int	decimal_width(int precision);
 extern void decimal_to_bytes(int128 value, int width, char *dst);
+
+/* ---- parquet_sorted.c: whether rows are in the order of some columns ---- */
+
+typedef struct ParquetSorting ParquetSorting;
+typedef struct LeafSteps	  LeafSteps;
+
+extern void sorting_watch(ParquetWriter *writer, const List *nodes);
+/* When all leaves have just ended a page at the same row. */
+extern void sorting_decide(ParquetWriter *writer);
+/* What the rows so far are sorted by, ascending and without nulls, List of
+ * ParquetNode *; NIL if they are not, or nobody asked. */
+extern const List *sorting_nodes(const ParquetWriter *writer);
 
 /* ---- parquet_index.c: what a chunk's pages hold, and where they lie ---- */
 

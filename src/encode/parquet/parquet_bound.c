@@ -81,16 +81,6 @@ DEFINE_FLOAT_BOUNDS(bounds_of_double, double)
 
 /* ---- decimals ---- */
 
-/* A signed number's bytes order as unsigned ones with its sign bit turned. */
-static int
-compare_decimal(const char *a, const char *b, int width)
-{
-	int a0 = (signed char) a[0];
-	int b0 = (signed char) b[0];
-
-	return a0 != b0 ? a0 - b0 : memcmp(a, b, width);
-}
-
 static void
 bounds_of_decimal(const char *data, int width, int n, Bounds *bounds)
 {

@@ -91,6 +91,16 @@ compare_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
 	return (a_len > b_len) - (a_len < b_len);
 }
 
+/* A signed number's bytes order as unsigned ones with its sign bit turned. */
+static inline int
+compare_decimal(const char *a, const char *b, int width)
+{
+	int a0 = (signed char) a[0];
+	int b0 = (signed char) b[0];
+
+	return a0 != b0 ? a0 - b0 : memcmp(a, b, width);
+}
+
 struct ParquetLeaf;
 
 extern void bounds_clear(Bounds *bounds);
@@ -225,6 +235,9 @@ typedef struct ParquetLeaf
 	int64  file_nulls;
 
 	LeafLearned learned;
+
+	struct LeafSteps
+		*steps; /* NULL: nobody asks for the order of its values */
 } ParquetLeaf;
 
 /* Room in front of a page's values where its levels usually fit. */
@@ -261,5 +274,10 @@ leaf_page_is_full(const ParquetLeaf *leaf, size_t page_bytes)
 extern void leaf_end_page(ParquetLeaf *leaf, int64 next_row);
 /* The page of a chunk's dictionary, NULL if no page uses it. */
 extern ParquetPage *leaf_dictionary_page(ParquetLeaf *leaf);
+
+/* ---- parquet_sorted.c: whether rows are in the order of some leaves ---- */
+
+/* Takes up the values of the page that is about to end; for leaves with steps. */
+extern void sorting_take_page(ParquetLeaf *leaf);
 
 #endif /* OUTFLOW_PARQUET_LEAF_H */

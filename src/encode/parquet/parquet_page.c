@@ -321,6 +321,8 @@ leaf_end_page(ParquetLeaf *leaf, int64 next_row)
 	if (leaf->indexing && leaf->nvalues > 0 && leaf->nindex_pages == 0 &&
 		!dictionary_pays(leaf))
 		leaf_abandon_dictionary(leaf);
+	if (unlikely(leaf->steps))
+		sorting_take_page(leaf);
 	page = make_data_page(leaf);
 
 	if (leaf->last_page)

@@ -83,7 +83,10 @@ put_new_file(IcebergCommit *commit, const char *path, const FinishedPart *part)
 {
 	IcebergFile file = {.rows = part->rows, .size = part->bytes_stored};
 
-	file.entry = iceberg_entry_of_part(path, part, &file.entry_len);
+	file.entry = iceberg_entry_of_part(
+		path, part,
+		iceberg_order_of_part(commit->table, &commit->change, part),
+		&file.entry_len);
 	put_and_count(commit, &file, ICEBERG_ADDED);
 	pfree(file.entry);
 }
@@ -230,6 +233,7 @@ put_summary(StringInfo out, const IcebergCommit *commit)
 	put_fact(out, "outflow.source", source->name);
 	put_fact(out, "outflow.snapshot", job->snapshot);
 	put_fact(out, "outflow.lsn", job->lsn);
+	put_total(out, "outflow.sort-order", commit->change.key_order);
 	appendStringInfoChar(out, '}');
 }
 
@@ -289,14 +293,16 @@ iceberg_commit(Destination *root, LakeTable *lake, const Job *job,
 									   .now = Max(lake_now(), table->updated),
 									   .snapshot_id = snapshot_of_job(job)},
 							.parts = parts};
+	char		 *schema;
 
 	iceberg_evolve(table, &commit.change);
+	schema = schema_of(&commit);
+	iceberg_choose_order(table, &commit.change, schema);
 	commit.files =
 		iceberg_files(root, lake->folder, commit.parent, &commit.manifests);
-	commit.writer =
-		iceberg_writer_new(root, lake->folder, job->uuid, schema_of(&commit),
-						   commit.change.schema_id, commit.change.snapshot_id,
-						   table->current, table->sequence + 1);
+	commit.writer = iceberg_writer_new(
+		root, lake->folder, job->uuid, schema, commit.change.schema_id,
+		commit.change.snapshot_id, table->current, table->sequence + 1);
 	put_parts(&commit);
 	put_lost(&commit);
 	put_kept_files(&commit);

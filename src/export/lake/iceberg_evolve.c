@@ -273,8 +273,8 @@ id_of_schema(const IcebergTable *table, Jsonb *schema, bool *found)
 	return next;
 }
 
-static Jsonb *
-parse_server_json(const char *text)
+Jsonb *
+iceberg_parse_json(const char *text)
 {
 	char *utf8 = pg_server_to_any(text, strlen(text), PG_UTF8);
 
@@ -285,7 +285,7 @@ void
 iceberg_evolve(const IcebergTable *table, IcebergChange *change)
 {
 	Jsonb *before = current_schema(table);
-	Jsonb *now = parse_server_json(change->source->table_schema);
+	Jsonb *now = iceberg_parse_json(change->source->table_schema);
 	bool   found;
 	Jsonb *after;
 
@@ -293,7 +293,7 @@ iceberg_evolve(const IcebergTable *table, IcebergChange *change)
 	if (change->job->options.overwrite || table->table.versions == NIL)
 		before = NULL;
 	change->schema = schema_after(before, now);
-	after = parse_server_json(change->schema);
+	after = iceberg_parse_json(change->schema);
 	change->schema_id = id_of_schema(table, after, &found);
 	if (found)
 		change->schema = NULL;

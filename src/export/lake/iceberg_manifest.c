@@ -36,47 +36,55 @@
 	"{\"name\":\"" name "\",\"type\":[\"null\",\"" type                       \
 	"\"],\"default\":null,\"field-id\":" id "}"
 
-static const char manifest_schema[] =
-	"{\"type\":\"record\",\"name\":\"manifest_entry\",\"fields\":"
-	"[" FIELD_SCHEMA("status", "0", "int") "," OPTIONAL_SCHEMA("snapshot_id", "1", "long") "," OPTIONAL_SCHEMA("sequence_number", "3", "long") "," OPTIONAL_SCHEMA(
-		"file_sequence_number", "4",
-		"long") ","
-				"{\"name\":\"data_file\",\"type\":{\"type\":\"record\","
-				"\"name\":\"r2\","
-				"\"fields\":[" FIELD_SCHEMA("content", "134", "int") "," FIELD_SCHEMA("file_path", "100", "string") "," FIELD_SCHEMA(
-					"file_format", "101",
-					"string") ","
-							  "{\"name\":\"partition\",\"type\":{"
-							  "\"type\":\"record\",\"name\":\"r102\","
-							  "\"fields\":[]},\"field-id\":102}"
-							  "," FIELD_SCHEMA("record_count", "103", "long") "," FIELD_SCHEMA("file_size_in_bytes", "104", "long") "," MAP_SCHEMA(
-								  "value_counts", "109", "119", "120",
-								  "long") "," MAP_SCHEMA("null_value_"
-														 "counts",
-														 "110", "121", "122",
-														 "long") "," MAP_SCHEMA("lower_bounds",
-																				"125",
-																				"126",
-																				"127",
-																				"bytes") "," MAP_SCHEMA("upper_bounds",
-																										"128",
-																										"129",
-																										"130",
-																										"bytes") "]},\"field-id\":2}]}";
+/* clang-format off */
+#define MANIFEST_SCHEMA(more)                                                 \
+	"{\"type\":\"record\",\"name\":\"manifest_entry\",\"fields\":["           \
+	FIELD_SCHEMA("status", "0", "int") ","                                    \
+	OPTIONAL_SCHEMA("snapshot_id", "1", "long") ","                           \
+	OPTIONAL_SCHEMA("sequence_number", "3", "long") ","                       \
+	OPTIONAL_SCHEMA("file_sequence_number", "4", "long") ","                  \
+	"{\"name\":\"data_file\",\"type\":{\"type\":\"record\","                  \
+	"\"name\":\"r2\",\"fields\":["                                            \
+	FIELD_SCHEMA("content", "134", "int") ","                                 \
+	FIELD_SCHEMA("file_path", "100", "string") ","                            \
+	FIELD_SCHEMA("file_format", "101", "string") ","                          \
+	"{\"name\":\"partition\",\"type\":{\"type\":\"record\","                  \
+	"\"name\":\"r102\",\"fields\":[]},\"field-id\":102},"                     \
+	FIELD_SCHEMA("record_count", "103", "long") ","                           \
+	FIELD_SCHEMA("file_size_in_bytes", "104", "long") ","                     \
+	MAP_SCHEMA("value_counts", "109", "119", "120", "long") ","               \
+	MAP_SCHEMA("null_value_counts", "110", "121", "122", "long") ","          \
+	MAP_SCHEMA("lower_bounds", "125", "126", "127", "bytes") ","              \
+	MAP_SCHEMA("upper_bounds", "128", "129", "130", "bytes")                  \
+	more "]},\"field-id\":2}]}"
 
-static const char
-	list_schema[] =
-		"{\"type\":\"record\",\"name\":\"manifest_file\",\"fields\":"
-		"[" FIELD_SCHEMA(
-			"manifest_path", "500",
-			"string") "," FIELD_SCHEMA("manifest_length", "501",
-									   "long") "," FIELD_SCHEMA("partition_"
-																"spec_id",
-																"502",
-																"int") "," FIELD_SCHEMA("content",
-																						"517", "int") "," FIELD_SCHEMA("sequence_number", "515", "long") "," FIELD_SCHEMA("min_sequence_number", "516", "long") "," FIELD_SCHEMA("added_snapshot_id", "503", "long") "," FIELD_SCHEMA("added_files_count", "504", "int") "," FIELD_SCHEMA("existing_files_count", "505", "int") "," FIELD_SCHEMA("deleted_files_count", "506", "int") "," FIELD_SCHEMA("added_rows_count", "512",
-																																																																																																													   "long") "," FIELD_SCHEMA("existing_rows_count",
-																																																																																																																				"513", "long") "," FIELD_SCHEMA("deleted_rows_count", "514", "long") "]}";
+/* Exports of before have left the second. */
+enum
+{
+	SCHEMA_WRITTEN,
+	SCHEMA_WITHOUT_ORDER
+};
+
+static const char *const manifest_schemas[] = {
+	MANIFEST_SCHEMA("," OPTIONAL_SCHEMA("sort_order_id", "140", "int")),
+	MANIFEST_SCHEMA("")};
+
+static const char *const list_schema =
+	"{\"type\":\"record\",\"name\":\"manifest_file\",\"fields\":["
+	FIELD_SCHEMA("manifest_path", "500", "string") ","
+	FIELD_SCHEMA("manifest_length", "501", "long") ","
+	FIELD_SCHEMA("partition_spec_id", "502", "int") ","
+	FIELD_SCHEMA("content", "517", "int") ","
+	FIELD_SCHEMA("sequence_number", "515", "long") ","
+	FIELD_SCHEMA("min_sequence_number", "516", "long") ","
+	FIELD_SCHEMA("added_snapshot_id", "503", "long") ","
+	FIELD_SCHEMA("added_files_count", "504", "int") ","
+	FIELD_SCHEMA("existing_files_count", "505", "int") ","
+	FIELD_SCHEMA("deleted_files_count", "506", "int") ","
+	FIELD_SCHEMA("added_rows_count", "512", "long") ","
+	FIELD_SCHEMA("existing_rows_count", "513", "long") ","
+	FIELD_SCHEMA("deleted_rows_count", "514", "long") "]}";
+/* clang-format on */
 
 /* In the order of the list's schema. */
 static const IcebergStatus statuses_of_list[] = {
@@ -127,7 +135,7 @@ get_manifests(Destination *root, const char *folder, const char *uri)
 	AvroReader values;
 	int64	   count;
 
-	avro_open(&file, destination_name(uri), data, len, list_schema);
+	avro_open(&file, destination_name(uri), data, len, &list_schema, 1);
 	while ((count = avro_next_block(&file, &values)) > 0)
 	{
 		for (; count > 0; count--)
@@ -165,7 +173,8 @@ skip_map(AvroReader *reader, bool of_bytes)
 }
 
 static void
-get_entry(HTAB *files, IcebergManifest *manifest, AvroReader *reader)
+get_entry(HTAB *files, IcebergManifest *manifest, AvroReader *reader,
+		  bool has_order)
 {
 	IcebergStatus status = (IcebergStatus) avro_get_long(reader);
 	IcebergFile	  entry = {.manifest = manifest};
@@ -186,11 +195,15 @@ get_entry(HTAB *files, IcebergManifest *manifest, AvroReader *reader)
 	skip_map(reader, false);
 	skip_map(reader, true);
 	skip_map(reader, true);
+	if (has_order)
+		(void) get_optional(reader, 0);
 	if (status == ICEBERG_DELETED)
 		return;
 	strlcpy(entry.name, destination_name(entry.path), sizeof(entry.name));
 	entry.entry_len = reader->at - start;
-	entry.entry = memcpy(palloc(entry.entry_len), start, entry.entry_len);
+	/* to be written by the schema of now: without an order, a null */
+	entry.entry = memcpy(palloc0(entry.entry_len + 1), start, entry.entry_len);
+	entry.entry_len += !has_order;
 	file = hash_search(files, entry.name, HASH_ENTER, NULL);
 	*file = entry;
 }
@@ -206,12 +219,13 @@ get_entries(HTAB *files, Destination *root, const char *folder,
 	int64	   count;
 
 	avro_open(&file, destination_name(manifest->path), data, len,
-			  manifest_schema);
+			  manifest_schemas, lengthof(manifest_schemas));
 	while ((count = avro_next_block(&file, &values)) > 0)
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (; count > 0; count--)
-			get_entry(files, manifest, &values);
+			get_entry(files, manifest, &values,
+					  file.schema != SCHEMA_WITHOUT_ORDER);
 	}
 	pfree(data);
 }
@@ -385,7 +399,7 @@ iceberg_put_file(IcebergWriter *writer, const IcebergFile *file,
 	CHECK_FOR_INTERRUPTS();
 	if (writer->file.len == 0)
 	{
-		avro_put_head(&writer->file, manifest_schema,
+		avro_put_head(&writer->file, manifest_schemas[SCHEMA_WRITTEN],
 					  manifest_metadata(writer), writer->sync);
 		manifest->min_sequence = sequence;
 	}
@@ -446,7 +460,8 @@ digit_of(char c)
 }
 
 char *
-iceberg_entry_of_part(const char *path, const FinishedPart *part, size_t *len)
+iceberg_entry_of_part(const char *path, const FinishedPart *part, int64 order,
+					  size_t *len)
 {
 	const char *hex = part->statistics ? part->statistics : "00000000";
 	ByteBuffer	out;
@@ -457,9 +472,11 @@ iceberg_entry_of_part(const char *path, const FinishedPart *part, size_t *len)
 	avro_put_string(&out, "PARQUET");
 	avro_put_long(&out, part->rows);
 	avro_put_long(&out, part->bytes_stored);
-	for (; hex[0] && hex[1]; hex += 2)
+	for (; isxdigit((uint8) hex[0]) && hex[1]; hex += 2)
 		buffer_append_char(&out,
 						   (char) (digit_of(hex[0]) * 16 + digit_of(hex[1])));
+	/* no order that is known is none, too */
+	put_optional(&out, order > 0, order);
 	*len = out.len;
 	return out.data;
 }

@@ -43,11 +43,13 @@ iceberg_number_of_name(const char *name)
 	return strcmp(rest, METADATA_SUFFIX) == 0 ? number : -1;
 }
 
-/* The metadata of another kind of catalog, or one that is compressed. */
+/* The metadata of another kind of catalog, or one that is compressed; not the
+ * checksums that Hadoop hides beside the files that it writes. */
 static bool
 is_other_metadata(const char *name)
 {
-	return (strstr(name, METADATA_SUFFIX) ||
+	return name[0] != '.' &&
+		   (strstr(name, METADATA_SUFFIX) ||
 			strstr(name, ".metadata.json.gz") ||
 			strstr(name, ".gz.metadata.json")) &&
 		   iceberg_number_of_name(name) < 0;
@@ -73,6 +75,7 @@ take_snapshot(Jsonb *snapshot)
 
 	taken->json = JsonbToCString(NULL, &snapshot->root, VARSIZE(snapshot));
 	taken->parent = lake_json_int(snapshot, "parent-snapshot-id");
+	taken->sort_order = summary_int(summary, "outflow.sort-order");
 	version->version = lake_json_int(snapshot, "snapshot-id");
 	version->timestamp = lake_json_int(snapshot, "timestamp-ms");
 	version->changes = true;

@@ -239,6 +239,22 @@ put_schemas(Next *next)
 }
 
 static void
+put_sort_orders(Next *next)
+{
+	const IcebergChange *change = next->change;
+	List *orders = lake_json_objects(next->table->metadata, "sort-orders");
+	static const char unsorted[] = "{\"order-id\":0,\"fields\":[]}";
+
+	if (orders == NIL)
+		orders = list_make1(lake_json_parse(unsorted, strlen(unsorted)));
+	put_objects(next, "sort-orders", orders, change->new_order);
+	if (change->job)
+		put_int(next, "default-sort-order-id", change->default_order);
+	else
+		put_kept(next, "default-sort-order-id", "0");
+}
+
+static void
 put_snapshots(Next *next)
 {
 	const IcebergChange *change = next->change;
@@ -295,8 +311,7 @@ iceberg_metadata_next(const IcebergTable *table, const IcebergChange *change)
 	put_kept(&next, "partition-specs", "[{\"spec-id\":0,\"fields\":[]}]");
 	put_kept(&next, "default-spec-id", "0");
 	put_kept(&next, "last-partition-id", "999");
-	put_kept(&next, "sort-orders", "[{\"order-id\":0,\"fields\":[]}]");
-	put_kept(&next, "default-sort-order-id", "0");
+	put_sort_orders(&next);
 	put_properties(&next);
 	put_snapshots(&next);
 	put_objects(&next, "metadata-log", logged_metadata(&next),

@@ -68,6 +68,15 @@ put_requirements(Items *items, const IcebergTable *table,
 	else
 		put_member_int(items, "snapshot-id", table->current);
 	end_object(items);
+	/* by that others' orders show, which take numbers */
+	if (change->job)
+	{
+		begin_object(items, "type", "assert-default-sort-order-id");
+		put_member_int(
+			items, "default-sort-order-id",
+			lake_json_int(table->metadata, "default-sort-order-id"));
+		end_object(items);
+	}
 	if (change->schema == NULL)
 		return;
 	begin_object(items, "type", "assert-current-schema-id");
@@ -112,6 +121,26 @@ put_new_layout(Items *items)
 	end_object(items);
 	begin_object(items, "action", "set-default-sort-order");
 	put_member_int(items, "sort-order-id", -1);
+	end_object(items);
+}
+
+static void
+put_sort_order(Items *items, const IcebergTable *table,
+			   const IcebergChange *change)
+{
+	int64 now = lake_json_int(table->metadata, "default-sort-order-id");
+
+	if (change->new_order)
+	{
+		begin_object(items, "action", "add-sort-order");
+		put_member_json(items, "sort-order", change->new_order);
+		end_object(items);
+	}
+	if (change->job == NULL || change->default_order == now)
+		return;
+	begin_object(items, "action", "set-default-sort-order");
+	/* not -1, the last one: files are marked with this very number */
+	put_member_int(items, "sort-order-id", change->default_order);
 	end_object(items);
 }
 
@@ -205,6 +234,7 @@ put_updates(Items *items, const IcebergTable *table,
 	put_schema(items, table, change);
 	if (uuid)
 		put_new_layout(items);
+	put_sort_order(items, table, change);
 	if (change->source)
 		put_comment(items, table, change);
 	if (change->snapshot)

@@ -11,6 +11,7 @@
  *	iceberg_rest.c			tables of a catalog, asked for and changed
  *	iceberg_rest_change.c	a change, as a catalog takes it
  *	iceberg_evolve.c		how its schema may change
+ *	iceberg_order.c			its sort orders
  *	iceberg_manifest.c		manifests and their lists, read and written
  *	iceberg_commit.c		a job's snapshot
  *	iceberg_refs.c			branches and tags
@@ -26,6 +27,8 @@
 /* Of the metadata, of manifests and their lists. */
 #define ICEBERG_FILE_MAX ((size_t) 1024 * 1024 * 1024)
 #define ICEBERG_NONE	 INT64CONST(-1)
+/* The sort order that each table has, which is none. */
+#define ICEBERG_UNSORTED INT64CONST(0)
 
 /* A snapshot. */
 typedef struct IcebergVersion
@@ -33,6 +36,7 @@ typedef struct IcebergVersion
 	LakeVersion version;
 	char	   *manifest_list; /* its URI; NULL: not of an export */
 	int64		parent;		   /* 0: none */
+	int64		sort_order;	   /* that it has made the table's default */
 	char	   *json;		   /* as the metadata has it */
 } IcebergVersion;
 
@@ -112,7 +116,11 @@ typedef struct IcebergChange
 	char			*schema;	  /* NULL: no other than the current one */
 	int64			 schema_id;	  /* of the new snapshot */
 	int64			 last_column; /* the greatest field id */
-	char			*snapshot;	  /* as JSON; NULL: no new one */
+	int64			 key_order;	  /* the sort order of the source's key */
+	char			*key_fields;  /* of that, "1,3"; NULL: it gives none */
+	char			*new_order;	  /* as JSON, if the table did not have it */
+	int64			 default_order;
+	char			*snapshot; /* as JSON; NULL: no new one */
 	int64			 snapshot_id;
 	List			*expired; /* of IcebergVersion * */
 	int64			 oldest;  /* metadata older than that is not named */
@@ -162,6 +170,18 @@ extern void iceberg_check_schema(const LakeTable *table, const Job *job,
 								 const JobSource *source);
 /* The current schema, in ASCII or in the server's encoding. */
 extern char *iceberg_schema_with_id(const char *schema, int64 id);
+/* Such a schema. */
+extern Jsonb *iceberg_parse_json(const char *text);
+
+/* ---- iceberg_order.c */
+
+/* Sets the change's sort orders; schema is the one that it will have. */
+extern void iceberg_choose_order(const IcebergTable *table,
+								 IcebergChange *change, const char *schema);
+/* The id of the order that the part's file is in. */
+extern int64 iceberg_order_of_part(const IcebergTable  *table,
+								   const IcebergChange *change,
+								   const FinishedPart  *part);
 
 /* ---- iceberg_manifest.c */
 
@@ -186,7 +206,7 @@ extern void iceberg_keep_manifest(IcebergWriter			*writer,
 extern char *iceberg_writer_finish(IcebergWriter *writer);
 /* What a manifest says of a part's file. */
 extern char *iceberg_entry_of_part(const char *path, const FinishedPart *part,
-								   size_t *len);
+								   int64 order, size_t *len);
 
 /* ---- iceberg_refs.c */
 

@@ -2,7 +2,8 @@
 
 VERSION counts snapshots from 0 on.  READER is "plain", which follows metadata and
 manifests itself, with an Avro library alone, and holds all they say against each
-other and against the files; or it is the name of a library.  EXPECTED has a JSON
+other and against the files; "orders", which tells of the order of files; or it is the name of
+a library.  EXPECTED has a JSON
 array a row.  Says "ok", or what differs.  With LAKE_CATALOG="URI NAMESPACE TABLE" in
 the environment a REST catalog says what the table is."""
 import datetime
@@ -89,6 +90,20 @@ def check_metadata(metadata, table):
         found = field_ids(schema)
         if len(set(found)) != len(found) or max(found) > metadata['last-column-id']:
             raise Wrong(f'field ids {found} are not unique, or beyond the last')
+    orders = [order['order-id'] for order in metadata['sort-orders']]
+    if len(set(orders)) != len(orders) or metadata['default-sort-order-id'] not in orders:
+        raise Wrong(f'sort orders {orders} are not unique, or without the default one')
+    schema, = [s for s in metadata['schemas'] if s['schema-id'] == metadata['current-schema-id']]
+    for field in order_fields(metadata, metadata['default-sort-order-id']):
+        if field['source-id'] not in field_ids(schema):
+            raise Wrong(f'the default sort order has {field}, which is no column')
+
+
+def order_fields(metadata, number):
+    fields, = [order['fields'] for order in metadata['sort-orders'] if order['order-id'] == number]
+    if (number == 0) != (not fields):
+        raise Wrong(f'sort order {number} has the fields {fields}')
+    return fields
 
 
 def field_ids(kind):
@@ -295,6 +310,47 @@ def rows_of_file(entry, schema):
     return CHECKED[path]
 
 
+def is_in_order(path, fields):
+    """Whether its rows are, as the file itself has them."""
+    import pyarrow.parquet as pq
+    rows = pq.read_table(path)
+    columns = {(field.metadata or {})[b'PARQUET:field_id']: rows.column(i).to_pylist() for i, field in enumerate(rows.schema)}
+    keys = list(zip(*(columns[str(field['source-id']).encode()] for field in fields)))
+    if any(value is None for key in keys for value in key):
+        return False
+    keys = [[order(value) for value in key] for key in keys]
+    return all(one <= two for one, two in zip(keys, keys[1:]))
+
+
+def check_order(entry, metadata):
+    number = entry['data_file'].get('sort_order_id')
+    path = path_of(entry['data_file']['file_path'])
+    if number == 0:
+        raise Wrong(f'{path} is told to be unsorted')
+    if number is None:
+        return
+    fields = order_fields(metadata, number)
+    for field in fields:
+        if (field['transform'], field['direction'], field['null-order']) != ('identity', 'asc', 'nulls-first'):
+            raise Wrong(f'{path} is in the order {fields}')
+    if not is_in_order(path, fields):
+        raise Wrong(f'{path} is not in the order {fields}')
+
+
+def read_orders(table, version):
+    """Of each file: its name, the order that it is told to be in, whether its rows are in
+    the table's default one, whether the version has added it; once all else is so."""
+    read_plain(table, version)
+    metadata = metadata_of(table)
+    fields = order_fields(metadata, metadata['default-sort-order-id'])
+    snapshot = snapshot_of(table, version)
+    found = []
+    for path, entry in sorted(live(entries_of(table, snapshot)).items()):
+        found.append([os.path.basename(path), entry['data_file'].get('sort_order_id') or 0,
+                      bool(fields) and is_in_order(path_of(path), fields), entry['snapshot_id'] == snapshot['snapshot-id']])
+    return found
+
+
 def read_plain(table, version):
     metadata = metadata_of(table)
     check_metadata(metadata, table)
@@ -302,6 +358,8 @@ def read_plain(table, version):
     number = snapshot_of(table, version)['schema-id']
     schema, = [s for s in metadata['schemas'] if s['schema-id'] == number]
     CHECKED.clear()
+    for entry in now.values():
+        check_order(entry, metadata)
     return [row for entry in now.values() for row in rows_of_file(entry, schema)]
 
 
@@ -361,27 +419,10 @@ def read_clickhouse(table, version):
                            [field['name'] for field in schema['fields'] if field['type'] == 'binary'])
 
 
-SPARK = []
-
-
 def read_spark(table, version):
-    from pyspark.sql import SparkSession
-    if not SPARK:
-        jars = os.environ['OUTFLOW_SPARK_JARS']
-        SPARK.append(SparkSession.builder.master('local[2]')
-                     .config('spark.jars', ','.join(f'{jars}/{jar}' for jar in os.listdir(jars) if 'iceberg' in jar))
-                     .config('spark.sql.extensions', 'org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions')
-                     .config('spark.sql.catalog.lake', 'org.apache.iceberg.spark.SparkCatalog')
-                     .config('spark.sql.catalog.lake.type', 'rest' if CATALOG else 'hadoop')
-                     .config('spark.sql.catalog.lake.uri', CATALOG[0] if CATALOG else '')
-                     .config('spark.sql.catalog.lake.warehouse', os.path.dirname(os.path.dirname(table)))
-                     .config('spark.sql.session.timeZone', 'UTC').config('spark.ui.enabled', 'false')
-                     .config('spark.driver.host', '127.0.0.1').config('spark.driver.bindAddress', '127.0.0.1')
-                     .getOrCreate())
-        SPARK[0].sparkContext.setLogLevel('ERROR')
-    name = '`' + '`.`'.join(CATALOG[1:] or table.split('/')[-2:]) + '`'
-    return rows_of(SPARK[0].sql(
-        f"SELECT * FROM lake.{name} VERSION AS OF {snapshot_of(table, version)['snapshot-id']}").toArrow())
+    from lake_spark import name_of, session
+    return rows_of(session(table, CATALOG).sql(
+        f"SELECT * FROM {name_of(table, CATALOG)} VERSION AS OF {snapshot_of(table, version)['snapshot-id']}").toArrow())
 
 
 check(globals())
