@@ -208,6 +208,22 @@ sub tls_error
 	return $text;
 }
 like(tls_error($secure), qr/There was no answer: .*certificate.*HINT:  Check the server's options endpoint and ca_file/s, 'an unknown authority');
+
+# Without ca_file those of the system.  Its file is long, and read only where its directory has not been enough
+my ($certs, $hash) = ("$machine/certs", `openssl x509 -subject_hash -noout -in $tls/ca.pem` =~ s/\s//r);
+mkdir $certs;
+system_or_bail('cp', "$tls/ca.pem", "$certs/$_") foreach 'ca-certificates.crt', "$hash.0";
+sql(s3_server_sql('system', $secure, chunk_size => '5MB'));
+foreach my $has (qw(directory file))
+{
+	sql("CALL outflow.export('large', 'system:$has', part_size => '1GB')");
+	ok(join("\n", sort split(/\n/, s3_client($secure, 'parts', "$has/"))) eq $lines{large}, "an export by the system's $has");
+	is((slurp_file("$machine/certs.log") =~ /ca-certificates/) ? 'file' : 'directory', $has, 'by that alone');
+	unlink "$certs/$hash.0", "$machine/certs.log";
+}
+unlink "$certs/ca-certificates.crt";
+like(tls_error($secure), qr/There was no answer: .*certificate.*HINT:  Check the server's options/s, 'neither knows the authority');
+system_or_bail('rm', '-r', $certs);
 my $elsewhere = { %$secure, endpoint => $secure->{endpoint} =~ s/localhost/127.0.0.1/r };
 like(tls_error($elsewhere, ca_file => "$tls/ca.pem"), qr/There was no answer: SSL.*127\.0\.0\.1/s, 'a certificate of another host');
 

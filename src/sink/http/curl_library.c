@@ -61,6 +61,12 @@ curl_library(void)
 	/* curl_multi_poll, and entries for names that may be replaced */
 	if (version->version_num < 0x074200)
 		refuse("It is older than version 7.66.");
+#if LIBCURL_VERSION_NUM >= 0x074600
+	found.has_directory =
+		version->age >= CURLVERSION_SEVENTH && version->capath;
+#else
+	found.has_directory = false;
+#endif
 	library = found;
 	return &library;
 }

@@ -29,6 +29,7 @@
 typedef struct CurlLibrary
 {
 	void *handle;
+	bool  has_directory; /* of the system's authorities, beside their file */
 #define X(name) __typeof__(curl_##name) *name;
 	CURL_FUNCTIONS(X)
 #undef X

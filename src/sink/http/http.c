@@ -43,6 +43,7 @@ struct HttpClient
 	MemoryContext	   context;
 	char	   *resolved; /* "host:port:address,..."; NULL: to be looked up */
 	TimestampTz resolved_at;
+	bool		by_directory; /* see set_authorities() */
 };
 
 /* ---- what arrives */
@@ -198,6 +199,8 @@ http_client_new(const HttpPlace *place)
 	client->curl = curl_library();
 	client->place = *place;
 	client->context = CurrentMemoryContext;
+	client->by_directory =
+		place->ca_file == NULL && client->curl->has_directory;
 	sink_guard(release_client, client);
 	client->multi = client->curl->multi_init();
 	if (client->multi == NULL)
@@ -312,6 +315,25 @@ add_headers(HttpRequest *request)
 			elog(ERROR, "libcurl does not take option " #option);             \
 	} while (0)
 
+/*
+ * The system's authorities are in a file, which is read whole for each connection
+ * (20 ms), and in a directory, where each has its name.  So the file is left out
+ * until the directory has not been enough.
+ */
+static void
+set_authorities(HttpRequest *request)
+{
+	const CurlLibrary *curl = request->client->curl;
+	const HttpPlace	  *place = &request->client->place;
+
+	request->by_directory = request->client->by_directory;
+	if (request->by_directory || place->ca_file)
+		SET(CURLOPT_CAINFO, place->ca_file);
+	/* nor the system's authorities beside these */
+	if (place->ca_file)
+		SET(CURLOPT_CAPATH, NULL);
+}
+
 /* What it must not do of its own accord. */
 static void
 set_limits(HttpRequest *request)
@@ -334,12 +356,7 @@ set_limits(HttpRequest *request)
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	SET(CURLOPT_SSL_VERIFYPEER, 1L);
 	SET(CURLOPT_SSL_VERIFYHOST, 2L);
-	if (place->ca_file)
-	{
-		SET(CURLOPT_CAINFO, place->ca_file);
-		/* nor the system's authorities beside these */
-		SET(CURLOPT_CAPATH, NULL);
-	}
+	set_authorities(request);
 	SET(CURLOPT_CONNECTTIMEOUT, (long) place->connect_timeout);
 	SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
 	SET(CURLOPT_LOW_SPEED_TIME,
@@ -437,6 +454,17 @@ is_hopeless(CURLcode code)
 	}
 }
 
+/* Whether a request is to begin again, with the file.  Nothing of it has been sent. */
+static bool
+needs_file(HttpRequest *request, CURLcode code)
+{
+	if (!request->by_directory || (code != CURLE_PEER_FAILED_VERIFICATION &&
+								   code != CURLE_SSL_CACERT_BADFILE))
+		return false;
+	request->client->by_directory = false;
+	return true;
+}
+
 static void
 end_of_transfer(HttpRequest *request, CURLcode code)
 {
@@ -488,7 +516,10 @@ http_poll(HttpClient *client, int milliseconds)
 			continue;
 		(void) curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE,
 								  &request);
-		end_of_transfer((HttpRequest *) request, code);
+		if (needs_file((HttpRequest *) request, code))
+			http_start((HttpRequest *) request);
+		else
+			end_of_transfer((HttpRequest *) request, code);
 	}
 }
 

@@ -82,7 +82,8 @@ typedef struct HttpRequest
 	void	   *addresses;
 	HttpText	taken;
 	bool		paused;
-	const char *refused; /* the kind of an address, if one was */
+	bool		by_directory; /* as the client, when it began */
+	const char *refused;	  /* the kind of an address, if one was */
 } HttpRequest;
 
 /* Lives in the current memory context.  An error if there is no library. */

@@ -1,10 +1,12 @@
 /*
  * machine_preload.c
- *		getaddrinfo(), connect() and time(), as files in the directory MACHINE say.
+ *		getaddrinfo(), connect(), time() and the files of /etc/ssl/certs, as files in
+ *		the directory MACHINE say.
  *
  * MACHINE/names has lines "name address", of which a name may have several; other
  * names are the system's to look up.  Each answer adds a line to MACHINE/names.log.  MACHINE/clock is how many
- * seconds the clock is fast.
+ * seconds the clock is fast.  MACHINE/certs, if it is there, is what /etc/ssl/certs has; each file that is opened
+ * there adds a line to MACHINE/certs.log.
  */
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -13,7 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 typedef int (*Resolver)(const char *, const char *, const struct addrinfo *,
 						struct addrinfo **);
@@ -131,4 +135,60 @@ time(time_t *result)
 	if (result)
 		*result = now.tv_sec + fast;
 	return now.tv_sec + fast;
+}
+
+/* What the path stands for. */
+static const char *
+certs_path(const char *path, char *other, size_t size)
+{
+	static const char there[] = "/etc/ssl/certs";
+	const char		 *directory = getenv("MACHINE");
+
+	if (directory == NULL || strncmp(path, there, strlen(there)) != 0)
+		return path;
+	snprintf(other, size, "%s/certs", directory);
+	if (access(other, F_OK) != 0)
+		return path;
+	snprintf(other, size, "%s/certs%s", directory, path + strlen(there));
+	return other;
+}
+
+static FILE *
+open_certs(const char *function, const char *path, const char *mode)
+{
+	FILE *(*real)(const char *, const char *) =
+		(FILE * (*) (const char *, const char *) ) dlsym(RTLD_NEXT, function);
+	char		other[1024];
+	const char *found = certs_path(path, other, sizeof(other));
+	FILE	   *file = real(found, mode);
+	FILE	   *log = file && found == other ? machine_open("certs.log", "a") : NULL;
+
+	if (log)
+	{
+		fprintf(log, "%s\n", path);
+		fclose(log);
+	}
+	return file;
+}
+
+__attribute__((visibility("default"))) FILE *
+fopen(const char *path, const char *mode)
+{
+	return open_certs("fopen", path, mode);
+}
+
+__attribute__((visibility("default"))) FILE *
+fopen64(const char *path, const char *mode)
+{
+	return open_certs("fopen64", path, mode);
+}
+
+__attribute__((visibility("default"))) int
+stat(const char *path, struct stat *found)
+{
+	int (*real)(const char *, struct stat *) =
+		(int (*)(const char *, struct stat *)) dlsym(RTLD_NEXT, "stat");
+	char other[1024];
+
+	return real(certs_path(path, other, sizeof(other)), found);
 }
