@@ -31,7 +31,6 @@ our @EXPORT = qw(
   table_as_csv
   exported_parts
   hold_exports
-  hold_jobs
   hold_publications
   hang_at
   release_exports
@@ -278,16 +277,7 @@ sub hold_publications
 {
 	my ($node, $database) = @_;
 
-	hold_jobs($node, 'NEW.publishing AND NOT OLD.publishing', $database);
-	return;
-}
-
-# hold_jobs(NODE, WHEN, DATABASE): no job's row becomes so
-sub hold_jobs
-{
-	my ($node, $when, $database) = @_;
-
-	hold($node, $database, 4712, "outflow.job FOR EACH ROW WHEN ($when)");
+	hold($node, $database, 4712, 'outflow.job FOR EACH ROW WHEN (NEW.publishing AND NOT OLD.publishing)');
 	return;
 }
 

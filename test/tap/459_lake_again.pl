@@ -44,21 +44,22 @@ sub kill_server
 	die 'the server does not start';
 }
 
-# killed(HOLD, CALL, ROLE): the server is, when the call's job has come there
+# killed(WHEN, CALL, ROLE): the server is, when the call's job is to finish that part,
+# or a job's row is to become so
 sub killed
 {
-	my ($hold, $call, $role) = @_;
+	my ($when, $call, $role) = @_;
+	my $table = $when =~ /^\d+$/ ? 'part' : 'job';
 
-	if ($hold =~ /^\d+$/) { hold_exports($node, $hold) }
-	else { hold_jobs($node, $hold) }
+	$when = "NEW.state = 'done' AND NEW.part >= $when" if $table eq 'part';
+	sql("CREATE TRIGGER hang BEFORE UPDATE ON outflow.$table FOR EACH ROW WHEN ($when) EXECUTE FUNCTION hang()");
 	local $ENV{PGOPTIONS} = "-c role=$role" if $role;
 	my ($session) = start_psql($node, $call);
 	delete $ENV{PGOPTIONS};
-	wait_until($node, "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid IN (4711, 4712) AND NOT granted)", 'the job has come there');
+	wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')", 'the job has come there');
 	kill_server();
 	$session->finish;
-	release_exports($node);
-	sql('DROP TRIGGER hold ON outflow.' . ($hold =~ /^\d+$/ ? 'part' : 'job'));
+	sql("DROP TRIGGER hang ON outflow.$table");
 	return last_job();
 }
 
@@ -77,6 +78,7 @@ sub all_is_well
 }
 
 sql(<<'EOS');
+CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(10000); RETURN NEW; END';
 CREATE TABLE t AS SELECT i AS id, repeat('f', 90) AS note FROM generate_series(1, 4000) i;
 CREATE TABLE u AS SELECT i AS id FROM generate_series(1, 10) i;
 CREATE PUBLICATION p FOR TABLE t, u WITH (publish = 'insert');
