@@ -10,6 +10,13 @@
 
 #include "client/server_call.h"
 
+/* the names in $3, which are quoted as the option of the plugin reads them */
+#define PUBLICATIONS                                                          \
+	"(SELECT replace(replace(replace(btrim(l[1]), '\"\"', E'\\1'), '\"', "    \
+	"''),"                                                                    \
+	" E'\\1', '\"') AS n"                                                     \
+	" FROM regexp_matches($3, '(?:[^,\"]|\"[^\"]*\")+', 'g') AS l)"
+
 /*
  * Each returns rows of item, ok (null: a note), detail and fix.  $1 is the slot
  * or null, $2 the plugin, $3 the publications or null.
@@ -104,16 +111,19 @@ static const char *const questions[] = {
 
 	"SELECT 'publication ' || n, p.oid IS NOT NULL,"
 	" CASE WHEN p.oid IS NULL THEN 'does not exist' ELSE"
-	" (SELECT count(*) FROM pg_publication_tables AS t WHERE t.pubname = n)"
-	" || ' tables' END, format('CREATE PUBLICATION %I FOR TABLE ...;', n)"
-	" FROM (SELECT btrim(l) AS n FROM string_to_table($3, ',') AS l) AS names"
+	" (SELECT concat(count(*), ' table', CASE WHEN count(*) <> 1 THEN 's' END)"
+	" FROM pg_publication_tables AS t WHERE t.pubname = n) END, "
+	"format('CREATE PUBLICATION %I FOR TABLE ...;', n)"
+	" FROM " PUBLICATIONS " AS names"
 	" LEFT JOIN pg_publication AS p ON p.pubname = n",
 
 	/* a publication of updates makes them fail; else they come without a key */
 	"SELECT 'replica identity', CASE WHEN count(*) = 0 THEN true"
 	" WHEN $3::text IS NOT NULL THEN false END,"
 	" CASE count(*) WHEN 0 THEN 'all tables have one' ELSE"
-	" format('%s tables have none, such as %s: their updates and deletes '"
+	" format(CASE count(*) WHEN 1 THEN '%2$s has none: its'"
+	" ELSE '%1$s tables have none, such as %2$s: their' END"
+	" || ' updates and deletes '"
 	" || CASE WHEN $3::text IS NULL THEN 'come without a key' ELSE 'fail' END,"
 	" count(*), min(t.oid::regclass::text)) END,"
 	" format('ALTER TABLE %s REPLICA IDENTITY FULL; -- or a primary key',"
@@ -124,8 +134,7 @@ static const char *const questions[] = {
 	" AND ($3::text IS NULL OR EXISTS (SELECT FROM pg_publication_tables AS p"
 	" JOIN pg_publication AS b USING (pubname)"
 	" WHERE p.schemaname = n.nspname AND p.tablename = t.relname"
-	" AND (b.pubupdate OR b.pubdelete) AND p.pubname IN ("
-	"SELECT btrim(l) FROM string_to_table($3, ',') AS l)))"
+	" AND (b.pubupdate OR b.pubdelete) AND p.pubname IN " PUBLICATIONS "))"
 	" AND NOT (t.relreplident = 'f' OR EXISTS (SELECT FROM pg_index AS i"
 	" WHERE i.indrelid = t.oid AND i.indisvalid AND CASE t.relreplident"
 	" WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END))",

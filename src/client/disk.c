@@ -10,8 +10,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/log.h"
 #include "client/memory.h"
+
+ExitCode
+disk_exit_code(void)
+{
+	return errno == ENOSPC || errno == EDQUOT ? EXIT_FAILED : EXIT_TARGET;
+}
 
 bool
 disk_write(int fd, const void *data, size_t length)

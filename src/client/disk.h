@@ -10,6 +10,12 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "client/log.h"
+
+/* The exit code of a target that could not write, by errno: a full disk is the
+ * machine's, not the target's. */
+extern ExitCode disk_exit_code(void);
+
 /* Writes all of it, or false with errno. */
 extern bool disk_write(int fd, const void *data, size_t length);
 

@@ -63,7 +63,8 @@ $second->backup_fs_cold('copy2');
 my $third = PostgreSQL::Test::Cluster->new('third');
 $third->init_from_backup($second, 'copy2', has_streaming => 1);
 # the client meets it when it is promoted
-$third->append_conf('postgresql.conf', 'hot_standby = off');
+my $aside = PostgreSQL::Test::Utils::tempdir_short();
+$third->append_conf('postgresql.conf', "unix_socket_directories = '$aside'");
 $_->start foreach $second, $third;
 my $log = "${PostgreSQL::Test::Utils::tmp_check}/532_client_promotion";
 my $either = sprintf('host=%s,%s port=%d,%d dbname=postgres', map({ $_->host } $second, $third), map({ $_->port } $second, $third));
@@ -82,6 +83,8 @@ $session->quit;
 $second->stop('immediate');
 $third->start;
 $third->promote;
+$third->append_conf('postgresql.conf', sprintf("unix_socket_directories = '%s'", $third->host));
+$third->restart;
 $third->safe_psql('postgres', 'INSERT INTO t VALUES (4, 4)');
 $client->finish;
 is($client->result(0), 5, 'part of a transaction that the new primary never had: refused') or diag(slurp_file($log));

@@ -46,12 +46,12 @@ is($code, 0, 'all is there') or diag($out);
 unlike($out, qr/^(?!ok   )/m, 'every line is ok');
 like($out, qr/^ok   \Q$_\E/m, "of $_")
   foreach 'server: PostgreSQL', 'wal_level: logical', 'output_plugin_libraries: ', 'plugin outflow: installed', 'role: may replicate', 'slot feed: plugin outflow, WAL reserved',
-	'publication good: 1 tables', 'replica identity: all', 'replication connection: ', "target file://$dir: ", 'target stdout:: ', "target http://127.0.0.1:$port/x: ";
+	'publication good: 1 table', 'replica identity: all', 'replication connection: ', "target file://$dir: ", 'target stdout:: ', "target http://127.0.0.1:$port/x: ";
 is_deeply([ glob("$dir/.* $dir/*") ], [ "$dir/.", "$dir/.." ], 'nothing is made at the target');
 is($node->safe_psql('postgres', 'SELECT * FROM pg_replication_slots'), $before, 'and nothing at the server');
 
 # what is missing, a case each
-$node->safe_psql('postgres', 'CREATE TABLE keyless (a int); CREATE PUBLICATION bad FOR TABLE keyless');
+$node->safe_psql('postgres', 'CREATE TABLE keyless (a int); CREATE PUBLICATION bad FOR TABLE keyless; CREATE PUBLICATION "odd, ""names" FOR TABLE keyless');
 foreach my $case (
 	[ 'no server', qr/^NOT  server: .*(?:No such file|refused)/m, '-d', 'host=/nowhere dbname=x' ],
 	[ 'a database', qr/^NOT  server: .*database "nowhere" does not exist/m, '-d', $node->connstr('nowhere') ],
@@ -62,7 +62,8 @@ foreach my $case (
 	[ 'the plugin', qr/^NOT  slot foreign: plugin test_decoding,.*\n     -> .*with the plugin outflow/m, @here, '-S', 'foreign' ],
 	[ 'its database', qr/^NOT  slot feed: .*of database postgres/m, '-d', $node->connstr('other'), '-S', 'feed' ],
 	[ 'a publication', qr/^NOT  publication nobody: does not exist\n     -> CREATE PUBLICATION nobody FOR/m, @here, '-o', 'publication_names=good, nobody' ],
-	[ 'an identity', qr/^NOT  replica identity: 1 tables.*keyless.*fail\n     -> ALTER TABLE public\.keyless REPLICA IDENTITY FULL/m, @here, '-o', 'publication_names=bad' ],
+	[ 'an identity', qr/^NOT  replica identity: public\.keyless has none: its .*fail\n     -> ALTER TABLE public\.keyless REPLICA IDENTITY FULL/m, @here, '-o', 'publication_names=bad' ],
+	[ 'an identity of another', qr/^ok   publication odd, "names: 1 table\n(?:.*\n)*?NOT  replica identity: public\.keyless/m, @here, '-o', 'publication_names=good, "odd, ""names"' ],
 	[ 'a directory', qr/^NOT  target \S+: there is no directory/m, @here, '--to=file:///nowhere/at/all' ],
 	[ 'a receiver', qr/^NOT  target \S+: .*(?:connect|refused)/im, @here, "--to=http://127.0.0.1:$closed/" ],
 	[ 'a target of that name', qr/^NOT  target \S+: no target is called "gopher:"/m, @here, '--to=gopher://x' ],
@@ -73,6 +74,12 @@ foreach my $case (
 	($code, $out) = check(@arguments);
 	is($code, 9, "$what is missing: exit code");
 	like($out, $pattern, "$what is missing: the line");
+}
+SKIP:
+{
+	skip 'no /dev/full', 1 if !-e '/dev/full';
+	IPC::Run::run([ 'pg_outflow', 'check', @here, '-S', 'feed' ], '<', \undef, '>', '/dev/full', '2>', \my $err);
+	is(($? >> 8) . " $err", "1 pg_outflow: error: could not write what was found: No space left on device\n", 'a full disk');
 }
 ($code, $out) = check(@here, '-S', 'feed');
 is($code, 0, 'a table without a key stops no stream');

@@ -193,7 +193,9 @@ curl_loop_is_hopeless(CURLcode code)
 	return code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL ||
 		   code == CURLE_PEER_FAILED_VERIFICATION ||
 		   code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CACERT_BADFILE ||
-		   code == CURLE_SSL_CIPHER;
+		   code == CURLE_SSL_CIPHER ||
+		   /* 8.23 says so of a key that is not the certificate's */
+		   code == CURLE_BAD_FUNCTION_ARGUMENT;
 }
 
 #endif /* HAVE_LIBCURL */

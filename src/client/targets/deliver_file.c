@@ -68,9 +68,8 @@ path_of(const FileTarget *self, const char *name)
 static void
 file_failed(const FileTarget *self, const char *what)
 {
-	client_exit(errno == ENOSPC || errno == EDQUOT ? EXIT_FAILED : EXIT_TARGET,
-				"could not %s \"%s/%s\": %s", what, self->directory,
-				self->name, strerror(errno));
+	client_exit(disk_exit_code(), "could not %s \"%s/%s\": %s", what,
+				self->directory, self->name, strerror(errno));
 }
 
 static void

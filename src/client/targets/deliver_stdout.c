@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/disk.h"
 #include "client/loop.h"
 #include "client/memory.h"
 #include "client/targets/targets.h"
@@ -87,7 +88,7 @@ write_stretch(StdoutTarget *self)
 			left = PIPE_BUF;
 		n = write(STDOUT_FILENO, self->stretch.data + self->written, left);
 		if (n < 0 && errno != EINTR && errno != EAGAIN)
-			client_exit(EXIT_TARGET, "could not write to stdout: %s",
+			client_exit(disk_exit_code(), "could not write to stdout: %s",
 						strerror(errno));
 		if (n > 0)
 			self->written += n;
@@ -115,7 +116,8 @@ static void
 stdout_sync(StdoutTarget *self)
 {
 	if (fdatasync(STDOUT_FILENO) != 0)
-		client_exit(EXIT_TARGET, "could not sync stdout: %s", strerror(errno));
+		client_exit(disk_exit_code(), "could not sync stdout: %s",
+					strerror(errno));
 	self->base.counts.requests++;
 	target_taken(&self->base, 1, self->last);
 	self->last = 0;

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/log.h"
+#include "client/disk.h"
 #include "client/memory.h"
 #include "client/targets/ws_spool_internal.h"
 
@@ -19,9 +19,8 @@
 void
 spool_failed(const Spool *spool, const char *what)
 {
-	client_exit(errno == ENOSPC || errno == EDQUOT ? EXIT_FAILED : EXIT_TARGET,
-				"could not %s in \"%s\": %s", what, spool->directory,
-				strerror(errno));
+	client_exit(disk_exit_code(), "could not %s in \"%s\": %s", what,
+				spool->directory, strerror(errno));
 }
 
 bool
