@@ -219,6 +219,8 @@ OBJS = \
 	src/export/check_destination.o \
 	src/export/sql.o \
 	src/export/sql_job.o \
+	src/export/take_over.o \
+	src/export/unfinished.o \
 	src/sink/sink.o \
 	src/sink/patience.o \
 	src/sink/compress/compress.o \

@@ -76,8 +76,10 @@ progress_hear(Progress *progress)
 
 	while ((notice = PQnotifies(progress->conn)) != NULL)
 	{
-		if (progress->status.job == 0 && notice->be_pid == progress->backend &&
-			strcmp(notice->relname, "outflow") == 0)
+		/* one that was in its way may have come first */
+		if (notice->be_pid == progress->backend &&
+			strcmp(notice->relname, "outflow") == 0 &&
+			strstr(notice->extra, "\"queued\""))
 			(void) json_find_number(notice->extra, strlen(notice->extra),
 									"job", &progress->status.job);
 		PQfreemem(notice);

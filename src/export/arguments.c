@@ -280,7 +280,6 @@ slot_argument(FunctionCallInfo fcinfo, int workers)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("an export with a slot needs workers"),
 						errhint("Set argument \"workers\" to at least 1.")));
-	handover_check(&(Job){.slot = slot});
 	return slot;
 }
 
@@ -305,9 +304,8 @@ base_argument(FunctionCallInfo fcinfo)
 	return base;
 }
 
-/* A version goes on from the last one that this database made there. */
 static void
-set_table_base(Job *job)
+check_table_arguments(Job *job)
 {
 	if (job->base != 0 || job->options.base_is_last)
 		ereport(ERROR,
@@ -324,16 +322,16 @@ set_table_base(Job *job)
 						errmsg("format \"%s\" takes no option \"carry\"",
 							   job->format)));
 	job->location = destination_locate(job);
-	job->base = job_find_base(job, NULL);
 }
 
-/* The same by its place and tables, for whoever can't ask for a number. */
+/* By its place and tables, for whoever can't ask for a number. */
 static void
 set_last_base(Job *job)
 {
+	/* a version goes on from the last one that this database made there */
 	if (job_makes_tables(job))
 	{
-		set_table_base(job);
+		job->base = job_find_base(job, NULL);
 		return;
 	}
 	if (!job->options.base_is_last)
@@ -355,6 +353,13 @@ set_last_base(Job *job)
 			 errdetail("None of the role's jobs has one of these tables in "
 					   "this format in a directory beside \"%s\".",
 					   job->destination)));
+}
+
+void
+arguments_choose_base(Job *job)
+{
+	set_last_base(job);
+	carry_check_base(job);
 }
 
 /* In the caller's session, which is whom an audit is about. */
@@ -425,8 +430,8 @@ job_from_arguments(FunctionCallInfo fcinfo, SetSources set_sources)
 	sources_check_format(job);
 	lake_catalog_check(job);
 	plan_check_part_size(job);
-	set_last_base(job);
-	carry_check_base(job);
+	if (job_makes_tables(job))
+		check_table_arguments(job);
 	return job;
 }
 

@@ -32,9 +32,13 @@ extern void arguments_set_publication(Job *job, FunctionCallInfo fcinfo);
 extern void arguments_refuse_secrets(FunctionCallInfo fcinfo);
 extern void arguments_refuse_secret_query(FunctionCallInfo fcinfo);
 
-/* A job that is checked as far as it can be without its destination. */
+/* A job that is checked as far as it can be without its destination; it has no
+ * base yet. */
 extern Job *job_from_arguments(FunctionCallInfo fcinfo,
 							   SetSources		set_sources);
+
+/* The job's base, as the arguments name it. */
+extern void arguments_choose_base(Job *job);
 
 /* The same for a query; also what it reads: see query_check(). */
 extern Job *job_from_query(FunctionCallInfo fcinfo, List **tables);

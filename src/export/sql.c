@@ -16,11 +16,13 @@
 #include "export/job/job.h"
 #include "export/job/job_access.h"
 #include "export/lake/lake.h"
+#include "export/plan/plan.h"
 #include "export/plan/query.h"
 #include "export/run/call.h"
 #include "export/run/launch.h"
 #include "export/run/run.h"
 #include "export/sql.h"
+#include "export/take_over.h"
 
 PG_FUNCTION_INFO_V1(outflow_export);
 PG_FUNCTION_INFO_V1(outflow_export_start);
@@ -122,13 +124,45 @@ return_job(FunctionCallInfo fcinfo, int64 id)
 		heap_form_tuple(BlessTupleDesc(desc), &value, &is_null));
 }
 
+/* What an unfinished job may have or be, if that was in the way. */
+static void
+settle(Job *job)
+{
+	if (job->slot)
+		handover_check(job);
+	arguments_choose_base(job);
+	check_destination(job);
+}
+
+static void
+wait_committed(int64 id)
+{
+	call_commit_to_record();
+	wait_for_job(id);
+}
+
+static int64
+run_and_wait(Job *job)
+{
+	settle(job);
+	if (job->workers == 0)
+		run_inline(job);
+	else
+	{
+		job_insert(job);
+		wait_committed(job->id);
+	}
+	return job->id;
+}
+
 /* start is what a transaction must call instead of name */
 static int64
 export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
 				const char *name, const char *start)
 {
-	Job	 *job;
-	int64 id;
+	TakeOver taken;
+	Job		*job;
+	int64	 id;
 
 	arguments_refuse_secrets(fcinfo);
 	job_check_may_write(name);
@@ -136,19 +170,21 @@ export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
 	check_caller();
 	rights_check_server();
 	call_connect();
-	job = job_from_arguments(fcinfo, set_sources);
-	if (job->workers > 0)
-		launch_check_room();
-	check_destination(job);
-	if (job->workers == 0)
-		run_inline(job);
-	else
+	for (;;)
 	{
-		job_insert(job);
-		call_commit_to_record();
-		wait_for_job(job->id);
+		job = job_from_arguments(fcinfo, set_sources);
+		if (job->workers > 0)
+			launch_check_room();
+		taken = take_over(job, true, &id);
+		if (taken == TAKE_NOTHING)
+			id = run_and_wait(job);
+		else if (taken != TAKE_AWAY)
+			wait_committed(id);
+		if (taken == TAKE_NOTHING || taken == TAKE_ON)
+			break;
+		/* what is away stays away, and tables may have changed */
+		call_begin_anew();
 	}
-	id = job->id;
 	SPI_finish();
 	return id;
 }
@@ -156,7 +192,9 @@ export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
 static int64
 export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 {
-	Job *job;
+	TakeOver taken;
+	Job		*job;
+	int64	 id;
 
 	arguments_refuse_secrets(fcinfo);
 	check_caller();
@@ -168,10 +206,16 @@ export_later(FunctionCallInfo fcinfo, SetSources set_sources)
 				 errmsg("an export that nobody waits for needs workers")));
 	launch_check_room();
 	queue_check_room(job->owner);
-	check_destination(job);
-	job_insert(job);
-	queue_start_at_commit(job->id, job->owner);
-	return job->id;
+	do
+		taken = take_over(job, false, &id);
+	while (taken == TAKE_AWAY);
+	if (taken == TAKE_NOTHING)
+	{
+		settle(job);
+		id = job_insert(job);
+	}
+	queue_start_at_commit(id, job->owner);
+	return id;
 }
 
 Datum

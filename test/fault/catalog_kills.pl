@@ -1,7 +1,8 @@
 # Promise: wherever the server, the catalog or their connection dies while a version
 # of a catalog's table is made, versions of before stay what they were, the version
-# is there whole or not at all, and no file of one is removed; resume, or forget with
-# another export, ends with one that is exact, and no file is left that none has.
+# is there whole or not at all, and no file of one is removed; resume, the same call
+# again, or forget with another export, ends with one that is exact, and no file is
+# left that none has.
 use strict;
 use warnings;
 
@@ -118,6 +119,15 @@ sub round_of
 	ok($now == $last || $now == $last + 1, "$name: at most one more version");
 	versions_are('plain', $lake, $kept, [ ($last > 0 ? $last : 0) .. $now ], "$name: what is there is whole") if $now >= 0;
 	if (($job // 0) == $before) { is(call($node, $export), '', "$name: refused at the call, and exported again") }
+	elsif ($state ne 'done' && $rounds % 3 == 2)
+	{
+		is(call($node, $export), '', "$name: the same call again");
+		is($node->safe_psql('postgres', q(SELECT count(*) FROM outflow.jobs WHERE state <> 'done')), 0, "$name: no job is left over");
+		# a version of the job comes first if it may be there already
+		$last++ if last_version() == $last + 2;
+		cmp_ok($last, '>=', $now, "$name: the table as it is now");
+		keep($last + 1) if last_version() == $last + 1 && !-e "$kept/" . ($last + 1);
+	}
 	elsif ($state ne 'done')
 	{
 		keep($now + 1) if $now > $last && $rounds % 2;

@@ -216,7 +216,8 @@ $loser->finish;
 like($$told, qr/another writer has committed version \d+ of the Iceberg table in ".*things".*Operation "append"/s,
 	'the loser names the winner');
 is(versions_in('shop', 'things'), 2, 'the winner has its version, the loser none');
-like((export('things', $lake, 'cat:shop.things'))[1], qr/in use by export job/, 'its job is still there');
+like((export('things', $lake, 'cat:shop.things'))[1], qr/version \d+ of the Iceberg table in .* is not of an export.*append/s,
+	'a foreign version is refused at the call');
 $node->safe_psql('postgres', 'SELECT outflow.forget(max(job)) FROM outflow.jobs');
 is(scalar(grep { my $file = $_; !grep { $_ eq $file } @before } grep { !/metadata/ && /part-/ } files_below($lake)), 0,
 	'and takes its files along');

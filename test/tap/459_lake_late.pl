@@ -112,6 +112,29 @@ foreach my $format (qw(delta iceberg))
 	is_deeply([ notes($place) ], [], "$format: with what was kept of it");
 }
 
+# the next call need not wait: only the job's own version can decide what comes of it
+foreach my $format (qw(delta iceberg))
+{
+	my $place = "soon_$format";
+	my $first = "$place/" . ($format eq 'delta' ? sprintf('_delta_log/%020d.', 0) : 'metadata/v1.');
+	my $arguments = "('t', 'lake:$place', format => '$format')";
+
+	$store->faults("late PUT $first");
+	my $job = sql("SELECT outflow.export_start$arguments");
+	wait_for_line("$store->{dir}/log", qr{^PUT \S*/\Q$first\E}m);
+	sql("SELECT outflow.cancel($job)");
+	wait_until($node, "SELECT state NOT IN ('queued', 'running') FROM outflow.jobs WHERE job = $job", 'the end of a job');
+	like(error_of("SELECT outflow.export_start$arguments"), qr/not known yet whether export job $job has changed/, "$format: who cannot wait is refused");
+	my $said = error_of("CALL outflow.export$arguments");
+	unlike($said, qr/ERROR/, "$format: a call finishes it");
+	like($said, qr/NOTICE:  export job $job goes on\nDETAIL:  It may have changed a table/, "$format: first");
+	$store->faults();
+	wait_for_line("$store->{dir}/log", qr{^carried out PUT \S*/\Q$first\E}m);
+	is(sql("SELECT string_agg(v.job::text, ' ' ORDER BY v.job) FROM outflow.lake_versions('lake:$place') AS v"), "$job " . last_job(), "$format: each has a version");
+	is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify(" . last_job() . ')'), 'ok', "$format: which are whole");
+	is_deeply([ notes($place) ], [], "$format: nothing is on its way");
+}
+
 # another writer is faster
 $store->faults();
 sql('UPDATE t SET id = id + 1');

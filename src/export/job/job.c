@@ -164,6 +164,32 @@ is_same_job(const Job *job, const Job *now)
 }
 
 bool
+job_is_same(const Job *job, const Job *other)
+{
+	Job		  a = *job;
+	Job		  b = *other;
+	ListCell *mine;
+	ListCell *its;
+
+	/* what follows from the rest, and what has no effect */
+	a.base = b.base = 0;
+	if (job->row_format->canonical_settings)
+		a.settings = b.settings = NIL;
+	if (!row_is_same(&job_table, &a, &b) ||
+		list_length(job->sources) != list_length(other->sources))
+		return false;
+	forboth (mine, job->sources, its, other->sources)
+	{
+		JobSource source = *(JobSource *) lfirst(mine);
+
+		source.job = other->id;
+		if (!row_is_same(&source_table, &source, lfirst(its)))
+			return false;
+	}
+	return true;
+}
+
+bool
 job_is_there(const Job *job)
 {
 	return is_same_job(job, job_load(job->id, false));

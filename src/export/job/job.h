@@ -67,7 +67,7 @@ typedef struct Job
 	int64	   base;	 /* the job whose parts may be carried; 0 for none */
 	char	  *manifest; /* the sum of the one above its sources', or NULL */
 	char	  *waiting_for;
-	char	  *snapshot; /* NULL before the first plan */
+	char	  *snapshot; /* NULL: the next run takes one */
 	char	  *lsn;
 	int		   parts_total; /* -1 before the first plan */
 	bool	   publishing;
@@ -113,6 +113,8 @@ extern Job *job_load(int64 id, bool for_update);
 extern Job *job_reload(const Job *job, bool for_update);
 /* Whether its row is still there. */
 extern bool job_is_there(const Job *job);
+/* Whether they are to do the same for the same role. */
+extern bool job_is_same(const Job *job, const Job *other);
 /* A job as it stands: one that was running and that nobody runs is interrupted. */
 extern Job *job_load_now(int64 id);
 /* The same as job_load, with an error if it is missing or not the caller's. */
@@ -128,6 +130,8 @@ extern void job_set_retry(int64 id, int part, const char *waiting_for,
 /* Where the destination was found when it was opened. */
 extern void job_set_location(int64 id, const char *location);
 extern void job_set_publishing(int64 id, bool publishing);
+/* The next run takes another moment, even if all parts are finished. */
+extern void job_renew(int64 id);
 extern void job_set_slot(const Job *job, bool ready);
 /* What a plan decided. */
 extern void job_record_plan(int64 id, const char *snapshot, XLogRecPtr lsn,

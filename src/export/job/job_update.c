@@ -111,6 +111,19 @@ job_set_publishing(int64 id, bool publishing)
 }
 
 void
+job_renew(int64 id)
+{
+	const Oid	type = INT8OID;
+	const Datum value = Int64GetDatum(id);
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET snapshot = NULL WHERE job = $1",
+					 1, &type, &value, NULL);
+	job_access_end(&access);
+}
+
+void
 job_set_slot(const Job *job, bool ready)
 {
 	const Oid	types[] = {INT8OID, BOOLOID, LSNOID, LSNOID};

@@ -7,6 +7,8 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
 #include "utils/pg_lsn.h"
 
 #include "compat.h"
@@ -206,6 +208,33 @@ row_insert(const RowTable *table, const void *row, const char *suffix)
 	appendStringInfo(&sql, ")%s", suffix);
 	row_arguments(&arguments, table, FIELD_INSERTED, row);
 	return row_query(sql.data, &arguments);
+}
+
+/* As they would be written, by bytes. */
+static bool
+is_same_field(const RowField *field, const void *row, const void *other)
+{
+	bool  row_null, other_null;
+	Datum value = field_datum(field, row, &row_null);
+	Datum other_value = field_datum(field, other, &other_null);
+	Oid	  type = field_types[field->kind];
+
+	if (row_null || other_null)
+		return row_null && other_null;
+	return datumIsEqual(value, other_value, get_typbyval(type),
+						get_typlen(type));
+}
+
+bool
+row_is_same(const RowTable *table, const void *row, const void *other)
+{
+	for (int i = 0; i < table->nfields; i++)
+	{
+		if ((table->fields[i].uses & FIELD_INSERTED) &&
+			!is_same_field(&table->fields[i], row, other))
+			return false;
+	}
+	return true;
 }
 
 static int

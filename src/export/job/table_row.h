@@ -87,6 +87,9 @@ extern const RowTable job_table;
 /* Inserts one row; suffix follows the statement.  Returns how many came. */
 extern uint64 row_insert(const RowTable *table, const void *row,
 						 const char *suffix);
+/* Whether the same would be inserted for both. */
+extern bool row_is_same(const RowTable *table, const void *row,
+						const void *other);
 /* UPDATE, or another statement; the same. */
 extern uint64 row_query(const char *sql, const RowArguments *arguments);
 /* The rows under a condition, as structs in the context. */

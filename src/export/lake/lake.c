@@ -74,18 +74,33 @@ check_table(const LakeFormat *format, const Destination *root, const Job *job,
 						 "holds with options => '{\"overwrite\": true}'.")));
 }
 
-void
-lake_check_folder(Destination *root, const Job *job, const JobSource *source)
+/* Whether there is a table. */
+static bool
+read_and_check(const LakeFormat *format, Destination *root, const Job *job,
+			   const JobSource *source)
 {
-	const LakeFormat *format = lake_format_of(root, job);
-	LakeTable		 *table = format->read(root, source->folder, false);
-	List			 *files;
+	LakeTable *table = format->read(root, source->folder, false);
 
 	check_table(format, root, job, source, table);
 	/* at the call, and since the job has planned */
 	if (source->table_schema)
 		format->check_schema(table, job, source);
-	if (table->last >= 0)
+	return table->last >= 0;
+}
+
+void
+lake_check_writer(Destination *root, const Job *job, const JobSource *source)
+{
+	(void) read_and_check(lake_format_of(root, job), root, job, source);
+}
+
+void
+lake_check_folder(Destination *root, const Job *job, const JobSource *source)
+{
+	const LakeFormat *format = lake_format_of(root, job);
+	List			 *files;
+
+	if (read_and_check(format, root, job, source))
 		return;
 	files = root->driver->list(root, source->folder, NULL);
 	if (files != NIL)
@@ -196,6 +211,30 @@ lake_is_complete(Destination *root, const Job *job)
 			return false;
 	}
 	return true;
+}
+
+LakeStanding
+lake_standing(Destination *root, const Job *job)
+{
+	int		  committed = 0;
+	bool	  pending = false;
+	ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+		/* before the look at the table, where it may appear meanwhile */
+		bool is_sent = lake_is_sent(root, source->folder, job);
+
+		CHECK_FOR_INTERRUPTS();
+		if (lake_is_committed(root, job, source))
+			committed++;
+		else
+			pending |= is_sent;
+	}
+	if (committed == list_length(job->sources))
+		return LAKE_ALL;
+	return committed > 0 || pending ? LAKE_SOME : LAKE_NONE;
 }
 
 void

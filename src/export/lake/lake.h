@@ -18,6 +18,9 @@
 /* Errors unless the job may commit a version to what the source's folder has. */
 extern void lake_check_folder(Destination *root, const Job *job,
 							  const JobSource *source);
+/* The same, but for what may lie there and is no table. */
+extern void lake_check_writer(Destination *root, const Job *job,
+							  const JobSource *source);
 /* The same for a place that is still to be made. */
 extern void lake_check_new(const Job *job);
 /* The source's published files become a version; a no-op if they are one. */
@@ -32,6 +35,15 @@ extern bool lake_may_be_committed(Destination *root, const Job *job,
 								  const JobSource *source);
 /* The same of all sources. */
 extern bool lake_is_complete(Destination *root, const Job *job);
+
+typedef enum LakeStanding
+{
+	LAKE_NONE, /* no version of the job is there, nor will one be */
+	LAKE_SOME, /* of some of its tables, or that isn't known yet */
+	LAKE_ALL
+} LakeStanding;
+
+extern LakeStanding lake_standing(Destination *root, const Job *job);
 /* Removes what the job has left beside its files, and no version has. */
 extern void lake_undo(Destination *root, const Job *job,
 					  const JobSource *source);

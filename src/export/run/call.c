@@ -7,6 +7,7 @@
 #include "access/xact.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "tcop/pquery.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
 
@@ -106,6 +107,13 @@ call_commit(void)
 	SPI_commit();
 	XactReadOnly = false;
 	restore_local_settings();
+}
+
+void
+call_begin_anew(void)
+{
+	call_commit();
+	EnsurePortalSnapshotExists();
 }
 
 static void

@@ -17,6 +17,9 @@ extern void call_connect(void);
  */
 extern void call_commit(void);
 
+/* The same; the next transaction has a snapshot, as the first one had. */
+extern void call_begin_anew(void);
+
 /* The next transaction is for jobs' rows alone: others don't make it fail. */
 extern void call_commit_to_record(void);
 extern void call_rollback_to_record(void);

@@ -123,6 +123,9 @@ is_complete(Coordinator *coordinator)
 	if (job->publishing && job_makes_tables(job) &&
 		lake_is_complete(coordinator->root, job))
 		return true;
+	/* not at that moment, which was too long ago */
+	if (job->snapshot == NULL)
+		return false;
 	parts = parts_load(job->id);
 	if (list_length(parts) != job->parts_total)
 		return false;
