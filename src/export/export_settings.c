@@ -75,15 +75,14 @@ export_define_settings(void)
 		"or another resource is missing that may come back.",
 		"The waits between the tries are 1, 2, 4 seconds and so on, up to a "
 		"minute.",
-		&max_retries, 9, 0, 1000, PGC_SIGHUP, GUC_ALLOW_IN_PARALLEL, NULL, NULL,
-		NULL);
-	DefineCustomIntVariable("outflow.part_memory",
-							"Memory that each export worker may use for the "
-							"rows it holds back.",
-							NULL, &part_memory_kb, 64 * 1024, 1024,
-							MAX_KILOBYTES, PGC_USERSET,
-							GUC_UNIT_KB | GUC_ALLOW_IN_PARALLEL, NULL, NULL,
-							NULL);
+		&max_retries, 9, 0, 1000, PGC_SIGHUP, GUC_ALLOW_IN_PARALLEL, NULL,
+		NULL, NULL);
+	DefineCustomIntVariable(
+		"outflow.part_memory",
+		"Memory that each export worker may use for the "
+		"rows it holds back.",
+		NULL, &part_memory_kb, 64 * 1024, 1024, MAX_KILOBYTES, PGC_USERSET,
+		GUC_UNIT_KB | GUC_ALLOW_IN_PARALLEL, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"outflow.rate_limit", "How much each export job may write per second.",
 		"0: as fast as it can.", &rate_limit_kb, 0, 0, MAX_KILOBYTES,

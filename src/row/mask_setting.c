@@ -56,11 +56,11 @@ mask_define_settings(void)
 		"A comma list of schema.table.column=method.", &mask_columns, "",
 		PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_ALLOW_IN_PARALLEL,
 		mask_check_columns, mask_assign_setting, NULL);
-	DefineCustomStringVariable(
-		"outflow.mask_key_file", "File that holds the key of hashed columns.",
-		NULL, &mask_key_file, "", PGC_SIGHUP,
-		GUC_SUPERUSER_ONLY | GUC_ALLOW_IN_PARALLEL, NULL, mask_assign_setting,
-		NULL);
+	DefineCustomStringVariable("outflow.mask_key_file",
+							   "File that holds the key of hashed columns.",
+							   NULL, &mask_key_file, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY | GUC_ALLOW_IN_PARALLEL,
+							   NULL, mask_assign_setting, NULL);
 }
 
 const char *
