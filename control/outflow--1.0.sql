@@ -45,13 +45,13 @@ CREATE FUNCTION outflow_internal.preflight_library(
 	OUT version pg_catalog.text, OUT unreadable_limit pg_catalog.text,
 	OUT shows_room boolean, OUT wal_free bigint, OUT wal_total bigint,
 	OUT root_free bigint, OUT root_total bigint)
-LANGUAGE C STABLE PARALLEL RESTRICTED
+LANGUAGE C STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_preflight_library';
 
 -- a setting that the server may not have and the role may not read
 CREATE FUNCTION outflow_internal.preflight_setting(
 	name pg_catalog.text, OUT value pg_catalog.text, OUT readable boolean)
-LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -83,7 +83,7 @@ $$;
 CREATE FUNCTION outflow_internal.preflight_server()
 RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
 	fix pg_catalog.text)
-LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -412,7 +412,7 @@ $$;
 CREATE FUNCTION outflow.preflight()
 RETURNS TABLE (item pg_catalog.text, ok boolean, detail pg_catalog.text,
 	fix pg_catalog.text)
-LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -642,7 +642,7 @@ ALTER TABLE outflow.part ENABLE ALWAYS TRIGGER part_guard;
 -- 'running' in the table means nothing without a live coordinator
 CREATE FUNCTION outflow_internal.job_state(job bigint, state pg_catalog.text)
 RETURNS pg_catalog.text
-LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_job_state';
 
 -- what a live job waits for, and which processes its locks block
@@ -1385,17 +1385,17 @@ AS 'MODULE_PATHNAME', 'outflow_verify';
 
 CREATE FUNCTION outflow_internal.s3_validator(options pg_catalog.text[],
 	catalog pg_catalog.oid)
-RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
+RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_s3_validator';
 
 CREATE FUNCTION outflow_internal.postgres_validator(options pg_catalog.text[],
 	catalog pg_catalog.oid)
-RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
+RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_postgres_validator';
 
 CREATE FUNCTION outflow_internal.iceberg_validator(options pg_catalog.text[],
 	catalog pg_catalog.oid)
-RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL SAFE
+RETURNS pg_catalog.void LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_iceberg_validator';
 
 -- the server calls them, whoever it is for

@@ -32,6 +32,13 @@
 #define attribute_is_not_null(desc, i) (TupleDescAttr(desc, i)->attnotnull)
 #endif
 
+/* later minor releases of 15 to 17, and 18: a setting that a library defines in a
+ * parallel operation may take its value */
+#include "utils/guc.h"
+#ifndef GUC_ALLOW_IN_PARALLEL
+#define GUC_ALLOW_IN_PARALLEL 0
+#endif
+
 /* 19: the text of a pg_lsn has all eight digits of its second half */
 #define LSN_HAS_ALL_DIGITS (PG_VERSION_NUM >= 190000)
 

@@ -163,7 +163,7 @@ run_step(Destination *to, const char *step, const char *name)
 		return to->driver->probe(to, name);
 	if (strcmp(step, "remove") == 0)
 		return step_remove(to, name);
-	elog(ERROR, "unknown step \"%s\"", step);
+	elog(ERROR, "unknown step \"%s\"", option_shown(step));
 	return NULL; /* not reached */
 }
 
@@ -187,7 +187,8 @@ outflow_preflight_destination(PG_FUNCTION_ARGS)
 	if (strncmp(name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0 ||
 		!destination_name_is_valid(name))
 		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
-						errmsg("invalid name \"%s\" for a trial", name)));
+						errmsg("invalid name \"%s\" for a trial",
+							   option_shown(name))));
 	destination_check_rights(job.destination);
 	if (!reach)
 		job_check_may_write("check_destination");

@@ -63,28 +63,30 @@ export_define_settings(void)
 		"outflow.export_root",
 		"Exports to files must lie beneath this directory.",
 		"Empty: any directory that the server may write to.", &export_root, "",
-		PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+		PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_ALLOW_IN_PARALLEL, NULL, NULL,
+		NULL);
 	DefineCustomIntVariable(
 		"outflow.max_jobs", "Export jobs that may run at a time.",
 		"Further ones wait in state \"queued\".", &max_jobs, 4, 1, 1000,
-		PGC_SIGHUP, 0, NULL, NULL, NULL);
+		PGC_SIGHUP, GUC_ALLOW_IN_PARALLEL, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"outflow.retries",
 		"How often a part of an export is tried again when the disk is full, "
 		"or another resource is missing that may come back.",
 		"The waits between the tries are 1, 2, 4 seconds and so on, up to a "
 		"minute.",
-		&max_retries, 9, 0, 1000, PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("outflow.part_memory",
-							"Memory that each export worker may use for the "
-							"rows it holds back.",
-							NULL, &part_memory_kb, 64 * 1024, 1024,
-							MAX_KILOBYTES, PGC_USERSET, GUC_UNIT_KB, NULL,
-							NULL, NULL);
+		&max_retries, 9, 0, 1000, PGC_SIGHUP, GUC_ALLOW_IN_PARALLEL, NULL,
+		NULL, NULL);
+	DefineCustomIntVariable(
+		"outflow.part_memory",
+		"Memory that each export worker may use for the "
+		"rows it holds back.",
+		NULL, &part_memory_kb, 64 * 1024, 1024, MAX_KILOBYTES, PGC_USERSET,
+		GUC_UNIT_KB | GUC_ALLOW_IN_PARALLEL, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"outflow.rate_limit", "How much each export job may write per second.",
 		"0: as fast as it can.", &rate_limit_kb, 0, 0, MAX_KILOBYTES,
-		PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+		PGC_SIGHUP, GUC_UNIT_KB | GUC_ALLOW_IN_PARALLEL, NULL, NULL, NULL);
 }
 
 const char *

@@ -15,6 +15,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "compat.h"
 #include "row/mask.h"
 
 /* A shorter one could be found by trying. */
@@ -53,12 +54,13 @@ mask_define_settings(void)
 		"outflow.mask_columns",
 		"Columns whose values leave PostgreSQL masked, whoever asks.",
 		"A comma list of schema.table.column=method.", &mask_columns, "",
-		PGC_SUSET, GUC_SUPERUSER_ONLY, mask_check_columns, mask_assign_setting,
-		NULL);
-	DefineCustomStringVariable(
-		"outflow.mask_key_file", "File that holds the key of hashed columns.",
-		NULL, &mask_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL,
-		mask_assign_setting, NULL);
+		PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_ALLOW_IN_PARALLEL,
+		mask_check_columns, mask_assign_setting, NULL);
+	DefineCustomStringVariable("outflow.mask_key_file",
+							   "File that holds the key of hashed columns.",
+							   NULL, &mask_key_file, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY | GUC_ALLOW_IN_PARALLEL,
+							   NULL, mask_assign_setting, NULL);
 }
 
 const char *

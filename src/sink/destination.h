@@ -262,9 +262,8 @@ struct DestinationDriver
 	 * most likely an earlier attempt has published it, but the caller has to
 	 * check.  Durable after sync.
 	 *
-	 * written: what the caller knows of the file, or NULL.  Where a request
-	 * that was given up may still be carried out, what is staged must be that,
-	 * or it is an error.
+	 * written: what the caller knows of the file, or NULL.  What is staged must
+	 * be that, or it is an error, or false.
 	 */
 	bool (*publish)(Destination *to, const char *key,
 					const DestinationLook *written);

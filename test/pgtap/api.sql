@@ -166,6 +166,13 @@ SELECT is_empty($$
 	AND l.lanname IN ('sql', 'plpgsql') AND p.prosqlbody IS NULL
 	AND NOT coalesce(p.proconfig, '{}') @> '{"search_path=pg_catalog, pg_temp"}'
 $$, 'every function in SQL or PL/pgSQL pins its search_path');
+-- what may load the library, or begins a subtransaction, does so in no parallel query
+SELECT is_empty($$
+	SELECT p.oid::regprocedure
+	FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
+	WHERE p.pronamespace IN ('outflow'::regnamespace, 'outflow_internal'::regnamespace)
+	AND p.proparallel <> 'u' AND (l.lanname <> 'sql' OR p.prosrc ~ 'outflow\.|outflow_internal\.(job|preflight)_')
+$$, 'only functions in SQL, with nothing but SQL in them, may be in parallel queries');
 SELECT is_empty($$
 	SELECT c.oid::regclass
 	FROM pg_class AS c

@@ -9,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_outflow_node('errors');
+my $node = new_outflow_node('errors', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ]);
 my $dir = new_export_dir();
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
@@ -38,6 +38,14 @@ like($err, qr/ERROR: .*a value that Parquet cannot hold/, 'a value that the form
 like($err, qr/HINT:  Set the option "lossy" to .*SELECT outflow\.forget\(\d+\)/, '... says what to change, and forget');
 unlike($err, qr/resume/, '... and not resume');
 like($err, qr/DETAIL:  The row with ctid \(0,2\)/, '... and where the row is');
+
+sql(q{CREATE TABLE written AS VALUES ('a'), (U&'\4E2D')});
+foreach my $format ('csv', 'text')
+{
+	$err = error_of("CALL outflow.export('written', 'file://$dir/latin', format => '$format', options => '{\"encoding\": \"LATIN1\"}')");
+	like($err, qr/has no equivalent in encoding "LATIN1".*row with ctid \(0,2\)/s, "where the row is that $format can't hold");
+	sql('SELECT outflow.forget(job) FROM outflow.jobs');
+}
 
 $err = error_of("CALL outflow.export('lossy', 'file://$dir/divided', filter => '1 / (k - 2) > 0')");
 like($err, qr/division by zero.*HINT:  SELECT outflow\.forget\(\d+\).*change what the error names/s,

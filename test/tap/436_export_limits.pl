@@ -117,8 +117,19 @@ like(run('alice', '-c outflow.export_root=/', to($outside)),
 	qr/permission denied to set parameter/, 'shared_preload_libraries');
 is(run('alice', '', to($root)), '', '... and an export within the limits');
 
-# a limit that the server could not understand is no limit to go without
+# a function of whoever's may load it in the middle of a parallel operation
 $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', "''");
+$node->restart;
+$node->safe_psql('postgres', q{CREATE FUNCTION loads(OUT text, OUT text, OUT boolean, OUT bigint, OUT bigint, OUT bigint, OUT bigint)
+	LANGUAGE c PARALLEL RESTRICTED AS 'outflow', 'outflow_preflight_library';
+	CREATE FUNCTION loads_late() RETURNS void LANGUAGE plpgsql PARALLEL RESTRICTED AS 'BEGIN PERFORM loads(); END'});
+my $parallel = server_major($node) < 16 ? 'force_parallel_mode' : 'debug_parallel_query';
+my $loads = "SET $parallel = regress; SELECT FROM loads_late(); RESET $parallel; ";
+is(run('alice', '', $loads . to($root, $_)), '', "loaded by a parallel query, an export within the limits$_") foreach @ways;
+like(run('alice', '', $loads . to($outside, $_)), $not_beneath, "... and none outside$_") foreach @ways;
+like(run('alice', '-c outflow.export_root=/', $loads . to($outside, $_)), $unsure, "... whatever options say$_") foreach @ways;
+
+# a limit that the server could not understand is no limit to go without
 $node->append_conf('postgresql.conf', "outflow.rate_limit = 'often'\n");
 $node->restart;
 foreach my $way (@ways)

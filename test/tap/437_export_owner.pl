@@ -120,15 +120,21 @@ my @losses = (
 	[ 'ALTER ROLE alice NOLOGIN', 'ALTER ROLE alice LOGIN',
 		qr/role "alice" is not permitted to log in/ ],
 	[ 'REVOKE SELECT ON t FROM PUBLIC', 'GRANT SELECT ON t TO PUBLIC',
-		qr/permission denied for table t/, 'only when rows are read' ]);
+		qr/permission denied for table t/ ],
+	[ 'REVOKE SELECT ON t FROM PUBLIC; GRANT SELECT (i) ON t TO PUBLIC',
+		'REVOKE SELECT (i) ON t FROM PUBLIC; GRANT SELECT ON t TO PUBLIC',
+		qr/permission denied for table t/ ],
+	# it waits for what reads the table
+	[ 'ALTER TABLE t ENABLE ROW LEVEL SECURITY', 'ALTER TABLE t DISABLE ROW LEVEL SECURITY',
+		qr/row-level security hides rows of "t" from role "alice"/, 'only before publication' ]);
 
 foreach my $loss (@losses)
 {
-	my ($take, $give, $reason, $only_parts) = @$loss;
+	my ($take, $give, $reason, $only_publication) = @$loss;
 
 	foreach my $hold (\&hold_exports, \&hold_publications)
 	{
-		next if $only_parts && $hold == \&hold_publications;
+		next if $only_publication && $hold == \&hold_exports;
 		$hold == \&hold_exports ? hold_exports($node, 1) : hold_publications($node);
 		my $job = start('alice');
 		my $place = "$dir/$exports";
@@ -143,28 +149,84 @@ foreach my $loss (@losses)
 			$reason, "$take, in mid-job");
 		is(join(',', grep { !m{^\.outflow-} } files_below($place)), '',
 			'... nothing is published');
-		$node->safe_psql('postgres', $give);
+		# which may be all that is left to do
 		my ($stdout, $stderr) = as_alice("CALL outflow.resume($job)");
+		like($stderr, $reason, '... nor by resuming it') unless $take =~ /CONNECT|NOLOGIN/;
+		$node->safe_psql('postgres', $give);
+		($stdout, $stderr) = as_alice("CALL outflow.resume($job)");
 		is($node->safe_psql('postgres',
 				"SELECT state, rows FROM outflow.jobs WHERE job = $job"),
 			'done|4000', '... and it goes on when the right is back');
 	}
 }
 
-# the same in the session itself: the transaction sees what others commit
-hold_exports($node, 1);
-my $inline = $node->background_psql('postgres', on_error_stop => 0,
-	extra_params => [ '-U', 'alice' ]);
-$inline->query_until(qr/begun/, "\\echo begun\n"
-	  . "CALL outflow.export('t', 'file://$dir/inline', part_size => '128kB', workers => 0);\n");
-wait_until($node, $held, 'the session is held');
-$node->safe_psql('postgres', 'REVOKE pg_write_server_files FROM alice');
-release_exports($node);
-$node->safe_psql('postgres', 'DROP TRIGGER hold ON outflow.part');
-$inline->quit;
-like($inline->{stderr}, qr/permission denied to export to files/, 'a right is taken from a session');
-is_deeply([ files_below("$dir/inline") ], [], '... which leaves nothing');
-$node->safe_psql('postgres', 'GRANT pg_write_server_files TO alice');
+# the same in the session itself: the transaction sees what others commit, and the
+# last part's end is followed by the publication
+foreach my $case ([ 1, @{ $losses[0] } ], [ 3, @{ $losses[3] } ], [ 3, @{ $losses[4] } ])
+{
+	my ($part, $take, $give, $reason) = @$case;
+
+	hold_exports($node, $part);
+	my $inline = $node->background_psql('postgres', on_error_stop => 0,
+		extra_params => [ '-U', 'alice' ]);
+	$inline->query_until(qr/begun/, "\\echo begun\n"
+		  . "CALL outflow.export('t', 'file://$dir/inline', part_size => '128kB', workers => 0);\n");
+	wait_until($node, $held, 'the session is held');
+	$node->safe_psql('postgres', $take);
+	release_exports($node);
+	$node->safe_psql('postgres', 'DROP TRIGGER hold ON outflow.part');
+	$inline->quit;
+	like($inline->{stderr}, $reason, "a session in part $part: $take");
+	is_deeply([ files_below("$dir/inline") ], [], '... which leaves nothing');
+	$node->safe_psql('postgres', $give);
+}
+
+# published(CALL, SQL): the error, or nothing, of a job whose last part is read when
+# the SQL is done
+sub published
+{
+	my ($call, $sql) = @_;
+
+	hold_publications($node);
+	my ($session, $said) = do { local $ENV{PGUSER} = 'alice'; start_psql($node, $call) };
+	wait_until($node, $held, 'the job is held');
+	$node->safe_psql('postgres', $sql);
+	release_exports($node);
+	$session->finish;
+	$node->safe_psql('postgres', 'DROP TRIGGER hold ON outflow.job');
+	return $$said =~ /ERROR: .*/ ? $& : '';
+}
+
+# a lake table's version, many tables, columns by name
+$node->safe_psql('postgres', 'CREATE TABLE d AS TABLE t; GRANT SELECT (i, x) ON d TO alice');
+my %calls = (
+	delta => "CALL outflow.export('d', 'file://$dir/delta', format => 'delta')",
+	tables => "CALL outflow.export_tables('{t,d}', 'file://$dir/tables')",
+	columns => "CALL outflow.export('d', 'file://$dir/columns', columns => '{x}')");
+foreach my $name ('delta', 'tables', 'columns')
+{
+	like(published($calls{$name}, 'REVOKE SELECT (x) ON d FROM alice'),
+		qr/permission denied for table d/, "$name: a column's right is taken away before publication");
+	is(join(',', grep { !m{\.outflow-|/$} } files_below("$dir/$name")), '', '... nothing is published');
+	$node->safe_psql('postgres', 'GRANT SELECT (x) ON d TO alice');
+}
+
+# under another name a column has the rights that it had
+like(published("CALL outflow.export('d', 'file://$dir/renamed', columns => '{x}')",
+		'ALTER TABLE d RENAME x TO y; REVOKE SELECT (y) ON d FROM alice'),
+	qr/permission denied for table d/, 'a column is renamed, and its right is taken away');
+# what is gone nobody else has any more
+$node->safe_psql('postgres', 'GRANT SELECT ON d TO alice');
+is(published("CALL outflow.export('d', 'file://$dir/less', columns => '{y}')", 'ALTER TABLE d DROP y'),
+	'', 'a column is dropped before publication');
+is(published("CALL outflow.export('d', 'file://$dir/last')", 'DROP TABLE d'),
+	'', 'a table is dropped before publication');
+is(() = slurp_file("$dir/last/part-000000.csv") =~ /\n/g, 4000, '... and has all its rows there');
+
+# a query has the rights that it began with
+is(published("CALL outflow.export_query('SELECT i FROM t', 'file://$dir/query')", $losses[3][0]),
+	'', 'a right that a query had is taken away');
+$node->safe_psql('postgres', $losses[3][1]);
 
 # an owner that is gone
 $node->safe_psql('postgres', 'CREATE ROLE gone LOGIN IN ROLE pg_write_server_files');

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use OutflowTest;
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -235,6 +236,28 @@ is(sql("SELECT parts_carried > 0 FROM outflow.jobs WHERE job = $idle"), 't', 'wi
 is(sql("SELECT count(*) FROM outflow.verify($idle) WHERE status <> 'ok'"), 0, 'and is whole');
 
 unlike(says(export_of('finished', options => '{"overwrite": true}')), qr/ERROR|WARNING/, 'and replaces what it finished');
+
+# what is not as it was written is not published, and exported again
+foreach my $attack (
+	sub { POSIX::mkfifo($_[0], oct('600')) or die },
+	sub { symlink "$dir/finished/part-000000.csv", $_[0] or die },
+	sub { put($_[0], 'x') })
+{
+	my $name = 'staged' . ++$base;
+
+	hold_publications($node);
+	$job = sql("SELECT outflow.export_start('t', 'file://$dir/$name', part_size => '128kB')");
+	$node->poll_query_until('postgres', "SELECT parts_done = parts_total FROM outflow.jobs WHERE job = $job") or die;
+	my $staged = hidden_of("$dir/$name") . '/part-000001.csv';
+	unlink $staged or die;
+	$attack->($staged);
+	release_exports($node);
+	$node->poll_query_until('postgres', "SELECT state = 'failed' FROM outflow.jobs WHERE job = $job") or die;
+	like(sql("SELECT error FROM outflow.jobs WHERE job = $job"), qr/part-000001\.csv" is not the one that the export wrote/,
+		"$name: a finished part is exchanged before publication");
+	like(says("CALL outflow.resume($job)"), qr/its file is missing or was changed \(1\)/, '... and exported again');
+	is(sql("SELECT count(*) FROM outflow.verify($job) WHERE status <> 'ok'"), 0, '... to a whole export');
+}
 
 # a directory without an owner, and one with a changed one
 foreach my $attack (sub { unlink $_[0] or die }, sub { put($_[0], "x\n") }, sub { unlink $_[0]; symlink '/dev/null', $_[0] or die })

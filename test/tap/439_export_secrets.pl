@@ -129,6 +129,11 @@ foreach my $option ('encoding', 'delimiter', 'carry', 'header', 'row_group_rows'
 	short("$call options => jsonb_build_object('$option', left($long, 400000)))", "a long $option");
 }
 
+short("$call options => jsonb_build_object('force_quote', 'i,' || left($long, 400000)))", 'a long column to quote');
+short("$call options => jsonb_build_object('mask_columns', 'public.t.' || left($long, 400000) || '=hash'))", 'a long column to mask');
+short("SELECT outflow_internal.preflight_destination($to, 'write', $long)", "a trial's long name");
+short("SELECT outflow_internal.preflight_destination('file://$dir', $long, '_outflow_check_1')", "... and long step");
+
 # options of the plugin: every one of them with a value that is too long to show
 create_slot($node, 'feed');
 my ($status, $stdout, $stderr) = $node->psql('postgres',

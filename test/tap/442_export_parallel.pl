@@ -34,6 +34,9 @@ GRANT SELECT ON policed, big TO alice;
 EOS
 like(sql('EXPLAIN SELECT count(*) FROM big'), qr/Workers Planned/, 'elsewhere such a query has parallel workers');
 
+is(sql('SELECT count(*) > 5, max(b.n) FROM outflow.preflight(), (SELECT count(*) AS n FROM big) AS b'), 't|20000',
+	'preflight() beside it');
+
 my @ends;
 foreach my $i (1 .. 12)
 {

@@ -9,6 +9,7 @@
 
 #include "encode/value/chunk.h"
 #include "encode/encode.h"
+#include "option.h"
 
 /* jsonb between quotes: its own are written twice at once */
 static const JsonStyle doubled_strings = {.double_quotes = true};
@@ -214,7 +215,7 @@ forced_columns(const RowShape *shape, const RowFormatOptions *options)
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("column in option \"force_quote\" does not exist "
 							"or is not exported: \"%s\"",
-							(char *) lfirst(lc))));
+							option_shown(lfirst(lc)))));
 		forced[i] = true;
 	}
 	return forced;

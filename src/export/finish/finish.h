@@ -42,6 +42,9 @@ extern bool publish_is_ours(const Job *job, const char *folder,
 
 /* ---- publish.c */
 
+/* Errors unless the job's owner may still read what it has, and write there. */
+extern void publish_check_rights(const Job *job);
+/* The same, then all that publication is. */
 extern void publish_job(const Job *job, Destination *root);
 /* Of a finished job, removes what was kept for a later one. */
 extern void publish_release(Job *job);

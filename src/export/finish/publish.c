@@ -20,6 +20,7 @@
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "export/lake/lake.h"
+#include "export/plan/source.h"
 #include "failpoint.h"
 #include "sink/patience.h"
 #include "utils/memutils.h"
@@ -290,12 +291,20 @@ publish_tables(const Job *job, const List *parts, Destination *root)
 }
 
 void
+publish_check_rights(const Job *job)
+{
+	destination_check_running(job);
+	sources_check_rights(job);
+}
+
+void
 publish_job(const Job *job, Destination *root)
 {
 	List	 *parts = parts_load(job->id);
 	bool	  again;
 	ListCell *cell;
 
+	publish_check_rights(job);
 	if (job_makes_tables(job))
 	{
 		publish_versions(job, root, parts);

@@ -3,8 +3,8 @@
  *		Whether a job's owner may still do what the job does.
  *
  * A job runs for hours, and rights may be taken from its owner meanwhile.  They
- * are asked for at submission, before each part and before publication; those
- * on the tables are in source.c.
+ * are asked for at submission, before each part and by publish_job(); those on
+ * the tables are in source.c.
  */
 #include "postgres.h"
 

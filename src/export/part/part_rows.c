@@ -142,8 +142,8 @@ row_error_context(void *arg)
 	else if (scan->shape->current)
 		errcontext("column \"%s\" of table %s, row with ctid (%u,%u)",
 				   scan->shape->current->name, scan->leaf_name, block, offset);
-	else if (scan->encoding)
-		/* it may be at rows that it held back */
+	else if (scan->encoding && scan->job->row_format->compresses_itself)
+		/* it may be at rows that it held back for a page */
 		errcontext("table %s, part %d", scan->leaf_name, scan->part->number);
 	else
 		errcontext("table %s, row with ctid (%u,%u)", scan->leaf_name, block,

@@ -17,6 +17,7 @@
 
 #include "export/plan/masks.h"
 #include "name_pattern.h"
+#include "option.h"
 
 /* Rules for a partition hold in its table: all parts have one shape. */
 static List *
@@ -101,8 +102,9 @@ check_rule(const Job *job, const MaskRule *rule)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
 						errmsg("export option \"mask_columns\" masks column "
 							   "\"%s.%s.%s\", which is none of the export's",
-							   rule->column->schema, rule->column->table,
-							   rule->column->column)));
+							   option_shown(rule->column->schema),
+							   option_shown(rule->column->table),
+							   option_shown(rule->column->column))));
 }
 
 /* {"mask_columns": text}, over what the options have. */

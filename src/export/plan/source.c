@@ -151,61 +151,88 @@ check_columns(Relation rel, const List *columns)
 	}
 }
 
-/* SELECT on the relation, or on each column that is exported. */
+/*
+ * SELECT on the relation, or on each column that is exported.  On all of them
+ * where one has another name by now.
+ */
 static void
-source_check_rights(Relation rel, const List *columns)
+check_select(Oid relid, const List *columns)
 {
-	Oid		  relid = RelationGetRelid(rel);
-	TupleDesc desc = RelationGetDescr(rel);
-	bool	  denied = (desc->natts == 0);
+	Oid		  user = GetUserId();
+	bool	  denied = false;
+	bool	  all = columns == NIL;
+	ListCell *cell;
 
-	if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+	if (pg_class_aclcheck(relid, user, ACL_SELECT) == ACLCHECK_OK)
 		return;
-	if (columns)
+	foreach (cell, columns)
 	{
-		ListCell *cell;
+		AttrNumber attnum = get_attnum(relid, lfirst(cell));
 
-		foreach (cell, columns)
-			denied |=
-				pg_attribute_aclcheck(relid, get_attnum(relid, lfirst(cell)),
-									  GetUserId(), ACL_SELECT) != ACLCHECK_OK;
+		if (attnum == InvalidAttrNumber)
+			all = true;
+		else
+			denied |= pg_attribute_aclcheck(relid, attnum, user, ACL_SELECT) !=
+					  ACLCHECK_OK;
 	}
-	else
-	{
-		for (int i = 0; i < desc->natts; i++)
-		{
-			Form_pg_attribute attribute = TupleDescAttr(desc, i);
-
-			if (!attribute->attisdropped)
-				denied |= pg_attribute_aclcheck(relid, attribute->attnum,
-												GetUserId(),
-												ACL_SELECT) != ACLCHECK_OK;
-		}
-	}
+	if (all)
+		denied |= pg_attribute_aclcheck_all(relid, user, ACL_SELECT,
+											ACLMASK_ALL) != ACLCHECK_OK;
 	if (denied)
 		aclcheck_error(ACLCHECK_NO_PRIV,
-					   get_relkind_objtype(rel->rd_rel->relkind),
-					   RelationGetRelationName(rel));
+					   get_relkind_objtype(get_rel_relkind(relid)),
+					   get_rel_name(relid));
+}
+
+static bool
+hides_rows(Oid relid)
+{
+	return check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED;
 }
 
 bool
 source_hides_rows(Relation rel)
 {
-	return check_enable_rls(RelationGetRelid(rel), InvalidOid, true) ==
-		   RLS_ENABLED;
+	return hides_rows(RelationGetRelid(rel));
 }
 
 static void
-refuse_row_security(Relation rel)
+check_row_security(Oid relid)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("row-level security hides rows of \"%s\" from role \"%s\"",
-					RelationGetRelationName(rel),
-					GetUserNameFromId(GetUserId(), false)),
-			 errdetail("An export without them would look complete."),
-			 errhint("To export the rows that are left, use options => "
-					 "'{\"row_security\": true}'.")));
+	if (hides_rows(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row-level security hides rows of \"%s\" from role "
+						"\"%s\"",
+						get_rel_name(relid),
+						GetUserNameFromId(GetUserId(), false)),
+				 errdetail("An export without them would look complete."),
+				 errhint("To export the rows that are left, use options => "
+						 "'{\"row_security\": true}'.")));
+}
+
+static void
+check_rights(Oid relid, const List *columns, bool may_hide)
+{
+	check_select(relid, columns);
+	if (!may_hide)
+		check_row_security(relid);
+}
+
+void
+sources_check_rights(const Job *job)
+{
+	ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(source->relid)))
+			check_rights(source->relid, source->columns,
+						 job->options.row_security);
+	}
 }
 
 Relation
@@ -220,9 +247,7 @@ source_open(Oid relid, const char *name, const List *columns, bool may_hide)
 					  : errmsg("relation with OID %u does not exist", relid)));
 	source_check_leaf(rel, rel);
 	check_columns(rel, columns);
-	source_check_rights(rel, columns);
-	if (!may_hide && source_hides_rows(rel))
-		refuse_row_security(rel);
+	check_rights(relid, columns, may_hide);
 	return rel;
 }
 

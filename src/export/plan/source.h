@@ -16,6 +16,11 @@
  */
 extern Relation source_open(Oid relid, const char *name, const List *columns,
 							bool may_hide);
+/*
+ * The same rights on all sources.  It waits for nobody who alters a table, and
+ * one that is gone, as a query has none, can't be asked about.
+ */
+extern void sources_check_rights(const Job *job);
 /* Whether the calling user may see some of the rows only. */
 extern bool source_hides_rows(Relation rel);
 /* The same for all its leaves, for a new job; without number and filter. */

@@ -339,7 +339,7 @@ publish(void *arg)
 
 	/* from now on finished files of ours may stand at the destination */
 	StartTransactionCommand();
-	destination_check_running(coordinator->job);
+	publish_check_rights(coordinator->job);
 	job_lock_tables();
 	(void) job_reload(coordinator->job, false);
 	job_set_publishing(coordinator->id, true);

@@ -124,7 +124,6 @@ inline_publish(InlineFiles *files)
 	/* its lock is not to be waited for in the last step */
 	Job *planned = job_reload(files->job, true);
 
-	destination_check_running(files->job);
 	job_derive(planned);
 	patience_expect_last_step();
 	files->publishing = parts_load(id);

@@ -133,6 +133,9 @@ extern bool file_stat(FileRoot *root, FilePlace place, const char *name,
 					  uint64 *size);
 /* Whether the file has its final name already, and its temporary one still. */
 extern bool file_is_both(FileRoot *root, const char *name);
+/* Whether it is a regular file of that size in the temporary directory still,
+ * if it is there. */
+extern bool file_is_as_written(FileRoot *root, const char *name, uint64 size);
 /* Sends a file's bytes through a chain, up to its finish; false if there is
  * no such regular file. */
 extern bool file_read(FileRoot *root, FilePlace place, const char *name,

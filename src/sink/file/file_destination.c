@@ -271,8 +271,12 @@ static bool
 file_destination_publish(Destination *to, const char *key,
 						 const DestinationLook *written)
 {
-	return file_publish(folder_of(to, key, FILE_ROOT_CREATE),
-						destination_name(key), false);
+	FileRoot   *folder = folder_of(to, key, FILE_ROOT_CREATE);
+	const char *name = destination_name(key);
+
+	if (written && !file_is_as_written(folder, name, written->size))
+		return false;
+	return file_publish(folder, name, false);
 }
 
 static void

@@ -72,6 +72,16 @@ file_is_both(FileRoot *root, const char *name)
 	return same_inode(root, name);
 }
 
+bool
+file_is_as_written(FileRoot *root, const char *name, uint64 size)
+{
+	struct stat st;
+
+	file_check_name(name);
+	return !stat_file(root, FILE_TEMP, name, &st) ||
+		   (S_ISREG(st.st_mode) && (uint64) st.st_size == size);
+}
+
 /* rename() that fails with EEXIST, also where the file system can't do that */
 static int
 rename_into_free_name(FileRoot *root, const char *name)
