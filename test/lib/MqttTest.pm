@@ -166,7 +166,13 @@ sub messages
 
 	foreach my $line (split(/\n/, slurp_file($viewer->{file})))
 	{
-		push @messages, $json->decode($1) if $line =~ /^message (\{.*\})$/;
+		next if $line !~ /^message (\{.*\})$/;
+		my $message = $json->decode($1);
+		my $properties = $message->{properties}{'user-properties'};
+
+		# mosquitto_sub 2.1 lists them, as one may come twice
+		$message->{properties}{'user-properties'} = { map { %$_ } @$properties } if ref($properties) eq 'ARRAY';
+		push @messages, $message;
 	}
 	return @messages;
 }
