@@ -182,6 +182,11 @@ extern char *job_waits(int64 id);
 /* Running jobs that are alive, without this one. */
 extern int job_count_running(int64 except);
 
+/* ---- job_server.c */
+
+/* What a server has for its life, and a copy of it does not. */
+extern char *job_server(void);
+
 /* ---- rights.c: what may have been taken away since a job was submitted */
 
 /* Errors unless this server and the calling user may export at all. */

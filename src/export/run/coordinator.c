@@ -110,15 +110,19 @@ claim(Coordinator *coordinator)
 	return waiting_for == NULL;
 }
 
-/* Whether only the publication is missing. */
+/* Whether only the publication is missing.  kept: its hidden directory is there. */
 static bool
-is_complete(Coordinator *coordinator)
+is_complete(Coordinator *coordinator, bool kept)
 {
 	Job		 *job = coordinator->job;
 	List	 *parts;
 	ListCell *cell;
 
 	if (job->parts_total < 0 || !handover_holds(job))
+		return false;
+	/* without it, files are the job's only by the manifest */
+	if (!kept && coordinator->root->driver->tables == NULL &&
+		!job_makes_tables(job) && !older_is_own(coordinator->root, "", job))
 		return false;
 	if (job->publishing && job_makes_tables(job) &&
 		lake_is_complete(coordinator->root, job))
@@ -257,8 +261,10 @@ coordinator_prepare(void *arg)
 	follow_place(coordinator);
 	kept = ownership_open(job, coordinator->root, false);
 	check_same_place(coordinator, kept);
+	if (!kept)
+		ownership_check_finished(job, coordinator->root);
 	coordinator->root->driver->sweep(coordinator->root);
-	coordinator->complete = is_complete(coordinator);
+	coordinator->complete = is_complete(coordinator, kept);
 	if (!coordinator->complete)
 	{
 		/* without it, nothing that is there is known to be the job's */
