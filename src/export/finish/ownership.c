@@ -13,6 +13,7 @@
 
 #include "export/job/job.h"
 #include "export/finish/finish.h"
+#include "export/lake/lake.h"
 #include "compat.h"
 
 static char *
@@ -64,8 +65,17 @@ ownership_open(const Job *job, Destination *root, bool create)
 void
 ownership_check_finished(const Job *job, Destination *root)
 {
-	if (root->driver->tables || !older_is_job(root, "", job) ||
-		older_is_own(root, "", job))
+	bool is_anothers;
+
+	/* before there was a plan, nothing could be finished */
+	if (root->driver->tables || job->parts_total < 0)
+		return;
+	if (job_makes_tables(job))
+		is_anothers = lake_is_anothers(root, job);
+	else
+		is_anothers =
+			older_is_job(root, "", job) && !older_is_own(root, "", job);
+	if (!is_anothers)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
