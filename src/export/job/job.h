@@ -49,6 +49,7 @@ typedef struct Job
 	int64	   id;
 	char	  *uuid;
 	Oid		   owner;
+	char	  *server; /* that queued it; NULL before the insert */
 	JobState   state;
 	char	  *destination;
 	char	  *location;
@@ -127,6 +128,8 @@ extern void job_set_retry(int64 id, int part, const char *waiting_for,
 						  const char *error);
 /* Where the destination was found when it was opened. */
 extern void job_set_location(int64 id, const char *location);
+/* It is this server's to run, whichever has queued it. */
+extern void job_set_server(int64 id);
 extern void job_set_publishing(int64 id, bool publishing);
 extern void job_set_slot(const Job *job, bool ready);
 /* What a plan decided. */

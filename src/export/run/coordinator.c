@@ -68,6 +68,22 @@ coordinator_exit(int code, Datum arg)
 	worker_pool_abandon(&coordinator->pool);
 }
 
+/* A copy of a server has its queue, which the server itself will run. */
+static void
+check_queue(const Job *job)
+{
+	if (job->server == NULL || strcmp(job->server, job_server()) == 0)
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("another server has queued export job " INT64_FORMAT, job->id),
+		 errdetail("It has the same past, such as the server that this "
+				   "one is a copy of, or has taken the place of."),
+		 errhint("If this server is to run the job, resume it; else "
+				 "forget it.")));
+}
+
 /* Makes the job ours, or says in its row what it waits for. */
 static bool
 claim(Coordinator *coordinator)
@@ -93,6 +109,7 @@ claim(Coordinator *coordinator)
 		return false;
 	}
 	coordinator->claimed = true;
+	check_queue(job);
 	/* two of them may have been submitted at the same time */
 	destination_check_free(job, true);
 
@@ -478,7 +495,7 @@ outflow_coordinator_main(Datum arg)
 	HOLD_INTERRUPTS();
 	if (!ok)
 		record_failure(&coordinator, &error);
-	if (coordinator.ran)
+	if (coordinator.ran || !ok)
 		start_next();
 	RESUME_INTERRUPTS();
 }
