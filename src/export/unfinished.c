@@ -57,6 +57,7 @@ unfinished_requeue(int64 id)
 		unfinished_report_busy(id);
 	/* what it was before the lock may have changed */
 	job = job_load_own(id, true);
+	job_set_server(id);
 	if (job->state != JOB_DONE && job->state != JOB_QUEUED)
 		job_set_state(id, JOB_QUEUED, NULL);
 	return job;

@@ -22,7 +22,7 @@ my @first = qw(
 );
 my @resumed = qw(part-carried:2);
 # those that query_kills.pl and warehouse_kills.pl come to
-my @elsewhere = qw(query-written remote-loaded remote-committed remote-published remote-publish-committed);
+my @elsewhere = qw(query-written query-failed remote-loaded remote-committed remote-published remote-publish-committed);
 
 # the sources have no failpoint that isn't among them
 my %named;
@@ -30,8 +30,8 @@ foreach my $file (glob "$FindBin::RealBin/../../src/*.c $FindBin::RealBin/../../
 {
 	$named{$_} = 1 foreach slurp_file($file) =~ /FAILPOINT\("([^"]+)"\)/g;
 }
-# those of lake tables: lake_kills.pl
-is_deeply([ sort map { s/:.*//r } @first, @resumed, @elsewhere ], [ sort grep { !/^lake-/ } keys %named ], 'every failpoint is in the list');
+# those of lake tables and catalogs: lake_kills.pl, catalog_kills.pl
+is_deeply([ sort map { s/:.*//r } @first, @resumed, @elsewhere ], [ sort grep { !/^(lake|catalog)-/ } keys %named ], 'every failpoint is in the list');
 
 my $node = new_outflow_node('failpoints');
 my $export = new_export_dir();

@@ -1,5 +1,6 @@
 # Promise: on a standby an export is refused with the reason, what the primary
-# did can be read, and after a promotion exports run.
+# did can be read, and after a promotion exports run; what was the primary's is
+# taken over by its owner's will.
 use strict;
 use warnings;
 
@@ -13,6 +14,7 @@ my $dir = new_export_dir();
 
 $primary->safe_psql('postgres', 'CREATE TABLE t AS SELECT 1 AS a');
 $primary->safe_psql('postgres', "CALL outflow.export('t', 'file://$dir/a')");
+$primary->safe_psql('postgres', "CALL outflow.export('t', 'file://$dir/lake', format => 'delta')");
 $primary->backup('backup');
 
 my $standby = PostgreSQL::Test::Cluster->new('standby');
@@ -30,7 +32,7 @@ foreach my $call (
 	like($err, qr/exports cannot run on a standby/, "refused: $call");
 }
 ok(!-e "$dir/b", 'nothing was made');
-is($standby->safe_psql('postgres', 'SELECT state, rows FROM outflow.jobs'),
+is($standby->safe_psql('postgres', 'SELECT state, rows FROM outflow.jobs WHERE job = 1'),
 	'done|1', 'the jobs of the primary are seen');
 is( $standby->safe_psql('postgres',
 		q{SELECT ok FROM outflow.preflight() WHERE item = 'primary server'}),
@@ -40,5 +42,12 @@ is( $standby->safe_psql('postgres',
 $standby->promote;
 $standby->safe_psql('postgres', "CALL outflow.export('t', 'file://$dir/b')");
 is(slurp_file("$dir/b/part-000000.csv"), "1\n", 'promoted: exports run');
+
+my $version = "CALL outflow.export('t', 'file://$dir/lake', format => 'delta'";
+like(($standby->psql('postgres', "$version)"))[2], qr/ERROR: .*is not this server's\nDETAIL:  A server with the same past/,
+	"it does not go on with the primary's lake table by itself");
+$standby->safe_psql('postgres', qq{$version, options => '{"overwrite": true}')});
+$standby->safe_psql('postgres', "$version)");
+is($standby->safe_psql('postgres', "SELECT count(*) FROM outflow.lake_versions('file://$dir/lake')"), 3, 'but when it was taken over');
 
 done_testing();

@@ -182,6 +182,8 @@ unlike(says(export_of('base', options => '{"overwrite": true}')), qr/ERROR/, 'wi
 sql(export_of('finished'));
 sql(export_of('finished_too'));
 my $finished = last_job();
+my $late = failed_in_publication('late');
+my $renewed = failed_in_publication('renewed');
 hold_exports($node, 2);
 $job = sql("SELECT outflow.export_start('t', 'file://$dir/copied', part_size => '128kB')");
 my $idle = sql("SELECT outflow.export_start('t', 'file://$dir/idle', part_size => '128kB')");
@@ -209,6 +211,23 @@ is(tree("$dir/idle"), $left, 'nothing of it has changed');
 release_exports($node);
 $node->poll_query_until('postgres', "SELECT state = 'done' FROM outflow.jobs WHERE job = $job") or die;
 is(sql("SELECT count(*) FROM outflow.verify($job) WHERE status <> 'ok'"), 0, 'the original ends, and is whole');
+# two of which all parts were done when the copy was made; one of them is a newer
+# export with the same files by now
+sql("CALL outflow.resume($late)");
+sql("CALL outflow.resume($renewed)");
+sql(export_of('renewed', options => '{"overwrite": true}'));
+foreach my $case ([ $late, 'late', qr/ERROR: .*another server has finished export job $late$/m ],
+	[ $renewed, 'renewed', qr/ERROR: .*destination ".*" is not empty/ ])
+{
+	my ($id, $name, $error) = @$case;
+
+	$others = tree("$dir/$name");
+	like(says("CALL outflow.resume($id)", $copy), $error, "a copy does not resume what the original finished: $name");
+	is(tree("$dir/$name"), $others, '... which is as it was');
+	says("SELECT outflow.forget($id)", $copy);
+	is(tree("$dir/$name"), $others, '... also when the copy has forgotten it');
+}
+
 $others = tree("$dir/copied");
 says($_, $copy) foreach "CALL outflow.resume($job)", "SELECT outflow.forget($job)";
 is(tree("$dir/copied"), $others, 'after that the copy changes nothing either');

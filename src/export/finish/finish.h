@@ -19,8 +19,8 @@ extern bool ownership_open(const Job *job, Destination *root, bool create);
 /* Whether they are, and free. */
 extern bool ownership_try(const Job *job, Destination *root);
 extern void ownership_join(const Job *job, Destination *root);
-/* What a server has, and a copy of it does not, in a manifest's words. */
-extern char *ownership_server(void);
+/* Where it is missing: an error if another server has come to the job's end. */
+extern void ownership_check_finished(const Job *job, Destination *root);
 
 /* ---- names.c */
 
@@ -71,8 +71,12 @@ extern char *manifest_build_common(const Job *job, const List *parts);
 
 /* The key that a folder's manifest has, or would get. */
 extern char *older_manifest(Destination *root, const char *folder);
-/* Whether the folder's manifest is that of this very job. */
+/* Whether the folder's manifest is that of this very job, whichever server with
+ * its record has run it. */
 extern bool older_is_job(Destination *root, const char *folder,
+						 const Job *job);
+/* The same, and this server has run it: only such a one is replaced or removed. */
+extern bool older_is_own(Destination *root, const char *folder,
 						 const Job *job);
 /* Whether the folder's manifest was written here, and not by a server that this
  * one is a copy of, or that is a copy of this one. */

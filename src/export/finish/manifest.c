@@ -182,7 +182,7 @@ manifest_append_identity(ByteBuffer *out, const Job *job)
 	append_member(out, "uuid", job->uuid);
 	append_member(out, "system_identifier",
 				  psprintf(UINT64_FORMAT, GetSystemIdentifier()));
-	append_member(out, "server", ownership_server());
+	append_member(out, "server", job_server());
 	append_member(out, "database", get_database_name(MyDatabaseId));
 	append_member(out, "database_oid", psprintf("%u", MyDatabaseId));
 	if (job->publication)

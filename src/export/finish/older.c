@@ -159,7 +159,16 @@ static bool
 is_this_servers(const char *manifest)
 {
 	return is_this_databases(manifest) &&
-		   has_member(manifest, "server", ownership_server());
+		   has_member(manifest, "server", job_server());
+}
+
+bool
+older_is_own(Destination *root, const char *folder, const Job *job)
+{
+	char *manifest = get_manifest(root, folder);
+
+	return manifest && is_this_servers(manifest) &&
+		   has_member(manifest, "uuid", job->uuid);
 }
 
 bool

@@ -2,49 +2,25 @@
  * ownership.c
  *		Whether an unfinished job's hidden directory is this server's.
  *
- * A copy of a cluster, from a base backup or by other means, has its jobs too,
- * with the same numbers, uuids and system identifier.  What a copy of files does
- * not have is the same files: the control file's inode, and the time when it was
- * born, are the cluster's own for its life.  A copy of a whole disk has them;
- * then the lock that a running job holds is what keeps it out.
+ * A copy of a cluster has its jobs too: see job_server.c.  A copy of a whole disk
+ * can't be told from it; then the lock that a running job holds is what keeps it
+ * out.
  */
 #include "postgres.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include "access/xlog.h"
-#include "access/xlog_internal.h"
-#include "catalog/pg_control.h"
 #include "miscadmin.h"
 
 #include "export/job/job.h"
 #include "export/finish/finish.h"
+#include "export/lake/lake.h"
 #include "compat.h"
-
-char *
-ownership_server(void)
-{
-	struct statx st;
-
-	if (statx(AT_FDCWD, XLOG_CONTROL_FILE, 0, STATX_INO | STATX_BTIME, &st) !=
-		0)
-		ereport(ERROR,
-				(errcode_for_file_access(),
-				 errmsg("could not stat file \"%s\": %m", XLOG_CONTROL_FILE)));
-	/* some file systems don't tell the birth */
-	if ((st.stx_mask & STATX_BTIME) == 0)
-		memset(&st.stx_btime, 0, sizeof(st.stx_btime));
-	return psprintf(UINT64_FORMAT " " INT64_FORMAT ".%09u",
-					(uint64) st.stx_ino, (int64) st.stx_btime.tv_sec,
-					st.stx_btime.tv_nsec);
-}
 
 static char *
 job_token(const Job *job)
 {
 	return psprintf("%s %u " UINT64_FORMAT " %s\n", job->uuid, MyDatabaseId,
-					GetSystemIdentifier(), ownership_server());
+					GetSystemIdentifier(), job_server());
 }
 
 pg_noreturn static void
@@ -84,6 +60,32 @@ ownership_open(const Job *job, Destination *root, bool create)
 				 errdetail("A server with the same past may run the job.")));
 	}
 	return true;
+}
+
+void
+ownership_check_finished(const Job *job, Destination *root)
+{
+	bool is_anothers;
+
+	/* before there was a plan, nothing could be finished */
+	if (root->driver->tables || job->parts_total < 0)
+		return;
+	if (job_makes_tables(job))
+		is_anothers = lake_is_anothers(root, job);
+	else
+		is_anothers =
+			older_is_job(root, "", job) && !older_is_own(root, "", job);
+	if (!is_anothers)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("another server has finished export job " INT64_FORMAT,
+					job->id),
+			 errdetail("What is in \"%s\" is of a server with the same past, "
+					   "such as the one that this one is a copy of.",
+					   root->path),
+			 errhint("Forget the job here, which leaves the export as it is, "
+					 "and export to another place.")));
 }
 
 bool

@@ -82,13 +82,13 @@ remove_older(const Job *job, Destination *root, const List *parts)
 		check_names(root, source->folder,
 					parts_of_source(parts, source->number));
 	}
-	if (!older_is_job(root, "", job))
+	if (!older_is_own(root, "", job))
 		older_remove(root, "");
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);
 
-		if (source->folder[0] && !older_is_job(root, source->folder, job))
+		if (source->folder[0] && !older_is_own(root, source->folder, job))
 			older_remove(root, source->folder);
 	}
 }
@@ -107,7 +107,7 @@ put_manifest(Destination *root, const char *folder, const Job *job, int source,
 	job_record_manifest(job->id, source, checksum_to_text(&meter.checksum));
 	root->driver->put(root, destination_key(folder, PUBLISH_MANIFEST),
 					  manifest, strlen(manifest),
-					  older_is_job(root, folder, job));
+					  older_is_own(root, folder, job));
 }
 
 static void
@@ -315,7 +315,7 @@ publish_job(const Job *job, Destination *root)
 		publish_tables(job, parts, root);
 		return;
 	}
-	again = older_is_job(root, "", job);
+	again = older_is_own(root, "", job);
 	if (job->options.overwrite)
 		remove_older(job, root, parts);
 	foreach (cell, job->sources)
@@ -409,7 +409,7 @@ undo_source(const Job *job, const JobSource *source, const List *parts,
 
 	if (job_makes_tables(job) && lake_may_be_committed(root, job, source))
 		return;
-	if (older_is_job(root, folder, job))
+	if (older_is_own(root, folder, job))
 		(void) root->driver->remove(root, manifest);
 	else if (root->driver->stat(root, manifest, &size, NULL))
 		return;
@@ -446,7 +446,7 @@ publish_undo(const Job *job, const List *parts, Destination *root)
 									   "there.")));
 		return;
 	}
-	if (older_is_job(root, "", job))
+	if (older_is_own(root, "", job))
 	{
 		if (root->driver->remove(root, PUBLISH_SUCCESS))
 			root->driver->sync(root, "");

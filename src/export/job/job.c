@@ -31,6 +31,7 @@ static const RowField job_fields[] = {
 	{"job", JOB_FIELD(INT64, id), SELECTED},
 	{"uuid", JOB_FIELD(TEXT, uuid), SELECTED},
 	{"owner", JOB_FIELD(OBJECT, owner), INSERTED},
+	{"server", JOB_FIELD(TEXT, server), INSERTED},
 	{"state", JOB_FIELD(CHOICE, state), SELECTED, .choices = job_state_names},
 	{"destination", JOB_FIELD(TEXT, destination), INSERTED},
 	{"location", JOB_FIELD(TEXT, location), INSERTED},
@@ -112,6 +113,7 @@ job_insert(Job *job)
 	if (!job_lock_location(job->location) ||
 		job_at_location(job->location, 0, false) != 0)
 		report_other_call(job);
+	job->server = job_server();
 	job_access_begin(&access);
 	if (row_insert(&job_table, job,
 				   " ON CONFLICT (location) WHERE state <> 'done' DO NOTHING "
@@ -173,6 +175,7 @@ job_is_same(const Job *job, const Job *other)
 
 	/* what follows from the rest, and what has no effect */
 	a.base = b.base = 0;
+	a.server = b.server = NULL;
 	if (job->row_format->canonical_settings)
 		a.settings = b.settings = NIL;
 	if (!row_is_same(&job_table, &a, &b) ||

@@ -49,6 +49,7 @@ typedef struct Job
 	int64	   id;
 	char	  *uuid;
 	Oid		   owner;
+	char	  *server; /* that queued it; NULL before the insert */
 	JobState   state;
 	char	  *destination;
 	char	  *location;
@@ -129,6 +130,8 @@ extern void job_set_retry(int64 id, int part, const char *waiting_for,
 						  const char *error);
 /* Where the destination was found when it was opened. */
 extern void job_set_location(int64 id, const char *location);
+/* It is this server's to run, whichever has queued it. */
+extern void job_set_server(int64 id);
 extern void job_set_publishing(int64 id, bool publishing);
 /* The next run takes another moment, even if all parts are finished. */
 extern void job_renew(int64 id);
@@ -185,6 +188,11 @@ extern void job_carried(int64 id, JobCarried *carried);
 extern char *job_waits(int64 id);
 /* Running jobs that are alive, without this one. */
 extern int job_count_running(int64 except);
+
+/* ---- job_server.c */
+
+/* What a server has for its life, and a copy of it does not. */
+extern char *job_server(void);
 
 /* ---- rights.c: what may have been taken away since a job was submitted */
 

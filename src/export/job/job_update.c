@@ -96,6 +96,20 @@ job_set_retry(int64 id, int part, const char *waiting_for, const char *error)
 }
 
 void
+job_set_server(int64 id)
+{
+	const Oid	types[] = {INT8OID, TEXTOID};
+	const Datum values[] = {Int64GetDatum(id),
+							CStringGetTextDatum(job_server())};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET server = $2 WHERE job = $1",
+					 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+}
+
+void
 job_set_publishing(int64 id, bool publishing)
 {
 	const Oid	types[] = {INT8OID, BOOLOID};

@@ -120,8 +120,8 @@ put_info(Commit *commit)
 									 job->id, job->snapshot, job->lsn));
 	appendStringInfo(out,
 					 ",\"outflow\":{\"job\":" INT64_FORMAT
-					 ",\"uuid\":\"%s\",\"source\":",
-					 job->id, job->uuid);
+					 ",\"uuid\":\"%s\",\"server\":\"%s\",\"source\":",
+					 job->id, job->uuid, job_server());
 	lake_json_put_text(out, source->name);
 	appendStringInfo(
 		out,

@@ -117,6 +117,7 @@ take_info(LakeVersion *version, Jsonb *info)
 	version->engine = lake_json_text(info, "engineInfo");
 	if (ours == NULL)
 		return;
+	version->server = lake_json_text(ours, "server");
 	version->uuid = lake_json_text(ours, "uuid");
 	version->job = lake_json_int(ours, "job");
 	version->source = lake_json_text(ours, "source");

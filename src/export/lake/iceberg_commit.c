@@ -228,6 +228,7 @@ put_summary(StringInfo out, const IcebergCommit *commit)
 	put_fact(out, "engine-name", "outflow");
 	put_fact(out, "engine-version", OUTFLOW_VERSION);
 	put_fact(out, "outflow.app", lake_app_of_source(source));
+	put_fact(out, "outflow.server", job_server());
 	put_fact(out, "outflow.uuid", job->uuid);
 	put_total(out, "outflow.job", job->id);
 	put_fact(out, "outflow.source", source->name);

@@ -90,7 +90,7 @@ sort_snapshots(Vacuum *vacuum)
 
 		CHECK_FOR_INTERRUPTS();
 		if (!last && Max(version->version.timestamp, until) < vacuum->limit &&
-			lake_is_of_this_database(&version->version) &&
+			lake_is_ours(&version->version) &&
 			!iceberg_ref_to(vacuum->table->metadata, version->version.version))
 			vacuum->expired = lappend(vacuum->expired, version);
 		else if (!lake_is_outflows(&version->version))

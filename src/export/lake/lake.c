@@ -72,6 +72,16 @@ check_table(const LakeFormat *format, const Destination *root, const Job *job,
 				 errdetail("%s", lake_describe_version(last)),
 				 errhint("Choose another directory, or replace what the table "
 						 "holds with options => '{\"overwrite\": true}'.")));
+	if (!lake_is_of_this_server(last))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_FILE),
+				 errmsg("version " INT64_FORMAT
+						" of the %s table in \"%s\" is not this server's",
+						last->version, format->name, path),
+				 errdetail("%s", lake_describe_version(last)),
+				 errhint("Choose another directory; or, if no other server "
+						 "goes on with the table, take it over with options "
+						 "=> '{\"overwrite\": true}'.")));
 }
 
 /* Whether there is a table. */
@@ -140,6 +150,25 @@ lake_is_committed(Destination *root, const Job *job, const JobSource *source)
 	/* others may have gone on since an earlier attempt committed */
 	return has_version(format, root, job,
 					   format->read(root, source->folder, job->publishing));
+}
+
+bool
+lake_is_anothers(Destination *root, const Job *job)
+{
+	const LakeFormat *format = lake_format_of(root, job);
+	ListCell		 *cell;
+
+	foreach (cell, job->sources)
+	{
+		LakeTable *table =
+			format->read(root, ((JobSource *) lfirst(cell))->folder, true);
+		const LakeVersion *version = lake_version_of_job(table, job->uuid);
+
+		CHECK_FOR_INTERRUPTS();
+		if (version && !lake_is_of_this_server(version))
+			return true;
+	}
+	return false;
 }
 
 pg_noreturn static void

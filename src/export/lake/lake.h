@@ -29,6 +29,9 @@ extern void lake_commit(Destination *root, const Job *job,
 /* Whether the log of the source's folder has a version of this job. */
 extern bool lake_is_committed(Destination *root, const Job *job,
 							  const JobSource *source);
+/* Whether a server with the same past has committed one for it: see
+ * job_server.c. */
+extern bool lake_is_anothers(Destination *root, const Job *job);
 /* Whether its files have to stay, since it may be; an ERROR for now, where that
  * is still to be decided. */
 extern bool lake_may_be_committed(Destination *root, const Job *job,

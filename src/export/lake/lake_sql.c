@@ -3,8 +3,8 @@
  *		What users ask of a lake table: its versions, and room.
  *
  * A vacuum removes files that no version within retention has.  Only those go
- * that a job of this database wrote: their names have its uuid, and a version of
- * the table says so too.
+ * that a job of this database and server wrote: their names have its uuid, and a
+ * version of the table says so too.
  */
 #include "postgres.h"
 
@@ -45,6 +45,30 @@ lock_table(const Job *job, const Destination *root)
 					   : errdetail("Another call is at it."),
 				 other ? errhint("Finish that job, or cancel and forget it.")
 					   : 0));
+}
+
+/* What a copy of the server would remove, the server itself may need. */
+static void
+check_vacuum(const LakeFormat *format, const LakeTable *table,
+			 const char *destination)
+{
+	const LakeVersion *last = lake_last_change(table);
+
+	if (table->is_foreign)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the %s table in \"%s\" has features that exports "
+						"do not write",
+						format->name, destination),
+				 errhint("Use the vacuum of what has written to it since.")));
+	if (last && lake_is_of_a_copy(last))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("version " INT64_FORMAT
+						" of the %s table in \"%s\" is not this server's",
+						last->version, format->name, destination),
+				 errdetail("%s", lake_describe_version(last)),
+				 errhint("Vacuum it there.")));
 }
 
 typedef struct OpenTable
@@ -159,13 +183,7 @@ outflow_lake_vacuum(PG_FUNCTION_ARGS)
 				 errmsg("argument \"retention\" must not be negative")));
 	InitMaterializedSRF(fcinfo, 0);
 	open = open_table(&job, PG_GETARG_TEXT_PP(2), true);
-	if (open.table->is_foreign)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the %s table in \"%s\" has features that exports "
-						"do not write",
-						open.format->name, job.destination),
-				 errhint("Use the vacuum of what has written to it since.")));
+	check_vacuum(open.format, open.table, job.destination);
 	open.format->vacuum(open.root, open.table, lake_milliseconds(limit),
 						put_removed, fcinfo->resultinfo);
 	open.root->driver->sync(open.root, "");

@@ -31,9 +31,10 @@ typedef struct LakeVersion
 	int64 timestamp; /* milliseconds since 1970 */
 	char *operation; /* these are NULL where the commit says nothing */
 	char *engine;
-	char *app;	/* LAKE_APP, and the source of an export */
-	char *uuid; /* of our job */
-	int64 job;	/* 0: none of ours */
+	char *app;	  /* LAKE_APP, and the source of an export */
+	char *server; /* that ran it; NULL if it was made before that was said */
+	char *uuid;	  /* of our job */
+	int64 job;	  /* 0: none of ours */
 	char *source;
 	char *snapshot;
 	char *lsn;
@@ -136,8 +137,13 @@ extern bool lake_put_version(Destination *root, const char *folder,
 /* "outflow/SYSTEM/DATABASE/TABLE": the source, as long as it lives. */
 extern char *lake_app_of_source(const JobSource *source);
 extern bool	 lake_is_outflows(const LakeVersion *version);
-/* Whether a job of this very database has committed it. */
-extern bool lake_is_of_this_database(const LakeVersion *version);
+/* Of an export: whether no other server with the same past has made it, as far
+ * as it says. */
+extern bool lake_is_of_this_server(const LakeVersion *version);
+/* Whether a job of this very database has committed it, on this server. */
+extern bool lake_is_ours(const LakeVersion *version);
+/* The same on a server that is a copy of this one, or the reverse. */
+extern bool lake_is_of_a_copy(const LakeVersion *version);
 /* Who has made it, as a sentence. */
 extern char *lake_describe_version(const LakeVersion *version);
 /* The newest version that changed the table; NULL for none. */
@@ -147,7 +153,7 @@ extern const LakeVersion *lake_version_of_job(const LakeTable *table,
 											  const char	  *uuid);
 /* An empty set of uuids of jobs, in the current context. */
 extern HTAB *lake_uuid_set(void);
-/* Takes up those of jobs of this database that made one of the versions. */
+/* Takes up those of jobs that made one of the versions, if that is ours. */
 extern void lake_take_uuids(HTAB *uuids, const List *versions);
 /* Whether one of them stands there; *rest is what follows it. */
 extern bool lake_has_uuid(HTAB *uuids, const char *at, const char **rest);

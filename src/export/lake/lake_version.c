@@ -28,24 +28,54 @@ lake_app_of_source(const JobSource *source)
 	return psprintf("%s%u", app_of_database(), source->relid);
 }
 
-bool
-lake_is_of_this_database(const LakeVersion *version)
+static bool
+begins_so(const LakeVersion *version, const char *app)
 {
-	char *begin = app_of_database();
+	return version->app && strncmp(version->app, app, strlen(app)) == 0;
+}
 
-	return version->app && strncmp(version->app, begin, strlen(begin)) == 0;
+/* Versions of before don't say it. */
+static bool
+is_of_server(const LakeVersion *version, const char *server)
+{
+	return version->server == NULL || strcmp(version->server, server) == 0;
+}
+
+bool
+lake_is_of_this_server(const LakeVersion *version)
+{
+	return is_of_server(version, job_server());
+}
+
+bool
+lake_is_ours(const LakeVersion *version)
+{
+	return begins_so(version, app_of_database()) &&
+		   lake_is_of_this_server(version);
+}
+
+bool
+lake_is_of_a_copy(const LakeVersion *version)
+{
+	return begins_so(version, app_of_database()) &&
+		   !lake_is_of_this_server(version);
 }
 
 bool
 lake_is_outflows(const LakeVersion *version)
 {
-	return version->app &&
-		   strncmp(version->app, LAKE_APP, strlen(LAKE_APP)) == 0;
+	return begins_so(version, LAKE_APP);
 }
 
 char *
 lake_describe_version(const LakeVersion *version)
 {
+	if (lake_is_of_a_copy(version))
+		return psprintf("A server with the same past has made it by export "
+						"job " INT64_FORMAT
+						": one that this one is a copy of, or has taken the "
+						"place of, or a copy of this one.",
+						version->job);
 	if (version->job != 0 && version->source)
 		return psprintf("It is of export job " INT64_FORMAT
 						" of another database or table, \"%s\".",
@@ -98,7 +128,8 @@ lake_uuid_set(void)
 void
 lake_take_uuids(HTAB *uuids, const List *versions)
 {
-	char		   *begin = app_of_database();
+	char		   *app = app_of_database();
+	char		   *server = job_server();
 	const ListCell *cell;
 
 	foreach (cell, versions)
@@ -107,7 +138,7 @@ lake_take_uuids(HTAB *uuids, const List *versions)
 
 		CHECK_FOR_INTERRUPTS();
 		if (version->uuid && strlen(version->uuid) == UUID_LENGTH &&
-			version->app && strncmp(version->app, begin, strlen(begin)) == 0)
+			begins_so(version, app) && is_of_server(version, server))
 			(void) hash_search(uuids, version->uuid, HASH_ENTER, NULL);
 	}
 }

@@ -68,6 +68,22 @@ coordinator_exit(int code, Datum arg)
 	worker_pool_abandon(&coordinator->pool);
 }
 
+/* A copy of a server has its queue, which the server itself will run. */
+static void
+check_queue(const Job *job)
+{
+	if (job->server == NULL || strcmp(job->server, job_server()) == 0)
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("another server has queued export job " INT64_FORMAT, job->id),
+		 errdetail("It has the same past, such as the server that this "
+				   "one is a copy of, or has taken the place of."),
+		 errhint("If this server is to run the job, resume it; else "
+				 "forget it.")));
+}
+
 /* Makes the job ours, or says in its row what it waits for. */
 static bool
 claim(Coordinator *coordinator)
@@ -93,6 +109,7 @@ claim(Coordinator *coordinator)
 		return false;
 	}
 	coordinator->claimed = true;
+	check_queue(job);
 	/* two of them may have been submitted at the same time */
 	destination_check_free(job, true);
 
@@ -110,15 +127,19 @@ claim(Coordinator *coordinator)
 	return waiting_for == NULL;
 }
 
-/* Whether only the publication is missing. */
+/* Whether only the publication is missing.  kept: its hidden directory is there. */
 static bool
-is_complete(Coordinator *coordinator)
+is_complete(Coordinator *coordinator, bool kept)
 {
 	Job		 *job = coordinator->job;
 	List	 *parts;
 	ListCell *cell;
 
 	if (job->parts_total < 0 || !handover_holds(job))
+		return false;
+	/* without it, files are the job's only by the manifest */
+	if (!kept && coordinator->root->driver->tables == NULL &&
+		!job_makes_tables(job) && !older_is_own(coordinator->root, "", job))
 		return false;
 	if (job->publishing && job_makes_tables(job) &&
 		lake_is_complete(coordinator->root, job))
@@ -260,8 +281,10 @@ coordinator_prepare(void *arg)
 	follow_place(coordinator);
 	kept = ownership_open(job, coordinator->root, false);
 	check_same_place(coordinator, kept);
+	if (!kept)
+		ownership_check_finished(job, coordinator->root);
 	coordinator->root->driver->sweep(coordinator->root);
-	coordinator->complete = is_complete(coordinator);
+	coordinator->complete = is_complete(coordinator, kept);
 	if (!coordinator->complete)
 	{
 		/* without it, nothing that is there is known to be the job's */
@@ -475,7 +498,7 @@ outflow_coordinator_main(Datum arg)
 	HOLD_INTERRUPTS();
 	if (!ok)
 		record_failure(&coordinator, &error);
-	if (coordinator.ran)
+	if (coordinator.ran || !ok)
 		start_next();
 	RESUME_INTERRUPTS();
 }
