@@ -12,8 +12,8 @@ of QoS 2 again after its PUBREL or with another packet identifier.
 DIRECTORY/faults, "SEED CUT LOSE", is read when a connection begins: how often in
 10,000 packets it cuts the connection before a packet, and passes a packet on and
 then cuts it.  DIRECTORY/reason, "CODE PATTERN", changes the reason code of
-PUBACKs of messages whose topic matches.  With DIRECTORY/forget no CONNACK says that the
-broker has the session.
+PUBACKs of messages whose topic matches.  With DIRECTORY/forget the broker forgets the
+session at each CONNECT.
 
 DIRECTORY/hold, "COUNT CODE PATTERN", holds the PUBACKs of messages that match until
 there are so many of them.  Then all go at once, the first with that reason code;
@@ -93,6 +93,9 @@ class Connection:
         if kind == CONNECT:
             # after the protocol's name, its version, flags and keepalive
             place.write('session', str(properties(packet, start + 10).get(SESSION_EXPIRY, 0)))
+            if place.read('forget', ''):
+                # with Clean Start the broker forgets it in truth
+                packet = packet[:start + 7] + bytes([packet[start + 7] | 2]) + packet[start + 8:]
         if kind == PUBLISH:
             length = int.from_bytes(packet[start:start + 2], 'big')
             topic = packet[start + 2:start + 2 + length]
@@ -137,8 +140,6 @@ class Connection:
         kind, start = packet[0] >> 4, varint(packet, 1)[1]
         if kind == CONNACK:
             self.limits(packet, start + 2)
-            if place.read('forget', ''):
-                packet = packet[:start] + bytes([packet[start] & ~1]) + packet[start + 1:]
             if not packet[start] & 1:
                 released.clear()
                 sent.clear()
