@@ -13,11 +13,14 @@
  *	- None is: if the same is asked for, it goes on, or a table that takes longer
  *	  than a server lives would never be exported.  It gets a new moment, even if
  *	  all its parts were there: who exports now wants the table as it is now.
+ *	- A server that has the same job, as a copy has, made one: it is forgotten
+ *	  here, and what is there stays.
  *	- Otherwise it is forgotten.  What it shares with the new one is little, and
  *	  the new one carries what the last version has.
  *
  * A slot has a moment of its own, and can't be made twice: a job that has made
- * the slot which is asked for goes on, whatever its versions.
+ * the slot which is asked for goes on, whatever its versions.  One whose slot is
+ * lost has nothing to come to.
  */
 #include "postgres.h"
 
@@ -107,7 +110,8 @@ check_call(const Job *job, const Job *other)
 	ListCell	*cell;
 
 	if (job->slot &&
-		(other->slot == NULL || strcmp(job->slot, other->slot) != 0))
+		(other->slot == NULL || strcmp(job->slot, other->slot) != 0 ||
+		 !handover_may_forget(other)))
 		handover_check(job);
 	if (root == NULL)
 		return;
@@ -127,8 +131,6 @@ standing_of(const Job *other)
 	Destination *root;
 	LakeStanding standing;
 
-	if (!other->publishing)
-		return LAKE_NONE;
 	root = destination_open_known(other, true);
 	if (root == NULL)
 		return LAKE_NONE;
@@ -185,6 +187,7 @@ take_over(const Job *job, bool can_wait, int64 *id)
 {
 	Job			*other;
 	LakeStanding standing;
+	bool		 holds;
 	bool		 is_same;
 
 	if (!job_makes_tables(job))
@@ -196,15 +199,19 @@ take_over(const Job *job, bool can_wait, int64 *id)
 	*id = other->id;
 	check_call(job, other);
 	standing = standing_of(other);
+	if (standing == LAKE_ANOTHERS)
+		return forget_other(other);
+	holds = handover_holds(other);
 	/* which is what is asked for, and not only to be out of the way */
-	is_same =
-		(standing == LAKE_NONE || other->slot) && job_is_same(job, other);
-	if (standing == LAKE_ALL)
+	is_same = (standing == LAKE_NONE || (other->slot && holds)) &&
+			  job_is_same(job, other);
+	/* the owner's session may; for others a coordinator does it */
+	if (standing == LAKE_ALL && other->owner == GetUserId())
 	{
 		finish_here(other);
 		return is_same ? TAKE_ON : TAKE_AWAY;
 	}
-	if (is_same || (can_wait && standing != LAKE_NONE))
+	if (is_same || (can_wait && standing != LAKE_NONE && holds))
 		return begin_again(other, standing, is_same);
 	return forget_other(other);
 }

@@ -62,16 +62,18 @@ release_exports($node);
 wait_for($late, 'failed');
 rmdir $taken or die;
 
-# three jobs in the queue
+# four jobs, of which three are in the queue
 hold_exports($node, 1);
 my $running = start('running');
 $node->poll_query_until('postgres', "SELECT parts_done >= 1 FROM outflow.jobs WHERE job = $running") or die;
 my $queued = start('queued');
 my $forgotten = start('forgotten');
+my $version = lake('version', '{"overwrite": true}') =~ s/format => 'version'/format => 'delta'/r;
+my $planned = sql($version =~ s/^CALL outflow.export\(/SELECT outflow.export_start(/r);
 $node->backup('copy');
 sql("SELECT outflow.cancel($forgotten); SELECT outflow.forget($forgotten)");
 release_exports($node);
-wait_for($queued, 'done');
+wait_for($_, 'done') foreach $queued, $planned;
 sql("CALL outflow.resume($late)");
 sql("INSERT INTO t SELECT g, 'only in the original' FROM generate_series(30001, 40000) AS g");
 sql(lake('iceberg'));
@@ -85,7 +87,7 @@ release_exports($copy);
 #
 # The queue
 #
-foreach my $job ($queued, $forgotten)
+foreach my $job ($queued, $forgotten, $planned)
 {
 	wait_for($job, 'failed', $copy);
 	like($copy->safe_psql('postgres', "SELECT error, error_hint FROM outflow.job WHERE job = $job"),
@@ -108,6 +110,7 @@ foreach my $format (sort keys %names)
 	ok($copy->safe_psql('postgres', "SELECT count(*) FROM outflow.lake_versions('file://$dir/$format')") > 0, "$format: it may look at it");
 }
 like(says("CALL outflow.resume($late)", $copy), qr/ERROR: .*another server has finished export job $late$/m, "a copy does not resume the original's version");
+like(says("CALL outflow.resume($planned)", $copy), qr/ERROR: .*another server has finished export job $planned$/m, 'nor takes that for one of its own');
 says("SELECT outflow.forget($late)", $copy);
 is(tree($dir), $all, 'nothing of all has changed, also when the copy has forgotten it');
 is(sql("SELECT DISTINCT status FROM outflow.verify($late)"), 'ok', 'the original has its version');
@@ -117,6 +120,8 @@ is(sql("SELECT DISTINCT status FROM outflow.verify($late)"), 'ok', 'the original
 #
 unlike(says("CALL outflow.resume($forgotten)", $copy), qr/ERROR/, 'what is resumed is run, where the original has done without');
 is($copy->safe_psql('postgres', "SELECT DISTINCT status FROM outflow.verify($forgotten)"), 'ok', 'and is whole');
+like(says($version, $copy), qr/^(?!.*ERROR).*NOTICE:  export job $planned is forgotten/s, 'what the original has finished is in no way');
+is($copy->safe_psql('postgres', "SELECT count(*) FROM outflow.lake_versions('file://$dir/version')"), 2, 'of a version of its own');
 foreach my $format (sort keys %names)
 {
 	my @before = data_of("$dir/$format");

@@ -183,6 +183,9 @@ foreach my $format (qw(delta iceberg))
 	$job = killed(0, "CALL outflow.export('t', 'file://$dir/app_$format', format => '$format')", 'app');
 	like(said_by("CALL outflow.export('t', 'file://$dir/app_$format', format => '$format')"), qr/NOTICE:  export job $job is forgotten/, "$format: a superuser takes the owner's place");
 	is(lake_last("$dir/app_$format"), 0, "$format: with one version");
+	$job = killed(q(NEW.state = 'done'), "CALL outflow.export('t', 'file://$dir/apps_$format', format => '$format')", 'app');
+	like(said_by("CALL outflow.export('t', 'file://$dir/apps_$format', format => '$format')"), qr/^(?!.*ERROR).*NOTICE:  export job $job goes on/s, "$format: or has it finished");
+	is(lake_last("$dir/apps_$format"), 1, "$format: and has a version besides");
 
 	# many tables, and their slot
 	my $many = "'p', 'file://$dir/many_$format', format => '$format', part_size => '64kB', slot => 's_$format'";
@@ -204,6 +207,14 @@ foreach my $format (qw(delta iceberg))
 	is(last_job(), $job, "$format: and is the one that was asked for");
 	sql("SELECT pg_drop_replication_slot('s_$format')");
 	like(said_by("CALL outflow.export_publication($many)"), qr/^(?!.*ERROR)/s, "$format: the slot's name is free again");
+	sql("SELECT pg_drop_replication_slot('s_$format')");
+
+	# a slot that was lost has to be made again, at another moment
+	$job = killed(q(NEW.state = 'done'), 'CALL outflow.export_publication(' . $many =~ s/many_/lost_/r . ')');
+	sql("SELECT pg_drop_replication_slot('s_$format')");
+	like(said_by('CALL outflow.export_publication(' . $many =~ s/many_/lost_/r . ')'), qr/^(?!.*ERROR).*NOTICE:  export job $job is finished/s, "$format: a job without its slot is finished");
+	isnt(last_job(), $job, "$format: but is not the one that was asked for");
+	is(sql("SELECT count(*) FROM pg_replication_slots WHERE slot_name = 's_$format' AND outflow_internal.job_slot(" . last_job() . ") = 's_$format'"), 1, "$format: which has its slot");
 	sql("SELECT pg_drop_replication_slot('s_$format')");
 
 	# one of them alone: all of the job goes, its slot too

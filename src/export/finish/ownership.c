@@ -67,8 +67,12 @@ ownership_check_finished(const Job *job, Destination *root)
 {
 	bool is_anothers;
 
-	/* before there was a plan, nothing could be finished */
-	if (root->driver->tables || job->parts_total < 0)
+	/*
+	 * Files that are finished before there was a plan here are in the way as
+	 * any others; a version would be taken for the job's own.
+	 */
+	if (root->driver->tables ||
+		(job->parts_total < 0 && !job_makes_tables(job)))
 		return;
 	if (job_makes_tables(job))
 		is_anothers = lake_is_anothers(root, job);

@@ -128,8 +128,10 @@ has_field(Jsonb *type, int64 id)
 	{
 		Jsonb *nested = lake_json_object(lfirst(cell), "type");
 
-		if (lake_json_int(lfirst(cell), "id") == id ||
-			(nested && has_field(nested, id)))
+		/* nothing is ordered by a list or a struct */
+		if (lake_json_int(lfirst(cell), "id") == id)
+			return nested == NULL;
+		if (nested && has_field(nested, id))
 			return true;
 	}
 	return false;

@@ -160,8 +160,9 @@ lake_is_anothers(Destination *root, const Job *job)
 
 	foreach (cell, job->sources)
 	{
-		LakeTable *table =
-			format->read(root, ((JobSource *) lfirst(cell))->folder, true);
+		/* a server that has not planned it may look at what is there only */
+		LakeTable *table = format->read(
+			root, ((JobSource *) lfirst(cell))->folder, job->parts_total >= 0);
 		const LakeVersion *version = lake_version_of_job(table, job->uuid);
 
 		CHECK_FOR_INTERRUPTS();
@@ -249,6 +250,10 @@ lake_standing(Destination *root, const Job *job)
 	bool	  pending = false;
 	ListCell *cell;
 
+	if (lake_is_anothers(root, job))
+		return LAKE_ANOTHERS;
+	if (!job->publishing)
+		return LAKE_NONE;
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);

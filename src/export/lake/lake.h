@@ -43,7 +43,8 @@ typedef enum LakeStanding
 {
 	LAKE_NONE, /* no version of the job is there, nor will one be */
 	LAKE_SOME, /* of some of its tables, or that isn't known yet */
-	LAKE_ALL
+	LAKE_ALL,
+	LAKE_ANOTHERS /* one is there, of a server that has the same job */
 } LakeStanding;
 
 extern LakeStanding lake_standing(Destination *root, const Job *job);

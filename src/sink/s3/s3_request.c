@@ -221,9 +221,14 @@ s3_request_sign(S3Request *request)
 	sent[n++] = (HttpField){"host", store->host_header};
 	sent[n++] = (HttpField){"x-amz-content-sha256", request->payload_hash};
 	sent[n++] = (HttpField){"x-amz-date", request->time};
+	server_forget_secret(&request->session_token);
 	if (store->secrets.session_token)
+	{
+		request->session_token = MemoryContextStrdup(
+			request->context, store->secrets.session_token);
 		sent[n++] =
-			(HttpField){"x-amz-security-token", store->secrets.session_token};
+			(HttpField){"x-amz-security-token", request->session_token};
+	}
 	form = (Sigv4Request){
 		.method = request->method,
 		.path = request->target,
@@ -279,6 +284,7 @@ s3_start(S3Request *request)
 void
 s3_end(S3Request *request)
 {
+	server_forget_secret(&request->session_token);
 	MemoryContextDelete(request->context);
 }
 

@@ -86,6 +86,7 @@ typedef struct S3Request
 	char		authorization[2048];
 	char		time[SIGV4_TIME_SIZE];
 	HttpField	sent[S3_MAX_HEADERS + 8];
+	char	   *session_token; /* in there; the store's may be exchanged */
 } S3Request;
 
 /* ---- s3_store.c */
