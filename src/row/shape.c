@@ -21,6 +21,16 @@
  * while it decodes: what holds a lock may be waiting for the stream, and a
  * historic snapshot doesn't change.
  */
+static Relation
+open_index(Oid index)
+{
+	Relation rel = RelationIdGetRelation(index);
+
+	if (!RelationIsValid(rel))
+		elog(ERROR, "could not open index with OID %u", index);
+	return rel;
+}
+
 static Bitmapset *
 index_columns(Oid index)
 {
@@ -29,9 +39,7 @@ index_columns(Oid index)
 
 	if (!OidIsValid(index))
 		return NULL;
-	rel = RelationIdGetRelation(index);
-	if (!RelationIsValid(rel))
-		elog(ERROR, "could not open index with OID %u", index);
+	rel = open_index(index);
 	for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(rel); i++)
 	{
 		int attnum = rel->rd_index->indkey.values[i];
@@ -70,9 +78,7 @@ shape_key_places(RowShape *shape, Oid index)
 
 	if (!OidIsValid(index))
 		return;
-	rel = RelationIdGetRelation(index);
-	if (!RelationIsValid(rel))
-		elog(ERROR, "could not open index with OID %u", index);
+	rel = open_index(index);
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
 		ColumnShape *column = &shape->columns[i];

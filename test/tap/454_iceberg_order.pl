@@ -242,14 +242,22 @@ is(marks(carried(@files)), '0', 'its files are told to be in none');
 is(marks(added(@files)), '1', 'the new one is in order');
 is(sql(q(SELECT string_agg(DISTINCT status, ' ') FROM outflow.jobs, outflow.verify(job))), 'ok', 'all of that stands verification');
 
-# another default than ours
-my $metadata = iceberg_metadata("$dir/older");
-my $number = iceberg_number("$dir/older");
-push @{ $metadata->{'sort-orders'} }, { 'order-id' => 5, fields => [ { 'source-id' => 2, transform => 'truncate[2]', direction => 'desc', 'null-order' => 'nulls-last' } ] };
-$metadata->{'default-sort-order-id'} = 5;
-append_to_file("$dir/older/metadata/v" . ++$number . '.metadata.json', JSON::PP::encode_json($metadata));
-# as Hadoop leaves it
-append_to_file("$dir/older/metadata/.v$number.metadata.json.crc", 'crc');
+# another default than ours, of the second column
+sub choose_order
+{
+	my ($table) = @_;
+	my $metadata = iceberg_metadata($table);
+	my $number = iceberg_number($table) + 1;
+
+	push @{ $metadata->{'sort-orders'} }, { 'order-id' => 5, fields => [ { 'source-id' => 2, transform => 'truncate[2]', direction => 'desc', 'null-order' => 'nulls-last' } ] };
+	$metadata->{'default-sort-order-id'} = 5;
+	append_to_file("$table/metadata/v$number.metadata.json", JSON::PP::encode_json($metadata));
+	# as Hadoop leaves it
+	append_to_file("$table/metadata/.v$number.metadata.json.crc", 'crc');
+	return;
+}
+
+choose_order("$dir/older");
 sql('UPDATE older SET note = note WHERE id = 9000');
 @files = export('older');
 is(iceberg_metadata("$dir/older")->{'default-sort-order-id'}, 5, 'who has chosen another default order keeps it');
@@ -260,6 +268,12 @@ is(iceberg_metadata("$dir/older")->{'default-sort-order-id'}, 5, '... for good')
 sql('ALTER TABLE older DROP note');
 @files = export('older');
 is(default_order('older'), '1: 1', 'as long as its column is there');
+sql("CREATE TABLE listed (id int PRIMARY KEY, note text); INSERT INTO listed VALUES (1, 'one')");
+export('listed');
+choose_order("$dir/listed");
+sql('ALTER TABLE listed ALTER note TYPE text[] USING ARRAY[note]');
+export('listed', '{"overwrite": true}');
+is(default_order('listed'), '1: 1', '... and has no values within');
 
 # ---- any table
 

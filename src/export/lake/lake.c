@@ -160,7 +160,7 @@ lake_is_anothers(Destination *root, const Job *job)
 
 	foreach (cell, job->sources)
 	{
-		/* a server that has not planned it may look at what is there only */
+		/* all that was ever there may be an ERROR: not without a plan here */
 		LakeTable *table = format->read(
 			root, ((JobSource *) lfirst(cell))->folder, job->parts_total >= 0);
 		const LakeVersion *version = lake_version_of_job(table, job->uuid);

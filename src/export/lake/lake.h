@@ -47,6 +47,7 @@ typedef enum LakeStanding
 	LAKE_ANOTHERS /* one is there, of a server that has the same job */
 } LakeStanding;
 
+/* Of a job that nobody runs. */
 extern LakeStanding lake_standing(Destination *root, const Job *job);
 /* Removes what the job has left beside its files, and no version has. */
 extern void lake_undo(Destination *root, const Job *job,
