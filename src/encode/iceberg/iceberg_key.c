@@ -10,8 +10,6 @@
  */
 #include "postgres.h"
 
-#include "utils/pg_locale.h"
-
 #include "compat.h"
 #include "encode/iceberg/iceberg.h"
 
