@@ -177,18 +177,9 @@
 #define relation_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
 #endif
 
-/*
- * 18: what is known of a collation is in one place.  Before, the function alone
- * is declared, as utils/pg_locale.h asks for the headers of ICU, which come with
- * no package of the server.
- */
-#if PG_VERSION_NUM >= 180000
-#include "utils/pg_locale.h"
-#define collation_is_c(collation)                                             \
-	(pg_newlocale_from_collation(collation)->collate_is_c)
-#else
-extern bool lc_collate_is_c(Oid collation);
-#define collation_is_c(collation) lc_collate_is_c(collation)
+/* 17: a provider of the server's own, which compares bytes */
+#ifndef COLLPROVIDER_BUILTIN
+#define COLLPROVIDER_BUILTIN 'b'
 #endif
 
 /* 18: attributes that exist only when read */

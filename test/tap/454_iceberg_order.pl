@@ -20,7 +20,9 @@ my $dir = new_export_dir();
 my $node = new_outflow_node('order', conf => "autovacuum = off\noutflow.mask_key_file = '$dir/key'\n",
 	init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ]);
 
-sub sql { return $node->safe_psql('postgres', $_[0]) }
+my $database = 'postgres';
+
+sub sql { return $node->safe_psql($database, $_[0]) }
 
 sub call_of
 {
@@ -159,7 +161,8 @@ foreach my $case (
 	[ 'int2', '(i - 1500)::int2' ], [ 'int4', 'i - 1500' ], [ 'int8', '(i - 1500) * 10000000000' ], [ 'date', q(date '1969-01-01' + i) ],
 	[ 'timestamp', q(timestamp '1969-12-31' + i * interval '1.000001 min') ], [ 'timestamptz', q(timestamptz '1969-12-31Z' + i * interval '1.000001 min') ],
 	[ 'numeric(8,2)', '(i - 1500) / 7.0' ], [ 'numeric(16,2)', '(i - 1500) * 12345' ], [ 'numeric(38,2)', '(i - 1500) * 12345678901234567890.12' ],
-	[ 'text', q(chr(200 + i % 20000) || i) ], [ 'varchar(20) COLLATE "C"', q(left(md5(i::text), i % 10) || i) ], [ 'char(8)', q(i::text) ])
+	[ 'text', q(chr(200 + i % 20000) || i) ], [ 'varchar(20) COLLATE "C"', q(left(md5(i::text), i % 10) || i) ], [ 'char(8)', q(i::text) ],
+	[ 'text COLLATE "POSIX"', 'i::text' ], server_major($node) < 17 ? () : ([ 'text COLLATE "pg_c_utf8"', 'i::text' ]))
 {
 	my ($type, $value) = @$case;
 	my $name = 'type' . ++$n;
@@ -168,13 +171,25 @@ foreach my $case (
 	is(default_order($name), '1: 1', "$type: is an order");
 }
 foreach my $case ([ 'uuid', 'md5(i::text)::uuid' ], [ 'float8', 'i' ], [ 'bytea', q(decode(md5(i::text), 'hex')) ],
-	[ 'numeric', 'i' ], [ 'time', q(time '10:00' + i * interval '1 s') ], [ 'text COLLATE "und-x-icu"', 'i::text' ], [ 'oid', 'i' ])
+	[ 'numeric', 'i' ], [ 'time', q(time '10:00' + i * interval '1 s') ], [ 'text COLLATE "und-x-icu"', 'i::text' ], [ 'text COLLATE "C.utf8"', 'i::text' ], [ 'oid', 'i' ])
 {
 	my ($type, $value) = @$case;
 	my $name = 'type' . ++$n;
 
 	is(marks(key($name, "x $type", $value, 'x')), '0', "not a key of $type");
 	is(default_order($name), '0: ', "$type: is no order");
+}
+foreach my $locale ([ 'libc', 'LC_COLLATE "C.utf8"', 0 ], [ 'icu', 'LOCALE_PROVIDER icu ICU_LOCALE "und" LC_COLLATE "C"', 0 ],
+	server_major($node) < 17 ? () : [ 'builtin', 'LOCALE_PROVIDER builtin BUILTIN_LOCALE "C.UTF-8" LC_COLLATE "C.utf8"', 1 ])
+{
+	my ($name, $clauses, $is_order) = @$locale;
+
+	$node->safe_psql('postgres', "CREATE DATABASE by_$name TEMPLATE template0 $clauses");
+	$database = "by_$name";
+	sql('CREATE EXTENSION outflow');
+	is(marks(key("in_$name", 'x text', 'i::text', 'x')), $is_order, "text by a database's locale of $name: " . ($is_order ? 'a key' : 'no key'));
+	is(marks(key("in_${name}_c", 'x text COLLATE "C"', 'i::text', 'x')), 1, '... and by C within it: a key');
+	$database = 'postgres';
 }
 is(marks(key('halves', 'x int, y uuid', 'i / 3, md5(i::text)::uuid', 'x, y')), '1', 'the columns of a key before such a one');
 is(default_order('halves'), '1: 1', '... are its order');

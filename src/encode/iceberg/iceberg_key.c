@@ -10,8 +10,55 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/syscache.h"
+
 #include "compat.h"
 #include "encode/iceberg/iceberg.h"
+
+/* Providers that have no such locale have it NULL, and a column of their own. */
+static bool
+compares_bytes(char provider, int cache, HeapTuple row, AttrNumber column)
+{
+	bool  is_null;
+	Datum locale = SysCacheGetAttr(cache, row, column, &is_null);
+	char *name = is_null ? "" : TextDatumGetCString(locale);
+
+	return provider == COLLPROVIDER_BUILTIN ||
+		   (provider == COLLPROVIDER_LIBC &&
+			(strcmp(name, "C") == 0 || strcmp(name, "POSIX") == 0));
+}
+
+/*
+ * The server knows, but utils/pg_locale.h asks for the headers of ICU, which come
+ * with no package of the server.
+ */
+static bool
+is_order_of_bytes(Oid collation)
+{
+	bool	  is_default = collation == DEFAULT_COLLATION_OID;
+	int		  cache = is_default ? DATABASEOID : COLLOID;
+	HeapTuple row = SearchSysCache1(
+		cache, ObjectIdGetDatum(is_default ? MyDatabaseId : collation));
+	bool result;
+
+	if (!HeapTupleIsValid(row))
+		elog(ERROR, "cache lookup failed for collation %u", collation);
+	if (is_default)
+		result =
+			compares_bytes(((Form_pg_database) GETSTRUCT(row))->datlocprovider,
+						   cache, row, Anum_pg_database_datcollate);
+	else
+		result =
+			compares_bytes(((Form_pg_collation) GETSTRUCT(row))->collprovider,
+						   cache, row, Anum_pg_collation_collcollate);
+	ReleaseSysCache(row);
+	return result;
+}
 
 static bool
 is_ordered_alike(const ParquetNode *node, const RowShape *shape)
@@ -32,7 +79,7 @@ is_ordered_alike(const ParquetNode *node, const RowShape *shape)
 		case NODE_DECIMAL128:
 			return true;
 		case NODE_TEXT:
-			return collation_is_c(
+			return is_order_of_bytes(
 				TupleDescAttr(shape->desc, column->attnum - 1)->attcollation);
 		case NODE_BOOL:
 		case NODE_UINT4:
