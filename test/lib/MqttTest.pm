@@ -104,7 +104,9 @@ sub subscribe
 	my ($self, $topics, @options) = @_;
 	my $name = 'viewer' . ++$self->{viewers};
 
-	return $self->view($name, $topics, 'stdbuf', '-oL', 'mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-p', $self->{port},
+	# that of 2.1 may end with an error of the protocol where its broker comes back
+	return $self->view($name, $topics, 'sh', '-c', 'trap "kill \$!; exit" TERM; until "$@" & wait $!; do sleep 0.1; done', 'sh',
+		'stdbuf', '-oL', 'mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-p', $self->{port},
 		'-i', $name, '-c', '-x', '3600', '-D', 'connect', 'receive-maximum', '65535', '-q', '2', '-d', '-t', $topics,
 		'-F', 'message %j', @options);
 }
@@ -137,7 +139,7 @@ sub unsubscribe
 {
 	my ($self, $viewer) = @_;
 
-	$viewer->{process}->signal('KILL');
+	$viewer->{process}->signal('TERM');
 	$viewer->{process}->finish;
 	IPC::Run::run([ 'mosquitto_sub', '-V', 'mqttv5', '-h', '127.0.0.1', '-p', $self->{port}, '-i', $viewer->{name},
 			'-t', 'nothing', '-E' ], '>', '/dev/null') or die 'could not connect';
@@ -193,7 +195,7 @@ END
 
 	foreach my $broker (@brokers)
 	{
-		$_->{process}->kill_kill(grace => 0) foreach @{ $broker->{subscribed} || [] };
+		$_->{process}->kill_kill(grace => 1) foreach @{ $broker->{subscribed} || [] };
 		$broker->kill;
 	}
 }

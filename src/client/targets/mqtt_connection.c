@@ -25,11 +25,13 @@
 
 #include "client/loop.h"
 
-#define KEEPALIVE_S	   60
-#define MISC_MS		   5000 /* how often libmosquitto looks at its clock */
-#define CONNECT_MS	   30000
-#define PORT		   1883
-#define PORT_TLS	   8883
+#define KEEPALIVE_S 60
+#define MISC_MS		5000 /* how often libmosquitto looks at its clock */
+#define CONNECT_MS	30000
+#define PORT		1883
+#define PORT_TLS	8883
+/* libmosquitto's buffer full of packets, the smallest of which have 4 bytes */
+#define LEFT_OVER_MAX  1024
 #define NO_LIMIT	   ((size_t) -1)
 #define NO_KEEPALIVE_S 1 /* see store_properties() */
 
@@ -124,7 +126,7 @@ on_connect(struct mosquitto *client, void *argument, int reason, int flags,
 	self->has_session = self->keeps;
 	self->phase = MQTT_READY;
 	self->next_at = clock_ms() + MISC_MS;
-	self->attempt = 0;
+	self->attempt = self->left_over = 0;
 	log_message(LOG_INFO, "connected to %s, %zu messages under way at most",
 				self->base.name, self->window);
 }
@@ -162,6 +164,7 @@ on_log(struct mosquitto *client, void *argument, int level, const char *text)
 
 	(void) client;
 	(void) level;
+	self->events++;
 	if (self->phase != MQTT_READY && (strstr(text, "certificate verify") ||
 									  strstr(text, "host name verification")))
 		client_exit(EXIT_TARGET, "%s: %s", self->base.name, text);
@@ -250,6 +253,28 @@ mqtt_check(MqttTarget *self, int result)
 										   : mosquitto_strerror(result));
 }
 
+/*
+ * libmosquitto 2.1 reads more than it is asked for, and no socket tells of that.
+ * What is left of it when a connection is lost it takes for the beginning of the
+ * next ones, each of which ends with a packet of it.
+ */
+static void
+read_packets(MqttTarget *self)
+{
+	bool		  is_first = self->phase == MQTT_CONNECTING;
+	unsigned long events;
+	int			  result;
+
+	do
+	{
+		events = self->events;
+		result = mosquitto_loop_read(self->client, 1);
+		mqtt_check(self, result);
+	} while (self->lost.length == 0 && self->events != events);
+	self->is_left_over = is_first && result == MOSQ_ERR_PROTOCOL &&
+						 self->left_over++ < LEFT_OVER_MAX;
+}
+
 static void
 mqtt_ready(int fd, short events, void *argument)
 {
@@ -265,7 +290,7 @@ mqtt_ready(int fd, short events, void *argument)
 				  error ? strerror(error) : "the connection was refused");
 	}
 	if (self->lost.length == 0)
-		mqtt_check(self, mosquitto_loop_read(self->client, 1));
+		read_packets(self);
 	if (self->lost.length == 0 && mosquitto_want_write(self->client))
 		mqtt_check(self, mosquitto_loop_write(self->client, 1));
 	watch_socket(self);
@@ -333,7 +358,9 @@ end_connection(MqttTarget *self)
 	}
 	else
 	{
-		pause = target_backoff(++self->attempt);
+		if (!self->is_left_over)
+			pause = target_backoff(++self->attempt);
+		self->is_left_over = false;
 		self->base.counts.retries[self->lost_reason]++;
 		log_limited(&self->base.limit, LOG_WARNING, "%s: %s; connecting again",
 					self->base.name, self->lost.data);
