@@ -1,0 +1,90 @@
+# Promise: a part is carried only if it would be written as the same bytes anew. What
+# a file is besides names and types of columns counts too: numbers of fields and
+# dimensions, the forms of nested types, what old rows show in a row type's fields, the
+# settings of functions, and those that a filter reads.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('forms', conf => "autovacuum = off\n");
+my $export = new_export_dir();
+my $last = 0;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# export(TABLE, FORMAT, OPTIONS, MORE, SETTINGS): where it is, and "carried|redone".  A
+# lake table is always the same, of others the last export is the base.
+sub export
+{
+	my ($table, $format, $options, $more, $settings) = @_;
+	my $lake = $format =~ /^(?:delta|iceberg)$/;
+	my $place = "$export/$table-$format" . ($lake ? '' : '-' . ++$last);
+	my $base = $lake ? '' : '"base": "last"';
+
+	$options = join(', ', grep { length } $options // '', $base);
+	sql(($settings // '')
+		  . "CALL outflow.export('$table', 'file://$place', format => '$format', options => '{$options}'" . ($more // '') . ')');
+	return ($place, sql('SELECT parts_carried, parts_redone FROM outflow.jobs ORDER BY job DESC LIMIT 1'));
+}
+
+sub content
+{
+	my ($place) = @_;
+
+	return join('', map { slurp_file("$place/$_") } grep { m{(?:^|/)part-[^/]*$} } files_below($place));
+}
+
+# is_redone(NAME, TABLE, FORMAT, CHANGE, OPTIONS, MORE)
+sub is_redone
+{
+	my ($name, $table, $format, $change, @more) = @_;
+
+	export($table, $format, @more);
+	is((export($table, $format, @more))[1], '1|0', "$name, $format: carried before");
+	sql($change);
+	is((export($table, $format, @more))[1], '0|1', '... not after');
+	is((export($table, $format, @more))[1], '1|0', '... and the next one is carried again');
+	return;
+}
+
+# ---- the numbers of columns
+my $other_number = <<'EOS';
+ALTER TABLE parted DETACH PARTITION leaf;
+ALTER TABLE parted DROP COLUMN b;
+ALTER TABLE parted ADD COLUMN b int;
+ALTER TABLE parted ATTACH PARTITION leaf FOR VALUES FROM (0) TO (100);
+EOS
+sql(<<'EOS');
+CREATE TABLE parted (id int, b int) PARTITION BY RANGE (id);
+CREATE TABLE leaf PARTITION OF parted FOR VALUES FROM (0) TO (100);
+INSERT INTO parted VALUES (1, 11), (2, 22);
+EOS
+is_redone('number of a column', 'parted', $_, $other_number) foreach qw(iceberg delta parquet);
+export('parted', 'jsonl');
+sql($other_number);
+is((export('parted', 'jsonl'))[1], '1|0', '... jsonl has no such numbers');
+
+# ---- dimensions
+foreach my $format (qw(parquet delta))
+{
+	sql(q{DROP TABLE IF EXISTS grids; CREATE TABLE grids (id int, grid int[]); INSERT INTO grids VALUES (1, NULL), (2, '{}')});
+	is_redone('dimensions', 'grids', $format, 'ALTER TABLE grids ALTER grid TYPE int[][]');
+}
+
+# ---- names of types within
+sql(<<'EOS');
+CREATE DOMAIN price AS int;
+CREATE TYPE item AS (v price);
+CREATE TABLE items (id int, c item);
+INSERT INTO items VALUES (1, ROW(15)::item);
+EOS
+is_redone('name of a domain within a composite', 'items', 'parquet',
+	'ALTER DOMAIN price RENAME TO price_old; CREATE DOMAIN price AS int', '"as": "price=string"');
+sql(q{CREATE EXTENSION hstore; CREATE TABLE pairs (h hstore); INSERT INTO pairs VALUES ('a=>1')});
+is_redone('the function that makes JSON of hstore', 'pairs', 'jsonl', 'ALTER FUNCTION hstore_to_json(hstore) RENAME TO hidden');
+
+done_testing();
