@@ -1,6 +1,6 @@
 # Promise: a part is carried only if it would be written as the same bytes anew. What
 # a file is besides names and types of columns counts too: numbers of fields and
-# dimensions, the forms of nested types, what old rows show in a row type's fields, the
+# dimensions, the forms of nested types, what old rows show in a row type's fields,
 # settings of functions, and those that a filter reads.
 use strict;
 use warnings;
@@ -86,5 +86,31 @@ is_redone('name of a domain within a composite', 'items', 'parquet',
 	'ALTER DOMAIN price RENAME TO price_old; CREATE DOMAIN price AS int', '"as": "price=string"');
 sql(q{CREATE EXTENSION hstore; CREATE TABLE pairs (h hstore); INSERT INTO pairs VALUES ('a=>1')});
 is_redone('the function that makes JSON of hstore', 'pairs', 'jsonl', 'ALTER FUNCTION hstore_to_json(hstore) RENAME TO hidden');
+
+# ---- rows of another table that are older than their column
+sql(<<'EOS');
+CREATE TABLE addresses (a int);
+INSERT INTO addresses VALUES (1), (2);
+ALTER TABLE addresses ADD COLUMN b int DEFAULT 5;
+CREATE TABLE history (was addresses);
+CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO history VALUES (old); RETURN new; END';
+CREATE TRIGGER keep BEFORE UPDATE ON addresses FOR EACH ROW EXECUTE FUNCTION keep();
+UPDATE addresses SET a = a + 10;
+EOS
+is_redone('what is missing in rows', 'history', 'csv', 'VACUUM FULL addresses');
+is(content((export('history', 'csv'))[0]), sql('COPY history TO STDOUT CSV') . "\n", '... and they are as COPY has them');
+
+# ---- functions
+sql(<<'EOS');
+CREATE EXTENSION cube;
+CREATE TABLE cubes AS SELECT i AS id, cube(1.0 / 3) AS c FROM generate_series(1, 2) AS i;
+CREATE TABLE names (n text);
+INSERT INTO names VALUES ('abc'), ('A b');
+CREATE FUNCTION quoted(text) RETURNS text LANGUAGE internal IMMUTABLE STRICT AS 'quote_ident';
+EOS
+is_redone("an output function's settings", 'cubes', 'csv', 'ALTER FUNCTION cube_out(cube) SET extra_float_digits = -10');
+is(content((export('cubes', 'csv'))[0]), sql('COPY cubes TO STDOUT CSV') . "\n", '... and it is as COPY has it');
+is_redone("a filter's function", 'names', 'csv', 'ALTER FUNCTION quoted(text) SET quote_all_identifiers = on', '',
+	q{, filter => 'public.quoted(n) = n'});
 
 done_testing();
