@@ -113,4 +113,37 @@ is(content((export('cubes', 'csv'))[0]), sql('COPY cubes TO STDOUT CSV') . "\n",
 is_redone("a filter's function", 'names', 'csv', 'ALTER FUNCTION quoted(text) SET quote_all_identifiers = on', '',
 	q{, filter => 'public.quoted(n) = n'});
 
+# ---- settings that a filter reads: those of the session, in all workers
+sql(<<'EOS');
+CREATE TABLE read (id int, b bytea, at timestamptz, words text[], note text);
+INSERT INTO read VALUES (1, '\xff00ff', '2024-01-01 12:00+00', '{NULL}', 'a'), (2, '\x01', '2024-06-01 12:00+00', '{"NULL"}', 'b');
+EOS
+foreach my $case (
+	[ 'xmlbinary', 'hex', 'base64', q{xmlelement(name a, b)::text = '<a>FF00FF</a>'} ],
+	[ 'timezone_abbreviations', 'Australia', 'Default', q{at AT TIME ZONE 'EST' < '2024-01-02' AND at AT TIME ZONE 'EST' > '2024-01-01 20:00'} ],
+	[ 'array_nulls', 'on', 'off', q{words = '{NULL}'::text[]} ],
+	[ 'xmloption', 'content', 'document', q{note < xmlserialize(CONTENT 'b<c/>'::xml AS text) AND id < 2} ])
+{
+	my ($setting, $mine, $others, $filter) = @$case;
+	my @more = ('', ", columns => '{id}', filter => \$f\$$filter\$f\$", "SET $setting = '$mine';");
+
+  SKIP:
+	{
+		skip 'the server is built without XML', 6
+		  if $setting =~ /^xml/ && $node->psql('postgres', q{SELECT xmlcomment('')}) != 0;
+		my $wanted = sql("$more[2] SELECT id FROM read WHERE $filter");
+
+		is($wanted, '1', "$setting: one row passes");
+		foreach my $format (qw(csv jsonl))
+		{
+			sql("ALTER ROLE CURRENT_USER SET $setting = '$others'");
+			is(join("\n", content((export('read', $format, @more))[0]) =~ /(\d+)/g), $wanted, "$setting is the session's, $format");
+			sql('ALTER ROLE CURRENT_USER RESET ALL');
+			is((export('read', $format, @more))[1], '1|0', '... and the part is carried, whatever the role has');
+			next unless $setting =~ /binary|abbreviations/;
+			is((export('read', $format, @more[ 0, 1 ], "SET $setting = '$others';"))[1], '0|1', '... but not under another one');
+		}
+	}
+}
+
 done_testing();

@@ -87,9 +87,9 @@ describe_output(const Job *job, const JobSource *source, RowShape *shape)
 	description_append(text, job->compression);
 	append_items(text, job->encrypt_to);
 	description_append(text, effective_options(job));
-	/* other formats are the same under all settings */
-	if (!job->row_format->canonical_settings)
-		append_items(text, job->settings);
+	/* other formats are the same under all settings, filters are not */
+	if (!job->row_format->canonical_settings || source->filter)
+		append_items(text, settings_in_force(job));
 	description_append(text, plan_describe(shape));
 	for (int i = 0; i < shape->ncolumns; i++)
 		describe_shape(&description, &shape->columns[i].type);
