@@ -364,6 +364,12 @@ typedef struct RowFormat
 	void (*row)(RowEncoder *encoder, const Datum *values, const bool *nulls,
 				ByteBuffer *out);
 	void (*close)(RowEncoder *encoder, ByteBuffer *out);
+	/*
+	 * What else than the shape's names, types and kinds a file of such rows is
+	 * made by, in any text: files with another one are other files.  NULL: of
+	 * nothing else.
+	 */
+	char *(*layout)(RowShape *shape, const RowFormatOptions *options);
 	/* what reads the rows back, in the current context */
 	RowCounter *(*counter)(const RowFormatOptions *options);
 

@@ -307,13 +307,19 @@ check_base(Job *job)
 	job->base = 0;
 }
 
+/* What a filter reads besides stays the session's. */
 static void
 pin_lossless(Job *job)
 {
-	job->settings = NIL;
-	for (int i = 0; i < lengthof(lossless); i++)
-		job->settings =
-			lappend(job->settings, unconstify(char *, lossless[i]));
+	for (int i = 0; i < list_length(job->settings); i += 2)
+	{
+		for (int k = 0; k < lengthof(lossless); k += 2)
+		{
+			if (strcmp(list_nth(job->settings, i), lossless[k]) == 0)
+				lfirst(list_nth_cell(job->settings, i + 1)) =
+					unconstify(char *, lossless[k + 1]);
+		}
+	}
 }
 
 static void

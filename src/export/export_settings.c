@@ -24,12 +24,23 @@ int			 part_memory_kb = 64 * 1024;
 int			 rate_limit_kb = 0;
 
 /*
- * All that the text of a value depends on besides the value; sorted by bytes,
- * as they are read back.
+ * All that the text of a value depends on besides the value, and what filters and
+ * queries read besides, though their functions are called immutable: AT TIME ZONE
+ * an abbreviation, and XMLELEMENT of a bytea.  Sorted by bytes, as they are read
+ * back.
  */
-static const char *const captured[] = {"DateStyle",			 "IntervalStyle",
-									   "TimeZone",			 "bytea_output",
-									   "extra_float_digits", "lc_monetary"};
+static const struct
+{
+	const char *name;
+	bool		any_format; /* also of those whose values have one text */
+} captured[] = {{"DateStyle", false},
+				{"IntervalStyle", false},
+				{"TimeZone", false},
+				{"bytea_output", false},
+				{"extra_float_digits", false},
+				{"lc_monetary", false},
+				{"timezone_abbreviations", true},
+				{"xmlbinary", true}};
 
 /*
  * A role's or database's own defaults reach background workers too.  None of
@@ -103,9 +114,39 @@ settings_capture(void)
 
 	for (int i = 0; i < lengthof(captured); i++)
 	{
-		settings = lappend(settings, pstrdup(captured[i]));
-		settings = lappend(
-			settings, pstrdup(GetConfigOption(captured[i], false, false)));
+		const char *value = GetConfigOption(captured[i].name, false, false);
+
+		settings = lappend(settings, pstrdup(captured[i].name));
+		settings = lappend(settings, pstrdup(value));
+	}
+	return settings;
+}
+
+static bool
+is_in_force(const Job *job, const char *name)
+{
+	if (!job->row_format->canonical_settings)
+		return true;
+	for (int i = 0; i < lengthof(captured); i++)
+	{
+		if (strcmp(captured[i].name, name) == 0)
+			return captured[i].any_format;
+	}
+	return false;
+}
+
+List *
+settings_in_force(const Job *job)
+{
+	List *settings = NIL;
+
+	for (int i = 0; i + 1 < list_length(job->settings); i += 2)
+	{
+		char *name = list_nth(job->settings, i);
+
+		if (is_in_force(job, name))
+			settings = lappend(lappend(settings, name),
+							   list_nth(job->settings, i + 1));
 	}
 	return settings;
 }
@@ -115,12 +156,12 @@ settings_pin_job(const Job *job)
 {
 	PinnedSettings *pinned = settings_pin_canonical(CurrentMemoryContext);
 
-	for (int i = 0; !job->row_format->canonical_settings &&
-					i + 1 < list_length(job->settings);
-		 i += 2)
+	List *settings = settings_in_force(job);
+
+	for (int i = 0; i + 1 < list_length(settings); i += 2)
 		(void) set_config_option(
-			list_nth(job->settings, i), list_nth(job->settings, i + 1),
-			PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+			list_nth(settings, i), list_nth(settings, i + 1), PGC_USERSET,
+			PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return pinned;
 }
 

@@ -12,7 +12,7 @@ extern int max_retries;
 extern int part_memory_kb;
 extern int rate_limit_kb;
 
-/* What text output depends on: names and values, in turn (char *). */
+/* What text output and filters depend on: names and values, in turn (char *). */
 extern List *settings_capture(void);
 /*
  * Settings that a worker must not take from its role or database; afterwards

@@ -37,7 +37,12 @@ CREATE TABLE secured (id int, l label);
 INSERT INTO secured SELECT id, l FROM plain;
 ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
 CREATE POLICY thirds ON secured USING (opaque(id));
-GRANT SELECT ON secured TO reader;
+CREATE FUNCTION wanted() RETURNS int STABLE LANGUAGE plpgsql SET app.wanted = '1' AS 'BEGIN RETURN current_setting($$app.wanted$$); END';
+CREATE TABLE configured (id int, l label);
+INSERT INTO configured SELECT id, l FROM plain;
+ALTER TABLE configured ENABLE ROW LEVEL SECURITY;
+CREATE POLICY thirds ON configured USING (id % 3 = wanted());
+GRANT SELECT ON secured, configured TO reader;
 EOS
 
 my $rename = q{ALTER TYPE label RENAME VALUE 'oldlabel' TO 'newlabel'; ALTER TYPE pair RENAME ATTRIBUTE oldfield TO newfield};
@@ -132,6 +137,17 @@ foreach my $case (
 	fails($job, 'policy');
 	resumes($job, 'policy');
 	is(exported_parts($place), sql('SELECT id FROM plain WHERE id % 3 = 2 ORDER BY id') . "\n", 'policy: all rows are those of the new one');
+}
+
+# of settings that such a function has of its own
+{
+	my $place = "$dir/" . ++$exports;
+	my $job = changed('configured', "file://$place", q{, columns => '{id}', options => '{"row_security": true}'},
+		q{ALTER FUNCTION wanted() SET app.wanted = '2'}, 'reader');
+
+	fails($job, 'setting of a function');
+	resumes($job, 'setting of a function');
+	is(exported_parts($place), sql('SELECT id FROM plain WHERE id % 3 = 2 ORDER BY id') . "\n", 'setting of a function: all rows are those of the new one');
 }
 
 # one that has nothing to do with the job changes nothing

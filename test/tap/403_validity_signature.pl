@@ -77,6 +77,15 @@ $before = signature('nested');
 sql('ALTER TYPE inner_pair ADD ATTRIBUTE extra int');
 isnt(signature('nested'), $before, 'an attribute is added to a composite inside of a composite inside of an array');
 
+# rows of another table that are older than its columns
+sql('CREATE TABLE other (a int)', 'INSERT INTO other VALUES (1)', 'ALTER TABLE other ADD COLUMN b int DEFAULT 5',
+	'CREATE TABLE holds (i int, w other[])');
+$before = signature('holds');
+sql('VACUUM (FREEZE) other');
+is(signature('holds'), $before, 'a table of whose type there are rows may be vacuumed');
+$node->safe_psql('postgres', 'VACUUM FULL other');
+isnt(signature('holds'), $before, 'what such rows are filled up with is forgotten');
+
 # values that are read from catalogs
 foreach my $type ('regclass', 'regproc', 'regprocedure', 'regtype', 'regrole', 'regnamespace', 'regconfig', 'regdictionary', 'regoper',
 	'regoperator', 'regcollation', 'aclitem', 'regclass[]', 'has_reg')
@@ -105,6 +114,17 @@ EOC
 $before = signature('m');
 sql(q{CREATE OR REPLACE FUNCTION mine_out(mine) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'oidout'});
 isnt(signature('m'), $before, 'a replaced output function makes another signature');
+$before = signature('m');
+sql('ALTER FUNCTION mine_out(mine) COST 7', 'GRANT EXECUTE ON FUNCTION mine_out(mine) TO pg_monitor');
+is(signature('m'), $before, 'neither its cost nor its rights do');
+sql('CREATE ROLE another SUPERUSER');
+foreach my $change ('SET extra_float_digits = -10', 'SET extra_float_digits = -5', 'SECURITY DEFINER', 'OWNER TO another',
+	'CALLED ON NULL INPUT', 'PARALLEL SAFE', 'LEAKPROOF')
+{
+	$before = signature('m');
+	sql("ALTER FUNCTION mine_out(mine) $change");
+	isnt(signature('m'), $before, "but this does: $change");
+}
 sql('ALTER FUNCTION mine_out(mine) STABLE');
 like(signature('m'), qr/depend on catalogs/, 'one that is not immutable makes none');
 

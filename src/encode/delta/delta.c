@@ -33,6 +33,12 @@ delta_close(RowEncoder *encoder, ByteBuffer *out)
 }
 
 static char *
+delta_layout(RowShape *shape, const RowFormatOptions *options)
+{
+	return lake_file_layout(FORMAT, shape, options);
+}
+
+static char *
 delta_table_schema(RowShape *shape, const RowFormatOptions *options,
 				   const char *const *comments)
 {
@@ -52,5 +58,6 @@ const RowFormat row_format_delta = {.name = FORMAT,
 									.open = delta_open,
 									.row = lake_file_row,
 									.close = delta_close,
+									.layout = delta_layout,
 									.counter = lake_file_counter,
 									.table_schema = delta_table_schema};

@@ -36,6 +36,12 @@ iceberg_close(RowEncoder *encoder, ByteBuffer *out)
 }
 
 static char *
+iceberg_layout(RowShape *shape, const RowFormatOptions *options)
+{
+	return lake_file_layout(FORMAT, shape, options);
+}
+
+static char *
 iceberg_table_schema(RowShape *shape, const RowFormatOptions *options,
 					 const char *const *comments)
 {
@@ -56,5 +62,6 @@ const RowFormat row_format_iceberg = {.name = FORMAT,
 									  .open = iceberg_open,
 									  .row = lake_file_row,
 									  .close = iceberg_close,
+									  .layout = iceberg_layout,
 									  .counter = lake_file_counter,
 									  .table_schema = iceberg_table_schema};

@@ -63,6 +63,15 @@ lake_file_close(RowEncoder *encoder, ByteBuffer *out,
 	*host->statistics = statistics.data;
 }
 
+char *
+lake_file_layout(const char *format, RowShape *shape,
+				 const RowFormatOptions *options)
+{
+	RowFormatOptions own = with_profile(format, options);
+
+	return row_format_parquet.layout(shape, &own);
+}
+
 RowCounter *
 lake_file_counter(const RowFormatOptions *options)
 {

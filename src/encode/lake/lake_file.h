@@ -23,6 +23,8 @@ extern void		   lake_file_row(RowEncoder *encoder, const Datum *values,
 extern void		   lake_file_close(RowEncoder *encoder, ByteBuffer *out,
 								   void (*describe)(StringInfo			 out,
 												const ParquetWriter *writer));
+extern char		  *lake_file_layout(const char *format, RowShape *shape,
+									const RowFormatOptions *options);
 extern RowCounter *lake_file_counter(const RowFormatOptions *options);
 
 /* The columns that files of the shape have, and no file. */

@@ -241,6 +241,16 @@ parquet_map_columns(ParquetWriter *writer, RowShape *shape,
 		parquet_check_milvus(writer);
 }
 
+static char *
+parquet_layout(RowShape *shape, const RowFormatOptions *options)
+{
+	ParquetWriter *writer = palloc0_object(ParquetWriter);
+
+	writer->context = CurrentMemoryContext;
+	parquet_map_columns(writer, shape, options);
+	return schema_describe(writer);
+}
+
 static RowEncoder *
 new_encoder(const RowHost *host)
 {
@@ -451,4 +461,5 @@ const RowFormat row_format_parquet = {.name = "parquet",
 									  .open = parquet_open,
 									  .row = parquet_row,
 									  .close = parquet_close,
+									  .layout = parquet_layout,
 									  .counter = parquet_counter_new};

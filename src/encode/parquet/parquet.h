@@ -279,8 +279,12 @@ extern bool parquet_decimal_of(const ParquetColumn *column,
 extern bool parquet_has_unholdable(const ParquetColumn *column,
 								   const TypeShape	   *type);
 
-/* parquet_schema.c: the list of SchemaElements, as field id */
+/* ---- parquet_schema.c: nodes -> the schema in the file ---- */
+
+/* The list of SchemaElements, as field id. */
 extern void schema_write(const ParquetWriter *writer, Thrift *thrift, int id);
+/* The same and how values get into it, in a text of our own. */
+extern char *schema_describe(const ParquetWriter *writer);
 
 /* ---- parquet_lossy.c: values that Parquet can't hold ---- */
 

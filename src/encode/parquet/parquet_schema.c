@@ -7,6 +7,9 @@
  */
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+
 #include "encode/parquet/parquet.h"
 
 enum
@@ -154,4 +157,32 @@ schema_write(const ParquetWriter *writer, Thrift *thrift, int id)
 	thrift_end(thrift);
 	for (int i = 0; i < writer->ncolumns; i++)
 		schema_put_node(thrift, &writer->columns[i].node);
+}
+
+static void
+describe_node(StringInfo out, const ParquetNode *node)
+{
+	check_stack_depth();
+	appendStringInfo(out, "(%zu:%s %d %d %d %d", strlen(node->name),
+					 node->name, node->field_id, node->optional, node->kind,
+					 node->ndims);
+	appendStringInfo(out, " %d %d %d %d %d %d", node->logical, node->utc,
+					 node->is_signed, node->bits, node->precision,
+					 node->scale);
+	if (node->leaf)
+		appendStringInfo(out, " %d %d", node->leaf->type, node->leaf->width);
+	for (int i = 0; i < node->nchildren; i++)
+		describe_node(out, &node->children[i]);
+	appendStringInfoChar(out, ')');
+}
+
+char *
+schema_describe(const ParquetWriter *writer)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	for (int i = 0; i < writer->ncolumns; i++)
+		describe_node(&out, &writer->columns[i].node);
+	return out.data;
 }

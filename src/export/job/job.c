@@ -176,8 +176,8 @@ job_is_same(const Job *job, const Job *other)
 	/* what follows from the rest, and what has no effect */
 	a.base = b.base = 0;
 	a.server = b.server = NULL;
-	if (job->row_format->canonical_settings)
-		a.settings = b.settings = NIL;
+	a.settings = settings_in_force(job);
+	b.settings = settings_in_force(other);
 	if (!row_is_same(&job_table, &a, &b) ||
 		list_length(job->sources) != list_length(other->sources))
 		return false;

@@ -102,6 +102,8 @@ extern void job_derive(Job *job);
  * those of the process are; settings_unpin() or an ERROR ends them.
  */
 extern PinnedSettings *settings_pin_job(const Job *job);
+/* Those of them that the job has captured: its format leaves them to the session. */
+extern List *settings_in_force(const Job *job);
 
 /* Inserts job and sources; returns and stores the new id. */
 extern int64 job_insert(Job *job);

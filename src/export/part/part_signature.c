@@ -18,6 +18,7 @@
 #include "export/part/part.h"
 #include "export/plan/plan.h"
 #include "export/plan/source.h"
+#include "export/proof/signature_type.h"
 
 /* Options that decide where files go, not what is in them. */
 static const char *const options_without_effect[] = {
@@ -27,37 +28,37 @@ static const char *const options_without_effect[] = {
 	"mask_columns"};
 
 static void
-signature_append_item(StringInfo text, const char *item)
-{
-	appendStringInfo(text, " %zu:%s", strlen(item), item);
-}
-
-static void
-signature_append_items(StringInfo text, const List *items)
+append_items(StringInfo text, const List *items)
 {
 	ListCell *cell;
 
 	appendStringInfo(text, " %d", list_length(items));
 	foreach (cell, items)
-		signature_append_item(text, lfirst(cell));
+		description_append(text, lfirst(cell));
 }
 
 /*
- * As the shape has them, which is what is written: a field can be renamed while
+ * As the shape has it, which is what is written: a field can be renamed while
  * nobody can lock its type.
  */
 static void
-append_field_names(StringInfo text, const TypeShape *type)
+describe_shape(Description *description, const TypeShape *type)
 {
 	check_stack_depth();
-	for (; type->element; type = type->element)
-		;
-	if (type->fields == NULL)
-		return;
-	for (int i = 0; i < type->fields->ncolumns; i++)
+	for (; type; type = type->element)
 	{
-		signature_append_item(text, type->fields->columns[i].name);
-		append_field_names(text, &type->fields->columns[i].type);
+		int nfields = type->fields ? type->fields->ncolumns : 0;
+
+		appendStringInfo(&description->text, " %d %d%s", type->kind, nfields,
+						 type->is_whole ? " whole" : "");
+		if (type->to_json)
+			describe_function(description, type->to_json->fn_oid);
+		for (int i = 0; i < nfields; i++)
+		{
+			description_append(&description->text,
+							   type->fields->columns[i].name);
+			describe_shape(description, &type->fields->columns[i].type);
+		}
 	}
 }
 
@@ -78,21 +79,25 @@ effective_options(const Job *job)
 static char *
 describe_output(const Job *job, const JobSource *source, RowShape *shape)
 {
-	StringInfoData text;
+	Description description = {0};
+	StringInfo	text = &description.text;
 
-	initStringInfo(&text);
-	signature_append_item(&text, job->format);
-	signature_append_item(&text, job->compression);
-	signature_append_items(&text, job->encrypt_to);
-	signature_append_item(&text, effective_options(job));
-	/* other formats are the same under all settings */
-	if (!job->row_format->canonical_settings)
-		signature_append_items(&text, job->settings);
-	signature_append_item(&text, plan_describe(shape));
+	initStringInfo(text);
+	description_append(text, job->format);
+	description_append(text, job->compression);
+	append_items(text, job->encrypt_to);
+	description_append(text, effective_options(job));
+	/* other formats are the same under all settings, filters are not */
+	if (!job->row_format->canonical_settings || source->filter)
+		append_items(text, settings_in_force(job));
+	description_append(text, plan_describe(shape));
 	for (int i = 0; i < shape->ncolumns; i++)
-		append_field_names(&text, &shape->columns[i].type);
-	signature_append_item(&text, source->filter ? source->filter : "");
-	return text.data;
+		describe_shape(&description, &shape->columns[i].type);
+	if (job->row_format->layout)
+		description_append(text,
+						   job->row_format->layout(shape, &job->options.row));
+	description_append(text, source->filter ? source->filter : "");
+	return text->data;
 }
 
 /* The exported columns as the leaf numbers them. */

@@ -126,7 +126,9 @@ filter_pin_settings(void)
 		const char *value;
 	} settings[] = {{"search_path", "pg_catalog, pg_temp"},
 					{"standard_conforming_strings", "on"},
-					{"transform_null_equals", "off"}};
+					{"transform_null_equals", "off"},
+					{"array_nulls", "on"},
+					{"xmloption", "content"}};
 	PinnedSettings *pinned = settings_pin_canonical(CurrentMemoryContext);
 
 	for (int i = 0; i < lengthof(settings); i++)

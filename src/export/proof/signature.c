@@ -12,7 +12,6 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/tupdesc_details.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_language.h"
@@ -22,7 +21,6 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -33,30 +31,6 @@
 
 /* Raised when the same tuples would be written as other bytes than before. */
 #define OUTPUT_VERSION 2
-
-/* What a tuple that is older than its column shows in it. */
-static void
-describe_missing_value(StringInfo text, TupleDesc desc, AttrNumber attnum)
-{
-	Form_pg_attribute column = TupleDescAttr(desc, attnum - 1);
-	AttrMissing		 *missing;
-	char			 *image;
-	Size			  size;
-
-	if (!column->atthasmissing || desc->constr == NULL ||
-		desc->constr->missing == NULL)
-		return;
-	missing = &desc->constr->missing[attnum - 1];
-	if (!missing->am_present)
-		return;
-
-	/* stored values of the catalog: never compressed, never out of line */
-	size = datumGetSize(missing->am_value, column->attbyval, column->attlen);
-	image = column->attbyval ? (char *) &missing->am_value
-							 : DatumGetPointer(missing->am_value);
-	appendStringInfo(text, " missing %zu:", size);
-	appendBinaryStringInfo(text, image, size);
-}
 
 static void
 describe_column(Description *description, TupleDesc desc, AttrNumber attnum)

@@ -9,6 +9,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/tupdesc_details.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_enum.h"
 #include "catalog/pg_extension.h"
@@ -17,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
+#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -39,29 +41,83 @@ description_trouble(Description *description, const char *format,
 		description->trouble = psprintf(format, name);
 }
 
-/* A user's function is what its source says; a built-in one never changes. */
+void
+describe_missing_value(StringInfo text, TupleDesc desc, AttrNumber attnum)
+{
+	Form_pg_attribute column = TupleDescAttr(desc, attnum - 1);
+	AttrMissing		 *missing;
+	char			 *image;
+	Size			  size;
+
+	if (!column->atthasmissing || desc->constr == NULL ||
+		desc->constr->missing == NULL)
+		return;
+	missing = &desc->constr->missing[attnum - 1];
+	if (!missing->am_present)
+		return;
+
+	/* stored values of the catalog: never compressed, never out of line */
+	size = datumGetSize(missing->am_value, column->attbyval, column->attlen);
+	image = column->attbyval ? (char *) &missing->am_value
+							 : DatumGetPointer(missing->am_value);
+	appendStringInfo(text, " missing %zu:", size);
+	appendBinaryStringInfo(text, image, size);
+}
+
+/* What a function's catalog row says that changes no result. */
+static bool
+is_without_effect(AttrNumber column)
+{
+	return column == Anum_pg_proc_procost || column == Anum_pg_proc_prorows ||
+		   column == Anum_pg_proc_prosupport || column == Anum_pg_proc_proacl;
+}
+
+static void
+describe_field(StringInfo text, Form_pg_attribute column, Datum value)
+{
+	Oid	 output;
+	bool is_varlena;
+
+	getTypeOutputInfo(column->atttypid, &output, &is_varlena);
+	description_append(text, OidOutputFunctionCall(output, value));
+}
+
+/*
+ * Besides its source, settings, strictness and, for a SECURITY DEFINER, the owner
+ * decide what a function does; built-in ones can be altered, too.
+ */
 void
 describe_function(Description *description, Oid function)
 {
-	static const AttrNumber sources[] = {
-		Anum_pg_proc_prosrc, Anum_pg_proc_probin, Anum_pg_proc_prosqlbody};
+	Relation  catalog;
+	TupleDesc desc;
 	HeapTuple tuple;
 
 	appendStringInfo(&description->text, " function %u", function);
-	if (function < FirstNormalObjectId)
+	if (list_member_oid(description->functions, function))
 		return;
+	description->functions = lappend_oid(description->functions, function);
+
+	catalog = table_open(ProcedureRelationId, AccessShareLock);
+	desc = RelationGetDescr(catalog);
 	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", function);
-	for (int i = 0; i < lengthof(sources); i++)
+	for (AttrNumber column = 1; column <= desc->natts; column++)
 	{
 		bool  isnull;
-		Datum source = SysCacheGetAttr(PROCOID, tuple, sources[i], &isnull);
+		Datum value = SysCacheGetAttr(PROCOID, tuple, column, &isnull);
 
-		description_append(&description->text,
-						   isnull ? "" : TextDatumGetCString(source));
+		if (is_without_effect(column))
+			continue;
+		if (isnull)
+			appendStringInfoString(&description->text, " -");
+		else
+			describe_field(&description->text, TupleDescAttr(desc, column - 1),
+						   value);
 	}
 	ReleaseSysCache(tuple);
+	table_close(catalog, AccessShareLock);
 }
 
 /* An extension's update may change what its functions write. */
@@ -160,6 +216,8 @@ describe_composite(Description *description, Oid type)
 		description_append(&description->text, NameStr(field->attname));
 		appendStringInfo(&description->text, " %u %d", field->atttypid,
 						 field->atttypmod);
+		/* of a table's type, there may be rows that it has shown elsewhere */
+		describe_missing_value(&description->text, desc, field->attnum);
 	}
 	for (int i = 0; i < desc->natts; i++)
 	{

@@ -6,14 +6,16 @@
 #ifndef OUTFLOW_SIGNATURE_TYPE_H
 #define OUTFLOW_SIGNATURE_TYPE_H
 
+#include "access/tupdesc.h"
 #include "lib/stringinfo.h"
 #include "nodes/pg_list.h"
 
 typedef struct Description
 {
 	StringInfoData text;
-	List		  *types;	/* described already */
-	const char	  *trouble; /* why there is no signature, or NULL */
+	List		  *types;	  /* described already */
+	List		  *functions; /* the same */
+	const char	  *trouble;	  /* why there is no signature, or NULL */
 } Description;
 
 /* Names and expressions may hold anything: their length keeps them apart. */
@@ -21,7 +23,10 @@ extern void description_append(StringInfo text, const char *value);
 /* The first one counts; format has one %s, for the name. */
 extern void description_trouble(Description *description, const char *format,
 								const char *name);
-/* With its source, and all of its catalog row that counts. */
+/* What a tuple that is older than its column shows in it. */
+extern void describe_missing_value(StringInfo text, TupleDesc desc,
+								   AttrNumber attnum);
+/* All of its catalog row that counts; once. */
 extern void describe_function(Description *description, Oid function);
 extern void describe_extension_of(Description *description, Oid class,
 								  Oid		   object);
