@@ -171,6 +171,32 @@ CREATE PUBLICATION whole FOR TABLES IN SCHEMA stream_publications, TABLE a WHERE
 INSERT INTO a VALUES (203, 'whole');
 SELECT * FROM published('whole');
 DROP PUBLICATION whole;
+-- a partition is published by the schemas of its ancestors, as of each change
+CREATE SCHEMA stream_publications_3;
+CREATE TABLE moving (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE moving_half PARTITION OF moving FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (id);
+CREATE TABLE stream_publications_3.leaf PARTITION OF moving_half FOR VALUES FROM (0) TO (50);
+CREATE PUBLICATION schema_leaves FOR TABLES IN SCHEMA stream_publications_2;
+CREATE PUBLICATION schema_roots FOR TABLES IN SCHEMA stream_publications_2 WITH (publish_via_partition_root);
+SELECT count(*) > 0 FROM pg_logical_slot_get_changes('stream_publications', NULL, NULL);
+INSERT INTO moving VALUES (1);
+ALTER TABLE moving SET SCHEMA stream_publications_2;
+INSERT INTO stream_publications_2.moving VALUES (2);
+ALTER TABLE stream_publications_2.moving SET SCHEMA stream_publications;
+INSERT INTO moving VALUES (3);
+ALTER TABLE moving_half SET SCHEMA stream_publications_2;
+INSERT INTO moving VALUES (4);
+ALTER TABLE moving DETACH PARTITION stream_publications_2.moving_half;
+INSERT INTO stream_publications_2.moving_half VALUES (5);
+ALTER TABLE stream_publications_2.moving_half SET SCHEMA stream_publications;
+INSERT INTO moving_half VALUES (6);
+ALTER TABLE moving SET SCHEMA stream_publications_2;
+ALTER TABLE stream_publications_2.moving ATTACH PARTITION moving_half FOR VALUES FROM (0) TO (100);
+INSERT INTO stream_publications_2.moving VALUES (7);
+SELECT * FROM published('schema_leaves');
+SELECT * FROM published('schema_roots');
+SELECT count(*) > 0 FROM pg_logical_slot_get_changes('stream_publications', NULL, NULL);
+DROP PUBLICATION schema_leaves, schema_roots;
 -- a filter on a value that an update left in its TOAST table reads it in the old row
 CREATE TABLE toasted (id int PRIMARY KEY, n int, big text);
 ALTER TABLE toasted REPLICA IDENTITY FULL;
@@ -204,6 +230,7 @@ DROP PUBLICATION quotients;
 DROP PUBLICATION one, two, everything, columns, more_columns, large, small, only_inserts, only_updates, full_rows,
 	leaves, root, middle, root_all, root_rows, one_leaf;
 DROP SCHEMA stream_publications_2 CASCADE;
+DROP SCHEMA stream_publications_3 CASCADE;
 
 SELECT pg_drop_replication_slot('stream_publications');
 SET client_min_messages = warning;

@@ -146,7 +146,7 @@ static const char exit_codes[] =
 	"  3  PostgreSQL refuses for good: login, rights, plugin, its options;\n"
 	"     an export failed\n"
 	"  4  the slot is gone or invalidated\n"
-	"  5  another system, timeline or slot than last time\n"
+	"  5  another system, timeline, slot or history than last time\n"
 	"  6  a target refuses for good: login, address, rights\n"
 	"  7  a target rejected a record, and --on-reject is stop\n"
 	"  8  stopped before it was done: a target did not acknowledge in time,\n"

@@ -4,6 +4,7 @@
  */
 #include "client/intake.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/log.h"
@@ -26,16 +27,52 @@ check_again(Intake *intake, FrameKind kind, Lsn lsn)
 	intake->in_transaction = true;
 }
 
+/* A new text; NULL for what begins or ends a transaction. */
+static char *
+change_id(const Intake *intake, const Record *record)
+{
+	return record->kind == FRAME_CHANGE
+			   ? intake->format->id(record->data, record->length - 1)
+			   : NULL;
+}
+
+/*
+ * Records are counted and their ids ascend: what has come or gone among them
+ * has moved the last one.  The end has never come before.
+ */
+static void
+check_repeated(const Intake *intake, const Record *record)
+{
+	const char *was = intake->last_id ? intake->last_id : "its beginning";
+	char	   *id = change_id(intake, record);
+	const char *is = id ? id : record->kind == FRAME_COMMIT ? "its end" : was;
+
+	if (record->kind == FRAME_COMMIT ||
+		(intake->to_skip == 0 && strcmp(is, was) != 0))
+		client_exit(
+			EXIT_IDENTITY,
+			"the server doesn't repeat the transaction that commits "
+			"at " LSN_FORMAT
+			" and was cut off: record %llu of it is %s, and the "
+			"last of %llu was %s. What is streamed of it has changed: the "
+			"next start takes all of it as it is now",
+			LSN_ARGS(intake->commit_lsn),
+			(unsigned long long) intake->nrecords, is,
+			(unsigned long long) (intake->nrecords + intake->to_skip), was);
+	free(id);
+}
+
 /* Was it received before?  Counts what comes. */
 static bool
-is_repeated(Intake *intake, FrameKind kind)
+is_repeated(Intake *intake, const Record *record)
 {
-	if (kind == FRAME_SCHEMA)
+	if (record->kind == FRAME_SCHEMA)
 		return intake->to_skip > 0;
 	intake->nrecords++;
 	if (intake->to_skip == 0)
 		return false;
 	intake->to_skip--;
+	check_repeated(intake, record);
 	return true;
 }
 
@@ -84,7 +121,7 @@ take_record(Intake *intake, Record *record, Lsn lsn)
 		begin_transaction(intake, record);
 	if (intake->ended)
 		return;
-	if (intake->in_transaction && is_repeated(intake, record->kind))
+	if (intake->in_transaction && is_repeated(intake, record))
 		return;
 	record->complete =
 		record->kind == FRAME_COMMIT ||
@@ -106,12 +143,23 @@ take_record(Intake *intake, Record *record, Lsn lsn)
 		intake->ended = true;
 }
 
+/* What was received last, should it be cut off after this. */
+static void
+note_last(Intake *intake, const Record *last)
+{
+	if (!intake->in_transaction || last->number == 0)
+		return;
+	free(intake->last_id);
+	intake->last_id = change_id(intake, last);
+}
+
 void
 intake_message(Intake *intake, char *start, char *data, size_t length, Lsn lsn,
 			   long long sent_us, void (*release)(void *))
 {
-	char *end = data + length;
-	char *p = data;
+	char  *end = data + length;
+	char  *p = data;
+	Record last = {0};
 
 	intake->bytes += length;
 	if (!intake->in_transaction)
@@ -124,8 +172,11 @@ intake_message(Intake *intake, char *start, char *data, size_t length, Lsn lsn,
 		Record record = {.data = p, .length = newline + 1 - p};
 
 		take_record(intake, &record, newline + 1 == end ? lsn : 0);
+		if (record.number > 0 && record.kind != FRAME_SCHEMA)
+			last = record;
 		p = newline + 1;
 	}
+	note_last(intake, &last);
 }
 
 void

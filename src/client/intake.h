@@ -22,6 +22,7 @@ typedef struct Intake
 	long long committed_us; /* when that was, or the last one */
 	uint64_t  nrecords;		/* of it, those of schemas apart */
 	uint64_t  to_skip; /* of it, received before the connection was lost */
+	char	 *last_id; /* of the last of those; NULL if it has none */
 	bool	  ended;   /* endpos was reached */
 	uint64_t  bytes;   /* received */
 	uint64_t  transactions;

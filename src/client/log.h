@@ -20,7 +20,7 @@ typedef enum ExitCode
 	EXIT_USAGE = 2,		 /* arguments or configuration */
 	EXIT_SERVER = 3,	 /* PostgreSQL refuses for good */
 	EXIT_SLOT_LOST = 4,	 /* the slot is gone or invalidated */
-	EXIT_IDENTITY = 5,	 /* not the slot, system or timeline of last time */
+	EXIT_IDENTITY = 5,	 /* not the slot, system or history of last time */
 	EXIT_TARGET = 6,	 /* a target refuses for good */
 	EXIT_REJECTED = 7,	 /* a target rejected a record */
 	EXIT_UNFINISHED = 8, /* stopped before it was done */

@@ -147,6 +147,13 @@ extern int encoding_to_utf8(char *dst, const char *data, int len);
 /* Length of the character at data; 1 if it is none. */
 extern int encoding_char_len(const char *data, int len);
 
+/*
+ * Text as a report may hold it: the bytes of what the client's encoding lacks
+ * as \xNN.  The server converts reports when it sends them, and what it can't
+ * convert makes an ERROR of a WARNING, in whose place it comes.
+ */
+extern const char *encoding_shown(const char *text);
+
 /* ---- JSON (json.c, json_string.c) */
 
 typedef struct JsonStyle

@@ -46,7 +46,8 @@ relation_changed(Datum arg, Oid relid)
 static void
 type_changed(Datum arg, int cacheid, uint32 hash)
 {
-	if (hash == 0 || hash_search(watched_types, &hash, HASH_FIND, NULL))
+	/* shapes that are built again watch it again, and a dropped one is gone */
+	if (hash == 0 || hash_search(watched_types, &hash, HASH_REMOVE, NULL))
 		listener(InvalidOid);
 }
 

@@ -30,35 +30,40 @@ change_error_context(void *arg)
 	else if (column)
 		errcontext("writing column \"%s\" of table \"%s.%s\", change "
 				   "%X/%X/%04X",
-				   column->name, shape->schema, shape->name,
-				   LSN_FORMAT_ARGS(at->lsn), at->index);
+				   encoding_shown(column->name), encoding_shown(shape->schema),
+				   encoding_shown(shape->name), LSN_FORMAT_ARGS(at->lsn),
+				   at->index);
 	else
 		errcontext("writing a row of table \"%s.%s\", change %X/%X/%04X",
-				   shape->schema, shape->name, LSN_FORMAT_ARGS(at->lsn),
-				   at->index);
+				   encoding_shown(shape->schema), encoding_shown(shape->name),
+				   LSN_FORMAT_ARGS(at->lsn), at->index);
 }
 
 static void
 warn_missing_identity(StreamSession *session, StreamRelation *rel)
 {
-	bool left_out = session->options.traits.needs_identity;
+	bool		left_out = session->options.traits.needs_identity;
+	const char *schema;
+	const char *name;
 
 	if (rel->warned_identity)
 		return;
 	rel->warned_identity = true;
-	ereport(WARNING,
-			(rel->key_masked
-				 ? errmsg("the replica identity of table \"%s.%s\" is masked",
-						  rel->shape->schema, rel->shape->name)
-				 : errmsg("table \"%s.%s\" has no replica identity",
-						  rel->shape->schema, rel->shape->name),
-			 left_out ? errdetail("Its updates and deletes are left out.")
-					  : errdetail("Its updates and deletes are streamed "
-								  "without a key."),
-			 rel->key_masked
-				 ? errhint("Mask \"hash\" leaves a key that tells rows apart.")
-				 : errhint("Give it a primary key, or use ALTER TABLE ... "
-						   "REPLICA IDENTITY.")));
+	schema = encoding_shown(rel->shape->schema);
+	name = encoding_shown(rel->shape->name);
+	ereport(
+		WARNING,
+		(rel->key_masked
+			 ? errmsg("the replica identity of table \"%s.%s\" is masked",
+					  schema, name)
+			 : errmsg("table \"%s.%s\" has no replica identity", schema, name),
+		 left_out ? errdetail("Its updates and deletes are left out.")
+				  : errdetail("Its updates and deletes are streamed "
+							  "without a key."),
+		 rel->key_masked
+			 ? errhint("Mask \"hash\" leaves a key that tells rows apart.")
+			 : errhint("Give it a primary key, or use ALTER TABLE ... "
+					   "REPLICA IDENTITY.")));
 }
 
 static bool

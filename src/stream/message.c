@@ -61,7 +61,7 @@ message_error_context(void *arg)
 	const Message *message = arg;
 
 	errcontext("writing a message with prefix \"%s\", change %X/%X/%04X",
-			   option_shown(message->change.prefix),
+			   encoding_shown(option_shown(message->change.prefix)),
 			   LSN_FORMAT_ARGS(message->named.lsn), message->named.index);
 }
 

@@ -84,7 +84,8 @@ report_column(StreamSession *session, StreamRelation *rel, int column,
 		(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 		 errmsg("value of column \"%s\" of table \"%s.%s\" is too large "
 				"for the stream",
-				shape->columns[column].name, shape->schema, shape->name),
+				encoding_shown(shape->columns[column].name),
+				encoding_shown(shape->schema), encoding_shown(shape->name)),
 		 size > session->options.max_value_bytes
 			 ? errdetail("The change at %X/%X needs more than " INT64_FORMAT
 						 " bytes for it, or the server lacks the stack to "

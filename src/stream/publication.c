@@ -41,7 +41,8 @@ warn_missing(StreamSession *session, char *name)
 	MemoryContextSwitchTo(old);
 	ereport(WARNING,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
-			 errmsg("publication \"%s\" does not exist", option_shown(name)),
+			 errmsg("publication \"%s\" does not exist",
+					encoding_shown(option_shown(name))),
 			 errdetail("The stream is at %X/%X, where nothing is published "
 					   "through it.",
 					   LSN_FORMAT_ARGS(session->position.lsn))));

@@ -69,7 +69,7 @@ record_report(StreamSession *session, const char *what, const char *left_out)
 
 	ereport(error ? ERROR : WARNING,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("%s is too large for the stream", what),
+			 errmsg("%s is too large for the stream", encoding_shown(what)),
 			 error
 				 ? errhint("Raise \"max_value_bytes\", leave out what is too "
 						   "large with oversize 'omit', or pass it over with "

@@ -96,25 +96,33 @@ filter_by_name(const StreamOptions *options, Decision *decision)
 	}
 }
 
-/*
- * Under which name the relation appears.  Where it is the root's, what happens
- * to an ancestor may change it.
- */
+/* Of a partition, the root last: what happens to one of them counts. */
+static List *
+watch_ancestors(StreamSession *session, Relation relation)
+{
+	List	 *ancestors;
+	ListCell *lc;
+
+	if (!relation->rd_rel->relispartition)
+		return NIL;
+	ancestors = get_partition_ancestors(RelationGetRelid(relation));
+	foreach (lc, ancestors)
+		(void) hash_search(session->watched, &lfirst_oid(lc), HASH_ENTER,
+						   NULL);
+	return ancestors;
+}
+
+/* Under which name the relation appears. */
 static void
 decide_name(StreamSession *session, Decision *decision)
 {
-	Oid		  relid = RelationGetRelid(decision->as);
-	List	 *ancestors = NIL;
-	ListCell *lc;
+	Oid	  relid = RelationGetRelid(decision->as);
+	List *ancestors = session->options.traits.root_names
+						  ? watch_ancestors(session, decision->as)
+						  : NIL;
 
-	if (session->options.traits.root_names &&
-		decision->as->rd_rel->relispartition)
-		ancestors = get_partition_ancestors(relid);
-	foreach (lc, ancestors)
-	{
-		relid = lfirst_oid(lc);
-		(void) hash_search(session->watched, &relid, HASH_ENTER, NULL);
-	}
+	if (ancestors != NIL)
+		relid = llast_oid(ancestors);
 	decision->schema = get_namespace_name(get_rel_namespace(relid));
 	decision->name = get_rel_name(relid);
 }
@@ -134,6 +142,8 @@ decide(StreamSession *session, StreamRelation *rel, Decision *decision)
 	decision->actions = ACTION_ALL;
 	if (options->publication_names != NIL)
 	{
+		/* whose schemas, and whose place in the tree, publications name */
+		(void) watch_ancestors(session, decision->relation);
 		if (!publication_find(session, decision->relation,
 							  &decision->published))
 		{

@@ -119,9 +119,11 @@ snapshots_start(StreamSession *session)
 			(errmsg("output plugin option \"after_snapshot\" has no effect "
 					"any more: the slot is past the snapshot%s%s%s%s",
 					snapshot->table ? " of " : "",
-					snapshot->table ? snapshot->table->schema : "",
+					snapshot->table ? encoding_shown(snapshot->table->schema)
+									: "",
 					snapshot->table ? "." : "",
-					snapshot->table ? snapshot->table->table : "")));
+					snapshot->table ? encoding_shown(snapshot->table->table)
+									: "")));
 	}
 }
 

@@ -159,7 +159,7 @@ struct StreamSession
 	/* relation_cache.c */
 	struct relation_hash *relations;
 	HTAB  *watched; /* OIDs of composite types that shapes use, and ancestors
-					* that lend their names */
+					* that lend their names or are published */
 	uint64 generation;	  /* older relations are invalid */
 	int	   stale;		  /* relations marked since the cache was trimmed */
 	Size   shapes_size;	  /* of all shapes */

@@ -1,6 +1,6 @@
 # Promise: buffers that a large row made grow shrink again: after it, a
 # walsender that goes on streaming holds as little of our memory as before; and
-# so it does when thousands of tables, and commands, have come and gone.  Columns of enums cost
+# so it does when thousands of tables, types and commands have come and gone.  Columns of enums cost
 # what is seen of them.
 use strict;
 use warnings;
@@ -30,7 +30,7 @@ sub held
 	);
 	$node->wait_for_log(qr/Grand total: /, $offset);
 	my @bytes = slurp_file($node->logfile, $offset) =~
-	  /level: \d+; (?:outflow stream[^:]*|Logical decoding context): (\d+) total/g;
+	  /level: \d+; (?:outflow stream[^:]*|outflow watched types|Logical decoding context): (\d+) total/g;
 	cmp_ok(scalar @bytes, '>', 1, "$slot: the report has our contexts");
 	my ($all) = slurp_file($node->logfile, $offset) =~ /Grand total: (\d+) bytes/;
 	return (sum0(@bytes), $all);
@@ -106,9 +106,11 @@ my $come_and_go = sub {
 
 	$node->safe_psql('postgres', <<"SQL");
 DO \$\$ BEGIN FOR i IN $from .. $to LOOP
-	EXECUTE format('CREATE TABLE gone_%s (id int PRIMARY KEY, a text, b numeric[], c timestamptz)', i);
+	EXECUTE format('CREATE TYPE gone_mood_%s AS ENUM (''low'')', i);
+	EXECUTE format('CREATE TABLE gone_%s (id int PRIMARY KEY, a text, b numeric[], c timestamptz, d gone_mood_%s)', i, i);
 	EXECUTE format('INSERT INTO gone_%s VALUES (\$1, 2)', i) USING i;
 	EXECUTE format('DROP TABLE gone_%s', i);
+	EXECUTE format('DROP TYPE gone_mood_%s', i);
 	COMMIT;
 END LOOP; END \$\$;
 INSERT INTO t VALUES (900000 + $to, 'after them');
@@ -127,7 +129,7 @@ foreach my $slot (sort keys %streams)
 {
 	my ($own, $all) = map { $many->{$slot}[$_] - $few->{$slot}[$_] } 0, 1;
 
-	cmp_ok($own, '<', 64 * 1024, "$slot: two thousand tables leave nothing of ours: $own bytes more");
+	cmp_ok($own, '<', 64 * 1024, "$slot: two thousand tables and types leave nothing of ours: $own bytes more");
 	cmp_ok($all, '<', 4 * $megabyte, "$slot: nor of the server's: $all bytes more");
 	leave($slot, @{ $streams{$slot} }[ 0, 1 ]);
 }

@@ -56,10 +56,12 @@ mask_filter_context(void *arg)
 	/* a NOTICE, or an ERROR that is about to be replaced */
 	if (!hidden->failed)
 		errmsg("a row filter of table \"%s.%s\" has something to report",
-			   hidden->shape->schema, hidden->shape->name);
+			   encoding_shown(hidden->shape->schema),
+			   encoding_shown(hidden->shape->name));
 	else
 		errmsg("could not apply a row filter of table \"%s.%s\"",
-			   hidden->shape->schema, hidden->shape->name);
+			   encoding_shown(hidden->shape->schema),
+			   encoding_shown(hidden->shape->name));
 	errdetail("The table has masked columns, so what was reported is not "
 			  "shown.");
 	errhint("Try the filter in a query of the table.");
