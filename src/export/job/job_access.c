@@ -176,6 +176,12 @@ forget_statement(ErrorData *error, const char *sql)
 		error->context = NULL;
 }
 
+/*
+ * What is committed by now counts, also in a transaction whose snapshot is
+ * older: a lock tells nothing of what was done before it was had, if the
+ * statement that follows can't see that.  Referential integrity triggers do it
+ * the same way.
+ */
 static int
 execute(const char *sql, int nargs, const Oid *types, const Datum *values,
 		const char *nulls)
@@ -185,9 +191,14 @@ execute(const char *sql, int nargs, const Oid *types, const Datum *values,
 
 	PG_TRY();
 	{
-		result = SPI_execute_with_args(sql, nargs, unconstify(Oid *, types),
-									   unconstify(Datum *, values), nulls,
-									   false, 0);
+		SPIPlanPtr plan = SPI_prepare(sql, nargs, unconstify(Oid *, types));
+
+		result = plan == NULL
+					 ? SPI_result
+					 : SPI_execute_snapshot(
+						   plan, unconstify(Datum *, values), nulls,
+						   GetLatestSnapshot(), InvalidSnapshot, false, true,
+						   0);
 	}
 	PG_CATCH();
 	{
