@@ -158,7 +158,9 @@ OBJS = \
 	src/export/plan/masks.o \
 	src/export/part/planned_scan.o \
 	src/export/destination.o \
+	src/export/destination_empty.o \
 	src/export/destination_tables.o \
+	src/export/finish/left.o \
 	src/export/finish/ownership.o \
 	src/export/finish/older.o \
 	src/export/plan/plan.o \
@@ -188,6 +190,7 @@ OBJS = \
 	src/export/lake/lake.o \
 	src/export/lake/lake_answer.o \
 	src/export/lake/lake_claim.o \
+	src/export/lake/lake_left.o \
 	src/export/lake/lake_sent.o \
 	src/export/lake/lake_carried.o \
 	src/export/lake/lake_version.o \

@@ -41,7 +41,11 @@ extern bool destination_is_folder(const Job *job, const char *name);
 extern void destination_check_free(const Job *job, bool begun);
 /* Refuses to replace what parts of another job refer to. */
 extern void destination_check_unreferenced(const Job *job);
-/* Refuses a folder ("" for the top) where another one's files are staged. */
+
+/* ---- destination_empty.c: whether it may be used, and holds nothing else */
+
+/* Refuses a folder ("" for the top) where another one's files are staged; those
+ * that nobody goes on with are removed. */
 extern void destination_check_unclaimed(Destination *root, const char *folder,
 										const Job *job);
 /* Refuses a directory that holds anything else, lake tables that aren't the

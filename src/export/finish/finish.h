@@ -15,12 +15,24 @@
  * it is not this server's.  False if it is missing and not to be created.
  */
 extern bool ownership_open(const Job *job, Destination *root, bool create);
-/* The same for a process whose coordinator has taken it. */
-/* Whether they are, and free. */
+/* Whether it is, and free. */
 extern bool ownership_try(const Job *job, Destination *root);
+/* The same where there is no job: what may be a token's beginning is no proof. */
+extern bool ownership_try_left(const Job *left, Destination *root);
+/* The same for a process whose coordinator has taken it. */
 extern void ownership_join(const Job *job, Destination *root);
 /* Where it is missing: an error if another server has come to the job's end. */
 extern void ownership_check_finished(const Job *job, Destination *root);
+
+/* ---- left.c */
+
+/*
+ * Removes the hidden directory of that name in a folder ("" for the top), and
+ * what of it stands beside it in the job's lake tables, if it is proven that
+ * nobody goes on with it; else false.
+ */
+extern bool left_remove(Destination *root, const char *folder,
+						const char *name, const Job *job);
 
 /* ---- names.c */
 

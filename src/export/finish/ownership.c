@@ -99,6 +99,14 @@ ownership_try(const Job *job, Destination *root)
 		   CLAIM_GRANTED;
 }
 
+bool
+ownership_try_left(const Job *left, Destination *root)
+{
+	return root->driver->claim(root, left->uuid, job_token(left),
+							   ACCESS_JOIN) == CLAIM_GRANTED &&
+		   ownership_try(left, root);
+}
+
 void
 ownership_join(const Job *job, Destination *root)
 {

@@ -166,6 +166,8 @@ extern bool job_keep(int64 id);
 extern int64 job_based_on(int64 base, int64 except);
 /* The caller's finished jobs whose destinations begin so, newest first. */
 extern int64 *job_ids_finished(const char *prefix, int *count);
+/* Whether any job has it, also one that a transaction at work has made or removed. */
+extern bool job_has_uuid(const char *uuid);
 /* A job with parts that refer to files there, or beneath; 0 for none. */
 extern int64 job_referring_to(const char *location, int64 except);
 typedef struct JobProgress

@@ -4,10 +4,19 @@
  */
 #include "postgres.h"
 
+#include "access/skey.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "catalog/pg_type.h"
+#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 #include "export/job/job.h"
 #include "export/job/job_access.h"
@@ -130,6 +139,29 @@ job_referring_to(const char *location, int64 except)
 					"OR j.options ->> 'carry' = 'reference') "
 					"ORDER BY j.job LIMIT 1",
 					lengthof(types), types, values);
+}
+
+/* No snapshot would show what is not committed. */
+bool
+job_has_uuid(const char *uuid)
+{
+	Relation		rel = table_open(job_table_oid("job"), AccessShareLock);
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	SnapshotData	dirty;
+	ScanKeyData		key;
+	TableScanDesc	scan;
+	bool			found;
+
+	ScanKeyInit(&key, get_attnum(RelationGetRelid(rel), "uuid"),
+				BTEqualStrategyNumber, F_UUID_EQ,
+				DirectFunctionCall1(uuid_in, CStringGetDatum(uuid)));
+	InitDirtySnapshot(dirty);
+	scan = table_beginscan_strat(rel, &dirty, 1, &key, true, false);
+	found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(rel, AccessShareLock);
+	return found;
 }
 
 int

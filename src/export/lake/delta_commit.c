@@ -235,10 +235,12 @@ delta_commit(Destination *root, LakeTable *table, const Job *job,
 							commit.actions.data, commit.actions.len);
 }
 
-/* All that a commit leaves is its version. */
+/* All that a commit leaves is its version, or no more than the log's folder. */
 static void
 delta_undo(Destination *root, const Job *job, const JobSource *source)
 {
+	(void) root->driver->remove(
+		root, destination_key(source->folder, DELTA_LOG_FOLDER "/"));
 }
 
 static LakeTable *

@@ -18,8 +18,7 @@
 static const LakeFormat *const lake_formats[] = {&lake_format_delta,
 												 &lake_format_iceberg};
 
-/* Also opens the catalog that the job's tables are in. */
-static const LakeFormat *
+const LakeFormat *
 lake_format_of(Destination *root, const Job *job)
 {
 	lake_catalog_attach(root, job);

@@ -62,6 +62,13 @@ extern char *lake_version_key(Destination *root, const Job *job,
 extern void lake_check_carried(Destination *root, const JobSource *source,
 							   const List *parts);
 
+/* ---- lake_left.c */
+
+/* Removes what an export that came to nothing has left in the source's folder, by
+ * its uuid, unless a version has it, or may have it. */
+extern void lake_remove_left(Destination *root, const Job *left,
+							 const JobSource *source);
+
 /* ---- lake_claim.c */
 
 /* Removes what a vacuum has left that was killed. */

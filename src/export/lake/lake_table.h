@@ -6,6 +6,7 @@
  *	lake_version.c	what is known of a version
  *	lake_claim.c	who may write to it without a job
  *	lake_sent.c		whether a version may still be on its way
+ *	lake_left.c		files that no version has
  *	lake_carried.c	files that the next version keeps
  *	lake_json.c		members of JSON objects
  *	lake_sql.c		what users ask of a table
@@ -95,6 +96,8 @@ extern const LakeFormat lake_format_iceberg;
 
 /* ---- lake.c */
 
+/* The job's; opens the catalog that its tables are in, too. */
+extern const LakeFormat *lake_format_of(Destination *root, const Job *job);
 /* Whichever format's table is at the top; NULL: none is. */
 extern const LakeFormat *lake_find(Destination *root, LakeTable **table);
 

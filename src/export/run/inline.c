@@ -3,7 +3,7 @@
  *		workers => 0: a whole job in the calling backend, in one transaction.
  *
  * It leaves either a finished export and its record, or nothing; so there is
- * nothing to resume.
+ * nothing to resume.  What a kill leaves, the next export removes: finish/left.c.
  */
 #include "postgres.h"
 

@@ -1,0 +1,168 @@
+/*
+ * destination_empty.c
+ *		Whether an export finds its place as it needs it: nobody else's, and
+ *		with nothing in it that it would not replace or go on with.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
+#include "export/lake/lake.h"
+
+void
+destination_check_unclaimed(Destination *root, const char *folder,
+							const Job *job)
+{
+	char *other;
+
+	while ((other = root->driver->check_free(root, folder)) != NULL &&
+		   left_remove(root, folder, other, job))
+		CHECK_FOR_INTERRUPTS();
+	if (other)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("another export is writing to destination \"%s\"",
+						job->destination),
+				 errdetail("It holds \"%s\".", other),
+				 errhint("Finish or forget that export first.  If no "
+						 "server knows it, remove the directory.")));
+}
+
+#define STRANGERS_NAMED 10
+
+/* Each table's folder is looked at for itself. */
+static List *
+without_folders(List *names, const Job *job)
+{
+	List	 *rest = NIL;
+	ListCell *cell;
+
+	foreach (cell, names)
+	{
+		if (!destination_is_folder(job, lfirst(cell)))
+			rest = lappend(rest, lfirst(cell));
+	}
+	return rest;
+}
+
+static bool
+has_manifest_name(const List *names)
+{
+	const ListCell *cell;
+
+	foreach (cell, names)
+	{
+		if (strcmp(lfirst(cell), PUBLISH_MANIFEST) == 0 ||
+			strcmp(lfirst(cell), PUBLISH_SUCCESS) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * overwrite replaces exports of this database only.  What else is there stays, and
+ * is named; what has a name that every export needs is refused.
+ */
+static void
+check_strangers(Destination *root, const char *folder, const Job *job,
+				bool tell)
+{
+	List *strangers = without_folders(older_strangers(root, folder), job);
+	char *directory = folder[0] ? psprintf("%s/%s", root->path, folder)
+								: pstrdup(root->path);
+	StringInfoData names;
+	ListCell	  *cell;
+
+	if (strangers == NIL)
+		return;
+	if (has_manifest_name(strangers))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DUPLICATE_FILE),
+			 errmsg("directory \"%s\" holds something that is not known to "
+					"be an export of this database",
+					directory),
+			 errdetail("It has a \"%s\" or \"%s\" that this database did not "
+					   "write, or that was changed.",
+					   PUBLISH_MANIFEST, PUBLISH_SUCCESS),
+			 errhint("Remove it, or choose another directory.")));
+	if (!tell)
+		return;
+	initStringInfo(&names);
+	foreach (cell, strangers)
+	{
+		int i = foreach_current_index(cell);
+
+		if (i == STRANGERS_NAMED)
+		{
+			appendStringInfo(&names, " and %d more",
+							 list_length(strangers) - i);
+			break;
+		}
+		appendStringInfo(&names, "%s\"%s\"", i > 0 ? ", " : "",
+						 (char *) lfirst(cell));
+	}
+	ereport(WARNING,
+			(errmsg("\"overwrite\" leaves what is not known to be part of an "
+					"export of this database"),
+			 errdetail("In directory \"%s\": %s.", directory, names.data)));
+}
+
+/* Each folder has a lake table, or is empty. */
+static void
+check_tables(Destination *root, const Job *job)
+{
+	ListCell *cell;
+
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (source->folder[0])
+			destination_check_unclaimed(root, source->folder, job);
+		lake_check_folder(root, job, source);
+	}
+}
+
+void
+destination_check_empty(Destination *root, const Job *job, bool tell)
+{
+	List	 *files;
+	ListCell *cell;
+
+	if (job_makes_tables(job))
+		lake_sweep(root);
+	destination_check_unclaimed(root, "", job);
+	if (job_makes_tables(job))
+	{
+		check_tables(root, job);
+		return;
+	}
+	files = root->driver->list(root, "", NULL);
+	if (files != NIL && !job->options.overwrite)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_FILE),
+				 errmsg("destination \"%s\" is not empty", job->destination),
+				 errdetail("It holds \"%s\".",
+						   ((DestinationEntry *) linitial(files))->name),
+				 errhint("Choose an empty directory, or replace what is there "
+						 "with options => '{\"overwrite\": true}'.")));
+	if (files == NIL)
+		return;
+	destination_check_unreferenced(job);
+	check_strangers(root, "", job, tell);
+	if (!destination_has_folders(job))
+		return;
+	foreach (cell, job->sources)
+	{
+		JobSource *source = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		destination_check_unclaimed(root, source->folder, job);
+		check_strangers(root, source->folder, job, tell);
+	}
+}

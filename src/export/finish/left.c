@@ -1,0 +1,127 @@
+/*
+ * left.c
+ *		The hidden directory of an export that came to nothing.
+ *
+ * An export in its session is one transaction: when the server is killed, no
+ * record tells of it, and nobody could resume or forget it.  So the next export
+ * that finds its directory removes that, if it is proven that nobody goes on
+ * with it:
+ *
+ *	- It has the token of this very server and database, and no process has
+ *	  taken it.
+ *	- No record has its uuid, not even one that is to be committed: an export has
+ *	  a record from before its first file to its end.
+ *
+ * The record decides also where a place has two names, or knows no locks.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "export/export_destination.h"
+#include "export/finish/finish.h"
+#include "export/job/job.h"
+#include "export/lake/lake.h"
+
+#define HIDDEN		".outflow-"
+#define UUID_FORMAT "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+
+/* Of a hidden directory's name; NULL: no job's has it. */
+static char *
+uuid_of(const char *name)
+{
+	const char *uuid = name + strlen(HIDDEN);
+
+	if (strncmp(name, HIDDEN, strlen(HIDDEN)) != 0 ||
+		strlen(uuid) != strlen(UUID_FORMAT))
+		return NULL;
+	for (int i = 0; uuid[i]; i++)
+	{
+		bool is_digit = isdigit((unsigned char) uuid[i]) ||
+						(uuid[i] >= 'a' && uuid[i] <= 'f');
+
+		if (UUID_FORMAT[i] == '-' ? uuid[i] != '-' : !is_digit)
+			return NULL;
+	}
+	return pstrdup(uuid);
+}
+
+/* And no link to one. */
+static bool
+is_directory(Destination *at, const char *name)
+{
+	ListCell *cell;
+
+	foreach (cell, at->driver->list(at, "", NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		if (strcmp(entry->name, name) == 0)
+			return entry->is_directory;
+	}
+	return false;
+}
+
+/* As far as it can be known, it is what the new job is. */
+static Job
+job_of(const char *uuid, const Job *job, const Destination *root,
+	   const char *folder)
+{
+	Job left = *job;
+
+	left.id = 0;
+	left.uuid = pstrdup(uuid);
+	left.publishing = true;
+	left.location = folder[0] ? destination_key(root->location, folder)
+							  : pstrdup(root->location);
+	return left;
+}
+
+/* In folders of lake tables; one that was in a folder itself had no other. */
+static void
+remove_lake_files(Destination *root, const char *folder, const Job *left)
+{
+	ListCell *cell;
+
+	foreach (cell, job_makes_tables(left) ? left->sources : NIL)
+	{
+		JobSource *source = lfirst(cell);
+
+		if (folder[0] == '\0' || strcmp(source->folder, folder) == 0)
+			lake_remove_left(root, left, source);
+	}
+}
+
+bool
+left_remove(Destination *root, const char *folder, const char *name,
+			const Job *job)
+{
+	char		*uuid = uuid_of(name);
+	Destination *at;
+	Job			 left;
+	bool		 is_ours;
+
+	if (uuid == NULL)
+		return false;
+	left = job_of(uuid, job, root, folder);
+	/* another one than root, which may have taken the new job's */
+	at = destination_open_known(&left, true);
+	if (at == NULL)
+		return false;
+	is_ours = strcmp(at->location, left.location) == 0 &&
+			  is_directory(at, name) && ownership_try_left(&left, at) &&
+			  !job_has_uuid(uuid);
+	if (is_ours)
+	{
+		remove_lake_files(root, folder, &left);
+		at->driver->discard(at);
+		ereport(
+			NOTICE,
+			(errmsg("what an export had left in \"%s\" is removed", at->path),
+			 errdetail("It had not come to its end, and no job goes on "
+					   "with \"%s\".",
+					   name)));
+	}
+	at->driver->close(at);
+	return is_ours;
+}

@@ -1,0 +1,111 @@
+/*
+ * lake_left.c
+ *		Files of an export that came to nothing, in a table's folder.
+ *
+ * They have its uuid in their names, and no record tells more of it: it may have
+ * been of another format, or with another catalog than the job that finds them.
+ * So what no version has that is seen from here is removed only where no other
+ * table can have it.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "export/lake/iceberg_table.h"
+#include "export/lake/lake.h"
+#include "export/lake/lake_table.h"
+
+#define MANIFEST_LIST "snap-"
+
+/* Whether all names there are its own; below: those of folders, too. */
+static bool
+is_all_its(Destination *root, const char *folder, const char *uuid, bool below)
+{
+	ListCell *cell;
+
+	foreach (cell, root->driver->list(root, folder, NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (strstr(entry->name, uuid) == NULL &&
+			!(below && entry->is_directory &&
+			  is_all_its(root, destination_key(folder, entry->name), uuid,
+						 false)))
+			return false;
+	}
+	return true;
+}
+
+/* A version of Iceberg, wherever it is told, needs a list of its manifests. */
+static bool
+has_manifest_list(Destination *root, const char *folder, const char *uuid)
+{
+	ListCell *cell;
+
+	foreach (cell, root->driver->list(
+					   root, destination_key(folder, ICEBERG_FOLDER), NULL))
+	{
+		const char *name = ((DestinationEntry *) lfirst(cell))->name;
+
+		if (strncmp(name, MANIFEST_LIST, strlen(MANIFEST_LIST)) == 0 &&
+			strstr(name, uuid))
+			return true;
+	}
+	return false;
+}
+
+/* Whether there is no table whose version may have them but the one that is seen. */
+static bool
+is_only_table(const LakeFormat *format, Destination *root, const char *folder,
+			  const char *uuid)
+{
+	LakeTable *table = format->read(root, folder, true);
+
+	if (table->is_foreign ||
+		(format->is_unreadable && format->is_unreadable(table)))
+		return false;
+	if (table->last >= 0 && root->catalog == NULL)
+		return true;
+	return !has_manifest_list(root, folder, uuid) &&
+		   (table->last >= 0 || is_all_its(root, folder, uuid, true));
+}
+
+static void
+remove_data_files(Destination *root, const char *folder, const char *uuid)
+{
+	HTAB	 *uuids = lake_uuid_set();
+	ListCell *cell;
+
+	(void) hash_search(uuids, uuid, HASH_ENTER, NULL);
+	foreach (cell, root->driver->list(root, folder, NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (entry->is_regular && lake_file_is_ours(uuids, entry->name))
+			(void) root->driver->remove(root,
+										destination_key(folder, entry->name));
+	}
+	root->driver->sync(root, folder);
+}
+
+void
+lake_remove_left(Destination *root, const Job *left, const JobSource *source)
+{
+	const LakeFormat *format = lake_format_of(root, left);
+	const char		 *folder = source->folder;
+	/* before the look at the table, where it may appear meanwhile */
+	bool is_sent = lake_is_sent(root, folder, left);
+
+	if (lake_is_committed(root, left, source))
+	{
+		lake_end_sent(root, folder, left);
+		return;
+	}
+	/* the next version needn't wait for what becomes of this one */
+	if (is_sent || !is_only_table(format, root, folder, left->uuid))
+		return;
+	remove_data_files(root, folder, left->uuid);
+	lake_undo(root, left, source);
+}
