@@ -255,13 +255,23 @@ mqtt_check(MqttTarget *self, int result)
 
 /*
  * libmosquitto 2.1 reads more than it is asked for, and no socket tells of that.
- * What is left of it when a connection is lost it takes for the beginning of the
- * next ones, each of which ends with a packet of it.
+ * What is left of it when a session's connection is lost it takes for the
+ * beginning of the next ones, each of which ends with a packet of it.
  */
+static bool
+may_be_left_over(const MqttTarget *self, int result)
+{
+	int major;
+	int minor;
+
+	mosquitto_lib_version(&major, &minor, NULL);
+	return result == MOSQ_ERR_PROTOCOL && self->phase == MQTT_CONNECTING &&
+		   self->has_session && major == 2 && minor >= 1;
+}
+
 static void
 read_packets(MqttTarget *self)
 {
-	bool		  is_first = self->phase == MQTT_CONNECTING;
 	unsigned long events;
 	int			  result;
 
@@ -271,8 +281,8 @@ read_packets(MqttTarget *self)
 		result = mosquitto_loop_read(self->client, 1);
 		mqtt_check(self, result);
 	} while (self->lost.length == 0 && self->events != events);
-	self->is_left_over = is_first && result == MOSQ_ERR_PROTOCOL &&
-						 self->left_over++ < LEFT_OVER_MAX;
+	self->is_left_over =
+		may_be_left_over(self, result) && self->left_over++ < LEFT_OVER_MAX;
 }
 
 static void

@@ -35,7 +35,7 @@ typedef struct MqttTarget
 	bool			  has_session; /* which the broker keeps */
 	int				  fd;		   /* watched; -1 */
 	unsigned		  attempt;
-	bool			  is_left_over; /* what ended it: see read_packets() */
+	bool			  is_left_over; /* what ended it: see may_be_left_over() */
 	unsigned		  left_over;	/* how often, one after the other */
 	unsigned long	  events;		/* of which libmosquitto told */
 	long long		  next_at; /* to connect, to give up, to look after it */

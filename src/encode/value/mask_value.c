@@ -131,7 +131,8 @@ mask_error_context(void *arg)
 
 	if (column == NULL || is_interruption())
 		return;
-	errmsg("could not mask a value of column \"%s\"", column->name);
+	errmsg("could not mask a value of column \"%s\"",
+		   encoding_shown(column->name));
 	errdetail("The output function of its type failed.");
 	errhint("Masks \"null\" and \"redact\" do without the function.");
 }
