@@ -159,15 +159,28 @@ inline_end_reading(void *arg)
 	PopActiveSnapshot();
 }
 
+/* Before the job's record says what its columns are, and a table's schema. */
+static Signature *
+sign_definitions(const Job *job, ExportPlan *plan)
+{
+	Signature *definitions = palloc_array(Signature, plan->nsources);
+
+	(void) inline_begin_reading(plan);
+	session_locks_protect();
+	part_sign_sources(job, definitions);
+	inline_end_reading(plan);
+	return definitions;
+}
+
 static void
-export_all(Job *job, ExportPlan *plan, Destination *root)
+export_all(Job *job, ExportPlan *plan, const Signature *definitions,
+		   Destination *root)
 {
 	static const PartTransactions transactions = {
 		inline_no_transaction, inline_no_transaction, inline_begin_reading,
 		inline_end_reading};
 	Throttle	throttle;
 	bool		never = false;
-	Signature  *definitions = palloc_array(Signature, plan->nsources);
 	PartContext context = {.job = job,
 						   .root = root,
 						   .snapshot_text = plan->snapshot_text,
@@ -176,10 +189,7 @@ export_all(Job *job, ExportPlan *plan, Destination *root)
 						   .definitions = definitions};
 
 	throttle_init(&throttle);
-	(void) inline_begin_reading(plan);
 	session_locks_protect();
-	part_sign_sources(job, definitions);
-	inline_end_reading(plan);
 	for (int i = 0; i < plan->nparts; i++)
 	{
 		MemoryContext part_context =
@@ -194,9 +204,10 @@ export_all(Job *job, ExportPlan *plan, Destination *root)
 
 typedef struct InlineJob
 {
-	Job		   *job;
-	ExportPlan *plan;
-	InlineFiles files;
+	Job				*job;
+	ExportPlan		*plan;
+	const Signature *definitions;
+	InlineFiles		 files;
 } InlineJob;
 
 static void
@@ -207,7 +218,7 @@ write_and_publish(void *arg)
 
 	(void) ownership_open(job, run->files.root, true);
 	destination_check_unclaimed(run->files.root, "", job);
-	export_all(job, run->plan, run->files.root);
+	export_all(job, run->plan, run->definitions, run->files.root);
 	UnregisterSnapshot(run->plan->snapshot);
 	inline_publish(&run->files);
 	/* as long as nobody can drop the tables that tell */
@@ -243,6 +254,7 @@ run_inline(Job *job)
 		(void) job_load_own(job->base, false);
 	(void) job_lock_exclude(job->id);
 	job_set_state(job->id, JOB_RUNNING, NULL);
+	run->definitions = sign_definitions(job, plan);
 	plan_record(job, plan->parts, plan->nparts, plan->snapshot_text,
 				plan->lsn);
 
