@@ -145,7 +145,7 @@ take_record(Intake *intake, Record *record, Lsn lsn)
 
 /* What was received last, should it be cut off after this. */
 static void
-note_last(Intake *intake, const Record *last)
+keep_last_id(Intake *intake, const Record *last)
 {
 	if (!intake->in_transaction || last->number == 0)
 		return;
@@ -176,7 +176,7 @@ intake_message(Intake *intake, char *start, char *data, size_t length, Lsn lsn,
 			last = record;
 		p = newline + 1;
 	}
-	note_last(intake, &last);
+	keep_last_id(intake, &last);
 }
 
 void

@@ -21,6 +21,36 @@ target_begin_probe(Target *target, const Url *url, const Settings *settings)
 }
 
 /*
+ * Of the part that it has the last record must be the same, as the others were
+ * only counted.
+ */
+static void
+check_part(const Target *target, const Record *record)
+{
+	const Place *part = &target->has_part;
+	bool		 is_last = target->place.records + 1 == part->records;
+	char		*id;
+
+	if (target->part_last == NULL || record->kind == FRAME_SCHEMA ||
+		!(is_last || record->complete))
+		return;
+	id = target_record_id(target, record);
+	if (record->complete || strcmp(id, target->part_last) != 0)
+		client_exit(EXIT_IDENTITY,
+					"%s has %llu records of the transaction that commits "
+					"at " LSN_FORMAT
+					", of which the last was %s, and record %llu "
+					"is %s now: what is streamed of it has changed, by other "
+					"options or publications. Stream it as before, or set "
+					"the position in %s to its end, which leaves out the rest",
+					target->name, (unsigned long long) part->records,
+					LSN_ARGS(part->commit_lsn), target->part_last,
+					(unsigned long long) target->place.records + 1, id,
+					target->stored_in);
+	free(id);
+}
+
+/*
  * Transactions that a target has by its own memory are noted as taken and not
  * shown to it; a begin record tells which commit will end one.
  */
@@ -39,7 +69,10 @@ has_already(Target *target, const Record *record)
 		return part->records > 0;
 	if (part->commit_lsn != 0 && commit_lsn == part->commit_lsn &&
 		target->place.records < part->records)
+	{
+		check_part(target, record);
 		return true;
+	}
 	if (record->kind == FRAME_BEGIN)
 		target->passing_over = record->lsn < target->position;
 	has = target->passing_over;

@@ -121,6 +121,7 @@ struct Target
 	Cursor			   cursor;
 	Lsn				   position; /* transactions up to here it has already */
 	Place		 has_part;	   /* and of one more, by its commit_lsn, a part */
+	char		*part_last;	   /* id of the part's last; NULL: not known */
 	uint32_t	 reached_in;   /* timeline in which it got there; 0: unknown */
 	const char	*stored_in;	   /* where it says so; NULL: it stores none */
 	bool		 passing_over; /* in the middle of one that it has */

@@ -218,6 +218,15 @@ here(q{INSERT INTO a VALUES (6, repeat('x', 3000))});
 ends('a value that was left out', 7, qr/values are omitted in it/, $url, '-o', 'max_value_bytes=2kB');
 ends('that it can take', 0, qr/streaming/, $url);
 
+both('CREATE TABLE derived (a int, k int GENERATED ALWAYS AS (a * 2) STORED NOT NULL)');
+here(q{CREATE UNIQUE INDEX derived_key ON derived (k); ALTER TABLE derived REPLICA IDENTITY USING INDEX derived_key;
+	INSERT INTO derived VALUES (1), (2); UPDATE derived SET a = 5 WHERE a = 1});
+ends('a key that nothing but a generated column names', 7, qr/all columns that name its row are generated/, $url);
+is(there('SELECT count(*) FROM derived WHERE a = 5'), 0, 'no row is taken for it');
+there('CREATE UNIQUE INDEX ON derived (k)');
+ends('with an index on it', 0, qr/streaming/, $url);
+same_rows('derived', 'its row is found');
+
 # another machine is trusted by its certificate alone, unless the user says otherwise
 $target->append_conf('postgresql.conf', "listen_addresses = '127.0.0.1,127.0.0.2'");
 $target->append_conf('pg_hba.conf', 'host all all 127.0.0.0/8 trust');

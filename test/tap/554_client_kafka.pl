@@ -216,6 +216,30 @@ $broker->tell("errors $PRODUCE $OLD_EPOCH 1");
 ($pause) = $err =~ $over;
 cmp_ok($pause, '>=', 800, '... after a pause that grows');
 
+# a part of a transaction is there, and it comes again as another one
+$broker->tell("topic part.$_ 1") foreach 'offsets', 'public.t', 'public.u';
+$node->safe_psql('postgres', 'CREATE TABLE u (id int PRIMARY KEY)');
+create_slot($node, 'parted');
+$node->safe_psql('postgres', <<'SQL');
+DO $$ BEGIN FOR i IN 100001 .. 103000 LOOP INSERT INTO t VALUES (i, 0); INSERT INTO u VALUES (i); END LOOP; END $$;
+SQL
+my @parted = ("$url/part", '--exactly-once', '--batch-bytes=1kB', '-o');
+$client = start_client($node, 'parted', "$log.parted", @parted, 'tables=public.t');
+my $part;
+foreach my $try (1 .. 600)
+{
+	Time::HiRes::sleep(0.1);
+	($part) = map { $json->decode($_->{value}) } reverse $broker->messages('part.offsets');
+	last if $part && $part->{commit_lsn} ne '0/0';
+}
+kill_client($client);
+like($part->{last}, qr{^[0-9A-F]{16}/[0-9A-F]{16}/[0-9A-F]{4}$}, 'exactly once: the last record of a part is told');
+($code, undef, $err) = run_client($node, 'parted', @parted, 'tables=public.t,public.u', '--endpos=' . current_lsn($node));
+is($code, 5, 'exactly once: what comes instead of the part is refused');
+like($err, qr/has \d+ records of the transaction that commits at .*, and record \d+ is [0-9A-F\/]+ now.*position in part\.offsets/, '... as it says');
+($code, undef, $err) = run_client($node, 'parted', @parted, 'tables=public.t', '--endpos=' . current_lsn($node));
+is($code, 0, 'exactly once: the same is gone on with') or diag($err);
+
 # with any version of librdkafka, TLS is with the host that was named
 ($code, undef, $err) = run_client($node, 'exactly', @exactly, '-X', 'debug=conf', '--log-level=debug', '--endpos=' . current_lsn($node));
 like($err, qr/ssl\.endpoint\.identification\.algorithm = https/, 'a certificate must be the host\'s');

@@ -34,6 +34,7 @@ struct KafkaExactly
 	rd_kafka_t	   *consumer; /* of the topic, while it is read */
 	bool			missing;  /* it is not there, as brokers said */
 	Place			found;
+	char		   *found_last;
 	uint32_t		found_in; /* timeline of it; 0: unknown */
 	int64_t end; /* where the topic ended once it was ours; -1: not known */
 
@@ -144,6 +145,8 @@ begin_reading(KafkaExactly *exactly, rd_kafka_conf_t *conf)
 	rd_kafka_topic_partition_list_destroy(list);
 	exactly->end = -1;
 	exactly->found = (Place){0};
+	free(exactly->found_last);
+	exactly->found_last = NULL;
 	exactly->found_in = 0;
 }
 
@@ -169,6 +172,8 @@ read_position(KafkaExactly *exactly, const rd_kafka_message_t *message)
 		client_exit(EXIT_TARGET, "topic \"%s\" holds no position: %.*s",
 					exactly->topic, (int) message->len, value);
 	exactly->found.records = records;
+	free(exactly->found_last);
+	exactly->found_last = json_find_text(value, message->len, "last");
 	exactly->found_in =
 		json_find_number(value, message->len, "timeline", &timeline) ? timeline
 																	 : 0;
@@ -239,6 +244,12 @@ end_reading(KafkaExactly *exactly)
 	exactly->consumer = NULL;
 }
 
+const char *
+kafka_exactly_last(const KafkaExactly *exactly)
+{
+	return exactly->found_last;
+}
+
 uint32_t
 kafka_exactly_timeline(const KafkaExactly *exactly)
 {
@@ -282,13 +293,14 @@ kafka_exactly_begin(KafkaExactly *exactly, rd_kafka_t *producer)
 
 static rd_kafka_resp_err_t
 produce_position(KafkaExactly *exactly, rd_kafka_t *producer,
-				 const Place *place)
+				 const Place *place, const char *last)
 {
 	char *value = client_format(
 		"{\"position\":\"" LSN_FORMAT "\",\"commit_lsn\":\"" LSN_FORMAT
-		"\",\"records\":%llu,\"timeline\":%u}",
+		"\",\"records\":%llu,%s%s%s\"timeline\":%u}",
 		LSN_ARGS(place->end), LSN_ARGS(place->commit_lsn),
-		(unsigned long long) place->records, exactly->identity->timeline);
+		(unsigned long long) place->records, last ? "\"last\":\"" : "",
+		last ? last : "", last ? "\"," : "", exactly->identity->timeline);
 	rd_kafka_resp_err_t error = rd_kafka_producev(
 		producer, RD_KAFKA_V_TOPIC(exactly->topic), RD_KAFKA_V_PARTITION(0),
 		RD_KAFKA_V_KEY(exactly->key, strlen(exactly->key)),
@@ -301,14 +313,14 @@ produce_position(KafkaExactly *exactly, rd_kafka_t *producer,
 
 KafkaOutcome
 kafka_exactly_commit(KafkaExactly *exactly, rd_kafka_t *producer,
-					 const Place *place)
+					 const Place *place, const char *last)
 {
 	bool				failed = false;
 	rd_kafka_resp_err_t error;
 
 	if (!exactly->in_commit)
 	{
-		error = produce_position(exactly, producer, place);
+		error = produce_position(exactly, producer, place, last);
 		/* a full queue: once more when reports have come */
 		if (error)
 			return kafka_exactly_has_failed(producer, error) ? KAFKA_DOUBTFUL

@@ -50,6 +50,9 @@ kafka_exactly_ready(KafkaExactly *exactly, rd_kafka_t				*producer,
 					rd_kafka_conf_t *(*consumer_conf)(void *), void *argument,
 					Place *place);
 
+/* The id of the last record of a part that is in that place; NULL: unknown. */
+extern const char *kafka_exactly_last(const KafkaExactly *exactly);
+
 /* In which timeline it got to that place; 0: unknown. */
 extern uint32_t kafka_exactly_timeline(const KafkaExactly *exactly);
 
@@ -58,10 +61,13 @@ extern bool kafka_is_missing_topic(rd_kafka_resp_err_t error);
 
 extern bool kafka_exactly_begin(KafkaExactly *exactly, rd_kafka_t *producer);
 
-/* Ends the transaction with that position, in steps. */
+/*
+ * Ends the transaction with that position, in steps.  last is the id of the last
+ * record before it, if that is in the middle of a transaction.
+ */
 extern KafkaOutcome kafka_exactly_commit(KafkaExactly *exactly,
 										 rd_kafka_t	  *producer,
-										 const Place  *place);
+										 const Place *place, const char *last);
 
 /*
  * Whether an error of produce says that the open transaction has failed.  Starts

@@ -55,6 +55,8 @@ typedef struct KafkaTarget
 	bool			has_started;
 	Place			committed; /* where the open transaction of Kafka began */
 	uint64_t		last;	   /* number up to which the open one reaches; 0 */
+	Record			last_counted; /* of the backlog; length 0: none in it */
+	char		   *last_id; /* of the last one that a place counts; NULL */
 	bool			is_open;
 	bool			in_doubt; /* another producer is needed, which finds out */
 	size_t			bytes;	  /* in it */

@@ -51,6 +51,28 @@ ask_for_offsets(KafkaTarget *self)
 		kafka_add_topic(self, topic);
 }
 
+/* The id of the record at which a place is; NULL: not known. */
+static void
+set_last(KafkaTarget *self, const char *id)
+{
+	free(self->last_id);
+	self->last_id = id ? client_strdup(id) : NULL;
+	self->last_counted.length = 0;
+}
+
+/* While the record is still in the backlog. */
+static void
+note_last(KafkaTarget *self)
+{
+	char *id;
+
+	if (self->last_counted.length == 0)
+		return;
+	id = target_record_id(&self->base, &self->last_counted);
+	set_last(self, id);
+	free(id);
+}
+
 /* A producer that has just been made: a step.  True once it is ready. */
 static bool
 prepare_step(KafkaTarget *self)
@@ -76,6 +98,9 @@ prepare_step(KafkaTarget *self)
 	/* what was in doubt is known now; the rest goes again */
 	target->position = found.end;
 	target->has_part = found;
+	set_last(self, kafka_exactly_last(self->exactly));
+	free(target->part_last);
+	target->part_last = self->last_id ? client_strdup(self->last_id) : NULL;
 	target->reached_in = kafka_exactly_timeline(self->exactly);
 	if (!self->has_started)
 		self->committed.end = found.end; /* here the stream begins */
@@ -119,8 +144,10 @@ commit_step(KafkaTarget *self)
 	Target *target = &self->base;
 
 	dead_letter_sync();
+	note_last(self);
 	switch (
-		kafka_exactly_commit(self->exactly, self->producer, &target->place))
+		kafka_exactly_commit(self->exactly, self->producer, &target->place,
+							 target->place.commit_lsn ? self->last_id : NULL))
 	{
 		case KAFKA_PENDING:
 		case KAFKA_MISSING:
@@ -170,8 +197,11 @@ fill_transaction(KafkaTarget *self)
 		if (record.wanted && !kafka_send(self, &record))
 			break;
 		target_next(target, &record);
+		if (record.kind != FRAME_SCHEMA)
+			self->last_counted = record;
 		if (!self->is_open)
 		{
+			set_last(self, NULL);
 			target_taken(target, record.number, record.number);
 			continue;
 		}

@@ -71,7 +71,7 @@ encoding_prepare(void)
 
 /* At most MAX_TO_UTF8 bytes; returns how many were converted. */
 static int
-convert(Conversion *conversion, char *dst, const char *data, int len)
+convert_some(Conversion *conversion, char *dst, const char *data, int len)
 {
 	if (!OidIsValid(conversion->function.fn_oid))
 		return 0;
@@ -86,7 +86,7 @@ int
 encoding_to_utf8(char *dst, const char *data, int len)
 {
 	Assert(to_utf8.from == GetDatabaseEncoding());
-	return convert(&to_utf8, dst, data, len);
+	return convert_some(&to_utf8, dst, data, len);
 }
 
 int
@@ -108,7 +108,7 @@ client_has(const char *data, int len)
 		return true;
 	if (to_client.from != GetDatabaseEncoding() || to_client.to != client)
 		return false;
-	return convert(&to_client, converted, data, len) == len;
+	return convert_some(&to_client, converted, data, len) == len;
 }
 
 /* In SQL_ASCII, where a byte is a character, the client's count. */
