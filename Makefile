@@ -159,6 +159,7 @@ OBJS = \
 	src/export/part/planned_scan.o \
 	src/export/destination.o \
 	src/export/destination_tables.o \
+	src/export/destination_types.o \
 	src/export/finish/ownership.o \
 	src/export/finish/older.o \
 	src/export/plan/plan.o \
@@ -281,6 +282,7 @@ OBJS = \
 	src/sink/postgres/postgres_ledger.o \
 	src/sink/postgres/postgres_fit.o \
 	src/sink/postgres/postgres_target.o \
+	src/sink/postgres/postgres_column.o \
 	src/sink/postgres/postgres_staging.o \
 	src/sink/postgres/postgres_remove.o \
 	src/sink/postgres/postgres_part.o \
