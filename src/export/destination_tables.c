@@ -69,14 +69,19 @@ portable_default(Relation rel, AttrNumber attnum)
 {
 	Form_pg_attribute attribute =
 		TupleDescAttr(RelationGetDescr(rel), attnum - 1);
-	Node *value;
+	PinnedSettings *pinned;
+	Node		   *value;
+	char		   *text;
 
 	if (!attribute->atthasdef || attribute->attgenerated)
 		return NULL;
 	value = build_column_default(rel, attnum);
 	if (value == NULL || has_own_objects(value, NULL))
 		return NULL;
-	return deparse_expression(value, NIL, false, false);
+	pinned = filter_pin_settings();
+	text = deparse_expression(value, NIL, false, false);
+	settings_unpin(pinned);
+	return text;
 }
 
 static void
