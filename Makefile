@@ -161,6 +161,7 @@ OBJS = \
 	src/export/destination_empty.o \
 	src/export/destination_tables.o \
 	src/export/finish/left.o \
+	src/export/destination_types.o \
 	src/export/finish/ownership.o \
 	src/export/finish/older.o \
 	src/export/plan/plan.o \
@@ -284,6 +285,7 @@ OBJS = \
 	src/sink/postgres/postgres_ledger.o \
 	src/sink/postgres/postgres_fit.o \
 	src/sink/postgres/postgres_target.o \
+	src/sink/postgres/postgres_column.o \
 	src/sink/postgres/postgres_staging.o \
 	src/sink/postgres/postgres_remove.o \
 	src/sink/postgres/postgres_part.o \

@@ -1233,14 +1233,27 @@ AS $$
 $$;
 
 -- The SQL that makes the tables of a finished job, loads all their parts and
--- sets their sequences.
+-- sets their sequences.  What the tables are made of is written under settings of
+-- its own, which it is to be read under; rows are read under those that they were
+-- written under.
 CREATE FUNCTION outflow.restore_script(job bigint) RETURNS pg_catalog.text
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET transform_null_equals = off
+SET DateStyle = 'ISO, MDY'
+SET IntervalStyle = postgres
+SET TimeZone = 'UTC'
+SET bytea_output = hex
+SET extra_float_digits = 1
+SET lc_monetary = 'C'
+SET quote_all_identifiers = off
 AS $$
 DECLARE
 	exported record;
-	script pg_catalog.text;
+	tables pg_catalog.text;
+	settings pg_catalog.text;
+	rows pg_catalog.text DEFAULT '';
 BEGIN
 	FOR exported IN SELECT * FROM outflow_internal.restore_manifests(restore_script.job)
 	LOOP
@@ -1256,10 +1269,19 @@ BEGIN
 				HINT = 'Only "age -d" with a secret key opens its files, and'
 					' the server must never see that.';
 		END IF;
-		script := coalesce(script, pg_catalog.concat(
+		tables := coalesce(tables, pg_catalog.concat(
 			pg_catalog.format(E'-- export job %s\nBEGIN;\n'
 				'SET LOCAL search_path = pg_catalog, pg_temp;\n',
 				restore_script.job),
+			(SELECT pg_catalog.string_agg(pg_catalog.format(
+					E'SET LOCAL %I = %L;\n', s.name,
+					pg_catalog.current_setting(s.name)), '')
+				FROM pg_catalog.unnest(ARRAY['standard_conforming_strings',
+					'transform_null_equals', 'DateStyle', 'IntervalStyle',
+					'TimeZone', 'bytea_output', 'extra_float_digits',
+					'lc_monetary']) AS s (name))))
+			|| outflow_internal.restore_create_table(exported.relation, exported.manifest);
+		settings := coalesce(settings, pg_catalog.concat(E'\n',
 			(SELECT pg_catalog.string_agg(pg_catalog.format(
 					E'SET LOCAL %I = %L;\n', s.key, s.value), ''
 					ORDER BY s.key)
@@ -1267,12 +1289,11 @@ BEGIN
 					exported.manifest->'settings') AS s),
 			CASE exported.manifest->>'format' WHEN 'jsonl' THEN
 				E'CREATE TEMPORARY TABLE outflow_line (line text)'
-				' ON COMMIT DROP;\n' END))
-			|| outflow_internal.restore_create_table(exported.relation, exported.manifest)
-			|| outflow_internal.restore_load_table(exported.relation, exported.directory,
-				exported.manifest);
+				' ON COMMIT DROP;\n' END));
+		rows := rows || outflow_internal.restore_load_table(exported.relation,
+			exported.directory, exported.manifest);
 	END LOOP;
-	RETURN script || E'\nCOMMIT;';
+	RETURN tables || settings || rows || E'\nCOMMIT;';
 END
 $$;
 

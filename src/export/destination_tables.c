@@ -7,12 +7,10 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/transam.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
-#include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteHandler.h"
@@ -20,8 +18,6 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
-#include "utils/syscache.h"
-#include "utils/typcache.h"
 
 #include "export/export_destination.h"
 #include "export/plan/source.h"
@@ -39,45 +35,6 @@ has_binary_form(const TypeShape *type)
 	if (kind_form(type->kind).binary == BINARY_SEND && !OidIsValid(type->send))
 		return false;
 	return type->element == NULL || OidIsValid(type->element->send);
-}
-
-static char *
-type_name_of(Oid type)
-{
-	HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-	char	 *name;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for type %u", type);
-	name = pstrdup(NameStr(((Form_pg_type) GETSTRUCT(tuple))->typname));
-	ReleaseSysCache(tuple);
-	return name;
-}
-
-/* What a row type is made of, dropped fields apart; "" if it is none. */
-static char *
-fields_of(Oid type)
-{
-	Oid			   element = get_element_type(type);
-	StringInfoData text;
-	TupleDesc	   desc;
-
-	initStringInfo(&text);
-	if (OidIsValid(element))
-		type = element;
-	if (get_typtype(type) != TYPTYPE_COMPOSITE)
-		return text.data;
-	desc = lookup_rowtype_tupdesc(type, -1);
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute field = TupleDescAttr(desc, i);
-
-		if (!field->attisdropped)
-			appendStringInfo(&text, "%s%s %d", text.len > 0 ? ", " : "",
-							 type_name_of(field->atttypid), field->atttypmod);
-	}
-	ReleaseTupleDesc(desc);
-	return text.data;
 }
 
 /* A pg_catalog of another server has no objects of our own, nor our tables. */
@@ -112,14 +69,19 @@ portable_default(Relation rel, AttrNumber attnum)
 {
 	Form_pg_attribute attribute =
 		TupleDescAttr(RelationGetDescr(rel), attnum - 1);
-	Node *value;
+	PinnedSettings *pinned;
+	Node		   *value;
+	char		   *text;
 
 	if (!attribute->atthasdef || attribute->attgenerated)
 		return NULL;
 	value = build_column_default(rel, attnum);
 	if (value == NULL || has_own_objects(value, NULL))
 		return NULL;
-	return deparse_expression(value, NIL, false, false);
+	pinned = filter_pin_settings();
+	text = deparse_expression(value, NIL, false, false);
+	settings_unpin(pinned);
+	return text;
 }
 
 static void
@@ -132,8 +94,8 @@ table_column(TableColumn *column, const ColumnShape *shape, Relation rel)
 	column->type = format_type_extended(
 		attribute->atttypid, attribute->atttypmod,
 		FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-	column->type_name = type_name_of(shape->type.base);
-	column->fields = fields_of(shape->type.base);
+	column->type_name = destination_type_name(shape->type.base);
+	column->parts = destination_type_parts(shape->type.base);
 	column->base = shape->type.base;
 	column->is_binary = has_binary_form(&shape->type);
 	column->not_null = shape->not_null;

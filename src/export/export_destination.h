@@ -62,4 +62,11 @@ extern void destination_set_tables(const Job *job, Destination *root);
  * place that is still to be made. */
 extern void destination_choose_form(Job *job, Destination *root);
 
+/* ---- destination_types.c */
+
+/* As pg_type has it. */
+extern char *destination_type_name(Oid type);
+/* TableColumn's parts. */
+extern char *destination_type_parts(Oid type);
+
 #endif /* OUTFLOW_EXPORT_DESTINATION_H */

@@ -72,14 +72,24 @@ typedef enum DestinationClaim
 	CLAIM_FOREIGN  /* they have another token, or none */
 } DestinationClaim;
 
+/*
+ * A type in a form that is the same on every server where it is the same type: a
+ * line for itself and for each of its parts, fields and elements and bounds,
+ * with all that these are made of.  It has the part's path, its name in pg_type
+ * as a literal, and its typmod, if it has one: .'price'[] 'numeric'(655366).
+ * Domains are what they are made of.  More than that is too much.
+ */
+#define TYPE_MAX_PARTS 2000
+#define TYPE_MAX_TEXT  100000
+
 /* A column whose values go to a table elsewhere. */
 typedef struct TableColumn
 {
 	char *name;
 	char *type;		 /* as CREATE TABLE takes it */
 	char *type_name; /* in pg_type, domains removed */
-	char *fields;	 /* of a row type, or of an array's: "type typmod, ..." */
-	Oid	  base;		 /* the same type's */
+	char *parts;	 /* what the same type is made of, see below */
+	Oid	  base;		 /* its number */
 	int32 typmod;	 /* of it; -1: none */
 	bool  is_binary; /* it has a binary form */
 	bool  not_null;

@@ -75,6 +75,26 @@ sub try_every_load
 	return;
 }
 
+# both sides say the same of types that are the same
+sub try_own_types
+{
+	my $types = q{CREATE DOMAIN amount AS numeric(10,2); CREATE TYPE mood AS ENUM ('good'); CREATE TYPE span AS RANGE (subtype = float8);
+		CREATE TYPE inside AS (gone int, "it's \\" mood, a amount[], at timestamp(3)); ALTER TYPE inside DROP ATTRIBUTE gone; CREATE TYPE outside AS (i inside, s span[], r int4range)};
+
+	here("$types; CREATE TABLE own (id int, a amount[], o outside, s span)");
+	here(q{INSERT INTO own VALUES (1, '{1.25}', ROW(ROW('good', '{2.5}', '2026-01-01 00:00:00.125')::inside, '{"[0.5,0.75)"}', '[1,5)'), '[0.1,0.2)')});
+	there($types);
+	my $job = here(q{CALL outflow.export('own', 'warehouse:', options => '{"create": true}')});
+	same_rows($node, $warehouse, 'own', "$version: types of one's own");
+	here(q{CALL outflow.export('own', 'warehouse:', options => '{"publish": "replace"}')}) if there('GRANT TRUNCATE ON own TO loader') eq '';
+	same_rows($node, $warehouse, 'own', "$version: ... into a table that is there");
+	there("DROP TABLE own; DROP DOMAIN amount CASCADE; CREATE DOMAIN amount AS numeric(10,1); ALTER TYPE inside ADD ATTRIBUTE a amount[]");
+	my (undef, undef, $err) = $node->psql('postgres', q{CALL outflow.export('own', 'warehouse:', options => '{"create": true}')});
+	like($err, qr/type public\.amount\[\] of column "a" is another one/, "$version: one that is not the same");
+	here('DROP TABLE own; DROP TYPE outside, inside, span, mood; DROP DOMAIN amount');
+	return;
+}
+
 # a part of the job waits here, committed there, when that server is killed
 sub try_kill
 {
@@ -128,6 +148,7 @@ foreach my $programs (split /:/, $ENV{OUTFLOW_OTHER_BINDIRS})
 	isnt(major($node), major($warehouse), $version);
 	here(warehouse_sql($warehouse));
 	try_kill($_) foreach ('staged', 'direct');
+	try_own_types();
 	make_tables();
 	try_every_load();
 	try_subscription();

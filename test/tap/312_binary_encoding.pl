@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use JSON::PP;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -55,6 +56,26 @@ foreach my $database ('postgres', 'latin')
 	in_session($other, 'postgres', "ALTER DATABASE $database RESET client_encoding");
 	like(slurp_file("$export/$database-inline/_manifest.json"), qr/"encoding": "$own"/, "$database: the manifest names it");
 }
+
+# ---- all text of a manifest is UTF-8
+$node->safe_psql('postgres', q{CREATE DATABASE none ENCODING 'SQL_ASCII' TEMPLATE template0});
+$node->safe_psql('none', 'CREATE EXTENSION outflow; CREATE TABLE t (id int, x text); INSERT INTO t VALUES (1, NULL)');
+foreach my $database ('postgres', 'latin', 'none')
+{
+	in_session('UTF8', $database, qq{CALL outflow.export('t', 'file://$export/$database-options', columns => '{id,x}', filter => 'x IS DISTINCT FROM ''é''', options => '{"null": "é"}')});
+	my $manifest = slurp_file("$export/$database-options/_manifest.json");
+	my $read = eval { JSON::PP->new->utf8->decode($manifest) } || {};
+
+	ok(utf8::decode($manifest), "$database: the manifest is UTF-8");
+	is($read->{options}{null}, "\x{e9}", "$database: an option in it");
+	like($read->{filter}, qr/\x{e9}/, "$database: the filter in it");
+	like(in_session('UTF8', $database, 'SELECT outflow.restore_script(max(job)) FROM outflow.jobs'), qr/NULL 'é'/, "$database: and restore_script reads it");
+}
+
+# bytes that are no UTF-8, and a character that takes two escapes
+in_session('SQL_ASCII', 'none', qq{CALL outflow.export('t', 'file://$export/none-bytes', filter => 'x IS DISTINCT FROM E''\\xff''', options => '{"null": "a\xff😀\\\\b"}')});
+like(in_session('SQL_ASCII', 'none', 'SELECT outflow.restore_script(max(job)) FROM outflow.jobs'), qr/NULL E'a\xff😀\\\\b'/, 'restore_script has the bytes');
+ok(utf8::decode(my $bytes = slurp_file("$export/none-bytes/_manifest.json")), 'which the manifest has as UTF-8');
 
 # ---- an error of a type's own function leaves the session's encoding as it was
 {

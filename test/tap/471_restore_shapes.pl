@@ -76,4 +76,40 @@ foreach my $format ('csv', 'text', 'binary', 'jsonl')
 	restores("a generated column of one of two, $format", "$made, other int", $one, "$as, columns => '{id,n}'", $generated, '1|1|2|s');
 }
 
+# ---- whatever the settings are, of the session that exported, of the one that asks
+# for the script, and of the one that runs it
+my @sessions = ('SELECT', q{SET datestyle = 'SQL, DMY'; SET intervalstyle = 'sql_standard'; SET extra_float_digits = -15; SET timezone = 'Asia/Tokyo'; SET bytea_output = 'escape'},
+	q{SET standard_conforming_strings = off; SET escape_string_warning = off; SET quote_all_identifiers = on; SET transform_null_equals = on; SET datestyle = German});
+
+$node->safe_psql('postgres', q{DROP TABLE t; CREATE TABLE t (id int, d date, note text DEFAULT 'x', late bool GENERATED ALWAYS AS (d >= '2024-02-01') STORED,
+	dur interval GENERATED ALWAYS AS ('-1 days -02:03:04'::interval * id) STORED, f float8 GENERATED ALWAYS AS (id + 0.1::float8 + 1.00000000001::float8) STORED,
+	z timestamptz GENERATED ALWAYS AS ('2024-02-01 12:00:00+00'::timestamptz) STORED, s text GENERATED ALWAYS AS ('a\b''c' || note) STORED,
+	m money GENERATED ALWAYS AS ('1234.56'::money) STORED, n bool GENERATED ALWAYS AS ((note = NULL) IS NULL) STORED);
+	INSERT INTO t (id, d, note) VALUES (1, '2024-01-15', E'it''s \\\\'), (2, '2024-04-03', NULL)});
+my $all = 'SELECT * FROM t ORDER BY id';
+foreach my $format ('csv', 'text', 'binary', 'jsonl')
+{
+	foreach my $from (0 .. $#sessions)
+	{
+		my $to = ($from + 1) % @sessions;
+		my $name = "$format, sessions $from and $to";
+		my $database = 'd' . ++$number;
+		my $job = $node->safe_psql('postgres', "$sessions[$to]; CALL outflow.export('t', E'file://$dir/it''s $number', format => '$format', compression => 'gzip')") =~ s/\s//gr;
+		my (undef, $script, $error) = $node->psql('postgres', "$sessions[$from]; SELECT outflow.restore_script($job)");
+
+		is($error, '', "$name: the script is made");
+		$node->safe_psql('postgres', "CREATE DATABASE $database");
+		my ($status, $out, $err) = $node->psql($database, "$sessions[$to]; $script", on_error_stop => 1);
+		is($status, 0, "$name: the script runs") or diag($err);
+		is(($node->psql($database, $all))[1], $node->safe_psql('postgres', $all), "$name: restored");
+	}
+}
+
+# a format that writes its values under settings of its own names those
+$node->safe_psql('postgres', "$sessions[1]; CALL outflow.export('t', 'file://$dir/told', format => 'jsonl')");
+like(slurp_file("$dir/told/_manifest.json"), qr/"settings": \{"DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "TimeZone": "UTC", "bytea_output": "hex", "extra_float_digits": "1", "lc_monetary": "C"\}/,
+	'the settings of jsonl are its own');
+$node->safe_psql('postgres', "$sessions[1]; CALL outflow.export('t', 'file://$dir/told_csv', format => 'csv')");
+like(slurp_file("$dir/told_csv/_manifest.json"), qr/"settings": \{"DateStyle": "SQL, DMY", "IntervalStyle": "sql_standard"/, 'those of csv are the session\'s');
+
 done_testing();

@@ -137,6 +137,17 @@ is($warehouse->safe_psql('postgres', q{SELECT string_agg(attname || ': ' || pg_g
 	q{a: 7; b: (upper('it''s'::text) || '!'::text); c: now(); f: (1 + 2); g: CURRENT_DATE; h: 1.25; k: '{}'::jsonb; l: '{1,2}'::integer[]},
 	'defaults without objects of this database are made there');
 
+# with the meaning that they have here, whatever the role's settings are
+$node->safe_psql('postgres', q{CREATE TABLE meant (id int, d date DEFAULT '2024-02-01', i interval DEFAULT '-1 days 02:03:04', f float8 DEFAULT 0.1::float8 + 0.2,
+		m money DEFAULT '1.23', b bytea DEFAULT '\x5c00', t timestamptz DEFAULT '2024-02-01 12:00:00+00', s text DEFAULT 'a\b', r daterange DEFAULT '[2024-02-01,2024-03-02)');
+	INSERT INTO meant (id) VALUES (1);
+	ALTER ROLE CURRENT_USER SET datestyle = 'SQL, DMY'; ALTER ROLE CURRENT_USER SET intervalstyle = 'sql_standard'; ALTER ROLE CURRENT_USER SET extra_float_digits = 0;
+	ALTER ROLE CURRENT_USER SET bytea_output = 'escape'; ALTER ROLE CURRENT_USER SET timezone = 'Asia/Tokyo'; ALTER ROLE CURRENT_USER SET standard_conforming_strings = off});
+$node->safe_psql('postgres', q{CALL outflow.export('meant', 'warehouse:', options => '{"create": true}')});
+$node->safe_psql('postgres', "ALTER ROLE CURRENT_USER RESET ALL");
+$warehouse->safe_psql('postgres', 'INSERT INTO meant (id) VALUES (1)');
+is($warehouse->safe_psql('postgres', 'SELECT count(*), count(DISTINCT m::text) FROM (SELECT DISTINCT t.* FROM meant AS t) AS m'), '1|1', 'and mean the same');
+
 # ---- what inherits from a table is no part of it
 $node->safe_psql('postgres', 'CREATE TABLE parent (id int); INSERT INTO parent VALUES (1)');
 $warehouse->safe_psql('postgres', 'CREATE TABLE parent (id int); CREATE TABLE child () INHERITS (parent); INSERT INTO child VALUES (9);

@@ -14,6 +14,7 @@
 #include "utils/json.h"
 #include "utils/rel.h"
 
+#include "export/export_settings.h"
 #include "export/job/job.h"
 #include "export/job/part_table.h"
 #include "export/finish/finish.h"
@@ -29,6 +30,21 @@ text_encoding(const Job *job)
 	if (job->row_format->canonical_settings)
 		return "UTF8";
 	return pg_encoding_to_char(job->options.row.encoding);
+}
+
+/* Under which the values' texts were written. */
+static List *
+text_settings(const Job *job)
+{
+	PinnedSettings *pinned;
+	List		   *settings;
+
+	if (!job->row_format->canonical_settings)
+		return job->settings;
+	pinned = settings_pin_canonical(CurrentMemoryContext);
+	settings = settings_capture();
+	settings_unpin(pinned);
+	return settings;
 }
 
 /* A string as JSON, in UTF-8 whatever the database's encoding is. */
@@ -193,6 +209,8 @@ manifest_append_identity(ByteBuffer *out, const Job *job)
 static void
 append_output(ByteBuffer *out, const Job *job)
 {
+	JsonStyle style = json_style_default();
+
 	append_member(out, "format", job->format);
 	append_member(out, "compression", job->compression);
 	if (job->encrypt_to)
@@ -201,8 +219,9 @@ append_output(ByteBuffer *out, const Job *job)
 		append_texts(out, job->encrypt_to);
 	}
 	append_member(out, "encoding", text_encoding(job));
-	append_settings(out, job->settings);
-	buffer_printf(out, ",\n  \"options\": %s", job->options_json);
+	append_settings(out, text_settings(job));
+	buffer_append_string(out, ",\n  \"options\": ");
+	json_text(out, &style, job->options_json, strlen(job->options_json));
 	append_member(out, "snapshot", job->snapshot);
 	append_member(out, "lsn", job->lsn);
 	if (job->slot)

@@ -147,11 +147,6 @@ extern bool postgres_find_target(PostgresDestination *self,
 /* Looks at one target; errors unless the rows fit. */
 extern void postgres_look(PostgresDestination *self, PostgresTarget *target,
 						  bool *is_binary);
-/* Its name, and its columns' between commas, for commands. */
-extern char *postgres_target_name(PostgresDestination  *self,
-								  const PostgresTarget *target);
-extern char *postgres_columns(PostgresDestination  *self,
-							  const PostgresTarget *target);
 
 /* Of COPY, after its direction: how rows are written; encoding NULL: usual. */
 extern char *postgres_copy_options(bool is_binary, const char *encoding);
@@ -177,6 +172,18 @@ extern bool postgres_is_current(Destination *to);
 
 /* ---- postgres_fit.c: whether every value can become one there */
 
+/* A column of a target, as the other server describes it. */
+typedef struct PostgresColumn
+{
+	char *type; /* as CREATE TABLE takes it there; NULL: it is missing */
+	Oid	  base; /* domains removed */
+	char *type_name;
+	char *parts; /* as TableColumn's */
+	int32 typmod;
+	bool  is_generated;
+	bool  is_needed; /* NOT NULL, and nothing but us gives it a value */
+} PostgresColumn;
+
 typedef enum PostgresFit
 {
 	FIT_NOT,
@@ -184,16 +191,33 @@ typedef enum PostgresFit
 	FIT_BINARY
 } PostgresFit;
 
-/* The type there without its domains, by number and name, and what it has of
- * fields. */
-extern PostgresFit postgres_fit(const TableColumn *column, Oid to,
-								const char *to_name, const char *to_fields,
-								int32 typmod);
+extern PostgresFit postgres_fit(const TableColumn	 *column,
+								const PostgresColumn *there);
 /* What reads such a value, by the quoted name of its column, as it was sent. */
 extern char *postgres_read_back(const TableColumn *column, const char *name,
 								Oid to, int32 typmod, bool is_binary);
 /* Whether the binary form is the same wherever the type is. */
 extern bool postgres_has_one_form(const TableColumn *column);
+
+/* ---- postgres_column.c: columns of targets */
+
+/* A target's name, and its columns' between commas, for commands. */
+extern char *postgres_target_name(PostgresDestination  *self,
+								  const PostgresTarget *target);
+extern char *postgres_columns(PostgresDestination  *self,
+							  const PostgresTarget *target);
+
+/* Both in the order of the source's columns: of a table that is there, and of
+ * one that is to be made. */
+extern PostgresColumn *postgres_target_columns(PostgresDestination	*self,
+											   const PostgresTarget *target);
+extern PostgresColumn *postgres_future_columns(PostgresDestination	*self,
+											   const PostgresTarget *target);
+/* Errors unless the values fit. */
+extern PostgresFit postgres_check_column(PostgresDestination  *self,
+										 const PostgresTarget *target,
+										 const TableColumn	  *column,
+										 const PostgresColumn *there);
 
 /* ---- postgres_direct.c: without staging tables */
 

@@ -265,33 +265,39 @@ postgres_has_one_form(const TableColumn *column)
 		   !is_oid_vector(column->type_name);
 }
 
-/* A type of one's own is known by its name, a row type by its fields too. */
+/*
+ * A type of one's own is known by its name and by what it is made of.  What its
+ * modifier means is not known, besides that there is none.
+ */
 static PostgresFit
-fit_of_own(const TableColumn *column, Oid to, const char *to_name,
-		   const char *to_fields)
+fit_of_own(const TableColumn *column, const PostgresColumn *there)
 {
-	bool both = column->base >= FIRST_UNFIXED_TYPE && to >= FIRST_UNFIXED_TYPE;
+	bool both = column->base >= FIRST_UNFIXED_TYPE &&
+				there->base >= FIRST_UNFIXED_TYPE;
+	bool is_limited = there->typmod >= 0 && there->typmod != column->typmod;
 
-	return both && strcmp(column->type_name, to_name) == 0 &&
-				   strcmp(column->fields, to_fields) == 0
+	return both && !is_limited &&
+				   strcmp(column->type_name, there->type_name) == 0 &&
+				   strcmp(column->parts, there->parts) == 0
 			   ? FIT_TEXT
 			   : FIT_NOT;
 }
 
 PostgresFit
-postgres_fit(const TableColumn *column, Oid to, const char *to_name,
-			 const char *to_fields, int32 typmod)
+postgres_fit(const TableColumn *column, const PostgresColumn *there)
 {
-	Oid from = column->base;
-	Oid element = get_element_type(from);
-	Oid to_element =
-		to < FIRST_UNFIXED_TYPE ? get_element_type(to) : InvalidOid;
+	Oid	  from = column->base;
+	Oid	  to = there->base;
+	int32 typmod = there->typmod;
+	Oid	  element = get_element_type(from);
+	Oid	  to_element =
+		  to < FIRST_UNFIXED_TYPE ? get_element_type(to) : InvalidOid;
 	bool fits;
 
 	if (from != to && (to == TEXTOID || to == VARCHAROID))
 		return fits_text(from, column->typmod, typmod) ? FIT_TEXT : FIT_NOT;
 	if (from >= FIRST_UNFIXED_TYPE || to >= FIRST_UNFIXED_TYPE)
-		return fit_of_own(column, to, to_name, to_fields);
+		return fit_of_own(column, there);
 	if (OidIsValid(element) && OidIsValid(to_element))
 		fits = fits_element(element, column->typmod, to_element, typmod);
 	else

@@ -16,38 +16,6 @@
 
 #include "sink/postgres/postgres_destination.h"
 
-/* A column of a target, as the other server describes it. */
-typedef struct Described
-{
-	char *type; /* as CREATE TABLE takes it there */
-	Oid	  base; /* domains removed */
-	char *type_name;
-	char *fields;
-	bool  is_generated;
-	bool  is_needed; /* NOT NULL, and nothing but us gives it a value */
-	int32 typmod;
-} Described;
-
-char *
-postgres_target_name(PostgresDestination *self, const PostgresTarget *target)
-{
-	return psprintf("%s.%s", remote_identifier(self->remote, target->schema),
-					remote_identifier(self->remote, target->name));
-}
-
-char *
-postgres_columns(PostgresDestination *self, const PostgresTarget *target)
-{
-	StringInfoData text;
-
-	initStringInfo(&text);
-	for (int i = 0; i < target->source->ncolumns; i++)
-		appendStringInfo(
-			&text, "%s%s", i > 0 ? ", " : "",
-			remote_identifier(self->remote, target->source->columns[i].name));
-	return text.data;
-}
-
 void
 postgres_set(Destination *to, List *tables, const TableOptions *options)
 {
@@ -158,7 +126,7 @@ report_missing(PostgresDestination *self, const PostgresTarget *target)
 					 "options => '{\"create\": true}'.")));
 }
 
-/* For a table that the export makes: the types, and where it goes. */
+/* For a table that the export makes. */
 static void
 check_creatable(PostgresDestination *self, const PostgresTarget *target)
 {
@@ -179,130 +147,9 @@ check_creatable(PostgresDestination *self, const PostgresTarget *target)
 						 remote_identifier(remote, target->schema),
 						 remote_identifier(remote, target->schema),
 						 remote_identifier(remote, remote->user))));
-	for (int i = 0; i < target->source->ncolumns; i++)
-	{
-		const TableColumn *column = &target->source->columns[i];
-		const char *const  type[] = {column->type};
-
-		remote_run(remote,
-				   "SELECT to_regtype(regexp_replace($1, "
-				   "'\\([0-9, -]+\\)', '')) IS NOT NULL",
-				   1, type);
-		if (!remote_is_true(remote, 0, 0))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("type %s of column \"%s\" does not exist on "
-							"server \"%s\"",
-							column->type, column->name, remote->name),
-					 errhint("Make it there before, with its extension if it "
-							 "has one.")));
-	}
 }
 
 /* ---- its columns */
-
-/* In the order of the source's columns; one that is missing has no type. */
-static Described *
-target_columns(PostgresDestination *self, PostgresTarget *target)
-{
-	Remote			  *remote = self->remote;
-	const TableSource *source = target->source;
-	Described		 *columns = palloc0_array(Described, source->ncolumns + 1);
-	const char *const values[] = {target->oid};
-
-	remote_run(
-		remote,
-		"SELECT a.attname, format_type(a.atttypid, a.atttypmod), b.oid, "
-		"b.typname, a.attgenerated <> '', "
-		"a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', "
-		"CASE WHEN a.atttypmod <> -1 THEN a.atttypmod ELSE b.typmod END, "
-		"coalesce((SELECT string_agg(format('%s %s', t.typname, f.atttypmod), "
-		"', ' ORDER BY f.attnum) FROM pg_type AS r "
-		"JOIN pg_attribute AS f ON f.attrelid = r.typrelid "
-		"JOIN pg_type AS t ON t.oid = f.atttypid WHERE r.typtype = 'c' "
-		"AND f.attnum > 0 AND NOT f.attisdropped AND r.oid IN (b.oid, "
-		"(SELECT typelem FROM pg_type WHERE oid = b.oid AND typlen = -1))), "
-		"'')"
-		" "
-		"FROM pg_attribute AS a, LATERAL (WITH RECURSIVE d AS ("
-		"SELECT t.oid, t.typbasetype, t.typtype, t.typname, t.typtypmod, "
-		"-1 AS typmod "
-		"FROM pg_type AS t WHERE t.oid = a.atttypid UNION ALL "
-		"SELECT t.oid, t.typbasetype, t.typtype, t.typname, t.typtypmod, "
-		"CASE WHEN d.typtypmod <> -1 THEN d.typtypmod ELSE d.typmod END "
-		"FROM d JOIN pg_type AS t ON t.oid = d.typbasetype "
-		"WHERE d.typtype = 'd') SELECT oid, typname, typmod FROM d "
-		"WHERE typtype <> 'd') AS b "
-		"WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped",
-		1, values);
-	for (int row = 0; row < remote_rows(remote); row++)
-	{
-		char	 *name = remote_value(remote, row, 0);
-		Described described = {
-			.type = remote_value(remote, row, 1),
-			.base = strtoul(remote_value(remote, row, 2), NULL, 10),
-			.type_name = remote_value(remote, row, 3),
-			.is_generated = remote_is_true(remote, row, 4),
-			.is_needed = remote_is_true(remote, row, 5),
-			.typmod = atoi(remote_value(remote, row, 6)),
-			.fields = remote_value(remote, row, 7)};
-		int at = 0;
-
-		while (at < source->ncolumns &&
-			   strcmp(source->columns[at].name, name) != 0)
-			at++;
-		if (at < source->ncolumns)
-			columns[at] = described;
-		else if (described.is_needed)
-			ereport(ERROR,
-					(errcode(ERRCODE_NOT_NULL_VIOLATION),
-					 errmsg("column \"%s\" of table %s on server \"%s\" would "
-							"be null",
-							remote_clean(name),
-							postgres_target_name(self, target), remote->name),
-					 errdetail("It is NOT NULL, has no default, and is not "
-							   "among the exported columns."),
-					 errhint("Give it a default there.")));
-	}
-	return columns;
-}
-
-static PostgresFit
-check_column(PostgresDestination *self, const PostgresTarget *target,
-			 const TableColumn *column, const Described *there)
-{
-	char	   *name = postgres_target_name(self, target);
-	PostgresFit fit;
-
-	if (there->type == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of table %s does not exist on server "
-						"\"%s\"",
-						column->name, name, self->remote->name),
-				 errhint("Add it there, or name the other columns in argument "
-						 "\"columns\".")));
-	if (there->is_generated)
-		ereport(ERROR,
-				(errcode(ERRCODE_GENERATED_ALWAYS),
-				 errmsg("column \"%s\" of table %s on server \"%s\" is a "
-						"generated column",
-						column->name, name, self->remote->name),
-				 errhint("Name the other columns in argument \"columns\".")));
-	fit = postgres_fit(column, there->base, there->type_name, there->fields,
-					   there->typmod);
-	if (fit == FIT_NOT)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("column \"%s\" of table %s on server \"%s\" has type "
-					"%s",
-					column->name, name, self->remote->name,
-					remote_clean(there->type)),
-			 errdetail("Not every %s can become one.", column->type),
-			 errhint("Change the column's type there to %s.", column->type)));
-	return fit;
-}
 
 static void
 set_read_form(PostgresDestination *self, PostgresTarget *target, int at,
@@ -315,13 +162,31 @@ set_read_form(PostgresDestination *self, PostgresTarget *target, int at,
 		self->is_binary);
 }
 
+/* Staging tables have one column more. */
+static void
+refuse_own_name(PostgresDestination *self, const TableSource *source)
+{
+	for (int i = 0; i < source->ncolumns && !self->options.direct; i++)
+		if (strcmp(source->columns[i].name, POSTGRES_PART) == 0)
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("column \"%s\" has the name of the staging tables' "
+						"own column",
+						POSTGRES_PART),
+				 errhint("Name the other columns in argument \"columns\", or "
+						 "load the rows directly: options => '{\"load\": "
+						 "\"direct\"}'.")));
+}
+
 void
 postgres_look(PostgresDestination *self, PostgresTarget *target,
 			  bool *is_binary)
 {
 	const TableSource *source = target->source;
-	Described		  *there;
+	PostgresColumn	  *there;
 
+	refuse_own_name(self, source);
 	target->types = palloc0_array(char *, source->ncolumns + 1);
 	target->forms = palloc0_array(char *, source->ncolumns + 1);
 	target->exists = postgres_find_target(self, target);
@@ -330,21 +195,15 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 		if (!self->options.create)
 			report_missing(self, target);
 		check_creatable(self, target);
-		for (int i = 0; i < source->ncolumns; i++)
-		{
-			*is_binary &= postgres_has_one_form(&source->columns[i]);
-			target->types[i] = source->columns[i].type;
-			set_read_form(self, target, i, source->columns[i].base,
-						  source->columns[i].typmod);
-		}
-		return;
 	}
-	there = target_columns(self, target);
+	there = target->exists ? postgres_target_columns(self, target)
+						   : postgres_future_columns(self, target);
 	for (int i = 0; i < source->ncolumns; i++)
 	{
-		*is_binary &= check_column(self, target, &source->columns[i],
-								   &there[i]) == FIT_BINARY;
-		target->types[i] = there[i].type;
+		*is_binary &= postgres_check_column(self, target, &source->columns[i],
+											&there[i]) == FIT_BINARY;
+		target->types[i] =
+			target->exists ? there[i].type : source->columns[i].type;
 		set_read_form(self, target, i, there[i].base, there[i].typmod);
 	}
 }
