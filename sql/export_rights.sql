@@ -53,6 +53,8 @@ INSERT INTO outflow.part (job, part) VALUES (1, 1);
 SET ROLE outflow_bob;
 SELECT count(*) FROM outflow.jobs WHERE job = :job;
 SELECT count(*) FROM outflow.parts WHERE job = :job;
+-- nor learn of its state
+SELECT outflow_internal.job_state(:job, 'running');
 \set ON_ERROR_ROLLBACK on
 \set VERBOSITY sqlstate
 CALL outflow.resume(:job);

@@ -42,6 +42,13 @@ CALL outflow.export_schema('export_schema', :'dir' || 'mine') \gset
 SELECT * FROM folders(:job);
 CALL outflow.export_schema('export_schema_empty', :'dir' || 'none');
 RESET ROLE;
+-- partitions of a table that may not be read are tables of their own
+REVOKE SELECT ON p FROM outflow_schema;
+CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2);
+SET ROLE outflow_schema;
+CALL outflow.export_schema('export_schema', :'dir' || 'partitions') \gset
+SELECT * FROM folders(:job);
+RESET ROLE;
 CALL outflow.export_schema(NULL, :'dir' || 'none');
 CALL outflow.export_schema(1::regnamespace, :'dir' || 'none');
 CALL outflow.export_schema('pg_catalog', :'dir' || 'none');

@@ -5,9 +5,11 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 
 #include "export/job/job.h"
@@ -105,7 +107,11 @@ outflow_forget(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* What a row's state means now. */
+/*
+ * What a row's state means now, to who sees the row in outflow.jobs.  To others
+ * it stays as they say that it is, for the view may ask before it looks whose
+ * the job is.
+ */
 Datum
 outflow_job_state(PG_FUNCTION_ARGS)
 {
@@ -114,10 +120,11 @@ outflow_job_state(PG_FUNCTION_ARGS)
 	Job		   *job;
 
 	if (strcmp(text_to_cstring(PG_GETARG_TEXT_PP(1)), running) != 0 ||
-		RecoveryInProgress() || job_is_live(id))
+		RecoveryInProgress())
 		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
 	job = job_load_now(id);
-	if (job == NULL)
+	if (job == NULL || !(has_privs_of_role(GetUserId(), job->owner) ||
+						 has_privs_of_role(GetUserId(), ROLE_PG_MONITOR)))
 		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
 	PG_RETURN_TEXT_P(cstring_to_text(job_state_names[job->state]));
 }

@@ -115,6 +115,44 @@ like(error_of("CALL outflow.export('other', 'file://$dir/other', base => $base)"
 	'a base of another table');
 unlike(error_of("CALL outflow.export('t', 'file://$dir/same', base => $base)"), qr/WARNING/, 'a base of the same one');
 
+# ---- a role whose jobs wait for its own lock doesn't keep others from theirs
+
+sub running { return "SELECT string_agg(substring(destination from '[^/]+\$'), ' ' ORDER BY job) FROM outflow.jobs WHERE state = 'running'"; }
+
+sub max_jobs
+{
+	my ($count) = @_;
+
+	sql('ALTER SYSTEM SET outflow.max_jobs = ' . $count);
+	$node->reload;
+	wait_until($node, "SELECT current_setting('outflow.max_jobs') = '$count'", 'the setting');
+	return;
+}
+
+sql(<<"EOS");
+CREATE ROLE greedy LOGIN IN ROLE pg_write_server_files;
+CREATE ROLE modest LOGIN IN ROLE pg_write_server_files;
+GRANT SELECT ON t TO greedy, modest;
+EOS
+max_jobs(3);
+hold_exports($node, 1);
+sql("SET SESSION AUTHORIZATION greedy; SELECT outflow.export_start('t', 'file://$dir/greedy' || i) FROM generate_series(1, 5) AS i");
+wait_until($node, "SELECT count(*) = 2 FROM outflow.jobs WHERE state = 'running'", 'two of three places');
+wait_until($node, "SELECT count(waiting_for LIKE '%for a role that has none)' OR NULL) = 3 FROM outflow.jobs WHERE state = 'queued'", 'the others');
+pass('a role has not all places, and is told');
+sql("SELECT outflow.export_start('t', 'file://$dir/super' || i) FROM generate_series(1, 2) AS i");
+wait_until($node, "SELECT (" . running() . ") LIKE 'greedy% greedy% super%'", 'a superuser');
+sql("SET SESSION AUTHORIZATION modest; SELECT outflow.export_start('t', 'file://$dir/modest')");
+wait_until($node, "SELECT waiting_for LIKE '%max_jobs)' FROM outflow.jobs WHERE destination LIKE '%/modest'", 'no place');
+sql("SELECT outflow.cancel(min(job)) FROM outflow.jobs WHERE state = 'running'");
+wait_until($node, "SELECT (" . running() . ") LIKE '%modest'", 'the role that has none');
+like(sql(running()), qr/^greedy\d super\d modest$/, 'a place that comes free is the role\'s that has none running');
+release_exports($node);
+wait_until($node, "SELECT count(*) = 0 FROM outflow.jobs WHERE state IN ('queued', 'running')", 'all of them');
+is(sql("SELECT string_agg(DISTINCT state, ' ') FROM outflow.jobs WHERE destination ~ '/(greedy|modest|super)'"), 'done interrupted', 'all come to their turn');
+sql("SELECT outflow.forget(job) FROM outflow.jobs WHERE owner = 'greedy' AND state = 'interrupted'");
+max_jobs(1);
+
 # ---- a database that a DROP DATABASE left half removed can't be visited
 
 sql('CREATE DATABASE halved');

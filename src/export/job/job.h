@@ -190,8 +190,8 @@ typedef struct JobCarried
 extern void job_carried(int64 id, JobCarried *carried);
 /* Who waits for whom because of a running job; NULL if nobody does. */
 extern char *job_waits(int64 id);
-/* Running jobs that are alive, without this one. */
-extern int job_count_running(int64 except);
+/* Running jobs that are alive, without this one; of one role, or of all (0). */
+extern int job_count_running(int64 except, Oid owner);
 
 /* ---- job_server.c */
 

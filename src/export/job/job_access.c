@@ -195,10 +195,9 @@ execute(const char *sql, int nargs, const Oid *types, const Datum *values,
 
 		result = plan == NULL
 					 ? SPI_result
-					 : SPI_execute_snapshot(
-						   plan, unconstify(Datum *, values), nulls,
-						   GetLatestSnapshot(), InvalidSnapshot, false, true,
-						   0);
+					 : SPI_execute_snapshot(plan, unconstify(Datum *, values),
+											nulls, GetLatestSnapshot(),
+											InvalidSnapshot, false, true, 0);
 	}
 	PG_CATCH();
 	{

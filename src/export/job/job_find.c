@@ -165,15 +165,18 @@ job_has_uuid(const char *uuid)
 }
 
 int
-job_count_running(int64 except)
+job_count_running(int64 except, Oid owner)
 {
-	int	   count;
-	int	   live = 0;
-	int64 *ids;
+	const Oid	type = OIDOID;
+	const Datum value = ObjectIdGetDatum(owner);
+	int			count;
+	int			live = 0;
+	int64	   *ids;
 
 	ids = query_ids("SELECT job FROM outflow.job "
-					"WHERE state = 'running' AND workers > 0",
-					0, NULL, NULL, &count);
+					"WHERE state = 'running' AND workers > 0 "
+					"AND (owner = $1 OR $1 = 0::oid)",
+					1, &type, &value, &count);
 	for (int i = 0; i < count; i++)
 	{
 		if (ids[i] != except && job_is_live(ids[i]))

@@ -137,8 +137,9 @@ check_schema(Oid schema)
 }
 
 /*
- * The schema's tables by name, without partitions of others of them.  Those
- * that the caller may not read are counted.
+ * The schema's tables by name.  A partition is exported with its table, or by
+ * itself where the caller may read nothing that it is a part of.  What may not
+ * be read is counted, partitions with their table.
  */
 static List *
 load_schema(Oid schema, int *unreadable)
@@ -153,12 +154,16 @@ load_schema(Oid schema, int *unreadable)
 
 	job_access_begin(&access);
 	count = job_query(
-		"SELECT c.oid, has_table_privilege($2, c.oid, 'SELECT') "
-		"FROM pg_class AS c "
+		"SELECT c.oid, c.readable "
+		"FROM (SELECT *, has_table_privilege($2, oid, 'SELECT') AS readable "
+		"FROM pg_class) AS c "
 		"WHERE c.relnamespace = $1 AND c.relkind IN ('r', 'p') "
+		/* one that is being dropped is null */
+		"AND c.readable IS NOT NULL "
 		"AND NOT EXISTS (SELECT FROM pg_partition_ancestors(c.oid) AS p "
 		"JOIN pg_class AS a ON a.oid = p.relid "
-		"WHERE a.oid <> c.oid AND a.relnamespace = $1) "
+		"WHERE a.oid <> c.oid AND a.relnamespace = $1 "
+		"AND (NOT c.readable OR has_table_privilege($2, a.oid, 'SELECT'))) "
 		"ORDER BY c.relname",
 		lengthof(types), types, values, NULL);
 	*unreadable = 0;

@@ -89,7 +89,7 @@ static bool
 claim(Coordinator *coordinator)
 {
 	MemoryContext old;
-	const char	 *waiting_for = NULL;
+	const char	 *waiting_for;
 	Job			 *job;
 
 	StartTransactionCommand();
@@ -113,11 +113,8 @@ claim(Coordinator *coordinator)
 	/* two of them may have been submitted at the same time */
 	destination_check_free(job, true);
 
-	if (job_count_running(job->id) >= max_jobs)
-		waiting_for = psprintf("the end of one of %d running jobs "
-							   "(outflow.max_jobs)",
-							   max_jobs);
-	else if (worker_pool_start(&coordinator->pool, job) == 0)
+	waiting_for = queue_wait(job);
+	if (waiting_for == NULL && worker_pool_start(&coordinator->pool, job) == 0)
 		waiting_for = "a free background worker (max_worker_processes)";
 	if (waiting_for)
 		job_set_waiting_for(job->id, waiting_for);

@@ -5,6 +5,10 @@
  *
  * A job in state "queued" may be started by anybody at any time: the first
  * coordinator that holds its lock runs it, any other one ends at once.
+ *
+ * A role's jobs may wait for a lock that the role itself holds, as long as it
+ * likes.  So the last place is kept for a role that has no other one, and the
+ * next place is whose role has the fewest.
  */
 #include "postgres.h"
 
@@ -30,6 +34,7 @@ typedef struct QueuedJob
 {
 	int64 id;
 	Oid	  owner;
+	int	  running; /* its owner's jobs that run */
 } QueuedJob;
 
 /* For the present transaction, in TopTransactionContext. */
@@ -37,13 +42,15 @@ static List *pending = NIL;
 
 /* Adds a job to a list in the context. */
 static List *
-queue_append(List *jobs, MemoryContext context, int64 id, Oid owner)
+queue_append(List *jobs, MemoryContext context, int64 id, Oid owner,
+			 int running)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	QueuedJob	 *queued = palloc_object(QueuedJob);
 
 	queued->id = id;
 	queued->owner = owner;
+	queued->running = running;
 	jobs = lappend(jobs, queued);
 	MemoryContextSwitchTo(old);
 	return jobs;
@@ -92,13 +99,16 @@ queue_start_at_commit(int64 id, Oid owner)
 {
 	static bool registered = false;
 
-	pending = queue_append(pending, TopTransactionContext, id, owner);
+	pending = queue_append(pending, TopTransactionContext, id, owner, 0);
 	if (!registered)
 		RegisterXactCallback(start_pending, NULL);
 	registered = true;
 }
 
-/* By age.  patient: without those that were tried in vain a moment ago. */
+/*
+ * Whose role has the fewest running first, then by age.  patient: without those
+ * that were tried in vain a moment ago.
+ */
 static List *
 queued_jobs(bool patient)
 {
@@ -111,41 +121,73 @@ queued_jobs(bool patient)
 
 	job_access_begin(&access);
 	/* one that can't start must not keep the others from their turn */
-	count = job_query("SELECT j.job, j.owner FROM outflow.job AS j "
-					  "WHERE j.state = 'queued' AND "
-					  "outflow_internal.job_can_connect(j.owner) "
-					  "AND (NOT $1 OR j.tried IS NULL OR j.tried < "
-					  "pg_catalog.clock_timestamp() - interval '1 second') "
-					  "ORDER BY j.job",
-					  1, &type, &value, NULL);
+	count =
+		job_query("WITH running AS MATERIALIZED (SELECT owner, count(*) AS "
+				  "jobs FROM outflow.job WHERE state = 'running' AND "
+				  "workers > 0 AND outflow_internal.job_state(job, state) "
+				  "= 'running' GROUP BY owner) "
+				  "SELECT j.job, j.owner, coalesce(r.jobs, 0) "
+				  "FROM outflow.job AS j "
+				  "LEFT JOIN running AS r ON r.owner = j.owner "
+				  "WHERE j.state = 'queued' AND "
+				  "outflow_internal.job_can_connect(j.owner) "
+				  "AND (NOT $1 OR j.tried IS NULL OR j.tried < "
+				  "pg_catalog.clock_timestamp() - interval '1 second') "
+				  "ORDER BY 3, j.job",
+				  1, &type, &value, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
 		jobs = queue_append(jobs, context, job_field_int(i, 1, 0),
-							(Oid) job_field_int(i, 2, 0));
+							(Oid) job_field_int(i, 2, 0),
+							(int) job_field_int(i, 3, 0));
 	}
 	job_access_end(&access);
 	return jobs;
+}
+
+/* own: how many of those that run are the owner's; superusers need no watching */
+static bool
+has_place(Oid owner, int running, int own)
+{
+	return running < max_jobs &&
+		   (own == 0 || running < max_jobs - 1 || superuser_arg(owner));
+}
+
+char *
+queue_wait(const Job *job)
+{
+	int running = job_count_running(job->id, InvalidOid);
+
+	if (has_place(job->owner, running, job_count_running(job->id, job->owner)))
+		return NULL;
+	if (running < max_jobs)
+		return pstrdup("the end of a running job (the last place of "
+					   "outflow.max_jobs is for a role that has none)");
+	return psprintf("the end of one of %d running jobs (outflow.max_jobs)",
+					max_jobs);
 }
 
 int
 queue_start_next(int most, bool patient)
 {
 	List	 *jobs = queued_jobs(patient);
+	int		  running;
 	int		  started = 0;
 	ListCell *cell;
 
 	if (jobs == NIL)
 		return 0;
-	/* more would only find that they must wait */
-	most = Min(most, max_jobs - job_count_running(0));
+	running = job_count_running(0, InvalidOid);
 	foreach (cell, jobs)
 	{
 		QueuedJob *queued = lfirst(cell);
 
 		if (started >= most)
 			break;
-		/* somebody's coordinator is about to claim it */
-		if (job_is_live(queued->id))
+		/* it would only find that it must wait; or somebody's coordinator is
+		 * about to claim it */
+		if (!has_place(queued->owner, running + started, queued->running) ||
+			job_is_live(queued->id))
 			continue;
 		if (!start(queued))
 			break;

@@ -30,9 +30,11 @@ extern void retry_check_stop(volatile bool *stop);
 /* ---- queue.c: jobs that nobody waits for */
 
 extern void queue_start_at_commit(int64 id, Oid owner);
+/* What the job waits for before it may run; NULL for nothing. */
+extern char *queue_wait(const Job *job);
 /*
- * Starts so many of the oldest queued jobs, or as many as there is room for;
- * returns how many.  patient: not one that was tried in vain a moment ago.
+ * Starts so many of the queued jobs, or as many as there is room for, in turns
+ * by role; returns how many.  patient: not one that was tried in vain a moment ago.
  */
 extern int queue_start_next(int most, bool patient);
 /* Errors if the role has as many queued jobs as one may have. */

@@ -17,11 +17,8 @@
 #include "sink/postgres/remote.h"
 
 #define POSTGRES_LOCATION "postgresql://"
-/* Classes of advisory locks there: to make tables, to run a job, to load a
- * part. */
-#define POSTGRES_LOCK_MAKE "28521"
-#define POSTGRES_LOCK_JOB  "28522"
-#define POSTGRES_LOCK_PART "28523"
+/* The class of the advisory locks there: to run a job. */
+#define POSTGRES_LOCK_JOB "28522"
 #define POSTGRES_PART	   "outflow part" /* the staging tables' own column */
 
 /* For formats: what queries call a relation c of schema n.  What inherits from a
@@ -118,6 +115,9 @@ extern bool postgres_find(Destination *to, const char *key, uint64 *size,
 extern bool postgres_is_published(Destination *to);
 /* Errors unless there is a place for the ledger, or one can be made. */
 extern void postgres_check_ledger(PostgresDestination *self);
+/* One process at a time makes tables, until its transaction ends: neither CREATE
+ * knows of another one's. */
+extern void postgres_lock_making(PostgresDestination *self);
 /* In which cluster the ledger is, which has to be there. */
 extern char *postgres_cluster(PostgresDestination *self);
 /* A connection, with the job's lock if it was taken. */

@@ -130,8 +130,7 @@ postgres_begin_direct(PostgresDestination *self, int table, bool to_load)
 	bool			is_binary = true;
 
 	postgres_begin_loading(self);
-	remote_command(self->remote,
-				   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_MAKE ", 1)");
+	postgres_lock_making(self);
 	postgres_look(self, target, &is_binary);
 	if (!was_begun(self, table))
 	{

@@ -43,14 +43,13 @@ copy_rows(PostgresDestination *self, const char *kept, const char *number,
 	count = remote_changed(remote);
 	remote_run(
 		remote,
-		psprintf("INSERT INTO %1$s (job, part, target, rows, bytes, checksum, "
-				 "digest) SELECT $1, $2::int, $3::int, rows, bytes, checksum, "
-				 "digest FROM %1$s WHERE job = $4 AND part = $5::int "
-				 "AND rows = $6::bigint",
+		psprintf("UPDATE %1$s AS p SET rows = k.rows, bytes = k.bytes, "
+				 "checksum = k.checksum, digest = k.digest FROM %1$s AS k "
+				 "WHERE p.job = $1 AND p.part = $2::int AND k.job = $3 "
+				 "AND k.part = $4::int AND k.rows = $5::bigint",
 				 postgres_ledger(self, "part")),
-		6,
-		(const char *const[]){self->job, number, psprintf("%d", self->table),
-							  id, from_number,
+		5,
+		(const char *const[]){self->job, number, id, from_number,
 							  psprintf(UINT64_FORMAT, count)});
 	return remote_changed(remote) == 1;
 }

@@ -27,6 +27,9 @@
 #define LOCK_TRIES	  50
 #define LOCK_PAUSE_MS 200
 
+/* How long the end of another role's CREATE SCHEMA is waited for. */
+#define SCHEMA_PATIENCE "5s"
+
 char *
 postgres_ledger(PostgresDestination *self, const char *name)
 {
@@ -111,23 +114,31 @@ postgres_check_ledger(PostgresDestination *self)
 		check_may_create(self->remote);
 }
 
-/* One process at a time: neither CREATE knows of another one's. */
+/* Who may create schemas there may be about to make one of that name. */
+static void
+make_schema(Remote *remote)
+{
+	check_may_create(remote);
+	remote_command(remote, "SET lock_timeout = '" SCHEMA_PATIENCE "'");
+	remote_create(remote, psprintf("CREATE SCHEMA %s",
+								   remote_identifier(remote, remote->ledger)));
+	remote_command(remote, "SET lock_timeout = 0");
+	/* or an error, if it is not ours */
+	(void) ledger_exists(remote);
+}
+
+/*
+ * Several processes may do it at a time.  There is nothing yet to lock, but what
+ * any role there could, and each step leaves what the next one can go on with.
+ */
 static void
 make_ledger(PostgresDestination *self)
 {
 	Remote *remote = self->remote;
 
-	remote_begin(remote);
-	remote_command(remote,
-				   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_MAKE ", 0)");
 	if (!ledger_exists(remote))
-	{
-		check_may_create(remote);
-		remote_command(remote,
-					   psprintf("CREATE SCHEMA %s",
-								remote_identifier(remote, remote->ledger)));
-	}
-	remote_command(
+		make_schema(remote);
+	remote_create(
 		remote,
 		psprintf("CREATE TABLE IF NOT EXISTS %s (job uuid PRIMARY KEY, "
 				 "token text NOT NULL, "
@@ -135,7 +146,7 @@ make_ledger(PostgresDestination *self)
 				 "published timestamptz, xact bigint, "
 				 "cluster text NOT NULL)",
 				 postgres_ledger(self, "job")));
-	remote_command(
+	remote_create(
 		remote,
 		psprintf("CREATE TABLE IF NOT EXISTS %s (job uuid REFERENCES %s "
 				 "ON DELETE CASCADE, part int, target int NOT NULL, "
@@ -143,7 +154,7 @@ make_ledger(PostgresDestination *self)
 				 "checksum text NOT NULL, digest numeric NOT NULL, "
 				 "xact bigint, PRIMARY KEY (job, part))",
 				 postgres_ledger(self, "part"), postgres_ledger(self, "job")));
-	remote_command(
+	remote_create(
 		remote,
 		psprintf("CREATE TABLE IF NOT EXISTS %s (job uuid REFERENCES %s "
 				 "ON DELETE CASCADE, target int, relation oid NOT NULL, "
@@ -152,10 +163,20 @@ make_ledger(PostgresDestination *self)
 				 "list text NOT NULL, PRIMARY KEY (job, target))",
 				 postgres_ledger(self, "target"),
 				 postgres_ledger(self, "job")));
-	remote_commit(remote);
 }
 
-/* The job's lock: two servers with the same past may run it. */
+void
+postgres_lock_making(PostgresDestination *self)
+{
+	remote_command(self->remote,
+				   psprintf("LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE",
+							postgres_ledger(self, "target")));
+}
+
+/*
+ * The job's lock: two servers with the same past may run it.  Any role there
+ * could have taken it, so nobody waits for it for long, nor without a word.
+ */
 static bool
 lock_job(PostgresDestination *self)
 {

@@ -50,7 +50,6 @@ part_finish(Sink *sink)
 	const char *const	 values[] = {
 		   to->job,
 		   self->number,
-		   psprintf("%d", self->table),
 		   psprintf(UINT64_FORMAT, rows),
 		   psprintf(UINT64_FORMAT, self->meter->bytes),
 		   checksum_to_text(&self->meter->checksum),
@@ -59,10 +58,9 @@ part_finish(Sink *sink)
 	postgres_check_taken(to, self->table, rows, row_digest_rows(self->digest));
 	remote_run(
 		to->remote,
-		psprintf("INSERT INTO %s (job, part, target, rows, bytes, checksum, "
-				 "digest, xact) VALUES ($1, $2, $3, $4, $5, $6, $7, %s)",
-				 postgres_ledger(to, "part"),
-				 to->options.direct ? "txid_current()" : "NULL"),
+		psprintf("UPDATE %s SET rows = $3, bytes = $4, checksum = $5, "
+				 "digest = $6 WHERE job = $1 AND part = $2",
+				 postgres_ledger(to, "part")),
 		lengthof(values), values);
 	FAILPOINT("remote-loaded");
 	remote_commit(to->remote);
@@ -93,18 +91,26 @@ static const SinkOps part_ops = {
 	.cleanup = part_cleanup,
 };
 
-/* What an earlier attempt has committed, maybe into another staging table. */
-static void
-remove_older_part(PostgresDestination *self, const char *number)
+/*
+ * The part's row, which is completed when the rows are there: it keeps others
+ * away.  False if an earlier attempt that lost its client has committed its own
+ * meanwhile; its end was waited for.
+ */
+static bool
+add_part(PostgresDestination *self, const char *number)
 {
-	const char *const values[] = {self->job, number};
+	const char *const values[] = {self->job, number,
+								  psprintf("%d", self->table)};
 
-	/* one that lost its client may still be at its COMMIT */
 	remote_run(self->remote,
-			   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_PART
-			   ", hashtext($1 || ' ' || $2))",
-			   2, values);
-	postgres_remove_parts(self, psprintf("%%s = %s", number));
+			   psprintf("INSERT INTO %s (job, part, target, rows, bytes, "
+						"checksum, digest, xact) "
+						"VALUES ($1, $2, $3, 0, 0, '', 0, %s) "
+						"ON CONFLICT DO NOTHING",
+						postgres_ledger(self, "part"),
+						self->options.direct ? "txid_current()" : "NULL"),
+			   lengthof(values), values);
+	return remote_changed(self->remote) == 1;
 }
 
 void
@@ -137,7 +143,12 @@ void
 postgres_begin_part(PostgresDestination *self, const char *number)
 {
 	postgres_begin_loading(self);
-	remove_older_part(self, number);
+	/* what an earlier attempt has committed, maybe into another staging table */
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		postgres_remove_parts(self, psprintf("%%s = %s", number));
+	} while (!add_part(self, number));
 }
 
 Sink *

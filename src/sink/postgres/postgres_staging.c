@@ -120,9 +120,7 @@ postgres_make_staging(PostgresDestination *self, int table)
 	bool  fits;
 
 	(void) postgres_begin(self, false);
-	/* one process at a time: neither CREATE knows of another one's */
-	remote_command(self->remote,
-				   "SELECT pg_advisory_xact_lock(" POSTGRES_LOCK_MAKE ", 1)");
+	postgres_lock_making(self);
 	if (!staging_exists(self, table, columns, &fits))
 		create_staging(self, name, columns);
 	else if (!fits)

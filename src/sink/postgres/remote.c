@@ -129,9 +129,20 @@ forget_result(Remote *remote)
 	remote->result = NULL;
 }
 
+/* Who makes the same waits for the other one, and is told this by its index. */
+static bool
+says_is_there(const PGresult *result)
+{
+	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return state &&
+		   (strcmp(state, "42P06") == 0 || strcmp(state, "42P07") == 0 ||
+			strcmp(state, "23505") == 0);
+}
+
 /* Keeps the command's only result, once it is complete. */
 static void
-take_result(Remote *remote)
+take_result(Remote *remote, bool may_be_there)
 {
 	PGresult *more;
 
@@ -148,7 +159,8 @@ take_result(Remote *remote)
 		case PGRES_COPY_OUT:
 			return;
 		default:
-			remote_failed(remote, remote->result);
+			if (!may_be_there || !says_is_there(remote->result))
+				remote_failed(remote, remote->result);
 	}
 	while ((more = next_result(remote)) != NULL)
 	{
@@ -164,9 +176,9 @@ take_result(Remote *remote)
 	}
 }
 
-void
-remote_run(Remote *remote, const char *command, int count,
-		   const char *const *values)
+static void
+run(Remote *remote, const char *command, int count, const char *const *values,
+	bool may_be_there)
 {
 	remote->received = 0;
 	remote->expected = REMOTE_MAX_ANSWER;
@@ -174,13 +186,26 @@ remote_run(Remote *remote, const char *command, int count,
 						   NULL, 0))
 		remote_lost(remote);
 	remote_flush(remote);
-	take_result(remote);
+	take_result(remote, may_be_there);
+}
+
+void
+remote_run(Remote *remote, const char *command, int count,
+		   const char *const *values)
+{
+	run(remote, command, count, values, false);
 }
 
 void
 remote_command(Remote *remote, const char *command)
 {
-	remote_run(remote, command, 0, NULL);
+	run(remote, command, 0, NULL, false);
+}
+
+void
+remote_create(Remote *remote, const char *command)
+{
+	run(remote, command, 0, NULL, true);
 }
 
 uint64
@@ -275,7 +300,7 @@ pg_noreturn static void
 copy_refused(Remote *remote)
 {
 	if (PQstatus(remote->conn) == CONNECTION_OK)
-		take_result(remote);
+		take_result(remote, false);
 	remote_lost(remote);
 }
 
@@ -301,7 +326,7 @@ remote_copy_end(Remote *remote)
 	if (PQputCopyEnd(remote->conn, NULL) != 1)
 		copy_refused(remote);
 	remote_flush(remote);
-	take_result(remote);
+	take_result(remote, false);
 	return remote_changed(remote);
 }
 
@@ -341,5 +366,5 @@ remote_copy_out(Remote *remote, const char *command,
 	}
 	if (len == -2)
 		remote_lost(remote);
-	take_result(remote);
+	take_result(remote, false);
 }

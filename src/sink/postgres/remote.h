@@ -84,6 +84,11 @@ extern void remote_run(Remote *remote, const char *command, int count,
 					   const char *const *values);
 /* The same of one without parameters. */
 extern void remote_command(Remote *remote, const char *command);
+/*
+ * The same of one that creates an object, outside of transactions: one that
+ * another connection makes at the same moment is as good.
+ */
+extern void remote_create(Remote *remote, const char *command);
 /* How many rows the last command changed. */
 extern uint64 remote_changed(const Remote *remote);
 /* What the last command returned; none of our queries asks for nulls. */
