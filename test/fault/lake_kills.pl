@@ -72,7 +72,7 @@ sub kills_of_format
 				my $last;
 
 				# what only background workers do
-				next if $workers =~ /0/ && ($point =~ /committed:|plan-commit|part-carried|done-commit/ || $action eq 'crash');
+				next if $workers =~ /0/ && $point =~ /committed:|plan-commit|part-carried|done-commit/;
 				$round++;
 				# a tenth version comes next
 				while ($point =~ /checkpoint/ && $point =~ /^lake/ && (lake_last($lake) + 1) % 10)

@@ -124,6 +124,19 @@ foreach my $case ([ 'hang copy', ' copy$', 0 ], [ 'hang PUT _delta_log', '^PUT \
 		is_deeply(\@its, [], "delta, $fault: files of no version, too");
 	}
 }
+
+# no table is there, and one may come
+killed(inline('new', 'delta'), 'hang PUT _delta_log', '^PUT \S*_delta_log');
+$store->faults();
+my $all = $store->keys('new');
+like(said_by(inline('new', 'delta')), qr/ERROR:  it is not known yet whether an export that was killed has made the Delta table in "lake:new"/, 'delta, a first version that may come: refused');
+is($store->keys('new'), $all, 'delta, a first version that may come: nothing is removed');
+my ($note) = $all =~ /(\S+_outflow_sent_\S+)/;
+my ($its) = $note =~ /_outflow_sent_(.*)/;
+$store->s3('PUT', $note, '1000');
+unlike(said_by(inline('new', 'delta')), qr/ERROR/, 'delta, a first version that comes no more: the next call succeeds');
+unlike($store->keys('new'), qr/$its/, 'delta, a first version that comes no more: nothing is left');
+
 is(sql(q(SELECT count(*) FROM outflow.lake_versions('lake:delta'))), 3, 'delta: a version of each call that came to its end');
 is(sql(q(SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify((SELECT max(job) FROM outflow.jobs), 'full'))), 'ok', 'delta: verified');
 

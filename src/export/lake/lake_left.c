@@ -71,6 +71,25 @@ is_only_table(const LakeFormat *format, Destination *root, const char *folder,
 		   (table->last >= 0 || is_all_its(root, folder, uuid, true));
 }
 
+/* The next version needn't wait for what becomes of this one; a new table must,
+ * lest the folder be in its way for good. */
+static void
+check_table_is_there(const LakeFormat *format, Destination *root,
+					 const char *folder)
+{
+	if (format->read(root, folder, false)->last >= 0)
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_IN_USE),
+		 errmsg("it is not known yet whether an export that was killed has "
+				"made the %s table in \"%s\"",
+				format->name, lake_path_of_folder(root, folder)),
+		 errdetail("The %s may still be at the last request.",
+				   root->catalog ? "catalog" : "store"),
+		 errhint("Try again in some minutes.")));
+}
+
 static void
 remove_data_files(Destination *root, const char *folder, const char *uuid)
 {
@@ -103,7 +122,8 @@ lake_remove_left(Destination *root, const Job *left, const JobSource *source)
 		lake_end_sent(root, folder, left);
 		return;
 	}
-	/* the next version needn't wait for what becomes of this one */
+	if (is_sent)
+		check_table_is_there(format, root, folder);
 	if (is_sent || !is_only_table(format, root, folder, left->uuid))
 		return;
 	remove_data_files(root, folder, left->uuid);
