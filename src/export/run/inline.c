@@ -161,7 +161,7 @@ inline_end_reading(void *arg)
 
 /* Before the job's record says what its columns are, and a table's schema. */
 static Signature *
-sign_definitions(const Job *job, ExportPlan *plan)
+inline_sign(const Job *job, ExportPlan *plan)
 {
 	Signature *definitions = palloc_array(Signature, plan->nsources);
 
@@ -254,7 +254,7 @@ run_inline(Job *job)
 		(void) job_load_own(job->base, false);
 	(void) job_lock_exclude(job->id);
 	job_set_state(job->id, JOB_RUNNING, NULL);
-	run->definitions = sign_definitions(job, plan);
+	run->definitions = inline_sign(job, plan);
 	plan_record(job, plan->parts, plan->nparts, plan->snapshot_text,
 				plan->lsn);
 

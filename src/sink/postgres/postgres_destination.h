@@ -19,7 +19,7 @@
 #define POSTGRES_LOCATION "postgresql://"
 /* The class of the advisory locks there: to run a job. */
 #define POSTGRES_LOCK_JOB "28522"
-#define POSTGRES_PART	   "outflow part" /* the staging tables' own column */
+#define POSTGRES_PART	  "outflow part" /* the staging tables' own column */
 
 /* For formats: what queries call a relation c of schema n.  What inherits from a
  * table is no part of it. */

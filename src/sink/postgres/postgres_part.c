@@ -56,12 +56,11 @@ part_finish(Sink *sink)
 		   psprintf(UINT64_FORMAT, row_digest_sum(self->digest))};
 
 	postgres_check_taken(to, self->table, rows, row_digest_rows(self->digest));
-	remote_run(
-		to->remote,
-		psprintf("UPDATE %s SET rows = $3, bytes = $4, checksum = $5, "
-				 "digest = $6 WHERE job = $1 AND part = $2",
-				 postgres_ledger(to, "part")),
-		lengthof(values), values);
+	remote_run(to->remote,
+			   psprintf("UPDATE %s SET rows = $3, bytes = $4, checksum = $5, "
+						"digest = $6 WHERE job = $1 AND part = $2",
+						postgres_ledger(to, "part")),
+			   lengthof(values), values);
 	FAILPOINT("remote-loaded");
 	remote_commit(to->remote);
 	self->is_open = false;
@@ -97,7 +96,7 @@ static const SinkOps part_ops = {
  * meanwhile; its end was waited for.
  */
 static bool
-add_part(PostgresDestination *self, const char *number)
+ledger_add_part(PostgresDestination *self, const char *number)
 {
 	const char *const values[] = {self->job, number,
 								  psprintf("%d", self->table)};
@@ -148,7 +147,7 @@ postgres_begin_part(PostgresDestination *self, const char *number)
 	{
 		CHECK_FOR_INTERRUPTS();
 		postgres_remove_parts(self, psprintf("%%s = %s", number));
-	} while (!add_part(self, number));
+	} while (!ledger_add_part(self, number));
 }
 
 Sink *
