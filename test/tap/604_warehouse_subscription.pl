@@ -89,7 +89,7 @@ subscription_ends('subscribed');
 
 # ---- both servers are killed: in the export, before the subscription and in it
 $writers = start_writers($node, $script => 1);
-# held between COPY and COMMIT of a part
+# held where a part begins
 my ($holder) = start_psql($warehouse, 'BEGIN; LOCK TABLE outflow_loader.part IN EXCLUSIVE MODE; SELECT pg_sleep(600)');
 $warehouse->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 'outflow_loader.part'::regclass AND granted AND mode = 'ExclusiveLock'});
 my $call = start_call($node, sprintf($export, 'second'));

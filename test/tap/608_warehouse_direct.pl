@@ -87,7 +87,7 @@ $wide = here(q{CALL outflow.export('wide', 'warehouse:public.wide')});
 is(verified($wide, 'quick'), 'ok', 'what a trigger changes is seen');
 is(here("SELECT status, detail FROM outflow.verify($wide, 'full') WHERE status <> 'ok'"), 'wrong content|There are as many rows as were written, but not the same.', 'by full verification alone');
 
-# ---- held at a lock of the ledger, between COPY and COMMIT
+# ---- held at a lock of the ledger, where a part begins
 my ($holder, $said);
 
 sub begin

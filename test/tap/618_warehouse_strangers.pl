@@ -78,7 +78,7 @@ there('CREATE ROLE stranger LOGIN');
 foreach my $load ('staged', 'direct')
 {
 	my $options = $load eq 'direct' ? q{, options => '{"load": "direct"}'} : '';
-	my $holder = hold($warehouse, 'BEGIN; LOCK TABLE outflow_loader.target IN EXCLUSIVE MODE');
+	my $holder = hold($warehouse, 'BEGIN; LOCK TABLE outflow_loader.job IN SHARE UPDATE EXCLUSIVE MODE');
 
 	here("SELECT outflow.export_start('$load', 'warehouse:public.$load'$options)");
 	wait_until($warehouse, q{SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = 'loader' AND wait_event_type = 'Lock'}, 'before its rows');

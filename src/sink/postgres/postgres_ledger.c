@@ -170,7 +170,7 @@ postgres_lock_making(PostgresDestination *self)
 {
 	remote_command(self->remote,
 				   psprintf("LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE",
-							postgres_ledger(self, "target")));
+							postgres_ledger(self, "job")));
 }
 
 /*

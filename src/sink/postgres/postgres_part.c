@@ -96,7 +96,7 @@ static const SinkOps part_ops = {
  * meanwhile; its end was waited for.
  */
 static bool
-ledger_add_part(PostgresDestination *self, const char *number)
+reserve_part(PostgresDestination *self, const char *number)
 {
 	const char *const values[] = {self->job, number,
 								  psprintf("%d", self->table)};
@@ -147,7 +147,7 @@ postgres_begin_part(PostgresDestination *self, const char *number)
 	{
 		CHECK_FOR_INTERRUPTS();
 		postgres_remove_parts(self, psprintf("%%s = %s", number));
-	} while (!ledger_add_part(self, number));
+	} while (!reserve_part(self, number));
 }
 
 Sink *

@@ -177,8 +177,8 @@ take_result(Remote *remote, bool may_be_there)
 }
 
 static void
-run_statement(Remote *remote, const char *command, int count,
-			  const char *const *values, bool may_be_there)
+do_command(Remote *remote, const char *command, int count,
+		   const char *const *values, bool may_be_there)
 {
 	remote->received = 0;
 	remote->expected = REMOTE_MAX_ANSWER;
@@ -193,19 +193,19 @@ void
 remote_run(Remote *remote, const char *command, int count,
 		   const char *const *values)
 {
-	run_statement(remote, command, count, values, false);
+	do_command(remote, command, count, values, false);
 }
 
 void
 remote_command(Remote *remote, const char *command)
 {
-	run_statement(remote, command, 0, NULL, false);
+	do_command(remote, command, 0, NULL, false);
 }
 
 void
 remote_create(Remote *remote, const char *command)
 {
-	run_statement(remote, command, 0, NULL, true);
+	do_command(remote, command, 0, NULL, true);
 }
 
 uint64
