@@ -58,9 +58,12 @@ typedef enum DestinationPlace
 /* What to do about the job's staged files, which have an owner's token. */
 typedef enum DestinationAccess
 {
-	ACCESS_LOOK,   /* whosever they are */
-	ACCESS_JOIN,   /* another process of the job has taken or made them */
-	ACCESS_TAKE,   /* for this process, until release */
+	ACCESS_LOOK, /* whosever they are */
+	ACCESS_JOIN, /* another process of the job has taken or made them */
+	ACCESS_TAKE, /* for this process, until release */
+	/* the same, to remove what nobody goes on with: only by the whole token, and
+	 * where a lock is to be had that keeps others out */
+	ACCESS_LEFT,
 	ACCESS_CREATE, /* the same; what is missing is made */
 } DestinationAccess;
 

@@ -99,7 +99,8 @@ $session->finish;
 unlike($$said, qr/ERROR/, 'alive: comes to its end');
 is($store->content('live/'), rows(), 'alive: and is the table');
 
-# files that no version has, and a version that may still come
+# files that no version has, which a clone of this server could be about to give one,
+# and a version that may still come
 sql(inline('delta', 'delta'));
 foreach my $case ([ 'hang copy', ' copy$', 0 ], [ 'hang PUT _delta_log', '^PUT \S*_delta_log', 1 ])
 {
@@ -121,7 +122,7 @@ foreach my $case ([ 'hang copy', ' copy$', 0 ], [ 'hang PUT _delta_log', '^PUT \
 	}
 	else
 	{
-		is_deeply(\@its, [], "delta, $fault: files of no version, too");
+		is(scalar(grep { !/part-/ } @its), 0, "delta, $fault: but for files of no version");
 	}
 }
 

@@ -46,6 +46,8 @@ is_order_of_bytes(Oid collation)
 		cache, ObjectIdGetDatum(is_default ? MyDatabaseId : collation));
 	bool result;
 
+	if (!OidIsValid(collation))
+		return false;
 	if (!HeapTupleIsValid(row))
 		elog(ERROR, "cache lookup failed for collation %u", collation);
 	if (is_default)

@@ -17,7 +17,7 @@
 extern bool ownership_open(const Job *job, Destination *root, bool create);
 /* Whether it is, and free. */
 extern bool ownership_try(const Job *job, Destination *root);
-/* The same where there is no job: what may be a token's beginning is no proof. */
+/* The same where there is no job: nothing is taken for a proof that is none. */
 extern bool ownership_try_left(const Job *left, Destination *root);
 /* The same for a process whose coordinator has taken it. */
 extern void ownership_join(const Job *job, Destination *root);

@@ -7,12 +7,15 @@
  * that finds its directory removes that, if it is proven that nobody goes on
  * with it:
  *
- *	- It has the token of this very server and database, and no process has
- *	  taken it.
+ *	- It has the token that a session of this very server and database makes, and
+ *	  no process has taken it, as a lock tells.  A job with workers has a record,
+ *	  which a clone of the server may lack: its directory stays in any case.
  *	- No record has its uuid, not even one that is to be committed: an export has
  *	  a record from before its first file to its end.
  *
- * The record decides also where a place has two names, or knows no locks.
+ * The record decides also where a place has two names.  A store's lock is known
+ * to this server alone, so a clone of its whole disk, were it to export there,
+ * could take a session's staged files, but no file of a lake table that is there.
  */
 #include "postgres.h"
 
@@ -70,11 +73,28 @@ job_of(const char *uuid, const Job *job, const Destination *root,
 	Job left = *job;
 
 	left.id = 0;
+	left.workers = 0;
 	left.uuid = pstrdup(uuid);
 	left.publishing = true;
 	left.location = folder[0] ? destination_key(root->location, folder)
 							  : pstrdup(root->location);
 	return left;
+}
+
+/* Other formats' exports know no files by a uuid, and would leave them for good. */
+static bool
+has_files_of(Destination *at, const char *uuid)
+{
+	ListCell *cell;
+
+	foreach (cell, at->driver->list(at, "", NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		if (entry->is_regular && strstr(entry->name, uuid))
+			return true;
+	}
+	return false;
 }
 
 /* In folders of lake tables; one that was in a folder itself had no other. */
@@ -110,7 +130,8 @@ left_remove(Destination *root, const char *folder, const char *name,
 		return false;
 	is_ours = strcmp(at->location, left.location) == 0 &&
 			  is_directory(at, name) && ownership_try_left(&left, at) &&
-			  !job_has_uuid(uuid);
+			  !job_has_uuid(uuid) &&
+			  (job_makes_tables(job) || !has_files_of(at, uuid));
 	if (is_ours)
 	{
 		remove_lake_files(root, folder, &left);

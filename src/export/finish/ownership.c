@@ -16,11 +16,13 @@
 #include "export/lake/lake.h"
 #include "compat.h"
 
+/* What a session exports by itself has no record until it is done: see left.c. */
 static char *
 job_token(const Job *job)
 {
-	return psprintf("%s %u " UINT64_FORMAT " %s\n", job->uuid, MyDatabaseId,
-					GetSystemIdentifier(), job_server());
+	return psprintf("%s %u " UINT64_FORMAT " %s%s\n", job->uuid, MyDatabaseId,
+					GetSystemIdentifier(), job_server(),
+					job->workers == 0 ? " inline" : "");
 }
 
 pg_noreturn static void
@@ -103,8 +105,7 @@ bool
 ownership_try_left(const Job *left, Destination *root)
 {
 	return root->driver->claim(root, left->uuid, job_token(left),
-							   ACCESS_JOIN) == CLAIM_GRANTED &&
-		   ownership_try(left, root);
+							   ACCESS_LEFT) == CLAIM_GRANTED;
 }
 
 void

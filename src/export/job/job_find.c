@@ -151,6 +151,8 @@ job_has_uuid(const char *uuid)
 	ScanKeyData		key;
 	TableScanDesc	scan;
 	bool			found;
+	const Oid		type = TEXTOID;
+	Datum			value;
 
 	ScanKeyInit(&key, get_attnum(RelationGetRelid(rel), "uuid"),
 				BTEqualStrategyNumber, F_UUID_EQ,
@@ -161,7 +163,11 @@ job_has_uuid(const char *uuid)
 	table_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(rel, AccessShareLock);
-	return found;
+	/* one that was updated meanwhile may have moved to where the scan was */
+	value = CStringGetTextDatum(uuid);
+	return found ||
+		   query_id("SELECT job FROM outflow.job WHERE uuid = $1::uuid", 1,
+					&type, &value) != 0;
 }
 
 int

@@ -65,6 +65,10 @@ is_only_table(const LakeFormat *format, Destination *root, const char *folder,
 	if (table->is_foreign ||
 		(format->is_unreadable && format->is_unreadable(table)))
 		return false;
+	/* no lock of ours keeps a clone of this server from a store, and it might be
+	 * about to make the next version */
+	if (table->last >= 0 && root->driver->wrapper)
+		return false;
 	if (table->last >= 0 && root->catalog == NULL)
 		return true;
 	return !has_manifest_list(root, folder, uuid) &&

@@ -85,7 +85,8 @@ extern bool file_temp_is_open(const FileRoot *root);
  * Takes the temporary directory for this process, until the root is closed, if
  * it has this token; one that is empty gets it.
  */
-extern DestinationClaim file_temp_claim(FileRoot *root, const char *token);
+extern DestinationClaim file_temp_claim(FileRoot *root, const char *token,
+										bool is_left);
 /* Whether it has this token, whoever uses it. */
 extern bool file_temp_has_token(FileRoot *root, const char *token);
 /* What file_temp_claim() took: for the end of a process. */

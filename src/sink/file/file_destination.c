@@ -224,7 +224,7 @@ file_destination_claim(Destination *to, const char *id, const char *token,
 	if (access == ACCESS_JOIN)
 		return file_temp_has_token(root, token) ? CLAIM_GRANTED
 												: CLAIM_FOREIGN;
-	return file_temp_claim(root, token);
+	return file_temp_claim(root, token, access == ACCESS_LEFT);
 }
 
 static bool

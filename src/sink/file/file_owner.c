@@ -44,7 +44,8 @@ open_owner(FileRoot *root, int flags)
 
 	if (!file_fd_is_open(file))
 	{
-		if (errno != ENOENT && errno != ELOOP && errno != ENXIO)
+		if (errno != ENOENT && errno != ELOOP && errno != ENXIO &&
+			errno != EISDIR)
 			owner_failed(root, "open");
 		return file;
 	}
@@ -55,15 +56,19 @@ open_owner(FileRoot *root, int flags)
 	return file;
 }
 
-/* False if another process has it.  Where locks are unknown the token is all. */
+/*
+ * False if another process has it.  Where locks are unknown the token is all,
+ * which is no proof that nobody has.
+ */
 static bool
-lock_owner(FileRoot *root, FileFd *file)
+lock_owner(FileRoot *root, FileFd *file, bool must_prove)
 {
 	for (int i = 0; i < TRIES; i++)
 	{
-		if (flock(file->fd, LOCK_EX | LOCK_NB) == 0 || errno == ENOLCK ||
-			errno == EOPNOTSUPP || errno == ENOSYS)
+		if (flock(file->fd, LOCK_EX | LOCK_NB) == 0)
 			return true;
+		if (errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS)
+			return !must_prove;
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			owner_failed(root, "lock");
 		CHECK_FOR_INTERRUPTS();
@@ -129,7 +134,7 @@ write_token(FileRoot *root, FileFd *file, const char *token)
 }
 
 DestinationClaim
-file_temp_claim(FileRoot *root, const char *token)
+file_temp_claim(FileRoot *root, const char *token, bool is_left)
 {
 	MemoryContext caller;
 	FileFd		 *file;
@@ -137,17 +142,18 @@ file_temp_claim(FileRoot *root, const char *token)
 	/* it is held as long as the root is */
 	caller = MemoryContextSwitchTo(GetMemoryChunkContext(root));
 	file = open_owner(root, O_RDWR);
-	if (!file_fd_is_open(file) && is_alone(root))
+	if (!file_fd_is_open(file) && !is_left && is_alone(root))
 		file = open_owner(root, O_RDWR | O_CREAT);
 	MemoryContextSwitchTo(caller);
 	if (!file_fd_is_open(file))
 		return CLAIM_FOREIGN;
-	if (!lock_owner(root, file))
+	if (!lock_owner(root, file, is_left))
 	{
 		(void) file_fd_close(file);
 		return CLAIM_LOCKED;
 	}
-	if (is_unfinished(read_token(root, file), token) && is_alone(root))
+	if (!is_left && is_unfinished(read_token(root, file), token) &&
+		is_alone(root))
 		write_token(root, file, token);
 	if (strcmp(read_token(root, file), token) != 0)
 	{
