@@ -1241,6 +1241,8 @@ LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 SET standard_conforming_strings = on
 SET transform_null_equals = off
+SET array_nulls = on
+SET xmloption = content
 SET DateStyle = 'ISO, MDY'
 SET IntervalStyle = postgres
 SET TimeZone = 'UTC'
@@ -1277,8 +1279,8 @@ BEGIN
 					E'SET LOCAL %I = %L;\n', s.name,
 					pg_catalog.current_setting(s.name)), '')
 				FROM pg_catalog.unnest(ARRAY['standard_conforming_strings',
-					'transform_null_equals', 'DateStyle', 'IntervalStyle',
-					'TimeZone', 'bytea_output', 'extra_float_digits',
+					'transform_null_equals', 'array_nulls', 'xmloption',
+					'DateStyle', 'IntervalStyle', 'TimeZone', 'bytea_output', 'extra_float_digits',
 					'lc_monetary']) AS s (name))))
 			|| outflow_internal.restore_create_table(exported.relation, exported.manifest);
 		settings := coalesce(settings, pg_catalog.concat(E'\n',

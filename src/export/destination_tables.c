@@ -106,12 +106,13 @@ table_column(TableColumn *column, const ColumnShape *shape, Relation rel)
 	(void) getBaseTypeAndTypmod(attribute->atttypid, &column->typmod);
 	if (shape->mask == NULL)
 		return;
-	/* a mask's value, where it is one, is text */
 	column->identity = '\0';
 	column->default_value = NULL;
+	/* another mask's value is text */
+	if (shape->mask->method == MASK_NULL)
+		return;
 	column->typmod = -1;
-	if (shape->mask->method != MASK_NULL)
-		column->type = pstrdup("pg_catalog.text");
+	column->type = pstrdup("pg_catalog.text");
 }
 
 /* A key that is not exported as a whole is none. */

@@ -63,8 +63,9 @@ append_fields(Parts *parts, const char *path, Oid type)
 static void
 append_type_part(Parts *parts, const char *path, Oid type, int32 typmod)
 {
-	Oid base = getBaseTypeAndTypmod(type, &typmod);
-	Oid element = get_element_type(base);
+	Oid	 base = getBaseTypeAndTypmod(type, &typmod);
+	Oid	 element = get_element_type(base);
+	bool is_array = OidIsValid(element) && get_array_type(element) == base;
 
 	check_stack_depth();
 	CHECK_FOR_INTERRUPTS();
@@ -73,11 +74,14 @@ append_type_part(Parts *parts, const char *path, Oid type, int32 typmod)
 						errmsg("type %s has more parts than are compared with "
 							   "those of a destination's",
 							   format_type_be_qualified(parts->whole))));
-	appendStringInfo(&parts->text, "%s%s %s", parts->count > 1 ? "\n" : "",
-					 path, quote_literal_cstr(destination_type_name(base)));
+	appendStringInfo(&parts->text, "%s%s", parts->count > 1 ? "\n" : "", path);
+	/* an array's own name is the server's choice */
+	if (!is_array)
+		appendStringInfo(&parts->text, " %s",
+						 quote_literal_cstr(destination_type_name(base)));
 	if (typmod >= 0)
 		appendStringInfo(&parts->text, "(%d)", typmod);
-	if (OidIsValid(element) && get_array_type(element) == base)
+	if (is_array)
 		append_type_part(parts, psprintf("%s[]", path), element, typmod);
 	else if (get_typtype(base) == TYPTYPE_COMPOSITE)
 		append_fields(parts, path, base);

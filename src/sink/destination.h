@@ -79,7 +79,7 @@ typedef enum DestinationClaim
  * A type in a form that is the same on every server where it is the same type: a
  * line for itself and for each of its parts, fields and elements and bounds,
  * with all that these are made of.  It has the part's path, its name in pg_type
- * as a literal, and its typmod, if it has one: .'price'[] 'numeric'(655366).
+ * as a literal unless it is an array, and its typmod, if it has one: .'price'[] 'numeric'(655366).
  * Domains are what they are made of.  More than that is too much.
  */
 #define TYPE_MAX_PARTS 2000

@@ -125,6 +125,14 @@ $warehouse->safe_psql('postgres', 'GRANT CREATE ON SCHEMA public TO loader');
 $node->safe_psql('postgres', q{CALL outflow.export('masked', 'warehouse:public.masked',
 	options => '{"create": true, "mask_columns": "*.masked.n=truncate:4,*.masked.b=redact,*.masked.id=null"}', columns => '{n,b}')});
 is($warehouse->safe_psql('postgres', 'SELECT n, b, pg_typeof(n) FROM masked'), '1234|***|text', 'masks are text there');
+$node->safe_psql('postgres', q{CREATE DOMAIN price AS numeric(7,2);
+	CREATE TABLE hidden (id int, a numeric(5,2), b varchar(9)[], c timestamp(3), d price); INSERT INTO hidden VALUES (1, 2, '{x}', now(), 3)});
+$warehouse->safe_psql('postgres', 'CREATE DOMAIN price AS numeric(7,2)');
+foreach my $time (1, 2)
+{
+	$node->safe_psql('postgres', q{CALL outflow.export('hidden', 'warehouse:public.hidden', options => '{"create": true, "mask_columns": "*.hidden.*=null"}')});
+	is($warehouse->safe_psql('postgres', 'SELECT count(*), count(a), count(b), count(c), count(d) FROM hidden'), "$time|0|0|0|0", "columns of limited types that are null there, time $time");
+}
 
 # ---- defaults that are ones everywhere
 $node->safe_psql('postgres', q{CREATE FUNCTION own() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE mood AS ENUM ('good');

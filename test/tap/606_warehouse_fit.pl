@@ -143,7 +143,9 @@ my @own = (
 	[ 'CREATE TYPE own AS (gone int, "it\'s \\ a" text, "select" own_label, c citext, r int4range, a text[], m int8multirange)',
 	  'CREATE TYPE own AS ("it\'s \\ a" text, "select" own_label, c citext, r int4range, gone int, a text[], m int8multirange)',
 	  'own', '(x,one,C,"[1,5)","{a,b}","{[1,2)}")', 1 ],
-	[ 'CREATE TYPE own AS ENUM (\'a\', \'b\')', 'CREATE TYPE own AS ENUM (\'b\', \'c\', \'a\')', 'own', 'b', 1 ]);
+	[ 'CREATE TYPE own AS ENUM (\'a\', \'b\')', 'CREATE TYPE own AS ENUM (\'b\', \'c\', \'a\')', 'own', 'b', 1 ],
+	# whose array has another name than there
+	[ 'CREATE TYPE _own AS ENUM (\'a\'); CREATE TYPE own AS (i int)', 'CREATE TYPE own AS (i int)', 'own[]', '{(1)}', 1 ]);
 my $citext = 'CREATE EXTENSION IF NOT EXISTS citext; CREATE TYPE own_label AS ENUM (\'one\')';
 
 $node->safe_psql('postgres', $citext);

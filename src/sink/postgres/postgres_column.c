@@ -66,7 +66,9 @@ parts_query(const Remote *remote)
 		"AND f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped "
 		"UNION ALL SELECT '..', '{1}', rngsubtype, -1 FROM pg_range "
 		"WHERE rngtypid = t.oid %s) AS s) "
-		"SELECT left(string_agg(p.path || ' ' || quote_literal(t.typname) || "
+		"SELECT left(string_agg(p.path || CASE WHEN EXISTS (SELECT FROM "
+		"pg_type AS e WHERE e.oid = t.typelem AND e.typarray = t.oid) THEN '' "
+		"ELSE ' ' || quote_literal(t.typname) END || "
 		"CASE WHEN p.typmod < 0 THEN '' ELSE format('(%%s)', p.typmod) END, "
 		"E'\\n' ORDER BY p.place), " TEXT_OF(
 			TYPE_MAX_TEXT) " + 1) "

@@ -266,7 +266,7 @@ postgres_has_one_form(const TableColumn *column)
 }
 
 /*
- * A type of one's own is known by its name and by what it is made of.  What its
+ * A type of one's own is known by what it is made of, its name included.  What its
  * modifier means is not known, besides that there is none.
  */
 static PostgresFit
@@ -276,9 +276,7 @@ fit_of_own(const TableColumn *column, const PostgresColumn *there)
 				there->base >= FIRST_UNFIXED_TYPE;
 	bool is_limited = there->typmod >= 0 && there->typmod != column->typmod;
 
-	return both && !is_limited &&
-				   strcmp(column->type_name, there->type_name) == 0 &&
-				   strcmp(column->parts, there->parts) == 0
+	return both && !is_limited && strcmp(column->parts, there->parts) == 0
 			   ? FIT_TEXT
 			   : FIT_NOT;
 }
