@@ -131,6 +131,12 @@ foreach my $case (
 	{
 		skip 'the server is built without XML', 6
 		  if $setting =~ /^xml/ && $node->psql('postgres', q{SELECT xmlcomment('')}) != 0;
+		if ($setting eq 'xmlbinary' && server_major($node) >= 19)
+		{
+			like(($node->psql('postgres', "CALL outflow.export('read', 'file://$export/refused'$more[1])"))[2],
+				qr/must be immutable/, 'PostgreSQL 19 knows what xmlelement() depends on');
+			next;
+		}
 		my $wanted = sql("$more[2] SELECT id FROM read WHERE $filter");
 
 		is($wanted, '1', "$setting: one row passes");

@@ -10,6 +10,7 @@
  *
  * Where there is no key, the whole "old" row names it.  Columns that the target
  * generates are left to it, and name a row only by an index that they are in.
+ * The kinds are together, as all read the same members.
  */
 #include "client/targets/postgres_apply.h"
 
