@@ -396,18 +396,20 @@ foreach my $format (qw(delta iceberg))
 	is_deeply([ hidden($lake) ], [], "$format: but not the directory");
 }
 
-# a folder that is not known to hold no other table
+# a first version of which nothing but the metadata was missing, and one of another
+# format that is there
 killed(2, "CALL outflow.export('t', 'file://$dir/other', format => 'iceberg', part_size => '64kB', workers => 0)");
 ($hidden) = hidden("$dir/other");
 ($uuid) = $hidden =~ /\.outflow-(.*)/;
 rename("$hidden/$_", "$dir/other/$_") foreach map { m{([^/]+)$} } glob("$hidden/part-000000*");
 mkdir("$dir/other/metadata");
 put("$dir/other/metadata/snap-1-$uuid.avro", 'x');
-foreach my $format (qw(iceberg delta))
-{
-	like(said_by("CALL outflow.export('t', 'file://$dir/other', format => '$format', workers => 0)"), qr/ERROR:  ".*" is not empty, and no/, "$format: what a catalog may have is not removed");
-	ok((() = glob("$dir/other/part-000000-$uuid*")), "$format: nor are its files");
-}
+put("$dir/other/metadata/v1.metadata.json", '{}');
+like(said_by("CALL outflow.export('t', 'file://$dir/other', format => '$_', workers => 0)"), qr/ERROR:  another export is writing/, "$_: what a table of another format may have is not removed") foreach qw(delta csv);
+ok((() = glob("$dir/other/part-000000-$uuid*")), '... nor are its files');
+unlink("$dir/other/metadata/v1.metadata.json");
+unlike(said_by("CALL outflow.export('t', 'file://$dir/other', format => 'iceberg', workers => 0)"), qr/ERROR/, 'a first version whose metadata was missing: the next call succeeds');
+is_deeply([ grep { /$uuid/ } glob("$dir/other/* $dir/other/metadata/* $dir/other/.outflow*") ], [], '... and all is removed');
 
 $node->stop;
 done_testing();

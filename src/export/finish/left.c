@@ -98,7 +98,7 @@ has_files_of(Destination *at, const char *uuid)
 }
 
 /* In folders of lake tables; one that was in a folder itself had no other. */
-static void
+static bool
 remove_lake_files(Destination *root, const char *folder, const Job *left)
 {
 	ListCell *cell;
@@ -107,9 +107,11 @@ remove_lake_files(Destination *root, const char *folder, const Job *left)
 	{
 		JobSource *source = lfirst(cell);
 
-		if (folder[0] == '\0' || strcmp(source->folder, folder) == 0)
-			lake_remove_left(root, left, source);
+		if ((folder[0] == '\0' || strcmp(source->folder, folder) == 0) &&
+			!lake_remove_left(root, left, source))
+			return false;
 	}
+	return true;
 }
 
 bool
@@ -131,10 +133,10 @@ left_remove(Destination *root, const char *folder, const char *name,
 	is_ours = strcmp(at->location, left.location) == 0 &&
 			  is_directory(at, name) && ownership_try_left(&left, at) &&
 			  !job_has_uuid(uuid) &&
-			  (job_makes_tables(job) || !has_files_of(at, uuid));
+			  (job_makes_tables(job) || !has_files_of(at, uuid)) &&
+			  remove_lake_files(root, folder, &left);
 	if (is_ours)
 	{
-		remove_lake_files(root, folder, &left);
 		at->driver->discard(at);
 		ereport(
 			NOTICE,

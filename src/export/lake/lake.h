@@ -65,8 +65,9 @@ extern void lake_check_carried(Destination *root, const JobSource *source,
 /* ---- lake_left.c */
 
 /* Removes what an export that came to nothing has left in the source's folder, by
- * its uuid, unless a version has it, or may have it. */
-extern void lake_remove_left(Destination *root, const Job *left,
+ * its uuid, unless a version has it, or may have it.  False: it stays, and will be
+ * in the way of a table that is still to be made. */
+extern bool lake_remove_left(Destination *root, const Job *left,
 							 const JobSource *source);
 
 /* ---- lake_claim.c */

@@ -3,19 +3,16 @@
  *		Files of an export that came to nothing, in a table's folder.
  *
  * They have its uuid in their names, and no record tells more of it: it may have
- * been of another format, or with another catalog than the job that finds them.
- * So what no version has that is seen from here is removed only where no other
- * table can have it.
+ * been of another format than the job that finds them, but without a catalog,
+ * which needs workers.  So what no version has that is seen from here is removed
+ * only where no other table can have it.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
 
-#include "export/lake/iceberg_table.h"
 #include "export/lake/lake.h"
 #include "export/lake/lake_table.h"
-
-#define MANIFEST_LIST "snap-"
 
 /* Whether all names there are its own; below: those of folders, too. */
 static bool
@@ -37,24 +34,6 @@ is_all_its(Destination *root, const char *folder, const char *uuid, bool below)
 	return true;
 }
 
-/* A version of Iceberg, wherever it is told, needs a list of its manifests. */
-static bool
-has_manifest_list(Destination *root, const char *folder, const char *uuid)
-{
-	ListCell *cell;
-
-	foreach (cell, root->driver->list(
-					   root, destination_key(folder, ICEBERG_FOLDER), NULL))
-	{
-		const char *name = ((DestinationEntry *) lfirst(cell))->name;
-
-		if (strncmp(name, MANIFEST_LIST, strlen(MANIFEST_LIST)) == 0 &&
-			strstr(name, uuid))
-			return true;
-	}
-	return false;
-}
-
 /* Whether there is no table whose version may have them but the one that is seen. */
 static bool
 is_only_table(const LakeFormat *format, Destination *root, const char *folder,
@@ -69,9 +48,7 @@ is_only_table(const LakeFormat *format, Destination *root, const char *folder,
 	 * about to make the next version */
 	if (table->last >= 0 && root->driver->wrapper)
 		return false;
-	if (table->last >= 0 && root->catalog == NULL)
-		return true;
-	return !has_manifest_list(root, folder, uuid) &&
+	return root->catalog == NULL &&
 		   (table->last >= 0 || is_all_its(root, folder, uuid, true));
 }
 
@@ -113,7 +90,7 @@ remove_data_files(Destination *root, const char *folder, const char *uuid)
 	root->driver->sync(root, folder);
 }
 
-void
+bool
 lake_remove_left(Destination *root, const Job *left, const JobSource *source)
 {
 	const LakeFormat *format = lake_format_of(root, left);
@@ -124,12 +101,13 @@ lake_remove_left(Destination *root, const Job *left, const JobSource *source)
 	if (lake_is_committed(root, left, source))
 	{
 		lake_end_sent(root, folder, left);
-		return;
+		return true;
 	}
 	if (is_sent)
 		check_table_is_there(format, root, folder);
 	if (is_sent || !is_only_table(format, root, folder, left->uuid))
-		return;
+		return format->read(root, folder, true)->last >= 0;
 	remove_data_files(root, folder, left->uuid);
 	lake_undo(root, left, source);
+	return true;
 }
