@@ -1276,12 +1276,12 @@ BEGIN
 				'SET LOCAL search_path = pg_catalog, pg_temp;\n',
 				restore_script.job),
 			(SELECT pg_catalog.string_agg(pg_catalog.format(
-					E'SET LOCAL %I = %L;\n', s.name,
-					pg_catalog.current_setting(s.name)), '')
+					E'SET LOCAL %I = %L;\n', s.key,
+					pg_catalog.current_setting(s.key)), '')
 				FROM pg_catalog.unnest(ARRAY['standard_conforming_strings',
 					'transform_null_equals', 'array_nulls', 'xmloption',
 					'DateStyle', 'IntervalStyle', 'TimeZone', 'bytea_output', 'extra_float_digits',
-					'lc_monetary']) AS s (name))))
+					'lc_monetary']) AS s (key))))
 			|| outflow_internal.restore_create_table(exported.relation, exported.manifest);
 		settings := coalesce(settings, pg_catalog.concat(E'\n',
 			(SELECT pg_catalog.string_agg(pg_catalog.format(
