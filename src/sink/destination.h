@@ -61,8 +61,8 @@ typedef enum DestinationAccess
 	ACCESS_LOOK, /* whosever they are */
 	ACCESS_JOIN, /* another process of the job has taken or made them */
 	ACCESS_TAKE, /* for this process, until release */
-	/* the same, to remove what nobody goes on with: only by the whole token, and
-	 * where a lock is to be had that keeps others out */
+	/* the same, to remove what nobody goes on with: only where a lock is to be had
+	 * that keeps others out */
 	ACCESS_LEFT,
 	ACCESS_CREATE, /* the same; what is missing is made */
 } DestinationAccess;

@@ -197,9 +197,21 @@ unlink($hidden);
 put($hidden, $token);
 stays('a file');
 unlink($hidden);
-mkdir($hidden);
-stays('an empty directory');
-rmdir($hidden);
+my %begun = ('nothing' => undef, 'an empty token' => '', 'the beginning of a token' => substr($token, 0, 60), "another's token" => $foreign{'another system'});
+
+foreach my $what (sort keys %begun)
+{
+	my $at = "$dir/begun_" . ($what =~ s/\W/_/gr);
+
+	mkdir($at);
+	mkdir("$at/.outflow-$uuid");
+	put("$at/.outflow-$uuid/_owner", $begun{$what}) if defined $begun{$what};
+	chmod(0600, "$at/.outflow-$uuid/_owner");
+	my $said = said_by("CALL outflow.export('t', 'file://$at', workers => 0)");
+	if ($what =~ /another/) { like($said, $refused, "a directory with $what: refused"); next; }
+	unlike($said, qr/ERROR/, "a directory with $what: the next export succeeds");
+	is_deeply([ hidden($at) ], [], "... and removes it");
+}
 foreach my $name ('.outflow-x', '.outflow-' . uc($uuid), ".outflow-$uuid-", '.outflow-' . '-' x 36, '.outflow-check-x')
 {
 	mkdir("$place/$name");

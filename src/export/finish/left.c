@@ -7,8 +7,9 @@
  * that finds its directory removes that, if it is proven that nobody goes on
  * with it:
  *
- *	- It has the token that a session of this very server and database makes, and
- *	  no process has taken it, as a lock tells.  A job with workers has a record,
+ *	- It has the token that a session of this very server and database makes, or is
+ *	  empty and has the beginning of one, and no process has taken it, as a lock
+ *	  tells.  A job with workers has a record,
  *	  which a clone of the server may lack: its directory stays in any case.
  *	- No record has its uuid, not even one that is to be committed: an export has
  *	  a record from before its first file to its end.
@@ -131,7 +132,9 @@ left_remove(Destination *root, const char *folder, const char *name,
 	if (at == NULL)
 		return false;
 	is_ours = strcmp(at->location, left.location) == 0 &&
-			  is_directory(at, name) && ownership_try_left(&left, at) &&
+			  is_directory(at, name) &&
+			  /* before, as the claim may complete a token that was begun */
+			  !job_has_uuid(uuid) && ownership_try_left(&left, at) &&
 			  !job_has_uuid(uuid) &&
 			  (job_makes_tables(job) || !has_files_of(at, uuid)) &&
 			  remove_lake_files(root, folder, &left);

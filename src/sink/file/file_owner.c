@@ -142,7 +142,7 @@ file_temp_claim(FileRoot *root, const char *token, bool is_left)
 	/* it is held as long as the root is */
 	caller = MemoryContextSwitchTo(GetMemoryChunkContext(root));
 	file = open_owner(root, O_RDWR);
-	if (!file_fd_is_open(file) && !is_left && is_alone(root))
+	if (!file_fd_is_open(file) && is_alone(root))
 		file = open_owner(root, O_RDWR | O_CREAT);
 	MemoryContextSwitchTo(caller);
 	if (!file_fd_is_open(file))
@@ -152,8 +152,7 @@ file_temp_claim(FileRoot *root, const char *token, bool is_left)
 		(void) file_fd_close(file);
 		return CLAIM_LOCKED;
 	}
-	if (!is_left && is_unfinished(read_token(root, file), token) &&
-		is_alone(root))
+	if (is_unfinished(read_token(root, file), token) && is_alone(root))
 		write_token(root, file, token);
 	if (strcmp(read_token(root, file), token) != 0)
 	{
