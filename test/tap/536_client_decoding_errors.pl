@@ -71,9 +71,13 @@ create_slot($node, 'passes');
 $client = start_client($node, 'passes', "$log.passes", '--to=stdout:');
 foreach my $i (1 .. 5)
 {
+	my $pid;
+
+	# which the next one may follow at once
 	wait_until($node, q{SELECT active FROM pg_replication_slots WHERE slot_name = 'passes'}, "stream $i");
-	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'passes'});
-	wait_until($node, q{SELECT count(*) = 0 FROM pg_stat_replication WHERE state = 'streaming'}, "its end");
+	$pid = $node->safe_psql('postgres', q{SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'passes'}) || next;
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend($pid)");
+	wait_until($node, "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid", "its end");
 }
 $node->safe_psql('postgres', "INSERT INTO t VALUES (5, 5, 'x')");
 wait_for_line("$log.passes.out", qr/"new":\{"id":5,/);
