@@ -1280,8 +1280,8 @@ BEGIN
 					pg_catalog.current_setting(s.key)), '')
 				FROM pg_catalog.unnest(ARRAY['standard_conforming_strings',
 					'transform_null_equals', 'array_nulls', 'xmloption',
-					'DateStyle', 'IntervalStyle', 'TimeZone', 'bytea_output', 'extra_float_digits',
-					'lc_monetary']) AS s (key))))
+					'DateStyle', 'IntervalStyle', 'TimeZone',
+					'bytea_output', 'extra_float_digits', 'lc_monetary']) AS s (key))))
 			|| outflow_internal.restore_create_table(exported.relation, exported.manifest);
 		settings := coalesce(settings, pg_catalog.concat(E'\n',
 			(SELECT pg_catalog.string_agg(pg_catalog.format(

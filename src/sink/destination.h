@@ -55,16 +55,19 @@ typedef enum DestinationPlace
 	DESTINATION_FINAL
 } DestinationPlace;
 
+/* Staged files are hidden under a name of this and the job's id. */
+#define DESTINATION_HIDDEN ".outflow-"
+
 /* What to do about the job's staged files, which have an owner's token. */
 typedef enum DestinationAccess
 {
-	ACCESS_LOOK, /* whosever they are */
-	ACCESS_JOIN, /* another process of the job has taken or made them */
-	ACCESS_TAKE, /* for this process, until release */
-	/* the same, to remove what nobody goes on with: only where a lock is to be had
-	 * that keeps others out */
-	ACCESS_LEFT,
+	ACCESS_LOOK,   /* whosever they are */
+	ACCESS_JOIN,   /* another process of the job has taken or made them */
+	ACCESS_TAKE,   /* for this process, until release */
 	ACCESS_CREATE, /* the same; what is missing is made */
+	/* as TAKE, to remove what nobody goes on with: only where a lock is to be had
+	 * that keeps others out */
+	ACCESS_LEFT
 } DestinationAccess;
 
 typedef enum DestinationClaim
@@ -79,8 +82,11 @@ typedef enum DestinationClaim
  * A type in a form that is the same on every server where it is the same type: a
  * line for itself and for each of its parts, fields and elements and bounds,
  * with all that these are made of.  It has the part's path, its name in pg_type
- * as a literal unless it is an array, and its typmod, if it has one: .'price'[] 'numeric'(655366).
- * Domains are what they are made of.  More than that is too much.
+ * as a literal unless it is an array, and its typmod, if it has one:
+ *
+ *	.'price'[] 'numeric'(655366)
+ *
+ * Domains are what they are made of.  More than this is too much:
  */
 #define TYPE_MAX_PARTS 2000
 #define TYPE_MAX_TEXT  100000
@@ -91,7 +97,7 @@ typedef struct TableColumn
 	char *name;
 	char *type;		 /* as CREATE TABLE takes it */
 	char *type_name; /* in pg_type, domains removed */
-	char *parts;	 /* what the same type is made of, see below */
+	char *parts;	 /* what the same type is made of, as above */
 	Oid	  base;		 /* its number */
 	int32 typmod;	 /* of it; -1: none */
 	bool  is_binary; /* it has a binary form */

@@ -264,9 +264,11 @@ may_be_left_over(const MqttTarget *self, int result)
 	int major;
 	int minor;
 
+	if (result != MOSQ_ERR_PROTOCOL || self->phase != MQTT_CONNECTING ||
+		!self->has_session)
+		return false;
 	mosquitto_lib_version(&major, &minor, NULL);
-	return result == MOSQ_ERR_PROTOCOL && self->phase == MQTT_CONNECTING &&
-		   self->has_session && major == 2 && minor >= 1;
+	return major == 2 && minor >= 1;
 }
 
 static void

@@ -7,10 +7,10 @@
  * that finds its directory removes that, if it is proven that nobody goes on
  * with it:
  *
- *	- It has the token that a session of this very server and database makes, or is
- *	  empty and has the beginning of one, and no process has taken it, as a lock
- *	  tells.  A job with workers has a record,
- *	  which a clone of the server may lack: its directory stays in any case.
+ *	- It has the token that a session of this very server and database makes, or
+ *	  is empty and has the beginning of one, and no process has taken it, as a
+ *	  lock tells.  A job with workers has a record, which a clone of the server
+ *	  may lack: its directory stays in any case.
  *	- No record has its uuid, not even one that is to be committed: an export has
  *	  a record from before its first file to its end.
  *
@@ -27,16 +27,15 @@
 #include "export/job/job.h"
 #include "export/lake/lake.h"
 
-#define HIDDEN		".outflow-"
 #define UUID_FORMAT "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
 
 /* Of a hidden directory's name; NULL: no job's has it. */
 static char *
 uuid_of(const char *name)
 {
-	const char *uuid = name + strlen(HIDDEN);
+	const char *uuid = name + strlen(DESTINATION_HIDDEN);
 
-	if (strncmp(name, HIDDEN, strlen(HIDDEN)) != 0 ||
+	if (strncmp(name, DESTINATION_HIDDEN, strlen(DESTINATION_HIDDEN)) != 0 ||
 		strlen(uuid) != strlen(UUID_FORMAT))
 		return NULL;
 	for (int i = 0; uuid[i]; i++)
@@ -52,11 +51,11 @@ uuid_of(const char *name)
 
 /* And no link to one. */
 static bool
-is_directory(Destination *at, const char *name)
+is_directory(const List *entries, const char *name)
 {
-	ListCell *cell;
+	const ListCell *cell;
 
-	foreach (cell, at->driver->list(at, "", NULL))
+	foreach (cell, entries)
 	{
 		DestinationEntry *entry = lfirst(cell);
 
@@ -84,11 +83,11 @@ job_of(const char *uuid, const Job *job, const Destination *root,
 
 /* Other formats' exports know no files by a uuid, and would leave them for good. */
 static bool
-has_files_of(Destination *at, const char *uuid)
+has_files_of(const List *entries, const char *uuid)
 {
-	ListCell *cell;
+	const ListCell *cell;
 
-	foreach (cell, at->driver->list(at, "", NULL))
+	foreach (cell, entries)
 	{
 		DestinationEntry *entry = lfirst(cell);
 
@@ -121,6 +120,7 @@ left_remove(Destination *root, const char *folder, const char *name,
 {
 	char		*uuid = uuid_of(name);
 	Destination *at;
+	List		*entries;
 	Job			 left;
 	bool		 is_ours;
 
@@ -131,12 +131,13 @@ left_remove(Destination *root, const char *folder, const char *name,
 	at = destination_open_known(&left, true);
 	if (at == NULL)
 		return false;
+	entries = at->driver->list(at, "", NULL);
 	is_ours = strcmp(at->location, left.location) == 0 &&
-			  is_directory(at, name) &&
+			  is_directory(entries, name) &&
 			  /* before, as the claim may complete a token that was begun */
 			  !job_has_uuid(uuid) && ownership_try_left(&left, at) &&
 			  !job_has_uuid(uuid) &&
-			  (job_makes_tables(job) || !has_files_of(at, uuid)) &&
+			  (job_makes_tables(job) || !has_files_of(entries, uuid)) &&
 			  remove_lake_files(root, folder, &left);
 	if (is_ours)
 	{

@@ -36,13 +36,9 @@ text_encoding(const Job *job)
 static List *
 text_settings(const Job *job)
 {
-	PinnedSettings *pinned;
-	List		   *settings;
+	PinnedSettings *pinned = settings_pin_job(job);
+	List		   *settings = settings_capture();
 
-	if (!job->row_format->canonical_settings)
-		return job->settings;
-	pinned = settings_pin_canonical(CurrentMemoryContext);
-	settings = settings_capture();
 	settings_unpin(pinned);
 	return settings;
 }

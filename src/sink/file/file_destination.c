@@ -20,8 +20,6 @@
 #include "utils/acl.h"
 #include "utils/memutils.h"
 
-#define TEMP_PREFIX ".outflow-"
-
 typedef struct FileDestination
 {
 	Destination	  base;
@@ -190,7 +188,8 @@ file_destination_check_free(Destination *to, const char *folder)
 	{
 		DestinationEntry *entry = lfirst(cell);
 
-		if (strncmp(entry->name, TEMP_PREFIX, strlen(TEMP_PREFIX)) == 0)
+		if (strncmp(entry->name, DESTINATION_HIDDEN,
+					strlen(DESTINATION_HIDDEN)) == 0)
 			return entry->name;
 	}
 	return NULL;

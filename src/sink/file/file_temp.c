@@ -11,8 +11,7 @@
 #include "sink/file/file_internal.h"
 #include "utils/memutils.h"
 
-#define TEMP_PREFIX ".outflow-"
-#define TEMP_MODE	0700
+#define TEMP_MODE 0700
 
 static void
 check_id(const char *id)
@@ -56,7 +55,7 @@ file_temp_open(FileRoot *root, const char *id, bool create)
 
 	/* what the root refers to must live as long as it does */
 	caller = MemoryContextSwitchTo(GetMemoryChunkContext(root));
-	root->temp_name = psprintf(TEMP_PREFIX "%s", id);
+	root->temp_name = psprintf(DESTINATION_HIDDEN "%s", id);
 	if (create && mkdirat(root->dir->fd, root->temp_name, TEMP_MODE) == 0)
 		file_sync_directory(root->dir->fd, root->path);
 	else if (create && errno != EEXIST)

@@ -13,8 +13,6 @@
 
 #include "sink/postgres/postgres_destination.h"
 
-#define TEXT_OF(number) CppAsString2(number)
-
 /* ---- names */
 
 char *
@@ -70,14 +68,11 @@ parts_query(const Remote *remote)
 		"pg_type AS e WHERE e.oid = t.typelem AND e.typarray = t.oid) THEN '' "
 		"ELSE ' ' || quote_literal(t.typname) END || "
 		"CASE WHEN p.typmod < 0 THEN '' ELSE format('(%%s)', p.typmod) END, "
-		"E'\\n' ORDER BY p.place), " TEXT_OF(
-			TYPE_MAX_TEXT) " + 1) "
-						   "FROM (SELECT * FROM part LIMIT 2 * " TEXT_OF(
-							   TYPE_MAX_PARTS) ") "
-											   "AS p JOIN pg_type AS t ON "
-											   "t.oid = p.type WHERE "
-											   "t.typtype <> 'd')",
-		remote->version >= 140000 ? MULTIRANGE : "");
+		"E'\\n' ORDER BY p.place), %d) "
+		"FROM (SELECT * FROM part LIMIT %d) AS p "
+		"JOIN pg_type AS t ON t.oid = p.type WHERE t.typtype <> 'd')",
+		remote->version >= 140000 ? MULTIRANGE : "", TYPE_MAX_TEXT + 1,
+		2 * TYPE_MAX_PARTS);
 }
 
 /*
@@ -92,16 +87,16 @@ ask_columns(Remote *remote, const char *columns, int count,
 		remote,
 		psprintf(
 			"SELECT a.attname, format_type(a.atttypid, a.atttypmod), b.oid, "
-			"b.typname, a.is_generated, a.is_needed, "
+			"a.is_generated, a.is_needed, "
 			"CASE WHEN b.oid = a.atttypid THEN a.atttypmod ELSE b.typmod END, "
 			"%s FROM (%s) AS a, LATERAL (WITH RECURSIVE d AS ("
-			"SELECT t.oid, t.typbasetype, t.typtype, t.typname, t.typtypmod, "
-			"-1 AS typmod "
+			"SELECT t.oid, t.typbasetype, t.typtype, t.typtypmod, -1 AS "
+			"typmod "
 			"FROM pg_type AS t WHERE t.oid = a.atttypid UNION ALL "
-			"SELECT t.oid, t.typbasetype, t.typtype, t.typname, t.typtypmod, "
+			"SELECT t.oid, t.typbasetype, t.typtype, t.typtypmod, "
 			"CASE WHEN d.typtypmod <> -1 THEN d.typtypmod ELSE d.typmod END "
 			"FROM d JOIN pg_type AS t ON t.oid = d.typbasetype "
-			"WHERE d.typtype = 'd') SELECT oid, typname, typmod FROM d "
+			"WHERE d.typtype = 'd') SELECT oid, typmod FROM d "
 			"WHERE typtype <> 'd') AS b",
 			parts_query(remote), columns),
 		count, values);
@@ -113,11 +108,10 @@ take_column(Remote *remote, int row, PostgresColumn *column)
 {
 	column->type = remote_value(remote, row, 1);
 	column->base = strtoul(remote_value(remote, row, 2), NULL, 10);
-	column->type_name = remote_value(remote, row, 3);
-	column->is_generated = remote_is_true(remote, row, 4);
-	column->is_needed = remote_is_true(remote, row, 5);
-	column->typmod = atoi(remote_value(remote, row, 6));
-	column->parts = remote_value(remote, row, 7);
+	column->is_generated = remote_is_true(remote, row, 3);
+	column->is_needed = remote_is_true(remote, row, 4);
+	column->typmod = atoi(remote_value(remote, row, 5));
+	column->parts = remote_value(remote, row, 6);
 	return remote_value(remote, row, 0);
 }
 

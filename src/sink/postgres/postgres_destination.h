@@ -175,9 +175,8 @@ extern bool postgres_is_current(Destination *to);
 /* A column of a target, as the other server describes it. */
 typedef struct PostgresColumn
 {
-	char *type; /* as CREATE TABLE takes it there; NULL: it is missing */
-	Oid	  base; /* domains removed */
-	char *type_name;
+	char *type;	 /* as CREATE TABLE takes it there; NULL: it is missing */
+	Oid	  base;	 /* domains removed */
 	char *parts; /* as TableColumn's */
 	int32 typmod;
 	bool  is_generated;

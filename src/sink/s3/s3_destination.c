@@ -136,7 +136,8 @@ is_empty_staging(Destination *to, const char *prefix,
 {
 	bool something = false;
 
-	if (strncmp(entry->name, S3_STAGING, strlen(S3_STAGING)) != 0 ||
+	if (strncmp(entry->name, DESTINATION_HIDDEN, strlen(DESTINATION_HIDDEN)) !=
+			0 ||
 		!entry->is_directory)
 		return false;
 	(void) s3_list(s3_store_of(to), psprintf("%s%s/", prefix, entry->name),
@@ -177,7 +178,8 @@ s3_check_free(Destination *to, const char *folder)
 	{
 		DestinationEntry *entry = lfirst(cell);
 
-		if (strncmp(entry->name, S3_STAGING, strlen(S3_STAGING)) == 0)
+		if (strncmp(entry->name, DESTINATION_HIDDEN,
+					strlen(DESTINATION_HIDDEN)) == 0)
 			return entry->name;
 	}
 	return NULL;

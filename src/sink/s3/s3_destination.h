@@ -8,8 +8,6 @@
 #include "sink/s3/s3_internal.h"
 #include "storage/lock.h"
 
-#define S3_STAGING ".outflow-"
-
 typedef struct S3Destination
 {
 	Destination base;

@@ -68,7 +68,7 @@ s3_claim(Destination *to, const char *id, const char *token,
 
 	s3_unlock(self);
 	self->staging = MemoryContextStrdup(GetMemoryChunkContext(to),
-										psprintf(S3_STAGING "%s", id));
+										psprintf(DESTINATION_HIDDEN "%s", id));
 	id = psprintf("%s/%s", self->staging, OWNER);
 	owner = to->driver->get(to, id, OWNER_MAX, &len);
 	self->is_claimed = owner != NULL || access == ACCESS_CREATE;
