@@ -266,4 +266,25 @@ my $log = substr(slurp_file($node->logfile), $from);
 like($log, qr/export job $job does not exist any more/, '... with an error that says so');
 unlike($log, qr/terminated by signal|terminating any other/, '... and harms nobody');
 
+# what a killed session has left stays where locks are unknown: nothing tells whether
+# somebody goes on with it
+sql(q(CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(10000); RETURN NEW; END';
+	CREATE TRIGGER hang BEFORE UPDATE ON outflow.part FOR EACH ROW EXECUTE FUNCTION hang()));
+my $call = "CALL outflow.export('t', 'file://$disk/left', workers => 0)";
+my ($session) = start_psql($node, $call);
+wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')", 'the export is at work');
+$node->stop('immediate');
+$session->finish;
+{
+	local $ENV{LD_PRELOAD} = $module;
+	$node->start;
+}
+sql('DROP TRIGGER hang ON outflow.part');
+my @before = files_below("$disk/left");
+append_to_file("$disk.unlocked", '');
+like(($node->psql('postgres', $call))[2], qr/ERROR:  another export is writing to destination/, 'without locks nobody knows whether what is left is in use');
+is_deeply([ files_below("$disk/left") ], \@before, '... so it stays');
+unlink "$disk.unlocked";
+like(($node->psql('postgres', $call))[2], qr/NOTICE:  what an export had left in ".*" is removed/, 'with locks it is removed');
+
 done_testing();

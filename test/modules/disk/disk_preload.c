@@ -1,14 +1,14 @@
 /*
  * disk_preload.c
- *		write(), pwrite(), pwritev(), posix_fallocate(), fsync() and mkdirat() below
- *		the directory that DISK_ROOT names.
+ *		write(), pwrite(), pwritev(), posix_fallocate(), fsync(), mkdirat() and
+ *		flock() below the directory that DISK_ROOT names.
  *
  * While the file DISK_ROOT.full exists, there is no room for files and new
  * directories whose name holds the text in it.  With a number of bytes after
  * the text ("-" for any name) there is room for so many bytes more, of all
  * files together; what is removed makes no room.  While DISK_ROOT.sync exists, the next fsync() of
  * such a file fails with the error whose number comes first, and DISK_ROOT.sync
- * goes.  Each fsync() adds a line, the error's number and the file's name, to
+ * goes.  While DISK_ROOT.unlocked exists, locks are unknown there.  Each fsync() adds a line, the error's number and the file's name, to
  * DISK_ROOT.log.
  */
 #include <dlfcn.h>
@@ -176,6 +176,22 @@ posix_fallocate(int fd, off_t offset, off_t len)
 	if (real == NULL)
 		real = dlsym(RTLD_NEXT, "posix_fallocate");
 	return has_room_for_all(fd, len) ? real(fd, offset, len) : ENOSPC;
+}
+
+EXPORTED int
+flock(int fd, int operation)
+{
+	static int (*real)(int, int);
+	char path[MAX_PATH];
+
+	if (real == NULL)
+		real = dlsym(RTLD_NEXT, "flock");
+	if (is_below(fd, path, S_IFREG) && access(control("unlocked"), F_OK) == 0)
+	{
+		errno = ENOLCK;
+		return -1;
+	}
+	return real(fd, operation);
 }
 
 /* Takes a byte, so that each place where the disk is full can be one of these. */
