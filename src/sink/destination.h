@@ -66,7 +66,7 @@ typedef enum DestinationAccess
 	ACCESS_TAKE,   /* for this process, until release */
 	ACCESS_CREATE, /* the same; what is missing is made */
 	/* as TAKE, to remove what nobody goes on with: only where a lock is to be had
-	 * that keeps others out */
+	 * that keeps others out; what was only begun is removed by it */
 	ACCESS_LEFT
 } DestinationAccess;
 

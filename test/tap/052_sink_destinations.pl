@@ -92,6 +92,29 @@ foreach my $error (qw(EIO ENOSPC))
 	is($wrong, '', 'each time the export ends well');
 }
 
+# A directory that has no token yet is removed as left over at any moment: whoever
+# was about to claim it makes it anew.
+{
+	my $place = "file://$top/begins";
+	my ($remover, $removed) = start_psql($node, <<"EOQ");
+DO \$\$
+DECLARE
+	given text;
+BEGIN
+	WHILE pg_stat_file('$top/enough', true) IS NULL LOOP
+		given := sink.do('$place', 'left', '', 'theirs');
+		IF given = 'granted' THEN RAISE EXCEPTION 'taken'; END IF;
+	END LOOP;
+END \$\$
+EOQ
+
+	is($node->safe_psql('postgres', "SELECT sink.do('$place', 'discard', '', '') FROM generate_series(1, 5000)") =~ s/^false\n?//mgr,
+		'', 'each claim is granted');
+	PostgreSQL::Test::Utils::append_to_file("$top/enough", '');
+	$remover->finish;
+	unlike($$removed, qr/ERROR/, 'no directory is taken by another token');
+}
+
 # Nothing is left: no upload, no staged object, no lock
 is( $node->safe_psql('postgres',
 		"SELECT sink.try('memory://bucket', 'break', 'a/part-1', 'x');"

@@ -283,7 +283,9 @@ my @attacks = (
 
 			# another server's job
 			mkdir $theirs;
+			put("$theirs/_owner", 'another server');
 			fails($export, qr/another export is writing to destination/);
+			unlink "$theirs/_owner";
 			rmdir $theirs;
 			# theirs under our names: a finished part, an unfinished one, one too many
 			put("$export->{hidden}/part-00000$_.csv", slurp_file("$dir/earlier/part-000002.csv")) foreach 1, 5;

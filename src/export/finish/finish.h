@@ -17,8 +17,9 @@
 extern bool ownership_open(const Job *job, Destination *root, bool create);
 /* Whether it is, and free. */
 extern bool ownership_try(const Job *job, Destination *root);
-/* The same where there is no job: nothing is taken for a proof that is none. */
-extern bool ownership_try_left(const Job *left, Destination *root);
+/* Of what is left where there is no job: CLAIM_MISSING if it is gone with that. */
+extern DestinationClaim ownership_claim_left(const Job	 *left,
+											 Destination *root);
 /* The same for a process whose coordinator has taken it. */
 extern void ownership_join(const Job *job, Destination *root);
 /* Where it is missing: an error if another server has come to the job's end. */

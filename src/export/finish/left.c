@@ -7,12 +7,14 @@
  * that finds its directory removes that, if it is proven that nobody goes on
  * with it:
  *
- *	- It has the token that a session of this very server and database makes, or
- *	  is empty and has the beginning of one, and no process has taken it, as a
- *	  lock tells.  A job with workers has a record, which a clone of the server
- *	  may lack: its directory stays in any case.
+ *	- It has the token that a session of this very server and database makes, and
+ *	  no process has taken it, as a lock tells.  A job with workers has a record,
+ *	  which a clone of the server may lack: its directory stays in any case.
  *	- No record has its uuid, not even one that is to be committed: an export has
  *	  a record from before its first file to its end.
+ *
+ * One that is empty, or has only the beginning of a token, may be of an export of
+ * another database or server that is about to begin, which then makes it anew.
  *
  * The record decides also where a place has two names.  A store's lock is known
  * to this server alone, so a clone of its whole disk, were it to export there,
@@ -114,6 +116,17 @@ remove_lake_files(Destination *root, const char *folder, const Job *left)
 	return true;
 }
 
+static void
+discard_left(Destination *at, const char *name)
+{
+	at->driver->discard(at);
+	ereport(NOTICE,
+			(errmsg("what an export had left in \"%s\" is removed", at->path),
+			 errdetail("It had not come to its end, and no job goes on "
+					   "with \"%s\".",
+					   name)));
+}
+
 bool
 left_remove(Destination *root, const char *folder, const char *name,
 			const Job *job)
@@ -122,7 +135,7 @@ left_remove(Destination *root, const char *folder, const char *name,
 	Destination *at;
 	List		*entries;
 	Job			 left;
-	bool		 is_ours;
+	bool		 is_gone = false;
 
 	if (uuid == NULL)
 		return false;
@@ -132,23 +145,21 @@ left_remove(Destination *root, const char *folder, const char *name,
 	if (at == NULL)
 		return false;
 	entries = at->driver->list(at, "", NULL);
-	is_ours = strcmp(at->location, left.location) == 0 &&
-			  is_directory(entries, name) &&
-			  /* before, as the claim may complete a token that was begun */
-			  !job_has_uuid(uuid) && ownership_try_left(&left, at) &&
-			  !job_has_uuid(uuid) &&
-			  (job_makes_tables(job) || !has_files_of(entries, uuid)) &&
-			  remove_lake_files(root, folder, &left);
-	if (is_ours)
+	if (strcmp(at->location, left.location) == 0 &&
+		is_directory(entries, name) && !job_has_uuid(uuid))
 	{
-		at->driver->discard(at);
-		ereport(
-			NOTICE,
-			(errmsg("what an export had left in \"%s\" is removed", at->path),
-			 errdetail("It had not come to its end, and no job goes on "
-					   "with \"%s\".",
-					   name)));
+		DestinationClaim claim = ownership_claim_left(&left, at);
+
+		/* one that was begun has nothing else; its export may go on anew */
+		is_gone = claim == CLAIM_MISSING;
+		if (claim == CLAIM_GRANTED && !job_has_uuid(uuid) &&
+			(job_makes_tables(job) || !has_files_of(entries, uuid)) &&
+			remove_lake_files(root, folder, &left))
+		{
+			discard_left(at, name);
+			is_gone = true;
+		}
 	}
 	at->driver->close(at);
-	return is_ours;
+	return is_gone;
 }

@@ -101,11 +101,10 @@ ownership_try(const Job *job, Destination *root)
 		   CLAIM_GRANTED;
 }
 
-bool
-ownership_try_left(const Job *left, Destination *root)
+DestinationClaim
+ownership_claim_left(const Job *left, Destination *root)
 {
-	return root->driver->claim(root, left->uuid, job_token(left),
-							   ACCESS_LEFT) == CLAIM_GRANTED;
+	return root->driver->claim(root, left->uuid, job_token(left), ACCESS_LEFT);
 }
 
 void

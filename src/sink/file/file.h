@@ -75,18 +75,25 @@ typedef enum FilePlace
 
 /*
  * The hidden temporary directory ".outflow-<id>" of a job.  Must be open for
- * everything that writes or names FILE_TEMP.  False if it is missing and not
- * to be created.
+ * everything that writes or names FILE_TEMP.  False if it is missing, be it that
+ * it was created and removed meanwhile.
  */
 extern bool file_temp_open(FileRoot *root, const char *id, bool create);
 extern bool file_temp_is_open(const FileRoot *root);
 
 /*
  * Takes the temporary directory for this process, until the root is closed, if
- * it has this token; one that is empty gets it.
+ * it has this token; one that is empty gets it.  CLAIM_MISSING if another
+ * process has removed it meanwhile, as one that was only begun.
  */
-extern DestinationClaim file_temp_claim(FileRoot *root, const char *token,
-										bool is_left);
+extern DestinationClaim file_temp_claim(FileRoot *root, const char *token);
+/*
+ * The same to remove what nobody goes on with, where the lock is no guess.  One
+ * that is empty, or has the beginning of this token, is removed at once; then
+ * it is missing.
+ */
+extern DestinationClaim file_temp_claim_left(FileRoot	*root,
+											 const char *token);
 /* Whether it has this token, whoever uses it. */
 extern bool file_temp_has_token(FileRoot *root, const char *token);
 /* What file_temp_claim() took: for the end of a process. */

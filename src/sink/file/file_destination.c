@@ -208,6 +208,21 @@ file_destination_close(Destination *to)
 	file_root_close(root_of(to));
 }
 
+/* Another process may remove one that has no token yet. */
+static DestinationClaim
+claim_or_create(FileRoot *root, const char *id, const char *token, bool create)
+{
+	DestinationClaim claim;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		claim = file_temp_open(root, id, create) ? file_temp_claim(root, token)
+												 : CLAIM_MISSING;
+	} while (claim == CLAIM_MISSING && create);
+	return claim;
+}
+
 static DestinationClaim
 file_destination_claim(Destination *to, const char *id, const char *token,
 					   DestinationAccess access)
@@ -216,14 +231,16 @@ file_destination_claim(Destination *to, const char *id, const char *token,
 
 	/* it knows the temporary directory, too */
 	forget_folder((FileDestination *) to);
-	if (!file_temp_open(root, id, access == ACCESS_CREATE))
+	if (access == ACCESS_TAKE || access == ACCESS_CREATE)
+		return claim_or_create(root, id, token, access == ACCESS_CREATE);
+	if (!file_temp_open(root, id, false))
 		return CLAIM_MISSING;
 	if (access == ACCESS_LOOK)
 		return CLAIM_GRANTED;
 	if (access == ACCESS_JOIN)
 		return file_temp_has_token(root, token) ? CLAIM_GRANTED
 												: CLAIM_FOREIGN;
-	return file_temp_claim(root, token, access == ACCESS_LEFT);
+	return file_temp_claim_left(root, token);
 }
 
 static bool

@@ -133,27 +133,64 @@ write_token(FileRoot *root, FileFd *file, const char *token)
 	file_sync_directory(root->temp->fd, root->path);
 }
 
-DestinationClaim
-file_temp_claim(FileRoot *root, const char *token, bool is_left)
+/* Not if whoever removes what was begun has unlinked it meanwhile. */
+static bool
+has_its_name(FileRoot *root, FileFd *file)
 {
-	MemoryContext caller;
-	FileFd		 *file;
+	struct stat mine;
+	struct stat named;
 
-	/* it is held as long as the root is */
-	caller = MemoryContextSwitchTo(GetMemoryChunkContext(root));
-	file = open_owner(root, O_RDWR);
-	if (!file_fd_is_open(file) && is_alone(root))
+	if (fstat(file->fd, &mine) != 0)
+		owner_failed(root, "stat");
+	if (fstatat(root->temp->fd, FILE_OWNER, &named, AT_SYMLINK_NOFOLLOW) != 0)
+	{
+		if (errno != ENOENT)
+			owner_failed(root, "stat");
+		return false;
+	}
+	return mine.st_dev == named.st_dev && mine.st_ino == named.st_ino;
+}
+
+/* Held as long as the root is.  Closed, and the claim says why, if it can't be. */
+static FileFd *
+open_locked(FileRoot *root, bool create, bool must_prove,
+			DestinationClaim *claim)
+{
+	MemoryContext caller = MemoryContextSwitchTo(GetMemoryChunkContext(root));
+	FileFd		 *file = open_owner(root, O_RDWR);
+	bool		  is_new = create && !file_fd_is_open(file) && is_alone(root);
+
+	if (is_new)
 		file = open_owner(root, O_RDWR | O_CREAT);
 	MemoryContextSwitchTo(caller);
 	if (!file_fd_is_open(file))
-		return CLAIM_FOREIGN;
-	if (!lock_owner(root, file, is_left))
 	{
-		(void) file_fd_close(file);
-		return CLAIM_LOCKED;
+		*claim = is_new && errno == ENOENT ? CLAIM_MISSING : CLAIM_FOREIGN;
+		return file;
 	}
-	if (is_unfinished(read_token(root, file), token) && is_alone(root))
-		write_token(root, file, token);
+	if (!lock_owner(root, file, must_prove))
+		*claim = CLAIM_LOCKED;
+	else if (!has_its_name(root, file))
+		*claim = CLAIM_MISSING;
+	else
+		return file;
+	(void) file_fd_close(file);
+	return file;
+}
+
+/* False as well if something is in it. */
+static bool
+remove_directory(FileRoot *root)
+{
+	if (unlinkat(root->dir->fd, root->temp_name, AT_REMOVEDIR) != 0)
+		return false;
+	file_sync_directory(root->dir->fd, root->path);
+	return true;
+}
+
+static DestinationClaim
+take(FileRoot *root, FileFd *file, const char *token)
+{
 	if (strcmp(read_token(root, file), token) != 0)
 	{
 		(void) file_fd_close(file);
@@ -161,6 +198,45 @@ file_temp_claim(FileRoot *root, const char *token, bool is_left)
 	}
 	root->owner = file;
 	return CLAIM_GRANTED;
+}
+
+DestinationClaim
+file_temp_claim(FileRoot *root, const char *token)
+{
+	DestinationClaim claim;
+	FileFd			*file = open_locked(root, true, false, &claim);
+
+	if (!file_fd_is_open(file))
+		return claim;
+	if (is_unfinished(read_token(root, file), token) && is_alone(root))
+		write_token(root, file, token);
+	return take(root, file, token);
+}
+
+/*
+ * A process that has made the directory and is about to claim it may find it
+ * gone, and makes another.  Once it has its lock nobody removes the token, and
+ * with a file in it the directory stays.
+ */
+DestinationClaim
+file_temp_claim_left(FileRoot *root, const char *token)
+{
+	DestinationClaim claim;
+	FileFd			*file = open_locked(root, false, true, &claim);
+
+	if (!file_fd_is_open(file))
+	{
+		if (claim == CLAIM_FOREIGN && remove_directory(root))
+			return CLAIM_MISSING;
+		return claim;
+	}
+	if (!is_unfinished(read_token(root, file), token) || !is_alone(root))
+		return take(root, file, token);
+	if (unlinkat(root->temp->fd, FILE_OWNER, 0) != 0)
+		owner_failed(root, "remove");
+	(void) file_fd_close(file);
+	(void) remove_directory(root);
+	return CLAIM_MISSING;
 }
 
 bool

@@ -69,7 +69,7 @@ file_temp_open(FileRoot *root, const char *id, bool create)
 
 	if (!file_fd_is_open(root->temp))
 	{
-		if (errno == ENOENT && !create)
+		if (errno == ENOENT)
 			return false;
 		ereport(ERROR, (errcode_for_file_access(),
 						errmsg("could not open directory \"%s/%s\": %m",

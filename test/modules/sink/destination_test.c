@@ -111,6 +111,8 @@ do_outside(Destination *to, const char *op, const char *key, const char *data)
 		return claim_text(to->driver->claim(to, "job", data, ACCESS_CREATE));
 	if (strcmp(op, "take") == 0)
 		return claim_text(to->driver->claim(to, "job", data, ACCESS_TAKE));
+	if (strcmp(op, "left") == 0)
+		return claim_text(to->driver->claim(to, "job", data, ACCESS_LEFT));
 	if (strcmp(op, "join") == 0)
 		return claim_text(to->driver->claim(to, "job", data, ACCESS_JOIN));
 	if (strcmp(op, "free") == 0)
@@ -159,8 +161,7 @@ do_inside(Destination *to, const char *op, const char *key, const char *data)
 	else if (strcmp(op, "replace") == 0)
 		to->driver->put(to, key, data, strlen(data), true);
 	else if (strcmp(op, "put new") == 0)
-		return boolean(to->driver->put_new(to, key, data, strlen(data),
-										   NULL));
+		return boolean(to->driver->put_new(to, key, data, strlen(data), NULL));
 	else if (strcmp(op, "staged") == 0)
 		return boolean(to->driver->is_staged(to, key));
 	else if (strcmp(op, "read staged") == 0)
