@@ -16,11 +16,17 @@ void
 destination_check_unclaimed(Destination *root, const char *folder,
 							const Job *job)
 {
+	char *removed = NULL;
 	char *other;
 
+	/* one that is there again is somebody's */
 	while ((other = root->driver->check_free(root, folder)) != NULL &&
+		   !(removed && strcmp(other, removed) == 0) &&
 		   left_remove(root, folder, other, job))
+	{
 		CHECK_FOR_INTERRUPTS();
+		removed = other;
+	}
 	if (other)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),

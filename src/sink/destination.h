@@ -66,7 +66,8 @@ typedef enum DestinationAccess
 	ACCESS_TAKE,   /* for this process, until release */
 	ACCESS_CREATE, /* the same; what is missing is made */
 	/* as TAKE, to remove what nobody goes on with: only where a lock is to be had
-	 * that keeps others out; what was only begun is removed by it */
+	 * that keeps others out.  What was only begun is removed by it, and missing
+	 * then; what has no owner is foreign */
 	ACCESS_LEFT
 } DestinationAccess;
 

@@ -129,7 +129,10 @@ forget_result(Remote *remote)
 	remote->result = NULL;
 }
 
-/* Who makes the same waits for the other one, and is told this by its index. */
+/*
+ * Who makes the same waits for the other one, and is told this by its index, or
+ * by the look-up before that (42710: a table's row type).
+ */
 static bool
 says_is_there(const PGresult *result)
 {
@@ -137,7 +140,7 @@ says_is_there(const PGresult *result)
 
 	return state &&
 		   (strcmp(state, "42P06") == 0 || strcmp(state, "42P07") == 0 ||
-			strcmp(state, "23505") == 0);
+			strcmp(state, "42710") == 0 || strcmp(state, "23505") == 0);
 }
 
 /* Keeps the command's only result, once it is complete. */

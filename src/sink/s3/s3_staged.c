@@ -73,7 +73,7 @@ s3_claim(Destination *to, const char *id, const char *token,
 	owner = to->driver->get(to, id, OWNER_MAX, &len);
 	self->is_claimed = owner != NULL || access == ACCESS_CREATE;
 	if (!self->is_claimed)
-		return CLAIM_MISSING;
+		return access == ACCESS_LEFT ? CLAIM_FOREIGN : CLAIM_MISSING;
 	if (access == ACCESS_LOOK)
 		return CLAIM_GRANTED;
 	if (owner == NULL)
