@@ -208,19 +208,23 @@ file_destination_close(Destination *to)
 	file_root_close(root_of(to));
 }
 
-/* Another process may remove one that has no token yet. */
-static DestinationClaim
-claim_or_create(FileRoot *root, const char *id, const char *token, bool create)
-{
-	DestinationClaim claim;
+/* Another process may remove one that has no token yet, but not for ever. */
+#define CREATE_TRIES 1000
 
-	do
+static DestinationClaim
+claim_or_create(FileRoot *root, const char *id, const char *token)
+{
+	for (int i = 0; i < CREATE_TRIES; i++)
 	{
+		DestinationClaim claim = CLAIM_MISSING;
+
 		CHECK_FOR_INTERRUPTS();
-		claim = file_temp_open(root, id, create) ? file_temp_claim(root, token)
-												 : CLAIM_MISSING;
-	} while (claim == CLAIM_MISSING && create);
-	return claim;
+		if (file_temp_open(root, id, true))
+			claim = file_temp_claim(root, token);
+		if (claim != CLAIM_MISSING)
+			return claim;
+	}
+	return CLAIM_LOCKED;
 }
 
 static DestinationClaim
@@ -231,8 +235,8 @@ file_destination_claim(Destination *to, const char *id, const char *token,
 
 	/* it knows the temporary directory, too */
 	forget_folder((FileDestination *) to);
-	if (access == ACCESS_TAKE || access == ACCESS_CREATE)
-		return claim_or_create(root, id, token, access == ACCESS_CREATE);
+	if (access == ACCESS_CREATE)
+		return claim_or_create(root, id, token);
 	if (!file_temp_open(root, id, false))
 		return CLAIM_MISSING;
 	if (access == ACCESS_LOOK)
@@ -240,7 +244,9 @@ file_destination_claim(Destination *to, const char *id, const char *token,
 	if (access == ACCESS_JOIN)
 		return file_temp_has_token(root, token) ? CLAIM_GRANTED
 												: CLAIM_FOREIGN;
-	return file_temp_claim_left(root, token);
+	if (access == ACCESS_LEFT)
+		return file_temp_claim_left(root, token);
+	return file_temp_claim(root, token);
 }
 
 static bool

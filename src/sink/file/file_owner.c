@@ -34,7 +34,14 @@ owner_failed(const FileRoot *root, const char *what)
 					file_space_hint()));
 }
 
-/* Closed if there is none, or something else has its name. */
+/* By errno; a network file system may know a directory that is not there. */
+static bool
+is_gone(void)
+{
+	return errno == ENOENT || errno == ESTALE;
+}
+
+/* Closed, and errno says so, if there is none or something else has its name. */
 static FileFd *
 open_owner(FileRoot *root, int flags)
 {
@@ -44,15 +51,17 @@ open_owner(FileRoot *root, int flags)
 
 	if (!file_fd_is_open(file))
 	{
-		if (errno != ENOENT && errno != ELOOP && errno != ENXIO &&
-			errno != EISDIR)
+		if (!is_gone() && errno != ELOOP && errno != ENXIO && errno != EISDIR)
 			owner_failed(root, "open");
 		return file;
 	}
 	if (fstat(file->fd, &st) != 0)
 		owner_failed(root, "stat");
 	if (!S_ISREG(st.st_mode))
+	{
 		(void) file_fd_close(file);
+		errno = EISDIR;
+	}
 	return file;
 }
 
@@ -144,7 +153,7 @@ has_its_name(FileRoot *root, FileFd *file)
 		owner_failed(root, "stat");
 	if (fstatat(root->temp->fd, FILE_OWNER, &named, AT_SYMLINK_NOFOLLOW) != 0)
 	{
-		if (errno != ENOENT)
+		if (!is_gone())
 			owner_failed(root, "stat");
 		return false;
 	}
