@@ -17,6 +17,7 @@ OBJS = \
 	src/limit.o \
 	src/session_lock.o \
 	src/subtransaction.o \
+	src/encoding.o \
 	src/compression.o \
 	src/failpoint.o \
 	src/row/type_name.o \
@@ -39,7 +40,6 @@ OBJS = \
 	src/encode/value/growth.o \
 	src/encode/value/stack_guard.o \
 	src/encode/value/default.o \
-	src/encode/value/encoding.o \
 	src/encode/value/json.o \
 	src/encode/value/json_document.o \
 	src/encode/value/json_string.o \

@@ -129,31 +129,6 @@ typedef char *(*DefaultDeparse)(const char *stored);
 extern char *column_default(const RowShape *shape, const ColumnShape *column,
 							DefaultDeparse deparse, bool *left_out);
 
-/* ---- the database's encoding (encoding.c); not UTF-8 and not SQL_ASCII */
-
-/* Bytes that one call converts at most. */
-#define MAX_TO_UTF8 256
-
-/* Before the others; in a transaction, or where one can be started. */
-extern void encoding_prepare(void);
-
-/*
- * Converts to UTF-8 what stands before the first character that can't be, and
- * ends it with a zero byte.  Returns the number of bytes taken.  dst has room
- * for MAX_TO_UTF8 * MAX_CONVERSION_GROWTH + 1.
- */
-extern int encoding_to_utf8(char *dst, const char *data, int len);
-
-/* Length of the character at data; 1 if it is none. */
-extern int encoding_char_len(const char *data, int len);
-
-/*
- * Text as a report may hold it: the bytes of what the client's encoding lacks
- * as \xNN.  The server converts reports when it sends them, and what it can't
- * convert makes an ERROR of a WARNING, in whose place it comes.
- */
-extern const char *encoding_shown(const char *text);
-
 /* ---- JSON (json.c, json_string.c) */
 
 typedef struct JsonStyle

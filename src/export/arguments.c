@@ -18,6 +18,7 @@
 
 #include "compat.h"
 #include "compression.h"
+#include "encoding.h"
 #include "export/arguments.h"
 #include "export/export_destination.h"
 #include "export/export_options.h"
@@ -352,7 +353,7 @@ set_last_base(Job *job)
 			(errmsg("no finished export to carry parts over from"),
 			 errdetail("None of the role's jobs has one of these tables in "
 					   "this format in a directory beside \"%s\".",
-					   job->destination)));
+					   encoding_shown(job->destination))));
 }
 
 void

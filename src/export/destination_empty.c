@@ -8,6 +8,7 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 
+#include "encoding.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "export/lake/lake.h"
@@ -114,7 +115,8 @@ check_strangers(Destination *root, const char *folder, const Job *job,
 	ereport(WARNING,
 			(errmsg("\"overwrite\" leaves what is not known to be part of an "
 					"export of this database"),
-			 errdetail("In directory \"%s\": %s.", directory, names.data)));
+			 errdetail("In directory \"%s\": %s.", encoding_shown(directory),
+					   encoding_shown(names.data))));
 }
 
 /* Each folder has a lake table, or is empty. */

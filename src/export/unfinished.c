@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "encoding.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "export/job/job.h"
@@ -77,7 +78,7 @@ tell_late(const Job *job, Destination *root)
 		return;
 	ereport(NOTICE,
 			(errmsg("file \"%s\" may still appear in \"%s\"", PUBLISH_SUCCESS,
-					root->path),
+					encoding_shown(root->path)),
 			 errdetail("The export may have sent it at last, and a store may "
 					   "carry out what nobody waits for any more."),
 			 errhint("Look there in some minutes, and remove it.")));
@@ -118,9 +119,10 @@ remove_unfinished(Job *job)
 			publish_tell_staged(job);
 	}
 	else if (job->publishing)
-		ereport(NOTICE, (errmsg("files in \"%s\" stay", job->location),
-						 errdetail("The job had finished there, or its hidden "
-								   "directory was removed.")));
+		ereport(NOTICE,
+				(errmsg("files in \"%s\" stay", encoding_shown(job->location)),
+				 errdetail("The job had finished there, or its hidden "
+						   "directory was removed.")));
 	root->driver->close(root);
 }
 

@@ -8,6 +8,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "encoding.h"
 #include "sink/patience.h"
 #include "subtransaction.h"
 
@@ -72,8 +73,9 @@ patience_check(void)
 static void
 warn_of_rest(const char *where, const ErrorData *error)
 {
-	ereport(WARNING, (errmsg("unfinished files may be left in \"%s\"", where),
-					  errdetail("%s", error->message)));
+	ereport(WARNING, (errmsg("unfinished files may be left in \"%s\"",
+							 encoding_shown(where)),
+					  errdetail("%s", encoding_shown(error->message))));
 }
 
 /* ---- the last step */

@@ -13,6 +13,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "stream/stream.h"
 
 /* Puts names around an error of an output function. */

@@ -10,6 +10,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "stream/ddl.h"
 #include "stream/stream.h"
 

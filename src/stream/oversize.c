@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "stream/stream.h"
 
 #define MAX_ESCAPE 6

@@ -25,6 +25,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "stream/stream.h"
 #include "option.h"
 

@@ -18,6 +18,7 @@
 #include "replication/slot.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "position/snapshot_text.h"
 #include "position/xid.h"
 #include "stream/stream.h"

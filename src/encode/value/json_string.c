@@ -20,6 +20,7 @@
 
 #include "encode/value/chunk.h"
 #include "encode/encode.h"
+#include "encoding.h"
 
 #define RAW_BYTE_BASE 0xEF00
 #define RAW_BYTE_MIN  (RAW_BYTE_BASE + 0x80)

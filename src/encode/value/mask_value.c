@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "encode/encode.h"
 #include "encode/mask_value.h"
+#include "encoding.h"
 
 #define HASH_SIZE 32
 /* What a redacted value, and one too large to be hashed, reads. */

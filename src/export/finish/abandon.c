@@ -10,6 +10,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "encoding.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "export/job/job.h"
@@ -78,7 +79,7 @@ publish_abandon(Job *job)
 	ereport(WARNING,
 			(errmsg("what export job " INT64_FORMAT
 					" has left at \"%s\" stays there",
-					job->id, job->location),
+					job->id, encoding_shown(job->location)),
 			 errdetail_internal("%s", tables ? left_in_tables(job)
 											 : left_in_files(job)),
 			 job_makes_tables(job) && job->publishing

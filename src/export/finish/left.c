@@ -24,6 +24,7 @@
 
 #include <ctype.h>
 
+#include "encoding.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "export/job/job.h"
@@ -121,7 +122,8 @@ discard_left(Destination *at, const char *name)
 {
 	at->driver->discard(at);
 	ereport(NOTICE,
-			(errmsg("what an export had left in \"%s\" is removed", at->path),
+			(errmsg("what an export had left in \"%s\" is removed",
+					encoding_shown(at->path)),
 			 errdetail("It had not come to its end, and no job goes on "
 					   "with \"%s\".",
 					   name)));

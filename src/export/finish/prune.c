@@ -14,6 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
+#include "encoding.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "export/job/job.h"
@@ -57,10 +58,11 @@ prune_remove_export(const Job *job, Destination *root)
 	if (root->driver->list(root, "", NULL) == NIL)
 		root->driver->remove_place(root);
 	else
-		ereport(WARNING,
-				(errmsg("directory \"%s\" stays", job->location),
-				 errdetail("It holds something that is not known to be part "
-						   "of the export.")));
+		ereport(
+			WARNING,
+			(errmsg("directory \"%s\" stays", encoding_shown(job->location)),
+			 errdetail("It holds something that is not known to be part "
+					   "of the export.")));
 	job_delete(job->id);
 }
 

@@ -14,6 +14,7 @@
 
 #include "miscadmin.h"
 
+#include "encoding.h"
 #include "export/job/job.h"
 #include "export/part/part_check.h"
 #include "export/job/part_table.h"
@@ -237,7 +238,7 @@ publish_tell_staged(const Job *job)
 	ereport(NOTICE,
 			(errmsg("staging tables of export job " INT64_FORMAT
 					" may stay in \"%s\"",
-					job->id, job->location),
+					job->id, encoding_shown(job->location)),
 			 errdetail("They are not within reach of the role that logs in "
 					   "there now, or in use."),
 			 errhint("There, drop the tables whose names begin with \"%s\".",
@@ -441,7 +442,8 @@ publish_undo(const Job *job, const List *parts, Destination *root)
 	if (root->driver->tables)
 	{
 		if (root->driver->tables->is_published(root))
-			ereport(NOTICE, (errmsg("the rows stay in \"%s\"", root->path),
+			ereport(NOTICE, (errmsg("the rows stay in \"%s\"",
+									encoding_shown(root->path)),
 							 errdetail("The export had come to its end "
 									   "there.")));
 		return;

@@ -27,6 +27,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "encoding.h"
 #include "export/job/job_access.h"
 
 PG_FUNCTION_INFO_V1(outflow_job_guard);
@@ -66,6 +67,7 @@ job_check_may_write(const char *name)
 {
 	job_refuse_standby();
 	PreventCommandIfReadOnly(psprintf("outflow.%s", name));
+	encoding_prepare();
 }
 
 static Oid

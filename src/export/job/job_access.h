@@ -25,7 +25,11 @@ extern Oid job_table_oid(const char *name);
 /* Errors where no job can keep its progress. */
 extern void job_refuse_standby(void);
 
-/* Errors, in the name of what was called, where the tables can't be written. */
+/*
+ * Errors, in the name of what was called, where the tables can't be written.
+ * Where they can, names may be shown from here on, whatever state the
+ * transaction is in.
+ */
 extern void job_check_may_write(const char *name);
 
 /* Runs one statement and returns the number of rows. */

@@ -6,6 +6,7 @@
 
 #include "miscadmin.h"
 
+#include "encoding.h"
 #include "export/lake/iceberg_table.h"
 #include "export/lake/lake.h"
 #include "export/lake/lake_table.h"
@@ -210,11 +211,12 @@ lake_may_be_committed(Destination *root, const Job *job,
 		throw_pending(format, root, job, source);
 	if (format->is_unreadable == NULL || !format->is_unreadable(table))
 		return false;
-	ereport(NOTICE,
-			(errmsg("files of export job " INT64_FORMAT " in \"%s\" stay",
-					job->id, lake_path_of_folder(root, source->folder)),
-			 errdetail("Another program has changed the table since, and "
-					   "which files it has is not known.")));
+	ereport(
+		NOTICE,
+		(errmsg("files of export job " INT64_FORMAT " in \"%s\" stay", job->id,
+				encoding_shown(lake_path_of_folder(root, source->folder))),
+		 errdetail("Another program has changed the table since, and "
+				   "which files it has is not known.")));
 	return true;
 }
 

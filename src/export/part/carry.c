@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "utils/rel.h"
 
+#include "encoding.h"
 #include "export/export_destination.h"
 #include "export/export_options.h"
 #include "export/job/job.h"
@@ -79,7 +80,7 @@ carry_check_base(const Job *job)
 		relation_close(rel, NoLock);
 		if (!found)
 			ereport(WARNING, (errmsg("nothing of table %s can be carried over",
-									 source->name),
+									 encoding_shown(source->name)),
 							  errdetail("Export job " INT64_FORMAT
 										", the base, has no part of it.",
 										job->base)));

@@ -13,6 +13,7 @@
 #include "utils/backend_progress.h"
 
 #include "encode/mask_value.h"
+#include "encoding.h"
 #include "export/job/part_table.h"
 #include "export/plan/source.h"
 #include "export/part/part.h"
@@ -124,7 +125,7 @@ numbered_row_error_context(PartScan *scan)
 
 	if (scan->shape->current)
 		errcontext("column \"%s\" of the query, row " UINT64_FORMAT,
-				   scan->shape->current->name, number);
+				   encoding_shown(scan->shape->current->name), number);
 	else
 		errcontext("query, row " UINT64_FORMAT, number);
 }
@@ -141,13 +142,15 @@ row_error_context(void *arg)
 		numbered_row_error_context(scan);
 	else if (scan->shape->current)
 		errcontext("column \"%s\" of table %s, row with ctid (%u,%u)",
-				   scan->shape->current->name, scan->leaf_name, block, offset);
+				   encoding_shown(scan->shape->current->name),
+				   encoding_shown(scan->leaf_name), block, offset);
 	else if (scan->encoding && scan->job->row_format->compresses_itself)
 		/* it may be at rows that it held back for a page */
-		errcontext("table %s, part %d", scan->leaf_name, scan->part->number);
+		errcontext("table %s, part %d", encoding_shown(scan->leaf_name),
+				   scan->part->number);
 	else
-		errcontext("table %s, row with ctid (%u,%u)", scan->leaf_name, block,
-				   offset);
+		errcontext("table %s, row with ctid (%u,%u)",
+				   encoding_shown(scan->leaf_name), block, offset);
 }
 
 static void

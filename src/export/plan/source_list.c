@@ -25,6 +25,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "export/job/job.h"
 #include "export/plan/source.h"
 #include "export/export_destination.h"
@@ -199,11 +200,13 @@ sources_of_schema(Oid schema, bool may_hide)
 						get_namespace_name(schema),
 						GetUserNameFromId(GetUserId(), false))));
 	if (unreadable > 0)
-		ereport(WARNING,
-				(errmsg("the export leaves out %d tables of schema \"%s\"",
-						unreadable, get_namespace_name(schema)),
-				 errdetail("Role \"%s\" has no right to read them.",
-						   GetUserNameFromId(GetUserId(), false))));
+		ereport(
+			WARNING,
+			(errmsg("the export leaves out %d tables of schema \"%s\"",
+					unreadable, encoding_shown(get_namespace_name(schema))),
+			 errdetail(
+				 "Role \"%s\" has no right to read them.",
+				 encoding_shown(GetUserNameFromId(GetUserId(), false)))));
 	foreach (cell, relids)
 	{
 		CHECK_FOR_INTERRUPTS();

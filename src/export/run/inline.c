@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "encoding.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "export/job/job.h"
@@ -69,7 +70,7 @@ remove_files(InlineFiles *files)
 	}
 	ereport(WARNING,
 			(errmsg("files of an export that may be unfinished stay in \"%s\"",
-					files->root->path)));
+					encoding_shown(files->root->path))));
 }
 
 /* ---- all or nothing */

@@ -7,6 +7,7 @@
 
 #include "utils/guc.h"
 
+#include "encoding.h"
 #include "export/run/tell.h"
 
 /* Looking at everybody's locks is not for every moment. */
@@ -39,13 +40,15 @@ tell_waiting(Told *told, const Job *job)
 		!tell_is_news(told, &told->waiting, job->waiting_for))
 		return;
 	if (job->state == JOB_QUEUED)
-		ereport(NOTICE,
-				(errmsg("export job " INT64_FORMAT " is queued", job->id),
-				 errdetail("It waits for %s.", job->waiting_for)));
+		ereport(
+			NOTICE,
+			(errmsg("export job " INT64_FORMAT " is queued", job->id),
+			 errdetail("It waits for %s.", encoding_shown(job->waiting_for))));
 	else
 		ereport(WARNING,
 				(errmsg("export job " INT64_FORMAT " tries again", job->id),
-				 errdetail_internal("It waits for %s", job->waiting_for)));
+				 errdetail_internal("It waits for %s",
+									encoding_shown(job->waiting_for))));
 }
 
 /* Who stands in the way of the export, and in whose way it stands. */
@@ -63,7 +66,7 @@ tell_blocked(Told *told, const Job *job)
 		ereport(WARNING, (errmsg("export job " INT64_FORMAT
 								 ": somebody waits for a lock",
 								 job->id),
-						  errdetail_internal("%s", text)));
+						  errdetail_internal("%s", encoding_shown(text))));
 }
 
 /* At most once a second, and less often as the export takes longer. */

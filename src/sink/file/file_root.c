@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "encoding.h"
 #include "miscadmin.h"
 #include "compat.h"
 #include "sink/file/file_internal.h"
@@ -374,7 +375,7 @@ file_root_check_writable(FileRoot *root)
 		ereport(WARNING,
 				(errmsg("not everyone who may read the files may search "
 						"directory \"%s\"",
-						root->path),
+						encoding_shown(root->path)),
 				 errdetail("Files get mode %04o; the directory is there and "
 						   "keeps its mode %04o.",
 						   (unsigned) root->file_mode,

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/varlena.h"
 
+#include "encoding.h"
 #include "option.h"
 #include "sink/postgres/postgres_config.h"
 #include "sink/postgres/postgres_destination.h"
@@ -113,11 +114,14 @@ is_one_role(const List *servers, const char *location, const char *destination,
 				(errcode(ERRCODE_AMBIGUOUS_PARAMETER),
 				 errmsg("servers \"%s\" and \"%s\" lead to \"%s\" by "
 						"different roles",
-						first->servername, other->servername, location),
-				 destination ? errhint("Give the right one the name that the "
-									   "job has for it, \"%s\".",
-									   server_name(destination))
-							 : 0));
+						encoding_shown(first->servername),
+						encoding_shown(other->servername),
+						encoding_shown(location)),
+				 destination
+					 ? errhint("Give the right one the name that the "
+							   "job has for it, \"%s\".",
+							   encoding_shown(server_name(destination)))
+					 : 0));
 		errno = EINVAL;
 		return false;
 	}

@@ -7,6 +7,7 @@
 
 #include "miscadmin.h"
 
+#include "encoding.h"
 #include "sink/postgres/postgres_destination.h"
 
 /* A name that commands have, as it is in others, and in messages; a name of
@@ -231,13 +232,14 @@ tell_dependent(PostgresDestination *self, const Loaded *loaded)
 	char *dependent = find_dependent(self, loaded->relation, loaded->oid);
 
 	if (dependent)
-		ereport(NOTICE,
-				(errmsg("rows stay in table %s on server \"%s\"",
-						remote_clean(table_name(loaded->relation)),
-						self->remote->name),
-				 errdetail("A foreign key of table %s would remove or change "
-						   "rows there with them.",
-						   dependent)));
+		ereport(
+			NOTICE,
+			(errmsg("rows stay in table %s on server \"%s\"",
+					encoding_shown(remote_clean(table_name(loaded->relation))),
+					encoding_shown(self->remote->name)),
+			 errdetail("A foreign key of table %s would remove or change "
+					   "rows there with them.",
+					   encoding_shown(dependent))));
 	return dependent != NULL;
 }
 
@@ -252,10 +254,12 @@ tell_moved(PostgresDestination *self)
 						postgres_ledger(self, "target")),
 			   1, (const char *const[]){self->job});
 	for (int i = 0; i < remote_rows(remote); i++)
-		ereport(NOTICE, (errmsg("rows stay in table %s on server \"%s\"",
-								remote_clean(remote_value(remote, i, 0)),
-								remote->name),
-						 errdetail(POSTGRES_MOVED)));
+		ereport(
+			NOTICE,
+			(errmsg("rows stay in table %s on server \"%s\"",
+					encoding_shown(remote_clean(remote_value(remote, i, 0))),
+					encoding_shown(remote->name)),
+			 errdetail(POSTGRES_MOVED)));
 }
 
 static void
@@ -280,8 +284,9 @@ discard_direct(PostgresDestination *self)
 		removed = remove_loaded(self, loaded->relation, loaded->table, "true");
 		if (removed != loaded->rows)
 			ereport(NOTICE, (errmsg("rows stay in table %s on server \"%s\"",
-									remote_clean(table_name(loaded->relation)),
-									self->remote->name),
+									encoding_shown(remote_clean(
+										table_name(loaded->relation))),
+									encoding_shown(self->remote->name)),
 							 errdetail("Of " UINT64_FORMAT
 									   " rows that were loaded, " UINT64_FORMAT
 									   " were changed or removed there "

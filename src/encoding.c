@@ -16,9 +16,11 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
 #include "utils/memutils.h"
 
-#include "encode/encode.h"
+#include "encoding.h"
 
 /*
  * The process's, since its database has one encoding, and so has its client
@@ -131,12 +133,14 @@ shown_char(StringInfo shown, const char *data, int len)
 	return taken;
 }
 
+/* And where there is no client: a worker's reports only go to the log. */
 static bool
 client_has_all(const char *text)
 {
 	int client = pg_get_client_encoding();
 
-	if (client == GetDatabaseEncoding() || client == PG_SQL_ASCII)
+	if (text == NULL || whereToSendOutput != DestRemote ||
+		client == GetDatabaseEncoding() || client == PG_SQL_ASCII)
 		return true;
 	while (*text && !IS_HIGHBIT_SET(*text))
 		text++;
@@ -147,10 +151,11 @@ const char *
 encoding_shown(const char *text)
 {
 	StringInfoData shown;
-	const char	  *end = text + strlen(text);
+	const char	  *end;
 
 	if (client_has_all(text))
 		return text;
+	end = text + strlen(text);
 	initStringInfo(&shown);
 	while (text < end)
 		text += shown_char(&shown, text, end - text);
