@@ -97,15 +97,14 @@ end_transaction(PostgresTarget *self)
 	self->await = AWAIT_PROOF;
 }
 
+/*
+ * The savepoint isn't sent along: a change that finds no row is no error of the
+ * server's, which would make it, and keep what then comes again.
+ */
 static void
-send_checkpoint(PostgresTarget *self)
+begin_checkpoint(PostgresTarget *self)
 {
 	postgres_apply_rest(&self->apply);
-	if (self->released)
-		postgres_send(&self->session, "RELEASE SAVEPOINT outflow",
-					  (PostgresAnswer){.kind = ANSWER_NOTHING});
-	postgres_send(&self->session, "SAVEPOINT outflow",
-				  (PostgresAnswer){.kind = ANSWER_NOTHING});
 	postgres_send_sync(&self->session);
 	self->await = AWAIT_CHECKPOINT;
 }
@@ -187,7 +186,7 @@ send_changes(PostgresTarget *self)
 			end_transaction(self);
 		else if (self->is_open && target->place.commit_lsn != 0 &&
 				 needs_checkpoint(self, true))
-			send_checkpoint(self);
+			begin_checkpoint(self);
 		else if (postgres_is_rejected(self, &record) ||
 				 send_change(self, &record))
 		{
@@ -228,7 +227,7 @@ rest(PostgresTarget *self)
 	else if (target->draining)
 		leave_unfinished(self);
 	else if (needs_checkpoint(self, false))
-		send_checkpoint(self);
+		begin_checkpoint(self);
 }
 
 /* ---- the session */

@@ -136,12 +136,20 @@ committed(PostgresTarget *self)
 	target_taken(target, 1, self->last);
 }
 
-/* What was sent until here is known to be right. */
+/*
+ * What was sent until here is known to be right: it is never sent again.  What
+ * follows needn't wait for the savepoint.  If that fails, the session ends.
+ */
 static void
 checkpoint(PostgresTarget *self)
 {
 	Target *target = &self->base;
 
+	if (self->released)
+		postgres_send(&self->session, "RELEASE SAVEPOINT outflow",
+					  (PostgresAnswer){.kind = ANSWER_NOTHING});
+	postgres_send(&self->session, "SAVEPOINT outflow",
+				  (PostgresAnswer){.kind = ANSWER_NOTHING});
 	self->released = target->place.commit_lsn;
 	self->start = target->place;
 	self->nrejected = 0;

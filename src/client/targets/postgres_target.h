@@ -11,10 +11,10 @@
 
 typedef enum Await
 {
-	AWAIT_NOTHING, /* records may be sent */
-	AWAIT_TABLE,   /* to know it */
-	AWAIT_PROOF,   /* that all is right, to commit it */
-	AWAIT_CHECKPOINT,
+	AWAIT_NOTHING,	  /* records may be sent */
+	AWAIT_TABLE,	  /* to know it */
+	AWAIT_PROOF,	  /* that all is right, to commit it */
+	AWAIT_CHECKPOINT, /* the same, for a savepoint */
 	AWAIT_COMMIT,
 	AWAIT_FAILURE, /* the end of what an error undoes */
 	AWAIT_ROLLBACK,
