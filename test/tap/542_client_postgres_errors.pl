@@ -254,6 +254,36 @@ is(there('SELECT count(*), count(DISTINCT id), min(id), max(id) FROM many'), '20
 is(there('SELECT string_agg(id::text, \' \') FROM few'), '13 13 13', 'and deleted');
 is(join(', ', map { letter_said($_) } letters("$log.dead3")), '3 no such row, 7 no such row, 13 3 rows that it fits, 14 no such row, untold, 17 no such row, untold', 'each record is put aside once, in their order');
 
+# what was never sent needs nothing to be rolled back and sent again
+here("BEGIN; INSERT INTO many VALUES (-1); UPDATE untold SET id = -id; INSERT INTO many VALUES (-2); COMMIT; INSERT INTO many VALUES (-3)");
+($code, $err) = run_to($url, '--on-reject=dead-letter', "--dead-letter=$log.dead4", '--log-level=debug');
+is($code, 0, 'records that tell no row') or diag($err);
+is(scalar(letters("$log.dead4")), 1000, 'are put aside');
+is(there('SELECT string_agg(id::text, \' \' ORDER BY id) FROM many WHERE id < 0'), '-3 -2 -1', 'from among those that are applied');
+is(scalar(() = $err =~ /preparing INSERT/g), 1, 'which are sent once');
+
+# they are in the file before the commit, and once, however often that is tried
+there(<<'EOS');
+CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON many DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.id = -4) EXECUTE FUNCTION hold();
+ALTER TABLE many ENABLE ALWAYS TRIGGER hold;
+EOS
+my $holder = $target->background_psql('postgres');
+my $waiting = q{FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND NOT granted AND query = 'COMMIT'};
+
+$holder->query_safe('SELECT pg_advisory_lock(1)');
+here('BEGIN; INSERT INTO many VALUES (-4); UPDATE untold SET id = 0 WHERE id IN (-5, -6); COMMIT');
+$client = start_client($source, 'feed', "$log.commit", '--to', $url, '--on-reject=dead-letter', "--dead-letter=$log.dead5");
+wait_until($target, "SELECT count(*) = 1 $waiting", 'a commit that waits');
+is(scalar(letters("$log.dead5")), 2, 'put aside before the commit');
+there("SELECT pg_terminate_backend(pid) $waiting");
+$holder->quit;
+$end = current_lsn($source);
+wait_confirmed($source, 'feed', $end);
+is(stop_client($client), 0, 'which breaks off');
+is(there('SELECT count(*) FROM many WHERE id = -4'), 1, 'and is repeated');
+is(scalar(letters("$log.dead5")), 2, 'without what is already put aside');
+
 # values and rows that can't be told
 here(q{CREATE TABLE bare (id int, v text); INSERT INTO bare VALUES (1, 'x')});
 there('CREATE TABLE bare (id int, v varchar(5))');

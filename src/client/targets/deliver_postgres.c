@@ -10,7 +10,8 @@
  * error.
  *
  * A record that can't be applied is rejected: what was sent is rolled back and
- * sent again without it, if it isn't the end.
+ * sent again without it, if it isn't the end.  One of which nothing was sent is
+ * put aside without that.
  *
  * A transaction that is larger than the queue can't be kept until it is
  * committed.  It is alone in its transaction there, and from time to time, once
@@ -51,6 +52,7 @@ open_transaction(PostgresTarget *self)
 	self->is_open = true;
 	self->start = target->place;
 	self->bytes = self->records = 0;
+	self->nunsent = 0;
 	self->commit_at = clock_ms() + target_linger(target, 0);
 }
 
@@ -111,9 +113,9 @@ begin_checkpoint(PostgresTarget *self)
 
 /*
  * Between two transactions of the source: whether the one there ends before
- * the record.  One that the queue doesn't hold whole gets one of its own; and
- * what comes before a record that was rejected is committed, to be safe from
- * it.
+ * the record.  One that the queue doesn't hold whole gets one of its own.  What
+ * comes before a record that was rejected is committed, to be safe from it; and
+ * so is what has such records, as a crash lets them be put aside again.
  */
 static bool
 ends_before(const PostgresTarget *self, const Record *record)
@@ -122,6 +124,7 @@ ends_before(const PostgresTarget *self, const Record *record)
 
 	return self->bytes >= target_batch_bytes(target, BATCH_BYTES) ||
 		   record->number <= self->failed ||
+		   self->nunsent + self->nrejected > 0 ||
 		   (record->kind == FRAME_BEGIN &&
 			ledger_received_lsn(target->ledger) <= record->lsn);
 }
@@ -165,8 +168,7 @@ send_change(PostgresTarget *self, const Record *record)
 					self->await = AWAIT_TABLE;
 					return false;
 				case APPLY_REJECTED:
-					postgres_failed(self, record->number, reason);
-					return false;
+					return postgres_put_aside(self, record, reason);
 			}
 	}
 	return true;
