@@ -51,6 +51,22 @@ sub same_rows
 	return;
 }
 
+sub letters
+{
+	my ($file) = @_;
+
+	return map { JSON::PP::decode_json($_) } split(/\n/, slurp_file($file));
+}
+
+# the row of few and the reason, or which other table
+sub letter_said
+{
+	my ($letter) = @_;
+	my $record = $letter->{record};
+
+	return $record->{table} eq 'few' ? "$record->{key}{id} " . ($letter->{reason} =~ s/^the target has //r) : $record->{table};
+}
+
 both('CREATE TABLE a (id int PRIMARY KEY, v text, j json); CREATE TABLE other (id int PRIMARY KEY)');
 create_slot($source, 'feed');
 
@@ -186,7 +202,7 @@ my @aside = ('--on-reject=dead-letter', "--dead-letter=$log.dead");
 ($code, $err) = run_to($url, @aside);
 is($code, 0, 'put aside') or diag($err);
 is(there('SELECT string_agg(id::text, \' \' ORDER BY id) FROM other'), '1 2 3 4', 'the rest is applied');
-my @dead = map { JSON::PP::decode_json($_) } split(/\n/, slurp_file("$log.dead"));
+my @dead = letters("$log.dead");
 is(join(' | ', map { "$_->{record}{op}: $_->{reason}" } @dead),
 	'insert: duplicate key value violates unique constraint "a_pkey": Key (id)=(100) already exists. | update: the target has no such row',
 	'each with its reason');
@@ -202,7 +218,71 @@ here(q{INSERT INTO other SELECT generate_series(20000, 40000)});
 ($code, $err) = run_to($url, '--on-reject=dead-letter', "--dead-letter=$log.dead2", '--queue-bytes=300kB');
 is($code, 0, 'put aside out of a large transaction') or diag($err);
 same_rows('other', 'of which the rest is applied');
-is(scalar(my @two = split(/\n/, slurp_file("$log.dead2"))), 2, 'both are put aside, once');
+is(scalar(letters("$log.dead2")), 2, 'both are put aside, once');
+
+# that a row isn't there, or is there twice, is no error of the server's: what is
+# sent once more has not stayed behind a savepoint
+here('CREATE TABLE many (id int, v text); CREATE TABLE few (id int PRIMARY KEY); CREATE TABLE untold (id int)');
+there('CREATE TABLE many (id int PRIMARY KEY, v text); CREATE TABLE few (id int); CREATE TABLE untold (id int)');
+here('INSERT INTO few SELECT generate_series(1, 20); INSERT INTO untold SELECT generate_series(1, 1000)');
+ends('rows for a large transaction', 0, qr/streaming/, $url);
+here(<<'EOS');
+DO $$
+BEGIN
+	FOR i IN 1 .. 20000 LOOP
+		INSERT INTO many VALUES (i, 'some text');
+		IF i % 997 = 0 THEN
+			DELETE FROM few WHERE id = i / 997;
+			UPDATE untold SET id = -i WHERE id = 1 AND i = 997 * 16 OR id = 2 AND i = 997 * 18;
+		END IF;
+	END LOOP;
+END $$
+EOS
+foreach my $case ([ 'DELETE FROM few WHERE id = 14', 'no such row' ], [ 'INSERT INTO few VALUES (13), (13)', '3 rows that it fits' ])
+{
+	my ($sql, $reason) = @$case;
+
+	there($sql);
+	ends("$reason, in a large transaction", 7, qr/rejected record [0-9A-F\/]+: the target has $reason;/, $url, '--queue-bytes=300kB');
+	is(there('SELECT count(*) FROM many'), 0, 'nothing of it is applied');
+}
+# without a key nothing but the number of rows tells that they are there twice
+there('ALTER TABLE many DROP CONSTRAINT many_pkey; DELETE FROM few WHERE id IN (3, 7, 17)');
+($code, $err) = run_to($url, '--on-reject=dead-letter', "--dead-letter=$log.dead3", '--queue-bytes=300kB');
+is($code, 0, 'put aside out of it') or diag($err);
+is(there('SELECT count(*), count(DISTINCT id), min(id), max(id) FROM many'), '20000|20000|1|20000', 'the rest is applied, once');
+is(there('SELECT string_agg(id::text, \' \') FROM few'), '13 13 13', 'and deleted');
+is(join(', ', map { letter_said($_) } letters("$log.dead3")), '3 no such row, 7 no such row, 13 3 rows that it fits, 14 no such row, untold, 17 no such row, untold', 'each record is put aside once, in their order');
+
+# what was never sent needs nothing to be rolled back and sent again
+here("BEGIN; INSERT INTO many VALUES (-1); UPDATE untold SET id = -id; INSERT INTO many VALUES (-2); COMMIT; INSERT INTO many VALUES (-3)");
+($code, $err) = run_to($url, '--on-reject=dead-letter', "--dead-letter=$log.dead4", '--log-level=debug');
+is($code, 0, 'records that tell no row') or diag($err);
+is(scalar(letters("$log.dead4")), 1000, 'are put aside');
+is(there('SELECT string_agg(id::text, \' \' ORDER BY id) FROM many WHERE id < 0'), '-3 -2 -1', 'from among those that are applied');
+is(scalar(() = $err =~ /preparing INSERT/g), 1, 'which are sent once');
+
+# they are in the file before the commit, and once, however often that is tried
+there(<<'EOS');
+CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON many DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.id = -4) EXECUTE FUNCTION hold();
+ALTER TABLE many ENABLE ALWAYS TRIGGER hold;
+EOS
+my $holder = $target->background_psql('postgres');
+my $waiting = q{FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND NOT granted AND query = 'COMMIT'};
+
+$holder->query_safe('SELECT pg_advisory_lock(1)');
+here('BEGIN; INSERT INTO many VALUES (-4); UPDATE untold SET id = 0 WHERE id IN (-5, -6); COMMIT');
+$client = start_client($source, 'feed', "$log.commit", '--to', $url, '--on-reject=dead-letter', "--dead-letter=$log.dead5");
+wait_until($target, "SELECT count(*) = 1 $waiting", 'a commit that waits');
+is(scalar(letters("$log.dead5")), 2, 'put aside before the commit');
+there("SELECT pg_terminate_backend(pid) $waiting");
+$holder->quit;
+$end = current_lsn($source);
+wait_confirmed($source, 'feed', $end);
+is(stop_client($client), 0, 'which breaks off');
+is(there('SELECT count(*) FROM many WHERE id = -4'), 1, 'and is repeated');
+is(scalar(letters("$log.dead5")), 2, 'without what is already put aside');
 
 # values and rows that can't be told
 here(q{CREATE TABLE bare (id int, v text); INSERT INTO bare VALUES (1, 'x')});

@@ -10,7 +10,8 @@
  * error.
  *
  * A record that can't be applied is rejected: what was sent is rolled back and
- * sent again without it, if it isn't the end.
+ * sent again without it, if it isn't the end.  One of which nothing was sent is
+ * put aside without that.
  *
  * A transaction that is larger than the queue can't be kept until it is
  * committed.  It is alone in its transaction there, and from time to time, once
@@ -51,6 +52,7 @@ open_transaction(PostgresTarget *self)
 	self->is_open = true;
 	self->start = target->place;
 	self->bytes = self->records = 0;
+	self->nunsent = 0;
 	self->commit_at = clock_ms() + target_linger(target, 0);
 }
 
@@ -97,24 +99,23 @@ end_transaction(PostgresTarget *self)
 	self->await = AWAIT_PROOF;
 }
 
+/*
+ * The savepoint isn't sent along: a change that finds no row is no error of the
+ * server's, which would make it, and keep what then comes again.
+ */
 static void
-send_checkpoint(PostgresTarget *self)
+begin_checkpoint(PostgresTarget *self)
 {
 	postgres_apply_rest(&self->apply);
-	if (self->released)
-		postgres_send(&self->session, "RELEASE SAVEPOINT outflow",
-					  (PostgresAnswer){.kind = ANSWER_NOTHING});
-	postgres_send(&self->session, "SAVEPOINT outflow",
-				  (PostgresAnswer){.kind = ANSWER_NOTHING});
 	postgres_send_sync(&self->session);
 	self->await = AWAIT_CHECKPOINT;
 }
 
 /*
  * Between two transactions of the source: whether the one there ends before
- * the record.  One that the queue doesn't hold whole gets one of its own; and
- * what comes before a record that was rejected is committed, to be safe from
- * it.
+ * the record.  One that the queue doesn't hold whole gets one of its own.  What
+ * comes before a record that was rejected is committed, to be safe from it; and
+ * so is what has such records, as a crash lets them be put aside again.
  */
 static bool
 ends_before(const PostgresTarget *self, const Record *record)
@@ -123,6 +124,7 @@ ends_before(const PostgresTarget *self, const Record *record)
 
 	return self->bytes >= target_batch_bytes(target, BATCH_BYTES) ||
 		   record->number <= self->failed ||
+		   self->nunsent + self->nrejected > 0 ||
 		   (record->kind == FRAME_BEGIN &&
 			ledger_received_lsn(target->ledger) <= record->lsn);
 }
@@ -166,8 +168,7 @@ send_change(PostgresTarget *self, const Record *record)
 					self->await = AWAIT_TABLE;
 					return false;
 				case APPLY_REJECTED:
-					postgres_failed(self, record->number, reason);
-					return false;
+					return postgres_put_aside(self, record, reason);
 			}
 	}
 	return true;
@@ -187,7 +188,7 @@ send_changes(PostgresTarget *self)
 			end_transaction(self);
 		else if (self->is_open && target->place.commit_lsn != 0 &&
 				 needs_checkpoint(self, true))
-			send_checkpoint(self);
+			begin_checkpoint(self);
 		else if (postgres_is_rejected(self, &record) ||
 				 send_change(self, &record))
 		{
@@ -228,7 +229,7 @@ rest(PostgresTarget *self)
 	else if (target->draining)
 		leave_unfinished(self);
 	else if (needs_checkpoint(self, false))
-		send_checkpoint(self);
+		begin_checkpoint(self);
 }
 
 /* ---- the session */

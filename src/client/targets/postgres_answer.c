@@ -28,6 +28,76 @@ postgres_failed(PostgresTarget *self, uint64_t number, const char *reason)
 	self->is_undone = self->is_told = false;
 }
 
+bool
+postgres_put_aside(PostgresTarget *self, const Record *record,
+				   const char *reason)
+{
+	size_t n = self->nunsent;
+
+	if (self->base.settings->dead_letter == NULL)
+	{
+		postgres_failed(self, record->number, reason);
+		return false;
+	}
+	if ((n & (n - 1)) == 0) /* a power of two: no more have room */
+		self->unsent = client_realloc(self->unsent,
+									  (n ? n * 2 : 1) * sizeof(*self->unsent));
+	self->unsent[self->nunsent++] =
+		(PostgresUnsent){self->base.cursor, reason};
+	return true;
+}
+
+/* Where the number is among those rejected, or belongs. */
+static size_t
+rejected_place(const PostgresTarget *self, uint64_t number)
+{
+	size_t low = 0;
+	size_t high = self->nrejected;
+
+	while (low < high)
+	{
+		size_t middle = (low + high) / 2;
+
+		if (self->rejected[middle] < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Without a file for it, this ends the program. */
+static void
+write_letter(PostgresTarget *self, const Record *record, const char *reason)
+{
+	size_t at = rejected_place(self, record->number);
+	size_t n = self->nrejected;
+
+	target_set_aside(&self->base, record, reason);
+	if ((n & (n - 1)) == 0)
+		self->rejected =
+			client_realloc(self->rejected, (n ? n * 2 : 1) * sizeof(uint64_t));
+	memmove(self->rejected + at + 1, self->rejected + at,
+			(n - at) * sizeof(uint64_t));
+	self->rejected[at] = record->number;
+	self->nrejected++;
+}
+
+/*
+ * Only once it is known what becomes of all that was sent before them: letters
+ * are in the order of their records.
+ */
+static void
+write_unsent(PostgresTarget *self)
+{
+	Record record;
+
+	for (size_t i = 0; i < self->nunsent; i++)
+		if (backlog_peek(self->base.backlog, &self->unsent[i].at, &record))
+			write_letter(self, &record, self->unsent[i].reason);
+	self->nunsent = 0;
+}
+
 /* Another one is sent for the same records, without those rejected. */
 static void
 roll_back(PostgresTarget *self)
@@ -49,6 +119,7 @@ postgres_start_again(PostgresTarget *self)
 	postgres_apply_reset(&self->apply);
 	self->is_open = self->released != 0;
 	self->bytes = self->records = 0;
+	self->nunsent = 0;
 	self->is_undone = true;
 	self->await = AWAIT_NOTHING;
 }
@@ -56,22 +127,16 @@ postgres_start_again(PostgresTarget *self)
 bool
 postgres_is_rejected(PostgresTarget *self, const Record *record)
 {
-	int i;
+	size_t at;
 
 	if (record->number == self->failed && !self->is_told)
 	{
-		target_rejected(&self->base, record, self->reason);
-		/* the target will commit a position after it */
-		dead_letter_sync();
+		write_unsent(self);
+		write_letter(self, record, self->reason);
 		self->is_told = true;
-		self->rejected = client_realloc(self->rejected, (self->nrejected + 1) *
-															sizeof(uint64_t));
-		self->rejected[self->nrejected++] = record->number;
 	}
-	for (i = 0; i < self->nrejected; i++)
-		if (self->rejected[i] == record->number)
-			return true;
-	return false;
+	at = rejected_place(self, record->number);
+	return at < self->nrejected && self->rejected[at] == record->number;
 }
 
 /* ---- answers */
@@ -136,12 +201,21 @@ committed(PostgresTarget *self)
 	target_taken(target, 1, self->last);
 }
 
-/* What was sent until here is known to be right. */
+/*
+ * What was sent until here is known to be right: it is never sent again.  What
+ * follows needn't wait for the savepoint.  If that fails, the session ends.
+ */
 static void
 checkpoint(PostgresTarget *self)
 {
 	Target *target = &self->base;
 
+	write_unsent(self);
+	if (self->released)
+		postgres_send(&self->session, "RELEASE SAVEPOINT outflow",
+					  (PostgresAnswer){.kind = ANSWER_NOTHING});
+	postgres_send(&self->session, "SAVEPOINT outflow",
+				  (PostgresAnswer){.kind = ANSWER_NOTHING});
 	self->released = target->place.commit_lsn;
 	self->start = target->place;
 	self->nrejected = 0;
@@ -164,6 +238,9 @@ answered(PostgresTarget *self)
 	switch (self->await)
 	{
 		case AWAIT_PROOF:
+			write_unsent(self);
+			/* it commits a position after them */
+			dead_letter_sync();
 			postgres_send(&self->session, "COMMIT",
 						  (PostgresAnswer){.kind = ANSWER_COMMIT});
 			postgres_send_sync(&self->session);

@@ -11,14 +11,21 @@
 
 typedef enum Await
 {
-	AWAIT_NOTHING, /* records may be sent */
-	AWAIT_TABLE,   /* to know it */
-	AWAIT_PROOF,   /* that all is right, to commit it */
-	AWAIT_CHECKPOINT,
+	AWAIT_NOTHING,	  /* records may be sent */
+	AWAIT_TABLE,	  /* to know it */
+	AWAIT_PROOF,	  /* that all is right, to commit it */
+	AWAIT_CHECKPOINT, /* the same, for a savepoint */
 	AWAIT_COMMIT,
 	AWAIT_FAILURE, /* the end of what an error undoes */
 	AWAIT_ROLLBACK,
 } Await;
+
+/* A record that is put aside without having been sent. */
+typedef struct PostgresUnsent
+{
+	Cursor		at;
+	const char *reason;
+} PostgresUnsent;
 
 typedef struct PostgresTarget
 {
@@ -42,8 +49,11 @@ typedef struct PostgresTarget
 	char	 *reason;
 	bool	  is_undone; /* what was sent with it is rolled back */
 	bool	  is_told;	 /* it was rejected */
-	uint64_t *rejected;	 /* and those before it that may come again */
-	int		  nrejected;
+	uint64_t *rejected;	 /* and others that may come again, in order */
+	size_t	  nrejected;
+
+	PostgresUnsent *unsent; /* since the start, not yet among the rejected */
+	size_t			nunsent;
 } PostgresTarget;
 
 /* Takes what the server has answered, and sends what follows from it. */
@@ -52,6 +62,13 @@ extern void postgres_read_answers(PostgresTarget *self);
 /* That record can't be applied; the first one counts. */
 extern void postgres_failed(PostgresTarget *self, uint64_t number,
 							const char *reason);
+
+/*
+ * The record at the cursor can't be sent.  If rejected records are put aside,
+ * this one will be; else it has failed, and is false.
+ */
+extern bool postgres_put_aside(PostgresTarget *self, const Record *record,
+							   const char *reason);
 
 /* Something failed, and is still to be rolled back. */
 extern bool postgres_has_failed(const PostgresTarget *self);
