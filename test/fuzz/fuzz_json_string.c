@@ -13,6 +13,7 @@
 #include "utils/jsonb.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "fuzz.h"
 
 static const int encodings[] = {PG_UTF8,	PG_UTF8,		PG_LATIN1,
