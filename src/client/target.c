@@ -9,7 +9,9 @@
 #include <zlib.h>
 
 #include "client/dead_letter.h"
+#include "client/loop.h"
 #include "client/memory.h"
+#include "client/notify.h"
 
 void
 target_begin_probe(Target *target, const Url *url, const Settings *settings)
@@ -341,6 +343,18 @@ target_backoff(unsigned attempt)
 	if (most > 30000)
 		most = 30000;
 	return most / 2 + random() % (most / 2 + 1);
+}
+
+/* One that started over has been ready before, and is watched. */
+void
+target_await(const Target *target)
+{
+	long long watched = notify_watchdog();
+
+	if (loop_stop_wanted())
+		client_exit(EXIT_UNFINISHED, "stopped before %s was reached",
+					target->name);
+	loop_wait(watched < target->wake_at ? watched : target->wake_at);
 }
 
 void

@@ -195,6 +195,12 @@ extern double target_waits_seconds(const Target *target);
 /* The pause before that attempt, from 1: growing, random, at most 30 s. */
 extern long long target_backoff(unsigned attempt);
 
+/*
+ * For a resume() that waits for the other side: until wake_at, or something comes.
+ * The service manager is told that the program lives; a stop ends it.
+ */
+extern void target_await(const Target *target);
+
 /* For targets that don't store positions. */
 extern void target_resume_nothing(Target *target, const Identity *identity);
 extern void target_remember_nothing(Target *target, Lsn confirmed);

@@ -7,7 +7,6 @@
 #include "client/targets/kafka_transactions.h"
 
 #include "client/dead_letter.h"
-#include "client/loop.h"
 #include "client/targets/kafka_reject.h"
 #include "client/targets/kafka_send.h"
 #include "client/targets/kafka_topics.h"
@@ -131,10 +130,7 @@ kafka_transactions_resume(KafkaTarget *self, const Identity *identity)
 	while (!prepare_step(self))
 	{
 		rd_kafka_poll(self->producer, 0);
-		if (loop_stop_wanted())
-			client_exit(EXIT_UNFINISHED, "stopped before %s was reached",
-						target->name);
-		loop_wait(target->wake_at);
+		target_await(target);
 	}
 	log_message(LOG_INFO, "%s has everything up to " LSN_FORMAT, target->name,
 				LSN_ARGS(target->position));
