@@ -9,6 +9,19 @@
 
 #include "client/log.h"
 
+/* The connection was lost amid a transaction that has not begun again. */
+static bool
+is_cut_off(const Intake *intake)
+{
+	return !intake->in_transaction && intake->nrecords > 0;
+}
+
+bool
+intake_is_amid(const Intake *intake)
+{
+	return intake->in_transaction || is_cut_off(intake);
+}
+
 /*
  * The first record after a lost connection must be where the cut-off
  * transaction begins.  Everything else would leave a hole or a doubled row.
@@ -25,6 +38,19 @@ check_again(Intake *intake, FrameKind kind, Lsn lsn)
 	intake->to_skip = intake->nrecords;
 	intake->nrecords = 0;
 	intake->in_transaction = true;
+}
+
+/* A server that is past its commit has left it out. */
+static void
+check_keepalive(const Intake *intake, Lsn lsn)
+{
+	if (lsn > intake->commit_lsn)
+		client_exit(EXIT_IDENTITY,
+					"the server doesn't repeat the transaction that commits "
+					"at " LSN_FORMAT " and was cut off: it is at " LSN_FORMAT
+					" already. What is streamed of it has changed: the next "
+					"start takes all of it as it is now",
+					LSN_ARGS(intake->commit_lsn), LSN_ARGS(lsn));
 }
 
 /* A new text; NULL for what begins or ends a transaction. */
@@ -107,7 +133,7 @@ read_begin(Intake *intake, Record *record)
 static void
 take_record(Intake *intake, Record *record, Lsn lsn)
 {
-	bool interrupted = !intake->in_transaction && intake->nrecords > 0;
+	bool cut_off = is_cut_off(intake);
 
 	record->kind =
 		frame_kind(intake->format, record->data, record->length - 1);
@@ -115,7 +141,7 @@ take_record(Intake *intake, Record *record, Lsn lsn)
 					 record->kind == FRAME_SCHEMA;
 	if (record->kind == FRAME_BEGIN)
 		read_begin(intake, record);
-	if (interrupted)
+	if (cut_off)
 		check_again(intake, record->kind, record->lsn);
 	else if (record->kind == FRAME_BEGIN)
 		begin_transaction(intake, record);
@@ -182,9 +208,9 @@ intake_message(Intake *intake, char *start, char *data, size_t length, Lsn lsn,
 void
 intake_keepalive(Intake *intake, Lsn lsn, long long sent_us)
 {
-	bool interrupted = !intake->in_transaction && intake->nrecords > 0;
-
-	if (intake->in_transaction || interrupted)
+	if (is_cut_off(intake))
+		check_keepalive(intake, lsn);
+	if (intake_is_amid(intake))
 		return;
 	ledger_mark(intake->ledger, lsn, sent_us);
 	if (intake->endpos != 0 && lsn >= intake->endpos)

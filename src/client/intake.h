@@ -40,6 +40,9 @@ extern void intake_message(Intake *intake, char *start, char *data,
 /* The server is at that position and has sent everything before it. */
 extern void intake_keepalive(Intake *intake, Lsn lsn, long long sent_us);
 
+/* The rest of a transaction is still to come, again if it was cut off. */
+extern bool intake_is_amid(const Intake *intake);
+
 /*
  * The connection was lost.  The next one starts after the last mark: of a
  * transaction that was cut off the beginning will come again, and is skipped.

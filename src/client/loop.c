@@ -151,6 +151,24 @@ drain_pipe(int fd, short events, void *argument)
 		;
 }
 
+static void
+mask_signals(int how)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigprocmask(how, &signals, NULL);
+}
+
+void
+loop_hold_signals(void)
+{
+	mask_signals(SIG_BLOCK);
+}
+
 void
 loop_catch_signals(void)
 {
@@ -167,6 +185,7 @@ loop_catch_signals(void)
 	if (before.sa_handler != SIG_IGN)
 		sigaction(SIGHUP, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	mask_signals(SIG_UNBLOCK);
 }
 
 int

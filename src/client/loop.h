@@ -24,6 +24,11 @@ extern void loop_wait(long long until);
  * is gone wants a stop, too, unless SIGHUP was ignored before, as nohup does.
  */
 extern void loop_catch_signals(void);
+/*
+ * From here on they wait, also in a program that takes the place of this one, until it
+ * catches them.
+ */
+extern void loop_hold_signals(void);
 extern int	loop_stop_wanted(void); /* 2: it was said again */
 extern bool loop_hung_up(void);		/* SIGHUP was among that */
 

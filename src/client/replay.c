@@ -215,16 +215,6 @@ waiting_records(const Delivery *delivery)
 	return waiting;
 }
 
-static void
-check_target(const Target *target)
-{
-	if (target->state)
-		client_exit(EXIT_USAGE,
-					"%s keeps the order of a slot, and replayed records "
-					"have none: choose another target",
-					target->name);
-}
-
 /* What grows while it is read has no end. */
 static void
 check_output(const Replay *replay, int fd, const char *what)
@@ -262,7 +252,6 @@ replay_run(const Settings *settings)
 	check_output(&replay, STDOUT_FILENO, "stdout");
 	for (i = 0; i < delivery->ntargets; i++)
 	{
-		check_target(delivery->targets[i]);
 		delivery->targets[i]->identity = replayed;
 		delivery->targets[i]->ops->resume(delivery->targets[i], &replayed);
 	}

@@ -87,6 +87,8 @@ client_restart(const char *format, ...)
 					pause);
 		pause_for(pause);
 	}
+	/* one that comes from here on is for the program that starts */
+	loop_hold_signals();
 	if (loop_stop_wanted())
 		client_exit(EXIT_UNFINISHED, "%s", why.data);
 	restarts = client_format("%u %lld", attempt, clock_ms());

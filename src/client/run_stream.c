@@ -44,6 +44,8 @@ remember(Stream *stream, Lsn confirmed)
 	int				i;
 
 	dead_letter_sync();
+	for (i = 0; i < stream->delivery->ntargets; i++)
+		target_check_passed(stream->delivery->targets[i], confirmed);
 	for (i = 0; i < upstream->nstates; i++)
 		upstream->states[i]->state.identity = upstream->identity;
 	for (i = 0; i < stream->delivery->ntargets; i++)
@@ -113,6 +115,7 @@ choose_start(Upstream *upstream)
 	{
 		Lsn position = delivery->targets[i]->position;
 
+		target_check_slot(delivery->targets[i], upstream->slot_lsn);
 		if (position < upstream->slot_lsn)
 			position = upstream->slot_lsn;
 		if (least == 0 || position < least)

@@ -9,7 +9,9 @@
 #include <zlib.h>
 
 #include "client/dead_letter.h"
+#include "client/loop.h"
 #include "client/memory.h"
+#include "client/notify.h"
 
 void
 target_begin_probe(Target *target, const Url *url, const Settings *settings)
@@ -20,10 +22,40 @@ target_begin_probe(Target *target, const Url *url, const Settings *settings)
 	target->backlog = client_alloc(sizeof(Backlog));
 }
 
-/*
- * Of the part that it has the last record must be the same, as the others were
- * only counted.
- */
+/* ---- a transaction of which it has a part */
+
+/* What comes doesn't go on with it. */
+static void
+refuse_part(const Target *target, const char *why)
+{
+	const Place *part = &target->has_part;
+
+	client_exit(EXIT_IDENTITY,
+				"%s has %llu records of the transaction that commits "
+				"at " LSN_FORMAT
+				", %s: what is streamed has changed, by other options or "
+				"publications. Stream it as before, or set the position in %s "
+				"to its end, which leaves out the rest",
+				target->name, (unsigned long long) part->records,
+				LSN_ARGS(part->commit_lsn), why, target->stored_in);
+}
+
+/* The sum of a place, with one more record. */
+static uint32_t
+sum_with(const Target *target, const Record *record)
+{
+	uint32_t sum = target->place.sum;
+	char	*id = target->stores_parts && record->kind == FRAME_CHANGE
+					  ? target->format->id(record->data, record->length - 1)
+					  : NULL;
+
+	if (id)
+		sum = crc32(sum, (const Bytef *) id, (uInt) strlen(id));
+	free(id);
+	return sum;
+}
+
+/* Of the part that it has only this is known: how many, their sum, the last. */
 static void
 check_part(const Target *target, const Record *record)
 {
@@ -36,19 +68,75 @@ check_part(const Target *target, const Record *record)
 		return;
 	id = target_record_id(target, record);
 	if (record->complete || strcmp(id, target->part_last) != 0)
-		client_exit(EXIT_IDENTITY,
-					"%s has %llu records of the transaction that commits "
-					"at " LSN_FORMAT
-					", of which the last was %s, and record %llu "
-					"is %s now: what is streamed of it has changed, by other "
-					"options or publications. Stream it as before, or set "
-					"the position in %s to its end, which leaves out the rest",
-					target->name, (unsigned long long) part->records,
-					LSN_ARGS(part->commit_lsn), target->part_last,
-					(unsigned long long) target->place.records + 1, id,
-					target->stored_in);
+		refuse_part(
+			target,
+			client_format("of which the last was %s, and record %llu is %s "
+						  "now",
+						  target->part_last,
+						  (unsigned long long) target->place.records + 1, id));
+	if (part->sum != 0 && sum_with(target, record) != part->sum)
+		refuse_part(target,
+					client_format("of which the last was %s, and those before "
+								  "it are not the same now",
+								  target->part_last));
 	free(id);
 }
+
+/*
+ * Its rest comes before all that it doesn't have.  What comes earlier instead
+ * would make it forget the part, and what comes later leave out the rest.  That
+ * the end of a part without a sum came need not have been stored.
+ */
+static void
+check_part_comes(const Target *target, const Record *record)
+{
+	const Place *part = &target->has_part;
+
+	if (part->sum == 0 || target->place.commit_lsn != 0 ||
+		record->kind == FRAME_SCHEMA)
+		return;
+	refuse_part(
+		target,
+		client_format("and what comes instead is of " LSN_FORMAT ", %s it",
+					  LSN_ARGS(record->lsn),
+					  record->lsn > part->commit_lsn ? "after" : "before"));
+}
+
+void
+target_check_passed(const Target *target, Lsn lsn)
+{
+	const Place *part = &target->has_part;
+
+	if (part->sum != 0 && lsn > part->commit_lsn)
+		refuse_part(target,
+					client_format("and the server, without the rest of it, is "
+								  "at " LSN_FORMAT " already",
+								  LSN_ARGS(lsn)));
+}
+
+void
+target_check_slot(const Target *target, Lsn lsn)
+{
+	const Place *part = &target->has_part;
+
+	if (part->sum != 0 && lsn > part->commit_lsn)
+		client_exit(EXIT_IDENTITY,
+					"slot \"%s\" is at " LSN_FORMAT
+					", and %s has only %llu records of the transaction that "
+					"commits at " LSN_FORMAT
+					": the slot was made again or moved by somebody else, "
+					"and what lies between is missing. The way back: export "
+					"the tables again with outflow.export_publication(), "
+					"which makes a new slot, of another name, and stream that "
+					"one with --after-job; to accept the difference, set the "
+					"position in %s to " LSN_FORMAT,
+					target->identity.slot, LSN_ARGS(lsn), target->name,
+					(unsigned long long) part->records,
+					LSN_ARGS(part->commit_lsn), target->stored_in,
+					LSN_ARGS(lsn));
+}
+
+/* ---- the next record */
 
 /*
  * Transactions that a target has by its own memory are noted as taken and not
@@ -79,6 +167,8 @@ has_already(Target *target, const Record *record)
 	/* a record that stands alone */
 	if (!has && record->complete && record->kind != FRAME_COMMIT)
 		has = record->lsn <= target->position;
+	if (!has)
+		check_part_comes(target, record);
 	if (record->complete)
 		target->passing_over = false;
 	return has;
@@ -98,11 +188,16 @@ pass_record(Target *target, const Record *record)
 	{
 		place->commit_lsn = record->lsn;
 		place->records = 0;
+		place->sum = target->stores_parts; /* of none */
 	}
 	if (record->kind != FRAME_SCHEMA)
 		place->records++;
-	if (record->complete)
-		*place = (Place){.end = record->lsn};
+	place->sum = sum_with(target, record);
+	if (!record->complete)
+		return;
+	if (place->commit_lsn == target->has_part.commit_lsn)
+		target->has_part = (Place){0};
+	*place = (Place){.end = record->lsn};
 }
 
 void
@@ -248,6 +343,18 @@ target_backoff(unsigned attempt)
 	if (most > 30000)
 		most = 30000;
 	return most / 2 + random() % (most / 2 + 1);
+}
+
+/* One that started over has been ready before, and is watched. */
+void
+target_await(const Target *target)
+{
+	long long watched = notify_watchdog();
+
+	if (loop_stop_wanted())
+		client_exit(EXIT_UNFINISHED, "stopped before %s was reached",
+					target->name);
+	loop_wait(watched < target->wake_at ? watched : target->wake_at);
 }
 
 void

@@ -83,6 +83,7 @@ typedef struct Place
 	Lsn		 end;
 	Lsn		 commit_lsn; /* 0: between transactions */
 	uint64_t records;
+	uint32_t sum; /* of their ids; 0: not known */
 } Place;
 
 /* Why something is tried again. */
@@ -122,6 +123,7 @@ struct Target
 	Lsn				   position; /* transactions up to here it has already */
 	Place		 has_part;	   /* and of one more, by its commit_lsn, a part */
 	char		*part_last;	   /* id of the part's last; NULL: not known */
+	bool		 stores_parts; /* its places have sums */
 	uint32_t	 reached_in;   /* timeline in which it got there; 0: unknown */
 	const char	*stored_in;	   /* where it says so; NULL: it stores none */
 	bool		 passing_over; /* in the middle of one that it has */
@@ -149,6 +151,14 @@ extern bool target_peek(Target *target, Record *record);
  * the one given; what the target has is told by position and has_part.
  */
 extern void target_rewind(Target *target, const Place *place);
+
+/*
+ * A stream that has gone that far, or a slot that is there when it begins: the
+ * program ends if that is past a transaction of which the target has a part, and
+ * whose rest has not come.
+ */
+extern void target_check_passed(const Target *target, Lsn lsn);
+extern void target_check_slot(const Target *target, Lsn lsn);
 
 /* Is there more? */
 extern bool target_has_more(Target *target);
@@ -184,6 +194,12 @@ extern double target_waits_seconds(const Target *target);
 
 /* The pause before that attempt, from 1: growing, random, at most 30 s. */
 extern long long target_backoff(unsigned attempt);
+
+/*
+ * For a resume() that waits for the other side: until wake_at, or something comes.
+ * The service manager is told that the program lives; a stop ends it.
+ */
+extern void target_await(const Target *target);
 
 /* For targets that don't store positions. */
 extern void target_resume_nothing(Target *target, const Identity *identity);

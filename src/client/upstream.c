@@ -278,7 +278,7 @@ note_keepalive(Upstream *upstream, Lsn lsn, long long sent_us, bool asks)
 
 	upstream->has_asked = false;
 	upstream->heard_lsn = lsn;
-	upstream->caught_up = is_idle && !upstream->intake->in_transaction;
+	upstream->caught_up = is_idle && !intake_is_amid(upstream->intake);
 	if (upstream->caught_up && sent_us > upstream->current_us)
 		upstream->current_us = sent_us;
 }

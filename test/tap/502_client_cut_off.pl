@@ -28,7 +28,10 @@ foreach my $case (
 	[ 'after a schema', 'Bs', 'BsaC' => 'BssaC' ],
 	[ 'a schema that comes again', 'Bsab', 'BsasbcC' => 'BsabcC' ],
 	[ 'twice', 'Babc', 'Ba', 'BabcdC' => 'BabcdC' ],
-	[ 'behind another one', 'BaC,Eb', 'EbcC' => 'BaCBbcC' ])
+	[ 'behind another one', 'BaC,Eb', 'EbcC' => 'BaCBbcC' ],
+	[ 'with keepalives before it comes again', 'Bab', 'k,k,BabcC' => 'BabcC' ],
+	[ 'with keepalives amid it', 'Ba,K,b', 'Bab,K,cC' => 'BabcC' ],
+	[ 'with keepalives after it', 'BabC,K', 'K' => 'BabC' ])
 {
 	my ($what, @deliveries) = @$case;
 	my $expected = pop @deliveries;
@@ -43,7 +46,9 @@ foreach my $case (
 	[ 'fewer than came', qr/record 2 of it is its end, and the last of 3 was b\b/, 'Bab', 'BC' ],
 	[ 'as many, with its end', qr/record 3 of it is its end/, 'Bab', 'BaC' ],
 	[ 'at the second cut', qr/record 4 of it is d, and the last of 4 was c\b/, 'Babc', 'Bab', 'BabdC' ],
-	[ 'another transaction', qr/its history is another one/, 'Bab', 'EabC' ])
+	[ 'another transaction', qr/its history is another one/, 'Bab', 'EabC' ],
+	[ 'nothing instead', qr/doesn't repeat the transaction that commits at 0\/1000 and was cut off: it is at 0\/1001 already/, 'Bab', 'k,K' ],
+	[ 'nothing instead, at the second cut', qr/it is at 0\/1001 already/, 'Bab', 'Ba', 'K' ])
 {
 	my ($what, $expected, @deliveries) = @$case;
 	my ($code, $out, $err) = taken(@deliveries);

@@ -85,4 +85,25 @@ foreach my $name (File::Temp::tempdir(CLEANUP => 1) . '/notify', "\@outflow-test
 	is($client->result(0), 0, 'in order');
 }
 
+# One that started over, as far as its manager knows, still streams: while its target is away it
+# lives.
+foreach my $target ([ '--to=postgresql://127.0.0.1:9/shop' ], [ '--to=kafka://127.0.0.1:9/shop', '--exactly-once' ])
+{
+	my $name = File::Temp::tempdir(CLEANUP => 1) . '/notify';
+	my $manager = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $name) or die "$name: $!";
+	my $select = IO::Select->new($manager);
+	local $ENV{NOTIFY_SOCKET} = $name;
+	local $ENV{WATCHDOG_USEC} = 300_000;
+	my $client = IPC::Run::start([ client(@$target) ], '<', \undef, '>', '/dev/null', '2>>', "$place/waits");
+	my @states;
+
+	while (@states < 3 && $select->can_read(10))
+	{
+		$manager->recv(my $state, 1000);
+		push @states, $state;
+	}
+	is("@states", 'WATCHDOG=1 WATCHDOG=1 WATCHDOG=1', "it lives while it waits: $target->[0]");
+	is(stop_client($client), 8, 'and stops') or diag(slurp_file("$place/waits"));
+}
+
 done_testing();

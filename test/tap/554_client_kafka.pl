@@ -216,6 +216,17 @@ $broker->tell("errors $PRODUCE $OLD_EPOCH 1");
 ($pause) = $err =~ $over;
 cmp_ok($pause, '>=', 800, '... after a pause that grows');
 
+# told to stop in the moment before it starts over, it stops then
+$broker->tell("errors $PRODUCE $OLD_EPOCH 1");
+$node->safe_psql('postgres', 'CALL work(5)');
+{
+	local %ENV = (%ENV, watch_calls("$log.calls"), CALLS_STOP => 1);
+	$client = start_client($node, 'exactly', "$log.stop", @exactly);
+}
+wait_for_line("$log.stop", qr/$over.*stopp(?:ed before|ing)/s);
+$client->finish;
+like($client->result(0), qr/^[08]$/, 'exactly once: told to stop while it starts over, it stops');
+
 # a part of a transaction is there, and it comes again as another one
 $broker->tell("topic part.$_ 1") foreach 'offsets', 'public.t', 'public.u';
 $node->safe_psql('postgres', 'CREATE TABLE u (id int PRIMARY KEY)');

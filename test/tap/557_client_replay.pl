@@ -57,7 +57,12 @@ IPC::Run::run([ 'timeout', '-s', 'KILL', $PostgreSQL::Test::Utils::timeout_defau
 is($? >> 8, 2, 'so with stdout');
 like($err, qr/is the file that is read, and stdout as well/, '... and the reason');
 is(-s $file, $size, '... which is as it was');
-my ($code, $said) = replay($file, $url, '--queue-bytes=1kB', '--on-reject=dead-letter', "--dead-letter=$tmp/others");
+my $files = new_export_dir();
+my ($code, $said) = replay($file, "--to=file://$files");
+is($code, 2, 'files keep the order of a slot');
+like($said, qr/replayed records have none/, '... and replayed records have none');
+is_deeply([ files_below($files) ], [], '... of which nothing is left there');
+($code, $said) = replay($file, $url, '--queue-bytes=1kB', '--on-reject=dead-letter', "--dead-letter=$tmp/others");
 is($code, 0, 'another file gets what is rejected again') or diag($said);
 my $others = () = slurp_file("$tmp/others") =~ /\n/g;
 is($others, 40, '... each once');

@@ -118,13 +118,18 @@ file_open(const Url *url, const Settings *settings)
 	FileTarget *self = client_alloc(sizeof(FileTarget));
 	char	   *path;
 
+	/* before anything is made there */
+	if (settings->slot == NULL)
+		client_exit(EXIT_USAGE,
+					"%s keeps the order of a slot, and replayed records "
+					"have none: choose another target",
+					url->display);
 	check_directory(url);
 	self->directory = client_strdup(url->path);
 	open_compression(self, settings->file_compression);
 	self->fd = -1;
 	self->sync_at = NEVER;
-	path = client_format("%s/.%s.state", self->directory,
-						 settings->slot ? settings->slot : "replay");
+	path = client_format("%s/.%s.state", self->directory, settings->slot);
 	self->base.state = state_open(path);
 	free(path);
 	return &self->base;

@@ -189,8 +189,11 @@ add_rows(MqttTarget *self, const Record *record)
 		json_find(record->data, record->length - 1, "unchanged", &row) ||
 		json_find(record->data, record->length - 1, "omitted", &row) ||
 		!json_find(record->data, record->length - 1, "new", &row))
+	{
 		message->flaw = "the row is not complete: retained rows need "
 						"REPLICA IDENTITY FULL";
+		return message;
+	}
 	message->payload = row.data;
 	message->length = row.length;
 	return message;
@@ -213,10 +216,11 @@ mqtt_take_record(MqttTarget *self, const Record *record)
 static char *
 find_flaw(const MqttTarget *self, const MqttMessage *message)
 {
-	size_t size = mqtt_packet_size(message);
+	size_t size;
 
 	if (message->flaw)
 		return client_strdup(message->flaw);
+	size = mqtt_packet_size(message);
 	if (strlen(message->topic) > UINT16_MAX)
 		return client_format("its topic has %zu bytes",
 							 strlen(message->topic));

@@ -332,12 +332,7 @@ postgres_resume(Target *target, const Identity *identity)
 	if (self->session.of_slot)
 		target->stored_in = "outflow_client.position";
 	while (!session_step(self))
-	{
-		if (loop_stop_wanted())
-			client_exit(EXIT_UNFINISHED, "stopped before %s was reached",
-						target->name);
-		loop_wait(target->wake_at);
-	}
+		target_await(target);
 	target->wake_at = NEVER;
 	if (self->session.of_slot)
 		log_message(LOG_INFO, "%s has everything up to " LSN_FORMAT,

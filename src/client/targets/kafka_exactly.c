@@ -156,6 +156,7 @@ read_position(KafkaExactly *exactly, const rd_kafka_message_t *message)
 	const char *value = message->payload;
 	char	   *position;
 	char	   *commit;
+	char	   *sum;
 	long long	records = 0;
 	long long	timeline = 0;
 
@@ -172,6 +173,8 @@ read_position(KafkaExactly *exactly, const rd_kafka_message_t *message)
 		client_exit(EXIT_TARGET, "topic \"%s\" holds no position: %.*s",
 					exactly->topic, (int) message->len, value);
 	exactly->found.records = records;
+	sum = json_find_text(value, message->len, "sum");
+	exactly->found.sum = sum ? strtoul(sum, NULL, 16) : 0;
 	free(exactly->found_last);
 	exactly->found_last = json_find_text(value, message->len, "last");
 	exactly->found_in =
@@ -179,6 +182,7 @@ read_position(KafkaExactly *exactly, const rd_kafka_message_t *message)
 																	 : 0;
 	free(position);
 	free(commit);
+	free(sum);
 }
 
 bool
@@ -297,10 +301,11 @@ produce_position(KafkaExactly *exactly, rd_kafka_t *producer,
 {
 	char *value = client_format(
 		"{\"position\":\"" LSN_FORMAT "\",\"commit_lsn\":\"" LSN_FORMAT
-		"\",\"records\":%llu,%s%s%s\"timeline\":%u}",
+		"\",\"records\":%llu,\"sum\":\"%08x\",%s%s%s\"timeline\":%u}",
 		LSN_ARGS(place->end), LSN_ARGS(place->commit_lsn),
-		(unsigned long long) place->records, last ? "\"last\":\"" : "",
-		last ? last : "", last ? "\"," : "", exactly->identity->timeline);
+		(unsigned long long) place->records, place->sum,
+		last ? "\"last\":\"" : "", last ? last : "", last ? "\"," : "",
+		exactly->identity->timeline);
 	rd_kafka_resp_err_t error = rd_kafka_producev(
 		producer, RD_KAFKA_V_TOPIC(exactly->topic), RD_KAFKA_V_PARTITION(0),
 		RD_KAFKA_V_KEY(exactly->key, strlen(exactly->key)),

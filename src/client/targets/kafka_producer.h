@@ -57,6 +57,7 @@ typedef struct KafkaTarget
 	uint64_t		last;	   /* number up to which the open one reaches; 0 */
 	Record			last_counted; /* of the backlog; length 0: none in it */
 	char		   *last_id; /* of the last one that a place counts; NULL */
+	bool			stores_part; /* Kafka's place is amid a transaction */
 	bool			is_open;
 	bool			in_doubt; /* another producer is needed, which finds out */
 	size_t			bytes;	  /* in it */

@@ -7,7 +7,6 @@
 #include "client/targets/kafka_transactions.h"
 
 #include "client/dead_letter.h"
-#include "client/loop.h"
 #include "client/targets/kafka_reject.h"
 #include "client/targets/kafka_send.h"
 #include "client/targets/kafka_topics.h"
@@ -97,7 +96,9 @@ prepare_step(KafkaTarget *self)
 	}
 	/* what was in doubt is known now; the rest goes again */
 	target->position = found.end;
-	target->has_part = found;
+	/* whoever sets the position to the end of a part has done with it */
+	target->has_part = found.end > found.commit_lsn ? (Place){0} : found;
+	self->stores_part = found.commit_lsn != 0;
 	set_last(self, kafka_exactly_last(self->exactly));
 	free(target->part_last);
 	target->part_last = self->last_id ? client_strdup(self->last_id) : NULL;
@@ -121,6 +122,7 @@ kafka_transactions_resume(KafkaTarget *self, const Identity *identity)
 					"%s: --exactly-once keeps the position of a slot, and "
 					"replayed records have none: replay them without it",
 					target->name);
+	target->stores_parts = true;
 	self->exactly = kafka_exactly_new(self->prefix, &target->identity);
 	target->stored_in = kafka_exactly_topic(self->exactly);
 	self->phase = KAFKA_PREPARING;
@@ -128,10 +130,7 @@ kafka_transactions_resume(KafkaTarget *self, const Identity *identity)
 	while (!prepare_step(self))
 	{
 		rd_kafka_poll(self->producer, 0);
-		if (loop_stop_wanted())
-			client_exit(EXIT_UNFINISHED, "stopped before %s was reached",
-						target->name);
-		loop_wait(target->wake_at);
+		target_await(target);
 	}
 	log_message(LOG_INFO, "%s has everything up to " LSN_FORMAT, target->name,
 				LSN_ARGS(target->position));
@@ -162,6 +161,7 @@ commit_step(KafkaTarget *self)
 	}
 	self->phase = KAFKA_READY;
 	self->is_open = false;
+	self->stores_part = target->place.commit_lsn != 0;
 	self->bytes = 0;
 	target->counts.requests++;
 	target_taken(target, 1, self->last);
@@ -170,6 +170,16 @@ commit_step(KafkaTarget *self)
 	if (kafka_may_join(self, ledger_prefix(target->ledger, target->number)))
 		begin_anew(self);
 	return true;
+}
+
+/*
+ * The end of a transaction of which Kafka has a part goes into a transaction, too,
+ * though nothing is sent: a part whose rest hasn't come can so be told later.
+ */
+static bool
+goes_into_transaction(const KafkaTarget *self, const Record *record)
+{
+	return record->wanted || (self->stores_part && record->complete);
 }
 
 /* Takes records into the open transaction; true when it should be committed. */
@@ -183,7 +193,7 @@ fill_transaction(KafkaTarget *self)
 	while ((self->bytes == 0 || self->bytes < most) &&
 		   target_peek(target, &record))
 	{
-		if (record.wanted && !self->is_open)
+		if (!self->is_open && goes_into_transaction(self, &record))
 		{
 			if (!kafka_exactly_begin(self->exactly, self->producer))
 			{

@@ -147,10 +147,14 @@ add_name(Bytes *topic, const char *name)
 static void
 add_key(Bytes *topic, const Bytes *key)
 {
-	const char *p = key->data + 1;
-	const char *end = key->data + key->length;
+	const char *p;
+	const char *end;
 	const char *separator = "";
 
+	if (key->length == 0)
+		return;
+	p = key->data + 1;
+	end = key->data + key->length;
 	while (p < end && *p == '"')
 	{
 		JsonValue value;

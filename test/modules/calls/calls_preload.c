@@ -9,12 +9,14 @@
  *		read			a pread() of it
  *		feedback LSN	what is sent to PostgreSQL, with the confirmed position
  *
- * So that tests can count and order calls instead of taking times.
+ * So that tests can count and order calls instead of taking times.  With CALLS_STOP the
+ * program gets a SIGTERM at the last moment before it starts over.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +37,7 @@ typedef int (*SyncCall)(int);
 typedef ssize_t (*WriteCall)(int, const void *, size_t);
 typedef ssize_t (*ReadCall)(int, void *, size_t, off_t);
 typedef ssize_t (*SendCall)(int, const void *, size_t, int);
+typedef int (*ExecCall)(int, char *const *, char *const *);
 
 static ssize_t
 next_write(int fd, const void *data, size_t length)
@@ -157,4 +160,14 @@ send(int fd, const void *data, size_t length, int flags)
 		tell(line);
 	}
 	return call(fd, data, length, flags);
+}
+
+int
+fexecve(int fd, char *const *arguments, char *const *environment)
+{
+	ExecCall call = (ExecCall) dlsym(RTLD_NEXT, "fexecve");
+
+	if (getenv("CALLS_STOP"))
+		raise(SIGTERM);
+	return call(fd, arguments, environment);
 }

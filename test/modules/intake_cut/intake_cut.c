@@ -7,6 +7,7 @@
  * Between deliveries the connection is lost.  One is a letter for each record:
  * B, E begin transactions of different ends, C ends one, s is a schema record,
  * and any other a change that has the letter as its id; a comma parts messages.
+ * One that is k or K is a keepalive, of B's commit or of what is behind it.
  * The records that reach the queue are printed by their letters.
  */
 #include <stdio.h>
@@ -81,7 +82,10 @@ main(int argc, char **argv)
 		{
 			size_t n = strcspn(p, ",");
 
-			deliver_message(&intake, p, n);
+			if (n == 1 && strchr("kK", *p))
+				intake_keepalive(&intake, *p == 'k' ? 0x1000 : 0x1001, 0);
+			else
+				deliver_message(&intake, p, n);
 			p += n;
 		}
 		if (i + 1 < argc)
