@@ -163,13 +163,13 @@ RESET max_stack_depth;
 SELECT count(*) > 0 FROM consume('stream_bounds');
 
 -- a default whose values have more text than is shown, or a type that has changed since, is left out
--- alone; what is small, an array of such or null is shown
+-- alone; what is small, an array of such or null is shown, and one without elements whatever its type
 CREATE TYPE changed AS (a int);
 CREATE DOMAIN many_changed AS changed[];
 CREATE TYPE changed_range AS RANGE (SUBTYPE = changed);
 CREATE TABLE defaults (id int PRIMARY KEY, small text[] DEFAULT '{a,b}', doc jsonb DEFAULT '{"a": [1.5, null]}', n numeric DEFAULT '1e1000',
 	unset text DEFAULT (NULL::changed)::text, f date DEFAULT now()::date - 1, rows text DEFAULT ('(1)'::changed)::text, list text DEFAULT ('{"(1)"}'::many_changed)::text,
-	range text DEFAULT ('["(1)","(2)"]'::changed_range)::text, many numeric[] DEFAULT '{}');
+	range text DEFAULT ('["(1)","(2)"]'::changed_range)::text, many numeric[] DEFAULT '{}', none text DEFAULT ('{}'::many_changed)::text);
 -- newer minor releases refuse it
 DO $$ BEGIN ALTER TYPE changed ALTER ATTRIBUTE a TYPE text; EXCEPTION WHEN feature_not_supported THEN NULL; END $$;
 DO $$ BEGIN EXECUTE format('ALTER TABLE defaults ALTER many SET DEFAULT %L', array_fill('1e131000'::numeric, ARRAY[300])); END $$;

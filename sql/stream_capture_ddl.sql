@@ -32,13 +32,13 @@ SELECT 1 \; CREATE TABLE second (a int) \; CREATE TABLE third AS SELECT 2 AS b \
 SET search_path = stream_capture_ddl;
 \pset format unaligned
 \pset tuples_only on
--- one that reads differently by now
+-- one that would read differently by now
 SELECT current_setting('server_version_num')::int < 190000 AS can_be_off \gset
 SET client_min_messages = error;
 \if :can_be_off
 SET standard_conforming_strings = off \; CREATE TABLE odd (a text DEFAULT 'a\');
 \else
-DO $$ BEGIN CREATE TABLE odd (a text); END $$;
+\set ECHO none \\ SELECT $$CREATE TABLE odd (a text DEFAULT 'a\')$$ \gexec \set ECHO all
 \endif
 \c -
 SET search_path = stream_capture_ddl;

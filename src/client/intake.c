@@ -63,7 +63,7 @@ change_id(const Intake *intake, const Record *record)
 }
 
 /*
- * Records are counted and their ids ascend: what has come or gone among them
+ * Records are counted and no id is there twice: what has come or gone among them
  * has moved the last one.  The end has never come before.
  */
 static void

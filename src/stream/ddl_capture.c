@@ -10,8 +10,8 @@
  *
  * The server doesn't tell an event trigger the text of its command, so a hook
  * around utility commands remembers it.  The session's first command may come
- * before the library with the hook; its text is then looked up in what the
- * client sent, and not known if the command ran inside a function.
+ * before the library with the hook; its text is then looked up in the client's
+ * portal, and not known if the command ran inside a function.
  */
 #include "postgres.h"
 
@@ -20,14 +20,14 @@
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "parser/parser.h"
 #include "parser/scansup.h"
 #include "replication/message.h"
 #include "replication/origin.h"
-#include "tcop/tcopprot.h"
+#include "tcop/pquery.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 
 #include "compat.h"
 #include "stream/ddl.h"
@@ -47,8 +47,11 @@ typedef struct RunningCommand
 static RunningCommand		   *running = NULL;
 static ProcessUtility_hook_type next_hook = NULL;
 
-/* The session's first command, if the hook missed it; NULL if not known. */
-static bool	 missed = false;
+/*
+ * Of the session's first command, if the hook missed it; NULL if not known.  What
+ * it runs itself comes by the hook and leaves this alone; afterwards there is
+ * always one that is running.
+ */
 static char *missed_text = NULL;
 
 static void
@@ -62,7 +65,6 @@ remember_command(PlannedStmt *statement, const char *source,
 							  .length = statement->stmt_len,
 							  .outer = running};
 
-	missed = false;
 	PG_TRY();
 	{
 		/* a part of a command has no text of its own */
@@ -110,61 +112,24 @@ command_text(const char *source, int location, int length)
 }
 
 /*
- * Parses what the client sent once more.  If it can't be parsed any more (a
- * command in it changed standard_conforming_strings), the text stays unknown:
- * that is no reason to stop a user's command.  The parser holds nothing but
- * memory, so no subtransaction is needed.
- */
-static List *
-parse_again(const char *source)
-{
-	MemoryContext context = CurrentMemoryContext;
-	List *volatile commands = NIL;
-
-	PG_TRY();
-	{
-		commands = raw_parser(source, RAW_PARSE_DEFAULT);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		if (ERRCODE_TO_CATEGORY(geterrcode()) !=
-			ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION)
-			PG_RE_THROW();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	return commands;
-}
-
-/*
- * The command that "tree" was made from, among those that the client sent.  It
- * is none of them when it runs inside a function.  CREATE TABLE AS is the one
- * tree that analysis changes before event triggers see it.
+ * The text of a command that the hook missed, if it is the one that the client
+ * sent: that one's tree is in the portal, not yet changed.  Inside a function or
+ * DO block the portal has the command that called it.
  */
 static char *
-find_missed(Node *tree)
+find_missed(const Node *tree)
 {
-	List	 *commands;
-	RawStmt	 *found = NULL;
 	ListCell *lc;
 
-	if (debug_query_string == NULL)
-		return NULL;
-	commands = parse_again(debug_query_string);
-	foreach (lc, commands)
+	foreach (lc, ActivePortal ? ActivePortal->stmts : NIL)
 	{
-		RawStmt *raw = lfirst_node(RawStmt, lc);
+		const PlannedStmt *statement = lfirst_node(PlannedStmt, lc);
 
-		if (equal(raw->stmt, tree) ||
-			(list_length(commands) == 1 && IsA(tree, CreateTableAsStmt) &&
-			 (IsA(raw->stmt, CreateTableAsStmt) ||
-			  IsA(raw->stmt, SelectStmt))))
-			found = raw;
+		if (equal(statement->utilityStmt, tree))
+			return command_text(ActivePortal->sourceText,
+								statement->stmt_location, statement->stmt_len);
 	}
-	return found ? command_text(debug_query_string, found->stmt_location,
-								found->stmt_len)
-				 : NULL;
+	return NULL;
 }
 
 /* The text of the command whose event triggers are at work. */
@@ -174,7 +139,7 @@ current_command(void)
 	if (running)
 		return command_text(running->source, running->location,
 							running->length);
-	return missed ? missed_text : NULL;
+	return missed_text;
 }
 
 /* ---- what must not leave the server */
@@ -306,7 +271,6 @@ outflow_ddl_command_start(PG_FUNCTION_ARGS)
 		text = find_missed(data->parsetree);
 		missed_text =
 			text ? MemoryContextStrdup(TopMemoryContext, text) : NULL;
-		missed = true;
 	}
 	PG_RETURN_NULL();
 }

@@ -38,6 +38,7 @@ typedef struct StreamTraits
 	bool all_kinds;			 /* materialized views and partitioned tables */
 	bool virtual_columns;	 /* null, since the WAL doesn't hold them */
 	bool root_names;		 /* partitions appear under their root's */
+	bool one_name;			 /* filters look at the name that appears alone */
 	bool plain_messages;	 /* captured DDL is a message as any other */
 	bool no_two_phase; /* prepared transactions come at COMMIT PREPARED */
 } StreamTraits;

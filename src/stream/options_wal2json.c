@@ -359,6 +359,7 @@ wal2json_options_parse(List *elements, StreamOptions *options)
 	options->traits.empty_transactions = given->include_empty_transaction &&
 										 (v1 || format->include_transaction);
 	options->traits.root_names = given->partition_root;
+	options->traits.one_name = true;
 	options->traits.needs_identity = true;
 	options->traits.shows_defaults = format->include_default;
 	options->traits.keep_unchanged = true;

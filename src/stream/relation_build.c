@@ -31,7 +31,7 @@ typedef struct Decision
 	int			actions;
 	Published	published;
 	bool		virtual_columns; /* are wanted, too */
-	List	   *exclude; /* NamePatterns of columns, if the table matches */
+	List	   *exclude; /* NamePatterns of columns that are for this table */
 	Bitmapset  *columns; /* attribute numbers; NULL for all */
 } Decision;
 
@@ -70,32 +70,6 @@ is_streamed_kind(const StreamOptions *options, Relation relation)
 			options->publication_names != NIL);
 }
 
-/* Narrows the actions by what the name is filtered by. */
-static void
-filter_by_name(const StreamOptions *options, Decision *decision)
-{
-	const char *schema = decision->schema;
-	const char *name = decision->name;
-	ListCell   *lc;
-
-	if (schema == NULL || strcmp(schema, OWN_SCHEMA) == 0 ||
-		(options->tables != NIL &&
-		 !name_patterns_match_table(options->tables, schema, name)) ||
-		name_patterns_match_table(options->exclude_tables, schema, name))
-	{
-		decision->actions = 0;
-		return;
-	}
-	foreach (lc, options->exclude_columns)
-	{
-		NamePattern *pattern = lfirst(lc);
-
-		if (name_matches(pattern->schema, schema) &&
-			name_matches(pattern->table, name))
-			decision->exclude = lappend(decision->exclude, pattern);
-	}
-}
-
 /* Of a partition, the root last: what happens to one of them counts. */
 static List *
 watch_ancestors(StreamSession *session, Relation relation)
@@ -110,6 +84,75 @@ watch_ancestors(StreamSession *session, Relation relation)
 		(void) hash_search(session->watched, &lfirst_oid(lc), HASH_ENTER,
 						   NULL);
 	return ancestors;
+}
+
+/* Relations whose names filters may use. */
+static List *
+filtered_relations(StreamSession *session, const Decision *decision)
+{
+	Oid relid = RelationGetRelid(decision->relation);
+
+	return lcons_oid(relid, watch_ancestors(session, decision->relation));
+}
+
+static bool
+relation_matches(List *patterns, const char *schema, const char *name)
+{
+	return schema && name && name_patterns_match_table(patterns, schema, name);
+}
+
+/* Whether one of the patterns is for the name that appears, or a relation's. */
+static bool
+filter_matches(List *patterns, const Decision *decision, const List *relids)
+{
+	const ListCell *lc;
+
+	if (relation_matches(patterns, decision->schema, decision->name))
+		return true;
+	foreach (lc, relids)
+	{
+		Oid relid = lfirst_oid(lc);
+
+		if (relation_matches(patterns,
+							 get_namespace_name(get_rel_namespace(relid)),
+							 get_rel_name(relid)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Narrows the actions and columns by what names are filtered by.  As with masks,
+ * what is said of a partitioned table holds for its partitions, and what is said
+ * of a partition under whatever name it appears.
+ */
+static void
+filter_by_name(StreamSession *session, Decision *decision)
+{
+	const StreamOptions *options = &session->options;
+	List				*relids = NIL;
+	ListCell			*lc;
+
+	if (!options->traits.one_name &&
+		(options->tables || options->exclude_tables ||
+		 options->exclude_columns))
+		relids = filtered_relations(session, decision);
+	if (decision->schema == NULL ||
+		strcmp(decision->schema, OWN_SCHEMA) == 0 ||
+		(options->tables != NIL &&
+		 !filter_matches(options->tables, decision, relids)) ||
+		filter_matches(options->exclude_tables, decision, relids))
+	{
+		decision->actions = 0;
+		return;
+	}
+	foreach (lc, options->exclude_columns)
+	{
+		NamePattern *pattern = lfirst(lc);
+
+		if (filter_matches(list_make1(pattern), decision, relids))
+			decision->exclude = lappend(decision->exclude, pattern);
+	}
 }
 
 /* Under which name the relation appears. */
@@ -165,7 +208,7 @@ decide(StreamSession *session, StreamRelation *rel, Decision *decision)
 		}
 	}
 	decide_name(session, decision);
-	filter_by_name(options, decision);
+	filter_by_name(session, decision);
 }
 
 /* Remembers which composite types, if altered, make shapes stale. */

@@ -87,6 +87,14 @@ ALTER TABLE w.computed REPLICA IDENTITY FULL;
 DELETE FROM w.computed;
 EOS
 }
+# defaults of which nothing depends on what their type is now
+$node->safe_psql('postgres', <<'EOS');
+CREATE TYPE w.part AS (a int, b text);
+CREATE DOMAIN w.parts AS w.part[];
+CREATE TABLE w.listed (id int PRIMARY KEY, p w.part[] DEFAULT '{}', d w.parts DEFAULT '{}', n w.part DEFAULT NULL);
+INSERT INTO w.listed VALUES (1);
+UPDATE w.listed SET p = ARRAY[ROW(1, 'a')::w.part];
+EOS
 $workload->run($node, 'postgres');
 my $end = $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()');
 

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -57,6 +58,15 @@ is_settled(Oid type)
 	return false;
 }
 
+/* An array without elements, which is read without a look at their type. */
+static bool
+is_empty_array(const Const *value)
+{
+	return OidIsValid(get_element_type(getBaseType(value->consttype))) &&
+		   value->constlen == -1 &&
+		   ARR_NDIM(DatumGetArrayTypeP(value->constvalue)) == 0;
+}
+
 static bool
 has_what_is_not_shown(Node *node, void *arg)
 {
@@ -69,7 +79,7 @@ has_what_is_not_shown(Node *node, void *arg)
 	if (!IsA(node, Const))
 		return expression_tree_walker(node, has_what_is_not_shown, arg);
 	CHECK_FOR_INTERRUPTS();
-	if (value->constisnull)
+	if (value->constisnull || is_empty_array(value))
 		return false;
 	if (!is_settled(value->consttype))
 		return true;
