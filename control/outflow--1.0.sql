@@ -1232,6 +1232,51 @@ AS $$
 		WHERE c.is_counted))
 $$;
 
+-- The value of a captured setting under which text is read as it was written: a
+-- DateStyle other than ISO writes days and months in another order than it says.
+CREATE FUNCTION outflow_internal.restore_setting(setting pg_catalog.text,
+	written pg_catalog.text)
+RETURNS pg_catalog.text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN setting <> 'DateStyle' THEN written
+		WHEN written LIKE 'German,%' THEN 'German, DMY'
+		WHEN written NOT LIKE 'ISO,%' THEN pg_catalog.replace(written, 'YMD', 'MDY')
+		ELSE written END
+$$;
+
+-- The first column with times, at whatever depth, whose text doesn't tell when they
+-- were: but in ISO it has a time zone's abbreviation, which may be that of another
+-- zone too, or be unknown to the server, or the same before and after a change.
+CREATE FUNCTION outflow_internal.restore_inexact_column(manifest pg_catalog.jsonb)
+RETURNS pg_catalog.text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH RECURSIVE held AS (
+		SELECT c.ordinality AS place, c.value->>'name' AS label,
+			pg_catalog.to_regtype(c.value->>'type')::pg_catalog.oid AS type
+		FROM pg_catalog.jsonb_array_elements(manifest->'columns') WITH ORDINALITY AS c
+		WHERE manifest->>'format' IN ('csv', 'text')
+		AND manifest->'settings'->>'DateStyle' NOT LIKE 'ISO,%'
+		AND manifest->'settings'->>'TimeZone' !~ '^(UTC$|GMT$|Etc/)'
+	UNION
+		SELECT h.place, h.label, inner_type
+		FROM held AS h
+		JOIN pg_catalog.pg_type AS t ON t.oid = h.type
+		LEFT JOIN pg_catalog.pg_range AS r
+			ON t.oid IN (r.rngtypid, r.rngmultitypid)
+		LEFT JOIN pg_catalog.pg_attribute AS a
+			ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped,
+		LATERAL pg_catalog.unnest(ARRAY[t.typelem, t.typbasetype, r.rngsubtype,
+			a.atttypid]) AS inner_type
+	)
+	SELECT h.label FROM held AS h
+	WHERE h.type = 'pg_catalog.timestamptz'::pg_catalog.regtype
+	ORDER BY h.place LIMIT 1
+$$;
+
 -- The SQL that makes the tables of a finished job, loads all their parts and
 -- sets their sequences.  What the tables are made of is written under settings of
 -- its own, which it is to be read under; rows are read under those that they were
@@ -1256,9 +1301,11 @@ DECLARE
 	tables pg_catalog.text;
 	settings pg_catalog.text;
 	rows pg_catalog.text DEFAULT '';
+	inexact pg_catalog.text;
 BEGIN
 	FOR exported IN SELECT * FROM outflow_internal.restore_manifests(restore_script.job)
 	LOOP
+		inexact := outflow_internal.restore_inexact_column(exported.manifest);
 		IF exported.manifest->>'format' IN ('parquet', 'delta', 'iceberg') THEN
 			RAISE feature_not_supported USING
 				MESSAGE = pg_catalog.format('COPY cannot load format "%s"',
@@ -1270,6 +1317,16 @@ BEGIN
 					restore_script.job),
 				HINT = 'Only "age -d" with a secret key opens its files, and'
 					' the server must never see that.';
+		ELSIF inexact IS NOT NULL THEN
+			RAISE feature_not_supported USING
+				MESSAGE = pg_catalog.format('the text of column "%s" of table %s'
+					' does not tell which times it means', inexact,
+					exported.manifest->>'source'),
+				DETAIL = pg_catalog.format('Under DateStyle "%s" it has abbreviations'
+					' of time zone "%s", and these are not always read as what they'
+					' were.', exported.manifest->'settings'->>'DateStyle',
+					exported.manifest->'settings'->>'TimeZone'),
+				HINT = 'Export it again after "SET DateStyle = ISO", or as jsonl.';
 		END IF;
 		tables := coalesce(tables, pg_catalog.concat(
 			pg_catalog.format(E'-- export job %s\nBEGIN;\n'
@@ -1285,7 +1342,8 @@ BEGIN
 			|| outflow_internal.restore_create_table(exported.relation, exported.manifest);
 		settings := coalesce(settings, pg_catalog.concat(E'\n',
 			(SELECT pg_catalog.string_agg(pg_catalog.format(
-					E'SET LOCAL %I = %L;\n', s.key, s.value), ''
+					E'SET LOCAL %I = %L;\n', s.key,
+					outflow_internal.restore_setting(s.key, s.value)), ''
 					ORDER BY s.key)
 				FROM pg_catalog.jsonb_each_text(
 					exported.manifest->'settings') AS s),
