@@ -9,7 +9,9 @@
 #include "catalog/pg_type.h"
 #include "commands/comment.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 
 #include "encode/mask_value.h"
 #include "export/job/job.h"
@@ -37,6 +39,21 @@ describe_mask(ByteBuffer *out, const ColumnMask *mask)
 					  mask_key_fingerprint(mask->key));
 }
 
+/* Where the values are compared otherwise than those of their type. */
+static void
+describe_collation(ByteBuffer *out, const RowShape *shape,
+				   const ColumnShape *column)
+{
+	Oid collation =
+		TupleDescAttr(shape->desc, column->attnum - 1)->attcollation;
+
+	if (!OidIsValid(collation) || column->mask ||
+		collation == get_typcollation(column->type.oid))
+		return;
+	buffer_append_string(out, ", \"collation\": ");
+	describe_text(out, generate_collation_name(collation));
+}
+
 char *
 plan_describe(RowShape *shape)
 {
@@ -54,6 +71,7 @@ plan_describe(RowShape *shape)
 		describe_text(&out, type_shape_name(&column->type));
 		buffer_printf(&out, ", \"nullable\": %s",
 					  column->not_null ? "false" : "true");
+		describe_collation(&out, shape, column);
 		if (column->mask)
 			describe_mask(&out, column->mask);
 		buffer_append_char(&out, '}');
