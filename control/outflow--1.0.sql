@@ -1191,6 +1191,29 @@ AS $$
 		'END', encoding, command)
 $$;
 
+-- What checks the lines of jsonl that are loaded: of a database whose encoding is
+-- not UTF-8 they have escapes, which one without an encoding can't read, and some
+-- of which stand for bytes that are no character.
+CREATE FUNCTION outflow_internal.restore_check_lines()
+RETURNS pg_catalog.text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
+		pg_catalog.format(E'DO %L;\n',
+			E'BEGIN\n'
+			'  IF EXISTS (SELECT FROM pg_temp.outflow_line WHERE line ~ CASE'
+			' getdatabaseencoding() WHEN ''SQL_ASCII'' THEN'
+			' ''(^|[^\\\\])(\\\\\\\\)*\\\\u(00[89a-f]|0[1-9a-f]|[1-9a-f])'' ELSE'
+			' ''(^|[^\\\\])(\\\\\\\\)*\\\\uef[89a-f]'' END) THEN\n'
+			'    RAISE feature_not_supported USING MESSAGE ='
+			' ''lines of jsonl have text that this database cannot read back'','
+			' HINT = ''Export it again as binary, or as csv with'
+			' {"encoding": "SQL_ASCII"}.'';\n'
+			'  END IF;\n'
+			'END') ELSE '' END
+$$;
+
 -- The primary key, if its columns were all exported, and none with a mask under
 -- which rows share it; what it only includes may be missing.
 CREATE FUNCTION outflow_internal.restore_key(relation pg_catalog.oid,
@@ -1263,7 +1286,7 @@ AS $$
 	SELECT pg_catalog.concat((
 		SELECT pg_catalog.string_agg(pg_catalog.format(
 			CASE manifest->>'format' WHEN 'jsonl' THEN
-				E'COPY pg_temp.outflow_line FROM %3$s;\n'
+				E'COPY pg_temp.outflow_line FROM %3$s;\n%6$s'
 				'INSERT INTO %1$s%2$s OVERRIDING SYSTEM VALUE SELECT %4$s'
 				' FROM pg_temp.outflow_line AS l,'
 				' json_populate_record(NULL::%1$s, l.line::json) AS r;\n'
@@ -1275,7 +1298,8 @@ AS $$
 			manifest->>'source', l.columns, f.copied, l.fields,
 			outflow_internal.restore_copy_in_encoding(manifest->>'encoding',
 				pg_catalog.format('COPY %s%s FROM %s', manifest->>'source', l.columns,
-					f.copied))), '' ORDER BY p.ordinality)
+					f.copied)), outflow_internal.restore_check_lines()),
+			'' ORDER BY p.ordinality)
 		FROM loaded AS l, pg_catalog.jsonb_array_elements(manifest->'parts')
 			WITH ORDINALITY AS p, LATERAL outflow_internal.restore_copy_from(
 				directory, p.value->>'file', manifest) AS f (copied)), (

@@ -36,7 +36,7 @@ add_fact(PartScan *scan, char *name, char *value)
 static void
 describe_part(PartScan *scan)
 {
-	const char *source = scan->source->name;
+	const char *source = text_for_utf8(scan->source->name);
 
 	scan->host.metadata = NIL;
 	add_fact(scan, "outflow.job", psprintf(INT64_FORMAT, scan->job->id));

@@ -80,6 +80,15 @@ plan_describe(RowShape *shape)
 	return buffer_text(&out);
 }
 
+/* As a lake table can have it, and is compared with what it has. */
+static char *
+table_comment(const JobSource *source)
+{
+	char *comment = GetComment(source->relid, RelationRelationId, 0);
+
+	return comment ? unconstify(char *, text_for_utf8(comment)) : NULL;
+}
+
 static void
 record_definition(const Job *job, const JobSource *source)
 {
@@ -90,9 +99,7 @@ record_definition(const Job *job, const JobSource *source)
 	planned.job = job->id;
 	planned.definition = plan_describe(shape);
 	planned.table_schema = source_table_schema(job, shape);
-	planned.comment = job_makes_tables(job)
-						  ? GetComment(source->relid, RelationRelationId, 0)
-						  : NULL;
+	planned.comment = job_makes_tables(job) ? table_comment(source) : NULL;
 	job_record_definition(&planned);
 	row_shape_free(shape);
 	table_close(rel, NoLock);
