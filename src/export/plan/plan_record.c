@@ -57,7 +57,9 @@ describe_collation(ByteBuffer *out, const RowShape *shape,
 char *
 plan_describe(RowShape *shape)
 {
-	ByteBuffer out;
+	/* the same whatever the job's settings are */
+	PinnedSettings *pinned = settings_pin_canonical(CurrentMemoryContext);
+	ByteBuffer		out;
 
 	buffer_init(&out);
 	buffer_append_char(&out, '[');
@@ -77,6 +79,7 @@ plan_describe(RowShape *shape)
 		buffer_append_char(&out, '}');
 	}
 	buffer_append_char(&out, ']');
+	settings_unpin(pinned);
 	return buffer_text(&out);
 }
 
