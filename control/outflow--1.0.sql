@@ -579,6 +579,7 @@ CREATE TABLE outflow.source (
 	definition pg_catalog.text,			-- JSON: its columns, when the plan was made
 	table_schema pg_catalog.text,			-- of a lake table: as its log has them
 	comment pg_catalog.text,				-- of a lake table: the table's
+	generated pg_catalog.text,			-- JSON: its generated columns, when the plan was made
 	manifest pg_catalog.text,				-- its manifest's sum, "method:hex", when done
 	PRIMARY KEY (job, source)
 );
@@ -1007,10 +1008,60 @@ RETURNS TABLE (relation pg_catalog.oid, directory pg_catalog.text,
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_restore_manifests';
 
+-- What an identity's sequence has other than by default, after a space, or "".  It
+-- has the column's type, which that of a default need not have.
+CREATE FUNCTION outflow_internal.restore_counting(counting pg_catalog.pg_sequence,
+	type pg_catalog.oid)
+RETURNS pg_catalog.text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN f.seqincrement = 1 AND f.lowest = 1 AND f.highest = f.most
+			AND f.start = 1 AND NOT f.seqcycle THEN ''
+		ELSE pg_catalog.format(' (INCREMENT BY %s MINVALUE %s MAXVALUE %s'
+			' START WITH %s%s)', f.seqincrement, f.lowest, f.highest, f.start,
+			CASE WHEN f.seqcycle THEN ' CYCLE' END) END
+	FROM (SELECT counting.seqincrement, counting.seqcycle, t.most,
+		greatest(counting.seqmin, -1 - t.most) AS lowest,
+		least(counting.seqmax, t.most) AS highest,
+		greatest(least(counting.seqstart, t.most), -1 - t.most) AS start
+		FROM (VALUES (CASE type WHEN 'pg_catalog.int2'::pg_catalog.regtype THEN 32767
+			WHEN 'pg_catalog.int4'::pg_catalog.regtype THEN 2147483647
+			ELSE 9223372036854775807 END)) AS t (most)) AS f
+$$;
+
+-- The generated columns of a table as JSON, {"name": "type GENERATED ..."}, written
+-- alike in every session, so that what a job recorded can be compared with what is.
+CREATE FUNCTION outflow_internal.generated_columns(relation pg_catalog.oid)
+RETURNS pg_catalog.text
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+SET standard_conforming_strings = on
+SET DateStyle = 'ISO, MDY'
+SET IntervalStyle = postgres
+SET TimeZone = 'UTC'
+SET bytea_output = hex
+SET extra_float_digits = 1
+SET lc_monetary = 'C'
+SET quote_all_identifiers = off
+AS $$
+	SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.concat(
+		pg_catalog.format_type(a.atttypid, a.atttypmod),
+		CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' COLLATE '
+			|| a.attcollation::pg_catalog.regcollation::pg_catalog.text END,
+		' GENERATED ALWAYS AS (', pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+		') STORED'))::pg_catalog.text
+	FROM pg_catalog.pg_attribute AS a
+	JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
+	JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+	WHERE a.attrelid = relation AND a.attgenerated = 's'
+$$;
+
 -- The columns of an exported table: as the manifest has them, which is as the
 -- files do.  Where the table is still there, one is generated or counted as it
 -- was, if nothing that this needs was masked or left out, and no file of COPY
--- has the generated values.
+-- has the generated values.  What is generated otherwise now was not what the
+-- files have, and an identity takes no null.
 CREATE FUNCTION outflow_internal.restore_columns(relation pg_catalog.oid,
 	manifest pg_catalog.jsonb)
 RETURNS TABLE (label pg_catalog.text, declaration pg_catalog.text,
@@ -1020,12 +1071,18 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH exported AS (
 		SELECT c.value->>'name' AS label, c.value->>'type' AS type,
+			c.value->>'collation' AS collation,
 			NOT (c.value->>'nullable')::boolean AS not_null,
 			c.value ? 'mask' AS masked, c.ordinality AS place
 		FROM pg_catalog.jsonb_array_elements(manifest->'columns') WITH ORDINALITY AS c
+	), generated AS (
+		SELECT g.key, g.value
+		FROM pg_catalog.jsonb_each_text(
+			outflow_internal.generated_columns(relation)::pg_catalog.jsonb) AS g
+		WHERE manifest->'generated'->>g.key = g.value
 	), live AS (
 		SELECT a.attname::pg_catalog.text AS label, a.attnum, a.attidentity,
-			a.attgenerated = 's' AND NOT EXISTS (
+			g.key IS NOT NULL AND NOT EXISTS (
 				SELECT FROM pg_catalog.pg_depend AS p
 				JOIN pg_catalog.pg_attribute AS i
 					ON i.attrelid = relation AND i.attnum = p.refobjsubid
@@ -1037,33 +1094,37 @@ AS $$
 						AND p.objid = d.oid)
 				AND NOT EXISTS (SELECT FROM exported AS e
 					WHERE e.label = i.attname AND NOT e.masked)) AS makeable,
-			pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
-			pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS expression,
-			s.seqrelid IS NOT NULL AS counted,
-			CASE WHEN s.seqincrement <> 1 OR s.seqmin <> 1 OR s.seqcycle THEN
-				pg_catalog.format(' (INCREMENT BY %s MINVALUE %s MAXVALUE %s'
-					' START WITH %s%s)', s.seqincrement, s.seqmin, s.seqmax,
-					s.seqstart, CASE WHEN s.seqcycle THEN ' CYCLE' END)
-				END AS counting
+			g.value AS making, s.counting
 		FROM pg_catalog.pg_attribute AS a
-		JOIN pg_catalog.pg_class AS t ON t.oid = a.attrelid
+		LEFT JOIN generated AS g ON g.key = a.attname
 		LEFT JOIN pg_catalog.pg_attrdef AS d
 			ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-		LEFT JOIN pg_catalog.pg_sequence AS s
-			ON s.seqrelid = pg_catalog.pg_get_serial_sequence(
-				a.attrelid::pg_catalog.regclass::pg_catalog.text,
-				a.attname::pg_catalog.text)::pg_catalog.regclass
+		-- an identity's sequence, or the one that a default takes from
+		LEFT JOIN LATERAL (
+			SELECT outflow_internal.restore_counting(q, a.atttypid) AS counting
+			FROM pg_catalog.pg_depend AS o
+			JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = o.objid
+			WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+			AND o.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+			AND o.refobjid = relation AND o.refobjsubid = a.attnum
+			AND (o.deptype = 'i' OR EXISTS (SELECT FROM pg_catalog.pg_depend AS u
+				WHERE u.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+				AND u.objid = d.oid
+				AND u.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+				AND u.refobjid = q.seqrelid))
+			LIMIT 1) AS s ON true
 		WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
 	), found AS (
-		SELECT e.label, e.type, e.not_null, l.attidentity, l.expression,
+		SELECT e.label, e.type, e.collation, e.not_null, l.attidentity, l.making,
 			-- a line of jsonl has names, so that one can be passed over
 			coalesce(l.makeable AND NOT e.masked
 				AND manifest->>'format' = 'jsonl', false) AS made,
-			coalesce(l.counted AND NOT e.masked AND e.type IN ('smallint',
-				'integer', 'bigint'), false) AS counted, l.counting, e.place
+			l.counting IS NOT NULL AND e.not_null AND NOT e.masked
+				AND e.type IN ('smallint', 'integer', 'bigint') AS counted,
+			l.counting, e.place
 		FROM exported AS e LEFT JOIN live AS l USING (label)
 	UNION ALL
-		SELECT l.label, l.type, false, l.attidentity, l.expression, true, false,
+		SELECT l.label, NULL, NULL, false, l.attidentity, l.making, true, false,
 			NULL, 0.5 + (SELECT pg_catalog.count(*)
 				FROM exported AS e JOIN live AS o USING (label)
 				WHERE o.attnum < l.attnum)
@@ -1071,14 +1132,12 @@ AS $$
 		WHERE l.makeable AND l.label NOT IN (SELECT e.label FROM exported AS e)
 	)
 	SELECT f.label, pg_catalog.concat_ws(' ', pg_catalog.quote_ident(f.label),
-			f.type, CASE WHEN f.not_null THEN 'NOT NULL' END,
-			CASE WHEN f.made THEN pg_catalog.format(
-					'GENERATED ALWAYS AS (%s) STORED', f.expression)
-				WHEN f.counted AND f.attidentity = 'a' THEN
-					'GENERATED ALWAYS AS IDENTITY' || coalesce(f.counting, '')
-				WHEN f.counted THEN
-					'GENERATED BY DEFAULT AS IDENTITY' || coalesce(f.counting, '')
-				END),
+			CASE WHEN f.made THEN f.making
+				ELSE pg_catalog.concat(f.type, ' COLLATE ' || f.collation) END,
+			CASE WHEN f.not_null THEN 'NOT NULL' END,
+			CASE WHEN f.counted THEN pg_catalog.format(
+				'GENERATED %s AS IDENTITY%s', CASE f.attidentity WHEN 'a'
+					THEN 'ALWAYS' ELSE 'BY DEFAULT' END, f.counting) END),
 		NOT f.made, f.counted
 	FROM found AS f ORDER BY f.place
 $$;
@@ -1130,6 +1189,29 @@ AS $$
 		'  EXECUTE %L;\n'
 		'  PERFORM set_config(''client_encoding'', mine, true);\n'
 		'END', encoding, command)
+$$;
+
+-- What checks the lines of jsonl that are loaded: of a database whose encoding is
+-- not UTF-8 they have escapes, which one without an encoding can't read, and some
+-- of which stand for bytes that are no character.
+CREATE FUNCTION outflow_internal.restore_check_lines()
+RETURNS pg_catalog.text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
+		pg_catalog.format(E'DO %L;\n',
+			E'BEGIN\n'
+			'  IF EXISTS (SELECT FROM pg_temp.outflow_line WHERE line ~ CASE'
+			' getdatabaseencoding() WHEN ''SQL_ASCII'' THEN'
+			' ''(^|[^\\\\])(\\\\\\\\)*\\\\u(00[89a-f]|0[1-9a-f]|[1-9a-f])'' ELSE'
+			' ''(^|[^\\\\])(\\\\\\\\)*\\\\uef[89a-f]'' END) THEN\n'
+			'    RAISE feature_not_supported USING MESSAGE ='
+			' ''lines of jsonl have text that this database cannot read back'','
+			' HINT = ''Export it again as binary, or as csv with'
+			' {"encoding": "SQL_ASCII"}.'';\n'
+			'  END IF;\n'
+			'END') ELSE '' END
 $$;
 
 -- The primary key, if its columns were all exported, and none with a mask under
@@ -1204,7 +1286,7 @@ AS $$
 	SELECT pg_catalog.concat((
 		SELECT pg_catalog.string_agg(pg_catalog.format(
 			CASE manifest->>'format' WHEN 'jsonl' THEN
-				E'COPY pg_temp.outflow_line FROM %3$s;\n'
+				E'COPY pg_temp.outflow_line FROM %3$s;\n%6$s'
 				'INSERT INTO %1$s%2$s OVERRIDING SYSTEM VALUE SELECT %4$s'
 				' FROM pg_temp.outflow_line AS l,'
 				' json_populate_record(NULL::%1$s, l.line::json) AS r;\n'
@@ -1216,7 +1298,8 @@ AS $$
 			manifest->>'source', l.columns, f.copied, l.fields,
 			outflow_internal.restore_copy_in_encoding(manifest->>'encoding',
 				pg_catalog.format('COPY %s%s FROM %s', manifest->>'source', l.columns,
-					f.copied))), '' ORDER BY p.ordinality)
+					f.copied)), outflow_internal.restore_check_lines()),
+			'' ORDER BY p.ordinality)
 		FROM loaded AS l, pg_catalog.jsonb_array_elements(manifest->'parts')
 			WITH ORDINALITY AS p, LATERAL outflow_internal.restore_copy_from(
 				directory, p.value->>'file', manifest) AS f (copied)), (
@@ -1230,6 +1313,51 @@ AS $$
 			manifest->>'source', c.label), '')
 		FROM outflow_internal.restore_columns(relation, manifest) AS c
 		WHERE c.is_counted))
+$$;
+
+-- The value of a captured setting under which text is read as it was written: a
+-- DateStyle other than ISO writes days and months in another order than it says.
+CREATE FUNCTION outflow_internal.restore_setting(setting pg_catalog.text,
+	written pg_catalog.text)
+RETURNS pg_catalog.text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN setting <> 'DateStyle' THEN written
+		WHEN written LIKE 'German,%' THEN 'German, DMY'
+		WHEN written NOT LIKE 'ISO,%' THEN pg_catalog.replace(written, 'YMD', 'MDY')
+		ELSE written END
+$$;
+
+-- The first column with times, at whatever depth, whose text doesn't tell when they
+-- were: but in ISO it has a time zone's abbreviation, which may be that of another
+-- zone too, or be unknown to the server, or the same before and after a change.
+CREATE FUNCTION outflow_internal.restore_inexact_column(manifest pg_catalog.jsonb)
+RETURNS pg_catalog.text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH RECURSIVE held AS (
+		SELECT c.ordinality AS place, c.value->>'name' AS label,
+			pg_catalog.to_regtype(c.value->>'type')::pg_catalog.oid AS type
+		FROM pg_catalog.jsonb_array_elements(manifest->'columns') WITH ORDINALITY AS c
+		WHERE manifest->>'format' IN ('csv', 'text')
+		AND manifest->'settings'->>'DateStyle' NOT LIKE 'ISO,%'
+		AND manifest->'settings'->>'TimeZone' !~ '^(UTC$|GMT$|Etc/)'
+	UNION
+		SELECT h.place, h.label, inner_type
+		FROM held AS h
+		JOIN pg_catalog.pg_type AS t ON t.oid = h.type
+		LEFT JOIN pg_catalog.pg_range AS r
+			ON t.oid IN (r.rngtypid, r.rngmultitypid)
+		LEFT JOIN pg_catalog.pg_attribute AS a
+			ON a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped,
+		LATERAL pg_catalog.unnest(ARRAY[t.typelem, t.typbasetype, r.rngsubtype,
+			a.atttypid]) AS inner_type
+	)
+	SELECT h.label FROM held AS h
+	WHERE h.type = 'pg_catalog.timestamptz'::pg_catalog.regtype
+	ORDER BY h.place LIMIT 1
 $$;
 
 -- The SQL that makes the tables of a finished job, loads all their parts and
@@ -1256,9 +1384,11 @@ DECLARE
 	tables pg_catalog.text;
 	settings pg_catalog.text;
 	rows pg_catalog.text DEFAULT '';
+	inexact pg_catalog.text;
 BEGIN
 	FOR exported IN SELECT * FROM outflow_internal.restore_manifests(restore_script.job)
 	LOOP
+		inexact := outflow_internal.restore_inexact_column(exported.manifest);
 		IF exported.manifest->>'format' IN ('parquet', 'delta', 'iceberg') THEN
 			RAISE feature_not_supported USING
 				MESSAGE = pg_catalog.format('COPY cannot load format "%s"',
@@ -1270,6 +1400,16 @@ BEGIN
 					restore_script.job),
 				HINT = 'Only "age -d" with a secret key opens its files, and'
 					' the server must never see that.';
+		ELSIF inexact IS NOT NULL THEN
+			RAISE feature_not_supported USING
+				MESSAGE = pg_catalog.format('the text of column "%s" of table %s'
+					' does not tell which times it means', inexact,
+					exported.manifest->>'source'),
+				DETAIL = pg_catalog.format('Under DateStyle "%s" it has abbreviations'
+					' of time zone "%s", and these are not always read as what they'
+					' were.', exported.manifest->'settings'->>'DateStyle',
+					exported.manifest->'settings'->>'TimeZone'),
+				HINT = 'Export it again after "SET DateStyle = ISO", or as jsonl.';
 		END IF;
 		tables := coalesce(tables, pg_catalog.concat(
 			pg_catalog.format(E'-- export job %s\nBEGIN;\n'
@@ -1285,7 +1425,8 @@ BEGIN
 			|| outflow_internal.restore_create_table(exported.relation, exported.manifest);
 		settings := coalesce(settings, pg_catalog.concat(E'\n',
 			(SELECT pg_catalog.string_agg(pg_catalog.format(
-					E'SET LOCAL %I = %L;\n', s.key, s.value), ''
+					E'SET LOCAL %I = %L;\n', s.key,
+					outflow_internal.restore_setting(s.key, s.value)), ''
 					ORDER BY s.key)
 				FROM pg_catalog.jsonb_each_text(
 					exported.manifest->'settings') AS s),

@@ -152,6 +152,12 @@ extern JsonStyle json_style_default(void);
 extern void json_string(ByteBuffer *out, const JsonStyle *style,
 						const char *data, int len);
 
+/*
+ * The text itself where the server can convert it to UTF-8; in SQL_ASCII with
+ * a character for each byte that is no UTF-8, as json_string() has them.
+ */
+extern const char *text_for_utf8(const char *text);
+
 /* Text that is JSON already, on one line. */
 extern void json_text(ByteBuffer *out, const JsonStyle *style,
 					  const char *data, int len);

@@ -26,8 +26,8 @@ int			 rate_limit_kb = 0;
 /*
  * All that the text of a value depends on besides the value, and what filters and
  * queries read besides, though their functions are called immutable: AT TIME ZONE
- * an abbreviation, and XMLELEMENT of a bytea.  Sorted by bytes, as they are read
- * back.
+ * an abbreviation, XMLELEMENT of a bytea, and quote_ident().  Sorted by bytes, as
+ * they are read back.
  */
 static const struct
 {
@@ -39,6 +39,7 @@ static const struct
 				{"bytea_output", false},
 				{"extra_float_digits", false},
 				{"lc_monetary", false},
+				{"quote_all_identifiers", true},
 				{"timezone_abbreviations", true},
 				{"xmlbinary", true}};
 

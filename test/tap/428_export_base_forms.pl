@@ -121,6 +121,7 @@ EOS
 foreach my $case (
 	[ 'xmlbinary', 'hex', 'base64', q{xmlelement(name a, b)::text = '<a>FF00FF</a>'} ],
 	[ 'timezone_abbreviations', 'Australia', 'Default', q{at AT TIME ZONE 'EST' < '2024-01-02' AND at AT TIME ZONE 'EST' > '2024-01-01 20:00'} ],
+	[ 'quote_all_identifiers', 'on', 'off', q{quote_ident(note) = '"a"'} ],
 	[ 'array_nulls', 'on', 'off', q{words = '{NULL}'::text[]} ],
 	[ 'xmloption', 'content', 'document', q{note < xmlserialize(CONTENT 'b<c/>'::xml AS text) AND id < 2} ])
 {
@@ -146,10 +147,25 @@ foreach my $case (
 			is(join("\n", content((export('read', $format, @more))[0]) =~ /(\d+)/g), $wanted, "$setting is the session's, $format");
 			sql('ALTER ROLE CURRENT_USER RESET ALL');
 			is((export('read', $format, @more))[1], '1|0', '... and the part is carried, whatever the role has');
-			next unless $setting =~ /binary|abbreviations/;
+			next unless $setting =~ /binary|abbreviations|quote/;
 			is((export('read', $format, @more[ 0, 1 ], "SET $setting = '$others';"))[1], '0|1', '... but not under another one');
 		}
 	}
+}
+
+# ---- names as values: as COPY has them in csv and text, the same always in other formats
+sql(q{CREATE TYPE mood AS ENUM ('ok'); CREATE TABLE quoted_names AS SELECT 'read'::regclass AS c, 'lower(text)'::regprocedure AS p, 'ok'::mood AS m, 'mood'::regtype AS t, 'ok'::text AS n});
+foreach my $format (qw(csv text))
+{
+	my $session = 'SET quote_all_identifiers = on;';
+
+	is(content((export('quoted_names', $format, '', '', $session))[0]), sql("$session SET search_path = pg_catalog; COPY public.quoted_names TO STDOUT (FORMAT $format)") . "\n", "names as COPY has them, $format");
+	is(content((export('quoted_names', $format, '"mask_columns": "*.quoted_names.c=redact"', '', $session))[0]) =~ s/[^*]//gr, '***', "beside a mask, $format");
+}
+foreach my $filter ('', q{, filter => 'quote_ident(n) = $q$"ok"$q$'})
+{
+	is(content((export('quoted_names', 'jsonl', '', $filter, 'SET quote_all_identifiers = on;'))[0]),
+		content((export('quoted_names', 'jsonl'))[0]), 'names have one form in jsonl');
 }
 
 done_testing();

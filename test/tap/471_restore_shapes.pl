@@ -107,7 +107,7 @@ foreach my $format ('csv', 'text', 'binary', 'jsonl')
 
 # a format that writes its values under settings of its own names those
 $node->safe_psql('postgres', "$sessions[1]; SET xmlbinary = hex; CALL outflow.export('t', 'file://$dir/told', format => 'jsonl')");
-like(slurp_file("$dir/told/_manifest.json"), qr/"settings": \{"DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "TimeZone": "UTC", "bytea_output": "hex", "extra_float_digits": "1", "lc_monetary": "C", "timezone_abbreviations": "Default", "xmlbinary": "hex"\}/,
+like(slurp_file("$dir/told/_manifest.json"), qr/"settings": \{"DateStyle": "ISO, YMD", "IntervalStyle": "postgres", "TimeZone": "UTC", "bytea_output": "hex", "extra_float_digits": "1", "lc_monetary": "C", "quote_all_identifiers": "off", "timezone_abbreviations": "Default", "xmlbinary": "hex"\}/,
 	'the settings of jsonl are its own, but for those that filters read');
 $node->safe_psql('postgres', "$sessions[1]; CALL outflow.export('t', 'file://$dir/told_csv', format => 'csv')");
 like(slurp_file("$dir/told_csv/_manifest.json"), qr/"settings": \{"DateStyle": "SQL, DMY", "IntervalStyle": "sql_standard"/, 'those of csv are the session\'s');

@@ -16,6 +16,7 @@
  */
 #include "postgres.h"
 
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
 #include "encode/value/chunk.h"
@@ -125,23 +126,52 @@ utf8_char(const char *data, int len, pg_wchar *code)
 	return char_len;
 }
 
+/* The character at data, or that of its first byte, and how long it is. */
+static int
+utf8_char_or_byte(const char *data, int len, pg_wchar *code)
+{
+	int char_len = utf8_char(data, len, code);
+
+	if (char_len > 0 && (GetDatabaseEncoding() != PG_SQL_ASCII ||
+						 *code < RAW_BYTE_MIN || *code > RAW_BYTE_MAX))
+		return char_len;
+	*code = RAW_BYTE_BASE + (unsigned char) *data;
+	return 1;
+}
+
+const char *
+text_for_utf8(const char *text)
+{
+	int			   len = strlen(text);
+	StringInfoData out;
+
+	if (GetDatabaseEncoding() != PG_SQL_ASCII ||
+		pg_verify_mbstr(PG_UTF8, text, len, true))
+		return text;
+	initStringInfo(&out);
+	for (int taken; len > 0; text += taken, len -= taken)
+	{
+		unsigned char utf8[MAX_MULTIBYTE_CHAR_LEN + 1];
+		pg_wchar	  code = (unsigned char) *text;
+
+		taken = 1;
+		if (IS_HIGHBIT_SET(*text))
+			taken = utf8_char_or_byte(text, len, &code);
+		unicode_to_utf8(code, utf8);
+		appendBinaryStringInfo(&out, (char *) utf8, pg_utf_mblen(utf8));
+	}
+	return out.data;
+}
+
 /* Both take the character at data, or more; return the number of bytes. */
 static int
 append_utf8(ByteBuffer *out, const char *data, int len)
 {
 	pg_wchar code = 0;
-	int		 char_len = utf8_char(data, len, &code);
-	bool	 raw = char_len == 0;
+	int		 taken = utf8_char_or_byte(data, len, &code);
 
-	if (GetDatabaseEncoding() == PG_SQL_ASCII)
-		raw |= code >= RAW_BYTE_MIN && code <= RAW_BYTE_MAX;
-	if (raw)
-	{
-		append_raw(out, data, 1);
-		return 1;
-	}
 	append_code_point(out, code);
-	return char_len;
+	return taken;
 }
 
 static int

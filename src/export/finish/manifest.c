@@ -63,6 +63,15 @@ append_member(ByteBuffer *out, const char *name, const char *text)
 }
 
 static void
+append_json(ByteBuffer *out, const char *name, const char *json)
+{
+	JsonStyle style = json_style_default();
+
+	buffer_printf(out, ",\n  \"%s\": ", name);
+	json_text(out, &style, json, strlen(json));
+}
+
+static void
 append_texts(ByteBuffer *out, const List *texts)
 {
 	ListCell *cell;
@@ -205,8 +214,6 @@ manifest_append_identity(ByteBuffer *out, const Job *job)
 static void
 append_output(ByteBuffer *out, const Job *job)
 {
-	JsonStyle style = json_style_default();
-
 	append_member(out, "format", job->format);
 	append_member(out, "compression", job->compression);
 	if (job->encrypt_to)
@@ -216,8 +223,7 @@ append_output(ByteBuffer *out, const Job *job)
 	}
 	append_member(out, "encoding", text_encoding(job));
 	append_settings(out, text_settings(job));
-	buffer_append_string(out, ",\n  \"options\": ");
-	json_text(out, &style, job->options_json, strlen(job->options_json));
+	append_json(out, "options", job->options_json);
 	append_member(out, "snapshot", job->snapshot);
 	append_member(out, "lsn", job->lsn);
 	if (job->slot)
@@ -235,6 +241,8 @@ manifest_build(const Job *job, const JobSource *source, const List *parts)
 	append_member(&out, "source", source->name);
 	buffer_printf(&out, ",\n  \"columns\": %s",
 				  source->definition ? source->definition : "[]");
+	if (source->generated)
+		append_json(&out, "generated", source->generated);
 	if (source->filter)
 		append_member(&out, "filter", source->filter);
 	if (source->query)

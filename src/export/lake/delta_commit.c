@@ -122,7 +122,7 @@ put_info(Commit *commit)
 					 ",\"outflow\":{\"job\":" INT64_FORMAT
 					 ",\"uuid\":\"%s\",\"server\":\"%s\",\"source\":",
 					 job->id, job->uuid, job_server());
-	lake_json_put_text(out, source->name);
+	lake_json_put_text(out, text_for_utf8(source->name));
 	appendStringInfo(
 		out,
 		",\"snapshot\":\"%s\",\"lsn\":\"%s\",\"rows\":" INT64_FORMAT "}}}\n",
@@ -175,7 +175,7 @@ put_metadata(Commit *commit)
 	lake_json_put_text(out,
 					   commit->log->id ? commit->log->id : commit->job->uuid);
 	appendStringInfoString(out, ",\"name\":");
-	lake_json_put_text(out, source->name);
+	lake_json_put_text(out, text_for_utf8(source->name));
 	if (source->comment)
 	{
 		appendStringInfoString(out, ",\"description\":");

@@ -231,7 +231,7 @@ put_summary(StringInfo out, const IcebergCommit *commit)
 	put_fact(out, "outflow.server", job_server());
 	put_fact(out, "outflow.uuid", job->uuid);
 	put_total(out, "outflow.job", job->id);
-	put_fact(out, "outflow.source", source->name);
+	put_fact(out, "outflow.source", text_for_utf8(source->name));
 	put_fact(out, "outflow.snapshot", job->snapshot);
 	put_fact(out, "outflow.lsn", job->lsn);
 	put_total(out, "outflow.sort-order", commit->change.key_order);

@@ -11,6 +11,7 @@
 #include "mb/pg_wchar.h"
 #include "pgstat.h"
 #include "utils/backend_progress.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -36,7 +37,7 @@ add_fact(PartScan *scan, char *name, char *value)
 static void
 describe_part(PartScan *scan)
 {
-	const char *source = scan->source->name;
+	const char *source = text_for_utf8(scan->source->name);
 
 	scan->host.metadata = NIL;
 	add_fact(scan, "outflow.job", psprintf(INT64_FORMAT, scan->job->id));
@@ -54,6 +55,7 @@ part_open_chain(PartScan *scan)
 	const Job	*job = scan->job;
 	PartResult	*result = scan->result;
 	bool		 encrypted = job->encrypt_to != NIL;
+	bool		 quoting;
 	Destination *root = scan->context->root;
 
 	result->file = part_file(job, scan->part);
@@ -76,8 +78,10 @@ part_open_chain(PartScan *scan)
 	scan->host.learned = &scan->source->learned;
 	scan->host.learned_context = GetMemoryChunkContext(scan->source);
 	describe_part(scan);
+	quoting = part_quote(scan);
 	scan->encoder = job->row_format->open(scan->shape, &job->options.row,
 										  &scan->host, &scan->out);
+	quote_all_identifiers = quoting;
 }
 
 void

@@ -11,6 +11,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/backend_progress.h"
+#include "utils/builtins.h"
 
 #include "encode/mask_value.h"
 #include "encoding.h"
@@ -171,6 +172,16 @@ end_row(ErrorContextCallback *errors)
 	error_context_stack = errors->previous;
 }
 
+bool
+part_quote(const PartScan *scan)
+{
+	bool quoting = quote_all_identifiers;
+
+	if (scan->job->row_format->canonical_settings)
+		quote_all_identifiers = false;
+	return quoting;
+}
+
 /* The slot's own values are the executor's. */
 static void
 encode_masked_row(PartScan *scan, TupleTableSlot *slot)
@@ -190,6 +201,7 @@ static void
 encode_row(PartScan *scan, TupleTableSlot *slot)
 {
 	MemoryContext old = MemoryContextSwitchTo(scan->row_context);
+	bool		  quoting = part_quote(scan);
 
 	scan->encoding = true;
 	if (unlikely(scan->shape->nmasks > 0))
@@ -197,6 +209,7 @@ encode_row(PartScan *scan, TupleTableSlot *slot)
 	else
 		scan->job->row_format->row(scan->encoder, slot->tts_values,
 								   slot->tts_isnull, &scan->out);
+	quote_all_identifiers = quoting;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(scan->row_context);
 }
@@ -205,11 +218,13 @@ void
 part_close_encoder(PartScan *scan)
 {
 	ErrorContextCallback errors;
+	bool				 quoting = part_quote(scan);
 
 	begin_row(scan, &scan->place, &errors);
 	scan->encoding = true;
 	scan->job->row_format->close(scan->encoder, &scan->out);
 	end_row(&errors);
+	quote_all_identifiers = quoting;
 }
 
 static void

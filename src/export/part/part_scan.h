@@ -55,6 +55,12 @@ extern void part_export_rows(PartScan *scan);
 extern void part_export_row(PartScan *scan, const ItemPointerData *place,
 							TupleTableSlot *slot);
 
+/*
+ * Before an encoder is called: a format whose values have one text quotes no name
+ * more than it must, though filters may.  Returns quote_all_identifiers as it was;
+ * after an error that is the pinned settings' again.
+ */
+extern bool part_quote(const PartScan *scan);
 /* What the encoder held back. */
 extern void part_close_encoder(PartScan *scan);
 /* Hands what is encoded to the chain. */

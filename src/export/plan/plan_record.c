@@ -9,7 +9,9 @@
 #include "catalog/pg_type.h"
 #include "commands/comment.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/ruleutils.h"
 
 #include "encode/mask_value.h"
 #include "export/job/job.h"
@@ -37,10 +39,27 @@ describe_mask(ByteBuffer *out, const ColumnMask *mask)
 					  mask_key_fingerprint(mask->key));
 }
 
+/* Where the values are compared otherwise than those of their type. */
+static void
+describe_collation(ByteBuffer *out, const RowShape *shape,
+				   const ColumnShape *column)
+{
+	Oid collation =
+		TupleDescAttr(shape->desc, column->attnum - 1)->attcollation;
+
+	if (!OidIsValid(collation) || column->mask ||
+		collation == get_typcollation(column->type.oid))
+		return;
+	buffer_append_string(out, ", \"collation\": ");
+	describe_text(out, generate_collation_name(collation));
+}
+
 char *
 plan_describe(RowShape *shape)
 {
-	ByteBuffer out;
+	/* the same whatever the job's settings are */
+	PinnedSettings *pinned = settings_pin_canonical(CurrentMemoryContext);
+	ByteBuffer		out;
 
 	buffer_init(&out);
 	buffer_append_char(&out, '[');
@@ -54,12 +73,23 @@ plan_describe(RowShape *shape)
 		describe_text(&out, type_shape_name(&column->type));
 		buffer_printf(&out, ", \"nullable\": %s",
 					  column->not_null ? "false" : "true");
+		describe_collation(&out, shape, column);
 		if (column->mask)
 			describe_mask(&out, column->mask);
 		buffer_append_char(&out, '}');
 	}
 	buffer_append_char(&out, ']');
+	settings_unpin(pinned);
 	return buffer_text(&out);
+}
+
+/* As a lake table can have it, and is compared with what it has. */
+static char *
+table_comment(const JobSource *source)
+{
+	char *comment = GetComment(source->relid, RelationRelationId, 0);
+
+	return comment ? unconstify(char *, text_for_utf8(comment)) : NULL;
 }
 
 static void
@@ -72,9 +102,7 @@ record_definition(const Job *job, const JobSource *source)
 	planned.job = job->id;
 	planned.definition = plan_describe(shape);
 	planned.table_schema = source_table_schema(job, shape);
-	planned.comment = job_makes_tables(job)
-						  ? GetComment(source->relid, RelationRelationId, 0)
-						  : NULL;
+	planned.comment = job_makes_tables(job) ? table_comment(source) : NULL;
 	job_record_definition(&planned);
 	row_shape_free(shape);
 	table_close(rel, NoLock);

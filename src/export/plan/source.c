@@ -361,11 +361,13 @@ source_table_schema(const Job *job, RowShape *shape)
 	comments = palloc0(mul_size(sizeof(char *), shape->ncolumns));
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
-		char *comment = GetComment(shape->relid, RelationRelationId,
-								   shape->columns[i].attnum);
+		const char *comment = GetComment(shape->relid, RelationRelationId,
+										 shape->columns[i].attnum);
 
-		if (comment)
-			comments[i] = pg_server_to_any(comment, strlen(comment), PG_UTF8);
+		if (comment == NULL)
+			continue;
+		comment = text_for_utf8(comment);
+		comments[i] = pg_server_to_any(comment, strlen(comment), PG_UTF8);
 	}
 	return job->row_format->table_schema(shape, &job->options.row, comments);
 }

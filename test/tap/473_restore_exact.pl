@@ -1,0 +1,185 @@
+# Promise: restore_script's values, generated columns, identities and collations
+# are those of the export, or it says why they can't be.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('exact', init => [ extra => [ '--encoding=UTF8', '--no-locale' ] ]);
+my $dir = new_export_dir();
+my $number = 0;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# exported(TABLE, SESSION, ARGUMENTS): the job
+sub exported
+{
+	my ($table, $session, $arguments) = @_;
+
+	$number++;
+	return sql("$session; CALL outflow.export('$table', 'file://$dir/$number'$arguments)");
+}
+
+# restored(JOB, NAME): the database that its script was run in
+sub restored
+{
+	my ($job, $name) = @_;
+	my $database = "d$number";
+	my ($printed, $script, $error) = $node->psql('postgres', "SELECT outflow.restore_script($job)");
+
+	is($error, '', "$name: the script is made");
+	sql("CREATE DATABASE $database");
+	my ($status, $out, $err) = $node->psql($database, $script, on_error_stop => 1);
+	is($status, 0, "$name: the script runs") or diag($err);
+	return $database;
+}
+
+# refused(JOB, ERROR, NAME)
+sub refused
+{
+	my ($job, $error, $name) = @_;
+
+	like(($node->psql('postgres', "SELECT outflow.restore_script($job)"))[2], $error, $name);
+	return;
+}
+
+# ---- dates, under whatever style they were written
+sql(<<'EOS');
+CREATE TABLE dates (d date, ts timestamp, at timestamptz, ds date[], span daterange, iv interval, t timetz);
+INSERT INTO dates SELECT d, d + time '03:04:05.678', (d + time '23:04:05') AT TIME ZONE 'UTC', ARRAY[d, NULL], daterange(d, d + 2), '-1 mon +2 days -3:04:05', '01:02:03+05:30'
+FROM unnest('{2000-01-02,2024-03-04,0005-03-04,0005-03-04 BC,0099-12-11,12345-06-07,1999-12-31,1970-01-01}'::date[]) AS d;
+INSERT INTO dates (d, ts, at) VALUES ('infinity', 'infinity', 'infinity'), ('-infinity', '-infinity', '-infinity');
+EOS
+my $rows = 'SELECT * FROM dates ORDER BY d';
+foreach my $style (qw(ISO SQL Postgres German))
+{
+	foreach my $order (qw(MDY DMY YMD))
+	{
+		foreach my $format (qw(csv text))
+		{
+			my $name = "$style, $order, $format";
+			my $database = restored(exported('dates', "SET DateStyle = '$style, $order'; SET TimeZone = 'UTC'", ", format => '$format'"), $name);
+
+			is(($node->psql($database, $rows))[1], sql($rows), "$name: the same");
+		}
+	}
+}
+
+# an abbreviation of a time zone may be another one's, or nobody's, or twice the same
+sql(<<'EOS');
+CREATE DOMAIN moment AS timestamptz;
+CREATE TYPE stamped AS (a int, at moment);
+CREATE DOMAIN stamps AS stamped[];
+CREATE TABLE moments (at timestamptz);
+CREATE TABLE precise (at timestamptz(3));
+CREATE TABLE listed (at timestamptz[]);
+CREATE TABLE spans (at tstzrange);
+CREATE TABLE deep (at stamps);
+CREATE TABLE rows_of (at moments);
+CREATE TABLE none (at timestamp, t timetz, d date, tr tsrange);
+INSERT INTO moments VALUES ('2024-03-04 05:06:07+00'), ('1900-01-01 00:00:00+00');
+INSERT INTO none VALUES ('2024-03-04 05:06:07', '05:06:07+03', '2024-03-04', '[2024-03-04 05:06:07,2024-03-05 05:06:07]');
+EOS
+my $lossy = qr/ERROR:  the text of column "at" of table public\.\w+ does not tell which times it means.*HINT:.*DateStyle = ISO/s;
+foreach my $zone ('Asia/Kolkata', 'Asia/Shanghai', 'America/St_Johns', 'Europe/Moscow')
+{
+	foreach my $style (qw(SQL Postgres German))
+	{
+		refused(exported('moments', "SET DateStyle = '$style'; SET TimeZone = '$zone'", ''), $lossy, "$style, $zone: refused");
+	}
+	my $session = "SET TimeZone = '$zone'; SET DateStyle";
+	foreach my $case ([ "$session = 'ISO, DMY'", '' ], [ "$session = SQL", ", format => 'jsonl'" ], [ "$session = SQL", ", format => 'binary'" ])
+	{
+		my $database = restored(exported('moments', @$case), "$case->[0]$case->[1]");
+
+		is(($node->psql($database, 'SELECT * FROM moments'))[1], sql('SELECT * FROM moments'), '... the same');
+	}
+}
+my $session = q(SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Kolkata');
+refused(exported($_, $session, ", format => 'text'"), $lossy, "$_: refused") foreach qw(precise listed spans deep rows_of);
+is(($node->psql(restored(exported('none', $session, ''), 'what has no zone'), 'TABLE none'))[1], sql('TABLE none'), 'what has no zone');
+is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TimeZone = '$_'", ''), $_), 'TABLE moments'))[1], sql('TABLE moments'), "$_: exact")
+  foreach qw(UTC Etc/UTC GMT Etc/GMT+5);
+
+# ---- generated columns, as they were when the export was made
+sub table_of { my ($database, $query) = @_; return ($node->psql($database, $query))[1]; }
+my $kind = "SELECT string_agg(concat_ws(' ', attname, nullif(attgenerated, '')), ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'g'::regclass AND attnum > 0";
+foreach my $case (
+	[ 'one that was plain', 'a int, x int', '(1, 7)', 'DROP x, ADD x int GENERATED ALWAYS AS (a * 100) STORED', '1|7', 'a,x', '1|7', 'a,x' ],
+	[ 'one that came later', 'a int', '(1)', 'ADD x int GENERATED ALWAYS AS (a * 100) STORED', '1', 'a', '1', 'a' ],
+	[ 'another expression', 'a int, x int GENERATED ALWAYS AS (a + 1) STORED', '(1)', 'DROP x, ADD x int GENERATED ALWAYS AS (a * 100) STORED',
+		'1|2', 'a,x', '1', 'a' ],
+	[ 'another type', 'a int, x int GENERATED ALWAYS AS (a + 1) STORED', '(1)', 'ALTER x TYPE numeric(9,1)', '1|2', 'a,x', '1', 'a' ],
+	[ 'what is plain now', 'a int, x int GENERATED ALWAYS AS (a + 1) STORED', '(1)', 'ALTER x DROP EXPRESSION', '1|2', 'a,x', '1', 'a' ],
+	[ 'another column', 'a int, b int DEFAULT 5, x int GENERATED ALWAYS AS (a + 1) STORED', '(1)', 'ADD c int', '1|5|2', 'a,b,x s', '1|5|2', 'a,b,x s' ],
+	[ 'the same again', 'a int, x text GENERATED ALWAYS AS (a::bpchar || E\'\\\\ü\') STORED', '(1)', 'DROP x, ADD x text GENERATED ALWAYS AS (a::bpchar || E\'\\\\ü\') STORED',
+		'1|1\\ü', 'a,x s', '1|1\\ü', 'a,x s' ])
+{
+	my ($name, $columns, $values, $changes, @expected) = @$case;
+
+	foreach my $format (qw(jsonl csv))
+	{
+		sql("DROP TABLE IF EXISTS g; CREATE TABLE g ($columns); INSERT INTO g VALUES $values");
+		my $job = exported('g', 'SET standard_conforming_strings = off; SET quote_all_identifiers = on', ", format => '$format'");
+		sql("ALTER TABLE g $changes");
+		my $database = restored($job, "$name, $format");
+		my ($rows, $kinds) = splice(@expected, 0, 2);
+
+		is(table_of($database, 'TABLE g'), $rows, "$name, $format: the values");
+		is(table_of($database, $kind), $kinds, "$name, $format: the columns");
+	}
+}
+
+# ---- numbers
+foreach my $case (
+	[ 'a default with nulls', 'e int', 'VALUES (NULL), (3)', 'ALTER TABLE n ALTER e SET DEFAULT nextval(\'q\'); ALTER SEQUENCE q OWNED BY n.e', '', '' ],
+	[ 'only owned', 'e int NOT NULL', 'VALUES (1)', 'ALTER SEQUENCE q OWNED BY n.e', '', '' ],
+	[ 'a default of another sequence', 'e int NOT NULL', 'VALUES (1)', q{CREATE SEQUENCE q2; ALTER TABLE n ALTER e SET DEFAULT nextval('q2'); ALTER SEQUENCE q OWNED BY n.e}, '', '' ],
+	[ 'a default and not null', 'e int NOT NULL', 'VALUES (4)', q{ALTER TABLE n ALTER e SET DEFAULT nextval('q'); ALTER SEQUENCE q OWNED BY n.e}, 'd', '1 1 2147483647 1' ],
+	[ 'a serial', 'e serial', 'VALUES (4)', '', 'd', '1 1 2147483647 1' ],
+	[ 'MAXVALUE', 'e int GENERATED BY DEFAULT AS IDENTITY (MAXVALUE 6)', 'VALUES (4)', '', 'd', '1 1 6 1' ],
+	[ 'START', 'e int GENERATED ALWAYS AS IDENTITY (START 50)', 'DEFAULT VALUES', '', 'a', '1 1 2147483647 50' ],
+	[ 'CACHE', 'e bigint GENERATED ALWAYS AS IDENTITY (CACHE 7)', 'DEFAULT VALUES', '', 'a', '1 1 9223372036854775807 1' ],
+	[ 'down', 'e smallint GENERATED ALWAYS AS IDENTITY (INCREMENT -2)', 'DEFAULT VALUES', '', 'a', '-2 -32768 -1 -1' ])
+{
+	my ($name, $columns, $insert, $changes, $identity, $sequence) = @$case;
+
+	sql("DROP TABLE IF EXISTS n; DROP SEQUENCE IF EXISTS q, q2; CREATE SEQUENCE q; CREATE TABLE n ($columns); INSERT INTO n $insert; $changes");
+	my $database = restored(exported('n', 'SELECT', ''), $name);
+	is(table_of($database, 'TABLE n'), table_of('postgres', 'TABLE n'), "$name: the same");
+	is(table_of($database, q{SELECT attidentity FROM pg_attribute WHERE attrelid = 'n'::regclass AND attname = 'e'}), $identity, "$name: its identity");
+	is(table_of($database, q{SELECT concat_ws(' ', seqincrement, seqmin, seqmax, seqstart) FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('n', 'e')::regclass}),
+		$sequence, "$name: its sequence");
+}
+
+# ---- collations, as they were
+SKIP:
+{
+	my $ci = q{CREATE SCHEMA "my own"; CREATE COLLATION "my own".ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)};
+
+	skip 'the server is built without ICU', 1 if ($node->psql('postgres', $ci))[0] != 0;
+	sql(q{CREATE DOMAIN word AS text COLLATE "C"; CREATE TABLE c (t text COLLATE "my own".ci PRIMARY KEY, g bool GENERATED ALWAYS AS (t = 'A') STORED,
+		x text COLLATE "C", w word, v varchar(9)[] COLLATE "POSIX", n name, low text COLLATE "C" GENERATED ALWAYS AS (lower(t)) STORED); INSERT INTO c VALUES ('a')});
+	my $collations = q{SELECT string_agg(concat(attname, ' ', nullif(attcollation, 0)::regcollation), ',' ORDER BY attname) FROM pg_attribute WHERE attrelid = 'c'::regclass AND attnum > 0};
+	my $expected = sql($collations);
+	my %jobs = map { $_ => exported('c', 'SET quote_all_identifiers = on', ", format => '$_'") } qw(csv jsonl binary);
+	sql('CREATE DATABASE collated');
+	foreach my $format (sort keys %jobs)
+	{
+		my $script = sql("SELECT outflow.restore_script($jobs{$format})");
+		my ($status, $out, $err) = $node->psql('collated', qq{DROP SCHEMA IF EXISTS "my own" CASCADE; DROP DOMAIN IF EXISTS word CASCADE; DROP TABLE IF EXISTS c; $ci;
+			CREATE DOMAIN word AS text COLLATE "C"; $script}, on_error_stop => 1);
+
+		is($status, 0, "collations, $format: the script runs") or diag($err);
+		is(table_of('collated', 'SELECT * FROM c'), 'a|t|||||a', "collations, $format: generated the same");
+		is(table_of('collated', $collations), $expected, "collations, $format: the same");
+		like(($node->psql('collated', q{INSERT INTO c VALUES ('A')}))[2], qr/duplicate key/, "collations, $format: the key is as it was");
+	}
+	sql('ALTER TABLE c ALTER x TYPE text COLLATE "POSIX"');
+	like(sql("SELECT outflow.restore_script($jobs{csv})"), qr/x text COLLATE "C"/, 'a collation is the export\'s');
+}
+
+done_testing();
