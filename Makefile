@@ -150,6 +150,7 @@ OBJS = \
 	src/export/job/job_state.o \
 	src/export/job/job_find.o \
 	src/export/job/job_update.o \
+	src/export/job/finding.o \
 	src/export/job/part_table.o \
 	src/export/job/rights.o \
 	src/export/plan/source.o \
