@@ -227,9 +227,9 @@ delta_commit(Destination *root, LakeTable *table, const Job *job,
 					 .parts = parts,
 					 .log = (DeltaLog *) table};
 
+	table->last = lake_next_number(table->last);
 	build(&commit);
 	FAILPOINT("lake-commit");
-	table->last++;
 	return lake_put_version(root, source->folder, job,
 							delta_log_key(source->folder, table->last),
 							commit.actions.data, commit.actions.len);

@@ -33,7 +33,7 @@ version_of_name(const char *name)
 	if (strspn(name, "0123456789") != VERSION_DIGITS ||
 		strcmp(name + VERSION_DIGITS, ".json") != 0)
 		return -1;
-	return strtoll(name, NULL, 10);
+	return lake_number(name, NULL);
 }
 
 static void
@@ -284,7 +284,7 @@ read_state(DeltaLog *log, Destination *root, int64 last)
 static int64
 find_versions(Destination *root, const char *folder, int64 *first)
 {
-	int64 next = -1;
+	int64 last = -1;
 	List *entries = root->driver->list(
 		root, destination_key(folder, DELTA_LOG_FOLDER), NULL);
 	ListCell *cell;
@@ -298,11 +298,11 @@ find_versions(Destination *root, const char *folder, int64 *first)
 
 		if (version < 0)
 			continue;
-		if (version != next)
+		if (version - 1 != last)
 			*first = version;
-		next = version + 1;
+		last = version;
 	}
-	return next < 0 ? -1 : next - 1;
+	return last;
 }
 
 pg_noreturn static void
@@ -339,8 +339,9 @@ delta_log_read(Destination *root, const char *folder, bool whole)
 	log->first = Max(log->first, 0);
 	if (last >= 0 && log->first < first)
 		throw_incomplete(root, folder, first, last);
-	for (int64 version = log->first; version <= last; version++)
-		read_version(log, root, version);
+	/* the last number there is has no next */
+	for (int64 left = last - log->first; left >= 0; left--)
+		read_version(log, root, last - left);
 	/* such a state does not tell whose the table is */
 	if (log->first > 0 && lake_last_change(&log->table) == NULL)
 	{

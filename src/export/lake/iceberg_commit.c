@@ -296,6 +296,7 @@ iceberg_commit(Destination *root, LakeTable *lake, const Job *job,
 							.parts = parts};
 	char		 *schema;
 
+	(void) lake_next_number(table->sequence);
 	iceberg_evolve(table, &commit.change);
 	schema = schema_of(&commit);
 	iceberg_choose_order(table, &commit.change, schema);

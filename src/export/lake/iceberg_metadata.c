@@ -39,7 +39,7 @@ iceberg_number_of_name(const char *name)
 
 	if (name[0] != 'v' || name[1] < '0' || name[1] > '9')
 		return -1;
-	number = strtoll(name + 1, &rest, 10);
+	number = lake_number(name + 1, &rest);
 	return strcmp(rest, METADATA_SUFFIX) == 0 ? number : -1;
 }
 

@@ -58,6 +58,7 @@ check_table(const LakeFormat *format, const Destination *root, const Job *job,
 						"do not write",
 						format->name, path),
 				 errhint("Export to another directory.")));
+	(void) lake_next_number(table->last);
 	if (last == NULL || job->options.overwrite)
 		return;
 	if (!lake_is_outflows(last) ||

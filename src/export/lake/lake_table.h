@@ -167,6 +167,10 @@ extern char *lake_path_of_folder(const Destination *root, const char *folder);
 extern const char *lake_name_of_part(const FinishedPart *part);
 /* An empty set of names of files, in the current context. */
 extern HTAB *lake_path_set(void);
+/* As a file's name has it; -1: it is too great. */
+extern int64 lake_number(const char *digits, char **rest);
+/* An ERROR where there is none. */
+extern int64 lake_next_number(int64 last);
 /* Milliseconds since 1970. */
 extern int64	   lake_now(void);
 extern TimestampTz lake_timestamp(int64 milliseconds);

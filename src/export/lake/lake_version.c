@@ -193,6 +193,30 @@ lake_path_set(void)
 }
 
 int64
+lake_number(const char *digits, char **rest)
+{
+	int64 number;
+
+	errno = 0;
+	number = strtoll(digits, rest, 10);
+	return errno == 0 ? number : -1;
+}
+
+int64
+lake_next_number(int64 last)
+{
+	if (last == PG_INT64_MAX)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the last version of the table has number " INT64_FORMAT
+					", the greatest that there is",
+					last),
+			 errhint("Export to another directory.")));
+	return last + 1;
+}
+
+int64
 lake_now(void)
 {
 	return lake_milliseconds(GetCurrentTimestamp());
