@@ -320,15 +320,15 @@ throw_incomplete(const Destination *root, const char *folder, int64 first,
 					 "directory.")));
 }
 
-DeltaLog *
-delta_log_read(Destination *root, const char *folder, bool whole)
+static DeltaLog *
+read_log(Destination *root, const char *folder, bool whole, int64 until)
 {
 	DeltaLog *log = palloc0_object(DeltaLog);
 	HASHCTL	  control = {.keysize = sizeof(((DeltaFile *) NULL)->path),
 						 .entrysize = sizeof(DeltaFile),
 						 .hcxt = CurrentMemoryContext};
 	int64	  first;
-	int64	  last = find_versions(root, folder, &first);
+	int64	  last = Min(find_versions(root, folder, &first), until);
 
 	log->table.folder = folder;
 	log->table.last = -1;
@@ -347,10 +347,22 @@ delta_log_read(Destination *root, const char *folder, bool whole)
 	{
 		if (first > 0)
 			throw_incomplete(root, folder, first, last);
-		return delta_log_read(root, folder, true);
+		return read_log(root, folder, true, until);
 	}
 	if (log->protocol && strcmp(log->protocol, DELTA_PROTOCOL) != 0 &&
 		strcmp(log->protocol, DELTA_PROTOCOL_NTZ) != 0)
 		log->table.is_foreign = true;
 	return log;
+}
+
+DeltaLog *
+delta_log_read(Destination *root, const char *folder, bool whole)
+{
+	return read_log(root, folder, whole, PG_INT64_MAX);
+}
+
+DeltaLog *
+delta_log_read_until(Destination *root, const char *folder, int64 version)
+{
+	return read_log(root, folder, true, version);
 }

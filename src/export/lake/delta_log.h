@@ -65,6 +65,9 @@ typedef struct DeltaLog
  */
 extern DeltaLog *delta_log_read(Destination *root, const char *folder,
 								bool whole);
+/* The same as it was at the version, as far as that is there. */
+extern DeltaLog *delta_log_read_until(Destination *root, const char *folder,
+									  int64 version);
 /* The text of a version's file. */
 extern char *delta_log_get(Destination *root, const char *folder,
 						   int64 version, size_t *len);

@@ -88,6 +88,7 @@ take_snapshot(Jsonb *snapshot)
 		return taken;
 	/* its files are looked for by that */
 	taken->manifest_list = lake_json_need_text(snapshot, "manifest-list");
+	taken->sum = lake_json_text(summary, "outflow.crc32c");
 	version->server = lake_json_text(summary, "outflow.server");
 	version->uuid = lake_json_text(summary, "outflow.uuid");
 	version->job = summary_int(summary, "outflow.job");

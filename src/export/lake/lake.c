@@ -219,16 +219,6 @@ lake_may_be_committed(Destination *root, const Job *job,
 	return true;
 }
 
-char *
-lake_version_key(Destination *root, const Job *job, const JobSource *source)
-{
-	const LakeFormat  *format = lake_format_of(root, job);
-	LakeTable		  *table = format->read(root, source->folder, true);
-	const LakeVersion *version = lake_version_of_job(table, job->uuid);
-
-	return version ? format->key(table, version) : NULL;
-}
-
 bool
 lake_is_complete(Destination *root, const Job *job)
 {
