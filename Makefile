@@ -210,6 +210,7 @@ OBJS = \
 	src/export/lake/iceberg_manifest.o \
 	src/export/lake/iceberg_commit.o \
 	src/export/lake/iceberg_refs.o \
+	src/export/lake/iceberg_known.o \
 	src/export/lake/iceberg_check.o \
 	src/export/lake/iceberg_vacuum.o \
 	src/export/lake/delta_log.o \

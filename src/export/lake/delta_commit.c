@@ -371,6 +371,8 @@ delta_vacuum(Destination *root, LakeTable *table, int64 limit, LakeTold tell,
 	HTAB	 *uuids = lake_uuid_set();
 
 	lake_take_uuids(uuids, table->versions);
+	/* versions that somebody has cleaned up */
+	lake_take_uuids(uuids, log->jobs);
 	for (int i = list_length(log->removed) - 1; i >= 0; i--)
 	{
 		DeltaRemoved *removed = list_nth(log->removed, i);

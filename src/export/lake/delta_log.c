@@ -246,6 +246,24 @@ read_version(DeltaLog *log, Destination *root, int64 number)
 	pfree(text);
 }
 
+static void
+take_jobs(DeltaLog *log, Jsonb *state)
+{
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(state, "jobs"))
+	{
+		LakeVersion *version = palloc0_object(LakeVersion);
+
+		CHECK_FOR_INTERRUPTS();
+		version->uuid = lake_json_text(lfirst(cell), "uuid");
+		version->app = lake_json_text(lfirst(cell), "app");
+		version->server = lake_json_text(lfirst(cell), "server");
+		if (version->uuid && version->app)
+			log->jobs = lappend(log->jobs, version);
+	}
+}
+
 /*
  * Takes over what was kept up to a version, and returns that; -1 if nothing
  * was, or of a log that was another one.
@@ -277,6 +295,7 @@ read_state(DeltaLog *log, Destination *root, int64 last)
 	before->version = -1;
 	read_lines(log, before, key, first, text + len - first);
 	date_removals(log, removed, before);
+	take_jobs(log, state);
 	return version;
 }
 

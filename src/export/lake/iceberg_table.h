@@ -16,6 +16,7 @@
  *	iceberg_commit.c		a job's snapshot
  *	iceberg_refs.c			branches and tags
  *	iceberg_check.c			whether a snapshot is the one that was committed
+ *	iceberg_known.c			whose the table's files are
  *	iceberg_vacuum.c		snapshots that nobody needs any more
  */
 #ifndef OUTFLOW_ICEBERG_TABLE_H
@@ -238,6 +239,20 @@ extern void iceberg_check_lost_refs(Destination		   *root,
 /* ---- iceberg_check.c */
 
 extern void iceberg_check(const LakeCheck *check);
+
+/* ---- iceberg_known.c */
+
+/* What the table tells of its past, as far as that is there. */
+typedef struct IcebergKnown
+{
+	HTAB *uuids; /* of jobs whose files are ours */
+	HTAB *made;	 /* when each metadata file was */
+} IcebergKnown;
+
+extern IcebergKnown *iceberg_find_known(Destination		   *root,
+										const IcebergTable *table);
+/* When the metadata of that number was made; none: never. */
+extern int64 iceberg_known_made(const IcebergKnown *known, int64 number);
 
 /* ---- iceberg_vacuum.c */
 

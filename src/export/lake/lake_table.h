@@ -173,6 +173,10 @@ extern const LakeVersion *lake_version_of_job(const LakeTable *table,
 extern HTAB *lake_uuid_set(void);
 /* Takes up those of jobs that made one of the versions, if that is ours. */
 extern void lake_take_uuids(HTAB *uuids, const List *versions);
+/* Takes up what stands there, if that is a uuid; and that of the job of a data
+ * file, by its name. */
+extern void lake_take_uuid(HTAB *uuids, const char *at);
+extern void lake_take_uuid_of_file(HTAB *uuids, const char *name);
 /* Whether one of them stands there; *rest is what follows it. */
 extern bool lake_has_uuid(HTAB *uuids, const char *at, const char **rest);
 /* Whether the name is that of a data file of one of them. */
