@@ -150,6 +150,7 @@ OBJS = \
 	src/export/job/job_state.o \
 	src/export/job/job_find.o \
 	src/export/job/job_update.o \
+	src/export/job/finding.o \
 	src/export/job/part_table.o \
 	src/export/job/rights.o \
 	src/export/plan/source.o \
@@ -195,6 +196,8 @@ OBJS = \
 	src/export/lake/lake_sent.o \
 	src/export/lake/lake_carried.o \
 	src/export/lake/lake_version.o \
+	src/export/lake/lake_check.o \
+	src/export/lake/lake_verify.o \
 	src/export/lake/lake_json.o \
 	src/export/lake/iceberg_metadata.o \
 	src/export/lake/iceberg_metadata_next.o \
@@ -207,6 +210,8 @@ OBJS = \
 	src/export/lake/iceberg_manifest.o \
 	src/export/lake/iceberg_commit.o \
 	src/export/lake/iceberg_refs.o \
+	src/export/lake/iceberg_known.o \
+	src/export/lake/iceberg_check.o \
 	src/export/lake/iceberg_vacuum.o \
 	src/export/lake/delta_log.o \
 	src/export/lake/delta_checkpoint_file.o \

@@ -248,24 +248,30 @@ verify_folder(Report *out, const Job *job, Destination *root,
 					 parts_of_source(parts, source->number));
 }
 
+static void
+report_lake_file(void *arg, const char *key, Finding finding)
+{
+	report_file(arg, key, finding);
+}
+
 /* What makes the files a version of their table. */
 static void
-verify_versions(Report *out, const Job *job, Destination *root, Finding lost)
+verify_versions(Report *out, const Job *job, Destination *root, Finding lost,
+				const List *parts)
 {
-	static const Finding none = {
-		"missing", "The table's log has no version of this job."};
 	ListCell *cell;
 
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);
-		char	  *key = root ? lake_version_key(root, job, source) : NULL;
 
 		CHECK_FOR_INTERRUPTS();
-		report_file(out, key ? key : source->folder,
-					key	   ? finding_ok
-					: root ? none
-						   : lost);
+		if (root)
+			lake_verify(root, job, source,
+						parts_of_source(parts, source->number),
+						report_lake_file, out);
+		else
+			report_file(out, source->folder, lost);
 	}
 }
 
@@ -331,7 +337,7 @@ verify_directory(Report *out, const Job *job, Destination *root, Finding lost,
 	if (job_makes_tables(job))
 	{
 		if (job->state == JOB_DONE)
-			verify_versions(out, job, root, lost);
+			verify_versions(out, job, root, lost, parts);
 		return;
 	}
 	if (root && root->driver->tables)

@@ -33,7 +33,7 @@ version_of_name(const char *name)
 	if (strspn(name, "0123456789") != VERSION_DIGITS ||
 		strcmp(name + VERSION_DIGITS, ".json") != 0)
 		return -1;
-	return strtoll(name, NULL, 10);
+	return lake_number(name, NULL);
 }
 
 static void
@@ -246,6 +246,24 @@ read_version(DeltaLog *log, Destination *root, int64 number)
 	pfree(text);
 }
 
+static void
+take_jobs(DeltaLog *log, Jsonb *state)
+{
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(state, "jobs"))
+	{
+		LakeVersion *version = palloc0_object(LakeVersion);
+
+		CHECK_FOR_INTERRUPTS();
+		version->uuid = lake_json_text(lfirst(cell), "uuid");
+		version->app = lake_json_text(lfirst(cell), "app");
+		version->server = lake_json_text(lfirst(cell), "server");
+		if (version->uuid && version->app)
+			log->jobs = lappend(log->jobs, version);
+	}
+}
+
 /*
  * Takes over what was kept up to a version, and returns that; -1 if nothing
  * was, or of a log that was another one.
@@ -277,6 +295,7 @@ read_state(DeltaLog *log, Destination *root, int64 last)
 	before->version = -1;
 	read_lines(log, before, key, first, text + len - first);
 	date_removals(log, removed, before);
+	take_jobs(log, state);
 	return version;
 }
 
@@ -284,7 +303,7 @@ read_state(DeltaLog *log, Destination *root, int64 last)
 static int64
 find_versions(Destination *root, const char *folder, int64 *first)
 {
-	int64 next = -1;
+	int64 last = -1;
 	List *entries = root->driver->list(
 		root, destination_key(folder, DELTA_LOG_FOLDER), NULL);
 	ListCell *cell;
@@ -298,11 +317,11 @@ find_versions(Destination *root, const char *folder, int64 *first)
 
 		if (version < 0)
 			continue;
-		if (version != next)
+		if (version - 1 != last)
 			*first = version;
-		next = version + 1;
+		last = version;
 	}
-	return next < 0 ? -1 : next - 1;
+	return last;
 }
 
 pg_noreturn static void
@@ -320,15 +339,15 @@ throw_incomplete(const Destination *root, const char *folder, int64 first,
 					 "directory.")));
 }
 
-DeltaLog *
-delta_log_read(Destination *root, const char *folder, bool whole)
+static DeltaLog *
+read_log(Destination *root, const char *folder, bool whole, int64 until)
 {
 	DeltaLog *log = palloc0_object(DeltaLog);
 	HASHCTL	  control = {.keysize = sizeof(((DeltaFile *) NULL)->path),
 						 .entrysize = sizeof(DeltaFile),
 						 .hcxt = CurrentMemoryContext};
 	int64	  first;
-	int64	  last = find_versions(root, folder, &first);
+	int64	  last = Min(find_versions(root, folder, &first), until);
 
 	log->table.folder = folder;
 	log->table.last = -1;
@@ -339,17 +358,30 @@ delta_log_read(Destination *root, const char *folder, bool whole)
 	log->first = Max(log->first, 0);
 	if (last >= 0 && log->first < first)
 		throw_incomplete(root, folder, first, last);
-	for (int64 version = log->first; version <= last; version++)
-		read_version(log, root, version);
+	/* the last number there is has no next */
+	for (int64 left = last - log->first; left >= 0; left--)
+		read_version(log, root, last - left);
 	/* such a state does not tell whose the table is */
 	if (log->first > 0 && lake_last_change(&log->table) == NULL)
 	{
 		if (first > 0)
 			throw_incomplete(root, folder, first, last);
-		return delta_log_read(root, folder, true);
+		return read_log(root, folder, true, until);
 	}
 	if (log->protocol && strcmp(log->protocol, DELTA_PROTOCOL) != 0 &&
 		strcmp(log->protocol, DELTA_PROTOCOL_NTZ) != 0)
 		log->table.is_foreign = true;
 	return log;
+}
+
+DeltaLog *
+delta_log_read(Destination *root, const char *folder, bool whole)
+{
+	return read_log(root, folder, whole, PG_INT64_MAX);
+}
+
+DeltaLog *
+delta_log_read_until(Destination *root, const char *folder, int64 version)
+{
+	return read_log(root, folder, true, version);
 }

@@ -49,12 +49,15 @@ typedef struct DeltaLog
 	char	 *id;	  /* and these of it */
 	char	 *comment;
 	List	 *transactions; /* the last "txn" line of each appId */
+	List	 *jobs; /* of versions before first, as LakeVersion *: those
+							 * that files may be of */
 } DeltaLog;
 
 /*
  * What is left to read after the state that outflow keeps beside the log: all
  * that the table is now, and the versions since.  It is what the log said up to
- * a version, whose file has this sum.
+ * a version, whose file has this sum, and whose jobs its files and the removed
+ * ones are of.
  */
 #define DELTA_STATE DELTA_LOG_FOLDER "/_outflow_state"
 
@@ -65,6 +68,9 @@ typedef struct DeltaLog
  */
 extern DeltaLog *delta_log_read(Destination *root, const char *folder,
 								bool whole);
+/* The same as it was at the version, as far as that is there. */
+extern DeltaLog *delta_log_read_until(Destination *root, const char *folder,
+									  int64 version);
 /* The text of a version's file. */
 extern char *delta_log_get(Destination *root, const char *folder,
 						   int64 version, size_t *len);

@@ -30,6 +30,7 @@ typedef struct IcebergCommit
 	HTAB				 *files;	 /* that the parent has */
 	List				 *manifests; /* of the parent */
 	IcebergWriter		 *writer;
+	char				 *sum;		/* of what that has written */
 	int64				  sizes[3]; /* by status: of files, their rows */
 	int64				  counts[3];
 	int64				  rows[3];
@@ -230,6 +231,7 @@ put_summary(StringInfo out, const IcebergCommit *commit)
 	put_fact(out, "outflow.app", lake_app_of_source(source));
 	put_fact(out, "outflow.server", job_server());
 	put_fact(out, "outflow.uuid", job->uuid);
+	put_fact(out, "outflow.crc32c", commit->sum);
 	put_total(out, "outflow.job", job->id);
 	put_fact(out, "outflow.source", text_for_utf8(source->name));
 	put_fact(out, "outflow.snapshot", job->snapshot);
@@ -295,7 +297,9 @@ iceberg_commit(Destination *root, LakeTable *lake, const Job *job,
 									   .snapshot_id = snapshot_of_job(job)},
 							.parts = parts};
 	char		 *schema;
+	char		 *list;
 
+	(void) lake_next_number(table->sequence);
 	iceberg_evolve(table, &commit.change);
 	schema = schema_of(&commit);
 	iceberg_choose_order(table, &commit.change, schema);
@@ -307,7 +311,8 @@ iceberg_commit(Destination *root, LakeTable *lake, const Job *job,
 	put_parts(&commit);
 	put_lost(&commit);
 	put_kept_files(&commit);
-	build_snapshot(&commit, iceberg_writer_finish(commit.writer));
+	list = iceberg_writer_finish(commit.writer, &commit.sum);
+	build_snapshot(&commit, list);
 	FAILPOINT("lake-commit");
 	return iceberg_put_change(root, table, &commit.change);
 }
@@ -396,15 +401,8 @@ iceberg_is_unreadable(const LakeTable *lake)
 	return true;
 }
 
-static char *
-iceberg_version_key(const LakeTable *table, const LakeVersion *version)
-{
-	return iceberg_key(
-		table->folder,
-		destination_name(((const IcebergVersion *) version)->manifest_list));
-}
-
 const LakeFormat lake_format_iceberg = {.name = "Iceberg",
+										.folder = ICEBERG_FOLDER,
 										.files = &row_format_iceberg,
 										.read = iceberg_read,
 										.check_schema = iceberg_check_schema,
@@ -413,5 +411,5 @@ const LakeFormat lake_format_iceberg = {.name = "Iceberg",
 										.is_unreadable = iceberg_is_unreadable,
 										.settle = iceberg_settle,
 										.undo = iceberg_undo,
-										.key = iceberg_version_key,
+										.check = iceberg_check,
 										.vacuum = iceberg_vacuum};

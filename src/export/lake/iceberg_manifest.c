@@ -125,16 +125,20 @@ read_manifest(AvroReader *reader)
 	return manifest;
 }
 
-static List *
-get_manifests(Destination *root, const char *folder, const char *uri)
+List *
+iceberg_manifests(Destination *root, const char *folder,
+				  const IcebergVersion *version, pg_crc32c *sum)
 {
-	size_t	   len;
-	char	  *data = get_file(root, folder, uri, &len);
-	List	  *manifests = NIL;
-	AvroFile   file;
-	AvroReader values;
-	int64	   count;
+	size_t		len;
+	const char *uri = version->manifest_list;
+	char	   *data = get_file(root, folder, uri, &len);
+	List	   *manifests = NIL;
+	AvroFile	file;
+	AvroReader	values;
+	int64		count;
 
+	if (sum)
+		*sum = checksum_crc32c(data, len);
 	avro_open(&file, destination_name(uri), data, len, &list_schema, 1);
 	while ((count = avro_next_block(&file, &values)) > 0)
 	{
@@ -208,9 +212,9 @@ get_entry(HTAB *files, IcebergManifest *manifest, AvroReader *reader,
 	*file = entry;
 }
 
-static void
-get_entries(HTAB *files, Destination *root, const char *folder,
-			IcebergManifest *manifest)
+void
+iceberg_add_files(HTAB *files, Destination *root, const char *folder,
+				  IcebergManifest *manifest)
 {
 	size_t	   len;
 	char	  *data = get_file(root, folder, manifest->path, &len);
@@ -218,6 +222,7 @@ get_entries(HTAB *files, Destination *root, const char *folder,
 	AvroReader values;
 	int64	   count;
 
+	manifest->sum = checksum_crc32c(data, len);
 	avro_open(&file, destination_name(manifest->path), data, len,
 			  manifest_schemas, lengthof(manifest_schemas));
 	while ((count = avro_next_block(&file, &values)) > 0)
@@ -231,22 +236,42 @@ get_entries(HTAB *files, Destination *root, const char *folder,
 }
 
 HTAB *
-iceberg_files(Destination *root, const char *folder,
-			  const IcebergVersion *version, List **manifests)
+iceberg_file_set(void)
 {
 	HASHCTL control = {.keysize = sizeof(((IcebergFile *) NULL)->name),
 					   .entrysize = sizeof(IcebergFile),
 					   .hcxt = CurrentMemoryContext};
-	HTAB   *files =
-		hash_create("outflow files of an Iceberg table", 256, &control,
-					HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+
+	return hash_create("outflow files of an Iceberg table", 256, &control,
+					   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+HTAB *
+iceberg_files(Destination *root, const char *folder,
+			  const IcebergVersion *version, List **manifests)
+{
+	HTAB	 *files = iceberg_file_set();
 	ListCell *cell;
 
 	*manifests =
-		version ? get_manifests(root, folder, version->manifest_list) : NIL;
+		version ? iceberg_manifests(root, folder, version, NULL) : NIL;
 	foreach (cell, *manifests)
-		get_entries(files, root, folder, lfirst(cell));
+		iceberg_add_files(files, root, folder, lfirst(cell));
 	return files;
+}
+
+char *
+iceberg_sum(const List *manifests, pg_crc32c list)
+{
+	StringInfoData	sums;
+	const ListCell *cell;
+
+	initStringInfo(&sums);
+	foreach (cell, manifests)
+		appendStringInfo(&sums, "%08x,",
+						 ((const IcebergManifest *) lfirst(cell))->sum);
+	appendStringInfo(&sums, "%08x", list);
+	return psprintf("%08x", checksum_crc32c(sums.data, sums.len));
 }
 
 /* ---- writing */
@@ -273,6 +298,7 @@ struct IcebergWriter
 	/* the list */
 	ByteBuffer list;
 	int64	   list_count;
+	List	  *listed; /* of IcebergManifest * */
 };
 
 IcebergWriter *
@@ -357,6 +383,9 @@ list_manifest(IcebergWriter *writer, const IcebergManifest *manifest)
 	for (int i = 0; i < lengthof(statuses_of_list); i++)
 		avro_put_long(out, manifest->rows[statuses_of_list[i]]);
 	writer->list_count++;
+	writer->listed =
+		lappend(writer->listed, memcpy(palloc_object(IcebergManifest),
+									   manifest, sizeof(IcebergManifest)));
 }
 
 static void
@@ -368,6 +397,7 @@ end_manifest(IcebergWriter *writer)
 		return;
 	end_block(writer);
 	manifest->length = (int64) writer->file.len;
+	manifest->sum = checksum_crc32c(writer->file.data, writer->file.len);
 	manifest->sequence = writer->sequence;
 	manifest->snapshot = writer->snapshot;
 	manifest->path = put_file(
@@ -429,7 +459,7 @@ iceberg_keep_manifest(IcebergWriter *writer, const IcebergManifest *manifest)
 }
 
 char *
-iceberg_writer_finish(IcebergWriter *writer)
+iceberg_writer_finish(IcebergWriter *writer, char **sum)
 {
 	ByteBuffer file;
 	List	  *metadata;
@@ -447,6 +477,7 @@ iceberg_writer_finish(IcebergWriter *writer)
 	buffer_init(&file);
 	avro_put_head(&file, list_schema, metadata, writer->sync);
 	avro_put_block(&file, writer->list_count, &writer->list, writer->sync);
+	*sum = iceberg_sum(writer->listed, checksum_crc32c(file.data, file.len));
 	return put_file(writer,
 					psprintf("snap-" INT64_FORMAT "-%s.avro", writer->snapshot,
 							 writer->uuid),

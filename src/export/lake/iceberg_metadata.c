@@ -39,7 +39,7 @@ iceberg_number_of_name(const char *name)
 
 	if (name[0] != 'v' || name[1] < '0' || name[1] > '9')
 		return -1;
-	number = strtoll(name + 1, &rest, 10);
+	number = lake_number(name + 1, &rest);
 	return strcmp(rest, METADATA_SUFFIX) == 0 ? number : -1;
 }
 
@@ -88,6 +88,7 @@ take_snapshot(Jsonb *snapshot)
 		return taken;
 	/* its files are looked for by that */
 	taken->manifest_list = lake_json_need_text(snapshot, "manifest-list");
+	taken->sum = lake_json_text(summary, "outflow.crc32c");
 	version->server = lake_json_text(summary, "outflow.server");
 	version->uuid = lake_json_text(summary, "outflow.uuid");
 	version->job = summary_int(summary, "outflow.job");

@@ -23,7 +23,7 @@ iceberg_put_change(Destination *root, IcebergTable *table,
 	}
 	metadata = iceberg_metadata_next(table, change);
 	/* the first is v1, not v0 */
-	lake->last = Max(lake->last, 0) + 1;
+	lake->last = lake_next_number(Max(lake->last, 0));
 	return lake_put_version(root, lake->folder, change->job,
 							iceberg_metadata_key(lake->folder, lake->last),
 							metadata, strlen(metadata));

@@ -15,6 +15,8 @@
  *	iceberg_manifest.c		manifests and their lists, read and written
  *	iceberg_commit.c		a job's snapshot
  *	iceberg_refs.c			branches and tags
+ *	iceberg_check.c			whether a snapshot is the one that was committed
+ *	iceberg_known.c			whose the table's files are
  *	iceberg_vacuum.c		snapshots that nobody needs any more
  */
 #ifndef OUTFLOW_ICEBERG_TABLE_H
@@ -35,9 +37,10 @@ typedef struct IcebergVersion
 {
 	LakeVersion version;
 	char	   *manifest_list; /* its URI; NULL: not of an export */
-	int64		parent;		   /* 0: none */
-	int64		sort_order;	   /* that it has made the table's default */
-	char	   *json;		   /* as the metadata has it */
+	char	   *sum;	/* of that and all manifests; NULL: it is not named */
+	int64		parent; /* 0: none */
+	int64		sort_order; /* that it has made the table's default */
+	char	   *json;		/* as the metadata has it */
 } IcebergVersion;
 
 typedef struct IcebergTable
@@ -64,6 +67,8 @@ typedef struct IcebergManifest
 	int64 rows[3];
 	/* not kept: of its files that the table has, those that it loses */
 	int64 lost;
+	/* nor this: of the file, once that was read */
+	pg_crc32c sum;
 } IcebergManifest;
 
 typedef enum IcebergStatus
@@ -185,6 +190,17 @@ extern int64 iceberg_order_of_part(const IcebergTable  *table,
 
 /* ---- iceberg_manifest.c */
 
+/* The manifests of a snapshot, as its list has them: of IcebergManifest *; *sum
+ * (unless that is NULL) is the list's own. */
+extern List *iceberg_manifests(Destination *root, const char *folder,
+							   const IcebergVersion *version, pg_crc32c *sum);
+/* Of a list and its manifests, which were all read or written. */
+extern char *iceberg_sum(const List *manifests, pg_crc32c list);
+/* An empty set of IcebergFile, by name. */
+extern HTAB *iceberg_file_set(void);
+/* Adds those that the table has by the manifest. */
+extern void iceberg_add_files(HTAB *files, Destination *root,
+							  const char *folder, IcebergManifest *manifest);
 /* The files that a snapshot has, by name, and its manifests. */
 extern HTAB *iceberg_files(Destination *root, const char *folder,
 						   const IcebergVersion *version, List **manifests);
@@ -202,8 +218,8 @@ extern void iceberg_put_file(IcebergWriter *writer, const IcebergFile *file,
 /* A manifest that stays as it is. */
 extern void iceberg_keep_manifest(IcebergWriter			*writer,
 								  const IcebergManifest *manifest);
-/* Writes the list; its URI. */
-extern char *iceberg_writer_finish(IcebergWriter *writer);
+/* Writes the list; its URI, and the sum of all. */
+extern char *iceberg_writer_finish(IcebergWriter *writer, char **sum);
 /* What a manifest says of a part's file. */
 extern char *iceberg_entry_of_part(const char *path, const FinishedPart *part,
 								   int64 order, size_t *len);
@@ -219,6 +235,24 @@ extern bool iceberg_has_new_ref(Destination *root, const IcebergTable *table,
 extern void iceberg_check_lost_refs(Destination		   *root,
 									const IcebergTable *table,
 									const List		   *expired);
+
+/* ---- iceberg_check.c */
+
+extern void iceberg_check(const LakeCheck *check);
+
+/* ---- iceberg_known.c */
+
+/* What the table tells of its past, as far as that is there. */
+typedef struct IcebergKnown
+{
+	HTAB *uuids; /* of jobs whose files are ours */
+	HTAB *made;	 /* when each metadata file was */
+} IcebergKnown;
+
+extern IcebergKnown *iceberg_find_known(Destination		   *root,
+										const IcebergTable *table);
+/* When the metadata of that number was made; none: never. */
+extern int64 iceberg_known_made(const IcebergKnown *known, int64 number);
 
 /* ---- iceberg_vacuum.c */
 

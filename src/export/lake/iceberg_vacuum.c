@@ -4,7 +4,7 @@
  *
  * Metadata without the snapshots comes first, then files go that no snapshot
  * has, the metadata of before last.  Where that ends early, it is what tells the
- * next vacuum whose the files are that are left.
+ * next vacuum whose the files are that are left: see iceberg_known.c.
  */
 #include "postgres.h"
 
@@ -22,8 +22,7 @@ typedef struct Vacuum
 	int64		  limit;
 	LakeTold	  tell;
 	void		 *arg;
-	HTAB		 *known;   /* uuids of our jobs that metadata speaks of */
-	HTAB		 *made;	   /* when each metadata file was */
+	IcebergKnown *known;
 	List		 *kept;	   /* of IcebergVersion * */
 	List		 *expired; /* of IcebergVersion * */
 	HTAB		 *needed;  /* names of files that those that are kept have */
@@ -105,89 +104,6 @@ sort_snapshots(Vacuum *vacuum)
 		else
 			vacuum->kept = lappend(vacuum->kept, version);
 	}
-}
-
-/* Names of the metadata of before that is still there. */
-static List *
-older_metadata(const Vacuum *vacuum)
-{
-	const IcebergTable *table = vacuum->table;
-	List			   *names = NIL;
-	ListCell		   *cell;
-
-	foreach (cell,
-			 vacuum->root->driver->list(
-				 vacuum->root,
-				 destination_key(table->table.folder, ICEBERG_FOLDER), NULL))
-	{
-		char *name = ((DestinationEntry *) lfirst(cell))->name;
-		int64 number = iceberg_number_of_name(name);
-
-		if (number >= 0 && number < table->table.last)
-			names = lappend(names, name);
-	}
-	/* a catalog's have names of its own */
-	foreach (cell, vacuum->root->catalog
-					   ? lake_json_objects(table->metadata, "metadata-log")
-					   : NIL)
-	{
-		char	   *uri = lake_json_text(lfirst(cell), "metadata-file");
-		const char *name = uri ? destination_name(uri) : "";
-
-		if (destination_name_is_valid(name) && !strstr(name, ".gz"))
-			names = lappend(names, pstrdup(name));
-	}
-	return names;
-}
-
-/* When the metadata of a number was made. */
-typedef struct MetadataMade
-{
-	int64 number; /* the key */
-	int64 made;
-} MetadataMade;
-
-static void
-take_known(Vacuum *vacuum, int64 number, const IcebergTable *table)
-{
-	MetadataMade *made = hash_search(vacuum->made, &number, HASH_ENTER, NULL);
-
-	made->made = table->updated;
-	lake_take_uuids(vacuum->known, table->table.versions);
-}
-
-/* Whatever a vacuum that was killed has left, too.  One file at a time is in
- * memory. */
-static void
-find_known(Vacuum *vacuum)
-{
-	HASHCTL		  control = {.keysize = sizeof(int64),
-							 .entrysize = sizeof(MetadataMade),
-							 .hcxt = CurrentMemoryContext};
-	MemoryContext all = CurrentMemoryContext;
-	MemoryContext one =
-		AllocSetContextCreate(all, "metadata", ALLOCSET_DEFAULT_SIZES);
-	const LakeTable *now = &vacuum->table->table;
-	ListCell		*cell;
-
-	vacuum->known = lake_uuid_set();
-	vacuum->made = hash_create("outflow metadata", 128, &control,
-							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	/* a catalog numbers none */
-	take_known(vacuum, vacuum->root->catalog ? -1 : now->last, vacuum->table);
-	foreach (cell, older_metadata(vacuum))
-	{
-		IcebergTable *older;
-
-		CHECK_FOR_INTERRUPTS();
-		MemoryContextSwitchTo(one);
-		older = iceberg_read_file(vacuum->root, now->folder, lfirst(cell));
-		if (older)
-			take_known(vacuum, iceberg_number_of_name(lfirst(cell)), older);
-		MemoryContextSwitchTo(all);
-		MemoryContextReset(one);
-	}
-	MemoryContextDelete(one);
 }
 
 static void
@@ -327,10 +243,12 @@ remove_data(Vacuum *vacuum)
 
 		CHECK_FOR_INTERRUPTS();
 		if (entry->is_regular && !is_needed(vacuum, entry->name) &&
-			lake_file_is_ours(vacuum->known, entry->name))
+			lake_file_is_ours(vacuum->known->uuids, entry->name))
 			remove_file(vacuum, destination_key(folder, entry->name),
 						entry->size);
 	}
+	/* before that goes which tells whose they are */
+	vacuum->root->driver->sync(vacuum->root, folder);
 }
 
 /* "UUID-m0.avro" and "snap-ID-UUID.avro" of a job of this database */
@@ -345,24 +263,21 @@ is_our_manifest(const Vacuum *vacuum, const char *name)
 	if (strncmp(name, "snap-", 5) == 0)
 	{
 		name += 5 + strspn(name + 5, "0123456789");
-		return *name == '-' && lake_has_uuid(vacuum->known, name + 1, &rest) &&
+		return *name == '-' &&
+			   lake_has_uuid(vacuum->known->uuids, name + 1, &rest) &&
 			   strcmp(rest, ".avro") == 0;
 	}
-	return lake_has_uuid(vacuum->known, name, &rest) && *rest == '-';
+	return lake_has_uuid(vacuum->known->uuids, name, &rest) && *rest == '-';
 }
 
 /* Whether the next metadata, by which it is older, is so old. */
 static bool
 is_old_metadata(const Vacuum *vacuum, int64 number)
 {
-	MetadataMade *next;
-	int64		  after = number + 1;
-
 	/* what this vacuum has made is not */
 	if (number < 0 || number >= vacuum->table->table.last)
 		return false;
-	next = hash_search(vacuum->made, &after, HASH_FIND, NULL);
-	return next && next->made < vacuum->limit;
+	return iceberg_known_made(vacuum->known, number + 1) < vacuum->limit;
 }
 
 static void
@@ -374,6 +289,7 @@ remove_metadata(Vacuum *vacuum)
 	List	 *old = NIL;
 	ListCell *cell;
 
+	/* by name: lists, which tell whose the manifests are, come after those */
 	foreach (cell, entries)
 	{
 		DestinationEntry *entry = lfirst(cell);
@@ -385,7 +301,6 @@ remove_metadata(Vacuum *vacuum)
 		else if (is_old_metadata(vacuum, iceberg_number_of_name(entry->name)))
 			old = lappend(old, entry);
 	}
-	vacuum->root->driver->sync(vacuum->root, folder);
 	vacuum->root->driver->sync(vacuum->root,
 							   destination_key(folder, ICEBERG_FOLDER));
 	foreach (cell, old)
@@ -409,7 +324,7 @@ iceberg_vacuum(Destination *root, LakeTable *lake, int64 limit, LakeTold tell,
 	if (vacuum.table->current == ICEBERG_NONE)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the Iceberg table has no current snapshot")));
-	find_known(&vacuum);
+	vacuum.known = iceberg_find_known(root, vacuum.table);
 	sort_snapshots(&vacuum);
 	find_needed(&vacuum);
 	commit_expiry(&vacuum);

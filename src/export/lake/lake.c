@@ -59,6 +59,7 @@ check_table(const LakeFormat *format, const Destination *root, const Job *job,
 						"do not write",
 						format->name, path),
 				 errhint("Export to another directory.")));
+	(void) lake_next_number(table->last);
 	if (last == NULL || job->options.overwrite)
 		return;
 	if (!lake_is_outflows(last) ||
@@ -218,16 +219,6 @@ lake_may_be_committed(Destination *root, const Job *job,
 		 errdetail("Another program has changed the table since, and "
 				   "which files it has is not known.")));
 	return true;
-}
-
-char *
-lake_version_key(Destination *root, const Job *job, const JobSource *source)
-{
-	const LakeFormat  *format = lake_format_of(root, job);
-	LakeTable		  *table = format->read(root, source->folder, true);
-	const LakeVersion *version = lake_version_of_job(table, job->uuid);
-
-	return version ? format->key(table, version) : NULL;
 }
 
 bool

@@ -10,6 +10,7 @@
 #ifndef OUTFLOW_LAKE_H
 #define OUTFLOW_LAKE_H
 
+#include "export/job/finding.h"
 #include "export/job/part_table.h"
 #include "sink/destination.h"
 
@@ -52,9 +53,16 @@ extern LakeStanding lake_standing(Destination *root, const Job *job);
 /* Removes what the job has left beside its files, and no version has. */
 extern void lake_undo(Destination *root, const Job *job,
 					  const JobSource *source);
-/* The file of the log that is the job's version; NULL if there is none. */
-extern char *lake_version_key(Destination *root, const Job *job,
-							  const JobSource *source);
+
+/* ---- lake_verify.c */
+
+typedef void (*LakeTellFinding)(void *arg, const char *file, Finding finding);
+
+/* Judges what makes the source's files the job's version, a file at a time.
+ * What is damaged there is no error. */
+extern void lake_verify(Destination *root, const Job *job,
+						const JobSource *source, const List *parts,
+						LakeTellFinding tell, void *arg);
 
 /* ---- lake_carried.c */
 

@@ -9,6 +9,8 @@
  *	lake_left.c		files that no version has
  *	lake_carried.c	files that the next version keeps
  *	lake_json.c		members of JSON objects
+ *	lake_check.c	reads what may be damaged
+ *	lake_verify.c	whether a version is what the job has made
  *	lake_sql.c		what users ask of a table
  *	delta_*.c, iceberg_*.c	a format each
  */
@@ -17,6 +19,7 @@
 
 #include "datatype/timestamp.h"
 #include "export/job/part_table.h"
+#include "export/lake/lake.h"
 #include "nodes/pg_list.h"
 #include "sink/destination.h"
 #include "utils/hsearch.h"
@@ -57,9 +60,21 @@ typedef struct LakeTable
 /* A file that a vacuum has removed. */
 typedef void (*LakeTold)(void *arg, const char *file, int64 bytes);
 
+/* A version whose files are judged. */
+typedef struct LakeCheck
+{
+	Destination		  *root;
+	const char		  *folder;
+	const LakeVersion *version;
+	const List		  *parts; /* what it has to have, and no more */
+	LakeTellFinding	   tell;
+	void			  *arg;
+} LakeCheck;
+
 typedef struct LakeFormat
 {
-	const char		*name; /* as people write it */
+	const char		*name;	 /* as people write it */
+	const char		*folder; /* in the table's: with what says what it has */
 	const RowFormat *files;
 
 	/*
@@ -84,8 +99,8 @@ typedef struct LakeFormat
 	void (*settle)(Destination *root, const char *folder, int64 last);
 	/* What a job has left that has no version and will have none. */
 	void (*undo)(Destination *root, const Job *job, const JobSource *source);
-	/* The file that is this version. */
-	char *(*key)(const LakeTable *table, const LakeVersion *version);
+	/* Tells what is to be said of each file that makes the version. */
+	void (*check)(const LakeCheck *check);
 	/* Removes what no version has had since that time, in milliseconds. */
 	void (*vacuum)(Destination *root, LakeTable *table, int64 limit,
 				   LakeTold tell, void *arg);
@@ -158,6 +173,10 @@ extern const LakeVersion *lake_version_of_job(const LakeTable *table,
 extern HTAB *lake_uuid_set(void);
 /* Takes up those of jobs that made one of the versions, if that is ours. */
 extern void lake_take_uuids(HTAB *uuids, const List *versions);
+/* Takes up what stands there, if that is a uuid; and that of the job of a data
+ * file, by its name. */
+extern void lake_take_uuid(HTAB *uuids, const char *at);
+extern void lake_take_uuid_of_file(HTAB *uuids, const char *name);
 /* Whether one of them stands there; *rest is what follows it. */
 extern bool lake_has_uuid(HTAB *uuids, const char *at, const char **rest);
 /* Whether the name is that of a data file of one of them. */
@@ -167,10 +186,26 @@ extern char *lake_path_of_folder(const Destination *root, const char *folder);
 extern const char *lake_name_of_part(const FinishedPart *part);
 /* An empty set of names of files, in the current context. */
 extern HTAB *lake_path_set(void);
+/* As a file's name has it; -1: it is too great. */
+extern int64 lake_number(const char *digits, char **rest);
+/* An ERROR where there is none. */
+extern int64 lake_next_number(int64 last);
 /* Milliseconds since 1970. */
 extern int64	   lake_now(void);
 extern TimestampTz lake_timestamp(int64 milliseconds);
 extern int64	   lake_milliseconds(TimestampTz timestamp);
+
+/* ---- lake_check.c */
+
+/* Whether what was read is what the error is about, and not the reading. */
+extern bool lake_is_damage(const ErrorData *error);
+/* What a call found by its error; ok if it has none. */
+extern Finding lake_try(void (*call)(void *arg), void *arg);
+/* Of a version, what it has of the part by its name (NULL: not there), and how
+ * many files in all. */
+typedef bool (*LakeHasPart)(const void *files, const FinishedPart *part);
+extern Finding lake_check_parts(const LakeCheck *check, LakeHasPart has,
+								const void *files, long count);
 
 /* ---- lake_json.c */
 

@@ -155,17 +155,47 @@ lake_has_uuid(HTAB *uuids, const char *at, const char **rest)
 	return hash_search(uuids, uuid, HASH_FIND, NULL) != NULL;
 }
 
-/* "part-000012-UUID.parquet" */
+/* Where the uuid of a job begins in "part-000012-UUID.parquet"; NULL: the name is
+ * not of that form. */
+static const char *
+uuid_of_file(const char *name)
+{
+	const char *uuid = name + strcspn(name, "0123456789");
+
+	uuid += strspn(uuid, "0123456789");
+	if (strncmp(name, "part-", 5) != 0 || *uuid++ != '-' ||
+		!destination_name_is_valid(name) || strlen(uuid) < UUID_LENGTH ||
+		strcmp(uuid + UUID_LENGTH, ".parquet") != 0)
+		return NULL;
+	return uuid;
+}
+
 bool
 lake_file_is_ours(HTAB *uuids, const char *name)
 {
-	const char *uuid = name + strcspn(name, "0123456789");
+	const char *uuid = uuid_of_file(name);
 	const char *rest;
 
-	uuid += strspn(uuid, "0123456789");
-	return strncmp(name, "part-", 5) == 0 && *uuid++ == '-' &&
-		   destination_name_is_valid(name) &&
-		   lake_has_uuid(uuids, uuid, &rest) && strcmp(rest, ".parquet") == 0;
+	return uuid && lake_has_uuid(uuids, uuid, &rest);
+}
+
+void
+lake_take_uuid(HTAB *uuids, const char *at)
+{
+	char uuid[UUID_LENGTH + 1];
+
+	strlcpy(uuid, at, sizeof(uuid));
+	if (strspn(uuid, "0123456789abcdef-") == UUID_LENGTH)
+		(void) hash_search(uuids, uuid, HASH_ENTER, NULL);
+}
+
+void
+lake_take_uuid_of_file(HTAB *uuids, const char *name)
+{
+	const char *uuid = uuid_of_file(name);
+
+	if (uuid)
+		lake_take_uuid(uuids, uuid);
 }
 
 char *
@@ -190,6 +220,30 @@ lake_path_set(void)
 
 	return hash_create("outflow paths", 256, &control,
 					   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+int64
+lake_number(const char *digits, char **rest)
+{
+	int64 number;
+
+	errno = 0;
+	number = strtoll(digits, rest, 10);
+	return errno == 0 ? number : -1;
+}
+
+int64
+lake_next_number(int64 last)
+{
+	if (last == PG_INT64_MAX)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the last version of the table has number " INT64_FORMAT
+					", the greatest that there is",
+					last),
+			 errhint("Export to another directory.")));
+	return last + 1;
 }
 
 int64

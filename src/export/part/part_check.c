@@ -9,26 +9,6 @@
 #include "export/export_destination.h"
 #include "export/part/part_check.h"
 
-const Finding finding_ok = {"ok", NULL};
-
-Finding
-finding_unreadable(int error)
-{
-	if (error == 0 || error == ENOENT || error == ENOTDIR)
-		return (Finding){"missing", NULL};
-	return (Finding){"unreadable", pstrdup(strerror(error))};
-}
-
-Finding
-finding_of_sums(const Checksum *was, const Checksum *is)
-{
-	if (checksum_equal(was, is))
-		return finding_ok;
-	return (Finding){"wrong checksum",
-					 psprintf("%s was %s, is %s", was->method->name,
-							  checksum_hex(was), checksum_hex(is))};
-}
-
 static Finding
 finding_of_size(const FinishedPart *part, uint64 size)
 {
@@ -39,12 +19,6 @@ finding_of_size(const FinishedPart *part, uint64 size)
 							  " bytes were written, " UINT64_FORMAT
 							  " are there",
 							  part->bytes_stored, size)};
-}
-
-static bool
-is_ok(Finding finding)
-{
-	return strcmp(finding.status, finding_ok.status) == 0;
 }
 
 /* Rows in a table have the sum that was committed with them. */
@@ -58,7 +32,8 @@ check_rows(Destination *root, const FinishedPart *part)
 	if (!root->driver->tables->find(root, part->file, &size, &sum))
 		return finding_unreadable(0);
 	finding = finding_of_size(part, size);
-	return is_ok(finding) ? finding_of_sums(&part->checksum, &sum) : finding;
+	return finding_is_ok(finding) ? finding_of_sums(&part->checksum, &sum)
+								  : finding;
 }
 
 /* The stored bytes: size and checksum. */
@@ -77,8 +52,9 @@ check_stored(Destination *root, DestinationPlace place,
 	if (!root->driver->read(root, place, part->file, chain, &error))
 		return finding_unreadable(error);
 	finding = finding_of_size(part, meter.bytes);
-	return is_ok(finding) ? finding_of_sums(&part->checksum, &meter.checksum)
-						  : finding;
+	return finding_is_ok(finding)
+			   ? finding_of_sums(&part->checksum, &meter.checksum)
+			   : finding;
 }
 
 Destination *
@@ -109,7 +85,7 @@ check_part_in(const Job *job, Destination *root, const FinishedPart *part,
 		finding = check_stored(root, place, part);
 	}
 	/* a damaged file need not be unpacked */
-	if (content && is_ok(finding) && root->driver->tables == NULL)
+	if (content && finding_is_ok(finding) && root->driver->tables == NULL)
 		finding = content(job, root, place, part);
 	return finding;
 }
@@ -141,7 +117,7 @@ look_in(Destination *root, const FinishedPart *part)
 	if (!root->driver->look(root, part->file, &look, &error))
 		return finding_unreadable(error);
 	finding = finding_of_size(part, look.size);
-	if (is_ok(finding) && look.has_crc && part->crc32c_stored >= 0 &&
+	if (finding_is_ok(finding) && look.has_crc && part->crc32c_stored >= 0 &&
 		part->crc32c_stored != (int64) look.crc)
 		return (Finding){"wrong checksum",
 						 psprintf("crc32c was %08x, is %08x",
@@ -169,7 +145,7 @@ bool
 part_is_stored(Destination *root, DestinationPlace place,
 			   const FinishedPart *part)
 {
-	return is_ok(check_stored(root, place, part));
+	return finding_is_ok(check_stored(root, place, part));
 }
 
 bool
@@ -178,7 +154,7 @@ part_is_intact(const Job *job, Destination *root, const FinishedPart *part)
 	MemoryContext context = AllocSetContextCreate(
 		CurrentMemoryContext, "outflow check part", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	bool		  intact = is_ok(part_check(job, root, part, NULL));
+	bool		  intact = finding_is_ok(part_check(job, root, part, NULL));
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

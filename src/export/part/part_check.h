@@ -5,20 +5,9 @@
 #ifndef OUTFLOW_PART_CHECK_H
 #define OUTFLOW_PART_CHECK_H
 
+#include "export/job/finding.h"
 #include "export/job/part_table.h"
 #include "sink/destination.h"
-
-/* One file's verdict, as verify() tells it. */
-typedef struct Finding
-{
-	const char *status;
-	const char *detail;
-} Finding;
-
-extern const Finding finding_ok;
-/* Why it can't be read: an errno, or 0. */
-extern Finding finding_unreadable(int error);
-extern Finding finding_of_sums(const Checksum *was, const Checksum *is);
 
 /* What is asked of a file whose stored bytes are those that were written. */
 typedef Finding (*PartContentCheck)(const Job *job, Destination *root,

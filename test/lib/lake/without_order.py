@@ -72,6 +72,8 @@ def main(table):
         metadata['default-sort-order-id'] = 0
         for snapshot in metadata['snapshots']:
             snapshot['summary'].pop('outflow.sort-order', None)
+            # nor were they summed
+            snapshot['summary'].pop('outflow.crc32c', None)
         with open(path, 'w', encoding='utf-8') as file:
             json.dump(metadata, file)
 

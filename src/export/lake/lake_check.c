@@ -1,0 +1,77 @@
+/*
+ * lake_check.c
+ *		Reads what may be damaged, and tells how that went.
+ *
+ * Anything may lie in a table's folder.  So it is read in calls whose error is an
+ * answer, unless it is of something else.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "export/lake/lake_table.h"
+#include "subtransaction.h"
+
+bool
+lake_is_damage(const ErrorData *error)
+{
+	int category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	return category == ERRCODE_DATA_EXCEPTION ||
+		   category == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
+		   error->sqlerrcode == ERRCODE_DATA_CORRUPTED ||
+		   error->sqlerrcode == ERRCODE_UNDEFINED_FILE;
+}
+
+static Finding
+finding_of_error(ErrorData *error)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_UNDEFINED_FILE:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE: /* a log with a gap */
+			return (Finding){"missing", error->message};
+		case ERRCODE_IO_ERROR:
+		case ERRCODE_INSUFFICIENT_PRIVILEGE:
+		case ERRCODE_WRONG_OBJECT_TYPE:
+			return (Finding){"unreadable", error->message};
+		default:
+			break;
+	}
+	if (!lake_is_damage(error))
+		ReThrowError(error);
+	return (Finding){"wrong content", error->message};
+}
+
+Finding
+lake_try(void (*call)(void *arg), void *arg)
+{
+	ErrorData *error = subtransaction_try(call, arg);
+
+	return error ? finding_of_error(error) : finding_ok;
+}
+
+Finding
+lake_check_parts(const LakeCheck *check, LakeHasPart has, const void *files,
+				 long count)
+{
+	const ListCell *cell;
+
+	foreach (cell, check->parts)
+	{
+		const FinishedPart *part = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!has(files, part))
+			return (Finding){
+				"wrong content",
+				psprintf("The version does not have \"%s\" as it was written.",
+						 part->file)};
+	}
+	if (count != list_length(check->parts))
+		return (Finding){
+			"wrong content",
+			psprintf("%d files were written, the version has %ld.",
+					 list_length(check->parts), count)};
+	return finding_ok;
+}

@@ -1,0 +1,131 @@
+# Promise: verify() of a job whose version is in a lake table judges what makes it
+# one: no log, metadata, list or manifest that is gone, cut off or changed is
+# called ok, and none of it is an error.
+use strict;
+use warnings;
+
+use File::Copy ();
+use LakeTest;
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('verify', conf => "autovacuum = off\n");
+my $dir = new_export_dir();
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+# export(LAKE, FORMAT): the job
+sub export
+{
+	my ($lake, $format) = @_;
+
+	sql("CALL outflow.export('t', 'file://$lake', format => '$format', part_size => '64kB')");
+	return sql('SELECT max(job) FROM outflow.jobs');
+}
+
+# bad(JOB): what verify() finds of files that are no parts, but for what is ok
+sub bad { return sql("SELECT file, status FROM outflow.verify($_[0]) WHERE status <> 'ok' ORDER BY file COLLATE \"C\""); }
+
+# write_file(FILE, TEXT): instead of what is there
+sub write_file
+{
+	my ($file, $text) = @_;
+
+	unlink $file;
+	append_to_file($file, $text);
+	return;
+}
+
+# flip(FILE, AT): a bit there
+sub flip
+{
+	my ($file, $at) = @_;
+	my $text = slurp_file($file);
+
+	substr($text, $at, 1) = chr(ord(substr($text, $at, 1)) ^ 1);
+	write_file($file, $text);
+	return;
+}
+
+# harmed(JOB, FILE, HARM, FOUND, NAME)
+sub harmed
+{
+	my ($job, $file, $harm, $found, $name) = @_;
+
+	File::Copy::copy($file, "$dir/saved") or die;
+	$harm->($file);
+	like(bad($job), $found, $name);
+	chmod 0600, $file;
+	write_file($file, slurp_file("$dir/saved"));
+	is(bad($job), '', "$name: ok again");
+	return;
+}
+
+sql("CREATE TABLE t AS SELECT i AS id, repeat('n', 90) AS note FROM generate_series(1, 2000) i");
+
+my $lake = "$dir/iceberg";
+my $job = export($lake, 'iceberg');
+sql("UPDATE t SET note = 'x' WHERE id = 1");
+my $next = export($lake, 'iceberg');
+is(bad($_), '', 'all of it is ok') foreach $job, $next;
+my ($list) = map { s{.*/}{}r } iceberg_snapshot($lake, 1)->{'manifest-list'};
+my ($first) = map { s{.*/}{}r } iceberg_snapshot($lake, 0)->{'manifest-list'};
+my $uuid = iceberg_snapshot($lake, 1)->{summary}{'outflow.uuid'};
+my ($manifest) = map { s{.*/}{}r } glob("$lake/metadata/$uuid-m*.avro");
+
+like(sql("SELECT file || '|' || status FROM outflow.verify($next) WHERE file LIKE '%.avro'"),
+	qr{^metadata/\Q$list\E\|ok$}m, 'a row for the list');
+foreach my $name ($list, $manifest)
+{
+	my $file = "$lake/metadata/$name";
+	my $size = -s $file;
+	my $row = qr{^metadata/\Q$name\E\|};
+
+	harmed($next, $file, sub { unlink $_[0] }, qr/${row}missing$/, "$name is gone");
+	harmed($next, $file, sub { chmod 0, $_[0] }, qr/${row}unreadable$/, "$name can't be read");
+	harmed($next, $file, sub { truncate($_[0], $size - 20) }, qr/${row}wrong content$/, "$name is cut off");
+	harmed($next, $file, sub { truncate($_[0], 0) }, qr/${row}wrong content$/, "$name is empty");
+	harmed($next, $file, sub { write_file($_[0], "\0" x $size) }, qr/${row}wrong content$/, "$name is zeros");
+	foreach my $place (map { int($size * $_ / 20) } 0 .. 19)
+	{
+		harmed($next, $file, sub { flip($_[0], $place) }, qr{^metadata/\S+\|(wrong content|missing)$}, "$name differs at $place");
+	}
+}
+harmed($next, "$lake/metadata/$list", sub { write_file($_[0], slurp_file("$lake/metadata/$first")) }, qr/wrong content/, "another version's list");
+my $metadata = "$lake/metadata/v2.metadata.json";
+harmed($next, $metadata, sub { truncate($_[0], 100) }, qr{^metadata/\|wrong content$}, 'metadata that is cut off');
+harmed($next, $metadata, sub { chmod 0, $_[0] }, qr{^metadata/\|unreadable$}, "metadata that can't be read");
+rename("$lake/metadata", "$dir/away") or die $!;
+like(bad($job), qr{\|missing$}, 'no metadata at all');
+rename("$dir/away", "$lake/metadata") or die $!;
+
+$lake = "$dir/delta";
+$job = export($lake, 'delta');
+sql("UPDATE t SET note = 'y' WHERE id = 1");
+$next = export($lake, 'delta');
+is(bad($_), '', 'all of it is ok') foreach $job, $next;
+my $log = "$lake/_delta_log/" . sprintf('%020d.json', 1);
+my $text = slurp_file($log);
+my $row = qr{^_delta_log/0+1\.json\|};
+my $table = qr{^_delta_log/\|};
+harmed($next, $log, sub { truncate($_[0], length($text) - 20) }, qr/${table}wrong content$/, 'a log that is cut off');
+harmed($next, $log, sub { write_file($_[0], $text =~ s/[^\n]*\n\z//r) }, qr/${row}wrong content$/, '... at the end of a line');
+harmed($next, $log, sub { truncate($_[0], 0) }, qr/\|missing$/, '... and is empty');
+harmed($next, $log, sub { chmod 0, $_[0] }, qr/${table}unreadable$/, "a log that can't be read");
+harmed($next, $log, sub { unlink $_[0] }, qr/\|missing$/, 'a log that is gone');
+harmed($next, $log, sub { write_file($_[0], "\0" x length($text)) }, qr/${table}wrong content$/, 'zeros');
+foreach my $place (map { int(length($text) * $_ / 40) } 0 .. 39)
+{
+	harmed($next, $log, sub { flip($_[0], $place) }, qr/\|(wrong content|missing)$/, "a log that differs at $place");
+}
+harmed($next, "$lake/_delta_log/" . sprintf('%020d.json', 0), sub { write_file($_[0], slurp_file($_[0]) =~ s/part-000003/part-000033/r) },
+	qr/${row}wrong content$/, 'a carried file that the log does not have');
+# what others make of the table later is not the job's
+append_to_file("$lake/_delta_log/" . sprintf('%020d.json', 2),
+	qq({"remove":{"path":"x","dataChange":true}}\n) . ($text =~ /("add":\{"path":"[^"]*")/ ? '{"remove":{"path":' . ($1 =~ /"path":(.*)/)[0] . "}}\n" : ''));
+is(bad($_), '', "ok, whatever comes after it") foreach $job, $next;
+
+$node->stop;
+done_testing();
