@@ -60,14 +60,16 @@ EOP
 		# at its prompt it puts older commands in place of some
 		like(done(qq(cd "$place" && pwd\n), 'bash', '--norc', '-i'), qr/^\Q$place\E$/m, "$format, $folder: and a shell");
 	}
-	is(done(escaped($places[0]), $python, '-c', <<'EOP'), "10 10 10\n", "$format: an escaped URL is read as well") if $format eq 'delta';
+	is(done(escaped($places[0]), $python, '-c', <<'EOP'), "10 10 10 10\n", "$format: an escaped URL is read as well, and a boolean looked for") if $format eq 'delta';
 import deltalake, duckdb, duckdb_extension_delta, os, polars, sys
+from pyarrow.dataset import field
 url = sys.stdin.read()
 folder = os.path.dirname(duckdb_extension_delta.__file__) + f'/extensions/v{duckdb.__version__}'
 db = duckdb.connect(config={'allow_unsigned_extensions': True})
 db.execute(f"LOAD '{folder}/delta.duckdb_extension'")
 print(deltalake.DeltaTable(url).to_pyarrow_table().num_rows, polars.read_delta(url).height,
-      db.sql(f"SELECT count(*) FROM delta_scan('{url}')").fetchone()[0])
+      db.sql(f"SELECT count(*) FROM delta_scan('{url}')").fetchone()[0],
+      deltalake.DeltaTable(url).to_pyarrow_table(filters=field('yes') == True).num_rows)
 EOP
 }
 
