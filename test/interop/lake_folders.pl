@@ -1,5 +1,6 @@
 # Promise: whatever tables are called, the folders that they have in an export of many
-# have names that every reader takes as they are, and every shell in double quotes.
+# have names that every reader takes as they are, in files and in a store, and every
+# shell in double quotes.
 use strict;
 use warnings;
 
@@ -10,6 +11,7 @@ use LakeTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use S3Test;
 use Test::More;
 
 my $python = $ENV{OUTFLOW_LAKE} // die "OUTFLOW_LAKE is not set: run this test by test/run\n";
@@ -72,6 +74,31 @@ print(deltalake.DeltaTable(url).to_pyarrow_table().num_rows, polars.read_delta(u
       deltalake.DeltaTable(url).to_pyarrow_table(filters=field('yes') == True).num_rows)
 EOP
 }
+
+# in a store, which has keys, and in whose requests they are escaped
+my $store = start_s3('seaweedfs');
+$node->safe_psql('postgres', s3_server_sql('lake', $store));
+$node->safe_psql('postgres', q(CALL outflow.export_schema('"odd name"', 'lake:odd', format => 'delta'))) foreach 0, 1;
+is($node->safe_psql('postgres', 'SELECT DISTINCT status FROM outflow.verify((SELECT max(job) FROM outflow.jobs))'), 'ok', 'store: verified');
+foreach my $folder (map { m{([^/]+)$} } grep { -d } glob("$dir/delta/*"))
+{
+	is(done("s3://$store->{bucket}/odd/$folder", $python, '-c', <<'EOP', @$store{qw(endpoint key secret)}), "10 10 10\n", "store, $folder: readers take the key as it is");
+import deltalake, duckdb, duckdb_extension_delta, duckdb_extension_httpfs, os, polars, sys
+url = sys.stdin.read()
+endpoint, key, secret = sys.argv[1:]
+options = {'AWS_ENDPOINT_URL': endpoint, 'AWS_ACCESS_KEY_ID': key, 'AWS_SECRET_ACCESS_KEY': secret,
+           'AWS_REGION': 'us-east-1', 'AWS_ALLOW_HTTP': 'true'}
+db = duckdb.connect(config={'allow_unsigned_extensions': True})
+for module, name in ((duckdb_extension_httpfs, 'httpfs'), (duckdb_extension_delta, 'delta')):
+    db.execute(f"LOAD '{os.path.dirname(module.__file__)}/extensions/v{duckdb.__version__}/{name}.duckdb_extension'")
+db.execute(f"CREATE SECRET (TYPE s3, KEY_ID '{key}', SECRET '{secret}', ENDPOINT '{endpoint.split('//')[1]}',"
+           " URL_STYLE 'path', USE_SSL false, REGION 'us-east-1')")
+print(deltalake.DeltaTable(url, storage_options=options).to_pyarrow_table().num_rows,
+      polars.read_delta(url, storage_options=options).height,
+      db.sql(f"SELECT count(*) FROM delta_scan('{url}')").fetchone()[0])
+EOP
+}
+stop_s3($store);
 
 $node->stop;
 done_testing();
