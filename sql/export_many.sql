@@ -193,9 +193,9 @@ CREATE TABLE ".."."/etc" (id int);
 CREATE TABLE "A/b"."C" (id int);
 CREATE TABLE "A/b".c (id int);
 CREATE TABLE "A/b".".c" (id int);
-CREATE TABLE "A/b"."%2e" (id int);
+CREATE TABLE "A/b"."@2e" (id int);
 CREATE TABLE "A/b"."a.b" (id int);
-CREATE TABLE "A/b"."a%2eb" (id int);
+CREATE TABLE "A/b"."a@2eb" (id int);
 CREATE TABLE "A/b"."tab	new
 line" (id int);
 CREATE TABLE "A/b"."größe" (id int);

@@ -138,6 +138,23 @@ $store->s3('PUT', $note, '1000');
 unlike(said_by(inline('new', 'delta')), qr/ERROR/, 'delta, a first version that comes no more: the next call succeeds');
 unlike($store->keys('new'), qr/$its/, 'delta, a first version that comes no more: nothing is left');
 
+# many tables, and the next export has others: with one that may come, and that comes no more
+sql('CREATE TABLE u AS SELECT 1 AS id; CREATE TABLE "Odd/Ü" AS SELECT 2 AS id');
+my $many = sub { return "CALL outflow.export_tables(ARRAY[$_[0]]::regclass[], 'lake:many', format => '$_[1]', workers => 0)"; };
+killed($many->(q('"Odd/Ü"', 'u'), 'delta'), 'hang PUT _delta_log', '^PUT \S*_delta_log');
+$store->faults();
+$all = $store->keys('many');
+like($all, qr{many/public\.%404fdd%402f%40c3%409c/part-}, 'many: a file in the folder of a table');
+like(said_by($many->("'u'", 'delta')), qr/ERROR:  it is not known yet whether an export that was killed has made the Delta table in "lake:many.public\.\@4fdd/, 'many, a version that may come: refused');
+is($store->keys('many'), $all, 'many, a version that may come: nothing is removed');
+like(said_by($many->("'u'", 'csv')), $refused, 'many, a version that may come: so is another format');
+is($store->keys('many'), $all, 'many, a version that may come: nothing is removed by it');
+($note) = $all =~ /(\S+_outflow_sent_\S+)/;
+$its = $note =~ s/.*_outflow_sent_//r;
+$store->s3('PUT', $note, '1000');
+unlike(said_by($many->("'u'", 'delta')), qr/ERROR/, 'many, versions that come no more: the next call of others succeeds');
+unlike($store->keys('many'), qr/$its/, 'many, versions that come no more: nothing is left');
+
 is(sql(q(SELECT count(*) FROM outflow.lake_versions('lake:delta'))), 3, 'delta: a version of each call that came to its end');
 is(sql(q(SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify((SELECT max(job) FROM outflow.jobs), 'full'))), 'ok', 'delta: verified');
 

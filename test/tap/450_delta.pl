@@ -75,6 +75,10 @@ is($node->safe_psql('postgres', 'SELECT concat_ws($$ $$, job, snapshot) FROM out
 	"$info->{job} $info->{snapshot}",
 	'the version says where it stands');
 
+# readers take a file without bounds for one without what they look for
+my @told = map { JSON::PP::decode_json($_->{stats}) } @{ $first->{add} };
+is_deeply([ map { $_->{minValues}{ok} . ' ' . $_->{maxValues}{ok} } @told ], [ ('0 1') x $parts ], 'booleans have bounds');
+
 # what changed is written anew, nothing else
 $node->safe_psql('postgres', 'UPDATE orders SET n = -1 WHERE id = 1');
 my $said = version(1, 'an update');

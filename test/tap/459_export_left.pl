@@ -396,6 +396,67 @@ foreach my $format (qw(delta iceberg))
 	$session->finish;
 	goes_on();
 
+	# many tables, of which the next export has not all, or is another one
+	my $call_for = sub { return "CALL outflow.export_tables('{$_[1]}', 'file://$_[0]', format => '$_[2]', part_size => '64kB', workers => 0)"; };
+	my $of_it = sub { return join(' ', grep { /$uuid/ && !/\.outflow-/ } files_below($_[0])); };
+	my $left_in = sub {
+		my ($to) = @_;
+
+		killed(2, $call_for->($to, 't,u', $format));
+		my ($its) = hidden($to);
+		my @parts = map { m{([^/]+)$} } sort glob("$its/part-*");
+		mkdir("$to/public.$_") foreach qw(t u);
+		rename("$its/$_", "$to/public." . ($_ eq $parts[-1] ? 'u' : 't') . "/$_") foreach @parts;
+		$uuid = $its =~ s/.*\.outflow-//r;
+		foreach my $folder ($format eq 'iceberg' ? map { "$to/public.$_/metadata" } qw(t u) : ())
+		{
+			mkdir($folder);
+			put("$folder/$uuid-m0.avro", 'x');
+		}
+		isnt($of_it->($to), '', "$format, many, $to: files are there");
+		return;
+	};
+	foreach my $next ([ 't', $format ], [ 't', $format eq 'delta' ? 'iceberg' : 'delta' ], [ 't', 'csv' ], [ 't,u', 'csv' ])
+	{
+		my ($tables, $as) = @$next;
+		my $name = "$format, many, next $tables as $as";
+		my $to = "$dir/next_${format}_" . "${tables}_$as" =~ s/,//r;
+
+		$left_in->($to);
+		my $before = $of_it->("$to/public.u");
+		put("$to/public.u/theirs", 'x');
+		like(said_by($call_for->($to, $tables, $as)), $refused, "$name, beside what is somebody's: refused");
+		is($of_it->("$to/public.u"), $before, "$name, beside what is somebody's: nothing is removed there");
+		is(scalar(hidden($to)), 1, "$name, beside what is somebody's: and what tells of it stays");
+		unlink("$to/public.u/theirs");
+		$said = said_by($call_for->($to, $tables, $as));
+		unlike($said, qr/ERROR/, "$name: succeeds");
+		like($said, $told, "$name: and tells what it removes");
+		is($of_it->($to), '', "$name: all of it");
+		is_deeply([ hidden($to) ], [], "$name: and the directory");
+		unlike(said_by($call_for->($to, 't,u', $as)), qr/ERROR/, "$name: then all of them") if $as ne 'csv';
+	}
+
+	# in folders of tables, and where it has versions
+	change();
+	$left_in->("$dir/many_$format");
+	keep_rows($node, 'id, note) FROM t', "$kept[0]/2");
+	unlike(said_by($call_for->("$dir/many_$format", 't', $format)), qr/ERROR/, "$format, beside versions of many: one of them succeeds");
+	is($of_it->("$dir/many_$format"), '', "$format, beside versions of many: removes all that no version has");
+	lake_is_well("$dir/many_$format/public.t", $kept[0], 3, "$format, beside versions of many: t");
+	lake_is_well("$dir/many_$format/public.u", $kept[1], 2, "$format, beside versions of many: u");
+	my @before = files_of_versions("$dir/many_$format/public.t");
+	change();
+	killed(q(NEW.state = 'done'), $call_for->("$dir/many_$format", 't,u', $format));
+	keep_rows($node, 'id, note) FROM t', "$kept[0]/3");
+	keep_rows($node, 'id) FROM u', "$kept[1]/$_") foreach 2, 3;
+	my ($of) = map { /-([0-9a-f-]{36})\./ } grep { my $file = $_; !grep { $_ eq $file } @before } files_of_versions("$dir/many_$format/public.t");
+	mkdir("$dir/many_$format/.outflow-$of");
+	put("$dir/many_$format/.outflow-$of/_owner", $token =~ s/^\S+/$of/r);
+	like(said_by($call_for->("$dir/many_$format", 'u', $format)), $told, "$format, many with versions: the next one removes the directory");
+	lake_is_well("$dir/many_$format/public.t", $kept[0], 4, "$format, many with versions: t");
+	lake_is_well("$dir/many_$format/public.u", $kept[1], 4, "$format, many with versions: u");
+
 	# what is not sure to be no version's stays
 	killed(2, $inline);
 	($hidden) = hidden($lake);

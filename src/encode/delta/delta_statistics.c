@@ -192,6 +192,9 @@ stat_put_bound(StringInfo out, const ParquetNode *node, bool is_max)
 			lake_text(out, bound->data, bound->len);
 			return true;
 		case NODE_BOOL:
+			/* delta-rs takes a file without them for one without such values */
+			appendStringInfoString(out, bound->data[0] ? "true" : "false");
+			return true;
 		case NODE_BYTEA:
 		case NODE_UUID:
 		case NODE_TIME:

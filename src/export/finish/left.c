@@ -13,6 +13,9 @@
  *	- No record has its uuid, not even one that is to be committed: an export has
  *	  a record from before its first file to its end.
  *
+ * Files of lake tables that have left it by then go first, whichever tables the next
+ * export has.  Where they stay it stays as well, as nothing else tells of them.
+ *
  * One that is empty, or has only the beginning of a token, may be of an export of
  * another database or server that is about to begin, which then makes it anew.
  *
@@ -84,39 +87,6 @@ job_of(const char *uuid, const Job *job, const Destination *root,
 	return left;
 }
 
-/* Other formats' exports know no files by a uuid, and would leave them for good. */
-static bool
-has_files_of(const List *entries, const char *uuid)
-{
-	const ListCell *cell;
-
-	foreach (cell, entries)
-	{
-		DestinationEntry *entry = lfirst(cell);
-
-		if (entry->is_regular && strstr(entry->name, uuid))
-			return true;
-	}
-	return false;
-}
-
-/* In folders of lake tables; one that was in a folder itself had no other. */
-static bool
-remove_lake_files(Destination *root, const char *folder, const Job *left)
-{
-	ListCell *cell;
-
-	foreach (cell, job_makes_tables(left) ? left->sources : NIL)
-	{
-		JobSource *source = lfirst(cell);
-
-		if ((folder[0] == '\0' || strcmp(source->folder, folder) == 0) &&
-			!lake_remove_left(root, left, source))
-			return false;
-	}
-	return true;
-}
-
 static void
 discard_left(Destination *at, const char *name)
 {
@@ -155,8 +125,7 @@ left_remove(Destination *root, const char *folder, const char *name,
 		/* one that was begun has nothing else; its export may go on anew */
 		is_gone = claim == CLAIM_MISSING;
 		if (claim == CLAIM_GRANTED && !job_has_uuid(uuid) &&
-			(job_makes_tables(job) || !has_files_of(entries, uuid)) &&
-			remove_lake_files(root, folder, &left))
+			lake_remove_left(root, &left, folder))
 		{
 			discard_left(at, name);
 			is_gone = true;

@@ -32,11 +32,11 @@ lake_format_of(Destination *root, const Job *job)
 }
 
 const LakeFormat *
-lake_find(Destination *root, LakeTable **table)
+lake_find(Destination *root, const char *folder, LakeTable **table)
 {
 	for (int i = 0; i < lengthof(lake_formats); i++)
 	{
-		*table = lake_formats[i]->read(root, "", true);
+		*table = lake_formats[i]->read(root, folder, true);
 		if ((*table)->last >= 0)
 			return lake_formats[i];
 	}
@@ -268,6 +268,14 @@ lake_undo(Destination *root, const Job *job, const JobSource *source)
 {
 	lake_end_sent(root, source->folder, job);
 	lake_format_of(root, job)->undo(root, job, source);
+}
+
+void
+lake_undo_any(Destination *root, const Job *job, const JobSource *source)
+{
+	lake_end_sent(root, source->folder, job);
+	for (int i = 0; i < lengthof(lake_formats); i++)
+		lake_formats[i]->undo(root, job, source);
 }
 
 /* ---- the commit */

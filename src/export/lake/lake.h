@@ -72,11 +72,14 @@ extern void lake_check_carried(Destination *root, const JobSource *source,
 
 /* ---- lake_left.c */
 
-/* Removes what an export that came to nothing has left in the source's folder, by
- * its uuid, unless a version has it, or may have it.  False: it stays, and will be
- * in the way of a table that is still to be made. */
+/*
+ * Removes what an export that came to nothing has left, by its uuid, in the folder
+ * and in those of tables in it, unless a version has it, or may have it.  left is
+ * that export, as far as it is known; its format and sources are the next one's.
+ * False: something stays that is or will be in the way.
+ */
 extern bool lake_remove_left(Destination *root, const Job *left,
-							 const JobSource *source);
+							 const char *folder);
 
 /* ---- lake_claim.c */
 

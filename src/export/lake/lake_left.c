@@ -1,11 +1,11 @@
 /*
  * lake_left.c
- *		Files of an export that came to nothing, in a table's folder.
+ *		Files of an export that came to nothing, in the folders of tables.
  *
  * They have its uuid in their names, and no record tells more of it: it may have
- * been of another format than the job that finds them, but without a catalog,
- * which needs workers.  So what no version has that is seen from here is removed
- * only where no other table can have it.
+ * been of another format than the job that finds them, and of other tables, but
+ * without a catalog, which needs workers.  So what no version has that is seen from
+ * here is removed only where no other table can have it.
  */
 #include "postgres.h"
 
@@ -13,6 +13,13 @@
 
 #include "export/lake/lake.h"
 #include "export/lake/lake_table.h"
+
+typedef enum LeftFiles
+{
+	LEFT_GO,
+	LEFT_STAY, /* of a version, or beside those of one, where they harm nobody */
+	LEFT_IN_THE_WAY
+} LeftFiles;
 
 /* Whether all names there are its own; below: those of folders, too. */
 static bool
@@ -90,24 +97,136 @@ remove_data_files(Destination *root, const char *folder, const char *uuid)
 	root->driver->sync(root, folder);
 }
 
-bool
-lake_remove_left(Destination *root, const Job *left, const JobSource *source)
+/* Whether the job makes a table there. */
+static bool
+is_target(const Job *job, const char *folder)
 {
-	const LakeFormat *format = lake_format_of(root, left);
-	const char		 *folder = source->folder;
-	/* before the look at the table, where it may appear meanwhile */
-	bool is_sent = lake_is_sent(root, folder, left);
+	ListCell *cell;
 
-	if (lake_is_committed(root, left, source))
+	foreach (cell, job_makes_tables(job) ? job->sources : NIL)
+	{
+		if (strcmp(((JobSource *) lfirst(cell))->folder, folder) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * That of the table which is there, or else the job's; NULL if the job has none, or
+ * the table might be one of a catalog.
+ */
+static const LakeFormat *
+format_in(Destination *root, const Job *left, const char *folder)
+{
+	const LakeFormat *other;
+	LakeTable		 *table;
+
+	if (is_target(left, folder))
+		return lake_format_of(root, left);
+	if (!job_makes_tables(left) || left->options.catalog)
+		return NULL;
+	other = lake_find(root, folder, &table);
+	return other ? other : lake_format_of(root, left);
+}
+
+/* Of a folder in which other things are as well, or may come to be. */
+static LeftFiles
+look_at_table(Destination *root, const char *folder, const Job *left,
+			  bool is_sent)
+{
+	const LakeFormat *format = format_in(root, left, folder);
+	Job				  of = *left;
+	JobSource		  source = {.folder = unconstify(char *, folder)};
+
+	if (format == NULL)
+		return LEFT_IN_THE_WAY;
+	of.row_format = format->files;
+	if (lake_is_committed(root, &of, &source))
 	{
 		lake_end_sent(root, folder, left);
-		return true;
+		return LEFT_STAY;
 	}
 	if (is_sent)
 		check_table_is_there(format, root, folder);
-	if (is_sent || !is_only_table(format, root, folder, left->uuid))
-		return format->read(root, folder, true)->last >= 0;
-	remove_data_files(root, folder, left->uuid);
-	lake_undo(root, left, source);
+	else if (is_only_table(format, root, folder, left->uuid))
+		return LEFT_GO;
+	return format->read(root, folder, true)->last >= 0 ? LEFT_STAY
+													   : LEFT_IN_THE_WAY;
+}
+
+static bool
+remove_in(Destination *root, const char *folder, const Job *left)
+{
+	JobSource source = {.folder = unconstify(char *, folder)};
+	/* before the look at the table, where it may appear meanwhile */
+	bool	  is_sent = lake_is_sent(root, folder, left);
+	LeftFiles what = LEFT_GO;
+
+	/* where all is its own there is no table, but a catalog might have one */
+	if (is_sent || left->options.catalog ||
+		!is_all_its(root, folder, left->uuid, true))
+		what = look_at_table(root, folder, left, is_sent);
+	if (what == LEFT_GO)
+	{
+		remove_data_files(root, folder, left->uuid);
+		lake_undo_any(root, left, &source);
+	}
+	return what != LEFT_IN_THE_WAY;
+}
+
+/* Whether the folder has files of it, or with below the metadata of a table there. */
+static bool
+has_its_files(Destination *root, const char *folder, const char *uuid,
+			  bool below)
+{
+	ListCell *cell;
+
+	foreach (cell, root->driver->list(root, folder, NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (entry->is_regular && strstr(entry->name, uuid))
+			return true;
+		/* neither hidden nor a table's folder */
+		if (below && entry->is_directory && strchr(entry->name, '.') == NULL &&
+			has_its_files(root, destination_key(folder, entry->name), uuid,
+						  false))
+			return true;
+	}
+	return false;
+}
+
+/* False: something stays that is in the way. */
+static bool
+clear_folder(Destination *root, const char *folder, const Job *left)
+{
+	bool has = has_its_files(root, folder, left->uuid, true);
+
+	/* a target may have no more than the log's folder */
+	if ((has || is_target(left, folder)) && !remove_in(root, folder, left))
+		return false;
+	/* only an empty one goes */
+	if (has && folder[0])
+		(void) root->driver->remove(root, psprintf("%s/", folder));
 	return true;
+}
+
+bool
+lake_remove_left(Destination *root, const Job *left, const char *folder)
+{
+	ListCell *cell;
+
+	foreach (cell, root->driver->list(root, folder, NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		/* "schema.table" */
+		if (entry->is_directory && destination_name_is_valid(entry->name) &&
+			strchr(entry->name, '.') &&
+			!clear_folder(root, destination_key(folder, entry->name), left))
+			return false;
+	}
+	return clear_folder(root, folder, left);
 }

@@ -92,7 +92,7 @@ open_table(Job *job, const text *catalog, bool to_change)
 		lock_table(job, open.root);
 	if (VARSIZE_ANY_EXHDR(catalog) > 0)
 		lake_catalog_attach_table(open.root, text_to_cstring(catalog));
-	open.format = lake_find(open.root, &open.table);
+	open.format = lake_find(open.root, "", &open.table);
 	if (open.format == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("there is no lake table in \"%s\"",

@@ -113,8 +113,12 @@ extern const LakeFormat lake_format_iceberg;
 
 /* The job's; opens the catalog that its tables are in, too. */
 extern const LakeFormat *lake_format_of(Destination *root, const Job *job);
-/* Whichever format's table is at the top; NULL: none is. */
-extern const LakeFormat *lake_find(Destination *root, LakeTable **table);
+/* Whichever format's table is there; NULL: none is. */
+extern const LakeFormat *lake_find(Destination *root, const char *folder,
+								   LakeTable **table);
+/* As lake_undo, of a job whose format is not known. */
+extern void lake_undo_any(Destination *root, const Job *job,
+						  const JobSource *source);
 
 /* ---- lake_claim.c */
 

@@ -5,8 +5,13 @@
  *
  * Each of them has a folder at the destination, named "schema.table".  Lower
  * case ASCII letters, digits and underscores stand for themselves; every other
- * byte of a name, in UTF-8, is %xx.  So no two names share a folder, not even
+ * byte of a name, in UTF-8, is @xx.  So no two names share a folder, not even
  * where case counts for nothing, and none of them hides or leads elsewhere.
+ *
+ * What comes before xx has to be the same to all that read paths: readers of Delta
+ * take % as a URL's and escape other characters again, those of files know globs,
+ * lists, partitions ("=") and what is hidden ("_"), a shell at its prompt has ! for
+ * older commands even in double quotes, and any program - for its options.
  */
 #include "postgres.h"
 
@@ -31,6 +36,8 @@
 #include "export/export_destination.h"
 #include "export/job/job_access.h"
 
+#define FOLDER_ESCAPE "@%02x"
+
 /* A longer name is cut, and goes on with a dash and its SHA-256. */
 #define FOLDER_MAX 200
 #define FOLDER_CUT 120
@@ -49,7 +56,7 @@ append_identifier(StringInfo out, const char *name)
 			byte == '_')
 			appendStringInfoChar(out, (char) byte);
 		else
-			appendStringInfo(out, "%%%02x", byte);
+			appendStringInfo(out, FOLDER_ESCAPE, byte);
 	}
 }
 
@@ -81,7 +88,7 @@ folder_name(Oid relid)
 	/* the only one of our own files that a table could be called */
 	if (strcmp(folder.data, PUBLISH_MANIFEST) == 0 ||
 		strcmp(folder.data, PUBLISH_MANIFEST_OF_BEFORE) == 0)
-		return psprintf("%%%02x%s", folder.data[0], folder.data + 1);
+		return psprintf(FOLDER_ESCAPE "%s", folder.data[0], folder.data + 1);
 	return folder.data;
 }
 
