@@ -35,9 +35,10 @@ refuse_part(const Target *target, const char *why)
 				"at " LSN_FORMAT
 				", %s: what is streamed has changed, by other options or "
 				"publications. Stream it as before, or set the position in %s "
-				"to its end, which leaves out the rest",
+				"to " LSN_FORMAT ", which leaves out the rest",
 				target->name, (unsigned long long) part->records,
-				LSN_ARGS(part->commit_lsn), why, target->stored_in);
+				LSN_ARGS(part->commit_lsn), why, target->stored_in,
+				LSN_ARGS(part->commit_lsn + 1));
 }
 
 /* The sum of a place, with one more record. */

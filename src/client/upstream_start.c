@@ -158,8 +158,8 @@ slot_is_lost(const Upstream *upstream, const char *why)
 				"slot \"%s\" is lost (%s): changes since " LSN_FORMAT
 				" may be gone. The way back: drop the slot, export the tables "
 				"again with outflow.export_publication(), which makes a new "
-				"slot at the same position, and stream that one with "
-				"--after-job",
+				"slot, of another name, at the same position, and stream that "
+				"one with --after-job",
 				upstream->settings->slot, why, LSN_ARGS(delivered(upstream)));
 }
 

@@ -159,15 +159,9 @@ settings_pin_job(const Job *job)
 	List		   *settings = settings_in_force(job);
 
 	for (int i = 0; i + 1 < list_length(settings); i += 2)
-	{
-		const char *name = list_nth(settings, i);
-		const char *value = list_nth(settings, i + 1);
-
-		/* each timezone_abbreviations reads a file, and a query sets them often */
-		if (strcmp(GetConfigOption(name, false, false), value) != 0)
-			(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-									 GUC_ACTION_SAVE, true, 0, false);
-	}
+		(void) set_config_option(
+			list_nth(settings, i), list_nth(settings, i + 1), PGC_USERSET,
+			PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return pinned;
 }
 

@@ -272,6 +272,7 @@ my $holder = $target->background_psql('postgres');
 my $waiting = q{FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE locktype = 'advisory' AND NOT granted AND query = 'COMMIT'};
 
 $holder->query_safe('SELECT pg_advisory_lock(1)');
+here('INSERT INTO many VALUES (-7)');
 here('BEGIN; INSERT INTO many VALUES (-4); UPDATE untold SET id = 0 WHERE id IN (-5, -6); COMMIT');
 $client = start_client($source, 'feed', "$log.commit", '--to', $url, '--on-reject=dead-letter', "--dead-letter=$log.dead5");
 wait_until($target, "SELECT count(*) = 1 $waiting", 'a commit that waits');

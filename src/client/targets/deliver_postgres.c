@@ -123,8 +123,8 @@ ends_before(const PostgresTarget *self, const Record *record)
 	const Target *target = &self->base;
 
 	return self->bytes >= target_batch_bytes(target, BATCH_BYTES) ||
-		   record->number <= self->failed ||
-		   self->nunsent + self->nrejected > 0 ||
+		   record->number <= self->failed || self->nunsent > 0 ||
+		   (self->nrejected > 0 && self->rejected[0] < record->number) ||
 		   (record->kind == FRAME_BEGIN &&
 			ledger_received_lsn(target->ledger) <= record->lsn);
 }

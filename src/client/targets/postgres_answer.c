@@ -66,6 +66,19 @@ rejected_place(const PostgresTarget *self, uint64_t number)
 	return low;
 }
 
+/* Those up to the number never come again. */
+static void
+forget_rejected(PostgresTarget *self, uint64_t last)
+{
+	size_t gone = rejected_place(self, last + 1);
+
+	if (gone == 0)
+		return;
+	self->nrejected -= gone;
+	memmove(self->rejected, self->rejected + gone,
+			self->nrejected * sizeof(uint64_t));
+}
+
 /* Without a file for it, this ends the program. */
 static void
 write_letter(PostgresTarget *self, const Record *record, const char *reason)
@@ -193,7 +206,7 @@ committed(PostgresTarget *self)
 	self->session.attempt = 0;
 	self->is_open = false;
 	self->released = 0;
-	self->nrejected = 0;
+	forget_rejected(self, self->last);
 	target->counts.requests++;
 	target->counts.records += self->records;
 	target->counts.bytes += self->bytes;

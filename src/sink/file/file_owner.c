@@ -167,14 +167,17 @@ open_locked(FileRoot *root, bool create, bool must_prove,
 {
 	MemoryContext caller = MemoryContextSwitchTo(GetMemoryChunkContext(root));
 	FileFd		 *file = open_owner(root, O_RDWR);
-	bool		  is_new = create && !file_fd_is_open(file) && is_alone(root);
+	bool		  is_missing = !file_fd_is_open(file) && errno == ESTALE;
 
-	if (is_new)
+	if (!file_fd_is_open(file) && errno == ENOENT && create && is_alone(root))
+	{
 		file = open_owner(root, O_RDWR | O_CREAT);
+		is_missing = !file_fd_is_open(file) && is_gone();
+	}
 	MemoryContextSwitchTo(caller);
 	if (!file_fd_is_open(file))
 	{
-		*claim = is_new && errno == ENOENT ? CLAIM_MISSING : CLAIM_FOREIGN;
+		*claim = is_missing ? CLAIM_MISSING : CLAIM_FOREIGN;
 		return file;
 	}
 	if (!lock_owner(root, file, must_prove))
@@ -192,7 +195,7 @@ static bool
 remove_directory(FileRoot *root)
 {
 	if (unlinkat(root->dir->fd, root->temp_name, AT_REMOVEDIR) != 0)
-		return false;
+		return is_gone();
 	file_sync_directory(root->dir->fd, root->path);
 	return true;
 }
