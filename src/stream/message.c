@@ -170,7 +170,7 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		message.named.lsn = lsn - 1;
 		writer_progress(session);
 		if (session->skipped ||
-			snapshot_has(snapshot_of(session, NULL, NULL), session->txn.xid))
+			snapshot_has(snapshot_of_rest(session), session->txn.xid))
 			return;
 		message.txn = &session->txn;
 	}
