@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "access/transam.h"
-#include "catalog/partition.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -74,12 +73,9 @@ is_streamed_kind(const StreamOptions *options, Relation relation)
 static List *
 watch_ancestors(StreamSession *session, Relation relation)
 {
-	List	 *ancestors;
+	List	 *ancestors = relation_ancestors(RelationGetRelid(relation));
 	ListCell *lc;
 
-	if (!relation->rd_rel->relispartition)
-		return NIL;
-	ancestors = get_partition_ancestors(RelationGetRelid(relation));
 	foreach (lc, ancestors)
 		(void) hash_search(session->watched, &lfirst_oid(lc), HASH_ENTER,
 						   NULL);
