@@ -212,7 +212,7 @@ decide(StreamSession *session, StreamRelation *rel, Decision *decision)
  * one of a partitioned table, and the nearest's is the one that was meant.
  */
 static const JobSnapshot *
-find_snapshot(StreamSession *session, const Decision *decision)
+find_job_snapshot(StreamSession *session, const Decision *decision)
 {
 	const JobSnapshot *found;
 	ListCell		  *lc;
@@ -436,7 +436,7 @@ relation_build(StreamSession *session, StreamRelation *rel, Relation relation)
 	if (decision.actions)
 	{
 		shape = build_shape(session, rel, &decision);
-		rel->after = find_snapshot(session, &decision);
+		rel->after = find_job_snapshot(session, &decision);
 		MemoryContextSetParent(shape->context, session->context);
 	}
 	relation_set_shape(session, rel, shape);
