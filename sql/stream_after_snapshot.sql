@@ -6,6 +6,7 @@ SET search_path = stream_after_snapshot;
 \i :shared
 CREATE TABLE t (id int PRIMARY KEY, v text);
 CREATE TABLE u (id int PRIMARY KEY);
+CREATE PUBLICATION stream_after_snapshot WITH (publish_via_partition_root);
 SELECT create_slot('stream_after_snapshot');
 SELECT FROM pg_create_logical_replication_slot('stream_after_snapshot_2', 'outflow', false, true);
 CREATE FUNCTION after(VARIADIC snapshot text[]) RETURNS TABLE (op text, name text, new json) LANGUAGE sql AS
@@ -69,6 +70,42 @@ SELECT * FROM after(:'snapshot', 'stream_after_snapshot.u=' || pg_current_snapsh
 SELECT * FROM after('stream_after_snapshot.u=' || pg_current_snapshot()::text) WHERE name = 'u' OR name = 't' AND new->>'id' IN ('1', '6');
 SELECT * FROM after('*.*=' || pg_current_snapshot()::text);
 
+-- so does a partitioned one, under whatever names its rows appear
+CREATE TABLE late (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE late_p1 PARTITION OF late FOR VALUES FROM (0) TO (10);
+CREATE TABLE late_p2 PARTITION OF late FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (id);
+CREATE TABLE late_p21 PARTITION OF late_p2 FOR VALUES FROM (10) TO (20);
+ALTER PUBLICATION stream_after_snapshot ADD TABLE late;
+INSERT INTO late VALUES (1), (11);
+SELECT 'stream_after_snapshot.late=' || pg_current_snapshot()::text AS of_late \gset
+INSERT INTO late VALUES (2), (12);
+SELECT 'stream_after_snapshot.late_p1=' || pg_current_snapshot()::text AS of_leaf, 'stream_after_snapshot.late_p2=' || pg_current_snapshot()::text AS of_middle, pg_current_snapshot()::text AS now \gset
+INSERT INTO late VALUES (3), (13);
+SELECT * FROM after(:'later', :'of_late') WHERE name ~ 'late';
+SELECT * FROM after(:'now', :'of_late') WHERE name ~ 'late';
+SELECT * FROM after(:'of_late') WHERE name ~ 'late';
+-- the nearest counts
+SELECT * FROM after(:'later', :'of_late', :'of_leaf') WHERE name ~ 'late';
+SELECT * FROM after(:'later', :'of_late', :'of_middle') WHERE name ~ 'late';
+-- or the name that appears
+CREATE FUNCTION after_root(VARIADIC snapshot text[]) RETURNS TABLE (leaf text, new json) LANGUAGE sql AS
+	$$SELECT data::json->>'leaf', data::json->'new' FROM peek('stream_after_snapshot', 'publication_names', 'stream_after_snapshot', 'actions', 'insert', 'after_snapshot', array_to_string(snapshot, ','), 'include_transactions', 'off', 'include_schemas', 'off', 'messages', 'off') ORDER BY n$$;
+SELECT * FROM after_root(:'later', :'of_leaf');
+SELECT * FROM after_root(:'later', :'of_leaf', :'of_late');
+-- as long as it is a partition
+BEGIN;
+INSERT INTO late VALUES (4);
+ALTER TABLE late DETACH PARTITION late_p1;
+INSERT INTO late_p1 VALUES (5);
+ALTER TABLE late ATTACH PARTITION late_p1 FOR VALUES FROM (0) TO (10);
+INSERT INTO late VALUES (6);
+ALTER TABLE late RENAME TO other;
+INSERT INTO late_p1 VALUES (7);
+ALTER TABLE other RENAME TO late;
+INSERT INTO late_p1 VALUES (8);
+COMMIT;
+SELECT * FROM after(:'later', 'stream_after_snapshot.late=' || pg_current_snapshot()::text) WHERE name ~ 'late';
+
 -- in progress: pieces of what the snapshot has leave no trace
 SET logical_decoding_work_mem = '64kB';
 BEGIN;
@@ -97,4 +134,5 @@ SELECT * FROM after('stream_after_snapshot.u=' || :'snapshot', pg_current_snapsh
 
 SELECT pg_drop_replication_slot('stream_after_snapshot');
 SET client_min_messages = warning;
+DROP PUBLICATION stream_after_snapshot;
 DROP SCHEMA stream_after_snapshot CASCADE;

@@ -161,3 +161,33 @@ encoding_shown(const char *text)
 		text += shown_char(&shown, text, end - text);
 	return shown.data;
 }
+
+void
+encoding_shown_free(const char *shown, const char *text)
+{
+	if (shown != text)
+		pfree(unconstify(char *, shown));
+}
+
+void
+encoding_context(const char *format, ...)
+{
+	StringInfoData text;
+	const char	  *shown;
+	int			   needed = 0;
+
+	initStringInfo(&text);
+	do
+	{
+		va_list args;
+
+		enlargeStringInfo(&text, needed);
+		va_start(args, format);
+		needed = appendStringInfoVA(&text, format, args);
+		va_end(args);
+	} while (needed > 0);
+	shown = encoding_shown(text.data);
+	errcontext("%s", shown);
+	encoding_shown_free(shown, text.data);
+	pfree(text.data);
+}

@@ -38,4 +38,14 @@ extern int encoding_char_len(const char *data, int len);
  */
 extern const char *encoding_shown(const char *text);
 
+/*
+ * Frees what is shown, if it isn't the text itself.  Callbacks of a report do so:
+ * what they leave behind stays until the next ERROR, which may never come.
+ */
+extern void encoding_shown_free(const char *shown, const char *text);
+
+/* An errcontext() of such text. */
+extern void encoding_context(const char *format, ...)
+	pg_attribute_printf(1, 2);
+
 #endif /* OUTFLOW_ENCODING_H */

@@ -103,17 +103,17 @@ char *
 option_shown(const char *value)
 {
 	/* as much as tells whether what is shown ends in a secret */
-	int	  len = strnlen(value, SHOWN_VALUE_LENGTH + SECRET_LENGTH);
-	char *shown =
-		pnstrdup(value, pg_mbcliplen(value, len, SHOWN_VALUE_LENGTH));
+	int			len = strnlen(value, SHOWN_VALUE_LENGTH + SECRET_LENGTH);
+	int			shown = pg_mbcliplen(value, len, SHOWN_VALUE_LENGTH);
 	const char *secret = option_find_password(value);
 
-	if (secret && secret <= value + strlen(shown))
+	if (secret && secret <= value + shown)
 		return psprintf("%.*s(user and host)", (int) (secret - value), value);
 	secret = option_find_secret(value, len);
-	if (secret && secret < value + strlen(shown))
+	if (secret && secret < value + shown)
 		return psprintf("%.*s(secret key)", (int) (secret - value), value);
-	return len <= SHOWN_VALUE_LENGTH ? shown : psprintf("%s...", shown);
+	return psprintf("%.*s%s", shown, value,
+					len <= SHOWN_VALUE_LENGTH ? "" : "...");
 }
 
 static void

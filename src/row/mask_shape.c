@@ -4,7 +4,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -19,11 +18,8 @@ mask_relations(const List *relids)
 	const ListCell *cell;
 
 	foreach (cell, relids)
-	{
-		if (get_rel_relispartition(lfirst_oid(cell)))
-			all = list_concat_unique_oid(
-				all, get_partition_ancestors(lfirst_oid(cell)));
-	}
+		all =
+			list_concat_unique_oid(all, relation_ancestors(lfirst_oid(cell)));
 	return all;
 }
 

@@ -174,6 +174,13 @@ extern const char *column_default_stored(const RowShape *shape,
 extern char *relation_full_name(Oid relid);
 
 /*
+ * The partitioned tables that a relation is a part of, the nearest first.  It
+ * stays one until a DETACH ... CONCURRENTLY is done, which may be never;
+ * get_partition_ancestors() ends where one has begun.
+ */
+extern List *relation_ancestors(Oid relid);
+
+/*
  * Columns of the primary key and of the index that is the replica identity;
  * attribute numbers less FirstLowInvalidHeapAttributeNumber, NULL for none.
  */

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "catalog/partition.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "nodes/bitmapset.h"
@@ -56,6 +57,19 @@ relation_full_name(Oid relid)
 {
 	return quote_qualified_identifier(
 		get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid));
+}
+
+List *
+relation_ancestors(Oid relid)
+{
+	List *ancestors = NIL;
+
+	while (get_rel_relispartition(relid))
+	{
+		relid = get_partition_parent(relid, true);
+		ancestors = lappend_oid(ancestors, relid);
+	}
+	return ancestors;
 }
 
 Bitmapset *

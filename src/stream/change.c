@@ -29,15 +29,14 @@ change_error_context(void *arg)
 		errcontext("reading a change, %X/%X/%04X", LSN_FORMAT_ARGS(at->lsn),
 				   at->index);
 	else if (column)
-		errcontext("writing column \"%s\" of table \"%s.%s\", change "
-				   "%X/%X/%04X",
-				   encoding_shown(column->name), encoding_shown(shape->schema),
-				   encoding_shown(shape->name), LSN_FORMAT_ARGS(at->lsn),
-				   at->index);
+		encoding_context("writing column \"%s\" of table \"%s.%s\", change "
+						 "%X/%X/%04X",
+						 column->name, shape->schema, shape->name,
+						 LSN_FORMAT_ARGS(at->lsn), at->index);
 	else
-		errcontext("writing a row of table \"%s.%s\", change %X/%X/%04X",
-				   encoding_shown(shape->schema), encoding_shown(shape->name),
-				   LSN_FORMAT_ARGS(at->lsn), at->index);
+		encoding_context("writing a row of table \"%s.%s\", change %X/%X/%04X",
+						 shape->schema, shape->name, LSN_FORMAT_ARGS(at->lsn),
+						 at->index);
 }
 
 static void

@@ -60,10 +60,12 @@ static void
 message_error_context(void *arg)
 {
 	const Message *message = arg;
+	char		  *prefix = option_shown(message->change.prefix);
 
-	errcontext("writing a message with prefix \"%s\", change %X/%X/%04X",
-			   encoding_shown(option_shown(message->change.prefix)),
-			   LSN_FORMAT_ARGS(message->named.lsn), message->named.index);
+	encoding_context("writing a message with prefix \"%s\", change %X/%X/%04X",
+					 prefix, LSN_FORMAT_ARGS(message->named.lsn),
+					 message->named.index);
+	pfree(prefix);
 }
 
 static void
@@ -170,7 +172,7 @@ change_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		message.named.lsn = lsn - 1;
 		writer_progress(session);
 		if (session->skipped ||
-			snapshot_has(snapshot_of(session, NULL, NULL), session->txn.xid))
+			snapshot_has(snapshot_of_rest(session), session->txn.xid))
 			return;
 		message.txn = &session->txn;
 	}

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "access/transam.h"
-#include "catalog/partition.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -74,19 +73,16 @@ is_streamed_kind(const StreamOptions *options, Relation relation)
 static List *
 watch_ancestors(StreamSession *session, Relation relation)
 {
-	List	 *ancestors;
+	List	 *ancestors = relation_ancestors(RelationGetRelid(relation));
 	ListCell *lc;
 
-	if (!relation->rd_rel->relispartition)
-		return NIL;
-	ancestors = get_partition_ancestors(RelationGetRelid(relation));
 	foreach (lc, ancestors)
 		(void) hash_search(session->watched, &lfirst_oid(lc), HASH_ENTER,
 						   NULL);
 	return ancestors;
 }
 
-/* Relations whose names filters may use. */
+/* Relations whose names filters and snapshots may use. */
 static List *
 filtered_relations(StreamSession *session, const Decision *decision)
 {
@@ -209,6 +205,31 @@ decide(StreamSession *session, StreamRelation *rel, Decision *decision)
 	}
 	decide_name(session, decision);
 	filter_by_name(session, decision);
+}
+
+/*
+ * The snapshot of the export that has the relation's rows.  That may have been
+ * one of a partitioned table, and the nearest's is the one that was meant.
+ */
+static const JobSnapshot *
+find_job_snapshot(StreamSession *session, const Decision *decision)
+{
+	const JobSnapshot *found;
+	ListCell		  *lc;
+
+	if (session->options.after_snapshot == NIL)
+		return NULL;
+	found = snapshot_of_table(session, decision->schema, decision->name);
+	foreach (lc, filtered_relations(session, decision))
+	{
+		Oid			relid = lfirst_oid(lc);
+		const char *schema = get_namespace_name(get_rel_namespace(relid));
+		const char *name = get_rel_name(relid);
+
+		if (found == NULL && schema && name)
+			found = snapshot_of_table(session, schema, name);
+	}
+	return found ? found : snapshot_of_rest(session);
 }
 
 /* Remembers which composite types, if altered, make shapes stale. */
@@ -415,7 +436,7 @@ relation_build(StreamSession *session, StreamRelation *rel, Relation relation)
 	if (decision.actions)
 	{
 		shape = build_shape(session, rel, &decision);
-		rel->after = snapshot_of(session, decision.schema, decision.name);
+		rel->after = find_job_snapshot(session, &decision);
 		MemoryContextSetParent(shape->context, session->context);
 	}
 	relation_set_shape(session, rel, shape);

@@ -134,11 +134,29 @@ is_visible(const JobSnapshot *snapshot, uint64 xid)
 	return !snapshot->passed && snapshot_ids_visible(&snapshot->ids, xid);
 }
 
-/* The snapshot that counts for a table, or for all that is no table's. */
+/* The snapshot that a table of this name brings, or NULL. */
 const JobSnapshot *
-snapshot_of(StreamSession *session, const char *schema, const char *table)
+snapshot_of_table(StreamSession *session, const char *schema,
+				  const char *table)
 {
-	const JobSnapshot *other = NULL;
+	ListCell *lc;
+
+	foreach (lc, session->options.after_snapshot)
+	{
+		const JobSnapshot *snapshot = lfirst(lc);
+
+		if (snapshot->table && name_matches(snapshot->table->schema, schema) &&
+			name_matches(snapshot->table->table, table))
+			return snapshot;
+	}
+	return NULL;
+}
+
+/* The snapshot of all that brings none, or NULL. */
+const JobSnapshot *
+snapshot_of_rest(StreamSession *session)
+{
+	const JobSnapshot *rest = NULL;
 	ListCell		  *lc;
 
 	foreach (lc, session->options.after_snapshot)
@@ -146,12 +164,9 @@ snapshot_of(StreamSession *session, const char *schema, const char *table)
 		const JobSnapshot *snapshot = lfirst(lc);
 
 		if (snapshot->table == NULL)
-			other = snapshot;
-		else if (table && name_matches(snapshot->table->schema, schema) &&
-				 name_matches(snapshot->table->table, table))
-			return snapshot;
+			rest = snapshot;
 	}
-	return other;
+	return rest;
 }
 
 /* Whether an export under this snapshot has what the transaction did. */

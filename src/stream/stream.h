@@ -50,8 +50,10 @@ extern List *snapshots_parse(List *items);
 extern void	 snapshots_start(StreamSession *session);
 extern bool	 snapshots_have_all(StreamSession *session, TransactionId xid);
 extern bool	 snapshot_has(const JobSnapshot *snapshot, TransactionId xid);
-extern const JobSnapshot *snapshot_of(StreamSession *session,
-									  const char *schema, const char *table);
+extern const JobSnapshot *snapshot_of_table(StreamSession *session,
+											const char	  *schema,
+											const char	  *table);
+extern const JobSnapshot *snapshot_of_rest(StreamSession *session);
 
 /* ---- sessions */
 

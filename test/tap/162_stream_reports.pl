@@ -85,5 +85,46 @@ SQL
 	like($out, qr/"op":"update".*"op":"commit"/s, "$case: all of it");
 }
 
+# and however many reports there are, they leave nothing behind
+my $reports = 500;
+my $exports = new_export_dir();
+$node->safe_psql('utf8', <<SQL);
+CREATE EXTENSION outflow;
+DO \$\$
+BEGIN
+	FOR i IN 1..$reports LOOP
+		PERFORM pg_logical_emit_message(true, U&'many \\20AC' || repeat('p', i), repeat('x', 2000));
+	END LOOP;
+END
+\$\$;
+CREATE TABLE U&"many \\20AC" AS SELECT g AS id, g AS secret FROM generate_series(1, $reports) AS g;
+CREATE FUNCTION noisy(id int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE NOTICE ''row %'', id; RETURN true; END';
+CREATE FUNCTION tells(id int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''row %'', id; RETURN true; END';
+CREATE TABLE U&"hidden \\20AC" AS TABLE U&"many \\20AC";
+ALTER TABLE U&"hidden \\20AC" ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON U&"hidden \\20AC" USING (tells(id));
+CREATE ROLE exporter LOGIN IN ROLE pg_write_server_files;
+GRANT SELECT ON U&"hidden \\20AC" TO exporter;
+SQL
+foreach my $case (
+	[ 'a stream', "SELECT count(*) FROM pg_logical_slot_peek_changes('utf8', NULL, NULL, 'max_value_bytes', '1024')",
+		qr/message with prefix "many \\xe2\\x82\\xacp+/ ],
+	[ 'an export', qq{CALL outflow.export(U&'"many \\20AC"', 'file://$exports/many', filter => 'public.noisy(id)', workers => 0)},
+		qr/table public."many \\xe2\\x82\\xac", row with/ ],
+	[ 'one of masked rows', qq{SET ROLE exporter; CALL outflow.export(U&'"hidden \\20AC"', 'file://$exports/hidden', workers => 0, options => }
+		  . qq{'{"row_security": true, "mask_columns": "public.hidden*.secret=redact"}'); RESET ROLE},
+		qr/a row filter of table "public.hidden \\xe2\\x82\\xac" has/ ])
+{
+	my ($name, $statement, $context) = @$case;
+	my $used = q{SELECT 'used ' || used_bytes FROM pg_backend_memory_contexts WHERE name = 'ErrorContext'};
+
+	local $ENV{PGCLIENTENCODING} = 'LATIN1';
+	my ($code, $out, $err) = $node->psql('utf8', "SET client_min_messages = notice; \\set SHOW_CONTEXT always\n$used; $statement; $used");
+	is($code, 0, "$name: ends well") or diag($err);
+	cmp_ok(scalar(() = $err =~ /$context/g), '>=', $reports, "$name: its reports") or diag(substr($err, 0, 2000));
+	my ($before, $after) = $out =~ /^used (\d+)/mg;
+	cmp_ok($after - $before, '<', 10 * $reports, "$name: the memory of reports");
+}
+
 $node->stop;
 done_testing();

@@ -104,6 +104,7 @@ CREATE SCHEMA U&"s$sql" CREATE TABLE seen (id int) CREATE TABLE hidden (id int);
 GRANT USAGE ON SCHEMA U&"s$sql" TO U&"r$sql";
 GRANT SELECT ON U&"s$sql".seen TO U&"r$sql";
 EOS
+sql(qq(CREATE PUBLICATION U&"p$sql" FOR TABLE U&"t$sql" WHERE (id > 1 / 0)));
 sql($store->server_sql('lake', stall_timeout => 3600, retries => 0));
 sql(qq(ALTER SERVER lake RENAME TO U&"lake$sql"));
 
@@ -174,6 +175,9 @@ foreach (sort keys %shown)
 	told("SELECT count(*) FROM outflow.prune('file://$place/old', 1)", 'WARNING:  directory ".*/old1~" stays', 'prune');
 	is(sql(q(SELECT count(*) FROM outflow.jobs WHERE destination ~ 'old')), '1', "$encoding, prune: has removed one");
 	sql(q(SELECT outflow.forget(job) FROM outflow.jobs WHERE destination ~ 'old'));
+
+	# ---- an ERROR, whose place what is around it doesn't take
+	is_told(failed(qq{CALL outflow.export_publication(U&'p$sql', @{[file('published')]})}), 'ERROR:  division by zero\nCONTEXT: .*a table of publication "p~"', 'a row filter that fails');
 
 	# ---- a lake table, and another writer over a version that may have been the job's
 	my $lake = "$place/lake$letters";

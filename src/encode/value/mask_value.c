@@ -51,18 +51,23 @@ static void
 mask_filter_context(void *arg)
 {
 	const HiddenLook *hidden = arg;
+	const RowShape	 *shape = hidden->shape;
+	const char		 *schema;
+	const char		 *name;
 
 	if (is_interruption() || look_is_shown(hidden))
 		return;
+	schema = encoding_shown(shape->schema);
+	name = encoding_shown(shape->name);
 	/* a NOTICE, or an ERROR that is about to be replaced */
 	if (!hidden->failed)
 		errmsg("a row filter of table \"%s.%s\" has something to report",
-			   encoding_shown(hidden->shape->schema),
-			   encoding_shown(hidden->shape->name));
+			   schema, name);
 	else
-		errmsg("could not apply a row filter of table \"%s.%s\"",
-			   encoding_shown(hidden->shape->schema),
-			   encoding_shown(hidden->shape->name));
+		errmsg("could not apply a row filter of table \"%s.%s\"", schema,
+			   name);
+	encoding_shown_free(schema, shape->schema);
+	encoding_shown_free(name, shape->name);
 	errdetail("The table has masked columns, so what was reported is not "
 			  "shown.");
 	errhint("Try the filter in a query of the table.");
@@ -129,11 +134,13 @@ static void
 mask_error_context(void *arg)
 {
 	const ColumnShape *column = *(const ColumnShape **) arg;
+	const char		  *name;
 
 	if (column == NULL || is_interruption())
 		return;
-	errmsg("could not mask a value of column \"%s\"",
-		   encoding_shown(column->name));
+	name = encoding_shown(column->name);
+	errmsg("could not mask a value of column \"%s\"", name);
+	encoding_shown_free(name, column->name);
 	errdetail("The output function of its type failed.");
 	errhint("Masks \"null\" and \"redact\" do without the function.");
 }

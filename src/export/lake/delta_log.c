@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "export/lake/delta_log.h"
 
 /* What a version's file can be at most. */
@@ -172,7 +173,7 @@ take_action(DeltaLog *log, LakeVersion *version, const char *line, size_t len)
 static void
 report_log_place(void *arg)
 {
-	errcontext("log of a Delta table, \"%s\"", (char *) arg);
+	encoding_context("log of a Delta table, \"%s\"", (char *) arg);
 }
 
 char *

@@ -9,6 +9,7 @@
 
 #include "miscadmin.h"
 
+#include "encoding.h"
 #include "export/lake/iceberg_table.h"
 #include "failpoint.h"
 #include "option.h"
@@ -167,7 +168,7 @@ take_facts(IcebergTable *table)
 static void
 report_metadata_place(void *arg)
 {
-	errcontext("metadata of an Iceberg table, \"%s\"", (char *) arg);
+	encoding_context("metadata of an Iceberg table, \"%s\"", (char *) arg);
 }
 
 static IcebergTable *

@@ -125,8 +125,8 @@ numbered_row_error_context(PartScan *scan)
 	uint64 number = place_number(&scan->place);
 
 	if (scan->shape->current)
-		errcontext("column \"%s\" of the query, row " UINT64_FORMAT,
-				   encoding_shown(scan->shape->current->name), number);
+		encoding_context("column \"%s\" of the query, row " UINT64_FORMAT,
+						 scan->shape->current->name, number);
 	else
 		errcontext("query, row " UINT64_FORMAT, number);
 }
@@ -142,16 +142,16 @@ row_error_context(void *arg)
 	if (scan->leaf == NULL)
 		numbered_row_error_context(scan);
 	else if (scan->shape->current)
-		errcontext("column \"%s\" of table %s, row with ctid (%u,%u)",
-				   encoding_shown(scan->shape->current->name),
-				   encoding_shown(scan->leaf_name), block, offset);
+		encoding_context("column \"%s\" of table %s, row with ctid (%u,%u)",
+						 scan->shape->current->name, scan->leaf_name, block,
+						 offset);
 	else if (scan->encoding && scan->job->row_format->compresses_itself)
 		/* it may be at rows that it held back for a page */
-		errcontext("table %s, part %d", encoding_shown(scan->leaf_name),
-				   scan->part->number);
+		encoding_context("table %s, part %d", scan->leaf_name,
+						 scan->part->number);
 	else
-		errcontext("table %s, row with ctid (%u,%u)",
-				   encoding_shown(scan->leaf_name), block, offset);
+		encoding_context("table %s, row with ctid (%u,%u)", scan->leaf_name,
+						 block, offset);
 }
 
 static void

@@ -281,7 +281,7 @@ load_publication(const char *publication)
 static void
 name_publication(void *arg)
 {
-	errcontext("a table of publication \"%s\"", (char *) arg);
+	encoding_context("a table of publication \"%s\"", (char *) arg);
 }
 
 static void
