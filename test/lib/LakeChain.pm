@@ -80,11 +80,12 @@ sub new
 
 sub sql { return $_[0]{node}->safe_psql('postgres', $_[1]) }
 
-# pick(LIST): one of them
+# pick(LIST): one of them; none of none
 sub pick
 {
 	my ($self, @list) = @_;
 
+	return undef if !@list;
 	$self->{state} = ($self->{state} * 1103515245 + 12345) & 0x7FFFFFFF;
 	return $list[ ($self->{state} >> 8) % @list ];
 }
