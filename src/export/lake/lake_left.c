@@ -21,13 +21,31 @@ typedef enum LeftFiles
 	LEFT_IN_THE_WAY
 } LeftFiles;
 
+/* False: nobody of its session's user may look there, so it wrote nothing. */
+static bool
+list_readable(Destination *root, const char *folder, List **entries)
+{
+	int error = 0;
+
+	*entries = root->driver->list(root, folder, &error);
+	if (error == EACCES || error == EPERM)
+		return false;
+	/* what may be well later is an ERROR for now */
+	if (error != 0 && error != ENOENT)
+		*entries = root->driver->list(root, folder, NULL);
+	return true;
+}
+
 /* Whether all names there are its own; below: those of folders, too. */
 static bool
 is_all_its(Destination *root, const char *folder, const char *uuid, bool below)
 {
+	List	 *entries;
 	ListCell *cell;
 
-	foreach (cell, root->driver->list(root, folder, NULL))
+	if (!list_readable(root, folder, &entries))
+		return false;
+	foreach (cell, entries)
 	{
 		DestinationEntry *entry = lfirst(cell);
 
@@ -174,22 +192,32 @@ remove_in(Destination *root, const char *folder, const Job *left)
 	return what != LEFT_IN_THE_WAY;
 }
 
+/* Whether a table's folder has there what says which files are the table's. */
+static bool
+has_metadata_name(const char *name)
+{
+	return strcmp(name, lake_format_delta.folder) == 0 ||
+		   strcmp(name, lake_format_iceberg.folder) == 0;
+}
+
 /* Whether the folder has files of it, or with below the metadata of a table there. */
 static bool
 has_its_files(Destination *root, const char *folder, const char *uuid,
 			  bool below)
 {
+	List	 *entries;
 	ListCell *cell;
 
-	foreach (cell, root->driver->list(root, folder, NULL))
+	if (!list_readable(root, folder, &entries))
+		return false;
+	foreach (cell, entries)
 	{
 		DestinationEntry *entry = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
 		if (entry->is_regular && strstr(entry->name, uuid))
 			return true;
-		/* neither hidden nor a table's folder */
-		if (below && entry->is_directory && strchr(entry->name, '.') == NULL &&
+		if (below && entry->is_directory && has_metadata_name(entry->name) &&
 			has_its_files(root, destination_key(folder, entry->name), uuid,
 						  false))
 			return true;

@@ -1,0 +1,99 @@
+# Promise: what an export in its session leaves when its server is killed is removed
+# whatever else lies beside it, and what others have there is no obstacle.
+use strict;
+use warnings;
+
+use LakeTest;
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('left', conf => "autovacuum = off\n");
+my $dir = new_export_dir();
+my $told = qr/NOTICE:  what an export had left in ".*" is removed\nDETAIL:  .*\.outflow-/;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+sub said_by { return ($node->psql('postgres', $_[0]))[2]; }
+sub hidden { my @found = glob("$_[0]/.outflow-*"); return @found; }
+sub call_for { return "CALL outflow.export_tables('{$_[1]}', 'file://$_[0]', format => '$_[2]', part_size => '64kB', workers => 0)"; }
+
+sub put
+{
+	my ($file, $text) = @_;
+
+	unlink $file;
+	append_to_file($file, $text);
+	return;
+}
+
+# killed(CALL): the session is, and with it the server, when it has written parts of
+# all tables
+sub killed
+{
+	my ($call) = @_;
+
+	sql(q(CREATE TRIGGER hang BEFORE UPDATE ON outflow.part FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.part >= 2) EXECUTE FUNCTION hang()));
+	my ($session) = start_psql($node, $call);
+	wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')", 'the export has come there');
+	kill('KILL', sql(q(SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep')));
+	$session->finish;
+	$node->stop('immediate', fail_ok => 1);
+	$node->start;
+	sql('DROP TRIGGER hang ON outflow.part');
+	return;
+}
+
+# left_in(ROOT, FORMAT): a killed export of t and u, of which parts have their names;
+# the uuid
+sub left_in
+{
+	my ($root, $format) = @_;
+
+	killed(call_for($root, 't,u', $format));
+	my ($its) = hidden($root);
+	my @parts = map { m{([^/]+)$} } sort glob("$its/part-*");
+	foreach my $part (@parts)
+	{
+		my $folder = "$root/public." . ($part eq $parts[-1] ? 'u' : 't');
+
+		mkdir($folder);
+		rename("$its/$part", "$folder/$part");
+	}
+	return $its =~ s/.*\.outflow-//r;
+}
+
+# removes(ROOT, CALL, NAME)
+sub removes
+{
+	my ($root, $call, $name) = @_;
+	my $answer = said_by($call);
+
+	unlike($answer, qr/ERROR/, "$name: the next call succeeds");
+	like($answer, $told, "$name: and tells what it removes");
+	is_deeply([ hidden($root) ], [], "$name: no hidden directory is left");
+	return;
+}
+
+sql(<<'EOS');
+CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(10000); RETURN NEW; END';
+CREATE TABLE t AS SELECT i AS id, repeat('f', 90) AS note FROM generate_series(1, 2000) i;
+CREATE TABLE u AS SELECT i AS id FROM generate_series(1, 10) i;
+CREATE TABLE w AS SELECT i AS id FROM generate_series(1, 10) i;
+EOS
+
+# directories that are closed to the server
+my $root = "$dir/closed";
+my @closed = map { "$root/$_" } qw(lost+found their.folder metadata);
+my $uuid = left_in($root, 'delta');
+foreach my $folder (@closed)
+{
+	mkdir($folder);
+	chmod(0, $folder);
+}
+removes($root, call_for($root, 't', 'delta'), 'closed directories');
+chmod(0700, @closed);
+is_deeply([ grep { /$uuid/ } files_below($root) ], [], 'closed directories: nothing is left');
+
+$node->stop;
+done_testing();
