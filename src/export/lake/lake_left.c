@@ -172,7 +172,7 @@ look_at_table(Destination *root, const char *folder, const Job *left,
 													   : LEFT_IN_THE_WAY;
 }
 
-static bool
+static LeftFiles
 remove_in(Destination *root, const char *folder, const Job *left)
 {
 	JobSource source = {.folder = unconstify(char *, folder)};
@@ -189,7 +189,7 @@ remove_in(Destination *root, const char *folder, const Job *left)
 		remove_data_files(root, folder, left->uuid);
 		lake_undo_any(root, left, &source);
 	}
-	return what != LEFT_IN_THE_WAY;
+	return what;
 }
 
 /* Whether a table's folder has there what says which files are the table's. */
@@ -229,15 +229,17 @@ has_its_files(Destination *root, const char *folder, const char *uuid,
 static bool
 clear_folder(Destination *root, const char *folder, const Job *left)
 {
-	bool has = has_its_files(root, folder, left->uuid, true);
+	bool	  has = has_its_files(root, folder, left->uuid, true);
+	LeftFiles what;
 
 	/* a target may have no more than the log's folder */
-	if ((has || is_target(left, folder)) && !remove_in(root, folder, left))
-		return false;
+	if (!has && !is_target(left, folder))
+		return true;
+	what = remove_in(root, folder, left);
 	/* only an empty one goes */
-	if (has && folder[0])
+	if (what == LEFT_GO && has && folder[0])
 		(void) root->driver->remove(root, psprintf("%s/", folder));
-	return true;
+	return what != LEFT_IN_THE_WAY;
 }
 
 bool
