@@ -95,5 +95,28 @@ removes($root, call_for($root, 't', 'delta'), 'closed directories');
 chmod(0700, @closed);
 is_deeply([ grep { /$uuid/ } files_below($root) ], [], 'closed directories: nothing is left');
 
+# the folder of a table that is damaged, and not the next export's
+my %damage = (
+	delta => [ '_delta_log/00000000000000000000.json' => '{' ],
+	iceberg => [ 'metadata/v1.metadata.json' => 'x' ],
+	'delta, with a gap' => [ '_delta_log/00000000000000000001.json' => '' ]);
+
+foreach my $what (sort keys %damage)
+{
+	my ($format) = $what =~ /(\w+)/;
+	my ($file, $text) = @{ $damage{$what} };
+
+	$root = "$dir/damaged_" . $what =~ s/\W+/_/gr;
+	sql(call_for($root, 't,u', $format)) foreach 1 .. 3;
+	$uuid = left_in($root, $format);
+	# the newest one is read
+	$file =~ s/v1/v3/;
+	unlink("$root/public.u/$file");
+	put("$root/public.u/$file", $text) if $text ne '';
+	my @before = grep { m{^public.u/} } files_below($root);
+	removes($root, call_for($root, 't', $format), "$what, damaged");
+	is_deeply([ grep { m{^public.u/} } files_below($root) ], \@before, "$what, damaged: nothing is removed there");
+}
+
 $node->stop;
 done_testing();

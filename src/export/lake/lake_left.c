@@ -13,6 +13,7 @@
 
 #include "export/lake/lake.h"
 #include "export/lake/lake_table.h"
+#include "subtransaction.h"
 
 typedef enum LeftFiles
 {
@@ -115,18 +116,24 @@ remove_data_files(Destination *root, const char *folder, const char *uuid)
 	root->driver->sync(root, folder);
 }
 
-/* Whether the job makes a table there. */
 static bool
-is_target(const Job *job, const char *folder)
+writes_to(const Job *job, const char *folder)
 {
 	ListCell *cell;
 
-	foreach (cell, job_makes_tables(job) ? job->sources : NIL)
+	foreach (cell, job->sources)
 	{
 		if (strcmp(((JobSource *) lfirst(cell))->folder, folder) == 0)
 			return true;
 	}
 	return false;
+}
+
+/* Whether the job makes a table there. */
+static bool
+is_target(const Job *job, const char *folder)
+{
+	return job_makes_tables(job) && writes_to(job, folder);
 }
 
 /*
@@ -147,7 +154,15 @@ format_in(Destination *root, const Job *left, const char *folder)
 	return other ? other : lake_format_of(root, left);
 }
 
-/* Of a folder in which other things are as well, or may come to be. */
+typedef struct FolderLook
+{
+	Destination *root;
+	const char	*folder;
+	const Job	*left;
+	bool		 is_sent;
+	LeftFiles	 what;
+} FolderLook;
+
 static LeftFiles
 look_at_table(Destination *root, const char *folder, const Job *left,
 			  bool is_sent)
@@ -172,6 +187,41 @@ look_at_table(Destination *root, const char *folder, const Job *left,
 													   : LEFT_IN_THE_WAY;
 }
 
+static void
+look_at_folder(void *arg)
+{
+	FolderLook *look = arg;
+
+	look->what =
+		look_at_table(look->root, look->folder, look->left, look->is_sent);
+}
+
+/* What is damaged is in nobody's way who doesn't write there. */
+static LeftFiles
+what_damage_means(const FolderLook *look, ErrorData *error)
+{
+	if (!lake_is_damage(error) &&
+		/* a log with a gap */
+		error->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+		ReThrowError(error);
+	return writes_to(look->left, look->folder) ? LEFT_IN_THE_WAY : LEFT_STAY;
+}
+
+/* Of a folder in which other things are as well, or may come to be. */
+static LeftFiles
+look_beside(Destination *root, const char *folder, const Job *left,
+			bool is_sent)
+{
+	FolderLook look = {root, folder, left, is_sent};
+	ErrorData *error = NULL;
+
+	if (is_target(left, folder))
+		look_at_folder(&look);
+	else
+		error = subtransaction_try(look_at_folder, &look);
+	return error ? what_damage_means(&look, error) : look.what;
+}
+
 static LeftFiles
 remove_in(Destination *root, const char *folder, const Job *left)
 {
@@ -183,7 +233,7 @@ remove_in(Destination *root, const char *folder, const Job *left)
 	/* where all is its own there is no table, but a catalog might have one */
 	if (is_sent || left->options.catalog ||
 		!is_all_its(root, folder, left->uuid, true))
-		what = look_at_table(root, folder, left, is_sent);
+		what = look_beside(root, folder, left, is_sent);
 	if (what == LEFT_GO)
 	{
 		remove_data_files(root, folder, left->uuid);
