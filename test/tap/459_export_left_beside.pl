@@ -118,5 +118,22 @@ foreach my $what (sort keys %damage)
 	is_deeply([ grep { m{^public.u/} } files_below($root) ], \@before, "$what, damaged: nothing is removed there");
 }
 
+# files of a version that is there, and the next export is of other tables, as CSV
+foreach my $format (qw(delta iceberg))
+{
+	$root = "$dir/versions_$format";
+	sql(call_for($root, 't,u', $format));
+	my @before = files_below($root);
+	my ($of) = map { /-([0-9a-f-]{36})\./ } grep { /part-/ } @before;
+	$uuid = left_in($root, $format);
+	my $its = "$root/.outflow-$of";
+	rename("$root/.outflow-$uuid", $its);
+	put("$its/_owner", slurp_file("$its/_owner") =~ s/^\S+/$of/r);
+	unlink(glob("$root/public.*/part-*$uuid*"));
+	sql('SELECT outflow.forget(max(job)) FROM outflow.jobs');
+	removes($root, call_for($root, 'w', 'csv') =~ s/, workers/, options => '{"overwrite": true}', workers/r, "$format, with its versions, and next CSV");
+	is_deeply([ grep { m{^public\.[tu]/} } files_below($root) ], \@before, "$format, with its versions, and next CSV: nothing else is removed");
+}
+
 $node->stop;
 done_testing();

@@ -136,10 +136,7 @@ is_target(const Job *job, const char *folder)
 	return job_makes_tables(job) && writes_to(job, folder);
 }
 
-/*
- * That of the table which is there, or else the job's; NULL if the job has none, or
- * the table might be one of a catalog.
- */
+/* That of the table which is there, or else the job's; NULL if the job has none. */
 static const LakeFormat *
 format_in(Destination *root, const Job *left, const char *folder)
 {
@@ -148,10 +145,10 @@ format_in(Destination *root, const Job *left, const char *folder)
 
 	if (is_target(left, folder))
 		return lake_format_of(root, left);
-	if (!job_makes_tables(left) || left->options.catalog)
-		return NULL;
 	other = lake_find(root, folder, &table);
-	return other ? other : lake_format_of(root, left);
+	if (other == NULL && job_makes_tables(left))
+		return lake_format_of(root, left);
+	return other;
 }
 
 typedef struct FolderLook
@@ -183,6 +180,9 @@ look_at_table(Destination *root, const char *folder, const Job *left,
 		check_table_is_there(format, root, folder);
 	else if (is_only_table(format, root, folder, left->uuid))
 		return LEFT_GO;
+	/* nothing goes on with the table if files of another kind take its place */
+	if (writes_to(left, folder) && !is_target(left, folder))
+		return LEFT_IN_THE_WAY;
 	return format->read(root, folder, true)->last >= 0 ? LEFT_STAY
 													   : LEFT_IN_THE_WAY;
 }
@@ -207,18 +207,20 @@ what_damage_means(const FolderLook *look, ErrorData *error)
 	return writes_to(look->left, look->folder) ? LEFT_IN_THE_WAY : LEFT_STAY;
 }
 
-/* Of a folder in which other things are as well, or may come to be. */
+/* It had no catalog, and the next one's has no table in the folder. */
 static LeftFiles
 look_beside(Destination *root, const char *folder, const Job *left,
 			bool is_sent)
 {
-	FolderLook look = {root, folder, left, is_sent};
-	ErrorData *error = NULL;
+	struct LakeCatalog *catalog = root->catalog;
+	Job					of = *left;
+	FolderLook			look = {root, folder, &of, is_sent};
+	ErrorData		   *error;
 
-	if (is_target(left, folder))
-		look_at_folder(&look);
-	else
-		error = subtransaction_try(look_at_folder, &look);
+	of.options.catalog = NULL;
+	root->catalog = NULL;
+	error = subtransaction_try(look_at_folder, &look);
+	root->catalog = catalog;
 	return error ? what_damage_means(&look, error) : look.what;
 }
 
@@ -226,14 +228,16 @@ static LeftFiles
 remove_in(Destination *root, const char *folder, const Job *left)
 {
 	JobSource source = {.folder = unconstify(char *, folder)};
+	bool	  is_next = is_target(left, folder);
 	/* before the look at the table, where it may appear meanwhile */
 	bool	  is_sent = lake_is_sent(root, folder, left);
 	LeftFiles what = LEFT_GO;
 
 	/* where all is its own there is no table, but a catalog might have one */
-	if (is_sent || left->options.catalog ||
+	if (is_sent || (is_next && left->options.catalog) ||
 		!is_all_its(root, folder, left->uuid, true))
-		what = look_beside(root, folder, left, is_sent);
+		what = is_next ? look_at_table(root, folder, left, is_sent)
+					   : look_beside(root, folder, left, is_sent);
 	if (what == LEFT_GO)
 	{
 		remove_data_files(root, folder, left->uuid);
