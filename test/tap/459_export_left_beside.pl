@@ -3,12 +3,16 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use CatalogTest;
 use LakeTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+my $catalog = start_catalog();
 my $node = new_outflow_node('left', conf => "autovacuum = off\n");
 my $dir = new_export_dir();
 my $told = qr/NOTICE:  what an export had left in ".*" is removed\nDETAIL:  .*\.outflow-/;
@@ -133,6 +137,24 @@ foreach my $format (qw(delta iceberg))
 	sql('SELECT outflow.forget(max(job)) FROM outflow.jobs');
 	removes($root, call_for($root, 'w', 'csv') =~ s/, workers/, options => '{"overwrite": true}', workers/r, "$format, with its versions, and next CSV");
 	is_deeply([ grep { m{^public\.[tu]/} } files_below($root) ], \@before, "$format, with its versions, and next CSV: nothing else is removed");
+}
+
+# the next export is to a catalog, which has none of the other tables
+sql($catalog->server_sql('cat', q{client_id 'outflow', client_secret 'CANARY'}, retries => 1));
+foreach my $format (qw(delta iceberg))
+{
+	foreach my $versions (0, 1)
+	{
+		my $name = "$format, $versions versions, next to a catalog";
+
+		$root = "$dir/catalog_${format}_$versions";
+		sql(call_for($root, 't,u', $format)) if $versions;
+		my @before = $versions ? files_below($root) : ();
+		$uuid = left_in($root, $format);
+		$catalog->make_namespace("${format}_$versions");
+		removes($root, "CALL outflow.export_tables('{w}', 'file://$root', format => 'iceberg', options => '{\"catalog\": \"cat:${format}_$versions\"}')", $name);
+		is_deeply([ grep { m{^public\.[tu]/} } files_below($root) ], \@before, "$name: all that no version has is removed");
+	}
 }
 
 $node->stop;
