@@ -323,7 +323,7 @@ struct DestinationDriver
 	char *(*get)(Destination *to, const char *key, size_t max, size_t *len);
 	/*
 	 * False if it is not there.  The key "folder/" is the folder, which goes
-	 * only if it is empty.  Durable after sync.
+	 * only if it is empty, and nobody keeps it.  Durable after sync.
 	 */
 	bool (*remove)(Destination *to, const char *key);
 	/* Removes the place itself, durably, if it holds nothing and is no more than

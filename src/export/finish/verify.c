@@ -259,7 +259,12 @@ static void
 verify_versions(Report *out, const Job *job, Destination *root, Finding lost,
 				const List *parts)
 {
-	ListCell *cell;
+	/* a whole log each */
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "outflow verify version",
+							  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	ListCell	 *cell;
 
 	foreach (cell, job->sources)
 	{
@@ -272,7 +277,10 @@ verify_versions(Report *out, const Job *job, Destination *root, Finding lost,
 						report_lake_file, out);
 		else
 			report_file(out, source->folder, lost);
+		MemoryContextReset(context);
 	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(context);
 }
 
 static Finding

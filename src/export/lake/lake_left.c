@@ -13,6 +13,7 @@
 
 #include "export/lake/lake.h"
 #include "export/lake/lake_table.h"
+#include "subtransaction.h"
 
 typedef enum LeftFiles
 {
@@ -21,13 +22,31 @@ typedef enum LeftFiles
 	LEFT_IN_THE_WAY
 } LeftFiles;
 
+/* False: nobody of its session's user may look there, so it wrote nothing. */
+static bool
+list_readable(Destination *root, const char *folder, List **entries)
+{
+	int error = 0;
+
+	*entries = root->driver->list(root, folder, &error);
+	if (error == EACCES || error == EPERM)
+		return false;
+	/* what may be well later is an ERROR for now */
+	if (error != 0 && error != ENOENT)
+		*entries = root->driver->list(root, folder, NULL);
+	return true;
+}
+
 /* Whether all names there are its own; below: those of folders, too. */
 static bool
 is_all_its(Destination *root, const char *folder, const char *uuid, bool below)
 {
+	List	 *entries;
 	ListCell *cell;
 
-	foreach (cell, root->driver->list(root, folder, NULL))
+	if (!list_readable(root, folder, &entries))
+		return false;
+	foreach (cell, entries)
 	{
 		DestinationEntry *entry = lfirst(cell);
 
@@ -97,13 +116,12 @@ remove_data_files(Destination *root, const char *folder, const char *uuid)
 	root->driver->sync(root, folder);
 }
 
-/* Whether the job makes a table there. */
 static bool
-is_target(const Job *job, const char *folder)
+writes_to(const Job *job, const char *folder)
 {
 	ListCell *cell;
 
-	foreach (cell, job_makes_tables(job) ? job->sources : NIL)
+	foreach (cell, job->sources)
 	{
 		if (strcmp(((JobSource *) lfirst(cell))->folder, folder) == 0)
 			return true;
@@ -111,10 +129,14 @@ is_target(const Job *job, const char *folder)
 	return false;
 }
 
-/*
- * That of the table which is there, or else the job's; NULL if the job has none, or
- * the table might be one of a catalog.
- */
+/* Whether the job makes a table there. */
+static bool
+is_target(const Job *job, const char *folder)
+{
+	return job_makes_tables(job) && writes_to(job, folder);
+}
+
+/* That of the table which is there, or else the job's; NULL if the job has none. */
 static const LakeFormat *
 format_in(Destination *root, const Job *left, const char *folder)
 {
@@ -123,13 +145,21 @@ format_in(Destination *root, const Job *left, const char *folder)
 
 	if (is_target(left, folder))
 		return lake_format_of(root, left);
-	if (!job_makes_tables(left) || left->options.catalog)
-		return NULL;
 	other = lake_find(root, folder, &table);
-	return other ? other : lake_format_of(root, left);
+	if (other == NULL && job_makes_tables(left))
+		return lake_format_of(root, left);
+	return other;
 }
 
-/* Of a folder in which other things are as well, or may come to be. */
+typedef struct FolderLook
+{
+	Destination *root;
+	const char	*folder;
+	const Job	*left;
+	bool		 is_sent;
+	LeftFiles	 what;
+} FolderLook;
+
 static LeftFiles
 look_at_table(Destination *root, const char *folder, const Job *left,
 			  bool is_sent)
@@ -150,28 +180,78 @@ look_at_table(Destination *root, const char *folder, const Job *left,
 		check_table_is_there(format, root, folder);
 	else if (is_only_table(format, root, folder, left->uuid))
 		return LEFT_GO;
+	/* nothing goes on with the table if files of another kind take its place */
+	if (writes_to(left, folder) && !is_target(left, folder))
+		return LEFT_IN_THE_WAY;
 	return format->read(root, folder, true)->last >= 0 ? LEFT_STAY
 													   : LEFT_IN_THE_WAY;
 }
 
-static bool
+static void
+look_at_folder(void *arg)
+{
+	FolderLook *look = arg;
+
+	look->what =
+		look_at_table(look->root, look->folder, look->left, look->is_sent);
+}
+
+/* What is damaged is in nobody's way who doesn't write there. */
+static LeftFiles
+what_damage_means(const FolderLook *look, ErrorData *error)
+{
+	if (!lake_is_damage(error) &&
+		/* a log with a gap */
+		error->sqlerrcode != ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE)
+		ReThrowError(error);
+	return writes_to(look->left, look->folder) ? LEFT_IN_THE_WAY : LEFT_STAY;
+}
+
+/* It had no catalog, and the next one's has no table in the folder. */
+static LeftFiles
+look_beside(Destination *root, const char *folder, const Job *left,
+			bool is_sent)
+{
+	struct LakeCatalog *catalog = root->catalog;
+	Job					of = *left;
+	FolderLook			look = {root, folder, &of, is_sent};
+	ErrorData		   *error;
+
+	of.options.catalog = NULL;
+	root->catalog = NULL;
+	error = subtransaction_try(look_at_folder, &look);
+	root->catalog = catalog;
+	return error ? what_damage_means(&look, error) : look.what;
+}
+
+static LeftFiles
 remove_in(Destination *root, const char *folder, const Job *left)
 {
 	JobSource source = {.folder = unconstify(char *, folder)};
+	bool	  is_next = is_target(left, folder);
 	/* before the look at the table, where it may appear meanwhile */
 	bool	  is_sent = lake_is_sent(root, folder, left);
 	LeftFiles what = LEFT_GO;
 
 	/* where all is its own there is no table, but a catalog might have one */
-	if (is_sent || left->options.catalog ||
+	if (is_sent || (is_next && left->options.catalog) ||
 		!is_all_its(root, folder, left->uuid, true))
-		what = look_at_table(root, folder, left, is_sent);
+		what = is_next ? look_at_table(root, folder, left, is_sent)
+					   : look_beside(root, folder, left, is_sent);
 	if (what == LEFT_GO)
 	{
 		remove_data_files(root, folder, left->uuid);
 		lake_undo_any(root, left, &source);
 	}
-	return what != LEFT_IN_THE_WAY;
+	return what;
+}
+
+/* Whether a table's folder has there what says which files are the table's. */
+static bool
+has_metadata_name(const char *name)
+{
+	return strcmp(name, lake_format_delta.folder) == 0 ||
+		   strcmp(name, lake_format_iceberg.folder) == 0;
 }
 
 /* Whether the folder has files of it, or with below the metadata of a table there. */
@@ -179,17 +259,19 @@ static bool
 has_its_files(Destination *root, const char *folder, const char *uuid,
 			  bool below)
 {
+	List	 *entries;
 	ListCell *cell;
 
-	foreach (cell, root->driver->list(root, folder, NULL))
+	if (!list_readable(root, folder, &entries))
+		return false;
+	foreach (cell, entries)
 	{
 		DestinationEntry *entry = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
 		if (entry->is_regular && strstr(entry->name, uuid))
 			return true;
-		/* neither hidden nor a table's folder */
-		if (below && entry->is_directory && strchr(entry->name, '.') == NULL &&
+		if (below && entry->is_directory && has_metadata_name(entry->name) &&
 			has_its_files(root, destination_key(folder, entry->name), uuid,
 						  false))
 			return true;
@@ -201,15 +283,17 @@ has_its_files(Destination *root, const char *folder, const char *uuid,
 static bool
 clear_folder(Destination *root, const char *folder, const Job *left)
 {
-	bool has = has_its_files(root, folder, left->uuid, true);
+	bool	  has = has_its_files(root, folder, left->uuid, true);
+	LeftFiles what;
 
 	/* a target may have no more than the log's folder */
-	if ((has || is_target(left, folder)) && !remove_in(root, folder, left))
-		return false;
+	if (!has && !is_target(left, folder))
+		return true;
+	what = remove_in(root, folder, left);
 	/* only an empty one goes */
-	if (has && folder[0])
+	if (what == LEFT_GO && has && folder[0])
 		(void) root->driver->remove(root, psprintf("%s/", folder));
-	return true;
+	return what != LEFT_IN_THE_WAY;
 }
 
 bool

@@ -49,7 +49,7 @@ extern FileRoot *file_root_subdir(FileRoot *parent, const char *name,
 /* Removes the directory itself, durably, unless it holds something or is not
  * where it was; then in the same way what it lies in, up to so many levels. */
 extern void file_root_remove(FileRoot *root, int levels);
-/* False if it is not there or holds something. */
+/* False if it is not there, holds something, or is kept by someone. */
 extern bool file_root_remove_subdir(FileRoot *parent, const char *name);
 /*
  * The path without links, as far as it exists by now: one text for each

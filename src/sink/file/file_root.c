@@ -272,14 +272,22 @@ file_root_subdir(FileRoot *parent, const char *name, int flags)
 	return root;
 }
 
+/* Whether a directory stays for what it is, or where: it holds something, is
+ * mounted, or whoever has it or its parent keeps it. */
+static bool
+is_kept(int error)
+{
+	return error == ENOTEMPTY || error == EEXIST || error == ENOTDIR ||
+		   error == EBUSY || error == EPERM || error == EACCES;
+}
+
 bool
 file_root_remove_subdir(FileRoot *parent, const char *name)
 {
 	file_check_name(name);
 	if (unlinkat(parent->dir->fd, name, AT_REMOVEDIR) == 0)
 		return true;
-	if (errno != ENOENT && errno != ENOTEMPTY && errno != EEXIST &&
-		errno != ENOTDIR)
+	if (errno != ENOENT && !is_kept(errno))
 		ereport(ERROR, (errcode_for_file_access(),
 						errmsg("could not remove directory \"%s\": %m",
 							   file_path(parent, FILE_FINAL, name))));

@@ -1,0 +1,161 @@
+# Promise: what an export in its session leaves when its server is killed is removed
+# whatever else lies beside it, and what others have there is no obstacle.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use CatalogTest;
+use LakeTest;
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $catalog = start_catalog();
+my $node = new_outflow_node('left', conf => "autovacuum = off\n");
+my $dir = new_export_dir();
+my $told = qr/NOTICE:  what an export had left in ".*" is removed\nDETAIL:  .*\.outflow-/;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+sub said_by { return ($node->psql('postgres', $_[0]))[2]; }
+sub hidden { my @found = glob("$_[0]/.outflow-*"); return @found; }
+sub call_for { return "CALL outflow.export_tables('{$_[1]}', 'file://$_[0]', format => '$_[2]', part_size => '64kB', workers => 0)"; }
+
+sub put
+{
+	my ($file, $text) = @_;
+
+	unlink $file;
+	append_to_file($file, $text);
+	return;
+}
+
+# killed(CALL): the session is, and with it the server, when it has written parts of
+# all tables
+sub killed
+{
+	my ($call) = @_;
+
+	sql(q(CREATE TRIGGER hang BEFORE UPDATE ON outflow.part FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.part >= 2) EXECUTE FUNCTION hang()));
+	my ($session) = start_psql($node, $call);
+	wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')", 'the export has come there');
+	kill('KILL', sql(q(SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep')));
+	$session->finish;
+	$node->stop('immediate', fail_ok => 1);
+	$node->start;
+	sql('DROP TRIGGER hang ON outflow.part');
+	return;
+}
+
+# left_in(ROOT, FORMAT): a killed export of t and u, of which parts have their names;
+# the uuid
+sub left_in
+{
+	my ($root, $format) = @_;
+
+	killed(call_for($root, 't,u', $format));
+	my ($its) = hidden($root);
+	my @parts = map { m{([^/]+)$} } sort glob("$its/part-*");
+	foreach my $part (@parts)
+	{
+		my $folder = "$root/public." . ($part eq $parts[-1] ? 'u' : 't');
+
+		mkdir($folder);
+		rename("$its/$part", "$folder/$part");
+	}
+	return $its =~ s/.*\.outflow-//r;
+}
+
+# removes(ROOT, CALL, NAME)
+sub removes
+{
+	my ($root, $call, $name) = @_;
+	my $answer = said_by($call);
+
+	unlike($answer, qr/ERROR/, "$name: the next call succeeds");
+	like($answer, $told, "$name: and tells what it removes");
+	is_deeply([ hidden($root) ], [], "$name: no hidden directory is left");
+	return;
+}
+
+sql(<<'EOS');
+CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(10000); RETURN NEW; END';
+CREATE TABLE t AS SELECT i AS id, repeat('f', 90) AS note FROM generate_series(1, 2000) i;
+CREATE TABLE u AS SELECT i AS id FROM generate_series(1, 10) i;
+CREATE TABLE w AS SELECT i AS id FROM generate_series(1, 10) i;
+EOS
+
+# directories that are closed to the server
+my $root = "$dir/closed";
+my @closed = map { "$root/$_" } qw(lost+found their.folder metadata);
+my $uuid = left_in($root, 'delta');
+foreach my $folder (@closed)
+{
+	mkdir($folder);
+	chmod(0, $folder);
+}
+removes($root, call_for($root, 't', 'delta'), 'closed directories');
+chmod(0700, @closed);
+is_deeply([ grep { /$uuid/ } files_below($root) ], [], 'closed directories: nothing is left');
+
+# the folder of a table that is damaged, and not the next export's
+my %damage = (
+	delta => [ '_delta_log/00000000000000000000.json' => '{' ],
+	iceberg => [ 'metadata/v1.metadata.json' => 'x' ],
+	'delta, with a gap' => [ '_delta_log/00000000000000000001.json' => '' ]);
+
+foreach my $what (sort keys %damage)
+{
+	my ($format) = $what =~ /(\w+)/;
+	my ($file, $text) = @{ $damage{$what} };
+
+	$root = "$dir/damaged_" . $what =~ s/\W+/_/gr;
+	sql(call_for($root, 't,u', $format)) foreach 1 .. 3;
+	$uuid = left_in($root, $format);
+	# the newest one is read
+	$file =~ s/v1/v3/;
+	unlink("$root/public.u/$file");
+	put("$root/public.u/$file", $text) if $text ne '';
+	my @before = grep { m{^public.u/} } files_below($root);
+	removes($root, call_for($root, 't', $format), "$what, damaged");
+	is_deeply([ grep { m{^public.u/} } files_below($root) ], \@before, "$what, damaged: nothing is removed there");
+}
+
+# files of a version that is there, and the next export is of other tables, as CSV
+foreach my $format (qw(delta iceberg))
+{
+	$root = "$dir/versions_$format";
+	sql(call_for($root, 't,u', $format));
+	my @before = files_below($root);
+	my ($of) = map { /-([0-9a-f-]{36})\./ } grep { /part-/ } @before;
+	$uuid = left_in($root, $format);
+	my $its = "$root/.outflow-$of";
+	rename("$root/.outflow-$uuid", $its);
+	put("$its/_owner", slurp_file("$its/_owner") =~ s/^\S+/$of/r);
+	unlink(glob("$root/public.*/part-*$uuid*"));
+	sql('SELECT outflow.forget(max(job)) FROM outflow.jobs');
+	removes($root, call_for($root, 'w', 'csv') =~ s/, workers/, options => '{"overwrite": true}', workers/r, "$format, with its versions, and next CSV");
+	is_deeply([ grep { m{^public\.[tu]/} } files_below($root) ], \@before, "$format, with its versions, and next CSV: nothing else is removed");
+}
+
+# the next export is to a catalog, which has none of the other tables
+sql($catalog->server_sql('cat', q{client_id 'outflow', client_secret 'CANARY'}, retries => 1));
+foreach my $format (qw(delta iceberg))
+{
+	foreach my $versions (0, 1)
+	{
+		my $name = "$format, $versions versions, next to a catalog";
+
+		$root = "$dir/catalog_${format}_$versions";
+		sql(call_for($root, 't,u', $format)) if $versions;
+		my @before = $versions ? files_below($root) : ();
+		$uuid = left_in($root, $format);
+		$catalog->make_namespace("${format}_$versions");
+		removes($root, "CALL outflow.export_tables('{w}', 'file://$root', format => 'iceberg', options => '{\"catalog\": \"cat:${format}_$versions\"}')", $name);
+		is_deeply([ grep { m{^public\.[tu]/} } files_below($root) ], \@before, "$name: all that no version has is removed");
+	}
+}
+
+$node->stop;
+done_testing();
