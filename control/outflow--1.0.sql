@@ -1001,10 +1001,11 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_forget';
 
 -- Restoring.  First what the library tells: for each table of a finished job its
--- manifest, and where the files are that it names.
+-- manifest, where the files are that it names, and how columns were generated,
+-- which no file tells: an expression may have what was masked or left out.
 CREATE FUNCTION outflow_internal.restore_manifests(job bigint)
 RETURNS TABLE (relation pg_catalog.oid, directory pg_catalog.text,
-	manifest pg_catalog.jsonb)
+	manifest pg_catalog.jsonb, generated pg_catalog.jsonb)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_restore_manifests';
 
@@ -1386,7 +1387,10 @@ DECLARE
 	rows pg_catalog.text DEFAULT '';
 	inexact pg_catalog.text;
 BEGIN
-	FOR exported IN SELECT * FROM outflow_internal.restore_manifests(restore_script.job)
+	FOR exported IN SELECT m.relation, m.directory, m.manifest
+			|| pg_catalog.jsonb_build_object('generated', coalesce(m.generated, '{}'))
+			AS manifest
+		FROM outflow_internal.restore_manifests(restore_script.job) AS m
 	LOOP
 		inexact := outflow_internal.restore_inexact_column(exported.manifest);
 		IF exported.manifest->>'format' IN ('parquet', 'delta', 'iceberg') THEN

@@ -133,6 +133,14 @@ foreach my $case (
 	}
 }
 
+# expressions have what was masked or left out: no file tells them
+sql(q{CREATE TABLE told (id int, salary int, kind text GENERATED ALWAYS AS (CASE WHEN salary > 123456 THEN 'boss' END) STORED); INSERT INTO told VALUES (1, 2)});
+foreach my $arguments ('', ", columns => '{id}'", q(, format => 'jsonl', options => '{"mask_columns": "*.*.salary=redact,*.*.kind=redact"}'), ", format => 'parquet'")
+{
+	exported('told', 'SELECT', $arguments);
+	unlike(slurp_file("$dir/$number/_manifest.json"), qr/123456/, "told$arguments: the manifest has no expression");
+}
+
 # ---- numbers
 foreach my $case (
 	[ 'a default with nulls', 'e int', 'VALUES (NULL), (3)', 'ALTER TABLE n ALTER e SET DEFAULT nextval(\'q\'); ALTER SEQUENCE q OWNED BY n.e', '', '' ],
