@@ -1010,9 +1010,10 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_restore_manifests';
 
 -- What an identity's sequence has other than by default, after a space, or "".  It
--- has the column's type, which that of a default need not have.
+-- has the type that the column had, which the sequence itself need not have; what
+-- it has as a bound by default is no choice of anybody's.
 CREATE FUNCTION outflow_internal.restore_counting(counting pg_catalog.pg_sequence,
-	type pg_catalog.oid)
+	type pg_catalog.text)
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -1023,12 +1024,17 @@ AS $$
 			' START WITH %s%s)', f.seqincrement, f.lowest, f.highest, f.start,
 			CASE WHEN f.seqcycle THEN ' CYCLE' END) END
 	FROM (SELECT counting.seqincrement, counting.seqcycle, t.most,
-		greatest(counting.seqmin, -1 - t.most) AS lowest,
-		least(counting.seqmax, t.most) AS highest,
+		CASE WHEN counting.seqmin = -1 - o.most THEN -1 - t.most
+			ELSE greatest(counting.seqmin, -1 - t.most) END AS lowest,
+		CASE WHEN counting.seqmax = o.most THEN t.most
+			ELSE least(counting.seqmax, t.most) END AS highest,
 		greatest(least(counting.seqstart, t.most), -1 - t.most) AS start
-		FROM (VALUES (CASE type WHEN 'pg_catalog.int2'::pg_catalog.regtype THEN 32767
-			WHEN 'pg_catalog.int4'::pg_catalog.regtype THEN 2147483647
-			ELSE 9223372036854775807 END)) AS t (most)) AS f
+		FROM (VALUES ('smallint', 32767), ('integer', 2147483647),
+				('bigint', 9223372036854775807)) AS t (type, most),
+			(VALUES ('smallint', 32767), ('integer', 2147483647),
+				('bigint', 9223372036854775807)) AS o (type, most)
+		WHERE t.type = restore_counting.type
+		AND o.type = pg_catalog.format_type(counting.seqtypid, NULL)) AS f
 $$;
 
 -- The generated columns of a table as JSON, {"name": "type GENERATED ..."}, written
@@ -1095,14 +1101,14 @@ AS $$
 						AND p.objid = d.oid)
 				AND NOT EXISTS (SELECT FROM exported AS e
 					WHERE e.label = i.attname AND NOT e.masked)) AS makeable,
-			g.value AS making, s.counting
+			g.value AS making, s.sequence
 		FROM pg_catalog.pg_attribute AS a
 		LEFT JOIN generated AS g ON g.key = a.attname
 		LEFT JOIN pg_catalog.pg_attrdef AS d
 			ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 		-- an identity's sequence, or the one that a default takes from
 		LEFT JOIN LATERAL (
-			SELECT outflow_internal.restore_counting(q, a.atttypid) AS counting
+			SELECT q AS sequence
 			FROM pg_catalog.pg_depend AS o
 			JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = o.objid
 			WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
@@ -1120,10 +1126,10 @@ AS $$
 			-- a line of jsonl has names, so that one can be passed over
 			coalesce(l.makeable AND NOT e.masked
 				AND manifest->>'format' = 'jsonl', false) AS made,
-			l.counting IS NOT NULL AND e.not_null AND NOT e.masked
-				AND e.type IN ('smallint', 'integer', 'bigint') AS counted,
-			l.counting, e.place
-		FROM exported AS e LEFT JOIN live AS l USING (label)
+			s.counting IS NOT NULL AND e.not_null AND NOT e.masked AS counted,
+			s.counting, e.place
+		FROM exported AS e LEFT JOIN live AS l USING (label),
+			outflow_internal.restore_counting(l.sequence, e.type) AS s (counting)
 	UNION ALL
 		SELECT l.label, NULL, NULL, false, l.attidentity, l.making, true, false,
 			NULL, 0.5 + (SELECT pg_catalog.count(*)

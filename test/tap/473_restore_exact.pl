@@ -165,6 +165,25 @@ foreach my $case (
 		$sequence, "$name: its sequence");
 }
 
+# an identity has the type that the column had
+foreach my $case (
+	[ 'int GENERATED ALWAYS AS IDENTITY (START 1000)', 'bigint', '1 1 2147483647 1000' ],
+	[ 'smallint GENERATED ALWAYS AS IDENTITY (INCREMENT 2)', 'int', '2 1 32767 1' ],
+	[ 'smallint GENERATED ALWAYS AS IDENTITY (INCREMENT -2)', 'bigint', '-2 -32768 -1 -1' ],
+	[ 'bigint GENERATED ALWAYS AS IDENTITY (INCREMENT 2)', 'int', '2 1 9223372036854775807 1' ],
+	[ 'int GENERATED ALWAYS AS IDENTITY (MAXVALUE 100)', 'bigint', '1 1 100 1' ],
+	[ 'serial', 'bigint', '1 1 2147483647 1' ])
+{
+	my ($column, $type, $sequence) = @$case;
+
+	sql("DROP TABLE IF EXISTS n; CREATE TABLE n (e $column, o int); INSERT INTO n (o) VALUES (1)");
+	my $job = exported('n', 'SELECT', '');
+	sql("ALTER TABLE n ALTER e TYPE $type");
+	my $database = restored($job, "$column that became $type");
+	is(table_of($database, q{SELECT concat_ws(' ', seqincrement, seqmin, seqmax, seqstart) FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('n', 'e')::regclass}),
+		$sequence, "$column that became $type: its sequence");
+}
+
 # ---- collations, as they were
 SKIP:
 {
