@@ -1037,8 +1037,10 @@ AS $$
 		AND o.type = pg_catalog.format_type(counting.seqtypid, NULL)) AS f
 $$;
 
--- The generated columns of a table as JSON, {"name": "type GENERATED ..."}, written
--- alike in every session, so that what a job recorded can be compared with what is.
+-- The generated columns of a table as JSON, by name: each with its declaration, in
+-- words that are alike in every session, the columns that it is made of, and a hash
+-- of what the declaration means, which stays when something in it is renamed.  So
+-- what a job recorded can be compared with what is.
 CREATE FUNCTION outflow_internal.generated_columns(relation pg_catalog.oid)
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
@@ -1052,23 +1054,63 @@ SET extra_float_digits = 1
 SET lc_monetary = 'C'
 SET quote_all_identifiers = off
 AS $$
-	SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.concat(
-		pg_catalog.format_type(a.atttypid, a.atttypmod),
-		CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' COLLATE '
-			|| a.attcollation::pg_catalog.regcollation::pg_catalog.text END,
-		' GENERATED ALWAYS AS (', pg_catalog.pg_get_expr(d.adbin, d.adrelid),
-		') STORED'))::pg_catalog.text
+	SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.jsonb_build_object(
+		'column', a.attnum,
+		'declaration', pg_catalog.concat(
+			pg_catalog.format_type(a.atttypid, a.atttypmod),
+			CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' COLLATE '
+				|| a.attcollation::pg_catalog.regcollation::pg_catalog.text END,
+			' GENERATED ALWAYS AS (', pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+			') STORED'),
+		'of', (SELECT coalesce(pg_catalog.jsonb_agg(DISTINCT i.attname), '[]')
+			FROM pg_catalog.pg_depend AS p
+			JOIN pg_catalog.pg_attribute AS i
+				ON i.attrelid = relation AND i.attnum = p.refobjsubid
+			WHERE p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+			AND p.refobjid = relation AND i.attnum <> a.attnum
+			AND (p.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+					AND p.objid = relation AND p.objsubid = a.attnum
+				OR p.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+					AND p.objid = d.oid)),
+		-- where things stood in the command that made it is no part of it
+		'meaning', pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', a.atttypid,
+			a.atttypmod, a.attcollation, pg_catalog.regexp_replace(
+				d.adbin::pg_catalog.text, ' :(location|list_start|list_end) -?\d+', '',
+				'g')), 0)))::pg_catalog.text
 	FROM pg_catalog.pg_attribute AS a
 	JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 	JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 	WHERE a.attrelid = relation AND a.attgenerated = 's'
 $$;
 
+-- The columns that were generated when the table was exported, if nothing that they
+-- were made of was masked or left out.  What is generated otherwise now, or not at
+-- all, has no declaration.
+CREATE FUNCTION outflow_internal.restore_generated(relation pg_catalog.oid,
+	manifest pg_catalog.jsonb)
+RETURNS TABLE (label pg_catalog.text, attnum int, declaration pg_catalog.text)
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT g.key, (g.value->'column')::int,
+		CASE WHEN EXISTS (
+			SELECT FROM pg_catalog.jsonb_each(
+				outflow_internal.generated_columns(relation)::pg_catalog.jsonb) AS n
+			WHERE n.value->'column' = g.value->'column'
+				AND n.value->'meaning' = g.value->'meaning'
+			OR n.key = g.key AND n.value->'declaration' = g.value->'declaration')
+		THEN g.value->>'declaration' END
+	FROM pg_catalog.jsonb_each(manifest->'generated') AS g
+	WHERE NOT EXISTS (
+		SELECT FROM pg_catalog.jsonb_array_elements(g.value->'of') AS o
+		WHERE NOT EXISTS (
+			SELECT FROM pg_catalog.jsonb_array_elements(manifest->'columns') AS e
+			WHERE e->'name' = o.value AND NOT e ? 'mask'))
+$$;
+
 -- The columns of an exported table: as the manifest has them, which is as the
 -- files do.  Where the table is still there, one is generated or counted as it
--- was, if nothing that this needs was masked or left out, and no file of COPY
--- has the generated values.  What is generated otherwise now was not what the
--- files have, and an identity takes no null.
+-- was, if no file of COPY has the generated values; an identity takes no null.
 CREATE FUNCTION outflow_internal.restore_columns(relation pg_catalog.oid,
 	manifest pg_catalog.jsonb)
 RETURNS TABLE (label pg_catalog.text, declaration pg_catalog.text,
@@ -1083,27 +1125,12 @@ AS $$
 			c.value ? 'mask' AS masked, c.ordinality AS place
 		FROM pg_catalog.jsonb_array_elements(manifest->'columns') WITH ORDINALITY AS c
 	), generated AS (
-		SELECT g.key, g.value
-		FROM pg_catalog.jsonb_each_text(
-			outflow_internal.generated_columns(relation)::pg_catalog.jsonb) AS g
-		WHERE manifest->'generated'->>g.key = g.value
+		SELECT g.label, g.attnum, g.declaration AS making
+		FROM outflow_internal.restore_generated(relation, manifest) AS g
+		WHERE g.declaration IS NOT NULL
 	), live AS (
-		SELECT a.attname::pg_catalog.text AS label, a.attnum, a.attidentity,
-			g.key IS NOT NULL AND NOT EXISTS (
-				SELECT FROM pg_catalog.pg_depend AS p
-				JOIN pg_catalog.pg_attribute AS i
-					ON i.attrelid = relation AND i.attnum = p.refobjsubid
-				WHERE p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-				AND p.refobjid = relation AND i.attnum <> a.attnum
-				AND (p.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-						AND p.objid = relation AND p.objsubid = a.attnum
-					OR p.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
-						AND p.objid = d.oid)
-				AND NOT EXISTS (SELECT FROM exported AS e
-					WHERE e.label = i.attname AND NOT e.masked)) AS makeable,
-			g.value AS making, s.sequence
+		SELECT a.attname::pg_catalog.text AS label, a.attnum, a.attidentity, s.sequence
 		FROM pg_catalog.pg_attribute AS a
-		LEFT JOIN generated AS g ON g.key = a.attname
 		LEFT JOIN pg_catalog.pg_attrdef AS d
 			ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 		-- an identity's sequence, or the one that a default takes from
@@ -1122,21 +1149,22 @@ AS $$
 			LIMIT 1) AS s ON true
 		WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
 	), found AS (
-		SELECT e.label, e.type, e.collation, e.not_null, l.attidentity, l.making,
+		SELECT e.label, e.type, e.collation, e.not_null, l.attidentity, g.making,
 			-- a line of jsonl has names, so that one can be passed over
-			coalesce(l.makeable AND NOT e.masked
-				AND manifest->>'format' = 'jsonl', false) AS made,
+			g.making IS NOT NULL AND NOT e.masked
+				AND manifest->>'format' = 'jsonl' AS made,
 			s.counting IS NOT NULL AND e.not_null AND NOT e.masked AS counted,
 			s.counting, e.place
-		FROM exported AS e LEFT JOIN live AS l USING (label),
+		FROM exported AS e LEFT JOIN live AS l USING (label)
+		LEFT JOIN generated AS g USING (label),
 			outflow_internal.restore_counting(l.sequence, e.type) AS s (counting)
 	UNION ALL
-		SELECT l.label, NULL, NULL, false, l.attidentity, l.making, true, false,
+		SELECT g.label, NULL, NULL, false, '', g.making, true, false,
 			NULL, 0.5 + (SELECT pg_catalog.count(*)
 				FROM exported AS e JOIN live AS o USING (label)
-				WHERE o.attnum < l.attnum)
-		FROM live AS l
-		WHERE l.makeable AND l.label NOT IN (SELECT e.label FROM exported AS e)
+				WHERE o.attnum < g.attnum) + g.attnum / 10000.0
+		FROM generated AS g
+		WHERE g.label NOT IN (SELECT e.label FROM exported AS e)
 	)
 	SELECT f.label, pg_catalog.concat_ws(' ', pg_catalog.quote_ident(f.label),
 			CASE WHEN f.made THEN f.making
@@ -1267,7 +1295,14 @@ LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT pg_catalog.format(E'\nCREATE SCHEMA IF NOT EXISTS %I;\n'
-			'CREATE TABLE IF NOT EXISTS %s (%s);\n', (pg_catalog.parse_ident(manifest->>'source'))[1],
+			'%sCREATE TABLE IF NOT EXISTS %s (%s);\n', (pg_catalog.parse_ident(manifest->>'source'))[1], (
+			-- as JSON a name has no line breaks, which would end the comment
+			SELECT pg_catalog.string_agg(pg_catalog.format(
+				E'-- column %s is generated otherwise now: left out\n',
+				pg_catalog.to_json(g.label)), '' ORDER BY g.attnum)
+			FROM outflow_internal.restore_generated(relation, manifest) AS g
+			WHERE g.declaration IS NULL AND g.label NOT IN (
+				SELECT c.label FROM outflow_internal.restore_columns(relation, manifest) AS c)),
 		manifest->>'source', pg_catalog.concat_ws(', ', (
 			SELECT pg_catalog.string_agg(c.declaration, ', ')
 			FROM outflow_internal.restore_columns(relation, manifest) AS c),

@@ -135,6 +135,36 @@ foreach my $case (
 	}
 }
 
+# a renaming changes nothing
+foreach my $changes (
+	'ALTER SCHEMA fs RENAME TO fs2',
+	'ALTER FUNCTION fs.f RENAME TO f2',
+	'ALTER TABLE g RENAME x TO y; ALTER TABLE g RENAME a TO x; ALTER TABLE g RENAME b TO a',
+	'ALTER TABLE g DROP x, ADD x fs.whole GENERATED ALWAYS AS (   fs.f(a)) STORED')
+{
+	foreach my $format (qw(csv jsonl))
+	{
+		sql(q{DROP SCHEMA IF EXISTS fs, fs2 CASCADE; DROP TABLE IF EXISTS g; CREATE SCHEMA fs; CREATE FUNCTION fs.f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+			CREATE DOMAIN fs.whole AS int; CREATE TABLE g (b int, x fs.whole GENERATED ALWAYS AS (fs.f(a)) STORED, a int); INSERT INTO g (b, a) VALUES (1, 2)});
+		my $job = exported('g', 'SELECT', ", format => '$format'");
+		sql($changes);
+		my $script = sql("SELECT outflow.restore_script($job)");
+		unlike($script, qr/left out/, "$changes, $format: nothing is left out");
+		sql("CREATE DATABASE r$number");
+		my ($status, $out, $err) = $node->psql("r$number", q{CREATE SCHEMA fs; CREATE FUNCTION fs.f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+			CREATE DOMAIN fs.whole AS int;} . $script, on_error_stop => 1);
+		is($status, 0, "$changes, $format: the script runs") or diag($err);
+		is(table_of("r$number", $kind), 'b,x s,a', "$changes, $format: the columns");
+		is(table_of("r$number", 'TABLE g'), '1|4|2', "$changes, $format: the values");
+	}
+}
+is(sql(q{DROP TABLE g; CREATE TABLE g (a int, "x
+SELECT 1/0; --" int GENERATED ALWAYS AS (a + 1) STORED)}), '', 'a name of many lines');
+my $told = exported('g', 'SELECT', '');
+sql(q{ALTER TABLE g DROP "x
+SELECT 1/0; --"});
+like(sql("SELECT outflow.restore_script($told)"), qr/^-- column "x\\nSELECT 1\/0; --" is generated otherwise now: left out$/m, 'a comment has one line');
+
 # expressions have what was masked or left out: no file tells them
 sql(q{CREATE TABLE told (id int, salary int, kind text GENERATED ALWAYS AS (CASE WHEN salary > 123456 THEN 'boss' END) STORED); INSERT INTO told VALUES (1, 2)});
 foreach my $arguments ('', ", columns => '{id}'", q(, format => 'jsonl', options => '{"mask_columns": "*.*.salary=redact,*.*.kind=redact"}'), ", format => 'parquet'")
