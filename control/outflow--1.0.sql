@@ -1385,7 +1385,12 @@ AS $$
 		FROM pg_catalog.jsonb_array_elements(manifest->'columns') WITH ORDINALITY AS c
 		WHERE manifest->>'format' IN ('csv', 'text')
 		AND manifest->'settings'->>'DateStyle' NOT LIKE 'ISO,%'
-		AND manifest->'settings'->>'TimeZone' !~ '^(UTC$|GMT$|Etc/)'
+		AND c.value->>'mask' IS DISTINCT FROM 'null'
+		-- names of UTC, and hours, which are what such a zone is abbreviated to,
+		-- whether the setting has them or POSIX's form, where both must agree
+		AND manifest->'settings'->>'TimeZone' !~* pg_catalog.concat_ws('|',
+			'^(UTC|UCT|GMT|Zulu|Universal|Greenwich|Etc/.*)$', '^[-+]?[0-9.]+$', '^INTERVAL ',
+			'^<[+]([0-9:]+)>-\2$', '^<-([0-9:]+)>[+]\3$')
 	UNION
 		SELECT h.place, h.label, inner_type
 		FROM held AS h

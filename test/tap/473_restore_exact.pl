@@ -102,7 +102,11 @@ my $session = q(SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Kolkata');
 refused(exported($_, $session, ", format => 'text'"), $lossy, "$_: refused") foreach qw(precise listed spans deep rows_of);
 is(($node->psql(restored(exported('none', $session, ''), 'what has no zone'), 'TABLE none'))[1], sql('TABLE none'), 'what has no zone');
 is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TimeZone = '$_'", ''), $_), 'TABLE moments'))[1], sql('TABLE moments'), "$_: exact")
-  foreach qw(UTC Etc/UTC GMT Etc/GMT+5);
+  foreach qw(UTC Etc/UTC GMT Etc/GMT+5 UCT zulu Universal Greenwich 5.5 -3 <-03:30>+03:30 <+12>-12);
+is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TIME ZONE $_", ''), $_), 'TABLE moments'))[1], sql('TABLE moments'), "$_: exact")
+  foreach '+5.5', "INTERVAL '-08:30' HOUR TO MINUTE";
+refused(exported('moments', "SET DateStyle = SQL; SET TimeZone = '$_'", ''), $lossy, "$_: refused") foreach qw(<+02>-03 <+02>+02 <-05>+05EDT GMT+3);
+is(($node->psql(restored(exported('moments', $session, q(, options => '{"mask_columns": "*.*.at=null"}')), 'no times'), 'SELECT count(*) FROM moments WHERE at IS NULL'))[1], 2, 'no times');
 
 # ---- generated columns, as they were when the export was made
 sub table_of { my ($database, $query) = @_; return ($node->psql($database, $query))[1]; }
