@@ -1374,15 +1374,24 @@ $$;
 -- The first column with times, at whatever depth, whose text doesn't tell when they
 -- were: but in ISO it has a time zone's abbreviation, which may be that of another
 -- zone too, or be unknown to the server, or the same before and after a change.
-CREATE FUNCTION outflow_internal.restore_inexact_column(manifest pg_catalog.jsonb)
+CREATE FUNCTION outflow_internal.restore_inexact_column(relation pg_catalog.oid,
+	manifest pg_catalog.jsonb)
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH RECURSIVE held AS (
 		SELECT c.ordinality AS place, c.value->>'name' AS label,
-			pg_catalog.to_regtype(c.value->>'type')::pg_catalog.oid AS type
+			-- looking a name up needs rights on its schema, which a table's owner may
+			-- lack; so it is done for the types alone that the table has no more
+			CASE WHEN a.type IS NULL
+				THEN pg_catalog.to_regtype(c.value->>'type')::pg_catalog.oid
+				ELSE a.type END AS type
 		FROM pg_catalog.jsonb_array_elements(manifest->'columns') WITH ORDINALITY AS c
+		LEFT JOIN LATERAL (SELECT l.atttypid AS type FROM pg_catalog.pg_attribute AS l
+			WHERE l.attrelid = relation AND NOT l.attisdropped
+			AND pg_catalog.format_type(l.atttypid, l.atttypmod) = c.value->>'type'
+			LIMIT 1) AS a ON true
 		WHERE manifest->>'format' IN ('csv', 'text')
 		AND manifest->'settings'->>'DateStyle' NOT LIKE 'ISO,%'
 		AND c.value->>'mask' IS DISTINCT FROM 'null'
@@ -1438,7 +1447,8 @@ BEGIN
 			AS manifest
 		FROM outflow_internal.restore_manifests(restore_script.job) AS m
 	LOOP
-		inexact := outflow_internal.restore_inexact_column(exported.manifest);
+		inexact := outflow_internal.restore_inexact_column(exported.relation,
+			exported.manifest);
 		IF exported.manifest->>'format' IN ('parquet', 'delta', 'iceberg') THEN
 			RAISE feature_not_supported USING
 				MESSAGE = pg_catalog.format('COPY cannot load format "%s"',

@@ -108,6 +108,23 @@ is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TIME ZONE
 refused(exported('moments', "SET DateStyle = SQL; SET TimeZone = '$_'", ''), $lossy, "$_: refused") foreach qw(<+02>-03 <+02>+02 <-05>+05EDT GMT+3);
 is(($node->psql(restored(exported('moments', $session, q(, options => '{"mask_columns": "*.*.at=null"}')), 'no times'), 'SELECT count(*) FROM moments WHERE at IS NULL'))[1], 2, 'no times');
 
+# an owner may lack rights on the schema of a column's type
+sql(<<'EOS');
+CREATE ROLE keeper LOGIN;
+GRANT pg_write_server_files TO keeper;
+CREATE SCHEMA hid;
+CREATE DOMAIN hid.word AS varchar(9);
+CREATE DOMAIN hid.moment AS timestamptz;
+CREATE TABLE kept (w hid.word[], v hid.word, n numeric(4,2));
+CREATE TABLE kept_at (w hid.word, at hid.moment);
+ALTER TABLE kept OWNER TO keeper;
+ALTER TABLE kept_at OWNER TO keeper;
+EOS
+$session = "SET ROLE keeper; SET DateStyle = SQL; SET TimeZone = 'Asia/Kolkata'";
+my %kept = map { $_ => exported($_, $session, '') } qw(kept kept_at);
+like((($node->psql('postgres', "SET ROLE keeper; SELECT outflow.restore_script($kept{kept})"))[1]), qr/w hid\.word\[\], v hid\.word, n numeric\(4,2\)/, 'an owner without rights on types');
+like((($node->psql('postgres', "SET ROLE keeper; SELECT outflow.restore_script($kept{kept_at})"))[2]), $lossy, '... is told of times');
+
 # ---- generated columns, as they were when the export was made
 sub table_of { my ($database, $query) = @_; return ($node->psql($database, $query))[1]; }
 my $kind = "SELECT string_agg(concat_ws(' ', attname, nullif(attgenerated, '')), ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'g'::regclass AND attnum > 0";
