@@ -131,8 +131,8 @@ outflow_restore_manifests(PG_FUNCTION_ARGS)
 		values[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(manifest));
 		nulls[3] = source->generated == NULL;
 		if (source->generated)
-			values[3] = DirectFunctionCall1(jsonb_in,
-											CStringGetDatum(source->generated));
+			values[3] = DirectFunctionCall1(
+				jsonb_in, CStringGetDatum(source->generated));
 		tuplestore_putvalues(result->setResult, result->setDesc, values,
 							 nulls);
 	}
