@@ -1133,7 +1133,7 @@ AS $$
 		FROM pg_catalog.pg_attribute AS a
 		LEFT JOIN pg_catalog.pg_attrdef AS d
 			ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-		-- an identity's sequence, or the one that a default takes from
+		-- an identity's sequence, or the one whose next number is the default
 		LEFT JOIN LATERAL (
 			SELECT q AS sequence
 			FROM pg_catalog.pg_depend AS o
@@ -1141,11 +1141,10 @@ AS $$
 			WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 			AND o.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
 			AND o.refobjid = relation AND o.refobjsubid = a.attnum
-			AND (o.deptype = 'i' OR EXISTS (SELECT FROM pg_catalog.pg_depend AS u
-				WHERE u.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
-				AND u.objid = d.oid
-				AND u.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-				AND u.refobjid = q.seqrelid))
+			AND (o.deptype = 'i' OR pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+				= pg_catalog.concat('nextval(''', pg_catalog.replace(
+					q.seqrelid::pg_catalog.regclass::pg_catalog.text, '''', ''''''),
+					'''::regclass)'))
 			LIMIT 1) AS s ON true
 		WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
 	), found AS (
