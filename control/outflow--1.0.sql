@@ -1001,17 +1001,19 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_forget';
 
 -- Restoring.  First what the library tells: for each table of a finished job its
--- manifest, and where the files are that it names.
+-- manifest, where the files are that it names, and how columns were generated,
+-- which no file tells: an expression may have what was masked or left out.
 CREATE FUNCTION outflow_internal.restore_manifests(job bigint)
 RETURNS TABLE (relation pg_catalog.oid, directory pg_catalog.text,
-	manifest pg_catalog.jsonb)
+	manifest pg_catalog.jsonb, generated pg_catalog.jsonb)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_restore_manifests';
 
 -- What an identity's sequence has other than by default, after a space, or "".  It
--- has the column's type, which that of a default need not have.
+-- has the type that the column had, which the sequence itself need not have; what
+-- it has as a bound by default is no choice of anybody's.
 CREATE FUNCTION outflow_internal.restore_counting(counting pg_catalog.pg_sequence,
-	type pg_catalog.oid)
+	type pg_catalog.text)
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -1022,16 +1024,23 @@ AS $$
 			' START WITH %s%s)', f.seqincrement, f.lowest, f.highest, f.start,
 			CASE WHEN f.seqcycle THEN ' CYCLE' END) END
 	FROM (SELECT counting.seqincrement, counting.seqcycle, t.most,
-		greatest(counting.seqmin, -1 - t.most) AS lowest,
-		least(counting.seqmax, t.most) AS highest,
+		CASE WHEN counting.seqmin = -1 - o.most THEN -1 - t.most
+			ELSE greatest(counting.seqmin, -1 - t.most) END AS lowest,
+		CASE WHEN counting.seqmax = o.most THEN t.most
+			ELSE least(counting.seqmax, t.most) END AS highest,
 		greatest(least(counting.seqstart, t.most), -1 - t.most) AS start
-		FROM (VALUES (CASE type WHEN 'pg_catalog.int2'::pg_catalog.regtype THEN 32767
-			WHEN 'pg_catalog.int4'::pg_catalog.regtype THEN 2147483647
-			ELSE 9223372036854775807 END)) AS t (most)) AS f
+		FROM (VALUES ('smallint', 32767), ('integer', 2147483647),
+				('bigint', 9223372036854775807)) AS t (type, most),
+			(VALUES ('smallint', 32767), ('integer', 2147483647),
+				('bigint', 9223372036854775807)) AS o (type, most)
+		WHERE t.type = restore_counting.type
+		AND o.type = pg_catalog.format_type(counting.seqtypid, NULL)) AS f
 $$;
 
--- The generated columns of a table as JSON, {"name": "type GENERATED ..."}, written
--- alike in every session, so that what a job recorded can be compared with what is.
+-- The generated columns of a table as JSON, by name: each with its declaration, in
+-- words that are alike in every session, the columns that it is made of, and a hash
+-- of what the declaration means, which stays when something in it is renamed.  So
+-- what a job recorded can be compared with what is.
 CREATE FUNCTION outflow_internal.generated_columns(relation pg_catalog.oid)
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
@@ -1045,23 +1054,63 @@ SET extra_float_digits = 1
 SET lc_monetary = 'C'
 SET quote_all_identifiers = off
 AS $$
-	SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.concat(
-		pg_catalog.format_type(a.atttypid, a.atttypmod),
-		CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' COLLATE '
-			|| a.attcollation::pg_catalog.regcollation::pg_catalog.text END,
-		' GENERATED ALWAYS AS (', pg_catalog.pg_get_expr(d.adbin, d.adrelid),
-		') STORED'))::pg_catalog.text
+	SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.jsonb_build_object(
+		'column', a.attnum,
+		'declaration', pg_catalog.concat(
+			pg_catalog.format_type(a.atttypid, a.atttypmod),
+			CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' COLLATE '
+				|| a.attcollation::pg_catalog.regcollation::pg_catalog.text END,
+			' GENERATED ALWAYS AS (', pg_catalog.pg_get_expr(d.adbin, d.adrelid),
+			') STORED'),
+		'of', (SELECT coalesce(pg_catalog.jsonb_agg(DISTINCT i.attname), '[]')
+			FROM pg_catalog.pg_depend AS p
+			JOIN pg_catalog.pg_attribute AS i
+				ON i.attrelid = relation AND i.attnum = p.refobjsubid
+			WHERE p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+			AND p.refobjid = relation AND i.attnum <> a.attnum
+			AND (p.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+					AND p.objid = relation AND p.objsubid = a.attnum
+				OR p.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+					AND p.objid = d.oid)),
+		-- where things stood in the command that made it is no part of it
+		'meaning', pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', a.atttypid,
+			a.atttypmod, a.attcollation, pg_catalog.regexp_replace(
+				d.adbin::pg_catalog.text, ' :(location|list_start|list_end) -?\d+', '',
+				'g')), 0)))::pg_catalog.text
 	FROM pg_catalog.pg_attribute AS a
 	JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 	JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 	WHERE a.attrelid = relation AND a.attgenerated = 's'
 $$;
 
+-- The columns that were generated when the table was exported, if nothing that they
+-- were made of was masked or left out.  What is generated otherwise now, or not at
+-- all, has no declaration.
+CREATE FUNCTION outflow_internal.restore_generated(relation pg_catalog.oid,
+	manifest pg_catalog.jsonb)
+RETURNS TABLE (label pg_catalog.text, attnum int, declaration pg_catalog.text)
+LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT g.key, (g.value->'column')::int,
+		CASE WHEN EXISTS (
+			SELECT FROM pg_catalog.jsonb_each(
+				outflow_internal.generated_columns(relation)::pg_catalog.jsonb) AS n
+			WHERE n.value->'column' = g.value->'column'
+				AND n.value->'meaning' = g.value->'meaning'
+			OR n.key = g.key AND n.value->'declaration' = g.value->'declaration')
+		THEN g.value->>'declaration' END
+	FROM pg_catalog.jsonb_each(manifest->'generated') AS g
+	WHERE NOT EXISTS (
+		SELECT FROM pg_catalog.jsonb_array_elements(g.value->'of') AS o
+		WHERE NOT EXISTS (
+			SELECT FROM pg_catalog.jsonb_array_elements(manifest->'columns') AS e
+			WHERE e->'name' = o.value AND NOT e ? 'mask'))
+$$;
+
 -- The columns of an exported table: as the manifest has them, which is as the
 -- files do.  Where the table is still there, one is generated or counted as it
--- was, if nothing that this needs was masked or left out, and no file of COPY
--- has the generated values.  What is generated otherwise now was not what the
--- files have, and an identity takes no null.
+-- was, if no file of COPY has the generated values; an identity takes no null.
 CREATE FUNCTION outflow_internal.restore_columns(relation pg_catalog.oid,
 	manifest pg_catalog.jsonb)
 RETURNS TABLE (label pg_catalog.text, declaration pg_catalog.text,
@@ -1076,60 +1125,45 @@ AS $$
 			c.value ? 'mask' AS masked, c.ordinality AS place
 		FROM pg_catalog.jsonb_array_elements(manifest->'columns') WITH ORDINALITY AS c
 	), generated AS (
-		SELECT g.key, g.value
-		FROM pg_catalog.jsonb_each_text(
-			outflow_internal.generated_columns(relation)::pg_catalog.jsonb) AS g
-		WHERE manifest->'generated'->>g.key = g.value
+		SELECT g.label, g.attnum, g.declaration AS making
+		FROM outflow_internal.restore_generated(relation, manifest) AS g
+		WHERE g.declaration IS NOT NULL
 	), live AS (
-		SELECT a.attname::pg_catalog.text AS label, a.attnum, a.attidentity,
-			g.key IS NOT NULL AND NOT EXISTS (
-				SELECT FROM pg_catalog.pg_depend AS p
-				JOIN pg_catalog.pg_attribute AS i
-					ON i.attrelid = relation AND i.attnum = p.refobjsubid
-				WHERE p.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-				AND p.refobjid = relation AND i.attnum <> a.attnum
-				AND (p.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-						AND p.objid = relation AND p.objsubid = a.attnum
-					OR p.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
-						AND p.objid = d.oid)
-				AND NOT EXISTS (SELECT FROM exported AS e
-					WHERE e.label = i.attname AND NOT e.masked)) AS makeable,
-			g.value AS making, s.counting
+		SELECT a.attname::pg_catalog.text AS label, a.attnum, a.attidentity, s.sequence
 		FROM pg_catalog.pg_attribute AS a
-		LEFT JOIN generated AS g ON g.key = a.attname
 		LEFT JOIN pg_catalog.pg_attrdef AS d
 			ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-		-- an identity's sequence, or the one that a default takes from
+		-- an identity's sequence, or the one whose next number is the default
 		LEFT JOIN LATERAL (
-			SELECT outflow_internal.restore_counting(q, a.atttypid) AS counting
+			SELECT q AS sequence
 			FROM pg_catalog.pg_depend AS o
 			JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = o.objid
 			WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
 			AND o.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
 			AND o.refobjid = relation AND o.refobjsubid = a.attnum
-			AND (o.deptype = 'i' OR EXISTS (SELECT FROM pg_catalog.pg_depend AS u
-				WHERE u.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
-				AND u.objid = d.oid
-				AND u.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-				AND u.refobjid = q.seqrelid))
+			AND (o.deptype = 'i' OR pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+				= pg_catalog.concat('nextval(''', pg_catalog.replace(
+					q.seqrelid::pg_catalog.regclass::pg_catalog.text, '''', ''''''),
+					'''::regclass)'))
 			LIMIT 1) AS s ON true
 		WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
 	), found AS (
-		SELECT e.label, e.type, e.collation, e.not_null, l.attidentity, l.making,
+		SELECT e.label, e.type, e.collation, e.not_null, l.attidentity, g.making,
 			-- a line of jsonl has names, so that one can be passed over
-			coalesce(l.makeable AND NOT e.masked
-				AND manifest->>'format' = 'jsonl', false) AS made,
-			l.counting IS NOT NULL AND e.not_null AND NOT e.masked
-				AND e.type IN ('smallint', 'integer', 'bigint') AS counted,
-			l.counting, e.place
+			g.making IS NOT NULL AND NOT e.masked
+				AND manifest->>'format' = 'jsonl' AS made,
+			s.counting IS NOT NULL AND e.not_null AND NOT e.masked AS counted,
+			s.counting, e.place
 		FROM exported AS e LEFT JOIN live AS l USING (label)
+		LEFT JOIN generated AS g USING (label),
+			outflow_internal.restore_counting(l.sequence, e.type) AS s (counting)
 	UNION ALL
-		SELECT l.label, NULL, NULL, false, l.attidentity, l.making, true, false,
+		SELECT g.label, NULL, NULL, false, '', g.making, true, false,
 			NULL, 0.5 + (SELECT pg_catalog.count(*)
 				FROM exported AS e JOIN live AS o USING (label)
-				WHERE o.attnum < l.attnum)
-		FROM live AS l
-		WHERE l.makeable AND l.label NOT IN (SELECT e.label FROM exported AS e)
+				WHERE o.attnum < g.attnum) + g.attnum / 10000.0
+		FROM generated AS g
+		WHERE g.label NOT IN (SELECT e.label FROM exported AS e)
 	)
 	SELECT f.label, pg_catalog.concat_ws(' ', pg_catalog.quote_ident(f.label),
 			CASE WHEN f.made THEN f.making
@@ -1260,7 +1294,14 @@ LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT pg_catalog.format(E'\nCREATE SCHEMA IF NOT EXISTS %I;\n'
-			'CREATE TABLE IF NOT EXISTS %s (%s);\n', (pg_catalog.parse_ident(manifest->>'source'))[1],
+			'%sCREATE TABLE IF NOT EXISTS %s (%s);\n', (pg_catalog.parse_ident(manifest->>'source'))[1], (
+			-- as JSON a name has no line breaks, which would end the comment
+			SELECT pg_catalog.string_agg(pg_catalog.format(
+				E'-- column %s is generated otherwise now: left out\n',
+				pg_catalog.to_json(g.label)), '' ORDER BY g.attnum)
+			FROM outflow_internal.restore_generated(relation, manifest) AS g
+			WHERE g.declaration IS NULL AND g.label NOT IN (
+				SELECT c.label FROM outflow_internal.restore_columns(relation, manifest) AS c)),
 		manifest->>'source', pg_catalog.concat_ws(', ', (
 			SELECT pg_catalog.string_agg(c.declaration, ', ')
 			FROM outflow_internal.restore_columns(relation, manifest) AS c),
@@ -1332,18 +1373,32 @@ $$;
 -- The first column with times, at whatever depth, whose text doesn't tell when they
 -- were: but in ISO it has a time zone's abbreviation, which may be that of another
 -- zone too, or be unknown to the server, or the same before and after a change.
-CREATE FUNCTION outflow_internal.restore_inexact_column(manifest pg_catalog.jsonb)
+CREATE FUNCTION outflow_internal.restore_inexact_column(relation pg_catalog.oid,
+	manifest pg_catalog.jsonb)
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH RECURSIVE held AS (
 		SELECT c.ordinality AS place, c.value->>'name' AS label,
-			pg_catalog.to_regtype(c.value->>'type')::pg_catalog.oid AS type
+			-- looking a name up needs rights on its schema, which a table's owner may
+			-- lack; so it is done for the types alone that the table has no more
+			CASE WHEN a.type IS NULL
+				THEN pg_catalog.to_regtype(c.value->>'type')::pg_catalog.oid
+				ELSE a.type END AS type
 		FROM pg_catalog.jsonb_array_elements(manifest->'columns') WITH ORDINALITY AS c
+		LEFT JOIN LATERAL (SELECT l.atttypid AS type FROM pg_catalog.pg_attribute AS l
+			WHERE l.attrelid = relation AND NOT l.attisdropped
+			AND pg_catalog.format_type(l.atttypid, l.atttypmod) = c.value->>'type'
+			LIMIT 1) AS a ON true
 		WHERE manifest->>'format' IN ('csv', 'text')
 		AND manifest->'settings'->>'DateStyle' NOT LIKE 'ISO,%'
-		AND manifest->'settings'->>'TimeZone' !~ '^(UTC$|GMT$|Etc/)'
+		AND c.value->>'mask' IS DISTINCT FROM 'null'
+		-- names of UTC, and hours, which are what such a zone is abbreviated to,
+		-- whether the setting has them or POSIX's form, where both must agree
+		AND manifest->'settings'->>'TimeZone' !~* pg_catalog.concat_ws('|',
+			'^(UTC|UCT|GMT|Zulu|Universal|Greenwich|Etc/.*)$', '^[-+]?[0-9.]+$', '^INTERVAL ',
+			'^<[+]([0-9:]+)>-\2$', '^<-([0-9:]+)>[+]\3$')
 	UNION
 		SELECT h.place, h.label, inner_type
 		FROM held AS h
@@ -1386,9 +1441,13 @@ DECLARE
 	rows pg_catalog.text DEFAULT '';
 	inexact pg_catalog.text;
 BEGIN
-	FOR exported IN SELECT * FROM outflow_internal.restore_manifests(restore_script.job)
+	FOR exported IN SELECT m.relation, m.directory, m.manifest
+			|| pg_catalog.jsonb_build_object('generated', coalesce(m.generated, '{}'))
+			AS manifest
+		FROM outflow_internal.restore_manifests(restore_script.job) AS m
 	LOOP
-		inexact := outflow_internal.restore_inexact_column(exported.manifest);
+		inexact := outflow_internal.restore_inexact_column(exported.relation,
+			exported.manifest);
 		IF exported.manifest->>'format' IN ('parquet', 'delta', 'iceberg') THEN
 			RAISE feature_not_supported USING
 				MESSAGE = pg_catalog.format('COPY cannot load format "%s"',

@@ -102,7 +102,28 @@ my $session = q(SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Kolkata');
 refused(exported($_, $session, ", format => 'text'"), $lossy, "$_: refused") foreach qw(precise listed spans deep rows_of);
 is(($node->psql(restored(exported('none', $session, ''), 'what has no zone'), 'TABLE none'))[1], sql('TABLE none'), 'what has no zone');
 is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TimeZone = '$_'", ''), $_), 'TABLE moments'))[1], sql('TABLE moments'), "$_: exact")
-  foreach qw(UTC Etc/UTC GMT Etc/GMT+5);
+  foreach qw(UTC Etc/UTC GMT Etc/GMT+5 UCT zulu Universal Greenwich 5.5 -3 <-03:30>+03:30 <+12>-12);
+is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TIME ZONE $_", ''), $_), 'TABLE moments'))[1], sql('TABLE moments'), "$_: exact")
+  foreach '+5.5', "INTERVAL '-08:30' HOUR TO MINUTE";
+refused(exported('moments', "SET DateStyle = SQL; SET TimeZone = '$_'", ''), $lossy, "$_: refused") foreach qw(<+02>-03 <+02>+02 <-05>+05EDT GMT+3);
+is(($node->psql(restored(exported('moments', $session, q(, options => '{"mask_columns": "*.*.at=null"}')), 'no times'), 'SELECT count(*) FROM moments WHERE at IS NULL'))[1], 2, 'no times');
+
+# an owner may lack rights on the schema of a column's type
+sql(<<'EOS');
+CREATE ROLE keeper LOGIN;
+GRANT pg_write_server_files TO keeper;
+CREATE SCHEMA hid;
+CREATE DOMAIN hid.word AS varchar(9);
+CREATE DOMAIN hid.moment AS timestamptz;
+CREATE TABLE kept (w hid.word[], v hid.word, n numeric(4,2));
+CREATE TABLE kept_at (w hid.word, at hid.moment);
+ALTER TABLE kept OWNER TO keeper;
+ALTER TABLE kept_at OWNER TO keeper;
+EOS
+$session = "SET ROLE keeper; SET DateStyle = SQL; SET TimeZone = 'Asia/Kolkata'";
+my %kept = map { $_ => exported($_, $session, '') } qw(kept kept_at);
+like((($node->psql('postgres', "SET ROLE keeper; SELECT outflow.restore_script($kept{kept})"))[1]), qr/w hid\.word\[\], v hid\.word, n numeric\(4,2\)/, 'an owner without rights on types');
+like((($node->psql('postgres', "SET ROLE keeper; SELECT outflow.restore_script($kept{kept_at})"))[2]), $lossy, '... is told of times');
 
 # ---- generated columns, as they were when the export was made
 sub table_of { my ($database, $query) = @_; return ($node->psql($database, $query))[1]; }
@@ -123,7 +144,9 @@ foreach my $case (
 	foreach my $format (qw(jsonl csv))
 	{
 		sql("DROP TABLE IF EXISTS g; CREATE TABLE g ($columns); INSERT INTO g VALUES $values");
-		my $job = exported('g', 'SET standard_conforming_strings = off; SET quote_all_identifiers = on', ", format => '$format'");
+		# 19 can't turn standard_conforming_strings off any more
+		my $session = (server_major($node) < 19 ? 'SET standard_conforming_strings = off; ' : '') . 'SET quote_all_identifiers = on';
+		my $job = exported('g', $session, ", format => '$format'");
 		sql("ALTER TABLE g $changes");
 		my $database = restored($job, "$name, $format");
 		my ($rows, $kinds) = splice(@expected, 0, 2);
@@ -133,11 +156,51 @@ foreach my $case (
 	}
 }
 
+# a renaming changes nothing
+foreach my $changes (
+	'ALTER SCHEMA fs RENAME TO fs2',
+	'ALTER FUNCTION fs.f RENAME TO f2',
+	'ALTER TABLE g RENAME x TO y; ALTER TABLE g RENAME a TO x; ALTER TABLE g RENAME b TO a',
+	'ALTER TABLE g DROP x, ADD x fs.whole GENERATED ALWAYS AS (   fs.f(a)) STORED')
+{
+	foreach my $format (qw(csv jsonl))
+	{
+		sql(q{DROP SCHEMA IF EXISTS fs, fs2 CASCADE; DROP TABLE IF EXISTS g; CREATE SCHEMA fs; CREATE FUNCTION fs.f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+			CREATE DOMAIN fs.whole AS int; CREATE TABLE g (b int, x fs.whole GENERATED ALWAYS AS (fs.f(a)) STORED, a int); INSERT INTO g (b, a) VALUES (1, 2)});
+		my $job = exported('g', 'SELECT', ", format => '$format'");
+		sql($changes);
+		my $script = sql("SELECT outflow.restore_script($job)");
+		unlike($script, qr/left out/, "$changes, $format: nothing is left out");
+		sql("CREATE DATABASE r$number");
+		my ($status, $out, $err) = $node->psql("r$number", q{CREATE SCHEMA fs; CREATE FUNCTION fs.f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+			CREATE DOMAIN fs.whole AS int;} . $script, on_error_stop => 1);
+		is($status, 0, "$changes, $format: the script runs") or diag($err);
+		is(table_of("r$number", $kind), 'b,x s,a', "$changes, $format: the columns");
+		is(table_of("r$number", 'TABLE g'), '1|4|2', "$changes, $format: the values");
+	}
+}
+is(sql(q{DROP TABLE g; CREATE TABLE g (a int, "x
+SELECT 1/0; --" int GENERATED ALWAYS AS (a + 1) STORED)}), '', 'a name of many lines');
+my $told = exported('g', 'SELECT', '');
+sql(q{ALTER TABLE g DROP "x
+SELECT 1/0; --"});
+like(sql("SELECT outflow.restore_script($told)"), qr/^-- column "x\\nSELECT 1\/0; --" is generated otherwise now: left out$/m, 'a comment has one line');
+
+# expressions have what was masked or left out: no file tells them
+sql(q{CREATE TABLE told (id int, salary int, kind text GENERATED ALWAYS AS (CASE WHEN salary > 123456 THEN 'boss' END) STORED); INSERT INTO told VALUES (1, 2)});
+foreach my $arguments ('', ", columns => '{id}'", q(, format => 'jsonl', options => '{"mask_columns": "*.*.salary=redact,*.*.kind=redact"}'), ", format => 'parquet'")
+{
+	exported('told', 'SELECT', $arguments);
+	unlike(slurp_file("$dir/$number/_manifest.json"), qr/123456/, "told$arguments: the manifest has no expression");
+}
+
 # ---- numbers
 foreach my $case (
 	[ 'a default with nulls', 'e int', 'VALUES (NULL), (3)', 'ALTER TABLE n ALTER e SET DEFAULT nextval(\'q\'); ALTER SEQUENCE q OWNED BY n.e', '', '' ],
 	[ 'only owned', 'e int NOT NULL', 'VALUES (1)', 'ALTER SEQUENCE q OWNED BY n.e', '', '' ],
 	[ 'a default of another sequence', 'e int NOT NULL', 'VALUES (1)', q{CREATE SEQUENCE q2; ALTER TABLE n ALTER e SET DEFAULT nextval('q2'); ALTER SEQUENCE q OWNED BY n.e}, '', '' ],
+	[ 'a default of more than the number', 'e int NOT NULL', 'VALUES (1)', q{ALTER TABLE n ALTER e SET DEFAULT nextval('q') * 10 + 1; ALTER SEQUENCE q OWNED BY n.e}, '', '' ],
+	[ 'an odd name', 'e int NOT NULL', 'VALUES (4)', q{CREATE SEQUENCE "it's \\ q"; ALTER TABLE n ALTER e SET DEFAULT nextval('"it''s \\ q"'); ALTER SEQUENCE "it's \\ q" OWNED BY n.e}, 'd', '1 1 2147483647 1' ],
 	[ 'a default and not null', 'e int NOT NULL', 'VALUES (4)', q{ALTER TABLE n ALTER e SET DEFAULT nextval('q'); ALTER SEQUENCE q OWNED BY n.e}, 'd', '1 1 2147483647 1' ],
 	[ 'a serial', 'e serial', 'VALUES (4)', '', 'd', '1 1 2147483647 1' ],
 	[ 'MAXVALUE', 'e int GENERATED BY DEFAULT AS IDENTITY (MAXVALUE 6)', 'VALUES (4)', '', 'd', '1 1 6 1' ],
@@ -153,6 +216,25 @@ foreach my $case (
 	is(table_of($database, q{SELECT attidentity FROM pg_attribute WHERE attrelid = 'n'::regclass AND attname = 'e'}), $identity, "$name: its identity");
 	is(table_of($database, q{SELECT concat_ws(' ', seqincrement, seqmin, seqmax, seqstart) FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('n', 'e')::regclass}),
 		$sequence, "$name: its sequence");
+}
+
+# an identity has the type that the column had
+foreach my $case (
+	[ 'int GENERATED ALWAYS AS IDENTITY (START 1000)', 'bigint', '1 1 2147483647 1000' ],
+	[ 'smallint GENERATED ALWAYS AS IDENTITY (INCREMENT 2)', 'int', '2 1 32767 1' ],
+	[ 'smallint GENERATED ALWAYS AS IDENTITY (INCREMENT -2)', 'bigint', '-2 -32768 -1 -1' ],
+	[ 'bigint GENERATED ALWAYS AS IDENTITY (INCREMENT 2)', 'int', '2 1 9223372036854775807 1' ],
+	[ 'int GENERATED ALWAYS AS IDENTITY (MAXVALUE 100)', 'bigint', '1 1 100 1' ],
+	[ 'serial', 'bigint', '1 1 2147483647 1' ])
+{
+	my ($column, $type, $sequence) = @$case;
+
+	sql("DROP TABLE IF EXISTS n; CREATE TABLE n (e $column, o int); INSERT INTO n (o) VALUES (1)");
+	my $job = exported('n', 'SELECT', '');
+	sql("ALTER TABLE n ALTER e TYPE $type");
+	my $database = restored($job, "$column that became $type");
+	is(table_of($database, q{SELECT concat_ws(' ', seqincrement, seqmin, seqmax, seqstart) FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('n', 'e')::regclass}),
+		$sequence, "$column that became $type: its sequence");
 }
 
 # ---- collations, as they were

@@ -241,8 +241,6 @@ manifest_build(const Job *job, const JobSource *source, const List *parts)
 	append_member(&out, "source", source->name);
 	buffer_printf(&out, ",\n  \"columns\": %s",
 				  source->definition ? source->definition : "[]");
-	if (source->generated)
-		append_json(&out, "generated", source->generated);
 	if (source->filter)
 		append_member(&out, "filter", source->filter);
 	if (source->query)

@@ -81,8 +81,9 @@ with_bytes(const char *json)
 }
 
 /*
- * One row for each table of a finished job of the caller's: its manifest, and
- * the directory that the names of files in it are relative to.
+ * One row for each table of a finished job of the caller's: its manifest, the
+ * directory that the names of files in it are relative to, and its generated
+ * columns.
  */
 Datum
 outflow_restore_manifests(PG_FUNCTION_ARGS)
@@ -117,8 +118,8 @@ outflow_restore_manifests(PG_FUNCTION_ARGS)
 		JobSource *source = lfirst(cell);
 		char	  *manifest = manifest_build(
 				 job, source, parts_of_source(parts, source->number));
-		Datum values[3];
-		bool  nulls[3] = {false};
+		Datum values[4];
+		bool  nulls[4] = {false};
 
 		CHECK_FOR_INTERRUPTS();
 		if (GetDatabaseEncoding() == PG_SQL_ASCII)
@@ -128,6 +129,10 @@ outflow_restore_manifests(PG_FUNCTION_ARGS)
 			psprintf("%s/%s%s", job->location, source->folder,
 					 source->folder[0] ? "/" : ""));
 		values[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(manifest));
+		nulls[3] = source->generated == NULL;
+		if (source->generated)
+			values[3] = DirectFunctionCall1(
+				jsonb_in, CStringGetDatum(source->generated));
 		tuplestore_putvalues(result->setResult, result->setDesc, values,
 							 nulls);
 	}
