@@ -18,12 +18,13 @@ destination_check_unclaimed(Destination *root, const char *folder,
 							const Job *job)
 {
 	char *removed = NULL;
+	char *stays = NULL; /* of a lake table's folder */
 	char *other;
 
 	/* one that is there again is somebody's */
 	while ((other = root->driver->check_free(root, folder)) != NULL &&
 		   !(removed && strcmp(other, removed) == 0) &&
-		   left_remove(root, folder, other, job))
+		   left_remove(root, folder, other, job, &stays))
 	{
 		CHECK_FOR_INTERRUPTS();
 		removed = other;
@@ -33,7 +34,10 @@ destination_check_unclaimed(Destination *root, const char *folder,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("another export is writing to destination \"%s\"",
 						job->destination),
-				 errdetail("It holds \"%s\".", other),
+				 stays ? errdetail("It holds \"%s\", and \"%s\" has files of "
+								   "that export beside others.",
+								   other, stays)
+					   : errdetail("It holds \"%s\".", other),
 				 errhint("Finish or forget that export first.  If no "
 						 "server knows it, remove the directory.")));
 }

@@ -139,6 +139,14 @@ foreach my $format (qw(delta iceberg))
 	is_deeply([ grep { m{^public\.[tu]/} } files_below($root) ], \@before, "$format, with its versions, and next CSV: nothing else is removed");
 }
 
+# somebody's file, where no table is: what it is beside is named
+$root = "$dir/readme";
+$uuid = left_in($root, 'delta');
+put("$root/public.u/README", 'x');
+like(said_by(call_for($root, 'w', 'delta')), qr{ERROR:  another export is writing .*DETAIL:  It holds "\.outflow-$uuid", and "$root/public\.u" has files of that export beside others\.}s, "somebody's file: the folder is named");
+unlink("$root/public.u/README");
+removes($root, call_for($root, 'w', 'delta'), "without somebody's file");
+
 # the next export is to a catalog, which has none of the other tables
 sql($catalog->server_sql('cat', q{client_id 'outflow', client_secret 'CANARY'}, retries => 1));
 foreach my $format (qw(delta iceberg))

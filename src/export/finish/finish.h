@@ -30,10 +30,11 @@ extern void ownership_check_finished(const Job *job, Destination *root);
 /*
  * Removes the hidden directory of that name in a folder ("" for the top), and
  * what of it stands beside it in the job's lake tables, if it is proven that
- * nobody goes on with it; else false.
+ * nobody goes on with it; else false.  *stays is the path of the table's folder
+ * that it stays for, or NULL.
  */
 extern bool left_remove(Destination *root, const char *folder,
-						const char *name, const Job *job);
+						const char *name, const Job *job, char **stays);
 
 /* ---- names.c */
 

@@ -101,7 +101,7 @@ discard_left(Destination *at, const char *name)
 
 bool
 left_remove(Destination *root, const char *folder, const char *name,
-			const Job *job)
+			const Job *job, char **stays)
 {
 	char		*uuid = uuid_of(name);
 	Destination *at;
@@ -109,6 +109,7 @@ left_remove(Destination *root, const char *folder, const char *name,
 	Job			 left;
 	bool		 is_gone = false;
 
+	*stays = NULL;
 	if (uuid == NULL)
 		return false;
 	left = job_of(uuid, job, root, folder);
@@ -125,7 +126,7 @@ left_remove(Destination *root, const char *folder, const char *name,
 		/* one that was begun has nothing else; its export may go on anew */
 		is_gone = claim == CLAIM_MISSING;
 		if (claim == CLAIM_GRANTED && !job_has_uuid(uuid) &&
-			lake_remove_left(root, &left, folder))
+			(*stays = lake_remove_left(root, &left, folder)) == NULL)
 		{
 			discard_left(at, name);
 			is_gone = true;

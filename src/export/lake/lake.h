@@ -76,10 +76,11 @@ extern void lake_check_carried(Destination *root, const JobSource *source,
  * Removes what an export that came to nothing has left, by its uuid, in the folder
  * and in those of tables in it, unless a version has it, or may have it.  left is
  * that export, as far as it is known; its format and sources are the next one's.
- * False: something stays that is or will be in the way.
+ * NULL; or the path of the folder where something stays that is or will be in the
+ * way.
  */
-extern bool lake_remove_left(Destination *root, const Job *left,
-							 const char *folder);
+extern char *lake_remove_left(Destination *root, const Job *left,
+							  const char *folder);
 
 /* ---- lake_claim.c */
 

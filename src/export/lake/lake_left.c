@@ -296,7 +296,7 @@ clear_folder(Destination *root, const char *folder, const Job *left)
 	return what != LEFT_IN_THE_WAY;
 }
 
-bool
+char *
 lake_remove_left(Destination *root, const Job *left, const char *folder)
 {
 	ListCell *cell;
@@ -304,13 +304,15 @@ lake_remove_left(Destination *root, const Job *left, const char *folder)
 	foreach (cell, root->driver->list(root, folder, NULL))
 	{
 		DestinationEntry *entry = lfirst(cell);
+		char			 *inner = destination_key(folder, entry->name);
 
 		CHECK_FOR_INTERRUPTS();
 		/* "schema.table" */
 		if (entry->is_directory && destination_name_is_valid(entry->name) &&
-			strchr(entry->name, '.') &&
-			!clear_folder(root, destination_key(folder, entry->name), left))
-			return false;
+			strchr(entry->name, '.') && !clear_folder(root, inner, left))
+			return lake_path_of_folder(root, inner);
 	}
-	return clear_folder(root, folder, left);
+	return clear_folder(root, folder, left)
+			   ? NULL
+			   : lake_path_of_folder(root, folder);
 }
