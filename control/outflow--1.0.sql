@@ -1297,7 +1297,7 @@ AS $$
 			'%sCREATE TABLE IF NOT EXISTS %s (%s);\n', (pg_catalog.parse_ident(manifest->>'source'))[1], (
 			-- as JSON a name has no line breaks, which would end the comment
 			SELECT pg_catalog.string_agg(pg_catalog.format(
-				E'-- column %s is generated otherwise now: left out\n',
+				E'-- column %s is not generated as it was any more: left out\n',
 				pg_catalog.to_json(g.label)), '' ORDER BY g.attnum)
 			FROM outflow_internal.restore_generated(relation, manifest) AS g
 			WHERE g.declaration IS NULL AND g.label NOT IN (
