@@ -158,7 +158,7 @@ foreach (sort keys %shown)
 	unspoiled('part');
 	told("SELECT outflow.forget($job, abandon => true)", 'WARNING:  what export job \d+ has left at ".*/left~" stays', 'an export that is abandoned');
 
-	spoil("NEW.state = 'done'", "COPY (SELECT) TO PROGRAM 'chmod 500 $place/clean*/.outflow*'; RAISE EXCEPTION 'not now';", 'part');
+	spoil("NEW.state = 'done'", "COPY (SELECT) TO PROGRAM 'cat >/dev/null; chmod 500 $place/clean*/.outflow*'; RAISE EXCEPTION 'not now';", 'part');
 	$end = failed("CALL outflow.export('t', @{[file('clean')]}, workers => 0)");
 	unspoiled('part');
 	system_or_bail('chmod', '700', glob("$place/clean*/.outflow*"));
