@@ -65,7 +65,7 @@ foreach my $options (@masks)
 		like($said, qr/^tmp\|/, "CREATE_REPLICATION_SLOT $how, $options");
 		like($said, qr/$lost.*$lost/s, '... and neither a stream nor an export after it');
 	}
-	like(command('reader', $options, 'BEGIN ISOLATION LEVEL REPEATABLE READ',
+	like(command('reader', $options, 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
 			"CREATE_REPLICATION_SLOT tmp TEMPORARY LOGICAL outflow (SNAPSHOT 'use')", 'SELECT count(*) FROM t', 'COMMIT', $export->()),
 		qr/^tmp\|.*^1.*$lost/ms, '... and in a transaction');
 }

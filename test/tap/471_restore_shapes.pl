@@ -80,7 +80,7 @@ foreach my $format ('csv', 'text', 'binary', 'jsonl')
 # for the script, and of the one that runs it
 my @sessions = ('SELECT', q{SET datestyle = 'SQL, DMY'; SET intervalstyle = 'sql_standard'; SET extra_float_digits = -15; SET timezone = 'Asia/Tokyo'; SET bytea_output = 'escape'},
 	# 19 can't turn standard_conforming_strings off any more
-	(server_major($node) < 19 ? 'SET standard_conforming_strings = off; ' : '') . q{SET escape_string_warning = off; SET quote_all_identifiers = on; SET transform_null_equals = on; SET datestyle = German});
+	(server_major($node) < 19 ? 'SET standard_conforming_strings = off; SET escape_string_warning = off; ' : '') . q{SET quote_all_identifiers = on; SET transform_null_equals = on; SET datestyle = German});
 
 $node->safe_psql('postgres', q{DROP TABLE t; CREATE TABLE t (id int, d date, note text DEFAULT 'x', late bool GENERATED ALWAYS AS (d >= '2024-02-01') STORED,
 	dur interval GENERATED ALWAYS AS ('-1 days -02:03:04'::interval * id) STORED, f float8 GENERATED ALWAYS AS (id + 0.1::float8 + 1.00000000001::float8) STORED,

@@ -101,8 +101,10 @@ foreach my $zone ('Asia/Kolkata', 'Asia/Shanghai', 'America/St_Johns', 'Europe/M
 my $session = q(SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Kolkata');
 refused(exported($_, $session, ", format => 'text'"), $lossy, "$_: refused") foreach qw(precise listed spans deep rows_of);
 is(($node->psql(restored(exported('none', $session, ''), 'what has no zone'), 'TABLE none'))[1], sql('TABLE none'), 'what has no zone');
+# of those by name, older ones need not be there
+my %known = map { (lc($_) => 1) } split(/\n/, sql('SELECT name FROM pg_timezone_names'));
 is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TimeZone = '$_'", ''), $_), 'TABLE moments'))[1], sql('TABLE moments'), "$_: exact")
-  foreach qw(UTC Etc/UTC GMT Etc/GMT+5 UCT zulu Universal Greenwich 5.5 -3 <-03:30>+03:30 <+12>-12);
+  foreach (grep({ $known{ lc($_) } } qw(UTC Etc/UTC GMT Etc/GMT+5 UCT zulu Universal Greenwich)), qw(5.5 -3 <-03:30>+03:30 <+12>-12));
 is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TIME ZONE $_", ''), $_), 'TABLE moments'))[1], sql('TABLE moments'), "$_: exact")
   foreach '+5.5', "INTERVAL '-08:30' HOUR TO MINUTE";
 refused(exported('moments', "SET DateStyle = SQL; SET TimeZone = '$_'", ''), $lossy, "$_: refused") foreach qw(<+02>-03 <+02>+02 <-05>+05EDT GMT+3);
