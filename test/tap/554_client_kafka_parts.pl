@@ -179,6 +179,8 @@ $node->safe_psql('postgres', q{SELECT pg_replication_slot_advance('moved', pg_cu
 my $moved = confirmed_lsn($node, 'moved');
 ($code, $err) = deliver('moved', 'a');
 is($code, 5, 'a slot that is past it: refused') or diag($err);
+# which a server from 19 on writes with zeros in front
+$moved =~ s{/0+(?=.)}{/};
 like($err, qr/slot "moved" is at $moved, and .* has only \d+ records of the transaction that commits at .*set the position in moved\.offsets to $moved/,
 	'... with the gap and the way back');
 set_position('moved', %$part, position => $moved);
