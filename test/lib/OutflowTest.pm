@@ -28,6 +28,7 @@ our @EXPORT = qw(
   create_slot
   slot_records
   files_below
+  replace_file
   table_as_csv
   exported_parts
   hold_exports
@@ -188,6 +189,16 @@ sub slot_records
 		"SELECT data FROM pg_logical_slot_get_changes('$slot', NULL, NULL"
 		  . "$arguments)");
 	return map { $json->decode($_) } grep { $_ ne '' } split(/\n/, $lines);
+}
+
+# replace_file(FILE, TEXT): another file in the place of what is there
+sub replace_file
+{
+	my ($file, $text) = @_;
+
+	unlink $file;
+	append_to_file($file, $text);
+	return;
 }
 
 # files_below(DIRECTORY): the paths of all files there, hidden ones too,

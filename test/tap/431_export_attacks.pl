@@ -61,16 +61,6 @@ sub finished
 		  . " AND state = 'done' ORDER BY part"));
 }
 
-# put(FILE, TEXT): in the place of what the file had
-sub put
-{
-	my ($file, $text) = @_;
-
-	unlink $file;
-	append_to_file($file, $text);
-	return;
-}
-
 # whole(NAME, JOB): the export is what COPY writes, and verify agrees
 sub whole
 {
@@ -98,10 +88,10 @@ sub redone
 my ($job, $hidden) = crashed('files');
 my @done = finished($job);
 my $content = slurp_file("$hidden/$done[0]");
-put("$hidden/$done[0]", substr($content, 0, -1));
+replace_file("$hidden/$done[0]", substr($content, 0, -1));
 $content = slurp_file("$hidden/$done[1]");
 substr($content, 100, 1) = chr(ord(substr($content, 100, 1)) ^ 1);
-put("$hidden/$done[1]", $content);
+replace_file("$hidden/$done[1]", $content);
 rename "$hidden/$done[2]", "$hidden/x" or die;
 rename "$hidden/$done[3]", "$hidden/$done[2]" or die;
 rename "$hidden/x", "$hidden/$done[3]" or die;

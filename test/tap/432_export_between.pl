@@ -32,16 +32,6 @@ sub error_of
 	return $err;
 }
 
-# put(FILE, TEXT): in the place of what the file had
-sub put
-{
-	my ($file, $text) = @_;
-
-	unlink $file;
-	append_to_file($file, $text);
-	return;
-}
-
 # fails(EXPORT, PATTERN): as it is now it can't be resumed
 sub fails
 {
@@ -227,7 +217,7 @@ my @attacks = (
 		attack => sub {
 			my ($export) = @_;
 
-			put("$dir/stale_manifest/_manifest.json", slurp_file("$dir/earlier/_manifest.json"));
+			replace_file("$dir/stale_manifest/_manifest.json", slurp_file("$dir/earlier/_manifest.json"));
 			fails($export, qr/is not empty.*It holds "_manifest.json"/s);
 			unlink "$dir/stale_manifest/_manifest.json";
 			resumes($export, FINISHED);
@@ -237,9 +227,9 @@ my @attacks = (
 		name => 'foreign_manifest',
 		options => '{"overwrite": true}',
 		attack => sub {
-			put("$dir/foreign_manifest/_manifest.json", slurp_file("$dir/earlier/_manifest.json"));
-			put("$dir/foreign_manifest/_SUCCESS", '');
-			put("$_[0]->{hidden}/_manifest.json", '{"job": 1, "parts": [');
+			replace_file("$dir/foreign_manifest/_manifest.json", slurp_file("$dir/earlier/_manifest.json"));
+			replace_file("$dir/foreign_manifest/_SUCCESS", '');
+			replace_file("$_[0]->{hidden}/_manifest.json", '{"job": 1, "parts": [');
 			resumes($_[0], FINISHED);
 		}
 	},
@@ -269,7 +259,7 @@ my @attacks = (
 	{
 		name => 'foreign_parts',
 		attack => sub {
-			put("$dir/foreign_parts/part-000001.csv", slurp_file("$dir/earlier/part-000001.csv"));
+			replace_file("$dir/foreign_parts/part-000001.csv", slurp_file("$dir/earlier/part-000001.csv"));
 			fails($_[0], qr/is not empty.*It holds "part-000001\.csv"/s);
 			unlink "$dir/foreign_parts/part-000001.csv";
 			resumes($_[0], FINISHED);
@@ -283,13 +273,13 @@ my @attacks = (
 
 			# another server's job
 			mkdir $theirs;
-			put("$theirs/_owner", 'another server');
+			replace_file("$theirs/_owner", 'another server');
 			fails($export, qr/another export is writing to destination/);
 			unlink "$theirs/_owner";
 			rmdir $theirs;
 			# theirs under our names: a finished part, an unfinished one, one too many
-			put("$export->{hidden}/part-00000$_.csv", slurp_file("$dir/earlier/part-000002.csv")) foreach 1, 5;
-			put("$export->{hidden}/part-000099.csv", slurp_file("$dir/earlier/part-000002.csv"));
+			replace_file("$export->{hidden}/part-00000$_.csv", slurp_file("$dir/earlier/part-000002.csv")) foreach 1, 5;
+			replace_file("$export->{hidden}/part-000099.csv", slurp_file("$dir/earlier/part-000002.csv"));
 			resumes($export, FINISHED - 1, 'its file is missing or was changed');
 		}
 	});
@@ -348,7 +338,7 @@ my @kills = (
 	[ 'kill -9 of a coordinator' => sub { kill_process('outflow coordinator') } ],
 	[ 'stop -m immediate' => sub { $node->stop('immediate'); $node->start } ]);
 
-put("$dir/precious", "mine\n");
+replace_file("$dir/precious", "mine\n");
 make_table({ name => 'earlier' });
 sql("CALL outflow.export('earlier', 'file://$dir/earlier', part_size => '128kB')");
 

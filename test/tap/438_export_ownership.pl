@@ -25,15 +25,6 @@ sub says
 	return $err;
 }
 
-sub put
-{
-	my ($file, $text) = @_;
-
-	unlink $file;
-	append_to_file($file, $text);
-	return;
-}
-
 # all that is below a directory, with its content
 sub tree { return join("\n", map { "$_: " . slurp_file("$_[0]/$_") } sort(files_below($_[0]))); }
 
@@ -82,7 +73,7 @@ sql("SELECT outflow.forget($job)");
 is(tree("$dir/failed"), '', 'forget removes its own');
 
 $job = failed_in_publication('changed');
-put("$dir/changed/part-000001.csv", 'mine');
+replace_file("$dir/changed/part-000001.csv", 'mine');
 append_to_file("$dir/changed/notes", 'too');
 sql("SELECT outflow.forget($job)");
 is(tree("$dir/changed"), "notes: too\npart-000001.csv: mine", 'forget leaves what is not what it wrote');
@@ -109,11 +100,11 @@ is(tree("$dir/mixed"), $others, 'the same beside its own hidden directory');
 #
 my $theirs = qr/WARNING:  "overwrite" leaves what is not known to be part of an export of this database\nDETAIL:  In directory ".*": /;
 sql(export_of('spark', options => '{"overwrite": true}'));
-put("$dir/spark/part-00000-c000.snappy.parquet", 'PAR1');
-put("$dir/spark/part-999999.csv", 'x');
+replace_file("$dir/spark/part-00000-c000.snappy.parquet", 'PAR1');
+replace_file("$dir/spark/part-999999.csv", 'x');
 mkdir "$dir/spark/other.dir";
-put("$dir/spark/other.dir/_manifest.json", '{}');
-put("$dir/spark/other.dir/part-0.csv", 'x');
+replace_file("$dir/spark/other.dir/_manifest.json", '{}');
+replace_file("$dir/spark/other.dir/part-0.csv", 'x');
 my $strangers = tree("$dir/spark") =~ s/^(?!other|part-00000-|part-999999).*\n?//mgr;
 like(says(export_of('spark', options => '{"overwrite": true}')),
 	qr/$theirs"other\.dir", "part-00000-c000\.snappy\.parquet", "part-999999\.csv"\.$/m, "overwrite names what is another tool's");
@@ -132,10 +123,10 @@ is(sql('SELECT count(*) FROM outflow.verify(' . last_job() . ") WHERE file LIKE 
 	'of the older export no part is left');
 
 foreach my $case (
-	[ 'foreign_manifest', sub { put("$_[0]/_manifest.json", '{"parts": []}') } ],
-	[ 'edited_system', sub { put("$_[0]/_manifest.json", slurp_file("$dir/spark/_manifest.json") =~ s/("system_identifier": ")/${1}1/r) } ],
-	[ 'foreign_mark', sub { put("$_[0]/_SUCCESS", '') } ],
-	[ 'mark_with_content', sub { put("$_[0]/_manifest.json", slurp_file("$dir/spark/_manifest.json")); put("$_[0]/_SUCCESS", 'x') } ])
+	[ 'foreign_manifest', sub { replace_file("$_[0]/_manifest.json", '{"parts": []}') } ],
+	[ 'edited_system', sub { replace_file("$_[0]/_manifest.json", slurp_file("$dir/spark/_manifest.json") =~ s/("system_identifier": ")/${1}1/r) } ],
+	[ 'foreign_mark', sub { replace_file("$_[0]/_SUCCESS", '') } ],
+	[ 'mark_with_content', sub { replace_file("$_[0]/_manifest.json", slurp_file("$dir/spark/_manifest.json")); replace_file("$_[0]/_SUCCESS", 'x') } ])
 {
 	my ($name, $make) = @$case;
 
@@ -148,7 +139,7 @@ foreach my $case (
 
 # a part that was changed is somebody's: nothing is removed
 sql(export_of('kept'));
-put("$dir/kept/part-000001.csv", 'mine');
+replace_file("$dir/kept/part-000001.csv", 'mine');
 unlike(my $said = says(export_of('kept', options => '{"overwrite": true}')), qr/PANIC/, 'a part was changed');
 like($said, qr/ERROR: .*file ".*part-000001\.csv" already exists/, 'which is named');
 is(slurp_file("$dir/kept/part-000001.csv"), 'mine', 'and kept');
@@ -260,7 +251,7 @@ unlike(says(export_of('finished', options => '{"overwrite": true}')), qr/ERROR|W
 foreach my $attack (
 	sub { POSIX::mkfifo($_[0], oct('600')) or die },
 	sub { symlink "$dir/finished/part-000000.csv", $_[0] or die },
-	sub { put($_[0], 'x') })
+	sub { replace_file($_[0], 'x') })
 {
 	my $name = 'staged' . ++$base;
 
@@ -279,7 +270,7 @@ foreach my $attack (
 }
 
 # a directory without an owner, and one with a changed one
-foreach my $attack (sub { unlink $_[0] or die }, sub { put($_[0], "x\n") }, sub { unlink $_[0]; symlink '/dev/null', $_[0] or die })
+foreach my $attack (sub { unlink $_[0] or die }, sub { replace_file($_[0], "x\n") }, sub { unlink $_[0]; symlink '/dev/null', $_[0] or die })
 {
 	my $name = 'attack' . ++$base;
 

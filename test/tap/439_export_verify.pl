@@ -17,15 +17,6 @@ my $dir = new_export_dir();
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 
-sub put
-{
-	my ($file, $text) = @_;
-
-	unlink $file;
-	append_to_file($file, $text);
-	return;
-}
-
 # bad(JOB): what verify() finds, but for what is ok
 sub bad { return sql("SELECT file, status FROM outflow.verify($_[0]) WHERE status <> 'ok' ORDER BY file COLLATE \"C\""); }
 
@@ -46,20 +37,20 @@ is(bad($_), '', 'all of it is ok') foreach $one, $many, $refers;
 
 my $manifest = slurp_file("$dir/one/_manifest.json");
 foreach my $case (
-	[ 'one', $one, '_manifest.json', sub { put($_[0], $manifest =~ s/"rows": 20000/"rows": 20001/r) }, 'wrong checksum' ],
-	[ 'one', $one, '_manifest.json', sub { put($_[0], '') }, 'wrong checksum' ],
-	[ 'one', $one, '_manifest.json', sub { put($_[0], "$manifest ") }, 'wrong checksum' ],
+	[ 'one', $one, '_manifest.json', sub { replace_file($_[0], $manifest =~ s/"rows": 20000/"rows": 20001/r) }, 'wrong checksum' ],
+	[ 'one', $one, '_manifest.json', sub { replace_file($_[0], '') }, 'wrong checksum' ],
+	[ 'one', $one, '_manifest.json', sub { replace_file($_[0], "$manifest ") }, 'wrong checksum' ],
 	[ 'one', $one, '_manifest.json', sub { unlink $_[0] }, 'missing' ],
 	[ 'one', $one, '_manifest.json', sub { chmod 0, $_[0] }, 'unreadable' ],
 	[ 'one', $one, '_manifest.json', sub { unlink $_[0]; mkdir $_[0] }, 'missing' ],
-	[ 'one', $one, '_SUCCESS', sub { put($_[0], 'x') }, 'wrong size' ],
+	[ 'one', $one, '_SUCCESS', sub { replace_file($_[0], 'x') }, 'wrong size' ],
 	[ 'one', $one, '_SUCCESS', sub { unlink $_[0] }, 'missing' ],
 	[ 'one', $one, '_SUCCESS', sub { chmod 0, $_[0] }, 'unreadable' ],
 	[ 'one', $one, 'part-000001.csv', sub { chmod 0, $_[0] }, 'unreadable' ],
-	[ 'one', $one, 'part-000001.csv', sub { put($_[0], '') }, 'wrong size' ],
+	[ 'one', $one, 'part-000001.csv', sub { replace_file($_[0], '') }, 'wrong size' ],
 	[ 'one', $one, 'part-000001.csv', sub { unlink $_[0]; symlink 'part-000000.csv', $_[0] }, 'missing' ],
-	[ 'many', $many, '_manifest.json', sub { put($_[0], '{}') }, 'wrong checksum' ],
-	[ 'many', $many, 'public.u/_manifest.json', sub { put($_[0], '{}') }, 'wrong checksum' ],
+	[ 'many', $many, '_manifest.json', sub { replace_file($_[0], '{}') }, 'wrong checksum' ],
+	[ 'many', $many, 'public.u/_manifest.json', sub { replace_file($_[0], '{}') }, 'wrong checksum' ],
 	[ 'many', $many, 'public.t/part-000000.csv', sub { chmod 0, $_[0] }, 'unreadable' ])
 {
 	my ($directory, $job, $name, $harm, $verdict) = @$case;
@@ -118,9 +109,9 @@ is(bad($one), '', 'and so is one by the name of before');
 sql("CALL outflow.export('t', 'file://$dir/carried', part_size => '512kB', base => $one)");
 is(sql("SELECT parts_carried = parts_total FROM outflow.jobs ORDER BY job DESC LIMIT 1"), 't', 'whose parts are carried');
 rename "$dir/one/manifest.json", "$dir/one/_manifest.json" or die;
-put("$dir/one/_manifest.json", slurp_file("$dir/refers/_manifest.json"));
+replace_file("$dir/one/_manifest.json", slurp_file("$dir/refers/_manifest.json"));
 is(bad($one), '_manifest.json|wrong content', "without a sum: another job's is not");
-put("$dir/one/_manifest.json", $manifest);
+replace_file("$dir/one/_manifest.json", $manifest);
 
 # what settings allow by now
 sql("LOAD 'outflow'; ALTER SYSTEM SET outflow.export_root = '$dir/elsewhere'");

@@ -27,16 +27,6 @@ sub run_sql
 	return "$out$err";
 }
 
-# write_file(FILE, TEXT): instead of what is there
-sub write_file
-{
-	my ($file, $text) = @_;
-
-	unlink $file;
-	append_to_file($file, $text);
-	return;
-}
-
 # each_fails(LAKE, FORMAT, TOLD, NAME): all that reads the table
 sub each_fails
 {
@@ -78,14 +68,14 @@ foreach my $damage (
 	[ 'a null as manifest list', sub { $_[0]{snapshots}[0]{'manifest-list'} = undef }, qr/has no text "manifest-list"/ ],
 	[ 'no snapshots', sub { $_[0]{snapshots} = [] }, qr/has no snapshot \d+, the current one/ ])
 {
-	write_file("$lake/metadata/v1.metadata.json", change($damage->[1], $metadata));
+	replace_file("$lake/metadata/v1.metadata.json", change($damage->[1], $metadata));
 	each_fails($lake, 'iceberg', $damage->[2], $damage->[0]);
 }
-write_file("$lake/metadata/v1.metadata.json", "\0" x 3_000_000);
+replace_file("$lake/metadata/v1.metadata.json", "\0" x 3_000_000);
 each_fails($lake, 'iceberg', qr/invalid input syntax for type json.*null character.*v1\.metadata\.json/s, 'zeros');
-write_file("$lake/metadata/v1.metadata.json", "{\0" . ' ' x 3_000_000);
+replace_file("$lake/metadata/v1.metadata.json", "{\0" . ' ' x 3_000_000);
 each_fails($lake, 'iceberg', qr/null character/, 'a zero');
-write_file("$lake/metadata/v1.metadata.json", $whole);
+replace_file("$lake/metadata/v1.metadata.json", $whole);
 like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg')"), qr/^\d+/, 'mended, it goes on');
 
 # another writer's snapshot, over one that is gone and may have been the job's
@@ -99,7 +89,7 @@ push @{ $metadata->{snapshots} },
   { %{ $metadata->{snapshots}[-1] }, 'snapshot-id' => 77, 'parent-snapshot-id' => 999, 'sequence-number' => 9,
 	summary => { operation => 'append', 'engine-name' => 'Other' } };
 $metadata->{'current-snapshot-id'} = 77;
-write_file("$lake/metadata/v3.metadata.json", JSON::PP::encode_json($metadata));
+replace_file("$lake/metadata/v3.metadata.json", JSON::PP::encode_json($metadata));
 release_exports($node);
 $session->finish;
 my @there = grep { !/^\.outflow/ } files_below($lake);
@@ -110,13 +100,13 @@ $lake = "$dir/delta";
 like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'delta')"), qr/^\d+/, 'a Delta table');
 my $log = "$lake/_delta_log/00000000000000000000.json";
 $whole = slurp_file($log);
-write_file($log, "\0" x 3_000_000);
+replace_file($log, "\0" x 3_000_000);
 each_fails($lake, 'delta', qr/null character.*00000\.json/s, 'zeros in the log');
-write_file($log, $whole =~ s/\n/\n\0 \n/r);
+replace_file($log, $whole =~ s/\n/\n\0 \n/r);
 each_fails($lake, 'delta', qr/null character/, 'a zero in the log');
-write_file($log, $whole =~ s/"source":"[^"]*",//r);
+replace_file($log, $whole =~ s/"source":"[^"]*",//r);
 is(run_sql("SELECT count(*) FROM outflow.lake_versions('file://$lake')"), '1', 'a version that does not name its source');
-write_file($log, $whole);
+replace_file($log, $whole);
 like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'delta')"), qr/^\d+/, 'mended, it goes on');
 
 $node->stop;

@@ -28,16 +28,6 @@ sub export
 # bad(JOB): what verify() finds of files that are no parts, but for what is ok
 sub bad { return sql("SELECT file, status FROM outflow.verify($_[0]) WHERE status <> 'ok' ORDER BY file COLLATE \"C\""); }
 
-# write_file(FILE, TEXT): instead of what is there
-sub write_file
-{
-	my ($file, $text) = @_;
-
-	unlink $file;
-	append_to_file($file, $text);
-	return;
-}
-
 # flip(FILE, AT): a bit there
 sub flip
 {
@@ -45,7 +35,7 @@ sub flip
 	my $text = slurp_file($file);
 
 	substr($text, $at, 1) = chr(ord(substr($text, $at, 1)) ^ 1);
-	write_file($file, $text);
+	replace_file($file, $text);
 	return;
 }
 
@@ -58,7 +48,7 @@ sub harmed
 	$harm->($file);
 	like(bad($job), $found, $name);
 	chmod 0600, $file;
-	write_file($file, slurp_file("$dir/saved"));
+	replace_file($file, slurp_file("$dir/saved"));
 	is(bad($job), '', "$name: ok again");
 	return;
 }
@@ -87,13 +77,13 @@ foreach my $name ($list, $manifest)
 	harmed($next, $file, sub { chmod 0, $_[0] }, qr/${row}unreadable$/, "$name can't be read");
 	harmed($next, $file, sub { truncate($_[0], $size - 20) }, qr/${row}wrong content$/, "$name is cut off");
 	harmed($next, $file, sub { truncate($_[0], 0) }, qr/${row}wrong content$/, "$name is empty");
-	harmed($next, $file, sub { write_file($_[0], "\0" x $size) }, qr/${row}wrong content$/, "$name is zeros");
+	harmed($next, $file, sub { replace_file($_[0], "\0" x $size) }, qr/${row}wrong content$/, "$name is zeros");
 	foreach my $place (map { int($size * $_ / 20) } 0 .. 19)
 	{
 		harmed($next, $file, sub { flip($_[0], $place) }, qr{^metadata/\S+\|(wrong content|missing)$}, "$name differs at $place");
 	}
 }
-harmed($next, "$lake/metadata/$list", sub { write_file($_[0], slurp_file("$lake/metadata/$first")) }, qr/wrong content/, "another version's list");
+harmed($next, "$lake/metadata/$list", sub { replace_file($_[0], slurp_file("$lake/metadata/$first")) }, qr/wrong content/, "another version's list");
 my $metadata = "$lake/metadata/v2.metadata.json";
 harmed($next, $metadata, sub { truncate($_[0], 100) }, qr{^metadata/\|wrong content$}, 'metadata that is cut off');
 harmed($next, $metadata, sub { chmod 0, $_[0] }, qr{^metadata/\|unreadable$}, "metadata that can't be read");
@@ -111,16 +101,16 @@ my $text = slurp_file($log);
 my $row = qr{^_delta_log/0+1\.json\|};
 my $table = qr{^_delta_log/\|};
 harmed($next, $log, sub { truncate($_[0], length($text) - 20) }, qr/${table}wrong content$/, 'a log that is cut off');
-harmed($next, $log, sub { write_file($_[0], $text =~ s/[^\n]*\n\z//r) }, qr/${row}wrong content$/, '... at the end of a line');
+harmed($next, $log, sub { replace_file($_[0], $text =~ s/[^\n]*\n\z//r) }, qr/${row}wrong content$/, '... at the end of a line');
 harmed($next, $log, sub { truncate($_[0], 0) }, qr/\|missing$/, '... and is empty');
 harmed($next, $log, sub { chmod 0, $_[0] }, qr/${table}unreadable$/, "a log that can't be read");
 harmed($next, $log, sub { unlink $_[0] }, qr/\|missing$/, 'a log that is gone');
-harmed($next, $log, sub { write_file($_[0], "\0" x length($text)) }, qr/${table}wrong content$/, 'zeros');
+harmed($next, $log, sub { replace_file($_[0], "\0" x length($text)) }, qr/${table}wrong content$/, 'zeros');
 foreach my $place (map { int(length($text) * $_ / 40) } 0 .. 39)
 {
 	harmed($next, $log, sub { flip($_[0], $place) }, qr/\|(wrong content|missing)$/, "a log that differs at $place");
 }
-harmed($next, "$lake/_delta_log/" . sprintf('%020d.json', 0), sub { write_file($_[0], slurp_file($_[0]) =~ s/part-000003/part-000033/r) },
+harmed($next, "$lake/_delta_log/" . sprintf('%020d.json', 0), sub { replace_file($_[0], slurp_file($_[0]) =~ s/part-000003/part-000033/r) },
 	qr/${row}wrong content$/, 'a carried file that the log does not have');
 # what others make of the table later is not the job's
 append_to_file("$lake/_delta_log/" . sprintf('%020d.json', 2),

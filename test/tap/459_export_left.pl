@@ -21,15 +21,6 @@ sub said_by { return ($node->psql('postgres', $_[0]))[2]; }
 sub hidden { my @found = glob("$_[0]/.outflow-* $_[0]/*/.outflow-*"); return @found; }
 sub token { return slurp_file("$_[0]/_owner"); }
 
-sub put
-{
-	my ($file, $text) = @_;
-
-	unlink $file;
-	append_to_file($file, $text);
-	return;
-}
-
 sub change
 {
 	$round++;
@@ -175,7 +166,7 @@ my %foreign = (
 	'more than a token' => "$token$token");
 foreach my $whose (sort keys %foreign)
 {
-	put("$hidden/_owner", $foreign{$whose});
+	replace_file("$hidden/_owner", $foreign{$whose});
 	stays($whose);
 }
 unlink("$hidden/_owner");
@@ -184,17 +175,17 @@ mkdir("$hidden/_owner");
 stays('an owner that is a directory');
 rmdir("$hidden/_owner");
 symlink("$dir/token", "$hidden/_owner");
-put("$dir/token", $token);
+replace_file("$dir/token", $token);
 stays('an owner that is a link');
 unlink("$hidden/_owner");
-put("$hidden/_owner", $token);
+replace_file("$hidden/_owner", $token);
 
 rename($hidden, "$dir/elsewhere");
 symlink("$dir/elsewhere", $hidden);
 stays('a link to a directory');
 ok(-f "$dir/elsewhere/_owner", 'a link to a directory: nor what it leads to');
 unlink($hidden);
-put($hidden, $token);
+replace_file($hidden, $token);
 stays('a file');
 unlink($hidden);
 my %begun = ('nothing' => undef, 'an empty token' => '', 'the beginning of a token' => substr($token, 0, 60), "another's token" => $foreign{'another system'});
@@ -205,7 +196,7 @@ foreach my $what (sort keys %begun)
 
 	mkdir($at);
 	mkdir("$at/.outflow-$uuid");
-	put("$at/.outflow-$uuid/_owner", $begun{$what}) if defined $begun{$what};
+	replace_file("$at/.outflow-$uuid/_owner", $begun{$what}) if defined $begun{$what};
 	chmod(0600, "$at/.outflow-$uuid/_owner");
 	my $said = said_by("CALL outflow.export('t', 'file://$at', workers => 0)");
 	if ($what =~ /another/) { like($said, $refused, "a directory with $what: refused"); next; }
@@ -215,7 +206,7 @@ foreach my $what (sort keys %begun)
 foreach my $name ('.outflow-x', '.outflow-' . uc($uuid), ".outflow-$uuid-", '.outflow-' . '-' x 36, '.outflow-check-x')
 {
 	mkdir("$place/$name");
-	put("$place/$name/_owner", $token =~ s/^\S+/$name =~ s{^.outflow-}{}r/er);
+	replace_file("$place/$name/_owner", $token =~ s/^\S+/$name =~ s{^.outflow-}{}r/er);
 	stays("a directory named $name");
 	unlink("$place/$name/_owner");
 	rmdir("$place/$name");
@@ -236,7 +227,7 @@ my $job = sql(q(SELECT max(job) FROM outflow.jobs));
 my $its = sql("SELECT uuid FROM outflow.job WHERE job = $job");
 rename($hidden, "$dir/elsewhere");
 mkdir("$place/.outflow-$its");
-put("$place/.outflow-$its/_owner", $token =~ s/^\S+/$its/r);
+replace_file("$place/.outflow-$its/_owner", $token =~ s/^\S+/$its/r);
 stays('a job has it');
 sql("SELECT outflow.forget($job)");
 unlike(said_by($call), qr/ERROR/, 'none has it any more: removed');
@@ -253,7 +244,7 @@ $call = "CALL outflow.export('t', 'file://$place', workers => 0)";
 stays('a job that runs, renamed');
 # locks are unknown: nobody has locked this one
 ($hidden) = hidden($place);
-put("$hidden/_owner", token($hidden));
+replace_file("$hidden/_owner", token($hidden));
 stays('a job that runs, renamed, without locks');
 rename($place, "$dir/runs");
 sql('SELECT outflow.cancel(max(job)) FROM outflow.jobs');
@@ -274,7 +265,7 @@ foreach my $live ("CALL outflow.export('t', 'file://%s', part_size => '64kB', wo
 		$place = "$dir/live_$what" . $how =~ s/\W+/_/gr;
 		($session, $said) = begun($what eq 'export' ? 1 : q(NEW.publishing AND NOT OLD.publishing), sprintf($live, $place));
 		($hidden) = hidden($place);
-		put("$hidden/_owner", token($hidden)) if $how =~ /without/;
+		replace_file("$hidden/_owner", token($hidden)) if $how =~ /without/;
 		rename($place, "$place.other") if $how =~ /renamed/;
 		$place .= '.other' if $how =~ /renamed/;
 		foreach my $next ('workers => 0', 'export_query', 'export_start')
@@ -346,8 +337,8 @@ foreach my $format (qw(delta iceberg))
 		$uuid = $published->('part-*');
 		if ($format eq 'iceberg')
 		{
-			put("$lake/metadata/$uuid-m0.avro", 'x');
-			put("$lake/metadata/snap-1-$uuid.avro", 'x');
+			replace_file("$lake/metadata/$uuid-m0.avro", 'x');
+			replace_file("$lake/metadata/snap-1-$uuid.avro", 'x');
 		}
 		cmp_ok(scalar(grep { /$uuid/ } files_below($lake)), '>', 0, "$format: files of no version");
 		$next_one->('files of no version');
@@ -361,7 +352,7 @@ foreach my $format (qw(delta iceberg))
 		# the hidden directory went before
 		my ($of) = map { /-([0-9a-f-]{36})\./ } grep { my $file = $_; !grep { $_ eq $file } @before } files_of_versions($lake);
 		mkdir("$lake/.outflow-$of");
-		put("$lake/.outflow-$of/_owner", $token =~ s/^\S+/$of/r);
+		replace_file("$lake/.outflow-$of/_owner", $token =~ s/^\S+/$of/r);
 		$next_one->('with its version');
 	}
 
@@ -411,7 +402,7 @@ foreach my $format (qw(delta iceberg))
 		foreach my $folder ($format eq 'iceberg' ? map { "$to/public.$_/metadata" } qw(t u) : ())
 		{
 			mkdir($folder);
-			put("$folder/$uuid-m0.avro", 'x');
+			replace_file("$folder/$uuid-m0.avro", 'x');
 		}
 		isnt($of_it->($to), '', "$format, many, $to: files are there");
 		return;
@@ -424,7 +415,7 @@ foreach my $format (qw(delta iceberg))
 
 		$left_in->($to);
 		my $before = $of_it->("$to/public.u");
-		put("$to/public.u/theirs", 'x');
+		replace_file("$to/public.u/theirs", 'x');
 		like(said_by($call_for->($to, $tables, $as)), $refused, "$name, beside what is somebody's: refused");
 		is($of_it->("$to/public.u"), $before, "$name, beside what is somebody's: nothing is removed there");
 		is(scalar(hidden($to)), 1, "$name, beside what is somebody's: and what tells of it stays");
@@ -452,7 +443,7 @@ foreach my $format (qw(delta iceberg))
 	keep_rows($node, 'id) FROM u', "$kept[1]/$_") foreach 2, 3;
 	my ($of) = map { /-([0-9a-f-]{36})\./ } grep { my $file = $_; !grep { $_ eq $file } @before } files_of_versions("$dir/many_$format/public.t");
 	mkdir("$dir/many_$format/.outflow-$of");
-	put("$dir/many_$format/.outflow-$of/_owner", $token =~ s/^\S+/$of/r);
+	replace_file("$dir/many_$format/.outflow-$of/_owner", $token =~ s/^\S+/$of/r);
 	like(said_by($call_for->("$dir/many_$format", 'u', $format)), $told, "$format, many with versions: the next one removes the directory");
 	lake_is_well("$dir/many_$format/public.t", $kept[0], 4, "$format, many with versions: t");
 	lake_is_well("$dir/many_$format/public.u", $kept[1], 4, "$format, many with versions: u");
@@ -462,7 +453,7 @@ foreach my $format (qw(delta iceberg))
 	($hidden) = hidden($lake);
 	($uuid) = $hidden =~ /\.outflow-(.*)/;
 	$published->('part-000000*');
-	put("$lake/_outflow_sent_$uuid", (time + 600) * 1000);
+	replace_file("$lake/_outflow_sent_$uuid", (time + 600) * 1000);
 	change();
 	unlike(said_by($inline), qr/ERROR/, "$format: a version that may still come: the next call succeeds");
 	ok(-f "$lake/_outflow_sent_$uuid" && (() = glob("$lake/part-000000-$uuid*")), "$format: and leaves its files");
@@ -476,8 +467,8 @@ killed(2, "CALL outflow.export('t', 'file://$dir/other', format => 'iceberg', pa
 ($uuid) = $hidden =~ /\.outflow-(.*)/;
 rename("$hidden/$_", "$dir/other/$_") foreach map { m{([^/]+)$} } glob("$hidden/part-000000*");
 mkdir("$dir/other/metadata");
-put("$dir/other/metadata/snap-1-$uuid.avro", 'x');
-put("$dir/other/metadata/v1.metadata.json", '{}');
+replace_file("$dir/other/metadata/snap-1-$uuid.avro", 'x');
+replace_file("$dir/other/metadata/v1.metadata.json", '{}');
 like(said_by("CALL outflow.export('t', 'file://$dir/other', format => '$_', workers => 0)"), qr/ERROR:  another export is writing/, "$_: what a table of another format may have is not removed") foreach qw(delta csv);
 ok((() = glob("$dir/other/part-000000-$uuid*")), '... nor are its files');
 unlink("$dir/other/metadata/v1.metadata.json");

@@ -22,15 +22,6 @@ sub said_by { return ($node->psql('postgres', $_[0]))[2]; }
 sub hidden { my @found = glob("$_[0]/.outflow-*"); return @found; }
 sub call_for { return "CALL outflow.export_tables('{$_[1]}', 'file://$_[0]', format => '$_[2]', part_size => '64kB', workers => 0)"; }
 
-sub put
-{
-	my ($file, $text) = @_;
-
-	unlink $file;
-	append_to_file($file, $text);
-	return;
-}
-
 # killed(CALL): the session is, and with it the server, when it has written parts of
 # all tables
 sub killed
@@ -116,7 +107,7 @@ foreach my $what (sort keys %damage)
 	# the newest one is read
 	$file =~ s/v1/v3/;
 	unlink("$root/public.u/$file");
-	put("$root/public.u/$file", $text) if $text ne '';
+	replace_file("$root/public.u/$file", $text) if $text ne '';
 	my @before = grep { m{^public.u/} } files_below($root);
 	removes($root, call_for($root, 't', $format), "$what, damaged");
 	is_deeply([ grep { m{^public.u/} } files_below($root) ], \@before, "$what, damaged: nothing is removed there");
@@ -132,7 +123,7 @@ foreach my $format (qw(delta iceberg))
 	$uuid = left_in($root, $format);
 	my $its = "$root/.outflow-$of";
 	rename("$root/.outflow-$uuid", $its);
-	put("$its/_owner", slurp_file("$its/_owner") =~ s/^\S+/$of/r);
+	replace_file("$its/_owner", slurp_file("$its/_owner") =~ s/^\S+/$of/r);
 	unlink(glob("$root/public.*/part-*$uuid*"));
 	sql('SELECT outflow.forget(max(job)) FROM outflow.jobs');
 	removes($root, call_for($root, 'w', 'csv') =~ s/, workers/, options => '{"overwrite": true}', workers/r, "$format, with its versions, and next CSV");
@@ -142,7 +133,7 @@ foreach my $format (qw(delta iceberg))
 # somebody's file, where no table is: what it is beside is named
 $root = "$dir/readme";
 $uuid = left_in($root, 'delta');
-put("$root/public.u/README", 'x');
+replace_file("$root/public.u/README", 'x');
 like(said_by(call_for($root, 'w', 'delta')), qr{ERROR:  another export is writing .*DETAIL:  It holds "\.outflow-$uuid", and "$root/public\.u" has files of that export beside others\.}s, "somebody's file: the folder is named");
 unlink("$root/public.u/README");
 removes($root, call_for($root, 'w', 'delta'), "without somebody's file");

@@ -30,15 +30,6 @@ sub verify
 	return ($? & 127 ? "signal $?" : $? >> 8, $out, $err);
 }
 
-sub put
-{
-	my ($file, $text) = @_;
-
-	unlink $file;
-	append_to_file($file, $text);
-	return;
-}
-
 sql('CREATE TABLE t AS SELECT g AS id, md5(g::text) AS t FROM generate_series(1, 20000) AS g; VACUUM t');
 sql('CREATE TABLE u AS SELECT 1 AS id');
 sql("CALL outflow.export('t', 'file://$dir/one', part_size => '512kB')");
@@ -64,22 +55,22 @@ is($said =~ /(\d+) files/ && $1, @files, 'each file is counted');
 # what the server's verify() finds, too; both are asked
 my $manifest = slurp_file("$dir/one/_manifest.json");
 foreach my $case (
-	[ 'one', $one, '_manifest.json', sub { put($_[0], '') }, qr/wrong content/ ],
-	[ 'one', $one, '_manifest.json', sub { put($_[0], substr($manifest, 0, -4)) }, qr/wrong content: it is not JSON/ ],
-	[ 'one', $one, '_manifest.json', sub { put($_[0], $manifest =~ s/"rows": 20000/"rows": 20001/r) }, qr/wrong content: its rows or bytes/ ],
+	[ 'one', $one, '_manifest.json', sub { replace_file($_[0], '') }, qr/wrong content/ ],
+	[ 'one', $one, '_manifest.json', sub { replace_file($_[0], substr($manifest, 0, -4)) }, qr/wrong content: it is not JSON/ ],
+	[ 'one', $one, '_manifest.json', sub { replace_file($_[0], $manifest =~ s/"rows": 20000/"rows": 20001/r) }, qr/wrong content: its rows or bytes/ ],
 	[ 'one', $one, '_manifest.json', sub { unlink $_[0] }, qr/missing/ ],
-	[ 'one', $one, '_SUCCESS', sub { put($_[0], 'x') }, qr/wrong size/ ],
+	[ 'one', $one, '_SUCCESS', sub { replace_file($_[0], 'x') }, qr/wrong size/ ],
 	[ 'one', $one, '_SUCCESS', sub { unlink $_[0] }, qr/missing/ ],
-	[ 'one', $one, 'part-000001.csv', sub { put($_[0], '') }, qr/wrong size/ ],
-	[ 'one', $one, 'part-000001.csv', sub { my $t = slurp_file($_[0]); substr($t, 5, 1) ^= "\1"; put($_[0], $t) }, qr/wrong checksum: xxh128 was [0-9a-f]{32}, is/ ],
+	[ 'one', $one, 'part-000001.csv', sub { replace_file($_[0], '') }, qr/wrong size/ ],
+	[ 'one', $one, 'part-000001.csv', sub { my $t = slurp_file($_[0]); substr($t, 5, 1) ^= "\1"; replace_file($_[0], $t) }, qr/wrong checksum: xxh128 was [0-9a-f]{32}, is/ ],
 	[ 'one', $one, 'part-000001.csv', sub { unlink $_[0] }, qr/missing/ ],
 	[ 'one', $one, 'part-000001.csv', sub { unlink $_[0]; symlink 'part-000000.csv', $_[0] }, qr/unreadable: it is a symbolic link/ ],
 	[ 'one', $one, 'part-000001.csv', sub { unlink $_[0]; POSIX::mkfifo($_[0], 0600) }, qr/unreadable: it is no regular file/ ],
-	[ 'one', $one, 'extra', sub { put($_[0], 'x') }, qr/left over/ ],
-	[ 'one', $one, "evil\n\e[2J", sub { put($_[0], 'x') }, qr/left over/ ],
+	[ 'one', $one, 'extra', sub { replace_file($_[0], 'x') }, qr/left over/ ],
+	[ 'one', $one, "evil\n\e[2J", sub { replace_file($_[0], 'x') }, qr/left over/ ],
 	[ 'many', $many, 'public.t/part-000000.csv', sub { unlink $_[0] }, qr/missing/ ],
 	[ 'many', $many, 'public.u/_manifest.json', sub { File::Copy::copy("$dir/many/public.t/_manifest.json", $_[0]) }, qr/wrong content: it is not the one/ ],
-	[ 'many', $many, 'public.t/_SUCCESS', sub { put($_[0], '') }, qr/left over/ ],
+	[ 'many', $many, 'public.t/_SUCCESS', sub { replace_file($_[0], '') }, qr/left over/ ],
 	[ 'many', $many, 'public.v', sub { mkdir $_[0] }, qr/left over/ ])
 {
 	my ($export, $job, $file, $damage, $expected) = @$case;
@@ -115,8 +106,8 @@ sub hostile
 	my $place = "$dir/hostile";
 
 	mkdir $place;
-	put("$place/_manifest.json", $text);
-	put("$place/_SUCCESS", '');
+	replace_file("$place/_manifest.json", $text);
+	replace_file("$place/_SUCCESS", '');
 	my ($code, $out) = verify(@arguments, $place);
 	is($code, 9, "$what: exit code");
 	like($out, $pattern, "$what: refused");
@@ -161,7 +152,7 @@ close($sparse);
 ($code, $out) = verify("$dir/hostile");
 is($code, 9, 'a gigabyte: exit code');
 like($out, qr/no manifest is larger/, 'a gigabyte: refused');
-put("$dir/hostile/_manifest.json", '');
+replace_file("$dir/hostile/_manifest.json", '');
 truncate("$dir/hostile/_manifest.json", 100_000_000);
 ($code, $out) = verify("$dir/hostile");
 is($code, 9, 'zeros: exit code');

@@ -63,15 +63,6 @@ append_member(ByteBuffer *out, const char *name, const char *text)
 }
 
 static void
-append_json(ByteBuffer *out, const char *name, const char *json)
-{
-	JsonStyle style = json_style_default();
-
-	buffer_printf(out, ",\n  \"%s\": ", name);
-	json_text(out, &style, json, strlen(json));
-}
-
-static void
 append_texts(ByteBuffer *out, const List *texts)
 {
 	ListCell *cell;
@@ -214,6 +205,8 @@ manifest_append_identity(ByteBuffer *out, const Job *job)
 static void
 append_output(ByteBuffer *out, const Job *job)
 {
+	JsonStyle style = json_style_default();
+
 	append_member(out, "format", job->format);
 	append_member(out, "compression", job->compression);
 	if (job->encrypt_to)
@@ -223,7 +216,8 @@ append_output(ByteBuffer *out, const Job *job)
 	}
 	append_member(out, "encoding", text_encoding(job));
 	append_settings(out, text_settings(job));
-	append_json(out, "options", job->options_json);
+	buffer_append_string(out, ",\n  \"options\": ");
+	json_text(out, &style, job->options_json, strlen(job->options_json));
 	append_member(out, "snapshot", job->snapshot);
 	append_member(out, "lsn", job->lsn);
 	if (job->slot)

@@ -22,7 +22,7 @@ typedef enum LeftFiles
 	LEFT_IN_THE_WAY
 } LeftFiles;
 
-/* False: nobody of its session's user may look there, so it wrote nothing. */
+/* False if it is closed to us, and so was to the session, which wrote nothing there. */
 static bool
 list_readable(Destination *root, const char *folder, List **entries)
 {
