@@ -1062,6 +1062,7 @@ AS $$
 				|| a.attcollation::pg_catalog.regcollation::pg_catalog.text END,
 			' GENERATED ALWAYS AS (', pg_catalog.pg_get_expr(d.adbin, d.adrelid),
 			') STORED'),
+		'not_null', a.attnotnull,
 		'of', (SELECT coalesce(pg_catalog.jsonb_agg(DISTINCT i.attname), '[]')
 			FROM pg_catalog.pg_depend AS p
 			JOIN pg_catalog.pg_attribute AS i
@@ -1088,7 +1089,8 @@ $$;
 -- all, has no declaration.
 CREATE FUNCTION outflow_internal.restore_generated(relation pg_catalog.oid,
 	manifest pg_catalog.jsonb)
-RETURNS TABLE (label pg_catalog.text, attnum int, declaration pg_catalog.text)
+RETURNS TABLE (label pg_catalog.text, attnum int, declaration pg_catalog.text,
+	not_null boolean)
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1099,7 +1101,8 @@ AS $$
 			WHERE n.value->'column' = g.value->'column'
 				AND n.value->'meaning' = g.value->'meaning'
 			OR n.key = g.key AND n.value->'declaration' = g.value->'declaration')
-		THEN g.value->>'declaration' END
+		THEN g.value->>'declaration' END,
+		(g.value->'not_null')::boolean
 	FROM pg_catalog.jsonb_each(manifest->'generated') AS g
 	WHERE NOT EXISTS (
 		SELECT FROM pg_catalog.jsonb_array_elements(g.value->'of') AS o
@@ -1125,7 +1128,7 @@ AS $$
 			c.value ? 'mask' AS masked, c.ordinality AS place
 		FROM pg_catalog.jsonb_array_elements(manifest->'columns') WITH ORDINALITY AS c
 	), generated AS (
-		SELECT g.label, g.attnum, g.declaration AS making
+		SELECT g.label, g.attnum, g.declaration AS making, g.not_null
 		FROM outflow_internal.restore_generated(relation, manifest) AS g
 		WHERE g.declaration IS NOT NULL
 	), live AS (
@@ -1158,7 +1161,7 @@ AS $$
 		LEFT JOIN generated AS g USING (label),
 			outflow_internal.restore_counting(l.sequence, e.type) AS s (counting)
 	UNION ALL
-		SELECT g.label, NULL, NULL, false, '', g.making, true, false,
+		SELECT g.label, NULL, NULL, g.not_null, '', g.making, true, false,
 			NULL, 0.5 + (SELECT pg_catalog.count(*)
 				FROM exported AS e JOIN live AS o USING (label)
 				WHERE o.attnum < g.attnum) + g.attnum / 10000.0
@@ -1279,7 +1282,12 @@ AS $$
 			ON c.attrelid = relation AND c.attnum = a.attnum
 		LEFT JOIN LATERAL (SELECT m->>'name' AS label, m->>'mask' AS mask
 			FROM pg_catalog.jsonb_array_elements(manifest->'columns') AS m
-			WHERE m->>'name' = c.attname) AS e ON true
+			WHERE m->>'name' = c.attname
+			UNION ALL
+			SELECT r.label, NULL
+			FROM outflow_internal.restore_columns(relation, manifest) AS r
+			WHERE r.label = c.attname AND NOT r.is_loaded
+			LIMIT 1) AS e ON true
 		WHERE k.conrelid = relation AND k.contype = 'p'
 		GROUP BY k.oid, k.condeferrable, k.condeferred
 	) AS f

@@ -124,6 +124,10 @@ foreach my $file (glob("$lake/metadata/*.avro"))
 }
 vacuum($lake) foreach 1, 2;
 only_last($lake, 'damaged');
+replace_file("$lake/metadata/v1.metadata.json", 'damaged');
+next_version($lake, 'iceberg', 'true');
+vacuum($lake) foreach 1, 2;
+only_last($lake, 'damaged metadata');
 
 # a copy of the server says that the job is its own, whose files are carried
 $lake = "$dir/copy";

@@ -138,6 +138,16 @@ like(said_by(call_for($root, 'w', 'delta')), qr{ERROR:  another export is writin
 unlink("$root/public.u/README");
 removes($root, call_for($root, 'w', 'delta'), "without somebody's file");
 
+# an export of files has no table in its place, and another export's may get one there
+foreach my $next (qw(delta catalog))
+{
+	$root = "$dir/place_$next";
+	killed("CALL outflow.export('t', 'file://$root', format => 'csv', part_size => '64kB', workers => 0)");
+}
+replace_file("$dir/place_delta/README", 'x');
+like(said_by("CALL outflow.export('w', 'file://$dir/place_delta', format => 'delta', workers => 0)"), qr/ERROR:  .*is not empty/, "somebody's file where files were to be");
+ok(!-e "$dir/place_delta/_delta_log", '... which no table is made beside');
+
 # the next export is to a catalog, which has none of the other tables
 sql($catalog->server_sql('cat', q{client_id 'outflow', client_secret 'CANARY'}, retries => 1));
 foreach my $format (qw(delta iceberg))
@@ -155,6 +165,9 @@ foreach my $format (qw(delta iceberg))
 		is_deeply([ grep { m{^public\.[tu]/} } files_below($root) ], \@before, "$name: all that no version has is removed");
 	}
 }
+
+$catalog->make_namespace('itself');
+removes("$dir/place_catalog", "CALL outflow.export('w', 'file://$dir/place_catalog', format => 'iceberg', options => '{\"catalog\": \"cat:itself.w\"}')", 'files, next to a catalog');
 
 $node->stop;
 done_testing();

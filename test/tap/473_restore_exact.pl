@@ -220,6 +220,17 @@ foreach my $case (
 		$sequence, "$name: its sequence");
 }
 
+# a key of a generated column that no file has
+sql('CREATE TABLE made_key (a int, d int GENERATED ALWAYS AS (a * 2) STORED PRIMARY KEY); INSERT INTO made_key SELECT generate_series(1, 3)');
+foreach my $format (qw(csv jsonl))
+{
+	my $database = restored(exported('made_key', 'SELECT', ", format => '$format'"), "made_key, $format");
+
+	is(table_of($database, 'TABLE made_key'), table_of('postgres', 'TABLE made_key'), "made_key, $format: the same");
+	is(table_of($database, q{SELECT pg_get_constraintdef(c.oid), a.attnotnull FROM pg_constraint c, pg_attribute a
+		WHERE c.conrelid = 'made_key'::regclass AND c.contype = 'p' AND a.attrelid = c.conrelid AND a.attname = 'd'}), 'PRIMARY KEY (d)|t', "made_key, $format: its key");
+}
+
 # an identity has the type that the column had
 foreach my $case (
 	[ 'int GENERATED ALWAYS AS IDENTITY (START 1000)', 'bigint', '1 1 2147483647 1000' ],

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "encoding.h"
 #include "export/lake/iceberg_table.h"
 #include "subtransaction.h"
 
@@ -164,7 +165,27 @@ take_known(KnownSearch *search, int64 number, const IcebergTable *table)
 	}
 }
 
-/* One file at a time is in memory. */
+/* A file of the metadata of earlier. */
+typedef struct OlderMetadata
+{
+	KnownSearch *search;
+	const char	*name;
+} OlderMetadata;
+
+static void
+read_older(void *arg)
+{
+	OlderMetadata *older = arg;
+	KnownSearch	  *search = older->search;
+	IcebergTable  *table =
+		iceberg_read_file(search->root, search->folder, older->name);
+
+	if (table)
+		take_known(search, iceberg_number_of_name(older->name), table);
+}
+
+/* One file at a time is in memory.  What is damaged tells nothing, and what only it
+ * has stays where it is. */
 static void
 take_older(KnownSearch *search, const IcebergTable *table)
 {
@@ -175,13 +196,20 @@ take_older(KnownSearch *search, const IcebergTable *table)
 
 	foreach (cell, older_metadata(search, table))
 	{
-		IcebergTable *older;
+		OlderMetadata older = {search, lfirst(cell)};
+		ErrorData	 *error;
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(one);
-		older = iceberg_read_file(search->root, search->folder, lfirst(cell));
-		if (older)
-			take_known(search, iceberg_number_of_name(lfirst(cell)), older);
+		error = subtransaction_try(read_older, &older);
+		if (error && !lake_is_damage(error))
+			ReThrowError(error);
+		if (error)
+			ereport(WARNING,
+					(errmsg("not all versions in \"%s\" of the Iceberg table "
+							"are known",
+							encoding_shown(older.name)),
+					 errdetail_internal("%s", error->message)));
 		MemoryContextSwitchTo(all);
 		MemoryContextReset(one);
 	}

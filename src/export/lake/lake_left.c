@@ -283,15 +283,20 @@ has_its_files(Destination *root, const char *folder, const char *uuid,
 static bool
 clear_folder(Destination *root, const char *folder, const Job *left)
 {
-	bool	  has = has_its_files(root, folder, left->uuid, true);
+	JobSource source = {.folder = unconstify(char *, folder)};
 	LeftFiles what;
 
-	/* a target may have no more than the log's folder */
-	if (!has && !is_target(left, folder))
+	/* whatever table is there, nothing of it is the export's */
+	if (!has_its_files(root, folder, left->uuid, true))
+	{
+		/* a target may have no more than the log's folder */
+		if (is_target(left, folder))
+			lake_undo_any(root, left, &source);
 		return true;
+	}
 	what = remove_in(root, folder, left);
 	/* only an empty one goes */
-	if (what == LEFT_GO && has && folder[0])
+	if (what == LEFT_GO && folder[0])
 		(void) root->driver->remove(root, psprintf("%s/", folder));
 	return what != LEFT_IN_THE_WAY;
 }
