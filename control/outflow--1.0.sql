@@ -579,7 +579,7 @@ CREATE TABLE outflow.source (
 	definition pg_catalog.text,			-- JSON: its columns, when the plan was made
 	table_schema pg_catalog.text,			-- of a lake table: as its log has them
 	comment pg_catalog.text,				-- of a lake table: the table's
-	generated pg_catalog.text,			-- JSON: its generated columns, when the plan was made
+	attributes pg_catalog.text,			-- JSON: its columns by name, when the plan was made
 	manifest pg_catalog.text,				-- its manifest's sum, "method:hex", when done
 	PRIMARY KEY (job, source)
 );
@@ -1001,11 +1001,11 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_forget';
 
 -- Restoring.  First what the library tells: for each table of a finished job its
--- manifest, where the files are that it names, and how columns were generated,
+-- manifest, where the files are that it names, and the table's columns of then,
 -- which no file tells: an expression may have what was masked or left out.
 CREATE FUNCTION outflow_internal.restore_manifests(job bigint)
 RETURNS TABLE (relation pg_catalog.oid, directory pg_catalog.text,
-	manifest pg_catalog.jsonb, generated pg_catalog.jsonb)
+	manifest pg_catalog.jsonb, attributes pg_catalog.jsonb)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_restore_manifests';
 
@@ -1037,11 +1037,11 @@ AS $$
 		AND o.type = pg_catalog.format_type(counting.seqtypid, NULL)) AS f
 $$;
 
--- The generated columns of a table as JSON, by name: each with its declaration, in
--- words that are alike in every session, the columns that it is made of, and a hash
--- of what the declaration means, which stays when something in it is renamed.  So
--- what a job recorded can be compared with what is.
-CREATE FUNCTION outflow_internal.generated_columns(relation pg_catalog.oid)
+-- The columns of a table as JSON, by name: each with its number, which stays when it
+-- is renamed.  A generated one has its declaration, in words that are alike in every
+-- session, the columns that it is made of, and a hash of what the declaration means.
+-- So what a job recorded can be compared with what is.
+CREATE FUNCTION outflow_internal.table_attributes(relation pg_catalog.oid)
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
@@ -1055,7 +1055,8 @@ SET lc_monetary = 'C'
 SET quote_all_identifiers = off
 AS $$
 	SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.jsonb_build_object(
-		'column', a.attnum,
+		'column', a.attnum) || CASE WHEN a.attgenerated = 's'
+		THEN pg_catalog.jsonb_build_object(
 		'declaration', pg_catalog.concat(
 			pg_catalog.format_type(a.atttypid, a.atttypmod),
 			CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN ' COLLATE '
@@ -1077,11 +1078,12 @@ AS $$
 		'meaning', pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', a.atttypid,
 			a.atttypmod, a.attcollation, pg_catalog.regexp_replace(
 				d.adbin::pg_catalog.text, ' :(location|list_start|list_end) -?\d+', '',
-				'g')), 0)))::pg_catalog.text
+				'g')), 0)) ELSE '{}' END)::pg_catalog.text
 	FROM pg_catalog.pg_attribute AS a
 	JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
-	JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-	WHERE a.attrelid = relation AND a.attgenerated = 's'
+	LEFT JOIN pg_catalog.pg_attrdef AS d
+		ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+	WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
 $$;
 
 -- The columns that were generated when the table was exported, if nothing that they
@@ -1097,14 +1099,14 @@ AS $$
 	SELECT g.key, (g.value->'column')::int,
 		CASE WHEN EXISTS (
 			SELECT FROM pg_catalog.jsonb_each(
-				outflow_internal.generated_columns(relation)::pg_catalog.jsonb) AS n
+				outflow_internal.table_attributes(relation)::pg_catalog.jsonb) AS n
 			WHERE n.value->'column' = g.value->'column'
 				AND n.value->'meaning' = g.value->'meaning'
 			OR n.key = g.key AND n.value->'declaration' = g.value->'declaration')
 		THEN g.value->>'declaration' END,
 		(g.value->'not_null')::boolean
-	FROM pg_catalog.jsonb_each(manifest->'generated') AS g
-	WHERE NOT EXISTS (
+	FROM pg_catalog.jsonb_each(manifest->'attributes') AS g
+	WHERE g.value ? 'declaration' AND NOT EXISTS (
 		SELECT FROM pg_catalog.jsonb_array_elements(g.value->'of') AS o
 		WHERE NOT EXISTS (
 			SELECT FROM pg_catalog.jsonb_array_elements(manifest->'columns') AS e
@@ -1132,8 +1134,10 @@ AS $$
 		FROM outflow_internal.restore_generated(relation, manifest) AS g
 		WHERE g.declaration IS NOT NULL
 	), live AS (
-		SELECT a.attname::pg_catalog.text AS label, a.attnum, a.attidentity, s.sequence
-		FROM pg_catalog.pg_attribute AS a
+		SELECT r.key AS label, a.attnum, a.attidentity, s.sequence
+		FROM pg_catalog.jsonb_each(manifest->'attributes') AS r
+		JOIN pg_catalog.pg_attribute AS a ON a.attrelid = relation
+			AND a.attnum = (r.value->'column')::int AND NOT a.attisdropped
 		LEFT JOIN pg_catalog.pg_attrdef AS d
 			ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 		-- an identity's sequence, or the one whose next number is the default
@@ -1149,7 +1153,6 @@ AS $$
 					q.seqrelid::pg_catalog.regclass::pg_catalog.text, '''', ''''''),
 					'''::regclass)'))
 			LIMIT 1) AS s ON true
-		WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped
 	), found AS (
 		SELECT e.label, e.type, e.collation, e.not_null, l.attidentity, g.making,
 			-- a line of jsonl has names, so that one can be passed over
@@ -1259,15 +1262,15 @@ RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE WHEN every_included THEN pg_catalog.pg_get_constraintdef(self)
-		ELSE pg_catalog.concat('PRIMARY KEY (', keys, ')',
-			' INCLUDE (' || included || ')',
-			CASE WHEN condeferrable THEN ' DEFERRABLE' END,
-			CASE WHEN condeferred THEN ' INITIALLY DEFERRED' END) END
+	SELECT pg_catalog.concat('PRIMARY KEY (', keys,
+		CASE WHEN without_overlaps THEN ' WITHOUT OVERLAPS' END, ')',
+		' INCLUDE (' || included || ')',
+		CASE WHEN condeferrable THEN ' DEFERRABLE' END,
+		CASE WHEN condeferred THEN ' INITIALLY DEFERRED' END)
 	FROM (
-		SELECT k.oid AS self, k.condeferrable, k.condeferred,
-			pg_catalog.bool_and(e.label IS NOT NULL)
-				FILTER (WHERE a.place > i.indnkeyatts) IS NOT FALSE AS every_included,
+		SELECT k.condeferrable, k.condeferred,
+			-- since PostgreSQL 18
+			(pg_catalog.to_jsonb(k)->'conperiod')::boolean AS without_overlaps,
 			pg_catalog.bool_and(coalesce(e.mask, 'hash') = 'hash' AND e.label IS NOT NULL)
 				FILTER (WHERE a.place <= i.indnkeyatts) AS every_key,
 			pg_catalog.string_agg(pg_catalog.quote_ident(e.label), ', ' ORDER BY a.place)
@@ -1278,18 +1281,18 @@ AS $$
 		JOIN pg_catalog.pg_index AS i ON i.indexrelid = k.conindid
 		CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[])
 			WITH ORDINALITY AS a (attnum, place)
-		LEFT JOIN pg_catalog.pg_attribute AS c
-			ON c.attrelid = relation AND c.attnum = a.attnum
+		LEFT JOIN pg_catalog.jsonb_each(manifest->'attributes') AS c
+			ON (c.value->'column')::int = a.attnum
 		LEFT JOIN LATERAL (SELECT m->>'name' AS label, m->>'mask' AS mask
 			FROM pg_catalog.jsonb_array_elements(manifest->'columns') AS m
-			WHERE m->>'name' = c.attname
+			WHERE m->>'name' = c.key
 			UNION ALL
 			SELECT r.label, NULL
 			FROM outflow_internal.restore_columns(relation, manifest) AS r
-			WHERE r.label = c.attname AND NOT r.is_loaded
+			WHERE r.label = c.key AND NOT r.is_loaded
 			LIMIT 1) AS e ON true
 		WHERE k.conrelid = relation AND k.contype = 'p'
-		GROUP BY k.oid, k.condeferrable, k.condeferred
+		GROUP BY k.oid, k.condeferrable, k.condeferred, without_overlaps
 	) AS f
 	WHERE every_key
 $$;
@@ -1450,7 +1453,7 @@ DECLARE
 	inexact pg_catalog.text;
 BEGIN
 	FOR exported IN SELECT m.relation, m.directory, m.manifest
-			|| pg_catalog.jsonb_build_object('generated', coalesce(m.generated, '{}'))
+			|| pg_catalog.jsonb_build_object('attributes', coalesce(m.attributes, '{}'))
 			AS manifest
 		FROM outflow_internal.restore_manifests(restore_script.job) AS m
 	LOOP

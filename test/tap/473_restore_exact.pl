@@ -231,6 +231,30 @@ foreach my $format (qw(csv jsonl))
 		WHERE c.conrelid = 'made_key'::regclass AND c.contype = 'p' AND a.attrelid = c.conrelid AND a.attname = 'd'}), 'PRIMARY KEY (d)|t', "made_key, $format: its key");
 }
 
+# keys, identities and generated columns by what they were called then
+sql(q{CREATE TABLE renamed (a int, b int GENERATED ALWAYS AS IDENTITY (START 7), c int, x int, d int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (a, d) INCLUDE (c) DEFERRABLE);
+	INSERT INTO renamed (a, c, x) VALUES (1, 3, 4)});
+foreach my $format (qw(csv jsonl))
+{
+	my $job = exported('renamed', 'SELECT', ", format => '$format'");
+	my $before = sql("SELECT outflow.restore_script($job)");
+
+	sql('ALTER TABLE renamed RENAME a TO t; ALTER TABLE renamed RENAME x TO a; ALTER TABLE renamed RENAME b TO x; ALTER TABLE renamed RENAME c TO b; ALTER TABLE renamed RENAME t TO c');
+	is(sql("SELECT outflow.restore_script($job)"), $before, "renamed, $format: the script is the same");
+	my $database = restored($job, "renamed, $format");
+	is(table_of($database, 'TABLE renamed'), '1|7|3|4|2', "renamed, $format: the rows");
+	is(table_of($database, q{SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'renamed'::regclass AND contype = 'p'}),
+		'PRIMARY KEY (a, d) INCLUDE (c) DEFERRABLE', "renamed, $format: its key");
+	is(table_of($database, q{SELECT attname FROM pg_attribute WHERE attrelid = 'renamed'::regclass AND attidentity = 'a'}), 'b', "renamed, $format: its identity");
+	sql('ALTER TABLE renamed RENAME c TO t; ALTER TABLE renamed RENAME b TO c; ALTER TABLE renamed RENAME x TO b; ALTER TABLE renamed RENAME a TO x; ALTER TABLE renamed RENAME t TO a');
+}
+SKIP:
+{
+	skip 'keys without overlaps came with PostgreSQL 18', 1 if $node->pg_version < 18;
+	sql(q{CREATE EXTENSION IF NOT EXISTS btree_gist; CREATE TABLE periods (id int, at daterange, PRIMARY KEY (id, at WITHOUT OVERLAPS)); INSERT INTO periods VALUES (1, '[2026-01-01,2027-01-01)')});
+	like(sql('SELECT outflow.restore_script(' . exported('periods', 'SELECT', '') . ')'), qr/PRIMARY KEY \(id, at WITHOUT OVERLAPS\)/, 'a key without overlaps');
+}
+
 # an identity has the type that the column had
 foreach my $case (
 	[ 'int GENERATED ALWAYS AS IDENTITY (START 1000)', 'bigint', '1 1 2147483647 1000' ],
