@@ -24,7 +24,7 @@
 #include "export/run/run.h"
 #include "export/run/tell.h"
 
-#define POLL_MS 1000
+#define POLL_MS 500 /* below the shortest wait of a retry, which is told */
 /* How long a cancelled CALL waits for its job to stop, and how often it looks. */
 #define STOP_PATIENCE_MS 10000
 #define STOP_POLL_MS	 20
