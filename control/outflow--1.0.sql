@@ -579,7 +579,7 @@ CREATE TABLE outflow.source (
 	definition pg_catalog.text,			-- JSON: its columns, when the plan was made
 	table_schema pg_catalog.text,			-- of a lake table: as its log has them
 	comment pg_catalog.text,				-- of a lake table: the table's
-	attributes pg_catalog.text,			-- JSON: its columns by name, when the plan was made
+	structure pg_catalog.text,			-- JSON: its columns and key, when the plan was made
 	manifest pg_catalog.text,				-- its manifest's sum, "method:hex", when done
 	PRIMARY KEY (job, source)
 );
@@ -1001,11 +1001,11 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_forget';
 
 -- Restoring.  First what the library tells: for each table of a finished job its
--- manifest, where the files are that it names, and the table's columns of then,
+-- manifest, where the files are that it names, and the table's structure of then,
 -- which no file tells: an expression may have what was masked or left out.
 CREATE FUNCTION outflow_internal.restore_manifests(job bigint)
 RETURNS TABLE (relation pg_catalog.oid, directory pg_catalog.text,
-	manifest pg_catalog.jsonb, attributes pg_catalog.jsonb)
+	manifest pg_catalog.jsonb, structure pg_catalog.jsonb)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_restore_manifests';
 
@@ -1037,11 +1037,13 @@ AS $$
 		AND o.type = pg_catalog.format_type(counting.seqtypid, NULL)) AS f
 $$;
 
--- The columns of a table as JSON, by name: each with its number, which stays when it
--- is renamed.  A generated one has its declaration, in words that are alike in every
--- session, the columns that it is made of, and a hash of what the declaration means.
--- So what a job recorded can be compared with what is.
-CREATE FUNCTION outflow_internal.table_attributes(relation pg_catalog.oid)
+-- A table's columns and primary key as JSON.  Columns are by name, each with its
+-- number, which stays when it is renamed.  A generated one that has no mask, of the
+-- form "attnum=method", has its declaration, in words that are alike in every session,
+-- the columns that it is made of, and a hash of what the declaration means.  So what a
+-- job recorded can be compared with what is.
+CREATE FUNCTION outflow_internal.table_structure(relation pg_catalog.oid,
+	masks pg_catalog.text[])
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
@@ -1054,8 +1056,27 @@ SET extra_float_digits = 1
 SET lc_monetary = 'C'
 SET quote_all_identifiers = off
 AS $$
-	SELECT pg_catalog.jsonb_object_agg(a.attname, pg_catalog.jsonb_build_object(
-		'column', a.attnum) || CASE WHEN a.attgenerated = 's'
+	SELECT pg_catalog.jsonb_build_object('key', (
+		SELECT pg_catalog.jsonb_build_object(
+			'columns', pg_catalog.jsonb_agg(a.attname ORDER BY n.place)
+				FILTER (WHERE n.place <= i.indnkeyatts),
+			'included', coalesce(pg_catalog.jsonb_agg(a.attname ORDER BY n.place)
+				FILTER (WHERE n.place > i.indnkeyatts), '[]'),
+			'deferrable', k.condeferrable, 'deferred', k.condeferred,
+			-- since PostgreSQL 18
+			'without_overlaps', coalesce(pg_catalog.to_jsonb(k)->'conperiod', 'false'))
+		FROM pg_catalog.pg_constraint AS k
+		JOIN pg_catalog.pg_index AS i ON i.indexrelid = k.conindid
+		CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[])
+			WITH ORDINALITY AS n (attnum, place)
+		JOIN pg_catalog.pg_attribute AS a
+			ON a.attrelid = relation AND a.attnum = n.attnum
+		WHERE k.conrelid = relation AND k.contype = 'p'
+		GROUP BY k.oid, k.*, k.condeferrable, k.condeferred
+	), 'columns', coalesce(pg_catalog.jsonb_object_agg(a.attname, pg_catalog.jsonb_build_object(
+		'column', a.attnum) || CASE WHEN a.attgenerated = 's' AND NOT EXISTS (
+			SELECT FROM pg_catalog.unnest(masks) AS m (mask)
+			WHERE pg_catalog.split_part(m.mask, '=', 1)::int = a.attnum)
 		THEN pg_catalog.jsonb_build_object(
 		'declaration', pg_catalog.concat(
 			pg_catalog.format_type(a.atttypid, a.atttypmod),
@@ -1078,7 +1099,7 @@ AS $$
 		'meaning', pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', a.atttypid,
 			a.atttypmod, a.attcollation, pg_catalog.regexp_replace(
 				d.adbin::pg_catalog.text, ' :(location|list_start|list_end) -?\d+', '',
-				'g')), 0)) ELSE '{}' END)::pg_catalog.text
+				'g')), 0)) ELSE '{}' END), '{}'))::pg_catalog.text
 	FROM pg_catalog.pg_attribute AS a
 	JOIN pg_catalog.pg_type AS t ON t.oid = a.atttypid
 	LEFT JOIN pg_catalog.pg_attrdef AS d
@@ -1098,14 +1119,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT g.key, (g.value->'column')::int,
 		CASE WHEN EXISTS (
-			SELECT FROM pg_catalog.jsonb_each(
-				outflow_internal.table_attributes(relation)::pg_catalog.jsonb) AS n
+			SELECT FROM pg_catalog.jsonb_each(outflow_internal.table_structure(
+				relation, '{}')::pg_catalog.jsonb->'columns') AS n
 			WHERE n.value->'column' = g.value->'column'
 				AND n.value->'meaning' = g.value->'meaning'
 			OR n.key = g.key AND n.value->'declaration' = g.value->'declaration')
 		THEN g.value->>'declaration' END,
 		(g.value->'not_null')::boolean
-	FROM pg_catalog.jsonb_each(manifest->'attributes') AS g
+	FROM pg_catalog.jsonb_each(manifest#>'{structure,columns}') AS g
 	WHERE g.value ? 'declaration' AND NOT EXISTS (
 		SELECT FROM pg_catalog.jsonb_array_elements(g.value->'of') AS o
 		WHERE NOT EXISTS (
@@ -1135,7 +1156,7 @@ AS $$
 		WHERE g.declaration IS NOT NULL
 	), live AS (
 		SELECT r.key AS label, a.attnum, a.attidentity, s.sequence
-		FROM pg_catalog.jsonb_each(manifest->'attributes') AS r
+		FROM pg_catalog.jsonb_each(manifest#>'{structure,columns}') AS r
 		JOIN pg_catalog.pg_attribute AS a ON a.attrelid = relation
 			AND a.attnum = (r.value->'column')::int AND NOT a.attisdropped
 		LEFT JOIN pg_catalog.pg_attrdef AS d
@@ -1254,47 +1275,46 @@ AS $$
 			'END') ELSE '' END
 $$;
 
--- The primary key, if its columns were all exported, and none with a mask under
--- which rows share it; what it only includes may be missing.
+-- The primary key of then, if its columns were all exported, and none with a mask
+-- under which rows share it; what it only includes may be missing.
 CREATE FUNCTION outflow_internal.restore_key(relation pg_catalog.oid,
 	manifest pg_catalog.jsonb)
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT pg_catalog.concat('PRIMARY KEY (', keys,
-		CASE WHEN without_overlaps THEN ' WITHOUT OVERLAPS' END, ')',
-		' INCLUDE (' || included || ')',
-		CASE WHEN condeferrable THEN ' DEFERRABLE' END,
-		CASE WHEN condeferred THEN ' INITIALLY DEFERRED' END)
-	FROM (
-		SELECT k.condeferrable, k.condeferred,
-			-- since PostgreSQL 18
-			(pg_catalog.to_jsonb(k)->'conperiod')::boolean AS without_overlaps,
-			pg_catalog.bool_and(coalesce(e.mask, 'hash') = 'hash' AND e.label IS NOT NULL)
-				FILTER (WHERE a.place <= i.indnkeyatts) AS every_key,
-			pg_catalog.string_agg(pg_catalog.quote_ident(e.label), ', ' ORDER BY a.place)
-				FILTER (WHERE a.place <= i.indnkeyatts) AS keys,
-			pg_catalog.string_agg(pg_catalog.quote_ident(e.label), ', ' ORDER BY a.place)
-				FILTER (WHERE a.place > i.indnkeyatts) AS included
-		FROM pg_catalog.pg_constraint AS k
-		JOIN pg_catalog.pg_index AS i ON i.indexrelid = k.conindid
-		CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[])
-			WITH ORDINALITY AS a (attnum, place)
-		LEFT JOIN pg_catalog.jsonb_each(manifest->'attributes') AS c
-			ON (c.value->'column')::int = a.attnum
+	SELECT pg_catalog.concat('PRIMARY KEY (', f.columns,
+		CASE WHEN (k.key->'without_overlaps')::boolean THEN ' WITHOUT OVERLAPS' END,
+		') INCLUDE (' || f.included, ')',
+		CASE WHEN (k.key->'deferrable')::boolean THEN ' DEFERRABLE' END,
+		CASE WHEN (k.key->'deferred')::boolean THEN ' INITIALLY DEFERRED' END)
+	FROM (SELECT manifest#>'{structure,key}' AS key) AS k, LATERAL (
+		SELECT pg_catalog.bool_and(e.label IS NOT NULL AND (e.mask IS NULL OR
+				e.mask = 'hash' AND (k.key->'without_overlaps')::boolean IS NOT TRUE))
+				FILTER (WHERE NOT n.is_included) AS is_whole,
+			pg_catalog.string_agg(pg_catalog.quote_ident(e.label), ', ' ORDER BY n.place)
+				FILTER (WHERE NOT n.is_included) AS columns,
+			pg_catalog.string_agg(pg_catalog.quote_ident(e.label), ', ' ORDER BY n.place)
+				FILTER (WHERE n.is_included) AS included
+		FROM (
+			SELECT c.name, c.place, false AS is_included
+			FROM pg_catalog.jsonb_array_elements_text(k.key->'columns')
+				WITH ORDINALITY AS c (name, place)
+		UNION ALL
+			SELECT c.name, c.place, true
+			FROM pg_catalog.jsonb_array_elements_text(k.key->'included')
+				WITH ORDINALITY AS c (name, place)
+		) AS n
 		LEFT JOIN LATERAL (SELECT m->>'name' AS label, m->>'mask' AS mask
 			FROM pg_catalog.jsonb_array_elements(manifest->'columns') AS m
-			WHERE m->>'name' = c.key
+			WHERE m->>'name' = n.name
 			UNION ALL
 			SELECT r.label, NULL
 			FROM outflow_internal.restore_columns(relation, manifest) AS r
-			WHERE r.label = c.key AND NOT r.is_loaded
+			WHERE r.label = n.name AND NOT r.is_loaded
 			LIMIT 1) AS e ON true
-		WHERE k.conrelid = relation AND k.contype = 'p'
-		GROUP BY k.oid, k.condeferrable, k.condeferred, without_overlaps
 	) AS f
-	WHERE every_key
+	WHERE f.is_whole
 $$;
 
 -- the SQL that makes one table, without its rows
@@ -1453,7 +1473,7 @@ DECLARE
 	inexact pg_catalog.text;
 BEGIN
 	FOR exported IN SELECT m.relation, m.directory, m.manifest
-			|| pg_catalog.jsonb_build_object('attributes', coalesce(m.attributes, '{}'))
+			|| pg_catalog.jsonb_build_object('structure', coalesce(m.structure, '{}'))
 			AS manifest
 		FROM outflow_internal.restore_manifests(restore_script.job) AS m
 	LOOP

@@ -124,25 +124,37 @@ foreach my $file (glob("$lake/metadata/*.avro"))
 }
 vacuum($lake) foreach 1, 2;
 only_last($lake, 'damaged');
-replace_file("$lake/metadata/v1.metadata.json", 'damaged');
-next_version($lake, 'iceberg', 'true');
-vacuum($lake) foreach 1, 2;
-only_last($lake, 'damaged metadata');
-
-# a copy of the server says that the job is its own, whose files are carried
-$lake = "$dir/copy";
+# old metadata that is damaged is in no vacuum's way
+$lake = "$dir/metadata";
 fill();
 next_version($lake, 'iceberg');
-@first = lake_files($lake);
-edit_metadata($lake, sub { $_[0]{snapshots}[0]{summary}{'outflow.server'} = 'another' });
-sql("UPDATE t SET n = n + 1 WHERE id = 1");
-sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg', part_size => '64kB', workers => 0, options => '{\"overwrite\": true}')");
-my %carried = map { s{.*/}{}r => 1 } iceberg_files($lake, 1);
-cmp_ok(scalar(grep { $carried{$_} } @first), '>', 1, "a copy's files are carried");
-next_version($lake, 'iceberg', 'true');
-edit_metadata($lake, sub { shift @{ $_[0]{snapshots} }; shift @{ $_[0]{'snapshot-log'} } });
+next_version($lake, 'iceberg', 'true') foreach 1 .. 4;
+replace_file("$lake/metadata/v3.metadata.json", 'damaged');
+my ($code, $out, $err) = $node->psql('postgres', "SELECT file FROM outflow.lake_vacuum('file://$lake', interval '0')");
+is($code, 0, 'damaged metadata: the vacuum ends well');
+like($err, qr/WARNING:  not all versions in "v3.metadata.json" of the Iceberg table are known\nDETAIL:  ./, '... and tells of it');
 vacuum($lake);
-is_deeply([ grep { !-e "$lake/$_" } @first ], [], '... and stay where they are');
+only_last($lake, 'damaged metadata');
+is(scalar(() = glob("$lake/metadata/*.metadata.json")), 1, 'damaged metadata: no other metadata is left');
+
+# a copy of the server says that the job is its own, whose files are carried
+foreach my $damaged (0, 1)
+{
+	$lake = "$dir/copy_$damaged";
+	fill();
+	next_version($lake, 'iceberg');
+	@first = lake_files($lake);
+	edit_metadata($lake, sub { $_[0]{snapshots}[0]{summary}{'outflow.server'} = 'another' });
+	sql("UPDATE t SET n = n + 1 WHERE id = 1");
+	sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg', part_size => '64kB', workers => 0, options => '{\"overwrite\": true}')");
+	my %carried = map { s{.*/}{}r => 1 } iceberg_files($lake, 1);
+	cmp_ok(scalar(grep { $carried{$_} } @first), '>', 1, "a copy's files are carried");
+	next_version($lake, 'iceberg', 'true');
+	edit_metadata($lake, sub { shift @{ $_[0]{snapshots} }; shift @{ $_[0]{'snapshot-log'} } });
+	replace_file("$lake/metadata/v$_.metadata.json", 'damaged') foreach $damaged ? (1, 2) : ();
+	vacuum($lake) foreach 1, 2;
+	is_deeply([ grep { !-e "$lake/$_" } @first ], [], '... and stay where they are' . ($damaged ? ', though what says so is damaged' : ''));
+}
 
 # another program has cleaned up the log of a Delta table
 $lake = "$dir/delta";

@@ -148,6 +148,13 @@ replace_file("$dir/place_delta/README", 'x');
 like(said_by("CALL outflow.export('w', 'file://$dir/place_delta', format => 'delta', workers => 0)"), qr/ERROR:  .*is not empty/, "somebody's file where files were to be");
 ok(!-e "$dir/place_delta/_delta_log", '... which no table is made beside');
 
+# somebody's file that has the name of the other format's folder
+$root = "$dir/other_format";
+killed("CALL outflow.export('t', 'file://$root', format => 'delta', part_size => '64kB', workers => 0)");
+replace_file("$root/metadata", 'x');
+like(said_by("CALL outflow.export('w', 'file://$root', format => 'delta', workers => 0)"), qr/ERROR:  .*is not empty/, "somebody's file with a folder's name: it is named");
+is_deeply([ hidden($root) ], [], '... and nothing else is in the way');
+
 # the next export is to a catalog, which has none of the other tables
 sql($catalog->server_sql('cat', q{client_id 'outflow', client_secret 'CANARY'}, retries => 1));
 foreach my $format (qw(delta iceberg))

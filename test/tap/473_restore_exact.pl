@@ -239,6 +239,7 @@ foreach my $format (qw(csv jsonl))
 	my $job = exported('renamed', 'SELECT', ", format => '$format'");
 	my $before = sql("SELECT outflow.restore_script($job)");
 
+	sql('ALTER TABLE renamed DROP CONSTRAINT renamed_pkey, ALTER a DROP NOT NULL');
 	sql('ALTER TABLE renamed RENAME a TO t; ALTER TABLE renamed RENAME x TO a; ALTER TABLE renamed RENAME b TO x; ALTER TABLE renamed RENAME c TO b; ALTER TABLE renamed RENAME t TO c');
 	is(sql("SELECT outflow.restore_script($job)"), $before, "renamed, $format: the script is the same");
 	my $database = restored($job, "renamed, $format");
@@ -247,7 +248,25 @@ foreach my $format (qw(csv jsonl))
 		'PRIMARY KEY (a, d) INCLUDE (c) DEFERRABLE', "renamed, $format: its key");
 	is(table_of($database, q{SELECT attname FROM pg_attribute WHERE attrelid = 'renamed'::regclass AND attidentity = 'a'}), 'b', "renamed, $format: its identity");
 	sql('ALTER TABLE renamed RENAME c TO t; ALTER TABLE renamed RENAME b TO c; ALTER TABLE renamed RENAME x TO b; ALTER TABLE renamed RENAME a TO x; ALTER TABLE renamed RENAME t TO a');
+	sql('ALTER TABLE renamed ADD PRIMARY KEY (a, d) INCLUDE (c) DEFERRABLE');
 }
+
+# a key that came later, of what was null then, or the same in two rows
+foreach my $case ([ 'b int', 'b = 1' ], [ 'b int DEFAULT 3', 'b = 4' ], [ 'b int GENERATED ALWAYS AS (nullif(a, 2)) STORED', 'a = 1' ])
+{
+	my ($column, $change) = @$case;
+
+	sql("DROP TABLE IF EXISTS later; CREATE TABLE later (a int PRIMARY KEY, $column); INSERT INTO later VALUES (1), (2)");
+	my $job = exported('later', 'SELECT', '');
+	sql("DELETE FROM later WHERE a = 2; UPDATE later SET $change; ALTER TABLE later DROP CONSTRAINT later_pkey, ADD PRIMARY KEY (b)");
+	is(table_of(restored($job, "$column, a key of later"), q{SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'later'::regclass AND contype = 'p'}),
+		'PRIMARY KEY (a)', "$column, a key of later: that of then");
+}
+sql('CREATE TABLE gone (a int PRIMARY KEY)');
+my $gone = exported('gone', 'SELECT', '');
+sql('DROP TABLE gone');
+is(table_of(restored($gone, 'a table that is gone'), q{SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'gone'::regclass AND contype = 'p'}),
+	'PRIMARY KEY (a)', 'a table that is gone: its key');
 SKIP:
 {
 	skip 'keys without overlaps came with PostgreSQL 18', 1 if $node->pg_version < 18;

@@ -82,8 +82,8 @@ with_bytes(const char *json)
 
 /*
  * One row for each table of a finished job of the caller's: its manifest, the
- * directory that the names of files in it are relative to, and its columns as
- * they were: see table_attributes.
+ * directory that the names of files in it are relative to, and its structure
+ * of then: see table_structure.
  */
 Datum
 outflow_restore_manifests(PG_FUNCTION_ARGS)
@@ -129,10 +129,10 @@ outflow_restore_manifests(PG_FUNCTION_ARGS)
 			psprintf("%s/%s%s", job->location, source->folder,
 					 source->folder[0] ? "/" : ""));
 		values[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(manifest));
-		nulls[3] = source->attributes == NULL;
-		if (source->attributes)
+		nulls[3] = source->structure == NULL;
+		if (source->structure)
 			values[3] = DirectFunctionCall1(
-				jsonb_in, CStringGetDatum(source->attributes));
+				jsonb_in, CStringGetDatum(source->structure));
 		tuplestore_putvalues(result->setResult, result->setDesc, values,
 							 nulls);
 	}

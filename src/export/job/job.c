@@ -82,7 +82,7 @@ static const RowField source_fields[] = {
 	{"definition", SOURCE_FIELD(TEXT, definition), SELECTED},
 	{"table_schema", SOURCE_FIELD(TEXT, table_schema), SELECTED},
 	{"comment", SOURCE_FIELD(TEXT, comment), SELECTED},
-	{"attributes", SOURCE_FIELD(TEXT, attributes), SELECTED},
+	{"structure", SOURCE_FIELD(TEXT, structure), SELECTED},
 	{"manifest", SOURCE_FIELD(TEXT, manifest), SELECTED},
 };
 

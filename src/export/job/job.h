@@ -40,7 +40,7 @@ typedef struct JobSource
 	char *definition;	/* its columns as JSON, once planned */
 	char *table_schema; /* of a lake table: its columns as the log has them */
 	char *comment;		/* of a lake table: the table's, or NULL */
-	char *attributes;	/* JSON: its columns by name, or NULL */
+	char *structure;	/* JSON: its columns and key, or NULL */
 	char *manifest;		/* its manifest's sum as text, once published */
 	void *learned; /* by encoders of its parts, for the next; never stored */
 } JobSource;

@@ -182,8 +182,9 @@ job_record_definition(const JobSource *source)
 	row_text_argument(&arguments, source->comment);
 	job_access_begin(&access);
 	(void) row_query("UPDATE outflow.source SET definition = $3, "
-					 "table_schema = $4, comment = $5, attributes = "
-					 "outflow_internal.table_attributes(relation) "
+					 "table_schema = $4, comment = $5, structure = "
+					 "outflow_internal.table_structure(relation, "
+					 "coalesce(masks, '{}')) "
 					 "WHERE job = $1 AND source = $2",
 					 &arguments);
 	job_access_end(&access);

@@ -29,9 +29,10 @@ typedef struct KnownSearch
 	Destination	 *root;
 	const char	 *folder;
 	IcebergKnown *known;
-	HTAB *carried; /* uuids of jobs that snapshots of ours have files of */
-	HTAB *others;  /* of jobs whose snapshots are not ours */
-	HTAB *unread;  /* names of what is there, but for those */
+	HTAB *carried;	/* uuids of jobs that snapshots of ours have files of */
+	HTAB *others;	/* of jobs whose snapshots are not ours */
+	HTAB *unread;	/* names of what is there, but for those */
+	bool  is_whole; /* all metadata could be read */
 	MemoryContext one;
 } KnownSearch;
 
@@ -52,11 +53,11 @@ older_metadata(const KnownSearch *search, const IcebergTable *table)
 
 	foreach (cell, list_metadata(search))
 	{
-		char *name = ((DestinationEntry *) lfirst(cell))->name;
-		int64 number = iceberg_number_of_name(name);
+		const DestinationEntry *entry = lfirst(cell);
+		int64					number = iceberg_number_of_name(entry->name);
 
-		if (number >= 0 && number < table->table.last)
-			names = lappend(names, name);
+		if (entry->is_regular && number >= 0 && number < table->table.last)
+			names = lappend(names, entry->name);
 	}
 	/* a catalog's have names of its own */
 	foreach (cell, search->root->catalog
@@ -184,8 +185,7 @@ read_older(void *arg)
 		take_known(search, iceberg_number_of_name(older->name), table);
 }
 
-/* One file at a time is in memory.  What is damaged tells nothing, and what only it
- * has stays where it is. */
+/* One file at a time is in memory.  What is damaged tells nothing. */
 static void
 take_older(KnownSearch *search, const IcebergTable *table)
 {
@@ -204,6 +204,7 @@ take_older(KnownSearch *search, const IcebergTable *table)
 		error = subtransaction_try(read_older, &older);
 		if (error && !lake_is_damage(error))
 			ReThrowError(error);
+		search->is_whole &= error == NULL;
 		if (error)
 			ereport(WARNING,
 					(errmsg("not all versions in \"%s\" of the Iceberg table "
@@ -216,12 +217,15 @@ take_older(KnownSearch *search, const IcebergTable *table)
 	MemoryContextDelete(one);
 }
 
+/* Without all metadata it isn't known which of them are others'. */
 static void
 take_carried(KnownSearch *search)
 {
 	HASH_SEQ_STATUS carried;
 	const char	   *uuid;
 
+	if (!search->is_whole)
+		return;
 	hash_seq_init(&carried, search->carried);
 	while ((uuid = hash_seq_search(&carried)) != NULL)
 	{
@@ -255,7 +259,8 @@ iceberg_find_known(Destination *root, const IcebergTable *table)
 						   .hcxt = CurrentMemoryContext};
 	KnownSearch search = {.root = root,
 						  .folder = table->table.folder,
-						  .known = palloc_object(IcebergKnown)};
+						  .known = palloc_object(IcebergKnown),
+						  .is_whole = true};
 
 	search.known->uuids = lake_uuid_set();
 	search.known->made = hash_create("outflow metadata", 128, &control,
@@ -276,7 +281,20 @@ iceberg_find_known(Destination *root, const IcebergTable *table)
 int64
 iceberg_known_made(const IcebergKnown *known, int64 number)
 {
-	MetadataMade *found = hash_search(known->made, &number, HASH_FIND, NULL);
+	const MetadataMade *next =
+		hash_search(known->made, &number, HASH_FIND, NULL);
+	const MetadataMade *other;
+	HASH_SEQ_STATUS		all;
 
-	return found ? found->made : PG_INT64_MAX;
+	if (next)
+		return next->made;
+	/* it is damaged, or gone: when the next one was made, it was there */
+	hash_seq_init(&all, known->made);
+	while ((other = hash_seq_search(&all)) != NULL)
+	{
+		if (other->number > number &&
+			(next == NULL || other->number < next->number))
+			next = other;
+	}
+	return next ? next->made : PG_INT64_MAX;
 }

@@ -270,14 +270,6 @@ lake_undo(Destination *root, const Job *job, const JobSource *source)
 	lake_format_of(root, job)->undo(root, job, source);
 }
 
-void
-lake_undo_any(Destination *root, const Job *job, const JobSource *source)
-{
-	lake_end_sent(root, source->folder, job);
-	for (int i = 0; i < lengthof(lake_formats); i++)
-		lake_formats[i]->undo(root, job, source);
-}
-
 /* ---- the commit */
 
 /* The first change that was not there before. */

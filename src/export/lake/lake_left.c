@@ -224,11 +224,44 @@ look_beside(Destination *root, const char *folder, const Job *left,
 	return error ? what_damage_means(&look, error) : look.what;
 }
 
+/* Whose tables' folders have there what says which files are the table's. */
+static const LakeFormat *
+format_of_metadata(const char *name)
+{
+	if (strcmp(name, lake_format_delta.folder) == 0)
+		return &lake_format_delta;
+	return strcmp(name, lake_format_iceberg.folder) == 0 ? &lake_format_iceberg
+														 : NULL;
+}
+
+/* What has a metadata's name may be somebody's, and no folder, or closed. */
+static void
+undo_metadata(Destination *root, const char *folder, const Job *left)
+{
+	JobSource source = {.folder = unconstify(char *, folder)};
+	List	 *entries;
+	List	 *inner;
+	ListCell *cell;
+
+	lake_end_sent(root, folder, left);
+	if (!list_readable(root, folder, &entries))
+		return;
+	foreach (cell, entries)
+	{
+		DestinationEntry *entry = lfirst(cell);
+		const LakeFormat *format = format_of_metadata(entry->name);
+
+		CHECK_FOR_INTERRUPTS();
+		if (format && entry->is_directory &&
+			list_readable(root, destination_key(folder, entry->name), &inner))
+			format->undo(root, left, &source);
+	}
+}
+
 static LeftFiles
 remove_in(Destination *root, const char *folder, const Job *left)
 {
-	JobSource source = {.folder = unconstify(char *, folder)};
-	bool	  is_next = is_target(left, folder);
+	bool is_next = is_target(left, folder);
 	/* before the look at the table, where it may appear meanwhile */
 	bool	  is_sent = lake_is_sent(root, folder, left);
 	LeftFiles what = LEFT_GO;
@@ -241,17 +274,9 @@ remove_in(Destination *root, const char *folder, const Job *left)
 	if (what == LEFT_GO)
 	{
 		remove_data_files(root, folder, left->uuid);
-		lake_undo_any(root, left, &source);
+		undo_metadata(root, folder, left);
 	}
 	return what;
-}
-
-/* Whether a table's folder has there what says which files are the table's. */
-static bool
-has_metadata_name(const char *name)
-{
-	return strcmp(name, lake_format_delta.folder) == 0 ||
-		   strcmp(name, lake_format_iceberg.folder) == 0;
 }
 
 /* Whether the folder has files of it, or with below the metadata of a table there. */
@@ -271,7 +296,7 @@ has_its_files(Destination *root, const char *folder, const char *uuid,
 		CHECK_FOR_INTERRUPTS();
 		if (entry->is_regular && strstr(entry->name, uuid))
 			return true;
-		if (below && entry->is_directory && has_metadata_name(entry->name) &&
+		if (below && entry->is_directory && format_of_metadata(entry->name) &&
 			has_its_files(root, destination_key(folder, entry->name), uuid,
 						  false))
 			return true;
@@ -283,7 +308,6 @@ has_its_files(Destination *root, const char *folder, const char *uuid,
 static bool
 clear_folder(Destination *root, const char *folder, const Job *left)
 {
-	JobSource source = {.folder = unconstify(char *, folder)};
 	LeftFiles what;
 
 	/* whatever table is there, nothing of it is the export's */
@@ -291,7 +315,7 @@ clear_folder(Destination *root, const char *folder, const Job *left)
 	{
 		/* a target may have no more than the log's folder */
 		if (is_target(left, folder))
-			lake_undo_any(root, left, &source);
+			undo_metadata(root, folder, left);
 		return true;
 	}
 	what = remove_in(root, folder, left);

@@ -117,8 +117,6 @@ extern const LakeFormat *lake_format_of(Destination *root, const Job *job);
 extern const LakeFormat *lake_find(Destination *root, const char *folder,
 								   LakeTable **table);
 /* As lake_undo, of a job whose format is not known. */
-extern void lake_undo_any(Destination *root, const Job *job,
-						  const JobSource *source);
 
 /* ---- lake_claim.c */
 
