@@ -574,6 +574,7 @@ CREATE TABLE outflow.source (
 	folder pg_catalog.text NOT NULL,		-- below the destination; empty for one table
 	columns pg_catalog.text[],				-- null for all
 	filter pg_catalog.text,
+	filter_objects pg_catalog.text,			-- what its names stand for, "catalog/oid " each
 	masks pg_catalog.text[],				-- "attnum=method", whatever becomes of the names
 	query pg_catalog.text,				-- in place of a table; null for none
 	definition pg_catalog.text,			-- JSON: its columns, when the plan was made

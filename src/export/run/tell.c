@@ -106,7 +106,8 @@ tell_is_final(const JobError *error)
 		   class == ERRCODE_FEATURE_NOT_SUPPORTED ||
 		   class == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
 		   error->code == ERRCODE_UNDEFINED_TABLE ||
-		   error->code == ERRCODE_UNDEFINED_COLUMN;
+		   error->code == ERRCODE_UNDEFINED_COLUMN ||
+		   error->code == ERRCODE_INVALID_OBJECT_DEFINITION;
 }
 
 static char *
