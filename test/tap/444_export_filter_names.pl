@@ -1,6 +1,6 @@
 # Promise: the names in a filter stand for what they stood for when it was called,
 # in a queue and at every resume, whoever makes something of the same name
-# meanwhile; what a session has for itself is in no filter.
+# meanwhile; what a session has for itself is in no filter, and what is gone is told.
 use strict;
 use warnings;
 
@@ -122,6 +122,52 @@ foreach my $table ('h', 'secured')
 	sql("CREATE OR REPLACE FUNCTION app.works(int) RETURNS boolean $works; ALTER TABLE h ALTER id TYPE bigint");
 	sql('CALL outflow.resume(' . last_job() . ')');
 	is(sql('SELECT rows FROM outflow.jobs ORDER BY job DESC LIMIT 1'), '2', 'a column of another type is the same column');
+}
+
+# ---- what is gone can't come back: the same names would be others
+foreach my $case (
+	[ 'function', 'gone.f(id)', "CREATE FUNCTION gone.f(int) RETURNS boolean $fails", 'DROP FUNCTION gone.f(int)' ],
+	[ 'schema of a function', 'gone.f(id)', "CREATE FUNCTION gone.f(int) RETURNS boolean $fails", 'DROP SCHEMA gone CASCADE' ],
+	[ 'type', 'app.fails(id::gone.d)', 'CREATE DOMAIN gone.d AS int', 'DROP DOMAIN gone.d' ],
+	[ 'schema of a type', 'app.fails(id::gone.d)', 'CREATE DOMAIN gone.d AS int', 'DROP SCHEMA gone CASCADE' ],
+	[ 'collation', q{app.fails(id) AND 'a' COLLATE gone.c < 'b'}, q{CREATE COLLATION gone.c (locale = 'C')}, 'DROP COLLATION gone.c' ],
+	[ 'one of two functions', 'gone.f(id, id)', "CREATE FUNCTION gone.f(int, int) RETURNS boolean $fails", 'DROP FUNCTION gone.f(int, int);'
+		  . "CREATE FUNCTION gone.f(bigint, int) RETURNS boolean $works; CREATE FUNCTION gone.f(int, bigint) RETURNS boolean $works" ])
+{
+	my ($name, $filter, $make, $drop) = @$case;
+	my $quoted = $filter =~ s/'/''/gr;
+	my $error;
+
+	sql("SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS gone; $make");
+	like(error_of("CALL outflow.export('secured', 'file://$dir/" . ++$exports . "', filter => '$quoted')"), qr/not yet/, "$name: the job fails");
+	sql("SET client_min_messages = warning; $drop");
+	$error = error_of('CALL outflow.resume(' . last_job() . ')');
+	like($error, qr/HINT:  .*outflow\.forget\(/, "$name: gone, and it says what to do");
+	unlike($error, qr/outflow\.resume|not yet/, "$name: ... which is not to resume");
+}
+
+# ---- what is a session's own
+foreach my $case (
+	[ 'function', "FUNCTION pg_temp.f(int) RETURNS boolean $works", 'pg_temp.f(id)' ],
+	[ 'domain', 'DOMAIN pg_temp.d AS int', 'id::pg_temp.d > 0' ],
+	[ 'row of a table', 'TABLE pg_temp.r (n int)', q{'(1)'::pg_temp.r IS NOT NULL AND id > 0} ],
+	[ 'array of a domain', 'DOMAIN pg_temp.d AS int', q{'{1}'::pg_temp.d[] IS NOT NULL} ],
+	[ 'collation', q{COLLATION pg_temp.c (locale = 'C')}, q{id::text COLLATE pg_temp.c > ''} ],
+	[ 'operator', 'OPERATOR pg_temp.=== (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int)', 'id OPERATOR(pg_temp.===) 1' ])
+{
+	my ($name, $make, $filter) = @$case;
+	my $quoted = $filter =~ s/'/''/gr;
+	my $jobs = sql('SELECT count(*) FROM outflow.jobs');
+
+	foreach my $workers (0, 1)
+	{
+		my $place = "$dir/" . ++$exports;
+
+		like(error_of("CREATE $make; CALL outflow.export('secured', 'file://$place', workers => $workers, filter => '$quoted')"),
+			qr/ERROR:  invalid filter\nDETAIL:  It must not use temporary objects/, "temporary $name, workers => $workers: refused");
+		ok(!-e $place, '... without a directory');
+	}
+	is(sql('SELECT count(*) FROM outflow.jobs'), $jobs, "temporary $name: when it is called");
 }
 
 is(sql(q{SELECT count(*) FROM outflow.jobs WHERE error LIKE '%taken over%'}), '0', 'nobody ran code as another one');

@@ -29,11 +29,26 @@
 /* Each ends with a space, so that one can be looked for. */
 #define OBJECT_TEXT "%u/%u "
 
+/* They end with their session, and workers are others. */
+static void
+refuse_temporary(Oid catalog, Oid object)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, catalog, object);
+	if (isAnyTempNamespace(get_object_namespace(&address)))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid filter"),
+						errdetail("It must not use temporary objects.")));
+}
+
 static void
 add_object(StringInfo out, Oid catalog, Oid object)
 {
-	if (object >= FirstNormalObjectId)
-		appendStringInfo(out, OBJECT_TEXT, catalog, object);
+	if (object < FirstNormalObjectId)
+		return;
+	refuse_temporary(catalog, object);
+	appendStringInfo(out, OBJECT_TEXT, catalog, object);
 }
 
 static bool
