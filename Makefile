@@ -156,6 +156,7 @@ OBJS = \
 	src/export/plan/source.o \
 	src/export/plan/source_list.o \
 	src/export/plan/export_filter.o \
+	src/export/plan/filter_objects.o \
 	src/export/plan/masks.o \
 	src/export/part/planned_scan.o \
 	src/export/destination.o \

@@ -574,6 +574,7 @@ CREATE TABLE outflow.source (
 	folder pg_catalog.text NOT NULL,		-- below the destination; empty for one table
 	columns pg_catalog.text[],				-- null for all
 	filter pg_catalog.text,
+	filter_objects pg_catalog.text,			-- what its names stand for, "catalog/oid " each
 	masks pg_catalog.text[],				-- "attnum=method", whatever becomes of the names
 	query pg_catalog.text,				-- in place of a table; null for none
 	definition pg_catalog.text,			-- JSON: its columns, when the plan was made
@@ -1446,6 +1447,23 @@ AS $$
 	ORDER BY h.place LIMIT 1
 $$;
 
+-- The first file that is not the server's: a part may have stayed where it was first
+-- exported to, wherever the others are.
+CREATE FUNCTION outflow_internal.restore_stored_file(directory pg_catalog.text,
+	manifest pg_catalog.jsonb)
+RETURNS pg_catalog.text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN pg_catalog.starts_with(p.value->>'file', 's3://')
+		THEN p.value->>'file' ELSE directory || (p.value->>'file') END
+	FROM pg_catalog.jsonb_array_elements(manifest->'parts') WITH ORDINALITY AS p
+	WHERE pg_catalog.starts_with(p.value->>'file', 's3://')
+	OR pg_catalog.starts_with(directory, 's3://')
+		AND NOT pg_catalog.starts_with(p.value->>'file', '/')
+	ORDER BY p.ordinality LIMIT 1
+$$;
+
 -- The SQL that makes the tables of a finished job, loads all their parts and
 -- sets their sequences.  What the tables are made of is written under settings of
 -- its own, which it is to be read under; rows are read under those that they were
@@ -1471,6 +1489,7 @@ DECLARE
 	settings pg_catalog.text;
 	rows pg_catalog.text DEFAULT '';
 	inexact pg_catalog.text;
+	stored pg_catalog.text;
 BEGIN
 	FOR exported IN SELECT m.relation, m.directory, m.manifest
 			|| pg_catalog.jsonb_build_object('structure', coalesce(m.structure, '{}'))
@@ -1478,6 +1497,8 @@ BEGIN
 		FROM outflow_internal.restore_manifests(restore_script.job) AS m
 	LOOP
 		inexact := outflow_internal.restore_inexact_column(exported.relation,
+			exported.manifest);
+		stored := outflow_internal.restore_stored_file(exported.directory,
 			exported.manifest);
 		IF exported.manifest->>'format' IN ('parquet', 'delta', 'iceberg') THEN
 			RAISE feature_not_supported USING
@@ -1490,6 +1511,11 @@ BEGIN
 					restore_script.job),
 				HINT = 'Only "age -d" with a secret key opens its files, and'
 					' the server must never see that.';
+		ELSIF stored IS NOT NULL THEN
+			RAISE feature_not_supported USING
+				MESSAGE = pg_catalog.format('COPY cannot load "%s"', stored),
+				DETAIL = 'It reads files of the server only.',
+				HINT = 'Bring the files there, and load each by COPY.';
 		ELSIF inexact IS NOT NULL THEN
 			RAISE feature_not_supported USING
 				MESSAGE = pg_catalog.format('the text of column "%s" of table %s'

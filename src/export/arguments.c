@@ -223,8 +223,7 @@ arguments_set_source(Job *job, FunctionCallInfo fcinfo)
 	{
 		Relation rel = relation_open(relid, NoLock);
 
-		source->filter =
-			filter_qualify(text_argument(fcinfo, ARG_FILTER), rel, job);
+		filter_begin(source, text_argument(fcinfo, ARG_FILTER), rel, job);
 		relation_close(rel, NoLock);
 	}
 	job->sources = list_make1(source);

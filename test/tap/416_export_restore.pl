@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use FakeS3;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -141,6 +142,23 @@ sub refused
 }
 my $job = sql("CALL outflow.export('plain', 'file://$export/parquet', format => 'parquet')");
 refused("SELECT outflow.restore_script($job)", qr/COPY cannot load format "parquet"/, 'parquet is refused');
+
+# files in a bucket: all of them, or those that an export of files refers to
+my $store = start_fake_s3();
+sql($store->server_sql('lake', retries => 0));
+$job = sql("CALL outflow.export('plain', 'lake:a/b')");
+refused("SELECT outflow.restore_script($job)", qr{COPY cannot load "s3://[^"]*/a/b/part-[^"]+"\nDETAIL:  It reads files of the server only\.\nHINT: }, 'a bucket is refused');
+sql('CREATE TABLE halves AS SELECT g AS id FROM generate_series(1, 20000) AS g');
+$job = sql("CALL outflow.export('halves', 'lake:halves', part_size => '64kB')");
+sql('DELETE FROM halves WHERE id = 20000');
+$job = sql("CALL outflow.export('halves', 'file://$export/halves', part_size => '64kB', base => $job, options => '{\"carry\": \"reference\"}')");
+is(sql("SELECT parts_carried BETWEEN 1 AND parts_total - 1 FROM outflow.jobs WHERE job = $job"), 't', 'some files are in the bucket still');
+refused("SELECT outflow.restore_script($job)", qr{COPY cannot load "s3://[^"]*/halves/part-[^"]+"\n}, 'one file in a bucket is refused');
+$job = sql("CALL outflow.export('halves', 'lake:later', part_size => '64kB', base => $job, options => '{\"carry\": \"reference\"}')");
+refused("SELECT outflow.restore_script($job)", qr{COPY cannot load "s3://}, 'and so is a job in a bucket that refers to files');
+$job = sql("CALL outflow.export('plain', 'lake:parquet', format => 'parquet')");
+refused("SELECT outflow.restore_script($job)", qr/COPY cannot load format "parquet"/, 'the format counts more than the place');
+
 $job = sql("CALL outflow.export('plain', 'file://$export/secret', encrypt_to =>"
 	  . " '{age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p}')");
 refused("SELECT outflow.restore_script($job)", qr/export job $job is encrypted/, 'so is what is encrypted');

@@ -193,6 +193,22 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM outflow.jobs'), $jobs, 'wh
 $node->safe_psql('postgres', "CALL outflow.export('named_so', 'warehouse:public.named_so', options => '{\"load\": \"direct\"}')");
 is($warehouse->safe_psql('postgres', 'SELECT * FROM named_so'), '1|2', 'but goes there directly');
 
+# nothing but rows, alone and among others
+$node->safe_psql('postgres', 'CREATE SCHEMA bare; CREATE TABLE bare.rows (); INSERT INTO bare.rows DEFAULT VALUES; CREATE TABLE bare.full (n int);'
+	  . 'CREATE TABLE bare.made (n int, m int GENERATED ALWAYS AS (1) STORED); ALTER TABLE bare.made DROP n');
+$warehouse->safe_psql('postgres', 'CREATE SCHEMA bare; CREATE TABLE bare.rows (); GRANT ALL ON SCHEMA bare TO loader; GRANT ALL ON bare.rows TO loader');
+$jobs = $node->safe_psql('postgres', 'SELECT count(*) FROM outflow.jobs');
+foreach my $call (
+	q{export('bare.rows', 'warehouse:'}, q{export('bare.rows', 'warehouse:', options => '{"load": "direct"}'},
+	q{export('bare.made', 'warehouse:', options => '{"create": true}'}, q{export('bare.rows', 'warehouse:bare.other', options => '{"create": true, "publish": "replace"}'},
+	q{export_tables('{bare.full,bare.rows}', 'warehouse:', options => '{"create": true}'})
+{
+	my ($code, $out, $err) = $node->psql('postgres', "CALL outflow.$call)");
+
+	like($err, qr/table "(?:rows|made)" has no columns to export\nHINT:  Leave it out/, "$call: a table without columns is refused");
+}
+is($node->safe_psql('postgres', 'SELECT count(*) FROM outflow.jobs'), $jobs, '... when it is called');
+
 cmp_ok($refused, '>', 10, 'some are refused');
 cmp_ok($arrived, '>=', scalar(keys %fits), 'and some arrive');
 

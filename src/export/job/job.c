@@ -77,6 +77,7 @@ static const RowField source_fields[] = {
 	{"folder", SOURCE_FIELD(TEXT, folder), INSERTED},
 	{"columns", SOURCE_FIELD(TEXTS, columns), INSERTED, true},
 	{"filter", SOURCE_FIELD(TEXT, filter), INSERTED},
+	{"filter_objects", SOURCE_FIELD(TEXT, objects), INSERTED},
 	{"masks", SOURCE_FIELD(TEXTS, masks), INSERTED, true},
 	{"query", SOURCE_FIELD(TEXT, query), INSERTED},
 	{"definition", SOURCE_FIELD(TEXT, definition), SELECTED},

@@ -35,6 +35,7 @@ typedef struct JobSource
 	char *folder;		/* "" for none */
 	List *columns;		/* of char *; NIL for all */
 	char *filter;		/* NULL for none */
+	char *objects;		/* that it names: see filter_objects.c */
 	List *masks;		/* char *, kept from the beginning: see row/mask.h */
 	char *query;		/* in place of a relation; NULL for none */
 	char *definition;	/* its columns as JSON, once planned */

@@ -166,7 +166,7 @@ judge(const PartContext *context, const PlannedPart *part,
 	shape = source_shape(rel, source, job, CurrentMemoryContext);
 	planned_check(source, rel, leaf, shape);
 	if (source->filter)
-		filter = filter_plan(source->filter, rel);
+		filter = filter_plan(source, rel);
 	trouble = part_signature(job, source, shape, leaf, filter, &signature);
 	part_check_definitions(context, source, shape, rel, leaf, filter,
 						   &signature);

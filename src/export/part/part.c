@@ -146,7 +146,7 @@ open_relations(PartScan *scan)
 	scan->slot = table_slot_create(scan->leaf, NULL);
 	if (scan->source->filter)
 	{
-		scan->filter_tree = filter_plan(scan->source->filter, scan->root);
+		scan->filter_tree = filter_plan(scan->source, scan->root);
 		masks_check_filter(scan->filter_tree, scan->root, scan->job);
 	}
 }

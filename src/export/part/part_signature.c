@@ -149,7 +149,7 @@ sign_source(const Job *job, const JobSource *source, Signature *signature)
 	Relation  root = source_open(source->relid, source->name, source->columns,
 								 job->options.row_security);
 	RowShape *shape = source_shape(root, source, job, CurrentMemoryContext);
-	Node *filter = source->filter ? filter_plan(source->filter, root) : NULL;
+	Node	 *filter = source->filter ? filter_plan(source, root) : NULL;
 
 	source_signature(job, source, shape, root, filter, signature);
 	row_shape_free(shape);

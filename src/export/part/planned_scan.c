@@ -16,6 +16,7 @@
 #include "executor/executor.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
+#include "parser/analyze.h"
 #include "parser/parser.h"
 #include "rewrite/rewriteManip.h"
 #include "tcop/dest.h"
@@ -135,15 +136,21 @@ permit_ctid(Query *query, RangeTblEntry *table)
 
 /* With the policies of the current user, who is the job's owner. */
 static Query *
-analyze(const char *sql, Relation root)
+analyze(const JobSource *source, const char *sql, Relation root)
 {
 	PinnedSettings *pinned = filter_pin_settings();
-	List		   *queries = pg_analyze_and_rewrite_fixedparams(
-				  linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT)), sql, NULL,
-				  0, NULL);
-	Query		  *query = linitial_node(Query, queries);
-	RangeTblEntry *table = linitial_node(RangeTblEntry, query->rtable);
+	RawStmt *raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
+	Query	*query;
+	List	*queries;
+	RangeTblEntry *table;
 
+	/* what we ask for besides the filter is the server's own */
+	filter_check_names(source, raw->stmt);
+	query = parse_analyze_fixedparams(raw, sql, NULL, 0, NULL);
+	filter_check_objects(source, query->jointree->quals);
+	queries = pg_rewrite_query(query);
+	query = linitial_node(Query, queries);
+	table = linitial_node(RangeTblEntry, query->rtable);
 	settings_unpin(pinned);
 	/* the name may be another table's by now: a schema can be renamed */
 	if (list_length(queries) != 1 || table->relid != RelationGetRelid(root))
@@ -236,7 +243,7 @@ planned_query(const JobSource *source, Relation root, const RowShape *shape)
 	Query *query;
 
 	turn_row_security_on();
-	query = analyze(plain_query_text(source, root, shape), root);
+	query = analyze(source, plain_query_text(source, root, shape), root);
 	AtEOXact_GUC(false, nestlevel);
 	return query;
 }
@@ -259,7 +266,7 @@ planned_scan(const JobSource *source, Relation root, Relation leaf,
 	Query	   *query;
 
 	turn_row_security_on();
-	query = analyze(sql, root);
+	query = analyze(source, sql, root);
 	if (leaf != root)
 		query = retarget(query, root, leaf);
 	planned = (PlannedRun){query, sql, snapshot, &receiver};
@@ -300,8 +307,8 @@ planned_check(const JobSource *source, Relation root, Relation leaf,
 	nestlevel = NewGUCNestLevel();
 	turn_row_security_on();
 	sql = plain_query_text(source, root, shape);
-	check_query(analyze(sql, root), sql);
+	check_query(analyze(source, sql, root), sql);
 	if (leaf != root)
-		check_query(retarget(analyze(sql, root), root, leaf), sql);
+		check_query(retarget(analyze(source, sql, root), root, leaf), sql);
 	AtEOXact_GUC(false, nestlevel);
 }

@@ -3,8 +3,9 @@
  *		The "filter" argument: a WHERE expression over one table's columns.
  *
  * It is parsed in the caller's session and kept as text with every name
- * qualified, so that it means the same in every worker and every resume.  What
- * it calls must give the same answer whenever it is asked.
+ * qualified, together with what these stand for, so that it means the same in
+ * every worker and every resume: see filter_objects.c.  What it calls must give
+ * the same answer whenever it is asked.
  */
 #include "postgres.h"
 
@@ -70,7 +71,7 @@ check_attributes(Node *filter)
 }
 
 static Node *
-transform(const char *text, Relation rel)
+transform(Node *raw, Relation rel)
 {
 	ParseState		   *pstate = make_parsestate(NULL);
 	ParseNamespaceItem *item = addRangeTableEntryForRelation(
@@ -78,8 +79,7 @@ transform(const char *text, Relation rel)
 	Node *filter;
 
 	addNSItemToQuery(pstate, item, false, true, true);
-	filter = transformWhereClause(pstate, parse_expression(text),
-								  EXPR_KIND_WHERE, "filter");
+	filter = transformWhereClause(pstate, raw, EXPR_KIND_WHERE, "filter");
 	assign_expr_collations(pstate, filter);
 	if (pstate->p_hasSubLinks)
 		filter_refuse("It must not hold subqueries.");
@@ -139,32 +139,36 @@ filter_pin_settings(void)
 }
 
 Node *
-filter_plan(const char *text, Relation rel)
+filter_plan(const JobSource *source, Relation rel)
 {
 	PinnedSettings *pinned = filter_pin_settings();
-	Node		   *filter = transform(text, rel);
+	Node		   *raw = parse_expression(source->filter);
+	Node		   *filter;
 
+	filter_check_names(source, raw);
+	filter = transform(raw, rel);
 	settings_unpin(pinned);
+	filter_check_objects(source, filter);
 	check_filter_rights(filter, rel);
 	return (Node *) expression_planner(
 		(Expr *) expand_virtual_columns(filter, rel));
 }
 
-char *
-filter_qualify(const char *text, Relation rel, const Job *job)
+void
+filter_begin(JobSource *source, const char *text, Relation rel, const Job *job)
 {
-	Node		   *filter = transform(text, rel);
+	Node		   *filter = transform(parse_expression(text), rel);
 	PinnedSettings *pinned;
-	char		   *qualified;
 
 	check_filter_rights(filter, rel);
 	masks_check_filter(filter, rel, job);
 	pinned = filter_pin_settings();
-	qualified =
+	source->filter =
 		deparse_expression(filter,
 						   deparse_context_for(RelationGetRelationName(rel),
 											   RelationGetRelid(rel)),
 						   false, false);
+	source->objects =
+		filter_objects(transform(parse_expression(source->filter), rel));
 	settings_unpin(pinned);
-	return qualified;
 }

@@ -49,14 +49,29 @@ extern void sources_check_apart(const List *sources);
 
 /* ---- export_filter.c */
 
-/* The expression with every name qualified; errors unless it may be used. */
-extern char *filter_qualify(const char *text, Relation rel, const Job *job);
 /*
- * What filter_qualify() returned, ready for ExecInitQual(): simplified, with
- * SQL functions inlined.  rel's columns are those of range table entry 1.
+ * Gives the source the filter, with every name qualified; errors unless it may
+ * be used.
  */
-extern Node *filter_plan(const char *text, Relation rel);
+extern void filter_begin(JobSource *source, const char *text, Relation rel,
+						 const Job *job);
+/*
+ * The source's filter, ready for ExecInitQual(): simplified, with SQL functions
+ * inlined.  rel's columns are those of range table entry 1.
+ */
+extern Node *filter_plan(const JobSource *source, Relation rel);
 /* The settings under which such text means what it says. */
 extern PinnedSettings *filter_pin_settings(void);
+
+/* ---- filter_objects.c: whoever parses a filter asks before and after */
+
+/* All that is not the server's own, as text. */
+extern char *filter_objects(Node *filter);
+/*
+ * Errors unless types and collations, then all that a parsed filter names, are
+ * what they were at the call.  The parser reads values by their types' functions.
+ */
+extern void filter_check_names(const JobSource *source, Node *raw);
+extern void filter_check_objects(const JobSource *source, Node *filter);
 
 #endif /* OUTFLOW_SOURCE_H */

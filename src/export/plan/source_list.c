@@ -228,7 +228,7 @@ typedef struct PublishedTable
 {
 	Oid	  relid;
 	List *columns; /* NIL for all */
-	char *filter;  /* NULL for none; as filter_qualify() would return it */
+	char *filter;  /* NULL for none; as filter_begin() would keep it */
 } PublishedTable;
 
 /*
@@ -295,8 +295,8 @@ add_published(List **sources, const PublishedTable *table, bool may_hide)
 		return;
 	rel = relation_open(table->relid, NoLock);
 	source->filter = table->filter;
-	/* its rights, and whether it is any */
-	(void) filter_plan(table->filter, rel);
+	/* its rights, and whether it is any: it names the server's own only */
+	(void) filter_plan(source, rel);
 	relation_close(rel, NoLock);
 }
 

@@ -105,8 +105,12 @@ tell_is_final(const JobError *error)
 		   class == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
 		   class == ERRCODE_FEATURE_NOT_SUPPORTED ||
 		   class == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
+		   error->code == ERRCODE_UNDEFINED_SCHEMA ||
 		   error->code == ERRCODE_UNDEFINED_TABLE ||
-		   error->code == ERRCODE_UNDEFINED_COLUMN;
+		   error->code == ERRCODE_UNDEFINED_COLUMN ||
+		   error->code == ERRCODE_UNDEFINED_FUNCTION ||
+		   error->code == ERRCODE_AMBIGUOUS_FUNCTION ||
+		   error->code == ERRCODE_INVALID_OBJECT_DEFINITION;
 }
 
 static char *

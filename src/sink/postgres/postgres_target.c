@@ -179,6 +179,17 @@ refuse_own_name(PostgresDestination *self, const TableSource *source)
 						 "\"direct\"}'.")));
 }
 
+/* SQL has no list of none of a table's columns. */
+static void
+refuse_no_columns(const TableSource *source)
+{
+	if (source->ncolumns == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("table \"%s\" has no columns to export", source->name),
+				 errhint("Leave it out.")));
+}
+
 void
 postgres_look(PostgresDestination *self, PostgresTarget *target,
 			  bool *is_binary)
@@ -186,6 +197,7 @@ postgres_look(PostgresDestination *self, PostgresTarget *target,
 	const TableSource *source = target->source;
 	PostgresColumn	  *there;
 
+	refuse_no_columns(source);
 	refuse_own_name(self, source);
 	target->types = palloc0_array(char *, source->ncolumns + 1);
 	target->forms = palloc0_array(char *, source->ncolumns + 1);

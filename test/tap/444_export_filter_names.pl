@@ -1,0 +1,174 @@
+# Promise: the names in a filter stand for what they stood for when it was called,
+# in a queue and at every resume, whoever makes something of the same name
+# meanwhile; what a session has for itself is in no filter, and what is gone is told.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('names', conf => "outflow.retries = 0\noutflow.max_jobs = 1\n");
+my $dir = new_export_dir();
+my $refused = qr/the filter of table \S+ means something else than when the export was called/;
+my $exports = 0;
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub error_of
+{
+	my (undef, undef, $err) = $node->psql('postgres', $_[0]);
+
+	return $err;
+}
+
+sub last_job { return sql('SELECT max(job) FROM outflow.jobs'); }
+
+# what the other role makes says so when it is called, and the job is a superuser's
+my $taken = "LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE EXCEPTION ''taken over by %'', current_user; END'";
+my $fails = "LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE EXCEPTION ''not yet''; END'";
+my $works = "LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN true; END'";
+
+sql(<<"EOS");
+CREATE ROLE bob LOGIN;
+CREATE SCHEMA app;
+GRANT CREATE, USAGE ON SCHEMA app TO bob;
+CREATE SCHEMA bobs AUTHORIZATION bob;
+GRANT ALL ON DATABASE postgres TO bob;
+CREATE FUNCTION app.fails(int) RETURNS boolean $fails;
+CREATE FUNCTION app.works(int) RETURNS boolean $works;
+CREATE TABLE h AS SELECT g AS id, ARRAY[g] AS a FROM generate_series(1, 3) AS g;
+CREATE TABLE secured AS SELECT * FROM h;
+ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
+CREATE POLICY p ON secured USING (true);
+CREATE FUNCTION app.any(anyelement) RETURNS boolean $works;
+CREATE FUNCTION app.lt(anyarray, anyarray) RETURNS boolean $works;
+CREATE OPERATOR app.<<< (FUNCTION = app.lt, LEFTARG = anyarray, RIGHTARG = anyarray);
+CREATE FUNCTION app.gt(int[], int[]) RETURNS boolean $works;
+CREATE OPERATOR bobs.>>> (FUNCTION = app.gt, LEFTARG = int[], RIGHTARG = int[]);
+CREATE DOMAIN bobs.positive AS int CHECK (VALUE > 0);
+CREATE COLLATION bobs.plain (locale = 'C');
+CREATE FUNCTION bobs.any(anyelement) RETURNS boolean $works;
+EOS
+
+# The filter, and what bob does before the job goes on.
+my @cases = (
+	[ 'a function', 'app.any(id)', "CREATE FUNCTION app.any(int) RETURNS boolean $taken" ],
+	[   'an operator', 'a OPERATOR(app.<<<) a',
+		"CREATE FUNCTION app.lt(int[], int[]) RETURNS boolean $taken;"
+		  . 'CREATE OPERATOR app.<<< (FUNCTION = app.lt, LEFTARG = int[], RIGHTARG = int[])' ],
+	[   'the negator of an operator with the same function', '(NOT a OPERATOR(bobs.>>>) a) IS NOT NULL',
+		"ALTER SCHEMA bobs RENAME TO away; CREATE SCHEMA bobs; CREATE FUNCTION bobs.no(int[], int[]) RETURNS boolean $taken;"
+		  . 'CREATE OPERATOR bobs.>>> (FUNCTION = app.gt, LEFTARG = int[], RIGHTARG = int[], NEGATOR = OPERATOR(bobs.!!!));'
+		  . 'CREATE OPERATOR bobs.!!! (FUNCTION = bobs.no, LEFTARG = int[], RIGHTARG = int[], NEGATOR = OPERATOR(bobs.>>>))' ],
+	[   'a schema', 'bobs.any(id)',
+		"ALTER SCHEMA bobs RENAME TO away; CREATE SCHEMA bobs; CREATE FUNCTION bobs.any(anyelement) RETURNS boolean $taken" ],
+	[   'a domain, whose values the parser reads', q{'{1}'::bobs.positive[] IS NOT NULL},
+		"ALTER SCHEMA bobs RENAME TO away; CREATE SCHEMA bobs; CREATE FUNCTION bobs.checked(int) RETURNS boolean $taken;"
+		  . 'CREATE DOMAIN bobs.positive AS int CHECK (bobs.checked(VALUE))' ],
+	[   'a collation', q{id::text COLLATE bobs.plain > ''},
+		q{ALTER SCHEMA bobs RENAME TO away; CREATE SCHEMA bobs; CREATE COLLATION bobs.plain (locale = 'POSIX')} ]);
+
+my $undo = 'SET client_min_messages = warning; DROP FUNCTION IF EXISTS app.any(int);'
+  . ' DROP OPERATOR IF EXISTS app.<<< (int[], int[]); DROP FUNCTION IF EXISTS app.lt(int[], int[]);'
+  . q{ DO 'BEGIN IF to_regnamespace(''away'') IS NOT NULL THEN DROP SCHEMA bobs CASCADE; ALTER SCHEMA away RENAME TO bobs; END IF; END'};
+
+# ---- at a resume
+foreach my $case (@cases)
+{
+	my ($name, $filter, $change) = @$case;
+	my $place = "$dir/" . ++$exports;
+	my $quoted = $filter =~ s/'/''/gr;
+	my $error;
+
+	sql("CREATE OR REPLACE FUNCTION app.works(int) RETURNS boolean $fails");
+	like(error_of("CALL outflow.export('h', 'file://$place', filter => '($quoted) AND app.works(id)')"), qr/not yet/, "$name: the job fails");
+	sql("CREATE OR REPLACE FUNCTION app.works(int) RETURNS boolean $works");
+	sql("SET ROLE bob; $change");
+	$error = error_of('CALL outflow.resume(' . last_job() . ')');
+	like($error, $refused, "$name: resume refuses another one");
+	like($error, qr/HINT:  .*outflow\.forget\(/, "$name: ... and says what to do");
+	unlike($error, qr/taken over/, "$name: ... without having called it");
+	ok(!-e "$place/_SUCCESS", "$name: ... or exported anything");
+
+	# what was made goes, and the job goes on; a body may change, as it has here
+	sql($undo);
+	sql('CALL outflow.resume(' . last_job() . ')');
+	ok(-e "$place/_SUCCESS", "$name: the same ones as before are no trouble");
+}
+
+# ---- in a queue, also where the planner reads
+foreach my $table ('h', 'secured')
+{
+	my $job;
+
+	hold_exports($node, 0);
+	sql("SELECT outflow.export_start('h', 'file://$dir/" . ++$exports . "')");
+	wait_until($node, q{SELECT state = 'running' FROM outflow.jobs ORDER BY job DESC LIMIT 1}, 'the job that is held');
+	sql("SELECT outflow.export_start('$table', 'file://$dir/" . ++$exports . q{', filter => 'app.any(id)', options => '{"row_security": true}')});
+	sql("SET ROLE bob; $cases[0][2]");
+	release_exports($node);
+	$job = last_job();
+	wait_until($node, "SELECT state IN ('failed', 'done') FROM outflow.jobs WHERE job = $job", 'its end');
+	like(sql("SELECT state || ' ' || error FROM outflow.jobs WHERE job = $job"), qr/^failed $refused/, "queued, $table: refused");
+	sql($undo);
+}
+
+# ---- the table's own columns may change their types, and built-in names go with them
+{
+	sql("CREATE OR REPLACE FUNCTION app.works(int) RETURNS boolean $fails");
+	error_of("CALL outflow.export('h', 'file://$dir/" . ++$exports . q{', filter => 'id < 3 AND app.works(array_length(a, 1))')});
+	sql("CREATE OR REPLACE FUNCTION app.works(int) RETURNS boolean $works; ALTER TABLE h ALTER id TYPE bigint");
+	sql('CALL outflow.resume(' . last_job() . ')');
+	is(sql('SELECT rows FROM outflow.jobs ORDER BY job DESC LIMIT 1'), '2', 'a column of another type is the same column');
+}
+
+# ---- what is gone can't come back: the same names would be others
+foreach my $case (
+	[ 'function', 'gone.f(id)', "CREATE FUNCTION gone.f(int) RETURNS boolean $fails", 'DROP FUNCTION gone.f(int)' ],
+	[ 'schema of a function', 'gone.f(id)', "CREATE FUNCTION gone.f(int) RETURNS boolean $fails", 'DROP SCHEMA gone CASCADE' ],
+	[ 'type', 'app.fails(id::gone.d)', 'CREATE DOMAIN gone.d AS int', 'DROP DOMAIN gone.d' ],
+	[ 'schema of a type', 'app.fails(id::gone.d)', 'CREATE DOMAIN gone.d AS int', 'DROP SCHEMA gone CASCADE' ],
+	[ 'collation', q{app.fails(id) AND 'a' COLLATE gone.c < 'b'}, q{CREATE COLLATION gone.c (locale = 'C')}, 'DROP COLLATION gone.c' ],
+	[ 'one of two functions', 'gone.f(id, id)', "CREATE FUNCTION gone.f(int, int) RETURNS boolean $fails", 'DROP FUNCTION gone.f(int, int);'
+		  . "CREATE FUNCTION gone.f(bigint, int) RETURNS boolean $works; CREATE FUNCTION gone.f(int, bigint) RETURNS boolean $works" ])
+{
+	my ($name, $filter, $make, $drop) = @$case;
+	my $quoted = $filter =~ s/'/''/gr;
+	my $error;
+
+	sql("SET client_min_messages = warning; CREATE SCHEMA IF NOT EXISTS gone; $make");
+	like(error_of("CALL outflow.export('secured', 'file://$dir/" . ++$exports . "', filter => '$quoted')"), qr/not yet/, "$name: the job fails");
+	sql("SET client_min_messages = warning; $drop");
+	$error = error_of('CALL outflow.resume(' . last_job() . ')');
+	like($error, qr/HINT:  .*outflow\.forget\(/, "$name: gone, and it says what to do");
+	unlike($error, qr/outflow\.resume|not yet/, "$name: ... which is not to resume");
+}
+
+# ---- what is a session's own
+foreach my $case (
+	[ 'function', "FUNCTION pg_temp.f(int) RETURNS boolean $works", 'pg_temp.f(id)' ],
+	[ 'domain', 'DOMAIN pg_temp.d AS int', 'id::pg_temp.d > 0' ],
+	[ 'row of a table', 'TABLE pg_temp.r (n int)', q{'(1)'::pg_temp.r IS NOT NULL AND id > 0} ],
+	[ 'array of a domain', 'DOMAIN pg_temp.d AS int', q{'{1}'::pg_temp.d[] IS NOT NULL} ],
+	[ 'collation', q{COLLATION pg_temp.c (locale = 'C')}, q{id::text COLLATE pg_temp.c > ''} ],
+	[ 'operator', 'OPERATOR pg_temp.=== (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int)', 'id OPERATOR(pg_temp.===) 1' ])
+{
+	my ($name, $make, $filter) = @$case;
+	my $quoted = $filter =~ s/'/''/gr;
+	my $jobs = sql('SELECT count(*) FROM outflow.jobs');
+
+	foreach my $workers (0, 1)
+	{
+		my $place = "$dir/" . ++$exports;
+
+		like(error_of("CREATE $make; CALL outflow.export('secured', 'file://$place', workers => $workers, filter => '$quoted')"),
+			qr/ERROR:  invalid filter\nDETAIL:  It must not use temporary objects/, "temporary $name, workers => $workers: refused");
+		ok(!-e $place, '... without a directory');
+	}
+	is(sql('SELECT count(*) FROM outflow.jobs'), $jobs, "temporary $name: when it is called");
+}
+
+is(sql(q{SELECT count(*) FROM outflow.jobs WHERE error LIKE '%taken over%'}), '0', 'nobody ran code as another one');
+done_testing();
