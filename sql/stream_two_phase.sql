@@ -101,8 +101,14 @@ BEGIN;
 INSERT INTO t VALUES (12, 'l');
 PREPARE TRANSACTION 'stream_ten';
 SELECT count(*) FROM consume('stream_one_phase', 'format', 'wal2json') WHERE data ~ '"l"';
+-- and debezium neither, which reads no slot that another format would get the second phase of alone
+\set VERBOSITY terse
+SELECT count(*) FROM consume('stream_one_phase', 'format', 'debezium');
+SELECT count(*) FROM consume('stream_two_phase', 'format', 'debezium');
+\set VERBOSITY default
 SELECT pg_drop_replication_slot('stream_one_phase');
 COMMIT PREPARED 'stream_ten';
+SELECT data::json->>'op', data::json->'new'->>'id' FROM consume('stream_two_phase') WHERE data ~ 'stream_ten|"l"' ORDER BY n;
 
 SELECT pg_drop_replication_slot('stream_two_phase');
 -- what was prepared before the option was given comes at COMMIT PREPARED, after what came meanwhile, and its ids say so
