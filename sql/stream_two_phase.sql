@@ -165,6 +165,8 @@ PREPARE TRANSACTION 'stream_made';
 ROLLBACK PREPARED 'stream_made';
 VACUUM pg_class, pg_attribute, pg_index;
 INSERT INTO t VALUES (8000, 'after it');
+-- its end tells what it tells in every delivery, whether the PREPARE was read before or passed over
+SELECT k FROM peek('stream_two_phase_undone') AS p, json_object_keys(p.data::json) WITH ORDINALITY AS o (k, n) WHERE p.data ~ 'rollback_prepared' ORDER BY o.n;
 SELECT * FROM records('stream_two_phase_undone', 'include_schemas', 'off');
 -- one that was read before it is rolled back is ended, perhaps in a later session
 BEGIN;
