@@ -20,6 +20,7 @@ OBJS = \
 	src/encoding.o \
 	src/compression.o \
 	src/failpoint.o \
+	src/row/descriptor.o \
 	src/row/type_name.o \
 	src/row/type.o \
 	src/row/shape.o \

@@ -101,8 +101,14 @@ BEGIN;
 INSERT INTO t VALUES (12, 'l');
 PREPARE TRANSACTION 'stream_ten';
 SELECT count(*) FROM consume('stream_one_phase', 'format', 'wal2json') WHERE data ~ '"l"';
+-- and debezium neither, which reads no slot that another format would get the second phase of alone
+\set VERBOSITY terse
+SELECT count(*) FROM consume('stream_one_phase', 'format', 'debezium');
+SELECT count(*) FROM consume('stream_two_phase', 'format', 'debezium');
+\set VERBOSITY default
 SELECT pg_drop_replication_slot('stream_one_phase');
 COMMIT PREPARED 'stream_ten';
+SELECT data::json->>'op', data::json->'new'->>'id' FROM consume('stream_two_phase') WHERE data ~ 'stream_ten|"l"' ORDER BY n;
 
 SELECT pg_drop_replication_slot('stream_two_phase');
 -- what was prepared before the option was given comes at COMMIT PREPARED, after what came meanwhile, and its ids say so
@@ -159,6 +165,8 @@ PREPARE TRANSACTION 'stream_made';
 ROLLBACK PREPARED 'stream_made';
 VACUUM pg_class, pg_attribute, pg_index;
 INSERT INTO t VALUES (8000, 'after it');
+-- its end tells what it tells in every delivery, whether the PREPARE was read before or passed over
+SELECT k FROM peek('stream_two_phase_undone') AS p, json_object_keys(p.data::json) WITH ORDINALITY AS o (k, n) WHERE p.data ~ 'rollback_prepared' ORDER BY o.n;
 SELECT * FROM records('stream_two_phase_undone', 'include_schemas', 'off');
 -- one that was read before it is rolled back is ended, perhaps in a later session
 BEGIN;

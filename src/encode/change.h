@@ -33,9 +33,8 @@ typedef struct ChangeTransaction
 	uint16		  origin;	   /* ReplOriginId, 0 for none */
 	const char	 *origin_name; /* NULL for a local one */
 	XLogRecPtr	  origin_lsn;
-	XLogRecPtr	  prepare_end_lsn; /* rollback of a prepared one */
-	uint64		  changes;		   /* change records emitted so far */
-	bool		  in_progress;	   /* within stream_start .. stream_stop */
+	uint64		  changes;	   /* change records emitted so far */
+	bool		  in_progress; /* within stream_start .. stream_stop */
 } ChangeTransaction;
 
 /* Where an event stands: id = commit_lsn / lsn / index. */

@@ -164,8 +164,8 @@ extern TypeKind type_declared_kind(Oid oid);
 extern List *enum_labels(const TypeShape *type);
 
 /*
- * The stored form of a column's default or generation expression; NULL without
- * one, and for a default that is too long to be shown, which is then told.
+ * The stored form of a column's default; NULL without one, and for one that is
+ * too long to be shown, or comes after too many others, which is then told.
  */
 extern const char *column_default_stored(const RowShape *shape,
 										 AttrNumber attnum, bool *left_out);

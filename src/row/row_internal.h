@@ -14,6 +14,9 @@
  */
 extern RowShape *row_shape_new(Oid relid, TupleDesc desc);
 
+/* Without constraints and, unless they are asked for, defaults. */
+extern TupleDesc row_desc_copy(TupleDesc desc, bool with_defaults);
+
 /*
  * Fills shape->columns from shape->desc, in the current context.  What the
  * types have in parts counts from here.

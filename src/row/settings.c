@@ -23,6 +23,7 @@ static const struct
 	{"lc_monetary", "C"},
 	{"search_path", "pg_catalog"},	  /* what names of types and reg* show */
 	{"quote_all_identifiers", "off"}, /* the same */
+	{"standard_conforming_strings", "on"}, /* how expressions are quoted */
 };
 
 typedef struct PreviousSetting

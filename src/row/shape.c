@@ -182,20 +182,3 @@ row_shape_free(RowShape *shape)
 {
 	MemoryContextDelete(shape->context);
 }
-
-const char *
-column_default_stored(const RowShape *shape, AttrNumber attnum, bool *left_out)
-{
-	TupleConstr *constr = shape->desc->constr;
-	const char	*stored = NULL;
-
-	for (int i = 0; constr && i < constr->num_defval; i++)
-	{
-		if (constr->defval[i].adnum != attnum)
-			continue;
-		stored = constr->defval[i].adbin;
-		if (stored == NULL)
-			*left_out = true;
-	}
-	return stored;
-}

@@ -34,8 +34,16 @@
 #define MAX_LEVELS 100
 #define MAX_PARTS  50000
 
-static int levels;
-static int parts;
+static int	 levels;
+static int	 parts;
+static List *composites; /* RowShapes, of which each type has one descriptor */
+
+static void
+count_parts_anew(void)
+{
+	levels = parts = 0;
+	composites = NIL;
+}
 
 /* The kind of a built-in base type; KIND_OTHER if it has none of its own. */
 static TypeKind
@@ -167,37 +175,9 @@ range_subtype(Oid range, char typtype)
 									: get_multirange_range(range);
 }
 
-/* Defaults whose stored form is longer than this are not shown. */
-#define MAX_DEFAULT (4 * 1024 * 1024)
-
-/*
- * A shape stays as long as its relation is used: constraints, which nobody
- * asks for, and defaults that are too long to be shown don't stay with it.
- */
-static void
-trim_constraints(TupleDesc desc)
-{
-	TupleConstr *constr = desc->constr;
-
-	if (constr == NULL)
-		return;
-	for (int i = 0; i < constr->num_check; i++)
-		pfree(constr->check[i].ccbin);
-	constr->num_check = 0;
-	for (int i = 0; i < constr->num_defval; i++)
-	{
-		int at = constr->defval[i].adnum - 1;
-
-		if (TupleDescAttr(desc, at)->attgenerated != '\0' ||
-			strlen(constr->defval[i].adbin) <= MAX_DEFAULT)
-			continue;
-		pfree(constr->defval[i].adbin);
-		constr->defval[i].adbin = NULL;
-	}
-}
-
-RowShape *
-row_shape_new(Oid relid, TupleDesc desc)
+/* With a descriptor that is the shape's own from now on. */
+static RowShape *
+shape_of_desc(Oid relid, TupleDesc desc)
 {
 	int		  natts = desc->natts;
 	RowShape *shape =
@@ -206,12 +186,17 @@ row_shape_new(Oid relid, TupleDesc desc)
 
 	shape->context = CurrentMemoryContext;
 	shape->relid = relid;
-	shape->desc = CreateTupleDescCopyConstr(desc);
-	trim_constraints(shape->desc);
+	shape->desc = desc;
 	shape->values = (Datum *) (shape + 1);
 	shape->columns = (ColumnShape *) (shape->values + natts);
 	shape->nulls = (bool *) (shape->columns + natts);
 	return shape;
+}
+
+RowShape *
+row_shape_new(Oid relid, TupleDesc desc)
+{
+	return shape_of_desc(relid, row_desc_copy(desc, true));
 }
 
 static void
@@ -239,24 +224,53 @@ fill_columns(RowShape *shape, ColumnFilter filter, void *arg)
 void
 row_shape_columns(RowShape *shape, ColumnFilter filter, void *arg)
 {
-	levels = parts = 0;
+	count_parts_anew();
 	fill_columns(shape, filter, arg);
 }
 
 /* Takes no lock, as index_columns(). */
+static TupleDesc
+desc_of_composite(Oid relid)
+{
+	Relation  rel = RelationIdGetRelation(relid);
+	TupleDesc desc;
+
+	if (!RelationIsValid(rel))
+		elog(ERROR, "could not open relation with OID %u", relid);
+	desc = row_desc_copy(RelationGetDescr(rel), false);
+	RelationClose(rel);
+	return desc;
+}
+
+/*
+ * A descriptor may be large by values that columns were added with, which
+ * deforming needs.
+ */
 static RowShape *
 shape_of_composite(Oid type)
 {
 	Oid		  relid = get_typ_typrelid(type);
-	Relation  rel = RelationIdGetRelation(relid);
+	TupleDesc desc = NULL;
 	RowShape *shape;
+	ListCell *lc;
 
-	if (!RelationIsValid(rel))
-		elog(ERROR, "could not open relation with OID %u", relid);
-	shape = row_shape_new(relid, RelationGetDescr(rel));
-	RelationClose(rel);
+	foreach (lc, composites)
+	{
+		const RowShape *other = lfirst(lc);
+
+		if (other->relid == relid)
+			desc = other->desc;
+	}
+	if (desc)
+		shape = shape_of_desc(relid, desc);
+	else
+	{
+		shape = shape_of_desc(relid, desc_of_composite(relid));
+		composites = lappend(composites, shape);
+	}
 	shape->schema = "";
 	shape->name = "";
+	parts += shape->desc->natts; /* dropped ones take as much */
 	fill_columns(shape, NULL, NULL);
 	return shape;
 }
@@ -279,7 +293,6 @@ init_structure(TypeShape *shape, Form_pg_type form)
 	{
 		shape->kind = KIND_COMPOSITE;
 		shape->fields = shape_of_composite(shape->base);
-		parts += shape->fields->ncolumns;
 	}
 	else if (is_array || is_range)
 	{
@@ -357,7 +370,7 @@ type_shape_alone(Oid oid)
 {
 	TypeShape *shape = palloc_object(TypeShape);
 
-	levels = parts = 0;
+	count_parts_anew();
 	type_shape_init(shape, oid, -1);
 	return shape;
 }

@@ -58,6 +58,25 @@ database_name(void)
 	return name;
 }
 
+/*
+ * Of what it was told at PREPARE, another format gets the second phase alone:
+ * a slot that is read by both would lose the rest, or tell it twice.
+ */
+static void
+refuse_two_phase_slot(void)
+{
+	const ReplicationSlotPersistentData *slot = &MyReplicationSlot->data;
+
+	if (slot->two_phase)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("format \"debezium\" cannot read replication slot "
+						"\"%s\", which is for two-phase commits",
+						NameStr(slot->name)),
+				 errhint("Create a slot without \"two_phase\", or use format "
+						 "\"json\".")));
+}
+
 const ChangeFormat *
 debezium_options_parse(List *elements, StreamOptions *options)
 {
@@ -86,8 +105,8 @@ debezium_options_parse(List *elements, StreamOptions *options)
 						"that are not committed"),
 				 errhint("Leave out the options \"streaming\" and "
 						 "\"two_phase\", or use format \"json\".")));
+	refuse_two_phase_slot();
 	options->own = debezium;
-	options->traits.no_two_phase = true;
 	options->traits.plain_messages = true;
 	options->traits.split_key_changes = true;
 	options->traits.connect_values = true;

@@ -82,6 +82,10 @@ prepared_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	finish_prepared(stream_session(ctx), EVENT_COMMIT_PREPARED, &t);
 }
 
+/*
+ * Where the PREPARE ended, the server knows only if it was not passed over: no
+ * record tells it.
+ */
 void
 prepared_rollback(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 				  XLogRecPtr prepare_end_lsn, TimestampTz prepare_time)
@@ -90,6 +94,5 @@ prepared_rollback(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 
 	streamed_abort(ctx, txn, prepare_end_lsn);
 	transaction_describe(&t, txn);
-	t.prepare_end_lsn = prepare_end_lsn;
 	finish_prepared(stream_session(ctx), EVENT_ROLLBACK_PREPARED, &t);
 }

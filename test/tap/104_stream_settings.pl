@@ -16,7 +16,10 @@ SQL
 create_slot($node, 'feed');
 $node->safe_psql('postgres', q{INSERT INTO t VALUES (1, repeat('x', 2000))});
 
-# settings.py DSN HOW: a replication connection, its settings before a stream that
+# 19 can't turn it off any more
+my $strings = server_major($node) < 19 ? 'off' : 'on';
+
+# settings.py DSN HOW STRINGS: a replication connection, its settings before a stream that
 # fails and after it, and whether a change of the configuration file gets through
 my $client = "${PostgreSQL::Test::Utils::tmp_check}/settings.py";
 append_to_file($client, <<'PYTHON');
@@ -26,7 +29,7 @@ import psycopg2, psycopg2.extras
 dsn, how = sys.argv[1:3]
 names = ('DateStyle', 'IntervalStyle', 'TimeZone', 'bytea_output',
          'extra_float_digits', 'lc_monetary', 'search_path',
-         'quote_all_identifiers')
+         'quote_all_identifiers', 'standard_conforming_strings')
 connection = psycopg2.connect(
     dsn, connection_factory=psycopg2.extras.LogicalReplicationConnection)
 cursor = connection.cursor()
@@ -40,7 +43,8 @@ def show():
 
 for name, value in (('IntervalStyle', 'iso_8601'), ('TimeZone', 'Asia/Tokyo'),
                     ('search_path', 'nowhere, public'),
-                    ('extra_float_digits', '-3')):
+                    ('extra_float_digits', '-3'),
+                    ('standard_conforming_strings', sys.argv[3])):
     cursor.execute("SET %s = %s" % (name, value if name == 'search_path'
                                     else "'%s'" % value))
 before = show()
@@ -78,7 +82,7 @@ foreach my $how (sort keys %fails)
 	my ($out, $err) = ('', '');
 
 	IPC::Run::run(
-		[ $ENV{OUTFLOW_PYTHON}, $client, $node->connstr('postgres'), $how ],
+		[ $ENV{OUTFLOW_PYTHON}, $client, $node->connstr('postgres'), $how, $strings ],
 		'>', \$out, '2>', \$err,
 		IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
 	is($err, '', "$how: the client works");
@@ -86,6 +90,13 @@ foreach my $how (sort keys %fails)
 	like($out, qr/^changed: none$/m, "$how: all settings are as before");
 	like($out, qr/^file: German$/m, "$how: what nobody set follows the file");
 }
+
+# the text of a default
+$node->safe_psql('postgres', q{CREATE TABLE d (id int PRIMARY KEY, v text DEFAULT E'a\\\\b'); INSERT INTO d VALUES (1)});
+is( $node->safe_psql('postgres', <<"SQL"), q{'a\b'::text}, 'a default with a backslash');
+SET standard_conforming_strings = $strings;
+SELECT data::json->'columns'->1->>'default' FROM pg_logical_slot_peek_changes('feed', NULL, NULL) WHERE data ~ '"op":"schema".*"table":"d"';
+SQL
 
 $node->stop;
 done_testing();

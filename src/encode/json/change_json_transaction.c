@@ -13,11 +13,10 @@ enum
 	GID = 1 << 1,
 	COMMIT_LSN = 1 << 2,
 	PREPARE_LSN = 1 << 3,
-	PREPARE_END_LSN = 1 << 4,
-	END_LSN = 1 << 5,
-	TIME = 1 << 6,
-	ORIGIN = 1 << 7,
-	CHANGES = 1 << 8
+	END_LSN = 1 << 4,
+	TIME = 1 << 5,
+	ORIGIN = 1 << 6,
+	CHANGES = 1 << 7
 };
 
 static const struct
@@ -33,8 +32,7 @@ static const struct
 					   GID | PREPARE_LSN | END_LSN | TIME | CHANGES},
 	[EVENT_COMMIT_PREPARED] = {"commit_prepared",
 							   GID | COMMIT_LSN | END_LSN | TIME},
-	[EVENT_ROLLBACK_PREPARED] = {"rollback_prepared",
-								 GID | PREPARE_END_LSN | END_LSN | TIME},
+	[EVENT_ROLLBACK_PREPARED] = {"rollback_prepared", GID | END_LSN | TIME},
 	[EVENT_STREAM_START] = {"stream_start", 0},
 	[EVENT_STREAM_STOP] = {"stream_stop", 0},
 	[EVENT_STREAM_ABORT] = {"stream_abort", SUBXID},
@@ -89,8 +87,6 @@ change_json_transaction(ByteBuffer *out, const ChangeFormatOptions *options,
 		append_lsn_member(out, ",\"commit_lsn\":", txn->commit_lsn);
 	if (members & PREPARE_LSN)
 		append_lsn_member(out, ",\"prepare_lsn\":", txn->prepare_lsn);
-	if (members & PREPARE_END_LSN)
-		append_lsn_member(out, ",\"prepare_end_lsn\":", txn->prepare_end_lsn);
 	if (members & END_LSN)
 		append_lsn_member(out, ",\"end_lsn\":", txn->end_lsn);
 	if (members & TIME)

@@ -125,7 +125,6 @@ filter_pin_settings(void)
 		const char *name;
 		const char *value;
 	} settings[] = {{"search_path", "pg_catalog, pg_temp"},
-					{"standard_conforming_strings", "on"},
 					{"transform_null_equals", "off"},
 					{"array_nulls", "on"},
 					{"xmloption", "content"}};
