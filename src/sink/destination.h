@@ -330,6 +330,8 @@ struct DestinationDriver
 	 * a place, and of what it lies in as much as to->made says; nothing can be
 	 * done there afterwards. */
 	void (*remove_place)(Destination *to);
+	/* What is made from now on has the mode of that file, if it is there. */
+	void (*keep_mode)(Destination *to, const char *key);
 	/* Makes publications and removals in the folder durable. */
 	void (*sync)(Destination *to, const char *folder);
 };

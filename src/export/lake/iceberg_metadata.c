@@ -294,14 +294,18 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 void
 iceberg_settle(Destination *root, const char *folder, int64 last)
 {
-	char *hint = psprintf(INT64_FORMAT, last);
+	char  *key = iceberg_key(folder, VERSION_HINT);
+	char  *hint = psprintf(INT64_FORMAT, last);
+	char  *before;
+	size_t len;
 
 	FAILPOINT("lake-settle");
 	/* the rest is the catalog's business */
 	if (root->catalog)
 		return;
-	root->driver->put(root, iceberg_key(folder, VERSION_HINT), hint,
-					  strlen(hint), true);
+	before = root->driver->get(root, key, ICEBERG_FILE_MAX, &len);
+	if (before == NULL || strcmp(before, hint) != 0)
+		root->driver->put(root, key, hint, strlen(hint), true);
 	/* one more each time */
 	if (last > METADATA_KEPT)
 		(void) root->driver->remove(

@@ -201,6 +201,10 @@ commit_expiry(Vacuum *vacuum)
 					lake_path_of_folder(vacuum->root, table->table.folder))));
 	PG_TRY();
 	{
+		/* a vacuum has no job whose mode it could have */
+		vacuum->root->driver->keep_mode(
+			vacuum->root,
+			iceberg_metadata_key(table->table.folder, table->table.last));
 		put_expiry(vacuum, &change);
 		/* that may be what an earlier vacuum, or job, had no time for */
 		iceberg_settle(vacuum->root, table->table.folder, table->table.last);

@@ -10,6 +10,8 @@
 
 /* A mode as chmod takes it: what files get unless the user says otherwise. */
 #define FILE_MODE_PRIVATE 0600
+/* What of a file's mode others that are like it get. */
+#define FILE_MODE_WIDEST 0664
 
 /* ---- file_root.c: one opened destination directory */
 typedef struct FileRoot FileRoot;
@@ -134,6 +136,9 @@ extern void file_put(FileRoot *root, const char *name, const char *data,
 /* The same, unless something has the name: false then, and it stays. */
 extern bool file_put_new(FileRoot *root, const char *name, const char *data,
 						 size_t len);
+/* Of a file in it, for others that are like it. */
+extern mode_t file_mode_like(FileRoot *root, const char *name,
+							 mode_t otherwise);
 /* False if it is not there.  Durable after file_root_sync(). */
 extern bool file_remove(FileRoot *root, FilePlace place, const char *name);
 /* Size of a regular file; false if there is none. */

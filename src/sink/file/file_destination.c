@@ -418,6 +418,18 @@ file_destination_remove_place(Destination *to)
 }
 
 static void
+file_destination_keep_mode(Destination *to, const char *key)
+{
+	FileRoot *folder = folder_of(to, key, FILE_ROOT_MISSING_OK);
+
+	if (folder)
+		root_of(to)->file_mode = file_mode_like(folder, destination_name(key),
+												root_of(to)->file_mode);
+	/* it has a mode of its own */
+	forget_folder((FileDestination *) to);
+}
+
+static void
 file_destination_sync(Destination *to, const char *folder)
 {
 	FileRoot *at =
@@ -465,5 +477,6 @@ const DestinationDriver file_driver = {
 	.get = file_destination_get,
 	.remove = file_destination_remove,
 	.remove_place = file_destination_remove_place,
+	.keep_mode = file_destination_keep_mode,
 	.sync = file_destination_sync,
 };

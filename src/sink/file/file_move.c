@@ -41,6 +41,17 @@ file_stat(FileRoot *root, FilePlace place, const char *name, uint64 *size)
 	return true;
 }
 
+mode_t
+file_mode_like(FileRoot *root, const char *name, mode_t otherwise)
+{
+	struct stat st;
+
+	file_check_name(name);
+	if (!stat_file(root, FILE_FINAL, name, &st) || !S_ISREG(st.st_mode))
+		return otherwise;
+	return FILE_MODE_PRIVATE | (st.st_mode & FILE_MODE_WIDEST);
+}
+
 bool
 file_remove(FileRoot *root, FilePlace place, const char *name)
 {
