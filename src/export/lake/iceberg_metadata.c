@@ -133,19 +133,18 @@ take_snapshots(IcebergTable *table)
 /* ---- metadata */
 
 static bool
-is_partitioned(Jsonb *metadata)
+is_partitioned(const IcebergTable *table)
 {
-	int64	  spec = lake_json_int(metadata, "default-spec-id");
 	ListCell *cell;
 
-	foreach (cell, lake_json_objects(metadata, "partition-specs"))
+	foreach (cell, lake_json_objects(table->metadata, "partition-specs"))
 	{
 		Jsonb *found = lfirst(cell);
 
-		if (lake_json_int(found, "spec-id") == spec)
+		if (lake_json_int(found, "spec-id") == table->spec)
 			return lake_json_objects(found, "fields") != NIL;
 	}
-	return spec != 0;
+	return table->spec != 0;
 }
 
 static void
@@ -157,8 +156,9 @@ take_facts(IcebergTable *table)
 	table->current = current > 0 ? current : ICEBERG_NONE;
 	table->sequence = lake_json_int(metadata, "last-sequence-number");
 	table->updated = lake_json_int(metadata, "last-updated-ms");
+	table->spec = lake_json_int(metadata, "default-spec-id");
 	if (lake_json_int(metadata, "format-version") != 2 ||
-		is_partitioned(metadata))
+		is_partitioned(table))
 		table->table.is_foreign = true;
 	else
 		(void) lake_json_need_text(metadata, "table-uuid");

@@ -68,9 +68,13 @@ put_requirements(Items *items, const IcebergTable *table,
 	else
 		put_member_int(items, "snapshot-id", table->current);
 	end_object(items);
-	/* by that others' orders show, which take numbers */
 	if (change->job)
 	{
+		/* manifests have its number */
+		begin_object(items, "type", "assert-default-spec-id");
+		put_member_int(items, "default-spec-id", table->spec);
+		end_object(items);
+		/* by that others' orders show, which take numbers */
 		begin_object(items, "type", "assert-default-sort-order-id");
 		put_member_int(
 			items, "default-sort-order-id",
