@@ -125,6 +125,25 @@ not_expired(const Next *next, const char *name)
 	return kept;
 }
 
+/* What the table has been since the last snapshot that is gone: readers who look
+ * for a time would take the one before it for what the table was then. */
+static List *
+logged_snapshots(const Next *next)
+{
+	List	 *logged = NIL;
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(next->table->metadata, "snapshot-log"))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (is_expired(next, lake_json_int(lfirst(cell), "snapshot-id")))
+			logged = NIL;
+		else
+			logged = lappend(logged, lfirst(cell));
+	}
+	return logged;
+}
+
 static List *
 logged_metadata(const Next *next)
 {
@@ -265,7 +284,7 @@ put_snapshots(Next *next)
 	put_refs(next);
 	put_objects(next, "snapshots", not_expired(next, "snapshots"),
 				change->snapshot);
-	put_objects(next, "snapshot-log", not_expired(next, "snapshot-log"),
+	put_objects(next, "snapshot-log", logged_snapshots(next),
 				change->snapshot
 					? psprintf("{\"timestamp-ms\":" INT64_FORMAT
 							   ",\"snapshot-id\":" INT64_FORMAT "}",
