@@ -47,5 +47,30 @@ export_mode('vacuumed', 'iceberg', '0644');
 cmp_ok(sql("SELECT count(*) FROM outflow.lake_vacuum('file://$dir/vacuumed', interval '0')"), '>', 0, 'one that expires a version');
 is(modes('vacuumed', qr/./), '0644', 'gives the new metadata the mode of the last');
 
+# another mode than before, for all that the version has
+foreach my $format ('delta', 'iceberg')
+{
+	my $folder = $format eq 'delta' ? '_delta_log' : 'metadata';
+
+	# so that there is a checkpoint, too
+	foreach (1 .. 11)
+	{
+		export_mode($format, $format);
+		sql('UPDATE t SET id = id + 1 WHERE id = 1');
+	}
+	is(modes($format, qr/./), '0600', "$format: the owner's alone");
+	foreach my $mode ('0644', '0640', '')
+	{
+		export_mode($format, $format, $mode);
+		cmp_ok(sql('SELECT parts_carried FROM outflow.jobs ORDER BY job DESC LIMIT 1'), '>', 0, "$format: mode \"$mode\": parts are carried");
+		# other files of older versions keep theirs
+		sql("SELECT * FROM outflow.lake_vacuum('file://$dir/$format', interval '0')");
+		is(modes($format, qr/./), $mode || '0600', '... and have the mode');
+		is(sprintf('%04o', (stat("$dir/$format/$folder"))[2] & 07777), { '0644' => '0755', '0640' => '0750', '' => '0700' }->{$mode},
+			'... as has what is said of them');
+		sql('UPDATE t SET id = id + 1 WHERE id = 2');
+	}
+}
+
 $node->stop;
 done_testing();

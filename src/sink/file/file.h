@@ -60,6 +60,8 @@ extern bool file_root_remove_subdir(FileRoot *parent, const char *name);
 extern char *file_root_resolve(const char *path, const char *export_root);
 extern void	 file_root_close(FileRoot *root);
 extern const char *file_root_path(const FileRoot *root);
+/* The directory, if it is the server's, gets the mode that new ones have. */
+extern void file_root_give_mode(FileRoot *root);
 /* An early error where no file could be made, and a warning where those who may
  * read the files can't find them. */
 extern void file_root_check_writable(FileRoot *root);
@@ -139,6 +141,8 @@ extern bool file_put_new(FileRoot *root, const char *name, const char *data,
 /* Of a file in it, for others that are like it. */
 extern mode_t file_mode_like(FileRoot *root, const char *name,
 							 mode_t otherwise);
+/* A file of the server's gets the mode that new ones have. */
+extern void file_give_mode(FileRoot *root, const char *name);
 /* False if it is not there.  Durable after file_root_sync(). */
 extern bool file_remove(FileRoot *root, FilePlace place, const char *name);
 /* Size of a regular file; false if there is none. */

@@ -271,5 +271,6 @@ const DestinationDriver postgres_driver = {
 	.remove = postgres_remove,
 	.remove_place = postgres_nothing,
 	.keep_mode = postgres_no_mode,
+	.give_mode = postgres_no_mode,
 	.sync = postgres_sync,
 };

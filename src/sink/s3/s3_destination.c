@@ -375,5 +375,6 @@ const DestinationDriver s3_driver = {
 	.remove = s3_remove,
 	.remove_place = s3_nothing, /* a prefix is not a thing */
 	.keep_mode = s3_no_mode,
+	.give_mode = s3_no_mode,
 	.sync = s3_sync,
 };

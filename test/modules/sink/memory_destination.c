@@ -582,6 +582,7 @@ const DestinationDriver memory_driver = {
 	.remove = memory_remove,
 	.remove_place = memory_nothing,
 	.keep_mode = memory_no_mode,
+	.give_mode = memory_no_mode,
 	.sync = memory_sync,
 };
 
