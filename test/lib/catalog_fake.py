@@ -100,7 +100,7 @@ def add_snapshot(metadata, update):
 
 
 def set_ref(metadata, update):
-    metadata["refs"][update["ref-name"]] = {"snapshot-id": update["snapshot-id"], "type": update["type"]}
+    metadata["refs"][update["ref-name"]] = {name: update[name] for name in update if name not in ("action", "ref-name")}
     if update["ref-name"] == "main":
         metadata["current-snapshot-id"] = update["snapshot-id"]
 

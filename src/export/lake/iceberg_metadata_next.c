@@ -41,6 +41,8 @@ static const char *const written_members[] = {"format-version",
 											  "refs",
 											  "snapshots",
 											  "snapshot-log",
+											  "statistics",
+											  "partition-statistics",
 											  "metadata-log",
 											  "schema"};
 
@@ -180,19 +182,29 @@ is_main(const char *name)
 	return strcmp(name, "main") == 0;
 }
 
+/* A branch's or tag's; others tell how long its snapshots are to stay. */
+static bool
+is_in_each_ref(const char *name)
+{
+	return strcmp(name, "snapshot-id") == 0 || strcmp(name, "type") == 0;
+}
+
 /* "main" is the snapshot that the table is; others are of no concern. */
 static void
 put_refs(Next *next)
 {
-	int64 main_snapshot = next->change->snapshot ? next->change->snapshot_id
-												 : next->table->current;
+	int64  main_snapshot = next->change->snapshot ? next->change->snapshot_id
+												  : next->table->current;
+	Jsonb *refs = lake_json_object(next->table->metadata, "refs");
 
 	put_name(next, "refs");
 	appendStringInfo(&next->out,
 					 "{\"main\":{\"snapshot-id\":" INT64_FORMAT
-					 ",\"type\":\"branch\"}",
+					 ",\"type\":\"branch\"",
 					 main_snapshot);
-	put_rest(next, lake_json_object(next->table->metadata, "refs"), is_main);
+	put_rest(next, lake_json_object(refs, "main"), is_in_each_ref);
+	appendStringInfoChar(&next->out, '}');
+	put_rest(next, refs, is_main);
 	appendStringInfoChar(&next->out, '}');
 }
 
@@ -273,6 +285,14 @@ put_sort_orders(Next *next)
 		put_kept(next, "default-sort-order-id", "0");
 }
 
+/* Other programs' files, which stay where they are. */
+static void
+put_statistics(Next *next, const char *name)
+{
+	if (lake_json_any(next->table->metadata, name))
+		put_objects(next, name, not_expired(next, name), NULL);
+}
+
 static void
 put_snapshots(Next *next)
 {
@@ -290,6 +310,8 @@ put_snapshots(Next *next)
 							   ",\"snapshot-id\":" INT64_FORMAT "}",
 							   change->now, change->snapshot_id)
 					: NULL);
+	put_statistics(next, "statistics");
+	put_statistics(next, "partition-statistics");
 }
 
 /* Where readers find the metadata of before. */
