@@ -150,12 +150,13 @@ static List *
 logged_metadata(const Next *next)
 {
 	List *logged = lake_json_objects(next->table->metadata, "metadata-log");
+	int	  first = Max(list_length(logged) - (METADATA_LOGGED - 1), 0);
 
-	while (list_length(logged) >= METADATA_LOGGED ||
-		   (logged != NIL && lake_json_int(linitial(logged), "timestamp-ms") <
-								 next->change->oldest))
-		logged = list_delete_first(logged);
-	return logged;
+	while (first < list_length(logged) &&
+		   lake_json_int(list_nth(logged, first), "timestamp-ms") <
+			   next->change->oldest)
+		first++;
+	return list_copy_tail(logged, first);
 }
 
 /* The members that are not written anew, as they are. */
@@ -287,7 +288,7 @@ put_sort_orders(Next *next)
 
 /* Other programs' files, which stay where they are. */
 static void
-put_statistics(Next *next, const char *name)
+put_statistics_files(Next *next, const char *name)
 {
 	if (lake_json_any(next->table->metadata, name))
 		put_objects(next, name, not_expired(next, name), NULL);
@@ -310,8 +311,8 @@ put_snapshots(Next *next)
 							   ",\"snapshot-id\":" INT64_FORMAT "}",
 							   change->now, change->snapshot_id)
 					: NULL);
-	put_statistics(next, "statistics");
-	put_statistics(next, "partition-statistics");
+	put_statistics_files(next, "statistics");
+	put_statistics_files(next, "partition-statistics");
 }
 
 /* Where readers find the metadata of before. */

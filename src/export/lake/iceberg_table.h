@@ -228,8 +228,10 @@ extern char *iceberg_entry_of_part(const char *path, const FinishedPart *part,
 
 /* ---- iceberg_refs.c */
 
-/* The name of a branch or tag of the snapshot; NULL for none. */
-extern char *iceberg_ref_to(Jsonb *metadata, int64 snapshot);
+/* Branches and tags, by their snapshots. */
+extern HTAB *iceberg_refs(Jsonb *metadata);
+/* The name of one of the snapshot; NULL for none. */
+extern char *iceberg_ref_to(HTAB *refs, int64 snapshot);
 /* Whether a catalog knows by now of one to a version that is to be expired. */
 extern bool iceberg_has_new_ref(Destination *root, const IcebergTable *table,
 								const List *expired);

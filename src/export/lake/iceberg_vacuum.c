@@ -76,6 +76,7 @@ sort_snapshots(Vacuum *vacuum)
 	List *versions = vacuum->table->table.versions;
 	int64 begin;
 	HTAB *log = read_snapshot_log(vacuum->table, &begin);
+	HTAB *refs = iceberg_refs(vacuum->table->metadata);
 
 	for (int i = 0; i < list_length(versions); i++)
 	{
@@ -90,7 +91,7 @@ sort_snapshots(Vacuum *vacuum)
 		CHECK_FOR_INTERRUPTS();
 		if (!last && Max(version->version.timestamp, until) < vacuum->limit &&
 			lake_is_ours(&version->version) &&
-			!iceberg_ref_to(vacuum->table->metadata, version->version.version))
+			!iceberg_ref_to(refs, version->version.version))
 			vacuum->expired = lappend(vacuum->expired, version);
 		else if (!lake_is_outflows(&version->version))
 			ereport(ERROR,
