@@ -135,6 +135,22 @@ need_files_of(Vacuum *vacuum, IcebergVersion *version)
 	hash_destroy(found);
 }
 
+/* Without an expiry there is no next metadata, and the last goes on to name it. */
+static void
+need_logged_metadata(Vacuum *vacuum)
+{
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(vacuum->table->metadata, "metadata-log"))
+	{
+		char *uri = lake_json_text(lfirst(cell), "metadata-file");
+
+		CHECK_FOR_INTERRUPTS();
+		if (uri)
+			need(vacuum, uri);
+	}
+}
+
 /* One version's manifests at a time are in memory. */
 static void
 find_needed(Vacuum *vacuum)
@@ -153,6 +169,8 @@ find_needed(Vacuum *vacuum)
 		MemoryContextReset(one);
 	}
 	MemoryContextDelete(one);
+	if (vacuum->expired == NIL)
+		need_logged_metadata(vacuum);
 }
 
 static void
@@ -300,8 +318,9 @@ remove_metadata(Vacuum *vacuum)
 		DestinationEntry *entry = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!is_needed(vacuum, entry->name) &&
-			is_our_manifest(vacuum, entry->name))
+		if (is_needed(vacuum, entry->name))
+			continue;
+		if (is_our_manifest(vacuum, entry->name))
 			remove_file(vacuum, iceberg_key(folder, entry->name), entry->size);
 		else if (is_old_metadata(vacuum, iceberg_number_of_name(entry->name)))
 			old = lappend(old, entry);
