@@ -330,6 +330,11 @@ struct DestinationDriver
 	 * a place, and of what it lies in as much as to->made says; nothing can be
 	 * done there afterwards. */
 	void (*remove_place)(Destination *to);
+	/* What is made from now on has the mode of that file, if it is there. */
+	void (*keep_mode)(Destination *to, const char *key);
+	/* The mode of what is made gets a file that is there, or by the key "folder/"
+	 * that folder and the files in it: what belongs to somebody else does not. */
+	void (*give_mode)(Destination *to, const char *key);
 	/* Makes publications and removals in the folder durable. */
 	void (*sync)(Destination *to, const char *folder);
 };

@@ -24,6 +24,7 @@ our @EXPORT = qw(
   iceberg_metadata
   iceberg_number
   iceberg_snapshot
+  iceberg_specs
   lake_files
   lake_last
   lake_orders
@@ -116,6 +117,26 @@ sub iceberg_manifests
 	my %names = map { m{([^/]+)$} ? ($1 => 1) : () } @lists, avro(\@lists, 'manifest_path');
 
 	return keys %names;
+}
+
+# iceberg_specs(TABLE): of the last version's manifests, the partition spec that the list
+# has them under, and the one that they say themselves, once each
+sub iceberg_specs
+{
+	my ($table) = @_;
+	my $list = (sort { $a->{'sequence-number'} <=> $b->{'sequence-number'} } @{ iceberg_metadata($table)->{snapshots} })[-1]{'manifest-list'};
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ $ENV{OUTFLOW_PYTHON}, '-c', <<'EOP', $list ], '>', \$out, '2>', \$err) or die $err;
+import fastavro, sys
+path = lambda uri: uri.removeprefix('file://')
+for manifest in fastavro.reader(open(path(sys.argv[1]), 'rb')):
+    said = fastavro.reader(open(path(manifest['manifest_path']), 'rb')).metadata
+    print(manifest['partition_spec_id'], said['partition-spec-id'], said['partition-spec'])
+EOP
+	my %seen = map { $_ => 1 } split(/\n/, $out);
+
+	return sort keys %seen;
 }
 
 # iceberg_snapshot(TABLE, VERSION): as the metadata has it, of versions from 0 on

@@ -56,6 +56,8 @@ def check(requirement, metadata):
         holds = requirement["current-schema-id"] == metadata["current-schema-id"]
     elif kind == "assert-last-assigned-field-id":
         holds = requirement["last-assigned-field-id"] == metadata["last-column-id"]
+    elif kind == "assert-default-spec-id":
+        holds = requirement["default-spec-id"] == metadata["default-spec-id"]
     elif kind == "assert-default-sort-order-id":
         holds = requirement["default-sort-order-id"] == metadata["default-sort-order-id"]
     else:
@@ -98,7 +100,7 @@ def add_snapshot(metadata, update):
 
 
 def set_ref(metadata, update):
-    metadata["refs"][update["ref-name"]] = {"snapshot-id": update["snapshot-id"], "type": update["type"]}
+    metadata["refs"][update["ref-name"]] = {name: update[name] for name in update if name not in ("action", "ref-name")}
     if update["ref-name"] == "main":
         metadata["current-snapshot-id"] = update["snapshot-id"]
 

@@ -178,7 +178,9 @@ is($node->safe_psql('postgres', "SELECT count(*) FROM outflow.lake_vacuum('file:
 my @gone = split(/\n/, $node->safe_psql('postgres', "SELECT file FROM outflow.lake_vacuum('file://$vacuumed', interval '0')"));
 cmp_ok(scalar @gone, '>', 10, 'files of older versions go');
 is_deeply([ sort @gone ], [ sort grep { $_ ne 'metadata/v5.metadata.json' && !-e "$vacuumed/$_" } keys %before ], '... as it tells');
-is($node->safe_psql('postgres', "SELECT file FROM outflow.lake_vacuum('file://$vacuumed', interval '0')"), 'metadata/v4.metadata.json', 'once, but for the metadata that the vacuum has replaced');
+is($node->safe_psql('postgres', "SELECT file FROM outflow.lake_vacuum('file://$vacuumed', interval '0')"), '', 'once, and the metadata that the vacuum has replaced stays as long as the last names it');
+is_deeply([ grep { my $file = $_->{'metadata-file'} =~ s{^file://}{}r; !-e $file } @{ iceberg_metadata($vacuumed)->{'metadata-log'} } ], [],
+	'... which names nothing that has gone');
 is(scalar @{ iceberg_metadata($vacuumed)->{snapshots} }, 1, 'the last version stays');
 rename("$dir/103", "$dir/3x");
 rename("$dir/3", "$dir/3-orders");

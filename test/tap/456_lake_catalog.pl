@@ -125,6 +125,14 @@ unlike($$told, qr/ERROR/, 'a tag that is set while a version is on its way') or 
 is($catalog->ask('GET', 'namespaces/shop/tables/t')->{metadata}{refs}{kept}{'snapshot-id'}, $before[2]{'snapshot-id'}, 'stays');
 versions_are('plain', $lake, $dir, [ 0 .. $version ], 'with all versions');
 
+# what others have set for the branch
+@before = $catalog->snapshots('shop', 't');
+$catalog->ask('POST', 'namespaces/shop/tables/t', { requirements => [], updates => [ { action => 'set-snapshot-ref', 'ref-name' => 'main',
+	type => 'branch', 'snapshot-id' => $before[-1]{'snapshot-id'}, 'min-snapshots-to-keep' => 5, 'max-ref-age-ms' => 7 } ] });
+next_version('a branch with settings');
+my $main = $catalog->ask('GET', 'namespaces/shop/tables/t')->{metadata}{refs}{main};
+is(join(' ', map { $main->{$_} // '' } qw(min-snapshots-to-keep max-snapshot-age-ms max-ref-age-ms)), '5  7', 'keeps them');
+
 # what a catalog can't mean, or leads elsewhere
 lie('{"config": {"overrides": {"prefix": "../../admin"}}}', qr/has a prefix that cannot be used/, 'a prefix that leads elsewhere');
 lie('{"config": {"overrides": {"uri": "http://127.0.0.1:1/", "prefix": "a b?c"}}, "answer": ["^/v1/a%20b%3Fc/", "{}"]}',

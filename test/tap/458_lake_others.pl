@@ -138,6 +138,21 @@ my $summary = iceberg_snapshot("$dir/replaced", 2)->{summary};
 is($summary->{operation}, 'overwrite', 'and readers are told so');
 is(join(' ', grep { /^(deleted|removed)-/ } sort keys %$summary), '', 'and nothing of files that nobody has counted');
 
+# one that had partitions, and has none any more
+like(export('t', "$dir/spec", 'iceberg'), qr/^\d+/, 'a table');
+is_deeply([ iceberg_specs("$dir/spec") ], ['0 0 []'], 'its manifests are of no partitions');
+write_metadata("$dir/spec", sub {
+	my ($metadata) = @_;
+
+	$metadata->{'partition-specs'} = [
+		{ 'spec-id' => 0, fields => [ { name => 'id', transform => 'identity', 'source-id' => 1, 'field-id' => 1000 } ] },
+		{ 'spec-id' => 1, fields => [] } ];
+	$metadata->{'default-spec-id'} = 1;
+	$metadata->{'last-partition-id'} = 1000;
+});
+like(export('t', "$dir/spec", 'iceberg'), qr/^\d+/, 'another writer gave it partitions and took them back');
+is_deeply([ iceberg_specs("$dir/spec") ], ['1 1 []'], 'manifests have the number of what has none, also of files that stay');
+
 # a name that looks like a type
 $node->safe_psql('postgres', 'CREATE TABLE named ("a, b" int, n numeric(9,2))');
 like(export('named', "$dir/named", 'iceberg'), qr/^\d+/, 'a column with a comma');

@@ -138,7 +138,7 @@ put_lost(IcebergCommit *commit)
 static bool
 stays(const IcebergCommit *commit, const IcebergManifest *manifest)
 {
-	return manifest->lost == 0 &&
+	return manifest->lost == 0 && manifest->spec == commit->table->spec &&
 		   manifest->files[ICEBERG_EXISTING] + manifest->files[ICEBERG_ADDED] >
 			   0 &&
 		   list_length(commit->manifests) <= MANIFESTS_KEPT;
@@ -305,9 +305,9 @@ iceberg_commit(Destination *root, LakeTable *lake, const Job *job,
 	iceberg_choose_order(table, &commit.change, schema);
 	commit.files =
 		iceberg_files(root, lake->folder, commit.parent, &commit.manifests);
-	commit.writer = iceberg_writer_new(
-		root, lake->folder, job->uuid, schema, commit.change.schema_id,
-		commit.change.snapshot_id, table->current, table->sequence + 1);
+	commit.writer =
+		iceberg_writer_new(root, table, job->uuid, schema,
+						   commit.change.schema_id, commit.change.snapshot_id);
 	put_parts(&commit);
 	put_lost(&commit);
 	put_kept_files(&commit);

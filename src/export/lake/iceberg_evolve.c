@@ -17,19 +17,43 @@
 static bool type_fits(Jsonb *old_field, const char *old_name, Jsonb *new_field,
 					  const char *new_name);
 
-/* The schema that the table has; NULL for none. */
+/* One of the table's; NULL: it has none of that id. */
 static Jsonb *
-current_schema(const IcebergTable *table)
+schema_of_id(const List *schemas, int64 id)
 {
-	int64	  id = lake_json_int(table->metadata, "current-schema-id");
-	ListCell *cell;
+	const ListCell *cell;
 
-	foreach (cell, lake_json_objects(table->metadata, "schemas"))
+	foreach (cell, schemas)
 	{
 		if (lake_json_int(lfirst(cell), "schema-id") == id)
 			return lfirst(cell);
 	}
 	return NULL;
+}
+
+/*
+ * The schemas that readers need, the present one first; those of versions follow,
+ * newest first.  A column that the present one lacks may be in the files of such a
+ * version, and come back.
+ */
+static List *
+schemas_in_use(const IcebergTable *table)
+{
+	List *schemas = lake_json_objects(table->metadata, "schemas");
+	List *snapshots = lake_json_objects(table->metadata, "snapshots");
+	List *used = list_make1(schema_of_id(
+		schemas, lake_json_int(table->metadata, "current-schema-id")));
+
+	for (int i = list_length(snapshots) - 1; i >= 0; i--)
+	{
+		Jsonb *schema = schema_of_id(
+			schemas, lake_json_int(list_nth(snapshots, i), "schema-id"));
+
+		CHECK_FOR_INTERRUPTS();
+		if (schema)
+			used = list_append_unique_ptr(used, schema);
+	}
+	return used;
 }
 
 static Jsonb *
@@ -151,10 +175,28 @@ put_schema_field(StringInfo out, Jsonb *before, Jsonb *field)
 	appendStringInfoChar(out, '}');
 }
 
-/* before: what the table has; NULL: nothing that readers need. */
-static char *
-schema_after(Jsonb *before, Jsonb *now)
+/* As it was when the table had it last; NULL: never. */
+static Jsonb *
+last_field_of_id(const List *schemas, int64 id)
 {
+	const ListCell *cell;
+
+	foreach (cell, schemas)
+	{
+		Jsonb *field = field_of_id(lfirst(cell), id);
+
+		CHECK_FOR_INTERRUPTS();
+		if (field)
+			return field;
+	}
+	return NULL;
+}
+
+/* used: what readers need, the present one first; NIL: nothing. */
+static char *
+schema_after(const List *used, Jsonb *now)
+{
+	Jsonb *before = used ? linitial(used) : NULL;
 	/* a column that comes later is not in the files of before */
 	Jsonb		  *absent = lake_json_parse("{}", 2);
 	StringInfoData out;
@@ -166,12 +208,13 @@ schema_after(Jsonb *before, Jsonb *now)
 	foreach (cell, lake_json_objects(now, "fields"))
 	{
 		Jsonb *field = lfirst(cell);
-		Jsonb *known =
-			before ? field_of_id(before, lake_json_int(field, "id")) : NULL;
+		int64  id = lake_json_int(field, "id");
+		Jsonb *known = field_of_id(before, id);
+		Jsonb *last = known ? known : last_field_of_id(used, id);
 
 		CHECK_FOR_INTERRUPTS();
-		if (known)
-			check_field(known, field);
+		if (last)
+			check_field(last, field);
 		appendStringInfoString(&out, comma);
 		put_schema_field(&out, before && known == NULL ? absent : known,
 						 field);
@@ -284,15 +327,15 @@ iceberg_parse_json(const char *text)
 void
 iceberg_evolve(const IcebergTable *table, IcebergChange *change)
 {
-	Jsonb *before = current_schema(table);
+	List  *used = NIL;
 	Jsonb *now = iceberg_parse_json(change->source->table_schema);
 	bool   found;
 	Jsonb *after;
 
 	/* no version of before is asked for together with what comes */
-	if (change->job->options.overwrite || table->table.versions == NIL)
-		before = NULL;
-	change->schema = schema_after(before, now);
+	if (!change->job->options.overwrite && table->table.versions != NIL)
+		used = schemas_in_use(table);
+	change->schema = schema_after(used, now);
 	after = iceberg_parse_json(change->schema);
 	change->schema_id = id_of_schema(table, after, &found);
 	if (found)

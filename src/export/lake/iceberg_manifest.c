@@ -278,15 +278,14 @@ iceberg_sum(const List *manifests, pg_crc32c list)
 
 struct IcebergWriter
 {
-	Destination *root;
-	const char	*folder;
-	const char	*uuid;
-	char		*schema; /* in UTF-8 */
-	int64		 schema_id;
-	int64		 snapshot;
-	int64		 parent;
-	int64		 sequence;
-	char		 sync[AVRO_SYNC_SIZE];
+	Destination		   *root;
+	const IcebergTable *table;
+	const char		   *uuid;
+	char			   *schema; /* in UTF-8 */
+	int64				schema_id;
+	int64				snapshot;
+	int64				sequence;
+	char				sync[AVRO_SYNC_SIZE];
 
 	/* the manifest that is being filled */
 	IcebergManifest manifest;
@@ -302,22 +301,21 @@ struct IcebergWriter
 };
 
 IcebergWriter *
-iceberg_writer_new(Destination *root, const char *folder, const char *uuid,
-				   const char *schema, int64 schema_id, int64 snapshot,
-				   int64 parent, int64 sequence)
+iceberg_writer_new(Destination *root, const IcebergTable *table,
+				   const char *uuid, const char *schema, int64 schema_id,
+				   int64 snapshot)
 {
 	IcebergWriter *writer = palloc0_object(IcebergWriter);
 	int			   digits = 0;
 
 	*writer = (IcebergWriter){
 		.root = root,
-		.folder = folder,
+		.table = table,
 		.uuid = uuid,
 		.schema = pg_server_to_any(schema, strlen(schema), PG_UTF8),
 		.schema_id = schema_id,
 		.snapshot = snapshot,
-		.parent = parent,
-		.sequence = sequence};
+		.sequence = table->sequence + 1};
 	/* it must only be unlikely in what else a file holds */
 	for (const char *c = uuid; *c && digits < AVRO_SYNC_SIZE; c++)
 	{
@@ -341,7 +339,8 @@ manifest_metadata(const IcebergWriter *writer)
 
 	metadata = list_concat(
 		metadata, list_make4(pstrdup("partition-spec"), pstrdup("[]"),
-							 pstrdup("partition-spec-id"), pstrdup("0")));
+							 pstrdup("partition-spec-id"),
+							 psprintf(INT64_FORMAT, writer->table->spec)));
 	return list_concat(metadata,
 					   list_make4(pstrdup("format-version"), pstrdup("2"),
 								  pstrdup("content"), pstrdup("data")));
@@ -360,7 +359,7 @@ end_block(IcebergWriter *writer)
 static char *
 put_file(IcebergWriter *writer, const char *name, const ByteBuffer *file)
 {
-	char *key = iceberg_key(writer->folder, name);
+	char *key = iceberg_key(writer->table->table.folder, name);
 
 	writer->root->driver->put(writer->root, key, file->data, file->len, true);
 	return writer->root->driver->uri(writer->root, key);
@@ -398,6 +397,7 @@ end_manifest(IcebergWriter *writer)
 	end_block(writer);
 	manifest->length = (int64) writer->file.len;
 	manifest->sum = checksum_crc32c(writer->file.data, writer->file.len);
+	manifest->spec = writer->table->spec;
 	manifest->sequence = writer->sequence;
 	manifest->snapshot = writer->snapshot;
 	manifest->path = put_file(
@@ -469,11 +469,12 @@ iceberg_writer_finish(IcebergWriter *writer, char **sum)
 		pstrdup("snapshot-id"), psprintf(INT64_FORMAT, writer->snapshot),
 		pstrdup("sequence-number"), psprintf(INT64_FORMAT, writer->sequence));
 	metadata = list_concat(
-		metadata, list_make4(pstrdup("parent-snapshot-id"),
-							 writer->parent == ICEBERG_NONE
-								 ? pstrdup("null")
-								 : psprintf(INT64_FORMAT, writer->parent),
-							 pstrdup("format-version"), pstrdup("2")));
+		metadata,
+		list_make4(pstrdup("parent-snapshot-id"),
+				   writer->table->current == ICEBERG_NONE
+					   ? pstrdup("null")
+					   : psprintf(INT64_FORMAT, writer->table->current),
+				   pstrdup("format-version"), pstrdup("2")));
 	buffer_init(&file);
 	avro_put_head(&file, list_schema, metadata, writer->sync);
 	avro_put_block(&file, writer->list_count, &writer->list, writer->sync);

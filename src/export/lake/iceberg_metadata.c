@@ -133,19 +133,18 @@ take_snapshots(IcebergTable *table)
 /* ---- metadata */
 
 static bool
-is_partitioned(Jsonb *metadata)
+is_partitioned(const IcebergTable *table)
 {
-	int64	  spec = lake_json_int(metadata, "default-spec-id");
 	ListCell *cell;
 
-	foreach (cell, lake_json_objects(metadata, "partition-specs"))
+	foreach (cell, lake_json_objects(table->metadata, "partition-specs"))
 	{
 		Jsonb *found = lfirst(cell);
 
-		if (lake_json_int(found, "spec-id") == spec)
+		if (lake_json_int(found, "spec-id") == table->spec)
 			return lake_json_objects(found, "fields") != NIL;
 	}
-	return spec != 0;
+	return table->spec != 0;
 }
 
 static void
@@ -157,8 +156,9 @@ take_facts(IcebergTable *table)
 	table->current = current > 0 ? current : ICEBERG_NONE;
 	table->sequence = lake_json_int(metadata, "last-sequence-number");
 	table->updated = lake_json_int(metadata, "last-updated-ms");
+	table->spec = lake_json_int(metadata, "default-spec-id");
 	if (lake_json_int(metadata, "format-version") != 2 ||
-		is_partitioned(metadata))
+		is_partitioned(table))
 		table->table.is_foreign = true;
 	else
 		(void) lake_json_need_text(metadata, "table-uuid");
@@ -294,14 +294,18 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 void
 iceberg_settle(Destination *root, const char *folder, int64 last)
 {
-	char *hint = psprintf(INT64_FORMAT, last);
+	char  *key = iceberg_key(folder, VERSION_HINT);
+	char  *hint = psprintf(INT64_FORMAT, last);
+	char  *before;
+	size_t len;
 
 	FAILPOINT("lake-settle");
 	/* the rest is the catalog's business */
 	if (root->catalog)
 		return;
-	root->driver->put(root, iceberg_key(folder, VERSION_HINT), hint,
-					  strlen(hint), true);
+	before = root->driver->get(root, key, ICEBERG_FILE_MAX, &len);
+	if (before == NULL || strcmp(before, hint) != 0)
+		root->driver->put(root, key, hint, strlen(hint), true);
 	/* one more each time */
 	if (last > METADATA_KEPT)
 		(void) root->driver->remove(

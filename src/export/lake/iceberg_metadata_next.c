@@ -41,6 +41,8 @@ static const char *const written_members[] = {"format-version",
 											  "refs",
 											  "snapshots",
 											  "snapshot-log",
+											  "statistics",
+											  "partition-statistics",
 											  "metadata-log",
 											  "schema"};
 
@@ -125,16 +127,36 @@ not_expired(const Next *next, const char *name)
 	return kept;
 }
 
+/* What the table has been since the last snapshot that is gone: readers who look
+ * for a time would take the one before it for what the table was then. */
+static List *
+logged_snapshots(const Next *next)
+{
+	List	 *logged = NIL;
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(next->table->metadata, "snapshot-log"))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (is_expired(next, lake_json_int(lfirst(cell), "snapshot-id")))
+			logged = NIL;
+		else
+			logged = lappend(logged, lfirst(cell));
+	}
+	return logged;
+}
+
 static List *
 logged_metadata(const Next *next)
 {
 	List *logged = lake_json_objects(next->table->metadata, "metadata-log");
+	int	  first = Max(list_length(logged) - (METADATA_LOGGED - 1), 0);
 
-	while (list_length(logged) >= METADATA_LOGGED ||
-		   (logged != NIL && lake_json_int(linitial(logged), "timestamp-ms") <
-								 next->change->oldest))
-		logged = list_delete_first(logged);
-	return logged;
+	while (first < list_length(logged) &&
+		   lake_json_int(list_nth(logged, first), "timestamp-ms") <
+			   next->change->oldest)
+		first++;
+	return list_copy_tail(logged, first);
 }
 
 /* The members that are not written anew, as they are. */
@@ -161,19 +183,29 @@ is_main(const char *name)
 	return strcmp(name, "main") == 0;
 }
 
+/* A branch's or tag's; others tell how long its snapshots are to stay. */
+static bool
+is_in_each_ref(const char *name)
+{
+	return strcmp(name, "snapshot-id") == 0 || strcmp(name, "type") == 0;
+}
+
 /* "main" is the snapshot that the table is; others are of no concern. */
 static void
 put_refs(Next *next)
 {
-	int64 main_snapshot = next->change->snapshot ? next->change->snapshot_id
-												 : next->table->current;
+	int64  main_snapshot = next->change->snapshot ? next->change->snapshot_id
+												  : next->table->current;
+	Jsonb *refs = lake_json_object(next->table->metadata, "refs");
 
 	put_name(next, "refs");
 	appendStringInfo(&next->out,
 					 "{\"main\":{\"snapshot-id\":" INT64_FORMAT
-					 ",\"type\":\"branch\"}",
+					 ",\"type\":\"branch\"",
 					 main_snapshot);
-	put_rest(next, lake_json_object(next->table->metadata, "refs"), is_main);
+	put_rest(next, lake_json_object(refs, "main"), is_in_each_ref);
+	appendStringInfoChar(&next->out, '}');
+	put_rest(next, refs, is_main);
 	appendStringInfoChar(&next->out, '}');
 }
 
@@ -254,6 +286,14 @@ put_sort_orders(Next *next)
 		put_kept(next, "default-sort-order-id", "0");
 }
 
+/* Other programs' files, which stay where they are. */
+static void
+put_statistics_files(Next *next, const char *name)
+{
+	if (lake_json_any(next->table->metadata, name))
+		put_objects(next, name, not_expired(next, name), NULL);
+}
+
 static void
 put_snapshots(Next *next)
 {
@@ -265,12 +305,14 @@ put_snapshots(Next *next)
 	put_refs(next);
 	put_objects(next, "snapshots", not_expired(next, "snapshots"),
 				change->snapshot);
-	put_objects(next, "snapshot-log", not_expired(next, "snapshot-log"),
+	put_objects(next, "snapshot-log", logged_snapshots(next),
 				change->snapshot
 					? psprintf("{\"timestamp-ms\":" INT64_FORMAT
 							   ",\"snapshot-id\":" INT64_FORMAT "}",
 							   change->now, change->snapshot_id)
 					: NULL);
+	put_statistics_files(next, "statistics");
+	put_statistics_files(next, "partition-statistics");
 }
 
 /* Where readers find the metadata of before. */

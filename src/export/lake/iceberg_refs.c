@@ -11,29 +11,50 @@
 #include "miscadmin.h"
 
 #include "export/lake/iceberg_table.h"
+#include "option.h"
 
-/* The name of a ref to the snapshot; NULL for none. */
-char *
-iceberg_ref_to(Jsonb *metadata, int64 snapshot)
+typedef struct SnapshotRef
 {
+	int64 snapshot; /* the key */
+	char *name;
+} SnapshotRef;
+
+HTAB *
+iceberg_refs(Jsonb *metadata)
+{
+	HASHCTL control = {.keysize = sizeof(int64),
+					   .entrysize = sizeof(SnapshotRef),
+					   .hcxt = CurrentMemoryContext};
+	HTAB *found = hash_create("outflow refs of an Iceberg table", 64, &control,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	Jsonb	 *refs = lake_json_object(metadata, "refs");
 	ListCell *cell;
 
 	foreach (cell, lake_json_names(refs))
 	{
 		char *name = lfirst(cell);
+		int64 id = lake_json_int(lake_json_object(refs, name), "snapshot-id");
+		SnapshotRef *ref = hash_search(found, &id, HASH_ENTER, NULL);
 
-		if (lake_json_int(lake_json_object(refs, name), "snapshot-id") ==
-			snapshot)
-			return name;
+		CHECK_FOR_INTERRUPTS();
+		ref->name = name;
 	}
-	return NULL;
+	return found;
+}
+
+char *
+iceberg_ref_to(HTAB *refs, int64 snapshot)
+{
+	SnapshotRef *ref = hash_search(refs, &snapshot, HASH_FIND, NULL);
+
+	return ref ? ref->name : NULL;
 }
 
 /* The same for any of the snapshots, which *version is then. */
 static char *
 ref_to_any(Jsonb *metadata, const List *expired, int64 *version)
 {
+	HTAB		   *refs = iceberg_refs(metadata);
 	const ListCell *cell;
 
 	foreach (cell, expired)
@@ -42,7 +63,7 @@ ref_to_any(Jsonb *metadata, const List *expired, int64 *version)
 
 		CHECK_FOR_INTERRUPTS();
 		*version = ((LakeVersion *) lfirst(cell))->version;
-		name = iceberg_ref_to(metadata, *version);
+		name = iceberg_ref_to(refs, *version);
 		if (name)
 			return name;
 	}
@@ -98,10 +119,10 @@ check_metadata(Destination *root, const IcebergTable *table, const char *file,
 					" of the Iceberg table in \"%s\" was named \"%s\" while "
 					"it was being expired",
 					version, lake_path_of_folder(root, table->table.folder),
-					ref),
+					option_shown(ref)),
 			 errdetail("The catalog has dropped both.  No file has been "
 					   "removed; metadata file \"%s\" has them.",
-					   name),
+					   option_shown(name)),
 			 errhint("To have them back, register the table anew with that "
 					 "file, before the next vacuum.")));
 }

@@ -68,9 +68,13 @@ put_requirements(Items *items, const IcebergTable *table,
 	else
 		put_member_int(items, "snapshot-id", table->current);
 	end_object(items);
-	/* by that others' orders show, which take numbers */
 	if (change->job)
 	{
+		/* manifests have its number */
+		begin_object(items, "type", "assert-default-spec-id");
+		put_member_int(items, "default-spec-id", table->spec);
+		end_object(items);
+		/* by that others' orders show, which take numbers */
 		begin_object(items, "type", "assert-default-sort-order-id");
 		put_member_int(
 			items, "default-sort-order-id",
@@ -191,8 +195,27 @@ put_comment(Items *items, const IcebergTable *table,
 	}
 }
 
+/* How long the branch's snapshots are to stay, as others have set it. */
 static void
-put_snapshot(Items *items, const IcebergChange *change)
+put_retention(Items *items, const IcebergTable *table)
+{
+	static const char *const names[] = {
+		"min-snapshots-to-keep", "max-snapshot-age-ms", "max-ref-age-ms"};
+	Jsonb *branch =
+		lake_json_object(lake_json_object(table->metadata, "refs"), "main");
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		char *value = lake_json_any(branch, names[i]);
+
+		if (value)
+			put_member_json(items, names[i], value);
+	}
+}
+
+static void
+put_snapshot(Items *items, const IcebergTable *table,
+			 const IcebergChange *change)
 {
 	begin_object(items, "action", "add-snapshot");
 	put_member_json(items, "snapshot", change->snapshot);
@@ -201,6 +224,7 @@ put_snapshot(Items *items, const IcebergChange *change)
 	put_member_text(items, "ref-name", "main");
 	put_member_text(items, "type", "branch");
 	put_member_int(items, "snapshot-id", change->snapshot_id);
+	put_retention(items, table);
 	end_object(items);
 }
 
@@ -238,7 +262,7 @@ put_updates(Items *items, const IcebergTable *table,
 	if (change->source)
 		put_comment(items, table, change);
 	if (change->snapshot)
-		put_snapshot(items, change);
+		put_snapshot(items, table, change);
 	if (change->expired)
 		put_expired(items, change);
 }

@@ -50,6 +50,7 @@ typedef struct IcebergTable
 	int64		current;  /* the snapshot that the table is, or ICEBERG_NONE */
 	int64		sequence; /* the last number */
 	int64		updated;  /* milliseconds since 1970 */
+	int64		spec;	  /* the default one: unless it is foreign, of none */
 	const char *location; /* URI of the table's folder, as it is reached now */
 } IcebergTable;
 
@@ -208,10 +209,11 @@ extern HTAB *iceberg_files(Destination *root, const char *folder,
 /* Manifests of a snapshot that is being made. */
 typedef struct IcebergWriter IcebergWriter;
 
-extern IcebergWriter *iceberg_writer_new(Destination *root, const char *folder,
+/* After the one that the table is. */
+extern IcebergWriter *iceberg_writer_new(Destination		*root,
+										 const IcebergTable *table,
 										 const char *uuid, const char *schema,
-										 int64 schema_id, int64 snapshot,
-										 int64 parent, int64 sequence);
+										 int64 schema_id, int64 snapshot);
 /* A file that the table keeps or loses, or gets. */
 extern void iceberg_put_file(IcebergWriter *writer, const IcebergFile *file,
 							 IcebergStatus status);
@@ -226,8 +228,10 @@ extern char *iceberg_entry_of_part(const char *path, const FinishedPart *part,
 
 /* ---- iceberg_refs.c */
 
-/* The name of a branch or tag of the snapshot; NULL for none. */
-extern char *iceberg_ref_to(Jsonb *metadata, int64 snapshot);
+/* Branches and tags, by their snapshots. */
+extern HTAB *iceberg_refs(Jsonb *metadata);
+/* The name of one of the snapshot; NULL for none. */
+extern char *iceberg_ref_to(HTAB *refs, int64 snapshot);
 /* Whether a catalog knows by now of one to a version that is to be expired. */
 extern bool iceberg_has_new_ref(Destination *root, const IcebergTable *table,
 								const List *expired);

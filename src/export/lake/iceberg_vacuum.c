@@ -76,6 +76,7 @@ sort_snapshots(Vacuum *vacuum)
 	List *versions = vacuum->table->table.versions;
 	int64 begin;
 	HTAB *log = read_snapshot_log(vacuum->table, &begin);
+	HTAB *refs = iceberg_refs(vacuum->table->metadata);
 
 	for (int i = 0; i < list_length(versions); i++)
 	{
@@ -90,7 +91,7 @@ sort_snapshots(Vacuum *vacuum)
 		CHECK_FOR_INTERRUPTS();
 		if (!last && Max(version->version.timestamp, until) < vacuum->limit &&
 			lake_is_ours(&version->version) &&
-			!iceberg_ref_to(vacuum->table->metadata, version->version.version))
+			!iceberg_ref_to(refs, version->version.version))
 			vacuum->expired = lappend(vacuum->expired, version);
 		else if (!lake_is_outflows(&version->version))
 			ereport(ERROR,
@@ -134,6 +135,22 @@ need_files_of(Vacuum *vacuum, IcebergVersion *version)
 	hash_destroy(found);
 }
 
+/* Without an expiry there is no next metadata, and the last goes on to name it. */
+static void
+need_logged_metadata(Vacuum *vacuum)
+{
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(vacuum->table->metadata, "metadata-log"))
+	{
+		char *uri = lake_json_text(lfirst(cell), "metadata-file");
+
+		CHECK_FOR_INTERRUPTS();
+		if (uri)
+			need(vacuum, uri);
+	}
+}
+
 /* One version's manifests at a time are in memory. */
 static void
 find_needed(Vacuum *vacuum)
@@ -152,6 +169,8 @@ find_needed(Vacuum *vacuum)
 		MemoryContextReset(one);
 	}
 	MemoryContextDelete(one);
+	if (vacuum->expired == NIL)
+		need_logged_metadata(vacuum);
 }
 
 static void
@@ -201,6 +220,10 @@ commit_expiry(Vacuum *vacuum)
 					lake_path_of_folder(vacuum->root, table->table.folder))));
 	PG_TRY();
 	{
+		/* a vacuum has no job whose mode it could have */
+		vacuum->root->driver->keep_mode(
+			vacuum->root,
+			iceberg_metadata_key(table->table.folder, table->table.last));
 		put_expiry(vacuum, &change);
 		/* that may be what an earlier vacuum, or job, had no time for */
 		iceberg_settle(vacuum->root, table->table.folder, table->table.last);
@@ -295,8 +318,9 @@ remove_metadata(Vacuum *vacuum)
 		DestinationEntry *entry = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!is_needed(vacuum, entry->name) &&
-			is_our_manifest(vacuum, entry->name))
+		if (is_needed(vacuum, entry->name))
+			continue;
+		if (is_our_manifest(vacuum, entry->name))
 			remove_file(vacuum, iceberg_key(folder, entry->name), entry->size);
 		else if (is_old_metadata(vacuum, iceberg_number_of_name(entry->name)))
 			old = lappend(old, entry);

@@ -345,6 +345,7 @@ lake_commit(Destination *root, const Job *job, const JobSource *source,
 {
 	const LakeFormat *format = lake_format_of(root, job);
 
+	lake_give_mode(root, format, source, parts);
 	for (int tries = 0; tries < COMMIT_TRIES; tries++)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -74,3 +74,24 @@ lake_check_carried(Destination *root, const JobSource *source,
 							 "attempt.")));
 	}
 }
+
+void
+lake_give_mode(Destination *root, const LakeFormat *format,
+			   const JobSource *source, const List *parts)
+{
+	const ListCell *cell;
+
+	foreach (cell, parts)
+	{
+		const FinishedPart *part = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (part->location)
+			root->driver->give_mode(
+				root,
+				destination_key(source->folder, lake_name_of_part(part)));
+	}
+	root->driver->give_mode(
+		root,
+		destination_key(source->folder, psprintf("%s/", format->folder)));
+}

@@ -152,6 +152,13 @@ extern bool lake_put_version(Destination *root, const char *folder,
 							 const Job *job, const char *key, const char *data,
 							 size_t len);
 
+/* ---- lake_carried.c */
+
+/* What the version keeps, and all that says what the table has, gets the mode of
+ * its job. */
+extern void lake_give_mode(Destination *root, const LakeFormat *format,
+						   const JobSource *source, const List *parts);
+
 /* ---- lake_version.c */
 
 /* "outflow/SYSTEM/DATABASE/TABLE": the source, as long as it lives. */

@@ -10,6 +10,8 @@
 
 /* A mode as chmod takes it: what files get unless the user says otherwise. */
 #define FILE_MODE_PRIVATE 0600
+/* What of a file's mode others that are like it get. */
+#define FILE_MODE_WIDEST 0664
 
 /* ---- file_root.c: one opened destination directory */
 typedef struct FileRoot FileRoot;
@@ -58,6 +60,8 @@ extern bool file_root_remove_subdir(FileRoot *parent, const char *name);
 extern char *file_root_resolve(const char *path, const char *export_root);
 extern void	 file_root_close(FileRoot *root);
 extern const char *file_root_path(const FileRoot *root);
+/* The directory, if it is the server's, gets the mode that new ones have. */
+extern void file_root_give_mode(FileRoot *root);
 /* An early error where no file could be made, and a warning where those who may
  * read the files can't find them. */
 extern void file_root_check_writable(FileRoot *root);
@@ -134,6 +138,11 @@ extern void file_put(FileRoot *root, const char *name, const char *data,
 /* The same, unless something has the name: false then, and it stays. */
 extern bool file_put_new(FileRoot *root, const char *name, const char *data,
 						 size_t len);
+/* Of a file in it, for others that are like it. */
+extern mode_t file_mode_like(FileRoot *root, const char *name,
+							 mode_t otherwise);
+/* A file of the server's gets the mode that new ones have. */
+extern void file_give_mode(FileRoot *root, const char *name);
 /* False if it is not there.  Durable after file_root_sync(). */
 extern bool file_remove(FileRoot *root, FilePlace place, const char *name);
 /* Size of a regular file; false if there is none. */

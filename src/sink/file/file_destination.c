@@ -418,6 +418,43 @@ file_destination_remove_place(Destination *to)
 }
 
 static void
+file_destination_keep_mode(Destination *to, const char *key)
+{
+	FileRoot *folder = folder_of(to, key, FILE_ROOT_MISSING_OK);
+
+	if (folder)
+		root_of(to)->file_mode = file_mode_like(folder, destination_name(key),
+												root_of(to)->file_mode);
+	/* it has a mode of its own */
+	forget_folder((FileDestination *) to);
+}
+
+static void
+file_destination_give_mode(Destination *to, const char *key)
+{
+	const char *name = destination_name(key);
+	FileRoot   *folder = folder_of(to, key, FILE_ROOT_MISSING_OK);
+	ListCell   *cell;
+
+	if (folder == NULL)
+		return;
+	if (name[0])
+	{
+		file_give_mode(folder, name);
+		return;
+	}
+	file_root_give_mode(folder);
+	foreach (cell, file_list(folder, FILE_FINAL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (entry->is_regular && destination_name_is_valid(entry->name))
+			file_give_mode(folder, entry->name);
+	}
+}
+
+static void
 file_destination_sync(Destination *to, const char *folder)
 {
 	FileRoot *at =
@@ -465,5 +502,7 @@ const DestinationDriver file_driver = {
 	.get = file_destination_get,
 	.remove = file_destination_remove,
 	.remove_place = file_destination_remove_place,
+	.keep_mode = file_destination_keep_mode,
+	.give_mode = file_destination_give_mode,
 	.sync = file_destination_sync,
 };

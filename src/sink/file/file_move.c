@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "encoding.h"
 #include "miscadmin.h"
 #include "sink/file/file_internal.h"
 #include "sink/stage.h"
@@ -39,6 +40,40 @@ file_stat(FileRoot *root, FilePlace place, const char *name, uint64 *size)
 		return false;
 	*size = st.st_size;
 	return true;
+}
+
+mode_t
+file_mode_like(FileRoot *root, const char *name, mode_t otherwise)
+{
+	struct stat st;
+
+	file_check_name(name);
+	if (!stat_file(root, FILE_FINAL, name, &st) || !S_ISREG(st.st_mode))
+		return otherwise;
+	return FILE_MODE_PRIVATE | (st.st_mode & FILE_MODE_WIDEST);
+}
+
+void
+file_give_mode(FileRoot *root, const char *name)
+{
+	struct stat st;
+	FileFd	   *file;
+
+	file_check_name(name);
+	if (!stat_file(root, FILE_FINAL, name, &st) ||
+		(st.st_mode & 07777) == root->file_mode || st.st_uid != geteuid())
+		return;
+	/* it may be something else by now */
+	file = file_fd_open(file_directory(root, FILE_FINAL), name,
+						O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (file_fd_is_open(file) && fstat(file->fd, &st) == 0 &&
+		S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+		fchmod(file->fd, root->file_mode) != 0)
+		ereport(WARNING,
+				(errcode_for_file_access(),
+				 errmsg("could not set permissions of file \"%s\": %m",
+						encoding_shown(file_path(root, FILE_FINAL, name)))));
+	(void) file_fd_close(file);
 }
 
 bool

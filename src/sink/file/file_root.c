@@ -370,6 +370,22 @@ file_root_path(const FileRoot *root)
 }
 
 void
+file_root_give_mode(FileRoot *root)
+{
+	mode_t		wanted = file_directory_mode(root->file_mode);
+	struct stat st;
+
+	/* what hands on its group goes on so */
+	if (fstat(root->dir->fd, &st) == 0 && st.st_uid == geteuid() &&
+		(st.st_mode & 0777) != wanted &&
+		fchmod(root->dir->fd, wanted | (st.st_mode & 07000)) != 0)
+		ereport(WARNING,
+				(errcode_for_file_access(),
+				 errmsg("could not set permissions of directory \"%s\": %m",
+						encoding_shown(root->path))));
+}
+
+void
 file_root_check_writable(FileRoot *root)
 {
 	mode_t		wanted = file_directory_mode(root->file_mode) & 0111;

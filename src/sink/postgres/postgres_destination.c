@@ -25,6 +25,11 @@ postgres_nothing(Destination *to)
 {
 }
 
+static void
+postgres_no_mode(Destination *to, const char *key)
+{
+}
+
 static char *
 postgres_locate(const char *place, const char *limit)
 {
@@ -265,5 +270,7 @@ const DestinationDriver postgres_driver = {
 	.get = postgres_get,
 	.remove = postgres_remove,
 	.remove_place = postgres_nothing,
+	.keep_mode = postgres_no_mode,
+	.give_mode = postgres_no_mode,
 	.sync = postgres_sync,
 };

@@ -81,6 +81,11 @@ s3_nothing(Destination *to)
 {
 }
 
+static void
+s3_no_mode(Destination *to, const char *key)
+{
+}
+
 /* The server may have been altered, or rights taken away. */
 static void
 s3_check_place(Destination *to)
@@ -369,5 +374,7 @@ const DestinationDriver s3_driver = {
 	.get = s3_get,
 	.remove = s3_remove,
 	.remove_place = s3_nothing, /* a prefix is not a thing */
+	.keep_mode = s3_no_mode,
+	.give_mode = s3_no_mode,
 	.sync = s3_sync,
 };

@@ -214,6 +214,11 @@ memory_nothing(Destination *to)
 }
 
 static void
+memory_no_mode(Destination *to, const char *key)
+{
+}
+
+static void
 memory_sync(Destination *to, const char *folder)
 {
 }
@@ -576,6 +581,8 @@ const DestinationDriver memory_driver = {
 	.get = memory_get,
 	.remove = memory_remove,
 	.remove_place = memory_nothing,
+	.keep_mode = memory_no_mode,
+	.give_mode = memory_no_mode,
 	.sync = memory_sync,
 };
 
