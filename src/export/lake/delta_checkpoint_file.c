@@ -14,11 +14,18 @@
 #include "export/lake/delta_log.h"
 #include "failpoint.h"
 
-#define VERSIONS_APART 10
 /* For so long others keep a file that was removed: Delta's own default. */
 #define REMOVED_KEPT_MS (INT64CONST(7) * 24 * 60 * 60 * 1000)
 /* Beyond this the log is read as it is. */
 #define MAX_ACTIONS_BYTES ((size_t) 256 * 1024 * 1024)
+
+char *
+delta_checkpoint_key(const char *folder, int64 version)
+{
+	return destination_key(folder, psprintf(DELTA_LOG_FOLDER
+											"/%020lld.checkpoint.parquet",
+											(long long) version));
+}
 
 /* The table's files, and those removed of late, once each. */
 static List *
@@ -131,15 +138,36 @@ put_state(Destination *root, const DeltaLog *log, const List *actions)
 					  state.len, true);
 }
 
+static void
+put_checkpoint(Destination *root, const DeltaLog *log, const List *actions)
+{
+	const char *folder = log->table.folder;
+	int64		version = log->table.last;
+	ByteBuffer	file;
+	char	   *last;
+
+	buffer_init(&file);
+	delta_checkpoint(&file, actions, DELTA_NO_SUM_DIGITS);
+	delta_put_sum(delta_find_checkpoint_sum(file.data, file.len), file.data,
+				  file.len);
+	FAILPOINT("lake-checkpoint");
+	root->driver->put(root, delta_checkpoint_key(folder, version), file.data,
+					  file.len, true);
+	FAILPOINT("lake-checkpointed");
+	last = psprintf("{\"version\":" INT64_FORMAT
+					",\"size\":%d,\"sizeInBytes\":%zu}\n",
+					version, list_length(actions), (size_t) file.len);
+	root->driver->put(root, destination_key(folder, DELTA_LAST_CHECKPOINT),
+					  last, strlen(last), true);
+}
+
 void
 delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 {
-	DeltaLog  *log;
-	List	  *actions;
-	ByteBuffer file;
-	char	  *last;
+	DeltaLog *log;
+	List	 *actions;
 
-	if (version == 0 || version % VERSIONS_APART != 0)
+	if (version == 0 || version % DELTA_CHECKPOINT_APART != 0)
 		return;
 	log = delta_log_read(root, folder, false);
 	/* somebody has gone on meanwhile, who may make their own */
@@ -149,21 +177,7 @@ delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 	actions = actions_of(log, lake_now());
 	if (bytes_of(actions) > MAX_ACTIONS_BYTES)
 		return;
-	buffer_init(&file);
-	delta_checkpoint(&file, actions);
-	FAILPOINT("lake-checkpoint");
-	root->driver->put(
-		root,
-		destination_key(folder, psprintf(DELTA_LOG_FOLDER
-										 "/%020lld.checkpoint.parquet",
-										 (long long) version)),
-		file.data, file.len, true);
-	FAILPOINT("lake-checkpointed");
-	last = psprintf("{\"version\":" INT64_FORMAT ",\"size\":%d}\n", version,
-					list_length(actions));
-	root->driver->put(
-		root, destination_key(folder, DELTA_LOG_FOLDER "/_last_checkpoint"),
-		last, strlen(last), true);
+	put_checkpoint(root, log, actions);
 	/* it has to tell whose the table is: whoever made its last change */
 	if (lake_last_change(&log->table) == llast(log->table.versions))
 		put_state(root, log, actions);
