@@ -156,6 +156,7 @@ harmed($next, $named, sub { truncate($_[0], 10) }, qr{^_delta_log/_last_checkpoi
 unlink(map { sprintf('%s/_delta_log/%020d.json', $lake, $_) } 0 .. 9);
 is(bad($next), '', 'without the versions before it is ok');
 harmed($next, $checkpoint, sub { flip($_[0], 500) }, $bad_checkpoint, '... but for its checkpoint');
+harmed($next, "$lake/_delta_log/_outflow_state", sub { replace_file($_[0], slurp_file($_[0]) =~ s/part-000001/part-000031/r) }, qr{^_delta_log/\|missing$}, 'and for the state');
 # as another program makes one
 replace_file($named, '{"version":10,"size":3}');
 replace_file($checkpoint, slurp_file($checkpoint) =~ s/outflow\.crc32c/another.crc32c/r);

@@ -128,12 +128,17 @@ put_state(Destination *root, const DeltaLog *log, const List *actions)
 	const ListCell *cell;
 
 	initStringInfo(&state);
-	appendStringInfo(&state, "{\"version\":" INT64_FORMAT ",\"crc32c\":%u",
+	/* a sum of the version's file, and then its own */
+	appendStringInfo(&state,
+					 "{\"version\":" INT64_FORMAT
+					 ",\"crc32c\":%u,\"outflow\":{" DELTA_NO_SUM "}",
 					 version, checksum_crc32c(text, len));
 	put_jobs(&state, log);
 	appendStringInfoString(&state, "}\n");
 	foreach (cell, actions)
 		appendStringInfo(&state, "%s\n", (char *) lfirst(cell));
+	delta_put_sum(delta_find_sum(state.data, state.len), state.data,
+				  state.len);
 	root->driver->put(root, destination_key(folder, DELTA_STATE), state.data,
 					  state.len, true);
 }

@@ -39,17 +39,18 @@ typedef struct DeltaRemoved
 
 typedef struct DeltaLog
 {
-	LakeTable table;
-	int64	  first;	/* the first version that was read by itself */
-	HTAB	 *files;	/* of DeltaFile, by path */
-	List	 *removed;	/* of DeltaRemoved *, oldest first */
-	char	 *metadata; /* the last action of these, as lines */
-	char	 *protocol;
-	char	 *schema; /* schemaString of metadata */
-	char	 *id;	  /* and these of it */
-	char	 *comment;
-	List	 *transactions; /* the last "txn" line of each appId */
-	List	 *jobs; /* of versions before first, as LakeVersion *: those
+	LakeTable	table;
+	int64		first;	  /* the first version that was read by itself */
+	const char *damage;	  /* of the state; NULL: none that is known */
+	HTAB	   *files;	  /* of DeltaFile, by path */
+	List	   *removed;  /* of DeltaRemoved *, oldest first */
+	char	   *metadata; /* the last action of these, as lines */
+	char	   *protocol;
+	char	   *schema; /* schemaString of metadata */
+	char	   *id;		/* and these of it */
+	char	   *comment;
+	List	   *transactions; /* the last "txn" line of each appId */
+	List	   *jobs; /* of versions before first, as LakeVersion *: those
 							 * that files may be of */
 } DeltaLog;
 
@@ -57,7 +58,7 @@ typedef struct DeltaLog
  * What is left to read after the state that outflow keeps beside the log: all
  * that the table is now, and the versions since.  It is what the log said up to
  * a version, whose file has this sum, and whose jobs its files and the removed
- * ones are of.
+ * ones are of.  What is damaged there is not believed.
  */
 #define DELTA_STATE DELTA_LOG_FOLDER "/_outflow_state"
 
