@@ -27,9 +27,28 @@ delta_checkpoint_key(const char *folder, int64 version)
 											(long long) version));
 }
 
-/* The table's files, and those removed of late, once each. */
+/* The names of what is in the table's folder. */
+static HTAB *
+names_in_folder(Destination *root, const char *folder)
+{
+	HTAB	 *names = lake_path_set();
+	ListCell *cell;
+
+	foreach (cell, root->driver->list(root, folder, NULL))
+	{
+		const char *name = ((DestinationEntry *) lfirst(cell))->name;
+
+		CHECK_FOR_INTERRUPTS();
+		if (strlen(name) < LAKE_PATH_MAX)
+			(void) hash_search(names, name, HASH_ENTER, NULL);
+	}
+	return names;
+}
+
+/* The table's files, and once each those removed of late, or that are there yet
+ * (NULL: it does not matter), as a vacuum is still to remove them. */
 static List *
-actions_of(const DeltaLog *log, int64 now)
+actions_of(const DeltaLog *log, int64 now, HTAB *there)
 {
 	List		   *actions = list_make2(log->protocol, log->metadata);
 	HTAB		   *seen = lake_path_set();
@@ -48,8 +67,9 @@ actions_of(const DeltaLog *log, int64 now)
 		bool		  found;
 
 		CHECK_FOR_INTERRUPTS();
-		if (removed->timestamp < now - REMOVED_KEPT_MS ||
-			strlen(removed->path) >= sizeof(file->path) ||
+		if (strlen(removed->path) >= sizeof(file->path) ||
+			(removed->timestamp < now - REMOVED_KEPT_MS &&
+			 !(there && hash_search(there, removed->path, HASH_FIND, NULL))) ||
 			hash_search(log->files, removed->path, HASH_FIND, NULL))
 			continue;
 		(void) hash_search(seen, removed->path, HASH_ENTER, &found);
@@ -179,11 +199,14 @@ delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 	if (log->table.last != version || log->protocol == NULL ||
 		log->metadata == NULL)
 		return;
-	actions = actions_of(log, lake_now());
+	actions = actions_of(log, lake_now(), NULL);
 	if (bytes_of(actions) > MAX_ACTIONS_BYTES)
 		return;
 	put_checkpoint(root, log, actions);
 	/* it has to tell whose the table is: whoever made its last change */
-	if (lake_last_change(&log->table) == llast(log->table.versions))
+	if (lake_last_change(&log->table) != llast(log->table.versions))
+		return;
+	actions = actions_of(log, lake_now(), names_in_folder(root, folder));
+	if (bytes_of(actions) <= MAX_ACTIONS_BYTES)
 		put_state(root, log, actions);
 }
