@@ -9,8 +9,17 @@
 
 #include "miscadmin.h"
 
+#include "encoding.h"
 #include "export/lake/lake_table.h"
 #include "subtransaction.h"
+
+int
+lake_detail_of_foreign(const LakeTable *table)
+{
+	return table->foreign_file ? errdetail("File \"%s\" is another catalog's.",
+										   encoding_shown(table->foreign_file))
+							   : 0;
+}
 
 bool
 lake_is_damage(const ErrorData *error)

@@ -60,6 +60,7 @@ check_vacuum(const LakeFormat *format, const LakeTable *table,
 				 errmsg("the %s table in \"%s\" has features that exports "
 						"do not write",
 						format->name, destination),
+				 lake_detail_of_foreign(table),
 				 errhint("Use the vacuum of what has written to it since.")));
 	if (last && lake_is_of_a_copy(last))
 		ereport(ERROR,
