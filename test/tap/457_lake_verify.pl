@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use File::Copy ();
+use JSON::PP ();
 use LakeTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
@@ -48,6 +49,7 @@ sub harmed
 	$harm->($file);
 	like(bad($job), $found, $name);
 	chmod 0600, $file;
+	unlink $file if -p $file;
 	replace_file($file, slurp_file("$dir/saved"));
 	is(bad($job), '', "$name: ok again");
 	return;
@@ -87,6 +89,26 @@ harmed($next, "$lake/metadata/$list", sub { replace_file($_[0], slurp_file("$lak
 my $metadata = "$lake/metadata/v2.metadata.json";
 harmed($next, $metadata, sub { truncate($_[0], 100) }, qr{^metadata/\|wrong content$}, 'metadata that is cut off');
 harmed($next, $metadata, sub { chmod 0, $_[0] }, qr{^metadata/\|unreadable$}, "metadata that can't be read");
+# metadata(HARM): the file with another one of these
+sub metadata
+{
+	my ($harm) = @_;
+
+	return sub {
+		my $whole = iceberg_metadata($lake);
+
+		$harm->($whole);
+		replace_file($_[0], JSON::PP::encode_json($whole));
+	};
+}
+my $told = qr{^metadata/v2\.metadata\.json\|wrong content$};
+is(sql("SELECT status FROM outflow.verify($next) WHERE file = 'metadata/v2.metadata.json'"), 'ok', 'a row for the metadata');
+harmed($next, $metadata, metadata(sub { $_[0]{snapshots}[1]{'manifest-list'} =~ s{.*/}{file:///nowhere/} }), $told, 'metadata with a list elsewhere');
+harmed($next, $metadata, metadata(sub { $_[0]{schemas} = [] }), $told, '... without schemas');
+harmed($next, $metadata, metadata(sub { $_[0]{'current-schema-id'} = 7 }), $told, '... with a current one that is not there');
+harmed($next, $metadata, metadata(sub { $_[0]{schemas}[0]{fields}[1]{name} = 'nota' }), $told, '... with a column of another name');
+harmed($next, $metadata, metadata(sub { $_[0]{schemas}[0]{fields}[0]{type} = 'string' }), $told, '... or type');
+harmed($next, $metadata, sub { unlink $_[0]; system('mkfifo', $_[0]) == 0 or die }, qr{^metadata/\|unreadable$}, 'a FIFO');
 rename("$lake/metadata", "$dir/away") or die $!;
 like(bad($job), qr{\|missing$}, 'no metadata at all');
 rename("$dir/away", "$lake/metadata") or die $!;
@@ -104,6 +126,7 @@ harmed($next, $log, sub { truncate($_[0], length($text) - 20) }, qr/${table}wron
 harmed($next, $log, sub { replace_file($_[0], $text =~ s/[^\n]*\n\z//r) }, qr/${row}wrong content$/, '... at the end of a line');
 harmed($next, $log, sub { truncate($_[0], 0) }, qr/\|missing$/, '... and is empty');
 harmed($next, $log, sub { chmod 0, $_[0] }, qr/${table}unreadable$/, "a log that can't be read");
+harmed($next, $log, sub { unlink $_[0]; system('mkfifo', $_[0]) == 0 or die }, qr/${table}unreadable$/, 'a FIFO as log');
 harmed($next, $log, sub { unlink $_[0] }, qr/\|missing$/, 'a log that is gone');
 harmed($next, $log, sub { replace_file($_[0], "\0" x length($text)) }, qr/${table}wrong content$/, 'zeros');
 foreach my $place (map { int(length($text) * $_ / 40) } 0 .. 39)

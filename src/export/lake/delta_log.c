@@ -376,11 +376,14 @@ find_versions(Destination *root, const char *folder, int64 *first)
 	/* by name, and so by number */
 	foreach (cell, entries)
 	{
-		int64 version =
-			version_of_name(((DestinationEntry *) lfirst(cell))->name);
+		DestinationEntry *entry = lfirst(cell);
+		int64			  version = version_of_name(entry->name);
 
+		CHECK_FOR_INTERRUPTS();
 		if (version < 0)
 			continue;
+		if (!entry->is_regular)
+			lake_throw_no_file(root, delta_log_key(folder, version));
 		if (version - 1 != last)
 			*first = version;
 		last = version;

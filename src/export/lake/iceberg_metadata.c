@@ -55,8 +55,9 @@ is_stale_name(const char *name)
 	return (strspn(name, "0123456789abcdef-") == UUID_LENGTH &&
 			name[8] == '-' &&
 			strcmp(name + UUID_LENGTH, METADATA_SUFFIX) == 0) ||
-		   (name[0] == 'v' && strcmp(name + 1 + strspn(name + 1, "0123456789"),
-									 METADATA_SUFFIX) == 0);
+		   (name[0] == 'v' && name[1] == '0' &&
+			strcmp(name + 1 + strspn(name + 1, "0123456789"),
+				   METADATA_SUFFIX) == 0);
 }
 
 /* The metadata of another kind of catalog, or one that is compressed; not the
@@ -274,6 +275,7 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 {
 	IcebergTable *table;
 	const char	 *other = NULL;
+	bool		  is_file = true;
 	int64		  last = -1;
 	ListCell	 *cell;
 
@@ -285,10 +287,16 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 		DestinationEntry *entry = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		last = Max(last, iceberg_number_of_name(entry->name));
+		if (iceberg_number_of_name(entry->name) > last)
+		{
+			last = iceberg_number_of_name(entry->name);
+			is_file = entry->is_regular;
+		}
 		if (is_other_metadata(entry->name))
 			other = entry->name;
 	}
+	if (!is_file)
+		lake_throw_no_file(root, iceberg_metadata_key(folder, last));
 	table = last >= 0 ? read_numbered(root, folder, last)
 					  : new_table(root, folder);
 	if (table == NULL)
