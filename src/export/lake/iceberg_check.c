@@ -222,7 +222,7 @@ has_other_columns(const SnapshotCheck *snapshot, int64 schema,
 }
 
 static void
-check_metadata(void *arg)
+judge_metadata(void *arg)
 {
 	SnapshotCheck *snapshot = arg;
 	Jsonb		  *metadata =
@@ -256,7 +256,7 @@ tell_metadata(SnapshotCheck *snapshot)
 
 	if (check->root->catalog)
 		return;
-	finding = lake_try(check_metadata, snapshot);
+	finding = lake_try(judge_metadata, snapshot);
 	check->tell(check->arg,
 				iceberg_metadata_key(check->folder, check->table->last),
 				finding_is_ok(finding) ? snapshot->metadata : finding);
