@@ -216,6 +216,8 @@ OBJS = \
 	src/export/lake/iceberg_check.o \
 	src/export/lake/iceberg_vacuum.o \
 	src/export/lake/delta_log.o \
+	src/export/lake/delta_sum.o \
+	src/export/lake/delta_check.o \
 	src/export/lake/delta_checkpoint_file.o \
 	src/export/lake/delta_commit.o \
 	src/export/lake/lake_sql.o \

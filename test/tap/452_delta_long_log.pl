@@ -16,18 +16,19 @@ my $node = new_outflow_node('long', conf => "autovacuum = off\n");
 my $dir = new_export_dir();
 my $lake = "$dir/t";
 
-# version(): exports a change, and what it says
+# version([LAKE]): exports a change, and what it says
 sub version
 {
+	my $to = $_[0] // $lake;
 	my ($out, $err);
 	my $status;
 
 	$node->safe_psql('postgres', 'UPDATE t SET id = id + 1 WHERE id % 50 = 0; DELETE FROM t WHERE id % 99 = 7');
 	$status = $node->psql('postgres',
-		"CALL outflow.export('t', 'file://$lake', format => 'delta', part_size => '16kB', workers => 0)",
+		"CALL outflow.export('t', 'file://$to', format => 'delta', part_size => '16kB', workers => 0)",
 		stdout => \$out, stderr => \$err);
 	return $err if $status;
-	keep_rows($node, 'id) FROM t', "$dir/" . lake_last($lake));
+	keep_rows($node, 'id) FROM t', "$dir/" . lake_last($to)) if $to eq $lake;
 	return '';
 }
 
@@ -47,6 +48,33 @@ foreach my $version (map { delta_version($lake, $_) } 0 .. 10)
 	$files{ $_->{path} } = 1 foreach @{ $version->{add} };
 }
 is_deeply(\%kept, \%files, 'the state has the files of its version');
+
+# a state that is damaged is in the way of nobody who has the log
+my $copy = "$dir/copy";
+my $state = "$copy/_delta_log/_outflow_state";
+system('cp', '-r', $lake, $copy) == 0 or die;
+my $whole = slurp_file($state);
+my %damaged = (
+	'cut off in its first line' => substr($whole, 0, 50),
+	'cut off at its end' => substr($whole, 0, length($whole) - 50),
+	'cut off between lines' => $whole =~ s/[^\n]*\n\z//r,
+	'empty' => '',
+	'of another version' => $whole =~ s/"version":10,/"version":-5,/r,
+	'without a file' => $whole =~ s/part-000001/part-000031/r,
+	'zeros' => "\0" x length($whole));
+foreach my $damage (sort keys %damaged)
+{
+	replace_file($state, $damaged{$damage});
+	is(version($copy), '', "a version beside a state that is $damage");
+}
+unlink(map { sprintf('%s/_delta_log/%020d.json', $copy, $_) } 0 .. 9);
+foreach my $damage (sort keys %damaged)
+{
+	replace_file($state, $damaged{$damage});
+	like(version($copy), qr/the log of the Delta table in ".*" is not complete\n.*lacks version 9.* File "_delta_log\/_outflow_state", .* is damaged: \S.*\nHINT/, "without a log it is told: $damage");
+}
+replace_file($state, $whole);
+is(version($copy), '', 'mended, it goes on');
 
 unlink(map { sprintf('%s/_delta_log/%020d.json', $lake, $_) } 0 .. 9);
 is(version(), '', 'a version more, without the first ten');

@@ -101,5 +101,22 @@ isnt($node->psql('postgres', qq{CREATE TABLE fold ("\xc3\x89" int, "\xc3\xa9" in
 	CALL outflow.export('fold', 'file://$dir/fold', format => 'delta')}), 0,
 	'names that differ in the case of other letters are refused');
 
+# a file that was removed long ago, by versions that another program has cleaned up
+sub overwrite { $node->safe_psql('postgres', "CALL outflow.export('t', 'file://$dir/cleaned', format => 'delta', workers => 0, options => '{\"overwrite\": true}', filter => 'i <> $_[0]')"); return; }
+new_table('cleaned');
+overwrite($_) foreach 1 .. 9;
+foreach my $version (1 .. 9)
+{
+	my $text = slurp_file(version('cleaned', $version));
+
+	replace_file(version('cleaned', $version), $text =~ s/("deletionTimestamp":)\d+/$1 . ($now - 30 * $days)/ger);
+}
+my @freed = sort map { /"remove":\{"path":"([^"]+)"/ ? $1 : () } map { split /\n/, slurp_file(version('cleaned', $_)) } 1 .. 9;
+ok(unlink("$dir/cleaned/" . shift @freed), 'one of them is gone');
+overwrite(10);
+unlike(slurp_file("$dir/cleaned/_delta_log/_outflow_state"), qr/"remove":\{"path":"$_"/, 'what is gone is not kept for ever') foreach grep { !-e "$dir/cleaned/$_" } map { /"remove":\{"path":"([^"]+)"/ ? $1 : () } map { split /\n/, slurp_file(version('cleaned', $_)) } 1 .. 9;
+unlink(map { version('cleaned', $_) } 0 .. 9);
+is($node->safe_psql('postgres', "SELECT string_agg(file, ' ' ORDER BY file) FROM outflow.lake_vacuum('file://$dir/cleaned')"), join(' ', @freed), 'a vacuum still frees what cleaned up versions had removed');
+
 $node->stop;
 done_testing();

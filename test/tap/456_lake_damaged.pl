@@ -78,6 +78,19 @@ each_fails($lake, 'iceberg', qr/null character/, 'a zero');
 replace_file("$lake/metadata/v1.metadata.json", $whole);
 like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg')"), qr/^\d+/, 'mended, it goes on');
 
+replace_file("$lake/metadata/v2.metadata.json", change(sub { $_[0]{snapshots}[0]{summary}{'outflow.lsn'} = 'garbage'; $_[0]{snapshots}[0]{'timestamp-ms'} = 9223372036854775807 }, iceberg_metadata($lake)));
+is(run_sql("SELECT committed IS NULL, lsn IS NULL FROM outflow.lake_versions('file://$lake') LIMIT 1"), 't|t', 'what is no position or time is null');
+replace_file("$lake/metadata/v2.metadata.json", change(sub { $_[0]{snapshots}[0]{summary}{'outflow.lsn'} = '0/1'; $_[0]{snapshots}[0]{'timestamp-ms'} = 1 }, iceberg_metadata($lake)));
+
+# what a commit of Hadoop's catalog that died has left, and a number that nobody writes
+append_to_file("$lake/metadata/$_.metadata.json", '{}') foreach 'v07', '8d1e0a52-6f27-4b3e-9d9c-5a0c7e6f1b2d';
+like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg')"), qr/^\d+/, 'stale metadata is in the way of no export');
+unlike(run_sql("SELECT * FROM outflow.lake_vacuum('file://$lake')"), qr/ERROR/, '... nor of a vacuum');
+unlink map { "$lake/metadata/$_.metadata.json" } 'v07', '8d1e0a52-6f27-4b3e-9d9c-5a0c7e6f1b2d';
+append_to_file("$lake/metadata/00001-x.metadata.json", '{}');
+like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg')"), qr{has features.*\nDETAIL:  File "metadata/00001-x\.metadata\.json" is another}, 'what is in the way is named');
+unlink "$lake/metadata/00001-x.metadata.json";
+
 # another writer's snapshot, over one that is gone and may have been the job's
 $node->safe_psql('postgres', 'UPDATE t SET id = id + 1');
 my $last = run_sql('SELECT max(job) FROM outflow.jobs');
@@ -89,7 +102,7 @@ push @{ $metadata->{snapshots} },
   { %{ $metadata->{snapshots}[-1] }, 'snapshot-id' => 77, 'parent-snapshot-id' => 999, 'sequence-number' => 9,
 	summary => { operation => 'append', 'engine-name' => 'Other' } };
 $metadata->{'current-snapshot-id'} = 77;
-replace_file("$lake/metadata/v3.metadata.json", JSON::PP::encode_json($metadata));
+replace_file("$lake/metadata/v" . (iceberg_number($lake) + 1) . '.metadata.json', JSON::PP::encode_json($metadata));
 release_exports($node);
 $session->finish;
 my @there = grep { !/^\.outflow/ } files_below($lake);

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use File::Copy ();
+use JSON::PP ();
 use LakeTest;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
@@ -48,6 +49,7 @@ sub harmed
 	$harm->($file);
 	like(bad($job), $found, $name);
 	chmod 0600, $file;
+	unlink $file if -p $file;
 	replace_file($file, slurp_file("$dir/saved"));
 	is(bad($job), '', "$name: ok again");
 	return;
@@ -87,6 +89,26 @@ harmed($next, "$lake/metadata/$list", sub { replace_file($_[0], slurp_file("$lak
 my $metadata = "$lake/metadata/v2.metadata.json";
 harmed($next, $metadata, sub { truncate($_[0], 100) }, qr{^metadata/\|wrong content$}, 'metadata that is cut off');
 harmed($next, $metadata, sub { chmod 0, $_[0] }, qr{^metadata/\|unreadable$}, "metadata that can't be read");
+# metadata(HARM): the file with another one of these
+sub metadata
+{
+	my ($harm) = @_;
+
+	return sub {
+		my $whole = iceberg_metadata($lake);
+
+		$harm->($whole);
+		replace_file($_[0], JSON::PP::encode_json($whole));
+	};
+}
+my $told = qr{^metadata/v2\.metadata\.json\|wrong content$};
+is(sql("SELECT status FROM outflow.verify($next) WHERE file = 'metadata/v2.metadata.json'"), 'ok', 'a row for the metadata');
+harmed($next, $metadata, metadata(sub { $_[0]{snapshots}[1]{'manifest-list'} =~ s{.*/}{file:///nowhere/} }), $told, 'metadata with a list elsewhere');
+harmed($next, $metadata, metadata(sub { $_[0]{schemas} = [] }), $told, '... without schemas');
+harmed($next, $metadata, metadata(sub { $_[0]{'current-schema-id'} = 7 }), $told, '... with a current one that is not there');
+harmed($next, $metadata, metadata(sub { $_[0]{schemas}[0]{fields}[1]{name} = 'nota' }), $told, '... with a column of another name');
+harmed($next, $metadata, metadata(sub { $_[0]{schemas}[0]{fields}[0]{type} = 'string' }), $told, '... or type');
+harmed($next, $metadata, sub { unlink $_[0]; system('mkfifo', $_[0]) == 0 or die }, qr{^metadata/\|unreadable$}, 'a FIFO');
 rename("$lake/metadata", "$dir/away") or die $!;
 like(bad($job), qr{\|missing$}, 'no metadata at all');
 rename("$dir/away", "$lake/metadata") or die $!;
@@ -104,18 +126,65 @@ harmed($next, $log, sub { truncate($_[0], length($text) - 20) }, qr/${table}wron
 harmed($next, $log, sub { replace_file($_[0], $text =~ s/[^\n]*\n\z//r) }, qr/${row}wrong content$/, '... at the end of a line');
 harmed($next, $log, sub { truncate($_[0], 0) }, qr/\|missing$/, '... and is empty');
 harmed($next, $log, sub { chmod 0, $_[0] }, qr/${table}unreadable$/, "a log that can't be read");
+harmed($next, $log, sub { unlink $_[0]; system('mkfifo', $_[0]) == 0 or die }, qr/${table}unreadable$/, 'a FIFO as log');
 harmed($next, $log, sub { unlink $_[0] }, qr/\|missing$/, 'a log that is gone');
 harmed($next, $log, sub { replace_file($_[0], "\0" x length($text)) }, qr/${table}wrong content$/, 'zeros');
 foreach my $place (map { int(length($text) * $_ / 40) } 0 .. 39)
 {
 	harmed($next, $log, sub { flip($_[0], $place) }, qr/\|(wrong content|missing)$/, "a log that differs at $place");
 }
-harmed($next, "$lake/_delta_log/" . sprintf('%020d.json', 0), sub { replace_file($_[0], slurp_file($_[0]) =~ s/part-000003/part-000033/r) },
-	qr/${row}wrong content$/, 'a carried file that the log does not have');
+# the versions before, which it takes its state from
+my $start = "$lake/_delta_log/" . sprintf('%020d.json', 0);
+my $before = qr{^_delta_log/0+\.json\|wrong content$}m;
+like(sql("SELECT file || '|' || status FROM outflow.verify($next) WHERE file LIKE '%/0%0.json'"), qr{^_delta_log/0+\.json\|ok$}, 'a row for the version before');
+is(sql("SELECT count(*) FROM outflow.verify($job) WHERE file LIKE '\_delta\_log/%'"), '1', 'but none for the one after');
+foreach my $damage (
+	[ 'a file that it does not name', sub { s/part-000003/part-000033/ } ],
+	[ 'other bounds', sub { s/(\\"minValues\\":\{\\"id\\":)\d+/${1}999999/ } ],
+	[ 'a column with another name', sub { s/\\"name\\":\\"note\\"/\\"name\\":\\"nota\\"/ } ])
+{
+	my ($name, $harm) = @$damage;
+	my $damaged = sub { local $_ = slurp_file($_[0]); $harm->() or die $name; replace_file($_[0], $_); };
+
+	harmed($next, $start, $damaged, $before, "the version before has $name");
+	harmed($job, $start, $damaged, $before, "... which is a job's own");
+}
 # what others make of the table later is not the job's
 append_to_file("$lake/_delta_log/" . sprintf('%020d.json', 2),
 	qq({"remove":{"path":"x","dataChange":true}}\n) . ($text =~ /("add":\{"path":"[^"]*")/ ? '{"remove":{"path":' . ($1 =~ /"path":(.*)/)[0] . "}}\n" : ''));
 is(bad($_), '', "ok, whatever comes after it") foreach $job, $next;
+
+# the checkpoint that readers begin at, and what outflow keeps beside it
+$lake = "$dir/long";
+$job = export($lake, 'delta');
+foreach (2 .. 10)
+{
+	sql("UPDATE t SET note = note || '.' WHERE id = 1; CALL outflow.export('t', 'file://$lake', format => 'delta', part_size => '64kB', workers => 0)");
+}
+sql("UPDATE t SET note = 'z' WHERE id = 1");
+$next = export($lake, 'delta');
+my $checkpoint = "$lake/_delta_log/" . sprintf('%020d.checkpoint.parquet', 10);
+my $named = "$lake/_delta_log/_last_checkpoint";
+my $length = -s $checkpoint;
+my $bad_checkpoint = qr{^_delta_log/0+10\.checkpoint\.parquet\|wrong content$}m;
+like(slurp_file($named), qr/"sizeInBytes":$length\b/, 'the size of a checkpoint is told');
+is(bad($_), '', 'all of it is ok') foreach $job, $next;
+is(sql("SELECT status FROM outflow.verify($next) WHERE file LIKE '%.checkpoint.parquet'"), 'ok', 'a row for the checkpoint');
+is(sql("SELECT count(*) FROM outflow.verify($job) WHERE file LIKE '%.checkpoint.parquet'"), '0', 'but not of a version before it');
+harmed($next, $checkpoint, sub { truncate($_[0], 500) }, $bad_checkpoint, 'a checkpoint that is cut off');
+harmed($next, $checkpoint, sub { truncate($_[0], 0) }, $bad_checkpoint, 'an empty one');
+harmed($next, $checkpoint, sub { unlink $_[0] }, qr{^_delta_log/0+10\.checkpoint\.parquet\|missing$}m, 'one that is gone');
+harmed($next, $checkpoint, sub { flip($_[0], int($length * $_ / 10)) }, $bad_checkpoint, "one that differs at $_ tenths") foreach 0 .. 9;
+harmed($next, $named, sub { truncate($_[0], 10) }, qr{^_delta_log/_last_checkpoint\|wrong content$}, 'the name of it is cut off');
+unlink(map { sprintf('%s/_delta_log/%020d.json', $lake, $_) } 0 .. 9);
+is(bad($next), '', 'without the versions before it is ok');
+harmed($next, $checkpoint, sub { flip($_[0], 500) }, $bad_checkpoint, '... but for its checkpoint');
+harmed($next, "$lake/_delta_log/_outflow_state", sub { replace_file($_[0], slurp_file($_[0]) =~ s/part-000001/part-000031/r) }, qr{^_delta_log/\|missing$}, 'and for the state');
+# as another program makes one
+replace_file($named, '{"version":10,"size":3}');
+replace_file($checkpoint, slurp_file($checkpoint) =~ s/outflow\.crc32c/another.crc32c/r);
+is(bad($next), '', "another's checkpoint that can be read");
+harmed($next, $checkpoint, sub { truncate($_[0], 500) }, $bad_checkpoint, '... and is cut off');
 
 $node->stop;
 done_testing();

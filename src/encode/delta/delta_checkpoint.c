@@ -301,10 +301,11 @@ put_action(ParquetWriter *writer, void *arg)
 }
 
 void
-delta_checkpoint(ByteBuffer *out, const List *actions)
+delta_checkpoint(ByteBuffer *out, const List *actions, const char *no_sum)
 {
 	RowFormatOptions options = {.compression = "snappy"};
-	RowHost			 host = {0};
+	RowHost			 host = {.metadata = list_make2(DELTA_CHECKPOINT_SUM,
+													unconstify(char *, no_sum))};
 	RowEncoder *encoder = parquet_open_tree(map_actions, &options, &host, out);
 	const ListCell *cell;
 

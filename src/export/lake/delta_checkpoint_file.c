@@ -14,15 +14,41 @@
 #include "export/lake/delta_log.h"
 #include "failpoint.h"
 
-#define VERSIONS_APART 10
 /* For so long others keep a file that was removed: Delta's own default. */
 #define REMOVED_KEPT_MS (INT64CONST(7) * 24 * 60 * 60 * 1000)
 /* Beyond this the log is read as it is. */
 #define MAX_ACTIONS_BYTES ((size_t) 256 * 1024 * 1024)
 
-/* The table's files, and those removed of late, once each. */
+char *
+delta_checkpoint_key(const char *folder, int64 version)
+{
+	return destination_key(folder, psprintf(DELTA_LOG_FOLDER
+											"/%020lld.checkpoint.parquet",
+											(long long) version));
+}
+
+/* The names of what is in the table's folder. */
+static HTAB *
+names_in_folder(Destination *root, const char *folder)
+{
+	HTAB	 *names = lake_path_set();
+	ListCell *cell;
+
+	foreach (cell, root->driver->list(root, folder, NULL))
+	{
+		const char *name = ((DestinationEntry *) lfirst(cell))->name;
+
+		CHECK_FOR_INTERRUPTS();
+		if (strlen(name) < LAKE_PATH_MAX)
+			(void) hash_search(names, name, HASH_ENTER, NULL);
+	}
+	return names;
+}
+
+/* The table's files, and once each those removed of late, or that are there yet
+ * (NULL: it does not matter), as a vacuum is still to remove them. */
 static List *
-actions_of(const DeltaLog *log, int64 now)
+actions_of(const DeltaLog *log, int64 now, HTAB *there)
 {
 	List		   *actions = list_make2(log->protocol, log->metadata);
 	HTAB		   *seen = lake_path_set();
@@ -41,8 +67,9 @@ actions_of(const DeltaLog *log, int64 now)
 		bool		  found;
 
 		CHECK_FOR_INTERRUPTS();
-		if (removed->timestamp < now - REMOVED_KEPT_MS ||
-			strlen(removed->path) >= sizeof(file->path) ||
+		if (strlen(removed->path) >= sizeof(file->path) ||
+			(removed->timestamp < now - REMOVED_KEPT_MS &&
+			 !(there && hash_search(there, removed->path, HASH_FIND, NULL))) ||
 			hash_search(log->files, removed->path, HASH_FIND, NULL))
 			continue;
 		(void) hash_search(seen, removed->path, HASH_ENTER, &found);
@@ -121,50 +148,65 @@ put_state(Destination *root, const DeltaLog *log, const List *actions)
 	const ListCell *cell;
 
 	initStringInfo(&state);
-	appendStringInfo(&state, "{\"version\":" INT64_FORMAT ",\"crc32c\":%u",
+	/* a sum of the version's file, and then its own */
+	appendStringInfo(&state,
+					 "{\"version\":" INT64_FORMAT
+					 ",\"crc32c\":%u,\"outflow\":{" DELTA_NO_SUM "}",
 					 version, checksum_crc32c(text, len));
 	put_jobs(&state, log);
 	appendStringInfoString(&state, "}\n");
 	foreach (cell, actions)
 		appendStringInfo(&state, "%s\n", (char *) lfirst(cell));
+	delta_put_sum(delta_find_sum(state.data, state.len), state.data,
+				  state.len);
 	root->driver->put(root, destination_key(folder, DELTA_STATE), state.data,
 					  state.len, true);
+}
+
+static void
+put_checkpoint(Destination *root, const DeltaLog *log, const List *actions)
+{
+	const char *folder = log->table.folder;
+	int64		version = log->table.last;
+	ByteBuffer	file;
+	char	   *last;
+
+	buffer_init(&file);
+	delta_checkpoint(&file, actions, DELTA_NO_SUM_DIGITS);
+	delta_put_sum(delta_find_checkpoint_sum(file.data, file.len), file.data,
+				  file.len);
+	FAILPOINT("lake-checkpoint");
+	root->driver->put(root, delta_checkpoint_key(folder, version), file.data,
+					  file.len, true);
+	FAILPOINT("lake-checkpointed");
+	last = psprintf("{\"version\":" INT64_FORMAT
+					",\"size\":%d,\"sizeInBytes\":%zu}\n",
+					version, list_length(actions), (size_t) file.len);
+	root->driver->put(root, destination_key(folder, DELTA_LAST_CHECKPOINT),
+					  last, strlen(last), true);
 }
 
 void
 delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 {
-	DeltaLog  *log;
-	List	  *actions;
-	ByteBuffer file;
-	char	  *last;
+	DeltaLog *log;
+	List	 *actions;
 
-	if (version == 0 || version % VERSIONS_APART != 0)
+	if (version == 0 || version % DELTA_CHECKPOINT_APART != 0)
 		return;
 	log = delta_log_read(root, folder, false);
 	/* somebody has gone on meanwhile, who may make their own */
 	if (log->table.last != version || log->protocol == NULL ||
 		log->metadata == NULL)
 		return;
-	actions = actions_of(log, lake_now());
+	actions = actions_of(log, lake_now(), NULL);
 	if (bytes_of(actions) > MAX_ACTIONS_BYTES)
 		return;
-	buffer_init(&file);
-	delta_checkpoint(&file, actions);
-	FAILPOINT("lake-checkpoint");
-	root->driver->put(
-		root,
-		destination_key(folder, psprintf(DELTA_LOG_FOLDER
-										 "/%020lld.checkpoint.parquet",
-										 (long long) version)),
-		file.data, file.len, true);
-	FAILPOINT("lake-checkpointed");
-	last = psprintf("{\"version\":" INT64_FORMAT ",\"size\":%d}\n", version,
-					list_length(actions));
-	root->driver->put(
-		root, destination_key(folder, DELTA_LOG_FOLDER "/_last_checkpoint"),
-		last, strlen(last), true);
+	put_checkpoint(root, log, actions);
 	/* it has to tell whose the table is: whoever made its last change */
-	if (lake_last_change(&log->table) == llast(log->table.versions))
+	if (lake_last_change(&log->table) != llast(log->table.versions))
+		return;
+	actions = actions_of(log, lake_now(), names_in_folder(root, folder));
+	if (bytes_of(actions) <= MAX_ACTIONS_BYTES)
 		put_state(root, log, actions);
 }

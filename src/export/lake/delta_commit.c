@@ -15,10 +15,6 @@
 #include "export/lake/delta_log.h"
 #include "failpoint.h"
 
-/* What a version's text has the sum of all of it in, and what that is then. */
-#define SUM_NAME "\"crc32c\":\""
-#define NO_SUM	 "00000000"
-
 /* ---- the version's actions */
 
 typedef struct Commit
@@ -124,8 +120,8 @@ put_info(Commit *commit)
 									 job->id, job->snapshot, job->lsn));
 	appendStringInfo(out,
 					 ",\"outflow\":{\"job\":" INT64_FORMAT
-					 ",\"uuid\":\"%s\",\"server\":\"%s\"," SUM_NAME NO_SUM
-					 "\",\"source\":",
+					 ",\"uuid\":\"%s\",\"server\":\"%s\"," DELTA_NO_SUM
+					 ",\"source\":",
 					 job->id, job->uuid, job_server());
 	lake_json_put_text(out, text_for_utf8(source->name));
 	appendStringInfo(
@@ -206,33 +202,6 @@ put_transaction(Commit *commit)
 					 commit->now);
 }
 
-/* Where a version's first line names its sum; NULL: it does not. */
-static char *
-find_sum(const char *text, size_t len)
-{
-	const char *stop = memchr(text, '\n', len);
-	const char *line = pnstrdup(text, stop ? stop - text : 0);
-	const char *at = strstr(line, SUM_NAME);
-
-	at = at ? at + strlen(SUM_NAME) : NULL;
-	return at && strlen(at) > strlen(NO_SUM)
-			   ? unconstify(char *, text) + (at - line)
-			   : NULL;
-}
-
-static void
-put_sum(char *at, const char *sum)
-{
-	memcpy(at, sum, strlen(NO_SUM));
-}
-
-/* Of all of it, where none is named yet. */
-static char *
-sum_of(const char *text, size_t len)
-{
-	return psprintf("%08x", checksum_crc32c(text, len));
-}
-
 static void
 build(Commit *commit)
 {
@@ -246,8 +215,8 @@ build(Commit *commit)
 	put_transaction(commit);
 	appendBinaryStringInfo(&commit->actions, commit->files.data,
 						   commit->files.len);
-	put_sum(find_sum(commit->actions.data, commit->actions.len),
-			sum_of(commit->actions.data, commit->actions.len));
+	delta_put_sum(delta_find_sum(commit->actions.data, commit->actions.len),
+				  commit->actions.data, commit->actions.len);
 }
 
 /* ---- the commit */
@@ -296,69 +265,7 @@ delta_holds(Destination *root, const LakeTable *table, const char *uuid)
 	return found;
 }
 
-/* ---- whether a version is still the one that was committed */
-
-static bool
-delta_has_part(const void *files, const FinishedPart *part)
-{
-	const DeltaFile *file =
-		hash_search((HTAB *) files, lake_name_of_part(part), HASH_FIND, NULL);
-
-	return file && file->size == part->bytes_stored;
-}
-
-static Finding
-check_sum(const LakeCheck *check)
-{
-	size_t len;
-	char  *text = delta_log_get(check->root, check->folder,
-								check->version->version, &len);
-	char  *at = find_sum(text, len);
-	char  *was;
-
-	/* exports of before have named none */
-	if (at == NULL)
-		return finding_ok;
-	was = pnstrdup(at, strlen(NO_SUM));
-	put_sum(at, NO_SUM);
-	if (strcmp(was, sum_of(text, len)) == 0)
-		return finding_ok;
-	return (Finding){"wrong content",
-					 psprintf("crc32c was %s, is %s", was, sum_of(text, len))};
-}
-
-typedef struct CheckedVersion
-{
-	const LakeCheck *check;
-	Finding			 finding;
-} CheckedVersion;
-
-static void
-check_version(void *arg)
-{
-	CheckedVersion	*checked = arg;
-	const LakeCheck *check = checked->check;
-	const DeltaLog	*log;
-
-	checked->finding = check_sum(check);
-	if (!finding_is_ok(checked->finding))
-		return;
-	log = delta_log_read_until(check->root, check->folder,
-							   check->version->version);
-	checked->finding = lake_check_parts(check, delta_has_part, log->files,
-										hash_get_num_entries(log->files));
-}
-
-static void
-check_delta_version(const LakeCheck *check)
-{
-	CheckedVersion checked = {check};
-	Finding		   finding = lake_try(check_version, &checked);
-
-	check->tell(check->arg,
-				delta_log_key(check->folder, check->version->version),
-				finding_is_ok(finding) ? checked.finding : finding);
-}
+/* ---- what no version has any more */
 
 /* A file's newest removal counts, since others may have restored an older
  * version. */
@@ -405,5 +312,5 @@ const LakeFormat lake_format_delta = {.name = "Delta",
 									  .holds = delta_holds,
 									  .settle = delta_checkpoint_if_due,
 									  .undo = delta_undo,
-									  .check = check_delta_version,
+									  .check = delta_check,
 									  .vacuum = delta_vacuum};

@@ -265,39 +265,102 @@ take_jobs(DeltaLog *log, Jsonb *state)
 	}
 }
 
-/*
- * Takes over what was kept up to a version, and returns that; -1 if nothing
- * was, or of a log that was another one.
- */
-static int64
-read_state(DeltaLog *log, Destination *root, int64 last)
+typedef struct StateRead
 {
-	char		*key = destination_key(log->table.folder, DELTA_STATE);
-	size_t		 len;
-	size_t		 version_len;
-	char		*text = root->driver->get(root, key, VERSION_MAX_SIZE, &len);
-	char		*first = text ? memchr(text, '\n', len) : NULL;
+	DeltaLog	*log; /* that takes over what was kept */
+	Destination *root;
+	int64		 last;
+	int64		 version; /* up to which; -1: nothing was, or of another log */
+} StateRead;
+
+pg_noreturn static void
+throw_damage(const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED), errmsg_internal("%s", what)));
+}
+
+/* The first line, and what follows that. */
+static char *
+split_state(char *text, size_t len)
+{
+	char   *first = memchr(text, '\n', len);
+	Finding finding = delta_judge_sum(delta_find_sum(text, len), text, len);
+
+	if (first == NULL)
+		throw_damage("It has no whole line.");
+	if (!finding_is_ok(finding))
+		throw_damage(finding.detail);
+	return first + 1;
+}
+
+static void
+read_state(void *arg)
+{
+	StateRead  *read = arg;
+	DeltaLog   *log = read->log;
+	const char *folder = log->table.folder;
+	char	   *key = destination_key(folder, DELTA_STATE);
+	size_t		len;
+	size_t		version_len;
+	char	   *text =
+		read->root->driver->get(read->root, key, VERSION_MAX_SIZE, &len);
+	char		*lines;
 	char		*commit;
 	int64		 version;
 	Jsonb		*state;
 	LakeVersion *before = palloc0_object(LakeVersion);
-	int			 removed = list_length(log->removed);
 
-	if (first == NULL)
-		return -1;
-	state = lake_json_parse(text, first - text);
+	if (text == NULL)
+		return;
+	lines = split_state(text, len);
+	state = lake_json_parse(text, lines - text);
 	version = lake_json_int(state, "version");
-	if (version > last)
-		return -1;
-	commit = delta_log_get(root, log->table.folder, version, &version_len);
+	if (version < 0)
+		throw_damage("It is of no version.");
+	if (version > read->last)
+		return;
+	commit = delta_log_get(read->root, folder, version, &version_len);
 	if (lake_json_int(state, "crc32c") != checksum_crc32c(commit, version_len))
-		return -1;
-	first++;
+		return;
 	before->version = -1;
-	read_lines(log, before, key, first, text + len - first);
-	date_removals(log, removed, before);
+	read_lines(log, before, key, lines, text + len - lines);
+	date_removals(log, 0, before);
 	take_jobs(log, state);
-	return version;
+	read->version = version;
+}
+
+static DeltaLog *
+new_log(const char *folder)
+{
+	DeltaLog *log = palloc0_object(DeltaLog);
+	HASHCTL	  control = {.keysize = sizeof(((DeltaFile *) NULL)->path),
+						 .entrysize = sizeof(DeltaFile),
+						 .hcxt = CurrentMemoryContext};
+
+	log->table.folder = folder;
+	log->table.last = -1;
+	log->files = hash_create("outflow files of a Delta table", 256, &control,
+							 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	return log;
+}
+
+/* What was kept; no more than an empty one if that is damaged, as the log may well
+ * be whole. */
+static DeltaLog *
+log_of_state(Destination *root, const char *folder, int64 last)
+{
+	StateRead read = {new_log(folder), root, last, -1};
+	Finding	  finding = lake_try(read_state, &read);
+
+	if (!finding_is_ok(finding))
+	{
+		read.log = new_log(folder);
+		read.log->damage = finding.detail;
+	}
+	else
+		read.log->first = Max(read.version, 0);
+	return read.log;
 }
 
 /* The last version, -1 for none; and the first from which on none lacks. */
@@ -313,11 +376,14 @@ find_versions(Destination *root, const char *folder, int64 *first)
 	/* by name, and so by number */
 	foreach (cell, entries)
 	{
-		int64 version =
-			version_of_name(((DestinationEntry *) lfirst(cell))->name);
+		DestinationEntry *entry = lfirst(cell);
+		int64			  version = version_of_name(entry->name);
 
+		CHECK_FOR_INTERRUPTS();
 		if (version < 0)
 			continue;
+		if (!entry->is_regular)
+			lake_throw_no_file(root, delta_log_key(folder, version));
 		if (version - 1 != last)
 			*first = version;
 		last = version;
@@ -326,16 +392,25 @@ find_versions(Destination *root, const char *folder, int64 *first)
 }
 
 pg_noreturn static void
-throw_incomplete(const Destination *root, const char *folder, int64 first,
+throw_incomplete(const Destination *root, const DeltaLog *log, int64 first,
 				 int64 last)
 {
+	const char *folder = log->table.folder;
+	char	   *lacks =
+		psprintf("It lacks version " INT64_FORMAT ", and its last one "
+				 "is " INT64_FORMAT ".",
+				 first - 1, last);
+
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the log of the Delta table in \"%s\" is not complete",
 					destination_key(root->path, folder)),
-			 errdetail("It lacks version " INT64_FORMAT ", and its last one "
-					   "is " INT64_FORMAT ".",
-					   first - 1, last),
+			 log->damage
+				 ? errdetail("%s  File \"%s\", which has what the older ones "
+							 "said, is damaged: %s",
+							 lacks, destination_key(folder, DELTA_STATE),
+							 log->damage)
+				 : errdetail_internal("%s", lacks),
 			 errhint("Something has cleaned it up.  Export to another "
 					 "directory.")));
 }
@@ -343,22 +418,14 @@ throw_incomplete(const Destination *root, const char *folder, int64 first,
 static DeltaLog *
 read_log(Destination *root, const char *folder, bool whole, int64 until)
 {
-	DeltaLog *log = palloc0_object(DeltaLog);
-	HASHCTL	  control = {.keysize = sizeof(((DeltaFile *) NULL)->path),
-						 .entrysize = sizeof(DeltaFile),
-						 .hcxt = CurrentMemoryContext};
 	int64	  first;
 	int64	  last = Min(find_versions(root, folder, &first), until);
+	DeltaLog *log = last >= 0 && (!whole || first > 0)
+						? log_of_state(root, folder, last)
+						: new_log(folder);
 
-	log->table.folder = folder;
-	log->table.last = -1;
-	log->files = hash_create("outflow files of a Delta table", 256, &control,
-							 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	if (last >= 0 && (!whole || first > 0))
-		log->first = read_state(log, root, last);
-	log->first = Max(log->first, 0);
 	if (last >= 0 && log->first < first)
-		throw_incomplete(root, folder, first, last);
+		throw_incomplete(root, log, first, last);
 	/* the last number there is has no next */
 	for (int64 left = last - log->first; left >= 0; left--)
 		read_version(log, root, last - left);
@@ -366,7 +433,7 @@ read_log(Destination *root, const char *folder, bool whole, int64 until)
 	if (log->first > 0 && lake_last_change(&log->table) == NULL)
 	{
 		if (first > 0)
-			throw_incomplete(root, folder, first, last);
+			throw_incomplete(root, log, first, last);
 		return read_log(root, folder, true, until);
 	}
 	if (log->protocol && strcmp(log->protocol, DELTA_PROTOCOL) != 0 &&

@@ -39,17 +39,18 @@ typedef struct DeltaRemoved
 
 typedef struct DeltaLog
 {
-	LakeTable table;
-	int64	  first;	/* the first version that was read by itself */
-	HTAB	 *files;	/* of DeltaFile, by path */
-	List	 *removed;	/* of DeltaRemoved *, oldest first */
-	char	 *metadata; /* the last action of these, as lines */
-	char	 *protocol;
-	char	 *schema; /* schemaString of metadata */
-	char	 *id;	  /* and these of it */
-	char	 *comment;
-	List	 *transactions; /* the last "txn" line of each appId */
-	List	 *jobs; /* of versions before first, as LakeVersion *: those
+	LakeTable	table;
+	int64		first;	  /* the first version that was read by itself */
+	const char *damage;	  /* of the state; NULL: none that is known */
+	HTAB	   *files;	  /* of DeltaFile, by path */
+	List	   *removed;  /* of DeltaRemoved *, oldest first */
+	char	   *metadata; /* the last action of these, as lines */
+	char	   *protocol;
+	char	   *schema; /* schemaString of metadata */
+	char	   *id;		/* and these of it */
+	char	   *comment;
+	List	   *transactions; /* the last "txn" line of each appId */
+	List	   *jobs; /* of versions before first, as LakeVersion *: those
 							 * that files may be of */
 } DeltaLog;
 
@@ -57,7 +58,7 @@ typedef struct DeltaLog
  * What is left to read after the state that outflow keeps beside the log: all
  * that the table is now, and the versions since.  It is what the log said up to
  * a version, whose file has this sum, and whose jobs its files and the removed
- * ones are of.
+ * ones are of.  What is damaged there is not believed.
  */
 #define DELTA_STATE DELTA_LOG_FOLDER "/_outflow_state"
 
@@ -77,8 +78,36 @@ extern char *delta_log_get(Destination *root, const char *folder,
 /* "folder/_delta_log/00000000000000000012.json" */
 extern char *delta_log_key(const char *folder, int64 version);
 
+/* ---- delta_sum.c */
+
+/*
+ * What a file of ours has the sum of all of it in, while that is made: in its
+ * first line, of JSON; or at its end, of Parquet.
+ */
+#define DELTA_NO_SUM_DIGITS "00000000"
+#define DELTA_SUM_NAME		"\"crc32c\":"
+#define DELTA_NO_SUM		DELTA_SUM_NAME "\"" DELTA_NO_SUM_DIGITS "\""
+
+/* Where its digits are; NULL: there is none. */
+extern char *delta_find_sum(char *text, size_t len);
+extern char *delta_find_checkpoint_sum(char *file, size_t len);
+extern void	 delta_put_sum(char *at, const char *text, size_t len);
+/* Whether it is that of the text; at as found, or NULL, which is well. */
+extern Finding delta_judge_sum(char *at, const char *text, size_t len);
+
+/* ---- delta_check.c */
+
+extern void delta_check(const LakeCheck *check);
+
 /* ---- delta_checkpoint_file.c */
 
+/* Names the newest one, for readers. */
+#define DELTA_LAST_CHECKPOINT DELTA_LOG_FOLDER "/_last_checkpoint"
+/* Versions that ours are apart. */
+#define DELTA_CHECKPOINT_APART 10
+
+/* "folder/_delta_log/00000000000000000010.checkpoint.parquet" */
+extern char *delta_checkpoint_key(const char *folder, int64 version);
 /* Of every tenth version, for readers; it has just been committed. */
 extern void delta_checkpoint_if_due(Destination *root, const char *folder,
 									int64 version);

@@ -16,6 +16,7 @@
 
 #define METADATA_SUFFIX ".metadata.json"
 #define VERSION_HINT	"version-hint.text"
+#define UUID_LENGTH		36
 /* So many of before are kept; the table is known by the last one alone. */
 #define METADATA_KEPT 100
 
@@ -38,10 +39,25 @@ iceberg_number_of_name(const char *name)
 	char *rest;
 	int64 number;
 
-	if (name[0] != 'v' || name[1] < '0' || name[1] > '9')
+	if (name[0] != 'v' || name[1] < '0' || name[1] > '9' ||
+		/* nobody's catalog writes v07 */
+		(name[1] == '0' && name[2] != '.'))
 		return -1;
 	number = lake_number(name + 1, &rest);
 	return strcmp(rest, METADATA_SUFFIX) == 0 ? number : -1;
+}
+
+/* What Hadoop's catalog leaves beside a table when it dies: a uuid, and no number
+ * before it. */
+static bool
+is_stale_name(const char *name)
+{
+	return (strspn(name, "0123456789abcdef-") == UUID_LENGTH &&
+			name[8] == '-' &&
+			strcmp(name + UUID_LENGTH, METADATA_SUFFIX) == 0) ||
+		   (name[0] == 'v' && name[1] == '0' &&
+			strcmp(name + 1 + strspn(name + 1, "0123456789"),
+				   METADATA_SUFFIX) == 0);
 }
 
 /* The metadata of another kind of catalog, or one that is compressed; not the
@@ -49,7 +65,7 @@ iceberg_number_of_name(const char *name)
 static bool
 is_other_metadata(const char *name)
 {
-	return name[0] != '.' &&
+	return name[0] != '.' && !is_stale_name(name) &&
 		   (strstr(name, METADATA_SUFFIX) ||
 			strstr(name, ".metadata.json.gz") ||
 			strstr(name, ".gz.metadata.json")) &&
@@ -258,7 +274,8 @@ LakeTable *
 iceberg_read(Destination *root, const char *folder, bool whole)
 {
 	IcebergTable *table;
-	bool		  others = false;
+	const char	 *other = NULL;
+	bool		  is_file = true;
 	int64		  last = -1;
 	ListCell	 *cell;
 
@@ -270,9 +287,16 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 		DestinationEntry *entry = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		last = Max(last, iceberg_number_of_name(entry->name));
-		others |= is_other_metadata(entry->name);
+		if (iceberg_number_of_name(entry->name) > last)
+		{
+			last = iceberg_number_of_name(entry->name);
+			is_file = entry->is_regular;
+		}
+		if (is_other_metadata(entry->name))
+			other = entry->name;
 	}
+	if (!is_file)
+		lake_throw_no_file(root, iceberg_metadata_key(folder, last));
 	table = last >= 0 ? read_numbered(root, folder, last)
 					  : new_table(root, folder);
 	if (table == NULL)
@@ -281,8 +305,9 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 				 errmsg("file \"%s\" has just been removed",
 						destination_key(root->path,
 										iceberg_metadata_key(folder, last)))));
-	if (others)
+	if (other)
 	{
+		table->table.foreign_file = destination_key(ICEBERG_FOLDER, other);
 		table->table.last = Max(last, 0);
 		table->table.is_foreign = true;
 	}

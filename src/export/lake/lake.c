@@ -58,6 +58,7 @@ check_table(const LakeFormat *format, const Destination *root, const Job *job,
 				 errmsg("the %s table in \"%s\" has features that exports "
 						"do not write",
 						format->name, path),
+				 lake_detail_of_foreign(table),
 				 errhint("Export to another directory.")));
 	(void) lake_next_number(table->last);
 	if (last == NULL || job->options.overwrite)

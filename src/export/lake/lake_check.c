@@ -9,8 +9,26 @@
 
 #include "miscadmin.h"
 
+#include "encoding.h"
 #include "export/lake/lake_table.h"
 #include "subtransaction.h"
+
+int
+lake_detail_of_foreign(const LakeTable *table)
+{
+	return table->foreign_file ? errdetail("File \"%s\" is another catalog's.",
+										   encoding_shown(table->foreign_file))
+							   : 0;
+}
+
+void
+lake_throw_no_file(const Destination *root, const char *key)
+{
+	ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					errmsg("\"%s\" is not a regular file",
+						   destination_key(root->path, key)),
+					errhint("Remove it, or export to another directory.")));
+}
 
 bool
 lake_is_damage(const ErrorData *error)
@@ -20,6 +38,7 @@ lake_is_damage(const ErrorData *error)
 	return category == ERRCODE_DATA_EXCEPTION ||
 		   category == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
 		   error->sqlerrcode == ERRCODE_DATA_CORRUPTED ||
+		   error->sqlerrcode == ERRCODE_WRONG_OBJECT_TYPE ||
 		   error->sqlerrcode == ERRCODE_UNDEFINED_FILE;
 }
 

@@ -60,6 +60,7 @@ check_vacuum(const LakeFormat *format, const LakeTable *table,
 				 errmsg("the %s table in \"%s\" has features that exports "
 						"do not write",
 						format->name, destination),
+				 lake_detail_of_foreign(table),
 				 errhint("Use the vacuum of what has written to it since.")));
 	if (last && lake_is_of_a_copy(last))
 		ereport(ERROR,
@@ -108,6 +109,28 @@ set_text(Datum *values, bool *nulls, int column, const char *text)
 	values[column] = text ? CStringGetTextDatum(text) : (Datum) 0;
 }
 
+/* Anything may be written there. */
+static bool
+is_lsn(const char *text)
+{
+	static const char hex[] = "0123456789abcdefABCDEF";
+	size_t			  high = strspn(text, hex);
+	size_t			  low;
+
+	if (high < 1 || high > 8 || text[high] != '/')
+		return false;
+	low = strspn(text + high + 1, hex);
+	return low >= 1 && low <= 8 && text[high + 1 + low] == '\0';
+}
+
+/* In milliseconds since 1970; 0 is none. */
+static bool
+is_time(int64 milliseconds)
+{
+	return milliseconds > 0 && milliseconds <= PG_INT64_MAX / 1000 &&
+		   IS_VALID_TIMESTAMP(lake_timestamp(milliseconds));
+}
+
 static void
 put_version(ReturnSetInfo *result, const LakeVersion *version)
 {
@@ -115,14 +138,16 @@ put_version(ReturnSetInfo *result, const LakeVersion *version)
 	bool  nulls[10] = {false};
 
 	values[0] = Int64GetDatum(version->version);
-	values[1] = TimestampTzGetDatum(lake_timestamp(version->timestamp));
-	nulls[1] = version->timestamp == 0;
+	nulls[1] = !is_time(version->timestamp);
+	values[1] = nulls[1]
+					? (Datum) 0
+					: TimestampTzGetDatum(lake_timestamp(version->timestamp));
 	set_text(values, nulls, 2, version->operation);
 	set_text(values, nulls, 3, version->engine);
 	values[4] = Int64GetDatum(version->job);
 	nulls[4] = version->job == 0;
 	set_text(values, nulls, 5, version->snapshot);
-	nulls[6] = version->lsn == NULL;
+	nulls[6] = version->lsn == NULL || !is_lsn(version->lsn);
 	values[6] = nulls[6] ? (Datum) 0
 						 : DirectFunctionCall1(pg_lsn_in,
 											   CStringGetDatum(version->lsn));

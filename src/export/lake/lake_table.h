@@ -52,9 +52,10 @@ typedef struct LakeVersion
 typedef struct LakeTable
 {
 	const char *folder;
-	int64		last;		/* the number of its last commit; -1: no table */
-	List	   *versions;	/* of LakeVersion *, oldest first */
-	bool		is_foreign; /* has features that our versions don't */
+	int64		last;		  /* the number of its last commit; -1: no table */
+	List	   *versions;	  /* of LakeVersion *, oldest first */
+	bool		is_foreign;	  /* has features that our versions don't */
+	const char *foreign_file; /* that tells so; NULL: none does alone */
 } LakeTable;
 
 /* A file that a vacuum has removed. */
@@ -65,6 +66,7 @@ typedef struct LakeCheck
 {
 	Destination		  *root;
 	const char		  *folder;
+	const LakeTable	  *table;
 	const LakeVersion *version;
 	const List		  *parts; /* what it has to have, and no more */
 	LakeTellFinding	   tell;
@@ -206,6 +208,10 @@ extern int64	   lake_milliseconds(TimestampTz timestamp);
 
 /* ---- lake_check.c */
 
+/* Which file tells that a table has what exports do not write, for ereport(). */
+extern int lake_detail_of_foreign(const LakeTable *table);
+/* A link, folder or special file has a name of the table's. */
+extern void lake_throw_no_file(const Destination *root, const char *key);
 /* Whether what was read is what the error is about, and not the reading. */
 extern bool lake_is_damage(const ErrorData *error);
 /* What a call found by its error; ok if it has none. */

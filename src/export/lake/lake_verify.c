@@ -41,6 +41,7 @@ lake_verify(Destination *root, const Job *job, const JobSource *source,
 		tell(arg, table, finding);
 		return;
 	}
+	check.table = read.table;
 	check.version = lake_version_of_job(read.table, job->uuid);
 	if (check.version)
 		read.format->check(&check);
