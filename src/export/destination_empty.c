@@ -44,21 +44,6 @@ destination_check_unclaimed(Destination *root, const char *folder,
 
 #define STRANGERS_NAMED 10
 
-/* Each table's folder is looked at for itself. */
-static List *
-without_folders(List *names, const Job *job)
-{
-	List	 *rest = NIL;
-	ListCell *cell;
-
-	foreach (cell, names)
-	{
-		if (!destination_is_folder(job, lfirst(cell)))
-			rest = lappend(rest, lfirst(cell));
-	}
-	return rest;
-}
-
 static bool
 has_manifest_name(const List *names)
 {
@@ -73,15 +58,24 @@ has_manifest_name(const List *names)
 	return false;
 }
 
+/* Whether an export of this database is in a folder, and not that one. */
+static bool
+is_anothers(Destination *root, const char *folder, const char *uuid)
+{
+	char *found = older_uuid(root, folder);
+
+	return found && !(uuid && strcmp(found, uuid) == 0);
+}
+
 /*
- * overwrite replaces exports of this database only.  What else is there stays, and
- * is named; what has a name that every export needs is refused.
+ * overwrite replaces an export of this database only, of that uuid.  What else is
+ * there stays, and is named; what has a name that every export needs is refused.
  */
 static void
-check_strangers(Destination *root, const char *folder, const Job *job,
-				bool tell)
+check_strangers(Destination *root, const char *folder, const char *uuid,
+				const Job *job, bool tell)
 {
-	List *strangers = without_folders(older_strangers(root, folder), job);
+	List *strangers = older_strangers(root, folder, uuid, job);
 	char *directory = folder[0] ? psprintf("%s/%s", root->path, folder)
 								: pstrdup(root->path);
 	StringInfoData names;
@@ -89,6 +83,13 @@ check_strangers(Destination *root, const char *folder, const Job *job,
 
 	if (strangers == NIL)
 		return;
+	if (is_anothers(root, folder, uuid))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_FILE),
+				 errmsg("directory \"%s\" holds another export", directory),
+				 errdetail("It is not part of the one that \"overwrite\" "
+						   "would replace."),
+				 errhint("Remove it, or choose another directory.")));
 	if (has_manifest_name(strangers))
 		ereport(
 			ERROR,
@@ -144,6 +145,7 @@ void
 destination_check_empty(Destination *root, const Job *job, bool tell)
 {
 	List	 *files;
+	char	 *older;
 	ListCell *cell;
 
 	if (job_makes_tables(job))
@@ -166,7 +168,8 @@ destination_check_empty(Destination *root, const Job *job, bool tell)
 	if (files == NIL)
 		return;
 	destination_check_unreferenced(job);
-	check_strangers(root, "", job, tell);
+	older = older_uuid(root, "");
+	check_strangers(root, "", older, job, tell);
 	if (!destination_has_folders(job))
 		return;
 	foreach (cell, job->sources)
@@ -175,6 +178,6 @@ destination_check_empty(Destination *root, const Job *job, bool tell)
 
 		CHECK_FOR_INTERRUPTS();
 		destination_check_unclaimed(root, source->folder, job);
-		check_strangers(root, source->folder, job, tell);
+		check_strangers(root, source->folder, older, job, tell);
 	}
 }

@@ -137,6 +137,25 @@ foreach my $case (
 	is(tree("$dir/$name"), $before, "$name: nothing is changed");
 }
 
+# an export in what would be a table's folder is one of its own, whoever's the directory above is
+my $many = "CALL outflow.export_tables('{t}', 'file://$dir/many', options => '{\"overwrite\": true}')";
+foreach my $above ('nothing', 'an export of one table', 'an export of several tables')
+{
+	PostgreSQL::Test::Utils::system_or_bail('rm', '-rf', "$dir/many");
+	sql($above =~ /one/ ? export_of('many') : $many) if $above ne 'nothing';
+	PostgreSQL::Test::Utils::system_or_bail('rm', '-rf', "$dir/many/public.t");
+	sql(export_of('many/public.t'));
+	my $inner = last_job();
+	my $before = tree("$dir/many");
+	like(says($many), qr{ERROR: .*directory ".*/many/public\.t" holds another export$}m, "above it is $above: overwrite is refused");
+	is(tree("$dir/many"), $before, "above it is $above: nothing is changed");
+	like(says(export_of('many', options => '{"overwrite": true}')), qr/$theirs"public\.t"\.$/m, "above it is $above: one table's export leaves it, and says so");
+	is(sql("SELECT DISTINCT status FROM outflow.verify($inner)"), 'ok', "above it is $above: it is whole");
+}
+PostgreSQL::Test::Utils::system_or_bail('rm', '-r', "$dir/many");
+sql($many) for 1, 2;
+is(sql('SELECT DISTINCT status FROM outflow.verify(' . last_job() . ')'), 'ok', 'its own folders are replaced');
+
 # a part that was changed is somebody's: nothing is removed
 sql(export_of('kept'));
 replace_file("$dir/kept/part-000001.csv", 'mine');
