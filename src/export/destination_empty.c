@@ -124,6 +124,24 @@ check_strangers(Destination *root, const char *folder, const char *uuid,
 					   encoding_shown(names.data))));
 }
 
+/* Without it, the export of several tables would be damaged; what parts refer to
+ * there without being seen by others yet is of one, too. */
+static void
+check_no_folder(const Job *job, const char *uuid)
+{
+	int64 other = uuid ? job_with_folder(job->location, uuid) : 0;
+
+	if (other != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("destination \"%s\" is a table's folder of export "
+						"job " INT64_FORMAT,
+						job->destination, other),
+				 errdetail("\"overwrite\" replaces whole exports only."),
+				 errhint("Export to another directory, or replace that "
+						 "export.")));
+}
+
 /* Each folder has a lake table, or is empty. */
 static void
 check_tables(Destination *root, const Job *job)
@@ -169,6 +187,7 @@ destination_check_empty(Destination *root, const Job *job, bool tell)
 		return;
 	destination_check_unreferenced(job);
 	older = older_uuid(root, "");
+	check_no_folder(job, older);
 	check_strangers(root, "", older, job, tell);
 	if (!destination_has_folders(job))
 		return;

@@ -186,6 +186,23 @@ is(tree("$dir/base"), $before, 'it is still as it was');
 sql("SELECT outflow.forget($refers)");
 unlike(says(export_of('base', options => '{"overwrite": true}')), qr/ERROR/, 'without the other job it may go');
 
+# the same in a table's folder, which is part of an export alone
+my $whole = sql("CALL outflow.export_tables('{t}', 'file://$dir/whole', part_size => '128kB')");
+$refers = sql("CALL outflow.export_tables('{t}', 'file://$dir/of_whole', part_size => '128kB', base => $whole, options => '{\"carry\": \"reference\"}')");
+is(sql("SELECT bool_and(file LIKE '%/whole/public.t/part-%') FROM outflow.parts WHERE job = $refers"), 't', 'files of a folder are referred to');
+$before = tree("$dir/whole");
+my $to_folder = export_of('whole/public.t', options => '{"overwrite": true}');
+like(says($to_folder), qr/holds files of export job $refers\b/, 'a folder whose files are referred to is not replaced');
+sql("SELECT outflow.forget($refers)");
+like(says($to_folder), qr/ERROR: .*is a table's folder of export job $whole$/m, 'nor is a folder of an export that is there');
+like(says("CALL outflow.export('t', 'file://$dir/whole/public.t', workers => 0, options => '{\"overwrite\": true}')"),
+	qr/ERROR: .*is a table's folder of export job $whole$/m, 'nor within the session');
+is(tree("$dir/whole"), $before, 'it is as it was');
+unlike(says("CALL outflow.export_tables('{t}', 'file://$dir/whole', options => '{\"overwrite\": true}')"), qr/ERROR|WARNING/, 'the whole export is replaced');
+sql('SELECT outflow.forget(' . last_job() . ')');
+unlike(says($to_folder), qr/ERROR/, 'what no job has is not kept');
+is(sql('SELECT DISTINCT status FROM outflow.verify(' . last_job() . ')'), 'ok', 'and the new one is whole');
+
 #
 # A copy of the server
 #
