@@ -1731,6 +1731,14 @@ BEGIN
 		RETURN NEXT;
 		EXIT WHEN step = 'reach' AND NOT ok;
 	END LOOP;
+EXCEPTION WHEN query_canceled THEN
+	-- which OTHERS is not
+	BEGIN
+		PERFORM outflow_internal.preflight_destination(destination, 'give up', trial);
+	EXCEPTION WHEN OTHERS THEN
+		NULL;
+	END;
+	RAISE;
 END
 $$;
 

@@ -23,13 +23,23 @@ PGDLLEXPORT Datum outflow_preflight_destination(PG_FUNCTION_ARGS);
 #define NAME_PREFIX "_outflow_check_"
 #define CONTENT		"outflow: a trial, which may be removed\n"
 
-/* What the first step of the last trial made, for the last one to remove. */
+/* The step of who was told to end; nothing, if another step has cleaned up. */
+#define GIVE_UP "give up"
+
+/* The last trial, for the last step to remove with what the first one made. */
 static struct
 {
 	char  name[DESTINATION_NAME_MAX + 1];
 	char *location;
 	int	  made;
 } trial;
+
+/* A step of the trial of that name. */
+typedef struct TrialStep
+{
+	Destination *to;
+	const char	*name;
+} TrialStep;
 
 pg_noreturn static void
 report_failure(const char *message, const char *hint)
@@ -39,59 +49,15 @@ report_failure(const char *message, const char *hint)
 }
 
 static void
-remove_what_was_made(void *arg)
+remove_what_was_made(Destination *to)
 {
-	Destination *to = arg;
-
 	if (to->made > 0)
 		to->driver->remove_place(to);
 }
 
 static void
-discard_trial(void *arg)
+remember_trial(const Destination *to, const char *name)
 {
-	Destination *to = arg;
-
-	to->driver->discard(to);
-}
-
-/* Through the temporary directory of a job that nobody has. */
-static void
-put_trial(Destination *to, const char *name)
-{
-	const DestinationDriver *driver = to->driver;
-	char *id = psprintf("check-%s", name + strlen(NAME_PREFIX));
-
-	if (driver->claim(to, id, id, ACCESS_CREATE) != CLAIM_GRANTED)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
-						errmsg("another trial has the name \"%s\"", name)));
-	PG_TRY();
-	{
-		driver->put(to, name, CONTENT, strlen(CONTENT), false);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(GetMemoryChunkContext(to));
-		patience_clean_up(discard_trial, to, to->path);
-	}
-	PG_END_TRY();
-	driver->discard(to);
-}
-
-/* Whole at once, as a manifest. */
-static char *
-step_write(Destination *to, const char *name)
-{
-	PG_TRY();
-	{
-		put_trial(to, name);
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(GetMemoryChunkContext(to));
-		patience_clean_up(remove_what_was_made, to, to->path);
-	}
-	PG_END_TRY();
 	trial.name[0] = '\0';
 	if (trial.location)
 		pfree(trial.location);
@@ -99,6 +65,49 @@ step_write(Destination *to, const char *name)
 	trial.location = MemoryContextStrdup(TopMemoryContext, to->location);
 	strlcpy(trial.name, name, sizeof(trial.name));
 	trial.made = to->made;
+}
+
+/* Whether it is the last one, and of this session. */
+static bool
+is_trial(const Destination *to, const char *name)
+{
+	return strcmp(trial.name, name) == 0 &&
+		   strcmp(trial.location, to->location) == 0;
+}
+
+/* Tried once: a place that doesn't answer is not asked again. */
+static void
+take_trial_back(void *arg)
+{
+	TrialStep	*step = arg;
+	Destination *to = step->to;
+	bool		 is_written = is_trial(to, step->name);
+
+	if (is_written)
+	{
+		to->made = trial.made;
+		trial.name[0] = '\0';
+	}
+	to->driver->discard(to);
+	if (is_written)
+		(void) to->driver->remove(to, step->name);
+	remove_what_was_made(to);
+}
+
+/* Whole at once, as a manifest; through the temporary directory of a job that
+ * nobody has. */
+static char *
+step_write(Destination *to, const char *name)
+{
+	const DestinationDriver *driver = to->driver;
+	char *id = psprintf("check-%s", name + strlen(NAME_PREFIX));
+
+	if (driver->claim(to, id, id, ACCESS_CREATE) != CLAIM_GRANTED)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+						errmsg("another trial has the name \"%s\"", name)));
+	driver->put(to, name, CONTENT, strlen(CONTENT), false);
+	remember_trial(to, name);
+	driver->discard(to);
 	return psprintf("a file \"%s\" of %zu bytes", name, strlen(CONTENT));
 }
 
@@ -139,8 +148,7 @@ step_remove(Destination *to, const char *name)
 	(void) to->driver->remove(to, name);
 	to->driver->sync(to, "");
 	again = to->driver->remove(to, name);
-	if (strcmp(trial.name, name) == 0 &&
-		strcmp(trial.location, to->location) == 0)
+	if (is_trial(to, name))
 	{
 		to->made = trial.made;
 		remove_what_was_made(to);
@@ -161,10 +169,34 @@ run_step(Destination *to, const char *step, const char *name)
 		return step_read(to, name);
 	if (strcmp(step, "checksum") == 0)
 		return to->driver->probe(to, name);
-	if (strcmp(step, "remove") == 0)
+	if (strcmp(step, "remove") == 0 || strcmp(step, GIVE_UP) == 0)
 		return step_remove(to, name);
 	elog(ERROR, "unknown step \"%s\"", option_shown(step));
 	return NULL; /* not reached */
+}
+
+/* A first step that fails leaves nothing; nor does one that is cancelled, as none
+ * comes after it. */
+static char *
+try_step(Destination *to, const char *step, const char *name)
+{
+	TrialStep at = {to, name};
+	char	 *detail = NULL;
+
+	PG_TRY();
+	{
+		detail = run_step(to, step, name);
+	}
+	PG_CATCH();
+	{
+		if (strcmp(step, "write") != 0 &&
+			geterrcode() != ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(GetMemoryChunkContext(to));
+		patience_clean_up(take_trial_back, &at, to->path);
+	}
+	PG_END_TRY();
+	return detail;
 }
 
 /*
@@ -189,6 +221,8 @@ outflow_preflight_destination(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
 						errmsg("invalid name \"%s\" for a trial",
 							   option_shown(name))));
+	if (strcmp(step, GIVE_UP) == 0 && strcmp(trial.name, name) != 0)
+		PG_RETURN_NULL();
 	destination_check_rights(job.destination);
 	if (!reach)
 		job_check_may_write("check_destination");
@@ -206,7 +240,7 @@ outflow_preflight_destination(PG_FUNCTION_ARGS)
 						  to ? "there" : "nothing is there yet");
 	}
 	else
-		detail = run_step(to, step, name);
+		detail = try_step(to, step, name);
 	if (to)
 		to->driver->close(to);
 	if (detail == NULL)

@@ -44,21 +44,6 @@ destination_check_unclaimed(Destination *root, const char *folder,
 
 #define STRANGERS_NAMED 10
 
-/* Each table's folder is looked at for itself. */
-static List *
-without_folders(List *names, const Job *job)
-{
-	List	 *rest = NIL;
-	ListCell *cell;
-
-	foreach (cell, names)
-	{
-		if (!destination_is_folder(job, lfirst(cell)))
-			rest = lappend(rest, lfirst(cell));
-	}
-	return rest;
-}
-
 static bool
 has_manifest_name(const List *names)
 {
@@ -73,15 +58,24 @@ has_manifest_name(const List *names)
 	return false;
 }
 
+/* Whether an export of this database is in a folder, and not that one. */
+static bool
+is_anothers(Destination *root, const char *folder, const char *uuid)
+{
+	char *found = older_uuid(root, folder);
+
+	return found && !(uuid && strcmp(found, uuid) == 0);
+}
+
 /*
- * overwrite replaces exports of this database only.  What else is there stays, and
- * is named; what has a name that every export needs is refused.
+ * overwrite replaces an export of this database only, of that uuid.  What else is
+ * there stays, and is named; what has a name that every export needs is refused.
  */
 static void
-check_strangers(Destination *root, const char *folder, const Job *job,
-				bool tell)
+check_strangers(Destination *root, const char *folder, const char *uuid,
+				const Job *job, bool tell)
 {
-	List *strangers = without_folders(older_strangers(root, folder), job);
+	List *strangers = older_strangers(root, folder, uuid, job);
 	char *directory = folder[0] ? psprintf("%s/%s", root->path, folder)
 								: pstrdup(root->path);
 	StringInfoData names;
@@ -89,6 +83,13 @@ check_strangers(Destination *root, const char *folder, const Job *job,
 
 	if (strangers == NIL)
 		return;
+	if (is_anothers(root, folder, uuid))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_FILE),
+				 errmsg("directory \"%s\" holds another export", directory),
+				 errdetail("It is not part of the one that \"overwrite\" "
+						   "would replace."),
+				 errhint("Remove it, or choose another directory.")));
 	if (has_manifest_name(strangers))
 		ereport(
 			ERROR,
@@ -123,6 +124,24 @@ check_strangers(Destination *root, const char *folder, const Job *job,
 					   encoding_shown(names.data))));
 }
 
+/* Without it, the export of several tables would be damaged; what parts refer to
+ * there without being seen by others yet is of one, too. */
+static void
+check_no_folder(const Job *job, const char *uuid)
+{
+	int64 other = uuid ? job_with_folder(job->location, uuid) : 0;
+
+	if (other != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("destination \"%s\" is a table's folder of export "
+						"job " INT64_FORMAT,
+						job->destination, other),
+				 errdetail("\"overwrite\" replaces whole exports only."),
+				 errhint("Export to another directory, or replace that "
+						 "export.")));
+}
+
 /* Each folder has a lake table, or is empty. */
 static void
 check_tables(Destination *root, const Job *job)
@@ -144,6 +163,7 @@ void
 destination_check_empty(Destination *root, const Job *job, bool tell)
 {
 	List	 *files;
+	char	 *older;
 	ListCell *cell;
 
 	if (job_makes_tables(job))
@@ -166,7 +186,9 @@ destination_check_empty(Destination *root, const Job *job, bool tell)
 	if (files == NIL)
 		return;
 	destination_check_unreferenced(job);
-	check_strangers(root, "", job, tell);
+	older = older_uuid(root, "");
+	check_no_folder(job, older);
+	check_strangers(root, "", older, job, tell);
 	if (!destination_has_folders(job))
 		return;
 	foreach (cell, job->sources)
@@ -175,6 +197,6 @@ destination_check_empty(Destination *root, const Job *job, bool tell)
 
 		CHECK_FOR_INTERRUPTS();
 		destination_check_unclaimed(root, source->folder, job);
-		check_strangers(root, source->folder, job, tell);
+		check_strangers(root, source->folder, older, job, tell);
 	}
 }

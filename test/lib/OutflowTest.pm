@@ -202,11 +202,11 @@ sub replace_file
 }
 
 # files_below(DIRECTORY): the paths of all files there, hidden ones too,
-# relative and sorted
+# relative and sorted; none where no directory is
 sub files_below
 {
 	my ($directory) = @_;
-	my @queue = ('');
+	my @queue = -e $directory ? ('') : ();
 	my @files;
 
 	while (defined(my $path = shift @queue))

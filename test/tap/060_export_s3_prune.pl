@@ -93,6 +93,16 @@ is(prune('lake:nightly/2026-11-2', 1), '', 'an export that a kept one refers to 
 like($said, qr/export job $jobs[4] stays\nDETAIL:  Parts of export job $jobs[5] refer to its files/, 'and that is said');
 all_ok('referred to');
 
+# another export that was made in a table's folder
+my @many = map { sql("CALL outflow.export_tables('{t}', 'lake:many/$_')") } 1, 2;
+$store->s3('DELETE', $_) foreach split(/ /, $store->keys('many/1/public.t/'));
+my $inner = sql(q{CALL outflow.export('t', 'lake:many/1/public.t')});
+is(prune('lake:many/', 2), $many[0], 'an export goes that has another one in a folder');
+like($said, qr{/lake/many/1" stays\nDETAIL:  It holds something that is not known}, 'what is not its own stays, and that is said');
+is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($inner)"), 'ok', 'and the other one is whole');
+is(sql("CALL outflow.export_tables('{t}', 'lake:many/3')") && prune('lake:many/', 2), $many[1], 'a whole one goes');
+is($store->keys('many/2/'), '', 'with its folders');
+
 # the store refuses in the midst
 push @jobs, nightly(27);
 $store->faults('deny DELETE 2026-11-26');

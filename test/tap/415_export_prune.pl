@@ -67,6 +67,15 @@ is(there('c'), 'c4', 'with their directories');
 my @d = map { sql("CALL outflow.export_tables('{t,u}', 'file://$export/d$_')") } 1, 2;
 is(prune('d', 1) . there('d'), "$d[0]d2", 'folders go too');
 
+# another export that was made in a table's folder
+my @j = map { sql("CALL outflow.export_tables('{t,u}', 'file://$export/j$_')") } 1, 2;
+system('rm', '-r', "$export/j1/public.t") == 0 or die;
+my $inner = export('j1/public.t');
+is(prune('j', 2), $j[0], 'an export goes that has another one in a folder');
+like($said, qr{directory "\Q$export\E/j1" stays\nDETAIL:  It holds something that is not known}, 'its directory stays, and that is said');
+is(sql("SELECT string_agg(DISTINCT status, ' ') FROM outflow.verify($inner)"), 'ok', 'and the other one is whole');
+is(join(' ', files_below("$export/j1")), 'public.t/_SUCCESS public.t/_manifest.json public.t/part-000000.csv', 'it alone');
+
 # what was replaced or removed by hand doesn't count
 my @e = map { export("e$_") } 1 .. 3;
 my $e4 = export('e3', q{options => '{"overwrite": true}'});

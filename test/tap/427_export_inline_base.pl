@@ -137,4 +137,27 @@ wait_until($node, "SELECT state NOT IN ('queued', 'running') FROM outflow.jobs W
 is(sql("SELECT state FROM outflow.jobs WHERE job = $replacing"), 'done', 'then they are replaced');
 is(verdicts("(SELECT max(job) FROM outflow.jobs WHERE destination = 'file://$dir/late')"), 'ok', 'and both exports are whole');
 
+#
+# One that fails leaves nothing, and keeps what it has not made
+#
+mkdir "$dir/there" or die;
+sql('CREATE TABLE u AS SELECT 5 AS id; CREATE ROLE reader LOGIN IN ROLE pg_write_server_files; GRANT SELECT ON t, u TO reader; '
+	  . 'ALTER TABLE u ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON u USING (10 / (id - 5) > 0)');
+foreach my $format ('csv', 'parquet', 'delta', 'iceberg')
+{
+	foreach my $call (
+		"CALL outflow.export('t', 'file://$dir/there/a/b', format => '$format', workers => 0, filter => '10 / (id - 2000) > 0')",
+		"SET ROLE reader; CALL outflow.export_tables('{t,u}', 'file://$dir/there/a/b', format => '$format', workers => 0, options => '{\"row_security\": true}')")
+	{
+		like(error_of($call), qr/division by zero/, "$format: an export fails");
+		ok(!-e "$dir/there/a" && -d "$dir/there", "$format: no directory that it made is left");
+		mkdir "$dir/there/a" or die;
+		mkdir "$dir/there/a/b" or die;
+		like(error_of($call), qr/division by zero/, "$format: it fails where a directory is");
+		ok(-d "$dir/there/a/b", "$format: which stays");
+		rmdir "$dir/there/a/b" or die "not empty";
+		rmdir "$dir/there/a" or die "not empty";
+	}
+}
+
 done_testing();

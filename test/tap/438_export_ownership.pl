@@ -137,6 +137,25 @@ foreach my $case (
 	is(tree("$dir/$name"), $before, "$name: nothing is changed");
 }
 
+# an export in what would be a table's folder is one of its own, whoever's the directory above is
+my $many = "CALL outflow.export_tables('{t}', 'file://$dir/many', options => '{\"overwrite\": true}')";
+foreach my $above ('nothing', 'an export of one table', 'an export of several tables')
+{
+	PostgreSQL::Test::Utils::system_or_bail('rm', '-rf', "$dir/many");
+	sql($above =~ /one/ ? export_of('many') : $many) if $above ne 'nothing';
+	PostgreSQL::Test::Utils::system_or_bail('rm', '-rf', "$dir/many/public.t");
+	sql(export_of('many/public.t'));
+	my $inner = last_job();
+	my $before = tree("$dir/many");
+	like(says($many), qr{ERROR: .*directory ".*/many/public\.t" holds another export$}m, "above it is $above: overwrite is refused");
+	is(tree("$dir/many"), $before, "above it is $above: nothing is changed");
+	like(says(export_of('many', options => '{"overwrite": true}')), qr/$theirs"public\.t"\.$/m, "above it is $above: one table's export leaves it, and says so");
+	is(sql("SELECT DISTINCT status FROM outflow.verify($inner)"), 'ok', "above it is $above: it is whole");
+}
+PostgreSQL::Test::Utils::system_or_bail('rm', '-r', "$dir/many");
+sql($many) for 1, 2;
+is(sql('SELECT DISTINCT status FROM outflow.verify(' . last_job() . ')'), 'ok', 'its own folders are replaced');
+
 # a part that was changed is somebody's: nothing is removed
 sql(export_of('kept'));
 replace_file("$dir/kept/part-000001.csv", 'mine');
@@ -166,6 +185,23 @@ like(says(export_of('base', options => '{"overwrite": true}'), undef, 'other'),
 is(tree("$dir/base"), $before, 'it is still as it was');
 sql("SELECT outflow.forget($refers)");
 unlike(says(export_of('base', options => '{"overwrite": true}')), qr/ERROR/, 'without the other job it may go');
+
+# the same in a table's folder, which is part of an export alone
+my $whole = sql("CALL outflow.export_tables('{t}', 'file://$dir/whole', part_size => '128kB')");
+$refers = sql("CALL outflow.export_tables('{t}', 'file://$dir/of_whole', part_size => '128kB', base => $whole, options => '{\"carry\": \"reference\"}')");
+is(sql("SELECT bool_and(file LIKE '%/whole/public.t/part-%') FROM outflow.parts WHERE job = $refers"), 't', 'files of a folder are referred to');
+$before = tree("$dir/whole");
+my $to_folder = export_of('whole/public.t', options => '{"overwrite": true}');
+like(says($to_folder), qr/holds files of export job $refers\b/, 'a folder whose files are referred to is not replaced');
+sql("SELECT outflow.forget($refers)");
+like(says($to_folder), qr/ERROR: .*is a table's folder of export job $whole$/m, 'nor is a folder of an export that is there');
+like(says("CALL outflow.export('t', 'file://$dir/whole/public.t', workers => 0, options => '{\"overwrite\": true}')"),
+	qr/ERROR: .*is a table's folder of export job $whole$/m, 'nor within the session');
+is(tree("$dir/whole"), $before, 'it is as it was');
+unlike(says("CALL outflow.export_tables('{t}', 'file://$dir/whole', options => '{\"overwrite\": true}')"), qr/ERROR|WARNING/, 'the whole export is replaced');
+sql('SELECT outflow.forget(' . last_job() . ')');
+unlike(says($to_folder), qr/ERROR/, 'what no job has is not kept');
+is(sql('SELECT DISTINCT status FROM outflow.verify(' . last_job() . ')'), 'ok', 'and the new one is whole');
 
 #
 # A copy of the server

@@ -74,6 +74,14 @@ is(bad($one), ".hidden|left over\n.outflow-00000000-0000-0000-0000-000000000000|
 	'what should not be there has a row each');
 PostgreSQL::Test::Utils::system_or_bail('sh', '-c', "cd '$dir/one' && rm -r .hidden .outflow-* part-000099.csv sub");
 
+# names of others' files are for those who may export there
+sql('CREATE ROLE al IN ROLE pg_write_server_files; GRANT SELECT ON u TO al; ALTER ROLE al LOGIN');
+my $als = sql("SET SESSION AUTHORIZATION al; CALL outflow.export('u', 'file://$dir/als')");
+is(sql("SET ROLE al; SELECT DISTINCT status FROM outflow.verify($als)"), 'ok', 'the owner verifies');
+sql('REVOKE pg_write_server_files FROM al');
+like(($node->psql('postgres', "SET ROLE al; SELECT FROM outflow.verify($als)"))[2], qr/permission denied to export to files of the server/,
+	'... as long as they may export there');
+
 # directories that can't be read, or are gone
 my $count = sql("SELECT count(*) FROM outflow.verify($one)");
 foreach my $case (

@@ -56,4 +56,21 @@ ok(-d "$dir/yours/empty", 'nor at another place than the trial\'s');
 is(steps("$dir/read/only", "SET default_transaction_read_only = on; "), 'reach t, write f', 'a read-only transaction: nothing is written');
 ok(!-e "$dir/read", 'a read-only transaction: and nothing is made');
 
+# who stops waiting for it: at a step after the first, which looks at many files
+mkdir "$dir/full" or die;
+foreach my $number (1 .. 30000)
+{
+	symlink('nowhere', "$dir/full/$number") or die;
+}
+foreach my $place ("$dir/full", "$dir/full/new/place")
+{
+	# a step that has its time comes next to one that has none left
+	foreach my $timeout (map { 4 * $_ } 1 .. 25)
+	{
+		$node->psql('postgres', "SET statement_timeout = $timeout; SELECT FROM outflow.check_destination('file://$place')");
+	}
+	is(join(' ', grep { /outflow/ } files_below("$dir/full")), '', 'a cancel leaves no trial');
+	ok(!-e "$dir/full/new", '... and no directory');
+}
+
 done_testing();

@@ -92,12 +92,14 @@ extern bool older_is_job(Destination *root, const char *folder,
 /* The same, and this server has run it: only such a one is replaced or removed. */
 extern bool older_is_own(Destination *root, const char *folder,
 						 const Job *job);
-/* Whether the folder's manifest was written here, and not by a server that this
- * one is a copy of, or that is a copy of this one. */
-extern bool older_is_servers(Destination *root, const char *folder);
-/* The names of what is no export of this database's, sorted. */
-extern List *older_strangers(Destination *root, const char *folder);
+/* Whose the folder's manifest is, if it was written here, and not by a server that
+ * this one is a copy of, or that is a copy of this one; or NULL. */
+extern char *older_uuid(Destination *root, const char *folder);
+/* The names of what is not of that export, sorted; NULL for none.  The job's own
+ * folders are left out. */
+extern List *older_strangers(Destination *root, const char *folder,
+							 const char *uuid, const Job *job);
 /* Removes what is proven to be its files, with its folders; the rest stays. */
-extern void older_remove(Destination *root, const char *folder);
+extern void older_remove(Destination *root);
 
 #endif /* OUTFLOW_FINISH_H */

@@ -5,8 +5,10 @@
  * Only its manifest says which files are its own, and only one that this
  * database of this very server wrote is believed: it names both, and each file
  * with its size and sum.  What exports of another database refer to can't be known.
- * What is not proven so is never removed.  The manifest goes last, so that after
- * a crash the rest can still be proven; the new export comes afterwards.
+ * A table's folder must have a manifest of the same export: another one may have
+ * been made there since.  What is not proven so is never removed.  The manifest
+ * goes last, so that after a crash the rest can still be proven; the new export
+ * comes afterwards.
  */
 #include "postgres.h"
 
@@ -30,8 +32,9 @@ typedef struct OlderFile
 
 typedef struct OlderExport
 {
-	List *files;   /* of OlderFile *, by name */
-	List *folders; /* of char *, sorted */
+	const char *uuid;
+	List	   *files;	 /* of OlderFile *, by name */
+	List	   *folders; /* of char *, sorted */
 } OlderExport;
 
 /* What comes after a name in a line that manifest.c wrote; NULL for none. */
@@ -171,12 +174,14 @@ older_is_own(Destination *root, const char *folder, const Job *job)
 		   has_member(manifest, "uuid", job->uuid);
 }
 
-bool
-older_is_servers(Destination *root, const char *folder)
+char *
+older_uuid(Destination *root, const char *folder)
 {
 	char *manifest = get_manifest(root, folder);
 
-	return manifest && is_this_servers(manifest);
+	return manifest && is_this_servers(manifest)
+			   ? text_member(manifest, manifest + strlen(manifest), "uuid")
+			   : NULL;
 }
 
 static int
@@ -186,18 +191,20 @@ older_compare(const ListCell *a, const ListCell *b)
 				  ((OlderFile *) lfirst(b))->name);
 }
 
-/* NULL if the folder has no manifest that this server's database wrote. */
+/* NULL if the folder has no manifest of that export, which is this server's. */
 static OlderExport *
-older_read(Destination *root, const char *folder)
+older_read(Destination *root, const char *folder, const char *uuid)
 {
-	char		*manifest = get_manifest(root, folder);
+	char		*manifest = uuid ? get_manifest(root, folder) : NULL;
 	OlderExport *older;
 	char		*line;
 	char		*end;
 
-	if (manifest == NULL || !is_this_servers(manifest))
+	if (manifest == NULL || !is_this_servers(manifest) ||
+		!has_member(manifest, "uuid", uuid))
 		return NULL;
 	older = palloc0_object(OlderExport);
+	older->uuid = uuid;
 	for (line = manifest; (end = strchr(line, '\n')) != NULL; line = end + 1)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -225,15 +232,27 @@ find_file(const OlderExport *older, const char *name)
 	return found ? lfirst(found) : NULL;
 }
 
+static bool
+has_folder(const OlderExport *older, Destination *root, const char *name)
+{
+	char *uuid;
+
+	if (!names_have(older->folders, name))
+		return false;
+	/* another export may be in its place by now */
+	uuid = older_uuid(root, name);
+	return uuid && strcmp(uuid, older->uuid) == 0;
+}
+
 /* By its size; its sum is asked for before anything is removed. */
 static bool
-may_be_older(const OlderExport *older, const char *manifest,
+may_be_older(const OlderExport *older, Destination *root, const char *manifest,
 			 const DestinationEntry *entry)
 {
 	const OlderFile *file;
 
 	if (entry->is_directory)
-		return names_have(older->folders, entry->name);
+		return has_folder(older, root, entry->name);
 	if (!entry->is_regular)
 		return false;
 	if (strcmp(entry->name, manifest) == 0)
@@ -245,9 +264,10 @@ may_be_older(const OlderExport *older, const char *manifest,
 }
 
 List *
-older_strangers(Destination *root, const char *folder)
+older_strangers(Destination *root, const char *folder, const char *uuid,
+				const Job *job)
 {
-	OlderExport *older = older_read(root, folder);
+	OlderExport *older = older_read(root, folder, uuid);
 	const char	*manifest = destination_name(older_manifest(root, folder));
 	List		*strangers = NIL;
 	ListCell	*cell;
@@ -257,7 +277,9 @@ older_strangers(Destination *root, const char *folder)
 		DestinationEntry *entry = lfirst(cell);
 
 		CHECK_FOR_INTERRUPTS();
-		if (older == NULL || !may_be_older(older, manifest, entry))
+		if (destination_is_folder(job, entry->name))
+			continue;
+		if (older == NULL || !may_be_older(older, root, manifest, entry))
 			strangers = lappend(strangers, entry->name);
 	}
 	return strangers;
@@ -294,9 +316,10 @@ older_remove_files(Destination *root, const char *folder,
 
 /* with_folders: a folder's own manifest names none, whatever it says */
 static void
-older_remove_export(Destination *root, const char *folder, bool with_folders)
+older_remove_export(Destination *root, const char *folder, const char *uuid,
+					bool with_folders)
 {
-	OlderExport *older = older_read(root, folder);
+	OlderExport *older = older_read(root, folder, uuid);
 	char		*success = destination_key(folder, PUBLISH_SUCCESS);
 	uint64		 size;
 	ListCell	*cell;
@@ -312,7 +335,7 @@ older_remove_export(Destination *root, const char *folder, bool with_folders)
 	{
 		char *inner = destination_key(folder, lfirst(cell));
 
-		older_remove_export(root, inner, false);
+		older_remove_export(root, inner, uuid, false);
 		(void) root->driver->remove(root, psprintf("%s/", inner));
 	}
 	root->driver->sync(root, folder);
@@ -321,7 +344,7 @@ older_remove_export(Destination *root, const char *folder, bool with_folders)
 }
 
 void
-older_remove(Destination *root, const char *folder)
+older_remove(Destination *root)
 {
-	older_remove_export(root, folder, true);
+	older_remove_export(root, "", older_uuid(root, ""), true);
 }

@@ -30,7 +30,7 @@ reason_to_stay(const Job *job, Destination *root)
 {
 	int64 other;
 
-	if (!older_is_servers(root, ""))
+	if (older_uuid(root, "") == NULL)
 		return "A server with the same past has written it, such as the one "
 			   "that this one is a copy of.";
 	if (!job_lock_exclude(job->id))
@@ -54,7 +54,7 @@ reason_to_stay(const Job *job, Destination *root)
 static void
 prune_remove_export(const Job *job, Destination *root)
 {
-	older_remove(root, "");
+	older_remove(root);
 	if (root->driver->list(root, "", NULL) == NIL)
 		root->driver->remove_place(root);
 	else

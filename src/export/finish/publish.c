@@ -31,9 +31,10 @@
  * file, is an error before anything of an older export is removed.
  */
 static void
-check_names(Destination *root, const char *folder, const List *parts)
+check_names(Destination *root, const char *folder, const char *older,
+			const Job *job, const List *parts)
 {
-	List		   *strangers = older_strangers(root, folder);
+	List		   *strangers = older_strangers(root, folder, older, job);
 	List		   *names = publish_names(parts);
 	const ListCell *cell;
 
@@ -71,6 +72,7 @@ lock_older(const Job *job)
 static void
 remove_older(const Job *job, Destination *root, const List *parts)
 {
+	const char	   *older = older_uuid(root, "");
 	const ListCell *cell;
 
 	if (job->options.overwrite)
@@ -80,18 +82,11 @@ remove_older(const Job *job, Destination *root, const List *parts)
 	{
 		JobSource *source = lfirst(cell);
 
-		check_names(root, source->folder,
+		check_names(root, source->folder, older, job,
 					parts_of_source(parts, source->number));
 	}
 	if (!older_is_own(root, "", job))
-		older_remove(root, "");
-	foreach (cell, job->sources)
-	{
-		JobSource *source = lfirst(cell);
-
-		if (source->folder[0] && !older_is_own(root, source->folder, job))
-			older_remove(root, source->folder);
-	}
+		older_remove(root);
 }
 
 /* An earlier attempt's manifest may be there; another one stays. */

@@ -414,6 +414,9 @@ outflow_verify(PG_FUNCTION_ARGS)
 	job_derive(job);
 	root = destination_open_known(job, false);
 	lost = finding_unreadable(errno);
+	/* names of others' files are told, too */
+	if (root)
+		root->driver->check_rights();
 	full = reads_all(how, root);
 	/* a finished one has no files of its own any more */
 	if (root && (job->state != JOB_DONE || root->driver->tables))

@@ -172,6 +172,8 @@ extern int64 *job_ids_finished(const char *prefix, int *count);
 extern bool job_has_uuid(const char *uuid);
 /* A job with parts that refer to files there, or beneath; 0 for none. */
 extern int64 job_referring_to(const char *location, int64 except);
+/* The job of that uuid, if a table's folder of it lies there; or 0. */
+extern int64 job_with_folder(const char *location, const char *uuid);
 typedef struct JobProgress
 {
 	int	  parts_done;

@@ -129,15 +129,30 @@ job_referring_to(const char *location, int64 except)
 	const Datum values[] = {CStringGetTextDatum(location),
 							Int64GetDatum(except)};
 
-	/* a candidate that is still to be proven may become a reference */
+	/* a candidate that is still to be proven may become a reference; its file
+	 * may be in a table's folder */
 	return query_id("SELECT j.job FROM outflow.part AS p "
 					"JOIN outflow.job AS j ON j.job = p.job "
-					"WHERE (p.location = $1 "
-					"OR starts_with(p.location, $1 || '/')) "
+					"WHERE starts_with(p.location || '/' || p.file, "
+					"$1 || '/') "
 					"AND j.job <> $2 "
 					"AND (p.state = 'done' "
 					"OR j.options ->> 'carry' = 'reference') "
 					"ORDER BY j.job LIMIT 1",
+					lengthof(types), types, values);
+}
+
+int64
+job_with_folder(const char *location, const char *uuid)
+{
+	const Oid	types[] = {TEXTOID, TEXTOID};
+	const Datum values[] = {CStringGetTextDatum(location),
+							CStringGetTextDatum(uuid)};
+
+	return query_id("SELECT j.job FROM outflow.job AS j "
+					"JOIN outflow.source AS s ON s.job = j.job "
+					"WHERE j.uuid::text = $2 AND s.folder <> '' "
+					"AND j.location || '/' || s.folder = $1",
 					lengthof(types), types, values);
 }
 

@@ -37,6 +37,9 @@ take_back(void *arg)
 		publish_undo(files->job, files->publishing, files->root);
 	files->root->driver->discard(files->root);
 	files->left = false;
+	/* those of them that nobody else uses by now */
+	if (files->root->made > 0)
+		files->root->driver->remove_place(files->root);
 }
 
 /*
@@ -217,6 +220,7 @@ write_and_publish(void *arg)
 	InlineJob *run = arg;
 	Job		  *job = run->job;
 
+	destination_check_empty(run->files.root, job, false);
 	(void) ownership_open(job, run->files.root, true);
 	destination_check_unclaimed(run->files.root, "", job);
 	export_all(job, run->plan, run->definitions, run->files.root);
@@ -263,7 +267,6 @@ run_inline(Job *job)
 	run->files.job = job;
 	run->plan = plan;
 	run->files.root = destination_open(job, DESTINATION_CREATE);
-	destination_check_empty(run->files.root, job, false);
 	inline_run(&run->files, write_and_publish, run);
 	run->files.root->driver->close(run->files.root);
 }

@@ -18,7 +18,8 @@ typedef struct InlineFiles
 
 /*
  * All or nothing: an error of the body, or the end of the process, takes back what
- * was published already.  A place that doesn't answer in time keeps it: left.
+ * was published already, and the directories that were made for it.  A place that
+ * doesn't answer in time keeps it: left.
  */
 extern void inline_run(InlineFiles *files, void (*body)(void *arg), void *arg);
 

@@ -82,7 +82,6 @@ begin_step(QueryJob *run)
 {
 	query_tables_lock(run->tables);
 	run->files.root = destination_open(run->job, DESTINATION_CREATE);
-	destination_check_empty(run->files.root, run->job, false);
 }
 
 static void
@@ -126,6 +125,7 @@ write_step(QueryJob *run)
 						   .throttle = &throttle,
 						   .stop = &never};
 
+	destination_check_empty(run->files.root, job, false);
 	(void) ownership_open(job, run->files.root, true);
 	destination_check_unclaimed(run->files.root, "", job);
 	throttle_init(&throttle);
