@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mb/pg_wchar.h"
 #include "storage/fd.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -67,6 +68,36 @@ const char *
 mask_setting(void)
 {
 	return mask_columns ? mask_columns : "";
+}
+
+/* A text of the configuration file has the encoding of whoever wrote it. */
+static const char *
+read_setting(List **rules)
+{
+	const char *text = mask_setting();
+
+	*rules = NIL;
+	if (!pg_verifymbstr(text, strlen(text), true))
+		return "It is not text in this database's encoding. The database can "
+			   "have a setting of its own.";
+	return mask_rules_read(text, rules);
+}
+
+List *
+mask_setting_rules(void)
+{
+	List	   *rules;
+	const char *problem = read_setting(&rules);
+
+	if (problem)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("setting \"%s\" has a value that cannot be used",
+						"outflow.mask_columns"),
+				 errdetail("Which columns are masked is not known, so that "
+						   "none may leave."),
+				 errhint("%s", problem)));
+	return rules;
 }
 
 static void
@@ -146,10 +177,7 @@ have_hash(const List *rules)
 void
 mask_check_key(const List *rules)
 {
-	List *own;
-
-	(void) mask_rules_read(mask_setting(), &own);
-	if (have_hash(own) || have_hash(rules))
+	if (have_hash(mask_setting_rules()) || have_hash(rules))
 	{
 		MaskKey *key = mask_key_load();
 

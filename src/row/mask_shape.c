@@ -87,9 +87,8 @@ choose_rule(const MaskRules *rules, const List *relids,
 bool
 mask_setting_covers(const List *relids, const char *column)
 {
-	List *rules;
+	List *rules = mask_setting_rules();
 
-	(void) mask_rules_read(mask_setting(), &rules);
 	return rules && find_rule(rules, mask_relations(relids), column) != NULL;
 }
 
@@ -147,10 +146,10 @@ void
 row_shape_mask(RowShape *shape, const List *relids, const List *kept,
 			   const List *rules)
 {
-	MaskRules masks = {.kept = unconstify(List *, kept),
+	MaskRules masks = {.setting = mask_setting_rules(),
+					   .kept = unconstify(List *, kept),
 					   .own = unconstify(List *, rules)};
 
-	(void) mask_rules_read(mask_setting(), &masks.setting);
 	if (masks.setting == NIL && kept == NIL && rules == NIL)
 		return;
 	relids = mask_relations(relids);
@@ -182,10 +181,10 @@ row_shape_mask(RowShape *shape, const List *relids, const List *kept,
 List *
 mask_columns_of(TupleDesc desc, const List *relids, const List *rules)
 {
-	MaskRules masks = {.own = unconstify(List *, rules)};
+	MaskRules masks = {.setting = mask_setting_rules(),
+					   .own = unconstify(List *, rules)};
 	List	 *found = NIL;
 
-	(void) mask_rules_read(mask_setting(), &masks.setting);
 	if (masks.setting == NIL && rules == NIL)
 		return NIL;
 	relids = mask_relations(relids);

@@ -381,7 +381,7 @@ set_masks(StreamSession *session, RowShape *shape, const Decision *decision)
 	ListCell *lc;
 
 	row_shape_mask(shape, relids, NIL, session->options.masks);
-	if (session->options.masks == NIL && mask_setting()[0] == '\0')
+	if (session->options.masks == NIL && mask_setting_rules() == NIL)
 		return;
 	foreach (lc, mask_relations(relids))
 		(void) hash_search(session->watched, &lfirst_oid(lc), HASH_ENTER,
