@@ -80,7 +80,9 @@ extern List *mask_kept_read(const List *texts);
 extern void mask_define_settings(void);
 /* outflow.mask_columns; "" for none. */
 extern const char *mask_setting(void);
-/* Its rules; an error if they can't be read in this database. */
+/* Whether it can be read in this database. */
+extern bool mask_setting_is_readable(void);
+/* Its rules; an error if it can't. */
 extern List *mask_setting_rules(void);
 /* The key, in the current context; an error if it can't be read. */
 extern MaskKey *mask_key_load(void);

@@ -26,6 +26,17 @@
 static char *mask_columns = NULL;
 static char *mask_key_file = NULL;
 
+/*
+ * Of a role or a database, which a login takes over.  What it refuses gives way to
+ * the server's own value, maybe none, without more than a WARNING.
+ */
+static bool
+is_taken_at_login(GucSource source)
+{
+	return source >= PGC_S_GLOBAL && source <= PGC_S_DATABASE_USER;
+}
+
+/* What is let pass here is refused when it is used. */
 static bool
 mask_check_columns(char **value, void **extra, GucSource source)
 {
@@ -37,9 +48,20 @@ mask_check_columns(char **value, void **extra, GucSource source)
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-	if (problem)
-		GUC_check_errhint("%s", problem);
-	return problem == NULL;
+	if (problem == NULL)
+		return true;
+	if (is_taken_at_login(source))
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for parameter \"%s\"",
+						"outflow.mask_columns"),
+				 errdetail("Streams and exports are refused with it."),
+				 errhint("%s", problem)));
+		return true;
+	}
+	GUC_check_errhint("%s", problem);
+	return false;
 }
 
 static void
@@ -81,6 +103,14 @@ read_setting(List **rules)
 		return "It is not text in this database's encoding. The database can "
 			   "have a setting of its own.";
 	return mask_rules_read(text, rules);
+}
+
+bool
+mask_setting_is_readable(void)
+{
+	List *rules;
+
+	return read_setting(&rules) == NULL;
 }
 
 List *

@@ -106,5 +106,47 @@ $node->reload;
 wait_until($node, q{SELECT current_setting('outflow.mask_columns') <> ''}, 'a reload', 'euc');
 refused('euc', $superuser, 'ALTER SYSTEM in a database of another encoding');
 
+#
+# A role's own, which nothing checks before the library is loaded
+#
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET outflow.mask_columns');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
+$node->restart;
+$node->safe_psql('postgres', q{ALTER ROLE rep SET outflow.mask_columns = 'public.people.mail=redacted'});
+$node->safe_psql('postgres', q{ALTER DATABASE euc SET outflow.mask_columns = 'mail'});
+refused('postgres', 'rep', 'a typo of a role');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'outflow'\n");
+$node->restart;
+refused('postgres', 'rep', 'a typo of a role, library preloaded');
+like(($node->psql('postgres', 'SELECT 1', extra_params => [ '-U', 'rep' ]))[2],
+	qr/WARNING:.*"outflow\.mask_columns"\nDETAIL:  Streams and exports are refused.*\n.*A mask looks like/, '... of which a login is warned');
+refused('euc', $superuser, 'a typo of a database, library preloaded');
+is($node->safe_psql('euc', q{SELECT ok FROM outflow.preflight() WHERE item = 'outflow.mask_columns'}), 'f', '... of which preflight tells');
+$node->safe_psql('postgres', 'ALTER DATABASE euc RESET outflow.mask_columns; ALTER ROLE rep RESET outflow.mask_columns');
+foreach my $statement ("ALTER ROLE rep SET outflow.mask_columns = 'public.people.mail=redacted'",
+	"ALTER DATABASE euc SET outflow.mask_columns = 'mail'", "SET outflow.mask_columns = 'mail'",
+	"ALTER SYSTEM SET outflow.mask_columns = 'mail'")
+{
+	like(($node->psql('postgres', $statement))[2], qr/ERROR:  invalid value for parameter "outflow\.mask_columns"/, $statement);
+}
+$node->safe_psql('postgres', "ALTER ROLE rep SET outflow.mask_columns = '$utf8'");
+refused('euc', 'rep', 'a role\'s setting of another encoding');
+$node->safe_psql('postgres', 'ALTER ROLE rep RESET outflow.mask_columns');
+
+# a brother of a role that is not what holds it: the server's own is in force
+$node->stop;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\noutflow.export_root = '$dir/root'\n");
+$node->start;
+foreach my $setting ("rate_limit = '20XB'", "mask_key_file = '/none'", "part_memory = 'much'")
+{
+	$node->safe_psql('postgres', "ALTER ROLE rep SET outflow.$setting");
+}
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'outflow'\noutflow.rate_limit = '3MB'\n");
+$node->restart;
+like(($node->psql('postgres', q{SELECT name, setting FROM pg_settings WHERE name LIKE 'outflow.%'}, extra_params => [ '-U', 'rep' ]))[1],
+	qr/outflow\.part_memory\|65536\noutflow\.rate_limit\|3072/, 'other settings that cannot be a role\'s leave the server\'s in force');
+like((answers('postgres', 'rep'))[1], qr/is not beneath the export root/, '... and the export root');
+$node->safe_psql('postgres', 'ALTER ROLE rep RESET ALL');
+
 $node->stop;
 done_testing();
