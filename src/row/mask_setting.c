@@ -79,11 +79,10 @@ mask_define_settings(void)
 		"A comma list of schema.table.column=method.", &mask_columns, "",
 		PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_ALLOW_IN_PARALLEL,
 		mask_check_columns, mask_assign_setting, NULL);
-	DefineCustomStringVariable("outflow.mask_key_file",
-							   "File that holds the key of hashed columns.",
-							   NULL, &mask_key_file, "", PGC_SIGHUP,
-							   GUC_SUPERUSER_ONLY | GUC_ALLOW_IN_PARALLEL,
-							   NULL, mask_assign_setting, NULL);
+	DefineCustomStringVariable(
+		"outflow.mask_key_file", "File that holds the key of hashed columns.",
+		NULL, &mask_key_file, "", PGC_SIGHUP,
+		GUC_SUPERUSER_ONLY | GUC_ALLOW_IN_PARALLEL, NULL, NULL, NULL);
 }
 
 const char *
@@ -204,13 +203,21 @@ have_hash(const List *rules)
 	return false;
 }
 
+MaskKey *
+mask_key_for(const List *rules)
+{
+	if (have_hash(mask_setting_rules()) || have_hash(rules))
+		return mask_key_load();
+	return NULL;
+}
+
 void
 mask_check_key(const List *rules)
 {
-	if (have_hash(mask_setting_rules()) || have_hash(rules))
-	{
-		MaskKey *key = mask_key_load();
+	MaskKey *key = mask_key_for(rules);
 
+	if (key)
+	{
 		explicit_bzero(key->bytes, key->size);
 		pfree(key);
 	}

@@ -97,7 +97,8 @@ mask_setting_covers(const List *relids, const char *column)
  * sequences.
  */
 static void
-mask_column(RowShape *shape, ColumnShape *column, const MaskRule *rule)
+mask_column(RowShape *shape, ColumnShape *column, const MaskRule *rule,
+			const MaskKey *key)
 {
 	ColumnMask *mask = palloc0(sizeof(ColumnMask));
 
@@ -105,7 +106,7 @@ mask_column(RowShape *shape, ColumnShape *column, const MaskRule *rule)
 	mask->length = rule->length;
 	mask->clear = column->type;
 	if (rule->method == MASK_HASH)
-		mask->key = mask_key_load();
+		mask->key = key ? key : mask_key_load();
 	if (rule->method == MASK_NULL)
 		column->not_null = false;
 	else
@@ -144,7 +145,7 @@ drop_blurred_keys(RowShape *shape)
 
 void
 row_shape_mask(RowShape *shape, const List *relids, const List *kept,
-			   const List *rules)
+			   const List *rules, const MaskKey *key)
 {
 	MaskRules masks = {.setting = mask_setting_rules(),
 					   .kept = unconstify(List *, kept),
@@ -171,7 +172,7 @@ row_shape_mask(RowShape *shape, const List *relids, const List *kept,
 		if (rule == NULL)
 			continue;
 		old = MemoryContextSwitchTo(shape->context);
-		mask_column(shape, column, rule);
+		mask_column(shape, column, rule, key);
 		MemoryContextSwitchTo(old);
 	}
 	if (shape->nmasks > 0)

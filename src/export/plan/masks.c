@@ -64,7 +64,7 @@ masks_set(RowShape *shape, Relation rel, const JobSource *source,
 		mask_setting_rules() == NIL)
 		return;
 	check_kept(kept, rel);
-	row_shape_mask(shape, relations_of(rel), kept, job->options.masks);
+	row_shape_mask(shape, relations_of(rel), kept, job->options.masks, NULL);
 }
 
 static bool
