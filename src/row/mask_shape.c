@@ -28,9 +28,16 @@ rule_names(const MaskRule *rule, Oid relid)
 {
 	char *schema = get_namespace_name(get_rel_namespace(relid));
 	char *name = get_rel_name(relid);
+	bool  named = schema && name &&
+				 name_matches(rule->column->schema, schema) &&
+				 name_matches(rule->column->table, name);
 
-	return schema && name && name_matches(rule->column->schema, schema) &&
-		   name_matches(rule->column->table, name);
+	/* a wide table, its ancestors and many rules ask for these very often */
+	if (schema)
+		pfree(schema);
+	if (name)
+		pfree(name);
+	return named;
 }
 
 bool
@@ -143,9 +150,9 @@ drop_blurred_keys(RowShape *shape)
 	}
 }
 
-void
-row_shape_mask(RowShape *shape, const List *relids, const List *kept,
-			   const List *rules, const MaskKey *key)
+static void
+apply_masks(RowShape *shape, const List *relids, const List *kept,
+			const List *rules, const MaskKey *key)
 {
 	MaskRules masks = {.setting = mask_setting_rules(),
 					   .kept = unconstify(List *, kept),
@@ -177,6 +184,19 @@ row_shape_mask(RowShape *shape, const List *relids, const List *kept,
 	}
 	if (shape->nmasks > 0)
 		drop_blurred_keys(shape);
+}
+
+void
+row_shape_mask(RowShape *shape, const List *relids, const List *kept,
+			   const List *rules, const MaskKey *key)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow masks", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	apply_masks(shape, relids, kept, rules, key);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 List *
