@@ -99,6 +99,16 @@ encoding_char_len(const char *data, int len)
 	return Max(char_len, 1);
 }
 
+int
+encoding_chars_len(const char *data, int len, int chars)
+{
+	int taken = 0;
+
+	while (taken < len && chars-- > 0)
+		taken += encoding_char_len(data + taken, len - taken);
+	return taken;
+}
+
 /* Whether the client's encoding has the character at data. */
 static bool
 client_has(const char *data, int len)

@@ -26,6 +26,12 @@ extern int encoding_to_utf8(char *dst, const char *data, int len);
 /* Length of the character at data; 1 if it is none. */
 extern int encoding_char_len(const char *data, int len);
 
+/*
+ * Of so many characters.  The server's own function raises an error where the
+ * last one is cut off, as can happen in names that other databases gave.
+ */
+extern int encoding_chars_len(const char *data, int len, int chars);
+
 /* ---- to the client */
 
 /*

@@ -5,6 +5,10 @@
  * In each part * stands for any characters, ? for one, and a backslash takes
  * the next character literally (a dot inside a name, for example).
  * Matching is case-sensitive and done once per relation, never per row.
+ *
+ * Dots and backslashes are no part of any character in a server's encoding, so
+ * that a text is cut in the same way in all of them, whether it is text there
+ * or not.
  */
 #include "postgres.h"
 
@@ -13,6 +17,13 @@
 #include "compat.h"
 #include "name_pattern.h"
 #include "option.h"
+
+/* Of the character at text, as far as it is there. */
+static int
+char_len(const char *text)
+{
+	return *text ? strnlen(text, pg_mblen(text)) : 0;
+}
 
 /*
  * Whether the whole name matches.  On a mismatch after a *, tries again with
@@ -26,7 +37,7 @@ name_matches(const char *pattern, const char *name)
 
 	for (;;)
 	{
-		int len = *name ? pg_mblen(name) : 0;
+		int len = char_len(name);
 
 		if (*pattern == '*')
 		{
@@ -57,7 +68,7 @@ name_matches(const char *pattern, const char *name)
 		}
 		if (retry_pattern == NULL || *retry_name == '\0')
 			return false;
-		retry_name += pg_mblen(retry_name);
+		retry_name += char_len(retry_name);
 		pattern = retry_pattern;
 		name = retry_name;
 	}
@@ -74,7 +85,7 @@ split_parts(char *item, char **parts, int max)
 	while (*p)
 	{
 		if (*p == '\\' && p[1] != '\0')
-			p += 1 + pg_mblen(p + 1);
+			p += 2;
 		else if (*p == '.')
 		{
 			*p++ = '\0';
@@ -83,7 +94,7 @@ split_parts(char *item, char **parts, int max)
 			parts[n++] = p;
 		}
 		else
-			p += pg_mblen(p);
+			p++;
 	}
 	return n;
 }

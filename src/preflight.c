@@ -21,6 +21,7 @@
 #include "utils/guc.h"
 
 #include "limit.h"
+#include "row/mask.h"
 
 /* the columns of outflow_internal.preflight_library() */
 typedef enum FactColumn
@@ -71,6 +72,8 @@ outflow_preflight_library(PG_FUNCTION_ARGS)
 	memset(nulls, true, sizeof(nulls));
 	values[FACT_VERSION] = CStringGetTextDatum(OUTFLOW_VERSION);
 	nulls[FACT_VERSION] = false;
+	if (limit == NULL && !mask_setting_is_readable())
+		limit = "outflow.mask_columns";
 	if (limit)
 	{
 		values[FACT_UNREADABLE_LIMIT] = CStringGetTextDatum(limit);

@@ -117,7 +117,9 @@ extern int text_timestamptz_session(char *dst, int64 timestamp);
  * out (output.c); if not, gives up.  Where out has no limit it is left to try.
  */
 extern bool output_fits(ByteBuffer *out, TypeShape *type, Datum value);
-/* Its text, if it fits; NULL if there is no room for it, and out gives up. */
+/* Its text, which in a UTF8 database is UTF-8, whatever names are in it. */
+extern const char *output_text(TypeShape *type, Datum value);
+/* The same, if it fits; NULL if there is no room for it, and out gives up. */
 extern const char *output_call(ByteBuffer *out, TypeShape *type, Datum value);
 
 /*
@@ -153,10 +155,12 @@ extern void json_string(ByteBuffer *out, const JsonStyle *style,
 						const char *data, int len);
 
 /*
- * The text itself where the server can convert it to UTF-8; in SQL_ASCII with
- * a character for each byte that is no UTF-8, as json_string() has them.
+ * The text itself where the server can convert it to UTF-8; in SQL_ASCII and
+ * UTF8 with a character for each byte that is no UTF-8, as json_string() has them.
  */
 extern const char *text_for_utf8(const char *text);
+/* The same in UTF8 alone: of what may have names from shared catalogs. */
+extern const char *text_of_names(const char *text);
 
 /* Text that is JSON already, on one line. */
 extern void json_text(ByteBuffer *out, const JsonStyle *style,

@@ -80,8 +80,14 @@ extern List *mask_kept_read(const List *texts);
 extern void mask_define_settings(void);
 /* outflow.mask_columns; "" for none. */
 extern const char *mask_setting(void);
+/* Whether it can be read in this database. */
+extern bool mask_setting_is_readable(void);
+/* Its rules; an error if it can't. */
+extern List *mask_setting_rules(void);
 /* The key, in the current context; an error if it can't be read. */
 extern MaskKey *mask_key_load(void);
+/* The same if rules, or the setting's, need one; else NULL. */
+extern MaskKey *mask_key_for(const List *rules);
 /* An error if rules, or the setting's, need a key that can't be read. */
 extern void mask_check_key(const List *rules);
 
@@ -89,10 +95,12 @@ extern void mask_check_key(const List *rules);
 
 /*
  * Masks what the setting, kept masks and these rules say of a shape.  relids
- * are the relations whose rules count, with their ancestors'.
+ * are the relations whose rules count, with their ancestors'.  The key is what
+ * mask_key_for() had for the same purpose before, or NULL for the file's.
  */
 extern void row_shape_mask(RowShape *shape, const List *relids,
-						   const List *kept, const List *rules);
+						   const List *kept, const List *rules,
+						   const MaskKey *key);
 /* The masks (char *, to be kept) of all columns that a row has. */
 extern List *mask_columns_of(TupleDesc desc, const List *relids,
 							 const List *rules);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mb/pg_wchar.h"
 #include "storage/fd.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -25,6 +26,17 @@
 static char *mask_columns = NULL;
 static char *mask_key_file = NULL;
 
+/*
+ * Of a role or a database, which a login takes over.  What it refuses gives way to
+ * the server's own value, maybe none, without more than a WARNING.
+ */
+static bool
+is_taken_at_login(GucSource source)
+{
+	return source >= PGC_S_GLOBAL && source <= PGC_S_DATABASE_USER;
+}
+
+/* What is let pass here is refused when it is used. */
 static bool
 mask_check_columns(char **value, void **extra, GucSource source)
 {
@@ -36,9 +48,20 @@ mask_check_columns(char **value, void **extra, GucSource source)
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-	if (problem)
-		GUC_check_errhint("%s", problem);
-	return problem == NULL;
+	if (problem == NULL)
+		return true;
+	if (is_taken_at_login(source))
+	{
+		ereport(WARNING,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for parameter \"%s\"",
+						"outflow.mask_columns"),
+				 errdetail("Streams and exports are refused with it."),
+				 errhint("%s", problem)));
+		return true;
+	}
+	GUC_check_errhint("%s", problem);
+	return false;
 }
 
 static void
@@ -56,17 +79,54 @@ mask_define_settings(void)
 		"A comma list of schema.table.column=method.", &mask_columns, "",
 		PGC_SUSET, GUC_SUPERUSER_ONLY | GUC_ALLOW_IN_PARALLEL,
 		mask_check_columns, mask_assign_setting, NULL);
-	DefineCustomStringVariable("outflow.mask_key_file",
-							   "File that holds the key of hashed columns.",
-							   NULL, &mask_key_file, "", PGC_SIGHUP,
-							   GUC_SUPERUSER_ONLY | GUC_ALLOW_IN_PARALLEL,
-							   NULL, mask_assign_setting, NULL);
+	DefineCustomStringVariable(
+		"outflow.mask_key_file", "File that holds the key of hashed columns.",
+		NULL, &mask_key_file, "", PGC_SIGHUP,
+		GUC_SUPERUSER_ONLY | GUC_ALLOW_IN_PARALLEL, NULL, NULL, NULL);
 }
 
 const char *
 mask_setting(void)
 {
 	return mask_columns ? mask_columns : "";
+}
+
+/* A text of the configuration file has the encoding of whoever wrote it. */
+static const char *
+read_setting(List **rules)
+{
+	const char *text = mask_setting();
+
+	*rules = NIL;
+	if (!pg_verifymbstr(text, strlen(text), true))
+		return "It is not text in this database's encoding. The database can "
+			   "have a setting of its own.";
+	return mask_rules_read(text, rules);
+}
+
+bool
+mask_setting_is_readable(void)
+{
+	List *rules;
+
+	return read_setting(&rules) == NULL;
+}
+
+List *
+mask_setting_rules(void)
+{
+	List	   *rules;
+	const char *problem = read_setting(&rules);
+
+	if (problem)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIG_FILE_ERROR),
+				 errmsg("setting \"%s\" has a value that cannot be used",
+						"outflow.mask_columns"),
+				 errdetail("Which columns are masked is not known, so that "
+						   "none may leave."),
+				 errhint("%s", problem)));
+	return rules;
 }
 
 static void
@@ -143,16 +203,21 @@ have_hash(const List *rules)
 	return false;
 }
 
+MaskKey *
+mask_key_for(const List *rules)
+{
+	if (have_hash(mask_setting_rules()) || have_hash(rules))
+		return mask_key_load();
+	return NULL;
+}
+
 void
 mask_check_key(const List *rules)
 {
-	List *own;
+	MaskKey *key = mask_key_for(rules);
 
-	(void) mask_rules_read(mask_setting(), &own);
-	if (have_hash(own) || have_hash(rules))
+	if (key)
 	{
-		MaskKey *key = mask_key_load();
-
 		explicit_bzero(key->bytes, key->size);
 		pfree(key);
 	}

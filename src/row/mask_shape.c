@@ -28,9 +28,16 @@ rule_names(const MaskRule *rule, Oid relid)
 {
 	char *schema = get_namespace_name(get_rel_namespace(relid));
 	char *name = get_rel_name(relid);
+	bool  named = schema && name &&
+				 name_matches(rule->column->schema, schema) &&
+				 name_matches(rule->column->table, name);
 
-	return schema && name && name_matches(rule->column->schema, schema) &&
-		   name_matches(rule->column->table, name);
+	/* a wide table, its ancestors and many rules ask for these very often */
+	if (schema)
+		pfree(schema);
+	if (name)
+		pfree(name);
+	return named;
 }
 
 bool
@@ -87,9 +94,8 @@ choose_rule(const MaskRules *rules, const List *relids,
 bool
 mask_setting_covers(const List *relids, const char *column)
 {
-	List *rules;
+	List *rules = mask_setting_rules();
 
-	(void) mask_rules_read(mask_setting(), &rules);
 	return rules && find_rule(rules, mask_relations(relids), column) != NULL;
 }
 
@@ -98,7 +104,8 @@ mask_setting_covers(const List *relids, const char *column)
  * sequences.
  */
 static void
-mask_column(RowShape *shape, ColumnShape *column, const MaskRule *rule)
+mask_column(RowShape *shape, ColumnShape *column, const MaskRule *rule,
+			const MaskKey *key)
 {
 	ColumnMask *mask = palloc0(sizeof(ColumnMask));
 
@@ -106,7 +113,7 @@ mask_column(RowShape *shape, ColumnShape *column, const MaskRule *rule)
 	mask->length = rule->length;
 	mask->clear = column->type;
 	if (rule->method == MASK_HASH)
-		mask->key = mask_key_load();
+		mask->key = key ? key : mask_key_load();
 	if (rule->method == MASK_NULL)
 		column->not_null = false;
 	else
@@ -143,14 +150,14 @@ drop_blurred_keys(RowShape *shape)
 	}
 }
 
-void
-row_shape_mask(RowShape *shape, const List *relids, const List *kept,
-			   const List *rules)
+static void
+apply_masks(RowShape *shape, const List *relids, const List *kept,
+			const List *rules, const MaskKey *key)
 {
-	MaskRules masks = {.kept = unconstify(List *, kept),
+	MaskRules masks = {.setting = mask_setting_rules(),
+					   .kept = unconstify(List *, kept),
 					   .own = unconstify(List *, rules)};
 
-	(void) mask_rules_read(mask_setting(), &masks.setting);
 	if (masks.setting == NIL && kept == NIL && rules == NIL)
 		return;
 	relids = mask_relations(relids);
@@ -172,20 +179,33 @@ row_shape_mask(RowShape *shape, const List *relids, const List *kept,
 		if (rule == NULL)
 			continue;
 		old = MemoryContextSwitchTo(shape->context);
-		mask_column(shape, column, rule);
+		mask_column(shape, column, rule, key);
 		MemoryContextSwitchTo(old);
 	}
 	if (shape->nmasks > 0)
 		drop_blurred_keys(shape);
 }
 
+void
+row_shape_mask(RowShape *shape, const List *relids, const List *kept,
+			   const List *rules, const MaskKey *key)
+{
+	MemoryContext context = AllocSetContextCreate(
+		CurrentMemoryContext, "outflow masks", ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	apply_masks(shape, relids, kept, rules, key);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+}
+
 List *
 mask_columns_of(TupleDesc desc, const List *relids, const List *rules)
 {
-	MaskRules masks = {.own = unconstify(List *, rules)};
+	MaskRules masks = {.setting = mask_setting_rules(),
+					   .own = unconstify(List *, rules)};
 	List	 *found = NIL;
 
-	(void) mask_rules_read(mask_setting(), &masks.setting);
 	if (masks.setting == NIL && rules == NIL)
 		return NIL;
 	relids = mask_relations(relids);

@@ -95,7 +95,7 @@ debezium_options_parse(List *elements, StreamOptions *options)
 	debezium->server = options->topic_prefix
 						   ? options->topic_prefix
 						   : pstrdup(NameStr(MyReplicationSlot->data.name));
-	debezium->database = database_name();
+	debezium->database = text_of_names(database_name());
 	debezium->transaction_metadata = options->include_transactions;
 	debezium_init(debezium);
 	if (options->streaming || options->two_phase)

@@ -82,7 +82,7 @@ stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 	set_format(session, stream_options_parse(NameStr(ctx->slot->data.plugin),
 											 ctx->output_plugin_options,
 											 &session->options));
-	mask_check_key(session->options.masks);
+	session->mask_key = mask_key_for(session->options.masks);
 	buffer_init(&session->batch);
 	buffer_init(&session->message);
 	session->can_queue = send_queue_is_possible(ctx);

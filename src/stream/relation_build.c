@@ -380,9 +380,17 @@ set_masks(StreamSession *session, RowShape *shape, const Decision *decision)
 									  RelationGetRelid(decision->relation));
 	ListCell *lc;
 
-	row_shape_mask(shape, relids, NIL, session->options.masks);
-	if (session->options.masks == NIL && mask_setting()[0] == '\0')
+	if (session->options.masks == NIL && mask_setting_rules() == NIL)
 		return;
+	if (session->mask_key == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(session->context);
+
+		session->mask_key = mask_key_for(session->options.masks);
+		MemoryContextSwitchTo(old);
+	}
+	row_shape_mask(shape, relids, NIL, session->options.masks,
+				   session->mask_key);
 	foreach (lc, mask_relations(relids))
 		(void) hash_search(session->watched, &lfirst_oid(lc), HASH_ENTER,
 						   NULL);

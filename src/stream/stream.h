@@ -157,6 +157,7 @@ struct StreamSession
 	ChangeFormatOptions		format_options;
 	const ChangeFormat	   *format;
 	PinnedSettings		   *pinned;
+	struct MaskKey		   *mask_key; /* from when the first mask needed one */
 
 	/* relation_cache.c */
 	struct relation_hash *relations;

@@ -74,13 +74,16 @@ transaction_write(StreamSession *session, TransactionEvent event,
 static void
 name_origin(StreamSession *session)
 {
-	MemoryContext old = MemoryContextSwitchTo(session->context);
+	const char	 *name = NULL;
+	MemoryContext old = MemoryContextSwitchTo(session->change_context);
 
+	if (!session->skipped)
+		name = origin_name(session->txn.origin);
 	if (session->origin_name)
 		pfree(session->origin_name);
-	session->origin_name = NULL;
-	if (!session->skipped)
-		session->origin_name = origin_name(session->txn.origin);
+	session->origin_name =
+		name ? MemoryContextStrdup(session->context, text_of_names(name))
+			 : NULL;
 	session->txn.origin_name = session->origin_name;
 	MemoryContextSwitchTo(old);
 }

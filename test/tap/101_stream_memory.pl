@@ -219,5 +219,18 @@ $all = (held('parts'))[1];
 cmp_ok($all, '<', 200 * $megabyte, "what 60 of them need is bounded: $all bytes");
 leave('parts', $client, $file);
 
+# many masks of a table with many columns, and what each level of it is called
+$node->safe_psql('postgres', 'CREATE TABLE masked (id int, ' . join(', ', map { "c$_ int" } 1 .. 500) . ') PARTITION BY LIST (id);'
+	  . 'CREATE TABLE masked_1 PARTITION OF masked DEFAULT');
+($client, $file, $received) = follow('masked', '-o', 'include_schemas=off', '-o', 'mask_columns=' . join(',', map { "*.x$_.*=null" } 1 .. 100));
+$node->safe_psql('postgres', 'INSERT INTO masked VALUES (1); INSERT INTO t VALUES (1006, $$end$$)');
+ok($received->(1006), 'a change of a table with many columns has come, past many masks');
+my $offset = -s $node->logfile;
+held('masked');
+my $shapes = sum0(slurp_file($node->logfile, $offset) =~ /outflow row shape: (\d+) total/g);
+cmp_ok($shapes, '>', 0, 'the report has its shape');
+cmp_ok($shapes, '<', $megabyte, "which is small: $shapes bytes");
+leave('masked', $client, $file);
+
 $node->stop;
 done_testing();

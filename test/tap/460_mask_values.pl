@@ -100,6 +100,32 @@ like($insert->{new}{id}, qr/^[0-9a-f]{64}$/, '... its key, too');
 is($update->{key}{id}, $insert->{new}{id}, '... is the key');
 is_deeply($update->{unchanged}, ['long'], 'what the WAL only points to is unchanged, not hashed');
 
+# a running stream keeps its key, whatever becomes of the file and the definitions
+create_slot($node, 'running');
+my $file = "$dir/running";
+my $running = IPC::Run::start([ 'pg_recvlogical', '-d', $node->connstr('postgres'), '-S', 'running', '--start', '-f', $file, '-F', '0',
+		'-o', 'mask_columns=public.k.v=hash', '-o', 'include_schemas=off' ], '>', \my $said, '2>&1');
+my ($old, $new) = split /\|/, $node->safe_psql('postgres', "SELECT encode(hmac('x', '$key', 'sha256'), 'hex'), encode(hmac('x', 'another $key', 'sha256'), 'hex')");
+$node->safe_psql('postgres', 'CREATE TABLE k (id int PRIMARY KEY, v text)');
+foreach my $row (1 .. 3)
+{
+	write_key("another $key", 0600) if $row == 2;
+	unlink $key_file if $row == 3;
+	$node->safe_psql('postgres', "ALTER TABLE k ADD c$row int; INSERT INTO k VALUES ($row, 'x')");
+	wait_for_line($file, qr/"new":\{"id":$row,"v":"$old"/) if $row == 1;
+}
+my $tries = 0;
+Time::HiRes::usleep(100_000) while slurp_file($file) !~ /"new":\{"id":3,/ && $tries++ < 300 && $running->pumpable;
+is(join(' ', slurp_file($file) =~ /"v":"(\w+)"/g), "$old $old $old", 'a running stream keeps its key') or diag($said);
+$running->kill_kill;
+write_key("another $key", 0600);
+wait_until($node, q{SELECT NOT active FROM pg_replication_slots WHERE slot_name = 'running'}, 'the end of the stream');
+$node->safe_psql('postgres', q{INSERT INTO k VALUES (4, 'x')});
+my ($last) = grep { ($_->{new}{id} // 0) == 4 } slot_records($node, 'running', { mask_columns => 'public.k.v=hash' });
+is($last->{new}{v}, $new, '... and a new one takes the new one');
+write_key($key, 0600);
+$node->safe_psql('postgres', 'DROP TABLE k');
+
 # what is carried
 my $base = (export('csv'))[1];
 

@@ -119,7 +119,7 @@ column_default(const RowShape *shape, const ColumnShape *column,
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	if (stack_guarded(write_default, &work) && work.text)
-		text = MemoryContextStrdup(old, work.text);
+		text = MemoryContextStrdup(old, text_of_names(work.text));
 	else
 		*left_out = true;
 	MemoryContextSwitchTo(old);

@@ -13,6 +13,11 @@
  * one, too, so that each of these characters stands for one byte and the text
  * can be had back.  In other encodings the same is done with the bytes of a
  * character that has no equivalent in UTF-8.
+ *
+ * In a UTF-8 database all text is UTF-8, but for names of roles, databases and
+ * origins, which databases of other encodings share with it.  So what such names
+ * are in, the text of output functions above all, passes text_of_names() first,
+ * which makes the same characters of their bytes.
  */
 #include "postgres.h"
 
@@ -143,9 +148,10 @@ const char *
 text_for_utf8(const char *text)
 {
 	int			   len = strlen(text);
+	int			   encoding = GetDatabaseEncoding();
 	StringInfoData out;
 
-	if (GetDatabaseEncoding() != PG_SQL_ASCII ||
+	if ((encoding != PG_SQL_ASCII && encoding != PG_UTF8) ||
 		pg_verify_mbstr(PG_UTF8, text, len, true))
 		return text;
 	initStringInfo(&out);
@@ -161,6 +167,12 @@ text_for_utf8(const char *text)
 		appendBinaryStringInfo(&out, (char *) utf8, pg_utf_mblen(utf8));
 	}
 	return out.data;
+}
+
+const char *
+text_of_names(const char *text)
+{
+	return GetDatabaseEncoding() == PG_UTF8 ? text_for_utf8(text) : text;
 }
 
 /* Both take the character at data, or more; return the number of bytes. */

@@ -267,7 +267,7 @@ mask_text(ColumnMask *mask, Datum value)
 		return CStringGetTextDatum(REDACTED);
 	if (mask->method == MASK_TRUNCATE)
 		return PointerGetDatum(cstring_to_text_with_len(
-			text, pg_mbcharcliplen(text, len, mask->length)));
+			text, encoding_chars_len(text, len, mask->length)));
 	compute_hmac(mask->key, text, len, hex);
 	return PointerGetDatum(cstring_to_text_with_len(hex, sizeof(hex)));
 }

@@ -26,6 +26,7 @@
 #include "access/htup_details.h"
 #include "access/tupmacs.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "tcop/tcopprot.h"
 #include "utils/array.h"
@@ -68,6 +69,16 @@ typedef struct Walk
 static TextSize size_of(Walk *walk, TypeShape *type, Datum value);
 
 /* ---- the call */
+
+/*
+ * Output functions of regrole, aclitem and all that holds these copy names of
+ * shared catalogs.
+ */
+const char *
+output_text(TypeShape *type, Datum value)
+{
+	return text_of_names(OutputFunctionCall(&type->output, value));
+}
 
 typedef struct OutputCall
 {
@@ -113,11 +124,15 @@ output_call(ByteBuffer *out, TypeShape *type, Datum value)
 	const char *text;
 
 	if (!buffer_is_limited(out))
-		return OutputFunctionCall(&type->output, value);
+		return output_text(type, value);
 	text = make_text(type, value);
+	/* in the place of a byte that is no character, three would stand */
+	if (text && strlen(text) > MAX_TEXT / 3 &&
+		!pg_verifymbstr(text, strlen(text), true))
+		text = NULL;
 	if (text == NULL)
 		buffer_give_up(out);
-	return text;
+	return text ? text_of_names(text) : NULL;
 }
 
 /* ---- by the value */

@@ -209,7 +209,7 @@ text_value(TextValues *values, TypeShape *type, Datum value, int *len)
 
 	if (text == NULL)
 	{
-		text = OutputFunctionCall(&type->output, value);
+		text = output_text(type, value);
 		*len = strlen(text);
 	}
 	return text;

@@ -49,6 +49,7 @@ manifest_append_text(ByteBuffer *out, const char *text)
 {
 	JsonStyle style = json_style_default();
 
+	text = text_of_names(text);
 	json_string(out, &style, text, strlen(text));
 }
 

@@ -60,10 +60,11 @@ masks_set(RowShape *shape, Relation rel, const JobSource *source,
 {
 	List *kept = mask_kept_read(source->masks);
 
-	if (job->options.masks == NIL && kept == NIL && mask_setting()[0] == '\0')
+	if (job->options.masks == NIL && kept == NIL &&
+		mask_setting_rules() == NIL)
 		return;
 	check_kept(kept, rel);
-	row_shape_mask(shape, relations_of(rel), kept, job->options.masks);
+	row_shape_mask(shape, relations_of(rel), kept, job->options.masks, NULL);
 }
 
 static bool
@@ -151,7 +152,7 @@ masks_begin(Job *job)
 
 	foreach (cell, job->options.masks)
 		check_rule(job, lfirst(cell));
-	if (setting[0] != '\0')
+	if (mask_setting_rules() != NIL)
 	{
 		job->options_json =
 			with_masks(job->options_json,
@@ -190,7 +191,7 @@ masks_check_filter(Node *filter, Relation rel, const Job *job)
 	List	  *relids;
 	int		   member = -1;
 
-	if (mask_setting()[0] == '\0' || job->publication || superuser())
+	if (mask_setting_rules() == NIL || job->publication || superuser())
 		return;
 	relids = relations_of(rel);
 	pull_varattnos(filter, 1, &attributes);

@@ -25,6 +25,7 @@ describe_text(ByteBuffer *out, const char *text)
 {
 	JsonStyle style = json_style_default();
 
+	text = text_of_names(text);
 	json_string(out, &style, text, strlen(text));
 }
 

@@ -116,7 +116,8 @@ static PlannedStmt *
 make_plan(const char *text)
 {
 	return plan_query(query_analyze(text), text,
-					  mask_setting()[0] == '\0' ? CURSOR_OPT_PARALLEL_OK : 0);
+					  mask_setting_rules() == NIL ? CURSOR_OPT_PARALLEL_OK
+												  : 0);
 }
 
 typedef struct QueryFacts

@@ -132,7 +132,7 @@ query_run_guarded(const char *text, GuardedQuery body, void *arg)
 {
 	bool was_read_only = XactReadOnly;
 
-	are_masks_guarded = mask_setting()[0] != '\0';
+	are_masks_guarded = mask_setting_rules() != NIL;
 	PG_TRY();
 	{
 		XactReadOnly = true;
