@@ -226,10 +226,16 @@ BEGIN
 	IF library.unreadable_limit IS NOT NULL THEN
 		item := library.unreadable_limit;
 		ok := false;
-		detail := 'its value cannot be used and hides the server''s own: no'
-			' export runs in this session';
-		fix := '-- remove it from the connection''s options, the role''s and'
-			' database''s settings, and the configuration file';
+		detail := CASE item WHEN 'outflow.mask_columns' THEN 'its value cannot'
+			' be used in this database: no export and no stream runs' ELSE 'its'
+			' value cannot be used and hides the server''s own: no export runs in'
+			' this session' END;
+		fix := CASE item WHEN 'outflow.mask_columns' THEN
+			pg_catalog.format('ALTER DATABASE %I SET outflow.mask_columns ='
+				' ''schema.table.column=method''; -- or of the role, or in the'
+				' configuration file', pg_catalog.current_database())
+			ELSE '-- remove it from the connection''s options, the role''s and'
+				' database''s settings, and the configuration file' END;
 		RETURN NEXT;
 	END IF;
 

@@ -5,9 +5,11 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "encoding.h"
 #include "name_pattern.h"
 #include "row/mask.h"
 
@@ -23,14 +25,35 @@ mask_relations(const List *relids)
 	return all;
 }
 
+/*
+ * Whether a rule is for that name, in the database's encoding or in UTF-8: the
+ * setting is all databases', and in an encoding of one byte a character any bytes
+ * are text.
+ */
+static bool
+rule_matches(const char *pattern, const char *name)
+{
+	int	 encoding = GetDatabaseEncoding();
+	char utf8[NAMEDATALEN * MAX_CONVERSION_GROWTH + 1];
+	int	 len = strlen(name);
+
+	if (name_matches(pattern, name))
+		return true;
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII || len >= NAMEDATALEN)
+		return false;
+	encoding_prepare();
+	return encoding_to_utf8(utf8, name, len) == len &&
+		   name_matches(pattern, utf8);
+}
+
 static bool
 rule_names(const MaskRule *rule, Oid relid)
 {
 	char *schema = get_namespace_name(get_rel_namespace(relid));
 	char *name = get_rel_name(relid);
 	bool  named = schema && name &&
-				 name_matches(rule->column->schema, schema) &&
-				 name_matches(rule->column->table, name);
+				 rule_matches(rule->column->schema, schema) &&
+				 rule_matches(rule->column->table, name);
 
 	/* a wide table, its ancestors and many rules ask for these very often */
 	if (schema)
@@ -45,7 +68,7 @@ mask_rule_covers(const MaskRule *rule, const List *relids, const char *column)
 {
 	const ListCell *cell;
 
-	if (!name_matches(rule->column->column, column))
+	if (!rule_matches(rule->column->column, column))
 		return false;
 	foreach (cell, relids)
 	{

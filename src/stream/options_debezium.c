@@ -73,8 +73,8 @@ refuse_two_phase_slot(void)
 				 errmsg("format \"debezium\" cannot read replication slot "
 						"\"%s\", which is for two-phase commits",
 						NameStr(slot->name)),
-				 errhint("Create a slot without \"two_phase\", or use format "
-						 "\"json\".")));
+				 errhint("pg_copy_logical_replication_slot() makes a slot "
+						 "without \"two_phase\" at the same position.")));
 }
 
 const ChangeFormat *

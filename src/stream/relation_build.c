@@ -376,24 +376,32 @@ set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape,
 static void
 set_masks(StreamSession *session, RowShape *shape, const Decision *decision)
 {
-	List	 *relids = list_make2_oid(RelationGetRelid(decision->as),
-									  RelationGetRelid(decision->relation));
-	ListCell *lc;
+	MemoryContext old = MemoryContextSwitchTo(session->change_context);
+	List		 *relids = list_make2_oid(RelationGetRelid(decision->as),
+										  RelationGetRelid(decision->relation));
+	ListCell	 *lc;
 
-	if (session->options.masks == NIL && mask_setting_rules() == NIL)
-		return;
-	if (session->mask_key == NULL)
+	if (session->options.masks || mask_setting_rules())
 	{
-		MemoryContext old = MemoryContextSwitchTo(session->context);
+		if (session->mask_key == NULL)
+		{
+			MaskKey *key = mask_key_for(session->options.masks);
 
-		session->mask_key = mask_key_for(session->options.masks);
-		MemoryContextSwitchTo(old);
+			if (key)
+			{
+				session->mask_key = MemoryContextAlloc(
+					session->context, offsetof(MaskKey, bytes) + key->size);
+				memcpy(session->mask_key, key,
+					   offsetof(MaskKey, bytes) + key->size);
+			}
+		}
+		row_shape_mask(shape, relids, NIL, session->options.masks,
+					   session->mask_key);
+		foreach (lc, mask_relations(relids))
+			(void) hash_search(session->watched, &lfirst_oid(lc), HASH_ENTER,
+							   NULL);
 	}
-	row_shape_mask(shape, relids, NIL, session->options.masks,
-				   session->mask_key);
-	foreach (lc, mask_relations(relids))
-		(void) hash_search(session->watched, &lfirst_oid(lc), HASH_ENTER,
-						   NULL);
+	MemoryContextSwitchTo(old);
 }
 
 static RowShape *

@@ -72,5 +72,13 @@ foreach my $case (sort keys %tables)
 	$node->safe_psql('postgres', q{SELECT count(*) FROM pg_logical_slot_get_changes('feed', NULL, NULL)});
 }
 
+# the masks of the setting, which each new definition of a table asks for
+my $rules = join(',', map { "public.nothing_$_.some_column=null" } 1 .. 300);
+$node->safe_psql('postgres', q{CREATE TABLE k (id int PRIMARY KEY, v int); SELECT count(*) FROM pg_logical_slot_get_changes('feed', NULL, NULL);
+	DO $$ BEGIN FOR i IN 1 .. 1000 LOOP EXECUTE 'ALTER TABLE k ALTER v SET DEFAULT ' || i; INSERT INTO k VALUES (i); COMMIT; END LOOP; END $$});
+my ($with) = peak(q{LOAD 'outflow'}, "SET outflow.mask_columns = '$rules'", q{SELECT count(*) FROM pg_logical_slot_peek_changes('feed', NULL, NULL)});
+my ($without) = peak(q{SELECT count(*) FROM pg_logical_slot_peek_changes('feed', NULL, NULL)});
+cmp_ok($with - $without, '<', 20, "a thousand definitions under many masks: $with MB, without masks $without MB");
+
 $node->stop;
 done_testing();

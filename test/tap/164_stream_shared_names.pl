@@ -32,11 +32,11 @@ my $table = <<"EOS";
 CREATE EXTENSION outflow;
 CREATE DOMAIN who AS regrole;
 CREATE TYPE pair AS (r regrole, v text);
-CREATE TABLE x (id int PRIMARY KEY, r regrole, rs regrole[], a aclitem, d who, p pair, t text);
+CREATE TABLE x (id int PRIMARY KEY, r regrole, rs regrole[], a aclitem, d who, p pair, t text, n name);
 DO \$\$ BEGIN EXECUTE format('ALTER TABLE x ALTER a SET DEFAULT %L::aclitem', makeaclitem($odd, 10, 'SELECT', false)); END \$\$;
 EOS
 my $rows = <<"EOS";
-INSERT INTO x VALUES (1, '$odd', '{$odd,$cut}', makeaclitem($odd, 10, 'SELECT', false), '$odd', ROW('$cut', 'v'), 'plain');
+INSERT INTO x VALUES (1, '$odd', '{$odd,$cut}', makeaclitem($odd, 10, 'SELECT', false), '$odd', ROW('$cut', 'v'), 'plain', (SELECT rolname FROM pg_authid WHERE oid = $odd));
 INSERT INTO x (id, r) VALUES (2, '$cut');
 EOS
 foreach my $name ($database, 'euc')
@@ -80,7 +80,7 @@ foreach my $options (@formats)
 my @records = map { $json->decode($_) } peek($database, 'utf8');
 my ($row) = map { $_->{new} } grep { $_->{op} eq 'insert' && $_->{new}{id} == 1 } @records;
 is_deeply($row, { id => 1, r => "\"r\x{efe9}q\"", rs => [ "\"r\x{efe9}q\"", "\"r\x{eff0}\"" ], a => $row->{a}, d => "\"r\x{efe9}q\"",
-		p => { r => "\"r\x{eff0}\"", v => 'v' }, t => 'plain' }, 'values');
+		p => { r => "\"r\x{eff0}\"", v => 'v' }, t => 'plain', n => "r\x{efe9}q" }, 'values');
 like($row->{a}, qr/^"?r\x{efe9}q"?=r/, 'an aclitem');
 my ($begin) = grep { $_->{op} eq 'begin' } @records;
 is($begin->{origin}, "o\x{efe9}", 'an origin');
@@ -109,7 +109,7 @@ foreach my $format ('csv', 'jsonl', 'parquet')
 	ok(is_utf8(exported_parts($place)), '... and its file');
 }
 my ($part) = grep { /^part-/ } files_below("$dir/csv");
-$node->safe_psql($database, "CREATE TABLE back (id int, r text, rs text, a text, d text, p text, t text); COPY back FROM '$dir/csv/$part' (FORMAT csv)");
+$node->safe_psql($database, "CREATE TABLE back (id int, r text, rs text, a text, d text, p text, t text, n text); COPY back FROM '$dir/csv/$part' (FORMAT csv)");
 is($node->safe_psql($database, 'SELECT count(*) FROM back'), 2, 'COPY takes the csv');
 my ($status, $out, $err) = $node->psql($database, 'SET client_encoding = SQL_ASCII; SELECT outflow.restore_script(max(job)) FROM outflow.jobs');
 ok(is_utf8($out), 'a script is UTF-8');

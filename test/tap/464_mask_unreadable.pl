@@ -82,6 +82,19 @@ set_masks($utf8);
 $node->restart;
 refused('euc', $superuser, 'UTF-8 in EUC_JP');
 like((answers('postgres', $superuser))[0], qr/"mail":"\*\*\*"/, '... a mask where it is text');
+# where any bytes are text
+$node->safe_psql('postgres', "CREATE DATABASE latin1 ENCODING 'LATIN1' TEMPLATE template0 LOCALE 'C'");
+$node->safe_psql('latin1', qq{CREATE EXTENSION outflow; SET client_encoding = 'LATIN1'; CREATE TABLE "caf\xe9" (id int, "pr\xe9" text)});
+create_slot($node, 'latin1', 'latin1');
+$node->safe_psql('latin1', qq{SET client_encoding = 'LATIN1'; INSERT INTO "caf\xe9" VALUES (1, 'secret')});
+foreach my $bytes ("public.caf\xc3\xa9.pr\xc3\xa9=redact", "public.caf\xe9.pr\xe9=redact", "public.*.pr?\xa9=redact, public.caf?.pr?=redact")
+{
+	my $statement = "SET outflow.mask_columns = '$bytes'; SET client_encoding = 'SQL_ASCII';";
+
+	like($node->safe_psql('latin1', "LOAD 'outflow'; $statement SELECT data FROM pg_logical_slot_peek_changes('latin1', NULL, NULL)"), qr/"pr\\u00e9":"\*\*\*"/, 'a name in UTF-8 or LATIN1, in LATIN1: masked');
+	$node->safe_psql('latin1', "LOAD 'outflow'; $statement CALL outflow.export(U&'\"caf\\00e9\"', 'file://$dir/" . ++$places . "', workers => 0)");
+	like(exported_parts("$dir/$places"), qr/^1,\*\*\*$/m, '... and in a file');
+}
 $node->safe_psql('postgres', q{ALTER DATABASE euc SET outflow.mask_columns = 'public.people.mail=redact'});
 like((answers('euc', $superuser))[0], qr/"mail":"\*\*\*"/, 'a database\'s own setting is a way out');
 $node->safe_psql('postgres', 'ALTER DATABASE euc RESET outflow.mask_columns');

@@ -108,7 +108,7 @@ json_text_value(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 	const char *text = NULL;
 
 	if (type->kind == KIND_NAME)
-		text = NameStr(*DatumGetName(value));
+		text = text_of_names(NameStr(*DatumGetName(value)));
 	else if (type->kind == KIND_ENUM)
 		text = enum_label(DatumGetObjectId(value));
 	else if (output_fits(out, type, value))

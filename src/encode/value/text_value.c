@@ -165,7 +165,7 @@ text_value_own(TextValues *values, TypeShape *type, Datum value, int *len)
 			}
 			break;
 		case KIND_NAME:
-			text = NameStr(*DatumGetName(value));
+			text = text_of_names(NameStr(*DatumGetName(value)));
 			*len = strlen(text);
 			return text;
 		case KIND_ENUM:
