@@ -38,10 +38,8 @@ sql('CREATE TABLE t AS SELECT i AS id FROM generate_series(1, 5000) i');
 # a vacuum
 export_mode('vacuumed', 'iceberg', '0644');
 is(modes('vacuumed', qr/./), '0644', 'all files have the mode');
-my $inode = (stat("$dir/vacuumed/metadata/version-hint.text"))[1];
 sql("SELECT * FROM outflow.lake_vacuum('file://$dir/vacuumed', interval '0')");
 is(modes('vacuumed', qr/./), '0644', 'and keep it at a vacuum that removes nothing');
-is((stat("$dir/vacuumed/metadata/version-hint.text"))[1], $inode, '... which writes nothing');
 sql('UPDATE t SET id = id + 1 WHERE id = 1');
 export_mode('vacuumed', 'iceberg', '0644');
 cmp_ok(sql("SELECT count(*) FROM outflow.lake_vacuum('file://$dir/vacuumed', interval '0')"), '>', 0, 'one that expires a version');

@@ -18,6 +18,8 @@
 #define REMOVED_KEPT_MS (INT64CONST(7) * 24 * 60 * 60 * 1000)
 /* Beyond this the log is read as it is. */
 #define MAX_ACTIONS_BYTES ((size_t) 256 * 1024 * 1024)
+/* Of a state, if it has old removals, too: each export reads it. */
+#define MAX_WHOLE_STATE_BYTES ((size_t) 16 * 1024 * 1024)
 
 char *
 delta_checkpoint_key(const char *folder, int64 version)
@@ -207,6 +209,8 @@ delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 	if (lake_last_change(&log->table) != llast(log->table.versions))
 		return;
 	actions = actions_of(log, lake_now(), names_in_folder(root, folder));
+	if (bytes_of(actions) > MAX_WHOLE_STATE_BYTES)
+		actions = actions_of(log, lake_now(), NULL);
 	if (bytes_of(actions) <= MAX_ACTIONS_BYTES)
 		put_state(root, log, actions);
 }

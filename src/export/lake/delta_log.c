@@ -176,6 +176,23 @@ report_log_place(void *arg)
 	encoding_context("log of a Delta table, \"%s\"", (char *) arg);
 }
 
+/* What is there, but can't be read. */
+static void
+check_is_file(Destination *root, const char *folder, int64 version)
+{
+	ListCell *cell;
+
+	foreach (cell, root->driver->list(
+					   root, destination_key(folder, DELTA_LOG_FOLDER), NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (version_of_name(entry->name) == version && !entry->is_regular)
+			lake_throw_no_file(root, delta_log_key(folder, version));
+	}
+}
+
 char *
 delta_log_get(Destination *root, const char *folder, int64 version,
 			  size_t *len)
@@ -183,6 +200,8 @@ delta_log_get(Destination *root, const char *folder, int64 version,
 	char *key = delta_log_key(folder, version);
 	char *text = root->driver->get(root, key, VERSION_MAX_SIZE, len);
 
+	if (text == NULL)
+		check_is_file(root, folder, version);
 	if (text == NULL)
 		ereport(
 			ERROR,
@@ -382,8 +401,6 @@ find_versions(Destination *root, const char *folder, int64 *first)
 		CHECK_FOR_INTERRUPTS();
 		if (version < 0)
 			continue;
-		if (!entry->is_regular)
-			lake_throw_no_file(root, delta_log_key(folder, version));
 		if (version - 1 != last)
 			*first = version;
 		last = version;

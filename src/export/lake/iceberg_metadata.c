@@ -16,7 +16,6 @@
 
 #define METADATA_SUFFIX ".metadata.json"
 #define VERSION_HINT	"version-hint.text"
-#define UUID_LENGTH		36
 /* So many of before are kept; the table is known by the last one alone. */
 #define METADATA_KEPT 100
 
@@ -47,25 +46,23 @@ iceberg_number_of_name(const char *name)
 	return strcmp(rest, METADATA_SUFFIX) == 0 ? number : -1;
 }
 
-/* What Hadoop's catalog leaves beside a table when it dies: a uuid, and no number
- * before it. */
+/* A number that no catalog reads. */
 static bool
-is_stale_name(const char *name)
+is_nobodys_name(const char *name)
 {
-	return (strspn(name, "0123456789abcdef-") == UUID_LENGTH &&
-			name[8] == '-' &&
-			strcmp(name + UUID_LENGTH, METADATA_SUFFIX) == 0) ||
-		   (name[0] == 'v' && name[1] == '0' &&
-			strcmp(name + 1 + strspn(name + 1, "0123456789"),
-				   METADATA_SUFFIX) == 0);
+	return name[0] == 'v' && name[1] == '0' &&
+		   strcmp(name + 1 + strspn(name + 1, "0123456789"),
+				  METADATA_SUFFIX) == 0;
 }
 
 /* The metadata of another kind of catalog, or one that is compressed; not the
- * checksums that Hadoop hides beside the files that it writes. */
+ * checksums that Hadoop hides beside the files that it writes.  One that is called
+ * by a uuid alone may be left by a commit of Hadoop's catalog that died, but other
+ * catalogs call what they have so. */
 static bool
 is_other_metadata(const char *name)
 {
-	return name[0] != '.' && !is_stale_name(name) &&
+	return name[0] != '.' && !is_nobodys_name(name) &&
 		   (strstr(name, METADATA_SUFFIX) ||
 			strstr(name, ".metadata.json.gz") ||
 			strstr(name, ".gz.metadata.json")) &&
@@ -319,18 +316,14 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 void
 iceberg_settle(Destination *root, const char *folder, int64 last)
 {
-	char  *key = iceberg_key(folder, VERSION_HINT);
-	char  *hint = psprintf(INT64_FORMAT, last);
-	char  *before;
-	size_t len;
+	char *hint = psprintf(INT64_FORMAT, last);
 
 	FAILPOINT("lake-settle");
 	/* the rest is the catalog's business */
 	if (root->catalog)
 		return;
-	before = root->driver->get(root, key, ICEBERG_FILE_MAX, &len);
-	if (before == NULL || strcmp(before, hint) != 0)
-		root->driver->put(root, key, hint, strlen(hint), true);
+	root->driver->put(root, iceberg_key(folder, VERSION_HINT), hint,
+					  strlen(hint), true);
 	/* one more each time */
 	if (last > METADATA_KEPT)
 		(void) root->driver->remove(

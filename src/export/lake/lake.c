@@ -327,6 +327,8 @@ try_commit(const LakeFormat *format, Destination *root, const Job *job,
 		check_table(format, root, job, source, table);
 	if (!has_version(format, root, job, table))
 	{
+		/* readers of the next version may have what it keeps, and no earlier */
+		lake_give_mode(root, format, source, parts);
 		if (!format->commit(root, table, job, source, parts))
 		{
 			check_winner(format, root, job, source, table);
@@ -346,7 +348,6 @@ lake_commit(Destination *root, const Job *job, const JobSource *source,
 {
 	const LakeFormat *format = lake_format_of(root, job);
 
-	lake_give_mode(root, format, source, parts);
 	for (int tries = 0; tries < COMMIT_TRIES; tries++)
 	{
 		CHECK_FOR_INTERRUPTS();

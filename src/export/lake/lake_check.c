@@ -16,9 +16,12 @@
 int
 lake_detail_of_foreign(const LakeTable *table)
 {
-	return table->foreign_file ? errdetail("File \"%s\" is another catalog's.",
-										   encoding_shown(table->foreign_file))
-							   : 0;
+	return table->foreign_file
+			   ? errdetail(
+					 "File \"%s\" may be another catalog's, or left by a "
+					 "commit that was killed.",
+					 encoding_shown(table->foreign_file))
+			   : 0;
 }
 
 void

@@ -372,13 +372,13 @@ file_root_path(const FileRoot *root)
 void
 file_root_give_mode(FileRoot *root)
 {
-	mode_t		wanted = file_directory_mode(root->file_mode);
+	mode_t		wanted = file_directory_mode(root->file_mode) & 0077;
 	struct stat st;
 
-	/* what hands on its group goes on so */
+	/* what hands on its group goes on so, and what is closed to us stays it */
 	if (fstat(root->dir->fd, &st) == 0 && st.st_uid == geteuid() &&
-		(st.st_mode & 0777) != wanted &&
-		fchmod(root->dir->fd, wanted | (st.st_mode & 07000)) != 0)
+		(st.st_mode & 0077) != wanted &&
+		fchmod(root->dir->fd, wanted | (st.st_mode & 07700)) != 0)
 		ereport(WARNING,
 				(errcode_for_file_access(),
 				 errmsg("could not set permissions of directory \"%s\": %m",
