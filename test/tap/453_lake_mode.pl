@@ -68,7 +68,24 @@ foreach my $format ('delta', 'iceberg')
 			'... as has what is said of them');
 		sql('UPDATE t SET id = id + 1 WHERE id = 2');
 	}
+	chmod(0500, "$dir/$format/$folder") or die $!;
+	like(($node->psql('postgres', "CALL outflow.export('t', 'file://$dir/$format', format => '$format', workers => 0)"))[2], qr/Permission denied/, "$format: a folder that is closed");
+	is(sprintf('%04o', (stat("$dir/$format/$folder"))[2] & 0700), '0500', '... stays closed');
+	chmod(0700, "$dir/$format/$folder") or die $!;
 }
+
+# what nobody has to read may be anywhere
+my $log = "$dir/delta/_delta_log";
+foreach my $file (map { sprintf('%020d.json', $_) } 0 .. 5)
+{
+	rename("$log/$file", "$dir/$file") or die $!;
+	symlink("$dir/$file", "$log/$file") or die $!;
+}
+export_mode('delta', 'delta');
+pass('a log whose beginning is behind links goes on');
+chmod(0, "$dir/iceberg/metadata/version-hint.text") or die $!;
+export_mode('iceberg', 'iceberg');
+is(slurp_file("$dir/iceberg/metadata/version-hint.text"), (sort { $b <=> $a } map { /v(\d+)\.metadata/ } files_below("$dir/iceberg"))[0], 'a hint that is closed is written anew');
 
 $node->stop;
 done_testing();
