@@ -50,6 +50,8 @@ CREATE OPERATOR bobs.>>> (FUNCTION = app.gt, LEFTARG = int[], RIGHTARG = int[]);
 CREATE DOMAIN bobs.positive AS int CHECK (VALUE > 0);
 CREATE COLLATION bobs.plain (locale = 'C');
 CREATE FUNCTION bobs.any(anyelement) RETURNS boolean $works;
+CREATE FUNCTION app.equal(int, int) RETURNS boolean $works;
+CREATE OPERATOR app.= (FUNCTION = app.equal, LEFTARG = int, RIGHTARG = int);
 EOS
 
 # The filter, and what bob does before the job goes on.
@@ -169,6 +171,25 @@ foreach my $case (
 	}
 	is(sql('SELECT count(*) FROM outflow.jobs'), $jobs, "temporary $name: when it is called");
 }
+
+# ---- an operator without a name in the text can't be kept
+foreach my $case (
+	[ 'IS DISTINCT FROM', 'id IS DISTINCT FROM 2' ],
+	[ 'NULLIF', 'NULLIF(id, 2) IS NULL' ],
+	[ 'CASE', 'CASE id WHEN 2 THEN false ELSE true END' ])
+{
+	my ($name, $filter) = @$case;
+	my $place = "$dir/" . ++$exports;
+
+	like(error_of("SET search_path = app, pg_catalog, public; CALL outflow.export('secured', 'file://$place', filter => '$filter')"),
+		qr/ERROR:  invalid filter\nDETAIL:  It uses an operator .*\nHINT:  .*OPERATOR\(public\.=\)/, "$name: refused");
+	ok(!-e $place, '... without a directory');
+	sql("CALL outflow.export('secured', 'file://$place', filter => '$filter')");
+	ok(-e "$place/_SUCCESS", '... but not with the operators of the server');
+}
+
+sql("SET search_path = app, pg_catalog, public; CALL outflow.export('secured', 'file://$dir/" . ++$exports . q{', filter => 'id = 2 AND id IN (1, 2)')});
+is(sql('SELECT rows FROM outflow.jobs ORDER BY job DESC LIMIT 1'), '3', 'and what has a name in the text is kept');
 
 is(sql(q{SELECT count(*) FROM outflow.jobs WHERE error LIKE '%taken over%'}), '0', 'nobody ran code as another one');
 done_testing();
