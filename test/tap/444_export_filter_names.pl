@@ -50,11 +50,19 @@ CREATE OPERATOR bobs.>>> (FUNCTION = app.gt, LEFTARG = int[], RIGHTARG = int[]);
 CREATE DOMAIN bobs.positive AS int CHECK (VALUE > 0);
 CREATE COLLATION bobs.plain (locale = 'C');
 CREATE FUNCTION bobs.any(anyelement) RETURNS boolean $works;
+CREATE TYPE bobs.mood AS ENUM ('sad', 'glad');
+CREATE TABLE bobs.x ();
+CREATE TABLE bobs.y ();
+ALTER TYPE bobs.mood OWNER TO bob;
+ALTER TABLE bobs.x OWNER TO bob;
+ALTER TABLE bobs.y OWNER TO bob;
 CREATE FUNCTION app.equal(int, int) RETURNS boolean $works;
 CREATE OPERATOR app.= (FUNCTION = app.equal, LEFTARG = int, RIGHTARG = int);
 EOS
 
-# The filter, and what bob does before the job goes on.
+my $swap = 'ALTER TABLE bobs.x RENAME TO z; ALTER TABLE bobs.y RENAME TO x; ALTER TABLE bobs.z RENAME TO y';
+
+# The filter, and what bob does before the job goes on; and what undoes that, if it is not below.
 my @cases = (
 	[ 'a function', 'app.any(id)', "CREATE FUNCTION app.any(int) RETURNS boolean $taken" ],
 	[   'an operator', 'a OPERATOR(app.<<<) a',
@@ -70,7 +78,14 @@ my @cases = (
 		"ALTER SCHEMA bobs RENAME TO away; CREATE SCHEMA bobs; CREATE FUNCTION bobs.checked(int) RETURNS boolean $taken;"
 		  . 'CREATE DOMAIN bobs.positive AS int CHECK (bobs.checked(VALUE))' ],
 	[   'a collation', q{id::text COLLATE bobs.plain > ''},
-		q{ALTER SCHEMA bobs RENAME TO away; CREATE SCHEMA bobs; CREATE COLLATION bobs.plain (locale = 'POSIX')} ]);
+		q{ALTER SCHEMA bobs RENAME TO away; CREATE SCHEMA bobs; CREATE COLLATION bobs.plain (locale = 'POSIX')} ],
+	[ 'a table as a constant', q{'bobs.x'::regclass IS NOT NULL}, $swap, $swap ],
+	[ 'tables as a constant', q{'{bobs.x,bobs.y}'::regclass[] IS NOT NULL}, $swap, $swap ],
+	[   'a label', q{'sad'::bobs.mood IS NOT NULL},
+		"ALTER TYPE bobs.mood RENAME VALUE 'sad' TO 'bad'; ALTER TYPE bobs.mood RENAME VALUE 'glad' TO 'sad';"
+		  . "ALTER TYPE bobs.mood RENAME VALUE 'bad' TO 'glad'",
+		"ALTER TYPE bobs.mood RENAME VALUE 'sad' TO 'bad'; ALTER TYPE bobs.mood RENAME VALUE 'glad' TO 'sad';"
+		  . "ALTER TYPE bobs.mood RENAME VALUE 'bad' TO 'glad'" ]);
 
 my $undo = 'SET client_min_messages = warning; DROP FUNCTION IF EXISTS app.any(int);'
   . ' DROP OPERATOR IF EXISTS app.<<< (int[], int[]); DROP FUNCTION IF EXISTS app.lt(int[], int[]);'
@@ -79,7 +94,7 @@ my $undo = 'SET client_min_messages = warning; DROP FUNCTION IF EXISTS app.any(i
 # ---- at a resume
 foreach my $case (@cases)
 {
-	my ($name, $filter, $change) = @$case;
+	my ($name, $filter, $change, $back) = @$case;
 	my $place = "$dir/" . ++$exports;
 	my $quoted = $filter =~ s/'/''/gr;
 	my $error;
@@ -95,7 +110,7 @@ foreach my $case (@cases)
 	ok(!-e "$place/_SUCCESS", "$name: ... or exported anything");
 
 	# what was made goes, and the job goes on; a body may change, as it has here
-	sql($undo);
+	sql($back // $undo);
 	sql('CALL outflow.resume(' . last_job() . ')');
 	ok(-e "$place/_SUCCESS", "$name: the same ones as before are no trouble");
 }
