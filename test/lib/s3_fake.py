@@ -82,12 +82,13 @@ def encoded(name, how):
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     loses = False
+    mutes = False
 
     def log_message(self, *arguments):
         pass
 
     def answer(self, status, body=b"", headers={}):
-        if self.loses:
+        if self.loses or self.mutes:
             self.close_connection = True
             return
         if isinstance(body, str):
@@ -134,6 +135,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.loses = self.is_meant(which) and which not in lost
             if self.loses:
                 lost.append(which)
+        self.mutes = self.is_meant(how.get("mute"))
         if self.is_meant(how.get("deny")):
             return self.error(403, "AccessDenied")
         if "answer" in how:
@@ -152,6 +154,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if late:
                     with open(directory + "/log", "a") as log:
                         log.write(f"carried out {self.command} {self.path}\n")
+        if self.mutes:
+            time.sleep(1000)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_any
 
