@@ -30,6 +30,7 @@ line of DIRECTORY/faults, read at each request, is a way to behave:
 	hold METHOD TEXT      the same, and what was asked for is done once this is no fault any more
 	late METHOD TEXT      the same of the first one only; the log then says "carried out"
 	lose METHOD TEXT      what is asked for is done, and the first time there is no answer
+	mute METHOD TEXT      the same each time, and the connection stays open
 	clock N               its clock is N seconds ahead
 	deny METHOD TEXT      what was asked for is answered 403
 
