@@ -105,8 +105,9 @@ step_write(Destination *to, const char *name)
 	if (driver->claim(to, id, id, ACCESS_CREATE) != CLAIM_GRANTED)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
 						errmsg("another trial has the name \"%s\"", name)));
-	driver->put(to, name, CONTENT, strlen(CONTENT), false);
+	/* it may be there before anybody says so */
 	remember_trial(to, name);
+	driver->put(to, name, CONTENT, strlen(CONTENT), false);
 	driver->discard(to);
 	return psprintf("a file \"%s\" of %zu bytes", name, strlen(CONTENT));
 }
@@ -189,6 +190,9 @@ try_step(Destination *to, const char *step, const char *name)
 	}
 	PG_CATCH();
 	{
+		/* what has that name already is another's */
+		if (geterrcode() == ERRCODE_DUPLICATE_FILE)
+			trial.name[0] = '\0';
 		if (strcmp(step, "write") != 0 &&
 			geterrcode() != ERRCODE_QUERY_CANCELED)
 			PG_RE_THROW();

@@ -274,7 +274,10 @@ struct DestinationDriver
 	 */
 	bool (*carry)(Destination *to, const char *key, Destination *from,
 				  const char *from_key);
-	/* Whether the key's file is staged, and not final as well. */
+	/*
+	 * Whether the key's file is staged, and not final as well.  Where nothing
+	 * is claimed, nothing is.
+	 */
 	bool (*is_staged)(Destination *to, const char *key);
 	/*
 	 * Makes a staged file final.  Whatever else has the key stays, and is an

@@ -30,6 +30,7 @@ line of DIRECTORY/faults, read at each request, is a way to behave:
 	hold METHOD TEXT      the same, and what was asked for is done once this is no fault any more
 	late METHOD TEXT      the same of the first one only; the log then says "carried out"
 	lose METHOD TEXT      what is asked for is done, and the first time there is no answer
+	mute METHOD TEXT      the same each time, and the connection stays open
 	clock N               its clock is N seconds ahead
 	deny METHOD TEXT      what was asked for is answered 403
 
@@ -82,12 +83,13 @@ def encoded(name, how):
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     loses = False
+    mutes = False
 
     def log_message(self, *arguments):
         pass
 
     def answer(self, status, body=b"", headers={}):
-        if self.loses:
+        if self.loses or self.mutes:
             self.close_connection = True
             return
         if isinstance(body, str):
@@ -134,6 +136,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.loses = self.is_meant(which) and which not in lost
             if self.loses:
                 lost.append(which)
+        self.mutes = self.is_meant(how.get("mute"))
         if self.is_meant(how.get("deny")):
             return self.error(403, "AccessDenied")
         if "answer" in how:
@@ -152,6 +155,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if late:
                     with open(directory + "/log", "a") as log:
                         log.write(f"carried out {self.command} {self.path}\n")
+        if self.mutes:
+            time.sleep(1000)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_any
 

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use FakeS3;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -158,6 +159,25 @@ foreach my $format ('csv', 'parquet', 'delta', 'iceberg')
 		rmdir "$dir/there/a/b" or die "not empty";
 		rmdir "$dir/there/a" or die "not empty";
 	}
+}
+
+# the last thing that it does, when its files have their names
+sql(q{CREATE FUNCTION not_done() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not done''; END'; }
+	  . q{CREATE TRIGGER not_done BEFORE UPDATE ON outflow.job FOR EACH ROW WHEN (NEW.state = 'done') EXECUTE FUNCTION not_done()});
+foreach my $call ("export('t', '%s')", "export_tables('{t,u}', '%s')")
+{
+	my $store = start_fake_s3();
+
+	sql('DROP SERVER IF EXISTS lake CASCADE; ' . $store->server_sql('lake'));
+	foreach my $place ("file://$dir/there/a/b", 'lake:late')
+	{
+		my $error = error_of('CALL outflow.' . sprintf($call =~ s/\)$/, workers => 0)/r, $place));
+
+		like($error, qr/not done/, "$call, $place: fails at its end");
+		unlike($error, qr/WARNING/, "$call, $place: and has taken back");
+	}
+	ok(!-e "$dir/there/a" && -d "$dir/there", "$call: no file is left");
+	is($store->keys('late/'), '', "$call: no object is left");
 }
 
 done_testing();

@@ -50,9 +50,19 @@ CREATE OPERATOR bobs.>>> (FUNCTION = app.gt, LEFTARG = int[], RIGHTARG = int[]);
 CREATE DOMAIN bobs.positive AS int CHECK (VALUE > 0);
 CREATE COLLATION bobs.plain (locale = 'C');
 CREATE FUNCTION bobs.any(anyelement) RETURNS boolean $works;
+CREATE TYPE bobs.mood AS ENUM ('sad', 'glad');
+CREATE TABLE bobs.x ();
+CREATE TABLE bobs.y ();
+ALTER TYPE bobs.mood OWNER TO bob;
+ALTER TABLE bobs.x OWNER TO bob;
+ALTER TABLE bobs.y OWNER TO bob;
+CREATE FUNCTION app.equal(int, int) RETURNS boolean $works;
+CREATE OPERATOR app.= (FUNCTION = app.equal, LEFTARG = int, RIGHTARG = int);
 EOS
 
-# The filter, and what bob does before the job goes on.
+my $swap = 'ALTER TABLE bobs.x RENAME TO z; ALTER TABLE bobs.y RENAME TO x; ALTER TABLE bobs.z RENAME TO y';
+
+# The filter, and what bob does before the job goes on; and what undoes that, if it is not below.
 my @cases = (
 	[ 'a function', 'app.any(id)', "CREATE FUNCTION app.any(int) RETURNS boolean $taken" ],
 	[   'an operator', 'a OPERATOR(app.<<<) a',
@@ -68,7 +78,14 @@ my @cases = (
 		"ALTER SCHEMA bobs RENAME TO away; CREATE SCHEMA bobs; CREATE FUNCTION bobs.checked(int) RETURNS boolean $taken;"
 		  . 'CREATE DOMAIN bobs.positive AS int CHECK (bobs.checked(VALUE))' ],
 	[   'a collation', q{id::text COLLATE bobs.plain > ''},
-		q{ALTER SCHEMA bobs RENAME TO away; CREATE SCHEMA bobs; CREATE COLLATION bobs.plain (locale = 'POSIX')} ]);
+		q{ALTER SCHEMA bobs RENAME TO away; CREATE SCHEMA bobs; CREATE COLLATION bobs.plain (locale = 'POSIX')} ],
+	[ 'a table as a constant', q{'bobs.x'::regclass IS NOT NULL}, $swap, $swap ],
+	[ 'tables as a constant', q{'{bobs.x,bobs.y}'::regclass[] IS NOT NULL}, $swap, $swap ],
+	[   'a label', q{'sad'::bobs.mood IS NOT NULL},
+		"ALTER TYPE bobs.mood RENAME VALUE 'sad' TO 'bad'; ALTER TYPE bobs.mood RENAME VALUE 'glad' TO 'sad';"
+		  . "ALTER TYPE bobs.mood RENAME VALUE 'bad' TO 'glad'",
+		"ALTER TYPE bobs.mood RENAME VALUE 'sad' TO 'bad'; ALTER TYPE bobs.mood RENAME VALUE 'glad' TO 'sad';"
+		  . "ALTER TYPE bobs.mood RENAME VALUE 'bad' TO 'glad'" ]);
 
 my $undo = 'SET client_min_messages = warning; DROP FUNCTION IF EXISTS app.any(int);'
   . ' DROP OPERATOR IF EXISTS app.<<< (int[], int[]); DROP FUNCTION IF EXISTS app.lt(int[], int[]);'
@@ -77,7 +94,7 @@ my $undo = 'SET client_min_messages = warning; DROP FUNCTION IF EXISTS app.any(i
 # ---- at a resume
 foreach my $case (@cases)
 {
-	my ($name, $filter, $change) = @$case;
+	my ($name, $filter, $change, $back) = @$case;
 	my $place = "$dir/" . ++$exports;
 	my $quoted = $filter =~ s/'/''/gr;
 	my $error;
@@ -93,7 +110,7 @@ foreach my $case (@cases)
 	ok(!-e "$place/_SUCCESS", "$name: ... or exported anything");
 
 	# what was made goes, and the job goes on; a body may change, as it has here
-	sql($undo);
+	sql($back // $undo);
 	sql('CALL outflow.resume(' . last_job() . ')');
 	ok(-e "$place/_SUCCESS", "$name: the same ones as before are no trouble");
 }
@@ -169,6 +186,25 @@ foreach my $case (
 	}
 	is(sql('SELECT count(*) FROM outflow.jobs'), $jobs, "temporary $name: when it is called");
 }
+
+# ---- an operator without a name in the text can't be kept
+foreach my $case (
+	[ 'IS DISTINCT FROM', 'id IS DISTINCT FROM 2' ],
+	[ 'NULLIF', 'NULLIF(id, 2) IS NULL' ],
+	[ 'CASE', 'CASE id WHEN 2 THEN false ELSE true END' ])
+{
+	my ($name, $filter) = @$case;
+	my $place = "$dir/" . ++$exports;
+
+	like(error_of("SET search_path = app, pg_catalog, public; CALL outflow.export('secured', 'file://$place', filter => '$filter')"),
+		qr/ERROR:  invalid filter\nDETAIL:  It uses an operator .*\nHINT:  .*OPERATOR\(public\.=\)/, "$name: refused");
+	ok(!-e $place, '... without a directory');
+	sql("CALL outflow.export('secured', 'file://$place', filter => '$filter')");
+	ok(-e "$place/_SUCCESS", '... but not with the operators of the server');
+}
+
+sql("SET search_path = app, pg_catalog, public; CALL outflow.export('secured', 'file://$dir/" . ++$exports . q{', filter => 'id = 2 AND id IN (1, 2)')});
+is(sql('SELECT rows FROM outflow.jobs ORDER BY job DESC LIMIT 1'), '3', 'and what has a name in the text is kept');
 
 is(sql(q{SELECT count(*) FROM outflow.jobs WHERE error LIKE '%taken over%'}), '0', 'nobody ran code as another one');
 done_testing();

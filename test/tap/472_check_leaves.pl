@@ -3,10 +3,12 @@
 use strict;
 use warnings;
 
+use FakeS3;
 use OutflowTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes ();
 
 my $node = new_outflow_node('leaves');
 my $dir = new_export_dir();
@@ -71,6 +73,31 @@ foreach my $place ("$dir/full", "$dir/full/new/place")
 	}
 	is(join(' ', grep { /outflow/ } files_below("$dir/full")), '', 'a cancel leaves no trial');
 	ok(!-e "$dir/full/new", '... and no directory');
+}
+
+# at the first step, when a store has the trial and has not said so
+{
+	my $store = start_fake_s3();
+
+	$node->safe_psql('postgres', $store->server_sql('lake', stall_timeout => 3600));
+	$store->faults('mute PUT _outflow_check_');
+	my ($session, $said) = start_psql($node, q(SELECT FROM outflow.check_destination('lake:tried')));
+	foreach my $try (1 .. 1800)
+	{
+		last if $store->keys('tried/') =~ /_outflow_check_/;
+		die "not there\n$$said" if $try == 1800;
+		Time::HiRes::sleep(0.1);
+	}
+	$node->safe_psql('postgres', q(SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query ~ '^SELECT FROM outflow.check'));
+	$session->finish;
+	like($$said, qr/canceling statement/, 'a store that does not answer: the trial is cancelled');
+	is($store->keys('tried/'), '', '... and leaves nothing');
+	$store->faults();
+
+	$store->s3('PUT', 'tried/_outflow_check_4', 'mine');
+	my (undef, undef, $error) = $node->psql('postgres', q(SELECT outflow_internal.preflight_destination('lake:tried', 'write', '_outflow_check_4')));
+	like($error, qr/already exists/, 'a trial of a name that is taken fails');
+	is($store->keys('tried/'), 'tried/_outflow_check_4', '... and removes nothing of another one');
 }
 
 done_testing();

@@ -153,10 +153,24 @@ filter_plan(const JobSource *source, Relation rel)
 		(Expr *) expand_virtual_columns(filter, rel));
 }
 
+pg_noreturn static void
+refuse_unnamed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid filter"),
+			 errdetail("It uses an operator that the search_path finds and "
+					   "that it does not name, as IS DISTINCT FROM, NULLIF "
+					   "and CASE do."),
+			 errhint("Write it with the operator and its schema, such as "
+					 "OPERATOR(public.=).")));
+}
+
 void
 filter_begin(JobSource *source, const char *text, Relation rel, const Job *job)
 {
 	Node		   *filter = transform(parse_expression(text), rel);
+	char		   *meant = filter_objects(filter);
 	PinnedSettings *pinned;
 
 	check_filter_rights(filter, rel);
@@ -170,4 +184,7 @@ filter_begin(JobSource *source, const char *text, Relation rel, const Job *job)
 	source->objects =
 		filter_objects(transform(parse_expression(source->filter), rel));
 	settings_unpin(pinned);
+	/* not every operator has its name in the text, as that of a CASE */
+	if (strcmp(source->objects, meant) != 0)
+		refuse_unnamed();
 }

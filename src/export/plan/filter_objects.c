@@ -7,7 +7,8 @@
  * another schema of that name.  So the functions, operators, types and
  * collations that they stood for at the call are kept beside it, and nothing
  * else is ever called.  The server's own can't be replaced; those that follow
- * from a column's type may be others when that is altered.
+ * from a column's type may be others when that is altered.  A constant may be a
+ * name, too: its value is kept.
  */
 #include "postgres.h"
 
@@ -22,6 +23,8 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_type.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
 
 #include "export/plan/source.h"
 #include "compat.h"
@@ -76,6 +79,54 @@ add_operators(StringInfo out, Node *node)
 	}
 }
 
+/* Whether values of the type are read from names of what has an OID. */
+static bool
+type_reads_names(Oid type)
+{
+	static const Oid readers[] = {
+		ACLITEMOID,		  REGCLASSOID,	   REGCOLLATIONOID, REGCONFIGOID,
+		REGDICTIONARYOID, REGNAMESPACEOID, REGOPERATOROID,	REGOPEROID,
+		REGPROCEDUREOID,  REGPROCOID,	   REGROLEOID,		REGTYPEOID,
+#ifdef REGDATABASEOID /* PostgreSQL 19 */
+		REGDATABASEOID,
+#endif
+	};
+	Oid base = getBaseType(type);
+	Oid element = get_element_type(base);
+
+	if (OidIsValid(element))
+		return type_reads_names(element);
+	for (int i = 0; i < lengthof(readers); i++)
+	{
+		if (readers[i] == base)
+			return true;
+	}
+	return type_is_enum(base);
+}
+
+/* What the name of a constant stands for: its value, to the last byte. */
+static void
+add_constant(StringInfo out, const Const *constant)
+{
+	Datum		value = constant->constvalue;
+	const char *bytes;
+	Size		len;
+
+	if (constant->constisnull || !type_reads_names(constant->consttype))
+		return;
+	if (constant->constbyval)
+	{
+		appendStringInfo(out, OBJECT_TEXT, constant->consttype,
+						 DatumGetObjectId(value));
+		return;
+	}
+	bytes = DatumGetPointer(value);
+	len = datumGetSize(value, false, constant->constlen);
+	for (Size i = 0; i < len; i++)
+		appendStringInfo(out, "%02x", (unsigned char) bytes[i]);
+	appendStringInfoChar(out, ' ');
+}
+
 /* A column is the table's, whatever its type. */
 static bool
 add_objects(Node *node, void *context)
@@ -87,6 +138,8 @@ add_objects(Node *node, void *context)
 	if (IsA(node, CollateExpr))
 		add_object(context, CollationRelationId,
 				   ((CollateExpr *) node)->collOid);
+	if (IsA(node, Const))
+		add_constant(context, (Const *) node);
 	add_operators(context, node);
 	(void) check_functions_in_node(node, add_function, context);
 	return expression_tree_walker(node, add_objects, context);

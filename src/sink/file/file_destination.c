@@ -285,7 +285,8 @@ file_destination_is_staged(Destination *to, const char *key)
 	FileRoot   *folder = folder_of(to, key, FILE_ROOT_MISSING_OK);
 	uint64		size;
 
-	return file_stat(root_of(to), FILE_TEMP, name, &size) &&
+	return file_destination_is_claimed(to) &&
+		   file_stat(root_of(to), FILE_TEMP, name, &size) &&
 		   !(folder && file_is_both(folder, name));
 }
 

@@ -161,7 +161,8 @@ s3_is_staged(Destination *to, const char *key)
 	S3Object staged;
 	S3Object final;
 
-	return s3_head(s3_store_of(to), s3_staged_key(to, key), &staged, NULL) &&
+	return s3_is_claimed(to) &&
+		   s3_head(s3_store_of(to), s3_staged_key(to, key), &staged, NULL) &&
 		   !(s3_head(s3_store_of(to), s3_full_key(to, key), &final, NULL) &&
 			 is_same(&staged, &final));
 }
