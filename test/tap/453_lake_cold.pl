@@ -135,7 +135,7 @@ is($code, 0, 'damaged metadata: the vacuum ends well');
 like($err, qr/WARNING:  not all versions in "v3.metadata.json" of the Iceberg table are known\nDETAIL:  ./, '... and tells of it');
 vacuum($lake);
 only_last($lake, 'damaged metadata');
-is(scalar(() = glob("$lake/metadata/*.metadata.json")), 1, 'damaged metadata: no other metadata is left');
+is(join(' ', grep { -e "$lake/metadata/v$_.metadata.json" } 1 .. 4), '', 'damaged metadata: none that is older is left');
 
 # a copy of the server says that the job is its own, whose files are carried
 foreach my $damaged (0, 1)
