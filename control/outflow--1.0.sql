@@ -231,9 +231,9 @@ BEGIN
 			' value cannot be used and hides the server''s own: no export runs in'
 			' this session' END;
 		fix := CASE item WHEN 'outflow.mask_columns' THEN
-			pg_catalog.format('ALTER DATABASE %I SET outflow.mask_columns ='
-				' ''schema.table.column=method''; -- or of the role, or in the'
-				' configuration file', pg_catalog.current_database())
+			pg_catalog.format('-- set it anew: for the role, by ALTER DATABASE %I'
+				' SET outflow.mask_columns, or in the configuration file',
+				pg_catalog.current_database())
 			ELSE '-- remove it from the connection''s options, the role''s and'
 				' database''s settings, and the configuration file' END;
 		RETURN NEXT;

@@ -18,8 +18,8 @@
 #define REMOVED_KEPT_MS (INT64CONST(7) * 24 * 60 * 60 * 1000)
 /* Beyond this the log is read as it is. */
 #define MAX_ACTIONS_BYTES ((size_t) 256 * 1024 * 1024)
-/* Of a state, if it has old removals, too: each export reads it. */
-#define MAX_WHOLE_STATE_BYTES ((size_t) 16 * 1024 * 1024)
+/* Of old removals in a state, which each export reads. */
+#define MAX_OLD_REMOVALS_BYTES ((size_t) 16 * 1024 * 1024)
 
 char *
 delta_checkpoint_key(const char *folder, int64 version)
@@ -193,6 +193,7 @@ delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 {
 	DeltaLog *log;
 	List	 *actions;
+	List	 *whole;
 
 	if (version == 0 || version % DELTA_CHECKPOINT_APART != 0)
 		return;
@@ -208,9 +209,9 @@ delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 	/* it has to tell whose the table is: whoever made its last change */
 	if (lake_last_change(&log->table) != llast(log->table.versions))
 		return;
-	actions = actions_of(log, lake_now(), names_in_folder(root, folder));
-	if (bytes_of(actions) > MAX_WHOLE_STATE_BYTES)
-		actions = actions_of(log, lake_now(), NULL);
+	whole = actions_of(log, lake_now(), names_in_folder(root, folder));
+	if (bytes_of(whole) <= bytes_of(actions) + MAX_OLD_REMOVALS_BYTES)
+		actions = whole;
 	if (bytes_of(actions) <= MAX_ACTIONS_BYTES)
 		put_state(root, log, actions);
 }
