@@ -1124,10 +1124,15 @@ RETURNS TABLE (label pg_catalog.text, attnum int, declaration pg_catalog.text,
 LANGUAGE sql STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
+	WITH now AS MATERIALIZED (
+		SELECT n.key, n.value
+		FROM pg_catalog.jsonb_each(outflow_internal.table_structure(
+			relation, '{}')::pg_catalog.jsonb->'columns') AS n
+		WHERE n.value ? 'declaration'
+	)
 	SELECT g.key, (g.value->'column')::int,
 		CASE WHEN EXISTS (
-			SELECT FROM pg_catalog.jsonb_each(outflow_internal.table_structure(
-				relation, '{}')::pg_catalog.jsonb->'columns') AS n
+			SELECT FROM now AS n
 			WHERE n.value->'column' = g.value->'column'
 				AND n.value->'meaning' = g.value->'meaning'
 			OR n.key = g.key AND n.value->'declaration' = g.value->'declaration')

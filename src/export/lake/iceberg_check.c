@@ -156,14 +156,10 @@ columns_of_schema(Jsonb *schema)
 static char *
 columns_by_id(Jsonb *metadata, int64 id)
 {
-	ListCell *cell;
+	Jsonb *schema =
+		iceberg_schema_of_id(lake_json_objects(metadata, "schemas"), id);
 
-	foreach (cell, lake_json_objects(metadata, "schemas"))
-	{
-		if (lake_json_int(lfirst(cell), "schema-id") == id)
-			return columns_of_schema(lfirst(cell));
-	}
-	return NULL;
+	return schema ? columns_of_schema(schema) : NULL;
 }
 
 /* As a manifest's head has it, which is Avro's: lengths are zigzag varints. */

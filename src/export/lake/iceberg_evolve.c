@@ -17,9 +17,8 @@
 static bool type_fits(Jsonb *old_field, const char *old_name, Jsonb *new_field,
 					  const char *new_name);
 
-/* One of the table's; NULL: it has none of that id. */
-static Jsonb *
-schema_of_id(const List *schemas, int64 id)
+Jsonb *
+iceberg_schema_of_id(const List *schemas, int64 id)
 {
 	const ListCell *cell;
 
@@ -41,12 +40,12 @@ schemas_in_use(const IcebergTable *table)
 {
 	List *schemas = lake_json_objects(table->metadata, "schemas");
 	List *snapshots = lake_json_objects(table->metadata, "snapshots");
-	List *used = list_make1(schema_of_id(
+	List *used = list_make1(iceberg_schema_of_id(
 		schemas, lake_json_int(table->metadata, "current-schema-id")));
 
 	for (int i = list_length(snapshots) - 1; i >= 0; i--)
 	{
-		Jsonb *schema = schema_of_id(
+		Jsonb *schema = iceberg_schema_of_id(
 			schemas, lake_json_int(list_nth(snapshots, i), "schema-id"));
 
 		CHECK_FOR_INTERRUPTS();

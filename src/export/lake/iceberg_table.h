@@ -174,6 +174,8 @@ extern void iceberg_evolve(const IcebergTable *table, IcebergChange *change);
 /* The same for a version that is still to come, and what it would be is let go. */
 extern void iceberg_check_schema(const LakeTable *table, const Job *job,
 								 const JobSource *source);
+/* One of the table's schemas; NULL: it has none of that id. */
+extern Jsonb *iceberg_schema_of_id(const List *schemas, int64 id);
 /* The current schema, in ASCII or in the server's encoding. */
 extern char *iceberg_schema_with_id(const char *schema, int64 id);
 /* Such a schema. */

@@ -375,7 +375,7 @@ file_root_give_mode(FileRoot *root)
 	mode_t		wanted = file_directory_mode(root->file_mode) & 0077;
 	struct stat st;
 
-	/* what hands on its group goes on so, and what is closed to us stays it */
+	/* what hands on its group goes on so, and what is closed to us stays so */
 	if (fstat(root->dir->fd, &st) == 0 && st.st_uid == geteuid() &&
 		(st.st_mode & 0077) != wanted &&
 		fchmod(root->dir->fd, wanted | (st.st_mode & 07700)) != 0)
