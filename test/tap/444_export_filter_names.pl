@@ -53,6 +53,10 @@ CREATE FUNCTION bobs.any(anyelement) RETURNS boolean $works;
 CREATE TYPE bobs.mood AS ENUM ('sad', 'glad');
 CREATE TABLE bobs.x ();
 CREATE TABLE bobs.y ();
+CREATE TYPE app.pair AS (n int, rel regclass);
+CREATE DOMAIN app.pairs AS app.pair[];
+CREATE TYPE app.moods AS RANGE (subtype = bobs.mood, multirange_type_name = app.multimoods);
+CREATE TYPE app.spans AS (all_of app.moods[]);
 ALTER TYPE bobs.mood OWNER TO bob;
 ALTER TABLE bobs.x OWNER TO bob;
 ALTER TABLE bobs.y OWNER TO bob;
@@ -61,6 +65,10 @@ CREATE OPERATOR app.= (FUNCTION = app.equal, LEFTARG = int, RIGHTARG = int);
 EOS
 
 my $swap = 'ALTER TABLE bobs.x RENAME TO z; ALTER TABLE bobs.y RENAME TO x; ALTER TABLE bobs.z RENAME TO y';
+# two labels change places
+my $relabel = "ALTER TYPE bobs.mood RENAME VALUE 'sad' TO 'bad'; ALTER TYPE bobs.mood RENAME VALUE 'glad' TO 'sad';"
+  . "ALTER TYPE bobs.mood RENAME VALUE 'bad' TO 'glad'";
+my @relabel = ($relabel, $relabel);
 
 # The filter, and what bob does before the job goes on; and what undoes that, if it is not below.
 my @cases = (
@@ -81,11 +89,12 @@ my @cases = (
 		q{ALTER SCHEMA bobs RENAME TO away; CREATE SCHEMA bobs; CREATE COLLATION bobs.plain (locale = 'POSIX')} ],
 	[ 'a table as a constant', q{'bobs.x'::regclass IS NOT NULL}, $swap, $swap ],
 	[ 'tables as a constant', q{'{bobs.x,bobs.y}'::regclass[] IS NOT NULL}, $swap, $swap ],
-	[   'a label', q{'sad'::bobs.mood IS NOT NULL},
-		"ALTER TYPE bobs.mood RENAME VALUE 'sad' TO 'bad'; ALTER TYPE bobs.mood RENAME VALUE 'glad' TO 'sad';"
-		  . "ALTER TYPE bobs.mood RENAME VALUE 'bad' TO 'glad'",
-		"ALTER TYPE bobs.mood RENAME VALUE 'sad' TO 'bad'; ALTER TYPE bobs.mood RENAME VALUE 'glad' TO 'sad';"
-		  . "ALTER TYPE bobs.mood RENAME VALUE 'bad' TO 'glad'" ]);
+	[ 'a table in a row', q{'(1,bobs.x)'::app.pair IS NOT NULL}, $swap, $swap ],
+	[ 'a table in rows of a domain', q{'{"(1,bobs.x)"}'::app.pairs IS NOT NULL}, $swap, $swap ],
+	[ 'a label of a range', q{'[sad,)'::app.moods IS NOT NULL}, @relabel ],
+	[ 'a label of ranges', q{'{[sad,)}'::app.multimoods IS NOT NULL}, @relabel ],
+	[ 'a label in a row of ranges', q{'("{""[sad,)""}")'::app.spans IS NOT NULL}, @relabel ],
+	[ 'a label', q{'sad'::bobs.mood IS NOT NULL}, @relabel ]);
 
 my $undo = 'SET client_min_messages = warning; DROP FUNCTION IF EXISTS app.any(int);'
   . ' DROP OPERATOR IF EXISTS app.<<< (int[], int[]); DROP FUNCTION IF EXISTS app.lt(int[], int[]);'
