@@ -60,6 +60,10 @@ CREATE TYPE app.spans AS (all_of app.moods[]);
 ALTER TYPE bobs.mood OWNER TO bob;
 ALTER TABLE bobs.x OWNER TO bob;
 ALTER TABLE bobs.y OWNER TO bob;
+CREATE FUNCTION app.less(bobs.mood, bobs.mood) RETURNS boolean $works;
+CREATE FUNCTION app.compare(bobs.mood, bobs.mood) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT -1';
+CREATE OPERATOR app.< (FUNCTION = app.less, LEFTARG = bobs.mood, RIGHTARG = bobs.mood);
+CREATE OPERATOR CLASS app.moods FOR TYPE bobs.mood USING btree AS OPERATOR 1 app.<, FUNCTION 1 app.compare(bobs.mood, bobs.mood);
 CREATE FUNCTION app.equal(int, int) RETURNS boolean $works;
 CREATE OPERATOR app.= (FUNCTION = app.equal, LEFTARG = int, RIGHTARG = int);
 EOS
@@ -211,6 +215,25 @@ foreach my $case (
 	sql("CALL outflow.export('secured', 'file://$place', filter => '$filter')");
 	ok(-e "$place/_SUCCESS", '... but not with the operators of the server');
 }
+
+# ---- a row's comparison has one operator's schema in the text
+foreach my $filter (
+	q{(id, 'sad'::bobs.mood) < (2, 'glad'::bobs.mood)},
+	q{('sad'::bobs.mood, id) < ('glad'::bobs.mood, 2)},
+	q{('sad'::bobs.mood, 'sad'::bobs.mood, id) < ('glad'::bobs.mood, 'glad'::bobs.mood, 2)})
+{
+	my $place = "$dir/" . ++$exports;
+	my $quoted = $filter =~ s/'/''/gr;
+
+	like(error_of("SET search_path = app, pg_catalog, public; CALL outflow.export('secured', 'file://$place', filter => '$quoted')"),
+		qr/ERROR:  invalid filter\nDETAIL:  .*rows.*\nHINT:  Compare the values one by one/, "$filter: refused");
+	ok(!-e $place, '... without a directory');
+	sql("CALL outflow.export('secured', 'file://$place', filter => '$quoted')");
+	ok(-e "$place/_SUCCESS", '... but not with the operators of the server');
+}
+sql("SET search_path = app, pg_catalog, public; CALL outflow.export('secured', 'file://$dir/" . ++$exports
+	  . q{', filter => '(''sad''::bobs.mood, ''sad''::bobs.mood) < (''glad'', ''glad'')')});
+is(sql('SELECT rows FROM outflow.jobs ORDER BY job DESC LIMIT 1'), '3', 'of one schema it is kept');
 
 sql("SET search_path = app, pg_catalog, public; CALL outflow.export('secured', 'file://$dir/" . ++$exports . q{', filter => 'id = 2 AND id IN (1, 2)')});
 is(sql('SELECT rows FROM outflow.jobs ORDER BY job DESC LIMIT 1'), '3', 'and what has a name in the text is kept');
