@@ -176,6 +176,29 @@ foreach my $case (
 	unlike($error, qr/outflow\.resume|not yet/, "$name: ... which is not to resume");
 }
 
+# ---- what is gone from a function's body can be made again
+foreach my $case (
+	[ 'PL/pgSQL', 'h', q{LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN app.within(i); END'} ],
+	[ 'PL/pgSQL, planned', 'secured', q{LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN app.within(i); END'} ],
+	[ 'EXECUTE', 'h', q{LANGUAGE plpgsql IMMUTABLE AS 'DECLARE b boolean; BEGIN EXECUTE ''SELECT app.within($1)'' INTO b USING i; RETURN b; END'} ],
+	[ 'SQL', 'h', q{LANGUAGE sql IMMUTABLE AS 'SELECT app.within(i)'} ],
+	[ 'SQL, planned', 'secured', q{LANGUAGE sql IMMUTABLE AS 'SELECT app.within(i)'} ])
+{
+	my ($name, $table, $body) = @$case;
+	my $error;
+
+	sql("CREATE FUNCTION app.within(int) RETURNS boolean $fails; CREATE OR REPLACE FUNCTION app.calls(i int) RETURNS boolean $body");
+	like(error_of("CALL outflow.export('$table', 'file://$dir/" . ++$exports . "', filter => 'app.calls(id::int)')"), qr/not yet/, "$name: the job fails");
+	sql('DROP FUNCTION app.within(int)');
+	$error = error_of('CALL outflow.resume(' . last_job() . ')');
+	like($error, qr/failed: function app\.within\(integer\) does not exist.*HINT:  .*CALL outflow\.resume\(\d+\) continues it/s, "$name: it says to resume");
+	unlike($error, qr/forget/, "$name: ... and not to forget it");
+	sql("CREATE FUNCTION app.within(int) RETURNS boolean $works");
+	sql('CALL outflow.resume(' . last_job() . ')');
+	ok(-e "$dir/$exports/_SUCCESS", "$name: which goes on");
+	sql('DROP FUNCTION app.within(int)');
+}
+
 # ---- what is a session's own
 foreach my $case (
 	[ 'function', "FUNCTION pg_temp.f(int) RETURNS boolean $works", 'pg_temp.f(id)' ],
