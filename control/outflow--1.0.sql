@@ -1026,7 +1026,9 @@ LANGUAGE sql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT CASE WHEN f.seqincrement = 1 AND f.lowest = 1 AND f.highest = f.most
-			AND f.start = 1 AND NOT f.seqcycle THEN ''
+			AND f.start = 1 AND NOT f.seqcycle
+			-- none of its values is one of the type's
+			OR f.lowest >= f.highest THEN ''
 		ELSE pg_catalog.format(' (INCREMENT BY %s MINVALUE %s MAXVALUE %s'
 			' START WITH %s%s)', f.seqincrement, f.lowest, f.highest, f.start,
 			CASE WHEN f.seqcycle THEN ' CYCLE' END) END

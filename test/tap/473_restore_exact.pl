@@ -293,6 +293,15 @@ foreach my $case (
 		$sequence, "$column that became $type: its sequence");
 }
 
+# a sequence of another type, whose values the column can't have: by default
+foreach my $counts ('MINVALUE 40000', 'MINVALUE 32767', 'INCREMENT -1 MAXVALUE -40000 MINVALUE -50000', 'MINVALUE -50000 MAXVALUE -32768 INCREMENT 2', 'MINVALUE 32766')
+{
+	sql("DROP TABLE IF EXISTS n; DROP SEQUENCE IF EXISTS s; CREATE SEQUENCE s $counts;"
+		  . q{CREATE TABLE n (e smallint NOT NULL DEFAULT nextval('s'), o int); ALTER SEQUENCE s OWNED BY n.e; INSERT INTO n VALUES (7, 1)});
+	is(table_of(restored(exported('n', 'SELECT', ''), "smallint, $counts"), q{INSERT INTO n (o) VALUES (2) RETURNING e}),
+		$counts eq 'MINVALUE 32766' ? '32766' : '8', "smallint, $counts: its sequence goes on");
+}
+
 # ---- collations, as they were
 SKIP:
 {
