@@ -107,6 +107,13 @@ is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TimeZone 
   foreach (grep({ $known{ lc($_) } } qw(UTC Etc/UTC GMT Etc/GMT+5 UCT zulu Universal Greenwich)), qw(5.5 -3 <-03:30>+03:30 <+12>-12));
 is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TIME ZONE $_", ''), $_), 'TABLE moments'))[1], sql('TABLE moments'), "$_: exact")
   foreach '+5.5', "INTERVAL '-08:30' HOUR TO MINUTE";
+# more hours than a time may have
+my $far = qr/ERROR:  COPY cannot load column "at" of table public\.moments.*HINT:.*TimeZone = UTC/s;
+refused(exported('moments', "SET DateStyle = $_", ''), $far, "$_: refused")
+  foreach 'ISO; SET TimeZone = 16', 'SQL; SET TimeZone = -16.5', q{ISO; SET TIME ZONE INTERVAL '16:00' HOUR TO MINUTE}, 'ISO; SET TimeZone = 120';
+is(($node->psql(restored(exported('moments', "SET DateStyle = $_", ''), $_), 'TABLE moments'))[1], sql('TABLE moments'), "$_: exact")
+  foreach 'ISO; SET TimeZone = 15.5', q{ISO; SET TIME ZONE INTERVAL '-15:30' HOUR TO MINUTE};
+is(($node->psql(restored(exported('moments', 'SET TimeZone = 16', ", format => 'jsonl'"), 'far jsonl'), 'TABLE moments'))[1], sql('TABLE moments'), 'jsonl: exact');
 refused(exported('moments', "SET DateStyle = SQL; SET TimeZone = '$_'", ''), $lossy, "$_: refused") foreach qw(<+02>-03 <+02>+02 <-05>+05EDT GMT+3);
 is(($node->psql(restored(exported('moments', $session, q(, options => '{"mask_columns": "*.*.at=null"}')), 'no times'), 'SELECT count(*) FROM moments WHERE at IS NULL'))[1], 2, 'no times');
 
