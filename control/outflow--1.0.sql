@@ -1026,7 +1026,9 @@ LANGUAGE sql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT CASE WHEN f.seqincrement = 1 AND f.lowest = 1 AND f.highest = f.most
-			AND f.start = 1 AND NOT f.seqcycle THEN ''
+			AND f.start = 1 AND NOT f.seqcycle
+			-- none of its values is one of the type's
+			OR f.lowest >= f.highest THEN ''
 		ELSE pg_catalog.format(' (INCREMENT BY %s MINVALUE %s MAXVALUE %s'
 			' START WITH %s%s)', f.seqincrement, f.lowest, f.highest, f.start,
 			CASE WHEN f.seqcycle THEN ' CYCLE' END) END
@@ -1413,6 +1415,17 @@ AS $$
 		ELSE written END
 $$;
 
+-- A zone that is hours, as the setting has it, and so many that no server reads a
+-- time of it.
+CREATE FUNCTION outflow_internal.restore_zone_is_far(manifest pg_catalog.jsonb)
+RETURNS pg_catalog.bool
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT manifest->'settings'->>'TimeZone'
+		~* '^(INTERVAL ''|<)?[-+]?(1[6-9]|[2-9][0-9]|[0-9]{3})'
+$$;
+
 -- The first column with times, at whatever depth, whose text doesn't tell when they
 -- were: but in ISO it has a time zone's abbreviation, which may be that of another
 -- zone too, or be unknown to the server, or the same before and after a change.
@@ -1435,13 +1448,14 @@ AS $$
 			AND pg_catalog.format_type(l.atttypid, l.atttypmod) = c.value->>'type'
 			LIMIT 1) AS a ON true
 		WHERE manifest->>'format' IN ('csv', 'text')
-		AND manifest->'settings'->>'DateStyle' NOT LIKE 'ISO,%'
 		AND c.value->>'mask' IS DISTINCT FROM 'null'
-		-- names of UTC, and hours, which are what such a zone is abbreviated to,
-		-- whether the setting has them or POSIX's form, where both must agree
-		AND manifest->'settings'->>'TimeZone' !~* pg_catalog.concat_ws('|',
-			'^(UTC|UCT|GMT|Zulu|Universal|Greenwich|Etc/.*)$', '^[-+]?[0-9.]+$', '^INTERVAL ',
-			'^<[+]([0-9:]+)>-\2$', '^<-([0-9:]+)>[+]\3$')
+		AND (outflow_internal.restore_zone_is_far(manifest)
+			OR manifest->'settings'->>'DateStyle' NOT LIKE 'ISO,%'
+			-- names of UTC, and hours, which are what such a zone is abbreviated to,
+			-- whether the setting has them or POSIX's form, where both must agree
+			AND manifest->'settings'->>'TimeZone' !~* pg_catalog.concat_ws('|',
+				'^(UTC|UCT|GMT|Zulu|Universal|Greenwich|Etc/.*)$', '^[-+]?[0-9.]+$', '^INTERVAL ',
+				'^<[+]([0-9:]+)>-\2$', '^<-([0-9:]+)>[+]\3$'))
 	UNION
 		SELECT h.place, h.label, inner_type
 		FROM held AS h
@@ -1527,6 +1541,14 @@ BEGIN
 				MESSAGE = pg_catalog.format('COPY cannot load "%s"', stored),
 				DETAIL = 'It reads files of the server only.',
 				HINT = 'Bring the files there, and load each by COPY.';
+		ELSIF inexact IS NOT NULL
+			AND outflow_internal.restore_zone_is_far(exported.manifest) THEN
+			RAISE feature_not_supported USING
+				MESSAGE = pg_catalog.format('COPY cannot load column "%s" of'
+					' table %s', inexact, exported.manifest->>'source'),
+				DETAIL = pg_catalog.format('No time of zone "%s" can be read.',
+					exported.manifest->'settings'->>'TimeZone'),
+				HINT = 'Export it again after "SET TimeZone = UTC", or as jsonl.';
 		ELSIF inexact IS NOT NULL THEN
 			RAISE feature_not_supported USING
 				MESSAGE = pg_catalog.format('the text of column "%s" of table %s'

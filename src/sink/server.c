@@ -412,5 +412,5 @@ server_place_lost(const char *place, DestinationMode mode)
 				 errhint("Make one again, with USAGE for this role, and a "
 						 "user mapping; or forget the job with abandon => "
 						 "true, which leaves all that is there.")));
-	errno = ENOENT;
+	errno = SERVER_LOST;
 }

@@ -58,8 +58,9 @@ extern void server_forget_secret(char **secret);
 
 /*
  * A place to which none of them leads: an error, or with DESTINATION_TRY errno
- * alone.
+ * alone, which no store and no file system gives.
  */
+#define SERVER_LOST ENODEV
 extern void server_place_lost(const char *place, DestinationMode mode);
 
 /* What one wrapper's options are. */

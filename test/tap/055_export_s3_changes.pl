@@ -75,6 +75,20 @@ sub stops
 
 stops('no usage', 'REVOKE USAGE ON FOREIGN SERVER lake FROM worker',
 	qr/^failed .*permission denied for foreign server lake/, 'GRANT USAGE ON FOREIGN SERVER lake TO worker');
+
+# nobody has looked whether its files are there
+{
+	my $connstr = $node->connstr('postgres') . ' user=worker';
+	my $job = sql('SELECT max(job) FROM outflow.jobs');
+	my $found = "SELECT DISTINCT status, detail FROM outflow.verify($job)";
+
+	is($node->safe_psql('postgres', $found, connstr => $connstr), 'ok|', 'verify finds what is there');
+	sql('REVOKE USAGE ON FOREIGN SERVER lake FROM worker');
+	is($node->safe_psql('postgres', $found, connstr => $connstr),
+		'unreadable|No server that this role may use leads there.', 'verify without USAGE does not call it missing');
+	sql('GRANT USAGE ON FOREIGN SERVER lake TO worker');
+}
+
 my ($mapping) = $store->server_sql('lake') =~ /(CREATE USER MAPPING.*)/;
 stops('no mapping', 'DROP USER MAPPING FOR PUBLIC SERVER lake',
 	qr/^failed .*role "worker" has no user mapping for server "lake"/, $mapping);

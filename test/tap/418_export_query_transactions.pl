@@ -77,6 +77,19 @@ sql(block("SET LOCAL ROLE reader; SET LOCAL app.tenant = 'b'; CALL outflow.expor
 	  . q{options => '{"row_security": true}', job => job)}));
 is(exported_parts("$dir/inline"), "2,b\n", 'policies have them in an export without workers');
 
+# one that only the role may set which the session takes for the transaction
+my @as_reader = (connstr => $node->connstr('postgres') . ' user=reader');
+my $ours = q(SELECT current_user, current_setting('log_min_duration_statement'), current_setting('work_mem'));
+sql('CREATE ROLE boss LOGIN SUPERUSER; GRANT boss TO reader');
+$node->safe_psql('postgres', block("SET LOCAL ROLE boss; SET LOCAL log_min_duration_statement = '9s'; SET LOCAL work_mem = '5MB'; " . call_of($ours, 'boss')), @as_reader);
+is(exported_parts("$dir/boss"), "boss,9s,5MB\n", "a setting that is for the transaction's role alone");
+$node->safe_psql('postgres', block("SET LOCAL ROLE boss; SET LOCAL log_min_duration_statement = '9s'; SET LOCAL ROLE reader; " . call_of($ours, 'again')), @as_reader);
+is(exported_parts("$dir/again"), "reader,9s,4MB\n", '... of a role that it has left');
+is($node->safe_psql('postgres', 'SELECT current_user || $$ $$ || current_setting($$log_min_duration_statement$$)', @as_reader), 'reader -1', '... and for no longer');
+is(sql(block("SET LOCAL log_min_duration_statement = '9s'; SET LOCAL ROLE reader; " . call_of($ours, 'left')) . "SELECT current_user = session_user"), 't',
+	'a role that the session leaves');
+is(exported_parts("$dir/left"), "reader,9s,4MB\n", '... has what was set before');
+
 # ---- rows and tables of the transaction
 
 like(said('CREATE TEMP TABLE scratch (id int) ON COMMIT DELETE ROWS; ' . block('INSERT INTO scratch VALUES (1); ' . call_of('TABLE scratch', 'scratch'))),

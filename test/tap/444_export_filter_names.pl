@@ -53,14 +53,26 @@ CREATE FUNCTION bobs.any(anyelement) RETURNS boolean $works;
 CREATE TYPE bobs.mood AS ENUM ('sad', 'glad');
 CREATE TABLE bobs.x ();
 CREATE TABLE bobs.y ();
+CREATE TYPE app.pair AS (n int, rel regclass);
+CREATE DOMAIN app.pairs AS app.pair[];
+CREATE TYPE app.moods AS RANGE (subtype = bobs.mood, multirange_type_name = app.multimoods);
+CREATE TYPE app.spans AS (all_of app.moods[]);
 ALTER TYPE bobs.mood OWNER TO bob;
 ALTER TABLE bobs.x OWNER TO bob;
 ALTER TABLE bobs.y OWNER TO bob;
+CREATE FUNCTION app.less(bobs.mood, bobs.mood) RETURNS boolean $works;
+CREATE FUNCTION app.compare(bobs.mood, bobs.mood) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT -1';
+CREATE OPERATOR app.< (FUNCTION = app.less, LEFTARG = bobs.mood, RIGHTARG = bobs.mood);
+CREATE OPERATOR CLASS app.moods FOR TYPE bobs.mood USING btree AS OPERATOR 1 app.<, FUNCTION 1 app.compare(bobs.mood, bobs.mood);
 CREATE FUNCTION app.equal(int, int) RETURNS boolean $works;
 CREATE OPERATOR app.= (FUNCTION = app.equal, LEFTARG = int, RIGHTARG = int);
 EOS
 
 my $swap = 'ALTER TABLE bobs.x RENAME TO z; ALTER TABLE bobs.y RENAME TO x; ALTER TABLE bobs.z RENAME TO y';
+# two labels change places
+my $relabel = "ALTER TYPE bobs.mood RENAME VALUE 'sad' TO 'bad'; ALTER TYPE bobs.mood RENAME VALUE 'glad' TO 'sad';"
+  . "ALTER TYPE bobs.mood RENAME VALUE 'bad' TO 'glad'";
+my @relabel = ($relabel, $relabel);
 
 # The filter, and what bob does before the job goes on; and what undoes that, if it is not below.
 my @cases = (
@@ -81,11 +93,12 @@ my @cases = (
 		q{ALTER SCHEMA bobs RENAME TO away; CREATE SCHEMA bobs; CREATE COLLATION bobs.plain (locale = 'POSIX')} ],
 	[ 'a table as a constant', q{'bobs.x'::regclass IS NOT NULL}, $swap, $swap ],
 	[ 'tables as a constant', q{'{bobs.x,bobs.y}'::regclass[] IS NOT NULL}, $swap, $swap ],
-	[   'a label', q{'sad'::bobs.mood IS NOT NULL},
-		"ALTER TYPE bobs.mood RENAME VALUE 'sad' TO 'bad'; ALTER TYPE bobs.mood RENAME VALUE 'glad' TO 'sad';"
-		  . "ALTER TYPE bobs.mood RENAME VALUE 'bad' TO 'glad'",
-		"ALTER TYPE bobs.mood RENAME VALUE 'sad' TO 'bad'; ALTER TYPE bobs.mood RENAME VALUE 'glad' TO 'sad';"
-		  . "ALTER TYPE bobs.mood RENAME VALUE 'bad' TO 'glad'" ]);
+	[ 'a table in a row', q{'(1,bobs.x)'::app.pair IS NOT NULL}, $swap, $swap ],
+	[ 'a table in rows of a domain', q{'{"(1,bobs.x)"}'::app.pairs IS NOT NULL}, $swap, $swap ],
+	[ 'a label of a range', q{'[sad,)'::app.moods IS NOT NULL}, @relabel ],
+	[ 'a label of ranges', q{'{[sad,)}'::app.multimoods IS NOT NULL}, @relabel ],
+	[ 'a label in a row of ranges', q{'("{""[sad,)""}")'::app.spans IS NOT NULL}, @relabel ],
+	[ 'a label', q{'sad'::bobs.mood IS NOT NULL}, @relabel ]);
 
 my $undo = 'SET client_min_messages = warning; DROP FUNCTION IF EXISTS app.any(int);'
   . ' DROP OPERATOR IF EXISTS app.<<< (int[], int[]); DROP FUNCTION IF EXISTS app.lt(int[], int[]);'
@@ -163,6 +176,29 @@ foreach my $case (
 	unlike($error, qr/outflow\.resume|not yet/, "$name: ... which is not to resume");
 }
 
+# ---- what is gone from a function's body can be made again
+foreach my $case (
+	[ 'PL/pgSQL', 'h', q{LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN app.within(i); END'} ],
+	[ 'PL/pgSQL, planned', 'secured', q{LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN app.within(i); END'} ],
+	[ 'EXECUTE', 'h', q{LANGUAGE plpgsql IMMUTABLE AS 'DECLARE b boolean; BEGIN EXECUTE ''SELECT app.within($1)'' INTO b USING i; RETURN b; END'} ],
+	[ 'SQL', 'h', q{LANGUAGE sql IMMUTABLE AS 'SELECT app.within(i)'} ],
+	[ 'SQL, planned', 'secured', q{LANGUAGE sql IMMUTABLE AS 'SELECT app.within(i)'} ])
+{
+	my ($name, $table, $body) = @$case;
+	my $error;
+
+	sql("CREATE FUNCTION app.within(int) RETURNS boolean $fails; CREATE OR REPLACE FUNCTION app.calls(i int) RETURNS boolean $body");
+	like(error_of("CALL outflow.export('$table', 'file://$dir/" . ++$exports . "', filter => 'app.calls(id::int)')"), qr/not yet/, "$name: the job fails");
+	sql('DROP FUNCTION app.within(int)');
+	$error = error_of('CALL outflow.resume(' . last_job() . ')');
+	like($error, qr/failed: function app\.within\(integer\) does not exist.*HINT:  .*CALL outflow\.resume\(\d+\) continues it/s, "$name: it says to resume");
+	unlike($error, qr/forget/, "$name: ... and not to forget it");
+	sql("CREATE FUNCTION app.within(int) RETURNS boolean $works");
+	sql('CALL outflow.resume(' . last_job() . ')');
+	ok(-e "$dir/$exports/_SUCCESS", "$name: which goes on");
+	sql('DROP FUNCTION app.within(int)');
+}
+
 # ---- what is a session's own
 foreach my $case (
 	[ 'function', "FUNCTION pg_temp.f(int) RETURNS boolean $works", 'pg_temp.f(id)' ],
@@ -202,6 +238,25 @@ foreach my $case (
 	sql("CALL outflow.export('secured', 'file://$place', filter => '$filter')");
 	ok(-e "$place/_SUCCESS", '... but not with the operators of the server');
 }
+
+# ---- a row's comparison has one operator's schema in the text
+foreach my $filter (
+	q{(id, 'sad'::bobs.mood) < (2, 'glad'::bobs.mood)},
+	q{('sad'::bobs.mood, id) < ('glad'::bobs.mood, 2)},
+	q{('sad'::bobs.mood, 'sad'::bobs.mood, id) < ('glad'::bobs.mood, 'glad'::bobs.mood, 2)})
+{
+	my $place = "$dir/" . ++$exports;
+	my $quoted = $filter =~ s/'/''/gr;
+
+	like(error_of("SET search_path = app, pg_catalog, public; CALL outflow.export('secured', 'file://$place', filter => '$quoted')"),
+		qr/ERROR:  invalid filter\nDETAIL:  .*rows.*\nHINT:  Compare the values one by one/, "$filter: refused");
+	ok(!-e $place, '... without a directory');
+	sql("CALL outflow.export('secured', 'file://$place', filter => '$quoted')");
+	ok(-e "$place/_SUCCESS", '... but not with the operators of the server');
+}
+sql("SET search_path = app, pg_catalog, public; CALL outflow.export('secured', 'file://$dir/" . ++$exports
+	  . q{', filter => '(''sad''::bobs.mood, ''sad''::bobs.mood) < (''glad'', ''glad'')')});
+is(sql('SELECT rows FROM outflow.jobs ORDER BY job DESC LIMIT 1'), '3', 'of one schema it is kept');
 
 sql("SET search_path = app, pg_catalog, public; CALL outflow.export('secured', 'file://$dir/" . ++$exports . q{', filter => 'id = 2 AND id IN (1, 2)')});
 is(sql('SELECT rows FROM outflow.jobs ORDER BY job DESC LIMIT 1'), '3', 'and what has a name in the text is kept');

@@ -107,6 +107,13 @@ is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TimeZone 
   foreach (grep({ $known{ lc($_) } } qw(UTC Etc/UTC GMT Etc/GMT+5 UCT zulu Universal Greenwich)), qw(5.5 -3 <-03:30>+03:30 <+12>-12));
 is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TIME ZONE $_", ''), $_), 'TABLE moments'))[1], sql('TABLE moments'), "$_: exact")
   foreach '+5.5', "INTERVAL '-08:30' HOUR TO MINUTE";
+# more hours than a time may have
+my $far = qr/ERROR:  COPY cannot load column "at" of table public\.moments.*HINT:.*TimeZone = UTC/s;
+refused(exported('moments', "SET DateStyle = $_", ''), $far, "$_: refused")
+  foreach 'ISO; SET TimeZone = 16', 'SQL; SET TimeZone = -16.5', q{ISO; SET TIME ZONE INTERVAL '16:00' HOUR TO MINUTE}, 'ISO; SET TimeZone = 120';
+is(($node->psql(restored(exported('moments', "SET DateStyle = $_", ''), $_), 'TABLE moments'))[1], sql('TABLE moments'), "$_: exact")
+  foreach 'ISO; SET TimeZone = 15.5', q{ISO; SET TIME ZONE INTERVAL '-15:30' HOUR TO MINUTE};
+is(($node->psql(restored(exported('moments', 'SET TimeZone = 16', ", format => 'jsonl'"), 'far jsonl'), 'TABLE moments'))[1], sql('TABLE moments'), 'jsonl: exact');
 refused(exported('moments', "SET DateStyle = SQL; SET TimeZone = '$_'", ''), $lossy, "$_: refused") foreach qw(<+02>-03 <+02>+02 <-05>+05EDT GMT+3);
 is(($node->psql(restored(exported('moments', $session, q(, options => '{"mask_columns": "*.*.at=null"}')), 'no times'), 'SELECT count(*) FROM moments WHERE at IS NULL'))[1], 2, 'no times');
 
@@ -291,6 +298,15 @@ foreach my $case (
 	my $database = restored($job, "$column that became $type");
 	is(table_of($database, q{SELECT concat_ws(' ', seqincrement, seqmin, seqmax, seqstart) FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence('n', 'e')::regclass}),
 		$sequence, "$column that became $type: its sequence");
+}
+
+# a sequence of another type, whose values the column can't have: by default
+foreach my $counts ('MINVALUE 40000', 'MINVALUE 32767', 'INCREMENT -1 MAXVALUE -40000 MINVALUE -50000', 'MINVALUE -50000 MAXVALUE -32768 INCREMENT 2', 'MINVALUE 32766')
+{
+	sql("DROP TABLE IF EXISTS n; DROP SEQUENCE IF EXISTS s; CREATE SEQUENCE s $counts;"
+		  . q{CREATE TABLE n (e smallint NOT NULL DEFAULT nextval('s'), o int); ALTER SEQUENCE s OWNED BY n.e; INSERT INTO n VALUES (7, 1)});
+	is(table_of(restored(exported('n', 'SELECT', ''), "smallint, $counts"), q{INSERT INTO n (o) VALUES (2) RETURNING e}),
+		$counts eq 'MINVALUE 32766' ? '32766' : '8', "smallint, $counts: its sequence goes on");
 }
 
 # ---- collations, as they were

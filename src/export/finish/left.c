@@ -13,8 +13,8 @@
  *	- No record has its uuid, not even one that is to be committed: an export has
  *	  a record from before its first file to its end.
  *
- * Files of lake tables that have left it by then go first, whichever tables the next
- * export has.  Where they stay it stays as well, as nothing else tells of them.
+ * Files that its manifests name by then go first, and those of lake tables that no
+ * version has, whichever tables the next export has.  Where they stay it stays as well, as nothing else tells of them.
  *
  * One that is empty, or has only the beginning of a token, may be of an export of
  * another database or server that is about to begin, which then makes it anew.
@@ -128,6 +128,7 @@ left_remove(Destination *root, const char *folder, const char *name,
 		if (claim == CLAIM_GRANTED && !job_has_uuid(uuid) &&
 			(*stays = lake_remove_left(root, &left, folder)) == NULL)
 		{
+			older_remove_unfinished(root, folder, &left);
 			discard_left(at, name);
 			is_gone = true;
 		}

@@ -348,3 +348,31 @@ older_remove(Destination *root)
 {
 	older_remove_export(root, "", older_uuid(root, ""), true);
 }
+
+/* What no manifest names yet can't be proven, and stays. */
+void
+older_remove_unfinished(Destination *root, const char *folder, const Job *job)
+{
+	char	 *success = destination_key(folder, PUBLISH_SUCCESS);
+	uint64	  size;
+	ListCell *cell;
+
+	if (older_is_own(root, folder, job) &&
+		root->driver->stat(root, success, &size, NULL))
+		return;
+	foreach (cell, root->driver->list(root, folder, NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+		char			 *inner = destination_key(folder, entry->name);
+
+		CHECK_FOR_INTERRUPTS();
+		/* "schema.table" */
+		if (!entry->is_directory || !destination_name_is_valid(entry->name) ||
+			strchr(entry->name, '.') == NULL ||
+			!older_is_own(root, inner, job))
+			continue;
+		older_remove_export(root, inner, job->uuid, false);
+		(void) root->driver->remove(root, psprintf("%s/", inner));
+	}
+	older_remove_export(root, folder, job->uuid, true);
+}

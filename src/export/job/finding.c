@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "export/job/finding.h"
+#include "sink/server.h"
 
 const Finding finding_ok = {"ok", NULL};
 
@@ -19,6 +20,9 @@ finding_unreadable(int error)
 {
 	if (error == 0 || error == ENOENT || error == ENOTDIR)
 		return (Finding){"missing", NULL};
+	if (error == SERVER_LOST)
+		return (Finding){"unreadable",
+						 "No server that this role may use leads there."};
 	return (Finding){"unreadable", pstrdup(strerror(error))};
 }
 

@@ -10,8 +10,11 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_operator.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_clause.h"
 #include "parser/parse_collate.h"
@@ -166,6 +169,40 @@ refuse_unnamed(void)
 					 "OPERATOR(public.=).")));
 }
 
+static Oid
+operator_schema(Oid operator)
+{
+	ObjectAddress address;
+
+	ObjectAddressSet(address, OperatorRelationId, operator);
+	return get_object_namespace(&address);
+}
+
+/* The text names one operator and its schema for all values of a row. */
+static bool
+check_row_operators(Node *node, void *context)
+{
+	ListCell *cell;
+
+	if (node == NULL)
+		return false;
+	foreach (cell, IsA(node, RowCompareExpr) ? ((RowCompareExpr *) node)->opnos
+											 : NIL)
+	{
+		Oid first = linitial_oid(((RowCompareExpr *) node)->opnos);
+
+		if (operator_schema(lfirst_oid(cell)) != operator_schema(first))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("invalid filter"),
+					 errdetail("It compares rows with operators of several "
+							   "schemas."),
+					 errhint("Compare the values one by one: "
+							 "a < x OR (a = x AND b < y).")));
+	}
+	return expression_tree_walker(node, check_row_operators, context);
+}
+
 void
 filter_begin(JobSource *source, const char *text, Relation rel, const Job *job)
 {
@@ -175,6 +212,7 @@ filter_begin(JobSource *source, const char *text, Relation rel, const Job *job)
 
 	check_filter_rights(filter, rel);
 	masks_check_filter(filter, rel, job);
+	(void) check_row_operators(filter, NULL);
 	pinned = filter_pin_settings();
 	source->filter =
 		deparse_expression(filter,

@@ -20,11 +20,13 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
 #include "parser/parse_type.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "export/plan/source.h"
 #include "compat.h"
@@ -79,6 +81,24 @@ add_operators(StringInfo out, Node *node)
 	}
 }
 
+static bool type_reads_names(Oid type);
+
+static bool
+row_reads_names(Oid row)
+{
+	TupleDesc columns = lookup_rowtype_tupdesc(row, -1);
+	bool	  reads = false;
+
+	for (int i = 0; i < columns->natts && !reads; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(columns, i);
+
+		reads = !column->attisdropped && type_reads_names(column->atttypid);
+	}
+	ReleaseTupleDesc(columns);
+	return reads;
+}
+
 /* Whether values of the type are read from names of what has an OID. */
 static bool
 type_reads_names(Oid type)
@@ -94,8 +114,15 @@ type_reads_names(Oid type)
 	Oid base = getBaseType(type);
 	Oid element = get_element_type(base);
 
+	check_stack_depth();
+	if (!OidIsValid(element))
+		element = get_multirange_range(base);
+	if (!OidIsValid(element))
+		element = get_range_subtype(base);
 	if (OidIsValid(element))
 		return type_reads_names(element);
+	if (OidIsValid(get_typ_typrelid(base)))
+		return row_reads_names(base);
 	for (int i = 0; i < lengthof(readers); i++)
 	{
 		if (readers[i] == base)
@@ -173,6 +200,21 @@ objects_of_source(const JobSource *source)
 	return source->objects ? source->objects : "";
 }
 
+/* Whole: no end of a longer number. */
+static bool
+has_object(const char *objects, const char *object)
+{
+	const char *found = objects;
+
+	while ((found = strstr(found, object)) != NULL)
+	{
+		if (found == objects || found[-1] == ' ')
+			return true;
+		found++;
+	}
+	return false;
+}
+
 static void
 check_type(const JobSource *source, const TypeName *name)
 {
@@ -182,7 +224,7 @@ check_type(const JobSource *source, const TypeName *name)
 	initStringInfo(&object);
 	add_object(&object, TypeRelationId, type);
 	if (!OidIsValid(type) ||
-		strstr(objects_of_source(source), object.data) == NULL)
+		!has_object(objects_of_source(source), object.data))
 		refuse_other_meaning(source);
 }
 

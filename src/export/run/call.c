@@ -6,7 +6,6 @@
 
 #include "access/xact.h"
 #include "executor/spi.h"
-#include "miscadmin.h"
 #include "tcop/pquery.h"
 #include "utils/guc.h"
 #include "utils/guc_tables.h"
@@ -93,9 +92,9 @@ restore_local_settings(void)
 	{
 		const LocalSetting *setting = lfirst(cell);
 
+		/* it was set already, by a role that might */
 		if (strcmp(setting_now(setting->name), setting->value) != 0)
-			(void) set_config_option(setting->name, setting->value,
-									 superuser() ? PGC_SUSET : PGC_USERSET,
+			(void) set_config_option(setting->name, setting->value, PGC_SUSET,
 									 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
 									 false);
 	}

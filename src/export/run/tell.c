@@ -93,6 +93,21 @@ tell_progress(Told *told, const Job *job)
 }
 
 /*
+ * The job's own names are looked up before there is any context; a function's,
+ * which may be made again, in that of the function or of a row.
+ */
+static bool
+tell_own_name_is_gone(const JobError *error)
+{
+	return error->context[0] == '\0' &&
+		   (error->code == ERRCODE_UNDEFINED_SCHEMA ||
+			error->code == ERRCODE_UNDEFINED_TABLE ||
+			error->code == ERRCODE_UNDEFINED_COLUMN ||
+			error->code == ERRCODE_UNDEFINED_FUNCTION ||
+			error->code == ERRCODE_AMBIGUOUS_FUNCTION);
+}
+
+/*
  * Whether the job would fail again in the same way: what it reads or what it
  * was told to do must be changed, and a job's arguments can't be.
  */
@@ -105,12 +120,8 @@ tell_is_final(const JobError *error)
 		   class == ERRCODE_PROGRAM_LIMIT_EXCEEDED ||
 		   class == ERRCODE_FEATURE_NOT_SUPPORTED ||
 		   class == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
-		   error->code == ERRCODE_UNDEFINED_SCHEMA ||
-		   error->code == ERRCODE_UNDEFINED_TABLE ||
-		   error->code == ERRCODE_UNDEFINED_COLUMN ||
-		   error->code == ERRCODE_UNDEFINED_FUNCTION ||
-		   error->code == ERRCODE_AMBIGUOUS_FUNCTION ||
-		   error->code == ERRCODE_INVALID_OBJECT_DEFINITION;
+		   error->code == ERRCODE_INVALID_OBJECT_DEFINITION ||
+		   tell_own_name_is_gone(error);
 }
 
 static char *
