@@ -17,6 +17,7 @@ typedef struct LocalSetting
 {
 	const char *name;
 	const char *value;
+	GucContext	context; /* with whose rights it is set again */
 } LocalSetting;
 
 /* Of the CALL that is at work; in its own memory. */
@@ -69,6 +70,11 @@ settings_changed(void)
 			setting = palloc_object(LocalSetting);
 			setting->name = name;
 			setting->value = pstrdup(setting_now(name));
+			/* It was set by a role that might; what no library had defined yet,
+			 * by anybody. */
+			setting->context = settings[i]->flags & GUC_CUSTOM_PLACEHOLDER
+								   ? PGC_USERSET
+								   : PGC_SUSET;
 			changed = lappend(changed, setting);
 		}
 	}
@@ -92,11 +98,10 @@ restore_local_settings(void)
 	{
 		const LocalSetting *setting = lfirst(cell);
 
-		/* it was set already, by a role that might */
 		if (strcmp(setting_now(setting->name), setting->value) != 0)
-			(void) set_config_option(setting->name, setting->value, PGC_SUSET,
-									 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
-									 false);
+			(void) set_config_option(setting->name, setting->value,
+									 setting->context, PGC_S_SESSION,
+									 GUC_ACTION_LOCAL, true, 0, false);
 	}
 }
 
