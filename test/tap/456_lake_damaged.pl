@@ -87,14 +87,52 @@ append_to_file("$lake/metadata/v07.metadata.json", '{}');
 like(run_sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg')"), qr/^\d+/, 'stale metadata is in the way of no export');
 unlike(run_sql("SELECT * FROM outflow.lake_vacuum('file://$lake')"), qr/ERROR/, '... nor of a vacuum');
 unlink "$lake/metadata/v07.metadata.json";
-# what another catalog may have: a version that it went back to, say
-foreach my $name ('00001-x.metadata.json', '8d1e0a52-6f27-4b3e-9d9c-5a0c7e6f1b2d.metadata.json')
+# what another catalog may have: a version that it went back to, say; or a commit of
+# Hadoop's, that is under way or was killed
+my $uuid = '8d1e0a52-6f27-4b3e-9d9c-5a0c7e6f1b2d';
+my $remove = qr/If no catalog has the table, and nothing else writes to it, remove that file\./;
+foreach my $in_the_way (
+	[ "00001-$uuid.metadata.json", qr/has features.*may be another catalog's.*HINT:  (Export to another directory|Use the vacuum)/s ],
+	[ 'v3.gz.metadata.json', qr/has features.*is compressed.*HINT:  (Export to another directory|Use the vacuum)/s ],
+	[ "$uuid.metadata.json", qr/another program may be writing to.*\nHINT:  $remove/s ],
+	[ "$uuid.gz.metadata.json", qr/another program may be writing to.*\nHINT:  $remove/s ])
 {
+	my ($name, $told) = @$in_the_way;
+
 	append_to_file("$lake/metadata/$name", '{}');
-	like(run_sql($_), qr{has features.*\nDETAIL:  File "metadata/\Q$name\E" may be another}, "what is in the way is named: $name")
-	  foreach "CALL outflow.export('t', 'file://$lake', format => 'iceberg')", "SELECT * FROM outflow.lake_vacuum('file://$lake')";
+	foreach my $sql ("CALL outflow.export('t', 'file://$lake', format => 'iceberg')", "SELECT * FROM outflow.lake_vacuum('file://$lake')")
+	{
+		my $said = run_sql($sql);
+
+		like($said, $told, "what is in the way is said: $name");
+		like($said, qr{\nDETAIL:  File "metadata/\Q$name\E" }, '... and named');
+	}
 	unlink "$lake/metadata/$name";
 }
+unlike(run_sql("SELECT * FROM outflow.lake_vacuum('file://$lake')"), qr/ERROR/, 'without it, a vacuum goes on');
+
+# a job whose table gets such a file goes on without it
+$node->safe_psql('postgres', 'UPDATE t SET id = id + 1');
+my $job = run_sql('SELECT max(job) + 1 FROM outflow.jobs');
+hold_publications($node);
+my ($begun, $told) = start_psql($node, "CALL outflow.export('t', 'file://$lake', format => 'iceberg')");
+wait_until($node, "SELECT bool_and(state = 'done') FROM outflow.parts WHERE job = $job", 'all parts are there');
+append_to_file("$lake/metadata/$uuid.metadata.json", '{}');
+release_exports($node);
+$begun->finish;
+like($$told, qr/another program may be writing to.*$remove.*CALL outflow\.resume\($job\) continues it\./s, 'a job that meets it can be resumed');
+unlink "$lake/metadata/$uuid.metadata.json";
+unlike(run_sql("CALL outflow.resume($job)"), qr/ERROR/, '... when it is gone');
+
+# beside a commit that comes to its end
+append_to_file("$lake/metadata/$uuid.metadata.json", '{}');
+my $expired = JSON::PP::encode_json(iceberg_metadata($lake));
+my ($waits, $heard_of) = start_psql($node, "CALL outflow.export('t', 'file://$lake', format => 'iceberg')");
+wait_until($node, "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'Extension' AND query ~ 'outflow.export'", 'an export waits');
+replace_file("$lake/metadata/$uuid.metadata.json", $expired);
+rename("$lake/metadata/$uuid.metadata.json", "$lake/metadata/v" . (iceberg_number($lake) + 1) . '.metadata.json') or die $!;
+$waits->finish;
+unlike($$heard_of, qr/ERROR/, 'it waits for a commit that ends');
 
 # another writer's snapshot, over one that is gone and may have been the job's
 $node->safe_psql('postgres', 'UPDATE t SET id = id + 1');
