@@ -49,10 +49,12 @@ lake_check_features(const LakeFormat *format, const LakeTable *table,
 void
 lake_throw_no_file(const Destination *root, const char *key)
 {
-	ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					errmsg("\"%s\" is not a regular file",
-						   destination_key(root->path, key)),
-					errhint("Remove it, or export to another directory.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("\"%s\" is not a regular file",
+					destination_key(root->path, key)),
+			 errhint("Put a regular file in its place, or export to another "
+					 "directory.")));
 }
 
 bool

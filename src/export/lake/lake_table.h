@@ -239,6 +239,9 @@ extern Jsonb *lake_json_object(Jsonb *in, const char *name);
 extern char	 *lake_json_text(Jsonb *in, const char *name);
 /* An ERROR where there is none: the table cannot be used without. */
 extern char *lake_json_need_text(Jsonb *in, const char *name);
+/* Whether there is a number. */
+extern bool lake_json_get_int(Jsonb *in, const char *name, int64 *found);
+/* 0 where there is none. */
 extern int64 lake_json_int(Jsonb *in, const char *name);
 extern bool	 lake_json_is_true(Jsonb *in, const char *name);
 /* Its objects, a List of Jsonb *. */
