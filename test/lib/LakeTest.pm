@@ -30,11 +30,22 @@ our @EXPORT = qw(
   lake_orders
   lake_rows
   keep_rows
+  run_sql
   versions_are
   what_is_read
 );
 
 my $checks = dirname(__FILE__) . '/lake';
+
+# run_sql(NODE, SQL, DATABASE): what it says, be that an answer, a notice or an error
+sub run_sql
+{
+	my ($node, $sql, $database) = @_;
+	my ($out, $err);
+
+	$node->psql($database || 'postgres', $sql, stdout => \$out, stderr => \$err);
+	return "$out$err";
+}
 
 # lake_last(TABLE): the number of its last version, from 0 on; -1 for none
 sub lake_last

@@ -75,6 +75,16 @@ foreach my $damage (sort keys %damaged)
 }
 replace_file($state, $whole);
 is(version($copy), '', 'mended, it goes on');
+# one that is whole, and of another log, is said to be that
+my $unused = qr/is not complete\n.*File "_delta_log\/_outflow_state", which has what the older ones said, /;
+my $tenth = sprintf('%s/_delta_log/%020d.json', $copy, 10);
+rename($tenth, "$dir/tenth") or die $!;
+like(version($copy), qr/${unused}is of version 10, which is not there any more\.\nHINT/, 'a state that is outdated');
+rename("$dir/tenth", $tenth) or die $!;
+system('cp', '-r', $copy, "$dir/older") == 0 or die;
+unlink(map { sprintf('%s/_delta_log/%020d.json', "$dir/older", $_) } 10 .. lake_last($copy));
+system('cp', glob("$lake/_delta_log/*0[5-9].json"), "$dir/older/_delta_log/") == 0 or die;
+like(version("$dir/older"), qr/lacks version 4, .* 9\..*${\'is of version 10, which is later\.\nHINT'}/, 'a state that is newer');
 
 unlink(map { sprintf('%s/_delta_log/%020d.json', $lake, $_) } 0 .. 9);
 is(version(), '', 'a version more, without the first ten');
@@ -94,7 +104,7 @@ is( $node->safe_psql('postgres', "SELECT min(version), max(version), count(*) FR
 	'10|12|3', 'what is left of the versions is told');
 
 append_to_file("$lake/_delta_log/00000000000000000010.json", "\n");
-like(version(), qr/the log of the Delta table in ".*" is not complete/, 'the state of another log is not believed');
+like(version(), qr/${unused}is of another version 10 than is there\.\nHINT/, 'the state of another log is not believed');
 
 $node->stop;
 done_testing();

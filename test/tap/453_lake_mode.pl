@@ -24,6 +24,14 @@ sub export_mode
 	return;
 }
 
+# error_of(SQL): '' for none
+sub error_of
+{
+	my ($status, $out, $err) = $node->psql('postgres', $_[0]);
+
+	return $status == 0 ? '' : $err;
+}
+
 # modes(NAME, PATTERN): of the files in the table's directory whose paths are so, once each
 sub modes
 {
@@ -83,6 +91,9 @@ foreach my $file (map { sprintf('%020d.json', $_) } 0 .. 5)
 }
 export_mode('delta', 'delta');
 pass('a log whose beginning is behind links goes on');
+is(error_of($_), '', "... also for: $_")
+  foreach "SELECT * FROM outflow.lake_vacuum('file://$dir/delta')", "SELECT * FROM outflow.lake_versions('file://$dir/delta')";
+is(sql('SELECT status, detail FROM outflow.verify((SELECT max(job) FROM outflow.jobs)) WHERE status <> $$ok$$'), '', '... also to verify it');
 chmod(0, "$dir/iceberg/metadata/version-hint.text") or die $!;
 export_mode('iceberg', 'iceberg');
 is(slurp_file("$dir/iceberg/metadata/version-hint.text"), (sort { $b <=> $a } map { /v(\d+)\.metadata/ } files_below("$dir/iceberg"))[0], 'a hint that is closed is written anew');

@@ -15,22 +15,12 @@ my $dir = new_export_dir();
 my $now = time() * 1000;
 my $day = 86400 * 1000;
 
-# run_sql(SQL): what it says
-sub run_sql
-{
-	my ($sql) = @_;
-	my ($out, $err);
-
-	$node->psql('postgres', $sql, stdout => \$out, stderr => \$err);
-	return "$out$err";
-}
-
 # export(TABLE, OPTIONS)
 sub export
 {
 	my ($table, $options) = @_;
 
-	return run_sql("CALL outflow.export('$table', 'file://$dir/$table', format => 'iceberg', workers => 0" . ($options ? ", $options" : '') . ')');
+	return run_sql($node, "CALL outflow.export('$table', 'file://$dir/$table', format => 'iceberg', workers => 0" . ($options ? ", $options" : '') . ')');
 }
 
 # write_metadata(CHANGE): the next one of t, made of the last
@@ -45,11 +35,11 @@ sub write_metadata
 }
 
 # what has expired, between a version with a tag and others that stay
-run_sql('CREATE TABLE t AS SELECT i AS id FROM generate_series(1, 100) i');
+run_sql($node, 'CREATE TABLE t AS SELECT i AS id FROM generate_series(1, 100) i');
 foreach my $version (0 .. 3)
 {
 	like(export('t'), qr/^\d+/, "version $version");
-	run_sql('UPDATE t SET id = id + 1');
+	run_sql($node, 'UPDATE t SET id = id + 1');
 }
 my @ids = map { $_->{'snapshot-id'} } @{ iceberg_metadata("$dir/t")->{snapshots} };
 my %kept = ('min-snapshots-to-keep' => 5, 'max-snapshot-age-ms' => 10 * $day, 'max-ref-age-ms' => 20 * $day);
@@ -66,7 +56,7 @@ write_metadata(sub {
 	$metadata->{statistics} = [ map { { 'snapshot-id' => $ids[$_], 'statistics-path' => "file:///of/$_" } } (1, 2) ];
 	$metadata->{'partition-statistics'} = [ { 'snapshot-id' => $ids[1], 'statistics-path' => 'file:///of/1' } ];
 });
-unlike(run_sql("SELECT count(*) FROM outflow.lake_vacuum('file://$dir/t')"), qr/ERROR/, 'a vacuum');
+unlike(run_sql($node, "SELECT count(*) FROM outflow.lake_vacuum('file://$dir/t')"), qr/ERROR/, 'a vacuum');
 my $metadata = iceberg_metadata("$dir/t");
 is_deeply([ map { $_->{'snapshot-id'} } @{ $metadata->{snapshots} } ], [ @ids[ 0, 2, 3 ] ], 'expires a version');
 is_deeply([ map { $_->{'snapshot-id'} } @{ $metadata->{'snapshot-log'} } ], [ @ids[ 2, 3 ] ], 'and what the table was until then is not told any more');
@@ -93,13 +83,13 @@ my @logged = map { $_->{'timestamp-ms'} } @{ iceberg_metadata("$dir/t")->{'metad
 is_deeply([ @logged[ 0 .. $#logged - 1 ] ], [ 19_903 .. 20_000 ], 'tells of the last 99');
 
 # a column that is left out, and comes back as something else
-run_sql('CREATE TABLE d (id int, a int, b int); INSERT INTO d VALUES (1, 2, 3)');
+run_sql($node, 'CREATE TABLE d (id int, a int, b int); INSERT INTO d VALUES (1, 2, 3)');
 like(export('d'), qr/^\d+/, 'all columns');
 like(export('d', "columns => '{id,a}'"), qr/^\d+/, 'two of them');
-run_sql('ALTER TABLE d ALTER b TYPE bigint');
+run_sql($node, 'ALTER TABLE d ALTER b TYPE bigint');
 like(export('d'), qr/^\d+/, 'the third is back, and wider');
 like(export('d', "columns => '{id,a}'"), qr/^\d+/, 'and away');
-run_sql('ALTER TABLE d ALTER b TYPE text');
+run_sql($node, 'ALTER TABLE d ALTER b TYPE text');
 like(export('d'), qr/ERROR:  column "b" of the Iceberg table cannot become what it is now.*It is "long" there/s, 'it cannot be back as text');
 like(export('d', q(options => '{"overwrite": true}')), qr/^\d+/, 'unless all is replaced');
 like(export('d', "columns => '{id,a}'"), qr/^\d+/, 'away once more');

@@ -17,21 +17,12 @@ my $last = '9223372036854775807';
 sub export
 {
 	my ($lake, $format) = @_;
-	my ($out, $err);
 
-	$node->psql('postgres', "CALL outflow.export('t', 'file://$lake', format => '$format', workers => 0)", stdout => \$out, stderr => \$err);
-	return "$out$err";
+	return run_sql($node, "CALL outflow.export('t', 'file://$lake', format => '$format', workers => 0)");
 }
 
 # vacuum(LAKE): the same
-sub vacuum
-{
-	my ($lake) = @_;
-	my ($out, $err);
-
-	$node->psql('postgres', "SELECT * FROM outflow.lake_vacuum('file://$lake', interval '0')", stdout => \$out, stderr => \$err);
-	return "$out$err";
-}
+sub vacuum { return run_sql($node, "SELECT * FROM outflow.lake_vacuum('file://$_[0]', interval '0')"); }
 
 $node->safe_psql('postgres', 'CREATE TABLE t AS SELECT i AS id FROM generate_series(1, 100) i');
 

@@ -43,15 +43,13 @@ sub table
 	return JSON::PP::encode_json({ metadata => \%metadata });
 }
 
-# run_sql(SQL): what it says
-sub run_sql
+# answer_to(SQL): what it says, with its code
+sub answer_to
 {
-	my ($sql) = @_;
-	my ($out, $err);
+	my $said = run_sql($node, "\\set VERBOSITY verbose\n$_[0]");
 
-	$node->psql('postgres', "\\set VERBOSITY verbose\n$sql", stdout => \$out, stderr => \$err);
-	unlike("$out$err", qr/terminated abnormally|closed the connection/, 'the server lives');
-	return "$out$err";
+	unlike($said, qr/terminated abnormally|closed the connection/, 'the server lives');
+	return $said;
 }
 
 # export(SERVER, ARGUMENTS)
@@ -59,7 +57,7 @@ sub export
 {
 	my ($server, $arguments) = @_;
 
-	return run_sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg', options => '{\"catalog\": \"$server:shop.t\"}'"
+	return answer_to("CALL outflow.export('t', 'file://$lake', format => 'iceberg', options => '{\"catalog\": \"$server:shop.t\"}'"
 		  . ($arguments ? ", $arguments" : '') . ')');
 }
 
@@ -161,17 +159,17 @@ my @new = ($config, $namespace, [ 'POST', 'tables$', 200, table() ]);
 answers(@new, [ 'POST', 'tables/t$', 504, '{}' ]);
 like(export('cat'), qr/could not commit to|could not learn whether/, 'no answer that says anything');
 my @there = files_below($lake);
-like(run_sql('SELECT outflow.forget(max(job)) FROM outflow.jobs'),
+like(answer_to('SELECT outflow.forget(max(job)) FROM outflow.jobs'),
 	qr/not known yet whether export job \d+ has changed table "shop\.t".*try again/s, 'forget waits for what may still come');
 is_deeply([ files_below($lake) ], \@there, 'and removes nothing');
 my ($sent) = grep { /^_outflow_sent_/ } @there;
 unlink "$lake/$sent";
 append_to_file("$lake/$sent", '1000');
-is(run_sql('SELECT outflow.forget(max(job)) FROM outflow.jobs'), '', 'later it does');
+is(answer_to('SELECT outflow.forget(max(job)) FROM outflow.jobs'), '', 'later it does');
 is_deeply([ files_below($lake) ], [], 'with all files');
 answers(@new, [ 'POST', 'tables/t$', 400, '{}' ]);
 like(export('cat'), qr/could not commit to/, 'a refusal');
-is(run_sql('SELECT outflow.forget(max(job)) FROM outflow.jobs'), '', 'is known at once');
+is(answer_to('SELECT outflow.forget(max(job)) FROM outflow.jobs'), '', 'is known at once');
 is_deeply([ files_below($lake) ], [], 'and nothing is left of it');
 
 # what is in the way of a new table, and a place that is written another way
@@ -186,7 +184,7 @@ unlike(export('cat'), qr/ERROR/, 'a place with a slash at its end');
 $lake = "$dir/other";
 
 # a table that is there gets registered: none of its files is written anew
-unlike(run_sql("CALL outflow.export('t', 'file://$lake', format => 'iceberg')"), qr/ERROR/, 'a table without a catalog');
+unlike(answer_to("CALL outflow.export('t', 'file://$lake', format => 'iceberg')"), qr/ERROR/, 'a table without a catalog');
 my $there = slurp_file("$lake/metadata/v1.metadata.json");
 answers($config, $namespace, [ 'GET', 'tables/t$', 200, qq({"metadata":$there}) ], [ 'POST', 'tables/t$', 200, '{}' ]);
 like(export('cat'), qr/1 parts carried over, 0 exported again/, 'which a catalog has from then on');
@@ -197,7 +195,7 @@ $node->safe_psql('postgres', "CALL outflow.export('t', 'file://$lake', format =>
 $there = slurp_file("$lake/metadata/v2.metadata.json");
 answers($config, $namespace, [ 'GET', 'tables/t$', 200, qq({"metadata":$there}) ], [ 'POST', 'tables/t$', 504, '{}' ]);
 @there = files_below($lake);
-like(run_sql("SELECT outflow.lake_vacuum('file://$lake', '0', 'cat:shop.t')"),
+like(answer_to("SELECT outflow.lake_vacuum('file://$lake', '0', 'cat:shop.t')"),
 	qr/could not learn whether.*No file has been removed\.  Try again later/s, 'it is to be tried again');
 is_deeply([ files_below($lake) ], \@there, 'and removes nothing');
 

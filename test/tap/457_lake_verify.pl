@@ -176,6 +176,10 @@ harmed($next, $checkpoint, sub { truncate($_[0], 0) }, $bad_checkpoint, 'an empt
 harmed($next, $checkpoint, sub { unlink $_[0] }, qr{^_delta_log/0+10\.checkpoint\.parquet\|missing$}m, 'one that is gone');
 harmed($next, $checkpoint, sub { flip($_[0], int($length * $_ / 10)) }, $bad_checkpoint, "one that differs at $_ tenths") foreach 0 .. 9;
 harmed($next, $named, sub { truncate($_[0], 10) }, qr{^_delta_log/_last_checkpoint\|wrong content$}, 'the name of it is cut off');
+foreach my $content ('{"size":3}', '{"version":"10"}', '[]')
+{
+	harmed($next, $named, sub { replace_file($_[0], $content) }, qr{^_delta_log/_last_checkpoint\|wrong content$}, "it names no version: $content");
+}
 unlink(map { sprintf('%s/_delta_log/%020d.json', $lake, $_) } 0 .. 9);
 is(bad($next), '', 'without the versions before it is ok');
 harmed($next, $checkpoint, sub { flip($_[0], 500) }, $bad_checkpoint, '... but for its checkpoint');

@@ -18,23 +18,13 @@ my $dir = new_export_dir();
 my $now = time() * 1000;
 my $day = 86400 * 1000;
 
-# run_sql(SQL, DATABASE): what it says
-sub run_sql
-{
-	my ($sql, $database) = @_;
-	my ($out, $err);
-
-	$node->psql($database || 'postgres', $sql, stdout => \$out, stderr => \$err);
-	return "$out$err";
-}
-
 # export(TABLE, LAKE, FORMAT, DATABASE): with overwrite, if the format ends in "!"
 sub export
 {
 	my ($table, $lake, $format, $database) = @_;
 	my $options = $format =~ s/!$// ? q(, options => '{"overwrite": true}') : '';
 
-	return run_sql("CALL outflow.export('$table', 'file://$lake', format => '$format', workers => 0$options)", $database);
+	return run_sql($node, "CALL outflow.export('$table', 'file://$lake', format => '$format', workers => 0$options)", $database);
 }
 
 # write_metadata(LAKE, CHANGE): the next one of an Iceberg table, made of the last
@@ -111,8 +101,8 @@ sub rollback
 	return @ids;
 }
 
-sub vacuum { return run_sql("SELECT count(*) FROM outflow.lake_vacuum('file://$_[0]')"); }
-sub versions { return run_sql("SELECT string_agg(version::text, ' ') FROM outflow.lake_versions('file://$_[0]')"); }
+sub vacuum { return run_sql($node, "SELECT count(*) FROM outflow.lake_vacuum('file://$_[0]')"); }
+sub versions { return run_sql($node, "SELECT string_agg(version::text, ' ') FROM outflow.lake_versions('file://$_[0]')"); }
 
 my @ids = rollback("$dir/back", 31, 30, 29);
 like(export('t', "$dir/back", 'iceberg'), qr/^\d+/, 'a version after the rollback');
@@ -178,8 +168,8 @@ is(lake_last("$dir/both/public.t") . scalar(@files), '01', 'a job has committed 
 say_nothing("$dir/both/public.t", 1 .. 9);
 like(export('t', "$dir/both/public.t", 'delta!', 'second'), qr/^\d+/, 'another database goes on');
 ok(-e "$dir/both/public.t/_delta_log/_outflow_state", 'and keeps what the table is');
-my $job = run_sql("SELECT max(job) FROM outflow.jobs WHERE state <> 'done'");
-run_sql("SELECT outflow.forget($job)");
+my $job = run_sql($node, "SELECT max(job) FROM outflow.jobs WHERE state <> 'done'");
+run_sql($node, "SELECT outflow.forget($job)");
 ok(-e "$dir/both/public.t/$files[0]", 'a file that a version has stays when its job is forgotten');
 
 # the state stands at a version that changed nothing
@@ -201,8 +191,8 @@ cmp_ok(length($said), '<', 5000, 'in short');
 SKIP:
 {
 	my $lake = "$dir/many";
-	my ($app, $uuid) = ('outflow/' . run_sql('SELECT system_identifier FROM pg_control_system()') . '/'
-		  . run_sql("SELECT oid FROM pg_database WHERE datname = 'postgres'") . '/1', '00000000-0000-4000-8000-');
+	my ($app, $uuid) = ('outflow/' . run_sql($node, 'SELECT system_identifier FROM pg_control_system()') . '/'
+		  . run_sql($node, "SELECT oid FROM pg_database WHERE datname = 'postgres'") . '/1', '00000000-0000-4000-8000-');
 
 	skip 'no /proc', 2 if !-e '/proc/self/status';
 	mkdir $_ foreach ($lake, "$lake/_delta_log");
@@ -212,7 +202,7 @@ SKIP:
 			  . qq("}}}\n{"txn":{"appId":"$app","version":$version}}\n)
 			  . join('', map { qq({"remove":{"path":"part-$_-$uuid) . sprintf('%012d', $version) . qq(.parquet","deletionTimestamp":$now}}\n) } 1 .. 100));
 	}
-	my ($removed, $peak) = split(/\n/, run_sql("SELECT count(*) FROM outflow.lake_vacuum('file://$lake');
+	my ($removed, $peak) = split(/\n/, run_sql($node, "SELECT count(*) FROM outflow.lake_vacuum('file://$lake');
 		SELECT substring(pg_read_file('/proc/' || pg_backend_pid() || '/status') FROM 'VmHWM:\\s*(\\d+)')"));
 	is($removed, '0', 'a vacuum of many versions');
 	cmp_ok($peak, '<', 200_000, 'takes little memory, in kB');
@@ -225,8 +215,8 @@ $node->safe_psql('ascii', qq(CREATE EXTENSION outflow; CREATE TABLE "t\xc3\xa9\x
 foreach my $format (qw(delta iceberg))
 {
 	like(export("\"t\xc3\xa9\xf0\x9f\x98\x80\"", "$dir/ascii-$format", $format, 'ascii'), qr/^\d+(?!.*ERROR)/s, "$format: a name in other letters, version $_") foreach (0, 1);
-	is(run_sql("SELECT count(*) FROM outflow.lake_versions('file://$dir/ascii-$format')", 'ascii'), '2', "$format: it can be read");
-	is(run_sql("SELECT count(*) FROM outflow.lake_vacuum('file://$dir/ascii-$format')", 'ascii'), '0', "$format: and vacuumed");
+	is(run_sql($node, "SELECT count(*) FROM outflow.lake_versions('file://$dir/ascii-$format')", 'ascii'), '2', "$format: it can be read");
+	is(run_sql($node, "SELECT count(*) FROM outflow.lake_vacuum('file://$dir/ascii-$format')", 'ascii'), '0', "$format: and vacuumed");
 }
 say_nothing("$dir/ascii-delta", 2 .. 9);
 like(export("\"t\xc3\xa9\xf0\x9f\x98\x80\"", "$dir/ascii-delta", 'delta', 'ascii'), qr/^\d+(?!.*ERROR)/s, 'a tenth version');

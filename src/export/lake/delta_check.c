@@ -43,20 +43,6 @@ tell(const LogCheck *checked, const char *key, Finding finding)
 	checked->check->tell(checked->check->arg, key, finding);
 }
 
-static void
-check_file(void *arg)
-{
-	LogCheck *checked = arg;
-	size_t	  len;
-	char *text = delta_log_get(checked->check->root, checked->check->folder,
-							   checked->version, &len);
-	char *at = delta_find_sum(text, len);
-
-	checked->is_there = at != NULL;
-	checked->finding = delta_judge_sum(at, text, len);
-	pfree(text);
-}
-
 static bool
 delta_has_part(const void *files, const FinishedPart *part)
 {
@@ -72,9 +58,12 @@ check_version(void *arg)
 	LogCheck		*checked = arg;
 	const LakeCheck *check = checked->check;
 
-	check_file(arg);
-	checked->log = delta_log_read_until(check->root, check->folder,
-										check->version->version);
+	checked->log = check->version->version == check->table->last
+					   ? (const DeltaLog *) check->table
+					   : delta_log_read_until(check->root, check->folder,
+											  check->version->version);
+	checked->finding =
+		((const DeltaVersion *) llast(checked->log->table.versions))->finding;
 	if (finding_is_ok(checked->finding))
 		checked->finding =
 			lake_check_parts(check, delta_has_part, checked->log->files,
@@ -90,17 +79,13 @@ check_before(LogCheck *checked)
 
 	foreach (cell, checked->log->table.versions)
 	{
-		Finding finding;
+		const DeltaVersion *version = lfirst(cell);
+		int64				number = version->version.version;
 
 		CHECK_FOR_INTERRUPTS();
-		checked->version = ((LakeVersion *) lfirst(cell))->version;
-		if (checked->version >= check->version->version)
-			continue;
-		checked->is_there = true;
-		finding = judge_by(checked, check_file);
-		if (checked->is_there)
-			tell(checked, delta_log_key(check->folder, checked->version),
-				 finding);
+		if (number < check->version->version && version->has_sum)
+			tell(checked, delta_log_key(check->folder, number),
+				 version->finding);
 	}
 }
 
@@ -115,15 +100,21 @@ read_last_checkpoint(void *arg)
 	size_t len;
 	char  *text = checked->check->root->driver->get(checked->check->root, key,
 													CHECKPOINT_MAX_SIZE, &len);
-	Jsonb *last = text ? lake_json_parse(text, len) : NULL;
-	int64  version = lake_json_int(last, "version");
+	Jsonb *last;
+	int64  version;
 
-	checked->finding = version < 0
-						   ? (Finding){"wrong content", "It names no version."}
-						   : finding_ok;
+	checked->finding = finding_ok;
+	if (text == NULL)
+		return;
+	last = lake_json_parse(text, len);
+	if (!lake_json_get_int(last, "version", &version) || version < 0)
+	{
+		checked->finding = (Finding){"wrong content", "It names no version."};
+		return;
+	}
 	/* one of several files has other names */
-	if (last == NULL || lake_json_int(last, "parts") > 0 ||
-		lake_json_object(last, "v2Checkpoint") || version < 0 ||
+	if (lake_json_int(last, "parts") > 0 ||
+		lake_json_object(last, "v2Checkpoint") ||
 		version > checked->check->version->version)
 		return;
 	checked->is_named = true;

@@ -52,14 +52,16 @@ names_in_folder(Destination *root, const char *folder)
 static List *
 actions_of(const DeltaLog *log, int64 now, HTAB *there)
 {
-	List		   *actions = list_make2(log->protocol, log->metadata);
-	HTAB		   *seen = lake_path_set();
-	HASH_SEQ_STATUS files;
-	DeltaFile	   *file;
-	ListCell	   *cell;
+	List			 *actions = list_make2(log->protocol, log->metadata);
+	HTAB			 *seen = lake_path_set();
+	HASH_SEQ_STATUS	  transactions;
+	DeltaTransaction *transaction;
+	HASH_SEQ_STATUS	  files;
+	DeltaFile		 *file;
 
-	foreach (cell, log->transactions)
-		actions = lappend(actions, lsecond((List *) lfirst(cell)));
+	hash_seq_init(&transactions, log->transactions);
+	while ((transaction = hash_seq_search(&transactions)) != NULL)
+		actions = lappend(actions, transaction->line);
 	hash_seq_init(&files, log->files);
 	while ((file = hash_seq_search(&files)) != NULL)
 		actions = lappend(actions, file->action);

@@ -255,13 +255,18 @@ delta_read(Destination *root, const char *folder, bool whole)
 static bool
 delta_holds(Destination *root, const LakeTable *table, const char *uuid)
 {
+	const DeltaLog *log = (const DeltaLog *) table;
 	HASH_SEQ_STATUS files;
 	DeltaFile	   *file;
+	const ListCell *cell;
 	bool			found = false;
 
-	hash_seq_init(&files, ((const DeltaLog *) table)->files);
+	hash_seq_init(&files, log->files);
 	while ((file = hash_seq_search(&files)) != NULL)
 		found |= strstr(file->path, uuid) != NULL;
+	/* a version that is no longer read */
+	foreach (cell, log->jobs)
+		found |= strcmp(((const LakeVersion *) lfirst(cell))->uuid, uuid) == 0;
 	return found;
 }
 

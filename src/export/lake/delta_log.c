@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
@@ -88,24 +89,15 @@ static void
 take_transaction(DeltaLog *log, LakeVersion *version, Jsonb *txn,
 				 const char *line, size_t len)
 {
-	char	 *app = lake_json_text(txn, "appId");
-	ListCell *cell;
+	char			 *app = lake_json_text(txn, "appId");
+	DeltaTransaction *last;
 
 	if (app == NULL)
 		return;
 	if (version->app == NULL || strncmp(app, LAKE_APP, strlen(LAKE_APP)) == 0)
 		version->app = app;
-	foreach (cell, log->transactions)
-	{
-		/* a pair: the appId, and its line */
-		if (strcmp(linitial((List *) lfirst(cell)), app) == 0)
-		{
-			lsecond((List *) lfirst(cell)) = pnstrdup(line, len);
-			return;
-		}
-	}
-	log->transactions =
-		lappend(log->transactions, list_make2(app, pnstrdup(line, len)));
+	last = hash_search(log->transactions, &app, HASH_ENTER, NULL);
+	last->line = pnstrdup(line, len);
 }
 
 static void
@@ -176,23 +168,6 @@ report_log_place(void *arg)
 	encoding_context("log of a Delta table, \"%s\"", (char *) arg);
 }
 
-/* What is there, but can't be read. */
-static void
-check_is_file(Destination *root, const char *folder, int64 version)
-{
-	ListCell *cell;
-
-	foreach (cell, root->driver->list(
-					   root, destination_key(folder, DELTA_LOG_FOLDER), NULL))
-	{
-		DestinationEntry *entry = lfirst(cell);
-
-		CHECK_FOR_INTERRUPTS();
-		if (version_of_name(entry->name) == version && !entry->is_regular)
-			lake_throw_no_file(root, delta_log_key(folder, version));
-	}
-}
-
 char *
 delta_log_get(Destination *root, const char *folder, int64 version,
 			  size_t *len)
@@ -200,8 +175,6 @@ delta_log_get(Destination *root, const char *folder, int64 version,
 	char *key = delta_log_key(folder, version);
 	char *text = root->driver->get(root, key, VERSION_MAX_SIZE, len);
 
-	if (text == NULL)
-		check_is_file(root, folder, version);
 	if (text == NULL)
 		ereport(
 			ERROR,
@@ -252,15 +225,18 @@ date_removals(DeltaLog *log, int from, const LakeVersion *version)
 static void
 read_version(DeltaLog *log, Destination *root, int64 number)
 {
-	LakeVersion *version = palloc0_object(LakeVersion);
-	size_t		 len;
-	char		*text = delta_log_get(root, log->table.folder, number, &len);
-	int			 removed = list_length(log->removed);
+	DeltaVersion *version = palloc0_object(DeltaVersion);
+	size_t		  len;
+	char		 *text = delta_log_get(root, log->table.folder, number, &len);
+	char		 *sum = delta_find_sum(text, len);
+	int			  removed = list_length(log->removed);
 
-	version->version = number;
-	read_lines(log, version, delta_log_key(log->table.folder, number), text,
-			   len);
-	date_removals(log, removed, version);
+	version->version.version = number;
+	version->has_sum = sum != NULL;
+	version->finding = delta_judge_sum(sum, text, len);
+	read_lines(log, &version->version,
+			   delta_log_key(log->table.folder, number), text, len);
+	date_removals(log, removed, &version->version);
 	log->table.versions = lappend(log->table.versions, version);
 	log->table.last = number;
 	pfree(text);
@@ -290,6 +266,7 @@ typedef struct StateRead
 	Destination *root;
 	int64		 last;
 	int64		 version; /* up to which; -1: nothing was, or of another log */
+	char		*unused;  /* says why, if it is there */
 } StateRead;
 
 pg_noreturn static void
@@ -313,6 +290,30 @@ split_state(char *text, size_t len)
 	return first + 1;
 }
 
+/* Whether the log is still the one that the state is of. */
+static bool
+is_of_log(StateRead *read, int64 version, int64 sum)
+{
+	size_t len;
+	char  *commit = NULL;
+
+	if (version <= read->last)
+		commit = read->root->driver->get(
+			read->root, delta_log_key(read->log->table.folder, version),
+			VERSION_MAX_SIZE, &len);
+	if (version > read->last)
+		read->unused = psprintf(
+			"is of version " INT64_FORMAT ", which is later.", version);
+	else if (commit == NULL)
+		read->unused = psprintf("is of version " INT64_FORMAT
+								", which is not there any more.",
+								version);
+	else if (checksum_crc32c(commit, len) != sum)
+		read->unused = psprintf(
+			"is of another version " INT64_FORMAT " than is there.", version);
+	return read->unused == NULL;
+}
+
 static void
 read_state(void *arg)
 {
@@ -321,11 +322,9 @@ read_state(void *arg)
 	const char *folder = log->table.folder;
 	char	   *key = destination_key(folder, DELTA_STATE);
 	size_t		len;
-	size_t		version_len;
 	char	   *text =
 		read->root->driver->get(read->root, key, VERSION_MAX_SIZE, &len);
 	char		*lines;
-	char		*commit;
 	int64		 version;
 	Jsonb		*state;
 	LakeVersion *before = palloc0_object(LakeVersion);
@@ -334,19 +333,29 @@ read_state(void *arg)
 		return;
 	lines = split_state(text, len);
 	state = lake_json_parse(text, lines - text);
-	version = lake_json_int(state, "version");
-	if (version < 0)
+	if (!lake_json_get_int(state, "version", &version) || version < 0)
 		throw_damage("It is of no version.");
-	if (version > read->last)
-		return;
-	commit = delta_log_get(read->root, folder, version, &version_len);
-	if (lake_json_int(state, "crc32c") != checksum_crc32c(commit, version_len))
+	if (!is_of_log(read, version, lake_json_int(state, "crc32c")))
 		return;
 	before->version = -1;
 	read_lines(log, before, key, lines, text + len - lines);
 	date_removals(log, 0, before);
 	take_jobs(log, state);
 	read->version = version;
+}
+
+static uint32
+hash_app(const void *key, Size size)
+{
+	const char *app = *(const char *const *) key;
+
+	return hash_bytes((const unsigned char *) app, strlen(app));
+}
+
+static int
+compare_apps(const void *one, const void *other, Size size)
+{
+	return strcmp(*(const char *const *) one, *(const char *const *) other);
 }
 
 static DeltaLog *
@@ -356,11 +365,19 @@ new_log(const char *folder)
 	HASHCTL	  control = {.keysize = sizeof(((DeltaFile *) NULL)->path),
 						 .entrysize = sizeof(DeltaFile),
 						 .hcxt = CurrentMemoryContext};
+	HASHCTL	  apps = {.keysize = sizeof(char *),
+					  .entrysize = sizeof(DeltaTransaction),
+					  .hash = hash_app,
+					  .match = compare_apps,
+					  .hcxt = CurrentMemoryContext};
 
 	log->table.folder = folder;
 	log->table.last = -1;
 	log->files = hash_create("outflow files of a Delta table", 256, &control,
 							 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	log->transactions =
+		hash_create("outflow writers of a Delta table", 16, &apps,
+					HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 	return log;
 }
 
@@ -375,23 +392,25 @@ log_of_state(Destination *root, const char *folder, int64 last)
 	if (!finding_is_ok(finding))
 	{
 		read.log = new_log(folder);
-		read.log->damage = finding.detail;
+		read.unused = psprintf("is damaged: %s", finding.detail);
 	}
 	else
 		read.log->first = Max(read.version, 0);
+	read.log->unused = read.unused;
 	return read.log;
 }
 
-/* The last version, -1 for none; and the first from which on none lacks. */
+/* The last version, -1 for none; and the last before that which is not there, or
+ * no file that can be read, -1 for none. */
 static int64
-find_versions(Destination *root, const char *folder, int64 *first)
+find_versions(Destination *root, const char *folder, int64 *lacks)
 {
 	int64 last = -1;
 	List *entries = root->driver->list(
 		root, destination_key(folder, DELTA_LOG_FOLDER), NULL);
 	ListCell *cell;
 
-	*first = 0;
+	*lacks = -1;
 	/* by name, and so by number */
 	foreach (cell, entries)
 	{
@@ -401,33 +420,52 @@ find_versions(Destination *root, const char *folder, int64 *first)
 		CHECK_FOR_INTERRUPTS();
 		if (version < 0)
 			continue;
-		if (version - 1 != last)
-			*first = version;
+		if (!entry->is_regular)
+			*lacks = version;
+		else if (version - 1 != last)
+			*lacks = version - 1;
 		last = version;
 	}
 	return last;
 }
 
+/* What is there, but can't be read. */
+static void
+check_is_file(Destination *root, const char *folder, int64 version)
+{
+	ListCell *cell;
+
+	foreach (cell, root->driver->list(
+					   root, destination_key(folder, DELTA_LOG_FOLDER), NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (version_of_name(entry->name) == version && !entry->is_regular)
+			lake_throw_no_file(root, delta_log_key(folder, version));
+	}
+}
+
 pg_noreturn static void
-throw_incomplete(const Destination *root, const DeltaLog *log, int64 first,
+throw_incomplete(Destination *root, const DeltaLog *log, int64 lacks,
 				 int64 last)
 {
 	const char *folder = log->table.folder;
-	char	   *lacks =
-		psprintf("It lacks version " INT64_FORMAT ", and its last one "
-				 "is " INT64_FORMAT ".",
-				 first - 1, last);
+	char	   *what = psprintf("It lacks version " INT64_FORMAT
+								", and its last one is " INT64_FORMAT ".",
+								lacks, last);
 
+	check_is_file(root, folder, lacks);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the log of the Delta table in \"%s\" is not complete",
 					destination_key(root->path, folder)),
-			 log->damage
+			 log->unused
 				 ? errdetail("%s  File \"%s\", which has what the older ones "
-							 "said, is damaged: %s",
-							 lacks, destination_key(folder, DELTA_STATE),
-							 log->damage)
-				 : errdetail_internal("%s", lacks),
+							 "said, %s",
+							 what, destination_key(folder, DELTA_STATE),
+							 log->unused)
+				 : errdetail_internal("%s", what),
 			 errhint("Something has cleaned it up.  Export to another "
 					 "directory.")));
 }
@@ -435,22 +473,22 @@ throw_incomplete(const Destination *root, const DeltaLog *log, int64 first,
 static DeltaLog *
 read_log(Destination *root, const char *folder, bool whole, int64 until)
 {
-	int64	  first;
-	int64	  last = Min(find_versions(root, folder, &first), until);
-	DeltaLog *log = last >= 0 && (!whole || first > 0)
+	int64	  lacks;
+	int64	  last = Min(find_versions(root, folder, &lacks), until);
+	DeltaLog *log = last >= 0 && (!whole || lacks >= 0)
 						? log_of_state(root, folder, last)
 						: new_log(folder);
 
-	if (last >= 0 && log->first < first)
-		throw_incomplete(root, log, first, last);
+	if (last >= 0 && log->first <= lacks)
+		throw_incomplete(root, log, lacks, last);
 	/* the last number there is has no next */
 	for (int64 left = last - log->first; left >= 0; left--)
 		read_version(log, root, last - left);
 	/* such a state does not tell whose the table is */
 	if (log->first > 0 && lake_last_change(&log->table) == NULL)
 	{
-		if (first > 0)
-			throw_incomplete(root, log, first, last);
+		if (lacks >= 0)
+			throw_incomplete(root, log, lacks, last);
 		return read_log(root, folder, true, until);
 	}
 	if (log->protocol && strcmp(log->protocol, DELTA_PROTOCOL) != 0 &&

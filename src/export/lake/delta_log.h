@@ -37,11 +37,26 @@ typedef struct DeltaRemoved
 	char *action;
 } DeltaRemoved;
 
+/* The last "txn" line of an appId. */
+typedef struct DeltaTransaction
+{
+	const char *app; /* the key */
+	char	   *line;
+} DeltaTransaction;
+
+/* A version that was read by itself. */
+typedef struct DeltaVersion
+{
+	LakeVersion version;
+	bool		has_sum;
+	Finding		finding; /* by that */
+} DeltaVersion;
+
 typedef struct DeltaLog
 {
-	LakeTable	table;
+	LakeTable	table;	  /* its versions are of DeltaVersion * */
 	int64		first;	  /* the first version that was read by itself */
-	const char *damage;	  /* of the state; NULL: none that is known */
+	const char *unused;	  /* why the state was not; NULL: it was, or is none */
 	HTAB	   *files;	  /* of DeltaFile, by path */
 	List	   *removed;  /* of DeltaRemoved *, oldest first */
 	char	   *metadata; /* the last action of these, as lines */
@@ -49,7 +64,7 @@ typedef struct DeltaLog
 	char	   *schema; /* schemaString of metadata */
 	char	   *id;		/* and these of it */
 	char	   *comment;
-	List	   *transactions; /* the last "txn" line of each appId */
+	HTAB	   *transactions; /* of DeltaTransaction */
 	List	   *jobs; /* of versions before first, as LakeVersion *: those
 							 * that files may be of */
 } DeltaLog;

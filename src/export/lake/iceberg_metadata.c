@@ -16,6 +16,7 @@
 
 #define METADATA_SUFFIX ".metadata.json"
 #define VERSION_HINT	"version-hint.text"
+#define UUID_LENGTH		36
 /* So many of before are kept; the table is known by the last one alone. */
 #define METADATA_KEPT 100
 
@@ -56,9 +57,7 @@ is_nobodys_name(const char *name)
 }
 
 /* The metadata of another kind of catalog, or one that is compressed; not the
- * checksums that Hadoop hides beside the files that it writes.  One that is called
- * by a uuid alone may be left by a commit of Hadoop's catalog that died, but other
- * catalogs call what they have so. */
+ * checksums that Hadoop hides beside the files that it writes. */
 static bool
 is_other_metadata(const char *name)
 {
@@ -67,6 +66,16 @@ is_other_metadata(const char *name)
 			strstr(name, ".metadata.json.gz") ||
 			strstr(name, ".gz.metadata.json")) &&
 		   iceberg_number_of_name(name) < 0;
+}
+
+/* Called by a uuid alone: so Hadoop's catalog writes what it is about to give a
+ * number, and leaves it if it dies then; but other catalogs call what they have so,
+ * too. */
+static bool
+is_uuids_name(const char *name)
+{
+	return strspn(name, "0123456789abcdef-") == UUID_LENGTH &&
+		   name[8] == '-' && name[UUID_LENGTH] == '.';
 }
 
 /* ---- snapshots */
@@ -272,6 +281,7 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 {
 	IcebergTable *table;
 	const char	 *other = NULL;
+	bool		  passing = true; /* all of such a kind */
 	bool		  is_file = true;
 	int64		  last = -1;
 	ListCell	 *cell;
@@ -289,8 +299,12 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 			last = iceberg_number_of_name(entry->name);
 			is_file = entry->is_regular;
 		}
-		if (is_other_metadata(entry->name))
+		if (is_other_metadata(entry->name) &&
+			(other == NULL || !is_uuids_name(entry->name)))
+		{
 			other = entry->name;
+			passing = is_uuids_name(other);
+		}
 	}
 	if (!is_file)
 		lake_throw_no_file(root, iceberg_metadata_key(folder, last));
@@ -304,8 +318,12 @@ iceberg_read(Destination *root, const char *folder, bool whole)
 										iceberg_metadata_key(folder, last)))));
 	if (other)
 	{
-		table->table.foreign_file = destination_key(ICEBERG_FOLDER, other);
 		table->table.last = Max(last, 0);
+		if (!table->table.is_foreign)
+		{
+			table->table.foreign_file = destination_key(ICEBERG_FOLDER, other);
+			table->table.is_passing = passing;
+		}
 		table->table.is_foreign = true;
 	}
 	return &table->table;

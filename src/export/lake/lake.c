@@ -5,6 +5,8 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "storage/latch.h"
+#include "utils/wait_event.h"
 
 #include "encoding.h"
 #include "export/lake/iceberg_table.h"
@@ -15,6 +17,9 @@
 /* How often a version goes on from what another writer has made meanwhile, as
  * long as that holds the same. */
 #define COMMIT_TRIES 5
+/* Another program's commit may last so long. */
+#define SETTLE_TRIES	12
+#define SETTLE_PAUSE_MS 250L
 
 static const LakeFormat *const lake_formats[] = {&lake_format_delta,
 												 &lake_format_iceberg};
@@ -43,6 +48,20 @@ lake_find(Destination *root, const char *folder, LakeTable **table)
 	return NULL;
 }
 
+LakeTable *
+lake_when_settled(const LakeFormat *format, Destination *root,
+				  LakeTable *table, bool whole)
+{
+	for (int tries = 0; table->is_passing && tries < SETTLE_TRIES; tries++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		(void) WaitLatch(NULL, WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 SETTLE_PAUSE_MS, PG_WAIT_EXTENSION);
+		table = format->read(root, table->folder, whole);
+	}
+	return table;
+}
+
 /* ---- whose the table is */
 
 static void
@@ -52,14 +71,8 @@ check_table(const LakeFormat *format, const Destination *root, const Job *job,
 	const LakeVersion *last = lake_last_change(table);
 	char			  *path = lake_path_of_folder(root, source->folder);
 
-	if (table->last >= 0 && table->is_foreign)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the %s table in \"%s\" has features that exports "
-						"do not write",
-						format->name, path),
-				 lake_detail_of_foreign(table),
-				 errhint("Export to another directory.")));
+	lake_check_features(format, table, path,
+						_("Export to another directory."));
 	(void) lake_next_number(table->last);
 	if (last == NULL || job->options.overwrite)
 		return;
@@ -91,7 +104,8 @@ static bool
 read_and_check(const LakeFormat *format, Destination *root, const Job *job,
 			   const JobSource *source)
 {
-	LakeTable *table = format->read(root, source->folder, false);
+	LakeTable *table = lake_when_settled(
+		format, root, format->read(root, source->folder, false), false);
 
 	check_table(format, root, job, source, table);
 	/* at the call, and since the job has planned */
@@ -320,7 +334,9 @@ static bool
 try_commit(const LakeFormat *format, Destination *root, const Job *job,
 		   const JobSource *source, const List *parts)
 {
-	LakeTable *table = format->read(root, source->folder, job->publishing);
+	LakeTable *table = lake_when_settled(
+		format, root, format->read(root, source->folder, job->publishing),
+		job->publishing);
 
 	/* by an earlier try, which may have ended there */
 	if (lake_version_of_job(table, job->uuid) == NULL)

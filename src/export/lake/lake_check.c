@@ -13,24 +13,48 @@
 #include "export/lake/lake_table.h"
 #include "subtransaction.h"
 
-int
-lake_detail_of_foreign(const LakeTable *table)
+void
+lake_check_features(const LakeFormat *format, const LakeTable *table,
+					const char *path, const char *hint)
 {
-	return table->foreign_file
-			   ? errdetail(
-					 "File \"%s\" may be another catalog's, or left by a "
-					 "commit that was killed.",
-					 encoding_shown(table->foreign_file))
-			   : 0;
+	const char *file = table->foreign_file;
+
+	if (table->last < 0 || !table->is_foreign)
+		return;
+	if (table->is_passing)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("another program may be writing to the %s table in "
+					"\"%s\"",
+					format->name, path),
+			 errdetail("File \"%s\" is of a commit that is under way or "
+					   "was killed, or another catalog's.",
+					   encoding_shown(file)),
+			 errhint("If no catalog has the table, and nothing else "
+					 "writes to it, remove that file.  Otherwise leave the "
+					 "table to that.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("the %s table in \"%s\" has features that exports do not "
+					"write",
+					format->name, path),
+			 file ? errdetail("File \"%s\" is compressed, or may be another "
+							  "catalog's.",
+							  encoding_shown(file))
+				  : 0,
+			 errhint("%s", hint)));
 }
 
 void
 lake_throw_no_file(const Destination *root, const char *key)
 {
-	ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-					errmsg("\"%s\" is not a regular file",
-						   destination_key(root->path, key)),
-					errhint("Remove it, or export to another directory.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+			 errmsg("\"%s\" is not a regular file",
+					destination_key(root->path, key)),
+			 errhint("Put a regular file in its place, or export to another "
+					 "directory.")));
 }
 
 bool

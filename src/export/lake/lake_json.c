@@ -89,16 +89,25 @@ lake_json_need_text(Jsonb *in, const char *name)
 	return text;
 }
 
-int64
-lake_json_int(Jsonb *in, const char *name)
+bool
+lake_json_get_int(Jsonb *in, const char *name, int64 *found)
 {
 	JsonbValue	room;
 	JsonbValue *value = member_of_json(in, name, &room);
 
 	if (value == NULL || value->type != jbvNumeric)
-		return 0;
-	return DatumGetInt64(DirectFunctionCall1(
+		return false;
+	*found = DatumGetInt64(DirectFunctionCall1(
 		numeric_int8, NumericGetDatum(value->val.numeric)));
+	return true;
+}
+
+int64
+lake_json_int(Jsonb *in, const char *name)
+{
+	int64 found;
+
+	return lake_json_get_int(in, name, &found) ? found : 0;
 }
 
 bool

@@ -54,14 +54,8 @@ check_vacuum(const LakeFormat *format, const LakeTable *table,
 {
 	const LakeVersion *last = lake_last_change(table);
 
-	if (table->is_foreign)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the %s table in \"%s\" has features that exports "
-						"do not write",
-						format->name, destination),
-				 lake_detail_of_foreign(table),
-				 errhint("Use the vacuum of what has written to it since.")));
+	lake_check_features(format, table, destination,
+						_("Use the vacuum of what has written to it since."));
 	if (last && lake_is_of_a_copy(last))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -98,6 +92,9 @@ open_table(Job *job, const text *catalog, bool to_change)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("there is no lake table in \"%s\"",
 							   job->destination)));
+	if (to_change)
+		open.table =
+			lake_when_settled(open.format, open.root, open.table, true);
 	return open;
 }
 

@@ -56,6 +56,7 @@ typedef struct LakeTable
 	List	   *versions;	  /* of LakeVersion *, oldest first */
 	bool		is_foreign;	  /* has features that our versions don't */
 	const char *foreign_file; /* that tells so; NULL: none does alone */
+	bool is_passing; /* that may be of a commit that is under way, and go */
 } LakeTable;
 
 /* A file that a vacuum has removed. */
@@ -118,6 +119,10 @@ extern const LakeFormat *lake_format_of(Destination *root, const Job *job);
 /* Whichever format's table is there; NULL: none is. */
 extern const LakeFormat *lake_find(Destination *root, const char *folder,
 								   LakeTable **table);
+/* The table, read again as long as another program may be at a commit of it. */
+extern LakeTable *lake_when_settled(const LakeFormat *format,
+									Destination *root, LakeTable *table,
+									bool whole);
 /* As lake_undo, of a job whose format is not known. */
 
 /* ---- lake_claim.c */
@@ -208,8 +213,11 @@ extern int64	   lake_milliseconds(TimestampTz timestamp);
 
 /* ---- lake_check.c */
 
-/* Which file tells that a table has what exports do not write, for ereport(). */
-extern int lake_detail_of_foreign(const LakeTable *table);
+/* Errors if the table has what exports do not write; path: as messages name it,
+ * hint: what to do where it is so for good. */
+extern void lake_check_features(const LakeFormat *format,
+								const LakeTable *table, const char *path,
+								const char *hint);
 /* A link, folder or special file has a name of the table's. */
 extern void lake_throw_no_file(const Destination *root, const char *key);
 /* Whether what was read is what the error is about, and not the reading. */
@@ -231,6 +239,9 @@ extern Jsonb *lake_json_object(Jsonb *in, const char *name);
 extern char	 *lake_json_text(Jsonb *in, const char *name);
 /* An ERROR where there is none: the table cannot be used without. */
 extern char *lake_json_need_text(Jsonb *in, const char *name);
+/* Whether there is a number. */
+extern bool lake_json_get_int(Jsonb *in, const char *name, int64 *found);
+/* 0 where there is none. */
 extern int64 lake_json_int(Jsonb *in, const char *name);
 extern bool	 lake_json_is_true(Jsonb *in, const char *name);
 /* Its objects, a List of Jsonb *. */
