@@ -216,7 +216,9 @@ OBJS = \
 	src/export/lake/iceberg_check.o \
 	src/export/lake/iceberg_vacuum.o \
 	src/export/lake/delta_log.o \
+	src/export/lake/delta_state.o \
 	src/export/lake/delta_sum.o \
+	src/export/lake/delta_action.o \
 	src/export/lake/delta_check.o \
 	src/export/lake/delta_checkpoint_file.o \
 	src/export/lake/delta_commit.o \

@@ -83,52 +83,6 @@ actions_of(const DeltaLog *log, int64 now, HTAB *there)
 	return actions;
 }
 
-static void
-put_job(StringInfo out, HTAB *uuids, const LakeVersion *version)
-{
-	bool found;
-
-	if (version->uuid == NULL || version->app == NULL)
-		return;
-	(void) hash_search(uuids, version->uuid, HASH_REMOVE, &found);
-	if (!found)
-		return;
-	appendStringInfoString(
-		out, out->data[out->len - 1] == '[' ? "{\"uuid\":" : ",{\"uuid\":");
-	lake_json_put_text(out, version->uuid);
-	appendStringInfoString(out, ",\"app\":");
-	lake_json_put_text(out, version->app);
-	if (version->server)
-	{
-		appendStringInfoString(out, ",\"server\":");
-		lake_json_put_text(out, version->server);
-	}
-	appendStringInfoChar(out, '}');
-}
-
-/* Whose the files are, that are there or were removed: their versions may be
- * cleaned up before they are. */
-static void
-put_jobs(StringInfo out, const DeltaLog *log)
-{
-	HTAB		   *uuids = lake_uuid_set();
-	HASH_SEQ_STATUS files;
-	DeltaFile	   *file;
-	ListCell	   *cell;
-
-	hash_seq_init(&files, log->files);
-	while ((file = hash_seq_search(&files)) != NULL)
-		lake_take_uuid_of_file(uuids, file->path);
-	foreach (cell, log->removed)
-		lake_take_uuid_of_file(uuids, ((DeltaRemoved *) lfirst(cell))->path);
-	appendStringInfoString(out, ",\"jobs\":[");
-	foreach (cell, log->jobs)
-		put_job(out, uuids, lfirst(cell));
-	foreach (cell, log->table.versions)
-		put_job(out, uuids, lfirst(cell));
-	appendStringInfoChar(out, ']');
-}
-
 static size_t
 bytes_of(const List *actions)
 {
@@ -138,33 +92,6 @@ bytes_of(const List *actions)
 	foreach (cell, actions)
 		bytes += strlen(lfirst(cell));
 	return bytes;
-}
-
-/* For ourselves, as it is needed in a hurry: with no Parquet to be read. */
-static void
-put_state(Destination *root, const DeltaLog *log, const List *actions)
-{
-	const char	   *folder = log->table.folder;
-	int64			version = log->table.last;
-	size_t			len;
-	char		   *text = delta_log_get(root, folder, version, &len);
-	StringInfoData	state;
-	const ListCell *cell;
-
-	initStringInfo(&state);
-	/* a sum of the version's file, and then its own */
-	appendStringInfo(&state,
-					 "{\"version\":" INT64_FORMAT
-					 ",\"crc32c\":%u,\"outflow\":{" DELTA_NO_SUM "}",
-					 version, checksum_crc32c(text, len));
-	put_jobs(&state, log);
-	appendStringInfoString(&state, "}\n");
-	foreach (cell, actions)
-		appendStringInfo(&state, "%s\n", (char *) lfirst(cell));
-	delta_put_sum(delta_find_sum(state.data, state.len), state.data,
-				  state.len);
-	root->driver->put(root, destination_key(folder, DELTA_STATE), state.data,
-					  state.len, true);
 }
 
 static void
@@ -215,5 +142,5 @@ delta_checkpoint_if_due(Destination *root, const char *folder, int64 version)
 	if (bytes_of(whole) <= bytes_of(actions) + MAX_OLD_REMOVALS_BYTES)
 		actions = whole;
 	if (bytes_of(actions) <= MAX_ACTIONS_BYTES)
-		put_state(root, log, actions);
+		delta_put_state(root, log, actions);
 }

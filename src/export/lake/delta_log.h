@@ -77,6 +77,9 @@ typedef struct DeltaLog
  */
 #define DELTA_STATE DELTA_LOG_FOLDER "/_outflow_state"
 
+/* What a version's file can be at most. */
+#define DELTA_VERSION_MAX_SIZE ((size_t) 1024 * 1024 * 1024)
+
 /*
  * whole: all versions, and all files that were removed, as far as they are
  * there.  Memory is the current context's.  A log that lacks what it takes to
@@ -87,11 +90,30 @@ extern DeltaLog *delta_log_read(Destination *root, const char *folder,
 /* The same as it was at the version, as far as that is there. */
 extern DeltaLog *delta_log_read_until(Destination *root, const char *folder,
 									  int64 version);
+
+/* ---- delta_action.c */
+
 /* The text of a version's file. */
 extern char *delta_log_get(Destination *root, const char *folder,
 						   int64 version, size_t *len);
 /* "folder/_delta_log/00000000000000000012.json" */
 extern char *delta_log_key(const char *folder, int64 version);
+
+/* An empty one. */
+extern DeltaLog *delta_log_new(const char *folder);
+/* Each line of the text is an action, of that version, or of those up to it. */
+extern void delta_log_take(DeltaLog *log, LakeVersion *version, char *key,
+						   char *text, size_t len);
+
+/* ---- delta_state.c */
+
+/* Of the log's last version; actions: all that there are in it. */
+extern void delta_put_state(Destination *root, const DeltaLog *log,
+							const List *actions);
+/* What was kept; no more than an empty one if that is damaged, as the log may
+ * well be whole. */
+extern DeltaLog *delta_log_of_state(Destination *root, const char *folder,
+									int64 last);
 
 /* ---- delta_sum.c */
 
