@@ -1268,16 +1268,16 @@ $$;
 
 -- What checks the lines of jsonl that are loaded: of a database whose encoding is
 -- not UTF-8 they have escapes, which one without an encoding can't read, and some
--- of which stand for bytes that are no character.
-CREATE FUNCTION outflow_internal.restore_check_lines()
+-- of which stand for bytes that are no character; and a line that doesn't tell its
+-- row ends in a space.
+CREATE FUNCTION outflow_internal.restore_check_lines(source pg_catalog.text)
 RETURNS pg_catalog.text
 LANGUAGE sql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT CASE WHEN pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
-		pg_catalog.format(E'DO %L;\n',
-			E'BEGIN\n'
-			'  IF EXISTS (SELECT FROM pg_temp.outflow_line WHERE line ~ CASE'
+	SELECT pg_catalog.format(E'DO %L;\n', pg_catalog.concat(E'BEGIN\n',
+		CASE WHEN pg_catalog.getdatabaseencoding() <> 'UTF8' THEN
+			E'  IF EXISTS (SELECT FROM pg_temp.outflow_line WHERE line ~ CASE'
 			' getdatabaseencoding() WHEN ''SQL_ASCII'' THEN'
 			' ''(^|[^\\\\])(\\\\\\\\)*\\\\u(00[89a-f]|0[1-9a-f]|[1-9a-f])'' ELSE'
 			' ''(^|[^\\\\])(\\\\\\\\)*\\\\uef[89a-f]'' END) THEN\n'
@@ -1285,8 +1285,15 @@ AS $$
 			' ''lines of jsonl have text that this database cannot read back'','
 			' HINT = ''Export it again as binary, or as csv with'
 			' {"encoding": "SQL_ASCII"}.'';\n'
-			'  END IF;\n'
-			'END') ELSE '' END
+			'  END IF;\n' END,
+		pg_catalog.format(E'  IF EXISTS (SELECT FROM pg_temp.outflow_line'
+			' WHERE line LIKE ''%% '') THEN\n'
+			'    RAISE feature_not_supported USING MESSAGE = %L,'
+			' DETAIL = ''They end in a space.'','
+			' HINT = ''Export it again as csv, text or binary.'';\n'
+			'  END IF;\n', pg_catalog.format('lines of table %s have values that'
+			' jsonl does not tell', source)),
+		'END'))
 $$;
 
 -- The primary key of then, if its columns were all exported, and none with a mask
@@ -1364,7 +1371,12 @@ AS $$
 	WITH loaded AS (
 		SELECT ' (' || pg_catalog.string_agg(pg_catalog.quote_ident(c.label), ', ')
 				|| ')' AS columns,
-			pg_catalog.string_agg('r.' || pg_catalog.quote_ident(c.label), ', ')
+			-- where SQL's null can't be, it is JSON's
+			pg_catalog.string_agg(pg_catalog.format(CASE WHEN EXISTS (
+				SELECT FROM pg_catalog.jsonb_array_elements(manifest->'columns') AS e
+				WHERE e->>'name' = c.label AND e->>'type' IN ('json', 'jsonb')
+				AND NOT (e->'nullable')::boolean AND NOT e ? 'mask')
+				THEN 'coalesce(r.%I, ''null'')' ELSE 'r.%I' END, c.label), ', ')
 				AS fields
 		FROM outflow_internal.restore_columns(relation, manifest) AS c
 		WHERE c.is_loaded
@@ -1384,7 +1396,8 @@ AS $$
 			manifest->>'source', l.columns, f.copied, l.fields,
 			outflow_internal.restore_copy_in_encoding(manifest->>'encoding',
 				pg_catalog.format('COPY %s%s FROM %s', manifest->>'source', l.columns,
-					f.copied)), outflow_internal.restore_check_lines()),
+					f.copied)),
+			outflow_internal.restore_check_lines(manifest->>'source')),
 			'' ORDER BY p.ordinality)
 		FROM loaded AS l, pg_catalog.jsonb_array_elements(manifest->'parts')
 			WITH ORDINALITY AS p, LATERAL outflow_internal.restore_copy_from(

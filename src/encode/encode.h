@@ -145,6 +145,9 @@ typedef struct JsonStyle
 		nested_as_text; /* arrays, composites and hstore as PostgreSQL's text */
 	bool double_quotes; /* text_jsonb: each quote twice, as within CSV's; not
 						 * with ascii */
+	/* if given, set by a value whose JSON json_populate_record() doesn't make
+	 * the same value of, or none */
+	bool *untold;
 } JsonStyle;
 
 /* The style for this database's encoding, which it prepares. */

@@ -66,7 +66,9 @@ typedef struct TypeShape
 					  * column's -1 */
 	Oid		 send;	 /* binary output function, or InvalidOid */
 	char	 typtype;
-	bool	 is_whole; /* has parts that are not followed */
+	bool	 is_whole;	   /* has parts that are not followed */
+	bool	 null_is_told; /* KIND_JSON, KIND_JSONB: a null is none of SQL's,
+							* which the column doesn't take */
 	/* KIND_OTHER without parts */
 	uint8 base_growth;	/* what a stored byte becomes in text at most, but for
 						  * numbers */

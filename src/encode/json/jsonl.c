@@ -4,6 +4,9 @@
  *
  * The text of types without a JSON form comes from their output functions;
  * the caller pins the canonical settings for them.
+ *
+ * A row with a value that its JSON doesn't tell ends in a space, which means
+ * nothing in JSON.  So whoever reads the rows back knows which are not whole.
  */
 #include "postgres.h"
 
@@ -13,6 +16,7 @@ struct RowEncoder
 {
 	RowShape *shape;
 	JsonStyle style;
+	bool	  untold; /* of the current row: see JsonStyle */
 };
 
 static void
@@ -30,6 +34,16 @@ jsonl_open(RowShape *shape, const RowFormatOptions *options,
 
 	encoder->shape = shape;
 	encoder->style = json_style_default();
+	encoder->style.untold = &encoder->untold;
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+		TypeKind	 declared = type_declared_kind(column->type.oid);
+
+		column->type.null_is_told =
+			column->not_null && column->mask == NULL &&
+			(declared == KIND_JSON || declared == KIND_JSONB);
+	}
 	json_prepare_shape(shape, &encoder->style);
 	return encoder;
 }
@@ -38,7 +52,10 @@ static void
 jsonl_row(RowEncoder *encoder, const Datum *values, const bool *nulls,
 		  ByteBuffer *out)
 {
+	encoder->untold = false;
 	json_row(out, &encoder->style, encoder->shape, values, nulls, NULL, 0);
+	if (encoder->untold)
+		buffer_append_char(out, ' ');
 	buffer_append_char(out, '\n');
 }
 

@@ -142,12 +142,25 @@ typedef struct ArrayWalk
 	int			 index;
 } ArrayWalk;
 
+/* The next element.  One that is a JSON array is read as one more dimension. */
+static void
+json_element(ByteBuffer *out, const JsonStyle *style, ArrayWalk *walk)
+{
+	TypeShape *element = walk->element;
+	size_t	   start = out->len;
+
+	json_value(out, style, element,
+			   fetch_att(walk->data, element->byval, element->len));
+	if (style->untold && json_first(out, start) == '[')
+		*style->untold = true;
+	walk->data = att_addlength_pointer(walk->data, element->len, walk->data);
+	walk->data = (const char *) att_align_nominal(walk->data, element->align);
+}
+
 static void
 json_array_dimension(ByteBuffer *out, const JsonStyle *style, ArrayWalk *walk,
 					 int dimension)
 {
-	TypeShape *element = walk->element;
-
 	buffer_append_char(out, '[');
 	for (int i = 0; i < walk->dims[dimension] && !buffer_is_over(out); i++)
 	{
@@ -162,14 +175,7 @@ json_array_dimension(ByteBuffer *out, const JsonStyle *style, ArrayWalk *walk,
 		if (walk->nulls && att_isnull(walk->index, walk->nulls))
 			buffer_append_literal(out, "null");
 		else
-		{
-			json_value(out, style, element,
-					   fetch_att(walk->data, element->byval, element->len));
-			walk->data =
-				att_addlength_pointer(walk->data, element->len, walk->data);
-			walk->data =
-				(const char *) att_align_nominal(walk->data, element->align);
-		}
+			json_element(out, style, walk);
 		walk->index++;
 	}
 	buffer_append_char(out, ']');
@@ -186,6 +192,9 @@ json_array(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 					   .data = ARR_DATA_PTR(array),
 					   .nulls = ARR_NULLBITMAP(array)};
 
+	for (int i = 0; style->untold && i < walk.ndim; i++)
+		if (ARR_LBOUND(array)[i] != 1)
+			*style->untold = true;
 	if (walk.ndim == 0)
 		buffer_append_literal(out, "[]");
 	else if (buffer_may_recurse(out))

@@ -74,9 +74,43 @@ json_quoted_jsonb(ByteBuffer *out, const JsonStyle *style, Datum value)
 	buffer_free(&scratch);
 }
 
-void
-json_document(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
-			  Datum value)
+char
+json_first(const ByteBuffer *out, size_t start)
+{
+	while (start < out->len && strchr(" \t\n\r", out->data[start]))
+		start++;
+	return start < out->len ? out->data[start] : '\0';
+}
+
+/* Whether a string of json has a character that no text of the server's can. */
+static bool
+has_zero(const ByteBuffer *out, size_t start)
+{
+	const char *at = out->data + start;
+	const char *end = out->data + out->len;
+
+	while (at < end && (at = memchr(at, '\\', end - at)) != NULL)
+	{
+		if (end - at >= 6 && memcmp(at, "\\u0000", 6) == 0)
+			return true;
+		at += 2;
+	}
+	return false;
+}
+
+static bool
+is_untold(const ByteBuffer *out, size_t start, const TypeShape *type)
+{
+	if (type->kind == KIND_HSTORE)
+		return true;
+	if (!type->null_is_told && json_first(out, start) == 'n')
+		return true;
+	return type->kind == KIND_JSON && has_zero(out, start);
+}
+
+static void
+append_document(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
+				Datum value)
 {
 	struct varlena *json;
 
@@ -99,6 +133,17 @@ json_document(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
 		json_string(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
 	else
 		json_text(out, style, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+}
+
+void
+json_document(ByteBuffer *out, const JsonStyle *style, TypeShape *type,
+			  Datum value)
+{
+	size_t start = out->len;
+
+	append_document(out, style, type, value);
+	if (style->untold && is_untold(out, start, type))
+		*style->untold = true;
 }
 
 void

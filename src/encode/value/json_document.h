@@ -12,6 +12,8 @@ extern void json_bytea(ByteBuffer *out, const JsonStyle *style, Datum value);
 /* Types that are documents: as they are, or as a string of their text. */
 extern void json_document(ByteBuffer *out, const JsonStyle *style,
 						  TypeShape *type, Datum value);
+/* The first character of what was written from start on; 0: there is none. */
+extern char json_first(const ByteBuffer *out, size_t start);
 /* Kinds whose text is a string of PostgreSQL's. */
 extern void json_text_value(ByteBuffer *out, const JsonStyle *style,
 							TypeShape *type, Datum value);
