@@ -14,7 +14,8 @@
  *	  a record from before its first file to its end.
  *
  * Files that its manifests name by then go first, and those of lake tables that no
- * version has, whichever tables the next export has.  Where they stay it stays as well, as nothing else tells of them.
+ * version has, whichever tables the next export has.  Where those stay it stays as
+ * well, as nothing else tells of them.
  *
  * One that is empty, or has only the beginning of a token, may be of an export of
  * another database or server that is about to begin, which then makes it anew.

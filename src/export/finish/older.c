@@ -18,6 +18,7 @@
 #include "export/job/job.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
+#include "subtransaction.h"
 
 /* What a manifest can be at most. */
 #define MANIFEST_MAX_SIZE ((size_t) 1024 * 1024 * 1024)
@@ -349,6 +350,34 @@ older_remove(Destination *root)
 	older_remove_export(root, "", older_uuid(root, ""), true);
 }
 
+typedef struct OwnFolder
+{
+	Destination *root;
+	const char	*folder;
+	const Job	*job;
+	bool		 is_own;
+} OwnFolder;
+
+static void
+look_at_owner(void *arg)
+{
+	OwnFolder *look = arg;
+
+	look->is_own = older_is_own(look->root, look->folder, look->job);
+}
+
+/* What is closed to us was so to the job, which wrote nothing there. */
+static bool
+is_open_and_own(Destination *root, const char *folder, const Job *job)
+{
+	OwnFolder  look = {.root = root, .folder = folder, .job = job};
+	ErrorData *error = subtransaction_try(look_at_owner, &look);
+
+	if (error && error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
+		ReThrowError(error);
+	return look.is_own;
+}
+
 /* What no manifest names yet can't be proven, and stays. */
 void
 older_remove_unfinished(Destination *root, const char *folder, const Job *job)
@@ -369,7 +398,7 @@ older_remove_unfinished(Destination *root, const char *folder, const Job *job)
 		/* "schema.table" */
 		if (!entry->is_directory || !destination_name_is_valid(entry->name) ||
 			strchr(entry->name, '.') == NULL ||
-			!older_is_own(root, inner, job))
+			!is_open_and_own(root, inner, job))
 			continue;
 		older_remove_export(root, inner, job->uuid, false);
 		(void) root->driver->remove(root, psprintf("%s/", inner));
