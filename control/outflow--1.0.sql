@@ -541,6 +541,7 @@ CREATE TABLE outflow.job (
 	encrypt_to pg_catalog.text[] NOT NULL,
 	part_size bigint NOT NULL,
 	workers int NOT NULL,
+	processes int NOT NULL DEFAULT 0,		-- of the present run, as it began
 	base bigint,
 	slot pg_catalog.name,
 	publication pg_catalog.name,			-- that named the tables
