@@ -64,6 +64,7 @@ SELECT * FROM lines(:job);
 SET outflow.mask_columns = 'mask_export.people.ssn=redact';
 CALL outflow.export_query('SELECT * FROM people_2026', :'dir' || gen_random_uuid());
 RESET outflow.mask_columns;
+DROP TABLE people_2026, people_2025, people, other_people;
 
 -- what is refused
 CALL outflow.export('t', :'dir' || gen_random_uuid(), options => '{"mask_columns": "*.t.nothing=null"}');
