@@ -230,10 +230,10 @@ BEGIN
 			' be used in this database: no export and no stream runs' ELSE 'its'
 			' value cannot be used and hides the server''s own: no export runs in'
 			' this session' END;
+		-- without the database's name: a line break in it would end the comment
 		fix := CASE item WHEN 'outflow.mask_columns' THEN
-			pg_catalog.format('-- set it anew: for the role, by ALTER DATABASE %I'
-				' SET outflow.mask_columns, or in the configuration file',
-				pg_catalog.current_database())
+			'-- set it anew: for the role, by ALTER DATABASE ... SET'
+				' outflow.mask_columns, or in the configuration file'
 			ELSE '-- remove it from the connection''s options, the role''s and'
 				' database''s settings, and the configuration file' END;
 		RETURN NEXT;
@@ -541,6 +541,7 @@ CREATE TABLE outflow.job (
 	encrypt_to pg_catalog.text[] NOT NULL,
 	part_size bigint NOT NULL,
 	workers int NOT NULL,
+	processes int NOT NULL DEFAULT 0,		-- of the present run, as it began
 	base bigint,
 	slot pg_catalog.name,
 	publication pg_catalog.name,			-- that named the tables

@@ -49,6 +49,23 @@ SELECT * FROM lines(:job);
 CALL outflow.export('child', :'dir' || gen_random_uuid(), options => '{"mask_columns": "*.parent.a=redact,*.child.b=redact"}') \gset
 SELECT * FROM lines(:job);
 
+-- inheritance, at any depth: whoever inherits, and what its own columns are called
+CREATE TABLE people (id int, ssn text);
+CREATE TABLE other_people (ssn text, id int, born int);
+CREATE TABLE people_2025 (note text) INHERITS (other_people, people);
+CREATE TABLE people_2026 () INHERITS (people_2025);
+INSERT INTO people VALUES (1, 'secret');
+INSERT INTO people_2025 VALUES ('secret', 2, 2025, 'n');
+INSERT INTO people_2026 VALUES ('secret', 3, 2026, 'n');
+CALL outflow.export_tables('{people,people_2025,people_2026}', :'dir' || gen_random_uuid(), options => '{"mask_columns": "*.people.ssn=redact"}') \gset
+SELECT * FROM lines(:job);
+CALL outflow.export('people_2026', :'dir' || gen_random_uuid(), workers => 0, options => '{"mask_columns": "*.people.ssn=redact,*.people_2025.note=null"}') \gset
+SELECT * FROM lines(:job);
+SET outflow.mask_columns = 'mask_export.people.ssn=redact';
+CALL outflow.export_query('SELECT * FROM people_2026', :'dir' || gen_random_uuid());
+RESET outflow.mask_columns;
+DROP TABLE people_2026, people_2025, people, other_people;
+
 -- what is refused
 CALL outflow.export('t', :'dir' || gen_random_uuid(), options => '{"mask_columns": "*.t.nothing=null"}');
 CALL outflow.export('t', :'dir' || gen_random_uuid(), options => '{"mask_columns": "mail=null"}');

@@ -67,6 +67,23 @@ RESET logical_decoding_work_mem;
 DROP PUBLICATION mask_stream_root;
 DROP TABLE root;
 
+-- a table that inherits, from when it does; and one that inherits from it
+CREATE TABLE people (ssn text);
+CREATE TABLE late (ssn text);
+CREATE TABLE deep () INHERITS (late);
+CREATE FUNCTION add_people(n int) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO people VALUES ('secret' || n); INSERT INTO late VALUES ('secret' || n); INSERT INTO deep VALUES ('secret' || n) $$;
+SELECT add_people(1);
+ALTER TABLE late INHERIT people;
+SELECT add_people(2);
+ALTER TABLE people RENAME TO persons;
+INSERT INTO deep VALUES ('secret3');
+ALTER TABLE persons RENAME TO people;
+ALTER TABLE late NO INHERIT people;
+SELECT add_people(4);
+SELECT * FROM masked('*.people.ssn=redact', 'tables', '*.people, *.persons, *.late, *.deep', 'include_schemas', 'off');
+DROP TABLE people, deep, late;
+
 -- what is no mask
 \set VERBOSITY default
 CREATE FUNCTION refused(masks text) RETURNS text LANGUAGE plpgsql AS $$

@@ -67,6 +67,29 @@ is_anothers(Destination *root, const char *folder, const char *uuid)
 	return found && !(uuid && strcmp(found, uuid) == 0);
 }
 
+/* Where others export to directories below, an export would keep them from it
+ * for as long as it runs. */
+static void
+refuse_directories(Destination *root, const char *folder,
+				   const List *strangers, const char *directory)
+{
+	const ListCell *cell;
+
+	foreach (cell, root->driver->list(root, folder, NULL))
+	{
+		const DestinationEntry *entry = lfirst(cell);
+
+		if (entry->is_directory && names_have(strangers, entry->name))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_FILE),
+					 errmsg("directory \"%s\" holds other directories, but "
+							"no export that \"overwrite\" would replace",
+							directory),
+					 errdetail("It holds \"%s\".", entry->name),
+					 errhint("Choose another directory, such as one in it.")));
+	}
+}
+
 /*
  * overwrite replaces an export of this database only, of that uuid.  What else is
  * there stays, and is named; what has a name that every export needs is refused.
@@ -103,6 +126,8 @@ check_strangers(Destination *root, const char *folder, const char *uuid,
 			 errhint("Remove it, or choose another directory.")));
 	if (!tell)
 		return;
+	if (uuid == NULL)
+		refuse_directories(root, folder, strangers, directory);
 	initStringInfo(&names);
 	foreach (cell, strangers)
 	{

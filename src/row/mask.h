@@ -6,7 +6,8 @@
  * list.  The first rule that matches a column decides, and those of the
  * setting outflow.mask_columns come before all others, so that nobody can take
  * one back.  A rule for a table holds for its partitions as well, whatever name
- * they are read by, and one for a partition holds in its table.
+ * they are read by, and one for a partition holds in its table.  It also holds for
+ * tables that inherit from it; one for these doesn't in it, which has other rows.
  *
  * A shape is masked once, when it is built, and has the masks' types from then
  * on; encode/mask_value.h masks the values of its rows.
@@ -112,7 +113,7 @@ extern bool mask_setting_covers(const List *relids, const char *column);
 extern bool mask_rule_covers(const MaskRule *rule, const List *relids,
 							 const char *column);
 
-/* relids and the partitioned tables that they are parts of. */
+/* relids and the tables that they are partitions of, or inherit from. */
 extern List *mask_relations(const List *relids);
 
 /* Whether equal masks stand for equal values. */

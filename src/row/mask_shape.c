@@ -4,8 +4,14 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -13,15 +19,38 @@
 #include "name_pattern.h"
 #include "row/mask.h"
 
+/*
+ * Adds the tables whose partition a relation is, or from which it inherits.  A
+ * partition counts as one until a DETACH ... CONCURRENTLY is done.
+ */
+static List *
+add_parents(List *relids, Relation inherits, Oid relid)
+{
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber,
+				F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, NULL,
+							  1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		relids = list_append_unique_oid(
+			relids, ((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
+	systable_endscan(scan);
+	return relids;
+}
+
 List *
 mask_relations(const List *relids)
 {
-	List		   *all = list_copy(relids);
-	const ListCell *cell;
+	List	*all = list_copy(relids);
+	Relation inherits = table_open(InheritsRelationId, AccessShareLock);
 
-	foreach (cell, relids)
-		all =
-			list_concat_unique_oid(all, relation_ancestors(lfirst_oid(cell)));
+	/* theirs, too, as they are added */
+	for (int i = 0; i < list_length(all); i++)
+		all = add_parents(all, inherits, list_nth_oid(all, i));
+	table_close(inherits, AccessShareLock);
 	return all;
 }
 

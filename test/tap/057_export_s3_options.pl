@@ -172,6 +172,8 @@ foreach my $table ('orders', 'large')
 	sql("CALL outflow.export('$table', 'strict:insist/$table', part_size => '1MB', options => '{\"overwrite\": true}')");
 	is_whole($table, "insist/$table", "$table overwritten");
 	$job = sql('SELECT max(job) FROM outflow.jobs');
+	like(error_of("CALL outflow.export('$table', 'strict:insist', options => '{\"overwrite\": true}')"),
+		qr/ERROR:  directory ".*" holds other directories, but no export.*\nDETAIL:  It holds "/, '... but not what it lies in');
 	sql("CALL outflow.export('$table', 'strict:insist/$table-again', part_size => '1MB', base => $job)");
 	is_whole($table, "insist/$table-again", "$table carried");
 }

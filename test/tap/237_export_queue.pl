@@ -153,6 +153,17 @@ is(sql("SELECT string_agg(DISTINCT state, ' ') FROM outflow.jobs WHERE destinati
 sql("SELECT outflow.forget(job) FROM outflow.jobs WHERE owner = 'greedy' AND state = 'interrupted'");
 max_jobs(1);
 
+# ---- who may write all tables may set their sequences: jobs get their numbers all the same
+
+sql('CREATE ROLE writer LOGIN IN ROLE pg_write_all_data');
+my $last = sql('SELECT max(job) FROM outflow.job');
+foreach my $number ('9223372036854775807', $last - 3, '5000000000000000000')
+{
+	sql("SET SESSION AUTHORIZATION writer; SELECT setval('outflow.job_job_seq', $number)");
+	sql("CALL outflow.export('other', 'file://$dir/numbered' || $number, workers => 0)");
+	is(sql('SELECT max(job) FROM outflow.job'), ++$last, "a job after a number was set to $number");
+}
+
 # ---- a database that a DROP DATABASE left half removed can't be visited
 
 sql('CREATE DATABASE halved');

@@ -104,6 +104,22 @@ report_other_call(const Job *job)
 					 "directory.")));
 }
 
+/*
+ * Who may write all tables may set their sequences as well, to where there is no
+ * next number, or to one that a job has.
+ */
+static void
+mend_numbers(void)
+{
+	(void) job_query(
+		"SELECT setval('outflow.job_job_seq', coalesce(j.last, 1)) "
+		"FROM outflow.job_job_seq AS s, (SELECT max(job) AS last "
+		"FROM outflow.job WHERE job < 1::int8 << 62) AS j "
+		"WHERE s.last_value >= 1::int8 << 62 "
+		"OR s.last_value < j.last",
+		0, NULL, NULL, NULL);
+}
+
 int64
 job_insert(Job *job)
 {
@@ -117,6 +133,7 @@ job_insert(Job *job)
 		report_other_call(job);
 	job->server = job_server();
 	job_access_begin(&access);
+	mend_numbers();
 	if (row_insert(&job_table, job,
 				   " ON CONFLICT (location) WHERE state <> 'done' DO NOTHING "
 				   "RETURNING job, uuid") == 0)

@@ -129,6 +129,8 @@ extern void job_set_state(int64 id, JobState state, const JobError *error);
 extern void job_set_waiting_for(int64 id, const char *text);
 /* The same unless something else has been written since. */
 extern void job_end_waiting(int64 id, const char *text);
+/* What a run has: its coordinator and the workers that it began with. */
+extern void job_set_processes(int64 id, int processes);
 /* Counts an error after which a part, or with -1 the job, is tried again. */
 extern void job_set_retry(int64 id, int part, const char *waiting_for,
 						  const char *error);
@@ -196,6 +198,8 @@ extern void job_carried(int64 id, JobCarried *carried);
 extern char *job_waits(int64 id);
 /* Running jobs that are alive, without this one; of one role, or of all (0). */
 extern int job_count_running(int64 except, Oid owner);
+/* The processes of all that run. */
+extern int job_count_processes(void);
 
 /* ---- job_server.c */
 

@@ -206,6 +206,22 @@ job_count_running(int64 except, Oid owner)
 	return live;
 }
 
+int
+job_count_processes(void)
+{
+	int		  processes;
+	JobAccess access;
+
+	job_access_begin(&access);
+	(void) job_query("SELECT coalesce(sum(processes), 0) FROM outflow.job "
+					 "WHERE state = 'running' AND workers > 0 AND "
+					 "outflow_internal.job_state(job, state) = 'running'",
+					 0, NULL, NULL, NULL);
+	processes = (int) job_field_int(0, 1, 0);
+	job_access_end(&access);
+	return processes;
+}
+
 bool
 job_keep(int64 id)
 {

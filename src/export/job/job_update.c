@@ -63,6 +63,19 @@ job_set_waiting_for(int64 id, const char *text)
 }
 
 void
+job_set_processes(int64 id, int processes)
+{
+	const Oid	types[] = {INT8OID, INT4OID};
+	const Datum values[] = {Int64GetDatum(id), Int32GetDatum(processes)};
+	JobAccess	access;
+
+	job_access_begin(&access);
+	(void) job_query("UPDATE outflow.job SET processes = $2 WHERE job = $1",
+					 lengthof(types), types, values, NULL);
+	job_access_end(&access);
+}
+
+void
 job_end_waiting(int64 id, const char *text)
 {
 	const Oid	types[] = {INT8OID, TEXTOID};

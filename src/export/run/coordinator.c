@@ -62,10 +62,12 @@ coordinator_exit(int code, Datum arg)
 {
 	Coordinator *coordinator = (Coordinator *) DatumGetPointer(arg);
 
+	/* a leader that ends before its lock group may lose the server a process */
+	worker_pool_abandon(&coordinator->pool);
+	worker_pool_stop(&coordinator->pool);
 	/* before the job's lock, so that the next one finds it free */
 	if (coordinator->root)
 		coordinator->root->driver->release(coordinator->root);
-	worker_pool_abandon(&coordinator->pool);
 }
 
 /* A copy of a server has its queue, which the server itself will run. */
@@ -114,12 +116,16 @@ claim(Coordinator *coordinator)
 	destination_check_free(job, true);
 
 	waiting_for = queue_wait(job);
-	if (waiting_for == NULL && worker_pool_start(&coordinator->pool, job) == 0)
+	if (waiting_for == NULL &&
+		worker_pool_start(&coordinator->pool, job, queue_workers(job)) == 0)
 		waiting_for = "a free background worker (max_worker_processes)";
 	if (waiting_for)
 		job_set_waiting_for(job->id, waiting_for);
 	else
+	{
 		job_set_state(job->id, JOB_RUNNING, NULL);
+		job_set_processes(job->id, 1 + coordinator->pool.nworkers);
+	}
 	CommitTransactionCommand();
 	return waiting_for == NULL;
 }

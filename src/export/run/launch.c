@@ -11,23 +11,30 @@
 
 #include "export/run/launch.h"
 
-/* The coordinator and one worker. */
-#define MIN_PROCESSES 2
-
 /* After a crash of the launcher, in seconds. */
 #define LAUNCHER_PAUSE 1
 
 /* Set in the postmaster, of which every process has a copy. */
 static bool has_launcher = false;
 
+/* Those that are always in use: the server's own, and ours. */
+static int
+count_launchers(void)
+{
+	return (max_logical_replication_workers > 0 ? 1 : 0) +
+		   (has_launcher ? 1 : 0);
+}
+
+int
+launch_room(void)
+{
+	return max_worker_processes - count_launchers();
+}
+
 void
 launch_check_room(void)
 {
-	/* those that are always in use: the server's own launcher, and ours */
-	int taken =
-		(max_logical_replication_workers > 0 ? 1 : 0) + (has_launcher ? 1 : 0);
-
-	if (max_worker_processes - taken < MIN_PROCESSES)
+	if (launch_room() < MIN_PROCESSES)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -35,7 +42,7 @@ launch_check_room(void)
 					"export"),
 			 errdetail("An export needs %d, and max_worker_processes is %d, "
 					   "of which launchers have %d.",
-					   MIN_PROCESSES, max_worker_processes, taken),
+					   MIN_PROCESSES, max_worker_processes, count_launchers()),
 			 errhint("Increase max_worker_processes, or export with "
 					 "workers => 0.")));
 }

@@ -15,6 +15,11 @@ typedef struct CoordinatorArgs
 	Oid owner;
 } CoordinatorArgs;
 
+/* A job's coordinator and one worker. */
+#define MIN_PROCESSES 2
+
+/* How many background workers this server has for jobs and whatever else. */
+extern int launch_room(void);
 /* Errors if no job can ever run, for want of background workers. */
 extern void launch_check_room(void);
 

@@ -7,8 +7,8 @@
  * coordinator that holds its lock runs it, any other one ends at once.
  *
  * A role's jobs may wait for a lock that the role itself holds, as long as it
- * likes.  So the last place is kept for a role that has no other one, and the
- * next place is whose role has the fewest.
+ * likes.  So the last place is kept for a role that has no other one, with the
+ * processes that it needs, and the next place is whose role has the fewest.
  */
 #include "postgres.h"
 
@@ -145,12 +145,22 @@ queued_jobs(bool patient)
 	return jobs;
 }
 
+/* What the jobs that run leave to others, those apart that are kept for a role
+ * that has none. */
+static int
+spare_processes(int processes)
+{
+	return launch_room() - processes - MIN_PROCESSES;
+}
+
 /* own: how many of those that run are the owner's; superusers need no watching */
 static bool
-has_place(Oid owner, int running, int own)
+has_place(Oid owner, int running, int own, int processes)
 {
 	return running < max_jobs &&
-		   (own == 0 || running < max_jobs - 1 || superuser_arg(owner));
+		   (own == 0 || superuser_arg(owner) ||
+			(running < max_jobs - 1 &&
+			 spare_processes(processes) >= MIN_PROCESSES));
 }
 
 char *
@@ -158,8 +168,13 @@ queue_wait(const Job *job)
 {
 	int running = job_count_running(job->id, InvalidOid);
 
-	if (has_place(job->owner, running, job_count_running(job->id, job->owner)))
+	if (has_place(job->owner, running, job_count_running(job->id, job->owner),
+				  job_count_processes()))
 		return NULL;
+	if (running < max_jobs - 1)
+		return psprintf("the end of a running job (the last %d background "
+						"workers are for a role that has none)",
+						MIN_PROCESSES);
 	if (running < max_jobs)
 		return pstrdup("the end of a running job (the last place of "
 					   "outflow.max_jobs is for a role that has none)");
@@ -168,16 +183,29 @@ queue_wait(const Job *job)
 }
 
 int
+queue_workers(const Job *job)
+{
+	int spare;
+
+	if (superuser_arg(job->owner))
+		return job->workers;
+	spare = spare_processes(job_count_processes()) - 1;
+	return Max(MIN_PROCESSES - 1, Min(job->workers, spare));
+}
+
+int
 queue_start_next(int most, bool patient)
 {
 	List	 *jobs = queued_jobs(patient);
 	int		  running;
+	int		  processes;
 	int		  started = 0;
 	ListCell *cell;
 
 	if (jobs == NIL)
 		return 0;
 	running = job_count_running(0, InvalidOid);
+	processes = job_count_processes();
 	foreach (cell, jobs)
 	{
 		QueuedJob *queued = lfirst(cell);
@@ -186,7 +214,8 @@ queue_start_next(int most, bool patient)
 			break;
 		/* it would only find that it must wait; or somebody's coordinator is
 		 * about to claim it */
-		if (!has_place(queued->owner, running + started, queued->running) ||
+		if (!has_place(queued->owner, running + started, queued->running,
+					   processes + started * MIN_PROCESSES) ||
 			job_is_live(queued->id))
 			continue;
 		if (!start(queued))

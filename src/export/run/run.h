@@ -32,6 +32,8 @@ extern void retry_check_stop(volatile bool *stop);
 extern void queue_start_at_commit(int64 id, Oid owner);
 /* What the job waits for before it may run; NULL for nothing. */
 extern char *queue_wait(const Job *job);
+/* How many workers it may have then: as many as it was told to, or fewer. */
+extern int queue_workers(const Job *job);
 /*
  * Starts so many of the queued jobs, or as many as there is room for, in turns
  * by role; returns how many.  patient: not one that was tried in vain a moment ago.

@@ -22,9 +22,8 @@
 #define STOP_POLL_MS	 10
 
 int
-worker_pool_start(WorkerPool *pool, const Job *job)
+worker_pool_start(WorkerPool *pool, const Job *job, int wanted)
 {
-	int			 wanted = job->workers;
 	dsm_segment *segment = shared_create(job, wanted);
 	JobShared	*shared = dsm_segment_address(segment);
 

@@ -16,8 +16,8 @@ typedef struct WorkerPool
 	BackgroundWorkerHandle **workers;
 } WorkerPool;
 
-/* Starts as many workers as there are slots for; returns their number. */
-extern int worker_pool_start(WorkerPool *pool, const Job *job);
+/* Starts so many workers, or as many as there are slots for; returns how many. */
+extern int worker_pool_start(WorkerPool *pool, const Job *job, int wanted);
 /* Until all parts are done; throws what goes wrong in a worker, or with one. */
 extern void worker_pool_wait(const WorkerPool *pool, int nparts);
 /* Ends them, and returns when they have ended. */
