@@ -66,6 +66,28 @@ warn_missing_identity(StreamSession *session, StreamRelation *rel)
 					   "REPLICA IDENTITY.")));
 }
 
+/*
+ * An update that a row filter made an insert: the consumer never had what the WAL
+ * lacks.
+ */
+static void
+warn_partial_insert(StreamRelation *rel)
+{
+	if (rel->as->warned_partial)
+		return;
+	rel->as->warned_partial = true;
+	ereport(WARNING,
+			(errmsg("an update of table \"%s.%s\" is streamed as an insert "
+					"that lacks values",
+					encoding_shown(rel->shape->schema),
+					encoding_shown(rel->shape->name)),
+			 errdetail("A row filter lets only its new row through, and the "
+					   "WAL has no unchanged value that is stored out of "
+					   "line."),
+			 errhint("ALTER TABLE ... REPLICA IDENTITY FULL mends that for "
+					 "later changes.")));
+}
+
 static bool
 key_is_whole(const RowChange *row)
 {
@@ -209,6 +231,8 @@ write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 		if (session->options.traits.needs_identity)
 			return;
 	}
+	if (unlikely(row->op == CHANGE_INSERT && (row->used & COLUMN_UNCHANGED)))
+		warn_partial_insert(rel);
 	/* before the key is left out */
 	to_split =
 		session->options.traits.split_key_changes && key_is_changed(row);

@@ -99,6 +99,7 @@ typedef struct StreamRelation
 	TransactionId shown_in; /* the transaction in progress that it was for */
 	bool		  warned_identity;
 	bool		  warned_oversize;
+	bool		  warned_partial; /* that an insert lacks values */
 
 	/* workspaces, owned by the shape's context as the filters and the map */
 	Datum *old_values; /* for the old tuple */
