@@ -248,6 +248,21 @@ END $$;
 SELECT * FROM failure();
 SELECT published('quotients', 'skip_changes', format('0/%s/%s', lsn, index)) FROM zero;
 DROP PUBLICATION quotients;
+-- one that fails before it sees a row: the table is named, and can be passed over
+SELECT count(*) > 0 FROM consume('stream_publications');
+CREATE PUBLICATION constants FOR TABLE divided WHERE (id > 1 / 0);
+INSERT INTO divided VALUES (3);
+TRUNCATE divided;
+CREATE FUNCTION planning(OUT hint text, OUT context text) LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM published('constants');
+EXCEPTION WHEN division_by_zero THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, context = PG_EXCEPTION_CONTEXT;
+	context := split_part(context, E'\n', 1);
+END $$;
+SELECT * FROM planning();
+SELECT * FROM published('constants', 'exclude_tables', '*.divided');
+DROP PUBLICATION constants;
 
 DROP PUBLICATION one, two, everything, columns, more_columns, large, small, only_inserts, only_updates, full_rows,
 	leaves, root, middle, root_all, root_rows, one_leaf;

@@ -56,12 +56,22 @@ warn_missing_identity(StreamSession *session, StreamRelation *rel)
 		(rel->key_masked
 			 ? errmsg("the replica identity of table \"%s.%s\" is masked",
 					  schema, name)
+		 : rel->key_is_leafs
+			 ? errmsg("the replica identity of a partition of table "
+					  "\"%s.%s\" may be that of other partitions' rows",
+					  schema, name)
 			 : errmsg("table \"%s.%s\" has no replica identity", schema, name),
 		 left_out ? errdetail("Its updates and deletes are left out.")
 				  : errdetail("Its updates and deletes are streamed "
 							  "without a key."),
 		 rel->key_masked
 			 ? errhint("Mask \"hash\" leaves a key that tells rows apart.")
+		 : rel->key_is_leafs
+			 ? errhint("Give it the columns that the table is partitioned "
+					   "by, or use ALTER TABLE ... REPLICA IDENTITY FULL "
+					   "for the partition \"%s.%s\".",
+					   encoding_shown(rel->leaf->schema),
+					   encoding_shown(rel->leaf->name))
 			 : errhint("Give it a primary key, or use ALTER TABLE ... "
 					   "REPLICA IDENTITY.")));
 }

@@ -80,6 +80,7 @@ typedef struct StreamRelation
 	char	  identity;		/* relreplident of the relation itself */
 	bool	  has_identity; /* updates and deletes can be told apart */
 	bool	  key_masked;	/* ... but for a mask */
+	bool	  key_is_leafs; /* ... but from other partitions' rows */
 	bool	  has_key;		/* columns name a row */
 	bool	  has_leaves;	/* partitions appear under this one's name */
 	bool	  expendable;	/* about to be thrown away */
@@ -248,6 +249,13 @@ extern void relation_end_streamed(StreamSession				*session,
 
 extern void relation_build(StreamSession *session, StreamRelation *rel,
 						   Relation relation);
+
+/* ---- relation_key.c */
+
+/* Sets which columns are no part of the key, and whether there is one. */
+extern void relation_find_key(StreamSession *session, StreamRelation *rel,
+							  const RowShape *shape, Relation relation,
+							  Relation as);
 
 /* ---- tuple.c */
 
