@@ -116,6 +116,7 @@ OBJS = \
 	src/stream/relation.o \
 	src/stream/relation_cache.o \
 	src/stream/relation_build.o \
+	src/stream/relation_key.o \
 	src/stream/transaction.o \
 	src/stream/prepared.o \
 	src/stream/streamed.o \

@@ -80,7 +80,72 @@ SELECT seen('exclude_columns', 'stream_partitions.p.s');
 TRUNCATE p;
 SELECT seen('tables', '*.p', 'actions', 'truncate');
 SELECT seen('publication_names', 'stream_partitions', 'exclude_tables', '*.p2', 'actions', 'truncate');
+SELECT count(*) > 0 FROM consume('stream_partitions');
+
+-- under the root's name a leaf's key must tell its rows from those of other leaves
+CREATE FUNCTION keys(VARIADIC options text[] = '{}') RETURNS TABLE (record text) LANGUAGE sql AS
+	$$SELECT CASE WHEN record ~ '"op":"schema"' THEN regexp_replace(record, '"columns":.*\],"key"', '"key"') ELSE record END
+	  FROM (SELECT n, plain(data) AS record FROM peek('stream_partitions', VARIADIC options || ARRAY['include_transactions', 'off', 'publication_names', 'stream_partitions_keys'])) AS r ORDER BY n$$;
+\set VERBOSITY terse
+CREATE TABLE r (id int, k int, v text, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
+CREATE TABLE r1 PARTITION OF r FOR VALUES IN (1);
+CREATE TABLE r2 (v text, k int NOT NULL, id int NOT NULL);
+ALTER TABLE r ATTACH PARTITION r2 FOR VALUES IN (2);
+CREATE UNIQUE INDEX r1_id ON r1 (id);
+CREATE UNIQUE INDEX r2_more ON r2 (v, k, id);
+CREATE PUBLICATION stream_partitions_keys FOR TABLE r WITH (publish_via_partition_root);
+INSERT INTO r VALUES (7, 1, 'one'), (7, 2, 'two');
+-- an index of the leaf's own that says less than the root's key
+ALTER TABLE r1 REPLICA IDENTITY USING INDEX r1_id;
+UPDATE r SET v = 'x' WHERE k = 1;
+UPDATE r SET id = 8 WHERE k = 1;
+DELETE FROM r WHERE k = 1;
+-- one that says more: the root's key is in it
+ALTER TABLE r2 ALTER v SET NOT NULL, REPLICA IDENTITY USING INDEX r2_more;
+UPDATE r SET v = 'y' WHERE k = 2;
+UPDATE r SET id = 9 WHERE k = 2;
+-- the whole row
+ALTER TABLE r1 REPLICA IDENTITY FULL;
+INSERT INTO r VALUES (10, 1, 'one');
+UPDATE r SET v = 'x' WHERE k = 1;
+DELETE FROM r WHERE k = 1;
+SELECT * FROM keys();
+SELECT data::json->'key', data::json->'before', data::json->'op' FROM peek('stream_partitions', 'publication_names', 'stream_partitions_keys', 'format', 'debezium', 'tables', '*.r1') ORDER BY n;
+-- under the leaf's own name its key is a key
+SELECT plain(data) FROM peek('stream_partitions', 'tables', '*.r1', 'include_transactions', 'off', 'include_schemas', 'off') WHERE data ~ '"op":"[ud]' ORDER BY n LIMIT 3;
+SELECT count(*) > 0 FROM consume('stream_partitions');
+-- in the middle of a transaction the root gets another key, and loses it
+ALTER TABLE r1 REPLICA IDENTITY DEFAULT;
+ALTER TABLE r1 ADD UNIQUE (id);
+INSERT INTO r VALUES (1, 1, 'one'), (1, 2, 'two');
+BEGIN;
+UPDATE r SET v = 'a' WHERE k = 1;
+ALTER TABLE r DROP CONSTRAINT r_pkey;
+ALTER TABLE r1 ADD PRIMARY KEY (id);
+UPDATE r SET v = 'b' WHERE k = 1;
+ALTER TABLE r1 DROP CONSTRAINT r1_pkey, ADD PRIMARY KEY (k, id);
+UPDATE r SET v = 'c' WHERE k = 1;
+ALTER TABLE r ADD PRIMARY KEY (k, id);
+UPDATE r SET v = 'd' WHERE k = 1;
+COMMIT;
+SELECT * FROM keys();
+SELECT count(*) > 0 FROM consume('stream_partitions');
+-- a root without a key: that of a leaf counts where it says which leaf it is
+CREATE TABLE s (id int, k int, v text) PARTITION BY RANGE (id);
+CREATE TABLE s1 PARTITION OF s (PRIMARY KEY (id)) FOR VALUES FROM (0) TO (10);
+CREATE TABLE s2 PARTITION OF s FOR VALUES FROM (10) TO (20) PARTITION BY LIST ((k % 2));
+CREATE TABLE s20 PARTITION OF s2 (PRIMARY KEY (id)) FOR VALUES IN (0);
+CREATE TABLE s21 PARTITION OF s2 (PRIMARY KEY (id, k)) FOR VALUES IN (1);
+CREATE TABLE s3 PARTITION OF s (PRIMARY KEY (k)) FOR VALUES FROM (20) TO (30);
+ALTER TABLE s3 REPLICA IDENTITY FULL;
+ALTER PUBLICATION stream_partitions_keys SET TABLE s;
+INSERT INTO s VALUES (1, 1, 'a'), (11, 1, 'a'), (12, 2, 'a'), (21, 1, 'a');
+UPDATE s SET v = 'b';
+DELETE FROM s;
+SELECT * FROM keys('exclude_tables', '*.s3');
+SELECT * FROM keys('tables', '*.s3', 'include_old', 'off');
+\set VERBOSITY default
 SELECT pg_drop_replication_slot('stream_partitions');
 SET client_min_messages = warning;
-DROP PUBLICATION stream_partitions, stream_partitions_middle;
+DROP PUBLICATION stream_partitions, stream_partitions_middle, stream_partitions_keys;
 DROP SCHEMA stream_partitions CASCADE;

@@ -56,14 +56,46 @@ warn_missing_identity(StreamSession *session, StreamRelation *rel)
 		(rel->key_masked
 			 ? errmsg("the replica identity of table \"%s.%s\" is masked",
 					  schema, name)
+		 : rel->key_is_leafs
+			 ? errmsg("the replica identity of a partition of table "
+					  "\"%s.%s\" may be that of other partitions' rows",
+					  schema, name)
 			 : errmsg("table \"%s.%s\" has no replica identity", schema, name),
 		 left_out ? errdetail("Its updates and deletes are left out.")
 				  : errdetail("Its updates and deletes are streamed "
 							  "without a key."),
 		 rel->key_masked
 			 ? errhint("Mask \"hash\" leaves a key that tells rows apart.")
+		 : rel->key_is_leafs
+			 ? errhint("Give it the columns that the table is partitioned "
+					   "by, or use ALTER TABLE ... REPLICA IDENTITY FULL "
+					   "for the partition \"%s.%s\".",
+					   encoding_shown(rel->leaf->schema),
+					   encoding_shown(rel->leaf->name))
 			 : errhint("Give it a primary key, or use ALTER TABLE ... "
 					   "REPLICA IDENTITY.")));
+}
+
+/*
+ * An update that a row filter made an insert: the consumer never had what the WAL
+ * lacks.
+ */
+static void
+warn_partial_insert(StreamRelation *rel)
+{
+	if (rel->as->warned_partial)
+		return;
+	rel->as->warned_partial = true;
+	ereport(WARNING,
+			(errmsg("an update of table \"%s.%s\" is streamed as an insert "
+					"that lacks values",
+					encoding_shown(rel->shape->schema),
+					encoding_shown(rel->shape->name)),
+			 errdetail("A row filter lets only its new row through, and the "
+					   "WAL has no unchanged value that is stored out of "
+					   "line."),
+			 errhint("ALTER TABLE ... REPLICA IDENTITY FULL mends that for "
+					 "later changes.")));
 }
 
 static bool
@@ -209,6 +241,8 @@ write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 		if (session->options.traits.needs_identity)
 			return;
 	}
+	if (unlikely(row->op == CHANGE_INSERT && (row->used & COLUMN_UNCHANGED)))
+		warn_partial_insert(rel);
 	/* before the key is left out */
 	to_split =
 		session->options.traits.split_key_changes && key_is_changed(row);

@@ -16,10 +16,12 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "commands/event_trigger.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "parser/scansup.h"
 #include "replication/message.h"
 #include "replication/origin.h"
@@ -53,6 +55,9 @@ static ProcessUtility_hook_type next_hook = NULL;
  * always one that is running.
  */
 static char *missed_text = NULL;
+
+/* The command that was told of when what it dropped was known; is not told again. */
+static const Node *told = NULL;
 
 static void
 remember_command(PlannedStmt *statement, const char *source,
@@ -204,11 +209,32 @@ log_captured(const StringInfoData *content)
 }
 
 /*
- * Writes the message, if any of the query's rows is of interest.  Its columns
- * are the object's type, schema and identity, and whether to pass it over.  The
- * query names schemas throughout: it runs under anybody's search_path.
+ * Leaves SPI open.  As the superuser that owns the functions: the right to call
+ * them may have been taken from whoever runs the command.
  */
 static void
+read_objects(const char *query)
+{
+	Oid	 user;
+	int	 security_context;
+	bool is_read;
+
+	GetUserIdAndSecContext(&user, &security_context);
+	SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
+						   security_context | SECURITY_LOCAL_USERID_CHANGE);
+	is_read = SPI_connect() == SPI_OK_CONNECT &&
+			  SPI_execute(query, false, 0) == SPI_OK_SELECT;
+	SetUserIdAndSecContext(user, security_context);
+	if (!is_read)
+		elog(ERROR, "could not read the objects of a command");
+}
+
+/*
+ * Writes the message, if any of the query's rows is of interest; false if not.
+ * Its columns are the object's type, schema and identity, and whether to pass it
+ * over.  The query names schemas throughout: it runs under anybody's search_path.
+ */
+static bool
 ddl_write_message(const char *tag, const char *query)
 {
 	char		  *command = current_command();
@@ -219,12 +245,10 @@ ddl_write_message(const char *tag, const char *query)
 
 	/* what an extension's script does is the extension's */
 	if (may_hold_secret(tag) || creating_extension || !XLogLogicalInfoActive())
-		return;
+		return false;
 	initStringInfo(&objects);
 	initStringInfo(&content);
-	if (SPI_connect() != SPI_OK_CONNECT ||
-		SPI_execute(query, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the objects of a command");
+	read_objects(query);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple tuple = SPI_tuptable->vals[i];
@@ -244,6 +268,7 @@ ddl_write_message(const char *tag, const char *query)
 	appendBinaryStringInfo(&content, objects.data, objects.len);
 	if (found > 0)
 		log_captured(&content);
+	return found > 0;
 }
 
 static EventTriggerData *
@@ -257,6 +282,21 @@ trigger_data(FunctionCallInfo fcinfo)
 	return (EventTriggerData *) fcinfo->context;
 }
 
+/* The objects of the commands that a command consists of. */
+#define COMMANDS                                                              \
+	"SELECT object_type, schema_name, object_identity, in_extension"          \
+	" FROM pg_catalog.pg_event_trigger_ddl_commands()"
+
+/* What was dropped, and whether to pass it over. */
+#define DROPPED(is_hidden)                                                    \
+	"SELECT object_type, schema_name, object_identity, " is_hidden            \
+	" FROM pg_catalog.pg_event_trigger_dropped_objects()"
+
+/* Whether a view's own rule counts as an object differs between servers. */
+#define IS_NO_AIM                                                             \
+	"is_temporary OR NOT (original OR normal AND"                             \
+	" object_type OPERATOR(pg_catalog.<>) 'rule')"
+
 PG_FUNCTION_INFO_V1(outflow_ddl_command_start);
 
 /* Before a command that the hook missed: its tree is still as it was parsed. */
@@ -266,6 +306,8 @@ outflow_ddl_command_start(PG_FUNCTION_ARGS)
 	EventTriggerData *data = trigger_data(fcinfo);
 	char			 *text;
 
+	if (told == data->parsetree)
+		told = NULL; /* one that failed, and was at the same place */
 	if (running == NULL)
 	{
 		text = find_missed(data->parsetree);
@@ -282,36 +324,37 @@ outflow_ddl_command_end(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *data = trigger_data(fcinfo);
 
-	ddl_write_message(GetCommandTagName(data->tag),
-					  "SELECT object_type, schema_name, object_identity,"
-					  " in_extension"
-					  " FROM pg_catalog.pg_event_trigger_ddl_commands()");
+	if (told != data->parsetree)
+		(void) ddl_write_message(GetCommandTagName(data->tag), COMMANDS);
+	told = NULL;
 	PG_RETURN_NULL();
+}
+
+/*
+ * A command that drops is told here, with what else it did: DROP OWNED revokes,
+ * too.  What another one drops belongs to the objects that it is told of at its
+ * end; an ALTER PUBLICATION that only takes tables away has none.  What goes with
+ * an extension is not told when it comes either.
+ */
+static const char *
+drop_query(const char *tag)
+{
+	if (strcmp(tag, "DROP EXTENSION") == 0)
+		return DROPPED("NOT original");
+	if (strncmp(tag, "DROP ", 5) == 0)
+		return DROPPED(IS_NO_AIM) " UNION ALL " COMMANDS;
+	return DROPPED(IS_NO_AIM) " WHERE NOT EXISTS (" COMMANDS ")";
 }
 
 PG_FUNCTION_INFO_V1(outflow_sql_drop);
 
-/*
- * Only commands that drop: what an ALTER drops is told at its end.  Whether a
- * view's own rule counts as an object differs between servers; what goes with
- * an extension is not told when it comes either.
- */
 PGDLLEXPORT Datum
 outflow_sql_drop(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *data = trigger_data(fcinfo);
 	const char		 *tag = GetCommandTagName(data->tag);
 
-	if (strcmp(tag, "DROP EXTENSION") == 0)
-		ddl_write_message(
-			tag, "SELECT object_type, schema_name, object_identity,"
-				 " NOT original"
-				 " FROM pg_catalog.pg_event_trigger_dropped_objects()");
-	else if (strncmp(tag, "DROP ", 5) == 0)
-		ddl_write_message(
-			tag, "SELECT object_type, schema_name, object_identity,"
-				 " is_temporary OR NOT (original OR normal AND"
-				 " object_type OPERATOR(pg_catalog.<>) 'rule')"
-				 " FROM pg_catalog.pg_event_trigger_dropped_objects()");
+	if (ddl_write_message(tag, drop_query(tag)))
+		told = data->parsetree;
 	PG_RETURN_NULL();
 }

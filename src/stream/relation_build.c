@@ -296,52 +296,6 @@ map_leaf(const RowShape *shape, Relation relation)
 	return map;
 }
 
-/* The changed relation's attribute number of one of the shape's columns. */
-static AttrNumber
-own_attnum(const StreamRelation *rel, const ColumnShape *column)
-{
-	return rel->leaf ? rel->leaf->attributes[column->attnum - 1] + 1
-					 : column->attnum;
-}
-
-/*
- * Marks the columns that don't belong to the key.  That is the changed
- * relation's, and under REPLICA IDENTITY FULL its primary key.  Without one it
- * is the whole old row, which needs to be written once only.  Half a key, the
- * rest of which is filtered away, would name the wrong rows.
- */
-static void
-find_key(StreamSession *session, StreamRelation *rel, RowShape *shape,
-		 Relation relation)
-{
-	bool	   full = rel->identity == REPLICA_IDENTITY_FULL;
-	Bitmapset *key = full ? relation_primary_key(relation)
-						  : relation_identity_key(relation);
-	bool	   whole = key == NULL && full && !session->options.include_old;
-	int		   missing = bms_num_members(key);
-	bool	   blurred = false;
-	int		   i;
-
-	for (i = 0; i < shape->ncolumns; i++)
-	{
-		int bit = own_attnum(rel, &shape->columns[i]) -
-				  FirstLowInvalidHeapAttributeNumber;
-
-		if (!bms_is_member(bit, key))
-		{
-			if (!whole)
-				rel->states[i] = COLUMN_NOT_KEY;
-		}
-		else if (column_tells_rows_apart(&shape->columns[i]))
-			missing--;
-		else
-			blurred = true;
-	}
-	rel->has_identity = full || (key != NULL && !blurred);
-	rel->key_masked = blurred && !full;
-	rel->has_key = whole || (key != NULL && missing == 0);
-}
-
 /* Sets all that hangs on the shape, in the shape's context. */
 static void
 set_workspace(StreamSession *session, StreamRelation *rel, RowShape *shape,
@@ -424,8 +378,8 @@ build_shape(StreamSession *session, StreamRelation *rel, Decision *decision)
 	old = MemoryContextSwitchTo(shape->context);
 	set_workspace(session, rel, shape, decision);
 	set_masks(session, shape, decision);
-	find_key(session, rel, shape, decision->relation);
 	MemoryContextSwitchTo(old);
+	relation_find_key(session, rel, shape, decision->relation, decision->as);
 	session->format->prepare_shape(shape, &session->format_options);
 	return shape;
 }

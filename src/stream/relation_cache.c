@@ -202,7 +202,7 @@ find_expendable(StreamSession *session)
 		CHECK_FOR_INTERRUPTS();
 		relation_set_shape(session, rel, NULL);
 		rel->expendable = (rel->schema_hash == 0 && !rel->warned_identity &&
-						   !rel->warned_oversize) ||
+						   !rel->warned_oversize && !rel->warned_partial) ||
 						  !relation_exists(pg_class, rel->relid);
 	}
 	table_close(pg_class, AccessShareLock);

@@ -13,6 +13,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "encoding.h"
 #include "stream/stream.h"
 
 struct RowFilters
@@ -21,6 +22,18 @@ struct RowFilters
 	TupleTableSlot *slot;
 	ExprContext	   *context;
 };
+
+/* A filter may fail before it sees a row: constants are computed. */
+static void
+filters_error_context(void *arg)
+{
+	const RowShape *shape = arg;
+
+	encoding_context("preparing the row filters of table \"%s.%s\"",
+					 shape->schema, shape->name);
+	errhint("Mend the publication's row filter for later changes; option "
+			"\"exclude_tables\" passes over the table.");
+}
 
 /*
  * Prepares the filters in the current memory context; NULL if there are none.
@@ -34,7 +47,10 @@ row_filters_build(const Published *published, Relation table,
 	RowFilters		*filters = palloc0(sizeof(RowFilters));
 	bool			 any = false;
 	int				 op;
+	ErrorContextCallback errors = {error_context_stack, filters_error_context,
+								   unconstify(RowShape *, shape)};
 
+	error_context_stack = &errors;
 	for (op = CHANGE_INSERT; op <= CHANGE_DELETE; op++)
 	{
 		List *list = publication_filters(published, actions[op]);
@@ -50,6 +66,7 @@ row_filters_build(const Published *published, Relation table,
 			ExecInitExpr(expression_planner(expression), NULL);
 		any = true;
 	}
+	error_context_stack = errors.previous;
 	if (!any)
 		return NULL;
 	filters->slot = MakeSingleTupleTableSlot(

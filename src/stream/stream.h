@@ -80,6 +80,7 @@ typedef struct StreamRelation
 	char	  identity;		/* relreplident of the relation itself */
 	bool	  has_identity; /* updates and deletes can be told apart */
 	bool	  key_masked;	/* ... but for a mask */
+	bool	  key_is_leafs; /* ... but from other partitions' rows */
 	bool	  has_key;		/* columns name a row */
 	bool	  has_leaves;	/* partitions appear under this one's name */
 	bool	  expendable;	/* about to be thrown away */
@@ -99,6 +100,7 @@ typedef struct StreamRelation
 	TransactionId shown_in; /* the transaction in progress that it was for */
 	bool		  warned_identity;
 	bool		  warned_oversize;
+	bool		  warned_partial; /* that an insert lacks values */
 
 	/* workspaces, owned by the shape's context as the filters and the map */
 	Datum *old_values; /* for the old tuple */
@@ -247,6 +249,13 @@ extern void relation_end_streamed(StreamSession				*session,
 
 extern void relation_build(StreamSession *session, StreamRelation *rel,
 						   Relation relation);
+
+/* ---- relation_key.c */
+
+/* Sets which columns are no part of the key, and whether there is one. */
+extern void relation_find_key(StreamSession *session, StreamRelation *rel,
+							  const RowShape *shape, Relation relation,
+							  Relation as);
 
 /* ---- tuple.c */
 

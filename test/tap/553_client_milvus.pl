@@ -141,6 +141,13 @@ check_docs('the whole row', $node, $place);
 $node->safe_psql('postgres', 'UPDATE docs SET id = 9 WHERE id = 3');
 refused('a new key without the embedding', 7, qr/its key changed, and the WAL has no value of \["embedding"\]: ALTER TABLE public.docs REPLICA IDENTITY FULL/);
 pass_over();
+# An update that a row filter makes an insert, while the collection has a row of that key.
+$node->safe_psql('postgres', 'CREATE PUBLICATION low FOR TABLE docs WHERE (id < 9); UPDATE docs SET id = 3 WHERE id = 9');
+refused('an insert without the embedding', 7, qr/became an insert by a row filter, and the WAL has no value of \["embedding"\]: ALTER TABLE public.docs REPLICA IDENTITY FULL/,
+	'-o', 'publication_names=low');
+pass_over();
+$node->safe_psql('postgres', 'DROP PUBLICATION low; UPDATE docs SET id = 9 WHERE id = 3');
+pass_over();
 $node->safe_psql('postgres', 'ALTER TABLE docs REPLICA IDENTITY FULL; TRUNCATE docs; ' . sprintf($insert, '3, 5')
 	  . '; UPDATE docs SET id = 9 WHERE id = 3; UPDATE docs SET n = 2');
 accepted('with REPLICA IDENTITY FULL');

@@ -170,6 +170,12 @@ check_row(const MilvusTable *table, const MilvusRecord *parts,
 	if (parts->omitted.data)
 		return client_format("values were omitted as too large: %.*s",
 							 (int) parts->omitted.length, parts->omitted.data);
+	if (!is_whole && json_is(&parts->op, "\"insert\""))
+		return client_format("an update became an insert by a row filter, and "
+							 "the WAL has no value of %.*s: ALTER TABLE %s "
+							 "REPLICA IDENTITY FULL",
+							 (int) parts->unchanged.length,
+							 parts->unchanged.data, table->display);
 	if (!is_whole && old_key && strcmp(old_key, key) != 0)
 		return client_format("its key changed, and the WAL has no value of "
 							 "%.*s: ALTER TABLE %s "

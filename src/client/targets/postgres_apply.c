@@ -2,7 +2,7 @@
  * postgres_apply.c
  *		Applies a record: which row, which columns, which values.
  *
- *	 insert		all columns of "new"
+ *	 insert		all columns of "new", and none may be "unchanged"
  *	 update		sets the columns of "new" in the row of "key"; those that are
  *				"unchanged" are not in it, and stay as they are
  *	 delete		the row of "key"
@@ -31,7 +31,8 @@ take_change_member(ChangeMembers *members, const JsonValue *name,
 #define MEMBER(member) {"\"" #member "\"", offsetof(ChangeMembers, member)}
 		MEMBER(op),	   MEMBER(id),		MEMBER(schema),
 		MEMBER(table), MEMBER(key),		MEMBER(new),
-		MEMBER(old),   MEMBER(omitted), MEMBER(restart_identity),
+		MEMBER(old),   MEMBER(omitted), MEMBER(unchanged),
+		MEMBER(restart_identity),
 #undef MEMBER
 	};
 
@@ -302,6 +303,14 @@ apply_row(PostgresApply *apply, PostgresTable *table, const Record *record,
 	{
 		*reason = "values are omitted in it, as they are larger than the "
 				  "option max_value_bytes or max_record_bytes allows";
+		return APPLY_REJECTED;
+	}
+	if (members->unchanged.data && json_is(&members->op, "\"insert\"") &&
+		!postgres_table_makes(table, &members->unchanged))
+	{
+		*reason = "an update became an insert by a row filter, and the WAL "
+				  "has not all of its row; ALTER TABLE ... REPLICA IDENTITY "
+				  "FULL at the source mends that for later changes";
 		return APPLY_REJECTED;
 	}
 	if (members->new.data)

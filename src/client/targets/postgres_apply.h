@@ -31,6 +31,7 @@ typedef struct ChangeMembers
 	JsonValue new;
 	JsonValue old;
 	JsonValue omitted;
+	JsonValue unchanged;
 	JsonValue restart_identity;
 } ChangeMembers;
 

@@ -284,6 +284,25 @@ postgres_column(PostgresTable *table, const JsonValue *label, int guess)
 	return i;
 }
 
+bool
+postgres_table_makes(PostgresTable *table, const JsonValue *labels)
+{
+	const char *end = labels->data + labels->length;
+	JsonValue	label = {labels->data, 0};
+
+	/* past the bracket, or a label and its comma */
+	while ((label.data += label.length + 1) < end)
+	{
+		int column;
+
+		label.length = json_value_length(label.data, end);
+		column = postgres_column(table, &label, 0);
+		if (column < 0 || !table->columns[column].generated)
+			return false;
+	}
+	return true;
+}
+
 char *
 postgres_table_only(const PostgresTable *table)
 {

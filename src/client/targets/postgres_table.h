@@ -103,6 +103,10 @@ extern void postgres_statements_forget(PostgresTable   *table,
 extern int postgres_column(PostgresTable *table, const JsonValue *label,
 						   int guess);
 
+/* Whether all columns of a list of labels are generated there. */
+extern bool postgres_table_makes(PostgresTable	 *table,
+								 const JsonValue *labels);
+
 /* How statements name it: without tables that inherit from it. */
 extern char *postgres_table_only(const PostgresTable *table);
 
