@@ -243,7 +243,7 @@ is(sql("SELECT count(*) FROM outflow.verify($job) WHERE status <> 'ok'"), 0, 'th
 sql("CALL outflow.resume($late)");
 sql("CALL outflow.resume($renewed)");
 sql(export_of('renewed', options => '{"overwrite": true}'));
-foreach my $case ([ $late, 'late', qr/ERROR: .*another server has finished export job $late$/m ],
+foreach my $case ([ $late, 'late', qr/ERROR: .*another server or database has finished export job $late$/m ],
 	[ $renewed, 'renewed', qr/ERROR: .*destination ".*" is not empty/ ])
 {
 	my ($id, $name, $error) = @$case;
@@ -268,7 +268,7 @@ foreach my $name ('finished', 'copied')
 		qr/ERROR: .*holds something that is not known to be an export of this database/, "a copy does not replace $name");
 	is(tree("$dir/$name"), $others, '... which is as it was');
 }
-like(says("SELECT outflow.prune('file://$dir/finished', 1)", $copy), qr/stays\nDETAIL:  A server with the same past has written it/,
+like(says("SELECT outflow.prune('file://$dir/finished', 1)", $copy), qr/stays\nDETAIL:  A server or database with the same past has written it/,
 	'a copy does not remove what the original wrote');
 ok(-f "$dir/finished/_SUCCESS", '... which is there');
 is($copy->safe_psql('postgres', "SELECT DISTINCT status FROM outflow.verify($finished)"), 'ok', 'it may verify it');
