@@ -268,7 +268,7 @@ foreach my $name ('finished', 'copied')
 		qr/ERROR: .*holds something that is not known to be an export of this database/, "a copy does not replace $name");
 	is(tree("$dir/$name"), $others, '... which is as it was');
 }
-like(says("SELECT outflow.prune('file://$dir/finished', 1)", $copy), qr/stays\nDETAIL:  A server or database with the same past has written it/,
+like(says("SELECT outflow.prune('file://$dir/finished', 1)", $copy), qr/stays\nDETAIL:  A server with the same past has written it/,
 	'a copy does not remove what the original wrote');
 ok(-f "$dir/finished/_SUCCESS", '... which is there');
 is($copy->safe_psql('postgres', "SELECT DISTINCT status FROM outflow.verify($finished)"), 'ok', 'it may verify it');

@@ -31,8 +31,8 @@ reason_to_stay(const Job *job, Destination *root)
 	int64 other;
 
 	if (older_uuid(root, "") == NULL)
-		return "A server or database with the same past has written it, such "
-			   "as the one that this one is a copy of.";
+		return "A server with the same past has written it, such as the one "
+			   "that this one is a copy of.";
 	if (!job_lock_exclude(job->id))
 		return "Another call is at it.";
 	other = job_at_location(job->location, job->id, false);
