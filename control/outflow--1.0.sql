@@ -531,7 +531,7 @@ CREATE TABLE outflow.job (
 	job bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	uuid pg_catalog.uuid NOT NULL DEFAULT pg_catalog.gen_random_uuid(),
 	owner pg_catalog.oid NOT NULL,
-	server pg_catalog.text,					-- that queued it, and no copy of that
+	server pg_catalog.text,					-- and database that queued it, and no copy of them
 	state pg_catalog.text NOT NULL DEFAULT 'queued' CHECK (state OPERATOR(pg_catalog.=)
 		ANY (ARRAY['queued', 'running', 'interrupted', 'failed', 'done'])),
 	destination pg_catalog.text NOT NULL,	-- as its owner wrote it

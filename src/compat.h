@@ -100,6 +100,13 @@
 #define query_rights(query, table) (table)
 #endif
 
+#if PG_VERSION_NUM >= 160000
+#define plan_set_rights(plan, query)                                          \
+	((plan)->permInfos = (query)->rteperminfos)
+#else
+#define plan_set_rights(plan, query) ((void) 0)
+#endif
+
 /* the columns that a table of a plan is read for; of an heir nobody asks */
 #if PG_VERSION_NUM >= 160000
 #define table_read_columns(table, rights)                                     \

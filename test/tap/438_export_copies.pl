@@ -91,9 +91,9 @@ foreach my $job ($queued, $forgotten, $planned)
 {
 	wait_for($job, 'failed', $copy);
 	like($copy->safe_psql('postgres', "SELECT error, error_hint FROM outflow.job WHERE job = $job"),
-		qr/^another server has queued export job $job\|If this server is to run the job, resume it/, 'a copy holds what the original has queued');
+		qr/^another server or database has queued export job $job\|If it is to run here, resume it/, 'a copy holds what the original has queued');
 }
-like(slurp_file($copy->logfile), qr/another server has queued export job $queued$/m, 'the log says so');
+like(slurp_file($copy->logfile), qr/another server or database has queued export job $queued$/m, 'the log says so');
 is(tree($dir), $all, 'nothing has changed');
 like(says("CALL outflow.resume($queued)", $copy), qr/ERROR: .*destination ".*" is not empty/, 'nor does it run what the original has run');
 is(tree($dir), $all, 'which is as it was');
@@ -109,8 +109,8 @@ foreach my $format (sort keys %names)
 	like(says("SELECT * FROM outflow.lake_vacuum('file://$dir/$format', '0')", $copy), $not_ours, "$format: nor does it remove what it had");
 	ok($copy->safe_psql('postgres', "SELECT count(*) FROM outflow.lake_versions('file://$dir/$format')") > 0, "$format: it may look at it");
 }
-like(says("CALL outflow.resume($late)", $copy), qr/ERROR: .*another server has finished export job $late$/m, "a copy does not resume the original's version");
-like(says("CALL outflow.resume($planned)", $copy), qr/ERROR: .*another server has finished export job $planned$/m, 'nor takes that for one of its own');
+like(says("CALL outflow.resume($late)", $copy), qr/ERROR: .*another server or database has finished export job $late$/m, "a copy does not resume the original's version");
+like(says("CALL outflow.resume($planned)", $copy), qr/ERROR: .*another server or database has finished export job $planned$/m, 'nor takes that for one of its own');
 says("SELECT outflow.forget($late)", $copy);
 is(tree($dir), $all, 'nothing of all has changed, also when the copy has forgotten it');
 is(sql("SELECT DISTINCT status FROM outflow.verify($late)"), 'ok', 'the original has its version');

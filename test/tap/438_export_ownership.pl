@@ -253,7 +253,7 @@ is(sql("SELECT count(*) FROM outflow.verify($job) WHERE status <> 'ok'"), 0, 'th
 sql("CALL outflow.resume($late)");
 sql("CALL outflow.resume($renewed)");
 sql(export_of('renewed', options => '{"overwrite": true}'));
-foreach my $case ([ $late, 'late', qr/ERROR: .*another server has finished export job $late$/m ],
+foreach my $case ([ $late, 'late', qr/ERROR: .*another server or database has finished export job $late$/m ],
 	[ $renewed, 'renewed', qr/ERROR: .*destination ".*" is not empty/ ])
 {
 	my ($id, $name, $error) = @$case;

@@ -34,8 +34,8 @@ refuse(const Job *job, const Destination *root)
 		 errmsg(
 			 "directory \"%s/.outflow-%s\" is not known to be this server's",
 			 root->path, job->uuid),
-		 errdetail("A server with the same past has made it, such as the one "
-				   "that this one is a copy of."),
+		 errdetail("A server or database with the same past has made it, such "
+				   "as the one that this one is a copy of."),
 		 errhint("If no other server uses it, remove it.")));
 }
 
@@ -59,7 +59,9 @@ ownership_open(const Job *job, Destination *root, bool create)
 				 errmsg("directory \"%s/.outflow-%s\" is in use by another "
 						"process",
 						root->path, job->uuid),
-				 errdetail("A server with the same past may run the job.")));
+				 errdetail(
+					 "A server or database with the same past may run the "
+					 "job.")));
 	}
 	return true;
 }
@@ -85,9 +87,10 @@ ownership_check_finished(const Job *job, Destination *root)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("another server has finished export job " INT64_FORMAT,
+			 errmsg("another server or database has finished export "
+					"job " INT64_FORMAT,
 					job->id),
-			 errdetail("What is in \"%s\" is of a server with the same past, "
+			 errdetail("What is in \"%s\" is of one with the same past, "
 					   "such as the one that this one is a copy of.",
 					   root->path),
 			 errhint("Forget the job here, which leaves the export as it is, "

@@ -131,7 +131,7 @@ job_insert(Job *job)
 	if (!job_lock_location(job->location) ||
 		job_at_location(job->location, 0, false) != 0)
 		report_other_call(job);
-	job->server = job_server();
+	job->server = job_database();
 	job_access_begin(&access);
 	mend_numbers();
 	if (row_insert(&job_table, job,

@@ -205,6 +205,8 @@ extern int job_count_processes(void);
 
 /* What a server has for its life, and a copy of it does not. */
 extern char *job_server(void);
+/* And what this database has, and one that is made from it does not. */
+extern char *job_database(void);
 
 /* ---- rights.c: what may have been taken away since a job was submitted */
 

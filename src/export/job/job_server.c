@@ -6,6 +6,8 @@
  * with the same numbers, uuids and system identifier.  What a copy of files does
  * not have is the same files: the control file's inode, and the time when it was
  * born, are the cluster's own for its life.  A copy of a whole disk has them.
+ *
+ * A database that is made from another (TEMPLATE) has that one's jobs as well.
  */
 #include "postgres.h"
 
@@ -14,6 +16,7 @@
 
 #include "access/xlog_internal.h"
 #include "catalog/pg_control.h"
+#include "miscadmin.h"
 
 #include "export/job/job.h"
 #include "compat.h"
@@ -34,4 +37,10 @@ job_server(void)
 	return psprintf(UINT64_FORMAT " " INT64_FORMAT ".%09u",
 					(uint64) st.stx_ino, (int64) st.stx_btime.tv_sec,
 					st.stx_btime.tv_nsec);
+}
+
+char *
+job_database(void)
+{
+	return psprintf("%s %u", job_server(), MyDatabaseId);
 }

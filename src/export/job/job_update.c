@@ -113,7 +113,7 @@ job_set_server(int64 id)
 {
 	const Oid	types[] = {INT8OID, TEXTOID};
 	const Datum values[] = {Int64GetDatum(id),
-							CStringGetTextDatum(job_server())};
+							CStringGetTextDatum(job_database())};
 	JobAccess	access;
 
 	job_access_begin(&access);

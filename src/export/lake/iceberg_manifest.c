@@ -197,8 +197,10 @@ get_entry(HTAB *files, IcebergManifest *manifest, AvroReader *reader,
 	entry.size = avro_get_long(reader);
 	skip_map(reader, false);
 	skip_map(reader, false);
+	entry.bounds = reader->at - start;
 	skip_map(reader, true);
 	skip_map(reader, true);
+	entry.bounds_len = reader->at - start - entry.bounds;
 	if (has_order)
 		(void) get_optional(reader, 0);
 	if (status == ICEBERG_DELETED)
@@ -417,6 +419,21 @@ put_optional(ByteBuffer *out, bool is_there, int64 value)
 		avro_put_long(out, value);
 }
 
+/*
+ * Of a file that goes no bounds are told: they may be values of a column that has
+ * a mask since.
+ */
+static void
+put_without_bounds(ByteBuffer *out, const IcebergFile *file)
+{
+	size_t after = file->bounds + file->bounds_len;
+
+	buffer_append(out, file->entry, file->bounds);
+	put_optional(out, false, 0); /* lower */
+	put_optional(out, false, 0); /* upper */
+	buffer_append(out, file->entry + after, file->entry_len - after);
+}
+
 void
 iceberg_put_file(IcebergWriter *writer, const IcebergFile *file,
 				 IcebergStatus status)
@@ -441,7 +458,10 @@ iceberg_put_file(IcebergWriter *writer, const IcebergFile *file,
 	/* a new one has the numbers of its manifest */
 	put_optional(out, !is_new, file->sequence);
 	put_optional(out, !is_new, file->file_sequence);
-	buffer_append(out, file->entry, file->entry_len);
+	if (status == ICEBERG_DELETED)
+		put_without_bounds(out, file);
+	else
+		buffer_append(out, file->entry, file->entry_len);
 	manifest->min_sequence = Min(manifest->min_sequence, sequence);
 	manifest->files[status]++;
 	manifest->rows[status] += file->rows;

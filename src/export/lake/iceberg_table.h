@@ -92,6 +92,8 @@ typedef struct IcebergFile
 	int64			 file_sequence;
 	char			*entry; /* all that is said of it, in Avro */
 	size_t			 entry_len;
+	size_t			 bounds; /* of these bytes, where its columns' begin */
+	size_t			 bounds_len;
 	bool			 kept;
 } IcebergFile;
 

@@ -182,7 +182,7 @@ lake_is_anothers(Destination *root, const Job *job)
 		const LakeVersion *version = lake_version_of_job(table, job->uuid);
 
 		CHECK_FOR_INTERRUPTS();
-		if (version && !lake_is_of_this_server(version))
+		if (version && !lake_is_ours(version))
 			return true;
 	}
 	return false;

@@ -134,16 +134,27 @@ permit_ctid(Query *query, RangeTblEntry *table)
 									 FirstLowInvalidHeapAttributeNumber);
 }
 
+/* A place in our query is none in the statement of the user's. */
+static void
+hide_position(void *arg)
+{
+	errposition(0);
+}
+
 /* With the policies of the current user, who is the job's owner. */
 static Query *
 analyze(const JobSource *source, const char *sql, Relation root)
 {
-	PinnedSettings *pinned = filter_pin_settings();
-	RawStmt *raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
-	Query	*query;
-	List	*queries;
-	RangeTblEntry *table;
+	ErrorContextCallback errors = {.callback = hide_position,
+								   .previous = error_context_stack};
+	PinnedSettings		*pinned = filter_pin_settings();
+	RawStmt				*raw;
+	Query				*query;
+	List				*queries;
+	RangeTblEntry		*table;
 
+	error_context_stack = &errors;
+	raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
 	/* what we ask for besides the filter is the server's own */
 	filter_check_names(source, raw->stmt);
 	query = parse_analyze_fixedparams(raw, sql, NULL, 0, NULL);
@@ -151,6 +162,7 @@ analyze(const JobSource *source, const char *sql, Relation root)
 	queries = pg_rewrite_query(query);
 	query = linitial_node(Query, queries);
 	table = linitial_node(RangeTblEntry, query->rtable);
+	error_context_stack = errors.previous;
 	settings_unpin(pinned);
 	/* the name may be another table's by now: a schema can be renamed */
 	if (list_length(queries) != 1 || table->relid != RelationGetRelid(root))
@@ -277,13 +289,42 @@ planned_scan(const JobSource *source, Relation root, Relation leaf,
 	AtEOXact_GUC(false, nestlevel);
 }
 
-/* Begins a query, which checks its rights, and reads nothing. */
+/*
+ * The planner would compute what the table's indexes, statistics and partitions
+ * call, in the name of who exports the table, which may not be its owner.
+ */
+static PlannedStmt *
+plan_nothing(const Query *query)
+{
+	PlannedStmt *plan = makeNode(PlannedStmt);
+	ListCell	*cell;
+
+	plan->commandType = CMD_SELECT;
+	plan->queryId = query->queryId;
+	plan->canSetTag = true;
+	plan->planTree = (Plan *) makeNode(Result);
+	plan->rtable = query->rtable;
+	plan_set_rights(plan, query);
+	foreach (cell, query->rtable)
+		plan->relationOids = lappend_oid(
+			plan->relationOids, lfirst_node(RangeTblEntry, cell)->relid);
+	return plan;
+}
+
+/*
+ * Begins a query, which checks its rights, and reads nothing.  What policies read
+ * is known when they are planned, as the rows are that they leave.
+ */
 static void
 check_query(Query *query, const char *sql)
 {
-	QueryDesc *desc =
-		CreateQueryDesc(plan_query(query, sql, 0), sql, GetActiveSnapshot(),
-						InvalidSnapshot, None_Receiver, NULL, NULL, 0);
+	RangeTblEntry *table = linitial_node(RangeTblEntry, query->rtable);
+	PlannedStmt	  *plan = table->securityQuals == NIL
+							  ? plan_nothing(query)
+							  : plan_query(query, sql, 0);
+	QueryDesc	  *desc =
+		CreateQueryDesc(plan, sql, GetActiveSnapshot(), InvalidSnapshot,
+						None_Receiver, NULL, NULL, 0);
 
 	ExecutorStart(desc, EXEC_FLAG_EXPLAIN_ONLY);
 	ExecutorEnd(desc);
@@ -299,14 +340,10 @@ void
 planned_check(const JobSource *source, Relation root, Relation leaf,
 			  const RowShape *shape)
 {
-	int	  nestlevel;
-	char *sql;
+	int	  nestlevel = NewGUCNestLevel();
+	char *sql = plain_query_text(source, root, shape);
 
-	if (ExecutorCheckPerms_hook == NULL)
-		return;
-	nestlevel = NewGUCNestLevel();
 	turn_row_security_on();
-	sql = plain_query_text(source, root, shape);
 	check_query(analyze(source, sql, root), sql);
 	if (leaf != root)
 		check_query(retarget(analyze(source, sql, root), root, leaf), sql);

@@ -70,20 +70,21 @@ coordinator_exit(int code, Datum arg)
 		coordinator->root->driver->release(coordinator->root);
 }
 
-/* A copy of a server has its queue, which the server itself will run. */
+/* A copy of a server or a database has its queue, which that itself will run. */
 static void
 check_queue(const Job *job)
 {
-	if (job->server == NULL || strcmp(job->server, job_server()) == 0)
+	if (job->server == NULL || strcmp(job->server, job_database()) == 0)
 		return;
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-		 errmsg("another server has queued export job " INT64_FORMAT, job->id),
-		 errdetail("It has the same past, such as the server that this "
-				   "one is a copy of, or has taken the place of."),
-		 errhint("If this server is to run the job, resume it; else "
-				 "forget it.")));
+		 errmsg(
+			 "another server or database has queued export job " INT64_FORMAT,
+			 job->id),
+		 errdetail("It has the same past, such as the one that this one is a "
+				   "copy of, or has taken the place of."),
+		 errhint("If it is to run here, resume it; else forget it.")));
 }
 
 /* Makes the job ours, or says in its row what it waits for. */
