@@ -197,6 +197,7 @@ OBJS = \
 	src/export/lake/lake_left.o \
 	src/export/lake/lake_sent.o \
 	src/export/lake/lake_carried.o \
+	src/export/lake/lake_live.o \
 	src/export/lake/lake_version.o \
 	src/export/lake/lake_check.o \
 	src/export/lake/lake_verify.o \
