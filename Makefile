@@ -205,6 +205,7 @@ OBJS = \
 	src/export/lake/iceberg_metadata.o \
 	src/export/lake/iceberg_metadata_next.o \
 	src/export/lake/iceberg_evolve.o \
+	src/export/lake/iceberg_identifier.o \
 	src/export/lake/iceberg_order.o \
 	src/export/lake/iceberg_put.o \
 	src/export/lake/iceberg_rest.o \
