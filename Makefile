@@ -198,6 +198,7 @@ OBJS = \
 	src/export/lake/lake_left.o \
 	src/export/lake/lake_sent.o \
 	src/export/lake/lake_carried.o \
+	src/export/lake/lake_live.o \
 	src/export/lake/lake_version.o \
 	src/export/lake/lake_check.o \
 	src/export/lake/lake_verify.o \
@@ -205,6 +206,7 @@ OBJS = \
 	src/export/lake/iceberg_metadata.o \
 	src/export/lake/iceberg_metadata_next.o \
 	src/export/lake/iceberg_evolve.o \
+	src/export/lake/iceberg_identifier.o \
 	src/export/lake/iceberg_order.o \
 	src/export/lake/iceberg_put.o \
 	src/export/lake/iceberg_rest.o \

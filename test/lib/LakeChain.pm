@@ -666,6 +666,7 @@ sub finish
 		my $place = $self->place($format);
 
 		versions_are('plain', $place, $self->kept($format), $self->versions($format), "$self->{name}, $format: each version is what it was");
+		is_deeply([ iceberg_returned($place) ], [], "$self->{name}: no file is deleted and comes back") if $format eq 'iceberg';
 		is_deeply([ lake_files($place) ], [ files_of_versions($place) ], "$self->{name}, $format: each file is a version's");
 		is_deeply([ grep { /outflow/ && $_ ne '_delta_log/_outflow_state' } files_below($place) ], [], "$self->{name}, $format: nothing else is left");
 	}

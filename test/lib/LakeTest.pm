@@ -23,6 +23,7 @@ our @EXPORT = qw(
   iceberg_manifests
   iceberg_metadata
   iceberg_number
+  iceberg_returned
   iceberg_snapshot
   iceberg_specs
   lake_files
@@ -118,6 +119,29 @@ sub iceberg_files
 	my @lists = map { $_->{'manifest-list'} } grep { $wanted{ $_->{'sequence-number'} } } @{ iceberg_metadata($table)->{snapshots} };
 
 	return avro([ avro(\@lists, 'manifest_path') ], 'data_file', 'file_path');
+}
+
+# iceberg_returned(TABLE): the paths of files that a snapshot has deleted and a later one
+# has all the same: whoever expires the first one removes them from under the second
+sub iceberg_returned
+{
+	my ($table) = @_;
+	my @snapshots = sort { $a->{'sequence-number'} <=> $b->{'sequence-number'} } @{ iceberg_metadata($table)->{snapshots} };
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ $ENV{OUTFLOW_PYTHON}, '-c', <<'EOP', map { $_->{'manifest-list'} } @snapshots ], '>', \$out, '2>', \$err) or die $err;
+import fastavro, sys
+path = lambda uri: uri.removeprefix('file://')
+deleted = set()
+for uri in sys.argv[1:]:
+    entries = [entry for manifest in fastavro.reader(open(path(uri), 'rb'))
+               for entry in fastavro.reader(open(path(manifest['manifest_path']), 'rb'))]
+    for entry in entries:
+        if entry['status'] != 2 and entry['data_file']['file_path'] in deleted:
+            print(entry['data_file']['file_path'])
+    deleted |= {entry['data_file']['file_path'] for entry in entries if entry['status'] == 2}
+EOP
+	return split(/\n/, $out);
 }
 
 # iceberg_manifests(TABLE): the names of all manifests and lists that versions have

@@ -140,6 +140,22 @@ foreach my $wrong (
 }
 $node->safe_psql('postgres', 'CREATE TABLE named ("a b" int, "A B" int)');
 like(export('named', "$dir/wrong"), qr/column "A B" cannot be in an Iceberg table/, 'refused: names that differ in case');
+
+# names that readers take for those of parts, or have for columns of their own
+$node->safe_psql('postgres', 'CREATE TYPE place AS (city text, "b.c" text); CREATE TYPE house AS (b place)');
+foreach my $case ([ 'a place, "a.city" text', 'a.city' ], [ '"A.CITY" text, a place', 'A.CITY' ], [ 'a int[], "a.element" text', 'a.element' ],
+	[ 'a place[], "a.element.city" text', 'a.element.city' ], [ 'a house, "a.b" text', 'a.b' ],
+	map { [ "a int, $_ text", $_ ] } qw(_file _pos _deleted _spec_id _partition _row_id _last_updated_sequence_number _last_updated_timestamp_ms))
+{
+	$node->safe_psql('postgres', "DROP TABLE IF EXISTS wrong; CREATE TABLE wrong ($case->[0])");
+	like(export('wrong', "$dir/wrong"), qr/ERROR:  column "\Q$case->[1]\E" cannot be in an Iceberg table.*HINT:  Rename it, or leave it out by "columns"/s, "refused: $case->[0]");
+	is(-e "$dir/wrong" ? 'there' : 'none', 'none', '... at the call');
+}
+$node->safe_psql('postgres', 'CREATE TABLE dotted (a place, "a.towns" text, "a.city.x" text, "element" int[], "element.a" int, _change_type text, "_FILE" text); INSERT INTO dotted DEFAULT VALUES');
+unlike(export('dotted', "$dir/dotted"), qr/ERROR/, 'other names with dots are none of parts');
+mkdir "$dir/of_dotted";
+keep_rows($node, 'a, "a.towns", "a.city.x", "element", "element.a", _change_type, "_FILE") FROM dotted', "$dir/of_dotted/0");
+is(what_is_read('plain', "$dir/dotted", "$dir/of_dotted", [0]), 'ok', '... and are read');
 $node->safe_psql('postgres', 'CREATE TABLE times ("a b" time)');
 unlike(export('times', "$dir/times", q(options => '{"as": "time=default"}')), qr/ERROR/, 'a time of day as such, and any name');
 

@@ -1,5 +1,5 @@
 # Promise: an Iceberg table's metadata tells of the past what is still there, keeps what
-# others have set, and lets no column that comes back have another type.
+# others have set and heeds it, and lets no column that comes back have another type.
 use strict;
 use warnings;
 
@@ -23,14 +23,15 @@ sub export
 	return run_sql($node, "CALL outflow.export('$table', 'file://$dir/$table', format => 'iceberg', workers => 0" . ($options ? ", $options" : '') . ')');
 }
 
-# write_metadata(CHANGE): the next one of t, made of the last
+# write_metadata(CHANGE, TABLE): the next one of t, made of the last
 sub write_metadata
 {
-	my ($change) = @_;
-	my $metadata = iceberg_metadata("$dir/t");
+	my ($change, $table) = @_;
+	my $place = "$dir/" . ($table // 't');
+	my $metadata = iceberg_metadata($place);
 
 	$change->($metadata);
-	append_to_file("$dir/t/metadata/v" . (iceberg_number("$dir/t") + 1) . '.metadata.json', JSON::PP::encode_json($metadata));
+	append_to_file("$place/metadata/v" . (iceberg_number($place) + 1) . '.metadata.json', JSON::PP::encode_json($metadata));
 	return;
 }
 
@@ -42,7 +43,7 @@ foreach my $version (0 .. 3)
 	run_sql($node, 'UPDATE t SET id = id + 1');
 }
 my @ids = map { $_->{'snapshot-id'} } @{ iceberg_metadata("$dir/t")->{snapshots} };
-my %kept = ('min-snapshots-to-keep' => 5, 'max-snapshot-age-ms' => 10 * $day, 'max-ref-age-ms' => 20 * $day);
+my %kept = ('min-snapshots-to-keep' => 2, 'max-snapshot-age-ms' => 10 * $day, 'max-ref-age-ms' => 20 * $day);
 write_metadata(sub {
 	my ($metadata) = @_;
 	my @ages = (30, 20, 10, 0);
@@ -94,6 +95,76 @@ like(export('d'), qr/ERROR:  column "b" of the Iceberg table cannot become what 
 like(export('d', q(options => '{"overwrite": true}')), qr/^\d+/, 'unless all is replaced');
 like(export('d', "columns => '{id,a}'"), qr/^\d+/, 'away once more');
 like(export('d'), qr/^\d+/, '... and back as what it was last');
+
+# versions that are to stay however old they are, and a table whose files are another's
+run_sql($node, 'CREATE TABLE g AS SELECT i AS id FROM generate_series(1, 100) i');
+foreach my $version (0 .. 5)
+{
+	like(export('g'), qr/^\d+/, "version $version");
+	run_sql($node, 'UPDATE g SET id = id + 1');
+}
+my ($metadata_of_g) = iceberg_metadata("$dir/g");
+@ids = map { $_->{'snapshot-id'} } @{ $metadata_of_g->{snapshots} };
+
+sub left_of_g { return [ map { my $id = $_->{'snapshot-id'}; grep { $ids[$_] == $id } 0 .. $#ids } @{ iceberg_metadata("$dir/g")->{snapshots} } ] }
+sub vacuum { return run_sql($node, "SELECT count(*) FROM outflow.lake_vacuum('file://$dir/g', '0')"); }
+
+write_metadata(sub { $_[0]{properties}{'gc.enabled'} = 'false' }, 'g');
+my @files = files_below("$dir/g");
+like(vacuum(), qr/ERROR:  no file of the Iceberg table is to be removed\nDETAIL:  .*"gc.enabled" is "false".*HINT:  .*set the property to true/s, 'gc.enabled = false');
+is_deeply([ files_below("$dir/g") ], \@files, '... removes nothing');
+write_metadata(sub {
+	my ($metadata) = @_;
+
+	$metadata->{properties} = { 'gc.enabled' => 'TRUE', 'history.expire.min-snapshots-to-keep' => '3' };
+	$metadata->{refs}{main}{'min-snapshots-to-keep'} = 2;
+	$metadata->{refs}{other} = { 'snapshot-id' => $ids[2], type => 'branch' };
+}, 'g');
+unlike(vacuum(), qr/ERROR/, 'another property');
+is_deeply(left_of_g(), [ 0, 1, 2, 4, 5 ], 'each branch keeps as many versions as it is to');
+write_metadata(sub {
+	my ($metadata) = @_;
+
+	delete $metadata->{refs}{other};
+	delete $metadata->{refs}{main}{'min-snapshots-to-keep'};
+}, 'g');
+unlike(vacuum(), qr/ERROR/, 'as the table says');
+is_deeply(left_of_g(), [ 4, 5 ], '... what the branch says not, as far as versions are there');
+write_metadata(sub { delete $_[0]{properties}{'history.expire.min-snapshots-to-keep'} }, 'g');
+unlike(vacuum(), qr/ERROR/, 'nothing is said');
+is_deeply(left_of_g(), [5], '... the last one');
+
+# what tells rows apart, as others have set it
+run_sql($node, 'CREATE TYPE part AS (x int); CREATE TABLE k (id int NOT NULL, f float8 NOT NULL, n int NOT NULL, p part NOT NULL, s text); INSERT INTO k VALUES (1, 2, 3, ROW(4), 5)');
+
+# identifiers(): of the current schema, and its id
+sub identifiers
+{
+	my $metadata_of_k = iceberg_metadata("$dir/k");
+	my ($schema) = grep { $_->{'schema-id'} == $metadata_of_k->{'current-schema-id'} } @{ $metadata_of_k->{schemas} };
+
+	return join(',', @{ $schema->{'identifier-field-ids'} // ['none'] }) . " in $schema->{'schema-id'}";
+}
+
+like(export('k'), qr/^\d+/, 'a table');
+is(identifiers(), 'none in 0', 'exports set no identifier fields');
+write_metadata(sub {
+	my ($metadata) = @_;
+
+	push @{ $metadata->{schemas} }, { %{ $metadata->{schemas}[0] }, 'schema-id' => 1, 'identifier-field-ids' => [ 3, 1 ] };
+	$metadata->{'current-schema-id'} = 1;
+}, 'k');
+foreach my $change ([ q(UPDATE k SET s = 'x'), '3,1 in 1' ], [ 'ALTER TABLE k RENAME n TO m', '3,1 in 2' ], [ 'ALTER TABLE k ADD z int', '3,1 in 3' ],
+	[ 'ALTER TABLE k ALTER m DROP NOT NULL', '1 in 4' ], [ 'ALTER TABLE k DROP z', '1 in 5' ], [ q(UPDATE k SET s = 'y'), '1 in 5' ])
+{
+	run_sql($node, $change->[0]);
+	like(export('k'), qr/^\d+/, $change->[0]);
+	is(identifiers(), $change->[1], '... they stay, as far as they may');
+}
+like(export('k', q(options => '{"overwrite": true}')), qr/^\d+/, 'all is replaced, by the same columns');
+is(identifiers(), '1 in 5', '... they stay');
+like(export('k', q(columns => '{s}')), qr/^\d+/, 'another set of columns');
+is(identifiers(), 'none in 6', '... without them');
 
 $node->stop;
 done_testing();

@@ -116,6 +116,106 @@ iceberg_put_type(StringInfo out, const ParquetNode *node)
 		appendStringInfo(out, "\"%s\"", iceberg_primitive(node));
 }
 
+/* ---- names */
+
+/* Columns that readers give each table besides its own. */
+static const char *const reserved_names[] = {"_file",
+											 "_pos",
+											 "_deleted",
+											 "_spec_id",
+											 "_partition",
+											 "_row_id",
+											 "_last_updated_sequence_number",
+											 "_last_updated_timestamp_ms"};
+
+static void
+check_reserved(const ParquetNode *node)
+{
+	for (int i = 0; i < lengthof(reserved_names); i++)
+	{
+		if (strcmp(node->name, reserved_names[i]) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_RESERVED_NAME),
+					 errmsg("column \"%s\" cannot be in an Iceberg table",
+							node->column->shape->name),
+					 errdetail("Each Iceberg table has a column of that name, "
+							   "which tells where a row is."),
+					 errhint("Rename it, or leave it out by \"columns\".")));
+	}
+}
+
+/* The name by which readers find a column or a part of one: "column.part". */
+typedef struct FullName
+{
+	char			  *name;
+	const ParquetNode *node;
+	int				   depth;
+} FullName;
+
+static List *
+add_full_names(List *names, char *name, const ParquetNode *node, int depth)
+{
+	FullName *full = palloc_object(FullName);
+
+	check_stack_depth();
+	*full = (FullName){name, node, depth};
+	names = lappend(names, full);
+	for (int i = 0; i < node->nchildren; i++)
+	{
+		const ParquetNode *child = &node->children[i];
+
+		names = add_full_names(names,
+							   psprintf("%s.%s", name,
+										node->kind == NODE_GROUP
+											? lake_fold_case(child->name)
+											: "element"),
+							   child, depth + 1);
+	}
+	return names;
+}
+
+static int
+compare_full_names(const ListCell *a, const ListCell *b)
+{
+	const FullName *one = lfirst(a);
+	const FullName *two = lfirst(b);
+	int				order = strcmp(one->name, two->name);
+
+	/* the column last, which can be renamed with the least ado */
+	return order ? order : two->depth - one->depth;
+}
+
+/* Beside a part "b" of "a", a column "a.b" makes a table that nobody can read. */
+static void
+check_full_names(const ParquetWriter *writer)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < writer->ncolumns; i++)
+	{
+		const ParquetNode *node = &writer->columns[i].node;
+
+		names = add_full_names(names, lake_fold_case(node->name), node, 0);
+	}
+	list_sort(names, compare_full_names);
+	for (int i = 1; i < list_length(names); i++)
+	{
+		const FullName *one = list_nth(names, i - 1);
+		const FullName *two = list_nth(names, i);
+
+		CHECK_FOR_INTERRUPTS();
+		if (strcmp(one->name, two->name) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_COLUMN),
+					 errmsg("column \"%s\" cannot be in an Iceberg table",
+							two->node->column->shape->name),
+					 errdetail("Its name, or that of a part of it, reads like "
+							   "that of a part of column \"%s\", with a dot.",
+							   one->node->column->shape->name),
+					 errhint("Rename it, or leave it out by \"columns\".")));
+	}
+}
+
 /* Ids of parts follow from their place, so that two could have the same. */
 static void
 check_ids(HTAB *ids, const ParquetNode *node)
@@ -156,6 +256,7 @@ iceberg_schema(StringInfo out, const ParquetWriter *writer,
 	{
 		CHECK_FOR_INTERRUPTS();
 		check_ids(ids, &writer->columns[i].node);
+		check_reserved(&writer->columns[i].node);
 		lake_check_apart(TABLE, folded, i, &writer->columns[i].node);
 		if (i > 0)
 			appendStringInfoChar(out, ',');
@@ -169,5 +270,6 @@ iceberg_schema(StringInfo out, const ParquetWriter *writer,
 		appendStringInfoChar(out, '"');
 	}
 	appendStringInfoChar(out, '}');
+	check_full_names(writer);
 	hash_destroy(ids);
 }

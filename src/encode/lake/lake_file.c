@@ -90,9 +90,8 @@ lake_file_columns(const char *format, RowShape *shape,
 	return writer;
 }
 
-/* As readers do, whatever letters the database knows. */
-static char *
-fold_case(const char *name)
+char *
+lake_fold_case(const char *name)
 {
 	List *unicode =
 		list_make2(makeString("pg_catalog"), makeString("und-x-icu"));
@@ -107,7 +106,7 @@ void
 lake_check_apart(const char *table, char **folded, int i,
 				 const ParquetNode *node)
 {
-	folded[i] = fold_case(node->name);
+	folded[i] = lake_fold_case(node->name);
 	for (int j = 0; j < i; j++)
 	{
 		if (strcmp(folded[i], folded[j]) == 0)

@@ -31,6 +31,8 @@ extern RowCounter *lake_file_counter(const RowFormatOptions *options);
 extern ParquetWriter *lake_file_columns(const char *format, RowShape *shape,
 										const RowFormatOptions *options);
 
+/* As readers do, whatever letters the database knows. */
+extern char *lake_fold_case(const char *name);
 /*
  * Errors if the name differs from those before in the case of letters only, which
  * readers of tables, called so, don't tell apart.  Sets folded[i].

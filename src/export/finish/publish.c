@@ -201,6 +201,7 @@ publish_versions(const Job *job, Destination *root, const List *parts)
 		lake_check_carried(root, source,
 						   parts_of_source(parts, source->number));
 	}
+	lake_check_live(root, job, parts);
 	patience_last_step();
 	foreach (cell, job->sources)
 	{

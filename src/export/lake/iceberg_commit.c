@@ -92,24 +92,32 @@ put_new_file(IcebergCommit *commit, const char *path, const FinishedPart *part)
 	pfree(file.entry);
 }
 
+static char *
+path_of_file(Destination *root, const LakeTable *lake, const char *name)
+{
+	return root->driver->uri(root, destination_key(lake->folder, name));
+}
+
+/* What the parent does not have, an earlier snapshot may have deleted: it never
+ * comes back. */
 static void
 put_parts(IcebergCommit *commit)
 {
-	const char	   *folder = commit->table->table.folder;
 	const ListCell *cell;
 
 	foreach (cell, commit->parts)
 	{
 		FinishedPart *part = lfirst(cell);
 		const char	 *name = lake_name_of_part(part);
-		char		 *path = commit->root->driver->uri(commit->root,
-													   destination_key(folder, name));
-		IcebergFile	 *file = hash_search(commit->files, name, HASH_FIND, NULL);
+		char *path = path_of_file(commit->root, &commit->table->table, name);
+		IcebergFile *file = hash_search(commit->files, name, HASH_FIND, NULL);
 
 		CHECK_FOR_INTERRUPTS();
 		/* a table that was moved has its files in another place by now */
 		if (file && strcmp(file->path, path) == 0)
 			file->kept = true;
+		else if (part->location)
+			lake_throw_lost(part);
 		else
 			put_new_file(commit, path, part);
 		pfree(path);
@@ -338,6 +346,25 @@ iceberg_undo(Destination *root, const Job *job, const JobSource *source)
 	(void) root->driver->remove(root, psprintf("%s/", folder));
 }
 
+static HTAB *
+iceberg_live(Destination *root, const LakeTable *lake)
+{
+	List		   *manifests;
+	HASH_SEQ_STATUS files;
+	IcebergFile	   *file;
+	HTAB		   *live =
+		iceberg_files(root, lake->folder,
+					  find_parent((const IcebergTable *) lake), &manifests);
+
+	hash_seq_init(&files, live);
+	while ((file = hash_seq_search(&files)) != NULL)
+	{
+		if (strcmp(file->path, path_of_file(root, lake, file->name)) != 0)
+			(void) hash_search(live, file->name, HASH_REMOVE, NULL);
+	}
+	return live;
+}
+
 static bool
 iceberg_holds(Destination *root, const LakeTable *lake, const char *uuid)
 {
@@ -408,6 +435,7 @@ const LakeFormat lake_format_iceberg = {.name = "Iceberg",
 										.check_schema = iceberg_check_schema,
 										.commit = iceberg_commit,
 										.holds = iceberg_holds,
+										.live = iceberg_live,
 										.is_unreadable = iceberg_is_unreadable,
 										.settle = iceberg_settle,
 										.undo = iceberg_undo,

@@ -291,27 +291,37 @@ fields_to_compare(Jsonb *schema)
 	return fields;
 }
 
-/* The id of a schema that says the same, or one that is free. */
-static int64
-id_of_schema(const IcebergTable *table, Jsonb *schema, bool *found)
+static bool
+has_same_fields(Jsonb *one, Jsonb *other)
 {
-	char	 *fields = fields_to_compare(schema);
+	return one &&
+		   strcmp(fields_to_compare(one), fields_to_compare(other)) == 0;
+}
+
+/* The id of a schema that says the same, the current one above all, or one that is
+ * free. */
+static int64
+id_of_schema(const IcebergTable *table, Jsonb *current, Jsonb *schema,
+			 bool *found)
+{
+	List	 *schemas = lake_json_objects(table->metadata, "schemas");
 	int64	  next = 0;
 	ListCell *cell;
 
-	*found = false;
-	foreach (cell, lake_json_objects(table->metadata, "schemas"))
+	*found = true;
+	if (has_same_fields(current, schema))
+		return lake_json_int(current, "schema-id");
+	foreach (cell, schemas)
 	{
 		Jsonb *other = lfirst(cell);
 		int64  id = lake_json_int(other, "schema-id");
 
-		if (strcmp(fields_to_compare(other), fields) == 0)
-		{
-			*found = true;
+		if (has_same_fields(other, schema) &&
+			iceberg_same_identifiers(other, schema))
 			return id;
-		}
 		next = Max(next, id + 1);
 	}
+	*found = false;
 	return next;
 }
 
@@ -328,6 +338,9 @@ iceberg_evolve(const IcebergTable *table, IcebergChange *change)
 {
 	List  *used = NIL;
 	Jsonb *now = iceberg_parse_json(change->source->table_schema);
+	Jsonb *current = iceberg_schema_of_id(
+		lake_json_objects(table->metadata, "schemas"),
+		lake_json_int(table->metadata, "current-schema-id"));
 	bool   found;
 	Jsonb *after;
 
@@ -336,7 +349,13 @@ iceberg_evolve(const IcebergTable *table, IcebergChange *change)
 		used = schemas_in_use(table);
 	change->schema = schema_after(used, now);
 	after = iceberg_parse_json(change->schema);
-	change->schema_id = id_of_schema(table, after, &found);
+	if (used != NIL)
+	{
+		change->schema =
+			iceberg_take_identifiers(current, change->schema, after);
+		after = iceberg_parse_json(change->schema);
+	}
+	change->schema_id = id_of_schema(table, current, after, &found);
 	if (found)
 		change->schema = NULL;
 	change->last_column = Max(

@@ -50,6 +50,94 @@ iceberg_ref_to(HTAB *refs, int64 snapshot)
 	return ref ? ref->name : NULL;
 }
 
+/* ---- what a branch keeps besides */
+
+typedef struct SnapshotParent
+{
+	int64 snapshot; /* the key */
+	int64 parent;
+} SnapshotParent;
+
+static HTAB *
+snapshot_parents(const IcebergTable *table)
+{
+	HASHCTL control = {.keysize = sizeof(int64),
+					   .entrysize = sizeof(SnapshotParent),
+					   .hcxt = CurrentMemoryContext};
+	HTAB *parents = hash_create("outflow parents of snapshots", 256, &control,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	ListCell *cell;
+
+	foreach (cell, table->table.versions)
+	{
+		IcebergVersion *version = lfirst(cell);
+		SnapshotParent *found =
+			hash_search(parents, &version->version.version, HASH_ENTER, NULL);
+
+		CHECK_FOR_INTERRUPTS();
+		found->parent = version->parent;
+	}
+	return parents;
+}
+
+/* So many of a branch's newest snapshots, however old they are. */
+static int64
+count_to_keep(Jsonb *metadata, Jsonb *branch)
+{
+	int64 own = lake_json_int(branch, "min-snapshots-to-keep");
+	char *tables = lake_json_text(lake_json_object(metadata, "properties"),
+								  "history.expire.min-snapshots-to-keep");
+
+	return own > 0 || tables == NULL ? own : strtoll(tables, NULL, 10);
+}
+
+static void
+keep_branch(HTAB *kept, HTAB *parents, int64 id, int64 count)
+{
+	/* no more than there are, should one be its own ancestor */
+	count = Min(count, hash_get_num_entries(parents));
+	for (; count > 0; count--)
+	{
+		SnapshotParent *snapshot = hash_search(parents, &id, HASH_FIND, NULL);
+		SnapshotRef	   *ref;
+		bool			found;
+
+		CHECK_FOR_INTERRUPTS();
+		if (snapshot == NULL)
+			return;
+		ref = hash_search(kept, &id, HASH_ENTER, &found);
+		if (!found)
+			ref->name = "";
+		id = snapshot->parent;
+	}
+}
+
+HTAB *
+iceberg_kept_by_refs(const IcebergTable *table)
+{
+	Jsonb	 *refs = lake_json_object(table->metadata, "refs");
+	HTAB	 *kept = iceberg_refs(table->metadata);
+	HTAB	 *parents = snapshot_parents(table);
+	ListCell *cell;
+
+	/* not every table names its main branch */
+	keep_branch(
+		kept, parents, table->current,
+		count_to_keep(table->metadata, lake_json_object(refs, "main")));
+	foreach (cell, lake_json_names(refs))
+	{
+		Jsonb *ref = lake_json_object(refs, lfirst(cell));
+		char  *type = lake_json_text(ref, "type");
+
+		if (type && strcmp(type, "branch") == 0)
+			keep_branch(kept, parents, lake_json_int(ref, "snapshot-id"),
+						count_to_keep(table->metadata, ref));
+	}
+	return kept;
+}
+
+/* ---- what came while snapshots were expired */
+
 /* The same for any of the snapshots, which *version is then. */
 static char *
 ref_to_any(Jsonb *metadata, const List *expired, int64 *version)

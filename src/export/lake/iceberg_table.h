@@ -11,6 +11,7 @@
  *	iceberg_rest.c			tables of a catalog, asked for and changed
  *	iceberg_rest_change.c	a change, as a catalog takes it
  *	iceberg_evolve.c		how its schema may change
+ *	iceberg_identifier.c	which columns tell rows apart
  *	iceberg_order.c			its sort orders
  *	iceberg_manifest.c		manifests and their lists, read and written
  *	iceberg_commit.c		a job's snapshot
@@ -183,6 +184,13 @@ extern char *iceberg_schema_with_id(const char *schema, int64 id);
 /* Such a schema. */
 extern Jsonb *iceberg_parse_json(const char *text);
 
+/* ---- iceberg_identifier.c */
+
+/* The schema, which is also after, with those of the one before (NULL: none). */
+extern char *iceberg_take_identifiers(Jsonb *before, const char *schema,
+									  Jsonb *after);
+extern bool	 iceberg_same_identifiers(Jsonb *one, Jsonb *other);
+
 /* ---- iceberg_order.c */
 
 /* Sets the change's sort orders; schema is the one that it will have. */
@@ -234,6 +242,8 @@ extern char *iceberg_entry_of_part(const char *path, const FinishedPart *part,
 
 /* Branches and tags, by their snapshots. */
 extern HTAB *iceberg_refs(Jsonb *metadata);
+/* The same, with "" for those of before that a branch is to keep. */
+extern HTAB *iceberg_kept_by_refs(const IcebergTable *table);
 /* The name of one of the snapshot; NULL for none. */
 extern char *iceberg_ref_to(HTAB *refs, int64 snapshot);
 /* Whether a catalog knows by now of one to a version that is to be expired. */

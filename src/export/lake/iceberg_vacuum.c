@@ -13,6 +13,7 @@
 
 #include "export/lake/iceberg_table.h"
 #include "failpoint.h"
+#include "option.h"
 #include "sink/patience.h"
 
 typedef struct Vacuum
@@ -76,7 +77,7 @@ sort_snapshots(Vacuum *vacuum)
 	List *versions = vacuum->table->table.versions;
 	int64 begin;
 	HTAB *log = read_snapshot_log(vacuum->table, &begin);
-	HTAB *refs = iceberg_refs(vacuum->table->metadata);
+	HTAB *kept = iceberg_kept_by_refs(vacuum->table);
 
 	for (int i = 0; i < list_length(versions); i++)
 	{
@@ -91,7 +92,7 @@ sort_snapshots(Vacuum *vacuum)
 		CHECK_FOR_INTERRUPTS();
 		if (!last && Max(version->version.timestamp, until) < vacuum->limit &&
 			lake_is_ours(&version->version) &&
-			!iceberg_ref_to(refs, version->version.version))
+			!iceberg_ref_to(kept, version->version.version))
 			vacuum->expired = lappend(vacuum->expired, version);
 		else if (!lake_is_outflows(&version->version))
 			ereport(ERROR,
@@ -335,6 +336,24 @@ remove_metadata(Vacuum *vacuum)
 	}
 }
 
+/* Another table may have its files. */
+static void
+check_collectable(const IcebergTable *table)
+{
+	char *enabled = lake_json_text(
+		lake_json_object(table->metadata, "properties"), "gc.enabled");
+
+	if (enabled == NULL || pg_strcasecmp(enabled, "true") == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("no file of the Iceberg table is to be removed"),
+			 errdetail("Its property \"gc.enabled\" is \"%s\".",
+					   option_shown(enabled)),
+			 errhint("If no other table has its files, set the property to "
+					 "true with the program that has set it.")));
+}
+
 void
 iceberg_vacuum(Destination *root, LakeTable *lake, int64 limit, LakeTold tell,
 			   void *arg)
@@ -348,6 +367,7 @@ iceberg_vacuum(Destination *root, LakeTable *lake, int64 limit, LakeTold tell,
 	if (vacuum.table->current == ICEBERG_NONE)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("the Iceberg table has no current snapshot")));
+	check_collectable(vacuum.table);
 	vacuum.known = iceberg_find_known(root, vacuum.table);
 	sort_snapshots(&vacuum);
 	find_needed(&vacuum);

@@ -70,6 +70,16 @@ extern void lake_verify(Destination *root, const Job *job,
 extern void lake_check_carried(Destination *root, const JobSource *source,
 							   const List *parts);
 
+/* ---- lake_live.c */
+
+/* Of parts, those whose files are the job's own, or may be kept by the next
+ * version of the table in whose folder they are. */
+extern List *lake_live_parts(Destination *root, const Job *job,
+							 const List *parts);
+/* Errors unless these are all of them. */
+extern void lake_check_live(Destination *root, const Job *job,
+							const List *parts);
+
 /* ---- lake_left.c */
 
 /*

@@ -47,6 +47,17 @@ lake_check_features(const LakeFormat *format, const LakeTable *table,
 }
 
 void
+lake_throw_lost(const FinishedPart *part)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("the table does not have file \"%s\" any more", part->file),
+		 errdetail("The export was to keep it."),
+		 errhint("Its rows are exported anew by the next attempt.")));
+}
+
+void
 lake_throw_no_file(const Destination *root, const char *key)
 {
 	ereport(ERROR,

@@ -7,7 +7,8 @@
  *	lake_claim.c	who may write to it without a job
  *	lake_sent.c		whether a version may still be on its way
  *	lake_left.c		files that no version has
- *	lake_carried.c	files that the next version keeps
+ *	lake_live.c		files that the next version may keep
+ *	lake_carried.c	files that it keeps
  *	lake_json.c		members of JSON objects
  *	lake_check.c	reads what may be damaged
  *	lake_verify.c	whether a version is what the job has made
@@ -17,6 +18,7 @@
 #ifndef OUTFLOW_LAKE_TABLE_H
 #define OUTFLOW_LAKE_TABLE_H
 
+#include "compat.h"
 #include "datatype/timestamp.h"
 #include "export/job/part_table.h"
 #include "export/lake/lake.h"
@@ -96,6 +98,8 @@ typedef struct LakeFormat
 				   const JobSource *source, const List *parts);
 	/* Whether the table, as it is, has files of the job, whoever committed them. */
 	bool (*holds)(Destination *root, const LakeTable *table, const char *uuid);
+	/* The files that the next version may keep, by name; NULL: any. */
+	HTAB *(*live)(Destination *root, const LakeTable *table);
 	/* Whether that can't be told, since others have gone on; NULL: never. */
 	bool (*is_unreadable)(const LakeTable *table);
 	/* What readers find sooner a version by, that is there without it. */
@@ -220,6 +224,8 @@ extern void lake_check_features(const LakeFormat *format,
 								const char *hint);
 /* A link, folder or special file has a name of the table's. */
 extern void lake_throw_no_file(const Destination *root, const char *key);
+/* The table has lost a file since it was to be kept. */
+pg_noreturn extern void lake_throw_lost(const FinishedPart *part);
 /* Whether what was read is what the error is about, and not the reading. */
 extern bool lake_is_damage(const ErrorData *error);
 /* What a call found by its error; ok if it has none. */

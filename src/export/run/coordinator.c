@@ -167,6 +167,10 @@ is_complete(Coordinator *coordinator, bool kept)
 		if (!part_is_intact(job, coordinator->root, lfirst(cell)))
 			return false;
 	}
+	if (job_makes_tables(job) &&
+		list_length(lake_live_parts(coordinator->root, job, parts)) <
+			list_length(parts))
+		return false;
 	return coordinator->root->driver->tables == NULL ||
 		   coordinator->root->driver->tables->is_current(coordinator->root);
 }
@@ -303,6 +307,9 @@ coordinator_prepare(void *arg)
 		destination_check_unclaimed(coordinator->root, "", job);
 		job_set_publishing(job->id, false);
 		coordinator->candidates = carry_candidates(job);
+		if (job_makes_tables(job))
+			coordinator->candidates = lake_live_parts(coordinator->root, job,
+													  coordinator->candidates);
 	}
 	MemoryContextSwitchTo(old);
 	CommitTransactionCommand();

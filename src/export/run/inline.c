@@ -18,6 +18,7 @@
 #include "export/finish/finish.h"
 #include "export/job/job.h"
 #include "export/job/part_table.h"
+#include "export/lake/lake.h"
 #include "export/part/part.h"
 #include "export/plan/plan.h"
 #include "export/run/call.h"
@@ -243,6 +244,22 @@ begin_planning(void)
 	XactIsoLevel = XACT_READ_COMMITTED;
 }
 
+static List *
+find_candidates(const Job *job)
+{
+	List		*candidates = carry_candidates(job);
+	Destination *root;
+
+	if (candidates == NIL || !job_makes_tables(job))
+		return candidates;
+	root = destination_open(job, DESTINATION_PROBE);
+	if (root == NULL)
+		return NIL;
+	candidates = lake_live_parts(root, job, candidates);
+	root->driver->close(root);
+	return candidates;
+}
+
 void
 run_inline(Job *job)
 {
@@ -250,7 +267,7 @@ run_inline(Job *job)
 	ExportPlan *plan;
 
 	begin_planning();
-	plan = plan_make(job, carry_candidates(job), begin_planning,
+	plan = plan_make(job, find_candidates(job), begin_planning,
 					 CurrentMemoryContext);
 
 	job_insert(job);
