@@ -1590,7 +1590,8 @@ END
 $$;
 
 -- the slot of the caller's finished job, if nobody has consumed from it
-CREATE FUNCTION outflow_internal.job_slot(job bigint) RETURNS pg_catalog.name
+CREATE FUNCTION outflow_internal.job_slot(job bigint, given pg_catalog.name)
+RETURNS pg_catalog.name
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_job_slot';
 
@@ -1604,7 +1605,8 @@ LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	own pg_catalog.name := outflow_internal.job_slot(subscription_slot.job);
+	own pg_catalog.name := outflow_internal.job_slot(subscription_slot.job,
+		subscription_slot.slot);
 	passing pg_catalog.name := pg_catalog.format('outflow_subscription_%s',
 		pg_catalog.pg_backend_pid());
 	exported pg_catalog.text;

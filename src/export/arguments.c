@@ -140,14 +140,12 @@ check_recipients(ArrayType *array)
 }
 
 static void
-refuse_secret(FunctionCallInfo fcinfo, int number, const char *name)
+refuse_secret_name(FunctionCallInfo fcinfo, int number, const char *name)
 {
-	struct varlena *value;
+	const char *value =
+		PG_ARGISNULL(number) ? "" : NameStr(*PG_GETARG_NAME(number));
 
-	if (PG_ARGISNULL(number))
-		return;
-	value = PG_GETARG_VARLENA_PP(number);
-	option_refuse_secret(name, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+	option_refuse_secret(name, value, strlen(value));
 }
 
 void
@@ -158,14 +156,21 @@ arguments_refuse_secrets(FunctionCallInfo fcinfo)
 	for (int i = 0; i < EXPORT_ARGS; i++)
 	{
 		if (export_args[i].is_long)
-			refuse_secret(fcinfo, i, export_args[i].name);
+			option_refuse_secret_argument(fcinfo, i, export_args[i].name);
 	}
+	refuse_secret_name(fcinfo, ARG_SLOT, "slot");
 }
 
 void
 arguments_refuse_secret_query(FunctionCallInfo fcinfo)
 {
-	refuse_secret(fcinfo, ARG_SOURCE, "query");
+	option_refuse_secret_argument(fcinfo, ARG_SOURCE, "query");
+}
+
+void
+arguments_refuse_secret_publication(FunctionCallInfo fcinfo)
+{
+	refuse_secret_name(fcinfo, ARG_SOURCE, "publication");
 }
 
 static char *
