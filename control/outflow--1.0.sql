@@ -437,11 +437,18 @@ $$;
 -- the slot lets go of the WAL before it.  Transactional, since others don't
 -- move the position that WAL is kept from.
 CREATE FUNCTION outflow.heartbeat() RETURNS pg_catalog.pg_lsn
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT pg_catalog.pg_logical_emit_message(true, 'outflow.heartbeat',
-		''::pg_catalog.text)
+BEGIN
+	IF pg_catalog.pg_is_in_recovery() THEN
+		RAISE read_only_sql_transaction USING
+			MESSAGE = 'cannot execute outflow.heartbeat on a standby',
+			HINT = 'Call it on the primary server.';
+	END IF;
+	RETURN pg_catalog.pg_logical_emit_message(true, 'outflow.heartbeat',
+		''::pg_catalog.text);
+END
 $$;
 
 CREATE VIEW outflow.slots AS
@@ -502,6 +509,10 @@ BEGIN
 		RAISE insufficient_privilege USING
 			MESSAGE = 'permission denied to capture DDL',
 			HINT = 'Event triggers are made by superusers.';
+	END IF;
+	IF pg_catalog.current_setting('transaction_read_only')::boolean THEN
+		RAISE read_only_sql_transaction USING
+			MESSAGE = 'cannot execute outflow.capture_ddl in a read-only transaction';
 	END IF;
 	FOREACH event IN ARRAY
 		ARRAY['ddl_command_start', 'ddl_command_end', 'sql_drop']
