@@ -11,6 +11,7 @@
 #include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -386,6 +387,26 @@ check_reads(const Job *job)
 	}
 }
 
+/* Jobs that were made before this was checked stay readable. */
+static void
+check_encoding(const Job *job)
+{
+	if (job->row_format != &row_format_binary ||
+		!job->options.names_encoding ||
+		job->options.row.encoding == GetDatabaseEncoding())
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		 errmsg("format \"%s\" cannot have text in encoding \"%s\"",
+				job->format, pg_encoding_to_char(job->options.row.encoding)),
+		 errdetail("It has text in the encoding of the database, which "
+				   "is \"%s\".",
+				   GetDatabaseEncodingName()),
+		 errhint("Leave out the option \"encoding\", or use format "
+				 "\"csv\" or \"text\".")));
+}
+
 /* All but what it exports. */
 static Job *
 job_without_sources(FunctionCallInfo fcinfo)
@@ -415,6 +436,7 @@ job_without_sources(FunctionCallInfo fcinfo)
 			: JsonbToCString(NULL, &PG_GETARG_JSONB_P(ARG_OPTIONS)->root, 0);
 	job->settings = settings_capture();
 	job_derive(job);
+	check_encoding(job);
 	return job;
 }
 
