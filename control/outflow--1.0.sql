@@ -437,11 +437,18 @@ $$;
 -- the slot lets go of the WAL before it.  Transactional, since others don't
 -- move the position that WAL is kept from.
 CREATE FUNCTION outflow.heartbeat() RETURNS pg_catalog.pg_lsn
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT pg_catalog.pg_logical_emit_message(true, 'outflow.heartbeat',
-		''::pg_catalog.text)
+BEGIN
+	IF pg_catalog.pg_is_in_recovery() THEN
+		RAISE read_only_sql_transaction USING
+			MESSAGE = 'cannot execute outflow.heartbeat on a standby',
+			HINT = 'Call it on the primary server.';
+	END IF;
+	RETURN pg_catalog.pg_logical_emit_message(true, 'outflow.heartbeat',
+		''::pg_catalog.text);
+END
 $$;
 
 CREATE VIEW outflow.slots AS
@@ -502,6 +509,10 @@ BEGIN
 		RAISE insufficient_privilege USING
 			MESSAGE = 'permission denied to capture DDL',
 			HINT = 'Event triggers are made by superusers.';
+	END IF;
+	IF pg_catalog.current_setting('transaction_read_only')::boolean THEN
+		RAISE read_only_sql_transaction USING
+			MESSAGE = 'cannot execute outflow.capture_ddl in a read-only transaction';
 	END IF;
 	FOREACH event IN ARRAY
 		ARRAY['ddl_command_start', 'ddl_command_end', 'sql_drop']
@@ -1604,7 +1615,8 @@ END
 $$;
 
 -- the slot of the caller's finished job, if nobody has consumed from it
-CREATE FUNCTION outflow_internal.job_slot(job bigint) RETURNS pg_catalog.name
+CREATE FUNCTION outflow_internal.job_slot(job bigint, given pg_catalog.name)
+RETURNS pg_catalog.name
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'outflow_job_slot';
 
@@ -1618,7 +1630,8 @@ LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	own pg_catalog.name := outflow_internal.job_slot(subscription_slot.job);
+	own pg_catalog.name := outflow_internal.job_slot(subscription_slot.job,
+		subscription_slot.slot);
 	passing pg_catalog.name := pg_catalog.format('outflow_subscription_%s',
 		pg_catalog.pg_backend_pid());
 	exported pg_catalog.text;

@@ -104,6 +104,14 @@ SELECT r::json -> 'transaction' ->> 'total_order' AS total, r::json -> 'transact
 FROM records('tables', 'dbz.keyed,dbz.orders', 'actions', 'insert,truncate', 'messages', 'on', 'include_transactions', 'on') r
 WHERE r NOT LIKE '{"status"%' OFFSET 3;
 
+-- a message outside of transactions has its own LSN, and the time at hand, as no
+-- other is stored
+SELECT source ->> 'lsn' = (source ->> 'sequence')::json ->> 1 AS sequence, '0/0'::pg_lsn + (source ->> 'lsn')::numeric = lsn AS own,
+	to_timestamp((source ->> 'ts_ms')::numeric / 1000) > now() - interval '1 hour' AS recent
+FROM (SELECT lsn, data::json AS r, data::json -> 'source' AS source
+	FROM pg_logical_slot_peek_changes('format_debezium', NULL, NULL, 'format', 'debezium', 'messages', 'on')) AS c
+WHERE r -> 'key' ->> 'prefix' = 'alone';
+
 -- sequence and id grow in the order of delivery, times in the order of commits
 SELECT count(*) > 10 AS many, bool_and(id > before) AS ids, bool_and(sequence > before_sequence) AS sequences
 FROM (

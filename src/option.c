@@ -91,6 +91,18 @@ option_refuse_secret(const char *argument, const char *text, size_t len)
 			 errhidestmt(true), errhidecontext(true)));
 }
 
+void
+option_refuse_secret_argument(FunctionCallInfo fcinfo, int number,
+							  const char *name)
+{
+	struct varlena *value;
+
+	if (PG_ARGISNULL(number))
+		return;
+	value = PG_GETARG_VARLENA_PP(number);
+	option_refuse_secret(name, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+}
+
 const char *
 option_find_password(const char *text)
 {

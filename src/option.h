@@ -11,6 +11,7 @@
 #ifndef OUTFLOW_OPTION_H
 #define OUTFLOW_OPTION_H
 
+#include "fmgr.h"
 #include "nodes/pg_list.h"
 
 typedef enum OptionType
@@ -75,5 +76,8 @@ extern const char *option_find_password(const char *text);
 /* An ERROR if there is one, which keeps it out of the log. */
 extern void option_refuse_secret(const char *argument, const char *text,
 								 size_t len);
+/* The same of a call's argument of a variable length; null has none. */
+extern void option_refuse_secret_argument(FunctionCallInfo fcinfo, int number,
+										  const char *name);
 
 #endif /* OUTFLOW_OPTION_H */

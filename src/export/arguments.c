@@ -11,6 +11,7 @@
 #include "access/relation.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -140,14 +141,12 @@ check_recipients(ArrayType *array)
 }
 
 static void
-refuse_secret(FunctionCallInfo fcinfo, int number, const char *name)
+refuse_secret_name(FunctionCallInfo fcinfo, int number, const char *name)
 {
-	struct varlena *value;
+	const char *value =
+		PG_ARGISNULL(number) ? "" : NameStr(*PG_GETARG_NAME(number));
 
-	if (PG_ARGISNULL(number))
-		return;
-	value = PG_GETARG_VARLENA_PP(number);
-	option_refuse_secret(name, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+	option_refuse_secret(name, value, strlen(value));
 }
 
 void
@@ -158,14 +157,21 @@ arguments_refuse_secrets(FunctionCallInfo fcinfo)
 	for (int i = 0; i < EXPORT_ARGS; i++)
 	{
 		if (export_args[i].is_long)
-			refuse_secret(fcinfo, i, export_args[i].name);
+			option_refuse_secret_argument(fcinfo, i, export_args[i].name);
 	}
+	refuse_secret_name(fcinfo, ARG_SLOT, "slot");
 }
 
 void
 arguments_refuse_secret_query(FunctionCallInfo fcinfo)
 {
-	refuse_secret(fcinfo, ARG_SOURCE, "query");
+	option_refuse_secret_argument(fcinfo, ARG_SOURCE, "query");
+}
+
+void
+arguments_refuse_secret_publication(FunctionCallInfo fcinfo)
+{
+	refuse_secret_name(fcinfo, ARG_SOURCE, "publication");
 }
 
 static char *
@@ -381,6 +387,26 @@ check_reads(const Job *job)
 	}
 }
 
+/* Jobs that were made before this was checked stay readable. */
+static void
+check_encoding(const Job *job)
+{
+	if (job->row_format != &row_format_binary ||
+		!job->options.names_encoding ||
+		job->options.row.encoding == GetDatabaseEncoding())
+		return;
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+		 errmsg("format \"%s\" cannot have text in encoding \"%s\"",
+				job->format, pg_encoding_to_char(job->options.row.encoding)),
+		 errdetail("It has text in the encoding of the database, which "
+				   "is \"%s\".",
+				   GetDatabaseEncodingName()),
+		 errhint("Leave out the option \"encoding\", or use format "
+				 "\"csv\" or \"text\".")));
+}
+
 /* All but what it exports. */
 static Job *
 job_without_sources(FunctionCallInfo fcinfo)
@@ -410,6 +436,7 @@ job_without_sources(FunctionCallInfo fcinfo)
 			: JsonbToCString(NULL, &PG_GETARG_JSONB_P(ARG_OPTIONS)->root, 0);
 	job->settings = settings_capture();
 	job_derive(job);
+	check_encoding(job);
 	return job;
 }
 

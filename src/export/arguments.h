@@ -31,6 +31,7 @@ extern void arguments_set_publication(Job *job, FunctionCallInfo fcinfo);
  */
 extern void arguments_refuse_secrets(FunctionCallInfo fcinfo);
 extern void arguments_refuse_secret_query(FunctionCallInfo fcinfo);
+extern void arguments_refuse_secret_publication(FunctionCallInfo fcinfo);
 
 /* A job that is checked as far as it can be without its destination; it has no
  * base yet. */

@@ -254,6 +254,7 @@ export_options_parse(const char *json, ExportOptions *options)
 	options->row.profile = raw.profile;
 	options->row.group_rows = raw.row_group_rows;
 	options->row.encoding = encoding_of(raw.encoding);
+	options->names_encoding = raw.encoding != NULL;
 }
 
 int64

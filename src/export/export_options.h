@@ -35,19 +35,20 @@ typedef struct ExportOptions
 {
 	RowFormatOptions	  row; /* as the format takes them */
 	bool				  overwrite;
-	bool				  row_security; /* rows may be hidden */
-	bool				  base_is_last; /* see job_find_base() */
-	int					  carry;		/* CarryMode */
-	int					  publish;		/* PublishMode */
-	int					  load;			/* LoadMode */
-	bool				  create;		/* tables that are missing */
-	bool				  sequences;	/* go on behind the rows */
-	int					  mode;			/* of files; 0 for what is usual */
-	char				 *catalog;		/* of lake tables; NULL for none */
-	List				 *part_key;		/* of a query's columns, char * */
-	char				 *mask_columns; /* as written; NULL for none */
-	List				 *masks;		/* the same as MaskRules */
-	const ChecksumMethod *checksum;		/* of the stored bytes */
+	bool				  row_security;	  /* rows may be hidden */
+	bool				  base_is_last;	  /* see job_find_base() */
+	int					  carry;		  /* CarryMode */
+	int					  publish;		  /* PublishMode */
+	int					  load;			  /* LoadMode */
+	bool				  create;		  /* tables that are missing */
+	bool				  sequences;	  /* go on behind the rows */
+	int					  mode;			  /* of files; 0 for what is usual */
+	bool				  names_encoding; /* row.encoding is no default */
+	char				 *catalog;		  /* of lake tables; NULL for none */
+	List				 *part_key;		  /* of a query's columns, char * */
+	char				 *mask_columns;	  /* as written; NULL for none */
+	List				 *masks;		  /* the same as MaskRules */
+	const ChecksumMethod *checksum;		  /* of the stored bytes */
 } ExportOptions;
 
 /* Parses {"name": value, ...}; errors name the option. */

@@ -190,13 +190,14 @@ export_and_wait(FunctionCallInfo fcinfo, SetSources set_sources,
 }
 
 static int64
-export_later(FunctionCallInfo fcinfo, SetSources set_sources)
+export_later(FunctionCallInfo fcinfo, SetSources set_sources, const char *name)
 {
 	TakeOver taken;
 	Job		*job;
 	int64	 id;
 
 	arguments_refuse_secrets(fcinfo);
+	job_check_may_write(name);
 	check_caller();
 	rights_check_server();
 	job = job_from_arguments(fcinfo, set_sources);
@@ -228,8 +229,8 @@ outflow_export(PG_FUNCTION_ARGS)
 Datum
 outflow_export_start(PG_FUNCTION_ARGS)
 {
-	job_check_may_write("export_start");
-	PG_RETURN_INT64(export_later(fcinfo, arguments_set_source));
+	PG_RETURN_INT64(
+		export_later(fcinfo, arguments_set_source, "export_start"));
 }
 
 Datum
@@ -267,9 +268,8 @@ outflow_export_tables(PG_FUNCTION_ARGS)
 Datum
 outflow_export_tables_start(PG_FUNCTION_ARGS)
 {
-	job_check_may_write("export_tables_start");
-	PG_RETURN_INT64(
-		export_later(arguments_of_many(fcinfo), arguments_set_tables));
+	PG_RETURN_INT64(export_later(arguments_of_many(fcinfo),
+								 arguments_set_tables, "export_tables_start"));
 }
 
 Datum
@@ -284,14 +284,14 @@ outflow_export_schema(PG_FUNCTION_ARGS)
 Datum
 outflow_export_schema_start(PG_FUNCTION_ARGS)
 {
-	job_check_may_write("export_schema_start");
-	PG_RETURN_INT64(
-		export_later(arguments_of_many(fcinfo), arguments_set_schema));
+	PG_RETURN_INT64(export_later(arguments_of_many(fcinfo),
+								 arguments_set_schema, "export_schema_start"));
 }
 
 Datum
 outflow_export_publication(PG_FUNCTION_ARGS)
 {
+	arguments_refuse_secret_publication(fcinfo);
 	return return_job(fcinfo, export_and_wait(arguments_of_many(fcinfo),
 											  arguments_set_publication,
 											  "export_publication",
@@ -301,7 +301,8 @@ outflow_export_publication(PG_FUNCTION_ARGS)
 Datum
 outflow_export_publication_start(PG_FUNCTION_ARGS)
 {
-	job_check_may_write("export_publication_start");
-	PG_RETURN_INT64(
-		export_later(arguments_of_many(fcinfo), arguments_set_publication));
+	arguments_refuse_secret_publication(fcinfo);
+	PG_RETURN_INT64(export_later(arguments_of_many(fcinfo),
+								 arguments_set_publication,
+								 "export_publication_start"));
 }

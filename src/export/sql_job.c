@@ -20,6 +20,7 @@
 #include "export/run/run.h"
 #include "export/sql.h"
 #include "export/unfinished.h"
+#include "option.h"
 
 PG_FUNCTION_INFO_V1(outflow_resume);
 PG_FUNCTION_INFO_V1(outflow_resume_start);
@@ -129,13 +130,19 @@ outflow_job_state(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(job_state_names[job->state]));
 }
 
-/* The slot of the caller's finished job, as the job left it. */
+/*
+ * The slot of the caller's finished job, as the job left it.  The other argument
+ * is the caller's own, in which a secret is refused.
+ */
 Datum
 outflow_job_slot(PG_FUNCTION_ARGS)
 {
-	int64 id = PG_GETARG_INT64(0);
-	Job	 *job = job_load_own(id, false);
+	int64		id = PG_GETARG_INT64(0);
+	const char *given = NameStr(*PG_GETARG_NAME(1));
+	Job		   *job;
 
+	option_refuse_secret("slot", given, strlen(given));
+	job = job_load_own(id, false);
 	/* which has not the primary's slots */
 	if (RecoveryInProgress())
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

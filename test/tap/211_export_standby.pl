@@ -32,6 +32,10 @@ foreach my $call (
 	like($err, qr/exports cannot run on a standby/, "refused: $call");
 }
 ok(!-e "$dir/b", 'nothing was made');
+like(($standby->psql('postgres', 'SELECT outflow.heartbeat()'))[2],
+	qr/ERROR:  cannot execute outflow\.heartbeat on a standby\n/, 'a heartbeat is refused');
+like(($standby->psql('postgres', 'SELECT outflow.capture_ddl(true)'))[2],
+	qr/ERROR:  cannot execute outflow\.capture_ddl in a read-only transaction\n/, 'so is the capture of DDL');
 is($standby->safe_psql('postgres', 'SELECT state, rows FROM outflow.jobs WHERE job = 1'),
 	'done|1', 'the jobs of the primary are seen');
 is( $standby->safe_psql('postgres',

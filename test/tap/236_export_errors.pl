@@ -104,9 +104,15 @@ my ($block, $blocked) = start_psql($node, "BEGIN; SELECT outflow.export_start('l
 $block->finish;
 wait_until($node, "SELECT state = 'failed' FROM outflow.jobs WHERE slot = 'wanted'", 'the failure');
 like(sql("SELECT error FROM outflow.jobs WHERE slot = 'wanted'"), qr/^all replication slots are in use$/, 'full slots later: the error alone');
-says('CALL outflow.resume(' . sql("SELECT job FROM outflow.jobs WHERE slot = 'wanted'") . ')',
-	qr/ERROR: .*all replication slots are in use.*CALL outflow\.resume/s, 'full slots later');
+my $resume = 'CALL outflow.resume(' . sql("SELECT job FROM outflow.jobs WHERE slot = 'wanted'") . ')';
+says($resume, qr/ERROR: .*all replication slots are in use.*CALL outflow\.resume/s, 'full slots later');
 sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots");
+# a hint that says itself what to do with the job, or to choose other arguments
+sql("SELECT pg_create_physical_replication_slot('wanted')");
+$err = error_of($resume);
+like($err, qr/"wanted" already exists.*HINT:  Choose a name.*SELECT outflow\.forget\(\d+\)/s, 'a slot that was taken meanwhile: forget');
+unlike($err, qr/CALL outflow\.resume/, '... and not resume');
+sql("SELECT pg_drop_replication_slot('wanted'); SELECT outflow.forget(job) FROM outflow.jobs WHERE slot = 'wanted'");
 
 # what PostgreSQL says of our statements
 says("SELECT outflow.export_start('lossy', 'file://$dir/trigger')", qr/ERROR:  refused\nCONTEXT:  PL\/pgSQL function.*$/,
@@ -115,5 +121,21 @@ CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''refu
 CREATE TRIGGER refuse BEFORE INSERT ON outflow.source FOR EACH ROW EXECUTE FUNCTION refuse();
 EOS
 sql('DROP FUNCTION refuse() CASCADE');
+
+# the owner goes while the job runs
+sql("CREATE ROLE leaver LOGIN; GRANT pg_write_server_files TO leaver; GRANT SELECT ON large TO leaver; INSERT INTO large VALUES (1, 'x')");
+chmod 0777, $dir;
+hold_exports($node, 0);
+my ($call, $said);
+{
+	local $ENV{PGUSER} = 'leaver';
+	($call, $said) = start_psql($node, "CALL outflow.export('large', 'file://$dir/leaver')");
+}
+wait_until($node, "SELECT count(*) > 0 FROM outflow.jobs WHERE destination LIKE '%/leaver' AND state = 'running'", 'the job at its part');
+sql('DROP OWNED BY leaver; DROP ROLE leaver');
+release_exports($node);
+$call->finish;
+like($$said, qr/HINT:  SELECT outflow\.forget\(\w+\) removes the job and its unfinished files\.$/m, 'an owner who is gone: forget alone');
+unlike($$said, qr/resume/, '... and not resume');
 
 done_testing();

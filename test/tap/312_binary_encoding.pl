@@ -57,6 +57,18 @@ foreach my $database ('postgres', 'latin')
 	like(slurp_file("$export/$database-inline/_manifest.json"), qr/"encoding": "$own"/, "$database: the manifest names it");
 }
 
+# ---- an encoding that would have no effect
+foreach my $database ('postgres', 'latin')
+{
+	my ($own, $other) = $database eq 'latin' ? ('LATIN1', 'UTF8') : ('UTF8', 'LATIN1');
+	my $call = sub { qq{CALL outflow.export('t', 'file://$export/$database-named', format => 'binary', options => '{"encoding": "$_[0]"}')} };
+
+	like(in_session('UTF8', $database, $call->($other)), qr/ERROR:  format "binary" cannot have text in encoding "$other"\nDETAIL: .*"$own"\.\nHINT:/,
+		"$database: another encoding is refused");
+	ok(!-e "$export/$database-named", '... and nothing is made');
+	like(in_session('UTF8', $database, $call->($own)), qr/^\d+$/, '... the own is not');
+}
+
 # ---- all text of a manifest is UTF-8
 $node->safe_psql('postgres', q{CREATE DATABASE none ENCODING 'SQL_ASCII' TEMPLATE template0});
 $node->safe_psql('none', 'CREATE EXTENSION outflow; CREATE TABLE t (id int, x text); INSERT INTO t VALUES (1, NULL)');

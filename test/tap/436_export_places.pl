@@ -162,4 +162,11 @@ $node->poll_query_until('postgres', "SELECT state = 'done' FROM outflow.jobs WHE
 ok(!-e "$dir/other/running/deep", 'and nothing is made there');
 like(sql("SELECT location FROM outflow.job WHERE job = $job"), qr{/other/running$}, 'it is known by its own name');
 
+# without a collector the log is the file that the server was started with
+my $started = new_outflow_node('started');
+my $beside = dirname($started->logfile);
+$started->safe_psql('postgres', 'CREATE TABLE t AS SELECT 1 AS id');
+like(($started->psql('postgres', call($beside)))[2], qr/cannot hold exports\nDETAIL:  It lies in a directory of the server itself/, "a log file's directory is refused");
+is(($started->psql('postgres', call("$beside/export")))[0], 0, '... and one below it is not');
+
 done_testing();

@@ -34,7 +34,9 @@ sub hidden
 	my ($status, $stdout, $stderr) = $node->psql('postgres', $sql,
 		extra_params => [ '-U', $user // 'postgres' ]);
 	my $log = substr(slurp_file($node->logfile), $from);
-	my $secret = qr/$body|$passphrase/i;
+	# a name is cut after 63 bytes
+	my $part = substr($body, 0, 40);
+	my $secret = qr/$part|$passphrase/i;
 
 	like($stderr, qr/ERROR/, $title);
 	unlike($log, $secret, '... is not in the log');
@@ -76,6 +78,37 @@ hidden("SELECT outflow.prune('file:///$key', 1)", '... by who may not prune', 'e
 hidden("SELECT outflow_internal.preflight_destination('file:///$key', 'reach', '_outflow_check_')", 'a place to try has one');
 like($node->safe_psql('postgres', "SELECT detail FROM outflow.check_destination('$key')"),
 	qr/^argument "destination" holds an age identity/, '... and that is told');
+
+# ---- every argument of every function that can hold one, and as many ways to fail
+$node->safe_psql('postgres', "CALL outflow.export('t', 'file://$dir/done')");
+my %given = (
+	source => "'t'", sources => "'{t}'", schema => "'public'", publication => "'p'",
+	destination => $to, prefix => "'file://$dir'", query => "'SELECT 1'", keep => 1,
+	job => '(SELECT max(job) FROM outflow.jobs)', slot => "'feed'", enable => 'false');
+my @arguments = split(/\n/, $node->safe_psql('postgres', q{
+	SELECT proname, prokind, a.name, a.type::regtype,
+		array_to_string(proargnames[:pronargs - pronargdefaults], ',')
+	FROM pg_proc, unnest(proargtypes::oid[]) WITH ORDINALITY AS t (type, n),
+		LATERAL (SELECT proargnames[n] AS name, type) AS a
+	WHERE pronamespace = 'outflow'::regnamespace
+		AND a.type IN ('text'::regtype, 'name'::regtype, 'text[]'::regtype, 'jsonb'::regtype)}));
+
+cmp_ok(scalar(@arguments), '>', 60, 'arguments that could hold a secret');
+foreach my $argument (@arguments)
+{
+	my ($function, $kind, $name, $type, $needed) = split(/\|/, $argument);
+	my $value = { 'text[]' => "ARRAY['$key']", jsonb => qq{'{"$key": 1}'} }->{$type} // "'$key'";
+	my $call = "outflow.$function(" . join(', ', "$name => $value",
+		map { "$_ => $given{$_}" } grep { $_ ne $name } split(/,/, $needed)) . ')';
+
+	$call = ($kind eq 'p' ? 'CALL' : 'SELECT') . " $call";
+	# which tells what is wrong as a row
+	next if $function eq 'check_destination';
+	hidden($call, "$function has one as $name");
+	hidden("BEGIN READ ONLY; $call", '... where nothing may be written');
+	hidden('DO $$ BEGIN PERFORM' . substr($call, 6) . '; END $$', '... in a block')
+	  if $kind ne 'p';
+}
 
 # ---- a password, as the client takes it in a URL, and as options that are refused
 my $url = "postgresql://user:$passphrase\@host/db";

@@ -29,10 +29,11 @@ take_change_member(ChangeMembers *members, const JsonValue *name,
 		size_t		offset;
 	} known[] = {
 #define MEMBER(member) {"\"" #member "\"", offsetof(ChangeMembers, member)}
-		MEMBER(op),	   MEMBER(id),		MEMBER(schema),
-		MEMBER(table), MEMBER(key),		MEMBER(new),
-		MEMBER(old),   MEMBER(omitted), MEMBER(unchanged),
-		MEMBER(restart_identity),
+		MEMBER(op),		   MEMBER(id),
+		MEMBER(schema),	   MEMBER(table),
+		MEMBER(key),	   MEMBER(new),
+		MEMBER(old),	   MEMBER(omitted),
+		MEMBER(unchanged), MEMBER(restart_identity),
 #undef MEMBER
 	};
 

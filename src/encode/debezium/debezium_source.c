@@ -12,6 +12,7 @@
 #include "access/transam.h"
 #include "datatype/timestamp.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "encode/debezium/debezium.h"
 #include "encode/value/json_part.h"
@@ -92,7 +93,10 @@ render_source(Debezium *debezium, const JsonStyle *style,
 		out, ",\"source\":{\"version\":\"1.0\",\"connector\":\"postgresql\"");
 	buffer_append_literal(out, ",\"name\":");
 	json_append_string(out, style, debezium->server);
-	debezium_times(out, txn->time);
+	/* outside of transactions no time is stored: the connector's own answer */
+	debezium_times(out, TransactionIdIsValid(txn->xid)
+							? txn->time
+							: GetCurrentTimestamp());
 	buffer_append_literal(out, ",\"snapshot\":\"false\",\"db\":");
 	json_append_string(out, style, debezium->database);
 	buffer_append_literal(out, ",\"sequence\":\"[\\\"");
@@ -132,7 +136,9 @@ debezium_source(ByteBuffer *out, const Debezium *debezium,
 				const ChangePosition *position, const ShapeText *table)
 {
 	char lsn[MAX_NUMBER_TEXT];
-	int	 len = text_int64(lsn, (int64) position->lsn);
+	/* a message outside of transactions is its own commit */
+	int len = text_int64(
+		lsn, (int64) (position->lsn ? position->lsn : debezium->commit_lsn));
 
 	buffer_append(out, debezium->source.data, debezium->source.len);
 	buffer_append(out, lsn, len);

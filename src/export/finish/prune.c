@@ -144,7 +144,7 @@ outflow_prune(PG_FUNCTION_ARGS)
 	int	   count;
 	int64 *ids;
 
-	option_refuse_secret("prefix", prefix, strlen(prefix));
+	option_refuse_secret_argument(fcinfo, 0, "prefix");
 	job_check_may_write("prune");
 	rights_check_server();
 	if (keep < 1)

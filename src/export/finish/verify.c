@@ -20,6 +20,7 @@
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "export/lake/lake.h"
+#include "option.h"
 
 PG_FUNCTION_INFO_V1(outflow_verify);
 PGDLLEXPORT Datum outflow_verify(PG_FUNCTION_ARGS);
@@ -403,6 +404,7 @@ outflow_verify(PG_FUNCTION_ARGS)
 	Finding		 lost;
 	bool		 full;
 
+	option_refuse_secret_argument(fcinfo, 1, "verify");
 	InitMaterializedSRF(fcinfo, 0);
 	if (PG_ARGISNULL(0))
 		return (Datum) 0;

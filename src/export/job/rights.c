@@ -50,8 +50,8 @@ check_can_log_in(Oid owner)
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 				 errmsg("role \"%s\" is not permitted to log in",
 						GetUserNameFromId(owner, false)),
-				 errdetail("An export's background workers run as the job's "
-						   "owner.")));
+				 errdetail("An export is of a role that can log in, with and "
+						   "without background workers.")));
 }
 
 void
@@ -64,8 +64,8 @@ rights_check_owner(Oid owner)
 				 errmsg("permission denied for role \"%s\" to connect to this "
 						"database",
 						GetUserNameFromId(owner, false)),
-				 errdetail("An export's background workers connect as the "
-						   "job's owner.")));
+				 errdetail("An export is of a role that can connect, with and "
+						   "without background workers.")));
 }
 
 void

@@ -22,6 +22,7 @@
 #include "export/lake/lake.h"
 #include "export/lake/lake_catalog.h"
 #include "export/lake/lake_table.h"
+#include "option.h"
 
 PG_FUNCTION_INFO_V1(outflow_lake_versions);
 PG_FUNCTION_INFO_V1(outflow_lake_vacuum);
@@ -163,6 +164,8 @@ outflow_lake_versions(PG_FUNCTION_ARGS)
 	OpenTable open;
 	ListCell *cell;
 
+	option_refuse_secret_argument(fcinfo, 0, "destination");
+	option_refuse_secret_argument(fcinfo, 1, "catalog");
 	InitMaterializedSRF(fcinfo, 0);
 	open = open_table(&job, PG_GETARG_TEXT_PP(1), false);
 	foreach (cell, open.table->versions)
@@ -192,13 +195,16 @@ Datum
 outflow_lake_vacuum(PG_FUNCTION_ARGS)
 {
 	Job			job = {.destination = text_to_cstring(PG_GETARG_TEXT_PP(0))};
-	TimestampTz limit = DatumGetTimestampTz(DirectFunctionCall2(
-		timestamptz_mi_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
-		PG_GETARG_DATUM(1)));
+	TimestampTz limit;
 	OpenTable	open;
 
+	option_refuse_secret_argument(fcinfo, 0, "destination");
+	option_refuse_secret_argument(fcinfo, 2, "catalog");
 	job_check_may_write("lake_vacuum");
 	rights_check_server();
+	limit = DatumGetTimestampTz(DirectFunctionCall2(
+		timestamptz_mi_interval, TimestampTzGetDatum(GetCurrentTimestamp()),
+		PG_GETARG_DATUM(1)));
 	if (limit > GetCurrentTimestamp())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

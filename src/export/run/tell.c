@@ -107,6 +107,12 @@ tell_own_name_is_gone(const JobError *error)
 			error->code == ERRCODE_AMBIGUOUS_FUNCTION);
 }
 
+static bool
+tell_hint_begins(const JobError *error, const char *start)
+{
+	return strncmp(error->hint, start, strlen(start)) == 0;
+}
+
 /*
  * Whether the job would fail again in the same way: what it reads or what it
  * was told to do must be changed, and a job's arguments can't be.
@@ -121,7 +127,17 @@ tell_is_final(const JobError *error)
 		   class == ERRCODE_FEATURE_NOT_SUPPORTED ||
 		   class == ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION ||
 		   error->code == ERRCODE_INVALID_OBJECT_DEFINITION ||
+		   tell_hint_begins(error, "Choose ") ||
+		   tell_hint_begins(error, "Export to another ") ||
 		   tell_own_name_is_gone(error);
+}
+
+/* Whether the hint says itself what is to become of the job. */
+static bool
+tell_hint_is_enough(const JobError *error)
+{
+	return tell_hint_begins(error, "Forget the job") ||
+		   tell_hint_begins(error, "SELECT outflow.forget(");
 }
 
 static char *
@@ -130,6 +146,8 @@ tell_way_out(const Job *job)
 	const JobError *error = &job->error;
 	const char	   *space = error->hint[0] ? " " : "";
 
+	if (job->state == JOB_FAILED && tell_hint_is_enough(error))
+		return pstrdup(error->hint);
 	if (job->state != JOB_FAILED || !tell_is_final(error))
 		return psprintf("%s%sCALL outflow.resume(" INT64_FORMAT
 						") continues it.",
