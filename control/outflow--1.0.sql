@@ -1440,15 +1440,15 @@ AS $$
 		ELSE written END
 $$;
 
--- A zone that is hours, as the setting has it, and so many that no server reads a
--- time of it.
+-- A zone that is hours, as the setting has it or after POSIX's abbreviation, and so
+-- many that no server reads a time of it.
 CREATE FUNCTION outflow_internal.restore_zone_is_far(manifest pg_catalog.jsonb)
 RETURNS pg_catalog.bool
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT manifest->'settings'->>'TimeZone'
-		~* '^(INTERVAL ''|<)?[-+]?(1[6-9]|[2-9][0-9]|[0-9]{3})'
+		~* '^(INTERVAL ''|<[^>]*>|[a-z]+)?[-+]?(1[6-9]|[2-9][0-9]|[0-9]{3})'
 $$;
 
 -- The first column with times, at whatever depth, whose text doesn't tell when they

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use File::Copy ();
+use IPC::Run qw(start);
 use JSON::PP ();
 use LakeTest;
 use OutflowTest;
@@ -189,6 +190,16 @@ replace_file($named, '{"version":10,"size":3}');
 replace_file($checkpoint, slurp_file($checkpoint) =~ s/outflow\.crc32c/another.crc32c/r);
 is(bad($next), '', "another's checkpoint that can be read");
 harmed($next, $checkpoint, sub { truncate($_[0], 500) }, $bad_checkpoint, '... and is cut off');
+
+# the log of an older version goes while it is read, and comes back
+$lake = "$dir/delta";
+$job = sql("SELECT min(job) FROM outflow.jobs WHERE destination = 'file://$lake'");
+my $goes = start([ $^X, '-MTime::HiRes=sleep', '-e',
+	'my ($log, $away) = @ARGV; while (rename($log, $away)) { sleep(0.0004 * rand()); rename($away, $log); sleep(0.002 * rand()) }',
+	"$lake/_delta_log", "$lake/away" ]);
+is(sql("SELECT DISTINCT status FROM generate_series(1, 1500) AS i, outflow.verify($job + 0 * i) WHERE file ~ '^_delta_log' AND status NOT IN ('ok', 'missing')"),
+	'', 'a log that goes meanwhile is missing at most');
+$goes->kill_kill;
 
 $node->stop;
 done_testing();

@@ -89,6 +89,16 @@ like(said_by(sprintf($one, $place, '')), qr/ERROR:  destination ".*" is not empt
 is_deeply([ grep { -f "$place/$_" } files_below($place) ], [ 'public.u/README', $part =~ s{^\Q$place\E/}{}r ], '... and that stays');
 like(said_by(sprintf($one, $place, $overwrite)), qr/WARNING:  "overwrite" leaves .*\nDETAIL:  .*"public\.u", "public\.w"/, '... with overwrite too');
 
+# folders that are closed, and what is no manifest
+$place = "$dir/closed";
+killed('job', $common, sprintf($many, $place, ''));
+mkdir "$place/$_" or die $! foreach ('somebody.closed', 'somebody.folder', 'somebody.folder/_manifest.json', 'somebody.file');
+replace_file("$place/somebody.file/_manifest.json", 'x');
+chmod(0, "$place/somebody.closed", "$place/somebody.file/_manifest.json") == 2 or die $!;
+like(said_by(sprintf($one, $place, '')), qr/$told.*ERROR:  destination ".*" is not empty/s, 'beside what is closed: what was left is removed');
+chmod(0700, "$place/somebody.closed");
+is_deeply([ grep { -f "$place/$_" } files_below($place) ], ['somebody.file/_manifest.json'], '... and nothing else');
+
 # another server's export
 $place = "$dir/anothers";
 killed('job', $common, sprintf($many, $place, ''));

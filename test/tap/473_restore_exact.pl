@@ -110,9 +110,11 @@ is(($node->psql(restored(exported('moments', "SET DateStyle = SQL; SET TIME ZONE
 # more hours than a time may have
 my $far = qr/ERROR:  COPY cannot load column "at" of table public\.moments.*HINT:.*TimeZone = UTC/s;
 refused(exported('moments', "SET DateStyle = $_", ''), $far, "$_: refused")
-  foreach 'ISO; SET TimeZone = 16', 'SQL; SET TimeZone = -16.5', q{ISO; SET TIME ZONE INTERVAL '16:00' HOUR TO MINUTE}, 'ISO; SET TimeZone = 120';
+  foreach 'ISO; SET TimeZone = 16', 'SQL; SET TimeZone = -16.5', q{ISO; SET TIME ZONE INTERVAL '16:00' HOUR TO MINUTE}, 'ISO; SET TimeZone = 120',
+  map { "ISO; SET TimeZone = '$_'" } qw(<+20>-20 <FOO>-20 FOO-17);
 is(($node->psql(restored(exported('moments', "SET DateStyle = $_", ''), $_), 'TABLE moments'))[1], sql('TABLE moments'), "$_: exact")
-  foreach 'ISO; SET TimeZone = 15.5', q{ISO; SET TIME ZONE INTERVAL '-15:30' HOUR TO MINUTE};
+  foreach 'ISO; SET TimeZone = 15.5', q{ISO; SET TIME ZONE INTERVAL '-15:30' HOUR TO MINUTE},
+  map { "ISO; SET TimeZone = '$_'" } qw(<+0530>-5:30 <-1030>+10:30 <+20>-5 EST5EDT);
 is(($node->psql(restored(exported('moments', 'SET TimeZone = 16', ", format => 'jsonl'"), 'far jsonl'), 'TABLE moments'))[1], sql('TABLE moments'), 'jsonl: exact');
 refused(exported('moments', "SET DateStyle = SQL; SET TimeZone = '$_'", ''), $lossy, "$_: refused") foreach qw(<+02>-03 <+02>+02 <-05>+05EDT GMT+3);
 is(($node->psql(restored(exported('moments', $session, q(, options => '{"mask_columns": "*.*.at=null"}')), 'no times'), 'SELECT count(*) FROM moments WHERE at IS NULL'))[1], 2, 'no times');

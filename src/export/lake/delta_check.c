@@ -62,8 +62,12 @@ check_version(void *arg)
 					   ? (const DeltaLog *) check->table
 					   : delta_log_read_until(check->root, check->folder,
 											  check->version->version);
+	/* it may have gone since the table was read */
 	checked->finding =
-		((const DeltaVersion *) llast(checked->log->table.versions))->finding;
+		checked->log->table.last == check->version->version
+			? ((const DeltaVersion *) llast(checked->log->table.versions))
+				  ->finding
+			: (Finding){"missing", NULL};
 	if (finding_is_ok(checked->finding))
 		checked->finding =
 			lake_check_parts(check, delta_has_part, checked->log->files,

@@ -30,7 +30,7 @@
 #include "export/proof/stamp.h"
 
 /* Raised when the same tuples would be written as other bytes than before. */
-#define OUTPUT_VERSION 2
+#define OUTPUT_VERSION 3
 
 static void
 describe_column(Description *description, TupleDesc desc, AttrNumber attnum)
