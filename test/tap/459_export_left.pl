@@ -343,6 +343,19 @@ foreach my $format (qw(delta iceberg))
 		cmp_ok(scalar(grep { /$uuid/ } files_below($lake)), '>', 0, "$format: files of no version");
 		$next_one->('files of no version');
 
+		if ($format eq 'iceberg' && $again == 1)
+		{
+			my $passing = "$lake/metadata/8d1e0a52-6f27-4b3e-9d9c-5a0c7e6f1b2d.metadata.json";
+
+			change();
+			killed(2, $inline);
+			$published->('part-*');
+			replace_file($passing, '{}');
+			like(said_by($inline), qr/ERROR:  another program may be writing to/, 'beside what may be a commit, an export is refused');
+			unlink($passing);
+			$next_one->('files of no version beside a commit');
+		}
+
 		# its version is there, and its record is not
 		my @before = files_of_versions($lake);
 		change();

@@ -65,8 +65,13 @@ static bool
 is_only_table(const LakeFormat *format, Destination *root, const char *folder,
 			  const char *uuid)
 {
-	LakeTable *table = format->read(root, folder, true);
+	LakeTable *table = lake_when_settled(
+		format, root, format->read(root, folder, true), true);
 
+	/* what is not known yet is no reason to forget whose the files are */
+	if (table->is_passing)
+		lake_check_features(format, table, lake_path_of_folder(root, folder),
+							"");
 	if (table->is_foreign ||
 		(format->is_unreadable && format->is_unreadable(table)))
 		return false;
