@@ -126,7 +126,10 @@ foreach my $format (qw(delta iceberg))
 	replace_file("$its/_owner", slurp_file("$its/_owner") =~ s/^\S+/$of/r);
 	unlink(glob("$root/public.*/part-*$uuid*"));
 	sql('SELECT outflow.forget(max(job)) FROM outflow.jobs');
-	removes($root, call_for($root, 'w', 'csv') =~ s/, workers/, options => '{"overwrite": true}', workers/r, "$format, with its versions, and next CSV");
+	my $said = said_by(call_for($root, 'w', 'csv') =~ s/, workers/, options => '{"overwrite": true}', workers/r);
+	like($said, $told, "$format, with its versions, and next CSV: it tells what it removes");
+	like($said, qr/ERROR:  .* holds other directories, but no export that "overwrite" would replace/, '... and replaces no tables');
+	is_deeply([ hidden($root) ], [], '... and no hidden directory is left');
 	is_deeply([ grep { m{^public\.[tu]/} } files_below($root) ], \@before, "$format, with its versions, and next CSV: nothing else is removed");
 }
 
