@@ -98,7 +98,7 @@ like(export('d'), qr/^\d+/, '... and back as what it was last');
 
 # versions that are to stay however old they are, and a table whose files are another's
 run_sql($node, 'CREATE TABLE g AS SELECT i AS id FROM generate_series(1, 100) i');
-foreach my $version (0 .. 5)
+foreach my $version (0 .. 6)
 {
 	like(export('g'), qr/^\d+/, "version $version");
 	run_sql($node, 'UPDATE g SET id = id + 1');
@@ -116,12 +116,21 @@ is_deeply([ files_below("$dir/g") ], \@files, '... removes nothing');
 write_metadata(sub {
 	my ($metadata) = @_;
 
-	$metadata->{properties} = { 'gc.enabled' => 'TRUE', 'history.expire.min-snapshots-to-keep' => '3' };
-	$metadata->{refs}{main}{'min-snapshots-to-keep'} = 2;
-	$metadata->{refs}{other} = { 'snapshot-id' => $ids[2], type => 'branch' };
+	$metadata->{properties} = { 'gc.enabled' => 'TRUE' };
+	$metadata->{snapshots}[$_]{'timestamp-ms'} = $now - (7 - $_) * $day foreach (0 .. 6);
+	$metadata->{refs}{main}{'max-snapshot-age-ms'} = 6.5 * $day;
 }, 'g');
 unlike(vacuum(), qr/ERROR/, 'another property');
-is_deeply(left_of_g(), [ 0, 1, 2, 4, 5 ], 'each branch keeps as many versions as it is to');
+is_deeply(left_of_g(), [ 1 .. 6 ], 'a branch keeps versions for as long as it is to');
+write_metadata(sub {
+	my ($metadata) = @_;
+
+	$metadata->{properties}{'history.expire.min-snapshots-to-keep'} = '3';
+	$metadata->{refs}{main} = { 'snapshot-id' => $ids[6], type => 'branch', 'min-snapshots-to-keep' => 2, 'max-snapshot-age-ms' => 0.5 * $day };
+	$metadata->{refs}{other} = { 'snapshot-id' => $ids[3], type => 'branch' };
+}, 'g');
+unlike(vacuum(), qr/ERROR/, 'by number');
+is_deeply(left_of_g(), [ 1, 2, 3, 5, 6 ], '... and as many as it is to');
 write_metadata(sub {
 	my ($metadata) = @_;
 
@@ -129,10 +138,10 @@ write_metadata(sub {
 	delete $metadata->{refs}{main}{'min-snapshots-to-keep'};
 }, 'g');
 unlike(vacuum(), qr/ERROR/, 'as the table says');
-is_deeply(left_of_g(), [ 4, 5 ], '... what the branch says not, as far as versions are there');
+is_deeply(left_of_g(), [ 5, 6 ], '... what the branch says not, as far as versions are there');
 write_metadata(sub { delete $_[0]{properties}{'history.expire.min-snapshots-to-keep'} }, 'g');
 unlike(vacuum(), qr/ERROR/, 'nothing is said');
-is_deeply(left_of_g(), [5], '... the last one');
+is_deeply(left_of_g(), [6], '... the last one');
 
 # what tells rows apart, as others have set it
 run_sql($node, 'CREATE TYPE part AS (x int); CREATE TABLE k (id int NOT NULL, f float8 NOT NULL, n int NOT NULL, p part NOT NULL, s text); INSERT INTO k VALUES (1, 2, 3, ROW(4), 5)');

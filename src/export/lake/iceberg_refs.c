@@ -56,6 +56,7 @@ typedef struct SnapshotParent
 {
 	int64 snapshot; /* the key */
 	int64 parent;
+	int64 timestamp;
 } SnapshotParent;
 
 static HTAB *
@@ -76,6 +77,7 @@ snapshot_parents(const IcebergTable *table)
 
 		CHECK_FOR_INTERRUPTS();
 		found->parent = version->parent;
+		found->timestamp = version->version.timestamp;
 	}
 	return parents;
 }
@@ -91,24 +93,33 @@ count_to_keep(Jsonb *metadata, Jsonb *branch)
 	return own > 0 || tables == NULL ? own : strtoll(tables, NULL, 10);
 }
 
-static void
-keep_branch(HTAB *kept, HTAB *parents, int64 id, int64 count)
+/* And those that are not older than it says. */
+static int64
+keep_since(Jsonb *branch)
 {
-	/* no more than there are, should one be its own ancestor */
-	count = Min(count, hash_get_num_entries(parents));
-	for (; count > 0; count--)
+	int64 age = lake_json_int(branch, "max-snapshot-age-ms");
+
+	return age > 0 ? lake_now() - age : PG_INT64_MAX;
+}
+
+static void
+keep_branch(HTAB *kept, HTAB *parents, int64 id, int64 count, int64 since)
+{
+	/* each but once, should one be its own ancestor */
+	for (int64 left = hash_get_num_entries(parents); left > 0; left--)
 	{
 		SnapshotParent *snapshot = hash_search(parents, &id, HASH_FIND, NULL);
 		SnapshotRef	   *ref;
 		bool			found;
 
 		CHECK_FOR_INTERRUPTS();
-		if (snapshot == NULL)
+		if (snapshot == NULL || (count <= 0 && snapshot->timestamp < since))
 			return;
 		ref = hash_search(kept, &id, HASH_ENTER, &found);
 		if (!found)
 			ref->name = "";
 		id = snapshot->parent;
+		count--;
 	}
 }
 
@@ -116,14 +127,15 @@ HTAB *
 iceberg_kept_by_refs(const IcebergTable *table)
 {
 	Jsonb	 *refs = lake_json_object(table->metadata, "refs");
+	Jsonb	 *main_branch = lake_json_object(refs, "main");
 	HTAB	 *kept = iceberg_refs(table->metadata);
 	HTAB	 *parents = snapshot_parents(table);
 	ListCell *cell;
 
 	/* not every table names its main branch */
-	keep_branch(
-		kept, parents, table->current,
-		count_to_keep(table->metadata, lake_json_object(refs, "main")));
+	keep_branch(kept, parents, table->current,
+				count_to_keep(table->metadata, main_branch),
+				keep_since(main_branch));
 	foreach (cell, lake_json_names(refs))
 	{
 		Jsonb *ref = lake_json_object(refs, lfirst(cell));
@@ -131,7 +143,7 @@ iceberg_kept_by_refs(const IcebergTable *table)
 
 		if (type && strcmp(type, "branch") == 0)
 			keep_branch(kept, parents, lake_json_int(ref, "snapshot-id"),
-						count_to_keep(table->metadata, ref));
+						count_to_keep(table->metadata, ref), keep_since(ref));
 	}
 	return kept;
 }
