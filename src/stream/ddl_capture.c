@@ -43,6 +43,7 @@ typedef struct RunningCommand
 	const char			  *source; /* what it is part of */
 	int					   location;
 	int					   length; /* 0: to the end */
+	bool				   told;   /* when what it dropped was known */
 	struct RunningCommand *outer;
 } RunningCommand;
 
@@ -56,8 +57,7 @@ static ProcessUtility_hook_type next_hook = NULL;
  */
 static char *missed_text = NULL;
 
-/* The command that was told of when what it dropped was known; is not told again. */
-static const Node *told = NULL;
+static bool missed_told = false; /* as the flag of a running command */
 
 static void
 remember_command(PlannedStmt *statement, const char *source,
@@ -145,6 +145,13 @@ current_command(void)
 		return command_text(running->source, running->location,
 							running->length);
 	return missed_text;
+}
+
+/* Whether that one was told already.  Others may run in the middle of it. */
+static bool *
+current_told(void)
+{
+	return running ? &running->told : &missed_told;
 }
 
 /* ---- what must not leave the server */
@@ -306,8 +313,6 @@ outflow_ddl_command_start(PG_FUNCTION_ARGS)
 	EventTriggerData *data = trigger_data(fcinfo);
 	char			 *text;
 
-	if (told == data->parsetree)
-		told = NULL; /* one that failed, and was at the same place */
 	if (running == NULL)
 	{
 		text = find_missed(data->parsetree);
@@ -323,10 +328,11 @@ PGDLLEXPORT Datum
 outflow_ddl_command_end(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *data = trigger_data(fcinfo);
+	bool			 *told = current_told();
 
-	if (told != data->parsetree)
+	if (!*told)
 		(void) ddl_write_message(GetCommandTagName(data->tag), COMMANDS);
-	told = NULL;
+	*told = false;
 	PG_RETURN_NULL();
 }
 
@@ -354,7 +360,6 @@ outflow_sql_drop(PG_FUNCTION_ARGS)
 	EventTriggerData *data = trigger_data(fcinfo);
 	const char		 *tag = GetCommandTagName(data->tag);
 
-	if (ddl_write_message(tag, drop_query(tag)))
-		told = data->parsetree;
+	*current_told() = ddl_write_message(tag, drop_query(tag));
 	PG_RETURN_NULL();
 }

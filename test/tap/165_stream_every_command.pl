@@ -211,5 +211,25 @@ CREATE TABLE theirs (a int);
 DROP TABLE theirs;
 SQL
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_logical_slot_get_changes('feed', NULL, NULL) WHERE data ~ '"(CREATE|DROP) TABLE theirs'}), '2', 'a role that may not call what tells the objects');
+
+# other event triggers run commands in the middle of one that both drops and takes back
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE theirs (a int);
+ALTER TABLE theirs OWNER TO outflow_corpus;
+GRANT SELECT ON t TO outflow_corpus;
+CREATE TABLE scratch (a int);
+CREATE FUNCTION nest() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF tg_tag = 'DROP OWNED' THEN
+		COMMENT ON TABLE t IS 'nested';
+		DROP TABLE scratch;
+	END IF;
+END $$;
+CREATE EVENT TRIGGER zz_after_ours ON sql_drop EXECUTE FUNCTION nest();
+SELECT FROM pg_replication_slot_advance('feed', pg_current_wal_lsn());
+DROP OWNED BY outflow_corpus;
+SQL
+is($node->safe_psql('postgres', q{SELECT string_agg(data::json->>'tag', ', ') FROM pg_logical_slot_get_changes('feed', NULL, NULL, 'include_transactions', 'off') WHERE data::json->>'op' = 'ddl'}),
+	'DROP OWNED, COMMENT, DROP TABLE', 'commands within a command');
 $node->stop;
 done_testing();
