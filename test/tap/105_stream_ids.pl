@@ -50,8 +50,9 @@ foreach my $transaction (1 .. 3)
 		  if $kind > 0.3 && $kind < 0.9;
 		# A message ends where the next record begins.  If that one is undone
 		# while the server streams it, the server may drop the message with it;
-		# no plugin sees it then.
-		push @statements, $writers[1]->(), 'SAVEPOINT s;', $some->(), 'ROLLBACK TO s;'
+		# no plugin sees it then.  Nor does one see rows beside a TRUNCATE that is
+		# undone: the server fails to map their filenode, with test_decoding too.
+		push @statements, $writers[1]->(), 'SAVEPOINT s;', $some->() =~ s/TRUNCATE other;//gr, 'ROLLBACK TO s;'
 		  if $kind > 0.9;
 	}
 	$node->safe_psql('postgres', join("\n", @statements, 'COMMIT;'));
