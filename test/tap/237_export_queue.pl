@@ -157,7 +157,7 @@ max_jobs(1);
 
 sql('CREATE ROLE writer LOGIN IN ROLE pg_write_all_data');
 my $last = sql('SELECT max(job) FROM outflow.job');
-foreach my $number ('9223372036854775807', $last - 3, '5000000000000000000')
+foreach my $number ('9223372036854775807', $last - 3, '5000000000000000000', 1 << 62, (1 << 62) - 1, (1 << 62) - 2, 1 << 40)
 {
 	sql("SET SESSION AUTHORIZATION writer; SELECT setval('outflow.job_job_seq', $number)");
 	sql("CALL outflow.export('other', 'file://$dir/numbered' || $number, workers => 0)");

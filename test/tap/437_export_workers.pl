@@ -1,6 +1,6 @@
 # Promise: a job that is stopped while it waits for a table gives the places of all
 # its processes back; and jobs of one role that wait for its own lock leave as many
-# background workers as another role's job needs.
+# background workers as another role's job needs, also while its calls wait for those.
 use strict;
 use warnings;
 
@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 # the launcher of logical replication, a coordinator, two workers
-my $node = new_outflow_node('workers', conf => "max_worker_processes = 4\nautovacuum = off\n");
+my $node = new_outflow_node('workers', conf => "max_worker_processes = 4\nautovacuum = off\nlog_min_messages = debug1\n");
 my $dir = new_export_dir();
 my $processes = "FROM pg_stat_activity WHERE backend_type LIKE 'outflow %'";
 my $coordinator = "FROM pg_stat_activity WHERE backend_type = 'outflow coordinator'";
@@ -41,7 +41,7 @@ sub set_room
 
 sql('CREATE ROLE greedy LOGIN IN ROLE pg_write_server_files; CREATE ROLE modest LOGIN IN ROLE pg_write_server_files');
 sql('CREATE TABLE held AS SELECT g AS i FROM generate_series(1, 100000) AS g; ALTER TABLE held OWNER TO greedy');
-sql('CREATE TABLE t AS SELECT 1 AS i; GRANT SELECT ON t TO modest');
+sql('CREATE TABLE t AS SELECT 1 AS i; GRANT SELECT ON t TO greedy, modest');
 chmod 0777, $dir;
 
 # ---- the processes of a job that is stopped
@@ -69,10 +69,19 @@ foreach my $workers (2, 64)
 	wait_until($node, "SELECT EXISTS (SELECT FROM outflow.jobs WHERE state = 'queued' AND waiting_for LIKE '%(the last 2 background workers are for a role that has none)')",
 		'a job that has to wait');
 	wait_until($node, "SELECT count(*) = 5 $processes", 'two background workers are left');
+	my $waiter = $node->background_psql('postgres', on_error_stop => 1);
+	my $waits = "destination LIKE '%/waits$workers'";
+
+	$waiter->query_until(qr/calls/, "SET SESSION AUTHORIZATION greedy;\n\\echo calls\nCALL outflow.export('t', 'file://$dir/waits$workers');\n");
+	wait_until($node, "SELECT EXISTS (SELECT FROM outflow.jobs WHERE $waits AND waiting_for IS NOT NULL)", 'a call that waits');
+	my $job = sql("SELECT job FROM outflow.jobs WHERE $waits");
+	unlike(slurp_file($node->logfile), qr/starting background worker process "outflow job $job"/, "$workers workers: it starts no process that would only find that");
 	my (undef, undef, $err) = $node->psql('postgres', "SET SESSION AUTHORIZATION modest; SET statement_timeout = '60s'; CALL outflow.export('t', 'file://$dir/modest$workers')");
 	unlike($err, qr/ERROR|queued/, "$workers workers: another role's job takes the two that are left");
 	$locker->quit;
 	wait_until($node, "SELECT NOT EXISTS (SELECT FROM outflow.jobs WHERE state IN ('queued', 'running'))", 'all of them');
+	$waiter->quit;
+	like(slurp_file($node->logfile), qr/starting background worker process "outflow job $job"/, '... until there is room');
 }
 is(sql("SELECT count(*) FROM outflow.jobs WHERE state = 'done' AND destination LIKE '%/greedy%'"), 6, 'all come to their turn');
 

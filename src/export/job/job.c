@@ -105,18 +105,17 @@ report_other_call(const Job *job)
 }
 
 /*
- * Who may write all tables may set their sequences as well, to where there is no
- * next number, or to one that a job has.
+ * Who may write all tables may set their sequences as well, to one that a job has,
+ * or so far that there soon is no next number.
  */
 static void
 mend_numbers(void)
 {
 	(void) job_query(
-		"SELECT setval('outflow.job_job_seq', coalesce(j.last, 1)) "
-		"FROM outflow.job_job_seq AS s, (SELECT max(job) AS last "
-		"FROM outflow.job WHERE job < 1::int8 << 62) AS j "
-		"WHERE s.last_value >= 1::int8 << 62 "
-		"OR s.last_value < j.last",
+		"SELECT setval('outflow.job_job_seq', greatest(j.last, 1)) "
+		"FROM outflow.job_job_seq AS s, (SELECT coalesce(max(job), 0) "
+		"AS last FROM outflow.job WHERE job < 1::int8 << 62) AS j "
+		"WHERE s.last_value NOT BETWEEN j.last AND j.last + (1::int8 << 32)",
 		0, NULL, NULL, NULL);
 }
 

@@ -159,19 +159,28 @@ check_interrupts(Waiter *waiter)
 	CHECK_FOR_INTERRUPTS();
 }
 
+/* One that would only find that the job must wait takes a place from others. */
 static void
-start_coordinator(Waiter *waiter, const Job *job)
+start_coordinator(Waiter *waiter, Job *job)
 {
-	MemoryContext old = MemoryContextSwitchTo(waiter->context);
-	bool started = launch_coordinator(job->id, job->owner, &waiter->handle);
+	char *waiting_for = queue_wait(job);
 
-	MemoryContextSwitchTo(old);
-	if (started)
-		return;
-	waiter->handle = NULL;
+	if (waiting_for == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(waiter->context);
+		bool		  started =
+			launch_coordinator(job->id, job->owner, &waiter->handle);
+
+		MemoryContextSwitchTo(old);
+		if (started)
+			return;
+		waiter->handle = NULL;
+		waiting_for =
+			pstrdup("a free background worker (max_worker_processes)");
+	}
+	job->waiting_for = waiting_for;
 	if (job_try_lock_row(job->id))
-		job_set_waiting_for(job->id,
-							"a free background worker (max_worker_processes)");
+		job_set_waiting_for(job->id, waiting_for);
 }
 
 /* Our coordinator has ended, and the job is still queued. */
