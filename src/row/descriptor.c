@@ -4,8 +4,6 @@
  */
 #include "postgres.h"
 
-#include "utils/memutils.h"
-
 #include "compat.h"
 #include "row/row_internal.h"
 
@@ -40,33 +38,49 @@ take_defaults(TupleConstr *into, TupleDesc desc)
 }
 
 /*
+ * Copies a descriptor with other constraints.  What else one has the server's own
+ * function knows alone, so it finds them there for that time; it does nothing
+ * but copy.
+ */
+static TupleDesc
+copy_with(TupleDesc desc, TupleConstr *constr)
+{
+	TupleConstr *own = desc->constr;
+	TupleDesc	 copy;
+
+	PG_TRY();
+	{
+		desc->constr = constr;
+		copy = CreateTupleDescCopyConstr(desc);
+	}
+	PG_FINALLY();
+	{
+		desc->constr = own;
+	}
+	PG_END_TRY();
+	return copy;
+}
+
+/*
  * A shape stays as long as its relation is used: what nobody asks for doesn't
  * stay with it.
  */
 TupleDesc
 row_desc_copy(TupleDesc desc, bool with_defaults)
 {
-	MemoryContext old = MemoryContextSwitchTo(CurTransactionContext);
-	TupleDesc	  part = palloc(TupleDescSize(desc));
-	TupleConstr	  constr;
-	TupleDesc	  copy;
+	TupleConstr constr;
+	TupleDesc	copy;
 
-	memcpy(part, desc, TupleDescSize(desc));
-	if (desc->constr)
-	{
-		constr = *desc->constr;
-		constr.num_check = 0;
-		if (with_defaults)
-			take_defaults(&constr, desc);
-		else
-			constr.num_defval = 0;
-		part->constr = &constr;
-	}
-	MemoryContextSwitchTo(old);
-	copy = CreateTupleDescCopyConstr(part);
-	if (desc->constr && with_defaults)
+	if (desc->constr == NULL)
+		return CreateTupleDescCopyConstr(desc);
+	constr = *desc->constr;
+	constr.num_check = 0;
+	constr.num_defval = 0;
+	if (with_defaults)
+		take_defaults(&constr, desc);
+	copy = copy_with(desc, &constr);
+	if (with_defaults)
 		pfree(constr.defval);
-	pfree(part);
 	return copy;
 }
 
