@@ -87,7 +87,7 @@ my ($part) = glob("$place/public.w/part-*");
 replace_file($part, slurp_file($part) =~ s/1/2/r);
 like(said_by(sprintf($one, $place, '')), qr/ERROR:  destination ".*" is not empty/, 'beside what is not its own: without overwrite it is refused');
 is_deeply([ grep { -f "$place/$_" } files_below($place) ], [ 'public.u/README', $part =~ s{^\Q$place\E/}{}r ], '... and that stays');
-like(said_by(sprintf($one, $place, $overwrite)), qr/WARNING:  "overwrite" leaves .*\nDETAIL:  .*"public\.u", "public\.w"/, '... with overwrite too');
+like(said_by(sprintf($one, $place, $overwrite)), qr/ERROR:  .* holds other directories, but no export that "overwrite" would replace\nDETAIL:  It holds "public\.u"/, '... with overwrite too');
 
 # folders that are closed, and what is no manifest
 $place = "$dir/closed";
@@ -105,7 +105,7 @@ killed('job', $common, sprintf($many, $place, ''));
 my ($hidden) = glob("$place/.outflow-*");
 my $token = slurp_file("$hidden/_owner");
 replace_file("$place/public.t/_manifest.json", slurp_file("$place/public.t/_manifest.json") =~ s/("server": ")/${1}1/r);
-like(said_by(sprintf($one, $place, $overwrite)), qr/WARNING:  "overwrite" leaves .*\nDETAIL:  .*: "public\.t"\./, "another server's export: it stays");
+like(said_by(sprintf($one, $place, $overwrite)), qr/ERROR:  .* holds other directories, but no export that "overwrite" would replace\nDETAIL:  It holds "public\.t"\./, "another server's export: it stays");
 ok(-e "$place/public.t/_manifest.json", '... with its manifest');
 
 # a whole one, of which only the hidden directory should have gone
