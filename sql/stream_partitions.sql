@@ -144,6 +144,23 @@ UPDATE s SET v = 'b';
 DELETE FROM s;
 SELECT * FROM keys('exclude_tables', '*.s3');
 SELECT * FROM keys('tables', '*.s3', 'include_old', 'off');
+SELECT count(*) > 0 FROM consume('stream_partitions');
+-- a schema record names the columns that the rows' keys have, whichever key the root has
+CREATE TABLE t (id int, k int, u int NOT NULL, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
+CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+CREATE TABLE t2 (u int NOT NULL, id int NOT NULL, k int NOT NULL);
+ALTER TABLE t ATTACH PARTITION t2 FOR VALUES IN (2);
+CREATE UNIQUE INDEX t_index ON t (u, k);
+CREATE UNIQUE INDEX t2_index ON t2 (k, u);
+ALTER TABLE t REPLICA IDENTITY USING INDEX t_index;
+ALTER TABLE t2 REPLICA IDENTITY USING INDEX t2_index;
+ALTER PUBLICATION stream_partitions_keys SET TABLE t;
+INSERT INTO t VALUES (1, 1, 10), (2, 1, 20), (1, 2, 10);
+DELETE FROM t;
+TRUNCATE t;
+SELECT * FROM keys();
+-- half of it is none
+SELECT * FROM keys('exclude_columns', '*.t.id');
 \set VERBOSITY default
 SELECT pg_drop_replication_slot('stream_partitions');
 SET client_min_messages = warning;

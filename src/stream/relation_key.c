@@ -155,14 +155,28 @@ key_columns(StreamRelation *rel, Relation relation, Relation as)
 	return NULL;
 }
 
+/* A consumer files new rows by the key of which a schema record tells. */
+static void
+tell_key(const StreamRelation *rel, RowShape *shape, const Bitmapset *key)
+{
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		ColumnShape *column = &shape->columns[i];
+
+		column->is_key =
+			rel->has_key &&
+			bms_is_member(KEY_BIT(own_attnum(rel, column->attnum)), key);
+	}
+}
+
 /*
  * Without a key under FULL it is the whole old row, which needs to be written
  * once only.  Half a key, the rest of which is filtered away, would name the
  * wrong rows.
  */
 void
-relation_find_key(StreamSession *session, StreamRelation *rel,
-				  const RowShape *shape, Relation relation, Relation as)
+relation_find_key(StreamSession *session, StreamRelation *rel, RowShape *shape,
+				  Relation relation, Relation as)
 {
 	bool	   full = rel->identity == REPLICA_IDENTITY_FULL;
 	Bitmapset *key = key_columns(rel, relation, as);
@@ -188,4 +202,5 @@ relation_find_key(StreamSession *session, StreamRelation *rel,
 	rel->has_identity = full || (key != NULL && !blurred);
 	rel->key_masked = blurred && !full;
 	rel->has_key = whole || (key != NULL && missing == 0);
+	tell_key(rel, shape, key);
 }

@@ -252,10 +252,9 @@ extern void relation_build(StreamSession *session, StreamRelation *rel,
 
 /* ---- relation_key.c */
 
-/* Sets which columns are no part of the key, and whether there is one. */
+/* Sets which columns are the key, also in the shape, and whether there is one. */
 extern void relation_find_key(StreamSession *session, StreamRelation *rel,
-							  const RowShape *shape, Relation relation,
-							  Relation as);
+							  RowShape *shape, Relation relation, Relation as);
 
 /* ---- tuple.c */
 
