@@ -298,7 +298,9 @@ iceberg_commit(Destination *root, LakeTable *lake, const Job *job,
 	IcebergTable *table = (IcebergTable *) lake;
 	IcebergCommit commit = {.root = root,
 							.table = table,
-							.parent = find_parent(table),
+							/* of one that was moved nothing is in place */
+							.parent =
+								table->is_moved ? NULL : find_parent(table),
 							.change = {.job = job,
 									   .source = source,
 									   .now = Max(lake_now(), table->updated),

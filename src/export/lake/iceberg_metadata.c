@@ -169,6 +169,27 @@ is_partitioned(const IcebergTable *table)
 	return table->spec != 0;
 }
 
+/* Programs write schemes in their own way: file:/a, file:///a; s3://b, s3a://b. */
+static const char *
+without_scheme(const char *uri)
+{
+	size_t scheme = strcspn(uri, ":/");
+
+	if (uri[scheme] == ':')
+		uri += scheme + 1;
+	return uri + strspn(uri, "/");
+}
+
+static bool
+is_moved(const IcebergTable *table)
+{
+	const char *location =
+		without_scheme(iceberg_rest_location(table->metadata));
+
+	return location[0] &&
+		   strcmp(location, without_scheme(table->location)) != 0;
+}
+
 static void
 take_facts(IcebergTable *table)
 {
@@ -184,6 +205,7 @@ take_facts(IcebergTable *table)
 		table->table.is_foreign = true;
 	else
 		(void) lake_json_need_text(metadata, "table-uuid");
+	table->is_moved = is_moved(table);
 	take_snapshots(table);
 }
 

@@ -69,11 +69,24 @@ put_kept(Next *next, const char *name, const char *otherwise)
 	appendStringInfoString(&next->out, kept ? kept : otherwise);
 }
 
+/*
+ * Paths are absolute: what a table that was moved or copied has of before lies in
+ * the other place, and maybe another table has it there.  Whoever expires what is
+ * not ours destroys that one.
+ */
+static bool
+leaves_past(const Next *next)
+{
+	return next->change->snapshot && next->table->is_moved;
+}
+
 static bool
 is_expired(const Next *next, int64 snapshot)
 {
 	ListCell *cell;
 
+	if (leaves_past(next))
+		return true;
 	foreach (cell, next->change->expired)
 	{
 		IcebergVersion *version = lfirst(cell);
@@ -152,6 +165,8 @@ logged_metadata(const Next *next)
 	List *logged = lake_json_objects(next->table->metadata, "metadata-log");
 	int	  first = Max(list_length(logged) - (METADATA_LOGGED - 1), 0);
 
+	if (leaves_past(next))
+		return NIL;
 	while (first < list_length(logged) &&
 		   lake_json_int(list_nth(logged, first), "timestamp-ms") <
 			   next->change->oldest)
@@ -205,7 +220,8 @@ put_refs(Next *next)
 					 main_snapshot);
 	put_rest(next, lake_json_object(refs, "main"), is_in_each_ref);
 	appendStringInfoChar(&next->out, '}');
-	put_rest(next, refs, is_main);
+	if (!leaves_past(next))
+		put_rest(next, refs, is_main);
 	appendStringInfoChar(&next->out, '}');
 }
 
@@ -334,6 +350,18 @@ this_in_log(const IcebergTable *table)
 	return entry.data;
 }
 
+/* That of a table that was moved tells so until its files are in place. */
+static void
+put_location(Next *next)
+{
+	const IcebergTable *table = next->table;
+
+	put_name(next, "location");
+	lake_json_put_text(&next->out, table->is_moved && !leaves_past(next)
+									   ? iceberg_rest_location(table->metadata)
+									   : table->location);
+}
+
 char *
 iceberg_metadata_next(const IcebergTable *table, const IcebergChange *change)
 {
@@ -344,8 +372,7 @@ iceberg_metadata_next(const IcebergTable *table, const IcebergChange *change)
 	/* the first job's uuid is the table's */
 	put_kept(&next, "table-uuid",
 			 change->job ? psprintf("\"%s\"", change->job->uuid) : "null");
-	put_name(&next, "location");
-	lake_json_put_text(&next.out, table->location);
+	put_location(&next);
 	put_int(&next, "last-sequence-number",
 			table->sequence + (change->snapshot != NULL));
 	put_int(&next, "last-updated-ms", change->now);

@@ -53,6 +53,7 @@ typedef struct IcebergTable
 	int64		updated;  /* milliseconds since 1970 */
 	int64		spec;	  /* the default one: unless it is foreign, of none */
 	const char *location; /* URI of the table's folder, as it is reached now */
+	bool		is_moved; /* or copied, since an export has written it there */
 } IcebergTable;
 
 /* A manifest, as a list has it. */

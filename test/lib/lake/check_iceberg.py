@@ -175,7 +175,11 @@ def check_history(table, metadata, version):
         if entry['snapshot_id'] != snapshot['snapshot-id']:
             raise Wrong(f'snapshot {version} adds or removes for {entry["snapshot_id"]}')
     summary = snapshot['summary']
-    for name, files in (('added', added), ('deleted', deleted)):
+    # what it has instead of them was another's, or in another place
+    is_anew = 'deleted-data-files' not in summary
+    if is_anew and (deleted or set(now) != set(added)):
+        raise Wrong(f'snapshot {version} is not all that it adds')
+    for name, files in (('added', added), ('deleted', deleted))[:1 if is_anew else 2]:
         if (summary[f'{name}-data-files'], summary[f'{name}-records']) != (
                 str(len(files)), str(sum(e['data_file']['record_count'] for e in files.values()))):
             raise Wrong(f'the summary of {version} says of {name} files {summary}')
@@ -183,9 +187,9 @@ def check_history(table, metadata, version):
             str(len(now)), str(sum(e['data_file']['record_count'] for e in now.values())),
             str(sum(e['data_file']['file_size_in_bytes'] for e in now.values()))):
         raise Wrong(f'the totals of {version} are {summary}')
-    if summary['operation'] != ('append' if not deleted else 'overwrite' if added else 'delete'):
+    if summary['operation'] != ('overwrite' if is_anew else 'append' if not deleted else 'overwrite' if added else 'delete'):
         raise Wrong(f'{version} is called {summary["operation"]}')
-    if not parents and snapshot['sequence-number'] > 1:
+    if is_anew or not parents and snapshot['sequence-number'] > 1:
         return now
     before = live(entries_of(table, parents[0])) if parents else {}
     if set(now) != set(before) - set(deleted) | set(added) or not set(deleted) <= set(before):
