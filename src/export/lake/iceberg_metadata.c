@@ -169,25 +169,33 @@ is_partitioned(const IcebergTable *table)
 	return table->spec != 0;
 }
 
-/* Programs write schemes in their own way: file:/a, file:///a; s3://b, s3a://b. */
-static const char *
-without_scheme(const char *uri)
+/*
+ * Programs write the same in their own way: file:/a, file:///a, file:///a/;
+ * s3://b, s3a://b.
+ */
+static char *
+place_of_uri(const char *uri)
 {
 	size_t scheme = strcspn(uri, ":/");
+	char  *place;
+	size_t len;
 
 	if (uri[scheme] == ':')
 		uri += scheme + 1;
-	return uri + strspn(uri, "/");
+	place = pstrdup(uri + strspn(uri, "/"));
+	len = strlen(place);
+	while (len > 0 && place[len - 1] == '/')
+		place[--len] = '\0';
+	return place;
 }
 
 static bool
 is_moved(const IcebergTable *table)
 {
-	const char *location =
-		without_scheme(iceberg_rest_location(table->metadata));
+	char *location = place_of_uri(iceberg_rest_location(table->metadata));
 
-	return location[0] &&
-		   strcmp(location, without_scheme(table->location)) != 0;
+	return location[0] != '\0' &&
+		   strcmp(location, place_of_uri(table->location)) != 0;
 }
 
 static void
