@@ -103,6 +103,18 @@ option_refuse_secret_argument(FunctionCallInfo fcinfo, int number,
 	option_refuse_secret(name, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
+void
+option_refuse_secret_name(FunctionCallInfo fcinfo, int number,
+						  const char *name)
+{
+	const char *value;
+
+	if (PG_ARGISNULL(number))
+		return;
+	value = NameStr(*PG_GETARG_NAME(number));
+	option_refuse_secret(name, value, strlen(value));
+}
+
 const char *
 option_find_password(const char *text)
 {

@@ -79,5 +79,8 @@ extern void option_refuse_secret(const char *argument, const char *text,
 /* The same of a call's argument of a variable length; null has none. */
 extern void option_refuse_secret_argument(FunctionCallInfo fcinfo, int number,
 										  const char *name);
+/* And of one of type name. */
+extern void option_refuse_secret_name(FunctionCallInfo fcinfo, int number,
+									  const char *name);
 
 #endif /* OUTFLOW_OPTION_H */

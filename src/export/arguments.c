@@ -140,15 +140,6 @@ check_recipients(ArrayType *array)
 	}
 }
 
-static void
-refuse_secret_name(FunctionCallInfo fcinfo, int number, const char *name)
-{
-	const char *value =
-		PG_ARGISNULL(number) ? "" : NameStr(*PG_GETARG_NAME(number));
-
-	option_refuse_secret(name, value, strlen(value));
-}
-
 void
 arguments_refuse_secrets(FunctionCallInfo fcinfo)
 {
@@ -159,7 +150,7 @@ arguments_refuse_secrets(FunctionCallInfo fcinfo)
 		if (export_args[i].is_long)
 			option_refuse_secret_argument(fcinfo, i, export_args[i].name);
 	}
-	refuse_secret_name(fcinfo, ARG_SLOT, "slot");
+	option_refuse_secret_name(fcinfo, ARG_SLOT, "slot");
 }
 
 void
@@ -171,7 +162,7 @@ arguments_refuse_secret_query(FunctionCallInfo fcinfo)
 void
 arguments_refuse_secret_publication(FunctionCallInfo fcinfo)
 {
-	refuse_secret_name(fcinfo, ARG_SOURCE, "publication");
+	option_refuse_secret_name(fcinfo, ARG_SOURCE, "publication");
 }
 
 static char *

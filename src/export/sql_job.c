@@ -137,11 +137,10 @@ outflow_job_state(PG_FUNCTION_ARGS)
 Datum
 outflow_job_slot(PG_FUNCTION_ARGS)
 {
-	int64		id = PG_GETARG_INT64(0);
-	const char *given = NameStr(*PG_GETARG_NAME(1));
-	Job		   *job;
+	int64 id = PG_GETARG_INT64(0);
+	Job	 *job;
 
-	option_refuse_secret("slot", given, strlen(given));
+	option_refuse_secret_name(fcinfo, 1, "slot");
 	job = job_load_own(id, false);
 	/* which has not the primary's slots */
 	if (RecoveryInProgress())

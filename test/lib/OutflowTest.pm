@@ -34,6 +34,7 @@ our @EXPORT = qw(
   hold_exports
   hold_publications
   hang_at
+  kill_recording
   release_exports
   start_psql
   wait_until
@@ -129,6 +130,26 @@ sub start_psql
 		'<', \undef, '>', \$said, '2>', \$said);
 
 	return ($session, \$said);
+}
+
+# kill_recording(NODE, TABLE, WHEN, CALL): the call's session is killed, and with it
+# the server, when it is to record that in outflow.TABLE
+sub kill_recording
+{
+	my ($node, $table, $when, $call) = @_;
+
+	$node->safe_psql('postgres', <<"EOS");
+CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(10000); RETURN NEW; END';
+CREATE TRIGGER hang BEFORE UPDATE ON outflow.$table FOR EACH ROW WHEN ($when) EXECUTE FUNCTION hang();
+EOS
+	my ($session) = start_psql($node, $call);
+	wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')", 'the export has come there');
+	kill('KILL', $node->safe_psql('postgres', q(SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep')));
+	$session->finish;
+	$node->stop('immediate', fail_ok => 1);
+	$node->start;
+	$node->safe_psql('postgres', 'DROP FUNCTION hang CASCADE');
+	return;
 }
 
 # wait_until(NODE, QUERY, WHAT, DATABASE): until the query says true

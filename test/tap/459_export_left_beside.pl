@@ -24,20 +24,7 @@ sub call_for { return "CALL outflow.export_tables('{$_[1]}', 'file://$_[0]', for
 
 # killed(CALL): the session is, and with it the server, when it has written parts of
 # all tables
-sub killed
-{
-	my ($call) = @_;
-
-	sql(q(CREATE TRIGGER hang BEFORE UPDATE ON outflow.part FOR EACH ROW WHEN (NEW.state = 'done' AND NEW.part >= 2) EXECUTE FUNCTION hang()));
-	my ($session) = start_psql($node, $call);
-	wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')", 'the export has come there');
-	kill('KILL', sql(q(SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep')));
-	$session->finish;
-	$node->stop('immediate', fail_ok => 1);
-	$node->start;
-	sql('DROP TRIGGER hang ON outflow.part');
-	return;
-}
+sub killed { return kill_recording($node, 'part', q(NEW.state = 'done' AND NEW.part >= 2), $_[0]); }
 
 # left_in(ROOT, FORMAT): a killed export of t and u, of which parts have their names;
 # the uuid
@@ -71,7 +58,6 @@ sub removes
 }
 
 sql(<<'EOS');
-CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(10000); RETURN NEW; END';
 CREATE TABLE t AS SELECT i AS id, repeat('f', 90) AS note FROM generate_series(1, 2000) i;
 CREATE TABLE u AS SELECT i AS id FROM generate_series(1, 10) i;
 CREATE TABLE w AS SELECT i AS id FROM generate_series(1, 10) i;

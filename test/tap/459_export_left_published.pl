@@ -20,23 +20,6 @@ my $many = q{CALL outflow.export_tables('{t,u,w}', 'file://%s', %s workers => 0)
 sub sql { return $node->safe_psql('postgres', $_[0]); }
 sub said_by { return ($node->psql('postgres', $_[0]))[2]; }
 
-# killed(TABLE, WHEN, CALL): the session is, and with it the server, when it is to
-# record that
-sub killed
-{
-	my ($table, $when, $call) = @_;
-
-	sql("CREATE TRIGGER hang BEFORE UPDATE ON outflow.$table FOR EACH ROW WHEN ($when) EXECUTE FUNCTION hang()");
-	my ($session) = start_psql($node, $call);
-	wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep')", 'the export has come there');
-	kill('KILL', sql(q(SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep')));
-	$session->finish;
-	$node->stop('immediate', fail_ok => 1);
-	$node->start;
-	sql("DROP TRIGGER hang ON outflow.$table");
-	return;
-}
-
 # succeeds(PLACE, CALL, NAME)
 sub succeeds
 {
@@ -52,7 +35,6 @@ sub succeeds
 }
 
 sql(<<'EOS');
-CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(10000); RETURN NEW; END';
 CREATE TABLE t AS SELECT i AS id, repeat('f', 90) AS note FROM generate_series(1, 2000) i;
 CREATE TABLE u AS SELECT i AS id FROM generate_series(1, 10) i;
 CREATE TABLE w AS SELECT i AS id FROM generate_series(1, 10) i;
@@ -67,7 +49,7 @@ foreach my $before (0, 1)
 		my $place = "$dir/" . $name =~ s/\W+/_/gr;
 
 		sql(sprintf($many, $place, '')) if $before;
-		killed('job', $common, sprintf($many, $place, $before ? $overwrite : ''));
+		kill_recording($node, 'job', $common, sprintf($many, $place, $before ? $overwrite : ''));
 		is(scalar(grep { m{/_manifest.json$} } files_below($place)), 3, "$name: manifests of the tables are there");
 		succeeds($place, sprintf($many, $place, $next), $name);
 	}
@@ -75,13 +57,13 @@ foreach my $before (0, 1)
 
 # what is next is of one table
 my $place = "$dir/next_one";
-killed('job', $common, sprintf($many, $place, ''));
+kill_recording($node, 'job', $common, sprintf($many, $place, ''));
 succeeds($place, sprintf($one, $place, ''), 'next one table');
 is_deeply([ grep { /public\./ } files_below($place) ], [], 'next one table: nothing of the others is left');
 
 # somebody's file in a folder, and one of the export's that was changed
 $place = "$dir/beside";
-killed('job', $common, sprintf($many, $place, ''));
+kill_recording($node, 'job', $common, sprintf($many, $place, ''));
 replace_file("$place/public.u/README", 'x');
 my ($part) = glob("$place/public.w/part-*");
 replace_file($part, slurp_file($part) =~ s/1/2/r);
@@ -91,7 +73,7 @@ like(said_by(sprintf($one, $place, $overwrite)), qr/ERROR:  .* holds other direc
 
 # folders that are closed, and what is no manifest
 $place = "$dir/closed";
-killed('job', $common, sprintf($many, $place, ''));
+kill_recording($node, 'job', $common, sprintf($many, $place, ''));
 mkdir "$place/$_" or die $! foreach ('somebody.closed', 'somebody.folder', 'somebody.folder/_manifest.json', 'somebody.file');
 replace_file("$place/somebody.file/_manifest.json", 'x');
 chmod(0, "$place/somebody.closed", "$place/somebody.file/_manifest.json") == 2 or die $!;
@@ -101,7 +83,7 @@ is_deeply([ grep { -f "$place/$_" } files_below($place) ], ['somebody.file/_mani
 
 # another server's export
 $place = "$dir/anothers";
-killed('job', $common, sprintf($many, $place, ''));
+kill_recording($node, 'job', $common, sprintf($many, $place, ''));
 my ($hidden) = glob("$place/.outflow-*");
 my $token = slurp_file("$hidden/_owner");
 replace_file("$place/public.t/_manifest.json", slurp_file("$place/public.t/_manifest.json") =~ s/("server": ")/${1}1/r);
@@ -112,7 +94,7 @@ ok(-e "$place/public.t/_manifest.json", '... with its manifest');
 foreach my $call ($one, $many)
 {
 	$place = "$dir/whole_" . ($call eq $one ? 'one' : 'many');
-	killed('job', q(NEW.state = 'done'), sprintf($call, $place, ''));
+	kill_recording($node, 'job', q(NEW.state = 'done'), sprintf($call, $place, ''));
 	my ($uuid) = slurp_file("$place/_manifest.json") =~ /"uuid": "(.*)"/;
 	my @whole = files_below($place);
 	mkdir("$place/.outflow-$uuid");

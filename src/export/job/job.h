@@ -196,10 +196,16 @@ typedef struct JobCarried
 extern void job_carried(int64 id, JobCarried *carried);
 /* Who waits for whom because of a running job; NULL if nobody does. */
 extern char *job_waits(int64 id);
-/* Running jobs that are alive, without this one; of one role, or of all (0). */
-extern int job_count_running(int64 except, Oid owner);
-/* The processes of all that run. */
-extern int job_count_processes(void);
+
+/* What the jobs that run take, those that are alive. */
+typedef struct JobLoad
+{
+	int jobs;
+	int own; /* of these, of one role */
+	int processes;
+} JobLoad;
+
+extern JobLoad job_load_at_hand(int64 except, Oid owner);
 
 /* ---- job_server.c */
 

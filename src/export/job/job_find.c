@@ -185,41 +185,30 @@ job_has_uuid(const char *uuid)
 					&type, &value) != 0;
 }
 
-int
-job_count_running(int64 except, Oid owner)
+JobLoad
+job_load_at_hand(int64 except, Oid owner)
 {
-	const Oid	type = OIDOID;
-	const Datum value = ObjectIdGetDatum(owner);
-	int			count;
-	int			live = 0;
-	int64	   *ids;
-
-	ids = query_ids("SELECT job FROM outflow.job "
-					"WHERE state = 'running' AND workers > 0 "
-					"AND (owner = $1 OR $1 = 0::oid)",
-					1, &type, &value, &count);
-	for (int i = 0; i < count; i++)
-	{
-		if (ids[i] != except && job_is_live(ids[i]))
-			live++;
-	}
-	return live;
-}
-
-int
-job_count_processes(void)
-{
-	int		  processes;
-	JobAccess access;
+	const Oid	types[] = {INT8OID, OIDOID};
+	const Datum values[] = {Int64GetDatum(except), ObjectIdGetDatum(owner)};
+	JobLoad		load = {0};
+	uint64		count;
+	JobAccess	access;
 
 	job_access_begin(&access);
-	(void) job_query("SELECT coalesce(sum(processes), 0) FROM outflow.job "
-					 "WHERE state = 'running' AND workers > 0 AND "
-					 "outflow_internal.job_state(job, state) = 'running'",
-					 0, NULL, NULL, NULL);
-	processes = (int) job_field_int(0, 1, 0);
+	count = job_query("SELECT job, (owner = $2)::int, processes "
+					  "FROM outflow.job WHERE state = 'running' "
+					  "AND workers > 0 AND job <> $1",
+					  lengthof(types), types, values, NULL);
+	for (uint64 i = 0; i < count; i++)
+	{
+		if (!job_is_live(job_field_int(i, 1, 0)))
+			continue;
+		load.jobs++;
+		load.own += (int) job_field_int(i, 2, 0);
+		load.processes += (int) job_field_int(i, 3, 0);
+	}
 	job_access_end(&access);
-	return processes;
+	return load;
 }
 
 bool

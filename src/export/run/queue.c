@@ -153,29 +153,28 @@ spare_processes(int processes)
 	return launch_room() - processes - MIN_PROCESSES;
 }
 
-/* own: how many of those that run are the owner's; superusers need no watching */
+/* Superusers need no watching. */
 static bool
-has_place(Oid owner, int running, int own, int processes)
+has_place(Oid owner, const JobLoad *load)
 {
-	return running < max_jobs &&
-		   (own == 0 || superuser_arg(owner) ||
-			(running < max_jobs - 1 &&
-			 spare_processes(processes) >= MIN_PROCESSES));
+	return load->jobs < max_jobs &&
+		   (load->own == 0 || superuser_arg(owner) ||
+			(load->jobs < max_jobs - 1 &&
+			 spare_processes(load->processes) >= MIN_PROCESSES));
 }
 
 char *
 queue_wait(const Job *job)
 {
-	int running = job_count_running(job->id, InvalidOid);
+	JobLoad load = job_load_at_hand(job->id, job->owner);
 
-	if (has_place(job->owner, running, job_count_running(job->id, job->owner),
-				  job_count_processes()))
+	if (has_place(job->owner, &load))
 		return NULL;
-	if (running < max_jobs - 1)
+	if (load.jobs < max_jobs - 1)
 		return psprintf("the end of a running job (the last %d background "
 						"workers are for a role that has none)",
 						MIN_PROCESSES);
-	if (running < max_jobs)
+	if (load.jobs < max_jobs)
 		return pstrdup("the end of a running job (the last place of "
 					   "outflow.max_jobs is for a role that has none)");
 	return psprintf("the end of one of %d running jobs (outflow.max_jobs)",
@@ -189,7 +188,8 @@ queue_workers(const Job *job)
 
 	if (superuser_arg(job->owner))
 		return job->workers;
-	spare = spare_processes(job_count_processes()) - 1;
+	spare =
+		spare_processes(job_load_at_hand(job->id, job->owner).processes) - 1;
 	return Max(MIN_PROCESSES - 1, Min(job->workers, spare));
 }
 
@@ -197,15 +197,13 @@ int
 queue_start_next(int most, bool patient)
 {
 	List	 *jobs = queued_jobs(patient);
-	int		  running;
-	int		  processes;
+	JobLoad	  load;
 	int		  started = 0;
 	ListCell *cell;
 
 	if (jobs == NIL)
 		return 0;
-	running = job_count_running(0, InvalidOid);
-	processes = job_count_processes();
+	load = job_load_at_hand(0, InvalidOid);
 	foreach (cell, jobs)
 	{
 		QueuedJob *queued = lfirst(cell);
@@ -214,13 +212,14 @@ queue_start_next(int most, bool patient)
 			break;
 		/* it would only find that it must wait; or somebody's coordinator is
 		 * about to claim it */
-		if (!has_place(queued->owner, running + started, queued->running,
-					   processes + started * MIN_PROCESSES) ||
-			job_is_live(queued->id))
+		load.own = queued->running;
+		if (!has_place(queued->owner, &load) || job_is_live(queued->id))
 			continue;
 		if (!start(queued))
 			break;
 		started++;
+		load.jobs++;
+		load.processes += MIN_PROCESSES;
 	}
 	list_free_deep(jobs);
 	return started;
