@@ -101,9 +101,9 @@ extern List *older_strangers(Destination *root, const char *folder,
 							 const char *uuid, const Job *job);
 /* Removes what is proven to be its files, with its folders; the rest stays. */
 extern void older_remove(Destination *root);
-/* The same for what that very job, which has come to nothing, has published in a
- * folder; unless it is whole. */
-extern void older_remove_unfinished(Destination *root, const char *folder,
-									const Job *job);
+/* The same in one folder, of the export with that uuid; with_folders: a table's own
+ * manifest names none, whatever it says. */
+extern void older_remove_export(Destination *root, const char *folder,
+								const char *uuid, bool with_folders);
 
 #endif /* OUTFLOW_FINISH_H */

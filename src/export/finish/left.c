@@ -28,11 +28,14 @@
 
 #include <ctype.h>
 
+#include "miscadmin.h"
+
 #include "encoding.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
 #include "export/job/job.h"
 #include "export/lake/lake.h"
+#include "subtransaction.h"
 
 #define UUID_FORMAT "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
 
@@ -100,6 +103,65 @@ discard_left(Destination *at, const char *name)
 					   name)));
 }
 
+typedef struct OwnFolder
+{
+	Destination *root;
+	const char	*folder;
+	const Job	*job;
+	bool		 is_own;
+} OwnFolder;
+
+static void
+look_at_owner(void *arg)
+{
+	OwnFolder *look = arg;
+
+	look->is_own = older_is_own(look->root, look->folder, look->job);
+}
+
+/* What is closed to us was so to the job, which wrote nothing there. */
+static bool
+is_open_and_own(Destination *root, const char *folder, const Job *job)
+{
+	OwnFolder  look = {.root = root, .folder = folder, .job = job};
+	ErrorData *error = subtransaction_try(look_at_owner, &look);
+
+	if (error && error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
+		ReThrowError(error);
+	return look.is_own;
+}
+
+/*
+ * What that very job has published, with its folders, unless it is whole.  What no
+ * manifest names yet can't be proven, and stays.
+ */
+static void
+remove_published(Destination *root, const char *folder, const Job *job)
+{
+	char	 *success = destination_key(folder, PUBLISH_SUCCESS);
+	uint64	  size;
+	ListCell *cell;
+
+	if (older_is_own(root, folder, job) &&
+		root->driver->stat(root, success, &size, NULL))
+		return;
+	foreach (cell, root->driver->list(root, folder, NULL))
+	{
+		DestinationEntry *entry = lfirst(cell);
+		char			 *inner = destination_key(folder, entry->name);
+
+		CHECK_FOR_INTERRUPTS();
+		/* "schema.table" */
+		if (!entry->is_directory || !destination_name_is_valid(entry->name) ||
+			strchr(entry->name, '.') == NULL ||
+			!is_open_and_own(root, inner, job))
+			continue;
+		older_remove_export(root, inner, job->uuid, false);
+		(void) root->driver->remove(root, psprintf("%s/", inner));
+	}
+	older_remove_export(root, folder, job->uuid, true);
+}
+
 bool
 left_remove(Destination *root, const char *folder, const char *name,
 			const Job *job, char **stays)
@@ -129,7 +191,7 @@ left_remove(Destination *root, const char *folder, const char *name,
 		if (claim == CLAIM_GRANTED && !job_has_uuid(uuid) &&
 			(*stays = lake_remove_left(root, &left, folder)) == NULL)
 		{
-			older_remove_unfinished(root, folder, &left);
+			remove_published(root, folder, &left);
 			discard_left(at, name);
 			is_gone = true;
 		}

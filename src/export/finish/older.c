@@ -18,7 +18,6 @@
 #include "export/job/job.h"
 #include "export/export_destination.h"
 #include "export/finish/finish.h"
-#include "subtransaction.h"
 
 /* What a manifest can be at most. */
 #define MANIFEST_MAX_SIZE ((size_t) 1024 * 1024 * 1024)
@@ -315,8 +314,7 @@ older_remove_files(Destination *root, const char *folder,
 	}
 }
 
-/* with_folders: a folder's own manifest names none, whatever it says */
-static void
+void
 older_remove_export(Destination *root, const char *folder, const char *uuid,
 					bool with_folders)
 {
@@ -348,60 +346,4 @@ void
 older_remove(Destination *root)
 {
 	older_remove_export(root, "", older_uuid(root, ""), true);
-}
-
-typedef struct OwnFolder
-{
-	Destination *root;
-	const char	*folder;
-	const Job	*job;
-	bool		 is_own;
-} OwnFolder;
-
-static void
-look_at_owner(void *arg)
-{
-	OwnFolder *look = arg;
-
-	look->is_own = older_is_own(look->root, look->folder, look->job);
-}
-
-/* What is closed to us was so to the job, which wrote nothing there. */
-static bool
-is_open_and_own(Destination *root, const char *folder, const Job *job)
-{
-	OwnFolder  look = {.root = root, .folder = folder, .job = job};
-	ErrorData *error = subtransaction_try(look_at_owner, &look);
-
-	if (error && error->sqlerrcode != ERRCODE_INSUFFICIENT_PRIVILEGE)
-		ReThrowError(error);
-	return look.is_own;
-}
-
-/* What no manifest names yet can't be proven, and stays. */
-void
-older_remove_unfinished(Destination *root, const char *folder, const Job *job)
-{
-	char	 *success = destination_key(folder, PUBLISH_SUCCESS);
-	uint64	  size;
-	ListCell *cell;
-
-	if (older_is_own(root, folder, job) &&
-		root->driver->stat(root, success, &size, NULL))
-		return;
-	foreach (cell, root->driver->list(root, folder, NULL))
-	{
-		DestinationEntry *entry = lfirst(cell);
-		char			 *inner = destination_key(folder, entry->name);
-
-		CHECK_FOR_INTERRUPTS();
-		/* "schema.table" */
-		if (!entry->is_directory || !destination_name_is_valid(entry->name) ||
-			strchr(entry->name, '.') == NULL ||
-			!is_open_and_own(root, inner, job))
-			continue;
-		older_remove_export(root, inner, job->uuid, false);
-		(void) root->driver->remove(root, psprintf("%s/", inner));
-	}
-	older_remove_export(root, folder, job->uuid, true);
 }
