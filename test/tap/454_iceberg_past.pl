@@ -95,6 +95,13 @@ like(export('d'), qr/ERROR:  column "b" of the Iceberg table cannot become what 
 like(export('d', q(options => '{"overwrite": true}')), qr/^\d+/, 'unless all is replaced');
 like(export('d', "columns => '{id,a}'"), qr/^\d+/, 'away once more');
 like(export('d'), qr/^\d+/, '... and back as what it was last');
+run_sql($node, 'DROP TABLE d; CREATE TABLE d (id int)');
+like(export('d', q(options => '{"overwrite": true}')), qr/^\d+/, 'another table in its place');
+run_sql($node, 'ALTER TABLE d ADD a date; INSERT INTO d VALUES (1, current_date)');
+like(export('d'), qr/^\d+/, '... has columns of its own, though they are as many');
+like(export('d', "columns => '{id}'"), qr/^\d+/, '... which are away');
+run_sql($node, 'ALTER TABLE d ALTER a TYPE text');
+like(export('d'), qr/ERROR:  column "a" of the Iceberg table cannot become what it is now.*It is "date" there/s, '... and back as what they were, and nothing else');
 
 # versions that are to stay however old they are, and a table whose files are another's
 run_sql($node, 'CREATE TABLE g AS SELECT i AS id FROM generate_series(1, 100) i');

@@ -31,22 +31,48 @@ iceberg_schema_of_id(const List *schemas, int64 id)
 }
 
 /*
+ * Where the versions begin in which field ids are those of the source's columns.
+ * In what an overwrite has replaced, they may be another table's.
+ */
+static int
+first_of_source(const IcebergTable *table, const JobSource *source)
+{
+	char *app = lake_app_of_source(source);
+	int64 id = table->current;
+
+	for (int i = list_length(table->table.versions) - 1; i >= 0; i--)
+	{
+		const IcebergVersion *version = list_nth(table->table.versions, i);
+
+		CHECK_FOR_INTERRUPTS();
+		/* other branches' versions replace nothing */
+		if (version->version.version != id)
+			continue;
+		if (!version->version.app || strcmp(version->version.app, app) != 0 ||
+			!lake_is_of_this_server(&version->version))
+			return i + 1;
+		id = version->parent;
+	}
+	return 0;
+}
+
+/*
  * The schemas that readers need, the present one first; those of versions follow,
  * newest first.  A column that the present one lacks may be in the files of such a
  * version, and come back.
  */
 static List *
-schemas_in_use(const IcebergTable *table)
+schemas_in_use(const IcebergTable *table, const JobSource *source)
 {
 	List *schemas = lake_json_objects(table->metadata, "schemas");
-	List *snapshots = lake_json_objects(table->metadata, "snapshots");
 	List *used = list_make1(iceberg_schema_of_id(
 		schemas, lake_json_int(table->metadata, "current-schema-id")));
+	int	  first = first_of_source(table, source);
 
-	for (int i = list_length(snapshots) - 1; i >= 0; i--)
+	for (int i = list_length(table->table.versions) - 1; i >= first; i--)
 	{
-		Jsonb *schema = iceberg_schema_of_id(
-			schemas, lake_json_int(list_nth(snapshots, i), "schema-id"));
+		const IcebergVersion *version = list_nth(table->table.versions, i);
+		Jsonb *schema = iceberg_schema_of_id(schemas, version->schema);
 
 		CHECK_FOR_INTERRUPTS();
 		if (schema)
@@ -346,7 +372,7 @@ iceberg_evolve(const IcebergTable *table, IcebergChange *change)
 
 	/* no version of before is asked for together with what comes */
 	if (!change->job->options.overwrite && table->table.versions != NIL)
-		used = schemas_in_use(table);
+		used = schemas_in_use(table, change->source);
 	change->schema = schema_after(used, now);
 	after = iceberg_parse_json(change->schema);
 	if (used != NIL)

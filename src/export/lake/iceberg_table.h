@@ -40,6 +40,7 @@ typedef struct IcebergVersion
 	char	   *manifest_list; /* its URI; NULL: not of an export */
 	char	   *sum;	/* of that and all manifests; NULL: it is not named */
 	int64		parent; /* 0: none */
+	int64		schema; /* its id */
 	int64		sort_order; /* that it has made the table's default */
 	char	   *json;		/* as the metadata has it */
 } IcebergVersion;
