@@ -1,9 +1,17 @@
 # chroot.sh: sourced by what runs in a Debian of its own, as root.
 
-# the mirror of the machine's own release
-mirror=$(. /etc/os-release && apt-get indextargets \
-	--format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' |
-	awk -v codename="$VERSION_CODENAME" '$1 == codename { print $2; exit }')
+# mirror_of [-SUFFIX]: where the machine has its own release from, or the
+# release's security updates
+mirror_of() {
+	. /etc/os-release
+	# shellcheck disable=SC2016
+	apt-get indextargets \
+		--format '$(CODENAME) $(REPO_URI)' 'Created-By: Packages' |
+		awk -v name="$VERSION_CODENAME$1" '$1 == name { print $2; exit }'
+}
+
+mirror=$(mirror_of '')
+security=$(mirror_of -security)
 
 # inside ROOT COMMAND: where its mounts and its processes end with it
 inside() {
@@ -22,6 +30,10 @@ inside() {
 # new_root SUITE ROOT PACKAGE,...: a fresh root file system
 new_root() {
 	debootstrap --variant=minbase --include="$3" "$1" "$2" "$mirror" || return
+	# the newest minor releases of servers
+	[ -z "$security" ] || [ "$1" = sid ] ||
+		echo "deb $security $1-security main" \
+			>"$2/etc/apt/sources.list.d/security.list"
 	# a mirror may lag behind the few days that sid's index says it is good for
 	echo 'Acquire::Check-Valid-Until "false";' \
 		>"$2/etc/apt/apt.conf.d/mirror-may-lag"
