@@ -1229,6 +1229,17 @@ AS $$
 	FROM found AS f ORDER BY f.place
 $$;
 
+-- Whether COPY by itself would take what it reads for something else: binary is in
+-- client_encoding; and what is in SQL_ASCII, it would not look at.
+CREATE FUNCTION outflow_internal.restore_sets_encoding(manifest pg_catalog.jsonb)
+RETURNS pg_catalog.bool
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT manifest->>'format' = 'binary' OR (manifest->>'encoding' = 'SQL_ASCII'
+		AND manifest->>'format' <> 'jsonl')
+$$;
+
 -- what COPY reads a file of a manifest from, and how
 CREATE FUNCTION outflow_internal.restore_copy_from(directory pg_catalog.text,
 	file pg_catalog.text, manifest pg_catalog.jsonb)
@@ -1251,7 +1262,8 @@ AS $$
 			'NULL ' || pg_catalog.quote_literal(f.options->>'null'),
 			'QUOTE ' || pg_catalog.quote_literal(f.options->>'quote'),
 			'ESCAPE ' || pg_catalog.quote_literal(f.options->>'escape'),
-			CASE WHEN manifest->>'format' <> 'binary' THEN
+			-- unless the session has it meanwhile
+			CASE WHEN NOT outflow_internal.restore_sets_encoding(manifest) THEN
 				pg_catalog.format('ENCODING %L', manifest->>'encoding') END),
 		')')
 	FROM (SELECT manifest->'options' AS options,
@@ -1262,7 +1274,8 @@ AS $$
 			WHEN 'lz4' THEN 'lz4 -dcq' END AS tool) AS f
 $$;
 
--- a block that loads text in another client_encoding than the session's
+-- A block that loads text in another client_encoding than the session's.  Bytes of
+-- no encoding must be valid in the database's.
 CREATE FUNCTION outflow_internal.restore_copy_in_encoding(encoding pg_catalog.text,
 	command pg_catalog.text)
 RETURNS pg_catalog.text
@@ -1272,10 +1285,11 @@ AS $$
 	SELECT pg_catalog.format(
 		E'DECLARE mine text DEFAULT current_setting(''client_encoding'');\n'
 		'BEGIN\n'
-		'  PERFORM set_config(''client_encoding'', %L, true);\n'
+		'  PERFORM set_config(''client_encoding'', %s, true);\n'
 		'  EXECUTE %L;\n'
 		'  PERFORM set_config(''client_encoding'', mine, true);\n'
-		'END', encoding, command)
+		'END', CASE encoding WHEN 'SQL_ASCII' THEN 'getdatabaseencoding()'
+			ELSE pg_catalog.quote_literal(encoding) END, command)
 $$;
 
 -- What checks the lines of jsonl that are loaded: of a database whose encoding is
@@ -1395,14 +1409,13 @@ AS $$
 	)
 	SELECT pg_catalog.concat((
 		SELECT pg_catalog.string_agg(pg_catalog.format(
-			CASE manifest->>'format' WHEN 'jsonl' THEN
+			CASE WHEN manifest->>'format' = 'jsonl' THEN
 				E'COPY pg_temp.outflow_line FROM %3$s;\n%6$s'
 				'INSERT INTO %1$s%2$s OVERRIDING SYSTEM VALUE SELECT %4$s'
 				' FROM pg_temp.outflow_line AS l,'
 				' json_populate_record(NULL::%1$s, l.line::json) AS r;\n'
 				'TRUNCATE pg_temp.outflow_line;\n'
-			-- its text is in client_encoding, which this script may be in
-			WHEN 'binary' THEN
+			WHEN outflow_internal.restore_sets_encoding(manifest) THEN
 				E'DO %5$L;\n'
 			ELSE E'COPY %1$s%2$s FROM %3$s;\n' END,
 			manifest->>'source', l.columns, f.copied, l.fields,

@@ -33,6 +33,8 @@ CALL compare('SELECT * FROM orders ORDER BY id DESC', 'csv', '', '{}', NULL);
 CALL compare('SELECT * FROM orders ORDER BY id DESC', 'text', '', '{}', NULL);
 CALL compare('SELECT * FROM orders ORDER BY id DESC', 'binary', '', '{}', NULL, '1GB');
 CALL compare('TABLE totals ORDER BY 1', 'csv', ', HEADER', '{"header": true}', NULL);
+CALL compare('SELECT id FROM orders WHERE id::oid = 1234567 OR id < 3', 'csv', '', '{}', NULL);
+CALL compare('SELECT lo_get(oid ''1234567'') FROM orders WHERE id < 0', 'csv', '', '{}', NULL);
 CALL compare('VALUES (1, NULL, ''a,b''), (2, ''"'', NULL)', 'csv', ', FORCE_QUOTE *', '{"force_quote": "*"}', NULL);
 CALL compare('WITH w AS (SELECT 1) SELECT 1, 1, * FROM w', 'csv', ', HEADER', '{"header": true}', NULL);
 CALL compare('SELECT FROM generate_series(1, 3)', 'csv', '', '{}', NULL);

@@ -9,6 +9,7 @@
 
 #include "access/detoast.h"
 #include "access/relation.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
@@ -378,24 +379,48 @@ check_reads(const Job *job)
 	}
 }
 
-/* Jobs that were made before this was checked stay readable. */
-static void
-check_encoding(const Job *job)
+static bool
+is_convertible(int encoding)
 {
-	if (job->row_format != &row_format_binary ||
-		!job->options.names_encoding ||
-		job->options.row.encoding == GetDatabaseEncoding())
-		return;
+	int own = GetDatabaseEncoding();
+
+	return encoding == own || encoding == PG_SQL_ASCII ||
+		   own == PG_SQL_ASCII ||
+		   OidIsValid(FindDefaultConversionProc(own, encoding));
+}
+
+static void
+refuse_encoding(const Job *job, const char *detail, const char *hint)
+{
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 		 errmsg("format \"%s\" cannot have text in encoding \"%s\"",
 				job->format, pg_encoding_to_char(job->options.row.encoding)),
-		 errdetail("It has text in the encoding of the database, which "
-				   "is \"%s\".",
-				   GetDatabaseEncodingName()),
-		 errhint("Leave out the option \"encoding\", or use format "
-				 "\"csv\" or \"text\".")));
+		 errdetail(detail, GetDatabaseEncodingName()), errhint("%s", hint)));
+}
+
+/* Jobs that were made before this was checked stay readable. */
+static void
+check_encoding(const Job *job)
+{
+	int encoding = job->options.row.encoding;
+
+	if (job->row_format != &row_format_binary)
+	{
+		if (!is_convertible(encoding))
+			refuse_encoding(job,
+							_("There is no conversion to it from the encoding "
+							  "of the database, which is \"%s\"."),
+							_("Choose another one by the option "
+							  "\"encoding\", or use format \"binary\"."));
+	}
+	else if (job->options.names_encoding && encoding != GetDatabaseEncoding())
+		refuse_encoding(job,
+						_("It has text in the encoding of the database, which "
+						  "is \"%s\"."),
+						_("Leave out the option \"encoding\", or use format "
+						  "\"csv\" or \"text\"."));
 }
 
 /* All but what it exports. */

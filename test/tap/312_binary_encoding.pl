@@ -69,6 +69,18 @@ foreach my $database ('postgres', 'latin')
 	like(in_session('UTF8', $database, $call->($own)), qr/^\d+$/, '... the own is not');
 }
 
+# ---- one that the server cannot make
+{
+	my $call = sub { qq{CALL outflow.export('t', 'file://$export/none-made-$_[0]', format => '$_[0]', options => '{"encoding": "WIN1252"}')} };
+
+	foreach my $format ('csv', 'text')
+	{
+		like(in_session('UTF8', 'latin', $call->($format)),
+			qr/ERROR:  format "$format" cannot have text in encoding "WIN1252"\nDETAIL:  .*"LATIN1"\.\nHINT:/, "$format: an encoding without a conversion is refused");
+		ok(!-e "$export/none-made-$format", '... and nothing is made');
+	}
+}
+
 # ---- all text of a manifest is UTF-8
 $node->safe_psql('postgres', q{CREATE DATABASE none ENCODING 'SQL_ASCII' TEMPLATE template0});
 $node->safe_psql('none', 'CREATE EXTENSION outflow; CREATE TABLE t (id int, x text); INSERT INTO t VALUES (1, NULL)');
@@ -81,12 +93,12 @@ foreach my $database ('postgres', 'latin', 'none')
 	ok(utf8::decode($manifest), "$database: the manifest is UTF-8");
 	is($read->{options}{null}, "\x{e9}", "$database: an option in it");
 	like($read->{filter}, qr/\x{e9}/, "$database: the filter in it");
-	like(in_session('UTF8', $database, 'SELECT outflow.restore_script(max(job)) FROM outflow.jobs'), qr/NULL 'é'/, "$database: and restore_script reads it");
+	like(in_session('UTF8', $database, 'SELECT outflow.restore_script(max(job)) FROM outflow.jobs'), qr/NULL '+é'/, "$database: and restore_script reads it");
 }
 
 # bytes that are no UTF-8, and a character that takes two escapes
 in_session('SQL_ASCII', 'none', qq{CALL outflow.export('t', 'file://$export/none-bytes', filter => 'x IS DISTINCT FROM E''\\xff''', options => '{"null": "a\xff😀\\\\b"}')});
-like(in_session('SQL_ASCII', 'none', 'SELECT outflow.restore_script(max(job)) FROM outflow.jobs'), qr/NULL E'a\xff😀\\\\b'/, 'restore_script has the bytes');
+like(in_session('SQL_ASCII', 'none', 'SELECT outflow.restore_script(max(job)) FROM outflow.jobs'), qr/NULL E'+a\xff😀\\+b'/, 'restore_script has the bytes');
 ok(utf8::decode(my $bytes = slurp_file("$export/none-bytes/_manifest.json")), 'which the manifest has as UTF-8');
 
 # ---- an error of a type's own function leaves the session's encoding as it was

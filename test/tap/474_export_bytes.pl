@@ -61,7 +61,9 @@ foreach my $case (
 	[ "\xc3\xa9\\\\\\\\", 'jsonl', '', 'utf', 1 ],
 	[ "\\\\\xe9", 'jsonl', '', 'utf', 0 ],
 	[ "a\xe9\xc3\xa9", 'binary', '', 'postgres', 1 ],
-	[ "a\xe9\xc3\xa9", 'csv', q(, options => '{"encoding": "SQL_ASCII"}'), 'postgres', 1 ])
+	[ "a\xe9\xc3\xa9", 'csv', q(, options => '{"encoding": "SQL_ASCII"}'), 'postgres', 1 ],
+	(map { my $format = $_; map { [ $_->[0], $format, '', @$_[ 1, 2 ] ] }
+		  ([ "a\xe9\xc3\xa9", 'postgres', 1 ], [ "a\xc3\xa9", 'utf', 1 ], [ "a\xe9\xc3\xa9", 'utf', 0 ]) } qw(csv text binary)))
 {
 	my ($value, $format, $arguments, $database, $restores) = @$case;
 	my $name = sprintf('%vd', $value) . ", $format into $database";
@@ -81,7 +83,8 @@ foreach my $case (
 	}
 	else
 	{
-		like($err, qr/lines of jsonl have text that this database cannot read back.*as binary/s, "$name: refused");
+		like($err, $format eq 'jsonl' ? qr/lines of jsonl have text that this database cannot read back.*as binary/s
+			: qr/invalid byte sequence for encoding "UTF8": 0xe9 0xc3 0xa9/, "$name: refused");
 	}
 }
 

@@ -138,7 +138,7 @@ learn_facts(const char *text, void *arg)
 
 	ExecutorStart(desc, EXEC_FLAG_EXPLAIN_ONLY);
 	facts->desc = CreateTupleDescCopy(desc->tupDesc);
-	facts->tables = query_tables_remember(plan->relationOids);
+	facts->tables = query_tables_remember(plan);
 	ExecutorEnd(desc);
 	FreeQueryDesc(desc);
 }

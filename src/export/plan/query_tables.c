@@ -33,18 +33,23 @@ has_temporary_rows(Oid relid)
 	return found;
 }
 
+/* Not by relationOids: the planner puts each constant of type oid there too. */
 List *
-query_tables_remember(const List *relids)
+query_tables_remember(const PlannedStmt *plan)
 {
 	List		   *tables = NIL;
 	const ListCell *cell;
 
-	foreach (cell, relids)
+	foreach (cell, plan->rtable)
 	{
-		QueryTable *table = palloc_object(QueryTable);
+		const RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+		QueryTable			*table;
 
 		CHECK_FOR_INTERRUPTS();
-		table->relid = lfirst_oid(cell);
+		if (entry->rtekind != RTE_RELATION)
+			continue;
+		table = palloc_object(QueryTable);
+		table->relid = entry->relid;
 		table->name = relation_full_name(table->relid);
 		table->has_rows = has_temporary_rows(table->relid);
 		tables = lappend(tables, table);

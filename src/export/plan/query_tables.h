@@ -6,10 +6,10 @@
 #ifndef OUTFLOW_QUERY_TABLES_H
 #define OUTFLOW_QUERY_TABLES_H
 
-#include "nodes/pg_list.h"
+#include "nodes/plannodes.h"
 
-/* What relations (OIDs, all locked) are, in the current context. */
-extern List *query_tables_remember(const List *relids);
+/* What the plan's tables are, all of which are locked; in the current context. */
+extern List *query_tables_remember(const PlannedStmt *plan);
 
 /*
  * Locks them again.  Errors if one is gone, or has lost its rows with the

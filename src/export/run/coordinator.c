@@ -474,7 +474,8 @@ record_failure(Coordinator *coordinator, const JobError *error)
 		return;
 	job_set_state(coordinator->id, interrupted ? JOB_INTERRUPTED : JOB_FAILED,
 				  error);
-	if (part >= 0)
+	/* what a part was at when it had to stop is no fault of it */
+	if (part >= 0 && !interrupted)
 		part_failed(coordinator->id, part, error_line(error));
 	CommitTransactionCommand();
 }
