@@ -190,8 +190,12 @@ destination_check_free(const Job *job, bool begun)
 			(errcode(ERRCODE_OBJECT_IN_USE),
 			 errmsg("destination \"%s\" is in use by export job " INT64_FORMAT,
 					job->destination, other),
-			 errdetail("An unfinished job has its directory to itself, with "
-					   "all that lies beneath it."),
+			 destination_keeps_tables(job->location)
+				 ? errdetail("An unfinished job has its destination to "
+							 "itself; one that names no table has all of "
+							 "the database.")
+				 : errdetail("An unfinished job has its directory to itself, "
+							 "with all that lies beneath it."),
 			 errhint("Finish that job, or cancel and forget it.")));
 }
 

@@ -9,12 +9,14 @@
 
 #include "access/relation.h"
 #include "access/transam.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/ruleutils.h"
@@ -84,6 +86,41 @@ portable_default(Relation rel, AttrNumber attnum)
 	return text;
 }
 
+/* Whether its next number is that of a sequence of its own. */
+static bool
+is_serial(Relation rel, const FormData_pg_attribute *attribute)
+{
+	Node		*value = attribute->atthasdef && !attribute->attgenerated
+							 ? build_column_default(rel, attribute->attnum)
+							 : NULL;
+	const Const *sequence;
+	Oid			 owner;
+	int32		 column;
+
+	value = value ? strip_implicit_coercions(value) : NULL;
+	if (value == NULL || !IsA(value, FuncExpr) ||
+		castNode(FuncExpr, value)->funcid != F_NEXTVAL)
+		return false;
+	sequence = linitial(castNode(FuncExpr, value)->args);
+	return IsA(sequence, Const) && !sequence->constisnull &&
+		   sequenceIsOwned(DatumGetObjectId(sequence->constvalue),
+						   DEPENDENCY_AUTO, &owner, &column) &&
+		   owner == RelationGetRelid(rel) && column == attribute->attnum;
+}
+
+/* What a serial becomes where its sequence is not: as in restore_script(). */
+static char
+identity_of(Relation rel, const FormData_pg_attribute *attribute)
+{
+	Oid type = attribute->atttypid;
+
+	if (attribute->attidentity == '\0' && attribute->attnotnull &&
+		(type == INT2OID || type == INT4OID || type == INT8OID) &&
+		is_serial(rel, attribute))
+		return ATTRIBUTE_IDENTITY_BY_DEFAULT;
+	return attribute->attidentity;
+}
+
 static void
 table_column(TableColumn *column, const ColumnShape *shape, Relation rel)
 {
@@ -100,7 +137,7 @@ table_column(TableColumn *column, const ColumnShape *shape, Relation rel)
 	column->is_binary = has_binary_form(&shape->type);
 	column->not_null = shape->not_null;
 	column->is_primary = shape->is_primary;
-	column->identity = attribute->attidentity;
+	column->identity = identity_of(rel, attribute);
 	column->default_value = portable_default(rel, shape->attnum);
 	column->typmod = attribute->atttypmod;
 	(void) getBaseTypeAndTypmod(attribute->atttypid, &column->typmod);

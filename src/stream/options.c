@@ -59,13 +59,31 @@ chosen_format(const char *plugin, List *elements)
 	return is_named ? wal2json : stream_formats[0].name;
 }
 
+static void
+refuse_secrets(const List *elements)
+{
+	const ListCell *cell;
+
+	foreach (cell, elements)
+	{
+		const DefElem *element = lfirst_node(DefElem, cell);
+		const char	  *value = element->arg ? strVal(element->arg) : "";
+
+		option_refuse_secret("options", element->defname,
+							 strlen(element->defname));
+		option_refuse_secret(element->defname, value, strlen(value));
+	}
+}
+
 const ChangeFormat *
 stream_options_parse(const char *plugin, List *elements,
 					 StreamOptions *options)
 {
-	const char *name = chosen_format(plugin, elements);
+	const char *name;
 	int			i;
 
+	refuse_secrets(elements);
+	name = chosen_format(plugin, elements);
 	for (i = 0; stream_formats[i].name; i++)
 		if (strcmp(stream_formats[i].name, name) == 0)
 			return stream_formats[i].parse(elements, options);

@@ -135,7 +135,7 @@ wait_until($node, "SELECT count(*) > 0 FROM outflow.jobs WHERE destination LIKE 
 sql('DROP OWNED BY leaver; DROP ROLE leaver');
 release_exports($node);
 $call->finish;
-like($$said, qr/HINT:  SELECT outflow\.forget\(\w+\) removes the job and its unfinished files\.$/m, 'an owner who is gone: forget alone');
+like($$said, qr/HINT:  Forget the job\. SELECT outflow\.forget\(\d+\) forgets it\.$/m, 'an owner who is gone: forget alone');
 unlike($$said, qr/resume/, '... and not resume');
 
 done_testing();

@@ -110,6 +110,14 @@ foreach my $argument (@arguments)
 	  if $kind ne 'p';
 }
 
+# ---- options of a stream
+$node->safe_psql('postgres', q{SELECT pg_create_logical_replication_slot('stream', 'outflow')});
+foreach my $options ("'tables', '$key'", "'$key', 'on'", "'mask_columns', 'public.t.i=$key'", "'format', '$key'", "'format', 'wal2json', 'add-tables', '$key'")
+{
+	hidden("SELECT data FROM pg_logical_slot_get_changes('stream', NULL, NULL, $options)", 'an option of a stream' . $options =~ s/'[^']*$key.*/.../r);
+}
+$node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('stream')});
+
 # ---- a password, as the client takes it in a URL, and as options that are refused
 my $url = "postgresql://user:$passphrase\@host/db";
 hidden("CALL outflow.export('t', '$url')", 'a password in a destination');

@@ -99,6 +99,19 @@ $warehouse->safe_psql('postgres', q{SELECT setval('counted_id_seq', 900), setval
 $node->safe_psql('postgres', sprintf($replace, ', "sequences": true'));
 is($warehouse->safe_psql('postgres', q{SELECT nextval('counted_id_seq'), nextval('downwards')}), '901|-901', 'and never back');
 
+# ---- serials of tables that are made
+$node->safe_psql('postgres', <<'EOC');
+CREATE TABLE serials (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, s smallserial, i serial, b bigserial,
+	shared int NOT NULL DEFAULT nextval('serials_s_seq'), loose serial, x int);
+ALTER TABLE serials ALTER loose DROP NOT NULL;
+INSERT INTO serials (x) SELECT generate_series(1, 5);
+EOC
+$warehouse->safe_psql('postgres', 'GRANT CREATE ON SCHEMA public TO loader');
+$node->safe_psql('postgres', q{CALL outflow.export('serials', 'warehouse:', options => '{"create": true}')});
+is($warehouse->safe_psql('postgres', q{INSERT INTO serials (shared, x) VALUES (0, 6) RETURNING id, s, i, b, loose}), '6|10|6|6|', 'serials of tables that are made go on behind the rows');
+my (undef, undef, $none) = $warehouse->psql('postgres', 'INSERT INTO serials (x) VALUES (7)');
+like($none, qr/null value in column "shared"/, '... but what shares the sequence of another column');
+
 # ---- all or none
 $node->safe_psql('postgres', q{UPDATE shop.customers SET name = 'new'; INSERT INTO shop.tree VALUES (999, 1)});
 $warehouse->safe_psql('postgres', 'ALTER TABLE shop.tree ADD CHECK (id <> 999)');

@@ -41,8 +41,7 @@ check_can_log_in(Oid owner)
 						errmsg("the job's owner does not exist any more"),
 						errdetail("An export's background workers run as the "
 								  "job's owner."),
-						errhint("SELECT outflow.forget(job) removes the job "
-								"and its unfinished files.")));
+						errhint("Forget the job.")));
 	can_log_in = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
 	ReleaseSysCache(tuple);
 	if (!can_log_in)

@@ -132,22 +132,19 @@ tell_is_final(const JobError *error)
 		   tell_own_name_is_gone(error);
 }
 
-/* Whether the hint says itself what is to become of the job. */
-static bool
-tell_hint_is_enough(const JobError *error)
-{
-	return tell_hint_begins(error, "Forget the job") ||
-		   tell_hint_begins(error, "SELECT outflow.forget(");
-}
-
 static char *
 tell_way_out(const Job *job)
 {
 	const JobError *error = &job->error;
 	const char	   *space = error->hint[0] ? " " : "";
 
-	if (job->state == JOB_FAILED && tell_hint_is_enough(error))
+	if (job->state == JOB_FAILED &&
+		tell_hint_begins(error, "SELECT outflow.forget("))
 		return pstrdup(error->hint);
+	if (job->state == JOB_FAILED && tell_hint_begins(error, "Forget the job"))
+		return psprintf("%s SELECT outflow.forget(" INT64_FORMAT
+						") forgets it.",
+						error->hint, job->id);
 	if (job->state != JOB_FAILED || !tell_is_final(error))
 		return psprintf("%s%sCALL outflow.resume(" INT64_FORMAT
 						") continues it.",
