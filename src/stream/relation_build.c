@@ -77,8 +77,7 @@ watch_ancestors(StreamSession *session, Relation relation)
 	ListCell *lc;
 
 	foreach (lc, ancestors)
-		(void) hash_search(session->watched, &lfirst_oid(lc), HASH_ENTER,
-						   NULL);
+		relation_watch(session, lfirst_oid(lc));
 	return ancestors;
 }
 
@@ -247,8 +246,7 @@ watch_composites(StreamSession *session, const RowShape *shape)
 			type = type->element;
 		if (type->kind != KIND_COMPOSITE)
 			continue;
-		(void) hash_search(session->watched, &type->fields->relid, HASH_ENTER,
-						   NULL);
+		relation_watch(session, type->fields->relid);
 		watch_composites(session, type->fields);
 	}
 }
@@ -352,8 +350,7 @@ set_masks(StreamSession *session, RowShape *shape, const Decision *decision)
 		row_shape_mask(shape, relids, NIL, session->options.masks,
 					   session->mask_key);
 		foreach (lc, mask_relations(relids))
-			(void) hash_search(session->watched, &lfirst_oid(lc), HASH_ENTER,
-							   NULL);
+			relation_watch(session, lfirst_oid(lc));
 	}
 	MemoryContextSwitchTo(old);
 }

@@ -83,7 +83,8 @@ invalidate_leaves(const StreamRelation *root)
 static void
 invalidate(Oid relid)
 {
-	RelationSlot *slot;
+	RelationSlot *slot = NULL;
+	bool		  is_watched = false;
 
 	if (listening == NULL)
 		return;
@@ -94,12 +95,13 @@ invalidate(Oid relid)
 			mark(slot->rel);
 		if (slot && slot->rel->has_leaves)
 			invalidate_leaves(slot->rel);
-		if (listening->options.traits.shows_defaults ||
-			hash_search(listening->watched, &relid, HASH_REMOVE, NULL))
-			listening->generation++;
+		is_watched =
+			hash_search(listening->watched, &relid, HASH_REMOVE, NULL);
 	}
-	else
+	if (!OidIsValid(relid) || is_watched ||
+		listening->options.traits.shows_defaults)
 		listening->generation++;
+	overlap_changed(listening, relid, slot || is_watched);
 }
 
 static void
@@ -265,10 +267,18 @@ relation_cache_open(StreamSession *session)
 	callback->arg = session;
 	MemoryContextRegisterResetCallback(session->context, callback);
 	session->generation = 1;
+	overlap_open(session);
 	listening = session;
 	row_listen_invalidations(invalidate);
 	if (session->options.publication_names != NIL)
 		listen_to_publications();
+}
+
+void
+relation_watch(StreamSession *session, Oid relid)
+{
+	(void) hash_search(session->watched, &relid, HASH_ENTER, NULL);
+	overlap_uses(session, relid);
 }
 
 StreamRelation *
@@ -284,5 +294,6 @@ relation_entry(StreamSession *session, Oid relid)
 	rel->relid = relid;
 	rel->as = rel;
 	relation_insert(session->relations, relid, &found)->rel = rel;
+	overlap_uses(session, relid);
 	return rel;
 }

@@ -150,6 +150,30 @@ typedef struct CapturedMessages
 	Size		room;
 } CapturedMessages;
 
+/* ---- transactions beside changes of definitions (overlap.c) */
+
+typedef struct ChangedRelation
+{
+	Oid		   relid;
+	XLogRecPtr lsn;
+} ChangedRelation;
+
+typedef struct StreamOverlap
+{
+	bool			is_handled;
+	bool			is_emptying;
+	XLogRecPtr		changed; /* where what is used has changed last */
+	ChangedRelation unused[1024];
+} StreamOverlap;
+
+extern void overlap_open(StreamSession *session);
+/* A relation, or InvalidOid for anything, has changed where the reader is. */
+extern void overlap_changed(StreamSession *session, Oid relid, bool is_used);
+/* What is cached depends on the relation from now on. */
+extern void overlap_uses(StreamSession *session, Oid relid);
+/* A transaction, or a piece of one, begins. */
+extern void overlap_begin(StreamSession *session, const ReorderBufferTXN *txn);
+
 struct StreamSession
 {
 	LogicalDecodingContext *ctx;
@@ -184,6 +208,7 @@ struct StreamSession
 	bool		 judged_wanted;
 
 	CapturedMessages captured; /* captured.c */
+	StreamOverlap	 overlap;  /* overlap.c */
 
 	/* transaction.c, streamed.c */
 	StreamedTransaction *streamed; /* while a piece is being delivered */
@@ -232,6 +257,8 @@ extern HTAB *relation_table(const char *name, Size entrysize,
 
 /* The entry for a relation, which may have to be built before it is used. */
 extern StreamRelation *relation_entry(StreamSession *session, Oid relid);
+/* What happens to it makes all entries stale. */
+extern void relation_watch(StreamSession *session, Oid relid);
 
 /* ---- relation.c */
 

@@ -53,6 +53,7 @@ streamed_start(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	StreamSession		*session = stream_session(ctx);
 	StreamedTransaction *streamed = find_streamed(session, txn);
 
+	overlap_begin(session, txn);
 	relation_cache_trim(session);
 	transaction_describe(&session->txn, txn);
 	session->txn.in_progress = true;

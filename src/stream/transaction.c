@@ -91,6 +91,7 @@ name_origin(StreamSession *session)
 static void
 begin(StreamSession *session, ReorderBufferTXN *txn)
 {
+	overlap_begin(session, txn);
 	relation_cache_trim(session);
 	transaction_describe(&session->txn, txn);
 	session->begun = false;

@@ -1,0 +1,95 @@
+/*
+ * overlap.c
+ *		Transactions that began before a definition changed, and end after it.
+ *
+ * Transactions are replayed in the order of their ends.  So what one of them has
+ * left in caches, the server's too, may be newer than what another one's first
+ * changes were made by; and the server's invalidations lead from older
+ * definitions to newer ones only.  Such a transaction begins with empty caches.
+ * Those of a definition that changed while it was in progress come where that
+ * was, and at its end.
+ *
+ * Only what the stream uses counts: temporary tables come and go all the time.
+ */
+#include "postgres.h"
+
+#include "access/xlogreader.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+
+#include "stream/stream.h"
+
+/* Since when a transaction has the invalidations of those beside it. */
+static bool
+server_leads_forward(void)
+{
+	static const int least[] = {150013, 160009, 170005, 180000};
+	int version = atoi(GetConfigOption("server_version_num", false, false));
+
+	for (int i = 0; i < lengthof(least); i++)
+		if (version / 10000 == least[i] / 10000)
+			return version >= least[i];
+	return true;
+}
+
+void
+overlap_open(StreamSession *session)
+{
+	session->overlap.is_handled = server_leads_forward();
+}
+
+static void
+changed_at(StreamOverlap *overlap, XLogRecPtr lsn)
+{
+	overlap->changed = Max(overlap->changed, lsn);
+}
+
+static ChangedRelation *
+slot_of(StreamOverlap *overlap, Oid relid)
+{
+	return &overlap->unused[relid % lengthof(overlap->unused)];
+}
+
+/* Called by invalidations: nothing here may fail. */
+void
+overlap_changed(StreamSession *session, Oid relid, bool is_used)
+{
+	StreamOverlap *overlap = &session->overlap;
+	XLogRecPtr	   lsn = session->ctx->reader->EndRecPtr;
+
+	if (overlap->is_emptying)
+		return;
+	if (is_used || !OidIsValid(relid))
+		changed_at(overlap, lsn);
+	else
+	{
+		ChangedRelation *slot = slot_of(overlap, relid);
+
+		/* what there is no room for might come to be used */
+		if (slot->relid != relid)
+			changed_at(overlap, slot->lsn);
+		*slot = (ChangedRelation){relid, lsn};
+	}
+}
+
+void
+overlap_uses(StreamSession *session, Oid relid)
+{
+	const ChangedRelation *slot = slot_of(&session->overlap, relid);
+
+	if (slot->relid == relid)
+		changed_at(&session->overlap, slot->lsn);
+}
+
+void
+overlap_begin(StreamSession *session, const ReorderBufferTXN *txn)
+{
+	StreamOverlap *overlap = &session->overlap;
+
+	if (likely(txn->base_snapshot_lsn >= overlap->changed) ||
+		!overlap->is_handled)
+		return;
+	overlap->is_emptying = true;
+	InvalidateSystemCaches();
+	overlap->is_emptying = false;
+}

@@ -1,0 +1,116 @@
+# Promise: what a transaction has changed is read by the definitions of then, though
+# others have changed those before it ended; so a record has the same contents
+# whichever session delivers it.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+my $node = new_outflow_node('overlap', conf => "logical_decoding_work_mem = '64kB'\nmax_prepared_transactions = 10\n");
+my ($version) = $node->safe_psql('postgres', 'SHOW server_version_num');
+
+plan skip_all => 'a minor release that does not lead such transactions forward'
+  if $version < { 15 => 150013, 16 => 160009, 17 => 170005 }->{ int($version / 10000) } // 0;
+
+sub sql { return $node->safe_psql('postgres', $_[0]) }
+
+# rows_of(SLOT, CALL, OPTIONS): records of rows, without what names the transaction
+sub rows_of
+{
+	my ($slot, $call, $options) = @_;
+
+	return grep { /"op":"(insert|update|delete)"/ } split(/\n/,
+		sql("SELECT data FROM pg_logical_slot_$call, 'include_schemas', 'off'$options)"));
+}
+
+# at_once(OPTIONS): all rows, delivered in one session
+sub at_once { return [ rows_of('s', "peek_changes('s', NULL, NULL", $_[0] // '') ] }
+
+# one_by_one(OPTIONS): each transaction in a session of its own
+sub one_by_one
+{
+	my $options = $_[0] // '';
+	my @rows;
+
+	sql("SELECT pg_copy_logical_replication_slot('s', 'copy', false)");
+	while (1)
+	{
+		my @got = rows_of('copy', "get_changes('copy', NULL, 1", $options);
+
+		push @rows, @got;
+		last if sql("SELECT count(*) FROM pg_logical_slot_peek_changes('copy', NULL, 1$options)") eq '0';
+	}
+	sql("SELECT pg_drop_replication_slot('copy')");
+	return \@rows;
+}
+
+# beside(BEFORE, CHANGE, AFTER, [REST]): a transaction, what changes and is used while
+# it is in progress, and its rest
+sub beside
+{
+	my ($before, $change, $after, $rest) = @_;
+	my $session = $node->background_psql('postgres', on_error_stop => 1);
+
+	sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots");
+	sql("SELECT pg_create_logical_replication_slot('s', 'outflow')");
+	$session->query_safe("BEGIN; $before");
+	sql($change);
+	sql($after);
+	$session->query_safe($rest) if $rest;
+	$session->query_safe('COMMIT');
+	$session->quit;
+	return;
+}
+
+# same(NAME, PATTERN, OPTIONS): however it is delivered; the first transaction's rows last
+sub same
+{
+	my ($name, $pattern, $options) = @_;
+	my $rows = at_once($options);
+
+	like(join("\n", @$rows), $pattern, $name);
+	is_deeply($rows, one_by_one($options), '... in whichever session');
+}
+
+sql(q{CREATE TYPE mood AS ENUM ('old'); CREATE TYPE pair AS (f int);
+	CREATE TABLE t (a int PRIMARY KEY, e mood, c pair, v text); CREATE TABLE other (a int PRIMARY KEY);
+	CREATE PUBLICATION p FOR TABLE t WHERE (a > 0); CREATE SCHEMA s1; CREATE TABLE s1.t (a int PRIMARY KEY)});
+
+beside(q{INSERT INTO t VALUES (1, 'old', ROW(1), 'x'), (-1, 'old', ROW(1), 'filtered away')},
+	q{ALTER TYPE mood RENAME VALUE 'old' TO 'new'; ALTER TYPE pair RENAME ATTRIBUTE f TO g; ALTER PUBLICATION p SET TABLE t},
+	q{INSERT INTO t VALUES (2, 'new', ROW(2), 'after')},
+	q{INSERT INTO t VALUES (3, 'new', ROW(3), 'rest'), (-3, 'new', ROW(3), 'rest')});
+my $published = ", 'publication_names', 'p'";
+my ($old, $new) = ('"e":"old","c":{"f":1}', '"e":"new","c":\{"g":');
+same('labels, fields and filters of then',
+	qr/^[^\n]*"a":2,$new[^\n]*\n[^\n]*"a":1,\Q$old\E[^\n]*\n[^\n]*"a":3,$new[^\n]*\n[^\n]*"a":-3,$new[^\n]*$/, $published);
+is(scalar(grep { /"f":1/ } @{ at_once() }), 2, 'without publications: names of then');
+is_deeply(at_once(), one_by_one(), '... in whichever session');
+
+# columns that were not published, and that are not any more
+sql('ALTER PUBLICATION p SET TABLE t (a)');
+beside(q{INSERT INTO t VALUES (11, NULL, NULL, 'secret')}, 'ALTER PUBLICATION p SET TABLE t', 'INSERT INTO t VALUES (12)');
+same('a list of columns that ends', qr/^[^\n]*"a":12,[^\n]*\n[^\n]*"new":\{"a":11\}\}$/, $published);
+beside(q{INSERT INTO t VALUES (13, NULL, NULL, 'public')}, 'ALTER PUBLICATION p SET TABLE t (a)', 'INSERT INTO t VALUES (14)');
+same('a list of columns that begins', qr/^[^\n]*"new":\{"a":14\}\}\n[^\n]*"v":"public"[^\n]*$/, $published);
+
+# a table whose name a filter does not know any more
+beside('INSERT INTO s1.t VALUES (1)', 'ALTER SCHEMA s1 RENAME TO s2', 'INSERT INTO s2.t VALUES (2)', 'INSERT INTO s2.t VALUES (3)');
+same('a filter by names of then', qr/^[^\n]*"schema":"s1"[^\n]*"a":1[^\n]*$/, ", 'tables', 's1.*'");
+same('... and of now', qr/^[^\n]*"a":2[^\n]*\n[^\n]*"a":3[^\n]*$/, ", 'tables', 's2.*'");
+
+# one that is prepared, many relations that nobody streams, and pieces
+beside(q{INSERT INTO t VALUES (21, 'new', ROW(1))}, q{ALTER TYPE pair RENAME ATTRIBUTE g TO h},
+	q{DO $$ BEGIN FOR i IN 1..700 LOOP EXECUTE format('CREATE TABLE unused%s (a int)', i); END LOOP; END $$; INSERT INTO t VALUES (22, 'new', ROW(2))},
+	"PREPARE TRANSACTION 'p'; COMMIT PREPARED 'p'; BEGIN");
+same('what is prepared', qr/"a":22,"e":"new","c":\{"h":2\}.*"a":21,"e":"new","c":\{"g":1\}/s);
+beside(q{INSERT INTO t SELECT i, 'new'::mood, ROW(1)::pair, repeat('x', 500) FROM generate_series(100, 900) i}, q{ALTER TYPE pair RENAME ATTRIBUTE h TO i},
+	q{INSERT INTO t VALUES (23, 'new', ROW(2))}, q{INSERT INTO t SELECT i, 'new'::mood, ROW(1)::pair, repeat('x', 500) FROM generate_series(1100, 1900) i});
+my @pieces = split(/\n/, sql("SELECT data FROM pg_logical_slot_peek_changes('s', NULL, NULL, 'include_schemas', 'off', 'streaming', 'on')"));
+cmp_ok(scalar(grep { /stream_start/ } @pieces), '>', 1, 'pieces');
+is(scalar(grep { /"c":\{"h":1\}/ } @pieces), 801, '... of then');
+is(scalar(grep { /"c":\{"i":[12]\}/ } @pieces), 802, '... and of now');
+$node->stop;
+done_testing();
