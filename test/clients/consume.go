@@ -32,7 +32,8 @@ func main() {
 		must(0, pglogrepl.SendStandbyStatusUpdate(ctx, source, status))
 	}
 
-	must(0, pglogrepl.StartReplication(ctx, source, "orders", 0, pglogrepl.StartReplicationOptions{}))
+	options := pglogrepl.StartReplicationOptions{PluginArgs: []string{"nested 'text'", "numbers 'string'"}}
+	must(0, pglogrepl.StartReplication(ctx, source, "orders", 0, options))
 	for {
 		copied, ok := must(source.ReceiveMessage(ctx)).(*pgproto3.CopyData)
 		if !ok {

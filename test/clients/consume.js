@@ -2,7 +2,7 @@ const { LogicalReplicationService } = require('pg-logical-replication');
 const { Client } = require('pg');
 
 const outflow = {
-	start: (client, slot, lsn) => client.query(`START_REPLICATION SLOT "${slot}" LOGICAL ${lsn}`),
+	start: (client, slot, lsn) => client.query(`START_REPLICATION SLOT "${slot}" LOGICAL ${lsn} (nested 'text', numbers 'string')`),
 	parse: buffer => buffer.toString(),
 };
 const [, , source, destination] = process.argv;

@@ -2,7 +2,7 @@ import json, sys, psycopg2, psycopg2.extras
 
 source, target = sys.argv[1], psycopg2.connect(sys.argv[2])
 stream = psycopg2.connect(source, connection_factory=psycopg2.extras.LogicalReplicationConnection).cursor()
-stream.start_replication(slot_name="orders", decode=True)
+stream.start_replication(slot_name="orders", decode=True, options={"nested": "text", "numbers": "string"})
 
 def consume(message):
     record = json.loads(message.payload)
