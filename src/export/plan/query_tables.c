@@ -5,9 +5,11 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -18,6 +20,7 @@ typedef struct QueryTable
 {
 	Oid			relid;
 	const char *name;
+	bool		is_temporary;
 	bool		has_rows; /* if they may go with the transaction */
 } QueryTable;
 
@@ -51,6 +54,8 @@ query_tables_remember(const PlannedStmt *plan)
 		table = palloc_object(QueryTable);
 		table->relid = entry->relid;
 		table->name = relation_full_name(table->relid);
+		table->is_temporary =
+			get_rel_persistence(table->relid) == RELPERSISTENCE_TEMP;
 		table->has_rows = has_temporary_rows(table->relid);
 		tables = lappend(tables, table);
 	}
@@ -58,7 +63,7 @@ query_tables_remember(const PlannedStmt *plan)
 }
 
 static void
-report_table_lost(const QueryTable *table, bool is_gone)
+report_temporary_lost(const QueryTable *table, bool is_gone)
 {
 	const char *action = is_gone ? "DROP" : "DELETE ROWS";
 
@@ -75,6 +80,16 @@ report_table_lost(const QueryTable *table, bool is_gone)
 			 errhint("Create the table with ON COMMIT PRESERVE ROWS.")));
 }
 
+static void
+report_dropped(const QueryTable *table)
+{
+	if (table->is_temporary)
+		report_temporary_lost(table, true);
+	ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+					errmsg("table %s was dropped before the query ran",
+						   table->name)));
+}
+
 void
 query_tables_lock(const List *tables)
 {
@@ -86,8 +101,8 @@ query_tables_lock(const List *tables)
 
 		LockRelationOid(table->relid, AccessShareLock);
 		if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table->relid)))
-			report_table_lost(table, true);
+			report_dropped(table);
 		if (table->has_rows && !has_temporary_rows(table->relid))
-			report_table_lost(table, false);
+			report_temporary_lost(table, false);
 	}
 }
