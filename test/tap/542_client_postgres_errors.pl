@@ -310,7 +310,8 @@ is(there('SELECT id, body, length(made) FROM regional'), '3|short|5000', 'needs 
 here(q{UPDATE regional SET region = 'eu' WHERE id = 1});
 ends('an insert without a value', 7, qr/an insert by a row filter, and the WAL has not all of its row; .*REPLICA IDENTITY FULL/, $url, '-o', 'publication_names=europe');
 run_to($url, '-o', 'publication_names=europe', @aside);
-here(q{ALTER TABLE regional REPLICA IDENTITY FULL; UPDATE regional SET region = 'eu' WHERE id = 2});
+# a server does not update by columns that it does not publish
+here(q{ALTER TABLE regional DROP made; ALTER TABLE regional REPLICA IDENTITY FULL; UPDATE regional SET region = 'eu' WHERE id = 2});
 ends('with REPLICA IDENTITY FULL', 0, qr/streaming/, $url, '-o', 'publication_names=europe');
 is(there('SELECT id, length(body) FROM regional ORDER BY id'), "2|5000\n3|5", 'it is whole');
 
