@@ -13,6 +13,7 @@
  *	iceberg_evolve.c		how its schema may change
  *	iceberg_identifier.c	which columns tell rows apart
  *	iceberg_order.c			its sort orders
+ *	iceberg_spec.c			which orders and partitions its columns can have
  *	iceberg_manifest.c		manifests and their lists, read and written
  *	iceberg_commit.c		a job's snapshot
  *	iceberg_refs.c			branches and tags
@@ -202,6 +203,14 @@ extern void iceberg_choose_order(const IcebergTable *table,
 extern int64 iceberg_order_of_part(const IcebergTable  *table,
 								   const IcebergChange *change,
 								   const FinishedPart  *part);
+
+/* ---- iceberg_spec.c */
+
+/* Of a sort order's or partition spec's field: the type of what it is made of, ""
+ * for what nothing is made of, NULL if the schema does not have it. */
+extern char *iceberg_source_type(Jsonb *schema, Jsonb *field);
+/* Whether it can be made of such a type. */
+extern bool iceberg_transform_takes(Jsonb *field, const char *type);
 
 /* ---- iceberg_manifest.c */
 
