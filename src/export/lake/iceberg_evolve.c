@@ -384,6 +384,7 @@ iceberg_evolve(const IcebergTable *table, IcebergChange *change)
 	change->schema_id = id_of_schema(table, current, after, &found);
 	if (found)
 		change->schema = NULL;
+	iceberg_choose_specs(table, change, after);
 	change->last_column = Max(
 		last_id_in(after), lake_json_int(table->metadata, "last-column-id"));
 }

@@ -8,6 +8,7 @@
 #include "miscadmin.h"
 
 #include "export/lake/iceberg_table.h"
+#include "option.h"
 
 /* What is no value itself, or one of many. */
 #define NO_VALUE ""
@@ -88,4 +89,119 @@ iceberg_transform_takes(Jsonb *field, const char *type)
 		return false;
 	}
 	return true;
+}
+
+/* ---- partition specs of before */
+
+/* The id of the column that is called so, "a" or, in a struct, "a.b"; 0: none. */
+static int64
+column_of_name(Jsonb *type, const char *name)
+{
+	ListCell *cell;
+
+	check_stack_depth();
+	foreach (cell, lake_json_objects(type, "fields"))
+	{
+		char  *column = lake_json_text(lfirst(cell), "name");
+		Jsonb *nested = lake_json_object(lfirst(cell), "type");
+		size_t len = strlen(column);
+		int64  found = 0;
+
+		if (strcmp(name, column) == 0)
+			return lake_json_int(lfirst(cell), "id");
+		if (nested && strncmp(name, column, len) == 0 && name[len] == '.')
+			found = column_of_name(nested, name + len + 1);
+		if (found)
+			return found;
+	}
+	return 0;
+}
+
+/* One of a column that is gone is in no reader's way, unless another column has
+ * its name. */
+static bool
+partition_fits(Jsonb *field, Jsonb *schema)
+{
+	char *type = iceberg_source_type(schema, field);
+	char *name = lake_json_text(field, "name");
+	int64 column = name ? column_of_name(schema, name) : 0;
+
+	return (type == NULL || iceberg_transform_takes(field, type)) &&
+		   (column == 0 || column == lake_json_int(field, "source-id"));
+}
+
+/* That is another program's: exports have no partitions.  NULL: there is none. */
+static const IcebergVersion *
+version_with_partitions(const IcebergTable *table)
+{
+	ListCell *cell;
+
+	/* nothing of before stays */
+	if (table->is_moved)
+		return NULL;
+	foreach (cell, table->table.versions)
+	{
+		const IcebergVersion *version = lfirst(cell);
+
+		if (!lake_is_outflows(&version->version))
+			return version;
+	}
+	return NULL;
+}
+
+/* NULL: it has none. */
+static Jsonb *
+field_that_does_not_fit(Jsonb *spec, Jsonb *schema)
+{
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(spec, "fields"))
+	{
+		if (!partition_fits(lfirst(cell), schema))
+			return lfirst(cell);
+	}
+	return NULL;
+}
+
+static void
+check_not_needed(const IcebergTable *table, Jsonb *field)
+{
+	const IcebergVersion *version = version_with_partitions(table);
+	char				 *name = lake_json_text(field, "name");
+
+	if (version)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the columns do not fit partitions that the Iceberg table "
+					"has had"),
+			 errdetail("Readers would refuse the table over partition field "
+					   "\"%s\", and version " INT64_FORMAT
+					   ", of another program, may need that.",
+					   option_shown(name ? name : ""),
+					   version->version.version),
+			 errhint("Expire that version with the program that has made it, "
+					 "or export to another directory.")));
+}
+
+void
+iceberg_choose_specs(const IcebergTable *table, IcebergChange *change,
+					 Jsonb *schema)
+{
+	ListCell *cell;
+
+	foreach (cell, lake_json_objects(table->metadata, "partition-specs"))
+	{
+		Jsonb *spec = lfirst(cell);
+		Jsonb *field = field_that_does_not_fit(spec, schema);
+
+		CHECK_FOR_INTERRUPTS();
+		if (field)
+		{
+			check_not_needed(table, field);
+			change->lost_specs = lappend(change->lost_specs, spec);
+		}
+		else
+			change->kept_specs = lappend(change->kept_specs, spec);
+	}
 }

@@ -132,7 +132,9 @@ typedef struct IcebergChange
 	char			*key_fields;  /* of that, "1,3"; NULL: it gives none */
 	char			*new_order;	  /* as JSON, if the table did not have it */
 	int64			 default_order;
-	char			*snapshot; /* as JSON; NULL: no new one */
+	List			*lost_specs; /* of Jsonb *: partition specs that go */
+	List			*kept_specs; /* the others */
+	char			*snapshot;	 /* as JSON; NULL: no new one */
 	int64			 snapshot_id;
 	List			*expired; /* of IcebergVersion * */
 	int64			 oldest;  /* metadata older than that is not named */
@@ -211,6 +213,10 @@ extern int64 iceberg_order_of_part(const IcebergTable  *table,
 extern char *iceberg_source_type(Jsonb *schema, Jsonb *field);
 /* Whether it can be made of such a type. */
 extern bool iceberg_transform_takes(Jsonb *field, const char *type);
+/* Which partition specs the change drops, as readers would refuse the table with
+ * such a schema; an ERROR if another program's version may need one. */
+extern void iceberg_choose_specs(const IcebergTable *table,
+								 IcebergChange *change, Jsonb *schema);
 
 /* ---- iceberg_manifest.c */
 
