@@ -15,6 +15,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "export/lake/iceberg_table.h"
 
 #define NAME_DEFAULT "default-sort-order-id"
@@ -134,21 +136,31 @@ order_fits(Jsonb *order, Jsonb *schema)
 
 /*
  * Whether others have chosen the default one, for columns of the source: it is
- * not what our last version has set.
+ * not what our last version has set, which is not the last that was made where
+ * they have gone back.
  */
 static bool
 is_others_choice(const IcebergTable *table, const JobSource *source, int64 now)
 {
-	for (int i = list_length(table->table.versions) - 1; i >= 0; i--)
-	{
-		const IcebergVersion *version = list_nth(table->table.versions, i);
+	const IcebergVersion *made = NULL;
+	const IcebergVersion *last = NULL;
+	ListCell			 *cell;
 
-		if (lake_is_outflows(&version->version))
-			return now != version->sort_order &&
-				   strcmp(version->version.app, lake_app_of_source(source)) ==
-					   0;
+	foreach (cell, table->table.versions)
+	{
+		const IcebergVersion *version = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!lake_is_outflows(&version->version))
+			continue;
+		if (made == NULL || version->sequence > made->sequence)
+			made = version;
+		last = version;
 	}
-	return now != ICEBERG_UNSORTED;
+	if (last == NULL)
+		return now != ICEBERG_UNSORTED;
+	return now != last->sort_order && now != made->sort_order &&
+		   strcmp(last->version.app, lake_app_of_source(source)) == 0;
 }
 
 void

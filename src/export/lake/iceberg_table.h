@@ -41,7 +41,8 @@ typedef struct IcebergVersion
 	char	   *manifest_list; /* its URI; NULL: not of an export */
 	char	   *sum;	/* of that and all manifests; NULL: it is not named */
 	int64		parent; /* 0: none */
-	int64		schema; /* its id */
+	int64		sequence;
+	int64		schema;		/* its id */
 	int64		sort_order; /* that it has made the table's default */
 	char	   *json;		/* as the metadata has it */
 } IcebergVersion;
@@ -190,6 +191,12 @@ extern char *iceberg_schema_with_id(const char *schema, int64 id);
 extern Jsonb *iceberg_parse_json(const char *text);
 
 /* ---- iceberg_identifier.c */
+
+/* The one in which others have set them: the current one, unless that is of
+ * versions of another table alone, which they have gone back from; used: those of
+ * the source's versions, the present one first. */
+extern Jsonb *iceberg_schema_to_follow(const IcebergTable *table,
+									   const List *used, Jsonb *current);
 
 /* The schema, which is also after, with those of the one before (NULL: none). */
 extern char *iceberg_take_identifiers(Jsonb *before, const char *schema,
