@@ -209,6 +209,7 @@ OBJS = \
 	src/export/lake/iceberg_evolve.o \
 	src/export/lake/iceberg_identifier.o \
 	src/export/lake/iceberg_order.o \
+	src/export/lake/iceberg_spec.o \
 	src/export/lake/iceberg_put.o \
 	src/export/lake/iceberg_rest.o \
 	src/export/lake/iceberg_rest_change.o \

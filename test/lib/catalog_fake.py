@@ -74,6 +74,16 @@ def add_schema(metadata, update):
     metadata["last-column-id"] = max(metadata["last-column-id"], update["last-column-id"])
 
 
+def add_spec(metadata, update):
+    specs = metadata["partition-specs"]
+    if update["spec"]["fields"]:
+        specs.append({**update["spec"], "spec-id": max(known["spec-id"] for known in specs) + 1})
+
+
+def remove_specs(metadata, update):
+    metadata["partition-specs"] = [s for s in metadata["partition-specs"] if s["spec-id"] not in update["spec-ids"]]
+
+
 def add_sort_order(metadata, update):
     orders = metadata["sort-orders"]
     if update["sort-order"]["fields"] not in [known["fields"] for known in orders]:
@@ -118,7 +128,8 @@ UPDATES = {
     "add-schema": add_schema,
     "set-current-schema": lambda m, u: m.update(
         {"current-schema-id": m["schemas"][-1]["schema-id"] if u["schema-id"] == -1 else u["schema-id"]}),
-    "add-spec": lambda m, u: None,
+    "add-spec": add_spec,
+    "remove-partition-specs": remove_specs,
     "set-default-spec": lambda m, u: None,
     "add-sort-order": add_sort_order,
     "set-default-sort-order": set_default_sort_order,

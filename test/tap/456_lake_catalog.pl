@@ -133,6 +133,19 @@ next_version('a branch with settings');
 my $main = $catalog->ask('GET', 'namespaces/shop/tables/t')->{metadata}{refs}{main};
 is(join(' ', map { $main->{$_} // '' } qw(min-snapshots-to-keep max-snapshot-age-ms max-ref-age-ms)), '5  7', 'keeps them');
 
+# partitions that others have tried, and whose name a column has by now
+$catalog->ask('POST', 'namespaces/shop/tables/t', { requirements => [], updates => [ { action => 'add-spec', spec => { 'spec-id' => 1,
+	fields => [ { name => 'id_bucket', transform => 'bucket[4]', 'source-id' => 1, 'field-id' => 1000 } ] } } ] });
+sub specs { return join(' ', map { $_->{'spec-id'} } @{ $catalog->ask('GET', 'namespaces/shop/tables/t')->{metadata}{'partition-specs'} }) }
+next_version('a past partition spec');
+is(specs(), '0 1', 'stays');
+$node->safe_psql('postgres', 'ALTER TABLE t RENAME note TO id_bucket');
+$version++;
+keep_rows($node, 'id, n::text, id_bucket) FROM t', "$dir/$version");
+is((export($lake, 'cat:shop.t'))[0], 0, 'a column of its name');
+is(specs(), '0', 'takes its place');
+$node->safe_psql('postgres', 'ALTER TABLE t RENAME id_bucket TO note');
+
 # what a catalog can't mean, or leads elsewhere
 lie('{"config": {"overrides": {"prefix": "../../admin"}}}', qr/has a prefix that cannot be used/, 'a prefix that leads elsewhere');
 lie('{"config": {"overrides": {"uri": "http://127.0.0.1:1/", "prefix": "a b?c"}}, "answer": ["^/v1/a%20b%3Fc/", "{}"]}',

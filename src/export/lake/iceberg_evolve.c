@@ -30,54 +30,39 @@ iceberg_schema_of_id(const List *schemas, int64 id)
 	return NULL;
 }
 
-/*
- * Where the versions begin in which field ids are those of the source's columns.
- * In what an overwrite has replaced, they may be another table's.
- */
-static int
-first_of_source(const IcebergTable *table, const JobSource *source)
+/* What other tables were whose place this one has taken, or that have had its own
+ * meanwhile, their versions tell: they have field ids of their own. */
+static bool
+is_of_source(const IcebergVersion *version, const char *app)
 {
-	char *app = lake_app_of_source(source);
-	int64 id = table->current;
-
-	for (int i = list_length(table->table.versions) - 1; i >= 0; i--)
-	{
-		const IcebergVersion *version = list_nth(table->table.versions, i);
-
-		CHECK_FOR_INTERRUPTS();
-		/* other branches' versions replace nothing */
-		if (version->version.version != id)
-			continue;
-		if (!version->version.app || strcmp(version->version.app, app) != 0 ||
-			!lake_is_of_this_server(&version->version))
-			return i + 1;
-		id = version->parent;
-	}
-	return 0;
+	return version->version.app && strcmp(version->version.app, app) == 0 &&
+		   lake_is_of_this_server(&version->version);
 }
 
 /*
- * The schemas that readers need, the present one first; those of versions follow,
- * newest first.  A column that the present one lacks may be in the files of such a
- * version, and come back.
+ * The schemas of the source's versions, that of the present one first; the others
+ * follow, newest first.  A column that the present one lacks may be in the files of
+ * such a version, and come back.  What is only declared, no file has.
  */
 static List *
-schemas_in_use(const IcebergTable *table, const JobSource *source)
+schemas_in_use(const IcebergTable *table, const List *schemas, Jsonb *current,
+			   const JobSource *source)
 {
-	List *schemas = lake_json_objects(table->metadata, "schemas");
-	List *used = list_make1(iceberg_schema_of_id(
-		schemas, lake_json_int(table->metadata, "current-schema-id")));
-	int	  first = first_of_source(table, source);
+	char *app = lake_app_of_source(source);
+	List *used = NIL;
 
-	for (int i = list_length(table->table.versions) - 1; i >= first; i--)
+	for (int i = list_length(table->table.versions) - 1; i >= 0; i--)
 	{
 		const IcebergVersion *version = list_nth(table->table.versions, i);
 		Jsonb *schema = iceberg_schema_of_id(schemas, version->schema);
 
 		CHECK_FOR_INTERRUPTS();
-		if (schema)
+		if (schema && is_of_source(version, app))
 			used = list_append_unique_ptr(used, schema);
 	}
+	/* where others have gone back, it may be that of a later version */
+	if (used == NIL || list_member_ptr(used, current))
+		used = lcons(current, list_delete_ptr(used, current));
 	return used;
 }
 
@@ -364,15 +349,18 @@ iceberg_evolve(const IcebergTable *table, IcebergChange *change)
 {
 	List  *used = NIL;
 	Jsonb *now = iceberg_parse_json(change->source->table_schema);
+	List  *schemas = lake_json_objects(table->metadata, "schemas");
 	Jsonb *current = iceberg_schema_of_id(
-		lake_json_objects(table->metadata, "schemas"),
-		lake_json_int(table->metadata, "current-schema-id"));
+		schemas, lake_json_int(table->metadata, "current-schema-id"));
 	bool   found;
 	Jsonb *after;
 
 	/* no version of before is asked for together with what comes */
 	if (!change->job->options.overwrite && table->table.versions != NIL)
-		used = schemas_in_use(table, change->source);
+	{
+		used = schemas_in_use(table, schemas, current, change->source);
+		current = iceberg_schema_to_follow(table, used, current);
+	}
 	change->schema = schema_after(used, now);
 	after = iceberg_parse_json(change->schema);
 	if (used != NIL)
@@ -384,6 +372,7 @@ iceberg_evolve(const IcebergTable *table, IcebergChange *change)
 	change->schema_id = id_of_schema(table, current, after, &found);
 	if (found)
 		change->schema = NULL;
+	iceberg_choose_specs(table, change, after);
 	change->last_column = Max(
 		last_id_in(after), lake_json_int(table->metadata, "last-column-id"));
 }

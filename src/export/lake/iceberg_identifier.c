@@ -41,6 +41,22 @@ may_identify(Jsonb *type, int64 id)
 	return false;
 }
 
+Jsonb *
+iceberg_schema_to_follow(const IcebergTable *table, const List *used,
+						 Jsonb *current)
+{
+	int64	  id = lake_json_int(current, "schema-id");
+	ListCell *cell;
+
+	foreach (cell,
+			 list_member_ptr(used, current) ? NIL : table->table.versions)
+	{
+		if (((const IcebergVersion *) lfirst(cell))->schema == id)
+			return linitial(used);
+	}
+	return current;
+}
+
 char *
 iceberg_take_identifiers(Jsonb *before, const char *schema, Jsonb *after)
 {

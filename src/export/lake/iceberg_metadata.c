@@ -98,6 +98,7 @@ take_snapshot(Jsonb *snapshot)
 
 	taken->json = JsonbToCString(NULL, &snapshot->root, VARSIZE(snapshot));
 	taken->parent = lake_json_int(snapshot, "parent-snapshot-id");
+	taken->sequence = lake_json_int(snapshot, "sequence-number");
 	taken->schema = lake_json_int(snapshot, "schema-id");
 	taken->sort_order = summary_int(summary, "outflow.sort-order");
 	version->version = lake_json_int(snapshot, "snapshot-id");

@@ -377,7 +377,10 @@ iceberg_metadata_next(const IcebergTable *table, const IcebergChange *change)
 			table->sequence + (change->snapshot != NULL));
 	put_int(&next, "last-updated-ms", change->now);
 	put_schemas(&next);
-	put_kept(&next, "partition-specs", "[{\"spec-id\":0,\"fields\":[]}]");
+	if (change->lost_specs)
+		put_objects(&next, "partition-specs", change->kept_specs, NULL);
+	else
+		put_kept(&next, "partition-specs", "[{\"spec-id\":0,\"fields\":[]}]");
 	put_kept(&next, "default-spec-id", "0");
 	put_kept(&next, "last-partition-id", "999");
 	put_sort_orders(&next);

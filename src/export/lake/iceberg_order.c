@@ -11,7 +11,7 @@
  * unsorted" then, whatever the default is.
  *
  * Whoever has chosen another default keeps it, which is seen by what our last
- * version has set.
+ * version has set; but not for a table that takes this one's place.
  */
 #include "postgres.h"
 
@@ -118,26 +118,7 @@ order_of_fields(const char *fields, int64 id)
 	return out.data;
 }
 
-static bool
-has_field(Jsonb *type, int64 id)
-{
-	ListCell *cell;
-
-	check_stack_depth();
-	foreach (cell, lake_json_objects(type, "fields"))
-	{
-		Jsonb *nested = lake_json_object(lfirst(cell), "type");
-
-		/* nothing is ordered by a list or a struct */
-		if (lake_json_int(lfirst(cell), "id") == id)
-			return nested == NULL;
-		if (nested && has_field(nested, id))
-			return true;
-	}
-	return false;
-}
-
-/* Readers refuse a table whose default order is of a column that is gone. */
+/* Readers refuse a table whose default order its columns cannot have. */
 static bool
 order_fits(Jsonb *order, Jsonb *schema)
 {
@@ -145,24 +126,41 @@ order_fits(Jsonb *order, Jsonb *schema)
 
 	foreach (cell, lake_json_objects(order, "fields"))
 	{
-		if (!has_field(schema, lake_json_int(lfirst(cell), "source-id")))
+		char *type = iceberg_source_type(schema, lfirst(cell));
+
+		if (type == NULL || !iceberg_transform_takes(lfirst(cell), type))
 			return false;
 	}
 	return order != NULL;
 }
 
-/* What our last version has set. */
-static int64
-last_set(const IcebergTable *table)
+/*
+ * Whether others have chosen the default one, for columns of the source: it is
+ * not what our last version has set, which is not the last that was made where
+ * they have gone back.
+ */
+static bool
+is_others_choice(const IcebergTable *table, const JobSource *source, int64 now)
 {
-	for (int i = list_length(table->table.versions) - 1; i >= 0; i--)
-	{
-		const IcebergVersion *version = list_nth(table->table.versions, i);
+	const IcebergVersion *made = NULL;
+	const IcebergVersion *last = NULL;
+	ListCell			 *cell;
 
-		if (lake_is_outflows(&version->version))
-			return version->sort_order;
+	foreach (cell, table->table.versions)
+	{
+		const IcebergVersion *version = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!lake_is_outflows(&version->version))
+			continue;
+		if (made == NULL || version->sequence > made->sequence)
+			made = version;
+		last = version;
 	}
-	return ICEBERG_UNSORTED;
+	if (last == NULL)
+		return now != ICEBERG_UNSORTED;
+	return now != last->sort_order && now != made->sort_order &&
+		   strcmp(last->version.app, lake_app_of_source(source)) == 0;
 }
 
 void
@@ -184,7 +182,7 @@ iceberg_choose_order(const IcebergTable *table, IcebergChange *change,
 		change->key_fields = fields;
 	}
 	change->default_order = change->key_order;
-	if (now != last_set(table) &&
+	if (is_others_choice(table, change->source, now) &&
 		order_fits(order_of_id(table, now), iceberg_parse_json(schema)))
 		change->default_order = now;
 	/* others may not have declared it */

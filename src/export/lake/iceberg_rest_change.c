@@ -228,6 +228,25 @@ put_snapshot(Items *items, const IcebergTable *table,
 	end_object(items);
 }
 
+/* A catalog looks at them together with a new schema, too. */
+static void
+put_lost_specs(Items *items, const IcebergChange *change)
+{
+	const char *comma = "";
+	ListCell   *cell;
+
+	begin_object(items, "action", "remove-partition-specs");
+	appendStringInfoString(items->out, ",\"spec-ids\":[");
+	foreach (cell, change->lost_specs)
+	{
+		appendStringInfo(items->out, "%s" INT64_FORMAT, comma,
+						 lake_json_int(lfirst(cell), "spec-id"));
+		comma = ",";
+	}
+	appendStringInfoChar(items->out, ']');
+	end_object(items);
+}
+
 static void
 put_expired(Items *items, const IcebergChange *change)
 {
@@ -255,6 +274,8 @@ put_updates(Items *items, const IcebergTable *table,
 {
 	if (uuid)
 		put_new_table(items, table, uuid);
+	if (change->lost_specs)
+		put_lost_specs(items, change);
 	put_schema(items, table, change);
 	if (uuid)
 		put_new_layout(items);

@@ -13,6 +13,7 @@
  *	iceberg_evolve.c		how its schema may change
  *	iceberg_identifier.c	which columns tell rows apart
  *	iceberg_order.c			its sort orders
+ *	iceberg_spec.c			which orders and partitions its columns can have
  *	iceberg_manifest.c		manifests and their lists, read and written
  *	iceberg_commit.c		a job's snapshot
  *	iceberg_refs.c			branches and tags
@@ -40,7 +41,8 @@ typedef struct IcebergVersion
 	char	   *manifest_list; /* its URI; NULL: not of an export */
 	char	   *sum;	/* of that and all manifests; NULL: it is not named */
 	int64		parent; /* 0: none */
-	int64		schema; /* its id */
+	int64		sequence;
+	int64		schema;		/* its id */
 	int64		sort_order; /* that it has made the table's default */
 	char	   *json;		/* as the metadata has it */
 } IcebergVersion;
@@ -131,7 +133,9 @@ typedef struct IcebergChange
 	char			*key_fields;  /* of that, "1,3"; NULL: it gives none */
 	char			*new_order;	  /* as JSON, if the table did not have it */
 	int64			 default_order;
-	char			*snapshot; /* as JSON; NULL: no new one */
+	List			*lost_specs; /* of Jsonb *: partition specs that go */
+	List			*kept_specs; /* the others */
+	char			*snapshot;	 /* as JSON; NULL: no new one */
 	int64			 snapshot_id;
 	List			*expired; /* of IcebergVersion * */
 	int64			 oldest;  /* metadata older than that is not named */
@@ -188,6 +192,12 @@ extern Jsonb *iceberg_parse_json(const char *text);
 
 /* ---- iceberg_identifier.c */
 
+/* The one in which others have set them: the current one, unless that is of
+ * versions of another table alone, which they have gone back from; used: those of
+ * the source's versions, the present one first. */
+extern Jsonb *iceberg_schema_to_follow(const IcebergTable *table,
+									   const List *used, Jsonb *current);
+
 /* The schema, which is also after, with those of the one before (NULL: none). */
 extern char *iceberg_take_identifiers(Jsonb *before, const char *schema,
 									  Jsonb *after);
@@ -202,6 +212,18 @@ extern void iceberg_choose_order(const IcebergTable *table,
 extern int64 iceberg_order_of_part(const IcebergTable  *table,
 								   const IcebergChange *change,
 								   const FinishedPart  *part);
+
+/* ---- iceberg_spec.c */
+
+/* Of a sort order's or partition spec's field: the type of what it is made of, ""
+ * for what nothing is made of, NULL if the schema does not have it. */
+extern char *iceberg_source_type(Jsonb *schema, Jsonb *field);
+/* Whether it can be made of such a type. */
+extern bool iceberg_transform_takes(Jsonb *field, const char *type);
+/* Which partition specs the change drops, as readers would refuse the table with
+ * such a schema; an ERROR if another program's version may need one. */
+extern void iceberg_choose_specs(const IcebergTable *table,
+								 IcebergChange *change, Jsonb *schema);
 
 /* ---- iceberg_manifest.c */
 
