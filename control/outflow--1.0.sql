@@ -510,6 +510,11 @@ BEGIN
 			MESSAGE = 'permission denied to capture DDL',
 			HINT = 'Event triggers are made by superusers.';
 	END IF;
+	IF pg_catalog.pg_is_in_recovery() THEN
+		RAISE read_only_sql_transaction USING
+			MESSAGE = 'cannot execute outflow.capture_ddl on a standby',
+			HINT = 'Call it on the primary server.';
+	END IF;
 	IF pg_catalog.current_setting('transaction_read_only')::boolean THEN
 		RAISE read_only_sql_transaction USING
 			MESSAGE = 'cannot execute outflow.capture_ddl in a read-only transaction';

@@ -34,6 +34,25 @@ CALL outflow.export('empty', :'dir');
 CALL outflow.export('p', :'dir');
 CALL outflow.export('pg_catalog.pg_class', :'dir');
 CALL outflow.export(NULL, :'dir');
+-- the hint is right: a query reads what no scan of blocks does
+CREATE TEMP TABLE "it's" AS SELECT 1 AS a;
+CREATE FUNCTION hinted(source regclass, dir text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	hint text;
+BEGIN
+	PERFORM outflow.export_start(source, dir);
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+	RETURN replace(replace(hint, ' exports its rows.', ''), '...',
+		quote_literal(dir || '/' || md5(source::text)));
+END $$;
+\set ECHO none
+\o /dev/null
+SELECT hinted(source, :'dir') AS call FROM unnest('{v,s,tmp,am,"it''s",pg_catalog.pg_am}'::regclass[]) AS source \gexec
+\o
+\set ECHO all
+SELECT source, state, rows FROM outflow.jobs WHERE starts_with(destination, :'dir') ORDER BY job;
+SELECT FROM outflow.jobs AS j, LATERAL outflow.forget(j.job) WHERE starts_with(j.destination, :'dir');
 
 -- and so are arguments that mean nothing
 CALL outflow.export('t', NULL);

@@ -3,7 +3,9 @@
  *		Asks outflow.jobs once a second.
  *
  * The job's number comes by NOTIFY: each new state of a job is announced on the
- * channel "outflow", and the first one by the process that makes it.
+ * channel "outflow", and the first one by the process that makes it.  While the
+ * server's queue of these is nearly full, the job is known by its destination,
+ * where it is the only unfinished one, and its time.
  */
 #include "client/progress.h"
 
@@ -30,6 +32,13 @@ static const char question[] =
 	"'outflow job %s worker ', j.job)))"
 	" FROM outflow.jobs AS j WHERE j.job OPERATOR(pg_catalog.=) $1::bigint";
 
+static const char number_question[] =
+	"SELECT j.job FROM outflow.jobs AS j, pg_catalog.pg_stat_activity AS a"
+	" WHERE a.pid OPERATOR(pg_catalog.=) $2::int"
+	" AND j.destination OPERATOR(pg_catalog.=) $1"
+	" AND j.state OPERATOR(pg_catalog.=) 'running'"
+	" AND j.started OPERATOR(pg_catalog.>=) a.query_start";
+
 static void
 progress_ready(int fd, short events, void *argument)
 {
@@ -50,13 +59,16 @@ progress_close(Progress *progress)
 
 void
 progress_open(Progress *progress, const char *conninfo, int backend,
-			  long long job)
+			  const char *destination, long long job)
 {
 	char *why = NULL;
 
 	memset(progress, 0, sizeof(*progress));
 	progress->backend = backend;
+	progress->destination = destination;
 	progress->status.job = job;
+	if (job == 0)
+		progress->next_at = clock_ms() + ASK_MS;
 	progress->conn = server_try(conninfo, NULL, &why);
 	if (progress->conn == NULL)
 	{
@@ -79,9 +91,10 @@ progress_hear(Progress *progress)
 		/* one that was in its way may have come first */
 		if (notice->be_pid == progress->backend &&
 			strcmp(notice->relname, "outflow") == 0 &&
-			strstr(notice->extra, "\"queued\""))
-			(void) json_find_number(notice->extra, strlen(notice->extra),
-									"job", &progress->status.job);
+			strstr(notice->extra, "\"queued\"") &&
+			json_find_number(notice->extra, strlen(notice->extra), "job",
+							 &progress->status.job))
+			progress->next_at = 0;
 		PQfreemem(notice);
 	}
 }
@@ -114,6 +127,15 @@ progress_take(JobStatus *status, const PGresult *result)
 	return true;
 }
 
+static void
+progress_take_number(Progress *progress, const PGresult *result)
+{
+	if (progress->status.job != 0 || PQntuples(result) != 1)
+		return;
+	progress->status.job = atoll(PQgetvalue(result, 0, 0));
+	progress->next_at = 0;
+}
+
 static bool
 progress_read(Progress *progress)
 {
@@ -131,12 +153,35 @@ progress_read(Progress *progress)
 
 		if (result == NULL)
 			progress->asked = false;
+		else if (PQnfields(result) == 1)
+			progress_take_number(progress, result);
 		else
 			is_news |= progress_take(&progress->status, result);
 		PQclear(result);
 	}
 	progress_hear(progress);
 	return is_news;
+}
+
+static void
+progress_ask(Progress *progress)
+{
+	const JobStatus *status = &progress->status;
+	char			 number[32];
+	char			 backend[32];
+	const char		*job_values[] = {number};
+	const char		*number_values[] = {progress->destination, backend};
+
+	snprintf(number, sizeof(number), "%lld", status->job);
+	snprintf(backend, sizeof(backend), "%d", progress->backend);
+	if (status->job != 0)
+		progress->asked = PQsendQueryParams(progress->conn, question, 1, NULL,
+											job_values, NULL, NULL, 0);
+	else
+		progress->asked =
+			PQsendQueryParams(progress->conn, number_question, 2, NULL,
+							  number_values, NULL, NULL, 0);
+	progress->next_at = clock_ms() + ASK_MS;
 }
 
 bool
@@ -149,26 +194,15 @@ progress_work(Progress *progress)
 		progress->ready = false;
 		is_news = progress_read(progress);
 	}
-	if (progress->conn && !progress->asked && progress->status.job != 0 &&
-		clock_ms() >= progress->next_at)
-	{
-		char		number[32];
-		const char *values[] = {number};
-
-		snprintf(number, sizeof(number), "%lld", progress->status.job);
-		progress->asked = PQsendQueryParams(progress->conn, question, 1, NULL,
-											values, NULL, NULL, 0);
-		progress->next_at = clock_ms() + ASK_MS;
-	}
+	if (progress->conn && !progress->asked && clock_ms() >= progress->next_at)
+		progress_ask(progress);
 	return is_news;
 }
 
 long long
 progress_wake_at(const Progress *progress)
 {
-	return progress->conn && !progress->asked && progress->status.job != 0
-			   ? progress->next_at
-			   : NEVER;
+	return progress->conn && !progress->asked ? progress->next_at : NEVER;
 }
 
 bool

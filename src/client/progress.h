@@ -26,21 +26,22 @@ typedef struct JobStatus
 
 typedef struct Progress
 {
-	PGconn	 *conn; /* NULL: there is none (any more) */
-	int		  fd;
-	int		  backend; /* process of the server whose job it is */
-	bool	  ready;
-	bool	  asked;
-	long long next_at; /* of clock_ms() */
-	JobStatus status;
+	PGconn	   *conn; /* NULL: there is none (any more) */
+	int			fd;
+	int			backend; /* process of the server whose job it is */
+	const char *destination;
+	bool		ready;
+	bool		asked;
+	long long	next_at; /* of clock_ms() */
+	JobStatus	status;
 } Progress;
 
 /*
- * Watches the job that the process is about to make, or if job isn't 0, that
+ * Watches the job that the process is about to make there, or if job isn't 0, that
  * one.  Without a second connection there is no progress, and a warning.
  */
 extern void progress_open(Progress *progress, const char *conninfo,
-						  int backend, long long job);
+						  int backend, const char *destination, long long job);
 
 /* True if there is news. */
 extern bool		 progress_work(Progress *progress);

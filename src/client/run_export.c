@@ -80,6 +80,12 @@ procedure_name(const Settings *settings)
 										   : "export";
 }
 
+static const char *
+destination_of(const Settings *settings)
+{
+	return settings->arguments.items[settings->arguments.count - 1];
+}
+
 static void
 make_call(Statement *statement, const Settings *settings)
 {
@@ -97,7 +103,7 @@ make_call(Statement *statement, const Settings *settings)
 			add_texts(statement, "sources", arguments, sources);
 		add_text(statement, "schema", settings->schema);
 		add_text(statement, "publication", settings->publication);
-		add_text(statement, "destination", arguments[sources]);
+		add_text(statement, "destination", destination_of(settings));
 		add_text(statement, "format", settings->format);
 		add_text(statement, "compression", settings->compression);
 		add_texts(statement, "columns", settings->columns.items,
@@ -188,6 +194,7 @@ export_run(const Settings *settings)
 
 	view_open(settings->progress);
 	progress_open(&progress, settings->conninfo, PQbackendPID(call.conn),
+				  settings->resume ? NULL : destination_of(settings),
 				  settings->resume ? atoll(settings->resume) : 0);
 	loop_catch_signals();
 	make_call(&statement, settings);

@@ -25,17 +25,30 @@ $primary->wait_for_catchup($standby);
 foreach my $call (
 	"CALL outflow.export('t', 'file://$dir/b')",
 	"CALL outflow.export('t', 'file://$dir/b', workers => 0)",
-	'CALL outflow.resume(1)')
+	"CALL outflow.export_tables('{t}', 'file://$dir/b')",
+	"CALL outflow.export_schema('public', 'file://$dir/b')",
+	"CALL outflow.export_publication('none', 'file://$dir/b')",
+	"CALL outflow.export_query('TABLE t', 'file://$dir/b')",
+	"SELECT outflow.export_start('t', 'file://$dir/b')",
+	'CALL outflow.resume(1)',
+	'SELECT outflow.resume_start(1)',
+	'SELECT outflow.run_queue()',
+	'SELECT outflow.cancel(1)',
+	'SELECT outflow.forget(1)',
+	"SELECT outflow.prune('file://$dir/', 1)",
+	"SELECT outflow.lake_vacuum('file://$dir/lake')",
+	'SELECT outflow.heartbeat()',
+	'SELECT outflow.capture_ddl(true)')
 {
 	my ($code, $out, $err) = $standby->psql('postgres', $call);
+	my ($name) = $call =~ /(outflow\.\w+)/;
 
-	like($err, qr/exports cannot run on a standby/, "refused: $call");
+	like($err, qr/ERROR:  cannot execute \Q$name\E on a standby\nHINT:  Call it on the primary server\./, "refused: $call");
 }
 ok(!-e "$dir/b", 'nothing was made');
-like(($standby->psql('postgres', 'SELECT outflow.heartbeat()'))[2],
-	qr/ERROR:  cannot execute outflow\.heartbeat on a standby\n/, 'a heartbeat is refused');
-like(($standby->psql('postgres', 'SELECT outflow.capture_ddl(true)'))[2],
-	qr/ERROR:  cannot execute outflow\.capture_ddl in a read-only transaction\n/, 'so is the capture of DDL');
+is($standby->safe_psql('postgres', "SELECT * FROM outflow.check_destination('file://$dir/tried') WHERE NOT ok"),
+	'write|f|cannot execute outflow.check_destination on a standby|Call it on the primary server.',
+	'check_destination tries what can be tried');
 is($standby->safe_psql('postgres', 'SELECT state, rows FROM outflow.jobs WHERE job = 1'),
 	'done|1', 'the jobs of the primary are seen');
 is( $standby->safe_psql('postgres',

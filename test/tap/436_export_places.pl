@@ -93,6 +93,27 @@ is(names_in("$dir/a"), '', 'nor under a reserved name');
 ok(!-e "$dir/.new" && !-e "$dir/plain/.x" && !-e "$log/x", 'nor are directories above them');
 unlike(error_of(call("$dir/a")), qr/ERROR/, 'which blocks nobody');
 
+# what a new user comes to has its way out, and check_destination() says so
+mkdir "$dir/locked", 0555;
+mkdir "$dir/shut", 0000;
+my $user = getpwuid($<);
+foreach my $case (
+	[ "$dir/locked/new/x", qq(The server's operating system user must be able to write there: as root, install -d -o $user "$dir/locked/new") ],
+	[ "$dir/locked", q(The server's operating system user must be able to write there.) ],
+	[ "$dir/shut/x", q(The server's operating system user must be able to write there.) ],
+	[ $socket, 'Name a directory elsewhere.' ],
+	[ dirname($data), 'Name a new directory below it, or one elsewhere.' ],
+	[ "$data/x", 'Name a directory elsewhere.' ],
+	[ "$dir/.ssh/x", 'Name a directory elsewhere.' ],
+	[ '/', 'Name a directory below it.' ],
+	[ "$dir/a/../b", 'Write the path that it means.' ])
+{
+	my ($path, $hint) = @$case;
+
+	like(error_of(call($path)), qr/HINT:  \Q$hint\E\n/, "a hint: $path");
+	is(sql("SELECT ok, fix FROM outflow.check_destination('file://$path') WHERE NOT ok LIMIT 1"), "f|$hint", "and a fix: $path");
+}
+
 # no directories at all
 foreach my $case (
 	[ '/dev/null', qr/ERROR:  42809: / ],

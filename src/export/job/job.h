@@ -93,7 +93,7 @@ job_makes_tables(const Job *job)
 	return job->row_format->table_schema != NULL;
 }
 
-/* NOTIFY, when the transaction commits. */
+/* NOTIFY, when the transaction commits; nothing while the queue is nearly full. */
 extern void job_announce(int64 id, JobState state);
 
 /* Fills what is derived from the row; errors name what is wrong. */

@@ -52,20 +52,12 @@ job_table_oid(const char *name)
 }
 
 void
-job_refuse_standby(void)
-{
-	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("exports cannot run on a standby"),
-				 errdetail("A job keeps its progress in tables, and a standby "
-						   "cannot write.")));
-}
-
-void
 job_check_may_write(const char *name)
 {
-	job_refuse_standby();
+	if (RecoveryInProgress())
+		ereport(ERROR, (errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+						errmsg("cannot execute outflow.%s on a standby", name),
+						errhint("Call it on the primary server.")));
 	PreventCommandIfReadOnly(psprintf("outflow.%s", name));
 	encoding_prepare();
 }

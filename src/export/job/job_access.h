@@ -22,9 +22,6 @@ extern void job_access_end(JobAccess *access);
 
 extern Oid job_table_oid(const char *name);
 
-/* Errors where no job can keep its progress. */
-extern void job_refuse_standby(void);
-
 /*
  * Errors, in the name of what was called, where the tables can't be written.
  * Where they can, names may be shown from here on, whatever state the

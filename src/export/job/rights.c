@@ -26,7 +26,6 @@
 void
 rights_check_server(void)
 {
-	job_refuse_standby();
 	limits_check_export();
 }
 

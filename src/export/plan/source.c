@@ -32,15 +32,31 @@
 #include "compat.h"
 #include "option.h"
 
+/* What has no rows. */
 static void
 source_refuse(Relation rel, const char *reason)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 			 errmsg("cannot export \"%s\"", RelationGetRelationName(rel)),
-			 errdetail("%s", reason),
+			 errdetail_internal("%s", reason),
 			 errhint("Tables, partitioned tables and materialized "
 					 "views can be exported.")));
+}
+
+/* What a query can read, but no scan of blocks. */
+static void
+source_refuse_scan(Relation rel, int code, const char *reason)
+{
+	char *name = DatumGetCString(DirectFunctionCall1(
+		regclassout, ObjectIdGetDatum(RelationGetRelid(rel))));
+
+	ereport(ERROR,
+			(errcode(code),
+			 errmsg("cannot export \"%s\"", RelationGetRelationName(rel)),
+			 errdetail_internal("%s", reason),
+			 errhint("CALL outflow.export_query(%s, ...) exports its rows.",
+					 quote_literal_cstr(psprintf("TABLE %s", name)))));
 }
 
 /* Refuses kinds of relations that no heap scan can read. */
@@ -54,13 +70,16 @@ check_kind(Relation rel)
 		case RELKIND_PARTITIONED_TABLE:
 			break;
 		case RELKIND_VIEW:
-			source_refuse(rel, "It is a view.");
+			source_refuse_scan(rel, ERRCODE_WRONG_OBJECT_TYPE,
+							   "It is a view.");
 			break;
 		case RELKIND_FOREIGN_TABLE:
-			source_refuse(rel, "It is a foreign table.");
+			source_refuse_scan(rel, ERRCODE_WRONG_OBJECT_TYPE,
+							   "It is a foreign table.");
 			break;
 		case RELKIND_SEQUENCE:
-			source_refuse(rel, "It is a sequence.");
+			source_refuse_scan(rel, ERRCODE_WRONG_OBJECT_TYPE,
+							   "It is a sequence.");
 			break;
 		case RELKIND_INDEX:
 		case RELKIND_PARTITIONED_INDEX:
@@ -74,11 +93,12 @@ check_kind(Relation rel)
 			break;
 	}
 	if (IsSystemRelation(rel) || IsCatalogNamespace(RelationGetNamespace(rel)))
-		source_refuse(rel, "It is a system catalog.");
+		source_refuse_scan(rel, ERRCODE_WRONG_OBJECT_TYPE,
+						   "It is a system catalog.");
 	if (rel->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
-		source_refuse(rel,
-					  "It is a temporary table, which only its session can "
-					  "read.");
+		source_refuse_scan(rel, ERRCODE_WRONG_OBJECT_TYPE,
+						   "It is a temporary table, which only its session "
+						   "can read.");
 	if (rel->rd_rel->relkind == RELKIND_MATVIEW && !RelationIsPopulated(rel))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -91,20 +111,16 @@ void
 source_check_leaf(Relation leaf, Relation root)
 {
 	if (leaf->rd_rel->relkind == RELKIND_FOREIGN_TABLE && leaf != root)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("cannot export \"%s\"", RelationGetRelationName(root)),
-				 errdetail("Its partition \"%s\" is a foreign table.",
-						   RelationGetRelationName(leaf))));
+		source_refuse_scan(root, ERRCODE_WRONG_OBJECT_TYPE,
+						   psprintf("Its partition \"%s\" is a foreign table.",
+									RelationGetRelationName(leaf)));
 	check_kind(leaf);
 	if (leaf->rd_rel->relkind != RELKIND_PARTITIONED_TABLE &&
 		leaf->rd_rel->relam != HEAP_TABLE_AM_OID)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot export \"%s\"", RelationGetRelationName(leaf)),
-				 errdetail("Its table access method is \"%s\"; only \"heap\" "
-						   "can be read block by block.",
-						   get_am_name(leaf->rd_rel->relam))));
+		source_refuse_scan(leaf, ERRCODE_FEATURE_NOT_SUPPORTED,
+						   psprintf("Its table access method is \"%s\"; only "
+									"\"heap\" can be read block by block.",
+									get_am_name(leaf->rd_rel->relam)));
 }
 
 /* The attribute that a name of the columns argument means. */

@@ -52,10 +52,20 @@ typedef struct Coordinator
 	bool		  complete;	  /* only the publication is missing */
 	bool		  claimed;	  /* the job is ours to run or to fail */
 	bool		  ran;		  /* it was not sent back to wait */
+	JobError	  error;	  /* that ended it */
 	WorkerPool	  pool;
 } Coordinator;
 
 PGDLLEXPORT void outflow_coordinator_main(Datum arg);
+
+/* Before the job's lock, so that the next one finds it free. */
+static void
+release_place(Coordinator *coordinator)
+{
+	if (coordinator->root)
+		coordinator->root->driver->release(coordinator->root);
+	coordinator->root = NULL;
+}
 
 static void
 coordinator_exit(int code, Datum arg)
@@ -65,9 +75,7 @@ coordinator_exit(int code, Datum arg)
 	/* a leader that ends before its lock group may lose the server a process */
 	worker_pool_abandon(&coordinator->pool);
 	worker_pool_stop(&coordinator->pool);
-	/* before the job's lock, so that the next one finds it free */
-	if (coordinator->root)
-		coordinator->root->driver->release(coordinator->root);
+	release_place(coordinator);
 }
 
 /* A copy of a server or a database has its queue, which that itself will run. */
@@ -463,9 +471,11 @@ reach_row(Coordinator *coordinator)
 }
 
 static void
-record_failure(Coordinator *coordinator, const JobError *error)
+record_failure(void *arg)
 {
-	bool interrupted = error->code == ERRCODE_ADMIN_SHUTDOWN ||
+	Coordinator	   *coordinator = arg;
+	const JobError *error = &coordinator->error;
+	bool			interrupted = error->code == ERRCODE_ADMIN_SHUTDOWN ||
 					   error->code == ERRCODE_QUERY_CANCELED;
 	const JobShared *shared = coordinator->pool.shared;
 	int				 part = shared ? shared->failed_part : -1;
@@ -480,12 +490,30 @@ record_failure(Coordinator *coordinator, const JobError *error)
 	CommitTransactionCommand();
 }
 
+/* An error has resumed them. */
+static void
+hold_interrupts_again(void *arg)
+{
+	HOLD_INTERRUPTS();
+}
+
+/* A row that can't be written says that the job runs, until its lock is free. */
+static void
+end_failed(Coordinator *coordinator)
+{
+	JobError unrecorded;
+
+	(void) guarded_run(record_failure, hold_interrupts_again, coordinator,
+					   &unrecorded);
+	release_place(coordinator);
+	job_lock_release(coordinator->id);
+}
+
 void
 outflow_coordinator_main(Datum arg)
 {
 	static Coordinator coordinator;
 	CoordinatorArgs	   args;
-	JobError		   error;
 	bool			   ok;
 
 	memcpy(&args, MyBgworkerEntry->bgw_extra, sizeof(args));
@@ -503,13 +531,14 @@ outflow_coordinator_main(Datum arg)
 	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
 
 	MemoryContextSwitchTo(coordinator.context);
-	ok = guarded_run(coordinate, coordinate_cleanup, &coordinator, &error);
+	ok = guarded_run(coordinate, coordinate_cleanup, &coordinator,
+					 &coordinator.error);
 	if (!coordinator.claimed)
 		return;
 	/* also when it is time to end */
 	HOLD_INTERRUPTS();
 	if (!ok)
-		record_failure(&coordinator, &error);
+		end_failed(&coordinator);
 	if (coordinator.ran || !ok)
 		start_next();
 	RESUME_INTERRUPTS();

@@ -29,13 +29,36 @@
 #include "session_lock.h"
 #include "sink/patience.h"
 
+/* What stays: a version can't be taken back. */
+static void
+tell_versions(const InlineFiles *files)
+{
+	const ListCell *cell;
+
+	foreach (cell, job_makes_tables(files->job) ? files->job->sources : NIL)
+	{
+		const JobSource *source = lfirst(cell);
+
+		if (lake_is_committed(files->root, files->job, source))
+			ereport(WARNING,
+					(errmsg("a version of table %s was committed in \"%s\", "
+							"without a record of the export",
+							source->name, encoding_shown(files->root->path)),
+					 errhint("Look at outflow.lake_versions() before you "
+							 "export again.")));
+	}
+}
+
 static void
 take_back(void *arg)
 {
 	InlineFiles *files = arg;
 
 	if (files->publishing != NIL)
+	{
 		publish_undo(files->job, files->publishing, files->root);
+		tell_versions(files);
+	}
 	files->root->driver->discard(files->root);
 	files->left = false;
 	/* those of them that nobody else uses by now */

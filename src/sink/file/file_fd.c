@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "common/username.h"
 #include "sink/file/file_internal.h"
 #include "sink/stage.h"
 #include "storage/fd.h"
@@ -139,4 +140,19 @@ file_space_hint(void)
 		return 0;
 	errcode(ERRCODE_DISK_FULL); /* which the server calls ENOSPC only */
 	return errhint("Free disk space at the destination.");
+}
+
+int
+file_access_hint(const char *missing)
+{
+	char *problem;
+
+	if (errno != EACCES && errno != EPERM)
+		return file_space_hint();
+	if (missing == NULL)
+		return errhint("The server's operating system user must be able to "
+					   "write there.");
+	return errhint("The server's operating system user must be able to write "
+				   "there: as root, install -d -o %s \"%s\"",
+				   get_user_name(&problem), missing);
 }

@@ -213,11 +213,11 @@ server_directories(void)
 }
 
 pg_noreturn static void
-refuse(const char *path, const char *detail)
+refuse(const char *path, const char *detail, const char *hint)
 {
 	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					errmsg("directory \"%s\" cannot hold exports", path),
-					errdetail_internal("%s", detail)));
+					errdetail_internal("%s", detail), errhint("%s", hint)));
 }
 
 /* Opens one of them, or returns NULL if it is not there. */
@@ -253,13 +253,15 @@ check_against(List *above, const char *path, const ServerDirectory *place,
 	if (place->alone ? !children && same_id(id, linitial(above))
 					 : id_in_list(id, above))
 		refuse(path,
-			   "It lies in a directory of the server itself: " SERVER_PLACES);
+			   "It lies in a directory of the server itself: " SERVER_PLACES,
+			   "Name a directory elsewhere.");
 	/* a new directory beside the data directory is fine */
 	if (!children && !place->alone &&
 		id_in_list(linitial(above),
 				   directory_and_above(server->fd, place->path)))
 		refuse(path,
-			   "It contains a directory of the server itself: " SERVER_PLACES);
+			   "It contains a directory of the server itself: " SERVER_PLACES,
+			   "Name a new directory below it, or one elsewhere.");
 	(void) file_fd_close(server);
 }
 
@@ -267,8 +269,10 @@ void
 file_refuse_hidden(const char *name, const char *path)
 {
 	if (name[0] == '.')
-		refuse(path, "Nothing is exported to a directory whose name begins "
-					 "with a dot, nor below one.");
+		refuse(path,
+			   "Nothing is exported to a directory whose name begins with a "
+			   "dot, nor below one.",
+			   "Name a directory elsewhere.");
 }
 
 char *

@@ -55,6 +55,8 @@ extern const char *file_fd_next_name(FileFd *file);
 
 /* A hint for ereport, if errno says that the disk is full. */
 extern int file_space_hint(void);
+/* The same, or one about rights; missing is a directory that isn't there, or NULL. */
+extern int file_access_hint(const char *missing);
 
 /* ---- file_guard.c */
 

@@ -31,7 +31,8 @@ path_components(const char *path, const char *what)
 		if (len == 2 && at[0] == '.' && at[1] == '.')
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s \"%s\" must not contain \"..\"", what, path)));
+					 errmsg("%s \"%s\" must not contain \"..\"", what, path),
+					 errhint("Write the path that it means.")));
 		if (len > NAME_MAX)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -44,7 +45,8 @@ path_components(const char *path, const char *what)
 	}
 	if (components == NIL)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("%s cannot be the root directory", what)));
+						errmsg("%s cannot be the root directory", what),
+						errhint("Name a directory below it.")));
 	return components;
 }
 

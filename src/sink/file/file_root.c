@@ -39,7 +39,7 @@ make_directory(int parent, const char *name, const char *path,
 	if (file_make_directory(parent, name, file_mode) != 0 && errno != EEXIST)
 		ereport(ERROR, (file_errcode(),
 						errmsg("could not create directory \"%s\": %m", path),
-						file_space_hint()));
+						file_access_hint(path)));
 	/* parent may be a mere place (O_PATH), which can't be synchronized */
 	real = file_fd_open(parent, ".", O_RDONLY | O_DIRECTORY);
 	if (file_fd_is_open(real))
@@ -64,7 +64,8 @@ open_failed(int parent, const char *name, const char *path)
 						errhint("Name the directory that it points to.")));
 	errno = save_errno;
 	ereport(ERROR, (file_errcode(),
-					errmsg("could not open directory \"%s\": %m", path)));
+					errmsg("could not open directory \"%s\": %m", path),
+					file_access_hint(NULL)));
 }
 
 /*
@@ -84,9 +85,10 @@ open_component(int parent, const char *name, const char *path, int open_flags,
 			file_refuse_server_directory(parent, path, true,
 										 flags & FILE_ROOT_HIDDEN);
 			if (faccessat(parent, ".", W_OK | X_OK, AT_EACCESS) != 0)
-				ereport(ERROR, (errcode_for_file_access(),
-								errmsg("could not create directory \"%s\": %m",
-									   path)));
+				ereport(ERROR,
+						(errcode_for_file_access(),
+						 errmsg("could not create directory \"%s\": %m", path),
+						 file_access_hint(path)));
 			return NULL;
 		}
 		if (flags & FILE_ROOT_CREATE)
@@ -394,7 +396,8 @@ file_root_check_writable(FileRoot *root)
 	if (faccessat(root->dir->fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
-				 errmsg("cannot write to directory \"%s\": %m", root->path)));
+				 errmsg("cannot write to directory \"%s\": %m", root->path),
+				 file_access_hint(NULL)));
 	if (fstat(root->dir->fd, &st) == 0 && (wanted & ~st.st_mode) != 0)
 		ereport(WARNING,
 				(errmsg("not everyone who may read the files may search "

@@ -62,7 +62,7 @@ file_temp_open(FileRoot *root, const char *id, bool create)
 		ereport(ERROR, (errcode_for_file_access(),
 						errmsg("could not create directory \"%s/%s\": %m",
 							   root->path, root->temp_name),
-						file_space_hint()));
+						file_access_hint(NULL)));
 	root->temp = file_fd_open(root->dir->fd, root->temp_name,
 							  O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 	MemoryContextSwitchTo(caller);
