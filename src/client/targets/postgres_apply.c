@@ -34,6 +34,7 @@ take_change_member(ChangeMembers *members, const JsonValue *name,
 		MEMBER(key),	   MEMBER(new),
 		MEMBER(old),	   MEMBER(omitted),
 		MEMBER(unchanged), MEMBER(restart_identity),
+		MEMBER(columns),
 #undef MEMBER
 	};
 
@@ -411,10 +412,9 @@ postgres_apply_schema(PostgresApply *apply)
 {
 	const ChangeMembers *members = &apply->members;
 
-	postgres_table_forget(&apply->tables,
-						  postgres_table(&apply->tables, apply->session,
-										 &members->schema, &members->table),
-						  apply->session);
+	postgres_table_told(postgres_table(&apply->tables, apply->session,
+									   &members->schema, &members->table),
+						apply->session, &members->columns, &members->key);
 }
 
 void
