@@ -69,4 +69,18 @@ my $log = slurp_file("$tmp/later");
 is(count_of(qr/no unique index/, $log), 1, 'a key without an index there is told of once');
 like($log, qr/WHERE "w" OPERATOR/, 'an index that was made for a new key is used');
 
+# ---- names that read alike
+foreach my $node ($source, $target)
+{
+	$node->safe_psql('postgres', 'CREATE SCHEMA a; CREATE SCHEMA "a.b"; CREATE TABLE a."b.c" (id int PRIMARY KEY, x int);'
+		  . ' CREATE TABLE "a.b".c (x int PRIMARY KEY, id int)');
+}
+there('INSERT INTO a."b.c" VALUES (2, 2), (3, 3); INSERT INTO "a.b".c VALUES (30, 3)');
+create_slot($source, 'alike');
+here('INSERT INTO a."b.c" VALUES (1, 10); INSERT INTO "a.b".c VALUES (10, 1); INSERT INTO a."b.c" VALUES (2, 20); INSERT INTO "a.b".c VALUES (30, 0)');
+deliver('alike', '--on-reject=dead-letter', "--dead-letter=$tmp/dead");
+my @letters = map { JSON::PP::decode_json($_) } split(/\n/, slurp_file("$tmp/dead"));
+is(join(' ', map { "$_->{record}{schema}/$_->{record}{table}:@{$_->{key_columns}}" } @letters), 'a/b.c:id a.b/c:x',
+	'a dead letter has the key columns of its own table');
+
 done_testing();
