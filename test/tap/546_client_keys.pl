@@ -83,4 +83,13 @@ my @letters = map { JSON::PP::decode_json($_) } split(/\n/, slurp_file("$tmp/dea
 is(join(' ', map { "$_->{record}{schema}/$_->{record}{table}:@{$_->{key_columns}}" } @letters), 'a/b.c:id a.b/c:x',
 	'a dead letter has the key columns of its own table');
 
+# ---- a key of which the stream leaves out a column
+both('CREATE TABLE half (a int, b int, v text, PRIMARY KEY (a, b))');
+create_slot($source, 'half');
+there(q{INSERT INTO half VALUES (1, 1, 'x')});
+here(q{INSERT INTO half VALUES (1, 1, 'x'); DELETE FROM half});
+$said = deliver('half', '-o', 'exclude_columns=*.half.b', '--on-reject=dead-letter', "--dead-letter=$tmp/half");
+my ($reason) = map { $_->{reason} } grep { $_->{record}{op} eq 'delete' } map { JSON::PP::decode_json($_) } split(/\n/, slurp_file("$tmp/half"));
+like($reason, qr/or the stream leaves out or masks columns of it/, 'the reason does not say that the table has no replica identity');
+
 done_testing();

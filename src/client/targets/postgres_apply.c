@@ -269,9 +269,10 @@ read_find(PostgresApply *apply, PostgresTable *table,
 	else
 	{
 		*reason =
-			"the table has no replica identity, so that nothing tells which "
-			"row it was; ALTER TABLE ... REPLICA IDENTITY FULL at the source "
-			"mends that for later changes";
+			"nothing tells which row it was: the table has no replica "
+			"identity, which ALTER TABLE ... REPLICA IDENTITY FULL at the "
+			"source mends for later changes, or the stream leaves out or "
+			"masks columns of it";
 		return false;
 	}
 	if (members->key.data)
