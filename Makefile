@@ -333,6 +333,7 @@ CLIENT_OBJS = \
 	src/client/backlog.o \
 	src/client/intake.o \
 	src/client/plugin_options.o \
+	src/client/pq_connect.o \
 	src/client/pq_error.o \
 	src/client/restart.o \
 	src/client/upstream_start.o \

@@ -172,6 +172,13 @@ DROP TABLE by_user;
 REVOKE ALL ON SCHEMA stream_capture_ddl FROM stream_user;
 DROP ROLE stream_user;
 SELECT * FROM seen();
+-- the rows that a command makes come before it; EXPLAIN has them alone
+CREATE TABLE made AS SELECT 1 AS a;
+SELECT 2 AS a INTO selected;
+\o /dev/null
+EXPLAIN (ANALYZE) CREATE TABLE explained AS SELECT 3 AS a;
+\o
+SELECT * FROM seen('include_schemas', 'off');
 SELECT outflow.capture_ddl(false);
 CREATE TABLE after (a int);
 SELECT * FROM seen();

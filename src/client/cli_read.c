@@ -14,6 +14,7 @@
 #include "client/disk.h"
 #include "client/log.h"
 #include "client/memory.h"
+#include "client/pq_connect.h"
 
 /* What is read, for which command, and which options were there already. */
 typedef struct CliReader
@@ -291,6 +292,8 @@ check_settings(Settings *settings, unsigned command)
 										"no arguments");
 			break;
 	}
+	if (settings->conninfo)
+		pq_check_conninfo(settings->conninfo, "the connection string of -d");
 }
 
 static LogLevel

@@ -12,8 +12,9 @@
 
 typedef struct KeyColumns
 {
-	uint64_t number;  /* of the schema record */
-	char	*table;	  /* SCHEMA.TABLE */
+	uint64_t number; /* of the schema record */
+	char	*schema; /* apart, as names may have dots in them */
+	char	*table;
 	char	*columns; /* ["id",..], or NULL */
 } KeyColumns;
 
@@ -30,38 +31,42 @@ key_memory_new(void)
 	return client_alloc(sizeof(KeyMemory));
 }
 
+static bool
+is_of_table(const KeyColumns *entry, const char *schema, const char *table)
+{
+	return strcmp(entry->table, table) == 0 &&
+		   strcmp(entry->schema, schema) == 0;
+}
+
 static const KeyColumns *
-find_entry(const KeyMemory *memory, const char *table, uint64_t number)
+find_entry(const KeyMemory *memory, const char *schema, const char *table,
+		   uint64_t number)
 {
 	size_t i;
 
 	for (i = memory->count; i-- > 0;)
 		if (memory->entries[i].number <= number &&
-			strcmp(memory->entries[i].table, table) == 0)
+			is_of_table(&memory->entries[i], schema, table))
 			return &memory->entries[i];
 	return NULL;
 }
 
-/* A new text; NULL if the record is of no table. */
-static char *
-table_of_record(const Record *record)
+/* New texts; table is NULL if the record is of none. */
+static void
+read_table(const Record *record, char **schema, char **table)
 {
-	char *schema = json_find_text(record->data, record->length - 1, "schema");
-	char *table = json_find_text(record->data, record->length - 1, "table");
-	char *name = NULL;
-
-	if (table)
-		name = client_format("%s.%s", schema ? schema : "", table);
-	free(schema);
-	free(table);
-	return name;
+	*schema = json_find_text(record->data, record->length - 1, "schema");
+	*table = json_find_text(record->data, record->length - 1, "table");
+	if (*schema == NULL)
+		*schema = client_strdup("");
 }
 
 /* Of that table, what no record needs that isn't taken yet. */
 static void
-forget(KeyMemory *memory, const char *table, uint64_t taken)
+forget(KeyMemory *memory, const char *schema, const char *table,
+	   uint64_t taken)
 {
-	const KeyColumns *needed = find_entry(memory, table, taken);
+	const KeyColumns *needed = find_entry(memory, schema, table, taken);
 	uint64_t		  number = needed ? needed->number : 0;
 	size_t			  kept = 0;
 	size_t			  i;
@@ -70,8 +75,9 @@ forget(KeyMemory *memory, const char *table, uint64_t taken)
 	{
 		KeyColumns *entry = &memory->entries[i];
 
-		if (entry->number < number && strcmp(entry->table, table) == 0)
+		if (entry->number < number && is_of_table(entry, schema, table))
 		{
+			free(entry->schema);
 			free(entry->table);
 			free(entry->columns);
 		}
@@ -84,23 +90,27 @@ forget(KeyMemory *memory, const char *table, uint64_t taken)
 void
 key_memory_learn(KeyMemory *memory, const Record *record, uint64_t taken)
 {
-	char			 *table = table_of_record(record);
-	const KeyColumns *known;
+	const KeyColumns *known = NULL;
 	JsonValue		  key;
+	char			 *schema;
+	char			 *table;
 
-	if (table == NULL)
-		return;
-	known = find_entry(memory, table, UINT64_MAX);
-	if (known && known->number >= record->number)
+	read_table(record, &schema, &table);
+	if (table)
+		known = find_entry(memory, schema, table, UINT64_MAX);
+	/* of no table, or it is read again */
+	if (table == NULL || (known && known->number >= record->number))
 	{
-		free(table); /* it is read again */
+		free(schema);
+		free(table);
 		return;
 	}
-	forget(memory, table, taken);
+	forget(memory, schema, table, taken);
 	memory->entries = client_realloc(memory->entries,
 									 (memory->count + 1) * sizeof(KeyColumns));
 	memory->entries[memory->count++] = (KeyColumns){
 		.number = record->number,
+		.schema = schema,
 		.table = table,
 		.columns = json_find(record->data, record->length - 1, "key", &key) &&
 						   key.data[0] == '['
@@ -110,9 +120,10 @@ key_memory_learn(KeyMemory *memory, const Record *record, uint64_t taken)
 }
 
 const char *
-key_memory_columns(const KeyMemory *memory, const char *table, uint64_t number)
+key_memory_columns(const KeyMemory *memory, const char *schema,
+				   const char *table, uint64_t number)
 {
-	const KeyColumns *entry = find_entry(memory, table, number);
+	const KeyColumns *entry = find_entry(memory, schema, table, number);
 
 	return entry ? entry->columns : NULL;
 }
@@ -121,12 +132,15 @@ const char *
 key_memory_of_record(const KeyMemory *memory, const Record *record)
 {
 	const char *columns = NULL;
-	char	   *table = NULL;
+	char	   *schema;
+	char	   *table;
 
-	if (record->kind == FRAME_CHANGE)
-		table = table_of_record(record);
+	if (record->kind != FRAME_CHANGE)
+		return NULL;
+	read_table(record, &schema, &table);
 	if (table)
-		columns = key_memory_columns(memory, table, record->number);
+		columns = key_memory_columns(memory, schema, table, record->number);
+	free(schema);
 	free(table);
 	return columns;
 }

@@ -24,11 +24,12 @@ extern void key_memory_learn(KeyMemory *memory, const Record *record,
 							 uint64_t taken);
 
 /*
- * The key columns of a table, called SCHEMA.TABLE, for the record of that number:
- * ["id",..], or NULL if there are none, or it isn't known.
+ * The key columns of a table for the record of that number: ["id",..], or NULL if
+ * there are none, or it isn't known.
  */
 extern const char *key_memory_columns(const KeyMemory *memory,
-									  const char *table, uint64_t number);
+									  const char *schema, const char *table,
+									  uint64_t number);
 
 /* The same for a change of a table. */
 extern const char *key_memory_of_record(const KeyMemory *memory,

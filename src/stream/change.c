@@ -56,6 +56,10 @@ warn_missing_identity(StreamSession *session, StreamRelation *rel)
 		(rel->key_masked
 			 ? errmsg("the replica identity of table \"%s.%s\" is masked",
 					  schema, name)
+		 : rel->key_filtered
+			 ? errmsg("columns of the replica identity of table \"%s.%s\" "
+					  "are filtered away",
+					  schema, name)
 		 : rel->key_is_leafs
 			 ? errmsg("the replica identity of a partition of table "
 					  "\"%s.%s\" may be that of other partitions' rows",
@@ -66,6 +70,9 @@ warn_missing_identity(StreamSession *session, StreamRelation *rel)
 							  "without a key."),
 		 rel->key_masked
 			 ? errhint("Mask \"hash\" leaves a key that tells rows apart.")
+		 : rel->key_filtered
+			 ? errhint("Stream these columns, too, or use ALTER TABLE ... "
+					   "REPLICA IDENTITY.")
 		 : rel->key_is_leafs
 			 ? errhint("Give it the columns that the table is partitioned "
 					   "by, or use ALTER TABLE ... REPLICA IDENTITY FULL "
@@ -235,7 +242,9 @@ write_row(StreamSession *session, StreamRelation *rel, RowChange *row)
 	bool measured;
 	bool to_split;
 
-	if (row->op != CHANGE_INSERT && !rel->has_identity)
+	if (row->op != CHANGE_INSERT &&
+		(!rel->has_identity ||
+		 (rel->key_filtered && !session->options.traits.needs_identity)))
 	{
 		warn_missing_identity(session, rel);
 		if (session->options.traits.needs_identity)

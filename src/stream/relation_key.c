@@ -169,6 +169,18 @@ tell_key(const StreamRelation *rel, RowShape *shape, const Bitmapset *key)
 	}
 }
 
+/* As half a key, half a primary key would file different rows as one. */
+static void
+tell_primary(RowShape *shape, Relation as)
+{
+	int missing = bms_num_members(relation_primary_key(as));
+
+	for (int i = 0; i < shape->ncolumns; i++)
+		missing -= shape->columns[i].is_primary;
+	for (int i = 0; missing > 0 && i < shape->ncolumns; i++)
+		shape->columns[i].is_primary = false;
+}
+
 /*
  * Without a key under FULL it is the whole old row, which needs to be written
  * once only.  Half a key, the rest of which is filtered away, would name the
@@ -201,6 +213,8 @@ relation_find_key(StreamSession *session, StreamRelation *rel, RowShape *shape,
 	}
 	rel->has_identity = full || (key != NULL && !blurred);
 	rel->key_masked = blurred && !full;
+	rel->key_filtered = missing > 0 && !blurred && !full;
 	rel->has_key = whole || (key != NULL && missing == 0);
 	tell_key(rel, shape, key);
+	tell_primary(shape, as);
 }

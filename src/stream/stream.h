@@ -80,6 +80,7 @@ typedef struct StreamRelation
 	char	  identity;		/* relreplident of the relation itself */
 	bool	  has_identity; /* updates and deletes can be told apart */
 	bool	  key_masked;	/* ... but for a mask */
+	bool	  key_filtered; /* they can, but columns of the key are left out */
 	bool	  key_is_leafs; /* ... but from other partitions' rows */
 	bool	  has_key;		/* columns name a row */
 	bool	  has_leaves;	/* partitions appear under this one's name */

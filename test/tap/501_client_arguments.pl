@@ -57,4 +57,53 @@ IPC::Run::run([ 'pg_outflow', 'replay', '--to', 'stdout:', $dir ], '<', \undef, 
 is($? >> 8, 2, 'a directory as dead-letter file: exit code');
 like($err, qr/could not read file "\Q$dir\E": Is a directory/, '... the reason');
 
+# ---- what libpq can't read or use: no server is asked, and nothing is tried again
+my %commands = (stream => [ '-S', 's', '--to', 'stdout:' ], export => [ 't', 'file:///nowhere' ], verify => ['--job=1'], check => []);
+
+# unusable(TITLE, PATTERN, CONNINFO): by each command, and of a configuration file
+sub unusable
+{
+	my ($title, $pattern, $conninfo) = @_;
+
+	foreach my $command (sort keys %commands)
+	{
+		foreach my $from ([ '-d', $conninfo ], $command eq 'stream' ? [ config("dbname = $conninfo\n") ] : ())
+		{
+			IPC::Run::run([ 'pg_outflow', $command, @$from, @{ $commands{$command} } ],
+				'<', \undef, '>', \my $said, '2>', \my $errors, IPC::Run::timeout(60));
+			is($? >> 8, 2, "$title: $command $from->[0]: exit code");
+			like($errors, $pattern, "$title: $command $from->[0]: the reason");
+			unlike("$said$errors", qr/CANARY|geheim|marker/i, "$title: $command $from->[0]: nothing of it is shown");
+		}
+	}
+	return;
+}
+
+my $unread = qr/error: the connection string of -d is none that libpq can read/;
+unusable('a bracket that is not closed', $unread, "postgresql://app:$secret\@[::1/shop");
+unusable('a percent sign', $unread, "postgresql://app:geheim%marker\@db.example/shop");
+unusable('a slash', $unread, 'postgresql://u:geheim/CANARY@h/db');
+unusable('a slash after digits', $unread, 'postgresql://u:12/CANARY@h/db');
+unusable('an @', $unread, 'postgresql://u:x@CANARY@h/db');
+unusable('a slip in the scheme', $unread, "postgres:/u:$secret\@h/db");
+unusable('another scheme', $unread, "postgress://u:$secret\@h/db?sslmode=require");
+unusable('a space without quotes', $unread, "host=h password=one $secret");
+unusable('ports and hosts', $unread, 'host=marker port=1,2');
+unusable('a port beyond all', $unread, 'host=marker port=99999');
+unusable('no number', $unread, 'host=marker keepalives_idle=marker');
+unusable('a mode of TLS', qr/error: libpq refuses the connection string of -d: invalid sslmode value: "\.\.\."$/m, 'host=/marker sslmode=marker');
+unusable('a service', qr/libpq refuses .*: definition of service "\.\.\." not found$/m, 'service=marker');
+refused('a mode of TLS of a target', qr/libpq refuses a postgresql: URL of --to: invalid sslmode value: "\.\.\."$/m, '--to', 'postgresql://h/db?sslmode=CANARY');
+refused('a percent sign for a target', qr/URL of --to is none that libpq can read/, '--to', 'postgresql://u:%marker-CANARY@h/db');
+
+# what only looks odd is a server that is away
+foreach my $conninfo ('postgres', 'postgresql://u:a?b@localhost:1/db', 'postgresql:///db?host=/nowhere,/nowhere&port=1,2&user=a@b', 'host=/nowhere,/nowhere port=,5 connect_timeout=-1')
+{
+	local $ENV{PGHOST} = '/nowhere';
+
+	IPC::Run::run([ 'pg_outflow', 'export', '-d', $conninfo, 't', 'file:///nowhere' ], '<', \undef, '>', \my $said, '2>', \my $errors, IPC::Run::timeout(60));
+	is($? >> 8, 3, "$conninfo: a server is asked") or diag($errors);
+	like($errors, qr/No such file|refused/, "$conninfo: ... and is away");
+}
+
 done_testing();

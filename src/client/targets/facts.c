@@ -150,16 +150,13 @@ keep_id(Facts *facts, const JsonValue *value, const Target *target,
 	return id;
 }
 
+/* Those of inserts, which have no key of their own; or NULL. */
 static const char *
-keep_name(Facts *facts)
+columns_of_key(const Facts *facts, const Target *target, const Record *record)
 {
-	Bytes *name = &facts->texts[4];
-
-	mem_reset(name);
-	mem_add(name, facts->schema ? facts->schema : "");
-	mem_add(name, ".");
-	mem_add(name, facts->table ? facts->table : "");
-	return name->data;
+	return key_memory_columns(target->keys, facts->schema ? facts->schema : "",
+							  facts->table ? facts->table : "",
+							  record->number);
 }
 
 static void
@@ -176,7 +173,7 @@ find_key(Facts *facts, const Target *target, const Record *record,
 	}
 	if (members[NEW].length == 0)
 		return;
-	columns = key_memory_columns(target->keys, facts->name, record->number);
+	columns = columns_of_key(facts, target, record);
 	if (columns)
 		key_of_row(&facts->key, columns, &members[NEW]);
 }
@@ -185,9 +182,8 @@ void
 facts_row_key(const Facts *facts, const Target *target, const Record *record,
 			  Bytes *key)
 {
-	const char *columns =
-		key_memory_columns(target->keys, facts->name, record->number);
-	JsonValue row;
+	const char *columns = columns_of_key(facts, target, record);
+	JsonValue	row;
 
 	mem_reset(key);
 	if (columns && json_find(record->data, record->length - 1, "new", &row))
@@ -204,7 +200,6 @@ facts_read(Facts *facts, const Target *target, const Record *record)
 	facts->op = keep_text(&facts->texts[1], &members[OP]);
 	facts->schema = keep_text(&facts->texts[2], &members[SCHEMA]);
 	facts->table = keep_text(&facts->texts[3], &members[TABLE]);
-	facts->name = keep_name(facts);
 	/* the commit's, which the id begins with */
 	facts->lsn[0] = '\0';
 	if (record->kind == FRAME_CHANGE)

@@ -17,11 +17,10 @@ typedef struct Facts
 	const char *op;
 	const char *schema;
 	const char *table;
-	const char *name;	 /* SCHEMA.TABLE, whatever is there of it */
 	char		lsn[24]; /* of the commit, as the id has it; or empty */
 	Bytes		key;	 /* a JSON object; length 0: none */
 	bool		is_delete;
-	Bytes		texts[5]; /* where the texts stand */
+	Bytes		texts[4]; /* where the texts stand */
 } Facts;
 
 /* Fills it for a record, using its buffers again. */

@@ -34,6 +34,7 @@ take_change_member(ChangeMembers *members, const JsonValue *name,
 		MEMBER(key),	   MEMBER(new),
 		MEMBER(old),	   MEMBER(omitted),
 		MEMBER(unchanged), MEMBER(restart_identity),
+		MEMBER(columns),
 #undef MEMBER
 	};
 
@@ -268,9 +269,10 @@ read_find(PostgresApply *apply, PostgresTable *table,
 	else
 	{
 		*reason =
-			"the table has no replica identity, so that nothing tells which "
-			"row it was; ALTER TABLE ... REPLICA IDENTITY FULL at the source "
-			"mends that for later changes";
+			"nothing tells which row it was: the table has no replica "
+			"identity, which ALTER TABLE ... REPLICA IDENTITY FULL at the "
+			"source mends for later changes, or the stream leaves out or "
+			"masks columns of it";
 		return false;
 	}
 	if (members->key.data)
@@ -411,10 +413,9 @@ postgres_apply_schema(PostgresApply *apply)
 {
 	const ChangeMembers *members = &apply->members;
 
-	postgres_table_forget(&apply->tables,
-						  postgres_table(&apply->tables, apply->session,
-										 &members->schema, &members->table),
-						  apply->session);
+	postgres_table_told(postgres_table(&apply->tables, apply->session,
+									   &members->schema, &members->table),
+						apply->session, &members->columns, &members->key);
 }
 
 void

@@ -33,6 +33,7 @@ typedef struct ChangeMembers
 	JsonValue omitted;
 	JsonValue unchanged;
 	JsonValue restart_identity;
+	JsonValue columns;
 } ChangeMembers;
 
 typedef struct PostgresApply

@@ -16,16 +16,6 @@
 
 #define CONNECT_MS 30000 /* for the connection and each question */
 
-static const char *
-conninfo_value(PQconninfoOption *options, const char *keyword)
-{
-	for (; options && options->keyword; options++)
-		if (strcmp(options->keyword, keyword) == 0 && options->val &&
-			options->val[0])
-			return options->val;
-	return NULL;
-}
-
 /* All hosts of a list are this machine. */
 static bool
 hosts_are_local(const char *hosts)
@@ -58,19 +48,19 @@ session_sslmode(const Url *url)
 {
 	PQconninfoOption *given = PQconninfoParse(url->text, NULL);
 	PQconninfoOption *defaults = PQconndefaults();
-	const char		 *host = conninfo_value(given, "hostaddr");
+	const char		 *host = pq_conninfo_value(given, "hostaddr");
 	bool			  chosen;
 	bool			  is_local;
 
 	if (host == NULL)
-		host = conninfo_value(given, "host");
+		host = pq_conninfo_value(given, "host");
 	if (host == NULL)
-		host = conninfo_value(defaults, "hostaddr");
+		host = pq_conninfo_value(defaults, "hostaddr");
 	if (host == NULL)
-		host = conninfo_value(defaults, "host");
-	is_local = !conninfo_value(given, "service") && !getenv("PGSERVICE") &&
+		host = pq_conninfo_value(defaults, "host");
+	is_local = !pq_conninfo_value(given, "service") && !getenv("PGSERVICE") &&
 			   (host == NULL || hosts_are_local(host));
-	chosen = conninfo_value(given, "sslmode") || getenv("PGSSLMODE");
+	chosen = pq_conninfo_value(given, "sslmode") || getenv("PGSSLMODE");
 	PQconninfoFree(given);
 	PQconninfoFree(defaults);
 	return chosen || is_local ? NULL : "verify-full";
@@ -79,22 +69,10 @@ session_sslmode(const Url *url)
 void
 postgres_session_open(PostgresSession *session, const Url *url)
 {
-	PQconninfoOption *options = PQconninfoParse(url->text, NULL);
-	const char		 *ports = conninfo_value(options, "port");
+	char *what = client_format("a %s: URL of --to", url->scheme);
 
-	/*
-	 * Nothing of it is shown: a password with a slash in it may be what is
-	 * wrong, and taken for a port or a database.
-	 */
-	if (options == NULL ||
-		(ports && ports[strspn(ports, "0123456789,")] != '\0') ||
-		(url->path && strchr(url->path, '@')))
-		client_exit(EXIT_USAGE,
-					"a %s: URL of --to is none that libpq can read; other "
-					"characters than letters and digits may have to be "
-					"percent-encoded",
-					url->scheme);
-	PQconninfoFree(options);
+	pq_check_conninfo(url->text, what);
+	free(what);
 	session->url = url;
 	session->name = url->display;
 	session->fd = -1;

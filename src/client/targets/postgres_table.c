@@ -216,6 +216,9 @@ free_description(PostgresTable *table)
 	}
 	free(table->columns);
 	free(table->indexes);
+	table->columns = NULL;
+	table->indexes = NULL;
+	table->ncolumns = table->nindexes = 0;
 }
 
 void
@@ -238,29 +241,67 @@ postgres_statements_forget(PostgresTable *table, PostgresSession *session)
 	table->nstatements = 0;
 }
 
-void
-postgres_table_forget(PostgresTables *tables, PostgresTable *table,
-					  PostgresSession *session)
+/* A line of what is known; a key has no newline in it. */
+static bool
+key_was_told(const PostgresTable *table, const JsonValue *key)
 {
-	PostgresTable **at = &tables->first;
+	const char *p = table->keys.data;
+	const char *end = p + table->keys.length;
 
-	while (*at != table)
-		at = &(*at)->next;
-	*at = table->next;
+	for (; p < end; p += strcspn(p, "\n") + 1)
+		if (strcspn(p, "\n") == key->length &&
+			memcmp(p, key->data, key->length) == 0)
+			return true;
+	return false;
+}
+
+static bool
+columns_were_told(const PostgresTable *table, const JsonValue *columns)
+{
+	return table->told.length == columns->length &&
+		   (columns->length == 0 ||
+			memcmp(table->told.data, columns->data, columns->length) == 0);
+}
+
+void
+postgres_table_told(PostgresTable *table, PostgresSession *session,
+					const JsonValue *columns, const JsonValue *key)
+{
+	bool is_same = columns_were_told(table, columns);
+
+	if (is_same && key_was_told(table, key))
+		return;
+	if (!is_same)
+	{
+		mem_reset(&table->told);
+		mem_append(&table->told, columns->data, columns->length);
+		mem_reset(&table->keys);
+	}
+	mem_append(&table->keys, key->data, key->length);
+	mem_add(&table->keys, "\n");
 	free_description(table);
 	postgres_statements_forget(table, session);
-	free(table->schema);
-	free(table->name);
-	free(table->display);
-	free(table->identifier);
-	free(table);
+	table->is_asked = table->is_described = table->warned = false;
 }
 
 void
 postgres_tables_forget(PostgresTables *tables)
 {
 	while (tables->first)
-		postgres_table_forget(tables, tables->first, NULL);
+	{
+		PostgresTable *table = tables->first;
+
+		tables->first = table->next;
+		free_description(table);
+		postgres_statements_forget(table, NULL);
+		mem_free(&table->told);
+		mem_free(&table->keys);
+		free(table->schema);
+		free(table->name);
+		free(table->display);
+		free(table->identifier);
+		free(table);
+	}
 }
 
 int

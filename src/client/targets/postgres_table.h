@@ -65,6 +65,8 @@ typedef struct PostgresTable
 	PostgresStatement	 *statements;
 	int					  nstatements;
 	bool				  warned; /* that no index finds its rows */
+	Bytes				  told;	  /* by a schema record: its columns */
+	Bytes				  keys;	  /* and the keys with them, a line each */
 } PostgresTable;
 
 typedef struct PostgresTables
@@ -87,11 +89,13 @@ extern void postgres_table_indexes(PostgresTable *table, PGresult *result,
 								   PGconn *conn);
 
 /*
- * It may have been changed: asked again when it is needed.  In a session its
- * statements are deallocated.
+ * A schema record.  If it tells something new the table may have been changed, or
+ * got an index: it is asked for again when it is needed.  Partitions with keys of
+ * their own bring the same few records in turn.
  */
-extern void postgres_table_forget(PostgresTables *tables, PostgresTable *table,
-								  PostgresSession *session);
+extern void postgres_table_told(PostgresTable *table, PostgresSession *session,
+								const JsonValue *columns,
+								const JsonValue *key);
 
 /* All of them, with a session that ended or has deallocated all. */
 extern void postgres_tables_forget(PostgresTables *tables);
