@@ -332,6 +332,7 @@ CLIENT_OBJS = \
 	src/client/intake.o \
 	src/client/plugin_options.o \
 	src/client/pq_error.o \
+	src/client/pq_notice.o \
 	src/client/restart.o \
 	src/client/upstream_start.o \
 	src/client/upstream_failures.o \

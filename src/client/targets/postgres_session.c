@@ -96,7 +96,7 @@ postgres_session_open(PostgresSession *session, const Url *url)
 					url->scheme);
 	PQconninfoFree(options);
 	session->url = url;
-	session->name = url->display;
+	session->name = session->notices.name = url->display;
 	session->fd = -1;
 }
 
@@ -199,6 +199,7 @@ session_connect(PostgresSession *session)
 	session->conn = PQconnectStartParams(keys, values, 1);
 	if (session->conn == NULL)
 		client_exit(EXIT_FAILED, "out of memory");
+	pq_log_notices(session->conn, &session->notices);
 	/* an error then tells its SQLSTATE, even of the connection itself */
 	PQsetErrorVerbosity(session->conn, PQERRORS_VERBOSE);
 	session->phase = SESSION_CONNECTING;
