@@ -335,6 +335,7 @@ CLIENT_OBJS = \
 	src/client/plugin_options.o \
 	src/client/pq_connect.o \
 	src/client/pq_error.o \
+	src/client/pq_notice.o \
 	src/client/restart.o \
 	src/client/upstream_start.o \
 	src/client/upstream_failures.o \

@@ -27,7 +27,14 @@ static const char targets_help[] =
 	"keys\n"
 	"  postgresql://[USER@]HOST[:PORT]/DATABASE\n"
 	"                       tables that are kept equal, exactly once\n"
-	"  ws://HOST:PORT       a WebSocket server and a page, for browsers\n";
+	"  ws://HOST:PORT       a WebSocket server and a page, for browsers\n"
+	"\nSecrets:\n"
+	"  Files of secrets must have mode 0600 or 0640, and are refused else: "
+	"those of\n"
+	"  --http-secret-file, --http-header-file, --http-key, "
+	"--milvus-token-file,\n"
+	"  --mqtt-key, --ws-token-file, and of -X ssl.key.location and "
+	"sasl.kerberos.keytab.\n";
 
 static const Manual manuals[] = {
 	{
@@ -159,7 +166,8 @@ static const char config_help[] =
 	"          lines \"name = value\", with the long names from above; # "
 	"starts a\n"
 	"          comment. Arguments come before it; what may repeat may repeat "
-	"there\n";
+	"there.\n"
+	"          A file with a password in it should have mode 0600 or 0640\n";
 
 /* Breaks lines at blanks; a newline begins a paragraph. */
 static void

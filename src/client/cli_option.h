@@ -57,6 +57,9 @@ extern bool cli_option_is_of(const ClientOption *option, unsigned command);
 extern void cli_set_option(Settings *settings, const ClientOption *option,
 						   const char *text);
 
+/* Is there one in a value of that option? */
+extern bool cli_has_password(const ClientOption *option, const char *text);
+
 /* cli_help.c: what is said of a command. */
 typedef struct Manual
 {

@@ -21,7 +21,8 @@ typedef struct CliReader
 {
 	Settings *settings;
 	unsigned  command;
-	char	 *config; /* --config */
+	char	 *config;		/* --config */
+	bool	  has_password; /* that file */
 	bool	  given[MAX_OPTIONS];
 } CliReader;
 
@@ -122,8 +123,10 @@ read_config(CliReader *reader)
 			client_exit(EXIT_USAGE,
 						"there is no option \"%s\", which \"%s\" has", text,
 						path);
+		text = trimmed(equals + 1);
+		reader->has_password |= cli_has_password(option, text);
 		if (cli_option_is_of(option, reader->command))
-			set_once(reader, option, trimmed(equals + 1),
+			set_once(reader, option, text,
 					 !in_arguments[option - cli_options]);
 	}
 	free(line);
@@ -333,8 +336,13 @@ cli_read(Settings *settings, const char *command, int argc, char **argv)
 	}
 	if (reader.config)
 		read_config(&reader);
-	free(reader.config);
 	log_setup(log_level(settings->log_level),
 			  strcmp(settings->log_format, "json") == 0);
+	if (reader.has_password && disk_is_open_to_others(reader.config))
+		log_message(LOG_WARNING,
+					"others may read or write \"%s\", which has a password: "
+					"its mode should be 0600 or 0640",
+					reader.config);
+	free(reader.config);
 	check_settings(settings, manual->command);
 }

@@ -180,3 +180,38 @@ cli_set_option(Settings *settings, const ClientOption *option,
 			break;
 	}
 }
+
+/* ://USER:PASSWORD@, and Milvus' ://TOKEN@ */
+static bool
+url_has_password(const char *text)
+{
+	const char *start = strstr(text, "://");
+	const char *at;
+
+	if (start == NULL)
+		return false;
+	start += strlen("://");
+	at = memchr(start, '@', strcspn(start, "/?"));
+	return at != NULL && (memchr(start, ':', at - start) != NULL ||
+						  strncmp(text, "milvus", 6) == 0);
+}
+
+bool
+cli_has_password(const ClientOption *option, const char *text)
+{
+	const char *word = text;
+
+	if (option->type != OPTION_TARGET && option->type != OPTION_PAIR &&
+		strcmp(option->name, "dbname") != 0)
+		return false;
+	if (url_has_password(text))
+		return true;
+	/* password = of a connection string, and longer names that end like that */
+	while ((word = strstr(word, "password")) != NULL)
+	{
+		word += strlen("password");
+		if (word[strspn(word, " ")] == '=')
+			return true;
+	}
+	return false;
+}

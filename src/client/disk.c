@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/memory.h"
@@ -76,6 +77,25 @@ disk_read_line(FILE *file, const char *path, char **line, size_t *size)
 	return length;
 }
 
+bool
+disk_is_open_to_others(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && S_ISREG(status.st_mode) &&
+		   (status.st_mode & (S_IRWXG | S_IRWXO) & ~S_IRGRP) != 0;
+}
+
+void
+disk_check_secret(const char *path)
+{
+	if (path && disk_is_open_to_others(path))
+		client_exit(EXIT_USAGE,
+					"others may read or write \"%s\": its mode must be 0600 "
+					"or 0640",
+					path);
+}
+
 char *
 disk_read_secret(const char *path)
 {
@@ -84,6 +104,7 @@ disk_read_secret(const char *path)
 	size_t	size = 0;
 	ssize_t length = file ? getline(&line, &size, file) : -1;
 
+	disk_check_secret(path);
 	while (length > 0 && strchr("\r\n", line[length - 1]))
 		line[--length] = '\0';
 	if (length <= 0)

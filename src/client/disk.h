@@ -29,7 +29,17 @@ extern void disk_sync_parent(const char *path);
 extern ssize_t disk_read_line(FILE *file, const char *path, char **line,
 							  size_t *size);
 
-/* What the first line holds, a new text; ends the program if that is nothing. */
+/*
+ * A file of a secret is its owner's, whose group may read it.  Is it open to more?
+ * What is no file, such as a pipe, keeps nothing.
+ */
+extern bool disk_is_open_to_others(const char *path);
+
+/* Ends the program if it is; NULL: there is none. */
+extern void disk_check_secret(const char *path);
+
+/* What the first line of such a file holds, a new text; ends the program if that is
+ * nothing. */
 extern char *disk_read_secret(const char *path);
 
 #endif

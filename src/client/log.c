@@ -77,6 +77,17 @@ log_write(LogLevel level, const char *text)
 	mem_free(&line);
 }
 
+/* Not amid a character of UTF-8. */
+static void
+cut_text(char *text, size_t length)
+{
+	while (length > 0 && ((unsigned char) text[length - 1] & 0xC0) == 0x80)
+		length--;
+	if (length > 0 && (unsigned char) text[length - 1] >= 0xC0)
+		length--;
+	text[length] = '\0';
+}
+
 static void log_arguments(LogLevel level, const char *format,
 						  va_list arguments, unsigned suppressed)
 	__attribute__((format(printf, 2, 0)));
@@ -88,7 +99,9 @@ log_arguments(LogLevel level, const char *format, va_list arguments,
 	char text[4096];
 	int	 length = vsnprintf(text, sizeof(text), format, arguments);
 
-	if (suppressed > 0 && length >= 0 && length < (int) sizeof(text))
+	if (length >= (int) sizeof(text))
+		cut_text(text, sizeof(text) - 1);
+	else if (suppressed > 0 && length >= 0)
 		snprintf(text + length, sizeof(text) - length,
 				 " (%u more like this were left out)", suppressed);
 	log_write(level, text);
@@ -124,6 +137,44 @@ log_limited(LogLimit *limit, LogLevel level, const char *format, ...)
 	va_end(arguments);
 	limit->last = now;
 	limit->suppressed = 0;
+}
+
+/* FNV-1a */
+static uint64_t
+text_hash(const char *text)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char) *text) * 0x100000001b3;
+	return hash;
+}
+
+void
+log_text(LogTexts *texts, LogLevel level, const char *text)
+{
+	uint64_t  hash = text_hash(text);
+	LogLimit *limit = &texts->others;
+	int		  oldest = 0;
+	int		  i;
+
+	for (i = 0; i < LOG_TEXTS; i++)
+	{
+		if (texts->limits[i].last != 0 && texts->hashes[i] == hash)
+			break;
+		if (texts->limits[i].last < texts->limits[oldest].last)
+			oldest = i;
+	}
+	if (i < LOG_TEXTS)
+		limit = &texts->limits[i];
+	else if (texts->limits[oldest].last == 0 ||
+			 clock_ms() - texts->limits[oldest].last >= REPEAT_AFTER)
+	{
+		texts->hashes[oldest] = hash;
+		limit = &texts->limits[oldest];
+		*limit = (LogLimit){0};
+	}
+	log_limited(limit, level, "%s", text);
 }
 
 void

@@ -7,6 +7,7 @@
 #define CLIENT_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Exit codes are part of the interface: README.md lists them.  What may mend
@@ -50,6 +51,19 @@ typedef struct LogLimit
 } LogLimit;
 extern void log_limited(LogLimit *limit, LogLevel level, const char *format,
 						...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * The same for texts whose kinds nobody knows, such as those of a peer: each is a
+ * kind of its own, and what is more than so many in that time is one.
+ */
+#define LOG_TEXTS 64
+typedef struct LogTexts
+{
+	uint64_t hashes[LOG_TEXTS];
+	LogLimit limits[LOG_TEXTS]; /* of each */
+	LogLimit others;
+} LogTexts;
+extern void log_text(LogTexts *texts, LogLevel level, const char *text);
 
 /* Says why and ends the program at once: for what can't be mended by waiting. */
 extern void client_exit(ExitCode code, const char *format, ...)

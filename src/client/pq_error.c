@@ -44,3 +44,32 @@ pq_find_sqlstate(const char *message, char sqlstate[6])
 			sqlstate[5] = '\0';
 		}
 }
+
+char *
+pq_result_message(const PGresult *result, bool with_context)
+{
+	static const struct
+	{
+		int			code;
+		const char *label;
+	} fields[] = {
+		{PG_DIAG_MESSAGE_PRIMARY, ""},
+		{PG_DIAG_MESSAGE_DETAIL, "\nDETAIL:  "},
+		{PG_DIAG_MESSAGE_HINT, "\nHINT:  "},
+		{PG_DIAG_CONTEXT, "\nCONTEXT:  "},
+	};
+	Bytes  message = {0};
+	size_t i;
+
+	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+	{
+		const char *text = PQresultErrorField(result, fields[i].code);
+
+		if (text && (with_context || fields[i].code != PG_DIAG_CONTEXT))
+			mem_format(&message, "%s%s", fields[i].label, text);
+	}
+	/* libpq's own have no fields */
+	if (message.length == 0)
+		return pq_message(PQresultErrorMessage(result));
+	return message.data;
+}

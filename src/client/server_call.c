@@ -4,6 +4,7 @@
  */
 #include "client/server_call.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,56 @@
 #include "client/loop.h"
 #include "client/memory.h"
 #include "client/pq_connect.h"
+#include "client/pq_error.h"
+#include "client/pq_notice.h"
+
+static bool
+has_connect_timeout(PGconn *conn)
+{
+	PQconninfoOption *options = PQconninfo(conn);
+	PQconninfoOption *option = options;
+	bool			  has = false;
+
+	for (; option && option->keyword; option++)
+		if (strcmp(option->keyword, "connect_timeout") == 0 && option->val)
+			has = atoi(option->val) > 0;
+	PQconninfoFree(options);
+	return has;
+}
+
+/*
+ * PQconnectdbParams() tells on stderr what the server says meanwhile, past our log.
+ * But only it goes on to the next host after a connect_timeout.
+ */
+static PGconn *
+connect_and_wait(const char *const *keys, const char *const *values)
+{
+	static PqNotices		  notices;
+	PostgresPollingStatusType wanted = PGRES_POLLING_WRITING;
+	PGconn					 *conn = PQconnectStartParams(keys, values, 1);
+
+	if (has_connect_timeout(conn))
+	{
+		PQfinish(conn);
+		conn = PQconnectdbParams(keys, values, 1);
+		wanted = PGRES_POLLING_OK;
+	}
+	pq_log_notices(conn, &notices);
+	while (
+		PQstatus(conn) != CONNECTION_BAD &&
+		(wanted == PGRES_POLLING_READING || wanted == PGRES_POLLING_WRITING))
+	{
+		struct pollfd fd = {
+			.fd = PQsocket(conn),
+			.events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+
+		if (poll(&fd, 1, -1) >= 0)
+			wanted = PQconnectPoll(conn);
+		else if (errno != EINTR)
+			client_exit(EXIT_FAILED, "could not wait for the server: %m");
+	}
+	return conn;
+}
 
 PGconn *
 server_try(const char *conninfo, const char *replication, char **why)
@@ -22,7 +73,7 @@ server_try(const char *conninfo, const char *replication, char **why)
 		"client_encoding", "replication", NULL};
 	const char *values[] = {PQ_PROBE_VALUES, conninfo,	  "pg_outflow",
 							"UTF8",			 replication, NULL};
-	PGconn	   *conn = PQconnectdbParams(keys, values, 1);
+	PGconn	   *conn = connect_and_wait(keys, values);
 
 	if (PQstatus(conn) == CONNECTION_OK)
 		return conn;
@@ -43,58 +94,20 @@ server_connect(const char *conninfo)
 	return conn;
 }
 
-/* What a notice or an error says, all of it. */
-static char *
-result_message(const PGresult *result)
-{
-	static const struct
-	{
-		int			code;
-		const char *label;
-	} fields[] = {
-		{PG_DIAG_MESSAGE_PRIMARY, ""},
-		{PG_DIAG_MESSAGE_DETAIL, "\nDETAIL:  "},
-		{PG_DIAG_MESSAGE_HINT, "\nHINT:  "},
-		{PG_DIAG_CONTEXT, "\nCONTEXT:  "},
-	};
-	Bytes  message = {0};
-	size_t i;
-
-	for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-	{
-		const char *text = PQresultErrorField(result, fields[i].code);
-
-		if (text)
-			mem_format(&message, "%s%s", fields[i].label, text);
-	}
-	/* libpq's own have no fields */
-	if (message.length == 0)
-	{
-		mem_add(&message, PQresultErrorMessage(result));
-		while (message.length > 0 && message.data[message.length - 1] == '\n')
-			message.data[--message.length] = '\0';
-	}
-	return message.data;
-}
-
 static void
 call_notice(void *argument, const PGresult *result)
 {
 	ServerCall *call = argument;
-	const char *severity =
-		PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
 	const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
 	char	   *message;
 
 	/* what the server tells of its progress, we show in our own form */
 	if (function && strcmp(function, "tell_progress") == 0)
 		return;
-	message = result_message(result);
+	message = pq_result_message(result, false);
 	if (call->before_message)
 		call->before_message();
-	log_message(severity && strcmp(severity, "WARNING") == 0 ? LOG_WARNING
-															 : LOG_INFO,
-				"%s", message);
+	log_message(pq_notice_level(result), "%s", message);
 	free(message);
 }
 
@@ -114,7 +127,7 @@ call_failed(ServerCall *call, const PGresult *result)
 
 	if (call->error)
 		return;
-	call->error = result_message(result);
+	call->error = pq_result_message(result, true);
 	call->is_resumable = hint && strstr(hint, "outflow.resume(");
 	snprintf(call->sqlstate, sizeof(call->sqlstate), "%s",
 			 sqlstate ? sqlstate : "");

@@ -98,6 +98,7 @@ begin_connecting(Upstream *upstream)
 	upstream->conn = PQconnectStartParams(keys, values, 1);
 	if (upstream->conn == NULL)
 		client_exit(EXIT_FAILED, "out of memory");
+	pq_log_notices(upstream->conn, &upstream->notices);
 	/* an error then tells its SQLSTATE, even of the connection itself */
 	PQsetErrorVerbosity(upstream->conn, PQERRORS_VERBOSE);
 	upstream->phase = UPSTREAM_CONNECTING;

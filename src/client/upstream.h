@@ -18,6 +18,7 @@
 #include "client/intake.h"
 #include "client/log.h"
 #include "client/memory.h"
+#include "client/pq_notice.h"
 #include "client/slot_state.h"
 
 typedef enum UpstreamPhase
@@ -61,6 +62,7 @@ struct Upstream
 	long long	  retry_at;
 	unsigned	  attempt;
 	LogLimit	  limit;
+	PqNotices	  notices;
 
 	/* the stream of now, and the error that ended those before */
 	long long began;	  /* of clock_ms() */

@@ -95,6 +95,7 @@ sub deliver
 my $secret = 'whsec_' . encode_base64('a secret of some length', '');
 append_to_file("$place/secret", "$secret\n");
 append_to_file("$place/headers", "Authorization: Bearer abc\n");
+chmod(0600, "$place/secret", "$place/headers");
 fresh_log();
 $node->safe_psql('postgres', 'TRUNCATE t; INSERT INTO t VALUES (1, 1); UPDATE t SET n = 2');
 my ($code, $err) = deliver('--batch-bytes=0', "--http-secret-file=$place/secret", "--http-header-file=$place/headers");

@@ -264,6 +264,7 @@ check_docs('after errors without a code', $node, $place);
 
 # The login.
 write_to($place, 'token', "root:Milvus\n");
+chmod(0600, "$place/token");
 $node->safe_psql('postgres', 'UPDATE docs SET n = 8');
 refused('no login', 6, qr/code 1800/);
 accepted('a token in a file', "--milvus-token-file=$place/token");

@@ -92,6 +92,9 @@ curl_loop_open(CurlLoop *loop, size_t max_answer)
 void
 curl_loop_set_http(CurlLoop *loop, const Settings *settings)
 {
+	/* without a key of its own a certificate's file has it */
+	disk_check_secret(settings->http_key ? settings->http_key
+										 : settings->http_cert);
 	curl_easy_setopt(loop->easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(loop->easy, CURLOPT_TIMEOUT_MS,
 					 (long) settings->http_timeout_ms);
@@ -114,6 +117,7 @@ curl_read_headers(const char *path)
 	if (file == NULL)
 		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
 					strerror(errno));
+	disk_check_secret(path);
 	while (disk_read_line(file, path, &line, &size) > 0)
 	{
 		line[strcspn(line, "\r\n")] = '\0';

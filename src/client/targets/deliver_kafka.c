@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/disk.h"
 #include "client/loop.h"
 #include "client/targets/kafka_producer.h"
 #include "client/targets/kafka_reject.h"
@@ -51,6 +52,10 @@ kafka_open(const Url *url, const Settings *settings)
 		url->path[1] == '\0' || strchr(url->path + 1, '/'))
 		client_exit(EXIT_USAGE, "\"%s\" must be kafka://HOST:PORT/PREFIX",
 					url->display);
+	disk_check_secret(
+		pairs_find(&settings->kafka_options, "ssl.key.location"));
+	disk_check_secret(
+		pairs_find(&settings->kafka_options, "sasl.kerberos.keytab"));
 	self->url = url;
 	self->settings = settings;
 	self->prefix = client_strdup(url->path + 1);

@@ -4,7 +4,6 @@
  */
 #ifdef HAVE_LIBCURL
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,24 +18,12 @@
 static char *
 read_milvus_token(const Url *url, const char *path)
 {
-	FILE  *file;
-	char  *line = NULL;
-	size_t size = 0;
-
-	if (path == NULL)
-		return url->user ? client_format("%s%s%s", url->user,
-										 url->password ? ":" : "",
-										 url->password ? url->password : "")
-						 : NULL;
-	file = fopen(path, "r");
-	if (file == NULL)
-		client_exit(EXIT_USAGE, "could not open file \"%s\": %s", path,
-					strerror(errno));
-	if (disk_read_line(file, path, &line, &size) <= 0)
-		client_exit(EXIT_USAGE, "file \"%s\" is empty", path);
-	line[strcspn(line, "\r\n")] = '\0';
-	fclose(file);
-	return line;
+	if (path)
+		return disk_read_secret(path);
+	return url->user
+			   ? client_format("%s%s%s", url->user, url->password ? ":" : "",
+							   url->password ? url->password : "")
+			   : NULL;
 }
 
 static void

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "client/disk.h"
 #include "client/loop.h"
 
 #define KEEPALIVE_S 60
@@ -448,6 +449,7 @@ void
 mqtt_connection_init(MqttTarget *self, const Url *url,
 					 const Settings *settings)
 {
+	disk_check_secret(settings->mqtt_key);
 	mosquitto_lib_init();
 	self->url = url;
 	self->fd = -1;

@@ -74,7 +74,7 @@ postgres_session_open(PostgresSession *session, const Url *url)
 	pq_check_conninfo(url->text, what);
 	free(what);
 	session->url = url;
-	session->name = url->display;
+	session->name = session->notices.name = url->display;
 	session->fd = -1;
 }
 
@@ -177,6 +177,7 @@ session_connect(PostgresSession *session)
 	session->conn = PQconnectStartParams(keys, values, 1);
 	if (session->conn == NULL)
 		client_exit(EXIT_FAILED, "out of memory");
+	pq_log_notices(session->conn, &session->notices);
 	/* an error then tells its SQLSTATE, even of the connection itself */
 	PQsetErrorVerbosity(session->conn, PQERRORS_VERBOSE);
 	session->phase = SESSION_CONNECTING;

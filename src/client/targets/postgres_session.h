@@ -18,6 +18,7 @@
 #include "client/log.h"
 #include "client/lsn.h"
 #include "client/memory.h"
+#include "client/pq_notice.h"
 #include "client/url.h"
 
 typedef enum SessionPhase
@@ -64,6 +65,7 @@ typedef struct PostgresSession
 	unsigned	 attempt;
 	uint64_t	 losses; /* counted */
 	LogLimit	 limit;
+	PqNotices	 notices;
 	size_t		 step;
 	bool		 has_schema; /* outflow_client */
 	bool		 has_table;

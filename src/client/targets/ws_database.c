@@ -15,6 +15,7 @@
 #include "client/clock.h"
 #include "client/log.h"
 #include "client/loop.h"
+#include "client/pq_notice.h"
 #include "client/targets/ws_database.h"
 
 #define ASK_MS		 2000
@@ -53,6 +54,7 @@ struct WsDatabase
 	const char *conninfo;
 	const char *slot;
 	PGconn	   *conn; /* NULL: none */
+	PqNotices	notices;
 	bool		connected;
 	bool		asking;
 	bool		lacks_extension;
@@ -176,6 +178,7 @@ database_connect(WsDatabase *self)
 
 	self->asked_at = clock_ms();
 	self->conn = PQconnectStartParams(keys, values, 1);
+	pq_log_notices(self->conn, &self->notices);
 	if (self->conn == NULL || PQstatus(self->conn) == CONNECTION_BAD)
 		database_disconnect(self);
 	else
@@ -214,6 +217,7 @@ ws_database_new(const char *conninfo, const char *slot)
 
 	self->conninfo = conninfo;
 	self->slot = slot;
+	self->notices.name = "the page's connection";
 	self->fd = -1;
 	return self;
 }

@@ -15,19 +15,11 @@
 
 #define OTHER_FILES 128
 
-/* Of a file that nobody else reads. */
 static char *
 read_token(const char *path)
 {
-	char	   *token = disk_read_secret(path);
-	struct stat status;
+	char *token = disk_read_secret(path);
 
-	if (stat(path, &status) == 0 &&
-		(status.st_mode & (S_IRWXG | S_IRWXO) & ~S_IRGRP))
-		client_exit(EXIT_USAGE,
-					"others may read or write \"%s\": its mode must be 0600 "
-					"or 0640",
-					path);
 	if (strlen(token) < 16)
 		client_exit(EXIT_USAGE, "the token in \"%s\" is shorter than 16 bytes",
 					path);
