@@ -17,6 +17,7 @@
 #include "row/row_internal.h"
 
 static ShapeInvalidation listener = NULL;
+static TypeNotice		 type_notice = NULL;
 
 /*
  * Hash values, as the type cache's invalidations name them, of the
@@ -35,6 +36,8 @@ invalidation_watch_type(Oid type)
 		return;
 	hash = GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(type));
 	(void) hash_search(watched_types, &hash, HASH_ENTER, NULL);
+	if (type_notice)
+		type_notice(hash, true);
 }
 
 static void
@@ -49,6 +52,8 @@ type_changed(Datum arg, int cacheid, uint32 hash)
 	/* shapes that are built again watch it again, and a dropped one is gone */
 	if (hash == 0 || hash_search(watched_types, &hash, HASH_REMOVE, NULL))
 		listener(InvalidOid);
+	else if (type_notice)
+		type_notice(hash, false);
 }
 
 static void
@@ -58,7 +63,7 @@ anything_changed(Datum arg, int cacheid, uint32 hash)
 }
 
 void
-row_listen_invalidations(ShapeInvalidation callback)
+row_listen_invalidations(ShapeInvalidation callback, TypeNotice notice)
 {
 	HASHCTL ctl;
 
@@ -72,6 +77,7 @@ row_listen_invalidations(ShapeInvalidation callback)
 	watched_types = hash_create("outflow watched types", 64, &ctl,
 								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	listener = callback;
+	type_notice = notice;
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(ENUMOID, anything_changed, (Datum) 0);

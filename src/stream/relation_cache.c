@@ -104,6 +104,18 @@ invalidate(Oid relid)
 	overlap_changed(listening, relid, slot || is_watched);
 }
 
+/* By the hash as if it were an OID: what shares it is taken as changed too. */
+static void
+notice_type(uint32 hash, bool is_used)
+{
+	if (listening == NULL)
+		return;
+	if (is_used)
+		overlap_uses(listening, hash);
+	else
+		overlap_changed(listening, hash, false);
+}
+
 static void
 publications_changed(Datum arg, int cacheid, uint32 hash)
 {
@@ -269,7 +281,7 @@ relation_cache_open(StreamSession *session)
 	session->generation = 1;
 	overlap_open(session);
 	listening = session;
-	row_listen_invalidations(invalidate);
+	row_listen_invalidations(invalidate, notice_type);
 	if (session->options.publication_names != NIL)
 		listen_to_publications();
 }

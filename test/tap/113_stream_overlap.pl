@@ -101,6 +101,12 @@ beside('INSERT INTO s1.t VALUES (1)', 'ALTER SCHEMA s1 RENAME TO s2', 'INSERT IN
 same('a filter by names of then', qr/^[^\n]*"schema":"s1"[^\n]*"a":1[^\n]*$/, ", 'tables', 's1.*'");
 same('... and of now', qr/^[^\n]*"a":2[^\n]*\n[^\n]*"a":3[^\n]*$/, ", 'tables', 's2.*'");
 
+# a type whose first use in the session is after its change
+beside(q{INSERT INTO t VALUES (15, 'new')}, 'ALTER TYPE mood RENAME TO humour', q{INSERT INTO t VALUES (16, 'new')});
+my @named = split(/\n/, sql("SELECT data FROM pg_logical_slot_peek_changes('s', NULL, NULL, 'format', 'wal2json')"));
+is(join(' ', map { /"columntypes":\["integer","(\w+)"/ ? $1 : () } @named), 'humour mood', 'names of types of then, at their first use');
+sql('ALTER TYPE humour RENAME TO mood');
+
 # one that is prepared, many relations that nobody streams, and pieces
 beside(q{INSERT INTO t VALUES (21, 'new', ROW(1))}, q{ALTER TYPE pair RENAME ATTRIBUTE g TO h},
 	q{DO $$ BEGIN FOR i IN 1..700 LOOP EXECUTE format('CREATE TABLE unused%s (a int)', i); END LOOP; END $$; INSERT INTO t VALUES (22, 'new', ROW(2))},
