@@ -207,10 +207,11 @@ extern const char *enum_label(Oid value);
  * must not read catalogs and must not throw.  One listener per process.
  */
 typedef void (*ShapeInvalidation)(Oid relid);
-/* A type, by its hash value, that no shape is of has changed, or is used from now on. */
+/* A type, by its hash value: one that no shape has has changed, or is used from now
+ * on. */
 typedef void (*TypeNotice)(uint32 hash, bool is_used);
 extern void row_listen_invalidations(ShapeInvalidation callback,
-									 TypeNotice			notice);
+									 TypeNotice		   notice);
 /* Every shape may be stale, for a reason that is no catalog's. */
 extern void row_invalidate_all(void);
 
