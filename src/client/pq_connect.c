@@ -15,9 +15,6 @@
 #include "client/log.h"
 #include "client/memory.h"
 
-/* A directory without sockets: what libpq can use fails there, and at once. */
-#define NO_SERVER "/nonexistent/outflow"
-
 const char *
 pq_conninfo_value(const PQconninfoOption *options, const char *keyword)
 {
@@ -80,15 +77,15 @@ is_url(const char *text)
 static bool
 has_stray_at(const char *text)
 {
-	const char *p = text;
+	const char *start;
+	const char *p;
 
 	if (!is_url(text))
 		return strchr(text, '=') == NULL &&
 			   (strchr(text, '@') || strstr(text, "//"));
-	p = strstr(text, "://") + 3;
-	p += strcspn(p, "@/");
-	if (*p == '@')
-		p++;
+	start = strstr(text, "://") + 3;
+	p = start + strcspn(start, "@/");
+	p = *p == '@' ? p + 1 : start;
 	return memchr(p, '@', strcspn(p, "?")) != NULL;
 }
 
@@ -106,16 +103,19 @@ without_quoted(const char *message)
 						 (int) (message + length - last), last);
 }
 
-/* Options that libpq refuses, with which it connects to nothing. */
+/*
+ * Options that libpq refuses, with which it connects to nothing.  It is given an
+ * address that is none: what it can use fails there, and at once.  All that makes
+ * an address is given, as a service or the environment may have lists of it.
+ */
 static void
 refuse_unusable(const PQconninfoOption *options, const char *what)
 {
 	static const char *const own[] = {"host", "hostaddr", "port", "dbname",
-									  "connect_timeout"};
-	/* a service may have an address, which is then asked */
-	const char *keys[100] = {"host", "connect_timeout"};
-	const char *values[100] = {NO_SERVER, "2"};
-	size_t		n = 2;
+									  "password"};
+	const char *keys[100] = {"host", "hostaddr", "port", "password"};
+	const char *values[100] = {"none", "none", "1", "none"};
+	size_t		n = 4;
 
 	for (; options->keyword && n < sizeof(keys) / sizeof(keys[0]) - 1;
 		 options++)

@@ -97,13 +97,26 @@ refused('a mode of TLS of a target', qr/libpq refuses a postgresql: URL of --to:
 refused('a percent sign for a target', qr/URL of --to is none that libpq can read/, '--to', 'postgresql://u:%marker-CANARY@h/db');
 
 # what only looks odd is a server that is away
-foreach my $conninfo ('postgres', 'postgresql://u:a?b@localhost:1/db', 'postgresql:///db?host=/nowhere,/nowhere&port=1,2&user=a@b', 'host=/nowhere,/nowhere port=,5 connect_timeout=-1')
+append_to_file("$dir/services", "[lists]\nhost=/nowhere,/nowhere\nport=1,2\n[addresses]\nhostaddr=127.0.0.1,127.0.0.1\nport=1,1\n");
+
+# is_asked(CONNINFO, NAME => VALUE...): with that in the environment
+sub is_asked
 {
-	local $ENV{PGHOST} = '/nowhere';
+	my ($conninfo, %environment) = @_;
+	my $what = join(' ', "'$conninfo'", map { "$_=$environment{$_}" } sort keys %environment);
+	local %ENV = (%ENV, PGSERVICEFILE => "$dir/services", PGHOST => '/nowhere', %environment);
 
 	IPC::Run::run([ 'pg_outflow', 'export', '-d', $conninfo, 't', 'file:///nowhere' ], '<', \undef, '>', \my $said, '2>', \my $errors, IPC::Run::timeout(60));
-	is($? >> 8, 3, "$conninfo: a server is asked") or diag($errors);
-	like($errors, qr/No such file|refused/, "$conninfo: ... and is away");
+	is($? >> 8, 3, "$what: a server is asked") or diag($errors);
+	like($errors, qr/No such file|refused/, "$what: ... and is away");
+	return;
 }
+
+is_asked($_)
+  foreach ('postgres', 'postgresql://u:a?b@localhost:1/db', 'postgresql:///db?host=/nowhere,/nowhere&port=1,2&user=a@b', 'host=/nowhere,/nowhere port=,5 connect_timeout=-1',
+	'postgresql://localhost:1?sslrootcert=/nowhere&user=a@b', 'postgresql://?host=/nowhere&user=a@b', 'service=lists');
+is_asked('service=addresses', PGHOST => '');
+is_asked($_, PGHOST => '/nowhere,/nowhere', PGPORT => '1,2') foreach ('', 'dbname=db', 'host=/nowhere,/nowhere');
+is_asked('', PGHOST => 'a,b', PGHOSTADDR => '127.0.0.1,127.0.0.1', PGPORT => '1');
 
 done_testing();

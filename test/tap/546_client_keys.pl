@@ -69,6 +69,19 @@ my $log = slurp_file("$tmp/later");
 is(count_of(qr/no unique index/, $log), 1, 'a key without an index there is told of once');
 like($log, qr/WHERE "w" OPERATOR/, 'an index that was made for a new key is used');
 
+# ---- a table that is made anew, like before at the source alone
+here('CREATE TABLE anew (id int PRIMARY KEY, v int)');
+there('CREATE TABLE anew (id int PRIMARY KEY, v int GENERATED ALWAYS AS (id * 2) STORED)');
+create_slot($source, 'anew');
+$client = start_client($source, 'anew', "$tmp/anew", '--to', target_url($target));
+here('INSERT INTO anew VALUES (1, 1)');
+wait_confirmed($source, 'anew', current_lsn($source));
+both('DROP TABLE anew; CREATE TABLE anew (id int PRIMARY KEY, v int)');
+here('INSERT INTO anew VALUES (2, 99)');
+wait_confirmed($source, 'anew', current_lsn($source));
+is(there('SELECT * FROM anew'), '2|99', 'what a table was like before does not count when it is made anew');
+is(stop_client($client), 0, 'it ends');
+
 # ---- names that read alike
 foreach my $node ($source, $target)
 {

@@ -256,27 +256,33 @@ key_was_told(const PostgresTable *table, const JsonValue *key)
 }
 
 static bool
-columns_were_told(const PostgresTable *table, const JsonValue *columns)
+was_told(const Bytes *known, const JsonValue *value)
 {
-	return table->told.length == columns->length &&
-		   (columns->length == 0 ||
-			memcmp(table->told.data, columns->data, columns->length) == 0);
+	return known->length == value->length &&
+		   (value->length == 0 ||
+			memcmp(known->data, value->data, value->length) == 0);
+}
+
+static void
+keep_told(Bytes *known, const JsonValue *value)
+{
+	mem_reset(known);
+	mem_append(known, value->data, value->length);
 }
 
 void
 postgres_table_told(PostgresTable *table, PostgresSession *session,
 					const JsonValue *columns, const JsonValue *key)
 {
-	bool is_same = columns_were_told(table, columns);
+	bool is_same = was_told(&table->columns_told, columns);
+	bool is_again = is_same && was_told(&table->key_told, key);
 
-	if (is_same && key_was_told(table, key))
+	keep_told(&table->key_told, key);
+	if (is_same && !is_again && key_was_told(table, key))
 		return;
-	if (!is_same)
-	{
-		mem_reset(&table->told);
-		mem_append(&table->told, columns->data, columns->length);
+	if (!is_same || is_again)
 		mem_reset(&table->keys);
-	}
+	keep_told(&table->columns_told, columns);
 	mem_append(&table->keys, key->data, key->length);
 	mem_add(&table->keys, "\n");
 	free_description(table);
@@ -294,7 +300,8 @@ postgres_tables_forget(PostgresTables *tables)
 		tables->first = table->next;
 		free_description(table);
 		postgres_statements_forget(table, NULL);
-		mem_free(&table->told);
+		mem_free(&table->columns_told);
+		mem_free(&table->key_told);
 		mem_free(&table->keys);
 		free(table->schema);
 		free(table->name);

@@ -64,9 +64,10 @@ typedef struct PostgresTable
 	PostgresIndex		 *indexes;
 	PostgresStatement	 *statements;
 	int					  nstatements;
-	bool				  warned; /* that no index finds its rows */
-	Bytes				  told;	  /* by a schema record: its columns */
-	Bytes				  keys;	  /* and the keys with them, a line each */
+	bool				  warned;		/* that no index finds its rows */
+	Bytes				  columns_told; /* by the last schema record */
+	Bytes				  key_told;
+	Bytes				  keys; /* with these columns, a line each */
 } PostgresTable;
 
 typedef struct PostgresTables
@@ -90,8 +91,9 @@ extern void postgres_table_indexes(PostgresTable *table, PGresult *result,
 
 /*
  * A schema record.  If it tells something new the table may have been changed, or
- * got an index: it is asked for again when it is needed.  Partitions with keys of
- * their own bring the same few records in turn.
+ * got an index; if it tells the same as the last one, the table was made anew: it is
+ * asked for again when it is needed.  Partitions with keys of their own bring the
+ * same few records in turn.
  */
 extern void postgres_table_told(PostgresTable *table, PostgresSession *session,
 								const JsonValue *columns,
