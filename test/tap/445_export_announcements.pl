@@ -215,5 +215,24 @@ wait_for_state($next, 'done');
 is(state_of($unrecorded), 'interrupted', 'a job whose error cannot be recorded is interrupted');
 is(state_of($next), 'done', 'and the next one has its turn');
 
+#
+# What is refused, the queue does not decide either
+#
+sql('DROP TRIGGER refuses ON outflow.job');
+hold_exports($node, 0);
+my $held = sql("SELECT outflow.export_start('t', 'file://$dir/held')");
+wait_for_state($held, 'running');
+my $waits = sql("SELECT outflow.export_start('t', 'file://$dir/waits')");
+fill();
+like(said(<<"EOC"), qr/ERROR:  cannot PREPARE a transaction/, 'full: a transaction that is to be prepared is told so, too');
+BEGIN;
+SELECT outflow.cancel($waits);
+PREPARE TRANSACTION 'p';
+EOC
+is(state_of($waits), 'queued', 'full: and nothing of it stays');
+release_exports($node);
+wait_for_state($waits, 'done');
+drain();
+
 $node->stop;
 done_testing();

@@ -36,12 +36,13 @@ queue_has_room(void)
 		   MAX_QUEUE_USAGE;
 }
 
+/* NOTIFY itself refuses a transaction that is to be prepared. */
 static void
-notify_of(const Announcement *news)
+notify_of(const Announcement *news, XactEvent event)
 {
 	const char *state = job_state_names[news->state];
 
-	if (queue_has_room())
+	if (event == XACT_EVENT_PRE_PREPARE || queue_has_room())
 		Async_Notify("outflow",
 					 psprintf("{\"job\":" INT64_FORMAT ",\"state\":\"%s\"}",
 							  news->job, state));
@@ -66,7 +67,7 @@ announce_at_commit(XactEvent event, void *arg)
 			const Announcement *news = lfirst(cell);
 
 			if (TransactionIdIsCurrentTransactionId(news->xid))
-				notify_of(news);
+				notify_of(news, event);
 		}
 	}
 	announcements = NIL;

@@ -145,14 +145,18 @@ file_space_hint(void)
 int
 file_access_hint(const char *missing)
 {
-	char *problem;
+	char	   *problem;
+	const char *user;
 
 	if (errno != EACCES && errno != EPERM)
 		return file_space_hint();
 	if (missing == NULL)
 		return errhint("The server's operating system user must be able to "
 					   "write there.");
+	/* in a container, it may have a number only */
+	user = get_user_name(&problem);
 	return errhint("The server's operating system user must be able to write "
 				   "there: as root, install -d -o %s \"%s\"",
-				   get_user_name(&problem), missing);
+				   user ? user : psprintf("%u", (unsigned int) geteuid()),
+				   missing);
 }
