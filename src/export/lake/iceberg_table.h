@@ -270,6 +270,8 @@ extern HTAB *iceberg_refs(Jsonb *metadata);
 extern HTAB *iceberg_kept_by_refs(const IcebergTable *table);
 /* The name of one of the snapshot; NULL for none. */
 extern char *iceberg_ref_to(HTAB *refs, int64 snapshot);
+/* Whether a branch, and no tag alone, names the snapshot. */
+extern bool iceberg_is_branch(const IcebergTable *table, int64 snapshot);
 /* Whether a catalog knows by now of one to a version that is to be expired. */
 extern bool iceberg_has_new_ref(Destination *root, const IcebergTable *table,
 								const List *expired);
