@@ -50,25 +50,6 @@ iceberg_ref_to(HTAB *refs, int64 snapshot)
 	return ref ? ref->name : NULL;
 }
 
-bool
-iceberg_is_branch(const IcebergTable *table, int64 snapshot)
-{
-	Jsonb	 *refs = lake_json_object(table->metadata, "refs");
-	ListCell *cell;
-
-	foreach (cell, lake_json_names(refs))
-	{
-		Jsonb *ref = lake_json_object(refs, lfirst(cell));
-		char  *type = lake_json_text(ref, "type");
-
-		CHECK_FOR_INTERRUPTS();
-		if (type && strcmp(type, "branch") == 0 &&
-			lake_json_int(ref, "snapshot-id") == snapshot)
-			return true;
-	}
-	return false;
-}
-
 /* ---- what a branch keeps besides */
 
 typedef struct SnapshotParent

@@ -192,6 +192,8 @@ extern Jsonb *iceberg_parse_json(const char *text);
 
 /* ---- iceberg_identifier.c */
 
+/* Whether a branch, and no tag alone, names the snapshot. */
+extern bool iceberg_is_branch(const IcebergTable *table, int64 snapshot);
 /* The one in which others have set them: the current one, unless that is of
  * versions of another table alone, which they have gone back from; used: those of
  * the source's versions, the present one first. */
@@ -270,8 +272,6 @@ extern HTAB *iceberg_refs(Jsonb *metadata);
 extern HTAB *iceberg_kept_by_refs(const IcebergTable *table);
 /* The name of one of the snapshot; NULL for none. */
 extern char *iceberg_ref_to(HTAB *refs, int64 snapshot);
-/* Whether a branch, and no tag alone, names the snapshot. */
-extern bool iceberg_is_branch(const IcebergTable *table, int64 snapshot);
 /* Whether a catalog knows by now of one to a version that is to be expired. */
 extern bool iceberg_has_new_ref(Destination *root, const IcebergTable *table,
 								const List *expired);
