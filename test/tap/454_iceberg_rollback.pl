@@ -194,5 +194,21 @@ declare('declared', sub { $_[0]{fields}[0]{type} = 'long' });
 versions('declared', ['declared']);
 is(columns('declared'), '1 id int!, 2 v string, 3 y int by 1', '... and what no version has is as it was');
 
+# ... but a branch of that program has one, and is read by the table's columns
+run_sql($node, 'CREATE TABLE branched (id int); INSERT INTO branched VALUES (1)');
+versions('branched', ['branched']);
+declare('branched', sub { push @{ $_[0]{fields} }, { id => 2, name => 'x', type => 'string', required => JSON::PP::false } });
+write_metadata('branched', sub {
+	my ($metadata) = @_;
+
+	push @{ $metadata->{snapshots} }, { %{ $metadata->{snapshots}[-1] }, 'snapshot-id' => 77, 'schema-id' => 1, summary => { operation => 'append', 'engine-name' => 'Other' } };
+	$metadata->{refs}{audit} = { 'snapshot-id' => 77, type => 'branch' };
+});
+run_sql($node, 'ALTER TABLE branched ADD y int');
+like(export('branched', 'branched'), qr/ERROR:  column "y" of the Iceberg table cannot become what it is now.*It is "string" there/s, 'a column of a branch does not become another');
+write_metadata('branched', sub { $_[0]{refs}{audit}{type} = 'tag' });
+versions('branched', ['branched']);
+is(columns('branched'), '1 id int, 2 y int', '... but that of a tag, which has its own columns, does');
+
 $node->stop;
 done_testing();

@@ -30,12 +30,18 @@ iceberg_schema_of_id(const List *schemas, int64 id)
 	return NULL;
 }
 
-/* What other tables were whose place this one has taken, or that have had its own
- * meanwhile, their versions tell: they have field ids of their own. */
+/*
+ * What other tables were whose place this one has taken, or that have had its own
+ * meanwhile, their versions tell: they have field ids of their own.  What another
+ * program has on a branch is read by the table's current schema.
+ */
 static bool
-is_of_source(const IcebergVersion *version, const char *app)
+is_of_source(const IcebergTable *table, const IcebergVersion *version,
+			 const char *app)
 {
-	return version->version.app && strcmp(version->version.app, app) == 0 &&
+	if (!lake_is_outflows(&version->version))
+		return iceberg_is_branch(table, version->version.version);
+	return strcmp(version->version.app, app) == 0 &&
 		   lake_is_of_this_server(&version->version);
 }
 
@@ -57,7 +63,7 @@ schemas_in_use(const IcebergTable *table, const List *schemas, Jsonb *current,
 		Jsonb *schema = iceberg_schema_of_id(schemas, version->schema);
 
 		CHECK_FOR_INTERRUPTS();
-		if (schema && is_of_source(version, app))
+		if (schema && is_of_source(table, version, app))
 			used = list_append_unique_ptr(used, schema);
 	}
 	/* where others have gone back, it may be that of a later version */
