@@ -55,15 +55,15 @@ take_back(void *arg)
 	InlineFiles *files = arg;
 
 	if (files->publishing != NIL)
-	{
 		publish_undo(files->job, files->publishing, files->root);
-		tell_versions(files);
-	}
 	files->root->driver->discard(files->root);
 	files->left = false;
 	/* those of them that nobody else uses by now */
 	if (files->root->made > 0)
 		files->root->driver->remove_place(files->root);
+	/* last, since it reads what may be damaged */
+	if (files->publishing != NIL)
+		tell_versions(files);
 }
 
 /*
