@@ -247,8 +247,9 @@ sub settled
 		{
 			my $columns = join(' ', sort map { $_->{name} } @{ $record->{columns} });
 
-			push @{ $pieces{$xid} }, { xid => $subxid, table => $table, columns => $columns } if defined $subxid;
-			$definitions{$table} = $columns unless defined $subxid;
+			# one of a transaction in progress goes with all of that
+			push @{ $pieces{$xid} }, { xid => $xid, table => $table, columns => $columns } if defined $xid;
+			$definitions{$table} = $columns unless defined $xid;
 		}
 		elsif ($op =~ /^(insert|update|delete|truncate|ddl)$/)
 		{
