@@ -184,7 +184,7 @@ my @attacks = (
 		unstarted => 1,
 		sql => [ 'DROP OWNED BY leaver', 'DROP ROLE leaver' ],
 		attack => sub {
-			fails($_[0], qr/the job's owner does not exist any more.*HINT:  SELECT outflow\.forget/s);
+			fails($_[0], qr/the job's owner does not exist any more.*HINT:  Forget the job\./s);
 			is_forgotten($_[0]);
 		}
 	},
