@@ -34,6 +34,7 @@ our @EXPORT = qw(
   run_sql
   versions_are
   what_is_read
+  write_iceberg_metadata
 );
 
 my $checks = dirname(__FILE__) . '/lake';
@@ -77,6 +78,17 @@ sub iceberg_metadata
 	my @numbers = map { m{/v(\d+)\.metadata\.json$} ? $1 : () } glob("$table/metadata/v*.json");
 
 	return JSON::PP::decode_json(slurp_file("$table/metadata/v" . (sort { $b <=> $a } @numbers)[0] . '.metadata.json'));
+}
+
+# write_iceberg_metadata(TABLE, CHANGE): the next one, made of the last
+sub write_iceberg_metadata
+{
+	my ($table, $change) = @_;
+	my $metadata = iceberg_metadata($table);
+
+	$change->($metadata);
+	append_to_file("$table/metadata/v" . (iceberg_number($table) + 1) . '.metadata.json', JSON::PP::encode_json($metadata));
+	return;
 }
 
 # iceberg_number(TABLE): of its last metadata

@@ -23,17 +23,6 @@ sub export
 	return run_sql($node, "CALL outflow.export('$table', 'file://$dir/$place', format => 'iceberg', workers => 0" . ($options ? ", $options" : '') . ')');
 }
 
-# write_metadata(PLACE, CHANGE): the next one, made of the last
-sub write_metadata
-{
-	my ($place, $change) = @_;
-	my $metadata = iceberg_metadata("$dir/$place");
-
-	$change->($metadata);
-	append_to_file("$dir/$place/metadata/v" . (iceberg_number("$dir/$place") + 1) . '.metadata.json', JSON::PP::encode_json($metadata));
-	return;
-}
-
 # ---- orders
 
 # choose_order(PLACE, FIELD, TRANSFORM): order 5, as the default one
@@ -41,7 +30,7 @@ sub choose_order
 {
 	my ($place, $field, $transform) = @_;
 
-	write_metadata($place, sub {
+	write_iceberg_metadata("$dir/$place", sub {
 		my ($metadata) = @_;
 
 		$metadata->{'sort-orders'} = [ (grep { $_->{'order-id'} != 5 } @{ $metadata->{'sort-orders'} }),
@@ -100,7 +89,7 @@ sub past_specs
 {
 	my ($place, @specs) = @_;
 
-	write_metadata($place, sub {
+	write_iceberg_metadata("$dir/$place", sub {
 		my ($metadata) = @_;
 		my $number = 0;
 
@@ -140,7 +129,7 @@ is(specs('nested'), '0 1 2', '... where they have values, and no other\'s name')
 
 # versions that may need them
 like(export('d', 'kept'), qr/^\d+/, 'a table that another program has written to');
-write_metadata('kept', sub {
+write_iceberg_metadata("$dir/kept", sub {
 	my ($metadata) = @_;
 
 	push @{ $metadata->{snapshots} }, { %{ $metadata->{snapshots}[-1] }, 'snapshot-id' => 77, summary => { operation => 'append', 'engine-name' => 'Other' } };
@@ -157,7 +146,7 @@ is(iceberg_number("$dir/kept"), $number, '... and it stays what it is');
 system_or_bail('cp', '-a', "$dir/kept", "$dir/moved");
 like(export('d', 'moved', $overwrite), qr/^\d+/, 'a copy, which has no versions of before, may change');
 is(specs('moved'), '0 2 3 4 5', '... without the spec');
-write_metadata('kept', sub { $_[0]{snapshots} = [ grep { $_->{'snapshot-id'} != 77 } @{ $_[0]{snapshots} } ] });
+write_iceberg_metadata("$dir/kept", sub { $_[0]{snapshots} = [ grep { $_->{'snapshot-id'} != 77 } @{ $_[0]{snapshots} } ] });
 like(export('d', 'kept', $overwrite), qr/^\d+/, 'as may the table once the version is expired');
 is(specs('kept'), '0 2 3 4 5', '... without the spec');
 

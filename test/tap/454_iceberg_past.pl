@@ -23,17 +23,8 @@ sub export
 	return run_sql($node, "CALL outflow.export('$table', 'file://$dir/$table', format => 'iceberg', workers => 0" . ($options ? ", $options" : '') . ')');
 }
 
-# write_metadata(CHANGE, TABLE): the next one of t, made of the last
-sub write_metadata
-{
-	my ($change, $table) = @_;
-	my $place = "$dir/" . ($table // 't');
-	my $metadata = iceberg_metadata($place);
-
-	$change->($metadata);
-	append_to_file("$place/metadata/v" . (iceberg_number($place) + 1) . '.metadata.json', JSON::PP::encode_json($metadata));
-	return;
-}
+# write_metadata(CHANGE, TABLE): the next one of t
+sub write_metadata { return write_iceberg_metadata("$dir/" . ($_[1] // 't'), $_[0]) }
 
 # what has expired, between a version with a tag and others that stay
 run_sql($node, 'CREATE TABLE t AS SELECT i AS id FROM generate_series(1, 100) i');

@@ -34,24 +34,13 @@ sub versions
 
 sub vacuum { return run_sql($node, "SELECT count(*) FROM outflow.lake_vacuum('file://$dir/$_[0]', '0 s')"); }
 
-# write_metadata(PLACE, CHANGE): the next one, made of the last
-sub write_metadata
-{
-	my ($place, $change) = @_;
-	my $metadata = iceberg_metadata("$dir/$place");
-
-	$change->($metadata);
-	append_to_file("$dir/$place/metadata/v" . (iceberg_number("$dir/$place") + 1) . '.metadata.json', JSON::PP::encode_json($metadata));
-	return;
-}
-
 # roll_back(PLACE, VERSION, WITH_SCHEMA): the table is that version again; as Spark does
 # it, the current schema stays
 sub roll_back
 {
 	my ($place, $version, $with_schema) = @_;
 
-	write_metadata($place, sub {
+	write_iceberg_metadata("$dir/$place", sub {
 		my ($metadata) = @_;
 		my $snapshot = $metadata->{snapshots}[$version];
 
@@ -68,7 +57,7 @@ sub declare
 {
 	my ($place, $change) = @_;
 
-	write_metadata($place, sub {
+	write_iceberg_metadata("$dir/$place", sub {
 		my ($metadata) = @_;
 		my ($current) = grep { $_->{'schema-id'} == $metadata->{'current-schema-id'} } @{ $metadata->{schemas} };
 		my $schema = JSON::PP::decode_json(JSON::PP::encode_json($current));
@@ -99,7 +88,7 @@ run_sql($node, q(CREATE TABLE other (a int, b text, c text); INSERT INTO other V
 versions('tagged', ['other']);
 run_sql($node, q(UPDATE other SET b = 'z'));
 versions('tagged', ['other'], [ 'tagged', $overwrite ]);
-write_metadata('tagged', sub { $_[0]{refs}{old} = { 'snapshot-id' => $_[0]{snapshots}[0]{'snapshot-id'}, type => 'tag' } });
+write_iceberg_metadata("$dir/tagged", sub { $_[0]{refs}{old} = { 'snapshot-id' => $_[0]{snapshots}[0]{'snapshot-id'}, type => 'tag' } });
 versions('tagged', ['tagged']);
 like(vacuum('tagged'), qr/^\d+$/, 'a vacuum');
 is(scalar @{ iceberg_metadata("$dir/tagged")->{snapshots} }, 2, 'expires what was between the other table\'s tagged version and the last one');
@@ -160,7 +149,7 @@ run_sql($node, 'ALTER TABLE own DROP CONSTRAINT own_pkey, ADD PRIMARY KEY (b, a)
 versions('own', ['own']);
 is(default_order('own'), 3, 'the order of a version that was given up is not what another program has chosen');
 roll_back('own', 1);
-write_metadata('own', sub { $_[0]{'default-sort-order-id'} = 1 });
+write_iceberg_metadata("$dir/own", sub { $_[0]{'default-sort-order-id'} = 1 });
 versions('own', ['own']);
 is(default_order('own'), 1, '... but one that it has chosen since stays');
 
@@ -198,7 +187,7 @@ is(columns('declared'), '1 id int!, 2 v string, 3 y int by 1', '... and what no 
 run_sql($node, 'CREATE TABLE branched (id int); INSERT INTO branched VALUES (1)');
 versions('branched', ['branched']);
 declare('branched', sub { push @{ $_[0]{fields} }, { id => 2, name => 'x', type => 'string', required => JSON::PP::false } });
-write_metadata('branched', sub {
+write_iceberg_metadata("$dir/branched", sub {
 	my ($metadata) = @_;
 
 	push @{ $metadata->{snapshots} }, { %{ $metadata->{snapshots}[-1] }, 'snapshot-id' => 77, 'schema-id' => 1, summary => { operation => 'append', 'engine-name' => 'Other' } };
@@ -206,7 +195,7 @@ write_metadata('branched', sub {
 });
 run_sql($node, 'ALTER TABLE branched ADD y int');
 like(export('branched', 'branched'), qr/ERROR:  column "y" of the Iceberg table cannot become what it is now.*It is "string" there/s, 'a column of a branch does not become another');
-write_metadata('branched', sub { $_[0]{refs}{audit}{type} = 'tag' });
+write_iceberg_metadata("$dir/branched", sub { $_[0]{refs}{audit}{type} = 'tag' });
 versions('branched', ['branched']);
 is(columns('branched'), '1 id int, 2 y int', '... but that of a tag, which has its own columns, does');
 

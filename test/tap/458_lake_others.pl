@@ -27,17 +27,6 @@ sub export
 	return run_sql($node, "CALL outflow.export('$table', 'file://$lake', format => '$format', workers => 0$options)", $database);
 }
 
-# write_metadata(LAKE, CHANGE): the next one of an Iceberg table, made of the last
-sub write_metadata
-{
-	my ($lake, $change) = @_;
-	my $metadata = iceberg_metadata($lake);
-
-	$change->($metadata);
-	append_to_file("$lake/metadata/v" . (iceberg_number($lake) + 1) . '.metadata.json', JSON::PP::encode_json($metadata));
-	return;
-}
-
 # version_file(LAKE, NUMBER): of a Delta table
 sub version_file
 {
@@ -88,7 +77,7 @@ sub rollback
 		like(export('t', $lake, 'iceberg'), qr/^\d+/, 'a version');
 		$node->safe_psql('postgres', 'UPDATE t SET id = id + 1');
 	}
-	write_metadata($lake, sub {
+	write_iceberg_metadata($lake, sub {
 		my ($metadata) = @_;
 		my @snapshots = @{ $metadata->{snapshots} };
 
@@ -114,7 +103,7 @@ is(versions("$dir/left"), "$ids[1] $ids[0]", 'what was the table yesterday stays
 
 # a snapshot of another writer is replaced
 like(export('t', "$dir/replaced", 'iceberg'), qr/^\d+/, 'a table');
-write_metadata("$dir/replaced", sub {
+write_iceberg_metadata("$dir/replaced", sub {
 	my ($metadata) = @_;
 
 	push @{ $metadata->{snapshots} },
@@ -131,7 +120,7 @@ is(join(' ', grep { /^(deleted|removed)-/ } sort keys %$summary), '', 'and nothi
 # one that had partitions, and has none any more
 like(export('t', "$dir/spec", 'iceberg'), qr/^\d+/, 'a table');
 is_deeply([ iceberg_specs("$dir/spec") ], ['0 0 []'], 'its manifests are of no partitions');
-write_metadata("$dir/spec", sub {
+write_iceberg_metadata("$dir/spec", sub {
 	my ($metadata) = @_;
 
 	$metadata->{'partition-specs'} = [
@@ -146,7 +135,7 @@ is_deeply([ iceberg_specs("$dir/spec") ], ['1 1 []'], 'manifests have the number
 # a name that looks like a type
 $node->safe_psql('postgres', 'CREATE TABLE named ("a, b" int, n numeric(9,2))');
 like(export('named', "$dir/named", 'iceberg'), qr/^\d+/, 'a column with a comma');
-write_metadata("$dir/named", sub { $_[0]{schemas}[0]{fields}[1]{type} = 'decimal(9, 2)'; });
+write_iceberg_metadata("$dir/named", sub { $_[0]{schemas}[0]{fields}[1]{type} = 'decimal(9, 2)'; });
 like(export('named', "$dir/named", 'iceberg'), qr/^\d+/, 'once more');
 is(scalar @{ iceberg_metadata("$dir/named")->{schemas} }, 1, 'spaces in a type make no other schema');
 $node->safe_psql('postgres', 'ALTER TABLE named RENAME "a, b" TO "a,b"');

@@ -30,6 +30,26 @@ iceberg_schema_of_id(const List *schemas, int64 id)
 	return NULL;
 }
 
+/* Whether a branch, and no tag alone, names the snapshot. */
+static bool
+is_branch(const IcebergTable *table, int64 snapshot)
+{
+	Jsonb	 *refs = lake_json_object(table->metadata, "refs");
+	ListCell *cell;
+
+	foreach (cell, lake_json_names(refs))
+	{
+		Jsonb *ref = lake_json_object(refs, lfirst(cell));
+		char  *type = lake_json_text(ref, "type");
+
+		CHECK_FOR_INTERRUPTS();
+		if (type && strcmp(type, "branch") == 0 &&
+			lake_json_int(ref, "snapshot-id") == snapshot)
+			return true;
+	}
+	return false;
+}
+
 /*
  * What other tables were whose place this one has taken, or that have had its own
  * meanwhile, their versions tell: they have field ids of their own.  What another
@@ -40,7 +60,7 @@ is_of_source(const IcebergTable *table, const IcebergVersion *version,
 			 const char *app)
 {
 	if (!lake_is_outflows(&version->version))
-		return iceberg_is_branch(table, version->version.version);
+		return is_branch(table, version->version.version);
 	return strcmp(version->version.app, app) == 0 &&
 		   lake_is_of_this_server(&version->version);
 }

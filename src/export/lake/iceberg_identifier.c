@@ -41,25 +41,6 @@ may_identify(Jsonb *type, int64 id)
 	return false;
 }
 
-bool
-iceberg_is_branch(const IcebergTable *table, int64 snapshot)
-{
-	Jsonb	 *refs = lake_json_object(table->metadata, "refs");
-	ListCell *cell;
-
-	foreach (cell, lake_json_names(refs))
-	{
-		Jsonb *ref = lake_json_object(refs, lfirst(cell));
-		char  *type = lake_json_text(ref, "type");
-
-		CHECK_FOR_INTERRUPTS();
-		if (type && strcmp(type, "branch") == 0 &&
-			lake_json_int(ref, "snapshot-id") == snapshot)
-			return true;
-	}
-	return false;
-}
-
 Jsonb *
 iceberg_schema_to_follow(const IcebergTable *table, const List *used,
 						 Jsonb *current)

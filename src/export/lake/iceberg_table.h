@@ -192,8 +192,6 @@ extern Jsonb *iceberg_parse_json(const char *text);
 
 /* ---- iceberg_identifier.c */
 
-/* Whether a branch, and no tag alone, names the snapshot. */
-extern bool iceberg_is_branch(const IcebergTable *table, int64 snapshot);
 /* The one in which others have set them: the current one, unless that is of
  * versions of another table alone, which they have gone back from; used: those of
  * the source's versions, the present one first. */
