@@ -7,6 +7,7 @@ use warnings;
 use OutflowTest;
 use Cwd qw(realpath);
 use File::Basename qw(dirname);
+use File::Path qw(make_path);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -46,6 +47,9 @@ sql('CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 1000) AS g; GRANT 
 my $own = qr/ERROR:  42501: .*cannot hold exports\nDETAIL:  It (lies in|contains) a directory of the server itself/;
 my $hidden = qr/ERROR:  42501: .*cannot hold exports\nDETAIL:  Nothing is exported to a directory whose name begins with a dot/;
 mkdir "$dir/$_" foreach qw(.ssh plain a other);
+my $another = qr/ERROR:  42501: .*cannot hold exports\nDETAIL:  It lies in the data directory of another server/;
+make_path("$dir/cluster/pg_replslot");
+append_to_file("$dir/cluster/PG_VERSION", "15\n");
 symlink "$dir/.ssh", "$dir/to-hidden" or die;
 symlink $socket, "$dir/to-socket" or die;
 symlink $log, "$dir/to-log" or die;
@@ -67,6 +71,8 @@ foreach my $case (
 	[ scalar(qx{pg_config --pkglibdir}) =~ s/\n//r . '/x', $own ],
 	[ scalar(qx{pg_config --sharedir}) =~ s/\n//r . '/x', $own ],
 	[ scalar(qx{pg_config --bindir}) =~ s/\n//r . '/x', $own ],
+	[ "$dir/cluster", $another ],
+	[ "$dir/cluster/pg_replslot/x", $another ],
 	[ "$dir/.ssh", $hidden ],
 	[ "$dir/.ssh/x", $hidden ],
 	[ "$dir/.new/x", $hidden ],

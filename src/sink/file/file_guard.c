@@ -24,6 +24,7 @@ typedef struct FileId
 {
 	dev_t device;
 	ino_t inode;
+	bool  is_cluster; /* some server's data directory, or a database in one */
 } FileId;
 
 static FileId *
@@ -37,6 +38,7 @@ id_of(int directory, const char *path)
 						errmsg("could not stat directory \"%s\": %m", path)));
 	id->device = st.st_dev;
 	id->inode = st.st_ino;
+	id->is_cluster = fstatat(directory, "PG_VERSION", &st, 0) == 0;
 	return id;
 }
 
@@ -323,6 +325,10 @@ file_refuse_server_directory(int directory, const char *path, bool children,
 
 	foreach (lc, server_directories())
 		check_against(above, path, lfirst(lc), children);
+	foreach (lc, above)
+		if (((FileId *) lfirst(lc))->is_cluster)
+			refuse(path, "It lies in the data directory of another server.",
+				   "Name a directory elsewhere.");
 	if (!may_be_hidden)
 		refuse_hidden_above(directory, path);
 
