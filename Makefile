@@ -336,6 +336,7 @@ CLIENT_OBJS = \
 	src/client/pq_connect.o \
 	src/client/pq_error.o \
 	src/client/pq_notice.o \
+	src/client/pq_place.o \
 	src/client/restart.o \
 	src/client/upstream_start.o \
 	src/client/upstream_failures.o \

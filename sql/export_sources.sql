@@ -17,6 +17,8 @@ CREATE FOREIGN TABLE f (a int) SERVER export_sources_server;
 CREATE ACCESS METHOD export_sources_am TYPE TABLE
 	HANDLER heap_tableam_handler;
 CREATE TABLE am (a int) USING export_sources_am;
+CREATE TABLE pam (a int) PARTITION BY LIST (a);
+CREATE TABLE pam1 PARTITION OF pam FOR VALUES IN (1) USING export_sources_am;
 CREATE MATERIALIZED VIEW empty AS SELECT 1 AS a WITH NO DATA;
 CREATE TABLE p (a int) PARTITION BY LIST (a);
 CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
@@ -32,6 +34,7 @@ CALL outflow.export('f', :'dir');
 CALL outflow.export('am', :'dir');
 CALL outflow.export('empty', :'dir');
 CALL outflow.export('p', :'dir');
+CALL outflow.export('pam', :'dir');
 CALL outflow.export('pg_catalog.pg_class', :'dir');
 CALL outflow.export(NULL, :'dir');
 -- the hint is right: a query reads what no scan of blocks does
@@ -48,7 +51,7 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 \set ECHO none
 \o /dev/null
-SELECT hinted(source, :'dir') AS call FROM unnest('{v,s,tmp,am,"it''s",pg_catalog.pg_am}'::regclass[]) AS source \gexec
+SELECT hinted(source, :'dir') AS call FROM unnest('{v,s,tmp,am,pam,"it''s",pg_catalog.pg_am}'::regclass[]) AS source \gexec
 \o
 \set ECHO all
 SELECT source, state, rows FROM outflow.jobs WHERE starts_with(destination, :'dir') ORDER BY job;

@@ -150,6 +150,15 @@ list_length(const PQconninfoOption *options, const char *keyword)
 	return n;
 }
 
+int
+pq_count_places(const PQconninfoOption *options)
+{
+	int hosts = list_length(options, "host");
+	int addresses = list_length(options, "hostaddr");
+
+	return addresses > hosts ? addresses : hosts;
+}
+
 static bool
 lists_fit(const PQconninfoOption *options)
 {
@@ -161,9 +170,7 @@ lists_fit(const PQconninfoOption *options)
 		return true; /* the environment may tell them */
 	if (hosts > 0 && addresses > 0 && hosts != addresses)
 		return false;
-	if (addresses > hosts)
-		hosts = addresses;
-	return ports <= 1 || ports == hosts;
+	return ports <= 1 || ports == pq_count_places(options);
 }
 
 void

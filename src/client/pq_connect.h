@@ -30,4 +30,7 @@ extern void pq_check_conninfo(const char *conninfo, const char *what);
 extern const char *pq_conninfo_value(const PQconninfoOption *options,
 									 const char				*keyword);
 
+/* How many hosts, or addresses of hosts, they list; 0: they leave that to libpq. */
+extern int pq_count_places(const PQconninfoOption *options);
+
 #endif

@@ -5,79 +5,69 @@
 #include "client/server_call.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/clock.h"
 #include "client/log.h"
 #include "client/loop.h"
 #include "client/memory.h"
-#include "client/pq_connect.h"
 #include "client/pq_error.h"
 #include "client/pq_notice.h"
+#include "client/pq_place.h"
 
+/* Until it is connected, or is not to be; false if the server said nothing. */
 static bool
-has_connect_timeout(PGconn *conn)
+wait_connecting(PGconn *conn, PqPlaces *places)
 {
-	PQconninfoOption *options = PQconninfo(conn);
-	PQconninfoOption *option = options;
-	bool			  has = false;
-
-	for (; option && option->keyword; option++)
-		if (strcmp(option->keyword, "connect_timeout") == 0 && option->val)
-			has = atoi(option->val) > 0;
-	PQconninfoFree(options);
-	return has;
-}
-
-/*
- * PQconnectdbParams() tells on stderr what the server says meanwhile, past our log.
- * But only it goes on to the next host after a connect_timeout.
- */
-static PGconn *
-connect_and_wait(const char *const *keys, const char *const *values)
-{
-	static PqNotices		  notices;
 	PostgresPollingStatusType wanted = PGRES_POLLING_WRITING;
-	PGconn					 *conn = PQconnectStartParams(keys, values, 1);
 
-	if (has_connect_timeout(conn))
-	{
-		PQfinish(conn);
-		conn = PQconnectdbParams(keys, values, 1);
-		wanted = PGRES_POLLING_OK;
-	}
-	pq_log_notices(conn, &notices);
 	while (
 		PQstatus(conn) != CONNECTION_BAD &&
 		(wanted == PGRES_POLLING_READING || wanted == PGRES_POLLING_WRITING))
 	{
+		long long	  until = pq_patience(places, conn, NEVER);
+		long long	  rest = until - clock_ms();
 		struct pollfd fd = {
 			.fd = PQsocket(conn),
 			.events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+		int ready;
 
-		if (poll(&fd, 1, -1) >= 0)
+		if (rest <= 0)
+			return false;
+		ready = poll(&fd, 1, rest > INT_MAX ? -1 : (int) rest);
+		if (ready > 0)
 			wanted = PQconnectPoll(conn);
-		else if (errno != EINTR)
+		else if (ready < 0 && errno != EINTR)
 			client_exit(EXIT_FAILED, "could not wait for the server: %m");
 	}
-	return conn;
+	return true;
 }
 
 PGconn *
 server_try(const char *conninfo, const char *replication, char **why)
 {
-	const char *keys[] = {
-		PQ_PROBE_KEYS,	   "dbname",	  "fallback_application_name",
-		"client_encoding", "replication", NULL};
-	const char *values[] = {PQ_PROBE_VALUES, conninfo,	  "pg_outflow",
-							"UTF8",			 replication, NULL};
-	PGconn	   *conn = connect_and_wait(keys, values);
+	static PqNotices notices;
+	PqPlaces		 places = {0};
+	PGconn			*conn = NULL;
+	bool			 is_answered;
 
+	do
+	{
+		PQfinish(conn);
+		conn = pq_start(&places, conninfo, "pg_outflow", "replication",
+						replication);
+		pq_log_notices(conn, &notices);
+		is_answered = wait_connecting(conn, &places);
+	} while (!is_answered && pq_pass_over(&places, conn));
+	pq_forget_places(&places);
 	if (PQstatus(conn) == CONNECTION_OK)
 		return conn;
-	*why = client_strdup(PQerrorMessage(conn));
+	*why =
+		is_answered ? client_strdup(PQerrorMessage(conn)) : pq_silence(conn);
 	(*why)[strcspn(*why, "\n")] = '\0';
 	PQfinish(conn);
 	return NULL;

@@ -14,7 +14,6 @@
 
 #include "client/clock.h"
 #include "client/loop.h"
-#include "client/pq_connect.h"
 #include "client/pq_error.h"
 #include "client/target.h"
 
@@ -88,21 +87,14 @@ upstream_lost(Upstream *upstream, const char *why)
 static void
 begin_connecting(Upstream *upstream)
 {
-	const char *keys[] = {PQ_PROBE_KEYS,	 "dbname",
-						  "replication",	 "fallback_application_name",
-						  "client_encoding", NULL};
-	const char *values[] = {PQ_PROBE_VALUES, upstream->settings->conninfo,
-							"database",		 "pg_outflow",
-							"UTF8",			 NULL};
-
-	upstream->conn = PQconnectStartParams(keys, values, 1);
-	if (upstream->conn == NULL)
-		client_exit(EXIT_FAILED, "out of memory");
+	upstream->conn = pq_start(&upstream->places, upstream->settings->conninfo,
+							  "pg_outflow", "replication", "database");
 	pq_log_notices(upstream->conn, &upstream->notices);
 	/* an error then tells its SQLSTATE, even of the connection itself */
 	PQsetErrorVerbosity(upstream->conn, PQERRORS_VERBOSE);
 	upstream->phase = UPSTREAM_CONNECTING;
-	upstream->retry_at = clock_ms() + CONNECT_MS;
+	upstream->retry_at =
+		pq_patience(&upstream->places, upstream->conn, CONNECT_MS);
 	upstream->step = 0;
 	upstream->outdated = NULL;
 	if (PQstatus(upstream->conn) != CONNECTION_BAD)
@@ -115,6 +107,7 @@ upstream_connect_failed(Upstream *upstream)
 	char *message = pq_message(PQerrorMessage(upstream->conn));
 	char  sqlstate[6];
 
+	pq_forget_places(&upstream->places);
 	pq_find_sqlstate(message, sqlstate);
 	upstream_refused(upstream, sqlstate, message);
 	upstream_lost(upstream, message);
@@ -135,14 +128,29 @@ go_on_connecting(Upstream *upstream)
 			upstream_watch(upstream, POLLOUT);
 			break;
 		case PGRES_POLLING_OK:
+			pq_forget_places(&upstream->places);
 			PQsetErrorVerbosity(upstream->conn, PQERRORS_DEFAULT);
 			upstream->phase = UPSTREAM_PREPARING;
 			ask_next(upstream);
-			break;
+			return;
 		default:
 			upstream_connect_failed(upstream);
-			break;
+			return;
 	}
+	upstream->retry_at =
+		pq_patience(&upstream->places, upstream->conn, CONNECT_MS);
+}
+
+static void
+stop_waiting(Upstream *upstream)
+{
+	if (pq_pass_over(&upstream->places, upstream->conn))
+	{
+		upstream_disconnect(upstream);
+		begin_connecting(upstream);
+	}
+	else
+		upstream_lost(upstream, "the server doesn't answer");
 }
 
 static void
@@ -486,7 +494,7 @@ upstream_work(Upstream *upstream)
 			if (PQstatus(upstream->conn) == CONNECTION_BAD)
 				upstream_connect_failed(upstream);
 			else if (late)
-				upstream_lost(upstream, "the server doesn't answer");
+				stop_waiting(upstream);
 			else if (upstream->ready)
 				go_on_connecting(upstream);
 			break;

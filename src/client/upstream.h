@@ -19,6 +19,7 @@
 #include "client/log.h"
 #include "client/memory.h"
 #include "client/pq_notice.h"
+#include "client/pq_place.h"
 #include "client/slot_state.h"
 
 typedef enum UpstreamPhase
@@ -63,6 +64,7 @@ struct Upstream
 	unsigned	  attempt;
 	LogLimit	  limit;
 	PqNotices	  notices;
+	PqPlaces	  places;
 
 	/* the stream of now, and the error that ended those before */
 	long long began;	  /* of clock_ms() */

@@ -154,6 +154,7 @@ session_connect_failed(PostgresSession *session)
 	char *message = pq_message(PQerrorMessage(session->conn));
 	char  sqlstate[6];
 
+	pq_forget_places(&session->places);
 	pq_find_sqlstate(message, sqlstate);
 	if (PQconnectionNeedsPassword(session->conn))
 		client_exit(EXIT_TARGET, "%s: %s", session->name, message);
@@ -165,23 +166,15 @@ session_connect_failed(PostgresSession *session)
 static void
 session_connect(PostgresSession *session)
 {
-	const char *keys[] = {PQ_PROBE_KEYS, "fallback_application_name", "dbname",
-						  "sslmode",	 "client_encoding",			  NULL};
-	const char *values[] = {PQ_PROBE_VALUES,
-							"pg_outflow",
-							session->url->text,
-							session_sslmode(session->url),
-							"UTF8",
-							NULL};
-
-	session->conn = PQconnectStartParams(keys, values, 1);
-	if (session->conn == NULL)
-		client_exit(EXIT_FAILED, "out of memory");
+	session->conn =
+		pq_start(&session->places, session->url->text, "pg_outflow", "sslmode",
+				 session_sslmode(session->url));
 	pq_log_notices(session->conn, &session->notices);
 	/* an error then tells its SQLSTATE, even of the connection itself */
 	PQsetErrorVerbosity(session->conn, PQERRORS_VERBOSE);
 	session->phase = SESSION_CONNECTING;
-	session->retry_at = clock_ms() + CONNECT_MS;
+	session->retry_at =
+		pq_patience(&session->places, session->conn, CONNECT_MS);
 	if (PQstatus(session->conn) != CONNECTION_BAD)
 		session_watch(session, POLLOUT);
 }
@@ -222,15 +215,30 @@ session_go_on_connecting(PostgresSession *session)
 			session_watch(session, POLLOUT);
 			break;
 		case PGRES_POLLING_OK:
+			pq_forget_places(&session->places);
 			PQsetErrorVerbosity(session->conn, PQERRORS_DEFAULT);
 			session->phase = SESSION_PREPARING;
 			session->step = 0;
 			session_ask_next(session);
-			break;
+			return;
 		default:
 			session_connect_failed(session);
-			break;
+			return;
 	}
+	session->retry_at =
+		pq_patience(&session->places, session->conn, CONNECT_MS);
+}
+
+static void
+session_stop_waiting(PostgresSession *session)
+{
+	if (pq_pass_over(&session->places, session->conn))
+	{
+		postgres_session_close(session);
+		session_connect(session);
+	}
+	else
+		postgres_session_lost(session, "the server doesn't answer");
 }
 
 static void
@@ -299,7 +307,7 @@ postgres_session_work(PostgresSession *session)
 		if (PQstatus(session->conn) == CONNECTION_BAD)
 			session_connect_failed(session);
 		else if (late)
-			postgres_session_lost(session, "the server doesn't answer");
+			session_stop_waiting(session);
 		else if (session->ready)
 			session_go_on_connecting(session);
 	}

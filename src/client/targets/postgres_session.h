@@ -19,6 +19,7 @@
 #include "client/lsn.h"
 #include "client/memory.h"
 #include "client/pq_notice.h"
+#include "client/pq_place.h"
 #include "client/url.h"
 
 typedef enum SessionPhase
@@ -66,6 +67,7 @@ typedef struct PostgresSession
 	uint64_t	 losses; /* counted */
 	LogLimit	 limit;
 	PqNotices	 notices;
+	PqPlaces	 places;
 	size_t		 step;
 	bool		 has_schema; /* outflow_client */
 	bool		 has_table;

@@ -16,6 +16,7 @@
 #include "client/log.h"
 #include "client/loop.h"
 #include "client/pq_notice.h"
+#include "client/pq_place.h"
 #include "client/targets/ws_database.h"
 
 #define ASK_MS		 2000
@@ -55,12 +56,13 @@ struct WsDatabase
 	const char *slot;
 	PGconn	   *conn; /* NULL: none */
 	PqNotices	notices;
+	PqPlaces	places;
 	bool		connected;
 	bool		asking;
 	bool		lacks_extension;
 	int			fd;
 	long long	ask_at;
-	long long	asked_at; /* or began to connect */
+	long long	patient_until; /* it is to say something */
 	long long	preflight_at;
 	Bytes		answer;	   /* the first column of the last answer */
 	Bytes		preflight; /* the second, of the last that had one */
@@ -105,14 +107,18 @@ connect_step(WsDatabase *self)
 			watch(self, POLLOUT);
 			break;
 		case PGRES_POLLING_OK:
+			pq_forget_places(&self->places);
 			self->connected = true;
 			self->ask_at = 0;
 			PQsetnonblocking(self->conn, 1);
 			watch(self, POLLIN);
-			break;
+			return;
 		default:
+			pq_forget_places(&self->places);
 			database_disconnect(self);
+			return;
 	}
+	self->patient_until = pq_patience(&self->places, self->conn, PATIENCE_MS);
 }
 
 static void
@@ -169,17 +175,13 @@ database_ready(int fd, short events, void *argument)
 static void
 database_connect(WsDatabase *self)
 {
-	const char *keys[] = {"dbname", "fallback_application_name",
-						  "client_encoding", "options", NULL};
-	const char *values[] = {self->conninfo, "pg_outflow page", "UTF8",
-							"-c statement_timeout=" TIMEOUT_MS
-							" -c default_transaction_read_only=on",
-							NULL};
-
-	self->asked_at = clock_ms();
-	self->conn = PQconnectStartParams(keys, values, 1);
+	self->conn =
+		pq_start(&self->places, self->conninfo, "pg_outflow page", "options",
+				 "-c statement_timeout=" TIMEOUT_MS
+				 " -c default_transaction_read_only=on");
 	pq_log_notices(self->conn, &self->notices);
-	if (self->conn == NULL || PQstatus(self->conn) == CONNECTION_BAD)
+	self->patient_until = pq_patience(&self->places, self->conn, PATIENCE_MS);
+	if (PQstatus(self->conn) == CONNECTION_BAD)
 		database_disconnect(self);
 	else
 		watch(self, POLLOUT);
@@ -202,7 +204,7 @@ ask(WsDatabase *self, long long now)
 	else
 	{
 		self->asking = true;
-		self->asked_at = now;
+		self->patient_until = now + PATIENCE_MS;
 		self->ask_at = now + ASK_MS;
 		while (PQflush(self->conn) > 0)
 			if (!PQconsumeInput(self->conn))
@@ -241,8 +243,15 @@ ws_database_work(WsDatabase *self, bool is_watched)
 		self->ask_at = self->preflight_at = 0;
 		return NEVER;
 	}
-	if (is_waiting(self) && now - self->asked_at > PATIENCE_MS)
+	if (is_waiting(self) && now >= self->patient_until)
+	{
+		bool is_next =
+			!self->connected && pq_pass_over(&self->places, self->conn);
+
 		database_disconnect(self);
+		if (is_next)
+			self->ask_at = now;
+	}
 	if (now >= self->ask_at && !self->asking)
 	{
 		if (self->conn == NULL)
@@ -250,7 +259,7 @@ ws_database_work(WsDatabase *self, bool is_watched)
 		else if (self->connected)
 			ask(self, now);
 	}
-	return is_waiting(self) ? self->asked_at + PATIENCE_MS + 1 : self->ask_at;
+	return is_waiting(self) ? self->patient_until : self->ask_at;
 }
 
 void
@@ -265,6 +274,7 @@ void
 ws_database_free(WsDatabase *self)
 {
 	database_disconnect(self);
+	pq_forget_places(&self->places);
 	mem_free(&self->answer);
 	mem_free(&self->preflight);
 	free(self);

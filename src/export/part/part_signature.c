@@ -6,8 +6,10 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/sysattr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -100,15 +102,27 @@ describe_output(const Job *job, const JobSource *source, RowShape *shape)
 	return text->data;
 }
 
-/* The exported columns as the leaf numbers them. */
+/* The columns that are exported or decide, as the leaf numbers them. */
 static Bitmapset *
-columns_of_leaf(const RowShape *shape, Relation leaf)
+columns_of_leaf(const JobSource *source, const RowShape *shape, Relation leaf,
+				Node *filter)
 {
+	Oid		   relid = RelationGetRelid(leaf);
 	Bitmapset *columns = NULL;
+	Bitmapset *used = NULL;
+	int		   member = -1;
 
 	for (int i = 0; i < shape->ncolumns; i++)
-		columns = bms_add_member(columns, get_attnum(RelationGetRelid(leaf),
-													 shape->columns[i].name));
+		columns =
+			bms_add_member(columns, get_attnum(relid, shape->columns[i].name));
+	pull_varattnos(filter, 1, &used);
+	while ((member = bms_next_member(used, member)) >= 0)
+	{
+		char *name = get_attname(
+			source->relid, member + FirstLowInvalidHeapAttributeNumber, false);
+
+		columns = bms_add_member(columns, get_attnum(relid, name));
+	}
 	/* none is not the same as all */
 	return columns ? columns : bms_make_singleton(0);
 }
@@ -117,9 +131,9 @@ const char *
 part_signature(const Job *job, const JobSource *source, RowShape *shape,
 			   Relation leaf, Node *filter, Signature *signature)
 {
-	const char *trouble =
-		signature_of(signature, leaf, columns_of_leaf(shape, leaf), filter,
-					 describe_output(job, source, shape));
+	const char *trouble = signature_of(
+		signature, leaf, columns_of_leaf(source, shape, leaf, filter), filter,
+		describe_output(job, source, shape));
 
 	return job->options.row_security ? "row security may hide rows" : trouble;
 }
@@ -139,7 +153,8 @@ source_signature(const Job *job, const JobSource *source, RowShape *shape,
 		output =
 			psprintf("%s %s", output,
 					 signature_query_text(planned_query(source, root, shape)));
-	(void) signature_of(signature, root, columns_of_leaf(shape, root), filter,
+	(void) signature_of(signature, root,
+						columns_of_leaf(source, shape, root, filter), filter,
 						output);
 }
 

@@ -73,10 +73,6 @@ check_kind(Relation rel)
 			source_refuse_scan(rel, ERRCODE_WRONG_OBJECT_TYPE,
 							   "It is a view.");
 			break;
-		case RELKIND_FOREIGN_TABLE:
-			source_refuse_scan(rel, ERRCODE_WRONG_OBJECT_TYPE,
-							   "It is a foreign table.");
-			break;
 		case RELKIND_SEQUENCE:
 			source_refuse_scan(rel, ERRCODE_WRONG_OBJECT_TYPE,
 							   "It is a sequence.");
@@ -107,18 +103,28 @@ check_kind(Relation rel)
 				 errhint("Use the REFRESH MATERIALIZED VIEW command.")));
 }
 
+/* A table is refused for its partition: only a query of all of it has all rows. */
+static void
+source_refuse_leaf(Relation leaf, Relation root, int code, const char *reason)
+{
+	const char *name = leaf == root ? "It"
+									: psprintf("Its partition \"%s\"",
+											   RelationGetRelationName(leaf));
+
+	source_refuse_scan(root, code, psprintf("%s %s", name, reason));
+}
+
 void
 source_check_leaf(Relation leaf, Relation root)
 {
-	if (leaf->rd_rel->relkind == RELKIND_FOREIGN_TABLE && leaf != root)
-		source_refuse_scan(root, ERRCODE_WRONG_OBJECT_TYPE,
-						   psprintf("Its partition \"%s\" is a foreign table.",
-									RelationGetRelationName(leaf)));
+	if (leaf->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+		source_refuse_leaf(leaf, root, ERRCODE_WRONG_OBJECT_TYPE,
+						   "is a foreign table.");
 	check_kind(leaf);
 	if (leaf->rd_rel->relkind != RELKIND_PARTITIONED_TABLE &&
 		leaf->rd_rel->relam != HEAP_TABLE_AM_OID)
-		source_refuse_scan(leaf, ERRCODE_FEATURE_NOT_SUPPORTED,
-						   psprintf("Its table access method is \"%s\"; only "
+		source_refuse_leaf(leaf, root, ERRCODE_FEATURE_NOT_SUPPORTED,
+						   psprintf("has table access method \"%s\"; only "
 									"\"heap\" can be read block by block.",
 									get_am_name(leaf->rd_rel->relam)));
 }

@@ -184,12 +184,10 @@ signature_of(Signature *signature, Relation rel, const Bitmapset *columns,
 					 PG_MAJORVERSION);
 	description_append(&description.text, output);
 
-	/* a filter may look at any column */
 	for (AttrNumber attnum = 1; attnum <= desc->natts; attnum++)
 	{
 		if (!TupleDescAttr(desc, attnum - 1)->attisdropped &&
-			(columns == NULL || filter != NULL ||
-			 bms_is_member(attnum, columns)))
+			(columns == NULL || bms_is_member(attnum, columns)))
 			describe_column(&description, desc, attnum);
 	}
 	describe_filter(&description, filter);

@@ -91,9 +91,9 @@ extern bool digest_range(Digest *digest, Relation rel, BlockNumber first_block,
 						 uint64 xid_limit);
 
 /*
- * Hashes the columns (attribute numbers; NULL for all), types, enum labels,
- * nested composites, domains and generation expressions that the relation's
- * output is made of, the filter (from filter_plan(), or NULL), and "output":
+ * Hashes the columns (attribute numbers, also of those that the filter looks at; NULL
+ * for all), types, enum labels, nested composites, domains and generation expressions
+ * that the output is made of, the filter (from filter_plan(), or NULL), and "output":
  * all else that it depends on, in any text (format, options, settings).  NULL,
  * or the reason, as a clause, why the output depends on more than can be
  * hashed, so that no part of it may be carried.
