@@ -63,23 +63,46 @@ job_check_may_write(const char *name)
 }
 
 static Oid
-table_owner(void)
+table_owner(const char *name)
 {
 	HeapTuple tuple;
 	Oid		  owner;
 
-	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(job_table_oid("job")));
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(job_table_oid(name)));
 	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for table outflow.job");
+		elog(ERROR, "cache lookup failed for table outflow.%s", name);
 	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	return owner;
 }
 
 void
+job_access_check_owner(Oid role)
+{
+	static const char *const tables[] = {"job", "source", "part"};
+
+	for (int i = 0; i < lengthof(tables); i++)
+	{
+		Oid owner = table_owner(tables[i]);
+
+		if (!has_privs_of_role(owner, role))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("table outflow.%s belongs to role \"%s\", which "
+							"may not act as role \"%s\"",
+							tables[i], GetUserNameFromId(owner, false),
+							GetUserNameFromId(role, false)),
+					 errdetail("Whoever owns the records of jobs could make "
+							   "them act as anybody."),
+					 errhint("Let a superuser own the tables of schema "
+							 "outflow.")));
+	}
+}
+
+void
 job_access_begin(JobAccess *access)
 {
-	Oid owner = table_owner();
+	Oid owner = table_owner("job");
 
 	GetUserIdAndSecContext(&access->user, &access->security_context);
 	SetUserIdAndSecContext(owner, access->security_context | OWN_ACCESS);

@@ -23,6 +23,12 @@ extern void job_access_end(JobAccess *access);
 extern Oid job_table_oid(const char *name);
 
 /*
+ * A job acts as a role.  The tables' owner can write one without being asked,
+ * so it has to be one who may act as that role anyway: a superuser, mostly.
+ */
+extern void job_access_check_owner(Oid role);
+
+/*
  * Errors, in the name of what was called, where the tables can't be written.
  * Where they can, names may be shown from here on, whatever state the
  * transaction is in.

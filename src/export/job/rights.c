@@ -56,6 +56,7 @@ void
 rights_check_owner(Oid owner)
 {
 	check_can_log_in(owner);
+	job_access_check_owner(owner);
 	if (!database_allows_connect(MyDatabaseId, owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -288,8 +288,7 @@ coordinator_prepare(void *arg)
 	job_lock_tables();
 	(void) job_reload(job, false);
 	/* the owner's rights, which may have been others at the submission */
-	rights_check_server();
-	destination_check_rights(job->destination);
+	destination_check_running(job);
 	old = begin_attempt(coordinator);
 	job_derive(job);
 	coordinator->root = destination_open(job, DESTINATION_CREATE);
