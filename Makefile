@@ -150,6 +150,7 @@ OBJS = \
 	src/export/job/job_lock.o \
 	src/export/job/job.o \
 	src/export/job/job_server.o \
+	src/export/job/job_triggers.o \
 	src/export/job/job_state.o \
 	src/export/job/job_find.o \
 	src/export/job/job_update.o \

@@ -180,8 +180,11 @@
 /* 18: a deferrable primary key must be asked for */
 #if PG_VERSION_NUM >= 180000
 #define relation_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel, false)
+#define relation_any_primary_key_index(rel)                                   \
+	RelationGetPrimaryKeyIndex(rel, true)
 #else
-#define relation_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
+#define relation_primary_key_index(rel)		RelationGetPrimaryKeyIndex(rel)
+#define relation_any_primary_key_index(rel) RelationGetPrimaryKeyIndex(rel)
 #endif
 
 /* 17: a provider of the server's own, which compares bytes */

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 
 #include "compat.h"
 #include "name_pattern.h"
@@ -156,6 +157,7 @@ name_patterns_match_table(List *patterns, const char *schema,
 	{
 		NamePattern *pattern = lfirst(lc);
 
+		CHECK_FOR_INTERRUPTS();
 		if (name_matches(pattern->schema, schema) &&
 			name_matches(pattern->table, table))
 			return true;

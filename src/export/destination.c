@@ -20,11 +20,29 @@
 static const DestinationDriver *const drivers[] = {&file_driver, &s3_driver,
 												   &postgres_driver};
 
+/* What people try first for another PostgreSQL, or know from other programs. */
+static void
+refuse_password(const char *destination)
+{
+	const char *host = strstr(destination, "://");
+	const char *at = host ? strpbrk(host + strlen("://"), "@/") : NULL;
+
+	if ((at && *at == '@') || (strncmp(destination, "file:///", 8) != 0 &&
+							   strcasestr(destination, "password=")))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a destination cannot hold a password"),
+				 errhint("Name a server of foreign data wrapper outflow_s3 or "
+						 "outflow_postgres; its user mapping holds it."),
+				 errhidestmt(true), errhidecontext(true)));
+}
+
 static const DestinationDriver *
 driver_of(const char *destination)
 {
 	const char *wrapper;
 
+	refuse_password(destination);
 	for (int i = 0; i < lengthof(drivers); i++)
 	{
 		const char *scheme = drivers[i]->scheme;

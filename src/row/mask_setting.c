@@ -174,10 +174,14 @@ mask_key_load(void)
 {
 	MaskKey	   *key = palloc(offsetof(MaskKey, bytes) + MAX_KEY + 1);
 	const char *problem = "The file cannot be opened.";
+	struct stat status;
 	FILE	   *file;
 
 	if (mask_key_file == NULL || mask_key_file[0] == '\0')
 		report_key("No file is named.");
+	/* opening a FIFO would wait, whatever cancels it */
+	if (stat(mask_key_file, &status) == 0 && !S_ISREG(status.st_mode))
+		report_key("It is not a regular file.");
 	file = AllocateFile(mask_key_file, PG_BINARY_R);
 	if (file)
 	{

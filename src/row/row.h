@@ -115,11 +115,12 @@ typedef struct ColumnLabel
  */
 typedef struct RowShape
 {
-	int			 ncolumns;
-	int			 nmasks;	/* columns that have one */
-	bool		 is_secret; /* the table has some, if only left out ones */
-	char		 identity;	/* relreplident; 0 for a composite type */
-	bool		 has_key;	/* some column is_key, or identity is FULL */
+	int ncolumns;
+	int nmasks; /* columns that have one */
+	/* the table has some, if only left out ones, or its filters see such columns */
+	bool		 is_secret;
+	char		 identity; /* relreplident; 0 for a composite type */
+	bool		 has_key;  /* some column is_key, or identity is FULL */
 	ColumnShape *columns;
 	ColumnLabel *labels; /* of all columns, once an encoder has set them */
 	/* that is being written, for messages about errors; NULL: none */

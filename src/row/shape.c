@@ -115,7 +115,7 @@ static void
 shape_keys(RowShape *shape, Relation rel)
 {
 	Bitmapset *primary = relation_primary_key(rel);
-	Bitmapset *pkindex = index_columns(rel->rd_pkindex);
+	Bitmapset *pkindex = index_columns(relation_any_primary_key_index(rel));
 
 	shape->identity = rel->rd_rel->relreplident;
 	shape->has_key = shape->identity == REPLICA_IDENTITY_FULL;

@@ -59,11 +59,11 @@ origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin)
 }
 
 /*
- * As catalogs are now, where nothing says how they were.  Not by the caches,
- * which would keep it and tell it of transactions that are delivered next.
+ * Not by the caches: they would keep it, and tell it of transactions that are
+ * delivered next, whose name was another.
  */
 static char *
-name_now(ReplOriginId origin)
+name_in_catalog(ReplOriginId origin)
 {
 	Relation	catalog;
 	ScanKeyData key;
@@ -86,8 +86,8 @@ name_now(ReplOriginId origin)
 }
 
 /*
- * Numbers are given to other names once they are free, so nobody may keep a
- * name for longer than a transaction.
+ * As it was where a transaction is delivered, else as it is now.  Numbers are given
+ * to other names once they are free, so nobody may keep a name for longer.
  */
 char *
 origin_name(ReplOriginId origin)
@@ -100,10 +100,7 @@ origin_name(ReplOriginId origin)
 		return NULL;
 	if (outside)
 		StartTransactionCommand();
-	if (HistoricSnapshotActive())
-		(void) replorigin_by_oid(origin, true, &name);
-	else
-		name = name_now(origin);
+	name = name_in_catalog(origin);
 	if (outside)
 	{
 		if (name)

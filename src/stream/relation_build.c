@@ -48,6 +48,7 @@ column_wanted(Form_pg_attribute attr, void *arg)
 	{
 		NamePattern *pattern = lfirst(lc);
 
+		CHECK_FOR_INTERRUPTS();
 		if (name_matches(pattern->column, NameStr(attr->attname)))
 			return false;
 	}

@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "access/sysattr.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
@@ -35,20 +36,33 @@ filters_error_context(void *arg)
 			"\"exclude_tables\" passes over the table.");
 }
 
+static bool
+looks_beyond(Expr *filter, const RowShape *shape)
+{
+	Bitmapset *columns = NULL;
+
+	pull_varattnos((Node *) filter, 1, &columns);
+	for (int i = 0; i < shape->ncolumns; i++)
+		columns =
+			bms_del_member(columns, shape->columns[i].attnum -
+										FirstLowInvalidHeapAttributeNumber);
+	return !bms_is_empty(columns);
+}
+
 /*
  * Prepares the filters in the current memory context; NULL if there are none.
- * The shape is that of the table, which the filters belong to.
+ * The shape is that of the table, which the filters belong to.  What they have to
+ * report could tell of columns that it leaves out.
  */
 RowFilters *
-row_filters_build(const Published *published, Relation table,
-				  const RowShape *shape)
+row_filters_build(const Published *published, Relation table, RowShape *shape)
 {
 	static const int actions[] = {ACTION_INSERT, ACTION_UPDATE, ACTION_DELETE};
 	RowFilters		*filters = palloc0(sizeof(RowFilters));
 	bool			 any = false;
 	int				 op;
 	ErrorContextCallback errors = {error_context_stack, filters_error_context,
-								   unconstify(RowShape *, shape)};
+								   shape};
 
 	error_context_stack = &errors;
 	for (op = CHANGE_INSERT; op <= CHANGE_DELETE; op++)
@@ -62,6 +76,7 @@ row_filters_build(const Published *published, Relation table,
 											: makeBoolExpr(OR_EXPR, list, -1);
 		expression =
 			(Expr *) expand_virtual_columns((Node *) expression, table);
+		shape->is_secret |= looks_beyond(expression, shape);
 		filters->expression[op] =
 			ExecInitExpr(expression_planner(expression), NULL);
 		any = true;

@@ -39,7 +39,7 @@ extern List		 *publication_filters(const Published *published, int action);
 typedef struct RowFilters RowFilters;
 
 extern RowFilters *row_filters_build(const Published *published,
-									 Relation table, const RowShape *shape);
+									 Relation table, RowShape *shape);
 extern bool		   row_filters_apply(RowFilters *filters, RowChange *row);
 
 /* ---- the hand-over from an export (snapshot.c) */

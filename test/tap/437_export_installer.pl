@@ -75,16 +75,38 @@ $node->safe_psql('postgres', 'REASSIGN OWNED BY app TO ' . $node->safe_psql('pos
 $node->safe_psql('postgres', "CALL outflow.export('secret', 'file://$dir/again')");
 is(slurp_file("$dir/again/part-000000.csv"), "top\n", 'a superuser owns them again');
 
-# a record that somebody has spoilt
-my $job = $node->safe_psql('postgres', <<"EOS");
-INSERT INTO outflow.job(owner, destination, location, format, compression,
-		encrypt_to, part_size, workers, options, settings)
-	VALUES (10, 'file://$dir/spoilt', '$dir/spoilt', 'csv', 'none', '{}', 1048576, 1, '{}', '{}')
-	RETURNING job
+# a role that may put triggers there
+$node->safe_psql('postgres', <<'EOS');
+CREATE ROLE granted LOGIN;
+GRANT ALL ON ALL TABLES IN SCHEMA outflow TO granted;
+GRANT CREATE ON SCHEMA public TO granted;
+SET SESSION AUTHORIZATION granted;
+CREATE FUNCTION public.rise() RETURNS trigger LANGUAGE plpgsql AS
+	$$BEGIN EXECUTE 'ALTER ROLE granted SUPERUSER'; RETURN NEW; END$$;
+CREATE TRIGGER zz BEFORE INSERT ON outflow.job FOR EACH ROW EXECUTE FUNCTION public.rise();
 EOS
-$node->psql('postgres', 'SELECT outflow.run_queue()');
-(undef, undef, $said) = $node->psql('postgres', "CALL outflow.resume($job)");
-like($said, qr/ERROR:  export job $job has no rows in outflow\.source/,
-	'a job without sources is an error');
+(undef, undef, $said) = $node->psql('postgres',
+	"CALL outflow.export('secret', 'file://$dir/risen')");
+like($said, qr/ERROR:  role "granted" may put triggers on table outflow\.job/,
+	'a role that may put triggers on the tables is named');
+$node->safe_psql('postgres', 'REVOKE TRIGGER ON ALL TABLES IN SCHEMA outflow FROM granted');
+(undef, undef, $said) = $node->psql('postgres',
+	"CALL outflow.export('secret', 'file://$dir/risen')");
+like($said, qr/ERROR:  trigger "zz" on table outflow\.job runs another role's function/,
+	'... and so is the trigger that it has put there');
+is($node->safe_psql('postgres', "SELECT rolsuper FROM pg_roles WHERE rolname = 'granted'"),
+	'f', '... which has not run');
+$node->safe_psql('postgres', 'DROP TRIGGER zz ON outflow.job');
+
+# what a forget beside a call leaves for the call to see
+my $job = $node->safe_psql('postgres', "CALL outflow.export('secret', 'file://$dir/gone')");
+$node->safe_psql('postgres', "DELETE FROM outflow.source WHERE job = $job");
+foreach my $call ("CALL outflow.resume($job)", "SELECT outflow.resume_start($job)",
+	"SELECT outflow.cancel($job)", "SELECT * FROM outflow.verify($job)",
+	"SELECT outflow.restore_script($job)")
+{
+	(undef, undef, $said) = $node->psql('postgres', $call);
+	like($said, qr/ERROR:  export job $job does not exist/, "no sources any more: $call");
+}
 $node->stop;
 done_testing();

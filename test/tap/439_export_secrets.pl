@@ -120,6 +120,13 @@ $node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('stream')});
 
 # ---- a password, as the client takes it in a URL, and as options that are refused
 my $url = "postgresql://user:$passphrase\@host/db";
+foreach my $to ("host=h user=u password=$passphrase", "wh:password=$passphrase", "file://u:$passphrase\@h/x", "s3://AK:$passphrase\@bucket/x")
+{
+	hidden("CALL outflow.export('t', '$to')", "a password in destination $to");
+	hidden("SELECT * FROM outflow.check_destination('$to')", '... that is only tried');
+	hidden("SELECT * FROM outflow.lake_versions('$to')", '... of a lake table');
+	hidden("SELECT outflow.prune('$to', 1)", '... of which old ones go');
+}
 hidden("CALL outflow.export('t', '$url')", 'a password in a destination');
 hidden("SELECT outflow.prune('$url', 1)", '... in a place to prune');
 hidden("SELECT * FROM outflow.lake_versions('$url')", '... in a table of a lake');

@@ -68,8 +68,8 @@ mask_filter_context(void *arg)
 			   name);
 	encoding_shown_free(schema, shape->schema);
 	encoding_shown_free(name, shape->name);
-	errdetail("The table has masked columns, so what was reported is not "
-			  "shown.");
+	errdetail("The table has columns that are masked or left out, so what was "
+			  "reported is not shown.");
 	errhint("Try the filter in a query of the table.");
 }
 

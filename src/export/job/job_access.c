@@ -38,6 +38,8 @@ PGDLLEXPORT Datum outflow_part_guard(PG_FUNCTION_ARGS);
 /* Besides us only referential integrity triggers run like this. */
 #define OWN_ACCESS (SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS)
 
+const char *const job_tables[JOB_TABLES] = {"job", "source", "part"};
+
 Oid
 job_table_oid(const char *name)
 {
@@ -79,18 +81,16 @@ table_owner(const char *name)
 void
 job_access_check_owner(Oid role)
 {
-	static const char *const tables[] = {"job", "source", "part"};
-
-	for (int i = 0; i < lengthof(tables); i++)
+	for (int i = 0; i < JOB_TABLES; i++)
 	{
-		Oid owner = table_owner(tables[i]);
+		Oid owner = table_owner(job_tables[i]);
 
 		if (!has_privs_of_role(owner, role))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("table outflow.%s belongs to role \"%s\", which "
 							"may not act as role \"%s\"",
-							tables[i], GetUserNameFromId(owner, false),
+							job_tables[i], GetUserNameFromId(owner, false),
 							GetUserNameFromId(role, false)),
 					 errdetail("Whoever owns the records of jobs could make "
 							   "them act as anybody."),
@@ -104,6 +104,7 @@ job_access_begin(JobAccess *access)
 {
 	Oid owner = table_owner("job");
 
+	job_access_check_triggers(owner);
 	GetUserIdAndSecContext(&access->user, &access->security_context);
 	SetUserIdAndSecContext(owner, access->security_context | OWN_ACCESS);
 	access->nestlevel = NewGUCNestLevel();

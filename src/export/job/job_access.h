@@ -20,6 +20,9 @@ typedef struct JobAccess
 extern void job_access_begin(JobAccess *access);
 extern void job_access_end(JobAccess *access);
 
+#define JOB_TABLES 3
+extern const char *const job_tables[JOB_TABLES];
+
 extern Oid job_table_oid(const char *name);
 
 /*
@@ -27,6 +30,8 @@ extern Oid job_table_oid(const char *name);
  * so it has to be one who may act as that role anyway: a superuser, mostly.
  */
 extern void job_access_check_owner(Oid role);
+/* Nor may triggers there be somebody else's. */
+extern void job_access_check_triggers(Oid owner);
 
 /*
  * Errors, in the name of what was called, where the tables can't be written.

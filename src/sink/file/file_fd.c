@@ -14,6 +14,7 @@
 #include "common/username.h"
 #include "sink/file/file_internal.h"
 #include "sink/stage.h"
+#include "lib/stringinfo.h"
 #include "storage/fd.h"
 
 static void
@@ -142,6 +143,24 @@ file_space_hint(void)
 	return errhint("Free disk space at the destination.");
 }
 
+/* As one word of a shell, whatever it is. */
+static char *
+quote_for_shell(const char *word)
+{
+	StringInfoData quoted;
+
+	initStringInfo(&quoted);
+	appendStringInfoChar(&quoted, '\'');
+	for (; *word; word++)
+	{
+		if (*word == '\'')
+			appendStringInfoString(&quoted, "'\\'");
+		appendStringInfoChar(&quoted, *word);
+	}
+	appendStringInfoChar(&quoted, '\'');
+	return quoted.data;
+}
+
 int
 file_access_hint(const char *missing)
 {
@@ -156,7 +175,7 @@ file_access_hint(const char *missing)
 	/* in a container, it may have a number only */
 	user = get_user_name(&problem);
 	return errhint("The server's operating system user must be able to write "
-				   "there: as root, install -d -o %s \"%s\"",
+				   "there: as root, install -d -o %s %s",
 				   user ? user : psprintf("%u", (unsigned int) geteuid()),
-				   missing);
+				   quote_for_shell(missing));
 }

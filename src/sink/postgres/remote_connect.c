@@ -18,6 +18,7 @@
 #include "sink/postgres/postgres_config.h"
 #include "sink/postgres/remote.h"
 #include "sink/server.h"
+#include "utils/builtins.h"
 #include "sink/stage.h"
 
 #define MAX_PARAMETERS 24
@@ -208,9 +209,8 @@ report_no_connection(Remote *remote)
 			 errmsg("could not connect to server \"%s\"", remote->name),
 			 reason ? errdetail("It says: %s", reason)
 					: errdetail("It did not answer in time."),
-			 errhint("SELECT * FROM outflow.check_destination('%s:') tries "
-					 "it.",
-					 remote->name)));
+			 errhint("SELECT * FROM outflow.check_destination(%s) tries it.",
+					 quote_literal_cstr(psprintf("%s:", remote->name)))));
 }
 
 /* Or this process's own rights would be lent to whoever asks. */
