@@ -297,8 +297,7 @@ base_argument(FunctionCallInfo fcinfo)
 				 errdetail("Only a finished export can be another one's "
 						   "base.")));
 	/* or it may be pruned before it is known that it is needed */
-	if (!job_keep(base))
-		(void) job_load_own(base, false);
+	job_keep(base);
 	return base;
 }
 

@@ -80,6 +80,7 @@ outflow_cancel(PG_FUNCTION_ARGS)
 		job = job_load_own(id, true);
 		if (job->state != JOB_QUEUED)
 			PG_RETURN_BOOL(false);
+		queue_start_unless_committed(id, job->owner);
 		job_set_state(id, JOB_INTERRUPTED, NULL);
 		PG_RETURN_BOOL(true);
 	}
@@ -99,12 +100,24 @@ Datum
 outflow_forget(PG_FUNCTION_ARGS)
 {
 	int64 id = PG_GETARG_INT64(0);
+	Job	 *job;
+	bool  is_free;
 
 	job_check_may_write("forget");
 	(void) job_load_own(id, false);
 	if (!job_lock_exclude(id))
 		unfinished_report_busy(id);
-	unfinished_forget(job_load_own(id, true), PG_GETARG_BOOL(1));
+	is_free = job_lock_record(id);
+	job = job_load_own(id, false);
+	if (!is_free)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("export job " INT64_FORMAT " is in use", id),
+				 errdetail("A transaction in progress takes it as a base."),
+				 errhint("Try again when that has ended.")));
+	if (job->state == JOB_QUEUED)
+		queue_start_unless_committed(id, job->owner);
+	unfinished_forget(job, PG_GETARG_BOOL(1));
 	PG_RETURN_VOID();
 }
 

@@ -12,6 +12,7 @@
 #include "export/plan/plan.h"
 #include "export/plan/query.h"
 #include "export/run/launch.h"
+#include "export/run/run.h"
 #include "export/unfinished.h"
 
 void
@@ -58,6 +59,8 @@ unfinished_requeue(int64 id)
 		unfinished_report_busy(id);
 	/* what it was before the lock may have changed */
 	job = job_load_own(id, true);
+	if (job->state == JOB_QUEUED)
+		queue_start_unless_committed(id, job->owner);
 	job_set_server(id);
 	if (job->state != JOB_DONE && job->state != JOB_QUEUED)
 		job_set_state(id, JOB_QUEUED, NULL);

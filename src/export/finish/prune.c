@@ -76,8 +76,11 @@ prune_job(int64 id, Destination *root)
 	/* first, or its row would be waited for as long as others refer to it */
 	if (job && job_lock_location(job->location))
 	{
-		job = job_load(id, true);
-		reason = job ? reason_to_stay(job, root) : NULL;
+		bool is_free = job_lock_record(id);
+
+		job = job_load(id, false);
+		if (job && is_free)
+			reason = reason_to_stay(job, root);
 	}
 	/* forgotten, or replaced, before we had it */
 	if (job == NULL || !older_is_job(root, "", job))

@@ -164,9 +164,9 @@ job_load(int64 id, bool for_update)
 
 	row_argument(&arguments, INT8OID, Int64GetDatum(id));
 	job_access_begin(&access);
-	found =
-		row_select(&job_table, for_update ? "job = $1 FOR UPDATE" : "job = $1",
-				   &arguments, context);
+	found = row_select(&job_table,
+					   for_update ? "job = $1 FOR NO KEY UPDATE" : "job = $1",
+					   &arguments, context);
 	if (found != NIL)
 	{
 		job = linitial(found);
@@ -261,6 +261,30 @@ job_load_own(int64 id, bool for_update)
 				 errmsg("permission denied for export job " INT64_FORMAT, id),
 				 errdetail("Only its owner may do this.")));
 	return job;
+}
+
+void
+job_keep(int64 id)
+{
+	const Oid	type = INT8OID;
+	const Datum value = Int64GetDatum(id);
+	JobAccess	access;
+	bool		kept;
+
+	job_access_begin(&access);
+	kept = job_query("SELECT FROM outflow.job WHERE job = $1 "
+					 "FOR KEY SHARE SKIP LOCKED",
+					 1, &type, &value, NULL) > 0;
+	job_access_end(&access);
+	if (kept)
+		return;
+	(void) job_load_own(id, false);
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+					errmsg("export job " INT64_FORMAT
+						   " is being removed by another call",
+						   id),
+					errhint("Try again when that has ended its "
+							"transaction.")));
 }
 
 void

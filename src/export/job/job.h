@@ -109,7 +109,10 @@ extern List *settings_in_force(const Job *job);
 
 /* Inserts job and sources; returns and stores the new id. */
 extern int64 job_insert(Job *job);
-/* NULL if there is none.  for_update locks the row. */
+/*
+ * NULL if there is none.  for_update locks the row, beside those who keep it, as
+ * writing to it does.
+ */
 extern Job *job_load(int64 id, bool for_update);
 /*
  * What its row says by now, with an error if that is gone: a superuser can delete
@@ -164,8 +167,11 @@ extern int64 job_at_location(const char *location, int64 except, bool begun);
  * that database, by its location.
  */
 extern int64 job_find_base(const Job *job, const char *database);
-/* Keeps a job's record to the end of the transaction; false: there is none. */
-extern bool job_keep(int64 id);
+/*
+ * Keeps the record of a job of the caller's to the end of the transaction, with
+ * an error if it is gone or may be soon.
+ */
+extern void job_keep(int64 id);
 /* Another unfinished job that may take parts of this one; 0 for none. */
 extern int64 job_based_on(int64 base, int64 except);
 /* The caller's finished jobs whose destinations begin so, newest first. */
@@ -262,5 +268,7 @@ extern void job_unlock_tables(void);
  */
 extern bool job_try_lock_tables(void);
 extern bool job_try_lock_row(int64 id);
+/* Whether the row is ours to remove: nobody keeps it, who may do so for long. */
+extern bool job_lock_record(int64 id);
 
 #endif /* OUTFLOW_JOB_H */

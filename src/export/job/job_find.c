@@ -118,7 +118,7 @@ job_find_base(const Job *job, const char *database)
 		"AND s.relations && (SELECT array_agg(split_part(t, ' ', 1)::oid) "
 		"FROM unnest($4) AS t) "
 		"ORDER BY s.texts @> $4 AND s.texts <@ $4 DESC, j.finished DESC, "
-		"j.job DESC LIMIT 1 FOR KEY SHARE OF j",
+		"j.job DESC LIMIT 1 FOR KEY SHARE OF j SKIP LOCKED",
 		lengthof(types), types, values);
 }
 
@@ -209,19 +209,6 @@ job_load_at_hand(int64 except, Oid owner)
 	}
 	job_access_end(&access);
 	return load;
-}
-
-bool
-job_keep(int64 id)
-{
-	const Oid	type = INT8OID;
-	const Datum value = Int64GetDatum(id);
-	int			count;
-
-	(void) query_ids("SELECT job FROM outflow.job "
-					 "WHERE job = $1 FOR KEY SHARE",
-					 1, &type, &value, &count);
-	return count > 0;
 }
 
 int64

@@ -287,20 +287,40 @@ job_try_lock_tables(void)
 	return true;
 }
 
-bool
-job_try_lock_row(int64 id)
+static bool
+finds_row(const char *sql, int64 id)
 {
 	const Oid	type = INT8OID;
 	const Datum value = Int64GetDatum(id);
 	JobAccess	access;
-	bool		locked;
+	bool		found;
 
-	if (!job_try_lock_tables())
-		return false;
 	job_access_begin(&access);
-	locked = job_query("SELECT FROM outflow.job WHERE job = $1 "
-					   "FOR UPDATE SKIP LOCKED",
-					   1, &type, &value, NULL) > 0;
+	found = job_query(sql, 1, &type, &value, NULL) > 0;
 	job_access_end(&access);
-	return locked;
+	return found;
+}
+
+bool
+job_try_lock_row(int64 id)
+{
+	return job_try_lock_tables() &&
+		   finds_row("SELECT FROM outflow.job WHERE job = $1 "
+					 "FOR NO KEY UPDATE SKIP LOCKED",
+					 id);
+}
+
+bool
+job_lock_record(int64 id)
+{
+	for (int i = 0; i < TRIES; i++)
+	{
+		if (finds_row("SELECT FROM outflow.job WHERE job = $1 "
+					  "FOR UPDATE SKIP LOCKED",
+					  id))
+			return true;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(TRY_PAUSE_USEC);
+	}
+	return false;
 }

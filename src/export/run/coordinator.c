@@ -95,13 +95,32 @@ check_queue(const Job *job)
 		 errhint("If it is to run here, resume it; else forget it.")));
 }
 
-/* Makes the job ours, or says in its row what it waits for. */
+/*
+ * Whether the job is there to be run, with its row locked.  One that is not has a
+ * row that others may hold.
+ */
+static bool
+load_queued(Coordinator *coordinator)
+{
+	MemoryContext old = MemoryContextSwitchTo(coordinator->context);
+	Job			 *job = job_load(coordinator->id, false);
+
+	if (job && job->state == JOB_QUEUED)
+		job = job_load(coordinator->id, true);
+	coordinator->job = job;
+	MemoryContextSwitchTo(old);
+	return job && job->state == JOB_QUEUED;
+}
+
+/*
+ * Makes the job ours, or says in its row what it waits for.  All other jobs wait
+ * for the lock of submissions: what a role can hold comes before it.
+ */
 static bool
 claim(Coordinator *coordinator)
 {
-	MemoryContext old;
-	const char	 *waiting_for;
-	Job			 *job;
+	const char *waiting_for;
+	Job		   *job;
 
 	StartTransactionCommand();
 	if (!job_lock_hold(coordinator->id))
@@ -110,15 +129,13 @@ claim(Coordinator *coordinator)
 		return false;
 	}
 	job_lock_tables();
-	job_lock_submission();
-	old = MemoryContextSwitchTo(coordinator->context);
-	job = coordinator->job = job_load(coordinator->id, true);
-	MemoryContextSwitchTo(old);
-	if (job == NULL || job->state != JOB_QUEUED)
+	if (!load_queued(coordinator))
 	{
 		CommitTransactionCommand();
 		return false;
 	}
+	job_lock_submission();
+	job = coordinator->job;
 	coordinator->claimed = true;
 	check_queue(job);
 	/* two of them may have been submitted at the same time */

@@ -295,8 +295,8 @@ run_inline(Job *job)
 
 	job_insert(job);
 	/* no other session sees yet that it is needed */
-	if (job->base != 0 && !job_keep(job->base))
-		(void) job_load_own(job->base, false);
+	if (job->base != 0)
+		job_keep(job->base);
 	(void) job_lock_exclude(job->id);
 	job_set_state(job->id, JOB_RUNNING, NULL);
 	run->definitions = inline_sign(job, plan);

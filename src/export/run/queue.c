@@ -32,9 +32,11 @@ PGDLLEXPORT Datum outflow_run_queue(PG_FUNCTION_ARGS);
 
 typedef struct QueuedJob
 {
-	int64 id;
-	Oid	  owner;
-	int	  running; /* its owner's jobs that run */
+	int64		  id;
+	Oid			  owner;
+	int			  running; /* its owner's jobs that run */
+	TransactionId xid;	   /* that has queued it, or taken it from the queue */
+	bool		  taken;
 } QueuedJob;
 
 /* For the present transaction, in TopTransactionContext. */
@@ -42,15 +44,12 @@ static List *pending = NIL;
 
 /* Adds a job to a list in the context. */
 static List *
-queue_append(List *jobs, MemoryContext context, int64 id, Oid owner,
-			 int running)
+queue_append(List *jobs, MemoryContext context, QueuedJob added)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	QueuedJob	 *queued = palloc_object(QueuedJob);
 
-	queued->id = id;
-	queued->owner = owner;
-	queued->running = running;
+	*queued = added;
 	jobs = lappend(jobs, queued);
 	MemoryContextSwitchTo(old);
 	return jobs;
@@ -63,46 +62,90 @@ start(const QueuedJob *queued)
 }
 
 /*
- * After the commit, when nothing may fail any more.  Without a free slot the
- * job stays queued.  One whose savepoint was rolled back does not exist, which
- * its coordinator sees.
+ * When nothing may fail any more.  Without a free slot the job stays queued.
+ *
+ * A savepoint may have been rolled back: then what it has queued is not, and
+ * what it has taken from the queue is there again.  Whoever was about to start
+ * that has found it locked.
  */
 static void
-start_pending(XactEvent event, void *arg)
+start_those(bool committed)
 {
 	ListCell *cell;
 
+	foreach (cell, pending)
+	{
+		const QueuedJob *queued = lfirst(cell);
+		bool			 holds =
+			committed && TransactionIdIsCurrentTransactionId(queued->xid);
+
+		if (holds != queued->taken)
+			(void) start(queued);
+	}
+	pending = NIL;
+}
+
+static void
+refuse_to_prepare(void)
+{
+	ListCell *cell;
+
+	foreach (cell, pending)
+	{
+		if (!((QueuedJob *) lfirst(cell))->taken)
+			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+							errmsg("cannot PREPARE a transaction that has "
+								   "queued an export job")));
+	}
+}
+
+static void
+start_pending(XactEvent event, void *arg)
+{
 	switch (event)
 	{
 		case XACT_EVENT_PRE_PREPARE:
-			if (pending != NIL)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot PREPARE a transaction that has queued "
-								"an export job")));
+			refuse_to_prepare();
+			break;
+		case XACT_EVENT_PREPARE:
+			pending = NIL;
 			break;
 		case XACT_EVENT_COMMIT:
-			foreach (cell, pending)
-				(void) start(lfirst(cell));
-			pending = NIL;
+			start_those(true);
 			break;
 		case XACT_EVENT_ABORT:
-			pending = NIL;
+			start_those(false);
 			break;
 		default:
 			break;
 	}
 }
 
-void
-queue_start_at_commit(int64 id, Oid owner)
+static void
+add_pending(int64 id, Oid owner, bool taken)
 {
 	static bool registered = false;
 
-	pending = queue_append(pending, TopTransactionContext, id, owner, 0);
+	pending = queue_append(pending, TopTransactionContext,
+						   (QueuedJob){.id = id,
+									   .owner = owner,
+									   .xid = GetCurrentTransactionId(),
+									   .taken = taken});
 	if (!registered)
 		RegisterXactCallback(start_pending, NULL);
 	registered = true;
+}
+
+void
+queue_start_at_commit(int64 id, Oid owner)
+{
+	add_pending(id, owner, false);
+}
+
+void
+queue_start_unless_committed(int64 id, Oid owner)
+{
+	add_pending(id, owner, true);
 }
 
 /*
@@ -137,9 +180,11 @@ queued_jobs(bool patient)
 				  1, &type, &value, NULL);
 	for (uint64 i = 0; i < count; i++)
 	{
-		jobs = queue_append(jobs, context, job_field_int(i, 1, 0),
-							(Oid) job_field_int(i, 2, 0),
-							(int) job_field_int(i, 3, 0));
+		jobs =
+			queue_append(jobs, context,
+						 (QueuedJob){.id = job_field_int(i, 1, 0),
+									 .owner = (Oid) job_field_int(i, 2, 0),
+									 .running = (int) job_field_int(i, 3, 0)});
 	}
 	job_access_end(&access);
 	return jobs;

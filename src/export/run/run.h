@@ -30,6 +30,8 @@ extern void retry_check_stop(volatile bool *stop);
 /* ---- queue.c: jobs that nobody waits for */
 
 extern void queue_start_at_commit(int64 id, Oid owner);
+/* It was queued when the transaction locked it, and is again if that fails. */
+extern void queue_start_unless_committed(int64 id, Oid owner);
 /* What the job waits for before it may run; NULL for nothing. */
 extern char *queue_wait(const Job *job);
 /* How many workers it may have then: as many as it was told to, or fewer. */

@@ -1,0 +1,104 @@
+# Promise: whoever keeps a finished job as a base, in a transaction that stays
+# open, keeps nobody else from exporting, and is not waited for; and a queued job
+# that a rolled-back call had locked when its turn came has its turn then.
+use strict;
+use warnings;
+
+use OutflowTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_outflow_node('idle', conf => "outflow.max_jobs = 2\nlog_min_messages = debug1\n");
+my $dir = new_export_dir();
+
+sub sql { return $node->safe_psql('postgres', $_[0]); }
+
+sub error_of
+{
+	my (undef, undef, $err) = $node->psql('postgres', "SET statement_timeout = '20s'; $_[0]");
+
+	return $err;
+}
+
+sub session
+{
+	my ($role) = @_;
+	my $session = $node->background_psql('postgres', on_error_stop => 1);
+
+	$session->query_safe("SET SESSION AUTHORIZATION $role") if $role;
+	return $session;
+}
+
+chmod 0777, $dir;
+sql(<<'EOS');
+CREATE ROLE writer LOGIN IN ROLE pg_write_server_files;
+CREATE SCHEMA w AUTHORIZATION writer;
+SET ROLE writer;
+CREATE TABLE w.t AS SELECT g AS id FROM generate_series(1, 10) AS g;
+EOS
+sql('CREATE TABLE other AS SELECT 1 AS id');
+
+# ---- coordinators of jobs that are done meanwhile, and are somebody's base
+
+sub interrupted
+{
+	my ($name) = @_;
+
+	return sql("SET SESSION AUTHORIZATION writer; BEGIN; SELECT outflow.export_start('w.t', 'file://$dir/$name') AS j \\gset\n"
+		  . "SELECT outflow.cancel(:j) \\g /dev/null\nCOMMIT; SELECT :j");
+}
+
+my @jobs = map { interrupted("kept$_") } 1 .. 3;
+my ($late, $keeper) = (session('writer'), session('writer'));
+my $log = -s $node->logfile;
+
+$late->query_safe('BEGIN; SAVEPOINT a');
+$late->query_safe("SELECT outflow.resume_start($_)") foreach @jobs;
+$late->query_safe('ROLLBACK TO a');
+sql("SET SESSION AUTHORIZATION writer; CALL outflow.resume($_)") foreach @jobs;
+$keeper->query_safe('BEGIN');
+$keeper->query_safe("SELECT outflow.export_start('w.t', 'file://$dir/taker$_', base => $_)") foreach @jobs;
+$late->query_safe('COMMIT');
+is(error_of("CALL outflow.export('other', 'file://$dir/victim')") =~ s/NOTICE.*\n|DETAIL.*\n//gr, '', 'an export beside it');
+is(() = slurp_file($node->logfile, $log) =~ /DEBUG:  registering background worker "outflow job $jobs[0]"/g, 1,
+	'what a savepoint had queued is not started when it was rolled back');
+
+like(error_of("SELECT outflow.forget($jobs[0])"),
+	qr/ERROR:  export job $jobs[0] is in use\nDETAIL:  A transaction in progress takes it as a base\./, 'forget says so');
+like(error_of("SELECT outflow.prune('file://$dir/kept', 1)"), qr/NOTICE:  export job $jobs[0] stays/, 'prune leaves it');
+$keeper->query_safe('ROLLBACK');
+
+# ---- and the other way: a base that is being removed
+
+$keeper->query_safe("BEGIN; SELECT outflow.forget($jobs[0])");
+like(error_of("CALL outflow.export('w.t', 'file://$dir/of_removed', base => $jobs[0], workers => 0)"),
+	qr/ERROR:  export job $jobs[0] is being removed by another call/, 'a base that may be gone soon');
+like(error_of("SET SESSION AUTHORIZATION writer; CALL outflow.export('w.t', 'file://$dir/last', options => '{\"base\": \"last\"}')"),
+	qr/^(?!.*ERROR).*NOTICE:  export job \d+: 1 parts carried over/s, 'the last base is another one');
+$keeper->query_safe('ROLLBACK');
+
+# ---- a call that is rolled back after a queued job's turn has come
+
+hold_exports($node, 0);
+sql("SELECT outflow.export_start('other', 'file://$dir/running$_')") foreach 1, 2;
+wait_until($node, "SELECT count(*) = 2 FROM outflow.jobs WHERE state = 'running'", 'two that run');
+$late->query_safe('RESET SESSION AUTHORIZATION; BEGIN');
+foreach my $call ('cancel', 'forget', 'resume_start')
+{
+	my $job = sql("SELECT outflow.export_start('other', 'file://$dir/queued_$call')");
+
+	wait_until($node, "SELECT waiting_for IS NOT NULL FROM outflow.jobs WHERE job = $job", 'one that waits');
+	$late->query_safe("SAVEPOINT a; SELECT outflow.$call($job)");
+	$late->query_safe('ROLLBACK TO a') if $call eq 'forget';
+	$late->query_safe("SAVEPOINT a; SELECT outflow.$call($job)") if $call eq 'forget';
+}
+release_exports($node);
+wait_until($node, "SELECT count(*) = 0 FROM outflow.jobs WHERE state = 'running'", 'those that ran');
+is(sql("SELECT count(*) FROM outflow.jobs WHERE state = 'queued'"), 3, 'what is locked waits');
+$late->query_safe('ROLLBACK');
+wait_until($node, "SELECT count(*) = 0 FROM outflow.jobs WHERE state <> 'done'", 'the others');
+is(sql("SELECT count(*) FROM outflow.jobs WHERE destination LIKE '%/queued%' AND state = 'done'"), 3, 'it has its turn after the end');
+
+$_->quit foreach $late, $keeper;
+done_testing();
