@@ -166,6 +166,7 @@ OBJS = \
 	src/export/destination.o \
 	src/export/destination_empty.o \
 	src/export/destination_tables.o \
+	src/export/destination_uri.o \
 	src/export/finish/left.o \
 	src/export/destination_types.o \
 	src/export/finish/ownership.o \

@@ -319,6 +319,9 @@ check_table_arguments(Job *job)
 						errmsg("format \"%s\" takes no option \"carry\"",
 							   job->format)));
 	job->location = destination_locate(job);
+	/* a Delta table's paths begin in its own folder */
+	if (strcmp(job->format, "iceberg") == 0)
+		destination_check_uri(job->location);
 }
 
 /* By its place and tables, for whoever can't ask for a number. */

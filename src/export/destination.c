@@ -151,6 +151,12 @@ destination_keeps_tables(const char *location)
 	return driver_of_location(location)->tables != NULL;
 }
 
+bool
+destination_keeps_utf8(const char *location)
+{
+	return driver_of_location(location)->keeps_utf8;
+}
+
 char *
 destination_database(const Job *job)
 {

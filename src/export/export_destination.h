@@ -42,6 +42,16 @@ extern void destination_check_free(const Job *job, bool begun);
 /* Refuses to replace what parts of another job refer to. */
 extern void destination_check_unreferenced(const Job *job);
 
+/* Whether names there are UTF-8 in all databases whose encoding is known. */
+extern bool destination_keeps_utf8(const char *location);
+
+/* ---- destination_uri.c: whether other programs find what lies there */
+
+/* Errors if what they read, in UTF-8, would name another directory. */
+extern void destination_check_bytes(const char *location);
+/* The same, or if they would read its path as another URI. */
+extern void destination_check_uri(const char *location);
+
 /* ---- destination_empty.c: whether it may be used, and holds nothing else */
 
 /* Refuses a folder ("" for the top) where another one's files are staged; those

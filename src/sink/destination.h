@@ -209,6 +209,8 @@ struct DestinationDriver
 	const char *location;
 	/* NULL: it keeps files. */
 	const TableDriver *tables;
+	/* Names there are UTF-8; or they are the database's bytes. */
+	bool keeps_utf8;
 
 	/* ---- the place */
 

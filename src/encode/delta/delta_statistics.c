@@ -25,6 +25,7 @@
 /* From 0001-01-01 to 9999-12-31, in days since 1970: the years that all know. */
 #define FIRST_DAY (-719162)
 #define LAST_DAY  2932896
+#define LAST_USEC ((LAST_DAY + 1) * USECS_PER_DAY - 1)
 
 #define MAX_EXACT_DECIMAL INT64CONST(999999999999999)
 
@@ -97,13 +98,13 @@ stat_put_timestamp(StringInfo out, bool utc, bool is_max, const Bound *bound)
 	int	  len;
 
 	memcpy(&usecs, bound->data, sizeof(usecs));
-	if (usecs < FIRST_DAY * USECS_PER_DAY ||
-		usecs >= (int64) LAST_DAY * USECS_PER_DAY)
+	if (usecs < FIRST_DAY * USECS_PER_DAY || usecs > LAST_USEC)
 		return false;
 	rest = (usecs % BOUND_UNIT + BOUND_UNIT) % BOUND_UNIT;
 	usecs -= rest;
+	/* the year 10000 would be what not all know */
 	if (is_max && rest > 0)
-		usecs += BOUND_UNIT;
+		usecs = Min(usecs + BOUND_UNIT, LAST_USEC);
 	len = utc ? text_timestamptz_utc(text, usecs - EPOCH_USECS, 'T', "Z")
 			  : text_timestamp(text, usecs - EPOCH_USECS, 'T');
 	appendStringInfo(out, "\"%.*s\"", len, text);

@@ -60,6 +60,24 @@ has_part_of(const List *parts, const List *leaves)
 	return false;
 }
 
+/* The manifest is to name the files that are referred to. */
+static void
+check_told(const Job *job, const List *parts)
+{
+	Job			   *base = job_load(job->base, false);
+	const ListCell *cell;
+
+	if (base)
+		destination_check_bytes(base->location);
+	foreach (cell, parts)
+	{
+		FinishedPart *part = lfirst(cell);
+
+		if (part->location)
+			destination_check_bytes(part->location);
+	}
+}
+
 void
 carry_check_base(const Job *job)
 {
@@ -70,6 +88,8 @@ carry_check_base(const Job *job)
 	if (job->base == 0 || job_makes_tables(job))
 		return;
 	parts = parts_load(job->base);
+	if (job->options.carry == CARRY_REFERENCE)
+		check_told(job, parts);
 	foreach (cell, job->sources)
 	{
 		JobSource *source = lfirst(cell);

@@ -346,6 +346,7 @@ s3_uri(Destination *to, const char *key)
 const DestinationDriver s3_driver = {
 	.wrapper = "outflow_s3",
 	.location = S3_LOCATION,
+	.keeps_utf8 = true,
 	.parse = s3_place_parse,
 	.check_rights = s3_check_rights,
 	.locate = s3_locate,
