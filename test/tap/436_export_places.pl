@@ -105,7 +105,7 @@ mkdir "$dir/shut", 0000;
 my $user = getpwuid($<);
 foreach my $case (
 	[ "$dir/locked/new/x", qq(The server's operating system user must be able to write there: as root, install -d -o $user '$dir/locked/new') ],
-	[ "$dir/locked/\$(id)''s", qq(as root, install -d -o $user '$dir/locked/\$(id)'\\''s') ],
+	[ "$dir/locked/\$(id)''s", qq(The server's operating system user must be able to write there: as root, install -d -o $user '$dir/locked/\$(id)'\\''s') ],
 	[ "$dir/locked", q(The server's operating system user must be able to write there.) ],
 	[ "$dir/shut/x", q(The server's operating system user must be able to write there.) ],
 	[ $socket, 'Name a directory elsewhere.' ],

@@ -38,7 +38,7 @@ PGDLLEXPORT Datum outflow_part_guard(PG_FUNCTION_ARGS);
 /* Besides us only referential integrity triggers run like this. */
 #define OWN_ACCESS (SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS)
 
-const char *const job_tables[JOB_TABLES] = {"job", "source", "part"};
+static const char *const job_tables[] = {"job", "source", "part"};
 
 Oid
 job_table_oid(const char *name)
@@ -81,7 +81,7 @@ table_owner(const char *name)
 void
 job_access_check_owner(Oid role)
 {
-	for (int i = 0; i < JOB_TABLES; i++)
+	for (int i = 0; i < lengthof(job_tables); i++)
 	{
 		Oid owner = table_owner(job_tables[i]);
 
@@ -104,7 +104,8 @@ job_access_begin(JobAccess *access)
 {
 	Oid owner = table_owner("job");
 
-	job_access_check_triggers(owner);
+	for (int i = 0; i < lengthof(job_tables); i++)
+		job_triggers_check(job_tables[i], job_table_oid(job_tables[i]), owner);
 	GetUserIdAndSecContext(&access->user, &access->security_context);
 	SetUserIdAndSecContext(owner, access->security_context | OWN_ACCESS);
 	access->nestlevel = NewGUCNestLevel();

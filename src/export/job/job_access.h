@@ -20,9 +20,6 @@ typedef struct JobAccess
 extern void job_access_begin(JobAccess *access);
 extern void job_access_end(JobAccess *access);
 
-#define JOB_TABLES 3
-extern const char *const job_tables[JOB_TABLES];
-
 extern Oid job_table_oid(const char *name);
 
 /*
@@ -30,8 +27,6 @@ extern Oid job_table_oid(const char *name);
  * so it has to be one who may act as that role anyway: a superuser, mostly.
  */
 extern void job_access_check_owner(Oid role);
-/* Nor may triggers there be somebody else's. */
-extern void job_access_check_triggers(Oid owner);
 
 /*
  * Errors, in the name of what was called, where the tables can't be written.
@@ -51,5 +46,8 @@ extern List *job_field_list(uint64 row, int column);
 
 extern List *text_array_to_list(Datum array);
 extern Datum text_array_from_list(const List *list);
+
+/* An error if somebody else's function is, or may become, a trigger of the table. */
+extern void job_triggers_check(const char *table, Oid relid, Oid owner);
 
 #endif /* OUTFLOW_JOB_ACCESS_H */

@@ -101,13 +101,8 @@ check_triggers(const char *table, Oid relid, Oid owner)
 }
 
 void
-job_access_check_triggers(Oid owner)
+job_triggers_check(const char *table, Oid relid, Oid owner)
 {
-	for (int i = 0; i < JOB_TABLES; i++)
-	{
-		Oid relid = job_table_oid(job_tables[i]);
-
-		check_grants(job_tables[i], relid, owner);
-		check_triggers(job_tables[i], relid, owner);
-	}
+	check_grants(table, relid, owner);
+	check_triggers(table, relid, owner);
 }
