@@ -10,9 +10,14 @@
  * was, and at its end.
  *
  * Only what the stream uses counts: temporary tables come and go all the time.
+ *
+ * What SQL has left in caches is of now, and what a stream leaves there is of the
+ * past.  So a stream begins with empty ones and leaves empty ones to the SQL that
+ * comes next on its connection.  The server sees to that where functions decode.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlogreader.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -36,6 +41,7 @@ void
 overlap_open(StreamSession *session)
 {
 	session->overlap.is_handled = server_leads_forward();
+	session->overlap.is_on_connection = !IsTransactionState();
 }
 
 static void
@@ -81,15 +87,29 @@ overlap_uses(StreamSession *session, Oid relid)
 		changed_at(&session->overlap, slot->lsn);
 }
 
+/* No definition changes by that. */
+void
+overlap_empty_caches(StreamSession *session)
+{
+	session->overlap.is_emptying = true;
+	InvalidateSystemCaches();
+	session->overlap.is_emptying = false;
+}
+
+/* After an error, too, which has ended the transaction. */
+void
+overlap_close(StreamSession *session)
+{
+	if (session->overlap.is_on_connection)
+		overlap_empty_caches(session);
+}
+
 void
 overlap_begin(StreamSession *session, const ReorderBufferTXN *txn)
 {
-	StreamOverlap *overlap = &session->overlap;
+	const StreamOverlap *overlap = &session->overlap;
 
-	if (likely(txn->base_snapshot_lsn >= overlap->changed) ||
-		!overlap->is_handled)
-		return;
-	overlap->is_emptying = true;
-	InvalidateSystemCaches();
-	overlap->is_emptying = false;
+	if (unlikely(txn->base_snapshot_lsn < overlap->changed) &&
+		overlap->is_handled)
+		overlap_empty_caches(session);
 }
