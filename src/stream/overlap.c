@@ -10,6 +10,7 @@
  * was, and at its end.
  *
  * Only what the stream uses counts: temporary tables come and go all the time.
+ * Values that are names of objects, as regclass, use all of them.
  *
  * What SQL has left in caches is of now, and what a stream leaves there is of the
  * past.  So a stream begins with empty ones and leaves empty ones to the SQL that
@@ -56,6 +57,18 @@ slot_of(StreamOverlap *overlap, Oid relid)
 	return &overlap->unused[relid % lengthof(overlap->unused)];
 }
 
+/*
+ * What changed before values named things wasn't kept in mind, and may be anything.
+ */
+static void
+use_names(StreamSession *session)
+{
+	if (session->overlap.uses_names)
+		return;
+	session->overlap.uses_names = true;
+	changed_at(&session->overlap, session->ctx->reader->EndRecPtr);
+}
+
 /* Called by invalidations: nothing here may fail. */
 void
 overlap_changed(StreamSession *session, Oid relid, bool is_used)
@@ -65,7 +78,7 @@ overlap_changed(StreamSession *session, Oid relid, bool is_used)
 
 	if (overlap->is_emptying)
 		return;
-	if (is_used || !OidIsValid(relid))
+	if (is_used || overlap->uses_names || !OidIsValid(relid))
 		changed_at(overlap, lsn);
 	else
 	{
@@ -83,7 +96,9 @@ overlap_uses(StreamSession *session, Oid relid)
 {
 	const ChangedRelation *slot = slot_of(&session->overlap, relid);
 
-	if (slot->relid == relid)
+	if (!OidIsValid(relid))
+		use_names(session);
+	else if (slot->relid == relid)
 		changed_at(&session->overlap, slot->lsn);
 }
 
