@@ -86,6 +86,7 @@ typedef struct StreamRelation
 	bool	  has_leaves;	/* partitions appear under this one's name */
 	bool	  expendable;	/* about to be thrown away */
 	uint64	  generation;	/* of the cache, when this was built */
+	uint64	  keys_checked; /* ... when a partitioned table's keys were read */
 	int		  actions;		/* ACTION_ bits; 0: passed over, and no shape */
 	uint64	  definition;	/* hash of its schema record; 0: not known */
 	RowShape *shape;
@@ -165,7 +166,7 @@ typedef struct StreamOverlap
 	bool			is_on_connection; /* which SQL comes by, too */
 	bool			is_emptying;
 	bool			uses_names; /* of objects of any kind */
-	XLogRecPtr		changed; /* where what is used has changed last */
+	XLogRecPtr		changed;	/* where what is used has changed last */
 	ChangedRelation unused[1024];
 } StreamOverlap;
 

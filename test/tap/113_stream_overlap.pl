@@ -128,6 +128,17 @@ beside(q{INSERT INTO v VALUES (3, 'g', 's', 'tint', 's=r/postgres')}, q{INSERT I
 	'ALTER FUNCTION g() RENAME TO f; ALTER ROLE s RENAME TO r; ALTER TYPE tint RENAME TO shade', q{INSERT INTO v VALUES (5, 'f', 'r', 'shade', 'r=r/postgres')});
 same('... that change after their first use', qr/"a":4,$now.*"a":3,$now.*"a":5,$then/s);
 
+# a key of a partitioned table that becomes valid with a partition's index
+sql(q{CREATE TABLE r (id int NOT NULL, k int NOT NULL, x int NOT NULL) PARTITION BY RANGE (k);
+	CREATE TABLE r1 (k int NOT NULL, id int NOT NULL, x int NOT NULL, PRIMARY KEY (id, k)); CREATE UNIQUE INDEX u ON r1 (k, id, x);
+	ALTER TABLE r1 REPLICA IDENTITY USING INDEX u; ALTER TABLE r ATTACH PARTITION r1 FOR VALUES FROM (0) TO (10);
+	CREATE PUBLICATION tree FOR TABLE r WITH (publish_via_partition_root); ALTER TABLE ONLY r ADD PRIMARY KEY (id, k)});
+beside('SELECT', 'INSERT INTO r VALUES (1, 1, 1); UPDATE r SET x = x + 1', 'ALTER INDEX r_pkey ATTACH PARTITION r1_pkey; UPDATE r SET x = x + 1; TRUNCATE r');
+my $tree = ", 'publication_names', 'tree'";
+same('a key that becomes valid', qr/"key":\{"id":1,"k":1,"x":1\}.*"key":\{"id":1,"k":1\}/s, $tree);
+is(sql("SELECT string_agg(data::json->>'primary_key', ' ') FROM pg_logical_slot_peek_changes('s', NULL, NULL$tree) WHERE data ~ '\"op\":\"schema\"'"),
+	'[] ["id","k"]', '... in definitions, too');
+
 # one that is prepared, many relations that nobody streams, and pieces
 beside(q{INSERT INTO t VALUES (21, 'new', ROW(1))}, q{ALTER TYPE pair RENAME ATTRIBUTE g TO h},
 	q{DO $$ BEGIN FOR i IN 1..700 LOOP EXECUTE format('CREATE TABLE unused%s (a int)', i); END LOOP; END $$; INSERT INTO t VALUES (22, 'new', ROW(2))},
