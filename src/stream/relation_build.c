@@ -151,6 +151,28 @@ filter_by_name(StreamSession *session, Decision *decision)
 	}
 }
 
+/*
+ * An index of a partitioned table becomes valid with the last of its partitions'.
+ * That changes the index alone, so that the server goes on with the keys that it
+ * has read with the table.
+ */
+static void
+read_keys(StreamSession *session, Relation relation)
+{
+	Oid				relid = RelationGetRelid(relation);
+	StreamRelation *as;
+	ListCell	   *lc;
+
+	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return;
+	as = relation_entry(session, relid);
+	if (as->keys_checked != session->generation)
+		RelationCacheInvalidateEntry(relid);
+	as->keys_checked = session->generation;
+	foreach (lc, RelationGetIndexList(relation))
+		relation_watch(session, lfirst_oid(lc));
+}
+
 /* Under which name the relation appears. */
 static void
 decide_name(StreamSession *session, Decision *decision)
@@ -202,6 +224,7 @@ decide(StreamSession *session, StreamRelation *rel, Decision *decision)
 					 decision->published.as);
 			decision->actions &= ~ACTION_TRUNCATE;
 		}
+		read_keys(session, decision->as);
 	}
 	decide_name(session, decision);
 	filter_by_name(session, decision);
