@@ -296,6 +296,9 @@ writes_names(Oid output)
 		case F_REGNAMESPACEOUT:
 		case F_REGROLEOUT:
 		case F_ACLITEMOUT:
+#ifdef F_REGDATABASEOUT
+		case F_REGDATABASEOUT: /* 19 */
+#endif
 			return true;
 		default:
 			return false;
