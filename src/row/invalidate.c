@@ -62,6 +62,25 @@ anything_changed(Datum arg, int cacheid, uint32 hash)
 	listener(InvalidOid);
 }
 
+/* But for relations, types and schemas. */
+static const int named[] = {PROCOID, OPEROID,	  COLLOID,
+							AUTHOID, TSCONFIGOID, TSDICTOID};
+
+/* Most streams have no such values, and need not be bothered. */
+void
+invalidation_watch_names(void)
+{
+	static bool listening = false;
+
+	if (listener == NULL)
+		return;
+	for (int i = 0; !listening && i < lengthof(named); i++)
+		CacheRegisterSyscacheCallback(named[i], anything_changed, (Datum) 0);
+	listening = true;
+	if (type_notice)
+		type_notice(0, true);
+}
+
 void
 row_listen_invalidations(ShapeInvalidation callback, TypeNotice notice)
 {

@@ -208,7 +208,7 @@ extern const char *enum_label(Oid value);
  */
 typedef void (*ShapeInvalidation)(Oid relid);
 /* A type, by its hash value: one that no shape has has changed, or is used from now
- * on. */
+ * on.  0: values that name objects of any kind are, and with them all objects. */
 typedef void (*TypeNotice)(uint32 hash, bool is_used);
 extern void row_listen_invalidations(ShapeInvalidation callback,
 									 TypeNotice		   notice);

@@ -25,5 +25,7 @@ extern void row_shape_columns(RowShape *shape, ColumnFilter filter, void *arg);
 
 /* From now on a change of this type's definition makes shapes stale. */
 extern void invalidation_watch_type(Oid type);
+/* The same for whatever values or definitions may name. */
+extern void invalidation_watch_names(void);
 
 #endif /* OUTFLOW_ROW_INTERNAL_H */

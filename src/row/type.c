@@ -275,6 +275,33 @@ shape_of_composite(Oid type)
 	return shape;
 }
 
+/*
+ * Whether the values' text is the name of what they refer to.  Functions of
+ * extensions are taken for ones that look at nothing but the value.
+ */
+static bool
+writes_names(Oid output)
+{
+	switch (output)
+	{
+		case F_REGCLASSOUT:
+		case F_REGTYPEOUT:
+		case F_REGPROCOUT:
+		case F_REGPROCEDUREOUT:
+		case F_REGOPEROUT:
+		case F_REGOPERATOROUT:
+		case F_REGCOLLATIONOUT:
+		case F_REGCONFIGOUT:
+		case F_REGDICTIONARYOUT:
+		case F_REGNAMESPACEOUT:
+		case F_REGROLEOUT:
+		case F_ACLITEMOUT:
+			return true;
+		default:
+			return false;
+	}
+}
+
 /* The parts of a type that isn't built in, or has elements or fields. */
 static void
 init_structure(TypeShape *shape, Form_pg_type form)
@@ -288,7 +315,10 @@ init_structure(TypeShape *shape, Form_pg_type form)
 		shape->kind = KIND_ENUM;
 	else if ((is_array || is_range || form->typtype == TYPTYPE_COMPOSITE) &&
 			 (levels >= MAX_LEVELS || parts >= MAX_PARTS))
+	{
 		shape->is_whole = true;
+		invalidation_watch_names(); /* there may be some in it */
+	}
 	else if (form->typtype == TYPTYPE_COMPOSITE)
 	{
 		shape->kind = KIND_COMPOSITE;
@@ -359,6 +389,8 @@ type_shape_init(TypeShape *shape, Oid oid, int32 typmod)
 	{
 		levels++;
 		parts++;
+		if (writes_names(form->typoutput))
+			invalidation_watch_names();
 		init_structure(shape, form);
 		levels--;
 	}

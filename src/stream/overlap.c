@@ -10,9 +10,15 @@
  * was, and at its end.
  *
  * Only what the stream uses counts: temporary tables come and go all the time.
+ * Values that are names of objects, as regclass, use all of them.
+ *
+ * What SQL has left in caches is of now, and what a stream leaves there is of the
+ * past.  So a stream begins with empty ones and leaves empty ones to the SQL that
+ * comes next on its connection.  The server sees to that where functions decode.
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "access/xlogreader.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
@@ -36,6 +42,7 @@ void
 overlap_open(StreamSession *session)
 {
 	session->overlap.is_handled = server_leads_forward();
+	session->overlap.is_on_connection = !IsTransactionState();
 }
 
 static void
@@ -50,6 +57,18 @@ slot_of(StreamOverlap *overlap, Oid relid)
 	return &overlap->unused[relid % lengthof(overlap->unused)];
 }
 
+/*
+ * What changed before values named things wasn't kept in mind, and may be anything.
+ */
+static void
+use_names(StreamSession *session)
+{
+	if (session->overlap.uses_names)
+		return;
+	session->overlap.uses_names = true;
+	changed_at(&session->overlap, session->ctx->reader->EndRecPtr);
+}
+
 /* Called by invalidations: nothing here may fail. */
 void
 overlap_changed(StreamSession *session, Oid relid, bool is_used)
@@ -59,7 +78,7 @@ overlap_changed(StreamSession *session, Oid relid, bool is_used)
 
 	if (overlap->is_emptying)
 		return;
-	if (is_used || !OidIsValid(relid))
+	if (is_used || overlap->uses_names || !OidIsValid(relid))
 		changed_at(overlap, lsn);
 	else
 	{
@@ -77,19 +96,35 @@ overlap_uses(StreamSession *session, Oid relid)
 {
 	const ChangedRelation *slot = slot_of(&session->overlap, relid);
 
-	if (slot->relid == relid)
+	if (!OidIsValid(relid))
+		use_names(session);
+	else if (slot->relid == relid)
 		changed_at(&session->overlap, slot->lsn);
+}
+
+/* No definition changes by that. */
+void
+overlap_empty_caches(StreamSession *session)
+{
+	session->overlap.is_emptying = true;
+	InvalidateSystemCaches();
+	session->overlap.is_emptying = false;
+}
+
+/* After an error, too, which has ended the transaction. */
+void
+overlap_close(StreamSession *session)
+{
+	if (session->overlap.is_on_connection)
+		overlap_empty_caches(session);
 }
 
 void
 overlap_begin(StreamSession *session, const ReorderBufferTXN *txn)
 {
-	StreamOverlap *overlap = &session->overlap;
+	const StreamOverlap *overlap = &session->overlap;
 
-	if (likely(txn->base_snapshot_lsn >= overlap->changed) ||
-		!overlap->is_handled)
-		return;
-	overlap->is_emptying = true;
-	InvalidateSystemCaches();
-	overlap->is_emptying = false;
+	if (unlikely(txn->base_snapshot_lsn < overlap->changed) &&
+		overlap->is_handled)
+		overlap_empty_caches(session);
 }

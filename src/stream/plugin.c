@@ -94,6 +94,7 @@ stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 
 	if (!session->options.traits.session_settings)
 		session->pinned = settings_pin_canonical(context);
+	overlap_empty_caches(session); /* nothing more is looked up as of now */
 }
 
 static void

@@ -144,6 +144,7 @@ forget_session(void *arg)
 {
 	if (listening == arg)
 		listening = NULL;
+	overlap_close(arg);
 }
 
 /* Not by the caches, which would remember each that is gone. */

@@ -162,16 +162,21 @@ typedef struct ChangedRelation
 typedef struct StreamOverlap
 {
 	bool			is_handled;
+	bool			is_on_connection; /* which SQL comes by, too */
 	bool			is_emptying;
+	bool			uses_names; /* of objects of any kind */
 	XLogRecPtr		changed; /* where what is used has changed last */
 	ChangedRelation unused[1024];
 } StreamOverlap;
 
 extern void overlap_open(StreamSession *session);
+extern void overlap_close(StreamSession *session);
 /* A relation, or InvalidOid for anything, has changed where the reader is. */
 extern void overlap_changed(StreamSession *session, Oid relid, bool is_used);
-/* What is cached depends on the relation from now on. */
+/* What is cached depends on the relation from now on, or on InvalidOid: anything. */
 extern void overlap_uses(StreamSession *session, Oid relid);
+/* What is read next is of another time than what was read. */
+extern void overlap_empty_caches(StreamSession *session);
 /* A transaction, or a piece of one, begins. */
 extern void overlap_begin(StreamSession *session, const ReorderBufferTXN *txn);
 

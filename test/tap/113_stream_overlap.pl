@@ -107,6 +107,27 @@ my @named = split(/\n/, sql("SELECT data FROM pg_logical_slot_peek_changes('s', 
 is(join(' ', map { /"columntypes":\["integer","(\w+)"/ ? $1 : () } @named), 'humour mood', 'names of types of then, at their first use');
 sql('ALTER TYPE humour RENAME TO mood');
 
+# values that are names: what they name may be of any kind, and used by nothing else
+sql(q{CREATE TABLE x (a int); CREATE FUNCTION f() RETURNS int LANGUAGE sql RETURN 1; CREATE ROLE r; CREATE TYPE shade AS ENUM ();
+	CREATE DOMAIN tables AS regclass[]; CREATE TYPE entry AS (t tables);
+	CREATE TABLE c (a int PRIMARY KEY, c regclass); CREATE TABLE e (a int PRIMARY KEY, e entry);
+	CREATE TABLE v (a int PRIMARY KEY, p regproc, o regrole, t regtype, l aclitem)});
+my $x = q{ALTER TABLE x RENAME TO y};
+beside(q{INSERT INTO c VALUES (1, 'x')}, $x, q{INSERT INTO c VALUES (2, 'y')}, q{INSERT INTO c VALUES (3, 'y')});
+same('names of relations of then', qr/"a":2,"c":"public.y".*"a":1,"c":"public.x".*"a":3,"c":"public.y"/s);
+sql('ALTER TABLE y RENAME TO x');
+beside(q{INSERT INTO e VALUES (1, ROW('{x}'))}, $x, q{INSERT INTO e VALUES (2, ROW('{y}'))});
+same('... inside of other types', qr/"a":2,"e":\{"t":\["public.y"\]\}.*"a":1,"e":\{"t":\["public.x"\]\}/s);
+beside(q{INSERT INTO v VALUES (1, 'f', 'r', 'shade', 'r=r/postgres')},
+	'ALTER FUNCTION f() RENAME TO g; ALTER ROLE r RENAME TO s; ALTER TYPE shade RENAME TO tint',
+	q{INSERT INTO v VALUES (2, 'g', 's', 'tint', 's=r/postgres')});
+my $names = sub { return qr/"p":"$_[0]","o":"$_[1]","t":"$_[2]","l":"$_[1]=r/ };
+my ($then, $now) = ($names->('public.f', 'r', 'public.shade'), $names->('public.g', 's', 'public.tint'));
+same('... of functions, roles and types', qr/"a":2,$now.*"a":1,$then/s);
+beside(q{INSERT INTO v VALUES (3, 'g', 's', 'tint', 's=r/postgres')}, q{INSERT INTO v VALUES (4, 'g', 's', 'tint', 's=r/postgres')},
+	'ALTER FUNCTION g() RENAME TO f; ALTER ROLE s RENAME TO r; ALTER TYPE tint RENAME TO shade', q{INSERT INTO v VALUES (5, 'f', 'r', 'shade', 'r=r/postgres')});
+same('... that change after their first use', qr/"a":4,$now.*"a":3,$now.*"a":5,$then/s);
+
 # one that is prepared, many relations that nobody streams, and pieces
 beside(q{INSERT INTO t VALUES (21, 'new', ROW(1))}, q{ALTER TYPE pair RENAME ATTRIBUTE g TO h},
 	q{DO $$ BEGIN FOR i IN 1..700 LOOP EXECUTE format('CREATE TABLE unused%s (a int)', i); END LOOP; END $$; INSERT INTO t VALUES (22, 'new', ROW(2))},
