@@ -115,6 +115,7 @@ OBJS = \
 	src/stream/origin.o \
 	src/stream/relation.o \
 	src/stream/relation_cache.o \
+	src/stream/open_relation.o \
 	src/stream/overlap.o \
 	src/stream/relation_build.o \
 	src/stream/relation_key.o \

@@ -77,6 +77,17 @@
 #define PLUGIN_REPORTS_PROGRESS false
 #endif
 
+/* 16: what the transaction itself has created or given new storage */
+#if PG_VERSION_NUM >= 160000
+#define relation_is_of_transaction(rel)                                       \
+	((rel)->rd_createSubid != InvalidSubTransactionId ||                      \
+	 (rel)->rd_firstRelfilelocatorSubid != InvalidSubTransactionId)
+#else
+#define relation_is_of_transaction(rel)                                       \
+	((rel)->rd_createSubid != InvalidSubTransactionId ||                      \
+	 (rel)->rd_firstRelfilenodeSubid != InvalidSubTransactionId)
+#endif
+
 /* 16: the name of a relation's storage */
 #if PG_VERSION_NUM < 160000
 #define RelFileNumber			 Oid

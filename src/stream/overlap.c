@@ -22,6 +22,7 @@
 #include "access/xlogreader.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
+#include "utils/snapmgr.h"
 
 #include "stream/stream.h"
 
@@ -43,6 +44,9 @@ overlap_open(StreamSession *session)
 {
 	session->overlap.is_handled = server_leads_forward();
 	session->overlap.is_on_connection = !IsTransactionState();
+	if (!session->overlap.is_on_connection)
+		open_relations_find(session);
+	session->overlap.is_of_now = session->open_relations != NIL;
 }
 
 static void
@@ -119,12 +123,34 @@ overlap_close(StreamSession *session)
 		overlap_empty_caches(session);
 }
 
+/*
+ * What is open is looked up at once.  The indexes among it may not have been there
+ * then, so that is done as of now.
+ */
+static void
+empty_caches_of_then(StreamSession *session)
+{
+	Snapshot then = GetCatalogSnapshot(InvalidOid);
+	HTAB	*tuplecids = HistoricSnapshotGetTupleCids();
+
+	TeardownHistoricSnapshot(false);
+	overlap_empty_caches(session);
+	SetupHistoricSnapshot(then, tuplecids);
+	session->overlap.is_of_now = session->open_relations != NIL;
+}
+
 void
 overlap_begin(StreamSession *session, const ReorderBufferTXN *txn)
 {
-	const StreamOverlap *overlap = &session->overlap;
+	StreamOverlap *overlap = &session->overlap;
 
 	if (unlikely(txn->base_snapshot_lsn < overlap->changed) &&
 		overlap->is_handled)
-		overlap_empty_caches(session);
+		empty_caches_of_then(session);
+	if (likely(!overlap->is_of_now))
+		return;
+	overlap->is_emptying = true;
+	open_relations_as_of_then(session);
+	overlap->is_emptying = false;
+	overlap->is_of_now = false;
 }

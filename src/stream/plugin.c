@@ -106,6 +106,7 @@ stream_shutdown(LogicalDecodingContext *ctx)
 		return;
 	if (session->pinned)
 		settings_unpin(session->pinned);
+	open_relations_as_of_now(session);
 	ctx->output_plugin_private = NULL;
 	MemoryContextDelete(session->context);
 }

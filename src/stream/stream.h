@@ -165,6 +165,7 @@ typedef struct StreamOverlap
 	bool			is_handled;
 	bool			is_on_connection; /* which SQL comes by, too */
 	bool			is_emptying;
+	bool			is_of_now;	/* what is open */
 	bool			uses_names; /* of objects of any kind */
 	XLogRecPtr		changed;	/* where what is used has changed last */
 	ChangedRelation unused[1024];
@@ -180,6 +181,14 @@ extern void overlap_uses(StreamSession *session, Oid relid);
 extern void overlap_empty_caches(StreamSession *session);
 /* A transaction, or a piece of one, begins. */
 extern void overlap_begin(StreamSession *session, const ReorderBufferTXN *txn);
+
+/* ---- relations that the calling statement has open, or its transaction has
+ * rewritten (open_relation.c) */
+
+extern void open_relations_find(StreamSession *session);
+extern void open_relations_as_of_then(StreamSession *session);
+/* Those of which the server doesn't see to that. */
+extern void open_relations_as_of_now(StreamSession *session);
 
 struct StreamSession
 {
@@ -214,8 +223,9 @@ struct StreamSession
 	ReplOriginId judged_origin;
 	bool		 judged_wanted;
 
-	CapturedMessages captured; /* captured.c */
-	StreamOverlap	 overlap;  /* overlap.c */
+	CapturedMessages captured;		 /* captured.c */
+	StreamOverlap	 overlap;		 /* overlap.c */
+	List			*open_relations; /* of Relation, open_relation.c */
 
 	/* transaction.c, streamed.c */
 	StreamedTransaction *streamed; /* while a piece is being delivered */
