@@ -254,8 +254,7 @@ load_publication(const char *publication, int *records)
 		"SELECT t.relid, (SELECT array_agg(a.attname::text ORDER BY a.attnum) "
 		"FROM pg_attribute AS a WHERE a.attrelid = t.relid "
 		"AND a.attnum = ANY (r.prattrs)), pg_get_expr(t.qual, t.relid), "
-		"p.puballtables AND " POSTGRES_IS_LEDGER
-		" FROM pg_publication AS p "
+		"p.puballtables AND " POSTGRES_IS_LEDGER " FROM pg_publication AS p "
 		"CROSS JOIN LATERAL pg_get_publication_tables(p.pubname::text) AS t "
 		"JOIN pg_class AS c ON c.oid = t.relid "
 		"JOIN pg_namespace AS n ON n.oid = c.relnamespace "
@@ -328,11 +327,12 @@ sources_of_publication(const char *publication, bool may_hide)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("publication \"%s\" has no tables", publication)));
 	if (records > 0)
-		ereport(WARNING,
-				(errmsg("the export leaves out %d tables of publication \"%s\"",
-						records, encoding_shown(publication)),
-				 errdetail("They are the records of exports that came to this "
-						   "database, and their staging tables.")));
+		ereport(
+			WARNING,
+			(errmsg("the export leaves out %d tables of publication \"%s\"",
+					records, encoding_shown(publication)),
+			 errdetail("They are the records of exports that came to this "
+					   "database, and their staging tables.")));
 	error_context_stack = &callback;
 	foreach (cell, tables)
 	{
