@@ -119,6 +119,37 @@ $node->safe_psql('postgres', 'ALTER SERVER warehouse OPTIONS (SET host \'' . $wa
 is($node->safe_psql('postgres', "SELECT step, ok FROM outflow.check_destination('warehouse:public.t')"), 'reach|t', 'check_destination tries it');
 like($node->safe_psql('postgres', "SELECT detail FROM outflow.check_destination('warehouse:')"), qr/^PostgreSQL \d+\.\d+, as role "loader"/, 'and tells whom it found');
 
+# ---- records are no tables to export to, neither one's own nor another role's
+my $records = there('SELECT count(*) FROM outflow_loader.job');
+my $own = qr/table "outflow_\w+"\."\w+" on server "warehouse" would be among the records of exports.*HINT:  Choose another schema/s;
+there(q{CREATE ROLE other; CREATE SCHEMA outflow_other AUTHORIZATION other;
+	CREATE TABLE outflow_other.job (id int); CREATE TABLE outflow_other.part (id int); CREATE TABLE outflow_other.target (id int);
+	ALTER TABLE outflow_other.job OWNER TO other; ALTER TABLE outflow_other.part OWNER TO other; ALTER TABLE outflow_other.target OWNER TO other;
+	GRANT USAGE, CREATE ON SCHEMA outflow_other TO loader; GRANT ALL ON ALL TABLES IN SCHEMA outflow_other TO loader;
+	CREATE SCHEMA outflow_plain; GRANT USAGE ON SCHEMA outflow_plain TO loader; CREATE TABLE outflow_plain.job (id int); GRANT ALL ON outflow_plain.job TO loader});
+$node->safe_psql('postgres', q{CREATE TABLE records (job uuid)});
+refused(q{'records', 'warehouse:outflow_loader.job', options => '{"publish": "replace"}'}, $own, 'the own records');
+refused(q{'records', 'warehouse:outflow_loader.new', options => '{"create": true}'}, $own, 'a new table among them');
+refused(q{'t', 'warehouse:outflow_other.job', columns => '{id}'}, $own, "another role's records");
+refused(q{'t', 'warehouse:outflow_other.new', columns => '{id}', options => '{"create": true}'}, $own, 'a new table among those');
+$node->safe_psql('postgres', q{CALL outflow.export('t', 'warehouse:outflow_plain.job', columns => '{id}')});
+is(there('SELECT count(*) FROM outflow_plain.job'), '100', 'a schema that is only named like theirs is one like others');
+like($node->safe_psql('postgres', "SELECT ok, detail FROM outflow.check_destination('warehouse:outflow_loader.$_')"), qr/^f\|.*records of exports/, "check_destination refuses $_ too") for 'part', 'new';
+is(there('SELECT count(*) FROM outflow_loader.job') - $records, 1, 'and the records stay');
+
+# ---- a database that others export to has such records itself
+$node->safe_psql('postgres', q{CREATE DATABASE hub});
+$node->safe_psql('hub', q{CREATE EXTENSION outflow; CREATE TABLE hubs (id int); INSERT INTO hubs VALUES (1);
+	CREATE SCHEMA outflow_loader; CREATE TABLE outflow_loader.job (job uuid); CREATE TABLE outflow_loader.part (job uuid);
+	CREATE TABLE outflow_loader.target (job uuid); CREATE TABLE outflow_loader."1_0" (id int); CREATE PUBLICATION alltab FOR ALL TABLES;} . warehouse_sql($warehouse));
+there('CREATE TABLE hubs (id int); GRANT ALL ON hubs TO loader');
+my ($code, $out, $err) = $node->psql('hub', q{CALL outflow.export_publication('alltab', 'warehouse:', options => '{"publish": "replace"}')});
+is($code, 0, 'a publication of all tables goes without them');
+like($err, qr/WARNING:  the export leaves out 4 tables of publication "alltab"/, 'and a warning tells how many');
+is(there('SELECT count(*) FROM hubs'), '1', 'the others are there');
+($code, $out, $err) = $node->psql('hub', q{CALL outflow.export_schema('outflow_loader', 'warehouse:', options => '{"publish": "replace"}')});
+like($err, $own, 'named by their schema, they are refused');
+
 # ---- a standby
 $warehouse->backup('copy');
 my $standby = PostgreSQL::Test::Cluster->new('standby');

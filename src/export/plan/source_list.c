@@ -35,6 +35,7 @@
 #include "export/plan/source.h"
 #include "export/export_destination.h"
 #include "export/job/job_access.h"
+#include "sink/postgres/postgres_driver.h"
 
 #define FOLDER_ESCAPE "@%02x"
 
@@ -233,10 +234,11 @@ typedef struct PublishedTable
 
 /*
  * The tables that a stream names, with their row filters and column lists, or
- * NIL.  Our own tables never appear in a stream.
+ * NIL.  Our own tables never appear in a stream.  Where other servers export to
+ * this one, a publication of all tables has the records of that too.
  */
 static List *
-load_publication(const char *publication)
+load_publication(const char *publication, int *records)
 {
 	const Oid		type = TEXTOID;
 	const Datum		value = CStringGetTextDatum(publication);
@@ -251,8 +253,8 @@ load_publication(const char *publication)
 	count = job_query(
 		"SELECT t.relid, (SELECT array_agg(a.attname::text ORDER BY a.attnum) "
 		"FROM pg_attribute AS a WHERE a.attrelid = t.relid "
-		"AND a.attnum = ANY (r.prattrs)), pg_get_expr(t.qual, t.relid) "
-		"FROM pg_publication AS p "
+		"AND a.attnum = ANY (r.prattrs)), pg_get_expr(t.qual, t.relid), "
+		"p.puballtables AND " POSTGRES_IS_LEDGER " FROM pg_publication AS p "
 		"CROSS JOIN LATERAL pg_get_publication_tables(p.pubname::text) AS t "
 		"JOIN pg_class AS c ON c.oid = t.relid "
 		"JOIN pg_namespace AS n ON n.oid = c.relnamespace "
@@ -261,6 +263,7 @@ load_publication(const char *publication)
 		"WHERE p.pubname::text = $1 AND n.nspname <> 'outflow' "
 		"ORDER BY n.nspname, c.relname",
 		1, &type, &value, NULL);
+	*records = 0;
 	for (uint64 i = 0; i < count; i++)
 	{
 		Oid				relid = (Oid) job_field_int(i, 1, 0);
@@ -270,7 +273,10 @@ load_publication(const char *publication)
 		table->relid = relid;
 		table->columns = job_field_list(i, 2);
 		table->filter = job_field(i, 3);
-		tables = lappend(tables, table);
+		if (strcmp(job_field(i, 4), "t") == 0)
+			(*records)++;
+		else
+			tables = lappend(tables, table);
 		MemoryContextSwitchTo(old);
 	}
 	job_access_end(&access);
@@ -306,7 +312,8 @@ sources_of_publication(const char *publication, bool may_hide)
 	ErrorContextCallback callback = {.callback = name_publication,
 									 .arg = unconstify(char *, publication),
 									 .previous = error_context_stack};
-	List				*tables = load_publication(publication);
+	int					 records;
+	List				*tables = load_publication(publication, &records);
 	List				*sources = NIL;
 	ListCell			*cell;
 
@@ -319,6 +326,13 @@ sources_of_publication(const char *publication, bool may_hide)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("publication \"%s\" has no tables", publication)));
+	if (records > 0)
+		ereport(
+			WARNING,
+			(errmsg("the export leaves out %d tables of publication \"%s\"",
+					records, encoding_shown(publication)),
+			 errdetail("They are the records of exports that came to this "
+					   "database, and their staging tables.")));
 	error_context_stack = &callback;
 	foreach (cell, tables)
 	{

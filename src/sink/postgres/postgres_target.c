@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 
 #include "sink/postgres/postgres_destination.h"
+#include "sink/postgres/postgres_driver.h"
 
 void
 postgres_set(Destination *to, List *tables, const TableOptions *options)
@@ -71,6 +72,20 @@ rights_needed(const PostgresDestination *self)
 	return self->options.replace ? "INSERT, TRUNCATE" : "INSERT";
 }
 
+/* By what is there, exports decide what of them is done. */
+static void
+refuse_ledger(PostgresDestination *self, const PostgresTarget *target)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_RESERVED_NAME),
+			 errmsg("table %s on server \"%s\" would be among the records of "
+					"exports",
+					postgres_target_name(self, target), self->remote->name),
+			 errdetail("Schema \"%s\" there is outflow's own.",
+					   remote_clean(target->schema)),
+			 errhint("Choose another schema.")));
+}
+
 bool
 postgres_find_target(PostgresDestination *self, PostgresTarget *target)
 {
@@ -84,12 +99,16 @@ postgres_find_target(PostgresDestination *self, PostgresTarget *target)
 			   "SELECT c.oid, c.relkind, (SELECT bool_and("
 			   "has_table_privilege(c.oid, r)) "
 			   "FROM regexp_split_to_table($3, ', ') AS r), "
-			   "c.relrowsecurity AND row_security_active(c.oid) "
-			   "FROM pg_class AS c JOIN pg_namespace AS n "
-			   "ON n.oid = c.relnamespace "
-			   "WHERE n.nspname = $1 AND c.relname = $2",
+			   "c.relrowsecurity AND row_security_active(c.oid), "
+			   "c.oid IS NOT NULL, " POSTGRES_IS_LEDGER
+			   " FROM pg_namespace AS n LEFT JOIN pg_class AS c "
+			   "ON n.oid = c.relnamespace AND c.relname = $2 "
+			   "WHERE n.nspname = $1",
 			   3, values);
-	if (remote_rows(remote) == 0)
+	if (strcmp(target->schema, remote->ledger) == 0 ||
+		(remote_rows(remote) > 0 && remote_is_true(remote, 0, 5)))
+		refuse_ledger(self, target);
+	if (remote_rows(remote) == 0 || !remote_is_true(remote, 0, 4))
 		return false;
 	target->oid = remote_value(remote, 0, 0);
 	kind = remote_value(remote, 0, 1);
