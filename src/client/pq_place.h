@@ -22,10 +22,11 @@ typedef struct PqPlaces
 	int count;
 	Bytes
 		hosts; /* those left, as libpq's lists; no data: as the user has them */
-	Bytes	  addresses;
-	Bytes	  ports;
-	char	 *present; /* where libpq is */
-	long long until;   /* that it may say nothing */
+	Bytes addresses;
+	Bytes ports;
+	bool  is_doubled; /* the last one, as libpq takes no list that is empty */
+	char *present;	  /* where libpq is */
+	long long until;  /* that it may say nothing */
 	LogLimit  limit;
 } PqPlaces;
 

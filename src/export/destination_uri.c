@@ -17,10 +17,12 @@
 static bool
 has_other_bytes(const char *location)
 {
-	if (GetDatabaseEncoding() == PG_UTF8)
+	int encoding = GetDatabaseEncoding();
+
+	/* the latter's bytes are told as they are if they are UTF-8 */
+	if (encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
 		return !pg_verify_mbstr(PG_UTF8, location, strlen(location), true);
-	if (destination_keeps_utf8(location) &&
-		GetDatabaseEncoding() != PG_SQL_ASCII)
+	if (destination_keeps_utf8(location))
 		return false;
 	for (; *location; location++)
 		if (IS_HIGHBIT_SET(*location))

@@ -101,6 +101,7 @@ row_listen_invalidations(ShapeInvalidation callback, TypeNotice notice)
 	CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(ENUMOID, anything_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, anything_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(REPLORIGIDENT, anything_changed, (Datum) 0);
 }
 
 void

@@ -59,11 +59,11 @@ origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin)
 }
 
 /*
- * Not by the caches: they would keep it, and tell it of transactions that are
- * delivered next, whose name was another.
+ * As catalogs are now, where nothing says how they were.  Not by the caches,
+ * which would keep it and tell it of transactions that are delivered next.
  */
 static char *
-name_in_catalog(ReplOriginId origin)
+name_now(ReplOriginId origin)
 {
 	Relation	catalog;
 	ScanKeyData key;
@@ -86,8 +86,9 @@ name_in_catalog(ReplOriginId origin)
 }
 
 /*
- * As it was where a transaction is delivered, else as it is now.  Numbers are given
- * to other names once they are free, so nobody may keep a name for longer.
+ * Numbers are given to other names once they are free, so nobody may keep a
+ * name for longer than a transaction.  The caches do, but forget it where it was
+ * changed: invalidations tell of that.
  */
 char *
 origin_name(ReplOriginId origin)
@@ -100,7 +101,10 @@ origin_name(ReplOriginId origin)
 		return NULL;
 	if (outside)
 		StartTransactionCommand();
-	name = name_in_catalog(origin);
+	if (HistoricSnapshotActive())
+		(void) replorigin_by_oid(origin, true, &name);
+	else
+		name = name_now(origin);
 	if (outside)
 	{
 		if (name)

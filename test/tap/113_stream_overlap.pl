@@ -137,7 +137,7 @@ beside('SELECT', 'INSERT INTO r VALUES (1, 1, 1); UPDATE r SET x = x + 1', 'ALTE
 my $tree = ", 'publication_names', 'tree'";
 same('a key that becomes valid', qr/"key":\{"id":1,"k":1,"x":1\}.*"key":\{"id":1,"k":1\}/s, $tree);
 is(sql("SELECT string_agg(data::json->>'primary_key', ' ') FROM pg_logical_slot_peek_changes('s', NULL, NULL$tree) WHERE data ~ '\"op\":\"schema\"'"),
-	'[] ["id","k"]', '... in definitions, too');
+	($version < 180000 ? '[]' : '["id","k"]') . ' ["id","k"]', '... in definitions, too; 18 counts one that is not valid yet');
 
 # one that is prepared, many relations that nobody streams, and pieces
 beside(q{INSERT INTO t VALUES (21, 'new', ROW(1))}, q{ALTER TYPE pair RENAME ATTRIBUTE g TO h},

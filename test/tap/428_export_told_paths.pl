@@ -43,8 +43,8 @@ foreach my $encoding (sort keys %databases)
 	my $no_uri = qr/ERROR:  an Iceberg table cannot be in ".*\nDETAIL:.*\nHINT:  Choose a directory whose path has no "#"/s;
 
 	foreach my $case (
-		[ "$encoding/\xc3\xa9", $encoding eq 'UTF8' ? qr/^\d+$/ : $not_found ],
-		[ "$encoding/\xc3\xa9/x", $encoding eq 'UTF8' ? qr/^\d+$/ : $not_found ],
+		[ "$encoding/\xc3\xa9", $encoding eq 'LATIN1' ? $not_found : qr/^\d+$/ ],
+		[ "$encoding/\xc3\xa9/x", $encoding eq 'LATIN1' ? $not_found : qr/^\d+$/ ],
 		[ "to-bytes/$encoding", $not_found ],
 		[ "$encoding/a#b", $no_uri ],
 		[ "$encoding/a?b/c", $no_uri ],
@@ -76,7 +76,7 @@ foreach my $encoding (sort keys %databases)
 
 		like($base, qr/^\d+$/, "$encoding: a base") or next;
 		$said = export($encoding, "$encoding/$name-2", qq(base => $base, options => '{"carry": "reference"}'));
-		if ($encoding eq 'UTF8' || $name eq 'b#')
+		if ($encoding ne 'LATIN1' || $name eq 'b#')
 		{
 			like($said, qr/^\d+$/, '... that can be referred to');
 			like(export($encoding, "$encoding/$name-3", qq(base => $said, options => '{"carry": "reference"}')), qr/^\d+$/, '... again');

@@ -107,4 +107,18 @@ is($code, 9, 'where all say nothing, check ends');
 like($out, qr/^NOT  server: host "127.0.0.1", port $second doesn't answer$/m, '... and says so');
 cmp_ok(Time::HiRes::time() - $begin, '<', 20, '... each was waited for once');
 
+# ---- lists with empty elements, and addresses that libpq spells in its own way
+my $last = $node->port;
+foreach my $case (
+	[ 0, 'an empty address', "host=x,$socket hostaddr=127.0.0.1, port=$first,$last" ],
+	[ 0, "another spelling of an address", "host=x,$socket hostaddr=127.1,127.0.0.1 port=$first,$last" ],
+	[ 9, 'an empty host is the default one, where nobody is', "host=127.0.0.1, port=$first,$refused" ])
+{
+	my ($expected, $what, $list) = @$case;
+
+	($code, $out) = eval { outflow('check', '-d', "$list $quick", '-S', 'feed') };
+	is($code, $expected, $what) or diag($@ || $out);
+	unlike($out, qr/could not match|127\.0\.0\.1.*$refused/, '... and only what the list has is asked');
+}
+
 done_testing();

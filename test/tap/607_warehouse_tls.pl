@@ -26,7 +26,7 @@ sub serve
 
 sub export
 {
-	return ($node->psql('postgres', q{CALL outflow.export('t', 'warehouse:public.t', options => '{"publish": "replace"}')}))[2];
+	return ($node->psql('postgres', q{SET client_min_messages = warning; CALL outflow.export('t', 'warehouse:public.t', options => '{"publish": "replace"}')}))[2];
 }
 
 # refused(PATTERN, WHAT)

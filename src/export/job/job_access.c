@@ -94,8 +94,9 @@ job_access_check_owner(Oid role)
 							GetUserNameFromId(role, false)),
 					 errdetail("Whoever owns the records of jobs could make "
 							   "them act as anybody."),
-					 errhint("Let a superuser own the tables of schema "
-							 "outflow.")));
+					 errhint("Make the role a superuser again, or let one own "
+							 "the tables and functions of schemas outflow and "
+							 "outflow_internal.")));
 	}
 }
 

@@ -10,6 +10,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
@@ -17,6 +18,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -40,7 +42,8 @@ check_grants(const char *table, Oid relid, Oid owner)
 	{
 		const AclItem *item = &ACL_DAT(acl)[i];
 
-		if (item->ai_grantee != owner &&
+		if ((item->ai_grantee == ACL_ID_PUBLIC ||
+			 !has_privs_of_role(item->ai_grantee, owner)) &&
 			(ACLITEM_GET_PRIVS(*item) & ACL_TRIGGER) != 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -94,7 +97,11 @@ check_triggers(const char *table, Oid relid, Oid owner)
 							NameStr(trigger->tgname), table),
 					 errdetail("It would run with the rights of the table's "
 							   "owner."),
-					 errhint("Drop the trigger.")));
+					 get_func_namespace(trigger->tgfoid) ==
+							 get_namespace_oid("outflow_internal", true)
+						 ? errhint("Let a superuser own the functions of "
+								   "schema outflow_internal.")
+						 : errhint("Drop the trigger.")));
 	}
 	systable_endscan(scan);
 	table_close(catalog, AccessShareLock);
