@@ -195,7 +195,10 @@ extern Bitmapset *relation_identity_key(Relation rel);
  * nested too deep, or has too many parts, is KIND_OTHER without parts.
  */
 extern void type_shape_init(TypeShape *shape, Oid oid, int32 typmod);
-/* The same of a type that is no relation's, which has all levels to itself. */
+/*
+ * The same of a type that is no relation's, which has all levels to itself, for a look
+ * at a value that isn't shown.
+ */
 extern TypeShape *type_shape_alone(Oid oid);
 
 /* Label of an enum value; looked up once per value, good until the next call. */

@@ -36,12 +36,14 @@
 
 static int	 levels;
 static int	 parts;
+static bool	 is_shown;	 /* in a stream, which has to know of names */
 static List *composites; /* RowShapes, of which each type has one descriptor */
 
 static void
-count_parts_anew(void)
+count_parts_anew(bool shown)
 {
 	levels = parts = 0;
+	is_shown = shown;
 	composites = NIL;
 }
 
@@ -224,7 +226,7 @@ fill_columns(RowShape *shape, ColumnFilter filter, void *arg)
 void
 row_shape_columns(RowShape *shape, ColumnFilter filter, void *arg)
 {
-	count_parts_anew();
+	count_parts_anew(true);
 	fill_columns(shape, filter, arg);
 }
 
@@ -305,6 +307,13 @@ writes_names(Oid output)
 	}
 }
 
+static void
+watch_names(void)
+{
+	if (is_shown)
+		invalidation_watch_names();
+}
+
 /* The parts of a type that isn't built in, or has elements or fields. */
 static void
 init_structure(TypeShape *shape, Form_pg_type form)
@@ -320,7 +329,7 @@ init_structure(TypeShape *shape, Form_pg_type form)
 			 (levels >= MAX_LEVELS || parts >= MAX_PARTS))
 	{
 		shape->is_whole = true;
-		invalidation_watch_names(); /* there may be some in it */
+		watch_names(); /* there may be some in it */
 	}
 	else if (form->typtype == TYPTYPE_COMPOSITE)
 	{
@@ -393,7 +402,7 @@ type_shape_init(TypeShape *shape, Oid oid, int32 typmod)
 		levels++;
 		parts++;
 		if (writes_names(form->typoutput))
-			invalidation_watch_names();
+			watch_names();
 		init_structure(shape, form);
 		levels--;
 	}
@@ -405,7 +414,7 @@ type_shape_alone(Oid oid)
 {
 	TypeShape *shape = palloc_object(TypeShape);
 
-	count_parts_anew();
+	count_parts_anew(false);
 	type_shape_init(shape, oid, -1);
 	return shape;
 }
