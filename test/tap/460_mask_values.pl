@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use OutflowTest;
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -154,6 +155,11 @@ like($err, qr/could not read the key for masked columns.*Others than the server'
 unlink $key_file;
 ($status, $out, $err) = $node->psql('postgres', "SELECT * FROM pg_logical_slot_peek_changes('feed', NULL, NULL, 'mask_columns', '$masks')");
 like($err, qr/could not read the key for masked columns/, 'no key, no stream');
+POSIX::mkfifo($key_file, 0600) or die;
+($status, $out, $err) = $node->psql('postgres', "SELECT * FROM pg_logical_slot_peek_changes('feed', NULL, NULL, 'mask_columns', '$masks')",
+	timeout => 60);
+like($err, qr/could not read the key for masked columns.*It is not a regular file/s, 'nor is a FIFO waited for');
+unlink $key_file;
 $masks = 'public.t.*=redact';
 is((split /\n/, exported_parts((export("csv"))[0]))[1], join(',', ('***') x (@columns + 1)), 'redact needs no key');
 

@@ -52,6 +52,24 @@ foreach my $options ("'filtered'", "'filtered', 'exclude_columns', 'public.peopl
 	unlike($said, $secret, "a stream of $options: and tells nothing");
 }
 
+# ... nor of a column that is left out, where nothing is masked
+sql(<<"EOS");
+CREATE TABLE unmasked (id int, salary int);
+CREATE PUBLICATION unmasked_listed FOR TABLE unmasked (id) WHERE ($filter) WITH (publish = 'insert');
+CREATE PUBLICATION unmasked_whole FOR TABLE unmasked WHERE ($filter) WITH (publish = 'insert');
+SELECT pg_drop_replication_slot('feed');
+EOS
+create_slot($node, 'feed');
+sql('INSERT INTO unmasked VALUES (1, 2000000123)');
+foreach my $options ("'unmasked_listed'", "'unmasked_whole', 'exclude_columns', '*.*.salary'")
+{
+	my $said = said("$peek, $options)");
+
+	like($said, qr/ERROR:  could not apply a row filter of table "public.unmasked"/, "a stream of $options: the filter fails");
+	unlike($said, $secret, "a stream of $options: and tells nothing");
+}
+like(said("$peek, 'unmasked_whole')"), $secret, 'what is sent anyway may be told');
+
 #
 # Exports
 #
