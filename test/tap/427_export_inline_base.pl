@@ -22,11 +22,14 @@ sub error_of
 	return $err;
 }
 
+# who waits for a table: as who calls an export does, or as who rewrites it
 sub waits_for
 {
-	my ($node, $query, $event) = @_;
+	my ($table, $is_writer) = @_;
+	my $comparison = $is_writer ? '=' : '<>';
 
-	wait_until($node, "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE '$query' AND wait_event = '$event')", "$query to wait");
+	wait_until($node, "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = '$table'::regclass AND NOT granted AND mode $comparison 'AccessExclusiveLock')",
+		"a lock of $table");
 	return;
 }
 
@@ -42,24 +45,24 @@ foreach my $isolation ('read committed', 'repeatable read', 'serializable')
 	foreach my $format ('csv', 'delta')
 	{
 		my $name = $isolation =~ s/ /_/r . "_$format";
-		my $base = sql("CALL outflow.export('t', 'file://$dir/$name', format => '$format')");
+		sql("CALL outflow.export('t', 'file://$dir/$name', format => '$format')");
 		my $place = $format eq 'csv' ? "$dir/$name-next" : "$dir/$name";
 		my $options = $format eq 'csv' ? q(, options => '{"base": "last"}') : '';
 		my $holder = $node->background_psql('postgres');
 
 		# the call has looked at the table, and the one who rewrites it is next
-		$holder->query_safe("BEGIN; SELECT FROM outflow.job WHERE job = $base FOR UPDATE");
+		$holder->query_safe("BEGIN; LOCK TABLE outflow.job IN EXCLUSIVE MODE");
 		sql("BEGIN; SELECT pg_advisory_xact_lock(4713); PREPARE TRANSACTION 'rewrite'");
 		local $ENV{PGOPTIONS} = '-c default_transaction_isolation=' . $isolation =~ s/ /\\ /r;
 		my ($session, $said) = start_psql($node, "CALL outflow.export('t', 'file://$place', format => '$format', workers => 0$options)");
 		delete $ENV{PGOPTIONS};
-		waits_for($node, 'CALL%', 'transactionid');
+		waits_for('outflow.job');
 		my ($writer) = start_psql($node, "BEGIN; CREATE TEMP TABLE copy AS TABLE t; TRUNCATE t; INSERT INTO t SELECT id + 1, note FROM copy; "
 			  . 'SELECT pg_advisory_xact_lock_shared(4713); COMMIT');
-		waits_for($node, 'BEGIN; CREATE TEMP%', 'relation');
+		waits_for('t', 1);
 		$holder->query_safe('COMMIT');
 		$holder->quit;
-		waits_for($node, 'CALL%', 'relation');
+		waits_for('t');
 		sql("ROLLBACK PREPARED 'rewrite'");
 		$_->finish foreach $writer, $session;
 		unlike($$said, qr/ERROR/, "$name: the export is done");
