@@ -31,6 +31,7 @@
 #include "export/finish/finish.h"
 #include "export/lake/lake.h"
 #include "export/plan/plan.h"
+#include "export/run/run.h"
 #include "export/take_over.h"
 #include "export/unfinished.h"
 
@@ -99,6 +100,8 @@ find_unfinished(const Job *job)
 	other = job_load(id, true);
 	if (other && other->state == JOB_RUNNING)
 		other->state = JOB_INTERRUPTED;
+	if (other && other->state == JOB_QUEUED)
+		queue_start_unless_committed(id, other->owner);
 	return is_in_the_way(job, other) ? other : NULL;
 }
 

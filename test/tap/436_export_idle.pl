@@ -80,25 +80,27 @@ $keeper->query_safe('ROLLBACK');
 
 # ---- a call that is rolled back after a queued job's turn has come
 
-hold_exports($node, 0);
-sql("SELECT outflow.export_start('other', 'file://$dir/running$_')") foreach 1, 2;
-wait_until($node, "SELECT count(*) = 2 FROM outflow.jobs WHERE state = 'running'", 'two that run');
-$late->query_safe('RESET SESSION AUTHORIZATION; BEGIN');
-foreach my $call ('cancel', 'forget', 'resume_start')
+$late->query_safe('RESET SESSION AUTHORIZATION; SET client_min_messages = warning');
+foreach my $call ('cancel(%d)', 'forget(%d)', 'resume_start(%d)', "export_start('other', '%s', format => 'delta')")
 {
-	my $job = sql("SELECT outflow.export_start('other', 'file://$dir/queued_$call')");
+	my ($name) = $call =~ /^(\w+)/;
+	my $place = "file://$dir/queued_$name";
 
+	hold_exports($node, 0);
+	sql("SELECT outflow.export_start('other', 'file://$dir/running$_\_$name')") foreach 1, 2;
+	wait_until($node, "SELECT count(*) = 2 FROM outflow.jobs WHERE state = 'running'", 'two that run');
+	my $job = sql("SELECT outflow.export_start('other', '$place', format => 'delta')");
+	my $again = 'SELECT outflow.' . sprintf($call, $name eq 'export_start' ? $place : $job);
 	wait_until($node, "SELECT waiting_for IS NOT NULL FROM outflow.jobs WHERE job = $job", 'one that waits');
-	$late->query_safe("SAVEPOINT a; SELECT outflow.$call($job)");
-	$late->query_safe('ROLLBACK TO a') if $call eq 'forget';
-	$late->query_safe("SAVEPOINT a; SELECT outflow.$call($job)") if $call eq 'forget';
+	$late->query_safe("BEGIN; SAVEPOINT a; $again");
+	$late->query_safe("ROLLBACK TO a; $again") if $name eq 'forget';
+	release_exports($node);
+	wait_until($node, "SELECT count(*) = 0 FROM outflow.jobs WHERE state = 'running'", 'those that ran');
+	is(sql("SELECT state FROM outflow.jobs WHERE job = $job"), 'queued', "$name: what is locked waits");
+	$late->query_safe('ROLLBACK');
+	wait_until($node, "SELECT state = 'done' FROM outflow.jobs WHERE job = $job", 'the end');
+	pass("$name: it has its turn after the end");
 }
-release_exports($node);
-wait_until($node, "SELECT count(*) = 0 FROM outflow.jobs WHERE state = 'running'", 'those that ran');
-is(sql("SELECT count(*) FROM outflow.jobs WHERE state = 'queued'"), 3, 'what is locked waits');
-$late->query_safe('ROLLBACK');
-wait_until($node, "SELECT count(*) = 0 FROM outflow.jobs WHERE state <> 'done'", 'the others');
-is(sql("SELECT count(*) FROM outflow.jobs WHERE destination LIKE '%/queued%' AND state = 'done'"), 3, 'it has its turn after the end');
 
 $_->quit foreach $late, $keeper;
 done_testing();

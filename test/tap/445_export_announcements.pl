@@ -174,6 +174,14 @@ BEGIN;
 SELECT outflow.export_start('t', 'file://$dir/prepared');
 PREPARE TRANSACTION 'p';
 EOC
+unlike(said(<<"EOC"), qr/ERROR/, 'but not for what a savepoint did that was rolled back');
+BEGIN;
+SAVEPOINT s;
+SELECT outflow.export_start('t', 'file://$dir/prepared');
+ROLLBACK TO s;
+PREPARE TRANSACTION 'p';
+EOC
+sql("ROLLBACK PREPARED 'p'");
 $hears->quit;
 
 #

@@ -61,12 +61,18 @@ start(const QueuedJob *queued)
 	return launch_coordinator(queued->id, queued->owner, NULL);
 }
 
+/* A savepoint may have been rolled back: what it has done to the queue is undone. */
+static bool
+is_undone(const QueuedJob *queued)
+{
+	return !TransactionIdIsCurrentTransactionId(queued->xid);
+}
+
 /*
  * When nothing may fail any more.  Without a free slot the job stays queued.
  *
- * A savepoint may have been rolled back: then what it has queued is not, and
- * what it has taken from the queue is there again.  Whoever was about to start
- * that has found it locked.
+ * What was taken from the queue, and is there again: whoever was about to start
+ * it has found it locked.
  */
 static void
 start_those(bool committed)
@@ -76,8 +82,7 @@ start_those(bool committed)
 	foreach (cell, pending)
 	{
 		const QueuedJob *queued = lfirst(cell);
-		bool			 holds =
-			committed && TransactionIdIsCurrentTransactionId(queued->xid);
+		bool			 holds = committed && !is_undone(queued);
 
 		if (holds != queued->taken)
 			(void) start(queued);
@@ -92,7 +97,9 @@ refuse_to_prepare(void)
 
 	foreach (cell, pending)
 	{
-		if (!((QueuedJob *) lfirst(cell))->taken)
+		const QueuedJob *queued = lfirst(cell);
+
+		if (!queued->taken && !is_undone(queued))
 			ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 							errmsg("cannot PREPARE a transaction that has "
 								   "queued an export job")));
