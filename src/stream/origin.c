@@ -59,8 +59,9 @@ origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin)
 }
 
 /*
- * As catalogs are now, where nothing says how they were.  Not by the caches,
- * which would keep it and tell it of transactions that are delivered next.
+ * As catalogs are now, where nothing says how they were, or they had no name for
+ * it: it was made after the transaction's first change.  Not by the caches, which
+ * would keep it and tell it of transactions that are delivered next.
  */
 static char *
 name_now(ReplOriginId origin)
@@ -74,8 +75,8 @@ name_now(ReplOriginId origin)
 	catalog = table_open(ReplicationOriginRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_replication_origin_roident,
 				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(origin));
-	scan = systable_beginscan(catalog, ReplicationOriginIdentIndex, true, NULL,
-							  1, &key);
+	scan = systable_beginscan(catalog, ReplicationOriginIdentIndex, true,
+							  SnapshotSelf, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 		name = text_to_cstring(
@@ -103,7 +104,7 @@ origin_name(ReplOriginId origin)
 		StartTransactionCommand();
 	if (HistoricSnapshotActive())
 		(void) replorigin_by_oid(origin, true, &name);
-	else
+	if (name == NULL)
 		name = name_now(origin);
 	if (outside)
 	{
@@ -146,14 +147,20 @@ origin_is_wanted(StreamSession *session, ReplOriginId origin)
 	return found;
 }
 
-/* The same for a row, which mostly has the origin of the one before. */
+/*
+ * The same for a row, which mostly has the origin of the one before.  Where
+ * definitions change inside of a transaction, so may whose number it is.
+ */
 bool
 origin_wrote_wanted(StreamSession *session, ReplOriginId origin)
 {
-	if (likely(session->origin_judged && session->judged_origin == origin))
+	uint64 generation = session->generation;
+
+	if (likely(session->judged_generation == generation &&
+			   session->judged_origin == origin))
 		return session->judged_wanted;
 	session->judged_wanted = origin_is_wanted(session, origin);
 	session->judged_origin = origin;
-	session->origin_judged = true;
+	session->judged_generation = generation;
 	return session->judged_wanted;
 }

@@ -219,7 +219,7 @@ struct StreamSession
 	/* origin.c */
 	ReplOriginId record_origin; /* of the record at hand */
 	char		*origin_name;	/* the transaction's */
-	bool		 origin_judged; /* in this transaction or piece of one: */
+	uint64		 judged_generation; /* in this transaction or piece of one: */
 	ReplOriginId judged_origin;
 	bool		 judged_wanted;
 

@@ -62,7 +62,7 @@ streamed_start(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	session->txn.time = 0;
 	session->txn.changes = streamed->changes;
 	session->position = streamed->position;
-	session->origin_judged = false;
+	session->judged_generation = 0;
 	streamed->end_origin = XLogRecGetOrigin(ctx->reader);
 	streamed->end_wanted = origin_is_wanted(session, streamed->end_origin);
 	session->skipped = streamed->skipped;

@@ -96,7 +96,7 @@ begin(StreamSession *session, ReorderBufferTXN *txn)
 	transaction_describe(&session->txn, txn);
 	session->begun = false;
 	session->skipped = !transaction_is_wanted(session, txn);
-	session->origin_judged = false;
+	session->judged_generation = 0;
 	session->position.lsn = InvalidXLogRecPtr;
 	session->position.index = 0;
 	name_origin(session);
