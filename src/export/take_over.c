@@ -128,16 +128,23 @@ check_call(const Job *job, const Job *other)
 
 /* ---- how it stands */
 
+/*
+ * can_finish: what tables lack that have no version yet is there.  It goes when all
+ * have one, or by a forget() that did not come to its end.
+ */
 static LakeStanding
-standing_of(const Job *other)
+standing_of(const Job *other, bool *can_finish)
 {
 	Destination *root;
 	LakeStanding standing;
 
+	*can_finish = true;
 	root = destination_open_known(other, true);
 	if (root == NULL)
 		return LAKE_NONE;
 	standing = lake_standing(root, other);
+	if (standing == LAKE_SOME)
+		*can_finish = ownership_open(other, root, false);
 	root->driver->close(root);
 	return standing;
 }
@@ -190,6 +197,7 @@ take_over(const Job *job, bool can_wait, int64 *id)
 {
 	Job			*other;
 	LakeStanding standing;
+	bool		 can_finish;
 	bool		 holds;
 	bool		 is_same;
 
@@ -201,8 +209,8 @@ take_over(const Job *job, bool can_wait, int64 *id)
 		return TAKE_NOTHING;
 	*id = other->id;
 	check_call(job, other);
-	standing = standing_of(other);
-	if (standing == LAKE_ANOTHERS)
+	standing = standing_of(other, &can_finish);
+	if (standing == LAKE_ANOTHERS || !can_finish)
 		return forget_other(other);
 	holds = handover_holds(other);
 	/* which is what is asked for, and not only to be out of the way */

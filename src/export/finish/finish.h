@@ -64,6 +64,11 @@ extern void publish_job(const Job *job, Destination *root);
 extern void publish_release(Job *job);
 /* That they may be left over, and that nothing else will tell. */
 extern void publish_tell_staged(const Job *job);
+/*
+ * Errors if a version has some of the export already: that can't be taken back,
+ * nor may the other tables be of another moment.
+ */
+extern void publish_check_anew(const Job *job, Destination *root);
 /* Removes what an unfinished publication has already named. */
 extern void publish_undo(const Job *job, const List *parts, Destination *root);
 /* The same, but the parts are kept for another attempt. */

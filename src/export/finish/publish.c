@@ -340,9 +340,8 @@ part_is_published(Destination *root, const FinishedPart *part)
 		   part_is_stored(root, DESTINATION_FINAL, part);
 }
 
-/* What a version names can't be taken back, nor be of another moment. */
-static void
-check_may_retreat(const Job *job, Destination *root)
+void
+publish_check_anew(const Job *job, Destination *root)
 {
 	ListCell *cell;
 
@@ -369,7 +368,7 @@ publish_retreat(const Job *job, Destination *root)
 	List	 *parts = parts_load(job->id);
 	ListCell *cell;
 
-	check_may_retreat(job, root);
+	publish_check_anew(job, root);
 	if (root->driver->tables)
 	{
 		if (root->driver->tables->is_published(root))

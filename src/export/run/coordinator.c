@@ -324,6 +324,8 @@ coordinator_prepare(void *arg)
 			refuse_unknown_publication(job, coordinator->root);
 		if (job->publishing && kept)
 			publish_retreat(job, coordinator->root);
+		else if (job->publishing)
+			publish_check_anew(job, coordinator->root);
 		destination_check_empty(coordinator->root, job, false);
 		if (!kept)
 			(void) ownership_open(job, coordinator->root, true);
