@@ -77,14 +77,16 @@
 #define PLUGIN_REPORTS_PROGRESS false
 #endif
 
-/* 16: what the transaction itself has created or given new storage */
+/* What the transaction itself has created, or given new storage to (16). */
+#define relation_is_created(rel)                                              \
+	((rel)->rd_createSubid != InvalidSubTransactionId)
 #if PG_VERSION_NUM >= 160000
-#define relation_is_of_transaction(rel)                                       \
-	((rel)->rd_createSubid != InvalidSubTransactionId ||                      \
+#define relation_is_rewritten(rel)                                            \
+	(!relation_is_created(rel) &&                                             \
 	 (rel)->rd_firstRelfilelocatorSubid != InvalidSubTransactionId)
 #else
-#define relation_is_of_transaction(rel)                                       \
-	((rel)->rd_createSubid != InvalidSubTransactionId ||                      \
+#define relation_is_rewritten(rel)                                            \
+	(!relation_is_created(rel) &&                                             \
 	 (rel)->rd_firstRelfilenodeSubid != InvalidSubTransactionId)
 #endif
 

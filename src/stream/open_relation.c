@@ -1,6 +1,7 @@
 /*
  * open_relation.c
- *		Relations that the statement which reads a slot by SQL has open.
+ *		Relations that the statement which reads a slot by SQL has open, or its
+ *		transaction has rewritten.
  *
  * Before the server decodes, it forgets what it knows of relations.  What a
  * statement or a cursor has open it looks up again at once, as of now: rows of then
@@ -9,24 +10,20 @@
  * stream.  After the call the server looks it up as of now; a descriptor that was
  * in use stays until the transaction's end.
  *
- * It does neither for what the transaction itself has created or rewritten, open
- * or not.  That has to be now what it was then, or not to have been there.
+ * It does not so for what the transaction itself has given other storage.  That may
+ * be looked up as of then by an invalidation, and stays so, on storage that goes
+ * with the commit: what is written into it later would be lost.  So nothing is read
+ * meanwhile.  What the transaction has created was not there then.
  *
  * Indexes aren't looked up as of then: what matters of them cannot change, and the
  * server takes one that is younger for an error.
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "access/transam.h"
-#include "catalog/indexing.h"
-#include "catalog/pg_attribute.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "storage/sinval.h"
-#include "utils/fmgroids.h"
 #include "utils/rel.h"
 
 #include "compat.h"
@@ -39,8 +36,7 @@ locks_own_relation(const LockInstanceData *lock)
 {
 	return lock->pid == MyProcPid && lock->holdMask != 0 &&
 		   lock->locktag.locktag_type == LOCKTAG_RELATION &&
-		   lock->locktag.locktag_field1 == MyDatabaseId &&
-		   lock->locktag.locktag_field2 >= FirstNormalObjectId;
+		   lock->locktag.locktag_field1 == MyDatabaseId;
 }
 
 static bool
@@ -48,94 +44,70 @@ may_have_changes(Relation relation)
 {
 	char kind = relation->rd_rel->relkind;
 
-	return (kind == RELKIND_RELATION || kind == RELKIND_MATVIEW ||
+	return RelationGetRelid(relation) >= FirstNormalObjectId &&
+		   (kind == RELKIND_RELATION || kind == RELKIND_MATVIEW ||
 			kind == RELKIND_PARTITIONED_TABLE) &&
 		   relation->rd_rel->relpersistence != RELPERSISTENCE_TEMP;
 }
 
-/* It stays where it is: somebody else has it open, or it is the transaction's. */
+/* It stays where it is: somebody else has it open. */
 static void
-add_if_open(StreamSession *session, Oid relid)
+add_if_open(StreamSession *session, Relation relation)
 {
-	Relation relation = RelationIdGetRelation(relid);
-
-	if (!RelationIsValid(relation))
-		return;
-	if ((relation->rd_refcnt > 1 || relation_is_of_transaction(relation)) &&
-		may_have_changes(relation))
+	if (relation->rd_refcnt > 1 && may_have_changes(relation) &&
+		!relation_is_created(relation))
 		session->open_relations =
 			list_append_unique_ptr(session->open_relations, relation);
-	RelationClose(relation);
+}
+
+/* Which of two is named: an index and TOAST come with their table. */
+static bool
+is_named_first(Relation relation)
+{
+	return relation->rd_rel->relkind == RELKIND_RELATION ||
+		   relation->rd_rel->relkind == RELKIND_MATVIEW;
+}
+
+pg_noreturn static void
+refuse_rewritten(const char *name)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg(
+			 "cannot read a slot in a transaction that has rewritten \"%s\"",
+			 encoding_shown(name)),
+		 errdetail(
+			 "After it, rows that the transaction writes could go to the "
+			 "storage that it has replaced, and be lost."),
+		 errhint("Read the slot before that, or in another transaction.")));
 }
 
 void
 open_relations_find(StreamSession *session)
 {
 	LockData *locks = GetLockStatusData();
+	char	 *rewritten = NULL;
 
 	for (int i = 0; i < locks->nelements; i++)
-		if (locks_own_relation(&locks->locks[i]))
-			add_if_open(session, locks->locks[i].locktag.locktag_field2);
+	{
+		Relation relation =
+			locks_own_relation(&locks->locks[i])
+				? RelationIdGetRelation(locks->locks[i].locktag.locktag_field2)
+				: NULL;
+
+		if (!RelationIsValid(relation))
+			continue;
+		if (relation_is_rewritten(relation) &&
+			(rewritten == NULL || is_named_first(relation)))
+			rewritten = pstrdup(RelationGetRelationName(relation));
+		add_if_open(session, relation);
+		RelationClose(relation);
+	}
 	pfree(locks->locks);
 	pfree(locks);
-}
-
-static bool
-is_same_attribute(Form_pg_attribute a, Form_pg_attribute b)
-{
-	return a->atttypid == b->atttypid && a->atttypmod == b->atttypmod &&
-		   a->attlen == b->attlen && a->attalign == b->attalign &&
-		   a->attisdropped == b->attisdropped &&
-		   strcmp(NameStr(a->attname), NameStr(b->attname)) == 0;
-}
-
-/* Whether it is what the catalogs of then say, or they know nothing of it. */
-static bool
-is_as_then(Relation relation)
-{
-	Relation	attributes = table_open(AttributeRelationId, AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(relation);
-	int			found = 0;
-	bool		is_same = true;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&keys[0], Anum_pg_attribute_attrelid, BTEqualStrategyNumber,
-				F_OIDEQ, ObjectIdGetDatum(RelationGetRelid(relation)));
-	ScanKeyInit(&keys[1], Anum_pg_attribute_attnum, BTGreaterStrategyNumber,
-				F_INT2GT, Int16GetDatum(0));
-	scan = systable_beginscan(attributes, AttributeRelidNumIndexId, true, NULL,
-							  2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_attribute attr = (Form_pg_attribute) GETSTRUCT(tuple);
-
-		found++;
-		if (attr->attnum > desc->natts ||
-			!is_same_attribute(attr, TupleDescAttr(desc, attr->attnum - 1)))
-			is_same = false;
-	}
-	systable_endscan(scan);
-	table_close(attributes, AccessShareLock);
-	return found == 0 || (is_same && found == desc->natts);
-}
-
-static void
-require_as_then(Relation relation)
-{
-	if (is_as_then(relation))
-		return;
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_OBJECT_IN_USE),
-		 errmsg("table \"%s\" is not what it was when the changes were made "
-				"that are to be read",
-				encoding_shown(RelationGetRelationName(relation))),
-		 errdetail(
-			 "This transaction has created, truncated or rewritten it, so "
-			 "it can't be looked up as of then meanwhile."),
-		 errhint("Read the slot before that, or in another transaction.")));
+	if (rewritten)
+		refuse_rewritten(rewritten);
 }
 
 static void
@@ -156,26 +128,5 @@ open_relations_as_of_then(StreamSession *session)
 	ListCell *lc;
 
 	foreach (lc, session->open_relations)
-	{
-		Relation relation = lfirst(lc);
-
-		if (relation_is_of_transaction(relation))
-			require_as_then(relation);
-		else
-			look_up(relation);
-	}
-}
-
-void
-open_relations_as_of_now(StreamSession *session)
-{
-	ListCell *lc;
-
-	foreach (lc, session->open_relations)
-	{
-		Relation relation = lfirst(lc);
-
-		if (relation_is_of_transaction(relation))
-			look_up(relation);
-	}
+		look_up(lfirst(lc));
 }

@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "replication/slot.h"
 #include "utils/memutils.h"
 
 #include "compat.h"
@@ -50,6 +52,34 @@ set_delivery(StreamSession *session)
 					 (options->two_phase || ctx->slot->data.two_phase);
 }
 
+/* That a function reads, until its end. */
+static const ReplicationSlot *read_by_sql = NULL;
+
+/*
+ * An error ends the function without its releasing the slot.  If PL/pgSQL catches
+ * the error, the session goes on with it, drops it when another one is read, and
+ * says nothing: it takes it for a temporary one.
+ */
+static void
+release_slot(void *slot)
+{
+	if (read_by_sql == slot && MyReplicationSlot == slot)
+		ReplicationSlotRelease();
+	read_by_sql = NULL;
+}
+
+static void
+release_slot_after_error(LogicalDecodingContext *ctx)
+{
+	MemoryContextCallback *callback =
+		MemoryContextAlloc(ctx->context, sizeof(MemoryContextCallback));
+
+	callback->func = release_slot;
+	callback->arg = ctx->slot;
+	MemoryContextRegisterResetCallback(ctx->context, callback);
+	read_by_sql = ctx->slot;
+}
+
 /*
  * is_init: a slot is being made.  No change will come and no option is given.
  */
@@ -70,6 +100,8 @@ stream_startup(LogicalDecodingContext *ctx, OutputPluginOptions *opt,
 		return;
 	}
 
+	if (IsTransactionState())
+		release_slot_after_error(ctx);
 	limits_check_stream();
 	context = AllocSetContextCreate(ctx->context, "outflow stream",
 									ALLOCSET_DEFAULT_SIZES);
@@ -102,11 +134,11 @@ stream_shutdown(LogicalDecodingContext *ctx)
 {
 	StreamSession *session = stream_session(ctx);
 
+	read_by_sql = NULL;
 	if (session == NULL)
 		return;
 	if (session->pinned)
 		settings_unpin(session->pinned);
-	open_relations_as_of_now(session);
 	ctx->output_plugin_private = NULL;
 	MemoryContextDelete(session->context);
 }

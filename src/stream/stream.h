@@ -182,13 +182,11 @@ extern void overlap_empty_caches(StreamSession *session);
 /* A transaction, or a piece of one, begins. */
 extern void overlap_begin(StreamSession *session, const ReorderBufferTXN *txn);
 
-/* ---- relations that the calling statement has open, or its transaction has
- * rewritten (open_relation.c) */
+/* ---- relations that the calling statement has open (open_relation.c) */
 
+/* An error, if the transaction has rewritten any. */
 extern void open_relations_find(StreamSession *session);
 extern void open_relations_as_of_then(StreamSession *session);
-/* Those of which the server doesn't see to that. */
-extern void open_relations_as_of_now(StreamSession *session);
 
 struct StreamSession
 {
@@ -217,8 +215,8 @@ struct StreamSession
 	List		 *missing_publications; /* names that were warned about */
 
 	/* origin.c */
-	ReplOriginId record_origin; /* of the record at hand */
-	char		*origin_name;	/* the transaction's */
+	ReplOriginId record_origin;		/* of the record at hand */
+	char		*origin_name;		/* the transaction's */
 	uint64		 judged_generation; /* in this transaction or piece of one: */
 	ReplOriginId judged_origin;
 	bool		 judged_wanted;
