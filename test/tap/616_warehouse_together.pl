@@ -30,7 +30,13 @@ here(sprintf($replace, 'a,b', 'warehouse'));
 my ($holder) = start_psql($warehouse, 'BEGIN; LOCK TABLE outflow_loader.target IN EXCLUSIVE MODE; SELECT pg_sleep(600)');
 wait_until($warehouse, q{SELECT count(*) = 1 FROM pg_locks WHERE relation = 'outflow_loader.target'::regclass AND granted AND mode = 'ExclusiveLock'}, 'the lock');
 my @calls = map { [ start_psql($node, sprintf($replace, @$_)) ] } ([ 'a,b', 'warehouse' ], [ 'b,a', 'again' ]);
-wait_until($warehouse, q{SELECT count(*) = 2 FROM pg_stat_activity WHERE usename = 'loader' AND wait_event_type = 'Lock'}, 'both wait');
+my $both = q{SELECT count(*) = 2 FROM pg_stat_activity WHERE usename = 'loader' AND wait_event_type = 'Lock'};
+if (!$warehouse->poll_query_until('postgres', $both))
+{
+	$_->[0]->pump_nb foreach @calls;
+	die join("\n", 'not seen: both wait', (map { ${ $_->[1] } } @calls), here('SELECT job, state, waiting_for, error FROM outflow.jobs'),
+		there(q{SELECT pid, wait_event_type, wait_event, query FROM pg_stat_activity WHERE usename = 'loader'}));
+}
 there(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)' AND pid <> pg_backend_pid()});
 $_->[0]->finish foreach ($holder ? [$holder] : (), @calls);
 is(here("SELECT string_agg(state, ' ') FROM outflow.jobs"), 'done done done', 'both end well') or diag(map { ${ $_->[1] } } @calls);
