@@ -21,6 +21,7 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "catalog/catalog.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "storage/sinval.h"
@@ -60,12 +61,15 @@ add_if_open(StreamSession *session, Relation relation)
 			list_append_unique_ptr(session->open_relations, relation);
 }
 
-/* Which of two is named: an index and TOAST come with their table. */
-static bool
-is_named_first(Relation relation)
+/* The most of those that are named: an index mostly comes with its table. */
+static int
+rank_of_name(Relation relation)
 {
-	return relation->rd_rel->relkind == RELKIND_RELATION ||
-		   relation->rd_rel->relkind == RELKIND_MATVIEW;
+	char kind = relation->rd_rel->relkind;
+
+	if (IsToastNamespace(RelationGetNamespace(relation)))
+		return 1;
+	return kind == RELKIND_RELATION || kind == RELKIND_MATVIEW ? 3 : 2;
 }
 
 pg_noreturn static void
@@ -88,6 +92,7 @@ open_relations_find(StreamSession *session)
 {
 	LockData *locks = GetLockStatusData();
 	char	 *rewritten = NULL;
+	int		  rank = 0;
 
 	for (int i = 0; i < locks->nelements; i++)
 	{
@@ -98,9 +103,11 @@ open_relations_find(StreamSession *session)
 
 		if (!RelationIsValid(relation))
 			continue;
-		if (relation_is_rewritten(relation) &&
-			(rewritten == NULL || is_named_first(relation)))
+		if (relation_is_rewritten(relation) && rank_of_name(relation) > rank)
+		{
+			rank = rank_of_name(relation);
 			rewritten = pstrdup(RelationGetRelationName(relation));
+		}
 		add_if_open(session, relation);
 		RelationClose(relation);
 	}

@@ -26,7 +26,8 @@ sub new_warehouse
 	$node->init(allows_streaming => 'logical');
 	# which not every version knows
 	$node->adjust_conf('postgresql.conf', 'output_plugin_libraries', undef) if $path;
-	$node->append_conf('postgresql.conf', $conf) if defined $conf;
+	# for several exports, each with a connection to a worker
+	$node->append_conf('postgresql.conf', "max_connections = 30\n" . ($conf // ''));
 	my $hba = $node->data_dir . '/pg_hba.conf';
 	my $rules = slurp_file($hba);
 	unlink $hba;

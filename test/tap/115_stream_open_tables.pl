@@ -97,6 +97,7 @@ like(tried("BEGIN; $_; SELECT " . read_in()), $refused, "refused after $_") fore
 	'TRUNCATE w', 'REINDEX TABLE w', 'REINDEX INDEX w_pkey', 'REFRESH MATERIALIZED VIEW v', 'CLUSTER w USING w_pkey',
 	'ALTER TABLE q ALTER n TYPE bigint', 'SAVEPOINT a; TRUNCATE w; RELEASE a', 'TRUNCATE w; CREATE INDEX ON w (data)');
 like(tried("$own BEGIN; TRUNCATE own; SELECT " . read_in()), $refused, 'refused after a temporary table was truncated');
+like(tried('BEGIN; REINDEX TABLE w; SELECT ' . read_in()), qr/ERROR: +cannot read .* rewritten "w_pkey"/, '... by the name of what it knows');
 like(tried('BEGIN; TRUNCATE w; INSERT INTO w SELECT 1, ' . read_in()), qr/ERROR: +cannot read .* rewritten "w"/, '... that is open');
 is(sql('BEGIN; SAVEPOINT a; TRUNCATE w; ROLLBACK TO a; SELECT ' . read_in() . '; ROLLBACK'), alone(), 'not where that was rolled back');
 is(sql("BEGIN; $own SELECT " . read_in() . '; ROLLBACK'), alone(), 'nor for what was made in the transaction');
