@@ -84,8 +84,7 @@ outflow_cancel(PG_FUNCTION_ARGS)
 		job_set_state(id, JOB_INTERRUPTED, NULL);
 		PG_RETURN_BOOL(true);
 	}
-	pid = job_changer(id);
-	if (pid != 0 && pid != MyProcPid)
+	if (job_is_changed(id, &pid) && pid != MyProcPid)
 		unfinished_report_busy(id);
 	if (!job_is_query(job))
 		PG_RETURN_BOOL(job_terminate(id));

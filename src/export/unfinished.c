@@ -18,15 +18,21 @@
 void
 unfinished_report_busy(int64 id)
 {
-	int pid = job_changer(id);
+	int pid;
 
-	if (pid != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("export job " INT64_FORMAT
-						" is being changed by another call",
-						id),
-				 errdetail("Process %d has not ended its transaction.", pid)));
+	if (job_is_changed(id, &pid))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("export job " INT64_FORMAT
+					" is being changed by another call",
+					id),
+			 pid != 0
+				 ? errdetail("Process %d has not ended its transaction.", pid)
+				 : errdetail("A prepared transaction has it in hand."),
+			 pid == 0 ? errhint("COMMIT PREPARED or ROLLBACK PREPARED ends "
+								"it; see pg_prepared_xacts.")
+					  : 0));
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_OBJECT_IN_USE),

@@ -1,6 +1,7 @@
 # Promise: an export in the caller's own transaction (workers => 0) is exact under
 # any isolation, whatever is done to the table while it waits; and the files of
-# other exports that it refers to stay, though nobody else sees it yet.
+# other exports that it refers to stay, though nobody else sees it yet.  A base that
+# nobody has named may be gone by then.
 use strict;
 use warnings;
 
@@ -71,6 +72,37 @@ foreach my $isolation ('read committed', 'repeatable read', 'serializable')
 		is(verdicts($job), 'ok', "$name: verified");
 		ok(exported_parts($place) eq table_as_csv($node, 't', $dir), "$name: equals COPY") if $format eq 'csv';
 	}
+}
+
+#
+# A base that is removed, or being removed, while the export waits
+#
+foreach my $case ([ 'csv', '' ], [ 'csv', 'BEGIN; ' ], [ 'delta', '' ])
+{
+	my ($format, $open) = @$case;
+	my $name = 'gone_' . $format . ($open ? '_soon' : '');
+	my $old = sql("CALL outflow.export('t', 'file://$dir/$name/a', format => '$format')");
+	my $place = "file://$dir/$name/" . ($format eq 'csv' ? 'b' : 'a');
+	my $options = $format eq 'csv' ? q(, options => '{"base": "last"}') : '';
+	my ($holder, $remover) = map { $node->background_psql('postgres') } 1, 2;
+
+	$holder->query_safe("BEGIN; LOCK TABLE outflow.job IN EXCLUSIVE MODE");
+	sql("BEGIN; SELECT pg_advisory_xact_lock(4713); PREPARE TRANSACTION 'hold'");
+	my ($session, $said) = start_psql($node, "CALL outflow.export('t', '$place', format => '$format', workers => 0$options)");
+	waits_for('outflow.job');
+	my ($locker) = start_psql($node, 'BEGIN; LOCK TABLE t; SELECT pg_advisory_xact_lock_shared(4713); COMMIT');
+	waits_for('t', 1);
+	$holder->query_safe('COMMIT');
+	waits_for('t');
+	$remover->query_safe("${open}SELECT outflow.forget($old)");
+	sql("ROLLBACK PREPARED 'hold'");
+	$_->finish foreach $locker, $session;
+	$_->quit foreach $holder, $remover;
+	like($$said, qr/^(?!.*ERROR).*NOTICE:  no finished export to carry parts over from/s, "$name: the export goes on without it");
+	my $job = sql("SELECT max(job) FROM outflow.jobs WHERE destination = '$place'");
+	is(sql("SELECT j.state, j.rows, j.parts_carried, w.base FROM outflow.jobs AS j JOIN outflow.job AS w USING (job) WHERE j.job = $job"),
+		'done|3000|0|', "$name: all of it is written");
+	is(verdicts($job), 'ok', "$name: verified");
 }
 
 #

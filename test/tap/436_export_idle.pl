@@ -1,6 +1,7 @@
 # Promise: whoever keeps a finished job as a base, in a transaction that stays
-# open, keeps nobody else from exporting, and is not waited for; and a queued job
-# that a rolled-back call had locked when its turn came has its turn then.
+# open, keeps nobody else from exporting, and is not waited for; nor does whoever
+# changes interrupted jobs in such a transaction; and a queued job that a
+# rolled-back call had locked when its turn came has its turn then.
 use strict;
 use warnings;
 
@@ -101,6 +102,70 @@ foreach my $call ('cancel(%d)', 'forget(%d)', 'resume_start(%d)', "export_start(
 	wait_until($node, "SELECT state = 'done' FROM outflow.jobs WHERE job = $job", 'the end');
 	pass("$name: it has its turn after the end");
 }
+
+# ---- jobs whose rows say that they run, since they were ended as they waited, and
+# that a transaction has in hand
+
+sub ended
+{
+	my ($name, $format) = @_;
+
+	$late->query_safe('BEGIN; SELECT pg_advisory_xact_lock(4713)');
+	my $job = $keeper->query_safe("BEGIN; SELECT outflow.export_start('w.t', 'file://$dir/$name', format => '$format', workers => 1)");
+	# it comes between the job's transaction and its coordinator
+	my ($locker) = start_psql($node, 'BEGIN; LOCK TABLE w.t; SELECT pg_advisory_xact_lock(4713); ROLLBACK');
+	wait_until($node, "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'w.t'::regclass AND NOT granted)", 'who wants the table');
+	$keeper->query_safe('COMMIT');
+	wait_until($node, "SELECT waiting_for LIKE '%AccessShareLock on w.t%' FROM outflow.jobs WHERE job = $job", 'who waits for it');
+	is(sql("SELECT outflow.cancel($job)"), 't', "$name: it is cancelled as it waits");
+	wait_until($node, "SELECT state = 'interrupted' FROM outflow.jobs WHERE job = $job", 'its end');
+	$late->query_safe('ROLLBACK');
+	$locker->finish;
+	is(sql("SELECT state FROM outflow.job WHERE job = $job"), 'running', "$name: nobody could write that");
+	return $job;
+}
+
+$keeper->query_safe('SET client_min_messages = warning');
+my %calls = (
+	'forget' => sub { "outflow.forget($_[0])" },
+	'resume' => sub { "outflow.resume_start($_[0])" },
+	'take over' => sub { "outflow.export_start('w.t', 'file://$dir/ended$_[1]', format => 'delta', workers => 1)" });
+my @ended = map { ended("ended$_", 'delta') } 0, 1, 2;
+my $among = 'job IN (' . join(', ', @ended) . ')';
+
+foreach my $call (sort keys %calls)
+{
+	$keeper->query_safe('BEGIN');
+	$keeper->query_safe('SELECT ' . $calls{$call}->($ended[$_], $_)) foreach 0 .. $#ended;
+	is(sql("SELECT DISTINCT state, waiting_for FROM outflow.jobs WHERE $among"), 'interrupted|', "$call: none of them runs");
+	is(error_of("CALL outflow.export('other', 'file://$dir/beside_$call')"), '', "$call: an export beside it");
+	my $job = sql("SET SESSION AUTHORIZATION writer; SELECT outflow.export_start('w.t', 'file://$dir/later_$call')");
+	wait_until($node, "SELECT state = 'done' FROM outflow.jobs WHERE job = $job", 'the end');
+	like(error_of("CALL outflow.resume($ended[0])"), qr/ERROR:  export job $ended[0] is being changed by another call\nDETAIL:  Process \d+ has not/,
+		"$call: another call is told so");
+	$keeper->query_safe('ROLLBACK');
+}
+
+# beside them, those that do run count
+hold_exports($node, 0);
+$keeper->query_safe('BEGIN; SELECT ' . join(', ', map { "outflow.forget($_)" } @ended));
+sql("SELECT outflow.export_start('other', 'file://$dir/runs$_')") foreach 1, 2;
+wait_until($node, "SELECT count(*) = 2 FROM outflow.jobs WHERE state = 'running'", 'two that run');
+my $third = sql("SELECT outflow.export_start('other', 'file://$dir/third')");
+wait_until($node, "SELECT waiting_for LIKE '%2 running jobs%' FROM outflow.jobs WHERE job = $third", 'one that waits');
+is(sql('SELECT outflow.run_queue()'), 0, 'there is no place');
+$keeper->query_safe('ROLLBACK');
+release_exports($node);
+wait_until($node, "SELECT state = 'done' FROM outflow.jobs WHERE job = $third", 'the end');
+
+# ---- a transaction that is prepared has no process
+
+sql("BEGIN; SELECT outflow.forget($ended[0]); PREPARE TRANSACTION 'forgets'");
+is(sql("SELECT state FROM outflow.jobs WHERE job = $ended[0]"), 'interrupted', 'prepared: the job does not run');
+like(error_of($_), qr/ERROR:  export job $ended[0] is being changed by another call\nDETAIL:  A prepared transaction/, "prepared: $_")
+  foreach "SELECT outflow.forget($ended[0])", "SELECT outflow.cancel($ended[0])", "CALL outflow.resume($ended[0])";
+sql("ROLLBACK PREPARED 'forgets'");
+sql("SELECT outflow.forget($_)") foreach @ended;
 
 $_->quit foreach $late, $keeper;
 done_testing();

@@ -239,9 +239,10 @@ job_load_now(int64 id)
 
 	if (job == NULL || job->state != JOB_RUNNING || job_is_live(id))
 		return job;
-	/* the row that was read may be older than what the lock says */
+	/* the row that was read may be older than what the lock says; or another run
+	 * has begun since */
 	job = job_load(id, false);
-	if (job && job->state == JOB_RUNNING)
+	if (job && job->state == JOB_RUNNING && !job_is_live(id))
 		job->state = JOB_INTERRUPTED;
 	return job;
 }
@@ -263,8 +264,8 @@ job_load_own(int64 id, bool for_update)
 	return job;
 }
 
-void
-job_keep(int64 id)
+bool
+job_try_keep(int64 id)
 {
 	const Oid	type = INT8OID;
 	const Datum value = Int64GetDatum(id);
@@ -276,7 +277,13 @@ job_keep(int64 id)
 					 "FOR KEY SHARE SKIP LOCKED",
 					 1, &type, &value, NULL) > 0;
 	job_access_end(&access);
-	if (kept)
+	return kept;
+}
+
+void
+job_keep(int64 id)
+{
+	if (job_try_keep(id))
 		return;
 	(void) job_load_own(id, false);
 	ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),

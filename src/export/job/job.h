@@ -172,6 +172,8 @@ extern int64 job_find_base(const Job *job, const char *database);
  * an error if it is gone or may be soon.
  */
 extern void job_keep(int64 id);
+/* The same, false for an error. */
+extern bool job_try_keep(int64 id);
 /* Another unfinished job that may take parts of this one; 0 for none. */
 extern int64 job_based_on(int64 base, int64 except);
 /* The caller's finished jobs whose destinations begin so, newest first. */
@@ -250,12 +252,15 @@ extern bool job_lock_location(const char *location);
  * Several can have it so; false if another call is at it.
  */
 extern bool job_share_location(const char *location);
+/* Whether it runs; and whether a coordinator would find it run, or changed by a call. */
 extern bool job_is_live(int64 id);
+extern bool job_is_held(int64 id);
 /* One at a time may start a job; to the end of the transaction. */
 extern void job_lock_submission(void);
-/* The process that runs the job, and the one whose call changes it; 0: none. */
+/* The process that runs the job; 0: none. */
 extern int job_runner(int64 id);
-extern int job_changer(int64 id);
+/* Whether a call changes it, and in which process; 0: its transaction is prepared. */
+extern bool job_is_changed(int64 id, int *pid);
 /* Tells the coordinator of a job to end, whoever started it; false: there is none. */
 extern bool job_terminate(int64 id);
 /* To the end of the process, or of a transaction that fails: DROP EXTENSION waits. */

@@ -41,9 +41,14 @@
 /* Job ids begin with 1. */
 #define SUBMISSION 0
 
-/* Either excludes both, and tells others who holds the lock. */
+/*
+ * Either excludes both, and tells others who holds the lock.  A transaction may
+ * have the second one for as long as it likes, though nothing runs: only the
+ * first one leaves room for LOOK_MODE.
+ */
 #define RUN_MODE	ExclusiveLock
 #define CHANGE_MODE AccessExclusiveLock
+#define LOOK_MODE	AccessShareLock
 
 static void
 set_tag(LOCKTAG *tag, int64 id)
@@ -76,6 +81,15 @@ try_exclusive(int64 id, LOCKMODE mode)
 	return false;
 }
 
+static bool
+is_run_by_us(int64 id)
+{
+	LOCKTAG tag;
+
+	set_tag(&tag, id);
+	return session_lock_is_held(&tag);
+}
+
 bool
 job_lock_hold(int64 id)
 {
@@ -100,10 +114,11 @@ job_lock_share(int64 id)
 	(void) session_lock_acquire(&tag, ShareLock);
 }
 
+/* Our own lock, or that of our group, would not stand in the way. */
 bool
 job_lock_exclude(int64 id)
 {
-	return try_exclusive(id, CHANGE_MODE);
+	return !is_run_by_us(id) && try_exclusive(id, CHANGE_MODE);
 }
 
 static bool
@@ -144,18 +159,46 @@ job_share_location(const char *location)
 	return lock_within(location, ShareLock);
 }
 
-bool
-job_is_live(int64 id)
+/* Until release_look(); false if others have it in a mode that excludes this. */
+static bool
+try_look(int64 id, LOCKMODE mode)
 {
 	LOCKTAG tag;
 
 	set_tag(&tag, id);
+	return LockAcquire(&tag, mode, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+static void
+release_look(int64 id, LOCKMODE mode)
+{
+	LOCKTAG tag;
+
+	set_tag(&tag, id);
+	(void) LockRelease(&tag, mode, false);
+}
+
+bool
+job_is_held(int64 id)
+{
 	/* who holds a lock could have it once more */
-	if (session_lock_is_held(&tag) ||
-		LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+	if (is_run_by_us(id) || !try_look(id, ShareLock))
 		return true;
-	(void) LockRelease(&tag, ShareLock, false);
+	release_look(id, ShareLock);
 	return false;
+}
+
+bool
+job_is_live(int64 id)
+{
+	bool held;
+
+	if (!try_look(id, LOOK_MODE))
+		return false;
+	/* nobody can begin to change it now: who has it runs it */
+	held = job_is_held(id);
+	release_look(id, LOOK_MODE);
+	return held;
 }
 
 void
@@ -167,12 +210,13 @@ job_lock_submission(void)
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
-/* The process that holds the job's lock in this mode, or 0. */
-static int
-lock_holder(int64 id, LOCKMODE mode)
+/* Whether the job's lock is held in this mode; pid is 0 if by no process. */
+static bool
+find_holder(int64 id, LOCKMODE mode, int *pid)
 {
 	LockData *locks = GetLockStatusData();
 
+	*pid = 0;
 	for (int i = 0; i < locks->nelements; i++)
 	{
 		LockInstanceData *lock = &locks->locks[i];
@@ -181,21 +225,27 @@ lock_holder(int64 id, LOCKMODE mode)
 		set_tag(&tag, id);
 		if (memcmp(&lock->locktag, &tag, sizeof(LOCKTAG)) == 0 &&
 			(lock->holdMask & LOCKBIT_ON(mode)) != 0)
-			return lock->pid;
+		{
+			*pid = lock->pid;
+			return true;
+		}
 	}
-	return 0;
+	return false;
 }
 
 int
 job_runner(int64 id)
 {
-	return lock_holder(id, RUN_MODE);
+	int pid;
+
+	(void) find_holder(id, RUN_MODE, &pid);
+	return pid;
 }
 
-int
-job_changer(int64 id)
+bool
+job_is_changed(int64 id, int *pid)
 {
-	return lock_holder(id, CHANGE_MODE);
+	return find_holder(id, CHANGE_MODE, pid);
 }
 
 bool

@@ -283,20 +283,54 @@ find_candidates(const Job *job)
 	return candidates;
 }
 
-void
-run_inline(Job *job)
+/* False if it is gone: an error if the caller has named it. */
+static bool
+keep_base(const Job *job)
 {
-	InlineJob  *run = palloc0_object(InlineJob);
+	if (job->base == 0)
+		return true;
+	if (!job->options.base_is_last && !job_makes_tables(job))
+	{
+		job_keep(job->base);
+		return true;
+	}
+	if (job_try_keep(job->base))
+		return true;
+	ereport(NOTICE, (errmsg("no finished export to carry parts over from"),
+					 errdetail("Export job " INT64_FORMAT
+							   ", the last one, was removed meanwhile.",
+							   job->base)));
+	return false;
+}
+
+/*
+ * The base is kept after the plan has its snapshot: by its transaction's id, which
+ * keeping makes, stamps would take what committed while tables were waited for
+ * for something newer.
+ */
+static ExportPlan *
+plan_inline(Job *job)
+{
 	ExportPlan *plan;
 
 	begin_planning();
 	plan = plan_make(job, find_candidates(job), begin_planning,
 					 CurrentMemoryContext);
+	if (keep_base(job))
+		return plan;
+	job->base = 0;
+	UnregisterSnapshot(plan->snapshot);
+	return plan_make(job, NIL, begin_planning, CurrentMemoryContext);
+}
 
+void
+run_inline(Job *job)
+{
+	InlineJob  *run = palloc0_object(InlineJob);
+	ExportPlan *plan = plan_inline(job);
+
+	/* no other session sees yet that it needs its base */
 	job_insert(job);
-	/* no other session sees yet that it is needed */
-	if (job->base != 0)
-		job_keep(job->base);
 	(void) job_lock_exclude(job->id);
 	job_set_state(job->id, JOB_RUNNING, NULL);
 	run->definitions = inline_sign(job, plan);

@@ -265,7 +265,7 @@ queue_start_next(int most, bool patient)
 		/* it would only find that it must wait; or somebody's coordinator is
 		 * about to claim it */
 		load.own = queued->running;
-		if (!has_place(queued->owner, &load) || job_is_live(queued->id))
+		if (!has_place(queued->owner, &load) || job_is_held(queued->id))
 			continue;
 		if (!start(queued))
 			break;

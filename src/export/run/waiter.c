@@ -190,7 +190,7 @@ handle_requeued(Waiter *waiter, const Job *job)
 	JobError error;
 
 	/* somebody else's may be about to begin */
-	if (job->waiting_for || job_is_live(job->id))
+	if (job->waiting_for || job_is_held(job->id))
 	{
 		waiter->silent_ends = 0;
 		return;
