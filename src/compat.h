@@ -65,6 +65,15 @@
 	((change)->data.tp.oldtuple ? &(change)->data.tp.oldtuple->tuple : NULL)
 #endif
 
+/* 16: of the catalogs, with all that has committed where the reader is */
+#if PG_VERSION_NUM >= 160000
+#define snapshot_at_end(ctx)                                                  \
+	SnapBuildGetOrBuildSnapshot((ctx)->snapshot_builder)
+#else
+#define snapshot_at_end(ctx)                                                  \
+	SnapBuildGetOrBuildSnapshot((ctx)->snapshot_builder, InvalidTransactionId)
+#endif
+
 /* 16: accessors of a ReorderBufferTXN's top-level transaction */
 #if PG_VERSION_NUM < 160000
 #define rbtxn_get_toptxn(txn) ((txn)->toptxn ? (txn)->toptxn : (txn))

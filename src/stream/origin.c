@@ -20,6 +20,7 @@
 #include "access/xlogreader.h"
 #include "catalog/pg_replication_origin.h"
 #include "replication/origin.h"
+#include "replication/snapbuild.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/snapmgr.h"
@@ -59,12 +60,12 @@ origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin)
 }
 
 /*
- * As catalogs are now, where nothing says how they were, or they had no name for
- * it: it was made after the transaction's first change.  Not by the caches, which
- * would keep it and tell it of transactions that are delivered next.
+ * As catalogs were at the end of what is delivered, where the transaction's own
+ * don't have it: it was made after its first change, or there are none.  Not by the
+ * caches, which would keep it and tell it of transactions that are delivered next.
  */
 static char *
-name_now(ReplOriginId origin)
+name_at_end(StreamSession *session, ReplOriginId origin)
 {
 	Relation	catalog;
 	ScanKeyData key;
@@ -75,8 +76,9 @@ name_now(ReplOriginId origin)
 	catalog = table_open(ReplicationOriginRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_replication_origin_roident,
 				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(origin));
-	scan = systable_beginscan(catalog, ReplicationOriginIdentIndex, true,
-							  SnapshotSelf, 1, &key);
+	scan =
+		systable_beginscan(catalog, ReplicationOriginIdentIndex, true,
+						   snapshot_at_end(session->ctx), 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 		name = text_to_cstring(
@@ -92,7 +94,7 @@ name_now(ReplOriginId origin)
  * changed: invalidations tell of that.
  */
 char *
-origin_name(ReplOriginId origin)
+origin_name(StreamSession *session, ReplOriginId origin)
 {
 	MemoryContext context = CurrentMemoryContext;
 	bool		  outside = !IsTransactionState();
@@ -105,7 +107,7 @@ origin_name(ReplOriginId origin)
 	if (HistoricSnapshotActive())
 		(void) replorigin_by_oid(origin, true, &name);
 	if (name == NULL)
-		name = name_now(origin);
+		name = name_at_end(session, origin);
 	if (outside)
 	{
 		if (name)
@@ -139,7 +141,7 @@ origin_is_wanted(StreamSession *session, ReplOriginId origin)
 			continue;
 		}
 		if (name == NULL)
-			name = origin_name(origin);
+			name = origin_name(session, origin);
 		found |= name && strcmp(wanted, name) == 0;
 	}
 	if (name)

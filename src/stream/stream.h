@@ -311,7 +311,7 @@ extern bool origin_filter(LogicalDecodingContext *ctx, ReplOriginId origin);
 extern bool origin_is_wanted(StreamSession *session, ReplOriginId origin);
 extern bool origin_wrote_wanted(StreamSession *session, ReplOriginId origin);
 /* In the current memory context; NULL for none, and for one that is gone. */
-extern char *origin_name(ReplOriginId origin);
+extern char *origin_name(StreamSession *session, ReplOriginId origin);
 
 /* ---- captured.c */
 

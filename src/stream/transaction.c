@@ -78,7 +78,7 @@ name_origin(StreamSession *session)
 	MemoryContext old = MemoryContextSwitchTo(session->change_context);
 
 	if (!session->skipped)
-		name = origin_name(session->txn.origin);
+		name = origin_name(session, session->txn.origin);
 	if (session->origin_name)
 		pfree(session->origin_name);
 	session->origin_name =

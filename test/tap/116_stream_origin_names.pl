@@ -67,9 +67,16 @@ is(sql("SELECT count(*) FROM pg_replication_origin WHERE roname = 'own'"), '1', 
 $session->query_safe("$set('next')");
 $session->query_safe('INSERT INTO t VALUES (15); COMMIT');
 $session->quit;
-is(read_rows(''), '11,12,13,14,15', 'all rows');
-is(read_rows('own,next'), '11,14,15', 'an origin that is made in the transaction');
-is(read_rows('none,beside'), '12,13', 'one that is made while the transaction is open');
-like(sql("SELECT data FROM pg_logical_slot_peek_changes('s', NULL, NULL)"), qr/"op":"begin"[^\n]*"origin":"beside"/, 'begin names it');
+foreach my $when ('at once', 'after they were dropped', 'after others have their numbers')
+{
+	sql(q{SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin}) if $when =~ /dropped/;
+	sql("SELECT pg_replication_origin_create('thief$_')") foreach $when =~ /others/ ? (1, 2) : ();
+	is(read_rows(''), '11,12,13,14,15', "all rows, $when");
+	is(read_rows('own,next'), '11,14,15', "an origin that is made in the transaction, $when");
+	is(read_rows('none,beside'), '12,13', "one that is made while the transaction is open, $when");
+	is(read_rows('thief1'), '', "no other origin's, $when");
+	like(sql("SELECT data FROM pg_logical_slot_peek_changes('s', NULL, NULL)"), qr/"op":"begin"[^\n]*"origin":"own".*"op":"begin"[^\n]*"origin":"beside"/s,
+		"begin names them, $when");
+}
 $node->stop;
 done_testing();
