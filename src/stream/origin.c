@@ -76,9 +76,8 @@ name_at_end(StreamSession *session, ReplOriginId origin)
 	catalog = table_open(ReplicationOriginRelationId, AccessShareLock);
 	ScanKeyInit(&key, Anum_pg_replication_origin_roident,
 				BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(origin));
-	scan =
-		systable_beginscan(catalog, ReplicationOriginIdentIndex, true,
-						   snapshot_at_end(session->ctx), 1, &key);
+	scan = systable_beginscan(catalog, ReplicationOriginIdentIndex, true,
+							  snapshot_at_end(session->ctx), 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
 		name = text_to_cstring(
