@@ -26,6 +26,7 @@ our @EXPORT = qw(
   server_major
   new_export_dir
   create_slot
+  pass_over
   slot_records
   files_below
   replace_file
@@ -188,6 +189,17 @@ sub create_slot
 
 	$node->safe_psql($database || 'postgres',
 		"SELECT FROM pg_create_logical_replication_slot('$slot', 'outflow')");
+	return;
+}
+
+# pass_over(NODE, SLOT): all that is there, when the server has noticed that the last
+# client is gone
+sub pass_over
+{
+	my ($node, $slot) = @_;
+
+	wait_until($node, "SELECT NOT active FROM pg_replication_slots WHERE slot_name = '$slot'", "a free slot $slot");
+	$node->safe_psql('postgres', "SELECT pg_replication_slot_advance('$slot', pg_current_wal_flush_lsn())");
 	return;
 }
 

@@ -42,7 +42,7 @@ my @wide = map { "c$_" } 1 .. 48;
 $node->safe_psql('postgres', join('; ', 'CREATE TABLE wide (id int PRIMARY KEY, ' . join(', ', map { "$_ text" } @wide) . ')',
 	'INSERT INTO wide VALUES (1)'));
 $node->safe_psql('postgres', join('; ', map { "UPDATE wide SET $_ = repeat(chr(1), 20000000)" } @wide));
-$node->safe_psql('postgres', 'SELECT pg_replication_slot_advance(\'feed\', pg_current_wal_lsn())');
+pass_over($node, 'feed');
 $node->safe_psql('postgres', 'ALTER TABLE wide REPLICA IDENTITY FULL; UPDATE wide SET id = 2');
 $node->safe_psql('postgres', q{ALTER SYSTEM SET wal_sender_timeout = '6s'});
 $node->reload;

@@ -97,9 +97,6 @@ sub accepted
 	return;
 }
 
-# pass_over(): the slot forgets what was
-sub pass_over { $node->safe_psql('postgres', "SELECT pg_replication_slot_advance('slot', pg_current_wal_lsn())"); return; }
-
 sub doc_ids
 {
 	return join(' ', sort map { $_->{id} }
@@ -140,14 +137,14 @@ check_docs('the whole row', $node, $place);
 # A key that changes without the WAL's having the embedding.
 $node->safe_psql('postgres', 'UPDATE docs SET id = 9 WHERE id = 3');
 refused('a new key without the embedding', 7, qr/its key changed, and the WAL has no value of \["embedding"\]: ALTER TABLE public.docs REPLICA IDENTITY FULL/);
-pass_over();
+pass_over($node, 'slot');
 # An update that a row filter makes an insert, while the collection has a row of that key.
 $node->safe_psql('postgres', 'CREATE PUBLICATION low FOR TABLE docs WHERE (id < 9); UPDATE docs SET id = 3 WHERE id = 9');
 refused('an insert without the embedding', 7, qr/became an insert by a row filter, and the WAL has no value of \["embedding"\]: ALTER TABLE public.docs REPLICA IDENTITY FULL/,
 	'-o', 'publication_names=low');
-pass_over();
+pass_over($node, 'slot');
 $node->safe_psql('postgres', 'DROP PUBLICATION low; UPDATE docs SET id = 9 WHERE id = 3');
-pass_over();
+pass_over($node, 'slot');
 $node->safe_psql('postgres', 'ALTER TABLE docs REPLICA IDENTITY FULL; TRUNCATE docs; ' . sprintf($insert, '3, 5')
 	  . '; UPDATE docs SET id = 9 WHERE id = 3; UPDATE docs SET n = 2');
 accepted('with REPLICA IDENTITY FULL');
@@ -303,7 +300,7 @@ refused('a field without a column', 6, qr/has no column for field "other"/);
 set_collections(docs => other_fields('embedding', params => [ { key => 'dim', value => '3' } ]));
 $node->safe_psql('postgres', 'UPDATE docs SET n = 12, embedding = new_embedding() WHERE id = 4');
 refused('another dimension', 7, qr/rejected record \S+: code 1100: the dim of field embedding is 3, not 600/);
-pass_over();
+pass_over($node, 'slot');
 $node->safe_psql('postgres', 'CREATE SCHEMA s; CREATE TABLE s.docs (LIKE docs INCLUDING ALL); '
 	  . 'INSERT INTO s.docs SELECT * FROM docs WHERE id = 4; UPDATE docs SET n = 13 WHERE id = 4');
 set_collections(docs => { fields => docs_fields() });
@@ -314,7 +311,7 @@ is(scalar(@{ call_milvus($place, 'entities/query', { collectionName => 's_docs',
 $node->safe_psql('postgres', 'CREATE TABLE two (a int, b int, PRIMARY KEY (a, b)); INSERT INTO two VALUES (1, 2)');
 set_collections(two => { fields => [ { name => 'a', type => 'Int64', primaryKey => JSON::PP::true }, { name => 'b', type => 'Int64' } ] });
 refused('a key of two columns', 6, qr/the key of table public.two is \["a","b"\] and not \["a"\].*generate one/);
-pass_over();
+pass_over($node, 'slot');
 
 # Kinds of vectors, and a dynamic field.
 my $module = dirname(__FILE__) . '/../modules/vector/vector_test.so';
