@@ -57,15 +57,17 @@ static const ReplicationSlot *read_by_sql = NULL;
 
 /*
  * An error ends the function without its releasing the slot.  If PL/pgSQL catches
- * the error, the session goes on with it, drops it when another one is read, and
- * says nothing: it takes it for a temporary one.
+ * the error, the session keeps the slot, and when it has read another one, drops
+ * the first at its end: the server takes it for a temporary one.
  */
 static void
 release_slot(void *slot)
 {
-	if (read_by_sql == slot && MyReplicationSlot == slot)
-		ReplicationSlotRelease();
+	if (read_by_sql != slot)
+		return;
 	read_by_sql = NULL;
+	if (MyReplicationSlot == slot)
+		ReplicationSlotRelease();
 }
 
 static void
